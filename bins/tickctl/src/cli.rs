@@ -1,0 +1,174 @@
+//! The command line as a whole: subcommands, the options they share, exit codes.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::{load, replay};
+
+/// The exit code of a failure: the server, the network, or figures that show errors.
+const EXIT_FAILED: u8 = 1;
+
+/// The exit code of a wrong call or a wrong file; clap uses the same for wrong options.
+const EXIT_BAD_INPUT: u8 = 2;
+
+const AFTER_HELP: &str = "\
+Examples:
+  tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed max
+  tickctl replay kraken-XBTUSDT-trades.json --format kraken-trades --speed 60
+  unzip -p BTCUSDT-trades-2025-01-08.zip | tickctl replay - --format binance-trades --symbol BTCUSDT
+  tickctl load --rate 4000 --seconds 60
+  tickctl load --rate 200 --batch 500 --seconds 60 --json
+
+Exit codes:
+  0  done
+  1  failed: not stored, refused, stopped, or errors under load
+  2  a wrong option or a file that cannot be read as it should";
+
+/// Operates a tickstream: feeds it real trades, measures it under load.
+#[derive(Debug, Parser)]
+#[command(name = "tickctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every subcommand. Adding one is its file under `commands` and a line here.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sends real trades from a file to a running tickstream.
+    Replay(replay::ReplayArgs),
+    /// Sends made-up ticks at a fixed rate and reports latency, open loop.
+    Load(load::LoadArgs),
+}
+
+/// Where to send ticks: the options that every sending subcommand shares.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The tickstream to send to; http and https, a path in front of /webhooks is kept.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = parse_base)]
+    pub to: Uri,
+    /// Sent as it stands in the `Authorization` header, as Helius does. Prefer the environment:
+    /// other users of the machine can read arguments.
+    #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = parse_secret)]
+    pub secret: Option<HeaderValue>,
+    /// Seconds after which a request without an answer has failed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+}
+
+/// What a subcommand takes from the process around it.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The wall clock: milliseconds since the epoch.
+    pub now_ms: fn() -> i64,
+    /// Cancelled when the user wants the command to end.
+    pub stop: CancellationToken,
+}
+
+/// A wrong call or a wrong file: exit code 2 rather than 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+/// Runs the subcommand, tells its error on stderr, and gives the exit code.
+pub async fn run(cli: Cli, world: World) -> ExitCode {
+    let done = match cli.command {
+        Command::Replay(args) => Box::pin(replay::run(args, world)).await,
+        Command::Load(args) => Box::pin(load::run(args, world)).await,
+    };
+    let Err(error) = done else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("tickctl: {error:#}");
+    if error.chain().any(|cause| cause.is::<BadInput>()) {
+        ExitCode::from(EXIT_BAD_INPUT)
+    } else {
+        ExitCode::from(EXIT_FAILED)
+    }
+}
+
+/// Writes a line to stdout. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// Those of writing, but for a broken pipe.
+pub fn print_line(line: &str) -> std::io::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn parse_base(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("give the whole address, such as http://127.0.0.1:8080".to_owned());
+    }
+    if uri.query().is_some() {
+        return Err("give the address without a query".to_owned());
+    }
+    Ok(uri)
+}
+
+fn parse_secret(text: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| "a secret has visible ASCII characters only".to_owned())?;
+    // Debug output of the arguments must not show it.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bases_are_whole_addresses() {
+        for good in [
+            "http://127.0.0.1:8080",
+            "https://ticks.example/stage",
+            "http://[::1]:8080/",
+        ] {
+            assert!(parse_base(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "127.0.0.1:8080",
+            "ftp://x",
+            "/webhooks",
+            "http://x/?a=1",
+            "http://",
+            "",
+        ] {
+            assert!(parse_base(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let args = [
+            "tickctl",
+            "load",
+            "--rate",
+            "1",
+            "--seconds",
+            "1",
+            "--secret",
+            "hunter2",
+        ];
+        let cli = Cli::try_parse_from(args).unwrap();
+        assert!(!format!("{cli:?}").contains("hunter2"));
+        assert!(parse_secret("two\nlines").is_err());
+    }
+}

@@ -1,0 +1,389 @@
+//! One HTTP client for every subcommand that sends: HTTP/1.1 with kept connections, TLS for
+//! https. It sits directly on hyper: under load that halves the overhead above the socket calls.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Deserialize;
+
+use crate::cli::Target;
+
+/// Most bytes of an answer that are read (8 MiB); thousands of entry errors fit.
+const ANSWER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+
+/// Most characters of a server's error text that are shown.
+const DETAIL_CHARS_MAX: usize = 400;
+
+/// How long an unused connection is kept: shorter than servers and load balancers keep theirs
+/// (commonly 60 s), so that they do not close one that we are about to use.
+const IDLE_SECONDS_MAX: u64 = 30;
+
+const USER_AGENT_TEXT: &str = concat!("tickctl/", env!("CARGO_PKG_VERSION"));
+
+/// One webhook of one tickstream.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    transport: Transport,
+    uri: Uri,
+    secret: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+/// What the webhook answers to a delivery it stored.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Answer {
+    /// Entries in the delivery.
+    pub received: u64,
+    /// Ticks that are new.
+    pub stored: u64,
+    /// Ticks that were there already.
+    #[serde(default)]
+    pub duplicate: u64,
+    /// Entries that break a rule; they are in the quarantine.
+    #[serde(default)]
+    pub rejected: u64,
+    /// Entries that are no price.
+    #[serde(default)]
+    pub ignored: u64,
+    /// The rules that entries break.
+    #[serde(default)]
+    pub errors: Vec<EntryError>,
+}
+
+/// Why one entry of a delivery was rejected.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EntryError {
+    /// The entry's place in the delivery, from 0.
+    pub index: usize,
+    /// The rule's code.
+    #[serde(default)]
+    pub reason: String,
+    /// The rule in words.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// Why a delivery got no answer that says it is stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PostError {
+    /// Another status than 200.
+    #[error("the server answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// What the server says about it; may be empty.
+        detail: String,
+        /// How long the server asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// No answer in time.
+    #[error("no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// No connection.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// The connection broke before the answer was there.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// Status 200, but not a webhook's answer.
+    #[error("the answer is not a tickstream's ({0}); does --to name one?")]
+    Unreadable(String),
+}
+
+impl PostError {
+    /// Whether the same delivery may succeed later. Sending it again is safe: its ticks have the
+    /// same ids.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                status.is_server_error()
+                    || *status == StatusCode::TOO_MANY_REQUESTS
+                    || *status == StatusCode::REQUEST_TIMEOUT
+            }
+            Self::Timeout(_) | Self::Connect(_) | Self::Broken(_) => true,
+            Self::Unreadable(_) => false,
+        }
+    }
+
+    /// How long the server asks us to wait, where it does.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Timeout(_) | Self::Connect(_) | Self::Broken(_) | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// A short name to count by: the status, or what broke.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Status { status, .. } => status.as_str().to_owned(),
+            Self::Timeout(_) => "timeout".to_owned(),
+            Self::Connect(_) => "connect".to_owned(),
+            Self::Broken(_) => "broken_connection".to_owned(),
+            Self::Unreadable(_) => "unreadable_answer".to_owned(),
+        }
+    }
+}
+
+impl Webhook {
+    /// Prepares deliveries to `POST {to}/webhooks/{source}`, over at most about `connections`
+    /// kept connections. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where the machine has no root certificates for an https address.
+    pub fn new(target: &Target, source: &str, connections: usize) -> anyhow::Result<Self> {
+        let base = target.to.to_string();
+        let uri: Uri = format!("{}/webhooks/{source}", base.trim_end_matches('/'))
+            .parse()
+            .with_context(|| format!("{base} with /webhooks/{source} is no address"))?;
+        let transport = Transport::new(&uri, connections)?;
+        let secret = target.secret.clone().filter(|secret| !secret.is_empty());
+        Ok(Self {
+            transport,
+            uri,
+            secret,
+            timeout: Duration::from_secs(target.timeout),
+        })
+    }
+
+    /// The address deliveries go to.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// How long [`Webhook::post`] waits.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends one delivery, once, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// [`PostError`] for anything but a readable 200 in time.
+    pub async fn post(&self, body: Bytes) -> Result<Answer, PostError> {
+        tokio::time::timeout(self.timeout, self.post_unbounded(body))
+            .await
+            .unwrap_or(Err(PostError::Timeout(self.timeout)))
+    }
+
+    /// As [`Webhook::post`], without a limit on the time: for callers with a deadline of their
+    /// own.
+    ///
+    /// # Errors
+    /// As [`Webhook::post`].
+    pub async fn post_unbounded(&self, body: Bytes) -> Result<Answer, PostError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_TEXT));
+        if let Some(secret) = &self.secret {
+            headers.insert(AUTHORIZATION, secret.clone());
+        }
+        let response = self.transport.request(request).await.map_err(|error| {
+            let text = innermost_cause(&error);
+            if error.is_connect() {
+                PostError::Connect(text)
+            } else {
+                PostError::Broken(text)
+            }
+        })?;
+        let (head, body) = response.into_parts();
+        let bytes = Limited::new(body, ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| PostError::Broken(innermost_cause(&*error)))?
+            .to_bytes();
+        if head.status != StatusCode::OK {
+            return Err(refusal(&Response::from_parts(head, ()), &bytes));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| PostError::Unreadable(error.to_string()))
+    }
+}
+
+/// Plain and TLS clients are two types, so that http neither loads certificates nor pays for TLS.
+#[derive(Debug, Clone)]
+enum Transport {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Transport {
+    fn new(uri: &Uri, connections: usize) -> anyhow::Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        // A delivery is one write: waiting to fill a segment would only add latency.
+        tcp.set_nodelay(true);
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .pool_max_idle_per_host(connections)
+            .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS_MAX))
+            .pool_timer(TokioTimer::new());
+        if uri.scheme_str() != Some("https") {
+            return Ok(Self::Plain(builder.build(tcp)));
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()
+            .context("https needs the root certificates of this machine")?
+            .https_only()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Self::Tls(builder.build(connector)))
+    }
+
+    fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        match self {
+            Self::Plain(client) => client.request(request),
+            Self::Tls(client) => client.request(request),
+        }
+    }
+}
+
+/// Reads another answer than 200: its problem detail (RFC 9457) or else its text.
+fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
+    #[derive(Deserialize)]
+    struct Problem {
+        #[serde(default)]
+        title: String,
+        #[serde(default)]
+        detail: String,
+    }
+    let detail = match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) if !problem.detail.is_empty() => problem.detail,
+        Ok(problem) => problem.title,
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    let retry_after = head
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    // Control characters would reach the user's terminal.
+    let detail = detail
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(DETAIL_CHARS_MAX)
+        .collect();
+    PostError::Status {
+        status: head.status(),
+        detail,
+        retry_after,
+    }
+}
+
+/// The innermost cause, which is the one that helps ("connection refused").
+fn innermost_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, body: &str, retry_after: Option<&str>, message: &str, retryable: bool) {
+        let mut head = Response::builder().status(status);
+        if let Some(value) = retry_after {
+            head = head.header(RETRY_AFTER, value);
+        }
+        let error = refusal(&head.body(()).unwrap(), body.as_bytes());
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.is_retryable(), retryable, "{message}");
+        assert_eq!(error.kind(), status.to_string());
+    }
+
+    #[test]
+    fn refusals_say_what_the_server_says() {
+        let unauthorized = "the server answered 401 Unauthorized: no secret matches";
+        check(
+            401,
+            r#"{"title":"x","detail":"no secret matches"}"#,
+            None,
+            unauthorized,
+            false,
+        );
+        check(
+            413,
+            r#"{"title":"too large"}"#,
+            None,
+            "the server answered 413 Payload Too Large: too large",
+            false,
+        );
+        check(
+            503,
+            "",
+            Some("2"),
+            "the server answered 503 Service Unavailable",
+            true,
+        );
+        check(
+            502,
+            "<html>\x1b[31m",
+            None,
+            "the server answered 502 Bad Gateway: <html> [31m",
+            true,
+        );
+        check(
+            429,
+            "slow",
+            None,
+            "the server answered 429 Too Many Requests: slow",
+            true,
+        );
+        check(
+            400,
+            "{}",
+            None,
+            "the server answered 400 Bad Request",
+            false,
+        );
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds() {
+        for (value, expected) in [("2", Some(2)), ("Wed, 21 Oct 2015 07:28:00 GMT", None)] {
+            let head = Response::builder()
+                .status(503)
+                .header(RETRY_AFTER, value)
+                .body(())
+                .unwrap();
+            assert_eq!(
+                refusal(&head, b"").retry_after(),
+                expected.map(Duration::from_secs)
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_in_front_is_kept() {
+        for (base, expected) in [
+            ("http://h:1", "http://h:1/webhooks/ticks"),
+            ("http://h:1/", "http://h:1/webhooks/ticks"),
+            ("http://h/stage/", "http://h/stage/webhooks/ticks"),
+        ] {
+            let target = Target {
+                to: base.parse().unwrap(),
+                secret: None,
+                timeout: 1,
+            };
+            assert_eq!(Webhook::new(&target, "ticks", 1).unwrap().uri(), expected);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The subcommands, one file each: its arguments and its `run`.
+
+pub mod load;
+pub mod replay;

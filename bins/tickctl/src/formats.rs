@@ -1,0 +1,194 @@
+//! What a replayed file holds: one file a format, each turning rows into the provider's own
+//! messages, with every number written as it was read.
+
+pub mod binance_trades;
+mod kraken_pair;
+pub mod kraken_trades;
+pub mod ticks_csv;
+
+use std::io::Read;
+
+use clap::ValueEnum;
+
+/// A row of a file, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Where it stands.
+    pub place: Place,
+    /// Event time, milliseconds since the epoch.
+    pub event_ms: i64,
+    /// One entry of a delivery.
+    pub json: String,
+}
+
+/// Where a row stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The row's number among the rows of data, from 1.
+    pub number: u64,
+    /// The line it starts on, from 1.
+    pub line: u64,
+    /// The bytes before it, to show progress by.
+    pub offset_bytes: u64,
+}
+
+/// Why a row or a file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// One row breaks a rule; the rows after it may be good.
+    #[error("line {}: {rule}", place.line)]
+    Row {
+        /// Where the row stands.
+        place: Place,
+        /// The rule, with the value.
+        rule: String,
+    },
+    /// The file as a whole, or what is left of it.
+    #[error("{0}")]
+    File(String),
+}
+
+/// The rows of a file, in its order.
+pub type Rows = Box<dyn Iterator<Item = Result<Row, ReadError>> + Send>;
+
+/// A file's format, and with it the webhook that its rows are sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// CSV of id,price,qty,quote_qty,time,is_buyer_maker, as Binance publishes trades (with or
+    /// without the header; time in ms or µs). The symbol is not in the rows: see --symbol.
+    BinanceTrades,
+    /// JSON as Kraken's REST API answers /0/public/Trades.
+    KrakenTrades,
+    /// CSV of our own, with a header: token, price and timestamp (epoch ms or RFC 3339); quote,
+    /// volume, source, id, tick_id, slot and method where there are such columns.
+    TicksCsv,
+}
+
+impl Format {
+    /// The name in `POST /webhooks/{name}`.
+    #[must_use]
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::BinanceTrades => "binance",
+            Self::KrakenTrades => "kraken",
+            Self::TicksCsv => "ticks",
+        }
+    }
+
+    /// Opens the rows. `file_name` gives the symbol where the format needs one and `symbol` is
+    /// not given.
+    ///
+    /// # Errors
+    /// [`ReadError::File`] where the symbol is missing or wrong; Kraken's format is read as a
+    /// whole, and refused here where it is no such file.
+    pub fn rows(
+        self,
+        input: Box<dyn Read + Send>,
+        file_name: &str,
+        symbol: Option<&str>,
+    ) -> Result<Rows, ReadError> {
+        match self {
+            Self::BinanceTrades => binance_trades::rows(input, file_name, symbol),
+            Self::KrakenTrades => kraken_trades::rows(input, symbol),
+            Self::TicksCsv => match symbol {
+                None => Ok(ticks_csv::rows(input)),
+                Some(_) => Err(ReadError::File(
+                    "--symbol does not go with ticks-csv: its rows name their token".to_owned(),
+                )),
+            },
+        }
+    }
+
+    /// The body of a delivery of such rows.
+    #[must_use]
+    pub fn delivery(self, rows: &[Row]) -> String {
+        let (head, tail) = match self {
+            Self::BinanceTrades | Self::TicksCsv => ("[", "]"),
+            Self::KrakenTrades => (r#"{"channel":"trade","type":"update","data":["#, "]}"),
+        };
+        let length = rows.iter().map(|row| row.json.len() + 1).sum::<usize>();
+        let mut body = String::with_capacity(head.len() + length + tail.len());
+        body.push_str(head);
+        for (position, row) in rows.iter().enumerate() {
+            if position > 0 {
+                body.push(',');
+            }
+            body.push_str(&row.json);
+        }
+        body.push_str(tail);
+        body
+    }
+}
+
+/// Digits only, so no sign, and at most 64 bits.
+fn whole_number(text: &str) -> Option<u64> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Reads CSV records with their places. Rows are numbered from 1.
+struct Records {
+    reader: csv::Reader<Box<dyn Read + Send>>,
+    number: u64,
+    /// After an input error there is nothing more to read.
+    ended: bool,
+}
+
+impl Records {
+    fn new(input: Box<dyn Read + Send>) -> Self {
+        let reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            // The row's own rule tells a wrong count of fields better than the reader.
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(input);
+        Self {
+            reader,
+            number: 0,
+            ended: false,
+        }
+    }
+
+    /// The next record as text, not counted as a row yet. The place's number is that of the row
+    /// it would be.
+    fn next(&mut self) -> Option<Result<(Place, csv::StringRecord), ReadError>> {
+        if self.ended {
+            return None;
+        }
+        let mut record = csv::ByteRecord::new();
+        match self.reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                self.ended = true;
+                let line = self.reader.position().line();
+                return Some(Err(ReadError::File(format!(
+                    "the input broke at line {line}: {error}"
+                ))));
+            }
+        }
+        self.number += 1;
+        let (line, offset_bytes) = record
+            .position()
+            .map_or((0, 0), |at| (at.line(), at.byte()));
+        let place = Place {
+            number: self.number,
+            line,
+            offset_bytes,
+        };
+        Some(match csv::StringRecord::from_byte_record(record) {
+            Ok(text) => Ok((place, text)),
+            Err(_) => Err(ReadError::Row {
+                place,
+                rule: "it is not UTF-8 text".to_owned(),
+            }),
+        })
+    }
+
+    /// Says that the record read last was a header: rows count from the next.
+    fn was_header(&mut self) {
+        self.number = 0;
+    }
+}

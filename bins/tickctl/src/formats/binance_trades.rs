@@ -1,0 +1,321 @@
+//! Binance's trade dumps: CSV, with a header (futures, and copies with names) or without (spot).
+//!
+//! Sent as the `trade` messages of Binance's stream.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use domain::{Price, TIMESTAMP_MS_MIN, Volume};
+
+use super::{Place, ReadError, Records, Row, Rows, whole_number};
+
+/// Times from here on are microseconds (spot dumps since 2025): as milliseconds this would be
+/// the year 5138.
+const TIME_US_MIN: i64 = 100_000_000_000_000;
+
+/// Times from here on are neither milliseconds nor microseconds.
+const TIME_US_MAX: i64 = 100_000_000_000_000_000;
+
+/// Columns of a dump without a header: spot trades have 7, futures trades 6.
+const COLUMNS_MIN: usize = 6;
+const COLUMNS_MAX: usize = 7;
+
+/// Where a row has its fields.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    id: usize,
+    price: usize,
+    quantity: usize,
+    time: usize,
+    /// Whether a header names them, so that other columns may stand beside them.
+    named: bool,
+}
+
+const POSITIONS: Columns = Columns {
+    id: 0,
+    price: 1,
+    quantity: 2,
+    time: 4,
+    named: false,
+};
+
+/// Opens the rows of a dump.
+///
+/// # Errors
+/// [`ReadError::File`] where neither `symbol` nor the file's name says what was traded.
+pub fn rows(
+    input: Box<dyn Read + Send>,
+    file_name: &str,
+    symbol: Option<&str>,
+) -> Result<Rows, ReadError> {
+    let symbol = match symbol {
+        Some(symbol) => given_symbol(symbol)?,
+        None => symbol_in(file_name)?,
+    };
+    let mut records = Records::new(input);
+    let mut columns = None;
+    Ok(Box::new(std::iter::from_fn(move || {
+        let (mut place, mut record) = match records.next()? {
+            Ok(record) => record,
+            Err(error) => return Some(Err(error)),
+        };
+        if columns.is_none() && record.get(0).is_some_and(|field| !is_number(field)) {
+            match header(&record) {
+                Ok(named) => columns = Some(named),
+                Err(error) => {
+                    records.ended = true;
+                    return Some(Err(error));
+                }
+            }
+            records.was_header();
+            (place, record) = match records.next()? {
+                Ok(record) => record,
+                Err(error) => return Some(Err(error)),
+            };
+        }
+        let columns = *columns.get_or_insert(POSITIONS);
+        Some(row(place, &record, columns, &symbol))
+    })))
+}
+
+fn row(
+    place: Place,
+    record: &csv::StringRecord,
+    columns: Columns,
+    symbol: &str,
+) -> Result<Row, ReadError> {
+    let broken = |rule: String| ReadError::Row { place, rule };
+    if !columns.named && !(COLUMNS_MIN..=COLUMNS_MAX).contains(&record.len()) {
+        return Err(broken(format!(
+            "a trade without a header has {COLUMNS_MIN} or {COLUMNS_MAX} fields (id, price, qty, \
+             quote_qty, time, …), not {}",
+            record.len()
+        )));
+    }
+    let field = |name: &str, at: usize| {
+        record
+            .get(at)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| broken(format!("{name} is missing")))
+    };
+    let (id, price) = (field("id", columns.id)?, field("price", columns.price)?);
+    let (quantity, time) = (
+        field("qty", columns.quantity)?,
+        field("time", columns.time)?,
+    );
+    let id = whole_number(id).ok_or_else(|| broken(format!("id `{id}` is no whole number")))?;
+    // Sent as text, so with the digits that are there, float artefacts among them.
+    Price::parse(price).map_err(|error| broken(format!("price: {error}")))?;
+    Volume::parse(quantity).map_err(|error| broken(format!("qty: {error}")))?;
+    let event_ms = time_ms(time).map_err(broken)?;
+    let json = format!(
+        r#"{{"e":"trade","E":{event_ms},"s":"{symbol}","t":{id},"p":"{price}","q":"{quantity}","T":{event_ms}}}"#
+    );
+    Ok(Row {
+        place,
+        event_ms,
+        json,
+    })
+}
+
+/// Tells milliseconds from microseconds by their size.
+fn time_ms(text: &str) -> Result<i64, String> {
+    let wrong =
+        || format!("time `{text}` is no time in milliseconds or microseconds since the epoch");
+    if !is_number(text) {
+        return Err(wrong());
+    }
+    let time: i64 = text.parse().map_err(|_| wrong())?;
+    let time_ms = match time {
+        TIME_US_MIN..TIME_US_MAX => time / 1_000,
+        TIMESTAMP_MS_MIN..TIME_US_MIN => time,
+        _ => return Err(wrong()),
+    };
+    if time_ms < TIMESTAMP_MS_MIN {
+        Err(wrong())
+    } else {
+        Ok(time_ms)
+    }
+}
+
+fn header(record: &csv::StringRecord) -> Result<Columns, ReadError> {
+    let at = |names: &[&str]| record.iter().position(|name| names.contains(&name));
+    let columns = (
+        at(&["id", "trade_id"]),
+        at(&["price"]),
+        at(&["qty", "quantity"]),
+        at(&["time"]),
+    );
+    let (Some(id), Some(price), Some(quantity), Some(time)) = columns else {
+        let seen = record.iter().collect::<Vec<_>>().join(",");
+        return Err(ReadError::File(format!(
+            "line 1: a header of Binance trades names id, price, qty and time; this one is `{}`",
+            seen.chars().take(200).collect::<String>()
+        )));
+    };
+    Ok(Columns {
+        id,
+        price,
+        quantity,
+        time,
+        named: true,
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn given_symbol(symbol: &str) -> Result<String, ReadError> {
+    if symbol.is_empty() || !symbol.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(ReadError::File(format!(
+            "--symbol `{symbol}` is no symbol of Binance: letters and digits, such as BTCUSDT"
+        )));
+    }
+    Ok(symbol.to_ascii_uppercase())
+}
+
+/// The symbol in a file's name: `BTCUSDT-trades-2021-01-08.csv`, `binance-BTCUSDT-2021-01-08.csv`.
+fn symbol_in(file_name: &str) -> Result<String, ReadError> {
+    // The shortest pairs have five letters; words of a name are not all in capitals.
+    let is_symbol = |part: &&str| {
+        part.len() >= 5
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            && part.bytes().any(|byte| byte.is_ascii_uppercase())
+    };
+    let found: BTreeSet<&str> = file_name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(is_symbol)
+        .collect();
+    match (found.first(), found.len()) {
+        (Some(symbol), 1) => Ok((*symbol).to_owned()),
+        _ => Err(ReadError::File(format!(
+            "the rows do not say what was traded, and neither does the name `{file_name}`: give \
+             --symbol, such as --symbol BTCUSDT"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "id,price,qty,quote_qty,time,is_buyer_maker\n";
+
+    fn read(text: &str) -> Vec<Result<Row, ReadError>> {
+        let input = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
+        rows(input, "BTCUSDT.csv", None).unwrap().collect()
+    }
+
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let seen = read(text).pop().unwrap();
+        match (seen, expected) {
+            (Ok(row), Ok(json)) => assert_eq!(row.json, json),
+            (Err(error), Err(part)) => {
+                assert!(error.to_string().contains(part), "{text}: {error}");
+            }
+            (seen, _) => panic!("{text}: {seen:?}"),
+        }
+    }
+
+    #[test]
+    fn trades_become_messages_with_their_digits() {
+        check(
+            &format!(
+                "{HEADER}553287561,39439.22,0.00031099999999999997,12.26,1610064000368,False\n"
+            ),
+            Ok(
+                r#"{"e":"trade","E":1610064000368,"s":"BTCUSDT","t":553287561,"p":"39439.22","q":"0.00031099999999999997","T":1610064000368}"#,
+            ),
+        );
+        check(
+            "5,1e-05,3.0,0.1,1736294400368123,true,true\n",
+            Ok(
+                r#"{"e":"trade","E":1736294400368,"s":"BTCUSDT","t":5,"p":"1e-05","q":"3.0","T":1736294400368}"#,
+            ),
+        );
+        check(
+            "\u{feff}time,qty,extra,price,id\r\n1610064000368, 2 ,x,10,007\r\n",
+            Ok(
+                r#"{"e":"trade","E":1610064000368,"s":"BTCUSDT","t":7,"p":"10","q":"2","T":1610064000368}"#,
+            ),
+        );
+    }
+
+    #[test]
+    fn broken_rows_name_their_line_and_rule() {
+        let after_header = |row: &str| format!("{HEADER}1,1,1,1,1610064000278,True\n{row}\n");
+        check(
+            &after_header("x,1,1,1,1610064000278,True"),
+            Err("line 3: id `x`"),
+        );
+        check(
+            &after_header("2,0,1,1,1610064000278,True"),
+            Err("line 3: price: a price must be"),
+        );
+        check(
+            &after_header("2,1,-1,1,1610064000278,True"),
+            Err("line 3: qty: a volume must"),
+        );
+        check(
+            &after_header("2,1,1,1,1610064000,True"),
+            Err("line 3: time `1610064000`"),
+        );
+        check(
+            &after_header("2,1,1,1,1610064000278000000,True"),
+            Err("line 3: time"),
+        );
+        check(&after_header("2,1,1"), Err("line 3: time is missing"));
+        check(
+            &after_header("2,,1,1,1610064000278,True"),
+            Err("line 3: price is missing"),
+        );
+        check("1,1,1,5,6,1610064000278,true,true\n", Err("6 or 7 fields"));
+        check("name,value\na,1\n", Err("names id, price, qty and time"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_one_bad_row() {
+        let input =
+            b"1,1,1,1,1610064000278,T\n2,\xff,1,1,1610064000278,T\n3,1,1,1,1610064000278,T\n";
+        let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(input)), "BTCUSDT", None)
+            .unwrap()
+            .collect();
+        assert_eq!(
+            seen.iter().map(Result::is_ok).collect::<Vec<_>>(),
+            [true, false, true]
+        );
+        assert_eq!(seen[2].as_ref().unwrap().place.number, 3);
+    }
+
+    #[test]
+    fn rows_count_from_one_after_the_header() {
+        let seen = read(&format!("{HEADER}1,1,1,1,1610064000278,T\n"));
+        let place = Place {
+            number: 1,
+            line: 2,
+            offset_bytes: HEADER.len() as u64,
+        };
+        assert_eq!(seen[0].as_ref().unwrap().place, place);
+    }
+
+    #[test]
+    fn the_symbol_is_found_in_the_name_or_asked_for() {
+        for (name, expected) in [
+            ("binance-BTCUSDT-2021-01-08.csv", Some("BTCUSDT")),
+            ("1000SATSUSDT-trades-2024-01.csv", Some("1000SATSUSDT")),
+            ("ETHBTC.csv", Some("ETHBTC")),
+            ("BTCUSDT-BTCUSDT.csv", Some("BTCUSDT")),
+            ("BTCUSDT-ETHUSDT.csv", None),
+            ("trades.csv", None),
+            ("-", None),
+            ("2021-01-08.csv", None),
+        ] {
+            assert_eq!(symbol_in(name).ok().as_deref(), expected, "{name}");
+        }
+        assert_eq!(given_symbol("btcusdt").as_deref(), Ok("BTCUSDT"));
+        assert!(given_symbol("BTC/USDT").is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! The binary as a process, against a server that keeps the webhook's contract; and the format
+//! readers on real files.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic too; clippy excuses only the test functions themselves"
+)]
+
+mod files;
+mod load;
+mod process;
+mod replay;
+mod stub;

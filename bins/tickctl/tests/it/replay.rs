@@ -1,0 +1,399 @@
+//! `tickctl replay` from file to server.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+use crate::files::real;
+use crate::process::{tickctl, tickctl_with};
+use crate::stub::{Script, Stub};
+
+fn binance_csv(rows: u64) -> NamedTempFile {
+    let mut file = NamedTempFile::with_prefix("BTCUSDT-").unwrap();
+    writeln!(file, "id,price,qty,quote_qty,time,is_buyer_maker").unwrap();
+    for id in 1..=rows {
+        writeln!(file, "{id},39432.48,0.1,1,{},True", 1_610_064_000_000 + id).unwrap();
+    }
+    file
+}
+
+fn replay(file: &NamedTempFile, stub: &Stub, more: &[&str]) -> crate::process::Run {
+    let path = file.path().to_str().unwrap();
+    let args = [
+        "replay",
+        path,
+        "--format",
+        "binance-trades",
+        "--symbol",
+        "BTCUSDT",
+        "--to",
+        &stub.url,
+    ];
+    tickctl(&[&args, more].concat())
+}
+
+#[test]
+fn the_real_binance_file_arrives_whole_and_twice_is_once() {
+    let Some(path) = real("binance-BTCUSDT-2021-01-08.csv") else {
+        return;
+    };
+    let stub = Stub::start(Script::default());
+    let args = [
+        "replay",
+        path.to_str().unwrap(),
+        "--format",
+        "binance-trades",
+        "--speed",
+        "max",
+        "--to",
+        &stub.url,
+    ];
+    let first = tickctl(&args);
+    assert_eq!(first.code, 0, "{first:?}");
+    let counts =
+        "sent 2001 ticks in 21 requests: 2001 stored, 0 duplicate, 0 rejected, 0 ignored; ";
+    assert!(first.stdout.starts_with(counts), "{first:?}");
+    let ids: Vec<_> = stub
+        .entries()
+        .iter()
+        .map(|entry| entry["t"].as_u64().unwrap())
+        .collect();
+    assert!(ids.is_sorted() && ids.len() == 2_001);
+    assert!(
+        stub.deliveries()
+            .iter()
+            .all(|delivery| delivery.source == "binance")
+    );
+    assert!(
+        stub.deliveries()[0]
+            .text
+            .contains(r#""q":"0.00031099999999999997""#)
+    );
+    let second = tickctl(&args);
+    assert!(
+        second.stdout.contains(": 0 stored, 2001 duplicate,"),
+        "{second:?}"
+    );
+}
+
+#[test]
+fn the_real_kraken_file_arrives_whole() {
+    let Some(path) = real("kraken-XBTUSDT-trades.json") else {
+        return;
+    };
+    let stub = Stub::start(Script::default());
+    let path = path.to_str().unwrap();
+    let run = tickctl(&[
+        "replay",
+        path,
+        "--format",
+        "kraken-trades",
+        "--batch",
+        "300",
+        "--to",
+        &stub.url,
+    ]);
+    assert!(
+        run.stdout
+            .starts_with("sent 1000 ticks in 4 requests: 1000 stored"),
+        "{run:?}"
+    );
+    let first = &stub.deliveries()[0];
+    assert_eq!(
+        (first.source.as_str(), &first.body["channel"]),
+        ("kraken", &"trade".into())
+    );
+    assert!(
+        first
+            .text
+            .contains(r#""price":105433.60000,"qty":0.00027625,"#),
+        "digits are kept"
+    );
+}
+
+#[test]
+fn our_own_csv_is_read_from_stdin() {
+    let stub = Stub::start(Script::default());
+    let csv = b"token,price,timestamp,id\nBTC,1.10,1610064000278,a\nETH,2,1610064000279,b\n";
+    let run = tickctl_with(
+        &["replay", "-", "--format", "ticks-csv", "--to", &stub.url],
+        &[],
+        csv,
+    );
+    assert_eq!(run.code, 0, "{run:?}");
+    let expected = r#"[{"token":"BTC","price":"1.10","timestamp":1610064000278,"id":"a"},{"token":"ETH","price":"2","timestamp":1610064000279,"id":"b"}]"#;
+    assert_eq!(stub.deliveries()[0].text, expected);
+}
+
+#[test]
+fn a_busy_server_is_asked_again() {
+    let stub = Stub::start(Script {
+        unavailable: 2,
+        ..Script::default()
+    });
+    let run = replay(&binance_csv(5), &stub, &["--batch", "2"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(stub.requests(), 2 + 3);
+    assert_eq!(
+        run.stderr
+            .matches("503 Service Unavailable: the store is busy; trying again")
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn a_server_that_stays_away_ends_it_with_the_way_on() {
+    let stub = Stub::start(Script {
+        deliveries_max: Some(2),
+        ..Script::default()
+    });
+    let file = binance_csv(50);
+    let run = replay(&file, &stub, &["--batch", "10", "--attempts", "2"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stderr
+            .contains("the first 20 rows are done; go on after them with --skip 20"),
+        "{run:?}"
+    );
+    assert!(run.stdout.starts_with("sent 20 ticks"), "{run:?}");
+
+    stub.set(Script::default());
+    let rest = replay(&file, &stub, &["--batch", "10", "--skip", "20"]);
+    assert!(
+        rest.stdout
+            .starts_with("sent 30 ticks in 3 requests: 30 stored, 0 duplicate"),
+        "{rest:?}"
+    );
+}
+
+#[test]
+fn nobody_listening_is_told_as_such() {
+    // Bound and closed again: nobody has this port now.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let to = format!("http://127.0.0.1:{port}");
+    let path = binance_csv(1);
+    let path = path.path().to_str().unwrap();
+    let run = tickctl(&[
+        "replay",
+        path,
+        "--format",
+        "binance-trades",
+        "--symbol",
+        "BTCUSDT",
+        "--to",
+        &to,
+        "--attempts",
+        "1",
+    ]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stderr.contains("no connection: Connection refused"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.contains("nothing of this file is stored"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn a_refusal_ends_it_at_once_with_the_servers_words() {
+    for status in [400, 401, 404, 413, 415] {
+        let stub = Stub::start(Script {
+            status: Some(status),
+            ..Script::default()
+        });
+        let run = replay(&binance_csv(5), &stub, &["--batch", "1"]);
+        assert_eq!((run.code, stub.requests()), (1, 1), "{run:?}");
+        assert!(
+            run.stderr
+                .contains(&format!("the server answered {status} ")),
+            "{run:?}"
+        );
+        assert!(run.stderr.contains("as the script says"), "{run:?}");
+    }
+}
+
+#[test]
+fn the_secret_is_sent_as_it_stands_and_never_shown() {
+    let stub = Stub::start(Script {
+        secret: Some("Bearer s3cret"),
+        ..Script::default()
+    });
+    let file = binance_csv(1);
+    let refused = replay(&file, &stub, &["--secret", "wr0ng"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("no secret matches") && !refused.stderr.contains("wr0ng"),
+        "{refused:?}"
+    );
+    assert_eq!(replay(&file, &stub, &["--secret", "Bearer s3cret"]).code, 0);
+    let path = file.path().to_str().unwrap();
+    let args = [
+        "replay",
+        path,
+        "--format",
+        "binance-trades",
+        "--symbol",
+        "BTCUSDT",
+        "--to",
+        &stub.url,
+    ];
+    assert_eq!(
+        tickctl_with(&args, &[("TICKCTL_SECRET", "Bearer s3cret")], b"").code,
+        0
+    );
+    let help = tickctl_with(
+        &["replay", "--help"],
+        &[("TICKCTL_SECRET", "Bearer s3cret")],
+        b"",
+    );
+    assert!(help.stdout.contains("TICKCTL_SECRET") && !help.stdout.contains("s3cret"));
+}
+
+#[test]
+fn a_bad_row_stops_after_what_came_before_it() {
+    let mut file = binance_csv(25);
+    writeln!(file, "26,-1,0.1,1,1610064000026,True").unwrap();
+    writeln!(file, "27,39432.48,0.1,1,1610064000027,True").unwrap();
+
+    let stub = Stub::start(Script::default());
+    let run = replay(&file, &stub, &["--batch", "10"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(
+        run.stderr
+            .contains("line 27: price: a price must be greater than 0"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.contains("--skip-bad") && run.stderr.contains("--skip 25"),
+        "{run:?}"
+    );
+    assert_eq!(stub.entries().len(), 25);
+
+    let stub = Stub::start(Script::default());
+    let run = replay(&file, &stub, &["--batch", "10", "--skip-bad"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.stdout.contains("26 stored") && run.stdout.contains("1 bad rows left out"),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("left out: line 27"), "{run:?}");
+}
+
+#[test]
+fn rejected_ticks_are_told_by_their_line() {
+    let stub = Stub::start(Script {
+        reject: Some(1),
+        ..Script::default()
+    });
+    let file = binance_csv(4);
+    let run = replay(&file, &stub, &["--batch", "2"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stdout.contains("2 stored, 0 duplicate, 2 rejected"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr
+            .contains("line 3: the server says invalid_price: no such price"),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("line 5: the server says"), "{run:?}");
+    assert_eq!(replay(&file, &stub, &["--skip-bad"]).code, 0);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_bad_input() {
+    let stub = Stub::start(Script::default());
+    let path = binance_csv(1);
+    let path = path.path().to_str().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_str().unwrap();
+    for (args, part) in [
+        (
+            vec!["/no/such/file", "--format", "binance-trades"],
+            "No such file",
+        ),
+        (vec![dir, "--format", "binance-trades"], "is a directory"),
+        (
+            vec![path, "--format", "kraken-trades"],
+            "not an answer of Kraken",
+        ),
+        (vec![path, "--format", "ticks-csv"], "no column token"),
+        (vec!["-", "--format", "binance-trades"], "give --symbol"),
+        (
+            vec![path, "--format", "ticks-csv", "--symbol", "X"],
+            "--symbol does not go with",
+        ),
+        (
+            vec![path, "--format", "nonsense"],
+            "binance-trades, kraken-trades, ticks-csv",
+        ),
+        (
+            vec![path, "--format", "binance-trades", "--speed", "0"],
+            "no speed",
+        ),
+    ] {
+        let run = tickctl(&[&["replay", "--to", &stub.url][..], &args].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains(part), "{part}: {run:?}");
+    }
+    assert_eq!(stub.requests(), 0);
+}
+
+#[test]
+fn rows_are_paced_by_their_event_times() {
+    // Three trades, 10 minutes apart, 6,000 times faster: 100 ms apart, so not one batch.
+    let stub = Stub::start(Script::default());
+    let mut file = NamedTempFile::new().unwrap();
+    for id in 0..3_u64 {
+        writeln!(
+            file,
+            "{id},1,1,1,{},true,true",
+            1_610_064_000_000 + id * 600_000
+        )
+        .unwrap();
+    }
+    let run = replay(&file, &stub, &["--speed", "6000"]);
+    assert!(
+        run.stdout
+            .starts_with("sent 3 ticks in 3 requests: 3 stored"),
+        "{run:?}"
+    );
+    let seconds: f64 = run
+        .stdout
+        .split("; ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(seconds >= 0.19, "{run:?}");
+}
+
+#[test]
+fn more_in_flight_still_reports_rows_done_in_order() {
+    let stub = Stub::start(Script {
+        delay: Duration::from_millis(5),
+        ..Script::default()
+    });
+    let run = replay(
+        &binance_csv(95),
+        &stub,
+        &["--batch", "10", "--in-flight", "4"],
+    );
+    assert!(
+        run.stdout
+            .starts_with("sent 95 ticks in 10 requests: 95 stored"),
+        "{run:?}"
+    );
+}

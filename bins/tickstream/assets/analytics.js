@@ -1,0 +1,153 @@
+// The panels of what analytics says: the table of averages, and the list of anomalies.
+
+import { score, why } from "./chart.js";
+import { element, onlyOneStop, setText, stepThrough } from "./elements.js";
+import { compact, exact, localTime, percent, price, textDigits, utcTime } from "./format.js";
+
+export const WINDOWS = [
+  { name: "1m", ms: 60_000, dash: [], width: 1.1 },
+  { name: "5m", ms: 300_000, dash: [], width: 1.9 },
+  { name: "1h", ms: 3_600_000, dash: [6, 4], width: 1.9 },
+];
+const KINDS = ["sma", "ema", "vwap"];
+const DRAWN_AT_FIRST = "1m.ema,5m.vwap";
+const CELL_CHARS_MAX = 10;
+const ANOMALIES_MAX = 500;
+const ANOMALIES_SHOWN_MAX = 100;
+
+/** Every average as a button that draws it. */
+export class AverageTable {
+  #cells = new Map();
+  #ticks = new Map();
+  #hint = document.getElementById("averages-hint");
+
+  constructor(table, { stored, store, onChange }) {
+    const drawn = new Set(stored("averages", DRAWN_AT_FIRST).split(","));
+    for (const window of WINDOWS) {
+      const row = table.tBodies[0].insertRow();
+      row.append(element("th", { scope: "row" }, window.name));
+      for (const kind of KINDS) {
+        const value = element("span", { class: "number" }, "–");
+        const swatch = element("i", { class: `swatch ${kind} w${window.name}`, "aria-hidden": "true" });
+        const key = `${window.name}.${kind}`;
+        const label = `Draw ${kind.toUpperCase()} over ${window.name}`;
+        const button = element("button", { type: "button", class: "average", title: label, "aria-label": label, "aria-pressed": String(drawn.has(key)) }, swatch, value);
+        button.addEventListener("click", () => {
+          const on = button.getAttribute("aria-pressed") !== "true";
+          button.setAttribute("aria-pressed", String(on));
+          store("averages", this.chosen().map(({ window: { name }, kind: one }) => `${name}.${one}`).join(","));
+          onChange();
+        });
+        row.insertCell().append(button);
+        this.#cells.set(key, { button, value, window, kind });
+      }
+      const ticks = row.insertCell();
+      ticks.className = "ticks";
+      this.#ticks.set(window.name, ticks);
+    }
+  }
+
+  chosen() {
+    return [...this.#cells.values()]
+      .filter(({ button }) => button.getAttribute("aria-pressed") === "true")
+      .map(({ window, kind }) => ({ window, kind, dash: window.dash, width: window.width, label: `${kind.toUpperCase()} ${window.name}` }));
+  }
+
+  show(averages, digits) {
+    for (const { value, button, window, kind } of this.#cells.values()) {
+      const text = fitting(averages[window.name]?.latest?.[kind] ?? null, digits);
+      setText(value, text);
+      button.setAttribute("aria-label", `Draw ${kind.toUpperCase()} over ${window.name}, now ${text}`);
+    }
+    for (const [name, cell] of this.#ticks) {
+      const ticks = averages[name]?.latest?.ticks;
+      setText(cell, ticks === undefined ? "–" : compact(ticks));
+    }
+  }
+
+  /** What to know of the lines: how they began, and of which share of the ticks they are. */
+  hint(estimated, share) {
+    const hints = [];
+    if (share === 0) hints.push("Nothing goes to the stream, so the server makes no candles and averages now.");
+    else if (share < 100) hints.push(`Candles and averages are of the ${percent(share)} of ticks in the stream.`);
+    if (estimated) hints.push("Left of the moment this page was opened, lines are worked out of candles.");
+    setText(this.#hint, hints.join(" "));
+  }
+}
+
+/** A price with a digit less where the cell would overflow. */
+function fitting(value, digits) {
+  const text = price(value, digits);
+  return text.length > CELL_CHARS_MAX ? price(value, digits - 1) : text;
+}
+
+/** Anomalies, newest first; picking one brings its moment into the chart. */
+export class AnomalyList {
+  #list;
+  #here;
+  #name;
+  #onPick;
+  #known = new Map();
+  #pair = null;
+
+  constructor(list, here, { name, onPick }) {
+    this.#list = list;
+    this.#here = here;
+    this.#name = name;
+    this.#onPick = onPick;
+    here.addEventListener("change", () => this.#show());
+    stepThrough(list);
+    this.#show();
+  }
+
+  add(rows) {
+    let added = false;
+    for (const row of rows) {
+      const key = `${row.tick_id} ${row.quote} ${row.window}`;
+      if (this.#known.has(key)) continue;
+      this.#known.set(key, row);
+      added = true;
+    }
+    if (!added) return;
+    const newest = [...this.#known].sort(([, a], [, b]) => b.timestamp - a.timestamp).slice(0, ANOMALIES_MAX);
+    this.#known = new Map(newest);
+    this.#show();
+  }
+
+  choose(pair) {
+    this.#pair = pair;
+    this.#show();
+  }
+
+  of({ token, quote }) {
+    return [...this.#known.values()].filter((row) => row.token === token && row.quote === quote);
+  }
+
+  #show() {
+    const rows = this.#here.checked && this.#pair ? this.of(this.#pair) : [...this.#known.values()];
+    if (!rows.length) {
+      this.#list.replaceChildren(element("li", { class: "none" }, "None seen. A price far from what came before it shows here and on the chart."));
+      return;
+    }
+    const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    this.#list.replaceChildren(...rows.slice(0, ANOMALIES_SHOWN_MAX).map((row) => this.#item(row)));
+    const again = [...this.#list.querySelectorAll("button")].find((button) => button.dataset.key === focused);
+    onlyOneStop(this.#list, again ?? this.#list.querySelector("button"));
+    again?.focus({ preventScroll: true });
+  }
+
+  #item(row) {
+    const title = `${utcTime(row.timestamp)}\n${why(row)}`;
+    const button = element(
+      "button",
+      { type: "button", title, data: { key: `${row.tick_id} ${row.quote} ${row.window}` } },
+      element("span", { class: "time" }, localTime(row.timestamp)),
+      element("span", { class: "what" }, this.#name(row.token, row.quote)),
+      element("span", { class: "number", title: exact(row.price) }, price(row.price, textDigits(row.price))),
+      element("span", { class: "score" }, `${score(row.score)} > ${score(row.threshold)}`),
+      element("span", { class: "reason" }, why(row)),
+    );
+    button.addEventListener("click", () => this.#onPick(row));
+    return element("li", {}, button);
+  }
+}

@@ -1,0 +1,40 @@
+// The read API and the one thing that can be changed: JSON in and out, problems as errors.
+
+const TIMEOUT_MS = 8_000;
+
+/** A refusal, told in the words of the server's problem document where it sent one. */
+export class ApiError extends Error {
+  constructor(status, problem) {
+    super(problem?.detail || problem?.title || `the server answered ${status}`);
+    this.status = status;
+  }
+}
+
+async function call(path, options = {}) {
+  const answer = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const type = answer.headers.get("content-type") ?? "";
+  const body = type.includes("json") ? await answer.json().catch(() => null) : null;
+  if (!answer.ok) throw new ApiError(answer.status, body);
+  if (body === null) throw new ApiError(answer.status, { detail: `${path} did not answer with JSON` });
+  return body;
+}
+
+function query(path, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null);
+  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  return text ? `${path}?${text}` : path;
+}
+
+export const tokens = () => call("/api/tokens");
+export const candles = (token, parameters) => call(query(`/api/candles/${encodeURIComponent(token)}`, parameters));
+export const averages = (token) => call(`/api/averages/${encodeURIComponent(token)}`);
+export const anomalies = (parameters) => call(query("/api/anomalies", parameters));
+export const rollout = () => call("/api/rollout");
+export const ledger = () => call("/api/ledger");
+export const status = () => call("/api/status");
+
+export function changeRollout(change, secret) {
+  const headers = { "content-type": "application/json" };
+  if (secret) headers.authorization = `Bearer ${secret}`;
+  return call("/api/rollout", { method: "PUT", headers, body: JSON.stringify(change) });
+}

@@ -1,0 +1,418 @@
+// Wires the page: the market that is looked at, the live feed, the polls, and the panels.
+
+import * as api from "./api.js";
+import { Chart } from "./chart.js";
+import { change, duration, exact, localTime, price, utcTime } from "./format.js";
+import { Live } from "./live.js";
+import { Markets } from "./markets.js";
+import { AnomalyList, AverageTable, WINDOWS } from "./analytics.js";
+import { Pipeline } from "./pipeline.js";
+import { RolloutControl } from "./rollout.js";
+import { Averages, averagesOf, Candles, lowerBound, Points } from "./series.js";
+
+const INTERVALS = { line: 1_000, "1s": 1_000, "1m": 60_000, "5m": 300_000, "1h": 3_600_000 };
+const CANDLES_PER_CALL = 900;
+const STATUS_EVERY_MS = 2_000;
+const ROLLOUT_EVERY_MS = 10_000;
+const QUIET_AFTER_MS = 15_000;
+const LATEST_EVERY_MS = 5_000;
+const CLOCK_TOLERANCE_MS = 2_000;
+
+const $ = (id) => document.getElementById(id);
+const stored = (name, otherwise) => localStorage.getItem(`tickstream.${name}`) ?? otherwise;
+const store = (name, value) => localStorage.setItem(`tickstream.${name}`, value);
+
+const page = {
+  pair: null,
+  interval: Object.hasOwn(INTERVALS, stored("interval", "")) ? stored("interval") : "line",
+  candles: null,
+  points: new Points(),
+  averages: null,
+  /** Counts the selections, so that an answer for an earlier one is dropped. */
+  turn: 0,
+  lastTickAt: 0,
+  /** What to add to this machine's clock to have the server's. */
+  clockOffsetMs: 0,
+};
+
+const chart = new Chart(
+  { plot: $("plot"), canvas: $("canvas"), tip: $("tip"), readout: $("readout") },
+  {
+    now: () => Date.now() + page.clockOffsetMs,
+    older: () => void loadOlder(),
+    moved: (following) => {
+      $("to-live").hidden = following;
+      showQuote();
+    },
+  },
+);
+const markets = new Markets($("markets"), $("markets-filter"), $("markets-note"), select);
+const averageTable = new AverageTable($("averages"), { stored, store, onChange: refreshOverlays });
+const anomalyList = new AnomalyList($("anomalies"), $("anomalies-here"), {
+  name: (token, quote) => markets.label(token, quote),
+  onPick: (anomaly) => {
+    const pair = markets.get(anomaly.token, anomaly.quote);
+    if (pair) select(pair, anomaly.timestamp);
+  },
+});
+const pipeline = new Pipeline();
+const rollout = new RolloutControl({ stored, store, onChange: refreshOverlays });
+const live = new Live("/ws", { onMessage: receive, onState: connectionChanged });
+
+// ---- The market that is looked at
+
+function select(pair, showAt = null) {
+  if (page.pair?.key === pair.key && showAt !== null) return chart.show(showAt);
+  page.pair = pair;
+  page.points = new Points();
+  page.averages = Object.fromEntries(WINDOWS.map(({ name }) => [name, new Averages()]));
+  markets.choose(pair);
+  anomalyList.choose(pair);
+  history.replaceState(null, "", `#${encodeURIComponent(pair.token)}/${encodeURIComponent(pair.quote)}`);
+  averageTable.show({}, pair.digits);
+  void loadAverages(pair);
+  void loadAnomalies(pair);
+  return loadCandles(showAt);
+}
+
+async function loadCandles(showAt = null) {
+  const { pair, interval } = page;
+  if (!pair) return;
+  const turn = ++page.turn;
+  const intervalMs = INTERVALS[interval];
+  const candles = new Candles(intervalMs);
+  page.candles = candles;
+  attachSeries();
+  chart.reset(interval === "line" ? "line" : "candles", intervalMs);
+  const to = chartNow() + intervalMs;
+  const from = Math.min(showAt ?? to, to) - CANDLES_PER_CALL * intervalMs;
+  await fetchCandles(candles, pair, from, to, turn);
+  if (turn !== page.turn) return;
+  attachSeries();
+  chart.fit();
+  if (showAt !== null) chart.show(showAt);
+}
+
+async function fetchCandles(candles, pair, from, to, turn) {
+  const interval = page.interval === "line" ? "1s" : page.interval;
+  // In calls of one size, so that the server's limit never cuts what was asked for.
+  const step = CANDLES_PER_CALL * candles.intervalMs;
+  try {
+    for (let start = Math.max(0, from); start < to; start += step) {
+      const until = Math.min(to, start + step);
+      const answer = await api.candles(pair.token, { interval, from: start, to: until, limit: CANDLES_PER_CALL + 1, quote: pair.quote });
+      if (turn !== page.turn) return 0;
+      candles.merge(answer.candles.filter((candle) => candle.quote === pair.quote));
+      if (start + step >= to) return answer.candles.length;
+    }
+  } catch (error) {
+    chartError(`The candles could not be loaded: ${error.message}`);
+    return null;
+  }
+  chartError("");
+  return 0;
+}
+
+let loadingOlder = false;
+async function loadOlder() {
+  const { candles, pair, turn } = page;
+  const first = candles?.items[0]?.t;
+  if (loadingOlder || !pair || first === undefined || candles.complete) return;
+  loadingOlder = true;
+  const found = await fetchCandles(candles, pair, first - CANDLES_PER_CALL * candles.intervalMs, first - 1, turn);
+  loadingOlder = false;
+  if (turn !== page.turn) return;
+  // A stretch without candles may be a pause; two in a row would be too many calls.
+  if (found === 0) candles.complete = true;
+  attachSeries();
+  chart.draw();
+}
+
+async function loadAverages(pair) {
+  const { averages } = page;
+  const answer = await api.averages(pair.token).catch(() => null);
+  if (page.averages !== averages || !answer) return;
+  takeAverages(answer.averages.filter((row) => row.quote === pair.quote));
+}
+
+async function loadAnomalies(pair) {
+  const answer = await api.anomalies({ token: pair.token, limit: 200 }).catch(() => null);
+  if (answer) takeAnomalies(answer.anomalies);
+}
+
+function takeAverages(rows) {
+  for (const row of [...rows].sort((a, b) => a.timestamp - b.timestamp)) page.averages?.[row.window]?.add(row);
+  averageTable.show(page.averages, page.pair.digits);
+  refreshOverlays();
+}
+
+function takeAnomalies(rows) {
+  anomalyList.add(rows);
+  chart.anomalies = page.pair ? anomalyList.of(page.pair) : [];
+  chart.draw();
+}
+
+function attachSeries() {
+  chart.candles = page.candles?.items ?? [];
+  chart.points = page.interval === "line" ? page.points.items : [];
+  chart.digits = page.pair?.digits ?? 2;
+  chart.anomalies = page.pair ? anomalyList.of(page.pair) : [];
+  refreshOverlays();
+}
+
+/** The averages that are switched on: the server's, and before them those worked out of candles. */
+function refreshOverlays() {
+  const { candles, averages } = page;
+  let estimated = false;
+  if (!averages) return;
+  chart.overlays = averageTable.chosen().map(({ window, kind, ...style }) => {
+    const known = averages[window.name]?.items ?? [];
+    const before = averagesOf(candles?.items ?? [], candles?.intervalMs ?? 1, window.ms, known[0]?.t ?? Infinity);
+    estimated ||= before.length > 0;
+    return { ...style, kind, items: before.concat(known) };
+  });
+  averageTable.hint(estimated, rollout.share);
+  chart.draw();
+}
+
+const chartNow = () => Date.now() + page.clockOffsetMs;
+
+function chartError(text) {
+  $("chart-error").hidden = !text;
+  $("chart-error").textContent = text;
+}
+
+// ---- The live feed
+
+function receive(message) {
+  const takers = {
+    snapshot: () => takeTicks(message.ticks ?? [], true),
+    ticks: () => {
+      const ticks = message.ticks ?? [];
+      pipeline.count(message.counts?.ticks ?? ticks.length);
+      takeTicks(ticks, false);
+    },
+    candles: () => takeCandles(message.candles ?? []),
+    averages: () => {
+      const rows = (message.averages ?? []).filter((row) => row.token === page.pair?.token && row.quote === page.pair?.quote);
+      if (rows.length) takeAverages(rows);
+    },
+    anomalies: () => takeAnomalies(message.anomalies ?? []),
+  };
+  if (Object.hasOwn(takers, message.type)) takers[message.type]();
+}
+
+function takeTicks(ticks, isSnapshot) {
+  if (!ticks.length) return;
+  const newest = Math.max(...ticks.map((tick) => tick.ingested_at));
+  if (!isSnapshot) {
+    page.lastTickAt = performance.now();
+    const offset = newest - Date.now();
+    page.clockOffsetMs = Math.abs(offset) > CLOCK_TOLERANCE_MS ? offset : 0;
+  }
+  let unknown = false;
+  for (const tick of ticks) {
+    unknown ||= markets.take(tick, isSnapshot);
+    if (page.pair && tick.token === page.pair.token && tick.quote === page.pair.quote) takeTick(tick);
+  }
+  if (unknown) void loadTokens();
+  else if (!page.pair) chooseFirst();
+}
+
+function takeTick(tick) {
+  const value = Number(tick.price);
+  page.points.add(tick.timestamp, value);
+  page.candles?.fold(tick.timestamp, value);
+  chart.digits = page.pair.digits;
+  chart.draw();
+}
+
+function takeCandles(rows) {
+  const interval = page.interval === "line" ? "1s" : page.interval;
+  const { pair, candles } = page;
+  const ours = rows.filter((row) => row.token === pair?.token && row.quote === pair?.quote && row.interval === interval);
+  if (!ours.length) return;
+  candles.merge(ours);
+  chart.draw();
+}
+
+function connectionChanged(state) {
+  if (state === "live" && page.pair) {
+    // What passed while the connection was down is read again.
+    page.points = new Points();
+    void loadCandles();
+    void loadAverages(page.pair);
+  }
+  if (state === "live") void Promise.all([loadTokens(), loadRecentAnomalies(), pollRollout()]);
+  showConnection();
+}
+
+function showConnection() {
+  const silent = page.lastTickAt ? performance.now() - page.lastTickAt : Infinity;
+  let [state, text, detail] = [live.state, "Connecting", ""];
+  if (state === "live") {
+    text = "Live";
+    if (!markets.size) text = "Connected, waiting for the first tick";
+    else if (silent > QUIET_AFTER_MS && performance.now() - live.lastMessageAt > QUIET_AFTER_MS) {
+      [state, text] = ["quiet", "Connected, but no new ticks"];
+      detail = Number.isFinite(silent) ? `for ${duration(silent)}` : "";
+    }
+  } else if (state === "offline") {
+    text = "Disconnected: what you see is old";
+    const wait = Math.max(0, live.retryAt - performance.now());
+    detail = `trying again in ${Math.ceil(wait / 1_000)} s`;
+  }
+  $("connection").dataset.state = state;
+  document.body.dataset.connection = state;
+  if ($("connection-text").textContent !== text) $("connection-text").textContent = text;
+  $("connection-detail").textContent = detail;
+  $("reconnect").hidden = state !== "offline";
+}
+
+// ---- What is asked for again and again
+
+async function loadTokens() {
+  const answer = await api.tokens().catch(() => null);
+  if (!answer) return;
+  markets.setAll(answer.tokens);
+  if (!page.pair) chooseFirst();
+  showEmpty();
+  void markets.loadPast();
+}
+
+async function loadRecentAnomalies() {
+  const answer = await api.anomalies({ limit: 100 }).catch(() => null);
+  if (answer) takeAnomalies(answer.anomalies);
+}
+
+function chooseFirst() {
+  const [token, quote] = location.hash.slice(1).split("/").map((part) => decodeURIComponent(part));
+  const pair = markets.get(token, quote) ?? markets.first();
+  if (pair) void select(pair);
+  showEmpty();
+}
+
+function showEmpty() {
+  const empty = markets.size === 0;
+  $("empty").hidden = !empty;
+  $("plot").hidden = empty;
+  document.body.classList.toggle("no-ticks", empty);
+}
+
+async function pollStatus() {
+  const [status, ledger] = await Promise.allSettled([api.status(), api.ledger()]);
+  if (status.status === "fulfilled") {
+    pipeline.showStatus(status.value);
+    rollout.rate = status.value.ticks_per_second;
+  }
+  if (ledger.status === "fulfilled") pipeline.showLedger(ledger.value);
+}
+
+async function pollRollout() {
+  const answer = await api.rollout().catch(() => null);
+  if (answer) rollout.show(answer);
+}
+
+/** Calls again and again, one after the other, while somebody looks and the server is there. */
+function poll(work, everyMs) {
+  const turn = async () => {
+    if (!document.hidden && live.state !== "offline") await work();
+    setTimeout(turn, everyMs);
+  };
+  void turn();
+}
+
+// ---- What is shown of the market
+
+function showQuote() {
+  const { pair } = page;
+  if (!pair) return;
+  $("pair").textContent = markets.label(pair.token, pair.quote);
+  $("pair").title = `${pair.token} / ${pair.quote}`;
+  $("price").textContent = price(pair.price, pair.digits);
+  $("price").title = exact(pair.price);
+  const { from, to } = chart.view();
+  const seen = page.candles?.items ?? [];
+  const first = seen[lowerBound(seen, from)];
+  const lastSeen = seen[lowerBound(seen, to) - 1];
+  const ratio = first && lastSeen && lastSeen.t >= first.t ? lastSeen.c / first.o - 1 : NaN;
+  $("change").textContent = Number.isFinite(ratio) ? `${change(ratio)}` : "";
+  $("change").title = "From the first to the last price in view";
+  $("change").dataset.sign = String(Math.sign(Math.round(ratio * 10_000)));
+  const age = markets.age(pair);
+  $("price-note").textContent = `${pair.source}${age > 3_000 ? ` · last tick ${duration(age)} ago` : ""}`;
+  $("price-note").classList.toggle("warn", age > QUIET_AFTER_MS);
+  document.title = `${price(pair.price, pair.digits)} ${markets.label(pair.token, pair.quote)} · tickstream`;
+}
+
+/** The same values as a table, for those who hear the page. */
+function showLatest() {
+  const { pair } = page;
+  if (!pair) return;
+  const candle = page.candles?.items.at(-1);
+  const rows = [
+    ["Market", markets.label(pair.token, pair.quote)],
+    ["Price", exact(pair.price)],
+    ["Time", `${localTime(pair.timestamp)}, ${utcTime(pair.timestamp)}`],
+    ["Source", pair.source],
+  ];
+  if (candle) {
+    const digits = pair.digits;
+    rows.push([`Open of the ${page.interval === "line" ? "1s" : page.interval} candle`, price(candle.o, digits)]);
+    rows.push(["High", price(candle.h, digits)], ["Low", price(candle.l, digits)], ["Close", price(candle.c, digits)]);
+  }
+  const body = $("latest").tBodies[0];
+  body.replaceChildren();
+  for (const [name, value] of rows) {
+    const row = body.insertRow();
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = name;
+    row.append(head);
+    row.insertCell().textContent = value;
+  }
+}
+
+// ---- Start
+
+function setUpControls() {
+  for (const input of document.querySelectorAll("#intervals input")) {
+    input.checked = input.value === page.interval;
+    input.addEventListener("change", () => {
+      page.interval = input.value;
+      store("interval", input.value);
+      void loadCandles();
+    });
+  }
+  $("zoom-in").addEventListener("click", () => chart.zoom(1.5));
+  $("zoom-out").addEventListener("click", () => chart.zoom(1 / 1.5));
+  $("to-live").addEventListener("click", () => {
+    chart.toNow();
+    $("plot").focus({ preventScroll: true });
+  });
+  $("reconnect").addEventListener("click", () => live.open());
+  window.addEventListener("online", () => live.state === "offline" && live.open());
+  const command = `curl -X POST ${location.origin}/webhooks/ticks \\
+  -H 'content-type: application/json' \\
+  -d '{"token":"SOL","quote":"USDC","price":"187.42","timestamp":'$(date +%s)000'}'`;
+  $("curl").textContent = command;
+  $("copy").addEventListener("click", async () => {
+    const copied = await navigator.clipboard?.writeText(command).then(() => true, () => false);
+    if (!copied) getSelection().selectAllChildren($("curl"));
+    $("copied").textContent = copied ? "Copied." : "Selected: copy it with your keyboard.";
+  });
+}
+
+setUpControls();
+live.open();
+void loadTokens().then(showEmpty);
+poll(pollStatus, STATUS_EVERY_MS);
+poll(pollRollout, ROLLOUT_EVERY_MS);
+setInterval(() => {
+  markets.show();
+  showQuote();
+  showConnection();
+  chart.draw();
+}, 250);
+setInterval(() => pipeline.second(), 1_000);
+setInterval(showLatest, LATEST_EVERY_MS);

@@ -1,0 +1,224 @@
+// The list of markets: last price of each, how it moved, and how old it is.
+
+import * as api from "./api.js";
+import { colour, element, onlyOneStop, setText, stepThrough } from "./elements.js";
+import { change, count, duration, exact, price, shortName, textDigits } from "./format.js";
+import { sparkline } from "./paint.js";
+
+const SAMPLE_EVERY_MS = 3_000;
+const PAST_MS = 300_000;
+const OLD_AFTER_MS = 10_000;
+const FLASH_MS = 350;
+/** More rows than this are only found through the filter. */
+const ROWS_MAX = 200;
+const FILTER_FROM = 12;
+const PAST_TOKENS_MAX = 24;
+
+export class Markets {
+  #list;
+  #filter;
+  #note;
+  #onPick;
+  #pairs = new Map();
+  #rows = new Map();
+  #symbols = new Map();
+  #chosen = null;
+  #pastLoaded = new Set();
+  #sampledAt = 0;
+  #arranged = "";
+
+  constructor(list, filter, note, onPick) {
+    this.#list = list;
+    this.#filter = filter;
+    this.#note = note;
+    this.#onPick = onPick;
+    filter.addEventListener("input", () => this.#arrange());
+    stepThrough(list);
+  }
+
+  get size() {
+    return this.#pairs.size;
+  }
+
+  get(token, quote) {
+    return this.#pairs.get(`${token}/${quote}`);
+  }
+
+  /** The market to begin with: the latest to trade, which is likely a busy one. */
+  first() {
+    return [...this.#pairs.values()].reduce((best, pair) => (!best || pair.timestamp > best.timestamp ? pair : best), undefined);
+  }
+
+  /** Symbols where they are known, and short names of mints where not. */
+  label(token, quote) {
+    return `${this.#name(token)} / ${this.#name(quote)}`;
+  }
+
+  #name(token) {
+    return this.#symbols.get(token) ?? shortName(token);
+  }
+
+  /** Time since the last tick arrived, by this machine's own clock. */
+  age(pair) {
+    return Date.now() - pair.seenAt;
+  }
+
+  setAll(rows) {
+    for (const row of rows) {
+      if (row.symbol) this.#symbols.set(row.token, row.symbol);
+      if (row.quote_symbol) this.#symbols.set(row.quote, row.quote_symbol);
+      this.#put(row, Math.min(Date.now(), row.timestamp));
+    }
+    // In the server's order, whichever tick came first.
+    const order = new Map(rows.map((row, index) => [`${row.token}/${row.quote}`, index]));
+    const place = ([key]) => order.get(key) ?? Infinity;
+    this.#pairs = new Map([...this.#pairs].sort((a, b) => place(a) - place(b) || 0));
+    this.#arrange();
+  }
+
+  /** Takes a live tick; true where its market was not known. */
+  take(tick, isSnapshot) {
+    const known = this.#pairs.has(`${tick.token}/${tick.quote}`);
+    this.#put(tick, isSnapshot ? Math.min(Date.now(), tick.ingested_at) : Date.now());
+    return !known;
+  }
+
+  #put({ token, quote, price: text, timestamp, source }, seenAt) {
+    const key = `${token}/${quote}`;
+    let pair = this.#pairs.get(key);
+    if (!pair) {
+      pair = { key, token, quote, price: null, timestamp: 0, source, seenAt: 0, digits: 0, samples: [] };
+      this.#pairs.set(key, pair);
+    }
+    pair.seenAt = Math.max(pair.seenAt, seenAt);
+    // The server drops trailing zeros: the feed's digits are the most that it ever showed.
+    pair.digits = Math.max(pair.digits, textDigits(text));
+    if (timestamp < pair.timestamp || text === null) return;
+    if (pair.price !== null && text !== pair.price) pair.flash = { up: Number(text) > Number(pair.price), at: performance.now() };
+    Object.assign(pair, { price: text, timestamp, source });
+  }
+
+  choose(pair) {
+    this.#chosen = pair.key;
+    for (const [key, row] of this.#rows) row.button.setAttribute("aria-current", String(key === pair.key));
+    this.#arrange();
+    this.#rows.get(pair.key)?.button.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  }
+
+  /** The last minutes of the first markets, so that their small charts do not begin empty. */
+  async loadPast() {
+    const tokens = [...new Set([...this.#pairs.values()].map((pair) => pair.token))].slice(0, PAST_TOKENS_MAX);
+    for (const token of tokens.filter((name) => !this.#pastLoaded.has(name))) {
+      this.#pastLoaded.add(token);
+      const answer = await api.candles(token, { interval: "1m", from: Date.now() - PAST_MS - 60_000, limit: 200 }).catch(() => null);
+      for (const candle of answer?.candles ?? []) {
+        const pair = this.get(candle.token, candle.quote);
+        const before = pair?.samples[0]?.t ?? Infinity;
+        if (pair && candle.start < before) pair.past = [...(pair.past ?? []), { t: candle.start, p: Number(candle.open) }];
+      }
+    }
+  }
+
+  /** Draws what changed. Called a few times a second. */
+  show() {
+    const now = Date.now();
+    const samples = now - this.#sampledAt >= SAMPLE_EVERY_MS;
+    if (samples) {
+      this.#sampledAt = now;
+      for (const pair of this.#pairs.values()) this.#sample(pair, now);
+    }
+    if (this.#arranged !== this.#signature()) this.#arrange();
+    for (const [key, row] of this.#rows) this.#showRow(this.#pairs.get(key), row, samples);
+  }
+
+  #sample(pair, now) {
+    if (pair.past) {
+      pair.samples = pair.past.sort((a, b) => a.t - b.t).concat(pair.samples);
+      pair.past = null;
+    }
+    pair.samples.push({ t: now, p: Number(pair.price) });
+    const first = pair.samples.findIndex(({ t }) => t >= now - PAST_MS);
+    if (first > 0) pair.samples.splice(0, first);
+  }
+
+  #showRow(pair, row, samples) {
+    setText(row.price, price(pair.price, pair.digits));
+    row.price.title = exact(pair.price);
+    const flashes = pair.flash && performance.now() - pair.flash.at < FLASH_MS;
+    row.price.dataset.flash = flashes ? (pair.flash.up ? "up" : "down") : "";
+    const age = this.age(pair);
+    const old = age > OLD_AFTER_MS;
+    row.button.classList.toggle("old", old);
+    const ratio = pair.samples.length > 1 ? Number(pair.price) / pair.samples[0].p - 1 : NaN;
+    setText(row.change, old ? `${duration(age)} old` : change(ratio));
+    row.change.dataset.sign = old ? "0" : String(Math.sign(Math.round(ratio * 10_000)));
+    if (!samples) return;
+    const values = pair.samples.map(({ p }) => p);
+    const stroke = colour(old ? "faint" : ratio < 0 ? "down" : "up");
+    sparkline(row.spark, evenly(pair.samples), { colour: stroke, most: Math.max(...values), least: Math.min(...values) });
+  }
+
+  #signature() {
+    return `${this.#filter.value}|${this.#pairs.size}|${this.#symbols.size}`;
+  }
+
+  #arrange() {
+    this.#arranged = this.#signature();
+    const wanted = this.#filter.value.trim().toLowerCase();
+    const fits = (pair) => !wanted || `${pair.key} ${this.label(pair.token, pair.quote)}`.toLowerCase().includes(wanted);
+    const shown = [...this.#pairs.values()].filter(fits).slice(0, ROWS_MAX);
+    this.#filter.hidden = this.#pairs.size < FILTER_FROM;
+    setText(this.#note, shown.length < this.#pairs.size ? `${count(shown.length)} of ${count(this.#pairs.size)}` : "5 min");
+    const keys = new Set(shown.map((pair) => pair.key));
+    for (const [key, row] of this.#rows) {
+      if (keys.has(key)) continue;
+      row.item.remove();
+      this.#rows.delete(key);
+    }
+    for (const pair of shown) {
+      const row = this.#rows.get(pair.key) ?? this.#makeRow(pair);
+      setText(row.token, this.#name(pair.token));
+      setText(row.quote, this.#name(pair.quote));
+      if (this.#list.lastElementChild !== row.item) this.#list.append(row.item);
+    }
+    const stop = this.#rows.get(this.#chosen)?.button ?? this.#list.querySelector("button");
+    if (!this.#list.contains(document.activeElement)) onlyOneStop(this.#list, stop);
+    this.#sampledAt = 0;
+  }
+
+  #makeRow(pair) {
+    const part = (name) => element("span", { class: name });
+    const row = {
+      token: part("token"),
+      quote: part("unit"),
+      price: part("last"),
+      change: part("move"),
+      spark: element("canvas", { class: "spark", "aria-hidden": "true" }),
+    };
+    row.button = element(
+      "button",
+      { type: "button", title: `${pair.token} / ${pair.quote}`, "aria-current": String(pair.key === this.#chosen) },
+      element("span", { class: "names" }, row.token, row.quote),
+      row.spark,
+      element("span", { class: "values" }, row.price, row.change),
+    );
+    row.button.addEventListener("click", () => this.#onPick(pair));
+    row.item = element("li", {}, row.button);
+    this.#rows.set(pair.key, row);
+    return row;
+  }
+}
+
+/** The samples at even distances in time, as a small chart without a time axis needs them. */
+function evenly(samples) {
+  if (samples.length < 2) return [];
+  const steps = 60;
+  const [from, to] = [samples[0].t, samples.at(-1).t];
+  let index = 0;
+  return Array.from({ length: steps + 1 }, (_, step) => {
+    const at = from + ((to - from) * step) / steps;
+    while (index + 2 < samples.length && samples[index + 1].t <= at) index += 1;
+    const [a, b] = [samples[index], samples[index + 1]];
+    return a.p + ((b.p - a.p) * Math.min(1, (at - a.t) / Math.max(1, b.t - a.t)));
+  });
+}

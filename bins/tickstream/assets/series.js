@@ -1,0 +1,140 @@
+// What the chart draws: candles, live points and averages of one market, in the order of time.
+
+const POINTS_MAX = 30_000;
+const CANDLES_MAX = 20_000;
+const AVERAGES_MAX = 7_200;
+const AVERAGES_STEP_MS = 1_000;
+
+/** The first position whose time is not before `at`. */
+export function lowerBound(items, at) {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (items[middle].t < at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Prices as they come. A late one takes its place in time. */
+export class Points {
+  items = [];
+
+  add(t, p) {
+    const last = this.items.at(-1);
+    if (!last || t >= last.t) this.items.push({ t, p });
+    else this.items.splice(lowerBound(this.items, t), 0, { t, p });
+    if (this.items.length > POINTS_MAX) this.items.splice(0, POINTS_MAX / 3);
+  }
+}
+
+/** Candles of one interval. The server's word replaces what ticks made up in the meantime. */
+export class Candles {
+  items = [];
+  /** Whether the server has nothing older. */
+  complete = false;
+
+  constructor(intervalMs) {
+    this.intervalMs = intervalMs;
+  }
+
+  merge(rows) {
+    for (const row of rows) this.#put(fromServer(row));
+    if (this.items.length > CANDLES_MAX) this.items.splice(0, this.items.length - CANDLES_MAX);
+  }
+
+  #put(candle) {
+    const at = lowerBound(this.items, candle.t);
+    const known = this.items[at];
+    if (known?.t !== candle.t) this.items.splice(at, 0, candle);
+    else if (!known.row || (candle.row.revision ?? 0) >= (known.row.revision ?? 0)) this.items[at] = candle;
+  }
+
+  /** Moves the running candle with a live price, until the server sends it. */
+  fold(t, p) {
+    const start = Math.floor(t / this.intervalMs) * this.intervalMs;
+    const last = this.items.at(-1);
+    if (last && start < last.t) return;
+    if (last?.t === start) {
+      if (t < (last.closedAt ?? 0)) return;
+      last.c = p;
+      last.h = Math.max(last.h, p);
+      last.l = Math.min(last.l, p);
+      last.closedAt = t;
+    } else {
+      this.items.push({ t: start, o: p, h: p, l: p, c: p, v: null, vwap: null, n: null, closedAt: t, row: null });
+    }
+  }
+}
+
+function fromServer(row) {
+  return {
+    t: row.start,
+    o: Number(row.open),
+    h: Number(row.high),
+    l: Number(row.low),
+    c: Number(row.close),
+    v: Number(row.volume ?? 0),
+    vwap: row.vwap ?? null,
+    n: row.trades ?? null,
+    row,
+  };
+}
+
+/** The averages of one window, at most one a second. */
+export class Averages {
+  items = [];
+
+  add({ timestamp, sma, ema, vwap, ticks }) {
+    const item = { t: timestamp, sma, ema, vwap, ticks };
+    const last = this.items.at(-1);
+    if (!last || timestamp >= last.t + AVERAGES_STEP_MS) this.items.push(item);
+    else if (timestamp >= (last.seen ?? last.t)) this.items[this.items.length - 1] = { ...item, t: last.t, seen: timestamp };
+    if (this.items.length > AVERAGES_MAX) this.items.splice(0, AVERAGES_MAX / 4);
+  }
+
+  get latest() {
+    return this.items.at(-1);
+  }
+}
+
+/**
+ * Averages for the time before the page was opened, worked out of candles: close to the server's,
+ * which it computes from every tick. Empty where the candles are longer than the window.
+ */
+export function averagesOf(candles, intervalMs, windowMs, before) {
+  if (windowMs < intervalMs) return [];
+  const found = [];
+  let [oldest, trades, priced, volume, paid] = [0, 0, 0, 0, 0];
+  let [decayedPrices, decayedTrades, decayedAt] = [0, 0, 0];
+  for (const candle of candles) {
+    const end = candle.t + intervalMs;
+    if (end > before) break;
+    const weigh = (one, sign) => {
+      const n = one.n ?? 1;
+      const typical = one.vwap ?? one.c;
+      trades += sign * n;
+      priced += sign * n * typical;
+      volume += sign * (one.v ?? 0);
+      paid += sign * (one.v ?? 0) * typical;
+    };
+    weigh(candle, 1);
+    while (candles[oldest].t + intervalMs <= end - windowMs) {
+      weigh(candles[oldest], -1);
+      oldest += 1;
+    }
+    // The server's EMA: each trade weighs e^(−age / τ), and τ is half the window.
+    const kept = Math.exp((decayedAt - end) / (windowMs / 2));
+    decayedTrades = decayedTrades * kept + (candle.n ?? 1);
+    decayedPrices = decayedPrices * kept + (candle.n ?? 1) * (candle.vwap ?? candle.c);
+    decayedAt = end;
+    found.push({
+      t: end,
+      sma: trades > 0 ? priced / trades : null,
+      ema: decayedTrades > 0 ? decayedPrices / decayedTrades : null,
+      vwap: volume > 0 ? paid / volume : null,
+    });
+  }
+  return found;
+}

@@ -1,0 +1,173 @@
+//! The read API, the live feed, the rollout's control, and SQL over HTTP.
+
+mod books;
+mod market;
+mod params;
+mod query;
+mod rollout;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::rollout::RolloutControl;
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::routing::{get, post};
+use local::sql::LocalSql;
+use local::{Archiver, Embedded};
+use runtime::problem::Problem;
+use serde::Deserialize;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use webhook::Webhook;
+
+use crate::live::{self, Live, Wanted};
+use crate::metrics::Metrics;
+
+pub(crate) use query::Asked;
+
+/// What the routes need.
+pub(crate) struct Api {
+    pub(crate) store: Embedded,
+    pub(crate) control: RolloutControl,
+    pub(crate) sql: Arc<LocalSql>,
+    pub(crate) archiver: Arc<Archiver>,
+    pub(crate) webhook: Arc<Webhook>,
+    pub(crate) live: Live,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) started_at_ms: i64,
+    pub(crate) demo: bool,
+    pub(crate) asked: Asked,
+}
+
+type Shared = State<Arc<Api>>;
+
+/// The routes.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/api/tokens", get(market::tokens))
+        .route("/api/ticks/{token}", get(market::ticks))
+        .route("/api/ticks/{token}/latest", get(market::latest))
+        .route("/api/candles/{token}", get(market::candles))
+        .route("/api/averages/{token}", get(market::averages))
+        .route("/api/anomalies", get(market::anomalies))
+        .route("/api/rollout", get(rollout::show).put(rollout::change))
+        .route("/api/ledger", get(books::ledger))
+        .route("/api/quarantine", get(books::quarantine))
+        .route("/api/status", get(books::status))
+        .route("/api/query", post(query::query))
+        .route("/healthz", get(books::health))
+        .route("/metrics", get(books::metrics))
+        .route("/ws", get(listen))
+        .with_state(api)
+}
+
+/// Wraps all routes: unknown paths and panics answer in the one shape of errors, pages of other
+/// origins are kept out, and browsers are told not to guess.
+pub(crate) fn guard(router: Router) -> Router {
+    let nosniff = SetResponseHeaderLayer::overriding(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
+    router
+        .fallback(async || {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is nothing here; the API is under /api, deliveries go to /webhooks/{source}",
+            )
+        })
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path does not take that method",
+            )
+        })
+        .layer(axum::middleware::from_fn(same_origin))
+        .layer(nosniff)
+        .layer(CatchPanicLayer::custom(|_| {
+            use axum::response::IntoResponse;
+            tracing::error!("a request ended by a panic");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "an error of ours; it is in the log",
+            )
+            .into_response()
+        }))
+}
+
+/// A browser names the origin of the page that asks: a page of another host must not read the
+/// feed or move the rollout on the visitor's behalf.
+async fn same_origin(request: Request, next: Next) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    if let Some(origin) = text(header::ORIGIN) {
+        let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+        if text(header::HOST) != Some(host) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "pages of other origins are not served",
+            ));
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+impl Api {
+    /// What changes something, or costs much, needs a secret where there are secrets.
+    fn check_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let secrets = self.webhook.secrets();
+        if secrets.is_empty() || secrets.is_operator(headers.get(header::AUTHORIZATION)) {
+            return Ok(());
+        }
+        let detail = "send one of WEBHOOK_SECRETS as `Authorization: Bearer SECRET`";
+        Err(Problem::new(StatusCode::UNAUTHORIZED, detail).because("unauthorized"))
+    }
+}
+
+/// Which tokens a reader of the feed wants.
+#[derive(Deserialize)]
+struct Listen {
+    tokens: Option<String>,
+}
+
+async fn listen(
+    State(api): Shared,
+    params::Query(wanted): params::Query<Listen>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Problem> {
+    if api.live.readers() >= live::READERS_MAX {
+        let detail = format!("there are {} readers already", live::READERS_MAX);
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5));
+    }
+    let wanted = match wanted.tokens.as_deref().map(str::trim) {
+        None | Some("") => Wanted::All,
+        Some(names) => {
+            let tokens: std::collections::HashSet<_> = names
+                .split(',')
+                .map(|name| api.token(name.trim()))
+                .collect();
+            if tokens.len() > live::TOKENS_MAX {
+                let detail = format!("name at most {} tokens, or none for all", live::TOKENS_MAX);
+                return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+            }
+            Wanted::Only(tokens)
+        }
+    };
+    let live = api.live.clone();
+    let upgrade = upgrade
+        .max_message_size(16 * 1_024)
+        .write_buffer_size(16 * 1_024);
+    Ok(upgrade.on_upgrade(move |socket| live.serve(socket, wanted)))
+}
+
+/// How long a query of the archive may take before its caller is told so, over the engine's own
+/// limit.
+const QUERY_ANSWER_WITHIN: Duration = Duration::from_secs(45);

@@ -1,0 +1,135 @@
+//! The ledger, the quarantine, the state of the process, and its metrics.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use local::QueueName;
+use runtime::problem::Problem;
+use serde_json::{Value, json};
+
+use super::market::unreadable;
+use super::params::{Query, Range, limit};
+use super::{Api, Shared};
+
+/// The books; `difference` reads 0 when nothing was lost or invented.
+pub(super) async fn ledger(State(api): Shared) -> Result<Json<Value>, Problem> {
+    let view = api.store.settled_ledger().await.map_err(unreadable)?;
+    let streamed: u64 = api.store.heads().iter().map(|head| head.0).sum();
+    Ok(Json(json!({
+        "received": view.received(),
+        "stored": view.stored_rows,
+        "duplicate": view.settled.duplicate,
+        "rejected": view.settled.rejected(),
+        "rejected_by_reason": view.settled.rejected_by_reason,
+        "ignored": view.settled.ignored,
+        "in_cohort": view.settled.in_cohort,
+        "streamed": view.settled.streamed,
+        "redriven": view.settled.redriven,
+        "pending": view.pending_rows,
+        "difference": view.difference(),
+        "quarantined": view.quarantined,
+        "stream_records": streamed,
+        "redrive_depth": api.store.queue(QueueName::Redrive).depth(),
+    })))
+}
+
+/// Malformed entries, newest first.
+pub(super) async fn quarantine(
+    State(api): Shared,
+    Query(range): Query<Range>,
+) -> Result<Json<Value>, Problem> {
+    let limit = limit(range.limit.as_deref())?;
+    let found = api.store.quarantined(limit).await.map_err(unreadable)?;
+    let rows: Vec<_> = found
+        .iter()
+        .map(|kept| {
+            json!({
+                "received_at": kept.received_at_ms,
+                "source": kept.source,
+                "index": kept.entry.index,
+                "reason": kept.entry.reason,
+                "severity": kept.entry.reason.severity(),
+                "message": kept.entry.message,
+                "raw": kept.entry.raw,
+                "raw_bytes": kept.entry.raw_bytes,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "quarantine": rows })))
+}
+
+/// How the process is doing.
+pub(super) async fn status(State(api): Shared) -> Result<Json<Value>, Problem> {
+    let now_ms = runtime::clock::now_ms();
+    let heads = api.store.heads();
+    let shards: Vec<_> = (0_u8..)
+        .zip(heads)
+        .map(|(shard, head)| json!({"shard": shard, "head": head.0}))
+        .collect();
+    let [late, too_late, duplicates] = api.store.analysed_oddly();
+    let mut consumers = Vec::new();
+    for name in crate::consumers::STREAM_CONSUMERS {
+        consumers.push(api.lag(name, now_ms).await?);
+    }
+    let waiting = api.store.queue(QueueName::Broadcast).depth();
+    consumers.push(json!({"name": "broadcast", "lag_records": waiting, "lag_ms": 0}));
+    Ok(Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_at": api.started_at_ms,
+        "uptime_seconds": (now_ms - api.started_at_ms) / 1_000,
+        "ticks_per_second": api.metrics.ticks_per_second(now_ms, api.store.ledger().stored_rows),
+        "pairs": api.store.pairs_known(),
+        "stream": {"shards": shards},
+        "consumers": consumers,
+        "analysis": {"late": late, "too_late": too_late, "duplicates": duplicates},
+        "readers": api.live.readers(),
+        "demo": api.demo,
+    })))
+}
+
+impl Api {
+    /// How far a consumer is behind: in records, and by the age of its oldest unread record.
+    async fn lag(&self, consumer: &str, now_ms: i64) -> Result<Value, Problem> {
+        let (mut records, mut oldest_ms) = (0, now_ms);
+        for (shard, head) in (0_u8..).zip(self.store.heads()) {
+            let at = self.store.checkpoint(consumer, shard).map_err(unreadable)?;
+            let behind = head.0.saturating_sub(at.0);
+            if behind > 0 {
+                let next = self
+                    .store
+                    .read_stream(shard, at, 1)
+                    .await
+                    .map_err(unreadable)?;
+                if let Some(record) = next.first() {
+                    oldest_ms = oldest_ms.min(record.tick.ingested_at_ms);
+                }
+            }
+            records += behind;
+        }
+        Ok(json!({"name": consumer, "lag_records": records, "lag_ms": now_ms - oldest_ms}))
+    }
+}
+
+/// 200 while the store takes writes: it makes one.
+pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
+    let ledger = api.store.settled_ledger().await.map_err(|error| {
+        tracing::error!(error = %error, "the store takes no writes");
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the store takes no writes; the cause is in the log",
+        )
+    })?;
+    Ok(Json(json!({
+        "status": "ok",
+        "version": env!("CARGO_PKG_VERSION"),
+        "difference": ledger.difference(),
+    })))
+}
+
+/// Metrics in Prometheus' text format.
+pub(super) async fn metrics(State(api): Shared) -> Result<Response, Problem> {
+    let text = api.metrics.render().map_err(unreadable)?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}

@@ -1,0 +1,169 @@
+//! What callers write in a query: times, limits, tokens; with errors in the one shape.
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use chrono::DateTime;
+use domain::aliases;
+use local::TickRange;
+use runtime::problem::Problem;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Api;
+
+/// The query string, refused in the one shape of errors.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|rejected| bad(rejected.body_text()))
+    }
+}
+
+/// A path's last part, refused in the one shape of errors.
+pub(super) struct Path(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(path)| Self(path))
+            .map_err(|rejected| bad(rejected.body_text()))
+    }
+}
+
+/// A request that is not understood.
+pub(super) fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+/// Rows given where the caller names no limit.
+pub(super) const LIMIT_DEFAULT: usize = 100;
+
+/// Most rows of an answer.
+pub(super) const LIMIT_MAX: usize = 10_000;
+
+/// A range in time and in rows.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Range {
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
+    pub(super) limit: Option<String>,
+    pub(super) quote: Option<String>,
+    pub(super) interval: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+impl Range {
+    pub(super) fn read(&self) -> Result<TickRange, Problem> {
+        let time = |name: &str, text: &Option<String>, default| {
+            match text {
+            Some(text) => moment(text).ok_or_else(|| {
+                bad(format!("`{name}` must be epoch milliseconds or RFC 3339 such as 2026-01-31T12:00:00Z, not `{}`", short(text)))
+            }),
+            None => Ok(default),
+        }
+        };
+        let from_ms = time("from", &self.from, 0)?;
+        let to_ms = time("to", &self.to, i64::MAX)?;
+        if from_ms > to_ms {
+            return Err(bad("`from` is after `to`"));
+        }
+        Ok(TickRange {
+            from_ms,
+            to_ms,
+            limit: limit(self.limit.as_deref())?,
+        })
+    }
+}
+
+/// Reads a number of rows.
+pub(super) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+    let Some(text) = text else {
+        return Ok(LIMIT_DEFAULT);
+    };
+    let limit: Option<usize> = text.parse().ok();
+    limit
+        .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+        .ok_or_else(|| {
+            bad(format!(
+                "`limit` must be a number from 1 to {LIMIT_MAX}, not `{}`",
+                short(text)
+            ))
+        })
+}
+
+/// Reads epoch milliseconds or RFC 3339.
+fn moment(text: &str) -> Option<i64> {
+    if let Ok(epoch_ms) = text.parse() {
+        return Some(epoch_ms);
+    }
+    // A `+` of a zone's offset arrives as a blank where the caller did not escape it.
+    let text = text.replace(' ', "+");
+    DateTime::parse_from_rfc3339(&text)
+        .ok()
+        .map(|time| time.timestamp_millis())
+}
+
+fn short(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(40)).unwrap_or_default()
+}
+
+impl Api {
+    /// The token that a caller means: its name as it is stored, or a known symbol of a mint.
+    pub(super) fn token(&self, text: &str) -> String {
+        if self.store.latest_tick(text).is_some() {
+            return text.to_owned();
+        }
+        match aliases::mint_of(text) {
+            Some(mint) if self.store.latest_tick(mint).is_some() => mint.to_owned(),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_milliseconds_or_rfc_3339() {
+        for (text, expected) in [
+            ("1610064000278", Some(1_610_064_000_278)),
+            ("2021-01-08T00:00:00.278Z", Some(1_610_064_000_278)),
+            ("2021-01-08T01:00:00.278+01:00", Some(1_610_064_000_278)),
+            ("2021-01-08T01:00:00.278 01:00", Some(1_610_064_000_278)),
+            ("yesterday", None),
+            ("2021-01-08", None),
+            ("", None),
+        ] {
+            assert_eq!(moment(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_bounded() {
+        assert_eq!(limit(None).unwrap(), LIMIT_DEFAULT);
+        assert_eq!(limit(Some("10000")).unwrap(), LIMIT_MAX);
+        for text in ["0", "10001", "-1", "all", ""] {
+            assert!(limit(Some(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_begins_is_refused() {
+        let range = Range {
+            from: Some("2".into()),
+            to: Some("1".into()),
+            ..Range::default()
+        };
+        assert!(range.read().is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! The rollout: its state, its history, and its control.
+
+use app::rollout::{RolloutError, RolloutRequest};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use domain::{Percentage, RolloutKey};
+use runtime::problem::Problem;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::market::unreadable;
+use super::params::bad;
+use super::{Api, Shared};
+
+/// Changes shown.
+const HISTORY_MAX: usize = 50;
+
+/// A change, as `PUT /api/rollout` takes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    use_kinesis: Option<bool>,
+    percentage: Option<Share>,
+    key: Option<RolloutKey>,
+    who: String,
+    why: String,
+}
+
+/// A share as a number or as text: a value that is not understood is refused either way.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Share {
+    Number(f64),
+    Text(String),
+}
+
+impl Share {
+    fn read(self) -> Result<Percentage, Problem> {
+        let read = match self {
+            Self::Number(number) => Percentage::try_from(number),
+            Self::Text(text) => text.parse(),
+        };
+        read.map_err(|error| bad(error.to_string()))
+    }
+}
+
+/// The flag as it stands, with its history, newest first.
+pub(super) async fn show(State(api): Shared) -> Result<Json<Value>, Problem> {
+    state(&api).await.map(Json)
+}
+
+/// Changes the flag; the change is in force when the answer comes.
+pub(super) async fn change(
+    State(api): Shared,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    api.check_operator(&headers)?;
+    // A form of another site could send a body, but not of this type.
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
+        let detail = "send JSON, with `Content-Type: application/json`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let change: Change = serde_json::from_slice(&body).map_err(|error| {
+        bad(format!("the change is not understood: {error}; send any of use_kinesis, percentage, key, with who and why"))
+    })?;
+    let request = RolloutRequest {
+        use_kinesis: change.use_kinesis,
+        percentage: change.percentage.map(Share::read).transpose()?,
+        key: change.key,
+        who: change.who,
+        why: change.why,
+    };
+    match api.control.change(request).await {
+        Ok(rollout) => {
+            tracing::info!(use_kinesis = rollout.use_kinesis, percentage = %rollout.percentage, key = %rollout.key, "the rollout was changed");
+            state(&api).await.map(Json)
+        }
+        Err(error @ (RolloutError::Unsigned { .. } | RolloutError::Nothing)) => {
+            Err(bad(error.to_string()))
+        }
+        Err(RolloutError::Port(error)) => {
+            tracing::error!(cause = %error.source, "the rollout could not be changed");
+            let detail = "the change could not be stored; the rollout is as it was";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1))
+        }
+    }
+}
+
+async fn state(api: &Api) -> Result<Value, Problem> {
+    let rollout = api.control.flag.current();
+    let history = api
+        .control
+        .store
+        .history(HISTORY_MAX)
+        .await
+        .map_err(unreadable)?;
+    let history: Vec<_> = history
+        .iter()
+        .map(|change| {
+            json!({
+                "at": change.at_ms,
+                "who": change.who,
+                "why": change.why,
+                "use_kinesis": change.rollout.use_kinesis,
+                "percentage": f64::from(change.rollout.percentage),
+                "key": change.rollout.key,
+            })
+        })
+        .collect();
+    Ok(json!({
+        "use_kinesis": rollout.use_kinesis,
+        "percentage": f64::from(rollout.percentage),
+        "key": rollout.key,
+        "history": history,
+    }))
+}

@@ -1,0 +1,138 @@
+//! What the process is told, by flags or by the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser};
+use domain::{Percentage, Rollout, RolloutKey};
+use secrecy::SecretString;
+
+/// The price-tick pipeline in one process: webhook, store, rollout flag, stream, analytics,
+/// archive, broadcast, SQL and dashboard, on embedded storage.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tickstream",
+    version,
+    after_help = "The dashboard is at http://127.0.0.1:8080/ once it runs. Ctrl-C stops it in order:\n\
+                  requests are answered, and the archive is flushed."
+)]
+pub struct Config {
+    /// Address to listen on. Without WEBHOOK_SECRETS only a loopback address is taken.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Folder for all data; it is made if it is not there.
+    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+
+    /// Feed a built-in market: several tokens with jumps, outages, late and duplicate ticks.
+    #[arg(long)]
+    pub demo: bool,
+
+    /// Seed of the built-in market.
+    #[arg(long, default_value_t = 1, requires = "demo")]
+    pub demo_seed: u64,
+
+    /// Webhook secrets, comma separated; all are live at once, so that they can be rotated.
+    /// `whsec_…` and `whpk_…` are Standard Webhooks keys, any other is the `Authorization` echo.
+    #[arg(
+        long,
+        env = "WEBHOOK_SECRETS",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    pub webhook_secrets: SecretString,
+
+    /// Master switch of the stream: true or false; default true. False at a start also turns a
+    /// remembered change off.
+    #[arg(long, env = "USE_KINESIS", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub use_kinesis: Option<bool>,
+
+    /// Share of the ticks that goes to the stream, 0 to 100 with at most two decimals. A change
+    /// made at run time is remembered, and wins over this.
+    #[arg(
+        long,
+        env = "KINESIS_PERCENTAGE",
+        default_value = "100",
+        value_name = "PERCENT"
+    )]
+    pub kinesis_percentage: Percentage,
+
+    /// What the share is drawn by: `tick` or `token`.
+    #[arg(
+        long,
+        env = "KINESIS_ROLLOUT_KEY",
+        default_value = "tick",
+        value_name = "KEY"
+    )]
+    pub kinesis_rollout_key: RolloutKey,
+
+    /// Days that ticks, quarantined entries and anomalies are kept in the store, counted from
+    /// when they came in. The archive is not touched.
+    #[arg(long, env = "RETENTION_DAYS", default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub retention_days: u32,
+
+    /// Seconds after which new ticks are written to the archive.
+    #[arg(long, env = "ARCHIVE_SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=900))]
+    pub archive_seconds: u64,
+
+    /// What is logged, such as `info` or `warn,webhook=debug`.
+    #[arg(long, env = "LOG", default_value = "info")]
+    pub log: String,
+}
+
+impl Config {
+    /// The flag as the process is started with.
+    #[must_use]
+    pub fn rollout(&self) -> Rollout {
+        Rollout {
+            use_kinesis: self.use_kinesis.unwrap_or(true),
+            percentage: self.kinesis_percentage,
+            key: self.kinesis_rollout_key,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Config, String> {
+        let line = std::iter::once("tickstream").chain(arguments.iter().copied());
+        Config::try_parse_from(line).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_newcomer_gives_no_argument() {
+        let config = parse(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.rollout().percentage, Percentage::FULL);
+        assert!(config.rollout().use_kinesis && !config.demo);
+    }
+
+    #[test]
+    fn a_flag_that_is_not_understood_is_refused() {
+        for arguments in [
+            ["--kinesis-percentage", "ten"],
+            ["--kinesis-percentage", "101"],
+            ["--kinesis-percentage", ""],
+            ["--use-kinesis", "maybe"],
+            ["--kinesis-rollout-key", "pair"],
+            ["--listen", "8080"],
+            ["--retention-days", "0"],
+        ] {
+            assert!(parse(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_hides_secrets() {
+        use clap::CommandFactory;
+        Config::command().debug_assert();
+        let config = parse(&["--webhook-secrets", "very-secret-text"]).unwrap();
+        assert!(!format!("{config:?}").contains("very-secret"));
+    }
+}

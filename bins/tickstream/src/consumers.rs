@@ -1,0 +1,264 @@
+//! The consumers: each reads where it stood, does a batch, and marks it done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::analyse::Analyser;
+use app::broadcast::Coalescer;
+use app::ingest::Ingest;
+use app::ports::SequenceNumber;
+use app::redrive::Redrive;
+use domain::analytics::Rules;
+use local::{Archiver, Embedded, QueueName, SHARDS};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::live::Live;
+
+/// The consumers of the stream, by the names of their checkpoints.
+pub(crate) const STREAM_CONSUMERS: [&str; 2] = ["analytics", "archive"];
+
+/// Records in one batch of a consumer.
+const BATCH_RECORDS: usize = 2_000;
+
+/// How often the analysis stores what it holds.
+const COMMIT_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a consumer gathers after it was woken, so that it does not run for each tick.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// How long a consumer waits after a failure before it tries again.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Ticks that wait for the archive before it is written ahead of time.
+const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
+
+/// How often the redrive queue is tried.
+const REDRIVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How old a pending note is before it is taken for left behind, in milliseconds.
+const LEFT_BEHIND_MS: i64 = 30_000;
+
+/// How often old data is swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// What the consumers need.
+pub(crate) struct Consumers {
+    pub(crate) store: Embedded,
+    pub(crate) ingest: Ingest,
+    pub(crate) coalescer: Arc<Coalescer>,
+    pub(crate) archiver: Arc<Archiver>,
+    pub(crate) live: Live,
+    pub(crate) archive_every: Duration,
+    pub(crate) retention_ms: i64,
+}
+
+/// Starts all consumers; each ends once `stopping` is cancelled and its last batch is done.
+pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &CancellationToken) {
+    let Consumers {
+        store,
+        ingest,
+        coalescer,
+        archiver,
+        live,
+        archive_every,
+        retention_ms,
+    } = consumers;
+    for shard in 0..SHARDS {
+        let feed = Arc::clone(&coalescer);
+        let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, Rules::default());
+        tasks.spawn(analyse(store.clone(), shard, analyser, stopping.clone()));
+    }
+    tasks.spawn(broadcast(store.clone(), coalescer, stopping.clone()));
+    tasks.spawn(live.turn_over(stopping.clone()));
+    tasks.spawn(archive(archiver, archive_every, stopping.clone()));
+    tasks.spawn(redrive(store.clone(), stopping.clone()));
+    tasks.spawn(work_off(store.clone(), ingest, stopping.clone()));
+    tasks.spawn(sweep(store, retention_ms, stopping.clone()));
+}
+
+/// Waits for the next commit; answers whether to go on.
+async fn woken(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) -> bool {
+    match stopping.run_until_cancelled(commits.changed()).await {
+        Some(Ok(())) => stopping
+            .run_until_cancelled(tokio::time::sleep(GATHER))
+            .await
+            .is_some(),
+        Some(Err(_)) | None => false,
+    }
+}
+
+async fn analyse(store: Embedded, shard: u8, mut analyser: Analyser, stopping: CancellationToken) {
+    let mut commits = store.commits();
+    let mut after = store.checkpoint("analytics", shard).unwrap_or_default();
+    let mut committed_at = Instant::now();
+    loop {
+        let step = async {
+            let read = analyse_batch(&store, shard, &mut analyser, &mut after).await?;
+            let due = committed_at.elapsed() >= COMMIT_EVERY || stopping.is_cancelled();
+            if due && analyser.is_dirty() {
+                committed_at = Instant::now();
+                analyser.commit().await.map_err(|error| error.source)?;
+            }
+            Ok::<_, Failure>(read)
+        };
+        match step.await {
+            Ok(0) if analyser.is_dirty() => {
+                let until_due = COMMIT_EVERY.saturating_sub(committed_at.elapsed());
+                stopping
+                    .run_until_cancelled(tokio::time::sleep(until_due))
+                    .await;
+            }
+            Ok(0) if stopping.is_cancelled() => return,
+            Ok(0) => {
+                woken(&mut commits, &stopping).await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(shard, error = %error, "the analysis failed; it tries again from its checkpoint");
+                after = store.checkpoint("analytics", shard).unwrap_or(after);
+                if stopping
+                    .run_until_cancelled(tokio::time::sleep(AFTER_FAILURE))
+                    .await
+                    .is_none()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn analyse_batch(
+    store: &Embedded,
+    shard: u8,
+    analyser: &mut Analyser,
+    after: &mut SequenceNumber,
+) -> Result<usize, Failure> {
+    let records = store.read_stream(shard, *after, BATCH_RECORDS).await?;
+    analyser
+        .fold(&records)
+        .await
+        .map_err(|error| error.source)?;
+    if let Some(last) = records.last() {
+        *after = last.sequence;
+    }
+    Ok(records.len())
+}
+
+async fn broadcast(store: Embedded, coalescer: Arc<Coalescer>, stopping: CancellationToken) {
+    let queue = store.queue(QueueName::Broadcast);
+    let mut commits = store.commits();
+    loop {
+        let step = async {
+            let taken = queue.front(BATCH_RECORDS).await?;
+            let count = taken.ticks.len();
+            if count > 0 {
+                coalescer.take(taken.ticks);
+                queue.done(taken.last, Vec::new()).await?;
+            }
+            Ok::<_, local::StorageError>(count)
+        };
+        match step.await {
+            Ok(0) => {
+                if !woken(&mut commits, &stopping).await {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error = %error, "the broadcast queue cannot be read");
+                if stopping
+                    .run_until_cancelled(tokio::time::sleep(AFTER_FAILURE))
+                    .await
+                    .is_none()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Writes the archive in turns, ahead of time when much waits, and once more at the end.
+async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: CancellationToken) {
+    let mut written_at = Instant::now();
+    loop {
+        let last = stopping
+            .run_until_cancelled(tokio::time::sleep(every.min(Duration::from_secs(1))))
+            .await
+            .is_none();
+        let waiting = archiver.lag_ticks().unwrap_or(0);
+        if last || waiting >= ARCHIVE_AHEAD_TICKS || (waiting > 0 && written_at.elapsed() >= every)
+        {
+            match archiver.flush().await {
+                Ok(flushed) => {
+                    tracing::debug!(ticks = flushed.ticks, files = flushed.files, "archived")
+                }
+                Err(error) => {
+                    tracing::error!(error = %error, "the archive cannot be written; the stream keeps its ticks")
+                }
+            }
+            written_at = Instant::now();
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+async fn redrive(store: Embedded, stopping: CancellationToken) {
+    let queue = store.queue(QueueName::Redrive);
+    let redrive = Redrive {
+        stream: Arc::new(store.clone()),
+    };
+    let mut turns = tokio::time::interval(REDRIVE_EVERY);
+    while stopping.run_until_cancelled(turns.tick()).await.is_some() {
+        let step = async {
+            let taken = queue.front(BATCH_RECORDS).await?;
+            if !taken.ticks.is_empty() {
+                let back = redrive
+                    .bring_back(&taken.ticks)
+                    .await
+                    .map_err(|error| error.source)?;
+                queue.done(taken.last, back).await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        if let Err(error) = step.await {
+            tracing::error!(error = %error, "the redrive queue could not be worked off");
+        }
+    }
+}
+
+async fn work_off(store: Embedded, ingest: Ingest, stopping: CancellationToken) {
+    let mut turns = tokio::time::interval(AFTER_FAILURE * 10);
+    while stopping.run_until_cancelled(turns.tick()).await.is_some() {
+        if store.ledger().pending_rows == 0 {
+            continue;
+        }
+        let before_ms = ingest.clock.now_ms() - LEFT_BEHIND_MS;
+        if let Err(error) = ingest.work_off(&store, before_ms).await {
+            tracing::error!(error = %error, cause = %error.source, "pending ticks could not be offered");
+        }
+    }
+}
+
+async fn sweep(store: Embedded, retention_ms: i64, stopping: CancellationToken) {
+    let mut turns = tokio::time::interval_at(Instant::now() + SWEEP_EVERY / 60, SWEEP_EVERY);
+    while stopping.run_until_cancelled(turns.tick()).await.is_some() {
+        let before_ms = runtime::clock::now_ms() - retention_ms;
+        let swept = stopping
+            .run_until_cancelled(store.sweep(before_ms, &STREAM_CONSUMERS))
+            .await;
+        match swept {
+            Some(Ok(swept)) => tracing::info!(?swept, "old data was swept"),
+            Some(Err(error)) => tracing::error!(error = %error, "old data could not be swept"),
+            None => return,
+        }
+    }
+}

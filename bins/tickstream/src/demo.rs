@@ -1,0 +1,210 @@
+//! The built-in market of `--demo`: a pure, seeded generator of deliveries with everything that
+//! real feeds do: jumps, outages, late and repeated deliveries, broken entries, heartbeats.
+
+mod asset;
+mod wire;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use asset::{Asset, Venue};
+use wire::Trade;
+
+/// How often a caller is meant to ask for deliveries, in milliseconds.
+pub const STEP_MS: i64 = 100;
+
+/// A caller that was away longer gets only the last second: a demo has no history to catch up on.
+const CATCH_UP_MS_MAX: i64 = 1_000;
+
+/// One delivery in this many comes late.
+const LATE_ONE_IN: u32 = 120;
+/// How late such a delivery comes: beyond a minute candle's edge, within the allowed lateness.
+const LATE_MS: std::ops::RangeInclusive<i64> = 5_000..=40_000;
+/// One delivery in this many is sent twice.
+const REPEAT_ONE_IN: u32 = 100;
+/// How long after the first the second one comes.
+const REPEAT_MS: std::ops::RangeInclusive<i64> = 0..=3_000;
+/// The pause between two outages of the market's tokens.
+const OUTAGE_PAUSE_MS: std::ops::RangeInclusive<i64> = 45_000..=150_000;
+/// How long a token is silent.
+const OUTAGE_MS: std::ops::RangeInclusive<i64> = 10_000..=40_000;
+/// The pause between two entries that no source should send.
+const MALFORMED_PAUSE_MS: std::ops::RangeInclusive<i64> = 3_000..=9_000;
+/// The pause between two heartbeats, which are well-formed and no price.
+const HEARTBEAT_PAUSE_MS: i64 = 5_000;
+/// How long the market keeps one pace.
+const PACE_MS: std::ops::RangeInclusive<i64> = 8_000..=30_000;
+/// The pace in percent of the usual one: calm to busy.
+const PACE_PERCENT: std::ops::RangeInclusive<i64> = 50..=220;
+
+/// What one feed posts at one moment: the body of `POST /webhooks/{source}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The source whose format the body has.
+    pub source: &'static str,
+    /// The body as it would come over the wire.
+    pub body: Vec<u8>,
+}
+
+/// A market of several tokens on several feeds. The same seed and the same calls give the same
+/// deliveries.
+#[derive(Debug)]
+pub struct Market {
+    rng: StdRng,
+    assets: Vec<Asset>,
+    /// Deliveries that come later than they should, with the time at which they do.
+    held: Vec<(i64, Delivery)>,
+    /// The number of the next trade. It starts at the clock, so that a restarted market does not
+    /// give the numbers of its last run again.
+    trade_number: i64,
+    pace_percent: i64,
+    pace_until_ms: i64,
+    outage_at_ms: i64,
+    malformed_at_ms: i64,
+    malformed_count: usize,
+    heartbeat_at_ms: i64,
+    heartbeat_count: u64,
+}
+
+impl Market {
+    /// Opens the market at `now_ms`, milliseconds since the epoch.
+    #[must_use]
+    pub fn new(seed: u64, now_ms: i64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let assets = asset::all(&mut rng, now_ms);
+        let outage_at_ms = now_ms + rng.random_range(OUTAGE_PAUSE_MS);
+        let malformed_at_ms = now_ms + rng.random_range(MALFORMED_PAUSE_MS);
+        Self {
+            rng,
+            assets,
+            held: Vec::new(),
+            // Fewer than a thousand trades a millisecond: two runs never share a number.
+            trade_number: now_ms * 1_000,
+            pace_percent: 100,
+            pace_until_ms: now_ms,
+            outage_at_ms,
+            malformed_at_ms,
+            malformed_count: 0,
+            heartbeat_at_ms: now_ms,
+            heartbeat_count: 0,
+        }
+    }
+
+    /// Everything that the feeds post between the last call and `now_ms`, in the order of
+    /// arrival. Meant to be called every [`STEP_MS`]; after a longer pause only the last second
+    /// is made up.
+    pub fn next_deliveries(&mut self, now_ms: i64) -> Vec<Delivery> {
+        self.change_pace(now_ms);
+        self.start_outage(now_ms);
+        let mut deliveries = self.take_held(now_ms);
+        for delivery in self.fresh_deliveries(now_ms) {
+            if self.one_in(LATE_ONE_IN) {
+                let late_ms = self.rng.random_range(LATE_MS);
+                self.held.push((now_ms + late_ms, delivery));
+                continue;
+            }
+            if self.one_in(REPEAT_ONE_IN) {
+                let pause_ms = self.rng.random_range(REPEAT_MS);
+                self.held.push((now_ms + pause_ms, delivery.clone()));
+            }
+            deliveries.push(delivery);
+        }
+        deliveries
+    }
+
+    /// The trades since the last call, packed as each feed packs them.
+    fn fresh_deliveries(&mut self, now_ms: i64) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        let mut entries = Vec::new();
+        for trades in self.trade_by_feed(now_ms) {
+            let Some(first) = trades.first() else {
+                continue;
+            };
+            match first.venue {
+                Venue::Ticks => entries.extend(trades.iter().map(wire::ticks_entry)),
+                Venue::Binance => deliveries.extend(trades.iter().map(wire::binance_trade)),
+                Venue::Coinbase => deliveries.push(wire::coinbase_trades(&trades, now_ms)),
+            }
+        }
+        if now_ms >= self.malformed_at_ms {
+            self.malformed_at_ms = now_ms + self.rng.random_range(MALFORMED_PAUSE_MS);
+            entries.push(wire::malformed_entry(
+                self.malformed_count,
+                self.next_number(),
+                now_ms,
+            ));
+            self.malformed_count += 1;
+        }
+        if !entries.is_empty() {
+            deliveries.push(wire::ticks_batch(entries));
+        }
+        if now_ms >= self.heartbeat_at_ms {
+            self.heartbeat_at_ms = now_ms + HEARTBEAT_PAUSE_MS;
+            self.heartbeat_count += 1;
+            deliveries.push(wire::coinbase_heartbeat(self.heartbeat_count, now_ms));
+        }
+        deliveries
+    }
+
+    /// The trades of each listing since the last call, in the order of time.
+    fn trade_by_feed(&mut self, now_ms: i64) -> Vec<Vec<Trade>> {
+        let mut by_feed = Vec::new();
+        for asset in &mut self.assets {
+            let rng = &mut self.rng;
+            let times = asset.trade_times(rng, now_ms, CATCH_UP_MS_MAX, self.pace_percent);
+            let listings = asset.listings();
+            let first = by_feed.len();
+            by_feed.resize_with(first + listings.len(), Vec::new);
+            for at_ms in times {
+                asset.move_to(rng, at_ms);
+                let feed = rng.random_range(0..listings.len());
+                self.trade_number += 1;
+                if let Some(listing) = listings.get(feed)
+                    && let Some(trades) = by_feed.get_mut(first + feed)
+                {
+                    trades.push(asset.trade(rng, listing, self.trade_number, at_ms));
+                }
+            }
+        }
+        by_feed
+    }
+
+    fn next_number(&mut self) -> i64 {
+        self.trade_number += 1;
+        self.trade_number
+    }
+
+    fn one_in(&mut self, many: u32) -> bool {
+        self.rng.random_ratio(1, many)
+    }
+
+    fn change_pace(&mut self, now_ms: i64) {
+        if now_ms >= self.pace_until_ms {
+            self.pace_until_ms = now_ms + self.rng.random_range(PACE_MS);
+            self.pace_percent = self.rng.random_range(PACE_PERCENT);
+        }
+    }
+
+    fn start_outage(&mut self, now_ms: i64) {
+        if now_ms >= self.outage_at_ms {
+            self.outage_at_ms = now_ms + self.rng.random_range(OUTAGE_PAUSE_MS);
+            let silent = self.rng.random_range(0..self.assets.len());
+            let until_ms = now_ms + self.rng.random_range(OUTAGE_MS);
+            if let Some(asset) = self.assets.get_mut(silent) {
+                asset.fall_silent(until_ms);
+            }
+        }
+    }
+
+    fn take_held(&mut self, now_ms: i64) -> Vec<Delivery> {
+        let mut due: Vec<_> = self
+            .held
+            .extract_if(.., |(at_ms, _)| *at_ms <= now_ms)
+            .collect();
+        due.sort_by_key(|(at_ms, _)| *at_ms);
+        due.into_iter().map(|(_, delivery)| delivery).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

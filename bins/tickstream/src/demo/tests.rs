@@ -1,0 +1,234 @@
+//! The market is the same for the same seed, and shows in ten minutes all that it should.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::OnceLock;
+
+use domain::{Reason, Tick};
+use sources::Entry;
+
+use super::*;
+
+const START_MS: i64 = 1_800_000_000_000;
+const MINUTES: i64 = 10;
+
+/// What the sources made of a market's deliveries.
+#[derive(Default)]
+struct Seen {
+    /// The feed, and the tick with our clock as its ingestion time.
+    ticks: Vec<(&'static str, Tick)>,
+    ignored: usize,
+    malformed: HashMap<Reason, usize>,
+}
+
+fn run(seed: u64, steps: i64) -> Vec<(i64, Delivery)> {
+    let mut market = Market::new(seed, START_MS);
+    (1..=steps)
+        .flat_map(|step| {
+            let now_ms = START_MS + step * STEP_MS;
+            market
+                .next_deliveries(now_ms)
+                .into_iter()
+                .map(move |delivery| (now_ms, delivery))
+        })
+        .collect()
+}
+
+impl Seen {
+    fn read(&mut self, now_ms: i64, delivery: &Delivery) {
+        let source = sources::find(delivery.source).expect("a feed of the demo is a source");
+        for entry in source
+            .parse(&delivery.body, now_ms)
+            .expect("a delivery of the demo is readable")
+        {
+            match entry {
+                Entry::Tick(tick) => self.ticks.push((delivery.source, tick)),
+                Entry::Ignored(_) => self.ignored += 1,
+                Entry::Malformed(malformed) => {
+                    *self.malformed.entry(malformed.reason).or_default() += 1
+                }
+            }
+        }
+    }
+}
+
+/// Ten minutes of one market; made once for all tests.
+fn ten_minutes() -> &'static Seen {
+    static RUN: OnceLock<Seen> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let mut seen = Seen::default();
+        for (now_ms, delivery) in run(1, MINUTES * 60_000 / STEP_MS) {
+            seen.read(now_ms, &delivery);
+        }
+        seen
+    })
+}
+
+/// The event times and prices of each token, in the order of events.
+fn series(seen: &Seen) -> BTreeMap<&str, Vec<(i64, f64)>> {
+    let mut series: BTreeMap<&str, Vec<(i64, f64)>> = BTreeMap::new();
+    for (_, tick) in &seen.ticks {
+        series
+            .entry(tick.token.as_str())
+            .or_default()
+            .push((tick.timestamp_ms, tick.price.to_f64()));
+    }
+    series
+        .values_mut()
+        .for_each(|points| points.sort_by_key(|point| point.0));
+    series
+}
+
+/// How long after the event we heard of it.
+fn age_ms(tick: &Tick) -> i64 {
+    tick.ingested_at_ms - tick.timestamp_ms
+}
+
+#[test]
+fn the_same_seed_gives_the_same_deliveries() {
+    assert_eq!(run(7, 300), run(7, 300));
+    assert_ne!(run(7, 300), run(8, 300));
+}
+
+#[test]
+fn several_tokens_trade_on_several_feeds_some_hundred_times_a_second() {
+    let seen = ten_minutes();
+    let a_second = seen.ticks.len() as i64 / (MINUTES * 60);
+    assert!((200..800).contains(&a_second), "{a_second} ticks/s");
+    let feeds: HashSet<_> = seen.ticks.iter().map(|(feed, _)| *feed).collect();
+    assert_eq!(feeds, HashSet::from(["ticks", "binance", "coinbase"]));
+    let pairs: HashSet<_> = seen
+        .ticks
+        .iter()
+        .map(|(_, tick)| (&tick.token, &tick.quote))
+        .collect();
+    assert_eq!(pairs.len(), 11, "{pairs:?}");
+}
+
+#[test]
+fn prices_stay_in_range_and_have_enough_digits_to_move() {
+    for (token, points) in series(ten_minutes()) {
+        let first = points[0].1;
+        assert!(
+            points
+                .iter()
+                .all(|(_, price)| (0.6..1.6).contains(&(price / first))),
+            "{token}"
+        );
+        let levels: HashSet<_> = points.iter().map(|(_, price)| price.to_bits()).collect();
+        assert!(
+            levels.len() > points.len() / 20,
+            "{token} has {} levels",
+            levels.len()
+        );
+    }
+}
+
+#[test]
+fn some_deliveries_are_late_and_none_is_early() {
+    let ticks = &ten_minutes().ticks;
+    assert!(
+        ticks
+            .iter()
+            .all(|(_, tick)| (0..=40_000 + 2 * STEP_MS).contains(&age_ms(tick)))
+    );
+    let late = ticks
+        .iter()
+        .filter(|(_, tick)| age_ms(tick) >= 5_000)
+        .count();
+    assert!(
+        (ticks.len() / 500..ticks.len() / 20).contains(&late),
+        "{late} of {}",
+        ticks.len()
+    );
+}
+
+#[test]
+fn an_id_comes_again_only_with_the_same_trade() {
+    let ticks = &ten_minutes().ticks;
+    let mut first = HashMap::new();
+    let mut repeated = 0;
+    for (_, tick) in ticks {
+        if let Some(other) = first.insert(tick.tick_id, tick) {
+            assert_eq!(
+                (&other.token, other.timestamp_ms, other.price),
+                (&tick.token, tick.timestamp_ms, tick.price)
+            );
+            repeated += 1;
+        }
+    }
+    assert!(
+        (ticks.len() / 500..ticks.len() / 20).contains(&repeated),
+        "{repeated} of {}",
+        ticks.len()
+    );
+}
+
+#[test]
+fn a_restarted_market_uses_other_ids() {
+    let ids = |start_ms: i64| -> HashSet<_> {
+        let mut market = Market::new(1, start_ms);
+        let mut seen = Seen::default();
+        for now_ms in (1..=50).map(|step| start_ms + step * STEP_MS) {
+            market
+                .next_deliveries(now_ms)
+                .iter()
+                .for_each(|delivery| seen.read(now_ms, delivery));
+        }
+        seen.ticks.iter().map(|(_, tick)| tick.tick_id).collect()
+    };
+    assert!(ids(START_MS).is_disjoint(&ids(START_MS + 5_000)));
+}
+
+#[test]
+fn tokens_fall_silent_and_jump() {
+    let (mut outages, mut jumps) = (0, 0);
+    for points in series(ten_minutes()).values() {
+        for pair in points.windows(2) {
+            outages += usize::from(pair[1].0 - pair[0].0 >= 10_000);
+            let calm = pair[1].0 - pair[0].0 < 1_000;
+            jumps += usize::from(calm && (pair[1].1 / pair[0].1).ln().abs() > 0.003);
+        }
+    }
+    assert!((3..30).contains(&outages), "{outages} outages");
+    assert!((5..60).contains(&jumps), "{jumps} jumps");
+}
+
+#[test]
+fn every_kind_of_broken_entry_comes_now_and_then_and_no_other() {
+    let malformed = &ten_minutes().malformed;
+    let total: usize = malformed.values().sum();
+    assert!((50..250).contains(&total), "{total} malformed entries");
+    let reasons: HashSet<_> = malformed.keys().copied().collect();
+    let planned = [
+        Reason::InvalidPrice,
+        Reason::MissingField,
+        Reason::InvalidTimestamp,
+        Reason::FutureTimestamp,
+        Reason::InvalidVolume,
+        Reason::InvalidToken,
+        Reason::WrongType,
+    ];
+    assert_eq!(reasons, HashSet::from(planned));
+}
+
+#[test]
+fn heartbeats_are_no_prices() {
+    let ignored = ten_minutes().ignored;
+    assert!((100..=140).contains(&ignored), "{ignored} ignored entries");
+}
+
+#[test]
+fn a_pause_is_not_made_up() {
+    let mut market = Market::new(1, START_MS);
+    let hour_later = START_MS + 3_600_000;
+    let mut seen = Seen::default();
+    market
+        .next_deliveries(hour_later)
+        .iter()
+        .for_each(|delivery| seen.read(hour_later, delivery));
+    assert!(
+        (100..1_500).contains(&seen.ticks.len()),
+        "{} ticks at once",
+        seen.ticks.len()
+    );
+}

@@ -1,0 +1,18 @@
+//! The whole flow in one process: webhook, store, rollout flag, stream, analytics, archive,
+//! broadcast, SQL, read API and dashboard, on embedded storage.
+//!
+//! The same use cases as on AWS, spawned together: [`Server`] wires the ports of `local` to them.
+
+mod api;
+pub mod config;
+mod consumers;
+mod dashboard;
+pub mod demo;
+mod feeder;
+mod greeting;
+mod live;
+mod metrics;
+mod server;
+mod wire;
+
+pub use server::Server;

@@ -1,0 +1,188 @@
+//! `GET /ws`: the latest values on connect, then what is new a few times a second.
+//!
+//! A frame is made once for all readers. A reader that falls behind loses frames, not its
+//! connection: it is told how many it missed, and goes on from the latest values.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::broadcast::{Coalescer, Frame};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use domain::Tick;
+use local::Embedded;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::{self, Messages};
+
+/// How often a frame is sent at most.
+const FRAME_EVERY: Duration = Duration::from_millis(50);
+
+/// Frames that a reader may be behind.
+const FRAMES_BEHIND_MAX: usize = 16;
+
+/// How long one message may take to be taken by a reader's connection.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often a quiet connection is asked whether it still stands.
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// Most readers at once.
+pub(crate) const READERS_MAX: usize = 1_000;
+
+/// Most tokens a reader may name.
+pub(crate) const TOKENS_MAX: usize = 200;
+
+/// A frame with its messages for those who read everything.
+struct Rendered {
+    frame: Frame,
+    messages: Vec<Utf8Bytes>,
+}
+
+/// The live feed.
+#[derive(Clone)]
+pub(crate) struct Live {
+    coalescer: Arc<Coalescer>,
+    store: Embedded,
+    frames: broadcast::Sender<Arc<Rendered>>,
+}
+
+/// The tokens a reader wants.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    /// Every token.
+    All,
+    /// These.
+    Only(HashSet<String>),
+}
+
+impl Wanted {
+    fn has(&self, token: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(tokens) => tokens.contains(token),
+        }
+    }
+}
+
+impl Live {
+    pub(crate) fn new(coalescer: Arc<Coalescer>, store: Embedded) -> Self {
+        let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
+        Self {
+            coalescer,
+            store,
+            frames,
+        }
+    }
+
+    /// How many readers there are.
+    pub(crate) fn readers(&self) -> usize {
+        self.coalescer.readers()
+    }
+
+    /// Sends frames until stopped; then the readers' connections end.
+    pub(crate) async fn turn_over(self, stopping: CancellationToken) {
+        let Self {
+            coalescer, frames, ..
+        } = self;
+        let mut turns = tokio::time::interval(FRAME_EVERY);
+        turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stopping.run_until_cancelled(turns.tick()).await.is_some() {
+            if let Some(frame) = coalescer.turn_over() {
+                let messages = Messages::of(&frame).render();
+                // Without a reader there is nobody to miss it.
+                drop(frames.send(Arc::new(Rendered { frame, messages })));
+            }
+        }
+    }
+
+    fn snapshot(&self, wanted: &Wanted, missed: u64) -> Utf8Bytes {
+        let latest = self.store.latest_ticks();
+        let latest = latest.iter().map(Arc::as_ref);
+        wire::snapshot(
+            latest.filter(|tick| wanted.has(tick.token.as_str())),
+            missed,
+        )
+    }
+
+    /// Serves one reader until it goes away.
+    pub(crate) async fn serve(self, mut socket: WebSocket, wanted: Wanted) {
+        let _reader = self.coalescer.reader();
+        let mut frames = self.frames.subscribe();
+        let mut pings = tokio::time::interval(PING_EVERY);
+        if send(&mut socket, Message::Text(self.snapshot(&wanted, 0)))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        loop {
+            let sent = tokio::select! {
+                frame = frames.recv() => match frame {
+                    Ok(rendered) => send_frame(&mut socket, &rendered, &wanted).await,
+                    Err(RecvError::Lagged(missed)) => {
+                        send(&mut socket, Message::Text(self.snapshot(&wanted, missed))).await
+                    }
+                    Err(RecvError::Closed) => Err(Gone),
+                },
+                _ = pings.tick() => send(&mut socket, Message::Ping(bytes::Bytes::new())).await,
+                said = socket.recv() => match said {
+                    // Nothing a reader says is needed; pongs are answered by the library.
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone),
+                    Some(Ok(_)) => Ok(()),
+                },
+            };
+            if sent.is_err() {
+                let close = CloseFrame {
+                    code: close_code::AWAY,
+                    reason: Utf8Bytes::from_static("bye"),
+                };
+                drop(send(&mut socket, Message::Close(Some(close))).await);
+                return;
+            }
+        }
+    }
+}
+
+/// The reader is gone, or does not take what it is sent.
+struct Gone;
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+    let sent = tokio::time::timeout(SEND_WITHIN, socket.send(message)).await;
+    sent.map_err(|_| Gone)?.map_err(|_| Gone)
+}
+
+async fn send_frame(
+    socket: &mut WebSocket,
+    rendered: &Rendered,
+    wanted: &Wanted,
+) -> Result<(), Gone> {
+    let messages = match wanted {
+        Wanted::All => rendered.messages.clone(),
+        Wanted::Only(_) => select(&rendered.frame, wanted).render(),
+    };
+    for message in messages {
+        send(socket, Message::Text(message)).await?;
+    }
+    Ok(())
+}
+
+/// The part of a frame that a reader wants.
+fn select<'a>(frame: &'a Frame, wanted: &Wanted) -> Messages<'a> {
+    let mut messages = Messages::of(frame);
+    messages
+        .ticks
+        .retain(|tick: &&Tick| wanted.has(tick.token.as_str()));
+    messages
+        .candles
+        .retain(|candle| wanted.has(candle.token.as_str()));
+    messages
+        .averages
+        .retain(|averages| wanted.has(averages.token.as_str()));
+    messages
+        .anomalies
+        .retain(|anomaly| wanted.has(anomaly.token.as_str()));
+    messages
+}

@@ -1,0 +1,297 @@
+//! What is measured: every metric of the process is declared here.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use local::{Embedded, QueueName};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::consumers::STREAM_CONSUMERS;
+
+/// Upper bounds of the latency buckets, in seconds.
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];
+
+/// The time over which the rate of ticks is taken, in milliseconds.
+const RATE_WINDOW_MS: i64 = 60_000;
+
+/// Samples of the rate kept: one a second at most.
+const RATE_SAMPLE_MS: i64 = 1_000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+type Latencies = Family<Route, Histogram, fn() -> Histogram>;
+
+/// The metrics of a process.
+pub(crate) struct Metrics {
+    registry: Registry,
+    latencies: Latencies,
+    rate: Mutex<Rate>,
+}
+
+impl Metrics {
+    pub(crate) fn new(store: Embedded) -> Self {
+        let mut registry = Registry::with_prefix("tickstream");
+        let latencies = Latencies::new_with_constructor(|| Histogram::new(SECONDS));
+        registry.register_with_unit(
+            "http_request",
+            "Time to answer requests, by route and status",
+            Unit::Seconds,
+            latencies.clone(),
+        );
+        registry.register_collector(Box::new(Store(store)));
+        Self {
+            registry,
+            latencies,
+            rate: Mutex::default(),
+        }
+    }
+
+    /// Measures every request that a route takes.
+    pub(crate) fn layer(self: &Arc<Self>, router: Router) -> Router {
+        router.layer(axum::middleware::from_fn_with_state(
+            Arc::clone(self),
+            measure,
+        ))
+    }
+
+    /// All metrics in the OpenMetrics text format, which Prometheus reads.
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+
+    /// Ticks stored a second, over the last minute; `stored` counts all so far. Called for each
+    /// look at the status and once a second.
+    pub(crate) fn ticks_per_second(&self, now_ms: i64, stored: u64) -> f64 {
+        self.rate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .note(now_ms, stored)
+    }
+}
+
+async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    // The route's pattern, not the path: a path would make a metric of every token.
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(|| "other".to_owned(), |route| route.as_str().to_owned());
+    let method = request.method().as_str();
+    let known = ["GET", "PUT", "POST", "HEAD", "DELETE", "OPTIONS", "PATCH"];
+    let method = if known.contains(&method) {
+        method
+    } else {
+        "OTHER"
+    }
+    .to_owned();
+    let response = next.run(request).await;
+    let route = Route {
+        method,
+        route,
+        status: response.status().as_u16(),
+    };
+    metrics
+        .latencies
+        .get_or_create(&route)
+        .observe(started.elapsed().as_secs_f64());
+    response
+}
+
+/// Counts at moments, oldest first.
+#[derive(Default)]
+struct Rate(VecDeque<(i64, u64)>);
+
+impl Rate {
+    fn note(&mut self, now_ms: i64, stored: u64) -> f64 {
+        let Self(samples) = self;
+        if samples
+            .back()
+            .is_none_or(|(at, _)| now_ms - at >= RATE_SAMPLE_MS)
+        {
+            samples.push_back((now_ms, stored));
+        }
+        while samples
+            .get(1)
+            .is_some_and(|(at, _)| now_ms - at >= RATE_WINDOW_MS)
+        {
+            samples.pop_front();
+        }
+        let Some((at, before)) = samples.front().copied().filter(|(at, _)| *at < now_ms) else {
+            return 0.0;
+        };
+        let per_ms = to_f64(stored.saturating_sub(before)) / to_f64((now_ms - at).unsigned_abs());
+        (per_ms * 1_000.0 * 10.0).round() / 10.0
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate shown to people")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Reads the store's own counts when metrics are asked for.
+struct Store(Embedded);
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConsumerLabel {
+    consumer: &'static str,
+}
+
+impl Collector for Store {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(store) = self;
+        let books = store.ledger();
+        let settled = &books.settled;
+        for (name, help, count) in [
+            ("received", "Entries that came in", books.received()),
+            ("stored", "Ticks stored", books.stored_rows),
+            (
+                "duplicate",
+                "Ticks that were stored before",
+                settled.duplicate,
+            ),
+            ("ignored", "Entries that are no price", settled.ignored),
+            (
+                "in_cohort",
+                "Stored ticks that belong to the rollout's cohort",
+                settled.in_cohort,
+            ),
+            ("streamed", "Ticks appended to the stream", settled.streamed),
+            (
+                "redriven",
+                "Ticks that the stream refused at first",
+                settled.redriven,
+            ),
+            (
+                "quarantined",
+                "Entries kept in the quarantine",
+                books.quarantined,
+            ),
+        ] {
+            let counter = ConstCounter::new(count);
+            counter.encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
+        }
+        let rejected = settled.rejected_by_reason.iter();
+        let counters: Vec<_> = rejected
+            .map(|(reason, count)| (reason.as_str(), ConstCounter::new(*count)))
+            .collect();
+        if let Some((_, first)) = counters.first() {
+            let help = "Entries refused, by reason";
+            let mut family =
+                encoder.encode_descriptor("rejected", help, None, first.metric_type())?;
+            for (reason, counter) in &counters {
+                counter.encode(family.encode_family(&ReasonLabel { reason })?)?;
+            }
+        }
+        let redrive = store.queue(QueueName::Redrive).depth();
+        for (name, help, value) in [
+            (
+                "pending_ticks",
+                "Ticks stored and not yet offered to the stream",
+                books.pending_rows,
+            ),
+            (
+                "ledger_difference",
+                "How far the books are off; anything but 0 is a defect",
+                books.difference(),
+            ),
+            (
+                "redrive_ticks",
+                "Ticks that wait to come back to the stream",
+                redrive,
+            ),
+            (
+                "pairs",
+                "Pairs of token and quote known",
+                store.pairs_known() as u64,
+            ),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let lags: Vec<_> = STREAM_CONSUMERS
+            .iter()
+            .map(|name| (*name, ConstGauge::new(lag(store, name))))
+            .collect();
+        if let Some((_, first)) = lags.first() {
+            let help = "Records of the stream that a consumer has not done";
+            let mut family = encoder.encode_descriptor(
+                "consumer_lag_records",
+                help,
+                None,
+                first.metric_type(),
+            )?;
+            for (consumer, gauge) in &lags {
+                gauge.encode(family.encode_family(&ConsumerLabel { consumer })?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lag(store: &Embedded, consumer: &str) -> i64 {
+    let shards = (0_u8..).zip(store.heads());
+    let behind = shards.map(|(shard, head)| {
+        // A checkpoint that cannot be read shows as the whole shard.
+        head.0
+            .saturating_sub(store.checkpoint(consumer, shard).unwrap_or_default().0)
+    });
+    i64::try_from(behind.sum::<u64>()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_over_the_last_minute() {
+        let mut rate = Rate::default();
+        assert!(
+            rate.note(0, 1_000).abs() < f64::EPSILON,
+            "one look is no rate"
+        );
+        assert!((rate.note(10_000, 2_000) - 100.0).abs() < 0.01);
+        for second in 11..=200 {
+            rate.note(second * 1_000, 2_000);
+        }
+        assert!(
+            rate.note(200_000, 2_000).abs() < f64::EPSILON,
+            "what is older than a minute is forgotten"
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! Opens the store, wires the ports, listens, and ends in order.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use app::broadcast::Coalescer;
+use app::ingest::Ingest;
+use app::ports::{Clock, RolloutStore};
+use app::rollout::{RolloutChange, RolloutControl};
+use axum::Router;
+use domain::Rollout;
+use local::archive::Archive;
+use local::sql::{Limits, LocalSql};
+use local::{Archiver, Embedded, EmbeddedConfig, QueueName};
+use runtime::host;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use webhook::Webhook;
+use webhook::auth::Secrets;
+
+use crate::api::{self, Api, Asked};
+use crate::config::Config;
+use crate::consumers::{self, Consumers};
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::{dashboard, feeder};
+
+/// How long a delivery may take before its sender is told to come again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long requests under way may take once the process is told to stop.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the consumers may take to finish and flush after that.
+const FLUSH_WITHIN: Duration = Duration::from_secs(20);
+
+/// The system's clock as a port.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        runtime::clock::now_ms()
+    }
+}
+
+/// A process that is ready to serve.
+pub struct Server {
+    pub(crate) config: Config,
+    pub(crate) rollout: Rollout,
+    listener: TcpListener,
+    pub(crate) address: SocketAddr,
+    pub(crate) secured: bool,
+    store: Embedded,
+    ingest: Ingest,
+    consumers: Consumers,
+    router: Router,
+}
+
+impl Server {
+    /// Opens the store, wires everything, and listens; nothing is served yet.
+    ///
+    /// # Errors
+    /// Where the configuration is refused, the folder cannot be used, or the address is taken.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let secrets = Secrets::parse(config.webhook_secrets.expose_secret())
+            .context("WEBHOOK_SECRETS is not understood")?;
+        let secured = !secrets.is_empty();
+        if !secured && !config.listen.ip().is_loopback() {
+            bail!(
+                "{} is not a loopback address, and there is no secret: anybody could post ticks. \
+                 Set WEBHOOK_SECRETS, or listen on 127.0.0.1",
+                config.listen
+            );
+        }
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}; choose another --listen",
+                config.listen
+            )
+        })?;
+        let address = listener
+            .local_addr()
+            .context("the listener has no address")?;
+        let store = open_store(&config).await?;
+        turn_off_if_told(&store, &config).await?;
+        let archive = Archive::open(&config.data_dir).context("cannot open the archive")?;
+        let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
+        let sql = Arc::new(LocalSql::open(&config.data_dir, Limits::default()).await?);
+        let flag = Arc::new(store.flag(config.rollout()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ingest = Ingest {
+            store: Arc::new(store.clone()),
+            stream: Arc::new(store.clone()),
+            broadcast: Arc::new(store.queue(QueueName::Broadcast)),
+            redrive: Arc::new(store.queue(QueueName::Redrive)),
+            quarantine: Arc::new(store.clone()),
+            ledger: Arc::new(store.clone()),
+            flag: Arc::clone(&flag) as _,
+            clock: Arc::clone(&clock),
+        };
+        let coalescer = Arc::new(Coalescer::default());
+        let live = Live::new(Arc::clone(&coalescer), store.clone());
+        let metrics = Arc::new(Metrics::new(store.clone()));
+        let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
+        let control = RolloutControl {
+            flag: flag as _,
+            store: Arc::new(store.clone()),
+            clock,
+        };
+        let rollout = control.flag.current();
+        let consumers = Consumers {
+            store: store.clone(),
+            ingest: ingest.clone(),
+            coalescer,
+            archiver: Arc::clone(&archiver),
+            live: live.clone(),
+            archive_every: Duration::from_secs(config.archive_seconds),
+            retention_ms: i64::from(config.retention_days) * 24 * 60 * 60 * 1_000,
+        };
+        let api = Arc::new(Api {
+            store: store.clone(),
+            control,
+            sql,
+            archiver,
+            webhook: Arc::clone(&webhook),
+            live,
+            metrics: Arc::clone(&metrics),
+            started_at_ms: runtime::clock::now_ms(),
+            demo: config.demo,
+            asked: Asked::default(),
+        });
+        let router = Router::new()
+            .merge(webhook::router(webhook))
+            .merge(api::router(api))
+            .merge(dashboard::router());
+        let router = metrics.layer(api::guard(router));
+        Ok(Self {
+            config,
+            rollout,
+            listener,
+            address,
+            secured,
+            store,
+            ingest,
+            consumers,
+            router,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done, then drains requests, lets the consumers finish, and flushes
+    /// the archive, each within a limit.
+    ///
+    /// # Errors
+    /// Where serving fails. What was answered 200 is durable whatever happens here.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = std::io::Result<()>> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Self {
+            config,
+            listener,
+            store,
+            ingest,
+            consumers,
+            router,
+            ..
+        } = self;
+        let offered = ingest.work_off(store_outbox(&store), i64::MAX).await;
+        match offered {
+            Ok(0) => {}
+            Ok(ticks) => {
+                tracing::info!(ticks, "ticks that a crash left were offered to the stream")
+            }
+            Err(error) => {
+                tracing::error!(error = %error, cause = %error.source, "what a crash left could not be offered")
+            }
+        }
+        let stopping = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        consumers::spawn(consumers, &tasks, &stopping);
+        let feeding = stopping.child_token();
+        if config.demo {
+            tasks.spawn(feeder::feed(
+                ingest.clone(),
+                config.demo_seed,
+                feeding.clone(),
+            ));
+        }
+        let stop = async move {
+            if let Err(error) = stop.await {
+                tracing::error!(error = %error, "signals cannot be heard; stopping");
+            }
+            tracing::info!("stopping: answering what is under way");
+            feeding.cancel();
+        };
+        let ended = host::serve(listener, router, stop, DRAIN_WITHIN)
+            .await
+            .context("serving failed");
+        stopping.cancel();
+        tasks.close();
+        if tokio::time::timeout(FLUSH_WITHIN, tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "the consumers did not finish in time; the next start goes on where they stopped"
+            );
+        }
+        drop(ingest);
+        tokio::task::spawn_blocking(move || store.close())
+            .await
+            .context("closing the store")?;
+        let ended = ended?;
+        tracing::info!(?ended, "stopped");
+        Ok(())
+    }
+}
+
+fn store_outbox(store: &Embedded) -> &dyn app::ports::Outbox {
+    store
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Embedded> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
+    let embedded = EmbeddedConfig {
+        folder: config.data_dir.join("store"),
+    };
+    tokio::task::spawn_blocking(move || Embedded::open(&embedded))
+        .await
+        .context("opening the store")?
+        .context("cannot open the store")
+}
+
+/// `USE_KINESIS=false` wins over a remembered change, and is recorded like any other.
+async fn turn_off_if_told(store: &Embedded, config: &Config) -> anyhow::Result<()> {
+    let remembered = store.last_rollout_change();
+    let Some(remembered) = remembered.filter(|change| change.rollout.use_kinesis) else {
+        return Ok(());
+    };
+    if config.use_kinesis != Some(false) {
+        return Ok(());
+    }
+    let change = RolloutChange {
+        at_ms: runtime::clock::now_ms(),
+        who: "environment".to_owned(),
+        why: "started with USE_KINESIS=false".to_owned(),
+        rollout: Rollout {
+            use_kinesis: false,
+            ..remembered.rollout
+        },
+    };
+    store
+        .change(change)
+        .await
+        .context("cannot record the rollout")
+}

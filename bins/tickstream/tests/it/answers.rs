@@ -1,0 +1,229 @@
+//! What callers get: counts, replays, lists, SQL, and secrets.
+
+use serde_json::json;
+use tempfile::TempDir;
+use testkit::ticks::START_MS;
+
+use crate::process::{made, start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_counted_stored_and_read_back() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let (status, answer) = process.deliver("ticks", made("BTC", 120)).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        (&answer["received"], &answer["stored"], &answer["streamed"]),
+        (&json!(120), &json!(120), &json!(120))
+    );
+    assert_eq!(answer["errors"], json!([]));
+
+    let (_, again) = process.deliver("ticks", made("BTC", 120)).await;
+    assert_eq!(
+        (&again["stored"], &again["duplicate"]),
+        (&json!(0), &json!(120)),
+        "a replay stores nothing twice"
+    );
+
+    let ticks = process.list("/api/ticks/BTC?limit=3", "ticks").await;
+    let prices: Vec<_> = ticks
+        .iter()
+        .map(|tick| tick["price"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        prices,
+        ["117.5", "118.5", "119.5"],
+        "the latest three, in order"
+    );
+    let from = START_MS + 5_000;
+    let ticks = process
+        .list(
+            &format!("/api/ticks/BTC?from={from}&to=2026-01-01T00:00:08Z"),
+            "ticks",
+        )
+        .await;
+    assert_eq!(
+        ticks.len(),
+        3,
+        "a time is epoch milliseconds or RFC 3339, and `to` is not in"
+    );
+    let (_, latest) = process.get("/api/ticks/BTC/latest").await;
+    assert_eq!(latest["timestamp"], START_MS + 119_000);
+    assert_eq!(latest["version"], "1.0");
+
+    process.analysed().await;
+    let candles = process
+        .list("/api/candles/BTC?interval=1m", "candles")
+        .await;
+    assert_eq!(candles.len(), 2);
+    assert_eq!(
+        (&candles[0]["open"], &candles[0]["close"]),
+        (&json!("100.5"), &json!("109.5"))
+    );
+    assert_eq!(
+        (&candles[0]["trades"], &candles[0]["volume"]),
+        (&json!(60), &json!("15"))
+    );
+    let averages = process.list("/api/averages/BTC", "averages").await;
+    assert_eq!(
+        averages
+            .iter()
+            .map(|row| &row["window"])
+            .collect::<Vec<_>>(),
+        ["1m", "5m", "1h"]
+    );
+    assert_eq!(averages[2]["ticks"], 120);
+    assert_eq!(process.list("/api/tokens", "tokens").await.len(), 1);
+
+    let (status, answer) = process
+        .query("SELECT count(*) AS n, max(price) AS high FROM price_archive")
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        (&answer["rows"][0]["n"], &answer["rows"][0]["high"]),
+        (&json!(120), &json!(149.5))
+    );
+    let (_, ledger) = process.get("/api/ledger").await;
+    assert_eq!(
+        (
+            &ledger["received"],
+            &ledger["difference"],
+            &ledger["stream_records"]
+        ),
+        (&json!(240), &json!(0), &json!(120))
+    );
+    let metrics = process
+        .http
+        .get(format!("{}/metrics", process.url))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(metrics.contains("tickstream_stored_total 120"), "{metrics}");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_secrets_only_who_knows_one_is_served() {
+    let folder = TempDir::new().unwrap();
+    let process = start(
+        &folder,
+        &["--webhook-secrets", "first-secret-text,second-secret-text"],
+    )
+    .await;
+    for (authorization, status) in [
+        (None, 401),
+        (Some("wrong-secret-text"), 401),
+        (Some("first-secret-text"), 200),
+        (Some("second-secret-text"), 200),
+    ] {
+        let mut request = process.post("/webhooks/ticks", made("BTC", 1));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let (seen, answer) = process.send(request).await;
+        assert_eq!(seen, status, "{authorization:?}: {answer}");
+    }
+    let change = json!({"percentage": 0, "who": "ann", "why": "test"});
+    assert_eq!(process.put_rollout(change.clone()).await.0, 401);
+    let request = process
+        .http
+        .put(format!("{}/api/rollout", process.url))
+        .json(&change);
+    assert_eq!(
+        process
+            .send(request.bearer_auth("second-secret-text"))
+            .await
+            .0,
+        200
+    );
+    assert_eq!(process.query("SELECT 1").await.0, 401);
+    assert_eq!(process.get("/api/tokens").await.0, 200, "reading is open");
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn without_secrets_only_loopback_is_listened_on() {
+    use clap::Parser;
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let arguments = ["tickstream", "--listen", "0.0.0.0:0", "--data-dir", folder];
+    let config = tickstream::config::Config::try_parse_from(arguments).unwrap();
+    let refused = tickstream::Server::start(config)
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(refused.contains("WEBHOOK_SECRETS"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_are_kept_out() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    for (origin, status) in [("http://evil.example", 403), (process.url.as_str(), 200)] {
+        let request = process
+            .http
+            .get(format!("{}/api/tokens", process.url))
+            .header("origin", origin);
+        assert_eq!(process.send(request).await.0, status, "{origin}");
+    }
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_is_served_with_a_strict_policy() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let response = process.http.get(&process.url).send().await.unwrap();
+    assert!(
+        response.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .contains("default-src 'self'")
+    );
+    let tag = response.headers()["etag"].clone();
+    let page = response.text().await.unwrap();
+    assert!(page.contains("<title>tickstream"));
+    for part in page.split('"').filter(|part| part.starts_with("/assets/")) {
+        let response = process
+            .http
+            .get(format!("{}{part}", process.url))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200, "{part}");
+    }
+    let held = process
+        .http
+        .get(&process.url)
+        .header("if-none-match", tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(held.status(), 304);
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_built_in_market_feeds_the_whole_flow() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &["--demo"]).await;
+    process
+        .until("/api/tokens", |answer| {
+            answer["tokens"]
+                .as_array()
+                .is_some_and(|tokens| tokens.len() >= 3)
+        })
+        .await;
+    process
+        .until("/api/ledger", |ledger| {
+            ledger["stored"].as_u64() > Some(500) && ledger["duplicate"].as_u64() > Some(0)
+        })
+        .await;
+    let (_, ledger) = process.get("/api/ledger").await;
+    assert_eq!(ledger["difference"], 0, "{ledger}");
+    process.stop().await;
+}

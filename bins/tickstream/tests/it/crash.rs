@@ -1,0 +1,168 @@
+//! `kill -9` in the middle: what was answered 200 is there, once, everywhere.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::ticks::START_MS;
+
+use crate::process::{Process, start};
+
+/// A process of its own that can be killed.
+struct Killable {
+    child: Child,
+    url: String,
+}
+
+fn spawn(folder: &TempDir) -> Killable {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tickstream"))
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--archive-seconds",
+            "1",
+            "--data-dir",
+        ])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let dashboard = lines
+        .map(Result::unwrap)
+        .find(|line| line.contains("dashboard"))
+        .unwrap();
+    let url = dashboard
+        .split_whitespace()
+        .last()
+        .unwrap()
+        .trim_end_matches('/')
+        .to_owned();
+    Killable { child, url }
+}
+
+fn trades(batch: u32) -> String {
+    let trade = |n: u32| {
+        json!({
+            "token": if n.is_multiple_of(2) { "BTC" } else { "ETH" }, "quote": "USD", "price": format!("{}.25", 1_000 + n % 90),
+            "volume": "1", "timestamp": START_MS + i64::from(n) * 250, "id": format!("trade-{n}"),
+        })
+    };
+    Value::from(
+        (batch * 50..(batch + 1) * 50)
+            .map(trade)
+            .collect::<Vec<_>>(),
+    )
+    .to_string()
+}
+
+const BATCHES: u32 = 60;
+const TICKS: u64 = 3_000;
+
+/// Delivers from a batch on until the process is gone; answers the first batch without a 200.
+async fn deliver(url: &str, from: u32, kill_at: u32, child: &mut Child) -> u32 {
+    let http = reqwest::Client::new();
+    for batch in from..BATCHES {
+        if batch == kill_at {
+            // The next delivery is on its way when the process dies.
+            let request = http
+                .post(format!("{url}/webhooks/ticks"))
+                .header("content-type", "application/json")
+                .body(trades(batch));
+            let under_way = tokio::spawn(request.send());
+            tokio::time::sleep(std::time::Duration::from_millis(u64::from(kill_at % 5))).await;
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let answered = under_way
+                .await
+                .unwrap()
+                .is_ok_and(|response| response.status() == 200);
+            return if answered { batch + 1 } else { batch };
+        }
+        let request = http
+            .post(format!("{url}/webhooks/ticks"))
+            .header("content-type", "application/json")
+            .body(trades(batch));
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    BATCHES
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_answered_is_lost_and_nothing_is_doubled() {
+    let folder = TempDir::new().unwrap();
+    let mut next = 0;
+    for kill_at in [7, 19, 33, 48] {
+        let Killable { mut child, url } = spawn(&folder);
+        next = deliver(&url, next, kill_at, &mut child).await;
+    }
+    let process = start(&folder, &[]).await;
+    let (_, ledger) = process.get("/api/ledger").await;
+    assert!(
+        ledger["stored"].as_u64().unwrap() >= u64::from(next) * 50,
+        "{ledger}"
+    );
+    for batch in 0..BATCHES {
+        assert_eq!(
+            process.deliver("ticks", trades(batch)).await.0,
+            200,
+            "a second replay of all"
+        );
+    }
+    check_everywhere(&process).await;
+    process.stop().await;
+    let process = start(&folder, &[]).await;
+    check_everywhere(&process).await;
+    process.stop().await;
+}
+
+async fn check_everywhere(process: &Process) {
+    process.analysed().await;
+    let (_, ledger) = process.get("/api/ledger").await;
+    assert_eq!(
+        (
+            &ledger["stored"],
+            &ledger["stream_records"],
+            &ledger["difference"],
+            &ledger["pending"]
+        ),
+        (&json!(TICKS), &json!(TICKS), &json!(0), &json!(0)),
+        "{ledger}"
+    );
+    let mut rows = 0;
+    let mut trades = 0;
+    for token in ["BTC", "ETH"] {
+        rows += process
+            .list(&format!("/api/ticks/{token}?limit=10000"), "ticks")
+            .await
+            .len() as u64;
+        for interval in ["1s", "1m", "5m", "1h"] {
+            let candles = process
+                .list(
+                    &format!("/api/candles/{token}?interval={interval}&limit=10000"),
+                    "candles",
+                )
+                .await;
+            trades += candles
+                .iter()
+                .map(|candle| candle["trades"].as_u64().unwrap())
+                .sum::<u64>();
+        }
+    }
+    assert_eq!((rows, trades), (TICKS, 4 * TICKS));
+    process
+        .until("/api/status", |status| {
+            status["consumers"][1]["lag_records"] == 0
+        })
+        .await;
+    let (_, answer) = process
+        .query("SELECT count(*) AS n, count(DISTINCT tick_id) AS ids FROM price_archive")
+        .await;
+    assert_eq!(
+        (&answer["rows"][0]["n"], &answer["rows"][0]["ids"]),
+        (&json!(TICKS), &json!(TICKS)),
+        "{answer}"
+    );
+}

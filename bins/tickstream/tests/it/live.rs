@@ -1,0 +1,148 @@
+//! The live feed: the latest values on connect, what is new, and slow readers.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::ticks::START_MS;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::process::{PATIENCE, Process, made, start};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn listen(process: &Process, query: &str) -> Socket {
+    let url = format!("{}/ws{query}", process.url.replace("http://", "ws://"));
+    tokio_tungstenite::connect_async(url).await.unwrap().0
+}
+
+/// The next message of a type.
+async fn next(socket: &mut Socket, kind: &str) -> Value {
+    let reading = async {
+        loop {
+            let message = socket.next().await.unwrap().unwrap();
+            if let Message::Text(text) = message {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                if value["type"] == kind {
+                    return value;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap_or_else(|_| panic!("no {kind}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_gets_the_latest_and_then_what_is_new() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    process.deliver("ticks", made("BTC", 5)).await;
+    process.deliver("ticks", made("ETH", 5)).await;
+    let mut all = listen(&process, "").await;
+    let mut some = listen(&process, "?tokens=ETH").await;
+    assert_eq!(
+        next(&mut all, "snapshot").await["ticks"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let snapshot = next(&mut some, "snapshot").await;
+    assert_eq!(snapshot["ticks"].as_array().unwrap().len(), 1);
+    assert_eq!(snapshot["ticks"][0]["timestamp"], START_MS + 4_000);
+
+    process.deliver("ticks", made("BTC", 50)).await;
+    process.deliver("ticks", made("ETH", 50)).await;
+    let mut counted = 0;
+    while counted < 90 {
+        let ticks = next(&mut all, "ticks").await;
+        assert!(ticks["ticks"].as_array().unwrap().len() <= 2, "one a pair");
+        counted += ticks["counts"]["ticks"].as_u64().unwrap();
+    }
+    let ticks = next(&mut some, "ticks").await;
+    assert_eq!(ticks["ticks"][0]["token"], "ETH");
+    let candles = next(&mut some, "candles").await;
+    assert!(
+        candles["candles"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|candle| candle["token"] == "ETH")
+    );
+    next(&mut all, "averages").await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anomaly_reaches_the_reader_and_the_list() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let mut socket = listen(&process, "?tokens=CALM").await;
+    next(&mut socket, "snapshot").await;
+    let tick = |n: i64, price: String| json!({"token": "CALM", "price": price, "timestamp": START_MS + n * 1_000, "id": n.to_string()});
+    let mut ticks: Vec<_> = (0..600)
+        .map(|n| tick(n, format!("100.{:02}", n * 7 % 10)))
+        .collect();
+    ticks.push(tick(601, "150".to_owned()));
+    process
+        .deliver("ticks", Value::from(ticks).to_string())
+        .await;
+    let told = next(&mut socket, "anomalies").await;
+    assert_eq!(told["anomalies"][0]["price"], "150");
+    let listed = process.list("/api/anomalies?token=CALM", "anomalies").await;
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0]["score"].as_f64() > listed[0]["threshold"].as_f64());
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_does_not_read_holds_nobody_up() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let tokens: Vec<_> = (0..400)
+        .map(|n| format!("TOKEN-WITH-A-LONG-NAME-{n:030}"))
+        .collect();
+    let round = |round: i64| {
+        let ticks: Vec<_> = tokens.iter().map(|token| json!({"token": token, "price": round + 1, "timestamp": START_MS + round * 1_000})).collect();
+        Value::from(ticks).to_string()
+    };
+    process.deliver("ticks", round(0)).await;
+    let mut lazy = listen(&process, "").await;
+    next(&mut lazy, "snapshot").await;
+    let mut keen = listen(&process, "").await;
+    // Far more than a connection's buffers and the frames that are kept for it.
+    let mut rounds = 0;
+    let mut fell_behind = None;
+    while fell_behind.is_none() && rounds < 600 {
+        rounds += 1;
+        process.deliver("ticks", round(rounds)).await;
+        let seen = next(&mut keen, "ticks").await;
+        assert!(
+            !seen["ticks"].as_array().unwrap().is_empty(),
+            "who reads is served meanwhile"
+        );
+        if rounds % 200 == 0 {
+            let reading = async {
+                loop {
+                    let snapshot = next(&mut lazy, "snapshot").await;
+                    if snapshot["missed"].as_u64() > Some(0) {
+                        return snapshot;
+                    }
+                }
+            };
+            fell_behind = tokio::time::timeout(Duration::from_secs(5), reading)
+                .await
+                .ok();
+        }
+    }
+    let snapshot = fell_behind.expect("the lazy reader falls back to the latest values");
+    assert_eq!(snapshot["ticks"].as_array().unwrap().len(), tokens.len());
+    lazy.close(None).await.ok();
+    keen.send(Message::Close(None)).await.ok();
+    process.stop().await;
+}

@@ -1,0 +1,12 @@
+//! The whole process, as its callers see it.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod answers;
+mod bad_input;
+mod crash;
+mod live;
+mod process;
+mod real;
+mod rollout;
+mod simulation;

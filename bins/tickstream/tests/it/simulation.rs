@@ -1,0 +1,137 @@
+//! The write path under seeded faults: whatever fails, no stored tick is lost to the stream, and
+//! the books are right in the end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use app::ingest::{Ingest, IngestError};
+use app::ports::{Clock, SequenceNumber};
+use app::redrive::Redrive;
+use domain::Rollout;
+use local::{Embedded, EmbeddedConfig, QueueName, SHARDS};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use testkit::faulty::{Faults, Faulty};
+use testkit::ticks::START_MS;
+
+use crate::process::made;
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now_ms(&self) -> i64 {
+        START_MS + 1_000_000
+    }
+}
+
+const ALL: Rollout = Rollout {
+    use_kinesis: true,
+    percentage: domain::Percentage::FULL,
+    key: domain::RolloutKey::Tick,
+};
+
+fn open(folder: &TempDir) -> Embedded {
+    Embedded::open(&EmbeddedConfig {
+        folder: folder.path().to_owned(),
+    })
+    .unwrap()
+}
+
+fn ingest(store: &Embedded, faults: Faults, seed: u64) -> Ingest {
+    let lost_answers = Faults {
+        after: faults.after,
+        ..Faults::default()
+    };
+    let lost_settles = Faults {
+        before: faults.before,
+        ..Faults::default()
+    };
+    let refusals = Faults {
+        after: 0.0,
+        ..faults
+    };
+    Ingest {
+        store: Arc::new(Faulty::new(Arc::new(store.clone()), lost_answers, seed)),
+        stream: Arc::new(Faulty::new(Arc::new(store.clone()), refusals, seed + 1)),
+        broadcast: Arc::new(Faulty::new(
+            Arc::new(store.queue(QueueName::Broadcast)),
+            faults,
+            seed + 2,
+        )),
+        redrive: Arc::new(Faulty::new(
+            Arc::new(store.queue(QueueName::Redrive)),
+            refusals,
+            seed + 3,
+        )),
+        quarantine: Arc::new(store.clone()),
+        ledger: Arc::new(Faulty::new(Arc::new(store.clone()), lost_settles, seed + 4)),
+        flag: Arc::new(store.flag(ALL)),
+        clock: Arc::new(Stopped),
+    }
+}
+
+/// Delivers with faults and restarts, as a sender who comes again until it gets its 200.
+async fn run(faults: Faults, seed: u64) {
+    let folder = TempDir::new().unwrap();
+    let source = sources::find("ticks").unwrap();
+    let deliveries: Vec<_> = (0..12).map(|n| made(&format!("TOKEN{n}"), 40)).collect();
+    for (n, body) in (0..).zip(&deliveries) {
+        // Each delivery meets the store anew, as after a crash.
+        let store = open(&folder);
+        let faulty = ingest(&store, faults, seed * 100 + n);
+        for _ in 0..50 {
+            match faulty.deliver(source, body.as_bytes()).await {
+                Ok(_) => break,
+                Err(IngestError::NotStored(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let store = open(&folder);
+    let sound = ingest(&store, Faults::default(), seed);
+    sound.work_off(&store, i64::MAX).await.unwrap();
+    let redrive = Redrive {
+        stream: Arc::new(store.clone()),
+    };
+    let queue = store.queue(QueueName::Redrive);
+    while queue.depth() > 0 {
+        let taken = queue.front(100).await.unwrap();
+        let back = redrive.bring_back(&taken.ticks).await.unwrap();
+        queue.done(taken.last, back).await.unwrap();
+    }
+    let mut streamed = HashSet::new();
+    for shard in 0..SHARDS {
+        let records = store
+            .read_stream(shard, SequenceNumber(0), usize::MAX)
+            .await
+            .unwrap();
+        streamed.extend(records.into_iter().map(|record| record.tick.tick_id));
+    }
+    let ledger = store.settled_ledger().await.unwrap();
+    assert_eq!(
+        streamed.len() as u64,
+        ledger.stored_rows,
+        "every stored tick is in the stream"
+    );
+    assert_eq!(
+        ledger.stored_rows, 480,
+        "every delivery was stored in the end"
+    );
+    assert_eq!(
+        (ledger.difference(), ledger.pending_rows),
+        (0, 0),
+        "{ledger:?}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_stored_tick_is_lost_whatever_fails(
+        before in 0.0..0.6, after in 0.0..0.6, refused in 0.0..0.6, seed in 0_u64..1_000,
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(run(Faults { before, after, refused }, seed));
+    }
+}

@@ -1,0 +1,190 @@
+//! Standard Webhooks (<https://www.standardwebhooks.com>): `v1` (HMAC-SHA256) and `v1a` (ed25519)
+//! signatures over `{id}.{timestamp}.{body}`.
+
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine as _;
+use ed25519_dalek::Signature;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::ExposeSecret;
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::secrets::BASE64;
+use super::{AuthError, Secrets, only};
+
+/// How far a message's time may be from ours, either way, in seconds.
+pub const TOLERANCE_SECONDS: u64 = 300;
+/// Most bytes of a message's id.
+pub const ID_BYTES_MAX: usize = 256;
+/// Most signatures looked at: each costs a check under every key. A sender that replaces its
+/// keys sends two of a version.
+pub const SIGNATURES_MAX: usize = 8;
+
+/// Each header by its name and by the older name for it.
+const ID: [&str; 2] = ["webhook-id", "svix-id"];
+const TIMESTAMP: [&str; 2] = ["webhook-timestamp", "svix-timestamp"];
+const SIGNATURE: [&str; 2] = ["webhook-signature", "svix-signature"];
+
+/// A signature of a version that we know.
+enum Signed {
+    V1(Vec<u8>),
+    V1a(Vec<u8>),
+}
+
+/// Whether any of the three headers is there.
+pub(super) fn is_attempted(headers: &HeaderMap) -> bool {
+    [ID, TIMESTAMP, SIGNATURE]
+        .as_flattened()
+        .iter()
+        .any(|name| headers.contains_key(*name))
+}
+
+/// Checks a signed message; gives its id.
+pub(super) fn verify(
+    secrets: &Secrets,
+    headers: &HeaderMap,
+    body: &[u8],
+    now_ms: i64,
+) -> Result<String, AuthError> {
+    let id = checked_id(text(headers, ID)?)?;
+    let timestamp = checked_timestamp(text(headers, TIMESTAMP)?, now_ms)?;
+    let signatures = signatures(text(headers, SIGNATURE)?)?;
+    let head = format!("{id}.{timestamp}.");
+    if fits_hmac(secrets, &signatures, &head, body)
+        | fits_ed25519(secrets, &signatures, &head, body)
+    {
+        Ok(id.to_owned())
+    } else {
+        Err(AuthError::WrongSignature)
+    }
+}
+
+/// A header's text, by its newer name if both are there.
+fn text<'a>(headers: &'a HeaderMap, names: [&'static str; 2]) -> Result<&'a str, AuthError> {
+    let [name, _] = names;
+    for known_as in names {
+        if let Some(value) = only(headers, known_as, known_as)? {
+            let rule = "must be ASCII text";
+            return HeaderValue::to_str(value).map_err(|_| AuthError::MalformedHeader {
+                name: known_as,
+                rule,
+            });
+        }
+    }
+    Err(AuthError::MissingHeader(name))
+}
+
+fn checked_id(id: &str) -> Result<&str, AuthError> {
+    let [name, _] = ID;
+    if id.is_empty() || id.len() > ID_BYTES_MAX {
+        return Err(AuthError::MalformedHeader {
+            name,
+            rule: "must have 1 to 256 characters",
+        });
+    }
+    // With a full stop inside, one signed text could be read as two different messages.
+    if id.contains('.') {
+        return Err(AuthError::MalformedHeader {
+            name,
+            rule: "must not contain a full stop",
+        });
+    }
+    Ok(id)
+}
+
+/// Gives the timestamp's text back, which is what was signed.
+fn checked_timestamp(text: &str, now_ms: i64) -> Result<&str, AuthError> {
+    let [name, _] = TIMESTAMP;
+    // Signs are kept out, since `parse` would take a plus.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: i64 = match text.parse() {
+        Ok(seconds) if digits => seconds,
+        Ok(_) | Err(_) => {
+            return Err(AuthError::MalformedHeader {
+                name,
+                rule: "must be whole seconds since 1970",
+            });
+        }
+    };
+    let age_ms = now_ms.saturating_sub(seconds.saturating_mul(1_000));
+    let distance_ms = age_ms.unsigned_abs();
+    if distance_ms <= TOLERANCE_SECONDS * 1_000 {
+        return Ok(text);
+    }
+    let seconds = distance_ms.div_ceil(1_000);
+    Err(if age_ms > 0 {
+        AuthError::TooOld { seconds }
+    } else {
+        AuthError::TooNew { seconds }
+    })
+}
+
+/// Signatures of versions that we know; others are for other receivers.
+fn signatures(text: &str) -> Result<Vec<Signed>, AuthError> {
+    let [name, _] = SIGNATURE;
+    let known: Vec<_> = text
+        .split_ascii_whitespace()
+        .filter_map(|signature| match signature.split_once(',')? {
+            ("v1", encoded) => Some((Signed::V1 as fn(_) -> _, encoded)),
+            ("v1a", encoded) => Some((Signed::V1a as fn(_) -> _, encoded)),
+            _ => None,
+        })
+        .collect();
+    if known.is_empty() {
+        return Err(AuthError::UnknownVersion);
+    }
+    if known.len() > SIGNATURES_MAX {
+        return Err(AuthError::MalformedHeader {
+            name,
+            rule: "must hold at most 8 signatures",
+        });
+    }
+    // What is no base64 fits nothing, and does not spoil the signature beside it.
+    let decoded = |(version, encoded): (fn(Vec<u8>) -> Signed, &str)| {
+        BASE64.decode(encoded).ok().map(version)
+    };
+    Ok(known.into_iter().filter_map(decoded).collect())
+}
+
+/// Compares every signature under every key, whether or not one before it fits.
+fn fits_hmac(secrets: &Secrets, signatures: &[Signed], head: &str, body: &[u8]) -> bool {
+    let mut found = Choice::from(0);
+    for key in &secrets.hmac {
+        // A key of any size will do for HMAC, so this always goes on.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret()) else {
+            continue;
+        };
+        mac.update(head.as_bytes());
+        mac.update(body);
+        let expected = mac.finalize().into_bytes();
+        for signature in signatures {
+            if let Signed::V1(given) = signature {
+                found |= expected.as_slice().ct_eq(given);
+            }
+        }
+    }
+    found.into()
+}
+
+/// Keys, signatures and text are all public here, so that time tells nothing.
+fn fits_ed25519(secrets: &Secrets, signatures: &[Signed], head: &str, body: &[u8]) -> bool {
+    let signed = |signature: &Signed| match signature {
+        Signed::V1a(bytes) => Signature::from_slice(bytes).ok(),
+        Signed::V1(_) => None,
+    };
+    let signatures: Vec<_> = signatures.iter().filter_map(signed).collect();
+    if signatures.is_empty() || secrets.ed25519.is_empty() {
+        return false;
+    }
+    let message = [head.as_bytes(), body].concat();
+    let fits = |signature| {
+        secrets
+            .ed25519
+            .iter()
+            .any(|key| key.verify_strict(&message, signature).is_ok())
+    };
+    signatures.iter().any(fits)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

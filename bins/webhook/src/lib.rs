@@ -1,0 +1,168 @@
+//! The webhook: `POST /webhooks/{source}` takes a provider's delivery, and answers 200 once its
+//! ticks are stored durably.
+//!
+//! [`router`] is the whole of it, served by a socket or by Lambda's HTTP bridge.
+
+pub mod auth;
+mod body;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::ingest::{Ingest, IngestError};
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use runtime::problem::Problem;
+
+use crate::auth::{AuthError, Caller, Secrets, SeenIds};
+use crate::body::BodyLimits;
+use crate::wire::Answer;
+
+pub use crate::body::{BODY_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
+
+/// When a sender whose delivery was not stored should come again, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// What the webhook needs.
+pub struct Webhook {
+    ingest: Ingest,
+    secrets: Secrets,
+    seen: SeenIds,
+    body: BodyLimits,
+    answer_within: Duration,
+}
+
+impl Webhook {
+    /// A webhook that takes deliveries signed with one of `secrets`; without secrets it takes
+    /// all, which is for loopback only. Past `answer_within` it answers 503, while the delivery
+    /// is seen through.
+    #[must_use]
+    pub fn new(ingest: Ingest, secrets: Secrets, answer_within: Duration) -> Self {
+        let (seen, body) = (SeenIds::default(), BodyLimits::default());
+        Self {
+            ingest,
+            secrets,
+            seen,
+            body,
+            answer_within,
+        }
+    }
+
+    /// The secrets, for other routes of the same process that need an operator.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
+/// The routes.
+pub fn router(webhook: Arc<Webhook>) -> Router {
+    Router::new()
+        .route("/webhooks/{source}", post(receive))
+        .with_state(webhook)
+}
+
+async fn receive(
+    State(webhook): State<Arc<Webhook>>,
+    Path(source): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    body::check_media_type(request.headers())?;
+    let (parts, body) = request.into_parts();
+    let room = webhook.body.room_for(&parts.headers).await?;
+    let bytes = webhook.body.read(body).await?;
+    let caller = webhook.authenticate(&parts.headers, &bytes)?;
+    let task = tokio::spawn(deliver(Arc::clone(&webhook), source, bytes));
+    let done = tokio::time::timeout(webhook.answer_within, task).await;
+    drop(room);
+    match done {
+        Ok(Ok(Ok(delivered))) => Ok(Answer::new(delivered, &caller).into_response()),
+        Ok(Ok(Err(problem))) => Err(problem),
+        Ok(Err(panicked)) => {
+            tracing::error!(error = %panicked, "a delivery ended by a panic");
+            Err(not_stored())
+        }
+        Err(_) => {
+            tracing::warn!("a delivery took longer than a sender waits");
+            Err(not_stored())
+        }
+    }
+}
+
+/// Takes a delivery as a task of its own: once begun it is seen through, even when the sender
+/// hangs up.
+async fn deliver(
+    webhook: Arc<Webhook>,
+    name: String,
+    bytes: bytes::Bytes,
+) -> Result<app::ingest::Delivered, Problem> {
+    let Some(source) = sources::find(&name) else {
+        let known: Vec<_> = sources::ALL.iter().map(|source| source.name()).collect();
+        let message = format!(
+            "there is no source of this name; the sources are {}",
+            known.join(", ")
+        );
+        return Err(
+            match webhook.ingest.refuse_unknown(&name, &message, &bytes).await {
+                IngestError::Unreadable(entry) => {
+                    Problem::new(StatusCode::NOT_FOUND, message).because(entry.reason.as_str())
+                }
+                error @ IngestError::NotStored(_) => refused(&error),
+            },
+        );
+    };
+    webhook
+        .ingest
+        .deliver(source, &bytes)
+        .await
+        .map_err(|error| refused(&error))
+}
+
+fn refused(error: &IngestError) -> Problem {
+    match error {
+        IngestError::Unreadable(entry) => {
+            Problem::new(StatusCode::BAD_REQUEST, entry.message.clone())
+                .because(entry.reason.as_str())
+        }
+        IngestError::NotStored(cause) => {
+            tracing::error!(operation = cause.operation, cause = %cause.source, "a delivery was not stored");
+            not_stored()
+        }
+    }
+}
+
+fn not_stored() -> Problem {
+    let detail =
+        "not stored: deliver again, which is safe (a tick that comes twice is stored once)";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
+}
+
+impl Webhook {
+    fn authenticate(
+        &self,
+        headers: &axum::http::HeaderMap,
+        body: &[u8],
+    ) -> Result<Caller, Problem> {
+        if self.secrets.is_empty() {
+            return Ok(Caller::default());
+        }
+        let now_ms = self.ingest.clock.now_ms();
+        auth::authenticate(&self.secrets, headers, body, now_ms, &self.seen).map_err(unauthorized)
+    }
+}
+
+fn unauthorized(error: AuthError) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, error.message()).because("unauthorized")
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let kind = HeaderValue::from_static("application/json");
+        (StatusCode::OK, [(header::CONTENT_TYPE, kind)], body).into_response()
+    }
+}

@@ -1,0 +1,36 @@
+//! What must hold for any bytes that anybody posts to a source.
+//!
+//! Run one target with the fixtures as its seeds:
+//! `cargo fuzz run --sanitizer none helius fuzz/corpus/helius shared/sources/tests/fixtures/helius`
+
+use sources::Entry;
+
+/// Our clock: fixed, so that a find can be repeated.
+const NOW_MS: i64 = 1_795_000_000_000;
+
+/// Parses a body, and checks that every entry is answered once, in order, within the rules, and
+/// that a replay gives the same answer.
+///
+/// # Panics
+/// Where one of these does not hold: that is a find.
+pub fn check(source: &str, body: &[u8]) {
+    let source = sources::find(source).expect("the target names a source");
+    let parsed = source.parse(body, NOW_MS);
+    if let Ok(entries) = &parsed {
+        for (position, entry) in entries.iter().enumerate() {
+            match entry {
+                Entry::Tick(tick) => {
+                    domain::check_timestamp(tick.timestamp_ms, NOW_MS).expect("a checked time");
+                    assert_eq!(tick.ingested_at_ms, NOW_MS);
+                }
+                Entry::Malformed(malformed) => assert_eq!(malformed.index, position),
+                Entry::Ignored(_) => {}
+            }
+        }
+    }
+    assert_eq!(
+        source.parse(body, NOW_MS),
+        parsed,
+        "a replay gives the same answer"
+    );
+}

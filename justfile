@@ -1,0 +1,65 @@
+# One verb a line; `just` lists them.
+
+# List the verbs
+default:
+    @just --list --unsorted
+
+# Start tickstream on embedded storage
+[group: 'dev']
+serve *ARGS:
+    cargo run --release -- {{ARGS}}
+
+# Start it with the built-in market
+[group: 'dev']
+demo:
+    cargo run --release -- --demo
+
+# Ask the local archive in SQL
+[group: 'dev']
+sql QUERY:
+    cargo run --release -p ticksql -- "{{QUERY}}"
+
+# Format everything
+[group: 'check']
+fmt:
+    cargo fmt --all
+
+# Lints, as in CI
+[group: 'check']
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The README's test command
+[group: 'check']
+test:
+    cargo test --workspace --locked
+
+# Licences, sources and the rooms' walls
+[group: 'check']
+deny:
+    cargo deny --locked check bans licenses sources
+
+# Known advisories: needs the advisory database, so it is not part of CI
+[group: 'check']
+advisories:
+    cargo deny --locked check advisories
+
+# What CI runs
+[group: 'check']
+ci:
+    bash .ci/run
+
+# Accept changed snapshots after looking at the diff
+[group: 'golden']
+bless:
+    INSTA_UPDATE=always cargo test --workspace --locked
+
+# Figures of parsing, analysis and storage
+[group: 'bench']
+bench:
+    cargo bench -p sources -p domain
+
+# Open-loop load on a running tickstream
+[group: 'bench']
+load RATE='4000' SECONDS='60' BATCH='1':
+    cargo run --release -p tickctl -- load --rate {{RATE}} --seconds {{SECONDS}} --batch {{BATCH}} --to http://127.0.0.1:8080

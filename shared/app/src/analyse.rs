@@ -1,0 +1,177 @@
+//! The stream becomes averages, candles and anomalies.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::analytics::{Anomaly, Averages, Candle, Outcome, PairState, Rules};
+
+use crate::ports::{
+    AnalysisCommit, AnalyticsStore, Pair, PortError, SequenceNumber, StoredState, StreamRecord,
+};
+
+/// Most pairs whose state a shard keeps in memory; beyond, all are read from the store again.
+const WARM_PAIRS_MAX: usize = 20_000;
+
+/// What an analysis step tells those who watch live.
+#[derive(Debug, Clone, Default)]
+pub struct AnalysisUpdate {
+    /// Candles that changed, open ones too.
+    pub candles: Vec<Candle>,
+    /// The averages of pairs that had ticks.
+    pub averages: Vec<Averages>,
+    /// Anomalies found.
+    pub anomalies: Vec<Anomaly>,
+}
+
+/// Tells the results to those who watch live. Best effort: the store has them.
+#[async_trait]
+pub trait AnalysisFeed: Send + Sync {
+    /// Tells an update.
+    async fn publish(&self, update: AnalysisUpdate);
+}
+
+struct Warm {
+    stored: StoredState,
+    dirty: bool,
+}
+
+/// The analysis of one shard. Records are folded in order, and committed together: a crash in
+/// between repeats the fold from the stored states, and gives the same results.
+pub struct Analyser {
+    shard: u8,
+    store: Arc<dyn AnalyticsStore>,
+    feed: Arc<dyn AnalysisFeed>,
+    rules: Rules,
+    warm: HashMap<Pair, Warm>,
+    step: AnalysisCommit,
+    last: Option<SequenceNumber>,
+}
+
+impl Analyser {
+    /// An analysis of a shard, from what the store holds.
+    #[must_use]
+    pub fn new(
+        shard: u8,
+        store: Arc<dyn AnalyticsStore>,
+        feed: Arc<dyn AnalysisFeed>,
+        rules: Rules,
+    ) -> Self {
+        let (warm, step) = (HashMap::new(), AnalysisCommit::default());
+        Self {
+            shard,
+            store,
+            feed,
+            rules,
+            warm,
+            step,
+            last: None,
+        }
+    }
+
+    /// Whether records were folded that are not committed.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Folds records of the shard, in the order of the stream. A record that a stored state
+    /// holds already is passed over, so that a batch may come twice.
+    ///
+    /// # Errors
+    /// [`PortError`] where states cannot be loaded; nothing was folded then.
+    pub async fn fold(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
+        self.warm_up(records).await?;
+        for record in records {
+            let pair = Pair::of(&record.tick);
+            let Some(warm) = self.warm.get_mut(&pair) else {
+                continue;
+            };
+            if record.sequence <= warm.stored.last_sequence {
+                continue;
+            }
+            let effects = warm.stored.state.apply(&record.tick, &self.rules);
+            warm.stored.last_sequence = record.sequence;
+            warm.dirty = true;
+            match effects.outcome {
+                Outcome::Fresh => {}
+                Outcome::Late => self.step.late += 1,
+                Outcome::TooLate => self.step.too_late += 1,
+                Outcome::Duplicate => self.step.duplicates += 1,
+            }
+            self.step.candles.extend(effects.closed);
+            self.step.corrections.extend(effects.corrections);
+            self.step.anomalies.extend(effects.anomaly);
+        }
+        if let Some(record) = records.last() {
+            self.last = Some(record.sequence);
+        }
+        Ok(())
+    }
+
+    async fn warm_up(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
+        let mut missing = HashSet::new();
+        for record in records {
+            let pair = Pair::of(&record.tick);
+            if !self.warm.contains_key(&pair) {
+                missing.insert(pair);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<Pair> = missing.into_iter().collect();
+        let found = self.store.load(self.shard, &missing).await?;
+        for (pair, stored) in missing.into_iter().zip(found) {
+            let stored = stored.unwrap_or_else(|| StoredState {
+                last_sequence: SequenceNumber::default(),
+                state: PairState::new(pair.token.clone(), pair.quote.clone()),
+            });
+            self.warm.insert(
+                pair,
+                Warm {
+                    stored,
+                    dirty: false,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Stores what was folded, then tells it. Without a fold since the last commit it does
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`PortError`] where the step cannot be stored: the analysis then forgets it and what it
+    /// holds in memory, and the records since the shard's checkpoint must be folded again.
+    pub async fn commit(&mut self) -> Result<(), PortError> {
+        let Some(last) = self.last.take() else {
+            return Ok(());
+        };
+        let mut step = std::mem::take(&mut self.step);
+        let mut update = AnalysisUpdate {
+            anomalies: step.anomalies.clone(),
+            ..Default::default()
+        };
+        for (pair, warm) in self.warm.iter_mut().filter(|(_, warm)| warm.dirty) {
+            step.states.push((pair.clone(), warm.stored.clone()));
+            step.candles
+                .extend(warm.stored.state.open_candles().cloned());
+            update.averages.push(warm.stored.state.averages());
+            warm.dirty = false;
+        }
+        update.candles.clone_from(&step.candles);
+        match self.store.commit(self.shard, last, step).await {
+            Ok(corrected) => update.candles.extend(corrected),
+            Err(error) => {
+                self.warm.clear();
+                return Err(error);
+            }
+        }
+        if self.warm.len() > WARM_PAIRS_MAX {
+            self.warm.clear();
+        }
+        self.feed.publish(update).await;
+        Ok(())
+    }
+}

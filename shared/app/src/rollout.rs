@@ -1,0 +1,108 @@
+//! Changing the rollout flag: who, when and why are kept with every change.
+
+use std::sync::Arc;
+
+use domain::{Percentage, Rollout, RolloutKey};
+use serde::{Deserialize, Serialize};
+
+use crate::ports::{Clock, PortError, RolloutFlag, RolloutStore};
+
+/// Longest `who` in characters.
+const WHO_CHARS_MAX: usize = 100;
+/// Longest `why` in characters.
+const WHY_CHARS_MAX: usize = 500;
+
+/// A state of the flag, with who set it, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutChange {
+    /// When, epoch milliseconds.
+    pub at_ms: i64,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// The flag from then on.
+    pub rollout: Rollout,
+}
+
+/// What to change; what is `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct RolloutRequest {
+    /// The master switch.
+    pub use_kinesis: Option<bool>,
+    /// The share.
+    pub percentage: Option<Percentage>,
+    /// What the share is drawn by.
+    pub key: Option<RolloutKey>,
+    /// Who asks (1 to 100 characters).
+    pub who: String,
+    /// Why (1 to 500 characters).
+    pub why: String,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// `who` or `why` is empty or too long.
+    #[error(
+        "`{field}` must have 1 to {chars_max} characters: every change is recorded with who made it and why"
+    )]
+    Unsigned {
+        /// The field.
+        field: &'static str,
+        /// Its limit.
+        chars_max: usize,
+    },
+    /// Nothing to change.
+    #[error("give at least one of `use_kinesis`, `percentage` and `key`")]
+    Nothing,
+    /// The change could not be stored; the flag is as it was.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// Reads and changes the flag.
+pub struct RolloutControl {
+    /// The flag as it stands.
+    pub flag: Arc<dyn RolloutFlag>,
+    /// Where changes are kept.
+    pub store: Arc<dyn RolloutStore>,
+    /// The time of a change.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl RolloutControl {
+    /// Makes a change; it is in force when the call returns.
+    ///
+    /// # Errors
+    /// [`RolloutError`]; the flag is then as it was.
+    pub async fn change(&self, request: RolloutRequest) -> Result<Rollout, RolloutError> {
+        let signed = |field, text: &str, chars_max| {
+            let chars = text.trim().chars().count();
+            if chars == 0 || chars > chars_max {
+                return Err(RolloutError::Unsigned { field, chars_max });
+            }
+            Ok(text.trim().to_owned())
+        };
+        let who = signed("who", &request.who, WHO_CHARS_MAX)?;
+        let why = signed("why", &request.why, WHY_CHARS_MAX)?;
+        if request.use_kinesis.is_none() && request.percentage.is_none() && request.key.is_none() {
+            return Err(RolloutError::Nothing);
+        }
+        let now = self.flag.current();
+        let rollout = Rollout {
+            use_kinesis: request.use_kinesis.unwrap_or(now.use_kinesis),
+            percentage: request.percentage.unwrap_or(now.percentage),
+            key: request.key.unwrap_or(now.key),
+        };
+        self.store
+            .change(RolloutChange {
+                at_ms: self.clock.now_ms(),
+                who,
+                why,
+                rollout,
+            })
+            .await?;
+        Ok(rollout)
+    }
+}

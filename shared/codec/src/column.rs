@@ -1,0 +1,106 @@
+//! The one table of columns: names, types and meaning of a stored tick.
+
+/// What a column holds, in JSON and in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A text, in JSON and in the archive.
+    Text,
+    /// An exact decimal: a text in JSON, so that no reader rounds it; a `double` in the archive.
+    Amount,
+    /// A whole number of at most 63 bits: a number in JSON, `bigint` in the archive.
+    Integer,
+    /// Milliseconds since the epoch (UTC): a number in JSON, `bigint` in the archive.
+    EpochMs,
+}
+
+/// Whether a column may be absent from JSON, and NULL in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Every tick has it.
+    Required,
+    /// Some ticks lack it.
+    Optional,
+}
+
+/// One column of a stored tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// The name in Parquet, Arrow, Glue and SQL.
+    pub name: &'static str,
+    /// The name in JSON and in DynamoDB items.
+    pub json: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether every tick has it.
+    pub presence: Presence,
+    /// What it means, in one line without quotation marks.
+    pub doc: &'static str,
+}
+
+impl Column {
+    const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self {
+            name,
+            json: name,
+            kind,
+            presence: Presence::Required,
+            doc,
+        }
+    }
+
+    const fn optional(self) -> Self {
+        Self {
+            presence: Presence::Optional,
+            ..self
+        }
+    }
+
+    const fn in_json(self, json: &'static str) -> Self {
+        Self { json, ..self }
+    }
+}
+
+/// Every column in its order. `ts` is `timestamp` in JSON: Hive and Firehose keep that word for
+/// themselves.
+pub const COLUMNS: [Column; 11] = [
+    Column::required(
+        "tick_id",
+        Kind::Text,
+        "Identity of the tick: a replayed delivery has the same",
+    ),
+    Column::required(
+        "token",
+        Kind::Text,
+        "What is priced: a mint address on Solana, a currency code elsewhere",
+    ),
+    Column::required("quote", Kind::Text, "What the price is in"),
+    Column::required(
+        "price",
+        Kind::Amount,
+        "Units of the quote for one unit of the token",
+    ),
+    Column::required(
+        "volume",
+        Kind::Amount,
+        "Units of the token traded, where the source says so",
+    )
+    .optional(),
+    Column::required(
+        "ts",
+        Kind::EpochMs,
+        "Event time, milliseconds since the epoch (UTC)",
+    )
+    .in_json("timestamp"),
+    Column::required(
+        "ingested_at",
+        Kind::EpochMs,
+        "When it was received, milliseconds since the epoch (UTC)",
+    ),
+    Column::required("source", Kind::Text, "Who said it, as provider:venue"),
+    Column::required("slot", Kind::Integer, "The Solana slot, where there is one").optional(),
+    Column::required("method", Kind::Text, "How the price was derived"),
+    Column::required("version", Kind::Text, "Version of the shape of the tick"),
+];
+
+/// The partition columns of the archive, all `int`, from the path: the UTC day of the event time.
+pub const PARTITIONS: [&str; 3] = ["year", "month", "day"];

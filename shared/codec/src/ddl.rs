@@ -1,0 +1,69 @@
+//! The table of columns as DDL for Glue and Athena (Hive's dialect).
+
+use std::fmt::Write as _;
+
+use crate::column::{COLUMNS, Kind, PARTITIONS};
+
+/// The column's type in Hive's DDL.
+#[must_use]
+pub fn hive_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "string",
+        Kind::Amount => "double",
+        Kind::Integer | Kind::EpochMs => "bigint",
+    }
+}
+
+/// The list of columns between the brackets of `CREATE EXTERNAL TABLE`: a line each, indented by
+/// two blanks, with the meaning as its comment.
+#[must_use]
+pub fn column_list() -> String {
+    let mut text = String::new();
+    for (index, column) in COLUMNS.iter().enumerate() {
+        let comma = if index + 1 < COLUMNS.len() { "," } else { "" };
+        // Writing to a String cannot fail.
+        _ = writeln!(
+            text,
+            "  `{}` {} COMMENT '{}'{comma}",
+            column.name,
+            hive_type(column.kind),
+            column.doc
+        );
+    }
+    text
+}
+
+/// The list between the brackets of `PARTITIONED BY`.
+#[must_use]
+pub fn partition_list() -> String {
+    PARTITIONS.map(|name| format!("`{name}` int")).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_column_is_a_line_with_its_type_and_meaning() {
+        let list = column_list();
+        assert_eq!(list.lines().count(), COLUMNS.len());
+        assert!(
+            list.starts_with("  `tick_id` string COMMENT 'Identity"),
+            "{list}"
+        );
+        assert!(
+            list.ends_with("of the tick'\n"),
+            "no comma after the last column: {list}"
+        );
+        assert_eq!(partition_list(), "`year` int, `month` int, `day` int");
+    }
+
+    #[test]
+    fn meanings_need_no_escaping() {
+        assert!(
+            COLUMNS
+                .iter()
+                .all(|column| !column.doc.contains(['\'', '"', '\\', '\n']))
+        );
+    }
+}

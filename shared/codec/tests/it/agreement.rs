@@ -1,0 +1,95 @@
+//! JSON, Arrow schema, DDL and the files in `sql/` say what the one table of columns says.
+
+use arrow::datatypes::DataType;
+use codec::column::{COLUMNS, Column, Kind, PARTITIONS, Presence};
+use codec::json::TickJson;
+use codec::{columnar, ddl};
+use serde_json::Value;
+
+use crate::arbitrary::{swap, ticker};
+
+const TABLE_SQL: &str = include_str!("../../../../sql/tables/price_archive.sql");
+const VIEW_SQL: &str = include_str!("../../../../sql/views/price_history.sql");
+
+#[test]
+fn json_has_the_columns_in_their_order_and_types() {
+    let check = |column: &Column, value: Option<&Value>| match (column.kind, value) {
+        (Kind::Text | Kind::Amount, Some(value)) => assert!(value.is_string(), "{}", column.json),
+        (Kind::Integer | Kind::EpochMs, Some(value)) => assert!(value.is_i64(), "{}", column.json),
+        (_, None) => assert_eq!(column.presence, Presence::Optional, "{}", column.json),
+    };
+    for tick in [swap(), ticker()] {
+        let text = serde_json::to_string(&TickJson(&tick)).unwrap();
+        let object: Value = serde_json::from_str(&text).unwrap();
+        COLUMNS
+            .iter()
+            .for_each(|column| check(column, object.get(column.json)));
+        let places: Vec<_> = COLUMNS
+            .iter()
+            .filter_map(|c| text.find(&format!("\"{}\":", c.json)))
+            .collect();
+        assert!(places.is_sorted(), "{text}");
+        assert_eq!(
+            places.len(),
+            object.as_object().unwrap().len(),
+            "a field beyond the table"
+        );
+    }
+}
+
+#[test]
+fn the_arrow_schema_has_the_columns_in_their_order_and_types() {
+    let schema = columnar::schema();
+    let seen: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|f| (f.name().as_str(), f.is_nullable()))
+        .collect();
+    let table = COLUMNS.map(|column| (column.name, column.presence == Presence::Optional));
+    assert_eq!(seen, table);
+    for (field, column) in schema.fields().iter().zip(COLUMNS) {
+        let hive = [
+            (DataType::Utf8, "string"),
+            (DataType::Float64, "double"),
+            (DataType::Int64, "bigint"),
+        ]
+        .into_iter()
+        .find_map(|(arrow, hive)| (arrow == *field.data_type()).then_some(hive));
+        assert_eq!(hive, Some(ddl::hive_type(column.kind)), "{}", column.name);
+    }
+}
+
+#[test]
+fn the_table_file_is_the_ddl() {
+    let (_, from_columns) = TABLE_SQL.split_once("price_archive (\n").unwrap();
+    assert!(
+        from_columns.starts_with(&format!("{})\n", ddl::column_list())),
+        "sql/tables/price_archive.sql must list:\n{}",
+        ddl::column_list()
+    );
+    assert!(TABLE_SQL.contains(&format!("\nPARTITIONED BY ({})\n", ddl::partition_list())));
+    for partition in PARTITIONS {
+        assert!(TABLE_SQL.contains(&format!("'projection.{partition}.type' = 'integer'")));
+        assert!(TABLE_SQL.contains(&format!("{partition}=${{{partition}}}/")));
+    }
+}
+
+#[test]
+fn the_view_file_names_the_columns_as_json_does() {
+    let (_, list) = VIEW_SQL.split_once("SELECT\n").unwrap();
+    let (list, _) = list.split_once("\nFROM price_archive").unwrap();
+    let seen: Vec<&str> = list
+        .lines()
+        .map(|line| line.trim().trim_end_matches(','))
+        .collect();
+    let column = |column: &Column| match column.name == column.json {
+        true => column.name.to_owned(),
+        false => format!("{} AS \"{}\"", column.name, column.json),
+    };
+    let expected: Vec<String> = COLUMNS
+        .iter()
+        .map(column)
+        .chain(PARTITIONS.map(str::to_owned))
+        .collect();
+    assert_eq!(seen, expected);
+}

@@ -1,0 +1,11 @@
+//! The stored record in all its forms.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+#[cfg(feature = "columnar")]
+mod agreement;
+mod arbitrary;
+mod binary;
+#[cfg(feature = "columnar")]
+mod columnar;
+mod json;

@@ -1,0 +1,212 @@
+//! Exact decimal amounts: a price is positive, a volume is not negative.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde::{Deserialize, Serialize};
+
+/// Significant digits kept when a price is a quotient that has no end (18, one more than a
+/// double can tell apart).
+const QUOTIENT_DIGITS: u32 = 18;
+
+/// Largest price or volume taken: 10^21. A decimal holds 28 digits; the rest is room for digits
+/// after the point.
+const AMOUNT_MAX: Decimal = Decimal::from_parts(0xDEA0_0000, 0x35C9_ADC5, 0x36, false, 0);
+
+/// Why a number is no price or volume.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+    /// The text is no decimal number, or has more than 28 digits.
+    #[error("`{0}` is not a decimal number of at most 28 digits")]
+    Unreadable(String),
+    /// A price of zero or less.
+    #[error("a price must be greater than 0, not {0}")]
+    NotPositive(Decimal),
+    /// A volume below zero.
+    #[error("a volume must not be negative, not {0}")]
+    Negative(Decimal),
+    /// Above 10^21.
+    #[error("{0} is above the largest amount, 10^21")]
+    TooLarge(Decimal),
+}
+
+/// The price of one unit of the base in units of the quote: positive, exact, at most 10^21.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Price(Decimal);
+
+/// An amount of the base: not negative, exact, at most 10^21.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Volume(Decimal);
+
+impl Price {
+    /// Takes a decimal as a price; trailing zeros are dropped.
+    ///
+    /// # Errors
+    /// [`AmountError::NotPositive`] and [`AmountError::TooLarge`].
+    pub fn new(value: Decimal) -> Result<Self, AmountError> {
+        if value <= Decimal::ZERO {
+            return Err(AmountError::NotPositive(value));
+        }
+        if value > AMOUNT_MAX {
+            return Err(AmountError::TooLarge(value));
+        }
+        Ok(Self(value.normalize()))
+    }
+
+    /// Reads a decimal text such as `39432.48` or `1.9e-5`.
+    ///
+    /// # Errors
+    /// As [`Price::new`], and [`AmountError::Unreadable`].
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
+        Self::new(parse_decimal(text)?)
+    }
+
+    /// The price at which `quote_amount` was paid for `base_amount`, rounded to 18 significant
+    /// digits where the quotient has no end. `None` where it is no price (an amount of zero, or a
+    /// quotient out of range).
+    #[must_use]
+    pub fn of_trade(base_amount: Decimal, quote_amount: Decimal) -> Option<Self> {
+        let quotient = quote_amount.checked_div(base_amount)?;
+        Self::new(quotient.round_sf(QUOTIENT_DIGITS)?).ok()
+    }
+
+    /// The exact value.
+    #[must_use]
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// The nearest double, for averages, detectors and the archive's `double` column.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        self.0.to_f64().unwrap_or(f64::NAN)
+    }
+}
+
+impl Volume {
+    /// Takes a decimal as a volume; trailing zeros are dropped.
+    ///
+    /// # Errors
+    /// [`AmountError::Negative`] and [`AmountError::TooLarge`].
+    pub fn new(value: Decimal) -> Result<Self, AmountError> {
+        if value < Decimal::ZERO {
+            return Err(AmountError::Negative(value));
+        }
+        if value > AMOUNT_MAX {
+            return Err(AmountError::TooLarge(value));
+        }
+        Ok(Self(value.normalize()))
+    }
+
+    /// Reads a decimal text such as `0.000263`.
+    ///
+    /// # Errors
+    /// As [`Volume::new`], and [`AmountError::Unreadable`].
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
+        Self::new(parse_decimal(text)?)
+    }
+
+    /// The exact value.
+    #[must_use]
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// The nearest double.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        self.0.to_f64().unwrap_or(f64::NAN)
+    }
+}
+
+/// Reads a decimal without rounding: plain or scientific notation, no sign but `-`.
+fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
+    let unreadable = || AmountError::Unreadable(text.chars().take(40).collect());
+    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
+    if !text.bytes().all(plain) || text.starts_with('+') {
+        return Err(unreadable());
+    }
+    let decimal = if text.contains(['e', 'E']) {
+        Decimal::from_scientific(text).map_err(|_| unreadable())?
+    } else {
+        Decimal::from_str_exact(text).map_err(|_| unreadable())?
+    };
+    Ok(decimal)
+}
+
+macro_rules! as_text {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = AmountError;
+            fn try_from(text: String) -> Result<Self, AmountError> {
+                Self::parse(&text)
+            }
+        }
+        impl From<$name> for String {
+            fn from(amount: $name) -> Self {
+                amount.to_string()
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+as_text!(Price);
+as_text!(Volume);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_amount_is_ten_to_the_twenty_one() {
+        assert_eq!(AMOUNT_MAX.to_string(), "1000000000000000000000");
+    }
+
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let seen = Price::parse(text)
+            .map(|p| p.to_string())
+            .map_err(|e| e.to_string());
+        match expected {
+            Ok(price) => assert_eq!(seen.as_deref(), Ok(price), "{text}"),
+            Err(part) => assert!(
+                seen.clone().is_err_and(|e| e.contains(part)),
+                "{text}: {seen:?}"
+            ),
+        }
+    }
+
+    #[test]
+    fn prices_are_read_exactly_or_refused_with_the_rule() {
+        check("39432.48", Ok("39432.48"));
+        check("0.01914100", Ok("0.019141"));
+        check("1.913e-05", Ok("0.00001913"));
+        check("0", Err("greater than 0"));
+        check("-1", Err("greater than 0"));
+        check("NaN", Err("not a decimal"));
+        check("1e400", Err("not a decimal"));
+        check("1e25", Err("10^21"));
+        check("", Err("not a decimal"));
+        check("0.12345678901234567890123456789012", Err("not a decimal"));
+        check("1_000", Err("not a decimal"));
+        check("+1", Err("not a decimal"));
+    }
+
+    #[test]
+    fn a_quotient_keeps_eighteen_digits() {
+        let price = Price::of_trade(Decimal::from(3), Decimal::ONE).unwrap();
+        assert_eq!(price.to_string(), "0.333333333333333333");
+        assert_eq!(Price::of_trade(Decimal::ZERO, Decimal::ONE), None);
+    }
+}

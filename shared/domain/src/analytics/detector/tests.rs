@@ -1,0 +1,209 @@
+//! Seeded markets: what is told, what is not, and how often.
+
+use super::*;
+
+/// A seeded random walk.
+struct Market {
+    seed: u64,
+    detector: Detector,
+    timestamp_ms: i64,
+    log_price: f64,
+}
+
+impl Market {
+    fn new(seed: u64) -> Self {
+        let (detector, log_price) = (Detector::default(), 100_f64.ln());
+        Self {
+            seed,
+            detector,
+            timestamp_ms: 1_700_000_000_000,
+            log_price,
+        }
+    }
+
+    /// The next random number (SplitMix64).
+    fn bits(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.seed;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        bits ^ (bits >> 31)
+    }
+
+    /// Evenly spread in 0..1.
+    fn uniform(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// One tick after `elapsed_ms`, the price moved by `log_return`.
+    fn step(&mut self, elapsed_ms: i64, log_return: f64) -> Verdict {
+        self.timestamp_ms += elapsed_ms;
+        self.log_price += log_return;
+        let price = self.log_price.exp();
+        self.detector
+            .observe(self.timestamp_ms, price, &DetectorRules::default())
+    }
+
+    /// Ticks of a walk with this deviation a second, with tails heavier than the normal
+    /// distribution's (one step in 20 is three times as large). Answers how many were
+    /// anomalies.
+    fn walk(&mut self, ticks: u64, spacing_ms: u64, deviation: f64) -> usize {
+        let mut found = 0;
+        for _ in 0..ticks {
+            let normal = (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0;
+            let tail = if self.uniform() < 0.05 { 3.0 } else { 1.0 };
+            let elapsed_ms = 1 + i64::try_from(self.bits() % (2 * spacing_ms)).unwrap();
+            let scale = deviation * (elapsed_ms as f64 / 1_000.0).sqrt();
+            found += usize::from(
+                self.step(elapsed_ms, normal * tail * scale)
+                    .reason
+                    .is_some(),
+            );
+        }
+        found
+    }
+}
+
+#[test]
+fn a_quiet_walk_gives_at_most_one_alarm_in_fifty_thousand_ticks() {
+    for (seed, spacing_ms, deviation) in [
+        (1, 10, 0.0005),
+        (2, 250, 0.0005),
+        (3, 1_000, 0.002),
+        (4, 30_000, 0.000_2),
+        (5, 3_600_000, 0.000_1),
+    ] {
+        let found = Market::new(seed).walk(200_000, spacing_ms, deviation);
+        assert!(found <= 4, "{found} alarms at {spacing_ms} ms");
+    }
+}
+
+#[test]
+fn a_jump_is_told_once_whichever_way_it_goes_and_however_dense_the_ticks() {
+    for spacing_ms in [1_u16, 20, 1_000, 20_000] {
+        for jump in [0.05_f64, -0.05] {
+            let mut market = Market::new(7);
+            let ticks = 100_000 / u64::from(spacing_ms) + 500;
+            assert_eq!(market.walk(ticks, spacing_ms.into(), 0.0003), 0);
+            let verdict = market.step(spacing_ms.into(), jump);
+            assert_eq!(
+                verdict.reason,
+                Some(AnomalyReason::Jump),
+                "{spacing_ms} {verdict:?}"
+            );
+            assert!((verdict.log_return - jump).abs() < 0.01);
+            let word = if jump > 0.0 { "rose" } else { "fell" };
+            assert!(verdict.message().starts_with(word), "{}", verdict.message());
+            assert_eq!(
+                market.walk(500, spacing_ms.into(), 0.0003),
+                0,
+                "told twice at {spacing_ms}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_crash_in_many_small_steps_is_a_jump() {
+    let mut market = Market::new(11);
+    assert_eq!(market.walk(20_000, 5, 0.0003), 0);
+    let found = (0..200)
+        .filter(|_| market.step(5, -0.0003).reason.is_some())
+        .count();
+    assert_eq!(found, 1);
+}
+
+#[test]
+fn a_second_jump_is_seen_after_the_first() {
+    let mut market = Market::new(13);
+    assert_eq!(market.walk(2_000, 1_000, 0.0003), 0);
+    assert!(market.step(1_000, 0.05).reason.is_some());
+    assert!(market.step(1_000, -0.05).reason.is_none(), "cooling down");
+    assert_eq!(market.walk(100, 1_000, 0.0003), 0);
+    assert!(
+        market.step(1_000, 0.008).reason.is_some(),
+        "the first jump must not blind it"
+    );
+}
+
+#[test]
+fn a_silence_excuses_a_move_of_its_length_but_not_any_move() {
+    let silence_ms = 40 * 3_600_000;
+    let check = |log_return, expected| {
+        let mut market = Market::new(17);
+        assert_eq!(market.walk(2_000, 1_000, 0.0003), 0);
+        assert_eq!(market.step(silence_ms, log_return).reason, expected);
+    };
+    check(0.02, None);
+    check(-0.4, Some(AnomalyReason::JumpAfterSilence));
+}
+
+#[test]
+fn a_price_that_stood_still_may_move_a_little() {
+    let check = |log_return, expected| {
+        let mut market = Market::new(0);
+        (0..1_000).for_each(|_| assert_eq!(market.step(1_000, 0.0).score, 0.0));
+        let verdict = market.step(1_000, log_return);
+        assert_eq!(verdict.reason.is_some(), expected, "{verdict:?}");
+    };
+    check(0.000_5, false);
+    check(0.01, true);
+}
+
+#[test]
+fn nothing_is_told_before_enough_samples() {
+    let mut market = Market::new(0);
+    for _ in 0..30 {
+        assert_eq!(market.step(1_000, 0.0).reason, None);
+    }
+    // The first tick has no return, so 30 ticks are 29 samples.
+    assert_eq!(market.clone_step(0.5), None);
+    market.step(1_000, 0.0);
+    assert!(market.clone_step(0.5).is_some());
+}
+
+impl Market {
+    /// What a move would be, without making it.
+    fn clone_step(&self, log_return: f64) -> Option<AnomalyReason> {
+        let price = (self.log_price + log_return).exp();
+        let mut detector = self.detector.clone();
+        detector
+            .observe(self.timestamp_ms + 1_000, price, &DetectorRules::default())
+            .reason
+    }
+}
+
+#[test]
+fn numbers_that_are_no_price_are_passed_over() {
+    let mut detector = Detector::default();
+    let rules = DetectorRules::default();
+    for price in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+        assert_eq!(detector.observe(0, price, &rules), Verdict::NOTHING);
+    }
+    detector.observe(1_000, 1.0, &rules);
+    assert_eq!(
+        detector.observe(500, 9.0, &rules),
+        Verdict::NOTHING,
+        "before the reference"
+    );
+}
+
+#[test]
+fn what_is_expected_does_not_depend_on_how_even_the_spacings_are() {
+    let mut market = Market::new(19);
+    for n in 0..50_000 {
+        let elapsed_ms = if n % 20 == 0 { 60_000 } else { 1_000 };
+        let normal = (0..12).map(|_| market.uniform()).sum::<f64>() - 6.0;
+        market.step(
+            elapsed_ms,
+            normal * 0.001 * (elapsed_ms as f64 / 1_000.0).sqrt(),
+        );
+    }
+    let Detector {
+        variance,
+        spacing_ms,
+        ..
+    } = market.detector;
+    let deviation = (variance / (spacing_ms / 1_000.0)).sqrt();
+    assert!((deviation - 0.001).abs() < 0.000_15, "{deviation} a second");
+}

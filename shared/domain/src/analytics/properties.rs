@@ -1,0 +1,231 @@
+//! The rules as a whole for any ticks: no order, repetition or restart changes what comes out.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::tests::{START_MS, bytes, state, tick, ticks};
+use super::*;
+
+type Candles = BTreeMap<(Interval, i64), Candle>;
+
+/// Keeps candles as a store is told to: closed ones replace, corrections are merged.
+#[derive(Default)]
+struct Store {
+    candles: Candles,
+    corrections: u32,
+}
+
+impl Store {
+    fn take(&mut self, effects: Effects) {
+        for candle in effects.closed {
+            let before = self
+                .candles
+                .insert((candle.interval, candle.start_ms), candle);
+            assert_eq!(before, None, "a candle was closed twice");
+        }
+        for part in effects.corrections {
+            self.corrections += 1;
+            match self.candles.get_mut(&(part.interval, part.start_ms)) {
+                Some(candle) => {
+                    let revision = candle.revision + 1;
+                    candle.merge(&part);
+                    candle.revision = revision;
+                }
+                None => {
+                    self.candles.insert((part.interval, part.start_ms), part);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self, state: &PairState) -> Candles {
+        for candle in state.open_candles() {
+            let before = self
+                .candles
+                .insert((candle.interval, candle.start_ms), candle.clone());
+            assert_eq!(before, None, "an open candle was issued");
+        }
+        self.candles
+    }
+}
+
+fn apply_all(ticks: &[Tick]) -> (PairState, Candles) {
+    let (mut state, mut store) = (state(), Store::default());
+    for tick in ticks {
+        store.take(state.apply(tick, &Rules::default()));
+    }
+    let candles = store.finish(&state);
+    (state, candles)
+}
+
+/// The candles by their definition, from all ticks sorted by event time.
+fn reference(ticks: &[Tick], interval: Interval) -> Candles {
+    let mut sorted: Vec<&Tick> = ticks.iter().collect();
+    sorted.sort_by_key(|tick| (tick.timestamp_ms, tick.tick_id));
+    let mut groups: BTreeMap<i64, Vec<&Tick>> = BTreeMap::new();
+    for tick in sorted {
+        let start_ms = tick.timestamp_ms / interval.duration_ms() * interval.duration_ms();
+        groups.entry(start_ms).or_default().push(tick);
+    }
+    let candle = |(start_ms, group): (i64, Vec<&Tick>)| {
+        let (first, last) = (group[0], group[group.len() - 1]);
+        let volumes = group.iter().filter_map(|tick| tick.volume);
+        let candle = Candle {
+            token: first.token.clone(),
+            quote: first.quote.clone(),
+            interval,
+            start_ms,
+            open: first.price,
+            high: group.iter().map(|tick| tick.price).max().unwrap(),
+            low: group.iter().map(|tick| tick.price).min().unwrap(),
+            close: last.price,
+            volume: volumes.fold(TotalVolume::default(), |sum, v| sum.plus(v.into())),
+            notional: 0.0,
+            trades: group.len() as u64,
+            first_ms: first.timestamp_ms,
+            first_id: first.tick_id,
+            last_ms: last.timestamp_ms,
+            last_id: last.tick_id,
+            revision: 0,
+        };
+        ((interval, start_ms), candle)
+    };
+    groups.into_iter().map(candle).collect()
+}
+
+/// Leaves out what depends on the order by design (revisions) or in its last digits.
+fn comparable(candles: Candles) -> Candles {
+    let strip = |candle| Candle {
+        notional: 0.0,
+        revision: 0,
+        ..candle
+    };
+    candles
+        .into_iter()
+        .map(|(key, candle)| (key, strip(candle)))
+        .collect()
+}
+
+#[test]
+fn a_late_tick_raises_the_revision_of_the_candle_it_corrects() {
+    let (mut state, mut store) = (state(), Store::default());
+    for (id, offset_ms, price) in [
+        (1, 0, "5"),
+        (2, 60_000, "6"),
+        (3, 30_000, "9"),
+        (4, 31_000, "1"),
+    ] {
+        store.take(state.apply(
+            &tick(id, START_MS + offset_ms, price, None),
+            &Rules::default(),
+        ));
+    }
+    let candle = &store.candles[&(Interval::OneMinute, START_MS)];
+    assert_eq!((candle.revision, candle.trades), (2, 3));
+    let prices = [candle.open, candle.high, candle.low, candle.close].map(|p| p.to_string());
+    assert_eq!(prices, ["5", "9", "1", "1"]);
+
+    let [mut older, newer] = [0, 2].map(|revision| Candle {
+        revision,
+        ..candle.clone()
+    });
+    older.merge(&newer);
+    assert_eq!(
+        older.revision, 2,
+        "a merged candle is no older than its parts"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_order_gives_the_candles_of_event_time(
+        (ticks, shuffled) in prop_oneof![
+            ticks(ALLOWED_LATENESS_MS, 1..60),
+            ticks(3 * 3_600_000, 1..60),
+        ].prop_flat_map(|ticks| (Just(ticks.clone()), Just(ticks).prop_shuffle())),
+    ) {
+        let mut expected = Candles::new();
+        for interval in Interval::ALL {
+            expected.extend(reference(&ticks, interval));
+        }
+        let (state, candles) = apply_all(&shuffled);
+        let total: f64 = ticks.iter().filter_map(|t| Some(t.price.to_f64() * t.volume?.to_f64())).sum();
+        let seen: f64 = candles.values().filter(|c| c.interval == Interval::OneHour).map(|c| c.notional).sum();
+        prop_assert!((total - seen).abs() <= 1e-9 * total);
+        prop_assert_eq!(comparable(candles), expected);
+
+        let (sorted_state, _) = apply_all(&ticks);
+        let pairs = state.averages().windows.into_iter().zip(sorted_state.averages().windows);
+        for (seen, expected) in pairs {
+            prop_assert_eq!(seen.ticks, expected.ticks);
+            for (seen, expected) in [(seen.sma, expected.sma), (seen.ema, expected.ema), (seen.vwap, expected.vwap)] {
+                let (seen, expected) = (seen.unwrap_or_default(), expected.unwrap_or_default());
+                prop_assert!((seen - expected).abs() <= 1e-9 * expected, "{} {}", seen, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn duplicates_change_nothing(
+        ticks in ticks(600_000, 1..60),
+        repeats in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..60),
+    ) {
+        let (mut once, mut twice) = (state(), state());
+        for (index, tick) in ticks.iter().enumerate() {
+            let effects = once.apply(tick, &Rules::default());
+            prop_assert_eq!(twice.apply(tick, &Rules::default()), effects);
+            for (_, of) in repeats.iter().filter(|(at, _)| at.index(ticks.len()) == index) {
+                let effects = twice.apply(&ticks[of.index(index + 1)], &Rules::default());
+                prop_assert_eq!(effects, Effects::of(Outcome::Duplicate));
+            }
+        }
+        prop_assert_eq!(bytes(&once), bytes(&twice));
+    }
+
+    #[test]
+    fn storing_on_the_way_changes_nothing(
+        ticks in ticks(600_000, 1..60),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut kept = state();
+        let mut stored = state();
+        for (index, tick) in ticks.iter().enumerate() {
+            if index == cut.index(ticks.len()) {
+                stored = postcard::from_bytes(&bytes(&stored)).unwrap();
+            }
+            let effects = kept.apply(tick, &Rules::default());
+            prop_assert_eq!(stored.apply(tick, &Rules::default()), effects);
+        }
+        prop_assert_eq!(bytes(&kept), bytes(&stored));
+    }
+
+    #[test]
+    fn extremes_give_numbers(
+        parts in prop::collection::vec(
+            (
+                prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), START_MS..START_MS + 10_000],
+                prop_oneof![Just("1e21"), Just("0.0000000000000000000000000001"), Just("1")],
+                prop::option::of(prop_oneof![Just("1e21"), Just("0"), Just("0.0000000000000000000000000001")]),
+            ),
+            1..80,
+        ),
+        lateness_ms in any::<i64>(),
+    ) {
+        let rules = Rules { allowed_lateness_ms: lateness_ms, ..Rules::default() };
+        let finite = |number: Option<f64>| number.is_none_or(f64::is_finite);
+        let mut state = state();
+        for (id, (timestamp_ms, price, volume)) in (1..).zip(parts) {
+            let effects = state.apply(&tick(id, timestamp_ms, price, volume), &rules);
+            prop_assert!(finite(effects.anomaly.map(|anomaly| anomaly.score)));
+            for window in state.averages().windows {
+                prop_assert!(finite(window.sma) && finite(window.ema) && finite(window.vwap));
+                prop_assert!(window.ticks > 0 && window.ema.is_some());
+            }
+            for candle in state.open_candles() {
+                prop_assert!(candle.notional.is_finite() && finite(candle.vwap()));
+                prop_assert!(candle.low <= candle.high);
+            }
+        }
+    }
+}

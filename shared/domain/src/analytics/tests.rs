@@ -1,0 +1,217 @@
+//! The rules as a whole by example: lateness, anomalies, storing and limits; and how ticks are
+//! built for the tests of this module.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+use super::*;
+use crate::{Method, SourceName, Volume};
+
+/// 2021-01-08T10:00:00Z: every interval starts there.
+pub(super) const START_MS: i64 = 1_610_100_000_000;
+
+fn token(text: &str) -> Token {
+    Token::new(text).unwrap()
+}
+
+pub(super) fn tick(id: u128, timestamp_ms: i64, price: &str, volume: Option<&str>) -> Tick {
+    Tick {
+        tick_id: TickId::from_bytes(id.to_be_bytes()),
+        token: token("BTC"),
+        quote: token("USDT"),
+        price: Price::parse(price).unwrap(),
+        volume: volume.map(|text| Volume::parse(text).unwrap()),
+        timestamp_ms,
+        ingested_at_ms: timestamp_ms,
+        source: SourceName::new("binance:spot").unwrap(),
+        slot: None,
+        method: Method::Trade,
+    }
+}
+
+/// Ticks with different ids within `span_ms` from the start, many at the same times.
+pub(super) fn ticks(span_ms: i64, count: Range<usize>) -> impl Strategy<Value = Vec<Tick>> {
+    let offset_ms = prop_oneof![0..span_ms, (0..span_ms).prop_map(|ms| ms / 10_000 * 10_000)];
+    let part = (
+        offset_ms,
+        1_i64..10_000_000,
+        0_u32..8,
+        prop::option::of(0_i64..5_000_000),
+    );
+    prop::collection::vec(part, count).prop_map(|parts| {
+        (1..)
+            .zip(parts)
+            .map(|(id, (offset_ms, mantissa, scale, volume))| Tick {
+                price: Price::new(Decimal::new(mantissa, scale)).unwrap(),
+                volume: volume.map(|units| Volume::new(Decimal::new(units, 6)).unwrap()),
+                ..tick(id, START_MS + offset_ms, "1", None)
+            })
+            .collect()
+    })
+}
+
+pub(super) fn state() -> PairState {
+    PairState::new(token("BTC"), token("USDT"))
+}
+
+pub(super) fn bytes(state: &PairState) -> Vec<u8> {
+    postcard::to_stdvec(state).unwrap()
+}
+
+/// Ticks at these offsets, and what becomes of the last: outcome, closed and corrected starts.
+fn check(offsets_ms: &[i64], outcome: Outcome, closed: &[(&str, i64)], corrected: &[(&str, i64)]) {
+    let mut state = state();
+    let mut effects = Effects::of(Outcome::Duplicate);
+    for (id, offset_ms) in (1..).zip(offsets_ms) {
+        effects = state.apply(
+            &tick(id, START_MS + offset_ms, "5", None),
+            &Rules::default(),
+        );
+    }
+    let starts = |candles: &[Candle]| -> Vec<(&str, i64)> {
+        let key = |candle: &Candle| (candle.interval.as_str(), candle.start_ms - START_MS);
+        candles.iter().map(key).collect()
+    };
+    assert_eq!(effects.outcome, outcome, "{offsets_ms:?}");
+    assert_eq!(starts(&effects.closed), closed, "{offsets_ms:?}");
+    assert_eq!(starts(&effects.corrections), corrected, "{offsets_ms:?}");
+}
+
+#[test]
+fn a_tick_closes_merges_or_corrects_by_its_event_time() {
+    use Outcome::{Fresh, Late, TooLate};
+    check(&[0], Fresh, &[], &[]);
+    check(&[0, 0], Fresh, &[], &[]);
+    check(&[0, 999], Fresh, &[], &[]);
+    check(&[0, 1_000], Fresh, &[("1s", 0)], &[]);
+    check(&[500, 60_000], Fresh, &[("1s", 0), ("1m", 0)], &[]);
+    let all = [("1s", 0), ("1m", 0), ("5m", 0), ("1h", 0)];
+    check(&[0, 7_200_000], Fresh, &all, &[]);
+    check(&[900, 100], Late, &[], &[]);
+    check(&[1_000, 999], Late, &[], &[("1s", 0)]);
+    check(&[60_000, 0], Late, &[], &[("1s", 0), ("1m", 0)]);
+    check(&[60_001, 0], TooLate, &[], &[("1s", 0), ("1m", 0)]);
+    let day = [
+        ("1s", -86_400_000),
+        ("1m", -86_400_000),
+        ("5m", -86_400_000),
+        ("1h", -86_400_000),
+    ];
+    check(&[0, -86_400_000], TooLate, &[], &day);
+}
+
+#[test]
+fn the_watermark_and_the_latest_tick_follow_event_time() {
+    let mut state = state();
+    assert_eq!(
+        (state.watermark_ms(&Rules::default()), state.latest()),
+        (None, None)
+    );
+    assert_eq!(
+        state.averages().windows.map(|w| (w.sma, w.ema, w.vwap)),
+        [(None, None, None); 3]
+    );
+    for (id, offset_ms, price) in [(1, 9_000, "5"), (2, 4_000, "6")] {
+        let outcome = state.apply(
+            &tick(id, START_MS + offset_ms, price, None),
+            &Rules::default(),
+        );
+        assert!(outcome.anomaly.is_none());
+    }
+    assert_eq!(
+        state.watermark_ms(&Rules::default()),
+        Some(START_MS + 9_000 - 60_000)
+    );
+    let latest = state.latest().unwrap();
+    assert_eq!(
+        (latest.timestamp_ms, latest.price.to_string()),
+        (START_MS + 9_000, "5".to_owned())
+    );
+    assert_eq!(state.averages().timestamp_ms, START_MS + 9_000);
+}
+
+#[test]
+fn an_anomaly_names_the_tick_and_the_move() {
+    let mut state = state();
+    for id in 0..100 {
+        let price = format!("{}", 100_000 + id % 3);
+        let timestamp_ms = START_MS + 1_000 * i64::try_from(id).unwrap();
+        let effects = state.apply(&tick(id, timestamp_ms, &price, None), &Rules::default());
+        assert_eq!(effects.anomaly, None);
+    }
+    // Two ticks between the detector's samples, the second of them late and far off.
+    let between = tick(997, START_MS + 99_500, "100000", None);
+    assert_eq!(
+        state.apply(&between, &Rules::default()).outcome,
+        Outcome::Fresh
+    );
+    let late = state.apply(
+        &tick(998, START_MS + 99_200, "130000", None),
+        &Rules::default(),
+    );
+    assert_eq!(
+        (late.outcome, late.anomaly),
+        (Outcome::Late, None),
+        "late ticks are not judged"
+    );
+    let jump = tick(999, START_MS + 100_000, "110000", None);
+    let anomaly = state.apply(&jump, &Rules::default()).anomaly.unwrap();
+    assert_eq!((anomaly.tick_id, anomaly.price), (jump.tick_id, jump.price));
+    assert_eq!(
+        (anomaly.window_ms, anomaly.reason),
+        (1_000, AnomalyReason::Jump)
+    );
+    assert!(anomaly.score > anomaly.threshold);
+    assert!(
+        anomaly.message.starts_with("rose 10.0 % in 1.0 s, "),
+        "{}",
+        anomaly.message
+    );
+    let json = serde_json::to_value(&anomaly).unwrap();
+    assert_eq!(
+        (&json["reason"], &json["price"]),
+        (&"jump".into(), &"110000".into())
+    );
+}
+
+/// What the stored and the living state of the busiest pair take. Both limits are promised in the
+/// module's words.
+#[test]
+fn the_state_of_a_busy_pair_stays_within_its_limits() {
+    let mut state = state();
+    state.token = token(&"x".repeat(44));
+    state.quote = token(&"y".repeat(44));
+    for n in 0..20_000_u32 {
+        let tick = Tick {
+            tick_id: TickId::derive("busy", &[&n.to_string()]),
+            token: state.token.clone(),
+            quote: state.quote.clone(),
+            ..tick(
+                0,
+                START_MS + i64::from(n) * 200,
+                "39432.481234",
+                Some("0.00026312"),
+            )
+        };
+        assert_eq!(
+            state.apply(&tick, &Rules::default()).outcome,
+            Outcome::Fresh
+        );
+    }
+    let stored = bytes(&state).len();
+    assert!((8_000..10_500).contains(&stored), "{stored} bytes stored");
+    let names = 10 * (44 + 16);
+    let rings = recent_ids::RECENT_IDS_MAX * (8 + 2 + 2) + 3 * 60 * 32;
+    let living = size_of::<PairState>() + rings + names;
+    assert!(living < 14 * 1024, "{living} bytes in memory");
+}
+
+#[test]
+fn a_state_of_another_version_is_refused() {
+    let mut stored = bytes(&state());
+    assert_eq!(stored[0], STATE_VERSION);
+    stored[0] += 1;
+    assert!(postcard::from_bytes::<PairState>(&stored).is_err());
+}

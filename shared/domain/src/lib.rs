@@ -1,0 +1,26 @@
+//! What is true about ticks, prices, cohorts and windows.
+//!
+//! Nothing in this crate does input or output, reads a clock or the environment, or waits: every
+//! function gives the same answer to the same arguments.
+
+pub mod analytics;
+
+pub mod aliases;
+mod amount;
+mod cohort;
+mod id;
+mod malformed;
+mod name;
+mod rollout;
+mod tick;
+
+pub use amount::{AmountError, Price, Volume};
+pub use cohort::{COHORT_BUCKETS, Percentage, PercentageError, cohort_bucket};
+pub use id::{TickId, TickIdError};
+pub use malformed::{Malformed, RAW_BYTES_MAX, Reason, Severity};
+pub use name::{NameError, SourceName, Token};
+pub use rollout::{Rollout, RolloutKey, RolloutKeyError};
+pub use tick::{
+    FUTURE_TOLERANCE_MS, Method, MethodError, TICK_VERSION, TIMESTAMP_MS_MIN, Tick, TimestampError,
+    check_timestamp,
+};

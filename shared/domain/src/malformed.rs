@@ -1,0 +1,188 @@
+//! What could not become a tick: the rule it breaks, how bad that is, and the entry itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a malformed entry that are kept (4 KiB); the full size stands beside them.
+pub const RAW_BYTES_MAX: usize = 4 * 1_024;
+
+/// Most bytes of the message that says what is wrong.
+const MESSAGE_BYTES_MAX: usize = 300;
+
+/// The rule that an entry breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The body is not JSON, or not JSON that this source sends.
+    UnreadableBody,
+    /// The body is not UTF-8.
+    InvalidUtf8,
+    /// No source of that name.
+    UnknownSource,
+    /// A field is missing.
+    MissingField,
+    /// A field has another type than it should.
+    WrongType,
+    /// A field stands twice.
+    DuplicateField,
+    /// The price is zero, negative, too large or no decimal number.
+    InvalidPrice,
+    /// The volume is negative, too large or no decimal number.
+    InvalidVolume,
+    /// The event time is missing, before 2000 or no time.
+    InvalidTimestamp,
+    /// The event time is more than five minutes ahead of our clock.
+    FutureTimestamp,
+    /// The token or quote is no name.
+    InvalidToken,
+    /// The event's own identification is missing or too long.
+    InvalidId,
+    /// The source's name is no name.
+    InvalidSource,
+    /// A trade whose two sides cannot be told.
+    AmbiguousTrade,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 14] = [
+        Self::UnreadableBody,
+        Self::InvalidUtf8,
+        Self::UnknownSource,
+        Self::MissingField,
+        Self::WrongType,
+        Self::DuplicateField,
+        Self::InvalidPrice,
+        Self::InvalidVolume,
+        Self::InvalidTimestamp,
+        Self::FutureTimestamp,
+        Self::InvalidToken,
+        Self::InvalidId,
+        Self::InvalidSource,
+        Self::AmbiguousTrade,
+    ];
+
+    /// The code in answers, metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnreadableBody => "unreadable_body",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::UnknownSource => "unknown_source",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::DuplicateField => "duplicate_field",
+            Self::InvalidPrice => "invalid_price",
+            Self::InvalidVolume => "invalid_volume",
+            Self::InvalidTimestamp => "invalid_timestamp",
+            Self::FutureTimestamp => "future_timestamp",
+            Self::InvalidToken => "invalid_token",
+            Self::InvalidId => "invalid_id",
+            Self::InvalidSource => "invalid_source",
+            Self::AmbiguousTrade => "ambiguous_trade",
+        }
+    }
+
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        match self {
+            // The whole body is lost to us until somebody looks.
+            Self::UnreadableBody | Self::InvalidUtf8 | Self::UnknownSource => Severity::Critical,
+            // A clock that is off mends itself, and a replay then goes through.
+            Self::FutureTimestamp | Self::AmbiguousTrade => Severity::Warning,
+            Self::MissingField
+            | Self::WrongType
+            | Self::DuplicateField
+            | Self::InvalidPrice
+            | Self::InvalidVolume
+            | Self::InvalidTimestamp
+            | Self::InvalidToken
+            | Self::InvalidId
+            | Self::InvalidSource => Severity::Error,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How bad a malformed entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Likely to go through when replayed later.
+    Warning,
+    /// One price is missing until the entry is repaired.
+    Error,
+    /// A whole delivery could not be read.
+    Critical,
+}
+
+/// An entry that could not become a tick.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Malformed {
+    /// Position of the entry in its delivery, from 0.
+    pub index: usize,
+    /// The rule it breaks.
+    pub reason: Reason,
+    /// The rule in words, with the value and what to do (at most 300 bytes).
+    pub message: String,
+    /// The entry as it came, cut to [`RAW_BYTES_MAX`] at a character's edge; bytes that are not
+    /// UTF-8 are replaced.
+    pub raw: String,
+    /// The entry's full size in bytes.
+    pub raw_bytes: usize,
+}
+
+impl Malformed {
+    /// Keeps what went wrong with the entry at `index`.
+    #[must_use]
+    pub fn new(index: usize, reason: Reason, message: impl fmt::Display, raw: &[u8]) -> Self {
+        let kept = raw.get(..RAW_BYTES_MAX).unwrap_or(raw);
+        let mut message = message.to_string();
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        let mut text = String::from_utf8_lossy(kept).into_owned();
+        text.truncate(text.floor_char_boundary(RAW_BYTES_MAX));
+        Self {
+            index,
+            reason,
+            message,
+            raw: text,
+            raw_bytes: raw.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_entry_is_cut_and_its_size_kept() {
+        let raw = "ü".repeat(RAW_BYTES_MAX);
+        let malformed = Malformed::new(3, Reason::InvalidPrice, "no price", raw.as_bytes());
+        assert!(malformed.raw.len() <= RAW_BYTES_MAX);
+        assert_eq!(malformed.raw_bytes, 2 * RAW_BYTES_MAX);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_kept_readable() {
+        let malformed = Malformed::new(0, Reason::InvalidUtf8, "byte 1", b"a\xff\xfe");
+        assert_eq!(malformed.raw, "a\u{fffd}\u{fffd}");
+        assert_eq!(malformed.raw_bytes, 3);
+    }
+
+    #[test]
+    fn reasons_have_one_code_each() {
+        let codes: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
+}

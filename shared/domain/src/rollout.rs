@@ -1,0 +1,80 @@
+//! The flag that says which share of the ticks goes to the stream.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Percentage, Tick, cohort_bucket};
+
+/// What the cohort is drawn by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RolloutKey {
+    /// Each tick by its id: the share is exact on any traffic.
+    #[default]
+    Tick,
+    /// Each token: all of a token's ticks go the same way, so that its averages are whole.
+    Token,
+}
+
+/// The text is neither `tick` nor `token`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a rollout key: use `tick` or `token`")]
+pub struct RolloutKeyError(String);
+
+impl FromStr for RolloutKey {
+    type Err = RolloutKeyError;
+    fn from_str(text: &str) -> Result<Self, RolloutKeyError> {
+        match text {
+            "tick" => Ok(Self::Tick),
+            "token" => Ok(Self::Token),
+            other => Err(RolloutKeyError(other.chars().take(20).collect())),
+        }
+    }
+}
+
+impl fmt::Display for RolloutKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tick => "tick",
+            Self::Token => "token",
+        })
+    }
+}
+
+/// The flag: `USE_KINESIS`, `KINESIS_PERCENTAGE` and `KINESIS_ROLLOUT_KEY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The master switch: off always wins over the percentage.
+    pub use_kinesis: bool,
+    /// The share of keys that is let in.
+    pub percentage: Percentage,
+    /// What the share is drawn by.
+    pub key: RolloutKey,
+}
+
+impl Rollout {
+    /// Nothing goes to the stream.
+    pub const OFF: Self = Self {
+        use_kinesis: false,
+        percentage: Percentage::ZERO,
+        key: RolloutKey::Tick,
+    };
+
+    /// Whether a tick belongs to the cohort that goes to the stream.
+    #[must_use]
+    pub fn admits(&self, tick: &Tick) -> bool {
+        if !self.use_kinesis || self.percentage == Percentage::ZERO {
+            return false;
+        }
+        if self.percentage == Percentage::FULL {
+            return true;
+        }
+        let bucket = match self.key {
+            RolloutKey::Tick => cohort_bucket(&tick.tick_id.to_string()),
+            RolloutKey::Token => cohort_bucket(tick.token.as_str()),
+        };
+        self.percentage.admits(bucket)
+    }
+}

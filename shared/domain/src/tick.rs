@@ -1,0 +1,175 @@
+//! One price of one token at one moment: the shape that every store and every wire carries.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Price, SourceName, TickId, Token, Volume};
+
+/// The version of the tick's shape, carried in every record.
+pub const TICK_VERSION: &str = "1.0";
+
+/// The earliest event time taken: 2000-01-01T00:00:00Z. An earlier one is a unit mistake
+/// (seconds where milliseconds belong).
+pub const TIMESTAMP_MS_MIN: i64 = 946_684_800_000;
+
+/// How far ahead of our clock an event time may be: 5 minutes.
+pub const FUTURE_TOLERANCE_MS: i64 = 5 * 60 * 1_000;
+
+/// A price of one token at one moment, as one source saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// The identity: a replayed delivery has the same.
+    pub tick_id: TickId,
+    /// What is priced (the base).
+    pub token: Token,
+    /// What the price is in.
+    pub quote: Token,
+    /// Quote units for one unit of the base.
+    pub price: Price,
+    /// Base units traded, where the source says so.
+    pub volume: Option<Volume>,
+    /// Event time, milliseconds since the epoch (UTC).
+    pub timestamp_ms: i64,
+    /// When we received it, milliseconds since the epoch (UTC).
+    pub ingested_at_ms: i64,
+    /// Who said it.
+    pub source: SourceName,
+    /// The Solana slot, where there is one.
+    pub slot: Option<u64>,
+    /// How the price was derived.
+    pub method: Method,
+}
+
+/// How a price was derived from what the source sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The caller of `ticks` named the price.
+    Reported,
+    /// An exchange's trade.
+    Trade,
+    /// The last price of an exchange's ticker.
+    Ticker,
+    /// An oracle's aggregate (Pyth).
+    Oracle,
+    /// A quote of a price service (Jupiter).
+    Quote,
+    /// The two sides that a transaction's swap event names.
+    SwapEvent,
+    /// The two sides of a transaction's net balance changes.
+    NetBalances,
+}
+
+/// The text is not the name of a method.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a method of deriving a price")]
+pub struct MethodError(String);
+
+impl Method {
+    /// Every method, in the order of their codes in stored records.
+    pub const ALL: [Self; 7] = [
+        Self::Reported,
+        Self::Trade,
+        Self::Ticker,
+        Self::Oracle,
+        Self::Quote,
+        Self::SwapEvent,
+        Self::NetBalances,
+    ];
+
+    /// The name in JSON, SQL and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Trade => "trade",
+            Self::Ticker => "ticker",
+            Self::Oracle => "oracle",
+            Self::Quote => "quote",
+            Self::SwapEvent => "swap_event",
+            Self::NetBalances => "net_balances",
+        }
+    }
+}
+
+impl FromStr for Method {
+    type Err = MethodError;
+    fn from_str(text: &str) -> Result<Self, MethodError> {
+        Self::ALL
+            .into_iter()
+            .find(|method| method.as_str() == text)
+            .ok_or_else(|| MethodError(text.chars().take(20).collect()))
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why an event time is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimestampError {
+    /// Before the year 2000.
+    #[error(
+        "timestamp {0} is before the year 2000: give milliseconds since the epoch, not seconds"
+    )]
+    TooEarly(i64),
+    /// More than five minutes ahead of our clock.
+    #[error("timestamp {timestamp_ms} is {} s ahead of the clock here; at most 300 s are taken", (timestamp_ms - now_ms) / 1_000)]
+    InTheFuture {
+        /// The event time.
+        timestamp_ms: i64,
+        /// Our clock.
+        now_ms: i64,
+    },
+}
+
+/// Checks an event time against our clock.
+///
+/// # Errors
+/// [`TimestampError`] where it is before 2000 or more than five minutes ahead.
+pub fn check_timestamp(timestamp_ms: i64, now_ms: i64) -> Result<i64, TimestampError> {
+    if timestamp_ms < TIMESTAMP_MS_MIN {
+        return Err(TimestampError::TooEarly(timestamp_ms));
+    }
+    if timestamp_ms.saturating_sub(now_ms) > FUTURE_TOLERANCE_MS {
+        return Err(TimestampError::InTheFuture {
+            timestamp_ms,
+            now_ms,
+        });
+    }
+    Ok(timestamp_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_have_one_name_each() {
+        for method in Method::ALL {
+            assert_eq!(method.as_str().parse(), Ok(method));
+        }
+        assert!("guess".parse::<Method>().is_err());
+    }
+
+    #[test]
+    fn event_times_are_checked_against_the_clock() {
+        let now = 1_800_000_000_000;
+        assert_eq!(
+            check_timestamp(now + FUTURE_TOLERANCE_MS, now),
+            Ok(now + FUTURE_TOLERANCE_MS)
+        );
+        assert!(check_timestamp(now + FUTURE_TOLERANCE_MS + 1, now).is_err());
+        assert!(
+            check_timestamp(1_800_000_000, now).is_err(),
+            "seconds are no milliseconds"
+        );
+        assert!(check_timestamp(i64::MIN, now).is_err());
+        assert!(check_timestamp(i64::MAX, now).is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! The stream goes to the archive: range by range, each noted before it is written, so that a
+//! crash repeats exactly the same files.
+
+use std::sync::Arc;
+
+use app::ports::SequenceNumber;
+use domain::Tick;
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{Archive, ArchiveError};
+use crate::embedded::Embedded;
+use crate::error::StorageError;
+use crate::stream::{SHARDS, checkpoint_key};
+
+/// The archive's name as a consumer of the stream.
+const CONSUMER: &str = "archive";
+
+/// Most ticks of one range: it is held in memory while it is sorted and written.
+const RANGE_TICKS_MAX: usize = 100_000;
+
+/// What a flush wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Ticks taken from the stream.
+    pub ticks: u64,
+    /// Files written.
+    pub files: usize,
+}
+
+/// Why a flush stopped; what was written before is kept, and the next flush goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// The stream or the checkpoint cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The write was stopped.
+    #[error("the write was stopped")]
+    Stopped,
+}
+
+/// A range of a shard that is being written.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Intent {
+    first: u64,
+    last: u64,
+}
+
+/// Writes the stream to the archive. One flush runs at a time.
+pub struct Archiver {
+    store: Embedded,
+    archive: Arc<Archive>,
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+impl Archiver {
+    /// An archiver of a store's stream into a folder.
+    #[must_use]
+    pub fn new(store: Embedded, archive: Arc<Archive>) -> Self {
+        Self {
+            store,
+            archive,
+            one_at_a_time: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Ticks of the stream that are not in the archive.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn lag_ticks(&self) -> Result<u64, StorageError> {
+        let mut lag = 0;
+        for (shard, head) in (0..SHARDS).zip(self.store.heads()) {
+            lag += head
+                .0
+                .saturating_sub(self.store.checkpoint(CONSUMER, shard)?.0);
+        }
+        Ok(lag)
+    }
+
+    /// Writes all that the stream holds and the archive does not.
+    ///
+    /// # Errors
+    /// [`FlushError`].
+    pub async fn flush(&self) -> Result<Flushed, FlushError> {
+        let _one = self.one_at_a_time.lock().await;
+        let mut flushed = Flushed::default();
+        for (shard, head) in (0..SHARDS).zip(self.store.heads()) {
+            self.flush_shard(shard, head, &mut flushed).await?;
+        }
+        Ok(flushed)
+    }
+
+    async fn flush_shard(
+        &self,
+        shard: u8,
+        head: SequenceNumber,
+        flushed: &mut Flushed,
+    ) -> Result<(), FlushError> {
+        loop {
+            let after = self.store.checkpoint(CONSUMER, shard)?;
+            let intent = self.intent(shard)?.filter(|intent| intent.last > after.0);
+            let limit = intent.map_or(RANGE_TICKS_MAX, |intent| {
+                usize::try_from(intent.last - after.0).unwrap_or(RANGE_TICKS_MAX)
+            });
+            if after >= head && intent.is_none() {
+                return Ok(());
+            }
+            let mut records = self.store.read_stream(shard, after, limit).await?;
+            if let Some(intent) = intent {
+                records.retain(|record| record.sequence.0 <= intent.last);
+            }
+            let (Some(first), Some(last)) = (records.first(), records.last()) else {
+                return Ok(());
+            };
+            let range = Intent {
+                first: first.sequence.0,
+                last: last.sequence.0,
+            };
+            if intent.is_none() {
+                self.note(shard, range).await?;
+            }
+            let ticks: Vec<Tick> = records.into_iter().map(|record| record.tick).collect();
+            flushed.ticks += ticks.len() as u64;
+            let archive = Arc::clone(&self.archive);
+            let written = tokio::task::spawn_blocking(move || {
+                archive.write_range(shard, range.first, range.last, &ticks)
+            });
+            flushed.files += written.await.map_err(|_| FlushError::Stopped)??.files;
+            self.finish(shard, range).await?;
+        }
+    }
+
+    fn intent(&self, shard: u8) -> Result<Option<Intent>, StorageError> {
+        let found = self.store.inner.spaces.meta.get(intent_key(shard))?;
+        let read = |bytes: fjall::Slice| {
+            postcard::from_bytes(&bytes).map_err(|e| StorageError::corrupt("archive range", e))
+        };
+        found.map(read).transpose()
+    }
+
+    async fn note(&self, shard: u8, intent: Intent) -> Result<(), StorageError> {
+        let value =
+            postcard::to_stdvec(&intent).map_err(|e| StorageError::corrupt("archive range", e))?;
+        let write = move |commit: &mut crate::writer::Commit<'_>| {
+            commit.insert(&commit.spaces().meta, intent_key(shard).as_bytes(), value);
+            Ok(())
+        };
+        self.store.commit(write).await
+    }
+
+    async fn finish(&self, shard: u8, range: Intent) -> Result<(), StorageError> {
+        let write = move |commit: &mut crate::writer::Commit<'_>| {
+            let key = checkpoint_key(CONSUMER, shard);
+            commit.insert(
+                &commit.spaces().meta,
+                key.as_bytes(),
+                range.last.to_be_bytes().to_vec(),
+            );
+            commit.remove(&commit.spaces().meta, intent_key(shard).as_bytes());
+            Ok(())
+        };
+        self.store.commit(write).await
+    }
+}
+
+fn intent_key(shard: u8) -> String {
+    format!("archive-range/{shard}")
+}

@@ -1,0 +1,240 @@
+//! The embedded store: one folder, one engine, one writer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use fjall::Database;
+use tokio::sync::watch;
+
+use crate::error::StorageError;
+use crate::pairs::Pairs;
+use crate::spaces::Spaces;
+use crate::state::State;
+use crate::writer::{Commit, STATE_KEY, Writer};
+
+/// The layout of keys and values; a folder with another one is not opened.
+const LAYOUT: u32 = 1;
+
+/// Memory for blocks read from disk.
+const CACHE_BYTES: u64 = 32 * 1_024 * 1_024;
+
+/// Journal on disk before memory is flushed: what a start after a crash reads back at most.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
+
+/// Threads that flush and compact. A second one only spins while the first compacts; see
+/// `docs/storage.md`.
+const WORKERS: usize = 1;
+
+/// How long an orderly end may take to send memory to sorted files.
+const FLUSH_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where and how the store is opened.
+#[derive(Debug, Clone)]
+pub struct EmbeddedConfig {
+    /// The folder; it is made if it is not there.
+    pub folder: PathBuf,
+}
+
+/// What the writer and the readers share.
+pub(crate) struct Inner {
+    pub(crate) spaces: Spaces,
+    pub(crate) pairs: Pairs,
+    state: RwLock<State>,
+    commits: watch::Sender<u64>,
+}
+
+impl Inner {
+    /// The state after the last commit.
+    pub(crate) fn state(&self) -> State {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Looks at the state after the last commit.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn publish(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.commits.send_modify(|commits| *commits += 1);
+    }
+}
+
+/// The embedded store. Cloning gives another handle to the same store.
+#[derive(Clone)]
+pub struct Embedded {
+    pub(crate) inner: Arc<Inner>,
+    writer: Arc<Writer>,
+    closing: Arc<Closing>,
+}
+
+/// What the last handle needs to close in order.
+struct Closing {
+    db: Database,
+    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Embedded {
+    /// Opens the store, or makes it.
+    ///
+    /// # Errors
+    /// [`StorageError`] where the folder cannot be used, is in use, or has another layout.
+    pub fn open(config: &EmbeddedConfig) -> Result<Self, StorageError> {
+        let db = Database::builder(&config.folder)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .journal_compression(fjall::CompressionType::None)
+            .worker_threads(WORKERS)
+            .open()
+            .map_err(|error| open_error(&config.folder, error))?;
+        let spaces = Spaces::open(&db)?;
+        check_layout(&spaces)?;
+        let state = match spaces.meta.get(STATE_KEY)? {
+            Some(bytes) => {
+                postcard::from_bytes(&bytes).map_err(|e| StorageError::corrupt("state", e))?
+            }
+            None => State::default(),
+        };
+        let pairs = Pairs::open(&spaces)?;
+        let (commits, _) = watch::channel(0);
+        let inner = Arc::new(Inner {
+            spaces,
+            pairs,
+            state: RwLock::new(state),
+            commits,
+        });
+        let (writer, thread) = Writer::start(Arc::clone(&inner), db.clone())
+            .map_err(|error| StorageError::from(fjall::Error::Io(error)))?;
+        let closing = Closing {
+            db,
+            thread: std::sync::Mutex::new(Some(thread)),
+        };
+        Ok(Self {
+            inner,
+            writer: Arc::new(writer),
+            closing: Arc::new(closing),
+        })
+    }
+
+    /// Counts commits; it changes whenever something new is readable.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.inner.commits.subscribe()
+    }
+
+    /// Closes in order: what waits is written, and memory goes to sorted files, so that the next
+    /// start has no journal to read. Close the last handle: while there are others, nothing is
+    /// done.
+    pub fn close(self) {
+        let Self {
+            inner,
+            writer,
+            closing,
+        } = self;
+        drop(writer);
+        if Arc::strong_count(&closing) > 1 {
+            tracing::warn!("the store is still in use; the next start reads the journal");
+            return;
+        }
+        let thread = closing
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the storage writer ended by a panic");
+        }
+        if let Err(error) = inner.pairs.note(&inner.spaces) {
+            tracing::warn!(error = %error, "the next start looks the latest ticks up by itself");
+        }
+        flush_memory(&inner.spaces);
+        if let Err(error) = closing.db.persist(fjall::PersistMode::SyncAll) {
+            tracing::warn!(error = %error, "the last flush of the disk failed");
+        }
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Engine`].
+    pub fn disk_bytes(&self) -> Result<u64, StorageError> {
+        Ok(self.closing.db.disk_space()?)
+    }
+
+    /// Runs a job in the next commit.
+    pub(crate) async fn commit<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Commit<'_>) -> Result<R, StorageError> + Send + 'static,
+    ) -> Result<R, StorageError> {
+        self.writer.submit(work).await
+    }
+
+    /// Runs a job in one of the next commits without waiting for it.
+    pub(crate) async fn enqueue(
+        &self,
+        work: impl FnOnce(&mut Commit<'_>) -> Result<(), StorageError> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        self.writer.enqueue(work).await
+    }
+
+    /// Reads where waiting for the disk holds nobody up.
+    pub(crate) async fn read<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Inner) -> Result<R, StorageError> + Send + 'static,
+    ) -> Result<R, StorageError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || look(&inner))
+            .await
+            .map_err(|_| StorageError::Stopped)?
+    }
+}
+
+/// Sends all memory to sorted files, and waits for it within a limit: an engine that has failed
+/// would never be done.
+fn flush_memory(spaces: &Spaces) {
+    for space in spaces.all() {
+        if let Err(error) = space.rotate_memtable() {
+            tracing::warn!(error = %error, "memory was not flushed; the journal has it");
+            return;
+        }
+    }
+    let begun = Instant::now();
+    while spaces.all().any(|space| space.sealed_memtable_count() > 0) {
+        if begun.elapsed() > FLUSH_WITHIN {
+            tracing::warn!("memory was not flushed in time; the journal has it");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn check_layout(spaces: &Spaces) -> Result<(), StorageError> {
+    match spaces.meta.get("layout")? {
+        Some(bytes) => {
+            let found = bytes
+                .first_chunk::<4>()
+                .map_or(0, |bytes| u32::from_be_bytes(*bytes));
+            if found == LAYOUT {
+                Ok(())
+            } else {
+                Err(StorageError::Layout {
+                    found,
+                    expected: LAYOUT,
+                })
+            }
+        }
+        None => Ok(spaces.meta.insert("layout", LAYOUT.to_be_bytes())?),
+    }
+}
+
+fn open_error(folder: &Path, error: fjall::Error) -> StorageError {
+    match error {
+        fjall::Error::Locked => StorageError::Locked(folder.display().to_string()),
+        other => other.into(),
+    }
+}

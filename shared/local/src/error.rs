@@ -1,0 +1,65 @@
+//! What can go wrong in the embedded store.
+
+use std::sync::Arc;
+
+use app::ports::PortError;
+
+/// A failure of the embedded store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    /// The engine failed: the disk is full or broken, or the folder is in use.
+    #[error("the storage engine failed: {0}")]
+    Engine(#[from] Arc<fjall::Error>),
+    /// A stored record cannot be read.
+    #[error("a stored {what} cannot be read: {cause}")]
+    Corrupt {
+        /// The kind of record.
+        what: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Another process has the folder open.
+    #[error("{0} is in use by another tickstream: stop it, or choose another --data-dir")]
+    Locked(String),
+    /// The folder was written by another version.
+    #[error(
+        "the data folder has layout {found}, this version reads layout {expected}: use the version that wrote it, or another --data-dir"
+    )]
+    Layout {
+        /// The layout found.
+        found: u32,
+        /// The layout that is read.
+        expected: u32,
+    },
+    /// A task that reads was stopped.
+    #[error("the read was stopped")]
+    Stopped,
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+}
+
+impl From<fjall::Error> for StorageError {
+    fn from(error: fjall::Error) -> Self {
+        Self::Engine(Arc::new(error))
+    }
+}
+
+impl StorageError {
+    pub(crate) fn corrupt(what: &'static str, cause: impl std::fmt::Display) -> Self {
+        Self::Corrupt {
+            what,
+            cause: cause.to_string(),
+        }
+    }
+
+    /// As a port's error: only a store that closes or fails may do better later.
+    pub(crate) fn at(self, operation: &'static str) -> PortError {
+        let retryable = matches!(self, Self::Engine(_) | Self::Closed | Self::Stopped);
+        PortError {
+            operation,
+            retryable,
+            source: Box::new(self),
+        }
+    }
+}

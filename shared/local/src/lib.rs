@@ -1,0 +1,31 @@
+//! The ports on this machine: an embedded store, stream and queues, a folder of Parquet files,
+//! and SQL over them. Nothing here needs an account, a server or a network.
+
+pub mod archive;
+pub mod sql;
+
+mod analytics;
+mod archiver;
+mod block;
+mod embedded;
+mod error;
+mod ledger;
+mod pairs;
+mod quarantine;
+mod queue;
+mod retention;
+mod rollout;
+mod spaces;
+mod state;
+mod stream;
+mod ticks;
+mod writer;
+
+pub use archiver::{Archiver, FlushError, Flushed};
+pub use embedded::{Embedded, EmbeddedConfig};
+pub use error::StorageError;
+pub use queue::{Queue, QueueName, Taken};
+pub use retention::Swept;
+pub use rollout::EmbeddedFlag;
+pub use stream::SHARDS;
+pub use ticks::TickRange;

@@ -1,0 +1,74 @@
+//! The rollout flag, remembered over restarts with every change that was made.
+
+use app::ports::{PortError, RolloutFlag, RolloutStore};
+use app::rollout::RolloutChange;
+use async_trait::async_trait;
+use domain::Rollout;
+
+use crate::embedded::Embedded;
+use crate::error::StorageError;
+
+/// The flag of an embedded store: what was last changed at run time, or else what the process
+/// was started with.
+pub struct EmbeddedFlag {
+    store: Embedded,
+    started_with: Rollout,
+}
+
+impl Embedded {
+    /// The flag; `started_with` holds until the first change at run time.
+    #[must_use]
+    pub fn flag(&self, started_with: Rollout) -> EmbeddedFlag {
+        EmbeddedFlag {
+            store: self.clone(),
+            started_with,
+        }
+    }
+
+    /// The last change, if there was one.
+    #[must_use]
+    pub fn last_rollout_change(&self) -> Option<RolloutChange> {
+        self.inner.look(|state| state.rollout.clone())
+    }
+}
+
+impl RolloutFlag for EmbeddedFlag {
+    fn current(&self) -> Rollout {
+        let changed = self
+            .store
+            .inner
+            .look(|state| state.rollout.as_ref().map(|c| c.rollout));
+        changed.unwrap_or(self.started_with)
+    }
+}
+
+#[async_trait]
+impl RolloutStore for Embedded {
+    async fn change(&self, change: RolloutChange) -> Result<(), PortError> {
+        self.commit(move |commit| {
+            let value = serde_json::to_vec(&change)
+                .map_err(|error| StorageError::corrupt("change of the rollout", error))?;
+            commit.state.rollouts += 1;
+            let key = commit.state.rollouts.to_be_bytes();
+            commit.insert(&commit.spaces().rollouts, &key, value);
+            commit.state.rollout = Some(change);
+            Ok(())
+        })
+        .await
+        .map_err(|error| error.at("change the rollout"))
+    }
+
+    async fn history(&self, limit: usize) -> Result<Vec<RolloutChange>, PortError> {
+        self.read(move |inner| {
+            let newest = inner.spaces.rollouts.iter().rev().take(limit);
+            newest
+                .map(|guard| {
+                    serde_json::from_slice(&guard.value()?)
+                        .map_err(|error| StorageError::corrupt("change of the rollout", error))
+                })
+                .collect()
+        })
+        .await
+        .map_err(|error: StorageError| error.at("read the rollout's history"))
+    }
+}

@@ -1,0 +1,67 @@
+//! Finds the file that a query could not read: the engine's message does not always name it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::time::timeout;
+
+use super::error::SqlError;
+use crate::archive::{days, is_data_file, names};
+
+/// How long the files are looked through.
+const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Replaces [`SqlError::UnreadableSomewhere`] by [`SqlError::Unreadable`] where the file is found.
+pub(super) async fn name_file(error: SqlError, table: &Path) -> SqlError {
+    let SqlError::UnreadableSomewhere(_) = &error else {
+        return error;
+    };
+    let table = table.to_owned();
+    let search = tokio::task::spawn_blocking(move || first_unreadable(&table));
+    match timeout(SEARCH_TIME_MAX, search).await {
+        Ok(Ok(Some((path, cause)))) => SqlError::Unreadable { path, cause },
+        Ok(_) | Err(_) => error,
+    }
+}
+
+/// Looks at the footers first, since most broken files are cut ones, and at the pages then.
+fn first_unreadable(table: &Path) -> Option<(PathBuf, String)> {
+    let files = files(table);
+    let unreadable = |check: fn(&Path) -> Result<(), String>| {
+        files
+            .iter()
+            .find_map(|path| check(path).err().map(|cause| (path.clone(), cause)))
+    };
+    unreadable(footer).or_else(|| unreadable(pages))
+}
+
+fn files(table: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for day in days(table).unwrap_or_default() {
+        let names = names(&day.path).unwrap_or_default().into_iter();
+        files.extend(
+            names
+                .filter(|name| is_data_file(name))
+                .map(|name| day.path.join(name)),
+        );
+    }
+    files
+}
+
+fn footer(path: &Path) -> Result<(), String> {
+    open(path).map(|_| ())
+}
+
+fn pages(path: &Path) -> Result<(), String> {
+    let reader = open(path)?.build().map_err(|error| error.to_string())?;
+    reader
+        .into_iter()
+        .try_for_each(|batch| batch.map(|_| ()).map_err(|error| error.to_string()))
+}
+
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())
+}

@@ -1,0 +1,95 @@
+//! Binance spot streams: `trade` and `aggTrade`, raw or in a combined stream.
+//!
+//! A trade is identified by its symbol and trade number, an aggregate by its own number; the
+//! event time is `T`, when it was traded (`E` is when the message was made).
+
+use domain::{Method, Tick, TickId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::delivery::{self, Answer, Outcome};
+use crate::refused::Refused;
+use crate::value::{Value, optional, required};
+use crate::{Entry, Source, Unreadable, name, product};
+
+/// Quotes of Binance's spot market. `USD` is Binance.US's, where `DOTUSD` would read as DO/TUSD.
+const QUOTES: &[&str] = &[
+    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USD1", "DAI", "USDS", "PAX", "BTC", "ETH",
+    "BNB", "SOL", "XRP", "TRX", "DOGE", "DOT", "EUR", "EURI", "AEUR", "GBP", "JPY", "AUD", "TRY",
+    "BRL", "ARS", "MXN", "COP", "CZK", "PLN", "RON", "UAH", "RUB", "NGN", "ZAR", "IDR", "IDRT",
+    "BIDR", "BVND", "BKRW", "VAI", "UST",
+];
+
+/// Binance spot streams.
+#[derive(Debug)]
+pub(crate) struct Binance;
+
+impl Source for Binance {
+    fn name(&self) -> &'static str {
+        "binance"
+    }
+
+    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+        let messages = delivery::one_or_many(delivery::text(body)?)?;
+        Answer::of_each(messages, |raw| message(Value::new("entry", raw), now_ms))
+    }
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    /// Of a combined stream.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    /// Of the answer to a subscription.
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "e")]
+    event: Option<&'a RawValue>,
+    #[serde(borrow, rename = "s")]
+    symbol: Option<&'a RawValue>,
+    #[serde(borrow, rename = "t")]
+    trade_id: Option<&'a RawValue>,
+    /// The aggregate's number; in a `trade`, the seller's order.
+    #[serde(borrow, rename = "a")]
+    aggregate_id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "p")]
+    price: Option<&'a RawValue>,
+    #[serde(borrow, rename = "q")]
+    quantity: Option<&'a RawValue>,
+    #[serde(borrow, rename = "T")]
+    trade_time: Option<&'a RawValue>,
+}
+
+fn message(raw: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
+    let mut message: Message = raw.object()?;
+    if let Some(data) = optional("data", message.data) {
+        message = data.object()?;
+    }
+    if message.event.is_none() && message.id.is_some() {
+        return Ok(Outcome::Ignored("answer to a subscription"));
+    }
+    let (kind, id) = match required("e", message.event)?.text()?.as_ref() {
+        "trade" => ("", required("t", message.trade_id)?),
+        "aggTrade" => ("aggTrade", required("a", message.aggregate_id)?),
+        _ => return Ok(Outcome::Ignored("not a trade")),
+    };
+    let symbol = required("s", message.symbol)?.text()?;
+    let (token, quote) = product::split_by_quote(&symbol, QUOTES)?;
+    let id = id.unsigned()?.to_string();
+    let tick_id = match kind {
+        "" => TickId::derive("binance", &[&symbol, &id]),
+        kind => TickId::derive("binance", &[kind, &symbol, &id]),
+    };
+    Ok(Outcome::Tick(Tick {
+        tick_id,
+        token,
+        quote,
+        price: required("p", message.price)?.price()?,
+        volume: Some(required("q", message.quantity)?.volume()?),
+        timestamp_ms: required("T", message.trade_time)?.time_ms(now_ms)?,
+        ingested_at_ms: now_ms,
+        source: name::source("binance:spot")?,
+        slot: None,
+        method: Method::Trade,
+    }))
+}

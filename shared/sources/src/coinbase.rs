@@ -1,0 +1,218 @@
+//! Coinbase: `ticker`, `match` and `last_match` of Exchange, and the channels `market_trades` and
+//! `ticker` of Advanced Trade.
+//!
+//! A trade is identified by product and trade number, whichever message tells of it. A ticker of
+//! Advanced Trade names no trade: product, envelope time and sequence number identify it, and the
+//! envelope's time is its event time.
+
+use domain::{Method, Tick, TickId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::delivery::{self, Answer, Outcome};
+use crate::refused::Refused;
+use crate::value::{Value, optional, required};
+use crate::{Entry, Source, Unreadable, name, product};
+
+const EXCHANGE: &str = "coinbase:exchange";
+const ADVANCED: &str = "coinbase:advanced";
+
+/// Coinbase Exchange and Advanced Trade.
+#[derive(Debug)]
+pub(crate) struct Coinbase;
+
+impl Source for Coinbase {
+    fn name(&self) -> &'static str {
+        "coinbase"
+    }
+
+    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+        let reader = Reader { now_ms };
+        let mut answer = Answer::default();
+        for raw in delivery::one_or_many(delivery::text(body)?)? {
+            match reader.envelope(raw) {
+                Ok(Some(prices)) => {
+                    for (price, read) in prices {
+                        answer.push(price.raw(), read)?;
+                    }
+                }
+                Ok(None) => answer.push(raw.get(), reader.exchange(raw))?,
+                Err(refused) => answer.push(raw.get(), Err(refused))?,
+            }
+        }
+        Ok(answer.into_entries())
+    }
+}
+
+struct Reader {
+    now_ms: i64,
+}
+
+type Prices<'a> = Vec<(Value<'a>, Result<Outcome, Refused>)>;
+
+/// Advanced Trade's, around several trades or tickers.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    channel: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sequence_num: Option<&'a RawValue>,
+    #[serde(borrow)]
+    events: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    trades: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tickers: Option<&'a RawValue>,
+}
+
+/// A price of either product line.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    product_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    trade_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    price: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    last_size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    time: Option<&'a RawValue>,
+}
+
+impl Reader {
+    /// The prices in a message of Advanced Trade; `None` where it is none of its messages.
+    fn envelope<'a>(&self, raw: &'a RawValue) -> Result<Option<Prices<'a>>, Refused> {
+        let entry = Value::new("entry", raw);
+        let envelope: Envelope = entry.object()?;
+        let Some(channel) = optional("channel", envelope.channel) else {
+            return Ok(None);
+        };
+        let channel = channel.text()?;
+        if !matches!(
+            channel.as_ref(),
+            "market_trades" | "ticker" | "ticker_batch"
+        ) {
+            return Ok(Some(vec![(
+                entry,
+                Ok(Outcome::Ignored("not a trade or ticker")),
+            )]));
+        }
+        let mut prices = Vec::new();
+        for event in required("events", envelope.events)?.array()? {
+            let event = Value::new("events[]", event);
+            match prices_of(event, &channel) {
+                Ok(values) if channel == "market_trades" => {
+                    prices.extend(values.into_iter().map(|trade| (trade, self.trade(trade))));
+                }
+                Ok(values) => prices.extend(
+                    values
+                        .into_iter()
+                        .map(|ticker| (ticker, self.ticker(ticker, &envelope))),
+                ),
+                Err(refused) => prices.push((event, Err(refused))),
+            }
+        }
+        Ok(Some(prices))
+    }
+
+    fn trade(&self, raw: Value<'_>) -> Result<Outcome, Refused> {
+        let fields: Fields = raw.object()?;
+        self.traded(
+            &fields,
+            Some(required("size", fields.size)?),
+            ADVANCED,
+            Method::Trade,
+        )
+    }
+
+    fn exchange(&self, raw: &RawValue) -> Result<Outcome, Refused> {
+        let fields: Fields = Value::new("entry", raw).object()?;
+        match required("type", fields.kind)?.text()?.as_ref() {
+            "match" | "last_match" => {
+                let size = required("size", fields.size)?;
+                self.traded(&fields, Some(size), EXCHANGE, Method::Trade)
+            }
+            "ticker" => {
+                let size = optional("last_size", fields.last_size);
+                self.traded(&fields, size, EXCHANGE, Method::Ticker)
+            }
+            _ => Ok(Outcome::Ignored("not a trade or ticker")),
+        }
+    }
+
+    fn traded(
+        &self,
+        fields: &Fields<'_>,
+        size: Option<Value<'_>>,
+        source: &str,
+        method: Method,
+    ) -> Result<Outcome, Refused> {
+        let product = required("product_id", fields.product_id)?.text()?;
+        let (token, quote) = product::split_at(&product, '-')?;
+        let trade_id = required("trade_id", fields.trade_id)?
+            .unsigned()?
+            .to_string();
+        Ok(Outcome::Tick(Tick {
+            tick_id: TickId::derive("coinbase", &[&product, &trade_id]),
+            token,
+            quote,
+            price: required("price", fields.price)?.price()?,
+            volume: size.map(Value::volume).transpose()?,
+            timestamp_ms: required("time", fields.time)?.time_rfc3339(self.now_ms)?,
+            ingested_at_ms: self.now_ms,
+            source: name::source(source)?,
+            slot: None,
+            method,
+        }))
+    }
+
+    fn ticker(&self, raw: Value<'_>, envelope: &Envelope<'_>) -> Result<Outcome, Refused> {
+        let fields: Fields = raw.object()?;
+        let product = required("product_id", fields.product_id)?.text()?;
+        let (token, quote) = product::split_at(&product, '-')?;
+        let timestamp = required("timestamp", envelope.timestamp)?;
+        let sequence = optional("sequence_num", envelope.sequence_num);
+        let sequence = sequence
+            .map(Value::unsigned)
+            .transpose()?
+            .unwrap_or_default()
+            .to_string();
+        let parts = ["ticker", &product, &timestamp.text()?, &sequence];
+        Ok(Outcome::Tick(Tick {
+            tick_id: TickId::derive("coinbase", &parts),
+            token,
+            quote,
+            price: required("price", fields.price)?.price()?,
+            volume: None,
+            timestamp_ms: timestamp.time_rfc3339(self.now_ms)?,
+            ingested_at_ms: self.now_ms,
+            source: name::source(ADVANCED)?,
+            slot: None,
+            method: Method::Ticker,
+        }))
+    }
+}
+
+fn prices_of<'a>(event: Value<'a>, channel: &str) -> Result<Vec<Value<'a>>, Refused> {
+    let event: Event = event.object()?;
+    let (list, element) = match channel {
+        "market_trades" => (required("trades", event.trades)?, "trades[]"),
+        _ => (required("tickers", event.tickers)?, "tickers[]"),
+    };
+    Ok(list
+        .array()?
+        .into_iter()
+        .map(|raw| Value::new(element, raw))
+        .collect())
+}

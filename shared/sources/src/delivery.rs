@@ -1,0 +1,182 @@
+//! A delivery as a whole: its text, the entries it splits into, and what became of each.
+//!
+//! Entries are borrowed slices of the body, so that numbers are read from their literal text and
+//! one bad entry never fails its neighbours.
+
+use std::fmt;
+
+use domain::{Malformed, Reason, Tick};
+use serde::Deserializer;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::refused::Refused;
+use crate::{Entry, Unreadable};
+
+/// Most entries in one delivery. Helius sends one to a hundred, `tickctl` sends 500.
+const ENTRIES_MAX: usize = 10_000;
+
+/// What a well-formed entry gives.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Tick(Tick),
+    Ignored(&'static str),
+}
+
+/// The answer for a delivery, entry by entry, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    entries: Vec<Entry>,
+}
+
+impl Answer {
+    /// Reads each entry by itself.
+    pub(crate) fn of_each<'a>(
+        entries: Vec<&'a RawValue>,
+        mut read: impl FnMut(&'a RawValue) -> Result<Outcome, Refused>,
+    ) -> Result<Vec<Entry>, Unreadable> {
+        let mut answer = Self {
+            entries: Vec::with_capacity(entries.len()),
+        };
+        for raw in entries {
+            answer.push(raw.get(), read(raw))?;
+        }
+        Ok(answer.into_entries())
+    }
+
+    /// Adds what became of the next entry; `raw` is its text.
+    pub(crate) fn push(
+        &mut self,
+        raw: &str,
+        read: Result<Outcome, Refused>,
+    ) -> Result<(), Unreadable> {
+        let index = self.entries.len();
+        if index == ENTRIES_MAX {
+            return Err(unreadable(too_many()));
+        }
+        self.entries.push(match read {
+            Ok(Outcome::Tick(tick)) => Entry::Tick(tick),
+            Ok(Outcome::Ignored(why)) => Entry::Ignored(why),
+            Err(Refused { reason, message }) => {
+                Entry::Malformed(Malformed::new(index, reason, message, raw.as_bytes()))
+            }
+        });
+        Ok(())
+    }
+
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+}
+
+/// The body as text.
+pub(crate) fn text(body: &[u8]) -> Result<&str, Unreadable> {
+    std::str::from_utf8(body).map_err(|error| Unreadable {
+        reason: Reason::InvalidUtf8,
+        message: format!(
+            "the body is not UTF-8 from byte {} on: send JSON in UTF-8",
+            error.valid_up_to()
+        ),
+    })
+}
+
+/// The entries of a JSON array, or the one JSON object.
+pub(crate) fn one_or_many(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
+    match text.trim_start().bytes().next() {
+        Some(b'[') => many(text),
+        Some(b'{') | None => Ok(vec![one(text)?]),
+        Some(_) => {
+            let raw = one(text)?;
+            Err(unreadable(format_args!(
+                "a delivery is a JSON object or an array of objects, not {}",
+                crate::value::kind(raw.get())
+            )))
+        }
+    }
+}
+
+/// The elements of a JSON array.
+pub(crate) fn many(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
+    split(text, |json| json.deserialize_seq(Elements))
+}
+
+/// The members of a JSON object in its order, keys unescaped; a key may stand twice.
+pub(crate) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
+    split(text, |json| json.deserialize_map(Members))
+}
+
+pub(crate) fn unreadable(message: impl fmt::Display) -> Unreadable {
+    Unreadable {
+        reason: Reason::UnreadableBody,
+        message: message.to_string(),
+    }
+}
+
+fn one(text: &str) -> Result<&RawValue, Unreadable> {
+    serde_json::from_str(text).map_err(not_json)
+}
+
+type JsonReader<'a> = serde_json::Deserializer<serde_json::de::StrRead<'a>>;
+
+fn split<'a, T>(
+    text: &'a str,
+    read: impl FnOnce(&mut JsonReader<'a>) -> serde_json::Result<T>,
+) -> Result<T, Unreadable> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let parts = read(&mut json).map_err(not_json)?;
+    json.end().map_err(not_json)?;
+    Ok(parts)
+}
+
+fn not_json(error: serde_json::Error) -> Unreadable {
+    if error.is_data() {
+        return unreadable(error);
+    }
+    unreadable(format_args!("the body is not JSON: {error}"))
+}
+
+fn too_many() -> String {
+    format!("a delivery has at most {ENTRIES_MAX} entries: send the rest in another one")
+}
+
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON array of entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = array.next_element()? {
+            if elements.len() == ENTRIES_MAX {
+                return Err(de::Error::custom(too_many()));
+            }
+            elements.push(element);
+        }
+        Ok(elements)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = object.next_entry()? {
+            if members.len() == ENTRIES_MAX {
+                return Err(de::Error::custom(too_many()));
+            }
+            members.push(member);
+        }
+        Ok(members)
+    }
+}

@@ -1,0 +1,75 @@
+//! Jupiter's price API v3: one object, a price for each mint.
+//!
+//! No field tells when a price was quoted (`createdAt` is the token's own birthday), so the event
+//! time is when it came in. Mint and `blockId` identify the price, so that a delivery sent twice
+//! gives the same ids. Mints that Jupiter cannot price are left out, or null.
+
+use std::collections::BTreeSet;
+
+use domain::{Method, Reason, Tick, TickId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::delivery::{self, Answer, Outcome};
+use crate::refused::Refused;
+use crate::value::{Value, required};
+use crate::{Entry, Source, Unreadable, name};
+
+const QUOTE: &str = "USD";
+
+/// Jupiter's price API v3.
+#[derive(Debug)]
+pub(crate) struct Jupiter;
+
+impl Source for Jupiter {
+    fn name(&self) -> &'static str {
+        "jupiter"
+    }
+
+    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+        let mut answer = Answer::default();
+        let mut seen = BTreeSet::new();
+        for (mint, raw) in delivery::members(delivery::text(body)?)? {
+            let read = price(&mint, raw, now_ms);
+            let is_new = seen.insert(mint.clone());
+            answer.push(raw.get(), if is_new { read } else { Err(twice(&mint)) })?;
+        }
+        Ok(answer.into_entries())
+    }
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "usdPrice")]
+    usd_price: Option<&'a RawValue>,
+    #[serde(borrow, rename = "blockId")]
+    block_id: Option<&'a RawValue>,
+}
+
+fn price(mint: &str, raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
+    if raw.get() == "null" {
+        return Ok(Outcome::Ignored("no price"));
+    }
+    let token = name::token(mint)?;
+    let fields: Fields = Value::new("entry", raw).object()?;
+    let slot = required("blockId", fields.block_id)?.unsigned()?;
+    Ok(Outcome::Tick(Tick {
+        tick_id: TickId::derive("jupiter", &[mint, &slot.to_string()]),
+        token,
+        quote: name::token(QUOTE)?,
+        price: required("usdPrice", fields.usd_price)?.price()?,
+        volume: None,
+        timestamp_ms: now_ms,
+        ingested_at_ms: now_ms,
+        source: name::source("jupiter:price")?,
+        slot: Some(slot),
+        method: Method::Quote,
+    }))
+}
+
+fn twice(mint: &str) -> Refused {
+    Refused::new(
+        Reason::DuplicateField,
+        format_args!("the mint `{mint}` stands twice: send it once"),
+    )
+}

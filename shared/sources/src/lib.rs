@@ -1,0 +1,74 @@
+//! What the providers send: one file a source, each turning a delivery into ticks.
+//!
+//! Only this crate knows a provider's wire format. It is pure: no input or output, and the clock
+//! is an argument. To add a source, write its file and name it in [`ALL`].
+
+mod binance;
+mod coinbase;
+mod delivery;
+mod event_time;
+mod helius;
+mod jupiter;
+mod kraken;
+mod name;
+mod product;
+mod pyth;
+mod refused;
+mod ticks;
+mod value;
+
+use domain::{Malformed, Reason, Tick};
+
+/// A provider's wire format.
+pub trait Source: Send + Sync {
+    /// The name in `POST /webhooks/{name}`.
+    fn name(&self) -> &'static str;
+
+    /// Reads a delivery. Each trade, quote or transaction in it is one entry, numbered in the
+    /// order of the delivery; one bad entry never fails its neighbours.
+    ///
+    /// `now_ms` is our clock, in milliseconds since the epoch: it becomes the ticks' ingestion
+    /// time and bounds their event time.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the delivery as a whole cannot be read.
+    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable>;
+}
+
+/// What became of one entry of a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// A price.
+    Tick(Tick),
+    /// Well-formed, but not a price (a transfer, a heartbeat); says what it is.
+    Ignored(&'static str),
+    /// Not what the source should send.
+    Malformed(Malformed),
+}
+
+/// Why a delivery as a whole cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unreadable {
+    /// [`Reason::UnreadableBody`] or [`Reason::InvalidUtf8`].
+    pub reason: Reason,
+    /// What is wrong and where, in words for the sender.
+    pub message: String,
+}
+
+/// Every source. Adding one is its file and a line here.
+pub const ALL: &[&dyn Source] = &[
+    &binance::Binance,
+    &coinbase::Coinbase,
+    &helius::Helius,
+    &jupiter::Jupiter,
+    &kraken::Kraken,
+    &pyth::Pyth,
+    &ticks::Ticks,
+];
+
+/// The source of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static dyn Source> {
+    ALL.iter().copied().find(|source| source.name() == name)
+}

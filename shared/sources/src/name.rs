@@ -1,0 +1,20 @@
+//! Names of tokens and sources that no field of the delivery spells out.
+
+use domain::{NameError, Reason, SourceName, Token};
+
+use crate::refused::Refused;
+use crate::value::SHOWN_CHARS_MAX;
+
+pub(crate) fn token(name: &str) -> Result<Token, Refused> {
+    Token::new(name).map_err(|error| refused(Reason::InvalidToken, "token", name, error))
+}
+
+/// `provider:venue`, such as `binance:spot`.
+pub(crate) fn source(name: &str) -> Result<SourceName, Refused> {
+    SourceName::new(name).map_err(|error| refused(Reason::InvalidSource, "source", name, error))
+}
+
+fn refused(reason: Reason, what: &str, name: &str, error: NameError) -> Refused {
+    let shown: String = name.chars().take(SHOWN_CHARS_MAX).collect();
+    Refused::new(reason, format_args!("the {what} `{shown}`: {error}"))
+}

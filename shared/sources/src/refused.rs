@@ -1,0 +1,37 @@
+//! The rule that one entry breaks, before its place in the delivery is known.
+
+use std::fmt::Display;
+
+use domain::Reason;
+
+/// Why an entry is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refused {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+impl Refused {
+    pub(crate) fn new(reason: Reason, message: impl Display) -> Self {
+        Self {
+            reason,
+            message: message.to_string(),
+        }
+    }
+
+    pub(crate) fn missing(field: &str) -> Self {
+        Self::new(
+            Reason::MissingField,
+            format_args!("`{field}` is missing: add it"),
+        )
+    }
+
+    /// `expected` reads after "must be", such as `a text`.
+    pub(crate) fn wrong_type(field: &str, expected: &str, found: impl Display) -> Self {
+        Self::new(
+            Reason::WrongType,
+            format_args!("`{field}` must be {expected}, not {found}"),
+        )
+    }
+}

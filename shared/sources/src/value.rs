@@ -1,0 +1,166 @@
+//! One JSON value under its field's name, read from its literal text: a number never passes
+//! through a double, and every refusal names the field, the rule and what was found.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use domain::{Price, Reason, Token, Volume};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::refused::Refused;
+
+/// Most characters of a value that a message repeats.
+pub(crate) const SHOWN_CHARS_MAX: usize = 40;
+
+/// A value and the name of its field.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Value<'a> {
+    field: &'static str,
+    raw: &'a str,
+}
+
+/// A field that must be there and not null.
+pub(crate) fn required<'a>(
+    field: &'static str,
+    raw: Option<&'a RawValue>,
+) -> Result<Value<'a>, Refused> {
+    optional(field, raw).ok_or_else(|| Refused::missing(field))
+}
+
+/// A field that may be missing or null.
+pub(crate) fn optional<'a>(field: &'static str, raw: Option<&'a RawValue>) -> Option<Value<'a>> {
+    raw.map(|raw| Value {
+        field,
+        raw: raw.get(),
+    })
+    .filter(|value| value.raw != "null")
+}
+
+impl<'a> Value<'a> {
+    /// An element of an array, or another value that has no field of its own.
+    pub(crate) fn new(field: &'static str, raw: &'a RawValue) -> Self {
+        Self {
+            field,
+            raw: raw.get(),
+        }
+    }
+
+    /// The JSON text, quotation marks and all.
+    pub(crate) fn raw(self) -> &'a str {
+        self.raw
+    }
+
+    /// A JSON string.
+    pub(crate) fn text(self) -> Result<Cow<'a, str>, Refused> {
+        if !self.raw.starts_with('"') {
+            return Err(self.wrong_type("a text"));
+        }
+        let inner = self
+            .raw
+            .get(1..self.raw.len().saturating_sub(1))
+            .unwrap_or_default();
+        if !inner.contains('\\') {
+            return Ok(Cow::Borrowed(inner));
+        }
+        // The splitting pass checked the syntax; only unpaired surrogates are left to refuse.
+        serde_json::from_str::<String>(self.raw)
+            .map(Cow::Owned)
+            .map_err(|error| self.wrong_type_because("a text", error))
+    }
+
+    /// The digits of a JSON number, or of a JSON string that holds one.
+    pub(crate) fn digits(self) -> Result<Cow<'a, str>, Refused> {
+        match self.raw.as_bytes().first() {
+            Some(b'"') => self.text(),
+            Some(b'-' | b'0'..=b'9') => Ok(Cow::Borrowed(self.raw)),
+            _ => Err(self.wrong_type("a number")),
+        }
+    }
+
+    /// A whole number from 0 to 2^64 - 1, as a number or a string.
+    pub(crate) fn unsigned(self) -> Result<u64, Refused> {
+        self.digits()?
+            .parse()
+            .map_err(|_| self.wrong_type("a whole number from 0 to 2^64 - 1"))
+    }
+
+    /// A whole number of 64 bits, as a number or a string.
+    pub(crate) fn signed(self) -> Result<i64, Refused> {
+        self.digits()?
+            .parse()
+            .map_err(|_| self.wrong_type("a whole number of 64 bits"))
+    }
+
+    pub(crate) fn price(self) -> Result<Price, Refused> {
+        Price::parse(&self.digits()?).map_err(|error| self.refused(Reason::InvalidPrice, error))
+    }
+
+    pub(crate) fn volume(self) -> Result<Volume, Refused> {
+        Volume::parse(&self.digits()?).map_err(|error| self.refused(Reason::InvalidVolume, error))
+    }
+
+    pub(crate) fn token(self) -> Result<Token, Refused> {
+        Token::new(&self.text()?).map_err(|error| self.refused(Reason::InvalidToken, error))
+    }
+
+    /// A JSON object with named members; the derived reader alone would take an array as well.
+    pub(crate) fn object<T: Deserialize<'a>>(self) -> Result<T, Refused> {
+        if !self.raw.starts_with('{') {
+            return Err(self.wrong_type("an object"));
+        }
+        serde_json::from_str(self.raw).map_err(|error| self.not_object(&error))
+    }
+
+    /// The elements of a JSON array.
+    pub(crate) fn array(self) -> Result<Vec<&'a RawValue>, Refused> {
+        if !self.raw.starts_with('[') {
+            return Err(self.wrong_type("an array"));
+        }
+        crate::delivery::many(self.raw).map_err(|error| self.wrong_type_because("an array", error))
+    }
+
+    pub(crate) fn refused(self, reason: Reason, why: impl Display) -> Refused {
+        Refused::new(reason, format_args!("`{}`: {why}", self.field))
+    }
+
+    pub(crate) fn wrong_type(self, expected: &str) -> Refused {
+        Refused::wrong_type(self.field, expected, kind(self.raw))
+    }
+
+    fn wrong_type_because(self, expected: &str, why: impl Display) -> Refused {
+        Refused::wrong_type(
+            self.field,
+            expected,
+            format_args!("{} ({why})", kind(self.raw)),
+        )
+    }
+
+    fn not_object(self, error: &serde_json::Error) -> Refused {
+        let message = error.to_string();
+        match message
+            .strip_prefix("duplicate field `")
+            .and_then(|rest| rest.split('`').next())
+        {
+            Some(field) => Refused::new(
+                Reason::DuplicateField,
+                format_args!("`{field}` stands twice in `{}`: send it once", self.field),
+            ),
+            None => self.wrong_type_because("an object", message),
+        }
+    }
+}
+
+/// What a JSON value is, with the beginning of a scalar, in words for the sender.
+pub(crate) fn kind(raw: &str) -> String {
+    let kind = match raw.trim_start().as_bytes().first() {
+        Some(b'{') => return "an object".to_owned(),
+        Some(b'[') => return "an array".to_owned(),
+        Some(b'"') => "the text",
+        Some(b't' | b'f') => "the boolean",
+        Some(b'n') | None => return "null".to_owned(),
+        Some(_) => "the number",
+    };
+    let shown: String = raw.trim().chars().take(SHOWN_CHARS_MAX).collect();
+    format!("{kind} {shown}")
+}

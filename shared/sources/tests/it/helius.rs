@@ -1,0 +1,107 @@
+//! Helius: identity over both kinds of webhook, and the two ways to a price agreeing.
+
+use serde_json::{Value, json};
+use sources::Entry;
+
+use crate::{entries, fixtures, line};
+
+/// The transactions of the fixtures that give a tick, each with its line.
+fn trades() -> Vec<(Value, String)> {
+    let mut trades = Vec::new();
+    for (_, body) in fixtures::all()
+        .into_iter()
+        .filter(|(source, _)| *source == "helius")
+    {
+        let transactions: Vec<Value> = serde_json::from_str(&body).unwrap();
+        for (transaction, entry) in transactions.into_iter().zip(entries("helius", &body)) {
+            if matches!(entry, Entry::Tick(_)) {
+                trades.push((transaction, line(&entry)));
+            }
+        }
+    }
+    assert!(trades.len() > 20, "the fixtures are there");
+    trades
+}
+
+fn only_line(transaction: &Value) -> String {
+    match entries("helius", &transaction.to_string()).as_slice() {
+        [entry] => line(entry),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_transaction_is_a_delivery_too() {
+    for (transaction, expected) in trades() {
+        assert_eq!(only_line(&transaction), expected);
+    }
+}
+
+#[test]
+fn the_shape_of_no_event_does_not_matter() {
+    for (mut transaction, expected) in trades() {
+        if !expected.ends_with("net_balances") || transaction.get("meta").is_some() {
+            continue;
+        }
+        for events in [
+            json!({}),
+            json!([]),
+            json!(null),
+            json!({"swap": null}),
+            json!({"nft": {}}),
+        ] {
+            transaction["events"] = events;
+            assert_eq!(only_line(&transaction), expected);
+        }
+        transaction.as_object_mut().unwrap().remove("events");
+        assert_eq!(only_line(&transaction), expected);
+    }
+}
+
+#[test]
+fn a_failed_transaction_is_no_price() {
+    for (mut transaction, _) in trades() {
+        let error = json!({"InstructionError": [1, "Custom"]});
+        match transaction.get_mut("meta") {
+            Some(meta) => meta["err"] = error,
+            None => transaction["transactionError"] = error,
+        }
+        assert_eq!(only_line(&transaction), "ignored: failed transaction");
+    }
+}
+
+/// Both webhooks tell of one transaction: it is one tick.
+#[test]
+fn the_signature_is_the_identity() {
+    let [mut enhanced, mut raw] = [Value::Null, Value::Null];
+    for (transaction, _) in trades() {
+        let kind = if transaction.get("meta").is_some() {
+            &mut raw
+        } else {
+            &mut enhanced
+        };
+        *kind = transaction;
+    }
+    let signature = raw["transaction"]["signatures"][0].clone();
+    enhanced["signature"] = signature;
+    let ids: Vec<_> = [enhanced, raw]
+        .iter()
+        .map(
+            |transaction| match entries("helius", &transaction.to_string()).as_slice() {
+                [Entry::Tick(tick)] => tick.tick_id,
+                other => panic!("{other:?}"),
+            },
+        )
+        .collect();
+    assert_eq!(ids.first(), ids.last());
+}
+
+#[test]
+fn a_type_that_names_another_act_is_no_trade() {
+    for (mut transaction, expected) in trades() {
+        if expected.ends_with("net_balances") && transaction.get("meta").is_none() {
+            transaction["type"] = json!("ADD_TO_POOL");
+            assert_eq!(only_line(&transaction), "ignored: not a trade");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What each source makes of deliveries: tables, fixtures of our own, real payloads, properties.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod answers;
+mod fixtures;
+mod helius;
+mod properties;
+mod real_payloads;
+mod ticks;
+
+use domain::{Malformed, Tick};
+use sources::{Entry, Unreadable};
+
+/// Our clock in these tests: 2026-11-18.
+const NOW_MS: i64 = 1_795_000_000_000;
+
+fn parse(source: &str, body: &[u8]) -> Result<Vec<Entry>, Unreadable> {
+    sources::find(source).unwrap().parse(body, NOW_MS)
+}
+
+fn entries(source: &str, body: &str) -> Vec<Entry> {
+    parse(source, body.as_bytes()).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
+fn only_tick(source: &str, body: &str) -> Tick {
+    match entries(source, body).as_slice() {
+        [Entry::Tick(tick)] => tick.clone(),
+        other => panic!("one tick expected, not {other:?}: {body}"),
+    }
+}
+
+fn only_malformed(source: &str, body: &str) -> Malformed {
+    match entries(source, body).as_slice() {
+        [Entry::Malformed(malformed)] => malformed.clone(),
+        other => panic!("one malformed entry expected, not {other:?}: {body}"),
+    }
+}
+
+/// An entry in one line, for tables.
+fn line(entry: &Entry) -> String {
+    match entry {
+        Entry::Tick(tick) => {
+            let Tick {
+                token,
+                quote,
+                price,
+                method,
+                ..
+            } = tick;
+            let volume = tick
+                .volume
+                .map_or("-".to_owned(), |volume| volume.to_string());
+            format!("{token}/{quote} {price} x {volume} {method}")
+        }
+        Entry::Ignored(why) => format!("ignored: {why}"),
+        Entry::Malformed(malformed) => format!("{}: {}", malformed.reason, malformed.message),
+    }
+}

@@ -1,0 +1,138 @@
+//! Our own JSON: exact numbers, times and the identity of a tick.
+
+use domain::{Reason, TickId};
+use sources::Entry;
+
+use crate::{entries, only_malformed, only_tick};
+
+fn with(fields: &str) -> String {
+    let id = if fields.contains("\"timestamp\"") {
+        ""
+    } else {
+        r#","timestamp":1760000000000"#
+    };
+    format!(r#"{{"token":"BTC","price":"1.5"{id}{fields}}}"#)
+}
+
+#[test]
+fn prices_are_read_from_their_text() {
+    for (price, expected) in [
+        ("39432.48", "39432.48"),
+        ("\"39432.480\"", "39432.48"),
+        // More digits than a double has.
+        (
+            "1234567890.12345678901234567",
+            "1234567890.12345678901234567",
+        ),
+        (
+            "0.1000000000000000055511151231",
+            "0.1000000000000000055511151231",
+        ),
+        ("1e-7", "0.0000001"),
+        ("1.5E+3", "1500"),
+        ("\"1.5e3\"", "1500"),
+        ("1000000000000000000000", "1000000000000000000000"),
+    ] {
+        let body = format!(r#"{{"token":"A","price":{price},"timestamp":1760000000000}}"#);
+        assert_eq!(
+            only_tick("ticks", &body).price.to_string(),
+            expected,
+            "{price}"
+        );
+    }
+}
+
+#[test]
+fn times_are_epoch_milliseconds_or_rfc_3339() {
+    for (time, expected) in [
+        ("1760000000123", 1_760_000_000_123),
+        ("\"1760000000123\"", 1_760_000_000_123),
+        ("\"2025-10-09T08:53:20.123Z\"", 1_760_000_000_123),
+        ("\"2025-10-09T08:53:20.123999Z\"", 1_760_000_000_123),
+        ("\"2025-10-09T10:53:20.123+02:00\"", 1_760_000_000_123),
+        ("\"2025-10-09 08:53:20.123z\"", 1_760_000_000_123),
+    ] {
+        let tick = only_tick("ticks", &with(&format!(r#","timestamp":{time}"#)));
+        assert_eq!(tick.timestamp_ms, expected, "{time}");
+    }
+    for time in [
+        "\"2025-10-09\"",
+        "1e12",
+        "\"\"",
+        "\"1760000000123 \"",
+        "99999999999999999999",
+    ] {
+        let malformed = only_malformed("ticks", &with(&format!(r#","timestamp":{time}"#)));
+        assert_eq!(malformed.reason, Reason::InvalidTimestamp, "{time}");
+    }
+}
+
+#[test]
+fn a_callers_id_is_the_identity_whatever_else_changes() {
+    let id = |fields: &str| only_tick("ticks", &with(fields)).tick_id;
+    assert_eq!(
+        id(r#","id":"order 17""#),
+        TickId::derive("ticks", &["order 17"])
+    );
+    assert_eq!(
+        id(r#","id":"order 17","volume":3"#),
+        id(r#","id":"order 17""#)
+    );
+    assert_ne!(id(r#","id":"order 18""#), id(r#","id":"order 17""#));
+    // An exported tick keeps its id, also beside an id of the caller's.
+    let stored = "00112233445566778899aabbccddeeff";
+    let both = format!(r#","tick_id":"{stored}","id":"order 17""#);
+    assert_eq!(id(&both).to_string(), stored);
+    let longest = format!(r#","id":"{}""#, "ü".repeat(64));
+    assert_eq!(id(&longest), TickId::derive("ticks", &[&"ü".repeat(64)]));
+    let too_long = only_malformed("ticks", &with(&format!(r#","id":"{}""#, "a".repeat(129))));
+    assert_eq!(too_long.reason, Reason::InvalidId);
+    let upper = only_malformed(
+        "ticks",
+        &with(&format!(r#","tick_id":"{}""#, "A".repeat(32))),
+    );
+    assert_eq!(upper.reason, Reason::InvalidId);
+}
+
+#[test]
+fn without_an_id_a_tick_is_what_it_says() {
+    let id = |fields: &str| only_tick("ticks", &with(fields)).tick_id;
+    let plain = id("");
+    // The same in other words.
+    for same in [
+        r#","quote":"USD""#,
+        r#","source":"ticks:api""#,
+        r#","timestamp":"2025-10-09T08:53:20Z""#,
+        r#","volume":null"#,
+        r#","note":1"#,
+    ] {
+        assert_eq!(id(same), plain, "{same}");
+    }
+    for other in [
+        r#","quote":"EUR""#,
+        r#","source":"desk:berlin""#,
+        r#","timestamp":1760000000001"#,
+        r#","volume":0"#,
+        r#","volume":1"#,
+    ] {
+        assert_ne!(id(other), plain, "{other}");
+    }
+    assert_eq!(id(r#","volume":"1.0""#), id(r#","volume":1"#));
+}
+
+#[test]
+fn escaped_keys_and_texts_are_read() {
+    let body = r#"{"tok\u0065n":"B\u0054C","price":"1","timestamp":1760000000000}"#;
+    assert_eq!(only_tick("ticks", body).token.as_str(), "BTC");
+    let twice = r#"{"token":"A","tok\u0065n":"B","price":"1","timestamp":1760000000000}"#;
+    assert_eq!(
+        only_malformed("ticks", twice).reason,
+        Reason::DuplicateField
+    );
+}
+
+#[test]
+fn an_array_of_one_is_no_envelope() {
+    let seen = entries("ticks", r#"[{"ticks":[]}]"#);
+    assert!(matches!(seen.as_slice(), [Entry::Malformed(_)]), "{seen:?}");
+}

@@ -1,0 +1,122 @@
+//! Faults over any port: seeded, so that a failing run can be repeated.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use app::ledger::LedgerEntry;
+use app::ports::{
+    LedgerWriter, PendingId, PortError, PutReceipt, Refused, TickQueue, TickStore, TickStream,
+};
+use async_trait::async_trait;
+use domain::Tick;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// How often a call goes wrong, each from 0 to 1.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// The call fails, and nothing was done.
+    pub before: f64,
+    /// The call fails, but it was done: the answer got lost.
+    pub after: f64,
+    /// A position of a batch is refused.
+    pub refused: f64,
+}
+
+/// A port with faults.
+pub struct Faulty<T> {
+    inner: Arc<T>,
+    faults: Faults,
+    random: Mutex<StdRng>,
+}
+
+impl<T> Faulty<T> {
+    /// Wraps a port.
+    #[must_use]
+    pub fn new(inner: Arc<T>, faults: Faults, seed: u64) -> Self {
+        Self {
+            inner,
+            faults,
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+        }
+    }
+
+    fn happens(&self, share: f64) -> bool {
+        self.random
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .random_bool(share)
+    }
+
+    fn fail(&self, share: f64, operation: &'static str) -> Result<(), PortError> {
+        if self.happens(share) {
+            return Err(PortError {
+                operation,
+                retryable: true,
+                source: "a fault of the test".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Splits a batch into what goes through and the positions that are refused.
+    fn split<'a>(&self, ticks: &[&'a Tick]) -> (Vec<&'a Tick>, Vec<Refused>) {
+        let (mut through, mut refused) = (Vec::new(), Vec::new());
+        for (index, tick) in ticks.iter().enumerate() {
+            if self.happens(self.faults.refused) {
+                refused.push(Refused {
+                    index,
+                    reason: "a fault of the test".to_owned(),
+                });
+            } else {
+                through.push(*tick);
+            }
+        }
+        (through, refused)
+    }
+}
+
+#[async_trait]
+impl<T: TickStream> TickStream for Faulty<T> {
+    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+        self.fail(self.faults.before, "append")?;
+        let (through, refused) = self.split(ticks);
+        let lost = self.inner.append(&through).await?;
+        assert!(lost.is_empty(), "the port beneath is without faults");
+        self.fail(self.faults.after, "append")?;
+        Ok(refused)
+    }
+}
+
+#[async_trait]
+impl<T: TickQueue> TickQueue for Faulty<T> {
+    async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+        self.fail(self.faults.before, "send")?;
+        let (through, refused) = self.split(ticks);
+        let lost = self.inner.send(&through).await?;
+        assert!(lost.is_empty(), "the port beneath is without faults");
+        self.fail(self.faults.after, "send")?;
+        Ok(refused)
+    }
+}
+
+#[async_trait]
+impl<T: TickStore> TickStore for Faulty<T> {
+    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+        self.fail(self.faults.before, "put")?;
+        let receipt = self.inner.put(ticks).await?;
+        self.fail(self.faults.after, "put")?;
+        Ok(receipt)
+    }
+}
+
+#[async_trait]
+impl<T: LedgerWriter> LedgerWriter for Faulty<T> {
+    async fn settle(
+        &self,
+        pending: Option<PendingId>,
+        entry: LedgerEntry,
+    ) -> Result<(), PortError> {
+        self.fail(self.faults.before, "settle")?;
+        self.inner.settle(pending, entry).await
+    }
+}

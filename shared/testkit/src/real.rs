@@ -1,0 +1,17 @@
+//! Real payloads of providers, in a folder beside the checkout. A user's clone does not have it.
+
+use std::path::PathBuf;
+
+/// The path of a real payload such as `trades/binance-BTCUSDT-2021-01-08.csv`. Where the folder
+/// is not there, `None`, said aloud: the test then runs on fixtures only.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "a test that does less must say so")]
+pub fn payload(name: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    let path = folder.join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("the real payload {name} is not at hand: this part is tested on fixtures only");
+    None
+}

@@ -1,0 +1,36 @@
+//! Made ticks.
+
+use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
+use rust_decimal::Decimal;
+
+/// The event time of the first made tick: 2026-01-01T00:00:00Z.
+pub const START_MS: i64 = 1_767_225_600_000;
+
+/// The tick number `n` of a token: a second after the one before, at a price that is its own.
+///
+/// # Panics
+/// Where `token` is no name.
+#[must_use]
+#[expect(clippy::unwrap_used, reason = "a test that names no token should fail")]
+pub fn tick(token: &str, n: u32) -> Tick {
+    Tick {
+        tick_id: TickId::derive("testkit", &[token, &n.to_string()]),
+        token: Token::new(token).unwrap(),
+        quote: Token::new("USD").unwrap(),
+        price: Price::new(Decimal::new(i64::from(n) + 1_000, 2)).unwrap(),
+        volume: Some(Volume::new(Decimal::new(i64::from(n % 7) + 1, 1)).unwrap()),
+        timestamp_ms: START_MS + i64::from(n) * 1_000,
+        ingested_at_ms: START_MS + i64::from(n) * 1_000 + 20,
+        source: SourceName::new("testkit:made").unwrap(),
+        slot: None,
+        method: Method::Reported,
+    }
+}
+
+/// Ticks of several tokens in turns.
+#[must_use]
+pub fn ticks(tokens: &[&str], count: u32) -> Vec<Tick> {
+    (0..count)
+        .flat_map(|n| tokens.iter().map(move |token| tick(token, n)))
+        .collect()
+}
