@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::live::Live;
+use crate::metrics::Metrics;
 
 /// The consumers of the stream, by the names of their checkpoints.
 pub(crate) const STREAM_CONSUMERS: [&str; 2] = ["analytics", "archive"];
@@ -23,8 +24,18 @@ pub(crate) const STREAM_CONSUMERS: [&str; 2] = ["analytics", "archive"];
 /// Records in one batch of a consumer.
 const BATCH_RECORDS: usize = 2_000;
 
-/// How often the analysis stores what it holds.
+/// Ticks in one batch of the broadcast: only the latest of each pair goes on from there.
+const BROADCAST_TICKS: usize = 20_000;
+
+/// How often the analysis stores what it holds, while few pairs are busy.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
+
+/// Busy pairs for which it takes as long again: a commit stores all their states, and with many
+/// of them that would be most of what is written.
+const PAIRS_PER_STEP: u32 = 50;
+
+/// The longest time between commits.
+const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long a consumer gathers after it was woken, so that it does not run for each tick.
 const GATHER: Duration = Duration::from_millis(5);
@@ -44,6 +55,9 @@ const LEFT_BEHIND_MS: i64 = 30_000;
 /// How often old data is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often the rate of ticks is sampled.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
 /// What the consumers need.
 pub(crate) struct Consumers {
     pub(crate) store: Embedded,
@@ -51,6 +65,7 @@ pub(crate) struct Consumers {
     pub(crate) coalescer: Arc<Coalescer>,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) live: Live,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) archive_every: Duration,
     pub(crate) retention_ms: i64,
 }
@@ -63,6 +78,7 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
         coalescer,
         archiver,
         live,
+        metrics,
         archive_every,
         retention_ms,
     } = consumers;
@@ -76,6 +92,7 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
     tasks.spawn(archive(archiver, archive_every, stopping.clone()));
     tasks.spawn(redrive(store.clone(), stopping.clone()));
     tasks.spawn(work_off(store.clone(), ingest, stopping.clone()));
+    tasks.spawn(sample(store.clone(), metrics, stopping.clone()));
     tasks.spawn(sweep(store, retention_ms, stopping.clone()));
 }
 
@@ -97,7 +114,7 @@ async fn analyse(store: Embedded, shard: u8, mut analyser: Analyser, stopping: C
     loop {
         let step = async {
             let read = analyse_batch(&store, shard, &mut analyser, &mut after).await?;
-            let due = committed_at.elapsed() >= COMMIT_EVERY || stopping.is_cancelled();
+            let due = committed_at.elapsed() >= commit_every(&analyser) || stopping.is_cancelled();
             if due && analyser.is_dirty() {
                 committed_at = Instant::now();
                 analyser.commit().await.map_err(|error| error.source)?;
@@ -106,7 +123,7 @@ async fn analyse(store: Embedded, shard: u8, mut analyser: Analyser, stopping: C
         };
         match step.await {
             Ok(0) if analyser.is_dirty() => {
-                let until_due = COMMIT_EVERY.saturating_sub(committed_at.elapsed());
+                let until_due = commit_every(&analyser).saturating_sub(committed_at.elapsed());
                 stopping
                     .run_until_cancelled(tokio::time::sleep(until_due))
                     .await;
@@ -129,6 +146,12 @@ async fn analyse(store: Embedded, shard: u8, mut analyser: Analyser, stopping: C
             }
         }
     }
+}
+
+/// When the next commit is due after the last one.
+fn commit_every(analyser: &Analyser) -> Duration {
+    let steps = 1 + analyser.dirty_pairs() / PAIRS_PER_STEP;
+    (COMMIT_EVERY * steps).min(COMMIT_WITHIN)
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -155,7 +178,15 @@ async fn broadcast(store: Embedded, coalescer: Arc<Coalescer>, stopping: Cancell
     let mut commits = store.commits();
     loop {
         let step = async {
-            let taken = queue.front(BATCH_RECORDS).await?;
+            if coalescer.readers() == 0 {
+                // Nobody listens; whoever comes begins with the latest values.
+                let (waiting, last) = (queue.depth(), queue.tail());
+                if waiting > 0 {
+                    queue.done(last, Vec::new()).await?;
+                }
+                return Ok(usize::from(waiting > 0));
+            }
+            let taken = queue.front(BROADCAST_TICKS).await?;
             let count = taken.ticks.len();
             if count > 0 {
                 coalescer.take(taken.ticks);
@@ -245,6 +276,13 @@ async fn work_off(store: Embedded, ingest: Ingest, stopping: CancellationToken) 
         if let Err(error) = ingest.work_off(&store, before_ms).await {
             tracing::error!(error = %error, cause = %error.source, "pending ticks could not be offered");
         }
+    }
+}
+
+async fn sample(store: Embedded, metrics: Arc<Metrics>, stopping: CancellationToken) {
+    let mut turns = tokio::time::interval(SAMPLE_EVERY);
+    while stopping.run_until_cancelled(turns.tick()).await.is_some() {
+        metrics.ticks_per_second(runtime::clock::now_ms(), store.ledger().stored_rows);
     }
 }
 

@@ -24,7 +24,7 @@ const FRAME_EVERY: Duration = Duration::from_millis(50);
 const FRAMES_BEHIND_MAX: usize = 16;
 
 /// How long one message may take to be taken by a reader's connection.
-const SEND_WITHIN: Duration = Duration::from_secs(10);
+const SEND_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often a quiet connection is asked whether it still stands.
 const PING_EVERY: Duration = Duration::from_secs(20);

@@ -119,6 +119,7 @@ impl Server {
             coalescer,
             archiver: Arc::clone(&archiver),
             live: live.clone(),
+            metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),
             retention_ms: i64::from(config.retention_days) * 24 * 60 * 60 * 1_000,
         };

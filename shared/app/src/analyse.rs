@@ -44,6 +44,7 @@ pub struct Analyser {
     feed: Arc<dyn AnalysisFeed>,
     rules: Rules,
     warm: HashMap<Pair, Warm>,
+    dirty_pairs: u32,
     step: AnalysisCommit,
     last: Option<SequenceNumber>,
 }
@@ -64,6 +65,7 @@ impl Analyser {
             feed,
             rules,
             warm,
+            dirty_pairs: 0,
             step,
             last: None,
         }
@@ -73,6 +75,12 @@ impl Analyser {
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         self.last.is_some()
+    }
+
+    /// Pairs whose state the next commit stores, about 10 KB each when they are busy.
+    #[must_use]
+    pub fn dirty_pairs(&self) -> u32 {
+        self.dirty_pairs
     }
 
     /// Folds records of the shard, in the order of the stream. A record that a stored state
@@ -92,6 +100,7 @@ impl Analyser {
             }
             let effects = warm.stored.state.apply(&record.tick, &self.rules);
             warm.stored.last_sequence = record.sequence;
+            self.dirty_pairs += u32::from(!warm.dirty);
             warm.dirty = true;
             match effects.outcome {
                 Outcome::Fresh => {}
@@ -161,6 +170,7 @@ impl Analyser {
             warm.dirty = false;
         }
         update.candles.clone_from(&step.candles);
+        self.dirty_pairs = 0;
         match self.store.commit(self.shard, last, step).await {
             Ok(corrected) => update.candles.extend(corrected),
             Err(error) => {

@@ -211,8 +211,8 @@ pub struct AnalysisCommit {
     pub states: Vec<(Pair, StoredState)>,
     /// Candles as they stand now, open or closed: they replace the stored ones.
     pub candles: Vec<Candle>,
-    /// One-tick candles of late ticks: merged into the stored ones, in this order, after
-    /// `candles`.
+    /// One-tick candles of late ticks: merged into the stored ones after `candles`. A candle gets
+    /// one more revision a step, however many late ticks it takes in.
     pub corrections: Vec<Candle>,
     /// Anomalies found.
     pub anomalies: Vec<Anomaly>,

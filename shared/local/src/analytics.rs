@@ -1,6 +1,7 @@
 //! States, candles and anomalies of the analysis.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use app::ports::{AnalysisCommit, AnalyticsStore, Pair, PortError, SequenceNumber, StoredState};
 use async_trait::async_trait;
@@ -10,7 +11,6 @@ use crate::embedded::{Embedded, Inner};
 use crate::error::StorageError;
 use crate::spaces::sortable;
 use crate::stream::{SHARDS, checkpoint_key};
-use crate::writer::Commit;
 
 /// The analysis' name as a consumer of the stream.
 pub(crate) const CONSUMER: &str = "analytics";
@@ -43,27 +43,31 @@ impl AnalyticsStore for Embedded {
         last: SequenceNumber,
         step: AnalysisCommit,
     ) -> Result<Vec<Candle>, PortError> {
-        let prepared = self.prepare(shard, &step);
         let stored = async {
-            let (states, candles) = prepared?;
+            let prepared = self.read(move |inner| prepare(inner, shard, step)).await?;
+            let Prepared {
+                states,
+                candles,
+                anomalies,
+                corrected,
+                oddly: [late, too_late, duplicates],
+            } = prepared;
             Embedded::commit(self, move |commit| {
-                let corrected = merge_candles(commit, candles, &step.corrections)?;
+                let spaces = commit.spaces();
                 for (key, value) in states {
-                    commit.insert(&commit.spaces().states, &key, value);
+                    commit.insert(&spaces.states, &key, value);
                 }
-                for anomaly in &step.anomalies {
-                    let value = encode("anomaly", anomaly)?;
-                    commit.insert(&commit.spaces().anomalies, &anomaly_key(anomaly), value);
+                for (key, value) in candles {
+                    commit.insert(&spaces.candles, &key, value);
+                }
+                for (key, value) in anomalies {
+                    commit.insert(&spaces.anomalies, &key, value);
                 }
                 let key = checkpoint_key(CONSUMER, shard);
-                commit.insert(
-                    &commit.spaces().meta,
-                    key.as_bytes(),
-                    last.0.to_be_bytes().to_vec(),
-                );
-                commit.state.analysed_late += step.late;
-                commit.state.analysed_too_late += step.too_late;
-                commit.state.analysed_duplicates += step.duplicates;
+                commit.insert(&spaces.meta, key.as_bytes(), last.0.to_be_bytes().to_vec());
+                commit.state.analysed_late += late;
+                commit.state.analysed_too_late += too_late;
+                commit.state.analysed_duplicates += duplicates;
                 Ok(corrected)
             })
             .await
@@ -74,41 +78,17 @@ impl AnalyticsStore for Embedded {
 
 type Rows<K> = Vec<(K, Vec<u8>)>;
 
-impl Embedded {
-    /// Encodes states and finds candles' keys where the caller runs, not on the writer's thread.
-    #[expect(
-        clippy::type_complexity,
-        reason = "rows and keyed candles, taken apart at once"
-    )]
-    fn prepare(
-        &self,
-        shard: u8,
-        step: &AnalysisCommit,
-    ) -> Result<(Rows<[u8; 5]>, BTreeMap<CandleKey, Candle>), StorageError> {
-        let number_of = |pair: &Pair| {
-            self.inner
-                .pairs
-                .find(pair)
-                .ok_or_else(|| StorageError::corrupt("pair", pair))
-        };
-        let mut states = Vec::with_capacity(step.states.len());
-        for (pair, state) in &step.states {
-            states.push((state_key(shard, number_of(pair)?), encode("state", state)?));
-        }
-        let mut candles = BTreeMap::new();
-        for candle in &step.candles {
-            let pair = Pair {
-                token: candle.token.clone(),
-                quote: candle.quote.clone(),
-            };
-            candles.insert(
-                candle_key(number_of(&pair)?, candle.interval, candle.start_ms),
-                candle.clone(),
-            );
-        }
-        Ok((states, candles))
-    }
+/// A step in its stored form.
+struct Prepared {
+    states: Rows<[u8; 5]>,
+    candles: Rows<CandleKey>,
+    anomalies: Rows<Vec<u8>>,
+    corrected: Vec<Candle>,
+    /// Late, too late, duplicates.
+    oddly: [u64; 3],
+}
 
+impl Embedded {
     /// Candles of a token from a start time on, before another, in the order of time; the latest
     /// where there are more than `limit`. `None` where the token is not known.
     ///
@@ -216,44 +196,75 @@ impl Embedded {
     }
 }
 
-/// Merges corrections into the candles of this step or the stored ones, and writes all.
-/// Answers the corrected candles.
-fn merge_candles(
-    commit: &mut Commit<'_>,
-    mut candles: BTreeMap<CandleKey, Candle>,
-    corrections: &[Candle],
-) -> Result<Vec<Candle>, StorageError> {
-    let mut corrected = BTreeMap::new();
-    for correction in corrections {
+/// Merges and encodes a step away from the writing thread. Stored candles may be read here: a
+/// pair's candles are written by the analysis of its shard only, one step after the other.
+fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, StorageError> {
+    let number_of = |pair: &Pair| {
+        inner
+            .pairs
+            .find(pair)
+            .ok_or_else(|| StorageError::corrupt("pair", pair))
+    };
+    let mut states = Vec::with_capacity(step.states.len());
+    for (pair, state) in &step.states {
+        states.push((state_key(shard, number_of(pair)?), encode("state", state)?));
+    }
+    let keyed = |candle: &Candle| {
         let pair = Pair {
-            token: correction.token.clone(),
-            quote: correction.quote.clone(),
+            token: candle.token.clone(),
+            quote: candle.quote.clone(),
         };
-        let number = commit.pair(&pair)?;
-        let key = candle_key(number, correction.interval, correction.start_ms);
+        Ok::<_, StorageError>(candle_key(
+            number_of(&pair)?,
+            candle.interval,
+            candle.start_ms,
+        ))
+    };
+    let mut candles = BTreeMap::new();
+    for candle in step.candles {
+        candles.insert(keyed(&candle)?, candle);
+    }
+    let mut corrections: BTreeMap<CandleKey, Candle> = BTreeMap::new();
+    for correction in step.corrections {
+        match corrections.entry(keyed(&correction)?) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(correction);
+            }
+            Entry::Occupied(mut held) => held.get_mut().merge(&correction),
+        }
+    }
+    let mut corrected = Vec::with_capacity(corrections.len());
+    for (key, correction) in corrections {
         let held = match candles.remove(&key) {
             Some(held) => Some(held),
-            None => match commit.spaces().candles.get(key)? {
+            None => match inner.spaces.candles.get(key)? {
                 Some(bytes) => Some(decode::<Candle>("candle", &bytes)?),
                 None => None,
             },
         };
         let merged = match held {
             Some(mut held) => {
-                held.merge(correction);
+                held.merge(&correction);
                 held.revision += 1;
                 held
             }
-            None => correction.clone(),
+            None => correction,
         };
-        corrected.insert(key, merged.clone());
+        corrected.push(merged.clone());
         candles.insert(key, merged);
     }
-    for (key, candle) in &candles {
-        let value = encode("candle", candle)?;
-        commit.insert(&commit.spaces().candles, key, value);
-    }
-    Ok(corrected.into_values().collect())
+    let candles = candles
+        .iter()
+        .map(|(key, candle)| Ok((*key, encode("candle", candle)?)));
+    let anomalies = step.anomalies.iter();
+    let anomalies = anomalies.map(|found| Ok((anomaly_key(found), encode("anomaly", found)?)));
+    Ok(Prepared {
+        states,
+        candles: candles.collect::<Result<_, StorageError>>()?,
+        anomalies: anomalies.collect::<Result<_, StorageError>>()?,
+        corrected,
+        oddly: [step.late, step.too_late, step.duplicates],
+    })
 }
 
 fn state_of(inner: &Inner, shard: u8, number: u32) -> Result<Option<StoredState>, StorageError> {

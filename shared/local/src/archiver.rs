@@ -16,7 +16,7 @@ use crate::stream::{SHARDS, checkpoint_key};
 const CONSUMER: &str = "archive";
 
 /// Most ticks of one range: it is held in memory while it is sorted and written.
-const RANGE_TICKS_MAX: usize = 100_000;
+const RANGE_TICKS_MAX: usize = 50_000;
 
 /// What a flush wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -233,8 +233,8 @@ fn check_layout(spaces: &Spaces) -> Result<(), StorageError> {
 }
 
 fn open_error(folder: &Path, error: fjall::Error) -> StorageError {
-    match error {
-        fjall::Error::Locked => StorageError::Locked(folder.display().to_string()),
-        other => other.into(),
+    if matches!(error, fjall::Error::Locked) {
+        return StorageError::Locked(folder.display().to_string());
     }
+    error.into()
 }

@@ -65,6 +65,15 @@ impl Queue {
         })
     }
 
+    /// The place of the last tick.
+    #[must_use]
+    pub fn tail(&self) -> u64 {
+        let index = self.name.index();
+        self.store
+            .inner
+            .look(|state| state.queued.get(index).copied().unwrap_or_default())
+    }
+
     /// The ticks at the front: whole blocks, until at least `limit` ticks or the queue's end.
     ///
     /// # Errors

@@ -38,11 +38,11 @@ pub(crate) struct Spaces {
 
 /// Memory for new ticks before they go to a sorted file. Smaller ones mean
 /// more, smaller files; what is in memory is read back from the journal at a start after a crash.
-const TICKS_MEMTABLE_BYTES: u64 = 16 * 1_024 * 1_024;
+const TICKS_MEMTABLE_BYTES: u64 = 8 * 1_024 * 1_024;
 /// The same for a keyspace of blocks: there are six of them.
-const BLOCK_MEMTABLE_BYTES: u64 = 6 * 1_024 * 1_024;
+const BLOCK_MEMTABLE_BYTES: u64 = 2 * 1_024 * 1_024;
 /// The same for a small keyspace.
-const SMALL_MEMTABLE_BYTES: u64 = 4 * 1_024 * 1_024;
+const SMALL_MEMTABLE_BYTES: u64 = 2 * 1_024 * 1_024;
 
 impl Spaces {
     pub(crate) fn open(db: &Database) -> Result<Self, StorageError> {

@@ -86,11 +86,20 @@ impl Api {
 }
 
 fn refused(error: &SqlError) -> Problem {
-    let status = match error {
-        SqlError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-        SqlError::OutOfMemory { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        SqlError::Unreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::BAD_REQUEST,
+    let ours = matches!(
+        error,
+        SqlError::Unreadable { .. }
+            | SqlError::UnreadableSomewhere { .. }
+            | SqlError::Engine { .. }
+            | SqlError::NoArchive { .. }
+    );
+    let status = if matches!(error, SqlError::Timeout { .. }) {
+        StatusCode::GATEWAY_TIMEOUT
+    } else if ours {
+        tracing::error!(error = %error, "the archive cannot be read");
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        StatusCode::BAD_REQUEST
     };
     Problem::new(status, error.to_string()).because("query")
 }

@@ -126,7 +126,7 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
             !seen["ticks"].as_array().unwrap().is_empty(),
             "who reads is served meanwhile"
         );
-        if rounds % 200 == 0 {
+        if rounds % 80 == 0 {
             let reading = async {
                 loop {
                     let snapshot = next(&mut lazy, "snapshot").await;
