@@ -22,6 +22,10 @@ const PERMIT_BYTES: usize = 1_024;
 /// How long a sender may take to send a body.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
+/// Most bytes of a body that is too large that are read to their end, so that its sender sees the
+/// answer and not a broken connection.
+const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
 /// How long a delivery waits for room when the memory for bodies is taken.
 const ROOM_WITHIN: Duration = Duration::from_secs(1);
 
@@ -99,6 +103,14 @@ impl BodyLimits {
             }
         }
     }
+}
+
+/// Reads a body that is not wanted, within limits.
+pub(crate) async fn discard(body: Body) {
+    let mut body = Limited::new(body, DISCARDED_BYTES_MAX);
+    let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+    // A sender that is slower has its connection closed instead.
+    drop(tokio::time::timeout(READ_WITHIN, reading).await);
 }
 
 fn too_large() -> Problem {

@@ -73,7 +73,13 @@ async fn receive(
 ) -> Result<Response, Problem> {
     body::check_media_type(request.headers())?;
     let (parts, body) = request.into_parts();
-    let room = webhook.body.room_for(&parts.headers).await?;
+    let room = match webhook.body.room_for(&parts.headers).await {
+        Ok(room) => room,
+        Err(problem) => {
+            body::discard(body).await;
+            return Err(problem);
+        }
+    };
     let bytes = webhook.body.read(body).await?;
     let caller = webhook.authenticate(&parts.headers, &bytes)?;
     let task = tokio::spawn(deliver(Arc::clone(&webhook), source, bytes));
