@@ -178,9 +178,10 @@ async fn broadcast(store: Embedded, coalescer: Arc<Coalescer>, stopping: Cancell
     let mut commits = store.commits();
     loop {
         let step = async {
+            // Looked up before the readers: who comes in between begins with the latest values,
+            // which hold all up to here, and gets what follows.
+            let (waiting, last) = (queue.depth(), queue.tail());
             if coalescer.readers() == 0 {
-                // Nobody listens; whoever comes begins with the latest values.
-                let (waiting, last) = (queue.depth(), queue.tail());
                 if waiting > 0 {
                     queue.done(last, Vec::new()).await?;
                 }
