@@ -130,11 +130,31 @@ fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
         return Err(unreadable());
     }
     let decimal = if text.contains(['e', 'E']) {
-        Decimal::from_scientific(text).map_err(|_| unreadable())?
+        exact_scientific(text).ok_or_else(unreadable)?
     } else {
         Decimal::from_str_exact(text).map_err(|_| unreadable())?
     };
     Ok(decimal)
+}
+
+/// Reads scientific notation; `None` where it is none or would have to be rounded.
+fn exact_scientific(text: &str) -> Option<Decimal> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let mut decimal = Decimal::from_str_exact(mantissa).ok()?.normalize();
+    let exponent: i32 = exponent.parse().ok()?;
+    let scale = i64::from(decimal.scale()) - i64::from(exponent);
+    if decimal.is_zero() {
+        return Some(Decimal::ZERO);
+    }
+    match u32::try_from(scale) {
+        Ok(scale) => decimal.set_scale(scale).ok()?,
+        Err(_) => {
+            decimal.set_scale(0).ok()?;
+            let factor = 10_i128.checked_pow(u32::try_from(-scale).ok()?)?;
+            decimal = decimal.checked_mul(Decimal::try_from_i128_with_scale(factor, 0).ok()?)?;
+        }
+    }
+    Some(decimal)
 }
 
 macro_rules! as_text {
@@ -196,6 +216,17 @@ mod tests {
         check("-1", Err("greater than 0"));
         check("NaN", Err("not a decimal"));
         check("1e400", Err("not a decimal"));
+        check("1.5E3", Ok("1500"));
+        check("1.5e+3", Ok("1500"));
+        check("150e-1", Ok("15"));
+        check("1.00e0", Ok("1"));
+        check("0e9", Err("greater than 0"));
+        check("1e", Err("not a decimal"));
+        check("e5", Err("not a decimal"));
+        check("1e5e5", Err("not a decimal"));
+        check("1.2345678901234567890123456789012e5", Err("not a decimal"));
+        check("1.234567890123456789012345678e-5", Err("not a decimal"));
+        check("1e-2147483649", Err("not a decimal"));
         check("1e25", Err("10^21"));
         check("", Err("not a decimal"));
         check("0.12345678901234567890123456789012", Err("not a decimal"));

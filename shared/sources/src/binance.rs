@@ -86,7 +86,7 @@ fn message(raw: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
         quote,
         price: required("p", message.price)?.price()?,
         volume: Some(required("q", message.quantity)?.volume()?),
-        timestamp_ms: required("T", message.trade_time)?.time_ms(now_ms)?,
+        timestamp_ms: required("T", message.trade_time)?.time_ms_or_us(now_ms)?,
         ingested_at_ms: now_ms,
         source: name::source("binance:spot")?,
         slot: None,

@@ -14,6 +14,14 @@ impl Value<'_> {
         self.checked(self.epoch()?, now_ms)
     }
 
+    /// Milliseconds since the epoch, or microseconds, which Binance sends to those who ask for
+    /// them: 10^14 ms would be the year 5138.
+    pub(crate) fn time_ms_or_us(self, now_ms: i64) -> Result<i64, Refused> {
+        let epoch = self.epoch()?;
+        let is_us = epoch >= 100_000_000_000_000;
+        self.checked(if is_us { epoch / 1_000 } else { epoch }, now_ms)
+    }
+
     /// Seconds since the epoch, as a number or a string; gives milliseconds.
     pub(crate) fn time_s(self, now_ms: i64) -> Result<i64, Refused> {
         let seconds = self.epoch()?;

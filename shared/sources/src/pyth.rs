@@ -136,7 +136,7 @@ fn feed(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
         .map(Value::object)
         .transpose()?;
     let slot = metadata.and_then(|metadata| optional("slot", metadata.slot));
-    let slot = slot.map(Value::unsigned).transpose()?;
+    let slot = slot.map(Value::slot).transpose()?;
     let price = price(&quotation)?;
     let timestamp_ms = required("publish_time", quotation.publish_time)?.time_s(now_ms)?;
     let of_the_second = slot.map_or_else(|| price.to_string(), |slot| format!("slot {slot}"));

@@ -100,9 +100,7 @@ fn tick(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
             .map_err(|error| source.refused(Reason::InvalidSource, error))?,
         None => name::source(SOURCE_DEFAULT)?,
     };
-    let slot = optional("slot", fields.slot)
-        .map(Value::unsigned)
-        .transpose()?;
+    let slot = optional("slot", fields.slot).map(Value::slot).transpose()?;
     let method = optional("method", fields.method).map(method).transpose()?;
     let tick_id = match (
         optional("tick_id", fields.tick_id),

@@ -85,6 +85,14 @@ impl<'a> Value<'a> {
             .map_err(|_| self.wrong_type("a whole number from 0 to 2^64 - 1"))
     }
 
+    /// A slot: a whole number that the archive's `bigint` holds as well.
+    pub(crate) fn slot(self) -> Result<u64, Refused> {
+        self.unsigned()
+            .ok()
+            .filter(|slot| i64::try_from(*slot).is_ok())
+            .ok_or_else(|| self.wrong_type("a whole number from 0 to 2^63 - 1"))
+    }
+
     /// A whole number of 64 bits, as a number or a string.
     pub(crate) fn signed(self) -> Result<i64, Refused> {
         self.digits()?

@@ -90,7 +90,7 @@ fn tick(
         timestamp_ms: event.timestamp_s.time_s(now_ms)?,
         ingested_at_ms: now_ms,
         source: name::source(&format!("helius:{}", event.venue.to_ascii_lowercase()))?,
-        slot: event.slot.map(Value::unsigned).transpose()?,
+        slot: event.slot.map(Value::slot).transpose()?,
         method,
     }))
 }

@@ -136,3 +136,38 @@ fn an_array_of_one_is_no_envelope() {
     let seen = entries("ticks", r#"[{"ticks":[]}]"#);
     assert!(matches!(seen.as_slice(), [Entry::Malformed(_)]), "{seen:?}");
 }
+
+#[test]
+fn slots_are_refused_where_the_archive_could_not_hold_them() {
+    let slot = |text: &str| with(&format!(r#","slot":{text}"#));
+    assert_eq!(
+        only_tick("ticks", &slot("9223372036854775807")).slot,
+        Some(9_223_372_036_854_775_807)
+    );
+    let malformed = only_malformed("ticks", &slot("9223372036854775808"));
+    assert!(
+        malformed.message.contains("2^63 - 1"),
+        "{}",
+        malformed.message
+    );
+}
+
+#[test]
+fn a_number_that_would_have_to_be_rounded_is_refused() {
+    let body =
+        r#"{"token":"A","price":1.2345678901234567890123456789e-3,"timestamp":1760000000000}"#;
+    assert_eq!(only_malformed("ticks", body).reason, Reason::InvalidPrice);
+}
+
+#[test]
+fn binance_may_send_microseconds() {
+    let trade =
+        |time: &str| format!(r#"{{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","T":{time}}}"#);
+    let times = ["1760000000123", "1760000000123456"];
+    for time in times {
+        assert_eq!(
+            only_tick("binance", &trade(time)).timestamp_ms,
+            1_760_000_000_123
+        );
+    }
+}
