@@ -8,6 +8,8 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "aws")]
+use crate::commands::rollout;
 use crate::commands::{load, replay};
 
 /// The exit code of a failure: the server, the network, or figures that show errors.
@@ -23,13 +25,15 @@ Examples:
   unzip -p BTCUSDT-trades-2025-01-08.zip | tickctl replay - --format binance-trades --symbol BTCUSDT
   tickctl load --rate 4000 --seconds 60
   tickctl load --rate 200 --batch 500 --seconds 60 --json
+  tickctl rollout to canary
+  tickctl rollout back
 
 Exit codes:
   0  done
   1  failed: not stored, refused, stopped, or errors under load
   2  a wrong option or a file that cannot be read as it should";
 
-/// Operates a tickstream: feeds it real trades, measures it under load.
+/// Operates a tickstream: feeds it real trades, measures it under load, steers its rollout on AWS.
 #[derive(Debug, Parser)]
 #[command(name = "tickctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -45,6 +49,9 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     /// Sends made-up ticks at a fixed rate and reports latency, open loop.
     Load(load::LoadArgs),
+    /// Reads and changes the share that goes to the stream on AWS.
+    #[cfg(feature = "aws")]
+    Rollout(rollout::RolloutArgs),
 }
 
 /// Where to send ticks: the options that every sending subcommand shares.
@@ -81,6 +88,8 @@ pub async fn run(cli: Cli, world: World) -> ExitCode {
     let done = match cli.command {
         Command::Replay(args) => Box::pin(replay::run(args, world)).await,
         Command::Load(args) => Box::pin(load::run(args, world)).await,
+        #[cfg(feature = "aws")]
+        Command::Rollout(args) => Box::pin(rollout::run(args, world)).await,
     };
     let Err(error) = done else {
         return ExitCode::SUCCESS;

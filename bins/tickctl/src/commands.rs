@@ -2,3 +2,5 @@
 
 pub mod load;
 pub mod replay;
+#[cfg(feature = "aws")]
+pub mod rollout;

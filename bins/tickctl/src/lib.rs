@@ -8,6 +8,8 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod delivery;
+#[cfg(feature = "aws")]
+mod desk;
 pub mod formats;
 pub mod market;
 pub mod open_loop;

@@ -41,6 +41,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started_at_ms: i64,
     pub(crate) demo: bool,
+    /// Whether the process was started with the stream off, which no change goes over.
+    pub(crate) turned_off: bool,
     pub(crate) asked: Asked,
 }
 
@@ -127,13 +129,19 @@ impl Api {
         if secrets.is_empty() || secrets.is_operator(headers.get(header::AUTHORIZATION)) {
             return Ok(());
         }
-        let detail = "send one of WEBHOOK_SECRETS as `Authorization: Bearer SECRET`";
+        let detail = if secrets.has_operator() {
+            "send a plain or `whsec_` secret of WEBHOOK_SECRETS as `Authorization: Bearer SECRET`"
+        } else {
+            "an operator needs a secret, and public keys (`whpk_`) are none: add a plain or \
+             `whsec_` secret to WEBHOOK_SECRETS, and send it as `Authorization: Bearer SECRET`"
+        };
         Err(Problem::new(StatusCode::UNAUTHORIZED, detail).because("unauthorized"))
     }
 }
 
 /// Which tokens a reader of the feed wants.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Listen {
     tokens: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! What the process is told, by flags or by the environment.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
@@ -18,8 +18,9 @@ use secrecy::SecretString;
                   requests are answered, and the archive is flushed."
 )]
 pub struct Config {
-    /// Address to listen on. Without WEBHOOK_SECRETS only a loopback address is taken.
-    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    /// Address to listen on, or a name such as `localhost:8080`. Without WEBHOOK_SECRETS only a
+    /// loopback address is taken.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT", value_parser = address)]
     pub listen: SocketAddr,
 
     /// Folder for all data; it is made if it is not there.
@@ -44,8 +45,8 @@ pub struct Config {
     )]
     pub webhook_secrets: SecretString,
 
-    /// Master switch of the stream: true or false; default true. False at a start also turns a
-    /// remembered change off.
+    /// Master switch of the stream: true or false; default true. False at a start turns a
+    /// remembered change off, and holds for as long as the process runs.
     #[arg(long, env = "USE_KINESIS", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub use_kinesis: Option<bool>,
 
@@ -96,6 +97,18 @@ impl Config {
     }
 }
 
+/// Reads an address, or looks a name up. Of a name's addresses an IPv4 one is taken: that is what
+/// other programs mean by `127.0.0.1`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let told = |error: String| format!("{error}; give HOST:PORT, such as 127.0.0.1:8080");
+    let found = text.to_socket_addrs().map_err(|e| told(e.to_string()))?;
+    let found: Vec<_> = found.collect();
+    let first = found.iter().find(|at| at.is_ipv4()).or(found.first());
+    first
+        .copied()
+        .ok_or_else(|| told("no such host".to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +124,13 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.rollout().percentage, Percentage::FULL);
         assert!(config.rollout().use_kinesis && !config.demo);
+    }
+
+    #[test]
+    fn a_name_is_looked_up() {
+        let listen = |text| parse(&["--listen", text]).unwrap().listen;
+        assert_eq!(listen("localhost:8080").to_string(), "127.0.0.1:8080");
+        assert_eq!(listen("[::1]:80").to_string(), "[::1]:80");
     }
 
     #[test]

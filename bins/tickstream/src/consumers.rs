@@ -49,8 +49,9 @@ const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
 /// How often the redrive queue is tried.
 const REDRIVE_EVERY: Duration = Duration::from_secs(1);
 
-/// How old a pending note is before it is taken for left behind, in milliseconds.
-const LEFT_BEHIND_MS: i64 = 30_000;
+/// How often what deliveries left between store and stream is worked off: at once after a start,
+/// and then in turns.
+const WORK_OFF_EVERY: Duration = Duration::from_secs(10);
 
 /// How often old data is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -267,15 +268,21 @@ async fn redrive(store: Embedded, stopping: CancellationToken) {
     }
 }
 
+/// Offers what a crash left, and what the stream did not take, while the process serves: a note is
+/// worked off only once its delivery has ended, and who delivers the same ticks again meets them as
+/// duplicates. Dropped in the middle it loses nothing: the note is there until it is settled.
 async fn work_off(store: Embedded, ingest: Ingest, stopping: CancellationToken) {
-    let mut turns = tokio::time::interval(AFTER_FAILURE * 10);
+    let mut turns = tokio::time::interval(WORK_OFF_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        if store.ledger().pending_rows == 0 {
-            continue;
-        }
-        let before_ms = ingest.clock.now_ms() - LEFT_BEHIND_MS;
-        if let Err(error) = ingest.work_off(&store, before_ms).await {
-            tracing::error!(error = %error, cause = %error.source, "pending ticks could not be offered");
+        match stopping.run_until_cancelled(ingest.work_off(&store)).await {
+            Some(Ok(0)) => {}
+            Some(Ok(ticks)) => {
+                tracing::info!(ticks, "ticks that were left were offered to the stream");
+            }
+            Some(Err(error)) => {
+                tracing::error!(error = %error, cause = %error.source, "ticks that were left could not be offered");
+            }
+            None => return,
         }
     }
 }

@@ -123,6 +123,8 @@ impl Live {
                 frame = frames.recv() => match frame {
                     Ok(rendered) => send_frame(&mut socket, &rendered, &wanted).await,
                     Err(RecvError::Lagged(missed)) => {
+                        // The frames that are still kept are older than the snapshot.
+                        frames = self.frames.subscribe();
                         send(&mut socket, Message::Text(self.snapshot(&wanted, missed))).await
                     }
                     Err(RecvError::Closed) => Err(Gone),

@@ -268,8 +268,12 @@ fn lag(store: &Embedded, consumer: &str) -> i64 {
     let shards = (0_u8..).zip(store.heads());
     let behind = shards.map(|(shard, head)| {
         // A checkpoint that cannot be read shows as the whole shard.
-        head.0
-            .saturating_sub(store.checkpoint(consumer, shard).unwrap_or_default().0)
+        head.count().saturating_sub(
+            store
+                .checkpoint(consumer, shard)
+                .unwrap_or_default()
+                .count(),
+        )
     });
     i64::try_from(behind.sum::<u64>()).unwrap_or(i64::MAX)
 }

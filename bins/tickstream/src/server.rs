@@ -15,7 +15,7 @@ use domain::Rollout;
 use local::archive::Archive;
 use local::sql::{Limits, LocalSql};
 use local::{Archiver, Embedded, EmbeddedConfig, QueueName};
-use runtime::host;
+use runtime::host::{self, Patience};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -112,7 +112,7 @@ impl Server {
             store: Arc::new(store.clone()),
             clock,
         };
-        let rollout = control.flag.current();
+        let rollout = control.flag.current().await;
         let consumers = Consumers {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -133,6 +133,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             started_at_ms: runtime::clock::now_ms(),
             demo: config.demo,
+            turned_off: config.use_kinesis == Some(false),
             asked: Asked::default(),
         });
         let router = Router::new()
@@ -163,7 +164,7 @@ impl Server {
     /// the archive, each within a limit.
     ///
     /// # Errors
-    /// Where serving fails. What was answered 200 is durable whatever happens here.
+    /// Where the store does not close. What was answered 200 is durable whatever happens here.
     pub async fn run(
         self,
         stop: impl Future<Output = std::io::Result<()>> + Send + 'static,
@@ -177,16 +178,6 @@ impl Server {
             router,
             ..
         } = self;
-        let offered = ingest.work_off(store_outbox(&store), i64::MAX).await;
-        match offered {
-            Ok(0) => {}
-            Ok(ticks) => {
-                tracing::info!(ticks, "ticks that a crash left were offered to the stream")
-            }
-            Err(error) => {
-                tracing::error!(error = %error, cause = %error.source, "what a crash left could not be offered")
-            }
-        }
         let stopping = CancellationToken::new();
         let tasks = TaskTracker::new();
         consumers::spawn(consumers, &tasks, &stopping);
@@ -205,9 +196,8 @@ impl Server {
             tracing::info!("stopping: answering what is under way");
             feeding.cancel();
         };
-        let ended = host::serve(listener, router, stop, DRAIN_WITHIN)
-            .await
-            .context("serving failed");
+        let patience = Patience::draining(DRAIN_WITHIN);
+        let ended = host::serve(listener, router, stop, patience).await;
         stopping.cancel();
         tasks.close();
         if tokio::time::timeout(FLUSH_WITHIN, tasks.wait())
@@ -222,22 +212,15 @@ impl Server {
         tokio::task::spawn_blocking(move || store.close())
             .await
             .context("closing the store")?;
-        let ended = ended?;
         tracing::info!(?ended, "stopped");
         Ok(())
     }
 }
 
-fn store_outbox(store: &Embedded) -> &dyn app::ports::Outbox {
-    store
-}
-
 async fn open_store(config: &Config) -> anyhow::Result<Embedded> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
-    let embedded = EmbeddedConfig {
-        folder: config.data_dir.join("store"),
-    };
+    let embedded = EmbeddedConfig::new(config.data_dir.join("store"));
     tokio::task::spawn_blocking(move || Embedded::open(&embedded))
         .await
         .context("opening the store")?

@@ -127,7 +127,7 @@ pub fn authenticate(
         AuthError::WrongSecret
     };
     match authorization {
-        Ok(Some(value)) if secrets.is_operator(Some(value)) => Ok(Caller::default()),
+        Ok(Some(value)) if secrets.is_echo(Some(value)) => Ok(Caller::default()),
         Ok(None) if !signed => Err(AuthError::Missing),
         Err(repeated) if !signed => Err(repeated),
         Ok(_) | Err(_) => Err(error),

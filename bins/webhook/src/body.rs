@@ -10,11 +10,27 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use runtime::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::RETRY_AFTER_SECONDS;
+
 /// Largest body: 5 MiB. Lambda takes 6 MB with its envelope, so that one limit holds on both.
 pub const BODY_BYTES_MAX: usize = 5 * 1_024 * 1_024;
 
-/// Memory for all bodies that are being read or stored.
-pub const IN_FLIGHT_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// Memory for all bodies that are being read.
+pub const READING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+
+/// Memory for all deliveries that are being parsed, stored and offered, by [`working_bytes`].
+pub const WORKING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+
+/// What a delivery takes however small it is: its task, its jobs for the store, its note.
+const DELIVERY_BYTES: usize = 8 * 1_024;
+
+/// Bytes of ticks for one byte of a body. An entry has about 110 bytes; from parsing to the commit
+/// its tick is held as a value, as a row, as a key, in the note, and encoded for store, stream and
+/// queue, which is about 900 bytes.
+const TICK_BYTES_PER_BODY_BYTE: usize = 8;
+
+/// Most bytes of a delivery's ticks: 10,000 entries at about 1 KiB, however long the entries are.
+const TICKS_BYTES_MAX: usize = 10_000 * 1_024;
 
 /// A permit stands for one KiB.
 const PERMIT_BYTES: usize = 1_024;
@@ -29,17 +45,23 @@ const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 /// How long a delivery waits for room when the memory for bodies is taken.
 const ROOM_WITHIN: Duration = Duration::from_secs(1);
 
-/// The room for bodies.
+/// The room for bodies and for deliveries. There are two: were there one, deliveries that have
+/// room for their bodies would wait for each other's room to work.
 pub(crate) struct BodyLimits {
-    room: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
+    working: Arc<Semaphore>,
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self {
-            room: Arc::new(Semaphore::new(IN_FLIGHT_BYTES_MAX / PERMIT_BYTES)),
-        }
+        Self::new(READING_BYTES_MAX, WORKING_BYTES_MAX)
     }
+}
+
+/// What a delivery takes in memory until it is stored and offered, by its body's size.
+fn working_bytes(body_bytes: usize) -> usize {
+    let ticks = (body_bytes * TICK_BYTES_PER_BODY_BYTE).min(TICKS_BYTES_MAX);
+    DELIVERY_BYTES + body_bytes + ticks
 }
 
 /// A delivery is JSON, uncompressed. A sender that names no type is taken at its body.
@@ -63,8 +85,17 @@ pub(crate) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 impl BodyLimits {
-    /// Waits for room for a body of the announced size, or of the largest where none is.
-    pub(crate) async fn room_for(
+    /// Room for so many bytes of bodies, and of deliveries.
+    pub(crate) fn new(reading_bytes_max: usize, working_bytes_max: usize) -> Self {
+        let room = |bytes| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
+        Self {
+            reading: room(reading_bytes_max),
+            working: room(working_bytes_max),
+        }
+    }
+
+    /// Waits a little for room for a body of the announced size, or of the largest where none is.
+    pub(crate) async fn room_to_read(
         &self,
         headers: &HeaderMap,
     ) -> Result<OwnedSemaphorePermit, Problem> {
@@ -75,16 +106,17 @@ impl BodyLimits {
         let bytes = bytes
             .filter(|bytes| *bytes <= BODY_BYTES_MAX)
             .ok_or_else(too_large)?;
-        let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
-        let waiting = Arc::clone(&self.room).acquire_many_owned(permits);
-        let busy = || {
-            let detail = "too many deliveries at once: deliver again in a second";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
-        };
-        tokio::time::timeout(ROOM_WITHIN, waiting)
-            .await
-            .map_err(|_| busy())?
-            .map_err(|_| busy())
+        room(&self.reading, bytes).await
+    }
+
+    /// Waits a little for room for a delivery with a body of this size. It is to be held until the
+    /// delivery's end, whether or not its sender waits for that: a store that is slower than its
+    /// senders then refuses, and does not gather.
+    pub(crate) async fn room_to_work(
+        &self,
+        body_bytes: usize,
+    ) -> Result<OwnedSemaphorePermit, Problem> {
+        room(&self.working, working_bytes(body_bytes)).await
     }
 
     /// Reads a body within its size and time.
@@ -103,6 +135,19 @@ impl BodyLimits {
             }
         }
     }
+}
+
+async fn room(of: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
+    let waiting = Arc::clone(of).acquire_many_owned(permits);
+    let busy = || {
+        let detail = "too many deliveries at once: deliver again in a second";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
+    };
+    tokio::time::timeout(ROOM_WITHIN, waiting)
+        .await
+        .map_err(|_| busy())?
+        .map_err(|_| busy())
 }
 
 /// Reads a body that is not wanted, within limits.
@@ -170,12 +215,21 @@ mod tests {
     async fn without_room_a_delivery_is_sent_away() {
         let limits = BodyLimits::default();
         let mut held = Vec::new();
-        for _ in 0..IN_FLIGHT_BYTES_MAX / BODY_BYTES_MAX {
-            held.push(limits.room_for(&HeaderMap::new()).await.unwrap());
+        for _ in 0..READING_BYTES_MAX / BODY_BYTES_MAX {
+            held.push(limits.room_to_read(&HeaderMap::new()).await.unwrap());
         }
-        let problem = limits.room_for(&HeaderMap::new()).await.unwrap_err();
+        let problem = limits.room_to_read(&HeaderMap::new()).await.unwrap_err();
         assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
         held.pop();
-        assert!(limits.room_for(&HeaderMap::new()).await.is_ok());
+        assert!(limits.room_to_read(&HeaderMap::new()).await.is_ok());
+    }
+
+    #[test]
+    fn a_delivery_is_weighed_with_its_ticks_and_always_has_room_alone() {
+        assert_eq!(working_bytes(0), DELIVERY_BYTES);
+        assert_eq!(working_bytes(55_000), DELIVERY_BYTES + 9 * 55_000);
+        let largest = working_bytes(BODY_BYTES_MAX);
+        assert_eq!(largest, DELIVERY_BYTES + BODY_BYTES_MAX + TICKS_BYTES_MAX);
+        assert!(largest <= WORKING_BYTES_MAX && BODY_BYTES_MAX <= READING_BYTES_MAX);
     }
 }

@@ -5,6 +5,12 @@
 
 pub mod auth;
 mod body;
+#[cfg(feature = "lambda")]
+pub mod config;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::sync::Arc;
@@ -22,7 +28,7 @@ use crate::auth::{AuthError, Caller, Secrets, SeenIds};
 use crate::body::BodyLimits;
 use crate::wire::Answer;
 
-pub use crate::body::{BODY_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
+pub use crate::body::{BODY_BYTES_MAX, READING_BYTES_MAX, WORKING_BYTES_MAX};
 
 /// When a sender whose delivery was not stored should come again, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;
@@ -73,7 +79,7 @@ async fn receive(
 ) -> Result<Response, Problem> {
     body::check_media_type(request.headers())?;
     let (parts, body) = request.into_parts();
-    let room = match webhook.body.room_for(&parts.headers).await {
+    let reading = match webhook.body.room_to_read(&parts.headers).await {
         Ok(room) => room,
         Err(problem) => {
             body::discard(body).await;
@@ -82,9 +88,16 @@ async fn receive(
     };
     let bytes = webhook.body.read(body).await?;
     let caller = webhook.authenticate(&parts.headers, &bytes)?;
-    let task = tokio::spawn(deliver(Arc::clone(&webhook), source, bytes));
+    let working = webhook.body.room_to_work(bytes.len()).await?;
+    drop(reading);
+    let task = deliver(Arc::clone(&webhook), source, bytes);
+    let task = tokio::spawn(async move {
+        let delivered = task.await;
+        // Only now: a sender that hangs up, or is told to come again, frees nothing before.
+        drop(working);
+        delivered
+    });
     let done = tokio::time::timeout(webhook.answer_within, task).await;
-    drop(room);
     match done {
         Ok(Ok(Ok(delivered))) => Ok(Answer::new(delivered, &caller).into_response()),
         Ok(Ok(Err(problem))) => Err(problem),

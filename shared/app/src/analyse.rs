@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::analytics::{Anomaly, Averages, Candle, Outcome, PairState, Rules};
+use domain::analytics::{Anomaly, Averages, Candle, Interval, Outcome, PairState, Rules};
 
 use crate::ports::{
-    AnalysisCommit, AnalyticsStore, Pair, PortError, SequenceNumber, StoredState, StreamRecord,
+    AnalysisCommit, AnalyticsStore, Pair, PortError, SequenceNumber, StateChange, StoredState,
+    StreamRecord,
 };
 
 /// Most pairs whose state a shard keeps in memory; beyond, all are read from the store again.
@@ -32,8 +33,12 @@ pub trait AnalysisFeed: Send + Sync {
 }
 
 struct Warm {
+    /// The last record in the state that the store holds.
+    base: SequenceNumber,
     stored: StoredState,
     dirty: bool,
+    /// How many corrections of the pair the step holds.
+    corrections: usize,
 }
 
 /// The analysis of one shard. Records are folded in order, and committed together: a crash in
@@ -84,14 +89,22 @@ impl Analyser {
     }
 
     /// Folds records of the shard, in the order of the stream. A record that a stored state
-    /// holds already is passed over, so that a batch may come twice.
+    /// holds already is passed over, so that a batch may come twice. Where the store limits the
+    /// corrections of a step, a step that is full is committed on the way.
     ///
     /// # Errors
-    /// [`PortError`] where states cannot be loaded; nothing was folded then.
+    /// [`PortError`] where states cannot be loaded, and nothing was folded then; or where a full
+    /// step cannot be stored, as told by [`Analyser::commit`].
     pub async fn fold(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
         self.warm_up(records).await?;
+        let corrections_max = self.store.corrections_per_pair_max();
         for record in records {
             let pair = Pair::of(&record.tick);
+            let is_full = |warm: &Warm| warm.corrections + Interval::ALL.len() > corrections_max;
+            if self.warm.get(&pair).is_some_and(is_full) {
+                self.commit().await?;
+            }
+            self.last = Some(record.sequence);
             let Some(warm) = self.warm.get_mut(&pair) else {
                 continue;
             };
@@ -108,17 +121,18 @@ impl Analyser {
                 Outcome::TooLate => self.step.too_late += 1,
                 Outcome::Duplicate => self.step.duplicates += 1,
             }
+            warm.corrections += effects.corrections.len();
             self.step.candles.extend(effects.closed);
             self.step.corrections.extend(effects.corrections);
             self.step.anomalies.extend(effects.anomaly);
-        }
-        if let Some(record) = records.last() {
-            self.last = Some(record.sequence);
         }
         Ok(())
     }
 
     async fn warm_up(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
+        if self.last.is_none() && self.warm.len() > WARM_PAIRS_MAX {
+            self.warm.clear();
+        }
         let mut missing = HashSet::new();
         for record in records {
             let pair = Pair::of(&record.tick);
@@ -139,8 +153,10 @@ impl Analyser {
             self.warm.insert(
                 pair,
                 Warm {
+                    base: stored.last_sequence,
                     stored,
                     dirty: false,
+                    corrections: 0,
                 },
             );
         }
@@ -163,11 +179,16 @@ impl Analyser {
             ..Default::default()
         };
         for (pair, warm) in self.warm.iter_mut().filter(|(_, warm)| warm.dirty) {
-            step.states.push((pair.clone(), warm.stored.clone()));
+            step.states.push(StateChange {
+                pair: pair.clone(),
+                base: std::mem::replace(&mut warm.base, warm.stored.last_sequence),
+                stored: warm.stored.clone(),
+            });
             step.candles
                 .extend(warm.stored.state.open_candles().cloned());
             update.averages.push(warm.stored.state.averages());
             warm.dirty = false;
+            warm.corrections = 0;
         }
         update.candles.clone_from(&step.candles);
         self.dirty_pairs = 0;
@@ -177,9 +198,6 @@ impl Analyser {
                 self.warm.clear();
                 return Err(error);
             }
-        }
-        if self.warm.len() > WARM_PAIRS_MAX {
-            self.warm.clear();
         }
         self.feed.publish(update).await;
         Ok(())

@@ -7,8 +7,8 @@ use sources::{Entry, Source};
 
 use crate::ledger::LedgerEntry;
 use crate::ports::{
-    Clock, InStream, LedgerWriter, Outbox, PortError, PutOutcome, Quarantine, Quarantined,
-    RolloutFlag, TickQueue, TickStore, TickStream,
+    Clock, InStream, LedgerWriter, Outbox, PendingBatch, PendingId, PortError, PutOutcome,
+    Quarantine, Quarantined, RolloutFlag, TickQueue, TickStore, TickStream,
 };
 
 /// Longest source name kept in the quarantine, in bytes.
@@ -58,6 +58,21 @@ pub enum IngestError {
     NotStored(#[source] PortError),
 }
 
+/// The store's note of a delivery under way. However the delivery ends, a note that it did not
+/// settle is left to [`Ingest::work_off`].
+struct Note<'a> {
+    ledger: &'a dyn LedgerWriter,
+    unsettled: Option<PendingId>,
+}
+
+impl Drop for Note<'_> {
+    fn drop(&mut self) {
+        if let Some(pending) = self.unsettled {
+            self.ledger.leave(pending);
+        }
+    }
+}
+
 impl Ingest {
     /// Takes a delivery of a source.
     ///
@@ -99,7 +114,7 @@ impl Ingest {
         self.quarantine(source.name(), &delivered.malformed, now_ms)
             .await
             .map_err(IngestError::NotStored)?;
-        self.take(&ticks, &mut delivered).await?;
+        self.take(ticks, &mut delivered).await?;
         Ok(delivered)
     }
 
@@ -155,21 +170,40 @@ impl Ingest {
     }
 
     /// Stores ticks, offers them, and settles the books.
-    async fn take(&self, ticks: &[Tick], delivered: &mut Delivered) -> Result<(), IngestError> {
-        let all: Vec<&Tick> = ticks.iter().collect();
-        let receipt = if all.is_empty() {
+    async fn take(
+        &self,
+        mut ticks: Vec<Tick>,
+        delivered: &mut Delivered,
+    ) -> Result<(), IngestError> {
+        let receipt = if ticks.is_empty() {
             None
         } else {
+            let all: Vec<&Tick> = ticks.iter().collect();
             Some(self.store.put(&all).await.map_err(IngestError::NotStored)?)
         };
-        let mut stored = Vec::with_capacity(all.len());
+        let keeps_notes = receipt
+            .as_ref()
+            .is_some_and(|receipt| receipt.pending.is_some());
+        let mut note = Note {
+            ledger: self.ledger.as_ref(),
+            unsettled: receipt.as_ref().and_then(|receipt| receipt.pending),
+        };
+        let restamped = receipt
+            .as_ref()
+            .map_or(&[][..], |receipt| &receipt.restamped);
+        for (index, at_ms) in restamped {
+            if let Some(tick) = ticks.get_mut(*index) {
+                (tick.timestamp_ms, tick.ingested_at_ms) = (*at_ms, *at_ms);
+            }
+        }
+        let mut stored = Vec::with_capacity(ticks.len());
         let mut refused = 0_u64;
         let outcomes = receipt
             .as_ref()
             .map_or(&[][..], |receipt| &receipt.outcomes);
-        for (tick, outcome) in all.iter().zip(outcomes) {
+        for (tick, outcome) in ticks.iter().zip(outcomes) {
             match outcome {
-                PutOutcome::Stored => stored.push(*tick),
+                PutOutcome::Stored => stored.push(tick),
                 PutOutcome::Duplicate => delivered.counts.duplicate += 1,
                 PutOutcome::Refused => refused += 1,
             }
@@ -178,19 +212,33 @@ impl Ingest {
         // What the store refused comes again with the sender's retry, and is counted then.
         delivered.counts.received -= refused;
         delivered.pending = self.offer(&stored, &mut delivered.counts).await;
-        let pending = receipt.and_then(|receipt| receipt.pending);
-        if delivered.pending == 0 {
-            let settled = self.ledger.settle(pending, delivered.counts.clone()).await;
-            if let Err(error) = settled {
-                // The ticks are stored; the note stays, and is worked off later.
-                tracing::error!(error = %error, cause = ?error.source, "the books could not be settled");
+        // Where the store keeps a note, the counts wait with it for `work_off`; where it keeps none,
+        // they are told now, what is pending with them.
+        if delivered.pending == 0 || note.unsettled.is_none() {
+            let counts = delivered.counts.clone();
+            match self.ledger.settle(note.unsettled, counts).await {
+                Ok(()) => note.unsettled = None,
+                Err(error) => {
+                    // The ticks are stored; the note stays, and is worked off later.
+                    tracing::error!(error = %error, cause = ?error.source, "the books could not be settled");
+                }
             }
         }
         if refused > 0 {
             return Err(IngestError::NotStored(PortError {
                 operation: "store ticks",
                 retryable: true,
-                source: format!("{refused} of {} ticks were refused", all.len()).into(),
+                source: format!("{refused} of {} ticks were refused", ticks.len()).into(),
+            }));
+        }
+        if delivered.pending > 0 && !keeps_notes {
+            // Nobody would offer them again but the sender, for whom this is safe: same ids.
+            let lost = delivered.pending;
+            return Err(IngestError::NotStored(PortError {
+                operation: "offer ticks",
+                retryable: true,
+                source: format!("neither the stream nor the redrive queue took {lost} ticks")
+                    .into(),
             }));
         }
         Ok(())
@@ -202,7 +250,7 @@ impl Ingest {
         if stored.is_empty() {
             return 0;
         }
-        let rollout = self.flag.current();
+        let rollout = self.flag.current().await;
         let cohort: Vec<&Tick> = stored
             .iter()
             .copied()
@@ -263,35 +311,40 @@ impl Ingest {
     ///
     /// # Errors
     /// [`PortError`] where the notes cannot be read or settled; what was offered stays offered.
-    pub async fn work_off(&self, outbox: &dyn Outbox, before_ms: i64) -> Result<u64, PortError> {
-        let mut offered = 0;
-        for batch in outbox.pending(before_ms).await? {
-            let rows = batch.ticks.len() as u64;
-            let streamed = batch
-                .ticks
-                .iter()
-                .filter(|(_, seen)| *seen == InStream::Yes)
-                .count() as u64;
-            let missing: Vec<&Tick> = batch
-                .ticks
-                .iter()
-                .filter(|(_, seen)| *seen == InStream::No)
-                .map(|(tick, _)| tick)
-                .collect();
-            let mut counts = LedgerEntry {
-                received: rows,
-                stored: rows,
-                ..LedgerEntry::default()
+    pub async fn work_off(&self, outbox: &dyn Outbox) -> Result<u64, PortError> {
+        let (mut offered, mut after) = (0, None);
+        loop {
+            let batches = outbox.pending(after).await?;
+            let Some(last) = batches.last() else {
+                return Ok(offered);
             };
-            let pending = self.offer(&missing, &mut counts).await;
-            if pending > 0 {
-                continue;
+            after = Some(last.id);
+            for batch in &batches {
+                offered += self.offer_again(batch).await?;
             }
-            counts.in_cohort += streamed;
-            counts.streamed += streamed;
-            self.ledger.settle(Some(batch.id), counts).await?;
-            offered += rows;
         }
-        Ok(offered)
+    }
+
+    /// Offers what the stream has not of one note, and settles the note unless nobody took it.
+    async fn offer_again(&self, batch: &PendingBatch) -> Result<u64, PortError> {
+        let of = |wanted| {
+            let ticks = batch.ticks.iter().filter(move |(_, seen)| *seen == wanted);
+            ticks.map(|(tick, _)| tick)
+        };
+        let rows = batch.ticks.len() as u64;
+        let streamed = of(InStream::Yes).count() as u64;
+        let missing: Vec<&Tick> = of(InStream::No).collect();
+        let mut counts = LedgerEntry {
+            received: rows,
+            stored: rows,
+            ..LedgerEntry::default()
+        };
+        if self.offer(&missing, &mut counts).await > 0 {
+            return Ok(0);
+        }
+        counts.in_cohort += streamed;
+        counts.streamed += streamed;
+        self.ledger.settle(Some(batch.id), counts).await?;
+        Ok(rows)
     }
 }

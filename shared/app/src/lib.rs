@@ -6,8 +6,15 @@
 
 pub mod analyse;
 pub mod broadcast;
+pub mod digest;
+pub mod fanout;
 pub mod ingest;
 pub mod ledger;
+pub mod poison;
 pub mod ports;
 pub mod redrive;
 pub mod rollout;
+pub mod scaling;
+pub mod sequence;
+pub mod stages;
+pub mod steering;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::LedgerEntry;
 use crate::rollout::RolloutChange;
 
+pub use crate::sequence::{SequenceNumber, SequenceNumberError};
+
 /// A call that failed as a whole.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} failed")]
@@ -58,6 +60,10 @@ pub struct PutReceipt {
     /// Where the store keeps a note of what is pending, its id: the note is dropped by
     /// [`LedgerWriter::settle`], and worked off by [`Outbox`] after a crash.
     pub pending: Option<PendingId>,
+    /// Positions that are stored under another time than they came with, and that time in epoch
+    /// milliseconds: ticks whose event time is our own clock, and that had come before. What goes
+    /// on to stream and broadcast must carry it too.
+    pub restamped: Vec<(usize, i64)>,
 }
 
 /// Stores ticks; they are durable when the call returns.
@@ -105,9 +111,13 @@ pub trait LedgerWriter: Send + Sync {
     /// Adds an entry to the ledger and, in the same step, drops the store's pending note.
     async fn settle(&self, pending: Option<PendingId>, entry: LedgerEntry)
     -> Result<(), PortError>;
+
+    /// Leaves a pending note to [`Outbox`]: its delivery has ended without settling it. Until
+    /// then the note is the delivery's alone. A store that keeps no notes has nothing to do.
+    fn leave(&self, _pending: PendingId) {}
 }
 
-/// What a crash left between the store and the stream.
+/// What a delivery left between the store and the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingBatch {
     /// The note's id.
@@ -116,7 +126,7 @@ pub struct PendingBatch {
     pub ticks: Vec<(Tick, InStream)>,
 }
 
-/// Whether a pending tick reached the stream before the crash.
+/// Whether a pending tick reached the stream before its delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InStream {
     /// It did: appending it again would double it.
@@ -125,17 +135,23 @@ pub enum InStream {
     No,
 }
 
-/// The notes of stored ticks that were not yet offered to stream and broadcast.
+/// The notes of stored ticks that were not yet offered to stream and broadcast, and whose delivery
+/// has ended: in a process before this one, or by [`LedgerWriter::leave`]. Notes of deliveries under
+/// way are not among them.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Notes written before `before_ms` (epoch milliseconds), oldest first.
-    async fn pending(&self, before_ms: i64) -> Result<Vec<PendingBatch>, PortError>;
+    /// The next notes after `after`, or the first ones, oldest first; none where there are no
+    /// more. An answer holds a bounded number of ticks, but at least one note. One caller at a
+    /// time walks the notes. Dropping the call stops the reading.
+    async fn pending(&self, after: Option<PendingId>) -> Result<Vec<PendingBatch>, PortError>;
 }
 
 /// The rollout flag as it stands now.
+#[async_trait]
 pub trait RolloutFlag: Send + Sync {
-    /// The flag; reading it is cheap enough for every delivery.
-    fn current(&self) -> Rollout;
+    /// The flag; reading it is cheap enough for every delivery. Where it cannot be read anew, the
+    /// last good value holds.
+    async fn current(&self) -> Rollout;
 }
 
 /// Changes the rollout flag and remembers who, when and why.
@@ -151,6 +167,12 @@ pub trait RolloutStore: Send + Sync {
 pub trait Clock: Send + Sync {
     /// Milliseconds since the epoch.
     fn now_ms(&self) -> i64;
+}
+
+impl<F: Fn() -> i64 + Send + Sync> Clock for F {
+    fn now_ms(&self) -> i64 {
+        self()
+    }
 }
 
 /// A token and what its price is in: what averages and candles are made for, since prices in
@@ -180,12 +202,6 @@ impl fmt::Display for Pair {
     }
 }
 
-/// A position in a shard of the stream; later records have larger ones.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-pub struct SequenceNumber(pub u64);
-
 /// A tick in the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRecord {
@@ -204,11 +220,24 @@ pub struct StoredState {
     pub state: PairState,
 }
 
-/// What one step of the analysis changes; stored all or not at all.
+/// A pair's state after a step of the analysis.
+#[derive(Debug, Clone)]
+pub struct StateChange {
+    /// Whose state it is.
+    pub pair: Pair,
+    /// The last record that the state held before the step: where the store holds another by now,
+    /// somebody else has gone on from there, and the step must not be stored.
+    pub base: SequenceNumber,
+    /// The state after the step.
+    pub stored: StoredState,
+}
+
+/// What one step of the analysis changes. A pair's state, candles and corrections are stored all
+/// or not at all, so that a step that failed halfway can be folded again.
 #[derive(Debug, Clone, Default)]
 pub struct AnalysisCommit {
     /// The states after the step.
-    pub states: Vec<(Pair, StoredState)>,
+    pub states: Vec<StateChange>,
     /// Candles as they stand now, open or closed: they replace the stored ones.
     pub candles: Vec<Candle>,
     /// One-tick candles of late ticks: merged into the stored ones after `candles`. A candle gets
@@ -227,6 +256,12 @@ pub struct AnalysisCommit {
 /// Keeps the state and the results of the analysis.
 #[async_trait]
 pub trait AnalyticsStore: Send + Sync {
+    /// Most corrections of one pair that a step may hold, where the store has such a limit: the
+    /// analysis commits before it would hold more.
+    fn corrections_per_pair_max(&self) -> usize {
+        usize::MAX
+    }
+
     /// The states of pairs in a shard; `None` where a pair has none yet.
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError>;
 
@@ -238,4 +273,90 @@ pub trait AnalyticsStore: Send + Sync {
         last: SequenceNumber,
         commit: AnalysisCommit,
     ) -> Result<Vec<Candle>, PortError>;
+}
+
+/// What a connection of the live API wants to see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// Every token.
+    All,
+    /// One token.
+    Token(Token),
+}
+
+/// Who watches what on the live API. A connection that never says goodbye expires.
+#[async_trait]
+pub trait Subscribers: Send + Sync {
+    /// Adds topics to a connection, which is known from then on.
+    async fn subscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
+    /// Takes topics from a connection.
+    async fn unsubscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
+    /// Forgets a connection with all its topics; an unknown one is no error.
+    async fn forget(&self, connection: &str) -> Result<(), PortError>;
+    /// The connections of each topic, in the order given.
+    async fn watching(&self, topics: &[Topic]) -> Result<Vec<Vec<String>>, PortError>;
+}
+
+/// What became of a message to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posted {
+    /// It is on its way.
+    Sent,
+    /// The connection is no more: forget it.
+    Gone,
+    /// Too much for now: the message is lost, and the next one may come later.
+    Throttled,
+}
+
+/// Sends to the connections of the live API.
+#[async_trait]
+pub trait Push: Send + Sync {
+    /// Sends one message (at most 128 KiB) to one connection.
+    async fn post(&self, connection: &str, message: &str) -> Result<Posted, PortError>;
+}
+
+/// The latest stored ticks of a token, one a quote, for who has just come.
+#[async_trait]
+pub trait LatestTicks: Send + Sync {
+    /// The latest ticks; none where the token had none in the last two UTC days.
+    async fn latest(&self, token: &Token) -> Result<Vec<Tick>, PortError>;
+}
+
+/// Tells people.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Sends a message with a subject (at most 100 ASCII characters; longer ones are cut).
+    async fn notify(&self, subject: &str, text: &str) -> Result<(), PortError>;
+}
+
+/// The shards of a provisioned stream.
+#[async_trait]
+pub trait Shards: Send + Sync {
+    /// How many are open.
+    async fn open(&self) -> Result<u32, PortError>;
+    /// Asks for another number; it is reached later.
+    async fn set(&self, count: u32) -> Result<(), PortError>;
+}
+
+/// The alarms of the project.
+#[async_trait]
+pub trait Alarms: Send + Sync {
+    /// The names of those that are on, sorted.
+    async fn active(&self) -> Result<Vec<String>, PortError>;
+}
+
+/// A tick that arrived in the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// When the stream took it, epoch milliseconds.
+    pub arrived_ms: i64,
+    /// The tick.
+    pub tick: Tick,
+}
+
+/// Watches what arrives in the stream from now on.
+#[async_trait]
+pub trait Arrivals: Send {
+    /// What arrived since the last look; the first look marks where watching begins.
+    async fn poll(&mut self) -> Result<Vec<Arrival>, PortError>;
 }

@@ -89,7 +89,7 @@ impl RolloutControl {
         if request.use_kinesis.is_none() && request.percentage.is_none() && request.key.is_none() {
             return Err(RolloutError::Nothing);
         }
-        let now = self.flag.current();
+        let now = self.flag.current().await;
         let rollout = Rollout {
             use_kinesis: request.use_kinesis.unwrap_or(now.use_kinesis),
             percentage: request.percentage.unwrap_or(now.percentage),

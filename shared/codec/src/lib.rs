@@ -9,4 +9,5 @@ pub mod column;
 pub mod columnar;
 pub mod ddl;
 pub mod error;
+pub mod feed;
 pub mod json;

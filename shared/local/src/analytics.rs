@@ -64,7 +64,11 @@ impl AnalyticsStore for Embedded {
                     commit.insert(&spaces.anomalies, &key, value);
                 }
                 let key = checkpoint_key(CONSUMER, shard);
-                commit.insert(&spaces.meta, key.as_bytes(), last.0.to_be_bytes().to_vec());
+                commit.insert(
+                    &spaces.meta,
+                    key.as_bytes(),
+                    last.count().to_be_bytes().to_vec(),
+                );
                 commit.state.analysed_late += late;
                 commit.state.analysed_too_late += too_late;
                 commit.state.analysed_duplicates += duplicates;
@@ -97,10 +101,11 @@ impl Embedded {
     pub async fn candles(
         &self,
         token: &str,
+        quote: Option<&str>,
         interval: Interval,
         range: crate::TickRange,
     ) -> Result<Option<Vec<Candle>>, StorageError> {
-        let numbers = self.inner.pairs.of_token(token);
+        let numbers = self.inner.pairs.of_token(token, quote);
         if numbers.is_empty() {
             return Ok(None);
         }
@@ -135,8 +140,12 @@ impl Embedded {
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn averages(&self, token: &str) -> Result<Option<Vec<Averages>>, StorageError> {
-        let numbers = self.inner.pairs.of_token(token);
+    pub async fn averages(
+        &self,
+        token: &str,
+        quote: Option<&str>,
+    ) -> Result<Option<Vec<Averages>>, StorageError> {
+        let numbers = self.inner.pairs.of_token(token, quote);
         if numbers.is_empty() {
             return Ok(None);
         }
@@ -206,8 +215,9 @@ fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, S
             .ok_or_else(|| StorageError::corrupt("pair", pair))
     };
     let mut states = Vec::with_capacity(step.states.len());
-    for (pair, state) in &step.states {
-        states.push((state_key(shard, number_of(pair)?), encode("state", state)?));
+    for change in &step.states {
+        let key = state_key(shard, number_of(&change.pair)?);
+        states.push((key, encode("state", &change.stored)?));
     }
     let keyed = |candle: &Candle| {
         let pair = Pair {

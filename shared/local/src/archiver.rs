@@ -74,8 +74,8 @@ impl Archiver {
         let mut lag = 0;
         for (shard, head) in (0..SHARDS).zip(self.store.heads()) {
             lag += head
-                .0
-                .saturating_sub(self.store.checkpoint(CONSUMER, shard)?.0);
+                .count()
+                .saturating_sub(self.store.checkpoint(CONSUMER, shard)?.count());
         }
         Ok(lag)
     }
@@ -101,23 +101,25 @@ impl Archiver {
     ) -> Result<(), FlushError> {
         loop {
             let after = self.store.checkpoint(CONSUMER, shard)?;
-            let intent = self.intent(shard)?.filter(|intent| intent.last > after.0);
+            let intent = self
+                .intent(shard)?
+                .filter(|intent| intent.last > after.count());
             let limit = intent.map_or(RANGE_TICKS_MAX, |intent| {
-                usize::try_from(intent.last - after.0).unwrap_or(RANGE_TICKS_MAX)
+                usize::try_from(intent.last - after.count()).unwrap_or(RANGE_TICKS_MAX)
             });
             if after >= head && intent.is_none() {
                 return Ok(());
             }
             let mut records = self.store.read_stream(shard, after, limit).await?;
             if let Some(intent) = intent {
-                records.retain(|record| record.sequence.0 <= intent.last);
+                records.retain(|record| record.sequence.count() <= intent.last);
             }
             let (Some(first), Some(last)) = (records.first(), records.last()) else {
                 return Ok(());
             };
             let range = Intent {
-                first: first.sequence.0,
-                last: last.sequence.0,
+                first: first.sequence.count(),
+                last: last.sequence.count(),
             };
             if intent.is_none() {
                 self.note(shard, range).await?;

@@ -9,13 +9,14 @@ use fjall::Database;
 use tokio::sync::watch;
 
 use crate::error::StorageError;
+use crate::outbox::Backlog;
 use crate::pairs::Pairs;
 use crate::spaces::Spaces;
 use crate::state::State;
 use crate::writer::{Commit, STATE_KEY, Writer};
 
 /// The layout of keys and values; a folder with another one is not opened.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Memory for blocks read from disk.
 const CACHE_BYTES: u64 = 32 * 1_024 * 1_024;
@@ -30,17 +31,36 @@ const WORKERS: usize = 1;
 /// How long an orderly end may take to send memory to sorted files.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
+/// Pairs that a store takes unless it is told otherwise.
+const PAIRS_MAX: u32 = 1_000_000;
+
 /// Where and how the store is opened.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
     /// The folder; it is made if it is not there.
     pub folder: PathBuf,
+    /// Most pairs of token and quote: each is held in memory, about 1 KB with its latest tick.
+    /// Ticks of further pairs are refused.
+    pub pairs_max: u32,
+}
+
+impl EmbeddedConfig {
+    /// A store in a folder, with room for a million pairs.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            pairs_max: PAIRS_MAX,
+        }
+    }
 }
 
 /// What the writer and the readers share.
 pub(crate) struct Inner {
     pub(crate) spaces: Spaces,
     pub(crate) pairs: Pairs,
+    pub(crate) pairs_max: u32,
+    pub(crate) backlog: Backlog,
     state: RwLock<State>,
     commits: watch::Sender<u64>,
 }
@@ -105,6 +125,8 @@ impl Embedded {
         let inner = Arc::new(Inner {
             spaces,
             pairs,
+            pairs_max: config.pairs_max,
+            backlog: Backlog::after(state.notes),
             state: RwLock::new(state),
             commits,
         });

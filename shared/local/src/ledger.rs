@@ -28,7 +28,15 @@ impl LedgerWriter for Embedded {
             Ok(())
         })
         .await
-        .map_err(|error| error.at("settle the books"))
+        .map_err(|error| error.at("settle the books"))?;
+        if let Some(pending) = pending {
+            self.inner.backlog.settled(pending);
+        }
+        Ok(())
+    }
+
+    fn leave(&self, pending: PendingId) {
+        self.inner.backlog.leave(pending);
     }
 }
 

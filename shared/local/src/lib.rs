@@ -10,6 +10,7 @@ mod block;
 mod embedded;
 mod error;
 mod ledger;
+mod outbox;
 mod pairs;
 mod quarantine;
 mod queue;

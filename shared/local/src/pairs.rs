@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use app::ports::Pair;
-use domain::Tick;
+use domain::{Tick, Token};
 
 use crate::block::{self, Block, EncodedTicks};
 use crate::error::StorageError;
@@ -15,6 +15,11 @@ struct Known {
     by_pair: HashMap<Pair, u32>,
     /// By number: the pair and its latest tick.
     by_number: Vec<(Pair, Option<Arc<Tick>>)>,
+}
+
+/// Whether a pair is of a token, and in a quote where one is wanted.
+pub(crate) fn is_of(of: &Token, of_quote: &Token, token: &str, quote: Option<&str>) -> bool {
+    of.as_str() == token && quote.is_none_or(|quote| of_quote.as_str() == quote)
 }
 
 /// Where the latest ticks are noted at an orderly end.
@@ -77,12 +82,12 @@ impl Pairs {
         self.read(|known| known.by_pair.get(pair).copied())
     }
 
-    /// The numbers of a token's pairs.
-    pub(crate) fn of_token(&self, token: &str) -> Vec<u32> {
+    /// The numbers of a token's pairs; with a quote, of the one pair.
+    pub(crate) fn of_token(&self, token: &str, quote: Option<&str>) -> Vec<u32> {
         self.read(|known| {
             (0..)
                 .zip(&known.by_number)
-                .filter(|(_, (pair, _))| pair.token.as_str() == token)
+                .filter(|(_, (pair, _))| is_of(&pair.token, &pair.quote, token, quote))
                 .map(|(number, _)| number)
                 .collect()
         })

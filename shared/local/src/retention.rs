@@ -139,7 +139,7 @@ impl Embedded {
     async fn sweep_stream(&self, shard: u8, consumers: &[&str]) -> Result<u64, StorageError> {
         let mut slowest = u64::MAX;
         for consumer in consumers {
-            slowest = slowest.min(self.checkpoint(consumer, shard)?.0);
+            slowest = slowest.min(self.checkpoint(consumer, shard)?.count());
         }
         let keep_from = slowest.saturating_sub(STREAM_KEPT_RECORDS);
         if consumers.is_empty() || keep_from == 0 {

@@ -9,7 +9,8 @@ use crate::embedded::Embedded;
 use crate::error::StorageError;
 
 /// The flag of an embedded store: what was last changed at run time, or else what the process
-/// was started with.
+/// was started with. A process that was started with the stream off has it off, whatever is
+/// changed.
 pub struct EmbeddedFlag {
     store: Embedded,
     started_with: Rollout,
@@ -32,13 +33,18 @@ impl Embedded {
     }
 }
 
+#[async_trait]
 impl RolloutFlag for EmbeddedFlag {
-    fn current(&self) -> Rollout {
+    async fn current(&self) -> Rollout {
         let changed = self
             .store
             .inner
             .look(|state| state.rollout.as_ref().map(|c| c.rollout));
-        changed.unwrap_or(self.started_with)
+        let rollout = changed.unwrap_or(self.started_with);
+        Rollout {
+            use_kinesis: rollout.use_kinesis && self.started_with.use_kinesis,
+            ..rollout
+        }
     }
 }
 

@@ -1,10 +1,8 @@
 //! The sharded stream: ticks in the order they were appended, each with a sequence number.
 
-use std::collections::HashSet;
-
 use app::ports::{PortError, Refused, SequenceNumber, StreamRecord, TickStream};
 use async_trait::async_trait;
-use domain::{Tick, TickId, Token, cohort_bucket};
+use domain::{Tick, Token, cohort_bucket};
 
 use crate::block::{self, EncodedTicks};
 use crate::embedded::{Embedded, Inner};
@@ -47,7 +45,8 @@ impl Embedded {
     /// The last sequence number of each shard.
     #[must_use]
     pub fn heads(&self) -> [SequenceNumber; SHARDS as usize] {
-        self.inner.look(|state| state.heads.map(SequenceNumber))
+        self.inner
+            .look(|state| state.heads.map(SequenceNumber::from))
     }
 
     /// Records of a shard after a sequence number, in order: at least one block where there is
@@ -64,11 +63,11 @@ impl Embedded {
         if self
             .inner
             .look(|state| state.heads.get(usize::from(shard)).copied())
-            <= Some(after.0)
+            <= Some(after.count())
         {
             return Ok(Vec::new());
         }
-        self.read(move |inner| read_after(inner, shard, after.0, limit))
+        self.read(move |inner| read_after(inner, shard, after.count(), limit))
             .await
     }
 
@@ -82,8 +81,8 @@ impl Embedded {
             .spaces
             .meta
             .get(checkpoint_key(consumer, shard))?;
-        found.map_or(Ok(SequenceNumber(0)), |bytes| {
-            number_of(&bytes).map(SequenceNumber)
+        found.map_or(Ok(SequenceNumber::START), |bytes| {
+            number_of(&bytes).map(SequenceNumber::from)
         })
     }
 }
@@ -93,7 +92,8 @@ pub(crate) fn checkpoint_key(consumer: &str, shard: u8) -> String {
     format!("checkpoint/{consumer}/{shard}")
 }
 
-fn read_after(
+/// Records of a shard after a number: whole blocks, until at least `limit` records.
+pub(crate) fn read_after(
     inner: &Inner,
     shard: u8,
     after: u64,
@@ -113,7 +113,7 @@ fn read_after(
         for (sequence, tick) in (first..).zip(block::read(&value)?) {
             if sequence > after {
                 records.push(StreamRecord {
-                    sequence: SequenceNumber(sequence),
+                    sequence: SequenceNumber::from(sequence),
                     tick,
                 });
             }
@@ -123,26 +123,4 @@ fn read_after(
         }
     }
     Ok(records)
-}
-
-/// The ids among `ticks` that are in the stream after the given heads.
-pub(crate) fn ids_after(
-    inner: &Inner,
-    heads: &[u64; SHARDS as usize],
-    ticks: &[Tick],
-) -> Result<HashSet<TickId>, StorageError> {
-    let wanted: HashSet<TickId> = ticks.iter().map(|tick| tick.tick_id).collect();
-    let shards: HashSet<u8> = ticks.iter().map(|tick| shard_of(&tick.token)).collect();
-    let mut found = HashSet::new();
-    for shard in shards {
-        let mut after = heads.get(usize::from(shard)).copied().unwrap_or_default();
-        loop {
-            let records = read_after(inner, shard, after, 10_000)?;
-            let Some(last) = records.last() else { break };
-            after = last.sequence.0;
-            let ids = records.iter().map(|record| record.tick.tick_id);
-            found.extend(ids.filter(|id| wanted.contains(id)));
-        }
-    }
-    Ok(found)
 }

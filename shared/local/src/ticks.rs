@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use app::ports::{
-    InStream, Outbox, Pair, PendingBatch, PendingId, PortError, PutOutcome, PutReceipt, TickStore,
-};
+use app::ports::{Pair, PendingId, PortError, PutOutcome, PutReceipt, TickStore};
 use async_trait::async_trait;
 use codec::binary;
 use domain::{Tick, TickId};
-use serde::{Deserialize, Serialize};
 
-use crate::embedded::{Embedded, Inner};
+use crate::embedded::Embedded;
 use crate::error::StorageError;
+use crate::outbox::Note;
+use crate::pairs::is_of;
 use crate::spaces::{MOMENT_BYTES, TICK_KEY_BYTES, TickKey, sortable, tick_key};
-use crate::stream::{self, SHARDS};
 use crate::writer::Commit;
 
 /// Which ticks of a token to read: those with `from_ms <= timestamp < to_ms`.
@@ -36,15 +34,6 @@ struct Row {
     clocked: bool,
     value: Vec<u8>,
     tick: Arc<Tick>,
-}
-
-/// Stored ticks that are not yet offered to stream and broadcast.
-#[derive(Serialize, Deserialize)]
-struct Note {
-    created_ms: i64,
-    /// The stream's heads before the ticks could have been appended.
-    heads: [u64; SHARDS as usize],
-    keys: Vec<Vec<u8>>,
 }
 
 #[async_trait]
@@ -81,7 +70,12 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
     let mut keys = Vec::with_capacity(rows.len());
     let mut outcomes = Vec::with_capacity(rows.len());
     for row in &rows {
-        let number = commit.pair(&row.pair)?;
+        let Some(number) = commit.pair(&row.pair)? else {
+            tracing::error!(pair = %row.pair, "the store holds as many pairs as it may");
+            outcomes.push(PutOutcome::Refused);
+            keys.push((u32::MAX, [0; TICK_KEY_BYTES]));
+            continue;
+        };
         let key = tick_key(number, row.timestamp_ms, &row.id);
         // A source without event times stamps a tick with our clock: the id alone tells.
         let replayed = row.clocked && commit.came_before(&row.id)?;
@@ -127,50 +121,13 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
         commit.state.stored_rows += stored;
         commit.state.pending_rows += stored;
     }
-    Ok(PutReceipt { outcomes, pending })
-}
-
-#[async_trait]
-impl Outbox for Embedded {
-    async fn pending(&self, before_ms: i64) -> Result<Vec<PendingBatch>, PortError> {
-        self.read(move |inner| pending(inner, before_ms))
-            .await
-            .map_err(|error| error.at("read pending ticks"))
-    }
-}
-
-fn pending(inner: &Inner, before_ms: i64) -> Result<Vec<PendingBatch>, StorageError> {
-    let mut batches = Vec::new();
-    for guard in inner.spaces.pending.iter() {
-        let (key, value) = guard.into_inner()?;
-        let id = PendingId(crate::spaces::number_of(&key)?);
-        let note: Note =
-            postcard::from_bytes(&value).map_err(|e| StorageError::corrupt("note", e))?;
-        if note.created_ms >= before_ms {
-            continue;
-        }
-        let mut ticks = Vec::with_capacity(note.keys.len());
-        for key in &note.keys {
-            // Retention may have been there.
-            if let Some(bytes) = inner.spaces.ticks.get(key)? {
-                ticks.push(decode(&bytes)?);
-            }
-        }
-        let streamed = stream::ids_after(inner, &note.heads, &ticks)?;
-        let ticks = ticks
-            .into_iter()
-            .map(|tick| {
-                let seen = if streamed.contains(&tick.tick_id) {
-                    InStream::Yes
-                } else {
-                    InStream::No
-                };
-                (tick, seen)
-            })
-            .collect();
-        batches.push(PendingBatch { id, ticks });
-    }
-    Ok(batches)
+    // A tick that came before under another time is a duplicate here, and goes nowhere.
+    let restamped = Vec::new();
+    Ok(PutReceipt {
+        outcomes,
+        pending,
+        restamped,
+    })
 }
 
 impl Embedded {
@@ -180,12 +137,12 @@ impl Embedded {
         self.inner.pairs.latest()
     }
 
-    /// The latest tick of a token, over all its quotes.
+    /// The latest tick of a token, in one quote or over all its quotes.
     #[must_use]
-    pub fn latest_tick(&self, token: &str) -> Option<Arc<Tick>> {
+    pub fn latest_tick(&self, token: &str, quote: Option<&str>) -> Option<Arc<Tick>> {
         let ticks = self.inner.pairs.latest().into_iter();
         ticks
-            .filter(|tick| tick.token.as_str() == token)
+            .filter(|tick| is_of(&tick.token, &tick.quote, token, quote))
             .max_by_key(|tick| (tick.timestamp_ms, tick.tick_id))
     }
 
@@ -195,17 +152,18 @@ impl Embedded {
         self.inner.pairs.len()
     }
 
-    /// A token's ticks in a range, over all its quotes, in the order of time; `None` where the
-    /// token is not known.
+    /// A token's ticks in a range, in one quote or over all its quotes, in the order of time;
+    /// `None` where there is no such pair.
     ///
     /// # Errors
     /// [`StorageError`].
     pub async fn ticks(
         &self,
         token: &str,
+        quote: Option<&str>,
         range: TickRange,
     ) -> Result<Option<Vec<Tick>>, StorageError> {
-        let numbers = self.inner.pairs.of_token(token);
+        let numbers = self.inner.pairs.of_token(token, quote);
         if numbers.is_empty() {
             return Ok(None);
         }

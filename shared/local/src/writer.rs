@@ -117,19 +117,22 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// The number of a pair; a new pair gets the next one.
-    pub(crate) fn pair(&mut self, pair: &Pair) -> Result<u32, StorageError> {
+    /// The number of a pair; a new pair gets the next one, `None` where there is no room.
+    pub(crate) fn pair(&mut self, pair: &Pair) -> Result<Option<u32>, StorageError> {
         let known = self.inner.pairs.find(pair);
         if let Some(number) = known.or_else(|| self.new_pairs.get(pair).copied()) {
-            return Ok(number);
+            return Ok(Some(number));
         }
         let number = self.state.pairs;
+        if number >= self.inner.pairs_max {
+            return Ok(None);
+        }
         let value = postcard::to_stdvec(pair).map_err(|e| StorageError::corrupt("pair", e))?;
         self.insert(&self.inner.spaces.pairs, &number.to_be_bytes(), value);
         self.state.pairs += 1;
         self.new_pairs.insert(pair.clone(), number);
         self.new_pairs_in_order.push(pair.clone());
-        Ok(number)
+        Ok(Some(number))
     }
 
     /// Makes a tick its pair's latest once the commit is durable.

@@ -2,21 +2,85 @@
 //! finish within a limit.
 
 use std::future::Future;
+use std::io::ErrorKind;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Waits for Ctrl-C or a termination signal.
+/// How long a connection may take to send the head of its next request. A connection that stands
+/// idle between requests is closed after the same time.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long nothing is accepted after the system refused to (no file descriptors left): those
+/// that are served meanwhile free some.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The exit status of a process that a signal ended: 128 and the signal's number.
+const INTERRUPTED: i32 = 128 + 2;
+/// The same for a termination.
+const TERMINATED: i32 = 128 + 15;
+
+/// The signals that end a process.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one; answers its exit status.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => INTERRUPTED,
+            _ = self.terminate.recv() => TERMINATED,
+        }
+    }
+}
+
+/// Waits for Ctrl-C or a termination signal. Once it came, a second one ends the process at once,
+/// with status 130 or 143.
 ///
 /// # Errors
 /// Where the process cannot listen for signals.
 pub async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+    let mut signals = StopSignals::listen()?;
+    signals.next().await;
+    tokio::spawn(async move {
+        let status = signals.next().await;
+        tracing::warn!("told to stop a second time: ending at once");
+        std::process::exit(status);
+    });
+    Ok(())
+}
+
+/// How long connections may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// To be done with what is under way, once told to stop.
+    pub drain: Duration,
+    /// To send the head of the next request, the idle time before it included.
+    pub head: Duration,
+}
+
+impl Patience {
+    /// Patience with what is under way at the end; 30 s for the head of a request.
+    #[must_use]
+    pub fn draining(drain: Duration) -> Self {
+        let head = HEAD_WITHIN;
+        Self { drain, head }
     }
 }
 
@@ -29,29 +93,183 @@ pub enum Ended {
     CutOff,
 }
 
-/// Serves until `stop` is done, then drains for at most `drain`.
-///
-/// # Errors
-/// Where the listener fails.
+/// Serves until `stop` is done, then drains within a limit. Connections that were upgraded
+/// (WebSockets) are their handlers' own, and are not waited for.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-    drain: Duration,
-) -> std::io::Result<Ended> {
-    let (stopping, mut stopped) = watch::channel(());
-    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        // Dropping the sender tells the limit below to begin.
-        drop(stopping);
-    });
-    let limit = async move {
-        while stopped.changed().await.is_ok() {}
-        tokio::time::sleep(drain).await;
+    stop: impl Future<Output = ()>,
+    patience: Patience,
+) -> Ended {
+    // Each connection holds a receiver until it has ended.
+    let (stopping, stopped) = watch::channel(false);
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&listener) => if let Some(stream) = accepted {
+                let router = router.clone();
+                tokio::spawn(connection(stream, router, patience.head, stopped.clone()));
+            },
+        }
+    }
+    // Who comes now is refused.
+    drop((listener, stopped));
+    stopping.send_replace(true);
+    let ended = tokio::time::timeout(patience.drain, stopping.closed()).await;
+    ended.map_or(Ended::CutOff, |()| Ended::Drained)
+}
+
+/// Serves one connection until its end: the caller's, the limit's, or, once told to stop, that of
+/// the request under way.
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    head_within: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_within)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        _ = stopping.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
     };
-    tokio::select! {
-        served = server => served.map(|()| Ended::Drained),
-        () = limit => Ok(Ended::CutOff),
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "a connection ended early");
+    }
+}
+
+/// Waits for the next connection; `None` where there was none to have.
+async fn accept(listener: &TcpListener) -> Option<TcpStream> {
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // An answer is one small packet: it must not wait for another.
+            drop(stream.set_nodelay(true));
+            Some(stream)
+        }
+        Err(error) => {
+            let gone = matches!(
+                error.kind(),
+                ErrorKind::ConnectionAborted
+                    | ErrorKind::ConnectionRefused
+                    | ErrorKind::ConnectionReset
+            );
+            if !gone {
+                tracing::error!(error = %error, "no connection can be accepted");
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// How long something that must happen may take on a busy machine.
+    const TEST_PATIENCE: Duration = Duration::from_secs(20);
+
+    struct Served {
+        address: std::net::SocketAddr,
+        stop: oneshot::Sender<()>,
+        ended: JoinHandle<Ended>,
+    }
+
+    async fn serving(router: Router, patience: Patience) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move { drop(stopped.await) };
+        let ended = tokio::spawn(serve(listener, router, stopped, patience));
+        Served {
+            address,
+            stop,
+            ended,
+        }
+    }
+
+    fn short() -> Patience {
+        Patience {
+            drain: TEST_PATIENCE,
+            head: Duration::from_millis(100),
+        }
+    }
+
+    /// What comes until the server closes the connection.
+    async fn rest(socket: &mut TcpStream) -> String {
+        let mut text = String::new();
+        let reading = socket.read_to_string(&mut text);
+        tokio::time::timeout(TEST_PATIENCE, reading)
+            .await
+            .expect("the server closes the connection")
+            .unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn a_head_that_never_ends_is_given_up() {
+        let served = serving(Router::new(), short()).await;
+        for head in ["", "GET / HTTP/1.1\r\nhost: a\r\nx-slow: "] {
+            let mut socket = TcpStream::connect(served.address).await.unwrap();
+            socket.write_all(head.as_bytes()).await.unwrap();
+            rest(&mut socket).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_stands_idle_is_closed() {
+        let router = Router::new().route("/", get(async || "here"));
+        let served = serving(router, short()).await;
+        let mut socket = TcpStream::connect(served.address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        socket.write_all(request).await.unwrap();
+        assert!(rest(&mut socket).await.ends_with("here"));
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_answered_before_the_end() {
+        let router = Router::new().route("/", post(async |body: String| body));
+        let patience = Patience::draining(TEST_PATIENCE);
+        let served = serving(router, patience).await;
+        let mut socket = TcpStream::connect(served.address).await.unwrap();
+        let head =
+            b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+        socket.write_all(head).await.unwrap();
+        // The server asks for the body: the request is under way.
+        let mut going_on = [0; 25];
+        socket.read_exact(&mut going_on).await.unwrap();
+        served.stop.send(()).unwrap();
+        while TcpStream::connect(served.address).await.is_ok() {}
+        socket.write_all(b"late").await.unwrap();
+        assert!(rest(&mut socket).await.ends_with("late"));
+        assert_eq!(served.ended.await.unwrap(), Ended::Drained);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_cut_off() {
+        let router = Router::new().route("/", post(async |body: String| body));
+        let patience = Patience::draining(Duration::from_millis(50));
+        let served = serving(router, patience).await;
+        let mut socket = TcpStream::connect(served.address).await.unwrap();
+        let head =
+            b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+        socket.write_all(head).await.unwrap();
+        let mut going_on = [0; 25];
+        socket.read_exact(&mut going_on).await.unwrap();
+        served.stop.send(()).unwrap();
+        assert_eq!(served.ended.await.unwrap(), Ended::CutOff);
     }
 }

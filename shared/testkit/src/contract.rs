@@ -1,7 +1,15 @@
 //! What every adapter of a port must do, whatever is behind it.
 
+mod analytics;
+mod latest;
+mod subscribers;
+
 use app::ports::{PutOutcome, TickQueue, TickStore, TickStream};
 use domain::Tick;
+
+pub use analytics::{ANALYTICS_TOKENS, analytics_store};
+pub use latest::latest_ticks;
+pub use subscribers::subscribers;
 
 use crate::ticks::{tick, ticks};
 
@@ -50,6 +58,46 @@ pub async fn tick_store(store: &dyn TickStore, tells_duplicates: bool) {
 
     let empty = store.put(&[]).await.unwrap();
     assert!(empty.outcomes.is_empty(), "an empty batch is no error");
+
+    stamped_by_our_clock(store).await;
+}
+
+/// An event without a time of its own gets our clock's. Delivered again it comes with another, and
+/// is known all the same: as a duplicate, or stored under the time that it had first.
+#[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
+async fn stamped_by_our_clock(store: &dyn TickStore) {
+    let stamped = |n, at_ms| Tick {
+        timestamp_ms: at_ms,
+        ingested_at_ms: at_ms,
+        ..tick("contract-d", n)
+    };
+    let first_ms = tick("contract-d", 0).timestamp_ms;
+    let first = store
+        .put(&[&stamped(1, first_ms), &stamped(2, first_ms)])
+        .await
+        .unwrap();
+    assert_eq!(first.outcomes, [PutOutcome::Stored; 2]);
+    assert_eq!(
+        first.restamped,
+        [],
+        "the first time is the one it came with"
+    );
+
+    let later_ms = first_ms + 3_000;
+    let own_time = tick("contract-d", 3);
+    let again = store
+        .put(&[&own_time, &stamped(1, later_ms), &stamped(4, later_ms)])
+        .await
+        .unwrap();
+    let [own, replayed, new] = &again.outcomes[..] else {
+        panic!("an answer for each: {again:?}")
+    };
+    assert_eq!([own, new], [&PutOutcome::Stored; 2]);
+    match replayed {
+        PutOutcome::Duplicate => assert_eq!(again.restamped, []),
+        PutOutcome::Stored => assert_eq!(again.restamped, [(1, first_ms)]),
+        PutOutcome::Refused => panic!("a replay is refused"),
+    }
 }
 
 /// A stream takes batches of any size and refuses none.
@@ -75,5 +123,18 @@ pub async fn tick_queue(queue: &dyn TickQueue) {
         let made = ticks(&["contract-a"], count);
         let all: Vec<&Tick> = made.iter().collect();
         assert_eq!(queue.send(&all).await.unwrap(), vec![], "{count} ticks");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::MemoryAnalytics;
+    use crate::live::Connections;
+
+    #[tokio::test]
+    async fn the_ports_in_memory_keep_their_contracts() {
+        analytics_store(&MemoryAnalytics::default(), true).await;
+        subscribers(&Connections::default()).await;
     }
 }

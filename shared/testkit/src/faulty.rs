@@ -119,4 +119,8 @@ impl<T: LedgerWriter> LedgerWriter for Faulty<T> {
         self.fail(self.faults.before, "settle")?;
         self.inner.settle(pending, entry).await
     }
+
+    fn leave(&self, pending: PendingId) {
+        self.inner.leave(pending);
+    }
 }

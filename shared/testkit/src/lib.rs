@@ -1,7 +1,11 @@
-//! For tests only: made ticks, contract suites that every adapter of a port must pass, faults
-//! over any port, and the real payloads where they are at hand.
+//! For tests only: made ticks, contract suites that every adapter of a port must pass, ports in
+//! memory, faults over any port, a Lambda Runtime API for real bootstraps, and the real payloads
+//! where they are at hand.
 
+pub mod analysis;
 pub mod contract;
 pub mod faulty;
+pub mod live;
 pub mod real;
+pub mod runtime_api;
 pub mod ticks;

@@ -9,13 +9,13 @@ use runtime::problem::Problem;
 use serde_json::{Value, json};
 
 use super::market::unreadable;
-use super::params::{Query, Range, limit};
+use super::params::{Query, Rows, limit};
 use super::{Api, Shared};
 
 /// The books; `difference` reads 0 when nothing was lost or invented.
 pub(super) async fn ledger(State(api): Shared) -> Result<Json<Value>, Problem> {
     let view = api.store.settled_ledger().await.map_err(unreadable)?;
-    let streamed: u64 = api.store.heads().iter().map(|head| head.0).sum();
+    let streamed: u64 = api.store.heads().iter().map(|head| head.count()).sum();
     Ok(Json(json!({
         "received": view.received(),
         "stored": view.stored_rows,
@@ -37,9 +37,9 @@ pub(super) async fn ledger(State(api): Shared) -> Result<Json<Value>, Problem> {
 /// Malformed entries, newest first.
 pub(super) async fn quarantine(
     State(api): Shared,
-    Query(range): Query<Range>,
+    Query(rows): Query<Rows>,
 ) -> Result<Json<Value>, Problem> {
-    let limit = limit(range.limit.as_deref())?;
+    let limit = limit(rows.limit.as_deref())?;
     let found = api.store.quarantined(limit).await.map_err(unreadable)?;
     let rows: Vec<_> = found
         .iter()
@@ -65,7 +65,7 @@ pub(super) async fn status(State(api): Shared) -> Result<Json<Value>, Problem> {
     let heads = api.store.heads();
     let shards: Vec<_> = (0_u8..)
         .zip(heads)
-        .map(|(shard, head)| json!({"shard": shard, "head": head.0}))
+        .map(|(shard, head)| json!({"shard": shard, "head": head.count()}))
         .collect();
     let [late, too_late, duplicates] = api.store.analysed_oddly();
     let mut consumers = Vec::new();
@@ -94,7 +94,7 @@ impl Api {
         let (mut records, mut oldest_ms) = (0, now_ms);
         for (shard, head) in (0_u8..).zip(self.store.heads()) {
             let at = self.store.checkpoint(consumer, shard).map_err(unreadable)?;
-            let behind = head.0.saturating_sub(at.0);
+            let behind = head.count().saturating_sub(at.count());
             if behind > 0 {
                 let next = self
                     .store

@@ -10,29 +10,40 @@ use domain::analytics::Interval;
 use runtime::problem::Problem;
 use serde_json::json;
 
-use super::params::{self, Path, Query, Range, bad};
+use super::params::{self, Now, Path, Query, bad};
 use super::{Api, Shared};
-use crate::wire::{AnomalyJson, AveragesJson, CandleJson};
+use codec::feed::{AnomalyJson, AveragesJson, CandleJson};
 
-/// Tokens named in the answer to an unknown one.
+/// Tokens or quotes named in the answer to an unknown one.
 const KNOWN_NAMED_MAX: usize = 10;
 
 impl Api {
-    fn unknown(&self, token: &str) -> Problem {
+    /// There is no such token, or it has no such quote: names those that there are.
+    fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
         let latest = self.store.latest_ticks();
-        let mut known: Vec<_> = latest.iter().map(|tick| tick.token.as_str()).collect();
-        known.sort_unstable();
-        known.dedup();
-        let named = known
-            .get(..KNOWN_NAMED_MAX.min(known.len()))
-            .unwrap_or_default()
-            .join(", ");
-        let detail = match known.len() {
-            0 => "there are no ticks yet".to_owned(),
-            _ => format!("there are no ticks of `{token}`; there are of {named}; see /api/tokens"),
+        let of_token = latest.iter().filter(|tick| tick.token.as_str() == token);
+        let quotes = named(of_token.map(|tick| tick.quote.as_str()));
+        let tokens = named(latest.iter().map(|tick| tick.token.as_str()));
+        let detail = match (tokens.as_str(), quotes.as_str(), quote) {
+            ("", ..) => "there are no ticks yet".to_owned(),
+            (_, "", _) | (_, _, None) => {
+                format!("there are no ticks of `{token}`; there are of {tokens}; see /api/tokens")
+            }
+            (_, quotes, Some(quote)) => {
+                format!("there are no ticks of `{token}` in `{quote}`; there are in {quotes}")
+            }
         };
         Problem::new(StatusCode::NOT_FOUND, detail)
     }
+}
+
+/// A few names, each once, in order.
+fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(KNOWN_NAMED_MAX);
+    names.join(", ")
 }
 
 /// A failing read: the cause is for the log.
@@ -69,34 +80,38 @@ pub(super) async fn tokens(State(api): Shared) -> Response {
     Json(json!({ "tokens": tokens })).into_response()
 }
 
-/// Ticks of a token in the order of time; the latest where there are more than the limit.
+/// Ticks of a token, over all its quotes or one, in the order of time; the latest where there are
+/// more than the limit.
 pub(super) async fn ticks(
     State(api): Shared,
     Path(token): Path,
-    Query(range): Query<Range>,
+    Query(asked): Query<params::Ticks>,
 ) -> Result<Response, Problem> {
     let token = api.token(&token);
+    let quote = api.quote(&token, &asked.quote);
     let found = api
         .store
-        .ticks(&token, range.read()?)
+        .ticks(&token, quote.as_deref(), asked.range()?)
         .await
         .map_err(unreadable)?;
-    let mut found = found.ok_or_else(|| api.unknown(&token))?;
-    if let Some(quote) = &range.quote {
-        found.retain(|tick| tick.quote.as_str() == quote);
-    }
+    let found = found.ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
     let ticks: Vec<_> = found.iter().map(TickJson).collect();
     let body = serde_json::to_string(&ticks).map_err(unreadable)?;
     Ok(json_text(format!("{{\"ticks\":{body}}}")))
 }
 
-/// The latest tick of a token.
-pub(super) async fn latest(State(api): Shared, Path(token): Path) -> Result<Response, Problem> {
+/// The latest tick of a token, over all its quotes or in one.
+pub(super) async fn latest(
+    State(api): Shared,
+    Path(token): Path,
+    Query(asked): Query<Now>,
+) -> Result<Response, Problem> {
     let token = api.token(&token);
+    let quote = api.quote(&token, &asked.quote);
     let tick = api
         .store
-        .latest_tick(&token)
-        .ok_or_else(|| api.unknown(&token))?;
+        .latest_tick(&token, quote.as_deref())
+        .ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
     Ok(Json(TickJson(&tick)).into_response())
 }
 
@@ -104,40 +119,40 @@ pub(super) async fn latest(State(api): Shared, Path(token): Path) -> Result<Resp
 pub(super) async fn candles(
     State(api): Shared,
     Path(token): Path,
-    Query(range): Query<Range>,
+    Query(asked): Query<params::Candles>,
 ) -> Result<Response, Problem> {
-    let interval: Interval = range
+    let interval: Interval = asked
         .interval
         .as_deref()
         .unwrap_or("1m")
         .parse()
         .map_err(|error| bad(format!("{error}")))?;
     let token = api.token(&token);
+    let quote = api.quote(&token, &asked.quote);
     let found = api
         .store
-        .candles(&token, interval, range.read()?)
+        .candles(&token, quote.as_deref(), interval, asked.range()?)
         .await
         .map_err(unreadable)?;
-    let mut found = found.ok_or_else(|| api.unknown(&token))?;
-    if let Some(quote) = &range.quote {
-        found.retain(|candle| candle.quote.as_str() == quote);
-    }
+    let found = found.ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
     let candles: Vec<_> = found.iter().map(CandleJson::of).collect();
     Ok(Json(json!({ "candles": candles })).into_response())
 }
 
-/// Averages of a token as of the analysis' last step.
+/// Averages of a token, over all its quotes or one, as of the analysis' last step.
 pub(super) async fn averages(
     State(api): Shared,
     Path(token): Path,
-    Query(range): Query<Range>,
+    Query(asked): Query<Now>,
 ) -> Result<Response, Problem> {
     let token = api.token(&token);
-    let found = api.store.averages(&token).await.map_err(unreadable)?;
-    let mut found = found.ok_or_else(|| api.unknown(&token))?;
-    if let Some(quote) = &range.quote {
-        found.retain(|averages| averages.quote.as_str() == quote);
-    }
+    let quote = api.quote(&token, &asked.quote);
+    let found = api
+        .store
+        .averages(&token, quote.as_deref())
+        .await
+        .map_err(unreadable)?;
+    let found = found.ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
     let rows: Vec<_> = found.iter().flat_map(AveragesJson::rows).collect();
     Ok(Json(json!({ "averages": rows })).into_response())
 }
@@ -145,10 +160,10 @@ pub(super) async fn averages(
 /// Anomalies, newest first.
 pub(super) async fn anomalies(
     State(api): Shared,
-    Query(range): Query<Range>,
+    Query(asked): Query<params::Anomalies>,
 ) -> Result<Response, Problem> {
-    let limit = params::limit(range.limit.as_deref())?;
-    let token = range.token.as_deref().map(|token| api.token(token));
+    let limit = params::limit(asked.limit.as_deref())?;
+    let token = asked.token.as_deref().map(|token| api.token(token));
     let found = api
         .store
         .anomalies(token.as_deref(), limit)

@@ -50,38 +50,87 @@ pub(super) const LIMIT_DEFAULT: usize = 100;
 /// Most rows of an answer.
 pub(super) const LIMIT_MAX: usize = 10_000;
 
-/// A range in time and in rows.
+/// What `/api/ticks/{token}` takes: a range in time and in rows.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Range {
-    pub(super) from: Option<String>,
-    pub(super) to: Option<String>,
-    pub(super) limit: Option<String>,
+#[serde(deny_unknown_fields)]
+pub(super) struct Ticks {
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<String>,
+    pub(super) quote: Option<String>,
+}
+
+/// What `/api/candles/{token}` takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Candles {
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<String>,
     pub(super) quote: Option<String>,
     pub(super) interval: Option<String>,
+}
+
+/// What paths about the present take.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Now {
+    pub(super) quote: Option<String>,
+}
+
+/// What `/api/anomalies` takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Anomalies {
+    pub(super) limit: Option<String>,
     pub(super) token: Option<String>,
 }
 
-impl Range {
-    pub(super) fn read(&self) -> Result<TickRange, Problem> {
-        let time = |name: &str, text: &Option<String>, default| {
-            match text {
-            Some(text) => moment(text).ok_or_else(|| {
-                bad(format!("`{name}` must be epoch milliseconds or RFC 3339 such as 2026-01-31T12:00:00Z, not `{}`", short(text)))
-            }),
-            None => Ok(default),
-        }
-        };
-        let from_ms = time("from", &self.from, 0)?;
-        let to_ms = time("to", &self.to, i64::MAX)?;
-        if from_ms > to_ms {
-            return Err(bad("`from` is after `to`"));
-        }
-        Ok(TickRange {
-            from_ms,
-            to_ms,
-            limit: limit(self.limit.as_deref())?,
-        })
+/// What other lists take.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rows {
+    pub(super) limit: Option<String>,
+}
+
+impl Ticks {
+    pub(super) fn range(&self) -> Result<TickRange, Problem> {
+        range(&self.from, &self.to, self.limit.as_deref())
     }
+}
+
+impl Candles {
+    pub(super) fn range(&self) -> Result<TickRange, Problem> {
+        range(&self.from, &self.to, self.limit.as_deref())
+    }
+}
+
+fn range(
+    from: &Option<String>,
+    to: &Option<String>,
+    rows: Option<&str>,
+) -> Result<TickRange, Problem> {
+    let time = |name: &str, text: &Option<String>, default| {
+        match text {
+        Some(text) => moment(text).ok_or_else(|| {
+            bad(format!(
+                "`{name}` must be epoch milliseconds or RFC 3339 such as 2026-01-31T12:00:00Z, not `{}`",
+                short(text)
+            ))
+        }),
+        None => Ok(default),
+    }
+    };
+    let from_ms = time("from", from, 0)?;
+    let to_ms = time("to", to, i64::MAX)?;
+    if from_ms > to_ms {
+        return Err(bad("`from` is after `to`"));
+    }
+    Ok(TickRange {
+        from_ms,
+        to_ms,
+        limit: limit(rows)?,
+    })
 }
 
 /// Reads a number of rows.
@@ -119,13 +168,25 @@ fn short(text: &str) -> &str {
 impl Api {
     /// The token that a caller means: its name as it is stored, or a known symbol of a mint.
     pub(super) fn token(&self, text: &str) -> String {
-        if self.store.latest_tick(text).is_some() {
-            return text.to_owned();
-        }
-        match aliases::mint_of(text) {
-            Some(mint) if self.store.latest_tick(mint).is_some() => mint.to_owned(),
-            _ => text.to_owned(),
-        }
+        let known = |name: &str| self.store.latest_tick(name, None).is_some();
+        meant(text, known)
+    }
+
+    /// The quote that a caller means, of those that a token has.
+    pub(super) fn quote(&self, token: &str, text: &Option<String>) -> Option<String> {
+        let known = |name: &str| self.store.latest_tick(token, Some(name)).is_some();
+        text.as_deref().map(|text| meant(text, known))
+    }
+}
+
+/// A name as it stands, unless only the mint that it is a symbol of is known.
+fn meant(text: &str, known: impl Fn(&str) -> bool) -> String {
+    if known(text) {
+        return text.to_owned();
+    }
+    match aliases::mint_of(text) {
+        Some(mint) if known(mint) => mint.to_owned(),
+        _ => text.to_owned(),
     }
 }
 
@@ -149,6 +210,15 @@ mod tests {
     }
 
     #[test]
+    fn a_name_stands_for_itself_before_it_stands_for_a_mint() {
+        let mint = aliases::mint_of("USDC").unwrap();
+        assert_eq!(meant("usdc", |name| name == mint), mint);
+        assert_eq!(meant("USDC", |name| name == mint || name == "USDC"), "USDC");
+        assert_eq!(meant("USDC", |_| false), "USDC");
+        assert_eq!(meant("BTC", |_| false), "BTC");
+    }
+
+    #[test]
     fn limits_are_bounded() {
         assert_eq!(limit(None).unwrap(), LIMIT_DEFAULT);
         assert_eq!(limit(Some("10000")).unwrap(), LIMIT_MAX);
@@ -159,11 +229,11 @@ mod tests {
 
     #[test]
     fn a_range_that_ends_before_it_begins_is_refused() {
-        let range = Range {
+        let backwards = Ticks {
             from: Some("2".into()),
             to: Some("1".into()),
-            ..Range::default()
+            ..Ticks::default()
         };
-        assert!(range.read().is_err());
+        assert!(backwards.range().is_err());
     }
 }

@@ -69,6 +69,12 @@ pub(super) async fn change(
     let change: Change = serde_json::from_slice(&body).map_err(|error| {
         bad(format!("the change is not understood: {error}; send any of use_kinesis, percentage, key, with who and why"))
     })?;
+    if api.turned_off && change.use_kinesis != Some(false) {
+        let detail = "the process was started with USE_KINESIS=false, which always wins: start it \
+                      without that, and change the rollout then (a change with \"use_kinesis\": \
+                      false is taken)";
+        return Err(Problem::new(StatusCode::CONFLICT, detail).because("turned_off"));
+    }
     let request = RolloutRequest {
         use_kinesis: change.use_kinesis,
         percentage: change.percentage.map(Share::read).transpose()?,
@@ -93,7 +99,7 @@ pub(super) async fn change(
 }
 
 async fn state(api: &Api) -> Result<Value, Problem> {
-    let rollout = api.control.flag.current();
+    let rollout = api.control.flag.current().await;
     let history = api
         .control
         .store

@@ -144,6 +144,73 @@ async fn with_secrets_only_who_knows_one_is_served() {
     process.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_shows_a_signing_key_but_no_public_one() {
+    let change = json!({"percentage": 0, "who": "ann", "why": "test"});
+    let key = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    let public = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    for (secrets, shown, status, told) in [
+        (key, key, 200, None),
+        (key, "whsec_other", 401, Some("`whsec_`")),
+        (public, public, 401, Some("public keys (`whpk_`) are none")),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let process = start(&folder, &["--webhook-secrets", secrets]).await;
+        let url = format!("{}/api/rollout", process.url);
+        let request = process.http.put(url).json(&change).bearer_auth(shown);
+        let (seen, answer) = process.send(request).await;
+        assert_eq!(seen, status, "{shown}: {answer}");
+        if let Some(told) = told {
+            let detail = answer["detail"].as_str().unwrap();
+            assert!(detail.contains(told), "{detail}");
+        }
+        let request = process.post("/webhooks/ticks", made("BTC", 1));
+        let (seen, _) = process.send(request.bearer_auth(shown)).await;
+        assert_eq!(seen, 401, "a delivery is signed: the key is no echo");
+        process.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_is_chosen_before_rows_are_counted_and_symbols_stand_for_mints() {
+    let (sol, usdc) = (
+        domain::aliases::SOL_MINT,
+        domain::aliases::mint_of("USDC").unwrap(),
+    );
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let tick = |n: i64, quote: &str| json!({"token": sol, "quote": quote, "price": 100 + n, "timestamp": START_MS + n * 60_000, "id": n.to_string()});
+    let mut ticks = vec![tick(0, usdc)];
+    ticks.extend((1..200).map(|n| tick(n, "EUR")));
+    let body = serde_json::Value::from(ticks).to_string();
+    assert_eq!(process.deliver("ticks", body).await.1["stored"], 200);
+    process.analysed().await;
+    for quote in [usdc, "USDC", "usdc"] {
+        let path = |list: &str, more: &str| format!("/api/{list}/SOL{more}quote={quote}");
+        let found = process.list(&path("ticks", "?limit=1&"), "ticks").await;
+        assert_eq!(found.len(), 1, "{quote}");
+        assert_eq!(found[0]["quote"], usdc);
+        let found = process.list(&path("candles", "?limit=1&"), "candles").await;
+        assert_eq!(found.len(), 1, "{quote}");
+        assert_eq!(found[0]["close"], "100");
+        let found = process.list(&path("averages", "?"), "averages").await;
+        assert!(found.iter().all(|row| row["quote"] == usdc) && !found.is_empty());
+        let (_, latest) = process.get(&path("ticks", "/latest?")).await;
+        assert_eq!(latest["price"], "100", "{quote}");
+    }
+    let (_, latest) = process.get("/api/ticks/SOL/latest").await;
+    assert_eq!(latest["quote"], "EUR", "without a quote it is the newest");
+    for list in ["ticks", "candles", "averages"] {
+        let (status, answer) = process.get(&format!("/api/{list}/SOL?quote=GBP")).await;
+        assert_eq!(status, 404, "{answer}");
+        assert!(
+            answer["detail"].as_str().unwrap().contains("EUR"),
+            "{answer}"
+        );
+    }
+    process.stop().await;
+}
+
 #[tokio::test]
 async fn without_secrets_only_loopback_is_listened_on() {
     use clap::Parser;

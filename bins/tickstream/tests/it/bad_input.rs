@@ -168,6 +168,10 @@ async fn questions_that_make_no_sense_are_told_so() {
         ("/api/ticks/BTC?from=yesterday", 400, "RFC 3339"),
         ("/api/ticks/BTC?from=2&to=1", 400, "after"),
         ("/api/candles/BTC?interval=7m", 400, "1m"),
+        ("/api/ticks/BTC?form=2", 400, "`from`"),
+        ("/api/ticks/BTC/latest?limit=1", 400, "`quote`"),
+        ("/api/anomalies?quote=USD", 400, "`token`"),
+        ("/ws?token=BTC", 400, "`tokens`"),
         ("/api/nothing", 404, "/api"),
         ("/webhooks/ticks", 405, "method"),
     ] {

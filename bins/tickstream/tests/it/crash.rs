@@ -10,12 +10,12 @@ use testkit::ticks::START_MS;
 use crate::process::{Process, start};
 
 /// A process of its own that can be killed.
-struct Killable {
-    child: Child,
-    url: String,
+pub(crate) struct Killable {
+    pub(crate) child: Child,
+    pub(crate) url: String,
 }
 
-fn spawn(folder: &TempDir) -> Killable {
+pub(crate) fn spawn(folder: &TempDir) -> Killable {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tickstream"))
         .args([
             "--listen",
@@ -119,6 +119,9 @@ async fn nothing_answered_is_lost_and_nothing_is_doubled() {
 }
 
 async fn check_everywhere(process: &Process) {
+    process
+        .until("/api/ledger", |ledger| ledger["pending"] == 0)
+        .await;
     process.analysed().await;
     let (_, ledger) = process.get("/api/ledger").await;
     assert_eq!(

@@ -100,6 +100,13 @@ async fn an_anomaly_reaches_the_reader_and_the_list() {
     process.stop().await;
 }
 
+/// The round of the oldest tick in a message.
+fn oldest_round(message: &Value) -> i64 {
+    let ticks = message["ticks"].as_array().unwrap().iter();
+    let rounds = ticks.map(|tick| (tick["timestamp"].as_i64().unwrap() - START_MS) / 1_000);
+    rounds.min().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_does_not_read_holds_nobody_up() {
     let folder = TempDir::new().unwrap();
@@ -121,11 +128,11 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
     while fell_behind.is_none() && rounds < 600 {
         rounds += 1;
         process.deliver("ticks", round(rounds)).await;
-        let seen = next(&mut keen, "ticks").await;
-        assert!(
-            !seen["ticks"].as_array().unwrap().is_empty(),
-            "who reads is served meanwhile"
-        );
+        // Read to this round, so that no frame of it or before is still to be made.
+        let mut seen = next(&mut keen, "ticks").await;
+        while oldest_round(&seen) < rounds {
+            seen = next(&mut keen, "ticks").await;
+        }
         if rounds % 80 == 0 {
             let reading = async {
                 loop {
@@ -142,6 +149,14 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
     }
     let snapshot = fell_behind.expect("the lazy reader falls back to the latest values");
     assert_eq!(snapshot["ticks"].as_array().unwrap().len(), tokens.len());
+    let known = oldest_round(&snapshot);
+    assert!(known > 0, "{known}");
+    process.deliver("ticks", round(rounds + 1)).await;
+    let mut seen = known;
+    while seen <= rounds {
+        seen = oldest_round(&next(&mut lazy, "ticks").await);
+        assert!(seen >= known, "from round {known} back to {seen}");
+    }
     lazy.close(None).await.ok();
     keen.send(Message::Close(None)).await.ok();
     process.stop().await;

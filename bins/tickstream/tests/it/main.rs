@@ -9,8 +9,10 @@
 mod answers;
 mod bad_input;
 mod crash;
+mod left;
 mod live;
 mod process;
 mod real;
 mod rollout;
 mod simulation;
+mod stop;

@@ -96,6 +96,17 @@ async fn a_change_is_remembered_with_who_and_why() {
         (&json!(false), &json!("environment")),
         "off always wins"
     );
+    for change in [
+        json!({"percentage": 10, "who": "ann", "why": "again"}),
+        json!({"use_kinesis": true, "who": "ann", "why": "again"}),
+    ] {
+        let (status, answer) = process.put_rollout(change.clone()).await;
+        assert_eq!(status, 409, "{change}: {answer}");
+        let told = answer["detail"].as_str().unwrap();
+        assert!(told.contains("USE_KINESIS=false"), "{answer}");
+    }
+    let quieter = json!({"use_kinesis": false, "percentage": 1, "who": "ann", "why": "calm"});
+    assert_eq!(process.put_rollout(quieter).await.0, 200);
     let (_, answer) = process.deliver("ticks", made("OFF", 10)).await;
     assert_eq!(
         (&answer["stored"], &answer["in_cohort"], &answer["streamed"]),

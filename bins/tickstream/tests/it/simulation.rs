@@ -2,6 +2,7 @@
 //! the books are right in the end.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use app::ingest::{Ingest, IngestError};
@@ -30,14 +31,11 @@ const ALL: Rollout = Rollout {
     key: domain::RolloutKey::Tick,
 };
 
-fn open(folder: &TempDir) -> Embedded {
-    Embedded::open(&EmbeddedConfig {
-        folder: folder.path().to_owned(),
-    })
-    .unwrap()
+pub(crate) fn open_at(folder: &Path) -> Embedded {
+    Embedded::open(&EmbeddedConfig::new(folder.to_owned())).unwrap()
 }
 
-fn ingest(store: &Embedded, faults: Faults, seed: u64) -> Ingest {
+pub(crate) fn ingest(store: &Embedded, faults: Faults, seed: u64) -> Ingest {
     let lost_answers = Faults {
         after: faults.after,
         ..Faults::default()
@@ -77,7 +75,7 @@ async fn run(faults: Faults, seed: u64) {
     let deliveries: Vec<_> = (0..12).map(|n| made(&format!("TOKEN{n}"), 40)).collect();
     for (n, body) in (0..).zip(&deliveries) {
         // Each delivery meets the store anew, as after a crash.
-        let store = open(&folder);
+        let store = open_at(folder.path());
         let faulty = ingest(&store, faults, seed * 100 + n);
         for _ in 0..50 {
             match faulty.deliver(source, body.as_bytes()).await {
@@ -87,9 +85,9 @@ async fn run(faults: Faults, seed: u64) {
             }
         }
     }
-    let store = open(&folder);
+    let store = open_at(folder.path());
     let sound = ingest(&store, Faults::default(), seed);
-    sound.work_off(&store, i64::MAX).await.unwrap();
+    sound.work_off(&store).await.unwrap();
     let redrive = Redrive {
         stream: Arc::new(store.clone()),
     };
@@ -102,7 +100,7 @@ async fn run(faults: Faults, seed: u64) {
     let mut streamed = HashSet::new();
     for shard in 0..SHARDS {
         let records = store
-            .read_stream(shard, SequenceNumber(0), usize::MAX)
+            .read_stream(shard, SequenceNumber::START, usize::MAX)
             .await
             .unwrap();
         streamed.extend(records.into_iter().map(|record| record.tick.tick_id));

@@ -38,6 +38,8 @@ pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Secrets {
     /// SHA-256 of each plain secret: all have one length, so comparing tells nothing of theirs.
     plain: Vec<SecretBox<[u8; 32]>>,
+    /// The same of each signing key's text, prefix included: what an operator shows.
+    signing: Vec<SecretBox<[u8; 32]>>,
     pub(super) hmac: Vec<SecretSlice<u8>>,
     pub(super) ed25519: Vec<VerifyingKey>,
 }
@@ -110,29 +112,26 @@ impl Secrets {
         self.plain.is_empty() && self.hmac.is_empty() && self.ed25519.is_empty()
     }
 
-    /// Whether an `Authorization` header holds a plain secret, alone or after `Bearer`.
+    /// Whether a sender's `Authorization` header holds a plain secret, alone or after `Bearer`. A
+    /// signing key is no echo: who has one signs.
     #[must_use]
-    pub fn is_operator(&self, authorization: Option<&HeaderValue>) -> bool {
-        let Some(value) = authorization.map(HeaderValue::as_bytes) else {
-            return false;
-        };
-        let mut found = self.has_plain(value);
-        if let Some((scheme, token)) = value.split_at_checked(BEARER.len())
-            && scheme.eq_ignore_ascii_case(BEARER)
-        {
-            found |= self.has_plain(token);
-        }
-        found.into()
+    pub fn is_echo(&self, authorization: Option<&HeaderValue>) -> bool {
+        shown(authorization, |given| has(&self.plain, given))
     }
 
-    /// Compares with every secret, whether or not one before it fits.
-    fn has_plain(&self, given: &[u8]) -> Choice {
-        let given: [u8; 32] = Sha256::digest(given).into();
-        let same = |secret: &SecretBox<[u8; 32]>| secret.expose_secret().ct_eq(&given);
-        self.plain
-            .iter()
-            .map(same)
-            .fold(Choice::from(0), |any, one| any | one)
+    /// Whether an operator's `Authorization` header holds a secret that is not public: a plain one,
+    /// or the text of a signing key (`whsec_…`), alone or after `Bearer`.
+    #[must_use]
+    pub fn is_operator(&self, authorization: Option<&HeaderValue>) -> bool {
+        shown(authorization, |given| {
+            has(&self.plain, given) | has(&self.signing, given)
+        })
+    }
+
+    /// Whether there is a secret that an operator can show: public keys alone are none.
+    #[must_use]
+    pub fn has_operator(&self) -> bool {
+        !self.plain.is_empty() || !self.signing.is_empty()
     }
 
     fn add(&mut self, place: usize, secret: &str) -> Result<(), SecretsError> {
@@ -154,6 +153,7 @@ impl Secrets {
                 return Err(SecretsError::KeySize { place, bytes });
             }
             self.hmac.push(key);
+            self.signing.push(hashed(secret));
         } else if let Some(encoded) = secret.strip_prefix(PUBLIC_PREFIX) {
             let key = decode(encoded)?.try_into().ok();
             let key = key.and_then(|bytes: [u8; 32]| VerifyingKey::from_bytes(&bytes).ok());
@@ -163,8 +163,7 @@ impl Secrets {
             self.ed25519.push(key);
         } else {
             check_plain(place, secret)?;
-            self.plain
-                .push(SecretBox::new(Box::new(Sha256::digest(secret).into())));
+            self.plain.push(hashed(secret));
         }
         Ok(())
     }
@@ -184,6 +183,34 @@ fn check_plain(place: usize, secret: &str) -> Result<(), SecretsError> {
         return Err(SecretsError::TooShort(place));
     }
     Ok(())
+}
+
+fn hashed(secret: &str) -> SecretBox<[u8; 32]> {
+    SecretBox::new(Box::new(Sha256::digest(secret).into()))
+}
+
+/// Looks for what a header shows, as it stands and without its scheme.
+fn shown(authorization: Option<&HeaderValue>, find: impl Fn(&[u8]) -> Choice) -> bool {
+    let Some(value) = authorization.map(HeaderValue::as_bytes) else {
+        return false;
+    };
+    let mut found = find(value);
+    if let Some((scheme, token)) = value.split_at_checked(BEARER.len())
+        && scheme.eq_ignore_ascii_case(BEARER)
+    {
+        found |= find(token);
+    }
+    found.into()
+}
+
+/// Compares with every secret, whether or not one before it fits.
+fn has(secrets: &[SecretBox<[u8; 32]>], given: &[u8]) -> Choice {
+    let given: [u8; 32] = Sha256::digest(given).into();
+    let same = |secret: &SecretBox<[u8; 32]>| secret.expose_secret().ct_eq(&given);
+    secrets
+        .iter()
+        .map(same)
+        .fold(Choice::from(0), |any, one| any | one)
 }
 
 impl fmt::Debug for Secrets {
@@ -279,17 +306,32 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_shows_a_plain_secret() {
-        let secrets = Secrets::parse(&format!("open-sesame,{KEY}")).unwrap();
-        let is_operator =
-            |value: &str| secrets.is_operator(Some(&HeaderValue::from_str(value).unwrap()));
+    fn an_operator_shows_any_secret_that_is_not_public() {
+        let public = format!(
+            "{PUBLIC_PREFIX}{}",
+            BASE64.encode(
+                ed25519_dalek::SigningKey::from_bytes(&[3; 32])
+                    .verifying_key()
+                    .as_bytes()
+            )
+        );
+        let secrets = Secrets::parse(&format!("open-sesame,{KEY},{public}")).unwrap();
+        let header = |value: &str| HeaderValue::from_str(value).unwrap();
+        let is_operator = |value: &str| secrets.is_operator(Some(&header(value)));
         assert!(is_operator("open-sesame"));
         assert!(is_operator("Bearer open-sesame"));
         assert!(!is_operator("Bearer  open-sesame"));
-        assert!(!is_operator(KEY));
+        assert!(is_operator(&format!("Bearer {KEY}")));
+        assert!(!is_operator(&format!("Bearer {public}")));
+        assert!(!is_operator(&format!("Bearer {HMAC_PREFIX}")));
         assert!(!is_operator(""));
         assert!(!secrets.is_operator(None));
         assert!(!Secrets::default().is_operator(Some(&HeaderValue::from_static(""))));
+        assert!(secrets.is_echo(Some(&header("Bearer open-sesame"))));
+        assert!(!secrets.is_echo(Some(&header(&format!("Bearer {KEY}")))));
+        assert!(secrets.has_operator());
+        assert!(Secrets::parse(KEY).unwrap().has_operator());
+        assert!(!Secrets::parse(&public).unwrap().has_operator());
     }
 
     #[test]

@@ -39,6 +39,11 @@ const PRICE_HISTORY_SQL: &str = include_str!("../../../../sql/views/price_histor
 const TICKS_SQL: &str =
     "SELECT to_timestamp_millis(ts) AS time, price_archive.* FROM price_archive";
 
+/// Rows of a batch. The memory limit counts what operators hold, and not the batches under way
+/// between them: an expression that makes long texts of short ones makes as many of them at once.
+/// The engine's own default is 8,192.
+const BATCH_ROWS: usize = 1_024;
+
 /// Functions that make a large value out of a small one: the memory limit counts what operators
 /// hold, not single values, and one call could take all of the machine's memory.
 const FUNCTIONS_OFF: [&str; 7] = [
@@ -63,7 +68,8 @@ pub(super) async fn open(table: &Path, limits: Limits) -> Result<SessionContext,
         .map_err(engine)?;
     let mut config = SessionConfig::new()
         .with_information_schema(true)
-        .with_target_partitions(limits.threads);
+        .with_target_partitions(limits.threads)
+        .with_batch_size(BATCH_ROWS);
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
     options.execution.parquet.pushdown_filters = true;

@@ -25,10 +25,7 @@ const EVERYTHING: TickRange = TickRange {
 };
 
 fn open(folder: &TempDir) -> Embedded {
-    Embedded::open(&EmbeddedConfig {
-        folder: folder.path().join("store"),
-    })
-    .unwrap()
+    Embedded::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
 }
 
 fn refs(ticks: &[Tick]) -> Vec<&Tick> {
@@ -40,12 +37,27 @@ async fn whole_stream(store: &Embedded) -> Vec<StreamRecord> {
     for shard in 0..SHARDS {
         all.extend(
             store
-                .read_stream(shard, SequenceNumber(0), usize::MAX)
+                .read_stream(shard, SequenceNumber::START, usize::MAX)
                 .await
                 .unwrap(),
         );
     }
     all
+}
+
+#[tokio::test]
+async fn pairs_beyond_the_limit_are_refused_and_their_neighbours_are_not() {
+    let folder = TempDir::new().unwrap();
+    let config = EmbeddedConfig {
+        pairs_max: 2,
+        ..EmbeddedConfig::new(folder.path().join("store"))
+    };
+    let store = Embedded::open(&config).unwrap();
+    let made = [tick("a", 1), tick("b", 2), tick("c", 3), tick("a", 4)];
+    let receipt = store.put(&refs(&made)).await.unwrap();
+    let (stored, refused) = (PutOutcome::Stored, PutOutcome::Refused);
+    assert_eq!(receipt.outcomes, [stored, stored, refused, stored]);
+    assert_eq!(store.pairs_known(), 2);
 }
 
 #[tokio::test]
@@ -56,6 +68,10 @@ async fn the_ports_keep_their_contracts() {
     contract::tick_stream(&store).await;
     contract::tick_queue(&store.queue(QueueName::Broadcast)).await;
     contract::tick_queue(&store.queue(QueueName::Redrive)).await;
+    // The analysis knows pairs by the ticks that were stored before.
+    let known = contract::ANALYTICS_TOKENS.map(|token| tick(token, 0));
+    store.put(&refs(&known)).await.unwrap();
+    contract::analytics_store(&store, false).await;
 }
 
 #[tokio::test]
@@ -71,10 +87,15 @@ async fn what_was_put_is_there_after_a_restart() {
             "the second time all are duplicates"
         );
         assert_eq!(
-            store.ticks("BTC", EVERYTHING).await.unwrap().unwrap().len(),
+            store
+                .ticks("BTC", None, EVERYTHING)
+                .await
+                .unwrap()
+                .unwrap()
+                .len(),
             50
         );
-        assert_eq!(*store.latest_tick("ETH").unwrap(), tick("ETH", 49));
+        assert_eq!(*store.latest_tick("ETH", None).unwrap(), tick("ETH", 49));
         assert_eq!(store.latest_ticks().len(), 2);
         if orderly {
             store.close();
@@ -82,14 +103,14 @@ async fn what_was_put_is_there_after_a_restart() {
     }
     let store = open(&folder);
     assert_eq!(
-        *store.latest_tick("ETH").unwrap(),
+        *store.latest_tick("ETH", None).unwrap(),
         tick("ETH", 49),
         "noted at the orderly end"
     );
     store.put(&[&tick("ETH", 60)]).await.unwrap();
     drop(store);
     assert_eq!(
-        *open(&folder).latest_tick("ETH").unwrap(),
+        *open(&folder).latest_tick("ETH", None).unwrap(),
         tick("ETH", 60),
         "the old note is not used"
     );
@@ -99,9 +120,7 @@ async fn what_was_put_is_there_after_a_restart() {
 async fn a_second_process_is_refused() {
     let folder = TempDir::new().unwrap();
     let _first = open(&folder);
-    let second = Embedded::open(&EmbeddedConfig {
-        folder: folder.path().join("store"),
-    });
+    let second = Embedded::open(&EmbeddedConfig::new(folder.path().join("store")));
     assert!(second.is_err_and(|error| error.to_string().contains("in use")));
 }
 
@@ -120,7 +139,7 @@ async fn ticks_are_read_by_time_over_all_quotes() {
             limit,
         };
         let store = store.clone();
-        async move { store.ticks("BTC", range).await.unwrap().unwrap() }
+        async move { store.ticks("BTC", None, range).await.unwrap().unwrap() }
     };
     assert_eq!(read(0, 10_000, 100).await.len(), 11);
     assert_eq!(
@@ -135,7 +154,19 @@ async fn ticks_are_read_by_time_over_all_quotes() {
         .collect();
     assert_eq!(times, [7, 8, 9], "the latest, in the order of time");
     assert!(read(3_000, 3_000, 100).await.is_empty());
-    assert_eq!(store.ticks("nobody", EVERYTHING).await.unwrap(), None);
+    let one = TickRange {
+        limit: 1,
+        ..EVERYTHING
+    };
+    assert_eq!(
+        store.ticks("BTC", Some("EUR"), one).await.unwrap(),
+        Some(vec![other.clone()]),
+        "the quote is chosen before the rows are counted"
+    );
+    assert_eq!(store.ticks("BTC", Some("GBP"), one).await.unwrap(), None);
+    assert_eq!(*store.latest_tick("BTC", Some("EUR")).unwrap(), other);
+    assert_eq!(store.latest_tick("BTC", Some("GBP")), None);
+    assert_eq!(store.ticks("nobody", None, EVERYTHING).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -149,18 +180,18 @@ async fn the_stream_keeps_the_order_of_a_token_and_numbers_without_gaps() {
     drop(store);
     let store = open(&folder);
     for shard in 0..SHARDS {
-        let mut after = SequenceNumber(0);
+        let mut after = SequenceNumber::START;
         let mut seen = 0;
         loop {
             let records = store.read_stream(shard, after, 3).await.unwrap();
             let Some(last) = records.last() else { break };
             for record in &records {
                 seen += 1;
-                assert_eq!(record.sequence.0, seen, "shard {shard}");
+                assert_eq!(record.sequence.count(), seen, "shard {shard}");
             }
             after = last.sequence;
         }
-        assert_eq!(store.heads()[usize::from(shard)].0, seen);
+        assert_eq!(store.heads()[usize::from(shard)].count(), seen);
     }
     let all = whole_stream(&store).await;
     assert_eq!(all.len(), made.len());
@@ -176,9 +207,12 @@ async fn the_stream_keeps_the_order_of_a_token_and_numbers_without_gaps() {
             of(made.clone())
         );
     }
-    let middle = store.read_stream(0, SequenceNumber(5), 1).await.unwrap();
+    let middle = store
+        .read_stream(0, SequenceNumber::from(5), 1)
+        .await
+        .unwrap();
     assert_eq!(
-        middle.first().map(|record| record.sequence.0),
+        middle.first().map(|record| record.sequence.count()),
         Some(6),
         "inside a block"
     );
@@ -242,7 +276,7 @@ async fn what_a_crash_left_is_found_with_what_the_stream_has() {
     drop(store);
 
     let store = open(&folder);
-    let pending = store.pending(i64::MAX).await.unwrap();
+    let pending = store.pending(None).await.unwrap();
     let [batch] = pending.as_slice() else {
         panic!("{pending:?}")
     };
@@ -252,10 +286,7 @@ async fn what_a_crash_left_is_found_with_what_the_stream_has() {
         .zip([InStream::Yes, InStream::Yes, InStream::No, InStream::No])
         .collect();
     assert_eq!(batch.ticks, expected);
-    assert!(
-        store.pending(START_MS).await.unwrap().is_empty(),
-        "a note that is younger is left alone"
-    );
+    assert_eq!(store.pending(Some(batch.id)).await.unwrap(), []);
     store.settle(Some(batch.id), entry.clone()).await.unwrap();
     store.settle(Some(batch.id), entry).await.unwrap();
     assert_eq!(
@@ -265,6 +296,68 @@ async fn what_a_crash_left_is_found_with_what_the_stream_has() {
     );
     assert_eq!(store.settled_ledger().await.unwrap().pending_rows, 0);
     assert_eq!(store.settled_ledger().await.unwrap().difference(), 0);
+}
+
+#[tokio::test]
+async fn a_delivery_under_way_keeps_its_note_until_it_ends() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let (first, second) = (ticks(&["BTC"], 3), ticks(&["ETH"], 3));
+    let first = store.put(&refs(&first)).await.unwrap().pending.unwrap();
+    let second = store.put(&refs(&second)).await.unwrap().pending.unwrap();
+    assert_eq!(store.pending(None).await.unwrap(), [], "both are under way");
+    store.leave(second);
+    let ids = async || -> Vec<_> {
+        let batches = store.pending(None).await.unwrap();
+        batches.iter().map(|batch| batch.id).collect()
+    };
+    assert_eq!(ids().await, [second]);
+    store.leave(first);
+    assert_eq!(ids().await, [first, second], "oldest first");
+    store
+        .settle(Some(second), LedgerEntry::default())
+        .await
+        .unwrap();
+    assert_eq!(ids().await, [first]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_are_walked_in_parts_and_every_tick_is_told_from_the_stream() {
+    // More ticks than one answer holds; every second note is in the stream, in another order.
+    const NOTES: u32 = 80;
+    const TICKS: u32 = 100;
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let made: Vec<Vec<Tick>> = (0..NOTES)
+        .map(|note| ticks(&[&format!("TOKEN{note}")], TICKS))
+        .collect();
+    for note in &made {
+        store.put(&refs(note)).await.unwrap();
+    }
+    for note in made.iter().rev().step_by(2) {
+        store.append(&refs(note)).await.unwrap();
+    }
+    drop(store);
+
+    let store = open(&folder);
+    let (mut after, mut parts, mut seen) = (None, 0, Vec::new());
+    loop {
+        let part = store.pending(after).await.unwrap();
+        let Some(last) = part.last() else { break };
+        (after, parts) = (Some(last.id), parts + 1);
+        seen.extend(part);
+    }
+    assert!(parts > 1, "one answer held all {} notes", seen.len());
+    assert_eq!(seen.len(), made.len());
+    for (n, (batch, note)) in seen.iter().zip(&made).enumerate() {
+        let expected = if n % 2 == 1 {
+            InStream::Yes
+        } else {
+            InStream::No
+        };
+        let expected: Vec<_> = note.iter().map(|tick| (tick.clone(), expected)).collect();
+        assert_eq!(batch.ticks, expected, "note {n}");
+    }
 }
 
 #[tokio::test]
@@ -328,7 +421,7 @@ async fn a_change_of_the_rollout_is_in_force_and_remembered() {
         key: RolloutKey::Tick,
     };
     let store = open(&folder);
-    assert_eq!(store.flag(started_with).current(), started_with);
+    assert_eq!(store.flag(started_with).current().await, started_with);
     for (at_ms, percentage) in [(1, "50"), (2, "0")] {
         let rollout = Rollout {
             percentage: percentage.parse().unwrap(),
@@ -341,12 +434,17 @@ async fn a_change_of_the_rollout_is_in_force_and_remembered() {
             rollout,
         };
         store.change(change).await.unwrap();
-        assert_eq!(store.flag(started_with).current(), rollout);
+        assert_eq!(store.flag(started_with).current().await, rollout);
     }
     drop(store);
     let store = open(&folder);
     assert_eq!(
-        store.flag(started_with).current().percentage.basis_points(),
+        store
+            .flag(started_with)
+            .current()
+            .await
+            .percentage
+            .basis_points(),
         0
     );
     let times: Vec<_> = store
@@ -442,7 +540,7 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
                 Rules::default(),
             );
             let records = store
-                .read_stream(shard, SequenceNumber(0), 100)
+                .read_stream(shard, SequenceNumber::START, 100)
                 .await
                 .unwrap();
             lost.fold(&records).await.unwrap();
@@ -452,7 +550,7 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
         for token in ["BTC", "ETH"] {
             for interval in Interval::ALL {
                 let found = store
-                    .candles(token, interval, EVERYTHING)
+                    .candles(token, None, interval, EVERYTHING)
                     .await
                     .unwrap()
                     .unwrap();
@@ -545,7 +643,7 @@ async fn old_data_goes_and_young_data_stays() {
         .unwrap();
     assert_eq!((swept.ticks, swept.others, swept.blocks), (12, 1, 0));
     assert_eq!(
-        store.ticks("BTC", EVERYTHING).await.unwrap().unwrap(),
+        store.ticks("BTC", None, EVERYTHING).await.unwrap().unwrap(),
         made[12..]
     );
     assert!(store.quarantined(10).await.unwrap().is_empty());

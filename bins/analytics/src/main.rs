@@ -1,0 +1,7 @@
+//! Lambda: batches of the stream become averages, candles and anomalies.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::lambda::main(analytics::lambda::run)
+}

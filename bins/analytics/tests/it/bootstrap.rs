@@ -1,0 +1,66 @@
+//! The program itself.
+
+use analytics::config::Config;
+use runtime::lambda::Settings;
+use serde_json::json;
+use testkit::runtime_api::{self, Answered};
+use testkit::ticks::ticks;
+
+use crate::{data_of_all, event_value, sequence};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_analytics");
+
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("ANALYTICS_TABLE", "tickstream-analytics"),
+    ("BROADCAST_QUEUE_URL", "http://127.0.0.1:9/broadcast"),
+    (
+        "ANOMALIES_TOPIC_ARN",
+        "arn:aws:sns:us-east-1:000000000000:anomalies",
+    ),
+    ("ARCHIVE_BUCKET", "archive"),
+];
+
+#[tokio::test]
+async fn the_program_answers_an_event_even_without_its_services() {
+    let endpoint = runtime_api::refusing_service().await;
+    let mut environment = ENVIRONMENT.to_vec();
+    environment.push(("AWS_ENDPOINT_URL", &endpoint));
+    let bootstrap = runtime_api::start(PROGRAM, &environment).await;
+    bootstrap.ready().await;
+    let event = event_value(7, &data_of_all(&ticks(&["A"], 2)));
+    let failed = json!({"batchItemFailures": [{"itemIdentifier": sequence(7)}]});
+    assert_eq!(bootstrap.invoke(event).await, Answered::Response(failed));
+    // An event that cannot be read is an error of its invocation, and the process goes on.
+    let answered = bootstrap.invoke(json!({"Records": "none"})).await;
+    assert!(matches!(answered, Answered::Error(_)), "{answered:?}");
+    let done = Answered::Response(json!({"batchItemFailures": []}));
+    assert_eq!(bootstrap.invoke(json!({"Records": []})).await, done);
+}
+
+#[tokio::test]
+async fn a_missing_setting_ends_the_start_with_its_name() {
+    let bootstrap = runtime_api::start(PROGRAM, &ENVIRONMENT[1..]).await;
+    let (status, log) = bootstrap.ended().await;
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(
+        log.contains("ANALYTICS_TABLE") && !log.contains('\u{1b}'),
+        "{log}"
+    );
+    let line: serde_json::Value = serde_json::from_str(log.trim()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+}
+
+#[test]
+fn the_environment_is_what_the_template_must_give() {
+    assert_eq!(
+        Config::environment(),
+        [
+            "ANALYTICS_TABLE",
+            "ANOMALIES_TOPIC_ARN",
+            "ARCHIVE_BUCKET",
+            "BROADCAST_QUEUE_URL",
+            "LOG",
+            "RETENTION_DAYS",
+        ]
+    );
+}

@@ -1,0 +1,262 @@
+//! The function on a store in memory, and its bootstrap on a Runtime API of the tests.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod bootstrap;
+
+use std::sync::{Arc, Mutex};
+
+use analytics::handler::Analytics;
+use app::analyse::{AnalysisFeed, AnalysisUpdate};
+use app::ports::{PortError, Quarantine, Quarantined};
+use async_trait::async_trait;
+use aws_lambda_events::event::kinesis::KinesisEvent;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use domain::{Reason, Tick};
+use serde_json::{Value, json};
+use testkit::analysis::MemoryAnalytics;
+use testkit::ticks::{START_MS, tick, ticks};
+
+/// The digits that Kinesis puts before a count.
+const SEQUENCE: &str = "4959033827149025660855969253836157109592157598";
+
+/// Everything around the function that is no store.
+#[derive(Default)]
+struct World {
+    kept: Mutex<Vec<Quarantined>>,
+    full: Mutex<bool>,
+    told: Mutex<Vec<AnalysisUpdate>>,
+}
+
+#[async_trait]
+impl Quarantine for World {
+    async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
+        if *self.full.lock().unwrap() {
+            return Err(PortError {
+                operation: "keep",
+                retryable: true,
+                source: "a fault of the test".into(),
+            });
+        }
+        self.kept.lock().unwrap().extend_from_slice(entries);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AnalysisFeed for World {
+    async fn publish(&self, update: AnalysisUpdate) {
+        self.told.lock().unwrap().push(update);
+    }
+}
+
+#[derive(Default)]
+struct Scene {
+    store: Arc<MemoryAnalytics>,
+    world: Arc<World>,
+}
+
+impl Scene {
+    /// An instance of the function, with nothing in its memory.
+    fn instance(&self) -> Analytics {
+        Analytics::new(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.world) as _,
+            Arc::clone(&self.world) as _,
+            Arc::new(|| START_MS),
+        )
+    }
+
+    fn reasons(&self) -> Vec<Reason> {
+        let kept = self.world.kept.lock().unwrap();
+        kept.iter().map(|kept| kept.entry.reason).collect()
+    }
+}
+
+fn sequence(count: usize) -> String {
+    format!("{SEQUENCE}{count:010}")
+}
+
+/// An event whose records have these data, counted from `first`.
+fn event_value(first: usize, data: &[Vec<u8>]) -> Value {
+    let record = |(at, data): (usize, &Vec<u8>)| {
+        let sequence = sequence(first + at);
+        json!({
+            "eventID": format!("shardId-000000000001:{sequence}"),
+            "eventSource": "aws:kinesis",
+            "kinesis": {
+                "sequenceNumber": sequence, "data": BASE64_STANDARD.encode(data),
+                "partitionKey": "SOL", "approximateArrivalTimestamp": 1_767_225_600.123,
+            },
+        })
+    };
+    let records: Vec<Value> = data.iter().enumerate().map(record).collect();
+    json!({"Records": records})
+}
+
+fn event(first: usize, data: &[Vec<u8>]) -> KinesisEvent {
+    serde_json::from_value(event_value(first, data)).unwrap()
+}
+
+fn data_of(tick: &Tick) -> Vec<u8> {
+    let mut data = Vec::new();
+    codec::json::write_json(tick, &mut data);
+    data
+}
+
+fn data_of_all(ticks: &[Tick]) -> Vec<Vec<u8>> {
+    ticks.iter().map(data_of).collect()
+}
+
+async fn failed(analytics: &Analytics, event: KinesisEvent) -> Vec<String> {
+    let response = analytics.handle(event).await.unwrap();
+    let failures = response.batch_item_failures.into_iter();
+    failures.map(|failure| failure.item_identifier).collect()
+}
+
+const NONE: [String; 0] = [];
+
+#[tokio::test]
+async fn a_batch_becomes_candles_and_is_told() {
+    let scene = Scene::default();
+    let made = ticks(&["A", "B"], 90);
+    assert_eq!(
+        failed(&scene.instance(), event(1, &data_of_all(&made))).await,
+        NONE
+    );
+    let minutes: Vec<_> = scene
+        .store
+        .candles()
+        .into_iter()
+        .filter(|candle| candle.interval.as_str() == "1m" && candle.token.as_str() == "A")
+        .map(|candle| candle.trades)
+        .collect();
+    assert_eq!(minutes, [60, 30]);
+    let told = scene.world.told.lock().unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].averages.len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_again_changes_nothing() {
+    let scene = Scene::default();
+    let data = data_of_all(&ticks(&["A", "B"], 90));
+    let first = scene.instance();
+    assert_eq!(failed(&first, event(1, &data)).await, NONE);
+    let (candles, anomalies) = (scene.store.candles(), scene.store.anomalies());
+    // To the same instance, to one without memory, and in two halves.
+    assert_eq!(failed(&first, event(1, &data)).await, NONE);
+    assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
+    let (one, other) = data.split_at(77);
+    let second = scene.instance();
+    assert_eq!(failed(&second, event(1, one)).await, NONE);
+    assert_eq!(failed(&second, event(78, other)).await, NONE);
+    assert_eq!(scene.store.candles(), candles);
+    assert_eq!(scene.store.anomalies(), anomalies);
+}
+
+#[tokio::test]
+async fn two_instances_in_turns_give_the_same_as_one() {
+    let data = data_of_all(&ticks(&["A", "B", "C"], 100));
+    let alone = Scene::default();
+    assert_eq!(failed(&alone.instance(), event(1, &data)).await, NONE);
+    let shared = Scene::default();
+    let instances = [shared.instance(), shared.instance()];
+    for (turn, part) in data.chunks(30).enumerate() {
+        // The memory of the other one is behind the store at each turn after the second.
+        let failures = failed(&instances[turn % 2], event(1 + turn * 30, part)).await;
+        assert_eq!(failures, NONE, "turn {turn}");
+    }
+    assert_eq!(shared.store.candles(), alone.store.candles());
+}
+
+#[tokio::test]
+async fn one_failed_commit_is_made_good_within_the_invocation() {
+    let scene = Scene::default();
+    let data = data_of_all(&ticks(&["A"], 10));
+    scene.store.fail_commits(1);
+    assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
+    assert_eq!(scene.store.commits(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_stays_away_makes_the_whole_batch_come_again() {
+    let scene = Scene::default();
+    let mut data = data_of_all(&ticks(&["A"], 10));
+    data.insert(3, b"poison".to_vec());
+    let analytics = scene.instance();
+    scene.store.fail_commits(2);
+    assert_eq!(failed(&analytics, event(1, &data)).await, [sequence(1)]);
+    assert!(scene.store.candles().is_empty());
+    assert_eq!(
+        scene.reasons(),
+        [],
+        "poison waits for the batch that is committed"
+    );
+    assert_eq!(failed(&analytics, event(1, &data)).await, NONE);
+    assert_eq!(scene.reasons(), [Reason::UnreadableBody]);
+    let minute = &scene.store.candles()[1];
+    assert_eq!(minute.interval.as_str(), "1m");
+    assert_eq!(minute.trades, 10);
+}
+
+#[tokio::test]
+async fn poison_is_quarantined_and_holds_nothing_up() {
+    let scene = Scene::default();
+    let good = tick("A", 1);
+    let data = [
+        Vec::new(),
+        b"\xff\xfe\x00".to_vec(),
+        data_of(&good),
+        b"{\"token\":\"A\"}".to_vec(),
+        String::from_utf8(data_of(&good))
+            .unwrap()
+            .replace("10.01", "-1")
+            .into_bytes(),
+    ];
+    assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
+    assert_eq!(
+        scene.reasons(),
+        [
+            Reason::UnreadableBody,
+            Reason::InvalidUtf8,
+            Reason::UnreadableBody,
+            Reason::InvalidPrice,
+        ]
+    );
+    let kept = scene.world.kept.lock().unwrap();
+    assert_eq!(
+        (kept[0].source.as_str(), kept[0].received_at_ms),
+        ("kinesis", START_MS)
+    );
+    assert_eq!(scene.store.candles()[0].trades, 1);
+}
+
+#[tokio::test]
+async fn only_poison_is_no_reason_to_fail() {
+    let scene = Scene::default();
+    let data = vec![b"no".to_vec(); 3];
+    assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
+    assert_eq!(scene.reasons().len(), 3);
+    assert_eq!(scene.store.commits(), 0);
+}
+
+#[tokio::test]
+async fn poison_that_cannot_be_kept_comes_again_from_its_place() {
+    let scene = Scene::default();
+    *scene.world.full.lock().unwrap() = true;
+    let mut data = data_of_all(&ticks(&["A"], 4));
+    data.insert(2, b"poison".to_vec());
+    let analytics = scene.instance();
+    assert_eq!(failed(&analytics, event(1, &data)).await, [sequence(3)]);
+    let candles = scene.store.candles();
+    *scene.world.full.lock().unwrap() = false;
+    assert_eq!(failed(&analytics, event(3, &data[2..])).await, NONE);
+    assert_eq!(
+        scene.store.candles(),
+        candles,
+        "what follows it was folded once"
+    );
+    assert_eq!(scene.reasons(), [Reason::UnreadableBody]);
+}

@@ -1,0 +1,173 @@
+//! One event: a batch of the queue, or what a connection does.
+
+use std::collections::BTreeSet;
+
+use app::fanout::{Fanout, News};
+use app::ports::PortError;
+use aws_lambda_events::event::sqs::SqsEvent;
+use runtime::batch::{self, BatchResponse};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::queue;
+use crate::tokens::{self, TOKENS_MAX, TokensError};
+use crate::wire::{self, ClientMessage, EventType, SocketEvent, SocketResponse};
+
+/// Tells connections what is new, and notes what they want to see.
+pub struct Broadcast {
+    /// The use case.
+    pub fanout: Fanout,
+}
+
+/// What is answered to an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To a batch of the queue.
+    Batch(BatchResponse),
+    /// To the WebSocket API.
+    Socket(SocketResponse),
+}
+
+/// An event is of neither shape.
+#[derive(Debug, thiserror::Error)]
+#[error("the event is neither a batch of a queue nor one of a WebSocket API: {0}")]
+pub struct EventError(#[from] serde_json::Error);
+
+/// Why a client's message was not done.
+enum Refusal {
+    /// It is not understood.
+    Client(String),
+    /// The tables did not answer.
+    Port(PortError),
+}
+
+impl From<TokensError> for Refusal {
+    fn from(error: TokensError) -> Self {
+        Self::Client(error.to_string())
+    }
+}
+
+impl From<PortError> for Refusal {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+impl Broadcast {
+    /// Takes an event of either shape.
+    ///
+    /// # Errors
+    /// [`EventError`].
+    pub async fn handle(&self, event: Value) -> Result<Answer, EventError> {
+        if event.get("Records").is_some() {
+            let event: SqsEvent = serde_json::from_value(event)?;
+            let tell = async |bodies: &[String]| self.tell(bodies).await;
+            return Ok(Answer::Batch(batch::sqs(event, tell).await));
+        }
+        let event: SocketEvent = serde_json::from_value(event)?;
+        let response = match event.request_context.event_type {
+            EventType::Connect => self.connect(&event).await,
+            EventType::Disconnect => self.disconnect(&event).await,
+            EventType::Message => self.message(&event).await,
+        };
+        Ok(Answer::Socket(response))
+    }
+
+    /// Answers the messages that must come again: all or none. What cannot be read would not be
+    /// readable then either, and who watches live waits for newer values.
+    async fn tell(&self, bodies: &[String]) -> BTreeSet<usize> {
+        let mut news = News::default();
+        for body in bodies {
+            if let Err(error) = queue::read(body, &mut news) {
+                tracing::error!(error = %error, bytes = body.len(), "a message of the broadcast queue is not readable and is dropped");
+            }
+        }
+        match self.fanout.tell(news).await {
+            Ok(told) => {
+                tracing::debug!(?told, messages = bodies.len(), "connections were told");
+                BTreeSet::new()
+            }
+            Err(error) => {
+                tracing::error!(error = %error, cause = %error.source, "it is not known who watches: the batch comes again");
+                (0..bodies.len()).collect()
+            }
+        }
+    }
+
+    async fn connect(&self, event: &SocketEvent) -> SocketResponse {
+        let connection = &event.request_context.connection_id;
+        let wanted = match tokens::read(event.query_tokens()) {
+            Ok(tokens) => tokens::topics(&tokens),
+            Err(error) => return SocketResponse::refused(400, &error.to_string()),
+        };
+        match self.fanout.subscribers.subscribe(connection, &wanted).await {
+            Ok(()) => SocketResponse::OK,
+            Err(error) => {
+                tracing::error!(connection, error = %error, cause = %error.source, "a connection was not noted");
+                SocketResponse::refused(503, "not connected: try again in a second")
+            }
+        }
+    }
+
+    async fn disconnect(&self, event: &SocketEvent) -> SocketResponse {
+        let connection = &event.request_context.connection_id;
+        if let Err(error) = self.fanout.subscribers.forget(connection).await {
+            // It is found gone by the next message to it, or expires.
+            tracing::warn!(connection, error = %error, cause = %error.source, "a connection was not forgotten");
+        }
+        SocketResponse::OK
+    }
+
+    /// Does what a client says; what is wrong with it is told to the client itself.
+    async fn message(&self, event: &SocketEvent) -> SocketResponse {
+        let connection = &event.request_context.connection_id;
+        let said = match event.message() {
+            Ok(message) => self.obey(connection, message).await,
+            Err(why) => Err(Refusal::Client(why)),
+        };
+        let detail = match said {
+            Ok(()) => return SocketResponse::OK,
+            Err(Refusal::Client(why)) => why,
+            Err(Refusal::Port(error)) => {
+                tracing::error!(connection, error = %error, cause = %error.source, "a message of a client was not done");
+                if error.retryable {
+                    "not done: try again in a second".to_owned()
+                } else {
+                    format!("not done: a connection watches at most {TOKENS_MAX} tokens, or all")
+                }
+            }
+        };
+        self.fanout.send(connection, &[wire::error(&detail)]).await;
+        SocketResponse::OK
+    }
+
+    async fn obey(&self, connection: &str, message: ClientMessage) -> Result<(), Refusal> {
+        let subscribers = &self.fanout.subscribers;
+        let read = |names: &[String]| tokens::read(names.iter().map(String::as_str));
+        match message {
+            ClientMessage::Subscribe { tokens: names } => {
+                let tokens = read(&names)?;
+                let wanted = tokens::topics(&tokens);
+                subscribers.subscribe(connection, &wanted).await?;
+                self.fanout.snapshot(connection, &tokens).await?;
+            }
+            ClientMessage::Unsubscribe { tokens: names } => {
+                let tokens = read(&names)?;
+                if tokens.is_empty() {
+                    subscribers.forget(connection).await?;
+                } else {
+                    let unwanted = tokens::topics(&tokens);
+                    subscribers.unsubscribe(connection, &unwanted).await?;
+                }
+                self.fanout
+                    .send(connection, &[wire::unsubscribed(&names)])
+                    .await;
+            }
+            ClientMessage::Snapshot { tokens: names } => {
+                self.fanout.snapshot(connection, &read(&names)?).await?;
+            }
+        }
+        Ok(())
+    }
+}

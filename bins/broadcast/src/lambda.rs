@@ -1,0 +1,47 @@
+//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+
+use std::sync::Arc;
+
+use app::fanout::Fanout;
+use app::ports::Clock;
+use aws::dynamodb::ConnectionTable;
+use aws::dynamodb::ticks::{self, TickTable};
+use aws::gateway::GatewayPush;
+use aws::{client, clients};
+
+use crate::config::Config;
+use crate::handler::Broadcast;
+
+/// Days that a tick is kept: of no account here, where ticks are only read.
+const RETENTION_DAYS: u32 = 1;
+
+/// Serves events until Lambda ends the process.
+///
+/// # Errors
+/// Where the Lambda runtime interface fails.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let sdk = client::config_for(client::WORKING).await;
+    let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
+    let tables = clients::dynamodb(&sdk);
+    let latest = TickTable::new(
+        tables.clone(),
+        config.ticks_table,
+        RETENTION_DAYS,
+        ticks::STORE_FOR,
+        Arc::clone(&clock),
+    );
+    let subscribers = ConnectionTable::new(
+        tables,
+        config.connections_table,
+        config.connection_ttl_seconds,
+        clock,
+    );
+    let broadcast = Broadcast {
+        fanout: Fanout {
+            subscribers: Arc::new(subscribers),
+            push: Arc::new(GatewayPush::new(&sdk, &config.live_callback_url)),
+            latest: Arc::new(latest),
+        },
+    };
+    runtime::lambda::serve(async |event| broadcast.handle(event).await).await
+}

@@ -1,0 +1,105 @@
+//! The messages of the broadcast queue: a tick, or results of the analysis.
+
+use std::borrow::Cow;
+
+use app::fanout::{Finding, Kind, News};
+use codec::error::CodecError;
+use domain::Token;
+use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::value::RawValue;
+
+/// What tells the two shapes apart.
+#[derive(Deserialize)]
+struct Probe<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+}
+
+/// Results of one kind, each as it will be sent on.
+#[derive(Deserialize)]
+struct Findings {
+    #[serde(alias = "candles", alias = "averages", alias = "anomalies")]
+    findings: Vec<Box<RawValue>>,
+}
+
+/// What says which of two results is the later, and what both are of.
+#[derive(Deserialize)]
+struct Keys<'a> {
+    token: Token,
+    #[serde(borrow)]
+    quote: Cow<'a, str>,
+    #[serde(borrow, default)]
+    interval: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    window: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    tick_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    start: i64,
+    #[serde(default)]
+    timestamp: i64,
+    #[serde(default)]
+    revision: i64,
+    #[serde(default)]
+    trades: u64,
+    #[serde(default)]
+    ticks: u64,
+}
+
+/// Adds a message to what is new.
+pub(crate) fn read(body: &str, news: &mut News) -> Result<(), CodecError> {
+    let probe: Probe<'_> = serde_json::from_str(body)?;
+    let kind = match probe.kind.as_deref() {
+        None => {
+            news.tick(codec::json::from_json(body.as_bytes())?);
+            return Ok(());
+        }
+        Some("candles") => Kind::Candles,
+        Some("averages") => Kind::Averages,
+        Some("anomalies") => Kind::Anomalies,
+        Some(other) => {
+            let other: String = other.chars().take(20).collect();
+            let why =
+                format!("`{other}` is no kind of result: candles, averages and anomalies are");
+            return Err(CodecError::Json(serde_json::Error::custom(why)));
+        }
+    };
+    let findings: Findings = serde_json::from_str(body)?;
+    for json in findings.findings {
+        let keys: Keys<'_> = serde_json::from_str(json.get())?;
+        let (identity, rank) = keys.of(kind);
+        let finding = Finding {
+            token: keys.token,
+            identity,
+            rank,
+            json: json.get().to_owned(),
+        };
+        news.finding(kind, finding);
+    }
+    Ok(())
+}
+
+impl Keys<'_> {
+    /// What a result is of, and which of two is the later.
+    fn of(&self, kind: Kind) -> (String, (i64, u64)) {
+        let Self { token, quote, .. } = self;
+        let text = |part: &Option<Cow<'_, str>>| part.as_deref().unwrap_or_default().to_owned();
+        match kind {
+            // A candle gets trades until it closes, and revisions after that.
+            Kind::Candles => {
+                let interval = text(&self.interval);
+                let identity = format!("{token}/{quote}/{interval}/{:013}", self.start);
+                (identity, (self.revision, self.trades))
+            }
+            Kind::Averages => {
+                let identity = format!("{token}/{quote}/{}", text(&self.window));
+                (identity, (self.timestamp, self.ticks))
+            }
+            Kind::Anomalies | Kind::Ticks => {
+                let identity = format!("{:013}/{}", self.timestamp, text(&self.tick_id));
+                (identity, (0, 0))
+            }
+        }
+    }
+}

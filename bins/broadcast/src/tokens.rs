@@ -1,0 +1,74 @@
+//! The names of tokens as clients write them.
+
+use app::ports::Topic;
+use domain::{NameError, Token, aliases};
+
+/// Most tokens that one request may name.
+pub(crate) const TOKENS_MAX: usize = 200;
+
+/// Why names are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TokensError {
+    /// Too many.
+    #[error("{0} tokens are named and at most {TOKENS_MAX} may be; name none to watch all")]
+    TooMany(usize),
+    /// One is no name.
+    #[error("token {place} is no name: {why}")]
+    Name { place: usize, why: NameError },
+}
+
+/// Reads names: mint addresses, symbols of known mints, or names as the sources write them.
+pub(crate) fn read<'a>(
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<Vec<Token>, TokensError> {
+    let count = names.clone().count();
+    if count > TOKENS_MAX {
+        return Err(TokensError::TooMany(count));
+    }
+    let read = |(place, name): (usize, &str)| {
+        let name = aliases::mint_of(name).unwrap_or(name);
+        Token::new(name).map_err(|why| TokensError::Name { place, why })
+    };
+    let mut tokens: Vec<Token> = (1..).zip(names).map(read).collect::<Result<_, _>>()?;
+    tokens.sort();
+    tokens.dedup();
+    Ok(tokens)
+}
+
+/// What tokens stand for: none for all.
+pub(crate) fn topics(tokens: &[Token]) -> Vec<Topic> {
+    if tokens.is_empty() {
+        return vec![Topic::All];
+    }
+    tokens.iter().cloned().map(Topic::Token).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_once_each_with_symbols_of_known_mints() {
+        let tokens = read(["BTC", "sol", "SOL", "BTC"].into_iter()).unwrap();
+        let names: Vec<&str> = tokens.iter().map(Token::as_str).collect();
+        assert_eq!(names, ["BTC", aliases::SOL_MINT]);
+        assert_eq!(topics(&[]), [Topic::All]);
+        assert_eq!(topics(&tokens).len(), 2);
+    }
+
+    #[test]
+    fn names_that_are_none_are_refused_with_their_place() {
+        let refused = read(["BTC", "a b"].into_iter()).unwrap_err();
+        assert!(
+            refused.to_string().starts_with("token 2 is no name"),
+            "{refused}"
+        );
+        assert!(read([""].into_iter()).is_err());
+        let many = ["A"; TOKENS_MAX + 1];
+        assert_eq!(
+            read(many.into_iter()),
+            Err(TokensError::TooMany(TOKENS_MAX + 1))
+        );
+        assert!(read(["A"; TOKENS_MAX].into_iter()).is_ok());
+    }
+}

@@ -1,0 +1,338 @@
+//! The function on connections in memory, and its bootstrap on a Runtime API of the tests.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod bootstrap;
+
+use std::sync::Arc;
+
+use app::fanout::Fanout;
+use app::ports::Topic;
+use broadcast::handler::Broadcast;
+use codec::feed::{AnomalyJson, AveragesJson, CandleJson};
+use domain::analytics::{Candle, Interval, PairState, Rules};
+use domain::{Tick, Token, aliases};
+use serde_json::{Value, json};
+use testkit::live::{Behaviour, Connections};
+use testkit::ticks::{tick, ticks};
+
+struct Scene {
+    connections: Arc<Connections>,
+    broadcast: Broadcast,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let connections = Arc::new(Connections::default());
+        let fanout = Fanout {
+            subscribers: Arc::clone(&connections) as _,
+            push: Arc::clone(&connections) as _,
+            latest: Arc::clone(&connections) as _,
+        };
+        let broadcast = Broadcast { fanout };
+        Self {
+            connections,
+            broadcast,
+        }
+    }
+
+    async fn handle(&self, event: Value) -> Value {
+        let answer = self.broadcast.handle(event).await.unwrap();
+        serde_json::to_value(answer).unwrap()
+    }
+
+    async fn say(&self, connection: &str, body: &str) -> Vec<Value> {
+        let before = self.told(connection).len();
+        let answer = self
+            .handle(socket(connection, "MESSAGE", None, Some(body)))
+            .await;
+        assert_eq!(answer, json!({"statusCode": 200}));
+        self.told(connection).split_off(before)
+    }
+
+    fn told(&self, connection: &str) -> Vec<Value> {
+        let told = self.connections.told(connection);
+        told.iter()
+            .map(|message| serde_json::from_str(message).unwrap())
+            .collect()
+    }
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::Token(Token::new(name).unwrap())
+}
+
+fn body(tick: &Tick) -> String {
+    let mut json = Vec::new();
+    codec::json::write_json(tick, &mut json);
+    String::from_utf8(json).unwrap()
+}
+
+fn batch(bodies: &[String]) -> Value {
+    let message = |(at, body): (usize, &String)| json!({"messageId": format!("m-{at}"), "body": body, "eventSource": "aws:sqs"});
+    let records: Vec<Value> = bodies.iter().enumerate().map(message).collect();
+    json!({"Records": records})
+}
+
+/// An event of the WebSocket API, with the fields that it has there.
+fn socket(connection: &str, kind: &str, tokens: Option<&str>, body: Option<&str>) -> Value {
+    let route = match kind {
+        "CONNECT" => "$connect",
+        "DISCONNECT" => "$disconnect",
+        _ => "$default",
+    };
+    json!({
+        "requestContext": {
+            "routeKey": route, "eventType": kind, "connectionId": connection,
+            "extendedRequestId": "e", "requestId": "r", "apiId": "a", "stage": "live",
+            "domainName": "a.execute-api.us-east-1.amazonaws.com", "messageDirection": "IN",
+            "connectedAt": 1_767_225_600_000_i64, "requestTimeEpoch": 1_767_225_600_001_i64,
+            "identity": {"sourceIp": "192.0.2.1"},
+        },
+        "queryStringParameters": tokens.map(|tokens| json!({"tokens": tokens})),
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_the_queue_goes_to_those_who_watch() {
+    let scene = Scene::new();
+    scene.connections.watch("all", &[Topic::All]);
+    scene.connections.watch("b", &[topic("B")]);
+    let mut bodies: Vec<String> = ticks(&["A", "B"], 5).iter().map(body).collect();
+    bodies.push("no message of ours".to_owned());
+    bodies.push(r#"{"type":"news","news":[]}"#.to_owned());
+    let answer = scene.handle(batch(&bodies)).await;
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    let all = scene.told("all");
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0]["type"], "ticks");
+    assert_eq!(all[0]["counts"]["ticks"], 10);
+    assert_eq!(all[0]["ticks"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        all[0]["ticks"][0]["tick_id"],
+        tick("A", 4).tick_id.to_string()
+    );
+    assert_eq!(scene.told("b")[0]["ticks"].as_array().unwrap().len(), 1);
+}
+
+/// Results as the analytics function queues them.
+fn result<T: serde::Serialize>(kind: &str, rows: &[T]) -> String {
+    json!({"type": kind, kind: rows}).to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_keep_their_form_and_the_later_one_wins_whatever_came_first() {
+    let scene = Scene::new();
+    scene.connections.watch("a", &[topic("A")]);
+    let mut state = PairState::new(Token::new("A").unwrap(), Token::new("USD").unwrap());
+    let mut candles = Vec::new();
+    let mut averages = Vec::new();
+    for made in ticks(&["A"], 3) {
+        let effects = state.apply(&made, &Rules::default());
+        assert!(effects.corrections.is_empty());
+        let minute = state
+            .open_candles()
+            .find(|candle| candle.interval == Interval::OneMinute);
+        candles.push(minute.unwrap().clone());
+        averages.push(state.averages());
+    }
+    let mut revised = candles[2].clone();
+    revised.revision = 1;
+    let other = Candle::of(&tick("B", 1), Interval::OneMinute);
+    let bodies = [
+        result(
+            "candles",
+            &[CandleJson::of(&revised), CandleJson::of(&other)],
+        ),
+        result("candles", &[CandleJson::of(&candles[2])]),
+        result("candles", &[CandleJson::of(&candles[0])]),
+        result(
+            "averages",
+            &AveragesJson::rows(&averages[2]).collect::<Vec<_>>(),
+        ),
+        result(
+            "averages",
+            &AveragesJson::rows(&averages[1]).collect::<Vec<_>>(),
+        ),
+    ];
+    scene.handle(batch(&bodies)).await;
+    let told = scene.told("a");
+    assert_eq!(told.len(), 2);
+    let candle = serde_json::to_value(CandleJson::of(&revised)).unwrap();
+    assert_eq!(told[0], json!({"type": "candles", "candles": [candle]}));
+    // The very text, since a double may not survive being read and written.
+    let message = &scene.connections.told("a")[1];
+    let rows: Vec<_> = AveragesJson::rows(&averages[2]).collect();
+    assert_eq!(told[1]["averages"].as_array().unwrap().len(), rows.len());
+    for row in rows {
+        let row = serde_json::to_string(&row).unwrap();
+        assert!(message.contains(&row), "{row} in {message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_anomaly_that_is_queued_twice_is_told_once() {
+    let scene = Scene::new();
+    scene.connections.watch("all", &[Topic::All]);
+    let found = tick("A", 7);
+    let anomaly = domain::analytics::Anomaly {
+        token: found.token.clone(),
+        quote: found.quote.clone(),
+        tick_id: found.tick_id,
+        timestamp_ms: found.timestamp_ms,
+        price: found.price,
+        score: 14.0,
+        threshold: 8.0,
+        window_ms: 1_000,
+        reason: domain::analytics::AnomalyReason::Jump,
+        message: "rose 5 % in 1 s".to_owned(),
+    };
+    let body = result("anomalies", &[AnomalyJson::of(&anomaly)]);
+    scene.handle(batch(&[body.clone(), body])).await;
+    let told = scene.told("all");
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["anomalies"].as_array().unwrap().len(), 1);
+    assert_eq!(told[0]["anomalies"][0]["message"], "rose 5 % in 1 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_connection_does_not_fail_the_batch_but_a_failing_table_does() {
+    let scene = Scene::new();
+    for (name, behaviour) in [
+        ("fails", Behaviour::Fails),
+        ("gone", Behaviour::Gone),
+        ("throttled", Behaviour::Throttled(99)),
+        ("hangs", Behaviour::Hangs),
+    ] {
+        scene.connections.watch(name, &[Topic::All]);
+        scene.connections.behave(name, behaviour);
+    }
+    let bodies = [body(&tick("A", 1)), body(&tick("A", 2))];
+    assert_eq!(
+        scene.handle(batch(&bodies)).await,
+        json!({"batchItemFailures": []})
+    );
+    assert_eq!(scene.connections.topics("gone"), None);
+    scene.connections.set_down(true);
+    assert_eq!(
+        scene.handle(batch(&bodies)).await,
+        json!({"batchItemFailures": [{"itemIdentifier": "m-0"}, {"itemIdentifier": "m-1"}]})
+    );
+}
+
+#[tokio::test]
+async fn a_connection_is_made_with_the_tokens_of_its_query() {
+    let scene = Scene::new();
+    let connect = async |name, tokens| scene.handle(socket(name, "CONNECT", tokens, None)).await;
+    let ok = json!({"statusCode": 200});
+    assert_eq!(connect("some", Some("BTC,sol")).await, ok);
+    assert_eq!(
+        scene.connections.topics("some").unwrap(),
+        [topic("BTC"), topic(aliases::SOL_MINT)]
+    );
+    assert_eq!(connect("all", None).await, ok);
+    assert_eq!(scene.connections.topics("all").unwrap(), [Topic::All]);
+    let refused = connect("bad", Some("BTC,,ETH")).await;
+    assert_eq!(refused["statusCode"], 400);
+    let why: Value = serde_json::from_str(refused["body"].as_str().unwrap()).unwrap();
+    assert!(
+        why["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("token 2 is no name"),
+        "{why}"
+    );
+    let many = vec!["A"; 201].join(",");
+    assert_eq!(connect("many", Some(&many)).await["statusCode"], 400);
+    assert_eq!(scene.connections.topics("bad"), None);
+    assert!(
+        scene.told("some").is_empty(),
+        "nothing can be sent while it is being made"
+    );
+    scene.connections.set_down(true);
+    assert_eq!(connect("late", None).await["statusCode"], 503);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_is_forgotten() {
+    let scene = Scene::new();
+    scene.connections.watch("c", &[Topic::All]);
+    let ended = socket("c", "DISCONNECT", None, None);
+    assert_eq!(scene.handle(ended).await, json!({"statusCode": 200}));
+    assert_eq!(scene.connections.topics("c"), None);
+}
+
+#[tokio::test]
+async fn a_client_subscribes_and_gets_the_latest_values() {
+    let scene = Scene::new();
+    scene
+        .connections
+        .set_latest(vec![tick("A", 5), tick("B", 6)]);
+    let told = scene
+        .say("c", r#"{"action":"subscribe","tokens":["A","X"]}"#)
+        .await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["type"], "snapshot");
+    assert_eq!(told[0]["missed"], 0);
+    assert_eq!(told[0]["ticks"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        scene.connections.topics("c").unwrap(),
+        [topic("A"), topic("X")]
+    );
+
+    let told = scene
+        .say("c", r#"{"action":"unsubscribe","tokens":["X"]}"#)
+        .await;
+    assert_eq!(told, [json!({"type": "unsubscribed", "tokens": ["X"]})]);
+    assert_eq!(scene.connections.topics("c").unwrap(), [topic("A")]);
+
+    let told = scene
+        .say("c", r#"{"action":"snapshot","tokens":["B"]}"#)
+        .await;
+    assert_eq!(told[0]["ticks"][0]["token"], "B");
+    assert_eq!(scene.connections.topics("c").unwrap(), [topic("A")]);
+
+    let told = scene.say("c", r#"{"action":"subscribe"}"#).await;
+    assert_eq!(
+        told,
+        [json!({"type": "snapshot", "ticks": [], "missed": 0})]
+    );
+    assert_eq!(
+        scene.connections.topics("c").unwrap(),
+        [Topic::All, topic("A")]
+    );
+
+    scene.say("c", r#"{"action":"unsubscribe"}"#).await;
+    assert_eq!(scene.connections.topics("c"), None);
+}
+
+#[tokio::test]
+async fn a_client_is_told_what_is_wrong() {
+    let scene = Scene::new();
+    for body in [
+        "hello",
+        r#"{"action":"subscribe","tokens":["a b"]}"#,
+        r#"{"action":"fly"}"#,
+    ] {
+        let told = scene.say("c", body).await;
+        assert_eq!(told.len(), 1, "{body}");
+        assert_eq!(told[0]["type"], "error", "{body}");
+    }
+    assert_eq!(scene.connections.topics("c"), None);
+    scene.connections.set_down(true);
+    let told = scene.say("c", r#"{"action":"subscribe"}"#).await;
+    assert_eq!(told[0]["message"], "not done: try again in a second");
+}
+
+#[tokio::test]
+async fn another_event_is_an_error_of_the_invocation() {
+    let scene = Scene::new();
+    let refused = scene
+        .broadcast
+        .handle(json!({"hello": 1}))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("neither"), "{refused}");
+}

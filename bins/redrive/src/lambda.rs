@@ -1,0 +1,33 @@
+//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::redrive::Redrive;
+use aws::kinesis::KinesisStream;
+use aws::s3::S3Quarantine;
+use aws::{client, clients};
+
+use crate::config::Config;
+use crate::handler::Redriver;
+
+/// How long a batch is offered to the stream: nobody waits for it, and what is refused comes again
+/// only after the queue's visibility timeout. The function's own timeout must be longer.
+const OFFER_FOR: Duration = Duration::from_secs(10);
+
+/// Serves events until Lambda ends the process.
+///
+/// # Errors
+/// Where the Lambda runtime interface fails.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let sdk = client::config_for(client::WORKING).await;
+    let stream = KinesisStream::new(&clients::kinesis(&sdk), config.stream_name, OFFER_FOR);
+    let redriver = Redriver {
+        redrive: Redrive {
+            stream: Arc::new(stream),
+        },
+        quarantine: Arc::new(S3Quarantine::new(&clients::s3(&sdk), config.archive_bucket)),
+        clock: Arc::new(runtime::clock::now_ms),
+    };
+    runtime::lambda::serve(async |event| redriver.handle(event).await).await
+}

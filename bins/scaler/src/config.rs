@@ -1,0 +1,58 @@
+//! What the function is told, by flags or by the environment.
+
+use app::scaling::{Mode, ShardLimits, ShardLimitsError};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser};
+use runtime::lambda::{Common, Settings};
+
+/// Lambda: alarms move the number of shards inside its limits.
+#[derive(Debug, Parser)]
+#[command(name = "scaler", version)]
+pub struct Config {
+    /// The Kinesis stream, in provisioned mode.
+    #[arg(long, env = "STREAM_NAME")]
+    pub stream_name: String,
+
+    /// The least shards that an alarm may leave.
+    #[arg(long, env = "SHARDS_MIN", default_value_t = 2)]
+    pub shards_min: u32,
+
+    /// The most shards that an alarm may ask for.
+    #[arg(long, env = "SHARDS_MAX", default_value_t = 10)]
+    pub shards_max: u32,
+
+    /// Log what would be done, and change nothing: true or false.
+    #[arg(long, env = "DRY_RUN", action = ArgAction::Set, default_value = "false",
+          value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+
+    /// What every function is told.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Config {
+    /// The limits.
+    ///
+    /// # Errors
+    /// [`ShardLimitsError`] where they contradict themselves.
+    pub fn limits(&self) -> Result<ShardLimits, ShardLimitsError> {
+        ShardLimits::new(self.shards_min, self.shards_max)
+    }
+
+    /// Whether changes are made.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        if self.dry_run {
+            Mode::DryRun
+        } else {
+            Mode::Apply
+        }
+    }
+}
+
+impl Settings for Config {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}

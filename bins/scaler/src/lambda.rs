@@ -1,0 +1,35 @@
+//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use app::scaling::Scaling;
+use aws::shards::KinesisShards;
+use aws::{client, clients};
+
+use crate::config::Config;
+use crate::handler::Scaler;
+use crate::metric::ShardMetric;
+
+/// Serves events until Lambda ends the process.
+///
+/// # Errors
+/// Limits that contradict themselves; or where the Lambda runtime interface fails.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let limits = config.limits().context("SHARDS_MIN and SHARDS_MAX")?;
+    let mode = config.mode();
+    let sdk = client::config_for(client::WORKING).await;
+    let scaler = Scaler {
+        scaling: Scaling {
+            shards: Arc::new(KinesisShards::new(
+                &clients::kinesis(&sdk),
+                config.stream_name,
+            )),
+            limits,
+            mode,
+        },
+        metric: ShardMetric::new(std::io::stdout()),
+        clock: Arc::new(runtime::clock::now_ms),
+    };
+    runtime::lambda::serve(async |event| scaler.handle(event).await).await
+}

@@ -1,0 +1,54 @@
+//! The end by signals.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::crash::{Killable, spawn};
+
+fn interrupt(process: &Killable) {
+    let id = process.child.id().to_string();
+    let told = Command::new("kill").args(["-INT", &id]).status();
+    assert!(told.unwrap().success());
+}
+
+/// A request that does not end: the server waits for its body.
+async fn unfinished(process: &Killable) -> TcpStream {
+    let address = process.url.trim_start_matches("http://");
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /webhooks/ticks HTTP/1.1\r\nhost: {address}\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut going_on = [0; 25];
+    socket.read_exact(&mut going_on).await.unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_interrupt_ends_the_process_at_once() {
+    let folder = TempDir::new().unwrap();
+    let mut process = spawn(&folder);
+    let request = unfinished(&process).await;
+    interrupt(&process);
+    let address = process.url.trim_start_matches("http://").to_owned();
+    while TcpStream::connect(&address).await.is_ok() {}
+    interrupt(&process);
+    assert_eq!(process.child.wait().unwrap().code(), Some(130));
+    drop(request);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_interrupt_ends_it_in_order() {
+    let folder = TempDir::new().unwrap();
+    let mut process = spawn(&folder);
+    let mut request = unfinished(&process).await;
+    interrupt(&process);
+    request.write_all(b"[1,2,3,4]").await.unwrap();
+    let mut answer = String::new();
+    request.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,162 @@
+//! The webhook behind HTTP APIs and function URLs: ports on AWS, and a look at what is deployed.
+//!
+//! Lambda freezes the process as soon as an answer is given, and what still runs then is lost with
+//! it. So an answer is given only after the whole of a delivery: each port ends within a budget of
+//! its own, and together they take less than [`ANSWER_WITHIN`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use app::digest::DigestingQuarantine;
+use app::ingest::Ingest;
+use app::ports::{Clock, RolloutFlag};
+use async_trait::async_trait;
+use aws::client::{self, Patience};
+use aws::clients::{self, SsmClient};
+use aws::dynamodb::ticks::{STORE_FOR, TickTable};
+use aws::emf::EmfLedger;
+use aws::kinesis::KinesisStream;
+use aws::s3::S3Quarantine;
+use aws::sns::SnsTopic;
+use aws::sqs::SqsQueue;
+use aws::ssm::{self, SsmRollout};
+use axum::routing::get;
+use axum::{Json, Router};
+use domain::Rollout;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use crate::auth::Secrets;
+use crate::config::Config;
+use crate::{Webhook, router};
+
+/// The longest time to an answer: longer than all budgets of the ports together (store, stream and
+/// redrive queue one after the other: 8 s at most), and shorter than the function's timeout (10 s in the template), which would cut the delivery off.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+
+/// How long the redrive queue has for what the stream refused: after it there is only the sender's
+/// next try, so it has longer than a sender likes to wait.
+const REDRIVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// The service's name in metrics.
+const SERVICE: &str = "webhook";
+
+/// A flag that only a deploy changes.
+struct FixedRollout(Rollout);
+
+#[async_trait]
+impl RolloutFlag for FixedRollout {
+    async fn current(&self) -> Rollout {
+        self.0
+    }
+}
+
+/// What is deployed.
+#[derive(Debug, Clone, Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_sha256: Option<String>,
+}
+
+/// Serves deliveries until Lambda ends the process.
+///
+/// # Errors
+/// Without usable secrets, with a rollout parameter that is not understood, or where the Lambda
+/// runtime interface fails.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let offer_within = Duration::from_millis(config.offer_within_ms);
+    let sdk = client::config_for(Patience {
+        attempt: client::ANSWERING.attempt.max(offer_within),
+        operation: client::ANSWERING.operation.max(offer_within),
+        ..client::ANSWERING
+    })
+    .await;
+    let parameters = clients::ssm(&sdk);
+    // Both are asked of the same service: at once, they cost a cold start one round trip.
+    let (secrets, flag) =
+        tokio::try_join!(secrets(&config, &parameters), flag(&config, &parameters))?;
+    let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
+    let queues = clients::sqs(&sdk);
+    let queue = |url: &str, within| SqsQueue::new(&queues, url, within);
+    let quarantine = DigestingQuarantine::new(
+        Arc::new(S3Quarantine::new(
+            &clients::s3(&sdk),
+            &config.archive_bucket,
+        )),
+        Arc::new(SnsTopic::new(
+            &clients::sns(&sdk),
+            &config.malformed_topic_arn,
+        )),
+        Arc::clone(&clock),
+    );
+    let ingest = Ingest {
+        store: Arc::new(TickTable::new(
+            clients::dynamodb(&sdk),
+            &config.ticks_table,
+            config.retention_days,
+            STORE_FOR.max(offer_within),
+            Arc::clone(&clock),
+        )),
+        stream: Arc::new(KinesisStream::new(
+            &clients::kinesis(&sdk),
+            &config.stream_name,
+            offer_within,
+        )),
+        broadcast: Arc::new(queue(&config.broadcast_queue_url, offer_within)),
+        redrive: Arc::new(queue(&config.redrive_queue_url, REDRIVE_WITHIN)),
+        quarantine: Arc::new(quarantine),
+        ledger: Arc::new(EmfLedger::new(
+            std::io::stdout(),
+            Arc::clone(&clock),
+            SERVICE,
+        )),
+        flag,
+        clock,
+    };
+    let webhook = Webhook::new(ingest, secrets, ANSWER_WITHIN);
+    runtime::lambda::serve_http(routes(webhook, config.code_sha256)).await
+}
+
+/// The webhook's routes, and `GET /healthz`.
+fn routes(webhook: Webhook, code_sha256: Option<String>) -> Router {
+    let health = Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        code_sha256,
+    };
+    let answer = move || std::future::ready(Json(health.clone()));
+    router(Arc::new(webhook)).route("/healthz", get(answer))
+}
+
+async fn secrets(config: &Config, client: &SsmClient) -> anyhow::Result<Secrets> {
+    let (text, place) = match (&config.webhook_secrets, &config.webhook_secrets_parameter) {
+        (Some(text), _) => (text.clone(), "WEBHOOK_SECRETS".to_owned()),
+        (None, Some(name)) => {
+            let text = ssm::secrets(client, name).await.with_context(|| {
+                format!("the secrets cannot be read from the parameter `{name}`")
+            })?;
+            (text, format!("the parameter `{name}`"))
+        }
+        (None, None) => anyhow::bail!("set WEBHOOK_SECRETS or WEBHOOK_SECRETS_PARAMETER"),
+    };
+    let secrets = Secrets::parse(text.expose_secret()).with_context(|| place.clone())?;
+    ensure!(
+        !secrets.is_empty(),
+        "{place} holds no secret: anybody could deliver; give at least one"
+    );
+    Ok(secrets)
+}
+
+async fn flag(config: &Config, client: &SsmClient) -> anyhow::Result<Arc<dyn RolloutFlag>> {
+    let fixed = config.rollout();
+    let Some(name) = &config.rollout_parameter else {
+        return Ok(Arc::new(FixedRollout(fixed)));
+    };
+    let flag = SsmRollout::open(client, name, fixed)
+        .await
+        .with_context(|| format!("the rollout parameter `{name}`"))?;
+    Ok(Arc::new(flag))
+}

@@ -1,0 +1,200 @@
+//! The emulated AWS that a test binary runs on: one for all of its tests.
+//!
+//! In this order: the one that `TICKSTREAM_EMULATOR_ENDPOINT` names; a container, where a Docker engine
+//! answers; a process from a Python environment that is made for it. With none of them the tests fail
+//! and say what to install. It ends with the test binary, however that ends: the program `emulator`
+//! keeps it and waits for its stdin to be closed.
+//!
+//! Tests share it, so each works under a project name of its own ([`Emulator::unique_project`]).
+
+mod container;
+mod health;
+pub mod holder;
+mod process;
+pub mod settings;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, anyhow};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use tokio::sync::OnceCell;
+
+use crate::build_folder;
+use crate::python::{self, Tools};
+use holder::Ready;
+
+/// The region of all tests.
+pub const REGION: &str = "us-east-1";
+/// The account that the emulator plays.
+pub const ACCOUNT: &str = "000000000000";
+/// The access key and the secret: nothing that a real account takes.
+pub const ACCESS_KEY: &str = "test";
+
+/// How an emulator's functions reach this machine.
+struct HostOfTests(String);
+
+/// A running emulator.
+#[derive(Debug, Clone)]
+pub struct Emulator {
+    ready: Ready,
+}
+
+/// What keeps the emulator running: its stdin is open as long as this process lives.
+struct Kept {
+    emulator: Emulator,
+    _holder: Option<Child>,
+}
+
+/// The emulator of this test binary; the first call starts it.
+///
+/// # Errors
+///
+/// None runs and none could be started; the error says what to install. It is the same for all tests
+/// of the binary: what failed once is not tried again.
+pub async fn start() -> anyhow::Result<&'static Emulator> {
+    static KEPT: OnceCell<Result<Kept, String>> = OnceCell::const_new();
+    let kept = KEPT
+        .get_or_init(|| async {
+            // Its own threads: the runtime of one test ends before the other tests.
+            let kept = tokio::task::spawn_blocking(start_holder).await;
+            let kept = kept.map_err(|error| anyhow!(error)).flatten();
+            kept.map_err(|error| format!("{error:#}"))
+        })
+        .await;
+    match kept {
+        Ok(kept) => Ok(&kept.emulator),
+        Err(error) => Err(anyhow!("{error}")),
+    }
+}
+
+/// The tools that come with the emulator: the AWS CLI, cfn-lint, and a Python with DuckDB and sqlglot.
+///
+/// # Errors
+///
+/// As [`python::tools`].
+pub async fn tools() -> anyhow::Result<Tools> {
+    tokio::task::spawn_blocking(python::tools).await?
+}
+
+fn start_holder() -> anyhow::Result<Kept> {
+    let program = build_folder::profile()?.join("emulator");
+    let mut holder = Command::new(&program)
+        .arg("--until-stdin-closes")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A Ctrl-C or a runner's signal to the tests' group must not hit it: it ends after them.
+        .process_group(0)
+        .spawn()
+        .with_context(|| {
+            format!(
+                "cannot run {}: `cargo test --workspace` builds it",
+                program.display()
+            )
+        })?;
+    let stdout = holder
+        .stdout
+        .take()
+        .context("the emulator's program has no stdout")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    if line.is_empty() {
+        let mut said = String::new();
+        if let Some(stderr) = &mut holder.stderr {
+            stderr.read_to_string(&mut said)?;
+        }
+        holder.wait()?;
+        return Err(anyhow!("{}", said.trim()));
+    }
+    let ready: Ready = serde_json::from_str(&line)
+        .with_context(|| format!("the emulator's program said: {line}"))?;
+    Ok(Kept {
+        emulator: Emulator { ready },
+        _holder: Some(holder),
+    })
+}
+
+impl Emulator {
+    /// Where it is called: `AWS_ENDPOINT_URL`, for this machine and for functions alike.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.ready.endpoint
+    }
+
+    /// What runs: `container`, `process`, or `given`.
+    #[must_use]
+    pub fn way(&self) -> &str {
+        &self.ready.way
+    }
+
+    /// How functions that it runs reach this machine, for what a test serves to them.
+    #[must_use]
+    pub fn host_for_functions(&self) -> &str {
+        &self.ready.host_for_functions
+    }
+
+    /// The configuration of clients that call it.
+    #[must_use]
+    pub fn sdk_config(&self) -> SdkConfig {
+        self.sdk_config_at(self.endpoint())
+    }
+
+    /// The configuration of clients that call it through something else, such as a faulty endpoint.
+    #[must_use]
+    pub fn sdk_config_at(&self, endpoint: &str) -> SdkConfig {
+        let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "emulator");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static(REGION))
+            .endpoint_url(endpoint)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build()
+    }
+
+    /// An S3 client; buckets are in the path, as no name of a bucket leads to the emulator.
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config())
+            .force_path_style(true)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// The environment of programs that call it, such as the AWS CLI or a bootstrap of ours.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint().to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY.to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_PAGER", String::new()),
+        ]
+    }
+
+    /// Where an HTTP or WebSocket API of the emulator is called, without resolving its host name;
+    /// for a WebSocket client, `http` becomes `ws`.
+    #[must_use]
+    pub fn api_url(&self, api_id: &str, stage: &str) -> String {
+        format!("{}/_aws/execute-api/{api_id}/{stage}", self.endpoint())
+    }
+
+    /// A project name that no other test has, in this run or another one: `t` and 11 characters.
+    #[must_use]
+    pub fn unique_project(&self) -> String {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let ms = u64::try_from(runtime::clock::now_ms()).unwrap_or_default();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // 26 bits of the time, 10 of the process, 8 of the count: 44 bits are 11 hex digits.
+        let seed = ((ms & 0x3ff_ffff) << 18)
+            | ((u64::from(std::process::id()) & 0x3ff) << 8)
+            | (number & 0xff);
+        format!("t{seed:011x}")
+    }
+}

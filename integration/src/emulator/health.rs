@@ -1,0 +1,44 @@
+//! Waits for an emulator to be ready.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::time::Instant;
+
+/// Where LocalStack and what stands in for it tell of themselves.
+const PATH: &str = "/_localstack/health";
+const ASK_EVERY: Duration = Duration::from_millis(50);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How much of a log an error shows.
+const LOG_LINES: usize = 15;
+
+/// Waits until the emulator answers.
+pub(super) async fn wait(endpoint: &str, within: Duration) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(ANSWER_WITHIN)
+        .build()
+        .context("no HTTP client")?;
+    let deadline = Instant::now() + within;
+    let url = format!("{}{PATH}", endpoint.trim_end_matches('/'));
+    loop {
+        let said = match client.get(&url).send().await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= deadline {
+            bail!("{url} did not answer within {} s: {said}", within.as_secs());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// The end of a log, indented.
+pub(super) fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().rev().take(LOG_LINES).collect();
+    lines
+        .iter()
+        .rev()
+        .fold(String::new(), |all, line| all + "\n  " + line)
+}

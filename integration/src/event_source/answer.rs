@@ -1,0 +1,47 @@
+//! How AWS reads a function's answer to a batch of a stream.
+
+use serde_json::Value;
+
+use super::record::SequenceNumber;
+use super::settings::Settings;
+use super::shard::Outcome;
+
+/// What an invocation gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The function returned this.
+    Returned(Value),
+    /// The function failed: an error was raised, it timed out, or its process ended.
+    Raised(String),
+    /// It could not be invoked at all (throttled, being deployed).
+    NotInvoked(String),
+}
+
+/// What the answer means for the batch. An empty or null answer, or list, is success; a failure that
+/// does not name a record fails the whole batch; of several named ones the lowest counts. Without
+/// `ReportBatchItemFailures` any answer is success.
+#[must_use]
+pub fn outcome(settings: &Settings, answer: &Answer) -> Outcome {
+    let returned = match answer {
+        Answer::NotInvoked(_) => return Outcome::NotInvoked,
+        Answer::Raised(_) => return Outcome::Failed,
+        Answer::Returned(returned) => returned,
+    };
+    let failures = match returned.get("batchItemFailures") {
+        Some(Value::Array(failures)) if settings.partial_failures => failures,
+        Some(Value::Null) | None => return Outcome::Done,
+        Some(_) if settings.partial_failures => return Outcome::Failed,
+        Some(_) => return Outcome::Done,
+    };
+    let mut lowest: Option<SequenceNumber> = None;
+    for failure in failures {
+        let named = failure.get("itemIdentifier").and_then(Value::as_str);
+        let Some(Ok(number)) = named.map(SequenceNumber::new) else {
+            return Outcome::Failed;
+        };
+        if lowest.as_ref().is_none_or(|lowest| number < *lowest) {
+            lowest = Some(number);
+        }
+    }
+    lowest.map_or(Outcome::Done, Outcome::DoneBefore)
+}

@@ -1,0 +1,353 @@
+//! Faults between a client and the emulator: a small HTTP proxy that answers chosen operations with
+//! chosen faults, changed while it runs, and passes everything else on as it is.
+//!
+//! Set [`url_for_functions`](FaultyEndpoint::url_for_functions) as `AWS_ENDPOINT_URL_KINESIS`,
+//! `AWS_ENDPOINT_URL_DYNAMODB`, … of a function, or [`url`](FaultyEndpoint::url) as the endpoint of an
+//! SDK client. An operation is known by `x-amz-target` (DynamoDB,
+//! Kinesis, SQS, SSM), by the form's `Action` (SNS, CloudFormation), by the path (CBOR protocols), or
+//! else by the HTTP method (S3). WebSockets are not passed on.
+
+mod answers;
+mod parts;
+
+pub use answers::Protocol;
+pub use parts::{Choice, NotInParts};
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::emulator::Emulator;
+
+/// Largest body that is passed on (the largest of our requests is PutRecords, 10 MiB).
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Where this machine calls itself.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// Headers that are between two neighbours and not passed on; the length is counted anew.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Refused for its rate, with the service's own error code.
+    Throttled,
+    /// 500, and nothing was done.
+    InternalError,
+    /// 503, and nothing was done: the service is down.
+    Unavailable,
+    /// Done, but the answer is a 500: the caller cannot know.
+    LostAnswer,
+    /// Done after this time.
+    Slow(Duration),
+    /// Entries of the batch are refused, the others are passed on: PutRecords, BatchWriteItem,
+    /// SendMessageBatch.
+    Refused(Choice),
+}
+
+/// How long a rule holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// Until it is removed.
+    Always,
+    /// For so many calls.
+    Next(u32),
+}
+
+#[derive(Debug)]
+struct Rule {
+    id: RuleId,
+    operation: Option<String>,
+    fault: Fault,
+    times: Times,
+}
+
+/// Names a rule, to remove it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleId(u64);
+
+/// How often an operation came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Calls in all.
+    pub seen: u64,
+    /// Of them, calls with a fault.
+    pub with_fault: u64,
+}
+
+#[derive(Debug, Default)]
+struct Control {
+    next_id: u64,
+    rules: Vec<Rule>,
+    calls: BTreeMap<String, Calls>,
+}
+
+struct Shared {
+    upstream: String,
+    client: reqwest::Client,
+    control: Mutex<Control>,
+}
+
+/// The proxy; it ends when it is dropped.
+pub struct FaultyEndpoint {
+    url: String,
+    url_for_functions: String,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+impl FaultyEndpoint {
+    /// Starts a proxy before the emulator.
+    ///
+    /// # Errors
+    ///
+    /// No port can be opened.
+    pub async fn start(emulator: &Emulator) -> anyhow::Result<Self> {
+        let host = emulator.host_for_functions();
+        // Functions in a container come from outside the loopback interface.
+        let interface = if host == LOOPBACK {
+            LOOPBACK
+        } else {
+            "0.0.0.0"
+        };
+        let listener = TcpListener::bind((interface, 0))
+            .await
+            .context("the faulty endpoint finds no port")?;
+        let port = listener.local_addr()?.port();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let shared = Arc::new(Shared {
+            upstream: emulator.endpoint().to_owned(),
+            client,
+            control: Mutex::default(),
+        });
+        let router = Router::new()
+            .fallback(serve)
+            .with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the faulty endpoint ended");
+            }
+        });
+        Ok(Self {
+            url: format!("http://{LOOPBACK}:{port}"),
+            url_for_functions: format!("http://{host}:{port}"),
+            shared,
+            server,
+        })
+    }
+
+    /// Where this machine calls it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where functions that the emulator runs call it.
+    #[must_use]
+    pub fn url_for_functions(&self) -> &str {
+        &self.url_for_functions
+    }
+
+    /// From now on this operation goes wrong: `PutRecords`, or `Kinesis_20131202.PutRecords` as in
+    /// `x-amz-target`. The oldest rule that fits wins.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Refused`] for an operation that is not a batch.
+    pub fn fail(&self, operation: &str, fault: Fault, times: Times) -> Result<RuleId, NotInParts> {
+        let operation = operation.rsplit('.').next().unwrap_or(operation);
+        if let Fault::Refused(choice) = &fault {
+            parts::check(operation, choice)?;
+        }
+        Ok(self.add(Some(operation.to_owned()), fault, times))
+    }
+
+    /// From now on everything goes wrong: the services are not there.
+    pub fn take_down(&self) -> RuleId {
+        self.add(None, Fault::Unavailable, Times::Always)
+    }
+
+    /// Ends a rule.
+    pub fn remove(&self, id: RuleId) {
+        self.shared.control().rules.retain(|rule| rule.id != id);
+    }
+
+    /// Ends all rules: everything is passed on.
+    pub fn heal(&self) {
+        self.shared.control().rules.clear();
+    }
+
+    /// How often an operation came.
+    #[must_use]
+    pub fn calls(&self, operation: &str) -> Calls {
+        let control = self.shared.control();
+        control.calls.get(operation).copied().unwrap_or_default()
+    }
+
+    fn add(&self, operation: Option<String>, fault: Fault, times: Times) -> RuleId {
+        let mut control = self.shared.control();
+        control.next_id += 1;
+        let id = RuleId(control.next_id);
+        control.rules.push(Rule {
+            id,
+            operation,
+            fault,
+            times,
+        });
+        id
+    }
+}
+
+impl Drop for FaultyEndpoint {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the call, and takes the fault of the first rule that fits.
+    fn fault(&self, operation: &str) -> Option<Fault> {
+        let mut control = self.control();
+        let rule = control.rules.iter_mut().find(|rule| {
+            rule.times != Times::Next(0)
+                && rule
+                    .operation
+                    .as_deref()
+                    .is_none_or(|name| name == operation)
+        });
+        let fault = rule.map(|rule| {
+            if let Times::Next(left) = &mut rule.times {
+                *left -= 1;
+            }
+            rule.fault.clone()
+        });
+        let calls = control.calls.entry(operation.to_owned()).or_default();
+        calls.seen += 1;
+        calls.with_fault += u64::from(fault.is_some());
+        fault
+    }
+
+    async fn pass_on(&self, parts: &request::Parts, body: Bytes) -> Response {
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let sent = self
+            .client
+            .request(parts.method.clone(), format!("{}{path}", self.upstream))
+            .headers(without_hop_by_hop(&parts.headers))
+            .body(body)
+            .send()
+            .await;
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => return bad_gateway(&error),
+        };
+        let (status, headers) = (answer.status(), without_hop_by_hop(answer.headers()));
+        match answer.bytes().await {
+            Ok(body) => (status, headers, body).into_response(),
+            Err(error) => bad_gateway(&error),
+        }
+    }
+
+    /// Passes on what the fault does not refuse, and puts the refused entries into the answer.
+    async fn pass_on_parts(
+        &self,
+        operation: &str,
+        choice: &Choice,
+        parts: &request::Parts,
+        body: Bytes,
+    ) -> Response {
+        let split = match parts::split(operation, choice, &body) {
+            Ok(split) => split,
+            // Not what the operation's request looks like: the service shall say so.
+            Err(_) => return self.pass_on(parts, body).await,
+        };
+        let Some(through) = split.through.as_ref() else {
+            return split.answer_without_service(&parts.headers);
+        };
+        let answer = self.pass_on(parts, Bytes::from(through.to_string())).await;
+        if !answer.status().is_success() {
+            return answer;
+        }
+        let (mut head, body) = answer.into_parts();
+        let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+            return StatusCode::BAD_GATEWAY.into_response();
+        };
+        // The checksum of DynamoDB's answer is of the body before.
+        head.headers.remove(HeaderName::from_static("x-amz-crc32"));
+        head.headers.remove(header::CONTENT_LENGTH);
+        match split.merge(&body) {
+            Ok(merged) => Response::from_parts(head, Body::from(merged)),
+            Err(error) => bad_gateway(&error),
+        }
+    }
+}
+
+async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match to_bytes(body, BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response(),
+    };
+    let (protocol, operation) = answers::operation(&parts, &body);
+    match shared.fault(&operation) {
+        None => shared.pass_on(&parts, body).await,
+        Some(Fault::Throttled) => answers::throttled(&protocol),
+        Some(Fault::InternalError) => answers::internal_error(&protocol),
+        Some(Fault::Unavailable) => answers::unavailable(&protocol),
+        Some(Fault::LostAnswer) => {
+            let answer = shared.pass_on(&parts, body).await;
+            if answer.status().is_success() {
+                answers::internal_error(&protocol)
+            } else {
+                answer
+            }
+        }
+        Some(Fault::Slow(delay)) => {
+            tokio::time::sleep(delay).await;
+            shared.pass_on(&parts, body).await
+        }
+        Some(Fault::Refused(choice)) => {
+            shared
+                .pass_on_parts(&operation, &choice, &parts, body)
+                .await
+        }
+    }
+}
+
+fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap<HeaderValue> {
+    let mut headers = headers.clone();
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn bad_gateway(error: &(dyn std::error::Error + 'static)) -> Response {
+    let text = format!("the emulator behind the faulty endpoint cannot be reached: {error}");
+    (StatusCode::BAD_GATEWAY, text).into_response()
+}

@@ -1,0 +1,9 @@
+//! What the integration tests stand on: an emulated AWS, our functions as they are deployed, a model
+//! of AWS's Kinesis event source, and faults on the way. See `docs/testing.md`.
+
+pub mod bootstraps;
+pub mod build_folder;
+pub mod emulator;
+pub mod event_source;
+pub mod faults;
+pub mod python;

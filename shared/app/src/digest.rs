@@ -1,0 +1,324 @@
+//! Malformed entries are told to people in digests: what came and why it was refused, counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use domain::Reason;
+
+use crate::ports::{Clock, Notifier, PortError, Quarantine, Quarantined};
+
+/// The shortest time between two digests of one instance, in milliseconds: one malformed entry in
+/// twenty would be hundreds of messages a second else.
+pub const DIGEST_EVERY_MS: i64 = 60_000;
+
+/// Sources that a digest tells apart; the entries of further ones are counted together.
+const SOURCES_MAX: usize = 50;
+
+/// What further sources are counted as.
+const OTHER_SOURCES: &str = "(other sources)";
+
+/// How long a delivery may wait for a digest to be taken; a digest that is not goes with the next.
+const NOTIFY_WITHIN: Duration = Duration::from_millis(500);
+
+/// A quarantine that counts what it keeps, and tells people at most once a minute.
+///
+/// The first entry is told at once. What comes within a minute of a digest is told by the digest
+/// of the first entry after that minute, so that the last counts of a quiet instance may never be
+/// told: the quarantine has the entries, and the metrics the counts.
+pub struct DigestingQuarantine {
+    inner: Arc<dyn Quarantine>,
+    notifier: Arc<dyn Notifier>,
+    clock: Arc<dyn Clock>,
+    pending: Mutex<Pending>,
+}
+
+/// What was not told yet.
+#[derive(Debug, Default)]
+struct Pending {
+    counts: BTreeMap<(String, Reason), u64>,
+    /// When the oldest of them came.
+    since_ms: Option<i64>,
+    /// When a digest was last tried.
+    tried_ms: Option<i64>,
+}
+
+/// The counts of one digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Digest {
+    counts: BTreeMap<(String, Reason), u64>,
+    since_ms: i64,
+}
+
+impl DigestingQuarantine {
+    /// Counts what `inner` keeps, and tells it to `notifier`.
+    #[must_use]
+    pub fn new(
+        inner: Arc<dyn Quarantine>,
+        notifier: Arc<dyn Notifier>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let pending = Mutex::default();
+        Self {
+            inner,
+            notifier,
+            clock,
+            pending,
+        }
+    }
+
+    /// Counts entries, and takes the counts where a digest is due.
+    fn count(&self, entries: &[Quarantined], now_ms: i64) -> Option<Digest> {
+        // A panic elsewhere leaves counts that are whole but for one entry.
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            pending.add(&entry.source, entry.entry.reason, 1);
+        }
+        pending.since_ms.get_or_insert(now_ms);
+        let due = pending
+            .tried_ms
+            .is_none_or(|tried_ms| now_ms.saturating_sub(tried_ms) >= DIGEST_EVERY_MS);
+        due.then(|| {
+            pending.tried_ms = Some(now_ms);
+            Digest {
+                counts: std::mem::take(&mut pending.counts),
+                since_ms: pending.since_ms.take().unwrap_or(now_ms),
+            }
+        })
+    }
+
+    /// Keeps the counts of a digest that was not taken for the next one.
+    fn put_back(&self, digest: Digest) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((source, reason), count) in digest.counts {
+            pending.add(&source, reason, count);
+        }
+        pending.since_ms = Some(digest.since_ms);
+    }
+}
+
+impl Pending {
+    fn add(&mut self, source: &str, reason: Reason, count: u64) {
+        let known = self.counts.keys().any(|(known, _)| known == source);
+        let room = known || self.counts.len() < SOURCES_MAX;
+        let source = if room { source } else { OTHER_SOURCES };
+        *self.counts.entry((source.to_owned(), reason)).or_default() += count;
+    }
+}
+
+#[async_trait]
+impl Quarantine for DigestingQuarantine {
+    async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
+        self.inner.keep(entries).await?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let Some(digest) = self.count(entries, self.clock.now_ms()) else {
+            return Ok(());
+        };
+        let (subject, text) = (digest.subject(), digest.text());
+        let notified = tokio::time::timeout(NOTIFY_WITHIN, self.notifier.notify(&subject, &text));
+        match notified.await {
+            Ok(Ok(())) => {}
+            // The entries are kept; a digest that fails must not fail the delivery.
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, cause = ?error.source, "a digest of malformed entries was not sent; its counts go with the next");
+                self.put_back(digest);
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "a digest of malformed entries was not taken in time; its counts go with the next"
+                );
+                self.put_back(digest);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Digest {
+    fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    fn subject(&self) -> String {
+        match self.total() {
+            1 => "tickstream: 1 malformed entry".to_owned(),
+            total => format!("tickstream: {total} malformed entries"),
+        }
+    }
+
+    fn text(&self) -> String {
+        let since = DateTime::from_timestamp_millis(self.since_ms).unwrap_or_default();
+        let mut text = format!(
+            "{} since {} that could not become ticks:\n\n",
+            self.total(),
+            since.format("%Y-%m-%dT%H:%M:%SZ")
+        );
+        for ((source, reason), count) in &self.counts {
+            // A source's name may come from a URL: what is no plain text is shown as an escape.
+            let source = source.escape_debug();
+            // Writing to a text cannot fail.
+            _ = writeln!(
+                text,
+                "{count:>8}  {source}  {reason} ({:?})",
+                reason.severity()
+            );
+        }
+        text.push_str(
+            "\nThe entries are in the quarantine (prefix `quarantine/` of the archive bucket), each \
+             with the rule that it breaks. Once they are repaired they can be delivered again, which \
+             is safe.\nMore come with the next digest, at the earliest a minute after this one.\n",
+        );
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+    use domain::Malformed;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct World {
+        now_ms: AtomicI64,
+        kept: AtomicUsize,
+        told: Mutex<Vec<(String, String)>>,
+        down: AtomicBool,
+        silent: AtomicBool,
+    }
+
+    impl Clock for World {
+        fn now_ms(&self) -> i64 {
+            self.now_ms.load(Ordering::Relaxed)
+        }
+    }
+
+    #[async_trait]
+    impl Quarantine for World {
+        async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
+            self.kept.fetch_add(entries.len(), Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[async_trait]
+    impl Notifier for World {
+        async fn notify(&self, subject: &str, text: &str) -> Result<(), PortError> {
+            if self.silent.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            if self.down.load(Ordering::Relaxed) {
+                return Err(PortError {
+                    operation: "notify",
+                    retryable: true,
+                    source: "down".into(),
+                });
+            }
+            let told = (subject.to_owned(), text.to_owned());
+            self.told.lock().unwrap().push(told);
+            Ok(())
+        }
+    }
+
+    struct Scene {
+        world: Arc<World>,
+        quarantine: DigestingQuarantine,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let world = Arc::new(World::default());
+            let quarantine = DigestingQuarantine::new(
+                Arc::clone(&world) as _,
+                Arc::clone(&world) as _,
+                Arc::clone(&world) as _,
+            );
+            Self { world, quarantine }
+        }
+
+        async fn keep(&self, at_ms: i64, source: &str, reason: Reason, count: usize) {
+            self.world.now_ms.store(at_ms, Ordering::Relaxed);
+            let entry = Quarantined {
+                received_at_ms: at_ms,
+                source: source.to_owned(),
+                entry: Malformed::new(0, reason, "no", b"{}"),
+            };
+            self.quarantine.keep(&vec![entry; count]).await.unwrap();
+        }
+
+        fn subjects(&self) -> Vec<String> {
+            let told = self.world.told.lock().unwrap();
+            told.iter().map(|(subject, _)| subject.clone()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_minute_has_one_digest_and_nothing_goes_uncounted() {
+        let scene = Scene::new();
+        scene.keep(0, "helius", Reason::InvalidPrice, 1).await;
+        scene.keep(10, "helius", Reason::InvalidPrice, 5).await;
+        scene.keep(59_999, "pyth", Reason::MissingField, 2).await;
+        assert_eq!(scene.subjects(), ["tickstream: 1 malformed entry"]);
+        scene.keep(60_000, "helius", Reason::WrongType, 1).await;
+        assert_eq!(scene.subjects()[1..], ["tickstream: 8 malformed entries"]);
+        let text = scene.world.told.lock().unwrap()[1].1.clone();
+        assert!(text.contains("8 since 1970-01-01T00:00:00Z"), "{text}");
+        for line in [
+            "5  helius  invalid_price (Error)",
+            "1  helius  wrong_type (Error)",
+            "2  pyth  missing_field (Error)",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert_eq!(scene.world.kept.load(Ordering::Relaxed), 9);
+    }
+
+    #[tokio::test]
+    async fn the_counts_of_a_digest_that_failed_go_with_the_next() {
+        let scene = Scene::new();
+        scene.world.down.store(true, Ordering::Relaxed);
+        scene.keep(0, "helius", Reason::InvalidPrice, 3).await;
+        scene.world.down.store(false, Ordering::Relaxed);
+        scene.keep(1_000, "helius", Reason::InvalidPrice, 1).await;
+        assert!(
+            scene.subjects().is_empty(),
+            "a failure is not tried at once"
+        );
+        scene.keep(60_000, "helius", Reason::InvalidPrice, 1).await;
+        assert_eq!(scene.subjects(), ["tickstream: 5 malformed entries"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notifier_that_does_not_answer_holds_no_delivery_up() {
+        let scene = Scene::new();
+        scene.world.silent.store(true, Ordering::Relaxed);
+        let before = tokio::time::Instant::now();
+        scene.keep(0, "helius", Reason::InvalidPrice, 1).await;
+        assert_eq!(before.elapsed(), NOTIFY_WITHIN);
+    }
+
+    #[tokio::test]
+    async fn made_up_sources_do_not_fill_the_memory() {
+        let scene = Scene::new();
+        scene.keep(0, "first", Reason::UnknownSource, 1).await;
+        for n in 0..1_000 {
+            let source = format!("made-up\n{n}");
+            scene.keep(1, &source, Reason::UnknownSource, 1).await;
+        }
+        scene.keep(60_001, "last", Reason::UnknownSource, 1).await;
+        let text = scene.world.told.lock().unwrap()[1].1.clone();
+        assert!(text.contains("1001 since"), "{text}");
+        assert!(
+            text.contains("(other sources)") && text.contains("made-up\\n1 "),
+            "{text}"
+        );
+        assert!(text.lines().count() < SOURCES_MAX + 10, "{text}");
+    }
+}

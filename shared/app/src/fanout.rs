@@ -1,0 +1,281 @@
+//! What is new goes to the connections of the live API that watch it.
+//!
+//! Best effort by design: who watches wants the latest values, and the next batch brings them. So
+//! nothing but an unreadable list of subscribers makes a batch come again, and no connection waits
+//! for another.
+
+mod messages;
+mod news;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use domain::{Tick, Token};
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::{Instant, timeout_at};
+
+use crate::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic};
+use news::Item;
+
+pub use messages::MESSAGE_BYTES_MAX;
+pub use news::{Finding, Kind, News};
+
+/// Connections that are told at once.
+const POSTS_AT_ONCE: usize = 64;
+
+/// How long one message to one connection may take.
+const POST_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a batch may take; connections that were not told by then get the next one. The
+/// function's own timeout must be longer.
+pub const DELIVER_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often a message is tried again after the service said that it is too much.
+const THROTTLED_RETRIES_MAX: u32 = 3;
+
+/// The longest wait before the first retry; it doubles with each.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// Tokens whose latest ticks are read at once.
+const READS_AT_ONCE: usize = 16;
+
+/// Tells connections what is new.
+pub struct Fanout {
+    /// Who watches what.
+    pub subscribers: Arc<dyn Subscribers>,
+    /// The way to a connection.
+    pub push: Arc<dyn Push>,
+    /// The latest values, for who has just come.
+    pub latest: Arc<dyn LatestTicks>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Connections that watch something of it.
+    pub connections: u64,
+    /// Messages sent.
+    pub sent: u64,
+    /// Connections that were no more, and are forgotten.
+    pub gone: u64,
+    /// Messages lost because the service was asked too much.
+    pub throttled: u64,
+    /// Messages lost for another reason.
+    pub failed: u64,
+    /// Connections that were not told everything before the time was up.
+    pub late: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    sent: AtomicU64,
+    gone: AtomicU64,
+    throttled: AtomicU64,
+    failed: AtomicU64,
+    late: AtomicU64,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How a message to a connection ended.
+enum Sent {
+    Done,
+    Gone,
+    Throttled,
+    Failed,
+    Late,
+}
+
+impl Fanout {
+    /// Tells all who watch something of it. Each connection gets as few messages as its topics
+    /// allow.
+    ///
+    /// # Errors
+    /// [`PortError`] where it cannot be read who watches: nobody was told.
+    pub async fn tell(&self, news: News) -> Result<Told, PortError> {
+        if news.is_empty() {
+            return Ok(Told::default());
+        }
+        let items = news.into_items();
+        let groups = self.groups(&items).await?;
+        let deadline = Instant::now() + DELIVER_WITHIN;
+        let counters = Counters::default();
+        let connections = groups.values().map(|group| group.len() as u64).sum();
+        // A group's messages are made when its turn comes, so that few are held at a time.
+        let posts = groups.into_iter().flat_map(|(topics, connections)| {
+            let wanted = |item: &&Item| topics.wants(&item.token);
+            let told: Vec<&Item> = items.iter().filter(wanted).collect();
+            let messages: Arc<[String]> = messages::of_items(&told).into();
+            let with_messages = move |connection| (connection, Arc::clone(&messages));
+            connections.into_iter().map(with_messages)
+        });
+        stream::iter(posts)
+            .for_each_concurrent(POSTS_AT_ONCE, |(connection, messages)| {
+                let counters = &counters;
+                async move {
+                    self.post_all(&connection, &messages, deadline, counters)
+                        .await;
+                }
+            })
+            .await;
+        let read = |counter: AtomicU64| counter.into_inner();
+        Ok(Told {
+            connections,
+            sent: read(counters.sent),
+            gone: read(counters.gone),
+            throttled: read(counters.throttled),
+            failed: read(counters.failed),
+            late: read(counters.late),
+        })
+    }
+
+    /// The connections, grouped by what they watch of these items: a group gets the same messages.
+    async fn groups(&self, items: &[Item]) -> Result<BTreeMap<Wanted, Vec<String>>, PortError> {
+        let tokens: BTreeSet<&Token> = items.iter().map(|item| &item.token).collect();
+        let mut topics = vec![Topic::All];
+        topics.extend(tokens.into_iter().cloned().map(Topic::Token));
+        let watching = self.subscribers.watching(&topics).await?;
+        let mut by_connection: HashMap<String, Wanted> = HashMap::new();
+        for (topic, connections) in topics.into_iter().zip(watching) {
+            for connection in connections {
+                by_connection.entry(connection).or_default().add(&topic);
+            }
+        }
+        let mut groups: BTreeMap<Wanted, Vec<String>> = BTreeMap::new();
+        for (connection, wanted) in by_connection {
+            groups.entry(wanted).or_default().push(connection);
+        }
+        Ok(groups)
+    }
+
+    async fn post_all(
+        &self,
+        connection: &str,
+        messages: &[String],
+        deadline: Instant,
+        counters: &Counters,
+    ) {
+        for message in messages {
+            match self.post(connection, message, deadline).await {
+                Sent::Done => count(&counters.sent),
+                Sent::Throttled => count(&counters.throttled),
+                Sent::Gone => {
+                    count(&counters.gone);
+                    return self.forget(connection).await;
+                }
+                // What follows would wait as long, and others have the turn.
+                Sent::Failed => return count(&counters.failed),
+                Sent::Late => return count(&counters.late),
+            }
+        }
+    }
+
+    /// Sends one message; one that is too much for now is tried again after a while.
+    async fn post(&self, connection: &str, message: &str, deadline: Instant) -> Sent {
+        for retry in 0..=THROTTLED_RETRIES_MAX {
+            if Instant::now() >= deadline {
+                return Sent::Late;
+            }
+            let until = deadline.min(Instant::now() + POST_WITHIN);
+            match timeout_at(until, self.push.post(connection, message)).await {
+                Ok(Ok(Posted::Sent)) => return Sent::Done,
+                Ok(Ok(Posted::Gone)) => return Sent::Gone,
+                Ok(Ok(Posted::Throttled)) if retry < THROTTLED_RETRIES_MAX => {
+                    let wake = Instant::now() + jittered(BACKOFF * 2_u32.pow(retry));
+                    tokio::time::sleep_until(wake.min(deadline)).await;
+                }
+                Ok(Ok(Posted::Throttled)) => break,
+                Ok(Err(error)) => {
+                    tracing::warn!(connection, error = %error, cause = %error.source, "a connection was not told");
+                    return Sent::Failed;
+                }
+                Err(_) => {
+                    tracing::warn!(connection, "a connection did not take a message in time");
+                    return Sent::Failed;
+                }
+            }
+        }
+        Sent::Throttled
+    }
+
+    async fn forget(&self, connection: &str) {
+        if let Err(error) = self.subscribers.forget(connection).await {
+            // It expires by itself, and is asked again with the next batch.
+            tracing::warn!(connection, error = %error, cause = %error.source, "a connection that is gone was not forgotten");
+        }
+    }
+
+    /// Sends the latest ticks of tokens to a connection that has just subscribed; those of all
+    /// tokens come as they change.
+    ///
+    /// # Errors
+    /// [`PortError`] where the latest ticks cannot be read.
+    pub async fn snapshot(&self, connection: &str, tokens: &[Token]) -> Result<(), PortError> {
+        let reads = tokens.iter().map(|token| self.latest.latest(token));
+        let mut ticks: Vec<Tick> = Vec::new();
+        let mut found = stream::iter(reads).buffered(READS_AT_ONCE);
+        while let Some(latest) = found.next().await {
+            ticks.extend(latest?);
+        }
+        self.send(connection, &messages::snapshot(&ticks)).await;
+        Ok(())
+    }
+
+    /// Sends messages to one connection. What it does not take is logged and lost; one that is
+    /// gone is forgotten.
+    pub async fn send(&self, connection: &str, messages: &[String]) {
+        let (deadline, counters) = (Instant::now() + DELIVER_WITHIN, Counters::default());
+        self.post_all(connection, messages, deadline, &counters)
+            .await;
+        let throttled = counters.throttled.into_inner();
+        if throttled > 0 {
+            tracing::warn!(
+                connection,
+                throttled,
+                "messages to a connection were too much and are lost"
+            );
+        }
+    }
+}
+
+/// What a connection watches of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted {
+    all: bool,
+    tokens: BTreeSet<Token>,
+}
+
+impl Wanted {
+    fn add(&mut self, topic: &Topic) {
+        match topic {
+            Topic::All => {
+                self.all = true;
+                self.tokens.clear();
+            }
+            Topic::Token(_) if self.all => {}
+            Topic::Token(token) => {
+                self.tokens.insert(token.clone());
+            }
+        }
+    }
+
+    fn wants(&self, token: &Token) -> bool {
+        self.all || self.tokens.contains(token)
+    }
+}
+
+/// A wait from half of `longest` up to it, so that connections that were refused together do not
+/// come back together.
+fn jittered(longest: Duration) -> Duration {
+    // Each state of the hasher is keyed at random.
+    let random = RandomState::new().build_hasher().finish();
+    let half = longest / 2;
+    let millis = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
+    half + Duration::from_millis(random % millis.saturating_add(1))
+}

@@ -1,0 +1,98 @@
+//! Records and messages of our own that cannot be read: kept in the quarantine and acknowledged,
+//! since trying again would not change them.
+
+use codec::error::CodecError;
+use domain::{Malformed, Reason};
+
+use crate::ports::{PortError, Quarantine, Quarantined};
+
+/// A record that is no tick, for the quarantine.
+#[must_use]
+pub fn malformed(index: usize, raw: &[u8], why: &CodecError) -> Malformed {
+    Malformed::new(index, reason(raw, why), why, raw)
+}
+
+/// Keeps poison of one place, such as `kinesis`.
+///
+/// # Errors
+/// [`PortError`] where it cannot be kept: then it must not be acknowledged.
+pub async fn keep(
+    quarantine: &dyn Quarantine,
+    place: &str,
+    entries: Vec<Malformed>,
+    now_ms: i64,
+) -> Result<(), PortError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(place, entries = entries.len(), "poison is quarantined");
+    let kept: Vec<Quarantined> = entries
+        .into_iter()
+        .map(|entry| Quarantined {
+            received_at_ms: now_ms,
+            source: place.to_owned(),
+            entry,
+        })
+        .collect();
+    quarantine.keep(&kept).await
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "some variants are there only with the columnar feature of `codec`"
+)]
+fn reason(raw: &[u8], why: &CodecError) -> Reason {
+    match why {
+        CodecError::Json(_) if std::str::from_utf8(raw).is_err() => Reason::InvalidUtf8,
+        CodecError::Name {
+            column: "source", ..
+        } => Reason::InvalidSource,
+        CodecError::Name { .. } => Reason::InvalidToken,
+        CodecError::Amount {
+            column: "volume", ..
+        } => Reason::InvalidVolume,
+        CodecError::Amount { .. } | CodecError::Double { .. } => Reason::InvalidPrice,
+        CodecError::Id(_) => Reason::InvalidId,
+        CodecError::Method(_) | CodecError::Version { .. } => Reason::WrongType,
+        // What only binary records and columns can break is no text of ours.
+        _ => Reason::UnreadableBody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &[u8], expected: Reason) {
+        let why = codec::json::from_json(raw).unwrap_err();
+        let entry = malformed(2, raw, &why);
+        assert_eq!((entry.reason, entry.index), (expected, 2), "{why}");
+        assert_eq!(entry.raw_bytes, raw.len());
+    }
+
+    fn with(field: &str, value: &str) -> Vec<u8> {
+        let tick = serde_json::json!({
+            "tick_id": "00000000000000000000000000000000", "token": "BTC", "quote": "USD",
+            "price": "1", "timestamp": 1, "ingested_at": 1, "source": "made", "method": "reported",
+            "version": "1.0",
+        });
+        let mut tick = tick;
+        tick[field] = value.into();
+        serde_json::to_vec(&tick).unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_poison_has_its_reason() {
+        check(b"", Reason::UnreadableBody);
+        check(b"\xff\xfe", Reason::InvalidUtf8);
+        check(b"{}", Reason::UnreadableBody);
+        check(&with("price", "-1"), Reason::InvalidPrice);
+        check(&with("volume", "much"), Reason::InvalidVolume);
+        check(&with("token", "a b"), Reason::InvalidToken);
+        check(&with("source", ""), Reason::InvalidSource);
+        check(&with("tick_id", "1"), Reason::InvalidId);
+        check(&with("version", "2.0"), Reason::WrongType);
+        check(&with("method", "guessed"), Reason::WrongType);
+    }
+}

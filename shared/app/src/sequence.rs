@@ -1,0 +1,134 @@
+//! Positions in a shard of the stream.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Decimal digits in the lower part of a sequence number.
+const LOW_DIGITS: usize = 38;
+
+/// Most decimal digits of a sequence number: Kinesis gives 56.
+const DIGITS_MAX: usize = LOW_DIGITS + 19;
+
+/// A position in a shard of the stream; later records have larger ones. It holds the 56 decimal
+/// digits of Kinesis as well as a plain count.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct SequenceNumber {
+    /// The digits before the last 38.
+    high: u64,
+    /// The last 38 digits.
+    low: u128,
+}
+
+/// A text is no sequence number.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a sequence number: 1 to {DIGITS_MAX} decimal digits are")]
+pub struct SequenceNumberError(String);
+
+impl SequenceNumber {
+    /// Before the first record.
+    pub const START: Self = Self { high: 0, low: 0 };
+
+    /// As a plain count, as the embedded stream has them; a larger one is `u64::MAX`.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        match self.high {
+            0 => u64::try_from(self.low).unwrap_or(u64::MAX),
+            _ => u64::MAX,
+        }
+    }
+
+    /// All digits, so that texts sort as the numbers do.
+    #[must_use]
+    pub fn padded(self) -> String {
+        format!("{:019}{:038}", self.high, self.low)
+    }
+}
+
+impl From<u64> for SequenceNumber {
+    fn from(count: u64) -> Self {
+        Self {
+            high: 0,
+            low: count.into(),
+        }
+    }
+}
+
+impl FromStr for SequenceNumber {
+    type Err = SequenceNumberError;
+
+    fn from_str(text: &str) -> Result<Self, SequenceNumberError> {
+        let refused = || SequenceNumberError(text.chars().take(DIGITS_MAX + 3).collect());
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        if text.is_empty() || text.len() > DIGITS_MAX || !digits {
+            return Err(refused());
+        }
+        let (high, low) = text.split_at(text.len().saturating_sub(LOW_DIGITS));
+        Ok(Self {
+            high: match high {
+                "" => 0,
+                _ => high.parse().map_err(|_| refused())?,
+            },
+            low: low.parse().map_err(|_| refused())?,
+        })
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.high {
+            0 => write!(f, "{}", self.low),
+            high => write!(f, "{high}{:038}", self.low),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF_KINESIS: &str = "49590338271490256608559692538361571095921575989136588898";
+
+    #[test]
+    fn the_digits_of_kinesis_come_back_as_they_were() {
+        for text in ["0", "7", OF_KINESIS, "18446744073709551616"] {
+            let number: SequenceNumber = text.parse().unwrap();
+            assert_eq!(number.to_string(), text);
+            assert_eq!(number.padded().parse(), Ok(number));
+        }
+    }
+
+    #[test]
+    fn numbers_sort_by_value_and_so_do_their_padded_texts() {
+        let texts = [
+            "0",
+            "9",
+            "10",
+            "99999999999999999999999999999999999999",
+            "100000000000000000000000000000000000000",
+            OF_KINESIS,
+        ];
+        let numbers: Vec<SequenceNumber> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(numbers.is_sorted());
+        assert!(
+            numbers
+                .iter()
+                .map(|n| n.padded())
+                .collect::<Vec<_>>()
+                .is_sorted()
+        );
+        assert_eq!(SequenceNumber::from(10).count(), 10);
+        assert_eq!(numbers.last().unwrap().count(), u64::MAX);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        let long = "1".repeat(DIGITS_MAX + 1);
+        for text in ["", "-1", "1.5", "LATEST", " 1", &long] {
+            assert!(text.parse::<SequenceNumber>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The fan-out on connections in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::fanout::{DELIVER_WITHIN, Fanout, Finding, Kind, MESSAGE_BYTES_MAX, News, Told};
+use app::ports::Topic;
+use domain::{Tick, Token};
+use serde_json::Value;
+use testkit::live::{Behaviour, Connections};
+use testkit::ticks::{tick, ticks};
+
+fn token(name: &str) -> Token {
+    Token::new(name).unwrap()
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::Token(token(name))
+}
+
+fn news(ticks: impl IntoIterator<Item = Tick>) -> News {
+    let mut news = News::default();
+    for tick in ticks {
+        news.tick(tick);
+    }
+    news
+}
+
+fn fanout(connections: &Arc<Connections>) -> Fanout {
+    Fanout {
+        subscribers: Arc::clone(connections) as _,
+        push: Arc::clone(connections) as _,
+        latest: Arc::clone(connections) as _,
+    }
+}
+
+fn read(message: &str) -> Value {
+    assert!(message.len() <= MESSAGE_BYTES_MAX);
+    serde_json::from_str(message).unwrap()
+}
+
+/// The tokens of the ticks of a message.
+fn tokens(message: &str) -> Vec<String> {
+    let ticks = read(message)["ticks"].as_array().unwrap().clone();
+    let token = |tick: &Value| tick["token"].as_str().unwrap().to_owned();
+    ticks.iter().map(token).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_gets_one_message_with_the_latest_of_what_it_watches() {
+    let connections = Arc::new(Connections::default());
+    connections.watch("all", &[Topic::All]);
+    connections.watch("a", &[topic("A")]);
+    connections.watch("ac", &[topic("A"), topic("C")]);
+    connections.watch("both", &[Topic::All, topic("A")]);
+    connections.watch("other", &[topic("X")]);
+    let mut made = ticks(&["A", "B", "C"], 10);
+    made.reverse();
+    let told = fanout(&connections).tell(news(made)).await.unwrap();
+    assert_eq!(told.connections, 4);
+    assert_eq!(told.sent, 4, "one message each");
+    let of = |connection: &str| connections.told(connection);
+    assert_eq!(tokens(&of("all")[0]), ["A", "B", "C"]);
+    assert_eq!(of("both"), of("all"), "a topic beside all changes nothing");
+    assert_eq!(tokens(&of("ac")[0]), ["A", "C"]);
+    assert!(of("other").is_empty());
+    let message = read(&of("a")[0]);
+    assert_eq!(
+        message["ticks"][0]["tick_id"],
+        tick("A", 9).tick_id.to_string()
+    );
+    assert_eq!(message["counts"]["ticks"], 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_of_the_analysis_go_with_the_later_value_of_each() {
+    let connections = Arc::new(Connections::default());
+    connections.watch("a", &[topic("A")]);
+    let mut news = news([tick("A", 1)]);
+    for (name, rank, json) in [
+        ("A", 2, r#"{"revision":2}"#),
+        ("A", 1, r#"{"revision":1}"#),
+        ("B", 1, r#"{"revision":9}"#),
+    ] {
+        let finding = Finding {
+            token: token(name),
+            identity: format!("{name}/USD/1m/0"),
+            rank: (rank, 0),
+            json: json.to_owned(),
+        };
+        news.finding(Kind::Candles, finding);
+    }
+    fanout(&connections).tell(news).await.unwrap();
+    let told = connections.told("a");
+    assert_eq!(told.len(), 2, "a message a kind");
+    assert_eq!(
+        read(&told[1]),
+        serde_json::json!({"type": "candles", "candles": [{"revision": 2}]})
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_gone_is_forgotten() {
+    let connections = Arc::new(Connections::default());
+    for name in ["gone", "here"] {
+        connections.watch(name, &[Topic::All]);
+    }
+    connections.behave("gone", Behaviour::Gone);
+    let told = fanout(&connections)
+        .tell(news([tick("A", 1)]))
+        .await
+        .unwrap();
+    assert_eq!((told.sent, told.gone), (1, 1));
+    assert_eq!(connections.topics("gone"), None);
+    assert!(connections.topics("here").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_much_is_tried_again_a_few_times_and_then_lost() {
+    let connections = Arc::new(Connections::default());
+    for (name, times) in [("twice", 2), ("for-ever", u32::MAX)] {
+        connections.watch(name, &[Topic::All]);
+        connections.behave(name, Behaviour::Throttled(times));
+    }
+    let told = fanout(&connections)
+        .tell(news([tick("A", 1)]))
+        .await
+        .unwrap();
+    assert_eq!((told.sent, told.throttled), (1, 1));
+    assert_eq!(connections.told("twice").len(), 1);
+    assert!(
+        connections.topics("for-ever").is_some(),
+        "the next batch tells it"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_fail_or_hang_hold_nobody_up() {
+    let connections = Arc::new(Connections::default());
+    for n in 0..200 {
+        let name = format!("c{n}");
+        connections.watch(&name, &[Topic::All]);
+        match n % 20 {
+            0 => connections.behave(&name, Behaviour::Hangs),
+            1 => connections.behave(&name, Behaviour::Fails),
+            _ => {}
+        }
+    }
+    let before = tokio::time::Instant::now();
+    let told = fanout(&connections)
+        .tell(news([tick("A", 1)]))
+        .await
+        .unwrap();
+    assert_eq!(
+        told,
+        Told {
+            connections: 200,
+            sent: 180,
+            failed: 20,
+            ..Told::default()
+        }
+    );
+    assert!(
+        before.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        before.elapsed()
+    );
+    assert!(
+        (2..=64).contains(&connections.posting_max()),
+        "{}",
+        connections.posting_max()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_ends_in_time_whatever_its_connections_do() {
+    let connections = Arc::new(Connections::default());
+    for n in 0..2_000 {
+        let name = format!("c{n}");
+        connections.watch(&name, &[Topic::All]);
+        connections.behave(&name, Behaviour::Hangs);
+    }
+    let before = tokio::time::Instant::now();
+    let told = fanout(&connections)
+        .tell(news([tick("A", 1)]))
+        .await
+        .unwrap();
+    assert!(before.elapsed() <= DELIVER_WITHIN + Duration::from_millis(10));
+    assert_eq!(told.failed + told.late, 2_000);
+    assert!(told.late > 0);
+}
+
+#[tokio::test]
+async fn only_an_unreadable_list_of_subscribers_makes_a_batch_come_again() {
+    let connections = Arc::new(Connections::default());
+    connections.set_down(true);
+    assert!(
+        fanout(&connections)
+            .tell(news([tick("A", 1)]))
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        fanout(&connections).tell(News::default()).await.unwrap(),
+        Told::default()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_tokens_go_in_messages_that_the_service_takes() {
+    let connections = Arc::new(Connections::default());
+    connections.watch("all", &[Topic::All]);
+    let made = (0..1_000).map(|n| tick(&format!("T{n}"), n));
+    let told = fanout(&connections).tell(news(made)).await.unwrap();
+    let messages = connections.told("all");
+    assert_eq!(told.sent, messages.len() as u64);
+    assert!((2..=4).contains(&messages.len()), "{}", messages.len());
+    let all: Vec<String> = messages
+        .iter()
+        .flat_map(|message| tokens(message))
+        .collect();
+    assert_eq!(all.len(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_holds_the_latest_ticks_of_the_tokens() {
+    let connections = Arc::new(Connections::default());
+    connections.set_latest(vec![tick("A", 5), tick("B", 6)]);
+    let fanout = fanout(&connections);
+    fanout
+        .snapshot("c", &[token("A"), token("X")])
+        .await
+        .unwrap();
+    fanout.snapshot("c", &[]).await.unwrap();
+    let told = connections.told("c");
+    assert_eq!(read(&told[0])["type"], "snapshot");
+    assert_eq!(tokens(&told[0]), ["A"]);
+    assert!(tokens(&told[1]).is_empty());
+}

@@ -1,0 +1,8 @@
+//! The use cases on ports that live in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod corrections;
+mod restamped;
+mod steering;
+mod unoffered;

@@ -1,0 +1,100 @@
+//! How clients of AWS are made: region, credentials and endpoint come from the environment as the
+//! SDK reads it (`AWS_REGION`, `AWS_ENDPOINT_URL`, the role of the function); how long a call may
+//! take is decided here.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::provider::error::CredentialsError;
+
+/// How long calls may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// From the first packet to an encrypted connection.
+    pub connect: Duration,
+    /// One attempt, with the connection where a new one is needed, until the answer's head.
+    pub attempt: Duration,
+    /// All attempts of a call and the waits between them.
+    pub operation: Duration,
+    /// Attempts of a call, the first included. Our own loops re-offer what a batch left over.
+    pub attempts_max: u32,
+}
+
+/// For whoever must answer a caller: a webhook's sender waits 1 s, and 700 ms of that are ours.
+pub const ANSWERING: Patience = Patience {
+    connect: Duration::from_millis(300),
+    attempt: Duration::from_millis(400),
+    operation: Duration::from_millis(600),
+    attempts_max: 2,
+};
+
+/// For whoever works off a batch: another try here costs less than the batch once more.
+pub const WORKING: Patience = Patience {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(3),
+    operation: Duration::from_secs(10),
+    attempts_max: 3,
+};
+
+/// A body that stands still this long is given up; the timeouts end with an answer's head.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// The configuration for a process that answers callers, such as the webhook.
+pub async fn config() -> SdkConfig {
+    config_for(ANSWERING).await
+}
+
+/// The configuration for a process of another patience, such as [`WORKING`].
+pub async fn config_for(patience: Patience) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(patience.connect)
+        .operation_attempt_timeout(patience.attempt)
+        .operation_timeout(patience.operation)
+        .build();
+    let stalls = StalledStreamProtectionConfig::enabled()
+        .grace_period(STALLED_AFTER)
+        .build();
+    // A version by name: another one changes retries and timeouts, and should be chosen.
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(patience.attempts_max))
+        .stalled_stream_protection(stalls)
+        .load()
+        .await
+}
+
+/// What an operator has not set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No region.
+    #[error("no AWS region is set: set AWS_REGION, such as us-east-1")]
+    Region,
+    /// No credentials.
+    #[error(
+        "no AWS credentials were found: set AWS_PROFILE (and log in with `aws sso login` where it \
+         needs that), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Credentials(#[source] CredentialsError),
+}
+
+/// Checks that region and credentials are there, for a person who can set them.
+///
+/// # Errors
+/// [`SetupError`] says what is missing.
+pub async fn check(config: &SdkConfig) -> Result<(), SetupError> {
+    if config.region().is_none() {
+        return Err(SetupError::Region);
+    }
+    let Some(provider) = config.credentials_provider() else {
+        let none = CredentialsError::not_loaded("no provider");
+        return Err(SetupError::Credentials(none));
+    };
+    match provider.provide_credentials().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(SetupError::Credentials(error)),
+    }
+}

@@ -1,0 +1,47 @@
+//! The clients themselves, for those who wire a process: a function makes only those that it uses,
+//! since each takes time of a cold start. All share the connections and credentials of one
+//! [`SdkConfig`].
+
+use aws_config::SdkConfig;
+
+/// For tables.
+#[must_use]
+pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::new(config)
+}
+
+/// For streams.
+#[must_use]
+pub fn kinesis(config: &SdkConfig) -> aws_sdk_kinesis::Client {
+    aws_sdk_kinesis::Client::new(config)
+}
+
+/// For queues.
+#[must_use]
+pub fn sqs(config: &SdkConfig) -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(config)
+}
+
+/// For topics.
+#[must_use]
+pub fn sns(config: &SdkConfig) -> aws_sdk_sns::Client {
+    aws_sdk_sns::Client::new(config)
+}
+
+/// A client for parameters, for a signature that names it.
+pub type SsmClient = aws_sdk_ssm::Client;
+
+/// For parameters.
+#[must_use]
+pub fn ssm(config: &SdkConfig) -> SsmClient {
+    aws_sdk_ssm::Client::new(config)
+}
+
+/// For buckets. An endpoint of its own (`AWS_ENDPOINT_URL`) is an emulator, which has no name for
+/// each bucket: the bucket then stands in the path.
+#[must_use]
+pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let emulated = config.endpoint_url().is_some();
+    let config = aws_sdk_s3::config::Builder::from(config);
+    aws_sdk_s3::Client::from_conf(config.force_path_style(emulated).build())
+}

@@ -1,0 +1,338 @@
+//! The table of the analysis: states, candles and anomalies.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::ports::{
+    AnalysisCommit, AnalyticsStore, Clock, Pair, PortError, SequenceNumber, StoredState,
+};
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::analytics::{Anomaly, Candle, Interval};
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::{Instant, timeout_at};
+
+use super::attributes::{Item, ItemError, PK, SK, text_of, unpacked};
+use super::batch::{BatchWriter, Write, trying_once};
+use super::candle_item::{
+    anomaly_item, anomaly_of, anomaly_partition, candle_key, candle_of, candle_partition,
+};
+use super::pair_step::{CORRECTED_MAX, PairStep, Retention, STATE, StepError, by_pair, state_key};
+use super::reads::{Found, read_all};
+use crate::error::CallError;
+use crate::retry::Backoff;
+
+mod range;
+
+pub use range::{ReadRange, ReadRangeError};
+
+/// How long a call of the port may take, with all that is offered again.
+pub const WORK_FOR: Duration = Duration::from_secs(10);
+
+/// Most pairs that are stored at a time.
+const PAIRS_AT_ONCE_MAX: usize = 16;
+
+const LOAD: &str = "load analysis states";
+const STORE: &str = "store the analysis";
+
+/// The analysis in a DynamoDB table.
+///
+/// Each pair is stored all or not at all. A commit that fails may have stored some of its pairs:
+/// folded again from what the store holds, they are passed over.
+///
+/// The shard's checkpoint is not kept here: AWS Lambda keeps it for the event source.
+#[derive(Clone)]
+pub struct AnalyticsTable {
+    client: Client,
+    table: String,
+    retention_days: u32,
+    work_for: Duration,
+    clock: Arc<dyn Clock>,
+    writer: BatchWriter,
+}
+
+/// Why a pair's step was not stored.
+#[derive(Debug, thiserror::Error)]
+enum CommitError {
+    /// The state, or a candle that is corrected, is not as the step found it: somebody else
+    /// analyses the shard too, or this commit went through before and its answer was lost.
+    #[error("the state of {0} has moved on since the step began: fold again from what is stored")]
+    MovedOn(Pair),
+    /// Other writers, or too many of them.
+    #[error("the transaction was cancelled: {0}")]
+    Cancelled(String),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Item(#[from] ItemError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl CommitError {
+    fn at(self, operation: &'static str) -> PortError {
+        let retryable = match &self {
+            // With fewer records in a step, which a bisected batch has, it fits.
+            Self::MovedOn(_)
+            | Self::Cancelled(_)
+            | Self::Step(StepError::TooManyCorrections(..)) => true,
+            Self::Step(StepError::Item(_) | StepError::Build(_)) | Self::Item(_) => false,
+            Self::Call(error) => error.is_passing(),
+        };
+        PortError {
+            operation,
+            retryable,
+            source: Box::new(self),
+        }
+    }
+
+    fn may_pass_at_once(&self) -> bool {
+        match self {
+            Self::Cancelled(_) => true,
+            Self::Call(error) => error.is_passing(),
+            Self::MovedOn(_) | Self::Step(_) | Self::Item(_) => false,
+        }
+    }
+}
+
+impl AnalyticsTable {
+    /// The analysis in `table`, removed by the service `retention_days` after it was last written.
+    /// A call takes at most `work_for`: see [`WORK_FOR`].
+    #[must_use]
+    pub fn new(
+        client: Client,
+        table: impl Into<String>,
+        retention_days: u32,
+        work_for: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let table = table.into();
+        Self {
+            writer: BatchWriter::new(&client, table.clone(), [PK, SK]),
+            client: trying_once(&client),
+            table,
+            retention_days,
+            work_for,
+            clock,
+        }
+    }
+}
+
+#[async_trait]
+impl AnalyticsStore for AnalyticsTable {
+    fn corrections_per_pair_max(&self) -> usize {
+        CORRECTED_MAX
+    }
+
+    async fn load(
+        &self,
+        _shard: u8,
+        pairs: &[Pair],
+    ) -> Result<Vec<Option<StoredState>>, PortError> {
+        let deadline = Instant::now() + self.work_for;
+        let keys = pairs.iter().map(state_key).collect();
+        let found = read_all(&self.client, &self.table, LOAD, keys, deadline).await?;
+        let state = |pair: &Pair| {
+            let item = take(&found, &state_key(pair));
+            item.map(|item| unpacked(item, STATE)).transpose()
+        };
+        pairs
+            .iter()
+            .map(state)
+            .collect::<Result<_, ItemError>>()
+            .map_err(|error| error.at(LOAD))
+    }
+
+    async fn commit(
+        &self,
+        shard: u8,
+        last: SequenceNumber,
+        mut commit: AnalysisCommit,
+    ) -> Result<Vec<Candle>, PortError> {
+        let deadline = Instant::now() + self.work_for;
+        let retention = Retention {
+            now_ms: self.clock.now_ms(),
+            days: self.retention_days,
+        };
+        if commit.late + commit.too_late + commit.duplicates > 0 {
+            let AnalysisCommit {
+                late,
+                too_late,
+                duplicates,
+                ..
+            } = commit;
+            tracing::info!(shard, %last, late, too_late, duplicates, "ticks out of their order");
+        }
+        // Before the states: a step that is folded again finds the same anomalies, and one whose
+        // state is stored is not.
+        let anomalies = std::mem::take(&mut commit.anomalies);
+        self.store_anomalies(&anomalies, &retention, deadline)
+            .await?;
+        let steps = by_pair(commit)
+            .into_iter()
+            .map(|(pair, step)| self.store_pair(pair, step, &retention, deadline));
+        let stored: Vec<Result<Vec<Candle>, PortError>> = stream::iter(steps)
+            .buffer_unordered(PAIRS_AT_ONCE_MAX)
+            .collect()
+            .await;
+        let mut corrected = Vec::new();
+        for pair in stored {
+            corrected.extend(pair?);
+        }
+        corrected.sort_by(|a, b| {
+            let order = |it: &Candle| (it.start_ms, it.interval);
+            (&a.token, &a.quote, order(a)).cmp(&(&b.token, &b.quote, order(b)))
+        });
+        Ok(corrected)
+    }
+}
+
+/// An item by its key.
+fn take<'a>(found: &'a Found, key: &Item) -> Option<&'a Item> {
+    let part = |name| text_of(key, name).ok().map(str::to_owned);
+    found.get(&(part(PK)?, part(SK)?))
+}
+
+impl AnalyticsTable {
+    async fn store_anomalies(
+        &self,
+        anomalies: &[Anomaly],
+        retention: &Retention,
+        deadline: Instant,
+    ) -> Result<(), PortError> {
+        let put = |anomaly| anomaly_item(anomaly, retention.now_ms, retention.days).map(Write::Put);
+        let mut writes = Vec::with_capacity(anomalies.len());
+        for anomaly in anomalies {
+            writes.push(put(anomaly).map_err(|error| error.at(STORE))?);
+        }
+        self.writer.write_all(STORE, writes, deadline).await
+    }
+
+    async fn store_pair(
+        &self,
+        pair: Pair,
+        step: PairStep,
+        retention: &Retention,
+        deadline: Instant,
+    ) -> Result<Vec<Candle>, PortError> {
+        let keys = step
+            .to_read()
+            .map(candle_key)
+            .collect::<Result<Vec<Item>, _>>()
+            .map_err(|error| error.at(STORE))?;
+        let found = read_all(&self.client, &self.table, STORE, keys, deadline).await?;
+        let stored = found
+            .values()
+            .map(candle_of)
+            .collect::<Result<Vec<Candle>, _>>()
+            .map_err(|error| error.at(STORE))?;
+        let (transactions, corrected) = step
+            .transactions(&self.table, &pair, &stored, retention)
+            .map_err(|error| CommitError::from(error).at(STORE))?;
+        for actions in transactions {
+            self.transact(&pair, actions, deadline)
+                .await
+                .map_err(|error| {
+                    tracing::warn!(pair = %pair, cause = %error, "a pair's analysis was not stored");
+                    error.at(STORE)
+                })?;
+        }
+        Ok(corrected)
+    }
+
+    /// Runs a transaction, again where other writers were in its way.
+    async fn transact(
+        &self,
+        pair: &Pair,
+        actions: Vec<TransactWriteItem>,
+        deadline: Instant,
+    ) -> Result<(), CommitError> {
+        let mut backoff = Backoff::until(deadline);
+        let token = request_token();
+        loop {
+            let call = self
+                .client
+                .transact_write_items()
+                .client_request_token(&token)
+                .set_transact_items(Some(actions.clone()))
+                .send();
+            let late = || CallError::Unanswered("the time for the commit is up".to_owned());
+            let error = match timeout_at(deadline, call).await.map_err(|_| late())? {
+                Ok(_) => return Ok(()),
+                Err(error) => why_cancelled(pair, &error),
+            };
+            if !error.may_pass_at_once() || !backoff.wait().await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Candles of a pair and interval that start in a range, in the order of time.
+    ///
+    /// # Errors
+    /// [`PortError`], not retryable where the range is too long.
+    pub async fn candles(
+        &self,
+        pair: &Pair,
+        interval: Interval,
+        range: ReadRange,
+    ) -> Result<Vec<Candle>, PortError> {
+        let partition = |at_ms| candle_partition(&pair.token, &pair.quote, interval, at_ms);
+        let items = self.read_range(range, partition).await?;
+        let candles = items.iter().rev().map(candle_of);
+        candles
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.at(range::READ))
+    }
+
+    /// Anomalies of all pairs in a range of event time, newest first.
+    ///
+    /// # Errors
+    /// As [`AnalyticsTable::candles`].
+    pub async fn anomalies(&self, range: ReadRange) -> Result<Vec<Anomaly>, PortError> {
+        let items = self.read_range(range, anomaly_partition).await?;
+        items
+            .iter()
+            .map(anomaly_of)
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.at(range::READ))
+    }
+}
+
+/// Tells the service that attempts are of one transaction: one whose answer was lost is then not
+/// taken for somebody else's. At most 36 characters.
+fn request_token() -> String {
+    let [high, low] = [0, 1].map(|part| RandomState::new().hash_one(part));
+    format!("{high:016x}{low:016x}")
+}
+
+/// Reads why a transaction was not done.
+fn why_cancelled(
+    pair: &Pair,
+    error: &SdkError<TransactWriteItemsError, HttpResponse>,
+) -> CommitError {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+        error.as_service_error()
+    else {
+        return CallError::of(error).into();
+    };
+    // `None` is what the service says of an action that was not in the way.
+    let codes = cancelled.cancellation_reasons().iter();
+    let codes: Vec<&str> = codes
+        .filter_map(|reason| reason.code())
+        .filter(|code| *code != "None")
+        .collect();
+    match codes.first() {
+        _ if codes.contains(&"ConditionalCheckFailed") => CommitError::MovedOn(pair.clone()),
+        Some(&"TransactionConflict" | &"ThrottlingError" | &"ProvisionedThroughputExceeded") => {
+            CommitError::Cancelled(codes.join(", "))
+        }
+        Some(_) | None => CallError::of(error).into(),
+    }
+}

@@ -1,0 +1,166 @@
+//! Reading results back by their time: a partition a UTC day, the latest first.
+
+use app::ports::PortError;
+
+use super::super::attributes::{Item, ItemError, PK, SK, sortable, text};
+use super::AnalyticsTable;
+use crate::error::port_error;
+
+/// What the call is for, in errors.
+pub(super) const READ: &str = "read the analysis";
+
+/// Most days of a range: each is a query of its own.
+const DAYS_MAX: i64 = 31;
+
+/// Most items of an answer.
+const LIMIT_MAX: usize = 10_000;
+
+const MS_PER_DAY: i64 = 86_400_000;
+
+/// Follows every sort key that begins with the same time: keys hold digits, letters and `#` only.
+const AFTER_ALL: &str = "~";
+
+/// Which results to read: those with `from_ms <= time < to_ms`, the latest `limit` of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadRange {
+    /// The first moment, epoch milliseconds.
+    pub from_ms: i64,
+    /// The first moment that is no longer in.
+    pub to_ms: i64,
+    /// Most results, at most 10,000.
+    pub limit: usize,
+}
+
+/// Why a range cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadRangeError {
+    /// Too many days.
+    #[error("the range covers {0} UTC days: ask for at most {DAYS_MAX}")]
+    TooLong(i64),
+    /// Too many results.
+    #[error("{0} results are too many: ask for at most {LIMIT_MAX}")]
+    TooMany(usize),
+}
+
+impl ReadRange {
+    /// The days that the range touches, the latest first, as a moment of each.
+    fn days(&self) -> Result<impl Iterator<Item = i64> + use<>, ReadRangeError> {
+        if self.limit > LIMIT_MAX {
+            return Err(ReadRangeError::TooMany(self.limit));
+        }
+        let first = self.from_ms.div_euclid(MS_PER_DAY);
+        let last = match self.from_ms < self.to_ms {
+            true => self.to_ms.saturating_sub(1).div_euclid(MS_PER_DAY),
+            false => first.saturating_sub(1),
+        };
+        let days = last.saturating_sub(first).saturating_add(1);
+        if days > DAYS_MAX {
+            return Err(ReadRangeError::TooLong(days));
+        }
+        Ok((first..=last).rev().map(|day| day * MS_PER_DAY))
+    }
+}
+
+impl AnalyticsTable {
+    /// The items of a range, the latest first. `partition` gives the partition key of a day by a
+    /// moment of it.
+    pub(super) async fn read_range(
+        &self,
+        range: ReadRange,
+        partition: impl Fn(i64) -> Result<String, ItemError>,
+    ) -> Result<Vec<Item>, PortError> {
+        let days = range.days().map_err(|error| PortError {
+            operation: READ,
+            retryable: false,
+            source: Box::new(error),
+        })?;
+        let mut items: Vec<Item> = Vec::new();
+        for day_ms in days {
+            let partition = partition(day_ms).map_err(|error| error.at(READ))?;
+            self.read_day(range, &partition, &mut items).await?;
+            if items.len() >= range.limit {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    async fn read_day(
+        &self,
+        range: ReadRange,
+        partition: &str,
+        items: &mut Vec<Item>,
+    ) -> Result<(), PortError> {
+        let mut after = None;
+        loop {
+            let left = range.limit.saturating_sub(items.len());
+            if left == 0 {
+                return Ok(());
+            }
+            let to = format!("{}{AFTER_ALL}", sortable(range.to_ms.saturating_sub(1)));
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :to")
+                .expression_attribute_names("#pk", PK)
+                .expression_attribute_names("#sk", SK)
+                .expression_attribute_values(":pk", text(partition))
+                .expression_attribute_values(":from", text(sortable(range.from_ms)))
+                .expression_attribute_values(":to", text(to))
+                .scan_index_forward(false)
+                .limit(i32::try_from(left).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(after)
+                .send()
+                .await
+                .map_err(|error| port_error(READ, &error))?;
+            items.extend(answer.items.unwrap_or_default());
+            match answer.last_evaluated_key {
+                Some(key) if !key.is_empty() => after = Some(key),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(from_ms: i64, to_ms: i64) -> Result<Vec<i64>, ReadRangeError> {
+        let range = ReadRange {
+            from_ms,
+            to_ms,
+            limit: 10,
+        };
+        Ok(range.days()?.map(|at_ms| at_ms / MS_PER_DAY).collect())
+    }
+
+    #[test]
+    fn a_range_names_the_days_that_it_touches() {
+        assert_eq!(days(0, MS_PER_DAY), Ok(vec![0]));
+        assert_eq!(days(5, MS_PER_DAY + 1), Ok(vec![1, 0]));
+        assert_eq!(days(MS_PER_DAY, MS_PER_DAY), Ok(vec![]));
+        assert_eq!(days(MS_PER_DAY * 9, 0), Ok(vec![]));
+        assert_eq!(days(7, 7), Ok(vec![]), "no query without a moment");
+        assert_eq!(
+            days(0, MS_PER_DAY * DAYS_MAX + 1),
+            Err(ReadRangeError::TooLong(DAYS_MAX + 1))
+        );
+        assert!(days(i64::MIN, i64::MAX).is_err());
+    }
+
+    #[test]
+    fn an_answer_without_bounds_is_refused() {
+        let range = ReadRange {
+            from_ms: 0,
+            to_ms: 1,
+            limit: LIMIT_MAX + 1,
+        };
+        assert!(
+            range
+                .days()
+                .is_err_and(|it| it.to_string().contains("at most 10000"))
+        );
+    }
+}

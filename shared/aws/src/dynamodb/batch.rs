@@ -1,0 +1,316 @@
+//! Many writes at once, none of them conditional: cut to what the service takes in one call,
+//! offered again where it leaves some over, and answered for every position.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use app::ports::PortError;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::{Instant, timeout_at};
+
+use super::attributes::{ITEM_BYTES_MAX, Item, size_bytes};
+use crate::chunk::{Limits, chunks};
+use crate::error::CallError;
+use crate::retry::Backoff;
+
+/// Most writes of a call; `BatchWriteItem` takes 25.
+pub(crate) const WRITES_PER_CALL_MAX: usize = 25;
+
+/// Most bytes of a call; `BatchWriteItem` takes 16 MB. The rest is room for its JSON and for bytes
+/// written as base64.
+const BYTES_PER_CALL_MAX: usize = 8 * 1_024 * 1_024;
+
+/// Most calls at a time.
+const CALLS_AT_ONCE_MAX: usize = 8;
+
+/// One write.
+#[derive(Debug, Clone)]
+pub(crate) enum Write {
+    /// Puts an item in the place of what has its key.
+    Put(Item),
+    /// Removes the item with this key.
+    Delete(Item),
+}
+
+impl Write {
+    fn bytes(&self) -> usize {
+        let (Self::Put(item) | Self::Delete(item)) = self;
+        size_bytes(item)
+    }
+}
+
+/// Why a write was not done, or is not known to be done.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// The service left it over until the time was up.
+    LeftOver,
+    /// It is too large.
+    TooLarge(usize),
+    /// Its call failed.
+    Call(Arc<CallError>),
+}
+
+impl Failure {
+    /// What to say of it.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::LeftOver => "DynamoDB left it unprocessed: the table is throttled".to_owned(),
+            Self::TooLarge(bytes) => {
+                format!("the item has {bytes} bytes; DynamoDB takes at most {ITEM_BYTES_MAX}")
+            }
+            Self::Call(error) => error.to_string(),
+        }
+    }
+
+    /// As the error of a whole call.
+    pub(crate) fn at(&self, operation: &'static str) -> PortError {
+        let retryable = match self {
+            Self::LeftOver => true,
+            Self::TooLarge(_) => false,
+            Self::Call(error) => error.is_passing(),
+        };
+        PortError {
+            operation,
+            retryable,
+            source: self.reason().into(),
+        }
+    }
+}
+
+/// The client for loops of our own, which know their deadline: the SDK would wait on its own, up
+/// to a second, before a throttled call goes out again.
+pub(crate) fn trying_once(client: &Client) -> Client {
+    let config = client.config().to_builder();
+    Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
+}
+
+/// Writes to one table.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchWriter {
+    client: Client,
+    table: String,
+    /// The names of the key attributes.
+    key: [&'static str; 2],
+}
+
+/// Writes that go in one call, by their positions.
+type Chunk = Vec<(usize, Write)>;
+
+impl BatchWriter {
+    pub(crate) fn new(client: &Client, table: String, key: [&'static str; 2]) -> Self {
+        let client = trying_once(client);
+        Self { client, table, key }
+    }
+
+    /// Does writes, of which no two may have the same key, until `deadline`. Answers for every
+    /// position: `None` where the write is done.
+    pub(crate) async fn write(
+        &self,
+        writes: Vec<Write>,
+        deadline: Instant,
+    ) -> Vec<Option<Failure>> {
+        let mut answer = vec![None; writes.len()];
+        let (chunks, too_large) = chunked(writes);
+        for (index, bytes) in too_large {
+            if let Some(slot) = answer.get_mut(index) {
+                *slot = Some(Failure::TooLarge(bytes));
+            }
+        }
+        let calls = chunks
+            .into_iter()
+            .map(|chunk| self.write_chunk(chunk, deadline));
+        let mut calls = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE_MAX);
+        while let Some((indices, failure)) = calls.next().await {
+            for index in indices {
+                if let Some(slot) = answer.get_mut(index) {
+                    *slot = Some(failure.clone());
+                }
+            }
+        }
+        answer
+    }
+
+    /// Does writes and fails where one of them is not done.
+    pub(crate) async fn write_all(
+        &self,
+        operation: &'static str,
+        writes: Vec<Write>,
+        deadline: Instant,
+    ) -> Result<(), PortError> {
+        let answer = self.write(writes, deadline).await;
+        match answer.iter().flatten().next() {
+            Some(failure) => Err(failure.at(operation)),
+            None => Ok(()),
+        }
+    }
+
+    /// Offers a chunk until nothing is left over. Answers the positions that are not done, and
+    /// why.
+    async fn write_chunk(&self, mut left: Chunk, deadline: Instant) -> (Vec<usize>, Failure) {
+        let mut backoff = Backoff::until(deadline);
+        let mut failure;
+        loop {
+            match timeout_at(deadline, self.call(&left)).await {
+                Ok(Ok(unprocessed)) if unprocessed.is_empty() => {
+                    return (Vec::new(), Failure::LeftOver);
+                }
+                Ok(Ok(unprocessed)) => {
+                    self.keep_unprocessed(&mut left, &unprocessed);
+                    failure = Failure::LeftOver;
+                }
+                Ok(Err(error)) => {
+                    let passing = error.is_passing();
+                    failure = Failure::Call(Arc::new(error));
+                    if !passing {
+                        break;
+                    }
+                }
+                Err(_) => {
+                    let late = CallError::Unanswered("the time for the batch is up".to_owned());
+                    failure = Failure::Call(Arc::new(late));
+                    break;
+                }
+            }
+            if !backoff.wait().await {
+                break;
+            }
+        }
+        tracing::warn!(
+            table = self.table,
+            items = left.len(),
+            cause = failure.reason(),
+            "items were not written"
+        );
+        let indices = left.into_iter().map(|(index, _)| index).collect();
+        (indices, failure)
+    }
+
+    async fn call(&self, chunk: &Chunk) -> Result<Vec<WriteRequest>, CallError> {
+        let writes = chunk.iter().map(|(_, write)| request(write));
+        let writes = writes
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| CallError::Unsent(error.to_string()))?;
+        let answer = self
+            .client
+            .batch_write_item()
+            .request_items(&self.table, writes)
+            .send()
+            .await
+            .map_err(|error| CallError::of(&error))?;
+        let unprocessed = answer.unprocessed_items.unwrap_or_default();
+        Ok(unprocessed.into_values().flatten().collect())
+    }
+
+    /// Keeps of a chunk what the service left over. Where its answer names what was not sent, all
+    /// is kept: writing twice changes nothing, and leaving one out would lose it.
+    fn keep_unprocessed(&self, left: &mut Chunk, unprocessed: &[WriteRequest]) {
+        let keys: HashSet<Option<[&str; 2]>> = unprocessed
+            .iter()
+            .map(|request| {
+                let put = request.put_request().map(|put| put.item());
+                let delete = request.delete_request().map(|delete| delete.key());
+                put.or(delete).and_then(|item| self.key_of(item))
+            })
+            .collect();
+        let sent = |(_, write): &(usize, Write)| {
+            let (Write::Put(item) | Write::Delete(item)) = write;
+            keys.contains(&self.key_of(item))
+        };
+        if left.iter().filter(|entry| sent(entry)).count() == unprocessed.len() {
+            left.retain(sent);
+        }
+    }
+
+    fn key_of<'a>(&self, item: &'a Item) -> Option<[&'a str; 2]> {
+        let [partition, sort] = self
+            .key
+            .map(|name| item.get(name).and_then(|value| value.as_s().ok()));
+        Some([partition?, sort?])
+    }
+}
+
+fn request(write: &Write) -> Result<WriteRequest, aws_sdk_dynamodb::error::BuildError> {
+    let request = WriteRequest::builder();
+    Ok(match write {
+        Write::Put(item) => {
+            let put = PutRequest::builder().set_item(Some(item.clone())).build()?;
+            request.put_request(put).build()
+        }
+        Write::Delete(key) => {
+            let delete = DeleteRequest::builder()
+                .set_key(Some(key.clone()))
+                .build()?;
+            request.delete_request(delete).build()
+        }
+    })
+}
+
+/// Cuts writes into calls, and sets apart those that no call may hold.
+fn chunked(writes: Vec<Write>) -> (Vec<Chunk>, Vec<(usize, usize)>) {
+    let (mut fitting, mut too_large) = (Vec::new(), Vec::new());
+    for (index, write) in writes.into_iter().enumerate() {
+        let bytes = write.bytes();
+        if bytes > ITEM_BYTES_MAX {
+            too_large.push((index, bytes));
+        } else {
+            fitting.push((index, write));
+        }
+    }
+    let limits = Limits {
+        entries_max: WRITES_PER_CALL_MAX,
+        bytes_max: BYTES_PER_CALL_MAX,
+    };
+    let chunks = chunks(fitting, |(_, write)| write.bytes(), &limits);
+    (chunks, too_large)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::attributes::{bytes, key};
+    use super::*;
+
+    fn put(n: usize, payload_bytes: usize) -> Write {
+        let mut item = key(format!("p{n}"), "s");
+        item.insert("payload".to_owned(), bytes(vec![0; payload_bytes]));
+        Write::Put(item)
+    }
+
+    proptest! {
+        #[test]
+        fn every_write_is_in_one_chunk_within_the_limits_or_set_apart(
+            sizes in proptest::collection::vec(
+                prop_oneof![0_usize..2_000, 300_000..ITEM_BYTES_MAX + 5_000],
+                0..90,
+            )
+        ) {
+            let writes: Vec<Write> = sizes.iter().enumerate().map(|(n, size)| put(n, *size)).collect();
+            let (chunks, too_large) = chunked(writes.clone());
+            let mut seen: Vec<usize> = too_large.iter().map(|(index, _)| *index).collect();
+            for chunk in &chunks {
+                let total: usize = chunk
+                    .iter()
+                    .map(|(_, write)| write.bytes())
+                    .sum();
+                prop_assert!((1..=25).contains(&chunk.len()));
+                prop_assert!(total <= BYTES_PER_CALL_MAX);
+                seen.extend(chunk.iter().map(|(index, _)| *index));
+            }
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..writes.len()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn sixty_writes_are_three_calls() {
+        let writes = (0..60).map(|n| put(n, 10)).collect();
+        let (chunks, _) = chunked(writes);
+        let counts: Vec<usize> = chunks.iter().map(Vec::len).collect();
+        assert_eq!(counts, [25, 25, 10]);
+    }
+}

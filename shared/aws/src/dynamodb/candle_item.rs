@@ -1,0 +1,169 @@
+//! A candle and an anomaly as items: attributes for people to read, and the bytes from which they
+//! are restored without loss.
+
+use domain::Token;
+use domain::analytics::{Anomaly, Candle, Interval};
+
+use super::attributes::{
+    EXPIRES_AT, Item, ItemError, day_of, expires_at, integer_of, key, number, packed, sortable,
+    text, unpacked,
+};
+
+/// The attribute that counts how often a candle was issued again.
+pub(crate) const REVISION: &str = "revision";
+
+/// The attribute with all of a candle or anomaly.
+const PACKED: &str = "packed";
+
+/// The partition key of the candles of a pair and interval that start on one UTC day.
+pub(crate) fn candle_partition(
+    token: &Token,
+    quote: &Token,
+    interval: Interval,
+    start_ms: i64,
+) -> Result<String, ItemError> {
+    Ok(format!(
+        "candle#{token}#{quote}#{interval}#{}",
+        day_of(start_ms)?
+    ))
+}
+
+/// The key of a candle.
+pub(crate) fn candle_key(candle: &Candle) -> Result<Item, ItemError> {
+    let start_ms = candle.start_ms;
+    let partition = candle_partition(&candle.token, &candle.quote, candle.interval, start_ms)?;
+    Ok(key(partition, sortable(start_ms)))
+}
+
+/// The item of a candle.
+pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Item, ItemError> {
+    let mut item = candle_key(candle)?;
+    item.extend(
+        [
+            ("token", text(candle.token.as_str())),
+            ("quote", text(candle.quote.as_str())),
+            ("interval", text(candle.interval.as_str())),
+            ("start", number(candle.start_ms)),
+            ("open", number(candle.open)),
+            ("high", number(candle.high)),
+            ("low", number(candle.low)),
+            ("close", number(candle.close)),
+            ("volume", number(candle.volume)),
+            ("trades", number(candle.trades)),
+            (REVISION, number(candle.revision)),
+            (PACKED, packed(candle)?),
+            (EXPIRES_AT, expires_at(now_ms, days)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    Ok(item)
+}
+
+/// The candle of an item.
+pub(crate) fn candle_of(item: &Item) -> Result<Candle, ItemError> {
+    let candle: Candle = unpacked(item, PACKED)?;
+    // People may repair an item by hand; then one of the two forms would not be what they meant.
+    if integer_of(item, REVISION)? != i64::from(candle.revision) {
+        return Err(ItemError::Unreadable {
+            name: REVISION,
+            cause: "it is not the revision of the packed candle".to_owned(),
+        });
+    }
+    Ok(candle)
+}
+
+/// The partition key of the anomalies of one UTC day.
+pub(crate) fn anomaly_partition(timestamp_ms: i64) -> Result<String, ItemError> {
+    Ok(format!("anomaly#{}", day_of(timestamp_ms)?))
+}
+
+/// The item of an anomaly: the same anomaly found again is the same item.
+pub(crate) fn anomaly_item(anomaly: &Anomaly, now_ms: i64, days: u32) -> Result<Item, ItemError> {
+    let sort = format!("{}#{}", sortable(anomaly.timestamp_ms), anomaly.tick_id);
+    let mut item = key(anomaly_partition(anomaly.timestamp_ms)?, sort);
+    item.extend(
+        [
+            ("token", text(anomaly.token.as_str())),
+            ("quote", text(anomaly.quote.as_str())),
+            ("tick_id", text(anomaly.tick_id.to_string())),
+            ("timestamp", number(anomaly.timestamp_ms)),
+            ("price", number(anomaly.price)),
+            ("message", text(anomaly.message.as_str())),
+            (PACKED, packed(anomaly)?),
+            (EXPIRES_AT, expires_at(now_ms, days)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    Ok(item)
+}
+
+/// The anomaly of an item.
+pub(crate) fn anomaly_of(item: &Item) -> Result<Anomaly, ItemError> {
+    unpacked(item, PACKED)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::analytics::AnomalyReason;
+    use testkit::ticks::tick;
+
+    use super::super::attributes::{PK, SK};
+    use super::*;
+
+    fn candle(ticks: u32) -> Candle {
+        let mut candle = Candle::of(&tick("BTC", 1), Interval::OneHour);
+        (2..=ticks).for_each(|n| candle.merge(&Candle::of(&tick("BTC", n), Interval::OneHour)));
+        candle.revision = 2;
+        candle
+    }
+
+    #[test]
+    fn a_candle_comes_back_and_people_can_read_it() {
+        let candle = candle(5);
+        let item = candle_item(&candle, 1_767_225_600_000, 30).unwrap();
+        assert_eq!(candle_of(&item).unwrap(), candle);
+        assert_eq!(item[PK], text("candle#BTC#USD#1h#2026-01-01"));
+        assert_eq!(item[SK], text("1767225600000"));
+        for (name, expected) in [
+            ("open", "10.01"),
+            ("high", "10.05"),
+            ("low", "10.01"),
+            ("close", "10.05"),
+            ("volume", "2"),
+            ("trades", "5"),
+            ("revision", "2"),
+            ("start", "1767225600000"),
+            ("expires_at", "1769817600"),
+        ] {
+            assert_eq!(item[name], number(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_candle_repaired_by_halves_is_refused() {
+        let mut item = candle_item(&candle(2), 0, 30).unwrap();
+        item.insert(REVISION.to_owned(), number(7));
+        let error = candle_of(&item).unwrap_err().to_string();
+        assert!(error.contains("`revision`"), "{error}");
+    }
+
+    #[test]
+    fn an_anomaly_comes_back() {
+        let made = tick("BTC", 7);
+        let anomaly = Anomaly {
+            token: made.token,
+            quote: made.quote,
+            tick_id: made.tick_id,
+            timestamp_ms: made.timestamp_ms,
+            price: made.price,
+            score: 14.5,
+            threshold: 8.0,
+            window_ms: 1_200,
+            reason: AnomalyReason::Jump,
+            message: "rose 5.1 % in 1.2 s, 14 times the expected move".to_owned(),
+        };
+        let item = anomaly_item(&anomaly, 0, 30).unwrap();
+        assert_eq!(anomaly_of(&item).unwrap(), anomaly);
+        assert_eq!(item[PK], text("anomaly#2026-01-01"));
+    }
+}

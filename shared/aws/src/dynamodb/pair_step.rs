@@ -1,0 +1,248 @@
+//! What a step of the analysis changes of one pair, as transactions: all or nothing, and nothing
+//! once somebody else has gone on from where the step began.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use app::ports::{AnalysisCommit, Pair, SequenceNumber, StateChange};
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
+use domain::analytics::{Candle, Interval};
+
+use super::attributes::{
+    EXPIRES_AT, Item, ItemError, PK, expires_at, fits, key, number, packed, text,
+};
+use super::candle_item::{REVISION, candle_item};
+
+/// Most actions of a transaction, which is DynamoDB's own limit. The other one, 4 MB, is out of
+/// reach: 99 candles of less than 1.5 KB and a state of at most 400 KB.
+pub(crate) const ACTIONS_MAX: usize = 100;
+
+/// Most corrected candles of a pair in a step: they go with the state in one transaction.
+pub(crate) const CORRECTED_MAX: usize = ACTIONS_MAX - 1;
+
+/// The attribute with the last record that a state holds, padded so that texts compare as numbers
+/// do.
+pub(crate) const LAST_SEQUENCE: &str = "last_sequence";
+
+/// The attribute with the state and its sequence number.
+pub(crate) const STATE: &str = "state";
+
+/// A candle's place among those of its pair.
+type CandlePlace = (Interval, i64);
+
+fn place(candle: &Candle) -> CandlePlace {
+    (candle.interval, candle.start_ms)
+}
+
+/// The key of a pair's state. The shard is no part of it: a token moves to another shard when the
+/// stream is resharded, and its sequence numbers keep growing there.
+pub(crate) fn state_key(pair: &Pair) -> Item {
+    key(format!("state#{}#{}", pair.token, pair.quote), STATE)
+}
+
+/// A step's changes of one pair.
+#[derive(Debug, Default)]
+pub(crate) struct PairStep {
+    /// The pair's state; none where only candles came.
+    change: Option<StateChange>,
+    /// They replace what is stored.
+    candles: BTreeMap<CandlePlace, Candle>,
+    /// Merged into what is stored.
+    corrections: BTreeMap<CandlePlace, Candle>,
+}
+
+/// The steps of all pairs of a commit.
+pub(crate) fn by_pair(step: AnalysisCommit) -> BTreeMap<Pair, PairStep> {
+    let mut pairs: BTreeMap<Pair, PairStep> = BTreeMap::new();
+    for candle in step.candles {
+        let steps = pairs.entry(pair_of(&candle)).or_default();
+        steps.candles.insert(place(&candle), candle);
+    }
+    for correction in step.corrections {
+        let steps = pairs.entry(pair_of(&correction)).or_default();
+        match steps.corrections.entry(place(&correction)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(correction);
+            }
+            Entry::Occupied(mut held) => held.get_mut().merge(&correction),
+        }
+    }
+    for change in step.states {
+        let steps = pairs.entry(change.pair.clone()).or_default();
+        steps.change = Some(change);
+    }
+    pairs
+}
+
+fn pair_of(candle: &Candle) -> Pair {
+    Pair {
+        token: candle.token.clone(),
+        quote: candle.quote.clone(),
+    }
+}
+
+/// How long what is written stays.
+pub(crate) struct Retention {
+    /// The time now, epoch milliseconds.
+    pub(crate) now_ms: i64,
+    /// Days from then on.
+    pub(crate) days: u32,
+}
+
+/// Why a step cannot become transactions.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    #[error(transparent)]
+    Item(#[from] ItemError),
+    #[error("a request that cannot be made: {0}")]
+    Build(#[from] BuildError),
+    #[error(
+        "{0} candles of {1} are corrected in one step, and a transaction takes {CORRECTED_MAX}: \
+         fold fewer records in a step"
+    )]
+    TooManyCorrections(usize, Pair),
+}
+
+impl PairStep {
+    /// The corrected candles that this step does not hold itself: what is stored of them must be
+    /// read first.
+    pub(crate) fn to_read(&self) -> impl Iterator<Item = &Candle> {
+        let held = |place: &CandlePlace| self.candles.contains_key(place);
+        self.corrections
+            .iter()
+            .filter(move |(place, _)| !held(place))
+            .map(|(_, correction)| correction)
+    }
+
+    /// Merges the corrections into what the step holds and `stored` has, with one more revision,
+    /// and answers the transactions in their order, with the corrected candles as they then stand.
+    ///
+    /// The last transaction moves the state. Those before it take what does not fit the last, and
+    /// check that the state stands where the step began: after a crash between them, the step that
+    /// is folded again writes the same candles again.
+    pub(crate) fn transactions(
+        mut self,
+        table: &str,
+        pair: &Pair,
+        stored: &[Candle],
+        retention: &Retention,
+    ) -> Result<(Vec<Vec<TransactWriteItem>>, Vec<Candle>), StepError> {
+        let stored: BTreeMap<CandlePlace, &Candle> = stored
+            .iter()
+            .map(|candle| (place(candle), candle))
+            .collect();
+        let (mut last, mut corrected) = (Vec::new(), Vec::new());
+        if self.corrections.len() > CORRECTED_MAX {
+            return Err(StepError::TooManyCorrections(
+                self.corrections.len(),
+                pair.clone(),
+            ));
+        }
+        for (place, correction) in std::mem::take(&mut self.corrections) {
+            let put = Put::builder().table_name(table);
+            let held = self.candles.remove(&place);
+            // A candle that was read must still be as it was read.
+            let put = match (&held, stored.get(&place)) {
+                (Some(_), _) => put,
+                (None, Some(read)) => put
+                    .condition_expression("#revision = :read")
+                    .expression_attribute_names("#revision", REVISION)
+                    .expression_attribute_values(":read", number(read.revision)),
+                (None, None) => put
+                    .condition_expression("attribute_not_exists(#pk)")
+                    .expression_attribute_names("#pk", PK),
+            };
+            let merged = match held.or_else(|| stored.get(&place).map(|it| (*it).clone())) {
+                Some(mut held) => {
+                    held.merge(&correction);
+                    held.revision += 1;
+                    held
+                }
+                None => correction,
+            };
+            let item = candle_item(&merged, retention.now_ms, retention.days)?;
+            last.push(put_action(put.set_item(Some(item)))?);
+            corrected.push(merged);
+        }
+        if let Some(change) = &self.change {
+            last.push(state_put(table, change, retention)?);
+        }
+        let puts = self.candles.values().map(|candle| {
+            let item = candle_item(candle, retention.now_ms, retention.days)?;
+            put_action(Put::builder().table_name(table).set_item(Some(item)))
+        });
+        let mut puts = puts.collect::<Result<Vec<_>, StepError>>()?;
+        let room = ACTIONS_MAX.saturating_sub(last.len());
+        last.extend(puts.drain(..room.min(puts.len())));
+        let check = self.change.as_ref().map(|change| {
+            let check = ConditionCheck::builder()
+                .table_name(table)
+                .set_key(Some(state_key(pair)));
+            let (condition, names, values) = stands_at(change.base);
+            check
+                .condition_expression(condition)
+                .set_expression_attribute_names(Some(names))
+                .set_expression_attribute_values(values)
+                .build()
+        });
+        let check = check.transpose()?;
+        let mut transactions = Vec::new();
+        for chunk in puts.chunks(CORRECTED_MAX) {
+            let check = check.iter().cloned();
+            let check = check.map(|it| TransactWriteItem::builder().condition_check(it).build());
+            transactions.push(check.chain(chunk.iter().cloned()).collect());
+        }
+        if !last.is_empty() {
+            transactions.push(last);
+        }
+        Ok((transactions, corrected))
+    }
+}
+
+fn put_action(
+    put: aws_sdk_dynamodb::types::builders::PutBuilder,
+) -> Result<TransactWriteItem, StepError> {
+    Ok(TransactWriteItem::builder().put(put.build()?).build())
+}
+
+fn state_put(
+    table: &str,
+    change: &StateChange,
+    retention: &Retention,
+) -> Result<TransactWriteItem, StepError> {
+    let mut item = state_key(&change.pair);
+    item.extend(
+        [
+            (LAST_SEQUENCE, text(change.stored.last_sequence.padded())),
+            (STATE, packed(&change.stored)?),
+            (EXPIRES_AT, expires_at(retention.now_ms, retention.days)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    let (condition, names, values) = stands_at(change.base);
+    let put = Put::builder()
+        .table_name(table)
+        .set_item(Some(fits(item)?))
+        .condition_expression(condition)
+        .set_expression_attribute_names(Some(names))
+        .set_expression_attribute_values(values);
+    put_action(put)
+}
+
+type Names = std::collections::HashMap<String, String>;
+type Values = std::collections::HashMap<String, AttributeValue>;
+
+/// The condition that the state's last record is `base`; before the first record there is no
+/// state.
+fn stands_at(base: SequenceNumber) -> (&'static str, Names, Option<Values>) {
+    let name = |of: &str| Names::from([("#last".to_owned(), of.to_owned())]);
+    if base == SequenceNumber::START {
+        return ("attribute_not_exists(#last)", name(LAST_SEQUENCE), None);
+    }
+    let values = Values::from([(":base".to_owned(), text(base.padded()))]);
+    ("#last = :base", name(LAST_SEQUENCE), Some(values))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! A tick as an item: an attribute a column, named as in JSON, amounts as exact numbers.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use codec::column::{COLUMNS, Column, Kind, Presence};
+use codec::json::{TickJson, from_json};
+use domain::{Tick, TickId, Token};
+use serde_json::{Map, Number, Value};
+
+use super::attributes::{
+    EXPIRES_AT, Item, ItemError, PK, SK, day_of, expires_at, integer_of, key, sortable, text,
+};
+
+/// The partition key of a token's ticks of one UTC day.
+pub(crate) fn partition(token: &Token, timestamp_ms: i64) -> Result<String, ItemError> {
+    Ok(format!("{token}#{}", day_of(timestamp_ms)?))
+}
+
+/// Where a tick is stored: a replay has the same place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) partition: String,
+    pub(crate) sort: String,
+}
+
+impl Place {
+    pub(crate) fn of(tick: &Tick) -> Result<Self, ItemError> {
+        Ok(Self {
+            partition: partition(&tick.token, tick.timestamp_ms)?,
+            sort: format!("{}#{}", sortable(tick.timestamp_ms), tick.tick_id),
+        })
+    }
+}
+
+/// The item of a tick.
+pub(crate) fn item(tick: &Tick, place: Place, retention_days: u32) -> Result<Item, ItemError> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(TickJson(tick)) else {
+        return Err(ItemError::Encode("a tick is no JSON object".to_owned()));
+    };
+    let mut item = key(place.partition, place.sort);
+    for column in COLUMNS {
+        match fields.get(column.json) {
+            Some(value) => {
+                item.insert(column.json.to_owned(), attribute(&column, value)?);
+            }
+            None if column.presence == Presence::Optional => {}
+            None => return Err(ItemError::Attribute(column.json)),
+        }
+    }
+    item.insert(
+        EXPIRES_AT.to_owned(),
+        expires_at(tick.ingested_at_ms, retention_days),
+    );
+    Ok(item)
+}
+
+fn attribute(column: &Column, value: &Value) -> Result<AttributeValue, ItemError> {
+    match (column.kind, value) {
+        (Kind::Text, Value::String(value)) => Ok(AttributeValue::S(value.clone())),
+        (Kind::Amount, Value::String(value)) => Ok(AttributeValue::N(value.clone())),
+        (Kind::Integer | Kind::EpochMs, Value::Number(value)) => {
+            Ok(AttributeValue::N(value.to_string()))
+        }
+        (Kind::Text | Kind::Amount | Kind::Integer | Kind::EpochMs, _) => {
+            Err(ItemError::Attribute(column.json))
+        }
+    }
+}
+
+/// The tick of an item, without loss.
+pub(crate) fn tick_of(item: &Item) -> Result<Tick, ItemError> {
+    let mut fields = Map::new();
+    for column in COLUMNS {
+        match item.get(column.json) {
+            Some(value) => {
+                fields.insert(column.json.to_owned(), json(&column, value)?);
+            }
+            None if column.presence == Presence::Optional => {}
+            None => return Err(ItemError::Attribute(column.json)),
+        }
+    }
+    from_json(Value::Object(fields).to_string().as_bytes()).map_err(|error| ItemError::Unreadable {
+        name: "tick_id",
+        cause: error.to_string(),
+    })
+}
+
+fn json(column: &Column, value: &AttributeValue) -> Result<Value, ItemError> {
+    let unreadable = |cause: serde_json::Error| ItemError::Unreadable {
+        name: column.json,
+        cause: cause.to_string(),
+    };
+    match (column.kind, value) {
+        (Kind::Text, AttributeValue::S(value)) | (Kind::Amount, AttributeValue::N(value)) => {
+            Ok(Value::String(value.clone()))
+        }
+        (Kind::Integer | Kind::EpochMs, AttributeValue::N(value)) => {
+            let number: Number = value.parse().map_err(unreadable)?;
+            Ok(Value::Number(number))
+        }
+        _ => Err(ItemError::Attribute(column.json)),
+    }
+}
+
+/// The attribute of a claim that holds the tick's time, in milliseconds.
+pub(crate) const CLAIMED_AT: &str = "timestamp";
+
+/// The key of the claim of a tick whose time is our own clock's.
+pub(crate) fn claim_key(id: TickId) -> Item {
+    Item::from([
+        (PK.to_owned(), text(format!("claim#{id}"))),
+        (SK.to_owned(), text("claim")),
+    ])
+}
+
+/// The time under which a tick was claimed first.
+pub(crate) fn claimed_ms(claim: &Item) -> Result<i64, ItemError> {
+    integer_of(claim, CLAIMED_AT)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Method, Price, SourceName, Volume};
+    use proptest::prelude::*;
+    use testkit::ticks::tick;
+
+    use super::*;
+
+    fn stored(tick: &Tick) -> Item {
+        item(tick, Place::of(tick).unwrap(), 30).unwrap()
+    }
+
+    #[test]
+    fn an_item_has_every_column_in_its_kind_and_nothing_else() {
+        let whole = Tick {
+            slot: Some(398_123_456),
+            ..tick("BTC", 3)
+        };
+        let item = stored(&whole);
+        for column in COLUMNS {
+            let value = item.get(column.json);
+            let fits = match column.kind {
+                Kind::Text => value.is_some_and(AttributeValue::is_s),
+                Kind::Amount | Kind::Integer | Kind::EpochMs => {
+                    value.is_some_and(AttributeValue::is_n)
+                }
+            };
+            assert!(fits, "{}: {value:?}", column.json);
+        }
+        assert_eq!(item.len(), COLUMNS.len() + [PK, SK, EXPIRES_AT].len());
+    }
+
+    #[test]
+    fn keys_are_token_day_time_and_id() {
+        let made = tick("BTC", 0);
+        let item = stored(&made);
+        assert_eq!(item[PK], text("BTC#2026-01-01"));
+        assert_eq!(item[SK], text(format!("1767225600000#{}", made.tick_id)));
+        assert_eq!(item["price"], AttributeValue::N("10".to_owned()));
+        assert_eq!(
+            item[EXPIRES_AT],
+            AttributeValue::N((1_767_225_600 + 30 * 86_400).to_string())
+        );
+    }
+
+    #[test]
+    fn what_a_tick_lacks_its_item_lacks() {
+        let bare = Tick {
+            volume: None,
+            ..tick("BTC", 3)
+        };
+        let item = stored(&bare);
+        assert!(!item.contains_key("volume") && !item.contains_key("slot"));
+        assert_eq!(tick_of(&item).unwrap(), bare);
+    }
+
+    #[test]
+    fn an_item_that_is_no_tick_says_what_is_wrong() {
+        let whole = stored(&tick("BTC", 3));
+        for (name, value, told) in [
+            ("price", None, "no attribute `price`"),
+            ("price", Some(text("1.5")), "no attribute `price`"),
+            (
+                "timestamp",
+                Some(AttributeValue::N("x".into())),
+                "`timestamp` cannot be read",
+            ),
+            ("token", Some(text("a b")), "letters, digits"),
+        ] {
+            let mut item = whole.clone();
+            match value {
+                Some(value) => item.insert(name.to_owned(), value),
+                None => item.remove(name),
+            };
+            let error = tick_of(&item).unwrap_err().to_string();
+            assert!(error.contains(told), "{name}: {error}");
+        }
+    }
+
+    prop_compose! {
+        fn amount()(mantissa in 1_i64..=i64::MAX, scale in 0_u32..=28) -> String {
+            format!("{mantissa}e-{scale}")
+        }
+    }
+
+    fn any_tick() -> impl Strategy<Value = Tick> {
+        let amounts = (
+            amount().prop_filter_map("beyond the largest", |it| Price::parse(&it).ok()),
+            proptest::option::of(
+                amount().prop_filter_map("beyond the largest", |it| Volume::parse(&it).ok()),
+            ),
+        );
+        let times = (0_i64..=9_999_999_999_999, any::<i64>());
+        let rest = (
+            any::<[u8; 16]>(),
+            "[A-Za-z0-9._:$+-]{1,64}",
+            proptest::option::of(any::<u64>()),
+            proptest::sample::select(&Method::ALL[..]),
+        );
+        (amounts, times, rest).prop_map(|((price, volume), times, rest)| Tick {
+            tick_id: TickId::from_bytes(rest.0),
+            token: Token::new(&rest.1).unwrap(),
+            quote: Token::new("USD").unwrap(),
+            price,
+            volume,
+            timestamp_ms: times.0,
+            ingested_at_ms: times.1,
+            source: SourceName::new("test:any").unwrap(),
+            slot: rest.2,
+            method: rest.3,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_tick_comes_back_from_its_item(tick in any_tick()) {
+            prop_assert_eq!(tick_of(&stored(&tick)).unwrap(), tick);
+        }
+
+        #[test]
+        fn ticks_sort_by_time(a in 0_i64..=9_999_999_999_999, b in 0_i64..=9_999_999_999_999) {
+            let place = |timestamp_ms| Place::of(&Tick { timestamp_ms, ..tick("BTC", 1) }).unwrap();
+            prop_assert_eq!(place(a).sort.cmp(&place(b).sort), a.cmp(&b));
+        }
+    }
+}

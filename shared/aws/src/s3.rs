@@ -1,0 +1,180 @@
+//! The quarantine as objects in a bucket.
+
+use app::ports::{PortError, Quarantine, Quarantined};
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use chrono::{DateTime, Datelike};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::port_error;
+
+/// Where the quarantine lies in the archive's bucket.
+pub const QUARANTINE_PREFIX: &str = "quarantine";
+
+/// JSON lines.
+const CONTENT_TYPE: &str = "application/x-ndjson";
+
+/// Bytes of the content's SHA-256 that its name carries (8 of 32): enough to tell the entries of a
+/// millisecond apart.
+const DIGEST_BYTES: usize = 8;
+
+/// One line: an entry that could not become a tick.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    /// Epoch milliseconds.
+    received_at: i64,
+    source: &'a str,
+    reason: domain::Reason,
+    severity: domain::Severity,
+    message: &'a str,
+    /// The entry as it came, cut.
+    raw: &'a str,
+    /// The entry's full size.
+    raw_bytes: usize,
+    /// Its position in its delivery.
+    index: usize,
+}
+
+/// Keeps malformed entries in a bucket: one object a call, JSON lines, by the UTC day of receipt,
+/// as the archive is by the day of the event. The name follows from the content, so that a call
+/// that comes again overwrites. Encryption is the bucket's default.
+#[derive(Debug, Clone)]
+pub struct S3Quarantine {
+    client: Client,
+    bucket: String,
+}
+
+impl S3Quarantine {
+    /// The quarantine in a bucket.
+    #[must_use]
+    pub fn new(client: &Client, bucket: impl Into<String>) -> Self {
+        Self {
+            client: client.clone(),
+            bucket: bucket.into(),
+        }
+    }
+}
+
+#[async_trait]
+impl Quarantine for S3Quarantine {
+    async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
+        const OPERATION: &str = "keep malformed entries";
+        let unkeepable = |source: Box<dyn std::error::Error + Send + Sync>| PortError {
+            operation: OPERATION,
+            retryable: false,
+            source,
+        };
+        let Some(first) = entries.first() else {
+            return Ok(());
+        };
+        let content = lines(entries).map_err(|error| unkeepable(error.into()))?;
+        let key = key(first.received_at_ms, &content)
+            .ok_or_else(|| unkeepable(format!("{} ms is no time", first.received_at_ms).into()))?;
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(CONTENT_TYPE)
+            .body(ByteStream::from(content))
+            .send()
+            .await
+            .map_err(|error| port_error(OPERATION, &error))?;
+        Ok(())
+    }
+}
+
+fn lines(entries: &[Quarantined]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut content = Vec::new();
+    for Quarantined {
+        received_at_ms,
+        source,
+        entry,
+    } in entries
+    {
+        let line = Line {
+            received_at: *received_at_ms,
+            source,
+            reason: entry.reason,
+            severity: entry.reason.severity(),
+            message: &entry.message,
+            raw: &entry.raw,
+            raw_bytes: entry.raw_bytes,
+            index: entry.index,
+        };
+        serde_json::to_writer(&mut content, &line)?;
+        content.push(b'\n');
+    }
+    Ok(content)
+}
+
+/// `quarantine/year=2026/month=01/day=02/1767312000000-0123456789abcdef.jsonl`; `None` where the
+/// time is outside the calendar.
+fn key(received_at_ms: i64, content: &[u8]) -> Option<String> {
+    let day = DateTime::from_timestamp_millis(received_at_ms)?;
+    let digest = Sha256::digest(content);
+    let name: String = digest
+        .iter()
+        .take(DIGEST_BYTES)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Some(format!(
+        "{QUARANTINE_PREFIX}/year={:04}/month={:02}/day={:02}/{received_at_ms}-{name}.jsonl",
+        day.year(),
+        day.month(),
+        day.day()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Malformed, Reason};
+    use serde_json::{Value, json};
+
+    /// 2026-01-02T00:00:00Z.
+    const SECOND_OF_JANUARY_MS: i64 = 1_767_312_000_000;
+
+    fn entry(index: usize) -> Quarantined {
+        Quarantined {
+            received_at_ms: SECOND_OF_JANUARY_MS,
+            source: "helius".to_owned(),
+            entry: Malformed::new(index, Reason::InvalidPrice, "price -1", b"{\"price\":-1}\n"),
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_columns_of_the_quarantine() {
+        let content = lines(&[entry(0), entry(3)]).unwrap();
+        let text = String::from_utf8(content).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        assert_eq!(
+            line,
+            json!({
+                "received_at": SECOND_OF_JANUARY_MS,
+                "source": "helius",
+                "reason": "invalid_price",
+                "severity": "error",
+                "message": "price -1",
+                "raw": "{\"price\":-1}\n",
+                "raw_bytes": 13,
+                "index": 3,
+            })
+        );
+    }
+
+    #[test]
+    fn a_key_follows_from_day_time_and_content() {
+        // printf x | sha256sum
+        let at = |ms, content: &[u8]| key(ms, content).unwrap();
+        assert_eq!(
+            at(SECOND_OF_JANUARY_MS, b"x"),
+            "quarantine/year=2026/month=01/day=02/1767312000000-2d711642b726b044.jsonl"
+        );
+        assert!(at(SECOND_OF_JANUARY_MS - 1, b"x").contains("/day=01/1767311999999-"));
+        assert_ne!(at(0, b"x"), at(0, b"y"));
+        assert_eq!(key(i64::MAX, b"x"), None);
+    }
+}

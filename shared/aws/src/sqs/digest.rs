@@ -1,0 +1,93 @@
+//! Anomalies in words, for people.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, SecondsFormat};
+use domain::analytics::Anomaly;
+
+/// Most anomalies that a digest tells one by one.
+const LINES_MAX: usize = 50;
+
+/// Subject and text of a digest; `None` where there is nothing to tell.
+pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
+    let first = anomalies.first()?;
+    let subject = match anomalies.len() {
+        1 => format!("{}/{} {}", first.token, first.quote, first.message),
+        count => format!(
+            "{count} anomalies, the first: {}/{} {}",
+            first.token, first.quote, first.message
+        ),
+    };
+    let mut text = String::new();
+    for anomaly in anomalies.iter().take(LINES_MAX) {
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "{}", line(anomaly));
+    }
+    let untold = anomalies.len().saturating_sub(LINES_MAX);
+    if untold > 0 {
+        _ = writeln!(text, "and {untold} more: the analytics table has them all");
+    }
+    Some((subject, text))
+}
+
+fn line(anomaly: &Anomaly) -> String {
+    let at = match DateTime::from_timestamp_millis(anomaly.timestamp_ms) {
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        None => format!("{} ms", anomaly.timestamp_ms),
+    };
+    format!(
+        "{at} {}/{} at {}: {} (score {:.1}, threshold {:.1}, tick {})",
+        anomaly.token,
+        anomaly.quote,
+        anomaly.price,
+        anomaly.message,
+        anomaly.score,
+        anomaly.threshold,
+        anomaly.tick_id
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::analytics::AnomalyReason;
+    use testkit::ticks::tick;
+
+    fn anomaly(n: u32) -> Anomaly {
+        let tick = tick("SOL", n);
+        Anomaly {
+            token: tick.token,
+            quote: tick.quote,
+            tick_id: tick.tick_id,
+            timestamp_ms: tick.timestamp_ms,
+            price: tick.price,
+            score: 14.04,
+            threshold: 8.0,
+            window_ms: 1_000,
+            reason: AnomalyReason::Jump,
+            message: "rose 5.1 % in 1.0 s".to_owned(),
+        }
+    }
+
+    #[test]
+    fn one_anomaly_is_told_in_the_subject() {
+        let (subject, text) = of(&[anomaly(1)]).unwrap();
+        assert_eq!(subject, "SOL/USD rose 5.1 % in 1.0 s");
+        assert!(
+            text.starts_with(
+                "2026-01-01T00:00:01.000Z SOL/USD at 10.01: rose 5.1 % in 1.0 s (score 14.0, threshold 8.0, tick "
+            ),
+            "{text}"
+        );
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn many_are_counted_and_the_first_told() {
+        let many: Vec<Anomaly> = (0..60).map(anomaly).collect();
+        let (subject, text) = of(&many).unwrap();
+        assert!(subject.starts_with("60 anomalies, the first: SOL/USD"));
+        assert_eq!(text.lines().count(), LINES_MAX + 1);
+        assert!(text.ends_with("and 10 more: the analytics table has them all\n"));
+    }
+}

@@ -1,0 +1,283 @@
+//! What the rollout parameter may hold: a change as JSON, or a plain percentage.
+
+use app::rollout::RolloutChange;
+use chrono::{DateTime, SecondsFormat};
+use domain::{Percentage, Rollout};
+use serde::{Deserialize, Serialize};
+
+/// Longest part of a refused value that is shown, in characters.
+const SHOWN_CHARS_MAX: usize = 120;
+
+/// A value that is understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RolloutValue {
+    /// The whole flag, with who set it, when and why.
+    Change(RolloutChange),
+    /// A share; the rest is as the process was started.
+    Percentage(Percentage),
+}
+
+/// A value that is not understood. It never passes for 0 or 100.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{value}`, which is no rollout: {reason}. Allowed are a percentage from 0 to 100 with at most two decimals, such as `12.5`, and JSON such as `{{\"use_kinesis\":true,\"percentage\":\"12.5\",\"key\":\"tick\",\"by\":\"alice\",\"reason\":\"canary\",\"at\":\"2026-01-02T03:04:05.000Z\"}}` with all of these fields"
+)]
+pub struct RolloutValueError {
+    value: String,
+    reason: String,
+}
+
+/// The time of a change is outside the calendar.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} ms since the epoch is no time that can be written")]
+pub struct RolloutTimeError(i64);
+
+/// The fields as they stand in the text. An unknown one is refused: it may be a known one with a
+/// slip in its name.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    use_kinesis: bool,
+    percentage: String,
+    key: String,
+    by: String,
+    reason: String,
+    at: String,
+}
+
+impl RolloutValue {
+    /// Reads a parameter's value.
+    ///
+    /// # Errors
+    /// [`RolloutValueError`] shows the value, what is wrong with it, and what is allowed.
+    pub fn parse(text: &str) -> Result<Self, RolloutValueError> {
+        let read = if text.starts_with('{') {
+            change(text).map(Self::Change)
+        } else {
+            text.parse()
+                .map(Self::Percentage)
+                .map_err(|_| "it is neither a percentage nor a JSON object".to_owned())
+        };
+        read.map_err(|reason| RolloutValueError {
+            value: text.chars().take(SHOWN_CHARS_MAX).collect(),
+            reason,
+        })
+    }
+
+    /// Writes the value, so that [`RolloutValue::parse`] reads the same.
+    ///
+    /// # Errors
+    /// [`RolloutTimeError`] for a time before year 0 or after year 9999.
+    pub fn render(&self) -> Result<String, RolloutTimeError> {
+        let change = match self {
+            Self::Percentage(percentage) => return Ok(percentage.to_string()),
+            Self::Change(change) => change,
+        };
+        let no_time = RolloutTimeError(change.at_ms);
+        let at = DateTime::from_timestamp_millis(change.at_ms).ok_or(no_time.clone())?;
+        let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        if at.starts_with(['+', '-']) {
+            return Err(no_time);
+        }
+        let fields = Fields {
+            use_kinesis: change.rollout.use_kinesis,
+            percentage: change.rollout.percentage.to_string(),
+            key: change.rollout.key.to_string(),
+            by: change.who.clone(),
+            reason: change.why.clone(),
+            at,
+        };
+        serde_json::to_string(&fields).map_err(|_| no_time)
+    }
+
+    /// The flag that the value makes of what the process was started with.
+    #[must_use]
+    pub fn rollout(&self, env: Rollout) -> Rollout {
+        match self {
+            Self::Change(change) => Self::masked(change.rollout, env),
+            Self::Percentage(percentage) => Rollout {
+                percentage: *percentage,
+                ..env
+            },
+        }
+    }
+
+    /// A flag under the master switch of the process: off there always wins.
+    #[must_use]
+    pub fn masked(rollout: Rollout, env: Rollout) -> Rollout {
+        Rollout {
+            use_kinesis: rollout.use_kinesis && env.use_kinesis,
+            ..rollout
+        }
+    }
+}
+
+fn change(text: &str) -> Result<RolloutChange, String> {
+    let fields: Fields = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let percentage = fields.percentage.parse::<Percentage>();
+    let at = DateTime::parse_from_rfc3339(&fields.at)
+        .map_err(|_| format!("`{}` in `at` is no RFC 3339 time", fields.at))?;
+    Ok(RolloutChange {
+        at_ms: at.timestamp_millis(),
+        who: fields.by,
+        why: fields.reason,
+        rollout: Rollout {
+            use_kinesis: fields.use_kinesis,
+            percentage: percentage.map_err(|error| error.to_string())?,
+            key: (fields.key.parse())
+                .map_err(|error: domain::RolloutKeyError| error.to_string())?,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::RolloutKey;
+    use proptest::prelude::*;
+
+    const ON: Rollout = Rollout {
+        use_kinesis: true,
+        percentage: Percentage::ZERO,
+        key: RolloutKey::Token,
+    };
+
+    const GOOD: &str = r#"{"use_kinesis":true,"percentage":"12.5","key":"tick","by":"alice","reason":"canary","at":"2026-01-02T03:04:05Z"}"#;
+
+    fn percentage(text: &str) -> Percentage {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_change_says_everything_and_a_percentage_only_the_share() {
+        let expected = Rollout {
+            use_kinesis: true,
+            percentage: percentage("12.5"),
+            key: RolloutKey::Tick,
+        };
+        let change = RolloutValue::parse(GOOD).unwrap();
+        assert_eq!(change.rollout(ON), expected);
+        for text in ["10", "0", "100", "0.01", "12.50"] {
+            let share = RolloutValue::parse(text).unwrap().rollout(ON);
+            assert_eq!(share.percentage, percentage(text));
+            assert_eq!((share.use_kinesis, share.key), (true, RolloutKey::Token));
+        }
+    }
+
+    #[test]
+    fn switched_off_at_the_start_stays_off() {
+        let off = Rollout {
+            use_kinesis: false,
+            ..ON
+        };
+        for text in [GOOD, "100"] {
+            assert!(!RolloutValue::parse(text).unwrap().rollout(off).use_kinesis);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_shown() {
+        let with = |from: &str, to: &str| {
+            let text = GOOD.replace(from, to);
+            assert_ne!(text, GOOD, "{from}");
+            text
+        };
+        for (text, reason) in [
+            (String::new(), "neither"),
+            (" 10".to_owned(), "neither"),
+            ("10\n".to_owned(), "neither"),
+            ("10%".to_owned(), "neither"),
+            ("101".to_owned(), "neither"),
+            ("-1".to_owned(), "neither"),
+            ("true".to_owned(), "neither"),
+            ("\"10\"".to_owned(), "neither"),
+            ("[10]".to_owned(), "neither"),
+            ("null".to_owned(), "neither"),
+            ("{}".to_owned(), "missing field"),
+            ("{".to_owned(), "EOF"),
+            (format!("{GOOD}x"), "trailing"),
+            (with("true", "\"true\""), "invalid type"),
+            (with("true", "1"), "invalid type"),
+            (with("\"12.5\"", "12.5"), "invalid type"),
+            (with("12.5", "1e1"), "not a percentage"),
+            (with("12.5", "100.01"), "not a percentage"),
+            (with("\"key\":\"tick\",", ""), "missing field `key`"),
+            (with("\"tick\"", "\"Tick\""), "not a rollout key"),
+            (with("\"by\"", "\"who\""), "unknown field `who`"),
+            (with("\"by\":\"alice\"", "\"by\":null"), "invalid type"),
+            (with("\"by\"", "\"reason\""), "duplicate field"),
+            (with("2026-01-02T03:04:05Z", "yesterday"), "RFC 3339"),
+            (with("2026-01-02T03:04:05Z", "1767323045000"), "RFC 3339"),
+        ] {
+            let message = RolloutValue::parse(&text).unwrap_err().to_string();
+            assert!(message.contains(reason), "{text}: {message}");
+            let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+            assert!(message.starts_with(&format!("`{shown}`")), "{message}");
+            assert!(message.contains("Allowed are"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_time_outside_the_calendar_is_not_written() {
+        for at_ms in [i64::MIN, i64::MAX, 253_402_300_800_000, -70_000_000_000_000] {
+            let change = RolloutChange {
+                at_ms,
+                who: "alice".to_owned(),
+                why: "canary".to_owned(),
+                rollout: ON,
+            };
+            let rendered = RolloutValue::Change(change).render();
+            assert_eq!(rendered, Err(RolloutTimeError(at_ms)));
+        }
+    }
+
+    fn any_percentage() -> impl Strategy<Value = Percentage> {
+        (0u32..=10_000)
+            .prop_map(|points| percentage(&format!("{}.{:02}", points / 100, points % 100)))
+    }
+
+    fn any_value() -> impl Strategy<Value = RolloutValue> {
+        let change = (
+            0i64..253_402_300_800_000,
+            any::<String>(),
+            any::<String>(),
+            any::<bool>(),
+            any_percentage(),
+            any::<bool>(),
+        );
+        prop_oneof![
+            any_percentage().prop_map(RolloutValue::Percentage),
+            change.prop_map(|(at_ms, who, why, use_kinesis, percentage, by_token)| {
+                let key = if by_token {
+                    RolloutKey::Token
+                } else {
+                    RolloutKey::Tick
+                };
+                RolloutValue::Change(RolloutChange {
+                    at_ms,
+                    who,
+                    why,
+                    rollout: Rollout {
+                        use_kinesis,
+                        percentage,
+                        key,
+                    },
+                })
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_the_same(value in any_value()) {
+            prop_assert_eq!(RolloutValue::parse(&value.render().unwrap()), Ok(value));
+        }
+
+        #[test]
+        fn no_text_is_read_as_another_share(text in "[0-9.{}\" a-z:,-]{0,12}") {
+            if let Ok(RolloutValue::Percentage(read)) = RolloutValue::parse(&text) {
+                prop_assert_eq!(read.to_string().parse::<f64>(), text.parse::<f64>());
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The table of the analysis: what goes wrong between a step and its transactions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::ports::{AnalysisCommit, AnalyticsStore, Pair, PortError, StateChange, StoredState};
+use aws::dynamodb::AnalyticsTable;
+use aws_sdk_dynamodb::Client;
+use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval, PairState};
+use domain::{Tick, TickId};
+use serde_json::{Value, json};
+use testkit::ticks::{START_MS, tick};
+use tokio::time::Instant;
+
+use crate::dynamodb_ticks::At;
+use crate::wire::{Answer, Call, Wire};
+
+const WORK_FOR: Duration = Duration::from_secs(2);
+
+fn table(wire: &Wire) -> AnalyticsTable {
+    let clock = Arc::new(At(START_MS));
+    let client = Client::new(&wire.config());
+    AnalyticsTable::new(client, "tickstream-analytics", 30, WORK_FOR, clock)
+}
+
+fn change(token: &str) -> StateChange {
+    let pair = Pair::of(&tick(token, 1));
+    let state = PairState::new(pair.token.clone(), pair.quote.clone());
+    StateChange {
+        base: 7.into(),
+        stored: StoredState {
+            last_sequence: 9.into(),
+            state,
+        },
+        pair,
+    }
+}
+
+fn step(tokens: &[&str]) -> AnalysisCommit {
+    AnalysisCommit {
+        states: tokens.iter().map(|token| change(token)).collect(),
+        ..AnalysisCommit::default()
+    }
+}
+
+fn cancelled(codes: &[&str]) -> Answer {
+    let reasons: Vec<Value> = codes.iter().map(|code| json!({ "Code": code })).collect();
+    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    let body = json!({ "__type": kind, "Message": "cancelled", "CancellationReasons": reasons });
+    Answer::Refused(400, body)
+}
+
+fn nothing() -> Answer {
+    Answer::Good(json!({}))
+}
+
+async fn commit(wire: &Wire, step: AnalysisCommit) -> Result<Vec<Candle>, PortError> {
+    table(wire).commit(3, 9.into(), step).await
+}
+
+/// The pair whose state a transaction moves.
+fn moved(call: &Call) -> Option<String> {
+    assert_eq!(call.operation, "TransactWriteItems");
+    let actions = call.body["TransactItems"].as_array().unwrap();
+    let keys = actions
+        .iter()
+        .map(|action| &action["Put"]["Item"]["pk"]["S"]);
+    let mut states = keys.filter_map(|key| key.as_str()?.strip_prefix("state#").map(str::to_owned));
+    states.next()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_has_moved_on_is_told_as_such_and_not_tried_again() {
+    let wire = Wire::new(|_, _| cancelled(&["ConditionalCheckFailed", "None"]));
+    let error = commit(&wire, step(&["BTC"])).await.unwrap_err();
+    assert!(error.retryable, "folded again, it goes through");
+    let told = error.source.to_string();
+    assert!(told.contains("the state of BTC/USD has moved on"), "{told}");
+    assert_eq!(wire.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_and_a_throttled_table_are_tried_again_inside_the_deadline() {
+    for code in ["TransactionConflict", "ThrottlingError"] {
+        let wire = Wire::new(move |number, _| match number {
+            0..3 => cancelled(&["None", code]),
+            _ => nothing(),
+        });
+        commit(&wire, step(&["BTC"])).await.unwrap();
+        let calls = wire.calls();
+        assert_eq!(calls.len(), 4, "{code}");
+        let token = |call: &Call| call.body["ClientRequestToken"].clone();
+        let tokens: Vec<Value> = calls.iter().map(token).collect();
+        assert!(
+            tokens[0].is_string() && tokens.iter().all(|it| *it == tokens[0]),
+            "{tokens:?}"
+        );
+
+        let wire = Wire::new(move |_, _| cancelled(&["None", code]));
+        let start = Instant::now();
+        let error = commit(&wire, step(&["BTC"])).await.unwrap_err();
+        assert!(error.retryable && error.source.to_string().contains(code));
+        assert!(start.elapsed() <= WORK_FOR);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mistake_in_a_transaction_is_not_tried_again() {
+    let wire = Wire::new(|_, _| cancelled(&["ValidationError"]));
+    let error = commit(&wire, step(&["BTC"])).await.unwrap_err();
+    assert!(!error.retryable);
+    assert_eq!(wire.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_pair_that_fails_keeps_no_other_from_being_stored() {
+    let wire = Wire::new(|_, call| match moved(call).as_deref() {
+        Some("ETH#USD") => cancelled(&["ConditionalCheckFailed"]),
+        _ => nothing(),
+    });
+    assert!(commit(&wire, step(&["BTC", "ETH", "SOL"])).await.is_err());
+    let mut tried: Vec<String> = wire.calls().iter().filter_map(moved).collect();
+    tried.sort();
+    assert_eq!(tried, ["BTC#USD", "ETH#USD", "SOL#USD"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn anomalies_are_stored_before_any_state_or_nothing_is() {
+    let made = tick("BTC", 1);
+    let anomaly = Anomaly {
+        token: made.token,
+        quote: made.quote,
+        tick_id: made.tick_id,
+        timestamp_ms: made.timestamp_ms,
+        price: made.price,
+        score: 14.5,
+        threshold: 8.0,
+        window_ms: 1_200,
+        reason: AnomalyReason::Jump,
+        message: "rose".to_owned(),
+    };
+    let with_anomaly = AnalysisCommit {
+        anomalies: vec![anomaly],
+        ..step(&["BTC"])
+    };
+    let wire = Wire::new(|_, _| nothing());
+    commit(&wire, with_anomaly.clone()).await.unwrap();
+    let operations: Vec<String> = wire.calls().into_iter().map(|it| it.operation).collect();
+    assert_eq!(operations, ["BatchWriteItem", "TransactWriteItems"]);
+
+    let wire = Wire::new(|_, call| {
+        assert_eq!(call.operation, "BatchWriteItem", "no state is stored");
+        Answer::Good(json!({ "UnprocessedItems": call.body["RequestItems"] }))
+    });
+    assert!(commit(&wire, with_anomaly).await.unwrap_err().retryable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_candle_is_read_and_must_be_the_same_when_it_is_corrected() {
+    let candle = Candle {
+        revision: 4,
+        ..Candle::of(&tick("BTC", 1), Interval::OneSecond)
+    };
+    let correction = Candle::of(
+        &Tick {
+            tick_id: TickId::derive("late", &["1"]),
+            ..tick("BTC", 1)
+        },
+        Interval::OneSecond,
+    );
+    // What a first commit writes is what the second one reads.
+    let first = Wire::new(|_, _| nothing());
+    let stored = AnalysisCommit {
+        candles: vec![candle],
+        ..step(&["BTC"])
+    };
+    commit(&first, stored).await.unwrap();
+    let item = first.calls()[0].body["TransactItems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| action["Put"]["Item"].clone())
+        .find(|item| item["trades"].is_object())
+        .unwrap();
+
+    let wire = Wire::new(move |_, call| match call.operation.as_str() {
+        "BatchGetItem" => {
+            let asked = &call.body["RequestItems"]["tickstream-analytics"];
+            assert_eq!(asked["ConsistentRead"], true);
+            Answer::Good(json!({ "Responses": { "tickstream-analytics": [item] } }))
+        }
+        _ => nothing(),
+    });
+    let correct = AnalysisCommit {
+        corrections: vec![correction],
+        ..step(&["BTC"])
+    };
+    let corrected = commit(&wire, correct).await.unwrap();
+    assert_eq!((corrected[0].trades, corrected[0].revision), (2, 5));
+    let put = &wire.calls()[1].body["TransactItems"][0]["Put"];
+    assert_eq!(put["ConditionExpression"], "#revision = :read");
+    assert_eq!(put["ExpressionAttributeValues"][":read"]["N"], "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn states_left_over_are_asked_for_again_and_missing_ones_are_none() {
+    let pairs: Vec<Pair> = (0..150)
+        .map(|n| Pair::of(&tick(&format!("T{n}"), 1)))
+        .collect();
+    let wire = Wire::new(|number, call| {
+        let asked = call.body["RequestItems"]["tickstream-analytics"].clone();
+        let keys = asked["Keys"].as_array().unwrap();
+        assert!(keys.len() <= 100);
+        match number {
+            0 => Answer::Good(json!({
+                "UnprocessedKeys": { "tickstream-analytics": { "Keys": keys[..10] } }
+            })),
+            _ => Answer::Good(json!({ "Responses": {} })),
+        }
+    });
+    let found = table(&wire).load(0, &pairs).await.unwrap();
+    assert_eq!(found.len(), 150);
+    assert!(found.iter().all(Option::is_none));
+    let counts: Vec<usize> = wire
+        .calls()
+        .iter()
+        .map(|call| {
+            call.body["RequestItems"]["tickstream-analytics"]["Keys"]
+                .as_array()
+                .unwrap()
+                .len()
+        })
+        .collect();
+    assert_eq!(counts.iter().sum::<usize>(), 160, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_left_over_for_good_are_an_error_and_not_missing_states() {
+    let wire =
+        Wire::new(|_, call| Answer::Good(json!({ "UnprocessedKeys": call.body["RequestItems"] })));
+    let error = table(&wire)
+        .load(0, &[Pair::of(&tick("BTC", 1))])
+        .await
+        .unwrap_err();
+    assert!(error.retryable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_cannot_be_read_is_an_error_and_not_a_missing_state() {
+    let item = json!({
+        "pk": { "S": "state#BTC#USD" }, "sk": { "S": "state" }, "state": { "B": "AAAA" },
+    });
+    let wire = Wire::new(move |_, _| {
+        Answer::Good(json!({ "Responses": { "tickstream-analytics": [item] } }))
+    });
+    let error = table(&wire)
+        .load(0, &[Pair::of(&tick("BTC", 1))])
+        .await
+        .unwrap_err();
+    assert!(!error.retryable && error.source.to_string().contains("`state`"));
+}

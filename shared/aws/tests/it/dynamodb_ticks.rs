@@ -1,0 +1,308 @@
+//! The table of ticks: chunks, what is left over, throttling, claims, the latest.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::ports::{Clock, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
+use aws::dynamodb::TickTable;
+use aws::dynamodb::ticks::STORE_FOR;
+use aws_sdk_dynamodb::Client;
+use domain::{Tick, Token};
+use serde_json::{Value, json};
+use testkit::ticks::{START_MS, tick, ticks};
+use tokio::time::Instant;
+
+use crate::wire::{Answer, Call, Wire};
+
+/// A clock that stands still.
+#[derive(Debug)]
+pub(crate) struct At(pub(crate) i64);
+
+impl Clock for At {
+    fn now_ms(&self) -> i64 {
+        self.0
+    }
+}
+
+fn table(wire: &Wire) -> TickTable {
+    let clock = Arc::new(At(START_MS));
+    TickTable::new(
+        Client::new(&wire.config()),
+        "tickstream-ticks",
+        30,
+        STORE_FOR,
+        clock,
+    )
+}
+
+async fn put(wire: &Wire, ticks: &[Tick]) -> Result<PutReceipt, PortError> {
+    let all: Vec<&Tick> = ticks.iter().collect();
+    table(wire).put(&all).await
+}
+
+/// The writes of a BatchWriteItem.
+fn writes(call: &Call) -> Vec<Value> {
+    assert_eq!(call.operation, "BatchWriteItem");
+    let writes = &call.body["RequestItems"]["tickstream-ticks"];
+    writes.as_array().unwrap().clone()
+}
+
+fn ids(writes: &[Value]) -> Vec<String> {
+    let id = |write: &Value| {
+        write["PutRequest"]["Item"]["tick_id"]["S"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    writes.iter().map(|write| id(write).unwrap()).collect()
+}
+
+/// All is taken.
+fn taken() -> Answer {
+    Answer::Good(json!({ "UnprocessedItems": {} }))
+}
+
+/// Writes are left over.
+fn left_over(writes: Vec<Value>) -> Answer {
+    Answer::Good(json!({ "UnprocessedItems": { "tickstream-ticks": writes } }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_goes_in_calls_of_twenty_five_at_once() {
+    let wire = Wire::new(|_, _| taken()).with_latency(Duration::from_millis(10));
+    let made = ticks(&["BTC", "ETH"], 30);
+    let start = Instant::now();
+    let receipt = put(&wire, &made).await.unwrap();
+    assert_eq!(receipt.outcomes, vec![PutOutcome::Stored; 60]);
+    assert_eq!((receipt.pending, receipt.restamped), (None, vec![]));
+    assert!(
+        start.elapsed() < Duration::from_millis(20),
+        "calls go side by side"
+    );
+    let calls = wire.calls();
+    let mut counts: Vec<usize> = calls.iter().map(|call| writes(call).len()).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [10, 25, 25]);
+    let sent: BTreeSet<String> = calls.iter().flat_map(|call| ids(&writes(call))).collect();
+    let expected = made.iter().map(|tick| tick.tick_id.to_string()).collect();
+    assert_eq!(sent, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_over_is_offered_again_alone() {
+    let wire = Wire::new(|number, call| match number {
+        0 => left_over(writes(call).split_off(20)),
+        1 => left_over(writes(call).split_off(4)),
+        _ => taken(),
+    });
+    let receipt = put(&wire, &ticks(&["BTC"], 25)).await.unwrap();
+    assert_eq!(receipt.outcomes, vec![PutOutcome::Stored; 25]);
+    let calls = wire.calls();
+    let counts: Vec<usize> = calls.iter().map(|call| writes(call).len()).collect();
+    assert_eq!(counts, [25, 5, 1]);
+    assert_eq!(
+        ids(&writes(&calls[2])),
+        [tick("BTC", 24).tick_id.to_string()]
+    );
+    assert!(calls[1].sent > calls[0].sent, "after a wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_over_to_the_end_is_refused_and_its_neighbours_are_not() {
+    let of_eth = |call: &Call| {
+        let mut all = writes(call);
+        all.retain(|write| write["PutRequest"]["Item"]["token"]["S"] == "ETH");
+        all
+    };
+    let wire = Wire::new(move |_, call| left_over(of_eth(call)));
+    let made = ticks(&["BTC", "ETH"], 5);
+    let start = Instant::now();
+    let receipt = put(&wire, &made).await.unwrap();
+    for (tick, outcome) in made.iter().zip(receipt.outcomes) {
+        let expected = match tick.token.as_str() {
+            "ETH" => PutOutcome::Refused,
+            _ => PutOutcome::Stored,
+        };
+        assert_eq!(outcome, expected, "{}", tick.token);
+    }
+    assert!(wire.calls().len() > 2, "it was tried again");
+    assert!(start.elapsed() < STORE_FOR, "within the time for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn left_over_items_that_were_never_sent_are_taken_for_all_of_them() {
+    let stranger = json!({ "PutRequest": { "Item": { "pk": { "S": "a" }, "sk": { "S": "b" } } } });
+    let wire = Wire::new(move |number, _| match number {
+        0 => left_over(vec![stranger.clone()]),
+        _ => taken(),
+    });
+    put(&wire, &ticks(&["BTC"], 3)).await.unwrap();
+    let counts: Vec<usize> = wire.calls().iter().map(|call| writes(call).len()).collect();
+    assert_eq!(counts, [3, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_table_is_tried_until_it_gives_way() {
+    let wire = Wire::new(|number, _| match number {
+        0..4 => Answer::Refusal(400, "ProvisionedThroughputExceededException"),
+        _ => taken(),
+    });
+    let receipt = put(&wire, &[tick("BTC", 1)]).await.unwrap();
+    assert_eq!(receipt.outcomes, [PutOutcome::Stored]);
+    assert_eq!(wire.calls().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_refuses_its_ticks_and_no_others() {
+    let wire = Wire::new(|_, call| match writes(call).len() {
+        25 => taken(),
+        _ => Answer::Refusal(400, "ValidationException"),
+    });
+    let receipt = put(&wire, &ticks(&["BTC"], 30)).await.unwrap();
+    assert_eq!(receipt.outcomes[..25], [PutOutcome::Stored; 25]);
+    assert_eq!(receipt.outcomes[25..], [PutOutcome::Refused; 5]);
+    assert_eq!(wire.calls().len(), 2, "a mistake is not tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_where_nothing_could_be_stored_the_call_fails() {
+    for (code, retryable) in [
+        ("ResourceNotFoundException", false),
+        ("ThrottlingException", true),
+    ] {
+        let wire = Wire::new(move |_, _| Answer::Refusal(400, code));
+        let error = put(&wire, &ticks(&["BTC"], 30)).await.unwrap_err();
+        assert_eq!(error.retryable, retryable, "{code}");
+        assert!(error.source.to_string().contains(code), "{}", error.source);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_table_fails_in_time() {
+    let wire = Wire::new(|_, _| Answer::Silence);
+    let start = Instant::now();
+    let error = put(&wire, &ticks(&["BTC"], 30)).await.unwrap_err();
+    assert!(error.retryable);
+    assert_eq!(start.elapsed(), STORE_FOR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_twice_in_a_batch_is_sent_once_and_answered_twice() {
+    let wire = Wire::new(|_, _| taken());
+    let made = [tick("BTC", 1), tick("BTC", 2), tick("BTC", 1)];
+    let receipt = put(&wire, &made).await.unwrap();
+    assert_eq!(receipt.outcomes, [PutOutcome::Stored; 3]);
+    let expected = [tick("BTC", 1), tick("BTC", 2)].map(|tick| tick.tick_id.to_string());
+    assert_eq!(ids(&writes(&wire.calls()[0])), expected);
+}
+
+fn clocked(n: u32, at_ms: i64) -> Tick {
+    Tick {
+        timestamp_ms: at_ms,
+        ingested_at_ms: at_ms,
+        ..tick("BTC", n)
+    }
+}
+
+/// Answers claims with the time that `first_ms` says an id had first, if it came before.
+fn claiming(first_ms: impl Fn(&str) -> Option<i64> + Send + Sync + 'static) -> Wire {
+    Wire::new(move |_, call| match call.operation.as_str() {
+        "UpdateItem" => {
+            let id = call.body["Key"]["pk"]["S"].as_str().unwrap();
+            let own = call.body["ExpressionAttributeValues"][":at"]["N"].clone();
+            let at = match first_ms(id.strip_prefix("claim#").unwrap()) {
+                Some(first_ms) => json!(first_ms.to_string()),
+                None => own,
+            };
+            Answer::Good(json!({ "Attributes": { "timestamp": { "N": at } } }))
+        }
+        _ => taken(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_of_our_clock_is_stored_under_the_time_it_had_first() {
+    let replayed = tick("BTC", 2).tick_id.to_string();
+    let wire = claiming(move |id| (id == replayed).then_some(START_MS - 60_000));
+    let made = [tick("BTC", 1), clocked(2, START_MS), clocked(3, START_MS)];
+    let receipt = put(&wire, &made).await.unwrap();
+    assert_eq!(receipt.outcomes, [PutOutcome::Stored; 3]);
+    assert_eq!(receipt.restamped, [(1, START_MS - 60_000)]);
+
+    let calls = wire.calls();
+    let claims: Vec<&Call> = calls
+        .iter()
+        .filter(|it| it.operation == "UpdateItem")
+        .collect();
+    assert_eq!(claims.len(), 2, "what has a time of its own is not claimed");
+    assert_eq!(
+        claims[0].body["UpdateExpression"],
+        "SET #at = if_not_exists(#at, :at), #ttl = if_not_exists(#ttl, :ttl)",
+        "a claim that is there stays"
+    );
+    let stored = writes(calls.last().unwrap());
+    let times: Vec<(&Value, &Value)> = stored
+        .iter()
+        .map(|write| {
+            let item = &write["PutRequest"]["Item"];
+            (&item["timestamp"]["N"], &item["ingested_at"]["N"])
+        })
+        .collect();
+    let first = json!((START_MS - 60_000).to_string());
+    let own = json!(START_MS.to_string());
+    assert_eq!(times[1..], [(&first, &first), (&own, &own)]);
+    assert_eq!(stored[1]["PutRequest"]["Item"]["pk"]["S"], "BTC#2025-12-31");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_cannot_be_claimed_is_not_stored_under_a_time_of_its_own() {
+    let wire = Wire::new(|_, call| match call.operation.as_str() {
+        "UpdateItem" => Answer::Refusal(400, "AccessDeniedException"),
+        _ => taken(),
+    });
+    let made = [clocked(1, START_MS), tick("BTC", 2)];
+    let receipt = put(&wire, &made).await.unwrap();
+    assert_eq!(receipt.outcomes, [PutOutcome::Refused, PutOutcome::Stored]);
+    let alone = put(&wire, &made[..1]).await.unwrap_err();
+    assert!(
+        !alone.retryable && alone.operation == "claim a tick",
+        "{alone:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restamped_tick_that_is_refused_is_not_announced_as_restamped() {
+    let wire = Wire::new(|_, call| match call.operation.as_str() {
+        "UpdateItem" => Answer::Good(json!({ "Attributes": { "timestamp": { "N": "5" } } })),
+        _ => {
+            let mut all = writes(call);
+            all.retain(|write| write["PutRequest"]["Item"]["timestamp"]["N"] == "5");
+            left_over(all)
+        }
+    });
+    let made = [clocked(1, START_MS), tick("BTC", 2)];
+    let receipt = put(&wire, &made).await.unwrap();
+    assert_eq!(receipt.outcomes, [PutOutcome::Refused, PutOutcome::Stored]);
+    assert_eq!(receipt.restamped, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latest_are_asked_for_newest_first_today_and_yesterday() {
+    let wire = Wire::new(|_, _| Answer::Good(json!({ "Items": [], "Count": 0 })));
+    let found = table(&wire).latest(&Token::new("BTC").unwrap()).await;
+    assert_eq!(found.unwrap(), []);
+    let calls = wire.calls();
+    let asked: BTreeSet<&str> = calls
+        .iter()
+        .map(|call| {
+            assert_eq!(call.operation, "Query");
+            assert_eq!(call.body["ScanIndexForward"], false);
+            assert_eq!(call.body["Limit"], 50);
+            call.body["ExpressionAttributeValues"][":pk"]["S"]
+                .as_str()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(asked, BTreeSet::from(["BTC#2026-01-01", "BTC#2025-12-31"]));
+    assert_eq!(calls.len(), 2);
+}

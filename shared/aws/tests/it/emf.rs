@@ -1,0 +1,108 @@
+//! The books as metrics.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use app::ledger::LedgerEntry;
+use app::ports::{Clock, LedgerWriter};
+use aws::emf::{EmfLedger, METRICS};
+use domain::Reason;
+use serde_json::{Value, json};
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now_ms(&self) -> i64 {
+        1_767_225_600_000
+    }
+}
+
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn entry() -> LedgerEntry {
+    LedgerEntry {
+        received: 12,
+        stored: 6,
+        duplicate: 2,
+        rejected_by_reason: BTreeMap::from([(Reason::InvalidPrice, 2), (Reason::MissingField, 1)]),
+        ignored: 1,
+        in_cohort: 5,
+        streamed: 3,
+        redriven: 1,
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_one_line_whose_counts_balance() {
+    let output = Output::default();
+    let ledger = EmfLedger::new(output.clone(), Arc::new(Fixed), "webhook");
+    ledger.settle(None, entry()).await.unwrap();
+    ledger.settle(None, LedgerEntry::default()).await.unwrap();
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+
+    let line = &lines[0];
+    let count = |name: &str| line[name].as_u64().unwrap();
+    assert_eq!(
+        count("Received"),
+        count("Stored") + count("Duplicate") + count("Rejected") + count("Ignored")
+    );
+    assert_eq!(
+        count("InCohort"),
+        count("Streamed") + count("Redriven") + count("Pending")
+    );
+    assert_eq!(
+        (count("Received"), count("Rejected"), count("Pending")),
+        (12, 3, 1)
+    );
+    assert_eq!(line["Service"], "webhook");
+    assert_eq!(
+        line["RejectedByReason"],
+        json!({"invalid_price": 2, "missing_field": 1})
+    );
+
+    let metadata = &line["_aws"];
+    assert_eq!(metadata["Timestamp"], 1_767_225_600_000_i64);
+    let directive = &metadata["CloudWatchMetrics"][0];
+    assert_eq!(directive["Namespace"], "Tickstream");
+    assert_eq!(directive["Dimensions"], json!([["Service"]]));
+    let declared = directive["Metrics"].as_array().unwrap();
+    assert_eq!(declared.len(), METRICS.len());
+    for metric in declared {
+        assert_eq!(metric["Unit"], "Count");
+        assert!(line[metric["Name"].as_str().unwrap()].is_u64(), "{metric}");
+    }
+    assert!(lines[1].get("RejectedByReason").is_none());
+}
+
+#[tokio::test]
+async fn metrics_that_cannot_be_written_fail_no_delivery() {
+    let ledger = EmfLedger::new(Full, Arc::new(Fixed), "webhook");
+    assert!(ledger.settle(None, entry()).await.is_ok());
+}

@@ -1,0 +1,18 @@
+//! The adapters of AWS against answers of our own making.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod dynamodb_analytics;
+mod dynamodb_connections;
+mod dynamodb_ticks;
+mod emf;
+mod kinesis;
+mod one_call;
+mod sqs;
+mod ssm;
+mod tail;
+mod wire;

@@ -1,0 +1,175 @@
+//! Adapters that make one call each: what they ask, and what they make of the answer.
+
+use app::ports::{Notifier, Posted, Push, Shards};
+use aws::alarms::in_alarm;
+use aws::gateway::GatewayPush;
+use aws::shards::KinesisShards;
+use aws::sns::SnsTopic;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_cloudwatch::operation::describe_alarms::DescribeAlarmsOutput;
+use aws_sdk_cloudwatch::types::{CompositeAlarm, MetricAlarm, StateValue};
+use aws_sdk_kinesis::config::Credentials;
+use aws_sdk_sns::operation::publish::PublishOutput;
+use aws_smithy_mocks::{MockResponseInterceptor, Rule, create_mock_http_client, mock};
+use serde_json::json;
+
+use crate::wire::{Answer, Wire};
+
+/// A client of any service that answers by rules.
+macro_rules! client {
+    ($sdk:ident, $($rule:expr),+) => {
+        $sdk::Client::from_conf(
+            $sdk::Config::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+                .http_client(create_mock_http_client())
+                .interceptor(MockResponseInterceptor::new()$(.with_rule($rule))+)
+                .build(),
+        )
+    };
+}
+
+fn publishing(subject: &'static str, text: &'static str) -> Rule {
+    mock!(aws_sdk_sns::Client::publish)
+        .match_requests(move |request| {
+            request.topic_arn() == Some("arn:aws:sns:us-east-1:1:tickstream-anomalies")
+                && request.subject() == Some(subject)
+                && request.message() == Some(text)
+        })
+        .then_output(|| PublishOutput::builder().message_id("m").build())
+}
+
+#[tokio::test]
+async fn people_are_told_with_a_subject_that_sns_takes() {
+    for (subject, text, sent) in [
+        (
+            "3 anomalies",
+            "one\ntwo",
+            publishing("3 anomalies", "one\ntwo"),
+        ),
+        ("fünf\n", "", publishing("f?nf", "f?nf")),
+    ] {
+        let client = client!(aws_sdk_sns, &sent);
+        let topic = SnsTopic::new(&client, "arn:aws:sns:us-east-1:1:tickstream-anomalies");
+        topic.notify(subject, text).await.unwrap();
+        assert_eq!(sent.num_calls(), 1);
+    }
+}
+
+async fn post(answer: Answer, message: &str) -> (Result<Posted, bool>, usize) {
+    let wire = Wire::new(move |_, _| answer.clone());
+    let push = GatewayPush::new(&wire.config(), "https://api.example.com/live");
+    let posted = push
+        .post("c1", message)
+        .await
+        .map_err(|error| error.retryable);
+    (posted, wire.calls().len())
+}
+
+#[tokio::test]
+async fn a_post_is_sent_gone_or_throttled_and_tried_once() {
+    for (answer, posted) in [
+        (Answer::Good(json!({})), Ok(Posted::Sent)),
+        (Answer::Refusal(410, "GoneException"), Ok(Posted::Gone)),
+        (
+            Answer::Refusal(429, "LimitExceededException"),
+            Ok(Posted::Throttled),
+        ),
+        (
+            Answer::Refusal(429, "TooManyRequestsException"),
+            Ok(Posted::Throttled),
+        ),
+        (Answer::Refusal(403, "ForbiddenException"), Err(false)),
+        (Answer::Refusal(500, "InternalServerError"), Err(true)),
+    ] {
+        assert_eq!(post(answer.clone(), "{}").await, (posted, 1), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_no_connection_takes_is_not_sent() {
+    let most = "x".repeat(128 * 1_024);
+    let good = || Answer::Good(json!({}));
+    assert_eq!(post(good(), &most).await, (Ok(Posted::Sent), 1));
+    assert_eq!(post(good(), &format!("{most}x")).await, (Err(false), 0));
+}
+
+#[tokio::test]
+async fn shards_are_counted_and_changed() {
+    let wire = Wire::new(|_, call| match call.operation.as_str() {
+        "DescribeStreamSummary" => Answer::Good(json!({"StreamDescriptionSummary": {
+            "StreamName": "ticks", "StreamARN": "arn", "StreamStatus": "ACTIVE",
+            "RetentionPeriodHours": 24, "StreamCreationTimestamp": 1.0,
+            "EnhancedMonitoring": [], "OpenShardCount": 4,
+        }})),
+        _ => Answer::Good(json!({"StreamName": "ticks", "TargetShardCount": 5})),
+    });
+    let shards = KinesisShards::new(&aws_sdk_kinesis::Client::new(&wire.config()), "ticks");
+    assert_eq!(shards.open().await.unwrap(), 4);
+    shards.set(5).await.unwrap();
+    let calls = wire.calls();
+    assert_eq!(calls[1].operation, "UpdateShardCount");
+    assert_eq!(
+        calls[1].body,
+        json!({"StreamName": "ticks", "TargetShardCount": 5, "ScalingType": "UNIFORM_SCALING"})
+    );
+    for impossible in [0, u32::MAX] {
+        assert!(!shards.set(impossible).await.unwrap_err().retryable);
+    }
+    assert_eq!(wire.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_of_shards_that_aws_refuses_says_why() {
+    let wire = Wire::new(|_, _| Answer::Refusal(400, "ResourceInUseException"));
+    let shards = KinesisShards::new(&aws_sdk_kinesis::Client::new(&wire.config()), "ticks");
+    let error = shards.set(5).await.unwrap_err();
+    assert!(
+        error
+            .source
+            .to_string()
+            .starts_with("ResourceInUseException"),
+        "{}",
+        error.source
+    );
+}
+
+#[tokio::test]
+async fn alarms_that_are_on_are_read_in_pages_composite_ones_too() {
+    let page = |token: Option<&'static str>| {
+        mock!(aws_sdk_cloudwatch::Client::describe_alarms).match_requests(move |request| {
+            request.alarm_name_prefix() == Some("tickstream-")
+                && request.state_value() == Some(&StateValue::Alarm)
+                && request.alarm_types().len() == 2
+                && request.next_token() == token
+        })
+    };
+    let first = page(None).then_output(|| {
+        let alarm = MetricAlarm::builder()
+            .alarm_name("tickstream-b")
+            .alarm_description("do this")
+            .state_reason("too old");
+        DescribeAlarmsOutput::builder()
+            .metric_alarms(alarm.build())
+            .next_token("more")
+            .build()
+    });
+    let second = page(Some("more")).then_output(|| {
+        let alarm = CompositeAlarm::builder().alarm_name("tickstream-a");
+        DescribeAlarmsOutput::builder()
+            .composite_alarms(alarm.build())
+            .build()
+    });
+    let client = client!(aws_sdk_cloudwatch, &first, &second);
+    let alarms = in_alarm(&client, "tickstream-").await.unwrap();
+    let names: Vec<&str> = alarms.iter().map(|alarm| alarm.name.as_str()).collect();
+    assert_eq!(names, ["tickstream-a", "tickstream-b"]);
+    assert_eq!(
+        (
+            alarms[1].description.as_str(),
+            alarms[1].state_reason.as_str()
+        ),
+        ("do this", "too old")
+    );
+}

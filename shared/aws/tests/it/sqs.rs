@@ -1,0 +1,280 @@
+//! Queues: chunks, partial failures, deadlines, and the results of the analysis.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use app::analyse::{AnalysisFeed, AnalysisUpdate};
+use app::ports::{Notifier, PortError, Refused, TickQueue};
+use async_trait::async_trait;
+use aws::sqs::{DEADLINE_DEFAULT, SqsFeed, SqsQueue};
+use aws_sdk_sqs::Client;
+use domain::Tick;
+use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval};
+use serde_json::{Value, json};
+use testkit::ticks::{tick, ticks};
+use tokio::time::Instant;
+
+use crate::wire::{Answer, Call, Wire};
+
+const URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/tickstream-broadcast";
+
+async fn send(wire: &Wire, ticks: &[Tick]) -> Vec<Refused> {
+    let all: Vec<&Tick> = ticks.iter().collect();
+    let queue = SqsQueue::new(&Client::new(&wire.config()), URL, DEADLINE_DEFAULT);
+    queue.send(&all).await.unwrap()
+}
+
+/// Ids and bodies of a SendMessageBatch.
+fn entries(call: &Call) -> Vec<(String, String)> {
+    assert_eq!(call.operation, "SendMessageBatch");
+    assert_eq!(call.body["QueueUrl"], URL);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let entries = call.body["Entries"].as_array().unwrap();
+    entries
+        .iter()
+        .map(|entry| (text(&entry["Id"]), text(&entry["MessageBody"])))
+        .collect()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Taken,
+    Throttled,
+    OurMistake,
+    Unmentioned,
+}
+
+fn answered(call: &Call, fate: impl Fn(usize, &str) -> Fate) -> Answer {
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (position, (id, body)) in entries(call).into_iter().enumerate() {
+        let failure = |code: &str, sender: bool| json!({"Id": id, "Code": code, "Message": "the test says so", "SenderFault": sender});
+        match fate(position, &body) {
+            Fate::Taken => {
+                successful.push(json!({"Id": id, "MessageId": "m", "MD5OfMessageBody": "0"}));
+            }
+            Fate::Throttled => failed.push(failure("RequestThrottled", false)),
+            Fate::OurMistake => failed.push(failure("InvalidMessageContents", true)),
+            Fate::Unmentioned => {}
+        }
+    }
+    Answer::Good(json!({"Successful": successful, "Failed": failed}))
+}
+
+fn sizes(wire: &Wire) -> Vec<usize> {
+    wire.calls()
+        .iter()
+        .map(|call| entries(call).len())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_is_a_message_and_ten_go_in_a_request() {
+    let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
+    let made = ticks(&["A"], 25);
+    assert_eq!(send(&wire, &made).await, []);
+    assert_eq!(sizes(&wire), [10, 10, 5]);
+    let arrived: Vec<Tick> = wire
+        .calls()
+        .iter()
+        .flat_map(entries)
+        .map(|(_, body)| codec::json::from_json(body.as_bytes()).unwrap())
+        .collect();
+    assert_eq!(arrived, made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_the_service_is_tried_again_and_ours_is_not() {
+    let wire = Wire::new(|n, call| {
+        answered(call, |position, _| match (n, position) {
+            (0, 1) | (0, 3) | (1, 0) => Fate::Throttled,
+            (0, 2) => Fate::OurMistake,
+            (0, 4) => Fate::Unmentioned,
+            _ => Fate::Taken,
+        })
+    });
+    let refused = send(&wire, &ticks(&["A"], 6)).await;
+    assert_eq!(sizes(&wire), [6, 3, 1]);
+    assert_eq!(
+        refused,
+        [Refused {
+            index: 2,
+            reason: "InvalidMessageContents: the test says so".to_owned(),
+        }]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_throttled_until_the_deadline_is_refused_and_holds_nothing_else_up() {
+    let hot = ticks(&["A"], 15)[12].tick_id.to_string();
+    let wire = Wire::new(move |_, call| {
+        answered(call, |_, body| {
+            if body.contains(&hot) {
+                Fate::Throttled
+            } else {
+                Fate::Taken
+            }
+        })
+    });
+    let started = Instant::now();
+    let refused = send(&wire, &ticks(&["A"], 15)).await;
+    assert!(started.elapsed() < DEADLINE_DEFAULT);
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].index, 12);
+    assert_eq!(refused[0].reason, "RequestThrottled: the test says so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_never_answers_costs_no_more_than_the_deadline() {
+    let wire = Wire::new(|_, _| Answer::Silence);
+    let started = Instant::now();
+    let refused = send(&wire, &ticks(&["A"], 200)).await;
+    assert!(started.elapsed() <= DEADLINE_DEFAULT + Duration::from_millis(1));
+    assert!(refused.iter().map(|refused| refused.index).eq(0..200));
+    assert!(refused[0].reason.contains("no answer"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whole_requests_are_repeated_or_refused_by_their_error() {
+    let wire = Wire::new(|n, call| match n {
+        0 => Answer::Refusal(503, "ServiceUnavailable"),
+        _ => answered(call, |_, _| Fate::Taken),
+    });
+    assert_eq!(send(&wire, &ticks(&["A"], 3)).await, []);
+    assert_eq!(wire.calls().len(), 2);
+
+    let wire = Wire::new(|_, _| Answer::Refusal(400, "AWS.SimpleQueueService.NonExistentQueue"));
+    let refused = send(&wire, &ticks(&["A"], 12)).await;
+    assert_eq!((refused.len(), wire.calls().len()), (12, 2));
+    assert!(
+        refused[0].reason.contains("NonExistentQueue"),
+        "{:?}",
+        refused[0]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_run_side_by_side_but_not_all_at_once() {
+    let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken))
+        .with_latency(Duration::from_millis(10));
+    let started = Instant::now();
+    assert_eq!(send(&wire, &ticks(&["A"], 320)).await, []);
+    assert_eq!(wire.calls().len(), 32);
+    assert_eq!(started.elapsed().as_millis(), 40, "eight at a time");
+}
+
+/// Remembers what people were told, or fails to tell it.
+#[derive(Default)]
+struct People {
+    told: Mutex<Vec<(String, String)>>,
+    deaf: bool,
+}
+
+#[async_trait]
+impl Notifier for People {
+    async fn notify(&self, subject: &str, text: &str) -> Result<(), PortError> {
+        if self.deaf {
+            return Err(PortError {
+                operation: "notify",
+                retryable: true,
+                source: "a fault of the test".into(),
+            });
+        }
+        let told = (subject.to_owned(), text.to_owned());
+        self.told.lock().unwrap().push(told);
+        Ok(())
+    }
+}
+
+fn anomaly(n: u32) -> Anomaly {
+    let tick = tick("SOL", n);
+    Anomaly {
+        token: tick.token,
+        quote: tick.quote,
+        tick_id: tick.tick_id,
+        timestamp_ms: tick.timestamp_ms,
+        price: tick.price,
+        score: 14.0,
+        threshold: 8.0,
+        window_ms: 1_000,
+        reason: AnomalyReason::Jump,
+        message: "rose 5.1 % in 1.0 s".to_owned(),
+    }
+}
+
+fn feed(wire: &Wire, people: &Arc<People>) -> SqsFeed {
+    let notifier: Arc<dyn Notifier> = people.clone();
+    SqsFeed::new(
+        &Client::new(&wire.config()),
+        URL,
+        DEADLINE_DEFAULT,
+        notifier,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_are_queued_by_kind_in_small_messages_and_anomalies_told_once() {
+    let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
+    let people = Arc::new(People::default());
+    let update = AnalysisUpdate {
+        candles: (0..6_000)
+            .map(|n| Candle::of(&tick("SOL", n), Interval::OneSecond))
+            .collect(),
+        anomalies: (0..3).map(anomaly).collect(),
+        ..AnalysisUpdate::default()
+    };
+    feed(&wire, &people).publish(update).await;
+    let mut rows: BTreeMap<String, usize> = BTreeMap::new();
+    for call in wire.calls() {
+        let entries = entries(&call);
+        let bytes: usize = entries.iter().map(|(_, body)| body.len()).sum();
+        assert!(entries.len() <= 10 && bytes <= 1_024 * 1_024);
+        for (_, body) in entries {
+            assert!(body.len() <= 256 * 1_024);
+            let message: Value = serde_json::from_str(&body).unwrap();
+            let kind = message["type"].as_str().unwrap().to_owned();
+            let held = message[&kind].as_array().unwrap().len();
+            *rows.entry(kind).or_default() += held;
+        }
+    }
+    let expected = [("anomalies".to_owned(), 3), ("candles".to_owned(), 6_000)];
+    assert_eq!(rows, BTreeMap::from(expected));
+    assert!(
+        wire.calls().len() > 1,
+        "more than 1 MiB goes in several requests"
+    );
+    let told = people.told.lock().unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].0.starts_with("3 anomalies"));
+    assert_eq!(told[0].1.lines().count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_reaches_the_queue_where_people_cannot_be_told_and_the_other_way_round() {
+    let update = || AnalysisUpdate {
+        anomalies: vec![anomaly(1)],
+        ..AnalysisUpdate::default()
+    };
+    let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
+    let deaf = Arc::new(People {
+        deaf: true,
+        ..People::default()
+    });
+    feed(&wire, &deaf).publish(update()).await;
+    assert_eq!(wire.calls().len(), 1);
+
+    let away = Wire::new(|_, _| Answer::Refusal(400, "AccessDenied"));
+    let people = Arc::new(People::default());
+    feed(&away, &people).publish(update()).await;
+    assert_eq!(people.told.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_update_without_results_makes_no_call() {
+    let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
+    let people = Arc::new(People::default());
+    feed(&wire, &people)
+        .publish(AnalysisUpdate::default())
+        .await;
+    assert!(wire.calls().is_empty() && people.told.lock().unwrap().is_empty());
+}

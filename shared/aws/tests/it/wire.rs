@@ -1,0 +1,137 @@
+//! An HTTP client for the SDKs that answers from a function instead of a network: real requests
+//! and real answers as text, counted, with latency on tokio's clock.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// A call as it went over the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// The operation, such as `PutRecords`.
+    pub operation: String,
+    /// The body as JSON; `null` where it is not JSON.
+    pub body: Value,
+    /// When it was sent.
+    pub sent: Instant,
+    /// When it was answered, if it was.
+    pub answered: Option<Instant>,
+}
+
+/// What the service says.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// Status 200.
+    Good(Value),
+    /// A refusal: status and code.
+    Refusal(u16, &'static str),
+    /// A refusal in the service's own words: status and body.
+    Refused(u16, Value),
+    /// Nothing, ever.
+    Silence,
+}
+
+type Respond = dyn Fn(usize, &Call) -> Answer + Send + Sync;
+
+/// The wire.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    calls: Arc<Mutex<Vec<Call>>>,
+    latency: Duration,
+    respond: Arc<Respond>,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl Wire {
+    /// A wire on which the call number `n` (from 0) is answered by `respond(n, call)`.
+    pub(crate) fn new(respond: impl Fn(usize, &Call) -> Answer + Send + Sync + 'static) -> Self {
+        Self {
+            calls: Arc::default(),
+            latency: Duration::ZERO,
+            respond: Arc::new(respond),
+        }
+    }
+
+    /// The same with a time from request to answer.
+    pub(crate) fn with_latency(self, latency: Duration) -> Self {
+        Self { latency, ..self }
+    }
+
+    /// The calls so far.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// A configuration for any client, as the adapters get it: with the SDK's own retries on.
+    pub(crate) fn config(&self) -> SdkConfig {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(self.clone())
+            .build()
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let body = request.body().bytes().unwrap_or_default();
+        let call = Call {
+            operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(body).unwrap_or_default(),
+            sent: Instant::now(),
+            answered: None,
+        };
+        let number = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(call.clone());
+            calls.len() - 1
+        };
+        let wire = self.clone();
+        HttpConnectorFuture::new(async move {
+            let (status, body) = match (wire.respond)(number, &call) {
+                Answer::Good(body) => (200, body),
+                Answer::Refusal(status, code) => (
+                    status,
+                    json!({"__type": code, "message": "the test says so"}),
+                ),
+                Answer::Refused(status, body) => (status, body),
+                Answer::Silence => std::future::pending().await,
+            };
+            if !wire.latency.is_zero() {
+                tokio::time::sleep(wire.latency).await;
+            }
+            wire.calls.lock().unwrap()[number].answered = Some(Instant::now());
+            let body = SdkBody::from(body.to_string());
+            Ok(HttpResponse::new(status.try_into().unwrap(), body))
+        })
+    }
+}

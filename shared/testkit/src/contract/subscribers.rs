@@ -1,0 +1,88 @@
+//! The contract of those who watch the live API.
+
+use app::ports::{Subscribers, Topic};
+use domain::Token;
+
+/// More topics than one batch of any service holds.
+const TOPICS_MANY: usize = 60;
+
+/// Connections come and go, and each topic knows its own.
+///
+/// # Panics
+/// Where the adapter breaks the contract.
+#[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
+pub async fn subscribers(subscribers: &dyn Subscribers) {
+    let token = |name: &str| Topic::Token(Token::new(name).unwrap());
+    let (a, b, c) = (token("watched-a"), token("watched-b"), token("watched-c"));
+    let watching = async |topics: &[Topic]| {
+        let mut found = subscribers.watching(topics).await.unwrap();
+        found.iter_mut().for_each(|connections| connections.sort());
+        found
+    };
+
+    assert_eq!(watching(&[]).await, Vec::<Vec<String>>::new());
+    subscribers
+        .subscribe("one", &[a.clone(), b.clone()])
+        .await
+        .unwrap();
+    subscribers
+        .subscribe("two", &[b.clone(), Topic::All])
+        .await
+        .unwrap();
+    subscribers.subscribe("three", &[]).await.unwrap();
+    let asked = [Topic::All, b.clone(), a.clone(), c.clone(), b.clone()];
+    assert_eq!(
+        watching(&asked).await,
+        [
+            vec!["two"],
+            vec!["one", "two"],
+            vec!["one"],
+            vec![],
+            vec!["one", "two"],
+        ],
+        "an answer for each, in the order asked"
+    );
+
+    for _ in 0..2 {
+        subscribers
+            .subscribe("one", &[a.clone(), c.clone()])
+            .await
+            .unwrap();
+        assert_eq!(
+            watching(&[a.clone(), c.clone()]).await,
+            [["one"], ["one"]],
+            "topics are added, and once only"
+        );
+    }
+    for _ in 0..2 {
+        subscribers
+            .unsubscribe("one", &[b.clone(), c.clone()])
+            .await
+            .unwrap();
+        assert_eq!(
+            watching(&[a.clone(), b.clone(), c.clone()]).await,
+            [vec!["one"], vec!["two"], vec![]],
+            "others and other topics stay"
+        );
+    }
+
+    let many: Vec<Topic> = (0..TOPICS_MANY)
+        .map(|n| token(&format!("watched-{n}")))
+        .collect();
+    subscribers.subscribe("three", &many).await.unwrap();
+    assert_eq!(watching(&many).await, vec![vec!["three"]; TOPICS_MANY]);
+    for _ in 0..2 {
+        subscribers.forget("three").await.unwrap();
+        assert_eq!(
+            watching(&many).await,
+            vec![Vec::<String>::new(); TOPICS_MANY],
+            "forgotten with all its topics"
+        );
+    }
+    subscribers.forget("never-seen").await.unwrap();
+    subscribers
+        .unsubscribe("never-seen", std::slice::from_ref(&a))
+        .await
+        .unwrap();
+    assert_eq!(watching(&[a, b]).await, [["one"], ["two"]]);
+}

@@ -1,0 +1,219 @@
+//! A Lambda Runtime API on a loopback socket: it feeds events to a real bootstrap, one at a time,
+//! and gives its answers back.
+
+use std::net::SocketAddr;
+use std::path::Path as FilePath;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+
+/// How long a bootstrap may take for anything.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A moment that no invocation of a test reaches: the year 2100, epoch milliseconds.
+const DEADLINE_MS: &str = "4102444800000";
+
+/// What a bootstrap answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answered {
+    /// The handler's answer.
+    Response(Value),
+    /// The invocation ended by an error.
+    Error(Value),
+}
+
+struct Invocation {
+    event: Value,
+    answer: oneshot::Sender<Answered>,
+}
+
+struct Shared {
+    waiting: Mutex<mpsc::Receiver<Invocation>>,
+    running: Mutex<Option<oneshot::Sender<Answered>>>,
+    polled: Notify,
+}
+
+/// A bootstrap, run by a Runtime API of its own. It is killed when this is dropped.
+pub struct Bootstrap {
+    events: mpsc::Sender<Invocation>,
+    shared: Arc<Shared>,
+    process: Child,
+}
+
+/// Starts a bootstrap on a Runtime API, with an environment of these variables only.
+///
+/// # Panics
+/// Where no socket can be opened or the program cannot be run.
+#[expect(clippy::unwrap_used, reason = "a test that cannot start should fail")]
+pub async fn start(program: impl AsRef<FilePath>, environment: &[(&str, &str)]) -> Bootstrap {
+    let (events, waiting) = mpsc::channel(1);
+    let shared = Arc::new(Shared {
+        waiting: Mutex::new(waiting),
+        running: Mutex::default(),
+        polled: Notify::new(),
+    });
+    let root = "/2018-06-01/runtime";
+    let router = Router::new()
+        .route(&format!("{root}/invocation/next"), get(next))
+        .route(
+            &format!("{root}/invocation/{{id}}/{{outcome}}"),
+            post(answer),
+        )
+        .with_state(Arc::clone(&shared));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let process = command(program, address, environment).spawn().unwrap();
+    Bootstrap {
+        events,
+        shared,
+        process,
+    }
+}
+
+/// Starts a service that refuses every call for good, and answers its endpoint: a bootstrap then
+/// shows what it does without its services, and does not wait for them.
+///
+/// # Panics
+/// Where no socket can be opened.
+#[expect(clippy::unwrap_used, reason = "a test that cannot start should fail")]
+pub async fn refusing_service() -> String {
+    let refusal = r#"{"__type":"AccessDeniedException","message":"refused by the test"}"#;
+    let router = Router::new().fallback(async move || (StatusCode::BAD_REQUEST, refusal));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+fn command(
+    program: impl AsRef<FilePath>,
+    address: SocketAddr,
+    environment: &[(&str, &str)],
+) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command
+        .env_clear()
+        .envs([
+            ("AWS_LAMBDA_RUNTIME_API", address.to_string().as_str()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "under-test"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ])
+        .envs(environment.iter().copied())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn next(State(shared): State<Arc<Shared>>) -> Response {
+    shared.polled.notify_one();
+    let Some(invocation) = shared.waiting.lock().await.recv().await else {
+        return StatusCode::GONE.into_response();
+    };
+    *shared.running.lock().await = Some(invocation.answer);
+    let headers = [
+        (
+            "lambda-runtime-aws-request-id",
+            "11111111-1111-4111-8111-111111111111",
+        ),
+        ("lambda-runtime-deadline-ms", DEADLINE_MS),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:000000000000:function:under-test",
+        ),
+    ];
+    (headers, Json(invocation.event)).into_response()
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    Path((_, outcome)): Path<(String, String)>,
+    _headers: HeaderMap,
+    body: bytes::Bytes,
+) -> StatusCode {
+    let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let answered = match outcome.as_str() {
+        "response" => Answered::Response(value),
+        _ => Answered::Error(value),
+    };
+    if let Some(running) = shared.running.lock().await.take() {
+        // A test that no longer waits has failed already.
+        drop(running.send(answered));
+    }
+    StatusCode::ACCEPTED
+}
+
+impl Bootstrap {
+    /// Waits for the first poll: the process has started.
+    ///
+    /// # Panics
+    /// Where it does not come within a minute.
+    #[expect(
+        clippy::expect_used,
+        reason = "a bootstrap that does not start fails the test"
+    )]
+    pub async fn ready(&self) {
+        let polled = tokio::time::timeout(WITHIN, self.shared.polled.notified());
+        polled.await.expect("the bootstrap does not poll");
+    }
+
+    /// Invokes the function.
+    ///
+    /// # Panics
+    /// Where no answer comes within a minute.
+    #[expect(
+        clippy::expect_used,
+        reason = "a bootstrap that does not answer fails the test"
+    )]
+    pub async fn invoke(&self, event: Value) -> Answered {
+        let (answer, answered) = oneshot::channel();
+        let invocation = Invocation { event, answer };
+        let exchange = async {
+            self.events.send(invocation).await.ok()?;
+            answered.await.ok()
+        };
+        let answered = tokio::time::timeout(WITHIN, exchange).await;
+        answered
+            .ok()
+            .flatten()
+            .expect("the bootstrap does not answer")
+    }
+
+    /// Waits for the process to end by itself, and answers how, with what it logged.
+    ///
+    /// # Panics
+    /// Where it does not end within a minute.
+    #[expect(
+        clippy::expect_used,
+        reason = "a bootstrap that does not end fails the test"
+    )]
+    pub async fn ended(mut self) -> (ExitStatus, String) {
+        let mut log = String::new();
+        let exchange = async {
+            if let Some(stderr) = self.process.stderr.as_mut() {
+                stderr.read_to_string(&mut log).await.ok()?;
+            }
+            self.process.wait().await.ok()
+        };
+        let status = tokio::time::timeout(WITHIN, exchange).await;
+        (
+            status.ok().flatten().expect("the bootstrap does not end"),
+            log,
+        )
+    }
+}
