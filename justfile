@@ -63,3 +63,26 @@ bench:
 [group: 'bench']
 load RATE='4000' SECONDS='60' BATCH='1':
     cargo run --release -p tickctl -- load --rate {{RATE}} --seconds {{SECONDS}} --batch {{BATCH}} --to http://127.0.0.1:8080
+
+# Deploy to AWS or an emulator: infra, canary, 10, 50 or 100
+[group: 'aws']
+[positional-arguments]
+deploy STAGE *OPTIONS:
+    bash infra/deploy.sh "$@"
+
+# Back to 0 %, until no new tick arrives in the stream
+[group: 'aws']
+[positional-arguments]
+rollback *OPTIONS:
+    bash infra/deploy.sh rollback "$@"
+
+# The flag, its last changes, and the alarms that are on
+[group: 'aws']
+[positional-arguments]
+status *OPTIONS:
+    bash infra/deploy.sh status "$@"
+
+# Build the Lambdas' zips
+[group: 'aws']
+zips *FOLDER:
+    bash tools/zips {{FOLDER}}
