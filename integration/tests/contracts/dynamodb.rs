@@ -1,0 +1,317 @@
+//! The tables: the contracts of their ports, and what is read back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
+use app::ports::{
+    AnalyticsStore, Clock, LatestTicks, Pair, PutOutcome, StreamRecord, Subscribers, TickStore,
+    Topic,
+};
+use async_trait::async_trait;
+use aws::dynamodb::analytics::{ReadRange, WORK_FOR};
+use aws::dynamodb::{AnalyticsTable, ConnectionTable, TickTable};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use domain::analytics::{Interval, Rules};
+use domain::{Tick, Token};
+use integration::emulator;
+use testkit::analysis::MemoryAnalytics;
+use testkit::contract;
+use testkit::ticks::{START_MS, tick, ticks};
+
+const RETENTION_DAYS: u32 = 30;
+
+/// The emulator shares its cores with other tests: what a webhook must do in half a second is given
+/// more here.
+const STORE_FOR: Duration = Duration::from_secs(20);
+
+/// A clock that stands still.
+struct At(i64);
+
+impl Clock for At {
+    fn now_ms(&self) -> i64 {
+        self.0
+    }
+}
+
+fn clock() -> Arc<At> {
+    Arc::new(At(START_MS))
+}
+
+/// A new table with two text keys.
+async fn new_table(keys: [&str; 2]) -> (Client, String) {
+    let emulator = emulator::start().await.unwrap();
+    let client = Client::new(&emulator.sdk_config());
+    let name = format!("{}-table", emulator.unique_project());
+    let mut create = client
+        .create_table()
+        .table_name(&name)
+        .billing_mode(BillingMode::PayPerRequest);
+    for (key, kind) in keys.into_iter().zip([KeyType::Hash, KeyType::Range]) {
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(key)
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .unwrap();
+        let element = KeySchemaElement::builder()
+            .attribute_name(key)
+            .key_type(kind)
+            .build()
+            .unwrap();
+        create = create.attribute_definitions(attribute).key_schema(element);
+    }
+    create.send().await.unwrap();
+    (client, name)
+}
+
+async fn tick_table() -> (TickTable, Client, String) {
+    let (client, name) = new_table(["pk", "sk"]).await;
+    let table = TickTable::new(client.clone(), &name, RETENTION_DAYS, STORE_FOR, clock());
+    (table, client, name)
+}
+
+async fn analytics_table() -> AnalyticsTable {
+    let (client, name) = new_table(["pk", "sk"]).await;
+    AnalyticsTable::new(client, name, RETENTION_DAYS, WORK_FOR * 3, clock())
+}
+
+async fn items(client: &Client, table: &str) -> usize {
+    let pages = client.scan().table_name(table).into_paginator().items();
+    let items: Result<Vec<_>, _> = pages.send().collect().await;
+    items.unwrap().len()
+}
+
+#[tokio::test]
+async fn the_table_of_ticks_keeps_the_contract_of_the_store() {
+    let (table, ..) = tick_table().await;
+    contract::tick_store(&table, false).await;
+}
+
+#[tokio::test]
+async fn the_table_of_ticks_keeps_the_contract_of_the_latest() {
+    let (table, ..) = tick_table().await;
+    contract::latest_ticks(&table, START_MS).await;
+    // Within five minutes of midnight, a clock ahead of ours is in tomorrow.
+    let (client, name) = new_table(["pk", "sk"]).await;
+    let midnight_ms = START_MS + 86_400_000;
+    let clock = Arc::new(At(midnight_ms - 1_000));
+    let table = TickTable::new(client, &name, RETENTION_DAYS, STORE_FOR, clock);
+    let ahead = Tick {
+        timestamp_ms: midnight_ms + 30_000,
+        ..tick("BTC", 1)
+    };
+    table.put(&[&ahead]).await.unwrap();
+    let found = table.latest(&Token::new("BTC").unwrap()).await.unwrap();
+    assert_eq!(found, [ahead]);
+}
+
+#[tokio::test]
+async fn a_replay_overwrites_the_same_items_and_leaves_what_was_stored() {
+    let (table, client, name) = tick_table().await;
+    let made = ticks(&["BTC", "ETH"], 40);
+    let all: Vec<&Tick> = made.iter().collect();
+    for _ in 0..2 {
+        let receipt = table.put(&all).await.unwrap();
+        assert_eq!(receipt.outcomes, vec![PutOutcome::Stored; 80]);
+        assert_eq!(items(&client, &name).await, 80);
+    }
+    let latest = table.latest(&Token::new("ETH").unwrap()).await.unwrap();
+    assert_eq!(latest, [tick("ETH", 39)]);
+}
+
+#[tokio::test]
+async fn an_event_of_our_clock_is_one_item_however_often_it_comes_at_once() {
+    let (table, client, name) = tick_table().await;
+    let delivered = |at_ms| Tick {
+        timestamp_ms: at_ms,
+        ingested_at_ms: at_ms,
+        ..tick("BTC", 1)
+    };
+    let deliveries = (0..8).map(|n| {
+        let (table, tick) = (table.clone(), delivered(START_MS + n));
+        tokio::spawn(async move {
+            let receipt = table.put(&[&tick]).await.unwrap();
+            assert_eq!(receipt.outcomes, [PutOutcome::Stored]);
+            receipt
+                .restamped
+                .first()
+                .map_or(tick.timestamp_ms, |(_, at_ms)| *at_ms)
+        })
+    });
+    let mut times = Vec::new();
+    for delivery in deliveries.collect::<Vec<_>>() {
+        times.push(delivery.await.unwrap());
+    }
+    assert!(times.iter().all(|at_ms| *at_ms == times[0]), "{times:?}");
+    assert_eq!(items(&client, &name).await, 2, "the tick and its claim");
+}
+
+#[tokio::test]
+async fn the_table_of_the_analysis_keeps_its_contract() {
+    contract::analytics_store(&analytics_table().await, true).await;
+}
+
+struct Unheard;
+
+#[async_trait]
+impl AnalysisFeed for Unheard {
+    async fn publish(&self, _: AnalysisUpdate) {}
+}
+
+/// Ticks of three tokens of which every third comes minutes late, with more corrections of one
+/// pair than a transaction takes, and a jump that is an anomaly.
+fn market() -> Vec<StreamRecord> {
+    let mut made: Vec<Tick> = ticks(&["BTC", "ETH", "SOL"], 400);
+    let (late, mut records): (Vec<Tick>, Vec<Tick>) = made
+        .drain(..)
+        .partition(|tick| (tick.timestamp_ms / 1_000) % 3 == 0 && tick.token.as_str() == "BTC");
+    records.extend(late);
+    let jump = Tick {
+        price: domain::Price::parse("9999").unwrap(),
+        ..tick("ETH", 401)
+    };
+    records.push(jump);
+    let numbered = (1_u64..).zip(records);
+    numbered
+        .map(|(n, tick)| StreamRecord {
+            sequence: n.into(),
+            tick,
+        })
+        .collect()
+}
+
+async fn analyse(store: Arc<dyn AnalyticsStore>, records: &[StreamRecord], batch: usize) {
+    let feed = Arc::new(Unheard);
+    let mut analyser = Analyser::new(0, store, feed, Rules::default());
+    for batch in records.chunks(batch) {
+        analyser.fold(batch).await.unwrap();
+        analyser.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn candles_and_anomalies_are_those_of_the_analysis_in_memory() {
+    let (table, memory) = (
+        analytics_table().await,
+        Arc::new(MemoryAnalytics::default()),
+    );
+    let records = market();
+    analyse(memory.clone(), &records, records.len()).await;
+    analyse(Arc::new(table.clone()), &records, 700).await;
+    // Once more from the start, as after a lost checkpoint.
+    analyse(Arc::new(table.clone()), &records, 300).await;
+
+    let day = ReadRange {
+        from_ms: START_MS,
+        to_ms: START_MS + 86_400_000,
+        limit: 10_000,
+    };
+    let expected = memory.candles();
+    let mut compared = 0;
+    for token in ["BTC", "ETH", "SOL"] {
+        let pair = Pair::of(&tick(token, 0));
+        for interval in Interval::ALL {
+            let mut found = table.candles(&pair, interval, day).await.unwrap();
+            let mut wanted: Vec<_> = expected
+                .iter()
+                .filter(|it| it.token == pair.token && it.interval == interval)
+                .cloned()
+                .collect();
+            // How often a candle was issued again depends on how the stream was cut.
+            for candle in found.iter_mut().chain(&mut wanted) {
+                candle.revision = 0;
+                candle.notional = (candle.notional * 1e6).round() / 1e6;
+            }
+            assert_eq!(found, wanted, "{token} {interval}");
+            compared += found.len();
+        }
+    }
+    assert_eq!(compared, expected.len());
+    let anomalies = table.anomalies(day).await.unwrap();
+    assert_eq!(anomalies.len(), memory.anomalies(), "each is stored once");
+    assert!(
+        anomalies
+            .iter()
+            .any(|it| it.tick_id == tick("ETH", 401).tick_id)
+    );
+}
+
+#[tokio::test]
+async fn results_are_read_by_time_the_latest_where_there_are_too_many() {
+    let table = analytics_table().await;
+    let records = market();
+    analyse(Arc::new(table.clone()), &records, 700).await;
+    let pair = Pair::of(&tick("SOL", 0));
+    let range = |from_s: i64, to_s: i64, limit| ReadRange {
+        from_ms: START_MS + from_s * 1_000,
+        to_ms: START_MS + to_s * 1_000,
+        limit,
+    };
+    let starts = async |range| {
+        let found = table
+            .candles(&pair, Interval::OneSecond, range)
+            .await
+            .unwrap();
+        let starts = found.iter().map(|it| (it.start_ms - START_MS) / 1_000);
+        starts.collect::<Vec<_>>()
+    };
+    assert_eq!(starts(range(10, 13, 100)).await, [10, 11, 12]);
+    assert_eq!(starts(range(10, 300, 2)).await, [298, 299]);
+    assert_eq!(starts(range(10, 10, 100)).await, [0_i64; 0]);
+    assert_eq!(
+        starts(range(-86_400, 2, 100)).await,
+        [0, 1],
+        "over midnight"
+    );
+    let long = range(0, 40 * 86_400, 100);
+    let refused = table
+        .candles(&pair, Interval::OneHour, long)
+        .await
+        .unwrap_err();
+    assert!(!refused.retryable && refused.source.to_string().contains("at most 31"));
+}
+
+#[tokio::test]
+async fn of_two_analyses_of_one_shard_one_goes_on_and_the_other_folds_again() {
+    let table: Arc<dyn AnalyticsStore> = Arc::new(analytics_table().await);
+    let records = market();
+    let (first, rest) = records.split_at(600);
+    let analyser = || Analyser::new(0, table.clone(), Arc::new(Unheard), Rules::default());
+    let (mut one, mut other) = (analyser(), analyser());
+    one.fold(first).await.unwrap();
+    other.fold(first).await.unwrap();
+    one.commit().await.unwrap();
+    let error = other.commit().await.unwrap_err();
+    assert!(error.retryable);
+    assert!(
+        error.source.to_string().contains("has moved on"),
+        "{}",
+        error.source
+    );
+    other.fold(first).await.unwrap();
+    other.fold(rest).await.unwrap();
+    other.commit().await.unwrap();
+    let pairs = ["BTC", "ETH", "SOL"].map(|token| Pair::of(&tick(token, 0)));
+    let stored = table.load(0, &pairs).await.unwrap();
+    let last = stored.iter().flatten().map(|it| it.last_sequence).max();
+    assert_eq!(last, records.last().map(|it| it.sequence));
+}
+
+#[tokio::test]
+async fn the_table_of_connections_keeps_its_contract() {
+    let (client, name) = new_table(["topic", "connection_id"]).await;
+    contract::subscribers(&ConnectionTable::new(client, name, 7_200, clock())).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_never_says_goodbye_watches_nothing_once_it_has_expired() {
+    let (client, name) = new_table(["topic", "connection_id"]).await;
+    let at = |now_ms| ConnectionTable::new(client.clone(), &name, 60, Arc::new(At(now_ms)));
+    at(START_MS).subscribe("one", &[Topic::All]).await.unwrap();
+    let watching = async |now_ms| at(now_ms).watching(&[Topic::All]).await.unwrap();
+    assert_eq!(watching(START_MS + 59_000).await, [["one"]]);
+    assert_eq!(watching(START_MS + 60_000).await, [[""; 0]]);
+}

@@ -1,0 +1,170 @@
+//! The stream: the contract of its port, and what a reader finds in it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use app::ports::{Shards, TickStream};
+use aws::kinesis::KinesisStream;
+use aws::kinesis::tail::{Begin, StreamTail, Tailed};
+use aws::shards::KinesisShards;
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::types::StreamStatus;
+use domain::Tick;
+use integration::emulator;
+use testkit::contract;
+use testkit::ticks::ticks;
+
+/// The emulator shares its cores with other tests: what takes milliseconds on AWS is given more.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long a stream may take to be made or resharded.
+const ACTIVE_WITHIN: Duration = Duration::from_secs(30);
+
+async fn new_stream(shards: i32) -> (Client, String) {
+    let emulator = emulator::start().await.unwrap();
+    let client = Client::new(&emulator.sdk_config());
+    let name = format!("{}-ticks", emulator.unique_project());
+    let create = client.create_stream().stream_name(&name);
+    create.shard_count(shards).send().await.unwrap();
+    active(&client, &name).await;
+    (client, name)
+}
+
+async fn active(client: &Client, name: &str) {
+    let wait = async {
+        loop {
+            let summary = client.describe_stream_summary().stream_name(name);
+            let answer = summary.send().await.unwrap();
+            let summary = answer.stream_description_summary().unwrap();
+            if summary.stream_status() == &StreamStatus::Active {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(ACTIVE_WITHIN, wait).await.unwrap();
+}
+
+fn by_token(ticks: impl IntoIterator<Item = Tick>) -> BTreeMap<String, Vec<Tick>> {
+    let mut by_token: BTreeMap<String, Vec<Tick>> = BTreeMap::new();
+    for tick in ticks {
+        let token = tick.token.to_string();
+        by_token.entry(token).or_default().push(tick);
+    }
+    by_token
+}
+
+fn ticks_of(tailed: Vec<Tailed>) -> Vec<Tick> {
+    tailed
+        .into_iter()
+        .map(|tailed| tailed.tick.unwrap())
+        .collect()
+}
+
+async fn append(stream: &KinesisStream, made: &[Tick]) {
+    let all: Vec<&Tick> = made.iter().collect();
+    assert_eq!(stream.append(&all).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_stream_keeps_its_contract() {
+    let (client, name) = new_stream(2).await;
+    contract::tick_stream(&KinesisStream::new(&client, name, DEADLINE)).await;
+}
+
+#[tokio::test]
+async fn what_was_appended_is_read_once_and_in_the_order_of_each_token() {
+    let (client, name) = new_stream(3).await;
+    let stream = KinesisStream::new(&client, &name, DEADLINE);
+    let made = ticks(&["SOL", "BTC", "ETH", "JUP"], 300);
+    append(&stream, &made).await;
+    let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
+        .await
+        .unwrap();
+    let tailed = tail.to_the_tip().await.unwrap();
+    let mut shard_of: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut last: BTreeMap<&str, _> = BTreeMap::new();
+    for tailed in &tailed {
+        let shard = shard_of
+            .entry(&tailed.partition_key)
+            .or_insert(&tailed.shard_id);
+        assert_eq!(*shard, tailed.shard_id, "a token stays in its shard");
+        let before = last.insert(tailed.shard_id.as_str(), tailed.sequence);
+        assert!(before.is_none_or(|before| before < tailed.sequence));
+        assert!(
+            tailed
+                .arrived_at_ms
+                .is_some_and(|ms| ms > 1_700_000_000_000)
+        );
+    }
+    assert_eq!(by_token(ticks_of(tailed)), by_token(made));
+    assert!(
+        tail.to_the_tip().await.unwrap().is_empty(),
+        "nothing comes twice"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_may_begin_at_a_time_or_at_the_tip() {
+    let (client, name) = new_stream(2).await;
+    let stream = KinesisStream::new(&client, &name, DEADLINE);
+    let made = ticks(&["SOL", "BTC"], 20);
+    let (early, late) = made.split_at(20);
+    append(&stream, early).await;
+    let mut all = StreamTail::open(&client, &name, Begin::TrimHorizon)
+        .await
+        .unwrap();
+    let arrived = all.to_the_tip().await.unwrap();
+    let last_ms = arrived
+        .iter()
+        .filter_map(|tailed| tailed.arrived_at_ms)
+        .max()
+        .unwrap();
+    let mut tip = StreamTail::open(&client, &name, Begin::Latest)
+        .await
+        .unwrap();
+    // Arrival times have milliseconds.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    append(&stream, late).await;
+    let begin = Begin::AtTimestamp(last_ms + 1);
+    let mut at_time = StreamTail::open(&client, &name, begin).await.unwrap();
+    for tail in [&mut tip, &mut at_time] {
+        let read = ticks_of(tail.to_the_tip().await.unwrap());
+        assert_eq!(by_token(read), by_token(late.to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_exist_refuses_every_tick_with_the_reason() {
+    let (client, name) = new_stream(1).await;
+    let stream = KinesisStream::new(&client, format!("{name}-no"), DEADLINE);
+    let made = ticks(&["SOL"], 3);
+    let all: Vec<&Tick> = made.iter().collect();
+    let refused = stream.append(&all).await.unwrap();
+    assert_eq!(refused.len(), 3);
+    assert!(
+        refused[0].reason.contains("ResourceNotFoundException"),
+        "{}",
+        refused[0].reason
+    );
+}
+
+/// The emulator makes new shards under the old names and forgets the records, where AWS closes the
+/// old ones and keeps them: reading over a change of shards is tested on answers as AWS gives them.
+#[tokio::test]
+async fn shards_are_counted_and_changed_and_the_stream_goes_on() {
+    let (client, name) = new_stream(2).await;
+    let shards = KinesisShards::new(&client, &name);
+    assert_eq!(shards.open().await.unwrap(), 2);
+    shards.set(4).await.unwrap();
+    active(&client, &name).await;
+    assert_eq!(shards.open().await.unwrap(), 4);
+    let stream = KinesisStream::new(&client, &name, DEADLINE);
+    let made = ticks(&["SOL", "BTC", "ETH"], 20);
+    append(&stream, &made).await;
+    let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
+        .await
+        .unwrap();
+    let read = ticks_of(tail.to_the_tip().await.unwrap());
+    assert_eq!(by_token(read), by_token(made));
+}

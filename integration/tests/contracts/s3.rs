@@ -1,0 +1,81 @@
+//! The quarantine: what is kept, and that a repetition overwrites.
+
+use app::ports::{Quarantine, Quarantined};
+use aws::s3::S3Quarantine;
+use domain::{Malformed, Reason};
+use integration::emulator;
+use serde_json::Value;
+
+/// 2026-01-02T03:04:05.006Z.
+const RECEIVED_AT_MS: i64 = 1_767_323_045_006;
+
+fn entry(index: usize, raw: &str) -> Quarantined {
+    Quarantined {
+        received_at_ms: RECEIVED_AT_MS,
+        source: "helius".to_owned(),
+        entry: Malformed::new(index, Reason::InvalidPrice, "price -1", raw.as_bytes()),
+    }
+}
+
+#[tokio::test]
+async fn entries_are_kept_as_lines_and_a_repetition_overwrites() {
+    let emulator = emulator::start().await.unwrap();
+    let client = emulator.s3();
+    let bucket = format!("{}-archive", emulator.unique_project());
+    client.create_bucket().bucket(&bucket).send().await.unwrap();
+    let quarantine = S3Quarantine::new(&client, &bucket);
+    quarantine.keep(&[]).await.unwrap();
+    for _ in 0..2 {
+        let entries = [entry(0, "{\"price\":-1}"), entry(4, "Tür\n")];
+        quarantine.keep(&entries).await.unwrap();
+    }
+    quarantine.keep(&[entry(1, "another")]).await.unwrap();
+
+    let listed = client
+        .list_objects_v2()
+        .bucket(&bucket)
+        .send()
+        .await
+        .unwrap();
+    let keys: Vec<&str> = listed
+        .contents()
+        .iter()
+        .filter_map(|object| object.key())
+        .collect();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    let mut lines = 0;
+    for key in keys {
+        let folder = "quarantine/year=2026/month=01/day=02/1767323045006-";
+        assert!(key.starts_with(folder) && key.ends_with(".jsonl"), "{key}");
+        let object = client
+            .get_object()
+            .bucket(&bucket)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(object.content_type(), Some("application/x-ndjson"));
+        let content = object.body.collect().await.unwrap().to_vec();
+        for line in String::from_utf8(content).unwrap().lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["received_at"], RECEIVED_AT_MS);
+            assert_eq!(line["reason"], "invalid_price");
+            lines += 1;
+        }
+    }
+    assert_eq!(lines, 3);
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_exist_is_an_error_that_no_retry_mends() {
+    let emulator = emulator::start().await.unwrap();
+    let bucket = format!("{}-no", emulator.unique_project());
+    let quarantine = S3Quarantine::new(&emulator.s3(), bucket);
+    let error = quarantine.keep(&[entry(0, "x")]).await.unwrap_err();
+    assert!(!error.retryable);
+    assert!(
+        error.source.to_string().contains("NoSuchBucket"),
+        "{}",
+        error.source
+    );
+}

@@ -1,0 +1,137 @@
+//! The queues: the contract of their port, and what a consumer receives.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use app::analyse::{AnalysisFeed, AnalysisUpdate};
+use app::ports::{Notifier, PortError, TickQueue};
+use async_trait::async_trait;
+use aws::sqs::{SqsFeed, SqsQueue};
+use aws_sdk_sqs::Client;
+use domain::Tick;
+use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval};
+use integration::emulator;
+use serde_json::Value;
+use testkit::contract;
+use testkit::ticks::{tick, ticks};
+
+/// The emulator shares its cores with other tests.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn new_queue() -> (Client, String) {
+    let emulator = emulator::start().await.unwrap();
+    let client = Client::new(&emulator.sdk_config());
+    let name = format!("{}-broadcast", emulator.unique_project());
+    let created = client.create_queue().queue_name(name).send().await.unwrap();
+    (client, created.queue_url().unwrap().to_owned())
+}
+
+/// Receives and deletes messages until none is left.
+async fn receive_all(client: &Client, url: &str) -> Vec<String> {
+    let mut bodies = Vec::new();
+    loop {
+        let request = client.receive_message().queue_url(url);
+        let received = request.max_number_of_messages(10).send().await.unwrap();
+        if received.messages().is_empty() {
+            return bodies;
+        }
+        for message in received.messages() {
+            bodies.push(message.body().unwrap().to_owned());
+            let handle = message.receipt_handle().unwrap();
+            let delete = client.delete_message().queue_url(url);
+            delete.receipt_handle(handle).send().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_queue_keeps_its_contract() {
+    let (client, url) = new_queue().await;
+    contract::tick_queue(&SqsQueue::new(&client, &url, DEADLINE)).await;
+    assert_eq!(receive_all(&client, &url).await.len(), 26);
+}
+
+#[tokio::test]
+async fn what_was_queued_is_received_as_the_same_ticks() {
+    let (client, url) = new_queue().await;
+    let queue = SqsQueue::new(&client, &url, DEADLINE);
+    let mut made = ticks(&["SOL", "BTC"], 35);
+    let all: Vec<&Tick> = made.iter().collect();
+    assert_eq!(queue.send(&all).await.unwrap(), []);
+    let bodies = receive_all(&client, &url).await;
+    let mut received: Vec<Tick> = bodies
+        .iter()
+        .map(|body| codec::json::from_json(body.as_bytes()).unwrap())
+        .collect();
+    received.sort_by_key(|tick| tick.tick_id);
+    made.sort_by_key(|tick| tick.tick_id);
+    assert_eq!(received, made);
+}
+
+#[tokio::test]
+async fn a_queue_that_does_not_exist_refuses_every_tick_with_the_reason() {
+    let (client, url) = new_queue().await;
+    let queue = SqsQueue::new(&client, format!("{url}-no"), DEADLINE);
+    let made = ticks(&["SOL"], 12);
+    let all: Vec<&Tick> = made.iter().collect();
+    let refused = queue.send(&all).await.unwrap();
+    assert_eq!(refused.len(), 12);
+    let reason = &refused[0].reason;
+    assert!(
+        reason.contains("NonExistentQueue") || reason.contains("QueueDoesNotExist"),
+        "{reason}"
+    );
+}
+
+#[derive(Default)]
+struct People(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Notifier for People {
+    async fn notify(&self, subject: &str, _text: &str) -> Result<(), PortError> {
+        self.0.lock().unwrap().push(subject.to_owned());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn results_are_received_by_kind() {
+    let (client, url) = new_queue().await;
+    let people = Arc::new(People::default());
+    let notifier: Arc<dyn Notifier> = people.clone();
+    let made = tick("SOL", 1);
+    let update = AnalysisUpdate {
+        // More than a message of results holds, and more than a request.
+        candles: (0..6_000)
+            .map(|n| Candle::of(&tick("SOL", n), Interval::OneSecond))
+            .collect(),
+        averages: Vec::new(),
+        anomalies: vec![Anomaly {
+            token: made.token.clone(),
+            quote: made.quote.clone(),
+            tick_id: made.tick_id,
+            timestamp_ms: made.timestamp_ms,
+            price: made.price,
+            score: 14.0,
+            threshold: 8.0,
+            window_ms: 1_000,
+            reason: AnomalyReason::Jump,
+            message: "rose 5.1 % in 1.0 s".to_owned(),
+        }],
+    };
+    SqsFeed::new(&client, &url, DEADLINE, notifier)
+        .publish(update)
+        .await;
+    let (mut candles, mut anomalies) = (0, 0);
+    for body in receive_all(&client, &url).await {
+        assert!(body.len() <= 256 * 1_024);
+        let message: Value = serde_json::from_str(&body).unwrap();
+        match message["type"].as_str().unwrap() {
+            "candles" => candles += message["candles"].as_array().unwrap().len(),
+            "anomalies" => anomalies += message["anomalies"].as_array().unwrap().len(),
+            other => panic!("a message of type {other}"),
+        }
+    }
+    assert_eq!((candles, anomalies), (6_000, 1));
+    assert_eq!(*people.0.lock().unwrap(), ["SOL/USD rose 5.1 % in 1.0 s"]);
+}

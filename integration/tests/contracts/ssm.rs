@@ -1,0 +1,106 @@
+//! The flag and the secrets: what one process writes, another reads.
+
+use app::ports::{RolloutFlag, RolloutStore};
+use app::rollout::RolloutChange;
+use aws::ssm::{ParameterError, SsmRollout, secrets};
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::ParameterType;
+use domain::{Rollout, RolloutKey};
+use integration::emulator;
+use secrecy::ExposeSecret;
+
+fn rollout(percentage: &str) -> Rollout {
+    Rollout {
+        use_kinesis: true,
+        percentage: percentage.parse().unwrap(),
+        key: RolloutKey::Tick,
+    }
+}
+
+async fn parameter(kind: ParameterType, value: &str) -> (Client, String) {
+    let emulator = emulator::start().await.unwrap();
+    let client = Client::new(&emulator.sdk_config());
+    let name = format!("/{}/parameter", emulator.unique_project());
+    let put = client.put_parameter().name(&name).value(value).r#type(kind);
+    put.send().await.unwrap();
+    (client, name)
+}
+
+fn change(percentage: &str, who: &str, at_ms: i64) -> RolloutChange {
+    RolloutChange {
+        at_ms,
+        who: who.to_owned(),
+        why: "a \"reason\" über alles".to_owned(),
+        rollout: rollout(percentage),
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_seen_by_another_process_and_kept_in_the_history() {
+    let (client, name) = parameter(ParameterType::String, "0").await;
+    let flag = SsmRollout::open(&client, &name, rollout("100"))
+        .await
+        .unwrap();
+    assert_eq!(flag.current().await, rollout("0"));
+    let changes = [
+        change("1", "alice", 1_767_225_600_001),
+        change("12.5", "bob", 1_767_225_600_002),
+    ];
+    for change in &changes {
+        flag.change(change.clone()).await.unwrap();
+        assert_eq!(flag.current().await, change.rollout);
+    }
+    let other = SsmRollout::open(&client, &name, rollout("100"))
+        .await
+        .unwrap();
+    assert_eq!(other.current().await, rollout("12.5"));
+    let history = other.history(10).await.unwrap();
+    assert_eq!(history.len(), 3);
+    assert_eq!(history[..2], [changes[1].clone(), changes[0].clone()]);
+    assert_eq!(history[2].rollout, rollout("0"));
+    assert!(
+        history[2].at_ms > 1_767_225_600_000,
+        "SSM's own time: {}",
+        history[2].at_ms
+    );
+}
+
+#[tokio::test]
+async fn a_long_history_is_read_whole() {
+    let (client, name) = parameter(ParameterType::String, "0").await;
+    let flag = SsmRollout::open(&client, &name, rollout("100"))
+        .await
+        .unwrap();
+    for n in 1..=60 {
+        flag.change(change("1", &format!("operator {n}"), n))
+            .await
+            .unwrap();
+    }
+    let history = flag.history(55).await.unwrap();
+    let newest: Vec<i64> = history.iter().map(|change| change.at_ms).collect();
+    assert!(newest.iter().copied().eq((6..=60).rev()), "{newest:?}");
+}
+
+#[tokio::test]
+async fn a_missing_or_broken_flag_stops_the_start() {
+    let (client, name) = parameter(ParameterType::String, "1O").await;
+    let refused = SsmRollout::open(&client, &name, rollout("100")).await;
+    assert!(matches!(refused, Err(ParameterError::Refused { .. })));
+    let missing = SsmRollout::open(&client, format!("{name}-no"), rollout("100")).await;
+    assert!(matches!(missing, Err(ParameterError::Missing { .. })));
+}
+
+#[tokio::test]
+async fn a_secret_comes_back_decrypted() {
+    let (client, name) = parameter(ParameterType::SecureString, "one,two").await;
+    let stored = client.get_parameter().name(&name).send().await.unwrap();
+    let at_rest = stored.parameter().unwrap().value().unwrap().to_owned();
+    assert_ne!(
+        at_rest, "one,two",
+        "it is encrypted where nobody asks for the plain text"
+    );
+    assert_eq!(
+        secrets(&client, &name).await.unwrap().expose_secret(),
+        "one,two"
+    );
+}

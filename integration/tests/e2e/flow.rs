@@ -1,0 +1,331 @@
+//! What happens to ticks behind the webhook: live feed, analysis, archive, redrive, quarantine.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use domain::TickId;
+use futures_util::{SinkExt as _, StreamExt as _};
+use integration::faults::{Choice, Fault, FaultyEndpoint, Times};
+use serde_json::{Value, json};
+use testkit::ticks::{tick, ticks};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::project::{Project, until};
+
+type Socket =
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// A project where everything goes to the stream.
+async fn at_full() -> Project {
+    let project = Project::deploy().await;
+    let full = project
+        .run(&["100", "--watch", "1", "--force", "a test begins here"])
+        .await;
+    full.ok();
+    project
+}
+
+async fn watch(project: &Project, tokens: &str) -> Socket {
+    let url = format!("{}{tokens}", project.output("live"));
+    let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    socket
+}
+
+/// Reads messages until one is found, for at most 30 s.
+async fn hear(socket: &mut Socket, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+    let heard = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let message = socket.next().await.unwrap().unwrap();
+            let Message::Text(text) = message else {
+                continue;
+            };
+            let value: Value = serde_json::from_str(&text).unwrap();
+            if wanted(&value) {
+                return value;
+            }
+        }
+    });
+    heard.await.expect("the message did not come")
+}
+
+fn has_tick(message: &Value, token: &str) -> bool {
+    let ticks = message["ticks"].as_array();
+    message["type"] == "ticks"
+        && ticks.is_some_and(|ticks| ticks.iter().any(|tick| tick["token"] == token))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_reach_the_live_feed_the_analysis_and_the_archive() {
+    let project = at_full().await;
+    let mut everything = watch(&project, "").await;
+    let mut only_b = watch(&project, "?tokens=flow-b").await;
+    let made = ticks(&["flow-a", "flow-b"], 65);
+    project.deliver(&made).await;
+
+    // The live feed: all, and by token.
+    hear(&mut everything, |message| has_tick(message, "flow-a")).await;
+    let heard = hear(&mut only_b, |message| message["type"] == "ticks").await;
+    let others = heard["ticks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|tick| tick["token"] != "flow-b");
+    assert_eq!(others.count(), 0, "{heard}");
+
+    // Another token by a message, with its latest tick of these days; nonsense is answered.
+    let mut fresh = tick("flow-now", 1);
+    fresh.timestamp_ms = runtime::clock::now_ms();
+    project.deliver(std::slice::from_ref(&fresh)).await;
+    let subscribe = json!({"action": "subscribe", "tokens": ["flow-now"]}).to_string();
+    only_b.send(Message::text(subscribe)).await.unwrap();
+    let snapshot = hear(&mut only_b, |message| message["type"] == "snapshot").await;
+    assert_eq!(
+        snapshot["ticks"][0]["tick_id"],
+        fresh.tick_id.to_string(),
+        "{snapshot}"
+    );
+    only_b
+        .send(Message::text("{\"action\":\"dance\"}"))
+        .await
+        .unwrap();
+    hear(&mut only_b, |message| message["type"] == "error").await;
+
+    // Candles come from the stream: a little more than a minute of ticks.
+    until("candles are in the table", async || {
+        candles(&project, "flow-a").await >= 2
+    })
+    .await;
+    hear(&mut everything, |message| message["type"] == "candles").await;
+
+    // A replay changes nothing that counts.
+    let before = project.stored().await;
+    let trades = minute_trades(&project, "flow-a").await;
+    project.deliver(&made).await;
+    assert_eq!(project.stored().await, before);
+    until("the replay went through the stream", async || {
+        project.streamed().await.len() >= made.len() * 2
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(
+        minute_trades(&project, "flow-a").await,
+        trades,
+        "candles count each tick once"
+    );
+
+    // Firehose's Parquet has every tick.
+    let wanted: BTreeSet<TickId> = made.iter().map(|tick| tick.tick_id).collect();
+    let folder = tempfile::tempdir().unwrap();
+    until("the archive has every tick", async || {
+        archived(&project, folder.path()).await.is_superset(&wanted)
+    })
+    .await;
+
+    // A bad entry is kept, and a good one beside it goes its way.
+    let body = r#"[{"token":"flow-c","price":"-1","timestamp":"2026-01-01T00:00:00Z"},
+                   {"token":"flow-c","price":"1","timestamp":"2026-01-01T00:00:00Z"}]"#;
+    let (status, answer) = project.post("ticks", body.to_owned()).await;
+    assert_eq!(
+        (status, &answer["stored"], &answer["rejected"]),
+        (200, &json!(1), &json!(1)),
+        "{answer}"
+    );
+    let kept = project.objects("quarantine/").await;
+    assert!(
+        kept.iter()
+            .any(|(_, text)| String::from_utf8_lossy(text).contains("flow-c")),
+        "{kept:?}"
+    );
+
+    // A record that is no tick does not stop its shard.
+    poison(&project).await;
+    project.deliver(&ticks(&["flow-d"], 3)).await;
+    until("the shard goes on after the poison", async || {
+        candles(&project, "flow-d").await > 0
+    })
+    .await;
+    until("the poison is kept", async || {
+        let kept = project.objects("quarantine/").await;
+        kept.iter()
+            .any(|(_, text)| String::from_utf8_lossy(text).contains("no tick at all"))
+    })
+    .await;
+}
+
+async fn poison(project: &Project) {
+    let data = aws_sdk_kinesis::primitives::Blob::new("no tick at all");
+    project
+        .kinesis
+        .put_record()
+        .stream_name(format!("{}-ticks", project.name))
+        .partition_key("flow-d")
+        .data(data)
+        .send()
+        .await
+        .unwrap();
+}
+
+/// The candles of a token in the table.
+async fn candle_items(
+    project: &Project,
+    token: &str,
+    interval: &str,
+) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let found = project
+        .dynamodb
+        .query()
+        .table_name(format!("{}-analytics", project.name))
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(
+            ":pk",
+            AttributeValue::S(format!("candle#{token}#USD#{interval}#2026-01-01")),
+        )
+        .send()
+        .await
+        .unwrap();
+    found.items.unwrap_or_default()
+}
+
+async fn candles(project: &Project, token: &str) -> usize {
+    candle_items(project, token, "1m").await.len()
+}
+
+/// The trades of all minutes.
+async fn minute_trades(project: &Project, token: &str) -> u64 {
+    let items = candle_items(project, token, "1m").await;
+    let trades = items
+        .iter()
+        .map(|item| item["trades"].as_n().unwrap().parse::<u64>().unwrap());
+    trades.sum()
+}
+
+/// The ids in the Parquet files, read by DuckDB. On the emulator they lie under the day of arrival,
+/// one file a tick; `folder` keeps those that were fetched.
+async fn archived(project: &Project, folder: &Path) -> BTreeSet<TickId> {
+    project.fetch("price-archive/year=", folder).await;
+    let tools = integration::emulator::tools().await.unwrap();
+    let query = "import duckdb, glob, sys\n\
+        files = glob.glob(sys.argv[1] + '/*')\n\
+        rows = duckdb.read_parquet(files).project('tick_id').fetchall() if files else []\n\
+        print('\\n'.join(row[0] for row in rows))";
+    let output = tokio::process::Command::new(tools.python)
+        .args(["-c", query, folder.to_str().unwrap()])
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let ids = text.lines().filter(|line| !line.is_empty());
+    ids.map(|line| TickId::parse(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_stream_is_down_nothing_is_lost() {
+    let project = at_full().await;
+    let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
+    for function in ["webhook", "redrive"] {
+        route_kinesis(&project, function, faulty.url_for_functions()).await;
+    }
+    let before = ticks(&["outage-a"], 20);
+    project.post_ticks(&before).await;
+    faulty
+        .fail("PutRecords", Fault::Unavailable, Times::Always)
+        .unwrap();
+    let during = ticks(&["outage-b"], 20);
+    let answer = project.post_ticks(&during).await;
+    assert_eq!(answer["stored"], 20, "{answer}");
+    assert_eq!(
+        (&answer["streamed"], &answer["redriven"]),
+        (&json!(0), &json!(20)),
+        "{answer}"
+    );
+    assert!(
+        project.depth("redrive").await > 0,
+        "the redrive queue holds them"
+    );
+    let stored = project.stored().await;
+    assert!(during.iter().all(|tick| stored.contains(&tick.tick_id)));
+
+    faulty.heal();
+    let wanted: BTreeSet<TickId> = before
+        .iter()
+        .chain(&during)
+        .map(|tick| tick.tick_id)
+        .collect();
+    until("the redrive queue is drained into the stream", async || {
+        let streamed: BTreeSet<TickId> = project
+            .streamed()
+            .await
+            .iter()
+            .map(|tick| tick.tick_id)
+            .collect();
+        streamed == wanted
+    })
+    .await;
+    until("the redrive queue is empty", async || {
+        project.depth("redrive").await == 0
+    })
+    .await;
+    assert_eq!(project.depth("redrive-dlq").await, 0);
+
+    // A part of a request refused, again and again, and an answer that gets lost.
+    faulty
+        .fail(
+            "PutRecords",
+            Fault::Refused(Choice::Every(2)),
+            Times::Next(1),
+        )
+        .unwrap();
+    let partly = ticks(&["outage-c", "outage-d"], 20);
+    let answer = project.post_ticks(&partly).await;
+    assert_eq!(answer["stored"], 40, "{answer}");
+    faulty.heal();
+    until("what was refused is in the stream", async || {
+        let streamed: BTreeSet<TickId> = project
+            .streamed()
+            .await
+            .iter()
+            .map(|tick| tick.tick_id)
+            .collect();
+        partly.iter().all(|tick| streamed.contains(&tick.tick_id))
+    })
+    .await;
+}
+
+/// Sends a function's calls to Kinesis through a faulty endpoint.
+async fn route_kinesis(project: &Project, function: &str, url: &str) {
+    let name = format!("{}-{function}", project.name);
+    let tools = integration::emulator::tools().await.unwrap();
+    let aws = |arguments: Vec<String>| {
+        let mut command = tokio::process::Command::new(&tools.aws);
+        command.args(arguments).envs(project.emulator.environment());
+        command
+    };
+    let described = aws(vec![
+        "lambda".into(),
+        "get-function-configuration".into(),
+        "--function-name".into(),
+        name.clone(),
+    ]);
+    let described = { described }.output().await.unwrap();
+    let described: Value = serde_json::from_slice(&described.stdout).unwrap();
+    let mut variables = described["Environment"]["Variables"].clone();
+    variables["AWS_ENDPOINT_URL_KINESIS"] = url.into();
+    let updated = aws(vec![
+        "lambda".into(),
+        "update-function-configuration".into(),
+        "--function-name".into(),
+        name,
+        "--environment".into(),
+        json!({ "Variables": variables }).to_string(),
+    ]);
+    let updated = { updated }.output().await.unwrap();
+    assert!(
+        updated.status.success(),
+        "{}",
+        String::from_utf8_lossy(&updated.stderr)
+    );
+}

@@ -1,0 +1,13 @@
+//! The whole on emulated AWS: the real templates, the real bootstraps, the script that deploys.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise"
+)]
+
+mod flow;
+mod project;
+mod staged;

@@ -1,0 +1,12 @@
+//! What the other integration tests stand on, tried on the emulator itself.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic too; clippy excuses only the test functions themselves"
+)]
+
+mod emulator;
+mod event_source;
+mod faults;
+mod functions;

@@ -1,0 +1,167 @@
+//! How a function's answer is read, and the two documents that AWS writes.
+
+use aws_lambda_events::event::kinesis::KinesisEvent;
+use integration::event_source::answer::{Answer, outcome};
+use integration::event_source::event::{Origin, failure, invocation};
+use integration::event_source::record::{Record, SequenceNumber};
+use integration::event_source::settings::Settings;
+use integration::event_source::shard::{Batch, Condition, Outcome, Shard, Step};
+use serde_json::{Value, json};
+
+use crate::play::START_MS;
+
+fn before(number: &str) -> Outcome {
+    Outcome::DoneBefore(SequenceNumber::new(number).unwrap())
+}
+
+#[test]
+fn answers_are_read_as_aws_documents_it() {
+    let settings = Settings {
+        partial_failures: true,
+        ..Settings::default()
+    };
+    let failures = |items: Value| json!({ "batchItemFailures": items });
+    let named = |identifier: Value| json!([{ "itemIdentifier": identifier }]);
+    let cases = [
+        (json!(null), Outcome::Done),
+        (json!({}), Outcome::Done),
+        (json!("ok"), Outcome::Done),
+        (failures(json!([])), Outcome::Done),
+        (failures(json!(null)), Outcome::Done),
+        (failures(named(json!("17"))), before("17")),
+        (
+            failures(json!([
+                { "itemIdentifier": "100" },
+                { "itemIdentifier": "99" },
+                { "itemIdentifier": "101" },
+            ])),
+            before("99"),
+        ),
+        (failures(named(json!(""))), Outcome::Failed),
+        (failures(named(json!(null))), Outcome::Failed),
+        (
+            failures(json!([{ "sequenceNumber": "17" }])),
+            Outcome::Failed,
+        ),
+        (
+            failures(json!([{ "itemIdentifier": "17" }, {}])),
+            Outcome::Failed,
+        ),
+        (failures(json!("17")), Outcome::Failed),
+    ];
+    for (returned, expected) in cases {
+        let answer = Answer::Returned(returned.clone());
+        assert_eq!(outcome(&settings, &answer), expected, "{returned}");
+    }
+    assert_eq!(
+        outcome(&settings, &Answer::Raised("boom".to_owned())),
+        Outcome::Failed
+    );
+    assert_eq!(
+        outcome(&settings, &Answer::NotInvoked("429".to_owned())),
+        Outcome::NotInvoked
+    );
+}
+
+#[test]
+fn without_the_response_type_named_failures_are_lost() {
+    let answer = Answer::Returned(json!({ "batchItemFailures": [{ "itemIdentifier": "17" }] }));
+    assert_eq!(outcome(&Settings::default(), &answer), Outcome::Done);
+}
+
+fn origin() -> Origin {
+    Origin {
+        stream_arn: "arn:aws:kinesis:us-east-1:000000000000:stream/ticks".to_owned(),
+        shard_id: "shardId-000000000003".to_owned(),
+        function_arn: "arn:aws:lambda:us-east-1:000000000000:function:analytics".to_owned(),
+        region: "us-east-1".to_owned(),
+    }
+}
+
+fn batch() -> Batch {
+    let mut shard = Shard::new(Settings::default());
+    let record = |number: &str, arrival_ms, data: &[u8]| Record {
+        sequence_number: SequenceNumber::new(number).unwrap(),
+        arrival_ms,
+        partition_key: "SOL".to_owned(),
+        data: data.to_vec(),
+    };
+    let records = vec![
+        record("8", START_MS + 987, b"first"),
+        record("11", START_MS + 1_000, &[0, 255, 10]),
+    ];
+    shard.offer(records, START_MS).unwrap();
+    let Step::Invoke(batch) = shard.step(START_MS + 2_000) else {
+        panic!()
+    };
+    batch
+}
+
+#[test]
+fn a_function_reads_the_event_as_one_of_kinesis() {
+    let event: KinesisEvent = serde_json::from_value(invocation(&origin(), &batch())).unwrap();
+    let [first, second] = &event.records[..] else {
+        panic!()
+    };
+    assert_eq!(first.kinesis.data.0, b"first");
+    assert_eq!(second.kinesis.data.0, [0, 255, 10]);
+    assert_eq!(first.kinesis.sequence_number, "8");
+    assert_eq!(first.kinesis.partition_key, "SOL");
+    assert_eq!(first.event_id.as_deref(), Some("shardId-000000000003:8"));
+    assert_eq!(
+        first
+            .kinesis
+            .approximate_arrival_timestamp
+            .0
+            .timestamp_millis(),
+        START_MS + 987
+    );
+}
+
+#[test]
+fn a_record_weighs_in_the_payload_no_more_than_counted() {
+    let batch = batch();
+    let event = invocation(&origin(), &batch).to_string();
+    let counted: usize = batch.records.iter().map(Record::payload_bytes).sum();
+    assert!(
+        event.len() <= counted,
+        "{} bytes, counted {counted}",
+        event.len()
+    );
+}
+
+#[test]
+fn the_failure_record_tells_where_the_records_are_and_not_what_they_are() {
+    let told = failure(
+        &origin(),
+        &batch(),
+        Condition::RetryAttemptsExhausted,
+        "request-1",
+        START_MS + 3_000,
+    );
+    let expected = json!({
+        "requestContext": {
+            "requestId": "request-1",
+            "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:analytics",
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": 0,
+        },
+        "responseContext": {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        },
+        "version": "1.0",
+        "timestamp": "2025-10-09T08:53:23.000Z",
+        "KinesisBatchInfo": {
+            "shardId": "shardId-000000000003",
+            "startSequenceNumber": "8",
+            "endSequenceNumber": "11",
+            "approximateArrivalOfFirstRecord": "2025-10-09T08:53:20.987Z",
+            "approximateArrivalOfLastRecord": "2025-10-09T08:53:21.000Z",
+            "batchSize": 2,
+            "streamArn": "arn:aws:kinesis:us-east-1:000000000000:stream/ticks",
+        },
+    });
+    assert_eq!(told, expected);
+}

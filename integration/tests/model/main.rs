@@ -1,0 +1,15 @@
+//! The rules of the model of AWS's Kinesis event source, without input and output: nothing is lost,
+//! the order is kept, and poison is isolated in few steps.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic too; clippy excuses only the test functions themselves"
+)]
+
+mod answers;
+mod lineage;
+mod play;
+mod properties;
+mod rules;
+mod settings;

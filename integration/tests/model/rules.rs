@@ -1,0 +1,349 @@
+//! The rules one by one, as AWS's documentation has them.
+
+use integration::event_source::record::{Record, SequenceNumber};
+use integration::event_source::settings::Settings;
+use integration::event_source::shard::{
+    Batch, Condition, NothingUnderWay, Outcome, PAYLOAD_BYTES_MAX, RETRY_DELAY_MS_MAX, Shard, Step,
+};
+
+use crate::play::{Fate, Nature, Play, START_MS, number};
+
+use Nature::{Flaky, Good, Named, Poison};
+
+fn settings() -> Settings {
+    Settings {
+        batch_records_max: 4,
+        retries_max: Some(1),
+        partial_failures: true,
+        retry_delay_ms: 0,
+        ..Settings::default()
+    }
+}
+
+fn bisecting() -> Settings {
+    Settings {
+        bisect: true,
+        ..settings()
+    }
+}
+
+/// The invocations by the records' indexes, and the ranges that were given up.
+fn check(
+    settings: Settings,
+    natures: &[Nature],
+    invocations: &[&[usize]],
+    given_up: &[(usize, usize)],
+) {
+    let play = Play::new(settings, natures.to_vec()).play();
+    assert_eq!(play.invocations, invocations);
+    let ranges: Vec<_> = play
+        .given_up
+        .iter()
+        .map(|(first, last, _)| (*first, *last))
+        .collect();
+    assert_eq!(ranges, given_up);
+}
+
+#[test]
+fn batches_have_the_records_in_order() {
+    check(settings(), &[Good; 6], &[&[0, 1, 2, 3], &[4, 5]], &[]);
+    check(settings(), &[], &[], &[]);
+}
+
+#[test]
+fn without_bisect_a_poison_record_takes_its_batch_with_it() {
+    check(
+        settings(),
+        &[Good, Poison, Good, Good, Good],
+        &[&[0, 1, 2, 3], &[0, 1, 2, 3], &[4]],
+        &[(0, 3)],
+    );
+}
+
+#[test]
+fn with_bisect_the_poison_record_alone_is_given_up_and_splitting_uses_up_no_retry() {
+    check(
+        bisecting(),
+        &[Good, Poison, Good, Good, Good],
+        &[&[0, 1, 2, 3], &[0, 1], &[0], &[1], &[1], &[2, 3], &[4]],
+        &[(1, 1)],
+    );
+    let no_retries = Settings {
+        retries_max: Some(0),
+        ..bisecting()
+    };
+    check(
+        no_retries,
+        &[Good, Poison, Good, Good],
+        &[&[0, 1, 2, 3], &[0, 1], &[0], &[1], &[2, 3]],
+        &[(1, 1)],
+    );
+}
+
+#[test]
+fn a_partial_failure_moves_the_checkpoint_and_retries_from_the_named_record() {
+    check(
+        settings(),
+        &[Good, Good, Named(1), Good],
+        &[&[0, 1, 2, 3], &[2, 3]],
+        &[],
+    );
+    check(
+        bisecting(),
+        &[Good, Good, Named(1), Good],
+        &[&[0, 1, 2, 3], &[2, 3]],
+        &[],
+    );
+}
+
+#[test]
+fn without_bisect_a_record_that_is_named_for_ever_takes_what_follows_with_it() {
+    check(
+        settings(),
+        &[Good, Good, Named(99), Good, Good],
+        &[&[0, 1, 2, 3], &[2, 3], &[4]],
+        &[(2, 3)],
+    );
+}
+
+#[test]
+fn with_bisect_a_record_that_is_named_for_ever_is_given_up_alone() {
+    check(
+        bisecting(),
+        &[Good, Good, Named(99), Good, Good],
+        &[&[0, 1, 2, 3], &[2, 3], &[2], &[2], &[3], &[4]],
+        &[(2, 2)],
+    );
+}
+
+#[test]
+fn a_failure_that_passes_is_retried_in_place() {
+    check(settings(), &[Flaky(1), Good], &[&[0, 1], &[0, 1]], &[]);
+    check(bisecting(), &[Flaky(1), Good], &[&[0, 1], &[0], &[1]], &[]);
+}
+
+#[test]
+fn a_record_that_is_not_in_the_batch_fails_all_of_it() {
+    let mut shard = Shard::new(settings());
+    shard.offer(records(&[1, 2]), START_MS).unwrap();
+    assert!(matches!(shard.step(START_MS), Step::Invoke(_)));
+    let elsewhere = SequenceNumber::new("77").unwrap();
+    shard
+        .answered(&Outcome::DoneBefore(elsewhere), START_MS)
+        .unwrap();
+    assert_eq!(shard.checkpoint(), None);
+    let Step::Invoke(batch) = shard.step(START_MS) else {
+        panic!()
+    };
+    assert_eq!((batch.records.len(), batch.retries), (2, 1));
+}
+
+#[test]
+fn delays_double_up_to_their_limit() {
+    let settings = Settings {
+        retries_max: None,
+        retry_delay_ms: 1_000,
+        ..settings()
+    };
+    let mut shard = Shard::new(settings);
+    shard.offer(records(&[1]), START_MS).unwrap();
+    let mut now_ms = START_MS;
+    let mut delays = Vec::new();
+    for _ in 0..9 {
+        assert!(matches!(shard.step(now_ms), Step::Invoke(_)));
+        shard.answered(&Outcome::Failed, now_ms).unwrap();
+        let Step::WaitUntil(until_ms) = shard.step(now_ms) else {
+            panic!()
+        };
+        delays.push(until_ms - now_ms);
+        now_ms = until_ms;
+    }
+    assert_eq!(delays[..4], [1_000, 2_000, 4_000, 8_000]);
+    assert_eq!(delays[8], RETRY_DELAY_MS_MAX);
+}
+
+#[test]
+fn a_batch_that_is_not_full_waits_for_its_window() {
+    let settings = Settings {
+        window_ms: 5_000,
+        ..settings()
+    };
+    let mut shard = Shard::new(settings);
+    shard.offer(records(&[1]), START_MS).unwrap();
+    assert_eq!(shard.step(START_MS), Step::WaitUntil(START_MS + 5_000));
+    shard.offer(records(&[2]), START_MS + 4_000).unwrap();
+    assert_eq!(
+        shard.step(START_MS + 4_999),
+        Step::WaitUntil(START_MS + 5_000)
+    );
+    let Step::Invoke(batch) = shard.step(START_MS + 5_000) else {
+        panic!()
+    };
+    assert_eq!(batch.records.len(), 2);
+    // The next window begins with the answer, though a record waits since before.
+    shard.offer(records(&[3]), START_MS + 5_500).unwrap();
+    shard.answered(&Outcome::Done, START_MS + 9_000).unwrap();
+    assert_eq!(
+        shard.step(START_MS + 9_000),
+        Step::WaitUntil(START_MS + 14_000)
+    );
+    // A full batch waits for nothing.
+    shard.offer(records(&[4, 5, 6]), START_MS + 9_001).unwrap();
+    assert!(matches!(shard.step(START_MS + 9_001), Step::Invoke(_)));
+}
+
+#[test]
+fn a_payload_beyond_the_limit_is_cut() {
+    let settings = Settings {
+        batch_records_max: 100,
+        ..settings()
+    };
+    let mut shard = Shard::new(settings);
+    let large = |index: u32| Record {
+        data: vec![0; 1024 * 1024],
+        ..record(index)
+    };
+    shard
+        .offer((1..=10).map(large).collect(), START_MS)
+        .unwrap();
+    let Step::Invoke(batch) = shard.step(START_MS) else {
+        panic!()
+    };
+    let bytes: usize = batch.records.iter().map(Record::payload_bytes).sum();
+    assert_eq!(batch.records.len(), 4);
+    assert!(bytes <= PAYLOAD_BYTES_MAX && bytes + large(5).payload_bytes() > PAYLOAD_BYTES_MAX);
+}
+
+#[test]
+fn records_beyond_their_age_are_given_up_before_the_function_sees_them() {
+    let settings = Settings {
+        record_age_max_ms: Some(60_000),
+        ..settings()
+    };
+    let mut play = Play::new(settings, vec![Good; 4]);
+    play.arrive(2);
+    play.now_ms += 60_001;
+    play.arrive(2);
+    play.settle();
+    assert_eq!(play.given_up, [(0, 1, Condition::RecordAgeExceeded)]);
+    assert_eq!(play.invocations, [[2, 3]]);
+}
+
+#[test]
+fn a_batch_that_grows_old_while_it_fails_is_given_up_for_its_age() {
+    let settings = Settings {
+        retries_max: None,
+        record_age_max_ms: Some(60_000),
+        retry_delay_ms: 1_000,
+        ..settings()
+    };
+    let play = Play::new(settings, vec![Poison, Good]).play();
+    assert_eq!(play.given_up, [(0, 1, Condition::RecordAgeExceeded)]);
+    assert!(
+        play.fates
+            .iter()
+            .all(|(_, fate)| matches!(fate, Fate::GivenUp(_)))
+    );
+    assert!(play.invocations.len() > 3, "it was retried until then");
+}
+
+#[test]
+fn a_function_that_cannot_be_invoked_uses_up_no_retry() {
+    let mut shard = Shard::new(Settings {
+        retries_max: Some(0),
+        ..settings()
+    });
+    shard.offer(records(&[1, 2]), START_MS).unwrap();
+    for _ in 0..50 {
+        let Step::Invoke(batch) = shard.step(START_MS) else {
+            panic!()
+        };
+        assert_eq!(
+            (batch.records.len(), batch.retries, batch.invocations),
+            (2, 0, 0)
+        );
+        shard.answered(&Outcome::NotInvoked, START_MS).unwrap();
+    }
+    assert_eq!(shard.checkpoint(), None);
+}
+
+#[test]
+fn the_checkpoint_waits_for_the_failure_destination() {
+    let mut shard = Shard::new(Settings {
+        retries_max: Some(0),
+        ..settings()
+    });
+    shard.offer(records(&[1, 2]), START_MS).unwrap();
+    assert!(matches!(shard.step(START_MS), Step::Invoke(_)));
+    shard.answered(&Outcome::Failed, START_MS).unwrap();
+    let Step::GiveUp(batch, condition) = shard.step(START_MS) else {
+        panic!()
+    };
+    assert_eq!(condition, Condition::RetryAttemptsExhausted);
+    assert_eq!(batch.invocations, 1);
+    assert_eq!(shard.checkpoint(), None);
+    shard.given_up().unwrap();
+    assert_eq!(shard.checkpoint(), Some(&SequenceNumber::new("2").unwrap()));
+}
+
+#[test]
+fn an_answer_without_an_invocation_is_refused() {
+    let mut shard = Shard::new(settings());
+    assert_eq!(
+        shard.answered(&Outcome::Done, START_MS),
+        Err(NothingUnderWay)
+    );
+    assert_eq!(shard.given_up(), Err(NothingUnderWay));
+    shard.offer(records(&[1]), START_MS).unwrap();
+    assert!(matches!(shard.step(START_MS), Step::Invoke(_)));
+    assert_eq!(shard.given_up(), Err(NothingUnderWay));
+    assert_eq!(shard.answered(&Outcome::Done, START_MS), Ok(()));
+}
+
+#[test]
+fn records_that_come_twice_or_backwards_are_refused() {
+    let mut shard = Shard::new(settings());
+    shard.offer(records(&[9, 10]), START_MS).unwrap();
+    let error = shard.offer(records(&[10]), START_MS).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "record 10 came after 10: records of a shard are read in ascending order"
+    );
+    assert!(shard.offer(records(&[9]), START_MS).is_err());
+    assert_eq!(shard.backlog_records(), 2);
+}
+
+#[test]
+fn a_batch_tells_its_range() {
+    let mut shard = Shard::new(settings());
+    shard.offer(records(&[5, 6, 7]), START_MS).unwrap();
+    let Step::Invoke(batch) = shard.step(START_MS) else {
+        panic!()
+    };
+    let (first, last) = Batch::range(&batch).unwrap();
+    assert_eq!((first.as_str(), last.as_str()), ("5", "7"));
+}
+
+#[test]
+fn sequence_numbers_are_ordered_by_value() {
+    assert!(number(0) < number(10), "95 is before 105");
+    let of = |text| SequenceNumber::new(text).unwrap();
+    assert!(of("0099") < of("100"));
+    let long = "49590338271490256608559692538361571095921575989136588898";
+    assert!(of("9999") < of(long));
+    assert!(SequenceNumber::new("").is_err());
+    assert!(SequenceNumber::new("-1").is_err());
+}
+
+fn record(index: u32) -> Record {
+    Record {
+        sequence_number: SequenceNumber::new(&index.to_string()).unwrap(),
+        arrival_ms: START_MS,
+        partition_key: "SOL".to_owned(),
+        data: Vec::new(),
+    }
+}
+
+fn records(indexes: &[u32]) -> Vec<Record> {
+    indexes.iter().map(|index| record(*index)).collect()
+}

@@ -1,0 +1,103 @@
+//! A mapping is read as it is deployed, within AWS's limits.
+
+use integration::event_source::settings::{Settings, SettingsError};
+use serde_json::{Value, json};
+
+#[test]
+fn a_mapping_is_read_as_a_template_and_lambdas_api_write_it() {
+    let mapping = json!({
+        "UUID": "1f0e…",
+        "EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/ticks",
+        "FunctionName": "analytics",
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": 500,
+        "MaximumBatchingWindowInSeconds": 1,
+        "BisectBatchOnFunctionError": true,
+        "MaximumRetryAttempts": 5,
+        "MaximumRecordAgeInSeconds": 3600,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ParallelizationFactor": 1,
+        "TumblingWindowInSeconds": 0,
+    });
+    let expected = Settings {
+        batch_records_max: 500,
+        window_ms: 1_000,
+        bisect: true,
+        retries_max: Some(5),
+        record_age_max_ms: Some(3_600_000),
+        partial_failures: true,
+        ..Settings::default()
+    };
+    assert_eq!(Settings::from_mapping(&mapping).unwrap(), expected);
+}
+
+#[test]
+fn what_is_not_set_is_as_aws_has_it() {
+    assert_eq!(
+        Settings::from_mapping(&json!({})).unwrap(),
+        Settings::default()
+    );
+    let for_ever = json!({ "MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1 });
+    assert_eq!(
+        Settings::from_mapping(&for_ever).unwrap(),
+        Settings::default()
+    );
+}
+
+fn refused(mapping: &Value) -> String {
+    Settings::from_mapping(mapping).unwrap_err().to_string()
+}
+
+#[test]
+fn values_that_aws_refuses_are_refused() {
+    let cases = [
+        (
+            json!({ "BatchSize": 0 }),
+            "BatchSize is 0, and AWS allows 1 to 10000",
+        ),
+        (
+            json!({ "BatchSize": 10_001 }),
+            "BatchSize is 10001, and AWS allows 1 to 10000",
+        ),
+        (
+            json!({ "BatchSize": -1 }),
+            "BatchSize is -1, and AWS allows 1 to 10000",
+        ),
+        (
+            json!({ "MaximumBatchingWindowInSeconds": 301 }),
+            "MaximumBatchingWindowInSeconds is 301, and AWS allows 0 to 300",
+        ),
+        (
+            json!({ "MaximumRetryAttempts": 10_001 }),
+            "MaximumRetryAttempts is 10001, and AWS allows 0 to 10000, or -1",
+        ),
+        (
+            json!({ "MaximumRetryAttempts": -2 }),
+            "MaximumRetryAttempts is -2, and AWS allows 0 to 10000, or -1",
+        ),
+        (
+            json!({ "MaximumRecordAgeInSeconds": 59 }),
+            "MaximumRecordAgeInSeconds is 59, and AWS allows 60 to 604800, or -1",
+        ),
+    ];
+    for (mapping, expected) in cases {
+        assert_eq!(refused(&mapping), expected);
+    }
+}
+
+#[test]
+fn what_the_model_does_not_play_is_refused() {
+    assert_eq!(
+        refused(&json!({ "ParallelizationFactor": 2 })),
+        "the model of the event source does not play ParallelizationFactor = 2"
+    );
+    assert_eq!(
+        refused(&json!({ "TumblingWindowInSeconds": 30 })),
+        "the model of the event source does not play TumblingWindowInSeconds = 30"
+    );
+    let unread = Settings::from_mapping(&json!({ "BatchSize": { "Ref": "BatchSize" } }));
+    assert!(
+        matches!(unread, Err(SettingsError::Unreadable(_))),
+        "{unread:?}"
+    );
+}

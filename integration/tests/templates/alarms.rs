@@ -1,0 +1,299 @@
+//! The alarms on single metrics, and the dashboard.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::stack::{Resource, stack, text};
+
+/// CloudWatch takes a description of 1,024 characters.
+const DESCRIPTION_LENGTH_MAX: usize = 1_024;
+
+/// Every alarm, without the project's name.
+const NAMES: [&str; 26] = [
+    "analytics-errors",
+    "analytics-failed",
+    "analytics-iterator-age",
+    "analytics-read-throttles",
+    "analytics-write-throttles",
+    "archive-conversion-failures",
+    "archive-freshness",
+    "broadcast-age",
+    "broadcast-dlq",
+    "broadcast-errors",
+    "connections-read-throttles",
+    "connections-write-throttles",
+    "redrive-age",
+    "redrive-dlq",
+    "redrive-errors",
+    "scaler-errors",
+    "stream-read-throttles",
+    "stream-write-throttles",
+    "ticks-pending",
+    "ticks-read-throttles",
+    "ticks-system-errors",
+    "ticks-write-throttles",
+    "webhook-errors",
+    "webhook-latency",
+    "webhook-server-errors",
+    "webhook-throttles",
+];
+
+fn alarms() -> Vec<Resource> {
+    stack("alarms.yaml", &[]).all("AWS::CloudWatch::Alarm")
+}
+
+#[track_caller]
+fn alarm(name: &str) -> Resource {
+    alarms()
+        .into_iter()
+        .find(|alarm| alarm.text("/AlarmName") == format!("prices-{name}"))
+        .unwrap_or_else(|| panic!("no alarm {name}"))
+}
+
+/// What must hold for a description and the actions of any alarm that tells people.
+#[track_caller]
+pub(crate) fn tells_people_what_to_do(alarm: &Resource) {
+    let description = alarm.text("/AlarmDescription");
+    assert!(
+        description.contains("Do: ") || description.contains("Do now: "),
+        "{}: {description}",
+        alarm.id
+    );
+    assert!(description.len() <= DESCRIPTION_LENGTH_MAX, "{}", alarm.id);
+    assert!(!description.contains("${"), "{}: {description}", alarm.id);
+    for state in ["/AlarmActions", "/OKActions"] {
+        assert_eq!(
+            alarm.at(state),
+            &serde_json::json!(["arn:aws:sns:eu-central-1:111122223333:prices-alarms"]),
+            "{}",
+            alarm.id
+        );
+    }
+}
+
+#[test]
+fn the_list_is_complete() {
+    let names: BTreeSet<String> = alarms()
+        .iter()
+        .map(|alarm| alarm.text("/AlarmName").to_owned())
+        .collect();
+    let expected: BTreeSet<String> = NAMES.iter().map(|name| format!("prices-{name}")).collect();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn each_alarm_tells_people_what_to_do() {
+    for alarm in alarms() {
+        tells_people_what_to_do(&alarm);
+        // Silence is no trouble: these services send nothing when there is nothing to count.
+        assert_eq!(
+            alarm.text("/TreatMissingData"),
+            "notBreaching",
+            "{}",
+            alarm.id
+        );
+        assert!(alarm.number("/DatapointsToAlarm") <= alarm.number("/EvaluationPeriods"));
+    }
+}
+
+#[track_caller]
+fn check(name: &str, metric: &str, threshold: u64) {
+    let alarm = alarm(name);
+    let (namespace, metric) = metric.rsplit_once(' ').unwrap();
+    assert_eq!(alarm.text("/Namespace"), namespace, "{name}");
+    assert_eq!(alarm.text("/MetricName"), metric, "{name}");
+    assert_eq!(alarm.number("/Threshold"), threshold, "{name}");
+    assert_eq!(
+        alarm.text("/ComparisonOperator"),
+        "GreaterThanThreshold",
+        "{name}"
+    );
+}
+
+#[test]
+fn alarms_watch_metrics_that_exist() {
+    check("analytics-iterator-age", "AWS/Lambda IteratorAge", 60_000);
+    check(
+        "stream-write-throttles",
+        "AWS/Kinesis WriteProvisionedThroughputExceeded",
+        0,
+    );
+    check(
+        "stream-read-throttles",
+        "AWS/Kinesis ReadProvisionedThroughputExceeded",
+        0,
+    );
+    for name in ["broadcast-dlq", "redrive-dlq"] {
+        check(name, "AWS/SQS ApproximateNumberOfMessagesVisible", 10);
+    }
+    check(
+        "analytics-failed",
+        "AWS/SQS ApproximateNumberOfMessagesVisible",
+        0,
+    );
+    for function in ["webhook", "analytics", "broadcast", "redrive", "scaler"] {
+        check(&format!("{function}-errors"), "AWS/Lambda Errors", 0);
+    }
+    for table in ["ticks", "analytics", "connections"] {
+        // Not UserErrors, which is the account's and leaves throttling out.
+        check(
+            &format!("{table}-write-throttles"),
+            "AWS/DynamoDB WriteThrottleEvents",
+            0,
+        );
+        check(
+            &format!("{table}-read-throttles"),
+            "AWS/DynamoDB ReadThrottleEvents",
+            0,
+        );
+    }
+    check("ticks-system-errors", "AWS/DynamoDB SystemErrors", 0);
+    check("webhook-server-errors", "AWS/ApiGateway 5xx", 0);
+    check("ticks-pending", "Tickstream Pending", 0);
+    check(
+        "archive-conversion-failures",
+        "AWS/Firehose FailedConversion.Records",
+        0,
+    );
+}
+
+/// The names of what the other stacks make, by the dimension that names them in metrics.
+fn existing(dimension: &str) -> BTreeSet<String> {
+    let (kind, property) = match dimension {
+        "FunctionName" => ("AWS::Lambda::Function", "/FunctionName"),
+        "QueueName" => ("AWS::SQS::Queue", "/QueueName"),
+        "TableName" => ("AWS::DynamoDB::Table", "/TableName"),
+        "StreamName" => ("AWS::Kinesis::Stream", "/Name"),
+        "DeliveryStreamName" => (
+            "AWS::KinesisFirehose::DeliveryStream",
+            "/DeliveryStreamName",
+        ),
+        other => panic!("the tests do not know the dimension {other}"),
+    };
+    ["data.yaml", "service.yaml"]
+        .into_iter()
+        .flat_map(|file| stack(file, &[]).resources())
+        .filter(|resource| resource.kind == kind)
+        .map(|resource| resource.text(property).to_owned())
+        .collect()
+}
+
+#[test]
+fn alarms_watch_what_there_is() {
+    for alarm in alarms() {
+        for dimension in alarm.at("/Dimensions").as_array().unwrap() {
+            let (name, value) = (text(&dimension["Name"]), text(&dimension["Value"]));
+            match name.as_str() {
+                "ApiId" => assert_eq!(value, "import:prices-webhook-api"),
+                "Service" => assert_eq!(value, "webhook"),
+                "Operation" => assert_eq!(value, "BatchWriteItem"),
+                _ => assert!(
+                    existing(&name).contains(&value),
+                    "{}: {name} {value}",
+                    alarm.id
+                ),
+            }
+        }
+    }
+}
+
+fn widgets() -> Vec<Value> {
+    let dashboard = stack("alarms.yaml", &[]).one("Dashboard");
+    let body: Value = serde_json::from_str(dashboard.text("/DashboardBody")).unwrap();
+    body["widgets"].as_array().unwrap().clone()
+}
+
+#[test]
+fn the_dashboard_shows_the_flow_from_left_to_right() {
+    let widgets = widgets();
+    let titles: Vec<&str> = widgets
+        .iter()
+        .filter(|widget| widget["type"] == "text")
+        .map(|widget| widget["properties"]["markdown"].as_str().unwrap())
+        .collect();
+    let order = [
+        "1 Webhook",
+        "2 Store",
+        "3 Stream",
+        "4 Analytics",
+        "5 Archive",
+        "6 Broadcast",
+    ];
+    assert_eq!(titles.len(), order.len());
+    for (title, step) in titles.iter().zip(order) {
+        assert!(title.contains(step), "{title}");
+    }
+    let columns: Vec<u64> = widgets
+        .iter()
+        .filter(|widget| widget["type"] == "text")
+        .map(|widget| widget["x"].as_u64().unwrap())
+        .collect();
+    assert!(columns.is_sorted(), "{columns:?}");
+}
+
+#[test]
+fn no_widget_covers_another() {
+    let mut taken = BTreeSet::new();
+    for widget in widgets() {
+        let side = |name: &str| widget[name].as_u64().unwrap();
+        for x in side("x")..side("x") + side("width") {
+            assert!(x < 24, "{widget} is wider than the page");
+            for y in side("y")..side("y") + side("height") {
+                assert!(taken.insert((x, y)), "{widget} covers another");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_dashboard_lists_all_alarms() {
+    let widgets = widgets();
+    let list = widgets
+        .iter()
+        .find(|widget| widget["type"] == "alarm")
+        .unwrap();
+    let listed: BTreeSet<String> = list["properties"]["alarms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(text)
+        .collect();
+    let prefix = "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:prices-";
+    let expected: BTreeSet<String> = NAMES.iter().map(|name| format!("{prefix}{name}")).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn the_dashboard_shows_what_there_is() {
+    for widget in widgets() {
+        let mut dimension = String::new();
+        for metric in widget["properties"]["metrics"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let parts: Vec<&str> = metric
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
+            // `[namespace, metric, dimension, value]`, or dots for what the line above has.
+            let value = match parts.as_slice() {
+                [_, _, name, value] => {
+                    if *name != "." {
+                        dimension = (*name).to_owned();
+                    }
+                    *value
+                }
+                ["...", value] => *value,
+                _ => continue,
+            };
+            if value == "." || matches!(dimension.as_str(), "ApiId" | "Service") {
+                continue;
+            }
+            assert!(existing(&dimension).contains(value), "{metric}");
+        }
+    }
+}

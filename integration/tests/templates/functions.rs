@@ -1,0 +1,280 @@
+//! The functions: what they are told is what they understand, and who may call them.
+
+use std::collections::BTreeSet;
+
+use runtime::lambda::Settings;
+use serde_json::json;
+
+use crate::stack::{Resource, Stack, stack, text};
+
+const NAMES: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
+
+fn function(service: &Stack, name: &str) -> Resource {
+    let all = service.all("AWS::Lambda::Function");
+    all.into_iter()
+        .find(|function| function.text("/FunctionName") == format!("prices-{name}"))
+        .unwrap()
+}
+
+#[test]
+fn five_functions_run_a_bootstrap_of_ours() {
+    let given = [
+        ("Architecture", "x86_64"),
+        ("CodeBucket", "zips"),
+        ("CodeVersion", "v1"),
+    ];
+    let service = stack("service.yaml", &given);
+    assert_eq!(service.all("AWS::Lambda::Function").len(), NAMES.len());
+    for name in NAMES {
+        let function = function(&service, name);
+        assert_eq!(function.text("/Runtime"), "provided.al2023");
+        assert_eq!(function.text("/Handler"), "bootstrap");
+        assert_eq!(function.at("/Architectures"), &json!(["x86_64"]));
+        assert_eq!(
+            function.at("/Code"),
+            &json!({"S3Bucket": "zips", "S3Key": format!("v1/{name}.zip")})
+        );
+    }
+    let chosen = stack("service.yaml", &[]);
+    assert_eq!(
+        function(&chosen, "webhook").at("/Architectures"),
+        &json!(["arm64"])
+    );
+}
+
+#[test]
+fn logs_do_not_stay_for_ever() {
+    let service = stack("service.yaml", &[("LogRetentionDays", "7")]);
+    for name in NAMES {
+        let group = function(&service, name)
+            .text("/LoggingConfig/LogGroup")
+            .replace("ref:", "");
+        let group = service.one(&group);
+        assert_eq!(
+            group.text("/LogGroupName"),
+            format!("/aws/lambda/prices-{name}")
+        );
+        assert_eq!(group.number("/RetentionInDays"), 7);
+    }
+    for group in stack("data.yaml", &[]).all("AWS::Logs::LogGroup") {
+        assert_eq!(group.number("/RetentionInDays"), 30);
+    }
+}
+
+/// The function starts with what the template tells it: each variable is one that it reads, and as
+/// flags (whose names are the same) they are taken.
+#[track_caller]
+fn understands<S: Settings>(service: &Stack, name: &str) {
+    let function = function(service, name);
+    let variables = function.at("/Environment/Variables").as_object().unwrap();
+    let known: BTreeSet<String> = S::environment().into_iter().collect();
+    let told: BTreeSet<String> = variables.keys().cloned().collect();
+    let unknown: Vec<_> = told.difference(&known).collect();
+    assert!(unknown.is_empty(), "{name} does not read {unknown:?}");
+    let flags = variables.iter().map(|(variable, value)| {
+        let flag = variable.to_lowercase().replace('_', "-");
+        format!("--{flag}={}", text(value))
+    });
+    let line = std::iter::once(name.to_owned()).chain(flags);
+    if let Err(error) = S::try_parse_from(line) {
+        panic!("{name} would not start: {error}");
+    }
+}
+
+#[test]
+fn functions_understand_what_they_are_told() {
+    for given in [
+        &[][..],
+        &[
+            ("KinesisPercentage", "12.5"),
+            ("KinesisRolloutKey", "token"),
+            ("UseKinesis", "false"),
+            ("ScalerDryRun", "true"),
+            ("EmulatorEndpoint", "http://127.0.0.1:4566"),
+        ],
+    ] {
+        let service = stack("service.yaml", given);
+        understands::<webhook::config::Config>(&service, "webhook");
+        understands::<analytics::config::Config>(&service, "analytics");
+        understands::<broadcast::config::Config>(&service, "broadcast");
+        understands::<redrive::config::Config>(&service, "redrive");
+        understands::<scaler::config::Config>(&service, "scaler");
+    }
+}
+
+#[test]
+fn secrets_are_named_not_told() {
+    let service = stack("service.yaml", &[]);
+    for name in NAMES {
+        let function = function(&service, name);
+        let variables = function.at("/Environment/Variables").as_object().unwrap();
+        assert!(!variables.contains_key("WEBHOOK_SECRETS"), "{name}");
+    }
+    assert_eq!(
+        function(&service, "webhook").text("/Environment/Variables/WEBHOOK_SECRETS_PARAMETER"),
+        "/prices/webhook-secrets"
+    );
+}
+
+#[test]
+fn parameters_reach_the_functions() {
+    let given = [
+        ("RetentionDays", "45"),
+        ("ShardsMax", "8"),
+        ("ConnectionTtlSeconds", "600"),
+        ("WebhookConcurrency", "100"),
+    ];
+    let service = stack("service.yaml", &given);
+    let variable = |name, variable: &str| {
+        text(function(&service, name).at(&format!("/Environment/Variables/{variable}")))
+    };
+    assert_eq!(variable("webhook", "RETENTION_DAYS"), "45");
+    assert_eq!(variable("analytics", "RETENTION_DAYS"), "45");
+    assert_eq!(variable("scaler", "SHARDS_MAX"), "8");
+    assert_eq!(variable("broadcast", "CONNECTION_TTL_SECONDS"), "600");
+    assert_eq!(
+        function(&service, "webhook").number("/ReservedConcurrentExecutions"),
+        100
+    );
+    // A reserve would be taken from everything else in the account.
+    for name in NAMES {
+        let function = function(&stack("service.yaml", &[]), name);
+        assert!(function.find("/ReservedConcurrentExecutions").is_none());
+    }
+}
+
+/// The routes of an API, each as key and the id of the function behind it.
+fn routes(service: &Stack, api: &str) -> BTreeSet<(String, String)> {
+    let all = service.all("AWS::ApiGatewayV2::Route");
+    let own = all
+        .iter()
+        .filter(|route| route.text("/ApiId") == format!("ref:{api}"));
+    own.map(|route| {
+        let integration = route.text("/Target").replace("integrations/ref:", "");
+        let uri = service.one(&integration).text("/IntegrationUri").to_owned();
+        let (_, function) = uri.split_once("att:").unwrap();
+        let function = function.split_once(".Arn").unwrap().0;
+        (route.text("/RouteKey").to_owned(), function.to_owned())
+    })
+    .collect()
+}
+
+fn pairs(keys: &[&str], function: &str) -> BTreeSet<(String, String)> {
+    keys.iter()
+        .map(|key| ((*key).to_owned(), function.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_apis_lead_to_their_functions() {
+    let service = stack("service.yaml", &[]);
+    assert_eq!(
+        routes(&service, "WebhookApi"),
+        pairs(
+            &["POST /webhooks/{source}", "GET /healthz"],
+            "WebhookFunction"
+        )
+    );
+    assert_eq!(
+        routes(&service, "LiveApi"),
+        pairs(
+            &["$connect", "$disconnect", "$default"],
+            "BroadcastFunction"
+        )
+    );
+    assert_eq!(
+        service
+            .one("WebhookIntegration")
+            .text("/PayloadFormatVersion"),
+        "2.0"
+    );
+    for (stage, name) in [("WebhookStage", "$default"), ("LiveStage", "live")] {
+        let stage = service.one(stage);
+        assert_eq!(stage.text("/StageName"), name);
+        assert_eq!(stage.at("/AutoDeploy"), true);
+        assert!(stage.number("/DefaultRouteSettings/ThrottlingRateLimit") > 0);
+    }
+}
+
+#[test]
+fn only_the_apis_may_call_the_functions() {
+    let service = stack("service.yaml", &[]);
+    let permissions = service.all("AWS::Lambda::Permission");
+    let sources: BTreeSet<(String, String)> = permissions
+        .iter()
+        .map(|permission| {
+            assert_eq!(permission.text("/Principal"), "apigateway.amazonaws.com");
+            assert_eq!(permission.text("/Action"), "lambda:InvokeFunction");
+            let source = permission.text("/SourceArn");
+            let (_, path) = source
+                .split_once("execute-api:eu-central-1:111122223333:ref:")
+                .unwrap();
+            (path.to_owned(), permission.text("/FunctionName").to_owned())
+        })
+        .collect();
+    let webhook = "att:WebhookFunction.Arn".to_owned();
+    let broadcast = "att:BroadcastFunction.Arn".to_owned();
+    assert_eq!(
+        sources,
+        BTreeSet::from([
+            (
+                "WebhookApi/*/POST/webhooks/{source}".to_owned(),
+                webhook.clone()
+            ),
+            ("WebhookApi/*/GET/healthz".to_owned(), webhook),
+            ("LiveApi/live/*".to_owned(), broadcast),
+        ])
+    );
+}
+
+#[test]
+fn a_function_url_is_public_only_where_it_is_asked_for() {
+    let service = stack("service.yaml", &[("WebhookFunctionUrl", "true")]);
+    let public: BTreeSet<String> = service
+        .all("AWS::Lambda::Permission")
+        .iter()
+        .filter(|permission| permission.text("/Principal") == "*")
+        .map(|permission| {
+            let for_the_url = permission.find("/FunctionUrlAuthType") == Some(&json!("NONE"))
+                || permission.find("/InvokedViaFunctionUrl") == Some(&json!(true));
+            assert!(for_the_url, "{} is open to all", permission.id);
+            permission.text("/Action").to_owned()
+        })
+        .collect();
+    assert_eq!(
+        public,
+        BTreeSet::from([
+            "lambda:InvokeFunction".to_owned(),
+            "lambda:InvokeFunctionUrl".to_owned()
+        ])
+    );
+}
+
+#[test]
+fn addresses_are_those_of_the_emulator_where_there_is_one() {
+    let aws = stack("service.yaml", &[]);
+    assert_eq!(aws.output("WebhookUrl"), "att:WebhookApi.ApiEndpoint");
+    let host = "ref:LiveApi.execute-api.eu-central-1.amazonaws.com/live";
+    assert_eq!(aws.output("LiveUrl"), format!("wss://{host}"));
+    assert_eq!(aws.output("LiveCallbackUrl"), format!("https://{host}"));
+
+    for (endpoint, live) in [("http://127.0.0.1:4566", "ws"), ("https://aws.test", "wss")] {
+        let emulated = stack("service.yaml", &[("EmulatorEndpoint", endpoint)]);
+        let path = "/_aws/execute-api/ref:LiveApi/live";
+        let (_, host) = endpoint.split_once("://").unwrap();
+        assert_eq!(
+            emulated.output("WebhookUrl"),
+            format!("{endpoint}/_aws/execute-api/ref:WebhookApi/$default")
+        );
+        assert_eq!(emulated.output("LiveUrl"), format!("{live}://{host}{path}"));
+        assert_eq!(
+            emulated.output("LiveCallbackUrl"),
+            format!("{endpoint}{path}")
+        );
+        let function = function(&emulated, "broadcast");
+        assert_eq!(
+            function.text("/Environment/Variables/LIVE_CALLBACK_URL"),
+            format!("{endpoint}{path}")
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! `cfn-lint` knows what each type of resource takes, which neither the emulator nor these tests do.
+
+use std::process::Command;
+
+use integration::python;
+
+use crate::stack::TEMPLATES;
+
+#[test]
+fn the_linter_finds_nothing() {
+    let output = Command::new(python::tools().unwrap().cfn_lint)
+        .args(TEMPLATES)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The AWS CLI deploys a larger one only through a bucket, which the data stack could not have yet.
+const TEMPLATE_BYTES_MAX: u64 = 51_200;
+
+#[test]
+fn templates_are_small_enough_to_be_sent() {
+    for file in TEMPLATES {
+        let path = format!("{}/../infra/{file}", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::metadata(path).unwrap().len();
+        assert!(bytes <= TEMPLATE_BYTES_MAX, "{file} has {bytes} bytes");
+    }
+}

@@ -1,0 +1,21 @@
+//! The templates of `infra/` as CloudFormation would read them.
+//!
+//! The emulator drops much of what is in them without a word (expiry, recovery, encryption, limits),
+//! so that a deploy there proves little. These tests read the files instead.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic too; clippy excuses only the test functions themselves"
+)]
+
+mod alarms;
+mod archive;
+mod data;
+mod functions;
+mod lint;
+mod permissions;
+mod queues;
+mod reader;
+mod scaling;
+mod stack;

@@ -1,0 +1,174 @@
+//! Queues and event sources: nothing is tried for ever, and nothing is lost when it is given up.
+
+use serde_json::{Value, json};
+
+use crate::stack::{Resource, Stack, stack};
+
+/// SQS keeps a message for 14 days at most.
+const RETENTION_SECONDS_MAX: u64 = 14 * 24 * 3600;
+
+fn service() -> Stack {
+    stack("service.yaml", &[])
+}
+
+fn sources(service: &Stack) -> Vec<Resource> {
+    service.all("AWS::Lambda::EventSourceMapping")
+}
+
+/// The queue behind `att:Queue.Arn`.
+fn queue_of(service: &Stack, arn: &Value) -> Resource {
+    let arn = arn.as_str().unwrap();
+    let id = arn.strip_prefix("att:").unwrap().strip_suffix(".Arn");
+    service.one(id.unwrap())
+}
+
+#[test]
+fn each_queue_that_is_read_has_dead_letters_of_its_own() {
+    let service = service();
+    let mut read = Vec::new();
+    for source in sources(&service) {
+        if !source.text("/EventSourceArn").starts_with("att:") {
+            continue;
+        }
+        let queue = queue_of(&service, source.at("/EventSourceArn"));
+        let letters = queue_of(&service, queue.at("/RedrivePolicy/deadLetterTargetArn"));
+        let name = queue.text("/QueueName");
+        assert_eq!(letters.text("/QueueName"), format!("{name}-dlq"));
+        assert!(queue.number("/RedrivePolicy/maxReceiveCount") >= 3);
+        assert_eq!(
+            letters.at("/RedriveAllowPolicy"),
+            &json!({
+                "redrivePermission": "byQueue",
+                "sourceQueueArns": [format!("arn:aws:sqs:eu-central-1:111122223333:{name}")],
+            })
+        );
+        assert_eq!(
+            letters.number("/MessageRetentionPeriod"),
+            RETENTION_SECONDS_MAX
+        );
+        read.extend([queue.id, letters.id]);
+    }
+    let others: Vec<_> = service
+        .all("AWS::SQS::Queue")
+        .into_iter()
+        .filter(|queue| !read.contains(&queue.id))
+        .collect();
+    // A failure destination is read by people.
+    assert_eq!(others.len(), 1);
+    assert_eq!(others[0].text("/QueueName"), "prices-analytics-failed");
+    assert_eq!(
+        others[0].number("/MessageRetentionPeriod"),
+        RETENTION_SECONDS_MAX
+    );
+}
+
+#[test]
+fn queues_are_encrypted() {
+    for queue in service().all("AWS::SQS::Queue") {
+        assert_eq!(queue.at("/SqsManagedSseEnabled"), true, "{}", queue.id);
+    }
+}
+
+/// Otherwise a message is given to a second call while the first still works on it. AWS's rule is six
+/// timeouts and the window.
+#[test]
+fn a_message_is_hidden_for_six_timeouts_of_its_function() {
+    let service = service();
+    let mut seen = 0;
+    for source in sources(&service) {
+        if !source.text("/EventSourceArn").starts_with("att:") {
+            continue;
+        }
+        seen += 1;
+        let queue = queue_of(&service, source.at("/EventSourceArn"));
+        let function = service.one(&source.text("/FunctionName").replace("ref:", ""));
+        let window = source.number("/MaximumBatchingWindowInSeconds");
+        let needed = 6 * function.number("/Timeout") + window;
+        assert!(queue.number("/VisibilityTimeout") >= needed, "{}", queue.id);
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
+fn a_queues_batch_answers_for_each_message() {
+    let service = service();
+    for (id, concurrency) in [("BroadcastSource", 10), ("RedriveSource", 2)] {
+        let source = service.one(id);
+        assert_eq!(
+            source.at("/FunctionResponseTypes"),
+            &json!(["ReportBatchItemFailures"])
+        );
+        // SQS takes a batch above 10 only with a window.
+        assert!(source.number("/BatchSize") > 10);
+        assert!(source.number("/MaximumBatchingWindowInSeconds") >= 1);
+        assert_eq!(
+            source.number("/ScalingConfig/MaximumConcurrency"),
+            concurrency
+        );
+    }
+    let wider = stack("service.yaml", &[("BroadcastConcurrency", "40")]);
+    let limit = "/ScalingConfig/MaximumConcurrency";
+    assert_eq!(wider.one("BroadcastSource").number(limit), 40);
+}
+
+#[test]
+fn a_bad_record_cannot_block_its_shard() {
+    let given = [
+        ("AnalyticsRetries", "3"),
+        ("AnalyticsRecordAgeSeconds", "600"),
+        ("AnalyticsParallelization", "4"),
+        ("AnalyticsBatchSize", "200"),
+    ];
+    let source = stack("service.yaml", &given).one("AnalyticsSource");
+    assert_eq!(
+        source.properties,
+        json!({
+            "FunctionName": "ref:AnalyticsFunction",
+            "EventSourceArn": "arn:aws:kinesis:eu-central-1:111122223333:stream/prices-ticks",
+            // LATEST loses what comes while a mapping is made anew.
+            "StartingPosition": "TRIM_HORIZON",
+            "BatchSize": 200,
+            "MaximumBatchingWindowInSeconds": 1,
+            "ParallelizationFactor": 4,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "BisectBatchOnFunctionError": true,
+            "MaximumRetryAttempts": 3,
+            "MaximumRecordAgeInSeconds": 600,
+            "DestinationConfig": {"OnFailure": {"Destination": "att:AnalyticsFailedQueue.Arn"}},
+        })
+    );
+    // -1, the service's default, is for ever.
+    let source = service().one("AnalyticsSource");
+    assert!(source.number("/MaximumRetryAttempts") <= 100);
+    assert!(source.number("/MaximumRecordAgeInSeconds") < 24 * 3600);
+}
+
+#[test]
+fn connections_expire() {
+    let table = service().one("ConnectionsTable");
+    assert_eq!(
+        table.at("/TimeToLiveSpecification"),
+        &json!({"AttributeName": "expires_at", "Enabled": true})
+    );
+    assert_eq!(
+        table.at("/KeySchema"),
+        &json!([
+            {"AttributeName": "topic", "KeyType": "HASH"},
+            {"AttributeName": "connection_id", "KeyType": "RANGE"},
+        ])
+    );
+}
+
+#[test]
+fn people_are_mailed_where_there_is_an_address() {
+    assert!(!service().has("AlarmsEmail"));
+    let mailed = stack("service.yaml", &[("AlertEmail", "ops@example.com")]);
+    for (subscription, topic) in [
+        ("AlarmsEmail", "ref:AlarmsTopic"),
+        ("MalformedEmail", "ref:MalformedTopic"),
+    ] {
+        let subscription = mailed.one(subscription);
+        assert_eq!(subscription.text("/TopicArn"), topic);
+        assert_eq!(subscription.text("/Endpoint"), "ops@example.com");
+    }
+}

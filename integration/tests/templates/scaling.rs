@@ -1,0 +1,202 @@
+//! The alarms that calculate: shares, the load of the stream, its shards, and the alarm over alarms.
+
+use serde_json::{Value, json};
+
+use crate::alarms::tells_people_what_to_do;
+use crate::stack::{Resource, Stack, stack};
+
+fn provisioned() -> Stack {
+    stack("alarms-math.yaml", &[("StreamMode", "PROVISIONED")])
+}
+
+/// The metrics of an alarm by their ids; exactly one of them gives the alarm's value.
+#[track_caller]
+fn metric(alarm: &Resource, id: &str) -> Value {
+    let metrics = alarm.at("/Metrics").as_array().unwrap();
+    let shown = metrics
+        .iter()
+        .filter(|metric| metric["ReturnData"] != false);
+    assert_eq!(shown.count(), 1, "{}", alarm.id);
+    let found = metrics.iter().find(|metric| metric["Id"] == id);
+    found
+        .unwrap_or_else(|| panic!("{} has no {id}", alarm.id))
+        .clone()
+}
+
+/// Each name in an expression is the id of a metric beside it, and each metric is used.
+#[track_caller]
+fn names_what_there_is(alarm: &Resource) {
+    const FUNCTIONS: [&str; 5] = ["IF", "MAX", "FILL", "DIFF", "REPEAT"];
+    let metrics = alarm.at("/Metrics").as_array().unwrap();
+    let ids: Vec<&str> = metrics
+        .iter()
+        .map(|metric| metric["Id"].as_str().unwrap())
+        .collect();
+    let mut used = Vec::new();
+    for expression in metrics
+        .iter()
+        .filter_map(|metric| metric["Expression"].as_str())
+    {
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words.filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic())) {
+            let known = FUNCTIONS.contains(&word) || ids.contains(&word);
+            assert!(known, "{}: {word} in {expression}", alarm.id);
+            used.push(word);
+        }
+    }
+    for metric in metrics {
+        let id = metric["Id"].as_str().unwrap();
+        let shown = metric["ReturnData"] != false;
+        assert!(
+            shown || used.contains(&id),
+            "{}: {id} is not used",
+            alarm.id
+        );
+    }
+}
+
+#[test]
+fn expressions_name_what_there_is() {
+    for mode in ["ON_DEMAND", "PROVISIONED"] {
+        let alarms =
+            stack("alarms-math.yaml", &[("StreamMode", mode)]).all("AWS::CloudWatch::Alarm");
+        assert_eq!(alarms.len(), if mode == "ON_DEMAND" { 2 } else { 4 });
+        for alarm in &alarms {
+            names_what_there_is(alarm);
+        }
+    }
+}
+
+#[test]
+fn more_than_five_percent_malformed_is_told() {
+    let alarm = provisioned().one("MalformedShare");
+    tells_people_what_to_do(&alarm);
+    assert_eq!(alarm.number("/Threshold"), 5);
+    assert_eq!(alarm.text("/ComparisonOperator"), "GreaterThanThreshold");
+    for (id, name) in [("received", "Received"), ("rejected", "Rejected")] {
+        let metric = metric(&alarm, id);
+        assert_eq!(
+            metric["MetricStat"]["Metric"],
+            json!({
+                "Namespace": "Tickstream",
+                "MetricName": name,
+                "Dimensions": [{"Name": "Service", "Value": "webhook"}],
+            })
+        );
+    }
+}
+
+#[test]
+fn the_load_is_measured_against_what_the_stream_takes() {
+    let alarm = provisioned().one("StreamWriteThroughput");
+    tells_people_what_to_do(&alarm);
+    assert_eq!(alarm.number("/Threshold"), 80);
+    // A minute of a shard: 1 MiB and 1,000 records a second.
+    assert_eq!(
+        metric(&alarm, "by_bytes")["Expression"],
+        "FILL(bytes, 0) / (1048576 * 60)"
+    );
+    assert_eq!(
+        metric(&alarm, "by_records")["Expression"],
+        "FILL(records, 0) / (1000 * 60)"
+    );
+    for id in ["bytes", "records"] {
+        assert_eq!(metric(&alarm, id)["MetricStat"]["Period"], 60, "{id}");
+        assert_eq!(metric(&alarm, id)["MetricStat"]["Stat"], "Sum", "{id}");
+    }
+    assert_eq!(
+        metric(&alarm, "load")["Expression"],
+        "100 * MAX([by_bytes, by_records]) / FILL(shards, REPEAT)"
+    );
+    let on_demand = stack("alarms-math.yaml", &[("OnDemandWriteMiBps", "16")]);
+    assert_eq!(
+        metric(&on_demand.one("StreamWriteThroughput"), "load")["Expression"],
+        "100 * MAX([by_bytes, by_records]) / 16"
+    );
+}
+
+const SCALER: &str = "arn:aws:lambda:eu-central-1:111122223333:function:prices-scaler";
+
+#[test]
+fn shards_are_moved_above_80_and_below_30_percent_for_15_minutes() {
+    let stack = provisioned();
+    for (id, name, operator, threshold, minutes) in [
+        ("ShardsUp", "shards-up", "GreaterThanThreshold", 80, 2),
+        ("ShardsDown", "shards-down", "LessThanThreshold", 30, 15),
+    ] {
+        let alarm = stack.one(id);
+        // The gate of a stage looks at the alarms whose names begin with the project's: these two
+        // must not stop it, least of all on a stream that is still empty.
+        assert_eq!(alarm.text("/AlarmName"), format!("scaling-prices-{name}"));
+        assert_eq!(alarm.text("/ComparisonOperator"), operator);
+        assert_eq!(alarm.number("/Threshold"), threshold);
+        assert_eq!(alarm.number("/EvaluationPeriods"), minutes);
+        assert_eq!(metric(&alarm, "bytes")["MetricStat"]["Period"], 60);
+        assert_eq!(alarm.at("/AlarmActions"), &json!([SCALER]));
+        let permission = stack.one(&format!("{id}Permission"));
+        assert_eq!(
+            permission.text("/Principal"),
+            "lambda.alarms.cloudwatch.amazonaws.com"
+        );
+        assert_eq!(permission.text("/SourceArn"), format!("att:{id}.Arn"));
+        assert_eq!(permission.text("/FunctionName"), "prices-scaler");
+    }
+}
+
+/// A function is called when the state changes, and only then: without this a second step would
+/// never come.
+#[test]
+fn a_change_of_the_shards_rearms_their_alarms() {
+    let given = [("StreamMode", "PROVISIONED"), ("ShardsMin", "3")];
+    let stack = stack("alarms-math.yaml", &given);
+    assert_eq!(
+        metric(&stack.one("ShardsUp"), "armed")["Expression"],
+        "IF(DIFF(FILL(shards, REPEAT)) != 0, 50, load)"
+    );
+    assert_eq!(
+        metric(&stack.one("ShardsDown"), "armed")["Expression"],
+        "IF(DIFF(FILL(shards, REPEAT)) != 0, 50, IF(FILL(shards, REPEAT) <= 3, 50, load))"
+    );
+}
+
+#[test]
+fn an_on_demand_stream_is_left_alone() {
+    let stack = stack("alarms-math.yaml", &[]);
+    for id in ["ShardsUp", "ShardsDown", "ShardCountSchedule"] {
+        assert!(!stack.has(id), "{id}");
+    }
+}
+
+/// The clock's event is an alarm that has ended: the scaler does nothing but tell the shards.
+#[test]
+fn the_clock_sends_what_the_scaler_understands() {
+    let schedule = provisioned().one("ShardCountSchedule");
+    assert_eq!(schedule.text("/ScheduleExpression"), "rate(1 minute)");
+    assert_eq!(schedule.text("/Target/Arn"), SCALER);
+    let event: scaler::wire::AlarmEvent =
+        serde_json::from_str(schedule.text("/Target/Input")).unwrap();
+    assert_eq!(event.load(), Ok(None));
+}
+
+#[test]
+fn the_alarm_over_alarms_names_alarms_that_exist() {
+    let math = provisioned();
+    let singles = stack("alarms.yaml", &[]).all("AWS::CloudWatch::Alarm");
+    let blocked = math.one("RampBlocked");
+    let rule = blocked.text("/AlarmRule");
+    let named: Vec<&str> = rule.split('"').skip(1).step_by(2).collect();
+    assert!(named.len() > 10, "{rule}");
+    for name in named {
+        let exists = match name.strip_prefix("ref:") {
+            Some(id) => math.has(id),
+            None => singles.iter().any(|alarm| alarm.text("/AlarmName") == name),
+        };
+        assert!(exists, "{name}");
+    }
+    assert!(
+        blocked.find("/AlarmActions").is_none(),
+        "people would be told twice"
+    );
+    let description = blocked.text("/AlarmDescription");
+    assert!(description.contains("Do: "), "{description}");
+}
