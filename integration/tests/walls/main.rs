@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("sources", &["domain"]),
     ("codec", &["domain"]),
     ("runtime", &[]),
-    ("app", &["domain", "sources"]),
+    ("app", &["codec", "domain", "sources"]),
     ("aws", &["app", "codec", "domain"]),
     ("local", &["app", "codec", "domain"]),
     ("testkit", &["app", "codec", "domain"]),
@@ -180,7 +180,13 @@ fn both_programs_that_use_datafusion_build_it_once() {
             .map(|line| line.trim_end_matches(" (*)").to_owned())
             .collect()
     };
+    let mut compared = 0;
     for package in below {
-        assert_eq!(tickstream.get(&package), ticksql.get(&package), "{package}");
+        // What only one of them has is no reason to build the other's again.
+        if let (Some(one), Some(other)) = (tickstream.get(&package), ticksql.get(&package)) {
+            assert_eq!(one, other, "{package}");
+            compared += 1;
+        }
     }
+    assert!(compared > 100, "{compared} crates stand below DataFusion");
 }

@@ -182,6 +182,7 @@ fn the_environment_is_what_the_template_must_give() {
             "KINESIS_ROLLOUT_KEY",
             "LOG",
             "MALFORMED_TOPIC_ARN",
+            "OFFER_WITHIN_MS",
             "REDRIVE_QUEUE_URL",
             "RETENTION_DAYS",
             "ROLLOUT_PARAMETER",

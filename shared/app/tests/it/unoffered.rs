@@ -102,9 +102,14 @@ fn ingest(note: Option<PendingId>, books: &Arc<Books>) -> Ingest {
 async fn a_store_with_notes_offers_them_again_and_the_sender_need_not() {
     let books = Arc::new(Books::default());
     let source = sources::find("ticks").unwrap();
-    let taken = ingest(Some(PendingId(7)), &books).deliver(source, BODY).await;
+    let taken = ingest(Some(PendingId(7)), &books)
+        .deliver(source, BODY)
+        .await;
     assert_eq!(taken.unwrap().pending, 2);
-    assert!(books.0.lock().unwrap().is_empty(), "the note holds the counts");
+    assert!(
+        books.0.lock().unwrap().is_empty(),
+        "the note holds the counts"
+    );
 }
 
 #[tokio::test]
@@ -118,5 +123,13 @@ async fn without_notes_the_sender_must_deliver_again() {
     assert!(error.retryable);
     let told = books.0.lock().unwrap();
     let entry = told.first().unwrap();
-    assert_eq!((entry.stored, entry.in_cohort, entry.streamed, entry.redriven), (2, 2, 0, 0));
+    assert_eq!(
+        (
+            entry.stored,
+            entry.in_cohort,
+            entry.streamed,
+            entry.redriven
+        ),
+        (2, 2, 0, 0)
+    );
 }
