@@ -64,6 +64,12 @@ bench:
 load RATE='4000' SECONDS='60' BATCH='1':
     cargo run --release -p tickctl -- load --rate {{RATE}} --seconds {{SECONDS}} --batch {{BATCH}} --to http://127.0.0.1:8080
 
+# Run emulated AWS on port 4566 until Ctrl-C
+[group: 'aws']
+emulator:
+    cargo build --workspace --bins --locked
+    "${CARGO_TARGET_DIR:-target}/debug/emulator" --port 4566
+
 # Deploy to AWS or an emulator: infra, canary, 10, 50 or 100
 [group: 'aws']
 [positional-arguments]
