@@ -54,7 +54,7 @@ impl Answer {
         if index == ENTRIES_MAX {
             return Err(unreadable(too_many()));
         }
-        self.entries.push(match read {
+        self.entries.push(match read.and_then(priced_in_another) {
             Ok(Outcome::Tick(tick)) => Entry::Tick(tick),
             Ok(Outcome::Ignored(why)) => Entry::Ignored(why),
             Err(Refused { reason, message }) => {
@@ -66,6 +66,20 @@ impl Answer {
 
     pub(crate) fn into_entries(self) -> Vec<Entry> {
         self.entries
+    }
+}
+
+/// A price of a token in itself says nothing.
+fn priced_in_another(outcome: Outcome) -> Result<Outcome, Refused> {
+    match outcome {
+        Outcome::Tick(ref tick) if tick.token == tick.quote => Err(Refused {
+            reason: Reason::InvalidToken,
+            message: format!(
+                "`token` and `quote` are both `{}`: name what the price is in",
+                tick.token
+            ),
+        }),
+        Outcome::Tick(_) | Outcome::Ignored(_) => Ok(outcome),
     }
 }
 

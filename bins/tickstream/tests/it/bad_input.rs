@@ -86,6 +86,10 @@ async fn one_bad_entry_never_fails_its_neighbours() {
             format!(r#"{{"token":"A","price":1,"timestamp":{t},"tick_id":"short"}}"#),
             "invalid_id",
         ),
+        (
+            format!(r#"{{"token":"USD","price":1,"timestamp":{t}}}"#),
+            "invalid_token",
+        ),
         ("[[[[]]]]".to_owned(), "wrong_type"),
         ("7".to_owned(), "wrong_type"),
     ] {
@@ -98,7 +102,7 @@ async fn one_bad_entry_never_fails_its_neighbours() {
             &ledger["rejected"],
             &ledger["quarantined"]
         ),
-        (&json!(0), &json!(15), &json!(15))
+        (&json!(0), &json!(16), &json!(16))
     );
     process.stop().await;
 }

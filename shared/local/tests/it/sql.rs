@@ -539,3 +539,32 @@ async fn queries_run_beside_each_other_within_their_places() {
     let (a, b, c) = tokio::join!(rows(&sql, count), rows(&sql, count), rows(&sql, count));
     assert_eq!([&a, &b, &c], [&json!([{"n": 300}]); 3]);
 }
+
+#[tokio::test]
+async fn batches_are_small_and_slices_of_one_are_counted_once() {
+    let data = archive_of(&market(20_000));
+    let limits = Limits {
+        // Ten thousand numbers, their sorted copy, and little more.
+        answer_bytes_max: 200_000,
+        ..limits()
+    };
+    let sql = LocalSql::open(data.path(), limits).await.unwrap();
+    let answer = sql
+        .query("SELECT value FROM generate_series(1, 10000) ORDER BY value % 7, value")
+        .await
+        .unwrap();
+    assert_eq!((answer.rows, answer.truncated), (10_000, false));
+    let largest = answer.batches.iter().map(|batch| batch.num_rows()).max();
+    assert_eq!(
+        largest,
+        Some(1_024),
+        "an expression that makes long texts makes as many at once"
+    );
+    let texts = "SELECT tick_id FROM ticks ORDER BY price LIMIT 1000";
+    let answer = sql.query(texts).await.unwrap();
+    assert_eq!(
+        (answer.rows, answer.truncated),
+        (1_000, false),
+        "a text does not keep what was read around it"
+    );
+}
