@@ -17,7 +17,7 @@ type Socket =
     tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// A project where everything goes to the stream.
-async fn at_full() -> Project {
+pub(crate) async fn at_full() -> Project {
     let project = Project::deploy().await;
     let full = project
         .run(&["100", "--watch", "1", "--force", "a test begins here"])
@@ -193,7 +193,7 @@ async fn candles(project: &Project, token: &str) -> usize {
 }
 
 /// The trades of all minutes.
-async fn minute_trades(project: &Project, token: &str) -> u64 {
+pub(crate) async fn minute_trades(project: &Project, token: &str) -> u64 {
     let items = candle_items(project, token, "1m").await;
     let trades = items
         .iter()
@@ -227,7 +227,8 @@ async fn while_the_stream_is_down_nothing_is_lost() {
     let project = at_full().await;
     let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
     for function in ["webhook", "redrive"] {
-        route_kinesis(&project, function, faulty.url_for_functions()).await;
+        let faults = ("AWS_ENDPOINT_URL_KINESIS", faulty.url_for_functions());
+        project.set_variables(function, &[faults]).await;
     }
     let before = ticks(&["outage-a"], 20);
     project.post_ticks(&before).await;
@@ -293,39 +294,4 @@ async fn while_the_stream_is_down_nothing_is_lost() {
         partly.iter().all(|tick| streamed.contains(&tick.tick_id))
     })
     .await;
-}
-
-/// Sends a function's calls to Kinesis through a faulty endpoint.
-async fn route_kinesis(project: &Project, function: &str, url: &str) {
-    let name = format!("{}-{function}", project.name);
-    let tools = integration::emulator::tools().await.unwrap();
-    let aws = |arguments: Vec<String>| {
-        let mut command = tokio::process::Command::new(&tools.aws);
-        command.args(arguments).envs(project.emulator.environment());
-        command
-    };
-    let described = aws(vec![
-        "lambda".into(),
-        "get-function-configuration".into(),
-        "--function-name".into(),
-        name.clone(),
-    ]);
-    let described = { described }.output().await.unwrap();
-    let described: Value = serde_json::from_slice(&described.stdout).unwrap();
-    let mut variables = described["Environment"]["Variables"].clone();
-    variables["AWS_ENDPOINT_URL_KINESIS"] = url.into();
-    let updated = aws(vec![
-        "lambda".into(),
-        "update-function-configuration".into(),
-        "--function-name".into(),
-        name,
-        "--environment".into(),
-        json!({ "Variables": variables }).to_string(),
-    ]);
-    let updated = { updated }.output().await.unwrap();
-    assert!(
-        updated.status.success(),
-        "{}",
-        String::from_utf8_lossy(&updated.stderr)
-    );
 }

@@ -9,5 +9,7 @@
 )]
 
 mod flow;
+mod functions;
 mod project;
+mod source;
 mod staged;

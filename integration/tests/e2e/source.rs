@@ -1,0 +1,321 @@
+//! What may go wrong around the store: poison and outages under our model of the event source,
+//! parts that DynamoDB leaves over; and the scaler's decisions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use domain::{Tick, TickId};
+use integration::bootstraps;
+use integration::event_source::function::BootstrapFunction;
+use integration::event_source::{Answer, EventSource, Function, Settings, StartingPosition};
+use integration::faults::{Choice, Fault, FaultyEndpoint, Times};
+use serde_json::{Value, json};
+use testkit::ticks::{tick, ticks};
+
+use crate::flow::{at_full, minute_trades};
+use crate::project::{Project, body_of, until};
+
+const TOKENS: [&str; 4] = ["source-a", "source-b", "source-c", "source-d"];
+
+/// The analytics function's time as it is deployed: longer than it works for a batch.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The real function, which ends an outage when it has not done a batch for it.
+struct Analytics {
+    bootstrap: BootstrapFunction,
+    faulty: FaultyEndpoint,
+}
+
+#[async_trait]
+impl Function for Analytics {
+    fn arn(&self) -> &str {
+        self.bootstrap.arn()
+    }
+
+    async fn invoke(&self, event: Value) -> Answer {
+        let answer = self.bootstrap.invoke(event).await;
+        let is_done = matches!(&answer, Answer::Returned(returned)
+            if returned["batchItemFailures"].as_array().is_some_and(Vec::is_empty));
+        if !is_done {
+            println!("the function answered {answer:?}");
+            self.faulty.heal();
+        }
+        answer
+    }
+}
+
+/// Analytics with the deployed variables, whose DynamoDB can be made to fail.
+async fn analytics(project: &Project) -> Arc<Analytics> {
+    let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
+    let mut environment = project.variables("analytics").await;
+    for (name, value) in project.emulator.environment() {
+        environment.insert(name.to_owned(), value.into());
+    }
+    environment.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), faulty.url().into());
+    let environment: Vec<(&str, &str)> = environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+        .collect();
+    let name = format!("{}-analytics", project.name);
+    let program = bootstraps::program("analytics").unwrap();
+    let bootstrap = BootstrapFunction::new(&name, program, &environment, FUNCTION_TIMEOUT);
+    Arc::new(Analytics { bootstrap, faulty })
+}
+
+/// A stream of the test's own: the emulator's reader sees nothing of it.
+async fn own_stream(project: &Project, name: &str, shards: i32) -> String {
+    let stream = format!("{}-{name}", project.name);
+    let created = project.kinesis.create_stream().stream_name(&stream);
+    created.shard_count(shards).send().await.unwrap();
+    until("the stream is there", async || {
+        let described = project.kinesis.describe_stream_summary();
+        let described = described.stream_name(&stream).send().await.unwrap();
+        let summary = described.stream_description_summary.unwrap();
+        summary.stream_status().as_str() == "ACTIVE"
+    })
+    .await;
+    stream
+}
+
+/// Puts records under their tokens.
+async fn put(project: &Project, stream: &str, records: &[(&str, Vec<u8>)]) {
+    let entries = records.iter().map(|(token, data)| {
+        PutRecordsRequestEntry::builder()
+            .partition_key(*token)
+            .data(Blob::new(data.clone()))
+            .build()
+            .unwrap()
+    });
+    let request = project.kinesis.put_records().stream_name(stream);
+    let request = request.set_records(Some(entries.collect()));
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.failed_record_count().unwrap_or(0), 0);
+}
+
+/// Ticks of all tokens, by number.
+fn records(numbers: std::ops::Range<u32>) -> Vec<(&'static str, Vec<u8>)> {
+    numbers
+        .flat_map(|n| TOKENS.map(|token| (token, tick(token, n))))
+        .map(|(token, tick)| {
+            let mut data = Vec::new();
+            codec::json::write_json(&tick, &mut data);
+            (token, data)
+        })
+        .collect()
+}
+
+async fn open(project: &Project, stream: &str, function: &Arc<Analytics>) -> EventSource {
+    let deployed = project.stream_mapping("analytics").await;
+    let settings = Settings::from_mapping(&deployed).unwrap();
+    assert!(settings.partial_failures && settings.bisect, "{deployed}");
+    let function = Arc::clone(function) as Arc<dyn Function>;
+    let from = StartingPosition::TrimHorizon;
+    let config = project.emulator.sdk_config();
+    let opened = EventSource::open(&config, stream, function, settings, from, None).await;
+    opened.unwrap()
+}
+
+#[track_caller]
+fn counted(trades: &[u64], of_each: u64) {
+    assert_eq!(
+        trades,
+        [of_each; TOKENS.len()],
+        "candles count each tick once"
+    );
+}
+
+async fn trades(project: &Project) -> Vec<u64> {
+    let mut trades = Vec::new();
+    for token in TOKENS {
+        trades.push(minute_trades(project, token).await);
+    }
+    trades
+}
+
+/// The whole table of the analysis: states, candles and anomalies.
+async fn analysis(project: &Project) -> BTreeMap<String, BTreeMap<String, AttributeValue>> {
+    let scan = project.dynamodb.scan();
+    let scan = scan.table_name(format!("{}-analytics", project.name));
+    let mut items = scan.into_paginator().items().send();
+    let mut found = BTreeMap::new();
+    while let Some(item) = items.next().await {
+        let item: BTreeMap<_, _> = item.unwrap().into_iter().collect();
+        found.insert(format!("{:?} {:?}", item["pk"], item["sk"]), item);
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_and_outages_do_not_lose_records() {
+    let project = Project::deploy().await;
+    let stream = own_stream(&project, "own", 2).await;
+    let function = analytics(&project).await;
+    let mut source = open(&project, &stream, &function).await;
+
+    // Poison among ticks: set aside, and all around it is counted.
+    let mut with_poison = records(0..40);
+    with_poison.insert(80, (TOKENS[1], b"garbage of the test".to_vec()));
+    put(&project, &stream, &with_poison).await;
+    let report = source.drain().await.unwrap().clone();
+    assert_eq!(report.records_processed, with_poison.len(), "{report:?}");
+    assert_eq!((report.failed_invocations, report.given_up.len()), (0, 0));
+    counted(&trades(&project).await, 40);
+    let kept = project.objects("quarantine/").await;
+    let garbage = kept
+        .iter()
+        .filter(|(_, text)| String::from_utf8_lossy(text).contains("garbage of the test"));
+    assert_eq!(garbage.count(), 1, "{kept:?}");
+
+    // A short outage is waited for inside the invocation; of a lost answer, nobody can tell whether
+    // the transaction was done.
+    let transact = "TransactWriteItems";
+    for (fault, numbers) in [(Fault::Unavailable, 40..50), (Fault::LostAnswer, 50..60)] {
+        let before = function.faulty.calls(transact).with_fault;
+        let times = Times::Next(3);
+        function
+            .faulty
+            .fail(transact, fault.clone(), times)
+            .unwrap();
+        let end = u64::from(numbers.end);
+        put(&project, &stream, &records(numbers)).await;
+        let report = source.drain().await.unwrap();
+        assert_eq!(report.given_up, [], "{fault:?}");
+        let faults = function.faulty.calls(transact).with_fault - before;
+        assert_eq!(faults, 3, "{fault:?}");
+        counted(&trades(&project).await, end);
+        function.faulty.heal();
+    }
+
+    // An outage that lasts until the function says that it did not do its batch.
+    let failed_before = source.report().failed_invocations;
+    function
+        .faulty
+        .fail(transact, Fault::Unavailable, Times::Always)
+        .unwrap();
+    put(&project, &stream, &records(60..80)).await;
+    let report = source.drain().await.unwrap().clone();
+    assert!(report.failed_invocations > failed_before, "{report:?}");
+    assert_eq!(report.given_up, []);
+    assert_eq!(report.errors, [""; 0], "a failure is a part of the answer");
+    assert_eq!(report.records_processed, 80 * TOKENS.len() + 1);
+    counted(&trades(&project).await, 80);
+
+    // Everything once more, by the process that knows it and by one that must read it.
+    let before = analysis(&project).await;
+    for is_cold in [false, true] {
+        if is_cold {
+            function.bootstrap.cool_down().await;
+        }
+        let mut again = open(&project, &stream, &function).await;
+        let report = again.drain().await.unwrap();
+        assert_eq!(report.records_processed, 80 * TOKENS.len() + 1);
+        assert_eq!(analysis(&project).await, before, "cold: {is_cold}");
+    }
+}
+
+fn ids(ticks: &[Tick]) -> BTreeSet<TickId> {
+    ticks.iter().map(|tick| tick.tick_id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_dynamodb_leaves_over_are_stored() {
+    let project = at_full().await;
+    let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
+    let faults = ("AWS_ENDPOINT_URL_DYNAMODB", faulty.url_for_functions());
+    project.set_variables("webhook", &[faults]).await;
+    let write = "BatchWriteItem";
+
+    let fault = Fault::Refused(Choice::Every(3));
+    faulty.fail(write, fault, Times::Next(2)).unwrap();
+    let parts = ticks(&["left-a", "left-b"], 20);
+    project.deliver(&parts).await;
+    assert_eq!(project.stored().await, ids(&parts));
+    let calls = faulty.calls(write);
+    assert_eq!(calls.with_fault, 2);
+    assert!(calls.seen > 2, "what was left over was offered again");
+
+    // Without its store the webhook takes nothing, and nothing goes on from there.
+    faulty
+        .fail(write, Fault::Unavailable, Times::Always)
+        .unwrap();
+    let refused = ticks(&["left-c"], 20);
+    let (status, answer) = project.post("ticks", body_of(&refused)).await;
+    assert_eq!(status, 503, "{answer}");
+    assert_eq!(project.stored().await, ids(&parts));
+    let streamed = async || ids(&project.streamed().await);
+    until("what was stored is in the stream", async || {
+        streamed().await.is_superset(&ids(&parts))
+    })
+    .await;
+    assert_eq!(streamed().await, ids(&parts));
+
+    // The sender comes again.
+    faulty.heal();
+    project.deliver(&refused).await;
+    let all: BTreeSet<TickId> = ids(&parts).union(&ids(&refused)).copied().collect();
+    assert_eq!(project.stored().await, all);
+    until("all is in the stream", async || streamed().await == all).await;
+}
+
+/// The event that CloudWatch sends for an alarm that is on.
+fn alarm(project: &Project, direction: &str, load_percent: f64) -> Value {
+    let name = format!("scaling-{}-shards-{direction}", project.name);
+    let reason = json!({ "recentDatapoints": [load_percent], "threshold": 80.0 }).to_string();
+    json!({
+        "source": "aws.cloudwatch",
+        "alarmArn": format!("arn:aws:cloudwatch:us-east-1:000000000000:alarm:{name}"),
+        "alarmData": {
+            "alarmName": name,
+            "state": { "value": "ALARM", "reason": "Threshold Crossed", "reasonData": reason },
+        },
+    })
+}
+
+async fn open_shards(project: &Project, stream: &str) -> Option<i32> {
+    let described = project.kinesis.describe_stream_summary();
+    let described = described.stream_name(stream).send().await.unwrap();
+    let summary = described.stream_description_summary.unwrap();
+    (summary.stream_status().as_str() == "ACTIVE").then(|| summary.open_shard_count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scaler_decides_inside_its_limits() {
+    let project = Project::deploy().await;
+    let deployed = project.variables("scaler").await;
+    assert_eq!(
+        (&deployed["SHARDS_MIN"], &deployed["SHARDS_MAX"]),
+        (&json!("2"), &json!("10"))
+    );
+    let few = own_stream(&project, "few", 2).await;
+    let many = own_stream(&project, "many", 9).await;
+
+    // A dry run tells the step, cut at the limit, and changes nothing.
+    let dry = [("STREAM_NAME", many.as_str()), ("DRY_RUN", "true")];
+    project.set_variables("scaler", &dry).await;
+    for (direction, load, to) in [("up", 400.0, 10), ("down", 1.0, 6)] {
+        let event = alarm(&project, direction, load);
+        let answer = project.invoke("scaler", &event).await;
+        let expected = json!({ "outcome": "would_ask", "from": 9, "to": to });
+        assert_eq!(answer, expected, "{direction}");
+    }
+    assert_eq!(open_shards(&project, &many).await, Some(9));
+
+    // No lower than the least; and up, in earnest.
+    let earnest = [("STREAM_NAME", few.as_str()), ("DRY_RUN", "false")];
+    project.set_variables("scaler", &earnest).await;
+    let down = alarm(&project, "down", 1.0);
+    let answer = project.invoke("scaler", &down).await;
+    assert_eq!(answer, json!({ "outcome": "unchanged", "open": 2 }));
+    let up = alarm(&project, "up", 85.0);
+    let answer = project.invoke("scaler", &up).await;
+    assert_eq!(answer, json!({ "outcome": "asked", "from": 2, "to": 3 }));
+    until("the third shard is open", async || {
+        open_shards(&project, &few).await == Some(3)
+    })
+    .await;
+}
