@@ -1,5 +1,8 @@
 //! The keyspaces of the embedded store and the layout of their keys.
 
+use std::sync::Arc;
+
+use fjall::compaction::Leveled;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, config};
 
 use crate::error::StorageError;
@@ -39,6 +42,10 @@ pub(crate) struct Spaces {
 /// Memory for new ticks before they go to a sorted file. Smaller ones mean
 /// more, smaller files; what is in memory is read back from the journal at a start after a crash.
 const TICKS_MEMTABLE_BYTES: u64 = 8 * 1_024 * 1_024;
+/// Size of a sorted file of ticks.
+const TICKS_TABLE_BYTES: u64 = 16 * 1_024 * 1_024;
+/// Files of ticks from memory before they are merged: each merge rewrites a part of all ticks.
+const TICKS_L0_TABLES: u8 = 8;
 /// The same for a keyspace of blocks: there are six of them.
 const BLOCK_MEMTABLE_BYTES: u64 = 2 * 1_024 * 1_024;
 /// The same for a small keyspace.
@@ -48,7 +55,15 @@ impl Spaces {
     pub(crate) fn open(db: &Database) -> Result<Self, StorageError> {
         // Ticks are looked up before they are put, mostly in vain: the engine's default filters
         // answer that. Blocks of stream and queues are only read in order.
-        let ticks = || KeyspaceCreateOptions::default().max_memtable_size(TICKS_MEMTABLE_BYTES);
+        let ticks = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(TICKS_MEMTABLE_BYTES)
+                .compaction_strategy(Arc::new(
+                    Leveled::default()
+                        .with_table_target_size(TICKS_TABLE_BYTES)
+                        .with_l0_threshold(TICKS_L0_TABLES),
+                ))
+        };
         let blocks =
             || options(BLOCK_MEMTABLE_BYTES).filter_policy(config::FilterPolicy::disabled());
         let small = || options(SMALL_MEMTABLE_BYTES);
