@@ -26,11 +26,11 @@ trap 'rm -rf "$work"' EXIT
 
 if ! docker image inspect "$base" >/dev/null 2>&1; then
   echo "build-image: the base $base from Debian 12" >&2
-  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/root" \
+  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/system" \
     >"$work/debootstrap.log" 2>&1 || { tail -20 "$work/debootstrap.log" >&2; exit 1; }
-  rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/* \
-    "$work"/root/usr/share/{doc,man,locale}/*
-  tar -C "$work/root" --numeric-owner -c . | docker import - "$base" >/dev/null
+  rm -rf "$work"/system/var/cache/apt/archives/*.deb "$work"/system/var/lib/apt/lists/* \
+    "$work"/system/usr/share/{doc,man,locale}/*
+  tar -C "$work/system" --numeric-owner -c . | docker import - "$base" >/dev/null
 fi
 
 # The image's Python is Debian 12's, whatever Python runs here. DuckDB in the version of the tests.
