@@ -21,7 +21,7 @@ const FEED_WITHIN: Duration = Duration::from_secs(3);
 /// # Errors
 /// Where the Lambda runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let sdk = client::config_for(client::WORKING).await;
+    let sdk = client::config(client::WORKING).await;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
     let anomalies = SnsTopic::new(&clients::sns(&sdk), config.anomalies_topic_arn);
     let analytics = Analytics::new(

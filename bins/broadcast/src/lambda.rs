@@ -20,7 +20,7 @@ const RETENTION_DAYS: u32 = 1;
 /// # Errors
 /// Where the Lambda runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let sdk = client::config_for(client::WORKING).await;
+    let sdk = client::config(client::WORKING).await;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
     let tables = clients::dynamodb(&sdk);
     let latest = TickTable::new(

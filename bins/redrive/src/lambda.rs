@@ -20,7 +20,7 @@ const OFFER_FOR: Duration = Duration::from_secs(10);
 /// # Errors
 /// Where the Lambda runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let sdk = client::config_for(client::WORKING).await;
+    let sdk = client::config(client::WORKING).await;
     let stream = KinesisStream::new(&clients::kinesis(&sdk), config.stream_name, OFFER_FOR);
     let redriver = Redriver {
         redrive: Redrive {

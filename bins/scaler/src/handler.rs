@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use app::ports::{Clock, PortError};
-use app::scaling::Scaling;
+use app::scaling::{Scaled, Scaling};
 
 use crate::metric::ShardMetric;
-use crate::wire::{AlarmEvent, Answer, UnknownAlarm};
+use crate::wire::{AlarmEvent, UnknownAlarm};
 
 /// Answers alarms.
 pub struct Scaler {
@@ -34,23 +34,18 @@ impl Scaler {
     ///
     /// # Errors
     /// [`ScalerError`]; CloudWatch's call is tried again by Lambda.
-    pub async fn handle(&self, event: AlarmEvent) -> Result<Answer, ScalerError> {
-        let answer = match event.load()? {
-            None => Answer::Ended {
-                open: self.scaling.shards.open().await?,
-            },
-            Some(load) => {
-                let answer = Answer::from(self.scaling.answer(load).await?);
-                tracing::info!(
-                    alarm = event.name(),
-                    ?load,
-                    ?answer,
-                    "an alarm was answered"
-                );
-                answer
-            }
-        };
-        self.metric.tell(answer.open(), self.clock.now_ms());
-        Ok(answer)
+    pub async fn handle(&self, event: AlarmEvent) -> Result<Scaled, ScalerError> {
+        let load = event.load()?;
+        let scaled = self.scaling.answer(load).await?;
+        if load.is_some() {
+            tracing::info!(
+                alarm = event.name(),
+                ?load,
+                ?scaled,
+                "an alarm was answered"
+            );
+        }
+        self.metric.tell(scaled.open(), self.clock.now_ms());
+        Ok(scaled)
     }
 }

@@ -18,7 +18,7 @@ use crate::metric::ShardMetric;
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let limits = config.limits().context("SHARDS_MIN and SHARDS_MAX")?;
     let mode = config.mode();
-    let sdk = client::config_for(client::WORKING).await;
+    let sdk = client::config(client::WORKING).await;
     let scaler = Scaler {
         scaling: Scaling {
             shards: Arc::new(KinesisShards::new(

@@ -1,7 +1,7 @@
 //! The event of an alarm's Lambda action, as far as it is needed, and the answer.
 
-use app::scaling::{Load, Scaled};
-use serde::{Deserialize, Serialize};
+use app::scaling::Load;
+use serde::Deserialize;
 
 /// How the names of the two alarms end.
 const UP_SUFFIX: &str = "-shards-up";
@@ -80,67 +80,6 @@ impl AlarmState {
         let newest = data.recent_datapoints.into_iter().flatten().next_back()?;
         let threshold = data.threshold.filter(|threshold| *threshold > 0.0)?;
         Some(newest / threshold)
-    }
-}
-
-/// What became of an alarm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Answer {
-    /// The alarm has ended: nothing to do.
-    Ended {
-        /// Open shards.
-        open: u32,
-    },
-    /// The number is as it should be, or at its limit.
-    Unchanged {
-        /// Open shards.
-        open: u32,
-    },
-    /// Another number was asked for.
-    Asked {
-        /// Open shards.
-        from: u32,
-        /// Shards to come.
-        to: u32,
-    },
-    /// A dry run: another number would have been asked for.
-    WouldAsk {
-        /// Open shards.
-        from: u32,
-        /// Shards that would come.
-        to: u32,
-    },
-    /// The service refused for good.
-    Refused {
-        /// Open shards.
-        from: u32,
-        /// Shards asked for.
-        to: u32,
-    },
-}
-
-impl Answer {
-    /// Open shards, as they were counted.
-    #[must_use]
-    pub fn open(self) -> u32 {
-        match self {
-            Self::Ended { open } | Self::Unchanged { open } => open,
-            Self::Asked { from, .. } | Self::WouldAsk { from, .. } | Self::Refused { from, .. } => {
-                from
-            }
-        }
-    }
-}
-
-impl From<Scaled> for Answer {
-    fn from(scaled: Scaled) -> Self {
-        match scaled {
-            Scaled::Unchanged { open } => Self::Unchanged { open },
-            Scaled::Asked { from, to } => Self::Asked { from, to },
-            Scaled::WouldAsk { from, to } => Self::WouldAsk { from, to },
-            Scaled::Refused { from, to } => Self::Refused { from, to },
-        }
     }
 }
 

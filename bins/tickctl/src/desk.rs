@@ -35,7 +35,7 @@ impl Clock for WorldClock {
 impl Desk {
     /// Opens the desk with the account and region of the environment.
     pub(crate) async fn open(project: &str, now_ms: fn() -> i64) -> anyhow::Result<Self> {
-        let config = aws::client::config_for(aws::client::WORKING).await;
+        let config = aws::client::config(aws::client::WORKING).await;
         aws::client::check(&config).await?;
         let parameter = format!("/{project}/rollout");
         let flag = SsmRollout::open(&aws::clients::ssm(&config), &parameter, UNDER_THE_PARAMETER)

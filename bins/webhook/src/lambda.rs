@@ -68,7 +68,7 @@ struct Health {
 /// runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let offer_within = Duration::from_millis(config.offer_within_ms);
-    let sdk = client::config_for(Patience {
+    let sdk = client::config(Patience {
         attempt: client::ANSWERING.attempt.max(offer_within),
         operation: client::ANSWERING.operation.max(offer_within),
         ..client::ANSWERING

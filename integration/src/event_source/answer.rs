@@ -1,8 +1,8 @@
 //! How AWS reads a function's answer to a batch of a stream.
 
+use app::ports::SequenceNumber;
 use serde_json::Value;
 
-use super::record::SequenceNumber;
 use super::settings::Settings;
 use super::shard::Outcome;
 
@@ -36,7 +36,7 @@ pub fn outcome(settings: &Settings, answer: &Answer) -> Outcome {
     let mut lowest: Option<SequenceNumber> = None;
     for failure in failures {
         let named = failure.get("itemIdentifier").and_then(Value::as_str);
-        let Some(Ok(number)) = named.map(SequenceNumber::new) else {
+        let Some(Ok(number)) = named.map(str::parse::<SequenceNumber>) else {
             return Outcome::Failed;
         };
         if lowest.as_ref().is_none_or(|lowest| number < *lowest) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use app::ports::SequenceNumber;
 use aws_config::SdkConfig;
 use futures_util::future::try_join_all;
 use runtime::clock::now_ms;
@@ -15,7 +16,6 @@ use super::event::{self, Origin};
 use super::function::Function;
 use super::lineage::{Listed, readable};
 use super::reading::{Reading, StartingPosition, iterator, read};
-use super::record::SequenceNumber;
 use super::settings::Settings;
 use super::shard::{Condition, Outcome, Shard, Step};
 
@@ -321,8 +321,8 @@ async fn turn(
                     report.given_up.push(GivenUp {
                         shard_id: reading.origin.shard_id.clone(),
                         condition,
-                        first: first.clone(),
-                        last: last.clone(),
+                        first: *first,
+                        last: *last,
                         records: batch.records.len(),
                     });
                 }
@@ -333,7 +333,7 @@ async fn turn(
     if let Some(checkpoint) = reading.shard.checkpoint() {
         report
             .checkpoints
-            .insert(reading.origin.shard_id.clone(), checkpoint.clone());
+            .insert(reading.origin.shard_id.clone(), *checkpoint);
     }
     Ok(TurnDone { report, wait_ms })
 }

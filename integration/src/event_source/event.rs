@@ -41,7 +41,7 @@ fn record_json(origin: &Origin, record: &Record) -> Value {
         "kinesis": {
             "kinesisSchemaVersion": "1.0",
             "partitionKey": record.partition_key,
-            "sequenceNumber": record.sequence_number.as_str(),
+            "sequenceNumber": record.sequence_number.to_string(),
             "data": STANDARD.encode(&record.data),
             "approximateArrivalTimestamp": record.arrival_ms as f64 / 1000.0,
         },
@@ -81,8 +81,8 @@ pub fn failure(
         "timestamp": rfc3339(now_ms),
         "KinesisBatchInfo": {
             "shardId": origin.shard_id,
-            "startSequenceNumber": ends.map(|(first, _)| first.sequence_number.as_str()),
-            "endSequenceNumber": ends.map(|(_, last)| last.sequence_number.as_str()),
+            "startSequenceNumber": ends.map(|(first, _)| first.sequence_number.to_string()),
+            "endSequenceNumber": ends.map(|(_, last)| last.sequence_number.to_string()),
             "approximateArrivalOfFirstRecord": ends.map(|(first, _)| rfc3339(first.arrival_ms)),
             "approximateArrivalOfLastRecord": ends.map(|(_, last)| rfc3339(last.arrival_ms)),
             "batchSize": batch.records.len(),

@@ -5,7 +5,7 @@ use aws_sdk_kinesis::types::ShardIteratorType;
 use runtime::clock::now_ms;
 
 use super::event::Origin;
-use super::record::{Record, SequenceNumber};
+use super::record::Record;
 use super::shard::Shard;
 
 /// Where a new mapping begins to read.
@@ -65,7 +65,7 @@ pub(super) async fn read(
             .and_then(|time| time.to_millis().ok())
             .unwrap_or_else(now_ms);
         records.push(Record {
-            sequence_number: SequenceNumber::new(record.sequence_number())?,
+            sequence_number: record.sequence_number().parse()?,
             arrival_ms,
             partition_key: record.partition_key().unwrap_or_default().to_owned(),
             data: record.data().as_ref().to_vec(),
@@ -94,7 +94,7 @@ pub(super) async fn iterator(
     let request = match (reading.shard.last_read(), reading.from) {
         (Some(last), _) => request
             .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-            .starting_sequence_number(last.as_str()),
+            .starting_sequence_number(last.to_string()),
         (None, StartingPosition::TrimHorizon) => {
             request.shard_iterator_type(ShardIteratorType::TrimHorizon)
         }

@@ -7,9 +7,10 @@
 //! - A partial failure at the first record is no progress: with bisect the batch is halved, without it
 //!   the same batch comes again, and in the end all of it is given up.
 
+use app::ports::SequenceNumber;
 use std::collections::VecDeque;
 
-use super::record::{Record, SequenceNumber};
+use super::record::Record;
 use super::settings::Settings;
 
 /// Most bytes of an invocation's payload (Lambda's limit: 6 MB, here with room for the frame).
@@ -171,14 +172,14 @@ impl Shard {
                 && record.sequence_number <= *last
             {
                 return Err(OutOfOrder {
-                    last: last.clone(),
+                    last: *last,
                     next: record.sequence_number,
                 });
             }
             if self.waiting.is_empty() {
                 self.window_from_ms = self.window_from_ms.max(now_ms);
             }
-            self.last_read = Some(record.sequence_number.clone());
+            self.last_read = Some(record.sequence_number);
             self.waiting.push_back(record);
         }
         Ok(())
@@ -323,7 +324,7 @@ impl Shard {
 
     fn done(&mut self, batch: &Batch) {
         if let Some(last) = batch.records.last() {
-            self.checkpoint = Some(last.sequence_number.clone());
+            self.checkpoint = Some(last.sequence_number);
         }
     }
 

@@ -199,7 +199,7 @@ async fn poison_is_told_to_the_destination_and_all_else_arrives_in_order() {
     );
     assert_eq!(
         body["KinesisBatchInfo"]["startSequenceNumber"],
-        given_up.first.as_str()
+        given_up.first.to_string()
     );
 }
 

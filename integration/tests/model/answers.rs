@@ -1,9 +1,10 @@
 //! How a function's answer is read, and the two documents that AWS writes.
 
+use app::ports::SequenceNumber;
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use integration::event_source::answer::{Answer, outcome};
 use integration::event_source::event::{Origin, failure, invocation};
-use integration::event_source::record::{Record, SequenceNumber};
+use integration::event_source::record::Record;
 use integration::event_source::settings::Settings;
 use integration::event_source::shard::{Batch, Condition, Outcome, Shard, Step};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::play::START_MS;
 
 fn before(number: &str) -> Outcome {
-    Outcome::DoneBefore(SequenceNumber::new(number).unwrap())
+    Outcome::DoneBefore(number.parse::<SequenceNumber>().unwrap())
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn origin() -> Origin {
 fn batch() -> Batch {
     let mut shard = Shard::new(Settings::default());
     let record = |number: &str, arrival_ms, data: &[u8]| Record {
-        sequence_number: SequenceNumber::new(number).unwrap(),
+        sequence_number: number.parse::<SequenceNumber>().unwrap(),
         arrival_ms,
         partition_key: "SOL".to_owned(),
         data: data.to_vec(),

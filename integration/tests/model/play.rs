@@ -1,6 +1,7 @@
 //! Plays a shard against a scripted function on a clock of its own.
 
-use integration::event_source::record::{Record, SequenceNumber};
+use app::ports::SequenceNumber;
+use integration::event_source::record::Record;
 use integration::event_source::settings::Settings;
 use integration::event_source::shard::{Batch, Condition, Outcome, Shard, Step};
 
@@ -44,11 +45,11 @@ pub(crate) struct Play {
 
 pub(crate) fn number(index: usize) -> SequenceNumber {
     // Around a power of ten, so that the order by text is not the order by value.
-    SequenceNumber::new(&(95 + index).to_string()).unwrap()
+    SequenceNumber::from(95 + index as u64)
 }
 
 fn index(number: &SequenceNumber) -> usize {
-    number.as_str().parse::<usize>().unwrap() - 95
+    number.to_string().parse::<usize>().unwrap() - 95
 }
 
 fn indexes(batch: &Batch) -> Vec<usize> {

@@ -133,9 +133,9 @@ fn only_the_rooms_at_the_edge_see_their_libraries() {
     }
 }
 
-/// The features that a program's dependencies are built with.
-fn features(program: &str) -> BTreeMap<String, String> {
-    let tree = cargo(&[
+/// The crates that a package is built with, a line each in cargo's format.
+fn tree(package: &str, format: &str) -> Vec<String> {
+    let lines = cargo(&[
         "tree",
         "--offline",
         "--edges",
@@ -143,12 +143,19 @@ fn features(program: &str) -> BTreeMap<String, String> {
         "--prefix",
         "none",
         "--format",
-        "{p}|{f}",
+        format,
         "--package",
-        program,
+        package,
     ]);
-    tree.lines()
-        .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'))
+    let lines = lines.lines().map(|line| line.trim_end_matches(" (*)"));
+    lines.map(str::to_owned).collect()
+}
+
+/// The features that a program's dependencies are built with.
+fn features(program: &str) -> BTreeMap<String, String> {
+    let lines = tree(program, "{p}|{f}");
+    let pairs = lines.iter().filter_map(|line| line.split_once('|'));
+    pairs
         .map(|(package, features)| (package.to_owned(), features.to_owned()))
         .collect()
 }
@@ -163,23 +170,7 @@ fn both_programs_that_use_datafusion_build_it_once() {
             .keys()
             .any(|package| package.starts_with("datafusion v"))
     );
-    let below: BTreeSet<String> = {
-        let tree = cargo(&[
-            "tree",
-            "--offline",
-            "--edges",
-            "normal,build",
-            "--prefix",
-            "none",
-            "--format",
-            "{p}",
-            "--package",
-            "datafusion",
-        ]);
-        tree.lines()
-            .map(|line| line.trim_end_matches(" (*)").to_owned())
-            .collect()
-    };
+    let below: BTreeSet<String> = tree("datafusion", "{p}").into_iter().collect();
     let mut compared = 0;
     for package in below {
         // What only one of them has is no reason to build the other's again.

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::ports::{PortError, Shards};
 
 /// Most shards that a limit may name: more need a larger quota and a look at the bill.
@@ -109,8 +111,14 @@ pub enum Mode {
 }
 
 /// What became of an alarm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Scaled {
+    /// The alarm has ended: nothing to do.
+    Ended {
+        /// How many there are.
+        open: u32,
+    },
     /// The number of shards is as it should be, or at its limit.
     Unchanged {
         /// How many there are.
@@ -140,6 +148,19 @@ pub enum Scaled {
     },
 }
 
+impl Scaled {
+    /// How many shards are open, as they were counted.
+    #[must_use]
+    pub fn open(self) -> u32 {
+        match self {
+            Self::Ended { open } | Self::Unchanged { open } => open,
+            Self::Asked { from, .. } | Self::WouldAsk { from, .. } | Self::Refused { from, .. } => {
+                from
+            }
+        }
+    }
+}
+
 /// Moves the number of shards inside its limits.
 pub struct Scaling {
     /// The stream's shards.
@@ -151,13 +172,16 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Answers an alarm.
+    /// Answers an alarm; without a load it has ended.
     ///
     /// # Errors
     /// [`PortError`] where the shards cannot be counted or changed and a later try may do; the
     /// service of the alarm tries again.
-    pub async fn answer(&self, load: Load) -> Result<Scaled, PortError> {
+    pub async fn answer(&self, load: Option<Load>) -> Result<Scaled, PortError> {
         let open = self.shards.open().await?;
+        let Some(load) = load else {
+            return Ok(Scaled::Ended { open });
+        };
         let target = self.limits.target(open, load);
         if target == open {
             return Ok(Scaled::Unchanged { open });
@@ -303,7 +327,7 @@ mod tests {
             limits: ShardLimits::new(2, 10).unwrap(),
             mode,
         };
-        let answered = scaling.answer(HIGH).await;
+        let answered = scaling.answer(Some(HIGH)).await;
         let asked = stream.asked.lock().unwrap().clone();
         (answered, asked)
     }

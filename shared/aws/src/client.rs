@@ -43,13 +43,8 @@ pub const WORKING: Patience = Patience {
 /// A body that stands still this long is given up; the timeouts end with an answer's head.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
-/// The configuration for a process that answers callers, such as the webhook.
-pub async fn config() -> SdkConfig {
-    config_for(ANSWERING).await
-}
-
-/// The configuration for a process of another patience, such as [`WORKING`].
-pub async fn config_for(patience: Patience) -> SdkConfig {
+/// The configuration for a process of some patience: [`ANSWERING`] or [`WORKING`].
+pub async fn config(patience: Patience) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(patience.connect)
         .operation_attempt_timeout(patience.attempt)

@@ -29,9 +29,6 @@ use crate::retry::Backoff;
 mod lane;
 pub mod tail;
 
-/// How long [`KinesisStream::append`] tries by default: what a webhook can spend of its 700 ms.
-pub const DEADLINE_DEFAULT: Duration = Duration::from_millis(400);
-
 /// Most requests under way at once in one call; a token's ticks are in one of them.
 const REQUESTS_AT_ONCE_MAX: usize = 4;
 

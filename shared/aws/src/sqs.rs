@@ -16,9 +16,6 @@ mod batch;
 mod digest;
 mod messages;
 
-/// How long a queue is tried by default: as long as the stream, which is written beside it.
-pub const DEADLINE_DEFAULT: Duration = crate::kinesis::DEADLINE_DEFAULT;
-
 /// A queue of ticks: a message each, so that a consumer can report each as failed.
 #[derive(Debug, Clone)]
 pub struct SqsQueue {

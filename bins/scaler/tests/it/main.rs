@@ -6,14 +6,13 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use app::ports::{PortError, Shards};
-use app::scaling::{Mode, Scaling, ShardLimits};
+use app::scaling::{Mode, Scaled, Scaling, ShardLimits};
 use async_trait::async_trait;
 use clap::Parser;
 use runtime::lambda::Settings;
 use scaler::config::Config;
 use scaler::handler::{Scaler, ScalerError};
 use scaler::metric::ShardMetric;
-use scaler::wire::Answer;
 use serde_json::{Value, json};
 use testkit::runtime_api::{self, Answered};
 
@@ -89,7 +88,7 @@ fn alarm(name: &str, state: &str) -> Value {
     })
 }
 
-async fn answer(scaler: &Scaler, name: &str, state: &str) -> Result<Answer, ScalerError> {
+async fn answer(scaler: &Scaler, name: &str, state: &str) -> Result<Scaled, ScalerError> {
     let event = serde_json::from_value(alarm(name, state)).unwrap();
     scaler.handle(event).await
 }
@@ -111,7 +110,7 @@ async fn an_alarm_that_ends_changes_nothing_and_the_shards_are_told() {
     let (stream, written, scaler) = scaler(4, Mode::Apply);
     for state in ["OK", "INSUFFICIENT_DATA"] {
         let answered = answer(&scaler, "t-shards-up", state).await.unwrap();
-        assert_eq!(answered, Answer::Ended { open: 4 });
+        assert_eq!(answered, Scaled::Ended { open: 4 });
     }
     assert_eq!(written.open(), [4, 4]);
     assert_eq!(*stream.open.lock().unwrap(), 4);
@@ -121,7 +120,7 @@ async fn an_alarm_that_ends_changes_nothing_and_the_shards_are_told() {
 async fn a_dry_run_only_tells() {
     let (stream, _, scaler) = scaler(4, Mode::DryRun);
     let answered = answer(&scaler, "t-shards-up", "ALARM").await.unwrap();
-    assert_eq!(answered, Answer::WouldAsk { from: 4, to: 6 });
+    assert_eq!(answered, Scaled::WouldAsk { from: 4, to: 6 });
     let json = serde_json::to_value(answered).unwrap();
     assert_eq!(json, json!({"outcome": "would_ask", "from": 4, "to": 6}));
     assert_eq!(*stream.open.lock().unwrap(), 4);

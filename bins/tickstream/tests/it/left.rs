@@ -87,6 +87,16 @@ struct Gate {
     open: Semaphore,
 }
 
+impl Gate {
+    fn before(store: &Embedded) -> Arc<Self> {
+        Arc::new(Self {
+            store: store.clone(),
+            entered: Semaphore::new(0),
+            open: Semaphore::new(0),
+        })
+    }
+}
+
 #[async_trait]
 impl TickStream for Gate {
     async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
@@ -100,11 +110,7 @@ impl TickStream for Gate {
 async fn a_delivery_under_way_is_left_alone_however_long_it_takes() {
     let folder = TempDir::new().unwrap();
     let store = open_at(folder.path());
-    let gate = Arc::new(Gate {
-        store: store.clone(),
-        entered: Semaphore::new(0),
-        open: Semaphore::new(0),
-    });
+    let gate = Gate::before(&store);
     let sound = ingest(&store, Faults::default(), 1);
     let slow = Ingest {
         stream: Arc::clone(&gate) as _,
@@ -128,11 +134,7 @@ async fn a_delivery_under_way_is_left_alone_however_long_it_takes() {
 async fn a_delivery_that_was_cut_off_is_worked_off_by_the_same_process() {
     let folder = TempDir::new().unwrap();
     let store = open_at(folder.path());
-    let gate = Arc::new(Gate {
-        store: store.clone(),
-        entered: Semaphore::new(0),
-        open: Semaphore::new(0),
-    });
+    let gate = Gate::before(&store);
     let sound = ingest(&store, Faults::default(), 1);
     let slow = Ingest {
         stream: Arc::clone(&gate) as _,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use app::ports::{Refused, TickStream};
-use aws::kinesis::{DEADLINE_DEFAULT, KinesisStream};
+use aws::kinesis::KinesisStream;
 use aws_sdk_kinesis::Client;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -19,9 +19,12 @@ use tokio::time::Instant;
 
 use crate::wire::{Answer, Call, Wire};
 
+/// How long the adapter tries.
+const DEADLINE: Duration = Duration::from_millis(400);
+
 fn stream(wire: &Wire) -> KinesisStream {
     let client = Client::new(&wire.config());
-    KinesisStream::new(&client, "tickstream-ticks", DEADLINE_DEFAULT)
+    KinesisStream::new(&client, "tickstream-ticks", DEADLINE)
 }
 
 async fn append(wire: &Wire, ticks: &[Tick]) -> Vec<Refused> {
@@ -160,7 +163,7 @@ async fn what_is_throttled_until_the_deadline_is_refused_with_the_reason() {
     let wire = Wire::new(|_, call| answered(call, |_, tick| tick.token.as_str() == "HOT"));
     let started = Instant::now();
     let refused = append(&wire, &[tick("A", 1), hot, tick("B", 1)]).await;
-    assert!(started.elapsed() < DEADLINE_DEFAULT);
+    assert!(started.elapsed() < DEADLINE);
     assert_eq!(
         refused,
         [Refused {
@@ -177,7 +180,7 @@ async fn a_service_that_never_answers_costs_no_more_than_the_deadline() {
     let wire = Wire::new(|_, _| Answer::Silence);
     let started = Instant::now();
     let refused = append(&wire, &ticks(&["A"], 600)).await;
-    assert!(started.elapsed() <= DEADLINE_DEFAULT + Duration::from_millis(1));
+    assert!(started.elapsed() <= DEADLINE + Duration::from_millis(1));
     assert_eq!(refused.len(), 600);
     assert!(refused[0].reason.contains("no answer"), "{:?}", refused[0]);
     assert!(
@@ -260,7 +263,7 @@ async fn a_request_that_cannot_be_made_is_an_error_of_the_call() {
     let wire = Wire::new(|_, call| taken_all(call));
     let config = aws_sdk_kinesis::config::Builder::from(&wire.config()).interceptor(Broken);
     let client = Client::from_conf(config.build());
-    let stream = KinesisStream::new(&client, "tickstream-ticks", DEADLINE_DEFAULT);
+    let stream = KinesisStream::new(&client, "tickstream-ticks", DEADLINE);
     let error = stream.append(&[&tick("A", 1)]).await.unwrap_err();
     assert!(!error.retryable && wire.calls().is_empty());
     assert!(

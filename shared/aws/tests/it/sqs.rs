@@ -7,7 +7,7 @@ use std::time::Duration;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{Notifier, PortError, Refused, TickQueue};
 use async_trait::async_trait;
-use aws::sqs::{DEADLINE_DEFAULT, SqsFeed, SqsQueue};
+use aws::sqs::{SqsFeed, SqsQueue};
 use aws_sdk_sqs::Client;
 use domain::Tick;
 use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval};
@@ -17,11 +17,14 @@ use tokio::time::Instant;
 
 use crate::wire::{Answer, Call, Wire};
 
+/// How long the adapter tries.
+const DEADLINE: Duration = Duration::from_millis(400);
+
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/tickstream-broadcast";
 
 async fn send(wire: &Wire, ticks: &[Tick]) -> Vec<Refused> {
     let all: Vec<&Tick> = ticks.iter().collect();
-    let queue = SqsQueue::new(&Client::new(&wire.config()), URL, DEADLINE_DEFAULT);
+    let queue = SqsQueue::new(&Client::new(&wire.config()), URL, DEADLINE);
     queue.send(&all).await.unwrap()
 }
 
@@ -118,7 +121,7 @@ async fn what_is_throttled_until_the_deadline_is_refused_and_holds_nothing_else_
     });
     let started = Instant::now();
     let refused = send(&wire, &ticks(&["A"], 15)).await;
-    assert!(started.elapsed() < DEADLINE_DEFAULT);
+    assert!(started.elapsed() < DEADLINE);
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].index, 12);
     assert_eq!(refused[0].reason, "RequestThrottled: the test says so");
@@ -129,7 +132,7 @@ async fn a_queue_that_never_answers_costs_no_more_than_the_deadline() {
     let wire = Wire::new(|_, _| Answer::Silence);
     let started = Instant::now();
     let refused = send(&wire, &ticks(&["A"], 200)).await;
-    assert!(started.elapsed() <= DEADLINE_DEFAULT + Duration::from_millis(1));
+    assert!(started.elapsed() <= DEADLINE + Duration::from_millis(1));
     assert!(refused.iter().map(|refused| refused.index).eq(0..200));
     assert!(refused[0].reason.contains("no answer"));
 }
@@ -204,12 +207,7 @@ fn anomaly(n: u32) -> Anomaly {
 
 fn feed(wire: &Wire, people: &Arc<People>) -> SqsFeed {
     let notifier: Arc<dyn Notifier> = people.clone();
-    SqsFeed::new(
-        &Client::new(&wire.config()),
-        URL,
-        DEADLINE_DEFAULT,
-        notifier,
-    )
+    SqsFeed::new(&Client::new(&wire.config()), URL, DEADLINE, notifier)
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
-use app::ledger::LedgerEntry;
 use app::ports::{
-    InStream, LedgerWriter, Outbox, PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore,
-    SequenceNumber, StreamRecord, TickQueue, TickStore, TickStream,
+    PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore, SequenceNumber, TickQueue,
+    TickStore, TickStream,
 };
 use app::rollout::RolloutChange;
-use async_trait::async_trait;
-use domain::analytics::{Interval, Rules};
 use domain::{Malformed, Reason, Rollout, RolloutKey, Tick};
 use local::archive::Archive;
 use local::{Archiver, Embedded, EmbeddedConfig, QueueName, SHARDS, TickRange};
@@ -18,32 +14,13 @@ use tempfile::TempDir;
 use testkit::contract;
 use testkit::ticks::{START_MS, tick, ticks};
 
+use crate::{open, refs, whole_stream};
+
 const EVERYTHING: TickRange = TickRange {
     from_ms: 0,
     to_ms: i64::MAX,
     limit: 10_000,
 };
-
-fn open(folder: &TempDir) -> Embedded {
-    Embedded::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
-}
-
-fn refs(ticks: &[Tick]) -> Vec<&Tick> {
-    ticks.iter().collect()
-}
-
-async fn whole_stream(store: &Embedded) -> Vec<StreamRecord> {
-    let mut all = Vec::new();
-    for shard in 0..SHARDS {
-        all.extend(
-            store
-                .read_stream(shard, SequenceNumber::START, usize::MAX)
-                .await
-                .unwrap(),
-        );
-    }
-    all
-}
 
 #[tokio::test]
 async fn pairs_beyond_the_limit_are_refused_and_their_neighbours_are_not() {
@@ -251,116 +228,6 @@ async fn a_queue_holds_its_front_until_it_is_done() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_is_found_with_what_the_stream_has() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    let (settled, half) = (ticks(&["BTC"], 4), ticks(&["ETH"], 4));
-    let receipt = store.put(&refs(&settled)).await.unwrap();
-    store.append(&refs(&settled)).await.unwrap();
-    let entry = LedgerEntry {
-        received: 4,
-        stored: 4,
-        in_cohort: 4,
-        streamed: 4,
-        ..LedgerEntry::default()
-    };
-    store.settle(receipt.pending, entry.clone()).await.unwrap();
-    store.put(&refs(&half)).await.unwrap();
-    store.append(&refs(&half[..2])).await.unwrap();
-    assert_eq!(store.settled_ledger().await.unwrap().pending_rows, 4);
-    assert_eq!(
-        store.settled_ledger().await.unwrap().difference(),
-        0,
-        "pending is accounted for"
-    );
-    drop(store);
-
-    let store = open(&folder);
-    let pending = store.pending(None).await.unwrap();
-    let [batch] = pending.as_slice() else {
-        panic!("{pending:?}")
-    };
-    let expected: Vec<_> = half
-        .iter()
-        .cloned()
-        .zip([InStream::Yes, InStream::Yes, InStream::No, InStream::No])
-        .collect();
-    assert_eq!(batch.ticks, expected);
-    assert_eq!(store.pending(Some(batch.id)).await.unwrap(), []);
-    store.settle(Some(batch.id), entry.clone()).await.unwrap();
-    store.settle(Some(batch.id), entry).await.unwrap();
-    assert_eq!(
-        store.settled_ledger().await.unwrap().settled.received,
-        8,
-        "a note is settled once"
-    );
-    assert_eq!(store.settled_ledger().await.unwrap().pending_rows, 0);
-    assert_eq!(store.settled_ledger().await.unwrap().difference(), 0);
-}
-
-#[tokio::test]
-async fn a_delivery_under_way_keeps_its_note_until_it_ends() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    let (first, second) = (ticks(&["BTC"], 3), ticks(&["ETH"], 3));
-    let first = store.put(&refs(&first)).await.unwrap().pending.unwrap();
-    let second = store.put(&refs(&second)).await.unwrap().pending.unwrap();
-    assert_eq!(store.pending(None).await.unwrap(), [], "both are under way");
-    store.leave(second);
-    let ids = async || -> Vec<_> {
-        let batches = store.pending(None).await.unwrap();
-        batches.iter().map(|batch| batch.id).collect()
-    };
-    assert_eq!(ids().await, [second]);
-    store.leave(first);
-    assert_eq!(ids().await, [first, second], "oldest first");
-    store
-        .settle(Some(second), LedgerEntry::default())
-        .await
-        .unwrap();
-    assert_eq!(ids().await, [first]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn notes_are_walked_in_parts_and_every_tick_is_told_from_the_stream() {
-    // More ticks than one answer holds; every second note is in the stream, in another order.
-    const NOTES: u32 = 80;
-    const TICKS: u32 = 100;
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    let made: Vec<Vec<Tick>> = (0..NOTES)
-        .map(|note| ticks(&[&format!("TOKEN{note}")], TICKS))
-        .collect();
-    for note in &made {
-        store.put(&refs(note)).await.unwrap();
-    }
-    for note in made.iter().rev().step_by(2) {
-        store.append(&refs(note)).await.unwrap();
-    }
-    drop(store);
-
-    let store = open(&folder);
-    let (mut after, mut parts, mut seen) = (None, 0, Vec::new());
-    loop {
-        let part = store.pending(after).await.unwrap();
-        let Some(last) = part.last() else { break };
-        (after, parts) = (Some(last.id), parts + 1);
-        seen.extend(part);
-    }
-    assert!(parts > 1, "one answer held all {} notes", seen.len());
-    assert_eq!(seen.len(), made.len());
-    for (n, (batch, note)) in seen.iter().zip(&made).enumerate() {
-        let expected = if n % 2 == 1 {
-            InStream::Yes
-        } else {
-            InStream::No
-        };
-        let expected: Vec<_> = note.iter().map(|tick| (tick.clone(), expected)).collect();
-        assert_eq!(batch.ticks, expected, "note {n}");
-    }
-}
-
-#[tokio::test]
 async fn a_tick_that_has_our_time_is_known_by_its_id() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
@@ -481,119 +348,6 @@ async fn the_quarantine_shows_the_newest_first() {
     );
     assert_eq!(store.quarantined(1).await.unwrap().len(), 1);
     assert_eq!(store.settled_ledger().await.unwrap().quarantined, 2);
-}
-
-struct Nobody;
-
-#[async_trait]
-impl AnalysisFeed for Nobody {
-    async fn publish(&self, _update: AnalysisUpdate) {}
-}
-
-async fn analyse(store: &Embedded, batch: usize) {
-    for shard in 0..SHARDS {
-        let mut analyser = Analyser::new(
-            shard,
-            Arc::new(store.clone()),
-            Arc::new(Nobody),
-            Rules::default(),
-        );
-        loop {
-            let after = store.checkpoint("analytics", shard).unwrap();
-            let records = store.read_stream(shard, after, batch).await.unwrap();
-            if records.is_empty() {
-                break;
-            }
-            analyser.fold(&records).await.unwrap();
-            analyser.commit().await.unwrap();
-        }
-    }
-}
-
-#[tokio::test]
-async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
-    let late = |n| {
-        let mut tick = tick("BTC", n);
-        tick.timestamp_ms -= 200_000;
-        tick.tick_id = domain::TickId::derive("late", &[&n.to_string()]);
-        tick
-    };
-    let mut made = ticks(&["BTC", "ETH"], 300);
-    made.extend([late(250), late(251), late(299)]);
-    made.push(tick("BTC", 299));
-
-    let mut answers = Vec::new();
-    for batch in [1, 1_000] {
-        let folder = TempDir::new().unwrap();
-        let store = open(&folder);
-        for chunk in made.chunks(50) {
-            store.append(&refs(chunk)).await.unwrap();
-            // The pair must be known before its analysis is stored.
-            store.put(&refs(chunk)).await.unwrap();
-        }
-        // A crash between fold and commit: what was folded is forgotten.
-        for shard in 0..SHARDS {
-            let mut lost = Analyser::new(
-                shard,
-                Arc::new(store.clone()),
-                Arc::new(Nobody),
-                Rules::default(),
-            );
-            let records = store
-                .read_stream(shard, SequenceNumber::START, 100)
-                .await
-                .unwrap();
-            lost.fold(&records).await.unwrap();
-        }
-        analyse(&store, batch).await;
-        let mut candles = Vec::new();
-        for token in ["BTC", "ETH"] {
-            for interval in Interval::ALL {
-                let found = store
-                    .candles(token, None, interval, EVERYTHING)
-                    .await
-                    .unwrap()
-                    .unwrap();
-                let trades: u64 = found.iter().map(|candle| candle.trades).sum();
-                assert_eq!(
-                    trades,
-                    if token == "BTC" { 303 } else { 300 },
-                    "{token} {interval}: late ticks count, the duplicate does not"
-                );
-                candles.extend(found);
-            }
-        }
-        assert_eq!(
-            store.analysed_oddly(),
-            [0, 3, 1],
-            "late, too late, duplicate"
-        );
-        answers.push(candles);
-    }
-    let [ones, thousands] = answers.as_slice() else {
-        panic!()
-    };
-    for (one, other) in ones.iter().zip(thousands) {
-        assert_eq!(
-            (
-                one.open, one.high, one.low, one.close, one.volume, one.trades
-            ),
-            (
-                other.open,
-                other.high,
-                other.low,
-                other.close,
-                other.volume,
-                other.trades
-            )
-        );
-        assert_eq!(one.start_ms, other.start_ms);
-        assert_eq!(one.revision > 0, other.revision > 0);
-    }
-    assert!(
-        ones.iter().any(|candle| candle.revision > 0),
-        "a late tick issues its candle again"
-    );
 }
 
 #[tokio::test]

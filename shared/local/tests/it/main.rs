@@ -2,7 +2,35 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod analysis;
 mod archive;
 mod embedded;
+mod outbox;
 mod sql;
 mod ticks;
+
+use app::ports::{SequenceNumber, StreamRecord};
+use domain::Tick;
+use local::{Embedded, EmbeddedConfig, SHARDS};
+use tempfile::TempDir;
+
+fn open(folder: &TempDir) -> Embedded {
+    Embedded::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
+}
+
+fn refs(ticks: &[Tick]) -> Vec<&Tick> {
+    ticks.iter().collect()
+}
+
+async fn whole_stream(store: &Embedded) -> Vec<StreamRecord> {
+    let mut all = Vec::new();
+    for shard in 0..SHARDS {
+        all.extend(
+            store
+                .read_stream(shard, SequenceNumber::START, usize::MAX)
+                .await
+                .unwrap(),
+        );
+    }
+    all
+}
