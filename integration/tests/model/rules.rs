@@ -7,7 +7,7 @@ use integration::event_source::shard::{
     Batch, Condition, NothingUnderWay, Outcome, PAYLOAD_BYTES_MAX, RETRY_DELAY_MS_MAX, Shard, Step,
 };
 
-use crate::play::{Fate, Nature, Play, START_MS, number};
+use crate::play::{Fate, Nature, Play, START_MS};
 
 use Nature::{Flaky, Good, Named, Poison};
 
