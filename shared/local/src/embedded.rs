@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::error::StorageError;
 use crate::outbox::Backlog;
 use crate::pairs::Pairs;
-use crate::spaces::Spaces;
+use crate::spaces::{Memtables, Spaces};
 use crate::state::State;
 use crate::writer::{Commit, STATE_KEY, Writer};
 
@@ -24,9 +24,9 @@ const CACHE_BYTES: u64 = 32 * 1_024 * 1_024;
 /// Journal on disk before memory is flushed: what a start after a crash reads back at most.
 const JOURNAL_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
 
-/// Threads that flush and compact. A second one only spins while the first compacts; see
-/// `docs/storage.md`.
-const WORKERS: usize = 1;
+/// Threads that flush and compact: while one merges files, for seconds under load, the other keeps
+/// memory from filling up. See `docs/storage.md`.
+const WORKERS: usize = 2;
 
 /// How long an orderly end may take to send memory to sorted files.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -105,6 +105,10 @@ impl Embedded {
     /// # Errors
     /// [`StorageError`] where the folder cannot be used, is in use, or has another layout.
     pub fn open(config: &EmbeddedConfig) -> Result<Self, StorageError> {
+        Self::open_with(config, Memtables::default())
+    }
+
+    fn open_with(config: &EmbeddedConfig, memtables: Memtables) -> Result<Self, StorageError> {
         let db = Database::builder(&config.folder)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
@@ -112,7 +116,7 @@ impl Embedded {
             .worker_threads(WORKERS)
             .open()
             .map_err(|error| open_error(&config.folder, error))?;
-        let spaces = Spaces::open(&db)?;
+        let spaces = Spaces::open(&db, memtables)?;
         check_layout(&spaces)?;
         let state = match spaces.meta.get(STATE_KEY)? {
             Some(bytes) => {
@@ -259,4 +263,42 @@ fn open_error(folder: &Path, error: fjall::Error) -> StorageError {
         return StorageError::Locked(folder.display().to_string());
     }
     error.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use app::ports::TickStore as _;
+    use fjall::AbstractTree as _;
+
+    use super::*;
+
+    /// Left to the engine, it asked its worker anew with every commit, which could stop it for
+    /// ever: memory then grew without end, and the store could not be closed.
+    #[tokio::test]
+    async fn full_memory_is_handed_over_with_the_commit_that_fills_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Memtables {
+            ticks_bytes: 4 * 1_024,
+            other_bytes: 2 * 1_024,
+        };
+        let config = EmbeddedConfig::new(folder.path().to_owned());
+        let store = Embedded::open_with(&config, limits).unwrap();
+        let tables = |store: &Embedded| store.inner.spaces.ticks.table_count();
+        let mut puts = 0;
+        while tables(&store) < 3 {
+            puts += 1;
+            let tick = testkit::ticks::tick("BTC", puts);
+            store.put(&[&tick]).await.unwrap();
+            for space in store.inner.spaces.all() {
+                let held_bytes = space.tree.active_memtable().size();
+                let most_bytes = store.inner.spaces.memtable_bytes(space);
+                assert!(held_bytes <= most_bytes, "{held_bytes} of {most_bytes}");
+            }
+            assert!(puts < 100_000, "nothing reached a sorted file");
+        }
+        store.close();
+        let store = Embedded::open(&config).unwrap();
+        assert_eq!(store.inner.state().stored_rows, u64::from(puts));
+        store.close();
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use app::ports::Pair;
-use domain::{Tick, Token};
+use domain::{Tick, TickId, Token};
 
 use crate::block::{self, Block, EncodedTicks};
 use crate::error::StorageError;
@@ -116,6 +116,16 @@ impl Pairs {
                 *latest = Some(Arc::clone(tick));
             }
         });
+    }
+
+    /// Whether a tick would come after all that is stored of its pair. It is then not stored yet,
+    /// and the store need not be asked: most ticks come in order.
+    pub(crate) fn all_before(&self, number: u32, timestamp_ms: i64, id: TickId) -> bool {
+        self.read(|known| {
+            let latest = known.by_number.get(number as usize);
+            let latest = latest.and_then(|(_, tick)| tick.as_ref());
+            latest.is_none_or(|tick| (tick.timestamp_ms, tick.tick_id) < (timestamp_ms, id))
+        })
     }
 
     /// The latest tick of every pair that has one.

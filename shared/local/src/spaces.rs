@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fjall::compaction::Leveled;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, config};
+use fjall::{
+    AbstractTree as _, CompressionType, Database, Keyspace, KeyspaceCreateOptions, config,
+};
 
 use crate::error::StorageError;
 use crate::stream::SHARDS;
@@ -37,36 +39,49 @@ pub(crate) struct Spaces {
     pub(crate) rollouts: Keyspace,
     /// name → value: the state, checkpoints, the layout.
     pub(crate) meta: Keyspace,
+    memtables: Memtables,
 }
 
-/// Memory for new ticks before they go to a sorted file. Smaller ones mean
-/// more, smaller files; what is in memory is read back from the journal at a start after a crash.
-const TICKS_MEMTABLE_BYTES: u64 = 8 * 1_024 * 1_024;
+/// How much new data a keyspace holds in memory before it goes to a sorted file. Less means more,
+/// smaller files; what is in memory is read back from the journal at a start after a crash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memtables {
+    /// For ticks.
+    pub(crate) ticks_bytes: u64,
+    /// For each of the other keyspaces.
+    pub(crate) other_bytes: u64,
+}
+
+impl Default for Memtables {
+    fn default() -> Self {
+        Self {
+            ticks_bytes: 8 * 1_024 * 1_024,
+            other_bytes: 2 * 1_024 * 1_024,
+        }
+    }
+}
+
 /// Size of a sorted file of ticks.
 const TICKS_TABLE_BYTES: u64 = 16 * 1_024 * 1_024;
 /// Files of ticks from memory before they are merged: each merge rewrites a part of all ticks.
-const TICKS_L0_TABLES: u8 = 8;
-/// The same for a keyspace of blocks: there are six of them.
-const BLOCK_MEMTABLE_BYTES: u64 = 2 * 1_024 * 1_024;
-/// The same for a small keyspace.
-const SMALL_MEMTABLE_BYTES: u64 = 2 * 1_024 * 1_024;
+const TICKS_L0_TABLES: u8 = 4;
 
 impl Spaces {
-    pub(crate) fn open(db: &Database) -> Result<Self, StorageError> {
+    pub(crate) fn open(db: &Database, memtables: Memtables) -> Result<Self, StorageError> {
         // Ticks are looked up before they are put, mostly in vain: the engine's default filters
         // answer that. Blocks of stream and queues are only read in order.
         let ticks = || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(TICKS_MEMTABLE_BYTES)
-                .compaction_strategy(Arc::new(
-                    Leveled::default()
-                        .with_table_target_size(TICKS_TABLE_BYTES)
-                        .with_l0_threshold(TICKS_L0_TABLES),
-                ))
+            rotated_here().compaction_strategy(Arc::new(
+                Leveled::default()
+                    .with_table_target_size(TICKS_TABLE_BYTES)
+                    .with_l0_threshold(TICKS_L0_TABLES),
+            ))
         };
-        let blocks =
-            || options(BLOCK_MEMTABLE_BYTES).filter_policy(config::FilterPolicy::disabled());
-        let small = || options(SMALL_MEMTABLE_BYTES);
+        let small = || {
+            let lz4 = config::CompressionPolicy::all(CompressionType::Lz4);
+            rotated_here().data_block_compression_policy(lz4)
+        };
+        let blocks = || small().filter_policy(config::FilterPolicy::disabled());
         Ok(Self {
             ticks: db.keyspace("ticks", ticks)?,
             clocked: db.keyspace("clocked", small)?,
@@ -88,7 +103,27 @@ impl Spaces {
             anomalies: db.keyspace("anomalies", small)?,
             rollouts: db.keyspace("rollouts", small)?,
             meta: db.keyspace("meta", small)?,
+            memtables,
         })
+    }
+
+    /// Hands what fills its memory to the engine's worker, to be written to a sorted file. To be
+    /// called after each commit.
+    pub(crate) fn rotate_full(&self) -> Result<(), StorageError> {
+        for space in self.all() {
+            if space.tree.active_memtable().size() > self.memtable_bytes(space) {
+                space.rotate_memtable()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn memtable_bytes(&self, space: &Keyspace) -> u64 {
+        if *space == self.ticks {
+            self.memtables.ticks_bytes
+        } else {
+            self.memtables.other_bytes
+        }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Keyspace> {
@@ -116,10 +151,12 @@ impl Spaces {
     }
 }
 
-fn options(memtable_bytes: u64) -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(memtable_bytes)
-        .data_block_compression_policy(config::CompressionPolicy::all(CompressionType::Lz4))
+/// Options without the engine's own limit of memory, see [`Spaces::rotate_full`]. The engine would
+/// ask its worker anew with every commit until the memory is handed over. While the worker merges
+/// files those requests fill its queue, of 1,000 places; the next one that it serves puts a message
+/// into that queue, and waits for ever for a place that only itself could free.
+fn rotated_here() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(u64::MAX)
 }
 
 /// A tick's key without its pair: timestamp and id.

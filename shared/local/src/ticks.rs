@@ -79,7 +79,7 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
         let key = tick_key(number, row.timestamp_ms, &row.id);
         // A source without event times stamps a tick with our clock: the id alone tells.
         let replayed = row.clocked && commit.came_before(&row.id)?;
-        match commit.is_new(&key).map(|new| new && !replayed) {
+        match commit.is_new(number, &row.tick).map(|new| new && !replayed) {
             Ok(true) => outcomes.push(PutOutcome::Stored),
             Ok(false) => outcomes.push(PutOutcome::Duplicate),
             Err(error) => {

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::block::Block;
 use crate::embedded::Inner;
 use crate::error::StorageError;
-use crate::spaces::{Spaces, TickKey};
+use crate::spaces::{Spaces, TickKey, tick_key};
 use crate::state::State;
 use crate::stream::SHARDS;
 
@@ -85,12 +85,17 @@ impl<'a> Commit<'a> {
         self.batch.remove(space, key);
     }
 
-    /// Whether the tick is stored, or will be with this commit; if not, it is taken as put.
-    pub(crate) fn is_new(&mut self, key: &TickKey) -> Result<bool, StorageError> {
-        if self.fresh.contains(key) || self.spaces().ticks.contains_key(key)? {
+    /// Whether the tick is neither stored nor put in this commit; if so, it is taken as put.
+    pub(crate) fn is_new(&mut self, number: u32, tick: &Tick) -> Result<bool, StorageError> {
+        let key = tick_key(number, tick.timestamp_ms, tick.tick_id.as_bytes());
+        let pairs = &self.inner.pairs;
+        if self.fresh.contains(&key)
+            || !pairs.all_before(number, tick.timestamp_ms, tick.tick_id)
+                && self.spaces().ticks.contains_key(key)?
+        {
             return Ok(false);
         }
-        self.fresh.insert(*key);
+        self.fresh.insert(key);
         Ok(true)
     }
 
@@ -254,6 +259,9 @@ fn write_all(inner: &Inner, db: &Database, mut waiting: mpsc::Receiver<Job>) {
 fn finish(inner: &Inner, mut commit: Commit<'_>) -> Result<(), StorageError> {
     commit.seal()?;
     commit.batch.commit()?;
+    if let Err(error) = inner.spaces.rotate_full() {
+        tracing::error!(error = %error, "memory cannot be handed over; the journal has it");
+    }
     for pair in commit.new_pairs_in_order {
         inner.pairs.add(pair);
     }
