@@ -3,15 +3,19 @@
 #   infra                  stacks and code; the flag stays as it is
 #   canary | 10 | 50 | 100 the share of the ticks that goes to the stream, a stage at a time
 #   rollback               back to 0 %, until nothing new arrives
-#   status                 flag, changes, alarms, what is deployed
+#   status                 flag, changes, alarms, which code is deployed
 # Options of the last six are those of `tickctl rollout`.
 #
 # Environment: PROJECT (tickstream), AWS_REGION, AWS_ENDPOINT_URL (an emulator), ZIPS (a folder with
-# webhook.zip …; without it they are built), ARCHITECTURE (of the zips; this machine's),
-# ALERT_EMAIL, DATA_PARAMETERS and SERVICE_PARAMETERS (more `Name=Value` for the stacks),
-# AWS_CLI (aws), TICKCTL (built by cargo).
+# webhook.zip …; without it they are built), BUILDER (of the zips: nix or cargo; Nix where it can have
+# nixpkgs, else cargo), ARCHITECTURE (of the zips; this machine's), ALERT_EMAIL, DATA_PARAMETERS and
+# SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws), TICKCTL (built by cargo).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+functions=(webhook analytics broadcast redrive scaler)
+# Fetching and evaluating nixpkgs takes a minute at most; without a network it may never end.
+NIXPKGS_WITHIN_SECONDS=120
 
 project=${PROJECT:-tickstream}
 verb=${1:-}
@@ -23,7 +27,7 @@ aws() { command "${AWS_CLI:-aws}" "$@"; }
 tickctl() {
   if [ -z "${TICKCTL:-}" ]; then
     # As tools/zips builds it, so that nothing is compiled twice.
-    cargo build --release --quiet --locked -p tickctl -p webhook -p analytics -p broadcast -p redrive -p scaler
+    tools/reproducible-cargo build --release --quiet --locked -p tickctl -p webhook -p analytics -p broadcast -p redrive -p scaler
     TICKCTL=${CARGO_TARGET_DIR:-target}/release/tickctl
   fi
   "$TICKCTL" "$@"
@@ -39,7 +43,10 @@ fail() {
 need_aws() {
   command -v "${AWS_CLI:-aws}" >/dev/null ||
     fail "the AWS CLI is missing; \`pip install awscli\` in a virtual environment is enough, or set AWS_CLI"
-  [ -n "${AWS_REGION:-${AWS_DEFAULT_REGION:-}}" ] || fail "set AWS_REGION, such as us-east-1"
+  # The SDKs read the first, the CLI of pip only the second; where they differ, the first wins.
+  AWS_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
+  [ -n "$AWS_REGION" ] || fail "set AWS_REGION, such as us-east-1"
+  export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION
 }
 
 output() { # stack key
@@ -47,14 +54,26 @@ output() { # stack key
     --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"
 }
 
+stack_status() { # stack; nothing where there is none
+  aws cloudformation describe-stacks --stack-name "$1" --output text --query 'Stacks[0].StackStatus' 2>/dev/null || true
+}
+
 deploy_stack() { # stack template parameters…
   local stack=$1 template=$2
   shift 2
+  case $(stack_status "$stack") in
+    # What a stack's first deploy leaves when it fails. It takes no update.
+    ROLLBACK_COMPLETE | ROLLBACK_FAILED | CREATE_FAILED)
+      fail "the first deploy of the stack $stack failed, and what is left takes no update: see why with \`aws cloudformation describe-stack-events --stack-name $stack\`, delete it with \`aws cloudformation delete-stack --stack-name $stack\`, and deploy again"
+      ;;
+    REVIEW_IN_PROGRESS) ;; # a set of changes that nobody carried out: the deploy makes its own
+    *_IN_PROGRESS) fail "the stack $stack is being changed; wait with \`aws cloudformation describe-stacks --stack-name $stack\`" ;;
+  esac
   aws cloudformation deploy --stack-name "$stack" --template-file "$template" \
     --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset \
     --tags "project=$project" --parameter-overrides "Project=$project" "$@" >/dev/null ||
     fail "the stack $stack was not deployed; \`aws cloudformation describe-stack-events --stack-name $stack\` tells why"
-  say stack "$stack: $(aws cloudformation describe-stacks --stack-name "$stack" --output text --query 'Stacks[0].StackStatus')"
+  say stack "$stack: $(stack_status "$stack")"
 }
 
 architecture() {
@@ -81,44 +100,105 @@ make_secret() {
   say secret "$name was made; read it with \`aws ssm get-parameter --with-decryption --name $name\`"
 }
 
+# Sets `zips` to the folder of the zips.
+find_zips() {
+  local nix=(--extra-experimental-features 'nix-command flakes')
+  zips=${ZIPS:-}
+  [ -z "$zips" ] || return 0
+  local architecture output=lambda-zips builder=${BUILDER:-}
+  architecture=$(architecture)
+  [ "$architecture" = arm64 ] || output=lambda-zips-x86_64
+  if [ -z "$builder" ]; then
+    builder=cargo
+    if command -v nix >/dev/null && timeout "$NIXPKGS_WITHIN_SECONDS" nix "${nix[@]}" eval --raw ".#$output.drvPath" >/dev/null 2>&1; then
+      builder=nix
+    fi
+  fi
+  case $builder in
+    nix)
+      zips=$(nix "${nix[@]}" build --no-link --print-out-paths ".#$output") ||
+        fail "Nix did not build .#$output; BUILDER=cargo does without it"
+      ;;
+    cargo)
+      zips=target/lambda
+      tools/zips "$zips" >/dev/null
+      ;;
+    *) fail "BUILDER is nix or cargo" ;;
+  esac
+  say build "by $builder, for $architecture"
+}
+
+hash_of() { sha256sum "$zips/$1.zip" | cut -d' ' -f1; }
+
+# What Lambda says of each function's zip: its hash, in hexadecimal, and the function's name.
+deployed_code() {
+  local list
+  # By exact names: another project's may begin with this one's.
+  list=$(aws lambda list-functions --output text --query 'Functions[].[CodeSha256, FunctionName]')
+  while read -r hash function; do
+    for name in "${functions[@]}"; do
+      [ "$function" = "$project-$name" ] || continue
+      printf '%s %s\n' "$(base64 -d <<<"$hash" | od -An -v -tx1 | tr -d ' \n')" "$function"
+    done
+  done <<<"$list"
+}
+
+check_code() {
+  local deployed
+  deployed=$(deployed_code)
+  for name in "${functions[@]}"; do
+    grep -qx "$(hash_of "$name") $project-$name" <<<"$deployed" ||
+      fail "$project-$name does not run $name.zip; Lambda has: $deployed"
+  done
+  say code "each function has the zip above, as Lambda's own hashes say"
+}
+
 deploy_infra() {
   need_aws
-  local zips=${ZIPS:-target/lambda}
-  if [ -z "${ZIPS:-}" ]; then
-    tools/zips "$zips" >/dev/null
-  fi
-  for name in webhook analytics broadcast redrive scaler; do
+  local zips
+  find_zips
+  for name in "${functions[@]}"; do
     [ -f "$zips/$name.zip" ] || fail "$zips/$name.zip is missing; \`just zips\` builds it"
   done
   local version
-  version=$(cat "$zips"/{webhook,analytics,broadcast,redrive,scaler}.zip | sha256sum | cut -c1-16)
-  for name in webhook analytics broadcast redrive scaler; do
-    say code "$(sha256sum "$zips/$name.zip" | cut -c1-16) $name.zip"
+  version=$(for name in "${functions[@]}"; do cat "$zips/$name.zip"; done | sha256sum | cut -c1-16)
+  for name in "${functions[@]}"; do
+    say code "$(hash_of "$name") $name.zip"
   done
 
   # An emulator does not compute in jq, which the day of the event needs.
   # An emulator is slower than AWS, and cannot cut a day out of a time.
-  local day=event offer_within_ms=400
-  [ -n "${AWS_ENDPOINT_URL:-}" ] && day=arrival && offer_within_ms=3000
+  # What is not given here stays as it is deployed, or begins with the template's default: a deploy
+  # must not take back what another one has chosen, least of all the day that files lie under.
+  local data=() service=()
+  if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
+    [ -n "$(stack_status "$project-data")" ] || data+=(ArchiveDay=arrival)
+    service+=(OfferWithinMs=3000)
+  fi
+  # Set and empty, it takes the address out.
+  [ -z "${ALERT_EMAIL+set}" ] || service+=("AlertEmail=$ALERT_EMAIL")
   # Athena's databases have no hyphen in their names.
   # shellcheck disable=SC2086 # the parameters are words
-  deploy_stack "$project-data" infra/data.yaml "Database=${project//-/_}" "ArchiveDay=$day" ${DATA_PARAMETERS:-}
+  deploy_stack "$project-data" infra/data.yaml "Database=${project//-/_}" ${data[@]+"${data[@]}"} ${DATA_PARAMETERS:-}
   local bucket
   bucket=$(output "$project-data" ArtifactsBucketName)
-  for name in webhook analytics broadcast redrive scaler; do
+  for name in "${functions[@]}"; do
     aws s3 cp --only-show-errors "$zips/$name.zip" "s3://$bucket/$version/$name.zip"
   done
   say code "s3://$bucket/$version"
   make_secret
   # shellcheck disable=SC2086
   deploy_stack "$project-service" infra/service.yaml "CodeBucket=$bucket" "CodeVersion=$version" \
-    "Architecture=$(architecture)" "AlertEmail=${ALERT_EMAIL:-}" \
-    "EmulatorEndpoint=${AWS_ENDPOINT_URL:-}" "OfferWithinMs=$offer_within_ms" ${SERVICE_PARAMETERS:-}
-  deploy_stack "$project-alarms" infra/alarms.yaml
+    "WebhookCodeSha256=$(hash_of webhook)" "Architecture=$(architecture)" \
+    "EmulatorEndpoint=${AWS_ENDPOINT_URL:-}" ${service[@]+"${service[@]}"} ${SERVICE_PARAMETERS:-}
+  check_code
+  # Its parameters are partly those of the service; the CLI leaves out what a template does not have.
+  # shellcheck disable=SC2086
+  deploy_stack "$project-alarms" infra/alarms.yaml ${SERVICE_PARAMETERS:-}
   if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
     say stack "$project-alarms-math: left out; emulators refuse what is in it"
   else
-    # It shares parameters with both; the CLI leaves out what a template does not have.
+    # It shares parameters with both.
     # shellcheck disable=SC2086
     deploy_stack "$project-alarms-math" infra/alarms-math.yaml ${DATA_PARAMETERS:-} ${SERVICE_PARAMETERS:-}
   fi
@@ -127,11 +207,22 @@ deploy_infra() {
   say rollout "$(aws ssm get-parameter --name "/$project/rollout" --query Parameter.Value --output text)"
 }
 
+# The flag, and which code is deployed: as the webhook itself tells, and as Lambda does. The flag is shown
+# where the rest cannot be.
+status() {
+  need_aws
+  local url
+  url=$(output "$project-service" WebhookUrl 2>/dev/null) || true
+  case $url in http*) export WEBHOOK_URL=$url ;; esac
+  tickctl rollout status "$@"
+  deployed_code | while read -r code; do say lambda "$code"; done
+}
+
 case $verb in
   infra) deploy_infra ;;
   canary | 10 | 50 | 100) need_aws && tickctl rollout to "$verb" "$@" ;;
   rollback) need_aws && tickctl rollout back "$@" ;;
-  status) need_aws && tickctl rollout status "$@" ;;
+  status) status "$@" ;;
   *)
     sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2
     exit 2

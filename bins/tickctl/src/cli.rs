@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{load, replay};
+use crate::commands::{compact, load, replay};
 
 /// The exit code of a failure: the server, the network, or figures that show errors.
 const EXIT_FAILED: u8 = 1;
@@ -25,15 +25,17 @@ Examples:
   unzip -p BTCUSDT-trades-2025-01-08.zip | tickctl replay - --format binance-trades --symbol BTCUSDT
   tickctl load --rate 4000 --seconds 60
   tickctl load --rate 200 --batch 500 --seconds 60 --json
+  tickctl compact --dry-run
   tickctl rollout to canary
   tickctl rollout back
 
 Exit codes:
   0  done
-  1  failed: not stored, refused, stopped, or errors under load
+  1  failed: not stored, refused, stopped, unreadable files, or errors under load
   2  a wrong option or a file that cannot be read as it should";
 
-/// Operates a tickstream: feeds it real trades, measures it under load, steers its rollout on AWS.
+/// Operates a tickstream: feeds it real trades, measures it under load, compacts its archive,
+/// steers its rollout on AWS.
 #[derive(Debug, Parser)]
 #[command(name = "tickctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -49,6 +51,8 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     /// Sends made-up ticks at a fixed rate and reports latency, open loop.
     Load(load::LoadArgs),
+    /// Makes few large sorted files of the archive's many small ones.
+    Compact(compact::CompactArgs),
     /// Reads and changes the share that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
@@ -88,6 +92,7 @@ pub async fn run(cli: Cli, world: World) -> ExitCode {
     let done = match cli.command {
         Command::Replay(args) => Box::pin(replay::run(args, world)).await,
         Command::Load(args) => Box::pin(load::run(args, world)).await,
+        Command::Compact(args) => Box::pin(compact::run(args, world)).await,
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, world)).await,
     };
@@ -113,7 +118,8 @@ pub fn print_line(line: &str) -> std::io::Result<()> {
     }
 }
 
-fn parse_base(text: &str) -> Result<Uri, String> {
+/// Reads the whole address of a server.
+pub(crate) fn parse_base(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err("give the whole address, such as http://127.0.0.1:8080".to_owned());

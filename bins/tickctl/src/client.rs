@@ -217,13 +217,13 @@ impl Webhook {
 
 /// Plain and TLS clients are two types, so that http neither loads certificates nor pays for TLS.
 #[derive(Debug, Clone)]
-enum Transport {
+pub(crate) enum Transport {
     Plain(Client<HttpConnector, Full<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl Transport {
-    fn new(uri: &Uri, connections: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(uri: &Uri, connections: usize) -> anyhow::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         // A delivery is one write: waiting to fill a segment would only add latency.
@@ -245,7 +245,7 @@ impl Transport {
         Ok(Self::Tls(builder.build(connector)))
     }
 
-    fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+    pub(crate) fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
         match self {
             Self::Plain(client) => client.request(request),
             Self::Tls(client) => client.request(request),

@@ -11,6 +11,8 @@ pub mod delivery;
 #[cfg(feature = "aws")]
 mod desk;
 pub mod formats;
+#[cfg(feature = "aws")]
+mod health;
 pub mod market;
 pub mod open_loop;
 pub mod pace;

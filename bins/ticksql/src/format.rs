@@ -1,13 +1,17 @@
-//! The answer in the format asked for. NULL and the empty text are told apart in each.
+//! The answer in the format asked for, written as it comes. NULL and the empty text are told apart
+//! in each.
 
-use std::io::{BufWriter, Write};
+mod json;
+mod parquet;
+mod table;
+mod values;
+
+use std::io::Write;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::json::writer::{LineDelimited, WriterBuilder};
+use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, Table};
-use local::sql::Answer;
 
 use crate::cli::Format;
 use crate::problem::Problem;
@@ -15,27 +19,56 @@ use crate::problem::Problem;
 /// How a table shows that there is no value.
 const NULL: &str = "NULL";
 
-pub(crate) fn write(
-    answer: &Answer,
+/// What is known of an answer at its end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ending {
+    pub(crate) rows: usize,
+    pub(crate) truncated: bool,
+    pub(crate) files: Option<usize>,
+    pub(crate) bytes_read: u64,
+    pub(crate) elapsed: Duration,
+}
+
+/// Takes rows as they come.
+pub(crate) trait Rows {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem>;
+
+    fn finish(self: Box<Self>, ending: &Ending) -> Result<(), Problem>;
+}
+
+/// Starts an answer in a format.
+pub(crate) fn start<'w>(
     format: Format,
-    output: &mut dyn Write,
+    schema: &SchemaRef,
+    output: &'w mut (dyn Write + Send),
+) -> Result<Box<dyn Rows + 'w>, Problem> {
+    Ok(match format {
+        Format::Table => Box::new(table::Table::new(schema, output)),
+        Format::Markdown => Box::new(table::Markdown::new(schema, output)),
+        Format::Csv => Box::new(values::Separated::csv(schema, output)?),
+        Format::Tsv => Box::new(values::Separated::tsv(schema, output)?),
+        Format::Jsonl => Box::new(json::Lines::new(output)),
+        Format::Json => Box::new(json::Document::new(schema, output)?),
+        Format::Parquet => Box::new(parquet::File::new(schema, output)?),
+    })
+}
+
+/// Writes rows that are all there.
+pub(crate) fn all(
+    format: Format,
+    batch: &RecordBatch,
+    output: &mut (dyn Write + Send),
 ) -> Result<(), Problem> {
-    let mut output = BufWriter::new(output);
-    match format {
-        Format::Table => table(answer, &mut output)?,
-        Format::Csv => csv(answer, &mut output)?,
-        Format::Jsonl => jsonl(answer, &mut output)?,
-        Format::Json => {
-            output.write_all(&answer.to_json()?)?;
-            output.write_all(b"\n")?;
-        }
-    }
-    output.flush()?;
-    Ok(())
+    let mut rows = start(format, &batch.schema(), output)?;
+    rows.batch(batch)?;
+    rows.finish(&Ending {
+        rows: batch.num_rows(),
+        ..Ending::default()
+    })
 }
 
 /// The cells of a batch as texts, row by row; `None` is NULL.
-fn for_each_row(
+pub(crate) fn for_each_row(
     batch: &RecordBatch,
     mut row_of: impl FnMut(Vec<Option<String>>) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
@@ -58,85 +91,4 @@ fn for_each_row(
         row_of(cells)?;
     }
     Ok(())
-}
-
-fn table(answer: &Answer, output: &mut impl Write) -> Result<(), Problem> {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(answer.schema.fields().iter().map(|field| field.name()));
-    for batch in &answer.batches {
-        for_each_row(batch, |cells| {
-            table.add_row(
-                cells
-                    .into_iter()
-                    .map(|text| text.unwrap_or_else(|| NULL.to_owned())),
-            );
-            Ok(())
-        })?;
-    }
-    for (index, field) in answer.schema.fields().iter().enumerate() {
-        if let Some(column) = table
-            .column_mut(index)
-            .filter(|_| field.data_type().is_numeric())
-        {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    writeln!(output, "{table}")?;
-    Ok(())
-}
-
-/// As RFC 4180, with quotes around every text that needs them and around the empty one.
-fn csv(answer: &Answer, output: &mut impl Write) -> Result<(), Problem> {
-    let header: Vec<String> = answer
-        .schema
-        .fields()
-        .iter()
-        .map(|f| quoted(f.name()))
-        .collect();
-    writeln!(output, "{}", header.join(","))?;
-    for batch in &answer.batches {
-        for_each_row(batch, |cells| {
-            let fields: Vec<String> = cells
-                .iter()
-                .map(|text| text.as_deref().map(quoted).unwrap_or_default())
-                .collect();
-            Ok(writeln!(output, "{}", fields.join(","))?)
-        })?;
-    }
-    Ok(())
-}
-
-fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && !text.contains([',', '"', '\n', '\r']);
-    if plain {
-        text.to_owned()
-    } else {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    }
-}
-
-fn jsonl(answer: &Answer, output: &mut impl Write) -> Result<(), Problem> {
-    let builder = WriterBuilder::new().with_explicit_nulls(true);
-    let mut writer = builder.build::<_, LineDelimited>(output);
-    for batch in &answer.batches {
-        writer.write(batch)?;
-    }
-    writer.finish()?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be() {
-        let check = |text: &str, expected: &str| assert_eq!(quoted(text), expected);
-        check("BTC", "BTC");
-        check("", "\"\"");
-        check("a,b", "\"a,b\"");
-        check("say \"no\"", "\"say \"\"no\"\"\"");
-        check("two\nlines", "\"two\nlines\"");
-    }
 }

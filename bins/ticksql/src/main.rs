@@ -4,7 +4,8 @@ use std::io::{stderr, stdin, stdout};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use ticksql::cli::{Cli, Streams};
+use ticksql::Streams;
+use ticksql::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

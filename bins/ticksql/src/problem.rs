@@ -1,24 +1,96 @@
 //! What can go wrong, and with which exit code.
 
 use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use arrow::error::ArrowError;
-use local::sql::SqlError;
+use local::sql::{Place, SqlError};
+use parquet::errors::ParquetError;
 
-use crate::{EXIT_QUERY, EXIT_USAGE};
+use crate::ask::counted;
+use crate::engine::EngineError;
+use crate::named::{HeaderError, ParameterError};
+use crate::size::Size;
+use crate::stop::Reason;
+
+/// The query failed, or is no query.
+const EXIT_QUERY: u8 = 1;
+
+/// The command was called wrongly, or what it needs is not set up.
+const EXIT_USAGE: u8 = 2;
+
+/// Refused before it ran: it would read too much.
+const EXIT_REFUSED: u8 = 3;
+
+/// Stopped by `--timeout`.
+const EXIT_TIMEOUT: u8 = 4;
+
+/// The service or the storage failed.
+const EXIT_SERVICE: u8 = 5;
+
+/// What a shell reports for a process that SIGINT ended.
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
+
+/// What a shell reports for a process that SIGTERM ended.
+pub(crate) const EXIT_TERMINATED: u8 = 143;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("{0}")]
-    Query(#[from] SqlError),
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Parameter(#[from] ParameterError),
+    #[error("{source_name}: {error}")]
+    Header {
+        source_name: String,
+        error: HeaderError,
+    },
     #[error("no statement: give one as the argument, or `-` and the statement on standard input")]
     NoStatement,
+    #[error(
+        "there is no query `{name}`{}: `ticksql list` tells which there are; a statement has more than one word",
+        meant(nearest)
+    )]
+    NoQuery { name: String, nearest: Vec<String> },
+    #[error("{} cannot be read: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
     #[error("the statement on standard input cannot be read: {0}")]
     Input(io::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error(
+        "`{table}`{} is read whole, since no condition narrows it by day: add `{missing}` to its WHERE, or `:days` with --param from=… --param to=…; --full-scan runs it as it is",
+        at(*place)
+    )]
+    FullScan {
+        table: String,
+        place: Option<Place>,
+        missing: String,
+    },
+    #[error(
+        "it would read up to {estimated} in {} of {}, more than the {allowed} of --max-scan: narrow it by day, or allow more",
+        counted(*files, "file"),
+        counted(*days, "day")
+    )]
+    TooMuch {
+        estimated: Size,
+        files: usize,
+        days: usize,
+        allowed: Size,
+    },
+    #[error("{}", stopped(*reason, *scanned, query_id.as_deref()))]
+    Stopped {
+        reason: Reason,
+        scanned: Option<Size>,
+        query_id: Option<String>,
+    },
     #[error("the answer cannot be written: {0}")]
     Output(io::Error),
+    #[error("{} cannot be written: {error}", path.display())]
+    OutputFile { path: PathBuf, error: io::Error },
     #[error("the answer cannot be shown: {0}")]
-    Show(ArrowError),
+    Show(String),
     #[error("could not start: {0}")]
     Start(io::Error),
 }
@@ -26,9 +98,91 @@ pub(crate) enum Problem {
 impl Problem {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoStatement | Self::Input(_) | Self::Query(SqlError::NoArchive(_)) => EXIT_USAGE,
-            Self::Query(_) | Self::Output(_) | Self::Show(_) | Self::Start(_) => EXIT_QUERY,
+            Self::Engine(error) => match error {
+                EngineError::Query { .. } => EXIT_QUERY,
+                EngineError::Usage(_) => EXIT_USAGE,
+                EngineError::Refused(_) => EXIT_REFUSED,
+                EngineError::Cancelled { .. } => EXIT_TIMEOUT,
+                EngineError::Service(_) => EXIT_SERVICE,
+            },
+            Self::Parameter(_)
+            | Self::Header { .. }
+            | Self::NoStatement
+            | Self::NoQuery { .. }
+            | Self::File { .. }
+            | Self::Input(_)
+            | Self::Usage(_) => EXIT_USAGE,
+            Self::FullScan { .. } | Self::TooMuch { .. } => EXIT_REFUSED,
+            Self::Stopped { reason, .. } => reason.exit_code(),
+            Self::Output(_) | Self::OutputFile { .. } | Self::Show(_) | Self::Start(_) => {
+                EXIT_QUERY
+            }
         }
+    }
+
+    /// Where in the text it is.
+    pub(crate) fn place(&self) -> Option<Place> {
+        if let Self::Engine(EngineError::Query { place, .. }) | Self::FullScan { place, .. } = self
+        {
+            *place
+        } else {
+            None
+        }
+    }
+
+    /// Whether the reader has seen enough (`| head`), which is no failure.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl Reason {
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => EXIT_INTERRUPTED,
+            Self::Terminate => EXIT_TERMINATED,
+            Self::Timeout(_) => EXIT_TIMEOUT,
+        }
+    }
+}
+
+fn meant(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" (did you mean {}?)", names.join(" or "))
+    }
+}
+
+fn at(place: Option<Place>) -> String {
+    place.map_or_else(String::new, |place| {
+        format!(" at line {}, column {}", place.line, place.column)
+    })
+}
+
+fn stopped(reason: Reason, scanned: Option<Size>, query_id: Option<&str>) -> String {
+    let seconds = |after: Duration| after.as_secs_f64();
+    let mut text = match reason {
+        Reason::Interrupt => "interrupted".to_owned(),
+        Reason::Terminate => "told to end".to_owned(),
+        Reason::Timeout(after) => format!(
+            "stopped after {} s: narrow it by year, month, day and token, or give --timeout",
+            seconds(after)
+        ),
+    };
+    if let Some(id) = query_id {
+        text += &format!("; query {id} is cancelled");
+    }
+    if let Some(scanned) = scanned {
+        text += &format!("; it had read {scanned}");
+    }
+    text
+}
+
+impl From<SqlError> for Problem {
+    fn from(error: SqlError) -> Self {
+        Self::Engine(EngineError::from(error))
     }
 }
 
@@ -43,7 +197,13 @@ impl From<ArrowError> for Problem {
         if let ArrowError::IoError(_, error) = error {
             Self::Output(error)
         } else {
-            Self::Show(error)
+            Self::Show(error.to_string())
         }
+    }
+}
+
+impl From<ParquetError> for Problem {
+    fn from(error: ParquetError) -> Self {
+        Self::Show(error.to_string())
     }
 }

@@ -9,7 +9,7 @@ use app::ingest::Ingest;
 use app::ports::SequenceNumber;
 use app::redrive::Redrive;
 use domain::analytics::Rules;
-use local::{Archiver, Embedded, QueueName, SHARDS};
+use local::{Archiver, Embedded, QuarantineFiles, QueueName, SHARDS};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,7 @@ pub(crate) struct Consumers {
     pub(crate) ingest: Ingest,
     pub(crate) coalescer: Arc<Coalescer>,
     pub(crate) archiver: Arc<Archiver>,
+    pub(crate) quarantine_files: QuarantineFiles,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) archive_every: Duration,
@@ -78,6 +79,7 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
         ingest,
         coalescer,
         archiver,
+        quarantine_files,
         live,
         metrics,
         archive_every,
@@ -91,6 +93,12 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
     tasks.spawn(broadcast(store.clone(), coalescer, stopping.clone()));
     tasks.spawn(live.turn_over(stopping.clone()));
     tasks.spawn(archive(archiver, archive_every, stopping.clone()));
+    tasks.spawn(quarantine(
+        quarantine_files,
+        archive_every,
+        retention_ms,
+        stopping.clone(),
+    ));
     tasks.spawn(redrive(store.clone(), stopping.clone()));
     tasks.spawn(work_off(store.clone(), ingest, stopping.clone()));
     tasks.spawn(sample(store.clone(), metrics, stopping.clone()));
@@ -237,6 +245,32 @@ async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: Cancellatio
                 }
             }
             written_at = Instant::now();
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+/// Writes the quarantine's files in turns, and once more at the end; what is older than the
+/// retention goes.
+async fn quarantine(
+    files: QuarantineFiles,
+    every: Duration,
+    retention_ms: i64,
+    stopping: CancellationToken,
+) {
+    loop {
+        let last = stopping
+            .run_until_cancelled(tokio::time::sleep(every))
+            .await
+            .is_none();
+        if let Err(error) = files.flush().await {
+            tracing::error!(error = %error, "the quarantine's files cannot be written; the store keeps its entries");
+        }
+        let before_ms = runtime::clock::now_ms() - retention_ms;
+        if let Err(error) = files.sweep(before_ms).await {
+            tracing::error!(error = %error, "old files of the quarantine cannot be removed");
         }
         if last {
             return;

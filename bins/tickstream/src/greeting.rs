@@ -48,7 +48,7 @@ impl Server {
              \n\
              Try, in another terminal:\n\
              \x20 curl{authorization} {url}/webhooks/ticks --json '{{\"token\":\"BTC\",\"quote\":\"USD\",\"price\":\"68900.50\",\"timestamp\":{now}}}'\n\
-             \x20 cargo run --release -p ticksql -- \"SELECT token, count(*) AS ticks, max(price) AS high FROM price_archive GROUP BY token\"{chosen}\n\
+             \x20 cargo run --release -p ticksql -- \"SELECT token, count(*) AS ticks, max(price) AS high FROM price_archive WHERE :days GROUP BY token\" -p from=now-1d -p to=now{chosen}\n\
              \n",
             version = env!("CARGO_PKG_VERSION"),
         )

@@ -10,11 +10,11 @@ use app::broadcast::Coalescer;
 use app::ingest::Ingest;
 use app::ports::{Clock, RolloutStore};
 use app::rollout::{RolloutChange, RolloutControl};
+use archive::Archive;
 use axum::Router;
 use domain::Rollout;
-use local::archive::Archive;
 use local::sql::{Limits, LocalSql};
-use local::{Archiver, Embedded, EmbeddedConfig, QueueName};
+use local::{Archiver, Embedded, EmbeddedConfig, QuarantineFiles, QueueName};
 use runtime::host::{self, Patience};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -118,6 +118,7 @@ impl Server {
             ingest: ingest.clone(),
             coalescer,
             archiver: Arc::clone(&archiver),
+            quarantine_files: QuarantineFiles::new(store.clone(), &config.data_dir),
             live: live.clone(),
             metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),

@@ -20,7 +20,7 @@ use aws::kinesis::KinesisStream;
 use aws::s3::S3Quarantine;
 use aws::sns::SnsTopic;
 use aws::sqs::SqsQueue;
-use aws::ssm::{self, SsmRollout};
+use aws::ssm::start::AtStart;
 use axum::routing::get;
 use axum::{Json, Router};
 use domain::Rollout;
@@ -75,9 +75,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     })
     .await;
     let parameters = clients::ssm(&sdk);
-    // Both are asked of the same service: at once, they cost a cold start one round trip.
-    let (secrets, flag) =
-        tokio::try_join!(secrets(&config, &parameters), flag(&config, &parameters))?;
+    // In one call: together they cost a cold start one round trip, and SSM's limit one call.
+    let mut read = AtStart::read(&parameters, &parameter_names(&config)).await?;
+    let secrets = secrets(&config, &mut read)?;
+    let flag = flag(&config, &parameters, &mut read)?;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
     let queues = clients::sqs(&sdk);
     let queue = |url: &str, within| SqsQueue::new(&queues, url, within);
@@ -131,15 +132,20 @@ fn routes(webhook: Webhook, code_sha256: Option<String>) -> Router {
     router(Arc::new(webhook)).route("/healthz", get(answer))
 }
 
-async fn secrets(config: &Config, client: &SsmClient) -> anyhow::Result<Secrets> {
+/// The parameters that are needed for a start.
+fn parameter_names(config: &Config) -> Vec<&str> {
+    let secrets = match config.webhook_secrets {
+        Some(_) => None,
+        None => config.webhook_secrets_parameter.as_deref(),
+    };
+    let flag = config.rollout_parameter.as_deref();
+    secrets.into_iter().chain(flag).collect()
+}
+
+fn secrets(config: &Config, read: &mut AtStart) -> anyhow::Result<Secrets> {
     let (text, place) = match (&config.webhook_secrets, &config.webhook_secrets_parameter) {
         (Some(text), _) => (text.clone(), "WEBHOOK_SECRETS".to_owned()),
-        (None, Some(name)) => {
-            let text = ssm::secrets(client, name).await.with_context(|| {
-                format!("the secrets cannot be read from the parameter `{name}`")
-            })?;
-            (text, format!("the parameter `{name}`"))
-        }
+        (None, Some(name)) => (read.secret(name)?, format!("the parameter `{name}`")),
         (None, None) => anyhow::bail!("set WEBHOOK_SECRETS or WEBHOOK_SECRETS_PARAMETER"),
     };
     let secrets = Secrets::parse(text.expose_secret()).with_context(|| place.clone())?;
@@ -150,13 +156,14 @@ async fn secrets(config: &Config, client: &SsmClient) -> anyhow::Result<Secrets>
     Ok(secrets)
 }
 
-async fn flag(config: &Config, client: &SsmClient) -> anyhow::Result<Arc<dyn RolloutFlag>> {
+fn flag(
+    config: &Config,
+    client: &SsmClient,
+    read: &mut AtStart,
+) -> anyhow::Result<Arc<dyn RolloutFlag>> {
     let fixed = config.rollout();
-    let Some(name) = &config.rollout_parameter else {
-        return Ok(Arc::new(FixedRollout(fixed)));
-    };
-    let flag = SsmRollout::open(client, name, fixed)
-        .await
-        .with_context(|| format!("the rollout parameter `{name}`"))?;
-    Ok(Arc::new(flag))
+    Ok(match &config.rollout_parameter {
+        None => Arc::new(FixedRollout(fixed)),
+        Some(name) => Arc::new(read.rollout(client, name, fixed)?),
+    })
 }

@@ -1,7 +1,8 @@
 //! The flag and the secrets: what one process writes, another reads.
 
-use app::ports::{RolloutFlag, RolloutStore};
-use app::rollout::RolloutChange;
+use app::ports::RolloutFlag;
+use app::steering::record::{FlagChange, FlagRecord, FlagValue};
+use aws::ssm::record::SsmFlagRecord;
 use aws::ssm::{ParameterError, SsmRollout, secrets};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::ParameterType;
@@ -26,12 +27,16 @@ async fn parameter(kind: ParameterType, value: &str) -> (Client, String) {
     (client, name)
 }
 
-fn change(percentage: &str, who: &str, at_ms: i64) -> RolloutChange {
-    RolloutChange {
+fn change(percentage: &str, who: &str, at_ms: i64) -> FlagChange {
+    FlagChange {
         at_ms,
         who: who.to_owned(),
         why: "a \"reason\" über alles".to_owned(),
-        rollout: rollout(percentage),
+        value: FlagValue {
+            use_kinesis: true,
+            percentage: percentage.parse().unwrap(),
+            key: None,
+        },
     }
 }
 
@@ -42,42 +47,44 @@ async fn a_change_is_seen_by_another_process_and_kept_in_the_history() {
         .await
         .unwrap();
     assert_eq!(flag.current().await, rollout("0"));
+    let record = SsmFlagRecord::new(&client, &name);
+    let before = record.read().await.unwrap().version;
     let changes = [
         change("1", "alice", 1_767_225_600_001),
         change("12.5", "bob", 1_767_225_600_002),
     ];
-    for change in &changes {
-        flag.change(change.clone()).await.unwrap();
-        assert_eq!(flag.current().await, change.rollout);
+    for (n, change) in (1..).zip(&changes) {
+        let version = record.write(change).await.unwrap();
+        assert_eq!(version, before + n, "versions tell whether others wrote");
     }
     let other = SsmRollout::open(&client, &name, rollout("100"))
         .await
         .unwrap();
     assert_eq!(other.current().await, rollout("12.5"));
-    let history = other.history(10).await.unwrap();
-    assert_eq!(history.len(), 3);
-    assert_eq!(history[..2], [changes[1].clone(), changes[0].clone()]);
-    assert_eq!(history[2].rollout, rollout("0"));
+    let history = record.history(10).await.unwrap();
+    let told: Vec<_> = history.iter().map(|past| past.change.clone()).collect();
+    assert_eq!(told.len(), 3);
+    assert_eq!(told[..2], [changes[1].clone(), changes[0].clone()]);
+    assert_eq!(told[2].value.share(), "0".parse().unwrap());
     assert!(
-        history[2].at_ms > 1_767_225_600_000,
+        told[2].at_ms > 1_767_225_600_000,
         "SSM's own time: {}",
-        history[2].at_ms
+        told[2].at_ms
     );
 }
 
 #[tokio::test]
 async fn a_long_history_is_read_whole() {
     let (client, name) = parameter(ParameterType::String, "0").await;
-    let flag = SsmRollout::open(&client, &name, rollout("100"))
-        .await
-        .unwrap();
+    let record = SsmFlagRecord::new(&client, &name);
     for n in 1..=60 {
-        flag.change(change("1", &format!("operator {n}"), n))
+        record
+            .write(&change("1", &format!("operator {n}"), n))
             .await
             .unwrap();
     }
-    let history = flag.history(55).await.unwrap();
-    let newest: Vec<i64> = history.iter().map(|change| change.at_ms).collect();
+    let history = record.history(55).await.unwrap();
+    let newest: Vec<i64> = history.iter().map(|past| past.change.at_ms).collect();
     assert!(newest.iter().copied().eq((6..=60).rev()), "{newest:?}");
 }
 

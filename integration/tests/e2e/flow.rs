@@ -1,10 +1,10 @@
 //! What happens to ticks behind the webhook: live feed, analysis, archive, redrive, quarantine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use domain::TickId;
+use domain::{Tick, TickId};
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::faults::{Choice, Fault, FaultyEndpoint, Times};
 use serde_json::{Value, json};
@@ -114,13 +114,17 @@ async fn ticks_reach_the_live_feed_the_analysis_and_the_archive() {
         "candles count each tick once"
     );
 
-    // Firehose's Parquet has every tick.
-    let wanted: BTreeSet<TickId> = made.iter().map(|tick| tick.tick_id).collect();
+    // Firehose's Parquet has every tick, with its own time, price and volume.
     let folder = tempfile::tempdir().unwrap();
     until("the archive has every tick", async || {
-        archived(&project, folder.path()).await.is_superset(&wanted)
+        let archived = archived(&project, folder.path()).await;
+        made.iter().all(|tick| archived.contains_key(&tick.tick_id))
     })
     .await;
+    let archived = archived(&project, folder.path()).await;
+    for tick in &made {
+        assert_eq!(archived[&tick.tick_id], row_of(tick), "{tick:?}");
+    }
 
     // A bad entry is kept, and a good one beside it goes its way.
     let body = r#"[{"token":"flow-c","price":"-1","timestamp":"2026-01-01T00:00:00Z"},
@@ -201,15 +205,31 @@ pub(crate) async fn minute_trades(project: &Project, token: &str) -> u64 {
     trades.sum()
 }
 
-/// The ids in the Parquet files, read by DuckDB. On the emulator they lie under the day of arrival,
-/// one file a tick; `folder` keeps those that were fetched.
-async fn archived(project: &Project, folder: &Path) -> BTreeSet<TickId> {
+/// A tick's token, time, price and volume, as the archive's columns hold them.
+type Row = (String, i64, f64, Option<f64>);
+
+fn row_of(tick: &Tick) -> Row {
+    // The nearest double, as a reader of the exact text makes it.
+    let double = |text: String| text.parse::<f64>().unwrap();
+    (
+        tick.token.to_string(),
+        tick.timestamp_ms,
+        double(tick.price.to_string()),
+        tick.volume.map(|volume| double(volume.to_string())),
+    )
+}
+
+/// The rows in the Parquet files, read by DuckDB. On the emulator they lie under the day of arrival,
+/// one file a tick; `folder` keeps those that were fetched. A tick that came twice must be the same
+/// twice.
+async fn archived(project: &Project, folder: &Path) -> BTreeMap<TickId, Row> {
     project.fetch("price-archive/year=", folder).await;
     let tools = integration::emulator::tools().await.unwrap();
-    let query = "import duckdb, glob, sys\n\
+    let query = "import duckdb, glob, json, sys\n\
         files = glob.glob(sys.argv[1] + '/*')\n\
-        rows = duckdb.read_parquet(files).project('tick_id').fetchall() if files else []\n\
-        print('\\n'.join(row[0] for row in rows))";
+        columns = 'tick_id, token, ts, price, volume'\n\
+        rows = duckdb.read_parquet(files).project(columns).fetchall() if files else []\n\
+        print(json.dumps(rows))";
     let output = tokio::process::Command::new(tools.python)
         .args(["-c", query, folder.to_str().unwrap()])
         .output()
@@ -217,9 +237,15 @@ async fn archived(project: &Project, folder: &Path) -> BTreeSet<TickId> {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let ids = text.lines().filter(|line| !line.is_empty());
-    ids.map(|line| TickId::parse(line).unwrap()).collect()
+    let rows: Vec<(String, String, i64, f64, Option<f64>)> =
+        serde_json::from_slice(&output.stdout).unwrap();
+    let mut archived = BTreeMap::new();
+    for (id, token, ts, price, volume) in rows {
+        let row = (token, ts, price, volume);
+        let before = archived.insert(TickId::parse(&id).unwrap(), row.clone());
+        assert!(before.is_none_or(|before| before == row), "{id}: {row:?}");
+    }
+    archived
 }
 
 #[tokio::test(flavor = "multi_thread")]

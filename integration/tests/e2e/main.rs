@@ -12,4 +12,5 @@ mod flow;
 mod functions;
 mod project;
 mod source;
+mod sql;
 mod staged;

@@ -44,7 +44,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -294,7 +294,8 @@ impl Project {
         }
     }
 
-    async fn archive_bucket(&self) -> String {
+    /// The bucket of archive, quarantine and answers.
+    pub(crate) async fn archive_bucket(&self) -> String {
         let listed = self.s3.list_buckets().send().await.unwrap();
         let start = format!("{}-archive-", self.name);
         let names = listed.buckets().iter().filter_map(|bucket| bucket.name());
@@ -358,6 +359,8 @@ async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> Told {
         .env("TICKCTL", tickctl)
         .env("AWS_CLI", &tools.aws)
         .envs(emulator.environment())
+        // People set AWS_REGION alone, which the CLI of pip does not read.
+        .env_remove("AWS_DEFAULT_REGION")
         .output()
         .await
         .unwrap();

@@ -137,6 +137,13 @@ async fn the_stages_go_up_one_by_one_and_back_within_seconds() {
     println!("{status}");
     assert!(status.contains("forced: the alarm is known"), "{status}");
     assert!(status.contains("night shift: too much lag"), "{status}");
+    // Which code is deployed, as the process itself tells and as Lambda does.
+    let variables = project.variables("webhook").await;
+    let hash = variables["CODE_SHA256"].as_str().unwrap();
+    let by_itself = format!("{hash} webhook {}", env!("CARGO_PKG_VERSION"));
+    assert!(status.contains(&by_itself), "{status}");
+    let by_lambda = format!("{hash} {}-webhook", project.name);
+    assert!(status.contains(&by_lambda), "{status}");
 
     // A second deploy of the same code leaves the flag where it is.
     let again = project.run(&["infra"]).await.ok();
@@ -176,15 +183,15 @@ async fn roll_back_under_load(project: &Arc<Project>) {
     let (mut live, _) = tokio_tungstenite::connect_async(project.output("live"))
         .await
         .unwrap();
-    // The event times that were heard; they grow with each tick of a lane.
-    let heard: Arc<Mutex<BTreeSet<i64>>> = Arc::default();
+    // The ticks that were heard.
+    let heard: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     let hearing = Arc::clone(&heard);
     let listening = tokio::spawn(async move {
         while let Some(Ok(message)) = live.next().await {
             let message: Value = serde_json::from_str(&message.to_string()).unwrap_or_default();
             let ticks = message["ticks"].as_array().cloned().unwrap_or_default();
-            let times = ticks.iter().filter_map(|tick| tick["timestamp"].as_i64());
-            hearing.lock().unwrap().extend(times);
+            let ids = ticks.iter().filter_map(|tick| tick["tick_id"].as_str());
+            hearing.lock().unwrap().extend(ids.map(str::to_owned));
         }
     });
     let lanes: Vec<_> = (0..4)
@@ -204,27 +211,13 @@ async fn roll_back_under_load(project: &Arc<Project>) {
     let returned = Instant::now();
     tokio::time::sleep(Duration::from_secs(3)).await;
     stop.store(true, Ordering::Relaxed);
-    let mut taken = Vec::new();
+    let mut by_lane = Vec::new();
     for lane in lanes {
-        taken.extend(lane.await.unwrap());
+        by_lane.push(lane.await.unwrap());
     }
-
-    let late = |(_, at): &&(Tick, Instant)| *at > returned;
-    let first_late = taken
-        .iter()
-        .filter(late)
-        .map(|(tick, _)| tick.timestamp_ms)
-        .min()
-        .unwrap();
-    until("ticks taken after the way back are broadcast", async || {
-        heard
-            .lock()
-            .unwrap()
-            .last()
-            .is_some_and(|last| *last >= first_late)
-    })
-    .await;
+    broadcasts_are_unbroken(&by_lane, [flipped, returned], &heard).await;
     listening.abort();
+    let taken = by_lane.concat();
     let stored = project.stored().await;
     let missing: Vec<_> = taken
         .iter()
@@ -269,4 +262,33 @@ async fn roll_back_under_load(project: &Arc<Project>) {
         "{} ticks under load; the last in the stream {last:?} after the command began",
         taken.len()
     );
+}
+
+/// A batch's ticks of one token are told as their last one. So of each lane the last tick of all must
+/// be heard; and, since a batch is far shorter than each of the three times around the two moments,
+/// something of each of them.
+async fn broadcasts_are_unbroken(
+    by_lane: &[Vec<(Tick, Instant)>],
+    moments: [Instant; 2],
+    heard: &Mutex<BTreeSet<String>>,
+) {
+    let was_heard = |tick: &Tick| heard.lock().unwrap().contains(&tick.tick_id.to_string());
+    until("the last tick of each lane is broadcast", async || {
+        let mut lasts = by_lane.iter().map(|lane| lane.last().unwrap());
+        lasts.all(|(tick, _)| was_heard(tick))
+    })
+    .await;
+    for lane in by_lane {
+        let mut parts = [(0, 0); 3];
+        for (tick, at) in lane {
+            let part = moments.iter().filter(|moment| *at > **moment).count();
+            parts[part].0 += 1;
+            parts[part].1 += u32::from(was_heard(tick));
+        }
+        println!("taken and heard before, while and after the way back: {parts:?}");
+        assert!(
+            parts.iter().all(|(taken, heard)| *taken > 0 && *heard > 0),
+            "the broadcast stood still: {parts:?}"
+        );
+    }
 }

@@ -112,6 +112,38 @@ fn check(name: &str, metric: &str, threshold: u64) {
 }
 
 #[test]
+fn a_function_url_has_an_alarm_of_its_own() {
+    let with = stack("alarms.yaml", &[("WebhookFunctionUrl", "true")]);
+    let alarm = with.one("WebhookUrlErrors");
+    tells_people_what_to_do(&alarm);
+    assert_eq!(alarm.text("/AlarmName"), "prices-webhook-url-errors");
+    assert_eq!(
+        (alarm.text("/Namespace"), alarm.text("/MetricName")),
+        ("AWS/Lambda", "Url5xxCount")
+    );
+    assert_eq!(alarm.number("/Threshold"), 0);
+    assert_eq!(
+        alarm.at("/Dimensions"),
+        &serde_json::json!([{"Name": "FunctionName", "Value": "prices-webhook"}])
+    );
+    let board = with.one("Dashboard");
+    let body: Value = serde_json::from_str(board.text("/DashboardBody")).unwrap();
+    assert!(
+        body.to_string()
+            .contains(":alarm:prices-webhook-url-errors\"")
+    );
+}
+
+#[test]
+fn what_analytics_gave_up_is_told_as_it_is() {
+    let alarm = alarm("analytics-failed");
+    let description = alarm.text("/AlarmDescription");
+    for truth in ["No tick is lost", "last_sequence", "from the archive"] {
+        assert!(description.contains(truth), "{description}");
+    }
+}
+
+#[test]
 fn alarms_watch_metrics_that_exist() {
     check("analytics-iterator-age", "AWS/Lambda IteratorAge", 60_000);
     check(

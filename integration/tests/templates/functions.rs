@@ -117,6 +117,18 @@ fn secrets_are_named_not_told() {
 }
 
 #[test]
+fn the_webhook_is_told_the_hash_of_its_code() {
+    let hash = "5aa78a0b".repeat(8);
+    let told = |given: &[(&str, &str)]| {
+        let webhook = function(&stack("service.yaml", given), "webhook");
+        let variable = webhook.find("/Environment/Variables/CODE_SHA256");
+        variable.map(text)
+    };
+    assert_eq!(told(&[("WebhookCodeSha256", hash.as_str())]), Some(hash));
+    assert_eq!(told(&[]), None);
+}
+
+#[test]
 fn parameters_reach_the_functions() {
     let given = [
         ("RetentionDays", "45"),

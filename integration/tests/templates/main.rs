@@ -12,6 +12,7 @@
 mod alarms;
 mod archive;
 mod data;
+mod deploy;
 mod functions;
 mod lint;
 mod permissions;

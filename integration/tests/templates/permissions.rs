@@ -54,7 +54,8 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
             "sqs:SendMessage on BroadcastQueue",
             "sqs:SendMessage on RedriveQueue",
             "ssm:GetParameter on parameter/prices/rollout",
-            "ssm:GetParameter on parameter/prices/webhook-secrets",
+            "ssm:GetParameters on parameter/prices/rollout",
+            "ssm:GetParameters on parameter/prices/webhook-secrets",
         ],
     ),
     (

@@ -125,8 +125,8 @@ fn shards_are_moved_above_80_and_below_30_percent_for_15_minutes() {
         ("ShardsDown", "shards-down", "LessThanThreshold", 30, 15),
     ] {
         let alarm = stack.one(id);
-        // The gate of a stage looks at the alarms whose names begin with the project's: these two
-        // must not stop it, least of all on a stream that is still empty.
+        // The gate of a stage does not look at these two: least of all on an empty stream may they
+        // stop it.
         assert_eq!(alarm.text("/AlarmName"), format!("scaling-prices-{name}"));
         assert_eq!(alarm.text("/ComparisonOperator"), operator);
         assert_eq!(alarm.number("/Threshold"), threshold);
@@ -141,6 +141,27 @@ fn shards_are_moved_above_80_and_below_30_percent_for_15_minutes() {
         assert_eq!(permission.text("/SourceArn"), format!("att:{id}.Arn"));
         assert_eq!(permission.text("/FunctionName"), "prices-scaler");
     }
+}
+
+/// A minute whose metrics are late is no empty one: with FILL the alarm would end and begin anew. On
+/// the way down an empty minute must count, and fifteen late ones are none.
+#[test]
+fn a_late_metric_does_not_end_a_high_load() {
+    let stack = provisioned();
+    let expression = |id: &str, of: &str| metric(&stack.one(id), of)["Expression"].clone();
+    assert_eq!(expression("ShardsUp", "by_bytes"), "bytes / (1048576 * 60)");
+    assert_eq!(
+        expression("ShardsUp", "by_records"),
+        "records / (1000 * 60)"
+    );
+    assert_eq!(
+        expression("ShardsDown", "by_bytes"),
+        "FILL(bytes, 0) / (1048576 * 60)"
+    );
+    assert!(
+        stack.one("ShardsUp").find("/DatapointsToAlarm").is_none(),
+        "M of N would pass over the minute that rearms"
+    );
 }
 
 /// A function is called when the state changes, and only then: without this a second step would
@@ -178,14 +199,46 @@ fn the_clock_sends_what_the_scaler_understands() {
     assert_eq!(event.load(), Ok(None));
 }
 
+/// What the gate of a stage asks for is what the templates make, but for what moves shards.
+#[test]
+fn the_gate_knows_every_alarm() {
+    let url = ("WebhookFunctionUrl", "true");
+    let mut made: Vec<String> = Vec::new();
+    for (file, given) in [
+        ("alarms.yaml", vec![url]),
+        ("alarms-math.yaml", vec![url, ("StreamMode", "PROVISIONED")]),
+    ] {
+        let all = stack(file, &given).resources();
+        let names = all
+            .iter()
+            .filter_map(|resource| resource.find("/AlarmName"));
+        made.extend(names.map(|name| name.as_str().unwrap().to_owned()));
+    }
+    made.retain(|name| !name.starts_with("scaling-"));
+    made.sort();
+    assert_eq!(made, aws::alarms::names("prices"));
+}
+
 #[test]
 fn the_alarm_over_alarms_names_alarms_that_exist() {
-    let math = provisioned();
-    let singles = stack("alarms.yaml", &[]).all("AWS::CloudWatch::Alarm");
+    for given in ["false", "true"] {
+        names_alarms_that_exist(given);
+    }
+}
+
+#[track_caller]
+fn names_alarms_that_exist(function_url: &str) {
+    let url = ("WebhookFunctionUrl", function_url);
+    let math = stack("alarms-math.yaml", &[("StreamMode", "PROVISIONED"), url]);
+    let singles = stack("alarms.yaml", &[url]).all("AWS::CloudWatch::Alarm");
     let blocked = math.one("RampBlocked");
     let rule = blocked.text("/AlarmRule");
     let named: Vec<&str> = rule.split('"').skip(1).step_by(2).collect();
     assert!(named.len() > 10, "{rule}");
+    let watches_the_url = named.contains(&"prices-webhook-url-errors");
+    assert_eq!(watches_the_url, function_url == "true", "{rule}");
+    // An operator without a name behind it is no rule.
+    assert_eq!(rule.matches(" OR ").count() + 1, named.len(), "{rule}");
     for name in named {
         let exists = match name.strip_prefix("ref:") {
             Some(id) => math.has(id),

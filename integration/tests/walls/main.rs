@@ -9,14 +9,15 @@ use serde::Deserialize;
 
 /// Which rooms a room of `shared/` may use; binaries may use them all, and no binary but the
 /// webhook's router, which `tickstream` serves as well.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("domain", &[]),
     ("sources", &["domain"]),
     ("codec", &["domain"]),
     ("runtime", &[]),
     ("app", &["codec", "domain", "sources"]),
+    ("archive", &["app", "codec", "domain"]),
     ("aws", &["app", "codec", "domain"]),
-    ("local", &["app", "codec", "domain"]),
+    ("local", &["app", "archive", "codec", "domain"]),
     ("testkit", &["app", "codec", "domain"]),
 ];
 

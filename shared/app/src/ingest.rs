@@ -53,7 +53,7 @@ pub enum IngestError {
     /// The delivery as a whole cannot be read; it is in the quarantine.
     #[error("{}", .0.message)]
     Unreadable(Malformed),
-    /// Not stored: the sender should deliver again, which is safe.
+    /// Not all of it was stored or kept: the sender should deliver again, which is safe.
     #[error("the delivery could not be stored")]
     NotStored(#[source] PortError),
 }
@@ -111,10 +111,8 @@ impl Ingest {
                 }
             }
         }
-        self.quarantine(source.name(), &delivered.malformed, now_ms)
-            .await
-            .map_err(IngestError::NotStored)?;
-        self.take(ticks, &mut delivered).await?;
+        self.take(source.name(), ticks, &mut delivered, now_ms)
+            .await?;
         Ok(delivered)
     }
 
@@ -169,11 +167,15 @@ impl Ingest {
         self.quarantine.keep(&kept).await
     }
 
-    /// Stores ticks, offers them, and settles the books.
+    /// Stores ticks, offers them beside keeping the malformed entries, and settles the books. A
+    /// quarantine that is away holds up no good tick; the sender delivers again then, so that the
+    /// malformed entries are not lost, and the good ones are stored once.
     async fn take(
         &self,
+        source: &str,
         mut ticks: Vec<Tick>,
         delivered: &mut Delivered,
+        now_ms: i64,
     ) -> Result<(), IngestError> {
         let receipt = if ticks.is_empty() {
             None
@@ -211,7 +213,16 @@ impl Ingest {
         delivered.counts.stored = stored.len() as u64;
         // What the store refused comes again with the sender's retry, and is counted then.
         delivered.counts.received -= refused;
-        delivered.pending = self.offer(&stored, &mut delivered.counts).await;
+        let (pending, kept) = tokio::join!(
+            self.offer(&stored, &mut delivered.counts),
+            self.quarantine(source, &delivered.malformed, now_ms)
+        );
+        delivered.pending = pending;
+        if kept.is_err() {
+            // They come again with the sender's retry, too.
+            let rejected = std::mem::take(&mut delivered.counts.rejected_by_reason);
+            delivered.counts.received -= rejected.values().sum::<u64>();
+        }
         // Where the store keeps a note, the counts wait with it for `work_off`; where it keeps none,
         // they are told now, what is pending with them.
         if delivered.pending == 0 || note.unsettled.is_none() {
@@ -224,6 +235,7 @@ impl Ingest {
                 }
             }
         }
+        kept.map_err(IngestError::NotStored)?;
         if refused > 0 {
             return Err(IngestError::NotStored(PortError {
                 operation: "store ticks",

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod fanout;
 pub mod ingest;
 pub mod ledger;
+pub mod objects;
 pub mod poison;
 pub mod ports;
 pub mod redrive;

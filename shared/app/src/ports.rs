@@ -341,8 +341,17 @@ pub trait Shards: Send + Sync {
 /// The alarms of the project.
 #[async_trait]
 pub trait Alarms: Send + Sync {
+    /// How they stand.
+    async fn look(&self) -> Result<AlarmStates, PortError>;
+}
+
+/// How the project's alarms stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmStates {
+    /// How many alarms of the project there are: without any, silence says nothing.
+    pub watched: usize,
     /// The names of those that are on, sorted.
-    async fn active(&self) -> Result<Vec<String>, PortError>;
+    pub on: Vec<String>,
 }
 
 /// A tick that arrived in the stream.
@@ -354,9 +363,21 @@ pub struct Arrival {
     pub tick: Tick,
 }
 
-/// Watches what arrives in the stream from now on.
+/// What a look at the stream gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// What arrived since the last look.
+    pub arrivals: Vec<Arrival>,
+    /// Whether that is all: a busy stream may hold more than one look reads.
+    pub to_the_tip: bool,
+}
+
+/// Watches what arrives in the stream.
 #[async_trait]
 pub trait Arrivals: Send {
-    /// What arrived since the last look; the first look marks where watching begins.
-    async fn poll(&mut self) -> Result<Vec<Arrival>, PortError>;
+    /// Begins, or begins anew, with what arrived at a time, epoch milliseconds, or later.
+    async fn watch_from(&mut self, from_ms: i64) -> Result<(), PortError>;
+    /// What arrived since the last look, in a time that is bounded also under load. Nothing is
+    /// seen before [`Arrivals::watch_from`].
+    async fn look(&mut self) -> Result<Look, PortError>;
 }

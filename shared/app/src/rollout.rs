@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::ports::{Clock, PortError, RolloutFlag, RolloutStore};
 
 /// Longest `who` in characters.
-const WHO_CHARS_MAX: usize = 100;
+pub(crate) const WHO_CHARS_MAX: usize = 100;
 /// Longest `why` in characters.
-const WHY_CHARS_MAX: usize = 500;
+pub(crate) const WHY_CHARS_MAX: usize = 500;
 
 /// A state of the flag, with who set it, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub enum RolloutError {
     /// Nothing to change.
     #[error("give at least one of `use_kinesis`, `percentage` and `key`")]
     Nothing,
-    /// The change could not be stored; the flag is as it was.
+    /// The change could not be stored. Where the answer was lost it may be stored all the same.
     #[error(transparent)]
     Port(#[from] PortError),
 }
@@ -77,13 +77,6 @@ impl RolloutControl {
     /// # Errors
     /// [`RolloutError`]; the flag is then as it was.
     pub async fn change(&self, request: RolloutRequest) -> Result<Rollout, RolloutError> {
-        let signed = |field, text: &str, chars_max| {
-            let chars = text.trim().chars().count();
-            if chars == 0 || chars > chars_max {
-                return Err(RolloutError::Unsigned { field, chars_max });
-            }
-            Ok(text.trim().to_owned())
-        };
         let who = signed("who", &request.who, WHO_CHARS_MAX)?;
         let why = signed("why", &request.why, WHY_CHARS_MAX)?;
         if request.use_kinesis.is_none() && request.percentage.is_none() && request.key.is_none() {
@@ -105,4 +98,17 @@ impl RolloutControl {
             .await?;
         Ok(rollout)
     }
+}
+
+/// A field of a change's signature, without the white space around it.
+pub(crate) fn signed(
+    field: &'static str,
+    text: &str,
+    chars_max: usize,
+) -> Result<String, RolloutError> {
+    let chars = text.trim().chars().count();
+    if chars == 0 || chars > chars_max {
+        return Err(RolloutError::Unsigned { field, chars_max });
+    }
+    Ok(text.trim().to_owned())
 }

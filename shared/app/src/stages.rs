@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use domain::Percentage;
 
+use crate::ports::AlarmStates;
+
 /// The stages in their order, in percent.
 const PERCENTS: [u8; 5] = [0, 1, 10, 50, 100];
 
@@ -76,14 +78,18 @@ pub enum StepRefused {
     /// An alarm is on.
     #[error("{} on: {}", if .0.len() == 1 { "an alarm is" } else { "alarms are" }, .0.join(", "))]
     Alarms(Vec<String>),
+    /// There is no alarm that could be on.
+    #[error("there is no alarm of the project, so that nobody would know: deploy `infra` first")]
+    NoAlarms,
 }
 
-/// Checks a step: down goes always, up goes one stage at a time while no alarm is on. What else
+/// Checks a step: down goes always, up goes one stage at a time while there are alarms and none is
+/// on. What else
 /// must hold before a step up belongs here, such as the comparison of the stores.
 ///
 /// # Errors
 /// [`StepRefused`], the first reason found.
-pub fn check_step(now: Percentage, asked: Stage, alarms: &[String]) -> Result<(), StepRefused> {
+pub fn check_step(now: Percentage, asked: Stage, alarms: &AlarmStates) -> Result<(), StepRefused> {
     if asked.percentage() <= now {
         return Ok(());
     }
@@ -92,8 +98,11 @@ pub fn check_step(now: Percentage, asked: Stage, alarms: &[String]) -> Result<()
     if asked != next {
         return Err(StepRefused::Skips { from, next, asked });
     }
-    if !alarms.is_empty() {
-        return Err(StepRefused::Alarms(alarms.to_vec()));
+    if alarms.watched == 0 {
+        return Err(StepRefused::NoAlarms);
+    }
+    if !alarms.on.is_empty() {
+        return Err(StepRefused::Alarms(alarms.on.clone()));
     }
     Ok(())
 }
@@ -103,7 +112,10 @@ mod tests {
     use super::*;
 
     fn step(now: &str, asked: &str, alarms: &[&str]) -> Result<(), String> {
-        let alarms: Vec<String> = alarms.iter().map(|name| (*name).to_owned()).collect();
+        let alarms = AlarmStates {
+            watched: 26,
+            on: alarms.iter().map(|name| (*name).to_owned()).collect(),
+        };
         check_step(now.parse().unwrap(), asked.parse().unwrap(), &alarms)
             .map_err(|refused| refused.to_string())
     }
@@ -141,6 +153,19 @@ mod tests {
         for asked in ["canary", "10", "50", "100"] {
             assert_eq!(step("100", asked, &["ticks-lag"]), Ok(()), "{asked}");
         }
+    }
+
+    #[test]
+    fn without_any_alarm_nothing_goes_up() {
+        let none = AlarmStates {
+            watched: 0,
+            on: Vec::new(),
+        };
+        let check = |now: &str, asked: &str| {
+            check_step(now.parse().unwrap(), asked.parse().unwrap(), &none)
+        };
+        assert_eq!(check("1", "10"), Err(StepRefused::NoAlarms));
+        assert_eq!(check("50", "10"), Ok(()));
     }
 
     #[test]

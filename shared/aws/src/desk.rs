@@ -1,38 +1,50 @@
 //! What the operator's desk looks at: the project's alarms, and what arrives in its stream.
 
-use app::ports::{Alarms, Arrival, Arrivals, PortError};
+use std::time::Duration;
+
+use app::ports::{AlarmStates, Alarms, Arrival, Arrivals, Look, PortError};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use tokio::time::Instant;
 
-use crate::alarms::in_alarm;
+use crate::alarms::{names, states};
 use crate::kinesis::tail::{Begin, StreamTail};
 
-/// The alarms of a project, known by the beginning of their names.
+/// How long one look at the stream reads on where the stream is written faster than it is read.
+const LOOK_FOR: Duration = Duration::from_secs(2);
+
+/// The alarms of a project, known by their names.
 pub struct ProjectAlarms {
     client: aws_sdk_cloudwatch::Client,
-    name_prefix: String,
+    names: Vec<String>,
 }
 
 impl ProjectAlarms {
-    /// Alarms whose names begin with `name_prefix`.
+    /// The alarms of a project's templates.
     #[must_use]
-    pub fn new(config: &SdkConfig, name_prefix: impl Into<String>) -> Self {
+    pub fn new(config: &SdkConfig, project: &str) -> Self {
         Self {
             client: aws_sdk_cloudwatch::Client::new(config),
-            name_prefix: name_prefix.into(),
+            names: names(project),
         }
     }
 }
 
 #[async_trait]
 impl Alarms for ProjectAlarms {
-    async fn active(&self) -> Result<Vec<String>, PortError> {
-        let on = in_alarm(&self.client, &self.name_prefix).await?;
-        Ok(on.into_iter().map(|alarm| alarm.name).collect())
+    async fn look(&self) -> Result<AlarmStates, PortError> {
+        let all = states(&self.client, &self.names).await?;
+        Ok(AlarmStates {
+            watched: all.len(),
+            on: (all.into_iter())
+                .filter(|alarm| alarm.is_on)
+                .map(|alarm| alarm.name)
+                .collect(),
+        })
     }
 }
 
-/// What arrives in a stream from the first look on.
+/// What arrives in a stream.
 pub struct StreamArrivals {
     client: aws_sdk_kinesis::Client,
     stream: String,
@@ -42,9 +54,9 @@ pub struct StreamArrivals {
 impl StreamArrivals {
     /// A reader of a stream, not yet opened.
     #[must_use]
-    pub fn new(config: &SdkConfig, stream: impl Into<String>) -> Self {
+    pub fn new(client: &aws_sdk_kinesis::Client, stream: impl Into<String>) -> Self {
         Self {
-            client: crate::clients::kinesis(config),
+            client: client.clone(),
             stream: stream.into(),
             tail: None,
         }
@@ -53,19 +65,30 @@ impl StreamArrivals {
 
 #[async_trait]
 impl Arrivals for StreamArrivals {
-    async fn poll(&mut self) -> Result<Vec<Arrival>, PortError> {
+    async fn watch_from(&mut self, from_ms: i64) -> Result<(), PortError> {
+        self.tail = None;
+        let begin = Begin::AtTimestamp(from_ms);
+        self.tail = Some(StreamTail::open(&self.client, &self.stream, begin).await?);
+        Ok(())
+    }
+
+    async fn look(&mut self) -> Result<Look, PortError> {
         let Some(tail) = &mut self.tail else {
-            let tail = StreamTail::open(&self.client, &self.stream, Begin::Latest).await?;
-            self.tail = Some(tail);
-            return Ok(Vec::new());
+            return Ok(Look {
+                arrivals: Vec::new(),
+                to_the_tip: false,
+            });
         };
-        let records = tail.to_the_tip().await?;
+        let (records, to_the_tip) = tail.toward_the_tip(Instant::now() + LOOK_FOR).await?;
         let arrivals = records.into_iter().filter_map(|record| {
             // A record that is no tick of ours is the analysis' to quarantine.
             let tick = record.tick.ok()?;
             let arrived_ms = record.arrived_at_ms.unwrap_or(tick.ingested_at_ms);
             Some(Arrival { arrived_ms, tick })
         });
-        Ok(arrivals.collect())
+        Ok(Look {
+            arrivals: arrivals.collect(),
+            to_the_tip,
+        })
     }
 }

@@ -4,6 +4,9 @@
 //! and turns what the SDK says into a `PortError` by [`error`].
 
 pub mod alarms;
+pub mod archive;
+#[cfg(feature = "athena")]
+pub mod athena;
 mod chunk;
 pub mod client;
 pub mod clients;

@@ -30,9 +30,7 @@ impl Backoff {
     /// Waits before the next try. Answers whether there is a next try: at once `false` where the
     /// wait would end after the deadline.
     pub(crate) async fn wait(&mut self) -> bool {
-        // Half of the wait is fixed, so that no try follows at once, and half is drawn, so that
-        // those who were refused together do not come back together.
-        let wait = self.longest.mul_f64(0.5 + 0.5 * unit());
+        let wait = jittered(self.longest);
         self.longest = (self.longest * 2).min(WAIT_MAX);
         let next_try = Instant::now() + wait;
         if next_try >= self.deadline {
@@ -41,6 +39,12 @@ impl Backoff {
         tokio::time::sleep_until(next_try).await;
         true
     }
+}
+
+/// A wait of half of `longest` to all of it. Half is fixed, so that no try follows at once, and half
+/// is drawn, so that those who were refused together do not come back together.
+pub(crate) fn jittered(longest: Duration) -> Duration {
+    longest.mul_f64(0.5 + 0.5 * unit())
 }
 
 /// A number from 0 to 1 that differs from call to call and from process to process.

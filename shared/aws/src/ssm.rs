@@ -3,37 +3,33 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use app::ports::{PortError, RolloutFlag, RolloutStore};
-use app::rollout::RolloutChange;
+use app::ports::RolloutFlag;
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::retry::RetryConfig;
-use aws_sdk_ssm::types::{ParameterHistory, ParameterType};
 use domain::Rollout;
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 
-use crate::epoch::epoch_ms;
-use crate::error::{CallError, port_error};
+use crate::error::CallError;
+use crate::retry::jittered;
+use crate::ssm::start::AtStart;
 use crate::ssm::value::{RolloutValue, RolloutValueError};
 
+pub mod record;
+pub mod start;
 pub mod value;
 
 /// How long a value holds before it is read anew: a rollback reaches every process within this
 /// time.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 
-/// How long after a failed read the next one is tried.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long after a failed read the next one is tried, at most; at least half of it. Tries a second
+/// later, by every process at once, would keep a throttled service throttled.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How long a delivery waits for a new value; the last one holds beyond that.
 const READ_TIMEOUT: Duration = Duration::from_millis(300);
-
-/// How long the start of a process waits for its first value.
-const START_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Versions in one page of a parameter's history; SSM's own limit. It keeps 100 in all.
-const HISTORY_PAGE_MAX: i32 = 50;
 
 /// Why a parameter cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,14 +89,14 @@ pub struct SsmRollout {
     name: String,
     env: Rollout,
     state: Mutex<State>,
-    /// Held by whoever reads or changes the parameter.
+    /// Held by whoever reads the parameter.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl SsmRollout {
     /// Reads the flag for the first time. `env` is what the process was started with: where it
-    /// says that nothing goes to the stream, nothing does; and it fills in what a plain
-    /// percentage leaves open.
+    /// says that nothing goes to the stream, nothing does; and it fills in what the value leaves
+    /// open.
     ///
     /// # Errors
     /// [`ParameterError`]: a process must not start with a flag that it does not know.
@@ -110,17 +106,17 @@ impl SsmRollout {
         env: Rollout,
     ) -> Result<Self, ParameterError> {
         let name = name.into();
-        let text = read(client, &name, START_TIMEOUT).await?;
-        let said = RolloutValue::parse(&text);
-        let said = said.map_err(|source| ParameterError::Refused {
-            name: name.clone(),
-            source,
-        })?;
+        let mut read = AtStart::read(client, &[&name]).await?;
+        read.rollout(client, &name, env)
+    }
+
+    /// The flag with a value that was just read.
+    fn begin(client: &Client, name: &str, env: Rollout, said: &RolloutValue) -> Self {
         let config = client.config().to_builder();
-        Ok(Self {
+        Self {
             // A second try would come after the time that a delivery waits.
             client: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
-            name,
+            name: name.to_owned(),
             env,
             state: Mutex::new(State {
                 rollout: said.rollout(env),
@@ -129,7 +125,7 @@ impl SsmRollout {
                 health: Health::Good,
             }),
             turn: tokio::sync::Mutex::new(()),
-        })
+        }
     }
 
     /// The last value, and whether it still holds.
@@ -153,7 +149,7 @@ impl SsmRollout {
         self.remember(rollout, health)
     }
 
-    /// Takes the outcome of a read or a change, and answers what holds now.
+    /// Takes the outcome of a read, and answers what holds now.
     fn remember(&self, rollout: Option<Rollout>, health: Health) -> Rollout {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.rollout;
@@ -161,7 +157,7 @@ impl SsmRollout {
         state.read_at = Instant::now();
         state.holds_for = match health {
             Health::Good => FRESH_FOR,
-            Health::Refused(_) | Health::Missing | Health::Unreachable => RETRY_AFTER,
+            Health::Refused(_) | Health::Missing | Health::Unreachable => jittered(RETRY_AFTER),
         };
         if state.rollout != before {
             tracing::info!(parameter = self.name, rollout = ?state.rollout, "the rollout changed");
@@ -204,78 +200,6 @@ impl RolloutFlag for SsmRollout {
     }
 }
 
-#[async_trait]
-impl RolloutStore for SsmRollout {
-    /// In force here at once, and in other processes within 5 seconds.
-    async fn change(&self, change: RolloutChange) -> Result<(), PortError> {
-        const OPERATION: &str = "change the rollout";
-        let rollout = change.rollout;
-        let said = RolloutValue::Change(change);
-        let text = said.render().map_err(|error| PortError {
-            operation: OPERATION,
-            retryable: false,
-            source: error.into(),
-        })?;
-        // A read that began before the change must not bring the old value back.
-        let _turn = self.turn.lock().await;
-        self.client
-            .put_parameter()
-            .name(&self.name)
-            .value(text)
-            .r#type(ParameterType::String)
-            .overwrite(true)
-            .send()
-            .await
-            .map_err(|error| port_error(OPERATION, &error))?;
-        self.remember(Some(RolloutValue::masked(rollout, self.env)), Health::Good);
-        Ok(())
-    }
-
-    /// SSM keeps the last 100 values. A plain percentage is told with who set it and when, as SSM
-    /// knows them; a value that is no rollout is left out and logged.
-    async fn history(&self, limit: usize) -> Result<Vec<RolloutChange>, PortError> {
-        let mut versions = Vec::new();
-        let mut pages = self
-            .client
-            .get_parameter_history()
-            .name(&self.name)
-            .max_results(HISTORY_PAGE_MAX)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| port_error("read the rollout's history", &error))?;
-            versions.extend(page.parameters.unwrap_or_default());
-        }
-        versions.sort_by_key(|version| std::cmp::Reverse(version.version()));
-        let changes = versions
-            .iter()
-            .filter_map(|version| change_of(version, self.env));
-        Ok(changes.take(limit).collect())
-    }
-}
-
-fn change_of(version: &ParameterHistory, env: Rollout) -> Option<RolloutChange> {
-    match RolloutValue::parse(version.value().unwrap_or_default()) {
-        Ok(RolloutValue::Change(change)) => Some(change),
-        Ok(said @ RolloutValue::Percentage(_)) => Some(RolloutChange {
-            at_ms: version
-                .last_modified_date()
-                .map(epoch_ms)
-                .unwrap_or_default(),
-            who: version.last_modified_user().unwrap_or("unknown").to_owned(),
-            why: "a plain percentage, without a reason".to_owned(),
-            rollout: said.rollout(env),
-        }),
-        Err(refused) => {
-            tracing::warn!(
-                version = version.version(),
-                "the rollout's history holds {refused}"
-            );
-            None
-        }
-    }
-}
-
 /// Reads a secret, such as the webhook's, from a SecureString.
 ///
 /// # Errors
@@ -285,20 +209,16 @@ pub async fn secrets(
     name: impl Into<String>,
 ) -> Result<SecretString, ParameterError> {
     let name = name.into();
-    let text = read(client, &name, START_TIMEOUT).await?;
-    if text.trim().is_empty() {
-        return Err(ParameterError::Blank { name });
-    }
-    Ok(SecretString::from(text))
+    AtStart::read(client, &[&name]).await?.secret(&name)
 }
 
-/// Reads a parameter, decrypted where it is encrypted.
+/// Reads the flag's parameter once.
 async fn read(client: &Client, name: &str, within: Duration) -> Result<String, ParameterError> {
     let unread = |source| ParameterError::Unread {
         name: name.to_owned(),
         source,
     };
-    let request = client.get_parameter().name(name).with_decryption(true);
+    let request = client.get_parameter().name(name);
     match timeout(within, request.send()).await {
         Ok(Ok(answer)) => answer
             .parameter

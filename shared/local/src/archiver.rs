@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use app::ports::SequenceNumber;
+use archive::{Archive, ArchiveError};
 use domain::Tick;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Archive, ArchiveError};
 use crate::embedded::Embedded;
 use crate::error::StorageError;
 use crate::stream::{SHARDS, checkpoint_key};

@@ -1,7 +1,6 @@
 //! The ports on this machine: an embedded store, stream and queues, a folder of Parquet files,
 //! and SQL over them. Nothing here needs an account, a server or a network.
 
-pub mod archive;
 pub mod sql;
 
 mod analytics;
@@ -13,6 +12,7 @@ mod ledger;
 mod outbox;
 mod pairs;
 mod quarantine;
+mod quarantine_files;
 mod queue;
 mod retention;
 mod rollout;
@@ -25,6 +25,7 @@ mod writer;
 pub use archiver::{Archiver, FlushError, Flushed};
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use error::StorageError;
+pub use quarantine_files::{QuarantineFiles, QuarantineFilesError};
 pub use queue::{Queue, QueueName, Taken};
 pub use retention::Swept;
 pub use rollout::EmbeddedFlag;

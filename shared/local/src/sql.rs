@@ -1,53 +1,68 @@
 //! SQL over the archive: read only, within limits, and nothing but the archive in reach.
 //!
 //! Tables: `price_archive` (the files as they are), `price_history` (the column names of the JSON
-//! record) and `ticks` (with `time`, a real timestamp). The engine is DataFusion, on threads of its
+//! record), `ticks` (with `time`, a real timestamp, and the cohort) and `quarantine` (what could not
+//! become a tick). The engine is DataFusion, on threads of its
 //! own, so that a heavy query does not hold up the process around it.
 
 mod answer;
+mod condition;
+mod days;
 mod error;
+mod functions;
 mod guard;
 mod nearest;
+mod quarantine;
+mod relations;
+mod rows;
+mod run;
+mod scans;
 mod session;
 mod table;
+mod value;
 mod verify;
 
-use std::collections::HashSet;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::arrow::array::{ArrayData, ArrayRef, AsArray as _};
-use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::dataframe::DataFrame;
-use datafusion::execution::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::prelude::{SQLOptions, SessionContext};
-use futures_util::TryStreamExt as _;
+use chrono::NaiveDate;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::prelude::SessionContext;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-pub use answer::Answer;
+pub use answer::{Answer, type_name};
+pub use days::day_predicate;
 pub use error::{Place, SqlError};
-use guard::{Allowed, Shape};
+pub use guard::{Reading, scans};
+pub use nearest::nearest;
+pub use rows::{Reads, Rows};
+pub use scans::ArchiveScan;
+pub use table::Estimate;
+pub use value::Value;
 
 /// What a query may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows of an answer; one with more is cut and says so.
+    /// Rows of an answer; one with more is cut and says so. `usize::MAX` is no limit.
     pub rows_max: usize,
     /// Bytes of an answer in memory; one with more is cut and says so.
     pub answer_bytes_max: usize,
     /// How long a query may take, its wait for others included.
     pub time_max: Duration,
     /// Bytes that the operators of all running queries may hold together (sorting, grouping,
-    /// joining). Nothing is spilled to disk. What is on its way between operators is not counted:
-    /// see `docs/api.md` for what was measured.
+    /// joining). What is on its way between operators is not counted: see `docs/api.md` for what
+    /// was measured.
     pub memory_bytes_max: usize,
+    /// Bytes of temporary files that operators may write where that memory does not suffice; 0
+    /// where a query fails then.
+    pub spill_bytes_max: u64,
+    /// Rows of a batch. What is under way between operators grows with it, and goes uncounted: an
+    /// expression that makes long texts of short ones makes as many of them at once.
+    pub batch_rows: usize,
     /// Queries that run at a time; more wait.
     pub queries_max: usize,
     /// Threads that work on queries.
@@ -62,6 +77,8 @@ impl Default for Limits {
             answer_bytes_max: 64 * 1024 * 1024,
             time_max: Duration::from_secs(30),
             memory_bytes_max: 128 * 1024 * 1024,
+            spill_bytes_max: 0,
+            batch_rows: 1_024,
             queries_max: 4,
             threads: 2,
         }
@@ -75,12 +92,18 @@ pub struct LocalSql {
     limits: Limits,
     /// Where the files are, for naming one that cannot be read.
     table: PathBuf,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
 }
 
 impl LocalSql {
+    /// Whether a data folder has an archive; it may be empty.
+    #[must_use]
+    pub fn has_archive(data_dir: &Path) -> bool {
+        archive::table_folder(data_dir).is_dir()
+    }
+
     /// Opens the archive below a data folder for reading. It may be empty, and another process may
     /// be writing it.
     ///
@@ -88,7 +111,7 @@ impl LocalSql {
     /// [`SqlError::NoArchive`] where the folder has none, [`SqlError::Engine`] where the engine does
     /// not start.
     pub async fn open(data_dir: &Path, limits: Limits) -> Result<Self, SqlError> {
-        let table = crate::archive::table_folder(data_dir);
+        let table = archive::table_folder(data_dir);
         if !table.is_dir() {
             return Err(SqlError::NoArchive(table));
         }
@@ -99,7 +122,7 @@ impl LocalSql {
             .build()
             .map_err(|error| SqlError::Engine(error.to_string()))?;
         let context = session::open(&table, limits).await?;
-        let places = Semaphore::new(limits.queries_max);
+        let places = Arc::new(Semaphore::new(limits.queries_max));
         Ok(Self {
             context,
             limits,
@@ -116,14 +139,12 @@ impl LocalSql {
     /// [`SqlError`] says what is wrong and where, or which limit was reached.
     pub async fn query(&self, sql: &str) -> Result<Answer, SqlError> {
         let started = Instant::now();
-        let Some(runtime) = &self.runtime else {
-            return Err(SqlError::Engine("it is shutting down".to_owned()));
-        };
+        let runtime = self.runtime()?;
         // Aborts the query when it is dropped.
         let mut query = JoinSet::new();
         let finished = async {
             let _place = self.places.acquire().await;
-            let work = run(self.context.state(), sql.to_owned(), self.limits);
+            let work = run::answer(self.context.state(), sql.to_owned(), self.limits);
             query.spawn_on(work, runtime.handle());
             query.join_next().await
         };
@@ -138,6 +159,69 @@ impl LocalSql {
             Ok(None) => Err(SqlError::Engine("the query did not start".to_owned())),
         }
     }
+
+    /// Starts one statement that reads, with values for each `?` of it. Its rows come as they are
+    /// found, up to one more than [`Limits::rows_max`]; the other limits on answers and
+    /// [`Limits::time_max`] are the caller's. Dropping the rows stops the query.
+    ///
+    /// # Errors
+    /// [`SqlError`] says what is wrong and where.
+    pub async fn start(&self, sql: &str, values: &[Value]) -> Result<Rows, SqlError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|error| SqlError::Engine(error.to_string()))?;
+        let planned = self.planned(sql, values).await?;
+        Ok(Rows::start(
+            planned,
+            place,
+            self.runtime()?.handle(),
+            self.limits,
+            &self.table,
+        ))
+    }
+
+    /// What a statement would read, without reading more than the footers of the files.
+    ///
+    /// # Errors
+    /// As [`LocalSql::start`].
+    pub async fn estimate(&self, sql: &str, values: &[Value]) -> Result<Estimate, SqlError> {
+        Ok(Estimate::of(&self.planned(sql, values).await?.physical))
+    }
+
+    /// The days for which there are files, in their order.
+    ///
+    /// # Errors
+    /// [`SqlError::Engine`] where the folder cannot be listed.
+    pub fn days(&self) -> Result<Vec<NaiveDate>, SqlError> {
+        table::days_with_files(&self.table).map_err(|error| SqlError::Engine(error.to_string()))
+    }
+
+    /// Tables and views with their columns, by name.
+    pub async fn tables(&self) -> Vec<(String, SchemaRef)> {
+        session::tables(&self.context.state()).await
+    }
+
+    /// Plans on the engine's own threads: a deep statement takes a deep stack.
+    async fn planned(&self, sql: &str, values: &[Value]) -> Result<run::Planned, SqlError> {
+        let runtime = self.runtime()?;
+        let mut planning = JoinSet::new();
+        let (state, sql, values) = (self.context.state(), sql.to_owned(), values.to_vec());
+        let limits = self.limits;
+        planning.spawn_on(
+            async move { run::plan(state, &sql, &values, limits).await },
+            runtime.handle(),
+        );
+        match planning.join_next().await {
+            Some(Ok(Ok(planned))) => Ok(planned),
+            Some(Ok(Err(error))) => Err(verify::name_file(error, &self.table).await),
+            Some(Err(stopped)) => Err(SqlError::Engine(stopped.to_string())),
+            None => Err(SqlError::Engine("the query did not start".to_owned())),
+        }
+    }
+
+    fn runtime(&self) -> Result<&Runtime, SqlError> {
+        let runtime = self.runtime.as_ref();
+        runtime.ok_or_else(|| SqlError::Engine("it is shutting down".to_owned()))
+    }
 }
 
 impl Drop for LocalSql {
@@ -147,123 +231,4 @@ impl Drop for LocalSql {
             runtime.shutdown_background();
         }
     }
-}
-
-async fn run(state: SessionState, sql: String, limits: Limits) -> Result<Answer, SqlError> {
-    let Allowed { statement, shape } = guard::parse(&sql, &state)?;
-    let unknown = session::unknown_tables(&state, &statement).await?;
-    let read_only = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
-    let understood = |error| error::of_planning(error, &unknown, limits);
-    let plan = state
-        .statement_to_plan(statement)
-        .await
-        .map_err(understood)?;
-    read_only
-        .verify_plan(&plan)
-        .map_err(|error| SqlError::NotReadOnly(error::message(&error)))?;
-    let plan = match shape {
-        Shape::Rows => limited(plan, limits.rows_max).map_err(understood)?,
-        Shape::Told => plan,
-    };
-    let frame = DataFrame::new(state, plan);
-    let schema = answer::unique_names(frame.schema().as_arrow());
-    let context = Arc::new(frame.task_ctx());
-    let physical = frame.create_physical_plan().await.map_err(understood)?;
-    let failed = |error| error::of_running(error, limits);
-    let stream = execute_stream(Arc::clone(&physical), context).map_err(failed)?;
-    let (batches, truncated) = collect(stream, limits).await?;
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let (files, bytes_read) = reads(&physical);
-    let batches = answer::renamed(batches, &schema);
-    let elapsed = Duration::ZERO;
-    Ok(Answer {
-        schema,
-        batches: batches?,
-        rows,
-        truncated,
-        files,
-        bytes_read,
-        elapsed,
-    })
-}
-
-/// One row more than the limit tells a full answer from a cut one.
-fn limited(plan: LogicalPlan, rows_max: usize) -> datafusion::error::Result<LogicalPlan> {
-    LogicalPlanBuilder::from(plan)
-        .limit(0, Some(rows_max.saturating_add(1)))?
-        .build()
-}
-
-async fn collect(
-    mut stream: datafusion::execution::SendableRecordBatchStream,
-    limits: Limits,
-) -> Result<(Vec<RecordBatch>, bool), SqlError> {
-    let mut batches: Vec<RecordBatch> = Vec::new();
-    let mut rows_left = limits.rows_max;
-    let mut bytes_left = limits.answer_bytes_max;
-    let mut held = HashSet::new();
-    while let Some(batch) = stream
-        .try_next()
-        .await
-        .map_err(|e| error::of_running(e, limits))?
-    {
-        let batch = compacted(batch)?;
-        let columns = batch.columns().iter();
-        let bytes: usize = columns
-            .map(|column| bytes_not_held(&column.to_data(), &mut held))
-            .sum();
-        if batch.num_rows() > rows_left || bytes > bytes_left {
-            let room = if bytes > bytes_left { 0 } else { rows_left };
-            batches.push(batch.slice(0, room.min(batch.num_rows())));
-            return Ok((batches, true));
-        }
-        rows_left -= batch.num_rows();
-        bytes_left -= bytes;
-        batches.push(batch);
-    }
-    Ok((batches, false))
-}
-
-/// A batch whose texts hold no more than themselves: they are views, and would keep all that was
-/// read of the files around them.
-fn compacted(batch: RecordBatch) -> Result<RecordBatch, SqlError> {
-    let (schema, columns, rows) = batch.into_parts();
-    let compact = |column: ArrayRef| match column.as_string_view_opt() {
-        Some(texts) => Arc::new(texts.gc()),
-        None => column,
-    };
-    let columns = columns.into_iter().map(compact).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(schema, columns, &options)
-        .map_err(|error| SqlError::Engine(error.to_string()))
-}
-
-/// The memory behind an array, without the buffers that are held by then: batches are often slices
-/// of one larger one.
-fn bytes_not_held(data: &ArrayData, held: &mut HashSet<NonZero<usize>>) -> usize {
-    let nulls = data.nulls().map(|nulls| nulls.inner().inner());
-    let mut bytes = 0;
-    for buffer in data.buffers().iter().chain(nulls) {
-        if held.insert(buffer.data_ptr().addr()) {
-            bytes += buffer.capacity();
-        }
-    }
-    for child in data.child_data() {
-        bytes += bytes_not_held(child, held);
-    }
-    bytes
-}
-
-/// The files that a plan had to look into, and the bytes that were read of them.
-fn reads(plan: &Arc<dyn ExecutionPlan>) -> (usize, u64) {
-    let (mut files, mut bytes) = table::reads(plan);
-    for child in plan.children() {
-        let (of_child, bytes_of_child) = reads(child);
-        files += of_child;
-        bytes += bytes_of_child;
-    }
-    (files, bytes)
 }

@@ -2,6 +2,7 @@
 
 mod analytics;
 mod latest;
+mod objects;
 mod subscribers;
 
 use app::ports::{PutOutcome, TickQueue, TickStore, TickStream};
@@ -9,6 +10,7 @@ use domain::Tick;
 
 pub use analytics::{ANALYTICS_TOKENS, analytics_store};
 pub use latest::latest_ticks;
+pub use objects::objects;
 pub use subscribers::subscribers;
 
 use crate::ticks::{tick, ticks};

@@ -1,5 +1,6 @@
 //! `tickctl replay`: real trades from a file to a running tickstream, in the file's order.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use clap::{Args, value_parser};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
@@ -298,16 +299,21 @@ fn progress_bar(bytes_total: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match bytes_total {
-        Some(bytes) => (
-            ProgressBar::new(bytes),
-            "{wide_bar} {percent}% {msg}, {eta} left",
-        ),
+        Some(bytes) => (ProgressBar::new(bytes), "{wide_bar} {percent}% {msg}{left}"),
         None => (ProgressBar::no_length(), "{spinner} {msg}, {elapsed}"),
     };
     bar.enable_steady_tick(Duration::from_millis(200));
-    bar.with_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("left", time_left);
+    bar.with_style(style).with_message("reading the file")
+}
+
+/// `, 12s left`, once there is something to reckon it by.
+fn time_left(state: &ProgressState, text: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
+    }
 }
 
 /// Writes a line to stderr above the bar, or as it is where there is none.

@@ -7,6 +7,7 @@
     reason = "helpers of tests may panic too; clippy excuses only the test functions themselves"
 )]
 
+mod compact;
 mod files;
 mod load;
 mod process;

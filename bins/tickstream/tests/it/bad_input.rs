@@ -225,3 +225,35 @@ async fn a_sender_that_hangs_up_leaves_nothing_half_done() {
     assert_eq!(ledger["difference"], 0, "{ledger}");
     process.stop().await;
 }
+
+/// The quarantine is a table for SQL, here and for `ticksql` beside the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_quarantined_is_asked_for_in_sql() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &["--archive-seconds", "1"]).await;
+    let (status, _) = process
+        .deliver(
+            "ticks",
+            r#"[{"token": "A", "price": -1}, {"price": 1}]"#.to_owned(),
+        )
+        .await;
+    assert_eq!(status, 200);
+    let query =
+        "SELECT reason, count(*) AS entries FROM quarantine GROUP BY reason ORDER BY reason";
+    let expected = json!([
+        {"reason": "invalid_price", "entries": 1},
+        {"reason": "missing_field", "entries": 1},
+    ]);
+    let asking = async {
+        loop {
+            let (status, answer) = process.query(query).await;
+            assert_eq!(status, 200, "{answer}");
+            if answer["rows"] == expected {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let within = std::time::Duration::from_secs(30);
+    tokio::time::timeout(within, asking).await.unwrap();
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod corrections;
+mod quarantine_away;
 mod restamped;
 mod steering;
 mod unoffered;

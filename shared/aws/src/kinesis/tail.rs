@@ -174,6 +174,26 @@ impl StreamTail {
     /// # Errors
     /// As [`StreamTail::poll`].
     pub async fn to_the_tip(&mut self) -> Result<Vec<Tailed>, PortError> {
+        let (all, _) = self.read_until(None).await?;
+        Ok(all)
+    }
+
+    /// The same, but where the stream is written faster than it can be read, only until `deadline`;
+    /// a read that has begun is seen through. Answers whether the tip was reached.
+    ///
+    /// # Errors
+    /// As [`StreamTail::poll`].
+    pub async fn toward_the_tip(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<(Vec<Tailed>, bool), PortError> {
+        self.read_until(Some(deadline)).await
+    }
+
+    async fn read_until(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<(Vec<Tailed>, bool), PortError> {
         let mut all = Vec::new();
         for shard in self.shards.values_mut() {
             if let Place::Open { behind_ms, .. } = &mut shard.place {
@@ -187,8 +207,8 @@ impl StreamTail {
                 Place::Open { behind_ms, .. } => *behind_ms == 0,
                 Place::Ended => true,
             });
-            if at_tip {
-                return Ok(all);
+            if at_tip || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok((all, at_tip));
             }
         }
     }

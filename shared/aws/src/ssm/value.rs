@@ -1,8 +1,8 @@
 //! What the rollout parameter may hold: a change as JSON, or a plain percentage.
 
-use app::rollout::RolloutChange;
+use app::steering::record::{FlagChange, FlagValue};
 use chrono::{DateTime, SecondsFormat};
-use domain::{Percentage, Rollout};
+use domain::{Percentage, Rollout, RolloutKey};
 use serde::{Deserialize, Serialize};
 
 /// Longest part of a refused value that is shown, in characters.
@@ -12,7 +12,7 @@ const SHOWN_CHARS_MAX: usize = 120;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolloutValue {
     /// The whole flag, with who set it, when and why.
-    Change(RolloutChange),
+    Change(FlagChange),
     /// A share; the rest is as the process was started.
     Percentage(Percentage),
 }
@@ -20,7 +20,7 @@ pub enum RolloutValue {
 /// A value that is not understood. It never passes for 0 or 100.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{value}`, which is no rollout: {reason}. Allowed are a percentage from 0 to 100 with at most two decimals, such as `12.5`, and JSON such as `{{\"use_kinesis\":true,\"percentage\":\"12.5\",\"key\":\"tick\",\"by\":\"alice\",\"reason\":\"canary\",\"at\":\"2026-01-02T03:04:05.000Z\"}}` with all of these fields"
+    "`{value}`, which is no rollout: {reason}. Allowed are a percentage from 0 to 100 with at most two decimals, such as `12.5`, and JSON such as `{{\"use_kinesis\":true,\"percentage\":\"12.5\",\"key\":\"tick\",\"by\":\"alice\",\"reason\":\"canary\",\"at\":\"2026-01-02T03:04:05.000Z\"}}` with all of these fields; without `key` the processes keep theirs"
 )]
 pub struct RolloutValueError {
     value: String,
@@ -39,7 +39,8 @@ pub struct RolloutTimeError(i64);
 struct Fields {
     use_kinesis: bool,
     percentage: String,
-    key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     by: String,
     reason: String,
     at: String,
@@ -80,9 +81,9 @@ impl RolloutValue {
             return Err(no_time);
         }
         let fields = Fields {
-            use_kinesis: change.rollout.use_kinesis,
-            percentage: change.rollout.percentage.to_string(),
-            key: change.rollout.key.to_string(),
+            use_kinesis: change.value.use_kinesis,
+            percentage: change.value.percentage.to_string(),
+            key: change.value.key.map(|key| key.to_string()),
             by: change.who.clone(),
             reason: change.why.clone(),
             at,
@@ -90,42 +91,40 @@ impl RolloutValue {
         serde_json::to_string(&fields).map_err(|_| no_time)
     }
 
-    /// The flag that the value makes of what the process was started with.
+    /// What it says of the flag.
     #[must_use]
-    pub fn rollout(&self, env: Rollout) -> Rollout {
+    pub fn value(&self) -> FlagValue {
         match self {
-            Self::Change(change) => Self::masked(change.rollout, env),
-            Self::Percentage(percentage) => Rollout {
+            Self::Change(change) => change.value,
+            Self::Percentage(percentage) => FlagValue {
+                use_kinesis: true,
                 percentage: *percentage,
-                ..env
+                key: None,
             },
         }
     }
 
-    /// A flag under the master switch of the process: off there always wins.
+    /// The flag that the value makes of what the process was started with.
     #[must_use]
-    pub fn masked(rollout: Rollout, env: Rollout) -> Rollout {
-        Rollout {
-            use_kinesis: rollout.use_kinesis && env.use_kinesis,
-            ..rollout
-        }
+    pub fn rollout(&self, env: Rollout) -> Rollout {
+        self.value().rollout(env)
     }
 }
 
-fn change(text: &str) -> Result<RolloutChange, String> {
+fn change(text: &str) -> Result<FlagChange, String> {
     let fields: Fields = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let percentage = fields.percentage.parse::<Percentage>();
     let at = DateTime::parse_from_rfc3339(&fields.at)
         .map_err(|_| format!("`{}` in `at` is no RFC 3339 time", fields.at))?;
-    Ok(RolloutChange {
+    let key = fields.key.map(|key| key.parse::<RolloutKey>()).transpose();
+    Ok(FlagChange {
         at_ms: at.timestamp_millis(),
         who: fields.by,
         why: fields.reason,
-        rollout: Rollout {
+        value: FlagValue {
             use_kinesis: fields.use_kinesis,
             percentage: percentage.map_err(|error| error.to_string())?,
-            key: (fields.key.parse())
-                .map_err(|error: domain::RolloutKeyError| error.to_string())?,
+            key: key.map_err(|error| error.to_string())?,
         },
     })
 }
@@ -133,7 +132,6 @@ fn change(text: &str) -> Result<RolloutChange, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::RolloutKey;
     use proptest::prelude::*;
 
     const ON: Rollout = Rollout {
@@ -162,6 +160,15 @@ mod tests {
             assert_eq!(share.percentage, percentage(text));
             assert_eq!((share.use_kinesis, share.key), (true, RolloutKey::Token));
         }
+    }
+
+    #[test]
+    fn a_change_without_a_key_leaves_that_of_the_process() {
+        let text = GOOD.replace("\"key\":\"tick\",", "");
+        let said = RolloutValue::parse(&text).unwrap();
+        assert_eq!(said.value().key, None);
+        assert_eq!(said.rollout(ON).key, RolloutKey::Token);
+        assert!(!said.render().unwrap().contains("key"));
     }
 
     #[test]
@@ -201,7 +208,7 @@ mod tests {
             (with("\"12.5\"", "12.5"), "invalid type"),
             (with("12.5", "1e1"), "not a percentage"),
             (with("12.5", "100.01"), "not a percentage"),
-            (with("\"key\":\"tick\",", ""), "missing field `key`"),
+            (with("\"by\":\"alice\",", ""), "missing field `by`"),
             (with("\"tick\"", "\"Tick\""), "not a rollout key"),
             (with("\"by\"", "\"who\""), "unknown field `who`"),
             (with("\"by\":\"alice\"", "\"by\":null"), "invalid type"),
@@ -220,11 +227,15 @@ mod tests {
     #[test]
     fn a_time_outside_the_calendar_is_not_written() {
         for at_ms in [i64::MIN, i64::MAX, 253_402_300_800_000, -70_000_000_000_000] {
-            let change = RolloutChange {
+            let change = FlagChange {
                 at_ms,
                 who: "alice".to_owned(),
                 why: "canary".to_owned(),
-                rollout: ON,
+                value: FlagValue {
+                    use_kinesis: true,
+                    percentage: Percentage::ZERO,
+                    key: None,
+                },
             };
             let rendered = RolloutValue::Change(change).render();
             assert_eq!(rendered, Err(RolloutTimeError(at_ms)));
@@ -243,21 +254,20 @@ mod tests {
             any::<String>(),
             any::<bool>(),
             any_percentage(),
-            any::<bool>(),
+            prop_oneof![
+                Just(None),
+                Just(Some(RolloutKey::Tick)),
+                Just(Some(RolloutKey::Token))
+            ],
         );
         prop_oneof![
             any_percentage().prop_map(RolloutValue::Percentage),
-            change.prop_map(|(at_ms, who, why, use_kinesis, percentage, by_token)| {
-                let key = if by_token {
-                    RolloutKey::Token
-                } else {
-                    RolloutKey::Tick
-                };
-                RolloutValue::Change(RolloutChange {
+            change.prop_map(|(at_ms, who, why, use_kinesis, percentage, key)| {
+                RolloutValue::Change(FlagChange {
                     at_ms,
                     who,
                     why,
-                    rollout: Rollout {
+                    value: FlagValue {
                         use_kinesis,
                         percentage,
                         key,

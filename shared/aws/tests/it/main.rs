@@ -6,6 +6,9 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod archive;
+#[cfg(feature = "athena")]
+mod athena;
 mod dynamodb_analytics;
 mod dynamodb_connections;
 mod dynamodb_ticks;

@@ -1,7 +1,7 @@
 //! Adapters that make one call each: what they ask, and what they make of the answer.
 
 use app::ports::{Notifier, Posted, Push, Shards};
-use aws::alarms::in_alarm;
+use aws::alarms;
 use aws::gateway::GatewayPush;
 use aws::shards::KinesisShards;
 use aws::sns::SnsTopic;
@@ -136,11 +136,16 @@ async fn a_change_of_shards_that_aws_refuses_says_why() {
 }
 
 #[tokio::test]
-async fn alarms_that_are_on_are_read_in_pages_composite_ones_too() {
+async fn a_projects_alarms_are_read_by_name_in_pages_composite_ones_too() {
+    let names = alarms::names("tickstream");
+    assert!(names.contains(&"tickstream-ramp-blocked".to_owned()));
     let page = |token: Option<&'static str>| {
+        let names = names.clone();
         mock!(aws_sdk_cloudwatch::Client::describe_alarms).match_requests(move |request| {
-            request.alarm_name_prefix() == Some("tickstream-")
-                && request.state_value() == Some(&StateValue::Alarm)
+            // By a prefix, another project's would be among them.
+            request.alarm_names() == names
+                && request.alarm_name_prefix().is_none()
+                && request.state_value().is_none()
                 && request.alarm_types().len() == 2
                 && request.next_token() == token
         })
@@ -148,6 +153,7 @@ async fn alarms_that_are_on_are_read_in_pages_composite_ones_too() {
     let first = page(None).then_output(|| {
         let alarm = MetricAlarm::builder()
             .alarm_name("tickstream-b")
+            .state_value(StateValue::Alarm)
             .alarm_description("do this")
             .state_reason("too old");
         DescribeAlarmsOutput::builder()
@@ -156,20 +162,22 @@ async fn alarms_that_are_on_are_read_in_pages_composite_ones_too() {
             .build()
     });
     let second = page(Some("more")).then_output(|| {
-        let alarm = CompositeAlarm::builder().alarm_name("tickstream-a");
+        let alarm = CompositeAlarm::builder()
+            .alarm_name("tickstream-a")
+            .state_value(StateValue::Ok);
         DescribeAlarmsOutput::builder()
             .composite_alarms(alarm.build())
             .build()
     });
     let client = client!(aws_sdk_cloudwatch, &first, &second);
-    let alarms = in_alarm(&client, "tickstream-").await.unwrap();
-    let names: Vec<&str> = alarms.iter().map(|alarm| alarm.name.as_str()).collect();
-    assert_eq!(names, ["tickstream-a", "tickstream-b"]);
+    let read = alarms::states(&client, &names).await.unwrap();
+    let told: Vec<(&str, bool)> = read
+        .iter()
+        .map(|alarm| (alarm.name.as_str(), alarm.is_on))
+        .collect();
+    assert_eq!(told, [("tickstream-a", false), ("tickstream-b", true)]);
     assert_eq!(
-        (
-            alarms[1].description.as_str(),
-            alarms[1].state_reason.as_str()
-        ),
+        (read[1].description.as_str(), read[1].state_reason.as_str()),
         ("do this", "too old")
     );
 }

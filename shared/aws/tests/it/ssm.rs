@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use app::ports::{RolloutFlag, RolloutStore};
-use app::rollout::RolloutChange;
+use app::ports::RolloutFlag;
+use app::steering::record::{FlagChange, FlagContent, FlagRecord, FlagValue};
+use aws::ssm::record::SsmFlagRecord;
+use aws::ssm::start::AtStart;
 use aws::ssm::{ParameterError, SsmRollout, secrets};
 use aws_sdk_ssm::Client;
 use domain::{Rollout, RolloutKey};
@@ -12,7 +14,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, Call, Wire};
 
 const NAME: &str = "/tickstream/rollout";
 
@@ -30,13 +32,35 @@ fn value(text: &str) -> Answer {
     )
 }
 
+/// The answer to a question for one parameter, as that to the question of a start for some.
+fn at_start(answer: Answer, call: &Call) -> Answer {
+    match answer {
+        Answer::Good(mut body) => {
+            let mut parameter = body["Parameter"].take();
+            parameter["Name"] = call.body["Names"][0].clone();
+            Answer::Good(json!({"Parameters": [parameter], "InvalidParameters": []}))
+        }
+        Answer::Refusal(400, "ParameterNotFound") => {
+            Answer::Good(json!({"Parameters": [], "InvalidParameters": [NAME]}))
+        }
+        other @ (Answer::Refusal(..)
+        | Answer::Refused(..)
+        | Answer::Object(..)
+        | Answer::Silence) => other,
+    }
+}
+
 /// A parameter whose answer the test sets, and the wire to it.
 fn parameter(first: Answer) -> (Arc<Mutex<Answer>>, Wire) {
     let answer = Arc::new(Mutex::new(first));
     let says = Arc::clone(&answer);
-    let wire = Wire::new(move |_, call| match call.operation.as_str() {
-        "PutParameter" => Answer::Good(json!({"Version": 2, "Tier": "Standard"})),
-        _ => says.lock().unwrap().clone(),
+    let wire = Wire::new(move |_, call| {
+        let answer = says.lock().unwrap().clone();
+        match call.operation.as_str() {
+            "PutParameter" => Answer::Good(json!({"Version": 2, "Tier": "Standard"})),
+            "GetParameters" => at_start(answer, call),
+            _ => answer,
+        }
     });
     (answer, wire)
 }
@@ -63,10 +87,7 @@ async fn a_value_holds_for_five_seconds() {
         assert_eq!(flag.current().await, rollout("50"));
     }
     assert_eq!(wire.calls().len(), 2);
-    assert_eq!(
-        wire.calls()[1].body,
-        json!({"Name": NAME, "WithDecryption": true})
-    );
+    assert_eq!(wire.calls()[1].body, json!({"Name": NAME}));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,11 +135,13 @@ async fn the_last_good_value_holds_while_the_parameter_cannot_be_read_or_underst
         assert_eq!(wire.calls().len(), calls + 1, "{trouble:?}");
     }
     set(&answer, value("0"));
-    advance(Duration::from_millis(1_100)).await;
+    advance(Duration::from_millis(2_400)).await;
+    assert_eq!(flag.current().await, rollout("10"), "too soon");
+    advance(Duration::from_millis(2_700)).await;
     assert_eq!(
         flag.current().await,
         rollout("0"),
-        "a second later it is tried again"
+        "within five seconds it is tried again"
     );
 }
 
@@ -161,36 +184,99 @@ async fn switched_off_in_the_environment_wins_and_costs_no_call() {
     let flag = SsmRollout::open(&client, NAME, off).await.unwrap();
     advance(Duration::from_secs(60)).await;
     assert!(!flag.current().await.use_kinesis);
-    let change = RolloutChange {
-        at_ms: 0,
-        who: "alice".to_owned(),
-        why: "canary".to_owned(),
-        rollout: rollout("1"),
-    };
-    flag.change(change).await.unwrap();
-    assert!(!flag.current().await.use_kinesis);
-    let reads = wire
-        .calls()
-        .iter()
-        .filter(|call| call.operation == "GetParameter")
-        .count();
-    assert_eq!(reads, 1, "the one at the start");
+    assert_eq!(wire.calls().len(), 1, "the one at the start");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_written_with_who_when_and_why_and_holds_at_once() {
-    let (_, wire) = parameter(value("0"));
-    let flag = open(&wire).await.unwrap();
-    let change = RolloutChange {
+async fn tries_after_a_failure_are_spread() {
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let (answer, wire) = parameter(value("10"));
+        let flag = open(&wire).await.unwrap();
+        set(&answer, Answer::Refusal(400, "ThrottlingException"));
+        advance(Duration::from_secs(6)).await;
+        flag.current().await;
+        let (failed, calls) = (Instant::now(), wire.calls().len());
+        while wire.calls().len() == calls {
+            advance(Duration::from_millis(10)).await;
+            flag.current().await;
+        }
+        waits.insert(failed.elapsed());
+    }
+    let (shortest, longest) = (*waits.first().unwrap(), *waits.last().unwrap());
+    assert!(shortest >= Duration::from_millis(2_490), "{waits:?}");
+    assert!(longest <= Duration::from_millis(5_020), "{waits:?}");
+    assert!(waits.len() > 5, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_reads_flag_and_secrets_in_one_call() {
+    let wire = Wire::new(|_, _| {
+        Answer::Good(json!({"Parameters": [
+            {"Name": "/t/secrets", "Value": "hunter2-hunter2", "Version": 3},
+            {"Name": NAME, "Value": "10", "Version": 1},
+        ]}))
+    });
+    let client = Client::new(&wire.config());
+    let mut read = AtStart::read(&client, &["/t/secrets", NAME]).await.unwrap();
+    let secret = read.secret("/t/secrets").unwrap();
+    assert_eq!(secret.expose_secret(), "hunter2-hunter2");
+    let flag = read.rollout(&client, NAME, rollout("100")).unwrap();
+    assert_eq!(flag.current().await, rollout("10"));
+    let calls = wire.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        calls[0].body,
+        json!({"Names": ["/t/secrets", NAME], "WithDecryption": true})
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_tries_again_for_five_seconds_whatever_its_client_allows() {
+    let began = Instant::now();
+    let wire = Wire::new(move |_, call| match began.elapsed().as_millis() {
+        0..2_000 => Answer::Refusal(400, "ThrottlingException"),
+        2_000..3_000 => Answer::Silence,
+        _ => at_start(value("10"), call),
+    });
+    let timeouts = aws_sdk_ssm::config::timeout::TimeoutConfig::builder()
+        .operation_timeout(Duration::from_millis(600))
+        .build();
+    let config = wire.config().into_builder().timeout_config(timeouts);
+    let client = Client::new(&config.build());
+    let flag = SsmRollout::open(&client, NAME, rollout("100"))
+        .await
+        .unwrap();
+    assert_eq!(flag.current().await, rollout("10"));
+    assert!(wire.calls().len() > 3);
+
+    let (_, wire) = parameter(Answer::Refusal(400, "ThrottlingException"));
+    let began = Instant::now();
+    assert!(open(&wire).await.is_err());
+    let took = began.elapsed();
+    assert!((Duration::from_secs(3)..=Duration::from_secs(5)).contains(&took));
+    assert!(wire.calls().len() <= 12, "a throttled service is let be");
+}
+
+fn change(key: Option<RolloutKey>) -> FlagChange {
+    FlagChange {
         at_ms: 1_767_323_045_006,
         who: "alice".to_owned(),
         why: "canary".to_owned(),
-        rollout: rollout("1"),
-    };
-    flag.change(change).await.unwrap();
-    assert_eq!(flag.current().await, rollout("1"));
-    let calls = wire.calls();
-    let put = &calls.last().unwrap().body;
+        value: FlagValue {
+            use_kinesis: true,
+            percentage: "1".parse().unwrap(),
+            key,
+        },
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_written_with_who_when_and_why_and_its_version_is_told() {
+    let (_, wire) = parameter(value("0"));
+    let record = SsmFlagRecord::new(&Client::new(&wire.config()), NAME);
+    assert_eq!(record.write(&change(None)).await.unwrap(), 2);
+    let put = wire.calls().last().unwrap().body.clone();
     assert_eq!(
         (&put["Name"], &put["Overwrite"], &put["Type"]),
         (&json!(NAME), &json!(true), &json!("String"))
@@ -201,12 +287,35 @@ async fn a_change_is_written_with_who_when_and_why_and_holds_at_once() {
         json!({
             "use_kinesis": true,
             "percentage": "1",
-            "key": "tick",
             "by": "alice",
             "reason": "canary",
             "at": "2026-01-02T03:04:05.006Z",
-        })
+        }),
+        "a key that nobody chose is not written over that of the processes"
     );
+    record
+        .write(&change(Some(RolloutKey::Token)))
+        .await
+        .unwrap();
+    let put = wire.calls().last().unwrap().body.clone();
+    assert!(put["Value"].as_str().unwrap().contains("\"key\":\"token\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unreadable_or_missing_is_told_and_no_error() {
+    let (answer, wire) = parameter(value("1O"));
+    let record = SsmFlagRecord::new(&Client::new(&wire.config()), NAME);
+    let read = record.read().await.unwrap();
+    let FlagContent::Unreadable(what) = read.content else {
+        panic!("{read:?}");
+    };
+    assert!(what.contains("`1O`"), "{what}");
+    assert_eq!(read.version, 1);
+    set(&answer, Answer::Refusal(400, "ParameterNotFound"));
+    let read = record.read().await.unwrap();
+    assert_eq!((read.version, read.content), (0, FlagContent::Missing));
+    set(&answer, Answer::Refusal(400, "AccessDeniedException"));
+    assert!(record.read().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,23 +331,25 @@ async fn the_history_is_read_in_pages_newest_first() {
         json!({"Parameters": [version(1, "0"), version(2, "nonsense")], "NextToken": "more"}),
         json!({"Parameters": [version(3, change)]}),
     ];
-    let wire = Wire::new(move |_, call| match call.operation.as_str() {
-        "GetParameterHistory" if call.body.get("NextToken").is_none() => {
-            Answer::Good(pages[0].clone())
-        }
-        "GetParameterHistory" => Answer::Good(pages[1].clone()),
-        _ => value("0"),
+    let wire = Wire::new(move |_, call| match call.body.get("NextToken") {
+        None => Answer::Good(pages[0].clone()),
+        Some(_) => Answer::Good(pages[1].clone()),
     });
-    let flag = open(&wire).await.unwrap();
-    let history = flag.history(10).await.unwrap();
-    let whos: Vec<&str> = history.iter().map(|change| change.who.as_str()).collect();
-    assert_eq!(whos, ["alice", "arn:aws:iam::1:user/bob"]);
-    assert_eq!(history[0].rollout.key, RolloutKey::Token);
+    let record = SsmFlagRecord::new(&Client::new(&wire.config()), NAME);
+    let history = record.history(10).await.unwrap();
+    let told: Vec<(i64, &str)> = history
+        .iter()
+        .map(|past| (past.version, past.change.who.as_str()))
+        .collect();
+    assert_eq!(told, [(3, "alice"), (1, "arn:aws:iam::1:user/bob")]);
+    assert_eq!(history[0].change.value.key, Some(RolloutKey::Token));
+    let plain = &history[1].change;
+    assert_eq!(plain.at_ms, 1_767_225_600_500);
     assert_eq!(
-        (history[1].at_ms, history[1].rollout),
-        (1_767_225_600_500, rollout("0"))
+        (plain.value.share(), plain.value.key),
+        ("0".parse().unwrap(), None)
     );
-    assert_eq!(flag.history(1).await.unwrap().len(), 1);
+    assert_eq!(record.history(1).await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

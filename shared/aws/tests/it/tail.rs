@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use app::ports::Arrivals;
+use aws::desk::StreamArrivals;
 use aws::kinesis::tail::{Begin, StreamTail, Tailed};
 use aws_sdk_kinesis::Client;
 use aws_smithy_types::base64;
@@ -222,4 +224,26 @@ async fn a_throttled_shard_is_read_later_and_a_lost_stream_is_an_error() {
     assert_eq!(sequences(&tail.to_the_tip().await.unwrap()), [1]);
     let error = tail.poll().await.unwrap_err();
     assert!(!error.retryable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_a_stream_that_is_never_read_to_its_end_is_bounded() {
+    let wire = Wire::new(|n, call| match call.operation.as_str() {
+        "ListShards" => Answer::Good(json!({"Shards": [shard("s0", None, false)]})),
+        "GetShardIterator" => opened(call),
+        // Always another record, and always behind.
+        _ => page(&[record("A", u32::try_from(n).unwrap())], Some("s0"), 9),
+    });
+    let mut arrivals = StreamArrivals::new(&Client::new(&wire.config()), "tickstream-ticks");
+    arrivals.watch_from(1_500).await.unwrap();
+    let began = Instant::now();
+    let look = arrivals.look().await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(!look.to_the_tip);
+    assert!(look.arrivals.len() > 3, "what was read is not lost");
+    assert_eq!(wire.calls()[1].body["ShardIteratorType"], "AT_TIMESTAMP");
 }

@@ -21,6 +21,10 @@ use tokio::time::Instant;
 pub(crate) struct Call {
     /// The operation, such as `PutRecords`.
     pub operation: String,
+    /// The path and query of the address.
+    pub path: String,
+    /// The bytes that are asked for, where not all are.
+    pub range: Option<String>,
     /// The body as JSON; `null` where it is not JSON.
     pub body: Value,
     /// When it was sent.
@@ -38,6 +42,8 @@ pub(crate) enum Answer {
     Refusal(u16, &'static str),
     /// A refusal in the service's own words: status and body.
     Refused(u16, Value),
+    /// Status, length as the header says, and a body that is no JSON.
+    Object(u16, usize, Vec<u8>),
     /// Nothing, ever.
     Silence,
 }
@@ -106,6 +112,12 @@ impl HttpConnector for Wire {
         let body = request.body().bytes().unwrap_or_default();
         let call = Call {
             operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
+            path: request
+                .uri()
+                .split_once("amazonaws.com")
+                .map_or("", |(_, path)| path)
+                .to_owned(),
+            range: request.headers().get("range").map(str::to_owned),
             body: serde_json::from_slice(body).unwrap_or_default(),
             sent: Instant::now(),
             answered: None,
@@ -117,21 +129,28 @@ impl HttpConnector for Wire {
         };
         let wire = self.clone();
         HttpConnectorFuture::new(async move {
-            let (status, body) = match (wire.respond)(number, &call) {
-                Answer::Good(body) => (200, body),
-                Answer::Refusal(status, code) => (
+            let json = |status: u16, body: Value| {
+                let body = body.to_string().into_bytes();
+                (status, body.len(), body)
+            };
+            let (status, length, body) = match (wire.respond)(number, &call) {
+                Answer::Good(body) => json(200, body),
+                Answer::Refusal(status, code) => json(
                     status,
                     json!({"__type": code, "message": "the test says so"}),
                 ),
-                Answer::Refused(status, body) => (status, body),
+                Answer::Refused(status, body) => json(status, body),
+                Answer::Object(status, length, body) => (status, length, body),
                 Answer::Silence => std::future::pending().await,
             };
             if !wire.latency.is_zero() {
                 tokio::time::sleep(wire.latency).await;
             }
             wire.calls.lock().unwrap()[number].answered = Some(Instant::now());
-            let body = SdkBody::from(body.to_string());
-            Ok(HttpResponse::new(status.try_into().unwrap(), body))
+            let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            let headers = response.headers_mut();
+            headers.insert("content-length", length.to_string());
+            Ok(response)
         })
     }
 }

@@ -90,11 +90,12 @@ impl Answer {
 }
 
 /// A type's name in SQL, as Trino has it.
+#[must_use]
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "few of Arrow's types have a name in SQL"
 )]
-fn type_name(data_type: &DataType) -> String {
+pub fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "varchar".to_owned(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "varbinary".to_owned(),
@@ -126,14 +127,8 @@ pub(super) fn unique_names(schema: &Schema) -> SchemaRef {
     ))
 }
 
-/// The batches under the columns' unique names.
-pub(super) fn renamed(
-    batches: Vec<RecordBatch>,
-    schema: &SchemaRef,
-) -> Result<Vec<RecordBatch>, SqlError> {
-    let rename = |batch: RecordBatch| {
-        RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
-            .map_err(|error| SqlError::Engine(error.to_string()))
-    };
-    batches.into_iter().map(rename).collect()
+/// A batch under the columns' unique names.
+pub(super) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, SqlError> {
+    RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
+        .map_err(|error| SqlError::Engine(error.to_string()))
 }

@@ -106,6 +106,35 @@ pub enum SqlError {
     Engine(String),
 }
 
+impl SqlError {
+    /// Where in the statement it is.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        if let Self::Syntax { place, .. }
+        | Self::UnknownTable { place, .. }
+        | Self::UnknownColumn { place, .. }
+        | Self::Invalid { place, .. } = self
+        {
+            *place
+        } else {
+            None
+        }
+    }
+
+    /// The error with its place in another text, from which the statement was made.
+    #[must_use]
+    pub fn placed(mut self, in_source: impl Fn(Place) -> Place) -> Self {
+        if let Self::Syntax { place, .. }
+        | Self::UnknownTable { place, .. }
+        | Self::UnknownColumn { place, .. }
+        | Self::Invalid { place, .. } = &mut self
+        {
+            *place = place.map(in_source);
+        }
+        self
+    }
+}
+
 /// ` at line 1, column 8`, or nothing.
 struct At(Option<Place>);
 

@@ -1,13 +1,17 @@
 //! Which statements are taken: exactly one, and one that only reads.
 
-use datafusion::execution::SessionState;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Standard;
 
 use super::error::{self, SqlError};
+use super::scans::{self, ArchiveScan};
+use super::value::{self, Value};
 
 /// Longest text of a query in bytes, as Athena's (262,144).
 const SQL_BYTES_MAX: usize = 262_144;
+
+/// How deep a statement may be nested, as the engine has it by itself.
+const RECURSION_LIMIT: usize = 50;
 
 /// What a statement answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,24 +29,69 @@ pub(super) struct Allowed {
     pub(super) shape: Shape,
 }
 
-/// Parses a text and refuses what is not one statement that reads.
-pub(super) fn parse(sql: &str, state: &SessionState) -> Result<Allowed, SqlError> {
+/// What a statement reads of the archive.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The places where it reads the archive.
+    pub scans: Vec<ArchiveScan>,
+    /// Whether these are read when it runs: not for EXPLAIN, which only tells.
+    pub runs: bool,
+}
+
+/// Finds where a statement reads the archive, without an engine.
+///
+/// # Errors
+/// [`SqlError`] where it is no SQL, or not one statement that only reads.
+pub fn scans(sql: &str, values: &[Value]) -> Result<Reading, SqlError> {
+    let Allowed { statement, shape } = parse(sql, values)?;
+    let (statement, explained) = if let Statement::Explain(explain) = &statement {
+        (explain.statement.as_ref(), Some(explain.options.analyze))
+    } else {
+        (&statement, None)
+    };
+    let mut reading = Reading {
+        scans: Vec::new(),
+        runs: explained.unwrap_or(shape == Shape::Rows),
+    };
+    let Statement::Statement(standard) = statement else {
+        return Ok(reading);
+    };
+    let standard = if let Standard::Explain {
+        statement, analyze, ..
+    } = standard.as_ref()
+    {
+        reading.runs = *analyze;
+        statement.as_ref()
+    } else {
+        standard.as_ref()
+    };
+    if let Standard::Query(query) = standard {
+        reading.scans = scans::of(query)?;
+    }
+    Ok(reading)
+}
+
+/// Parses a text, puts values in the place of its `?`, and refuses what is not one statement that
+/// reads.
+pub(super) fn parse(sql: &str, values: &[Value]) -> Result<Allowed, SqlError> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(SqlError::TooLong {
             bytes: sql.len(),
             bytes_max: SQL_BYTES_MAX,
         });
     }
-    let recursion_limit = state.config_options().sql_parser.recursion_limit.get();
     let mut statements = DFParserBuilder::new(sql)
-        .with_recursion_limit(recursion_limit)
+        .with_recursion_limit(RECURSION_LIMIT)
         .build()
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| error::of_parsing(&error))?;
     let count = statements.len();
     match (statements.pop_front(), count) {
-        (Some(statement), 1) => match shape(&statement) {
-            Some(shape) => Ok(Allowed { statement, shape }),
+        (Some(mut statement), 1) => match shape(&statement) {
+            Some(shape) => {
+                value::bind(&mut statement, values)?;
+                Ok(Allowed { statement, shape })
+            }
             None => Err(SqlError::NotReadOnly(first_words(&statement))),
         },
         _ => Err(SqlError::NotOne(count)),

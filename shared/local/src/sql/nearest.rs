@@ -6,12 +6,13 @@ use datafusion::common::utils::datafusion_strsim::levenshtein;
 const NAMES_MAX: usize = 3;
 
 /// The known names that could be meant by an unknown one, the nearest first: those that differ in
-/// at most half of their letters, or hold the unknown one.
-pub(super) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
+/// less than half of their letters, or hold the unknown one.
+#[must_use]
+pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
     let unknown = unknown.to_lowercase();
     let mut found: Vec<(usize, &str)> = known
         .map(|name| (distance(&unknown, &name.to_lowercase()), name))
-        .filter(|(distance, name)| distance * 2 <= name.len().max(unknown.len()))
+        .filter(|(distance, name)| distance * 2 < name.len().max(unknown.len()))
         .collect();
     found.sort_unstable();
     found.dedup_by_key(|(_, name)| *name);
@@ -23,7 +24,8 @@ pub(super) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -
 }
 
 fn distance(unknown: &str, known: &str) -> usize {
-    let holds = unknown.len() > 2 && (known.contains(unknown) || unknown.contains(known));
+    let holds = |long: &str, short: &str| short.len() > 2 && long.contains(short);
+    let holds = holds(known, unknown) || holds(unknown, known);
     if holds {
         1
     } else {
@@ -45,6 +47,7 @@ mod tests {
                 "token",
                 "ts",
                 "timestamp",
+                "to",
             ];
             assert_eq!(nearest(unknown, known.into_iter()), expected, "{unknown}");
         };

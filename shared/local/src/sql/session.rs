@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::memory_pool::{FairSpillPool, GreedyMemoryPool, MemoryPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::object_store::local::LocalFileSystem;
@@ -17,8 +18,9 @@ use datafusion::sql::parser::Statement;
 
 use super::error::{SqlError, UnknownTable};
 use super::nearest::nearest;
+use super::quarantine::QuarantineTable;
 use super::table::ArchiveTable;
-use super::{Limits, error};
+use super::{Limits, error, functions};
 
 /// The address under which the engine sees the archive's folder, and only that.
 const STORE_URL: &str = "archive://local/";
@@ -29,20 +31,20 @@ const FILE_SYSTEM_URL: &str = "file:///";
 /// Memory for the footers of files that were read before.
 const FOOTER_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The name of the table.
+/// The name of the archive's table.
 const TABLE: &str = "price_archive";
 
-/// The view with the column names of the JSON record, as on Athena.
-const PRICE_HISTORY_SQL: &str = include_str!("../../../../sql/views/price_history.sql");
+/// The name of the quarantine's table, and of its folder beside the archive's.
+const QUARANTINE: &str = "quarantine";
 
-/// The view with a real timestamp.
-const TICKS_SQL: &str =
-    "SELECT to_timestamp_millis(ts) AS time, price_archive.* FROM price_archive";
-
-/// Rows of a batch. The memory limit counts what operators hold, and not the batches under way
-/// between them: an expression that makes long texts of short ones makes as many of them at once.
-/// The engine's own default is 8,192.
-const BATCH_ROWS: usize = 1_024;
+/// The views, from the files that make them on Athena.
+const VIEWS: [(&str, &str); 2] = [
+    (
+        "price_history",
+        include_str!("../../../../sql/views/price_history.sql"),
+    ),
+    ("ticks", include_str!("../../../../sql/views/ticks.sql")),
+];
 
 /// Functions that make a large value out of a small one: the memory limit counts what operators
 /// hold, not single values, and one call could take all of the machine's memory.
@@ -59,23 +61,24 @@ const FUNCTIONS_OFF: [&str; 7] = [
 pub(super) async fn open(table: &Path, limits: Limits) -> Result<SessionContext, SqlError> {
     let engine = |error| SqlError::Engine(error::message(&error));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory_bytes_max)))
-        .with_disk_manager_builder(
-            DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
-        )
+        .with_memory_pool(memory_pool(limits))
+        .with_disk_manager_builder(spilling(limits))
         .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
         .build_arc()
         .map_err(engine)?;
     let mut config = SessionConfig::new()
         .with_information_schema(true)
         .with_target_partitions(limits.threads)
-        .with_batch_size(BATCH_ROWS);
+        .with_batch_size(limits.batch_rows);
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
+    // As in Trino, whichever way the order goes.
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     let context = SessionContext::new_with_config_rt(config, runtime);
     confine(&context, table).map_err(engine)?;
+    functions::register(&context).map_err(engine)?;
     FUNCTIONS_OFF
         .iter()
         .for_each(|name| context.deregister_udf(name));
@@ -84,10 +87,12 @@ pub(super) async fn open(table: &Path, limits: Limits) -> Result<SessionContext,
     context
         .register_table(TABLE, Arc::new(ArchiveTable::new(table, store)))
         .map_err(engine)?;
-    for (name, sql) in [
-        ("price_history", view_query(PRICE_HISTORY_SQL)),
-        ("ticks", TICKS_SQL),
-    ] {
+    let quarantine = table.with_file_name(QUARANTINE);
+    context
+        .register_table(QUARANTINE, Arc::new(QuarantineTable::new(quarantine)))
+        .map_err(engine)?;
+    for (name, file) in VIEWS {
+        let sql = view_query(file);
         let plan = context
             .state()
             .create_logical_plan(sql)
@@ -97,6 +102,41 @@ pub(super) async fn open(table: &Path, limits: Limits) -> Result<SessionContext,
         context.register_table(name, view).map_err(engine)?;
     }
     Ok(context)
+}
+
+/// Operators that can spill share fairly, so that each of them gets to it.
+fn memory_pool(limits: Limits) -> Arc<dyn MemoryPool> {
+    if limits.spill_bytes_max == 0 {
+        Arc::new(GreedyMemoryPool::new(limits.memory_bytes_max))
+    } else {
+        Arc::new(FairSpillPool::new(limits.memory_bytes_max))
+    }
+}
+
+fn spilling(limits: Limits) -> DiskManagerBuilder {
+    let manager = DiskManagerBuilder::default();
+    if limits.spill_bytes_max == 0 {
+        manager.with_mode(DiskManagerMode::Disabled)
+    } else {
+        manager
+            .with_mode(DiskManagerMode::OsTmpDirectory)
+            .with_max_temp_directory_size(limits.spill_bytes_max)
+    }
+}
+
+/// Tables and views with their columns, by name.
+pub(super) async fn tables(state: &SessionState) -> Vec<(String, SchemaRef)> {
+    let Ok(schema) = state.schema_for_ref(TABLE) else {
+        return Vec::new();
+    };
+    let mut tables = Vec::new();
+    for name in schema.table_names() {
+        if let Ok(Some(table)) = schema.table(&name).await {
+            tables.push((name, table.schema()));
+        }
+    }
+    tables.sort_by(|a, b| a.0.cmp(&b.0));
+    tables
 }
 
 /// Leaves the engine one store: the archive's folder.

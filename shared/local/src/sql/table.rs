@@ -6,10 +6,13 @@
 //! `month=03`, and keeps a list of files that new ones are missing from.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use archive::{Day, DayFile, day_files, days};
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use codec::column::PARTITIONS;
 use datafusion::arrow::array::{AsArray, BooleanArray, Int32Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
@@ -34,8 +37,6 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::archive::{Day, days, is_data_file, names};
-
 /// Footers that are read at the same time while a query is planned.
 const FOOTERS_AT_A_TIME: usize = 16;
 
@@ -49,9 +50,8 @@ pub(super) struct ArchiveTable {
 
 impl ArchiveTable {
     pub(super) fn new(folder: &Path, store: ObjectStoreUrl) -> Self {
-        let partition = |name| Field::new(name, DataType::Int32, false);
         let schema = TableSchema::builder(file_schema())
-            .with_table_partition_cols(PARTITIONS.map(partition).into_iter().collect::<Fields>())
+            .with_table_partition_cols(partition_fields())
             .build();
         Self {
             folder: folder.to_owned(),
@@ -60,56 +60,11 @@ impl ArchiveTable {
         }
     }
 
-    /// The days that conditions on the partition columns leave.
-    fn days(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Vec<Day>> {
-        let days = days(&self.folder)?;
-        let Some(condition) = conjunction(conditions.iter().cloned()) else {
-            return Ok(days);
-        };
-        let column = |of: fn(&Day) -> i32| Arc::new(days.iter().map(of).collect::<Int32Array>());
-        let schema = Arc::new(Schema::new(self.schema.table_partition_cols().clone()));
-        let batch = RecordBatch::try_new(
-            Arc::clone(&schema),
-            vec![
-                column(|day| day.year),
-                column(|day| day.month),
-                column(|day| day.day),
-            ],
-        )?;
-        let condition = state.create_physical_expr(condition, &DFSchema::try_from(schema)?)?;
-        let kept = condition.evaluate(&batch)?.into_array(days.len())?;
-        let kept: &BooleanArray = kept.as_boolean();
-        let days = days.into_iter().zip(kept);
-        Ok(days
-            .filter_map(|(day, kept)| (kept == Some(true)).then_some(day))
-            .collect())
-    }
-
-    /// The files of a day. One that retention or compaction removes meanwhile is passed over.
+    /// The files of a day, as they count at one moment.
     fn files(&self, day: &Day) -> Result<Vec<PartitionedFile>> {
         let mut files = Vec::new();
-        for name in names(&day.path)?
-            .into_iter()
-            .filter(|name| is_data_file(name))
-        {
-            let path = day.path.join(name);
-            let Ok(metadata) = path.metadata() else {
-                continue;
-            };
-            let inside = path.strip_prefix(&self.folder).unwrap_or(&path);
-            let location = StorePath::parse(inside.to_string_lossy())?;
-            let object = ObjectMeta {
-                location,
-                last_modified: metadata.modified()?.into(),
-                size: metadata.len(),
-                e_tag: None,
-                version: None,
-            };
-            let values =
-                [day.year, day.month, day.day].map(|value| ScalarValue::Int32(Some(value)));
-            files.push(
-                PartitionedFile::new_from_meta(object).with_partition_values(values.to_vec()),
-            );
+        for DayFile { name, metadata } in day_files(&day.path)? {
+            files.push(file_of_day(&self.folder, day, &name, &metadata)?);
         }
         files.sort_by(|a, b| a.object_meta.location.cmp(&b.object_meta.location));
         Ok(files)
@@ -139,6 +94,62 @@ impl ArchiveTable {
             .try_collect()
             .await
     }
+}
+
+/// The days of a table that conditions on its partition columns leave.
+pub(super) fn days_left(
+    folder: &Path,
+    partitions: &Fields,
+    state: &dyn Session,
+    conditions: &[Expr],
+) -> Result<Vec<Day>> {
+    let days = days(folder)?;
+    let Some(condition) = conjunction(conditions.iter().cloned()) else {
+        return Ok(days);
+    };
+    let column = |of: fn(&Day) -> i32| Arc::new(days.iter().map(of).collect::<Int32Array>());
+    let schema = Arc::new(Schema::new(partitions.clone()));
+    let batch = RecordBatch::try_new(
+        Arc::clone(&schema),
+        vec![
+            column(|day| day.year),
+            column(|day| day.month),
+            column(|day| day.day),
+        ],
+    )?;
+    let condition = state.create_physical_expr(condition, &DFSchema::try_from(schema)?)?;
+    let kept = condition.evaluate(&batch)?.into_array(days.len())?;
+    let kept: &BooleanArray = kept.as_boolean();
+    let days = days.into_iter().zip(kept);
+    Ok(days
+        .filter_map(|(day, kept)| (kept == Some(true)).then_some(day))
+        .collect())
+}
+
+/// The partition columns as the engine sees them.
+pub(super) fn partition_fields() -> Fields {
+    let partition = |name| Field::new(name, DataType::Int32, false);
+    PARTITIONS.map(partition).into_iter().collect()
+}
+
+/// A file of a table, with the day that its folder says.
+pub(super) fn file_of_day(
+    folder: &Path,
+    day: &Day,
+    name: &str,
+    metadata: &Metadata,
+) -> Result<PartitionedFile> {
+    let path = day.path.join(name);
+    let inside = path.strip_prefix(folder).unwrap_or(&path);
+    let object = ObjectMeta {
+        location: StorePath::parse(inside.to_string_lossy())?,
+        last_modified: metadata.modified()?.into(),
+        size: metadata.len(),
+        e_tag: None,
+        version: None,
+    };
+    let values = [day.year, day.month, day.day].map(|value| ScalarValue::Int32(Some(value)));
+    Ok(PartitionedFile::new_from_meta(object).with_partition_values(values.to_vec()))
 }
 
 /// The schema of the files as the engine reads them: texts as views, which are not copied, and
@@ -195,7 +206,8 @@ impl TableProvider for ArchiveTable {
         let on_partitions = |filter: &&Expr| expr_applicable_for_cols(&PARTITIONS, filter);
         let conditions: Vec<Expr> = filters.iter().filter(on_partitions).cloned().collect();
         let mut files = Vec::new();
-        for day in self.days(state, &conditions)? {
+        let partitions = self.schema.table_partition_cols();
+        for day in days_left(&self.folder, partitions, state, &conditions)? {
             files.extend(self.files(&day)?);
         }
         if files.is_empty() {
@@ -223,19 +235,93 @@ impl TableProvider for ArchiveTable {
     }
 }
 
+/// What a query would read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// The days whose files it would look into, in their order.
+    pub days: Vec<NaiveDate>,
+    /// The files of these days, once for each time that the query reads them.
+    pub files: usize,
+    /// Their bytes: an upper bound, since columns that are not asked for are not read.
+    pub bytes: u64,
+}
+
+impl Estimate {
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Self {
+        let mut estimate = Self::default();
+        estimate.add(plan);
+        estimate.days.sort_unstable();
+        estimate.days.dedup();
+        estimate
+    }
+
+    fn add(&mut self, plan: &Arc<dyn ExecutionPlan>) {
+        if let Some(scan) = scan_of(plan) {
+            for file in files_of(scan).values() {
+                self.files += 1;
+                self.bytes += file.object_meta.size;
+                self.days.extend(day_of(file));
+            }
+        }
+        for child in plan.children() {
+            self.add(child);
+        }
+    }
+}
+
+fn day_of(file: &PartitionedFile) -> Option<NaiveDate> {
+    let [
+        ScalarValue::Int32(Some(year)),
+        ScalarValue::Int32(Some(month)),
+        ScalarValue::Int32(Some(day)),
+    ] = file.partition_values.as_slice()
+    else {
+        return None;
+    };
+    let (month, day) = (u32::try_from(*month).ok()?, u32::try_from(*day).ok()?);
+    NaiveDate::from_ymd_opt(*year, month, day)
+}
+
+/// The days for which an archive has files, in their order.
+pub(super) fn days_with_files(folder: &Path) -> std::io::Result<Vec<NaiveDate>> {
+    let mut found = Vec::new();
+    for day in days(folder)? {
+        let date = u32::try_from(day.month)
+            .ok()
+            .zip(u32::try_from(day.day).ok());
+        let date =
+            date.and_then(|(month, of_month)| NaiveDate::from_ymd_opt(day.year, month, of_month));
+        if !day_files(&day.path)?.is_empty() {
+            found.extend(date);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn scan_of(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
+    let source = node.downcast_ref::<DataSourceExec>()?;
+    source.data_source().downcast_ref::<FileScanConfig>()
+}
+
+/// The files of a scan. A large one may stand in several groups, a part in each.
+fn files_of(scan: &FileScanConfig) -> HashMap<&StorePath, &PartitionedFile> {
+    let files = scan.file_groups.iter().flat_map(FileGroup::iter);
+    files
+        .map(|file| (&file.object_meta.location, file))
+        .collect()
+}
+
 /// The files that a node of a plan looks into, and the bytes that it read of them.
 pub(super) fn reads(node: &Arc<dyn ExecutionPlan>) -> (usize, u64) {
-    let Some(source) = node.downcast_ref::<DataSourceExec>() else {
+    let Some(scan) = scan_of(node) else {
         return (0, 0);
     };
-    let Some(scan) = source.data_source().downcast_ref::<FileScanConfig>() else {
-        return (0, 0);
-    };
-    let names = scan.file_groups.iter().flat_map(FileGroup::iter);
-    // A large file may stand in several groups, a part in each.
-    let names: HashMap<_, ()> = names.map(|file| (&file.object_meta.location, ())).collect();
     let read = node
         .metrics()
         .and_then(|metrics| metrics.sum_by_name("bytes_scanned"));
-    (names.len(), read.map_or(0, |bytes| bytes.as_usize() as u64))
+    (
+        files_of(scan).len(),
+        read.map_or(0, |bytes| bytes.as_usize() as u64),
+    )
 }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use archive::{day_files, days};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::time::timeout;
 
 use super::error::SqlError;
-use crate::archive::{days, is_data_file, names};
 
 /// How long the files are looked through.
 const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
@@ -40,12 +40,8 @@ fn first_unreadable(table: &Path) -> Option<(PathBuf, String)> {
 fn files(table: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for day in days(table).unwrap_or_default() {
-        let names = names(&day.path).unwrap_or_default().into_iter();
-        files.extend(
-            names
-                .filter(|name| is_data_file(name))
-                .map(|name| day.path.join(name)),
-        );
+        let names = day_files(&day.path).unwrap_or_default().into_iter();
+        files.extend(names.map(|file| day.path.join(file.name)));
     }
     files
 }

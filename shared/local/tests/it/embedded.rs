@@ -7,8 +7,8 @@ use app::ports::{
     TickStore, TickStream,
 };
 use app::rollout::RolloutChange;
+use archive::Archive;
 use domain::{Malformed, Reason, Rollout, RolloutKey, Tick};
-use local::archive::Archive;
 use local::{Archiver, Embedded, EmbeddedConfig, QueueName, SHARDS, TickRange};
 use tempfile::TempDir;
 use testkit::contract;

@@ -1,13 +1,19 @@
 //! The ports on this machine, as their users see them.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod analysis;
-mod archive;
 mod embedded;
+mod golden;
 mod outbox;
+mod rows;
 mod sql;
 mod ticks;
+mod trino;
 
 use app::ports::{SequenceNumber, StreamRecord};
 use domain::Tick;

@@ -2,8 +2,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use archive::Archive;
 use domain::Tick;
-use local::archive::Archive;
 use local::sql::{Answer, Limits, LocalSql, Place, SqlError};
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ async fn an_empty_archive_has_its_columns_and_no_rows() {
         assert_eq!((answer.rows, answer.files), (0, 0));
         assert_eq!(
             answer.schema.fields().len(),
-            if table == "ticks" { 15 } else { 14 }
+            if table == "ticks" { 16 } else { 14 }
         );
         let count =
             format!("SELECT count(*) AS n, max(price) AS top FROM {table} WHERE year = 2026");

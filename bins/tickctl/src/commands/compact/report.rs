@@ -1,0 +1,330 @@
+//! What is told of a day, to people and to scripts.
+
+use std::time::Duration;
+
+use archive::compaction::{CompactionError, DayFolder, DayPlan, DayReport, Files, Unreadable};
+use chrono::{DateTime, NaiveDate, SecondsFormat};
+use serde::Serialize;
+
+/// What became of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    /// New files took the place of old ones.
+    Compacted,
+    /// It is as it should be.
+    Unchanged,
+    /// Replaced files stay for a while, and nothing is done before they are gone.
+    Waiting,
+    /// It would be compacted.
+    Planned,
+    /// It failed, and is as it was.
+    Failed,
+}
+
+/// A day, as `--json` prints it.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    day: NaiveDate,
+    folder: String,
+    outcome: Outcome,
+    files_before: usize,
+    bytes_before: u64,
+    files_after: usize,
+    bytes_after: u64,
+    files_written: usize,
+    bytes_written: u64,
+    rows_written: u64,
+    duplicates: u64,
+    unreadable: Vec<Broken>,
+    finished_earlier: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_until_ms: Option<i64>,
+    elapsed_ms: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Broken {
+    name: String,
+    cause: String,
+}
+
+impl Line {
+    fn new(day: &DayFolder, outcome: Outcome) -> Self {
+        Self {
+            day: day.day,
+            folder: day.folder.clone(),
+            outcome,
+            files_before: 0,
+            bytes_before: 0,
+            files_after: 0,
+            bytes_after: 0,
+            files_written: 0,
+            bytes_written: 0,
+            rows_written: 0,
+            duplicates: 0,
+            unreadable: Vec::new(),
+            finished_earlier: false,
+            waiting_until_ms: None,
+            elapsed_ms: 0,
+            error: None,
+        }
+    }
+
+    pub(super) fn of_report(day: &DayFolder, report: &DayReport, elapsed: Duration) -> Self {
+        let changed = report.before != report.after || report.duplicates > 0;
+        let outcome = match report.waiting_until_ms {
+            _ if changed || report.written != Files::default() => Outcome::Compacted,
+            Some(_) => Outcome::Waiting,
+            None => Outcome::Unchanged,
+        };
+        let broken = |file: &Unreadable| Broken {
+            name: file.name.clone(),
+            cause: file.cause.clone(),
+        };
+        Self {
+            files_before: report.before.count,
+            bytes_before: report.before.bytes,
+            files_after: report.after.count,
+            bytes_after: report.after.bytes,
+            files_written: report.written.count,
+            bytes_written: report.written.bytes,
+            rows_written: report.rows,
+            duplicates: report.duplicates,
+            unreadable: report.unreadable.iter().map(broken).collect(),
+            finished_earlier: report.finished_earlier,
+            waiting_until_ms: report.waiting_until_ms,
+            elapsed_ms: elapsed.as_millis(),
+            ..Self::new(day, outcome)
+        }
+    }
+
+    /// The files after are those before: nothing was done.
+    pub(super) fn of_plan(day: &DayFolder, plan: &DayPlan) -> Self {
+        let outcome = match plan.rewritten.count {
+            0 if !plan.unfinished => Outcome::Unchanged,
+            _ => Outcome::Planned,
+        };
+        Self {
+            files_before: plan.before.count,
+            bytes_before: plan.before.bytes,
+            files_after: plan.before.count,
+            bytes_after: plan.before.bytes,
+            files_written: plan.rewritten.count,
+            bytes_written: plan.rewritten.bytes,
+            finished_earlier: plan.unfinished,
+            ..Self::new(day, outcome)
+        }
+    }
+
+    pub(super) fn of_error(day: &DayFolder, error: &CompactionError) -> Self {
+        Self {
+            error: Some(error.to_string()),
+            ..Self::new(day, Outcome::Failed)
+        }
+    }
+
+    /// What somebody should look at.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let broken = |file: &Broken| {
+            format!(
+                "{}: {}; it is left as it is: restore or remove it",
+                file.name, file.cause
+            )
+        };
+        let failed = self
+            .error
+            .iter()
+            .map(|error| format!("{}: {error}", self.day));
+        self.unreadable.iter().map(broken).chain(failed).collect()
+    }
+
+    /// The day in a line for people; none where there is nothing to tell.
+    pub(super) fn text(&self) -> Option<String> {
+        let before = files(self.files_before, self.bytes_before);
+        let told = match self.outcome {
+            Outcome::Compacted => {
+                let duplicates = match self.duplicates {
+                    0 => String::new(),
+                    rows => format!(", {rows} duplicates left out"),
+                };
+                format!(
+                    "{before} -> {}; {} ticks written{duplicates}, {} ms",
+                    files(self.files_after, self.bytes_after),
+                    self.rows_written,
+                    self.elapsed_ms
+                )
+            }
+            Outcome::Planned if self.files_written == 0 => {
+                format!("{before}; would finish what an earlier run left")
+            }
+            Outcome::Planned => format!(
+                "{before}; would write {} anew",
+                files(self.files_written, self.bytes_written)
+            ),
+            Outcome::Waiting => format!("{before}; nothing is done before then"),
+            Outcome::Unchanged if self.finished_earlier => {
+                format!("{before}; finished what an earlier run left")
+            }
+            Outcome::Unchanged | Outcome::Failed => return None,
+        };
+        let until = self
+            .waiting_until_ms
+            .and_then(DateTime::from_timestamp_millis);
+        let waiting = until.map(|until| {
+            let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+            format!("; replaced files stay until {until}, for queries that read them")
+        });
+        Some(format!(
+            "{}  {told}{}",
+            self.day,
+            waiting.unwrap_or_default()
+        ))
+    }
+}
+
+/// All days together.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    days: usize,
+    changed: usize,
+    before: Files,
+    after: Files,
+    pub(super) failed: usize,
+    pub(super) unreadable: usize,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, line: &Line) {
+        self.days += 1;
+        self.failed += usize::from(line.outcome == Outcome::Failed);
+        self.unreadable += line.unreadable.len();
+        if matches!(line.outcome, Outcome::Compacted | Outcome::Planned) {
+            self.changed += 1;
+            self.before.count += line.files_before;
+            self.before.bytes += line.bytes_before;
+            self.after.count += line.files_after;
+            self.after.bytes += line.bytes_after;
+        }
+    }
+
+    pub(super) fn text(&self, dry_run: bool) -> String {
+        let Self {
+            days,
+            changed,
+            before,
+            after,
+            ..
+        } = self;
+        let before = files(before.count, before.bytes);
+        if dry_run {
+            return format!("{changed} of {days} days would be compacted: {before}");
+        }
+        match changed {
+            0 => format!("nothing to compact in {days} days"),
+            _ => format!(
+                "{changed} of {days} days compacted: {before} -> {}",
+                files(after.count, after.bytes)
+            ),
+        }
+    }
+}
+
+fn files(count: usize, bytes: u64) -> String {
+    let noun = if count == 1 { "file" } else { "files" };
+    format!("{count} {noun}, {}", size(bytes))
+}
+
+/// With three digits at least, in decimal units.
+#[expect(clippy::cast_precision_loss, reason = "shown with a tenth")]
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} B"),
+        10_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day() -> DayFolder {
+        DayFolder {
+            day: NaiveDate::from_ymd_opt(2026, 3, 7).unwrap(),
+            folder: "year=2026/month=03/day=07".to_owned(),
+        }
+    }
+
+    fn count(count: usize, bytes: u64) -> Files {
+        Files { count, bytes }
+    }
+
+    fn report() -> DayReport {
+        DayReport {
+            before: count(288, 48_200_000),
+            after: count(1, 21_000_000),
+            written: count(1, 21_000_000),
+            rows: 1_000_000,
+            duplicates: 12,
+            unreadable: Vec::new(),
+            finished_earlier: false,
+            waiting_until_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_day_is_told_in_a_line() {
+        let mut report = report();
+        let elapsed = Duration::from_millis(4_200);
+        let line = Line::of_report(&day(), &report, elapsed);
+        assert_eq!(
+            line.text().unwrap(),
+            "2026-03-07  288 files, 48.2 MB -> 1 file, 21.0 MB; 1000000 ticks written, 12 \
+             duplicates left out, 4200 ms"
+        );
+        report.waiting_until_ms = Some(1_760_000_000_000);
+        let line = Line::of_report(&day(), &report, elapsed);
+        let text = line.text().unwrap();
+        assert!(
+            text.ends_with("stay until 2025-10-09T08:53:20Z, for queries that read them"),
+            "{text}"
+        );
+        report.after = report.before;
+        report.written = Files::default();
+        report.duplicates = 0;
+        let line = Line::of_report(&day(), &report, elapsed);
+        assert_eq!(line.outcome, Outcome::Waiting);
+        report.waiting_until_ms = None;
+        let line = Line::of_report(&day(), &report, elapsed);
+        assert_eq!((line.outcome, line.text()), (Outcome::Unchanged, None));
+    }
+
+    #[test]
+    fn broken_files_and_failed_days_are_told_and_counted() {
+        let mut report = report();
+        report.unreadable.push(Unreadable {
+            name: "year=2026/month=03/day=07/cut.parquet".to_owned(),
+            cause: "EOF".to_owned(),
+        });
+        let mut totals = Totals::default();
+        let line = Line::of_report(&day(), &report, Duration::ZERO);
+        totals.add(&line);
+        assert!(line.problems()[0].starts_with("year=2026/month=03/day=07/cut.parquet: EOF; "));
+        let line = Line::of_error(&day(), &CompactionError::Stopped);
+        totals.add(&line);
+        assert_eq!((totals.failed, totals.unreadable), (1, 1));
+        assert!(line.problems()[0].starts_with("2026-03-07: "));
+        assert_eq!(
+            totals.text(false),
+            "1 of 2 days compacted: 288 files, 48.2 MB -> 1 file, 21.0 MB"
+        );
+        assert_eq!(
+            Totals::default().text(false),
+            "nothing to compact in 0 days"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! What each command does.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+use crate::Failure;
+use crate::ask::{self, Outputs};
+use crate::choice::{self, Choice};
+use crate::cli::{Cli, Command, Options};
+use crate::destination::{self, Aside};
+use crate::engine::{Engine, EngineName, PastQuery};
+use crate::explain;
+use crate::format;
+use crate::history;
+use crate::named::{self, Query};
+use crate::problem::Problem;
+use crate::shell;
+use crate::source;
+
+pub(crate) async fn run(
+    cli: &Cli,
+    input: &mut dyn Read,
+    outputs: &mut Outputs<'_>,
+) -> Result<(), Failure> {
+    let options = &cli.options;
+    if let (Some(_), Some(query)) = (&cli.command, &cli.query) {
+        let text =
+            format!("`{query}` stands before the command: give a query or a command, not both");
+        return Err(Problem::Usage(text).into());
+    }
+    match &cli.command {
+        None => answer(cli.query.as_deref(), options, input, outputs).await,
+        Some(Command::Run { query }) => answer(query.as_deref(), options, input, outputs).await,
+        Some(Command::Explain { query, plan }) => {
+            let source = source::find(query.as_deref(), input)?;
+            let engine = open(options, None, outputs).await?;
+            let explained = explain::explain(&*engine, &source, *plan, options, outputs).await;
+            explained.map_err(|problem| Failure::of(problem, &source))
+        }
+        Some(Command::List) => Ok(list(options, outputs)?),
+        Some(Command::Show { name }) => Ok(show(name, outputs)?),
+        Some(Command::History { count }) => Ok(past(*count, options, outputs).await?),
+        Some(Command::Cancel { id }) => {
+            let engine = open(options, None, outputs).await?;
+            engine.cancel(id).await.map_err(Problem::from)?;
+            if !options.quiet {
+                _ = writeln!(outputs.status, "{id} is cancelled");
+            }
+            Ok(())
+        }
+        #[cfg(feature = "aws")]
+        Some(Command::Init(args)) => {
+            let made = crate::init::run(args, &options.athena, outputs.status).await;
+            Ok(made.map_err(Problem::from)?)
+        }
+        Some(Command::Shell) => {
+            let engine = open(options, None, outputs).await?;
+            Ok(shell::run(&*engine, options, outputs).await?)
+        }
+    }
+}
+
+async fn answer(
+    query: Option<&str>,
+    options: &Options,
+    input: &mut dyn Read,
+    outputs: &mut Outputs<'_>,
+) -> Result<(), Failure> {
+    let format = destination::format(options)?;
+    let source = source::find(query, input)?;
+    let rows_max = destination::rows_max(options, format);
+    let engine = open(options, rows_max, outputs).await?;
+    let answered = ask::ask(&*engine, &source, options, outputs).await;
+    answered.map_err(|problem| Failure::of(problem, &source))
+}
+
+/// Opens the engine and says which it is.
+async fn open(
+    options: &Options,
+    rows_max: Option<usize>,
+    outputs: &mut Outputs<'_>,
+) -> Result<Box<dyn Engine>, Problem> {
+    let Choice { engine, because } = choice::engine(options);
+    if !options.quiet {
+        _ = writeln!(outputs.status, "engine {engine}: {because}");
+    }
+    choice::open(engine, options, rows_max).await
+}
+
+/// Tells the named queries: in a format, or for people to read.
+pub(crate) fn list(options: &Options, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
+    let [names, titles, parameters] = queries()?;
+    if options.format.is_none() && options.output.is_none() {
+        let width = names.iter().map(String::len).max().unwrap_or(0);
+        for ((name, title), takes) in names.iter().zip(&titles).zip(&parameters) {
+            writeln!(outputs.output, "{name:<width$}  {title}")?;
+            writeln!(outputs.output, "{:<width$}  {takes}", "")?;
+        }
+        return Ok(outputs.output.flush()?);
+    }
+    let array = |texts: Vec<String>| Arc::new(StringArray::from(texts)) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([
+        ("name", array(names)),
+        ("title", array(titles)),
+        ("parameters", array(parameters)),
+    ])?;
+    written(options, &batch, outputs)
+}
+
+/// Writes rows that are all there to where the answer goes.
+fn written(
+    options: &Options,
+    batch: &RecordBatch,
+    outputs: &mut Outputs<'_>,
+) -> Result<(), Problem> {
+    let format = destination::format(options)?;
+    let Some(path) = &options.output else {
+        return format::all(format, batch, outputs.output);
+    };
+    let mut file = Aside::start(path)?;
+    format::all(format, batch, file.writer())?;
+    file.finish()
+}
+
+/// Names, titles and parameters of the named queries.
+fn queries() -> Result<[Vec<String>; 3], Problem> {
+    let mut columns: [Vec<String>; 3] = [Vec::new(), Vec::new(), Vec::new()];
+    for name in named::names() {
+        let Some(text) = named::text(&name) else {
+            continue;
+        };
+        let query = Query::parse(&text).map_err(|error| Problem::Header {
+            source_name: name.clone(),
+            error,
+        })?;
+        let takes: Vec<String> = query.parameters.iter().map(ToString::to_string).collect();
+        for (column, text) in columns
+            .iter_mut()
+            .zip([name, query.title, takes.join(", ")])
+        {
+            column.push(text);
+        }
+    }
+    Ok(columns)
+}
+
+fn show(name: &str, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
+    let text = named::text(name).ok_or_else(|| source::unknown(name))?;
+    outputs.output.write_all(text.as_bytes())?;
+    Ok(outputs.output.flush()?)
+}
+
+/// Queries of this machine, and where Athena is the engine, of the workgroup too.
+async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
+    let mut queries: Vec<PastQuery> = match choice::journal(options) {
+        Some(journal) => journal.newest(count),
+        None => Vec::new(),
+    };
+    if choice::engine(options).engine == EngineName::Athena {
+        let engine = open(options, None, outputs).await?;
+        queries.extend(engine.history(count).await?);
+    }
+    queries.sort_by_key(|query| std::cmp::Reverse(query.at_ms));
+    queries.truncate(count);
+    let batch = history::rows(&queries)?;
+    written(options, &batch, outputs)
+}

@@ -1,0 +1,233 @@
+//! Athena's errors as the program's, with near names and the place in the statement.
+
+use aws::athena::catalog::Table;
+use aws::athena::error::AthenaError;
+use aws::error::CallError;
+use local::sql::{Place, nearest};
+
+use crate::engine::EngineError;
+
+/// The names that `ticksql init` makes.
+const OURS: [&str; 4] = ["price_archive", "price_history", "ticks", "quarantine"];
+
+/// An error that is about no particular place of a statement.
+pub(crate) fn of(error: &AthenaError) -> EngineError {
+    of_statement(error, &[], |place| Place {
+        line: place.line,
+        column: place.column,
+    })
+}
+
+/// Whether the tables' names and columns help to explain an error.
+pub(super) fn is_about_a_name(error: &AthenaError) -> bool {
+    matches!(
+        error,
+        AthenaError::Missing { .. } | AthenaError::Statement { .. }
+    )
+}
+
+/// The error of a statement. `tables` are those of the database, `origin` finds a place in what a
+/// person wrote.
+pub(super) fn of_statement(
+    error: &AthenaError,
+    tables: &[Table],
+    origin: impl Fn(aws::athena::error::Place) -> Place,
+) -> EngineError {
+    let text = error.to_string();
+    match error {
+        AthenaError::Setup(_) | AthenaError::NoWorkgroup(_) | AthenaError::NoResultLocation(_) => {
+            EngineError::Usage(text)
+        }
+        AthenaError::Missing { message, place } => {
+            let names = || tables.iter().map(|table| table.name.as_str());
+            let is_ours = |name: &&str| message.to_lowercase().contains(*name);
+            let unmade = OURS
+                .iter()
+                .any(|name| is_ours(name) && names().all(|known| known != *name));
+            if unmade || tables.is_empty() {
+                return EngineError::Usage(text);
+            }
+            let near = quoted(message).map(|name| nearest(last_part(name), names()));
+            query(message, place.map(origin), near)
+        }
+        AthenaError::Statement { message, place } => {
+            let columns = tables.iter().flat_map(|table| &table.columns);
+            let mut columns: Vec<&str> = columns.map(|(name, _)| name.as_str()).collect();
+            columns.sort_unstable();
+            columns.dedup();
+            let near = quoted(message)
+                .filter(|_| message.contains("COLUMN_NOT_FOUND"))
+                .map(|name| nearest(last_part(name), columns.into_iter()));
+            query(message, place.map(origin), near)
+        }
+        AthenaError::TooLong(_) => query(&text, None, None),
+        AthenaError::Failed {
+            retryable: false, ..
+        } => query(&text, None, None),
+        AthenaError::ScanLimit { .. } => EngineError::Refused(text),
+        AthenaError::Cancelled {
+            id, scanned_bytes, ..
+        } => EngineError::Cancelled {
+            query_id: Some(id.clone()),
+            scanned_bytes: *scanned_bytes,
+        },
+        AthenaError::Call(CallError::Refused { code, message, .. })
+            if code == "InvalidRequestException" =>
+        {
+            EngineError::Usage(message.clone())
+        }
+        AthenaError::Failed { .. }
+        | AthenaError::Credentials(_)
+        | AthenaError::Denied { .. }
+        | AthenaError::Throttled(_)
+        | AthenaError::Unanswered(_)
+        | AthenaError::Result { .. }
+        | AthenaError::Unreadable(_)
+        | AthenaError::Call(_) => EngineError::Service(text),
+    }
+}
+
+fn query(message: &str, place: Option<Place>, near: Option<Vec<String>>) -> EngineError {
+    let at = place.map_or_else(String::new, |place| {
+        format!(" at line {}, column {}", place.line, place.column)
+    });
+    let names: Vec<String> = near
+        .unwrap_or_default()
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let meant = if names.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", names.join(" or "))
+    };
+    EngineError::Query {
+        message: format!("{message}{at}{meant}"),
+        place,
+    }
+}
+
+/// The first name in quotes of a message.
+fn quoted(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once('\'')?;
+    rest.split_once('\'').map(|(name, _)| name)
+}
+
+/// The name without catalogue and database.
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables() -> Vec<Table> {
+        let table = |name: &str, columns: &[&str]| Table {
+            name: name.to_owned(),
+            is_view: false,
+            columns: columns
+                .iter()
+                .map(|column| ((*column).to_owned(), "bigint".to_owned()))
+                .collect(),
+            location: None,
+        };
+        vec![
+            table("price_archive", &["ts", "price", "token"]),
+            table("price_history", &["timestamp", "price"]),
+            table("ticks", &["time", "price"]),
+            table("quarantine", &["reason"]),
+        ]
+    }
+
+    fn told(error: &AthenaError, tables: &[Table]) -> EngineError {
+        of_statement(error, tables, |place| Place {
+            line: place.line + 10,
+            column: place.column,
+        })
+    }
+
+    const PLACE: aws::athena::error::Place = aws::athena::error::Place { line: 1, column: 8 };
+
+    #[test]
+    fn an_unknown_column_comes_with_its_place_and_near_names() {
+        let error = AthenaError::Statement {
+            message: "COLUMN_NOT_FOUND: Column 'prise' cannot be resolved".to_owned(),
+            place: Some(PLACE),
+        };
+        let EngineError::Query { message, place } = told(&error, &tables()) else {
+            panic!()
+        };
+        assert_eq!(
+            message,
+            "COLUMN_NOT_FOUND: Column 'prise' cannot be resolved at line 11, column 8; did you \
+             mean `price`?"
+        );
+        let expected = Place {
+            line: 11,
+            column: 8,
+        };
+        assert_eq!(place, Some(expected));
+    }
+
+    #[test]
+    fn a_table_of_ours_that_is_missing_asks_for_init_and_another_for_its_name() {
+        let missing = |name: &str| AthenaError::Missing {
+            message: format!(
+                "TABLE_NOT_FOUND: Table 'awsdatacatalog.tickstream.{name}' does not exist"
+            ),
+            place: Some(PLACE),
+        };
+        let fresh: Vec<Table> = tables()
+            .into_iter()
+            .filter(|table| table.name == "price_archive")
+            .collect();
+        let EngineError::Usage(text) = told(&missing("price_history"), &fresh) else {
+            panic!()
+        };
+        assert!(text.contains("ticksql init"), "{text}");
+        let EngineError::Query { message, .. } = told(&missing("price_histroy"), &tables()) else {
+            panic!()
+        };
+        assert!(
+            message.contains("did you mean `price_history`"),
+            "{message}"
+        );
+        let nothing_there = told(&missing("anything"), &[]);
+        assert!(
+            matches!(nothing_there, EngineError::Usage(_)),
+            "{nothing_there:?}"
+        );
+    }
+
+    #[test]
+    fn the_kind_decides_the_exit_code() {
+        let failed = |retryable| AthenaError::Failed {
+            message: "no".to_owned(),
+            retryable,
+        };
+        assert!(matches!(of(&failed(false)), EngineError::Query { .. }));
+        assert!(matches!(of(&failed(true)), EngineError::Service(_)));
+        let limit = AthenaError::ScanLimit {
+            message: "Bytes scanned limit was exceeded".to_owned(),
+            scanned_bytes: 1,
+        };
+        assert!(matches!(of(&limit), EngineError::Refused(_)));
+        let denied = AthenaError::Denied {
+            action: Some("glue:GetTable".to_owned()),
+            message: "no".to_owned(),
+        };
+        assert!(matches!(of(&denied), EngineError::Service(_)));
+        assert!(matches!(
+            of(&AthenaError::NoWorkgroup("x".to_owned())),
+            EngineError::Usage(_)
+        ));
+        let unknown = AthenaError::Call(CallError::Refused {
+            code: "InvalidRequestException".to_owned(),
+            message: "QueryExecution q1 was not found".to_owned(),
+            status: 400,
+            request_id: "R".to_owned(),
+        });
+        assert!(matches!(of(&unknown), EngineError::Usage(_)));
+    }
+}

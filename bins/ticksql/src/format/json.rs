@@ -1,0 +1,95 @@
+//! JSON: an object a row, or one object for the answer.
+
+use std::io::{BufWriter, Write};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::json::writer::{LineDelimited, WriterBuilder};
+use local::sql::type_name;
+use serde_json::json;
+
+use super::{Ending, Rows};
+use crate::problem::Problem;
+
+/// One JSON object a line and row.
+pub(super) struct Lines<'w>(BufWriter<&'w mut (dyn Write + Send)>);
+
+impl<'w> Lines<'w> {
+    pub(super) fn new(output: &'w mut (dyn Write + Send)) -> Self {
+        Self(BufWriter::new(output))
+    }
+}
+
+impl Rows for Lines<'_> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+        lines(batch, &mut self.0)
+    }
+
+    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), Problem> {
+        Ok(self.0.flush()?)
+    }
+}
+
+fn lines(batch: &RecordBatch, output: &mut impl Write) -> Result<(), Problem> {
+    let builder = WriterBuilder::new().with_explicit_nulls(true);
+    let mut writer = builder.build::<_, LineDelimited>(output);
+    writer.write(batch)?;
+    Ok(writer.finish()?)
+}
+
+/// One JSON object: `columns` (name and type), `rows` (an object each), `row_count`, `truncated`,
+/// `files`, `bytes_read`, `elapsed_ms`.
+pub(super) struct Document<'w> {
+    output: BufWriter<&'w mut (dyn Write + Send)>,
+    has_rows: bool,
+}
+
+impl<'w> Document<'w> {
+    pub(super) fn new(
+        schema: &SchemaRef,
+        output: &'w mut (dyn Write + Send),
+    ) -> Result<Self, Problem> {
+        let fields = schema.fields().iter();
+        let columns: Vec<_> = fields
+            .map(|field| json!({"name": field.name(), "type": type_name(field.data_type())}))
+            .collect();
+        let mut output = BufWriter::new(output);
+        write!(output, "{{\"columns\":{},\"rows\":[", json!(columns))?;
+        Ok(Self {
+            output,
+            has_rows: false,
+        })
+    }
+}
+
+impl Rows for Document<'_> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+        let mut rows = Vec::new();
+        lines(batch, &mut rows)?;
+        for row in rows
+            .split(|byte| *byte == b'\n')
+            .filter(|row| !row.is_empty())
+        {
+            if self.has_rows {
+                self.output.write_all(b",")?;
+            }
+            self.has_rows = true;
+            self.output.write_all(row)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, ending: &Ending) -> Result<(), Problem> {
+        let end = json!({
+            "row_count": ending.rows,
+            "truncated": ending.truncated,
+            "files": ending.files,
+            "bytes_read": ending.bytes_read,
+            "elapsed_ms": ending.elapsed.as_secs_f64() * 1_000.0,
+        });
+        // What follows the rows is the rest of the object that they are in.
+        let end = end.to_string();
+        writeln!(self.output, "],{}", end.trim_start_matches('{'))?;
+        Ok(self.output.flush()?)
+    }
+}

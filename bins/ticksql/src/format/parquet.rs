@@ -1,0 +1,39 @@
+//! A Parquet file.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::{Ending, Rows};
+use crate::problem::Problem;
+
+/// Rows of the answer, compressed with ZSTD.
+pub(super) struct File<'w>(ArrowWriter<&'w mut (dyn Write + Send)>);
+
+impl<'w> File<'w> {
+    pub(super) fn new(
+        schema: &SchemaRef,
+        output: &'w mut (dyn Write + Send),
+    ) -> Result<Self, Problem> {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .build();
+        let writer = ArrowWriter::try_new(output, SchemaRef::clone(schema), Some(properties))?;
+        Ok(Self(writer))
+    }
+}
+
+impl Rows for File<'_> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+        Ok(self.0.write(batch)?)
+    }
+
+    fn finish(self: Box<Self>, _ending: &Ending) -> Result<(), Problem> {
+        let output = self.0.into_inner()?;
+        Ok(output.flush()?)
+    }
+}

@@ -1,0 +1,32 @@
+//! Refuses statements that would read the whole archive by mistake.
+
+use local::sql::{ArchiveScan, day_predicate};
+
+use crate::problem::Problem;
+use crate::statement::Statement;
+
+/// Refuses a statement with a place that reads the archive without a condition on year, month or
+/// day.
+pub(crate) fn check(statement: &Statement) -> Result<(), Problem> {
+    if !statement.runs {
+        return Ok(());
+    }
+    let mut scans = statement.scans.iter();
+    match scans.find(|scan| !scan.is_narrowed()) {
+        Some(scan) => Err(Problem::FullScan {
+            table: scan.table.clone(),
+            place: scan.place.map(|place| statement.origin_of(place)),
+            missing: missing(scan),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The condition to add: the one that the statement's own times stand for, where it has any.
+fn missing(scan: &ArchiveScan) -> String {
+    let of_times = match scan.time_range_ms() {
+        (Some(from), Some(to)) => day_predicate(from, to),
+        _ => None,
+    };
+    of_times.unwrap_or_else(|| "year = … AND month = … AND day = …".to_owned())
+}

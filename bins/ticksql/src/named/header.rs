@@ -1,0 +1,228 @@
+//! The comment lines at the start of a query.
+
+use super::DAYS;
+use super::typed::{Kind, Parameter};
+
+/// Why a query's text does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// A word with `@` that has no meaning.
+    #[error("line {line}: `@{word}` is not known: write @param or @days")]
+    Word {
+        /// The line, from 1.
+        line: u64,
+        /// The word.
+        word: String,
+    },
+    /// A `@param` line that cannot be read.
+    #[error("line {line}: write `@param NAME TYPE = DEFAULT  What it is`")]
+    Form {
+        /// The line, from 1.
+        line: u64,
+    },
+    /// A type that there is not.
+    #[error("line {line}: `{kind}` is no type: {}", Kind::names())]
+    Kind {
+        /// The line, from 1.
+        line: u64,
+        /// What stands there.
+        kind: String,
+    },
+    /// A default that is not of its parameter's type.
+    #[error("line {line}: the default of `{name}` is no {kind}: {expected}")]
+    Default {
+        /// The line, from 1.
+        line: u64,
+        /// The parameter.
+        name: String,
+        /// Its type.
+        kind: Kind,
+        /// What would do.
+        expected: String,
+    },
+    /// Two parameters of one name, or one with a name that is taken.
+    #[error("line {line}: `{name}` is declared twice")]
+    Twice {
+        /// The line, from 1.
+        line: u64,
+        /// The parameter.
+        name: String,
+    },
+    /// `@days` without two timestamps.
+    #[error("line {line}: @days takes two timestamps that are declared above it")]
+    Days {
+        /// The line, from 1.
+        line: u64,
+    },
+    /// `:days` without `@days`.
+    #[error(
+        "line {line}: `:days` needs a line `-- @days FROM TO` with the names of two timestamps"
+    )]
+    NoDays {
+        /// The line, from 1.
+        line: u64,
+    },
+    /// A placeholder that the header does not declare.
+    #[error("line {line}: `:{name}` is not declared: add a line `-- @param {name} TYPE`")]
+    NotDeclared {
+        /// The line, from 1.
+        line: u64,
+        /// The placeholder.
+        name: String,
+    },
+    /// A parameter that the query does not use.
+    #[error("`{name}` is declared and stands nowhere in the query")]
+    NotUsed {
+        /// The parameter.
+        name: String,
+    },
+    /// A placeholder without a name.
+    #[error(
+        "line {line}: write `:name` for a value, and give it as --param name=VALUE; `?` has none"
+    )]
+    Mark {
+        /// The line, from 1.
+        line: u64,
+    },
+}
+
+#[derive(Default)]
+pub(super) struct Header {
+    pub(super) title: String,
+    pub(super) notes: Vec<String>,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) days: Option<[String; 2]>,
+    /// How many lines it has.
+    pub(super) lines: usize,
+}
+
+impl Header {
+    pub(super) fn declares(&self) -> bool {
+        !self.parameters.is_empty()
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Header, HeaderError> {
+    let mut header = Header::default();
+    for (number, line) in (1_u64..).zip(text.lines()) {
+        let line = line.trim();
+        let Some(comment) = line.strip_prefix("--") else {
+            if line.is_empty() {
+                header.lines += 1;
+                continue;
+            }
+            break;
+        };
+        header.lines += 1;
+        let comment = comment.trim();
+        match comment.strip_prefix('@') {
+            Some(tag) => header.tag(tag, number)?,
+            None if comment.is_empty() => {}
+            None if header.title.is_empty() => comment.clone_into(&mut header.title),
+            None => header.notes.push(comment.to_owned()),
+        }
+    }
+    Ok(header)
+}
+
+impl Header {
+    fn tag(&mut self, tag: &str, line: u64) -> Result<(), HeaderError> {
+        let (word, rest) = first_word(tag);
+        match word {
+            "param" => {
+                let parameter = parameter(rest, line)?;
+                let known = |name: &str| self.parameters.iter().any(|p| p.name == name);
+                if known(&parameter.name) || parameter.name.eq_ignore_ascii_case(DAYS) {
+                    let name = parameter.name;
+                    return Err(HeaderError::Twice { line, name });
+                }
+                self.parameters.push(parameter);
+                Ok(())
+            }
+            "days" => {
+                let names: Vec<&str> = rest.split_whitespace().collect();
+                let is_time = |name: &&str| {
+                    let mut parameters = self.parameters.iter();
+                    parameters.any(|p| p.name == **name && p.kind == Kind::Timestamp)
+                };
+                match names.as_slice() {
+                    [from, to] if names.iter().all(is_time) => {
+                        self.days = Some([(*from).to_owned(), (*to).to_owned()]);
+                        Ok(())
+                    }
+                    _ => Err(HeaderError::Days { line }),
+                }
+            }
+            word => Err(HeaderError::Word {
+                line,
+                word: word.to_owned(),
+            }),
+        }
+    }
+}
+
+/// Reads `NAME TYPE = DEFAULT  What it is`.
+fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
+    let (name, rest) = first_word(text);
+    let (kind, rest) = first_word(rest);
+    let sound = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    let starts = |char: char| char.is_ascii_alphabetic() || char == '_';
+    if kind.is_empty() || !name.starts_with(starts) || !name.chars().all(sound) {
+        return Err(HeaderError::Form { line });
+    }
+    let kind = Kind::named(kind).ok_or_else(|| HeaderError::Kind {
+        line,
+        kind: kind.to_owned(),
+    })?;
+    let (default, description) = match rest.strip_prefix('=') {
+        Some(rest) => {
+            let (default, rest) = default(rest.trim_start()).ok_or(HeaderError::Form { line })?;
+            (Some(default), rest)
+        }
+        None => (None, rest),
+    };
+    if let Some(default) = &default {
+        kind.value(default, 0)
+            .map_err(|expected| HeaderError::Default {
+                line,
+                name: name.to_owned(),
+                kind,
+                expected,
+            })?;
+    }
+    Ok(Parameter {
+        name: name.to_owned(),
+        kind,
+        default,
+        description: description.trim().to_owned(),
+    })
+}
+
+/// A default, in quotes or as one word, and what comes after it.
+fn default(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('\'') else {
+        let (word, rest) = first_word(text);
+        return (!word.is_empty()).then(|| (word.to_owned(), rest));
+    };
+    let mut value = String::new();
+    let mut rest = quoted;
+    loop {
+        let (before, after) = rest.split_once('\'')?;
+        value.push_str(before);
+        match after.strip_prefix('\'') {
+            Some(more) => {
+                value.push('\'');
+                rest = more;
+            }
+            None => return Some((value, after)),
+        }
+    }
+}
+
+fn first_word(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim_start()),
+        None => (text, ""),
+    }
+}

@@ -1,0 +1,118 @@
+//! Times as people type them.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+
+/// Numbers from here to ten times as many are milliseconds of 1970, and much rather seconds of our
+/// time.
+const SECONDS_FROM: i64 = 1_000_000_000;
+
+const EXPECTED: &str = "2026-03-07, 2026-03-07T15:04:05Z, milliseconds since the epoch, now or now-15m (s, m, h, d, w) is expected";
+
+/// A moment in milliseconds since the epoch.
+pub(super) fn parse(text: &str, now_ms: i64) -> Result<i64, String> {
+    let text = text.trim();
+    if let Some(offset) = text.strip_prefix("now") {
+        let moment = offset_ms(offset).and_then(|offset| now_ms.checked_add(offset));
+        return moment.ok_or_else(|| EXPECTED.to_owned());
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return if (SECONDS_FROM..10 * SECONDS_FROM).contains(&number) {
+            Err(format!(
+                "it looks like seconds; milliseconds are {number}000"
+            ))
+        } else {
+            Ok(number)
+        };
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.timestamp_millis());
+    }
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(date.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    let forms = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ];
+    let mut times = forms
+        .iter()
+        .map(|form| NaiveDateTime::parse_from_str(text, form));
+    times
+        .find_map(Result::ok)
+        .map(|time| time.and_utc().timestamp_millis())
+        .ok_or_else(|| EXPECTED.to_owned())
+}
+
+/// `-15m` as milliseconds; nothing is 0.
+fn offset_ms(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+')?),
+    };
+    let unit = rest.chars().last()?;
+    let unit_ms = match unit {
+        's' => 1_000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        'w' => 7 * 86_400_000,
+        _ => return None,
+    };
+    let count = rest.strip_suffix(unit)?.trim();
+    let digits = !count.is_empty() && count.chars().all(|char| char.is_ascii_digit());
+    let count: i64 = count.parse().ok().filter(|_| digits)?;
+    count.checked_mul(unit_ms)?.checked_mul(sign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: i64 = 1_772_928_000_000;
+
+    #[test]
+    fn times_are_read_in_the_forms_people_type() {
+        let check =
+            |text: &str, expected: i64| assert_eq!(parse(text, NOW_MS), Ok(expected), "{text}");
+        check("2026-03-07", NOW_MS - 86_400_000);
+        check("2026-03-08T00:00:00Z", NOW_MS);
+        check("2026-03-08T01:30:00.250+01:30", NOW_MS + 250);
+        check("2026-03-08T00:01", NOW_MS + 60_000);
+        check("2026-03-08 00:00:01.5", NOW_MS + 1_500);
+        check("1772928000000", NOW_MS);
+        check("0", 0);
+        check("-1", -1);
+        check("now", NOW_MS);
+        check("now-15m", NOW_MS - 900_000);
+        check("now - 7d", NOW_MS - 7 * 86_400_000);
+        check("now+1w", NOW_MS + 7 * 86_400_000);
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "yesterday",
+            "now-",
+            "now-m",
+            "now-+5m",
+            "now5m",
+            "nowadays",
+            "2026-02-30",
+            "now-9223372036854775807w",
+        ] {
+            let result = parse(text, NOW_MS);
+            assert!(result.is_err(), "{text}: {result:?}");
+        }
+        assert_eq!(
+            parse("1772928000", NOW_MS),
+            Err("it looks like seconds; milliseconds are 1772928000000".to_owned())
+        );
+    }
+}

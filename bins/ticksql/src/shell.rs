@@ -1,0 +1,224 @@
+//! One question after the other, with a history of what was typed and completion of names.
+
+mod complete;
+mod words;
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use clap::ValueEnum as _;
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{CompletionType, Config, Editor};
+
+use crate::Failure;
+use crate::ask::{self, Outputs};
+use crate::cli::{Format, Options};
+use crate::commands;
+use crate::engine::{Engine, TableColumns};
+use crate::format;
+use crate::history::private_folder;
+use crate::problem::Problem;
+use crate::source::{self, Source};
+use complete::Names;
+use words::{Word, words};
+
+/// Lines that are remembered.
+const HISTORY_LINES_MAX: usize = 5_000;
+
+const PROMPT: &str = "ticksql> ";
+
+const HELP: &str = "\
+SELECT …;            run a statement; it ends with a semicolon
+\\run NAME k=v …      run a named query with its parameters
+\\l                   the named queries and what they take
+\\d                   tables and views
+\\d TABLE             the columns of one
+\\format FORMAT       table, csv, tsv, jsonl, json, markdown
+\\timing              tell rows, time, bytes and cost of each query, or no longer
+\\chart [COLUMN]      draw the answers instead of showing rows, or no longer
+\\q                   leave (Ctrl-D does, too)
+";
+
+/// Reads and runs until the end of the input.
+pub(crate) async fn run(
+    engine: &dyn Engine,
+    options: &Options,
+    outputs: &mut Outputs<'_>,
+) -> Result<(), Problem> {
+    // Names are for convenience: where they cannot be had, the shell works without.
+    let tables = engine.tables().await.unwrap_or_default();
+    let mut shell = Shell {
+        engine,
+        options: options.clone(),
+        tables,
+    };
+    let mut editor = shell.editor().map_err(failed)?;
+    let history = history_file(options);
+    if let Some(file) = &history {
+        // There is none before the first time.
+        _ = editor.load_history(file);
+    }
+    loop {
+        let line = match editor.readline(PROMPT) {
+            Ok(line) => line,
+            // Ctrl-C takes back what was typed.
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(failed(error)),
+        };
+        if line.trim().is_empty() {
+            continue;
+        }
+        _ = editor.add_history_entry(line.trim());
+        match shell.line(line.trim(), outputs).await {
+            Ok(Next::Go) => {}
+            Ok(Next::Leave) => break,
+            Err(failure) => _ = outputs.status.write_all(failure.told().as_bytes()),
+        }
+    }
+    if let Some(file) = history {
+        remember(&mut editor, &file).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn failed(error: ReadlineError) -> Problem {
+    Problem::Input(io::Error::other(error))
+}
+
+fn history_file(options: &Options) -> Option<PathBuf> {
+    let folder = options.surroundings.state_folder()?;
+    Some(folder.join("shell_history"))
+}
+
+fn remember(editor: &mut Editor<Names, FileHistory>, file: &PathBuf) -> Result<(), ReadlineError> {
+    private_folder(file.parent())?;
+    editor.save_history(file)?;
+    fs::set_permissions(file, Permissions::from_mode(0o600))?;
+    Ok(())
+}
+
+enum Next {
+    Go,
+    Leave,
+}
+
+struct Shell<'a> {
+    engine: &'a dyn Engine,
+    options: Options,
+    tables: Vec<TableColumns>,
+}
+
+impl Shell<'_> {
+    fn editor(&self) -> Result<Editor<Names, FileHistory>, ReadlineError> {
+        let config = Config::builder()
+            .max_history_size(HISTORY_LINES_MAX)?
+            .history_ignore_dups(true)?
+            .completion_type(CompletionType::List)
+            .build();
+        let mut editor = Editor::with_config(config)?;
+        editor.set_helper(Some(Names::of(&self.tables)));
+        Ok(editor)
+    }
+
+    async fn line(&mut self, line: &str, outputs: &mut Outputs<'_>) -> Result<Next, Failure> {
+        let Some(command) = line.strip_prefix('\\') else {
+            let source = source::of_text(None, line.to_owned())?;
+            self.ask(&source, outputs).await?;
+            return Ok(Next::Go);
+        };
+        let words = words(command.trim_end_matches(';'));
+        let mut words = words.iter().map(String::as_str);
+        let word = words.next().unwrap_or_default();
+        let argument = words.next();
+        match Word::of(word) {
+            Some(Word::Quit) => return Ok(Next::Leave),
+            Some(Word::Help) => write_out(outputs, HELP)?,
+            Some(Word::Tables) => self.describe(argument, outputs)?,
+            Some(Word::Queries) => {
+                commands::list(&self.options, outputs)?;
+            }
+            Some(Word::Timing) => {
+                self.options.quiet = !self.options.quiet;
+                let state = if self.options.quiet { "off" } else { "on" };
+                _ = writeln!(outputs.status, "timing is {state}");
+            }
+            Some(Word::Chart) => {
+                let column = argument.unwrap_or_default().to_owned();
+                let same = self.options.chart.as_deref() == Some(&column)
+                    || (argument.is_none() && self.options.chart.is_some());
+                self.options.chart = if same { None } else { Some(column) };
+            }
+            Some(Word::Format) => self.set_format(argument)?,
+            Some(Word::Run) => {
+                let Some(name) = argument else {
+                    let text = "write \\run NAME parameter=value …".to_owned();
+                    return Err(Problem::Usage(text).into());
+                };
+                let source = source::named(name)?.ok_or_else(|| source::unknown(name))?;
+                let given = words.map(|word| word.split_once('='));
+                let given = given.map(|pair| pair.map(|(k, v)| (k.to_owned(), v.to_owned())));
+                let Some(given) = given.collect::<Option<Vec<_>>>() else {
+                    let text = "write each parameter as name=value".to_owned();
+                    return Err(Problem::Usage(text).into());
+                };
+                let kept = std::mem::replace(&mut self.options.params, given);
+                let asked = self.ask(&source, outputs).await;
+                self.options.params = kept;
+                asked?;
+            }
+            None => {
+                let text = format!("there is no \\{word}; \\? tells what there is");
+                return Err(Problem::Usage(text).into());
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    async fn ask(&self, source: &Source, outputs: &mut Outputs<'_>) -> Result<(), Failure> {
+        let asked = ask::ask(self.engine, source, &self.options, outputs).await;
+        asked.map_err(|problem| Failure::of(problem, source))
+    }
+
+    fn format(&self) -> Format {
+        self.options.format.unwrap_or(Format::Table)
+    }
+
+    fn set_format(&mut self, name: Option<&str>) -> Result<(), Problem> {
+        let known = |name: &str| Format::from_str(name, true).ok();
+        match name.and_then(known) {
+            Some(format) if format != Format::Parquet => {
+                self.options.format = Some(format);
+                Ok(())
+            }
+            _ => Err(Problem::Usage(
+                "the formats are table, csv, tsv, jsonl, json, markdown".to_owned(),
+            )),
+        }
+    }
+
+    fn describe(&self, table: Option<&str>, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
+        let rows = match table {
+            None => complete::tables(&self.tables)?,
+            Some(name) => {
+                let mut tables = self.tables.iter();
+                let table = tables.find(|table| table.name.eq_ignore_ascii_case(name));
+                let table = table.ok_or_else(|| {
+                    Problem::Usage(format!(
+                        "there is no table `{name}`; \\d tells which there are"
+                    ))
+                })?;
+                complete::columns(table)?
+            }
+        };
+        format::all(self.format(), &rows, outputs.output)
+    }
+}
+
+fn write_out(outputs: &mut Outputs<'_>, text: &str) -> Result<(), Problem> {
+    outputs.output.write_all(text.as_bytes())?;
+    Ok(outputs.output.flush()?)
+}

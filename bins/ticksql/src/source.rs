@@ -1,0 +1,88 @@
+//! Where a query comes from: its name, a file, standard input, or the command line itself.
+
+use std::fs::File;
+use std::io::{IsTerminal as _, Read, stdin};
+use std::path::Path;
+
+use local::sql::nearest;
+
+use crate::named::{self, Query};
+use crate::problem::Problem;
+
+/// Longest text of a query, as Athena's limit (262,144 bytes).
+const SQL_BYTES_MAX: u64 = 262_144;
+
+/// A query and where it comes from.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// What to call it: its name, its file, or nothing for a statement.
+    pub(crate) name: Option<String>,
+    pub(crate) text: String,
+    pub(crate) query: Query,
+}
+
+/// Finds what an argument means.
+pub(crate) fn find(argument: Option<&str>, input: &mut dyn Read) -> Result<Source, Problem> {
+    match argument {
+        None if stdin().is_terminal() => Err(Problem::NoStatement),
+        None | Some("-") => {
+            let text = read(input).map_err(Problem::Input)?;
+            of_text(None, text)
+        }
+        Some(text) => {
+            if let Some(source) = named(text)? {
+                return Ok(source);
+            }
+            let path = Path::new(text);
+            if path.is_file() || path.extension().is_some_and(|ending| ending == "sql") {
+                let content = File::open(path).and_then(|mut file| read(&mut file));
+                let content = content.map_err(|error| Problem::File {
+                    path: path.to_owned(),
+                    error,
+                })?;
+                of_text(Some(text.to_owned()), content)
+            } else if text.contains(char::is_whitespace) || text.is_empty() {
+                of_text(None, text.to_owned())
+            } else {
+                Err(unknown(text))
+            }
+        }
+    }
+}
+
+/// The built-in query of a name.
+pub(crate) fn named(name: &str) -> Result<Option<Source>, Problem> {
+    named::text(name)
+        .map(|text| of_text(Some(name.to_owned()), text))
+        .transpose()
+}
+
+/// That there is no query of a name, with the nearest ones.
+pub(crate) fn unknown(name: &str) -> Problem {
+    let names = named::names();
+    Problem::NoQuery {
+        name: name.to_owned(),
+        nearest: nearest(name, names.iter().map(String::as_str)),
+    }
+}
+
+/// A query that was written down.
+pub(crate) fn of_text(name: Option<String>, text: String) -> Result<Source, Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::NoStatement);
+    }
+    match Query::parse(&text) {
+        Ok(query) => Ok(Source { name, text, query }),
+        Err(error) => Err(Problem::Header {
+            source_name: name.unwrap_or_else(|| "the statement".to_owned()),
+            error,
+        }),
+    }
+}
+
+fn read(input: &mut dyn Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    // One byte more than is taken, so that a longer text is refused rather than cut.
+    input.take(SQL_BYTES_MAX + 1).read_to_string(&mut text)?;
+    Ok(text)
+}

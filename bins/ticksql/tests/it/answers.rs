@@ -1,0 +1,313 @@
+//! Formats, files, charts and pages; what goes to standard output and what to standard error.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::made::{FIRST_DAY, World, told};
+
+fn prices() -> String {
+    format!("SELECT token, price, volume, '' AS note FROM ticks WHERE {FIRST_DAY} ORDER BY ts")
+}
+
+#[test]
+fn each_format_shows_the_same_rows_and_keeps_null_apart_from_empty() {
+    let world = World::new();
+    let check = |format: &str, expected: &str| {
+        let (code, output, status) = world.run(&["--format", format, &prices()]);
+        assert_eq!((code, output.as_str()), (0, expected), "{format}: {status}");
+        let lines: Vec<&str> = status.lines().collect();
+        assert!(
+            lines[0].starts_with("engine local: data folder "),
+            "{status}"
+        );
+        let last = lines[lines.len() - 1];
+        assert!(
+            last.starts_with("3 rows in ") && last.contains(", 1 file, "),
+            "{status}"
+        );
+    };
+    check(
+        "table",
+        "\
+┌───────┬──────────┬────────┬──────┐
+│ token ┆    price ┆ volume ┆ note │
+╞═══════╪══════════╪════════╪══════╡
+│ BTC   ┆ 39432.48 ┆    0.5 ┆      │
+│ ETH   ┆   2500.0 ┆   NULL ┆      │
+│ BTC   ┆  39500.0 ┆   1.25 ┆      │
+└───────┴──────────┴────────┴──────┘
+",
+    );
+    check(
+        "csv",
+        "token,price,volume,note\nBTC,39432.48,0.5,\"\"\nETH,2500.0,,\"\"\nBTC,39500.0,1.25,\"\"\n",
+    );
+    check(
+        "tsv",
+        "token\tprice\tvolume\tnote\nBTC\t39432.48\t0.5\t\nETH\t2500.0\t\\N\t\nBTC\t39500.0\t1.25\t\n",
+    );
+    check(
+        "jsonl",
+        "{\"token\":\"BTC\",\"price\":39432.48,\"volume\":0.5,\"note\":\"\"}\n\
+         {\"token\":\"ETH\",\"price\":2500.0,\"volume\":null,\"note\":\"\"}\n\
+         {\"token\":\"BTC\",\"price\":39500.0,\"volume\":1.25,\"note\":\"\"}\n",
+    );
+    check(
+        "markdown",
+        "\
+| token |    price | volume | note |
+| ----- | -------: | -----: | ---- |
+| BTC   | 39432.48 |    0.5 |      |
+| ETH   |   2500.0 |   NULL |      |
+| BTC   |  39500.0 |   1.25 |      |
+",
+    );
+}
+
+#[test]
+fn json_is_one_object_with_the_columns() {
+    let world = World::new();
+    let query = format!(
+        "SELECT token, count(*) AS n FROM ticks WHERE {FIRST_DAY} GROUP BY token ORDER BY token"
+    );
+    let answer: serde_json::Value =
+        serde_json::from_str(&world.answer(&["--format", "json", &query])).unwrap();
+    assert_eq!(
+        answer["columns"][1],
+        serde_json::json!({"name": "n", "type": "bigint"})
+    );
+    assert_eq!(
+        answer["rows"],
+        serde_json::json!([{"token": "BTC", "n": 2}, {"token": "ETH", "n": 1}])
+    );
+    assert_eq!(
+        (&answer["row_count"], &answer["truncated"], &answer["files"]),
+        (&2.into(), &false.into(), &1.into())
+    );
+    assert!(answer["elapsed_ms"].is_f64() && answer["bytes_read"].is_u64());
+    let none = world.answer(&["-f", "json", "SELECT 1 AS one WHERE false"]);
+    let none: serde_json::Value = serde_json::from_str(&none).unwrap();
+    assert_eq!(
+        (&none["rows"], &none["row_count"]),
+        (&serde_json::json!([]), &0.into())
+    );
+}
+
+#[test]
+fn a_file_takes_its_format_from_its_ending_and_is_whole_or_not_there() {
+    let world = World::new();
+    let file = world.path("out.csv");
+    let (code, output, _) = world.run(&["-o", &file, &prices()]);
+    assert_eq!((code, output.as_str()), (0, ""));
+    assert!(
+        fs::read_to_string(&file)
+            .unwrap()
+            .ends_with("BTC,39500.0,1.25,\"\"\n")
+    );
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_ne!(mode & 0o044, 0, "others may read it as any file: {mode:o}");
+
+    // A failure leaves what was there, and nothing beside it.
+    let (code, ..) = world.run(&["-o", &file, "SELECT 1 / 0 FROM ticks WHERE year = 2026"]);
+    assert_eq!(code, 1);
+    assert!(
+        fs::read_to_string(&file)
+            .unwrap()
+            .starts_with("token,price")
+    );
+    let names = || {
+        fs::read_dir(world.home.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+    };
+    assert!(names().all(|name| !name.to_str().unwrap().ends_with(".part")));
+
+    let check = |name: &str, code: i32, part: &str| {
+        let (found, _, status) = world.run(&["-o", &world.path(name), &prices()]);
+        assert_eq!(found, code, "{name}: {status}");
+        assert!(status.contains(part), "{name}: {status}");
+    };
+    check("out.xml", 2, "stands for no format");
+    check("missing/out.csv", 1, "cannot be written");
+    check(".", 1, "cannot be written");
+}
+
+#[test]
+fn a_parquet_file_has_types_and_nulls() {
+    let world = World::new();
+    let file = world.path("out.parquet");
+    world.answer(&["-o", &file, &prices()]);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap()).unwrap();
+    let names: Vec<_> = reader
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    assert_eq!(names, ["token", "price", "volume", "note"]);
+    let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+    let rows: usize = batches
+        .iter()
+        .map(arrow::array::RecordBatch::num_rows)
+        .sum();
+    let nulls: usize = batches
+        .iter()
+        .map(|batch| batch.column(2).null_count())
+        .sum();
+    assert_eq!((rows, nulls), (3, 1));
+}
+
+#[test]
+fn a_chart_is_drawn_instead_of_the_rows() {
+    let world = World::new();
+    let query = format!("SELECT ts, price FROM ticks WHERE {FIRST_DAY} AND token = 'BTC'");
+    let drawing = world.answer(&["--chart", &query]);
+    assert!(
+        drawing.starts_with("price\n") && drawing.contains("39500 ┤"),
+        "{drawing}"
+    );
+    let (code, _, status) = world.run(&["--chart=volume", &query]);
+    assert_eq!(code, 2);
+    assert!(
+        status.contains("the answer has no such column of numbers; it has ts, price"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_page_has_the_plot_the_rows_and_the_query() {
+    let world = World::new();
+    let file = world.path("page.html");
+    let query = format!("SELECT ts, price, volume FROM ticks WHERE {FIRST_DAY}");
+    let rows = world.answer(&["--html", &file, "-f", "csv", &query]);
+    assert_eq!(rows.lines().count(), 4);
+    let page = fs::read_to_string(&file).unwrap();
+    for part in [
+        "<polyline",
+        "<td>39432.48</td>",
+        "<td class=\"null\">NULL</td>",
+        "SELECT ts, price, volume",
+        "3 rows in",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
+fn the_statement_may_come_from_standard_input_or_a_file() {
+    let world = World::new();
+    let query = format!("-- how many\nSELECT count(*) AS n\nFROM ticks WHERE {FIRST_DAY};\n");
+    for args in [
+        &["--format", "csv", "-"][..],
+        &["--format", "csv"],
+        &["run", "-f", "csv"],
+    ] {
+        let mut command = world.command(args);
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        process
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(query.as_bytes())
+            .unwrap();
+        let (code, output, _) = told(&process.wait_with_output().unwrap());
+        assert_eq!((code, output.as_str()), (0, "n\n3\n"), "{args:?}");
+    }
+    fs::write(world.path("count.sql"), &query).unwrap();
+    assert_eq!(world.rows(&["run", &world.path("count.sql")]), "3\n");
+    assert_eq!(world.rows(&["count.sql"]), "3\n");
+}
+
+#[test]
+fn a_cut_answer_says_so_on_standard_error_only() {
+    let world = World::new();
+    let query = format!("SELECT token FROM ticks WHERE {FIRST_DAY} ORDER BY ts");
+    let (code, output, status) = world.run(&["--format", "csv", "--max-rows", "2", &query]);
+    assert_eq!((code, output.as_str()), (0, "token\nBTC\nETH\n"));
+    assert!(
+        status.contains("2 rows") && status.contains("--max-rows above 2"),
+        "{status}"
+    );
+    let (_, _, status) = world.run(&["--format", "csv", "--max-rows", "3", &query]);
+    assert!(
+        status.contains("3 rows") && !status.contains("--max-rows"),
+        "{status}"
+    );
+}
+
+#[test]
+fn what_is_no_table_comes_whole() {
+    let world = World::new();
+    let query = "SELECT a.value FROM UNNEST(ARRAY[1,2,3,4,5,6,7,8,9,10,11,12]) a(value), \
+                 UNNEST(ARRAY[1,2,3,4,5,6,7,8,9,10]) b(v), UNNEST(ARRAY[1,2,3,4,5,6,7,8,9,10]) c(v), \
+                 UNNEST(ARRAY[1,2,3,4,5,6,7,8,9,10]) d(v)";
+    assert_eq!(world.rows(&[query]).lines().count(), 12_000);
+    let (_, output, status) = world.run(&[query]);
+    assert_eq!(output.lines().count(), 10_000 + 4);
+    assert!(status.contains("--max-rows above 10000"), "{status}");
+}
+
+#[test]
+fn no_rows_have_their_header_and_a_note_on_the_days() {
+    let world = World::new();
+    let query = "SELECT token, price FROM ticks WHERE year = 2026 AND month = 3 AND day = 9";
+    let (code, output, status) = world.run(&["--format", "csv", query]);
+    assert_eq!((code, output.as_str()), (0, "token,price\n"));
+    assert!(
+        status.contains("note: the archive has nothing of the days asked for; it has 2 days, from 2026-03-07 to 2026-03-08\n"),
+        "{status}"
+    );
+    assert!(
+        status.lines().last().unwrap().starts_with("0 rows in "),
+        "{status}"
+    );
+    // A count of nothing is a row, and the note is there all the same.
+    let query = "SELECT count(*) AS n FROM ticks WHERE year = 2025";
+    let (_, output, status) = world.run(&["--format", "csv", query]);
+    assert_eq!(output, "n\n0\n");
+    assert!(status.contains("note: the archive has nothing"), "{status}");
+    // The days are there; only the token is not.
+    let (_, _, status) = world.run(&[&format!(
+        "SELECT 1 FROM ticks WHERE {FIRST_DAY} AND token = 'X'"
+    )]);
+    assert!(!status.contains("note:"), "{status}");
+}
+
+#[test]
+fn quiet_says_nothing_where_nothing_is_wrong() {
+    let world = World::new();
+    let (code, output, status) = world.run(&["--quiet", "-f", "csv", "SELECT 1 AS one"]);
+    assert_eq!(
+        (code, output.as_str(), status.as_str()),
+        (0, "one\n1\n", "")
+    );
+    let (code, _, status) = world.run(&["--quiet", "SELEC 1"]);
+    assert_eq!(code, 1);
+    assert!(status.contains("syntax error"), "{status}");
+}
+
+/// `ticksql … | head -1`: the reader goes before all is written.
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let world = World::new();
+    let query =
+        "SELECT value, 'a text that fills the pipe' AS text FROM generate_series(1, 300000)";
+    let mut command = world.command(&["--format", "csv", query]);
+    let mut process = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(process.stdout.take());
+    let (code, _, status) = told(&process.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{status}");
+    assert!(!status.contains("panicked"), "{status}");
+}

@@ -1,0 +1,104 @@
+//! An archive of three ticks on one day and two on the next, and the program to ask it.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use archive::Archive;
+use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
+use tempfile::TempDir;
+
+/// 2026-03-07T00:00:00Z.
+const DAY_MS: i64 = 1_772_841_600_000;
+
+/// The condition that leaves the first day.
+pub(crate) const FIRST_DAY: &str = "year = 2026 AND month = 3 AND day = 7";
+
+fn tick(token: &str, price: &str, volume: Option<&str>, minute: i64) -> Tick {
+    Tick {
+        tick_id: TickId::derive("test", &[&minute.to_string()]),
+        token: Token::new(token).unwrap(),
+        quote: Token::new("USD").unwrap(),
+        price: Price::parse(price).unwrap(),
+        volume: volume.map(|volume| Volume::parse(volume).unwrap()),
+        timestamp_ms: DAY_MS + minute * 60_000,
+        ingested_at_ms: DAY_MS + minute * 60_000 + 5,
+        source: SourceName::new("test:market").unwrap(),
+        slot: None,
+        method: Method::Trade,
+    }
+}
+
+/// A data folder with an archive, and a home for what the program remembers.
+pub(crate) struct World {
+    pub(crate) data: TempDir,
+    pub(crate) home: TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let ticks = [
+            tick("BTC", "39432.48", Some("0.5"), 0),
+            tick("ETH", "2500", None, 1),
+            tick("BTC", "39500", Some("1.25"), 2),
+            tick("BTC", "39600", Some("1"), 24 * 60),
+            tick("ETH", "2600", Some("2"), 24 * 60 + 1),
+        ];
+        let archive = Archive::open(data.path()).unwrap();
+        archive.write_range(0, 0, 5, &ticks).unwrap();
+        Self {
+            data,
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// The program on this archive, with nothing of AWS around it.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = bare(self.home.path(), args);
+        command.env("DATA_DIR", self.data.path());
+        command
+    }
+
+    /// Exit code, standard output and standard error.
+    pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
+        told(&self.command(args).output().unwrap())
+    }
+
+    /// What is answered, where it is answered.
+    pub(crate) fn answer(&self, args: &[&str]) -> String {
+        let (code, output, status) = self.run(args);
+        assert_eq!(code, 0, "{args:?}: {status}");
+        output
+    }
+
+    /// As CSV without the header.
+    pub(crate) fn rows(&self, args: &[&str]) -> String {
+        let output = self.answer(&[args, &["--format", "csv"]].concat());
+        output.split_once('\n').unwrap().1.to_owned()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.home.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+/// The program, with a home and no other environment that matters to it.
+pub(crate) fn bare(home: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ticksql"));
+    command
+        .env_clear()
+        .env("HOME", home)
+        .current_dir(home)
+        .args(args)
+        .stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn told(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}

@@ -1,0 +1,9 @@
+//! `ticksql` as a process, on an archive made for the test.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod answers;
+mod made;
+mod parameters;
+mod refusals;
+mod remembered;

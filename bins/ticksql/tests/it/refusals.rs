@@ -1,0 +1,257 @@
+//! The guard, the limits, and every way to fail with its exit code.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::made::{FIRST_DAY, World, bare, told};
+
+/// A query that takes minutes.
+const LONG: &str = "SELECT sum(a.value * b.value % 7) AS n FROM generate_series(1, 3000000) a, generate_series(1, 3000000) b";
+
+#[test]
+fn an_archive_that_no_condition_narrows_is_not_read() {
+    let world = World::new();
+    let refused = |query: &str, part: &str| {
+        let (code, output, status) = world.run(&["-f", "csv", query]);
+        assert_eq!((code, output.as_str()), (3, ""), "{query}: {status}");
+        assert!(
+            status.contains(part) && status.contains("--full-scan"),
+            "{query}: {status}"
+        );
+        let (code, ..) = world.run(&["-f", "csv", "--full-scan", query]);
+        assert_eq!(code, 0, "{query}");
+    };
+    refused(
+        "SELECT count(*) FROM ticks",
+        "`ticks` at line 1, column 22 is read whole",
+    );
+    refused(
+        "SELECT count(*) FROM ticks WHERE token = 'BTC'",
+        "add `year = … AND month = … AND day = …`",
+    );
+    refused(
+        "SELECT 1 FROM ticks WHERE ts >= 1772841600000 AND ts < 1772928000000",
+        "add `(year = 2026 AND month = 3 AND day = 7)`",
+    );
+    refused(
+        "WITH t AS (SELECT * FROM price_history) SELECT 1 FROM t",
+        "price_history",
+    );
+    refused(
+        &format!("SELECT 1 FROM ticks WHERE {FIRST_DAY} UNION ALL SELECT 1 FROM price_archive"),
+        "price_archive",
+    );
+    let allowed = |query: &str| {
+        let (code, _, status) = world.run(&["-f", "csv", query]);
+        assert_eq!(code, 0, "{query}: {status}");
+    };
+    allowed("SELECT 1");
+    allowed("DESCRIBE ticks");
+    allowed("SHOW TABLES");
+    allowed("EXPLAIN SELECT * FROM ticks");
+    allowed("WITH t AS (SELECT * FROM ticks) SELECT count(*) FROM t WHERE year = 2026");
+}
+
+#[test]
+fn explain_tells_what_would_be_read_without_reading_it() {
+    let world = World::new();
+    let query = format!("SELECT sum(price) FROM ticks WHERE {FIRST_DAY}");
+    let text = world.answer(&["explain", &query]);
+    for part in [
+        "engine  local\n",
+        "days    1 (2026-03-07)\n",
+        "files   1\n",
+        "bytes   at most ",
+        "cost    none\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = world.answer(&["explain", "--plan", "SELECT sum(price) FROM ticks"]);
+    for part in [
+        "days    2 (2026-03-07 to 2026-03-08)",
+        "refused `ticks` at line 1, column 24",
+        "DataSourceExec",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let json = world.answer(&[
+        "explain",
+        "-f",
+        "json",
+        "candles",
+        "-p",
+        "token=BTC",
+        "-p",
+        "from=2026-03-08",
+        "-p",
+        "to=2026-03-20",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["days"], serde_json::json!(["2026-03-08"]));
+    assert_eq!(
+        (&json["files"], &json["refused"]),
+        (&1.into(), &serde_json::Value::Null)
+    );
+}
+
+#[test]
+fn a_query_that_may_read_too_much_is_refused_before_it_runs() {
+    let world = World::new();
+    let query = format!("SELECT sum(price) FROM ticks WHERE {FIRST_DAY}");
+    let (code, output, status) = world.run(&["--max-scan", "1kB", &query]);
+    assert_eq!((code, output.as_str()), (3, ""), "{status}");
+    assert!(
+        status.contains("in 1 file of 1 day, more than the 1.0 kB of --max-scan"),
+        "{status}"
+    );
+    let (code, ..) = world.run(&["--max-scan", "1MB", &query]);
+    assert_eq!(code, 0);
+    let (code, _, status) = world.run(&["--max-scan", "much", &query]);
+    assert_eq!(code, 2);
+    assert!(status.contains("2GB"), "{status}");
+}
+
+#[test]
+fn failures_have_their_exit_code_and_leave_standard_output_empty() {
+    let world = World::new();
+    let check = |args: &[&str], expected: i32, part: &str| {
+        let (code, output, status) = world.run(args);
+        assert_eq!(
+            (code, output.as_str()),
+            (expected, ""),
+            "{args:?}: {status}"
+        );
+        assert!(status.contains(part), "{args:?}: {status}");
+    };
+    check(
+        &[&format!("SELECT\n  tokn FROM ticks WHERE {FIRST_DAY}")],
+        1,
+        "no column `tokn` at line 2, column 3: did you mean `token`?\n  2 |   tokn FROM ticks WHERE",
+    );
+    check(&["SELEC 1"], 1, "syntax error at line 1, column 1");
+    check(&["DROP TABLE ticks"], 1, "read only");
+    check(
+        &["SELECT * FROM tics WHERE year = 2026"],
+        1,
+        "no table `tics`",
+    );
+    check(&["--timeout", "0", "SELECT 1"], 4, "stopped after 0 s");
+    check(&[""], 2, "no statement");
+    check(&["-"], 2, "no statement");
+    check(&["--format", "xml", "SELECT 1"], 2, "invalid value 'xml'");
+    check(
+        &["--engine", "mysql", "SELECT 1"],
+        2,
+        "invalid value 'mysql'",
+    );
+    check(&["cancel", "some-id"], 2, "cannot be cancelled from here");
+    check(&["SELECT 1", "list"], 2, "not both");
+    check(
+        &["--data-dir", "/nowhere", "SELECT 1"],
+        2,
+        "no archive at /nowhere/price-archive",
+    );
+    let (code, _, status) = told(&bare(world.home.path(), &["SELECT 1"]).output().unwrap());
+    assert_eq!(code, 2, "{status}");
+}
+
+/// A place in a file is told as it stands in the file, with its header and its placeholders.
+#[test]
+fn an_error_points_into_the_file() {
+    let world = World::new();
+    let text = "-- @param from timestamp\n-- @param to timestamp\n-- @days from to\nSELECT price\nFROM ticks WHERE :days AND tokn = 'x'\n";
+    fs::write(world.path("wrong.sql"), text).unwrap();
+    let args = ["wrong.sql", "-p", "from=2026-01-15", "-p", "to=2026-03-20"];
+    let (code, _, status) = world.run(&args);
+    assert_eq!(code, 1);
+    assert!(
+        status.contains(
+            "  5 | FROM ticks WHERE :days AND tokn = 'x'\n    |                            ^\n"
+        ),
+        "{status}"
+    );
+    assert!(
+        status.contains("wrong.sql: no column `tokn` at line 5, column 28"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_cut_file_is_named() {
+    let world = World::new();
+    let day = world
+        .data
+        .path()
+        .join("price-archive/year=2026/month=03/day=07");
+    let file = fs::read_dir(&day).unwrap().next().unwrap().unwrap().path();
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let (code, output, status) =
+        world.run(&[&format!("SELECT sum(price) FROM ticks WHERE {FIRST_DAY}")]);
+    assert_eq!((code, output.as_str()), (5, ""), "{status}");
+    assert!(
+        status.contains(file.to_str().unwrap()) && status.contains("move it out"),
+        "{status}"
+    );
+    let other =
+        world.rows(&["SELECT count(*) FROM ticks WHERE year = 2026 AND month = 3 AND day = 8"]);
+    assert_eq!(other, "2\n");
+}
+
+fn stopped_by(signal: &str) -> (i32, String, String) {
+    let world = World::new();
+    let mut command = world.command(&["-o", "out.csv", LONG]);
+    let process = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It listens for signals before it says which engine it asks… and runs for minutes after.
+    std::thread::sleep(Duration::from_millis(1_500));
+    let kill = Command::new("kill")
+        .args([signal, &process.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let outcome = told(&process.wait_with_output().unwrap());
+    let left = fs::read_dir(world.home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left
+        .filter(|name| name.to_string_lossy().contains("out.csv"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    outcome
+}
+
+#[test]
+fn signals_and_the_clock_stop_a_query() {
+    let (code, output, status) = stopped_by("-INT");
+    assert_eq!((code, output.as_str()), (130, ""), "{status}");
+    assert!(status.contains("interrupted"), "{status}");
+    let (code, _, status) = stopped_by("-TERM");
+    assert_eq!(code, 143, "{status}");
+    let world = World::new();
+    let started = Instant::now();
+    let (code, _, status) = world.run(&["--timeout", "1", LONG]);
+    assert_eq!(code, 4, "{status}");
+    assert!(status.contains("stopped after 1 s"), "{status}");
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn help_names_the_tables_and_the_exit_codes() {
+    let world = World::new();
+    let output = world.answer(&["--help"]);
+    for part in [
+        "price_history",
+        "--max-rows",
+        "Exit code",
+        "--full-scan",
+        "--chart",
+    ] {
+        assert!(output.contains(part), "{part}: {output}");
+    }
+    assert!(!output.contains("HOME"), "{output}");
+}

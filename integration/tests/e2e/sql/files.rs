@@ -1,0 +1,305 @@
+//! The archive's files on the emulator: put there, looked into, fetched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use app::ports::{Quarantine as _, Quarantined};
+use arrow::array::{AsArray as _, Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use aws::s3::S3Quarantine;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use aws_sdk_s3::primitives::ByteStream;
+use chrono::{DateTime, Datelike as _};
+use codec::column::PARTITIONS;
+use domain::Tick;
+use integration::emulator::Emulator;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::process::Command;
+
+use crate::project::Project;
+
+/// Where ticks lie in the bucket.
+const ARCHIVE: &str = "price-archive/";
+
+/// The end of the names that the archive's writer gives.
+const WRITTEN: &str = ".parquet";
+
+/// Records of a request: the service's limit is 500.
+const RECORDS: usize = 100;
+
+/// Puts ticks on the stream as the webhook does.
+pub(crate) async fn stream(project: &Project, ticks: &[Tick]) {
+    for ticks in ticks.chunks(RECORDS) {
+        let records = ticks.iter().map(|tick| {
+            let mut data = Vec::new();
+            codec::json::write_json(tick, &mut data);
+            PutRecordsRequestEntry::builder()
+                .data(Blob::new(data))
+                .partition_key(tick.token.as_str())
+                .build()
+                .unwrap()
+        });
+        let put = project
+            .kinesis
+            .put_records()
+            .stream_name(format!("{}-ticks", project.name))
+            .set_records(Some(records.collect()))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(put.failed_record_count(), Some(0));
+    }
+}
+
+/// A bucket with an archive.
+pub(crate) struct Bucket {
+    s3: aws_sdk_s3::Client,
+    name: String,
+}
+
+impl Bucket {
+    /// That of a deployed project.
+    pub(crate) async fn of(project: &Project) -> Self {
+        Self {
+            s3: project.s3.clone(),
+            name: project.archive_bucket().await,
+        }
+    }
+
+    /// A new one.
+    pub(crate) async fn make(emulator: &Emulator, name: &str) -> Self {
+        let s3 = emulator.s3();
+        s3.create_bucket().bucket(name).send().await.unwrap();
+        Self {
+            s3,
+            name: name.to_owned(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Puts what the archive's own writer makes of ranges of the stream.
+    pub(crate) async fn put_archived(&self, ranges: &[Vec<Tick>]) {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = archive::Archive::open(folder.path()).unwrap();
+        let mut next = 1;
+        for ticks in ranges {
+            let last = next + ticks.len() as u64 - 1;
+            let written = archive.write_range(0, next, last, ticks).unwrap();
+            assert_eq!(written.rows, ticks.len() as u64);
+            next = last + 1;
+        }
+        for path in files_below(&folder.path().join(ARCHIVE)) {
+            let key = path.strip_prefix(folder.path()).unwrap();
+            let content = std::fs::read(&path).unwrap();
+            self.put_object(key.to_str().unwrap(), content).await;
+        }
+    }
+
+    /// Puts a tick in a file of other columns.
+    pub(crate) async fn put(&self, tick: &Tick, columns: impl Fn(RecordBatch) -> RecordBatch) {
+        let batch = columns(codec::columnar::record_batch(&[tick]).unwrap());
+        let mut content = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut content, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let key = format!("{}{}.parquet", day_of(tick.timestamp_ms), tick.tick_id);
+        self.put_object(&key, content).await;
+    }
+
+    /// Puts entries as the webhook does, a delivery each.
+    pub(crate) async fn quarantine(&self, entries: &[Quarantined]) {
+        let quarantine = S3Quarantine::new(&self.s3, &self.name);
+        for entry in entries {
+            quarantine.keep(std::slice::from_ref(entry)).await.unwrap();
+        }
+    }
+
+    /// The event times of what Firehose wrote, by object.
+    async fn of_firehose(&self) -> BTreeMap<String, Vec<i64>> {
+        let mut found = BTreeMap::new();
+        for key in self.keys(ARCHIVE).await {
+            if key.ends_with(WRITTEN) && key.contains("/000-") {
+                continue;
+            }
+            let content = self.content(&key).await;
+            found.insert(key, times(content));
+        }
+        found
+    }
+
+    /// The event times of the ticks that Firehose wrote.
+    pub(crate) async fn rows_of_firehose(&self) -> Vec<i64> {
+        self.of_firehose().await.into_values().flatten().collect()
+    }
+
+    /// Puts Firehose's files where AWS puts them: the emulator cannot calculate the day of the event
+    /// and files by the day of arrival.
+    pub(crate) async fn file_by_day_of_event(&self) {
+        for (key, times) in self.of_firehose().await {
+            let mut days: Vec<String> = times.iter().map(|time| day_of(*time)).collect();
+            days.dedup();
+            let [day] = &days[..] else {
+                panic!("{key} has ticks of {days:?}")
+            };
+            let (_, name) = key.rsplit_once('/').unwrap();
+            let content = self.content(&key).await;
+            self.put_object(&format!("{day}{name}"), content).await;
+            let deleted = self.s3.delete_object().bucket(&self.name).key(&key);
+            deleted.send().await.unwrap();
+        }
+    }
+
+    /// Names and types of the columns of Firehose's files, as Arrow sees them; all have the same.
+    pub(crate) async fn columns_of_firehose(&self) -> Vec<(String, DataType)> {
+        let mut columns = Vec::new();
+        for key in self.of_firehose().await.into_keys() {
+            let reader = reader(self.content(&key).await);
+            let these = columns_of(reader.schema());
+            assert!(columns.is_empty() || columns == these, "{key}: {these:?}");
+            columns = these;
+        }
+        columns
+    }
+
+    /// Fetches archive and quarantine into a data folder.
+    pub(crate) async fn download(&self, data_dir: &Path) {
+        for prefix in [ARCHIVE, "quarantine/"] {
+            for key in self.keys(prefix).await {
+                let path = data_dir.join(&key);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                // A name that tells a reader here what the file is; Athena needs none.
+                let path = match prefix {
+                    ARCHIVE if !key.ends_with(WRITTEN) => path.with_extension("parquet"),
+                    _ => path,
+                };
+                std::fs::write(path, self.content(&key).await).unwrap();
+            }
+        }
+    }
+
+    async fn keys(&self, prefix: &str) -> Vec<String> {
+        let request = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.unwrap();
+            keys.extend(page.contents().iter().map(|o| o.key().unwrap().to_owned()));
+        }
+        keys
+    }
+
+    async fn content(&self, key: &str) -> Vec<u8> {
+        let got = self.s3.get_object().bucket(&self.name).key(key);
+        let got = got.send().await.unwrap();
+        got.body.collect().await.unwrap().to_vec()
+    }
+
+    async fn put_object(&self, key: &str, content: Vec<u8>) {
+        let put = self.s3.put_object().bucket(&self.name).key(key);
+        put.body(ByteStream::from(content)).send().await.unwrap();
+    }
+}
+
+/// The folder of a time's UTC day.
+fn day_of(time_ms: i64) -> String {
+    let day = DateTime::from_timestamp_millis(time_ms).unwrap();
+    let (year, month, day) = (day.year(), day.month(), day.day());
+    format!("{ARCHIVE}year={year:04}/month={month:02}/day={day:02}/")
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn reader(content: Vec<u8>) -> ParquetRecordBatchReaderBuilder<bytes::Bytes> {
+    ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(content)).unwrap()
+}
+
+fn times(content: Vec<u8>) -> Vec<i64> {
+    let batches = reader(content).build().unwrap();
+    let times = batches.flat_map(|batch| {
+        let batch = batch.unwrap();
+        let column = batch.column_by_name("ts").unwrap();
+        column.as_primitive::<Int64Type>().values().to_vec()
+    });
+    times.collect()
+}
+
+/// The columns that the codec gives the archive, as Arrow sees them.
+pub(crate) fn columns_of_the_codec() -> Vec<(String, DataType)> {
+    columns_of(&codec::columnar::schema())
+}
+
+fn columns_of(schema: &Schema) -> Vec<(String, DataType)> {
+    let fields = schema.fields().iter();
+    let own = fields.filter(|field| !PARTITIONS.contains(&field.name().as_str()));
+    own.map(|field| (field.name().clone(), field.data_type().clone()))
+        .collect()
+}
+
+/// A file of before some columns came.
+pub(crate) fn without(columns: &'static [&'static str]) -> impl Fn(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let fields = batch.schema();
+        let kept: Vec<usize> = (0..batch.num_columns())
+            .filter(|index| !columns.contains(&fields.field(*index).name().as_str()))
+            .collect();
+        assert_eq!(kept.len() + columns.len(), batch.num_columns());
+        batch.project(&kept).unwrap()
+    }
+}
+
+/// A file of after a column came that this program does not know.
+pub(crate) fn with_a_column(name: &'static str) -> impl Fn(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let mut fields: Vec<Field> = batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone())
+            .collect();
+        fields.push(Field::new(name, DataType::Float64, true));
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(Float64Array::from(vec![0.25; batch.num_rows()])));
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+}
+
+/// The catalogue by the AWS CLI: the emulator's Athena makes no databases.
+pub(crate) struct Glue<'a> {
+    emulator: &'a Emulator,
+}
+
+impl<'a> Glue<'a> {
+    pub(crate) fn of(emulator: &'a Emulator) -> Self {
+        Self { emulator }
+    }
+
+    pub(crate) async fn create_database(&self, name: &str) {
+        let tools = integration::emulator::tools().await.unwrap();
+        let output = Command::new(tools.aws)
+            .args(["glue", "create-database", "--database-input"])
+            .arg(format!("Name={name}"))
+            .envs(self.emulator.environment())
+            .output()
+            .await
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+    }
+}

@@ -1,0 +1,187 @@
+//! `infra/deploy.sh` against a CLI of the tests, which writes down what it is called with.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Answers what the script asks for. A stack's status is in a file of its name.
+const CLI: &str = r#"#!/usr/bin/env bash
+echo "$AWS_REGION/$AWS_DEFAULT_REGION $*" >>"$HERE/calls"
+case "$*" in
+  *StackStatus*) cat "$HERE/$4" 2>/dev/null ;;
+  *list-functions*) cat "$HERE/functions" ;;
+  *deploy*) echo UPDATE_COMPLETE >"$HERE/$4" ;;
+  *describe-stacks*) echo output ;;
+  *get-parameter*) echo 0 ;;
+esac
+"#;
+
+const FUNCTIONS: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
+
+/// What a person's own environment may hold.
+const OPTIONS: [&str; 8] = [
+    "ALERT_EMAIL",
+    "ARCHITECTURE",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "BUILDER",
+    "DATA_PARAMETERS",
+    "SERVICE_PARAMETERS",
+];
+
+struct Desk(TempDir);
+
+struct Told {
+    code: i32,
+    err: String,
+    calls: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        desk.write("aws", CLI);
+        desk.write("tickctl", "#!/usr/bin/env bash\n");
+        for program in ["aws", "tickctl"] {
+            let runs = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(desk.path().join(program), runs).unwrap();
+        }
+        let empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        let listed = FUNCTIONS.map(|name| {
+            desk.write(&format!("{name}.zip"), "");
+            format!("{empty}\tprices-{name}\n")
+        });
+        desk.write("functions", &listed.concat());
+        desk
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, verb: &str, environment: &[(&str, &str)]) -> Told {
+        self.write("calls", "");
+        let mut script = Command::new("bash");
+        for name in OPTIONS {
+            script.env_remove(name);
+        }
+        let output = script
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/deploy.sh"))
+            .arg(verb)
+            .env("HERE", self.path())
+            .env("ZIPS", self.path())
+            .env("AWS_CLI", self.path().join("aws"))
+            .env("TICKCTL", self.path().join("tickctl"))
+            .env("PROJECT", "prices")
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap();
+        Told {
+            code: output.status.code().unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            calls: fs::read_to_string(self.path().join("calls")).unwrap(),
+        }
+    }
+}
+
+const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
+
+impl Told {
+    /// What a stack was deployed with.
+    #[track_caller]
+    fn deploy(&self, stack: &str) -> &str {
+        assert_eq!(self.code, 0, "{}\n{}", self.err, self.calls);
+        let start = format!("cloudformation deploy --stack-name prices-{stack} ");
+        let mut deploys = self.calls.lines().filter(|call| call.contains(&start));
+        deploys.next().unwrap()
+    }
+}
+
+#[test]
+fn the_cli_gets_the_region_however_it_is_set() {
+    for (set, region) in [
+        (vec![REGION], "eu-central-1"),
+        (vec![("AWS_DEFAULT_REGION", "us-east-1")], "us-east-1"),
+        (
+            vec![REGION, ("AWS_DEFAULT_REGION", "us-east-1")],
+            "eu-central-1",
+        ),
+    ] {
+        let told = Desk::new().run("infra", &set);
+        assert_eq!(told.code, 0, "{}", told.err);
+        let each = told.calls.lines();
+        let wrong: Vec<&str> = each
+            .filter(|call| !call.starts_with(&format!("{region}/{region} ")))
+            .collect();
+        assert!(!told.calls.is_empty() && wrong.is_empty(), "{wrong:?}");
+    }
+    let told = Desk::new().run("infra", &[]);
+    assert!(
+        told.code != 0 && told.err.contains("set AWS_REGION"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn what_is_not_given_stays_as_it_is_deployed() {
+    let desk = Desk::new();
+    let told = desk.run("infra", &[REGION]);
+    assert!(!told.deploy("data").contains("ArchiveDay="), "the default");
+    for chosen in ["AlertEmail=", "OfferWithinMs="] {
+        assert!(!told.deploy("service").contains(chosen), "{chosen}");
+    }
+    let emails = [
+        ("a@example.com", "AlertEmail=a@example.com "),
+        ("", "AlertEmail= "),
+    ];
+    for (email, said) in emails {
+        let told = desk.run("infra", &[REGION, ("ALERT_EMAIL", email)]);
+        let call = format!("{} ", told.deploy("service"));
+        assert!(call.contains(said), "{call}");
+    }
+}
+
+#[test]
+fn an_emulators_day_is_chosen_once() {
+    let desk = Desk::new();
+    let emulated = [REGION, ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")];
+    let told = desk.run("infra", &emulated);
+    assert!(told.deploy("data").contains("ArchiveDay=arrival"));
+    assert!(told.deploy("service").contains("OfferWithinMs=3000"));
+    let told = desk.run("infra", &emulated);
+    assert!(!told.deploy("data").contains("ArchiveDay="));
+}
+
+#[test]
+fn the_alarms_hear_of_the_function_url() {
+    let url = ("SERVICE_PARAMETERS", "WebhookFunctionUrl=true");
+    let told = Desk::new().run("infra", &[REGION, url]);
+    for stack in ["service", "alarms", "alarms-math"] {
+        let call = told.deploy(stack);
+        assert!(call.contains("WebhookFunctionUrl=true"), "{call}");
+    }
+}
+
+#[test]
+fn a_stack_that_takes_no_update_is_named_with_the_way_out() {
+    let desk = Desk::new();
+    desk.write("prices-service", "ROLLBACK_COMPLETE\n");
+    let told = desk.run("infra", &[REGION]);
+    assert_ne!(told.code, 0);
+    let way_out = "aws cloudformation delete-stack --stack-name prices-service";
+    assert!(told.err.contains(way_out), "{}", told.err);
+    assert!(!told.calls.contains("deploy --stack-name prices-service"));
+
+    desk.write("prices-service", "UPDATE_IN_PROGRESS\n");
+    let told = desk.run("infra", &[REGION]);
+    assert!(told.err.contains("is being changed"), "{}", told.err);
+}

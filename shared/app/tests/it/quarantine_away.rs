@@ -1,0 +1,192 @@
+//! A delivery with good ticks and bad entries, while the quarantine is away.
+
+use std::sync::{Arc, Mutex};
+
+use app::ingest::{Delivered, Ingest, IngestError};
+use app::ledger::LedgerEntry;
+use app::ports::{
+    LedgerWriter, PendingId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
+    RolloutFlag, TickQueue, TickStore, TickStream,
+};
+use async_trait::async_trait;
+use domain::{Percentage, Rollout, RolloutKey, Tick};
+use testkit::ticks::START_MS;
+
+const BODY: &[u8] = br#"[{"token":"A","price":"1","timestamp":1760000000000},
+                         {"token":"B","price":"-2","timestamp":1760000000000}]"#;
+
+/// What happened, in its order.
+#[derive(Default)]
+struct World {
+    events: Mutex<Vec<&'static str>>,
+    books: Mutex<LedgerEntry>,
+    quarantine_is_away: bool,
+    store_is_away: bool,
+    /// Whether the store has the tick already.
+    again: bool,
+}
+
+impl World {
+    fn note(&self, event: &'static str) {
+        self.events.lock().unwrap().push(event);
+    }
+}
+
+fn away() -> PortError {
+    PortError {
+        operation: "try",
+        retryable: true,
+        source: "a fault of the test".into(),
+    }
+}
+
+#[async_trait]
+impl TickStore for World {
+    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+        if self.store_is_away {
+            return Err(away());
+        }
+        self.note("stored");
+        let outcome = if self.again {
+            PutOutcome::Duplicate
+        } else {
+            PutOutcome::Stored
+        };
+        Ok(PutReceipt {
+            outcomes: vec![outcome; ticks.len()],
+            pending: None,
+            restamped: Vec::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl TickStream for World {
+    async fn append(&self, _: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+        self.note("streamed");
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl TickQueue for World {
+    async fn send(&self, _: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+        self.note("broadcast");
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Quarantine for World {
+    async fn keep(&self, _: &[Quarantined]) -> Result<(), PortError> {
+        if self.quarantine_is_away {
+            return Err(away());
+        }
+        self.note("kept");
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RolloutFlag for World {
+    async fn current(&self) -> Rollout {
+        Rollout {
+            use_kinesis: true,
+            percentage: Percentage::FULL,
+            key: RolloutKey::Tick,
+        }
+    }
+}
+
+#[async_trait]
+impl LedgerWriter for World {
+    async fn settle(&self, _: Option<PendingId>, entry: LedgerEntry) -> Result<(), PortError> {
+        self.books.lock().unwrap().add(&entry);
+        Ok(())
+    }
+}
+
+async fn deliver(world: &Arc<World>) -> Result<Delivered, IngestError> {
+    let ingest = Ingest {
+        store: Arc::clone(world) as _,
+        stream: Arc::clone(world) as _,
+        broadcast: Arc::clone(world) as _,
+        redrive: Arc::clone(world) as _,
+        quarantine: Arc::clone(world) as _,
+        ledger: Arc::clone(world) as _,
+        flag: Arc::clone(world) as _,
+        clock: Arc::new(|| START_MS),
+    };
+    let source = sources::find("ticks").unwrap();
+    ingest.deliver(source, BODY).await
+}
+
+/// received = stored + duplicate + rejected + ignored.
+#[track_caller]
+fn balanced(books: &LedgerEntry) {
+    let accounted = books.stored + books.duplicate + books.rejected() + books.ignored;
+    assert_eq!(books.received, accounted, "{books:?}");
+}
+
+#[tokio::test]
+async fn good_ticks_are_stored_and_offered_and_the_sender_comes_again_for_the_bad_one() {
+    let world = Arc::new(World {
+        quarantine_is_away: true,
+        ..World::default()
+    });
+    let refused = deliver(&world).await;
+    assert!(
+        matches!(refused, Err(IngestError::NotStored(_))),
+        "the bad entry is nowhere yet: {refused:?}"
+    );
+    let events = world.events.lock().unwrap().clone();
+    assert_eq!(events[0], "stored");
+    assert!(events.contains(&"streamed") && events.contains(&"broadcast"));
+    {
+        let books = world.books.lock().unwrap();
+        assert_eq!((books.received, books.stored, books.rejected()), (1, 1, 0));
+        balanced(&books);
+    }
+
+    // The sender's next try, with the quarantine back.
+    let books = std::mem::take(&mut *world.books.lock().unwrap());
+    let again = Arc::new(World {
+        again: true,
+        books: Mutex::new(books),
+        ..World::default()
+    });
+    let taken = deliver(&again).await.unwrap();
+    assert_eq!(taken.malformed.len(), 1);
+    assert!(again.events.lock().unwrap().contains(&"kept"));
+    let books = again.books.lock().unwrap();
+    assert_eq!(
+        (
+            books.received,
+            books.stored,
+            books.duplicate,
+            books.rejected()
+        ),
+        (3, 1, 1, 1)
+    );
+    balanced(&books);
+}
+
+#[tokio::test]
+async fn the_store_comes_before_the_quarantine() {
+    let world = Arc::new(World::default());
+    deliver(&world).await.unwrap();
+    let events = world.events.lock().unwrap().clone();
+    assert_eq!(events[0], "stored");
+    assert!(events.contains(&"kept"));
+
+    let world = Arc::new(World {
+        store_is_away: true,
+        ..World::default()
+    });
+    assert!(deliver(&world).await.is_err());
+    assert!(
+        world.events.lock().unwrap().is_empty(),
+        "the whole delivery comes again"
+    );
+    assert_eq!(*world.books.lock().unwrap(), LedgerEntry::default());
+}

@@ -1,0 +1,351 @@
+//! The objects of an archive in a folder of this machine.
+//!
+//! An object is written aside, flushed, and moved to its name; then the folder is flushed. Copies
+//! are hard links where the file system has them: objects are replaced and never changed in place.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use app::objects::{Condition, Object, Objects, Replaced};
+use app::ports::PortError;
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+
+use crate::layout::table_folder;
+use crate::lock::{self, COMPACTION_FOLDER, RunLock, RunLockError};
+use crate::staging::{create_folders, sync_folder};
+use crate::writer::ArchiveError;
+
+/// The folder inside the compaction's folder where objects are written aside.
+const ASIDE_FOLDER: &str = "aside";
+
+/// The objects of an archive below a data folder of tickstream.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    data_dir: PathBuf,
+    table: PathBuf,
+    aside: PathBuf,
+    next: AtomicU64,
+}
+
+impl Folder {
+    /// The archive below a data folder. The folder itself is not looked at.
+    #[must_use]
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                data_dir: data_dir.to_owned(),
+                table: table_folder(data_dir),
+                aside: data_dir.join(COMPACTION_FOLDER).join(ASIDE_FOLDER),
+                next: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The right to compact this archive, and a folder to work in. What a stopped compaction left
+    /// there is removed.
+    ///
+    /// # Errors
+    /// [`RunLockError`] where another compaction runs, or the folder cannot be used.
+    pub fn lock(&self) -> Result<(RunLock, PathBuf), RunLockError> {
+        let lock = RunLock::acquire(&self.shared.data_dir)?;
+        let work = self.shared.data_dir.join(COMPACTION_FOLDER).join("work");
+        for folder in [&self.shared.aside, &work] {
+            match fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(ArchiveError::io("remove", folder)(error).into());
+                }
+                Ok(()) | Err(_) => {}
+            }
+            fs::create_dir_all(folder).map_err(ArchiveError::io("create", folder))?;
+        }
+        Ok((lock, work))
+    }
+
+    /// Runs a step where waiting for the disk holds nobody up.
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        step: impl FnOnce(&Shared) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let shared = Arc::clone(&self.shared);
+        let failed = |source| PortError {
+            operation,
+            retryable: false,
+            source,
+        };
+        match tokio::task::spawn_blocking(move || step(&shared)).await {
+            Ok(done) => done.map_err(|error| failed(error.into())),
+            Err(stopped) => Err(failed(stopped.into())),
+        }
+    }
+}
+
+impl Shared {
+    /// The path of an object. A name that leads out of the table is refused.
+    fn path(&self, name: &str) -> Result<PathBuf, ArchiveError> {
+        let relative = Path::new(name);
+        let inside = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if inside && !name.is_empty() {
+            return Ok(self.table.join(relative));
+        }
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "not the name of an object");
+        Err(ArchiveError::io("find", relative)(error))
+    }
+
+    /// A path beside the table that nothing has.
+    fn aside(&self) -> Result<PathBuf, ArchiveError> {
+        fs::create_dir_all(&self.aside).map_err(ArchiveError::io("create", &self.aside))?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", std::process::id());
+        Ok(self.aside.join(name))
+    }
+
+    /// Gives a flushed file beside the table its name.
+    fn publish(&self, aside: &Path, name: &str) -> Result<(), ArchiveError> {
+        let to = self.path(name)?;
+        let folder = self.folder_of(name)?;
+        fs::rename(aside, &to).map_err(ArchiveError::io("move into the archive", &to))?;
+        // Where both names are links to one file, `rename` does nothing, and says so to nobody.
+        remove_if_there(aside)?;
+        sync_folder(&folder)
+    }
+
+    /// The folder of an object, made where it is missing.
+    fn folder_of(&self, name: &str) -> Result<PathBuf, ArchiveError> {
+        fs::create_dir_all(&self.table).map_err(ArchiveError::io("create", &self.table))?;
+        let below = Path::new(name).parent().unwrap_or(Path::new(""));
+        create_folders(&self.table, below)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, ArchiveError> {
+        let path = self.path(name)?;
+        match fs::read(&path) {
+            Ok(content) => {
+                let version = version_of(&content);
+                Ok(Some((content, version)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ArchiveError::io("read", &path)(error)),
+        }
+    }
+
+    fn replace(
+        &self,
+        name: &str,
+        content: &[u8],
+        expected: Option<&str>,
+    ) -> Result<Replaced, ArchiveError> {
+        let _swap = lock::swap(&self.data_dir)?;
+        let found = self.read(name)?.map(|(_, version)| version);
+        if found.as_deref() != expected {
+            return Ok(Replaced::Changed);
+        }
+        let aside = self.aside()?;
+        let written = File::create_new(&aside).and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        });
+        written.map_err(ArchiveError::io("write", &aside))?;
+        self.publish(&aside, name)?;
+        Ok(Replaced::Done(version_of(content)))
+    }
+
+    fn put(&self, name: &str, from: &Path) -> Result<(), ArchiveError> {
+        let aside = self.aside()?;
+        link_or_copy(from, &aside)?;
+        let flushed = File::open(&aside).and_then(|file| file.sync_all());
+        flushed.map_err(ArchiveError::io("flush", &aside))?;
+        self.publish(&aside, name)
+    }
+
+    fn delete(&self, names: &[String]) -> Result<(), ArchiveError> {
+        let mut folders = BTreeSet::new();
+        for name in names {
+            let path = self.path(name)?;
+            if remove_if_there(&path)? {
+                folders.extend(path.parent().map(Path::to_owned));
+            }
+        }
+        // Before it is said to be gone: after a power failure it must not be there again.
+        folders.iter().try_for_each(|folder| sync_folder(folder))
+    }
+
+    /// The objects below a folder whose names begin with a prefix.
+    fn list(&self, prefix: &str) -> Result<Vec<Object>, ArchiveError> {
+        let mut found = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let path = self.table.join(&folder);
+            let entries = match fs::read_dir(&path) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(ArchiveError::io("list", &path)(error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(ArchiveError::io("list", &path))?;
+                // A name that is no text is not ours.
+                let Ok(name) = entry.file_name().into_string() else {
+                    continue;
+                };
+                let name = match folder.as_str() {
+                    "" => name,
+                    folder => format!("{folder}/{name}"),
+                };
+                let metadata = match entry.metadata() {
+                    Ok(metadata) => metadata,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(ArchiveError::io("look at", &path)(error)),
+                };
+                if metadata.is_dir() && (name.starts_with(prefix) || prefix.starts_with(&name)) {
+                    folders.push(name);
+                } else if metadata.is_file() && name.starts_with(prefix) {
+                    found.push(Object {
+                        bytes: metadata.len(),
+                        version: file_version(&metadata),
+                        name,
+                    });
+                }
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Objects for Folder {
+    fn place(&self) -> String {
+        self.shared.table.display().to_string()
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Object>, PortError> {
+        let prefix = prefix.to_owned();
+        self.run("list the archive", move |shared| shared.list(&prefix))
+            .await
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, PortError> {
+        let name = name.to_owned();
+        self.run("read of the archive", move |shared| shared.read(&name))
+            .await
+    }
+
+    async fn replace(
+        &self,
+        name: &str,
+        content: Vec<u8>,
+        condition: Condition<'_>,
+    ) -> Result<Replaced, PortError> {
+        let name = name.to_owned();
+        let expected = match condition {
+            Condition::Absent => None,
+            Condition::Is(version) => Some(version.to_owned()),
+        };
+        self.run("replace in the archive", move |shared| {
+            shared.replace(&name, &content, expected.as_deref())
+        })
+        .await
+    }
+
+    async fn fetch(&self, name: &str, to: &Path) -> Result<bool, PortError> {
+        let (name, to) = (name.to_owned(), to.to_owned());
+        self.run("fetch of the archive", move |shared| {
+            let from = shared.path(&name)?;
+            found(link_or_copy(&from, &to))
+        })
+        .await
+    }
+
+    async fn put(&self, name: &str, from: &Path) -> Result<(), PortError> {
+        let (name, from) = (name.to_owned(), from.to_owned());
+        self.run("put into the archive", move |shared| {
+            shared.put(&name, &from)
+        })
+        .await
+    }
+
+    async fn copy(&self, from: &str, to: &str) -> Result<bool, PortError> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.run("copy in the archive", move |shared| {
+            let from = shared.path(&from)?;
+            found(shared.put(&to, &from))
+        })
+        .await
+    }
+
+    async fn delete(&self, names: &[String]) -> Result<(), PortError> {
+        let names = names.to_owned();
+        self.run("delete of the archive", move |shared| shared.delete(&names))
+            .await
+    }
+}
+
+/// A file that is not there is an answer and no error.
+fn found(done: Result<(), ArchiveError>) -> Result<bool, ArchiveError> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(ArchiveError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A second name for a file; a copy where the file system has no links or is another one.
+fn link_or_copy(from: &Path, to: &Path) -> Result<(), ArchiveError> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        // Not over a file that is there: it may be a link to the same.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            Err(ArchiveError::io("link", from)(error))
+        }
+        Err(_) => {
+            let copied = fs::copy(from, to).map(|_| ());
+            copied.map_err(ArchiveError::io("copy", from))
+        }
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<bool, ArchiveError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(ArchiveError::io("remove", path)(error)),
+    }
+}
+
+fn version_of(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Size, time of the last change, and where the system has it the file's own number: a file that
+/// was written anew has another.
+fn file_version(metadata: &Metadata) -> String {
+    let modified = metadata.modified().ok();
+    let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(metadata);
+    #[cfg(not(unix))]
+    let number = 0;
+    let nanos = since.map_or(0, |since| since.as_nanos());
+    format!("{}-{nanos}-{number}", metadata.len())
+}

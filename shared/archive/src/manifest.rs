@@ -1,0 +1,211 @@
+//! What a day's files are: one small object beside them is the commit point of a compaction.
+//!
+//! Its name begins with an underscore, so that Hive, Athena and our own listing pass it over. A
+//! day without one was never compacted: all its files are read.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout::is_data_file;
+
+/// The manifest's name in the folder of its day.
+pub const MANIFEST: &str = "_compaction.json";
+
+/// What a new file's name begins with until it is published.
+pub(crate) const HIDDEN: &str = "_next-";
+
+/// The version of the manifest's shape.
+const VERSION: u32 = 1;
+
+/// Which files of a day count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this shape.
+    version: u32,
+    /// Grows by one with each commit of the day.
+    pub generation: u64,
+    /// When it was committed, epoch milliseconds.
+    pub committed_ms: i64,
+    /// Files that do not count any more. They are removed once no query can be reading them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
+    /// Files that count, though some may still have their hidden names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<Added>,
+    /// For each shard of the stream the last range that was compacted. A writer that repeats it
+    /// after a crash finds it here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folded: Vec<Folded>,
+}
+
+/// A file that a compaction made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// Its name once it is published.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Its set of tick ids, as [`crate::IdSum`] writes it.
+    pub ids: String,
+}
+
+/// A file of the stream's writer that is part of a compacted one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folded {
+    /// The name that it had.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its set of tick ids, as [`crate::IdSum`] writes it.
+    pub ids: String,
+}
+
+/// Why a manifest cannot be read. Nobody guesses what counts then.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is no manifest.
+    #[error("{MANIFEST} cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A newer release wrote it.
+    #[error("{MANIFEST} has version {0}, and this release reads {VERSION}: upgrade it")]
+    Version(u32),
+}
+
+impl Manifest {
+    /// The manifest of a day that has none.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            version: VERSION,
+            generation: 0,
+            committed_ms: 0,
+            replaced: Vec::new(),
+            added: Vec::new(),
+            folded: Vec::new(),
+        }
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn parse(content: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let Versioned { version } = serde_json::from_slice(content)?;
+        if version != VERSION {
+            return Err(ManifestError::Version(version));
+        }
+        Ok(serde_json::from_slice(content)?)
+    }
+
+    /// The manifest as it is stored.
+    ///
+    /// # Errors
+    /// [`ManifestError::Json`]; none is known to happen.
+    pub fn to_json(&self) -> Result<Vec<u8>, ManifestError> {
+        Ok(serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Whether nothing is left to be done for it.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.replaced.is_empty() && self.added.is_empty()
+    }
+}
+
+/// The hidden name of a file that is not published yet.
+#[must_use]
+pub fn hidden(name: &str) -> String {
+    format!("{HIDDEN}{name}")
+}
+
+/// The files of a day that count, of all names in its folder, in order. A file that is committed
+/// and not yet published counts under its hidden name.
+#[must_use]
+pub fn visible(manifest: &Manifest, names: &[String]) -> Vec<String> {
+    let there: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let mut apart: HashSet<&str> = manifest.replaced.iter().map(String::as_str).collect();
+    apart.extend(manifest.added.iter().map(|added| added.name.as_str()));
+    let plain = names
+        .iter()
+        .filter(|name| is_data_file(name) && !apart.contains(name.as_str()))
+        .cloned();
+    let added = manifest.added.iter().map(|Added { name, .. }| {
+        if there.contains(name.as_str()) {
+            name.clone()
+        } else {
+            hidden(name)
+        }
+    });
+    let mut visible: Vec<String> = plain.chain(added).collect();
+    visible.sort();
+    visible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn committed() -> Manifest {
+        Manifest {
+            generation: 1,
+            replaced: names(&["a.parquet", "b.parquet"]),
+            added: vec![Added {
+                name: "n.parquet".to_owned(),
+                bytes: 1,
+                rows: 2,
+                ids: String::new(),
+            }],
+            ..Manifest::none()
+        }
+    }
+
+    #[test]
+    fn without_a_manifest_every_file_counts_and_hidden_ones_do_not() {
+        let all = names(&["b.parquet", "_next-n.parquet", "a.parquet", MANIFEST, ".x"]);
+        assert_eq!(visible(&Manifest::none(), &all), ["a.parquet", "b.parquet"]);
+    }
+
+    #[test]
+    fn after_the_commit_the_new_files_count_wherever_they_are() {
+        let late = ["a.parquet", "b.parquet", "late.parquet"];
+        let staged = [&late[..], &["_next-n.parquet"]].concat();
+        assert_eq!(
+            visible(&committed(), &names(&staged)),
+            ["_next-n.parquet", "late.parquet"]
+        );
+        let published = [&staged[..], &["n.parquet"]].concat();
+        let expected = ["late.parquet", "n.parquet"];
+        assert_eq!(visible(&committed(), &names(&published)), expected);
+        let cleaned = ["late.parquet", "n.parquet"];
+        assert_eq!(visible(&committed(), &names(&cleaned)), expected);
+        assert_eq!(visible(&Manifest::none(), &names(&cleaned)), expected);
+    }
+
+    #[test]
+    fn a_manifest_comes_back_and_one_of_a_newer_release_is_refused() {
+        let manifest = committed();
+        let stored = manifest.to_json().unwrap();
+        assert_eq!(Manifest::parse(&stored).unwrap(), manifest);
+        assert!(!manifest.is_settled() && Manifest::none().is_settled());
+        let newer = br#"{"version": 2, "files": []}"#;
+        let error = Manifest::parse(newer).unwrap_err();
+        assert!(error.to_string().contains("upgrade"), "{error}");
+        for broken in [&b""[..], b"{", b"[]", br#"{"version": 1}"#] {
+            assert!(matches!(
+                Manifest::parse(broken),
+                Err(ManifestError::Json(_))
+            ));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Ticks of the stream on their way into the archive of this machine.
+//!
+//! `price-archive/year=YYYY/month=MM/day=DD/SHARD-FIRST-LAST.parquet`, where FIRST and LAST are
+//! sequence numbers of the stream's shard. Writing the same range again overwrites the same files,
+//! so that a caller who notes the range first and writes it again after a crash loses and doubles
+//! nothing. A file is written aside and flushed before it gets its name: no reader sees a part.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, NaiveDate};
+use codec::error::CodecError;
+use domain::{Tick, TickId};
+
+use crate::file;
+use crate::id_sum::IdSum;
+use crate::layout::{Range, day_folder, file_name, renamed, table_folder};
+use crate::lock;
+use crate::manifest::{MANIFEST, Manifest, ManifestError};
+use crate::staging::{self, Staging};
+
+/// The archive's writer. One process writes an archive at a time; any number may read it.
+#[derive(Debug)]
+pub struct Archive {
+    data_dir: PathBuf,
+    table: PathBuf,
+    staging: Staging,
+}
+
+/// What a call of [`Archive::write_range`] wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Files: one for each day of event time.
+    pub files: usize,
+    /// Ticks in them.
+    pub rows: u64,
+    /// Ticks left out because an earlier one of the range has the same id.
+    pub duplicates: u64,
+    /// Ticks left out because a compacted file has all of the range's day already.
+    pub compacted: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+}
+
+/// Why a range could not be archived, or the archive not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The file system refused.
+    #[error("could not {doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done, in words.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Parquet could not be written.
+    #[error("could not write {}: {source}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: parquet::errors::ParquetError,
+    },
+    /// What a day's files are cannot be understood.
+    #[error("{}: {source}", folder.display())]
+    Manifest {
+        /// The folder of the day.
+        folder: PathBuf,
+        /// The cause.
+        source: ManifestError,
+    },
+    /// The ticks do not fit into columns.
+    #[error(transparent)]
+    Columns(#[from] CodecError),
+    /// The event time is in no year that a folder can have.
+    #[error("tick {tick_id} has event time {timestamp_ms}, which is not in the years 1 to 9999")]
+    Timestamp {
+        /// The tick.
+        tick_id: TickId,
+        /// Its event time.
+        timestamp_ms: i64,
+    },
+    /// The first sequence number is above the last.
+    #[error("a range from {first} to {last} has no place for a tick")]
+    Range {
+        /// The first sequence number.
+        first: u64,
+        /// The last sequence number.
+        last: u64,
+    },
+}
+
+impl ArchiveError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl Archive {
+    /// Opens the archive below a data folder, making it where there is none, and removes what a
+    /// stopped process left half-written.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] where the folder cannot be read or written.
+    pub fn open(data_dir: &Path) -> Result<Self, ArchiveError> {
+        let table = table_folder(data_dir);
+        std::fs::create_dir_all(&table).map_err(ArchiveError::io("create", &table))?;
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            table,
+            staging: Staging::open(data_dir)?,
+        })
+    }
+
+    /// Archives the ticks of one shard's sequence numbers `first..=last`, in any order. Returns
+    /// once the files are on disk. Blocking: call it where waiting is allowed.
+    ///
+    /// Ranges of one shard must be equal or apart: a tick in two ranges would be in two files.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; some days of the range may then be in the archive and others not, until
+    /// the same range is written again.
+    pub fn write_range(
+        &self,
+        shard: u8,
+        first: u64,
+        last: u64,
+        ticks: &[Tick],
+    ) -> Result<Written, ArchiveError> {
+        if first > last {
+            return Err(ArchiveError::Range { first, last });
+        }
+        let range = Range { shard, first, last };
+        let mut written = Written {
+            duplicates: ticks.len() as u64,
+            ..Written::default()
+        };
+        let mut staged = Vec::new();
+        for (day, mut ticks) in by_day(ticks)? {
+            let path = self.staging.file(day, range)?;
+            written.duplicates -= ticks.len() as u64;
+            let bytes = file::write(&path, range, &mut ticks)?;
+            staged.push((day, path, bytes, ticks));
+        }
+        for (day, path, bytes, ticks) in staged {
+            if self.publish(&path, day, range, &ticks)? {
+                written.files += 1;
+                written.rows += ticks.len() as u64;
+                written.bytes += bytes;
+            } else {
+                written.compacted += ticks.len() as u64;
+            }
+        }
+        Ok(written)
+    }
+
+    /// Moves a range's file of a day to its place. Where a compaction was faster, between a crash
+    /// of this writer and its second attempt, the ticks are in a compacted file already: then the
+    /// file is removed, and the answer is `false`.
+    fn publish(
+        &self,
+        path: &Path,
+        day: NaiveDate,
+        range: Range,
+        ticks: &[&Tick],
+    ) -> Result<bool, ArchiveError> {
+        let folder = staging::create_folders(&self.table, &day_folder(day))?;
+        let name = file_name(range);
+        // No compaction may commit between the look and the move.
+        let _swap = lock::swap(&self.data_dir)?;
+        let manifest = manifest_of(&folder)?;
+        let folded = manifest.folded.iter().find(|folded| folded.name == name);
+        let replaced = manifest.replaced.contains(&name);
+        if folded.is_none() && !replaced {
+            staging::publish(path, &folder, &name)?;
+            return Ok(true);
+        }
+        let ids: Vec<String> = ticks.iter().map(|tick| tick.tick_id.to_string()).collect();
+        let sum = IdSum::of(ids.iter().map(String::as_str));
+        if folded.is_some_and(|folded| folded.rows == sum.rows() && folded.ids == sum.to_string()) {
+            staging::remove(path)?;
+            return Ok(false);
+        }
+        // Other ticks under the old name, as where a new store began to count at 0 again. A name
+        // that does not count any more would hide them.
+        let name = if replaced { renamed(range, &sum) } else { name };
+        staging::publish(path, &folder, &name)?;
+        Ok(true)
+    }
+}
+
+/// The manifest of a day's folder.
+fn manifest_of(folder: &Path) -> Result<Manifest, ArchiveError> {
+    let path = folder.join(MANIFEST);
+    match std::fs::read(&path) {
+        Ok(content) => Manifest::parse(&content).map_err(|source| ArchiveError::Manifest {
+            folder: folder.to_owned(),
+            source,
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Manifest::none()),
+        Err(error) => Err(ArchiveError::io("read", &path)(error)),
+    }
+}
+
+/// The ticks by the UTC day of their event time, each id once: the first of the range stays.
+fn by_day(ticks: &[Tick]) -> Result<BTreeMap<NaiveDate, Vec<&Tick>>, ArchiveError> {
+    let mut seen = HashSet::with_capacity(ticks.len());
+    let mut days: BTreeMap<NaiveDate, Vec<&Tick>> = BTreeMap::new();
+    for tick in ticks.iter().filter(|tick| seen.insert(tick.tick_id)) {
+        days.entry(day_of(tick)?).or_default().push(tick);
+    }
+    Ok(days)
+}
+
+fn day_of(tick: &Tick) -> Result<NaiveDate, ArchiveError> {
+    use chrono::Datelike as _;
+    DateTime::from_timestamp_millis(tick.timestamp_ms)
+        .map(|time| time.date_naive())
+        .filter(|day| (1..=9999).contains(&day.year()))
+        .ok_or(ArchiveError::Timestamp {
+            tick_id: tick.tick_id,
+            timestamp_ms: tick.timestamp_ms,
+        })
+}

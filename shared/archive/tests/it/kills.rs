@@ -1,0 +1,240 @@
+//! A compaction dies at every one of its calls, before or after the call was done.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use archive::{Archive, Folder, MANIFEST, Manifest, days};
+use codec::columnar::record_batch;
+use domain::{Tick, TickId};
+use proptest::prelude::*;
+use testkit::objects::{Death, Mortal};
+
+use crate::room::{NOW_MS, Room, deduplicated, foreign, names};
+use crate::ticks::{DAY_MS, tick};
+
+const DAY_LENGTH_MS: i64 = 86_400_000;
+
+/// A file of an archive: ticks by day, second, and a number that tells one writing from another.
+#[derive(Debug, Clone)]
+struct Made {
+    ours: bool,
+    ticks: Vec<(i64, i64, i64)>,
+}
+
+fn made() -> impl Strategy<Value = Made> {
+    let picks = proptest::collection::vec((0_i64..2, 0_i64..25, 0_i64..4), 1..12);
+    (any::<bool>(), picks).prop_map(|(ours, ticks)| Made { ours, ticks })
+}
+
+/// The same second is the same tick, whatever file it is in; it may have been received later.
+fn ticks(made: &Made) -> Vec<Tick> {
+    let tick = |(day, second, later_ms): &(i64, i64, i64)| {
+        let tokens = ["BTC", "ETH", "SOL"];
+        let token = tokens[usize::try_from(second % 3).unwrap()];
+        let at_ms = DAY_MS + day * DAY_LENGTH_MS + second * 1_000;
+        let tick = tick(token, "1.25", at_ms);
+        Tick {
+            ingested_at_ms: tick.ingested_at_ms + later_ms,
+            ..tick
+        }
+    };
+    made.ticks.iter().map(tick).collect()
+}
+
+fn write(room: &Room, files: &[Made], first: u64) {
+    let archive = Archive::open(room.data.path()).unwrap();
+    for (number, made) in (first..).zip(files) {
+        let ticks = ticks(made);
+        if made.ours {
+            archive
+                .write_range(0, number * 100, number * 100 + 99, &ticks)
+                .unwrap();
+            continue;
+        }
+        for (day, folder) in [(0, "07"), (1, "08")] {
+            let start_ms = DAY_MS + day * DAY_LENGTH_MS;
+            let of_day =
+                |tick: &&Tick| (start_ms..start_ms + DAY_LENGTH_MS).contains(&tick.timestamp_ms);
+            let of_day: Vec<&Tick> = ticks.iter().filter(of_day).collect();
+            if !of_day.is_empty() {
+                let name = format!("firehose-{number}.parquet");
+                foreign(&room.day(folder), &name, &record_batch(&of_day).unwrap());
+            }
+        }
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for name in names(from) {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+fn copy_of(room: &Room) -> Room {
+    let copy = Room {
+        settings: room.settings,
+        ..Room::new()
+    };
+    copy_folder(room.data.path(), copy.data.path());
+    copy
+}
+
+/// The ids of rows, in order.
+fn ids(rows: &[Tick]) -> Vec<TickId> {
+    let mut ids: Vec<TickId> = rows.iter().map(|tick| tick.tick_id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Whether the rows are some of those before, each id once. Which one of an id stays is told by
+/// other tests.
+fn is_each_once(rows: &[Tick], before: &[Tick]) -> bool {
+    ids(rows) == ids(&deduplicated(before)) && rows.iter().all(|row| before.contains(row))
+}
+
+/// Every day is as before the compaction, or as after it.
+fn check_readers(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
+    let (seen, without_manifest) = (room.rows(), room.rows_without_manifest());
+    assert_eq!(seen.len(), before.len(), "{after}");
+    for (day, before) in before {
+        let rows = &seen[day];
+        assert!(
+            rows == before || is_each_once(rows, before),
+            "{after}: {day} has {rows:#?} of {before:#?}"
+        );
+        // Athena may see a row twice for a while, and never misses one.
+        let distinct = deduplicated(&without_manifest[day]);
+        assert!(
+            is_each_once(&distinct, before),
+            "{after}: {day} without the manifest"
+        );
+    }
+}
+
+/// Nothing is hidden, doubled or left to do.
+async fn check_end(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
+    // The lease of the dead one ends, and so does the grace time of what it committed.
+    for _ in 0..3 {
+        room.now_ms.fetch_add(3_600_000, Ordering::Relaxed);
+        room.compact().await;
+        check_readers(room, before, after);
+    }
+    let seen = room.rows();
+    assert_eq!(seen, room.rows_without_manifest(), "{after}");
+    for (day, before) in before {
+        assert!(is_each_once(&seen[day], before), "{after}: {day}");
+    }
+    for day in days(&room.table()).unwrap() {
+        let names = names(&day.path);
+        assert!(
+            names.iter().all(|name| !name.starts_with("_next-")),
+            "{after}: {names:?}"
+        );
+        if let Ok(content) = fs::read(day.path.join(MANIFEST)) {
+            assert!(Manifest::parse(&content).unwrap().is_settled(), "{after}");
+        }
+    }
+    assert_eq!(
+        names(&room.table()),
+        ["year=2026"],
+        "{after}: no lease is left"
+    );
+}
+
+async fn kill_everywhere(room: &Room, before: &BTreeMap<String, Vec<Tick>>) -> usize {
+    let clean = copy_of(room);
+    let whole = Arc::new(Mortal::new(
+        Arc::new(Folder::new(clean.data.path())),
+        usize::MAX,
+        Death::Before,
+    ));
+    clean.compact_over(whole.clone()).await.unwrap();
+    let calls = whole.calls();
+    for at in 0..calls {
+        for death in [Death::Before, Death::After] {
+            let after = format!("death {death:?} call {at} of {calls}");
+            let room = copy_of(room);
+            let folder = Arc::new(Folder::new(room.data.path()));
+            let mortal = Arc::new(Mortal::new(folder, at, death));
+            let died = room.compact_over(mortal).await;
+            assert!(died.is_err(), "{after}: {died:?}");
+            check_readers(&room, before, &after);
+            check_end(&room, before, &after).await;
+        }
+    }
+    calls
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, max_shrink_iters: 20, ..ProptestConfig::default() })]
+
+    /// Files with duplicates on several days, then late ones on compacted days.
+    #[test]
+    fn no_death_loses_or_doubles_a_row(
+        files in proptest::collection::vec(made(), 2..5),
+        late in proptest::collection::vec(made(), 1..3),
+        small in any::<bool>(),
+        grace_ms in prop_oneof![Just(0_i64), Just(60_000)],
+    ) {
+        runtime().block_on(async {
+            let mut room = Room::new();
+            room.settings.grace_ms = grace_ms;
+            if small {
+                // A file of a few rows is large: late ones are folded in beside it.
+                room.settings.target_bytes = 4_000;
+            }
+            write(&room, &files, 0);
+            let before = room.rows();
+            let calls = kill_everywhere(&room, &before).await;
+            assert!(calls > 5, "{calls} calls");
+
+            room.settings.grace_ms = 0;
+            room.compact().await;
+            room.settings.grace_ms = grace_ms;
+            write(&room, &late, 50);
+            let before = room.rows();
+            kill_everywhere(&room, &before).await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn the_lease_of_a_dead_compaction_holds_until_it_ends() {
+    let room = Room::new();
+    let file = |second: i64| Made {
+        ours: true,
+        ticks: vec![(0, second, 0)],
+    };
+    write(&room, &[file(1), file(2)], 0);
+    let folder = || Arc::new(Folder::new(room.data.path()));
+    // The first two calls are those of the lease.
+    let mortal = Arc::new(Mortal::new(folder(), 2, Death::Before));
+    room.compact_over(mortal).await.unwrap_err();
+    let lease =
+        archive::compaction::Lease::take(folder(), Arc::new(|| NOW_MS), "another", "another token");
+    let error = lease.await.err().unwrap().to_string();
+    assert!(error.starts_with("a test compacts"), "{error}");
+    assert!(error.contains("2027-01-15T08:30:00Z"), "{error}");
+    let later = Arc::new(|| NOW_MS + 30 * 60_000);
+    let taken = archive::compaction::Lease::take(folder(), later, "another", "another token");
+    let taken = taken.await.unwrap();
+    taken.confirm().await.unwrap();
+    taken.give_back().await.unwrap();
+    assert!(taken.confirm().await.is_err(), "it is given back");
+}

@@ -1,0 +1,17 @@
+//! The archive, as its users see it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod compaction;
+mod evolution;
+mod folder;
+mod kills;
+mod readers;
+mod replay;
+mod room;
+mod ticks;
+mod writer;

@@ -1,0 +1,179 @@
+use std::time::Duration;
+
+use super::message::place_of;
+use super::*;
+
+fn ended(state: State, reason: &str) -> AthenaError {
+    of_end(&Execution {
+        id: "q1".to_owned(),
+        sql: String::new(),
+        state,
+        reason: Some(reason.to_owned()),
+        retryable: false,
+        submitted_at_ms: None,
+        queued: Duration::ZERO,
+        ran: Duration::ZERO,
+        scanned_bytes: 7,
+        reused: false,
+        result: None,
+        is_query: true,
+    })
+}
+
+fn refused(code: &str, message: &str) -> AthenaError {
+    of_refusal(CallError::Refused {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        status: 400,
+        request_id: "R1".to_owned(),
+    })
+}
+
+#[test]
+fn a_place_is_read_and_taken_out_of_the_message() {
+    let reason = "COLUMN_NOT_FOUND: line 3:17: Column 'prise' cannot be resolved or requester \
+                  is not authorized to access requested resources\nThis query ran against the \
+                  \"tickstream\" database, unless qualified by the query.";
+    let AthenaError::Statement { message, place } = ended(State::Failed, reason) else {
+        panic!()
+    };
+    let expected = Place {
+        line: 3,
+        column: 17,
+    };
+    assert_eq!(place, Some(expected));
+    assert_eq!(
+        message,
+        "COLUMN_NOT_FOUND: Column 'prise' cannot be resolved or requester is not authorized \
+         to access requested resources"
+    );
+    let none = |text| assert_eq!(place_of(text), None, "{text}");
+    none("line 1");
+    none("a line of 3:4");
+    none("line x:4: no");
+    assert_eq!(
+        place_of("the second line: line 12:1: yes"),
+        Some(Place {
+            line: 12,
+            column: 1
+        })
+    );
+}
+
+#[test]
+fn a_table_or_database_that_is_not_there_asks_for_init() {
+    for reason in [
+        "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.tickstream.price_history' does not exist",
+        "SCHEMA_NOT_FOUND: line 1:15: Schema 'tickstream' does not exist",
+        "SYNTAX_ERROR: line 1:15: Table awsdatacatalog.tickstream.ticks does not exist",
+        "Catalog Error: Table with name ticks does not exist!",
+    ] {
+        let error = ended(State::Failed, reason);
+        assert!(matches!(error, AthenaError::Missing { .. }), "{error:?}");
+        assert!(error.to_string().contains("ticksql init"), "{error}");
+    }
+    let error = ended(State::Failed, "line 1:8: Function 'maxby' not registered");
+    assert!(matches!(error, AthenaError::Statement { .. }), "{error:?}");
+}
+
+#[test]
+fn a_missing_permission_is_named() {
+    let message = "User: arn:aws:iam::111122223333:user/ana is not authorized to perform: \
+                   glue:GetTable on resource: arn:aws:glue:us-east-1:111122223333:catalog";
+    for error in [
+        refused("AccessDeniedException", message),
+        refused("MetadataException", message),
+        ended(
+            State::Failed,
+            &format!("Insufficient permissions to execute the query. {message}"),
+        ),
+    ] {
+        let AthenaError::Denied { action, .. } = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(action.as_deref(), Some("glue:GetTable"));
+        let text = error.to_string();
+        assert!(text.contains("not allowed to glue:GetTable"), "{text}");
+    }
+    let s3 = "Permission denied on S3 path: s3://b/price-archive/x.parquet";
+    let error = ended(State::Failed, s3);
+    assert!(
+        matches!(error, AthenaError::Denied { action: None, .. }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn the_scan_limit_is_told_from_a_person_who_stops() {
+    let limit = ended(State::Cancelled, "Bytes scanned limit was exceeded");
+    assert!(
+        matches!(
+            limit,
+            AthenaError::ScanLimit {
+                scanned_bytes: 7,
+                ..
+            }
+        ),
+        "{limit:?}"
+    );
+    let person = ended(State::Cancelled, "Query cancelled by user");
+    assert!(
+        matches!(person, AthenaError::Cancelled { .. }),
+        "{person:?}"
+    );
+    assert_eq!(
+        person.to_string(),
+        "the query q1 was cancelled: Query cancelled by user"
+    );
+}
+
+#[test]
+fn codes_of_calls_say_what_to_do() {
+    let told = |code, part: &str| {
+        let text = refused(code, "no").to_string();
+        assert!(text.contains(part), "{text}");
+    };
+    told("ExpiredTokenException", "log in again");
+    told("UnrecognizedClientException", "log in again");
+    told("TooManyRequestsException", "wait a minute");
+    told("ThrottlingException", "wait a minute");
+    told("InternalServerException", "InternalServerException: no");
+    assert!(refused("TooManyRequestsException", "no").is_passing());
+    assert!(!refused("AccessDeniedException", "no").is_passing());
+}
+
+#[test]
+fn silence_is_told_without_the_programmers_part() {
+    let told = "dispatch failure: io error: Connection refused (os error 111) (DispatchFailure {})";
+    let error = of_refusal(CallError::Unanswered(told.to_owned()));
+    assert!(error.is_passing());
+    assert_eq!(
+        error.to_string(),
+        "AWS does not answer (dispatch failure: io error: Connection refused): look at the \
+         network, AWS_REGION and AWS_ENDPOINT_URL"
+    );
+}
+
+#[test]
+fn failures_come_with_advice_where_there_is_some() {
+    let cut = "HIVE_CANNOT_OPEN_SPLIT: s3://b/price-archive/year=2026/x.parquet is not a valid Parquet File";
+    let text = ended(State::Failed, cut).to_string();
+    assert!(
+        text.contains("x.parquet") && text.contains("cannot be read"),
+        "{text}"
+    );
+    let gone = "HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split (offset=0): NoSuchKey, s3://b/k";
+    assert!(
+        ended(State::Failed, gone)
+            .to_string()
+            .contains("run it again")
+    );
+    let other = ended(
+        State::Failed,
+        "GENERIC_INTERNAL_ERROR: something.\nThis query ran against the x",
+    );
+    assert_eq!(
+        other.to_string(),
+        "the query failed: GENERIC_INTERNAL_ERROR: something"
+    );
+}

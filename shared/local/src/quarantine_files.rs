@@ -1,0 +1,439 @@
+//! The quarantine as files for SQL: JSON lines in `quarantine/year=YYYY/month=MM/day=DD/`, by the
+//! UTC day of receipt, as the webhook writes them on AWS.
+//!
+//! The store is the quarantine; the files follow it. Entries are numbered as they come, and a file
+//! is named after the first and last of its numbers. The range is noted before it is written, so
+//! that a crash writes exactly the same files again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use app::ports::Quarantined;
+use chrono::{DateTime, Datelike as _, NaiveDate};
+use serde::{Deserialize, Serialize};
+
+use crate::embedded::Embedded;
+use crate::error::StorageError;
+use crate::spaces::number_of;
+
+/// The folder inside the data folder, as on S3.
+const FOLDER: &str = "quarantine";
+
+/// Where files are written before they get their names; out of any reader's sight.
+const STAGING_FOLDER: &str = "quarantine.staging";
+
+/// Most entries of one range: they are held in memory, up to 5 KiB each.
+const RANGE_ENTRIES_MAX: u64 = 2_000;
+
+/// The number of the last entry that is in the files.
+const WRITTEN_KEY: &str = "quarantine-written";
+
+/// The range that is being written.
+const RANGE_KEY: &str = "quarantine-range";
+
+/// Why the files could not be brought up to date; what was written before is kept, and the next
+/// flush goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum QuarantineFilesError {
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The file system refused.
+    #[error("could not {doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done, in words.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The write was stopped.
+    #[error("the write was stopped")]
+    Stopped,
+}
+
+impl QuarantineFilesError {
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// One line of a file.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    received_at: i64,
+    source: &'a str,
+    reason: domain::Reason,
+    severity: domain::Severity,
+    message: &'a str,
+    raw: &'a str,
+    raw_bytes: usize,
+    index: usize,
+}
+
+/// Numbers of entries, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Range {
+    first: u64,
+    last: u64,
+}
+
+impl Range {
+    /// Zero-padded, so that names sort as the numbers do.
+    fn file_name(self) -> String {
+        format!("{:020}-{:020}.jsonl", self.first, self.last)
+    }
+}
+
+/// Writes the quarantine of a store to files. One flush runs at a time.
+pub struct QuarantineFiles {
+    store: Embedded,
+    folder: PathBuf,
+    staging: PathBuf,
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+impl QuarantineFiles {
+    /// The files of a store's quarantine below a data folder. The folders are made at the first
+    /// flush that needs them.
+    #[must_use]
+    pub fn new(store: Embedded, data_dir: &Path) -> Self {
+        Self {
+            store,
+            folder: data_dir.join(FOLDER),
+            staging: data_dir.join(STAGING_FOLDER),
+            one_at_a_time: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Writes the entries that the files lack. Returns how many.
+    ///
+    /// # Errors
+    /// [`QuarantineFilesError`].
+    pub async fn flush(&self) -> Result<u64, QuarantineFilesError> {
+        let _one = self.one_at_a_time.lock().await;
+        let mut entries = 0;
+        loop {
+            let written = self.written()?;
+            let newest = self.store.ledger().quarantined;
+            let noted = self.range()?.filter(|range| range.last > written);
+            if noted.is_none() && newest <= written {
+                return Ok(entries);
+            }
+            let range = match noted {
+                Some(range) => range,
+                None => {
+                    let range = Range {
+                        first: written + 1,
+                        last: newest.min(written + RANGE_ENTRIES_MAX),
+                    };
+                    self.note(range).await?;
+                    range
+                }
+            };
+            let found = self.entries(range, newest).await?;
+            entries += found.len() as u64;
+            let (folder, staging) = (self.folder.clone(), self.staging.clone());
+            let write = move || write(&folder, &staging, range, &found);
+            tokio::task::spawn_blocking(write)
+                .await
+                .map_err(|_| QuarantineFilesError::Stopped)??;
+            self.finish(range).await?;
+        }
+    }
+
+    /// Removes the days that lie wholly before a time (epoch milliseconds). Returns how many.
+    ///
+    /// # Errors
+    /// [`QuarantineFilesError::Io`].
+    pub async fn sweep(&self, before_ms: i64) -> Result<usize, QuarantineFilesError> {
+        let folder = self.folder.clone();
+        let sweep = move || sweep(&folder, before_ms);
+        tokio::task::spawn_blocking(sweep)
+            .await
+            .map_err(|_| QuarantineFilesError::Stopped)?
+    }
+
+    fn written(&self) -> Result<u64, StorageError> {
+        let found = self.store.inner.spaces.meta.get(WRITTEN_KEY)?;
+        found.map_or(Ok(0), |bytes| number_of(&bytes))
+    }
+
+    fn range(&self) -> Result<Option<Range>, StorageError> {
+        let found = self.store.inner.spaces.meta.get(RANGE_KEY)?;
+        let read = |bytes: fjall::Slice| {
+            postcard::from_bytes(&bytes).map_err(|e| StorageError::corrupt("quarantine range", e))
+        };
+        found.map(read).transpose()
+    }
+
+    async fn note(&self, range: Range) -> Result<(), StorageError> {
+        let value = postcard::to_stdvec(&range)
+            .map_err(|e| StorageError::corrupt("quarantine range", e))?;
+        let write = move |commit: &mut crate::writer::Commit<'_>| {
+            commit.insert(&commit.spaces().meta, RANGE_KEY.as_bytes(), value);
+            Ok(())
+        };
+        self.store.commit(write).await
+    }
+
+    async fn finish(&self, range: Range) -> Result<(), StorageError> {
+        let write = move |commit: &mut crate::writer::Commit<'_>| {
+            let written = range.last.to_be_bytes().to_vec();
+            commit.insert(&commit.spaces().meta, WRITTEN_KEY.as_bytes(), written);
+            commit.remove(&commit.spaces().meta, RANGE_KEY.as_bytes());
+            Ok(())
+        };
+        self.store.commit(write).await
+    }
+
+    /// The entries of a range by their numbers; those that retention removed are not among them.
+    /// Keys sort by time, and numbers follow it but for deliveries side by side: the newest entries
+    /// are looked at until those from the first of the range on are all seen.
+    async fn entries(&self, range: Range, newest: u64) -> Result<Vec<Quarantined>, StorageError> {
+        self.store
+            .read(move |inner| {
+                let mut left = newest.saturating_sub(range.first) + 1;
+                let mut keys = BTreeMap::new();
+                for guard in inner.spaces.quarantine.iter().rev() {
+                    if left == 0 {
+                        break;
+                    }
+                    let key = guard.key()?;
+                    let number = number_of(&key)?;
+                    if (range.first..=newest).contains(&number) {
+                        left -= 1;
+                    }
+                    if (range.first..=range.last).contains(&number) {
+                        keys.insert(number, key);
+                    }
+                }
+                let mut entries = Vec::with_capacity(keys.len());
+                for key in keys.into_values() {
+                    // Retention may have removed it meanwhile.
+                    if let Some(value) = inner.spaces.quarantine.get(&key)? {
+                        let entry = serde_json::from_slice(&value)
+                            .map_err(|error| StorageError::corrupt("quarantined entry", error))?;
+                        entries.push(entry);
+                    }
+                }
+                Ok(entries)
+            })
+            .await
+    }
+}
+
+fn write(
+    folder: &Path,
+    staging: &Path,
+    range: Range,
+    entries: &[Quarantined],
+) -> Result<(), QuarantineFilesError> {
+    let io = QuarantineFilesError::io;
+    let mut days: BTreeMap<NaiveDate, Vec<u8>> = BTreeMap::new();
+    for Quarantined {
+        received_at_ms,
+        source,
+        entry,
+    } in entries
+    {
+        let line = Line {
+            received_at: *received_at_ms,
+            source,
+            reason: entry.reason,
+            severity: entry.reason.severity(),
+            message: &entry.message,
+            raw: &entry.raw,
+            raw_bytes: entry.raw_bytes,
+            index: entry.index,
+        };
+        // The clock that says when an entry came is a process's own; one outside the calendar
+        // could be in no folder, and stays in the store.
+        let Some(day) = DateTime::from_timestamp_millis(*received_at_ms) else {
+            continue;
+        };
+        let content = days.entry(day.date_naive()).or_default();
+        serde_json::to_writer(&mut *content, &line)
+            .map_err(|error| StorageError::corrupt("quarantined entry", error))?;
+        content.push(b'\n');
+    }
+    for (day, content) in days {
+        fs::create_dir_all(staging).map_err(io("create", staging))?;
+        let (year, month, day) = (day.year(), day.month(), day.day());
+        let place = folder.join(format!("year={year:04}/month={month:02}/day={day:02}"));
+        fs::create_dir_all(&place).map_err(io("create", &place))?;
+        let staged = staging.join(range.file_name());
+        let mut file = File::create(&staged).map_err(io("create", &staged))?;
+        file.write_all(&content)
+            .and_then(|()| file.sync_all())
+            .map_err(io("write", &staged))?;
+        let path = place.join(range.file_name());
+        fs::rename(&staged, &path).map_err(io("move into the quarantine", &staged))?;
+        sync_folder(&place)?;
+    }
+    Ok(())
+}
+
+/// Waits until the names in a folder are on disk. Windows has no such call and needs none.
+fn sync_folder(folder: &Path) -> Result<(), QuarantineFilesError> {
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(QuarantineFilesError::io("flush", folder))?;
+    }
+    Ok(())
+}
+
+fn sweep(folder: &Path, before_ms: i64) -> Result<usize, QuarantineFilesError> {
+    let io = QuarantineFilesError::io;
+    let Some(before) = DateTime::from_timestamp_millis(before_ms) else {
+        return Ok(0);
+    };
+    let mut removed = 0;
+    for day in archive::days(folder).map_err(io("list", folder))? {
+        let date = u32::try_from(day.month)
+            .ok()
+            .zip(u32::try_from(day.day).ok())
+            .and_then(|(month, of_month)| NaiveDate::from_ymd_opt(day.year, month, of_month));
+        if date.is_some_and(|date| date < before.date_naive()) {
+            fs::remove_dir_all(&day.path).map_err(io("remove", &day.path))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::EmbeddedConfig;
+    use app::ports::Quarantine as _;
+    use domain::{Malformed, Reason};
+    use tempfile::TempDir;
+
+    /// 2026-01-02T00:00:00Z.
+    const DAY_MS: i64 = 1_767_312_000_000;
+
+    fn entry(received_at_ms: i64, message: &str) -> Quarantined {
+        Quarantined {
+            received_at_ms,
+            source: "ticks".to_owned(),
+            entry: Malformed::new(0, Reason::InvalidPrice, message, b"{}\n"),
+        }
+    }
+
+    fn open(data: &TempDir) -> (Embedded, QuarantineFiles) {
+        let store = Embedded::open(&EmbeddedConfig::new(data.path().join("store"))).unwrap();
+        let files = QuarantineFiles::new(store.clone(), data.path());
+        (store, files)
+    }
+
+    /// Path below the folder → messages, of all files.
+    fn lines(data: &TempDir) -> BTreeMap<String, Vec<String>> {
+        let folder = data.path().join(FOLDER);
+        let mut found = BTreeMap::new();
+        for day in archive::days(&folder).unwrap() {
+            for file in day.path.read_dir().unwrap() {
+                let path = file.unwrap().path();
+                let name = path.strip_prefix(&folder).unwrap().display().to_string();
+                let text = fs::read_to_string(&path).unwrap();
+                let message = |line: &str| {
+                    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                    line["message"].as_str().unwrap().to_owned()
+                };
+                found.insert(name, text.lines().map(message).collect());
+            }
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn entries_come_into_the_files_of_their_days_once() {
+        let data = tempfile::tempdir().unwrap();
+        let (store, files) = open(&data);
+        assert_eq!(files.flush().await.unwrap(), 0);
+        assert!(
+            !data.path().join(FOLDER).exists(),
+            "nothing to write makes no folder"
+        );
+        let entries = [
+            entry(DAY_MS, "a"),
+            entry(DAY_MS - 1, "b"),
+            entry(DAY_MS + 1, "c"),
+        ];
+        store.keep(&entries).await.unwrap();
+        assert_eq!(files.flush().await.unwrap(), 3);
+        assert_eq!(files.flush().await.unwrap(), 0);
+        // Received before those that are in the files already.
+        store.keep(&[entry(DAY_MS - 5, "d")]).await.unwrap();
+        assert_eq!(files.flush().await.unwrap(), 1);
+        let (first, second) = (
+            format!("{:020}-{:020}", 1, 3),
+            format!("{:020}-{:020}", 4, 4),
+        );
+        let expected = [
+            (
+                format!("year=2026/month=01/day=01/{first}.jsonl"),
+                vec!["b".to_owned()],
+            ),
+            (
+                format!("year=2026/month=01/day=01/{second}.jsonl"),
+                vec!["d".to_owned()],
+            ),
+            (
+                format!("year=2026/month=01/day=02/{first}.jsonl"),
+                vec!["a".to_owned(), "c".to_owned()],
+            ),
+        ];
+        assert_eq!(lines(&data), BTreeMap::from(expected));
+        assert_eq!(files.sweep(DAY_MS).await.unwrap(), 1);
+        assert_eq!(lines(&data).len(), 1, "the day before is gone");
+    }
+
+    #[tokio::test]
+    async fn a_crash_in_between_doubles_and_loses_nothing() {
+        let data = tempfile::tempdir().unwrap();
+        let (store, files) = open(&data);
+        let numbered = |number: u64| entry(DAY_MS, &number.to_string());
+        let many: Vec<_> = (0..RANGE_ENTRIES_MAX + 10).map(numbered).collect();
+        store.keep(&many).await.unwrap();
+        // A flush that is killed before it notes that it is done.
+        let range = Range { first: 1, last: 7 };
+        files.note(range).await.unwrap();
+        let found = files.entries(range, many.len() as u64).await.unwrap();
+        write(&files.folder, &files.staging, range, &found).unwrap();
+        store.keep(&[entry(DAY_MS, "after")]).await.unwrap();
+        assert_eq!(files.flush().await.unwrap(), RANGE_ENTRIES_MAX + 11);
+        let lines = lines(&data);
+        assert_eq!(lines.len(), 3, "{:?}", lines.keys());
+        let mut messages: Vec<String> = lines.into_values().flatten().collect();
+        messages.sort();
+        let mut expected: Vec<String> = many.iter().map(|q| q.entry.message.clone()).collect();
+        expected.push("after".to_owned());
+        expected.sort();
+        assert_eq!(messages, expected);
+    }
+
+    #[tokio::test]
+    async fn what_retention_removed_before_is_passed_over() {
+        let data = tempfile::tempdir().unwrap();
+        let (store, files) = open(&data);
+        store
+            .keep(&[entry(DAY_MS - 1, "old"), entry(DAY_MS, "new")])
+            .await
+            .unwrap();
+        store.sweep(DAY_MS, &[]).await.unwrap();
+        assert_eq!(files.flush().await.unwrap(), 1);
+        assert_eq!(
+            lines(&data).into_values().flatten().collect::<Vec<_>>(),
+            ["new"]
+        );
+        assert_eq!(files.flush().await.unwrap(), 0);
+    }
+}

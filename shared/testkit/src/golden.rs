@@ -1,0 +1,190 @@
+//! A small made archive and quarantine, and the answers that every named query of `sql/queries/`
+//! must give on them: the same on every engine.
+//!
+//! The answers lie in `sql/golden/`: `cases.json` names the query and the parameters of each, as a
+//! person types them, and `NAME.csv` has its rows.
+
+mod market;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use market::{quarantined, ranges, ticks};
+
+/// How far a double may be off, as a share of it: engines add up in different orders.
+const TOLERANCE: f64 = 1e-9;
+
+/// Below it a double counts as 0: what is left of a difference of equal numbers.
+const NOTHING: f64 = 1e-12;
+
+/// A query with its parameters and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// The name of the case and of its CSV file.
+    pub name: String,
+    /// The named query.
+    pub query: String,
+    /// Its parameters, as a person types them; those that are missing have their defaults.
+    pub parameters: BTreeMap<String, String>,
+    /// The columns of the answer.
+    pub columns: Vec<String>,
+    /// Its rows in their order; `None` is NULL. No text in them is empty.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    name: String,
+    query: String,
+    parameters: BTreeMap<String, String>,
+}
+
+/// The folder `sql` of the repository.
+#[must_use]
+pub fn sql_folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql"))
+}
+
+/// Every case.
+///
+/// # Panics
+/// Where a file of `sql/golden/` is missing or cannot be read.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a test without its answers should fail")]
+pub fn cases() -> Vec<Case> {
+    let folder = sql_folder().join("golden");
+    let list = std::fs::read(folder.join("cases.json")).expect("sql/golden/cases.json is there");
+    let listed: Vec<Listed> = serde_json::from_slice(&list).expect("sql/golden/cases.json is JSON");
+    listed
+        .into_iter()
+        .map(|case| {
+            let path = folder.join(format!("{}.csv", case.name));
+            let text = std::fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("no answer in {}: {error}", path.display()));
+            let (columns, rows) = table(&text);
+            Case {
+                name: case.name,
+                query: case.query,
+                parameters: case.parameters,
+                columns,
+                rows,
+            }
+        })
+        .collect()
+}
+
+/// Columns and rows of a CSV text. An empty cell is NULL.
+#[expect(clippy::expect_used, reason = "a test without its answers should fail")]
+fn table(text: &str) -> (Vec<String>, Vec<Vec<Option<String>>>) {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let columns = reader.headers().expect("a line of names");
+    let columns = columns.iter().map(str::to_owned).collect();
+    let cell = |cell: &str| (!cell.is_empty()).then(|| cell.to_owned());
+    let rows = reader
+        .records()
+        .map(|record| record.expect("a row").iter().map(cell).collect())
+        .collect();
+    (columns, rows)
+}
+
+impl Case {
+    /// Compares an answer: numbers to nine digits, all else as text.
+    ///
+    /// # Errors
+    /// What differs first.
+    pub fn check(&self, columns: &[String], rows: &[Vec<Option<String>>]) -> Result<(), String> {
+        if columns != self.columns {
+            return Err(format!(
+                "{}: columns {columns:?}, expected {:?}",
+                self.name, self.columns
+            ));
+        }
+        for (number, (found, expected)) in rows.iter().zip(&self.rows).enumerate() {
+            for ((column, found), expected) in columns.iter().zip(found).zip(expected) {
+                if !same(found.as_deref(), expected.as_deref()) {
+                    return Err(format!(
+                        "{}: row {}, {column}: {found:?}, expected {expected:?}",
+                        self.name,
+                        number + 1
+                    ));
+                }
+            }
+        }
+        if rows.len() != self.rows.len() {
+            return Err(format!(
+                "{}: {} rows, expected {}",
+                self.name,
+                rows.len(),
+                self.rows.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn same(found: Option<&str>, expected: Option<&str>) -> bool {
+    let (Some(found), Some(expected)) = (found, expected) else {
+        return found == expected;
+    };
+    if found == expected {
+        return true;
+    }
+    // Whole numbers are exact.
+    if expected.parse::<i64>().is_ok() && found.parse::<i64>().is_ok() {
+        return false;
+    }
+    match (found.parse::<f64>(), expected.parse::<f64>()) {
+        (Ok(found), Ok(expected)) => {
+            (found - expected).abs() <= (TOLERANCE * expected.abs()).max(NOTHING)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_may_differ_in_the_last_digits_and_nothing_else_may() {
+        for (found, expected) in [
+            ("0.30000000000000004", "0.3"),
+            ("3", "3.0"),
+            ("1e-17", "0.0"),
+            ("a", "a"),
+            ("1.5E10", "15000000000.0"),
+        ] {
+            assert!(same(Some(found), Some(expected)), "{found} {expected}");
+        }
+        for (found, expected) in [
+            (Some("0.3001"), Some("0.3")),
+            (Some("1774828800001"), Some("1774828800000")),
+            (Some("a"), Some("b")),
+            (None, Some("0.0")),
+            (Some(""), None),
+        ] {
+            assert!(!same(found, expected), "{found:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn the_archive_has_what_the_queries_are_about() {
+        let ticks = ticks();
+        let days: std::collections::BTreeSet<i64> = ticks
+            .iter()
+            .map(|tick| tick.timestamp_ms / 86_400_000)
+            .collect();
+        assert_eq!(days.len(), 3, "three days, a month's end between them");
+        let ids: std::collections::BTreeSet<_> = ticks.iter().map(|tick| tick.tick_id).collect();
+        assert_eq!(ticks.len() - ids.len(), 6, "copies");
+        assert!(ticks.iter().any(|tick| tick.volume.is_none()));
+        assert!(
+            ticks
+                .iter()
+                .any(|tick| tick.ingested_at_ms < tick.timestamp_ms)
+        );
+        assert!(ticks.len() < 400, "small enough for an emulator");
+    }
+}

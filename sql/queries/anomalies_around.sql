@@ -1,0 +1,57 @@
+-- Prices of one token that stand out from those before them, around a time.
+--
+-- A row is a tick whose price is at least threshold spreads away from the mean of the 100 ticks
+-- before it in the same quote. The spread is their standard deviation, and at least a hundredth of a
+-- percent of their mean, so that a price that stood still does not make every step stand out. Ticks
+-- with fewer than 20 before them are not judged; those from the start of the first day on count as
+-- before. time_ms is milliseconds since the epoch (UTC). A tick that is in the archive twice counts
+-- once. The detector of the stream judges by other windows: this is a second opinion.
+--
+-- @param token      token              The token, as symbol or mint address
+-- @param quote      token     = ''     Only prices in this; empty for all, each judged by itself
+-- @param from       timestamp          First moment of the time around
+-- @param to         timestamp = now    End, not included
+-- @param threshold  double    = 5      Spreads from which a price stands out
+-- @days from to
+WITH once AS (
+  SELECT
+    quote,
+    tick_id,
+    min(ts) AS ts,
+    min(price) AS price,
+    min(source) AS source
+  FROM price_archive
+  WHERE :days
+    AND token = :token
+    AND ts < :to
+    AND (:quote = '' OR quote = :quote)
+  GROUP BY quote, tick_id
+),
+windows AS (
+  SELECT
+    quote,
+    tick_id,
+    ts,
+    price,
+    source,
+    count(*) OVER (PARTITION BY quote ORDER BY ts, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS ticks_before,
+    avg(price) OVER (PARTITION BY quote ORDER BY ts, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS mean,
+    stddev_samp(price) OVER (PARTITION BY quote ORDER BY ts, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS spread
+  FROM once
+),
+scored AS (
+  SELECT
+    quote,
+    tick_id,
+    ts,
+    price,
+    source,
+    mean,
+    (price - mean) / greatest(spread, mean * 1e-4) AS score
+  FROM windows
+  WHERE ticks_before >= 20
+)
+SELECT quote, ts AS time_ms, price, mean, 100 * (price / mean - 1) AS deviation_pct, score, source, tick_id
+FROM scored
+WHERE ts >= :from AND abs(score) >= :threshold
+ORDER BY quote, time_ms, tick_id

@@ -1,0 +1,39 @@
+-- OHLCV candles of one token at any interval.
+--
+-- A row is an interval with at least one tick, in one quote. Intervals start at multiples of their
+-- length since the epoch, in event time; start_ms is milliseconds since the epoch (UTC). Open and
+-- close go by event time, and of ticks of one millisecond by tick_id, as the candles of the stream
+-- do. Volume is in units of the token, NULL where no tick has one. A tick that is in the archive
+-- twice counts once.
+--
+-- @param token       token               The token, as symbol or mint address
+-- @param quote       token     = ''      Only prices in this; empty for all, each on rows of its own
+-- @param from        timestamp           First moment
+-- @param to          timestamp = now     End, not included
+-- @param interval_s  bigint    = 60      Seconds of a candle
+-- @days from to
+WITH once AS (
+  SELECT quote, tick_id, min(ts) AS ts, min(price) AS price, min(volume) AS volume
+  FROM price_archive
+  WHERE :days
+    AND token = :token
+    AND ts >= :from AND ts < :to
+    AND (:quote = '' OR quote = :quote)
+  GROUP BY quote, tick_id
+),
+placed AS (
+  SELECT quote, tick_id, ts, price, volume, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
+  FROM once
+)
+SELECT
+  quote,
+  start_ms,
+  min_by(price, ROW(ts, tick_id)) AS open,
+  max(price) AS high,
+  min(price) AS low,
+  max_by(price, ROW(ts, tick_id)) AS close,
+  sum(volume) AS volume,
+  count(*) AS ticks
+FROM placed
+GROUP BY quote, start_ms
+ORDER BY quote, start_ms

@@ -1,0 +1,25 @@
+-- The last price of each token before a moment.
+--
+-- A row is a token in one quote that has a tick in the time looked at; of ticks of one millisecond
+-- the one with the greatest tick_id counts. last_ms is its event time in milliseconds since the
+-- epoch (UTC), age_ms how old it was at the moment.
+--
+-- @param token  token     = ''       Only this token, as symbol or mint address; empty for all
+-- @param quote  token     = ''       Only prices in this; empty for all
+-- @param from   timestamp = now-1d   How far back to look; for a moment in the past, name it too
+-- @param at     timestamp = now      The moment: ticks before it count
+-- @days from at
+SELECT
+  token,
+  quote,
+  max_by(price, ROW(ts, tick_id)) AS price,
+  max_by(source, ROW(ts, tick_id)) AS source,
+  max(ts) AS last_ms,
+  :at - max(ts) AS age_ms
+FROM price_archive
+WHERE :days
+  AND ts >= :from AND ts < :at
+  AND (:token = '' OR token = :token)
+  AND (:quote = '' OR quote = :quote)
+GROUP BY token, quote
+ORDER BY token, quote

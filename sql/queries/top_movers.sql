@@ -1,0 +1,46 @@
+-- The tokens whose prices moved most, up or down.
+--
+-- A row is a token in one quote, by the distance from its first price to its last in the time looked
+-- at. Of ticks of one millisecond the lowest price counts as the first, the highest as the last, so
+-- that tick_id, which is most of the archive's bytes, is not read. Ticks that are in the archive twice
+-- change nothing but the number of ticks.
+--
+-- @param quote      token     = ''       Only prices in this; empty for all, each on rows of its own
+-- @param from       timestamp = now-1d   First moment
+-- @param to         timestamp = now      End, not included
+-- @param top        bigint    = 20       Most rows
+-- @param min_ticks  bigint    = 2        Tokens with fewer ticks are left out
+-- @days from to
+WITH moves AS (
+  SELECT
+    token,
+    quote,
+    min_by(price, ROW(ts, price)) AS first_price,
+    max_by(price, ROW(ts, price)) AS last_price,
+    min(price) AS low,
+    max(price) AS high,
+    count(*) AS ticks
+  FROM price_archive
+  WHERE :days
+    AND ts >= :from AND ts < :to
+    AND (:quote = '' OR quote = :quote)
+  GROUP BY token, quote
+),
+ranked AS (
+  SELECT
+    token,
+    quote,
+    first_price,
+    last_price,
+    100 * (last_price / first_price - 1) AS change_pct,
+    low,
+    high,
+    ticks,
+    row_number() OVER (ORDER BY abs(last_price / first_price - 1) DESC, token, quote) AS place
+  FROM moves
+  WHERE ticks >= :min_ticks AND first_price > 0
+)
+SELECT place, token, quote, first_price, last_price, change_pct, low, high, ticks
+FROM ranked
+WHERE place <= :top
+ORDER BY place

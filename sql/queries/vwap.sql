@@ -1,0 +1,38 @@
+-- Volume-weighted average price of one token, by interval.
+--
+-- A row is an interval with at least one tick, in one quote; start_ms is milliseconds since the
+-- epoch (UTC). Only ticks that name a volume take part in vwap, volume (units of the token) and
+-- quote_volume (units of the quote); all three are NULL, or vwap alone is, where there is nothing
+-- to weigh by. avg_price is over all ticks. A tick that is in the archive twice counts once.
+--
+-- @param token       token               The token, as symbol or mint address
+-- @param quote       token     = ''      Only prices in this; empty for all, each on rows of its own
+-- @param from        timestamp           First moment
+-- @param to          timestamp = now     End, not included
+-- @param interval_s  bigint    = 3600    Seconds of an interval
+-- @days from to
+WITH once AS (
+  SELECT quote, tick_id, min(ts) AS ts, min(price) AS price, min(volume) AS volume
+  FROM price_archive
+  WHERE :days
+    AND token = :token
+    AND ts >= :from AND ts < :to
+    AND (:quote = '' OR quote = :quote)
+  GROUP BY quote, tick_id
+),
+placed AS (
+  SELECT quote, price, volume, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
+  FROM once
+)
+SELECT
+  quote,
+  start_ms,
+  sum(price * volume) / nullif(sum(volume), 0) AS vwap,
+  sum(volume) AS volume,
+  sum(price * volume) AS quote_volume,
+  avg(price) AS avg_price,
+  count(*) AS ticks,
+  count(*) - count(volume) AS ticks_without_volume
+FROM placed
+GROUP BY quote, start_ms
+ORDER BY quote, start_ms
