@@ -14,10 +14,17 @@ serve *ARGS:
 demo:
     cargo run --release -- --demo
 
-# Ask the local archive in SQL
+# Ask the archive in SQL: just sql run candles -p token=BTC -p from=now-1h
 [group: 'dev']
-sql QUERY:
-    cargo run --release -p ticksql -- "{{QUERY}}"
+[positional-arguments]
+sql *ARGS:
+    cargo run --release -p ticksql -- "$@"
+
+# Make the archive's small files of closed days into few large ones
+[group: 'dev']
+[positional-arguments]
+compact *ARGS:
+    cargo run --release -p tickctl -- compact "$@"
 
 # Format everything
 [group: 'check']
@@ -43,6 +50,11 @@ deny:
 [group: 'check']
 advisories:
     cargo deny --locked check advisories
+
+# The flake, where nixpkgs is out of reach: `evaluate`, or names of its checks; without any all, built twice
+[group: 'check']
+nix-check *CHECKS:
+    bash tools/nix-host-check {{CHECKS}}
 
 # What CI runs
 [group: 'check']
@@ -70,7 +82,7 @@ emulator:
     cargo build --workspace --bins --locked
     "${CARGO_TARGET_DIR:-target}/debug/emulator" --port 4566
 
-# Deploy to AWS or an emulator: infra, canary, 10, 50 or 100
+# Deploy to AWS or an emulator: infra (zips of Nix where it can build, else of cargo), canary, 10, 50 or 100
 [group: 'aws']
 [positional-arguments]
 deploy STAGE *OPTIONS:
@@ -82,13 +94,23 @@ deploy STAGE *OPTIONS:
 rollback *OPTIONS:
     bash infra/deploy.sh rollback "$@"
 
-# The flag, its last changes, and the alarms that are on
+# The flag, its last changes, the alarms that are on, and which code is deployed
 [group: 'aws']
 [positional-arguments]
 status *OPTIONS:
     bash infra/deploy.sh status "$@"
 
-# Build the Lambdas' zips
+# Build the Lambdas' zips: the same sums from every folder
 [group: 'aws']
 zips *FOLDER:
     bash tools/zips {{FOLDER}}
+
+# Build the zips here and in another folder, and compare their sums
+[group: 'aws']
+verify-reproducible:
+    bash tools/verify-reproducible
+
+# What each zip is made of, as CycloneDX
+[group: 'aws']
+sbom FOLDER='target/lambda':
+    bash tools/sbom {{FOLDER}}

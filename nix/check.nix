@@ -1,0 +1,34 @@
+# A verdict on the whole workspace: a command of cargo that has to end well. Nothing is kept of it.
+{
+  rustPlatform,
+  cacert,
+  crates,
+  name,
+  tools,
+  command,
+}:
+
+rustPlatform.buildRustPackage {
+  pname = "tickstream-${name}";
+  inherit (crates) version;
+  src = crates.wholeSource;
+  cargoLock = { inherit (crates) lockFile; };
+  nativeBuildInputs = tools;
+
+  env = {
+    AWS_LC_SYS_USE_SYSTEM = "0";
+    # HTTPS clients want root certificates before they connect to anything.
+    SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+  };
+  auditable = false;
+
+  buildPhase = ''
+    runHook preBuild
+    ${command}
+    runHook postBuild
+  '';
+  doCheck = false;
+  installPhase = "touch $out";
+
+  meta.description = "tickstream: ${name}";
+}

@@ -1,0 +1,78 @@
+# Which folders of the workspace a program is built from: its own, and the rooms that it needs, read
+# from the manifests. Sources hold nothing else, so that an edit elsewhere rebuilds nothing.
+{ lib }:
+
+let
+  root = ../.;
+  manifest = lib.importTOML (root + "/Cargo.toml");
+
+  # The crates that others may depend on: name → { path, … }.
+  rooms = lib.filterAttrs (_: dependency: dependency ? path) manifest.workspace.dependencies;
+
+  # What a folder's code includes from outside of it, which no manifest tells.
+  included = {
+    "shared/local" = [ "sql" ];
+    "bins/ticksql" = [ "sql" ];
+  };
+
+  # Cargo reads the manifests of the dependencies for tests too, where no test is built.
+  roomsOf =
+    folder:
+    let
+      crate = lib.importTOML (root + "/${folder}/Cargo.toml");
+      dependencies =
+        crate.dependencies or { } // crate.build-dependencies or { } // crate.dev-dependencies or { };
+      byPath = lib.attrNames (lib.filterAttrs (_: dependency: dependency ? path) dependencies);
+    in
+    if byPath != [ ] then
+      throw "${folder} names ${toString byPath} by path; say it in Cargo.toml of the workspace"
+    else
+      map (name: rooms.${name}.path) (lib.filter (name: rooms ? ${name}) (lib.attrNames dependencies));
+
+  foldersOf =
+    names:
+    map (room: room.key) (
+      builtins.genericClosure {
+        startSet = map (name: { key = "bins/${name}"; }) names;
+        operator = room: map (path: { key = path; }) (roomsOf room.key);
+      }
+    );
+
+  source =
+    paths:
+    lib.fileset.toSource {
+      inherit root;
+      fileset = lib.fileset.unions (
+        map (path: root + "/${path}") (
+          [
+            ".cargo"
+            "Cargo.toml"
+            "Cargo.lock"
+          ]
+          ++ paths
+        )
+      );
+    };
+in
+{
+  inherit (manifest.workspace.package) version;
+  lockFile = root + "/Cargo.lock";
+
+  # What some of the programs are built from.
+  sourceOf =
+    names:
+    let
+      folders = foldersOf names;
+    in
+    source (folders ++ lib.concatMap (folder: included.${folder} or [ ]) folders);
+
+  # What the checks read.
+  wholeSource = source [
+    "bins"
+    "clippy.toml"
+    "deny.toml"
+    "integration"
+    "shared"
+    "sql"
+  ];
+}
