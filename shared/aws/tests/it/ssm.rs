@@ -235,8 +235,9 @@ async fn a_start_reads_flag_and_secrets_in_one_call() {
 async fn a_start_tries_again_for_five_seconds_whatever_its_client_allows() {
     let began = Instant::now();
     let wire = Wire::new(move |_, call| match began.elapsed().as_millis() {
-        0..2_000 => Answer::Refusal(400, "ThrottlingException"),
-        2_000..3_000 => Answer::Silence,
+        0..1_000 => Answer::Refusal(400, "ThrottlingException"),
+        // A silent try of 1.5 s and the longest wait of 1.6 s still fit into the 5 s.
+        1_000..1_800 => Answer::Silence,
         _ => at_start(value("10"), call),
     });
     let timeouts = aws_sdk_ssm::config::timeout::TimeoutConfig::builder()
