@@ -36,10 +36,12 @@ fi
 # The image's Python is Debian 12's, whatever Python runs here. DuckDB in the version of the tests.
 echo "build-image: wheels of MiniStack $version" >&2
 duckdb=$(grep -m1 '^duckdb==' "$requirements")
+# CloudWatch's protocol, which MiniStack does not ask for.
+cbor=$(grep -m1 '^cbor2==' "$requirements")
 mkdir "$work/context"
 cp -r "$here/Dockerfile" "$here/ready.d" "$work/context/"
 chmod 755 "$work"/context/ready.d/*
 python3 -m pip download --quiet --disable-pip-version-check --only-binary=:all: --python-version 3.11 \
-  --dest "$work/context/wheels" "ministack[full]==$version" "$duckdb"
+  --dest "$work/context/wheels" "ministack[full]==$version" "$duckdb" "$cbor"
 docker build --quiet --network none --build-arg "MINISTACK_VERSION=$version" --tag "$image" "$work/context" >/dev/null
 echo "build-image: $image is ready" >&2
