@@ -65,7 +65,12 @@
         let
           functions = lib.mapAttrs (_: buildFunctions) (architectures pkgs);
           zips = lib.mapAttrs (_: zipFunctions pkgs) functions;
-          bundle = arch: pkgs.callPackage ./nix/lambda-zips.nix { zips = zips.${arch}; inherit arch; };
+          bundle =
+            arch:
+            pkgs.callPackage ./nix/lambda-zips.nix {
+              zips = zips.${arch};
+              inherit arch;
+            };
           image =
             arch:
             pkgs.callPackage ./nix/image.nix {
@@ -107,12 +112,24 @@
         let
           functions = buildFunctions pkgs;
           zips = zipFunctions pkgs functions;
-          check = name: tools: command: pkgs.callPackage ./nix/check.nix { inherit crates name tools command; };
+          check =
+            name: tools: command:
+            pkgs.callPackage ./nix/check.nix {
+              inherit
+                crates
+                name
+                tools
+                command
+                ;
+            };
         in
         {
           inherit functions;
           programs = (programsOf pkgs).default;
-          lambda-zips = pkgs.callPackage ./nix/lambda-zips.nix { inherit zips; arch = "native"; };
+          lambda-zips = pkgs.callPackage ./nix/lambda-zips.nix {
+            inherit zips;
+            arch = "native";
+          };
           zip-layout = pkgs.callPackage ./nix/check-zips.nix { inherit zips; };
           fmt = check "fmt" [ pkgs.rustfmt ] "cargo fmt --all --check";
           clippy = check "clippy" [ pkgs.clippy ] ''

@@ -22,10 +22,12 @@ rustPlatform.buildRustPackage {
     sed -i -e '/^members = /c members = ["shared/*", "bins/*"]' -e '/^default-members = /d' Cargo.toml
   '';
 
-  cargoBuildFlags = lib.concatMap (name: [
-    "--package"
-    name
-  ]) names ++ [ "--bins" ];
+  cargoBuildFlags =
+    lib.concatMap (name: [
+      "--package"
+      name
+    ]) names
+    ++ [ "--bins" ];
 
   # RUSTFLAGS must stay unset: it would override the static-linking flags that nixpkgs gives to cargo.
   # An AWS-LC of the system would be linked instead of the crate's own, where one is found.

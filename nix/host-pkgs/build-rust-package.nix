@@ -73,7 +73,8 @@ run {
   tools = [
     packages.cargo
     packages.rustc
-  ] ++ nativeBuildInputs;
+  ]
+  ++ nativeBuildInputs;
   inherit env;
   script = ''
     [ -d "$(rustc --print target-libdir --target ${rustTarget})" ] || {

@@ -5,7 +5,6 @@ let
     attrValues
     concatMap
     filter
-    foldl'
     listToAttrs
     map
     mapAttrs

@@ -107,7 +107,8 @@ let
           '';
         };
 
-        # It evaluates as nixpkgs' does; only nixpkgs' makes an image.
+        # It evaluates as nixpkgs' does; only nixpkgs' makes an image. The arguments are named so that any
+        # other is an error.
         dockerTools.buildLayeredImage =
           {
             name,
