@@ -26,6 +26,10 @@ pub struct Config {
           value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
 
+    /// The function's name, which Lambda tells: its metrics are told under it.
+    #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
+    pub function_name: String,
+
     /// What every function is told.
     #[command(flatten)]
     pub common: Common,

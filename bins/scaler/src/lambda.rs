@@ -28,7 +28,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             limits,
             mode,
         },
-        metric: ShardMetric::new(std::io::stdout()),
+        metric: ShardMetric::new(std::io::stdout(), config.function_name),
         clock: Arc::new(runtime::clock::now_ms),
     };
     runtime::lambda::serve(async |event| scaler.handle(event).await).await

@@ -89,6 +89,10 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
 
+    /// The function's name, which Lambda tells: its metrics are told under it.
+    #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
+    pub function_name: String,
+
     /// SHA-256 of the code, shown by `GET /healthz`, so that one sees what is deployed.
     #[arg(long, env = "CODE_SHA256")]
     pub code_sha256: Option<String>,
@@ -122,7 +126,8 @@ mod tests {
 
     fn parse(more: &[&str]) -> Result<Config, String> {
         let line = "webhook --ticks-table t --stream-name s --broadcast-queue-url b \
-                    --redrive-queue-url r --archive-bucket a --malformed-topic-arn m";
+                    --redrive-queue-url r --archive-bucket a --malformed-topic-arn m \
+                    --function-name f";
         let line = line.split_whitespace().chain(more.iter().copied());
         Config::try_parse_from(line).map_err(|error| error.to_string())
     }

@@ -39,9 +39,6 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 /// next try, so it has longer than a sender likes to wait.
 const REDRIVE_WITHIN: Duration = Duration::from_secs(2);
 
-/// The service's name in metrics.
-const SERVICE: &str = "webhook";
-
 /// A flag that only a deploy changes.
 struct FixedRollout(Rollout);
 
@@ -112,7 +109,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ledger: Arc::new(EmfLedger::new(
             std::io::stdout(),
             Arc::clone(&clock),
-            SERVICE,
+            config.function_name,
         )),
         flag,
         clock,

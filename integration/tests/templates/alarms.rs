@@ -218,7 +218,6 @@ fn alarms_watch_what_there_is() {
             let (name, value) = (text(&dimension["Name"]), text(&dimension["Value"]));
             match name.as_str() {
                 "ApiId" => assert_eq!(value, "import:prices-webhook-api"),
-                "Service" => assert_eq!(value, "webhook"),
                 "Operation" => assert_eq!(value, "BatchWriteItem"),
                 _ => assert!(
                     existing(&name).contains(&value),
@@ -322,7 +321,7 @@ fn the_dashboard_shows_what_there_is() {
                 ["...", value] => *value,
                 _ => continue,
             };
-            if value == "." || matches!(dimension.as_str(), "ApiId" | "Service") {
+            if value == "." || dimension == "ApiId" {
                 continue;
             }
             assert!(existing(&dimension).contains(value), "{metric}");

@@ -75,7 +75,13 @@ fn understands<S: Settings>(service: &Stack, name: &str) {
         let flag = variable.to_lowercase().replace('_', "-");
         format!("--{flag}={}", text(value))
     });
-    let line = std::iter::once(name.to_owned()).chain(flags);
+    // Lambda tells this one itself.
+    let by_lambda = known
+        .contains("AWS_LAMBDA_FUNCTION_NAME")
+        .then(|| format!("--function-name={}", function.text("/FunctionName")));
+    let line = std::iter::once(name.to_owned())
+        .chain(flags)
+        .chain(by_lambda);
     if let Err(error) = S::try_parse_from(line) {
         panic!("{name} would not start: {error}");
     }

@@ -80,7 +80,7 @@ fn more_than_five_percent_malformed_is_told() {
             json!({
                 "Namespace": "Tickstream",
                 "MetricName": name,
-                "Dimensions": [{"Name": "Service", "Value": "webhook"}],
+                "Dimensions": [{"Name": "FunctionName", "Value": "prices-webhook"}],
             })
         );
     }

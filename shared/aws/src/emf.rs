@@ -13,8 +13,9 @@ use serde::Serialize;
 /// The namespace of all metrics of tickstream.
 pub const NAMESPACE: &str = "Tickstream";
 
-/// The one dimension: which function counts.
-pub const DIMENSION: &str = "Service";
+/// The one dimension: the name of the function that counts, as in Lambda's own metrics. It begins
+/// with the project's name, so that projects in one account are told apart.
+pub const DIMENSION: &str = "FunctionName";
 
 /// The metrics, all counts. received = stored + duplicate + rejected + ignored, and
 /// in cohort = streamed + redriven + pending.
@@ -35,15 +36,15 @@ pub const METRICS: [&str; 9] = [
 pub struct EmfLedger {
     out: Mutex<Box<dyn Write + Send>>,
     clock: Arc<dyn Clock>,
-    service: &'static str,
+    function_name: String,
 }
 
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "_aws")]
     metadata: Metadata,
-    #[serde(rename = "Service")]
-    service: &'static str,
+    #[serde(rename = "FunctionName")]
+    function_name: &'a str,
     #[serde(flatten)]
     counts: BTreeMap<&'static str, u64>,
     #[serde(
@@ -77,23 +78,23 @@ struct Metric {
 }
 
 impl EmfLedger {
-    /// The books of a service, such as `webhook`, written to `out`: in Lambda, standard output,
+    /// The books of a function, such as `tickstream-webhook`, written to `out`: in Lambda, standard output,
     /// which must carry nothing else on the same lines.
     #[must_use]
     pub fn new(
         out: impl Write + Send + 'static,
         clock: Arc<dyn Clock>,
-        service: &'static str,
+        function_name: impl Into<String>,
     ) -> Self {
         Self {
             out: Mutex::new(Box::new(out)),
             clock,
-            service,
+            function_name: function_name.into(),
         }
     }
 
     fn write(&self, entry: &LedgerEntry) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(&line(entry, self.clock.now_ms(), self.service))?;
+        let mut line = serde_json::to_vec(&line(entry, self.clock.now_ms(), &self.function_name))?;
         line.push(b'\n');
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.write_all(&line)?;
@@ -116,7 +117,7 @@ impl LedgerWriter for EmfLedger {
     }
 }
 
-fn line<'a>(entry: &'a LedgerEntry, now_ms: i64, service: &'static str) -> Line<'a> {
+fn line<'a>(entry: &'a LedgerEntry, now_ms: i64, function_name: &'a str) -> Line<'a> {
     let offered = entry.streamed + entry.redriven;
     let counts = [
         entry.received,
@@ -141,7 +142,7 @@ fn line<'a>(entry: &'a LedgerEntry, now_ms: i64, service: &'static str) -> Line<
                 }),
             }],
         },
-        service,
+        function_name,
         counts: METRICS.into_iter().zip(counts).collect(),
         rejected_by_reason: &entry.rejected_by_reason,
     }

@@ -69,7 +69,7 @@ fn scaler(open: u32, mode: Mode) -> (Arc<Stream>, Written, Scaler) {
     };
     let scaler = Scaler {
         scaling,
-        metric: ShardMetric::new(written.clone()),
+        metric: ShardMetric::new(written.clone(), "prices-scaler"),
         clock: Arc::new(|| 1_767_225_600_000),
     };
     (stream, written, scaler)
@@ -138,7 +138,9 @@ async fn another_alarm_is_an_error_that_says_what_to_do() {
 #[test]
 fn the_settings_are_read() {
     let config = |more: &[&str]| {
-        let line = ["scaler", "--stream-name", "s"].iter().chain(more);
+        let line = ["scaler", "--stream-name", "s", "--function-name", "f"]
+            .iter()
+            .chain(more);
         Config::try_parse_from(line)
     };
     let plain = config(&[]).unwrap();
@@ -196,6 +198,13 @@ async fn limits_that_contradict_themselves_end_the_start() {
 fn the_environment_is_what_the_template_must_give() {
     assert_eq!(
         Config::environment(),
-        ["DRY_RUN", "LOG", "SHARDS_MAX", "SHARDS_MIN", "STREAM_NAME"]
+        [
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "DRY_RUN",
+            "LOG",
+            "SHARDS_MAX",
+            "SHARDS_MIN",
+            "STREAM_NAME"
+        ]
     );
 }

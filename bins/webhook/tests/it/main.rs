@@ -176,6 +176,7 @@ fn the_environment_is_what_the_template_must_give() {
         Config::environment(),
         [
             "ARCHIVE_BUCKET",
+            "AWS_LAMBDA_FUNCTION_NAME",
             "BROADCAST_QUEUE_URL",
             "CODE_SHA256",
             "KINESIS_PERCENTAGE",

@@ -57,7 +57,7 @@ fn entry() -> LedgerEntry {
 #[tokio::test]
 async fn a_delivery_is_one_line_whose_counts_balance() {
     let output = Output::default();
-    let ledger = EmfLedger::new(output.clone(), Arc::new(Fixed), "webhook");
+    let ledger = EmfLedger::new(output.clone(), Arc::new(Fixed), "prices-webhook");
     ledger.settle(None, entry()).await.unwrap();
     ledger.settle(None, LedgerEntry::default()).await.unwrap();
     let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
@@ -81,7 +81,7 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
         (count("Received"), count("Rejected"), count("Pending")),
         (12, 3, 1)
     );
-    assert_eq!(line["Service"], "webhook");
+    assert_eq!(line["FunctionName"], "prices-webhook");
     assert_eq!(
         line["RejectedByReason"],
         json!({"invalid_price": 2, "missing_field": 1})
@@ -91,7 +91,7 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
     assert_eq!(metadata["Timestamp"], 1_767_225_600_000_i64);
     let directive = &metadata["CloudWatchMetrics"][0];
     assert_eq!(directive["Namespace"], "Tickstream");
-    assert_eq!(directive["Dimensions"], json!([["Service"]]));
+    assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));
     let declared = directive["Metrics"].as_array().unwrap();
     assert_eq!(declared.len(), METRICS.len());
     for metric in declared {
@@ -103,6 +103,6 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
 
 #[tokio::test]
 async fn metrics_that_cannot_be_written_fail_no_delivery() {
-    let ledger = EmfLedger::new(Full, Arc::new(Fixed), "webhook");
+    let ledger = EmfLedger::new(Full, Arc::new(Fixed), "prices-webhook");
     assert!(ledger.settle(None, entry()).await.is_ok());
 }
