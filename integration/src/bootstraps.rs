@@ -6,14 +6,13 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::build_folder;
+use crate::{build_folder, sources};
 
 /// The functions, by the names of their programs.
 pub const FUNCTIONS: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
@@ -65,7 +64,7 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let Ok(built) = built else {
         bail!("{} is missing: {BUILT_BY}", program.display());
     };
-    if let Some(source) = newer_source(&program, built)? {
+    if let Some(source) = sources::newer_than(built, name)? {
         bail!(
             "{} is older than {}: {BUILT_BY}",
             program.display(),
@@ -102,43 +101,6 @@ pub fn zips() -> anyhow::Result<Zips> {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     Ok(Zips { folder, version })
-}
-
-/// The first source that is newer than the program, by the list that cargo writes beside it. Sources
-/// that are gone count too: the program is of another state.
-fn newer_source(program: &Path, built: SystemTime) -> anyhow::Result<Option<PathBuf>> {
-    let list = program.with_extension("d");
-    let Ok(text) = fs::read_to_string(&list) else {
-        bail!("{} is missing: {BUILT_BY}", list.display());
-    };
-    let newer = sources(&text).into_iter().find(|source| {
-        let changed = fs::metadata(source).and_then(|metadata| metadata.modified());
-        changed.map_or(true, |changed| changed > built)
-    });
-    Ok(newer)
-}
-
-/// The sources of a dependency list in the manner of make: `program: source source`, where a space in
-/// a name is `\ `.
-fn sources(text: &str) -> Vec<PathBuf> {
-    let Some((_, list)) = text.lines().next().and_then(|line| line.split_once(": ")) else {
-        return Vec::new();
-    };
-    let mut sources = vec![String::new()];
-    let mut characters = list.chars();
-    while let Some(character) = characters.next() {
-        match (character, sources.last_mut()) {
-            (' ', _) => sources.push(String::new()),
-            ('\\', Some(source)) => source.extend(characters.next()),
-            (_, Some(source)) => source.push(character),
-            (_, None) => {}
-        }
-    }
-    sources
-        .into_iter()
-        .filter(|source| !source.is_empty())
-        .map(PathBuf::from)
-        .collect()
 }
 
 fn is_newer(zip: &Path, program: &Path) -> anyhow::Result<bool> {
@@ -185,14 +147,6 @@ fn write_zip(file: &File, bootstrap: &[u8]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_sources_of_a_program_are_read_from_cargos_list() {
-        let text = "/t/debug/webhook: /w/bins/webhook/src/main.rs /w/with\\ space/lib.rs\n";
-        let expected = ["/w/bins/webhook/src/main.rs", "/w/with space/lib.rs"];
-        assert_eq!(sources(text), expected.map(PathBuf::from));
-        assert!(sources("").is_empty());
-    }
 
     #[test]
     fn a_zip_has_one_executable_named_bootstrap_and_is_the_same_each_time() {

@@ -7,3 +7,4 @@ pub mod emulator;
 pub mod event_source;
 pub mod faults;
 pub mod python;
+pub mod sources;

@@ -96,11 +96,30 @@ impl Verdict {
             "rose"
         };
         format!(
-            "{verb} {:.1} % in {:.1} s, {:.0} times the expected move",
+            "{verb} {:.1} % in {}, {:.0} times the expected move",
             self.log_return.exp_m1().abs() * 100.0,
-            as_f64(self.window_ms) / 1_000.0,
+            span(self.window_ms),
             self.score
         )
+    }
+}
+
+/// A span of time in the unit that people would say it in.
+fn span(ms: i64) -> String {
+    const MINUTE_S: f64 = 60.0;
+    const HOUR_S: f64 = 3_600.0;
+    const DAY_S: f64 = 86_400.0;
+    const YEAR_S: f64 = 365.25 * DAY_S;
+    let seconds = as_f64(ms) / 1_000.0;
+    let units = [
+        (YEAR_S, "years"),
+        (DAY_S, "days"),
+        (HOUR_S, "hours"),
+        (MINUTE_S, "minutes"),
+    ];
+    match units.iter().find(|(length_s, _)| seconds >= 2.0 * length_s) {
+        Some((length_s, unit)) => format!("{:.1} {unit}", seconds / length_s),
+        None => format!("{seconds:.1} s"),
     }
 }
 

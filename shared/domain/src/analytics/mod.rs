@@ -19,8 +19,6 @@ mod averages;
 mod candle;
 mod detector;
 mod interval;
-#[cfg(test)]
-mod properties;
 mod recent_ids;
 #[cfg(test)]
 mod tests;

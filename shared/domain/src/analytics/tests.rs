@@ -1,6 +1,8 @@
 //! The rules as a whole by example: lateness, anomalies, storing and limits; and how ticks are
 //! built for the tests of this module.
 
+mod properties;
+
 use std::ops::Range;
 
 use proptest::prelude::*;

@@ -207,3 +207,17 @@ fn what_is_expected_does_not_depend_on_how_even_the_spacings_are() {
     let deviation = (variance / (spacing_ms / 1_000.0)).sqrt();
     assert!((deviation - 0.001).abs() < 0.000_15, "{deviation} a second");
 }
+
+#[test]
+fn a_span_is_told_as_people_would_say_it() {
+    for (ms, told) in [
+        (1_249, "1.2 s"),
+        (119_000, "119.0 s"),
+        (150_000, "2.5 minutes"),
+        (7_200_000, "2.0 hours"),
+        (259_200_000, "3.0 days"),
+        (185_290_295_500, "5.9 years"),
+    ] {
+        assert_eq!(span(ms), told);
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::tests::{START_MS, bytes, state, tick, ticks};
-use super::*;
+use super::super::*;
+use super::{START_MS, bytes, state, tick, ticks};
 
 type Candles = BTreeMap<(Interval, i64), Candle>;
 
