@@ -11,7 +11,7 @@
 -- @param quote      token     = ''     Only prices in this; empty for all, each judged by itself
 -- @param from       timestamp          First moment of the time around
 -- @param to         timestamp = now    End, not included
--- @param threshold  double    = 5      Spreads from which a price stands out
+-- @param threshold  double    = 5      [0..] Spreads from which a price stands out
 -- @days from to
 WITH once AS (
   SELECT
@@ -22,9 +22,9 @@ WITH once AS (
     min(source) AS source
   FROM price_archive
   WHERE :days
-    AND token = :token
+    AND token IN (:token)
     AND ts < :to
-    AND (:quote = '' OR quote = :quote)
+    AND (:quote = '' OR quote IN (:quote))
   GROUP BY quote, tick_id
 ),
 windows AS (

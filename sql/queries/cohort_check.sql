@@ -5,8 +5,8 @@
 -- ticks must be in_cohort. highest_bucket tells the highest stage that a day saw: 99 is the top of
 -- 1 %, 9999 that of 100 %.
 --
--- @param percentage  double               The share that was let in, 0 to 100
--- @param key         varchar   = 'tick'   What the rollout goes by: tick or token (KINESIS_ROLLOUT_KEY)
+-- @param percentage  double               [0..100] The share that was let in, in percent
+-- @param key         varchar   = 'tick'   [tick|token] What the rollout goes by (KINESIS_ROLLOUT_KEY)
 -- @param from        timestamp = now-1d   First moment
 -- @param to          timestamp = now      End, not included
 -- @days from to

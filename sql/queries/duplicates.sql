@@ -23,7 +23,7 @@ SELECT
 FROM price_archive
 WHERE :days
   AND ts >= :from AND ts < :to
-  AND (:token = '' OR token = :token)
+  AND (:token = '' OR token IN (:token))
 GROUP BY token, quote, tick_id
 HAVING count(*) > 1
 ORDER BY copies DESC, token, quote, tick_id

@@ -11,15 +11,15 @@
 -- @param quote      token     = ''     Only prices in this; empty for all
 -- @param from       timestamp          First moment
 -- @param to         timestamp = now    End, not included
--- @param min_gap_s  bigint    = 300    The shortest gap told, in seconds
+-- @param min_gap_s  bigint    = 300    [1..31536000] The shortest gap told, in seconds
 -- @days from to
 WITH placed AS (
   SELECT token, quote, ts, ts - ts % (CAST(:min_gap_s AS bigint) * 1000) AS start_ms
   FROM price_archive
   WHERE :days
     AND ts >= :from AND ts < :to
-    AND (:token = '' OR token = :token)
-    AND (:quote = '' OR quote = :quote)
+    AND (:token = '' OR token IN (:token))
+    AND (:quote = '' OR quote IN (:quote))
 ),
 spans AS (
   SELECT token, quote, start_ms, min(ts) AS first_ms, max(ts) AS last_ms

@@ -19,7 +19,7 @@ SELECT
 FROM price_archive
 WHERE :days
   AND ts >= :from AND ts < :at
-  AND (:token = '' OR token = :token)
-  AND (:quote = '' OR quote = :quote)
+  AND (:token = '' OR token IN (:token))
+  AND (:quote = '' OR quote IN (:quote))
 GROUP BY token, quote
 ORDER BY token, quote

@@ -7,7 +7,7 @@
 -- @param token         token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param from          timestamp = now-1d   First moment of event time
 -- @param to            timestamp = now      End, not included
--- @param late_after_s  bigint    = 60       Seconds from which a tick is late
+-- @param late_after_s  bigint    = 60       [0..31536000] Seconds from which a tick is late
 -- @days from to
 SELECT
   source,
@@ -21,6 +21,6 @@ SELECT
 FROM price_archive
 WHERE :days
   AND ts >= :from AND ts < :to
-  AND (:token = '' OR token = :token)
+  AND (:token = '' OR token IN (:token))
 GROUP BY source
 ORDER BY late DESC, source

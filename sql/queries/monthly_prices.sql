@@ -21,7 +21,7 @@ SELECT
 FROM price_archive
 WHERE :days
   AND ts >= :from AND ts < :to
-  AND (:token = '' OR token = :token)
-  AND (:quote = '' OR quote = :quote)
+  AND (:token = '' OR token IN (:token))
+  AND (:quote = '' OR quote IN (:quote))
 GROUP BY token, quote, year, month
 ORDER BY token, quote, year, month

@@ -8,8 +8,8 @@
 -- @param quote      token     = ''       Only prices in this; empty for all, each on rows of its own
 -- @param from       timestamp = now-1d   First moment
 -- @param to         timestamp = now      End, not included
--- @param top        bigint    = 20       Most rows
--- @param min_ticks  bigint    = 2        Tokens with fewer ticks are left out
+-- @param top        bigint    = 20       [1..] Most rows
+-- @param min_ticks  bigint    = 2        [1..] Tokens with fewer ticks are left out
 -- @days from to
 WITH moves AS (
   SELECT
@@ -23,7 +23,7 @@ WITH moves AS (
   FROM price_archive
   WHERE :days
     AND ts >= :from AND ts < :to
-    AND (:quote = '' OR quote = :quote)
+    AND (:quote = '' OR quote IN (:quote))
   GROUP BY token, quote
 ),
 ranked AS (

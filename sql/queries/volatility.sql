@@ -9,15 +9,15 @@
 -- @param quote       token     = ''       Only prices in this; empty for all
 -- @param from        timestamp            First moment
 -- @param to          timestamp = now      End, not included
--- @param interval_s  bigint    = 3600     Seconds of an interval
+-- @param interval_s  bigint    = 3600     [1..31536000] Seconds of an interval
 -- @days from to
 WITH placed AS (
   SELECT token, quote, ts, price, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
   FROM price_archive
   WHERE :days
     AND ts >= :from AND ts < :to
-    AND (:token = '' OR token = :token)
-    AND (:quote = '' OR quote = :quote)
+    AND (:token = '' OR token IN (:token))
+    AND (:quote = '' OR quote IN (:quote))
 ),
 closes AS (
   SELECT token, quote, start_ms, max_by(price, ROW(ts, price)) AS close

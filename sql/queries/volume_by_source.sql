@@ -22,8 +22,8 @@ WITH by_source AS (
   FROM price_archive
   WHERE :days
     AND ts >= :from AND ts < :to
-    AND (:token = '' OR token = :token)
-    AND (:quote = '' OR quote = :quote)
+    AND (:token = '' OR token IN (:token))
+    AND (:quote = '' OR quote IN (:quote))
   GROUP BY token, quote, source
 )
 SELECT

@@ -9,15 +9,15 @@
 -- @param quote       token     = ''      Only prices in this; empty for all, each on rows of its own
 -- @param from        timestamp           First moment
 -- @param to          timestamp = now     End, not included
--- @param interval_s  bigint    = 3600    Seconds of an interval
+-- @param interval_s  bigint    = 3600    [1..31536000] Seconds of an interval
 -- @days from to
 WITH once AS (
   SELECT quote, tick_id, min(ts) AS ts, min(price) AS price, min(volume) AS volume
   FROM price_archive
   WHERE :days
-    AND token = :token
+    AND token IN (:token)
     AND ts >= :from AND ts < :to
-    AND (:quote = '' OR quote = :quote)
+    AND (:quote = '' OR quote IN (:quote))
   GROUP BY quote, tick_id
 ),
 placed AS (

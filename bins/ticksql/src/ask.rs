@@ -1,10 +1,15 @@
 //! A query's way from its text to the answer: parameters, guard, engine, rows, and what is said
 //! about it.
 
+mod prepared;
+mod told;
+
 use std::io::Write;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
+use local::sql::ArchiveScan;
 use runtime::clock;
 use tokio_util::sync::CancellationToken;
 
@@ -12,17 +17,20 @@ use crate::choice;
 use crate::cli::{Format, Options};
 use crate::destination::{self, Aside};
 use crate::drawn::{About, Drawn};
-use crate::engine::{Answer, Engine, EngineError, EngineName, Figures, PastQuery, Progress, State};
+use crate::engine::{
+    Answer, Cancelled, Engine, EngineError, EngineName, Figures, PastQuery, Progress, State,
+};
 use crate::format::{self, Ending, Rows};
 use crate::guard;
-use crate::money::{Dollars, billed_bytes};
 use crate::named::Bound;
 use crate::problem::Problem;
 use crate::progress::Line;
-use crate::size::Size;
 use crate::source::Source;
 use crate::statement::Statement;
-use crate::stop::{Reason, unless_stopped};
+use crate::stop::{Asker, Reason, unless_stopped};
+pub(crate) use prepared::{prepared, within};
+use told::Told;
+pub(crate) use told::counted;
 
 /// How often the progress line is told while rows are read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -38,6 +46,7 @@ pub(crate) async fn ask(
     engine: &dyn Engine,
     source: &Source,
     options: &Options,
+    asker: Asker,
     outputs: &mut Outputs<'_>,
 ) -> Result<(), Problem> {
     let format = destination::format(options)?;
@@ -53,6 +62,7 @@ pub(crate) async fn ask(
         options,
         format,
         started: Instant::now(),
+        figures: OnceLock::new(),
     };
     let at_ms = clock::now_ms();
     let time_max = Duration::from_secs(options.timeout);
@@ -60,12 +70,11 @@ pub(crate) async fn ask(
     let outcome = if time_max.is_zero() {
         Err(Problem::Stopped {
             reason: Reason::Timeout(time_max),
-            scanned: None,
-            query_id: None,
+            cancelled: Cancelled::default(),
         })
     } else {
         let work = asked.work(cancel.clone(), outputs);
-        unless_stopped(time_max, cancel, work).await
+        unless_stopped(asker, time_max, cancel, work).await
     };
     asked.remember(at_ms, &outcome);
     let told = outcome?;
@@ -74,52 +83,6 @@ pub(crate) async fn ask(
         _ = writeln!(outputs.status, "{told}");
     }
     Ok(())
-}
-
-/// The statement of a query with its values. What a person should know is said.
-pub(crate) fn prepared(
-    engine: &dyn Engine,
-    source: &Source,
-    options: &Options,
-    outputs: &mut Outputs<'_>,
-) -> Result<(Bound, Statement), Problem> {
-    let bound = source.query.bind(&options.params, clock::now_ms())?;
-    if !options.quiet {
-        for note in &bound.notes {
-            _ = writeln!(outputs.status, "note: {note}");
-        }
-    }
-    let statement = match Statement::of(&bound) {
-        Ok(statement) => statement,
-        Err(local::sql::SqlError::Syntax { message, place })
-            if engine.name() == EngineName::Athena =>
-        {
-            // Athena's dialect has words that this parser does not know.
-            if options.full_scan && reads_only(&bound.sql) {
-                Statement::unread(&bound)
-            } else {
-                let error = local::sql::SqlError::Syntax { message, place };
-                let message = format!(
-                    "{error}; if Athena understands it, --full-scan sends it without a look at what it reads"
-                );
-                return Err(EngineError::Query { message, place }.into());
-            }
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok((bound, statement))
-}
-
-/// Whether a statement begins as those do that only read.
-fn reads_only(sql: &str) -> bool {
-    let lines = sql.lines().map(str::trim);
-    let mut words = lines
-        .filter(|line| !line.starts_with("--"))
-        .flat_map(str::split_whitespace);
-    let first = words.next().unwrap_or_default().trim_start_matches('(');
-    ["select", "with", "values", "show", "describe", "explain"]
-        .iter()
-        .any(|word| first.eq_ignore_ascii_case(word))
 }
 
 /// A query on its way.
@@ -131,21 +94,8 @@ struct Asked<'a> {
     options: &'a Options,
     format: Format,
     started: Instant,
-}
-
-/// What is left of an answer once it is written.
-struct Told {
-    rows: usize,
-    truncated: bool,
-    elapsed: Duration,
-    figures: Figures,
-    text: String,
-}
-
-impl std::fmt::Display for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
-    }
+    /// What it took by now, once it has rows.
+    figures: OnceLock<Arc<dyn Fn() -> Figures + Send + Sync>>,
 }
 
 impl Asked<'_> {
@@ -167,6 +117,7 @@ impl Asked<'_> {
         let tell = |progress| line.tell(progress);
         let answer = self.engine.run(self.statement, &tell, cancel.clone()).await;
         let answer = answer.inspect_err(|_| line.end())?;
+        _ = self.figures.set(Arc::clone(&answer.figures));
         let mut drawn = Drawn::of(self.options, &answer.schema)?;
         let read = {
             let output: &mut (dyn Write + Send) = match &mut file {
@@ -185,24 +136,23 @@ impl Asked<'_> {
         if let Some(file) = file {
             file.finish()?;
         }
-        let mut told = Told {
+        let told = Told {
+            engine: self.engine.name(),
             rows,
             truncated,
             elapsed: self.started.elapsed(),
             figures,
-            text: String::new(),
         };
-        told.text = self.summary(&told);
         let about = About {
             source: self.source,
             given: &self.bound.given,
-            figures: &told.text,
+            figures: &told.to_string(),
             rows,
         };
         drawn.finish(&about, page, outputs.output)?;
         let nothing = rows == 0 || told.figures.files == Some(0);
         if nothing && !self.options.quiet {
-            self.say_which_days(outputs).await;
+            self.say_why(rows, outputs).await;
         }
         Ok(told)
     }
@@ -213,22 +163,10 @@ impl Asked<'_> {
             return Ok(());
         };
         let estimate = tokio::select! {
-            () = cancel.cancelled() => Err(EngineError::Cancelled {
-                query_id: None,
-                scanned_bytes: 0,
-            }),
+            () = cancel.cancelled() => Err(EngineError::Cancelled(Cancelled::default())),
             estimate = self.engine.estimate(self.statement) => estimate,
         };
-        let estimate = estimate?;
-        if estimate.bytes > allowed.0 {
-            return Err(Problem::TooMuch {
-                estimated: Size(estimate.bytes),
-                files: estimate.files,
-                days: estimate.days.len(),
-                allowed,
-            });
-        }
-        Ok(())
+        within(&estimate?, allowed)
     }
 
     /// Reads rows up to the limit.
@@ -280,62 +218,37 @@ impl Asked<'_> {
         Ok((count, truncated, figures))
     }
 
-    /// `3 rows in 12 ms, 1 file, 4.2 kB read`, with what it cost, and whether rows are missing.
-    fn summary(&self, told: &Told) -> String {
-        let Figures {
-            query_id,
-            scanned_bytes,
-            files,
-            reused,
-            queued,
-            ..
-        } = &told.figures;
-        let mut text = format!("{} in {}", counted(told.rows, "row"), seconds(told.elapsed));
-        if !queued.is_zero() {
-            text += &format!(" (queued {})", seconds(*queued));
+    /// Says why an answer is of nothing, as far as that is known.
+    async fn say_why(&self, rows: usize, outputs: &mut Outputs<'_>) {
+        // That no time was asked for is said by then.
+        if self.bound.is_of_no_time {
+            return;
         }
-        if let Some(files) = files {
-            text += &format!(", {}", counted(*files, "file"));
+        let of_days = self.days_to_blame().await;
+        let of_tokens = || self.bound.note_on_tokens().filter(|_| rows == 0);
+        if let Some(said) = of_days.or_else(of_tokens) {
+            _ = writeln!(outputs.status, "note: {said}");
         }
-        match self.engine.name() {
-            EngineName::Local => text += &format!(", {} read", Size(*scanned_bytes)),
-            EngineName::Athena => {
-                text += &format!(", {} scanned, ", Size(*scanned_bytes));
-                text += &cost(*scanned_bytes, *reused, self.statement.runs);
-            }
-        }
-        if let Some(id) = query_id {
-            text += &format!(", query {id}");
-        }
-        if told.truncated {
-            text += &format!(
-                "; there are more rows: give --max-rows above {}, or a LIMIT",
-                told.rows
-            );
-        }
-        text
     }
 
-    /// Where an answer is of nothing because the archive has nothing of the days asked for, says what it
-    /// has.
-    async fn say_which_days(&self, outputs: &mut Outputs<'_>) {
-        let scans = &self.statement.scans;
-        if scans.is_empty() {
-            return;
+    /// What days the archive has, where it has nothing of those asked for.
+    async fn days_to_blame(&self) -> Option<String> {
+        let mut scans = self.statement.scans.iter();
+        // The days of the quarantine are its own.
+        if self.statement.scans.is_empty() || scans.any(ArchiveScan::is_of_quarantine) {
+            return None;
         }
-        let Ok(Some(days)) = self.engine.days().await else {
-            return;
-        };
+        let scans = &self.statement.scans;
+        let days = self.engine.days().await.ok()??;
         let kept = |day: &chrono::NaiveDate| scans.iter().any(|scan| scan.keeps(*day));
-        let said = match (days.first(), days.last()) {
-            (Some(first), Some(last)) if !days.iter().any(kept) => format!(
+        match (days.first(), days.last()) {
+            (Some(first), Some(last)) if !days.iter().any(kept) => Some(format!(
                 "the archive has nothing of the days asked for; it has {}, from {first} to {last}",
                 counted(days.len(), "day")
-            ),
-            (Some(_), Some(_)) => return,
-            _ => "the archive has no files yet".to_owned(),
-        };
-        _ = writeln!(outputs.status, "note: {said}");
+            )),
+            (Some(_), Some(_)) => None,
+            _ => Some("the archive has no files yet".to_owned()),
+        }
     }
 
     /// Notes a local query down; Athena keeps its own list. What cannot be noted is no failure.
@@ -346,12 +259,17 @@ impl Asked<'_> {
         let Some(journal) = choice::journal(self.options) else {
             return;
         };
+        let by_now = || {
+            self.figures
+                .get()
+                .map_or(0, |figures| figures().scanned_bytes)
+        };
         let (state, scanned_bytes) = match outcome {
             Ok(told) => ("succeeded", told.figures.scanned_bytes),
-            Err(Problem::Stopped { scanned, .. }) => {
-                ("cancelled", scanned.map_or(0, |scanned| scanned.0))
-            }
-            Err(_) => ("failed", 0),
+            Err(Problem::Stopped { cancelled, .. }) => ("cancelled", cancelled.scanned_bytes),
+            // Who has seen enough (`| head`) had an answer.
+            Err(problem) if problem.is_reader_gone() => ("succeeded", by_now()),
+            Err(_) => ("failed", by_now()),
         };
         let ran = self.started.elapsed().as_millis();
         let noted = journal.add(&PastQuery {
@@ -379,29 +297,5 @@ fn progress(figures: &Figures) -> Progress {
         queued: figures.queued,
         ran: figures.ran,
         scanned_bytes: figures.scanned_bytes,
-    }
-}
-
-/// What a query costs: `10 MB billed, $0.000050`.
-pub(crate) fn cost(scanned_bytes: u64, reused: bool, runs: bool) -> String {
-    if reused {
-        return "nothing billed: the answer of an earlier run".to_owned();
-    }
-    if !runs && scanned_bytes == 0 {
-        return "nothing billed".to_owned();
-    }
-    let billed = billed_bytes(scanned_bytes);
-    format!("{} billed, {}", Size(billed), Dollars::of_billed(billed))
-}
-
-pub(crate) fn counted(number: usize, name: &str) -> String {
-    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
-}
-
-fn seconds(time: Duration) -> String {
-    if time < Duration::from_secs(10) {
-        format!("{:.0} ms", time.as_secs_f64() * 1_000.0)
-    } else {
-        format!("{:.1} s", time.as_secs_f64())
     }
 }

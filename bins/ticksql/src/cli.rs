@@ -10,8 +10,9 @@ use crate::size::Size;
 /// Ask the archive of ticks in SQL: on Amazon Athena, or in this process on a data folder.
 ///
 /// Tables: price_archive (as stored), price_history (`timestamp` in milliseconds), ticks (with
-/// `time`, a timestamp). A statement on them needs a condition on year, month and day, so that only
-/// those days are read; `:days` writes it from --param from=… --param to=….
+/// `time`, a timestamp), quarantine (what could not become a tick). A statement on them needs a
+/// condition on year, month and day, so that only those days are read; `:days` writes it from
+/// --param from=… --param to=….
 #[derive(Debug, Parser)]
 #[command(name = "ticksql", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -92,7 +93,8 @@ pub struct Options {
     #[arg(long, short = 'f', value_enum, global = true)]
     pub format: Option<Format>,
 
-    /// A file for the answer, which is there only once it is complete
+    /// A file for the answer, which is there only once it is complete; a pipe or device gets it as it
+    /// comes
     #[arg(long, short = 'o', value_name = "FILE", global = true)]
     pub output: Option<PathBuf>,
 
@@ -108,7 +110,7 @@ pub struct Options {
     #[arg(long, value_name = "N", global = true)]
     pub max_rows: Option<usize>,
 
-    /// Refuse a query that would read more: 2GB
+    /// Refuse a query that would read more, or nobody knows how much: 2GB
     #[arg(long, env = "TICKSQL_MAX_SCAN", value_name = "SIZE", global = true)]
     pub max_scan: Option<Size>,
 
@@ -205,7 +207,7 @@ Examples:
 The answer goes to standard output, all else to standard error.
 Exit code: 0 answered, 1 the query failed, 2 called wrongly or not set up, 3 refused before it ran
 (no condition on the day, or more than --max-scan), 4 stopped by --timeout, 5 the service or the
-storage failed, 130 Ctrl-C, 143 SIGTERM.";
+storage failed, 6 somebody else stopped it on Athena, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM.";
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

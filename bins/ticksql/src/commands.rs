@@ -18,6 +18,7 @@ use crate::named::{self, Query};
 use crate::problem::Problem;
 use crate::shell;
 use crate::source;
+use crate::stop::Asker;
 
 pub(crate) async fn run(
     cli: &Cli,
@@ -72,7 +73,7 @@ async fn answer(
     let source = source::find(query, input)?;
     let rows_max = destination::rows_max(options, format);
     let engine = open(options, rows_max, outputs).await?;
-    let answered = ask::ask(&*engine, &source, options, outputs).await;
+    let answered = ask::ask(&*engine, &source, options, Asker::Process, outputs).await;
     answered.map_err(|problem| Failure::of(problem, &source))
 }
 

@@ -8,10 +8,9 @@ pub(crate) mod athena;
 pub(crate) mod local;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "aws")]
-use ::local::sql::ArchiveScan;
 use ::local::sql::Place;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -20,6 +19,7 @@ use chrono::NaiveDate;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::money::Bill;
 pub(crate) use crate::statement::Statement;
 
 /// Which engine.
@@ -88,6 +88,8 @@ pub(crate) struct Estimate {
     /// Bytes of those files, once for each time that the statement reads them: an upper bound,
     /// since columns that are not asked for are not read.
     pub(crate) bytes: u64,
+    /// Why the bytes are not all that it would read: how much lies behind the rest is not known.
+    pub(crate) unknown: Option<String>,
     /// What a person should know about the figures.
     pub(crate) note: Option<String>,
 }
@@ -122,7 +124,7 @@ pub(crate) struct Answer {
     /// The rows, in their order.
     pub(crate) batches: BoxStream<'static, Result<RecordBatch, EngineError>>,
     /// The figures by now; they are complete when `batches` has ended.
-    pub(crate) figures: Box<dyn Fn() -> Figures + Send + Sync>,
+    pub(crate) figures: Arc<dyn Fn() -> Figures + Send + Sync>,
 }
 
 /// What a query took.
@@ -185,16 +187,38 @@ pub(crate) enum EngineError {
     Refused(String),
     /// `cancel` fired; who fired it knows why.
     #[error("the query was cancelled")]
-    Cancelled {
-        /// The service's name for it.
-        query_id: Option<String>,
-        /// What it had read, which is billed.
-        scanned_bytes: u64,
-    },
+    Cancelled(Cancelled),
+    /// Somebody else stopped it.
+    #[error("{0}")]
+    StoppedElsewhere(String),
     /// Credentials, permissions, throttling, the network, the service itself. The message says
     /// what to do.
     #[error("{0}")]
     Service(String),
+}
+
+/// A query that was told to end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Cancelled {
+    /// The service's name for it.
+    pub(crate) query_id: Option<String>,
+    /// What it had read by then.
+    pub(crate) scanned_bytes: u64,
+    /// What that costs, where it costs something.
+    pub(crate) bill: Option<Bill>,
+    pub(crate) end: End,
+}
+
+/// What became of a query that was told to end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It ended by that.
+    #[default]
+    Stopped,
+    /// It had succeeded before: its answer is not read to the end.
+    Succeeded,
+    /// Nobody knows, for this reason: it may run on.
+    Unknown(String),
 }
 
 /// What the command line says about Athena.
@@ -220,7 +244,8 @@ pub struct AthenaSettings {
     )]
     pub database: String,
 
-    /// The archive's folder, for estimates; without it the table's own location is asked for
+    /// The archive's folder: for `init` where there is no table yet, and for estimates where the table
+    /// does not say its own; another one than the table's is refused
     #[arg(
         long,
         env = "TICKSQL_ARCHIVE",
@@ -237,10 +262,4 @@ pub struct AthenaSettings {
     /// Do not take the answer of an earlier run, even where no day of it can have changed
     #[arg(long, global = true)]
     pub no_reuse: bool,
-}
-
-/// How many of a statement's scans of the archive read a day, for estimates.
-#[cfg(feature = "aws")]
-pub(crate) fn reads_of(scans: &[ArchiveScan], day: NaiveDate) -> usize {
-    scans.iter().filter(|scan| scan.keeps(day)).count()
 }

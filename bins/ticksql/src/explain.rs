@@ -7,7 +7,7 @@ use crate::ask::{self, Outputs};
 use crate::cli::{Format, Options};
 use crate::engine::{Engine, EngineName, Estimate};
 use crate::guard;
-use crate::money::{Dollars, billed_bytes};
+use crate::money::Bill;
 use crate::problem::Problem;
 use crate::size::Size;
 use crate::source::Source;
@@ -28,7 +28,8 @@ pub(crate) async fn explain(
     };
     let too_much = options
         .max_scan
-        .filter(|allowed| estimate.bytes > allowed.0);
+        .and_then(|allowed| ask::within(&estimate, allowed).err())
+        .map(|problem| problem.to_string());
     let plan = match plan {
         true => Some(engine.plan(&statement).await?),
         false => None,
@@ -53,15 +54,19 @@ struct Facts {
     estimate: Estimate,
     /// Why the guard would refuse it.
     refused: Option<String>,
-    /// The `--max-scan` that it goes beyond.
-    too_much: Option<Size>,
+    /// Why `--max-scan` would refuse it.
+    too_much: Option<String>,
     plan: Option<String>,
 }
 
 impl Facts {
-    fn cost(&self) -> Option<Dollars> {
-        let billed = || Dollars::of_billed(billed_bytes(self.estimate.bytes));
-        (self.engine == EngineName::Athena).then(billed)
+    /// What it would cost at most; `None` where that is not known.
+    fn bill(&self) -> Option<Bill> {
+        let bill = match self.engine {
+            EngineName::Local => Bill::NOTHING,
+            EngineName::Athena => Bill::of_scanned(self.estimate.bytes),
+        };
+        self.estimate.unknown.is_none().then_some(bill)
     }
 
     fn json(&self) -> serde_json::Value {
@@ -69,14 +74,19 @@ impl Facts {
             days,
             files,
             bytes,
+            unknown,
             note,
         } = &self.estimate;
+        let bytes_max = unknown.is_none().then_some(bytes);
+        let costs = self.engine == EngineName::Athena;
+        let usd_max = self.bill().filter(|_| costs).map(|bill| bill.dollars().0);
         json!({
             "engine": self.engine,
             "days": days,
             "files": files,
-            "bytes_max": bytes,
-            "usd_max": self.cost().map(|cost| cost.0),
+            "bytes_max": bytes_max,
+            "usd_max": usd_max,
+            "unknown": unknown,
             "refused": self.refused,
             "above_max_scan": self.too_much.is_some(),
             "note": note,
@@ -89,13 +99,20 @@ impl Facts {
         let mut text = format!("engine  {}\n", self.engine);
         text += &format!("days    {}\n", ranges(&estimate.days));
         text += &format!("files   {}\n", estimate.files);
-        text += &format!("bytes   at most {}\n", Size(estimate.bytes));
-        text += &match self.cost() {
-            Some(cost) => format!(
-                "cost    at most {cost} ({} billed)\n",
-                Size(billed_bytes(estimate.bytes))
+        let bytes = Size(estimate.bytes);
+        text += &match (&estimate.unknown, estimate.bytes) {
+            (None, _) => format!("bytes   at most {bytes}\n"),
+            (Some(unknown), 0) => format!("bytes   not known: {unknown}\n"),
+            (Some(unknown), _) => format!("bytes   not known: beside {bytes}, {unknown}\n"),
+        };
+        text += &match self.bill() {
+            None => "cost    not known\n".to_owned(),
+            Some(Bill::NOTHING) => "cost    none\n".to_owned(),
+            Some(bill) => format!(
+                "cost    at most {} ({} billed)\n",
+                bill.dollars(),
+                Size(bill.bytes)
             ),
-            None => "cost    none\n".to_owned(),
         };
         if let Some(note) = &estimate.note {
             text += &format!("note    {note}\n");
@@ -103,8 +120,8 @@ impl Facts {
         if let Some(refused) = &self.refused {
             text += &format!("refused {refused}\n");
         }
-        if let Some(allowed) = self.too_much {
-            text += &format!("refused it may read more than the {allowed} of --max-scan\n");
+        if let Some(too_much) = &self.too_much {
+            text += &format!("refused {too_much}\n");
         }
         if let Some(plan) = &self.plan {
             text += &format!("\n{}\n", plan.trim_end());
@@ -135,6 +152,51 @@ fn ranges(days: &[NaiveDate]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_known_is_told_as_such() {
+        let facts = |bytes, unknown: Option<&str>| Facts {
+            engine: EngineName::Athena,
+            estimate: Estimate {
+                bytes,
+                unknown: unknown.map(str::to_owned),
+                ..Estimate::default()
+            },
+            refused: None,
+            too_much: None,
+            plan: None,
+        };
+        let known = facts(20_000_000, None);
+        let text = known.text();
+        for part in [
+            "bytes   at most 20.0 MB\n",
+            "cost    at most $0.000100 (20.0 MB billed)\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(known.json()["bytes_max"], 20_000_000);
+        assert!(facts(0, None).text().contains("cost    none\n"));
+        let unknown = "how much lies behind `b` is not known";
+        let text = facts(0, Some(unknown)).text();
+        for part in [
+            &format!("bytes   not known: {unknown}\n"),
+            "cost    not known\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let part_known = facts(1_000, Some(unknown));
+        let text = part_known.text();
+        assert!(
+            text.contains("not known: beside 1.0 kB, how much"),
+            "{text}"
+        );
+        let json = part_known.json();
+        assert_eq!(
+            (&json["bytes_max"], &json["usd_max"]),
+            (&json!(null), &json!(null))
+        );
+        assert_eq!(json["unknown"], unknown);
+    }
 
     #[test]
     fn days_in_a_row_are_told_as_a_range() {

@@ -1,18 +1,22 @@
 //! Refuses statements that would read the whole archive by mistake.
 
+use chrono::{DateTime, NaiveDate};
 use local::sql::{ArchiveScan, day_predicate};
+use runtime::clock;
 
 use crate::problem::Problem;
 use crate::statement::Statement;
 
 /// Refuses a statement with a place that reads the archive without a condition on year, month or
-/// day.
+/// day, or with one that leaves most days.
 pub(crate) fn check(statement: &Statement) -> Result<(), Problem> {
     if !statement.runs {
         return Ok(());
     }
+    let now = DateTime::from_timestamp_millis(clock::now_ms());
+    let today = now.map_or_else(NaiveDate::default, |now| now.date_naive());
     let mut scans = statement.scans.iter();
-    match scans.find(|scan| !scan.is_narrowed()) {
+    match scans.find(|scan| !scan.is_narrowed(today)) {
         Some(scan) => Err(Problem::FullScan {
             table: scan.table.clone(),
             place: scan.place.map(|place| statement.origin_of(place)),

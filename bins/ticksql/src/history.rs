@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array
 use chrono::{DateTime, SecondsFormat};
 
 use crate::engine::{EngineName, PastQuery};
-use crate::money::{Dollars, billed_bytes};
+use crate::money::Bill;
 use crate::problem::Problem;
 
 /// The file's size from which its older half is dropped.
@@ -138,12 +138,12 @@ fn dollars(query: &PastQuery) -> Option<f64> {
     if query.engine == EngineName::Local {
         return None;
     }
-    let free = query.reused || query.state == "failed" || query.scanned_bytes == 0;
-    Some(if free {
-        0.0
-    } else {
-        Dollars::of_billed(billed_bytes(query.scanned_bytes)).0
-    })
+    let bill = match query.state.as_str() {
+        "failed" => Bill::NOTHING,
+        _ if query.reused => Bill::NOTHING,
+        _ => Bill::of_scanned(query.scanned_bytes),
+    };
+    Some(bill.dollars().0)
 }
 
 fn moment(ms: i64) -> String {
@@ -228,6 +228,8 @@ mod tests {
         check(athena("succeeded", 1, false), Some(0.000_05));
         check(athena("cancelled", 20_000_000, false), Some(0.000_1));
         check(athena("succeeded", 0, true), Some(0.0));
+        check(athena("succeeded", 0, false), Some(0.0));
+        check(athena("succeeded", 7, true), Some(0.0));
         check(athena("failed", 500, false), Some(0.0));
         check(query(1), None);
         let shown = first_words(&query(1).sql);

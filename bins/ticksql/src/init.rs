@@ -11,7 +11,7 @@ use aws::athena::folder::Location;
 use aws::athena::{Athena, Query};
 use clap::Args;
 
-use crate::engine::athena::{failure, location};
+use crate::engine::athena::{failure, location, other_archive};
 use crate::engine::{AthenaSettings, EngineError};
 use crate::size::Size;
 use statements::{ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile, VIEWS};
@@ -43,6 +43,7 @@ pub(crate) async fn run(
         settings,
         status,
     };
+    init.compare().await?;
     let group = init.workgroup().await?;
     init.database().await?;
     init.table(&ARCHIVE, group.as_ref()).await?;
@@ -66,6 +67,23 @@ impl Init<'_> {
     fn say(&mut self, what: &str, how: &str) {
         // Where standard error is closed, the exit code still tells.
         _ = writeln!(self.status, "{what:<10} {how}");
+    }
+
+    /// Refuses to go on where the archive that is named is not the one that queries would read.
+    async fn compare(&self) -> Result<(), EngineError> {
+        let Some(named) = &self.settings.archive else {
+            return Ok(());
+        };
+        let named = location(named)?;
+        let found = self.athena.find_table(ARCHIVE.name).await;
+        let table = found.map_err(|error| failure(&error))?;
+        let of_table = table.and_then(|table| table.location);
+        match of_table.and_then(|of_table| other_archive(&of_table, &named)) {
+            Some(how) => Err(EngineError::Usage(format!(
+                "{how}; or drop the table, whose files stay, and run this again"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Answers where the answers of queries go.
@@ -162,7 +180,9 @@ impl Init<'_> {
         let name = file.name;
         let found = self.athena.find_table(name).await;
         if let Some(table) = found.map_err(|error| failure(&error))? {
-            self.say("table", &format!("{name}: was there"));
+            let at = table.location.as_ref();
+            let over = at.map_or_else(String::new, |at| format!(", over {at}"));
+            self.say("table", &format!("{name}: was there{over}"));
             let missing = missing(&table, file);
             if !missing.is_empty() {
                 self.say(

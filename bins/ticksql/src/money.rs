@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::size::Size;
+
 /// Dollars for 10^12 bytes scanned (us-east-1, list price).
 const DOLLARS_PER_TB: f64 = 5.0;
 
@@ -11,26 +13,58 @@ const MEGABYTE: u64 = 1_000_000;
 /// The least that a query which reads data is billed for.
 const BILLED_BYTES_MIN: u64 = 10 * MEGABYTE;
 
-/// The bytes that are billed for those scanned.
-pub(crate) fn billed_bytes(scanned_bytes: u64) -> u64 {
-    let megabytes = scanned_bytes.div_ceil(MEGABYTE);
-    megabytes.saturating_mul(MEGABYTE).max(BILLED_BYTES_MIN)
+/// What is billed for a query: `1.2 GB billed, $0.0060`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bill {
+    /// Bytes that are billed; none where nothing was read.
+    pub(crate) bytes: u64,
+}
+
+impl Bill {
+    /// For a failed query, for one that only tells (SHOW, EXPLAIN), and for an answer of before.
+    pub(crate) const NOTHING: Self = Self { bytes: 0 };
+
+    /// For bytes that were scanned, whether the query came to its end or was stopped.
+    pub(crate) fn of_scanned(bytes: u64) -> Self {
+        if bytes == 0 {
+            return Self::NOTHING;
+        }
+        let megabytes = bytes.div_ceil(MEGABYTE);
+        Self {
+            bytes: megabytes.saturating_mul(MEGABYTE).max(BILLED_BYTES_MIN),
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a price needs no more than 15 digits"
+    )]
+    pub(crate) fn dollars(self) -> Dollars {
+        Dollars(self.bytes as f64 / 1e12 * DOLLARS_PER_TB)
+    }
+}
+
+impl fmt::Display for Bill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bytes {
+            0 => f.write_str("nothing billed"),
+            bytes => write!(f, "{} billed, {}", Size(bytes), self.dollars()),
+        }
+    }
+}
+
+/// What a query had read when it was stopped, and what that costs where it costs something.
+pub(crate) fn had_read(scanned_bytes: u64, bill: Option<Bill>) -> String {
+    let scanned = Size(scanned_bytes);
+    match bill {
+        Some(bill) => format!("it had read {scanned}: {bill}"),
+        None => format!("it had read {scanned}"),
+    }
 }
 
 /// An amount of money.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Dollars(pub(crate) f64);
-
-impl Dollars {
-    /// The price of bytes that are billed.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a price needs no more than 15 digits"
-    )]
-    pub(crate) fn of_billed(bytes: u64) -> Self {
-        Self(bytes as f64 / 1e12 * DOLLARS_PER_TB)
-    }
-}
 
 /// With cents, and for less than a dollar with as many digits as it takes to see something.
 impl fmt::Display for Dollars {
@@ -49,8 +83,8 @@ mod tests {
 
     #[test]
     fn megabytes_are_billed_and_ten_at_least() {
-        let check = |scanned, expected| assert_eq!(billed_bytes(scanned), expected);
-        check(0, 10_000_000);
+        let check = |scanned, expected| assert_eq!(Bill::of_scanned(scanned).bytes, expected);
+        check(1, 10_000_000);
         check(10_000_000, 10_000_000);
         check(10_000_001, 11_000_000);
         check(2_500_000_000, 2_500_000_000);
@@ -60,10 +94,21 @@ mod tests {
     #[test]
     fn amounts_show_their_digits() {
         let check = |bytes, expected: &str| {
-            assert_eq!(Dollars::of_billed(bytes).to_string(), expected);
+            assert_eq!(Bill::of_scanned(bytes).dollars().to_string(), expected);
         };
         check(10_000_000, "$0.000050");
         check(2_500_000_000, "$0.0125");
         check(1_234_000_000_000, "$6.17");
+    }
+
+    #[test]
+    fn what_reads_nothing_costs_nothing() {
+        assert_eq!(Bill::of_scanned(0), Bill::NOTHING);
+        assert_eq!(Bill::NOTHING.to_string(), "nothing billed");
+        assert_eq!(Bill::NOTHING.dollars(), Dollars(0.0));
+        assert_eq!(
+            Bill::of_scanned(1_200_000_000).to_string(),
+            "1.2 GB billed, $0.006000"
+        );
     }
 }

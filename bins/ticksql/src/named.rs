@@ -3,7 +3,9 @@
 //! A header of comment lines tells what a query is for and what it takes; `:name` stands for a value
 //! in its text, and `:days` for the condition on year, month and day that two times stand for.
 
+mod allowed;
 mod header;
+mod meaning;
 mod placeholders;
 mod times;
 mod typed;
@@ -13,8 +15,10 @@ use std::collections::BTreeMap;
 use local::sql::{Place, Value, day_predicate};
 use rust_embed::Embed;
 
+pub use allowed::Allowed;
 pub use header::HeaderError;
-use placeholders::{Piece, pieces};
+use meaning::Meaning;
+use placeholders::{Piece, Stands, pieces};
 pub(crate) use placeholders::{in_place_of_marks, is_ended};
 use typed::{Given, Known};
 pub use typed::{Kind, Parameter, ParameterError};
@@ -71,8 +75,12 @@ pub struct Bound {
     pub values: Vec<Value>,
     /// The parameters by name, as they were given or as their defaults are.
     pub given: Vec<(String, String)>,
-    /// What a person should know: a symbol that was read as a mint, a range without a moment.
+    /// What a person should know: a symbol that stands for a mint too, a range without a moment.
     pub notes: Vec<String>,
+    /// The tokens that were asked for, by parameter and as they were given.
+    pub tokens: Vec<(String, String)>,
+    /// Whether no moment lies between the times that `:days` goes by.
+    pub is_of_no_time: bool,
     pub(crate) origins: Origins,
 }
 
@@ -109,16 +117,16 @@ impl Query {
             let line = place.line;
             match piece {
                 Piece::Days if self.days.is_none() => return Err(HeaderError::NoDays { line }),
-                Piece::Parameter(name) if !declared(name) => {
+                Piece::Parameter(name, _) if !declared(name) => {
                     let name = name.clone();
                     return Err(HeaderError::NotDeclared { line, name });
                 }
-                Piece::Days | Piece::Parameter(_) | Piece::Text(_) => {}
+                Piece::Days | Piece::Parameter(..) | Piece::Text(_) => {}
             }
         }
         let uses = |name: &str| {
             let mut pieces = self.pieces.iter();
-            pieces.any(|(_, piece)| matches!(piece, Piece::Parameter(used) if used == name))
+            pieces.any(|(_, piece)| matches!(piece, Piece::Parameter(used, _) if used == name))
                 || self
                     .days_by()
                     .is_some_and(|days| days.iter().any(|of| of == name))
@@ -148,33 +156,58 @@ impl Query {
         let known = Known(&parameters);
         let given = Given::of(given, &known)?;
         let mut notes = Vec::new();
-        let mut values = BTreeMap::new();
-        let mut told = Vec::new();
+        let mut meanings = BTreeMap::new();
+        let (mut told, mut tokens) = (Vec::new(), Vec::new());
         for parameter in &parameters {
+            let name = parameter.name.as_str();
             let text = given.text_of(parameter, &known)?;
-            let (value, note) = given.value_of(parameter, text, now_ms, &known)?;
-            notes.extend(note);
-            told.push((parameter.name.clone(), text.to_owned()));
-            values.insert(parameter.name.as_str(), value);
+            let meaning = given.meaning_of(parameter, text, now_ms, &known)?;
+            notes.extend(meaning.note(name));
+            if parameter.kind == Kind::Token && !text.is_empty() {
+                tokens.push((name.to_owned(), text.to_owned()));
+            }
+            told.push((name.to_owned(), text.to_owned()));
+            meanings.insert(name, meaning);
         }
-        let days = self.day_condition(&values, &mut notes)?;
+        let days = self.days_between(&meanings)?;
+        if let Some(Days {
+            from,
+            to,
+            is_of_no_time: true,
+            ..
+        }) = &days
+        {
+            notes.push(format!(
+                "`{from}` is not before `{to}`: no time lies between them"
+            ));
+        }
         let mut rendered = Rendered::default();
-        let mut in_order = Vec::new();
+        let mut values = Vec::new();
         for (place, piece) in &self.pieces {
             match piece {
                 Piece::Text(text) => rendered.push(text, *place, Follows::AsItIs),
-                Piece::Days => rendered.push(&days, *place, Follows::AsOne),
-                Piece::Parameter(name) => {
-                    rendered.push("?", *place, Follows::AsOne);
-                    in_order.extend(values.get(name.as_str()).cloned());
+                Piece::Days => {
+                    let condition = days.as_ref().map(|days| days.condition.as_str());
+                    rendered.push(condition.unwrap_or_default(), *place, Follows::AsOne);
+                }
+                Piece::Parameter(name, stands) => {
+                    let Some(meaning) = meanings.get(name.as_str()) else {
+                        continue;
+                    };
+                    let more = values_at(*place, name, *stands, meaning)?;
+                    let marks = vec!["?"; more.len()].join(", ");
+                    rendered.push(&marks, *place, Follows::AsOne);
+                    values.extend(more);
                 }
             }
         }
         Ok(Bound {
             sql: rendered.sql,
-            values: in_order,
+            values,
             given: told,
             notes,
+            tokens,
+            is_of_no_time: days.is_some_and(|days| days.is_of_no_time),
             origins: rendered.origins,
         })
     }
@@ -192,7 +225,7 @@ impl Query {
             parameters.push(Parameter::undeclared(name, Kind::Timestamp));
         }
         for (_, piece) in &self.pieces {
-            if let Piece::Parameter(name) = piece
+            if let Piece::Parameter(name, _) = piece
                 && !parameters.iter().any(|p| p.name == *name)
             {
                 let kind = typed::kind_of_given(name, given);
@@ -202,25 +235,74 @@ impl Query {
         Ok(parameters)
     }
 
-    fn day_condition(
+    /// What stands for `:days`, where it stands in the text.
+    fn days_between(
         &self,
-        values: &BTreeMap<&str, Value>,
-        notes: &mut Vec<String>,
-    ) -> Result<String, ParameterError> {
+        meanings: &BTreeMap<&str, Meaning>,
+    ) -> Result<Option<Days>, ParameterError> {
         let Some([from, to]) = self.days_by() else {
-            return Ok(String::new());
+            return Ok(None);
         };
-        let (Some(Value::Bigint(from_ms)), Some(Value::Bigint(to_ms))) =
-            (values.get(from.as_str()), values.get(to.as_str()))
-        else {
+        let time = |name: &str| match meanings.get(name).map(|meaning| &meaning.value) {
+            Some(Value::Bigint(time_ms)) => Some(*time_ms),
+            Some(Value::Varchar(_) | Value::Double(_) | Value::Boolean(_)) | None => None,
+        };
+        let (Some(from_ms), Some(to_ms)) = (time(&from), time(&to)) else {
             return Err(ParameterError::NoTimes { from, to });
         };
-        if from_ms >= to_ms {
-            notes.push(format!(
-                "`{from}` is not before `{to}`: no time lies between them"
-            ));
+        match day_predicate(from_ms, to_ms) {
+            Some(condition) => Ok(Some(Days {
+                condition,
+                is_of_no_time: from_ms >= to_ms,
+                from,
+                to,
+            })),
+            None => Err(ParameterError::OutsideCalendar { from, to }),
         }
-        day_predicate(*from_ms, *to_ms).ok_or(ParameterError::OutsideCalendar { from, to })
+    }
+}
+
+/// The days between two times.
+struct Days {
+    condition: String,
+    /// Whether there is none.
+    is_of_no_time: bool,
+    /// The names of the times.
+    from: String,
+    to: String,
+}
+
+/// The values of a placeholder: one, or in the brackets of IN all names of a token.
+fn values_at(
+    place: Place,
+    name: &str,
+    stands: Stands,
+    meaning: &Meaning,
+) -> Result<Vec<Value>, ParameterError> {
+    match stands {
+        Stands::InList => Ok(meaning.values()),
+        Stands::Compared if meaning.kind == Kind::Token => Err(ParameterError::TwoNames {
+            name: name.to_owned(),
+            line: place.line,
+            column: place.column,
+        }),
+        Stands::Compared | Stands::Alone => Ok(vec![meaning.value.clone()]),
+    }
+}
+
+impl Bound {
+    /// What a person should know where the answer has no rows and a token was asked for.
+    pub(crate) fn note_on_tokens(&self) -> Option<String> {
+        let tokens = self.tokens.iter();
+        let tokens: Vec<String> = tokens
+            .map(|(name, text)| format!("`{name}` {text}"))
+            .collect();
+        (!tokens.is_empty()).then(|| {
+            format!(
+                "nothing was found of {}: names are taken as they are written (BTC is not btc), and `ticksql run last_price -p from=…` tells which there are",
+                tokens.join(" with ")
+            )
+        })
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use arrow::error::ArrowError;
 use local::sql::{Place, SqlError};
 use parquet::errors::ParquetError;
 
 use crate::ask::counted;
-use crate::engine::EngineError;
+use crate::engine::{Cancelled, End, EngineError};
+use crate::money::had_read;
 use crate::named::{HeaderError, ParameterError};
 use crate::size::Size;
 use crate::stop::Reason;
@@ -28,6 +28,12 @@ const EXIT_TIMEOUT: u8 = 4;
 
 /// The service or the storage failed.
 const EXIT_SERVICE: u8 = 5;
+
+/// Somebody else stopped the query on the service.
+const EXIT_ELSEWHERE: u8 = 6;
+
+/// What a shell reports for a process that SIGHUP ended.
+const EXIT_HUNG_UP: u8 = 129;
 
 /// What a shell reports for a process that SIGINT ended.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
@@ -60,7 +66,7 @@ pub(crate) enum Problem {
     #[error("{0}")]
     Usage(String),
     #[error(
-        "`{table}`{} is read whole, since no condition narrows it by day: add `{missing}` to its WHERE, or `:days` with --param from=… --param to=…; --full-scan runs it as it is",
+        "`{table}`{} is read whole, or most of it, since its conditions leave more than half of the days since 2000: add `{missing}` to its WHERE, or `:days` with --param from=… --param to=…; --full-scan runs it as it is",
         at(*place)
     )]
     FullScan {
@@ -79,11 +85,12 @@ pub(crate) enum Problem {
         days: usize,
         allowed: Size,
     },
-    #[error("{}", stopped(*reason, *scanned, query_id.as_deref()))]
+    #[error("{unknown}, and --max-scan allows {allowed}: without --max-scan it runs")]
+    NotKnown { unknown: String, allowed: Size },
+    #[error("{}", stopped(*reason, cancelled))]
     Stopped {
         reason: Reason,
-        scanned: Option<Size>,
-        query_id: Option<String>,
+        cancelled: Cancelled,
     },
     #[error("the answer cannot be written: {0}")]
     Output(io::Error),
@@ -102,7 +109,8 @@ impl Problem {
                 EngineError::Query { .. } => EXIT_QUERY,
                 EngineError::Usage(_) => EXIT_USAGE,
                 EngineError::Refused(_) => EXIT_REFUSED,
-                EngineError::Cancelled { .. } => EXIT_TIMEOUT,
+                EngineError::Cancelled(_) => EXIT_TIMEOUT,
+                EngineError::StoppedElsewhere(_) => EXIT_ELSEWHERE,
                 EngineError::Service(_) => EXIT_SERVICE,
             },
             Self::Parameter(_)
@@ -112,7 +120,7 @@ impl Problem {
             | Self::File { .. }
             | Self::Input(_)
             | Self::Usage(_) => EXIT_USAGE,
-            Self::FullScan { .. } | Self::TooMuch { .. } => EXIT_REFUSED,
+            Self::FullScan { .. } | Self::TooMuch { .. } | Self::NotKnown { .. } => EXIT_REFUSED,
             Self::Stopped { reason, .. } => reason.exit_code(),
             Self::Output(_) | Self::OutputFile { .. } | Self::Show(_) | Self::Start(_) => {
                 EXIT_QUERY
@@ -130,6 +138,15 @@ impl Problem {
         }
     }
 
+    /// Why the query was stopped from here, if it was.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        if let Self::Stopped { reason, .. } = self {
+            Some(*reason)
+        } else {
+            None
+        }
+    }
+
     /// Whether the reader has seen enough (`| head`), which is no failure.
     pub(crate) fn is_reader_gone(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -141,6 +158,7 @@ impl Reason {
         match self {
             Self::Interrupt => EXIT_INTERRUPTED,
             Self::Terminate => EXIT_TERMINATED,
+            Self::HangUp => EXIT_HUNG_UP,
             Self::Timeout(_) => EXIT_TIMEOUT,
         }
     }
@@ -161,21 +179,38 @@ fn at(place: Option<Place>) -> String {
     })
 }
 
-fn stopped(reason: Reason, scanned: Option<Size>, query_id: Option<&str>) -> String {
-    let seconds = |after: Duration| after.as_secs_f64();
+fn stopped(reason: Reason, cancelled: &Cancelled) -> String {
     let mut text = match reason {
         Reason::Interrupt => "interrupted".to_owned(),
         Reason::Terminate => "told to end".to_owned(),
+        Reason::HangUp => "the terminal is gone".to_owned(),
         Reason::Timeout(after) => format!(
             "stopped after {} s: narrow it by year, month, day and token, or give --timeout",
-            seconds(after)
+            after.as_secs_f64()
         ),
     };
-    if let Some(id) = query_id {
-        text += &format!("; query {id} is cancelled");
-    }
-    if let Some(scanned) = scanned {
-        text += &format!("; it had read {scanned}");
+    let Cancelled {
+        query_id,
+        scanned_bytes,
+        bill,
+        end,
+    } = cancelled;
+    text += &match (end, query_id) {
+        (End::Stopped, None) => String::new(),
+        (End::Stopped, Some(id)) => format!("; query {id} is cancelled"),
+        (End::Succeeded, id) => format!(
+            "; query {} had succeeded, and its answer is not read to the end",
+            id.as_deref().unwrap_or_default()
+        ),
+        (End::Unknown(why), Some(id)) => {
+            format!("; {why}, so query {id} may still run: stop it by `ticksql cancel {id}`")
+        }
+        (End::Unknown(why), None) => format!(
+            "; {why}, so the query may run: `ticksql history` tells its id, and `ticksql cancel ID` stops it"
+        ),
+    };
+    if *scanned_bytes > 0 || bill.is_some() {
+        text += &format!("; {}", had_read(*scanned_bytes, *bill));
     }
     text
 }
@@ -205,5 +240,63 @@ impl From<ArrowError> for Problem {
 impl From<ParquetError> for Problem {
     fn from(error: ParquetError) -> Self {
         Self::Show(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Bill;
+
+    #[test]
+    fn a_query_that_was_stopped_tells_what_became_of_it_and_what_it_costs() {
+        let check = |query_id: Option<&str>, scanned_bytes, end, expected: &str| {
+            let cancelled = Cancelled {
+                query_id: query_id.map(str::to_owned),
+                scanned_bytes,
+                bill: query_id.map(|_| Bill::of_scanned(scanned_bytes)),
+                end,
+            };
+            assert_eq!(stopped(Reason::Interrupt, &cancelled), expected);
+        };
+        check(None, 0, End::Stopped, "interrupted");
+        check(
+            None,
+            4_200_000,
+            End::Stopped,
+            "interrupted; it had read 4.2 MB",
+        );
+        check(
+            Some("q1"),
+            1_200_000_000,
+            End::Stopped,
+            "interrupted; query q1 is cancelled; it had read 1.2 GB: 1.2 GB billed, $0.006000",
+        );
+        check(
+            Some("q1"),
+            12,
+            End::Succeeded,
+            "interrupted; query q1 had succeeded, and its answer is not read to the end; it had \
+             read 12 B: 10.0 MB billed, $0.000050",
+        );
+        let unknown = || End::Unknown("Athena has not answered".to_owned());
+        let cancelled = Cancelled {
+            end: unknown(),
+            ..Cancelled::default()
+        };
+        let told = stopped(Reason::Terminate, &cancelled);
+        assert!(
+            told.contains("may run") && told.contains("ticksql history"),
+            "{told}"
+        );
+        let cancelled = Cancelled {
+            query_id: Some("q1".to_owned()),
+            ..cancelled
+        };
+        let told = stopped(Reason::Terminate, &cancelled);
+        assert!(
+            told.contains("may still run") && told.contains("ticksql cancel q1"),
+            "{told}"
+        );
     }
 }

@@ -1,12 +1,11 @@
 //! One question after the other, with a history of what was typed and completion of names.
 
 mod complete;
+mod terminal;
 mod words;
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 use rustyline::error::ReadlineError;
@@ -17,12 +16,14 @@ use crate::Failure;
 use crate::ask::{self, Outputs};
 use crate::cli::{Format, Options};
 use crate::commands;
-use crate::engine::{Engine, TableColumns};
+use crate::engine::{Cancelled, Engine, TableColumns};
 use crate::format;
 use crate::history::private_folder;
 use crate::problem::Problem;
 use crate::source::{self, Source};
+use crate::stop::{Asker, ShellWatch};
 use complete::Names;
+use terminal::Terminal;
 use words::{Word, words};
 
 /// Lines that are remembered.
@@ -55,8 +56,10 @@ pub(crate) async fn run(
         options: options.clone(),
         tables,
     };
+    let terminal = Terminal::as_it_is();
+    let watch = ShellWatch::start(|| terminal.restore()).map_err(Problem::Start)?;
     let mut editor = shell.editor().map_err(failed)?;
-    let history = history_file(options);
+    let mut history = history_file(options);
     if let Some(file) = &history {
         // There is none before the first time.
         _ = editor.load_history(file);
@@ -73,14 +76,31 @@ pub(crate) async fn run(
             continue;
         }
         _ = editor.add_history_entry(line.trim());
-        match shell.line(line.trim(), outputs).await {
+        if let Some(file) = &history
+            && let Err(error) = remember(&mut editor, file)
+        {
+            let file = file.display();
+            _ = writeln!(outputs.status, "note: no history is kept: {file}: {error}");
+            history = None;
+        }
+        let done = watch.while_busy(shell.line(line.trim(), outputs)).await;
+        let told = watch.told();
+        match done {
             Ok(Next::Go) => {}
             Ok(Next::Leave) => break,
-            Err(failure) => _ = outputs.status.write_all(failure.told().as_bytes()),
+            Err(failure) => match failure.problem.reason() {
+                Some(reason) if told.is_some() || reason.ends_shell() => {
+                    return Err(failure.problem);
+                }
+                _ => _ = outputs.status.write_all(failure.told().as_bytes()),
+            },
         }
-    }
-    if let Some(file) = history {
-        remember(&mut editor, &file).map_err(failed)?;
+        if let Some(reason) = told {
+            return Err(Problem::Stopped {
+                reason,
+                cancelled: Cancelled::default(),
+            });
+        }
     }
     Ok(())
 }
@@ -94,11 +114,10 @@ fn history_file(options: &Options) -> Option<PathBuf> {
     Some(folder.join("shell_history"))
 }
 
-fn remember(editor: &mut Editor<Names, FileHistory>, file: &PathBuf) -> Result<(), ReadlineError> {
+/// Adds the last line to the file, which only its user reads: a shell may end at any time.
+fn remember(editor: &mut Editor<Names, FileHistory>, file: &Path) -> Result<(), ReadlineError> {
     private_folder(file.parent())?;
-    editor.save_history(file)?;
-    fs::set_permissions(file, Permissions::from_mode(0o600))?;
-    Ok(())
+    editor.append_history(file)
 }
 
 enum Next {
@@ -179,7 +198,7 @@ impl Shell<'_> {
     }
 
     async fn ask(&self, source: &Source, outputs: &mut Outputs<'_>) -> Result<(), Failure> {
-        let asked = ask::ask(self.engine, source, &self.options, outputs).await;
+        let asked = ask::ask(self.engine, source, &self.options, Asker::Shell, outputs).await;
         asked.map_err(|problem| Failure::of(problem, source))
     }
 

@@ -12,6 +12,8 @@ pub(crate) struct Statement {
     /// Where it reads the archive, with the conditions on year, month and day of each place; empty
     /// where it reads none (SHOW, DESCRIBE, VALUES).
     pub(crate) scans: Vec<ArchiveScan>,
+    /// The names of all else that it reads; `None` where only the engine can read the statement.
+    pub(crate) others: Option<Vec<String>>,
     /// Whether it reads these when it runs: EXPLAIN does not.
     pub(crate) runs: bool,
     origins: Origins,
@@ -28,6 +30,7 @@ impl Statement {
             .map_err(|error| error.placed(|place| bound.origins.of(place)))?;
         Ok(Self {
             scans: reading.scans,
+            others: Some(reading.others),
             runs: reading.runs,
             ..Self::unread(bound)
         })
@@ -39,6 +42,7 @@ impl Statement {
             sql: bound.sql.clone(),
             parameters: bound.values.clone(),
             scans: Vec::new(),
+            others: None,
             runs: true,
             origins: bound.origins.clone(),
         }

@@ -11,6 +11,8 @@ mod days;
 mod error;
 mod functions;
 mod guard;
+mod json;
+mod missing;
 mod nearest;
 mod quarantine;
 mod relations;
@@ -19,8 +21,11 @@ mod run;
 mod scans;
 mod session;
 mod table;
+mod threads;
 mod value;
 mod verify;
+mod wording;
+mod yielding;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,15 +34,17 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
-use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+
+use threads::Threads;
 
 pub use answer::{Answer, type_name};
 pub use days::day_predicate;
 pub use error::{Place, SqlError};
 pub use guard::{Reading, scans};
+pub use json::json_writer;
 pub use nearest::nearest;
 pub use rows::{Reads, Rows};
 pub use scans::ArchiveScan;
@@ -93,8 +100,7 @@ pub struct LocalSql {
     /// Where the files are, for naming one that cannot be read.
     table: PathBuf,
     places: Arc<Semaphore>,
-    /// `None` only while it is dropped.
-    runtime: Option<Runtime>,
+    threads: Threads,
 }
 
 impl LocalSql {
@@ -115,12 +121,7 @@ impl LocalSql {
         if !table.is_dir() {
             return Err(SqlError::NoArchive(table));
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(limits.threads)
-            .thread_name("sql")
-            .enable_all()
-            .build()
-            .map_err(|error| SqlError::Engine(error.to_string()))?;
+        let threads = Threads::start(limits.threads)?;
         let context = session::open(&table, limits).await?;
         let places = Arc::new(Semaphore::new(limits.queries_max));
         Ok(Self {
@@ -128,7 +129,7 @@ impl LocalSql {
             limits,
             table,
             places,
-            runtime: Some(runtime),
+            threads,
         })
     }
 
@@ -139,13 +140,13 @@ impl LocalSql {
     /// [`SqlError`] says what is wrong and where, or which limit was reached.
     pub async fn query(&self, sql: &str) -> Result<Answer, SqlError> {
         let started = Instant::now();
-        let runtime = self.runtime()?;
         // Aborts the query when it is dropped.
         let mut query = JoinSet::new();
         let finished = async {
             let _place = self.places.acquire().await;
-            let work = run::answer(self.context.state(), sql.to_owned(), self.limits);
-            query.spawn_on(work, runtime.handle());
+            let (state, table) = (self.context.state(), self.table.clone());
+            let work = run::answer(state, sql.to_owned(), self.limits, table);
+            query.spawn_on(work, self.threads.handle());
             query.join_next().await
         };
         match timeout(self.limits.time_max, finished).await {
@@ -154,7 +155,7 @@ impl LocalSql {
                 elapsed: started.elapsed(),
                 ..answer
             }),
-            Ok(Some(Ok(Err(error)))) => Err(verify::name_file(error, &self.table).await),
+            Ok(Some(Ok(Err(error)))) => Err(error),
             Ok(Some(Err(stopped))) => Err(SqlError::Engine(stopped.to_string())),
             Ok(None) => Err(SqlError::Engine("the query did not start".to_owned())),
         }
@@ -162,7 +163,8 @@ impl LocalSql {
 
     /// Starts one statement that reads, with values for each `?` of it. Its rows come as they are
     /// found, up to one more than [`Limits::rows_max`]; the other limits on answers and
-    /// [`Limits::time_max`] are the caller's. Dropping the rows stops the query.
+    /// [`Limits::time_max`] are the caller's. Dropping the rows stops the query, and frees its place at
+    /// once: it has threads of its own, so that the next one waits for none of them.
     ///
     /// # Errors
     /// [`SqlError`] says what is wrong and where.
@@ -170,13 +172,7 @@ impl LocalSql {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|error| SqlError::Engine(error.to_string()))?;
         let planned = self.planned(sql, values).await?;
-        Ok(Rows::start(
-            planned,
-            place,
-            self.runtime()?.handle(),
-            self.limits,
-            &self.table,
-        ))
+        Rows::start(planned, place, self.limits, &self.table)
     }
 
     /// What a statement would read, without reading more than the footers of the files.
@@ -202,33 +198,17 @@ impl LocalSql {
 
     /// Plans on the engine's own threads: a deep statement takes a deep stack.
     async fn planned(&self, sql: &str, values: &[Value]) -> Result<run::Planned, SqlError> {
-        let runtime = self.runtime()?;
         let mut planning = JoinSet::new();
         let (state, sql, values) = (self.context.state(), sql.to_owned(), values.to_vec());
         let limits = self.limits;
         planning.spawn_on(
             async move { run::plan(state, &sql, &values, limits).await },
-            runtime.handle(),
+            self.threads.handle(),
         );
         match planning.join_next().await {
-            Some(Ok(Ok(planned))) => Ok(planned),
-            Some(Ok(Err(error))) => Err(verify::name_file(error, &self.table).await),
+            Some(Ok(planned)) => planned,
             Some(Err(stopped)) => Err(SqlError::Engine(stopped.to_string())),
             None => Err(SqlError::Engine("the query did not start".to_owned())),
-        }
-    }
-
-    fn runtime(&self) -> Result<&Runtime, SqlError> {
-        let runtime = self.runtime.as_ref();
-        runtime.ok_or_else(|| SqlError::Engine("it is shutting down".to_owned()))
-    }
-}
-
-impl Drop for LocalSql {
-    fn drop(&mut self) {
-        // A runtime that is dropped where others run would wait, which is not allowed there.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 }

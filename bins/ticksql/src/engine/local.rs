@@ -1,6 +1,7 @@
 //! The engine in this process, over the archive of a data folder.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array as _, AsArray as _};
@@ -11,8 +12,8 @@ use local::sql::{Limits, LocalSql, Rows, SqlError, type_name};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Answer, Engine, EngineError, EngineName, Estimate, Figures, PastQuery, Progress, State,
-    Statement, TableColumns,
+    Answer, Cancelled, Engine, EngineError, EngineName, Estimate, Figures, PastQuery, Progress,
+    State, Statement, TableColumns,
 };
 use crate::history::Journal;
 
@@ -53,6 +54,7 @@ impl Engine for Local {
             days: estimate.days,
             files: estimate.files,
             bytes: estimate.bytes,
+            unknown: None,
             note: None,
         })
     }
@@ -129,7 +131,7 @@ impl Engine for Local {
         Ok(Answer {
             schema,
             batches: Box::pin(rest),
-            figures: Box::new(figures),
+            figures: Arc::new(figures),
         })
     }
 
@@ -186,10 +188,10 @@ async fn first(
 }
 
 fn cancelled(scanned_bytes: u64) -> EngineError {
-    EngineError::Cancelled {
-        query_id: None,
+    EngineError::Cancelled(Cancelled {
         scanned_bytes,
-    }
+        ..Cancelled::default()
+    })
 }
 
 fn placed(error: SqlError, statement: &Statement) -> EngineError {

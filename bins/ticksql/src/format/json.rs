@@ -1,11 +1,12 @@
-//! JSON: an object a row, or one object for the answer.
+//! JSON: an object a row, or one object for the answer. Numbers that JSON has no way to write are texts:
+//! `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
 use std::io::{BufWriter, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::json::writer::{LineDelimited, WriterBuilder};
-use local::sql::type_name;
+use arrow::json::writer::LineDelimited;
+use local::sql::{json_writer, type_name};
 use serde_json::json;
 
 use super::{Ending, Rows};
@@ -31,8 +32,7 @@ impl Rows for Lines<'_> {
 }
 
 fn lines(batch: &RecordBatch, output: &mut impl Write) -> Result<(), Problem> {
-    let builder = WriterBuilder::new().with_explicit_nulls(true);
-    let mut writer = builder.build::<_, LineDelimited>(output);
+    let mut writer = json_writer().build::<_, LineDelimited>(output);
     writer.write(batch)?;
     Ok(writer.finish()?)
 }

@@ -1,6 +1,7 @@
 //! The comment lines at the start of a query.
 
 use super::DAYS;
+use super::allowed::Allowed;
 use super::typed::{Kind, Parameter};
 
 /// Why a query's text does not fit.
@@ -15,7 +16,7 @@ pub enum HeaderError {
         word: String,
     },
     /// A `@param` line that cannot be read.
-    #[error("line {line}: write `@param NAME TYPE = DEFAULT  What it is`")]
+    #[error("line {line}: write `@param NAME TYPE = DEFAULT [LOW..HIGH]  What it is`")]
     Form {
         /// The line, from 1.
         line: u64,
@@ -28,8 +29,8 @@ pub enum HeaderError {
         /// What stands there.
         kind: String,
     },
-    /// A default that is not of its parameter's type.
-    #[error("line {line}: the default of `{name}` is no {kind}: {expected}")]
+    /// A default that its parameter does not take.
+    #[error("line {line}: the default of `{name}` (a {kind}) does not do: {expected}")]
     Default {
         /// The line, from 1.
         line: u64,
@@ -39,6 +40,18 @@ pub enum HeaderError {
         kind: Kind,
         /// What would do.
         expected: String,
+    },
+    /// Values in square brackets that mean nothing for the type.
+    #[error(
+        "line {line}: `[{text}]` tells no values of a {kind}: write [LOW..HIGH], [LOW..] or [..HIGH] for a bigint or double, [ONE|OTHER] for a varchar"
+    )]
+    Allowed {
+        /// The line, from 1.
+        line: u64,
+        /// What stands in the brackets.
+        text: String,
+        /// The parameter's type.
+        kind: Kind,
     },
     /// Two parameters of one name, or one with a name that is taken.
     #[error("line {line}: `{name}` is declared twice")]
@@ -161,7 +174,7 @@ impl Header {
     }
 }
 
-/// Reads `NAME TYPE = DEFAULT  What it is`.
+/// Reads `NAME TYPE = DEFAULT [LOW..HIGH]  What it is`.
 fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
     let (name, rest) = first_word(text);
     let (kind, rest) = first_word(rest);
@@ -181,21 +194,40 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
         }
         None => (None, rest),
     };
+    let (allowed, description) = allowed(description, kind, line)?;
     if let Some(default) = &default {
-        kind.value(default, 0)
-            .map_err(|expected| HeaderError::Default {
-                line,
-                name: name.to_owned(),
-                kind,
-                expected,
-            })?;
+        let unfit = |expected| HeaderError::Default {
+            line,
+            name: name.to_owned(),
+            kind,
+            expected,
+        };
+        let value = kind.value(default, 0).map_err(unfit)?;
+        if let Some(allowed) = allowed.as_ref().filter(|allowed| !allowed.takes(&value)) {
+            return Err(unfit(format!("{} is expected", allowed.in_words())));
+        }
     }
     Ok(Parameter {
         name: name.to_owned(),
         kind,
+        allowed,
         default,
         description: description.trim().to_owned(),
     })
+}
+
+/// The values in square brackets, where there are any, and what comes after them.
+fn allowed(text: &str, kind: Kind, line: u64) -> Result<(Option<Allowed>, &str), HeaderError> {
+    let Some(inside) = text.trim_start().strip_prefix('[') else {
+        return Ok((None, text));
+    };
+    let (inside, rest) = inside.split_once(']').ok_or(HeaderError::Form { line })?;
+    let allowed = Allowed::parse(inside, kind).ok_or_else(|| HeaderError::Allowed {
+        line,
+        text: inside.to_owned(),
+        kind,
+    })?;
+    Ok((Some(allowed), rest))
 }
 
 /// A default, in quotes or as one word, and what comes after it.

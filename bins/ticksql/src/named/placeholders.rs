@@ -10,9 +10,20 @@ use super::header::HeaderError;
 pub(super) enum Piece {
     Text(String),
     /// `:name`.
-    Parameter(String),
+    Parameter(String, Stands),
     /// `:days`.
     Days,
+}
+
+/// Where a placeholder stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// Between the brackets of IN, where there may be several values.
+    InList,
+    /// Right behind a sign that compares it.
+    Compared,
+    /// Anywhere else.
+    Alone,
 }
 
 /// The parts of a text that starts at a line, each with its place.
@@ -22,13 +33,15 @@ pub(super) fn pieces(text: &str, first_line: u64) -> Result<Vec<(Place, Piece)>,
         line: first_line,
         column: 1,
     };
+    let mut before = Before::default();
     for token in Tokens(text) {
         let piece = match token {
             Token::Mark => return Err(HeaderError::Mark { line: place.line }),
             Token::Name(name) if name.eq_ignore_ascii_case(DAYS) => Piece::Days,
-            Token::Name(name) => Piece::Parameter(name.to_owned()),
+            Token::Name(name) => Piece::Parameter(name.to_owned(), before.stands()),
             Token::Other(text) => Piece::Text(text.to_owned()),
         };
+        before.pass(token);
         match (&piece, found.last_mut()) {
             (Piece::Text(more), Some((_, Piece::Text(text)))) => text.push_str(more),
             _ => found.push((place, piece)),
@@ -36,6 +49,57 @@ pub(super) fn pieces(text: &str, first_line: u64) -> Result<Vec<(Place, Piece)>,
         place = after(place, token.text_chars());
     }
     Ok(found)
+}
+
+/// What stands before a placeholder.
+#[derive(Default)]
+struct Before<'a> {
+    /// The open brackets: whether each is that of an IN.
+    brackets: Vec<bool>,
+    /// What comes right before, blanks and comments aside.
+    last: &'a str,
+}
+
+impl<'a> Before<'a> {
+    fn pass(&mut self, token: Token<'a>) {
+        self.last = match token {
+            Token::Other(text) if is_passed_over(text) => return,
+            Token::Other("(") => {
+                self.brackets.push(self.last.eq_ignore_ascii_case("in"));
+                "("
+            }
+            Token::Other(")") => {
+                self.brackets.pop();
+                ")"
+            }
+            Token::Other(text) => {
+                // What follows are columns, not the values of a list.
+                if text.eq_ignore_ascii_case("select")
+                    && let Some(bracket) = self.brackets.last_mut()
+                {
+                    *bracket = false;
+                }
+                text
+            }
+            Token::Mark | Token::Name(_) => "",
+        };
+    }
+
+    fn stands(&self) -> Stands {
+        let starts = matches!(self.last, "(" | ",");
+        if starts && self.brackets.last() == Some(&true) {
+            Stands::InList
+        } else if matches!(self.last, "=" | "<" | ">") {
+            Stands::Compared
+        } else {
+            Stands::Alone
+        }
+    }
+}
+
+/// Whether a portion is blanks or a comment.
+fn is_passed_over(text: &str) -> bool {
+    text.trim().is_empty() || text.starts_with("--") || text.starts_with("/*")
 }
 
 /// A statement with the literals of values in the place of its `?`.
@@ -64,8 +128,7 @@ pub(crate) fn is_ended(text: &str) -> bool {
     for token in Tokens(text) {
         match token {
             Token::Other(";") => ended = true,
-            Token::Other(other) if other.trim().is_empty() || other.starts_with("--") => {}
-            Token::Other(other) if other.starts_with("/*") => {}
+            Token::Other(other) if is_passed_over(other) => {}
             Token::Mark | Token::Name(_) | Token::Other(_) => ended = false,
         }
     }
@@ -180,7 +243,7 @@ mod tests {
     fn parameters(text: &str) -> Vec<String> {
         let pieces = pieces(text, 1).unwrap();
         let name = |(_, piece): (Place, Piece)| match piece {
-            Piece::Parameter(name) => Some(name),
+            Piece::Parameter(name, _) => Some(name),
             Piece::Days => Some("DAYS".to_owned()),
             Piece::Text(_) => None,
         };
@@ -205,6 +268,33 @@ mod tests {
         check(":DAYS and :days", &["DAYS", "DAYS"]);
         check("12:30 : x", &[]);
         check("'an open text :a", &[]);
+    }
+
+    #[test]
+    fn a_placeholder_knows_where_it_stands() {
+        use Stands::{Alone, Compared, InList};
+        let check = |text: &str, expected: &[Stands]| {
+            let pieces = pieces(text, 1).unwrap();
+            let stands = pieces.iter().filter_map(|(_, piece)| match piece {
+                Piece::Parameter(_, stands) => Some(*stands),
+                Piece::Days | Piece::Text(_) => None,
+            });
+            assert_eq!(stands.collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("x IN (:a)", &[InList]);
+        check(
+            "x not in\n( -- these\n :a /* two */, 'b', :c )",
+            &[InList, InList],
+        );
+        check("x IN (lower(:a), :b || :c)", &[Alone, InList, Alone]);
+        check(
+            "x IN (SELECT y FROM z WHERE y = :a AND q IN (:b))",
+            &[Compared, InList],
+        );
+        check("x IN (SELECT y, :a FROM z)", &[Alone]);
+        check("(:a = '' OR x = :a)", &[Alone, Compared]);
+        check("x <> :a AND y >= /* at least */ :b", &[Compared, Compared]);
+        check("\"in\" (:a), begin (:b), f(x, :c)", &[Alone, Alone, Alone]);
     }
 
     #[test]
@@ -237,7 +327,7 @@ mod tests {
             for (_, piece) in pieces(&text, 1).unwrap() {
                 match piece {
                     Piece::Text(text) => joined.push_str(&text),
-                    Piece::Parameter(name) => joined.push_str(&format!(":{name}")),
+                    Piece::Parameter(name, _) => joined.push_str(&format!(":{name}")),
                     Piece::Days => joined.push_str(":days"),
                 }
             }

@@ -15,10 +15,10 @@ const CANDLES: &str = "\
 -- @param quote       varchar   = 'USDC'   What prices are in
 -- @param from        timestamp            First moment
 -- @param to          timestamp = now      End, not included
--- @param interval_s  bigint    = 60       Seconds
+-- @param interval_s  bigint    = 60 [1..86400]  Seconds
 -- @days from to
 SELECT ':token' AS a, ts / :interval_s -- :nothing
-FROM price_history WHERE :days AND token = :token AND ts >= :from AND ts < :to AND quote = :quote;
+FROM price_history WHERE :days AND token IN (:token) AND ts >= :from AND ts < :to AND quote = :quote;
 ";
 
 fn given(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -39,7 +39,7 @@ fn the_header_tells_what_a_query_takes() {
             "quote (varchar, USDC)",
             "from (timestamp)",
             "to (timestamp, now)",
-            "interval_s (bigint, 60)",
+            "interval_s (bigint 1..86400, 60)",
         ]
     );
 }
@@ -52,7 +52,7 @@ fn values_stand_in_the_order_of_their_marks() {
     assert_eq!(
         bound.sql,
         "SELECT ':token' AS a, ts / ? -- :nothing\n\
-         FROM price_history WHERE (year = 2026 AND month = 3 AND day = 7) AND token = ? \
+         FROM price_history WHERE (year = 2026 AND month = 3 AND day = 7) AND token IN (?) \
          AND ts >= ? AND ts < ? AND quote = ?"
     );
     assert_eq!(
@@ -96,7 +96,8 @@ fn a_place_in_the_statement_is_one_in_the_text() {
     check("? --", ":interval_s");
     check("FROM", "FROM");
     check("month", ":days");
-    check("token = ?", "token = :token");
+    check("token IN", "token IN (:token)");
+    check("?) AND", ":token) AND");
     check("quote = ?", "quote = :quote");
 }
 
@@ -134,7 +135,7 @@ fn what_does_not_fit_is_told_with_what_there_is() {
         let error = query.bind(&given(pairs), NOW_MS).unwrap_err();
         assert_eq!(error.to_string(), expected);
     };
-    let takes = "this query takes token (token), quote (varchar, USDC), from (timestamp), to (timestamp, now), interval_s (bigint, 60)";
+    let takes = "this query takes token (token), quote (varchar, USDC), from (timestamp), to (timestamp, now), interval_s (bigint 1..86400, 60)";
     check(
         &[("tokn", "BTC")],
         &format!("no parameter `tokn` (did you mean `token`?); {takes}"),
@@ -148,31 +149,114 @@ fn what_does_not_fit_is_told_with_what_there_is() {
         "`token` is given twice",
     );
     check(
-        &[("token", "BTC"), ("from", "0"), ("interval_s", "soon")],
+        &[("token", "BTC"), ("from", "2026"), ("interval_s", "soon")],
         &format!(
             "`interval_s` is a bigint, which `soon` is not: a whole number is expected; {takes}"
         ),
     );
+    for interval_s in ["0", "-60", "86401", "9223372036854775807"] {
+        check(
+            &[
+                ("token", "BTC"),
+                ("from", "2026"),
+                ("interval_s", interval_s),
+            ],
+            &format!("`interval_s` must be 1 to 86400, which `{interval_s}` is not; {takes}"),
+        );
+    }
 }
 
 #[test]
-fn a_symbol_is_its_mint_unless_it_is_told_to_be_a_name() {
-    let query = Query::parse("-- @param token token\nSELECT :token").unwrap();
-    let bound = query.bind(&given(&[("token", "sol")]), NOW_MS).unwrap();
+fn a_known_symbol_stands_for_its_mint_too_unless_it_is_told_to_be_a_name() {
+    const MINT: &str = domain::aliases::SOL_MINT;
+    let query =
+        "-- @param t token\nSELECT :t FROM x WHERE a NOT IN (:t, 'x') AND (:t = '' OR b IN (:t))";
+    let check = |pair: (&str, &str), names: &[&str]| {
+        let bound = Query::parse(query).unwrap();
+        let bound = bound.bind(&given(&[pair]), NOW_MS).unwrap();
+        let marks = vec!["?"; names.len()].join(", ");
+        assert_eq!(
+            bound.sql,
+            format!("SELECT ? FROM x WHERE a NOT IN ({marks}, 'x') AND (? = '' OR b IN ({marks}))")
+        );
+        let alone = &[pair.1][..];
+        let expected = [alone, names, alone, names].concat();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|name| Value::Varchar((*name).to_owned()))
+            .collect();
+        assert_eq!(bound.values, expected);
+        assert_eq!(bound.notes.len(), usize::from(names.len() > 1));
+        bound.notes.concat()
+    };
+    let note = check(("t", "SOL"), &["SOL", MINT]);
     assert_eq!(
-        bound.values,
-        [Value::Varchar(domain::aliases::SOL_MINT.to_owned())]
+        note,
+        format!(
+            "`t` stands for SOL and for the mint {MINT} together; for one of them alone give --param t:varchar=NAME"
+        )
     );
+    let note = check(("t", "sol"), &["sol", "SOL", MINT]);
+    assert!(note.contains("sol, SOL and"), "{note}");
+    check(("t:varchar", "SOL"), &["SOL"]);
+    check(("t", MINT), &[MINT]);
+    check(("t", "BTC"), &["BTC"]);
+    check(("t", ""), &[""]);
+}
+
+#[test]
+fn a_token_is_not_compared_as_if_it_had_one_name() {
+    let check = |text: &str, pairs: &[(&str, &str)], expected: &str| {
+        let query = Query::parse(text).unwrap();
+        let error = query.bind(&given(pairs), NOW_MS).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    };
+    let expected = |column: u64| {
+        format!(
+            "`t` is a token, which may have two names, a symbol and a mint: write `IN (:t)` at line 2, column {column}"
+        )
+    };
+    for sign in ["= ", "<>"] {
+        let text = format!("-- @param t token\nSELECT 1 FROM x WHERE a{sign}:t");
+        check(&text, &[("t", "BTC")], &expected(26));
+    }
+    let undeclared = "SELECT 1\nFROM x WHERE aa AND b = :t";
+    check(undeclared, &[("t:token", "BTC")], &expected(25));
+}
+
+#[test]
+fn tokens_that_were_asked_for_are_named_where_nothing_is_found() {
+    let text = "-- @param token token\n-- @param quote token = ''\nSELECT 1 FROM x WHERE a IN (:token, :quote)";
+    let query = Query::parse(text).unwrap();
+    let note = |pairs: &[(&str, &str)]| query.bind(&given(pairs), NOW_MS).unwrap().note_on_tokens();
+    let said = note(&[("token", "btc")]).unwrap();
     assert!(
-        bound.notes[0].contains("token:varchar=sol"),
-        "{:?}",
-        bound.notes
+        said.starts_with("nothing was found of `token` btc: "),
+        "{said}"
     );
-    let bound = query
-        .bind(&given(&[("token:varchar", "SOL")]), NOW_MS)
-        .unwrap();
-    assert_eq!(bound.values, [Value::Varchar("SOL".to_owned())]);
-    assert!(bound.notes.is_empty());
+    let said = note(&[("token", "BTC"), ("quote", "EUR")]).unwrap();
+    assert!(said.contains("`token` BTC with `quote` EUR"), "{said}");
+    assert_eq!(note(&[("token", "")]), None);
+}
+
+#[test]
+fn a_range_without_a_moment_says_so() {
+    let query = Query::parse("SELECT 1 FROM t WHERE :days").unwrap();
+    let bound = |from: &str, to: &str| {
+        let given = given(&[("from", from), ("to", to)]);
+        query.bind(&given, NOW_MS).unwrap()
+    };
+    let none = bound("now", "now-1h");
+    assert!(
+        none.is_of_no_time && none.sql.ends_with("(1 = 0)"),
+        "{none:?}"
+    );
+    assert_eq!(
+        none.notes,
+        ["`from` is not before `to`: no time lies between them"]
+    );
+    let some = bound("now-1h", "now");
+    assert!(!some.is_of_no_time && some.notes.is_empty(), "{some:?}");
 }
 
 #[test]
@@ -190,11 +274,23 @@ fn headers_that_do_not_fit_are_refused_with_their_line() {
     );
     check(
         "-- @param x\nSELECT :x",
-        "line 1: write `@param NAME TYPE = DEFAULT  What it is`",
+        "line 1: write `@param NAME TYPE = DEFAULT [LOW..HIGH]  What it is`",
     );
     check(
         "-- @param x bigint = soon\nSELECT :x",
-        "line 1: the default of `x` is no bigint: a whole number is expected",
+        "line 1: the default of `x` (a bigint) does not do: a whole number is expected",
+    );
+    check(
+        "-- @param x bigint = 0 [1..9] X\nSELECT :x",
+        "line 1: the default of `x` (a bigint) does not do: 1 to 9 is expected",
+    );
+    check(
+        "-- @param x bigint [few] X\nSELECT :x",
+        "line 1: `[few]` tells no values of a bigint: write [LOW..HIGH], [LOW..] or [..HIGH] for a bigint or double, [ONE|OTHER] for a varchar",
+    );
+    check(
+        "-- @param x bigint [1..9\nSELECT :x",
+        "line 1: write `@param NAME TYPE = DEFAULT [LOW..HIGH]  What it is`",
     );
     check(
         "-- @param x bigint\n-- @param x double\nSELECT :x",
@@ -249,13 +345,15 @@ fn the_built_in_queries_are_sound() {
             .unwrap_or_else(|e| panic!("{name}: {e}"));
         let reading = local::sql::scans(&bound.sql, &bound.values)
             .unwrap_or_else(|e| panic!("{name}: {e}\n{}", bound.sql));
-        assert!(
-            reading
-                .scans
-                .iter()
-                .all(local::sql::ArchiveScan::is_narrowed),
-            "{name}"
-        );
+        let today = chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap();
+        let narrowed = |scan: &local::sql::ArchiveScan| scan.is_narrowed(today.date_naive());
+        assert!(reading.scans.iter().all(narrowed), "{name}");
+        // A number without an end is one that may be zero or below it.
+        let open = query
+            .parameters
+            .iter()
+            .find(|p| matches!(p.kind, Kind::Bigint | Kind::Double) && p.allowed.is_none());
+        assert!(open.is_none(), "{name}: {open:?} needs [LOW..HIGH]");
     }
 }
 

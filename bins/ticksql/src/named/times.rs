@@ -2,11 +2,17 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
-/// Numbers from here to ten times as many are milliseconds of 1970, and much rather seconds of our
-/// time.
+/// Milliseconds have at least so many: those below are of the years around 1970, and much rather
+/// something else.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
+/// And less than so many, which is in the year 2286.
+const MILLISECONDS_TO: i64 = 10_000_000_000_000;
+
+/// Seconds of our time are from here to ten times as many.
 const SECONDS_FROM: i64 = 1_000_000_000;
 
-const EXPECTED: &str = "2026-03-07, 2026-03-07T15:04:05Z, milliseconds since the epoch, now or now-15m (s, m, h, d, w) is expected";
+const EXPECTED: &str = "2026-03-07, 2026, 20260307, 2026-03-07T15:04:05Z, milliseconds since the epoch, now or now-15m (s, m, h, d, w) is expected";
 
 /// A moment in milliseconds since the epoch.
 pub(super) fn parse(text: &str, now_ms: i64) -> Result<i64, String> {
@@ -16,19 +22,13 @@ pub(super) fn parse(text: &str, now_ms: i64) -> Result<i64, String> {
         return moment.ok_or_else(|| EXPECTED.to_owned());
     }
     if let Ok(number) = text.parse::<i64>() {
-        return if (SECONDS_FROM..10 * SECONDS_FROM).contains(&number) {
-            Err(format!(
-                "it looks like seconds; milliseconds are {number}000"
-            ))
-        } else {
-            Ok(number)
-        };
+        return of_number(text, number);
     }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.timestamp_millis());
     }
     if let Ok(date) = text.parse::<NaiveDate>() {
-        return Ok(date.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+        return Ok(midnight_ms(date));
     }
     let forms = [
         "%Y-%m-%dT%H:%M:%S%.f",
@@ -43,6 +43,38 @@ pub(super) fn parse(text: &str, now_ms: i64) -> Result<i64, String> {
         .find_map(Result::ok)
         .map(|time| time.and_utc().timestamp_millis())
         .ok_or_else(|| EXPECTED.to_owned())
+}
+
+/// A number is a year, a date, or milliseconds, by its digits.
+fn of_number(text: &str, number: i64) -> Result<i64, String> {
+    let calendar = match text.len() {
+        4 => format!("{text}0101"),
+        8 => text.to_owned(),
+        _ => String::new(),
+    };
+    if calendar.len() == 8 && calendar.bytes().all(|byte| byte.is_ascii_digit()) {
+        let date = NaiveDate::parse_from_str(&calendar, "%Y%m%d");
+        return date
+            .map(midnight_ms)
+            .map_err(|_| format!("no calendar has that day; {EXPECTED}"));
+    }
+    if (SECONDS_FROM..10 * SECONDS_FROM).contains(&number) {
+        return Err(format!(
+            "it looks like seconds; milliseconds are {number}000"
+        ));
+    }
+    if (MILLISECONDS_FROM..MILLISECONDS_TO).contains(&number) {
+        return Ok(number);
+    }
+    Err(format!(
+        "a number of four digits is a year, one of eight a date (20260307), and milliseconds since the epoch \
+         are from {MILLISECONDS_FROM} (in 1973) to {} (in 2286)",
+        MILLISECONDS_TO - 1
+    ))
+}
+
+fn midnight_ms(date: NaiveDate) -> i64 {
+    date.and_time(NaiveTime::MIN).and_utc().timestamp_millis()
 }
 
 /// `-15m` as milliseconds; nothing is 0.
@@ -86,8 +118,11 @@ mod tests {
         check("2026-03-08T00:01", NOW_MS + 60_000);
         check("2026-03-08 00:00:01.5", NOW_MS + 1_500);
         check("1772928000000", NOW_MS);
-        check("0", 0);
-        check("-1", -1);
+        check("100000000000", 100_000_000_000);
+        check("9999999999999", 9_999_999_999_999);
+        check("20260308", NOW_MS);
+        check("2026", 1_767_225_600_000);
+        check("1970", 0);
         check("now", NOW_MS);
         check("now-15m", NOW_MS - 900_000);
         check("now - 7d", NOW_MS - 7 * 86_400_000);
@@ -105,6 +140,18 @@ mod tests {
             "now5m",
             "nowadays",
             "2026-02-30",
+            "20260230",
+            "20261301",
+            "+202",
+            "-026",
+            "0",
+            "-1",
+            "7",
+            "202603",
+            "99999999999",
+            "10000000000000",
+            "20260307101500",
+            "1772928000000000",
             "now-9223372036854775807w",
         ] {
             let result = parse(text, NOW_MS);
@@ -114,5 +161,9 @@ mod tests {
             parse("1772928000", NOW_MS),
             Err("it looks like seconds; milliseconds are 1772928000000".to_owned())
         );
+        let error = parse("202603", NOW_MS).unwrap_err();
+        assert!(error.contains("one of eight a date"), "{error}");
+        let error = parse("20260230", NOW_MS).unwrap_err();
+        assert!(error.starts_with("no calendar has that day"), "{error}");
     }
 }

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use domain::aliases::mint_of;
 use local::sql::{Value, nearest};
 
+use super::allowed::Allowed;
+use super::meaning::{Meaning, names_of};
 use super::times;
 
 /// The type of a parameter, as people give it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A token's symbol or mint address; a varchar in SQL.
+    /// A token's symbol or mint address; a varchar in SQL, and in `IN (:name)` both of a known one.
     Token,
     /// A text.
     Varchar,
@@ -51,8 +52,7 @@ impl Kind {
     /// The value that a text stands for.
     pub(super) fn value(self, text: &str, now_ms: i64) -> Result<Value, String> {
         match self {
-            Self::Token => Ok(Value::Varchar(mint_of(text).unwrap_or(text).to_owned())),
-            Self::Varchar => Ok(Value::Varchar(text.to_owned())),
+            Self::Token | Self::Varchar => Ok(Value::Varchar(text.to_owned())),
             Self::Bigint => {
                 let number = text.trim().parse().map(Value::Bigint);
                 number.map_err(|_| "a whole number is expected".to_owned())
@@ -80,12 +80,14 @@ impl fmt::Display for Kind {
 }
 
 /// Something that a query takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// How it is named, in lower case or not.
     pub name: String,
     /// Its type.
     pub kind: Kind,
+    /// Which values of the type it takes; all of them where nothing is said.
+    pub allowed: Option<Allowed>,
     /// What it is where it is not given; without a default it must be.
     pub default: Option<String>,
     /// What it is for.
@@ -97,20 +99,25 @@ impl Parameter {
         Self {
             name: name.to_owned(),
             kind,
+            allowed: None,
             default: None,
             description: String::new(),
         }
     }
 }
 
-/// `quote (varchar, USDC)`.
+/// `quote (varchar, USDC)`, `top (bigint 1.., 20)`.
 impl fmt::Display for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, kind, .. } = self;
+        write!(f, "{name} ({kind}")?;
+        if let Some(allowed) = &self.allowed {
+            write!(f, " {allowed}")?;
+        }
         match self.default.as_deref() {
-            Some("") => write!(f, "{name} ({kind}, '')"),
-            Some(default) => write!(f, "{name} ({kind}, {default})"),
-            None => write!(f, "{name} ({kind})"),
+            Some("") => f.write_str(", '')"),
+            Some(default) => write!(f, ", {default})"),
+            None => f.write_str(")"),
         }
     }
 }
@@ -154,6 +161,30 @@ pub enum ParameterError {
         expected: String,
         /// What the query takes.
         known: String,
+    },
+    /// The value is of the type, and none that the parameter takes.
+    #[error("`{name}` must be {allowed}, which `{text}` is not; {known}")]
+    NotAllowed {
+        /// The parameter.
+        name: String,
+        /// What was given.
+        text: String,
+        /// What would do.
+        allowed: String,
+        /// What the query takes.
+        known: String,
+    },
+    /// A token is compared as if it had one name.
+    #[error(
+        "`{name}` is a token, which may have two names, a symbol and a mint: write `IN (:{name})` at line {line}, column {column}"
+    )]
+    TwoNames {
+        /// The parameter.
+        name: String,
+        /// The line of its place in the text, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: u64,
     },
     /// `name:type` has a type that there is not.
     #[error("`{0}` is no type: token, varchar, bigint, double, boolean, timestamp")]
@@ -253,49 +284,51 @@ impl<'a> Given<'a> {
             })
     }
 
-    /// The value of a text, and what a person should know about it.
-    pub(super) fn value_of(
+    /// What a text stands for.
+    pub(super) fn meaning_of(
         &self,
         parameter: &Parameter,
         text: &str,
         now_ms: i64,
         known: &Known<'_>,
-    ) -> Result<(Value, Option<String>), ParameterError> {
+    ) -> Result<Meaning, ParameterError> {
         let Parameter { name, kind, .. } = parameter;
+        let wrong = |kind: Kind, expected: String| ParameterError::Wrong {
+            name: name.clone(),
+            kind,
+            text: text.to_owned(),
+            expected,
+            known: known.told(),
+        };
         let told = self.find(parameter).and_then(|(_, kind, _)| *kind);
         // A token that is told to be a varchar is taken as it stands.
         let kind = match (kind, told) {
             (Kind::Token, Some(Kind::Varchar)) => Kind::Varchar,
             (declared, told) if told.is_none_or(|told| told == *declared) => *declared,
             (declared, _) => {
-                return Err(ParameterError::Wrong {
-                    name: name.clone(),
-                    kind: *declared,
-                    text: text.to_owned(),
-                    expected: "it is told to be of another type".to_owned(),
-                    known: known.told(),
-                });
+                let expected = "it is told to be of another type".to_owned();
+                return Err(wrong(*declared, expected));
             }
         };
         let value = kind
             .value(text, now_ms)
-            .map_err(|expected| ParameterError::Wrong {
+            .map_err(|expected| wrong(kind, expected))?;
+        let allowed = parameter.allowed.as_ref();
+        if let Some(allowed) = allowed.filter(|allowed| !allowed.takes(&value)) {
+            return Err(ParameterError::NotAllowed {
                 name: name.clone(),
-                kind,
                 text: text.to_owned(),
-                expected,
+                allowed: allowed.in_words(),
                 known: known.told(),
-            })?;
-        if let Value::Varchar(mint) = &value
-            && kind == Kind::Token
-            && mint != text
-        {
-            let note = format!(
-                "`{name}` {text} is the mint {mint}; for the name itself give --param {name}:varchar={text}"
-            );
-            return Ok((value, Some(note)));
+            });
         }
-        Ok((value, None))
+        let names = match kind {
+            Kind::Token => names_of(text),
+            Kind::Varchar | Kind::Bigint | Kind::Double | Kind::Boolean | Kind::Timestamp => {
+                Vec::new()
+            }
+        };
+        Ok(Meaning { kind, value, names })
     }
 }
 

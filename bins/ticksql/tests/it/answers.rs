@@ -137,6 +137,42 @@ fn a_file_takes_its_format_from_its_ending_and_is_whole_or_not_there() {
 }
 
 #[test]
+fn numbers_that_json_has_not_are_texts_and_no_nulls() {
+    let world = World::new();
+    let query = "SELECT CAST('NaN' AS double) AS a, CAST('-Infinity' AS double) AS b, CAST(NULL AS double) AS c, 1e0 AS d";
+    let row = "{\"a\":\"NaN\",\"b\":\"-Infinity\",\"c\":null,\"d\":1.0}";
+    assert_eq!(world.answer(&["-f", "jsonl", query]), format!("{row}\n"));
+    let whole = world.answer(&["-f", "json", query]);
+    assert!(whole.contains(&format!("\"rows\":[{row}]")), "{whole}");
+}
+
+/// A name given to another file would take the pipe's place, and its reader would wait for ever.
+#[test]
+fn a_pipe_gets_the_answer_and_stays() {
+    let world = World::new();
+    let pipe = world.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    world.answer(&["-o", &pipe, "-f", "csv", "SELECT 1 AS one"]);
+    assert_eq!(reader.join().unwrap(), "one\n1\n");
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
+}
+
+#[test]
+fn the_answer_and_the_page_are_not_one_file() {
+    let world = World::new();
+    let file = world.path("x.csv");
+    let (code, output, status) = world.run(&["-o", &file, "--html", &file, "SELECT 1 AS one"]);
+    assert_eq!((code, output.as_str()), (2, ""), "{status}");
+    assert!(status.contains("are one file"), "{status}");
+    assert!(!fs::exists(&file).unwrap());
+}
+
+#[test]
 fn a_parquet_file_has_types_and_nulls() {
     let world = World::new();
     let file = world.path("out.parquet");

@@ -13,7 +13,7 @@ const DAY_MS: i64 = 1_772_841_600_000;
 /// The condition that leaves the first day.
 pub(crate) const FIRST_DAY: &str = "year = 2026 AND month = 3 AND day = 7";
 
-fn tick(token: &str, price: &str, volume: Option<&str>, minute: i64) -> Tick {
+pub(crate) fn tick(token: &str, price: &str, volume: Option<&str>, minute: i64) -> Tick {
     Tick {
         tick_id: TickId::derive("test", &[&minute.to_string()]),
         token: Token::new(token).unwrap(),
@@ -36,16 +36,22 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let ticks = [
+        Self::of(&[
             tick("BTC", "39432.48", Some("0.5"), 0),
             tick("ETH", "2500", None, 1),
             tick("BTC", "39500", Some("1.25"), 2),
             tick("BTC", "39600", Some("1"), 24 * 60),
             tick("ETH", "2600", Some("2"), 24 * 60 + 1),
-        ];
+        ])
+    }
+
+    /// The same with other ticks.
+    pub(crate) fn of(ticks: &[Tick]) -> Self {
+        let data = tempfile::tempdir().unwrap();
         let archive = Archive::open(data.path()).unwrap();
-        archive.write_range(0, 0, 5, &ticks).unwrap();
+        archive
+            .write_range(0, 0, ticks.len() as u64, ticks)
+            .unwrap();
         Self {
             data,
             home: tempfile::tempdir().unwrap(),

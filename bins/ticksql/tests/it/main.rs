@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod answers;
+#[cfg(feature = "aws")]
+mod athena;
 mod made;
 mod parameters;
 mod refusals;
 mod remembered;
+#[cfg(feature = "aws")]
+mod service;

@@ -1,6 +1,6 @@
 //! Named queries and their parameters.
 
-use crate::made::World;
+use crate::made::{World, tick};
 
 /// The days of the archive that the tests ask for.
 const RANGE: [&str; 4] = ["-p", "from=2026-03-07", "-p", "to=2026-03-08"];
@@ -84,6 +84,81 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
         "`token` is given twice",
     );
     check(&["run", "candles", "-p", "token"], "write name=value");
+    for (query, given, part) in [
+        (
+            "candles",
+            "interval_s=0",
+            "`interval_s` must be 1 to 31536000, which `0` is not",
+        ),
+        (
+            "vwap",
+            "interval_s=-60",
+            "`interval_s` must be 1 to 31536000",
+        ),
+        (
+            "volatility",
+            "interval_s=9223372036854775807",
+            "`interval_s` must be",
+        ),
+        ("gaps", "min_gap_s=0", "`min_gap_s` must be 1 to 31536000"),
+        (
+            "late_arrivals",
+            "late_after_s=-1",
+            "`late_after_s` must be 0 to 31536000",
+        ),
+        (
+            "top_movers",
+            "top=-1",
+            "`top` must be at least 1, which `-1` is not",
+        ),
+        (
+            "top_movers",
+            "min_ticks=0",
+            "`min_ticks` must be at least 1",
+        ),
+        (
+            "anomalies_around",
+            "threshold=-0.5",
+            "`threshold` must be at least 0",
+        ),
+        (
+            "cohort_check",
+            "percentage=200",
+            "`percentage` must be 0 to 100",
+        ),
+        (
+            "cohort_check",
+            "key=nonsense",
+            "`key` must be tick or token, which `nonsense` is not",
+        ),
+    ] {
+        let mut args = vec!["run", query, "-p", given];
+        let takes = |name: &str| !given.starts_with(name);
+        if ["candles", "vwap", "anomalies_around"].contains(&query) {
+            args.extend(["-p", "token=BTC"]);
+        }
+        if query == "cohort_check" && takes("percentage") {
+            args.extend(["-p", "percentage=1"]);
+        }
+        args.extend(["-p", "from=2026-03-07"]);
+        check(&args, part);
+    }
+    check(
+        &["run", "candles", "-p", "token=BTC", "-p", "from=202603"],
+        "one of eight a date (20260307)",
+    );
+    check(
+        &[
+            "SELECT 1 FROM ticks WHERE :days AND token = :t",
+            "-p",
+            "t:token=SOL",
+            "-p",
+            "from=now-1d",
+            "-p",
+            "to=now",
+        ],
+        "write `IN (:t)` at line 1, column 45",
+    );
     check(
         &["SELECT 1", "-p", "a=1"],
         "no parameter `a`; this query takes no parameters",
@@ -97,17 +172,119 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
     check(&["run", "missing.sql"], "missing.sql cannot be read");
 }
 
+/// Ticks of exchanges have a token's symbol, those of the chain its mint.
+#[test]
+fn a_known_symbol_finds_ticks_of_its_name_and_of_its_mint() {
+    const MINT: &str = domain::aliases::SOL_MINT;
+    let check = |ticks: &[(&str, &str)], given: &str, expected: &str| {
+        let minutes = (0..).zip(ticks);
+        let ticks: Vec<_> = minutes
+            .map(|(minute, (token, price))| tick(token, price, None, minute))
+            .collect();
+        let args = [
+            &["run", "last_price", "-p", given, "-p", "from=2026-03-07"][..],
+            &["-p", "at=2026-03-08"],
+        ];
+        let rows = World::of(&ticks).rows(&args.concat());
+        let shown: Vec<String> = rows
+            .lines()
+            .map(|row| row.split(',').take(3).collect::<Vec<_>>().join(","))
+            .collect();
+        assert_eq!(shown.join(" "), expected, "{given}");
+    };
+    let both = format!("SOL,USD,84.5 {MINT},USD,85.5");
+    check(&[("SOL", "84.5")], "token=SOL", "SOL,USD,84.5");
+    check(&[(MINT, "85.5")], "token=SOL", &format!("{MINT},USD,85.5"));
+    check(&[("SOL", "84.5"), (MINT, "85.5")], "token=sol", &both);
+    check(
+        &[("SOL", "84.5"), (MINT, "85.5")],
+        "token:varchar=SOL",
+        "SOL,USD,84.5",
+    );
+    check(
+        &[("SOL", "84.5"), (MINT, "85.5")],
+        &format!("token={MINT}"),
+        &format!("{MINT},USD,85.5"),
+    );
+    check(
+        &[("SOL", "84.5"), ("BTC", "1")],
+        "token=",
+        "BTC,USD,1.0 SOL,USD,84.5",
+    );
+}
+
+#[test]
+fn a_token_of_which_nothing_is_found_is_named() {
+    let world = World::new();
+    let status = |args: &[&str]| {
+        let (code, _, status) = world.run(&[args, &RANGE].concat());
+        assert_eq!(code, 0, "{status}");
+        status
+    };
+    let said = status(&["run", "candles", "-p", "token=btc"]);
+    assert!(
+        said.contains(
+            "note: nothing was found of `token` btc: names are taken as they are written"
+        ),
+        "{said}"
+    );
+    let said = status(&["run", "candles", "-p", "token=BTC"]);
+    assert!(!said.contains("note:"), "{said}");
+    let said = status(&["-q", "run", "candles", "-p", "token=btc"]);
+    assert_eq!(said, "");
+}
+
+/// One note is enough: the archive's days are not to blame.
+#[test]
+fn a_range_without_a_moment_blames_no_days() {
+    let world = World::new();
+    let args = [
+        "run",
+        "candles",
+        "-p",
+        "token=BTC",
+        "-p",
+        "from=2026-03-08",
+        "-p",
+        "to=2026-03-07",
+    ];
+    let (code, _, status) = world.run(&args);
+    assert_eq!(code, 0, "{status}");
+    assert!(
+        status.contains("note: `from` is not before `to`"),
+        "{status}"
+    );
+    assert_eq!(status.matches("note:").count(), 1, "{status}");
+}
+
+#[test]
+fn a_year_and_a_date_are_times_and_other_small_numbers_are_not() {
+    let world = World::new();
+    let count = |from: &str, to: &str| {
+        let args = [
+            "SELECT count(*) AS n FROM ticks WHERE :days",
+            "-p",
+            from,
+            "-p",
+            to,
+        ];
+        world.rows(&args)
+    };
+    assert_eq!(count("from=2026", "to=20260308"), "3\n");
+    assert_eq!(count("from=20260308", "to=2027"), "2\n");
+}
+
 #[test]
 fn the_queries_are_listed_and_shown() {
     let world = World::new();
     let list = world.rows(&["list"]);
     assert!(
-        list.contains("candles,") && list.contains("interval_s (bigint, 60)"),
+        list.contains("candles,") && list.contains("interval_s (bigint 1..31536000, 60)"),
         "{list}"
     );
     let list = world.answer(&["list"]);
     assert!(
-        list.contains("\ncandles ") && list.contains("interval_s (bigint, 60)"),
+        list.contains("\ncandles ") && list.contains("key (varchar tick|token, tick)"),
         "{list}"
     );
     world.answer(&["list", "-o", &world.path("list.jsonl")]);

@@ -42,6 +42,17 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
         &format!("SELECT 1 FROM ticks WHERE {FIRST_DAY} UNION ALL SELECT 1 FROM price_archive"),
         "price_archive",
     );
+    for condition in [
+        "year IS NOT NULL",
+        "day <= 30",
+        "year > 2000",
+        "abs(year) > 0",
+    ] {
+        refused(
+            &format!("SELECT count(*) FROM ticks WHERE {condition}"),
+            "since its conditions leave more than half of the days since 2000",
+        );
+    }
     let allowed = |query: &str| {
         let (code, _, status) = world.run(&["-f", "csv", query]);
         assert_eq!(code, 0, "{query}: {status}");
@@ -156,6 +167,60 @@ fn failures_have_their_exit_code_and_leave_standard_output_empty() {
     assert_eq!(code, 2, "{status}");
 }
 
+/// What a condition does to the values is no fault of the file that has them.
+#[test]
+fn a_condition_that_fails_is_the_querys_failure() {
+    let world = World::new();
+    let check = |args: &[&str], part: &str| {
+        let (code, output, status) = world.run(args);
+        assert_eq!((code, output.as_str()), (1, ""), "{args:?}: {status}");
+        assert!(
+            status.contains(part) && !status.contains("Parquet"),
+            "{args:?}: {status}"
+        );
+    };
+    let query =
+        |condition: &str| format!("SELECT price FROM ticks WHERE {FIRST_DAY} AND {condition}");
+    check(
+        &[&query("token = 123")],
+        "to value of bigint type: a text that looks like a number stands in quotes",
+    );
+    check(
+        &[&query("CAST(token AS bigint) > 1")],
+        "Cannot cast string '",
+    );
+    check(&[&query("1 / (ts - ts) = 1")], "Divide by zero error");
+    check(
+        &[&query("token = :t"), "-p", "t=123"],
+        "a parameter: of type varchar",
+    );
+    let found = world.rows(&[&query("token = :t"), "-p", "t:varchar=123"]);
+    assert_eq!(found, "");
+}
+
+#[test]
+fn a_function_that_is_not_there_is_told_as_such() {
+    let world = World::new();
+    let check = |query: &str, expected: &str| {
+        let (code, _, status) = world.run(&[query]);
+        assert_eq!(code, 1, "{query}: {status}");
+        assert!(status.contains(expected), "{query}: {status}");
+    };
+    check(
+        "SELECT try(1 / 0)",
+        "no function `try` (write a condition, nullif or try_cast) at line 1, column 8",
+    );
+    check(
+        "SELECT lpad('a', 9, 'b')",
+        "`lpad` is off (one call could take all memory) at line 1, column 8",
+    );
+    check("SELECT date_trunk('day', now())", "or `date_trunc`");
+    check(
+        "SELECT price + token FROM ticks WHERE year = 2026",
+        "double + varchar",
+    );
+}
+
 /// A place in a file is told as it stands in the file, with its header and its placeholders.
 #[test]
 fn an_error_points_into_the_file() {
@@ -197,6 +262,12 @@ fn a_cut_file_is_named() {
     let other =
         world.rows(&["SELECT count(*) FROM ticks WHERE year = 2026 AND month = 3 AND day = 8"]);
     assert_eq!(other, "2\n");
+    // The broken file is none of this query's.
+    let failing =
+        "SELECT price FROM ticks WHERE year = 2026 AND month = 3 AND day = 8 AND token = 5";
+    let (code, _, status) = world.run(&[failing]);
+    assert_eq!(code, 1, "{status}");
+    assert!(!status.contains(file.to_str().unwrap()), "{status}");
 }
 
 fn stopped_by(signal: &str) -> (i32, String, String) {

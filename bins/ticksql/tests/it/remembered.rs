@@ -1,9 +1,11 @@
 //! The history and the shell.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::made::{FIRST_DAY, World, told};
 
@@ -40,6 +42,77 @@ fn queries_are_remembered_with_how_they_ended() {
         fs::metadata(file).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+/// `| head` is no failure, of the process as of its history.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let world = World::new();
+    let query = "SELECT value FROM generate_series(1, 2000000)";
+    let mut command = world.command(&["-f", "csv", query]);
+    let mut process = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    drop(output);
+    let (code, _, status) = told(&process.wait_with_output().unwrap());
+    assert_eq!((code, line.as_str()), (0, "value\n"), "{status}");
+    let json = world.answer(&["history", "-f", "jsonl"]);
+    let past: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!(past["state"], "succeeded", "{json}");
+}
+
+/// The signal comes when the first statement is over, and the shell waits for the next.
+fn shell_that_hears(signal: &str) -> (Option<i32>, String) {
+    let world = World::new();
+    let mut command = world.command(&["shell", "-f", "csv"]);
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(b"SELECT 12345 AS first;\n").unwrap();
+    let output = BufReader::new(process.stdout.take().unwrap());
+    let mut lines = output.lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "12345"));
+    let kill = Command::new("kill")
+        .args([signal, &process.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let sent = Instant::now();
+    let code = loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            break status.code();
+        }
+        if sent.elapsed() > Duration::from_secs(30) {
+            process.kill().unwrap();
+            panic!("{signal} is not heard");
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    drop(input);
+    let file = world.home.path().join(".local/share/ticksql/shell_history");
+    (code, fs::read_to_string(file).unwrap())
+}
+
+#[test]
+fn a_shell_that_waits_ends_by_a_signal_and_keeps_its_history() {
+    for (signal, expected) in [
+        ("-TERM", Some(143)),
+        ("-HUP", Some(129)),
+        // Nobody hears this one, and all the same nothing is lost.
+        ("-KILL", None),
+    ] {
+        let (code, history) = shell_that_hears(signal);
+        assert_eq!(code, expected, "{signal}");
+        assert!(history.contains("12345"), "{signal}: {history}");
+    }
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::arrow::json::writer::{JsonArray, WriterBuilder};
+use datafusion::arrow::json::writer::JsonArray;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::SqlError;
+use super::json::json_writer;
 
 /// The rows that a query gave.
 #[derive(Debug, Clone)]
@@ -60,15 +61,14 @@ impl<'a> ColumnJson<'a> {
 
 impl Answer {
     /// The answer as one JSON object: `columns` (name and type), `rows` (an object each, keyed by
-    /// column name, with null where there is no value), `row_count`, `truncated`, `files`,
+    /// column name, as [`json_writer`] has it), `row_count`, `truncated`, `files`,
     /// `bytes_read`, `elapsed_ms`.
     ///
     /// # Errors
     /// [`SqlError::Engine`] where a column has a type that JSON cannot show.
     pub fn to_json(&self) -> Result<Vec<u8>, SqlError> {
         let shown = |error: String| SqlError::Engine(format!("no JSON of the answer: {error}"));
-        let builder = WriterBuilder::new().with_explicit_nulls(true);
-        let mut writer = builder.build::<_, JsonArray>(Vec::new());
+        let mut writer = json_writer().build::<_, JsonArray>(Vec::new());
         let batches: Vec<&RecordBatch> = self.batches.iter().collect();
         writer
             .write_batches(&batches)
@@ -83,7 +83,8 @@ impl Answer {
             truncated: self.truncated,
             files: self.files,
             bytes_read: self.bytes_read,
-            elapsed_ms: self.elapsed.as_secs_f64() * 1_000.0,
+            // To the microsecond: what is below says nothing.
+            elapsed_ms: (self.elapsed.as_secs_f64() * 1e6).round() / 1e3,
         };
         serde_json::to_vec(&document).map_err(|error| shown(error.to_string()))
     }

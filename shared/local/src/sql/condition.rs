@@ -18,9 +18,26 @@ pub(super) struct Column {
 pub(super) enum Number {
     Column(Column),
     Literal(i64),
-    Sum(Box<Number>, Box<Number>),
-    Difference(Box<Number>, Box<Number>),
-    Product(Box<Number>, Box<Number>),
+    /// The year, month or day of the day on which the statement runs.
+    Today(Part),
+    Of(Box<Number>, Operation, Box<Number>),
+}
+
+/// A part of a date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Year,
+    Month,
+    Day,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Plus,
+    Minus,
+    Times,
+    Over,
+    Modulo,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +57,11 @@ pub(super) enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
     Not(Box<Condition>),
-    /// Depends on these columns and on nothing else, in a way that only the engine works out:
-    /// `year = year(current_date)`.
-    Opaque(Vec<Column>),
-    /// Depends on something that a day does not tell.
+    /// The column has one value, which only the engine works out:
+    /// `day = day(date_add('day', -1, current_date))`.
+    Pinned(Column),
+    /// Depends on something that a day does not tell, or is not understood: it may be true on every
+    /// day.
     Unknown,
 }
 
@@ -64,37 +82,58 @@ impl Truth {
     }
 }
 
-impl Column {
-    fn is_partition(&self) -> bool {
-        PARTITIONS.contains(&self.name.as_str())
+impl Part {
+    fn of(self, day: NaiveDate) -> i64 {
+        match self {
+            Self::Year => i64::from(day.year()),
+            Self::Month => i64::from(day.month()),
+            Self::Day => i64::from(day.day()),
+        }
     }
 
-    fn on(&self, day: NaiveDate) -> Option<i64> {
-        let place = PARTITIONS.iter().position(|name| *name == self.name)?;
-        match place {
-            0 => Some(i64::from(day.year())),
-            1 => Some(i64::from(day.month())),
-            _ => Some(i64::from(day.day())),
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let parts = [Self::Year, Self::Month, Self::Day];
+        let mut named = PARTITIONS.into_iter().zip(parts);
+        named
+            .find(|(known, _)| *known == name)
+            .map(|(_, part)| part)
+    }
+}
+
+impl Column {
+    fn part(&self) -> Option<Part> {
+        Part::named(&self.name)
+    }
+}
+
+impl Operation {
+    /// As both engines do it with whole numbers, which are cut at the point.
+    fn apply(self, a: i64, b: i64) -> Option<i64> {
+        match self {
+            Self::Plus => a.checked_add(b),
+            Self::Minus => a.checked_sub(b),
+            Self::Times => a.checked_mul(b),
+            Self::Over => a.checked_div(b),
+            Self::Modulo => a.checked_rem(b),
         }
     }
 }
 
 impl Number {
-    fn on(&self, day: NaiveDate) -> Option<i64> {
+    fn on(&self, day: NaiveDate, today: Option<NaiveDate>) -> Option<i64> {
         match self {
-            Self::Column(column) => column.on(day),
+            Self::Column(column) => Some(column.part()?.of(day)),
             Self::Literal(number) => Some(*number),
-            Self::Sum(a, b) => a.on(day)?.checked_add(b.on(day)?),
-            Self::Difference(a, b) => a.on(day)?.checked_sub(b.on(day)?),
-            Self::Product(a, b) => a.on(day)?.checked_mul(b.on(day)?),
+            Self::Today(part) => Some(part.of(today?)),
+            Self::Of(a, operation, b) => operation.apply(a.on(day, today)?, b.on(day, today)?),
         }
     }
 
     fn columns<'a>(&'a self, into: &mut Vec<&'a Column>) {
         match self {
             Self::Column(column) => into.push(column),
-            Self::Literal(_) => {}
-            Self::Sum(a, b) | Self::Difference(a, b) | Self::Product(a, b) => {
+            Self::Literal(_) | Self::Today(_) => {}
+            Self::Of(a, _, b) => {
                 a.columns(into);
                 b.columns(into);
             }
@@ -102,14 +141,14 @@ impl Number {
     }
 
     fn renamed(&self, rename: &impl Fn(&Column) -> Option<Column>) -> Option<Self> {
-        let both =
-            |a: &Self, b: &Self| Some((Box::new(a.renamed(rename)?), Box::new(b.renamed(rename)?)));
         Some(match self {
             Self::Column(column) => Self::Column(rename(column)?),
-            Self::Literal(number) => Self::Literal(*number),
-            Self::Sum(a, b) => both(a, b).map(|(a, b)| Self::Sum(a, b))?,
-            Self::Difference(a, b) => both(a, b).map(|(a, b)| Self::Difference(a, b))?,
-            Self::Product(a, b) => both(a, b).map(|(a, b)| Self::Product(a, b))?,
+            Self::Literal(_) | Self::Today(_) => self.clone(),
+            Self::Of(a, operation, b) => Self::Of(
+                Box::new(a.renamed(rename)?),
+                *operation,
+                Box::new(b.renamed(rename)?),
+            ),
         })
     }
 }
@@ -139,22 +178,23 @@ impl Comparison {
 }
 
 impl Condition {
-    /// Whether it holds on a day. `opaque` is the answer of what only the engine works out.
-    pub(super) fn on(&self, day: NaiveDate, opaque: Truth) -> Truth {
+    /// Whether it holds on a day. With `today`, it is judged whether it narrows: the days of today's
+    /// calendar are known, and a column that has one value has another one on the day.
+    pub(super) fn on(&self, day: NaiveDate, today: Option<NaiveDate>) -> Truth {
         match self {
             Self::Compare(a, comparison, b) => {
-                let sides = a.on(day).zip(b.on(day));
+                let sides = a.on(day, today).zip(b.on(day, today));
                 Truth::of(sides.map(|(a, b)| comparison.holds(a, b)))
             }
-            Self::All(parts) => decided(parts, day, opaque, Truth::False, Truth::True),
-            Self::Any(parts) => decided(parts, day, opaque, Truth::True, Truth::False),
-            Self::Not(part) => match part.on(day, opaque) {
+            Self::All(parts) => decided(parts, day, today, Truth::False, Truth::True),
+            Self::Any(parts) => decided(parts, day, today, Truth::True, Truth::False),
+            Self::Not(part) => match part.on(day, today) {
                 Truth::True => Truth::False,
                 Truth::False => Truth::True,
                 Truth::Unknown => Truth::Unknown,
             },
-            Self::Opaque(columns) if columns.iter().all(Column::is_partition) => opaque,
-            Self::Opaque(_) | Self::Unknown => Truth::Unknown,
+            Self::Pinned(column) if today.is_some() && column.part().is_some() => Truth::False,
+            Self::Pinned(_) | Self::Unknown => Truth::Unknown,
         }
     }
 
@@ -170,10 +210,7 @@ impl Condition {
             Self::All(parts) => Self::All(all(parts)),
             Self::Any(parts) => Self::Any(all(parts)),
             Self::Not(part) => Self::Not(Box::new(part.renamed(rename))),
-            Self::Opaque(columns) => {
-                let columns: Option<Vec<Column>> = columns.iter().map(rename).collect();
-                columns.map_or(Self::Unknown, Self::Opaque)
-            }
+            Self::Pinned(column) => rename(column).map_or(Self::Unknown, Self::Pinned),
             Self::Unknown => Self::Unknown,
         }
     }
@@ -185,11 +222,11 @@ impl Condition {
             Self::Any(parts) => parts.iter().any(Self::is_unknown),
             Self::All(parts) => parts.iter().all(Self::is_unknown),
             Self::Not(part) => part.is_unknown(),
-            Self::Compare(..) | Self::Opaque(_) => false,
+            Self::Compare(..) | Self::Pinned(_) => false,
         }
     }
 
-    /// The columns of a number comparison.
+    /// The columns that it is about.
     pub(super) fn columns(&self) -> Vec<&Column> {
         let mut columns = Vec::new();
         match self {
@@ -201,7 +238,7 @@ impl Condition {
                 columns.extend(parts.iter().flat_map(Self::columns));
             }
             Self::Not(part) => columns.extend(part.columns()),
-            Self::Opaque(opaque) => columns.extend(opaque),
+            Self::Pinned(column) => columns.push(column),
             Self::Unknown => {}
         }
         columns
@@ -212,13 +249,13 @@ impl Condition {
 fn decided(
     parts: &[Condition],
     day: NaiveDate,
-    opaque: Truth,
+    today: Option<NaiveDate>,
     decisive: Truth,
     otherwise: Truth,
 ) -> Truth {
     let mut all = otherwise;
     for part in parts {
-        match part.on(day, opaque) {
+        match part.on(day, today) {
             truth if truth == decisive => return decisive,
             Truth::Unknown => all = Truth::Unknown,
             Truth::True | Truth::False => {}

@@ -10,6 +10,7 @@ use datafusion::error::DataFusionError;
 
 use super::Limits;
 use super::nearest::nearest;
+use super::wording::{in_sql, of_a_condition};
 
 /// A place in the text of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +169,14 @@ pub(super) struct UnknownTable {
     pub(super) nearest: Vec<String>,
 }
 
+/// A file whose footer cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be read: {cause}", path.display())]
+pub(super) struct UnreadableFile {
+    pub(super) path: PathBuf,
+    pub(super) cause: String,
+}
+
 pub(super) fn of_parsing(error: &DataFusionError) -> SqlError {
     let text = message(error);
     match text.rsplit_once(" at Line: ") {
@@ -233,7 +242,7 @@ pub(super) fn of_planning(
         DataFusionError::Plan(message)
         | DataFusionError::NotImplemented(message)
         | DataFusionError::Configuration(message) => SqlError::Invalid {
-            message: message.clone(),
+            message: in_sql(message),
             place,
         },
         DataFusionError::SchemaError(schema, _) => SqlError::Invalid {
@@ -247,6 +256,17 @@ pub(super) fn of_planning(
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the engine's enum grows")]
 pub(super) fn of_running(error: DataFusionError, limits: Limits) -> SqlError {
+    if let Some(message) = of_a_condition(&error.strip_backtrace()) {
+        return SqlError::Failed(message);
+    }
+    if let DataFusionError::External(cause) = error.find_root()
+        && let Some(UnreadableFile { path, cause }) = cause.downcast_ref()
+    {
+        return SqlError::Unreadable {
+            path: path.clone(),
+            cause: cause.clone(),
+        };
+    }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => SqlError::OutOfMemory {
             bytes_max: limits.memory_bytes_max,
@@ -283,8 +303,8 @@ pub(super) fn message(error: &DataFusionError) -> String {
         DataFusionError::Plan(text)
         | DataFusionError::Execution(text)
         | DataFusionError::NotImplemented(text)
-        | DataFusionError::Configuration(text) => text.clone(),
-        DataFusionError::ArrowError(arrow, _) => arrow.to_string(),
+        | DataFusionError::Configuration(text) => in_sql(text),
+        DataFusionError::ArrowError(arrow, _) => in_sql(&arrow.to_string()),
         other => other.strip_backtrace(),
     }
 }

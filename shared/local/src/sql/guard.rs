@@ -32,8 +32,10 @@ pub(super) struct Allowed {
 /// What a statement reads of the archive.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The places where it reads the archive.
+    /// The places where it reads the archive or the quarantine.
     pub scans: Vec<ArchiveScan>,
+    /// The names of all else that it reads, as they are written there.
+    pub others: Vec<String>,
     /// Whether these are read when it runs: not for EXPLAIN, which only tells.
     pub runs: bool,
 }
@@ -51,6 +53,7 @@ pub fn scans(sql: &str, values: &[Value]) -> Result<Reading, SqlError> {
     };
     let mut reading = Reading {
         scans: Vec::new(),
+        others: Vec::new(),
         runs: explained.unwrap_or(shape == Shape::Rows),
     };
     let Statement::Statement(standard) = statement else {
@@ -66,7 +69,7 @@ pub fn scans(sql: &str, values: &[Value]) -> Result<Reading, SqlError> {
         standard.as_ref()
     };
     if let Standard::Query(query) = standard {
-        reading.scans = scans::of(query)?;
+        (reading.scans, reading.others) = scans::of(query)?;
     }
     Ok(reading)
 }

@@ -7,12 +7,12 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use futures_util::TryStreamExt as _;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use super::error::{self, SqlError};
 use super::run::Planned;
+use super::threads::Threads;
 use super::{Limits, answer, table, verify};
 
 /// Batches that wait for who reads the rows. A query that is ahead by so many waits in turn.
@@ -25,34 +25,39 @@ pub struct Rows {
     batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
     query: JoinSet<()>,
     table: PathBuf,
+    /// Not the query's own: one that does not let go of its thread would keep it for ever.
+    _place: OwnedSemaphorePermit,
+    /// Not those of other queries, for the same reason.
+    _threads: Threads,
 }
 
 impl Rows {
     pub(super) fn start(
         planned: Planned,
         place: OwnedSemaphorePermit,
-        threads: &Handle,
         limits: Limits,
         table: &Path,
-    ) -> Self {
+    ) -> Result<Self, SqlError> {
+        let threads = Threads::start(limits.threads)?;
         let (found, batches) = mpsc::channel(BATCHES_AHEAD);
         let (schema, reads) = (Arc::clone(&planned.schema), Reads::of(&planned.physical));
         let mut query = JoinSet::new();
         let work = async move {
-            let _place = place;
             if let Err(error) = send(&planned, &found, limits).await {
                 // Who no longer listens does not want the error either.
                 _ = found.send(Err(error)).await;
             }
         };
-        query.spawn_on(work, threads);
-        Self {
+        query.spawn_on(work, threads.handle());
+        Ok(Self {
             schema,
             reads,
             batches,
             query,
             table: table.to_owned(),
-        }
+            _place: place,
+            _threads: threads,
+        })
     }
 
     /// The columns; no two have the same name.
@@ -74,7 +79,7 @@ impl Rows {
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, SqlError> {
         match self.batches.recv().await {
             Some(Ok(batch)) => Ok(Some(batch)),
-            Some(Err(error)) => Err(verify::name_file(error, &self.table).await),
+            Some(Err(error)) => Err(verify::name_file(error, self.reads.files(&self.table)).await),
             // A query that broke off must not pass for one that ended.
             None => match self.query.join_next().await {
                 Some(Err(stopped)) => Err(SqlError::Engine(stopped.to_string())),
@@ -107,6 +112,11 @@ pub struct Reads(Arc<dyn ExecutionPlan>);
 impl Reads {
     pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Self {
         Self(Arc::clone(plan))
+    }
+
+    /// The files of ticks that the query looks into, below the archive's folder.
+    pub(super) fn files(&self, table: &Path) -> Vec<PathBuf> {
+        table::files(&self.0, table)
     }
 
     /// The files that the query looks into, and the bytes that it has read of them by now (pages;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,11 @@ use futures_util::TryStreamExt as _;
 use super::answer::{self, Answer};
 use super::error::{self, SqlError};
 use super::guard::{self, Allowed, Shape};
+use super::missing;
 use super::rows::Reads;
 use super::value::Value;
-use super::{Limits, session};
+use super::yielding::yielding;
+use super::{Limits, session, verify};
 
 /// A statement that can be run.
 pub(super) struct Planned {
@@ -53,7 +56,7 @@ pub(super) async fn plan(
     let plan = state
         .statement_to_plan(statement)
         .await
-        .map_err(understood)?;
+        .map_err(|error| missing::explained(understood(error), &state))?;
     read_only
         .verify_plan(&plan)
         .map_err(|error| SqlError::NotReadOnly(error::message(&error)))?;
@@ -67,6 +70,7 @@ pub(super) async fn plan(
     let schema = answer::unique_names(frame.schema().as_arrow());
     let context = Arc::new(frame.task_ctx());
     let physical = frame.create_physical_plan().await.map_err(understood)?;
+    let physical = yielding(physical).map_err(understood)?;
     Ok(Planned {
         schema,
         physical,
@@ -74,17 +78,23 @@ pub(super) async fn plan(
     })
 }
 
-/// Runs a statement to its end, within the limits on an answer.
+/// Runs a statement to its end, within the limits on an answer. `table` is the archive's folder, for
+/// naming a file that cannot be read.
 pub(super) async fn answer(
     state: SessionState,
     sql: String,
     limits: Limits,
+    table: PathBuf,
 ) -> Result<Answer, SqlError> {
     let planned = plan(state, &sql, &[], limits).await?;
     let stream = planned.stream(limits)?;
-    let (batches, truncated) = collect(stream, limits).await?;
+    let reads = Reads::of(&planned.physical);
+    let (batches, truncated) = match collect(stream, limits).await {
+        Ok(collected) => collected,
+        Err(error) => return Err(verify::name_file(error, reads.files(&table)).await),
+    };
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let (files, bytes_read) = Reads::of(&planned.physical).by_now();
+    let (files, bytes_read) = reads.by_now();
     let batches = batches.into_iter();
     let batches: Result<_, _> = batches
         .map(|batch| answer::renamed(&batch, &planned.schema))

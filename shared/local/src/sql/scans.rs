@@ -15,11 +15,17 @@ use super::error::{Place, SqlError};
 use super::relations::{Joined, Kind, Scope};
 use pushdown::{by_alias, by_position, pushed};
 
-/// The table and the views over it.
-const TABLES: [&str; 3] = ["price_archive", "price_history", "ticks"];
+/// The table of ticks, the views over it, and the table of the quarantine: all lie in folders of days.
+const TABLES: [&str; 4] = ["price_archive", "price_history", "ticks", QUARANTINE];
 
-/// Names of the event time in milliseconds.
-const TIMES_MS: [&str; 2] = ["ts", "timestamp"];
+/// The table with a folder of its own.
+const QUARANTINE: &str = "quarantine";
+
+/// Names of the time in milliseconds that the folders go by: of the event, or of receipt.
+const TIMES_MS: [&str; 3] = ["ts", "timestamp", "received_at"];
+
+/// The first year of which the archive may have days, as the table on Athena has it.
+const FIRST_YEAR: i32 = 2000;
 
 /// Queries inside one statement that are looked at: a chain of WITH that names each part twice
 /// doubles with every part.
@@ -30,25 +36,36 @@ const QUERIES_MAX: usize = 10_000;
 pub struct ArchiveScan {
     /// The table or view, as it is named there.
     pub table: String,
+    /// The database, where it is named there, in lower case.
+    pub database: Option<String>,
     /// Where it stands in the statement.
     pub place: Option<Place>,
     conditions: Vec<Condition>,
 }
 
 impl ArchiveScan {
+    /// Whether it reads the quarantine, whose files lie beside those of the ticks.
+    #[must_use]
+    pub fn is_of_quarantine(&self) -> bool {
+        self.table.eq_ignore_ascii_case(QUARANTINE)
+    }
+
     /// Whether the conditions may leave a day. What only the engine works out counts as true.
     #[must_use]
     pub fn keeps(&self, day: NaiveDate) -> bool {
-        self.on(day, Truth::Unknown)
+        self.on(day, None)
     }
 
-    /// Whether there is a condition on year, month or day at all: one that leaves every day of a
-    /// hundred years out of none is no condition.
+    /// Whether conditions on year, month and day leave out at least half of the days from 2000 to
+    /// `today`. What is not understood leaves out none: `day <= 30` and `abs(year) > 0` are as good as
+    /// no condition.
     #[must_use]
-    pub fn is_narrowed(&self) -> bool {
-        let first = NaiveDate::from_ymd_opt(2000, 1, 1).into_iter();
-        let mut days = first.flat_map(|first| first.iter_days().take(36_525));
-        days.any(|day| !self.on(day, Truth::False))
+    pub fn is_narrowed(&self, today: NaiveDate) -> bool {
+        let first = NaiveDate::from_ymd_opt(FIRST_YEAR, 1, 1).unwrap_or(today);
+        let last = today.max(first);
+        let days = || first.iter_days().take_while(|day| *day <= last);
+        let left = days().filter(|day| self.on(*day, Some(today))).count();
+        left * 2 <= days().count()
     }
 
     /// The range of the event time that the conditions ask for, in milliseconds since the epoch:
@@ -95,14 +112,15 @@ impl ArchiveScan {
         (from, to)
     }
 
-    fn on(&self, day: NaiveDate, opaque: Truth) -> bool {
+    fn on(&self, day: NaiveDate, today: Option<NaiveDate>) -> bool {
         let mut conditions = self.conditions.iter();
-        conditions.all(|condition| condition.on(day, opaque) != Truth::False)
+        conditions.all(|condition| condition.on(day, today) != Truth::False)
     }
 }
 
-/// The places of a query that read the archive, each reference to a part of WITH counted.
-pub(super) fn of(query: &Query) -> Result<Vec<ArchiveScan>, SqlError> {
+/// The places of a query that read the archive, each reference to a part of WITH counted, and the
+/// names of what else it reads.
+pub(super) fn of(query: &Query) -> Result<(Vec<ArchiveScan>, Vec<String>), SqlError> {
     let mut walk = Walk::default();
     walk.query(query, &[], Vec::new());
     if walk.queries > QUERIES_MAX {
@@ -111,7 +129,7 @@ pub(super) fn of(query: &Query) -> Result<Vec<ArchiveScan>, SqlError> {
             place: None,
         });
     }
-    Ok(walk.scans)
+    Ok((walk.scans, walk.others))
 }
 
 /// A part of WITH.
@@ -126,6 +144,10 @@ pub(super) struct Part<'a> {
 #[derive(Default)]
 struct Walk {
     scans: Vec<ArchiveScan>,
+    /// What is read and is none of [`TABLES`], as it is named.
+    others: Vec<String>,
+    /// Parts of WITH RECURSIVE, in lower case: they may read themselves.
+    recursive: Vec<String>,
     queries: usize,
 }
 
@@ -139,6 +161,9 @@ impl Walk {
         let mut known = parts.to_vec();
         if let Some(with) = &query.with {
             for cte in &with.cte_tables {
+                if with.recursive {
+                    self.recursive.push(cte.alias.name.value.to_lowercase());
+                }
                 known.push(Part {
                     alias: &cte.alias,
                     query: &cte.query,
@@ -239,14 +264,18 @@ impl Walk {
             self.query(part.query, known, conditions);
         } else if TABLES.contains(&lower.as_str()) {
             let start = table.span.start;
+            let database = name.0.iter().rev().nth(1).and_then(|part| part.as_ident());
             self.scans.push(ArchiveScan {
                 table: table.value.clone(),
+                database: database.map(|name| name.value.to_lowercase()),
                 place: (start.line > 0).then_some(Place {
                     line: start.line,
                     column: start.column,
                 }),
                 conditions,
             });
+        } else if name.0.len() > 1 || !self.recursive.contains(&lower) {
+            self.others.push(name.to_string());
         }
     }
 

@@ -48,7 +48,7 @@ const VIEWS: [(&str, &str); 2] = [
 
 /// Functions that make a large value out of a small one: the memory limit counts what operators
 /// hold, not single values, and one call could take all of the machine's memory.
-const FUNCTIONS_OFF: [&str; 7] = [
+pub(super) const FUNCTIONS_OFF: [&str; 7] = [
     "repeat",
     "lpad",
     "rpad",

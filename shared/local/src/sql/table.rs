@@ -31,14 +31,19 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::object_store::ObjectMeta;
 use datafusion::object_store::path::Path as StorePath;
+use datafusion::object_store::{Error as StoreError, ObjectMeta};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::error::{UnreadableFile, message};
+
 /// Footers that are read at the same time while a query is planned.
 const FOOTERS_AT_A_TIME: usize = 16;
+
+/// The name of the reader of Parquet files.
+const PARQUET: &str = "parquet";
 
 /// The table `price_archive`.
 #[derive(Debug)]
@@ -84,7 +89,9 @@ impl ArchiveTable {
                 let schema = Arc::clone(self.schema.file_schema());
                 let meta =
                     format.infer_stats_and_ordering(state, &store, schema, &file.object_meta);
-                let meta = meta.await.map_err(|error| in_file(error, &file))?;
+                let meta = meta
+                    .await
+                    .map_err(|error| in_file(error, &self.folder, &file))?;
                 Ok::<_, DataFusionError>(file.with_statistics(Arc::new(meta.statistics)))
             }
         };
@@ -170,9 +177,16 @@ fn file_schema() -> SchemaRef {
     ))
 }
 
-/// Keeps the file's name with an error of its footer.
-fn in_file(error: DataFusionError, file: &PartitionedFile) -> DataFusionError {
-    error.context(format!("{}", file.object_meta.location))
+/// Names the file with an error of its footer. One that is gone since it was listed is not broken.
+fn in_file(error: DataFusionError, folder: &Path, file: &PartitionedFile) -> DataFusionError {
+    let gone = |error: &DataFusionError| matches!(error, DataFusionError::ObjectStore(cause) if matches!(**cause, StoreError::NotFound { .. }));
+    if gone(error.find_root()) {
+        return error;
+    }
+    DataFusionError::External(Box::new(UnreadableFile {
+        path: folder.join(file.object_meta.location.as_ref()),
+        cause: message(&error),
+    }))
 }
 
 #[async_trait]
@@ -317,11 +331,34 @@ pub(super) fn reads(node: &Arc<dyn ExecutionPlan>) -> (usize, u64) {
     let Some(scan) = scan_of(node) else {
         return (0, 0);
     };
-    let read = node
-        .metrics()
-        .and_then(|metrics| metrics.sum_by_name("bytes_scanned"));
-    (
-        files_of(scan).len(),
-        read.map_or(0, |bytes| bytes.as_usize() as u64),
-    )
+    let files = files_of(scan);
+    let metrics = node.metrics();
+    let read = match scan.file_source().file_type() {
+        PARQUET => metrics
+            .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
+            .map_or(0, |bytes| bytes.as_usize() as u64),
+        // Other readers do not count; they read files whole, once they have begun.
+        _ if metrics.is_some_and(|metrics| metrics.iter().next().is_some()) => {
+            files.values().map(|file| file.object_meta.size).sum()
+        }
+        _ => 0,
+    };
+    (files.len(), read)
+}
+
+/// The Parquet files that a plan looks into, below the folder of their table.
+pub(super) fn files(plan: &Arc<dyn ExecutionPlan>, folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    if let Some(scan) = scan_of(plan)
+        && scan.file_source().file_type() == PARQUET
+    {
+        let locations = files_of(scan).into_keys();
+        found.extend(locations.map(|location| folder.join(location.as_ref())));
+    }
+    for child in plan.children() {
+        found.extend(files(child, folder));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use archive::{day_files, days};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::time::timeout;
 
@@ -13,13 +12,13 @@ use super::error::SqlError;
 /// How long the files are looked through.
 const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Replaces [`SqlError::UnreadableSomewhere`] by [`SqlError::Unreadable`] where the file is found.
-pub(super) async fn name_file(error: SqlError, table: &Path) -> SqlError {
+/// Replaces [`SqlError::UnreadableSomewhere`] by [`SqlError::Unreadable`] where the file is found
+/// among those that the query looked into.
+pub(super) async fn name_file(error: SqlError, files: Vec<PathBuf>) -> SqlError {
     let SqlError::UnreadableSomewhere(_) = &error else {
         return error;
     };
-    let table = table.to_owned();
-    let search = tokio::task::spawn_blocking(move || first_unreadable(&table));
+    let search = tokio::task::spawn_blocking(move || first_unreadable(&files));
     match timeout(SEARCH_TIME_MAX, search).await {
         Ok(Ok(Some((path, cause)))) => SqlError::Unreadable { path, cause },
         Ok(_) | Err(_) => error,
@@ -27,23 +26,13 @@ pub(super) async fn name_file(error: SqlError, table: &Path) -> SqlError {
 }
 
 /// Looks at the footers first, since most broken files are cut ones, and at the pages then.
-fn first_unreadable(table: &Path) -> Option<(PathBuf, String)> {
-    let files = files(table);
+fn first_unreadable(files: &[PathBuf]) -> Option<(PathBuf, String)> {
     let unreadable = |check: fn(&Path) -> Result<(), String>| {
         files
             .iter()
             .find_map(|path| check(path).err().map(|cause| (path.clone(), cause)))
     };
     unreadable(footer).or_else(|| unreadable(pages))
-}
-
-fn files(table: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for day in days(table).unwrap_or_default() {
-        let names = day_files(&day.path).unwrap_or_default().into_iter();
-        files.extend(names.map(|file| day.path.join(file.name)));
-    }
-    files
 }
 
 fn footer(path: &Path) -> Result<(), String> {

@@ -159,5 +159,6 @@ async fn a_named_query_reads_the_days_asked_for_and_no_others() {
         // Three ranges wrote files of that day, or one flush of the quarantine did.
         let expected = if case.query == "data_quality" { 1 } else { 3 };
         assert_eq!(answer.files, expected, "{}", case.name);
+        assert!(answer.bytes_read > 0, "{}", case.name);
     }
 }

@@ -14,6 +14,7 @@ mod rows;
 mod sql;
 mod ticks;
 mod trino;
+mod unreadable;
 
 use app::ports::{SequenceNumber, StreamRecord};
 use domain::Tick;

@@ -1,6 +1,7 @@
 //! Rows as they come, values beside a statement, what a query would read, and memory that runs out.
 
 use std::path::Path;
+use std::time::Duration;
 
 use archive::Archive;
 use chrono::NaiveDate;
@@ -75,6 +76,27 @@ async fn rows_come_with_what_was_read() {
     )
     .await;
     assert_eq!(count(&sql, "SELECT 1 FROM ticks", &[]).await.unwrap(), 10);
+}
+
+/// One place, one thread, and a query that would hold both for days.
+#[tokio::test]
+async fn a_query_that_is_dropped_makes_way_for_the_next_one() {
+    let data = archive_of(&market(10));
+    let limits = Limits {
+        queries_max: 1,
+        threads: 1,
+        ..Limits::default()
+    };
+    let sql = open(data.path(), limits).await;
+    let endless = "SELECT sum(a.value * b.value % c.value) FROM generate_series(1, 1000000) a, \
+                   generate_series(1, 1000000) b, generate_series(1, 1000000) c";
+    let mut rows = sql.start(endless, &[]).await.unwrap();
+    let begun = tokio::time::timeout(Duration::from_millis(100), rows.next()).await;
+    assert!(begun.is_err());
+    drop(rows);
+    let next = count(&sql, "SELECT 1", &[]);
+    let next = tokio::time::timeout(Duration::from_secs(60), next).await;
+    assert_eq!(next.unwrap().unwrap(), 1);
 }
 
 #[tokio::test]

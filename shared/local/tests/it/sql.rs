@@ -17,7 +17,7 @@ fn limits() -> Limits {
     }
 }
 
-fn archive_of(ticks: &[Tick]) -> tempfile::TempDir {
+pub(crate) fn archive_of(ticks: &[Tick]) -> tempfile::TempDir {
     let data = tempfile::tempdir().unwrap();
     let archive = Archive::open(data.path()).unwrap();
     archive
@@ -26,7 +26,7 @@ fn archive_of(ticks: &[Tick]) -> tempfile::TempDir {
     data
 }
 
-async fn open(data: &Path) -> LocalSql {
+pub(crate) async fn open(data: &Path) -> LocalSql {
     LocalSql::open(data, limits()).await.unwrap()
 }
 
@@ -34,7 +34,7 @@ fn document(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.to_json().unwrap()).unwrap()
 }
 
-async fn rows(sql: &LocalSql, query: &str) -> Value {
+pub(crate) async fn rows(sql: &LocalSql, query: &str) -> Value {
     let answer = sql
         .query(query)
         .await
@@ -42,7 +42,7 @@ async fn rows(sql: &LocalSql, query: &str) -> Value {
     document(&answer).get_mut("rows").unwrap().take()
 }
 
-async fn refusal(sql: &LocalSql, query: &str) -> SqlError {
+pub(crate) async fn refusal(sql: &LocalSql, query: &str) -> SqlError {
     match sql.query(query).await {
         Ok(answer) => panic!("{query} gave {}", document(&answer)),
         Err(error) => error,
@@ -494,37 +494,6 @@ async fn a_query_that_needs_too_much_memory_is_stopped() {
             "{call}: {error:?}"
         );
     }
-}
-
-#[tokio::test]
-async fn an_unreadable_file_is_named() {
-    let data = archive_of(&market(2_000));
-    let sql = open(data.path()).await;
-    let day = data.path().join("price-archive/year=2026/month=03/day=08");
-    let file = fs::read_dir(&day).unwrap().next().unwrap().unwrap().path();
-    let good = fs::read(&file).unwrap();
-    let check = async |bytes: &[u8], query: &str| {
-        fs::write(&file, bytes).unwrap();
-        let error = refusal(&sql, query).await;
-        let SqlError::Unreadable { path, .. } = &error else {
-            panic!("{query}: {error:?}")
-        };
-        assert_eq!(path, &file, "{error}");
-    };
-    let sums = "SELECT sum(price), sum(ts), max(tick_id) FROM ticks";
-    check(&good[..good.len() / 2], sums).await;
-    check(b"", sums).await;
-    let mut scrambled = good.clone();
-    scrambled[4..2_000].fill(0xa5);
-    check(&scrambled, sums).await;
-    // Days that the query does not ask for may be broken.
-    let first = "SELECT count(*) AS n FROM ticks WHERE day = 7";
-    assert_eq!(rows(&sql, first).await, json!([{"n": 1_440}]));
-    fs::write(&file, &good).unwrap();
-    assert_eq!(
-        rows(&sql, "SELECT count(*) AS n FROM ticks").await,
-        json!([{"n": 2_000}])
-    );
 }
 
 #[tokio::test]

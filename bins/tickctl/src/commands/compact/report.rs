@@ -32,6 +32,9 @@ pub(super) struct Line {
     bytes_before: u64,
     files_after: usize,
     bytes_after: u64,
+    /// Of a plan: the files of before that would be sorted and merged.
+    files_to_merge: usize,
+    bytes_to_merge: u64,
     files_written: usize,
     bytes_written: u64,
     rows_written: u64,
@@ -61,6 +64,8 @@ impl Line {
             bytes_before: 0,
             files_after: 0,
             bytes_after: 0,
+            files_to_merge: 0,
+            bytes_to_merge: 0,
             files_written: 0,
             bytes_written: 0,
             rows_written: 0,
@@ -101,7 +106,8 @@ impl Line {
         }
     }
 
-    /// The files after are those before: nothing was done.
+    /// The files after are those before: nothing was done. How many would become of those that are
+    /// merged, nobody knows before they are read.
     pub(super) fn of_plan(day: &DayFolder, plan: &DayPlan) -> Self {
         let outcome = match plan.rewritten.count {
             0 if !plan.unfinished => Outcome::Unchanged,
@@ -112,8 +118,8 @@ impl Line {
             bytes_before: plan.before.bytes,
             files_after: plan.before.count,
             bytes_after: plan.before.bytes,
-            files_written: plan.rewritten.count,
-            bytes_written: plan.rewritten.bytes,
+            files_to_merge: plan.rewritten.count,
+            bytes_to_merge: plan.rewritten.bytes,
             finished_earlier: plan.unfinished,
             ..Self::new(day, outcome)
         }
@@ -157,12 +163,12 @@ impl Line {
                     self.elapsed_ms
                 )
             }
-            Outcome::Planned if self.files_written == 0 => {
+            Outcome::Planned if self.files_to_merge == 0 => {
                 format!("{before}; would finish what an earlier run left")
             }
             Outcome::Planned => format!(
-                "{before}; would write {} anew",
-                files(self.files_written, self.bytes_written)
+                "{before}; would sort and merge {}",
+                files(self.files_to_merge, self.bytes_to_merge)
             ),
             Outcome::Waiting => format!("{before}; nothing is done before then"),
             Outcome::Unchanged if self.finished_earlier => {
@@ -300,6 +306,33 @@ mod tests {
         assert_eq!(line.outcome, Outcome::Waiting);
         report.waiting_until_ms = None;
         let line = Line::of_report(&day(), &report, elapsed);
+        assert_eq!((line.outcome, line.text()), (Outcome::Unchanged, None));
+    }
+
+    #[test]
+    fn a_plan_tells_what_would_be_merged_and_writes_nothing() {
+        let plan = |rewritten, unfinished| DayPlan {
+            before: count(28, 5_000_000),
+            rewritten,
+            unfinished,
+        };
+        let line = Line::of_plan(&day(), &plan(count(27, 4_200_000), false));
+        assert_eq!(
+            line.text().unwrap(),
+            "2026-03-07  28 files, 5.0 MB; would sort and merge 27 files, 4.2 MB"
+        );
+        let json = serde_json::to_value(&line).unwrap();
+        assert_eq!(
+            (&json["files_to_merge"], &json["files_written"]),
+            (&27.into(), &0.into())
+        );
+        let line = Line::of_plan(&day(), &plan(Files::default(), true));
+        assert!(
+            line.text()
+                .unwrap()
+                .ends_with("would finish what an earlier run left")
+        );
+        let line = Line::of_plan(&day(), &plan(Files::default(), false));
         assert_eq!((line.outcome, line.text()), (Outcome::Unchanged, None));
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate};
+use local::sql::ArchiveScan;
 
-use super::words::{pieces, relations};
+use super::words::pieces;
 use crate::statement::Statement;
 
 /// How old an answer may be that is taken again. Closed days do change now and then, by ticks that
@@ -17,9 +18,6 @@ const LATE_MS: i64 = 3_600_000;
 
 /// The last day that the table's partitions may have.
 const LAST_YEAR: i32 = 2099;
-
-/// What all ticks are read from.
-const OF_THE_ARCHIVE: [&str; 3] = ["price_archive", "price_history", "ticks"];
 
 /// Words whose answer differs from run to run.
 const CHANGING: [&str; 12] = [
@@ -48,13 +46,14 @@ pub(super) fn is_closed(statement: &Statement, now_ms: i64) -> bool {
     if CHANGING.iter().any(changes) {
         return false;
     }
-    let parts: Vec<String> = pieces
-        .windows(2)
-        .filter(|pair| matches!(pair, [_, after] if after.is("AS")))
-        .filter_map(|pair| pair.first()?.name())
-        .collect();
-    let is_known = |name: &String| OF_THE_ARCHIVE.contains(&name.as_str()) || parts.contains(name);
-    if !relations(&pieces).iter().all(is_known) {
+    // Of all else nobody knows here when it changes.
+    let of_ticks = |scan: &ArchiveScan| scan.database.is_none() && !scan.is_of_quarantine();
+    if statement
+        .others
+        .as_ref()
+        .is_none_or(|others| !others.is_empty())
+        || !statement.scans.iter().all(of_ticks)
+    {
         return false;
     }
     let Some(first_open) = day_of(now_ms.saturating_sub(LATE_MS)) else {
@@ -130,6 +129,8 @@ mod tests {
             "WITH a AS (SELECT * FROM ticks WHERE year = 2025) SELECT * FROM a",
             true,
         );
+        check("SELECT a AS b FROM ticks, b WHERE year = 2025", false);
+        check("SELECT 1 FROM other.ticks WHERE year = 2025", false);
         check("SELECT 1", false);
         check("EXPLAIN SELECT 1 FROM ticks WHERE year = 2025", false);
     }

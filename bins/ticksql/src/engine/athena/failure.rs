@@ -6,6 +6,7 @@ use aws::error::CallError;
 use local::sql::{Place, nearest};
 
 use crate::engine::EngineError;
+use crate::money::{Bill, had_read};
 
 /// The names that `ticksql init` makes.
 const OURS: [&str; 4] = ["price_archive", "price_history", "ticks", "quarantine"];
@@ -64,13 +65,13 @@ pub(super) fn of_statement(
         AthenaError::Failed {
             retryable: false, ..
         } => query(&text, None, None),
-        AthenaError::ScanLimit { .. } => EngineError::Refused(text),
-        AthenaError::Cancelled {
-            id, scanned_bytes, ..
-        } => EngineError::Cancelled {
-            query_id: Some(id.clone()),
-            scanned_bytes: *scanned_bytes,
-        },
+        AthenaError::ScanLimit { scanned_bytes, .. } => {
+            EngineError::Refused(format!("{text}; {}", billed(*scanned_bytes)))
+        }
+        AthenaError::Cancelled { scanned_bytes, .. } => {
+            let told = format!("{text}, but not from here; {}", billed(*scanned_bytes));
+            EngineError::StoppedElsewhere(told)
+        }
         AthenaError::Call(CallError::Refused { code, message, .. })
             if code == "InvalidRequestException" =>
         {
@@ -85,6 +86,19 @@ pub(super) fn of_statement(
         | AthenaError::Unreadable(_)
         | AthenaError::Call(_) => EngineError::Service(text),
     }
+}
+
+/// The error without the advice to run the query again.
+pub(super) fn without_advice(error: &AthenaError) -> String {
+    if let AthenaError::Throttled(message) = error {
+        format!("Athena is throttled ({message})")
+    } else {
+        error.to_string()
+    }
+}
+
+fn billed(scanned_bytes: u64) -> String {
+    had_read(scanned_bytes, Some(Bill::of_scanned(scanned_bytes)))
 }
 
 fn query(message: &str, place: Option<Place>, near: Option<Vec<String>>) -> EngineError {
@@ -210,9 +224,30 @@ mod tests {
         assert!(matches!(of(&failed(true)), EngineError::Service(_)));
         let limit = AthenaError::ScanLimit {
             message: "Bytes scanned limit was exceeded".to_owned(),
-            scanned_bytes: 1,
+            scanned_bytes: 10_800_000_000,
         };
-        assert!(matches!(of(&limit), EngineError::Refused(_)));
+        let EngineError::Refused(told) = of(&limit) else {
+            panic!()
+        };
+        assert!(
+            told.ends_with("it had read 10.8 GB: 10.8 GB billed, $0.0540"),
+            "{told}"
+        );
+        let stopped = AthenaError::Cancelled {
+            id: "q1".to_owned(),
+            reason: Some("by ana".to_owned()),
+            scanned_bytes: 0,
+        };
+        let EngineError::StoppedElsewhere(told) = of(&stopped) else {
+            panic!()
+        };
+        assert_eq!(
+            told,
+            "the query q1 was cancelled: by ana, but not from here; it had read 0 B: nothing billed"
+        );
+        let throttled = AthenaError::Throttled("Rate exceeded".to_owned());
+        assert!(throttled.to_string().contains("run it again"));
+        assert!(!without_advice(&throttled).contains("run it again"));
         let denied = AthenaError::Denied {
             action: Some("glue:GetTable".to_owned()),
             message: "no".to_owned(),

@@ -55,18 +55,6 @@ impl Piece<'_> {
     pub(super) fn is(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
-
-    /// The name that it is, in lower case and without quotes.
-    pub(super) fn name(&self) -> Option<String> {
-        match self.kind {
-            Kind::Word => Some(self.text.to_lowercase()),
-            Kind::Quoted => {
-                let inside = self.text.get(1..self.text.len().saturating_sub(1));
-                Some(inside.unwrap_or_default().to_lowercase())
-            }
-            Kind::Mark | Kind::Open | Kind::Close | Kind::Comma | Kind::Other => None,
-        }
-    }
 }
 
 /// What a bracket holds.
@@ -123,36 +111,6 @@ pub(super) fn pieces(sql: &str) -> Vec<Piece<'_>> {
             start,
             clause: levels.last().map_or("", |level| level.clause),
         });
-    }
-    found
-}
-
-/// The tables, views and parts of WITH that a text reads from, in lower case, without the database.
-pub(super) fn relations(pieces: &[Piece<'_>]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = pieces.iter().peekable();
-    while let Some(piece) = rest.next() {
-        let begins = piece.is("FROM") || piece.is("JOIN") || piece.is("TABLE");
-        let goes_on = piece.kind == Kind::Comma && piece.clause == "FROM";
-        // `extract(year FROM x)` in the columns is about no table.
-        let begins = begins && piece.clause != "SELECT";
-        if !begins && !goes_on {
-            continue;
-        }
-        let mut name = None;
-        while let Some(part) = rest.peek() {
-            if let Some(part) = part.name() {
-                name = Some(part);
-                rest.next();
-            }
-            match rest.peek() {
-                Some(dot) if dot.text == "." => {
-                    rest.next();
-                }
-                _ => break,
-            }
-        }
-        found.extend(name);
     }
     found
 }
@@ -239,24 +197,6 @@ mod tests {
             &["WHERE", "SELECT"],
         );
         check("VALUES (?)", &[""]);
-    }
-
-    #[test]
-    fn what_is_read_from_is_found() {
-        let check = |sql: &str, expected: &[&str]| {
-            assert_eq!(relations(&pieces(sql)), expected, "{sql}");
-        };
-        check("SELECT ticks FROM price_archive", &["price_archive"]);
-        check(
-            "SELECT 1 FROM a, b AS x, (SELECT 2 FROM c) d JOIN \"E\" ON 1 = 1",
-            &["a", "b", "c", "e"],
-        );
-        check("SELECT 1 FROM db.t, AwsDataCatalog.db.\"u\"", &["t", "u"]);
-        check(
-            "WITH a AS (SELECT 1 FROM t) SELECT extract(day FROM x), y FROM a",
-            &["t", "a"],
-        );
-        check("SELECT 'from x', 1", &[]);
     }
 
     proptest! {

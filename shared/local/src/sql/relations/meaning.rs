@@ -3,12 +3,18 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Query, UnaryOperator, Value as Literal, Visit as _,
-    Visitor,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Query, UnaryOperator, Value as Literal, Visit as _, Visitor,
 };
 
-use super::Scope;
-use crate::sql::condition::{Column, Comparison, Condition, Number};
+use super::{Scope, last_name};
+use crate::sql::condition::{Comparison, Condition, Number, Operation, Part};
+
+/// Functions that give today, or this moment.
+const NOW: [&str; 3] = ["current_date", "current_timestamp", "now"];
+
+/// Functions whose value is another one for each row.
+const OF_EACH_ROW: [&str; 3] = ["random", "rand", "uuid"];
 
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -23,7 +29,7 @@ impl<'a> Scope<'a> {
                 op: UnaryOperator::Not,
                 expr,
             } => negated(self.condition(expr), true),
-            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expression),
+            Expr::BinaryOp { left, op, right } => self.binary(left, op, right),
             Expr::Between {
                 expr,
                 negated: not,
@@ -31,8 +37,8 @@ impl<'a> Scope<'a> {
                 high,
             } => negated(
                 Condition::All(vec![
-                    self.comparison(expr, Comparison::GreaterOrEqual, low, expression),
-                    self.comparison(expr, Comparison::LessOrEqual, high, expression),
+                    self.comparison(expr, Comparison::GreaterOrEqual, low),
+                    self.comparison(expr, Comparison::LessOrEqual, high),
                 ]),
                 *not,
             ),
@@ -41,8 +47,7 @@ impl<'a> Scope<'a> {
                 list,
                 negated: not,
             } => {
-                let equal =
-                    |item: &Expr| self.comparison(expr, Comparison::Equal, item, expression);
+                let equal = |item: &Expr| self.comparison(expr, Comparison::Equal, item);
                 negated(Condition::Any(list.iter().map(equal).collect()), *not)
             }
             Expr::Value(value) => match value.value {
@@ -53,11 +58,13 @@ impl<'a> Scope<'a> {
                 ),
                 _ => Condition::Unknown,
             },
-            other => self.opaque(other),
+            // A function of a column that is not worked out here may be true on every day, and so
+            // may `IS NULL` where an outer join has no row.
+            _ => Condition::Unknown,
         }
     }
 
-    fn binary(&self, left: &Expr, op: &BinaryOperator, right: &Expr, whole: &Expr) -> Condition {
+    fn binary(&self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Condition {
         let comparison = match op {
             BinaryOperator::And => {
                 return Condition::All(vec![self.condition(left), self.condition(right)]);
@@ -71,15 +78,21 @@ impl<'a> Scope<'a> {
             BinaryOperator::LtEq => Comparison::LessOrEqual,
             BinaryOperator::Gt => Comparison::Greater,
             BinaryOperator::GtEq => Comparison::GreaterOrEqual,
-            _ => return self.opaque(whole),
+            _ => return Condition::Unknown,
         };
-        self.comparison(left, comparison, right, whole)
+        self.comparison(left, comparison, right)
     }
 
-    fn comparison(&self, a: &Expr, by: Comparison, b: &Expr, whole: &Expr) -> Condition {
+    fn comparison(&self, a: &Expr, by: Comparison, b: &Expr) -> Condition {
         match (self.number(a), self.number(b)) {
             (Some(a), Some(b)) => Condition::Compare(a, by, b),
-            _ => self.opaque(whole),
+            (Some(Number::Column(column)), None) if by == Comparison::Equal && is_one_value(b) => {
+                Condition::Pinned(column)
+            }
+            (None, Some(Number::Column(column))) if by == Comparison::Equal && is_one_value(a) => {
+                Condition::Pinned(column)
+            }
+            _ => Condition::Unknown,
         }
     }
 
@@ -103,67 +116,108 @@ impl<'a> Scope<'a> {
                 data_type,
                 ..
             } if is_integer(data_type) => self.number(expr),
+            Expr::Function(function) => {
+                let name = function_name(function)?;
+                let part = Part::named(&name)?;
+                argument(function)
+                    .filter(|argument| is_now(argument))
+                    .map(|_| Number::Today(part))
+            }
+            Expr::Extract { field, expr, .. } if is_now(expr) => {
+                Part::named(&field.to_string().to_lowercase()).map(Number::Today)
+            }
             Expr::UnaryOp {
                 op: UnaryOperator::Minus,
                 expr,
             } => {
                 let zero = Box::new(Number::Literal(0));
-                Some(Number::Difference(zero, Box::new(self.number(expr)?)))
+                let number = Box::new(self.number(expr)?);
+                Some(Number::Of(zero, Operation::Minus, number))
             }
             Expr::BinaryOp { left, op, right } => {
+                let operation = match op {
+                    BinaryOperator::Plus => Operation::Plus,
+                    BinaryOperator::Minus => Operation::Minus,
+                    BinaryOperator::Multiply => Operation::Times,
+                    BinaryOperator::Divide => Operation::Over,
+                    BinaryOperator::Modulo => Operation::Modulo,
+                    _ => return None,
+                };
                 let (a, b) = (Box::new(self.number(left)?), Box::new(self.number(right)?));
-                match op {
-                    BinaryOperator::Plus => Some(Number::Sum(a, b)),
-                    BinaryOperator::Minus => Some(Number::Difference(a, b)),
-                    BinaryOperator::Multiply => Some(Number::Product(a, b)),
-                    _ => None,
-                }
+                Some(Number::Of(a, operation, b))
             }
             _ => None,
         }
     }
+}
 
-    /// A condition of which no more is known than the columns that it depends on.
-    fn opaque(&self, expression: &Expr) -> Condition {
-        struct Columns<'s, 'a> {
-            scope: &'s Scope<'a>,
-            found: Vec<Column>,
+/// Whether an expression is of no column, so that it has one value for all rows.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of SQL's many forms are columns"
+)]
+fn is_one_value(expression: &Expr) -> bool {
+    struct Changes;
+    impl Visitor for Changes {
+        type Break = ();
+        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
         }
-        impl Visitor for Columns<'_, '_> {
-            type Break = ();
-            fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
-                ControlFlow::Break(())
-            }
-            fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
-                if matches!(
-                    expression,
-                    Expr::Identifier(_) | Expr::CompoundIdentifier(_)
-                ) {
-                    match self.scope.column(expression) {
-                        Some(column) => self.found.push(column),
-                        None => return ControlFlow::Break(()),
-                    }
+        fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+            let changes = match expression {
+                Expr::Identifier(_) | Expr::CompoundIdentifier(_) => true,
+                Expr::Function(function) => {
+                    function_name(function).is_none_or(|name| OF_EACH_ROW.contains(&name.as_str()))
                 }
-                ControlFlow::Continue(())
+                _ => false,
+            };
+            match changes {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
         }
-        let mut columns = Columns {
-            scope: self,
-            found: Vec::new(),
-        };
-        let stopped = expression.visit(&mut columns).is_break();
-        if stopped || columns.found.is_empty() {
-            Condition::Unknown
-        } else {
-            Condition::Opaque(columns.found)
+    }
+    expression.visit(&mut Changes).is_continue()
+}
+
+/// Whether an expression is today, or this moment.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of SQL's many forms are a time"
+)]
+fn is_now(expression: &Expr) -> bool {
+    match expression {
+        Expr::Nested(inner) => is_now(inner),
+        Expr::Cast {
+            expr,
+            data_type: DataType::Date | DataType::Timestamp(..),
+            ..
+        } => is_now(expr),
+        Expr::Function(function) => {
+            function_name(function).is_some_and(|name| NOW.contains(&name.as_str()))
         }
+        _ => false,
+    }
+}
+
+fn function_name(function: &Function) -> Option<String> {
+    last_name(&function.name).map(|name| name.value.to_lowercase())
+}
+
+/// The only argument of a function.
+fn argument(function: &Function) -> Option<&Expr> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => Some(argument),
+        _ => None,
     }
 }
 
 fn negated(condition: Condition, not: bool) -> Condition {
     // Not known stays not known.
-    let known = !matches!(condition, Condition::Opaque(_) | Condition::Unknown);
-    if not && known {
+    if not && condition != Condition::Unknown {
         Condition::Not(Box::new(condition))
     } else {
         condition

@@ -16,7 +16,9 @@ fn scans_of(sql: &str) -> Vec<ArchiveScan> {
 
 /// Whether each place that reads the archive is narrowed, in their order.
 fn narrowed(sql: &str) -> Vec<bool> {
-    scans_of(sql).iter().map(ArchiveScan::is_narrowed).collect()
+    let today = day("2026-11-22");
+    let scans = scans_of(sql);
+    scans.iter().map(|scan| scan.is_narrowed(today)).collect()
 }
 
 #[test]
@@ -38,7 +40,17 @@ fn a_condition_on_the_day_narrows_in_every_form() {
     check("CAST(year AS bigint) = 2026", true);
     check("year = BIGINT '2026'", true);
     check("year = year(current_date)", true);
+    check(
+        "year >= year(now()) - 1 AND month = extract(month FROM CAST(now() AS date))",
+        true,
+    );
+    check("day = day(date_add('day', -1, current_date))", true);
+    check("'2026' = year", true);
+    check("year IN (2025, year(date '2026-01-01'))", true);
     check("day % 2 = 0", true);
+    check("year / 2 = 1013", true);
+    check("year >= 2014", true);
+    check("month <= 6", true);
     check("1 = 0", true);
     check(
         "(year = 2026 AND month = 3) OR (year = 2025 AND token = 'BTC')",
@@ -56,13 +68,64 @@ fn a_condition_on_the_day_narrows_in_every_form() {
         false,
     );
     check("ts / year = 5", false);
+
+    // They leave all days, or nearly all.
+    check("year IS NOT NULL", false);
+    check("year IS NULL", false);
+    check("abs(year) > 0", false);
+    check("cast(year as varchar) LIKE '2%'", false);
+    check("CASE WHEN year = 2026 THEN true ELSE true END", false);
+    check("year > 2000", false);
+    check("year >= 2013", false);
+    check("year <> 2050", false);
+    check("year <= year(current_date)", false);
+    check("day <= 30", false);
+    check("day <> 1", false);
+    check("month > 1", false);
+    check("NOT (year = year(date '2026-01-01'))", false);
+    check("year = random()", false);
+    check("year = ts", false);
+    check("year = (SELECT 2026)", false);
+}
+
+#[test]
+fn what_is_no_table_of_the_archive_is_named() {
+    let check = |sql: &str, expected: &[&str]| {
+        assert_eq!(scans(sql, &[]).unwrap().others, expected, "{sql}");
+    };
+    check("SELECT * FROM ticks, quarantine", &[]);
+    check("SELECT * FROM other.big", &["other.big"]);
+    check("SELECT * FROM ticks JOIN mine USING (token)", &["mine"]);
+    check("SELECT (SELECT max(a) FROM b), c AS b FROM ticks", &["b"]);
+    check("WITH a AS (SELECT * FROM ticks) SELECT * FROM a", &[]);
+    check("WITH a AS (SELECT * FROM a) SELECT * FROM a", &["a"]);
+    check("WITH a AS (SELECT 1) SELECT * FROM db.a", &["db.a"]);
+    check(
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+        &[],
+    );
+    check("SELECT * FROM UNNEST(ARRAY[1, 2]) AS t(a)", &[]);
+    let databases = |sql: &str| -> Vec<Option<String>> {
+        scans_of(sql)
+            .into_iter()
+            .map(|scan| scan.database)
+            .collect()
+    };
+    assert_eq!(
+        databases("SELECT * FROM ticks, Other.ticks AS o, AwsDataCatalog.db.quarantine AS q"),
+        [None, Some("other".to_owned()), Some("db".to_owned())]
+    );
 }
 
 #[test]
 fn every_place_is_looked_at() {
     let check = |sql: &str, expected: &[bool]| assert_eq!(narrowed(sql), expected, "{sql}");
     check("SELECT 1", &[]);
-    check("SELECT * FROM quarantine", &[]);
+    check("SELECT * FROM quarantine", &[false]);
+    check(
+        "SELECT * FROM quarantine WHERE year = 2026 AND month = 3",
+        &[true],
+    );
     check("SELECT * FROM tickstream.\"price_history\"", &[false]);
     check(
         "SELECT * FROM ticks WHERE year = 2026 UNION ALL SELECT * FROM price_archive",

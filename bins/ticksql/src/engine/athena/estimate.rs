@@ -1,0 +1,207 @@
+//! What a statement would read: the files below the folders of its tables, of the days that its
+//! conditions leave. What lies behind other tables is not known, and is not called nothing.
+
+use aws::athena::folder::{Folder, Location};
+use chrono::NaiveDate;
+use local::sql::ArchiveScan;
+
+use super::{Athena, failure, location};
+use crate::engine::{EngineError, Estimate};
+use crate::init::statements::{ARCHIVE, QUARANTINE, TableFile};
+use crate::statement::Statement;
+
+/// The schema of every database that tells of its tables: it has no files.
+const INFORMATION: &str = "information_schema";
+
+const UPPER_BOUND: &str = "an upper bound: Athena reads the columns that are asked for, and leaves \
+                           out parts of files by their statistics";
+
+impl Athena {
+    pub(super) async fn estimated(&self, statement: &Statement) -> Result<Estimate, EngineError> {
+        let told = |note: &str| Some(note.to_owned());
+        if !statement.runs {
+            return Ok(Estimate {
+                note: told("it only tells, and reads no data"),
+                ..Estimate::default()
+            });
+        }
+        let database = self.athena.database();
+        let mut estimate = Estimate {
+            unknown: unknown(statement, database),
+            ..Estimate::default()
+        };
+        let ours = |scan: &&ArchiveScan| is_of(database, scan);
+        let (quarantine, ticks): (Vec<&ArchiveScan>, Vec<&ArchiveScan>) = statement
+            .scans
+            .iter()
+            .filter(ours)
+            .partition(|scan| scan.is_of_quarantine());
+        for (table, scans) in [(&ARCHIVE, ticks), (&QUARANTINE, quarantine)] {
+            if !scans.is_empty() {
+                self.add(table, &scans, &mut estimate).await?;
+            }
+        }
+        estimate.days.sort_unstable();
+        estimate.days.dedup();
+        estimate.note = if !statement.scans.is_empty() {
+            told(UPPER_BOUND)
+        } else if estimate.unknown.is_none() {
+            told("it reads no table")
+        } else {
+            None
+        };
+        Ok(estimate)
+    }
+
+    /// Adds what some scans of a table read.
+    async fn add(
+        &self,
+        table: &TableFile,
+        scans: &[&ArchiveScan],
+        estimate: &mut Estimate,
+    ) -> Result<(), EngineError> {
+        let folder = self.folder(table).await?;
+        let all = folder.days().await.map_err(|error| failure(&error))?;
+        let reads_of = |day| scans.iter().filter(|scan| scan.keeps(day)).count();
+        let read: Vec<(NaiveDate, usize)> = all
+            .into_iter()
+            .map(|day| (day, reads_of(day)))
+            .filter(|(_, reads)| *reads > 0)
+            .collect();
+        let days: Vec<NaiveDate> = read.iter().map(|(day, _)| *day).collect();
+        let files = folder.files(&days).await.map_err(|error| failure(&error))?;
+        for (files, (_, reads)) in files.iter().zip(&read) {
+            estimate.files += files.count;
+            let reads = u64::try_from(*reads).unwrap_or(u64::MAX);
+            let bytes = files.bytes.saturating_mul(reads);
+            estimate.bytes = estimate.bytes.saturating_add(bytes);
+        }
+        estimate.days.extend(days);
+        Ok(())
+    }
+
+    /// A table's folder on S3: as the table has it, since that is what its queries read. A place that
+    /// was named goes where the table does not say.
+    pub(super) async fn folder(&self, file: &TableFile) -> Result<Folder, EngineError> {
+        let name = file.name;
+        let found = self.athena.find_table(name).await;
+        let table = found.map_err(|error| failure(&error))?.ok_or_else(|| {
+            EngineError::Usage(format!(
+                "there is no table {name} in the database {}: run `ticksql init`, or give --database",
+                self.athena.database()
+            ))
+        })?;
+        let named = self.settings.archive.as_deref().map(location).transpose()?;
+        let at = match (table.location, named) {
+            (Some(at), Some(named)) if file.name == ARCHIVE.name => {
+                match other_archive(&at, &named) {
+                    Some(how) => return Err(EngineError::Usage(how)),
+                    None => at,
+                }
+            }
+            (Some(at), _) => at,
+            (None, Some(named)) => file.location(&named),
+            (None, None) => {
+                return Err(EngineError::Usage(format!(
+                    "the table {name} does not say where its files are: give --archive s3://BUCKET/PREFIX/"
+                )));
+            }
+        };
+        Ok(self.athena.folder(at))
+    }
+}
+
+/// Says so where a place that was named is not the one that the archive's table reads.
+pub(crate) fn other_archive(of_table: &Location, named: &Location) -> Option<String> {
+    let folder = |at: &Location| at.key.trim_end_matches('/').to_owned();
+    let same = of_table.bucket == named.bucket && folder(of_table) == folder(named);
+    (!same).then(|| {
+        format!(
+            "the table {} reads {of_table}, and --archive (TICKSQL_ARCHIVE) says {named}: leave it \
+             away, or give the --database whose table reads that",
+            ARCHIVE.name
+        )
+    })
+}
+
+/// Why it is not known how much a statement reads.
+fn unknown(statement: &Statement, database: &str) -> Option<String> {
+    let Some(others) = &statement.others else {
+        return Some("only Athena can tell what this statement reads".to_owned());
+    };
+    let informs = |name: &&String| {
+        let mut parts = name.split('.').rev().skip(1);
+        parts.any(|part| part.trim_matches('"').eq_ignore_ascii_case(INFORMATION))
+    };
+    let others = others.iter().filter(|name| !informs(name)).cloned();
+    let elsewhere = statement.scans.iter().filter(|scan| !is_of(database, scan));
+    let elsewhere = elsewhere.map(|scan| {
+        let database = scan.database.as_deref().unwrap_or_default();
+        format!("{database}.{}", scan.table)
+    });
+    let mut names: Vec<String> = others.chain(elsewhere).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("how much lies behind {} is not known", names.join(", ")))
+}
+
+fn is_of(database: &str, scan: &ArchiveScan) -> bool {
+    let named = scan.database.as_deref();
+    named.is_none_or(|named| named.eq_ignore_ascii_case(database))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::named::Query;
+
+    fn at(text: &str) -> Location {
+        Location::parse(text).unwrap()
+    }
+
+    #[test]
+    fn another_place_than_the_tables_is_told() {
+        let table = at("s3://a/price-archive/");
+        assert_eq!(other_archive(&table, &at("s3://a/price-archive/")), None);
+        assert_eq!(other_archive(&table, &at("s3://a/price-archive")), None);
+        for other in ["s3://b/price-archive/", "s3://a/other/", "s3://a/"] {
+            let told = other_archive(&table, &at(other)).unwrap();
+            assert!(
+                told.contains("s3://a/price-archive/") && told.contains(other),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_called_nothing() {
+        let check = |sql: &str, expected: Option<&str>| {
+            let bound = Query::parse(sql).unwrap().bind(&[], 0).unwrap();
+            let statement = Statement::of(&bound).unwrap();
+            let told = unknown(&statement, "tickstream");
+            assert_eq!(told.as_deref(), expected, "{sql}");
+        };
+        check("SELECT 1", None);
+        check(
+            "SELECT 1 FROM ticks, quarantine, Tickstream.price_history",
+            None,
+        );
+        check("SELECT 1 FROM information_schema.tables", None);
+        check(
+            "SELECT 1 FROM awsdatacatalog.\"information_schema\".columns",
+            None,
+        );
+        check(
+            "SELECT 1 FROM other.big_table",
+            Some("how much lies behind `other.big_table` is not known"),
+        );
+        check(
+            "SELECT 1 FROM other.ticks JOIN mine USING (token) JOIN mine AS b USING (token)",
+            Some("how much lies behind `mine`, `other.ticks` is not known"),
+        );
+        let bound = Query::parse("SELECT no SQL of ours").unwrap();
+        let statement = Statement::unread(&bound.bind(&[], 0).unwrap());
+        assert!(unknown(&statement, "tickstream").is_some());
+    }
+}

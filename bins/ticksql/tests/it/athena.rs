@@ -1,0 +1,315 @@
+//! The program and Athena: what is known before a query runs, and what becomes of one that is stopped,
+//! lost, or stopped by others.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::made::{bare, told};
+use crate::service::{Call, Reply, Service, listing};
+
+const KEYS: [(&str, u64); 4] = [
+    (
+        "price-archive/year=2026/month=03/day=07/a.parquet",
+        5_000_000,
+    ),
+    (
+        "price-archive/year=2026/month=03/day=08/b.parquet",
+        6_000_000,
+    ),
+    ("quarantine/year=2026/month=03/day=07/q.jsonl", 700),
+    ("quarantine/year=2026/month=03/day=09/r.jsonl", 900),
+];
+
+/// Somebody with an account on a service.
+struct Analyst {
+    service: Service,
+    home: TempDir,
+}
+
+impl Analyst {
+    /// Answers what every test needs: tables, their files, and a start.
+    fn of(reply: impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let service = Service::start(move |call| {
+            reply(call).unwrap_or_else(|| match call.operation.as_str() {
+                "StartQueryExecution" => Reply::Json(json!({"QueryExecutionId": "q1"})),
+                "StopQueryExecution" => Reply::Json(json!({})),
+                "GetTableMetadata" => table(&call.body),
+                "ListTableMetadata" => Reply::Json(json!({"TableMetadataList": []})),
+                address if address.starts_with("GET /archive") => listing(address, &KEYS),
+                other => panic!("{other}"),
+            })
+        });
+        Self {
+            service,
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = bare(self.home.path(), args);
+        command
+            .args(["--engine", "athena"])
+            .env("AWS_ENDPOINT_URL", &self.service.url)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+    }
+
+    /// Exit code, standard output and standard error.
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        told(&self.command(args).output().unwrap())
+    }
+
+    /// The same, with Ctrl-C as soon as something is asked of the service.
+    fn interrupted(&self, args: &[&str], operation: &str) -> (i32, String, String) {
+        let mut command = self.command(args);
+        let process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        self.service.wait_for(operation);
+        let kill = Command::new("kill")
+            .args(["-INT", &process.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        told(&process.wait_with_output().unwrap())
+    }
+}
+
+fn table(asked: &Value) -> Reply {
+    let name = asked["TableName"].as_str().unwrap();
+    let folder = match name {
+        "price_archive" => "price-archive",
+        other => other,
+    };
+    Reply::Json(json!({"TableMetadata": {
+        "Name": name,
+        "TableType": "EXTERNAL_TABLE",
+        "Columns": [{"Name": "source", "Type": "string"}],
+        "Parameters": {"location": format!("s3://archive/{folder}")},
+    }}))
+}
+
+fn execution(state: &str, scanned_bytes: u64, reason: &str) -> Reply {
+    Reply::Json(json!({"QueryExecution": {
+        "QueryExecutionId": "q1",
+        "Query": "SELECT 1",
+        "StatementType": "DML",
+        "Status": {"State": state, "StateChangeReason": reason},
+        "Statistics": {"EngineExecutionTimeInMillis": 20, "DataScannedInBytes": scanned_bytes},
+    }}))
+}
+
+const DAY: &str = "year = 2026 AND month = 3 AND day = 7";
+
+#[test]
+fn every_table_of_the_archive_is_estimated_in_its_own_folder() {
+    let analyst = Analyst::of(|_| None);
+    let explained = |args: &[&str], parts: &[&str]| {
+        let args = [&["explain"], args].concat();
+        let (code, output, status) = analyst.run(&args);
+        assert_eq!(code, 0, "{args:?}: {status}");
+        for part in parts {
+            assert!(output.contains(part), "{part} of {args:?}: {output}");
+        }
+    };
+    let ticks = format!("SELECT price FROM price_archive WHERE {DAY}");
+    explained(&[&ticks], &["files   1\n", "bytes   at most 5.0 MB\n"]);
+    let quarantine = format!("SELECT reason FROM quarantine WHERE {DAY}");
+    explained(&[&quarantine], &["files   1\n", "bytes   at most 700 B\n"]);
+    explained(
+        &[
+            "data_quality",
+            "-p",
+            "from=2026-03-09",
+            "-p",
+            "to=2026-03-10",
+        ],
+        &["days    1 (2026-03-09)\n", "bytes   at most 900 B\n"],
+    );
+    explained(
+        &["SELECT 1 FROM ticks t, quarantine q \
+           WHERE t.year = 2026 AND t.month = 3 AND q.year = 2026 AND q.day = 7"],
+        &[
+            "days    2 (2026-03-07 to 2026-03-08)\n",
+            "files   3\n",
+            "at most 11.0 MB\n",
+        ],
+    );
+    explained(
+        &["SELECT * FROM other.big_table"],
+        &[
+            "bytes   not known: how much lies behind `other.big_table`",
+            "cost    not known\n",
+        ],
+    );
+}
+
+#[test]
+fn what_nobody_knows_of_does_not_pass_a_scan_limit() {
+    let analyst = Analyst::of(|_| None);
+    let refused = |query: &str, more: &[&str], part: &str| {
+        let args = [&["--max-scan", "1B", query], more].concat();
+        let (code, output, status) = analyst.run(&args);
+        assert_eq!((code, output.as_str()), (3, ""), "{query}: {status}");
+        assert!(status.contains(part), "{part} of {query}: {status}");
+    };
+    let quarantine = format!("SELECT reason FROM quarantine WHERE {DAY}");
+    refused(&quarantine, &[], "it would read up to 700 B");
+    refused("SELECT reason FROM quarantine", &[], "is read whole");
+    refused(
+        "SELECT * FROM other.big_table",
+        &[],
+        "`other.big_table` is not known",
+    );
+    refused(
+        "SELECT words THAT only Athena KNOWS",
+        &["--full-scan"],
+        "only Athena can tell what this statement reads",
+    );
+    let operations = analyst.service.operations();
+    assert!(
+        !operations.iter().any(|of| of == "StartQueryExecution"),
+        "{operations:?}"
+    );
+}
+
+#[test]
+fn another_archive_than_the_tables_is_refused() {
+    let analyst = Analyst::of(|_| None);
+    let query = format!("SELECT price FROM price_archive WHERE {DAY}");
+    for command in [&["explain", &query][..], &["init"]] {
+        let args = [command, &["--archive", "s3://other/price-archive/"]].concat();
+        let (code, _, status) = analyst.run(&args);
+        assert_eq!(code, 2, "{status}");
+        for part in ["s3://archive/price-archive/", "s3://other/price-archive/"] {
+            assert!(status.contains(part), "{part}: {status}");
+        }
+        let same = [command, &["--archive", "s3://archive/price-archive"]].concat();
+        if command != ["init"] {
+            assert_eq!(analyst.run(&same).0, 0);
+        }
+    }
+    let operations = analyst.service.operations();
+    let makes = |of: &String| of.starts_with("Create") || of.starts_with("Start");
+    assert!(!operations.iter().any(makes), "{operations:?}");
+}
+
+#[test]
+fn a_query_that_can_no_longer_be_watched_is_stopped() {
+    let blind = |stop: fn() -> Option<Reply>| {
+        Analyst::of(move |call| match call.operation.as_str() {
+            "GetQueryExecution" => Some(Reply::Refusal("ExpiredTokenException")),
+            "StopQueryExecution" => stop(),
+            _ => None,
+        })
+    };
+    let analyst = blind(|| None);
+    let (code, _, status) = analyst.run(&["SELECT 1"]);
+    assert_eq!(code, 5, "{status}");
+    assert!(
+        status.contains("query q1 could not be watched any more and was stopped"),
+        "{status}"
+    );
+    assert!(analyst.service.was_asked("StopQueryExecution"));
+
+    let analyst = blind(|| Some(Reply::Refusal("ExpiredTokenException")));
+    let (code, _, status) = analyst.run(&["SELECT 1"]);
+    assert_eq!(code, 5, "{status}");
+    for part in ["may still run", "`ticksql cancel q1`"] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+}
+
+#[test]
+fn a_query_that_somebody_else_stops_has_its_own_exit_code() {
+    let analyst = Analyst::of(|call| {
+        let stopped = || execution("CANCELLED", 20_000_000, "Query cancelled by user");
+        (call.operation == "GetQueryExecution").then(stopped)
+    });
+    let (code, output, status) = analyst.run(&["SELECT 1"]);
+    assert_eq!((code, output.as_str()), (6, ""), "{status}");
+    for part in [
+        "q1",
+        "Query cancelled by user",
+        "not from here",
+        "$0.000100",
+    ] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+}
+
+#[test]
+fn a_query_that_is_stopped_tells_its_cost() {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let analyst = Analyst::of(move |call| match call.operation.as_str() {
+        "GetQueryExecution" => Some(match stopped.load(Ordering::SeqCst) {
+            false => execution("RUNNING", 1_000_000_000, ""),
+            true => execution("CANCELLED", 1_200_000_000, "cancelled"),
+        }),
+        "StopQueryExecution" => {
+            stopped.store(true, Ordering::SeqCst);
+            None
+        }
+        _ => None,
+    });
+    let (code, _, status) = analyst.interrupted(&["SELECT 1"], "GetQueryExecution");
+    assert_eq!(code, 130, "{status}");
+    let expected =
+        "interrupted; query q1 is cancelled; it had read 1.2 GB: 1.2 GB billed, $0.006000";
+    assert!(status.contains(expected), "{status}");
+}
+
+/// Its answer is billed as a whole, and nothing is left to stop.
+#[test]
+fn a_query_that_had_succeeded_is_not_called_cancelled() {
+    let analyst = Analyst::of(|call| match call.operation.as_str() {
+        "GetQueryExecution" => Some(execution("SUCCEEDED", 20_000_000, "")),
+        "GetQueryResults" => Some(Reply::Silence),
+        _ => None,
+    });
+    let (code, _, status) = analyst.interrupted(&["SELECT 1"], "GetQueryResults");
+    assert_eq!(code, 130, "{status}");
+    for part in ["query q1 had succeeded", "20.0 MB billed, $0.000100"] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    assert!(!status.contains("is cancelled"), "{status}");
+    assert!(!analyst.service.was_asked("StopQueryExecution"));
+}
+
+#[test]
+fn a_query_that_reads_nothing_costs_the_same_everywhere() {
+    let analyst = Analyst::of(|call| match call.operation.as_str() {
+        "GetQueryExecution" => Some(execution("SUCCEEDED", 0, "")),
+        "GetQueryResults" => Some(Reply::Json(json!({"ResultSet": {
+            "ResultSetMetadata": {"ColumnInfo": [{"Name": "a", "Type": "integer"}]},
+            "Rows": [{"Data": [{"VarCharValue": "a"}]}, {"Data": [{"VarCharValue": "1"}]}],
+        }}))),
+        "ListQueryExecutions" => Some(Reply::Json(json!({"QueryExecutionIds": ["q1"]}))),
+        "BatchGetQueryExecution" => {
+            let Reply::Json(mut one) = execution("SUCCEEDED", 0, "") else {
+                panic!()
+            };
+            Some(Reply::Json(
+                json!({"QueryExecutions": [one["QueryExecution"].take()]}),
+            ))
+        }
+        _ => None,
+    });
+    let (code, output, status) = analyst.run(&["-f", "csv", "SELECT 1 AS a"]);
+    assert_eq!((code, output.as_str()), (0, "a\n1\n"), "{status}");
+    assert!(
+        status.contains("0 B scanned, nothing billed, query q1"),
+        "{status}"
+    );
+    let (code, output, status) = analyst.run(&["history", "-f", "jsonl"]);
+    assert_eq!(code, 0, "{status}");
+    let line: Value = serde_json::from_str(output.trim()).unwrap();
+    assert_eq!((&line["id"], &line["usd"]), (&"q1".into(), &0.0.into()));
+}
