@@ -71,6 +71,12 @@ bless:
 bench:
     cargo bench -p sources -p domain
 
+# ticksql against DuckDB, and bytes by layout, on 50 million made ticks (see the script for what it needs)
+[group: 'bench']
+sql-figures FOLDER *OPTIONS:
+    cargo build --release --locked -p ticksql -p tickctl
+    python3 tools/sql-figures {{FOLDER}} {{OPTIONS}}
+
 # Open-loop load on a running tickstream
 [group: 'bench']
 load RATE='4000' SECONDS='60' BATCH='1':
