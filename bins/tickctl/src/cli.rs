@@ -73,6 +73,24 @@ pub struct Target {
     pub timeout: u64,
 }
 
+impl Target {
+    /// What to do where the server answers 401.
+    #[must_use]
+    pub fn about_secret(&self) -> &'static str {
+        if self
+            .secret
+            .as_ref()
+            .is_some_and(|secret| !secret.is_empty())
+        {
+            "the server does not know the secret of TICKCTL_SECRET or --secret: it must be one of \
+             its plain WEBHOOK_SECRETS"
+        } else {
+            "the server asks for a secret: set TICKCTL_SECRET to one of its plain \
+             WEBHOOK_SECRETS, or give it with --secret"
+        }
+    }
+}
+
 /// What a subcommand takes from the process around it.
 #[derive(Debug, Clone)]
 pub struct World {

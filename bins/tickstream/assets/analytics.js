@@ -65,12 +65,12 @@ export class AverageTable {
     }
   }
 
-  /** What to know of the lines: how they began, and of which share of the ticks they are. */
-  hint(estimated, share) {
+  /** What to know of the lines: until when they are estimates, and of which share of the ticks. */
+  hint(estimatedUntil, share) {
     const hints = [];
     if (share === 0) hints.push("Nothing goes to the stream, so the server makes no candles and averages now.");
     else if (share < 100) hints.push(`Candles and averages are of the ${percent(share)} of ticks in the stream.`);
-    if (estimated) hints.push("Left of the moment this page was opened, lines are worked out of candles.");
+    if (estimatedUntil) hints.push(`Up to ${localTime(estimatedUntil)} the lines are estimates from candles; from then on they are the server's.`);
     setText(this.#hint, hints.join(" "));
   }
 }
@@ -137,7 +137,7 @@ export class AnomalyList {
   }
 
   #item(row) {
-    const title = `${utcTime(row.timestamp)}\n${why(row)}`;
+    const title = `${this.#name(row.token, row.quote)}\n${utcTime(row.timestamp)}\n${why(row)}`;
     const button = element(
       "button",
       { type: "button", title, data: { key: `${row.tick_id} ${row.quote} ${row.window}` } },

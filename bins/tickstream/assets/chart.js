@@ -39,6 +39,10 @@ export class Chart {
   overlays = [];
   anomalies = [];
   digits = 2;
+  /** The market's latest tick, which the axis names whatever is in view. */
+  latest = null;
+  /** Whether nothing of the market lies in view. */
+  blank = false;
 
   constructor({ plot, canvas, tip, readout }, hooks) {
     this.#plot = plot;
@@ -193,17 +197,18 @@ export class Chart {
     };
     scene.geometry = geometry(this.#canvas, scene);
     this.#range = scene.geometry.range;
+    this.blank = scene.geometry.blank;
     scene.focus = this.#hover ? this.#nearest(scene) : null;
     this.scene = scene;
     paint(this.#canvas, scene);
     this.#showTip(scene);
+    this.#hooks.painted();
   }
 
-  /** The last price of all, in view or not, and whether it rose. */
+  /** The last price of all, in view or not, and whether it rose in its candle. */
   #newest() {
     const candle = this.candles.at(-1);
-    const point = this.mode === "line" ? this.points.at(-1) : undefined;
-    if (point) return { t: point.t, p: point.p };
+    if (this.latest) return { ...this.latest, rises: !candle || this.latest.p >= candle.o };
     return candle && { t: candle.t + this.intervalMs / 2, p: candle.c, rises: candle.c >= candle.o };
   }
 

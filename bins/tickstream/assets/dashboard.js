@@ -16,6 +16,7 @@ const STATUS_EVERY_MS = 2_000;
 const ROLLOUT_EVERY_MS = 10_000;
 const QUIET_AFTER_MS = 15_000;
 const LATEST_EVERY_MS = 5_000;
+const AGE_SHOWN_FROM_MS = 3_000;
 const CLOCK_TOLERANCE_MS = 2_000;
 
 const $ = (id) => document.getElementById(id);
@@ -30,6 +31,8 @@ const page = {
   averages: null,
   /** Counts the selections, so that an answer for an earlier one is dropped. */
   turn: 0,
+  /** Whether the candles of the present selection are there. */
+  loaded: false,
   lastTickAt: 0,
   /** What to add to this machine's clock to have the server's. */
   clockOffsetMs: 0,
@@ -38,15 +41,16 @@ const page = {
 const chart = new Chart(
   { plot: $("plot"), canvas: $("canvas"), tip: $("tip"), readout: $("readout") },
   {
-    now: () => Date.now() + page.clockOffsetMs,
+    now: chartNow,
     older: () => void loadOlder(),
     moved: (following) => {
       $("to-live").hidden = following;
       showQuote();
     },
+    painted: showPrice,
   },
 );
-const markets = new Markets($("markets"), $("markets-filter"), $("markets-note"), select);
+const markets = new Markets($("markets"), $("markets-filter"), $("markets-note"), { now: chartNow, onPick: select });
 const averageTable = new AverageTable($("averages"), { stored, store, onChange: refreshOverlays });
 const anomalyList = new AnomalyList($("anomalies"), $("anomalies-here"), {
   name: (token, quote) => markets.label(token, quote),
@@ -79,15 +83,20 @@ async function loadCandles(showAt = null) {
   const { pair, interval } = page;
   if (!pair) return;
   const turn = ++page.turn;
+  page.loaded = false;
   const intervalMs = INTERVALS[interval];
   const candles = new Candles(intervalMs);
   page.candles = candles;
   attachSeries();
   chart.reset(interval === "line" ? "line" : "candles", intervalMs);
-  const to = chartNow() + intervalMs;
+  const to = (showAt === null ? chartNow() : Math.min(chartNow(), pair.timestamp)) + intervalMs;
   const from = Math.min(showAt ?? to, to) - CANDLES_PER_CALL * intervalMs;
   await fetchCandles(candles, pair, from, to, turn);
+  // Of a market that has long been silent, its end is what there is to see.
+  const end = pair.timestamp + intervalMs;
+  if (turn === page.turn && end < from) await fetchCandles(candles, pair, end - CANDLES_PER_CALL * intervalMs, end, turn);
   if (turn !== page.turn) return;
+  page.loaded = true;
   attachSeries();
   chart.fit();
   if (showAt !== null) chart.show(showAt);
@@ -156,26 +165,34 @@ function attachSeries() {
   chart.candles = page.candles?.items ?? [];
   chart.points = page.interval === "line" ? page.points.items : [];
   chart.digits = page.pair?.digits ?? 2;
+  chart.latest = latestOf(page.pair);
   chart.anomalies = page.pair ? anomalyList.of(page.pair) : [];
   refreshOverlays();
+}
+
+function latestOf(pair) {
+  return pair?.price ? { t: pair.timestamp, p: Number(pair.price) } : null;
 }
 
 /** The averages that are switched on: the server's, and before them those worked out of candles. */
 function refreshOverlays() {
   const { candles, averages } = page;
-  let estimated = false;
+  let estimatedUntil = 0;
   if (!averages) return;
   chart.overlays = averageTable.chosen().map(({ window, kind, ...style }) => {
     const known = averages[window.name]?.items ?? [];
     const before = averagesOf(candles?.items ?? [], candles?.intervalMs ?? 1, window.ms, known[0]?.t ?? Infinity);
-    estimated ||= before.length > 0;
+    if (before.length) estimatedUntil = Math.max(estimatedUntil, before.at(-1).t);
     return { ...style, kind, items: before.concat(known) };
   });
-  averageTable.hint(estimated, rollout.share);
+  averageTable.hint(estimatedUntil, rollout.share);
   chart.draw();
 }
 
-const chartNow = () => Date.now() + page.clockOffsetMs;
+/** The present, by the server's clock. */
+function chartNow() {
+  return Date.now() + page.clockOffsetMs;
+}
 
 function chartError(text) {
   $("chart-error").hidden = !text;
@@ -212,7 +229,7 @@ function takeTicks(ticks, isSnapshot) {
   }
   let unknown = false;
   for (const tick of ticks) {
-    unknown ||= markets.take(tick, isSnapshot);
+    if (markets.take(tick)) unknown = true;
     if (page.pair && tick.token === page.pair.token && tick.quote === page.pair.quote) takeTick(tick);
   }
   if (unknown) void loadTokens();
@@ -224,6 +241,7 @@ function takeTick(tick) {
   page.points.add(tick.timestamp, value);
   page.candles?.fold(tick.timestamp, value);
   chart.digits = page.pair.digits;
+  chart.latest = latestOf(page.pair);
   chart.draw();
 }
 
@@ -329,20 +347,29 @@ function showQuote() {
   if (!pair) return;
   $("pair").textContent = markets.label(pair.token, pair.quote);
   $("pair").title = `${pair.token} / ${pair.quote}`;
-  $("price").textContent = price(pair.price, pair.digits);
-  $("price").title = exact(pair.price);
   const { from, to } = chart.view();
   const seen = page.candles?.items ?? [];
   const first = seen[lowerBound(seen, from)];
   const lastSeen = seen[lowerBound(seen, to) - 1];
   const ratio = first && lastSeen && lastSeen.t >= first.t ? lastSeen.c / first.o - 1 : NaN;
-  $("change").textContent = Number.isFinite(ratio) ? `${change(ratio)}` : "";
+  const over = Number.isFinite(ratio) ? lastSeen.t - first.t + page.candles.intervalMs : 0;
+  $("change").textContent = over ? `${change(ratio)} over ${duration(over)}` : "";
   $("change").title = "From the first to the last price in view";
   $("change").dataset.sign = String(Math.sign(Math.round(ratio * 10_000)));
   const age = markets.age(pair);
-  $("price-note").textContent = `${pair.source}${age > 3_000 ? ` · last tick ${duration(age)} ago` : ""}`;
+  $("price-note").textContent = `${pair.source}${age > AGE_SHOWN_FROM_MS ? ` · last tick ${duration(age)} ago` : ""}`;
   $("price-note").classList.toggle("warn", age > QUIET_AFTER_MS);
+  $("nothing").hidden = !(chart.blank && page.loaded);
+  $("nothing-text").textContent = `No ticks in view. The last one was on ${localTime(pair.timestamp, { day: true })}, ${duration(age)} ago.`;
   document.title = `${price(pair.price, pair.digits)} ${markets.label(pair.token, pair.quote)} · tickstream`;
+}
+
+/** The price in figures, here and in the list: set with the chart, which tags its axis with the same. */
+function showPrice() {
+  if (!page.pair) return;
+  $("price").textContent = price(page.pair.price, page.pair.digits);
+  $("price").title = exact(page.pair.price);
+  markets.showPrice(page.pair);
 }
 
 /** The same values as a table, for those who hear the page. */
@@ -390,6 +417,7 @@ function setUpControls() {
     chart.toNow();
     $("plot").focus({ preventScroll: true });
   });
+  $("show-last").addEventListener("click", () => page.pair && chart.show(page.pair.timestamp));
   $("reconnect").addEventListener("click", () => live.open());
   window.addEventListener("online", () => live.state === "offline" && live.open());
   const command = `curl -X POST ${location.origin}/webhooks/ticks \\

@@ -88,23 +88,26 @@ export function duration(ms) {
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  const days = Math.floor(hours / 24);
+  if (days < 10) return `${days} d ${hours % 24} h`;
+  return days < 730 ? `${days} d` : `${(days / 365.25).toFixed(1)} years`;
 }
 
 const two = (number) => String(number).padStart(2, "0");
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** 14:03:05 where the reader is; with the day where it is not today. */
-export function localTime(ms, { millis = false, seconds = true } = {}) {
+/** 14:03:05 where the reader is; with the day where it is not today, and the year where not this. */
+export function localTime(ms, { millis = false, seconds = true, day = false } = {}) {
   const at = new Date(ms);
   const clock = `${two(at.getHours())}:${two(at.getMinutes())}${seconds ? `:${two(at.getSeconds())}` : ""}`;
   const exactClock = millis ? `${clock}.${String(at.getMilliseconds()).padStart(3, "0")}` : clock;
-  return at.toDateString() === new Date().toDateString() ? exactClock : `${localDay(ms)} ${exactClock}`;
+  return !day && at.toDateString() === new Date().toDateString() ? exactClock : `${localDay(ms)} ${exactClock}`;
 }
 
 export function localDay(ms) {
   const at = new Date(ms);
-  return `${at.getDate()} ${MONTHS[at.getMonth()]}`;
+  const year = at.getFullYear() === new Date().getFullYear() ? "" : ` ${at.getFullYear()}`;
+  return `${at.getDate()} ${MONTHS[at.getMonth()]}${year}`;
 }
 
 /** 2026-11-22 13:03:05.120 UTC */

@@ -13,6 +13,7 @@ const FLASH_MS = 350;
 const ROWS_MAX = 200;
 const FILTER_FROM = 12;
 const PAST_TOKENS_MAX = 24;
+const MINT_CHARS_SHOWN = 4;
 
 export class Markets {
   #list;
@@ -26,8 +27,12 @@ export class Markets {
   #pastLoaded = new Set();
   #sampledAt = 0;
   #arranged = "";
+  /** Whether the chosen market is still to be brought into the list's view. Later on the list stays where its reader left it. */
+  #toReveal = true;
+  #now;
 
-  constructor(list, filter, note, onPick) {
+  constructor(list, filter, note, { now, onPick }) {
+    this.#now = now;
     this.#list = list;
     this.#filter = filter;
     this.#note = note;
@@ -58,39 +63,45 @@ export class Markets {
     return this.#symbols.get(token) ?? shortName(token);
   }
 
-  /** Time since the last tick arrived, by this machine's own clock. */
+  /** The quote, and where a mint hides behind a symbol its beginning: `SOL` is a name of its own too. */
+  #unit({ token, quote }) {
+    const mint = [token, quote].find((name) => this.#symbols.has(name));
+    return mint ? `${this.#name(quote)} · ${mint.slice(0, MINT_CHARS_SHOWN)}…` : this.#name(quote);
+  }
+
+  /** How long ago the last tick happened, by the server's clock. */
   age(pair) {
-    return Date.now() - pair.seenAt;
+    return Math.max(0, this.#now() - pair.timestamp);
   }
 
   setAll(rows) {
     for (const row of rows) {
       if (row.symbol) this.#symbols.set(row.token, row.symbol);
       if (row.quote_symbol) this.#symbols.set(row.quote, row.quote_symbol);
-      this.#put(row, Math.min(Date.now(), row.timestamp));
+      this.#put(row);
     }
     // In the server's order, whichever tick came first.
     const order = new Map(rows.map((row, index) => [`${row.token}/${row.quote}`, index]));
     const place = ([key]) => order.get(key) ?? Infinity;
     this.#pairs = new Map([...this.#pairs].sort((a, b) => place(a) - place(b) || 0));
     this.#arrange();
+    this.#toReveal &&= this.#chosen === null;
   }
 
   /** Takes a live tick; true where its market was not known. */
-  take(tick, isSnapshot) {
+  take(tick) {
     const known = this.#pairs.has(`${tick.token}/${tick.quote}`);
-    this.#put(tick, isSnapshot ? Math.min(Date.now(), tick.ingested_at) : Date.now());
+    this.#put(tick);
     return !known;
   }
 
-  #put({ token, quote, price: text, timestamp, source }, seenAt) {
+  #put({ token, quote, price: text, timestamp, source }) {
     const key = `${token}/${quote}`;
     let pair = this.#pairs.get(key);
     if (!pair) {
-      pair = { key, token, quote, price: null, timestamp: 0, source, seenAt: 0, digits: 0, samples: [] };
+      pair = { key, token, quote, price: null, timestamp: 0, source, digits: 0, samples: [] };
       this.#pairs.set(key, pair);
     }
-    pair.seenAt = Math.max(pair.seenAt, seenAt);
     // The server drops trailing zeros: the feed's digits are the most that it ever showed.
     pair.digits = Math.max(pair.digits, textDigits(text));
     if (timestamp < pair.timestamp || text === null) return;
@@ -101,8 +112,17 @@ export class Markets {
   choose(pair) {
     this.#chosen = pair.key;
     for (const [key, row] of this.#rows) row.button.setAttribute("aria-current", String(key === pair.key));
+    this.#toReveal = true;
     this.#arrange();
-    this.#rows.get(pair.key)?.button.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  }
+
+  /** Brings the chosen market into the list's view, without moving the page. */
+  #reveal() {
+    const item = this.#rows.get(this.#chosen)?.item.getBoundingClientRect();
+    const list = this.#list.getBoundingClientRect();
+    if (!item || !item.width) return;
+    if (item.left < list.left || item.right > list.right) this.#list.scrollLeft += item.left - list.left;
+    if (item.top < list.top || item.bottom > list.bottom) this.#list.scrollTop += item.top - list.top - (list.height - item.height) / 2;
   }
 
   /** The last minutes of the first markets, so that their small charts do not begin empty. */
@@ -141,9 +161,16 @@ export class Markets {
     if (first > 0) pair.samples.splice(0, first);
   }
 
-  #showRow(pair, row, samples) {
+  /** Shows a market's price in the list now, for whoever shows it elsewhere. */
+  showPrice(pair) {
+    const row = this.#rows.get(pair.key);
+    if (!row) return;
     setText(row.price, price(pair.price, pair.digits));
     row.price.title = exact(pair.price);
+  }
+
+  #showRow(pair, row, samples) {
+    this.showPrice(pair);
     const flashes = pair.flash && performance.now() - pair.flash.at < FLASH_MS;
     row.price.dataset.flash = flashes ? (pair.flash.up ? "up" : "down") : "";
     const age = this.age(pair);
@@ -168,7 +195,7 @@ export class Markets {
     const fits = (pair) => !wanted || `${pair.key} ${this.label(pair.token, pair.quote)}`.toLowerCase().includes(wanted);
     const shown = [...this.#pairs.values()].filter(fits).slice(0, ROWS_MAX);
     this.#filter.hidden = this.#pairs.size < FILTER_FROM;
-    setText(this.#note, shown.length < this.#pairs.size ? `${count(shown.length)} of ${count(this.#pairs.size)}` : "5 min");
+    setText(this.#note, shown.length < this.#pairs.size ? `${count(shown.length)} of ${count(this.#pairs.size)}` : "change over 5 min");
     const keys = new Set(shown.map((pair) => pair.key));
     for (const [key, row] of this.#rows) {
       if (keys.has(key)) continue;
@@ -178,9 +205,10 @@ export class Markets {
     for (const pair of shown) {
       const row = this.#rows.get(pair.key) ?? this.#makeRow(pair);
       setText(row.token, this.#name(pair.token));
-      setText(row.quote, this.#name(pair.quote));
+      setText(row.quote, this.#unit(pair));
       if (this.#list.lastElementChild !== row.item) this.#list.append(row.item);
     }
+    if (this.#toReveal) this.#reveal();
     const stop = this.#rows.get(this.#chosen)?.button ?? this.#list.querySelector("button");
     if (!this.#list.contains(document.activeElement)) onlyOneStop(this.#list, stop);
     this.#sampledAt = 0;
@@ -197,7 +225,7 @@ export class Markets {
     };
     row.button = element(
       "button",
-      { type: "button", title: `${pair.token} / ${pair.quote}`, "aria-current": String(pair.key === this.#chosen) },
+      { type: "button", title: `${pair.token} / ${pair.quote}\nThe change is over the last five minutes.`, "aria-current": String(pair.key === this.#chosen) },
       element("span", { class: "names" }, row.token, row.quote),
       row.spark,
       element("span", { class: "values" }, row.price, row.change),

@@ -26,7 +26,7 @@ export function geometry(canvas, scene) {
   const { box, view, colours, digits } = scene;
   const context = canvas.getContext("2d");
   context.font = `${FONT_SIZE}px ${colours.font}`;
-  const range = priceRange(scene);
+  const { blank, ...range } = priceRange(scene);
   const height = box.height - AXIS_HEIGHT - TOP;
   const ticks = priceTicks(range.low, range.high, Math.max(2, height / 52));
   const labels = ticks.values.map((value) => price(value, ticks.digits)).concat(price(range.high, digits));
@@ -37,6 +37,7 @@ export function geometry(canvas, scene) {
   return {
     plot,
     range,
+    blank,
     ticks,
     volumeTop,
     x: (at) => plot.left + ((at - view.from) / (view.to - view.from)) * width,
@@ -46,8 +47,14 @@ export function geometry(canvas, scene) {
   };
 }
 
-/** Lowest and highest price to show. It keeps the last range while that fits, so that it is calm. */
-function priceRange({ candles, line, overlays, mode, range, view }) {
+/** How far around a lone price the axis reaches, as a share of it. */
+const AROUND = 0.001;
+
+/**
+ * Lowest and highest price of what is in view, and whether that is nothing. It keeps the last
+ * range while that fits, so that it is calm.
+ */
+function priceRange({ candles, line, overlays, mode, range, view, intervalMs, newest }) {
   let low = Infinity;
   let high = -Infinity;
   const take = (value) => {
@@ -56,11 +63,20 @@ function priceRange({ candles, line, overlays, mode, range, view }) {
     high = Math.max(high, value);
   };
   for (const candle of candles) {
+    if (candle.t >= view.to || candle.t + intervalMs <= view.from) continue;
     take(candle.l);
     take(candle.h);
   }
-  for (const point of line) take(point.p);
-  if (!(high >= low)) return range ?? { low: 0, high: 1 };
+  line.forEach((point, index) => {
+    if (point.t >= view.from && point.t <= view.to) return take(point.p);
+    // Of a neighbour outside only as far as its line is seen: to the edge.
+    const [inner, edge] = point.t < view.from ? [line[index + 1], view.from] : [line[index - 1], view.to];
+    if (inner && inner.t >= view.from && inner.t <= view.to) take(point.p + ((inner.p - point.p) * (edge - point.t)) / (inner.t - point.t));
+  });
+  if (!(high >= low)) {
+    const around = newest ? { low: newest.p * (1 - AROUND), high: newest.p * (1 + AROUND) } : { low: 0, high: 1 };
+    return { ...(range ?? around), blank: true };
+  }
   const reach = Math.max(high - low, high * 1e-4) * OVERLAY_REACH;
   const [lowest, highest] = [low - reach, high + reach];
   for (const { items, kind } of overlays) {
@@ -73,8 +89,8 @@ function priceRange({ candles, line, overlays, mode, range, view }) {
   const below = mode === "line" ? ROOM : ROOM + VOLUME_SHARE;
   const fits = range && low >= range.low + span * 0.02 && high <= range.high - span * 0.02;
   const fills = range && span > (range.high - range.low) * (mode === "line" ? 0.6 : 0.5);
-  if (fits && fills) return range;
-  return { low: low - span * below, high: high + span * ROOM };
+  if (fits && fills) return { ...range, blank: false };
+  return { low: low - span * below, high: high + span * ROOM, blank: false };
 }
 
 export function paint(canvas, scene) {

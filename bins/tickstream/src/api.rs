@@ -12,6 +12,7 @@ use std::time::Duration;
 use app::rollout::RolloutControl;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -146,11 +147,22 @@ struct Listen {
     tokens: Option<String>,
 }
 
+impl params::Parameters for Listen {
+    const NAMES: &'static [&'static str] = &["tokens"];
+}
+
 async fn listen(
     State(api): Shared,
     params::Query(wanted): params::Query<Listen>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|refused| {
+        let detail = format!(
+            "this is a WebSocket: connect to ws://HOST/ws with a client for such ({})",
+            refused.body_text()
+        );
+        Problem::new(refused.status(), detail)
+    })?;
     if api.live.readers() >= live::READERS_MAX {
         let detail = format!("there are {} readers already", live::READERS_MAX);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5));
@@ -170,10 +182,14 @@ async fn listen(
         }
     };
     let live = api.live.clone();
+    let place = live.place();
     let upgrade = upgrade
         .max_message_size(16 * 1_024)
         .write_buffer_size(16 * 1_024);
-    Ok(upgrade.on_upgrade(move |socket| live.serve(socket, wanted)))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        live.serve(socket, wanted).await;
+        drop(place);
+    }))
 }
 
 /// How long a query of the archive may take before its caller is told so, over the engine's own

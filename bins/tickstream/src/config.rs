@@ -8,6 +8,12 @@ use clap::{ArgAction, Parser};
 use domain::{Percentage, Rollout, RolloutKey};
 use secrecy::SecretString;
 
+/// The data folder where none is given.
+pub(crate) const DATA_DIR: &str = "./data";
+
+/// The same with the built-in market.
+const DEMO_DATA_DIR: &str = "./data-demo";
+
 /// The price-tick pipeline in one process: webhook, store, rollout flag, stream, analytics,
 /// archive, broadcast, SQL and dashboard, on embedded storage.
 #[derive(Debug, Parser)]
@@ -23,11 +29,18 @@ pub struct Config {
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT", value_parser = address)]
     pub listen: SocketAddr,
 
-    /// Folder for all data; it is made if it is not there.
-    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    /// Folder for all data; it is made if it is not there. With --demo, and where none is given, it
+    /// is ./data-demo: what is made up stays apart.
+    #[arg(
+        long,
+        env = "DATA_DIR",
+        default_value = DATA_DIR,
+        default_value_if("demo", "true", DEMO_DATA_DIR)
+    )]
     pub data_dir: PathBuf,
 
-    /// Feed a built-in market: several tokens with jumps, outages, late and duplicate ticks.
+    /// Feed a built-in market: several tokens with jumps, outages, late and duplicate ticks. The
+    /// source of each begins with `demo:`.
     #[arg(long)]
     pub demo: bool,
 
@@ -45,8 +58,8 @@ pub struct Config {
     )]
     pub webhook_secrets: SecretString,
 
-    /// Master switch of the stream: true or false; default true. False at a start turns a
-    /// remembered change off, and holds for as long as the process runs.
+    /// Master switch of the stream: true or false (or yes, on, 1, no, off, 0); default true. False
+    /// at a start turns a remembered change off, and holds for as long as the process runs.
     #[arg(long, env = "USE_KINESIS", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub use_kinesis: Option<bool>,
 
@@ -124,6 +137,19 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.rollout().percentage, Percentage::FULL);
         assert!(config.rollout().use_kinesis && !config.demo);
+    }
+
+    #[test]
+    fn a_made_up_market_has_a_folder_of_its_own() {
+        for (arguments, folder) in [
+            (&[][..], "./data"),
+            (&["--demo"], "./data-demo"),
+            (&["--demo", "--data-dir", "./data"], "./data"),
+            (&["--data-dir", "elsewhere"], "elsewhere"),
+        ] {
+            let config = parse(arguments).unwrap();
+            assert_eq!(config.data_dir.to_str(), Some(folder), "{arguments:?}");
+        }
     }
 
     #[test]

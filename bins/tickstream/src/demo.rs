@@ -2,12 +2,14 @@
 //! real feeds do: jumps, outages, late and repeated deliveries, broken entries, heartbeats.
 
 mod asset;
+mod source;
 mod wire;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use asset::{Asset, Venue};
+pub(crate) use source::DemoSource;
 use wire::Trade;
 
 /// How often a caller is meant to ask for deliveries, in milliseconds.

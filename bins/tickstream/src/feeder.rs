@@ -5,7 +5,7 @@ use std::time::Duration;
 use app::ingest::{Ingest, IngestError};
 use tokio_util::sync::CancellationToken;
 
-use crate::demo::Market;
+use crate::demo::{DemoSource, Market};
 
 /// How often the market delivers.
 const EVERY: Duration = Duration::from_millis(100);
@@ -17,10 +17,10 @@ pub(crate) async fn feed(ingest: Ingest, seed: u64, stopping: CancellationToken)
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         for delivery in market.next_deliveries(ingest.clock.now_ms()) {
-            let Some(source) = sources::find(delivery.source) else {
+            let Some(source) = DemoSource::find(delivery.source) else {
                 continue;
             };
-            match ingest.deliver(source, &delivery.body).await {
+            match ingest.deliver(&source, &delivery.body).await {
                 // The market sends malformed entries on purpose.
                 Ok(_) | Err(IngestError::Unreadable(_)) => {}
                 Err(IngestError::NotStored(error)) => {

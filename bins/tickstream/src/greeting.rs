@@ -1,8 +1,10 @@
 //! What a newcomer reads first: where the dashboard is, and two commands to try.
 
 use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::Server;
+use crate::config::DATA_DIR;
 
 impl Server {
     /// Prints where the dashboard is and what to try, on standard output.
@@ -13,7 +15,7 @@ impl Server {
     }
 
     fn greeting(&self) -> String {
-        let url = format!("http://{}", self.address);
+        let url = format!("http://{}", reachable(self.address));
         let rollout = if self.rollout.use_kinesis {
             format!(
                 "{} % of ticks go to the stream, drawn by {}",
@@ -33,16 +35,31 @@ impl Server {
             ""
         };
         let data = self.config.data_dir.display();
-        let chosen = if self.config.data_dir.as_os_str() == "./data" {
+        let chosen = if self.config.data_dir.as_os_str() == DATA_DIR {
             String::new()
         } else {
             format!(" --data-dir '{data}'")
+        };
+        let everywhere = if self.address.ip().is_unspecified() {
+            format!(
+                "\x20 listens    on {}, every address of this machine\n",
+                self.address
+            )
+        } else {
+            String::new()
+        };
+        let made_up = if self.config.demo {
+            "\x20 market     made up (--demo): the source of its ticks begins with demo:\n"
+        } else {
+            ""
         };
         let now = runtime::clock::now_ms();
         format!(
             "tickstream {version}\n\
              \x20 dashboard  {url}/\n\
+             {everywhere}\
              \x20 data       {data}\n\
+             {made_up}\
              \x20 rollout    {rollout}\n\
              \x20 secrets    {secrets}\n\
              \n\
@@ -52,5 +69,63 @@ impl Server {
              \n",
             version = env!("CARGO_PKG_VERSION"),
         )
+    }
+}
+
+/// Where this machine reaches what listens there: nobody connects to "every address".
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tempfile::TempDir;
+
+    use crate::config::Config;
+
+    use super::*;
+
+    async fn greeting(arguments: &[&str]) -> String {
+        let folder = TempDir::new().unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let fixed = ["tickstream", "--data-dir", folder];
+        let config = Config::try_parse_from(fixed.iter().chain(arguments)).unwrap();
+        Server::start(config).await.unwrap().greeting()
+    }
+
+    #[tokio::test]
+    async fn a_made_up_market_is_told_as_one() {
+        let told = greeting(&["--listen", "127.0.0.1:0", "--demo"]).await;
+        assert!(told.contains("made up (--demo)"), "{told}");
+        let told = greeting(&["--listen", "127.0.0.1:0"]).await;
+        assert!(!told.contains("made up"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn the_address_that_is_told_can_be_reached() {
+        for (listens, reached) in [
+            ("0.0.0.0:9190", "127.0.0.1:9190"),
+            ("[::]:80", "[::1]:80"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+        ] {
+            let listens = listens.parse().unwrap();
+            assert_eq!(reachable(listens).to_string(), reached);
+        }
+        let told = greeting(&[
+            "--webhook-secrets",
+            "a-secret-text",
+            "--listen",
+            "0.0.0.0:0",
+        ])
+        .await;
+        assert!(told.contains("every address of this machine"), "{told}");
+        assert!(!told.contains("http://0"), "{told}");
     }
 }

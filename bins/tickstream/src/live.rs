@@ -14,6 +14,8 @@ use local::Embedded;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::wire::{self, Messages};
 
@@ -25,6 +27,9 @@ const FRAMES_BEHIND_MAX: usize = 16;
 
 /// How long one message may take to be taken by a reader's connection.
 const SEND_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a reader may take to take the last message, and to say goodbye in turn.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often a quiet connection is asked whether it still stands.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -47,6 +52,8 @@ pub(crate) struct Live {
     coalescer: Arc<Coalescer>,
     store: Embedded,
     frames: broadcast::Sender<Arc<Rendered>>,
+    ending: CancellationToken,
+    connections: TaskTracker,
 }
 
 /// The tokens a reader wants.
@@ -74,7 +81,22 @@ impl Live {
             coalescer,
             store,
             frames,
+            ending: CancellationToken::new(),
+            connections: TaskTracker::new(),
         }
+    }
+
+    /// A place for one reader, taken before its connection is made: [`Live::end`] waits for it.
+    pub(crate) fn place(&self) -> TaskTrackerToken {
+        self.connections.token()
+    }
+
+    /// Ends every reader's connection with a close frame, and waits until they are gone, so that
+    /// none of them holds the store any more.
+    pub(crate) async fn end(self) {
+        self.ending.cancel();
+        self.connections.close();
+        self.connections.wait().await;
     }
 
     /// How many readers there are.
@@ -82,7 +104,7 @@ impl Live {
         self.coalescer.readers()
     }
 
-    /// Sends frames until stopped; then the readers' connections end.
+    /// Sends frames until stopped.
     pub(crate) async fn turn_over(self, stopping: CancellationToken) {
         let Self {
             coalescer, frames, ..
@@ -107,12 +129,20 @@ impl Live {
         )
     }
 
-    /// Serves one reader until it goes away.
+    /// Serves one reader until it goes away, or until readers are ended.
     pub(crate) async fn serve(self, mut socket: WebSocket, wanted: Wanted) {
         let _reader = self.coalescer.reader();
+        let reading = self.read(&mut socket, &wanted);
+        // Cut off wherever it stands: a reader that takes nothing must not hold up an end.
+        self.ending.run_until_cancelled(reading).await;
+        drop(tokio::time::timeout(CLOSE_WITHIN, close(socket)).await);
+    }
+
+    /// Sends what is new until the reader goes away.
+    async fn read(&self, socket: &mut WebSocket, wanted: &Wanted) {
         let mut frames = self.frames.subscribe();
         let mut pings = tokio::time::interval(PING_EVERY);
-        if send(&mut socket, Message::Text(self.snapshot(&wanted, 0)))
+        if send(socket, Message::Text(self.snapshot(wanted, 0)))
             .await
             .is_err()
         {
@@ -121,15 +151,15 @@ impl Live {
         loop {
             let sent = tokio::select! {
                 frame = frames.recv() => match frame {
-                    Ok(rendered) => send_frame(&mut socket, &rendered, &wanted).await,
+                    Ok(rendered) => send_frame(socket, &rendered, wanted).await,
                     Err(RecvError::Lagged(missed)) => {
                         // The frames that are still kept are older than the snapshot.
                         frames = self.frames.subscribe();
-                        send(&mut socket, Message::Text(self.snapshot(&wanted, missed))).await
+                        send(socket, Message::Text(self.snapshot(wanted, missed))).await
                     }
                     Err(RecvError::Closed) => Err(Gone),
                 },
-                _ = pings.tick() => send(&mut socket, Message::Ping(bytes::Bytes::new())).await,
+                _ = pings.tick() => send(socket, Message::Ping(bytes::Bytes::new())).await,
                 said = socket.recv() => match said {
                     // Nothing a reader says is needed; pongs are answered by the library.
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone),
@@ -137,14 +167,21 @@ impl Live {
                 },
             };
             if sent.is_err() {
-                let close = CloseFrame {
-                    code: close_code::AWAY,
-                    reason: Utf8Bytes::from_static("bye"),
-                };
-                drop(send(&mut socket, Message::Close(Some(close))).await);
                 return;
             }
         }
+    }
+}
+
+/// Says goodbye, and reads until the other side has done so too: a connection that is dropped with
+/// something unread would take the close frame with it.
+async fn close(mut socket: WebSocket) {
+    let close = CloseFrame {
+        code: close_code::AWAY,
+        reason: Utf8Bytes::from_static("bye"),
+    };
+    if socket.send(Message::Close(Some(close))).await.is_ok() {
+        while let Some(Ok(_)) = socket.recv().await {}
     }
 }
 

@@ -1,10 +1,11 @@
 //! `tickstream`: the whole flow in one process, on embedded storage.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use runtime::{host, telemetry};
+use runtime::{causes, host, telemetry};
 use tickstream::config::Config;
 
 /// Bursts of large requests leave the system's allocator with most of their pages; this one gives
@@ -16,8 +17,18 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// at the next start: what was answered is on the disk.
 const EXIT_WITHIN: Duration = Duration::from_secs(2);
 
-fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+fn main() -> ExitCode {
+    match run(Config::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not by `Debug`, which adds the program's own stack where RUST_BACKTRACE is set.
+            eprintln!("tickstream: {}", causes::told(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(&config.log, telemetry::LogFormat::detect())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use app::broadcast::Coalescer;
 use app::ingest::Ingest;
 use app::ports::{Clock, RolloutStore};
@@ -88,7 +88,8 @@ impl Server {
             .context("the listener has no address")?;
         let store = open_store(&config).await?;
         turn_off_if_told(&store, &config).await?;
-        let archive = Archive::open(&config.data_dir).context("cannot open the archive")?;
+        let archive = Archive::open(&config.data_dir)
+            .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
         let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
         let sql = Arc::new(LocalSql::open(&config.data_dir, Limits::default()).await?);
         let flag = Arc::new(store.flag(config.rollout()));
@@ -161,8 +162,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is done, then drains requests, lets the consumers finish, and flushes
-    /// the archive, each within a limit.
+    /// Serves until `stop` is done, then drains requests, lets the consumers finish, flushes the
+    /// archive, and ends the readers of the live feed, each within a limit.
     ///
     /// # Errors
     /// Where the store does not close. What was answered 200 is durable whatever happens here.
@@ -181,6 +182,7 @@ impl Server {
         } = self;
         let stopping = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let live = consumers.live.clone();
         consumers::spawn(consumers, &tasks, &stopping);
         let feeding = stopping.child_token();
         if config.demo {
@@ -210,6 +212,8 @@ impl Server {
             );
         }
         drop(ingest);
+        // Each reader's connection holds the store.
+        live.end().await;
         tokio::task::spawn_blocking(move || store.close())
             .await
             .context("closing the store")?;
@@ -219,13 +223,27 @@ impl Server {
 }
 
 async fn open_store(config: &Config) -> anyhow::Result<Embedded> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
+    let folder = config.data_dir.display();
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!("cannot make the data folder {folder}: choose another --data-dir")
+    })?;
     let embedded = EmbeddedConfig::new(config.data_dir.join("store"));
-    tokio::task::spawn_blocking(move || Embedded::open(&embedded))
+    let opened = tokio::task::spawn_blocking(move || Embedded::open(&embedded))
         .await
-        .context("opening the store")?
-        .context("cannot open the store")
+        .context("opening the store")?;
+    opened.map_err(|error| match io_cause(&error) {
+        Some(cause) => anyhow!(
+            "cannot open the store in {folder}: {cause}; make the folder writable, or choose \
+             another --data-dir"
+        ),
+        None => anyhow::Error::new(error).context(format!("cannot open the store in {folder}")),
+    })
+}
+
+/// What the system said, where an error goes back to that: it says more than its name in an engine.
+fn io_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref())
 }
 
 /// `USE_KINESIS=false` wins over a remembered change, and is recorded like any other.

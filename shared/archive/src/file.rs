@@ -37,6 +37,14 @@ const DICTIONARY: [&str; 7] = [
     "token", "quote", "price", "volume", "source", "method", "version",
 ];
 
+/// A dictionary beyond this is given up for the rest of a row group: prices that are quotients are all
+/// different, and one of them each costs more than no dictionary.
+const DICTIONARY_BYTES_MAX: usize = 128 * 1_024;
+
+/// Texts of one length, with no two the same: without the lengths between them they compress to their
+/// 16 bytes.
+const LENGTHS_APART: &str = "tick_id";
+
 /// Whole numbers that are near those of the row before.
 const DELTA: [&str; 3] = ["ts", "ingested_at", "slot"];
 
@@ -77,6 +85,7 @@ pub(crate) fn properties(
         // Ids are random: no page can be left out by them.
         .set_column_statistics_enabled(ColumnPath::from("tick_id"), EnabledStatistics::Chunk)
         .set_dictionary_enabled(false)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_column_bloom_filter_enabled(token.clone(), true)
         .set_column_bloom_filter_fpp(token.clone(), BLOOM_FALSE_POSITIVES)
         .set_column_bloom_filter_max_ndv(token, tokens as u64)
@@ -85,6 +94,10 @@ pub(crate) fn properties(
     for column in DICTIONARY {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(column), true);
     }
+    builder = builder.set_column_encoding(
+        ColumnPath::from(LENGTHS_APART),
+        Encoding::DELTA_LENGTH_BYTE_ARRAY,
+    );
     for column in DELTA {
         let column = ColumnPath::from(column);
         builder = builder.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);

@@ -14,6 +14,7 @@ mod name;
 mod product;
 mod pyth;
 mod refused;
+mod slip;
 mod ticks;
 mod value;
 

@@ -3,7 +3,10 @@
 //! Required: `token`, `price`, `timestamp` (epoch milliseconds or RFC 3339). Optional: `quote`
 //! (`USD`), `volume`, `source` (`ticks:api`), `slot`, `method` (`reported`), and the event's
 //! identity, either `id` (any text up to 128 bytes) or `tick_id` (kept as it is, so that an
-//! exported tick fed again stays the same tick). Other fields are tolerated.
+//! exported tick fed again stays the same tick). Other fields are tolerated, but not a slip of an
+//! optional one that is not there: `qoute` would store a price in the wrong currency.
+
+mod fields;
 
 use domain::{Method, Price, Reason, SourceName, Tick, TickId, Token, Volume};
 use serde::Deserialize;
@@ -13,6 +16,8 @@ use crate::delivery::{self, Answer, Outcome};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 use crate::{Entry, Source, Unreadable, name};
+
+use fields::Fields;
 
 /// Longest `id` in bytes.
 const ID_BYTES_MAX: usize = 128;
@@ -40,30 +45,6 @@ struct Envelope<'a> {
     ticks: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow)]
-    token: Option<&'a RawValue>,
-    #[serde(borrow)]
-    quote: Option<&'a RawValue>,
-    #[serde(borrow)]
-    price: Option<&'a RawValue>,
-    #[serde(borrow)]
-    volume: Option<&'a RawValue>,
-    #[serde(borrow)]
-    timestamp: Option<&'a RawValue>,
-    #[serde(borrow)]
-    source: Option<&'a RawValue>,
-    #[serde(borrow)]
-    slot: Option<&'a RawValue>,
-    #[serde(borrow)]
-    method: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tick_id: Option<&'a RawValue>,
-}
-
 fn entries(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
     let whole = delivery::one_or_many(text)?;
     let [single] = whole.as_slice() else {
@@ -85,6 +66,7 @@ fn entries(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
 
 fn tick(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
     let fields: Fields = Value::new("entry", raw).object()?;
+    fields.check_slips()?;
     let token = required("token", fields.token)?.token()?;
     let quote = match optional("quote", fields.quote) {
         Some(quote) => quote.token()?,

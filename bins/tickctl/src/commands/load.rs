@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, value_parser};
 use hdrhistogram::Histogram;
+use hyper::StatusCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -151,8 +152,14 @@ pub async fn run(args: LoadArgs, world: World) -> anyhow::Result<()> {
         );
     }
     if report.errors > 0 {
+        let unauthorized = StatusCode::UNAUTHORIZED.as_str();
+        let hint = if report.errors_by_kind.contains_key(unauthorized) {
+            format!("; {}", args.target.about_secret())
+        } else {
+            String::new()
+        };
         bail!(
-            "{} of {} requests failed ({})",
+            "{} of {} requests failed ({}){hint}",
             report.errors,
             schedule.requests,
             kinds(&report)

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use clap::{Args, value_parser};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
+use hyper::StatusCode;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -162,7 +163,8 @@ impl Replay {
             tokio::select! {
                 Some((batch, delivered)) = in_flight.next() => {
                     let answer: Result<Answer, Undelivered> = delivered;
-                    self.count(&batch, &answer?);
+                    let answer = answer.map_err(|error| self.with_secret(error))?;
+                    self.count(&batch, &answer);
                 }
                 () = stop.cancelled(), if end.is_none() => end = Some(Err(anyhow!("stopped"))),
                 event = batches.next(), if end.is_none() && in_flight.len() < in_flight_max => {
@@ -242,6 +244,20 @@ impl Replay {
             ReadError::File(_) => "",
         };
         Err(BadInput(format!("{}: {error}{hint}", self.args.file.display())).into())
+    }
+
+    /// Adds what to do about a 401.
+    fn with_secret(&self, error: Undelivered) -> anyhow::Error {
+        match error {
+            Undelivered::Refused(PostError::Status { status, .. })
+                if status == StatusCode::UNAUTHORIZED =>
+            {
+                anyhow!("{error}; {}", self.args.target.about_secret())
+            }
+            error @ (Undelivered::Refused(_)
+            | Undelivered::GaveUp { .. }
+            | Undelivered::Stopped) => error.into(),
+        }
     }
 
     /// Adds how far it got and how to go on.

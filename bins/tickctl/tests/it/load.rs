@@ -148,6 +148,23 @@ fn errors_are_counted_by_kind_and_fail() {
 }
 
 #[test]
+fn a_load_without_the_secret_says_how_to_give_it() {
+    let stub = Stub::start(Script {
+        secret: Some("s3cret"),
+        ..Script::default()
+    });
+    let once = ["--rate", "1", "--seconds", "1"];
+    for (secret, told) in [
+        (&[][..], "set TICKCTL_SECRET"),
+        (&["--secret", "wr0ng"], "does not know the secret"),
+    ] {
+        let run = load(&stub, &[&once[..], secret].concat());
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.stderr.contains(told), "{told}: {run:?}");
+    }
+}
+
+#[test]
 fn a_slow_server_is_seen_from_the_due_time() {
     // One connection and 100 ms an answer: of 20 requests a second half wait for the others.
     let stub = Stub::start(Script {

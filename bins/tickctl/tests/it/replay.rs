@@ -233,6 +233,8 @@ fn the_secret_is_sent_as_it_stands_and_never_shown() {
         refused.stderr.contains("no secret matches") && !refused.stderr.contains("wr0ng"),
         "{refused:?}"
     );
+    let without = replay(&file, &stub, &[]);
+    assert!(without.stderr.contains("set TICKCTL_SECRET"), "{without:?}");
     assert_eq!(replay(&file, &stub, &["--secret", "Bearer s3cret"]).code, 0);
     let path = file.path().to_str().unwrap();
     let args = [

@@ -9,11 +9,14 @@ use runtime::problem::Problem;
 use serde_json::{Value, json};
 
 use super::market::unreadable;
-use super::params::{Query, Rows, limit};
+use super::params::{Nothing, Query, Rows, limit};
 use super::{Api, Shared};
 
 /// The books; `difference` reads 0 when nothing was lost or invented.
-pub(super) async fn ledger(State(api): Shared) -> Result<Json<Value>, Problem> {
+pub(super) async fn ledger(
+    State(api): Shared,
+    Query(Nothing {}): Query<Nothing>,
+) -> Result<Json<Value>, Problem> {
     let view = api.store.settled_ledger().await.map_err(unreadable)?;
     let streamed: u64 = api.store.heads().iter().map(|head| head.count()).sum();
     Ok(Json(json!({
@@ -60,7 +63,10 @@ pub(super) async fn quarantine(
 }
 
 /// How the process is doing.
-pub(super) async fn status(State(api): Shared) -> Result<Json<Value>, Problem> {
+pub(super) async fn status(
+    State(api): Shared,
+    Query(Nothing {}): Query<Nothing>,
+) -> Result<Json<Value>, Problem> {
     let now_ms = runtime::clock::now_ms();
     let heads = api.store.heads();
     let shards: Vec<_> = (0_u8..)

@@ -10,7 +10,7 @@ use domain::analytics::Interval;
 use runtime::problem::Problem;
 use serde_json::json;
 
-use super::params::{self, Now, Path, Query, bad};
+use super::params::{self, Nothing, Now, Path, Query, bad};
 use super::{Api, Shared};
 use codec::feed::{AnomalyJson, AveragesJson, CandleJson};
 
@@ -60,7 +60,7 @@ fn json_text(body: String) -> Response {
 }
 
 /// Each pair with its latest price, by token.
-pub(super) async fn tokens(State(api): Shared) -> Response {
+pub(super) async fn tokens(State(api): Shared, Query(Nothing {}): Query<Nothing>) -> Response {
     let mut latest = api.store.latest_ticks();
     latest.sort_unstable_by(|a, b| (&a.token, &a.quote).cmp(&(&b.token, &b.quote)));
     let tokens: Vec<_> = latest
@@ -169,6 +169,12 @@ pub(super) async fn anomalies(
         .anomalies(token.as_deref(), limit)
         .await
         .map_err(unreadable)?;
+    if let Some(token) = &token
+        && found.is_empty()
+        && api.store.latest_tick(token, None).is_none()
+    {
+        return Err(api.unknown(token, None));
+    }
     let rows: Vec<_> = found.iter().map(AnomalyJson::of).collect();
     Ok(Json(json!({ "anomalies": rows })).into_response())
 }

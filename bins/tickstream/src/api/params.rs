@@ -1,5 +1,7 @@
 //! What callers write in a query: times, limits, tokens; with errors in the one shape.
 
+use std::collections::HashSet;
+
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -12,18 +14,49 @@ use serde::de::DeserializeOwned;
 
 use super::Api;
 
+/// The parameters of a path.
+pub(super) trait Parameters: DeserializeOwned {
+    /// Their names.
+    const NAMES: &'static [&'static str];
+}
+
 /// The query string, refused in the one shape of errors.
 pub(super) struct Query<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+impl<S: Send + Sync, T: Parameters> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let pairs = axum::extract::Query::from_request_parts(parts, state).await;
+        let axum::extract::Query(pairs): axum::extract::Query<Vec<(String, String)>> =
+            pairs.map_err(|rejected| bad(rejected.body_text()))?;
+        check_names(pairs.iter().map(|(name, _)| name.as_str()), T::NAMES)?;
         let query = axum::extract::Query::from_request_parts(parts, state).await;
         query
             .map(|axum::extract::Query(query)| Self(query))
             .map_err(|rejected| bad(rejected.body_text()))
     }
+}
+
+/// Each parameter is one that the path takes, and stands once.
+fn check_names<'a>(given: impl Iterator<Item = &'a str>, taken: &[&'a str]) -> Result<(), Problem> {
+    let mut seen = HashSet::new();
+    for name in given {
+        let shown = short(name);
+        if !taken.contains(&name) {
+            return Err(bad(match taken {
+                [] => format!("`{shown}` is not a parameter: this path takes none"),
+                taken => format!(
+                    "`{shown}` is not a parameter of this path, which takes `{}`",
+                    taken.join("`, `")
+                ),
+            }));
+        }
+        if !seen.insert(name) {
+            return Err(bad(format!("`{shown}` stands twice: give it once")));
+        }
+    }
+    Ok(())
 }
 
 /// A path's last part, refused in the one shape of errors.
@@ -91,6 +124,35 @@ pub(super) struct Anomalies {
 #[serde(deny_unknown_fields)]
 pub(super) struct Rows {
     pub(super) limit: Option<String>,
+}
+
+/// What a path takes that has nothing to choose.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+impl Parameters for Ticks {
+    const NAMES: &'static [&'static str] = &["from", "to", "limit", "quote"];
+}
+
+impl Parameters for Candles {
+    const NAMES: &'static [&'static str] = &["interval", "from", "to", "limit", "quote"];
+}
+
+impl Parameters for Now {
+    const NAMES: &'static [&'static str] = &["quote"];
+}
+
+impl Parameters for Anomalies {
+    const NAMES: &'static [&'static str] = &["limit", "token"];
+}
+
+impl Parameters for Rows {
+    const NAMES: &'static [&'static str] = &["limit"];
+}
+
+impl Parameters for Nothing {
+    const NAMES: &'static [&'static str] = &[];
 }
 
 impl Ticks {

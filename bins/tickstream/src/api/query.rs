@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
-use super::params::bad;
+use super::params::{Nothing, Query, bad};
 use super::{Api, QUERY_ANSWER_WITHIN, Shared};
 
 /// Queries that run at once; further ones wait their turn.
@@ -22,10 +22,10 @@ const QUERIES_AT_ONCE: usize = 2;
 /// does not fill the archive with small files.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 
-/// A query.
+/// A question, as callers write it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Query {
+struct Question {
     sql: String,
 }
 
@@ -47,16 +47,17 @@ impl Default for Asked {
 /// Answers a query. What came in until a few seconds ago is in the answer.
 pub(super) async fn query(
     State(api): Shared,
+    Query(Nothing {}): Query<Nothing>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     api.check_operator(&headers)?;
-    let query: Query = serde_json::from_slice(&body)
+    let question: Question = serde_json::from_slice(&body)
         .map_err(|error| bad(format!("send {{\"sql\": \"SELECT …\"}}: {error}")))?;
     let asked = tokio::time::timeout(QUERY_ANSWER_WITHIN, async {
         let _turn = api.asked.turns.acquire().await;
         api.freshen().await;
-        api.sql.query(&query.sql).await
+        api.sql.query(&question.sql).await
     });
     match asked.await {
         Ok(Ok(answer)) => {

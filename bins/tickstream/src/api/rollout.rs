@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::market::unreadable;
-use super::params::bad;
+use super::params::{Nothing, Query, bad};
 use super::{Api, Shared};
 
 /// Changes shown.
@@ -47,13 +47,17 @@ impl Share {
 }
 
 /// The flag as it stands, with its history, newest first.
-pub(super) async fn show(State(api): Shared) -> Result<Json<Value>, Problem> {
+pub(super) async fn show(
+    State(api): Shared,
+    Query(Nothing {}): Query<Nothing>,
+) -> Result<Json<Value>, Problem> {
     state(&api).await.map(Json)
 }
 
 /// Changes the flag; the change is in force when the answer comes.
 pub(super) async fn change(
     State(api): Shared,
+    Query(Nothing {}): Query<Nothing>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {

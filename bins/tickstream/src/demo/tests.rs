@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
 
 use domain::{Reason, Tick};
-use sources::Entry;
+use sources::{Entry, Source as _};
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn run(seed: u64, steps: i64) -> Vec<(i64, Delivery)> {
 
 impl Seen {
     fn read(&mut self, now_ms: i64, delivery: &Delivery) {
-        let source = sources::find(delivery.source).expect("a feed of the demo is a source");
+        let source = DemoSource::find(delivery.source).expect("a feed of the demo is a source");
         for entry in source
             .parse(&delivery.body, now_ms)
             .expect("a delivery of the demo is readable")
@@ -102,6 +102,17 @@ fn several_tokens_trade_on_several_feeds_some_hundred_times_a_second() {
         .map(|(_, tick)| (&tick.token, &tick.quote))
         .collect();
     assert_eq!(pairs.len(), 11, "{pairs:?}");
+}
+
+#[test]
+fn every_tick_says_that_it_is_made_up() {
+    let named: HashSet<_> = ten_minutes()
+        .ticks
+        .iter()
+        .map(|(_, tick)| tick.source.as_str())
+        .collect();
+    let expected = ["demo:market", "demo:binance", "demo:coinbase"];
+    assert_eq!(named, HashSet::from(expected));
 }
 
 #[test]

@@ -83,6 +83,11 @@ async fn a_delivery_is_counted_stored_and_read_back() {
         (&answer["rows"][0]["n"], &answer["rows"][0]["high"]),
         (&json!(120), &json!(149.5))
     );
+    let elapsed_ms = answer["elapsed_ms"].to_string();
+    let digits = elapsed_ms
+        .split_once('.')
+        .map_or(0, |(_, digits)| digits.len());
+    assert!(digits <= 3, "to the microsecond: {elapsed_ms}");
     let (_, ledger) = process.get("/api/ledger").await;
     assert_eq!(
         (
@@ -292,5 +297,9 @@ async fn the_built_in_market_feeds_the_whole_flow() {
         .await;
     let (_, ledger) = process.get("/api/ledger").await;
     assert_eq!(ledger["difference"], 0, "{ledger}");
+    for pair in process.list("/api/tokens", "tokens").await {
+        let source = pair["source"].as_str().unwrap();
+        assert!(source.starts_with("demo:"), "{pair}");
+    }
     process.stop().await;
 }

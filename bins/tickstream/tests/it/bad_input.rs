@@ -176,16 +176,25 @@ async fn questions_that_make_no_sense_are_told_so() {
         ("/api/ticks/BTC/latest?limit=1", 400, "`quote`"),
         ("/api/anomalies?quote=USD", 400, "`token`"),
         ("/ws?token=BTC", 400, "`tokens`"),
+        ("/ws", 400, "WebSocket"),
+        ("/api/tokens?quote=USD", 400, "`quote` is not a parameter"),
+        ("/api/status?x=1", 400, "takes none"),
+        ("/api/ledger?x=1", 400, "takes none"),
+        ("/api/rollout?x=1", 400, "takes none"),
+        ("/api/quarantine?token=BTC", 400, "`limit`"),
+        ("/api/ticks/BTC?limit=1&limit=2", 400, "twice"),
+        ("/api/anomalies?token=NOBODY", 404, "BTC"),
         ("/api/nothing", 404, "/api"),
         ("/webhooks/ticks", 405, "method"),
     ] {
         let (seen, answer) = process.get(path).await;
         assert_eq!(seen, status, "{path}: {answer}");
-        assert!(
-            answer["detail"].as_str().unwrap().contains(part),
-            "{path}: {answer}"
-        );
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains(part), "{path}: {answer}");
+        assert!(!detail.contains("deserialize"), "{path}: {answer}");
     }
+    let (status, answer) = process.get("/api/anomalies?token=BTC").await;
+    assert_eq!((status, &answer["anomalies"]), (200, &json!([])));
     for (sql, status) in [
         ("SELECT nothing FROM price_archive", 400),
         ("DROP TABLE price_archive", 400),

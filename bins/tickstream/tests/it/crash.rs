@@ -16,6 +16,10 @@ pub(crate) struct Killable {
 }
 
 pub(crate) fn spawn(folder: &TempDir) -> Killable {
+    spawn_with_log(folder, Stdio::null())
+}
+
+pub(crate) fn spawn_with_log(folder: &TempDir, log: Stdio) -> Killable {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tickstream"))
         .args([
             "--listen",
@@ -26,7 +30,7 @@ pub(crate) fn spawn(folder: &TempDir) -> Killable {
         ])
         .arg(folder.path())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(log)
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();

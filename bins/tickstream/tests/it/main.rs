@@ -15,4 +15,5 @@ mod process;
 mod real;
 mod rollout;
 mod simulation;
+mod start;
 mod stop;

@@ -1,12 +1,17 @@
 //! The end by signals.
 
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
+use futures_util::StreamExt;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::crash::{Killable, spawn};
+use crate::crash::{Killable, spawn, spawn_with_log};
+use crate::process::PATIENCE;
 
 fn interrupt(process: &Killable) {
     let id = process.child.id().to_string();
@@ -51,4 +56,33 @@ async fn one_interrupt_ends_it_in_order() {
     request.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_the_live_feed_are_told_goodbye_before_the_store_closes() {
+    let folder = TempDir::new().unwrap();
+    let mut process = spawn_with_log(&folder, Stdio::piped());
+    let url = format!("{}/ws", process.url.replace("http://", "ws://"));
+    let (mut reader, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+    // One that takes nothing must not hold up the end.
+    let (deaf, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+    interrupt(&process);
+    let goodbye = async {
+        loop {
+            if let Message::Close(close) = reader.next().await.unwrap().unwrap() {
+                return close.unwrap().code;
+            }
+        }
+    };
+    let code = tokio::time::timeout(PATIENCE, goodbye).await.unwrap();
+    assert_eq!(code, CloseCode::Away);
+    // The other side says goodbye too, as a browser does by itself.
+    while reader.next().await.is_some() {}
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    let mut log = String::new();
+    let mut stderr = process.child.stderr.take().unwrap();
+    stderr.read_to_string(&mut log).unwrap();
+    assert!(log.contains("stopped"), "{log}");
+    assert!(!log.contains("still in use"), "{log}");
+    drop(deaf);
 }

@@ -95,6 +95,32 @@ fn a_callers_id_is_the_identity_whatever_else_changes() {
 }
 
 #[test]
+fn a_slip_of_a_missing_field_is_refused_and_other_members_are_tolerated() {
+    for (fields, slip, meant) in [
+        (r#","qoute":"EUR""#, "qoute", "quote"),
+        (r#","quote":null,"Quote":"EUR""#, "Quote", "quote"),
+        (r#","volum":"1""#, "volum", "volume"),
+        (r#","sorce":"desk:berlin""#, "sorce", "source"),
+        (r#","metod":"trade""#, "metod", "method"),
+        (r#","tickId":"7""#, "tickId", "tick_id"),
+    ] {
+        let malformed = only_malformed("ticks", &with(fields));
+        assert_eq!(malformed.reason, Reason::MissingField, "{fields}");
+        let told = &malformed.message;
+        for name in [slip, meant] {
+            assert!(told.contains(&format!("`{name}`")), "{told}");
+        }
+    }
+    for tolerated in [
+        r#","quote":"USD","qoute":"EUR""#,
+        r#","exchange":"x","side":"buy","ids":[1],"lot":2"#,
+    ] {
+        let tick = only_tick("ticks", &with(tolerated));
+        assert_eq!(tick.quote.as_str(), "USD", "{tolerated}");
+    }
+}
+
+#[test]
 fn without_an_id_a_tick_is_what_it_says() {
     let id = |fields: &str| only_tick("ticks", &with(fields)).tick_id;
     let plain = id("");
