@@ -39,7 +39,7 @@ const DICTIONARY: [&str; 7] = [
 
 /// A dictionary beyond this is given up for the rest of a row group: prices that are quotients are all
 /// different, and one of them each costs more than no dictionary.
-const DICTIONARY_BYTES_MAX: usize = 128 * 1_024;
+const DICTIONARY_BYTES_MAX: usize = 64 * 1_024;
 
 /// Texts of one length, with no two the same: without the lengths between them they compress to their
 /// 16 bytes.

@@ -7,6 +7,7 @@
 
 mod answer;
 mod condition;
+mod covered;
 mod days;
 mod error;
 mod functions;

@@ -35,8 +35,10 @@ use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{Error as StoreError, ObjectMeta};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExecBuilder;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::covered;
 use super::error::{UnreadableFile, message};
 
 /// Footers that are read at the same time while a query is planned.
@@ -73,6 +75,20 @@ impl ArchiveTable {
         }
         files.sort_by(|a, b| a.object_meta.location.cmp(&b.object_meta.location));
         Ok(files)
+    }
+
+    /// The columns to read: those that are asked for, and behind them the event time where conditions on
+    /// it are to be checked.
+    fn columns(&self, asked: Option<&Vec<usize>>, with_time: bool) -> Result<Option<Vec<usize>>> {
+        let time = self.schema.table_schema().index_of(covered::TIME)?;
+        let mut read = asked.cloned();
+        if let Some(read) = &mut read
+            && with_time
+            && !read.contains(&time)
+        {
+            read.push(time);
+        }
+        Ok(read)
     }
 
     /// Reads the footers, so that the engine knows row counts and the range of each column.
@@ -203,9 +219,12 @@ impl TableProvider for ArchiveTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let pushdown = |filter: &&Expr| match expr_applicable_for_cols(&PARTITIONS, filter) {
-            true => TableProviderFilterPushDown::Exact,
-            false => TableProviderFilterPushDown::Inexact,
+        let pushdown = |filter: &&Expr| {
+            if expr_applicable_for_cols(&PARTITIONS, filter) || covered::is_on_time(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Inexact
+            }
         };
         Ok(filters.iter().map(pushdown).collect())
     }
@@ -233,19 +252,31 @@ impl TableProvider for ArchiveTable {
         options.global = parquet;
         let format = ParquetFormat::new().with_options(options);
         let files = self.with_statistics(state, &format, files).await?;
-        let all = files.iter().filter_map(|file| file.statistics.as_deref());
+        let time = self.schema.file_schema().index_of(covered::TIME)?;
+        let told = || files.iter().map(|file| file.statistics.as_deref());
+        let times = covered::left(filters, time, told);
+        let all = told().flatten();
         let statistics = Statistics::try_merge_iter(all, self.schema.table_schema())?;
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         // A limit ends the reading early only where no condition is left to check.
         let limit = limit.filter(|_| conditions.len() == filters.len());
         let source = Arc::new(ParquetSource::new(self.schema.clone()));
+        let columns = self.columns(projection, !times.is_empty())?;
         let scan = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_projection_indices(projection.cloned())?
+            .with_projection_indices(columns)?
             .with_limit(limit)
             .build();
-        format.create_physical_plan(state, scan).await
+        let scan = format.create_physical_plan(state, scan).await?;
+        let Some(times) = conjunction(times) else {
+            return Ok(scan);
+        };
+        let schema = DFSchema::try_from(scan.schema())?;
+        let times = state.create_physical_expr(times, &schema)?;
+        let asked = projection.map(|columns| (0..columns.len()).collect());
+        let filter = FilterExecBuilder::new(times, scan).apply_projection(asked)?;
+        Ok(Arc::new(filter.build()?))
     }
 }
 
