@@ -11,9 +11,6 @@ use secrecy::SecretString;
 /// The data folder where none is given.
 pub(crate) const DATA_DIR: &str = "./data";
 
-/// The same with the built-in market.
-const DEMO_DATA_DIR: &str = "./data-demo";
-
 /// The price-tick pipeline in one process: webhook, store, rollout flag, stream, analytics,
 /// archive, broadcast, SQL and dashboard, on embedded storage.
 #[derive(Debug, Parser)]
@@ -29,14 +26,8 @@ pub struct Config {
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT", value_parser = address)]
     pub listen: SocketAddr,
 
-    /// Folder for all data; it is made if it is not there. With --demo, and where none is given, it
-    /// is ./data-demo: what is made up stays apart.
-    #[arg(
-        long,
-        env = "DATA_DIR",
-        default_value = DATA_DIR,
-        default_value_if("demo", "true", DEMO_DATA_DIR)
-    )]
+    /// Folder for all data; it is made if it is not there.
+    #[arg(long, env = "DATA_DIR", default_value = DATA_DIR)]
     pub data_dir: PathBuf,
 
     /// Feed a built-in market: several tokens with jumps, outages, late and duplicate ticks. The
@@ -140,12 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn a_made_up_market_has_a_folder_of_its_own() {
+    fn the_data_is_in_the_folder_that_is_named() {
         for (arguments, folder) in [
             (&[][..], "./data"),
-            (&["--demo"], "./data-demo"),
-            (&["--demo", "--data-dir", "./data"], "./data"),
-            (&["--data-dir", "elsewhere"], "elsewhere"),
+            (&["--demo"], "./data"),
+            (&["--demo", "--data-dir", "./data-demo"], "./data-demo"),
         ] {
             let config = parse(arguments).unwrap();
             assert_eq!(config.data_dir.to_str(), Some(folder), "{arguments:?}");
