@@ -1,0 +1,292 @@
+//! The queries on the ticks themselves: what is missing, doubled, late, odd, refused, let in.
+
+use super::*;
+
+pub(super) fn gaps(ticks: &[Tick], to: i64, min_gap_s: i64) -> Table {
+    let mut gaps = Vec::new();
+    for (pair, ticks) in grouped(ticks, pair) {
+        let times: Vec<i64> = in_order(ticks)
+            .iter()
+            .map(|tick| tick.timestamp_ms)
+            .collect();
+        for (position, start) in times.iter().enumerate() {
+            let next = times.get(position + 1).copied();
+            let end = next.unwrap_or(to);
+            if end - start >= min_gap_s * SECOND_MS {
+                gaps.push((start - end, pair.clone(), *start, end, next.is_none()));
+            }
+        }
+    }
+    gaps.sort();
+    let row = |(length, (token, quote), start, end, still_open): (i64, Pair, i64, i64, bool)| {
+        vec![
+            cell(token),
+            cell(quote),
+            cell(start),
+            cell(end),
+            cell(-length as f64 / 1e3),
+            cell(still_open),
+        ]
+    };
+    (
+        &[
+            "token",
+            "quote",
+            "gap_start_ms",
+            "gap_end_ms",
+            "gap_s",
+            "still_open",
+        ],
+        gaps.into_iter().map(row).collect(),
+    )
+}
+
+pub(super) fn duplicates(ticks: &[Tick]) -> Table {
+    let mut copies: Vec<_> = grouped(ticks, |tick| (pair(tick), tick.tick_id))
+        .into_iter()
+        .filter(|(_, copies)| copies.len() > 1)
+        .collect();
+    copies.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
+    let row = |(((token, quote), id), copies): ((Pair, TickId), Vec<&Tick>)| {
+        let times = |of: fn(&Tick) -> i64| copies.iter().map(move |tick| of(tick));
+        let prices: BTreeSet<_> = copies.iter().map(|tick| tick.price).collect();
+        vec![
+            cell(token),
+            cell(quote),
+            cell(id),
+            cell(copies.len()),
+            times(|tick| tick.timestamp_ms).min().and_then(cell),
+            times(|tick| tick.timestamp_ms).max().and_then(cell),
+            times(|tick| tick.ingested_at_ms).min().and_then(cell),
+            times(|tick| tick.ingested_at_ms).max().and_then(cell),
+            cell(prices.len() > 1),
+        ]
+    };
+    (
+        &[
+            "token",
+            "quote",
+            "tick_id",
+            "copies",
+            "first_ms",
+            "last_ms",
+            "first_ingested_ms",
+            "last_ingested_ms",
+            "prices_differ",
+        ],
+        copies.into_iter().map(row).collect(),
+    )
+}
+
+pub(super) fn late_arrivals(ticks: &[Tick], late_after_s: i64) -> Table {
+    let delay = |tick: &&Tick| tick.ingested_at_ms - tick.timestamp_ms;
+    let late = |ticks: &[&Tick]| {
+        let is_late = |tick: &&&Tick| delay(tick) >= late_after_s * SECOND_MS;
+        ticks.iter().filter(is_late).count()
+    };
+    let mut sources: Vec<_> = grouped(ticks, |tick| tick.source.as_str().to_owned())
+        .into_iter()
+        .collect();
+    sources.sort_by(|a, b| late(&b.1).cmp(&late(&a.1)).then_with(|| a.0.cmp(&b.0)));
+    let row = |(source, ticks): (String, Vec<&Tick>)| {
+        let after_its_day =
+            |tick: &&&Tick| tick.ingested_at_ms / DAY_MS > tick.timestamp_ms / DAY_MS;
+        let delays: Vec<f64> = ticks.iter().map(|tick| delay(tick) as f64).collect();
+        vec![
+            cell(source),
+            cell(ticks.len()),
+            cell(late(&ticks)),
+            cell(100.0 * late(&ticks) as f64 / ticks.len() as f64),
+            cell(ticks.iter().filter(after_its_day).count()),
+            cell(mean(&delays)),
+            ticks.iter().map(delay).min().and_then(cell),
+            ticks.iter().map(delay).max().and_then(cell),
+        ]
+    };
+    (
+        &[
+            "source",
+            "ticks",
+            "late",
+            "late_pct",
+            "after_its_day",
+            "avg_delay_ms",
+            "min_delay_ms",
+            "max_delay_ms",
+        ],
+        sources.into_iter().map(row).collect(),
+    )
+}
+
+pub(super) fn volume_by_source(ticks: &[Tick]) -> Table {
+    let worth = |tick: &&Tick| Some(volume(tick)? * price(tick));
+    let of_pairs: BTreeMap<Pair, Option<f64>> = grouped(ticks, pair)
+        .into_iter()
+        .map(|(pair, ticks)| (pair, sum(ticks.iter().map(worth))))
+        .collect();
+    let sources = grouped(ticks, |tick| (pair(tick), tick.source.as_str().to_owned()));
+    let row = |((pair, source), ticks): ((Pair, String), Vec<&Tick>)| {
+        let own = sum(ticks.iter().map(worth));
+        let all = of_pairs[&pair].filter(|all| *all > 0.0);
+        vec![
+            cell(pair.0),
+            cell(pair.1),
+            cell(source),
+            cell(ticks.len()),
+            cell(ticks.iter().filter(|tick| tick.volume.is_none()).count()),
+            sum(ticks.iter().map(|tick| volume(tick))).and_then(cell),
+            own.and_then(cell),
+            own.zip(all).and_then(|(own, all)| cell(100.0 * own / all)),
+        ]
+    };
+    (
+        &[
+            "token",
+            "quote",
+            "source",
+            "ticks",
+            "ticks_without_volume",
+            "volume",
+            "quote_volume",
+            "share_pct",
+        ],
+        sources.into_iter().map(row).collect(),
+    )
+}
+
+pub(super) fn anomalies_around(ticks: Vec<Tick>, from: i64, threshold: f64) -> Table {
+    let mut rows = Vec::new();
+    for (quote, ticks) in grouped(&ticks, |tick| tick.quote.as_str().to_owned()) {
+        let ticks = in_order(ticks);
+        for (position, tick) in ticks.iter().enumerate() {
+            let before: Vec<f64> = ticks[position.saturating_sub(100)..position]
+                .iter()
+                .map(|tick| price(tick))
+                .collect();
+            if before.len() < 20 || tick.timestamp_ms < from {
+                continue;
+            }
+            let mean = mean(&before);
+            let score = (price(tick) - mean) / deviation(&before).max(mean * 1e-4);
+            if score.abs().partial_cmp(&threshold) == Some(Ordering::Less) {
+                continue;
+            }
+            rows.push(vec![
+                cell(&quote),
+                cell(tick.timestamp_ms),
+                cell(price(tick)),
+                cell(mean),
+                cell(100.0 * (price(tick) / mean - 1.0)),
+                cell(score),
+                cell(tick.source.as_str()),
+                cell(tick.tick_id),
+            ]);
+        }
+    }
+    (
+        &[
+            "quote",
+            "time_ms",
+            "price",
+            "mean",
+            "deviation_pct",
+            "score",
+            "source",
+            "tick_id",
+        ],
+        rows,
+    )
+}
+
+pub(super) fn cohort_check(ticks: &[Tick], given: &Parameters) -> Table {
+    // The domain's own percentages, which the rollout goes by.
+    let percentage: domain::Percentage = given.text("percentage").unwrap().parse().unwrap();
+    let bucket = |tick: &&Tick| match given.text("key").as_deref() {
+        Some("token") => cohort_bucket(tick.token.as_str()),
+        _ => cohort_bucket(&tick.tick_id.to_string()),
+    };
+    let row = |((year, month, day), ticks): ((i32, u32, u32), Vec<&Tick>)| {
+        let inside = ticks.iter().filter(|tick| percentage.admits(bucket(tick)));
+        let inside = inside.count();
+        vec![
+            cell(year),
+            cell(month),
+            cell(day),
+            cell(ticks.len()),
+            cell(inside),
+            cell(ticks.len() - inside),
+            ticks.iter().map(bucket).max().and_then(cell),
+        ]
+    };
+    (
+        &[
+            "year",
+            "month",
+            "day",
+            "ticks",
+            "in_cohort",
+            "outside",
+            "highest_bucket",
+        ],
+        grouped(ticks, civil_day).into_iter().map(row).collect(),
+    )
+}
+
+pub(super) fn data_quality(
+    entries: &[Quarantined],
+    given: &Parameters,
+    from: i64,
+    to: i64,
+) -> Table {
+    let source = given.text("source").unwrap_or_default();
+    let mut groups: BTreeMap<(&str, String, &str), Vec<&Quarantined>> = BTreeMap::new();
+    for kept in entries {
+        if (from..to).contains(&kept.received_at_ms) && (source.is_empty() || source == kept.source)
+        {
+            let reason = kept.entry.reason;
+            let severity = serde_json::to_value(reason.severity()).unwrap();
+            let severity = severity.as_str().unwrap().to_owned();
+            groups
+                .entry((reason.as_str(), severity, &kept.source))
+                .or_default()
+                .push(kept);
+        }
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
+    let row = |((reason, severity, source), kept): ((&str, String, &str), Vec<&Quarantined>)| {
+        let newest = kept
+            .iter()
+            .max_by_key(|kept| (kept.received_at_ms, &kept.entry.message))
+            .unwrap();
+        vec![
+            cell(reason),
+            cell(severity),
+            cell(source),
+            cell(kept.len()),
+            cell(kept.iter().map(|kept| kept.entry.raw_bytes).sum::<usize>()),
+            kept.iter()
+                .map(|kept| kept.received_at_ms)
+                .min()
+                .and_then(cell),
+            kept.iter()
+                .map(|kept| kept.received_at_ms)
+                .max()
+                .and_then(cell),
+            cell(&newest.entry.message),
+        ]
+    };
+    (
+        &[
+            "reason",
+            "severity",
+            "source",
+            "entries",
+            "raw_bytes",
+            "first_received_ms",
+            "last_received_ms",
+            "example",
+        ],
+        groups.into_iter().map(row).collect(),
+    )
+}
