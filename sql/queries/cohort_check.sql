@@ -5,31 +5,44 @@
 -- ticks must be in_cohort. highest_bucket tells the highest stage that a day saw: 99 is the top of
 -- 1 %, 9999 that of 100 %.
 --
+-- Which of the two keys is asked for is known before anything is read, so one half of the union is
+-- empty. By token, each token of a day is hashed once, not once a tick.
+--
 -- @param percentage  double               [0..100] The share that was let in, in percent
 -- @param key         varchar   = 'tick'   [tick|token] What the rollout goes by (KINESIS_ROLLOUT_KEY)
 -- @param from        timestamp = now-1d   First moment
 -- @param to          timestamp = now      End, not included
 -- @days from to
-WITH hashed AS (
+WITH keys AS (
+  SELECT year, month, day, token AS rollout_key, count(*) AS ticks
+  FROM price_archive
+  WHERE :key = 'token'
+    AND :days
+    AND ts >= :from AND ts < :to
+  GROUP BY year, month, day, token
+  UNION ALL
+  SELECT year, month, day, tick_id AS rollout_key, 1 AS ticks
+  FROM price_archive
+  WHERE :key = 'tick'
+    AND :days
+    AND ts >= :from AND ts < :to
+),
+hashed AS (
   SELECT
     year,
     month,
     day,
-    from_base(
-      substr(to_hex(sha256(to_utf8(CASE WHEN :key = 'token' THEN token ELSE tick_id END))), 1, 8),
-      16
-    ) % 10000 AS bucket
-  FROM price_archive
-  WHERE :days
-    AND ts >= :from AND ts < :to
+    ticks,
+    from_base(substr(to_hex(sha256(to_utf8(rollout_key))), 1, 8), 16) % 10000 AS bucket
+  FROM keys
 )
 SELECT
   year,
   month,
   day,
-  count(*) AS ticks,
-  count(*) FILTER (WHERE bucket < round(:percentage * 100)) AS in_cohort,
-  count(*) FILTER (WHERE bucket >= round(:percentage * 100)) AS outside,
+  sum(ticks) AS ticks,
+  coalesce(sum(ticks) FILTER (WHERE bucket < round(:percentage * 100)), 0) AS in_cohort,
+  coalesce(sum(ticks) FILTER (WHERE bucket >= round(:percentage * 100)), 0) AS outside,
   max(bucket) AS highest_bucket
 FROM hashed
 GROUP BY year, month, day

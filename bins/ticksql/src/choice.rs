@@ -23,7 +23,7 @@ const MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
 const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 
 /// Rows of a batch: this program does nothing else.
-const BATCH_ROWS: usize = 8_192;
+const BATCH_ROWS: usize = 16_384;
 
 /// An engine, and why it is this one.
 #[derive(Debug, Clone, PartialEq, Eq)]

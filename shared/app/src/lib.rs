@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod objects;
 pub mod poison;
 pub mod ports;
+mod quarantine;
 pub mod redrive;
 pub mod rollout;
 pub mod scaling;

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use chrono::{DateTime, Datelike};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::port_error;
@@ -19,23 +18,6 @@ const CONTENT_TYPE: &str = "application/x-ndjson";
 /// Bytes of the content's SHA-256 that its name carries (8 of 32): enough to tell the entries of a
 /// millisecond apart.
 const DIGEST_BYTES: usize = 8;
-
-/// One line: an entry that could not become a tick.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    /// Epoch milliseconds.
-    received_at: i64,
-    source: &'a str,
-    reason: domain::Reason,
-    severity: domain::Severity,
-    message: &'a str,
-    /// The entry as it came, cut.
-    raw: &'a str,
-    /// The entry's full size.
-    raw_bytes: usize,
-    /// Its position in its delivery.
-    index: usize,
-}
 
 /// Keeps malformed entries in a bucket: one object a call, JSON lines, by the UTC day of receipt,
 /// as the archive is by the day of the event. The name follows from the content, so that a call
@@ -87,24 +69,8 @@ impl Quarantine for S3Quarantine {
 
 fn lines(entries: &[Quarantined]) -> Result<Vec<u8>, serde_json::Error> {
     let mut content = Vec::new();
-    for Quarantined {
-        received_at_ms,
-        source,
-        entry,
-    } in entries
-    {
-        let line = Line {
-            received_at: *received_at_ms,
-            source,
-            reason: entry.reason,
-            severity: entry.reason.severity(),
-            message: &entry.message,
-            raw: &entry.raw,
-            raw_bytes: entry.raw_bytes,
-            index: entry.index,
-        };
-        serde_json::to_writer(&mut content, &line)?;
-        content.push(b'\n');
+    for entry in entries {
+        entry.append_line(&mut content)?;
     }
     Ok(content)
 }
@@ -130,40 +96,9 @@ fn key(received_at_ms: i64, content: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Malformed, Reason};
-    use serde_json::{Value, json};
 
     /// 2026-01-02T00:00:00Z.
     const SECOND_OF_JANUARY_MS: i64 = 1_767_312_000_000;
-
-    fn entry(index: usize) -> Quarantined {
-        Quarantined {
-            received_at_ms: SECOND_OF_JANUARY_MS,
-            source: "helius".to_owned(),
-            entry: Malformed::new(index, Reason::InvalidPrice, "price -1", b"{\"price\":-1}\n"),
-        }
-    }
-
-    #[test]
-    fn a_line_has_the_columns_of_the_quarantine() {
-        let content = lines(&[entry(0), entry(3)]).unwrap();
-        let text = String::from_utf8(content).unwrap();
-        assert_eq!(text.lines().count(), 2);
-        let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        assert_eq!(
-            line,
-            json!({
-                "received_at": SECOND_OF_JANUARY_MS,
-                "source": "helius",
-                "reason": "invalid_price",
-                "severity": "error",
-                "message": "price -1",
-                "raw": "{\"price\":-1}\n",
-                "raw_bytes": 13,
-                "index": 3,
-            })
-        );
-    }
 
     #[test]
     fn a_key_follows_from_day_time_and_content() {

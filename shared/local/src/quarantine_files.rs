@@ -65,19 +65,6 @@ impl QuarantineFilesError {
     }
 }
 
-/// One line of a file.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    received_at: i64,
-    source: &'a str,
-    reason: domain::Reason,
-    severity: domain::Severity,
-    message: &'a str,
-    raw: &'a str,
-    raw_bytes: usize,
-    index: usize,
-}
-
 /// Numbers of entries, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Range {
@@ -238,31 +225,16 @@ fn write(
 ) -> Result<(), QuarantineFilesError> {
     let io = QuarantineFilesError::io;
     let mut days: BTreeMap<NaiveDate, Vec<u8>> = BTreeMap::new();
-    for Quarantined {
-        received_at_ms,
-        source,
-        entry,
-    } in entries
-    {
-        let line = Line {
-            received_at: *received_at_ms,
-            source,
-            reason: entry.reason,
-            severity: entry.reason.severity(),
-            message: &entry.message,
-            raw: &entry.raw,
-            raw_bytes: entry.raw_bytes,
-            index: entry.index,
-        };
+    for entry in entries {
         // The clock that says when an entry came is a process's own; one outside the calendar
         // could be in no folder, and stays in the store.
-        let Some(day) = DateTime::from_timestamp_millis(*received_at_ms) else {
+        let Some(day) = DateTime::from_timestamp_millis(entry.received_at_ms) else {
             continue;
         };
         let content = days.entry(day.date_naive()).or_default();
-        serde_json::to_writer(&mut *content, &line)
+        entry
+            .append_line(content)
             .map_err(|error| StorageError::corrupt("quarantined entry", error))?;
-        content.push(b'\n');
     }
     for (day, content) in days {
         fs::create_dir_all(staging).map_err(io("create", staging))?;

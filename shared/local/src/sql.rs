@@ -6,15 +6,18 @@
 //! own, so that a heavy query does not hold up the process around it.
 
 mod answer;
+mod around;
 mod condition;
 mod covered;
 mod days;
 mod error;
 mod functions;
+mod gathering;
 mod guard;
 mod json;
 mod missing;
 mod nearest;
+mod partial;
 mod quarantine;
 mod relations;
 mod rows;

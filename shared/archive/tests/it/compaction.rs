@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::room::{Room, batches, deduplicated, foreign, names, read, sorted};
-use crate::ticks::{DAY_MS, market, tick};
+use testkit::market::{DAY_MS, market, tick};
 
 /// Ranges of `each` ticks, as a running tickstream writes them.
 fn write_ranges(room: &Room, ticks: &[Tick], each: usize, first: u64) {

@@ -8,7 +8,7 @@ use codec::columnar::record_batch;
 use domain::Tick;
 
 use crate::room::{Room, batches, foreign};
-use crate::ticks::market;
+use testkit::market::market;
 
 /// A batch without a column.
 fn without(batch: &RecordBatch, name: &str) -> RecordBatch {

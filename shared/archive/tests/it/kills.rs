@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use testkit::objects::{Death, Mortal};
 
 use crate::room::{NOW_MS, Room, deduplicated, foreign, names};
-use crate::ticks::{DAY_MS, tick};
+use testkit::market::{DAY_MS, tick};
 
 const DAY_LENGTH_MS: i64 = 86_400_000;
 

@@ -13,5 +13,4 @@ mod kills;
 mod readers;
 mod replay;
 mod room;
-mod ticks;
 mod writer;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use archive::{Archive, day_files};
 
 use crate::room::{Room, read};
-use crate::ticks::{DAY_MS, tick};
+use testkit::market::{DAY_MS, tick};
 
 /// A reader that looks all the time sees each row once, in whichever of the files it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

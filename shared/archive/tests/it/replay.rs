@@ -4,7 +4,7 @@ use archive::{Archive, Written};
 use std::sync::atomic::Ordering;
 
 use crate::room::{Room, sorted};
-use crate::ticks::{DAY_MS, market, tick};
+use testkit::market::{DAY_MS, market, tick};
 
 #[tokio::test]
 async fn a_range_that_is_compacted_already_is_not_written_again() {

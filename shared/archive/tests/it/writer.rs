@@ -9,7 +9,7 @@ use parquet::basic::Compression;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use proptest::prelude::*;
 
-use crate::ticks::{DAY_MS, market, tick};
+use testkit::market::{DAY_MS, market, tick};
 
 /// Every file below a folder, relative to it, in order.
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::arrow::array::{ArrayData, ArrayRef, AsArray as _};
+use datafusion::arrow::array::ArrayData;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
@@ -18,8 +18,10 @@ use futures_util::TryStreamExt as _;
 
 use super::answer::{self, Answer};
 use super::error::{self, SqlError};
+use super::gathering::{gathered, with_own_texts};
 use super::guard::{self, Allowed, Shape};
 use super::missing;
+use super::partial::with_small_tables;
 use super::rows::Reads;
 use super::value::Value;
 use super::yielding::yielding;
@@ -70,7 +72,10 @@ pub(super) async fn plan(
     let schema = answer::unique_names(frame.schema().as_arrow());
     let context = Arc::new(frame.task_ctx());
     let physical = frame.create_physical_plan().await.map_err(understood)?;
-    let physical = yielding(physical).map_err(understood)?;
+    let physical = with_own_texts(physical)
+        .and_then(with_small_tables)
+        .and_then(yielding)
+        .map_err(understood)?;
     Ok(Planned {
         schema,
         physical,
@@ -130,7 +135,7 @@ async fn collect(
         .await
         .map_err(|e| error::of_running(e, limits))?
     {
-        let batch = compacted(batch)?;
+        let batch = gathered(batch).map_err(|e| error::of_running(e, limits))?;
         let columns = batch.columns().iter();
         let bytes: usize = columns
             .map(|column| bytes_not_held(&column.to_data(), &mut held))
@@ -145,20 +150,6 @@ async fn collect(
         batches.push(batch);
     }
     Ok((batches, false))
-}
-
-/// A batch whose texts hold no more than themselves: they are views, and would keep all that was
-/// read of the files around them.
-fn compacted(batch: RecordBatch) -> Result<RecordBatch, SqlError> {
-    let (schema, columns, rows) = batch.into_parts();
-    let compact = |column: ArrayRef| match column.as_string_view_opt() {
-        Some(texts) => Arc::new(texts.gc()),
-        None => column,
-    };
-    let columns = columns.into_iter().map(compact).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(schema, columns, &options)
-        .map_err(|error| SqlError::Engine(error.to_string()))
 }
 
 /// The memory behind an array, without the buffers that are held by then: batches are often slices

@@ -1,7 +1,6 @@
 //! Queries that can be stopped: a join makes millions of rows out of few, and the operators around it
 //! take them for hours without a wait. What never waits keeps its thread, whoever drops it.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::error::Result;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::physical_plan::ExecutionPlan;
 use futures_util::{Stream, StreamExt as _};
+
+use super::around::{Change, around, over};
 
 /// How long an operator works before it lets others have its thread. The engine's own turns are
 /// counted in batches that are read, of which one may be work for minutes.
@@ -29,91 +27,27 @@ pub(super) fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
             return Ok(Transformed::no(node));
         }
         let inputs = node.children().into_iter();
-        let inputs = inputs.map(|input| Yielding::around(Arc::clone(input)));
-        let inputs = inputs.collect();
-        let node = node.replace_children(inputs, ReplaceChildrenOptions::new(KEEP))?;
-        Ok(Transformed::yes(Yielding::around(node)))
+        let inputs = inputs.map(|input| in_turns(Arc::clone(input))).collect();
+        Ok(Transformed::yes(in_turns(over(node, inputs)?)))
     };
     plan.transform_up(taking_turns).map(|done| done.data)
 }
 
-/// The inputs' properties are the same as before.
-const KEEP: datafusion::physical_plan::ChildrenPropertiesMode =
-    datafusion::physical_plan::ChildrenPropertiesMode::Keep;
-
-/// An operator that takes turns.
-#[derive(Debug)]
-struct Yielding {
-    operator: Arc<dyn ExecutionPlan>,
+fn in_turns(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    around(InTurns, operator)
 }
 
-impl Yielding {
-    fn around(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { operator })
-    }
-}
+/// Lets an operator take turns.
+#[derive(Debug, Clone, Copy)]
+struct InTurns;
 
-impl DisplayAs for Yielding {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Yielding")
-    }
-}
-
-impl ExecutionPlan for Yielding {
+impl Change for InTurns {
     fn name(&self) -> &'static str {
         "Yielding"
     }
 
-    /// The operator's own, so that what stands above it need not be made anew.
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.operator.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.operator]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut children = children.into_iter();
-        match (children.next(), children.next()) {
-            (Some(operator), None) => Ok(Self::around(operator)),
-            _ => Err(DataFusionError::Internal(
-                "an operator that takes turns has one input".to_owned(),
-            )),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(KEEP))
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        Ok(Box::pin(Turns {
-            rows: self.operator.execute(partition, context)?,
-            since: None,
-        }))
+    fn rows(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        Box::pin(Turns { rows, since: None })
     }
 }
 

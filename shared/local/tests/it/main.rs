@@ -12,7 +12,6 @@ mod golden;
 mod outbox;
 mod rows;
 mod sql;
-mod ticks;
 mod trino;
 mod unreadable;
 

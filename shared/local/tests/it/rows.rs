@@ -9,7 +9,7 @@ use domain::Tick;
 use local::sql::{Estimate, Limits, LocalSql, Place, SqlError, Value};
 use tempfile::TempDir;
 
-use crate::ticks::{DAY_MS, market, tick};
+use testkit::market::{DAY_MS, market, tick};
 
 const NEXT_DAY_MS: i64 = DAY_MS + 86_400_000;
 

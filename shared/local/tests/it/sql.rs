@@ -7,7 +7,7 @@ use domain::Tick;
 use local::sql::{Answer, Limits, LocalSql, Place, SqlError};
 use serde_json::{Value, json};
 
-use crate::ticks::{DAY_MS, market, tick};
+use testkit::market::{DAY_MS, market, tick};
 
 /// Limits under which a test does not wait long.
 fn limits() -> Limits {

@@ -6,7 +6,7 @@ use archive::Archive;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use local::sql::{Limits, LocalSql, SqlError};
 
-use crate::ticks::market;
+use testkit::market::market;
 
 async fn open(data: &Path) -> LocalSql {
     let archive = Archive::open(data).unwrap();

@@ -6,7 +6,7 @@ use local::sql::SqlError;
 use serde_json::json;
 
 use crate::sql::{archive_of, open, refusal, rows};
-use crate::ticks::market;
+use testkit::market::market;
 
 #[tokio::test]
 async fn an_unreadable_file_is_named() {

@@ -1,12 +1,17 @@
-//! Ticks for tests: a small made market, the same at every run.
+//! A small made market, the same at every run.
 
 use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
 
 /// 2026-03-07T00:00:00Z.
-pub(crate) const DAY_MS: i64 = 1_772_841_600_000;
+pub const DAY_MS: i64 = 1_772_841_600_000;
 
 /// A tick of `token` at `timestamp_ms`; its id follows from both.
-pub(crate) fn tick(token: &str, price: &str, timestamp_ms: i64) -> Tick {
+///
+/// # Panics
+/// Where `token` is no name or `price` no price.
+#[must_use]
+#[expect(clippy::unwrap_used, reason = "a test that makes no tick should fail")]
+pub fn tick(token: &str, price: &str, timestamp_ms: i64) -> Tick {
     Tick {
         tick_id: TickId::derive("test", &[token, &timestamp_ms.to_string()]),
         token: Token::new(token).unwrap(),
@@ -23,7 +28,12 @@ pub(crate) fn tick(token: &str, price: &str, timestamp_ms: i64) -> Tick {
 
 /// `count` ticks, one a minute from the start of 2026-03-07, of three tokens in turn; every second
 /// one has a volume, every third a slot.
-pub(crate) fn market(count: i64) -> Vec<Tick> {
+///
+/// # Panics
+/// Where `count` is negative.
+#[must_use]
+#[expect(clippy::unwrap_used, reason = "made of digits")]
+pub fn market(count: i64) -> Vec<Tick> {
     let tokens = ["SOL", "BTC", "ETH"].into_iter().cycle();
     let made = |(number, token): (i64, &str)| {
         let price = format!("{}.{:02}", 100 + number % 7, number % 100);

@@ -1,0 +1,88 @@
+//! The quarantine as JSON lines, the form in which SQL reads it: in files below a data folder, and
+//! in objects of a bucket.
+
+use serde::Serialize;
+
+use crate::ports::Quarantined;
+
+/// One line. The names are the columns of the table `quarantine` (`sql/tables/quarantine.sql`).
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    /// Epoch milliseconds.
+    received_at: i64,
+    source: &'a str,
+    reason: domain::Reason,
+    severity: domain::Severity,
+    message: &'a str,
+    /// The entry as it came, cut.
+    raw: &'a str,
+    /// The entry's full size.
+    raw_bytes: usize,
+    /// Its position in its delivery.
+    index: usize,
+}
+
+impl Quarantined {
+    /// Appends the entry to a file's content as one line of JSON with its newline.
+    ///
+    /// # Errors
+    /// Where the entry cannot be written as JSON; no entry is known that cannot.
+    pub fn append_line(&self, content: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        let Self {
+            received_at_ms,
+            source,
+            entry,
+        } = self;
+        let line = Line {
+            received_at: *received_at_ms,
+            source,
+            reason: entry.reason,
+            severity: entry.reason.severity(),
+            message: &entry.message,
+            raw: &entry.raw,
+            raw_bytes: entry.raw_bytes,
+            index: entry.index,
+        };
+        serde_json::to_writer(&mut *content, &line)?;
+        content.push(b'\n');
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Malformed, Reason};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_columns_of_the_quarantine() {
+        let entry = |index| Quarantined {
+            received_at_ms: 1_767_312_000_000,
+            source: "helius".to_owned(),
+            entry: Malformed::new(index, Reason::InvalidPrice, "price -1", b"{\"price\":-1}\n"),
+        };
+        let mut content = Vec::new();
+        for index in [0, 3] {
+            entry(index).append_line(&mut content).unwrap();
+        }
+        let text = String::from_utf8(content).unwrap();
+        assert!(text.ends_with("}\n"));
+        assert_eq!(text.lines().count(), 2);
+        let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        assert_eq!(
+            line,
+            json!({
+                "received_at": 1_767_312_000_000_i64,
+                "source": "helius",
+                "reason": "invalid_price",
+                "severity": "error",
+                "message": "price -1",
+                "raw": "{\"price\":-1}\n",
+                "raw_bytes": 13,
+                "index": 3,
+            })
+        );
+    }
+}
