@@ -19,6 +19,15 @@ case "$*" in
 esac
 "#;
 
+/// Answers `nix eval` and `nix build` as a machine that can have nixpkgs, unless there is a file `broken`.
+const NIX: &str = r#"#!/usr/bin/env bash
+echo "nix $*" >>"$HERE/calls"
+[ ! -e "$HERE/broken" ] || exit 1
+case "$*" in
+  *" build "*) echo "$HERE" ;;
+esac
+"#;
+
 const FUNCTIONS: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
 
 /// What a person's own environment may hold.
@@ -37,6 +46,7 @@ struct Desk(TempDir);
 
 struct Told {
     code: i32,
+    out: String,
     err: String,
     calls: String,
 }
@@ -46,7 +56,8 @@ impl Desk {
         let desk = Self(tempfile::tempdir().unwrap());
         desk.write("aws", CLI);
         desk.write("tickctl", "#!/usr/bin/env bash\n");
-        for program in ["aws", "tickctl"] {
+        desk.write("nix", NIX);
+        for program in ["aws", "tickctl", "nix"] {
             let runs = fs::Permissions::from_mode(0o755);
             fs::set_permissions(desk.path().join(program), runs).unwrap();
         }
@@ -73,7 +84,9 @@ impl Desk {
         for name in OPTIONS {
             script.env_remove(name);
         }
+        // Programs of the desk go before the machine's.
         let output = script
+            .args(["-c", r#"PATH="$HERE:$PATH" exec bash "$0" "$@""#])
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/deploy.sh"))
             .arg(verb)
             .env("HERE", self.path())
@@ -86,6 +99,7 @@ impl Desk {
             .unwrap();
         Told {
             code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
             calls: fs::read_to_string(self.path().join("calls")).unwrap(),
         }
@@ -184,4 +198,43 @@ fn a_stack_that_takes_no_update_is_named_with_the_way_out() {
     desk.write("prices-service", "UPDATE_IN_PROGRESS\n");
     let told = desk.run("infra", &[REGION]);
     assert!(told.err.contains("is being changed"), "{}", told.err);
+}
+
+/// The zips are to be built.
+const NO_ZIPS: (&str, &str) = ("ZIPS", "");
+
+#[test]
+fn the_zips_are_nixs_where_nix_can_have_nixpkgs() {
+    let desk = Desk::new();
+    for (architecture, output) in [("arm64", "lambda-zips"), ("x86_64", "lambda-zips-x86_64")] {
+        let architecture = ("ARCHITECTURE", architecture);
+        for builder in [None, Some(("BUILDER", "nix"))] {
+            let given = [REGION, NO_ZIPS, architecture].into_iter().chain(builder);
+            let told = desk.run("infra", &given.collect::<Vec<_>>());
+            assert_eq!(told.code, 0, "{}", told.err);
+            let build = format!(" build --no-link --print-out-paths .#{output}\n");
+            assert!(told.calls.contains(&build), "{}", told.calls);
+            let said = format!("build     by nix, for {}\n", architecture.1);
+            assert!(told.out.contains(&said), "{}", told.out);
+            let code = "code      e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 webhook.zip\n";
+            assert!(told.out.contains(code), "{}", told.out);
+        }
+    }
+}
+
+#[test]
+fn a_builder_that_cannot_build_is_named_with_the_other_one() {
+    let desk = Desk::new();
+    desk.write("broken", "");
+    let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "nix")]);
+    assert_ne!(told.code, 0);
+    assert!(
+        told.err.contains("BUILDER=cargo does without it"),
+        "{}",
+        told.err
+    );
+    assert!(!told.calls.contains("cloudformation"), "{}", told.calls);
+
+    let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "make")]);
+    assert!(told.err.contains("BUILDER is nix or cargo"), "{}", told.err);
 }

@@ -18,7 +18,9 @@ mod json;
 mod missing;
 mod nearest;
 mod partial;
+mod partitions;
 mod quarantine;
+mod reads;
 mod relations;
 mod rows;
 mod run;
@@ -50,9 +52,10 @@ pub use error::{Place, SqlError};
 pub use guard::{Reading, scans};
 pub use json::json_writer;
 pub use nearest::nearest;
-pub use rows::{Reads, Rows};
+pub use reads::{Estimate, Reads};
+pub use rows::Rows;
 pub use scans::ArchiveScan;
-pub use table::Estimate;
+
 pub use value::Value;
 
 /// What a query may use.
@@ -192,7 +195,8 @@ impl LocalSql {
     /// # Errors
     /// [`SqlError::Engine`] where the folder cannot be listed.
     pub fn days(&self) -> Result<Vec<NaiveDate>, SqlError> {
-        table::days_with_files(&self.table).map_err(|error| SqlError::Engine(error.to_string()))
+        partitions::days_with_files(&self.table)
+            .map_err(|error| SqlError::Engine(error.to_string()))
     }
 
     /// Tables and views with their columns, by name.

@@ -1,7 +1,7 @@
 //! Groupings in two stages: the first, close to the files, hands its groups on before its table outgrows
 //! the processor's caches. Ticks of a token stand together in a file, so that a table for some of them
-//! finds most of their groups; one for all of them takes gigabytes, and as much again in the second
-//! stage.
+//! finds most of their groups; one for all of them is slower at every row, and the second stage keeps
+//! them all in any case.
 
 use std::fmt;
 use std::sync::Arc;

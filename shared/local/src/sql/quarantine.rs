@@ -20,7 +20,7 @@ use datafusion::object_store::local::LocalFileSystem;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use super::table::{days_left, file_of_day, partition_fields};
+use super::partitions::{days_left, file_of_day, partition_fields};
 
 /// The address under which the engine sees the quarantine's folder, and only that.
 const STORE_URL: &str = "quarantine://local/";

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::physical_plan::ExecutionPlan;
 use futures_util::TryStreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use super::error::{self, SqlError};
+use super::reads::Reads;
 use super::run::Planned;
 use super::threads::Threads;
-use super::{Limits, answer, table, verify};
+use super::{Limits, answer, verify};
 
 /// Batches that wait for who reads the rows. A query that is ahead by so many waits in turn.
 const BATCHES_AHEAD: usize = 4;
@@ -103,36 +103,4 @@ async fn send(
         }
     }
     Ok(())
-}
-
-/// What a query reads of the archive.
-#[derive(Debug, Clone)]
-pub struct Reads(Arc<dyn ExecutionPlan>);
-
-impl Reads {
-    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Self {
-        Self(Arc::clone(plan))
-    }
-
-    /// The files of ticks that the query looks into, below the archive's folder.
-    pub(super) fn files(&self, table: &Path) -> Vec<PathBuf> {
-        table::files(&self.0, table)
-    }
-
-    /// The files that the query looks into, and the bytes that it has read of them by now (pages;
-    /// footers are kept in memory).
-    #[must_use]
-    pub fn by_now(&self) -> (usize, u64) {
-        reads(&self.0)
-    }
-}
-
-fn reads(plan: &Arc<dyn ExecutionPlan>) -> (usize, u64) {
-    let (mut files, mut bytes) = table::reads(plan);
-    for child in plan.children() {
-        let (of_child, bytes_of_child) = reads(child);
-        files += of_child;
-        bytes += bytes_of_child;
-    }
-    (files, bytes)
 }

@@ -22,7 +22,7 @@ use super::gathering::{gathered, with_own_texts};
 use super::guard::{self, Allowed, Shape};
 use super::missing;
 use super::partial::with_small_tables;
-use super::rows::Reads;
+use super::reads::Reads;
 use super::value::Value;
 use super::yielding::yielding;
 use super::{Limits, session, verify};
