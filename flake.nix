@@ -139,7 +139,8 @@
             cargo deny --offline --locked check bans licenses sources
           '';
           # `integration` needs emulated AWS, which needs a network or a Docker engine.
-          tests = check "tests" [ ] "cargo test --workspace --exclude integration --locked --offline";
+          # Named pipes are made by `mkfifo`.
+          tests = check "tests" [ pkgs.coreutils ] "cargo test --workspace --exclude integration --locked --offline";
         }
         // lib.mapAttrs' (name: lib.nameValuePair "zip-${name}") zips
       );
@@ -147,13 +148,17 @@
       # What the verbs of the justfile need.
       devShells = forAllSystems (pkgs: {
         default = pkgs.mkShell {
+          # As in nix/check.nix.
+          hardeningDisable = [ "fortify" ];
           packages = [
             pkgs.awscli2
             pkgs.cargo
             pkgs.cargo-cyclonedx
             pkgs.cargo-deny
             pkgs.clippy
+            pkgs.git
             pkgs.just
+            pkgs.nix
             pkgs.nixfmt
             pkgs.python3
             pkgs.rust-analyzer
@@ -165,6 +170,7 @@
         };
       });
 
-      formatter = forAllSystems (pkgs: pkgs.nixfmt);
+      # The one for a whole tree: `nix fmt` names no files.
+      formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);
     };
 }

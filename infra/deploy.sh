@@ -110,12 +110,18 @@ find_zips() {
   [ "$architecture" = arm64 ] || output=lambda-zips-x86_64
   if [ -z "$builder" ]; then
     builder=cargo
-    if command -v nix >/dev/null && timeout "$NIXPKGS_WITHIN_SECONDS" nix "${nix[@]}" eval --raw ".#$output.drvPath" >/dev/null 2>&1; then
-      builder=nix
+    if command -v nix >/dev/null; then
+      local refused
+      if refused=$(timeout "$NIXPKGS_WITHIN_SECONDS" nix "${nix[@]}" eval --raw ".#$output.drvPath" 2>&1 >/dev/null); then
+        builder=nix
+      else
+        echo "deploy: not by Nix, which cannot have nixpkgs: $(tail -n 1 <<<"$refused")" >&2
+      fi
     fi
   fi
   case $builder in
     nix)
+      echo "deploy: building with Nix, which compiles the toolchain too where its cache lacks it; BUILDER=cargo does without" >&2
       zips=$(nix "${nix[@]}" build --no-link --print-out-paths ".#$output") ||
         fail "Nix did not build .#$output; BUILDER=cargo does without it"
       ;;

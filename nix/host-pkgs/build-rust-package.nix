@@ -31,6 +31,9 @@
   # one should be.
   # deadnix: skip
   auditable,
+  # The host's compiler is not hardened.
+  # deadnix: skip
+  hardeningDisable ? [ ],
   doCheck,
   # deadnix: skip
   meta ? { },

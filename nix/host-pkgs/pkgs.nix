@@ -124,7 +124,8 @@ let
           };
 
         mkShell =
-          { packages }:
+          # deadnix: skip
+          { packages, hardeningDisable }:
           run {
             name = "shell";
             tools = packages;

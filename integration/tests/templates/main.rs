@@ -20,3 +20,4 @@ mod queues;
 mod reader;
 mod scaling;
 mod stack;
+mod startable;

@@ -18,9 +18,10 @@ fn binance_csv(rows: u64) -> NamedTempFile {
     file
 }
 
-fn replay(file: &NamedTempFile, stub: &Stub, more: &[&str]) -> crate::process::Run {
+/// The arguments that replay a file of trades of BTCUSDT.
+fn arguments<'a>(file: &'a NamedTempFile, to: &'a str) -> [&'a str; 8] {
     let path = file.path().to_str().unwrap();
-    let args = [
+    [
         "replay",
         path,
         "--format",
@@ -28,9 +29,12 @@ fn replay(file: &NamedTempFile, stub: &Stub, more: &[&str]) -> crate::process::R
         "--symbol",
         "BTCUSDT",
         "--to",
-        &stub.url,
-    ];
-    tickctl(&[&args, more].concat())
+        to,
+    ]
+}
+
+fn replay(file: &NamedTempFile, stub: &Stub, more: &[&str]) -> crate::process::Run {
+    tickctl(&[&arguments(file, &stub.url)[..], more].concat())
 }
 
 #[test]
@@ -177,20 +181,8 @@ fn nobody_listening_is_told_as_such() {
         .unwrap()
         .port();
     let to = format!("http://127.0.0.1:{port}");
-    let path = binance_csv(1);
-    let path = path.path().to_str().unwrap();
-    let run = tickctl(&[
-        "replay",
-        path,
-        "--format",
-        "binance-trades",
-        "--symbol",
-        "BTCUSDT",
-        "--to",
-        &to,
-        "--attempts",
-        "1",
-    ]);
+    let file = binance_csv(1);
+    let run = tickctl(&[&arguments(&file, &to)[..], &["--attempts", "1"]].concat());
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
         run.stderr.contains("no connection: Connection refused"),
@@ -236,17 +228,7 @@ fn the_secret_is_sent_as_it_stands_and_never_shown() {
     let without = replay(&file, &stub, &[]);
     assert!(without.stderr.contains("set TICKCTL_SECRET"), "{without:?}");
     assert_eq!(replay(&file, &stub, &["--secret", "Bearer s3cret"]).code, 0);
-    let path = file.path().to_str().unwrap();
-    let args = [
-        "replay",
-        path,
-        "--format",
-        "binance-trades",
-        "--symbol",
-        "BTCUSDT",
-        "--to",
-        &stub.url,
-    ];
+    let args = arguments(&file, &stub.url);
     assert_eq!(
         tickctl_with(&args, &[("TICKCTL_SECRET", "Bearer s3cret")], b"").code,
         0
