@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::datasource::source::DataSourceExec;
@@ -15,33 +15,49 @@ use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
 use super::around::{Change, around};
 
 /// Most bytes of a table of the first stage: some 400,000 groups by token and time.
 const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Aggregates whose state of a group has a few bytes. Others may fill memory with few groups, which
+/// handing them on does not empty.
+const OF_FEW_BYTES: [&str; 5] = ["avg", "count", "max", "min", "sum"];
+
 /// A plan whose groupings hand their groups on in parts. Where the groups come again and again without an
 /// order, the second stage has the more to do; the engine's first stage gives up by itself where it
 /// finds next to no row of a group that it has.
 pub(super) fn with_small_tables(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let small = |node: Arc<dyn ExecutionPlan>| {
-        let first_stage = node
-            .downcast_ref::<AggregateExec>()
-            .is_some_and(|grouping| {
-                *grouping.mode() == AggregateMode::Partial && only_reads(grouping.input())
-            });
-        Ok(if first_stage {
+        let grouping = node.downcast_ref::<AggregateExec>();
+        Ok(if grouping.is_some_and(hands_on) {
             Transformed::yes(around(SmallTable(TABLE_BYTES_MAX), node))
         } else {
             Transformed::no(node)
         })
     };
     plan.transform_up(small).map(|done| done.data)
+}
+
+/// Whether a grouping hands its groups on where its memory is full: others end with an error then.
+fn hands_on(grouping: &AggregateExec) -> bool {
+    let of_few_bytes = |aggregate: &AggregateFunctionExpr| {
+        !aggregate.is_distinct() && OF_FEW_BYTES.contains(&aggregate.fun().name())
+    };
+    *grouping.mode() == AggregateMode::Partial
+        && !grouping.group_expr().is_empty()
+        && *grouping.input_order_mode() == InputOrderMode::Linear
+        && grouping
+            .aggr_expr()
+            .iter()
+            .all(|aggregate| of_few_bytes(aggregate))
+        && only_reads(grouping.input())
 }
 
 /// Whether a plan keeps no rows, so that all memory of a grouping over it is that of its table.
@@ -66,6 +82,7 @@ impl Change for SmallTable {
             pool: Arc::clone(&runtime.memory_pool),
             bytes_max: self.0,
             bytes: AtomicUsize::new(0),
+            refused: AtomicBool::new(false),
         };
         let runtime = RuntimeEnv {
             memory_pool: Arc::new(share),
@@ -90,6 +107,8 @@ struct Share {
     pool: Arc<dyn MemoryPool>,
     bytes_max: usize,
     bytes: AtomicUsize,
+    /// Whether the last growth was refused.
+    refused: AtomicBool,
 }
 
 impl fmt::Display for Share {
@@ -122,11 +141,14 @@ impl MemoryPool for Share {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        // One operator reserves from it, in one thread at a time.
-        if self.reserved().saturating_add(additional) > self.bytes_max {
+        // One operator reserves from it, in one thread at a time: its input reserves nothing (`only_reads`).
+        // It hands on what it has and tries again with what is left, however much that is.
+        let full = self.reserved().saturating_add(additional) > self.bytes_max;
+        if full && !self.refused.swap(full, Ordering::Relaxed) {
             let full = format!("a table of {} bytes is full", self.bytes_max);
             return Err(DataFusionError::ResourcesExhausted(full));
         }
+        self.refused.store(false, Ordering::Relaxed);
         self.pool.try_grow(reservation, additional)?;
         self.bytes.fetch_add(additional, Ordering::Relaxed);
         Ok(())
@@ -171,32 +193,51 @@ mod tests {
         frame.create_physical_plan().await.unwrap()
     }
 
+    /// A plan with tables of so many bytes, where tables are small.
+    fn with_tables_of(bytes: usize, plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let small = |node: Arc<dyn ExecutionPlan>| {
+            let grouping = node.downcast_ref::<AggregateExec>();
+            Ok(match grouping.is_some_and(hands_on) {
+                true => Transformed::yes(around(SmallTable(bytes), node)),
+                false => Transformed::no(node),
+            })
+        };
+        plan.transform_up(small).unwrap().data
+    }
+
     #[tokio::test]
     async fn a_full_table_is_handed_on_and_nothing_is_lost() {
         let context = numbers();
-        let sql = "SELECT n / 3 AS third, count(*) AS rows, min(n) AS first FROM numbers GROUP BY third ORDER BY third";
-        let rows = async |bytes: Option<usize>| {
+        let rows = async |sql: &str, bytes: Option<usize>| {
             let plan = planned(&context, sql).await;
-            let small = |node: Arc<dyn ExecutionPlan>| {
-                let grouping = node.downcast_ref::<AggregateExec>();
-                let first = grouping.is_some_and(|g| *g.mode() == AggregateMode::Partial);
-                Ok(match bytes.filter(|_| first) {
-                    Some(bytes) => Transformed::yes(around(SmallTable(bytes), node)),
-                    None => Transformed::no(node),
-                })
+            let plan = match bytes {
+                Some(bytes) => with_tables_of(bytes, plan),
+                None => plan,
             };
-            let plan = plan.transform_up(small).unwrap().data;
             let batches = collect(Arc::clone(&plan), context.task_ctx())
                 .await
                 .unwrap();
             let shown = datafusion::arrow::util::pretty::pretty_format_batches(&batches).unwrap();
             (shown.to_string(), handed_on(&plan))
         };
-        let (all, groups) = rows(None).await;
-        let (same, handed_on) = rows(Some(64 * 1024)).await;
-        assert_eq!(same, all);
-        // A group whose rows were in two tables was handed on twice.
-        assert!(handed_on > groups, "{handed_on} of {groups}");
+        let thirds = "SELECT n / 3 AS third, count(*) AS rows, min(n) AS first FROM numbers GROUP BY third ORDER BY third";
+        let (all, groups) = rows(thirds, None).await;
+        // However few bytes, even fewer than an empty table has.
+        for bytes in [64 * 1024, 1] {
+            let (same, handed_on) = rows(thirds, Some(bytes)).await;
+            assert_eq!(same, all);
+            // A group whose rows were in two tables was handed on twice.
+            assert!(handed_on > groups, "{handed_on} of {groups}");
+        }
+        // No groups, states that grow, or an order: what would not hand on has all memory.
+        for sql in [
+            "SELECT count(*) AS a, count(DISTINCT n) AS b, count(DISTINCT n % 7) AS c FROM numbers",
+            "SELECT n % 2 AS parity, count(DISTINCT n) AS d FROM numbers GROUP BY parity ORDER BY parity",
+            "SELECT n % 2 AS parity, median(n) AS m FROM numbers GROUP BY parity ORDER BY parity",
+            "SELECT n, count(*) AS a FROM (SELECT * FROM numbers ORDER BY n) GROUP BY n ORDER BY n",
+        ] {
+            assert_eq!(rows(sql, Some(1)).await.0, rows(sql, None).await.0, "{sql}");
+        }
     }
 
     /// The rows that the first stage gave.
@@ -237,12 +278,17 @@ mod tests {
                 pool: Arc::clone(&pool),
                 bytes_max,
                 bytes: AtomicUsize::new(0),
+                refused: AtomicBool::new(false),
             })
         };
         let (one, other) = (share(100), share(100));
         let first = MemoryConsumer::new("first").register(&one);
         first.try_grow(100).unwrap();
         assert!(first.try_grow(1).is_err(), "over its share");
+        assert!(
+            first.try_grow(51).is_err(),
+            "tried again, and over the pool"
+        );
         let second = MemoryConsumer::new("second").register(&other);
         assert!(second.try_grow(60).is_err(), "over the pool");
         second.try_grow(50).unwrap();
