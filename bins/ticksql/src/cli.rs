@@ -70,6 +70,9 @@ pub enum Command {
     #[cfg(feature = "aws")]
     Init(crate::init::InitArgs),
     /// Ask one question after the other
+    ///
+    /// A statement ends with a semicolon. Where standard input is no terminal, the last one ends with
+    /// the input, too, and the exit code is that of the last statement that failed.
     Shell,
 }
 
@@ -106,8 +109,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE", global = true)]
     pub html: Option<PathBuf>,
 
-    /// Rows after which the answer is cut; without it 10000 for a table, and no limit otherwise
-    #[arg(long, value_name = "N", global = true)]
+    /// Rows after which the answer is cut, 1 or more; without it 10000 for a table, and no limit otherwise
+    #[arg(long, value_name = "N", value_parser = row_count, global = true)]
     pub max_rows: Option<usize>,
 
     /// Refuse a query that would read more, or nobody knows how much: 2GB
@@ -254,6 +257,14 @@ fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write name=value".to_owned()),
+    }
+}
+
+/// Reads a number of rows that is not 0: an answer cut there would have none.
+fn row_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rows @ 1..) => Ok(rows),
+        Ok(0) | Err(_) => Err("write a whole number from 1 on".to_owned()),
     }
 }
 

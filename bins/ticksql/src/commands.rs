@@ -58,7 +58,7 @@ pub(crate) async fn run(
         }
         Some(Command::Shell) => {
             let engine = open(options, None, outputs).await?;
-            Ok(shell::run(&*engine, options, outputs).await?)
+            shell::run(&*engine, options, outputs).await
         }
     }
 }

@@ -9,7 +9,7 @@ mod values;
 use std::io::Write;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -72,7 +72,11 @@ pub(crate) fn for_each_row(
     batch: &RecordBatch,
     mut row_of: impl FnMut(Vec<Option<String>>) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let options = FormatOptions::default();
+    // A NULL within an array or a row is not to look as an empty text does.
+    let options = FormatOptions::default().with_null(NULL);
+    // What `is_null` knows of a column of type NULL is that it has no null buffer.
+    let nulls = batch.columns().iter().map(|array| array.logical_nulls());
+    let nulls: Vec<_> = nulls.collect();
     let columns = batch
         .columns()
         .iter()
@@ -80,13 +84,10 @@ pub(crate) fn for_each_row(
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     for row in 0..batch.num_rows() {
         let mut cells = Vec::with_capacity(columns.len());
-        for (array, formatter) in batch.columns().iter().zip(&columns) {
+        for (nulls, formatter) in nulls.iter().zip(&columns) {
+            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
             let text = || formatter.value(row).try_to_string();
-            cells.push(if array.is_null(row) {
-                None
-            } else {
-                Some(text()?)
-            });
+            cells.push(if is_null { None } else { Some(text()?) });
         }
         row_of(cells)?;
     }

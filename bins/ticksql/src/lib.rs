@@ -72,7 +72,9 @@ pub fn run(cli: &Cli, streams: Streams<'_>) -> ExitCode {
         Err(failure) if failure.problem.is_reader_gone() => ExitCode::SUCCESS,
         Err(failure) => {
             // Where standard error is closed, the exit code still tells.
-            _ = status.write_all(failure.told().as_bytes());
+            if !failure.is_told {
+                _ = status.write_all(failure.told().as_bytes());
+            }
             ExitCode::from(failure.problem.exit_code())
         }
     }
@@ -83,6 +85,8 @@ struct Failure {
     problem: Problem,
     /// The query's text and what it is called, where there is one.
     source: Option<(Option<String>, String)>,
+    /// Whether its user has read of it.
+    is_told: bool,
 }
 
 impl From<Problem> for Failure {
@@ -90,6 +94,7 @@ impl From<Problem> for Failure {
         Self {
             problem,
             source: None,
+            is_told: false,
         }
     }
 }
@@ -99,6 +104,15 @@ impl Failure {
         Self {
             problem,
             source: Some((source.name.clone(), source.text.clone())),
+            is_told: false,
+        }
+    }
+
+    /// The same, of which only the exit code is left to tell.
+    fn already_told(self) -> Self {
+        Self {
+            is_told: true,
+            ..self
         }
     }
 

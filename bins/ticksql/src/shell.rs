@@ -1,10 +1,11 @@
 //! One question after the other, with a history of what was typed and completion of names.
 
 mod complete;
+mod statements;
 mod terminal;
 mod words;
 
-use std::io;
+use std::io::{self, IsTerminal as _, stdin};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
@@ -43,12 +44,13 @@ SELECT …;            run a statement; it ends with a semicolon
 \\q                   leave (Ctrl-D does, too)
 ";
 
-/// Reads and runs until the end of the input.
+/// Reads and runs until the end of the input. Where that is a terminal, what fails is told and that is
+/// all; otherwise the last failure is the shell's, told already.
 pub(crate) async fn run(
     engine: &dyn Engine,
     options: &Options,
     outputs: &mut Outputs<'_>,
-) -> Result<(), Problem> {
+) -> Result<(), Failure> {
     // Names are for convenience: where they cannot be had, the shell works without.
     let tables = engine.tables().await.unwrap_or_default();
     let mut shell = Shell {
@@ -64,13 +66,24 @@ pub(crate) async fn run(
         // There is none before the first time.
         _ = editor.load_history(file);
     }
+    let is_typed = stdin().is_terminal();
+    let mut last_failure = None;
     loop {
-        let line = match editor.readline(PROMPT) {
-            Ok(line) => line,
-            // Ctrl-C takes back what was typed.
-            Err(ReadlineError::Interrupted) => continue,
-            Err(ReadlineError::Eof) => break,
-            Err(error) => return Err(failed(error)),
+        let line = if is_typed {
+            match editor.readline(PROMPT) {
+                Ok(line) => line,
+                // Ctrl-C takes back what was typed.
+                Err(ReadlineError::Interrupted) => continue,
+                Err(ReadlineError::Eof) => break,
+                Err(error) => return Err(failed(error).into()),
+            }
+        } else {
+            // The line editor would drop a last statement that has no semicolon.
+            let next = statements::next(&mut stdin().lock());
+            let Some(text) = next.map_err(Problem::Input)? else {
+                break;
+            };
+            text
         };
         if line.trim().is_empty() {
             continue;
@@ -90,19 +103,28 @@ pub(crate) async fn run(
             Ok(Next::Leave) => break,
             Err(failure) => match failure.problem.reason() {
                 Some(reason) if told.is_some() || reason.ends_shell() => {
-                    return Err(failure.problem);
+                    return Err(failure.problem.into());
                 }
-                _ => _ = outputs.status.write_all(failure.told().as_bytes()),
+                _ => {
+                    _ = outputs.status.write_all(failure.told().as_bytes());
+                    if !failure.problem.is_reader_gone() {
+                        last_failure = Some(failure.already_told());
+                    }
+                }
             },
         }
         if let Some(reason) = told {
             return Err(Problem::Stopped {
                 reason,
                 cancelled: Cancelled::default(),
-            });
+            }
+            .into());
         }
     }
-    Ok(())
+    match last_failure {
+        Some(failure) if !is_typed => Err(failure),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn failed(error: ReadlineError) -> Problem {

@@ -178,12 +178,8 @@ pub async fn run(args: CompactArgs, world: World) -> anyhow::Result<()> {
     if world.stop.is_cancelled() {
         bail!("stopped; the days so far are done, and the others are as they were");
     }
-    if totals.unreadable + totals.failed > 0 {
-        bail!(
-            "{} days failed, and {} files cannot be read; they are left as they were",
-            totals.failed,
-            totals.unreadable
-        );
+    if let Some(failure) = totals.failure() {
+        bail!(failure);
     }
     Ok(())
 }

@@ -146,7 +146,7 @@ fn days_outside_the_range_and_today_are_left_out() {
         "{}",
         run.stderr
     );
-    assert!(run.stdout.contains("1 of 1 days"), "{}", run.stdout);
+    assert!(run.stdout.contains("1 of 1 day would"), "{}", run.stdout);
     let run = compact(data.path(), &["--dry-run", "--to", "today"]);
     assert!(run.stdout.contains("2 of 2 days"), "{}", run.stdout);
 }
@@ -168,7 +168,7 @@ fn a_broken_file_is_named_and_the_exit_code_tells() {
     );
     assert!(
         run.stderr
-            .contains("0 days failed, and 1 files cannot be read"),
+            .contains(": 1 file cannot be read; it is left as it was"),
         "{}",
         run.stderr
     );

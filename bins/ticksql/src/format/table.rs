@@ -10,6 +10,15 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use super::{Ending, NULL, Rows, for_each_row};
 use crate::problem::Problem;
 
+/// The widest line of a cell: the table's widths are 16-bit numbers, and each has a blank on both
+/// sides. What is wider goes on in the next line of its cell. The table would break it, too, in time
+/// that grows with the square of the text.
+const LINE_COLUMNS_MAX: usize = u16::MAX as usize - 2;
+
+/// The width up to which cells are filled with blanks; a wider one stands out. All rows filled up to a
+/// cell of megabytes would be gigabytes.
+const FILLED_COLUMNS_MAX: usize = 1_000;
+
 /// A table with lines around its cells.
 pub(super) struct Table<'w> {
     output: &'w mut (dyn Write + Send),
@@ -21,7 +30,8 @@ impl<'w> Table<'w> {
     pub(super) fn new(schema: &SchemaRef, output: &'w mut (dyn Write + Send)) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_preset(UTF8_FULL_CONDENSED);
-        table.set_header(schema.fields().iter().map(|field| field.name()));
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        table.set_header(names.map(broken));
         Self {
             output,
             schema: SchemaRef::clone(schema),
@@ -35,7 +45,7 @@ impl Rows for Table<'_> {
         for_each_row(batch, |cells| {
             let cells = cells.into_iter();
             self.table
-                .add_row(cells.map(|text| text.unwrap_or_else(|| NULL.to_owned())));
+                .add_row(cells.map(|text| text.map_or_else(|| NULL.to_owned(), broken)));
             Ok(())
         })
     }
@@ -50,6 +60,30 @@ impl Rows for Table<'_> {
         writeln!(self.output, "{}", self.table)?;
         Ok(self.output.flush()?)
     }
+}
+
+/// A text in lines that are not too wide for a table, otherwise as it is.
+fn broken(text: String) -> String {
+    // No char takes more columns than bytes.
+    if text.len() <= LINE_COLUMNS_MAX {
+        return text;
+    }
+    let mut lines = String::with_capacity(text.len() + text.len() / LINE_COLUMNS_MAX + 1);
+    let mut columns = 0;
+    for char in text.chars() {
+        // The most that a char takes on a screen.
+        let most = if char.is_ascii() { 1 } else { 2 };
+        if char == '\n' {
+            columns = 0;
+        } else if columns + most > LINE_COLUMNS_MAX {
+            lines.push('\n');
+            columns = most;
+        } else {
+            columns += most;
+        }
+        lines.push(char);
+    }
+    lines
 }
 
 /// A table of Markdown, which also reads well as it stands.
@@ -78,6 +112,16 @@ fn cell(text: &str) -> String {
     text.replace("\r\n", "<br>").replace(['\n', '\r'], "<br>")
 }
 
+/// A cell with blanks up to its column's width, which may be more than `format!` takes (65,535).
+fn filled(text: &str, width: usize, numeric: bool) -> String {
+    let blanks = " ".repeat(width.saturating_sub(text.chars().count()));
+    if numeric {
+        blanks + text
+    } else {
+        text.to_owned() + &blanks
+    }
+}
+
 impl Rows for Markdown<'_> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
         for_each_row(batch, |cells| {
@@ -98,19 +142,13 @@ impl Rows for Markdown<'_> {
                     .map(|text| text.chars().count())
                     .max()
                     .unwrap_or(0)
-                    .max(3)
+                    .clamp(3, FILLED_COLUMNS_MAX)
             })
             .collect();
         for (number, row) in self.rows.iter().enumerate() {
             let columns = row.iter().zip(&widths).zip(&self.numeric);
             let cells: Vec<String> = columns
-                .map(|((text, width), numeric)| {
-                    if *numeric {
-                        format!("{text:>width$}")
-                    } else {
-                        format!("{text:<width$}")
-                    }
-                })
+                .map(|((text, width), numeric)| filled(text, *width, *numeric))
                 .collect();
             writeln!(self.output, "| {} |", cells.join(" | "))?;
             if number == 0 {
@@ -125,5 +163,71 @@ impl Rows for Markdown<'_> {
             }
         }
         Ok(self.output.flush()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+    use crate::cli::Format;
+    use crate::format::all;
+
+    fn shown(format: Format, text: &str) -> String {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![text, "b"]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 20]));
+        let rows = RecordBatch::try_from_iter([("text", texts), ("n", numbers)]).unwrap();
+        let mut output = Vec::new();
+        all(format, &rows, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
+    #[test]
+    fn a_wide_cell_of_markdown_is_whole_and_widens_the_others_no_further_than_a_limit() {
+        let wide = "x".repeat(70_000);
+        let output = shown(Format::Markdown, &wide);
+        let lines: Vec<&str> = output.lines().collect();
+        let blanks = |count: usize| " ".repeat(FILLED_COLUMNS_MAX - count);
+        assert_eq!(lines[0], format!("| text{} |   n |", blanks(4)));
+        assert_eq!(lines[2], format!("| {wide} |   1 |"));
+        assert_eq!(lines[3], format!("| b{} |  20 |", blanks(1)));
+    }
+
+    /// The texts are broken here, each line full, and none is left to the table's own way.
+    #[test]
+    fn a_wide_cell_of_a_table_goes_on_in_its_next_line() {
+        let wide = "0123456789".repeat(200_000) + "\nend";
+        let output = shown(Format::Table, &wide);
+        let lines: Vec<&str> = output.lines().collect();
+        let widths: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();
+        let width = LINE_COLUMNS_MAX + 2 + "│┆ 20 │".chars().count();
+        assert!(widths.iter().all(|found| *found == width), "{widths:?}");
+        let cells = lines.iter().filter_map(|line| line.strip_prefix("│ "));
+        let cells: Vec<&str> = cells
+            .map(|line| line.split_once('┆').unwrap().0.trim_end())
+            .collect();
+        let full = 2_000_000_usize.div_ceil(LINE_COLUMNS_MAX);
+        assert_eq!(cells.len(), 1 + full + 2);
+        assert_eq!(cells[1..=full].concat() + "\nend", wide);
+        assert_eq!(cells[full + 1..], ["end", "b"]);
+    }
+
+    #[test]
+    fn a_line_is_broken_by_what_it_takes_on_a_screen() {
+        let widths = |text: &str| -> Vec<usize> {
+            let lines = broken(text.to_owned());
+            let lines = lines.lines().map(|line| line.chars().count());
+            lines.collect()
+        };
+        assert_eq!(widths(&"x".repeat(65_533)), [65_533]);
+        assert_eq!(widths(&"x".repeat(65_534)), [65_533, 1]);
+        assert_eq!(widths(&"漢".repeat(40_000)), [32_766, 7_234]);
+        assert_eq!(
+            widths(&format!("{0}\n{0}", "x".repeat(60_000))),
+            [60_000, 60_000]
+        );
     }
 }

@@ -7,6 +7,7 @@ use rustyline::completion::Completer;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Highlighter, Hinter};
 
+use super::statements::is_whole;
 use super::words::WORDS;
 use crate::engine::TableColumns;
 use crate::named::{self, Query};
@@ -159,9 +160,7 @@ impl Completer for Names {
 /// A statement goes on over lines until its semicolon.
 impl Validator for Names {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let text = context.input().trim();
-        let complete = text.is_empty() || text.starts_with('\\') || named::is_ended(text);
-        Ok(if complete {
+        Ok(if is_whole(context.input()) {
             ValidationResult::Valid(None)
         } else {
             ValidationResult::Incomplete

@@ -68,6 +68,70 @@ fn each_format_shows_the_same_rows_and_keeps_null_apart_from_empty() {
     );
 }
 
+/// A NULL that nothing gives a type is NULL all the same, and so is one within an array.
+#[test]
+fn null_without_a_type_is_null_in_each_format() {
+    let world = World::new();
+    let query = "SELECT NULL AS a, '' AS b, ARRAY[1, NULL] AS c, ARRAY['', NULL] AS d";
+    let check = |format: &str, expected: &str| {
+        assert_eq!(
+            world.answer(&["--format", format, query]),
+            expected,
+            "{format}"
+        );
+    };
+    check(
+        "table",
+        "\
+┌──────┬───┬───────────┬──────────┐
+│ a    ┆ b ┆ c         ┆ d        │
+╞══════╪═══╪═══════════╪══════════╡
+│ NULL ┆   ┆ [1, NULL] ┆ [, NULL] │
+└──────┴───┴───────────┴──────────┘
+",
+    );
+    check("csv", "a,b,c,d\n,\"\",\"[1, NULL]\",\"[, NULL]\"\n");
+    check("tsv", "a\tb\tc\td\n\\N\t\t[1, NULL]\t[, NULL]\n");
+    check(
+        "jsonl",
+        "{\"a\":null,\"b\":\"\",\"c\":[1,null],\"d\":[\"\",null]}\n",
+    );
+    check(
+        "markdown",
+        "\
+| a    | b   | c         | d        |
+| ---- | --- | --------- | -------- |
+| NULL |     | [1, NULL] | [, NULL] |
+",
+    );
+    let (file, page) = (world.path("null.parquet"), world.path("null.html"));
+    world.answer(&["-o", &file, "--html", &page, query]);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap()).unwrap();
+    let rows = reader.build().unwrap().next().unwrap().unwrap();
+    let nulls = |column: usize| rows.column(column).logical_null_count();
+    assert_eq!((nulls(0), nulls(1)), (1, 0));
+    let page = fs::read_to_string(&page).unwrap();
+    let cells = "<tr><td class=\"null\">NULL</td><td></td><td>[1, NULL]</td>";
+    assert!(page.contains(cells), "{page}");
+    let query = "SELECT ts, price, NULL AS token FROM ticks WHERE year = 2026 AND month = 3";
+    assert!(world.answer(&["--chart", query]).starts_with("price\n"));
+}
+
+#[test]
+fn a_cell_wider_than_any_screen_comes_whole() {
+    let world = World::new();
+    let cell: String = (10_000..30_000).map(|number| number.to_string()).collect();
+    let query = format!("SELECT '{cell}' AS f");
+    let markdown = world.answer(&["-f", "markdown", &query]);
+    assert!(markdown.ends_with(&format!("\n| {cell} |\n")));
+    let table = world.answer(&["-f", "table", &query]);
+    let lines = table.lines().skip(3);
+    let lines = lines.filter_map(|line| line.strip_prefix("│ ")?.strip_suffix('│'));
+    let shown: Vec<&str> = lines.map(str::trim_end).collect();
+    assert_eq!(shown.len(), 2);
+    assert!(shown.concat() == cell);
+}
+
 #[test]
 fn json_is_one_object_with_the_columns() {
     let world = World::new();

@@ -152,6 +152,11 @@ fn failures_have_their_exit_code_and_leave_standard_output_empty() {
     check(&["-"], 2, "no statement");
     check(&["--format", "xml", "SELECT 1"], 2, "invalid value 'xml'");
     check(
+        &["--max-rows", "0", "SELECT 1"],
+        2,
+        "invalid value '0' for '--max-rows <N>': write a whole number from 1 on",
+    );
+    check(
         &["--engine", "mysql", "SELECT 1"],
         2,
         "invalid value 'mysql'",
@@ -214,7 +219,10 @@ fn a_function_that_is_not_there_is_told_as_such() {
         "SELECT lpad('a', 9, 'b')",
         "`lpad` is off (one call could take all memory) at line 1, column 8",
     );
-    check("SELECT date_trunk('day', now())", "or `date_trunc`");
+    check(
+        "SELECT date_trunk('day', now())",
+        "did you mean `date_trunc`",
+    );
     check(
         "SELECT price + token FROM ticks WHERE year = 2026",
         "double + varchar",

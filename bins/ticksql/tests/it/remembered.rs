@@ -115,27 +115,70 @@ fn a_shell_that_waits_ends_by_a_signal_and_keeps_its_history() {
     }
 }
 
-#[test]
-fn a_shell_takes_statements_and_its_own_commands() {
-    let world = World::new();
+/// What a shell does with an input that is no terminal.
+fn typed_ahead(world: &World, typed: &str) -> (i32, String, String) {
     let mut command = world.command(&["shell", "-f", "csv"]);
     let command = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
-    let typed = format!(
-        "\\d ticks\nSELECT count(*)\n  AS n FROM ticks\n WHERE {FIRST_DAY};\nSELECT count(*) FROM ticks;\n\
-         \\format tsv\n\\run candles token=BTC from=2026-03-08 to=2026-03-09\n\\x\n\\q\nSELECT 'never' AS a;\n"
-    );
     process
         .stdin
         .take()
         .unwrap()
         .write_all(typed.as_bytes())
         .unwrap();
-    let (code, output, status) = told(&process.wait_with_output().unwrap());
-    assert_eq!(code, 0, "{status}");
+    told(&process.wait_with_output().unwrap())
+}
+
+/// A script that fails in the middle does not look as if it had not.
+#[test]
+fn a_shell_without_a_terminal_ends_with_its_last_failure() {
+    let world = World::new();
+    let check = |typed: &str, expected: i32, answers: &str| {
+        let (code, output, status) = typed_ahead(&world, typed);
+        assert_eq!(
+            (code, output.as_str()),
+            (expected, answers),
+            "{typed}: {status}"
+        );
+        let told = status.matches("ticksql: ").count();
+        assert_eq!(told, typed.matches("wrong").count(), "{typed}: {status}");
+    };
+    check("SELECT wrong;\n", 1, "");
+    check("SELECT wrong;\nSELECT 3 AS a;\n", 1, "a\n3\n");
+    check(
+        "SELECT wrong;\nSELECT 'wrong' FROM ticks;\nSELECT 3 AS a;\n",
+        3,
+        "a\n3\n",
+    );
+    check("\\wrong\n\\q\nSELECT 3 AS a;\n", 2, "");
+    check("SELECT 3 AS a;\n", 0, "a\n3\n");
+}
+
+#[test]
+fn the_last_statement_of_an_input_needs_no_semicolon() {
+    let world = World::new();
+    let check = |typed: &str, answers: &str| {
+        let (code, output, status) = typed_ahead(&world, typed);
+        assert_eq!((code, output.as_str()), (0, answers), "{typed}: {status}");
+    };
+    check("SELECT 3 AS a", "a\n3\n");
+    check("SELECT 3 AS a;\nSELECT 4\n AS b\n-- done\n", "a\n3\nb\n4\n");
+    check("SELECT 3 AS a;\n-- done\n", "a\n3\n");
+    check("", "");
+}
+
+#[test]
+fn a_shell_takes_statements_and_its_own_commands() {
+    let world = World::new();
+    let typed = format!(
+        "\\d ticks\nSELECT count(*)\n  AS n FROM ticks\n WHERE {FIRST_DAY};\nSELECT count(*) FROM ticks;\n\
+         \\format tsv\n\\run candles token=BTC from=2026-03-08 to=2026-03-09\n\\x\n\\q\nSELECT 'never' AS a;\n"
+    );
+    let (code, output, status) = typed_ahead(&world, &typed);
+    assert_eq!(code, 2, "of the command that is not there: {status}");
     assert!(output.contains("column,type\ntime,timestamp"), "{output}");
     assert!(output.contains("n\n3\n"), "{output}");
     assert!(output.contains("\t39600.0\t"), "{output}");

@@ -16,6 +16,9 @@ use codec::columnar;
 /// left out.
 const ORDINAL: &str = "tickstream.ordinal";
 
+/// The column that every file of ticks has.
+const ID: &str = "tick_id";
+
 /// The columns of a day's rows.
 #[derive(Debug, Clone)]
 pub(super) struct Columns {
@@ -88,6 +91,23 @@ impl Columns {
         ));
         arrays.push(ordinals);
         RecordBatch::try_new(Arc::clone(&self.numbered), arrays)
+    }
+}
+
+/// Whether a file of the archive can be read as today's table: in queries, and in compaction.
+///
+/// # Errors
+/// In words, where it has no ids, or a column in a type that does not fit.
+pub fn readable(file: &Schema) -> Result<(), String> {
+    of_ticks(file)?;
+    Columns::of_the_table().lacking(file).map(|_| ())
+}
+
+/// Whether a file is one of ticks at all.
+pub(super) fn of_ticks(file: &Schema) -> Result<(), String> {
+    match file.field_with_name(ID) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("it has no column `{ID}`: it is no file of ticks")),
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
 
-use super::columns::Columns;
+use super::columns::{Columns, of_ticks};
 use super::duplicates::{Losers, Record, Records};
 use super::input::Input;
 use super::output::{Output, Outputs};
@@ -92,10 +92,7 @@ impl Gather {
     pub(super) fn take(&mut self, path: &Path) -> Result<IdSum, Refused> {
         let input = Input::open(path).map_err(Refused::Unreadable)?;
         let schema = input.schema();
-        if schema.field_with_name(ID_COLUMNS[0]).is_err() {
-            let cause = "it has no column `tick_id`: it is no file of ticks".to_owned();
-            return Err(Refused::Unreadable(cause));
-        }
+        of_ticks(&schema).map_err(Refused::Unreadable)?;
         let lacking = self.columns.lacking(&schema).map_err(Refused::Unreadable)?;
         if !lacking.is_empty() {
             return Err(Refused::Wider(lacking));

@@ -10,7 +10,7 @@ use datafusion::error::DataFusionError;
 
 use super::Limits;
 use super::nearest::nearest;
-use super::wording::{in_sql, of_a_condition};
+use super::wording::{in_sql, of_a_condition, shown_place};
 
 /// A place in the text of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,35 @@ pub(super) struct UnreadableFile {
     pub(super) cause: String,
 }
 
-pub(super) fn of_parsing(error: &DataFusionError) -> SqlError {
+/// How the parser names what is found behind the last word, of which it tells no place.
+const AT_THE_END: &str = "found: EOF";
+
+/// The error of a text that is no SQL.
+pub(super) fn of_parsing(error: &DataFusionError, sql: &str) -> SqlError {
+    let mut error = of_syntax(error);
+    if let SqlError::Syntax {
+        message,
+        place: place @ None,
+    } = &mut error
+        && message.ends_with(AT_THE_END)
+    {
+        *message = message.replace(AT_THE_END, "found: the end of the statement");
+        *place = Some(end_of(sql));
+    }
+    error
+}
+
+/// The place behind the last word of a text.
+fn end_of(sql: &str) -> Place {
+    let text = sql.trim_end();
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    Place {
+        line: text.matches('\n').count() as u64 + 1,
+        column: last.chars().count() as u64 + 1,
+    }
+}
+
+fn of_syntax(error: &DataFusionError) -> SqlError {
     let text = message(error);
     match text.rsplit_once(" at Line: ") {
         Some((message, place)) => SqlError::Syntax {
@@ -243,13 +271,13 @@ pub(super) fn of_planning(
         | DataFusionError::NotImplemented(message)
         | DataFusionError::Configuration(message) => SqlError::Invalid {
             message: in_sql(message),
-            place,
+            place: place.or_else(|| shown_place(message)),
         },
         DataFusionError::SchemaError(schema, _) => SqlError::Invalid {
             message: schema.to_string(),
             place,
         },
-        DataFusionError::SQL(..) => of_parsing(&error),
+        DataFusionError::SQL(..) => of_syntax(&error),
         _ => of_running(error, limits),
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn parse(sql: &str, values: &[Value]) -> Result<Allowed, SqlError> {
         .with_recursion_limit(RECURSION_LIMIT)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| error::of_parsing(&error))?;
+        .map_err(|error| error::of_parsing(&error, sql))?;
     let count = statements.len();
     match (statements.pop_front(), count) {
         (Some(mut statement), 1) => match shape(&statement) {

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use archive::compaction::readable;
 use archive::{Day, DayFile, day_files};
 use async_trait::async_trait;
 use codec::column::PARTITIONS;
@@ -15,6 +16,7 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
@@ -26,6 +28,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::ParquetMetaData;
 
 use super::covered;
 use super::error::{UnreadableFile, message};
@@ -78,24 +82,29 @@ impl ArchiveTable {
         Ok(read)
     }
 
-    /// Reads the footers, so that the engine knows row counts and the range of each column.
+    /// Reads the footers, so that the engine knows row counts and the range of each column, and so
+    /// that no file is read whose columns are of other types.
     async fn with_statistics(
         &self,
         state: &dyn Session,
         format: &ParquetFormat,
         files: Vec<PartitionedFile>,
     ) -> Result<Vec<PartitionedFile>> {
-        let store = state.runtime_env().object_store(&self.store)?;
+        let runtime = state.runtime_env();
+        let store = runtime.object_store(&self.store)?;
+        let footers = runtime.cache_manager.get_file_metadata_cache();
         let read = |file: PartitionedFile| {
-            let store = Arc::clone(&store);
+            let (store, footers) = (Arc::clone(&store), Arc::clone(&footers));
             async move {
-                let schema = Arc::clone(self.schema.file_schema());
-                let meta =
-                    format.infer_stats_and_ordering(state, &store, schema, &file.object_meta);
-                let meta = meta
-                    .await
+                let footer = DFParquetMetadata::new(&store, &file.object_meta)
+                    .with_metadata_size_hint(format.metadata_size_hint())
+                    .with_file_metadata_cache(Some(footers))
+                    .fetch_metadata()
+                    .await;
+                let statistics = footer
+                    .and_then(|footer| self.statistics(&footer))
                     .map_err(|error| in_file(error, &self.folder, &file))?;
-                Ok::<_, DataFusionError>(file.with_statistics(Arc::new(meta.statistics)))
+                Ok::<_, DataFusionError>(file.with_statistics(Arc::new(statistics)))
             }
         };
         stream::iter(files)
@@ -103,6 +112,15 @@ impl ArchiveTable {
             .buffered(FOOTERS_AT_A_TIME)
             .try_collect()
             .await
+    }
+
+    /// What a footer tells of its file. The engine would cast columns of other types, texts to numbers
+    /// too: such a file is refused, as compaction does.
+    fn statistics(&self, footer: &ParquetMetaData) -> Result<Statistics> {
+        let file = footer.file_metadata();
+        let columns = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+        readable(&columns).map_err(DataFusionError::Execution)?;
+        DFParquetMetadata::statistics_from_parquet_metadata(footer, self.schema.file_schema())
     }
 }
 

@@ -1,6 +1,8 @@
 //! The engine's messages in the words of SQL: types by their names there, and of what is wrapped in
 //! the engine's own what it is about.
 
+use super::error::Place;
+
 /// What the Parquet reader says where a condition fails that it checks while it reads.
 const OF_A_CONDITION: &str = "Error evaluating filter predicate: ";
 
@@ -9,6 +11,12 @@ const NO_MATCH: &str = "No function matches the given name and argument types '"
 
 /// A number that a text does not have.
 const NO_NUMBER: &str = "Cannot cast string '";
+
+/// What the engine says of `substr` and `substring` with a text alone.
+const NO_BOUNDS: &str = "Substring without for/from is not valid";
+
+/// How a place begins in a part of the statement as Rust shows it for debugging.
+const SHOWN_PLACE: &str = "Span(Location(";
 
 /// Types as the engine names them, and as SQL does.
 const TYPES: [(&str, &str); 22] = [
@@ -38,6 +46,12 @@ const TYPES: [(&str, &str); 22] = [
 
 /// A message in the words of SQL. What it quotes stays as it is.
 pub(super) fn in_sql(message: &str) -> String {
+    if message.starts_with(NO_BOUNDS) {
+        return "substr and substring take a text and where to begin, and may take a length: \
+                substr(token, 1, 4)"
+            .to_owned();
+    }
+    let message = before_shown(message);
     if let Some((_, call)) = message.split_once(NO_MATCH)
         && let Some((call, _)) = call.split_once("'.")
     {
@@ -49,6 +63,45 @@ pub(super) fn in_sql(message: &str) -> String {
                  try_cast gives NULL where there is no number";
     }
     text
+}
+
+/// The place of the first part of a statement that a message shows for debugging.
+pub(super) fn shown_place(message: &str) -> Option<Place> {
+    let shown = message.split(SHOWN_PLACE).skip(1);
+    let mut places = shown.filter_map(|shown| {
+        let (line, column) = shown.split_once(')')?.0.split_once(',')?;
+        Some(Place {
+            line: line.trim().parse().ok()?,
+            column: column.trim().parse().ok()?,
+        })
+    });
+    // What the engine made up itself stands in line 0.
+    places.find(|place| place.line > 0)
+}
+
+/// A message without the part of the statement that it shows for debugging.
+fn before_shown(message: &str) -> &str {
+    let Some((before, _)) = message.split_once(SHOWN_PLACE) else {
+        return message;
+    };
+    // The first word of what is shown, `Value(…` or `Substring { …`, is that of a type.
+    let mut words = before.match_indices(' ').filter(|(at, _)| {
+        let rest = before
+            .get(at + 1..)
+            .unwrap_or_default()
+            .trim_start_matches(['[', '(']);
+        let name = rest.trim_start_matches(char::is_alphanumeric);
+        rest.starts_with(char::is_uppercase) && (name.starts_with('(') || name.starts_with(" {"))
+    });
+    let start = words.next().map_or(0, |(at, _)| at);
+    match before
+        .get(..start)
+        .unwrap_or_default()
+        .trim_end_matches([':', ' '])
+    {
+        "" => "the engine does not take this expression",
+        told => told,
+    }
 }
 
 /// What failed, where the message is of a condition that the Parquet reader checked: that is the
@@ -139,6 +192,39 @@ mod tests {
             "Failed to coerce arguments for 'sum'. No function matches the given name and argument types 'sum(Utf8View)'. You might need to add explicit type casts.\n\tCandidate functions:\n\tsum(x)",
             "the function does not take these types: sum(varchar)",
         );
+    }
+
+    #[test]
+    fn what_is_shown_for_debugging_is_left_out() {
+        let check = |message: &str, expected: &str, place| {
+            assert_eq!(
+                (in_sql(message).as_str(), shown_place(message)),
+                (expected, place)
+            );
+        };
+        let one = "Value(ValueWithSpan { value: Number(\"1\", false), span: Span(Location(0,0)..Location(0,0)) })";
+        let two = "Identifier(Ident { value: \"x\", span: Span(Location(2,15)..Location(2,16)) })";
+        let place = Some(Place {
+            line: 2,
+            column: 15,
+        });
+        check(
+            &format!("Dot access not supported for non-string expr: {one}"),
+            "Dot access not supported for non-string expr",
+            None,
+        );
+        check(
+            &format!("MAP not supported by ExprPlanner: [{one}, {two}]"),
+            "MAP not supported by ExprPlanner",
+            place,
+        );
+        check(
+            &format!("{NO_BOUNDS} Substring {{ expr: {two}, special: false }}"),
+            "substr and substring take a text and where to begin, and may take a length: substr(token, 1, 4)",
+            place,
+        );
+        check(two, "the engine does not take this expression", place);
+        check("Too many columns", "Too many columns", None);
     }
 
     #[test]

@@ -9,6 +9,8 @@
 mod analysis;
 mod embedded;
 mod golden;
+mod mistakes;
+mod other_types;
 mod outbox;
 mod rows;
 mod sql;

@@ -198,8 +198,8 @@ pub(super) struct Totals {
     changed: usize,
     before: Files,
     after: Files,
-    pub(super) failed: usize,
-    pub(super) unreadable: usize,
+    failed: usize,
+    unreadable: usize,
 }
 
 impl Totals {
@@ -216,6 +216,24 @@ impl Totals {
         }
     }
 
+    /// What was left as it was, though there may have been something to do.
+    pub(super) fn failure(&self) -> Option<String> {
+        let failed = format!("{} failed", counted(self.failed, "day"));
+        let unreadable = format!("{} cannot be read", counted(self.unreadable, "file"));
+        let (told, left) = match (self.failed, self.unreadable) {
+            (0, 0) => return None,
+            (0, 1) => (unreadable, "it is left as it was"),
+            (1, 0) => (failed, "it is left as it was"),
+            (0, _) => (unreadable, "they are left as they were"),
+            (_, 0) => (failed, "they are left as they were"),
+            (_, _) => (
+                format!("{failed}, and {unreadable}"),
+                "they are left as they were",
+            ),
+        };
+        Some(format!("{told}; {left}"))
+    }
+
     pub(super) fn text(&self, dry_run: bool) -> String {
         let Self {
             days,
@@ -224,14 +242,17 @@ impl Totals {
             after,
             ..
         } = self;
+        let days = counted(*days, "day");
         let before = files(before.count, before.bytes);
         if dry_run {
-            return format!("{changed} of {days} days would be compacted: {before}");
+            return format!("{changed} of {days} would be compacted: {before}");
         }
         match changed {
-            0 => format!("nothing to compact in {days} days"),
+            // What could not be done is not nothing: `failure` tells it.
+            0 if self.failure().is_some() => format!("0 of {days} compacted"),
+            0 => format!("nothing to compact in {days}"),
             _ => format!(
-                "{changed} of {days} days compacted: {before} -> {}",
+                "{changed} of {days} compacted: {before} -> {}",
                 files(after.count, after.bytes)
             ),
         }
@@ -239,8 +260,11 @@ impl Totals {
 }
 
 fn files(count: usize, bytes: u64) -> String {
-    let noun = if count == 1 { "file" } else { "files" };
-    format!("{count} {noun}, {}", size(bytes))
+    format!("{}, {}", counted(count, "file"), size(bytes))
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// With three digits at least, in decimal units.
@@ -356,8 +380,46 @@ mod tests {
             "1 of 2 days compacted: 288 files, 48.2 MB -> 1 file, 21.0 MB"
         );
         assert_eq!(
+            totals.failure().unwrap(),
+            "1 day failed, and 1 file cannot be read; they are left as they were"
+        );
+        assert_eq!(
             Totals::default().text(false),
             "nothing to compact in 0 days"
+        );
+    }
+
+    #[test]
+    fn one_day_is_no_days_and_a_file_passed_over_is_not_nothing() {
+        let totals = |days, failed, unreadable| Totals {
+            days,
+            failed,
+            unreadable,
+            ..Totals::default()
+        };
+        let check = |totals: Totals, text: &str, failure: Option<&str>| {
+            assert_eq!(totals.text(false), text);
+            assert_eq!(totals.failure().as_deref(), failure);
+        };
+        check(totals(1, 0, 0), "nothing to compact in 1 day", None);
+        check(
+            totals(1, 0, 1),
+            "0 of 1 day compacted",
+            Some("1 file cannot be read; it is left as it was"),
+        );
+        check(
+            totals(2, 0, 3),
+            "0 of 2 days compacted",
+            Some("3 files cannot be read; they are left as they were"),
+        );
+        check(
+            totals(2, 1, 0),
+            "0 of 2 days compacted",
+            Some("1 day failed; it is left as it was"),
+        );
+        assert_eq!(
+            totals(1, 0, 0).text(true),
+            "0 of 1 day would be compacted: 0 files, 0 B"
         );
     }
 }
