@@ -220,8 +220,14 @@ status() {
   local url
   url=$(output "$project-service" WebhookUrl 2>/dev/null) || true
   case $url in http*) export WEBHOOK_URL=$url ;; esac
-  tickctl rollout status "$@"
-  deployed_code | while read -r code; do say lambda "$code"; done
+  local told deployed tells
+  told=$(tickctl rollout status "$@") || { local code=$?; echo "$told"; return "$code"; }
+  [ -z "$told" ] || echo "$told"
+  deployed=$(deployed_code)
+  while read -r code; do say lambda "$code"; done <<<"$deployed"
+  tells=$(sed -n 's/^code  *\([0-9a-f]\{64\}\) webhook .*/\1/p' <<<"$told")
+  [ -z "$tells" ] || grep -qx "$tells $project-webhook" <<<"$deployed" ||
+    fail "the webhook answers with the hash $tells, which is not Lambda's: an instance of before may have answered, so look again; else \`just deploy infra\`"
 }
 
 case $verb in

@@ -55,7 +55,8 @@ impl Desk {
     fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         desk.write("aws", CLI);
-        desk.write("tickctl", "#!/usr/bin/env bash\n");
+        desk.write("told", "");
+        desk.write("tickctl", "#!/usr/bin/env bash\ncat \"$HERE/told\"\n");
         desk.write("nix", NIX);
         for program in ["aws", "tickctl", "nix"] {
             let runs = fs::Permissions::from_mode(0o755);
@@ -237,4 +238,30 @@ fn a_builder_that_cannot_build_is_named_with_the_other_one() {
 
     let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "make")]);
     assert!(told.err.contains("BUILDER is nix or cargo"), "{}", told.err);
+}
+
+#[test]
+fn the_status_compares_what_the_webhook_tells_with_lambdas_own_hash() {
+    let desk = Desk::new();
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    desk.write("told", &format!("code      {empty} webhook 0.1.0\n"));
+    let told = desk.run("status", &[REGION]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(
+        told.out
+            .contains(&format!("lambda    {empty} prices-webhook\n")),
+        "{}",
+        told.out
+    );
+
+    let other = "1".repeat(64);
+    desk.write("told", &format!("code      {other} webhook 0.1.0\n"));
+    let told = desk.run("status", &[REGION]);
+    assert_ne!(told.code, 0);
+    assert!(
+        told.out.contains(&other),
+        "shown all the same: {}",
+        told.out
+    );
+    assert!(told.err.contains("which is not Lambda's"), "{}", told.err);
 }
