@@ -42,8 +42,19 @@ pub(super) fn around<C: Change + Copy + 'static>(
     Arc::new(Around { change, operator })
 }
 
+/// A node with something done around each of its inputs.
+pub(super) fn around_inputs<C: Change + Copy + 'static>(
+    change: C,
+    node: Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let inputs = node.children().into_iter();
+    let inputs = inputs.map(|input| around(change, Arc::clone(input)));
+    let inputs = inputs.collect();
+    over(node, inputs)
+}
+
 /// A node over other inputs, whose properties are those of the inputs before.
-pub(super) fn over(
+fn over(
     node: Arc<dyn ExecutionPlan>,
     inputs: Vec<Arc<dyn ExecutionPlan>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {

@@ -16,7 +16,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures_util::StreamExt as _;
 
-use super::around::{Change, around, over};
+use super::around::{Change, around_inputs};
 
 /// A plan whose operators that keep batches get them with texts of their own.
 pub(super) fn with_own_texts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -25,10 +25,7 @@ pub(super) fn with_own_texts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Exe
         if !keeps || !has_texts(&node) {
             return Ok(Transformed::no(node));
         }
-        let inputs = node.children().into_iter();
-        let inputs = inputs.map(|input| around(OwnTexts, Arc::clone(input)));
-        let inputs = inputs.collect();
-        Ok(Transformed::yes(over(node, inputs)?))
+        Ok(Transformed::yes(around_inputs(OwnTexts, node)?))
     };
     plan.transform_up(own_texts).map(|done| done.data)
 }

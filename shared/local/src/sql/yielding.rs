@@ -14,7 +14,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::ExecutionPlan;
 use futures_util::{Stream, StreamExt as _};
 
-use super::around::{Change, around, over};
+use super::around::{Change, around, around_inputs};
 
 /// How long an operator works before it lets others have its thread. The engine's own turns are
 /// counted in batches that are read, of which one may be work for minutes.
@@ -26,15 +26,10 @@ pub(super) fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
         if node.children().len() < 2 {
             return Ok(Transformed::no(node));
         }
-        let inputs = node.children().into_iter();
-        let inputs = inputs.map(|input| in_turns(Arc::clone(input))).collect();
-        Ok(Transformed::yes(in_turns(over(node, inputs)?)))
+        let node = around_inputs(InTurns, node)?;
+        Ok(Transformed::yes(around(InTurns, node)))
     };
     plan.transform_up(taking_turns).map(|done| done.data)
-}
-
-fn in_turns(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    around(InTurns, operator)
 }
 
 /// Lets an operator take turns.
