@@ -260,6 +260,8 @@ mod tests {
         };
         let grouped = shown("SELECT n % 7, count(*) FROM numbers WHERE n > 5 GROUP BY n % 7").await;
         assert_eq!(grouped.matches("SmallTable").count(), 1, "{grouped}");
+        let whole = shown("SELECT count(*), sum(n) FROM numbers WHERE n > 5").await;
+        assert!(!whole.contains("SmallTable"), "{whole}");
         let joined =
             "SELECT a.n % 7, count(*) FROM numbers a JOIN numbers b ON a.n = b.n GROUP BY a.n % 7";
         assert!(!shown(joined).await.contains("SmallTable"));
@@ -289,6 +291,10 @@ mod tests {
             first.try_grow(51).is_err(),
             "tried again, and over the pool"
         );
+        assert!(first.try_grow(1).is_err(), "over its share");
+        // What is left of a table that was handed on.
+        first.try_grow(1).unwrap();
+        first.shrink(1);
         let second = MemoryConsumer::new("second").register(&other);
         assert!(second.try_grow(60).is_err(), "over the pool");
         second.try_grow(50).unwrap();
