@@ -8,7 +8,7 @@
 #
 # Environment: PROJECT (tickstream), AWS_REGION, AWS_ENDPOINT_URL (an emulator), ZIPS (a folder with
 # webhook.zip …; without it they are built), BUILDER (of the zips: nix or cargo; Nix where it can have
-# nixpkgs, else cargo), ARCHITECTURE (of the zips; this machine's), ALERT_EMAIL, DATA_PARAMETERS and
+# nixpkgs, else cargo), ARCHITECTURE (of the zips; as deployed, at first this machine's), ALERT_EMAIL, DATA_PARAMETERS and
 # SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws), TICKCTL (built by cargo).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -76,10 +76,18 @@ deploy_stack() { # stack template parameters…
   say stack "$stack: $(stack_status "$stack")"
 }
 
-architecture() {
-  case ${ARCHITECTURE:-$(uname -m)} in
-    arm64 | aarch64) echo arm64 ;;
-    x86_64 | amd64) echo x86_64 ;;
+# Sets `architecture`. What is deployed comes before this machine's: a deploy from another machine must not
+# change it in passing.
+choose_architecture() {
+  local asked=${ARCHITECTURE:-}
+  if [ -z "$asked" ] && [ -n "$(stack_status "$project-service")" ]; then
+    asked=$(aws cloudformation describe-stacks --stack-name "$project-service" --output text \
+      --query "Stacks[0].Parameters[?ParameterKey=='Architecture'].ParameterValue") ||
+      fail "cannot see which architecture $project-service has; ARCHITECTURE=arm64 or x86_64 tells"
+  fi
+  case ${asked:-$(uname -m)} in
+    arm64 | aarch64) architecture=arm64 ;;
+    x86_64 | amd64) architecture=x86_64 ;;
     *) fail "ARCHITECTURE is arm64 or x86_64" ;;
   esac
 }
@@ -105,8 +113,7 @@ find_zips() {
   local nix=(--extra-experimental-features 'nix-command flakes')
   zips=${ZIPS:-}
   [ -z "$zips" ] || return 0
-  local architecture output=lambda-zips builder=${BUILDER:-}
-  architecture=$(architecture)
+  local output=lambda-zips builder=${BUILDER:-}
   [ "$architecture" = arm64 ] || output=lambda-zips-x86_64
   if [ -z "$builder" ]; then
     builder=cargo
@@ -127,7 +134,7 @@ find_zips() {
       ;;
     cargo)
       zips=target/lambda
-      tools/zips "$zips" >/dev/null
+      ARCHITECTURE=$architecture tools/zips "$zips" >/dev/null
       ;;
     *) fail "BUILDER is nix or cargo" ;;
   esac
@@ -161,7 +168,8 @@ check_code() {
 
 deploy_infra() {
   need_aws
-  local zips
+  local architecture zips
+  choose_architecture
   find_zips
   for name in "${functions[@]}"; do
     [ -f "$zips/$name.zip" ] || fail "$zips/$name.zip is missing; \`just zips\` builds it"
@@ -195,7 +203,7 @@ deploy_infra() {
   make_secret
   # shellcheck disable=SC2086
   deploy_stack "$project-service" infra/service.yaml "CodeBucket=$bucket" "CodeVersion=$version" \
-    "WebhookCodeSha256=$(hash_of webhook)" "Architecture=$(architecture)" \
+    "WebhookCodeSha256=$(hash_of webhook)" "Architecture=$architecture" \
     "EmulatorEndpoint=${AWS_ENDPOINT_URL:-}" ${service[@]+"${service[@]}"} ${SERVICE_PARAMETERS:-}
   check_code
   # Its parameters are partly those of the service; the CLI leaves out what a template does not have.

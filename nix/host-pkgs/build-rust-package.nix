@@ -34,6 +34,9 @@
   # The host's compiler is not hardened.
   # deadnix: skip
   hardeningDisable ? [ ],
+  # Linux' sandbox has its own 127.0.0.1.
+  # deadnix: skip
+  __darwinAllowLocalNetworking ? false,
   doCheck,
   # deadnix: skip
   meta ? { },

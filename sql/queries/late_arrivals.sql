@@ -1,8 +1,9 @@
 -- How late ticks arrive, by source.
 --
 -- A tick's delay is from its event time to when it was received, in milliseconds. after_its_day are
--- ticks that were received when the UTC day of their event was over: an answer for that day that was
--- asked for before lacks them. A negative delay is a source's clock that runs ahead.
+-- ticks that were received when the UTC day of their event was over, since the delay is longer than the
+-- day was old: an answer for that day that was asked for before lacks them. A negative delay is a
+-- source's clock that runs ahead.
 --
 -- @param token         token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param from          timestamp = now-1d   First moment of event time
@@ -14,7 +15,7 @@ SELECT
   count(*) AS ticks,
   count(*) FILTER (WHERE ingested_at - ts >= CAST(:late_after_s AS bigint) * 1000) AS late,
   1e2 * count(*) FILTER (WHERE ingested_at - ts >= CAST(:late_after_s AS bigint) * 1000) / count(*) AS late_pct,
-  count(*) FILTER (WHERE ingested_at - ingested_at % 86400000 > ts) AS after_its_day,
+  count(*) FILTER (WHERE ingested_at - ts > ingested_at % 86400000) AS after_its_day,
   avg(ingested_at - ts) AS avg_delay_ms,
   min(ingested_at - ts) AS min_delay_ms,
   max(ingested_at - ts) AS max_delay_ms

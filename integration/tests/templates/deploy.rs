@@ -11,6 +11,7 @@ use tempfile::TempDir;
 const CLI: &str = r#"#!/usr/bin/env bash
 echo "$AWS_REGION/$AWS_DEFAULT_REGION $*" >>"$HERE/calls"
 case "$*" in
+  *"'Architecture'"*) cat "$HERE/architecture" ;;
   *StackStatus*) cat "$HERE/$4" 2>/dev/null ;;
   *list-functions*) cat "$HERE/functions" ;;
   *deploy*) echo UPDATE_COMPLETE >"$HERE/$4" ;;
@@ -224,6 +225,32 @@ fn the_zips_are_nixs_where_nix_can_have_nixpkgs() {
 }
 
 #[test]
+fn another_machine_does_not_change_the_architecture_in_passing() {
+    let desk = Desk::new();
+    // As it is deployed, whatever this machine is, unless it is asked for.
+    for (deployed, asked, is) in [
+        ("arm64", None, "arm64"),
+        ("x86_64", None, "x86_64"),
+        ("arm64", Some("x86_64"), "x86_64"),
+    ] {
+        desk.write("prices-service", "UPDATE_COMPLETE\n");
+        desk.write("architecture", &format!("{deployed}\n"));
+        let asked = asked.map(|asked| ("ARCHITECTURE", asked));
+        let given = [REGION, NO_ZIPS].into_iter().chain(asked);
+        let told = desk.run("infra", &given.collect::<Vec<_>>());
+        let parameter = format!(" Architecture={is} ");
+        assert!(told.deploy("service").contains(&parameter), "{}", told.calls);
+        assert!(told.out.contains(&format!("for {is}\n")), "{}", told.out);
+    }
+    // What cannot be seen is not guessed.
+    fs::remove_file(desk.path().join("architecture")).unwrap();
+    let told = desk.run("infra", &[REGION]);
+    assert_ne!(told.code, 0);
+    assert!(told.err.contains("ARCHITECTURE=arm64 or x86_64 tells"), "{}", told.err);
+    assert!(!told.calls.contains("deploy --stack-name"), "{}", told.calls);
+}
+
+#[test]
 fn a_builder_that_cannot_build_is_named_with_the_other_one() {
     let desk = Desk::new();
     desk.write("broken", "");
@@ -234,7 +261,7 @@ fn a_builder_that_cannot_build_is_named_with_the_other_one() {
         "{}",
         told.err
     );
-    assert!(!told.calls.contains("cloudformation"), "{}", told.calls);
+    assert!(!told.calls.contains("deploy --stack-name"), "{}", told.calls);
 
     let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "make")]);
     assert!(told.err.contains("BUILDER is nix or cargo"), "{}", told.err);

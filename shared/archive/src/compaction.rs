@@ -26,7 +26,6 @@ use chrono::NaiveDate;
 use crate::layout::{in_day, is_data_file};
 use crate::manifest::ManifestError;
 
-pub use columns::readable;
 pub use lease::{LEASE, Lease, LeaseError};
 
 /// Size of a file that a compaction aims at. Files come out between a half and one and a half of

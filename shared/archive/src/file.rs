@@ -14,6 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::layout::Range;
+use crate::schema::ID;
 use crate::writer::ArchiveError;
 
 /// Ticks in a row group: large enough to compress well, small enough that the threads of a reader
@@ -30,7 +31,7 @@ const ZSTD_LEVEL: i32 = 3;
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// What the rows are sorted by.
-pub(crate) const SORTED_BY: [&str; 3] = ["token", "ts", "tick_id"];
+pub(crate) const SORTED_BY: [&str; 3] = ["token", "ts", ID];
 
 /// Columns with few distinct values, or many repeated ones.
 const DICTIONARY: [&str; 7] = [
@@ -43,7 +44,7 @@ const DICTIONARY_BYTES_MAX: usize = 64 * 1_024;
 
 /// Texts of one length, with no two the same: without the lengths between them they compress to their
 /// 16 bytes.
-const LENGTHS_APART: &str = "tick_id";
+const LENGTHS_APART: &str = ID;
 
 /// Whole numbers that are near those of the row before.
 const DELTA: [&str; 3] = ["ts", "ingested_at", "slot"];
@@ -83,7 +84,7 @@ pub(crate) fn properties(
         .set_data_page_row_count_limit(PAGE_TICKS_MAX)
         .set_statistics_enabled(EnabledStatistics::Page)
         // Ids are random: no page can be left out by them.
-        .set_column_statistics_enabled(ColumnPath::from("tick_id"), EnabledStatistics::Chunk)
+        .set_column_statistics_enabled(ColumnPath::from(ID), EnabledStatistics::Chunk)
         .set_dictionary_enabled(false)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_column_bloom_filter_enabled(token.clone(), true)

@@ -43,6 +43,9 @@ pub const REUSE_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// The catalogue that every account has.
 const CATALOG: &str = "AwsDataCatalog";
 
+/// What stands for the region of a configuration that names none; its calls fail.
+const NO_REGION: &str = "none";
+
 /// The first wait between two looks at a query; few queries are done sooner.
 const POLL_FIRST: Duration = Duration::from_millis(100);
 
@@ -65,6 +68,7 @@ pub struct Athena {
     s3: aws_sdk_s3::Client,
     workgroup: String,
     database: String,
+    region: String,
     emulated: bool,
 }
 
@@ -111,6 +115,9 @@ impl Athena {
             s3: clients::s3(config),
             workgroup: workgroup.to_owned(),
             database: database.to_owned(),
+            region: config
+                .region()
+                .map_or_else(|| NO_REGION.to_owned(), ToString::to_string),
             emulated: config.endpoint_url().is_some(),
         }
     }
@@ -125,6 +132,12 @@ impl Athena {
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// The region that is asked.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
     }
 
     /// Whether another service than AWS answers, as `AWS_ENDPOINT_URL` says.
@@ -157,7 +170,7 @@ impl Athena {
             .set_result_reuse_configuration(query.reuse_age.map(reuse))
             .send()
             .await
-            .map_err(|error| error::of_start(&error, &self.workgroup))?;
+            .map_err(|error| error::of_start(&error, &self.workgroup, &self.region))?;
         let id = started.query_execution_id.filter(|id| !id.is_empty());
         id.ok_or_else(|| AthenaError::Unreadable("a start without a query's id".to_owned()))
     }
@@ -250,7 +263,8 @@ impl Athena {
         while ids.len() < count_max
             && let Some(page) = pages.next().await
         {
-            let page = page.map_err(|error| error::of_workgroup(&error, &self.workgroup))?;
+            let page =
+                page.map_err(|error| error::of_workgroup(&error, &self.workgroup, &self.region))?;
             ids.extend(page.query_execution_ids.unwrap_or_default());
         }
         let mut executions = Vec::with_capacity(ids.len());

@@ -2,8 +2,10 @@
 //! SDK reads it (`AWS_REGION`, `AWS_ENDPOINT_URL`, the role of the function); how long a call may
 //! take is decided here.
 
+use std::error::Error as _;
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -68,6 +70,12 @@ pub enum SetupError {
     /// No region.
     #[error("no AWS region is set: set AWS_REGION, such as us-east-1")]
     Region,
+    /// `AWS_PROFILE` names a profile that is not there.
+    #[error(
+        "there is no AWS profile `{0}` in ~/.aws/config or ~/.aws/credentials: `aws configure \
+         list-profiles` tells which there are; set AWS_PROFILE to one, or unset it"
+    )]
+    NoProfile(String),
     /// No credentials.
     #[error(
         "no AWS credentials were found: set AWS_PROFILE (and log in with `aws sso login` where it \
@@ -82,7 +90,8 @@ pub enum SetupError {
 /// [`SetupError`] says what is missing.
 pub async fn check(config: &SdkConfig) -> Result<(), SetupError> {
     if config.region().is_none() {
-        return Err(SetupError::Region);
+        // A profile that is not there names no region either.
+        return Err(missing_profile().await.unwrap_or(SetupError::Region));
     }
     let Some(provider) = config.credentials_provider() else {
         let none = CredentialsError::not_loaded("no provider");
@@ -90,6 +99,21 @@ pub async fn check(config: &SdkConfig) -> Result<(), SetupError> {
     };
     match provider.provide_credentials().await {
         Ok(_) => Ok(()),
-        Err(error) => Err(SetupError::Credentials(error)),
+        Err(error) => Err(missing_profile()
+            .await
+            .unwrap_or(SetupError::Credentials(error))),
     }
+}
+
+/// The profile that the environment names, where there is none of that name: the chain of providers
+/// goes on to the next then, and does not tell.
+async fn missing_profile() -> Option<SetupError> {
+    let provider = ProfileFileCredentialsProvider::builder().build();
+    let Err(error) = provider.provide_credentials().await else {
+        return None;
+    };
+    let told = error.source()?.to_string();
+    let (name, rest) = told.strip_prefix("profile `")?.split_once('`')?;
+    let is_missing = rest.starts_with(" was not defined");
+    is_missing.then(|| SetupError::NoProfile(name.to_owned()))
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod around;
+mod by_text;
 mod condition;
 mod covered;
 mod days;

@@ -1,8 +1,7 @@
 //! Files of other releases and writers: their columns become those of today's table.
 //!
 //! A column that a file lacks is NULL in its rows. A column that the table does not know is kept,
-//! so that an older release does not lose what a newer one wrote. A column of the table in a type
-//! that does not fit makes its file unreadable.
+//! so that an older release does not lose what a newer one wrote.
 
 use std::sync::Arc;
 
@@ -12,12 +11,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use codec::columnar;
 
+use crate::schema;
+
 /// The place of a row among all rows of a day's files, carried beside it until duplicates are
 /// left out.
 const ORDINAL: &str = "tickstream.ordinal";
-
-/// The column that every file of ticks has.
-const ID: &str = "tick_id";
 
 /// The columns of a day's rows.
 #[derive(Debug, Clone)]
@@ -55,22 +53,7 @@ impl Columns {
     /// # Errors
     /// In words, where a column has a type that does not fit.
     pub(super) fn lacking(&self, file: &Schema) -> Result<Vec<Field>, String> {
-        let mut lacking = Vec::new();
-        for field in file.fields() {
-            match self.stored.field_with_name(field.name()) {
-                Ok(known) if fits(field.data_type(), known.data_type()) => {}
-                Ok(known) => {
-                    return Err(format!(
-                        "its column `{}` is {}, and that of the others is {}",
-                        field.name(),
-                        field.data_type(),
-                        known.data_type()
-                    ));
-                }
-                Err(_) => lacking.push((**field).clone()),
-            }
-        }
-        Ok(lacking)
+        schema::lacking(&self.stored, file)
     }
 
     /// A batch of a file in these columns, its rows numbered from `first`.
@@ -92,38 +75,6 @@ impl Columns {
         arrays.push(ordinals);
         RecordBatch::try_new(Arc::clone(&self.numbered), arrays)
     }
-}
-
-/// Whether a file of the archive can be read as today's table: in queries, and in compaction.
-///
-/// # Errors
-/// In words, where it has no ids, or a column in a type that does not fit.
-pub fn readable(file: &Schema) -> Result<(), String> {
-    of_ticks(file)?;
-    Columns::of_the_table().lacking(file).map(|_| ())
-}
-
-/// Whether a file is one of ticks at all.
-pub(super) fn of_ticks(file: &Schema) -> Result<(), String> {
-    match file.field_with_name(ID) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(format!("it has no column `{ID}`: it is no file of ticks")),
-    }
-}
-
-/// Whether every value of one type is one of the other.
-fn fits(from: &DataType, to: &DataType) -> bool {
-    use DataType::{
-        Dictionary, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, UInt8, UInt16, UInt32,
-        Utf8, Utf8View,
-    };
-    if let Dictionary(_, values) = from {
-        return fits(values, to);
-    }
-    from == to
-        || (*to == Utf8 && matches!(from, LargeUtf8 | Utf8View))
-        || (*to == Int64 && matches!(from, Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32))
-        || (*to == Float64 && *from == Float32)
 }
 
 #[cfg(test)]
@@ -177,19 +128,5 @@ mod tests {
         )]);
         let error = columns.lacking(other.schema_ref()).unwrap_err();
         assert!(error.contains("`chain`"), "{error}");
-    }
-
-    #[test]
-    fn a_type_that_loses_values_is_refused() {
-        let columns = Columns::of_the_table();
-        let batch = file(vec![(
-            "ts",
-            Arc::new(StringArray::from(vec!["2026-03-07"])) as ArrayRef,
-        )]);
-        let error = columns.lacking(batch.schema_ref()).unwrap_err();
-        assert_eq!(
-            error,
-            "its column `ts` is Utf8, and that of the others is Int64"
-        );
     }
 }

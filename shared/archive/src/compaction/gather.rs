@@ -7,16 +7,17 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
 
-use super::columns::{Columns, of_ticks};
+use super::columns::Columns;
 use super::duplicates::{Losers, Record, Records};
 use super::input::Input;
 use super::output::{Output, Outputs};
 use super::sort::Sorter;
 use super::{CompactionError, Memory, Watch};
 use crate::id_sum::{IdSum, hash};
+use crate::schema::{ID, of_ticks};
 
-/// What is looked at of a file that is kept.
-const ID_COLUMNS: [&str; 2] = ["tick_id", "ingested_at"];
+/// Of two rows with one id, the earlier by it stays.
+const INGESTED_AT: &str = "ingested_at";
 
 /// Why a file's rows are not gathered.
 pub(super) enum Refused {
@@ -78,7 +79,7 @@ impl Gather {
         self.kept.push(self.next_ordinal);
         let input = Input::open(path).map_err(Refused::Unreadable)?;
         let (records, next) = (&mut self.records, &mut self.next_ordinal);
-        let read = input.read(Some(&ID_COLUMNS), |batch| {
+        let read = input.read(Some(&[ID, INGESTED_AT]), |batch| {
             let added = record(records, &batch, *next, false);
             *next += batch.num_rows() as u64;
             added.map(|_| ())
@@ -150,11 +151,11 @@ fn record(
     rewritten: bool,
 ) -> Result<IdSum, Refused> {
     let of_type = || Refused::Unreadable("its tick ids are no texts".to_owned());
-    let ids = batch.column_by_name(ID_COLUMNS[0]).ok_or_else(of_type)?;
+    let ids = batch.column_by_name(ID).ok_or_else(of_type)?;
     let ids = arrow::compute::cast(ids, &DataType::Utf8).map_err(|_| of_type())?;
     let ids = ids.as_string_opt::<i32>().ok_or_else(of_type)?;
     let ingested = batch
-        .column_by_name(ID_COLUMNS[1])
+        .column_by_name(INGESTED_AT)
         .and_then(|column| column.as_primitive_opt::<Int64Type>());
     let mut sum = IdSum::default();
     for ((row, id), ordinal) in ids.iter().enumerate().zip(first..) {

@@ -11,6 +11,7 @@ use parquet::arrow::ArrowWriter;
 use super::CompactionError;
 use crate::file::{ROW_GROUP_TICKS_MAX, about, properties};
 use crate::id_sum::{IdSum, hash};
+use crate::schema::ID;
 
 /// A new file, not yet in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Outputs {
             .writer
             .write(batch)
             .map_err(CompactionError::work("write", current.path.as_path()))?;
-        if let Some(ids) = batch.column_by_name("tick_id") {
+        if let Some(ids) = batch.column_by_name(ID) {
             let ids = ids.as_string::<i32>();
             ids.iter().for_each(|id| current.ids.add(&hash(id)));
         }

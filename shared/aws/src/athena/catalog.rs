@@ -71,8 +71,8 @@ impl Athena {
         let group = match found.send().await {
             Ok(found) => found.work_group,
             Err(error) => {
-                let error = error::of_workgroup(&error, &self.workgroup);
-                if let AthenaError::NoWorkgroup(_) = error {
+                let error = error::of_workgroup(&error, &self.workgroup, &self.region);
+                if let AthenaError::NoWorkgroup { .. } = error {
                     return Ok(None);
                 }
                 if let AthenaError::Call(CallError::Unreadable(_)) = error {

@@ -82,16 +82,28 @@ pub enum AthenaError {
     Throttled(String),
     /// The workgroup is not there.
     #[error(
-        "there is no workgroup {0} in this region: run `ticksql init`, or give yours by --workgroup \
-         (and its region by AWS_REGION)"
+        "there is no workgroup {workgroup} in the region {region}: where tickstream is deployed in \
+         another region, set AWS_REGION to that; give another workgroup by --workgroup; to make this \
+         one here, run `ticksql init`"
     )]
-    NoWorkgroup(String),
+    NoWorkgroup {
+        /// Its name.
+        workgroup: String,
+        /// Where it was looked for.
+        region: String,
+    },
     /// The workgroup does not say where answers go.
     #[error(
-        "the workgroup {0} has no place for answers, or is not there: run `ticksql init`, set the \
-         query result location of the workgroup, or give another by --workgroup"
+        "the workgroup {workgroup} has no place for answers, or is not there, in the region {region}: \
+         where tickstream is deployed in another region, set AWS_REGION to that; else run \
+         `ticksql init`, set the query result location of the workgroup, or give another by --workgroup"
     )]
-    NoResultLocation(String),
+    NoResultLocation {
+        /// Its name.
+        workgroup: String,
+        /// Where it was looked for.
+        region: String,
+    },
     /// The statement names a table or database that is not there.
     #[error("{message}: if `ticksql init` has not been run here, run it; or give --database")]
     Missing {
@@ -167,8 +179,8 @@ impl AthenaError {
             Self::Setup(_)
             | Self::Credentials(_)
             | Self::Denied { .. }
-            | Self::NoWorkgroup(_)
-            | Self::NoResultLocation(_)
+            | Self::NoWorkgroup { .. }
+            | Self::NoResultLocation { .. }
             | Self::Missing { .. }
             | Self::Statement { .. }
             | Self::TooLong(_)
@@ -195,26 +207,40 @@ where
 }
 
 /// The error of a call that names a workgroup.
-pub(super) fn of_workgroup<E>(error: &SdkError<E, HttpResponse>, workgroup: &str) -> AthenaError
+pub(super) fn of_workgroup<E>(
+    error: &SdkError<E, HttpResponse>,
+    workgroup: &str,
+    region: &str,
+) -> AthenaError
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let error = of_call(error);
     if invalid(&error).is_some_and(is_no_workgroup) {
-        return AthenaError::NoWorkgroup(workgroup.to_owned());
+        return AthenaError::NoWorkgroup {
+            workgroup: workgroup.to_owned(),
+            region: region.to_owned(),
+        };
     }
     error
 }
 
 /// The error of a statement that did not start.
-pub(super) fn of_start<E>(error: &SdkError<E, HttpResponse>, workgroup: &str) -> AthenaError
+pub(super) fn of_start<E>(
+    error: &SdkError<E, HttpResponse>,
+    workgroup: &str,
+    region: &str,
+) -> AthenaError
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    let error = of_workgroup(error, workgroup);
+    let error = of_workgroup(error, workgroup, region);
     match invalid(&error) {
         Some(message) if message.to_ascii_lowercase().contains("output location") => {
-            AthenaError::NoResultLocation(workgroup.to_owned())
+            AthenaError::NoResultLocation {
+                workgroup: workgroup.to_owned(),
+                region: region.to_owned(),
+            }
         }
         Some(message) => of_statement(message),
         None => error,

@@ -130,6 +130,10 @@ async fn a_start_that_is_refused_says_what_to_do() {
     ] {
         let text = refusal(invalid, message).await.to_string();
         assert!(text.contains(part) && text.contains(WORKGROUP), "{text}");
+        // It may be there in another region than the one that was asked.
+        for part in ["in the region us-east-1", "set AWS_REGION"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
     let text = refusal("TooManyRequestsException", "Rate exceeded").await;
     assert!(matches!(text, AthenaError::Throttled(_)), "{text:?}");

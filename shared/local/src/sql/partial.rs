@@ -46,7 +46,7 @@ pub(super) fn with_small_tables(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
 }
 
 /// Whether a grouping hands its groups on where its memory is full: others end with an error then.
-fn hands_on(grouping: &AggregateExec) -> bool {
+pub(super) fn hands_on(grouping: &AggregateExec) -> bool {
     let of_few_bytes = |aggregate: &AggregateFunctionExpr| {
         !aggregate.is_distinct() && OF_FEW_BYTES.contains(&aggregate.fun().name())
     };
@@ -169,11 +169,11 @@ mod tests {
     use datafusion::datasource::MemTable;
     use datafusion::execution::memory_pool::GreedyMemoryPool;
     use datafusion::physical_plan::{collect, displayable};
-    use datafusion::prelude::{SessionConfig, SessionContext};
+    use datafusion::prelude::{SessionConfig, SessionContext, col};
 
     use super::*;
 
-    /// Numbers in batches of 1,000, in two parts.
+    /// Numbers in batches of 1,000, in two parts, each in order: `ordered` tells so, `numbers` does not.
     fn numbers() -> SessionContext {
         let batch = |from: i64| {
             let numbers = Int64Array::from_iter_values(from..from + 1_000);
@@ -181,10 +181,15 @@ mod tests {
         };
         let part = |from: i64| (0..20).map(|n| batch(from + n * 1_000)).collect();
         let parts: Vec<Vec<_>> = vec![part(0), part(10_000)];
-        let table = MemTable::try_new(parts[0][0].schema(), parts).unwrap();
+        let schema = parts[0][0].schema();
+        let numbers = MemTable::try_new(Arc::clone(&schema), parts.clone()).unwrap();
+        let ordered = MemTable::try_new(schema, parts).unwrap();
+        let ordered = ordered.with_sort_order(vec![vec![col("n").sort(true, false)]]);
         let context =
             SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
-        let _none = context.register_table("numbers", Arc::new(table)).unwrap();
+        for (name, table) in [("numbers", numbers), ("ordered", ordered)] {
+            let _none = context.register_table(name, Arc::new(table)).unwrap();
+        }
         context
     }
 
@@ -260,6 +265,10 @@ mod tests {
         };
         let grouped = shown("SELECT n % 7, count(*) FROM numbers WHERE n > 5 GROUP BY n % 7").await;
         assert_eq!(grouped.matches("SmallTable").count(), 1, "{grouped}");
+        // By their order a group is handed on when the next one begins, whatever memory there is.
+        let ordered = shown("SELECT n, count(*) FROM ordered GROUP BY n").await;
+        assert!(ordered.contains("ordering_mode=Sorted"), "{ordered}");
+        assert!(!ordered.contains("SmallTable"), "{ordered}");
         let whole = shown("SELECT count(*), sum(n) FROM numbers WHERE n > 5").await;
         assert!(!whole.contains("SmallTable"), "{whole}");
         let joined =

@@ -17,6 +17,7 @@ use datafusion::prelude::SQLOptions;
 use futures_util::TryStreamExt as _;
 
 use super::answer::{self, Answer};
+use super::by_text::by_text;
 use super::error::{self, SqlError};
 use super::gathering::{gathered, with_own_texts};
 use super::guard::{self, Allowed, Shape};
@@ -73,6 +74,7 @@ pub(super) async fn plan(
     let context = Arc::new(frame.task_ctx());
     let physical = frame.create_physical_plan().await.map_err(understood)?;
     let physical = with_own_texts(physical)
+        .and_then(by_text)
         .and_then(with_small_tables)
         .and_then(yielding)
         .map_err(understood)?;

@@ -5,8 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use archive::compaction::readable;
-use archive::{Day, DayFile, day_files};
+use archive::{Day, DayFile, day_files, readable};
 use async_trait::async_trait;
 use codec::column::PARTITIONS;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};

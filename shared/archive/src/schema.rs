@@ -1,0 +1,100 @@
+//! What a file of ticks must have: the ids, and its other columns in types that the table's can take.
+//! A column that is lacking is no fault, nor is one more.
+
+use arrow::datatypes::{DataType, Field, Schema};
+use codec::columnar;
+
+/// The column that every file of ticks has.
+pub(crate) const ID: &str = "tick_id";
+
+/// Whether a file of the archive can be read as today's table: in queries, and in compaction.
+///
+/// # Errors
+/// In words, where it has no ids, or a column in a type that does not fit.
+pub fn readable(file: &Schema) -> Result<(), String> {
+    of_ticks(file)?;
+    lacking(&columnar::schema(), file).map(|_| ())
+}
+
+/// Whether a file is one of ticks at all.
+pub(crate) fn of_ticks(file: &Schema) -> Result<(), String> {
+    match file.field_with_name(ID) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("it has no column `{ID}`: it is no file of ticks")),
+    }
+}
+
+/// The columns of a file that the known ones lack.
+///
+/// # Errors
+/// In words, where a column has a type that does not fit.
+pub(crate) fn lacking(known: &Schema, file: &Schema) -> Result<Vec<Field>, String> {
+    let mut lacking = Vec::new();
+    for field in file.fields() {
+        match known.field_with_name(field.name()) {
+            Ok(known) if fits(field.data_type(), known.data_type()) => {}
+            Ok(known) => {
+                return Err(format!(
+                    "its column `{}` is {}, and that of the others is {}",
+                    field.name(),
+                    field.data_type(),
+                    known.data_type()
+                ));
+            }
+            Err(_) => lacking.push((**field).clone()),
+        }
+    }
+    Ok(lacking)
+}
+
+/// Whether every value of one type is one of the other.
+fn fits(from: &DataType, to: &DataType) -> bool {
+    use DataType::{
+        Dictionary, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, UInt8, UInt16, UInt32,
+        Utf8, Utf8View,
+    };
+    if let Dictionary(_, values) = from {
+        return fits(values, to);
+    }
+    from == to
+        || (*to == Utf8 && matches!(from, LargeUtf8 | Utf8View))
+        || (*to == Int64 && matches!(from, Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32))
+        || (*to == Float64 && *from == Float32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(columns: &[(&str, DataType)]) -> Schema {
+        let field =
+            |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
+        Schema::new(columns.iter().map(field).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn narrow_types_unknown_columns_and_lacking_ones_are_no_fault() {
+        let narrow = file(&[
+            (ID, DataType::LargeUtf8),
+            ("price", DataType::Float32),
+            ("slot", DataType::Int32),
+            ("chain", DataType::Utf8),
+        ]);
+        assert_eq!(readable(&narrow), Ok(()));
+        assert_eq!(readable(&columnar::schema()), Ok(()));
+    }
+
+    #[test]
+    fn a_type_that_loses_values_is_refused() {
+        let error = readable(&file(&[(ID, DataType::Utf8), ("ts", DataType::Utf8)]));
+        let words = "its column `ts` is Utf8, and that of the others is Int64";
+        assert_eq!(error, Err(words.to_owned()));
+    }
+
+    #[test]
+    fn a_file_without_ids_is_none_of_ticks() {
+        let error = readable(&file(&[("ts", DataType::Int64)]));
+        let words = "it has no column `tick_id`: it is no file of ticks";
+        assert_eq!(error, Err(words.to_owned()));
+    }
+}
