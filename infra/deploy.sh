@@ -4,12 +4,13 @@
 #   canary | 10 | 50 | 100 the share of the ticks that goes to the stream, a stage at a time
 #   rollback               back to 0 %, until nothing new arrives
 #   status                 flag, changes, alarms, which code is deployed
-# Options of the last six are those of `tickctl rollout`.
+# Options of all but `infra` are those of `tickctl rollout`.
 #
 # Environment: PROJECT (tickstream), AWS_REGION, AWS_ENDPOINT_URL (an emulator), ZIPS (a folder with
 # webhook.zip …; without it they are built), BUILDER (of the zips: nix or cargo; Nix where it can have
-# nixpkgs, else cargo), ARCHITECTURE (of the zips; as deployed, at first this machine's), ALERT_EMAIL, DATA_PARAMETERS and
-# SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws), TICKCTL (built by cargo).
+# nixpkgs, else cargo), ARCHITECTURE (of the zips: arm64 or x86_64; as deployed, at first this machine's),
+# ALERT_EMAIL, DATA_PARAMETERS and SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws),
+# TICKCTL (built by cargo).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -218,7 +219,18 @@ deploy_infra() {
   fi
   say webhook "$(output "$project-service" WebhookUrl)/webhooks/SOURCE"
   say live "$(output "$project-service" LiveUrl)"
-  say rollout "$(aws ssm get-parameter --name "/$project/rollout" --query Parameter.Value --output text)"
+  say rollout "$(share)"
+}
+
+# The share as the flag has it, which is a percentage, or JSON that says more.
+share() {
+  local value
+  value=$(aws ssm get-parameter --name "/$project/rollout" --query Parameter.Value --output text)
+  case $value in
+    *'"use_kinesis":false'*) value=0 ;;
+    *'"percentage":'*) value=$(sed 's/.*"percentage": *"\{0,1\}\([0-9.]*\).*/\1/' <<<"$value") ;;
+  esac
+  echo "$value %"
 }
 
 # The flag, and which code is deployed: as the webhook itself tells, and as Lambda does. The flag is shown
@@ -244,7 +256,8 @@ case $verb in
   rollback) need_aws && tickctl rollout back "$@" ;;
   status) status "$@" ;;
   *)
-    sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2
+    [ -z "$verb" ] || echo "deploy: there is no verb \`$verb\`; the stages are canary, 10, 50 and 100" >&2
+    sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//' >&2
     exit 2
     ;;
 esac

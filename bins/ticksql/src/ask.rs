@@ -27,7 +27,7 @@ use crate::problem::Problem;
 use crate::progress::Line;
 use crate::source::Source;
 use crate::statement::Statement;
-use crate::stop::{Asker, Reason, unless_stopped};
+use crate::stop::unless_stopped;
 pub(crate) use prepared::{prepared, within};
 use told::Told;
 pub(crate) use told::counted;
@@ -46,7 +46,6 @@ pub(crate) async fn ask(
     engine: &dyn Engine,
     source: &Source,
     options: &Options,
-    asker: Asker,
     outputs: &mut Outputs<'_>,
 ) -> Result<(), Problem> {
     let format = destination::format(options)?;
@@ -67,15 +66,8 @@ pub(crate) async fn ask(
     let at_ms = clock::now_ms();
     let time_max = Duration::from_secs(options.timeout);
     let cancel = CancellationToken::new();
-    let outcome = if time_max.is_zero() {
-        Err(Problem::Stopped {
-            reason: Reason::Timeout(time_max),
-            cancelled: Cancelled::default(),
-        })
-    } else {
-        let work = asked.work(cancel.clone(), outputs);
-        unless_stopped(asker, time_max, cancel, work).await
-    };
+    let work = asked.work(cancel.clone(), outputs);
+    let outcome = unless_stopped(time_max, cancel, work).await;
     asked.remember(at_ms, &outcome);
     let told = outcome?;
     if !options.quiet {
@@ -247,17 +239,25 @@ impl Asked<'_> {
                 counted(days.len(), "day")
             )),
             (Some(_), Some(_)) => None,
-            _ => Some("the archive has no files yet".to_owned()),
+            _ => Some(match self.engine.name() {
+                EngineName::Local => "the archive has no files yet".to_owned(),
+                EngineName::Athena => "the archive has no files yet: it has only the ticks of the rollout's share, from when they were taken in; `just status` tells the share, and docs/athena.md how to raise it".to_owned(),
+            }),
         }
     }
 
-    /// Notes a local query down; Athena keeps its own list. What cannot be noted is no failure.
+    /// Notes a query down. Of Athena, which keeps its own list, only those that were run by a name: the
+    /// list has no names. What cannot be noted is no failure.
     fn remember(&self, at_ms: i64, outcome: &Result<Told, Problem>) {
-        if self.engine.name() != EngineName::Local {
-            return;
-        }
         let Some(journal) = choice::journal(self.options) else {
             return;
+        };
+        let id = match self.engine.name() {
+            EngineName::Local => format!("local-{at_ms:x}-{:x}", std::process::id()),
+            EngineName::Athena => match self.query_id(outcome) {
+                Some(id) if self.source.name.is_some() => id,
+                Some(_) | None => return,
+            },
         };
         let by_now = || {
             self.figures
@@ -273,16 +273,25 @@ impl Asked<'_> {
         };
         let ran = self.started.elapsed().as_millis();
         let noted = journal.add(&PastQuery {
-            engine: EngineName::Local,
-            id: format!("local-{at_ms:x}-{:x}", std::process::id()),
+            engine: self.engine.name(),
+            id,
             at_ms,
             state: state.to_owned(),
             ran_ms: u64::try_from(ran).unwrap_or(u64::MAX),
             scanned_bytes,
             reused: false,
+            name: self.source.name.clone(),
             sql: self.statement.rendered(),
         });
         _ = noted;
+    }
+
+    /// The service's name for the query, as far as it is known.
+    fn query_id(&self, outcome: &Result<Told, Problem>) -> Option<String> {
+        if let Err(Problem::Stopped { cancelled, .. }) = outcome {
+            return cancelled.query_id.clone();
+        }
+        self.figures.get().and_then(|figures| figures().query_id)
     }
 }
 

@@ -30,6 +30,21 @@ const BATCH_ROWS: usize = 16_384;
 pub(crate) struct Choice {
     pub(crate) engine: EngineName,
     pub(crate) because: String,
+    /// How to have the other one; empty where nobody asks.
+    pub(crate) other: String,
+}
+
+impl Choice {
+    /// The choice in a line, with the region that is asked, where there is one.
+    pub(crate) fn told(&self, region: Option<&str>) -> String {
+        let Self {
+            engine,
+            because,
+            other,
+        } = self;
+        let region = region.map_or_else(String::new, |region| format!(", region {region}"));
+        format!("engine {engine}: {because}{region}{other}")
+    }
 }
 
 /// The engine that was named, or the obvious one.
@@ -37,7 +52,11 @@ pub(crate) fn engine(options: &Options) -> Choice {
     let data_dir = data_dir(options);
     let has_archive = LocalSql::has_archive(&data_dir);
     let folder = data_dir.display();
-    let choose = |engine, because: String| Choice { engine, because };
+    let choose = |engine, because: String| Choice {
+        engine,
+        because,
+        other: String::new(),
+    };
     if let Some(engine) = options.engine {
         return match engine {
             EngineName::Local => choose(engine, format!("data folder {folder}")),
@@ -48,8 +67,10 @@ pub(crate) fn engine(options: &Options) -> Choice {
         return choose(EngineName::Local, format!("data folder {folder}"));
     }
     if has_archive && !options.surroundings.names_aws() {
-        let because = format!("data folder {folder}; --engine athena asks Athena");
-        return choose(EngineName::Local, because);
+        return Choice {
+            other: "; --engine athena asks Athena".to_owned(),
+            ..choose(EngineName::Local, format!("data folder {folder}"))
+        };
     }
     let aws = options.surroundings.names_aws() || has_aws_files(options);
     if has_archive || aws {
@@ -58,7 +79,10 @@ pub(crate) fn engine(options: &Options) -> Choice {
         } else {
             String::new()
         };
-        choose(EngineName::Athena, of_athena(options) + &other)
+        Choice {
+            other,
+            ..choose(EngineName::Athena, of_athena(options))
+        }
     } else {
         choose(EngineName::Local, format!("data folder {folder}"))
     }

@@ -1,11 +1,14 @@
 //! The command line.
 
+mod hints;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::EngineName;
 use crate::size::Size;
+pub use hints::parse;
 
 /// Ask the archive of ticks in SQL: on Amazon Athena, or in this process on a data folder.
 ///
@@ -40,9 +43,9 @@ pub enum Command {
     },
     /// The named queries and what they take
     List,
-    /// The text of a named query
+    /// The text of a named query, or of a file
     Show {
-        /// The query's name
+        /// The query's name, or the file's
         name: String,
     },
     /// The days, files and bytes that a query would read and what that costs, without running it
@@ -71,7 +74,8 @@ pub enum Command {
     Init(crate::init::InitArgs),
     /// Ask one question after the other
     ///
-    /// A statement ends with a semicolon. Where standard input is no terminal, the last one ends with
+    /// A statement ends with a semicolon. `\?` lists the shell's own commands, `\q` leaves. A value of -p
+    /// is kept for each statement that takes it. Where standard input is no terminal, the last one ends with
     /// the input, too, and the exit code is that of the last statement that failed.
     Shell,
 }
@@ -121,8 +125,8 @@ pub struct Options {
     #[arg(long, global = true)]
     pub full_scan: bool,
 
-    /// Seconds after which the query is stopped
-    #[arg(long, default_value_t = 300, value_name = "SECONDS", global = true)]
+    /// Seconds after which the query is stopped, 1 or more
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub timeout: u64,
 
     /// Memory that a local query may hold before it goes on in temporary files; without it, half of
@@ -209,7 +213,7 @@ Examples:
 
 The answer goes to standard output, all else to standard error.
 Exit code: 0 answered, 1 the query failed, 2 called wrongly or not set up, 3 refused before it ran
-(no condition on the day, or more than --max-scan), 4 stopped by --timeout, 5 the service or the
+(no condition on the day, more than --max-scan, or no statement that only reads), 4 stopped by --timeout, 5 the service or the
 storage failed, 6 somebody else stopped it on Athena, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM.";
 
 /// How an answer is written.

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use crate::Failure;
 use crate::ask::{self, Outputs};
-use crate::choice::{self, Choice};
+use crate::choice;
 use crate::cli::{Cli, Command, Options};
 use crate::destination::{self, Aside};
 use crate::engine::{Engine, EngineName, PastQuery};
@@ -18,7 +18,6 @@ use crate::named::{self, Query};
 use crate::problem::Problem;
 use crate::shell;
 use crate::source;
-use crate::stop::Asker;
 
 pub(crate) async fn run(
     cli: &Cli,
@@ -53,6 +52,11 @@ pub(crate) async fn run(
         }
         #[cfg(feature = "aws")]
         Some(Command::Init(args)) => {
+            if options.engine == Some(EngineName::Local) {
+                let text = "init makes what Athena needs; the local engine needs nothing made: \
+                            leave --engine (or TICKSQL_ENGINE) out";
+                return Err(Problem::Usage(text.to_owned()).into());
+            }
             let made = crate::init::run(args, &options.athena, outputs.status).await;
             Ok(made.map_err(Problem::from)?)
         }
@@ -73,7 +77,7 @@ async fn answer(
     let source = source::find(query, input)?;
     let rows_max = destination::rows_max(options, format);
     let engine = open(options, rows_max, outputs).await?;
-    let answered = ask::ask(&*engine, &source, options, Asker::Process, outputs).await;
+    let answered = ask::ask(&*engine, &source, options, outputs).await;
     answered.map_err(|problem| Failure::of(problem, &source))
 }
 
@@ -83,11 +87,14 @@ async fn open(
     rows_max: Option<usize>,
     outputs: &mut Outputs<'_>,
 ) -> Result<Box<dyn Engine>, Problem> {
-    let Choice { engine, because } = choice::engine(options);
+    let choice = choice::engine(options);
+    let opened = choice::open(choice.engine, options, rows_max).await;
     if !options.quiet {
-        _ = writeln!(outputs.status, "engine {engine}: {because}");
+        // Which region it is may be known only once a profile was read.
+        let region = opened.as_ref().ok().and_then(|engine| engine.region());
+        _ = writeln!(outputs.status, "{}", choice.told(region.as_deref()));
     }
-    choice::open(engine, options, rows_max).await
+    opened
 }
 
 /// Tells the named queries: in a format, or for people to read.
@@ -148,23 +155,54 @@ fn queries() -> Result<[Vec<String>; 3], Problem> {
 }
 
 fn show(name: &str, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
-    let text = named::text(name).ok_or_else(|| source::unknown(name))?;
-    outputs.output.write_all(text.as_bytes())?;
+    let mut nobody = std::io::empty();
+    let source = match source::named(name)? {
+        Some(source) => source,
+        None if name.contains(char::is_whitespace) => return Err(source::unknown(name)),
+        None => source::find(Some(name), &mut nobody)?,
+    };
+    outputs.output.write_all(source.text.as_bytes())?;
     Ok(outputs.output.flush()?)
 }
 
 /// Queries of this machine, and where Athena is the engine, of the workgroup too.
 async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
-    let mut queries: Vec<PastQuery> = match choice::journal(options) {
-        Some(journal) => journal.newest(count),
-        None => Vec::new(),
+    let journal = choice::journal(options);
+    let of_service = match choice::engine(options).engine {
+        EngineName::Local => Ok(Vec::new()),
+        EngineName::Athena => past_of_service(count, options, outputs).await,
     };
-    if choice::engine(options).engine == EngineName::Athena {
-        let engine = open(options, None, outputs).await?;
-        queries.extend(engine.history(count).await?);
+    let mut queries = Vec::new();
+    let mut failed = None;
+    match of_service {
+        Ok(found) => queries = found,
+        Err(problem) => failed = Some(problem),
+    }
+    if let Some(journal) = journal {
+        journal.name(&mut queries);
+        queries.extend(journal.newest_local(count));
     }
     queries.sort_by_key(|query| std::cmp::Reverse(query.at_ms));
     queries.truncate(count);
     let batch = history::rows(&queries)?;
-    written(options, &batch, outputs)
+    // What is known here is shown, whatever the service says.
+    written(options, &batch, outputs)?;
+    let Some(problem) = failed else {
+        return Ok(());
+    };
+    if !options.quiet {
+        let note =
+            "note: the workgroup could not be asked, and only queries of this machine are shown";
+        _ = writeln!(outputs.status, "{note}");
+    }
+    Err(problem)
+}
+
+async fn past_of_service(
+    count: usize,
+    options: &Options,
+    outputs: &mut Outputs<'_>,
+) -> Result<Vec<PastQuery>, Problem> {
+    let engine = open(options, None, outputs).await?;
+    Ok(engine.history(count).await?)
 }

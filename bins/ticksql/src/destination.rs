@@ -40,9 +40,19 @@ impl Aside {
     /// Starts a file beside the one that it will be. What is at the path and is no regular file is
     /// opened; symbolic links are followed.
     pub(crate) fn start(path: &Path) -> Result<Self, Problem> {
-        let target = Target::at(path).map_err(|error| Problem::OutputFile {
-            path: path.to_owned(),
-            error,
+        let target = Target::at(path).map_err(|error| {
+            let folder = folder_of(path);
+            if error.kind() == io::ErrorKind::NotFound && !folder.exists() {
+                return Problem::Usage(format!(
+                    "{} cannot be written: there is no folder {}",
+                    path.display(),
+                    folder.display()
+                ));
+            }
+            Problem::OutputFile {
+                path: path.to_owned(),
+                error,
+            }
         })?;
         Ok(Self {
             target,

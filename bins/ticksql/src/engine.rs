@@ -48,6 +48,11 @@ impl fmt::Display for EngineName {
 pub(crate) trait Engine: Send + Sync {
     fn name(&self) -> EngineName;
 
+    /// The region of the service, where it is one.
+    fn region(&self) -> Option<String> {
+        None
+    }
+
     /// What a statement would read, without running it.
     async fn estimate(&self, statement: &Statement) -> Result<Estimate, EngineError>;
 
@@ -164,6 +169,9 @@ pub(crate) struct PastQuery {
     /// Whether the answer was an earlier one's, which costs nothing.
     #[serde(default)]
     pub(crate) reused: bool,
+    /// What the query is called, where it was run by a name and that is known here.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     pub(crate) sql: String,
 }
 

@@ -23,13 +23,12 @@ pub(crate) async fn explain(
     let (_, statement) = ask::prepared(engine, source, options, outputs)?;
     let estimate = engine.estimate(&statement).await?;
     let refused = match guard::check(&statement) {
-        Err(problem) if !options.full_scan => Some(problem.to_string()),
+        Err(problem) if !options.full_scan => Some(problem),
         Err(_) | Ok(()) => None,
     };
     let too_much = options
         .max_scan
-        .and_then(|allowed| ask::within(&estimate, allowed).err())
-        .map(|problem| problem.to_string());
+        .and_then(|allowed| ask::within(&estimate, allowed).err());
     let plan = match plan {
         true => Some(engine.plan(&statement).await?),
         false => None,
@@ -37,8 +36,8 @@ pub(crate) async fn explain(
     let facts = Facts {
         engine: engine.name(),
         estimate,
-        refused,
-        too_much,
+        refused: refused.as_ref().map(ToString::to_string),
+        too_much: too_much.as_ref().map(ToString::to_string),
         plan,
     };
     if options.format == Some(Format::Json) {
@@ -46,7 +45,12 @@ pub(crate) async fn explain(
     } else {
         write!(outputs.output, "{}", facts.text())?;
     }
-    Ok(outputs.output.flush()?)
+    outputs.output.flush()?;
+    // Who asks before running it reads it off the exit code.
+    match refused.or(too_much) {
+        Some(problem) => Err(problem),
+        None => Ok(()),
+    }
 }
 
 struct Facts {

@@ -1,5 +1,6 @@
 //! The queries of before: a file of those that ran here, and Athena's own list.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -74,13 +75,31 @@ impl Journal {
         fs::rename(&aside, &self.file)
     }
 
-    /// The last queries, the newest first. What cannot be read is no history.
-    pub(crate) fn newest(&self, count_max: usize) -> Vec<PastQuery> {
+    /// The last queries that ran here, the newest first. What cannot be read is no history.
+    pub(crate) fn newest_local(&self, count_max: usize) -> Vec<PastQuery> {
+        let mut queries = self.newest();
+        queries.retain(|query| query.engine == EngineName::Local);
+        queries.truncate(count_max);
+        queries
+    }
+
+    /// Gives queries of a service the names that they were run by, where they were run by this user.
+    pub(crate) fn name(&self, queries: &mut [PastQuery]) {
+        let named = self.newest().into_iter();
+        let names: BTreeMap<String, String> = named
+            .filter_map(|query| Some((query.id, query.name?)))
+            .collect();
+        for query in queries {
+            query.name = names.get(&query.id).cloned();
+        }
+    }
+
+    /// All that is kept, the newest first.
+    fn newest(&self) -> Vec<PastQuery> {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         let lines = text.lines().rev();
         lines
             .filter_map(|line| serde_json::from_str(line).ok())
-            .take(count_max)
             .collect()
     }
 }
@@ -129,7 +148,7 @@ pub(crate) fn rows(queries: &[PastQuery]) -> Result<RecordBatch, Problem> {
             Arc::new(dollars.collect::<Float64Array>()) as ArrayRef,
             true,
         ),
-        ("query", texts(&|query| first_words(&query.sql)), false),
+        ("query", texts(&shown), false),
     ])?)
 }
 
@@ -150,6 +169,15 @@ fn moment(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
         .unwrap_or_default()
+}
+
+/// A query by its name, where that is known, and the start of its statement.
+fn shown(query: &PastQuery) -> String {
+    let words = first_words(&query.sql);
+    match &query.name {
+        Some(name) => format!("{name}: {words}"),
+        None => words,
+    }
 }
 
 /// The start of a statement on one line, without its comments.
@@ -180,6 +208,7 @@ mod tests {
             ran_ms: number,
             scanned_bytes: 5,
             reused: false,
+            name: None,
             sql: format!("-- what\nSELECT {number}\n  FROM {}", "t".repeat(3_000)),
         }
     }
@@ -188,12 +217,12 @@ mod tests {
     fn the_newest_come_first_and_only_the_user_reads_them() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::below(folder.path().join("a/b"));
-        assert_eq!(journal.newest(9), []);
+        assert_eq!(journal.newest_local(9), []);
         for number in 0..3 {
             journal.add(&query(number)).unwrap();
         }
         let ids: Vec<_> = journal
-            .newest(2)
+            .newest_local(2)
             .into_iter()
             .map(|query| query.id)
             .collect();
@@ -203,13 +232,32 @@ mod tests {
     }
 
     #[test]
+    fn a_query_of_a_service_has_its_name_from_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::below(folder.path().to_owned());
+        let of_service = |number, name: Option<&str>| PastQuery {
+            engine: EngineName::Athena,
+            name: name.map(str::to_owned),
+            ..query(number)
+        };
+        journal.add(&of_service(1, Some("candles"))).unwrap();
+        // The service lists it itself.
+        assert_eq!(journal.newest_local(9), []);
+        let mut listed = [of_service(1, None), of_service(2, None)];
+        journal.name(&mut listed);
+        let shown = listed.map(|query| shown(&query));
+        assert!(shown[0].starts_with("candles: SELECT 1 FROM"), "{shown:?}");
+        assert!(shown[1].starts_with("SELECT 2 FROM"), "{shown:?}");
+    }
+
+    #[test]
     fn a_long_journal_loses_its_older_half() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::below(folder.path().to_owned());
         for number in 0..700 {
             journal.add(&query(number)).unwrap();
         }
-        let kept = journal.newest(usize::MAX);
+        let kept = journal.newest_local(usize::MAX);
         assert_eq!(kept[0].id, "id-699");
         assert!((200..600).contains(&kept.len()), "{}", kept.len());
         assert!(fs::metadata(&journal.file).unwrap().len() < 2 * FILE_BYTES_MAX);

@@ -20,6 +20,7 @@ pub use header::HeaderError;
 use meaning::Meaning;
 use placeholders::{Piece, Stands, pieces};
 pub(crate) use placeholders::{in_place_of_marks, is_ended};
+pub(crate) use typed::name_of;
 use typed::{Given, Known};
 pub use typed::{Kind, Parameter, ParameterError};
 
@@ -212,6 +213,13 @@ impl Query {
         })
     }
 
+    /// Whether it takes a parameter of this name.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        // Without values only the types are not known.
+        let parameters = self.parameters_for(&[]).unwrap_or_default();
+        parameters.iter().any(|parameter| parameter.name == name)
+    }
+
     /// The parameters: as declared, or where nothing is, those that the text names, with the type
     /// that the value given for each looks like.
     fn parameters_for(&self, given: &[(String, String)]) -> Result<Vec<Parameter>, ParameterError> {
@@ -299,7 +307,7 @@ impl Bound {
             .collect();
         (!tokens.is_empty()).then(|| {
             format!(
-                "nothing was found of {}: names are taken as they are written (BTC is not btc), and `ticksql run last_price -p from=…` tells which there are",
+                "there are no rows; where {} should have some, names are taken as they are written (BTC is not btc), and `ticksql run last_price -p from=…` tells which there are",
                 tokens.join(" with ")
             )
         })

@@ -52,7 +52,9 @@ pub(crate) enum Problem {
         source_name: String,
         error: HeaderError,
     },
-    #[error("no statement: give one as the argument, or `-` and the statement on standard input")]
+    #[error(
+        "no statement: give one as the argument, or `-` and the statement on standard input; `ticksql --help` has examples"
+    )]
     NoStatement,
     #[error(
         "there is no query `{name}`{}: `ticksql list` tells which there are; a statement has more than one word",
@@ -183,7 +185,7 @@ fn stopped(reason: Reason, cancelled: &Cancelled) -> String {
     let mut text = match reason {
         Reason::Interrupt => "interrupted".to_owned(),
         Reason::Terminate => "told to end".to_owned(),
-        Reason::HangUp => "the terminal is gone".to_owned(),
+        Reason::HangUp => "hung up: the terminal or session is gone".to_owned(),
         Reason::Timeout(after) => format!(
             "stopped after {} s: narrow it by year, month, day and token, or give --timeout",
             after.as_secs_f64()

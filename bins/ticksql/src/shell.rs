@@ -3,6 +3,8 @@
 mod complete;
 mod statements;
 mod terminal;
+mod typed;
+mod values;
 mod words;
 
 use std::io::{self, IsTerminal as _, stdin};
@@ -22,15 +24,15 @@ use crate::format;
 use crate::history::private_folder;
 use crate::problem::Problem;
 use crate::source::{self, Source};
-use crate::stop::{Asker, ShellWatch};
+use crate::stop::ShellWatch;
 use complete::Names;
 use terminal::Terminal;
-use words::{Word, words};
+use words::{Word, of_line, words};
 
 /// Lines that are remembered.
 const HISTORY_LINES_MAX: usize = 5_000;
 
-const PROMPT: &str = "ticksql> ";
+const GREETING: &str = "a statement ends with a semicolon; \\? tells the commands, \\q leaves";
 
 const HELP: &str = "\
 SELECT …;            run a statement; it ends with a semicolon
@@ -38,10 +40,14 @@ SELECT …;            run a statement; it ends with a semicolon
 \\l                   the named queries and what they take
 \\d                   tables and views
 \\d TABLE             the columns of one
+\\set NAME VALUE      keep a value for :NAME, in statements and named queries that take it
+\\set                 the values that are kept, those of -p too
+\\unset NAME          keep it no longer
 \\format FORMAT       table, csv, tsv, jsonl, json, markdown
 \\timing              tell rows, time, bytes and cost of each query, or no longer
 \\chart [COLUMN]      draw the answers instead of showing rows, or no longer
-\\q                   leave (Ctrl-D does, too)
+\\? or help           this
+\\q, quit or exit     leave (Ctrl-D does, too); Ctrl-C takes back what is typed
 ";
 
 /// Reads and runs until the end of the input. Where that is a terminal, what fails is told and that is
@@ -67,16 +73,17 @@ pub(crate) async fn run(
         _ = editor.load_history(file);
     }
     let is_typed = stdin().is_terminal();
+    if is_typed && !options.quiet {
+        _ = writeln!(outputs.status, "{GREETING}");
+    }
     let mut last_failure = None;
     loop {
         let line = if is_typed {
-            match editor.readline(PROMPT) {
-                Ok(line) => line,
-                // Ctrl-C takes back what was typed.
-                Err(ReadlineError::Interrupted) => continue,
-                Err(ReadlineError::Eof) => break,
-                Err(error) => return Err(failed(error).into()),
-            }
+            let next = typed::next(|prompt| editor.readline(prompt));
+            let Some(text) = next.map_err(failed)? else {
+                break;
+            };
+            text
         } else {
             // The line editor would drop a last statement that has no semicolon.
             let next = statements::next(&mut stdin().lock());
@@ -166,16 +173,19 @@ impl Shell<'_> {
     }
 
     async fn line(&mut self, line: &str, outputs: &mut Outputs<'_>) -> Result<Next, Failure> {
-        let Some(command) = line.strip_prefix('\\') else {
+        let plain = of_line(line);
+        let command = line.strip_prefix('\\');
+        let command = command.or(plain.map(|_| line));
+        let Some(command) = command else {
             let source = source::of_text(None, line.to_owned())?;
-            self.ask(&source, outputs).await?;
+            self.ask(&source, Vec::new(), outputs).await?;
             return Ok(Next::Go);
         };
         let words = words(command.trim_end_matches(';'));
         let mut words = words.iter().map(String::as_str);
         let word = words.next().unwrap_or_default();
         let argument = words.next();
-        match Word::of(word) {
+        match plain.or_else(|| Word::of(word)) {
             Some(Word::Quit) => return Ok(Next::Leave),
             Some(Word::Help) => write_out(outputs, HELP)?,
             Some(Word::Tables) => self.describe(argument, outputs)?,
@@ -206,10 +216,32 @@ impl Shell<'_> {
                     let text = "write each parameter as name=value".to_owned();
                     return Err(Problem::Usage(text).into());
                 };
-                let kept = std::mem::replace(&mut self.options.params, given);
-                let asked = self.ask(&source, outputs).await;
-                self.options.params = kept;
-                asked?;
+                self.ask(&source, given, outputs).await?;
+            }
+            Some(Word::Set) => match argument {
+                None => {
+                    let rows = complete::values(&self.options.params)?;
+                    format::all(self.format(), &rows, outputs.output)?;
+                }
+                Some(argument) => {
+                    let value: Vec<&str> = words.collect();
+                    // As -p has it, `name=value`, does as well.
+                    let (name, value) = match argument.split_once('=') {
+                        Some((name, text)) if value.is_empty() => (name, text.to_owned()),
+                        _ if value.is_empty() => {
+                            let text = "write \\set NAME VALUE; '' is an empty value";
+                            return Err(Problem::Usage(text.to_owned()).into());
+                        }
+                        _ => (argument, value.join(" ")),
+                    };
+                    values::set(&mut self.options.params, name, value)?;
+                }
+            },
+            Some(Word::Unset) => {
+                let Some(name) = argument else {
+                    return Err(Problem::Usage("write \\unset NAME".to_owned()).into());
+                };
+                values::unset(&mut self.options.params, name)?;
             }
             None => {
                 let text = format!("there is no \\{word}; \\? tells what there is");
@@ -219,8 +251,16 @@ impl Shell<'_> {
         Ok(Next::Go)
     }
 
-    async fn ask(&self, source: &Source, outputs: &mut Outputs<'_>) -> Result<(), Failure> {
-        let asked = ask::ask(self.engine, source, &self.options, Asker::Shell, outputs).await;
+    /// Asks with the values given for this query, and those kept that it takes.
+    async fn ask(
+        &self,
+        source: &Source,
+        given: Vec<(String, String)>,
+        outputs: &mut Outputs<'_>,
+    ) -> Result<(), Failure> {
+        let mut options = self.options.clone();
+        options.params = values::for_query(&source.query, &self.options.params, given);
+        let asked = ask::ask(self.engine, source, &options, outputs).await;
         asked.map_err(|problem| Failure::of(problem, source))
     }
 

@@ -1,6 +1,7 @@
 //! What ends a query before its time: Ctrl-C, SIGTERM, a terminal that is gone, and the clock; and
 //! what ends a shell that waits for its user.
 
+use std::fs;
 use std::future::{self, Future};
 use std::io::{self, IsTerminal as _, stdin};
 use std::pin::pin;
@@ -20,6 +21,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(15);
 /// How long the process goes on once it is told to end, where it hangs in a write to a reader that
 /// does not read.
 const HANG_MAX: Duration = Duration::from_secs(20);
+
+/// SIGHUP, which is signal 1, in a mask of signals.
+const SIGHUP_BIT: u64 = 1;
 
 /// Why a query is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,24 +48,14 @@ impl Reason {
     }
 }
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// A process for one query.
-    Process,
-    /// A shell with many.
-    Shell,
-}
-
 /// Does something that can be cancelled, until it is done or a signal or the clock stops it.
 pub(crate) async fn unless_stopped<T>(
-    asker: Asker,
     time_max: Duration,
     cancel: CancellationToken,
     work: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
     let reason = Arc::new(OnceLock::new());
-    let signals = Signals::of_query(asker).map_err(Problem::Start)?;
+    let signals = Signals::of_query().map_err(Problem::Start)?;
     let _guard = watch(signals, time_max, cancel.clone(), Arc::clone(&reason));
     let mut work = pin!(work);
     let outcome = tokio::select! {
@@ -166,18 +160,18 @@ struct Signals {
 }
 
 impl Signals {
-    fn of_query(asker: Asker) -> io::Result<Self> {
-        // `nohup` takes the terminal off standard input: who hears SIGHUP all the same undoes it.
-        let hears_hang_up = asker == Asker::Shell || stdin().is_terminal();
-        Self::of(true, hears_hang_up)
+    fn of_query() -> io::Result<Self> {
+        Self::of(true)
     }
 
     /// Ctrl-C takes back what is typed, where somebody types.
     fn of_shell() -> io::Result<Self> {
-        Self::of(!stdin().is_terminal(), true)
+        Self::of(!stdin().is_terminal())
     }
 
-    fn of(hears_interrupt: bool, hears_hang_up: bool) -> io::Result<Self> {
+    fn of(hears_interrupt: bool) -> io::Result<Self> {
+        // `nohup` has SIGHUP ignored: who hears it all the same undoes that.
+        let hears_hang_up = !ignores_hang_up();
         let heard = |wanted: bool, kind| wanted.then(|| signal(kind)).transpose();
         Ok(Self {
             interrupt: heard(hears_interrupt, SignalKind::interrupt())?,
@@ -193,6 +187,25 @@ impl Signals {
             () = heard(&mut self.hang_up) => Reason::HangUp,
         }
     }
+}
+
+/// Whether SIGHUP was ignored when this process started, and is since. Where the system does not tell,
+/// `nohup` is known by the terminal that it takes off standard input.
+fn ignores_hang_up() -> bool {
+    let status = fs::read_to_string("/proc/self/status").ok();
+    let ignored = status.as_deref().and_then(ignored_signals);
+    ignored.map_or_else(
+        || !stdin().is_terminal(),
+        |ignored| ignored & SIGHUP_BIT != 0,
+    )
+}
+
+/// The mask of ignored signals in a process' status; the lowest bit is that of signal 1.
+fn ignored_signals(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 async fn heard(signal: &mut Option<Signal>) {

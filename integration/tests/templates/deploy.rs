@@ -16,7 +16,7 @@ case "$*" in
   *list-functions*) cat "$HERE/functions" ;;
   *deploy*) echo UPDATE_COMPLETE >"$HERE/$4" ;;
   *describe-stacks*) echo output ;;
-  *get-parameter*) echo 0 ;;
+  *get-parameter*) cat "$HERE/flag" ;;
 esac
 "#;
 
@@ -57,6 +57,7 @@ impl Desk {
         let desk = Self(tempfile::tempdir().unwrap());
         desk.write("aws", CLI);
         desk.write("told", "");
+        desk.write("flag", "0\n");
         desk.write("tickctl", "#!/usr/bin/env bash\ncat \"$HERE/told\"\n");
         desk.write("nix", NIX);
         for program in ["aws", "tickctl", "nix"] {
@@ -225,6 +226,41 @@ fn the_zips_are_nixs_where_nix_can_have_nixpkgs() {
 }
 
 #[test]
+fn the_share_is_told_however_the_flag_says_it() {
+    let desk = Desk::new();
+    for (flag, share) in [
+        ("0", "0"),
+        (
+            r#"{"use_kinesis":true,"percentage":"12.5","key":"tick"}"#,
+            "12.5",
+        ),
+        (
+            r#"{"use_kinesis":false,"percentage":"12.5","key":"tick"}"#,
+            "0",
+        ),
+    ] {
+        desk.write("flag", flag);
+        let told = desk.run("infra", &[REGION]);
+        let line = format!("\nrollout   {share} %\n");
+        assert!(told.out.contains(&line), "{}\n{}", told.out, told.err);
+    }
+}
+
+#[test]
+fn a_stage_that_is_none_is_named_before_the_usage() {
+    let told = Desk::new().run("5", &[REGION]);
+    assert_eq!(told.code, 2);
+    let named = "deploy: there is no verb `5`; the stages are canary, 10, 50 and 100\n";
+    assert!(told.err.starts_with(named), "{}", told.err);
+    assert!(
+        told.err.contains("ALERT_EMAIL") && told.err.ends_with("TICKCTL (built by cargo).\n"),
+        "{}",
+        told.err
+    );
+    assert_eq!(told.calls, "");
+}
+
+#[test]
 fn another_machine_does_not_change_the_architecture_in_passing() {
     let desk = Desk::new();
     // As it is deployed, whatever this machine is, unless it is asked for.
@@ -239,15 +275,27 @@ fn another_machine_does_not_change_the_architecture_in_passing() {
         let given = [REGION, NO_ZIPS].into_iter().chain(asked);
         let told = desk.run("infra", &given.collect::<Vec<_>>());
         let parameter = format!(" Architecture={is} ");
-        assert!(told.deploy("service").contains(&parameter), "{}", told.calls);
+        assert!(
+            told.deploy("service").contains(&parameter),
+            "{}",
+            told.calls
+        );
         assert!(told.out.contains(&format!("for {is}\n")), "{}", told.out);
     }
     // What cannot be seen is not guessed.
     fs::remove_file(desk.path().join("architecture")).unwrap();
     let told = desk.run("infra", &[REGION]);
     assert_ne!(told.code, 0);
-    assert!(told.err.contains("ARCHITECTURE=arm64 or x86_64 tells"), "{}", told.err);
-    assert!(!told.calls.contains("deploy --stack-name"), "{}", told.calls);
+    assert!(
+        told.err.contains("ARCHITECTURE=arm64 or x86_64 tells"),
+        "{}",
+        told.err
+    );
+    assert!(
+        !told.calls.contains("deploy --stack-name"),
+        "{}",
+        told.calls
+    );
 }
 
 #[test]
@@ -261,7 +309,11 @@ fn a_builder_that_cannot_build_is_named_with_the_other_one() {
         "{}",
         told.err
     );
-    assert!(!told.calls.contains("deploy --stack-name"), "{}", told.calls);
+    assert!(
+        !told.calls.contains("deploy --stack-name"),
+        "{}",
+        told.calls
+    );
 
     let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "make")]);
     assert!(told.err.contains("BUILDER is nix or cargo"), "{}", told.err);

@@ -45,6 +45,9 @@ pub const WORKING: Patience = Patience {
 /// A body that stands still this long is given up; the timeouts end with an answer's head.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
+/// A profile that says nothing, under a name that nobody has.
+const NO_PROFILE: &str = "[profile 8d1f7c0a-of-nobody]\n";
+
 /// The configuration for a process of some patience: [`ANSWERING`] or [`WORKING`].
 pub async fn config(patience: Patience) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
@@ -107,13 +110,27 @@ pub async fn check(config: &SdkConfig) -> Result<(), SetupError> {
 
 /// The profile that the environment names, where there is none of that name: the chain of providers
 /// goes on to the next then, and does not tell.
+#[expect(
+    deprecated,
+    reason = "the new names of these types are of a crate that aws-config does not re-export"
+)]
 async fn missing_profile() -> Option<SetupError> {
-    let provider = ProfileFileCredentialsProvider::builder().build();
+    use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+
+    // Where there is no profile at all, the provider does not look for the one that is named.
+    let files = ProfileFiles::builder()
+        .with_contents(ProfileFileKind::Config, NO_PROFILE)
+        .include_default_config_file(true)
+        .include_default_credentials_file(true)
+        .build();
+    let provider = ProfileFileCredentialsProvider::builder()
+        .profile_files(files)
+        .build();
     let Err(error) = provider.provide_credentials().await else {
         return None;
     };
     let told = error.source()?.to_string();
     let (name, rest) = told.strip_prefix("profile `")?.split_once('`')?;
-    let is_missing = rest.starts_with(" was not defined");
+    let is_missing = rest.starts_with(" was not defined: could not find source profile");
     is_missing.then(|| SetupError::NoProfile(name.to_owned()))
 }

@@ -12,6 +12,7 @@ mod words;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use aws::athena::Query;
+use aws::athena::error::AthenaError;
 use aws::athena::folder::Location;
 use chrono::NaiveDate;
 use futures_util::TryStreamExt as _;
@@ -73,6 +74,10 @@ impl Athena {
 impl Engine for Athena {
     fn name(&self) -> EngineName {
         EngineName::Athena
+    }
+
+    fn region(&self) -> Option<String> {
+        Some(self.athena.region().to_owned())
     }
 
     async fn estimate(&self, statement: &Statement) -> Result<Estimate, EngineError> {
@@ -137,7 +142,18 @@ impl Engine for Athena {
 
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError> {
         let found = self.athena.history(count_max).await;
-        let found = found.map_err(|error| failure(&error))?.into_iter();
+        let found = found.map_err(|error| failure(&error))?;
+        // Some services list nothing for a workgroup that is not there. Who may not look whether it
+        // is there is not told that it is not.
+        if found.is_empty()
+            && let Ok(None) = self.athena.find_workgroup().await
+        {
+            return Err(failure(&AthenaError::NoWorkgroup {
+                workgroup: self.athena.workgroup().to_owned(),
+                region: self.athena.region().to_owned(),
+            }));
+        }
+        let found = found.into_iter();
         Ok(found
             .map(|execution| PastQuery {
                 engine: EngineName::Athena,
@@ -147,6 +163,7 @@ impl Engine for Athena {
                 ran_ms: u64::try_from(execution.ran.as_millis()).unwrap_or(u64::MAX),
                 scanned_bytes: execution.scanned_bytes,
                 reused: execution.reused,
+                name: None,
                 sql: execution.sql,
             })
             .collect())

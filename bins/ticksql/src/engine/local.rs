@@ -156,7 +156,7 @@ impl Engine for Local {
 
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError> {
         Ok(match &self.journal {
-            Some(journal) => journal.newest(count_max),
+            Some(journal) => journal.newest_local(count_max),
             None => Vec::new(),
         })
     }
@@ -215,13 +215,13 @@ impl From<SqlError> for EngineError {
         let (message, place) = (error.to_string(), error.place());
         match error {
             SqlError::NoArchive(_) => Self::Usage(message),
+            SqlError::NotReadOnly(_) => Self::Refused(message),
             SqlError::Unreadable { .. }
             | SqlError::UnreadableSomewhere(_)
             | SqlError::Engine(_) => Self::Service(message),
             SqlError::Syntax { .. }
             | SqlError::NotOne(_)
             | SqlError::TooLong { .. }
-            | SqlError::NotReadOnly(_)
             | SqlError::UnknownTable { .. }
             | SqlError::UnknownColumn { .. }
             | SqlError::Invalid { .. }

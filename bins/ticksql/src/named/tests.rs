@@ -231,7 +231,7 @@ fn tokens_that_were_asked_for_are_named_where_nothing_is_found() {
     let note = |pairs: &[(&str, &str)]| query.bind(&given(pairs), NOW_MS).unwrap().note_on_tokens();
     let said = note(&[("token", "btc")]).unwrap();
     assert!(
-        said.starts_with("nothing was found of `token` btc: "),
+        said.starts_with("there are no rows; where `token` btc should have some, "),
         "{said}"
     );
     let said = note(&[("token", "BTC"), ("quote", "EUR")]).unwrap();

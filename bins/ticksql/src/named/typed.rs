@@ -332,6 +332,15 @@ impl<'a> Given<'a> {
     }
 }
 
+/// The name of `name` or `name:type`.
+pub(crate) fn name_of(key: &str) -> Result<&str, ParameterError> {
+    let (name, kind) = name_and_kind(key);
+    match kind {
+        Some(kind) if Kind::named(kind).is_none() => Err(ParameterError::NoType(kind.to_owned())),
+        Some(_) | None => Ok(name),
+    }
+}
+
 /// `name` or `name:type`.
 fn name_and_kind(key: &str) -> (&str, Option<&str>) {
     match key.split_once(':') {

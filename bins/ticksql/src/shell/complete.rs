@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use rustyline::completion::Completer;
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Context, Helper, Highlighter, Hinter};
+use rustyline::{Context, Helper, Highlighter, Hinter, Validator};
 
-use super::statements::is_whole;
 use super::words::WORDS;
 use crate::engine::TableColumns;
 use crate::named::{self, Query};
@@ -60,7 +58,7 @@ const KEYWORDS: [&str; 42] = [
 ];
 
 /// The names that can be completed.
-#[derive(Helper, Hinter, Highlighter)]
+#[derive(Helper, Hinter, Highlighter, Validator)]
 pub(super) struct Names {
     tables: Vec<TableColumns>,
     /// Named queries, each with its parameters.
@@ -157,17 +155,6 @@ impl Completer for Names {
     }
 }
 
-/// A statement goes on over lines until its semicolon.
-impl Validator for Names {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if is_whole(context.input()) {
-            ValidationResult::Valid(None)
-        } else {
-            ValidationResult::Incomplete
-        })
-    }
-}
-
 /// The tables as rows.
 pub(super) fn tables(tables: &[TableColumns]) -> Result<RecordBatch, Problem> {
     let names = tables.iter().map(|table| table.name.clone());
@@ -176,6 +163,12 @@ pub(super) fn tables(tables: &[TableColumns]) -> Result<RecordBatch, Problem> {
         names.join(", ")
     });
     texts([("table", names.collect()), ("columns", columns.collect())])
+}
+
+/// The values kept for parameters as rows.
+pub(super) fn values(values: &[(String, String)]) -> Result<RecordBatch, Problem> {
+    let (names, texts_of): (Vec<String>, Vec<String>) = values.iter().cloned().unzip();
+    texts([("parameter", names), ("value", texts_of)])
 }
 
 /// The columns of a table as rows.

@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead};
 
+use super::words::of_line;
 use crate::named::is_ended;
 
 /// Whether nothing more is waited for: a statement goes on over lines until its semicolon.
 pub(super) fn is_whole(text: &str) -> bool {
     let text = text.trim();
-    text.is_empty() || text.starts_with('\\') || is_ended(text)
+    text.is_empty() || text.starts_with('\\') || of_line(text).is_some() || is_ended(text)
 }
 
 /// The next statement or command of an input that nobody types; `None` at its end. The last
@@ -44,6 +45,7 @@ mod tests {
             ["SELECT 1\n + 2;", "\\d ticks", "SELECT ';\n';", "SELECT 3"]
         );
         assert_eq!(all("\\timing"), ["\\timing"]);
+        assert_eq!(all("exit\nSELECT 1\nexit"), ["exit", "SELECT 1\nexit"]);
         assert_eq!(all("SELECT 1\n-- one\n\n"), ["SELECT 1\n-- one"]);
     }
 

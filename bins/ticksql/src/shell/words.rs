@@ -11,10 +11,12 @@ pub(super) enum Word {
     Format,
     Timing,
     Chart,
+    Set,
+    Unset,
 }
 
 /// The commands as they are typed.
-pub(super) const WORDS: [(&str, Word); 8] = [
+pub(super) const WORDS: [(&str, Word); 10] = [
     ("q", Word::Quit),
     ("?", Word::Help),
     ("d", Word::Tables),
@@ -23,7 +25,27 @@ pub(super) const WORDS: [(&str, Word); 8] = [
     ("format", Word::Format),
     ("timing", Word::Timing),
     ("chart", Word::Chart),
+    ("set", Word::Set),
+    ("unset", Word::Unset),
 ];
+
+/// What stands alone on a line, as people type it who do not know the commands yet.
+const PLAIN: [(&str, Word); 3] = [
+    ("help", Word::Help),
+    ("quit", Word::Quit),
+    ("exit", Word::Quit),
+];
+
+/// The command that a line is, with a backslash or as a plain word, where it is one without arguments.
+pub(super) fn of_line(line: &str) -> Option<Word> {
+    let line = line.trim().trim_end_matches(';').trim_end();
+    if let Some(typed) = line.strip_prefix('\\') {
+        return Word::of(typed);
+    }
+    let mut words = PLAIN.iter();
+    let found = words.find(|(word, _)| line.eq_ignore_ascii_case(word));
+    found.map(|(_, word)| *word)
+}
 
 impl Word {
     pub(super) fn of(typed: &str) -> Option<Self> {
@@ -57,6 +79,21 @@ pub(super) fn words(line: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_words_stand_alone() {
+        for (line, expected) in [
+            ("exit", Some(Word::Quit)),
+            (" Quit; ", Some(Word::Quit)),
+            ("help", Some(Word::Help)),
+            ("\\q", Some(Word::Quit)),
+            ("help me", None),
+            ("SELECT 1 AS\nquit", None),
+            ("", None),
+        ] {
+            assert_eq!(of_line(line), expected, "{line}");
+        }
+    }
 
     #[test]
     fn quotes_keep_blanks_together() {

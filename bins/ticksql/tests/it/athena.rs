@@ -1,6 +1,7 @@
 //! The program and Athena: what is known before a query runs, and what becomes of one that is stopped,
 //! lost, or stopped by others.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::made::{bare, told};
+use crate::made::{bare, hearing_hang_up, ignoring_hang_up, told};
 use crate::service::{Call, Reply, Service, listing};
 
 const KEYS: [(&str, u64); 4] = [
@@ -67,7 +68,16 @@ impl Analyst {
 
     /// The same, with Ctrl-C as soon as something is asked of the service.
     fn interrupted(&self, args: &[&str], operation: &str) -> (i32, String, String) {
-        let mut command = self.command(args);
+        self.signalled(self.command(args), "-INT", operation)
+    }
+
+    /// The same with any signal.
+    fn signalled(
+        &self,
+        mut command: Command,
+        signal: &str,
+        operation: &str,
+    ) -> (i32, String, String) {
         let process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,7 +85,7 @@ impl Analyst {
             .unwrap();
         self.service.wait_for(operation);
         let kill = Command::new("kill")
-            .args(["-INT", &process.id().to_string()])
+            .args([signal, &process.id().to_string()])
             .status();
         assert!(kill.unwrap().success());
         told(&process.wait_with_output().unwrap())
@@ -266,6 +276,129 @@ fn a_query_that_is_stopped_tells_its_cost() {
     assert!(status.contains(expected), "{status}");
 }
 
+/// A query that runs until it is stopped, or until the program says that it goes on without SIGHUP.
+fn running() -> Analyst {
+    let stopped = Arc::new(AtomicBool::new(false));
+    Analyst::of(move |call| match call.operation.as_str() {
+        "GetQueryExecution" => Some(match stopped.load(Ordering::SeqCst) {
+            false => execution("RUNNING", 0, ""),
+            true => execution("CANCELLED", 0, "cancelled"),
+        }),
+        "StopQueryExecution" => {
+            stopped.store(true, Ordering::SeqCst);
+            None
+        }
+        _ => None,
+    })
+}
+
+/// Standard input is no terminal: a session that ends takes its programs along by this signal.
+#[test]
+fn a_hang_up_stops_the_query_without_a_terminal_too() {
+    let analyst = running();
+    let command = hearing_hang_up(&analyst.command(&["SELECT 1"]));
+    let (code, _, status) = analyst.signalled(command, "-HUP", "GetQueryExecution");
+    assert_eq!(code, 129, "{status}");
+    assert!(status.contains("query q1 is cancelled"), "{status}");
+    assert!(analyst.service.was_asked("StopQueryExecution"));
+}
+
+#[test]
+fn a_hang_up_that_nohup_has_ignored_stays_ignored() {
+    let analyst = running();
+    let command = ignoring_hang_up(&analyst.command(&["--timeout", "2", "SELECT 1"]));
+    let (code, _, status) = analyst.signalled(command, "-HUP", "GetQueryExecution");
+    assert_eq!(code, 4, "{status}");
+}
+
+#[test]
+fn the_region_is_told_and_may_be_the_wrong_one() {
+    let analyst = Analyst::of(|call| {
+        let refusal = || Reply::RefusalOf("InvalidRequestException", "WorkGroup is not found.");
+        (call.operation == "StartQueryExecution").then(refusal)
+    });
+    let (code, _, status) = analyst.run(&["SELECT 1", "--workgroup", "ours"]);
+    assert_eq!(code, 2, "{status}");
+    for part in [
+        "engine athena: workgroup ours, database tickstream, region us-east-1\n",
+        "no workgroup ours in the region us-east-1",
+        "set AWS_REGION",
+    ] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let others = home.path().join("config");
+    fs::write(&others, "[profile other]\nregion = eu-west-1\n").unwrap();
+    for (region, config) in [
+        (None, None),
+        (Some("us-east-1"), None),
+        (None, Some(&others)),
+    ] {
+        let mut command = bare(home.path(), &["--engine", "athena", "SELECT 1"]);
+        command
+            .env("AWS_PROFILE", "nosuch")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        if let Some(region) = region {
+            command.env("AWS_REGION", region);
+        }
+        if let Some(config) = config {
+            command.env("AWS_CONFIG_FILE", config);
+        }
+        let (code, _, status) = told(&command.output().unwrap());
+        assert_eq!(code, 2, "{status}");
+        assert!(status.contains("no AWS profile `nosuch`"), "{status}");
+    }
+}
+
+#[test]
+fn an_empty_archive_hints_at_the_share() {
+    let analyst = Analyst::of(|call| match call.operation.as_str() {
+        "GetQueryExecution" => Some(execution("SUCCEEDED", 0, "")),
+        "GetQueryResults" => Some(Reply::Json(json!({"ResultSet": {
+            "ResultSetMetadata": {"ColumnInfo": [{"Name": "a", "Type": "integer"}]},
+            "Rows": [{"Data": [{"VarCharValue": "a"}]}],
+        }}))),
+        address if address.starts_with("GET /archive") => Some(listing(address, &[])),
+        _ => None,
+    });
+    let query = format!("SELECT 1 AS a FROM price_archive WHERE {DAY}");
+    let (code, _, status) = analyst.run(&[&query]);
+    assert_eq!(code, 0, "{status}");
+    assert!(
+        status.contains("has no files yet") && status.contains("`just status` tells the share"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_history_without_the_workgroup_says_so_and_shows_what_is_known() {
+    let gone = Analyst::of(|call| match call.operation.as_str() {
+        "ListQueryExecutions" => Some(Reply::Json(json!({"QueryExecutionIds": []}))),
+        "GetWorkGroup" => Some(Reply::RefusalOf(
+            "InvalidRequestException",
+            "WorkGroup is not found.",
+        )),
+        _ => None,
+    });
+    let folder = gone.home.path().join(".local/share/ticksql");
+    fs::create_dir_all(&folder).unwrap();
+    let line = json!({
+        "engine": "local", "id": "local-1", "at_ms": 1, "state": "succeeded",
+        "ran_ms": 1, "scanned_bytes": 1, "sql": "SELECT 'kept'",
+    });
+    fs::write(folder.join("history.jsonl"), format!("{line}\n")).unwrap();
+    let (code, output, status) = gone.run(&["history", "--workgroup", "nosuch", "-f", "csv"]);
+    assert_eq!(code, 2, "{status}");
+    assert!(output.contains("local-1"), "{output}");
+    for part in ["could not be asked", "no workgroup nosuch"] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+}
+
 /// Its answer is billed as a whole, and nothing is left to stop.
 #[test]
 fn a_query_that_had_succeeded_is_not_called_cancelled() {
@@ -308,8 +441,16 @@ fn a_query_that_reads_nothing_costs_the_same_everywhere() {
         status.contains("0 B scanned, nothing billed, query q1"),
         "{status}"
     );
+    // The list of the service has no names: the one of this query is kept here.
+    let file = analyst.home.path().join("one.sql");
+    fs::write(&file, "SELECT 1 AS a").unwrap();
+    assert_eq!(analyst.run(&["one.sql"]).0, 0);
     let (code, output, status) = analyst.run(&["history", "-f", "jsonl"]);
     assert_eq!(code, 0, "{status}");
+    assert!(
+        output.contains("\"query\":\"one.sql: SELECT 1\""),
+        "{output}"
+    );
     let line: Value = serde_json::from_str(output.trim()).unwrap();
     assert_eq!((&line["id"], &line["usd"]), (&"q1".into(), &0.0.into()));
 }

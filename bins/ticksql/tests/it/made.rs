@@ -1,5 +1,6 @@
 //! An archive of three ticks on one day and two on the next, and the program to ask it.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -98,6 +99,42 @@ pub(crate) fn bare(home: &Path, args: &[&str]) -> Command {
         .args(args)
         .stdin(Stdio::null());
     command
+}
+
+/// The same where SIGHUP is heard, whoever runs the tests: under `nohup` every child ignores it.
+pub(crate) fn hearing_hang_up(command: &Command) -> Command {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    if mask.is_some_and(|mask| mask & 1 != 0) {
+        through(command, "env", &["--default-signal=HUP"])
+    } else {
+        through(command, "env", &[])
+    }
+}
+
+/// The same where SIGHUP is ignored, as `nohup` has it.
+pub(crate) fn ignoring_hang_up(command: &Command) -> Command {
+    through(command, "sh", &["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+}
+
+/// A command run by another program, which becomes it.
+fn through(command: &Command, program: &str, args: &[&str]) -> Command {
+    let mut by = Command::new(program);
+    by.env_clear()
+        .args(args)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
+    if let Some(folder) = command.get_current_dir() {
+        by.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            by.env(name, value);
+        }
+    }
+    by
 }
 
 pub(crate) fn told(output: &Output) -> (i32, String, String) {

@@ -224,7 +224,7 @@ fn a_token_of_which_nothing_is_found_is_named() {
     let said = status(&["run", "candles", "-p", "token=btc"]);
     assert!(
         said.contains(
-            "note: nothing was found of `token` btc: names are taken as they are written"
+            "note: there are no rows; where `token` btc should have some, names are taken as they are written"
         ),
         "{said}"
     );

@@ -78,7 +78,11 @@ fn explain_tells_what_would_be_read_without_reading_it() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let text = world.answer(&["explain", "--plan", "SELECT sum(price) FROM ticks"]);
+    let whole = ["explain", "--plan", "SELECT sum(price) FROM ticks"];
+    let (code, text, status) = world.run(&whole);
+    assert_eq!(code, 3, "it would be refused: {status}");
+    let (code, ..) = world.run(&[&whole[..], &["--full-scan"]].concat());
+    assert_eq!(code, 0);
     for part in [
         "days    2 (2026-03-07 to 2026-03-08)",
         "refused `ticks` at line 1, column 24",
@@ -141,13 +145,14 @@ fn failures_have_their_exit_code_and_leave_standard_output_empty() {
         "no column `tokn` at line 2, column 3: did you mean `token`?\n  2 |   tokn FROM ticks WHERE",
     );
     check(&["SELEC 1"], 1, "syntax error at line 1, column 1");
-    check(&["DROP TABLE ticks"], 1, "read only");
+    check(&["DROP TABLE ticks"], 3, "read only");
     check(
         &["SELECT * FROM tics WHERE year = 2026"],
         1,
         "no table `tics`",
     );
-    check(&["--timeout", "0", "SELECT 1"], 4, "stopped after 0 s");
+    check(&["--timeout", "0", "SELECT 1"], 2, "invalid value '0'");
+    check(&["--engine", "local", "init"], 2, "what Athena needs");
     check(&[""], 2, "no statement");
     check(&["-"], 2, "no statement");
     check(&["--format", "xml", "SELECT 1"], 2, "invalid value 'xml'");

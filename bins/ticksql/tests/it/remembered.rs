@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::made::{FIRST_DAY, World, told};
+use crate::made::{FIRST_DAY, World, hearing_hang_up, told};
 
 #[test]
 fn queries_are_remembered_with_how_they_ended() {
@@ -69,7 +69,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 /// The signal comes when the first statement is over, and the shell waits for the next.
 fn shell_that_hears(signal: &str) -> (Option<i32>, String) {
     let world = World::new();
-    let mut command = world.command(&["shell", "-f", "csv"]);
+    let mut command = hearing_hang_up(&world.command(&["shell", "-f", "csv"]));
     let mut process = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -117,7 +117,12 @@ fn a_shell_that_waits_ends_by_a_signal_and_keeps_its_history() {
 
 /// What a shell does with an input that is no terminal.
 fn typed_ahead(world: &World, typed: &str) -> (i32, String, String) {
-    let mut command = world.command(&["shell", "-f", "csv"]);
+    typed_with(world, &[], typed)
+}
+
+/// The same with more options.
+fn typed_with(world: &World, options: &[&str], typed: &str) -> (i32, String, String) {
+    let mut command = world.command(&[&["shell", "-f", "csv"], options].concat());
     let command = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -168,6 +173,87 @@ fn the_last_statement_of_an_input_needs_no_semicolon() {
     check("SELECT 3 AS a;\nSELECT 4\n AS b\n-- done\n", "a\n3\nb\n4\n");
     check("SELECT 3 AS a;\n-- done\n", "a\n3\n");
     check("", "");
+}
+
+#[test]
+fn a_shell_keeps_values_for_the_statements_that_take_them() {
+    let world = World::new();
+    let check = |options: &[&str], typed: &str, expected: i32, answers: &str, part: &str| {
+        let (code, output, status) = typed_with(&world, options, typed);
+        assert_eq!(
+            (code, output.as_str()),
+            (expected, answers),
+            "{typed}: {status}"
+        );
+        assert!(status.contains(part), "{typed}: {status}");
+    };
+    let range = ["-p", "from=2026-03-07", "-p", "to=2026-03-08"];
+    check(
+        &range,
+        "SELECT 1 AS one;\nSELECT count(*) AS n FROM ticks WHERE :days;\n",
+        0,
+        "one\n1\nn\n3\n",
+        "",
+    );
+    check(
+        &range,
+        "\\set to 2026-03-09\n\\set token:varchar BTC\n\\set\n\
+         SELECT count(*) AS n FROM ticks WHERE :days AND token = :token;\n",
+        0,
+        "parameter,value\nfrom,2026-03-07\nto,2026-03-09\ntoken:varchar,BTC\nn\n3\n",
+        "",
+    );
+    // A named query takes what is kept, and what is given with it wins.
+    check(
+        &range,
+        "\\set token ETH\n\\run volume_by_source\n\\run vwap token=BTC interval_s=86400\n",
+        0,
+        "token,quote,source,ticks,ticks_without_volume,volume,quote_volume,share_pct\n\
+         ETH,USD,test:market,1,1,,,\n\
+         quote,start_ms,vwap,volume,quote_volume,avg_price,ticks,ticks_without_volume\n\
+         USD,1772841600000,39480.70857142857,1.75,69091.24,39466.240000000005,2,0\n",
+        "",
+    );
+    check(
+        &range,
+        "\\unset from\nSELECT 1 FROM ticks WHERE :days;\n",
+        2,
+        "",
+        "`from` is missing",
+    );
+    check(&[], "\\unset x\n", 2, "", "`x` is not set");
+    check(&[], "\\set a-b 1\n", 2, "", "no name of a parameter");
+    check(&[], "\\set a\n", 2, "", "write \\set NAME VALUE");
+    // One that asks once is told, as before.
+    let (code, _, status) = world.run(&["SELECT 1 AS one", "-p", "from=now"]);
+    assert_eq!(code, 2, "{status}");
+}
+
+#[test]
+fn plain_words_help_and_leave() {
+    let world = World::new();
+    for word in ["exit", "quit", "QUIT;", "\\q"] {
+        let (code, output, status) = typed_ahead(&world, &format!("{word}\nSELECT 1 AS one;\n"));
+        assert_eq!((code, output.as_str()), (0, ""), "{word}: {status}");
+    }
+    let (code, output, status) = typed_ahead(&world, "help\n");
+    assert_eq!(code, 0, "{status}");
+    for part in ["\\set NAME VALUE", "\\unset NAME", "\\q, quit or exit"] {
+        assert!(output.contains(part), "{part}: {output}");
+    }
+    let help = world.answer(&["shell", "--help"]);
+    assert!(help.contains("`\\?`") && help.contains("`\\q`"), "{help}");
+}
+
+#[test]
+fn a_named_query_is_remembered_by_its_name() {
+    let world = World::new();
+    let range = ["-p", "from=2026-03-07", "-p", "to=2026-03-08"];
+    world.answer(&[&["run", "volume_by_source"][..], &range].concat());
+    let json = world.answer(&["history", "-f", "jsonl"]);
+    let past: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    let shown = past["query"].as_str().unwrap();
+    assert!(shown.starts_with("volume_by_source: "), "{json}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) enum Reply {
     Json(Value),
     /// A refusal by its code.
     Refusal(&'static str),
+    /// A refusal by its code, in the service's words.
+    RefusalOf(&'static str, &'static str),
     Xml(String),
     /// Nothing, ever.
     Silence,
@@ -110,8 +112,9 @@ fn decoded(text: &str) -> String {
 fn answer(mut stream: TcpStream, reply: Reply) {
     let (status, kind, body) = match reply {
         Reply::Json(body) => ("200 OK", "application/x-amz-json-1.1", body.to_string()),
-        Reply::Refusal(code) => {
-            let body = json!({"__type": code, "message": "the test says so"});
+        Reply::Refusal(code) => return answer(stream, Reply::RefusalOf(code, "the test says so")),
+        Reply::RefusalOf(code, message) => {
+            let body = json!({"__type": code, "message": message});
             (
                 "400 Bad Request",
                 "application/x-amz-json-1.1",

@@ -36,20 +36,20 @@ pub(super) fn of_statement(
 ) -> EngineError {
     let text = error.to_string();
     match error {
-        AthenaError::Setup(_) | AthenaError::NoWorkgroup(_) | AthenaError::NoResultLocation(_) => {
-            EngineError::Usage(text)
-        }
+        AthenaError::Setup(_)
+        | AthenaError::NoWorkgroup { .. }
+        | AthenaError::NoResultLocation { .. } => EngineError::Usage(text),
         AthenaError::Missing { message, place } => {
             let names = || tables.iter().map(|table| table.name.as_str());
-            let is_ours = |name: &&str| message.to_lowercase().contains(*name);
+            let missing = missing_table(message).unwrap_or_default();
+            let is_ours = |name: &&str| missing.eq_ignore_ascii_case(name);
             let unmade = OURS
                 .iter()
                 .any(|name| is_ours(name) && names().all(|known| known != *name));
             if unmade || tables.is_empty() {
                 return EngineError::Usage(text);
             }
-            let near = quoted(message).map(|name| nearest(last_part(name), names()));
-            query(message, place.map(origin), near)
+            query(message, place.map(origin), Some(nearest(missing, names())))
         }
         AthenaError::Statement { message, place } => {
             let columns = tables.iter().flat_map(|table| &table.columns);
@@ -125,6 +125,17 @@ fn query(message: &str, place: Option<Place>, near: Option<Vec<String>>) -> Engi
 fn quoted(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once('\'')?;
     rest.split_once('\'').map(|(name, _)| name)
+}
+
+/// The table that a message misses: `Table 'c.d.name' does not exist`, without quotes, or as emulators
+/// say it, `Table with name name does not exist`.
+fn missing_table(message: &str) -> Option<&str> {
+    let bare = || {
+        let (before, _) = message.split_once(" does not exist")?;
+        before.rsplit(' ').next()
+    };
+    let name = quoted(message).or_else(bare)?;
+    Some(last_part(name.trim_matches(['"', '`'])))
 }
 
 /// The name without catalogue and database.
@@ -207,6 +218,25 @@ mod tests {
             message.contains("did you mean `price_history`"),
             "{message}"
         );
+        // The database's name has that of a table in it, and Athena has further ways to say it.
+        let without_views = &tables()[..1];
+        for message in [
+            "TABLE_NOT_FOUND: Table 'awsdatacatalog.tickstream.price_archiv' does not exist",
+            "SYNTAX_ERROR: Table awsdatacatalog.tickstream.price_archiv does not exist",
+            "Catalog Error: Table with name price_archiv does not exist!",
+        ] {
+            let error = AthenaError::Missing {
+                message: message.to_owned(),
+                place: Some(PLACE),
+            };
+            let EngineError::Query { message, .. } = told(&error, without_views) else {
+                panic!("{message}")
+            };
+            assert!(
+                message.contains("did you mean `price_archive`"),
+                "{message}"
+            );
+        }
         let nothing_there = told(&missing("anything"), &[]);
         assert!(
             matches!(nothing_there, EngineError::Usage(_)),
@@ -254,7 +284,10 @@ mod tests {
         };
         assert!(matches!(of(&denied), EngineError::Service(_)));
         assert!(matches!(
-            of(&AthenaError::NoWorkgroup("x".to_owned())),
+            of(&AthenaError::NoWorkgroup {
+                workgroup: "x".to_owned(),
+                region: "eu-west-1".to_owned(),
+            }),
             EngineError::Usage(_)
         ));
         let unknown = AthenaError::Call(CallError::Refused {
