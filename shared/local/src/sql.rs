@@ -26,6 +26,7 @@ mod relations;
 mod rows;
 mod run;
 mod scans;
+mod sent_once;
 mod session;
 mod table;
 mod threads;

@@ -24,6 +24,7 @@ use super::guard::{self, Allowed, Shape};
 use super::missing;
 use super::partial::with_small_tables;
 use super::reads::Reads;
+use super::sent_once::sent_once;
 use super::value::Value;
 use super::yielding::yielding;
 use super::{Limits, session, verify};
@@ -73,7 +74,8 @@ pub(super) async fn plan(
     let schema = answer::unique_names(frame.schema().as_arrow());
     let context = Arc::new(frame.task_ctx());
     let physical = frame.create_physical_plan().await.map_err(understood)?;
-    let physical = with_own_texts(physical)
+    let physical = sent_once(physical)
+        .and_then(with_own_texts)
         .and_then(by_text)
         .and_then(with_small_tables)
         .and_then(yielding)
