@@ -97,7 +97,7 @@ async fn the_stages_go_up_one_by_one_and_back_within_seconds() {
     let project = Arc::new(Project::deploy().await);
     assert_eq!(
         project.output("rollout"),
-        "0",
+        "0 %",
         "the first deploy lets nothing in"
     );
     share_is_exact(&project, "0").await;
