@@ -58,6 +58,7 @@ impl Desk {
         desk.write("aws", CLI);
         desk.write("told", "");
         desk.write("flag", "0\n");
+        desk.write("architecture", "arm64\n");
         desk.write("tickctl", "#!/usr/bin/env bash\ncat \"$HERE/told\"\n");
         desk.write("nix", NIX);
         for program in ["aws", "tickctl", "nix"] {
