@@ -17,6 +17,7 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
@@ -35,7 +36,7 @@ use super::partial::hands_on;
 /// Most groups of a table, which is handed on then. There is one for each thread.
 const GROUPS_MAX: usize = 64 * 1024;
 
-/// Most bytes of their texts and states, which are not counted among the query's memory.
+/// Most bytes of its texts and states.
 const TABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The text that is another one in each row.
@@ -178,7 +179,7 @@ impl ExecutionPlan for ByText {
     fn execute(&self, part: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let inputs = self.grouping.children();
         let input = inputs.first().ok_or_else(|| internal("it has one input"))?;
-        let input = input.execute(part, context)?;
+        let input = input.execute(part, Arc::clone(&context))?;
         let schema = self.grouping.schema();
         let table = Table {
             keys: self.keys.clone(),
@@ -188,6 +189,7 @@ impl ExecutionPlan for ByText {
             groups: Groups::default(),
             folder: Vec::new(),
             full: VecDeque::new(),
+            memory: MemoryConsumer::new("ByText").register(context.memory_pool()),
         };
         let handed_on = stream::try_unfold((Some(input), table), async |(mut input, mut table)| {
             loop {
@@ -238,6 +240,7 @@ struct Table {
     folder: Vec<ScalarValue>,
     /// What is to be handed on.
     full: VecDeque<RecordBatch>,
+    memory: MemoryReservation,
 }
 
 impl Table {
@@ -273,12 +276,11 @@ impl Table {
         for aggregate in &mut self.aggregates {
             aggregate.update(batch, &groups.rows, count)?;
         }
-        let states = self
-            .aggregates
-            .iter()
-            .map(|aggregate| aggregate.states.size());
-        let bytes = states.sum::<usize>() + groups.text_bytes;
-        if count >= self.groups_max || bytes >= TABLE_BYTES_MAX {
+        let states = self.aggregates.iter();
+        let states = states.map(|aggregate| aggregate.states.size());
+        let bytes = states.sum::<usize>() + groups.bytes();
+        let full = count >= self.groups_max || bytes >= TABLE_BYTES_MAX;
+        if full || self.memory.try_resize(bytes).is_err() {
             self.hand_on()?;
         }
         Ok(())
@@ -301,7 +303,8 @@ impl Table {
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         self.full.push_back(batch);
-        self.groups = Groups::default();
+        self.groups.clear();
+        self.memory.free();
         Ok(())
     }
 }

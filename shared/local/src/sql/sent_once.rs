@@ -12,7 +12,8 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, ExecutionPlan, Partitioning, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties as _, Partitioning,
+    ReplaceChildrenOptions,
 };
 
 /// The key with many values. By others alone, such as the quote, most groups might go to one core.
@@ -25,6 +26,8 @@ pub(super) fn sent_once(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executio
             Some(sending) => grouped_by(sending.input, &sending.columns, sending.parts)?,
             None => None,
         };
+        // What stands above was made for the rows as they come, and may look at it.
+        let sent = sent.filter(|sent| sent.output_partitioning() == node.output_partitioning());
         Ok(sent.map_or_else(|| Transformed::no(node), Transformed::yes))
     })
     .map(|done| done.data)
@@ -172,6 +175,22 @@ mod tests {
             assert_eq!((sendings(&engines), sendings(&ours)), (2, 1), "{sql}");
             assert_eq!(rows(&context, ours).await, rows(&context, engines).await);
         }
+    }
+
+    #[tokio::test]
+    async fn a_union_whose_parts_are_sent_alike_can_still_be_planned() {
+        let context = ticks();
+        let counted = |of: &str| {
+            format!(
+                "SELECT a, b, count(*) OVER (PARTITION BY b) AS n
+                 FROM (SELECT token AS a, token AS b FROM {of})"
+            )
+        };
+        let groups = counted("(SELECT token, quote FROM ticks GROUP BY token, quote)");
+        let sql = format!("{groups} UNION ALL {}", counted("ticks"));
+        let engines = planned(&context, &sql).await;
+        let ours = sent_once(Arc::clone(&engines)).unwrap();
+        assert_eq!(rows(&context, ours).await, rows(&context, engines).await);
     }
 
     #[tokio::test]

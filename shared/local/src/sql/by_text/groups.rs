@@ -9,37 +9,67 @@ use datafusion::common::hash_utils::RandomState;
 /// Pointers that are remembered within a batch: so many bits of a number.
 const SEEN_BITS: u32 = 12;
 
+/// A group's entry in the map and the list, and what its text is kept with.
+const GROUP_BYTES: usize = 96;
+
 /// The groups by text, numbered as they come.
 #[derive(Default)]
 pub(super) struct Groups {
     by_text: HashMap<Arc<str>, usize, RandomState>,
     of_null: Option<usize>,
     pub(super) texts: Vec<Option<Arc<str>>>,
-    pub(super) text_bytes: usize,
+    text_bytes: usize,
     /// The groups of a batch's rows.
     pub(super) rows: Vec<usize>,
-    /// Pointers of the batch, each with its group.
-    seen: Vec<(u128, Option<usize>)>,
+    /// Pointers, each with its group and the batch that it was seen in.
+    seen: Vec<Seen>,
+    /// The number of the batch.
+    batch: u64,
+}
+
+/// What a pointer points at is known within its batch alone: others have other texts there.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    pointer: u128,
+    batch: u64,
+    group: usize,
 }
 
 impl Groups {
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        self.by_text.clear();
+        self.of_null = None;
+        self.texts.clear();
+        self.text_bytes = 0;
+    }
+
+    /// The groups' bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.texts.len() * GROUP_BYTES + self.text_bytes
+    }
+
     /// Finds the group of each row.
     pub(super) fn of_rows(&mut self, texts: &StringViewArray) {
         let mut rows = std::mem::take(&mut self.rows);
         let mut seen = std::mem::take(&mut self.seen);
-        // What a pointer points at is known within its batch alone.
-        seen.clear();
-        seen.resize(1 << SEEN_BITS, (0, None));
+        seen.resize(1 << SEEN_BITS, Seen::default());
+        self.batch += 1;
+        let batch = self.batch;
         rows.clear();
         rows.extend(texts.views().iter().enumerate().map(|(row, &pointer)| {
             if texts.is_null(row) {
                 return self.of_null();
             }
             match seen.get_mut(place(pointer)) {
-                Some((of, Some(group))) if *of == pointer => *group,
+                Some(seen) if seen.pointer == pointer && seen.batch == batch => seen.group,
                 Some(seen) => {
                     let group = self.of_text(texts.value(row));
-                    *seen = (pointer, Some(group));
+                    *seen = Seen {
+                        pointer,
+                        batch,
+                        group,
+                    };
                     group
                 }
                 None => self.of_text(texts.value(row)),

@@ -3,6 +3,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::Int32Type;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use proptest::prelude::*;
@@ -121,7 +122,16 @@ async fn a_full_table_is_handed_on() {
             .map(|shared| batch(&rows, shared))
             .into(),
     );
-    for (groups_max, handed_on) in [(1, 24), (GROUPS_MAX, 16)] {
+    let all = context.task_ctx();
+    let none = RuntimeEnvBuilder::new().with_memory_limit(1, 1.0);
+    let none = none.build_arc().unwrap();
+    let none = Arc::new(TaskContext::default().with_runtime(none));
+    for (groups_max, memory, handed_on) in [
+        (1, &all, 24),
+        (GROUPS_MAX, &all, 16),
+        // Where there is no memory for it, it is none too large.
+        (GROUPS_MAX, &none, 24),
+    ] {
         let grouping = planned(&context, STATEMENTS[0]).await;
         let mut first_stage = None;
         let _seen = grouping.transform_up(|node| {
@@ -129,7 +139,7 @@ async fn a_full_table_is_handed_on() {
             Ok(Transformed::no(node))
         });
         let first_stage: Arc<dyn ExecutionPlan> = Arc::new(first_stage.unwrap());
-        let batches = collect(first_stage, context.task_ctx()).await.unwrap();
+        let batches = collect(first_stage, Arc::clone(memory)).await.unwrap();
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         assert_eq!(rows, handed_on, "{groups_max}");
     }
