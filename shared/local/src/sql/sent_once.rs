@@ -188,8 +188,9 @@ mod tests {
         };
         let groups = counted("(SELECT token, quote FROM ticks GROUP BY token, quote)");
         let sql = format!("{groups} UNION ALL {}", counted("ticks"));
+        // A plan runs once.
         let engines = planned(&context, &sql).await;
-        let ours = sent_once(Arc::clone(&engines)).unwrap();
+        let ours = sent_once(planned(&context, &sql).await).unwrap();
         assert_eq!(rows(&context, ours).await, rows(&context, engines).await);
     }
 
