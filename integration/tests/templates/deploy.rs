@@ -113,6 +113,15 @@ impl Desk {
 const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
 
 impl Told {
+    /// It was refused before anything was deployed, with these words.
+    #[track_caller]
+    fn refused(&self, words: &str) {
+        assert_ne!(self.code, 0);
+        assert!(self.err.contains(words), "{}", self.err);
+        let deploys = self.calls.contains("deploy --stack-name");
+        assert!(!deploys, "{}", self.calls);
+    }
+
     /// What a stack was deployed with.
     #[track_caller]
     fn deploy(&self, stack: &str) -> &str {
@@ -286,17 +295,7 @@ fn another_machine_does_not_change_the_architecture_in_passing() {
     // What cannot be seen is not guessed.
     fs::remove_file(desk.path().join("architecture")).unwrap();
     let told = desk.run("infra", &[REGION]);
-    assert_ne!(told.code, 0);
-    assert!(
-        told.err.contains("ARCHITECTURE=arm64 or x86_64 tells"),
-        "{}",
-        told.err
-    );
-    assert!(
-        !told.calls.contains("deploy --stack-name"),
-        "{}",
-        told.calls
-    );
+    told.refused("ARCHITECTURE=arm64 or x86_64 tells");
 }
 
 #[test]
@@ -304,17 +303,7 @@ fn a_builder_that_cannot_build_is_named_with_the_other_one() {
     let desk = Desk::new();
     desk.write("broken", "");
     let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "nix")]);
-    assert_ne!(told.code, 0);
-    assert!(
-        told.err.contains("BUILDER=cargo does without it"),
-        "{}",
-        told.err
-    );
-    assert!(
-        !told.calls.contains("deploy --stack-name"),
-        "{}",
-        told.calls
-    );
+    told.refused("BUILDER=cargo does without it");
 
     let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "make")]);
     assert!(told.err.contains("BUILDER is nix or cargo"), "{}", told.err);

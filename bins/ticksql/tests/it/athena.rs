@@ -257,18 +257,7 @@ fn a_query_that_somebody_else_stops_has_its_own_exit_code() {
 
 #[test]
 fn a_query_that_is_stopped_tells_its_cost() {
-    let stopped = Arc::new(AtomicBool::new(false));
-    let analyst = Analyst::of(move |call| match call.operation.as_str() {
-        "GetQueryExecution" => Some(match stopped.load(Ordering::SeqCst) {
-            false => execution("RUNNING", 1_000_000_000, ""),
-            true => execution("CANCELLED", 1_200_000_000, "cancelled"),
-        }),
-        "StopQueryExecution" => {
-            stopped.store(true, Ordering::SeqCst);
-            None
-        }
-        _ => None,
-    });
+    let analyst = running(1_000_000_000, 1_200_000_000);
     let (code, _, status) = analyst.interrupted(&["SELECT 1"], "GetQueryExecution");
     assert_eq!(code, 130, "{status}");
     let expected =
@@ -276,13 +265,13 @@ fn a_query_that_is_stopped_tells_its_cost() {
     assert!(status.contains(expected), "{status}");
 }
 
-/// A query that runs until it is stopped, or until the program says that it goes on without SIGHUP.
-fn running() -> Analyst {
+/// A query that runs until it is stopped; the bytes that it has read until it is asked for, and at its end.
+fn running(by_now_bytes: u64, at_end_bytes: u64) -> Analyst {
     let stopped = Arc::new(AtomicBool::new(false));
     Analyst::of(move |call| match call.operation.as_str() {
         "GetQueryExecution" => Some(match stopped.load(Ordering::SeqCst) {
-            false => execution("RUNNING", 0, ""),
-            true => execution("CANCELLED", 0, "cancelled"),
+            false => execution("RUNNING", by_now_bytes, ""),
+            true => execution("CANCELLED", at_end_bytes, "cancelled"),
         }),
         "StopQueryExecution" => {
             stopped.store(true, Ordering::SeqCst);
@@ -295,7 +284,7 @@ fn running() -> Analyst {
 /// Standard input is no terminal: a session that ends takes its programs along by this signal.
 #[test]
 fn a_hang_up_stops_the_query_without_a_terminal_too() {
-    let analyst = running();
+    let analyst = running(0, 0);
     let command = hearing_hang_up(&analyst.command(&["SELECT 1"]));
     let (code, _, status) = analyst.signalled(command, "-HUP", "GetQueryExecution");
     assert_eq!(code, 129, "{status}");
@@ -305,7 +294,7 @@ fn a_hang_up_stops_the_query_without_a_terminal_too() {
 
 #[test]
 fn a_hang_up_that_nohup_has_ignored_stays_ignored() {
-    let analyst = running();
+    let analyst = running(0, 0);
     let command = ignoring_hang_up(&analyst.command(&["--timeout", "2", "SELECT 1"]));
     let (code, _, status) = analyst.signalled(command, "-HUP", "GetQueryExecution");
     assert_eq!(code, 4, "{status}");
