@@ -11,7 +11,7 @@ let
 
   # What a folder's code includes from outside of it, which no manifest tells.
   included = {
-    "shared/local" = [ "sql" ];
+    "shared/query" = [ "sql" ];
     "bins/ticksql" = [ "sql" ];
   };
 

@@ -159,7 +159,7 @@ mod tests {
             let other = [
                 "/tests",
                 "shared/testkit/",
-                "shared/local/",
+                "shared/store/",
                 "bins/tickctl/",
             ];
             assert!(!other.iter().any(|part| source.contains(part)), "{source}");

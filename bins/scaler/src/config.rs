@@ -1,8 +1,8 @@
 //! What the function is told, by flags or by the environment.
 
-use app::scaling::{Mode, ShardLimits, ShardLimitsError};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
+use ops::scaling::{Mode, ShardLimits, ShardLimitsError};
 use runtime::lambda::{Common, Settings};
 
 /// Lambda: alarms move the number of shards inside its limits.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::ports::{Clock, PortError};
-use app::scaling::{Scaled, Scaling};
+use ops::scaling::{Scaled, Scaling};
 
 use crate::metric::ShardMetric;
 use crate::wire::{AlarmEvent, UnknownAlarm};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use app::scaling::Scaling;
 use aws::shards::KinesisShards;
 use aws::{client, clients};
+use ops::scaling::Scaling;
 
 use crate::config::Config;
 use crate::handler::Scaler;

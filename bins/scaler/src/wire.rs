@@ -1,6 +1,6 @@
 //! The event of an alarm's Lambda action, as far as it is needed, and the answer.
 
-use app::scaling::Load;
+use ops::scaling::Load;
 use serde::Deserialize;
 
 /// How the names of the two alarms end.

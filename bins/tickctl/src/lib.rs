@@ -8,11 +8,11 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod delivery;
-#[cfg(feature = "aws")]
-mod desk;
 pub mod formats;
 #[cfg(feature = "aws")]
 mod health;
 pub mod market;
 pub mod open_loop;
+#[cfg(feature = "aws")]
+mod operator_clients;
 pub mod pace;

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
-use local::sql::ArchiveScan;
+use query::ArchiveScan;
 use runtime::clock;
 use tokio_util::sync::CancellationToken;
 

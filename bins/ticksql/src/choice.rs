@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use local::sql::{Limits, LocalSql};
+use query::{Limits, LocalSql};
 
 use crate::cli::Options;
 use crate::engine::local::Local;

@@ -1,7 +1,7 @@
 //! Refuses statements that would read the whole archive by mistake.
 
 use chrono::{DateTime, NaiveDate};
-use local::sql::{ArchiveScan, day_predicate};
+use query::{ArchiveScan, day_predicate};
 use runtime::clock;
 
 use crate::problem::Problem;

@@ -29,8 +29,8 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use cli::Cli;
-use local::sql::Place;
 use problem::Problem;
+use query::Place;
 
 /// Where a process reads and writes.
 pub struct Streams<'a> {

@@ -12,7 +12,7 @@ mod typed;
 
 use std::collections::BTreeMap;
 
-use local::sql::{Place, Value, day_predicate};
+use query::{Place, Value, day_predicate};
 use rust_embed::Embed;
 
 pub use allowed::Allowed;

@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow::error::ArrowError;
-use local::sql::{Place, SqlError};
 use parquet::errors::ParquetError;
+use query::{Place, SqlError};
 
 use crate::ask::counted;
 use crate::engine::{Cancelled, End, EngineError};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal as _, Read, stdin};
 use std::path::Path;
 
-use local::sql::nearest;
+use query::nearest;
 
 use crate::named::{self, Query};
 use crate::problem::Problem;

@@ -1,6 +1,6 @@
 //! A statement ready to run, and the values of its parameters.
 
-use local::sql::{ArchiveScan, Place, SqlError, Value, scans};
+use query::{ArchiveScan, Place, SqlError, Value, scans};
 
 use crate::named::{Bound, Origins, in_place_of_marks};
 

@@ -1,13 +1,12 @@
-//! The read API, the live feed, the rollout's control, and SQL over HTTP.
+//! The read API, the live feed, and what operators may change: the rollout and the archive's flush.
 
+mod archive;
 mod books;
 mod market;
 mod params;
-mod query;
 mod rollout;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use app::rollout::RolloutControl;
 use axum::Router;
@@ -18,10 +17,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::{get, post};
-use local::sql::LocalSql;
-use local::{Archiver, Embedded};
 use runtime::problem::Problem;
 use serde::Deserialize;
+use store::{Archiver, Embedded};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use webhook::Webhook;
@@ -29,13 +27,10 @@ use webhook::Webhook;
 use crate::live::{self, Live, Wanted};
 use crate::metrics::Metrics;
 
-pub(crate) use query::Asked;
-
 /// What the routes need.
 pub(crate) struct Api {
     pub(crate) store: Embedded,
     pub(crate) control: RolloutControl,
-    pub(crate) sql: Arc<LocalSql>,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) webhook: Arc<Webhook>,
     pub(crate) live: Live,
@@ -44,7 +39,6 @@ pub(crate) struct Api {
     pub(crate) demo: bool,
     /// Whether the process was started with the stream off, which no change goes over.
     pub(crate) turned_off: bool,
-    pub(crate) asked: Asked,
 }
 
 type Shared = State<Arc<Api>>;
@@ -62,7 +56,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/ledger", get(books::ledger))
         .route("/api/quarantine", get(books::quarantine))
         .route("/api/status", get(books::status))
-        .route("/api/query", post(query::query))
+        .route("/api/archive/flush", post(archive::flush))
         .route("/healthz", get(books::health))
         .route("/metrics", get(books::metrics))
         .route("/ws", get(listen))
@@ -124,7 +118,7 @@ async fn same_origin(request: Request, next: Next) -> Result<Response, Problem> 
 }
 
 impl Api {
-    /// What changes something, or costs much, needs a secret where there are secrets.
+    /// A request that changes something needs a secret, if the server has secrets.
     fn check_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let secrets = self.webhook.secrets();
         if secrets.is_empty() || secrets.is_operator(headers.get(header::AUTHORIZATION)) {
@@ -191,7 +185,3 @@ async fn listen(
         drop(place);
     }))
 }
-
-/// How long a query of the archive may take before its caller is told so, over the engine's own
-/// limit.
-const QUERY_ANSWER_WITHIN: Duration = Duration::from_secs(45);

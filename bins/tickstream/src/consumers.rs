@@ -9,7 +9,7 @@ use app::ingest::Ingest;
 use app::ports::SequenceNumber;
 use app::redrive::Redrive;
 use domain::analytics::Rules;
-use local::{Archiver, Embedded, QuarantineFiles, QueueName, SHARDS};
+use store::{Archiver, Embedded, QuarantineFiles, QueueName, SHARDS};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -202,7 +202,7 @@ async fn broadcast(store: Embedded, coalescer: Arc<Coalescer>, stopping: Cancell
                 coalescer.take(taken.ticks);
                 queue.done(taken.last, Vec::new()).await?;
             }
-            Ok::<_, local::StorageError>(count)
+            Ok::<_, store::StorageError>(count)
         };
         match step.await {
             Ok(0) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use app::broadcast::{Coalescer, Frame};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use domain::Tick;
-use local::Embedded;
+use store::Embedded;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;

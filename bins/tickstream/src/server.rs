@@ -13,17 +13,16 @@ use app::rollout::{RolloutChange, RolloutControl};
 use archive::Archive;
 use axum::Router;
 use domain::Rollout;
-use local::sql::{Limits, LocalSql};
-use local::{Archiver, Embedded, EmbeddedConfig, QuarantineFiles, QueueName};
 use runtime::host::{self, Patience};
 use secrecy::ExposeSecret;
+use store::{Archiver, Embedded, EmbeddedConfig, QuarantineFiles, QueueName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use webhook::Webhook;
 use webhook::auth::Secrets;
 
-use crate::api::{self, Api, Asked};
+use crate::api::{self, Api};
 use crate::config::Config;
 use crate::consumers::{self, Consumers};
 use crate::live::Live;
@@ -91,7 +90,6 @@ impl Server {
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
         let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
-        let sql = Arc::new(LocalSql::open(&config.data_dir, Limits::default()).await?);
         let flag = Arc::new(store.flag(config.rollout()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ingest = Ingest {
@@ -128,7 +126,6 @@ impl Server {
         let api = Arc::new(Api {
             store: store.clone(),
             control,
-            sql,
             archiver,
             webhook: Arc::clone(&webhook),
             live,
@@ -136,7 +133,6 @@ impl Server {
             started_at_ms: runtime::clock::now_ms(),
             demo: config.demo,
             turned_off: config.use_kinesis == Some(false),
-            asked: Asked::default(),
         });
         let router = Router::new()
             .merge(webhook::router(webhook))

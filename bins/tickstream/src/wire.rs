@@ -1,8 +1,8 @@
 //! The JSON of the read API and of the live feed.
 
 use app::broadcast::Frame;
+use app::feed::{AnomalyJson, AveragesJson, CandleJson};
 use axum::extract::ws::Utf8Bytes;
-use codec::feed::{AnomalyJson, AveragesJson, CandleJson};
 use codec::json::TickJson;
 use domain::Tick;
 use domain::analytics::{Anomaly, Averages, Candle};

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ports::{
-    AnalyticsStore, Clock, LatestTicks, Pair, PutOutcome, StreamRecord, Subscribers, TickStore,
-    Topic,
+    AnalyticsStore, Clock, LatestTicks, PutOutcome, StreamRecord, Subscribers, TickStore, Topic,
 };
 use async_trait::async_trait;
 use aws::dynamodb::analytics::{ReadRange, WORK_FOR};
@@ -15,6 +14,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
+use domain::Pair;
 use domain::analytics::{Interval, Rules};
 use domain::{Tick, Token};
 use integration::emulator;

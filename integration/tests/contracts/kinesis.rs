@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use app::ports::{Shards, TickStream};
+use app::ports::TickStream;
 use aws::kinesis::KinesisStream;
 use aws::kinesis::tail::{Begin, StreamTail, Tailed};
 use aws::shards::KinesisShards;
@@ -11,6 +11,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::StreamStatus;
 use domain::Tick;
 use integration::emulator;
+use ops::ports::Shards;
 use testkit::contract;
 use testkit::ticks::ticks;
 
@@ -81,7 +82,7 @@ async fn what_was_appended_is_read_once_and_in_the_order_of_each_token() {
     let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
-    let tailed = tail.to_the_tip().await.unwrap();
+    let tailed = tail.caught_up().await.unwrap();
     let mut shard_of: BTreeMap<&str, &str> = BTreeMap::new();
     let mut last: BTreeMap<&str, _> = BTreeMap::new();
     for tailed in &tailed {
@@ -99,7 +100,7 @@ async fn what_was_appended_is_read_once_and_in_the_order_of_each_token() {
     }
     assert_eq!(by_token(ticks_of(tailed)), by_token(made));
     assert!(
-        tail.to_the_tip().await.unwrap().is_empty(),
+        tail.caught_up().await.unwrap().is_empty(),
         "nothing comes twice"
     );
 }
@@ -114,7 +115,7 @@ async fn a_reader_may_begin_at_a_time_or_at_the_tip() {
     let mut all = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
-    let arrived = all.to_the_tip().await.unwrap();
+    let arrived = all.caught_up().await.unwrap();
     let last_ms = arrived
         .iter()
         .filter_map(|tailed| tailed.arrived_at_ms)
@@ -129,7 +130,7 @@ async fn a_reader_may_begin_at_a_time_or_at_the_tip() {
     let begin = Begin::AtTimestamp(last_ms + 1);
     let mut at_time = StreamTail::open(&client, &name, begin).await.unwrap();
     for tail in [&mut tip, &mut at_time] {
-        let read = ticks_of(tail.to_the_tip().await.unwrap());
+        let read = ticks_of(tail.caught_up().await.unwrap());
         assert_eq!(by_token(read), by_token(late.to_vec()));
     }
 }
@@ -155,16 +156,16 @@ async fn a_stream_that_does_not_exist_refuses_every_tick_with_the_reason() {
 async fn shards_are_counted_and_changed_and_the_stream_goes_on() {
     let (client, name) = new_stream(2).await;
     let shards = KinesisShards::new(&client, &name);
-    assert_eq!(shards.open().await.unwrap(), 2);
+    assert_eq!(shards.open_count().await.unwrap(), 2);
     shards.set(4).await.unwrap();
     active(&client, &name).await;
-    assert_eq!(shards.open().await.unwrap(), 4);
+    assert_eq!(shards.open_count().await.unwrap(), 4);
     let stream = KinesisStream::new(&client, &name, DEADLINE);
     let made = ticks(&["SOL", "BTC", "ETH"], 20);
     append(&stream, &made).await;
     let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
-    let read = ticks_of(tail.to_the_tip().await.unwrap());
+    let read = ticks_of(tail.caught_up().await.unwrap());
     assert_eq!(by_token(read), by_token(made));
 }

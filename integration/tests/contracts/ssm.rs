@@ -1,13 +1,13 @@
 //! The flag and the secrets: what one process writes, another reads.
 
 use app::ports::RolloutFlag;
-use app::steering::record::{FlagChange, FlagRecord, FlagValue};
 use aws::ssm::record::SsmFlagRecord;
 use aws::ssm::{ParameterError, SsmRollout, secrets};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::ParameterType;
 use domain::{Rollout, RolloutKey};
 use integration::emulator;
+use ops::flag_record::{FlagChange, FlagRecord, FlagValue};
 use secrecy::ExposeSecret;
 
 fn rollout(percentage: &str) -> Rollout {

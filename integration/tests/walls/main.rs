@@ -9,15 +9,17 @@ use serde::Deserialize;
 
 /// Which rooms a room of `shared/` may use; binaries may use them all, and no binary but the
 /// webhook's router, which `tickstream` serves as well.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("sources", &["domain"]),
     ("codec", &["domain"]),
     ("runtime", &[]),
     ("app", &["codec", "domain", "sources"]),
     ("archive", &["app", "codec", "domain"]),
-    ("aws", &["app", "codec", "domain"]),
-    ("local", &["app", "archive", "codec", "domain"]),
+    ("ops", &["app", "domain"]),
+    ("store", &["app", "archive", "codec", "domain"]),
+    ("query", &["archive", "codec", "domain"]),
+    ("aws", &["app", "codec", "domain", "ops"]),
     ("testkit", &["app", "codec", "domain"]),
 ];
 
@@ -125,7 +127,8 @@ fn only_the_rooms_at_the_edge_see_their_libraries() {
         for dependency in package.dependencies.iter().filter(|d| d.kind.is_none()) {
             let (room, library) = (package.name.as_str(), dependency.name.as_str());
             let held = match library {
-                "fjall" | "datafusion" => room == "local",
+                "fjall" => room == "store",
+                "datafusion" => room == "query",
                 sdk if sdk.starts_with("aws-sdk-") => matches!(room, "aws" | "integration"),
                 _ => true,
             };

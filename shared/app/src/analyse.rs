@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use domain::analytics::{Anomaly, Averages, Candle, Interval, Outcome, PairState, Rules};
 
 use crate::ports::{
-    AnalysisCommit, AnalyticsStore, Pair, PortError, SequenceNumber, StateChange, StoredState,
+    AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StateChange, StoredState,
     StreamRecord,
 };
+use domain::Pair;
 
 /// Most pairs whose state a shard keeps in memory; beyond, all are read from the store again.
 const WARM_PAIRS_MAX: usize = 20_000;

@@ -10,7 +10,7 @@ use domain::Tick;
 use domain::analytics::{Anomaly, Averages, Candle, Interval};
 
 use crate::analyse::{AnalysisFeed, AnalysisUpdate};
-use crate::ports::Pair;
+use domain::Pair;
 
 /// What was new in one turn.
 #[derive(Debug, Clone, Default)]
@@ -117,19 +117,11 @@ impl AnalysisFeed for Coalescer {
         }
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for candle in update.candles {
-            let pair = Pair {
-                token: candle.token.clone(),
-                quote: candle.quote.clone(),
-            };
-            turn.candles
-                .insert((pair, candle.interval, candle.start_ms), candle);
+            let key = (candle.pair(), candle.interval, candle.start_ms);
+            turn.candles.insert(key, candle);
         }
         for averages in update.averages {
-            let pair = Pair {
-                token: averages.token.clone(),
-                quote: averages.quote.clone(),
-            };
-            turn.averages.insert(pair, averages);
+            turn.averages.insert(averages.pair(), averages);
         }
         turn.anomalies.extend(update.anomalies);
     }

@@ -3,11 +3,9 @@
 //! A batch port answers for every position: what was refused is named, and success is never
 //! assumed from a call that went through.
 
-use std::fmt;
-
 use async_trait::async_trait;
 use domain::analytics::{Anomaly, Candle, PairState};
-use domain::{Malformed, Rollout, Tick, Token};
+use domain::{Malformed, Pair, Rollout, Tick, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::LedgerEntry;
@@ -175,33 +173,6 @@ impl<F: Fn() -> i64 + Send + Sync> Clock for F {
     }
 }
 
-/// A token and what its price is in: what averages and candles are made for, since prices in
-/// different quotes do not mix.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Pair {
-    /// What is priced.
-    pub token: Token,
-    /// What the price is in.
-    pub quote: Token,
-}
-
-impl Pair {
-    /// The pair of a tick.
-    #[must_use]
-    pub fn of(tick: &Tick) -> Self {
-        Self {
-            token: tick.token.clone(),
-            quote: tick.quote.clone(),
-        }
-    }
-}
-
-impl fmt::Display for Pair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.token, self.quote)
-    }
-}
-
 /// A tick in the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRecord {
@@ -327,57 +298,4 @@ pub trait LatestTicks: Send + Sync {
 pub trait Notifier: Send + Sync {
     /// Sends a message with a subject (at most 100 ASCII characters; longer ones are cut).
     async fn notify(&self, subject: &str, text: &str) -> Result<(), PortError>;
-}
-
-/// The shards of a provisioned stream.
-#[async_trait]
-pub trait Shards: Send + Sync {
-    /// How many are open.
-    async fn open(&self) -> Result<u32, PortError>;
-    /// Asks for another number; it is reached later.
-    async fn set(&self, count: u32) -> Result<(), PortError>;
-}
-
-/// The alarms of the project.
-#[async_trait]
-pub trait Alarms: Send + Sync {
-    /// How they stand.
-    async fn look(&self) -> Result<AlarmStates, PortError>;
-}
-
-/// How the project's alarms stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlarmStates {
-    /// How many alarms of the project there are: without any, silence says nothing.
-    pub watched: usize,
-    /// The names of those that are on, sorted.
-    pub on: Vec<String>,
-}
-
-/// A tick that arrived in the stream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Arrival {
-    /// When the stream took it, epoch milliseconds.
-    pub arrived_ms: i64,
-    /// The tick.
-    pub tick: Tick,
-}
-
-/// What a look at the stream gave.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Look {
-    /// What arrived since the last look.
-    pub arrivals: Vec<Arrival>,
-    /// Whether that is all: a busy stream may hold more than one look reads.
-    pub to_the_tip: bool,
-}
-
-/// Watches what arrives in the stream.
-#[async_trait]
-pub trait Arrivals: Send {
-    /// Begins, or begins anew, with what arrived at a time, epoch milliseconds, or later.
-    async fn watch_from(&mut self, from_ms: i64) -> Result<(), PortError>;
-    /// What arrived since the last look, in a time that is bounded also under load. Nothing is
-    /// seen before [`Arrivals::watch_from`].
-    async fn look(&mut self) -> Result<Look, PortError>;
 }

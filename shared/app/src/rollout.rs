@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::ports::{Clock, PortError, RolloutFlag, RolloutStore};
 
 /// Longest `who` in characters.
-pub(crate) const WHO_CHARS_MAX: usize = 100;
+pub const WHO_CHARS_MAX: usize = 100;
 /// Longest `why` in characters.
-pub(crate) const WHY_CHARS_MAX: usize = 500;
+pub const WHY_CHARS_MAX: usize = 500;
 
 /// A state of the flag, with who set it, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,11 +101,7 @@ impl RolloutControl {
 }
 
 /// A field of a change's signature, without the white space around it.
-pub(crate) fn signed(
-    field: &'static str,
-    text: &str,
-    chars_max: usize,
-) -> Result<String, RolloutError> {
+pub fn signed(field: &'static str, text: &str, chars_max: usize) -> Result<String, RolloutError> {
     let chars = text.trim().chars().count();
     if chars == 0 || chars > chars_max {
         return Err(RolloutError::Unsigned { field, chars_max });

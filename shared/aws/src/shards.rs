@@ -1,10 +1,11 @@
 //! The shards of a provisioned stream.
 
-use app::ports::{PortError, Shards};
+use app::ports::PortError;
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::update_shard_count::UpdateShardCountError;
 use aws_sdk_kinesis::types::ScalingType;
+use ops::ports::Shards;
 
 use crate::error::port_error;
 
@@ -28,7 +29,7 @@ impl KinesisShards {
 
 #[async_trait]
 impl Shards for KinesisShards {
-    async fn open(&self) -> Result<u32, PortError> {
+    async fn open_count(&self) -> Result<u32, PortError> {
         const OPERATION: &str = "count the stream's shards";
         let answer = self
             .client

@@ -9,5 +9,4 @@ pub mod column;
 pub mod columnar;
 pub mod ddl;
 pub mod error;
-pub mod feed;
 pub mod json;

@@ -11,6 +11,7 @@ mod cohort;
 mod id;
 mod malformed;
 mod name;
+mod pair;
 mod rollout;
 mod tick;
 
@@ -19,6 +20,7 @@ pub use cohort::{COHORT_BUCKETS, Percentage, PercentageError, cohort_bucket};
 pub use id::{TickId, TickIdError};
 pub use malformed::{Malformed, RAW_BYTES_MAX, Reason, Severity};
 pub use name::{NameError, SourceName, Token};
+pub use pair::Pair;
 pub use rollout::{Rollout, RolloutKey, RolloutKeyError};
 pub use tick::{
     FUTURE_TOLERANCE_MS, Method, MethodError, TICK_VERSION, TIMESTAMP_MS_MIN, Tick, TimestampError,

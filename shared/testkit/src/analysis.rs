@@ -6,8 +6,9 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use app::ports::{AnalysisCommit, AnalyticsStore, Pair, PortError, SequenceNumber, StoredState};
+use app::ports::{AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StoredState};
 use async_trait::async_trait;
+use domain::Pair;
 use domain::analytics::{Anomaly, Candle, Interval};
 
 type CandleKey = (Pair, Interval, i64);
@@ -71,11 +72,7 @@ impl MemoryAnalytics {
 }
 
 fn key(candle: &Candle) -> CandleKey {
-    let pair = Pair {
-        token: candle.token.clone(),
-        quote: candle.quote.clone(),
-    };
-    (pair, candle.interval, candle.start_ms)
+    (candle.pair(), candle.interval, candle.start_ms)
 }
 
 fn failure(source: &str) -> PortError {

@@ -7,9 +7,9 @@ mod bootstrap;
 use std::sync::Arc;
 
 use app::fanout::Fanout;
+use app::feed::{AnomalyJson, AveragesJson, CandleJson};
 use app::ports::Topic;
 use broadcast::handler::Broadcast;
-use codec::feed::{AnomalyJson, AveragesJson, CandleJson};
 use domain::analytics::{Candle, Interval, PairState, Rules};
 use domain::{Tick, Token, aliases};
 use serde_json::{Value, json};

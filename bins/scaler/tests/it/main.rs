@@ -5,10 +5,11 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use app::ports::{PortError, Shards};
-use app::scaling::{Mode, Scaled, Scaling, ShardLimits};
+use app::ports::PortError;
 use async_trait::async_trait;
 use clap::Parser;
+use ops::ports::Shards;
+use ops::scaling::{Mode, Scaled, Scaling, ShardLimits};
 use runtime::lambda::Settings;
 use scaler::config::Config;
 use scaler::handler::{Scaler, ScalerError};
@@ -23,7 +24,7 @@ struct Stream {
 
 #[async_trait]
 impl Shards for Stream {
-    async fn open(&self) -> Result<u32, PortError> {
+    async fn open_count(&self) -> Result<u32, PortError> {
         Ok(*self.open.lock().unwrap())
     }
     async fn set(&self, count: u32) -> Result<(), PortError> {

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use app::ports::{AlarmStates, Alarms, PortError};
+use app::ports::PortError;
 use app::rollout::RolloutError;
-use app::stages::Stage;
-use app::steering::record::{FlagChange, FlagContent, FlagRecord, FlagValue};
-use app::steering::{Changed, RestSeen, Signature, Steering, SteeringError, StepSeen};
 use chrono::{DateTime, SecondsFormat};
 use clap::{Args, Subcommand};
 use domain::Percentage;
 use hyper::Uri;
+use ops::flag_record::{FlagChange, FlagContent, FlagRecord, FlagValue};
+use ops::ports::{AlarmStates, Alarms};
+use ops::rollout_controller::{
+    Changed, DrainReport, RolloutController, RolloutControllerError, Signature, StepReport,
+};
+use ops::stages::Stage;
 
 use crate::cli::{World, parse_base, print_line};
-use crate::desk::Desk;
 use crate::health;
+use crate::operator_clients::OperatorClients;
 
 /// Changes shown by `status`.
 const HISTORY_SHOWN: usize = 10;
@@ -120,16 +123,16 @@ fn reason(text: &str) -> Result<String, String> {
 /// # Errors
 /// Where the flag cannot be read or changed, a step is refused, or what came of it was not seen.
 pub async fn run(args: RolloutArgs, world: World) -> anyhow::Result<()> {
-    let mut desk = Desk::open(&args.project, world.now_ms).await?;
-    let steering = Steering {
-        flag: &desk.flag,
-        alarms: &desk.alarms,
-        clock: &desk.clock,
+    let mut clients = OperatorClients::open(&args.project, world.now_ms).await?;
+    let steering = RolloutController {
+        flag: &clients.flag,
+        alarms: &clients.alarms,
+        clock: &clients.clock,
     };
     match args.action {
         Action::Status { webhook } => {
             // The flag is what matters at night: a webhook that does not answer does not hide it.
-            let told = status(&desk.flag, &desk.alarms).await;
+            let told = status(&clients.flag, &clients.alarms).await;
             if let Some(webhook) = webhook {
                 print_line(&match health::ask(&webhook).await {
                     Ok(health) => format!("code      {}", health.told()),
@@ -146,12 +149,12 @@ pub async fn run(args: RolloutArgs, world: World) -> anyhow::Result<()> {
         } => {
             let signature = signed.step(stage, force.as_deref());
             let changed = steering
-                .step(stage, force.is_some(), signature, &mut desk.arrivals)
+                .step(stage, force.is_some(), signature, &mut clients.arrivals)
                 .await
                 .map_err(advise)?;
             print_line(&told_step(stage, &changed))?;
             let watch = Duration::from_secs(watch);
-            let seen = match steering.watch(&changed, &mut desk.arrivals, watch).await {
+            let seen = match steering.watch(&changed, &mut clients.arrivals, watch).await {
                 Ok(seen) => seen,
                 // Whoever goes down or by force has not asked for a stream that answers.
                 Err(error) if force.is_some() || is_down(&changed) => {
@@ -176,10 +179,10 @@ pub async fn run(args: RolloutArgs, world: World) -> anyhow::Result<()> {
             let changed = steering.back(signed.back()).await.map_err(advise)?;
             print_line(&told_back(&changed))?;
             let seen = steering
-                .rest(&changed, &mut desk.arrivals)
+                .rest(&changed, &mut clients.arrivals)
                 .await
                 .map_err(|error| {
-                    let unseen = matches!(error, SteeringError::Port(_));
+                    let unseen = matches!(error, RolloutControllerError::Port(_));
                     let error = anyhow::Error::new(error);
                     if unseen {
                         error.context(
@@ -203,23 +206,25 @@ fn is_down(changed: &Changed) -> bool {
 }
 
 /// Says what to do about a step that was not taken.
-fn advise(error: SteeringError) -> anyhow::Error {
+fn advise(error: RolloutControllerError) -> anyhow::Error {
     let advice = match &error {
-        SteeringError::Refused(_) => "the flag was not changed; `--force REASON` goes all the same",
-        SteeringError::Unreadable(_) => {
+        RolloutControllerError::Refused(_) => {
+            "the flag was not changed; `--force REASON` goes all the same"
+        }
+        RolloutControllerError::Unreadable(_) => {
             "the flag was not changed; `tickctl rollout back` writes over it, and so does a step \
              with `--force REASON`"
         }
-        SteeringError::Contended => "the change did not hold",
-        SteeringError::Change(RolloutError::Port(_)) => {
+        RolloutControllerError::Contended => "the change did not hold",
+        RolloutControllerError::Change(RolloutError::Port(_)) => {
             "the flag could not be written, or the answer was lost; `tickctl rollout status` tells \
              what it holds"
         }
-        SteeringError::Change(RolloutError::Unsigned { .. } | RolloutError::Nothing)
-        | SteeringError::Port(_)
-        | SteeringError::Missing
-        | SteeringError::NoRest
-        | SteeringError::Behind => "the flag was not changed",
+        RolloutControllerError::Change(RolloutError::Unsigned { .. } | RolloutError::Nothing)
+        | RolloutControllerError::Port(_)
+        | RolloutControllerError::Missing
+        | RolloutControllerError::NoRest
+        | RolloutControllerError::Behind => "the flag was not changed",
     };
     anyhow::Error::new(error).context(advice)
 }
@@ -232,7 +237,7 @@ fn advise(error: SteeringError) -> anyhow::Error {
 async fn status(flag: &dyn FlagRecord, alarms: &dyn Alarms) -> anyhow::Result<String> {
     let told = |error: &PortError| format!("cannot be read: {error}: {}", error.source);
     let (read, alarms, changes) =
-        tokio::join!(flag.read(), alarms.look(), flag.history(HISTORY_SHOWN));
+        tokio::join!(flag.read(), alarms.states(), flag.history(HISTORY_SHOWN));
     let mut lines = vec![match &read {
         Ok(read) => format!("rollout   {}", told_flag(&read.content)),
         Err(error) => format!("rollout   {}", told(error)),
@@ -317,7 +322,7 @@ fn told_step(stage: Stage, changed: &Changed) -> String {
     with_notes(format!("rollout   {before} -> {now}"), &changed.notes)
 }
 
-fn told_stream(seen: &StepSeen) -> String {
+fn told_stream(seen: &StepReport) -> String {
     let arrived = match seen.arrived {
         0 => "no tick arrived".to_owned(),
         1 => "1 tick arrived".to_owned(),
@@ -328,7 +333,7 @@ fn told_stream(seen: &StepSeen) -> String {
         (_, 0) => ", each belongs to the cohort".to_owned(),
         (_, outside) => format!(", {outside} outside the cohort"),
     };
-    let rest = if seen.to_the_tip {
+    let rest = if seen.caught_up {
         ""
     } else {
         " (the stream is written faster than it was read here: there are more)"
@@ -346,7 +351,7 @@ fn told_back(changed: &Changed) -> String {
     with_notes(line, &changed.notes)
 }
 
-fn told_rest(seen: &RestSeen) -> String {
+fn told_rest(seen: &DrainReport) -> String {
     let rest = match seen.last_arrival_after_ms {
         None => "no tick taken in after the change arrived".to_owned(),
         Some(ms) => format!(
@@ -365,10 +370,10 @@ fn seconds(ms: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use app::steering::record::{FlagRead, FlagVersion};
     use async_trait::async_trait;
     use clap::Parser;
     use domain::RolloutKey;
+    use ops::flag_record::{FlagRead, FlagVersion};
 
     use super::*;
 
@@ -404,19 +409,19 @@ mod tests {
             told_step(stage, &change),
             "rollout   1 % -> 0 %, not 10 %\nnote      meanwhile bob had set 0 %: lag"
         );
-        let mut seen = StepSeen {
+        let mut seen = StepReport {
             watched_ms: 10_049,
             arrived: 132,
             outside_cohort: 0,
-            to_the_tip: true,
+            caught_up: true,
         };
         assert_eq!(
             told_stream(&seen),
             "stream    in 10.0 s 132 ticks arrived, each belongs to the cohort"
         );
-        seen.to_the_tip = false;
+        seen.caught_up = false;
         assert!(told_stream(&seen).contains("there are more"));
-        seen.to_the_tip = true;
+        seen.caught_up = true;
         seen.arrived = 0;
         assert!(told_stream(&seen).ends_with("no tick arrived (is there traffic?)"));
         assert_eq!(
@@ -424,7 +429,7 @@ mod tests {
             "rollout   100 % -> 0 % (stored in 0.03 s)"
         );
         assert!(told_back(&changed(None, "0")).starts_with("rollout   unknown -> 0 %"));
-        let mut rest = RestSeen {
+        let mut rest = DrainReport {
             last_arrival_after_ms: Some(2_970),
             arrived: 61,
         };
@@ -536,7 +541,7 @@ mod tests {
 
     #[async_trait]
     impl Alarms for Flag {
-        async fn look(&self) -> Result<AlarmStates, PortError> {
+        async fn states(&self) -> Result<AlarmStates, PortError> {
             Err(away())
         }
     }

@@ -1,6 +1,6 @@
 //! A query's statement, before any engine sees it.
 
-use local::sql::SqlError;
+use query::SqlError;
 use runtime::clock;
 
 use super::Outputs;

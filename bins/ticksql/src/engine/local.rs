@@ -8,7 +8,7 @@ use arrow::array::{Array as _, AsArray as _};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use futures_util::stream;
-use local::sql::{Limits, LocalSql, Rows, SqlError, type_name};
+use query::{Limits, LocalSql, Rows, SqlError, type_name};
 use tokio_util::sync::CancellationToken;
 
 use super::{

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::json::writer::LineDelimited;
-use local::sql::{json_writer, type_name};
+use query::{json_writer, type_name};
 use serde_json::json;
 
 use super::{Ending, Rows};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use local::sql::Value;
+use query::Value;
 
 use super::typed::Kind;
 

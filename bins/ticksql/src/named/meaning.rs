@@ -1,7 +1,7 @@
 //! What the text of a parameter stands for.
 
 use domain::aliases::{mint_of, symbol_of};
-use local::sql::Value;
+use query::Value;
 
 use super::typed::Kind;
 

@@ -1,6 +1,6 @@
 //! Finds placeholders in SQL: outside of texts, quoted names and comments.
 
-use local::sql::{Place, Value};
+use query::{Place, Value};
 
 use super::DAYS;
 use super::header::HeaderError;

@@ -343,10 +343,10 @@ fn the_built_in_queries_are_sound() {
         let bound = query
             .bind(&given, NOW_MS)
             .unwrap_or_else(|e| panic!("{name}: {e}"));
-        let reading = local::sql::scans(&bound.sql, &bound.values)
+        let reading = query::scans(&bound.sql, &bound.values)
             .unwrap_or_else(|e| panic!("{name}: {e}\n{}", bound.sql));
         let today = chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap();
-        let narrowed = |scan: &local::sql::ArchiveScan| scan.is_narrowed(today.date_naive());
+        let narrowed = |scan: &query::ArchiveScan| scan.is_narrowed(today.date_naive());
         assert!(reading.scans.iter().all(narrowed), "{name}");
         // A number without an end is one that may be zero or below it.
         let open = query

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use local::sql::{Value, nearest};
+use query::{Value, nearest};
 
 use super::allowed::Allowed;
 use super::meaning::{Meaning, names_of};

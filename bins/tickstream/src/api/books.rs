@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use local::QueueName;
 use runtime::problem::Problem;
 use serde_json::{Value, json};
+use store::QueueName;
 
 use super::market::unreadable;
 use super::params::{Nothing, Query, Rows, limit};

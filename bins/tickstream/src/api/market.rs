@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::params::{self, Nothing, Now, Path, Query, bad};
 use super::{Api, Shared};
-use codec::feed::{AnomalyJson, AveragesJson, CandleJson};
+use app::feed::{AnomalyJson, AveragesJson, CandleJson};
 
 /// Tokens or quotes named in the answer to an unknown one.
 const KNOWN_NAMED_MAX: usize = 10;

@@ -7,10 +7,10 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use chrono::DateTime;
 use domain::aliases;
-use local::TickRange;
 use runtime::problem::Problem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use store::TickRange;
 
 use super::Api;
 

@@ -9,7 +9,7 @@ use app::ports::{PortError, Refused, SequenceNumber, TickStore, TickStream};
 use async_trait::async_trait;
 use domain::Tick;
 use futures_util::future::join_all;
-use local::{Embedded, QueueName, SHARDS};
+use store::{Embedded, QueueName, SHARDS};
 use tempfile::TempDir;
 use testkit::faulty::Faults;
 use testkit::ticks::{tick, ticks};

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod archived;
 mod bad_input;
 mod crash;
 mod left;

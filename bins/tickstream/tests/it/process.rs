@@ -104,8 +104,9 @@ impl Process {
         .await
     }
 
-    pub(crate) async fn query(&self, sql: &str) -> Answer {
-        self.send(self.post("/api/query", json!({ "sql": sql }).to_string()))
+    /// Has the archive written now, with what was streamed until now.
+    pub(crate) async fn flush_archive(&self) -> Answer {
+        self.send(self.post("/api/archive/flush", String::new()))
             .await
     }
 

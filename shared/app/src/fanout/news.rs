@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::{Tick, Token};
 
-use crate::ports::Pair;
+use domain::Pair;
 
 /// What a message tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

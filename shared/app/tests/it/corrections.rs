@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ports::{
-    AnalysisCommit, AnalyticsStore, Pair, PortError, SequenceNumber, StoredState, StreamRecord,
+    AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StoredState, StreamRecord,
 };
 use async_trait::async_trait;
+use domain::Pair;
 use domain::Tick;
 use domain::analytics::{Candle, Rules};
 use testkit::analysis::MemoryAnalytics;

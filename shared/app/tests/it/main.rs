@@ -5,5 +5,4 @@
 mod corrections;
 mod quarantine_away;
 mod restamped;
-mod steering;
 mod unoffered;

@@ -4,15 +4,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{
-    AnalysisCommit, AnalyticsStore, Clock, Pair, PortError, SequenceNumber, StoredState,
-};
+use app::ports::{AnalysisCommit, AnalyticsStore, Clock, PortError, SequenceNumber, StoredState};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::Pair;
 use domain::analytics::{Anomaly, Candle, Interval};
 use futures_util::StreamExt;
 use futures_util::stream;

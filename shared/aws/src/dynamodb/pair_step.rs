@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use app::ports::{AnalysisCommit, Pair, SequenceNumber, StateChange};
+use app::ports::{AnalysisCommit, SequenceNumber, StateChange};
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
+use domain::Pair;
 use domain::analytics::{Candle, Interval};
 
 use super::attributes::{
@@ -56,11 +57,11 @@ pub(crate) struct PairStep {
 pub(crate) fn by_pair(step: AnalysisCommit) -> BTreeMap<Pair, PairStep> {
     let mut pairs: BTreeMap<Pair, PairStep> = BTreeMap::new();
     for candle in step.candles {
-        let steps = pairs.entry(pair_of(&candle)).or_default();
+        let steps = pairs.entry(candle.pair()).or_default();
         steps.candles.insert(place(&candle), candle);
     }
     for correction in step.corrections {
-        let steps = pairs.entry(pair_of(&correction)).or_default();
+        let steps = pairs.entry(correction.pair()).or_default();
         match steps.corrections.entry(place(&correction)) {
             Entry::Vacant(vacant) => {
                 vacant.insert(correction);
@@ -73,13 +74,6 @@ pub(crate) fn by_pair(step: AnalysisCommit) -> BTreeMap<Pair, PairStep> {
         steps.change = Some(change);
     }
     pairs
-}
-
-fn pair_of(candle: &Candle) -> Pair {
-    Pair {
-        token: candle.token.clone(),
-        quote: candle.quote.clone(),
-    }
 }
 
 /// How long what is written stays.

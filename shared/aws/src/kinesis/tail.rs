@@ -173,7 +173,7 @@ impl StreamTail {
     ///
     /// # Errors
     /// As [`StreamTail::poll`].
-    pub async fn to_the_tip(&mut self) -> Result<Vec<Tailed>, PortError> {
+    pub async fn caught_up(&mut self) -> Result<Vec<Tailed>, PortError> {
         let (all, _) = self.read_until(None).await?;
         Ok(all)
     }

@@ -1,12 +1,10 @@
 //! The rollout flag as its operators see it: the parameter with its version, and its history.
 
 use app::ports::PortError;
-use app::steering::record::{
-    FlagChange, FlagContent, FlagRead, FlagRecord, FlagValue, FlagVersion,
-};
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterHistory, ParameterType};
+use ops::flag_record::{FlagChange, FlagContent, FlagRead, FlagRecord, FlagValue, FlagVersion};
 
 use crate::epoch::epoch_ms;
 use crate::error::{CallError, port_error};

@@ -1,8 +1,8 @@
 //! What the rollout parameter may hold: a change as JSON, or a plain percentage.
 
-use app::steering::record::{FlagChange, FlagValue};
 use chrono::{DateTime, SecondsFormat};
 use domain::{Percentage, Rollout, RolloutKey};
+use ops::flag_record::{FlagChange, FlagValue};
 use serde::{Deserialize, Serialize};
 
 /// Longest part of a refused value that is shown, in characters.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{AnalysisCommit, AnalyticsStore, Pair, PortError, StateChange, StoredState};
+use app::ports::{AnalysisCommit, AnalyticsStore, PortError, StateChange, StoredState};
 use aws::dynamodb::AnalyticsTable;
 use aws_sdk_dynamodb::Client;
+use domain::Pair;
 use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval, PairState};
 use domain::{Tick, TickId};
 use serde_json::{Value, json};

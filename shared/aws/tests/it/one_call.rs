@@ -1,6 +1,6 @@
 //! Adapters that make one call each: what they ask, and what they make of the answer.
 
-use app::ports::{Notifier, Posted, Push, Shards};
+use app::ports::{Notifier, Posted, Push};
 use aws::alarms;
 use aws::gateway::GatewayPush;
 use aws::shards::KinesisShards;
@@ -11,6 +11,7 @@ use aws_sdk_cloudwatch::types::{CompositeAlarm, MetricAlarm, StateValue};
 use aws_sdk_kinesis::config::Credentials;
 use aws_sdk_sns::operation::publish::PublishOutput;
 use aws_smithy_mocks::{MockResponseInterceptor, Rule, create_mock_http_client, mock};
+use ops::ports::Shards;
 use serde_json::json;
 
 use crate::wire::{Answer, Wire};
@@ -106,7 +107,7 @@ async fn shards_are_counted_and_changed() {
         _ => Answer::Good(json!({"StreamName": "ticks", "TargetShardCount": 5})),
     });
     let shards = KinesisShards::new(&aws_sdk_kinesis::Client::new(&wire.config()), "ticks");
-    assert_eq!(shards.open().await.unwrap(), 4);
+    assert_eq!(shards.open_count().await.unwrap(), 4);
     shards.set(5).await.unwrap();
     let calls = wire.calls();
     assert_eq!(calls[1].operation, "UpdateShardCount");

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use app::ports::RolloutFlag;
-use app::steering::record::{FlagChange, FlagContent, FlagRecord, FlagValue};
 use aws::ssm::record::SsmFlagRecord;
 use aws::ssm::start::AtStart;
 use aws::ssm::{ParameterError, SsmRollout, secrets};
 use aws_sdk_ssm::Client;
 use domain::{Rollout, RolloutKey};
+use ops::flag_record::{FlagChange, FlagContent, FlagRecord, FlagValue};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use app::ports::Arrivals;
-use aws::desk::StreamArrivals;
 use aws::kinesis::tail::{Begin, StreamTail, Tailed};
+use aws::operator_ports::StreamArrivals;
 use aws_sdk_kinesis::Client;
 use aws_smithy_types::base64;
+use ops::ports::Arrivals;
 use serde_json::{Value, json};
 use testkit::ticks::tick;
 use tokio::time::Instant;
@@ -150,7 +150,7 @@ async fn a_split_shard_is_read_to_its_end_before_its_children() {
     });
     let tailed = tail(&wire, Begin::TrimHorizon)
         .await
-        .to_the_tip()
+        .caught_up()
         .await
         .unwrap();
     let mut shards: Vec<(&str, u64)> = tailed
@@ -204,7 +204,7 @@ async fn an_expired_iterator_goes_on_behind_the_last_record() {
     });
     let tailed = tail(&wire, Begin::TrimHorizon)
         .await
-        .to_the_tip()
+        .caught_up()
         .await
         .unwrap();
     assert_eq!(sequences(&tailed), [1, 2]);
@@ -221,7 +221,7 @@ async fn a_throttled_shard_is_read_later_and_a_lost_stream_is_an_error() {
         _ => Answer::Refusal(400, "ResourceNotFoundException"),
     });
     let mut tail = tail(&wire, Begin::TrimHorizon).await;
-    assert_eq!(sequences(&tail.to_the_tip().await.unwrap()), [1]);
+    assert_eq!(sequences(&tail.caught_up().await.unwrap()), [1]);
     let error = tail.poll().await.unwrap_err();
     assert!(!error.retryable);
 }
@@ -237,13 +237,13 @@ async fn a_look_at_a_stream_that_is_never_read_to_its_end_is_bounded() {
     let mut arrivals = StreamArrivals::new(&Client::new(&wire.config()), "tickstream-ticks");
     arrivals.watch_from(1_500).await.unwrap();
     let began = Instant::now();
-    let look = arrivals.look().await.unwrap();
+    let look = arrivals.poll().await.unwrap();
     assert!(
         began.elapsed() < Duration::from_secs(3),
         "{:?}",
         began.elapsed()
     );
-    assert!(!look.to_the_tip);
+    assert!(!look.caught_up);
     assert!(look.arrivals.len() > 3, "what was read is not lost");
     assert_eq!(wire.calls()[1].body["ShardIteratorType"], "AT_TIMESTAMP");
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Token;
+use crate::{Pair, Token};
 
 /// How many buckets a window has: 60, so that one minute is cut into seconds and one hour into
 /// minutes.
@@ -25,6 +25,17 @@ pub struct Averages {
     pub timestamp_ms: i64,
     /// One minute, five minutes and one hour.
     pub windows: [WindowAverages; 3],
+}
+
+impl Averages {
+    /// The pair that it belongs to.
+    #[must_use]
+    pub fn pair(&self) -> Pair {
+        Pair {
+            token: self.token.clone(),
+            quote: self.quote.clone(),
+        }
+    }
 }
 
 /// The averages over one window of event time.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Interval, TotalVolume};
-use crate::{Price, Tick, TickId, Token};
+use crate::{Pair, Price, Tick, TickId, Token};
 
 /// What happened to the price of a pair in one interval of event time.
 ///
@@ -48,6 +48,15 @@ pub struct Candle {
 }
 
 impl Candle {
+    /// The pair that it belongs to.
+    #[must_use]
+    pub fn pair(&self) -> Pair {
+        Pair {
+            token: self.token.clone(),
+            quote: self.quote.clone(),
+        }
+    }
+
     /// The candle of that interval that holds this tick and no other.
     #[must_use]
     pub fn of(tick: &Tick, interval: Interval) -> Self {

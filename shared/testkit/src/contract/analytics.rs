@@ -1,6 +1,7 @@
 //! The contract of the store of the analysis.
 
-use app::ports::{AnalysisCommit, AnalyticsStore, Pair, SequenceNumber, StateChange, StoredState};
+use app::ports::{AnalysisCommit, AnalyticsStore, SequenceNumber, StateChange, StoredState};
+use domain::Pair;
 use domain::analytics::{Candle, Interval, PairState, Rules};
 use domain::{Tick, TickId};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate};
-use local::sql::ArchiveScan;
+use query::ArchiveScan;
 
 use super::words::pieces;
 use crate::statement::Statement;

@@ -3,7 +3,7 @@
 
 use aws::athena::folder::{Folder, Location};
 use chrono::NaiveDate;
-use local::sql::ArchiveScan;
+use query::ArchiveScan;
 
 use super::{Athena, failure, location};
 use crate::engine::{EngineError, Estimate};

@@ -3,7 +3,7 @@
 use aws::athena::catalog::Table;
 use aws::athena::error::AthenaError;
 use aws::error::CallError;
-use local::sql::{Place, nearest};
+use query::{Place, nearest};
 
 use crate::engine::EngineError;
 use crate::money::{Bill, had_read};

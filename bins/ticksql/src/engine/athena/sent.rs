@@ -4,7 +4,7 @@
 //! of their types. Emulators take none, and keep no views: there all are written in, and the views
 //! that are read go in front as parts of WITH.
 
-use local::sql::Place;
+use query::Place;
 
 use super::words::{Kind, Piece, pieces};
 use crate::init::statements::VIEWS;

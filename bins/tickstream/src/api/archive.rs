@@ -1,0 +1,41 @@
+//! `POST /api/archive/flush`: writes what the stream holds to the archive now, not at the next interval.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use runtime::problem::Problem;
+use serde_json::{Value, json};
+
+use super::params::{Nothing, Query};
+use super::{Api, Shared};
+
+/// Returns once every tick that was streamed before the call is in the archive's files.
+pub(super) async fn flush(
+    State(api): Shared,
+    Query(Nothing {}): Query<Nothing>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    api.check_operator(&headers)?;
+    let flushed = flush_detached(&api).await?;
+    Ok(Json(
+        json!({ "ticks": flushed.ticks, "files": flushed.files }),
+    ))
+}
+
+/// Runs as a task of its own: a caller who disconnects must not stop a range halfway.
+async fn flush_detached(api: &Api) -> Result<store::Flushed, Problem> {
+    let archiver = std::sync::Arc::clone(&api.archiver);
+    let flushed = tokio::spawn(async move { archiver.flush().await }).await;
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        tracing::error!(error = %runtime::causes::told(error), "the archive cannot be written");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the archive cannot be written; the cause is in the log, and the next flush continues",
+        )
+    };
+    match flushed {
+        Ok(Ok(flushed)) => Ok(flushed),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(error) => Err(failed(&error)),
+    }
+}

@@ -1,0 +1,95 @@
+//! The control plane's ports on AWS: the project's alarms, and what arrives in its stream.
+
+use std::time::Duration;
+
+use app::ports::PortError;
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use ops::ports::{AlarmStates, Alarms, Arrival, Arrivals, Poll};
+use tokio::time::Instant;
+
+use crate::alarms::{names, states};
+use crate::kinesis::tail::{Begin, StreamTail};
+
+/// How long one look at the stream reads on where the stream is written faster than it is read.
+const LOOK_FOR: Duration = Duration::from_secs(2);
+
+/// The alarms of a project, known by their names.
+pub struct ProjectAlarms {
+    client: aws_sdk_cloudwatch::Client,
+    names: Vec<String>,
+}
+
+impl ProjectAlarms {
+    /// The alarms of a project's templates.
+    #[must_use]
+    pub fn new(config: &SdkConfig, project: &str) -> Self {
+        Self {
+            client: aws_sdk_cloudwatch::Client::new(config),
+            names: names(project),
+        }
+    }
+}
+
+#[async_trait]
+impl Alarms for ProjectAlarms {
+    async fn states(&self) -> Result<AlarmStates, PortError> {
+        let all = states(&self.client, &self.names).await?;
+        Ok(AlarmStates {
+            watched: all.len(),
+            on: (all.into_iter())
+                .filter(|alarm| alarm.is_on)
+                .map(|alarm| alarm.name)
+                .collect(),
+        })
+    }
+}
+
+/// What arrives in a stream.
+pub struct StreamArrivals {
+    client: aws_sdk_kinesis::Client,
+    stream: String,
+    tail: Option<StreamTail>,
+}
+
+impl StreamArrivals {
+    /// A reader of a stream, not yet opened.
+    #[must_use]
+    pub fn new(client: &aws_sdk_kinesis::Client, stream: impl Into<String>) -> Self {
+        Self {
+            client: client.clone(),
+            stream: stream.into(),
+            tail: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Arrivals for StreamArrivals {
+    async fn watch_from(&mut self, from_ms: i64) -> Result<(), PortError> {
+        self.tail = None;
+        let begin = Begin::AtTimestamp(from_ms);
+        self.tail = Some(StreamTail::open(&self.client, &self.stream, begin).await?);
+        Ok(())
+    }
+
+    async fn poll(&mut self) -> Result<Poll, PortError> {
+        let Some(tail) = &mut self.tail else {
+            return Ok(Poll {
+                arrivals: Vec::new(),
+                caught_up: false,
+            });
+        };
+        let (records, caught_up) = tail.toward_the_tip(Instant::now() + LOOK_FOR).await?;
+        let arrivals = records.into_iter().filter_map(|record| {
+            // A record that is no tick of ours is the analysis' to quarantine.
+            let tick = record.tick.ok()?;
+            let arrived_ms = record.arrived_at_ms.unwrap_or(tick.ingested_at_ms);
+            Some(Arrival { arrived_ms, tick })
+        });
+        Ok(Poll {
+            arrivals: arrivals.collect(),
+            caught_up,
+        })
+    }
+}

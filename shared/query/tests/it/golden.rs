@@ -1,0 +1,164 @@
+//! Every named query of `sql/queries/` on the made archive: the local engine, the golden answer
+//! and a reckoning without SQL must agree.
+
+mod parameters;
+mod reckoning;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use app::ports::Quarantine as _;
+use archive::Archive;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parameters::Parameters;
+use query::{Limits, LocalSql};
+use store::{Embedded, EmbeddedConfig, QuarantineFiles};
+use testkit::golden::{self, Case, sql_folder};
+
+/// The made archive and quarantine as tickstream writes them.
+async fn made(data: &Path) -> LocalSql {
+    let archive = Archive::open(data).unwrap();
+    for (shard, ticks) in (0..).zip(golden::ranges()) {
+        archive
+            .write_range(shard, 0, ticks.len() as u64, &ticks)
+            .unwrap();
+    }
+    let store = Embedded::open(&EmbeddedConfig::new(data.join("store"))).unwrap();
+    store.keep(&golden::quarantined()).await.unwrap();
+    let files = QuarantineFiles::new(store, data);
+    files.flush().await.unwrap();
+    LocalSql::open(data, Limits::default()).await.unwrap()
+}
+
+fn query_file(name: &str) -> String {
+    let path = sql_folder().join("queries").join(format!("{name}.sql"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Columns, and rows of texts.
+type Texts = (Vec<String>, Vec<Vec<Option<String>>>);
+
+async fn engines_answer(sql: &LocalSql, query: &str) -> Texts {
+    let answer = sql
+        .query(query)
+        .await
+        .unwrap_or_else(|error| panic!("{query}\n{error}"));
+    let fields = answer.schema.fields();
+    let columns = fields.iter().map(|field| field.name().clone()).collect();
+    let mut rows = Vec::new();
+    for batch in &answer.batches {
+        let options = FormatOptions::default();
+        let shown: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| (column, ArrayFormatter::try_new(column, &options).unwrap()))
+            .collect();
+        for row in 0..batch.num_rows() {
+            let cell = |(column, shown): &(&arrow::array::ArrayRef, ArrayFormatter<'_>)| {
+                column.is_valid(row).then(|| shown.value(row).to_string())
+            };
+            rows.push(shown.iter().map(cell).collect());
+        }
+    }
+    (columns, rows)
+}
+
+fn reckoned(case: &Case, given: &Parameters) -> Texts {
+    let (ticks, quarantined) = (golden::ticks(), golden::quarantined());
+    let (columns, rows) = reckoning::answer(&case.query, given, &ticks, &quarantined);
+    (
+        columns.iter().map(|name| (*name).to_owned()).collect(),
+        rows,
+    )
+}
+
+/// The rows as the text of a golden file.
+fn csv((columns, rows): &Texts) -> String {
+    let quoted = |cell: &str| match cell.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.to_owned(),
+    };
+    let mut text = columns.join(",") + "\n";
+    for row in rows {
+        let cells = row
+            .iter()
+            .map(|cell| cell.as_deref().map(quoted).unwrap_or_default());
+        text += &(cells.collect::<Vec<_>>().join(",") + "\n");
+    }
+    text
+}
+
+#[test]
+fn the_golden_answers_are_those_of_a_reckoning_without_sql() {
+    let mut differences = String::new();
+    for case in golden::cases() {
+        let given = Parameters::of(&query_file(&case.query), &case.parameters);
+        let answer = reckoned(&case, &given);
+        if let Err(difference) = case.check(&answer.0, &answer.1) {
+            differences += &format!("{difference}; reckoned:\n{}\n", csv(&answer));
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+#[tokio::test]
+async fn the_local_engine_gives_the_golden_answers() {
+    let data = tempfile::tempdir().unwrap();
+    let sql = made(data.path()).await;
+    let mut differences = String::new();
+    for case in golden::cases() {
+        let file = query_file(&case.query);
+        let query = Parameters::of(&file, &case.parameters).rendered(&file);
+        let answer = engines_answer(&sql, &query).await;
+        if let Err(difference) = case.check(&answer.0, &answer.1) {
+            differences += &format!("{difference}; the engine:\n{}\n", csv(&answer));
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+#[test]
+fn every_named_query_has_a_golden_answer() {
+    let queries: BTreeSet<String> = fs::read_dir(sql_folder().join("queries"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let cases = golden::cases();
+    let answered: BTreeSet<String> = cases.iter().map(|case| case.query.clone()).collect();
+    assert_eq!(queries, answered);
+    for query in &queries {
+        let rows = cases.iter().filter(|case| case.query == *query);
+        let most = rows.map(|case| case.rows.len()).max();
+        assert!(
+            most > Some(0),
+            "{query}: an answer without rows shows nothing"
+        );
+    }
+}
+
+/// A query that reads more than the days of its parameters would cost more than it should.
+#[tokio::test]
+async fn a_named_query_reads_the_days_asked_for_and_no_others() {
+    let data = tempfile::tempdir().unwrap();
+    let sql = made(data.path()).await;
+    for case in golden::cases() {
+        let file = query_file(&case.query);
+        let mut parameters = case.parameters.clone();
+        parameters.insert("from".to_owned(), "2026-03-31T10:00:00Z".to_owned());
+        let end = if file.contains("@days from at") {
+            "at"
+        } else {
+            "to"
+        };
+        parameters.insert(end.to_owned(), "2026-03-31T11:00:00Z".to_owned());
+        let query = Parameters::of(&file, &parameters).rendered(&file);
+        let answer = sql.query(&query).await.unwrap();
+        // Three ranges wrote files of that day, or one flush of the quarantine did.
+        let expected = if case.query == "data_quality" { 1 } else { 3 };
+        assert_eq!(answer.files, expected, "{}", case.name);
+        assert!(answer.bytes_read > 0, "{}", case.name);
+    }
+}

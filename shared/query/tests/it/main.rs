@@ -1,0 +1,15 @@
+//! SQL on the archive, as its users see it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod golden;
+mod mistakes;
+mod other_types;
+mod rows;
+mod sql;
+mod trino;
+mod unreadable;

@@ -1,0 +1,225 @@
+//! Rows as they come, values beside a statement, what a query would read, and memory that runs out.
+
+use std::path::Path;
+use std::time::Duration;
+
+use archive::Archive;
+use chrono::NaiveDate;
+use domain::Tick;
+use query::{Estimate, Limits, LocalSql, Place, SqlError, Value};
+use tempfile::TempDir;
+
+use testkit::market::{DAY_MS, market, tick};
+
+const NEXT_DAY_MS: i64 = DAY_MS + 86_400_000;
+
+fn archive_of(ticks: &[Tick]) -> TempDir {
+    let data = tempfile::tempdir().unwrap();
+    let archive = Archive::open(data.path()).unwrap();
+    archive
+        .write_range(0, 0, ticks.len() as u64, ticks)
+        .unwrap();
+    data
+}
+
+async fn open(data: &Path, limits: Limits) -> LocalSql {
+    LocalSql::open(data, limits).await.unwrap()
+}
+
+/// How many rows a query gives.
+async fn count(sql: &LocalSql, query: &str, values: &[Value]) -> Result<usize, SqlError> {
+    let mut rows = sql.start(query, values).await?;
+    let mut count = 0;
+    while let Some(batch) = rows.next().await? {
+        count += batch.num_rows();
+    }
+    Ok(count)
+}
+
+#[tokio::test]
+async fn rows_come_with_what_was_read() {
+    let data = archive_of(&market(100));
+    let limits = Limits {
+        rows_max: usize::MAX,
+        ..Limits::default()
+    };
+    let sql = open(data.path(), limits).await;
+    let mut rows = sql
+        .start(
+            "SELECT a.token, b.token FROM ticks a JOIN ticks b USING (tick_id)",
+            &[],
+        )
+        .await
+        .unwrap();
+    let names: Vec<_> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    assert_eq!(names, ["token", "token_2"]);
+    let reads = rows.reads();
+    let mut rows_read = 0;
+    while let Some(batch) = rows.next().await.unwrap() {
+        rows_read += batch.num_rows();
+    }
+    assert_eq!(rows_read, 100);
+    let (files, bytes) = reads.by_now();
+    assert!(files == 2 && bytes > 0, "{files} files, {bytes} bytes");
+    // One row more than the limit tells that there are more.
+    let sql = open(
+        data.path(),
+        Limits {
+            rows_max: 9,
+            ..limits
+        },
+    )
+    .await;
+    assert_eq!(count(&sql, "SELECT 1 FROM ticks", &[]).await.unwrap(), 10);
+}
+
+/// One place, one thread, and a query that would hold both for days.
+#[tokio::test]
+async fn a_query_that_is_dropped_makes_way_for_the_next_one() {
+    let data = archive_of(&market(10));
+    let limits = Limits {
+        queries_max: 1,
+        threads: 1,
+        ..Limits::default()
+    };
+    let sql = open(data.path(), limits).await;
+    let endless = "SELECT sum(a.value * b.value % c.value) FROM generate_series(1, 1000000) a, \
+                   generate_series(1, 1000000) b, generate_series(1, 1000000) c";
+    let mut rows = sql.start(endless, &[]).await.unwrap();
+    let begun = tokio::time::timeout(Duration::from_millis(100), rows.next()).await;
+    assert!(begun.is_err());
+    drop(rows);
+    let next = count(&sql, "SELECT 1", &[]);
+    let next = tokio::time::timeout(Duration::from_secs(60), next).await;
+    assert_eq!(next.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn values_stand_beside_the_statement() {
+    let data = archive_of(&[tick("BTC", "100", DAY_MS), tick("ETH", "103", NEXT_DAY_MS)]);
+    let sql = open(data.path(), Limits::default()).await;
+    let check = async |condition: &str, values: &[Value], expected: usize| {
+        let query = format!("SELECT 1 FROM price_history WHERE {condition}");
+        assert_eq!(
+            count(&sql, &query, values).await.unwrap(),
+            expected,
+            "{query} {values:?}"
+        );
+    };
+    let text = |text: &str| Value::Varchar(text.to_owned());
+    check("token = ?", &[text("BTC")], 1).await;
+    check("token = ?", &[text("x' OR '1' = '1")], 0).await;
+    check("token = ? AND 'it''s' = ?", &[text("ETH"), text("it's")], 1).await;
+    check(
+        "price > ? AND token <> ?",
+        &[Value::Double(99.5), text("BTC")],
+        1,
+    )
+    .await;
+    check(
+        "\"timestamp\" >= ? AND ?",
+        &[Value::Bigint(NEXT_DAY_MS), Value::Boolean(true)],
+        1,
+    )
+    .await;
+    check(
+        "year = ? AND day - ? < 8",
+        &[Value::Bigint(2026), Value::Bigint(-1)],
+        0,
+    )
+    .await;
+    check(
+        "year = ? AND day + ? < 8",
+        &[Value::Bigint(2026), Value::Bigint(0)],
+        1,
+    )
+    .await;
+    let error = count(&sql, "SELECT ?", &[text("a"), text("b")])
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("1 parameters, and 2 values"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_would_be_read_is_told_without_reading_it() {
+    let data = archive_of(&[tick("BTC", "100", DAY_MS), tick("BTC", "103", NEXT_DAY_MS)]);
+    let sql = open(data.path(), Limits::default()).await;
+    let day = |day| NaiveDate::from_ymd_opt(2026, 3, day).unwrap();
+    assert_eq!(sql.days().unwrap(), [day(7), day(8)]);
+    let one = sql
+        .estimate(
+            "SELECT price FROM ticks WHERE year = 2026 AND day = ?",
+            &[Value::Bigint(8)],
+        )
+        .await
+        .unwrap();
+    assert_eq!((one.days.as_slice(), one.files), (&[day(8)][..], 1));
+    let file = std::fs::read_dir(data.path().join("price-archive/year=2026/month=03/day=08"));
+    let size = file
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .metadata()
+        .unwrap()
+        .len();
+    assert_eq!(one.bytes, size);
+    let twice = "SELECT price FROM ticks UNION ALL SELECT price FROM price_archive";
+    let twice = sql.estimate(twice, &[]).await.unwrap();
+    assert_eq!((twice.days, twice.files), (vec![day(7), day(8)], 4));
+    let none = sql
+        .estimate("SELECT price FROM ticks WHERE year = 2020", &[])
+        .await
+        .unwrap();
+    assert_eq!(none, Estimate::default());
+}
+
+#[tokio::test]
+async fn a_failure_on_the_way_is_no_end() {
+    let data = archive_of(&market(10));
+    let sql = open(data.path(), Limits::default()).await;
+    let error = count(&sql, "SELECT 1 / (ts - ts) FROM ticks", &[])
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SqlError::Failed(_)), "{error}");
+    let error = count(&sql, "SELECT\n tokn FROM ticks", &[])
+        .await
+        .unwrap_err();
+    assert_eq!(error.place(), Some(Place { line: 2, column: 2 }));
+    let moved = error.placed(|place| Place {
+        line: place.line + 5,
+        ..place
+    });
+    assert!(moved.to_string().contains("at line 7, column 2"), "{moved}");
+}
+
+#[tokio::test]
+async fn what_memory_does_not_hold_goes_to_disk_where_it_may() {
+    let data = archive_of(&market(10));
+    let query =
+        "SELECT value % 1000 AS a, value FROM generate_series(1, 2000000) ORDER BY a, value DESC";
+    let limits = Limits {
+        rows_max: usize::MAX,
+        memory_bytes_max: 24 * 1024 * 1024,
+        threads: 1,
+        batch_rows: 8_192,
+        ..Limits::default()
+    };
+    let tight = open(data.path(), limits).await;
+    let error = count(&tight, query, &[]).await.unwrap_err();
+    assert!(matches!(error, SqlError::OutOfMemory { .. }), "{error}");
+    let limits = Limits {
+        spill_bytes_max: 1024 * 1024 * 1024,
+        ..limits
+    };
+    let spilling = open(data.path(), limits).await;
+    assert_eq!(count(&spilling, query, &[]).await.unwrap(), 2_000_000);
+}

@@ -1,0 +1,164 @@
+//! Pairs by number: a tick's key holds four bytes instead of two names.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use domain::Pair;
+use domain::{Tick, TickId, Token};
+
+use crate::block::{self, Block, EncodedTicks};
+use crate::error::StorageError;
+use crate::spaces::Spaces;
+
+#[derive(Default)]
+struct Known {
+    by_pair: HashMap<Pair, u32>,
+    /// By number: the pair and its latest tick.
+    by_number: Vec<(Pair, Option<Arc<Tick>>)>,
+}
+
+/// Whether a pair is of a token, and in a quote where one is wanted.
+pub(crate) fn is_of(of: &Token, of_quote: &Token, token: &str, quote: Option<&str>) -> bool {
+    of.as_str() == token && quote.is_none_or(|quote| of_quote.as_str() == quote)
+}
+
+/// Where the latest ticks are noted at an orderly end.
+const LATEST_KEY: &str = "latest";
+
+/// All pairs, with the latest tick of each.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    known: RwLock<Known>,
+}
+
+impl Pairs {
+    /// Reads the pairs and the latest tick of each: as noted by an orderly end, or else by a
+    /// look at the last row of each pair.
+    pub(crate) fn open(spaces: &Spaces) -> Result<Self, StorageError> {
+        let pairs = Self::default();
+        let noted = match spaces.meta.get(LATEST_KEY)? {
+            Some(bytes) => Some(block::read(&bytes)?),
+            None => None,
+        };
+        // From now on it is out of date.
+        spaces.meta.remove(LATEST_KEY)?;
+        for guard in spaces.pairs.iter() {
+            let value = guard.value()?;
+            let pair: Pair = postcard::from_bytes(&value)
+                .map_err(|error| StorageError::corrupt("pair", error))?;
+            let number = pairs.add(pair);
+            if noted.is_some() {
+                continue;
+            }
+            let latest = match spaces.ticks.prefix(number.to_be_bytes()).next_back() {
+                Some(guard) => Some(
+                    codec::binary::decode(&guard.value()?)
+                        .map_err(|error| StorageError::corrupt("tick", error))?,
+                ),
+                None => None,
+            };
+            if let Some(tick) = latest {
+                pairs.renew(number, &Arc::new(tick));
+            }
+        }
+        for tick in noted.into_iter().flatten() {
+            if let Some(number) = pairs.find(&Pair::of(&tick)) {
+                pairs.renew(number, &Arc::new(tick));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Notes the latest ticks for the next start, as the last write before the end.
+    pub(crate) fn note(&self, spaces: &Spaces) -> Result<(), StorageError> {
+        let latest = self.latest();
+        let mut block = Block::default();
+        block.push(&EncodedTicks::of(&latest));
+        Ok(spaces.meta.insert(LATEST_KEY, block.take())?)
+    }
+
+    /// The number of a pair.
+    pub(crate) fn find(&self, pair: &Pair) -> Option<u32> {
+        self.read(|known| known.by_pair.get(pair).copied())
+    }
+
+    /// The numbers of a token's pairs; with a quote, of the one pair.
+    pub(crate) fn of_token(&self, token: &str, quote: Option<&str>) -> Vec<u32> {
+        self.read(|known| {
+            (0..)
+                .zip(&known.by_number)
+                .filter(|(_, (pair, _))| is_of(&pair.token, &pair.quote, token, quote))
+                .map(|(number, _)| number)
+                .collect()
+        })
+    }
+
+    /// Adds a pair that was just written as the next number.
+    pub(crate) fn add(&self, pair: Pair) -> u32 {
+        self.write(|known| {
+            let number = u32::try_from(known.by_number.len()).unwrap_or(u32::MAX);
+            known.by_pair.insert(pair.clone(), number);
+            known.by_number.push((pair, None));
+            number
+        })
+    }
+
+    /// Takes a tick as its pair's latest, unless a later one is known.
+    pub(crate) fn renew(&self, number: u32, tick: &Arc<Tick>) {
+        self.write(|known| {
+            let Some((_, latest)) = known.by_number.get_mut(number as usize) else {
+                return;
+            };
+            let later = |held: &Arc<Tick>| {
+                (held.timestamp_ms, held.tick_id) <= (tick.timestamp_ms, tick.tick_id)
+            };
+            if latest.as_ref().is_none_or(later) {
+                *latest = Some(Arc::clone(tick));
+            }
+        });
+    }
+
+    /// Whether a tick would come after all that is stored of its pair. It is then not stored yet,
+    /// and the store need not be asked: most ticks come in order.
+    pub(crate) fn all_before(&self, number: u32, timestamp_ms: i64, id: TickId) -> bool {
+        self.read(|known| {
+            let latest = known.by_number.get(number as usize);
+            let latest = latest.and_then(|(_, tick)| tick.as_ref());
+            latest.is_none_or(|tick| (tick.timestamp_ms, tick.tick_id) < (timestamp_ms, id))
+        })
+    }
+
+    /// The latest tick of every pair that has one.
+    pub(crate) fn latest(&self) -> Vec<Arc<Tick>> {
+        self.read(|known| {
+            known
+                .by_number
+                .iter()
+                .filter_map(|(_, tick)| tick.clone())
+                .collect()
+        })
+    }
+
+    /// How many pairs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.read(|known| known.by_number.len())
+    }
+
+    fn read<R>(&self, look: impl FnOnce(&Known) -> R) -> R {
+        look(
+            &self
+                .known
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        )
+    }
+
+    fn write<R>(&self, change: impl FnOnce(&mut Known) -> R) -> R {
+        change(
+            &mut self
+                .known
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        )
+    }
+}

@@ -1,0 +1,273 @@
+//! The one thread that writes: it gathers what waits into one commit, makes it durable with one
+//! flush of the disk, and then answers all.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use domain::Pair;
+use domain::Tick;
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::block::Block;
+use crate::embedded::Inner;
+use crate::error::StorageError;
+use crate::spaces::{Spaces, TickKey, tick_key};
+use crate::state::State;
+use crate::stream::SHARDS;
+
+/// Jobs that may wait; further callers wait for a place.
+const JOBS_WAITING_MAX: usize = 4_096;
+
+/// Jobs in one commit, so that no caller waits long behind a crowd.
+const JOBS_PER_COMMIT_MAX: usize = 1_024;
+
+/// Bytes in one commit.
+const BYTES_PER_COMMIT_MAX: usize = 8 * 1_024 * 1_024;
+
+/// The name of the state in the `meta` keyspace.
+pub(crate) const STATE_KEY: &str = "state";
+
+type Answer = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
+type Job = Box<dyn FnOnce(&mut Commit<'_>) -> Answer + Send>;
+
+/// A commit that is being gathered. A job first reads and checks, and then writes: once it has
+/// written it cannot fail any more, so that its neighbours are not disturbed.
+pub(crate) struct Commit<'a> {
+    pub(crate) inner: &'a Inner,
+    /// The state as it will be.
+    pub(crate) state: State,
+    batch: OwnedWriteBatch,
+    bytes: usize,
+    /// Ticks put in this commit, which the store cannot see yet.
+    fresh: HashSet<TickKey>,
+    /// Ids put in this commit of ticks whose event time is our own clock's.
+    fresh_clocked: HashSet<[u8; 16]>,
+    /// Notes settled in this commit.
+    settled: HashSet<u64>,
+    new_pairs: HashMap<Pair, u32>,
+    new_pairs_in_order: Vec<Pair>,
+    latest: Vec<(u32, Arc<Tick>)>,
+    stream_blocks: [Block; SHARDS as usize],
+    queue_blocks: [Block; 2],
+}
+
+impl<'a> Commit<'a> {
+    fn new(inner: &'a Inner, db: &Database, state: State) -> Self {
+        Self {
+            inner,
+            state,
+            batch: db.batch().durability(Some(PersistMode::SyncData)),
+            bytes: 0,
+            fresh: HashSet::new(),
+            fresh_clocked: HashSet::new(),
+            settled: HashSet::new(),
+            new_pairs: HashMap::new(),
+            new_pairs_in_order: Vec::new(),
+            latest: Vec::new(),
+            stream_blocks: Default::default(),
+            queue_blocks: Default::default(),
+        }
+    }
+
+    pub(crate) fn spaces(&self) -> &'a Spaces {
+        &self.inner.spaces
+    }
+
+    pub(crate) fn insert(&mut self, space: &Keyspace, key: &[u8], value: Vec<u8>) {
+        self.bytes += key.len() + value.len();
+        self.batch.insert(space, key, value);
+    }
+
+    pub(crate) fn remove(&mut self, space: &Keyspace, key: &[u8]) {
+        self.bytes += key.len();
+        self.batch.remove(space, key);
+    }
+
+    /// Whether the tick is neither stored nor put in this commit; if so, it is taken as put.
+    pub(crate) fn is_new(&mut self, number: u32, tick: &Tick) -> Result<bool, StorageError> {
+        let key = tick_key(number, tick.timestamp_ms, tick.tick_id.as_bytes());
+        let pairs = &self.inner.pairs;
+        if self.fresh.contains(&key)
+            || !pairs.all_before(number, tick.timestamp_ms, tick.tick_id)
+                && self.spaces().ticks.contains_key(key)?
+        {
+            return Ok(false);
+        }
+        self.fresh.insert(key);
+        Ok(true)
+    }
+
+    /// Whether a tick whose event time is our own clock's came before, at another time.
+    pub(crate) fn came_before(&mut self, id: &[u8; 16]) -> Result<bool, StorageError> {
+        Ok(!self.fresh_clocked.insert(*id) || self.spaces().clocked.contains_key(id)?)
+    }
+
+    /// Drops a pending note; answers whether it was still there.
+    pub(crate) fn settle(&mut self, number: u64) -> Result<bool, StorageError> {
+        let key = number.to_be_bytes();
+        if self.settled.contains(&number) || !self.spaces().pending.contains_key(key)? {
+            return Ok(false);
+        }
+        self.settled.insert(number);
+        self.remove(&self.inner.spaces.pending, &key);
+        Ok(true)
+    }
+
+    /// Takes back what [`Commit::is_new`] took as put.
+    pub(crate) fn forget(&mut self, keys: &[TickKey]) {
+        for key in keys {
+            self.fresh.remove(key);
+        }
+    }
+
+    /// The number of a pair; a new pair gets the next one, `None` where there is no room.
+    pub(crate) fn pair(&mut self, pair: &Pair) -> Result<Option<u32>, StorageError> {
+        let known = self.inner.pairs.find(pair);
+        if let Some(number) = known.or_else(|| self.new_pairs.get(pair).copied()) {
+            return Ok(Some(number));
+        }
+        let number = self.state.pairs;
+        if number >= self.inner.pairs_max {
+            return Ok(None);
+        }
+        let value = postcard::to_stdvec(pair).map_err(|e| StorageError::corrupt("pair", e))?;
+        self.insert(&self.inner.spaces.pairs, &number.to_be_bytes(), value);
+        self.state.pairs += 1;
+        self.new_pairs.insert(pair.clone(), number);
+        self.new_pairs_in_order.push(pair.clone());
+        Ok(Some(number))
+    }
+
+    /// Makes a tick its pair's latest once the commit is durable.
+    pub(crate) fn renew_latest(&mut self, number: u32, tick: Arc<Tick>) {
+        self.latest.push((number, tick));
+    }
+
+    pub(crate) fn stream_block(&mut self, shard: u8) -> Option<&mut Block> {
+        self.stream_blocks.get_mut(usize::from(shard))
+    }
+
+    pub(crate) fn queue_block(&mut self, queue: usize) -> Option<&mut Block> {
+        self.queue_blocks.get_mut(queue)
+    }
+
+    /// Puts a block behind the last place that is taken.
+    fn put_block(&mut self, space: &Keyspace, last: &mut u64, block: &mut Block) {
+        if block.ticks() > 0 {
+            let first = *last + 1;
+            *last += block.ticks();
+            self.insert(space, &first.to_be_bytes(), block.take());
+        }
+    }
+
+    /// Puts the blocks and the state into the batch.
+    fn seal(&mut self) -> Result<(), StorageError> {
+        let mut stream_blocks = std::mem::take(&mut self.stream_blocks);
+        let spaces = self.spaces();
+        let mut heads = self.state.heads;
+        for ((block, head), space) in stream_blocks.iter_mut().zip(&mut heads).zip(&spaces.stream) {
+            self.put_block(space, head, block);
+        }
+        self.state.heads = heads;
+        let mut queue_blocks = std::mem::take(&mut self.queue_blocks);
+        let mut tails = self.state.queued;
+        for ((block, tail), space) in queue_blocks.iter_mut().zip(&mut tails).zip(&spaces.queues) {
+            self.put_block(space, tail, block);
+        }
+        self.state.queued = tails;
+        let state =
+            postcard::to_stdvec(&self.state).map_err(|e| StorageError::corrupt("state", e))?;
+        self.insert(&self.inner.spaces.meta, STATE_KEY.as_bytes(), state);
+        Ok(())
+    }
+}
+
+/// Hands jobs to the writing thread.
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    /// Starts the thread; it ends when the writer is dropped and all jobs are done.
+    pub(crate) fn start(
+        inner: Arc<Inner>,
+        db: Database,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
+        let thread = std::thread::Builder::new()
+            .name("storage-writer".to_owned())
+            .spawn(move || write_all(&inner, &db, waiting))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Runs a job in the next commit and answers once it is durable.
+    pub(crate) async fn submit<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Commit<'_>) -> Result<R, StorageError> + Send + 'static,
+    ) -> Result<R, StorageError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |commit| {
+            let done = work(commit);
+            // A caller that has gone away does not wait for the answer.
+            Box::new(move |durable| drop(reply.send(durable.and(done))))
+        });
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|_| StorageError::Closed)?;
+        answer.await.map_err(|_| StorageError::Closed)?
+    }
+}
+
+impl Writer {
+    /// Runs a job in one of the next commits without waiting for it. A failing commit is logged.
+    pub(crate) async fn enqueue(
+        &self,
+        work: impl FnOnce(&mut Commit<'_>) -> Result<(), StorageError> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let job: Job = Box::new(move |commit| {
+            if let Err(error) = work(commit) {
+                tracing::error!(error = %error, "a job of the storage writer failed");
+            }
+            Box::new(drop)
+        });
+        self.jobs.send(job).await.map_err(|_| StorageError::Closed)
+    }
+}
+
+fn write_all(inner: &Inner, db: &Database, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut commit = Commit::new(inner, db, inner.state());
+        let mut answers = vec![first(&mut commit)];
+        while answers.len() < JOBS_PER_COMMIT_MAX && commit.bytes < BYTES_PER_COMMIT_MAX {
+            let Ok(job) = waiting.try_recv() else { break };
+            answers.push(job(&mut commit));
+        }
+        let durable = finish(inner, commit);
+        if let Err(error) = &durable {
+            tracing::error!(error = %error, "a commit failed; its callers are told");
+        }
+        for answer in answers {
+            answer(durable.clone());
+        }
+    }
+}
+
+/// Makes a commit durable, and only then visible to readers of the state.
+fn finish(inner: &Inner, mut commit: Commit<'_>) -> Result<(), StorageError> {
+    commit.seal()?;
+    commit.batch.commit()?;
+    if let Err(error) = inner.spaces.rotate_full() {
+        tracing::error!(error = %error, "memory cannot be handed over; the journal has it");
+    }
+    for pair in commit.new_pairs_in_order {
+        inner.pairs.add(pair);
+    }
+    for (number, tick) in commit.latest {
+        inner.pairs.renew(number, &tick);
+    }
+    inner.publish(commit.state);
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Candles and states of the analysis in the store.
+
+use std::sync::Arc;
+
+use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
+use app::ports::{SequenceNumber, TickStore, TickStream};
+use async_trait::async_trait;
+use domain::analytics::{Interval, Rules};
+use store::{Embedded, SHARDS, TickRange};
+use tempfile::TempDir;
+use testkit::ticks::{tick, ticks};
+
+use crate::{open, refs};
+
+const EVERYTHING: TickRange = TickRange {
+    from_ms: 0,
+    to_ms: i64::MAX,
+    limit: 10_000,
+};
+
+struct Nobody;
+
+#[async_trait]
+impl AnalysisFeed for Nobody {
+    async fn publish(&self, _update: AnalysisUpdate) {}
+}
+
+async fn analyse(store: &Embedded, batch: usize) {
+    for shard in 0..SHARDS {
+        let mut analyser = Analyser::new(
+            shard,
+            Arc::new(store.clone()),
+            Arc::new(Nobody),
+            Rules::default(),
+        );
+        loop {
+            let after = store.checkpoint("analytics", shard).unwrap();
+            let records = store.read_stream(shard, after, batch).await.unwrap();
+            if records.is_empty() {
+                break;
+            }
+            analyser.fold(&records).await.unwrap();
+            analyser.commit().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
+    let late = |n| {
+        let mut tick = tick("BTC", n);
+        tick.timestamp_ms -= 200_000;
+        tick.tick_id = domain::TickId::derive("late", &[&n.to_string()]);
+        tick
+    };
+    let mut made = ticks(&["BTC", "ETH"], 300);
+    made.extend([late(250), late(251), late(299)]);
+    made.push(tick("BTC", 299));
+
+    let mut answers = Vec::new();
+    for batch in [1, 1_000] {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        for chunk in made.chunks(50) {
+            store.append(&refs(chunk)).await.unwrap();
+            // The pair must be known before its analysis is stored.
+            store.put(&refs(chunk)).await.unwrap();
+        }
+        // A crash between fold and commit: what was folded is forgotten.
+        for shard in 0..SHARDS {
+            let mut lost = Analyser::new(
+                shard,
+                Arc::new(store.clone()),
+                Arc::new(Nobody),
+                Rules::default(),
+            );
+            let records = store
+                .read_stream(shard, SequenceNumber::START, 100)
+                .await
+                .unwrap();
+            lost.fold(&records).await.unwrap();
+        }
+        analyse(&store, batch).await;
+        let mut candles = Vec::new();
+        for token in ["BTC", "ETH"] {
+            for interval in Interval::ALL {
+                let found = store
+                    .candles(token, None, interval, EVERYTHING)
+                    .await
+                    .unwrap()
+                    .unwrap();
+                let trades: u64 = found.iter().map(|candle| candle.trades).sum();
+                assert_eq!(
+                    trades,
+                    if token == "BTC" { 303 } else { 300 },
+                    "{token} {interval}: late ticks count, the duplicate does not"
+                );
+                candles.extend(found);
+            }
+        }
+        assert_eq!(
+            store.analysed_oddly(),
+            [0, 3, 1],
+            "late, too late, duplicate"
+        );
+        answers.push(candles);
+    }
+    let [ones, thousands] = answers.as_slice() else {
+        panic!()
+    };
+    for (one, other) in ones.iter().zip(thousands) {
+        assert_eq!(
+            (
+                one.open, one.high, one.low, one.close, one.volume, one.trades
+            ),
+            (
+                other.open,
+                other.high,
+                other.low,
+                other.close,
+                other.volume,
+                other.trades
+            )
+        );
+        assert_eq!(one.start_ms, other.start_ms);
+        assert_eq!(one.revision > 0, other.revision > 0);
+    }
+    assert!(
+        ones.iter().any(|candle| candle.revision > 0),
+        "a late tick issues its candle again"
+    );
+}

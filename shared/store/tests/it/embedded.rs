@@ -1,0 +1,409 @@
+//! The embedded store through its ports, over restarts.
+
+use std::sync::Arc;
+
+use app::ports::{
+    PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore, SequenceNumber, TickQueue,
+    TickStore, TickStream,
+};
+use app::rollout::RolloutChange;
+use archive::Archive;
+use domain::{Malformed, Reason, Rollout, RolloutKey, Tick};
+use store::{Archiver, Embedded, EmbeddedConfig, QueueName, SHARDS, TickRange};
+use tempfile::TempDir;
+use testkit::contract;
+use testkit::ticks::{START_MS, tick, ticks};
+
+use crate::{open, refs, whole_stream};
+
+const EVERYTHING: TickRange = TickRange {
+    from_ms: 0,
+    to_ms: i64::MAX,
+    limit: 10_000,
+};
+
+#[tokio::test]
+async fn pairs_beyond_the_limit_are_refused_and_their_neighbours_are_not() {
+    let folder = TempDir::new().unwrap();
+    let config = EmbeddedConfig {
+        pairs_max: 2,
+        ..EmbeddedConfig::new(folder.path().join("store"))
+    };
+    let store = Embedded::open(&config).unwrap();
+    let made = [tick("a", 1), tick("b", 2), tick("c", 3), tick("a", 4)];
+    let receipt = store.put(&refs(&made)).await.unwrap();
+    let (stored, refused) = (PutOutcome::Stored, PutOutcome::Refused);
+    assert_eq!(receipt.outcomes, [stored, stored, refused, stored]);
+    assert_eq!(store.pairs_known(), 2);
+}
+
+#[tokio::test]
+async fn the_ports_keep_their_contracts() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    contract::tick_store(&store, true).await;
+    contract::tick_stream(&store).await;
+    contract::tick_queue(&store.queue(QueueName::Broadcast)).await;
+    contract::tick_queue(&store.queue(QueueName::Redrive)).await;
+    // The analysis knows pairs by the ticks that were stored before.
+    let known = contract::ANALYTICS_TOKENS.map(|token| tick(token, 0));
+    store.put(&refs(&known)).await.unwrap();
+    contract::analytics_store(&store, false).await;
+}
+
+#[tokio::test]
+async fn what_was_put_is_there_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let made = ticks(&["BTC", "ETH"], 50);
+    for orderly in [false, true] {
+        let store = open(&folder);
+        store.put(&refs(&made)).await.unwrap();
+        assert_eq!(
+            store.settled_ledger().await.unwrap().stored_rows,
+            100,
+            "the second time all are duplicates"
+        );
+        assert_eq!(
+            store
+                .ticks("BTC", None, EVERYTHING)
+                .await
+                .unwrap()
+                .unwrap()
+                .len(),
+            50
+        );
+        assert_eq!(*store.latest_tick("ETH", None).unwrap(), tick("ETH", 49));
+        assert_eq!(store.latest_ticks().len(), 2);
+        if orderly {
+            store.close();
+        }
+    }
+    let store = open(&folder);
+    assert_eq!(
+        *store.latest_tick("ETH", None).unwrap(),
+        tick("ETH", 49),
+        "noted at the orderly end"
+    );
+    store.put(&[&tick("ETH", 60)]).await.unwrap();
+    drop(store);
+    assert_eq!(
+        *open(&folder).latest_tick("ETH", None).unwrap(),
+        tick("ETH", 60),
+        "the old note is not used"
+    );
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let _first = open(&folder);
+    let second = Embedded::open(&EmbeddedConfig::new(folder.path().join("store")));
+    assert!(second.is_err_and(|error| error.to_string().contains("in use")));
+}
+
+#[tokio::test]
+async fn ticks_are_read_by_time_over_all_quotes() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let mut other = tick("BTC", 5);
+    other.quote = domain::Token::new("EUR").unwrap();
+    store.put(&refs(&ticks(&["BTC"], 10))).await.unwrap();
+    store.put(&[&other]).await.unwrap();
+    let read = |from, to, limit| {
+        let range = TickRange {
+            from_ms: START_MS + from,
+            to_ms: START_MS + to,
+            limit,
+        };
+        let store = store.clone();
+        async move { store.ticks("BTC", None, range).await.unwrap().unwrap() }
+    };
+    assert_eq!(read(0, 10_000, 100).await.len(), 11);
+    assert_eq!(
+        read(5_000, 6_000, 100).await.len(),
+        2,
+        "both quotes at the same moment"
+    );
+    let last = read(0, 10_000, 3).await;
+    let times: Vec<_> = last
+        .iter()
+        .map(|tick| (tick.timestamp_ms - START_MS) / 1_000)
+        .collect();
+    assert_eq!(times, [7, 8, 9], "the latest, in the order of time");
+    assert!(read(3_000, 3_000, 100).await.is_empty());
+    let one = TickRange {
+        limit: 1,
+        ..EVERYTHING
+    };
+    assert_eq!(
+        store.ticks("BTC", Some("EUR"), one).await.unwrap(),
+        Some(vec![other.clone()]),
+        "the quote is chosen before the rows are counted"
+    );
+    assert_eq!(store.ticks("BTC", Some("GBP"), one).await.unwrap(), None);
+    assert_eq!(*store.latest_tick("BTC", Some("EUR")).unwrap(), other);
+    assert_eq!(store.latest_tick("BTC", Some("GBP")), None);
+    assert_eq!(store.ticks("nobody", None, EVERYTHING).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_stream_keeps_the_order_of_a_token_and_numbers_without_gaps() {
+    let folder = TempDir::new().unwrap();
+    let made = ticks(&["BTC", "ETH", "SOL", "JUP", "WIF"], 40);
+    let store = open(&folder);
+    for chunk in made.chunks(7) {
+        store.append(&refs(chunk)).await.unwrap();
+    }
+    drop(store);
+    let store = open(&folder);
+    for shard in 0..SHARDS {
+        let mut after = SequenceNumber::START;
+        let mut seen = 0;
+        loop {
+            let records = store.read_stream(shard, after, 3).await.unwrap();
+            let Some(last) = records.last() else { break };
+            for record in &records {
+                seen += 1;
+                assert_eq!(record.sequence.count(), seen, "shard {shard}");
+            }
+            after = last.sequence;
+        }
+        assert_eq!(store.heads()[usize::from(shard)].count(), seen);
+    }
+    let all = whole_stream(&store).await;
+    assert_eq!(all.len(), made.len());
+    for token in ["BTC", "WIF"] {
+        let of = |ticks: Vec<Tick>| -> Vec<_> {
+            ticks
+                .into_iter()
+                .filter(|tick| tick.token.as_str() == token)
+                .collect()
+        };
+        assert_eq!(
+            of(all.iter().map(|record| record.tick.clone()).collect()),
+            of(made.clone())
+        );
+    }
+    let middle = store
+        .read_stream(0, SequenceNumber::from(5), 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        middle.first().map(|record| record.sequence.count()),
+        Some(6),
+        "inside a block"
+    );
+}
+
+#[tokio::test]
+async fn a_queue_holds_its_front_until_it_is_done() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let queue = store.queue(QueueName::Redrive);
+    queue.send(&refs(&ticks(&["BTC"], 3))).await.unwrap();
+    queue.send(&refs(&ticks(&["ETH"], 2))).await.unwrap();
+    assert_eq!(queue.depth(), 5);
+    let first = queue.front(1).await.unwrap();
+    assert_eq!(first.ticks, ticks(&["BTC"], 3), "a block is taken whole");
+    assert_eq!(
+        queue.front(1).await.unwrap().ticks,
+        first.ticks,
+        "not done is not gone"
+    );
+    queue.done(first.last, vec![tick("BTC", 9)]).await.unwrap();
+    drop((queue, store));
+
+    let store = open(&folder);
+    let queue = store.queue(QueueName::Redrive);
+    let rest = queue.front(100).await.unwrap();
+    assert_eq!(rest.ticks, [tick("ETH", 0), tick("ETH", 1), tick("BTC", 9)]);
+    queue.done(rest.last, Vec::new()).await.unwrap();
+    assert_eq!(queue.depth(), 0);
+    assert!(queue.front(1).await.unwrap().ticks.is_empty());
+    assert_eq!(
+        store.queue(QueueName::Broadcast).depth(),
+        0,
+        "the other queue is its own"
+    );
+}
+
+#[tokio::test]
+async fn a_tick_that_has_our_time_is_known_by_its_id() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let at = |ms| Tick {
+        timestamp_ms: ms,
+        ingested_at_ms: ms,
+        ..tick("MINT", 1)
+    };
+    for (replay, expected) in [PutOutcome::Stored, PutOutcome::Duplicate]
+        .into_iter()
+        .enumerate()
+    {
+        let tick = at(START_MS + i64::try_from(replay).unwrap());
+        let receipt = store.put(&[&tick, &tick]).await.unwrap();
+        assert_eq!(receipt.outcomes, [expected, PutOutcome::Duplicate]);
+    }
+    store.sweep(START_MS + 1, &[]).await.unwrap();
+    let again = store.put(&[&at(START_MS + 5)]).await.unwrap();
+    assert_eq!(
+        again.outcomes,
+        [PutOutcome::Stored],
+        "what retention forgot is new"
+    );
+}
+
+#[tokio::test]
+async fn concurrent_copies_are_stored_once() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let made = Arc::new(ticks(&["BTC", "ETH"], 100));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, made) = (store.clone(), Arc::clone(&made));
+            tokio::spawn(async move {
+                let receipt = store.put(&refs(&made)).await.unwrap();
+                receipt
+                    .outcomes
+                    .iter()
+                    .filter(|outcome| **outcome == PutOutcome::Stored)
+                    .count()
+            })
+        })
+        .collect();
+    let mut stored = 0;
+    for task in tasks {
+        stored += task.await.unwrap();
+    }
+    assert_eq!(stored, 200);
+    assert_eq!(store.settled_ledger().await.unwrap().stored_rows, 200);
+}
+
+#[tokio::test]
+async fn a_change_of_the_rollout_is_in_force_and_remembered() {
+    let folder = TempDir::new().unwrap();
+    let started_with = Rollout {
+        use_kinesis: true,
+        percentage: "10".parse().unwrap(),
+        key: RolloutKey::Tick,
+    };
+    let store = open(&folder);
+    assert_eq!(store.flag(started_with).current().await, started_with);
+    for (at_ms, percentage) in [(1, "50"), (2, "0")] {
+        let rollout = Rollout {
+            percentage: percentage.parse().unwrap(),
+            ..started_with
+        };
+        let change = RolloutChange {
+            at_ms,
+            who: "ann".to_owned(),
+            why: "ramp".to_owned(),
+            rollout,
+        };
+        store.change(change).await.unwrap();
+        assert_eq!(store.flag(started_with).current().await, rollout);
+    }
+    drop(store);
+    let store = open(&folder);
+    assert_eq!(
+        store
+            .flag(started_with)
+            .current()
+            .await
+            .percentage
+            .basis_points(),
+        0
+    );
+    let times: Vec<_> = store
+        .history(10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|change| change.at_ms)
+        .collect();
+    assert_eq!(times, [2, 1], "newest first");
+}
+
+#[tokio::test]
+async fn the_quarantine_shows_the_newest_first() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    for received_at_ms in [START_MS, START_MS + 1] {
+        let entry = Malformed::new(0, Reason::InvalidPrice, "no price", b"{}");
+        store
+            .keep(&[Quarantined {
+                received_at_ms,
+                source: "ticks".to_owned(),
+                entry,
+            }])
+            .await
+            .unwrap();
+    }
+    let kept = store.quarantined(10).await.unwrap();
+    assert_eq!(
+        kept.iter()
+            .map(|kept| kept.received_at_ms)
+            .collect::<Vec<_>>(),
+        [START_MS + 1, START_MS]
+    );
+    assert_eq!(store.quarantined(1).await.unwrap().len(), 1);
+    assert_eq!(store.settled_ledger().await.unwrap().quarantined, 2);
+}
+
+#[tokio::test]
+async fn the_archive_takes_the_stream_once() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let archive = Arc::new(Archive::open(folder.path()).unwrap());
+    let archiver = Archiver::new(store.clone(), Arc::clone(&archive));
+    store
+        .append(&refs(&ticks(&["BTC", "ETH"], 30)))
+        .await
+        .unwrap();
+    assert_eq!(archiver.lag_ticks().unwrap(), 60);
+    assert_eq!(archiver.flush().await.unwrap().ticks, 60);
+    assert_eq!(archiver.flush().await.unwrap().ticks, 0, "nothing new");
+    store.append(&[&tick("BTC", 99)]).await.unwrap();
+    drop(archiver);
+    assert_eq!(
+        Archiver::new(store.clone(), archive)
+            .flush()
+            .await
+            .unwrap()
+            .ticks,
+        1
+    );
+}
+
+#[tokio::test]
+async fn old_data_goes_and_young_data_stays() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let made = ticks(&["BTC"], 20);
+    store.put(&refs(&made)).await.unwrap();
+    store.append(&refs(&made)).await.unwrap();
+    let entry = Malformed::new(0, Reason::InvalidPrice, "no price", b"{}");
+    store
+        .keep(&[Quarantined {
+            received_at_ms: START_MS,
+            source: "ticks".to_owned(),
+            entry,
+        }])
+        .await
+        .unwrap();
+    let swept = store
+        .sweep(made[12].ingested_at_ms, &["analytics"])
+        .await
+        .unwrap();
+    assert_eq!((swept.ticks, swept.others, swept.blocks), (12, 1, 0));
+    assert_eq!(
+        store.ticks("BTC", None, EVERYTHING).await.unwrap().unwrap(),
+        made[12..]
+    );
+    assert!(store.quarantined(10).await.unwrap().is_empty());
+    assert_eq!(
+        whole_stream(&store).await.len(),
+        20,
+        "a consumer has not read it"
+    );
+}

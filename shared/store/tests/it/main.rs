@@ -1,0 +1,33 @@
+//! The ports on this machine, as their users see them.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod analysis;
+mod embedded;
+mod outbox;
+
+use app::ports::{SequenceNumber, StreamRecord};
+use domain::Tick;
+use store::{Embedded, EmbeddedConfig, SHARDS};
+use tempfile::TempDir;
+
+fn open(folder: &TempDir) -> Embedded {
+    Embedded::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
+}
+
+fn refs(ticks: &[Tick]) -> Vec<&Tick> {
+    ticks.iter().collect()
+}
+
+async fn whole_stream(store: &Embedded) -> Vec<StreamRecord> {
+    let mut all = Vec::new();
+    for shard in 0..SHARDS {
+        all.extend(
+            store
+                .read_stream(shard, SequenceNumber::START, usize::MAX)
+                .await
+                .unwrap(),
+        );
+    }
+    all
+}
