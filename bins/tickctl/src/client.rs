@@ -12,6 +12,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 
 use crate::cli::Target;
@@ -237,7 +238,7 @@ impl Transport {
             return Ok(Self::Plain(builder.build(tcp)));
         }
         let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
+            .with_provider_and_native_roots(aws_lc_rs::default_provider())
             .context("https needs the root certificates of this machine")?
             .https_only()
             .enable_http1()

@@ -137,51 +137,188 @@ fn only_the_rooms_at_the_edge_see_their_libraries() {
     }
 }
 
-/// The crates that a package is built with, a line each in cargo's format.
-fn tree(package: &str, format: &str) -> Vec<String> {
-    let lines = cargo(&[
+/// Cargo's tree of what a package is built from.
+fn tree(package: &str) -> String {
+    cargo(&[
         "tree",
         "--offline",
         "--edges",
         "normal,build",
-        "--prefix",
-        "none",
         "--format",
-        format,
+        "{p}|{f}",
         "--package",
         package,
-    ]);
-    let lines = lines.lines().map(|line| line.trim_end_matches(" (*)"));
-    lines.map(str::to_owned).collect()
+    ])
 }
 
-/// The features that a program's dependencies are built with.
-fn features(program: &str) -> BTreeMap<String, String> {
-    let lines = tree(program, "{p}|{f}");
-    let pairs = lines.iter().filter_map(|line| line.split_once('|'));
-    pairs
-        .map(|(package, features)| (package.to_owned(), features.to_owned()))
+/// What a crate is compiled for. Cargo resolves the features of each apart, and compiles a crate that is needed
+/// for both twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum For {
+    /// Build scripts and procedural macros, which run while the program is built.
+    Host,
+    /// The program.
+    Target,
+}
+
+/// The features that each crate of a tree is compiled with.
+fn features(tree: &str) -> BTreeMap<(&str, For), BTreeSet<&str>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    // What the crates above the line are compiled for, and, by depth, whether the list that the line is in
+    // is one of build dependencies.
+    let (mut above, mut in_build_list) = (Vec::new(), vec![false]);
+    for line in tree.lines() {
+        let text = line.trim_start_matches(['│', '├', '└', '─', ' ']);
+        let indent = line.chars().count() - text.chars().count();
+        let depth = indent / 4;
+        if text == "[build-dependencies]" {
+            // A heading is indented as the crate whose dependencies it heads.
+            in_build_list.truncate(depth + 1);
+            in_build_list.push(true);
+            continue;
+        }
+        in_build_list.truncate(depth + 1);
+        in_build_list.push(false);
+        above.truncate(depth);
+        let (package, features) = text.trim_end_matches(" (*)").split_once('|').unwrap();
+        let is_host = above.last() == Some(&For::Host)
+            || in_build_list[depth]
+            || package.contains("(proc-macro)");
+        let compiled_for = if is_host { For::Host } else { For::Target };
+        above.push(compiled_for);
+        let sets = found.entry((package, compiled_for)).or_default();
+        sets.insert(features);
+    }
+    found
+}
+
+/// The crates that both trees have with other features.
+fn differences(one: &str, other: &str) -> Vec<String> {
+    let (one, other) = (features(one), features(other));
+    one.iter()
+        .filter_map(|(key, features)| {
+            let others = other.get(key).filter(|others| *others != features)?;
+            let only = |a: &BTreeSet<&str>, b: &BTreeSet<&str>| {
+                let split = |set: &BTreeSet<&str>| -> BTreeSet<String> {
+                    set.iter()
+                        .flat_map(|list| list.split(','))
+                        .map(str::to_owned)
+                        .collect()
+                };
+                split(a)
+                    .difference(&split(b))
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            Some(format!(
+                "{} for the {:?}: only the first has [{}], only the second [{}]",
+                key.0,
+                key.1,
+                only(features, others),
+                only(others, features)
+            ))
+        })
         .collect()
 }
 
-/// `cargo run -p ticksql` after `cargo run` would compile DataFusion a second time, twenty
-/// minutes of it, if any crate below it had other features.
+/// The programs that a person builds one after the other into one target folder.
+const PROGRAMS: [&str; 3] = ["tickstream", "ticksql", "tickctl"];
+
+/// A crate that two of the programs resolve with other features is compiled again, with all that depends on it,
+/// when the one is built after the other: for `ticksql` after `tickstream` that was 25 minutes.
 #[test]
-fn both_programs_that_use_datafusion_build_it_once() {
-    let (tickstream, ticksql) = (features("tickstream"), features("ticksql"));
-    assert!(
-        ticksql
-            .keys()
-            .any(|package| package.starts_with("datafusion v"))
-    );
-    let below: BTreeSet<String> = tree("datafusion", "{p}").into_iter().collect();
-    let mut compared = 0;
-    for package in below {
-        // What only one of them has is no reason to build the other's again.
-        if let (Some(one), Some(other)) = (tickstream.get(&package), ticksql.get(&package)) {
-            assert_eq!(one, other, "{package}");
-            compared += 1;
+fn no_crate_is_compiled_twice_for_the_three_programs() {
+    let trees = PROGRAMS.map(tree);
+    let mut different = Vec::new();
+    for (at, (first, tree)) in PROGRAMS.iter().zip(&trees).enumerate() {
+        assert!(features(tree).len() > 200, "{first}: cargo's tree was read");
+        for (second, other) in PROGRAMS.iter().zip(&trees).skip(at + 1) {
+            let found = differences(tree, other);
+            different.extend(
+                found
+                    .iter()
+                    .map(|text| format!("{first}, {second}: {text}")),
+            );
         }
     }
-    assert!(compared > 100, "{compared} crates stand below DataFusion");
+    assert!(
+        different.is_empty(),
+        "turn the missing features on in shared/workspace-hack/Cargo.toml:\n{}",
+        different.join("\n")
+    );
+}
+
+#[test]
+fn a_difference_is_found_for_host_and_target_apart() {
+    let one = "\
+program v1.0.0|
+├── parquet v1.0.0|arrow
+│   └── macros v1.0.0 (proc-macro)|
+│       └── syn v1.0.0|full
+│   [build-dependencies]
+│   └── memchr v1.0.0|std
+└── memchr v1.0.0|alloc,std
+[build-dependencies]
+└── cc v1.0.0|
+";
+    let host = |tree| {
+        let features = features(tree);
+        let host = features
+            .keys()
+            .filter(|(_, compiled_for)| *compiled_for == For::Host);
+        host.map(|(package, _)| (*package).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        host(one),
+        [
+            "cc v1.0.0",
+            "macros v1.0.0 (proc-macro)",
+            "memchr v1.0.0",
+            "syn v1.0.0"
+        ]
+    );
+    assert!(differences(one, one).is_empty());
+
+    let other = one.replace("parquet v1.0.0|arrow", "parquet v1.0.0|arrow,brotli");
+    assert_eq!(
+        differences(one, &other),
+        ["parquet v1.0.0 for the Target: only the first has [], only the second [brotli]"]
+    );
+    let other = one.replace("memchr v1.0.0|std", "memchr v1.0.0|");
+    assert_eq!(
+        differences(one, &other),
+        ["memchr v1.0.0 for the Host: only the first has [std], only the second []"]
+    );
+    // A crate that only one of them has is compiled once in any case.
+    let other = one.replace("cc v1.0.0", "cmake v1.0.0");
+    assert!(differences(one, &other).is_empty());
+}
+
+#[test]
+fn programs_are_built_without_the_libraries_that_they_do_not_need() {
+    let functions = ["analytics", "broadcast", "redrive", "scaler", "webhook"];
+    let not_in_functions: &[&str] = &["arrow", "datafusion", "fjall", "parquet", "workspace-hack"];
+    let of_functions = functions.map(|function| (function, not_in_functions));
+    let of_programs: [(&str, &[&str]); 3] = [
+        ("tickstream", &["aws-config", "datafusion", "rustls"]),
+        ("ticksql", &["aws-sdk-dynamodb", "aws-sdk-kinesis", "fjall"]),
+        ("tickctl", &["aws-sdk-athena", "datafusion", "fjall"]),
+    ];
+    for (program, libraries) in of_functions.into_iter().chain(of_programs) {
+        let tree = tree(program);
+        let names: BTreeSet<&str> = features(&tree)
+            .keys()
+            .filter_map(|(package, _)| package.split_once(' '))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(names.contains("tokio"), "{program}: cargo's tree was read");
+        for library in libraries {
+            assert!(
+                !names.contains(library),
+                "{program} is built with {library}"
+            );
+        }
+    }
 }
