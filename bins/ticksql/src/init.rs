@@ -5,10 +5,10 @@ pub(crate) mod statements;
 
 use std::io::Write;
 
-use aws::athena::catalog::{ENGINE, NewWorkgroup, Table};
-use aws::athena::error::AthenaError;
-use aws::athena::folder::Location;
-use aws::athena::{Athena, Query};
+use athena::catalog::{ENGINE, NewWorkgroup, Table};
+use athena::error::AthenaError;
+use athena::folder::Location;
+use athena::{Athena, Query};
 use clap::Args;
 
 use crate::engine::athena::{failure, location, other_archive};

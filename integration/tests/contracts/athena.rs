@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use aws::athena::catalog::NewWorkgroup;
-use aws::athena::error::AthenaError;
-use aws::athena::{Athena, Execution, Query, State};
+use athena::catalog::NewWorkgroup;
+use athena::error::AthenaError;
+use athena::{Athena, Execution, Query, State};
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::TryStreamExt as _;
 use integration::emulator;

@@ -2,6 +2,7 @@
 //! since each takes time of a cold start. All share the connections and credentials of one
 //! [`SdkConfig`].
 
+pub use aws_client::client::s3;
 use aws_config::SdkConfig;
 
 /// For tables.
@@ -35,13 +36,4 @@ pub type SsmClient = aws_sdk_ssm::Client;
 #[must_use]
 pub fn ssm(config: &SdkConfig) -> SsmClient {
     aws_sdk_ssm::Client::new(config)
-}
-
-/// For buckets. An endpoint of its own (`AWS_ENDPOINT_URL`) is an emulator, which has no name for
-/// each bucket: the bucket then stands in the path.
-#[must_use]
-pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
-    let emulated = config.endpoint_url().is_some();
-    let config = aws_sdk_s3::config::Builder::from(config);
-    aws_sdk_s3::Client::from_conf(config.force_path_style(emulated).build())
 }

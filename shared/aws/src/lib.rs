@@ -3,17 +3,16 @@
 //! Every adapter takes a ready client, so that [`client`] alone decides how long a call may take,
 //! and turns what the SDK says into a `PortError` by [`error`].
 
+// The functions and operators' tools need no other room for these.
+pub use aws_client::{client, error};
+
 pub mod alarms;
 pub mod archive;
-#[cfg(feature = "athena")]
-pub mod athena;
 mod chunk;
-pub mod client;
 pub mod clients;
 pub mod dynamodb;
 pub mod emf;
 mod epoch;
-pub mod error;
 pub mod gateway;
 pub mod kinesis;
 pub mod operator_ports;

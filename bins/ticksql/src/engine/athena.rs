@@ -11,9 +11,9 @@ mod words;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use aws::athena::Query;
-use aws::athena::error::AthenaError;
-use aws::athena::folder::Location;
+use athena::Query;
+use athena::error::AthenaError;
+use athena::folder::Location;
 use chrono::NaiveDate;
 use futures_util::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
@@ -29,14 +29,14 @@ use sent::{Sent, Service};
 
 /// Queries that run on the service.
 struct Athena {
-    athena: aws::athena::Athena,
+    athena: athena::Athena,
     settings: AthenaSettings,
     service: Service,
 }
 
 /// Connects with what the environment says of region, credentials and endpoint.
 pub(crate) async fn open(settings: &AthenaSettings) -> Result<Box<dyn Engine>, EngineError> {
-    let athena = aws::athena::Athena::connect(&settings.workgroup, &settings.database)
+    let athena = athena::Athena::connect(&settings.workgroup, &settings.database)
         .await
         .map_err(|error| failure(&error))?;
     let service = Service {
@@ -54,7 +54,7 @@ impl Athena {
     /// The error of a statement, with its place in the text that it was made from, and near names.
     async fn explained(
         &self,
-        error: aws::athena::error::AthenaError,
+        error: athena::error::AthenaError,
         statement: &Statement,
         sent: &Sent,
     ) -> EngineError {

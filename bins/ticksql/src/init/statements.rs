@@ -1,6 +1,6 @@
 //! The statements that make tables and views, from `sql/`.
 
-use aws::athena::folder::Location;
+use athena::folder::Location;
 
 /// The archive's folder in its bucket, as the stack lays it.
 pub(crate) const ARCHIVE_FOLDER: &str = "price-archive/";

@@ -14,7 +14,7 @@ use testkit::ticks::{START_MS, tick};
 use tokio::time::Instant;
 
 use crate::dynamodb_ticks::At;
-use crate::wire::{Answer, Call, Wire};
+use aws_client::wire::{Answer, Call, Wire};
 
 const WORK_FOR: Duration = Duration::from_secs(2);
 

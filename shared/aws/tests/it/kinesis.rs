@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use testkit::ticks::{tick, ticks};
 use tokio::time::Instant;
 
-use crate::wire::{Answer, Call, Wire};
+use aws_client::wire::{Answer, Call, Wire};
 
 /// How long the adapter tries.
 const DEADLINE: Duration = Duration::from_millis(400);

@@ -7,8 +7,6 @@
 )]
 
 mod archive;
-#[cfg(feature = "athena")]
-mod athena;
 mod dynamodb_analytics;
 mod dynamodb_connections;
 mod dynamodb_ticks;
@@ -18,4 +16,3 @@ mod one_call;
 mod sqs;
 mod ssm;
 mod tail;
-mod wire;

@@ -14,7 +14,7 @@ use aws_smithy_mocks::{MockResponseInterceptor, Rule, create_mock_http_client, m
 use ops::ports::Shards;
 use serde_json::json;
 
-use crate::wire::{Answer, Wire};
+use aws_client::wire::{Answer, Wire};
 
 /// A client of any service that answers by rules.
 macro_rules! client {

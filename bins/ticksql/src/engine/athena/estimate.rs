@@ -1,7 +1,7 @@
 //! What a statement would read: the files below the folders of its tables, of the days that its
 //! conditions leave. What lies behind other tables is not known, and is not called nothing.
 
-use aws::athena::folder::{Folder, Location};
+use athena::folder::{Folder, Location};
 use chrono::NaiveDate;
 use query::ArchiveScan;
 

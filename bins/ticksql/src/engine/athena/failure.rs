@@ -1,8 +1,8 @@
 //! Athena's errors as the program's, with near names and the place in the statement.
 
-use aws::athena::catalog::Table;
-use aws::athena::error::AthenaError;
-use aws::error::CallError;
+use athena::catalog::Table;
+use athena::error::AthenaError;
+use aws_client::error::CallError;
 use query::{Place, nearest};
 
 use crate::engine::EngineError;
@@ -32,7 +32,7 @@ pub(super) fn is_about_a_name(error: &AthenaError) -> bool {
 pub(super) fn of_statement(
     error: &AthenaError,
     tables: &[Table],
-    origin: impl Fn(aws::athena::error::Place) -> Place,
+    origin: impl Fn(athena::error::Place) -> Place,
 ) -> EngineError {
     let text = error.to_string();
     match error {
@@ -172,7 +172,7 @@ mod tests {
         })
     }
 
-    const PLACE: aws::athena::error::Place = aws::athena::error::Place { line: 1, column: 8 };
+    const PLACE: athena::error::Place = athena::error::Place { line: 1, column: 8 };
 
     #[test]
     fn an_unknown_column_comes_with_its_place_and_near_names() {

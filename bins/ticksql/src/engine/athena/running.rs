@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws::athena::error::AthenaError;
-use aws::athena::{Execution, Query, Rows};
+use athena::error::AthenaError;
+use athena::{Execution, Query, Rows};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -164,11 +164,11 @@ impl Athena {
         EngineError::Cancelled(match last {
             Some(execution) => Cancelled {
                 end: match execution.state {
-                    aws::athena::State::Succeeded => End::Succeeded,
-                    aws::athena::State::Queued
-                    | aws::athena::State::Running
-                    | aws::athena::State::Failed
-                    | aws::athena::State::Cancelled => End::Stopped,
+                    athena::State::Succeeded => End::Succeeded,
+                    athena::State::Queued
+                    | athena::State::Running
+                    | athena::State::Failed
+                    | athena::State::Cancelled => End::Stopped,
                 },
                 ..unread(&execution)
             },
@@ -190,7 +190,7 @@ impl Athena {
 
 /// A query that had succeeded, and whose answer nobody reads to its end.
 fn unread(ended: &Execution) -> Cancelled {
-    let is_free = ended.reused || ended.state == aws::athena::State::Failed;
+    let is_free = ended.reused || ended.state == athena::State::Failed;
     Cancelled {
         query_id: Some(ended.id.clone()),
         scanned_bytes: ended.scanned_bytes,
@@ -278,11 +278,11 @@ impl Progress {
     fn of(execution: &Execution) -> Self {
         Self {
             state: match execution.state {
-                aws::athena::State::Queued => State::Queued,
-                aws::athena::State::Running
-                | aws::athena::State::Succeeded
-                | aws::athena::State::Failed
-                | aws::athena::State::Cancelled => State::Running,
+                athena::State::Queued => State::Queued,
+                athena::State::Running
+                | athena::State::Succeeded
+                | athena::State::Failed
+                | athena::State::Cancelled => State::Running,
             },
             queued: execution.queued,
             ran: execution.ran,

@@ -79,7 +79,7 @@ impl Sent {
 
     /// The place in the statement of a place in what was sent; that of something written in is where
     /// it was written.
-    pub(super) fn origin_of(&self, place: aws::athena::error::Place) -> Place {
+    pub(super) fn origin_of(&self, place: athena::error::Place) -> Place {
         let mut at = offset(&self.sql, place.line, place.column);
         for edit in &self.edits {
             if at < edit.at {
@@ -203,7 +203,7 @@ mod tests {
         let check = |word: &str, line, column| {
             let at = sent.sql.rfind(word).unwrap();
             let before = &sent.sql[..at];
-            let place = aws::athena::error::Place {
+            let place = athena::error::Place {
                 line: 1 + before.matches('\n').count() as u64,
                 column: 1 + before.rsplit('\n').next().unwrap().chars().count() as u64,
             };
@@ -215,7 +215,7 @@ mod tests {
         // Inside of what was written in.
         check("text'", 2, 26);
         check("long text',", 1, 8);
-        let beyond = aws::athena::error::Place {
+        let beyond = athena::error::Place {
             line: 99,
             column: 99,
         };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::wire::Answer;
+use aws_client::wire::Answer;
 
 /// A query as GetQueryExecution tells of it; `parts` are laid over one that succeeded.
 pub(crate) fn execution(parts: Value) -> Answer {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use aws::athena::error::AthenaError;
+use athena::error::AthenaError;
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 
 use super::answers::{execution, object, page, s3_refusal};
 use super::athena;
-use crate::wire::{Answer, Call, Wire};
+use aws_client::wire::{Answer, Call, Wire};
 
 const COLUMNS: [(&str, &str); 3] = [
     ("token", "varchar"),

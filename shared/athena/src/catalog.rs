@@ -9,7 +9,7 @@ use aws_sdk_athena::types::{
 use super::error::{self, AthenaError};
 use super::folder::{Folder, Location};
 use super::{Athena, CATALOG};
-use crate::error::CallError;
+use aws_client::error::CallError;
 
 /// The engine that the statements are written for.
 pub const ENGINE: &str = "Athena engine version 3";

@@ -10,8 +10,8 @@ use aws_sdk_athena::config::http::HttpResponse;
 use aws_sdk_athena::error::{ProvideErrorMetadata, SdkError};
 
 use super::execution::{Execution, State};
-use crate::client::SetupError;
-use crate::error::CallError;
+use aws_client::client::SetupError;
+use aws_client::error::CallError;
 use message::{
     cleaned, is_denial, is_missing, is_no_workgroup, place_of, with_advice, without_place,
 };

@@ -1,12 +1,18 @@
 //! An HTTP client for the SDKs that answers from a function instead of a network: real requests
 //! and real answers as text, counted, with latency on tokio's clock.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "for tests alone, which stop at the first surprise"
+)]
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -18,7 +24,7 @@ use tokio::time::Instant;
 
 /// A call as it went over the wire.
 #[derive(Debug, Clone)]
-pub(crate) struct Call {
+pub struct Call {
     /// The operation, such as `PutRecords`.
     pub operation: String,
     /// The path and query of the address.
@@ -35,7 +41,7 @@ pub(crate) struct Call {
 
 /// What the service says.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// Status 200.
     Good(Value),
     /// A refusal: status and code.
@@ -52,7 +58,7 @@ type Respond = dyn Fn(usize, &Call) -> Answer + Send + Sync;
 
 /// The wire.
 #[derive(Clone)]
-pub(crate) struct Wire {
+pub struct Wire {
     calls: Arc<Mutex<Vec<Call>>>,
     latency: Duration,
     respond: Arc<Respond>,
@@ -66,7 +72,7 @@ impl fmt::Debug for Wire {
 
 impl Wire {
     /// A wire on which the call number `n` (from 0) is answered by `respond(n, call)`.
-    pub(crate) fn new(respond: impl Fn(usize, &Call) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn new(respond: impl Fn(usize, &Call) -> Answer + Send + Sync + 'static) -> Self {
         Self {
             calls: Arc::default(),
             latency: Duration::ZERO,
@@ -75,17 +81,17 @@ impl Wire {
     }
 
     /// The same with a time from request to answer.
-    pub(crate) fn with_latency(self, latency: Duration) -> Self {
+    pub fn with_latency(self, latency: Duration) -> Self {
         Self { latency, ..self }
     }
 
     /// The calls so far.
-    pub(crate) fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
     }
 
     /// A configuration for any client, as the adapters get it: with the SDK's own retries on.
-    pub(crate) fn config(&self) -> SdkConfig {
+    pub fn config(&self) -> SdkConfig {
         let credentials = Credentials::new("test", "test", None, None, "test");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())

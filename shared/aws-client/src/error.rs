@@ -4,9 +4,9 @@
 use std::error::Error;
 
 use app::ports::PortError;
-use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::RequestId;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
 
 /// Longest part of a service's message that is kept, in bytes.
 const MESSAGE_BYTES_MAX: usize = 512;
@@ -123,7 +123,7 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::operation::put_item::PutItemError;
+    use aws_sdk_s3::operation::put_object::PutObjectError;
     use aws_smithy_runtime_api::client::result::ConnectorError;
     use aws_smithy_types::body::SdkBody;
     use aws_smithy_types::error::ErrorMetadata;
@@ -135,7 +135,7 @@ mod tests {
         let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
         answer.headers_mut().insert("x-amzn-requestid", "R1");
         CallError::of(&SdkError::service_error(
-            PutItemError::generic(metadata),
+            PutObjectError::generic(metadata),
             answer,
         ))
     }
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_got_no_answer_may_go_through_later_and_what_was_not_sent_may_not() {
-        type Failed = SdkError<PutItemError, HttpResponse>;
+        type Failed = SdkError<PutObjectError, HttpResponse>;
         let lost = Failed::dispatch_failure(ConnectorError::io("connection reset".into()));
         let late = Failed::timeout_error("400 ms are over");
         for error in [lost, late] {

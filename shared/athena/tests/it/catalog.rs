@@ -1,14 +1,14 @@
 //! Workgroup, database, tables, and the archive's folder.
 
-use aws::athena::catalog::{NewWorkgroup, Table, WorkgroupSettings};
-use aws::athena::error::AthenaError;
-use aws::athena::folder::{Files, Location};
+use athena::catalog::{NewWorkgroup, Table, WorkgroupSettings};
+use athena::error::AthenaError;
+use athena::folder::{Files, Location};
 use chrono::NaiveDate;
 use serde_json::json;
 
 use super::answers::{refused, s3_refusal, xml};
 use super::{always, athena};
-use crate::wire::{Answer, Call, Wire};
+use aws_client::wire::{Answer, Call, Wire};
 
 #[tokio::test]
 async fn a_workgroup_is_found_or_not() {

@@ -134,3 +134,12 @@ async fn missing_profile() -> Option<SetupError> {
     let is_missing = rest.starts_with(" was not defined: could not find source profile");
     is_missing.then(|| SetupError::NoProfile(name.to_owned()))
 }
+
+/// A client for buckets. An endpoint of its own (`AWS_ENDPOINT_URL`) is an emulator, which has no name for
+/// each bucket: the bucket is then part of the path.
+#[must_use]
+pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let emulated = config.endpoint_url().is_some();
+    let config = aws_sdk_s3::config::Builder::from(config);
+    aws_sdk_s3::Client::from_conf(config.force_path_style(emulated).build())
+}

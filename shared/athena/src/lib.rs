@@ -20,8 +20,7 @@ use aws_sdk_athena::types::{
     QueryExecutionContext, ResultReuseByAgeConfiguration, ResultReuseConfiguration,
 };
 
-use crate::client::{self, Patience};
-use crate::clients;
+use aws_client::client::{self, Patience};
 use error::AthenaError;
 pub use execution::{Execution, State};
 pub use rows::Rows;
@@ -112,7 +111,7 @@ impl Athena {
     pub fn new(config: &SdkConfig, workgroup: &str, database: &str) -> Self {
         Self {
             client: Client::new(config),
-            s3: clients::s3(config),
+            s3: client::s3(config),
             workgroup: workgroup.to_owned(),
             database: database.to_owned(),
             region: config

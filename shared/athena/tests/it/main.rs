@@ -1,17 +1,23 @@
 //! Athena: what is asked, how often, and what becomes of the answers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod answers;
 mod catalog;
 mod rows;
 
 use std::time::Duration;
 
-use aws::athena::error::{AthenaError, Place};
-use aws::athena::{Athena, Query, REUSE_AGE_MAX, SQL_BYTES_MAX, State};
+use athena::error::{AthenaError, Place};
+use athena::{Athena, Query, REUSE_AGE_MAX, SQL_BYTES_MAX, State};
 use serde_json::{Value, json};
 
-use crate::wire::{Answer, Call, Wire};
 use answers::{execution, refused};
+use aws_client::wire::{Answer, Call, Wire};
 
 const WORKGROUP: &str = "tickstream";
 

@@ -16,7 +16,7 @@ use super::error::{self, AthenaError};
 use super::execution::Execution;
 use super::fields::{Cutter, Fields as _};
 use super::folder::Location;
-use crate::error::CallError;
+use aws_client::error::CallError;
 
 /// Rows of a page: the service's limit.
 const PAGE_ROWS: i32 = 1_000;
