@@ -24,7 +24,7 @@
       ];
 
       # Lambda's architectures. A static binary needs nothing of the runtime's userland, so what nixpkgs
-      # builds runs on provided.al2023, and in an image that holds nothing else.
+      # builds runs on provided.al2023, and in an image that contains nothing else.
       architectures = pkgs: {
         arm64 = pkgs.pkgsCross.aarch64-multiplatform-musl.pkgsStatic;
         x86_64 = pkgs.pkgsCross.musl64.pkgsStatic;
@@ -36,13 +36,13 @@
           system: f nixpkgs.legacyPackages.${system}
         );
 
-      # One build for all the names: what they share is compiled once.
+      # One build for all the names: what they have in common is compiled once.
       build =
         pkgs: pname: names:
         pkgs.callPackage ./nix/programs.nix { inherit crates pname names; };
       buildFunctions = pkgs: build pkgs "tickstream-functions" functionNames;
 
-      # { webhook = <zip>; … } The zips are made by the build machine, whatever the binaries are for.
+      # { webhook = <zip>; … } The build machine makes the zips, whatever machine the binaries are for.
       zipFunctions =
         pkgs: functions:
         lib.genAttrs functionNames (
@@ -106,7 +106,7 @@
         apps // { default = apps.tickstream; }
       );
 
-      # The same expressions for the build machine's own platform, and verdicts on the whole workspace.
+      # The same expressions for the build machine's own platform, and checks of the whole workspace.
       checks = forAllSystems (
         pkgs:
         let

@@ -14,13 +14,13 @@ serve *ARGS:
 demo:
     cargo run --release -- --demo
 
-# Ask the archive in SQL: just sql run candles -p token=BTC -p from=now-1h
+# Query the archive in SQL: just sql run candles -p token=BTC -p from=now-1h
 [group: 'dev']
 [positional-arguments]
 sql *ARGS:
     cargo run --release -p ticksql -- "$@"
 
-# Make the archive's small files of closed days into few large ones
+# Merge the small files of closed days in the archive into a few large ones
 [group: 'dev']
 [positional-arguments]
 compact *ARGS:
@@ -41,7 +41,7 @@ lint:
 test:
     cargo test --workspace --locked
 
-# Licences, sources and the rooms' walls
+# Licences, sources, and which room may depend on what
 [group: 'check']
 deny:
     cargo deny --locked check bans licenses sources
@@ -51,7 +51,7 @@ deny:
 advisories:
     cargo deny --locked check advisories
 
-# The flake, where nixpkgs is out of reach: `evaluate`, or names of its checks; without any all, built twice
+# The flake, without nixpkgs: `evaluate`, or names of its checks; without arguments all, built twice
 [group: 'check']
 nix-check *CHECKS:
     bash tools/nix-host-check {{CHECKS}}
@@ -61,17 +61,17 @@ nix-check *CHECKS:
 ci:
     bash .ci/run
 
-# Accept changed snapshots after looking at the diff
+# Accept changed snapshots, after a look at the diff
 [group: 'golden']
 bless:
     INSTA_UPDATE=always cargo test --workspace --locked
 
-# Figures of parsing, analysis and storage
+# Benchmarks of parsing and analysis
 [group: 'bench']
 bench:
     cargo bench -p sources -p domain
 
-# ticksql against DuckDB, and bytes by layout, on 50 million made ticks (see the script for what it needs)
+# ticksql against DuckDB, and bytes by layout, on 50 million generated ticks (the script says what it needs)
 [group: 'bench']
 sql-figures FOLDER *OPTIONS:
     cargo build --release --locked -p ticksql -p tickctl
@@ -88,35 +88,35 @@ emulator:
     cargo build --workspace --bins --locked
     "${CARGO_TARGET_DIR:-target}/debug/emulator" --port 4566
 
-# Deploy to AWS or an emulator: infra (zips of Nix where it can build, else of cargo), canary, 10, 50 or 100
+# Deploy to AWS or an emulator: infra (zips of Nix if it can build them, else of cargo), canary, 10, 50 or 100
 [group: 'aws']
 [positional-arguments]
 deploy STAGE *OPTIONS:
     bash infra/deploy.sh "$@"
 
-# Back to 0 %, until no new tick arrives in the stream
+# Set the share to 0 %, and wait until no new tick arrives in the stream
 [group: 'aws']
 [positional-arguments]
 rollback *OPTIONS:
     bash infra/deploy.sh rollback "$@"
 
-# The flag, its last changes, the alarms that are on, and which code is deployed
+# The flag, its last changes, the alarms that are firing, and which code is deployed
 [group: 'aws']
 [positional-arguments]
 status *OPTIONS:
     bash infra/deploy.sh status "$@"
 
-# Build the Lambdas' zips: the same sums from every folder
+# Build the Lambdas' zips, with the same checksums from every folder
 [group: 'aws']
 zips *FOLDER:
     bash tools/zips {{FOLDER}}
 
-# Build the zips here and in another folder, and compare their sums
+# Build the zips here and in another folder, and compare their checksums
 [group: 'aws']
 verify-reproducible:
     bash tools/verify-reproducible
 
-# What each zip is made of, as CycloneDX
+# List what each zip is made of, as CycloneDX
 [group: 'aws']
 sbom FOLDER='target/lambda':
     bash tools/sbom {{FOLDER}}

@@ -1,4 +1,4 @@
-# A verdict on the whole workspace: a command of cargo that has to end well. Nothing is kept of it.
+# A check of the whole workspace: a cargo command that must succeed. Its build output is not kept.
 {
   rustPlatform,
   cacert,
@@ -21,14 +21,14 @@ rustPlatform.buildRustPackage {
 
   env = {
     AWS_LC_SYS_USE_SYSTEM = "0";
-    # Nobody steps through what is thrown away: a fraction of the disk.
+    # The build is thrown away: without debug information it takes a fraction of the disk.
     CARGO_PROFILE_DEV_DEBUG = "0";
     CARGO_INCREMENTAL = "0";
-    # HTTPS clients want root certificates before they connect to anything.
+    # HTTPS clients need root certificates before they connect to anything.
     SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
   };
   auditable = false;
-  # Tests start servers on 127.0.0.1, which the sandbox of macOS refuses otherwise.
+  # Tests start servers on 127.0.0.1, which the sandbox of macOS otherwise refuses.
   __darwinAllowLocalNetworking = true;
 
   buildPhase = ''

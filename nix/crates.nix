@@ -1,5 +1,5 @@
 # Which folders of the workspace a program is built from: its own, and the rooms that it needs, read
-# from the manifests. Sources hold nothing else, so that an edit elsewhere rebuilds nothing.
+# from the manifests. Its source contains nothing else, so that an edit elsewhere rebuilds nothing.
 { lib }:
 
 let
@@ -9,13 +9,13 @@ let
   # The crates that others may depend on: name → { path, … }.
   rooms = lib.filterAttrs (_: dependency: dependency ? path) manifest.workspace.dependencies;
 
-  # What a folder's code includes from outside of it, which no manifest tells.
+  # What a folder's code includes from outside of it, which is not in a manifest.
   included = {
     "shared/query" = [ "sql" ];
     "bins/ticksql" = [ "sql" ];
   };
 
-  # Cargo reads the manifests of the dependencies for tests too, where no test is built.
+  # Cargo reads the manifests of development dependencies even if no test is built.
   roomsOf =
     folder:
     let
@@ -25,7 +25,7 @@ let
       byPath = lib.attrNames (lib.filterAttrs (_: dependency: dependency ? path) dependencies);
     in
     if byPath != [ ] then
-      throw "${folder} names ${toString byPath} by path; say it in Cargo.toml of the workspace"
+      throw "${folder} names ${toString byPath} by path; add it to [workspace.dependencies] in Cargo.toml"
     else
       map (name: rooms.${name}.path) (lib.filter (name: rooms ? ${name}) (lib.attrNames dependencies));
 
@@ -58,7 +58,7 @@ in
   inherit (manifest.workspace.package) version;
   lockFile = root + "/Cargo.lock";
 
-  # What some of the programs are built from.
+  # What the given programs are built from.
   sourceOf =
     names:
     let
@@ -66,7 +66,7 @@ in
     in
     source (folders ++ lib.concatMap (folder: included.${folder} or [ ]) folders);
 
-  # What the checks read.
+  # What the checks are built from.
   wholeSource = source [
     "bins"
     "clippy.toml"

@@ -1,4 +1,4 @@
-# An OCI image that holds the static tickstream and nothing else. It listens on all addresses, so it
+# An OCI image that contains the static tickstream and nothing else. It listens on all addresses, so it
 # does not start without WEBHOOK_SECRETS; its data is in the volume /data.
 {
   dockerTools,

@@ -1,4 +1,4 @@
-# All zips of one architecture with their SHA256SUMS, as `just deploy` takes them.
+# All zips of one architecture with their SHA256SUMS, as `just deploy` expects them.
 {
   lib,
   runCommand,

@@ -17,7 +17,7 @@ rustPlatform.buildRustPackage {
   # there is no vendor hash to keep up to date by hand.
   cargoLock = { inherit (crates) lockFile; };
 
-  # The source has some of the members only; those that the workspace names one by one are not there.
+  # The source has only some of the members; those that the workspace lists by name are missing.
   postPatch = ''
     sed -i -e '/^members = /c members = ["shared/*", "bins/*"]' -e '/^default-members = /d' Cargo.toml
   '';
@@ -30,14 +30,14 @@ rustPlatform.buildRustPackage {
     ++ [ "--bins" ];
 
   # RUSTFLAGS must stay unset: it would override the static-linking flags that nixpkgs gives to cargo.
-  # An AWS-LC of the system would be linked instead of the crate's own, where one is found.
+  # Without this, the system's AWS-LC would be linked instead of the crate's own, if there is one.
   env.AWS_LC_SYS_USE_SYSTEM = "0";
 
-  # Dependencies are told by the SBOM, for both architectures alike.
+  # The SBOM lists the dependencies, for both architectures.
   auditable = false;
 
-  # nixpkgs turns the profile's own `strip` off and strips debug information only; this strips the
-  # symbols too, for a smaller upload and a shorter cold start.
+  # nixpkgs turns the profile's own `strip` off and strips debug information only; this also strips the
+  # symbols, for a smaller upload and a shorter cold start.
   stripAllList = [ "bin" ];
 
   # Tests are a check of their own, on the whole workspace: nix/check.nix.

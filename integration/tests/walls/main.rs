@@ -187,7 +187,7 @@ fn features(tree: &str) -> BTreeMap<(&str, For), BTreeSet<&str>> {
         above.truncate(depth);
         let (package, features) = text.trim_end_matches(" (*)").split_once('|').unwrap();
         let is_host = above.last() == Some(&For::Host)
-            || in_build_list[depth]
+            || in_build_list.get(depth) == Some(&true)
             || package.contains("(proc-macro)");
         let compiled_for = if is_host { For::Host } else { For::Target };
         above.push(compiled_for);
