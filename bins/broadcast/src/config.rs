@@ -1,4 +1,4 @@
-//! What the function is told, by flags or by the environment.
+//! The function's configuration, by flags or by the environment.
 
 use clap::Parser;
 use runtime::lambda::{Common, Settings};
@@ -25,7 +25,7 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub connection_ttl_seconds: u32,
 
-    /// What every function is told.
+    /// The settings of every function.
     #[command(flatten)]
     pub common: Common,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use app::fanout::{Fanout, News};
+use app::live::{Fanout, UpdateBatch};
 use app::ports::PortError;
 use aws_lambda_events::event::sqs::SqsEvent;
 use runtime::batch::{self, BatchResponse};
@@ -13,13 +13,13 @@ use crate::queue;
 use crate::tokens::{self, TOKENS_MAX, TokensError};
 use crate::wire::{self, ClientMessage, EventType, SocketEvent, SocketResponse};
 
-/// Tells connections what is new, and notes what they want to see.
+/// Sends updates to connections, and records what they subscribe to.
 pub struct Broadcast {
     /// The use case.
     pub fanout: Fanout,
 }
 
-/// What is answered to an event.
+/// The answer to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -34,9 +34,9 @@ pub enum Answer {
 #[error("the event is neither a batch of a queue nor one of a WebSocket API: {0}")]
 pub struct EventError(#[from] serde_json::Error);
 
-/// Why a client's message was not done.
+/// Why a client's request was not done.
 enum Refusal {
-    /// It is not understood.
+    /// The request is not valid.
     Client(String),
     /// The tables did not answer.
     Port(PortError),
@@ -55,15 +55,15 @@ impl From<PortError> for Refusal {
 }
 
 impl Broadcast {
-    /// Takes an event of either shape.
+    /// Handles an event of either shape.
     ///
     /// # Errors
     /// [`EventError`].
     pub async fn handle(&self, event: Value) -> Result<Answer, EventError> {
         if event.get("Records").is_some() {
             let event: SqsEvent = serde_json::from_value(event)?;
-            let tell = async |bodies: &[String]| self.tell(bodies).await;
-            return Ok(Answer::Batch(batch::sqs(event, tell).await));
+            let publish = async |bodies: &[String]| self.publish(bodies).await;
+            return Ok(Answer::Batch(batch::sqs(event, publish).await));
         }
         let event: SocketEvent = serde_json::from_value(event)?;
         let response = match event.request_context.event_type {
@@ -74,22 +74,22 @@ impl Broadcast {
         Ok(Answer::Socket(response))
     }
 
-    /// Answers the messages that must come again: all or none. What cannot be read would not be
-    /// readable then either, and who watches live waits for newer values.
-    async fn tell(&self, bodies: &[String]) -> BTreeSet<usize> {
-        let mut news = News::default();
+    /// Returns the messages that must be retried: all or none. A message that cannot be read would
+    /// not be readable then either, and a subscriber waits for newer values.
+    async fn publish(&self, bodies: &[String]) -> BTreeSet<usize> {
+        let mut updates = UpdateBatch::default();
         for body in bodies {
-            if let Err(error) = queue::read(body, &mut news) {
-                tracing::error!(error = %error, bytes = body.len(), "a message of the broadcast queue is not readable and is dropped");
+            if let Err(error) = queue::read(body, &mut updates) {
+                tracing::error!(error = %error, bytes = body.len(), "a message of the broadcast queue cannot be read and is dropped");
             }
         }
-        match self.fanout.tell(news).await {
-            Ok(told) => {
-                tracing::debug!(?told, messages = bodies.len(), "connections were told");
+        match self.fanout.publish(updates).await {
+            Ok(report) => {
+                tracing::debug!(?report, messages = bodies.len(), "updates were sent");
                 BTreeSet::new()
             }
             Err(error) => {
-                tracing::error!(error = %error, cause = %error.source, "it is not known who watches: the batch comes again");
+                tracing::error!(error = %error, cause = %error.source, "the subscribers cannot be read: the batch will be retried");
                 (0..bodies.len()).collect()
             }
         }
@@ -104,7 +104,7 @@ impl Broadcast {
         match self.fanout.subscribers.subscribe(connection, &wanted).await {
             Ok(()) => SocketResponse::OK,
             Err(error) => {
-                tracing::error!(connection, error = %error, cause = %error.source, "a connection was not noted");
+                tracing::error!(connection, error = %error, cause = %error.source, "a connection was not recorded");
                 SocketResponse::refused(503, "not connected: try again in a second")
             }
         }
@@ -113,24 +113,24 @@ impl Broadcast {
     async fn disconnect(&self, event: &SocketEvent) -> SocketResponse {
         let connection = &event.request_context.connection_id;
         if let Err(error) = self.fanout.subscribers.forget(connection).await {
-            // It is found gone by the next message to it, or expires.
-            tracing::warn!(connection, error = %error, cause = %error.source, "a connection was not forgotten");
+            // The next message to it finds it gone, or it expires.
+            tracing::warn!(connection, error = %error, cause = %error.source, "a connection was not removed");
         }
         SocketResponse::OK
     }
 
-    /// Does what a client says; what is wrong with it is told to the client itself.
+    /// Does what a client asks for; the client itself gets a message about what is wrong with it.
     async fn message(&self, event: &SocketEvent) -> SocketResponse {
         let connection = &event.request_context.connection_id;
         let said = match event.message() {
-            Ok(message) => self.obey(connection, message).await,
+            Ok(message) => self.perform(connection, message).await,
             Err(why) => Err(Refusal::Client(why)),
         };
         let detail = match said {
             Ok(()) => return SocketResponse::OK,
             Err(Refusal::Client(why)) => why,
             Err(Refusal::Port(error)) => {
-                tracing::error!(connection, error = %error, cause = %error.source, "a message of a client was not done");
+                tracing::error!(connection, error = %error, cause = %error.source, "a client's request was not done");
                 if error.retryable {
                     "not done: try again in a second".to_owned()
                 } else {
@@ -142,7 +142,7 @@ impl Broadcast {
         SocketResponse::OK
     }
 
-    async fn obey(&self, connection: &str, message: ClientMessage) -> Result<(), Refusal> {
+    async fn perform(&self, connection: &str, message: ClientMessage) -> Result<(), Refusal> {
         let subscribers = &self.fanout.subscribers;
         let read = |names: &[String]| tokens::read(names.iter().map(String::as_str));
         match message {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::fanout::Fanout;
+use app::live::Fanout;
 use app::ports::Clock;
 use aws::dynamodb::ConnectionTable;
 use aws::dynamodb::ticks::{self, TickTable};
@@ -18,7 +18,7 @@ const RETENTION_DAYS: u32 = 1;
 /// Serves events until Lambda ends the process.
 ///
 /// # Errors
-/// Where the Lambda runtime interface fails.
+/// If the Lambda runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let sdk = client::config(client::WORKING).await;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);

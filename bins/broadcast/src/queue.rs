@@ -2,28 +2,28 @@
 
 use std::borrow::Cow;
 
-use app::fanout::{Finding, Kind, News};
+use app::live::{Kind, Update, UpdateBatch};
 use codec::error::CodecError;
 use domain::Token;
 use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-/// What tells the two shapes apart.
+/// The field by which the two shapes differ.
 #[derive(Deserialize)]
 struct Probe<'a> {
     #[serde(borrow, default, rename = "type")]
     kind: Option<Cow<'a, str>>,
 }
 
-/// Results of one kind, each as it will be sent on.
+/// Results of one kind, each in the JSON in which it is sent on.
 #[derive(Deserialize)]
-struct Findings {
+struct Results {
     #[serde(alias = "candles", alias = "averages", alias = "anomalies")]
-    findings: Vec<Box<RawValue>>,
+    results: Vec<Box<RawValue>>,
 }
 
-/// What says which of two results is the later, and what both are of.
+/// The fields that identify a result, and say which of two is the later.
 #[derive(Deserialize)]
 struct Keys<'a> {
     token: Token,
@@ -47,12 +47,12 @@ struct Keys<'a> {
     ticks: u64,
 }
 
-/// Adds a message to what is new.
-pub(crate) fn read(body: &str, news: &mut News) -> Result<(), CodecError> {
+/// Adds a message to a batch.
+pub(crate) fn read(body: &str, batch: &mut UpdateBatch) -> Result<(), CodecError> {
     let probe: Probe<'_> = serde_json::from_str(body)?;
     let kind = match probe.kind.as_deref() {
         None => {
-            news.tick(codec::json::from_json(body.as_bytes())?);
+            batch.add_tick(&codec::json::from_json(body.as_bytes())?);
             return Ok(());
         }
         Some("candles") => Kind::Candles,
@@ -60,28 +60,22 @@ pub(crate) fn read(body: &str, news: &mut News) -> Result<(), CodecError> {
         Some("anomalies") => Kind::Anomalies,
         Some(other) => {
             let other: String = other.chars().take(20).collect();
-            let why =
-                format!("`{other}` is no kind of result: candles, averages and anomalies are");
+            let why = format!("`{other}` is not a kind of result: candles, averages or anomalies");
             return Err(CodecError::Json(serde_json::Error::custom(why)));
         }
     };
-    let findings: Findings = serde_json::from_str(body)?;
-    for json in findings.findings {
+    let Results { results } = serde_json::from_str(body)?;
+    for json in results {
         let keys: Keys<'_> = serde_json::from_str(json.get())?;
         let (identity, rank) = keys.of(kind);
-        let finding = Finding {
-            token: keys.token,
-            identity,
-            rank,
-            json: json.get().to_owned(),
-        };
-        news.finding(kind, finding);
+        let json = json.get().to_owned();
+        batch.add(Update::of_result(kind, keys.token, identity, rank, json));
     }
     Ok(())
 }
 
 impl Keys<'_> {
-    /// What a result is of, and which of two is the later.
+    /// The identity of a result, and its rank: of two, the one with the higher rank is the later.
     fn of(&self, kind: Kind) -> (String, (i64, u64)) {
         let Self { token, quote, .. } = self;
         let text = |part: &Option<Cow<'_, str>>| part.as_deref().unwrap_or_default().to_owned();

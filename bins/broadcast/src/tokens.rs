@@ -10,10 +10,10 @@ pub(crate) const TOKENS_MAX: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokensError {
     /// Too many.
-    #[error("{0} tokens are named and at most {TOKENS_MAX} may be; name none to watch all")]
+    #[error("{0} tokens are named and at most {TOKENS_MAX} may be; name none for all")]
     TooMany(usize),
-    /// One is no name.
-    #[error("token {place} is no name: {why}")]
+    /// One is not a name.
+    #[error("token {place} is not a valid name: {why}")]
     Name { place: usize, why: NameError },
 }
 
@@ -57,10 +57,12 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_none_are_refused_with_their_place() {
+    fn invalid_names_are_refused_with_their_position() {
         let refused = read(["BTC", "a b"].into_iter()).unwrap_err();
         assert!(
-            refused.to_string().starts_with("token 2 is no name"),
+            refused
+                .to_string()
+                .starts_with("token 2 is not a valid name"),
             "{refused}"
         );
         assert!(read([""].into_iter()).is_err());

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// Longest message of a client that is read, in bytes; the API takes 128 KiB.
+/// Longest message of a client that is read, in bytes; the API accepts 128 KiB.
 const CLIENT_BYTES_MAX: usize = 32 * 1_024;
 
 /// What the API sends.
@@ -37,27 +37,27 @@ pub(crate) struct RequestContext {
 pub(crate) enum EventType {
     /// It wants to be made.
     Connect,
-    /// It has ended; not every end is told.
+    /// It has ended; not every end is reported.
     Disconnect,
     /// It said something.
     Message,
 }
 
-/// What a client says.
+/// A message of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum ClientMessage {
-    /// Watch tokens as well; none for all. Answered with their latest ticks.
+    /// Subscribe to tokens; none for all. Answered with their latest ticks.
     Subscribe {
         #[serde(default)]
         tokens: Vec<String>,
     },
-    /// Watch tokens no longer; none for nothing at all.
+    /// Unsubscribe from tokens; none for all.
     Unsubscribe {
         #[serde(default)]
         tokens: Vec<String>,
     },
-    /// Tell the latest ticks of tokens.
+    /// Send the latest ticks of tokens.
     Snapshot { tokens: Vec<String> },
 }
 
@@ -87,13 +87,13 @@ pub(crate) fn error(detail: &str) -> String {
     serde_json::json!({"type": "error", "message": detail}).to_string()
 }
 
-/// A message that says what is no longer watched.
+/// A message that confirms what is unsubscribed.
 pub(crate) fn unsubscribed(tokens: &[String]) -> String {
     serde_json::json!({"type": "unsubscribed", "tokens": tokens}).to_string()
 }
 
 impl SocketEvent {
-    /// The tokens in the query string; none where it names none.
+    /// The tokens in the query string; none if it names none.
     pub(crate) fn query_tokens(&self) -> impl Iterator<Item = &str> + Clone {
         self.query_string_parameters
             .as_ref()
@@ -120,14 +120,14 @@ impl SocketEvent {
         let bytes = if self.is_base64_encoded {
             decoded = BASE64_STANDARD
                 .decode(text)
-                .map_err(|_| "the message is no text".to_owned())?;
+                .map_err(|_| "the message is not text".to_owned())?;
             &decoded
         } else {
             text.as_bytes()
         };
         serde_json::from_slice(bytes).map_err(|why| {
             format!(
-                "{why}; say for example {{\"action\":\"subscribe\",\"tokens\":[\"SOL\"]}} \
+                "{why}; send for example {{\"action\":\"subscribe\",\"tokens\":[\"SOL\"]}} \
                  (actions: subscribe, unsubscribe, snapshot)"
             )
         })
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_understood_or_told_why_not() {
+    fn a_message_is_read_or_refused_with_a_reason() {
         let tokens = vec!["A".to_owned()];
         check(
             r#"{"action":"subscribe","tokens":["A"]}"#,

@@ -139,7 +139,7 @@ export class RolloutControl {
     setText($("confirm-title"), raised ? `Raise the share from ${percent(now)} to ${percent(percentage)}?` : `Draw the cohort by ${key}?`);
     const more = (this.rate * (percentage - now)) / 100;
     const added = raised && Number.isFinite(more) ? `At today's rate that is about ${rate(more)} ticks a second more into the stream. ` : "";
-    const other = key ? `The cohort will be drawn by ${key}: other ticks than before go to the stream. ` : "";
+    const other = key ? `The cohort will be selected by ${key}: other ticks than before go to the stream. ` : "";
     setText($("confirm-text"), `${added}${other}Rolling back takes one click.`);
     setText($("confirm-yes"), raised ? `Raise to ${percent(percentage)}` : `Draw by ${key}`);
     return (await answerOf(dialog)) === "yes";

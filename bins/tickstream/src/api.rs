@@ -1,10 +1,10 @@
 //! The read API, the live feed, and what operators may change: the rollout and the archive's flush.
 
 mod archive;
-mod books;
 mod market;
 mod params;
 mod rollout;
+mod status;
 
 use std::sync::Arc;
 
@@ -53,18 +53,18 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/averages/{token}", get(market::averages))
         .route("/api/anomalies", get(market::anomalies))
         .route("/api/rollout", get(rollout::show).put(rollout::change))
-        .route("/api/ledger", get(books::ledger))
-        .route("/api/quarantine", get(books::quarantine))
-        .route("/api/status", get(books::status))
+        .route("/api/ledger", get(status::ledger))
+        .route("/api/quarantine", get(status::quarantine))
+        .route("/api/status", get(status::status))
         .route("/api/archive/flush", post(archive::flush))
-        .route("/healthz", get(books::health))
-        .route("/metrics", get(books::metrics))
+        .route("/healthz", get(status::health))
+        .route("/metrics", get(status::metrics))
         .route("/ws", get(listen))
         .with_state(api)
 }
 
 /// Wraps all routes: unknown paths and panics answer in the one shape of errors, pages of other
-/// origins are kept out, and browsers are told not to guess.
+/// origins are refused, and browsers do not guess content types.
 pub(crate) fn guard(router: Router) -> Router {
     let nosniff = SetResponseHeaderLayer::overriding(
         HeaderName::from_static("x-content-type-options"),
@@ -74,13 +74,13 @@ pub(crate) fn guard(router: Router) -> Router {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there is nothing here; the API is under /api, deliveries go to /webhooks/{source}",
+                "there is nothing here; the API is under /api, and deliveries go to /webhooks/{source}",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "this path does not take that method",
+                "this path does not accept that method",
             )
         })
         .layer(axum::middleware::from_fn(same_origin))
@@ -90,7 +90,7 @@ pub(crate) fn guard(router: Router) -> Router {
             tracing::error!("a request ended by a panic");
             Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "an error of ours; it is in the log",
+                "an internal error; it is in the log",
             )
             .into_response()
         }))
@@ -110,7 +110,7 @@ async fn same_origin(request: Request, next: Next) -> Result<Response, Problem> 
         if text(header::HOST) != Some(host) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
-                "pages of other origins are not served",
+                "requests from pages of other origins are refused",
             ));
         }
     }
@@ -127,10 +127,10 @@ impl Api {
         let detail = if secrets.has_operator() {
             "send a plain or `whsec_` secret of WEBHOOK_SECRETS as `Authorization: Bearer SECRET`"
         } else {
-            "an operator needs a secret, and public keys (`whpk_`) are none: add a plain or \
+            "an operator needs a secret, and a public key (`whpk_`) is not one: add a plain or \
              `whsec_` secret to WEBHOOK_SECRETS, and send it as `Authorization: Bearer SECRET`"
         };
-        Err(Problem::new(StatusCode::UNAUTHORIZED, detail).because("unauthorized"))
+        Err(Problem::new(StatusCode::UNAUTHORIZED, detail).with_code("unauthorized"))
     }
 }
 
@@ -152,7 +152,7 @@ async fn listen(
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|refused| {
         let detail = format!(
-            "this is a WebSocket: connect to ws://HOST/ws with a client for such ({})",
+            "this is a WebSocket: connect to ws://HOST/ws with a WebSocket client ({})",
             refused.body_text()
         );
         Problem::new(refused.status(), detail)
@@ -169,7 +169,10 @@ async fn listen(
                 .map(|name| api.token(name.trim()))
                 .collect();
             if tokens.len() > live::TOKENS_MAX {
-                let detail = format!("name at most {} tokens, or none for all", live::TOKENS_MAX);
+                let detail = format!(
+                    "name at most {} tokens, or omit `tokens` for all",
+                    live::TOKENS_MAX
+                );
                 return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
             }
             Wanted::Only(tokens)

@@ -1,4 +1,4 @@
-//! What the process is told, by flags or by the environment.
+//! The configuration, by flags or by the environment.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use clap::{ArgAction, Parser};
 use domain::{Percentage, Rollout, RolloutKey};
 use secrecy::SecretString;
 
-/// The data folder where none is given.
+/// The default data folder.
 pub(crate) const DATA_DIR: &str = "./data";
 
 /// The price-tick pipeline in one process: webhook, store, rollout flag, stream, analytics,
-/// archive, broadcast, SQL and dashboard, on embedded storage.
+/// archive, broadcast and dashboard, on embedded storage.
 #[derive(Debug, Parser)]
 #[command(
     name = "tickstream",
@@ -22,11 +22,11 @@ pub(crate) const DATA_DIR: &str = "./data";
 )]
 pub struct Config {
     /// Address to listen on, or a name such as `localhost:8080`. Without WEBHOOK_SECRETS only a
-    /// loopback address is taken.
+    /// loopback address is allowed.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT", value_parser = address)]
     pub listen: SocketAddr,
 
-    /// Folder for all data; it is made if it is not there.
+    /// Folder for all data; it is created if it does not exist.
     #[arg(long, env = "DATA_DIR", default_value = DATA_DIR)]
     pub data_dir: PathBuf,
 
@@ -64,7 +64,7 @@ pub struct Config {
     )]
     pub kinesis_percentage: Percentage,
 
-    /// What the share is drawn by: `tick` or `token`.
+    /// What the share is selected by: `tick` or `token`.
     #[arg(
         long,
         env = "KINESIS_ROLLOUT_KEY",
@@ -104,13 +104,13 @@ impl Config {
 /// Reads an address, or looks a name up. Of a name's addresses an IPv4 one is taken: that is what
 /// other programs mean by `127.0.0.1`.
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let told = |error: String| format!("{error}; give HOST:PORT, such as 127.0.0.1:8080");
-    let found = text.to_socket_addrs().map_err(|e| told(e.to_string()))?;
+    let refused = |error: String| format!("{error}; pass HOST:PORT, such as 127.0.0.1:8080");
+    let found = text.to_socket_addrs().map_err(|e| refused(e.to_string()))?;
     let found: Vec<_> = found.collect();
     let first = found.iter().find(|at| at.is_ipv4()).or(found.first());
     first
         .copied()
-        .ok_or_else(|| told("no such host".to_owned()))
+        .ok_or_else(|| refused("no such host".to_owned()))
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_gives_no_argument() {
+    fn no_argument_is_required() {
         let config = parse(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.rollout().percentage, Percentage::FULL);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_is_not_understood_is_refused() {
+    fn a_flag_that_cannot_be_read_is_refused() {
         for arguments in [
             ["--kinesis-percentage", "ten"],
             ["--kinesis-percentage", "101"],

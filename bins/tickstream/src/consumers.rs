@@ -1,15 +1,14 @@
-//! The consumers: each reads where it stood, does a batch, and marks it done.
+//! The consumers: each reads from its checkpoint, processes a batch, and moves its checkpoint.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use app::analyse::Analyser;
-use app::broadcast::Coalescer;
 use app::ingest::Ingest;
+use app::live::Conflator;
 use app::ports::SequenceNumber;
-use app::redrive::Redrive;
 use domain::analytics::Rules;
-use store::{Archiver, Embedded, QuarantineFiles, QueueName, SHARDS};
+use store::{Archiver, Embedded, QuarantineFiles, SHARDS};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,14 +17,8 @@ use tokio_util::task::TaskTracker;
 use crate::live::Live;
 use crate::metrics::Metrics;
 
-/// The consumers of the stream, by the names of their checkpoints.
-pub(crate) const STREAM_CONSUMERS: [&str; 2] = ["analytics", "archive"];
-
 /// Records in one batch of a consumer.
 const BATCH_RECORDS: usize = 2_000;
-
-/// Ticks in one batch of the broadcast: only the latest of each pair goes on from there.
-const BROADCAST_TICKS: usize = 20_000;
 
 /// How often the analysis stores what it holds, while few pairs are busy.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
@@ -37,7 +30,7 @@ const PAIRS_PER_STEP: u32 = 50;
 /// The longest time between commits.
 const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a consumer gathers after it was woken, so that it does not run for each tick.
+/// How long a consumer waits for more after it was woken, so that it does not run for each tick.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// How long a consumer waits after a failure before it tries again.
@@ -46,14 +39,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Ticks that wait for the archive before it is written ahead of time.
 const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
 
-/// How often the redrive queue is tried.
-const REDRIVE_EVERY: Duration = Duration::from_secs(1);
+/// How often the outbox is drained; the first time right after a start.
+const DRAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// How often what deliveries left between store and stream is worked off: at once after a start,
-/// and then in turns.
-const WORK_OFF_EVERY: Duration = Duration::from_secs(10);
-
-/// How often old data is swept.
+/// How often old data is removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often the rate of ticks is sampled.
@@ -63,7 +52,7 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Consumers {
     pub(crate) store: Embedded,
     pub(crate) ingest: Ingest,
-    pub(crate) coalescer: Arc<Coalescer>,
+    pub(crate) conflator: Arc<Conflator>,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) quarantine_files: QuarantineFiles,
     pub(crate) live: Live,
@@ -77,7 +66,7 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
     let Consumers {
         store,
         ingest,
-        coalescer,
+        conflator,
         archiver,
         quarantine_files,
         live,
@@ -86,12 +75,11 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
         retention_ms,
     } = consumers;
     for shard in 0..SHARDS {
-        let feed = Arc::clone(&coalescer);
+        let feed = Arc::clone(&conflator);
         let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, Rules::default());
         tasks.spawn(analyse(store.clone(), shard, analyser, stopping.clone()));
     }
-    tasks.spawn(broadcast(store.clone(), coalescer, stopping.clone()));
-    tasks.spawn(live.turn_over(stopping.clone()));
+    tasks.spawn(live.send_frames(stopping.clone()));
     tasks.spawn(archive(archiver, archive_every, stopping.clone()));
     tasks.spawn(quarantine(
         quarantine_files,
@@ -99,13 +87,12 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
         retention_ms,
         stopping.clone(),
     ));
-    tasks.spawn(redrive(store.clone(), stopping.clone()));
-    tasks.spawn(work_off(store.clone(), ingest, stopping.clone()));
+    tasks.spawn(drain_outbox(store.clone(), ingest, stopping.clone()));
     tasks.spawn(sample(store.clone(), metrics, stopping.clone()));
     tasks.spawn(sweep(store, retention_ms, stopping.clone()));
 }
 
-/// Waits for the next commit; answers whether to go on.
+/// Waits for the next commit; returns whether to go on.
 async fn woken(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) -> bool {
     match stopping.run_until_cancelled(commits.changed()).await {
         Some(Ok(())) => stopping
@@ -143,7 +130,7 @@ async fn analyse(store: Embedded, shard: u8, mut analyser: Analyser, stopping: C
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(shard, error = %error, "the analysis failed; it tries again from its checkpoint");
+                tracing::error!(shard, error = %error, "the analysis failed; it is retried from its checkpoint");
                 after = store.checkpoint("analytics", shard).unwrap_or(after);
                 if stopping
                     .run_until_cancelled(tokio::time::sleep(AFTER_FAILURE))
@@ -182,50 +169,7 @@ async fn analyse_batch(
     Ok(records.len())
 }
 
-async fn broadcast(store: Embedded, coalescer: Arc<Coalescer>, stopping: CancellationToken) {
-    let queue = store.queue(QueueName::Broadcast);
-    let mut commits = store.commits();
-    loop {
-        let step = async {
-            // Looked up before the readers: who comes in between begins with the latest values,
-            // which hold all up to here, and gets what follows.
-            let (waiting, last) = (queue.depth(), queue.tail());
-            if coalescer.readers() == 0 {
-                if waiting > 0 {
-                    queue.done(last, Vec::new()).await?;
-                }
-                return Ok(usize::from(waiting > 0));
-            }
-            let taken = queue.front(BROADCAST_TICKS).await?;
-            let count = taken.ticks.len();
-            if count > 0 {
-                coalescer.take(taken.ticks);
-                queue.done(taken.last, Vec::new()).await?;
-            }
-            Ok::<_, store::StorageError>(count)
-        };
-        match step.await {
-            Ok(0) => {
-                if !woken(&mut commits, &stopping).await {
-                    return;
-                }
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::error!(error = %error, "the broadcast queue cannot be read");
-                if stopping
-                    .run_until_cancelled(tokio::time::sleep(AFTER_FAILURE))
-                    .await
-                    .is_none()
-                {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Writes the archive in turns, ahead of time when much waits, and once more at the end.
+/// Writes the archive at intervals, earlier if much waits, and a last time at the end.
 async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: CancellationToken) {
     let mut written_at = Instant::now();
     loop {
@@ -252,8 +196,8 @@ async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: Cancellatio
     }
 }
 
-/// Writes the quarantine's files in turns, and once more at the end; what is older than the
-/// retention goes.
+/// Writes the quarantine's files at intervals, and a last time at the end; those older than the
+/// retention are removed.
 async fn quarantine(
     files: QuarantineFiles,
     every: Duration,
@@ -278,43 +222,17 @@ async fn quarantine(
     }
 }
 
-async fn redrive(store: Embedded, stopping: CancellationToken) {
-    let queue = store.queue(QueueName::Redrive);
-    let redrive = Redrive {
-        stream: Arc::new(store.clone()),
-    };
-    let mut turns = tokio::time::interval(REDRIVE_EVERY);
+/// Drains the outbox while the process serves: an entry is drained only once its delivery has ended,
+/// and whoever delivers the same ticks again meets them as duplicates. Nothing is lost if it is
+/// dropped halfway: an entry stays until it is committed.
+async fn drain_outbox(store: Embedded, ingest: Ingest, stopping: CancellationToken) {
+    let mut turns = tokio::time::interval(DRAIN_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        let step = async {
-            let taken = queue.front(BATCH_RECORDS).await?;
-            if !taken.ticks.is_empty() {
-                let back = redrive
-                    .bring_back(&taken.ticks)
-                    .await
-                    .map_err(|error| error.source)?;
-                queue.done(taken.last, back).await?;
-            }
-            Ok::<_, Failure>(())
-        };
-        if let Err(error) = step.await {
-            tracing::error!(error = %error, "the redrive queue could not be worked off");
-        }
-    }
-}
-
-/// Offers what a crash left, and what the stream did not take, while the process serves: a note is
-/// worked off only once its delivery has ended, and who delivers the same ticks again meets them as
-/// duplicates. Dropped in the middle it loses nothing: the note is there until it is settled.
-async fn work_off(store: Embedded, ingest: Ingest, stopping: CancellationToken) {
-    let mut turns = tokio::time::interval(WORK_OFF_EVERY);
-    while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        match stopping.run_until_cancelled(ingest.work_off(&store)).await {
+        match stopping.run_until_cancelled(ingest.drain(&store)).await {
             Some(Ok(0)) => {}
-            Some(Ok(ticks)) => {
-                tracing::info!(ticks, "ticks that were left were offered to the stream");
-            }
+            Some(Ok(ticks)) => tracing::info!(ticks, "the outbox was drained"),
             Some(Err(error)) => {
-                tracing::error!(error = %error, cause = %error.source, "ticks that were left could not be offered");
+                tracing::error!(error = %error, cause = %error.source, "the outbox could not be drained; it is tried again");
             }
             None => return,
         }
@@ -333,11 +251,11 @@ async fn sweep(store: Embedded, retention_ms: i64, stopping: CancellationToken) 
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         let before_ms = runtime::clock::now_ms() - retention_ms;
         let swept = stopping
-            .run_until_cancelled(store.sweep(before_ms, &STREAM_CONSUMERS))
+            .run_until_cancelled(store.sweep(before_ms, &store::CONSUMERS))
             .await;
         match swept {
-            Some(Ok(swept)) => tracing::info!(?swept, "old data was swept"),
-            Some(Err(error)) => tracing::error!(error = %error, "old data could not be swept"),
+            Some(Ok(swept)) => tracing::info!(?swept, "old data was removed"),
+            Some(Err(error)) => tracing::error!(error = %error, "old data could not be removed"),
             None => return,
         }
     }

@@ -2,15 +2,17 @@
 //! real feeds do: jumps, outages, late and repeated deliveries, broken entries, heartbeats.
 
 mod asset;
+mod delivery;
 mod source;
-mod wire;
+mod trade;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use asset::{Asset, Venue};
+use asset::Asset;
+pub use delivery::Delivery;
 pub(crate) use source::DemoSource;
-use wire::Trade;
+use trade::{Trade, Venue};
 
 /// How often a caller is meant to ask for deliveries, in milliseconds.
 pub const STEP_MS: i64 = 100;
@@ -38,15 +40,6 @@ const HEARTBEAT_PAUSE_MS: i64 = 5_000;
 const PACE_MS: std::ops::RangeInclusive<i64> = 8_000..=30_000;
 /// The pace in percent of the usual one: calm to busy.
 const PACE_PERCENT: std::ops::RangeInclusive<i64> = 50..=220;
-
-/// What one feed posts at one moment: the body of `POST /webhooks/{source}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// The source whose format the body has.
-    pub source: &'static str,
-    /// The body as it would come over the wire.
-    pub body: Vec<u8>,
-}
 
 /// A market of several tokens on several feeds. The same seed and the same calls give the same
 /// deliveries.
@@ -123,14 +116,14 @@ impl Market {
                 continue;
             };
             match first.venue {
-                Venue::Ticks => entries.extend(trades.iter().map(wire::ticks_entry)),
-                Venue::Binance => deliveries.extend(trades.iter().map(wire::binance_trade)),
-                Venue::Coinbase => deliveries.push(wire::coinbase_trades(&trades, now_ms)),
+                Venue::Ticks => entries.extend(trades.iter().map(delivery::ticks_entry)),
+                Venue::Binance => deliveries.extend(trades.iter().map(delivery::binance_trade)),
+                Venue::Coinbase => deliveries.push(delivery::coinbase_trades(&trades, now_ms)),
             }
         }
         if now_ms >= self.malformed_at_ms {
             self.malformed_at_ms = now_ms + self.rng.random_range(MALFORMED_PAUSE_MS);
-            entries.push(wire::malformed_entry(
+            entries.push(delivery::malformed_entry(
                 self.malformed_count,
                 self.next_number(),
                 now_ms,
@@ -138,12 +131,12 @@ impl Market {
             self.malformed_count += 1;
         }
         if !entries.is_empty() {
-            deliveries.push(wire::ticks_batch(entries));
+            deliveries.push(delivery::ticks_batch(entries));
         }
         if now_ms >= self.heartbeat_at_ms {
             self.heartbeat_at_ms = now_ms + HEARTBEAT_PAUSE_MS;
             self.heartbeat_count += 1;
-            deliveries.push(wire::coinbase_heartbeat(self.heartbeat_count, now_ms));
+            deliveries.push(delivery::coinbase_heartbeat(self.heartbeat_count, now_ms));
         }
         deliveries
     }

@@ -10,7 +10,7 @@ impl Server {
     /// Prints where the dashboard is and what to try, on standard output.
     pub fn greet(&self) {
         let text = self.greeting();
-        // A closed standard output is no reason to stop.
+        // The server runs even if standard output is closed.
         drop(std::io::stdout().lock().write_all(text.as_bytes()));
     }
 
@@ -18,7 +18,7 @@ impl Server {
         let url = format!("http://{}", reachable(self.address));
         let rollout = if self.rollout.use_kinesis {
             format!(
-                "{} % of ticks go to the stream, drawn by {}",
+                "{} % of ticks go to the stream, selected by {}",
                 self.rollout.percentage, self.rollout.key
             )
         } else {
@@ -101,15 +101,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_made_up_market_is_told_as_one() {
-        let told = greeting(&["--listen", "127.0.0.1:0", "--demo"]).await;
-        assert!(told.contains("made up (--demo)"), "{told}");
-        let told = greeting(&["--listen", "127.0.0.1:0"]).await;
-        assert!(!told.contains("made up"), "{told}");
+    async fn a_made_up_market_is_announced_as_one() {
+        let text = greeting(&["--listen", "127.0.0.1:0", "--demo"]).await;
+        assert!(text.contains("made up (--demo)"), "{text}");
+        let text = greeting(&["--listen", "127.0.0.1:0"]).await;
+        assert!(!text.contains("made up"), "{text}");
     }
 
     #[tokio::test]
-    async fn the_address_that_is_told_can_be_reached() {
+    async fn the_address_that_is_printed_can_be_reached() {
         for (listens, reached) in [
             ("0.0.0.0:9190", "127.0.0.1:9190"),
             ("[::]:80", "[::1]:80"),
@@ -118,14 +118,14 @@ mod tests {
             let listens = listens.parse().unwrap();
             assert_eq!(reachable(listens).to_string(), reached);
         }
-        let told = greeting(&[
+        let text = greeting(&[
             "--webhook-secrets",
             "a-secret-text",
             "--listen",
             "0.0.0.0:0",
         ])
         .await;
-        assert!(told.contains("every address of this machine"), "{told}");
-        assert!(!told.contains("http://0"), "{told}");
+        assert!(text.contains("every address of this machine"), "{text}");
+        assert!(!text.contains("http://0"), "{text}");
     }
 }

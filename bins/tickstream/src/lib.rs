@@ -1,7 +1,7 @@
 //! The whole flow in one process: webhook, store, rollout flag, stream, analytics, archive,
-//! broadcast, SQL, read API and dashboard, on embedded storage.
+//! broadcast, read API and dashboard, on embedded storage.
 //!
-//! The same use cases as on AWS, spawned together: [`Server`] wires the ports of `local` to them.
+//! The same use cases as on AWS, spawned together: [`Server`] wires the ports of `store` to them.
 
 mod api;
 pub mod config;
@@ -13,6 +13,5 @@ mod greeting;
 mod live;
 mod metrics;
 mod server;
-mod wire;
 
 pub use server::Server;

@@ -1,15 +1,14 @@
 //! `GET /ws`: the latest values on connect, then what is new a few times a second.
 //!
 //! A frame is made once for all readers. A reader that falls behind loses frames, not its
-//! connection: it is told how many it missed, and goes on from the latest values.
+//! connection: it gets the latest values with the number of frames that it missed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::broadcast::{Coalescer, Frame};
+use app::live::{Conflator, Update, messages, snapshot};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
-use domain::Tick;
 use store::Embedded;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -17,21 +16,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::wire::{self, Messages};
-
 /// How often a frame is sent at most.
 const FRAME_EVERY: Duration = Duration::from_millis(50);
 
 /// Frames that a reader may be behind.
 const FRAMES_BEHIND_MAX: usize = 16;
 
-/// How long one message may take to be taken by a reader's connection.
+/// How long a reader's connection may take to accept one message.
 const SEND_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a reader may take to take the last message, and to say goodbye in turn.
+/// How long a reader may take to accept the close frame, and to answer it.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// How often a quiet connection is asked whether it still stands.
+/// How often a quiet connection is pinged.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// Most readers at once.
@@ -40,18 +37,21 @@ pub(crate) const READERS_MAX: usize = 1_000;
 /// Most tokens a reader may name.
 pub(crate) const TOKENS_MAX: usize = 200;
 
-/// A frame with its messages for those who read everything.
-struct Rendered {
-    frame: Frame,
+/// The updates of one flush, with the messages for those who read everything.
+struct Frame {
+    updates: Vec<Update>,
     messages: Vec<Utf8Bytes>,
 }
+
+/// A WebSocket message of ours has no limit of its own.
+const MESSAGE_BYTES_MAX: usize = usize::MAX;
 
 /// The live feed.
 #[derive(Clone)]
 pub(crate) struct Live {
-    coalescer: Arc<Coalescer>,
+    conflator: Arc<Conflator>,
     store: Embedded,
-    frames: broadcast::Sender<Arc<Rendered>>,
+    frames: broadcast::Sender<Arc<Frame>>,
     ending: CancellationToken,
     connections: TaskTracker,
 }
@@ -75,10 +75,10 @@ impl Wanted {
 }
 
 impl Live {
-    pub(crate) fn new(coalescer: Arc<Coalescer>, store: Embedded) -> Self {
+    pub(crate) fn new(conflator: Arc<Conflator>, store: Embedded) -> Self {
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         Self {
-            coalescer,
+            conflator,
             store,
             frames,
             ending: CancellationToken::new(),
@@ -101,61 +101,63 @@ impl Live {
 
     /// How many readers there are.
     pub(crate) fn readers(&self) -> usize {
-        self.coalescer.readers()
+        self.conflator.readers()
     }
 
     /// Sends frames until stopped.
-    pub(crate) async fn turn_over(self, stopping: CancellationToken) {
+    pub(crate) async fn send_frames(self, stopping: CancellationToken) {
         let Self {
-            coalescer, frames, ..
+            conflator, frames, ..
         } = self;
         let mut turns = tokio::time::interval(FRAME_EVERY);
         turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-            if let Some(frame) = coalescer.turn_over() {
-                let messages = Messages::of(&frame).render();
-                // Without a reader there is nobody to miss it.
-                drop(frames.send(Arc::new(Rendered { frame, messages })));
+            let updates = conflator.flush().into_updates();
+            if !updates.is_empty() {
+                let messages = render(&updates, &Wanted::All);
+                // It fails if there is no reader by now.
+                drop(frames.send(Arc::new(Frame { updates, messages })));
             }
         }
     }
 
-    fn snapshot(&self, wanted: &Wanted, missed: u64) -> Utf8Bytes {
+    async fn send_snapshot(
+        &self,
+        socket: &mut WebSocket,
+        wanted: &Wanted,
+        missed: u64,
+    ) -> Result<(), Gone> {
         let latest = self.store.latest_ticks();
         let latest = latest.iter().map(Arc::as_ref);
-        wire::snapshot(
-            latest.filter(|tick| wanted.has(tick.token.as_str())),
-            missed,
-        )
+        let latest = latest.filter(|tick| wanted.has(tick.token.as_str()));
+        let messages = snapshot(latest, missed, MESSAGE_BYTES_MAX);
+        send_all(socket, messages.into_iter().map(Utf8Bytes::from)).await
     }
 
-    /// Serves one reader until it goes away, or until readers are ended.
+    /// Serves one reader until it disconnects, or until [`Live::end`].
     pub(crate) async fn serve(self, mut socket: WebSocket, wanted: Wanted) {
-        let _reader = self.coalescer.reader();
+        let _reader = self.conflator.reader();
         let reading = self.read(&mut socket, &wanted);
-        // Cut off wherever it stands: a reader that takes nothing must not hold up an end.
+        // Aborted at any point: a reader that accepts nothing must not delay the end.
         self.ending.run_until_cancelled(reading).await;
         drop(tokio::time::timeout(CLOSE_WITHIN, close(socket)).await);
     }
 
-    /// Sends what is new until the reader goes away.
+    /// Sends what is new until the reader disconnects.
     async fn read(&self, socket: &mut WebSocket, wanted: &Wanted) {
         let mut frames = self.frames.subscribe();
         let mut pings = tokio::time::interval(PING_EVERY);
-        if send(socket, Message::Text(self.snapshot(wanted, 0)))
-            .await
-            .is_err()
-        {
+        if self.send_snapshot(socket, wanted, 0).await.is_err() {
             return;
         }
         loop {
             let sent = tokio::select! {
                 frame = frames.recv() => match frame {
-                    Ok(rendered) => send_frame(socket, &rendered, wanted).await,
+                    Ok(frame) => send_frame(socket, &frame, wanted).await,
                     Err(RecvError::Lagged(missed)) => {
                         // The frames that are still kept are older than the snapshot.
                         frames = self.frames.subscribe();
-                        send(socket, Message::Text(self.snapshot(wanted, missed))).await
+                        self.send_snapshot(socket, wanted, missed).await
                     }
                     Err(RecvError::Closed) => Err(Gone),
                 },
@@ -173,8 +175,8 @@ impl Live {
     }
 }
 
-/// Says goodbye, and reads until the other side has done so too: a connection that is dropped with
-/// something unread would take the close frame with it.
+/// Sends the close frame, and reads until the other side answers it: a connection that is dropped
+/// with something unread would lose the close frame.
 async fn close(mut socket: WebSocket) {
     let close = CloseFrame {
         code: close_code::AWAY,
@@ -185,7 +187,7 @@ async fn close(mut socket: WebSocket) {
     }
 }
 
-/// The reader is gone, or does not take what it is sent.
+/// The reader is gone, or does not accept what it is sent.
 struct Gone;
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
@@ -193,35 +195,27 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
     sent.map_err(|_| Gone)?.map_err(|_| Gone)
 }
 
-async fn send_frame(
+async fn send_all(
     socket: &mut WebSocket,
-    rendered: &Rendered,
-    wanted: &Wanted,
+    messages: impl Iterator<Item = Utf8Bytes>,
 ) -> Result<(), Gone> {
-    let messages = match wanted {
-        Wanted::All => rendered.messages.clone(),
-        Wanted::Only(_) => select(&rendered.frame, wanted).render(),
-    };
     for message in messages {
         send(socket, Message::Text(message)).await?;
     }
     Ok(())
 }
 
-/// The part of a frame that a reader wants.
-fn select<'a>(frame: &'a Frame, wanted: &Wanted) -> Messages<'a> {
-    let mut messages = Messages::of(frame);
-    messages
-        .ticks
-        .retain(|tick: &&Tick| wanted.has(tick.token.as_str()));
-    messages
-        .candles
-        .retain(|candle| wanted.has(candle.token.as_str()));
-    messages
-        .averages
-        .retain(|averages| wanted.has(averages.token.as_str()));
-    messages
-        .anomalies
-        .retain(|anomaly| wanted.has(anomaly.token.as_str()));
-    messages
+async fn send_frame(socket: &mut WebSocket, frame: &Frame, wanted: &Wanted) -> Result<(), Gone> {
+    match wanted {
+        Wanted::All => send_all(socket, frame.messages.iter().cloned()).await,
+        Wanted::Only(_) => send_all(socket, render(&frame.updates, wanted).into_iter()).await,
+    }
+}
+
+/// The messages of those updates that a reader wants.
+fn render(updates: &[Update], wanted: &Wanted) -> Vec<Utf8Bytes> {
+    let wanted = |update: &&Update| wanted.has(update.token.as_str());
+    let wanted: Vec<&Update> = updates.iter().filter(wanted).collect();
+    let messages = messages(&wanted, MESSAGE_BYTES_MAX);
+    messages.into_iter().map(Utf8Bytes::from).collect()
 }

@@ -21,8 +21,8 @@ fn main() -> ExitCode {
     match run(Config::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not by `Debug`, which adds the program's own stack where RUST_BACKTRACE is set.
-            eprintln!("tickstream: {}", causes::told(error.as_ref()));
+            // Not by `Debug`, which adds the program's own stack if RUST_BACKTRACE is set.
+            eprintln!("tickstream: {}", causes::joined(error.as_ref()));
             ExitCode::FAILURE
         }
     }

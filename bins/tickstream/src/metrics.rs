@@ -16,9 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use store::{Embedded, QueueName};
-
-use crate::consumers::STREAM_CONSUMERS;
+use store::{CONSUMERS, Embedded};
 
 /// Upper bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 12] = [
@@ -86,7 +84,7 @@ impl Metrics {
         self.rate
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .note(now_ms, stored)
+            .sample(now_ms, stored)
     }
 }
 
@@ -121,7 +119,7 @@ async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
 struct Rate(VecDeque<(i64, u64)>);
 
 impl Rate {
-    fn note(&mut self, now_ms: i64, stored: u64) -> f64 {
+    fn sample(&mut self, now_ms: i64, stored: u64) -> f64 {
         let Self(samples) = self;
         if samples
             .back()
@@ -170,32 +168,36 @@ struct ConsumerLabel {
 impl Collector for Store {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self(store) = self;
-        let books = store.ledger();
-        let settled = &books.settled;
+        let ledger = store.ledger();
+        let committed = &ledger.committed;
         for (name, help, count) in [
-            ("received", "Entries that came in", books.received()),
-            ("stored", "Ticks stored", books.stored_rows),
+            ("received", "Entries that came in", ledger.received()),
+            ("stored", "Ticks stored", ledger.stored_rows),
             (
                 "duplicate",
                 "Ticks that were stored before",
-                settled.duplicate,
+                committed.duplicate,
             ),
-            ("ignored", "Entries that are no price", settled.ignored),
+            ("ignored", "Entries that are not a price", committed.ignored),
             (
                 "in_cohort",
                 "Stored ticks that belong to the rollout's cohort",
-                settled.in_cohort,
+                committed.in_cohort,
             ),
-            ("streamed", "Ticks appended to the stream", settled.streamed),
+            (
+                "streamed",
+                "Ticks appended to the stream",
+                committed.streamed,
+            ),
             (
                 "redriven",
                 "Ticks that the stream refused at first",
-                settled.redriven,
+                committed.redriven,
             ),
             (
                 "quarantined",
                 "Entries kept in the quarantine",
-                books.quarantined,
+                ledger.quarantined,
             ),
         ] {
             let counter = ConstCounter::new(count);
@@ -206,7 +208,7 @@ impl Collector for Store {
                 counter.metric_type(),
             )?)?;
         }
-        let rejected = settled.rejected_by_reason.iter();
+        let rejected = committed.rejected_by_reason.iter();
         let counters: Vec<_> = rejected
             .map(|(reason, count)| (reason.as_str(), ConstCounter::new(*count)))
             .collect();
@@ -218,22 +220,16 @@ impl Collector for Store {
                 counter.encode(family.encode_family(&ReasonLabel { reason })?)?;
             }
         }
-        let redrive = store.queue(QueueName::Redrive).depth();
         for (name, help, value) in [
             (
                 "pending_ticks",
-                "Ticks stored and not yet offered to the stream",
-                books.pending_rows,
+                "Ticks stored whose delivery is still in the outbox",
+                ledger.pending_rows,
             ),
             (
                 "ledger_difference",
-                "How far the books are off; anything but 0 is a defect",
-                books.difference(),
-            ),
-            (
-                "redrive_ticks",
-                "Ticks that wait to come back to the stream",
-                redrive,
+                "How far the ledger counters are from reconciling; anything but 0 is a defect",
+                ledger.difference(),
             ),
             (
                 "pairs",
@@ -244,12 +240,19 @@ impl Collector for Store {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let lags: Vec<_> = STREAM_CONSUMERS
+        let lags: Vec<_> = CONSUMERS
             .iter()
-            .map(|name| (*name, ConstGauge::new(lag(store, name))))
+            .map(|name| {
+                // A lag that cannot be read must not look like none.
+                let lag = store.lag_records(name).unwrap_or(u64::MAX);
+                (
+                    *name,
+                    ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX)),
+                )
+            })
             .collect();
         if let Some((_, first)) = lags.first() {
-            let help = "Records of the stream that a consumer has not done";
+            let help = "Records of the stream that a consumer has not processed";
             let mut family = encoder.encode_descriptor(
                 "consumer_lag_records",
                 help,
@@ -264,20 +267,6 @@ impl Collector for Store {
     }
 }
 
-fn lag(store: &Embedded, consumer: &str) -> i64 {
-    let shards = (0_u8..).zip(store.heads());
-    let behind = shards.map(|(shard, head)| {
-        // A checkpoint that cannot be read shows as the whole shard.
-        head.count().saturating_sub(
-            store
-                .checkpoint(consumer, shard)
-                .unwrap_or_default()
-                .count(),
-        )
-    });
-    i64::try_from(behind.sum::<u64>()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,15 +275,15 @@ mod tests {
     fn the_rate_is_over_the_last_minute() {
         let mut rate = Rate::default();
         assert!(
-            rate.note(0, 1_000).abs() < f64::EPSILON,
-            "one look is no rate"
+            rate.sample(0, 1_000).abs() < f64::EPSILON,
+            "one sample is not a rate"
         );
-        assert!((rate.note(10_000, 2_000) - 100.0).abs() < 0.01);
+        assert!((rate.sample(10_000, 2_000) - 100.0).abs() < 0.01);
         for second in 11..=200 {
-            rate.note(second * 1_000, 2_000);
+            rate.sample(second * 1_000, 2_000);
         }
         assert!(
-            rate.note(200_000, 2_000).abs() < f64::EPSILON,
+            rate.sample(200_000, 2_000).abs() < f64::EPSILON,
             "what is older than a minute is forgotten"
         );
     }

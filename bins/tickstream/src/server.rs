@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use app::broadcast::Coalescer;
 use app::ingest::Ingest;
+use app::live::Conflator;
 use app::ports::{Clock, RolloutStore};
 use app::rollout::{RolloutChange, RolloutControl};
 use archive::Archive;
 use axum::Router;
 use domain::Rollout;
-use runtime::host::{self, Patience};
+use runtime::host::{self, Timeouts};
 use secrecy::ExposeSecret;
-use store::{Archiver, Embedded, EmbeddedConfig, QuarantineFiles, QueueName};
+use store::{Archiver, Embedded, EmbeddedConfig, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,10 +29,10 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::{dashboard, feeder};
 
-/// How long a delivery may take before its sender is told to come again.
+/// How long a delivery may take before its sender is asked to retry.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long requests under way may take once the process is told to stop.
+/// How long requests under way may take once the process is asked to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the consumers may take to finish and flush after that.
@@ -64,10 +64,10 @@ impl Server {
     /// Opens the store, wires everything, and listens; nothing is served yet.
     ///
     /// # Errors
-    /// Where the configuration is refused, the folder cannot be used, or the address is taken.
+    /// If the configuration is refused, the folder cannot be used, or the address is in use.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let secrets = Secrets::parse(config.webhook_secrets.expose_secret())
-            .context("WEBHOOK_SECRETS is not understood")?;
+            .context("WEBHOOK_SECRETS cannot be read")?;
         let secured = !secrets.is_empty();
         if !secured && !config.listen.ip().is_loopback() {
             bail!(
@@ -86,24 +86,25 @@ impl Server {
             .local_addr()
             .context("the listener has no address")?;
         let store = open_store(&config).await?;
-        turn_off_if_told(&store, &config).await?;
+        turn_off_if_configured(&store, &config).await?;
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
         let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
         let flag = Arc::new(store.flag(config.rollout()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let conflator = Arc::new(Conflator::default());
         let ingest = Ingest {
             store: Arc::new(store.clone()),
             stream: Arc::new(store.clone()),
-            broadcast: Arc::new(store.queue(QueueName::Broadcast)),
-            redrive: Arc::new(store.queue(QueueName::Redrive)),
+            broadcast: Arc::clone(&conflator) as _,
+            // The embedded stream accepts a batch as a whole or not at all.
+            redrive: None,
             quarantine: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             flag: Arc::clone(&flag) as _,
             clock: Arc::clone(&clock),
         };
-        let coalescer = Arc::new(Coalescer::default());
-        let live = Live::new(Arc::clone(&coalescer), store.clone());
+        let live = Live::new(Arc::clone(&conflator), store.clone());
         let metrics = Arc::new(Metrics::new(store.clone()));
         let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
         let control = RolloutControl {
@@ -115,7 +116,7 @@ impl Server {
         let consumers = Consumers {
             store: store.clone(),
             ingest: ingest.clone(),
-            coalescer,
+            conflator,
             archiver: Arc::clone(&archiver),
             quarantine_files: QuarantineFiles::new(store.clone(), &config.data_dir),
             live: live.clone(),
@@ -152,7 +153,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -162,7 +163,7 @@ impl Server {
     /// archive, and ends the readers of the live feed, each within a limit.
     ///
     /// # Errors
-    /// Where the store does not close. What was answered 200 is durable whatever happens here.
+    /// If the store does not close. Whatever was answered 200 is durable in any case.
     pub async fn run(
         self,
         stop: impl Future<Output = std::io::Result<()>> + Send + 'static,
@@ -190,13 +191,13 @@ impl Server {
         }
         let stop = async move {
             if let Err(error) = stop.await {
-                tracing::error!(error = %error, "signals cannot be heard; stopping");
+                tracing::error!(error = %error, "signals cannot be received; stopping");
             }
-            tracing::info!("stopping: answering what is under way");
+            tracing::info!("stopping: finishing the requests under way");
             feeding.cancel();
         };
-        let patience = Patience::draining(DRAIN_WITHIN);
-        let ended = host::serve(listener, router, stop, patience).await;
+        let timeouts = Timeouts::draining(DRAIN_WITHIN);
+        let ended = host::serve(listener, router, stop, timeouts).await;
         stopping.cancel();
         tasks.close();
         if tokio::time::timeout(FLUSH_WITHIN, tasks.wait())
@@ -204,7 +205,7 @@ impl Server {
             .is_err()
         {
             tracing::warn!(
-                "the consumers did not finish in time; the next start goes on where they stopped"
+                "the consumers did not finish in time; the next start continues where they stopped"
             );
         }
         drop(ingest);
@@ -221,7 +222,7 @@ impl Server {
 async fn open_store(config: &Config) -> anyhow::Result<Embedded> {
     let folder = config.data_dir.display();
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
-        format!("cannot make the data folder {folder}: choose another --data-dir")
+        format!("cannot create the data folder {folder}: choose another --data-dir")
     })?;
     let embedded = EmbeddedConfig::new(config.data_dir.join("store"));
     let opened = tokio::task::spawn_blocking(move || Embedded::open(&embedded))
@@ -243,7 +244,7 @@ fn io_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std:
 }
 
 /// `USE_KINESIS=false` wins over a remembered change, and is recorded like any other.
-async fn turn_off_if_told(store: &Embedded, config: &Config) -> anyhow::Result<()> {
+async fn turn_off_if_configured(store: &Embedded, config: &Config) -> anyhow::Result<()> {
     let remembered = store.last_rollout_change();
     let Some(remembered) = remembered.filter(|change| change.rollout.use_kinesis) else {
         return Ok(());

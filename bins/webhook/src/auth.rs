@@ -2,26 +2,12 @@
 //! All comparisons with a secret take the same time wherever they differ.
 
 mod secrets;
-mod seen;
 mod standard;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
 pub use secrets::{PLAIN_BYTES_MIN, SECRETS_MAX, Secrets, SecretsError};
-pub use seen::{SEEN_IDS_MAX, SeenIds};
 pub use standard::{ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};
-
-/// Who delivers, as far as the headers prove it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
-    /// The id of a signed message; an `Authorization` echo has none.
-    pub id: Option<String>,
-    /// Whether this id came with this very body before, within the time that a signature is
-    /// good for: a sender's retry or a replay, which look alike.
-    pub replayed: bool,
-    /// Whether this id came before with another body: a fault of the sender.
-    pub id_reused: bool,
-}
 
 /// Why a delivery's sender is not known. No message repeats a secret, a signature or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +21,7 @@ pub enum AuthError {
     /// A signed message lacks one of its three headers.
     #[error("a signed message needs the header {0}")]
     MissingHeader(&'static str),
-    /// A header that may come once comes more often, so that it is unclear which one counts.
+    /// A header that may come once comes more than once, so that it is unclear which one counts.
     #[error("the header {0} comes more than once")]
     RepeatedHeader(&'static str),
     /// A header holds what it must not.
@@ -48,7 +34,7 @@ pub enum AuthError {
     },
     /// The message was signed too long ago.
     #[error(
-        "the message was signed {seconds} s ago, and {max} s are allowed: sign each attempt anew",
+        "the message was signed {seconds} s ago, and {max} s are allowed: sign each attempt again",
         max = TOLERANCE_SECONDS
     )]
     TooOld {
@@ -67,9 +53,9 @@ pub enum AuthError {
     /// None of the signatures is of a version that we know.
     #[error("webhook-signature holds no v1 and no v1a signature")]
     UnknownVersion,
-    /// None of the signatures fits.
+    /// None of the signatures matches.
     #[error(
-        "no signature fits this id, timestamp and body under a secret that is live: sign \
+        "no signature matches this id, timestamp and body under a secret that is live: sign \
          \"{{id}}.{{timestamp}}.{{body}}\" over the body's raw bytes"
     )]
     WrongSignature,
@@ -86,17 +72,12 @@ impl AuthError {
     }
 }
 
-/// Finds out who delivers `body`, at `now_ms` (epoch ms).
+/// Checks that a live secret vouches for the delivery of `body`, at `now_ms` (epoch ms).
 ///
 /// One valid credential is enough: a signature under any live secret, or a plain secret echoed in
-/// `Authorization`. Without any secret nobody is let in; whether to ask at all is the router's
-/// decision.
-///
-/// A replay is no error. A sender that missed our 200 sends the same id and body again and must
-/// get its 200, and storing is idempotent by tick; so [`SeenIds`] only informs. Nor is a known id
-/// with another body one: whoever made its signature holds a secret, so nothing is gained by
-/// refusing, while the ticks of a sender that numbers its messages badly would be lost. It shows
-/// as [`Caller::id_reused`].
+/// `Authorization`. Without any secret nobody is let in; whether to check at all is the router's
+/// decision. A message that comes again is let in: a sender that missed our 200 must get it, and
+/// storing is idempotent by tick.
 ///
 /// # Errors
 ///
@@ -107,27 +88,19 @@ pub fn authenticate(
     headers: &HeaderMap,
     body: &[u8],
     now_ms: i64,
-    seen: &SeenIds,
-) -> Result<Caller, AuthError> {
+) -> Result<(), AuthError> {
     let signed = standard::is_attempted(headers);
     let authorization = only(headers, header::AUTHORIZATION.as_str(), "authorization");
     let error = if signed {
         match standard::verify(secrets, headers, body, now_ms) {
-            Ok(id) => {
-                let sighting = seen.note(&id, body, now_ms);
-                return Ok(Caller {
-                    replayed: sighting == seen::Sighting::SameBody,
-                    id_reused: sighting == seen::Sighting::OtherBody,
-                    id: Some(id),
-                });
-            }
+            Ok(()) => return Ok(()),
             Err(error) => error,
         }
     } else {
         AuthError::WrongSecret
     };
     match authorization {
-        Ok(Some(value)) if secrets.is_echo(Some(value)) => Ok(Caller::default()),
+        Ok(Some(value)) if secrets.is_echo(Some(value)) => Ok(()),
         Ok(None) if !signed => Err(AuthError::Missing),
         Err(repeated) if !signed => Err(repeated),
         Ok(_) | Err(_) => Err(error),
@@ -138,12 +111,12 @@ pub fn authenticate(
 fn only<'a>(
     headers: &'a HeaderMap,
     name: &str,
-    told_as: &'static str,
+    known_as: &'static str,
 ) -> Result<Option<&'a HeaderValue>, AuthError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
-        return Err(AuthError::RepeatedHeader(told_as));
+        return Err(AuthError::RepeatedHeader(known_as));
     }
     Ok(first)
 }
@@ -163,21 +136,15 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(secrets: &str, pairs: &[(&'static str, &str)], expected: Result<Caller, AuthError>) {
+    fn check(secrets: &str, pairs: &[(&'static str, &str)], expected: Result<(), AuthError>) {
         let secrets = Secrets::parse(secrets).unwrap();
-        let found = authenticate(
-            &secrets,
-            &headers(pairs),
-            b"[]",
-            NOW_MS,
-            &SeenIds::default(),
-        );
+        let found = authenticate(&secrets, &headers(pairs), b"[]", NOW_MS);
         assert_eq!(found, expected, "{pairs:?}");
     }
 
     #[test]
     fn an_echoed_secret_is_let_in() {
-        let plain = Ok(Caller::default());
+        let plain = Ok(());
         check(
             "open-sesame",
             &[("authorization", "open-sesame")],
@@ -236,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_repeated_credentials_are_told() {
+    fn missing_and_repeated_credentials_are_reported() {
         check("open-sesame", &[], Err(AuthError::Missing));
         check(
             "open-sesame",
@@ -260,7 +227,7 @@ mod tests {
         check(
             "open-sesame",
             &[broken, ("authorization", "open-sesame")],
-            Ok(Caller::default()),
+            Ok(()),
         );
         let missing = Err(AuthError::MissingHeader("webhook-timestamp"));
         check(
@@ -272,40 +239,24 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_is_told_but_let_in() {
+    fn a_message_that_comes_again_is_let_in() {
         let secrets = Secrets::parse(standard::tests::SECRET).unwrap();
-        let seen = SeenIds::default();
-        let deliver = |body: &[u8]| {
+        for body in [b"[1]", b"[1]", b"[2]"] {
             let headers = standard::tests::signed("msg_1", NOW_MS / 1_000, body);
-            authenticate(&secrets, &headers, body, NOW_MS, &seen).unwrap()
-        };
-        let caller = |replayed, id_reused| Caller {
-            id: Some("msg_1".into()),
-            replayed,
-            id_reused,
-        };
-        assert_eq!(deliver(b"[1]"), caller(false, false));
-        assert_eq!(deliver(b"[1]"), caller(true, false));
-        assert_eq!(deliver(b"[2]"), caller(false, true));
-    }
-
-    #[test]
-    fn a_refused_message_is_not_remembered() {
-        let secrets = Secrets::parse(standard::tests::SECRET).unwrap();
-        let seen = SeenIds::default();
+            assert_eq!(authenticate(&secrets, &headers, body, NOW_MS), Ok(()));
+        }
         let headers = standard::tests::signed("msg_1", NOW_MS / 1_000, b"[1]");
-        let refused = authenticate(&secrets, &headers, b"[2]", NOW_MS, &seen);
-        assert_eq!(refused, Err(AuthError::WrongSignature));
-        let caller = authenticate(&secrets, &headers, b"[1]", NOW_MS, &seen).unwrap();
-        assert!(!caller.replayed && !caller.id_reused);
+        assert_eq!(
+            authenticate(&secrets, &headers, b"[2]", NOW_MS),
+            Err(AuthError::WrongSignature)
+        );
     }
 
     #[test]
     fn messages_hold_no_secret() {
         let secrets = Secrets::parse("open-sesame").unwrap();
         let refused = headers(&[("authorization", "close-sesame")]);
-        let error =
-            authenticate(&secrets, &refused, b"[]", NOW_MS, &SeenIds::default()).unwrap_err();
+        let error = authenticate(&secrets, &refused, b"[]", NOW_MS).unwrap_err();
         assert!(!error.message().contains("sesame"), "{}", error.message());
         assert!(!format!("{secrets:?} {error:?}").contains("sesame"));
     }

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::RETRY_AFTER_SECONDS;
 
-/// Largest body: 5 MiB. Lambda takes 6 MB with its envelope, so that one limit holds on both.
+/// Largest body: 5 MiB. Lambda accepts 6 MB with its envelope, so that one limit holds on both.
 pub const BODY_BYTES_MAX: usize = 5 * 1_024 * 1_024;
 
 /// Memory for all bodies that are being read.
@@ -21,7 +21,7 @@ pub const READING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// Memory for all deliveries that are being parsed, stored and offered, by [`working_bytes`].
 pub const WORKING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
-/// What a delivery takes however small it is: its task, its jobs for the store, its note.
+/// What a delivery needs however small it is: its task, its jobs for the store, its outbox entry.
 const DELIVERY_BYTES: usize = 8 * 1_024;
 
 /// Bytes of ticks for one byte of a body. An entry has about 110 bytes; from parsing to the commit
@@ -58,7 +58,7 @@ impl Default for BodyLimits {
     }
 }
 
-/// What a delivery takes in memory until it is stored and offered, by its body's size.
+/// What a delivery needs in memory until it is stored and offered, by its body's size.
 fn working_bytes(body_bytes: usize) -> usize {
     let ticks = (body_bytes * TICK_BYTES_PER_BODY_BYTE).min(TICKS_BYTES_MAX);
     DELIVERY_BYTES + body_bytes + ticks
@@ -94,7 +94,7 @@ impl BodyLimits {
         }
     }
 
-    /// Waits a little for room for a body of the announced size, or of the largest where none is.
+    /// Waits a little for room for a body of the announced size, or of the largest if none is.
     pub(crate) async fn room_to_read(
         &self,
         headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! What the Lambda is told, by flags or by the environment.
+//! The Lambda's configuration, by flags or by the environment.
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -22,7 +22,7 @@ pub struct Config {
     #[arg(long, env = "BROADCAST_QUEUE_URL")]
     pub broadcast_queue_url: String,
 
-    /// Queue that takes what the stream refused.
+    /// Queue for the ticks that the stream refused.
     #[arg(long, env = "REDRIVE_QUEUE_URL")]
     pub redrive_queue_url: String,
 
@@ -30,7 +30,7 @@ pub struct Config {
     #[arg(long, env = "ARCHIVE_BUCKET")]
     pub archive_bucket: String,
 
-    /// Topic that tells people of malformed entries, at most once a minute and instance.
+    /// Topic that notifies people of malformed entries, at most once a minute and instance.
     #[arg(long, env = "MALFORMED_TOPIC_ARN")]
     pub malformed_topic_arn: String,
 
@@ -48,7 +48,7 @@ pub struct Config {
     )]
     pub kinesis_percentage: Percentage,
 
-    /// What the share is drawn by: `tick` or `token`.
+    /// What the share is selected by: `tick` or `token`.
     #[arg(
         long,
         env = "KINESIS_ROLLOUT_KEY",
@@ -57,7 +57,7 @@ pub struct Config {
     )]
     pub kinesis_rollout_key: RolloutKey,
 
-    /// Name of the SSM parameter that goes before the share above, and takes effect within
+    /// Name of the SSM parameter that overrides the share above, and takes effect within
     /// seconds of a change. `USE_KINESIS=false` wins over it.
     #[arg(long, env = "ROLLOUT_PARAMETER")]
     pub rollout_parameter: Option<String>,
@@ -89,7 +89,7 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
 
-    /// The function's name, which Lambda tells: its metrics are told under it.
+    /// The function's name, which Lambda sets: its metrics are reported under it.
     #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
     pub function_name: String,
 
@@ -97,7 +97,7 @@ pub struct Config {
     #[arg(long, env = "CODE_SHA256")]
     pub code_sha256: Option<String>,
 
-    /// What every function is told.
+    /// The settings of every function.
     #[command(flatten)]
     pub common: Common,
 }

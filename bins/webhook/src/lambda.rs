@@ -61,7 +61,7 @@ struct Health {
 /// Serves deliveries until Lambda ends the process.
 ///
 /// # Errors
-/// Without usable secrets, with a rollout parameter that is not understood, or where the Lambda
+/// Without usable secrets, with a rollout parameter that cannot be read, or if the Lambda
 /// runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let offer_within = Duration::from_millis(config.offer_within_ms);
@@ -104,7 +104,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             offer_within,
         )),
         broadcast: Arc::new(queue(&config.broadcast_queue_url, offer_within)),
-        redrive: Arc::new(queue(&config.redrive_queue_url, REDRIVE_WITHIN)),
+        redrive: Some(Arc::new(queue(&config.redrive_queue_url, REDRIVE_WITHIN))),
         quarantine: Arc::new(quarantine),
         ledger: Arc::new(EmfLedger::new(
             std::io::stdout(),
@@ -148,7 +148,7 @@ fn secrets(config: &Config, read: &mut AtStart) -> anyhow::Result<Secrets> {
     let secrets = Secrets::parse(text.expose_secret()).with_context(|| place.clone())?;
     ensure!(
         !secrets.is_empty(),
-        "{place} holds no secret: anybody could deliver; give at least one"
+        "{place} has no secret, so that anybody could deliver; add at least one"
     );
     Ok(secrets)
 }

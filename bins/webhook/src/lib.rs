@@ -1,4 +1,4 @@
-//! The webhook: `POST /webhooks/{source}` takes a provider's delivery, and answers 200 once its
+//! The webhook: `POST /webhooks/{source}` accepts a provider's delivery, and answers 200 once its
 //! ticks are stored durably.
 //!
 //! [`router`] is the whole of it, served by a socket or by Lambda's HTTP bridge.
@@ -24,36 +24,33 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use runtime::problem::Problem;
 
-use crate::auth::{AuthError, Caller, Secrets, SeenIds};
+use crate::auth::{AuthError, Secrets};
 use crate::body::BodyLimits;
 use crate::wire::Answer;
 
 pub use crate::body::{BODY_BYTES_MAX, READING_BYTES_MAX, WORKING_BYTES_MAX};
 
-/// When a sender whose delivery was not stored should come again, in seconds.
+/// When a sender whose delivery was not stored should retry, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// What the webhook needs.
 pub struct Webhook {
     ingest: Ingest,
     secrets: Secrets,
-    seen: SeenIds,
     body: BodyLimits,
     answer_within: Duration,
 }
 
 impl Webhook {
-    /// A webhook that takes deliveries signed with one of `secrets`; without secrets it takes
+    /// A webhook that accepts deliveries signed with one of `secrets`; without secrets it accepts
     /// all, which is for loopback only. Past `answer_within` it answers 503, while the delivery
-    /// is seen through.
+    /// is finished in the background.
     #[must_use]
     pub fn new(ingest: Ingest, secrets: Secrets, answer_within: Duration) -> Self {
-        let (seen, body) = (SeenIds::default(), BodyLimits::default());
         Self {
             ingest,
             secrets,
-            seen,
-            body,
+            body: BodyLimits::default(),
             answer_within,
         }
     }
@@ -87,33 +84,32 @@ async fn receive(
         }
     };
     let bytes = webhook.body.read(body).await?;
-    let caller = webhook.authenticate(&parts.headers, &bytes)?;
+    webhook.authenticate(&parts.headers, &bytes)?;
     let working = webhook.body.room_to_work(bytes.len()).await?;
     drop(reading);
     let task = deliver(Arc::clone(&webhook), source, bytes);
     let task = tokio::spawn(async move {
         let delivered = task.await;
-        // Only now: a sender that hangs up, or is told to come again, frees nothing before.
+        // Only now: a sender that hangs up, or is asked to retry, frees nothing before.
         drop(working);
         delivered
     });
     let done = tokio::time::timeout(webhook.answer_within, task).await;
     match done {
-        Ok(Ok(Ok(delivered))) => Ok(Answer::new(delivered, &caller).into_response()),
+        Ok(Ok(Ok(delivered))) => Ok(Answer::new(delivered).into_response()),
         Ok(Ok(Err(problem))) => Err(problem),
         Ok(Err(panicked)) => {
             tracing::error!(error = %panicked, "a delivery ended by a panic");
             Err(not_stored())
         }
         Err(_) => {
-            tracing::warn!("a delivery took longer than a sender waits");
+            tracing::warn!("a delivery took longer than its sender may wait");
             Err(not_stored())
         }
     }
 }
 
-/// Takes a delivery as a task of its own: once begun it is seen through, even when the sender
-/// hangs up.
+/// Accepts a delivery as a task of its own: once begun it is finished, even if the sender hangs up.
 async fn deliver(
     webhook: Arc<Webhook>,
     name: String,
@@ -128,7 +124,7 @@ async fn deliver(
         return Err(
             match webhook.ingest.refuse_unknown(&name, &message, &bytes).await {
                 IngestError::Unreadable(entry) => {
-                    Problem::new(StatusCode::NOT_FOUND, message).because(entry.reason.as_str())
+                    Problem::new(StatusCode::NOT_FOUND, message).with_code(entry.reason.as_str())
                 }
                 error @ IngestError::NotStored(_) => refused(&error),
             },
@@ -145,7 +141,7 @@ fn refused(error: &IngestError) -> Problem {
     match error {
         IngestError::Unreadable(entry) => {
             Problem::new(StatusCode::BAD_REQUEST, entry.message.clone())
-                .because(entry.reason.as_str())
+                .with_code(entry.reason.as_str())
         }
         IngestError::NotStored(cause) => {
             tracing::error!(operation = cause.operation, cause = %cause.source, "a delivery was not stored");
@@ -156,26 +152,22 @@ fn refused(error: &IngestError) -> Problem {
 
 fn not_stored() -> Problem {
     let detail =
-        "not stored: deliver again, which is safe (a tick that comes twice is stored once)";
+        "not stored: deliver again, which is safe (a tick that is delivered twice is stored once)";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
 }
 
 impl Webhook {
-    fn authenticate(
-        &self,
-        headers: &axum::http::HeaderMap,
-        body: &[u8],
-    ) -> Result<Caller, Problem> {
+    fn authenticate(&self, headers: &axum::http::HeaderMap, body: &[u8]) -> Result<(), Problem> {
         if self.secrets.is_empty() {
-            return Ok(Caller::default());
+            return Ok(());
         }
         let now_ms = self.ingest.clock.now_ms();
-        auth::authenticate(&self.secrets, headers, body, now_ms, &self.seen).map_err(unauthorized)
+        auth::authenticate(&self.secrets, headers, body, now_ms).map_err(unauthorized)
     }
 }
 
 fn unauthorized(error: AuthError) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, error.message()).because("unauthorized")
+    Problem::new(StatusCode::UNAUTHORIZED, error.message()).with_code("unauthorized")
 }
 
 impl IntoResponse for Answer {

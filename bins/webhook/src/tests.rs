@@ -7,7 +7,7 @@ use std::time::Duration;
 use app::ingest::Ingest;
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, PendingId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
+    LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
     RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use testkit::ticks::START_MS;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::auth::{Secrets, SeenIds};
+use crate::auth::Secrets;
 use crate::body::BodyLimits;
 use crate::{Webhook, router};
 
@@ -39,15 +39,15 @@ impl TickStore for Slow {
         self.done.fetch_add(1, Ordering::Relaxed);
         Ok(PutReceipt {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
-            pending: None,
-            restamped: Vec::new(),
+            outbox_id: None,
+            retimed: Vec::new(),
         })
     }
 }
 
 #[async_trait]
 impl TickStream for Slow {
-    async fn append(&self, _: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(&self, _: &[&Tick], _: Option<OutboxId>) -> Result<Vec<Refused>, PortError> {
         Ok(Vec::new())
     }
 }
@@ -68,7 +68,7 @@ impl Quarantine for Slow {
 
 #[async_trait]
 impl LedgerWriter for Slow {
-    async fn settle(&self, _: Option<PendingId>, _: LedgerEntry) -> Result<(), PortError> {
+    async fn commit(&self, _: Option<OutboxId>, _: LedgerEntry) -> Result<(), PortError> {
         Ok(())
     }
 }
@@ -100,7 +100,7 @@ fn scene(working_bytes_max: usize) -> Scene {
         store: Arc::clone(&slow) as _,
         stream: Arc::clone(&slow) as _,
         broadcast: Arc::clone(&slow) as _,
-        redrive: Arc::clone(&slow) as _,
+        redrive: Some(Arc::clone(&slow) as _),
         quarantine: Arc::clone(&slow) as _,
         ledger: Arc::clone(&slow) as _,
         flag: Arc::clone(&slow) as _,
@@ -109,7 +109,6 @@ fn scene(working_bytes_max: usize) -> Scene {
     let webhook = Arc::new(Webhook {
         ingest,
         secrets: Secrets::default(),
-        seen: SeenIds::default(),
         body: BodyLimits::new(1_024 * 1_024, working_bytes_max),
         answer_within: Duration::from_secs(5),
     });

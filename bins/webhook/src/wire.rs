@@ -6,8 +6,6 @@ use app::ingest::Delivered;
 use domain::{Reason, Severity};
 use serde::Serialize;
 
-use crate::auth::Caller;
-
 /// Most errors that an answer spells out; the counts are always whole, and the quarantine has
 /// every entry.
 const ERRORS_MAX: usize = 100;
@@ -27,8 +25,6 @@ pub struct Answer {
     rejected_by_reason: BTreeMap<Reason, u64>,
     errors: Vec<EntryError>,
     errors_omitted: usize,
-    /// Whether a signed message of this id came before.
-    replayed: bool,
 }
 
 /// An entry that was refused, and the rule it breaks.
@@ -43,7 +39,7 @@ struct EntryError {
 impl Answer {
     /// The answer to a delivery.
     #[must_use]
-    pub fn new(delivered: Delivered, caller: &Caller) -> Self {
+    pub fn new(delivered: Delivered) -> Self {
         let counts = delivered.counts;
         let errors_omitted = delivered.malformed.len().saturating_sub(ERRORS_MAX);
         let errors = delivered
@@ -69,7 +65,6 @@ impl Answer {
             rejected_by_reason: counts.rejected_by_reason,
             errors: errors.collect(),
             errors_omitted,
-            replayed: caller.replayed,
         }
     }
 }

@@ -136,7 +136,7 @@ async fn an_event_of_our_clock_is_one_item_however_often_it_comes_at_once() {
             let receipt = table.put(&[&tick]).await.unwrap();
             assert_eq!(receipt.outcomes, [PutOutcome::Stored]);
             receipt
-                .restamped
+                .retimed
                 .first()
                 .map_or(tick.timestamp_ms, |(_, at_ms)| *at_ms)
         })

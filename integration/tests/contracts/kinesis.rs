@@ -64,7 +64,7 @@ fn ticks_of(tailed: Vec<Tailed>) -> Vec<Tick> {
 
 async fn append(stream: &KinesisStream, made: &[Tick]) {
     let all: Vec<&Tick> = made.iter().collect();
-    assert_eq!(stream.append(&all).await.unwrap(), []);
+    assert_eq!(stream.append(&all, None).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_stream_that_does_not_exist_refuses_every_tick_with_the_reason() {
     let stream = KinesisStream::new(&client, format!("{name}-no"), DEADLINE);
     let made = ticks(&["SOL"], 3);
     let all: Vec<&Tick> = made.iter().collect();
-    let refused = stream.append(&all).await.unwrap();
+    let refused = stream.append(&all, None).await.unwrap();
     assert_eq!(refused.len(), 3);
     assert!(
         refused[0].reason.contains("ResourceNotFoundException"),

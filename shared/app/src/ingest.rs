@@ -7,8 +7,8 @@ use sources::{Entry, Source};
 
 use crate::ledger::LedgerEntry;
 use crate::ports::{
-    Clock, InStream, LedgerWriter, Outbox, PendingBatch, PendingId, PortError, PutOutcome,
-    Quarantine, Quarantined, RolloutFlag, TickQueue, TickStore, TickStream,
+    Clock, LedgerWriter, Outbox, OutboxEntry, OutboxId, PortError, PutOutcome, Quarantine,
+    Quarantined, RolloutFlag, TickQueue, TickStore, TickStream,
 };
 
 /// Longest source name kept in the quarantine, in bytes.
@@ -21,13 +21,14 @@ pub struct Ingest {
     pub store: Arc<dyn TickStore>,
     /// The stream, for the cohort.
     pub stream: Arc<dyn TickStream>,
-    /// Every stored tick, for those who watch live.
+    /// Every stored tick, for the subscribers of the live feed.
     pub broadcast: Arc<dyn TickQueue>,
-    /// What the stream refused.
-    pub redrive: Arc<dyn TickQueue>,
+    /// Ticks that the stream refused, if there is a queue for them. Without one, they stay in the
+    /// outbox.
+    pub redrive: Option<Arc<dyn TickQueue>>,
     /// What could not become a tick.
     pub quarantine: Arc<dyn Quarantine>,
-    /// The books.
+    /// The ledger.
     pub ledger: Arc<dyn LedgerWriter>,
     /// Which share goes to the stream.
     pub flag: Arc<dyn RolloutFlag>,
@@ -42,12 +43,12 @@ pub struct Delivered {
     pub counts: LedgerEntry,
     /// The entries that were refused, with the rule each breaks.
     pub malformed: Vec<Malformed>,
-    /// Stored ticks of the cohort that neither the stream nor the redrive queue took; they are
-    /// offered again by [`Ingest::work_off`].
+    /// Stored ticks of the cohort that neither the stream nor the redrive queue accepted;
+    /// [`Ingest::drain`] offers them again.
     pub pending: u64,
 }
 
-/// Why a delivery was not taken.
+/// Why a delivery was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The delivery as a whole cannot be read; it is in the quarantine.
@@ -58,23 +59,23 @@ pub enum IngestError {
     NotStored(#[source] PortError),
 }
 
-/// The store's note of a delivery under way. However the delivery ends, a note that it did not
-/// settle is left to [`Ingest::work_off`].
-struct Note<'a> {
+/// The outbox entry of a delivery under way. However the delivery ends, an entry that it did not
+/// commit is released to [`Ingest::drain`].
+struct UncommittedEntry<'a> {
     ledger: &'a dyn LedgerWriter,
-    unsettled: Option<PendingId>,
+    id: Option<OutboxId>,
 }
 
-impl Drop for Note<'_> {
+impl Drop for UncommittedEntry<'_> {
     fn drop(&mut self) {
-        if let Some(pending) = self.unsettled {
-            self.ledger.leave(pending);
+        if let Some(id) = self.id {
+            self.ledger.release(id);
         }
     }
 }
 
 impl Ingest {
-    /// Takes a delivery of a source.
+    /// Accepts a delivery of a source.
     ///
     /// The caller must see this through once begun: run it as a task of its own, so that a
     /// sender who hangs up does not leave stored ticks unoffered.
@@ -119,8 +120,7 @@ impl Ingest {
     /// Keeps a delivery to a source that does not exist.
     ///
     /// # Errors
-    /// Always: [`IngestError::Unreadable`], or [`IngestError::NotStored`] where it could not be
-    /// kept.
+    /// Always: [`IngestError::Unreadable`], or [`IngestError::NotStored`] if it could not be kept.
     pub async fn refuse_unknown(&self, name: &str, message: &str, body: &[u8]) -> IngestError {
         let entry = Malformed::new(0, Reason::UnknownSource, message, body);
         self.refuse(name, entry, self.clock.now_ms()).await
@@ -138,7 +138,7 @@ impl Ingest {
             ..LedgerEntry::default()
         };
         counts.rejected_by_reason.insert(entry.reason, 1);
-        match self.ledger.settle(None, counts).await {
+        match self.ledger.commit(None, counts).await {
             Ok(()) => IngestError::Unreadable(entry),
             Err(error) => IngestError::NotStored(error),
         }
@@ -167,9 +167,9 @@ impl Ingest {
         self.quarantine.keep(&kept).await
     }
 
-    /// Stores ticks, offers them beside keeping the malformed entries, and settles the books. A
-    /// quarantine that is away holds up no good tick; the sender delivers again then, so that the
-    /// malformed entries are not lost, and the good ones are stored once.
+    /// Stores ticks, offers them while the malformed entries are kept, and commits the ledger
+    /// counters. If the quarantine is unavailable, valid ticks are still stored; the sender delivers
+    /// again then, so that the malformed entries are not lost, and the valid ones are stored once.
     async fn take(
         &self,
         source: &str,
@@ -183,17 +183,13 @@ impl Ingest {
             let all: Vec<&Tick> = ticks.iter().collect();
             Some(self.store.put(&all).await.map_err(IngestError::NotStored)?)
         };
-        let keeps_notes = receipt
-            .as_ref()
-            .is_some_and(|receipt| receipt.pending.is_some());
-        let mut note = Note {
+        let outbox_id = receipt.as_ref().and_then(|receipt| receipt.outbox_id);
+        let mut uncommitted = UncommittedEntry {
             ledger: self.ledger.as_ref(),
-            unsettled: receipt.as_ref().and_then(|receipt| receipt.pending),
+            id: outbox_id,
         };
-        let restamped = receipt
-            .as_ref()
-            .map_or(&[][..], |receipt| &receipt.restamped);
-        for (index, at_ms) in restamped {
+        let retimed = receipt.as_ref().map_or(&[][..], |receipt| &receipt.retimed);
+        for (index, at_ms) in retimed {
             if let Some(tick) = ticks.get_mut(*index) {
                 (tick.timestamp_ms, tick.ingested_at_ms) = (*at_ms, *at_ms);
             }
@@ -211,27 +207,26 @@ impl Ingest {
             }
         }
         delivered.counts.stored = stored.len() as u64;
-        // What the store refused comes again with the sender's retry, and is counted then.
+        // The sender delivers again what the store refused, and it is counted then.
         delivered.counts.received -= refused;
         let (pending, kept) = tokio::join!(
-            self.offer(&stored, &mut delivered.counts),
+            self.offer(&stored, outbox_id, &mut delivered.counts),
             self.quarantine(source, &delivered.malformed, now_ms)
         );
         delivered.pending = pending;
         if kept.is_err() {
-            // They come again with the sender's retry, too.
+            // The sender delivers them again, too.
             let rejected = std::mem::take(&mut delivered.counts.rejected_by_reason);
             delivered.counts.received -= rejected.values().sum::<u64>();
         }
-        // Where the store keeps a note, the counts wait with it for `work_off`; where it keeps none,
-        // they are told now, what is pending with them.
-        if delivered.pending == 0 || note.unsettled.is_none() {
+        // With an outbox, pending ticks are counted once they are drained; without one, now.
+        if delivered.pending == 0 || outbox_id.is_none() {
             let counts = delivered.counts.clone();
-            match self.ledger.settle(note.unsettled, counts).await {
-                Ok(()) => note.unsettled = None,
+            match self.ledger.commit(outbox_id, counts).await {
+                Ok(()) => uncommitted.id = None,
                 Err(error) => {
-                    // The ticks are stored; the note stays, and is worked off later.
-                    tracing::error!(error = %error, cause = ?error.source, "the books could not be settled");
+                    // The ticks are stored; the outbox entry stays, and is drained later.
+                    tracing::error!(error = %error, cause = ?error.source, "the ledger counters could not be committed");
                 }
             }
         }
@@ -243,22 +238,27 @@ impl Ingest {
                 source: format!("{refused} of {} ticks were refused", ticks.len()).into(),
             }));
         }
-        if delivered.pending > 0 && !keeps_notes {
-            // Nobody would offer them again but the sender, for whom this is safe: same ids.
+        if delivered.pending > 0 && outbox_id.is_none() {
+            // Only the sender can offer them again, which is safe: same ids.
             let lost = delivered.pending;
             return Err(IngestError::NotStored(PortError {
                 operation: "offer ticks",
                 retryable: true,
-                source: format!("neither the stream nor the redrive queue took {lost} ticks")
+                source: format!("neither the stream nor the redrive queue accepted {lost} ticks")
                     .into(),
             }));
         }
         Ok(())
     }
 
-    /// Offers stored ticks to the stream (the cohort's) and the broadcast (all), at once.
-    /// Answers how many of the cohort nobody took.
-    async fn offer(&self, stored: &[&Tick], counts: &mut LedgerEntry) -> u64 {
+    /// Offers stored ticks to the stream (those of the cohort) and the broadcast (all), at once.
+    /// Returns how many of the cohort nobody accepted.
+    async fn offer(
+        &self,
+        stored: &[&Tick],
+        outbox_id: Option<OutboxId>,
+        counts: &mut LedgerEntry,
+    ) -> u64 {
         if stored.is_empty() {
             return 0;
         }
@@ -269,43 +269,43 @@ impl Ingest {
             .filter(|tick| rollout.admits(tick))
             .collect();
         counts.in_cohort = cohort.len() as u64;
-        let ((), unstreamed) = tokio::join!(self.announce(stored), self.append(&cohort));
+        let ((), unstreamed) = tokio::join!(self.announce(stored), self.append(&cohort, outbox_id));
         let (redriven, pending) = unstreamed;
         counts.redriven = redriven;
         counts.streamed = counts.in_cohort - redriven - pending;
         pending
     }
 
-    /// Appends the cohort; what the stream refuses goes to the redrive queue. Answers how many
-    /// went there, and how many nobody took.
-    async fn append(&self, cohort: &[&Tick]) -> (u64, u64) {
+    /// Appends the cohort; ticks that the stream refuses go to the redrive queue, if there is one.
+    /// Returns how many went there, and how many nobody accepted.
+    async fn append(&self, cohort: &[&Tick], outbox_id: Option<OutboxId>) -> (u64, u64) {
         if cohort.is_empty() {
             return (0, 0);
         }
-        let refused: Vec<&Tick> = match self.stream.append(cohort).await {
+        let refused: Vec<&Tick> = match self.stream.append(cohort, outbox_id).await {
             Ok(refused) => refused
                 .iter()
                 .filter_map(|r| cohort.get(r.index).copied())
                 .collect(),
             Err(error) => {
-                tracing::error!(error = %error, cause = ?error.source, ticks = cohort.len(), "the stream did not take the ticks");
+                tracing::error!(error = %error, cause = ?error.source, ticks = cohort.len(), "the stream did not accept the ticks");
                 cohort.to_vec()
             }
         };
-        if refused.is_empty() {
-            return (0, 0);
-        }
-        match self.redrive.send(&refused).await {
+        let Some(redrive) = self.redrive.as_ref().filter(|_| !refused.is_empty()) else {
+            return (0, refused.len() as u64);
+        };
+        match redrive.send(&refused).await {
             Ok(left) => ((refused.len() - left.len()) as u64, left.len() as u64),
             Err(error) => {
-                tracing::error!(error = %error, cause = ?error.source, ticks = refused.len(), "the redrive queue did not take the ticks");
+                tracing::error!(error = %error, cause = ?error.source, ticks = refused.len(), "the redrive queue did not accept the ticks");
                 (0, refused.len() as u64)
             }
         }
     }
 
-    /// Queues ticks for broadcast. Who watches live wants the latest value, and the next tick
-    /// brings it: a failure is logged and not retried.
+    /// Queues ticks for broadcast. A subscriber wants the latest value, and the next tick brings it:
+    /// a failure is logged and not retried.
     async fn announce(&self, stored: &[&Tick]) {
         match self.broadcast.send(stored).await {
             Ok(refused) if refused.is_empty() => {}
@@ -318,45 +318,41 @@ impl Ingest {
         }
     }
 
-    /// Offers what a crash, or a stream and a redrive queue that were both away, left between
-    /// store and stream. Answers how many ticks were offered.
+    /// Drains the outbox: offers the stored ticks that a crash, or an unavailable stream, kept from
+    /// the stream, and commits their counts. Returns how many ticks were counted.
     ///
     /// # Errors
-    /// [`PortError`] where the notes cannot be read or settled; what was offered stays offered.
-    pub async fn work_off(&self, outbox: &dyn Outbox) -> Result<u64, PortError> {
-        let (mut offered, mut after) = (0, None);
+    /// [`PortError`] if the outbox cannot be read, or the counts not be committed; what was offered
+    /// stays offered.
+    pub async fn drain(&self, outbox: &dyn Outbox) -> Result<u64, PortError> {
+        let (mut drained, mut after) = (0, None);
         loop {
-            let batches = outbox.pending(after).await?;
-            let Some(last) = batches.last() else {
-                return Ok(offered);
+            let entries = outbox.released(after).await?;
+            let Some(last) = entries.last() else {
+                return Ok(drained);
             };
             after = Some(last.id);
-            for batch in &batches {
-                offered += self.offer_again(batch).await?;
+            for entry in &entries {
+                drained += self.drain_entry(entry).await?;
             }
         }
     }
 
-    /// Offers what the stream has not of one note, and settles the note unless nobody took it.
-    async fn offer_again(&self, batch: &PendingBatch) -> Result<u64, PortError> {
-        let of = |wanted| {
-            let ticks = batch.ticks.iter().filter(move |(_, seen)| *seen == wanted);
-            ticks.map(|(tick, _)| tick)
-        };
-        let rows = batch.ticks.len() as u64;
-        let streamed = of(InStream::Yes).count() as u64;
-        let missing: Vec<&Tick> = of(InStream::No).collect();
+    /// Offers what the stream lacks of an entry, and commits the entry unless nobody accepted it.
+    async fn drain_entry(&self, entry: &OutboxEntry) -> Result<u64, PortError> {
+        let rows = entry.ticks.len() as u64 + entry.streamed;
+        let missing: Vec<&Tick> = entry.ticks.iter().collect();
         let mut counts = LedgerEntry {
             received: rows,
             stored: rows,
             ..LedgerEntry::default()
         };
-        if self.offer(&missing, &mut counts).await > 0 {
+        if self.offer(&missing, Some(entry.id), &mut counts).await > 0 {
             return Ok(0);
         }
-        counts.in_cohort += streamed;
-        counts.streamed += streamed;
-        self.ledger.settle(Some(batch.id), counts).await?;
+        counts.in_cohort += entry.streamed;
+        counts.streamed += entry.streamed;
+        self.ledger.commit(Some(entry.id), counts).await?;
         Ok(rows)
     }
 }

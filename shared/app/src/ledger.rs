@@ -1,4 +1,4 @@
-//! The books: every entry that came in is stored, a duplicate, rejected or ignored, and every
+//! The ledger: every entry that came in is stored, a duplicate, rejected or ignored, and every
 //! stored tick of the cohort is in the stream, in the redrive queue or pending.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub struct LedgerEntry {
     pub duplicate: u64,
     /// Of them, refused, by reason.
     pub rejected_by_reason: BTreeMap<Reason, u64>,
-    /// Of them, well-formed but no price.
+    /// Of them, well-formed but not a price.
     pub ignored: u64,
     /// Stored ticks that belong to the rollout's cohort.
     pub in_cohort: u64,
@@ -49,14 +49,14 @@ impl LedgerEntry {
     }
 }
 
-/// The books at one moment.
+/// The ledger at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LedgerView {
-    /// The sum over all settled deliveries.
-    pub settled: LedgerEntry,
+    /// The sum over all committed deliveries.
+    pub committed: LedgerEntry,
     /// Rows in the store, counted by the store itself as it wrote them.
     pub stored_rows: u64,
-    /// Of them, rows whose delivery is not settled: not yet offered to stream and broadcast.
+    /// Of them, rows whose delivery is not committed: those in outbox entries.
     pub pending_rows: u64,
     /// Entries in the quarantine, counted as they were kept.
     pub quarantined: u64,
@@ -66,21 +66,21 @@ impl LedgerView {
     /// Entries that came in, with those that are still under way.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.settled.received + self.pending_rows
+        self.committed.received + self.pending_rows
     }
 
-    /// How far the books are off, as the sum of both identities' differences; 0 when nothing
-    /// was lost or invented:
+    /// How far the counters are from reconciling: the sum of both identities' differences, which is 0
+    /// as long as nothing was lost or invented:
     /// received = stored + duplicate + rejected + ignored, and
     /// stored in cohort = streamed + redriven (+ pending, which no delivery has decided yet).
     #[must_use]
     pub fn difference(&self) -> u64 {
         let accounted = self.stored_rows
-            + self.settled.duplicate
-            + self.settled.rejected()
-            + self.settled.ignored;
-        let offered = self.settled.streamed + self.settled.redriven;
-        self.received().abs_diff(accounted) + self.settled.in_cohort.abs_diff(offered)
+            + self.committed.duplicate
+            + self.committed.rejected()
+            + self.committed.ignored;
+        let offered = self.committed.streamed + self.committed.redriven;
+        self.received().abs_diff(accounted) + self.committed.in_cohort.abs_diff(offered)
     }
 }
 
@@ -102,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn balanced_books_read_zero() {
+    fn counters_that_reconcile_have_no_difference() {
         let view = LedgerView {
-            settled: entry(),
+            committed: entry(),
             stored_rows: 9,
             pending_rows: 3,
             quarantined: 1,
@@ -116,12 +116,12 @@ mod tests {
     #[test]
     fn a_lost_row_and_an_unstreamed_tick_show() {
         let mut view = LedgerView {
-            settled: entry(),
+            committed: entry(),
             stored_rows: 5,
             ..LedgerView::default()
         };
         assert_eq!(view.difference(), 1);
-        view.settled.streamed = 2;
+        view.committed.streamed = 2;
         assert_eq!(view.difference(), 2);
     }
 

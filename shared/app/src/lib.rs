@@ -5,12 +5,10 @@
 //! on AWS.
 
 pub mod analyse;
-pub mod broadcast;
 pub mod digest;
-pub mod fanout;
-pub mod feed;
 pub mod ingest;
 pub mod ledger;
+pub mod live;
 pub mod objects;
 pub mod poison;
 pub mod ports;

@@ -1,7 +1,7 @@
-//! The ports: one small trait an ability, each matching one permission in the cloud.
+//! The ports: one small trait for each ability, each matching one permission in the cloud.
 //!
-//! A batch port answers for every position: what was refused is named, and success is never
-//! assumed from a call that went through.
+//! A batch port reports on every position: it names what was refused, and success is never assumed
+//! from a call that went through.
 
 use async_trait::async_trait;
 use domain::analytics::{Anomaly, Candle, PairState};
@@ -46,22 +46,22 @@ pub enum PutOutcome {
     Refused,
 }
 
-/// The store's note that ticks are stored but not yet offered to stream and broadcast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PendingId(pub u64);
+/// Identifies an [`OutboxEntry`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutboxId(pub u64);
 
 /// The answer to [`TickStore::put`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutReceipt {
     /// One outcome a tick, in the order given.
     pub outcomes: Vec<PutOutcome>,
-    /// Where the store keeps a note of what is pending, its id: the note is dropped by
-    /// [`LedgerWriter::settle`], and worked off by [`Outbox`] after a crash.
-    pub pending: Option<PendingId>,
+    /// The delivery's outbox entry, if the store has an outbox: it is removed by
+    /// [`LedgerWriter::commit`], and drained by way of [`Outbox`] after a crash.
+    pub outbox_id: Option<OutboxId>,
     /// Positions that are stored under another time than they came with, and that time in epoch
-    /// milliseconds: ticks whose event time is our own clock, and that had come before. What goes
-    /// on to stream and broadcast must carry it too.
-    pub restamped: Vec<(usize, i64)>,
+    /// milliseconds: arrival-stamped ticks that came before. Stream and broadcast must get them with
+    /// that time too.
+    pub retimed: Vec<(usize, i64)>,
 }
 
 /// Stores ticks; they are durable when the call returns.
@@ -74,14 +74,19 @@ pub trait TickStore: Send + Sync {
 /// Appends to the stream; ticks of one token keep their order.
 #[async_trait]
 pub trait TickStream: Send + Sync {
-    /// Appends ticks durably and names those that were refused.
-    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError>;
+    /// Appends ticks durably and names those that were refused. If they belong to an outbox entry,
+    /// and store and stream share a commit, the entry records in that commit that they were appended.
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        outbox_id: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError>;
 }
 
-/// A queue of ticks: the one for broadcast, or the one that brings refused ticks back.
+/// A queue of ticks: the one for broadcast, or the one that retries refused ticks.
 #[async_trait]
 pub trait TickQueue: Send + Sync {
-    /// Queues ticks durably and names those that were refused.
+    /// Queues ticks and names those that were refused.
     async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError>;
 }
 
@@ -103,52 +108,46 @@ pub struct Quarantined {
     pub entry: Malformed,
 }
 
-/// Writes down what became of a delivery.
+/// Counts deliveries in the ledger.
 #[async_trait]
 pub trait LedgerWriter: Send + Sync {
-    /// Adds an entry to the ledger and, in the same step, drops the store's pending note.
-    async fn settle(&self, pending: Option<PendingId>, entry: LedgerEntry)
-    -> Result<(), PortError>;
+    /// Adds a delivery to the ledger counters and, in the same step, removes its outbox entry.
+    async fn commit(
+        &self,
+        outbox_id: Option<OutboxId>,
+        entry: LedgerEntry,
+    ) -> Result<(), PortError>;
 
-    /// Leaves a pending note to [`Outbox`]: its delivery has ended without settling it. Until
-    /// then the note is the delivery's alone. A store that keeps no notes has nothing to do.
-    fn leave(&self, _pending: PendingId) {}
+    /// Releases an outbox entry: its delivery has ended without committing it, and it may be
+    /// drained. Until then it is the delivery's alone. A store without an outbox has nothing to do.
+    fn release(&self, _outbox_id: OutboxId) {}
 }
 
-/// What a delivery left between the store and the stream.
+/// Stored ticks whose delivery is not in the ledger counters yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PendingBatch {
-    /// The note's id.
-    pub id: PendingId,
-    /// The stored ticks, and whether each is in the stream already.
-    pub ticks: Vec<(Tick, InStream)>,
+pub struct OutboxEntry {
+    /// Its id.
+    pub id: OutboxId,
+    /// The ticks that the stream lacks.
+    pub ticks: Vec<Tick>,
+    /// How many others the stream has.
+    pub streamed: u64,
 }
 
-/// Whether a pending tick reached the stream before its delivery ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InStream {
-    /// It did: appending it again would double it.
-    Yes,
-    /// It did not.
-    No,
-}
-
-/// The notes of stored ticks that were not yet offered to stream and broadcast, and whose delivery
-/// has ended: in a process before this one, or by [`LedgerWriter::leave`]. Notes of deliveries under
-/// way are not among them.
+/// The outbox: entries whose delivery has ended without committing them, in an earlier process or by
+/// [`LedgerWriter::release`]. Entries of deliveries under way are not among them.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// The next notes after `after`, or the first ones, oldest first; none where there are no
-    /// more. An answer holds a bounded number of ticks, but at least one note. One caller at a
-    /// time walks the notes. Dropping the call stops the reading.
-    async fn pending(&self, after: Option<PendingId>) -> Result<Vec<PendingBatch>, PortError>;
+    /// The next released entries after `after`, or the first ones, oldest first; an empty list means
+    /// that there are no more. It holds a bounded number of ticks, but at least one entry.
+    async fn released(&self, after: Option<OutboxId>) -> Result<Vec<OutboxEntry>, PortError>;
 }
 
 /// The rollout flag as it stands now.
 #[async_trait]
 pub trait RolloutFlag: Send + Sync {
-    /// The flag; reading it is cheap enough for every delivery. Where it cannot be read anew, the
-    /// last good value holds.
+    /// The flag; reading it is cheap enough for every delivery. If it cannot be read again, the last
+    /// good value holds.
     async fn current(&self) -> Rollout;
 }
 
@@ -161,7 +160,7 @@ pub trait RolloutStore: Send + Sync {
     async fn history(&self, limit: usize) -> Result<Vec<RolloutChange>, PortError>;
 }
 
-/// Tells the time.
+/// The time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the epoch.
     fn now_ms(&self) -> i64;
@@ -196,7 +195,7 @@ pub struct StoredState {
 pub struct StateChange {
     /// Whose state it is.
     pub pair: Pair,
-    /// The last record that the state held before the step: where the store holds another by now,
+    /// The last record that the state held before the step: if the store holds another by now,
     /// somebody else has gone on from there, and the step must not be stored.
     pub base: SequenceNumber,
     /// The state after the step.
@@ -227,16 +226,16 @@ pub struct AnalysisCommit {
 /// Keeps the state and the results of the analysis.
 #[async_trait]
 pub trait AnalyticsStore: Send + Sync {
-    /// Most corrections of one pair that a step may hold, where the store has such a limit: the
+    /// Most corrections of one pair that a step may hold, if the store has such a limit: the
     /// analysis commits before it would hold more.
     fn corrections_per_pair_max(&self) -> usize {
         usize::MAX
     }
 
-    /// The states of pairs in a shard; `None` where a pair has none yet.
+    /// The states of pairs in a shard; `None` if a pair has none yet.
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError>;
 
-    /// Stores a step, with `last` as the shard's checkpoint, and answers the corrected candles
+    /// Stores a step, with `last` as the shard's checkpoint, and returns the corrected candles
     /// as they stand after merging.
     async fn commit(
         &self,
@@ -255,14 +254,14 @@ pub enum Topic {
     Token(Token),
 }
 
-/// Who watches what on the live API. A connection that never says goodbye expires.
+/// Who subscribes to what on the live API. A connection that never disconnects expires.
 #[async_trait]
 pub trait Subscribers: Send + Sync {
     /// Adds topics to a connection, which is known from then on.
     async fn subscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
-    /// Takes topics from a connection.
+    /// Removes topics from a connection.
     async fn unsubscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
-    /// Forgets a connection with all its topics; an unknown one is no error.
+    /// Removes a connection with all its topics; an unknown one is not an error.
     async fn forget(&self, connection: &str) -> Result<(), PortError>;
     /// The connections of each topic, in the order given.
     async fn watching(&self, topics: &[Topic]) -> Result<Vec<Vec<String>>, PortError>;
@@ -273,9 +272,9 @@ pub trait Subscribers: Send + Sync {
 pub enum Posted {
     /// It is on its way.
     Sent,
-    /// The connection is no more: forget it.
+    /// The connection no longer exists: remove it.
     Gone,
-    /// Too much for now: the message is lost, and the next one may come later.
+    /// The service throttled it: the message is lost, and a later one may get through.
     Throttled,
 }
 
@@ -286,14 +285,14 @@ pub trait Push: Send + Sync {
     async fn post(&self, connection: &str, message: &str) -> Result<Posted, PortError>;
 }
 
-/// The latest stored ticks of a token, one a quote, for who has just come.
+/// The latest stored ticks of a token, one for each quote, for a new subscriber.
 #[async_trait]
 pub trait LatestTicks: Send + Sync {
-    /// The latest ticks; none where the token had none in the last two UTC days.
+    /// The latest ticks; none if the token had none in the last two UTC days.
     async fn latest(&self, token: &Token) -> Result<Vec<Tick>, PortError>;
 }
 
-/// Tells people.
+/// Notifies people.
 #[async_trait]
 pub trait Notifier: Send + Sync {
     /// Sends a message with a subject (at most 100 ASCII characters; longer ones are cut).

@@ -26,7 +26,7 @@ impl Quarantined {
     /// Appends the entry to a file's content as one line of JSON with its newline.
     ///
     /// # Errors
-    /// Where the entry cannot be written as JSON; no entry is known that cannot.
+    /// If the entry cannot be written as JSON; no entry is known that cannot.
     pub fn append_line(&self, content: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         let Self {
             received_at_ms,

@@ -20,7 +20,7 @@ impl Redrive {
     /// [`PortError`] where the stream did not answer: all of them belong back in the queue.
     pub async fn bring_back(&self, ticks: &[Tick]) -> Result<Vec<Tick>, PortError> {
         let all: Vec<&Tick> = ticks.iter().collect();
-        let refused = self.stream.append(&all).await?;
+        let refused = self.stream.append(&all, None).await?;
         Ok(refused
             .iter()
             .filter_map(|refused| ticks.get(refused.index).cloned())

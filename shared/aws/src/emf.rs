@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use app::ledger::LedgerEntry;
-use app::ports::{Clock, LedgerWriter, PendingId, PortError};
+use app::ports::{Clock, LedgerWriter, OutboxId, PortError};
 use async_trait::async_trait;
 use domain::Reason;
 use serde::Serialize;
@@ -105,9 +105,9 @@ impl EmfLedger {
 #[async_trait]
 impl LedgerWriter for EmfLedger {
     /// Never fails: the delivery is stored, and metrics are no reason to refuse it.
-    async fn settle(
+    async fn commit(
         &self,
-        _pending: Option<PendingId>,
+        _outbox_id: Option<OutboxId>,
         entry: LedgerEntry,
     ) -> Result<(), PortError> {
         if let Err(error) = self.write(&entry) {

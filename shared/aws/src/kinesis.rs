@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use app::ports::{PortError, Refused, TickStream};
+use app::ports::{OutboxId, PortError, Refused, TickStream};
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
@@ -195,7 +195,11 @@ fn lanes(ticks: &[&Tick]) -> (Vec<Lane>, Vec<Refused>) {
 impl TickStream for KinesisStream {
     /// # Errors
     /// [`PortError`] only where no request left this process, such as without credentials.
-    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        _: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError> {
         if ticks.is_empty() {
             return Ok(Vec::new());
         }

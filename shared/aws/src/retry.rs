@@ -1,6 +1,5 @@
 //! Waiting between two tries: longer each time, jittered, and never past a deadline.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -46,19 +45,7 @@ impl Backoff {
 /// A wait of half of `longest` to all of it. Half is fixed, so that no try follows at once, and half
 /// is drawn, so that those who were refused together do not come back together.
 pub(crate) fn jittered(longest: Duration) -> Duration {
-    longest.mul_f64(0.5 + 0.5 * unit())
-}
-
-/// A number from 0 to 1 that differs from call to call and from process to process.
-fn unit() -> f64 {
-    f64::from(hashed_u32()) / f64::from(u32::MAX)
-}
-
-/// The standard library seeds its hash maps anew each time: enough for jitter, and without a
-/// random generator of our own.
-fn hashed_u32() -> u32 {
-    let [a, b, c, d, ..] = RandomState::new().hash_one(()).to_be_bytes();
-    u32::from_be_bytes([a, b, c, d])
+    longest.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 
 #[cfg(test)]
@@ -101,9 +88,10 @@ mod tests {
 
     #[test]
     fn jitter_is_spread() {
-        let drawn: Vec<f64> = (0..1_000).map(|_| unit()).collect();
-        assert!(drawn.iter().all(|unit| (0.0..=1.0).contains(unit)));
-        let mean = drawn.iter().sum::<f64>() / 1_000.0;
-        assert!((0.4..0.6).contains(&mean), "{mean}");
+        let second = || jittered(Duration::from_secs(1)).as_secs_f64();
+        let waits: Vec<f64> = (0..1_000).map(|_| second()).collect();
+        assert!(waits.iter().all(|wait| (0.5..=1.0).contains(wait)));
+        let mean = waits.iter().sum::<f64>() / 1_000.0;
+        assert!((0.7..0.8).contains(&mean), "{mean}");
     }
 }

@@ -48,14 +48,14 @@ pub struct Record {
 /// The records of one shard, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShardBatch {
-    /// The shard's id such as `shardId-000000000003`; empty where the event names none.
+    /// The shard's id such as `shardId-000000000003`; empty if the event names none.
     pub shard: String,
     /// The records.
     pub records: Vec<Record>,
 }
 
-/// Gives a handler the bodies of a queue's messages; it answers the positions that must come
-/// again. The other messages are deleted by the service.
+/// Gives a handler the bodies of a queue's messages; it returns the positions that must be
+/// retried. The other messages are deleted by the service.
 pub async fn sqs<H>(event: SqsEvent, handle: H) -> BatchResponse
 where
     H: AsyncFnOnce(&[String]) -> BTreeSet<usize>,
@@ -73,7 +73,7 @@ where
     BatchResponse::of(ids.into_iter().enumerate().filter_map(of_failed))
 }
 
-/// Gives a handler the records of a shard; it answers the first position that must come again.
+/// Gives a handler the records of a shard; it returns the first position that must be retried.
 /// The service then comes again with that record and all after it, so that what a handler did of
 /// those must be safe to repeat.
 pub async fn kinesis<H>(event: KinesisEvent, handle: H) -> BatchResponse

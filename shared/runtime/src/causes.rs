@@ -3,9 +3,9 @@
 use std::error::Error;
 
 /// The error and its causes, each behind the one that it led to. A cause whose text its effect
-/// repeats already is left out, as wrappers often tell their inner error themselves.
+/// repeats already is left out, since wrappers often repeat their inner error.
 #[must_use]
-pub fn told(error: &(dyn Error + 'static)) -> String {
+pub fn joined(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut last = line.clone();
     for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
@@ -52,7 +52,7 @@ mod tests {
                 "cannot open: engine: disk full",
             ),
         ] {
-            assert_eq!(told(&chain(texts)), expected);
+            assert_eq!(joined(&chain(texts)), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The socket host: serves a router until it is told to stop, and then lets what is under way
+//! The socket host: serves a router until it is asked to stop, and then lets requests under way
 //! finish within a limit.
 
 use std::future::Future;
@@ -18,8 +18,8 @@ use tokio::sync::watch;
 /// idle between requests is closed after the same time.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long nothing is accepted after the system refused to (no file descriptors left): those
-/// that are served meanwhile free some.
+/// How long nothing is accepted after the system refused to (no file descriptors left), so that
+/// connections end meanwhile and free some.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The exit status of a process that a signal ended: 128 and the signal's number.
@@ -41,7 +41,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next one; answers its exit status.
+    /// Waits for the next one; returns its exit status.
     async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => INTERRUPTED,
@@ -54,13 +54,13 @@ impl StopSignals {
 /// with status 130 or 143.
 ///
 /// # Errors
-/// Where the process cannot listen for signals.
+/// If the process cannot listen for signals.
 pub async fn stop_signal() -> std::io::Result<()> {
     let mut signals = StopSignals::listen()?;
     signals.next().await;
     tokio::spawn(async move {
         let status = signals.next().await;
-        tracing::warn!("told to stop a second time: ending at once");
+        tracing::warn!("asked to stop a second time: exiting at once");
         std::process::exit(status);
     });
     Ok(())
@@ -68,15 +68,15 @@ pub async fn stop_signal() -> std::io::Result<()> {
 
 /// How long connections may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// To be done with what is under way, once told to stop.
+pub struct Timeouts {
+    /// To finish requests under way, once asked to stop.
     pub drain: Duration,
     /// To send the head of the next request, the idle time before it included.
     pub head: Duration,
 }
 
-impl Patience {
-    /// Patience with what is under way at the end; 30 s for the head of a request.
+impl Timeouts {
+    /// A time for requests under way at the end; 30 s for the head of a request.
     #[must_use]
     pub fn draining(drain: Duration) -> Self {
         let head = HEAD_WITHIN;
@@ -89,8 +89,8 @@ impl Patience {
 pub enum Ended {
     /// Every request was answered.
     Drained,
-    /// The limit passed with requests under way; they were cut off.
-    CutOff,
+    /// The limit passed with requests under way; they were aborted.
+    Aborted,
 }
 
 /// Serves until `stop` is done, then drains within a limit. Connections that were upgraded
@@ -99,7 +99,7 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()>,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> Ended {
     // Each connection holds a receiver until it has ended.
     let (stopping, stopped) = watch::channel(false);
@@ -109,18 +109,18 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener) => if let Some(stream) = accepted {
                 let router = router.clone();
-                tokio::spawn(connection(stream, router, patience.head, stopped.clone()));
+                tokio::spawn(connection(stream, router, timeouts.head, stopped.clone()));
             },
         }
     }
-    // Who comes now is refused.
+    // New connections are refused from now on.
     drop((listener, stopped));
     stopping.send_replace(true);
-    let ended = tokio::time::timeout(patience.drain, stopping.closed()).await;
-    ended.map_or(Ended::CutOff, |()| Ended::Drained)
+    let ended = tokio::time::timeout(timeouts.drain, stopping.closed()).await;
+    ended.map_or(Ended::Aborted, |()| Ended::Drained)
 }
 
-/// Serves one connection until its end: the caller's, the limit's, or, once told to stop, that of
+/// Serves one connection until its end: the caller's, the limit's, or, once asked to stop, that of
 /// the request under way.
 async fn connection(
     stream: TcpStream,
@@ -146,7 +146,7 @@ async fn connection(
     }
 }
 
-/// Waits for the next connection; `None` where there was none to have.
+/// Waits for the next connection; `None` if it could not be accepted.
 async fn accept(listener: &TcpListener) -> Option<TcpStream> {
     match listener.accept().await {
         Ok((stream, _)) => {
@@ -162,7 +162,7 @@ async fn accept(listener: &TcpListener) -> Option<TcpStream> {
                     | ErrorKind::ConnectionReset
             );
             if !gone {
-                tracing::error!(error = %error, "no connection can be accepted");
+                tracing::error!(error = %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
             }
             None
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     /// How long something that must happen may take on a busy machine.
-    const TEST_PATIENCE: Duration = Duration::from_secs(20);
+    const TEST_WITHIN: Duration = Duration::from_secs(20);
 
     struct Served {
         address: std::net::SocketAddr,
@@ -188,12 +188,12 @@ mod tests {
         ended: JoinHandle<Ended>,
     }
 
-    async fn serving(router: Router, patience: Patience) -> Served {
+    async fn serving(router: Router, timeouts: Timeouts) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async move { drop(stopped.await) };
-        let ended = tokio::spawn(serve(listener, router, stopped, patience));
+        let ended = tokio::spawn(serve(listener, router, stopped, timeouts));
         Served {
             address,
             stop,
@@ -201,9 +201,9 @@ mod tests {
         }
     }
 
-    fn short() -> Patience {
-        Patience {
-            drain: TEST_PATIENCE,
+    fn short() -> Timeouts {
+        Timeouts {
+            drain: TEST_WITHIN,
             head: Duration::from_millis(100),
         }
     }
@@ -212,7 +212,7 @@ mod tests {
     async fn rest(socket: &mut TcpStream) -> String {
         let mut text = String::new();
         let reading = socket.read_to_string(&mut text);
-        tokio::time::timeout(TEST_PATIENCE, reading)
+        tokio::time::timeout(TEST_WITHIN, reading)
             .await
             .expect("the server closes the connection")
             .unwrap();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_never_ends_is_given_up() {
+    async fn a_head_that_never_ends_is_timed_out() {
         let served = serving(Router::new(), short()).await;
         for head in ["", "GET / HTTP/1.1\r\nhost: a\r\nx-slow: "] {
             let mut socket = TcpStream::connect(served.address).await.unwrap();
@@ -242,8 +242,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_under_way_is_answered_before_the_end() {
         let router = Router::new().route("/", post(async |body: String| body));
-        let patience = Patience::draining(TEST_PATIENCE);
-        let served = serving(router, patience).await;
+        let timeouts = Timeouts::draining(TEST_WITHIN);
+        let served = serving(router, timeouts).await;
         let mut socket = TcpStream::connect(served.address).await.unwrap();
         let head =
             b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
@@ -259,10 +259,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_too_long_is_cut_off() {
+    async fn a_request_that_takes_too_long_is_aborted() {
         let router = Router::new().route("/", post(async |body: String| body));
-        let patience = Patience::draining(Duration::from_millis(50));
-        let served = serving(router, patience).await;
+        let timeouts = Timeouts::draining(Duration::from_millis(50));
+        let served = serving(router, timeouts).await;
         let mut socket = TcpStream::connect(served.address).await.unwrap();
         let head =
             b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
@@ -270,6 +270,6 @@ mod tests {
         let mut going_on = [0; 25];
         socket.read_exact(&mut going_on).await.unwrap();
         served.stop.send(()).unwrap();
-        assert_eq!(served.ended.await.unwrap(), Ended::CutOff);
+        assert_eq!(served.ended.await.unwrap(), Ended::Aborted);
     }
 }

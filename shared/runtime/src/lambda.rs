@@ -1,5 +1,5 @@
 //! How a Lambda starts: its settings from the environment, its log, its handler; and an end with a
-//! message that says what to do where it cannot start.
+//! message that says what to do if it cannot start.
 //!
 //! The process lives for many invocations. A panic in a handler is answered as an error of that
 //! invocation, and the process goes on.
@@ -22,7 +22,7 @@ const EXIT_SETTINGS: u8 = 2;
 /// What is logged until the settings have said otherwise.
 const LOG_DEFAULT: &str = "info";
 
-/// What every function is told.
+/// The settings of every function.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
     /// What is logged, such as `info` or `warn,app=debug`.
@@ -32,7 +32,7 @@ pub struct Common {
 
 /// The settings of a function: one struct for flags and environment.
 pub trait Settings: Parser {
-    /// What every function is told.
+    /// The settings of every function.
     fn common(&self) -> &Common;
 
     /// The names of all environment variables that the function reads, sorted, so that a template
@@ -150,7 +150,7 @@ fn inside_lambda() -> bool {
 /// logged here, once, with its causes, and counts as an error of the invocation.
 ///
 /// # Errors
-/// Where the runtime's interface fails.
+/// If the runtime's interface fails.
 pub async fn serve<E, A, X>(handle: impl AsyncFn(E) -> Result<A, X>) -> anyhow::Result<()>
 where
     E: DeserializeOwned,
@@ -176,7 +176,7 @@ where
 /// base64 is decoded before the router sees it.
 ///
 /// # Errors
-/// Where the runtime's interface fails.
+/// If the runtime's interface fails.
 pub async fn serve_http(router: axum::Router) -> anyhow::Result<()> {
     lambda_http::run(router).await.map_err(runtime_error)
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// An error answer. What it says is for the caller; causes go to the log.
+/// An error response. It is for the caller; causes go to the log.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
     #[serde(rename = "type")]
@@ -19,7 +19,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with a status of 400 or above; `detail` says what is wrong and what to do.
+    /// A problem with a status of 400 or above; `detail` says what is wrong, then what to do.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank",
@@ -31,10 +31,10 @@ impl Problem {
         }
     }
 
-    /// Adds a code that programs can tell apart.
+    /// Adds a code for programs; it is the member `reason`.
     #[must_use]
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.reason = Some(code.into());
         self
     }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_members_of_the_standard() {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "no price").because("invalid_price");
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "no price").with_code("invalid_price");
         assert_eq!(
             serde_json::to_value(&problem).unwrap(),
             serde_json::json!({
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_that_passes_says_when_to_come_back() {
+    fn a_temporary_problem_says_when_to_retry() {
         let response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy")
             .retry_after(2)
             .into_response();

@@ -8,17 +8,12 @@ use async_trait::async_trait;
 use domain::Pair;
 use domain::analytics::{Anomaly, Averages, Candle, Interval};
 
-use crate::embedded::{Embedded, Inner};
+use crate::embedded::Embedded;
 use crate::error::StorageError;
-use crate::spaces::sortable;
-use crate::stream::{SHARDS, checkpoint_key};
-
-/// The analysis' name as a consumer of the stream.
-pub(crate) const CONSUMER: &str = "analytics";
-
-/// pair, interval, start.
-const CANDLE_KEY_BYTES: usize = 4 + 1 + 8;
-type CandleKey = [u8; CANDLE_KEY_BYTES];
+use crate::inner::Inner;
+use crate::keys::candle::CandleKey;
+use crate::keys::stream_block::SHARDS;
+use crate::keys::{analysis_state, anomaly, candle, meta};
 
 #[async_trait]
 impl AnalyticsStore for Embedded {
@@ -64,7 +59,7 @@ impl AnalyticsStore for Embedded {
                 for (key, value) in anomalies {
                     commit.insert(&spaces.anomalies, &key, value);
                 }
-                let key = checkpoint_key(CONSUMER, shard);
+                let key = meta::checkpoint(meta::ANALYTICS, shard);
                 commit.insert(
                     &spaces.meta,
                     key.as_bytes(),
@@ -87,7 +82,7 @@ type Rows<K> = Vec<(K, Vec<u8>)>;
 struct Prepared {
     states: Rows<[u8; 5]>,
     candles: Rows<CandleKey>,
-    anomalies: Rows<Vec<u8>>,
+    anomalies: Rows<[u8; 24]>,
     corrected: Vec<Candle>,
     /// Late, too late, duplicates.
     oddly: [u64; 3],
@@ -95,7 +90,7 @@ struct Prepared {
 
 impl Embedded {
     /// Candles of a token from a start time on, before another, in the order of time; the latest
-    /// where there are more than `limit`. `None` where the token is not known.
+    /// if there are more than `limit`. `None` if the token is not known.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -113,8 +108,8 @@ impl Embedded {
         self.read(move |inner| {
             let mut found: Vec<Candle> = Vec::new();
             for number in numbers {
-                let low = candle_key(number, interval, range.from_ms);
-                let high = candle_key(number, interval, range.to_ms);
+                let low = candle::key(number, interval, range.from_ms);
+                let high = candle::key(number, interval, range.to_ms);
                 if low >= high {
                     continue;
                 }
@@ -125,7 +120,7 @@ impl Embedded {
                     .rev()
                     .take(range.limit)
                 {
-                    found.push(decode("candle", &guard.value()?)?);
+                    found.push(candle::decode(&guard.value()?)?);
                 }
             }
             found.sort_by(|a, b| (a.start_ms, &a.quote).cmp(&(b.start_ms, &b.quote)));
@@ -136,7 +131,7 @@ impl Embedded {
         .await
     }
 
-    /// The averages of a token's pairs as of the analysis' last commit; `None` where the token
+    /// The averages of a token's pairs as of the analysis' last commit; `None` if the token
     /// is not known.
     ///
     /// # Errors
@@ -177,7 +172,7 @@ impl Embedded {
         self.read(move |inner| {
             let mut found = Vec::new();
             for guard in inner.spaces.anomalies.iter().rev() {
-                let anomaly: Anomaly = decode("anomaly", &guard.value()?)?;
+                let anomaly = anomaly::decode(&guard.value()?)?;
                 if token
                     .as_deref()
                     .is_none_or(|token| anomaly.token.as_str() == token)
@@ -217,11 +212,11 @@ fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, S
     };
     let mut states = Vec::with_capacity(step.states.len());
     for change in &step.states {
-        let key = state_key(shard, number_of(&change.pair)?);
-        states.push((key, encode("state", &change.stored)?));
+        let key = analysis_state::key(shard, number_of(&change.pair)?);
+        states.push((key, analysis_state::encode(&change.stored)?));
     }
     let keyed = |candle: &Candle| {
-        Ok::<_, StorageError>(candle_key(
+        Ok::<_, StorageError>(candle::key(
             number_of(&candle.pair())?,
             candle.interval,
             candle.start_ms,
@@ -245,7 +240,7 @@ fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, S
         let held = match candles.remove(&key) {
             Some(held) => Some(held),
             None => match inner.spaces.candles.get(key)? {
-                Some(bytes) => Some(decode::<Candle>("candle", &bytes)?),
+                Some(bytes) => Some(candle::decode(&bytes)?),
                 None => None,
             },
         };
@@ -262,9 +257,9 @@ fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, S
     }
     let candles = candles
         .iter()
-        .map(|(key, candle)| Ok((*key, encode("candle", candle)?)));
+        .map(|(key, candle)| Ok((*key, candle::encode(candle)?)));
     let anomalies = step.anomalies.iter();
-    let anomalies = anomalies.map(|found| Ok((anomaly_key(found), encode("anomaly", found)?)));
+    let anomalies = anomalies.map(|found| Ok((anomaly::key(found), anomaly::encode(found)?)));
     Ok(Prepared {
         states,
         candles: candles.collect::<Result<_, StorageError>>()?,
@@ -275,47 +270,11 @@ fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, S
 }
 
 fn state_of(inner: &Inner, shard: u8, number: u32) -> Result<Option<StoredState>, StorageError> {
-    let found = inner.spaces.states.get(state_key(shard, number))?;
-    found.map(|bytes| decode("state", &bytes)).transpose()
-}
-
-fn state_key(shard: u8, number: u32) -> [u8; 5] {
-    let [a, b, c, d] = number.to_be_bytes();
-    [shard, a, b, c, d]
-}
-
-fn candle_key(number: u32, interval: Interval, start_ms: i64) -> CandleKey {
-    let mut key = [0; CANDLE_KEY_BYTES];
-    let place = Interval::ALL.iter().position(|known| *known == interval);
-    let place = place
-        .and_then(|place| u8::try_from(place).ok())
-        .unwrap_or(u8::MAX);
-    let parts = number
-        .to_be_bytes()
-        .into_iter()
-        .chain([place])
-        .chain(sortable(start_ms));
-    for (slot, byte) in key.iter_mut().zip(parts) {
-        *slot = byte;
-    }
-    key
-}
-
-fn anomaly_key(anomaly: &Anomaly) -> Vec<u8> {
-    [
-        &sortable(anomaly.timestamp_ms)[..],
-        &anomaly.tick_id.as_bytes()[..],
-    ]
-    .concat()
-}
-
-fn encode<T: serde::Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, StorageError> {
-    postcard::to_stdvec(value).map_err(|error| StorageError::corrupt(what, error))
-}
-
-fn decode<T: serde::de::DeserializeOwned>(
-    what: &'static str,
-    bytes: &[u8],
-) -> Result<T, StorageError> {
-    postcard::from_bytes(bytes).map_err(|error| StorageError::corrupt(what, error))
+    let found = inner
+        .spaces
+        .states
+        .get(analysis_state::key(shard, number))?;
+    found
+        .map(|bytes| analysis_state::decode(&bytes))
+        .transpose()
 }

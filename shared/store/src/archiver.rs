@@ -1,5 +1,5 @@
-//! The stream goes to the archive: range by range, each noted before it is written, so that a
-//! crash repeats exactly the same files.
+//! The stream is archived range by range, each recorded before it is written, so that after a crash
+//! exactly the same files are written again.
 
 use std::sync::Arc;
 
@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::embedded::Embedded;
 use crate::error::StorageError;
-use crate::stream::{SHARDS, checkpoint_key};
-
-/// The archive's name as a consumer of the stream.
-const CONSUMER: &str = "archive";
+use crate::keys::stream_block::SHARDS;
+use crate::keys::{self, meta};
 
 /// Most ticks of one range: it is held in memory while it is sorted and written.
 const RANGE_TICKS_MAX: usize = 50_000;
@@ -71,13 +69,7 @@ impl Archiver {
     /// # Errors
     /// [`StorageError`].
     pub fn lag_ticks(&self) -> Result<u64, StorageError> {
-        let mut lag = 0;
-        for (shard, head) in (0..SHARDS).zip(self.store.heads()) {
-            lag += head
-                .count()
-                .saturating_sub(self.store.checkpoint(CONSUMER, shard)?.count());
-        }
-        Ok(lag)
+        self.store.lag_records(meta::ARCHIVE)
     }
 
     /// Writes all that the stream holds and the archive does not.
@@ -87,8 +79,8 @@ impl Archiver {
     pub async fn flush(&self) -> Result<Flushed, FlushError> {
         let _one = self.one_at_a_time.lock().await;
         let mut flushed = Flushed::default();
-        for (shard, head) in (0..SHARDS).zip(self.store.heads()) {
-            self.flush_shard(shard, head, &mut flushed).await?;
+        for (shard, end) in (0..SHARDS).zip(self.store.end_offsets()) {
+            self.flush_shard(shard, end, &mut flushed).await?;
         }
         Ok(flushed)
     }
@@ -96,18 +88,18 @@ impl Archiver {
     async fn flush_shard(
         &self,
         shard: u8,
-        head: SequenceNumber,
+        end: SequenceNumber,
         flushed: &mut Flushed,
     ) -> Result<(), FlushError> {
         loop {
-            let after = self.store.checkpoint(CONSUMER, shard)?;
+            let after = self.store.checkpoint(meta::ARCHIVE, shard)?;
             let intent = self
                 .intent(shard)?
                 .filter(|intent| intent.last > after.count());
             let limit = intent.map_or(RANGE_TICKS_MAX, |intent| {
                 usize::try_from(intent.last - after.count()).unwrap_or(RANGE_TICKS_MAX)
             });
-            if after >= head && intent.is_none() {
+            if after >= end && intent.is_none() {
                 return Ok(());
             }
             let mut records = self.store.read_stream(shard, after, limit).await?;
@@ -122,7 +114,7 @@ impl Archiver {
                 last: last.sequence.count(),
             };
             if intent.is_none() {
-                self.note(shard, range).await?;
+                self.record(shard, range).await?;
             }
             let ticks: Vec<Tick> = records.into_iter().map(|record| record.tick).collect();
             flushed.ticks += ticks.len() as u64;
@@ -136,18 +128,24 @@ impl Archiver {
     }
 
     fn intent(&self, shard: u8) -> Result<Option<Intent>, StorageError> {
-        let found = self.store.inner.spaces.meta.get(intent_key(shard))?;
-        let read = |bytes: fjall::Slice| {
-            postcard::from_bytes(&bytes).map_err(|e| StorageError::corrupt("archive range", e))
-        };
+        let found = self
+            .store
+            .inner
+            .spaces
+            .meta
+            .get(meta::archive_range(shard))?;
+        let read = |bytes: fjall::Slice| keys::decode("archive range", &bytes);
         found.map(read).transpose()
     }
 
-    async fn note(&self, shard: u8, intent: Intent) -> Result<(), StorageError> {
-        let value =
-            postcard::to_stdvec(&intent).map_err(|e| StorageError::corrupt("archive range", e))?;
+    async fn record(&self, shard: u8, intent: Intent) -> Result<(), StorageError> {
+        let value = keys::encode("archive range", &intent)?;
         let write = move |commit: &mut crate::writer::Commit<'_>| {
-            commit.insert(&commit.spaces().meta, intent_key(shard).as_bytes(), value);
+            commit.insert(
+                &commit.spaces().meta,
+                meta::archive_range(shard).as_bytes(),
+                value,
+            );
             Ok(())
         };
         self.store.commit(write).await
@@ -155,19 +153,15 @@ impl Archiver {
 
     async fn finish(&self, shard: u8, range: Intent) -> Result<(), StorageError> {
         let write = move |commit: &mut crate::writer::Commit<'_>| {
-            let key = checkpoint_key(CONSUMER, shard);
+            let key = meta::checkpoint(meta::ARCHIVE, shard);
             commit.insert(
                 &commit.spaces().meta,
                 key.as_bytes(),
                 range.last.to_be_bytes().to_vec(),
             );
-            commit.remove(&commit.spaces().meta, intent_key(shard).as_bytes());
+            commit.remove(&commit.spaces().meta, meta::archive_range(shard).as_bytes());
             Ok(())
         };
         self.store.commit(write).await
     }
-}
-
-fn intent_key(shard: u8) -> String {
-    format!("archive-range/{shard}")
 }

@@ -1,7 +1,7 @@
 //! The embedded store: one folder, one engine, one writer.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,13 @@ use fjall::Database;
 use tokio::sync::watch;
 
 use crate::error::StorageError;
-use crate::outbox::Backlog;
+use crate::inner::Inner;
+use crate::keys::{self, meta};
 use crate::pairs::Pairs;
 use crate::spaces::{Memtables, Spaces};
 use crate::state::State;
-use crate::writer::{Commit, STATE_KEY, Writer};
-
-/// The layout of keys and values; a folder with another one is not opened.
-const LAYOUT: u32 = 2;
+use crate::upgrade::upgrade;
+use crate::writer::{Commit, Writer};
 
 /// Memory for blocks read from disk.
 const CACHE_BYTES: u64 = 32 * 1_024 * 1_024;
@@ -31,13 +30,13 @@ const WORKERS: usize = 2;
 /// How long an orderly end may take to send memory to sorted files.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
-/// Pairs that a store takes unless it is told otherwise.
+/// Pairs that a store takes by default.
 const PAIRS_MAX: u32 = 1_000_000;
 
 /// Where and how the store is opened.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
-    /// The folder; it is made if it is not there.
+    /// The folder; it is created if it does not exist.
     pub folder: PathBuf,
     /// Most pairs of token and quote: each is held in memory, about 1 KB with its latest tick.
     /// Ticks of further pairs are refused.
@@ -52,36 +51,6 @@ impl EmbeddedConfig {
             folder,
             pairs_max: PAIRS_MAX,
         }
-    }
-}
-
-/// What the writer and the readers share.
-pub(crate) struct Inner {
-    pub(crate) spaces: Spaces,
-    pub(crate) pairs: Pairs,
-    pub(crate) pairs_max: u32,
-    pub(crate) backlog: Backlog,
-    state: RwLock<State>,
-    commits: watch::Sender<u64>,
-}
-
-impl Inner {
-    /// The state after the last commit.
-    pub(crate) fn state(&self) -> State {
-        self.state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Looks at the state after the last commit.
-    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
-        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn publish(&self, state: State) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-        self.commits.send_modify(|commits| *commits += 1);
     }
 }
 
@@ -100,10 +69,10 @@ struct Closing {
 }
 
 impl Embedded {
-    /// Opens the store, or makes it.
+    /// Opens the store, or creates it. A folder of the build before is upgraded.
     ///
     /// # Errors
-    /// [`StorageError`] where the folder cannot be used, is in use, or has another layout.
+    /// [`StorageError`] if the folder cannot be used, is in use, or has an unknown layout.
     pub fn open(config: &EmbeddedConfig) -> Result<Self, StorageError> {
         Self::open_with(config, Memtables::default())
     }
@@ -117,23 +86,13 @@ impl Embedded {
             .open()
             .map_err(|error| open_error(&config.folder, error))?;
         let spaces = Spaces::open(&db, memtables)?;
-        check_layout(&spaces)?;
-        let state = match spaces.meta.get(STATE_KEY)? {
-            Some(bytes) => {
-                postcard::from_bytes(&bytes).map_err(|e| StorageError::corrupt("state", e))?
-            }
+        upgrade(&db, &spaces)?;
+        let state = match spaces.meta.get(meta::STATE)? {
+            Some(bytes) => keys::decode("state", &bytes)?,
             None => State::default(),
         };
         let pairs = Pairs::open(&spaces)?;
-        let (commits, _) = watch::channel(0);
-        let inner = Arc::new(Inner {
-            spaces,
-            pairs,
-            pairs_max: config.pairs_max,
-            backlog: Backlog::after(state.notes),
-            state: RwLock::new(state),
-            commits,
-        });
+        let inner = Arc::new(Inner::new(spaces, pairs, config.pairs_max, state));
         let (writer, thread) = Writer::start(Arc::clone(&inner), db.clone())
             .map_err(|error| StorageError::from(fjall::Error::Io(error)))?;
         let closing = Closing {
@@ -150,7 +109,7 @@ impl Embedded {
     /// Counts commits; it changes whenever something new is readable.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
-        self.inner.commits.subscribe()
+        self.inner.commits()
     }
 
     /// Closes in order: what waits is written, and memory goes to sorted files, so that the next
@@ -175,8 +134,8 @@ impl Embedded {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the storage writer ended by a panic");
         }
-        if let Err(error) = inner.pairs.note(&inner.spaces) {
-            tracing::warn!(error = %error, "the next start looks the latest ticks up by itself");
+        if let Err(error) = inner.pairs.save_latest(&inner.spaces) {
+            tracing::warn!(error = %error, "the latest ticks were not saved; the next start looks them up");
         }
         flush_memory(&inner.spaces);
         if let Err(error) = closing.db.persist(fjall::PersistMode::SyncAll) {
@@ -208,7 +167,7 @@ impl Embedded {
         self.writer.enqueue(work).await
     }
 
-    /// Reads where waiting for the disk holds nobody up.
+    /// Reads on a thread that may wait for the disk.
     pub(crate) async fn read<R: Send + 'static>(
         &self,
         look: impl FnOnce(&Inner) -> Result<R, StorageError> + Send + 'static,
@@ -239,25 +198,6 @@ fn flush_memory(spaces: &Spaces) {
     }
 }
 
-fn check_layout(spaces: &Spaces) -> Result<(), StorageError> {
-    match spaces.meta.get("layout")? {
-        Some(bytes) => {
-            let found = bytes
-                .first_chunk::<4>()
-                .map_or(0, |bytes| u32::from_be_bytes(*bytes));
-            if found == LAYOUT {
-                Ok(())
-            } else {
-                Err(StorageError::Layout {
-                    found,
-                    expected: LAYOUT,
-                })
-            }
-        }
-        None => Ok(spaces.meta.insert("layout", LAYOUT.to_be_bytes())?),
-    }
-}
-
 fn open_error(folder: &Path, error: fjall::Error) -> StorageError {
     if matches!(error, fjall::Error::Locked) {
         return StorageError::Locked(folder.display().to_string());
@@ -272,8 +212,8 @@ mod tests {
 
     use super::*;
 
-    /// Left to the engine, it asked its worker anew with every commit, which could stop it for
-    /// ever: memory then grew without end, and the store could not be closed.
+    /// Left to the engine, every commit asked its worker again, which could stop it for ever: memory
+    /// then grew without limit, and the store could not be closed.
     #[tokio::test]
     async fn full_memory_is_handed_over_with_the_commit_that_fills_it() {
         let folder = tempfile::tempdir().unwrap();

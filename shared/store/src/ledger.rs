@@ -1,7 +1,7 @@
-//! The books, settled in the same commit that drops a delivery's pending note.
+//! The ledger counters, in the same commit that removes a delivery's outbox entry.
 
 use app::ledger::{LedgerEntry, LedgerView};
-use app::ports::{LedgerWriter, PendingId, PortError};
+use app::ports::{LedgerWriter, OutboxId, PortError};
 use async_trait::async_trait;
 
 use crate::embedded::Embedded;
@@ -9,53 +9,53 @@ use crate::error::StorageError;
 
 #[async_trait]
 impl LedgerWriter for Embedded {
-    async fn settle(
+    async fn commit(
         &self,
-        pending: Option<PendingId>,
+        outbox_id: Option<OutboxId>,
         entry: LedgerEntry,
     ) -> Result<(), PortError> {
-        // Nobody waits for the disk here: were the commit lost in a crash, the note would still
-        // be there, and be worked off at the next start.
+        // Nobody waits for the disk here: if the commit is lost in a crash, the outbox entry is
+        // still there, and is drained after the next start.
         self.enqueue(move |commit| {
-            if let Some(PendingId(number)) = pending {
-                // A note that is gone was settled by whoever worked it off.
-                if !commit.settle(number)? {
+            if let Some(OutboxId(number)) = outbox_id {
+                // An entry that is gone was counted by whoever drained it.
+                if !commit.remove_outbox_entry(number)? {
                     return Ok(());
                 }
                 commit.state.pending_rows -= entry.stored.min(commit.state.pending_rows);
             }
-            commit.state.settled.add(&entry);
+            commit.state.committed.add(&entry);
             Ok(())
         })
         .await
-        .map_err(|error| error.at("settle the books"))?;
-        if let Some(pending) = pending {
-            self.inner.backlog.settled(pending);
+        .map_err(|error| error.at("commit the ledger counters"))?;
+        if let Some(id) = outbox_id {
+            self.inner.released.remove(id);
         }
         Ok(())
     }
 
-    fn leave(&self, pending: PendingId) {
-        self.inner.backlog.leave(pending);
+    fn release(&self, outbox_id: OutboxId) {
+        self.inner.released.add(outbox_id);
     }
 }
 
 impl Embedded {
-    /// The books with all that was settled before this call.
+    /// The ledger with all that was committed before this call.
     ///
     /// # Errors
-    /// [`StorageError`] where the store is closing or fails.
-    pub async fn settled_ledger(&self) -> Result<LedgerView, StorageError> {
+    /// [`StorageError`] if the store is closing or fails.
+    pub async fn committed_ledger(&self) -> Result<LedgerView, StorageError> {
         // Jobs are done in order: once this one is, those before it are.
         self.commit(|_| Ok(())).await?;
         Ok(self.ledger())
     }
 
-    /// The books as of the last commit.
+    /// The ledger as of the last commit.
     #[must_use]
     pub fn ledger(&self) -> LedgerView {
         self.inner.look(|state| LedgerView {
-            settled: state.settled.clone(),
+            committed: state.committed.clone(),
             stored_rows: state.stored_rows,
             pending_rows: state.pending_rows,
             quarantined: state.quarantined,

@@ -6,8 +6,9 @@ use std::sync::{Arc, RwLock};
 use domain::Pair;
 use domain::{Tick, TickId, Token};
 
-use crate::block::{self, Block, EncodedTicks};
 use crate::error::StorageError;
+use crate::keys::stream_block::{self, Block, EncodedTicks};
+use crate::keys::{meta, pair, tick};
 use crate::spaces::Spaces;
 
 #[derive(Default)]
@@ -17,13 +18,10 @@ struct Known {
     by_number: Vec<(Pair, Option<Arc<Tick>>)>,
 }
 
-/// Whether a pair is of a token, and in a quote where one is wanted.
+/// Whether a pair is of a token, and in a quote if one is wanted.
 pub(crate) fn is_of(of: &Token, of_quote: &Token, token: &str, quote: Option<&str>) -> bool {
     of.as_str() == token && quote.is_none_or(|quote| of_quote.as_str() == quote)
 }
-
-/// Where the latest ticks are noted at an orderly end.
-const LATEST_KEY: &str = "latest";
 
 /// All pairs, with the latest tick of each.
 #[derive(Default)]
@@ -32,36 +30,30 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    /// Reads the pairs and the latest tick of each: as noted by an orderly end, or else by a
-    /// look at the last row of each pair.
+    /// Reads the pairs and the latest tick of each: as saved by an orderly end, or else from
+    /// the last row of each pair.
     pub(crate) fn open(spaces: &Spaces) -> Result<Self, StorageError> {
         let pairs = Self::default();
-        let noted = match spaces.meta.get(LATEST_KEY)? {
-            Some(bytes) => Some(block::read(&bytes)?),
+        let saved = match spaces.meta.get(meta::LATEST)? {
+            Some(bytes) => Some(stream_block::read(&bytes)?),
             None => None,
         };
         // From now on it is out of date.
-        spaces.meta.remove(LATEST_KEY)?;
+        spaces.meta.remove(meta::LATEST)?;
         for guard in spaces.pairs.iter() {
-            let value = guard.value()?;
-            let pair: Pair = postcard::from_bytes(&value)
-                .map_err(|error| StorageError::corrupt("pair", error))?;
-            let number = pairs.add(pair);
-            if noted.is_some() {
+            let number = pairs.add(pair::decode(&guard.value()?)?);
+            if saved.is_some() {
                 continue;
             }
             let latest = match spaces.ticks.prefix(number.to_be_bytes()).next_back() {
-                Some(guard) => Some(
-                    codec::binary::decode(&guard.value()?)
-                        .map_err(|error| StorageError::corrupt("tick", error))?,
-                ),
+                Some(guard) => Some(tick::decode(&guard.value()?)?),
                 None => None,
             };
             if let Some(tick) = latest {
                 pairs.renew(number, &Arc::new(tick));
             }
         }
-        for tick in noted.into_iter().flatten() {
+        for tick in saved.into_iter().flatten() {
             if let Some(number) = pairs.find(&Pair::of(&tick)) {
                 pairs.renew(number, &Arc::new(tick));
             }
@@ -69,12 +61,12 @@ impl Pairs {
         Ok(pairs)
     }
 
-    /// Notes the latest ticks for the next start, as the last write before the end.
-    pub(crate) fn note(&self, spaces: &Spaces) -> Result<(), StorageError> {
+    /// Saves the latest ticks for the next start, as the last write before the end.
+    pub(crate) fn save_latest(&self, spaces: &Spaces) -> Result<(), StorageError> {
         let latest = self.latest();
         let mut block = Block::default();
         block.push(&EncodedTicks::of(&latest));
-        Ok(spaces.meta.insert(LATEST_KEY, block.take())?)
+        Ok(spaces.meta.insert(meta::LATEST, block.take())?)
     }
 
     /// The number of a pair.
@@ -103,7 +95,7 @@ impl Pairs {
         })
     }
 
-    /// Takes a tick as its pair's latest, unless a later one is known.
+    /// Makes a tick its pair's latest, unless a later one is known.
     pub(crate) fn renew(&self, number: u32, tick: &Arc<Tick>) {
         self.write(|known| {
             let Some((_, latest)) = known.by_number.get_mut(number as usize) else {

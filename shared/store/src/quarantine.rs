@@ -5,22 +5,21 @@ use async_trait::async_trait;
 
 use crate::embedded::Embedded;
 use crate::error::StorageError;
-use crate::spaces::sortable;
+use crate::keys::quarantined;
 
 #[async_trait]
 impl Quarantine for Embedded {
     async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
-        let rows: Result<Vec<_>, _> = entries
+        let rows: Result<Vec<_>, StorageError> = entries
             .iter()
-            .map(|entry| Ok((sortable(entry.received_at_ms), serde_json::to_vec(entry)?)))
+            .map(|entry| Ok((entry.received_at_ms, quarantined::encode(entry)?)))
             .collect();
         let kept = async {
-            let rows = rows.map_err(|e: serde_json::Error| StorageError::corrupt("entry", e))?;
+            let rows = rows?;
             self.commit(move |commit| {
-                for (received_at, value) in rows {
+                for (received_at_ms, value) in rows {
                     commit.state.quarantined += 1;
-                    let number = commit.state.quarantined.to_be_bytes();
-                    let key = [received_at, number].concat();
+                    let key = quarantined::key(received_at_ms, commit.state.quarantined);
                     commit.insert(&commit.spaces().quarantine, &key, value);
                 }
                 Ok(())
@@ -40,10 +39,7 @@ impl Embedded {
         self.read(move |inner| {
             let newest = inner.spaces.quarantine.iter().rev().take(limit);
             newest
-                .map(|guard| {
-                    serde_json::from_slice(&guard.value()?)
-                        .map_err(|error| StorageError::corrupt("quarantined entry", error))
-                })
+                .map(|guard| quarantined::decode(&guard.value()?))
                 .collect()
         })
         .await

@@ -2,8 +2,9 @@
 //! UTC day of receipt, as the webhook writes them on AWS.
 //!
 //! The store is the quarantine; the files follow it. Entries are numbered as they come, and a file
-//! is named after the first and last of its numbers. The range is noted before it is written, so
-//! that a crash writes exactly the same files again.
+//! is named after the first and last of its numbers. What was written is recorded after it was
+//! written: after a crash in between, the next flush begins with the same first number, and replaces
+//! the files of that name.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,11 +13,10 @@ use std::path::{Path, PathBuf};
 
 use app::ports::Quarantined;
 use chrono::{DateTime, Datelike as _, NaiveDate};
-use serde::{Deserialize, Serialize};
 
 use crate::embedded::Embedded;
 use crate::error::StorageError;
-use crate::spaces::number_of;
+use crate::keys::{meta, number_of, quarantined};
 
 /// The folder inside the data folder, as on S3.
 const FOLDER: &str = "quarantine";
@@ -26,12 +26,6 @@ const STAGING_FOLDER: &str = "quarantine.staging";
 
 /// Most entries of one range: they are held in memory, up to 5 KiB each.
 const RANGE_ENTRIES_MAX: u64 = 2_000;
-
-/// The number of the last entry that is in the files.
-const WRITTEN_KEY: &str = "quarantine-written";
-
-/// The range that is being written.
-const RANGE_KEY: &str = "quarantine-range";
 
 /// Why the files could not be brought up to date; what was written before is kept, and the next
 /// flush goes on.
@@ -66,7 +60,7 @@ impl QuarantineFilesError {
 }
 
 /// Numbers of entries, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Range {
     first: u64,
     last: u64,
@@ -110,20 +104,12 @@ impl QuarantineFiles {
         loop {
             let written = self.written()?;
             let newest = self.store.ledger().quarantined;
-            let noted = self.range()?.filter(|range| range.last > written);
-            if noted.is_none() && newest <= written {
+            if newest <= written {
                 return Ok(entries);
             }
-            let range = match noted {
-                Some(range) => range,
-                None => {
-                    let range = Range {
-                        first: written + 1,
-                        last: newest.min(written + RANGE_ENTRIES_MAX),
-                    };
-                    self.note(range).await?;
-                    range
-                }
+            let range = Range {
+                first: written + 1,
+                last: newest.min(written + RANGE_ENTRIES_MAX),
             };
             let found = self.entries(range, newest).await?;
             entries += found.len() as u64;
@@ -149,33 +135,18 @@ impl QuarantineFiles {
     }
 
     fn written(&self) -> Result<u64, StorageError> {
-        let found = self.store.inner.spaces.meta.get(WRITTEN_KEY)?;
+        let found = self.store.inner.spaces.meta.get(meta::QUARANTINE_WRITTEN)?;
         found.map_or(Ok(0), |bytes| number_of(&bytes))
-    }
-
-    fn range(&self) -> Result<Option<Range>, StorageError> {
-        let found = self.store.inner.spaces.meta.get(RANGE_KEY)?;
-        let read = |bytes: fjall::Slice| {
-            postcard::from_bytes(&bytes).map_err(|e| StorageError::corrupt("quarantine range", e))
-        };
-        found.map(read).transpose()
-    }
-
-    async fn note(&self, range: Range) -> Result<(), StorageError> {
-        let value = postcard::to_stdvec(&range)
-            .map_err(|e| StorageError::corrupt("quarantine range", e))?;
-        let write = move |commit: &mut crate::writer::Commit<'_>| {
-            commit.insert(&commit.spaces().meta, RANGE_KEY.as_bytes(), value);
-            Ok(())
-        };
-        self.store.commit(write).await
     }
 
     async fn finish(&self, range: Range) -> Result<(), StorageError> {
         let write = move |commit: &mut crate::writer::Commit<'_>| {
             let written = range.last.to_be_bytes().to_vec();
-            commit.insert(&commit.spaces().meta, WRITTEN_KEY.as_bytes(), written);
-            commit.remove(&commit.spaces().meta, RANGE_KEY.as_bytes());
+            commit.insert(
+                &commit.spaces().meta,
+                meta::QUARANTINE_WRITTEN.as_bytes(),
+                written,
+            );
             Ok(())
         };
         self.store.commit(write).await
@@ -206,9 +177,7 @@ impl QuarantineFiles {
                 for key in keys.into_values() {
                     // Retention may have removed it meanwhile.
                     if let Some(value) = inner.spaces.quarantine.get(&key)? {
-                        let entry = serde_json::from_slice(&value)
-                            .map_err(|error| StorageError::corrupt("quarantined entry", error))?;
-                        entries.push(entry);
+                        entries.push(quarantined::decode(&value)?);
                     }
                 }
                 Ok(entries)
@@ -246,9 +215,24 @@ fn write(
         file.write_all(&content)
             .and_then(|()| file.sync_all())
             .map_err(io("write", &staged))?;
+        remove_same_first(&place, range)?;
         let path = place.join(range.file_name());
         fs::rename(&staged, &path).map_err(io("move into the quarantine", &staged))?;
         sync_folder(&place)?;
+    }
+    Ok(())
+}
+
+/// Removes what a flush wrote that was killed before it recorded it: a file of the same first number.
+fn remove_same_first(place: &Path, range: Range) -> Result<(), QuarantineFilesError> {
+    let io = QuarantineFilesError::io;
+    let same_first = format!("{:020}-", range.first);
+    for file in fs::read_dir(place).map_err(io("list", place))? {
+        let path = file.map_err(io("list", place))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(&same_first) {
+            fs::remove_file(&path).map_err(io("remove", &path))?;
+        }
     }
     Ok(())
 }
@@ -375,15 +359,14 @@ mod tests {
         let numbered = |number: u64| entry(DAY_MS, &number.to_string());
         let many: Vec<_> = (0..RANGE_ENTRIES_MAX + 10).map(numbered).collect();
         store.keep(&many).await.unwrap();
-        // A flush that is killed before it notes that it is done.
+        // A flush that is killed before it records that it is done.
         let range = Range { first: 1, last: 7 };
-        files.note(range).await.unwrap();
         let found = files.entries(range, many.len() as u64).await.unwrap();
         write(&files.folder, &files.staging, range, &found).unwrap();
         store.keep(&[entry(DAY_MS, "after")]).await.unwrap();
         assert_eq!(files.flush().await.unwrap(), RANGE_ENTRIES_MAX + 11);
         let lines = lines(&data);
-        assert_eq!(lines.len(), 3, "{:?}", lines.keys());
+        assert_eq!(lines.len(), 2, "{:?}", lines.keys());
         let mut messages: Vec<String> = lines.into_values().flatten().collect();
         messages.sort();
         let mut expected: Vec<String> = many.iter().map(|q| q.entry.message.clone()).collect();

@@ -1,13 +1,12 @@
-//! What is old goes: ticks, quarantined entries and anomalies by age, the stream once every
-//! consumer has it.
+//! Old data is removed: ticks, quarantined entries and anomalies by age, the stream once every
+//! consumer has read it.
 
 use crate::embedded::Embedded;
 use crate::error::StorageError;
-use crate::spaces::sortable;
-use crate::stream::SHARDS;
-use crate::ticks::decode;
+use crate::keys::stream_block::SHARDS;
+use crate::keys::{sortable, tick};
 
-/// Rows looked at in one step, so that a sweep holds nobody up for long.
+/// Rows looked at in one step, so that a sweep never blocks writers for long.
 const ROWS_PER_STEP: usize = 10_000;
 
 /// Records of the stream kept behind the slowest consumer, for whoever reads it again.
@@ -34,7 +33,7 @@ impl Embedded {
     /// # Errors
     /// [`StorageError`]; what was removed before stays removed.
     pub async fn sweep(&self, before_ms: i64, consumers: &[&str]) -> Result<Swept, StorageError> {
-        self.sweep_clocked(before_ms).await?;
+        self.sweep_arrival_stamped(before_ms).await?;
         let mut swept = Swept {
             others: self.sweep_dated(before_ms).await?,
             ..Swept::default()
@@ -80,7 +79,7 @@ impl Embedded {
             for guard in rows.take(ROWS_PER_STEP) {
                 let (key, value) = guard.into_inner()?;
                 seen += 1;
-                if decode(&value)?.ingested_at_ms < before_ms {
+                if tick::decode(&value)?.ingested_at_ms < before_ms {
                     expired.push(key.to_vec());
                 }
                 last = Some(key.to_vec());
@@ -90,12 +89,12 @@ impl Embedded {
         .await
     }
 
-    /// Removes the ids of clocked ticks from before the limit.
-    async fn sweep_clocked(&self, before_ms: i64) -> Result<(), StorageError> {
+    /// Removes the ids of arrival-stamped ticks from before the limit.
+    async fn sweep_arrival_stamped(&self, before_ms: i64) -> Result<(), StorageError> {
         let end = sortable(before_ms);
         let expired = self.read(move |inner| {
             let mut expired = Vec::new();
-            for guard in inner.spaces.clocked.iter() {
+            for guard in inner.spaces.arrival_stamped.iter() {
                 let (id, at) = guard.into_inner()?;
                 if at.as_ref() < end.as_slice() {
                     expired.push(id.to_vec());
@@ -107,7 +106,7 @@ impl Embedded {
             let ids = ids.to_vec();
             self.commit(move |commit| {
                 for id in ids {
-                    commit.remove(&commit.spaces().clocked, &id);
+                    commit.remove(&commit.spaces().arrival_stamped, &id);
                 }
                 Ok(())
             })

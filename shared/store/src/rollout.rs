@@ -7,6 +7,7 @@ use domain::Rollout;
 
 use crate::embedded::Embedded;
 use crate::error::StorageError;
+use crate::keys::rollout_change;
 
 /// The flag of an embedded store: what was last changed at run time, or else what the process
 /// was started with. A process that was started with the stream off has it off, whatever is
@@ -52,8 +53,7 @@ impl RolloutFlag for EmbeddedFlag {
 impl RolloutStore for Embedded {
     async fn change(&self, change: RolloutChange) -> Result<(), PortError> {
         self.commit(move |commit| {
-            let value = serde_json::to_vec(&change)
-                .map_err(|error| StorageError::corrupt("change of the rollout", error))?;
+            let value = rollout_change::encode(&change)?;
             commit.state.rollouts += 1;
             let key = commit.state.rollouts.to_be_bytes();
             commit.insert(&commit.spaces().rollouts, &key, value);
@@ -68,10 +68,7 @@ impl RolloutStore for Embedded {
         self.read(move |inner| {
             let newest = inner.spaces.rollouts.iter().rev().take(limit);
             newest
-                .map(|guard| {
-                    serde_json::from_slice(&guard.value()?)
-                        .map_err(|error| StorageError::corrupt("change of the rollout", error))
-                })
+                .map(|guard| rollout_change::decode(&guard.value()?))
                 .collect()
         })
         .await

@@ -1,4 +1,4 @@
-//! The keyspaces of the embedded store and the layout of their keys.
+//! The keyspaces of the embedded store and their settings.
 
 use std::sync::Arc;
 
@@ -8,36 +8,25 @@ use fjall::{
 };
 
 use crate::error::StorageError;
-use crate::stream::SHARDS;
+use crate::keys;
+use crate::keys::outbox_entry::Entry;
+use crate::keys::stream_block::SHARDS;
 
-/// Every keyspace. Numbers in keys are big-endian, so that keys sort by them.
+/// Every keyspace; what each holds is in [`crate::keys`].
 #[derive(Clone)]
 pub(crate) struct Spaces {
-    /// pair (u32), timestamp (u64), tick id (16) → tick.
     pub(crate) ticks: Keyspace,
-    /// tick id (16) → timestamp (u64), of ticks whose event time is our own clock's: the same
-    /// event delivered again has another time, and is known by its id only.
-    pub(crate) clocked: Keyspace,
-    /// pair (u32) → token, quote.
+    pub(crate) arrival_stamped: Keyspace,
     pub(crate) pairs: Keyspace,
-    /// note (u64) → when, stream heads then, keys of ticks.
-    pub(crate) pending: Keyspace,
-    /// By shard: first sequence number (u64) → block of ticks. A keyspace a shard, so that keys
-    /// only grow, and compaction moves files instead of merging them.
+    pub(crate) outbox: Keyspace,
+    /// A keyspace for each shard, so that keys only grow, and compaction moves files instead of
+    /// merging them.
     pub(crate) stream: [Keyspace; SHARDS as usize],
-    /// By queue: first position (u64) → block of ticks.
-    pub(crate) queues: [Keyspace; 2],
-    /// received (u64), number (u64) → quarantined entry.
     pub(crate) quarantine: Keyspace,
-    /// shard (u8), pair (u32) → analysis state.
     pub(crate) states: Keyspace,
-    /// pair (u32), interval (u8), start (u64) → candle.
     pub(crate) candles: Keyspace,
-    /// timestamp (u64), tick id (16) → anomaly.
     pub(crate) anomalies: Keyspace,
-    /// number (u64) → change of the rollout.
     pub(crate) rollouts: Keyspace,
-    /// name → value: the state, checkpoints, the layout.
     pub(crate) meta: Keyspace,
     memtables: Memtables,
 }
@@ -69,7 +58,7 @@ const TICKS_L0_TABLES: u8 = 4;
 impl Spaces {
     pub(crate) fn open(db: &Database, memtables: Memtables) -> Result<Self, StorageError> {
         // Ticks are looked up before they are put, mostly in vain: the engine's default filters
-        // answer that. Blocks of stream and queues are only read in order.
+        // answer that. Blocks of the stream are only read in order.
         let ticks = || {
             rotated_here().compaction_strategy(Arc::new(
                 Leveled::default()
@@ -83,26 +72,22 @@ impl Spaces {
         };
         let blocks = || small().filter_policy(config::FilterPolicy::disabled());
         Ok(Self {
-            ticks: db.keyspace("ticks", ticks)?,
-            clocked: db.keyspace("clocked", small)?,
-            pairs: db.keyspace("pairs", small)?,
-            pending: db.keyspace("pending", small)?,
+            ticks: db.keyspace(keys::tick::KEYSPACE, ticks)?,
+            arrival_stamped: db.keyspace(keys::arrival_stamped::KEYSPACE, small)?,
+            pairs: db.keyspace(keys::pair::KEYSPACE, small)?,
+            outbox: db.keyspace(keys::outbox_entry::KEYSPACE, small)?,
             stream: [
-                db.keyspace("stream-0", blocks)?,
-                db.keyspace("stream-1", blocks)?,
-                db.keyspace("stream-2", blocks)?,
-                db.keyspace("stream-3", blocks)?,
+                db.keyspace(&keys::stream_block::keyspace(0), blocks)?,
+                db.keyspace(&keys::stream_block::keyspace(1), blocks)?,
+                db.keyspace(&keys::stream_block::keyspace(2), blocks)?,
+                db.keyspace(&keys::stream_block::keyspace(3), blocks)?,
             ],
-            queues: [
-                db.keyspace("broadcast", blocks)?,
-                db.keyspace("redrive", blocks)?,
-            ],
-            quarantine: db.keyspace("quarantine", small)?,
-            states: db.keyspace("states", small)?,
-            candles: db.keyspace("candles", small)?,
-            anomalies: db.keyspace("anomalies", small)?,
-            rollouts: db.keyspace("rollouts", small)?,
-            meta: db.keyspace("meta", small)?,
+            quarantine: db.keyspace(keys::quarantined::KEYSPACE, small)?,
+            states: db.keyspace(keys::analysis_state::KEYSPACE, small)?,
+            candles: db.keyspace(keys::candle::KEYSPACE, small)?,
+            anomalies: db.keyspace(keys::anomaly::KEYSPACE, small)?,
+            rollouts: db.keyspace(keys::rollout_change::KEYSPACE, small)?,
+            meta: db.keyspace(keys::meta::KEYSPACE, small)?,
             memtables,
         })
     }
@@ -129,9 +114,9 @@ impl Spaces {
     pub(crate) fn all(&self) -> impl Iterator<Item = &Keyspace> {
         [
             &self.ticks,
-            &self.clocked,
+            &self.arrival_stamped,
             &self.pairs,
-            &self.pending,
+            &self.outbox,
             &self.quarantine,
             &self.states,
             &self.candles,
@@ -141,7 +126,12 @@ impl Spaces {
         ]
         .into_iter()
         .chain(&self.stream)
-        .chain(&self.queues)
+    }
+
+    /// An outbox entry, if it is there.
+    pub(crate) fn outbox_entry(&self, number: u64) -> Result<Option<Entry>, StorageError> {
+        let found = self.outbox.get(number.to_be_bytes())?;
+        found.map(|bytes| Entry::decode(&bytes)).transpose()
     }
 
     /// A shard of the stream.
@@ -152,45 +142,9 @@ impl Spaces {
 }
 
 /// Options without the engine's own limit of memory, see [`Spaces::rotate_full`]. The engine would
-/// ask its worker anew with every commit until the memory is handed over. While the worker merges
+/// ask its worker again with every commit until the memory is handed over. While the worker merges
 /// files those requests fill its queue, of 1,000 places; the next one that it serves puts a message
 /// into that queue, and waits for ever for a place that only itself could free.
 fn rotated_here() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(u64::MAX)
-}
-
-/// A tick's key without its pair: timestamp and id.
-pub(crate) const MOMENT_BYTES: usize = 8 + 16;
-
-/// A tick's key.
-pub(crate) const TICK_KEY_BYTES: usize = 4 + MOMENT_BYTES;
-
-/// The key of a tick.
-pub(crate) type TickKey = [u8; TICK_KEY_BYTES];
-
-/// Lays a tick's key.
-pub(crate) fn tick_key(pair: u32, timestamp_ms: i64, id: &[u8; 16]) -> TickKey {
-    let mut key = [0; TICK_KEY_BYTES];
-    let parts = pair
-        .to_be_bytes()
-        .into_iter()
-        .chain(sortable(timestamp_ms))
-        .chain(id.iter().copied());
-    for (slot, byte) in key.iter_mut().zip(parts) {
-        *slot = byte;
-    }
-    key
-}
-
-/// A time as bytes that sort by it. Times before the epoch do not occur: a tick's time is
-/// checked, and 0 stands for the beginning.
-pub(crate) fn sortable(timestamp_ms: i64) -> [u8; 8] {
-    u64::try_from(timestamp_ms).unwrap_or(0).to_be_bytes()
-}
-
-/// The number at the end of a key.
-pub(crate) fn number_of(key: &[u8]) -> Result<u64, StorageError> {
-    key.last_chunk::<8>()
-        .map(|bytes| u64::from_be_bytes(*bytes))
-        .ok_or_else(|| StorageError::corrupt("key", "it is too short"))
 }

@@ -1,28 +1,24 @@
-//! The small state that moves with every commit: positions and the books.
+//! The small state that moves with every commit: positions and the ledger counters.
 
 use app::ledger::LedgerEntry;
 use app::rollout::RolloutChange;
 use serde::{Deserialize, Serialize};
 
-use crate::stream::SHARDS;
+use crate::keys::stream_block::SHARDS;
 
-/// Positions and books. It is stored in the same commit as what it counts, so that it is never
-/// off, whenever the process is killed.
+/// Positions and ledger counters. It is stored in the same commit as what it counts, so that it is
+/// right whenever the process is killed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     /// The last sequence number of each shard; 0 before the first record.
-    pub(crate) heads: [u64; SHARDS as usize],
-    /// Ticks ever queued, by queue.
-    pub(crate) queued: [u64; 2],
-    /// Of them, taken off, by queue.
-    pub(crate) taken: [u64; 2],
-    /// The last pending note.
-    pub(crate) notes: u64,
+    pub(crate) end_offsets: [u64; SHARDS as usize],
+    /// The last outbox entry.
+    pub(crate) outbox_entries: u64,
     /// Pairs known.
     pub(crate) pairs: u32,
     /// Rows in the store, as they were written.
     pub(crate) stored_rows: u64,
-    /// Of them, rows in pending notes.
+    /// Of them, rows in outbox entries.
     pub(crate) pending_rows: u64,
     /// Entries ever quarantined.
     pub(crate) quarantined: u64,
@@ -30,8 +26,8 @@ pub(crate) struct State {
     pub(crate) rollouts: u64,
     /// The flag as it was last changed; `None` until the first change.
     pub(crate) rollout: Option<RolloutChange>,
-    /// The sum over settled deliveries.
-    pub(crate) settled: LedgerEntry,
+    /// The sum over committed deliveries.
+    pub(crate) committed: LedgerEntry,
     /// Late ticks, late ones beyond the lateness, and duplicates that the analysis saw.
     pub(crate) analysed_late: u64,
     /// See `analysed_late`.

@@ -1,25 +1,24 @@
 //! The sharded stream: ticks in the order they were appended, each with a sequence number.
 
-use app::ports::{PortError, Refused, SequenceNumber, StreamRecord, TickStream};
+use std::collections::HashSet;
+
+use app::ports::{OutboxId, PortError, Refused, SequenceNumber, StreamRecord, TickStream};
 use async_trait::async_trait;
-use domain::{Tick, Token, cohort_bucket};
+use domain::Tick;
 
-use crate::block::{self, EncodedTicks};
-use crate::embedded::{Embedded, Inner};
+use crate::embedded::Embedded;
 use crate::error::StorageError;
-use crate::spaces::number_of;
-
-/// Shards of the stream. A token's ticks are all in one.
-pub const SHARDS: u8 = 4;
-
-/// The shard of a token: by the same stable hash that draws the cohort.
-pub(crate) fn shard_of(token: &Token) -> u8 {
-    u8::try_from(cohort_bucket(token.as_str()) % u16::from(SHARDS)).unwrap_or_default()
-}
+use crate::inner::Inner;
+use crate::keys::stream_block::{self, EncodedTicks, SHARDS, shard_of};
+use crate::keys::{meta, number_of};
 
 #[async_trait]
 impl TickStream for Embedded {
-    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        outbox_id: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError> {
         let mut by_shard: [Vec<&Tick>; SHARDS as usize] = Default::default();
         for tick in ticks {
             let shard = usize::from(shard_of(&tick.token));
@@ -28,7 +27,14 @@ impl TickStream for Embedded {
             }
         }
         let encoded = by_shard.map(|ticks| EncodedTicks::of(&ticks));
+        let entry = outbox_id.map(|OutboxId(number)| {
+            let ids = ticks.iter().map(|tick| *tick.tick_id.as_bytes());
+            (number, ids.collect::<HashSet<_>>())
+        });
         self.commit(move |commit| {
+            if let Some((number, ids)) = &entry {
+                commit.mark_streamed(*number, ids)?;
+            }
             for (shard, encoded) in (0_u8..).zip(&encoded) {
                 if let Some(block) = commit.stream_block(shard) {
                     block.push(encoded);
@@ -42,15 +48,15 @@ impl TickStream for Embedded {
 }
 
 impl Embedded {
-    /// The last sequence number of each shard.
+    /// The end offset of each shard: the sequence number of its last record.
     #[must_use]
-    pub fn heads(&self) -> [SequenceNumber; SHARDS as usize] {
+    pub fn end_offsets(&self) -> [SequenceNumber; SHARDS as usize] {
         self.inner
-            .look(|state| state.heads.map(SequenceNumber::from))
+            .look(|state| state.end_offsets.map(SequenceNumber::from))
     }
 
-    /// Records of a shard after a sequence number, in order: at least one block where there is
-    /// one, and at most `limit` records where blocks are smaller.
+    /// Records of a shard after a sequence number, in order: at least one block if there is
+    /// one, and about `limit` records if blocks are smaller.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -62,7 +68,7 @@ impl Embedded {
     ) -> Result<Vec<StreamRecord>, StorageError> {
         if self
             .inner
-            .look(|state| state.heads.get(usize::from(shard)).copied())
+            .look(|state| state.end_offsets.get(usize::from(shard)).copied())
             <= Some(after.count())
         {
             return Ok(Vec::new());
@@ -71,7 +77,20 @@ impl Embedded {
             .await
     }
 
-    /// Where a consumer stands in a shard.
+    /// Records of the stream that a consumer is not done with.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn lag_records(&self, consumer: &str) -> Result<u64, StorageError> {
+        let mut lag = 0;
+        for (shard, end) in (0..SHARDS).zip(self.end_offsets()) {
+            let done = self.checkpoint(consumer, shard)?;
+            lag += end.count().saturating_sub(done.count());
+        }
+        Ok(lag)
+    }
+
+    /// The last record of a shard that a consumer is done with.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -80,20 +99,15 @@ impl Embedded {
             .inner
             .spaces
             .meta
-            .get(checkpoint_key(consumer, shard))?;
+            .get(meta::checkpoint(consumer, shard))?;
         found.map_or(Ok(SequenceNumber::START), |bytes| {
             number_of(&bytes).map(SequenceNumber::from)
         })
     }
 }
 
-/// The name of a consumer's checkpoint in the `meta` keyspace.
-pub(crate) fn checkpoint_key(consumer: &str, shard: u8) -> String {
-    format!("checkpoint/{consumer}/{shard}")
-}
-
 /// Records of a shard after a number: whole blocks, until at least `limit` records.
-pub(crate) fn read_after(
+fn read_after(
     inner: &Inner,
     shard: u8,
     after: u64,
@@ -110,7 +124,7 @@ pub(crate) fn read_after(
     for guard in space.range(first.to_be_bytes()..) {
         let (key, value) = guard.into_inner()?;
         let first = number_of(&key)?;
-        for (sequence, tick) in (first..).zip(block::read(&value)?) {
+        for (sequence, tick) in (first..).zip(stream_block::read(&value)?) {
             if sequence > after {
                 records.push(StreamRecord {
                     sequence: SequenceNumber::from(sequence),

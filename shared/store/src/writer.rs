@@ -10,12 +10,14 @@ use domain::Tick;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::block::Block;
-use crate::embedded::Inner;
 use crate::error::StorageError;
-use crate::spaces::{Spaces, TickKey, tick_key};
+use crate::inner::Inner;
+use crate::keys::stream_block::Block;
+use crate::keys::stream_block::SHARDS;
+use crate::keys::tick::{self, TickKey};
+use crate::keys::{self, meta};
+use crate::spaces::Spaces;
 use crate::state::State;
-use crate::stream::SHARDS;
 
 /// Jobs that may wait; further callers wait for a place.
 const JOBS_WAITING_MAX: usize = 4_096;
@@ -25,9 +27,6 @@ const JOBS_PER_COMMIT_MAX: usize = 1_024;
 
 /// Bytes in one commit.
 const BYTES_PER_COMMIT_MAX: usize = 8 * 1_024 * 1_024;
-
-/// The name of the state in the `meta` keyspace.
-pub(crate) const STATE_KEY: &str = "state";
 
 type Answer = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 type Job = Box<dyn FnOnce(&mut Commit<'_>) -> Answer + Send>;
@@ -42,15 +41,14 @@ pub(crate) struct Commit<'a> {
     bytes: usize,
     /// Ticks put in this commit, which the store cannot see yet.
     fresh: HashSet<TickKey>,
-    /// Ids put in this commit of ticks whose event time is our own clock's.
-    fresh_clocked: HashSet<[u8; 16]>,
-    /// Notes settled in this commit.
-    settled: HashSet<u64>,
+    /// Ids of arrival-stamped ticks put in this commit.
+    fresh_arrival_stamped: HashSet<[u8; 16]>,
+    /// Outbox entries removed in this commit.
+    removed_entries: HashSet<u64>,
     new_pairs: HashMap<Pair, u32>,
     new_pairs_in_order: Vec<Pair>,
     latest: Vec<(u32, Arc<Tick>)>,
     stream_blocks: [Block; SHARDS as usize],
-    queue_blocks: [Block; 2],
 }
 
 impl<'a> Commit<'a> {
@@ -61,13 +59,12 @@ impl<'a> Commit<'a> {
             batch: db.batch().durability(Some(PersistMode::SyncData)),
             bytes: 0,
             fresh: HashSet::new(),
-            fresh_clocked: HashSet::new(),
-            settled: HashSet::new(),
+            fresh_arrival_stamped: HashSet::new(),
+            removed_entries: HashSet::new(),
             new_pairs: HashMap::new(),
             new_pairs_in_order: Vec::new(),
             latest: Vec::new(),
             stream_blocks: Default::default(),
-            queue_blocks: Default::default(),
         }
     }
 
@@ -85,9 +82,9 @@ impl<'a> Commit<'a> {
         self.batch.remove(space, key);
     }
 
-    /// Whether the tick is neither stored nor put in this commit; if so, it is taken as put.
+    /// Whether the tick is neither stored nor put in this commit; if so, it is recorded as put.
     pub(crate) fn is_new(&mut self, number: u32, tick: &Tick) -> Result<bool, StorageError> {
-        let key = tick_key(number, tick.timestamp_ms, tick.tick_id.as_bytes());
+        let key = tick::key(number, tick.timestamp_ms, tick.tick_id.as_bytes());
         let pairs = &self.inner.pairs;
         if self.fresh.contains(&key)
             || !pairs.all_before(number, tick.timestamp_ms, tick.tick_id)
@@ -99,30 +96,48 @@ impl<'a> Commit<'a> {
         Ok(true)
     }
 
-    /// Whether a tick whose event time is our own clock's came before, at another time.
+    /// Whether an arrival-stamped tick came before, at another time.
     pub(crate) fn came_before(&mut self, id: &[u8; 16]) -> Result<bool, StorageError> {
-        Ok(!self.fresh_clocked.insert(*id) || self.spaces().clocked.contains_key(id)?)
+        Ok(!self.fresh_arrival_stamped.insert(*id)
+            || self.spaces().arrival_stamped.contains_key(id)?)
     }
 
-    /// Drops a pending note; answers whether it was still there.
-    pub(crate) fn settle(&mut self, number: u64) -> Result<bool, StorageError> {
+    /// Removes an outbox entry; returns whether it was still there.
+    pub(crate) fn remove_outbox_entry(&mut self, number: u64) -> Result<bool, StorageError> {
         let key = number.to_be_bytes();
-        if self.settled.contains(&number) || !self.spaces().pending.contains_key(key)? {
+        if self.removed_entries.contains(&number) || !self.spaces().outbox.contains_key(key)? {
             return Ok(false);
         }
-        self.settled.insert(number);
-        self.remove(&self.inner.spaces.pending, &key);
+        self.removed_entries.insert(number);
+        self.remove(&self.inner.spaces.outbox, &key);
         Ok(true)
     }
 
-    /// Takes back what [`Commit::is_new`] took as put.
+    /// Marks ticks in an outbox entry as appended to the stream.
+    pub(crate) fn mark_streamed(
+        &mut self,
+        number: u64,
+        ids: &HashSet<[u8; 16]>,
+    ) -> Result<(), StorageError> {
+        if let Some(mut entry) = self.spaces().outbox_entry(number)? {
+            entry.mark_streamed(ids);
+            self.insert(
+                &self.inner.spaces.outbox,
+                &number.to_be_bytes(),
+                entry.encode(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Reverts what [`Commit::is_new`] recorded.
     pub(crate) fn forget(&mut self, keys: &[TickKey]) {
         for key in keys {
             self.fresh.remove(key);
         }
     }
 
-    /// The number of a pair; a new pair gets the next one, `None` where there is no room.
+    /// The number of a pair; a new pair gets the next one, `None` if there is no room.
     pub(crate) fn pair(&mut self, pair: &Pair) -> Result<Option<u32>, StorageError> {
         let known = self.inner.pairs.find(pair);
         if let Some(number) = known.or_else(|| self.new_pairs.get(pair).copied()) {
@@ -132,7 +147,7 @@ impl<'a> Commit<'a> {
         if number >= self.inner.pairs_max {
             return Ok(None);
         }
-        let value = postcard::to_stdvec(pair).map_err(|e| StorageError::corrupt("pair", e))?;
+        let value = keys::pair::encode(pair)?;
         self.insert(&self.inner.spaces.pairs, &number.to_be_bytes(), value);
         self.state.pairs += 1;
         self.new_pairs.insert(pair.clone(), number);
@@ -149,37 +164,21 @@ impl<'a> Commit<'a> {
         self.stream_blocks.get_mut(usize::from(shard))
     }
 
-    pub(crate) fn queue_block(&mut self, queue: usize) -> Option<&mut Block> {
-        self.queue_blocks.get_mut(queue)
-    }
-
-    /// Puts a block behind the last place that is taken.
-    fn put_block(&mut self, space: &Keyspace, last: &mut u64, block: &mut Block) {
-        if block.ticks() > 0 {
-            let first = *last + 1;
-            *last += block.ticks();
-            self.insert(space, &first.to_be_bytes(), block.take());
-        }
-    }
-
     /// Puts the blocks and the state into the batch.
     fn seal(&mut self) -> Result<(), StorageError> {
         let mut stream_blocks = std::mem::take(&mut self.stream_blocks);
         let spaces = self.spaces();
-        let mut heads = self.state.heads;
-        for ((block, head), space) in stream_blocks.iter_mut().zip(&mut heads).zip(&spaces.stream) {
-            self.put_block(space, head, block);
+        let mut ends = self.state.end_offsets;
+        for ((block, end), space) in stream_blocks.iter_mut().zip(&mut ends).zip(&spaces.stream) {
+            if block.ticks() > 0 {
+                let first = *end + 1;
+                *end += block.ticks();
+                self.insert(space, &first.to_be_bytes(), block.take());
+            }
         }
-        self.state.heads = heads;
-        let mut queue_blocks = std::mem::take(&mut self.queue_blocks);
-        let mut tails = self.state.queued;
-        for ((block, tail), space) in queue_blocks.iter_mut().zip(&mut tails).zip(&spaces.queues) {
-            self.put_block(space, tail, block);
-        }
-        self.state.queued = tails;
-        let state =
-            postcard::to_stdvec(&self.state).map_err(|e| StorageError::corrupt("state", e))?;
-        self.insert(&self.inner.spaces.meta, STATE_KEY.as_bytes(), state);
+        self.state.end_offsets = ends;
+        let state = keys::encode("state", &self.state)?;
+        self.insert(&self.inner.spaces.meta, meta::STATE.as_bytes(), state);
         Ok(())
     }
 }
@@ -202,7 +201,7 @@ impl Writer {
         Ok((Self { jobs }, thread))
     }
 
-    /// Runs a job in the next commit and answers once it is durable.
+    /// Runs a job in the next commit and returns once it is durable.
     pub(crate) async fn submit<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Commit<'_>) -> Result<R, StorageError> + Send + 'static,
@@ -247,7 +246,7 @@ fn write_all(inner: &Inner, db: &Database, mut waiting: mpsc::Receiver<Job>) {
         }
         let durable = finish(inner, commit);
         if let Err(error) = &durable {
-            tracing::error!(error = %error, "a commit failed; its callers are told");
+            tracing::error!(error = %error, "a commit failed; its callers get the error");
         }
         for answer in answers {
             answer(durable.clone());
@@ -260,7 +259,7 @@ fn finish(inner: &Inner, mut commit: Commit<'_>) -> Result<(), StorageError> {
     commit.seal()?;
     commit.batch.commit()?;
     if let Err(error) = inner.spaces.rotate_full() {
-        tracing::error!(error = %error, "memory cannot be handed over; the journal has it");
+        tracing::error!(error = %error, "memory cannot be flushed; the journal has it");
     }
     for pair in commit.new_pairs_in_order {
         inner.pairs.add(pair);

@@ -79,11 +79,7 @@ async fn stamped_by_our_clock(store: &dyn TickStore) {
         .await
         .unwrap();
     assert_eq!(first.outcomes, [PutOutcome::Stored; 2]);
-    assert_eq!(
-        first.restamped,
-        [],
-        "the first time is the one it came with"
-    );
+    assert_eq!(first.retimed, [], "the first time is the one it came with");
 
     let later_ms = first_ms + 3_000;
     let own_time = tick("contract-d", 3);
@@ -96,8 +92,8 @@ async fn stamped_by_our_clock(store: &dyn TickStore) {
     };
     assert_eq!([own, new], [&PutOutcome::Stored; 2]);
     match replayed {
-        PutOutcome::Duplicate => assert_eq!(again.restamped, []),
-        PutOutcome::Stored => assert_eq!(again.restamped, [(1, first_ms)]),
+        PutOutcome::Duplicate => assert_eq!(again.retimed, []),
+        PutOutcome::Stored => assert_eq!(again.retimed, [(1, first_ms)]),
         PutOutcome::Refused => panic!("a replay is refused"),
     }
 }
@@ -111,7 +107,11 @@ pub async fn tick_stream(stream: &dyn TickStream) {
     for count in [0, 1, 600] {
         let made = ticks(&["contract-a"], count);
         let all: Vec<&Tick> = made.iter().collect();
-        assert_eq!(stream.append(&all).await.unwrap(), vec![], "{count} ticks");
+        assert_eq!(
+            stream.append(&all, None).await.unwrap(),
+            vec![],
+            "{count} ticks"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, PendingId, PortError, PutReceipt, Refused, TickQueue, TickStore, TickStream,
+    LedgerWriter, OutboxId, PortError, PutReceipt, Refused, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
 use domain::Tick;
@@ -77,10 +77,14 @@ impl<T> Faulty<T> {
 
 #[async_trait]
 impl<T: TickStream> TickStream for Faulty<T> {
-    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        outbox_id: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError> {
         self.fail(self.faults.before, "append")?;
         let (through, refused) = self.split(ticks);
-        let lost = self.inner.append(&through).await?;
+        let lost = self.inner.append(&through, outbox_id).await?;
         assert!(lost.is_empty(), "the port beneath is without faults");
         self.fail(self.faults.after, "append")?;
         Ok(refused)
@@ -111,16 +115,16 @@ impl<T: TickStore> TickStore for Faulty<T> {
 
 #[async_trait]
 impl<T: LedgerWriter> LedgerWriter for Faulty<T> {
-    async fn settle(
+    async fn commit(
         &self,
-        pending: Option<PendingId>,
+        outbox_id: Option<OutboxId>,
         entry: LedgerEntry,
     ) -> Result<(), PortError> {
-        self.fail(self.faults.before, "settle")?;
-        self.inner.settle(pending, entry).await
+        self.fail(self.faults.before, "commit")?;
+        self.inner.commit(outbox_id, entry).await
     }
 
-    fn leave(&self, pending: PendingId) {
-        self.inner.leave(pending);
+    fn release(&self, outbox_id: OutboxId) {
+        self.inner.release(outbox_id);
     }
 }

@@ -6,8 +6,7 @@ mod bootstrap;
 
 use std::sync::Arc;
 
-use app::fanout::Fanout;
-use app::feed::{AnomalyJson, AveragesJson, CandleJson};
+use app::live::{AnomalyJson, AveragesJson, CandleJson, Fanout};
 use app::ports::Topic;
 use broadcast::handler::Broadcast;
 use domain::analytics::{Candle, Interval, PairState, Rules};
@@ -241,7 +240,7 @@ async fn a_connection_is_made_with_the_tokens_of_its_query() {
         why["message"]
             .as_str()
             .unwrap()
-            .starts_with("token 2 is no name"),
+            .starts_with("token 2 is not a valid name"),
         "{why}"
     );
     let many = vec!["A"; 201].join(",");

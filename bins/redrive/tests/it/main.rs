@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use app::ports::{PortError, Quarantine, Quarantined, Refused, TickStream};
+use app::ports::{OutboxId, PortError, Quarantine, Quarantined, Refused, TickStream};
 use app::redrive::Redrive;
 use async_trait::async_trait;
 use domain::{Reason, Tick};
@@ -36,7 +36,11 @@ fn fault(operation: &'static str) -> PortError {
 
 #[async_trait]
 impl TickStream for World {
-    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        _: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError> {
         if self.stream_down {
             return Err(fault("append"));
         }

@@ -27,7 +27,7 @@ async fn flush_detached(api: &Api) -> Result<store::Flushed, Problem> {
     let archiver = std::sync::Arc::clone(&api.archiver);
     let flushed = tokio::spawn(async move { archiver.flush().await }).await;
     let failed = |error: &(dyn std::error::Error + 'static)| {
-        tracing::error!(error = %runtime::causes::told(error), "the archive cannot be written");
+        tracing::error!(error = %runtime::causes::joined(error), "the archive cannot be written");
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the archive cannot be written; the cause is in the log, and the next flush continues",

@@ -12,13 +12,13 @@ use serde_json::json;
 
 use super::params::{self, Nothing, Now, Path, Query, bad};
 use super::{Api, Shared};
-use app::feed::{AnomalyJson, AveragesJson, CandleJson};
+use app::live::{AnomalyJson, AveragesJson, CandleJson};
 
 /// Tokens or quotes named in the answer to an unknown one.
 const KNOWN_NAMED_MAX: usize = 10;
 
 impl Api {
-    /// There is no such token, or it has no such quote: names those that there are.
+    /// The answer to an unknown token or quote: it names some that are known.
     fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
         let latest = self.store.latest_ticks();
         let of_token = latest.iter().filter(|tick| tick.token.as_str() == token);
@@ -80,7 +80,7 @@ pub(super) async fn tokens(State(api): Shared, Query(Nothing {}): Query<Nothing>
     Json(json!({ "tokens": tokens })).into_response()
 }
 
-/// Ticks of a token, over all its quotes or one, in the order of time; the latest where there are
+/// Ticks of a token, over all its quotes or one, in the order of time; the latest if there are
 /// more than the limit.
 pub(super) async fn ticks(
     State(api): Shared,

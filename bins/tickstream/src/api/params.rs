@@ -38,22 +38,22 @@ impl<S: Send + Sync, T: Parameters> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Each parameter is one that the path takes, and stands once.
+/// Each parameter is one of the path's, and is given once.
 fn check_names<'a>(given: impl Iterator<Item = &'a str>, taken: &[&'a str]) -> Result<(), Problem> {
     let mut seen = HashSet::new();
     for name in given {
         let shown = short(name);
         if !taken.contains(&name) {
             return Err(bad(match taken {
-                [] => format!("`{shown}` is not a parameter: this path takes none"),
+                [] => format!("`{shown}` is not a parameter: this path has none"),
                 taken => format!(
-                    "`{shown}` is not a parameter of this path, which takes `{}`",
+                    "`{shown}` is not a parameter of this path; its parameters are `{}`",
                     taken.join("`, `")
                 ),
             }));
         }
         if !seen.insert(name) {
-            return Err(bad(format!("`{shown}` stands twice: give it once")));
+            return Err(bad(format!("`{shown}` is given twice: pass it once")));
         }
     }
     Ok(())
@@ -72,18 +72,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
     }
 }
 
-/// A request that is not understood.
+/// A bad request.
 pub(super) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
-/// Rows given where the caller names no limit.
+/// Rows in the answer if the caller names no limit.
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
 /// Most rows of an answer.
 pub(super) const LIMIT_MAX: usize = 10_000;
 
-/// What `/api/ticks/{token}` takes: a range in time and in rows.
+/// The parameters of `/api/ticks/{token}`: a range in time and in rows.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ticks {
@@ -93,7 +93,7 @@ pub(super) struct Ticks {
     pub(super) quote: Option<String>,
 }
 
-/// What `/api/candles/{token}` takes.
+/// The parameters of `/api/candles/{token}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Candles {
@@ -111,7 +111,7 @@ pub(super) struct Now {
     pub(super) quote: Option<String>,
 }
 
-/// What `/api/anomalies` takes.
+/// The parameters of `/api/anomalies`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Anomalies {
@@ -126,7 +126,7 @@ pub(super) struct Rows {
     pub(super) limit: Option<String>,
 }
 
-/// What a path takes that has nothing to choose.
+/// The parameters of a path that has none.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
@@ -216,7 +216,7 @@ fn moment(text: &str) -> Option<i64> {
     if let Ok(epoch_ms) = text.parse() {
         return Some(epoch_ms);
     }
-    // A `+` of a zone's offset arrives as a blank where the caller did not escape it.
+    // A `+` of a zone's offset arrives as a blank if the caller did not escape it.
     let text = text.replace(' ', "+");
     DateTime::parse_from_rfc3339(&text)
         .ok()

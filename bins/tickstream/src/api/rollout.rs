@@ -17,7 +17,7 @@ use super::{Api, Shared};
 /// Changes shown.
 const HISTORY_MAX: usize = 50;
 
-/// A change, as `PUT /api/rollout` takes it.
+/// The body of `PUT /api/rollout`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
@@ -28,7 +28,7 @@ struct Change {
     why: String,
 }
 
-/// A share as a number or as text: a value that is not understood is refused either way.
+/// A share as a number or as text: a value that cannot be read is refused either way.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Share {
@@ -71,13 +71,13 @@ pub(super) async fn change(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let change: Change = serde_json::from_slice(&body).map_err(|error| {
-        bad(format!("the change is not understood: {error}; send any of use_kinesis, percentage, key, with who and why"))
+        bad(format!("the change cannot be read: {error}; send any of use_kinesis, percentage, key, with who and why"))
     })?;
     if api.turned_off && change.use_kinesis != Some(false) {
         let detail = "the process was started with USE_KINESIS=false, which always wins: start it \
                       without that, and change the rollout then (a change with \"use_kinesis\": \
                       false is taken)";
-        return Err(Problem::new(StatusCode::CONFLICT, detail).because("turned_off"));
+        return Err(Problem::new(StatusCode::CONFLICT, detail).with_code("turned_off"));
     }
     let request = RolloutRequest {
         use_kinesis: change.use_kinesis,
@@ -96,7 +96,7 @@ pub(super) async fn change(
         }
         Err(RolloutError::Port(error)) => {
             tracing::error!(cause = %error.source, "the rollout could not be changed");
-            let detail = "the change could not be stored; the rollout is as it was";
+            let detail = "the change could not be stored; the rollout has not changed";
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1))
         }
     }

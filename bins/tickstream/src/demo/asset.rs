@@ -4,7 +4,7 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::wire::Trade;
+use super::trade::{Trade, Venue};
 
 /// The walk returns to its anchor within about this time, so that a demo of days stays in range.
 const RETURN_S: f64 = 2_400.0;
@@ -23,17 +23,6 @@ const HALF_SPREAD: f64 = 0.000_04;
 const TRADE_WORTH: f64 = 900.0;
 /// How widely the trades' worths are spread (the deviation of their logarithm).
 const TRADE_WORTH_SPREAD: f64 = 1.3;
-
-/// The feed that a trade comes through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Venue {
-    /// Our own JSON.
-    Ticks,
-    /// A Binance trade message.
-    Binance,
-    /// A Coinbase `market_trades` message.
-    Coinbase,
-}
 
 /// A token in one quote on one feed.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,5 @@
 //! The feeds of the demo as sources: read in their providers' formats, and named so that nobody
-//! takes their prices for a provider's.
+//! mistakes their prices for a provider's.
 
 use domain::SourceName;
 use sources::{Entry, Source, Unreadable};

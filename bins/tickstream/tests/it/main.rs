@@ -10,7 +10,7 @@ mod answers;
 mod archived;
 mod bad_input;
 mod crash;
-mod left;
+mod drain;
 mod live;
 mod process;
 mod real;

@@ -1,16 +1,16 @@
 //! The write path under seeded faults: whatever fails, no stored tick is lost to the stream, and
-//! the books are right in the end.
+//! the ledger is right in the end.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use app::ingest::{Ingest, IngestError};
+use app::live::Conflator;
 use app::ports::{Clock, SequenceNumber};
-use app::redrive::Redrive;
 use domain::Rollout;
 use proptest::prelude::*;
-use store::{Embedded, EmbeddedConfig, QueueName, SHARDS};
+use store::{Embedded, EmbeddedConfig, SHARDS};
 use tempfile::TempDir;
 use testkit::faulty::{Faults, Faulty};
 use testkit::ticks::START_MS;
@@ -40,29 +40,21 @@ pub(crate) fn ingest(store: &Embedded, faults: Faults, seed: u64) -> Ingest {
         after: faults.after,
         ..Faults::default()
     };
-    let lost_settles = Faults {
+    let lost_commits = Faults {
         before: faults.before,
         ..Faults::default()
     };
-    let refusals = Faults {
-        after: 0.0,
-        ..faults
-    };
     Ingest {
         store: Arc::new(Faulty::new(Arc::new(store.clone()), lost_answers, seed)),
-        stream: Arc::new(Faulty::new(Arc::new(store.clone()), refusals, seed + 1)),
+        stream: Arc::new(Faulty::new(Arc::new(store.clone()), faults, seed + 1)),
         broadcast: Arc::new(Faulty::new(
-            Arc::new(store.queue(QueueName::Broadcast)),
+            Arc::new(Conflator::default()),
             faults,
             seed + 2,
         )),
-        redrive: Arc::new(Faulty::new(
-            Arc::new(store.queue(QueueName::Redrive)),
-            refusals,
-            seed + 3,
-        )),
+        redrive: None,
         quarantine: Arc::new(store.clone()),
-        ledger: Arc::new(Faulty::new(Arc::new(store.clone()), lost_settles, seed + 4)),
+        ledger: Arc::new(Faulty::new(Arc::new(store.clone()), lost_commits, seed + 4)),
         flag: Arc::new(store.flag(ALL)),
         clock: Arc::new(Stopped),
     }
@@ -87,25 +79,18 @@ async fn run(faults: Faults, seed: u64) {
     }
     let store = open_at(folder.path());
     let sound = ingest(&store, Faults::default(), seed);
-    sound.work_off(&store).await.unwrap();
-    let redrive = Redrive {
-        stream: Arc::new(store.clone()),
-    };
-    let queue = store.queue(QueueName::Redrive);
-    while queue.depth() > 0 {
-        let taken = queue.front(100).await.unwrap();
-        let back = redrive.bring_back(&taken.ticks).await.unwrap();
-        queue.done(taken.last, back).await.unwrap();
-    }
-    let mut streamed = HashSet::new();
+    sound.drain(&store).await.unwrap();
+    let (mut streamed, mut records_read) = (HashSet::new(), 0);
     for shard in 0..SHARDS {
         let records = store
             .read_stream(shard, SequenceNumber::START, usize::MAX)
             .await
             .unwrap();
+        records_read += records.len();
         streamed.extend(records.into_iter().map(|record| record.tick.tick_id));
     }
-    let ledger = store.settled_ledger().await.unwrap();
+    assert_eq!(records_read, streamed.len(), "no tick is streamed twice");
+    let ledger = store.committed_ledger().await.unwrap();
     assert_eq!(
         streamed.len() as u64,
         ledger.stored_rows,

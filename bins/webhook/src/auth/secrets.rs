@@ -36,7 +36,7 @@ pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The secrets that are live. Their `Debug` shows how many there are of each kind, and no more.
 #[derive(Default)]
 pub struct Secrets {
-    /// SHA-256 of each plain secret: all have one length, so comparing tells nothing of theirs.
+    /// SHA-256 of each plain secret: all have one length, so comparing reveals nothing of it.
     plain: Vec<SecretBox<[u8; 32]>>,
     /// The same of each signing key's text, prefix included: what an operator shows.
     signing: Vec<SecretBox<[u8; 32]>>,
@@ -62,7 +62,7 @@ pub enum SecretsError {
     /// Characters that do not travel in a header.
     #[error("secret {0} holds characters other than printable ASCII, which no header can carry")]
     NotAscii(usize),
-    /// What follows `whsec_` or `whpk_` is no base64.
+    /// What follows `whsec_` or `whpk_` is not base64.
     #[error("secret {0} is not base64 after its prefix: copy it again, whole")]
     NotBase64(usize),
     /// A signing key of a wrong size.
@@ -76,7 +76,7 @@ pub enum SecretsError {
         bytes: usize,
     },
     /// No point of the curve, or one under which anybody can sign.
-    #[error("secret {0} is no usable ed25519 public key (32 bytes)")]
+    #[error("secret {0} is not a usable ed25519 public key (32 bytes)")]
     PublicKey(usize),
     /// A private key, which only the sender may hold.
     #[error("secret {0} is a private key (whsk_): give the public one (whpk_)")]
@@ -113,7 +113,7 @@ impl Secrets {
     }
 
     /// Whether a sender's `Authorization` header holds a plain secret, alone or after `Bearer`. A
-    /// signing key is no echo: who has one signs.
+    /// signing key is not accepted as an echo: its holder signs.
     #[must_use]
     pub fn is_echo(&self, authorization: Option<&HeaderValue>) -> bool {
         shown(authorization, |given| has(&self.plain, given))

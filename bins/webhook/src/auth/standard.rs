@@ -39,13 +39,13 @@ pub(super) fn is_attempted(headers: &HeaderMap) -> bool {
         .any(|name| headers.contains_key(*name))
 }
 
-/// Checks a signed message; gives its id.
+/// Checks a signed message.
 pub(super) fn verify(
     secrets: &Secrets,
     headers: &HeaderMap,
     body: &[u8],
     now_ms: i64,
-) -> Result<String, AuthError> {
+) -> Result<(), AuthError> {
     let id = checked_id(text(headers, ID)?)?;
     let timestamp = checked_timestamp(text(headers, TIMESTAMP)?, now_ms)?;
     let signatures = signatures(text(headers, SIGNATURE)?)?;
@@ -53,7 +53,7 @@ pub(super) fn verify(
     if fits_hmac(secrets, &signatures, &head, body)
         | fits_ed25519(secrets, &signatures, &head, body)
     {
-        Ok(id.to_owned())
+        Ok(())
     } else {
         Err(AuthError::WrongSignature)
     }
@@ -139,7 +139,7 @@ fn signatures(text: &str) -> Result<Vec<Signed>, AuthError> {
             rule: "must hold at most 8 signatures",
         });
     }
-    // What is no base64 fits nothing, and does not spoil the signature beside it.
+    // Text that is not base64 matches nothing, and does not affect the signature beside it.
     let decoded = |(version, encoded): (fn(Vec<u8>) -> Signed, &str)| {
         BASE64.decode(encoded).ok().map(version)
     };
@@ -166,7 +166,7 @@ fn fits_hmac(secrets: &Secrets, signatures: &[Signed], head: &str, body: &[u8]) 
     found.into()
 }
 
-/// Keys, signatures and text are all public here, so that time tells nothing.
+/// Keys, signatures and text are all public here, so that timing reveals nothing.
 fn fits_ed25519(secrets: &Secrets, signatures: &[Signed], head: &str, body: &[u8]) -> bool {
     let signed = |signature: &Signed| match signature {
         Signed::V1a(bytes) => Signature::from_slice(bytes).ok(),

@@ -9,7 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::fanout::{DELIVER_WITHIN, Fanout, Finding, Kind, MESSAGE_BYTES_MAX, News, Told};
+use app::live::{
+    DELIVER_WITHIN, DeliveryReport, Fanout, Kind, MESSAGE_BYTES_MAX, Update, UpdateBatch,
+};
 use app::ports::Topic;
 use domain::{Tick, Token};
 use serde_json::Value;
@@ -24,12 +26,12 @@ fn topic(name: &str) -> Topic {
     Topic::Token(token(name))
 }
 
-fn news(ticks: impl IntoIterator<Item = Tick>) -> News {
-    let mut news = News::default();
+fn batch(ticks: impl IntoIterator<Item = Tick>) -> UpdateBatch {
+    let mut batch = UpdateBatch::default();
     for tick in ticks {
-        news.tick(tick);
+        batch.add_tick(&tick);
     }
-    news
+    batch
 }
 
 fn fanout(connections: &Arc<Connections>) -> Fanout {
@@ -62,9 +64,9 @@ async fn a_connection_gets_one_message_with_the_latest_of_what_it_watches() {
     connections.watch("other", &[topic("X")]);
     let mut made = ticks(&["A", "B", "C"], 10);
     made.reverse();
-    let told = fanout(&connections).tell(news(made)).await.unwrap();
-    assert_eq!(told.connections, 4);
-    assert_eq!(told.sent, 4, "one message each");
+    let report = fanout(&connections).publish(batch(made)).await.unwrap();
+    assert_eq!(report.connections, 4);
+    assert_eq!(report.sent, 4, "one message each");
     let of = |connection: &str| connections.told(connection);
     assert_eq!(tokens(&of("all")[0]), ["A", "B", "C"]);
     assert_eq!(of("both"), of("all"), "a topic beside all changes nothing");
@@ -82,21 +84,22 @@ async fn a_connection_gets_one_message_with_the_latest_of_what_it_watches() {
 async fn results_of_the_analysis_go_with_the_later_value_of_each() {
     let connections = Arc::new(Connections::default());
     connections.watch("a", &[topic("A")]);
-    let mut news = news([tick("A", 1)]);
+    let mut batch = batch([tick("A", 1)]);
     for (name, rank, json) in [
         ("A", 2, r#"{"revision":2}"#),
         ("A", 1, r#"{"revision":1}"#),
         ("B", 1, r#"{"revision":9}"#),
     ] {
-        let finding = Finding {
-            token: token(name),
-            identity: format!("{name}/USD/1m/0"),
-            rank: (rank, 0),
-            json: json.to_owned(),
-        };
-        news.finding(Kind::Candles, finding);
+        let identity = format!("{name}/USD/1m/0");
+        batch.add(Update::of_result(
+            Kind::Candles,
+            token(name),
+            identity,
+            (rank, 0),
+            json.to_owned(),
+        ));
     }
-    fanout(&connections).tell(news).await.unwrap();
+    fanout(&connections).publish(batch).await.unwrap();
     let told = connections.told("a");
     assert_eq!(told.len(), 2, "a message a kind");
     assert_eq!(
@@ -112,11 +115,11 @@ async fn a_connection_that_is_gone_is_forgotten() {
         connections.watch(name, &[Topic::All]);
     }
     connections.behave("gone", Behaviour::Gone);
-    let told = fanout(&connections)
-        .tell(news([tick("A", 1)]))
+    let report = fanout(&connections)
+        .publish(batch([tick("A", 1)]))
         .await
         .unwrap();
-    assert_eq!((told.sent, told.gone), (1, 1));
+    assert_eq!((report.sent, report.gone), (1, 1));
     assert_eq!(connections.topics("gone"), None);
     assert!(connections.topics("here").is_some());
 }
@@ -128,11 +131,11 @@ async fn what_is_too_much_is_tried_again_a_few_times_and_then_lost() {
         connections.watch(name, &[Topic::All]);
         connections.behave(name, Behaviour::Throttled(times));
     }
-    let told = fanout(&connections)
-        .tell(news([tick("A", 1)]))
+    let report = fanout(&connections)
+        .publish(batch([tick("A", 1)]))
         .await
         .unwrap();
-    assert_eq!((told.sent, told.throttled), (1, 1));
+    assert_eq!((report.sent, report.throttled), (1, 1));
     assert_eq!(connections.told("twice").len(), 1);
     assert!(
         connections.topics("for-ever").is_some(),
@@ -153,17 +156,17 @@ async fn connections_that_fail_or_hang_hold_nobody_up() {
         }
     }
     let before = tokio::time::Instant::now();
-    let told = fanout(&connections)
-        .tell(news([tick("A", 1)]))
+    let report = fanout(&connections)
+        .publish(batch([tick("A", 1)]))
         .await
         .unwrap();
     assert_eq!(
-        told,
-        Told {
+        report,
+        DeliveryReport {
             connections: 200,
             sent: 180,
             failed: 20,
-            ..Told::default()
+            ..DeliveryReport::default()
         }
     );
     assert!(
@@ -187,13 +190,13 @@ async fn a_batch_ends_in_time_whatever_its_connections_do() {
         connections.behave(&name, Behaviour::Hangs);
     }
     let before = tokio::time::Instant::now();
-    let told = fanout(&connections)
-        .tell(news([tick("A", 1)]))
+    let report = fanout(&connections)
+        .publish(batch([tick("A", 1)]))
         .await
         .unwrap();
     assert!(before.elapsed() <= DELIVER_WITHIN + Duration::from_millis(10));
-    assert_eq!(told.failed + told.late, 2_000);
-    assert!(told.late > 0);
+    assert_eq!(report.failed + report.late, 2_000);
+    assert!(report.late > 0);
 }
 
 #[tokio::test]
@@ -202,13 +205,16 @@ async fn only_an_unreadable_list_of_subscribers_makes_a_batch_come_again() {
     connections.set_down(true);
     assert!(
         fanout(&connections)
-            .tell(news([tick("A", 1)]))
+            .publish(batch([tick("A", 1)]))
             .await
             .is_err()
     );
     assert_eq!(
-        fanout(&connections).tell(News::default()).await.unwrap(),
-        Told::default()
+        fanout(&connections)
+            .publish(UpdateBatch::default())
+            .await
+            .unwrap(),
+        DeliveryReport::default()
     );
 }
 
@@ -217,9 +223,9 @@ async fn many_tokens_go_in_messages_that_the_service_takes() {
     let connections = Arc::new(Connections::default());
     connections.watch("all", &[Topic::All]);
     let made = (0..1_000).map(|n| tick(&format!("T{n}"), n));
-    let told = fanout(&connections).tell(news(made)).await.unwrap();
+    let report = fanout(&connections).publish(batch(made)).await.unwrap();
     let messages = connections.told("all");
-    assert_eq!(told.sent, messages.len() as u64);
+    assert_eq!(report.sent, messages.len() as u64);
     assert!((2..=4).contains(&messages.len()), "{}", messages.len());
     let all: Vec<String> = messages
         .iter()

@@ -4,5 +4,5 @@
 
 mod corrections;
 mod quarantine_away;
-mod restamped;
+mod retimed;
 mod unoffered;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use app::ingest::{Delivered, Ingest, IngestError};
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, PendingId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
+    LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
     RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
@@ -54,15 +54,15 @@ impl TickStore for World {
         };
         Ok(PutReceipt {
             outcomes: vec![outcome; ticks.len()],
-            pending: None,
-            restamped: Vec::new(),
+            outbox_id: None,
+            retimed: Vec::new(),
         })
     }
 }
 
 #[async_trait]
 impl TickStream for World {
-    async fn append(&self, _: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(&self, _: &[&Tick], _: Option<OutboxId>) -> Result<Vec<Refused>, PortError> {
         self.note("streamed");
         Ok(Vec::new())
     }
@@ -100,7 +100,7 @@ impl RolloutFlag for World {
 
 #[async_trait]
 impl LedgerWriter for World {
-    async fn settle(&self, _: Option<PendingId>, entry: LedgerEntry) -> Result<(), PortError> {
+    async fn commit(&self, _: Option<OutboxId>, entry: LedgerEntry) -> Result<(), PortError> {
         self.books.lock().unwrap().add(&entry);
         Ok(())
     }
@@ -111,7 +111,7 @@ async fn deliver(world: &Arc<World>) -> Result<Delivered, IngestError> {
         store: Arc::clone(world) as _,
         stream: Arc::clone(world) as _,
         broadcast: Arc::clone(world) as _,
-        redrive: Arc::clone(world) as _,
+        redrive: Some(Arc::clone(world) as _),
         quarantine: Arc::clone(world) as _,
         ledger: Arc::clone(world) as _,
         flag: Arc::clone(world) as _,

@@ -1,11 +1,11 @@
-//! Stored ticks that neither the stream nor the redrive queue takes.
+//! Stored ticks that neither the stream nor the redrive queue accepts.
 
 use std::sync::{Arc, Mutex};
 
 use app::ingest::{Ingest, IngestError};
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, PendingId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
+    LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
     RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
@@ -15,9 +15,9 @@ use testkit::ticks::START_MS;
 const BODY: &[u8] = br#"[{"token":"A","price":"1","timestamp":1760000000000},
                          {"token":"B","price":"2","timestamp":1760000000000}]"#;
 
-/// A store that takes everything, with or without a note of it.
+/// A store that accepts everything, with or without an outbox.
 struct Store {
-    note: Option<PendingId>,
+    outbox_id: Option<OutboxId>,
 }
 
 #[async_trait]
@@ -25,13 +25,13 @@ impl TickStore for Store {
     async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
         Ok(PutReceipt {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
-            pending: self.note,
-            restamped: Vec::new(),
+            outbox_id: self.outbox_id,
+            retimed: Vec::new(),
         })
     }
 }
 
-/// A stream and a queue that take nothing.
+/// A stream and a queue that accept nothing.
 struct Away;
 
 fn away() -> PortError {
@@ -44,7 +44,7 @@ fn away() -> PortError {
 
 #[async_trait]
 impl TickStream for Away {
-    async fn append(&self, _: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(&self, _: &[&Tick], _: Option<OutboxId>) -> Result<Vec<Refused>, PortError> {
         Err(away())
     }
 }
@@ -75,53 +75,53 @@ impl RolloutFlag for Away {
 }
 
 #[derive(Default)]
-struct Books(Mutex<Vec<LedgerEntry>>);
+struct Ledger(Mutex<Vec<LedgerEntry>>);
 
 #[async_trait]
-impl LedgerWriter for Books {
-    async fn settle(&self, _: Option<PendingId>, entry: LedgerEntry) -> Result<(), PortError> {
+impl LedgerWriter for Ledger {
+    async fn commit(&self, _: Option<OutboxId>, entry: LedgerEntry) -> Result<(), PortError> {
         self.0.lock().unwrap().push(entry);
         Ok(())
     }
 }
 
-fn ingest(note: Option<PendingId>, books: &Arc<Books>) -> Ingest {
+fn ingest(outbox_id: Option<OutboxId>, ledger: &Arc<Ledger>) -> Ingest {
     Ingest {
-        store: Arc::new(Store { note }),
+        store: Arc::new(Store { outbox_id }),
         stream: Arc::new(Away),
         broadcast: Arc::new(Away),
-        redrive: Arc::new(Away),
+        redrive: Some(Arc::new(Away)),
         quarantine: Arc::new(Away),
-        ledger: Arc::clone(books) as _,
+        ledger: Arc::clone(ledger) as _,
         flag: Arc::new(Away),
         clock: Arc::new(|| START_MS),
     }
 }
 
 #[tokio::test]
-async fn a_store_with_notes_offers_them_again_and_the_sender_need_not() {
-    let books = Arc::new(Books::default());
+async fn with_an_outbox_the_sender_need_not_deliver_again() {
+    let ledger = Arc::new(Ledger::default());
     let source = sources::find("ticks").unwrap();
-    let taken = ingest(Some(PendingId(7)), &books)
+    let taken = ingest(Some(OutboxId(7)), &ledger)
         .deliver(source, BODY)
         .await;
     assert_eq!(taken.unwrap().pending, 2);
     assert!(
-        books.0.lock().unwrap().is_empty(),
-        "the note holds the counts"
+        ledger.0.lock().unwrap().is_empty(),
+        "the outbox entry stands for the counts"
     );
 }
 
 #[tokio::test]
-async fn without_notes_the_sender_must_deliver_again() {
-    let books = Arc::new(Books::default());
+async fn without_an_outbox_the_sender_must_deliver_again() {
+    let ledger = Arc::new(Ledger::default());
     let source = sources::find("ticks").unwrap();
-    let refused = ingest(None, &books).deliver(source, BODY).await;
+    let refused = ingest(None, &ledger).deliver(source, BODY).await;
     let Err(IngestError::NotStored(error)) = refused else {
         panic!("{refused:?}");
     };
     assert!(error.retryable);
-    let told = books.0.lock().unwrap();
+    let told = ledger.0.lock().unwrap();
     let entry = told.first().unwrap();
     assert_eq!(
         (

@@ -1,6 +1,5 @@
 //! The table of the analysis: states, candles and anomalies.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -307,8 +306,7 @@ impl AnalyticsTable {
 /// Tells the service that attempts are of one transaction: one whose answer was lost is then not
 /// taken for somebody else's. At most 36 characters.
 fn request_token() -> String {
-    let [high, low] = [0, 1].map(|part| RandomState::new().hash_one(part));
-    format!("{high:016x}{low:016x}")
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// Reads why a transaction was not done.

@@ -78,7 +78,7 @@ impl TickStore for TickTable {
                 None => batch.add((*tick).clone(), self.retention_days),
                 Some(Ok(at_ms)) => {
                     if *at_ms != tick.timestamp_ms {
-                        batch.restamped.push((index, *at_ms));
+                        batch.retimed.push((index, *at_ms));
                     }
                     let tick = Tick {
                         timestamp_ms: *at_ms,
@@ -104,12 +104,12 @@ impl TickStore for TickTable {
                 return Err(error);
             }
         }
-        let mut restamped = batch.restamped;
-        restamped.retain(|(index, _)| outcomes.get(*index) == Some(&PutOutcome::Stored));
+        let mut retimed = batch.retimed;
+        retimed.retain(|(index, _)| outcomes.get(*index) == Some(&PutOutcome::Stored));
         Ok(PutReceipt {
             outcomes,
-            pending: None,
-            restamped,
+            outbox_id: None,
+            retimed,
         })
     }
 }
@@ -158,7 +158,7 @@ struct Batch {
     row_of_place: HashMap<Place, usize>,
     /// One entry a tick; `None` where it cannot be stored.
     row_of_tick: Vec<Option<usize>>,
-    restamped: Vec<(usize, i64)>,
+    retimed: Vec<(usize, i64)>,
 }
 
 impl Batch {

@@ -1,7 +1,7 @@
 //! Results of the analysis as messages of the broadcast queue.
 
 use app::analyse::AnalysisUpdate;
-use app::feed::{AnomalyJson, AveragesJson, CandleJson};
+use app::live::{AnomalyJson, AveragesJson, CandleJson};
 use serde::Serialize;
 
 /// Largest message of results, 256 KiB: a quarter of what SQS takes, so that four fill a request.

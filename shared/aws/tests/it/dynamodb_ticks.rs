@@ -74,7 +74,7 @@ async fn a_batch_goes_in_calls_of_twenty_five_at_once() {
     let start = Instant::now();
     let receipt = put(&wire, &made).await.unwrap();
     assert_eq!(receipt.outcomes, vec![PutOutcome::Stored; 60]);
-    assert_eq!((receipt.pending, receipt.restamped), (None, vec![]));
+    assert_eq!((receipt.outbox_id, receipt.retimed), (None, vec![]));
     assert!(
         start.elapsed() < Duration::from_millis(20),
         "calls go side by side"
@@ -227,7 +227,7 @@ async fn a_tick_of_our_clock_is_stored_under_the_time_it_had_first() {
     let made = [tick("BTC", 1), clocked(2, START_MS), clocked(3, START_MS)];
     let receipt = put(&wire, &made).await.unwrap();
     assert_eq!(receipt.outcomes, [PutOutcome::Stored; 3]);
-    assert_eq!(receipt.restamped, [(1, START_MS - 60_000)]);
+    assert_eq!(receipt.retimed, [(1, START_MS - 60_000)]);
 
     let calls = wire.calls();
     let claims: Vec<&Call> = calls
@@ -271,7 +271,7 @@ async fn a_tick_that_cannot_be_claimed_is_not_stored_under_a_time_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restamped_tick_that_is_refused_is_not_announced_as_restamped() {
+async fn a_retimed_tick_that_is_refused_is_not_announced_as_retimed() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "UpdateItem" => Answer::Good(json!({ "Attributes": { "timestamp": { "N": "5" } } })),
         _ => {
@@ -283,7 +283,7 @@ async fn a_restamped_tick_that_is_refused_is_not_announced_as_restamped() {
     let made = [clocked(1, START_MS), tick("BTC", 2)];
     let receipt = put(&wire, &made).await.unwrap();
     assert_eq!(receipt.outcomes, [PutOutcome::Refused, PutOutcome::Stored]);
-    assert_eq!(receipt.restamped, []);
+    assert_eq!(receipt.retimed, []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,8 +58,8 @@ fn entry() -> LedgerEntry {
 async fn a_delivery_is_one_line_whose_counts_balance() {
     let output = Output::default();
     let ledger = EmfLedger::new(output.clone(), Arc::new(Fixed), "prices-webhook");
-    ledger.settle(None, entry()).await.unwrap();
-    ledger.settle(None, LedgerEntry::default()).await.unwrap();
+    ledger.commit(None, entry()).await.unwrap();
+    ledger.commit(None, LedgerEntry::default()).await.unwrap();
     let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<Value> = text
         .lines()
@@ -104,5 +104,5 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
 #[tokio::test]
 async fn metrics_that_cannot_be_written_fail_no_delivery() {
     let ledger = EmfLedger::new(Full, Arc::new(Fixed), "prices-webhook");
-    assert!(ledger.settle(None, entry()).await.is_ok());
+    assert!(ledger.commit(None, entry()).await.is_ok());
 }

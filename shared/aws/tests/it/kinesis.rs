@@ -29,7 +29,7 @@ fn stream(wire: &Wire) -> KinesisStream {
 
 async fn append(wire: &Wire, ticks: &[Tick]) -> Vec<Refused> {
     let all: Vec<&Tick> = ticks.iter().collect();
-    stream(wire).append(&all).await.unwrap()
+    stream(wire).append(&all, None).await.unwrap()
 }
 
 /// The ticks of a PutRecords as they went over the wire, with their partition keys.
@@ -264,7 +264,7 @@ async fn a_request_that_cannot_be_made_is_an_error_of_the_call() {
     let config = aws_sdk_kinesis::config::Builder::from(&wire.config()).interceptor(Broken);
     let client = Client::from_conf(config.build());
     let stream = KinesisStream::new(&client, "tickstream-ticks", DEADLINE);
-    let error = stream.append(&[&tick("A", 1)]).await.unwrap_err();
+    let error = stream.append(&[&tick("A", 1)], None).await.unwrap_err();
     assert!(!error.retryable && wire.calls().is_empty());
     assert!(
         error.source.to_string().contains("this client is broken"),

@@ -62,7 +62,7 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
         let folder = TempDir::new().unwrap();
         let store = open(&folder);
         for chunk in made.chunks(50) {
-            store.append(&refs(chunk)).await.unwrap();
+            store.append(&refs(chunk), None).await.unwrap();
             // The pair must be known before its analysis is stored.
             store.put(&refs(chunk)).await.unwrap();
         }

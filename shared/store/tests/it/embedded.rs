@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use app::ports::{
-    PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore, SequenceNumber, TickQueue,
-    TickStore, TickStream,
+    PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore, SequenceNumber, TickStore,
+    TickStream,
 };
 use app::rollout::RolloutChange;
 use archive::Archive;
 use domain::{Malformed, Reason, Rollout, RolloutKey, Tick};
-use store::{Archiver, Embedded, EmbeddedConfig, QueueName, SHARDS, TickRange};
+use store::{Archiver, Embedded, EmbeddedConfig, SHARDS, TickRange};
 use tempfile::TempDir;
 use testkit::contract;
 use testkit::ticks::{START_MS, tick, ticks};
@@ -43,8 +43,6 @@ async fn the_ports_keep_their_contracts() {
     let store = open(&folder);
     contract::tick_store(&store, true).await;
     contract::tick_stream(&store).await;
-    contract::tick_queue(&store.queue(QueueName::Broadcast)).await;
-    contract::tick_queue(&store.queue(QueueName::Redrive)).await;
     // The analysis knows pairs by the ticks that were stored before.
     let known = contract::ANALYTICS_TOKENS.map(|token| tick(token, 0));
     store.put(&refs(&known)).await.unwrap();
@@ -59,7 +57,7 @@ async fn what_was_put_is_there_after_a_restart() {
         let store = open(&folder);
         store.put(&refs(&made)).await.unwrap();
         assert_eq!(
-            store.settled_ledger().await.unwrap().stored_rows,
+            store.committed_ledger().await.unwrap().stored_rows,
             100,
             "the second time all are duplicates"
         );
@@ -152,7 +150,7 @@ async fn the_stream_keeps_the_order_of_a_token_and_numbers_without_gaps() {
     let made = ticks(&["BTC", "ETH", "SOL", "JUP", "WIF"], 40);
     let store = open(&folder);
     for chunk in made.chunks(7) {
-        store.append(&refs(chunk)).await.unwrap();
+        store.append(&refs(chunk), None).await.unwrap();
     }
     drop(store);
     let store = open(&folder);
@@ -168,7 +166,7 @@ async fn the_stream_keeps_the_order_of_a_token_and_numbers_without_gaps() {
             }
             after = last.sequence;
         }
-        assert_eq!(store.heads()[usize::from(shard)].count(), seen);
+        assert_eq!(store.end_offsets()[usize::from(shard)].count(), seen);
     }
     let all = whole_stream(&store).await;
     assert_eq!(all.len(), made.len());
@@ -192,38 +190,6 @@ async fn the_stream_keeps_the_order_of_a_token_and_numbers_without_gaps() {
         middle.first().map(|record| record.sequence.count()),
         Some(6),
         "inside a block"
-    );
-}
-
-#[tokio::test]
-async fn a_queue_holds_its_front_until_it_is_done() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    let queue = store.queue(QueueName::Redrive);
-    queue.send(&refs(&ticks(&["BTC"], 3))).await.unwrap();
-    queue.send(&refs(&ticks(&["ETH"], 2))).await.unwrap();
-    assert_eq!(queue.depth(), 5);
-    let first = queue.front(1).await.unwrap();
-    assert_eq!(first.ticks, ticks(&["BTC"], 3), "a block is taken whole");
-    assert_eq!(
-        queue.front(1).await.unwrap().ticks,
-        first.ticks,
-        "not done is not gone"
-    );
-    queue.done(first.last, vec![tick("BTC", 9)]).await.unwrap();
-    drop((queue, store));
-
-    let store = open(&folder);
-    let queue = store.queue(QueueName::Redrive);
-    let rest = queue.front(100).await.unwrap();
-    assert_eq!(rest.ticks, [tick("ETH", 0), tick("ETH", 1), tick("BTC", 9)]);
-    queue.done(rest.last, Vec::new()).await.unwrap();
-    assert_eq!(queue.depth(), 0);
-    assert!(queue.front(1).await.unwrap().ticks.is_empty());
-    assert_eq!(
-        store.queue(QueueName::Broadcast).depth(),
-        0,
-        "the other queue is its own"
     );
 }
 
@@ -276,7 +242,7 @@ async fn concurrent_copies_are_stored_once() {
         stored += task.await.unwrap();
     }
     assert_eq!(stored, 200);
-    assert_eq!(store.settled_ledger().await.unwrap().stored_rows, 200);
+    assert_eq!(store.committed_ledger().await.unwrap().stored_rows, 200);
 }
 
 #[tokio::test]
@@ -347,7 +313,7 @@ async fn the_quarantine_shows_the_newest_first() {
         [START_MS + 1, START_MS]
     );
     assert_eq!(store.quarantined(1).await.unwrap().len(), 1);
-    assert_eq!(store.settled_ledger().await.unwrap().quarantined, 2);
+    assert_eq!(store.committed_ledger().await.unwrap().quarantined, 2);
 }
 
 #[tokio::test]
@@ -357,13 +323,13 @@ async fn the_archive_takes_the_stream_once() {
     let archive = Arc::new(Archive::open(folder.path()).unwrap());
     let archiver = Archiver::new(store.clone(), Arc::clone(&archive));
     store
-        .append(&refs(&ticks(&["BTC", "ETH"], 30)))
+        .append(&refs(&ticks(&["BTC", "ETH"], 30)), None)
         .await
         .unwrap();
     assert_eq!(archiver.lag_ticks().unwrap(), 60);
     assert_eq!(archiver.flush().await.unwrap().ticks, 60);
     assert_eq!(archiver.flush().await.unwrap().ticks, 0, "nothing new");
-    store.append(&[&tick("BTC", 99)]).await.unwrap();
+    store.append(&[&tick("BTC", 99)], None).await.unwrap();
     drop(archiver);
     assert_eq!(
         Archiver::new(store.clone(), archive)
@@ -381,7 +347,7 @@ async fn old_data_goes_and_young_data_stays() {
     let store = open(&folder);
     let made = ticks(&["BTC"], 20);
     store.put(&refs(&made)).await.unwrap();
-    store.append(&refs(&made)).await.unwrap();
+    store.append(&refs(&made), None).await.unwrap();
     let entry = Malformed::new(0, Reason::InvalidPrice, "no price", b"{}");
     store
         .keep(&[Quarantined {

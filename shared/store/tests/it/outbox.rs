@@ -1,20 +1,25 @@
-//! Notes of what is stored and not yet offered.
+//! Outbox entries, from the commit that stores their ticks to the one that counts them.
 
 use app::ledger::LedgerEntry;
-use app::ports::{InStream, LedgerWriter, Outbox, TickStore, TickStream};
+use app::ports::{LedgerWriter, Outbox, OutboxId, TickStore, TickStream};
 use domain::Tick;
+use store::Embedded;
 use tempfile::TempDir;
 use testkit::ticks::ticks;
 
 use crate::{open, refs};
 
+async fn put(store: &Embedded, ticks: &[Tick]) -> Option<OutboxId> {
+    store.put(&refs(ticks)).await.unwrap().outbox_id
+}
+
 #[tokio::test]
-async fn what_a_crash_left_is_found_with_what_the_stream_has() {
+async fn after_a_crash_an_entry_says_which_of_its_ticks_the_stream_has() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
-    let (settled, half) = (ticks(&["BTC"], 4), ticks(&["ETH"], 4));
-    let receipt = store.put(&refs(&settled)).await.unwrap();
-    store.append(&refs(&settled)).await.unwrap();
+    let (committed, half) = (ticks(&["BTC"], 4), ticks(&["ETH"], 4));
+    let id = put(&store, &committed).await;
+    store.append(&refs(&committed), id).await.unwrap();
     let entry = LedgerEntry {
         received: 4,
         stored: 4,
@@ -22,98 +27,87 @@ async fn what_a_crash_left_is_found_with_what_the_stream_has() {
         streamed: 4,
         ..LedgerEntry::default()
     };
-    store.settle(receipt.pending, entry.clone()).await.unwrap();
-    store.put(&refs(&half)).await.unwrap();
-    store.append(&refs(&half[..2])).await.unwrap();
-    assert_eq!(store.settled_ledger().await.unwrap().pending_rows, 4);
-    assert_eq!(
-        store.settled_ledger().await.unwrap().difference(),
-        0,
-        "pending is accounted for"
-    );
+    store.commit(id, entry.clone()).await.unwrap();
+    let id = put(&store, &half).await;
+    store.append(&refs(&half[1..3]), id).await.unwrap();
+    let ledger = store.committed_ledger().await.unwrap();
+    assert_eq!(ledger.pending_rows, 4);
+    assert_eq!(ledger.difference(), 0, "pending rows are accounted for");
     drop(store);
 
     let store = open(&folder);
-    let pending = store.pending(None).await.unwrap();
-    let [batch] = pending.as_slice() else {
-        panic!("{pending:?}")
+    let released = store.released(None).await.unwrap();
+    let [left] = released.as_slice() else {
+        panic!("{released:?}")
     };
-    let expected: Vec<_> = half
-        .iter()
-        .cloned()
-        .zip([InStream::Yes, InStream::Yes, InStream::No, InStream::No])
-        .collect();
-    assert_eq!(batch.ticks, expected);
-    assert_eq!(store.pending(Some(batch.id)).await.unwrap(), []);
-    store.settle(Some(batch.id), entry.clone()).await.unwrap();
-    store.settle(Some(batch.id), entry).await.unwrap();
-    assert_eq!(
-        store.settled_ledger().await.unwrap().settled.received,
-        8,
-        "a note is settled once"
-    );
-    assert_eq!(store.settled_ledger().await.unwrap().pending_rows, 0);
-    assert_eq!(store.settled_ledger().await.unwrap().difference(), 0);
+    assert_eq!((Some(left.id), left.streamed), (id, 2));
+    assert_eq!(left.ticks, [half[0].clone(), half[3].clone()]);
+    assert_eq!(store.released(id).await.unwrap(), []);
+    store.append(&refs(&left.ticks), id).await.unwrap();
+    let [ref left] = store.released(None).await.unwrap()[..] else {
+        panic!("it is not committed yet")
+    };
+    assert_eq!((left.streamed, left.ticks.len()), (4, 0));
+    store.commit(id, entry.clone()).await.unwrap();
+    store.commit(id, entry).await.unwrap();
+    let ledger = store.committed_ledger().await.unwrap();
+    assert_eq!(ledger.committed.received, 8, "an entry is counted once");
+    assert_eq!((ledger.pending_rows, ledger.difference()), (0, 0));
+    assert_eq!(store.released(None).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_delivery_under_way_keeps_its_note_until_it_ends() {
+async fn an_entry_is_its_delivery_s_alone_until_it_is_released() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
-    let (first, second) = (ticks(&["BTC"], 3), ticks(&["ETH"], 3));
-    let first = store.put(&refs(&first)).await.unwrap().pending.unwrap();
-    let second = store.put(&refs(&second)).await.unwrap().pending.unwrap();
-    assert_eq!(store.pending(None).await.unwrap(), [], "both are under way");
-    store.leave(second);
+    let first = put(&store, &ticks(&["BTC"], 3)).await.unwrap();
+    let second = put(&store, &ticks(&["ETH"], 3)).await.unwrap();
+    assert_eq!(
+        store.released(None).await.unwrap(),
+        [],
+        "both are under way"
+    );
+    store.release(second);
     let ids = async || -> Vec<_> {
-        let batches = store.pending(None).await.unwrap();
-        batches.iter().map(|batch| batch.id).collect()
+        let entries = store.released(None).await.unwrap();
+        entries.iter().map(|entry| entry.id).collect()
     };
     assert_eq!(ids().await, [second]);
-    store.leave(first);
+    store.release(first);
     assert_eq!(ids().await, [first, second], "oldest first");
     store
-        .settle(Some(second), LedgerEntry::default())
+        .commit(Some(second), LedgerEntry::default())
         .await
         .unwrap();
     assert_eq!(ids().await, [first]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notes_are_walked_in_parts_and_every_tick_is_told_from_the_stream() {
-    // More ticks than one answer holds; every second note is in the stream, in another order.
-    const NOTES: u32 = 80;
-    const TICKS: u32 = 100;
+async fn entries_come_in_parts_each_once() {
+    // More ticks than one answer holds; some of an earlier process, some of this one.
+    const ENTRIES: u32 = 160;
     let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    let made: Vec<Vec<Tick>> = (0..NOTES)
-        .map(|note| ticks(&[&format!("TOKEN{note}")], TICKS))
+    let made: Vec<Vec<Tick>> = (0..ENTRIES)
+        .map(|entry| ticks(&[&format!("TOKEN{entry}")], 100))
         .collect();
-    for note in &made {
-        store.put(&refs(note)).await.unwrap();
-    }
-    for note in made.iter().rev().step_by(2) {
-        store.append(&refs(note)).await.unwrap();
+    let (earlier, own) = made.split_at(100);
+    let store = open(&folder);
+    for ticks in earlier {
+        put(&store, ticks).await;
     }
     drop(store);
 
     let store = open(&folder);
+    for ticks in own {
+        store.release(put(&store, ticks).await.unwrap());
+    }
     let (mut after, mut parts, mut seen) = (None, 0, Vec::new());
     loop {
-        let part = store.pending(after).await.unwrap();
+        let part = store.released(after).await.unwrap();
         let Some(last) = part.last() else { break };
         (after, parts) = (Some(last.id), parts + 1);
-        seen.extend(part);
+        seen.extend(part.into_iter().map(|entry| entry.ticks));
     }
-    assert!(parts > 1, "one answer held all {} notes", seen.len());
-    assert_eq!(seen.len(), made.len());
-    for (n, (batch, note)) in seen.iter().zip(&made).enumerate() {
-        let expected = if n % 2 == 1 {
-            InStream::Yes
-        } else {
-            InStream::No
-        };
-        let expected: Vec<_> = note.iter().map(|tick| (tick.clone(), expected)).collect();
-        assert_eq!(batch.ticks, expected, "note {n}");
-    }
+    assert!(parts > 1, "one answer held all {} entries", seen.len());
+    assert_eq!(seen, made);
 }

@@ -4,23 +4,18 @@
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
-use super::Delivery;
-use super::asset::Venue;
+use super::trade::Trade;
 
 /// The name under which the demo reports prices of its own.
 const DEMO_SOURCE: &str = "demo:market";
 
-/// One trade, before a feed gives it its shape.
-#[derive(Debug)]
-pub(super) struct Trade {
-    pub(super) venue: Venue,
-    pub(super) token: &'static str,
-    pub(super) quote: &'static str,
-    pub(super) price: String,
-    pub(super) volume: String,
-    pub(super) number: i64,
-    pub(super) at_ms: i64,
-    pub(super) buys: bool,
+/// What one feed posts at one moment: the body of `POST /webhooks/{source}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The source whose format the body has.
+    pub source: &'static str,
+    /// The body as it would come over the wire.
+    pub body: Vec<u8>,
 }
 
 /// A trade as one entry of a `ticks` body.

@@ -6,34 +6,32 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use runtime::problem::Problem;
 use serde_json::{Value, json};
-use store::QueueName;
 
 use super::market::unreadable;
 use super::params::{Nothing, Query, Rows, limit};
 use super::{Api, Shared};
 
-/// The books; `difference` reads 0 when nothing was lost or invented.
+/// The ledger; its `difference` is 0 as long as nothing was lost or invented.
 pub(super) async fn ledger(
     State(api): Shared,
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Value>, Problem> {
-    let view = api.store.settled_ledger().await.map_err(unreadable)?;
-    let streamed: u64 = api.store.heads().iter().map(|head| head.count()).sum();
+    let view = api.store.committed_ledger().await.map_err(unreadable)?;
+    let streamed: u64 = api.store.end_offsets().iter().map(|end| end.count()).sum();
     Ok(Json(json!({
         "received": view.received(),
         "stored": view.stored_rows,
-        "duplicate": view.settled.duplicate,
-        "rejected": view.settled.rejected(),
-        "rejected_by_reason": view.settled.rejected_by_reason,
-        "ignored": view.settled.ignored,
-        "in_cohort": view.settled.in_cohort,
-        "streamed": view.settled.streamed,
-        "redriven": view.settled.redriven,
+        "duplicate": view.committed.duplicate,
+        "rejected": view.committed.rejected(),
+        "rejected_by_reason": view.committed.rejected_by_reason,
+        "ignored": view.committed.ignored,
+        "in_cohort": view.committed.in_cohort,
+        "streamed": view.committed.streamed,
+        "redriven": view.committed.redriven,
         "pending": view.pending_rows,
         "difference": view.difference(),
         "quarantined": view.quarantined,
         "stream_records": streamed,
-        "redrive_depth": api.store.queue(QueueName::Redrive).depth(),
     })))
 }
 
@@ -68,18 +66,15 @@ pub(super) async fn status(
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Value>, Problem> {
     let now_ms = runtime::clock::now_ms();
-    let heads = api.store.heads();
     let shards: Vec<_> = (0_u8..)
-        .zip(heads)
-        .map(|(shard, head)| json!({"shard": shard, "head": head.count()}))
+        .zip(api.store.end_offsets())
+        .map(|(shard, end)| json!({"shard": shard, "head": end.count()}))
         .collect();
     let [late, too_late, duplicates] = api.store.analysed_oddly();
     let mut consumers = Vec::new();
-    for name in crate::consumers::STREAM_CONSUMERS {
+    for name in store::CONSUMERS {
         consumers.push(api.lag(name, now_ms).await?);
     }
-    let waiting = api.store.queue(QueueName::Broadcast).depth();
-    consumers.push(json!({"name": "broadcast", "lag_records": waiting, "lag_ms": 0}));
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": api.started_at_ms,
@@ -98,9 +93,9 @@ impl Api {
     /// How far a consumer is behind: in records, and by the age of its oldest unread record.
     async fn lag(&self, consumer: &str, now_ms: i64) -> Result<Value, Problem> {
         let (mut records, mut oldest_ms) = (0, now_ms);
-        for (shard, head) in (0_u8..).zip(self.store.heads()) {
+        for (shard, end) in (0_u8..).zip(self.store.end_offsets()) {
             let at = self.store.checkpoint(consumer, shard).map_err(unreadable)?;
-            let behind = head.count().saturating_sub(at.count());
+            let behind = end.count().saturating_sub(at.count());
             if behind > 0 {
                 let next = self
                     .store
@@ -117,13 +112,13 @@ impl Api {
     }
 }
 
-/// 200 while the store takes writes: it makes one.
+/// 200 while the store accepts writes: it makes one.
 pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
-    let ledger = api.store.settled_ledger().await.map_err(|error| {
-        tracing::error!(error = %error, "the store takes no writes");
+    let ledger = api.store.committed_ledger().await.map_err(|error| {
+        tracing::error!(error = %error, "the store does not accept writes");
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the store takes no writes; the cause is in the log",
+            "the store does not accept writes; the cause is in the log",
         )
     })?;
     Ok(Json(json!({

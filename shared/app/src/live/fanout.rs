@@ -1,14 +1,10 @@
-//! What is new goes to the connections of the live API that watch it.
+//! Updates go to the connections of the live API that subscribe to them.
 //!
-//! Best effort by design: who watches wants the latest values, and the next batch brings them. So
-//! nothing but an unreadable list of subscribers makes a batch come again, and no connection waits
-//! for another.
-
-mod messages;
-mod news;
+//! Best effort by design: a subscriber wants the latest values, and the next batch brings them. So
+//! only an unreadable list of subscribers makes a batch be retried, and no connection waits for
+//! another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,23 +14,24 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::{Instant, timeout_at};
 
+use super::messages::{messages, snapshot};
+use super::update_batch::{Update, UpdateBatch};
 use crate::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic};
-use news::Item;
 
-pub use messages::MESSAGE_BYTES_MAX;
-pub use news::{Finding, Kind, News};
+/// Largest message in bytes, which is the API Gateway's own limit (128 KiB).
+pub const MESSAGE_BYTES_MAX: usize = 128 * 1_024;
 
-/// Connections that are told at once.
+/// Connections that are sent to at once.
 const POSTS_AT_ONCE: usize = 64;
 
 /// How long one message to one connection may take.
 const POST_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long a batch may take; connections that were not told by then get the next one. The
+/// How long a batch may take; connections that were not reached by then get the next one. The
 /// function's own timeout must be longer.
 pub const DELIVER_WITHIN: Duration = Duration::from_secs(15);
 
-/// How often a message is tried again after the service said that it is too much.
+/// How often a message is retried after the service throttled it.
 const THROTTLED_RETRIES_MAX: u32 = 3;
 
 /// The longest wait before the first retry; it doubles with each.
@@ -43,30 +40,30 @@ const BACKOFF: Duration = Duration::from_millis(50);
 /// Tokens whose latest ticks are read at once.
 const READS_AT_ONCE: usize = 16;
 
-/// Tells connections what is new.
+/// Sends updates to connections.
 pub struct Fanout {
-    /// Who watches what.
+    /// Who subscribes to what.
     pub subscribers: Arc<dyn Subscribers>,
     /// The way to a connection.
     pub push: Arc<dyn Push>,
-    /// The latest values, for who has just come.
+    /// The latest values, for a new subscriber.
     pub latest: Arc<dyn LatestTicks>,
 }
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Told {
-    /// Connections that watch something of it.
+pub struct DeliveryReport {
+    /// Connections that subscribe to something in it.
     pub connections: u64,
     /// Messages sent.
     pub sent: u64,
-    /// Connections that were no more, and are forgotten.
+    /// Connections that no longer exist, and were removed.
     pub gone: u64,
-    /// Messages lost because the service was asked too much.
+    /// Messages lost because the service throttled them.
     pub throttled: u64,
     /// Messages lost for another reason.
     pub failed: u64,
-    /// Connections that were not told everything before the time was up.
+    /// Connections that did not get everything before the time was up.
     pub late: u64,
 }
 
@@ -93,25 +90,25 @@ enum Sent {
 }
 
 impl Fanout {
-    /// Tells all who watch something of it. Each connection gets as few messages as its topics
-    /// allow.
+    /// Sends a batch to everyone who subscribes to something in it. Each connection gets as few
+    /// messages as its topics allow.
     ///
     /// # Errors
-    /// [`PortError`] where it cannot be read who watches: nobody was told.
-    pub async fn tell(&self, news: News) -> Result<Told, PortError> {
-        if news.is_empty() {
-            return Ok(Told::default());
+    /// [`PortError`] if the subscribers cannot be read: nothing was sent.
+    pub async fn publish(&self, batch: UpdateBatch) -> Result<DeliveryReport, PortError> {
+        if batch.is_empty() {
+            return Ok(DeliveryReport::default());
         }
-        let items = news.into_items();
-        let groups = self.groups(&items).await?;
+        let updates = batch.into_updates();
+        let groups = self.groups(&updates).await?;
         let deadline = Instant::now() + DELIVER_WITHIN;
         let counters = Counters::default();
         let connections = groups.values().map(|group| group.len() as u64).sum();
         // A group's messages are made when its turn comes, so that few are held at a time.
         let posts = groups.into_iter().flat_map(|(topics, connections)| {
-            let wanted = |item: &&Item| topics.wants(&item.token);
-            let told: Vec<&Item> = items.iter().filter(wanted).collect();
-            let messages: Arc<[String]> = messages::of_items(&told).into();
+            let wanted = |update: &&Update| topics.wants(&update.token);
+            let wanted: Vec<&Update> = updates.iter().filter(wanted).collect();
+            let messages: Arc<[String]> = messages(&wanted, MESSAGE_BYTES_MAX).into();
             let with_messages = move |connection| (connection, Arc::clone(&messages));
             connections.into_iter().map(with_messages)
         });
@@ -125,7 +122,7 @@ impl Fanout {
             })
             .await;
         let read = |counter: AtomicU64| counter.into_inner();
-        Ok(Told {
+        Ok(DeliveryReport {
             connections,
             sent: read(counters.sent),
             gone: read(counters.gone),
@@ -135,9 +132,9 @@ impl Fanout {
         })
     }
 
-    /// The connections, grouped by what they watch of these items: a group gets the same messages.
-    async fn groups(&self, items: &[Item]) -> Result<BTreeMap<Wanted, Vec<String>>, PortError> {
-        let tokens: BTreeSet<&Token> = items.iter().map(|item| &item.token).collect();
+    /// The connections, grouped by what they want of these updates: a group gets the same messages.
+    async fn groups(&self, updates: &[Update]) -> Result<BTreeMap<Wanted, Vec<String>>, PortError> {
+        let tokens: BTreeSet<&Token> = updates.iter().map(|update| &update.token).collect();
         let mut topics = vec![Topic::All];
         topics.extend(tokens.into_iter().cloned().map(Topic::Token));
         let watching = self.subscribers.watching(&topics).await?;
@@ -169,14 +166,14 @@ impl Fanout {
                     count(&counters.gone);
                     return self.forget(connection).await;
                 }
-                // What follows would wait as long, and others have the turn.
+                // What follows would wait as long; other connections come first.
                 Sent::Failed => return count(&counters.failed),
                 Sent::Late => return count(&counters.late),
             }
         }
     }
 
-    /// Sends one message; one that is too much for now is tried again after a while.
+    /// Sends one message; a throttled one is retried after a while.
     async fn post(&self, connection: &str, message: &str, deadline: Instant) -> Sent {
         for retry in 0..=THROTTLED_RETRIES_MAX {
             if Instant::now() >= deadline {
@@ -192,11 +189,11 @@ impl Fanout {
                 }
                 Ok(Ok(Posted::Throttled)) => break,
                 Ok(Err(error)) => {
-                    tracing::warn!(connection, error = %error, cause = %error.source, "a connection was not told");
+                    tracing::warn!(connection, error = %error, cause = %error.source, "a message was not sent to a connection");
                     return Sent::Failed;
                 }
                 Err(_) => {
-                    tracing::warn!(connection, "a connection did not take a message in time");
+                    tracing::warn!(connection, "a connection did not accept a message in time");
                     return Sent::Failed;
                 }
             }
@@ -206,8 +203,8 @@ impl Fanout {
 
     async fn forget(&self, connection: &str) {
         if let Err(error) = self.subscribers.forget(connection).await {
-            // It expires by itself, and is asked again with the next batch.
-            tracing::warn!(connection, error = %error, cause = %error.source, "a connection that is gone was not forgotten");
+            // It expires by itself, and is tried again with the next batch.
+            tracing::warn!(connection, error = %error, cause = %error.source, "a connection that is gone was not removed");
         }
     }
 
@@ -215,7 +212,7 @@ impl Fanout {
     /// tokens come as they change.
     ///
     /// # Errors
-    /// [`PortError`] where the latest ticks cannot be read.
+    /// [`PortError`] if the latest ticks cannot be read.
     pub async fn snapshot(&self, connection: &str, tokens: &[Token]) -> Result<(), PortError> {
         let reads = tokens.iter().map(|token| self.latest.latest(token));
         let mut ticks: Vec<Tick> = Vec::new();
@@ -223,12 +220,13 @@ impl Fanout {
         while let Some(latest) = found.next().await {
             ticks.extend(latest?);
         }
-        self.send(connection, &messages::snapshot(&ticks)).await;
+        let messages = snapshot(ticks.iter(), 0, MESSAGE_BYTES_MAX);
+        self.send(connection, &messages).await;
         Ok(())
     }
 
-    /// Sends messages to one connection. What it does not take is logged and lost; one that is
-    /// gone is forgotten.
+    /// Sends messages to one connection. A message that it does not accept is logged and lost; a
+    /// connection that is gone is removed.
     pub async fn send(&self, connection: &str, messages: &[String]) {
         let (deadline, counters) = (Instant::now() + DELIVER_WITHIN, Counters::default());
         self.post_all(connection, messages, deadline, &counters)
@@ -238,13 +236,13 @@ impl Fanout {
             tracing::warn!(
                 connection,
                 throttled,
-                "messages to a connection were too much and are lost"
+                "messages to a connection were throttled and are lost"
             );
         }
     }
 }
 
-/// What a connection watches of a batch.
+/// What a connection wants of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     all: bool,
@@ -270,12 +268,8 @@ impl Wanted {
     }
 }
 
-/// A wait from half of `longest` up to it, so that connections that were refused together do not
-/// come back together.
+/// A wait from half of `longest` up to it, so that connections that were throttled together are not
+/// retried together.
 fn jittered(longest: Duration) -> Duration {
-    // Each state of the hasher is keyed at random.
-    let random = RandomState::new().build_hasher().finish();
-    let half = longest / 2;
-    let millis = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
-    half + Duration::from_millis(random % millis.saturating_add(1))
+    longest.mul_f64(0.5 + 0.5 * fastrand::f64())
 }

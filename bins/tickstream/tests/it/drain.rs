@@ -1,15 +1,15 @@
-//! What deliveries leave between store and stream: it is offered once, beside everything else, and
-//! what is under way is left alone.
+//! The outbox is drained while the process serves: what the stream lacks is appended once, and
+//! deliveries under way are left alone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use app::ingest::Ingest;
-use app::ports::{PortError, Refused, SequenceNumber, TickStore, TickStream};
+use app::ports::{OutboxId, PortError, Refused, SequenceNumber, TickStore, TickStream};
 use async_trait::async_trait;
 use domain::Tick;
 use futures_util::future::join_all;
-use store::{Embedded, QueueName, SHARDS};
+use store::{Embedded, SHARDS};
 use tempfile::TempDir;
 use testkit::faulty::Faults;
 use testkit::ticks::{tick, ticks};
@@ -18,28 +18,24 @@ use tokio::sync::Semaphore;
 use crate::process::{PATIENCE, made, start};
 use crate::simulation::{ingest, open_at};
 
-const NOTES: u32 = 600;
-const NOTE_TICKS: u32 = 5;
+const ENTRIES: u32 = 600;
+const ENTRY_TICKS: u32 = 5;
 
-/// A folder as a crash under load leaves it: many notes, of which every third was streamed, and
-/// much in the stream since the first of them.
+/// A folder as a crash under load leaves it: many outbox entries, of which every third was streamed.
 async fn crashed() -> TempDir {
     let folder = TempDir::new().unwrap();
     let store = open_at(&folder.path().join("store"));
-    let notes: Vec<Vec<Tick>> = (0..NOTES)
-        .map(|note| note * NOTE_TICKS..(note + 1) * NOTE_TICKS)
-        .map(|range| range.map(|n| tick("LEFT", n)).collect())
-        .collect();
-    let put = async |note: &Vec<Tick>| {
-        let note: Vec<&Tick> = note.iter().collect();
-        store.put(&note).await.unwrap();
+    let store = &store;
+    let put = async |number: u32| {
+        let range = number * ENTRY_TICKS..(number + 1) * ENTRY_TICKS;
+        let ticks: Vec<Tick> = range.map(|n| tick("LEFT", n)).collect();
+        let ticks: Vec<&Tick> = ticks.iter().collect();
+        let id = store.put(&ticks).await.unwrap().outbox_id;
+        if number.is_multiple_of(3) {
+            store.append(&ticks, id).await.unwrap();
+        }
     };
-    join_all(notes.iter().map(put)).await;
-    let others = ticks(&["LEFT"], 60_000).split_off((NOTES * NOTE_TICKS) as usize);
-    let streamed: Vec<&Tick> = notes.iter().step_by(3).flatten().chain(&others).collect();
-    for part in streamed.chunks(5_000) {
-        store.append(part).await.unwrap();
-    }
+    join_all((0..ENTRIES).map(put)).await;
     folder
 }
 
@@ -53,29 +49,29 @@ async fn stream(store: &Embedded) -> Vec<Tick> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_after_a_crash_serves_at_once_and_offers_what_is_left_once() {
+async fn a_start_after_a_crash_serves_at_once_and_drains_the_outbox_once() {
     let folder = crashed().await;
-    // Stopped in the middle of it, it goes on at the next start.
+    // Stopped halfway, it continues at the next start.
     start(&folder, &[]).await.stop().await;
 
     let process = start(&folder, &[]).await;
     let health = tokio::time::timeout(PATIENCE, process.get("/healthz"));
     assert_eq!(health.await.expect("it serves").0, 200);
-    // Who had no answer delivers again, and meets what is stored.
+    // A sender that got no answer delivers again.
     let (_, answer) = process.deliver("ticks", made("NEW", 10)).await;
     assert_eq!(answer["streamed"], 10);
     let ledger = process
         .until("/api/ledger", |ledger| ledger["pending"] == 0)
         .await;
     assert_eq!(ledger["difference"], 0, "{ledger}");
-    assert_eq!(ledger["streamed"], NOTES * NOTE_TICKS + 10, "{ledger}");
+    assert_eq!(ledger["streamed"], ENTRIES * ENTRY_TICKS + 10, "{ledger}");
     process.stop().await;
 
     let store = open_at(&folder.path().join("store"));
     let streamed = stream(&store).await;
     let ids: HashSet<_> = streamed.iter().map(|tick| tick.tick_id).collect();
     assert_eq!(ids.len(), streamed.len(), "nothing is doubled");
-    let left = ticks(&["LEFT"], NOTES * NOTE_TICKS);
+    let left = ticks(&["LEFT"], ENTRIES * ENTRY_TICKS);
     let lost = left.iter().filter(|tick| !ids.contains(&tick.tick_id));
     assert_eq!(lost.count(), 0, "nothing is lost");
 }
@@ -99,10 +95,14 @@ impl Gate {
 
 #[async_trait]
 impl TickStream for Gate {
-    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        outbox_id: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError> {
         self.entered.add_permits(1);
         self.open.acquire().await.unwrap().forget();
-        self.store.append(ticks).await
+        self.store.append(ticks, outbox_id).await
     }
 }
 
@@ -122,16 +122,16 @@ async fn a_delivery_under_way_is_left_alone_however_long_it_takes() {
         slow.deliver(source, body.as_bytes()).await.unwrap()
     });
     gate.entered.acquire().await.unwrap().forget();
-    assert_eq!(sound.work_off(&store).await.unwrap(), 0);
+    assert_eq!(sound.drain(&store).await.unwrap(), 0);
     gate.open.add_permits(1);
     assert_eq!(delivering.await.unwrap().counts.streamed, 40);
-    assert_eq!(sound.work_off(&store).await.unwrap(), 0);
+    assert_eq!(sound.drain(&store).await.unwrap(), 0);
     assert_eq!(stream(&store).await.len(), 40);
-    assert_eq!(store.settled_ledger().await.unwrap().pending_rows, 0);
+    assert_eq!(store.committed_ledger().await.unwrap().pending_rows, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_was_cut_off_is_worked_off_by_the_same_process() {
+async fn the_entry_of_an_aborted_delivery_is_drained_by_the_same_process() {
     let folder = TempDir::new().unwrap();
     let store = open_at(folder.path());
     let gate = Gate::before(&store);
@@ -148,13 +148,13 @@ async fn a_delivery_that_was_cut_off_is_worked_off_by_the_same_process() {
     gate.entered.acquire().await.unwrap().forget();
     delivering.abort();
     assert!(delivering.await.is_err_and(|error| error.is_cancelled()));
-    assert_eq!(sound.work_off(&store).await.unwrap(), 40);
-    assert_eq!(sound.work_off(&store).await.unwrap(), 0);
+    assert_eq!(sound.drain(&store).await.unwrap(), 40);
+    assert_eq!(sound.drain(&store).await.unwrap(), 0);
     assert_eq!(stream(&store).await.len(), 40);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_took_is_offered_again_by_the_same_process() {
+async fn what_the_stream_refused_is_drained_by_the_same_process() {
     let folder = TempDir::new().unwrap();
     let store = open_at(folder.path());
     let away = Faults {
@@ -170,10 +170,9 @@ async fn what_nobody_took_is_offered_again_by_the_same_process() {
         assert_eq!(delivered.unwrap().pending, 40);
     }
     let still_away = ingest(&store, away, 2);
-    assert_eq!(still_away.work_off(&store).await.unwrap(), 0);
-    assert_eq!(sound.work_off(&store).await.unwrap(), 80);
+    assert_eq!(still_away.drain(&store).await.unwrap(), 0);
+    assert_eq!(sound.drain(&store).await.unwrap(), 80);
     assert_eq!(stream(&store).await.len(), 80);
-    assert_eq!(store.queue(QueueName::Redrive).depth(), 0);
-    let ledger = store.settled_ledger().await.unwrap();
+    let ledger = store.committed_ledger().await.unwrap();
     assert_eq!((ledger.difference(), ledger.pending_rows), (0, 0));
 }

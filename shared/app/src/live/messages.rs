@@ -1,37 +1,43 @@
-//! What is told, as messages that fit: the same JSON as on `tickstream`'s own live feed.
+//! Updates as JSON messages of a limited size.
 
-use super::news::{Item, Kind, tick_json};
 use domain::Tick;
 
-/// Largest message in bytes, which is the API Gateway's own limit (128 KiB).
-pub const MESSAGE_BYTES_MAX: usize = 128 * 1_024;
+use super::update_batch::{Kind, Update, tick_json};
 
-/// Packs items into messages, one kind after the other, each message as full as it may be.
-pub(super) fn of_items(items: &[&Item]) -> Vec<String> {
+/// Packs updates into messages of one kind each, in the order of [`Kind::ALL`], and as few of a kind
+/// as `bytes_max` allows.
+#[must_use]
+pub fn messages(updates: &[&Update], bytes_max: usize) -> Vec<String> {
     let mut messages = Vec::new();
     for kind in Kind::ALL {
-        let parts = items
+        let parts = updates
             .iter()
-            .filter(|item| item.kind == kind)
-            .map(|item| (item.json.as_str(), item.ticks));
+            .filter(|update| update.kind == kind)
+            .map(|update| (update.json.as_str(), update.tick_count));
         let envelope = match kind {
             Kind::Ticks => Envelope::Ticks,
-            Kind::Candles | Kind::Averages | Kind::Anomalies => Envelope::Findings(kind),
+            Kind::Candles | Kind::Averages | Kind::Anomalies => Envelope::Results(kind),
         };
-        envelope.pack(parts, &mut messages);
+        envelope.pack(parts, bytes_max, &mut messages);
     }
     messages
 }
 
-/// The latest ticks of who has just subscribed: at least one message, so that the caller knows
-/// that it was heard.
-pub(super) fn snapshot(ticks: &[Tick]) -> Vec<String> {
-    let parts: Vec<String> = ticks.iter().map(tick_json).collect();
-    let mut messages = Vec::new();
+/// The latest ticks, for a new subscriber or for one that missed messages. There is at least one
+/// message, so that the client knows that it was heard.
+#[must_use]
+pub fn snapshot<'a>(
+    latest: impl Iterator<Item = &'a Tick>,
+    missed: u64,
+    bytes_max: usize,
+) -> Vec<String> {
+    let parts: Vec<String> = latest.map(tick_json).collect();
     let parts = parts.iter().map(|json| (json.as_str(), 0));
-    Envelope::Snapshot.pack(parts, &mut messages);
+    let envelope = Envelope::Snapshot { missed };
+    let mut messages = Vec::new();
+    envelope.pack(parts, bytes_max, &mut messages);
     if messages.is_empty() {
-        messages.push(Envelope::Snapshot.open() + &Envelope::Snapshot.close(0));
+        messages.push(envelope.open() + &envelope.close(0));
     }
     messages
 }
@@ -40,16 +46,16 @@ pub(super) fn snapshot(ticks: &[Tick]) -> Vec<String> {
 #[derive(Clone, Copy)]
 enum Envelope {
     Ticks,
-    Findings(Kind),
-    Snapshot,
+    Results(Kind),
+    Snapshot { missed: u64 },
 }
 
 impl Envelope {
     fn open(self) -> String {
         match self {
             Self::Ticks => r#"{"type":"ticks","ticks":["#.to_owned(),
-            Self::Snapshot => r#"{"type":"snapshot","ticks":["#.to_owned(),
-            Self::Findings(kind) => {
+            Self::Snapshot { .. } => r#"{"type":"snapshot","ticks":["#.to_owned(),
+            Self::Results(kind) => {
                 let name = kind.as_str();
                 format!(r#"{{"type":"{name}","{name}":["#)
             }
@@ -59,23 +65,28 @@ impl Envelope {
     fn close(self, ticks: u64) -> String {
         match self {
             Self::Ticks => format!(r#"],"counts":{{"ticks":{ticks}}}}}"#),
-            Self::Snapshot => r#"],"missed":0}"#.to_owned(),
-            Self::Findings(_) => "]}".to_owned(),
+            Self::Snapshot { missed } => format!(r#"],"missed":{missed}}}"#),
+            Self::Results(_) => "]}".to_owned(),
         }
     }
 
-    /// Adds messages that hold all parts, in their order. A part that fits into no message is
-    /// left out, and said so.
-    fn pack<'a>(self, parts: impl Iterator<Item = (&'a str, u64)>, messages: &mut Vec<String>) {
+    /// Adds messages that hold all parts in their order. A part that no message can hold is left
+    /// out and logged.
+    fn pack<'a>(
+        self,
+        parts: impl Iterator<Item = (&'a str, u64)>,
+        bytes_max: usize,
+        messages: &mut Vec<String>,
+    ) {
         let open = self.open();
         // With the longest count that there can be.
-        let room = MESSAGE_BYTES_MAX - open.len() - self.close(u64::MAX).len();
+        let room = bytes_max.saturating_sub(open.len() + self.close(u64::MAX).len());
         let (mut message, mut ticks) = (String::new(), 0);
         for (json, behind) in parts {
             if json.len() > room {
                 tracing::error!(
                     bytes = json.len(),
-                    "a result is larger than a message may be"
+                    "an update is larger than a message may be"
                 );
                 continue;
             }
@@ -104,12 +115,20 @@ mod tests {
 
     use super::*;
 
-    fn item(kind: Kind, bytes: usize, ticks: u64) -> Item {
-        Item {
+    const MESSAGE_BYTES_MAX: usize = 128 * 1_024;
+
+    fn packed(updates: &[Update]) -> Vec<String> {
+        messages(&updates.iter().collect::<Vec<_>>(), MESSAGE_BYTES_MAX)
+    }
+
+    fn update(kind: Kind, bytes: usize, ticks: u64) -> Update {
+        Update {
             kind,
             token: Token::new("BTC").unwrap(),
+            identity: String::new(),
+            rank: (0, 0),
+            tick_count: ticks,
             json: format!(r#"{{"p":"{}"}}"#, "x".repeat(bytes - 8)),
-            ticks,
         }
     }
 
@@ -122,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_one_message_where_it_fits() {
-        let items = [
-            item(Kind::Ticks, 300, 2),
-            item(Kind::Ticks, 300, 3),
-            item(Kind::Averages, 300, 0),
+    fn each_kind_is_one_message_if_it_fits() {
+        let updates = [
+            update(Kind::Ticks, 300, 2),
+            update(Kind::Ticks, 300, 3),
+            update(Kind::Averages, 300, 0),
         ];
-        let messages = read(&of_items(&items.iter().collect::<Vec<_>>()));
+        let messages = read(&packed(&updates));
         assert_eq!(messages.len(), 2);
         assert_eq!(messages[0]["type"], "ticks");
         assert_eq!(messages[0]["counts"]["ticks"], 5);
@@ -138,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn no_message_is_larger_than_the_service_takes_and_none_is_wasted() {
+    fn no_message_exceeds_the_limit_and_none_is_wasted() {
         for bytes in [100, 431, 5_000, 43_600, 70_000] {
-            let items: Vec<Item> = (0..1_000).map(|_| item(Kind::Ticks, bytes, 1)).collect();
-            let messages = of_items(&items.iter().collect::<Vec<_>>());
+            let updates: Vec<Update> = (0..1_000).map(|_| update(Kind::Ticks, bytes, 1)).collect();
+            let messages = packed(&updates);
             let counted: u64 = read(&messages)
                 .iter()
                 .map(|message| {
@@ -161,21 +180,21 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_into_no_message_is_left_out() {
-        let items = [
-            item(Kind::Candles, MESSAGE_BYTES_MAX, 0),
-            item(Kind::Candles, 100, 0),
+    fn an_update_that_no_message_can_hold_is_left_out() {
+        let updates = [
+            update(Kind::Candles, MESSAGE_BYTES_MAX, 0),
+            update(Kind::Candles, 100, 0),
         ];
-        let messages = read(&of_items(&items.iter().collect::<Vec<_>>()));
+        let messages = read(&packed(&updates));
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0]["candles"].as_array().unwrap().len(), 1);
     }
 
     #[test]
-    fn a_snapshot_of_nothing_is_still_an_answer() {
+    fn an_empty_snapshot_is_still_a_message() {
         assert_eq!(
-            snapshot(&[]),
-            [r#"{"type":"snapshot","ticks":[],"missed":0}"#]
+            snapshot(std::iter::empty(), 3, MESSAGE_BYTES_MAX),
+            [r#"{"type":"snapshot","ticks":[],"missed":3}"#]
         );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use app::ingest::Ingest;
 use app::ledger::LedgerEntry;
 use app::ports::{
-    Clock, LedgerWriter, PendingId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined,
+    Clock, LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined,
     Refused, RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
@@ -39,8 +39,8 @@ impl TickStore for Restamping {
     async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
         Ok(PutReceipt {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
-            pending: None,
-            restamped: vec![(1, START_MS - 60_000), (77, 0)],
+            outbox_id: None,
+            retimed: vec![(1, START_MS - 60_000), (77, 0)],
         })
     }
 }
@@ -66,7 +66,11 @@ impl Seen {
 
 #[async_trait]
 impl TickStream for Seen {
-    async fn append(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        _: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError> {
         Ok(self.take(ticks))
     }
 }
@@ -90,7 +94,7 @@ impl Quarantine for Beside {
 
 #[async_trait]
 impl LedgerWriter for Beside {
-    async fn settle(&self, _: Option<PendingId>, _: LedgerEntry) -> Result<(), PortError> {
+    async fn commit(&self, _: Option<OutboxId>, _: LedgerEntry) -> Result<(), PortError> {
         Ok(())
     }
 }
@@ -119,7 +123,7 @@ async fn stream_and_broadcast_carry_the_time_under_which_a_tick_is_stored() {
         store: Arc::new(Restamping),
         stream: stream.clone(),
         broadcast: broadcast.clone(),
-        redrive: redrive.clone(),
+        redrive: Some(redrive.clone()),
         quarantine: Arc::new(Beside),
         ledger: Arc::new(Beside),
         flag: Arc::new(Beside),

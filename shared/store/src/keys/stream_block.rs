@@ -1,12 +1,25 @@
-//! Many ticks in one record: the parts that were appended together, each with its length before
-//! it.
+//! Key: sequence number of the first tick (u64), counted from 1; a keyspace for each shard.
+//! Value: parts that were appended together, each a length (u32) and a block in `codec`'s binary form.
 
 use std::borrow::Borrow;
 
 use codec::binary;
-use domain::Tick;
+use domain::{Tick, Token, cohort_bucket};
 
 use crate::error::StorageError;
+
+/// Shards of the stream. A token's ticks are all in one.
+pub const SHARDS: u8 = 4;
+
+/// The shard of a token: by the same stable hash that selects the cohort.
+pub(crate) fn shard_of(token: &Token) -> u8 {
+    u8::try_from(cohort_bucket(token.as_str()) % u16::from(SHARDS)).unwrap_or_default()
+}
+
+/// The keyspace of a shard.
+pub(crate) fn keyspace(shard: u8) -> String {
+    format!("stream-{shard}")
+}
 
 /// A block that is being filled.
 #[derive(Default)]
@@ -15,7 +28,7 @@ pub(crate) struct Block {
     ticks: u64,
 }
 
-/// Ticks in their stored form, encoded where the caller runs, not on the writer's thread.
+/// Ticks in their stored form, encoded on the caller's thread, not on the writer's.
 pub(crate) struct EncodedTicks {
     bytes: Vec<u8>,
     ticks: u64,

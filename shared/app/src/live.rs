@@ -1,0 +1,15 @@
+//! The live feed: ticks and results of the analysis are conflated, so that of each pair, candle and
+//! average only the latest remains, and sent as JSON messages that are the same on this machine and
+//! on AWS.
+
+mod conflator;
+mod fanout;
+mod messages;
+mod results_json;
+mod update_batch;
+
+pub use conflator::{Conflator, Reader};
+pub use fanout::{DELIVER_WITHIN, DeliveryReport, Fanout, MESSAGE_BYTES_MAX};
+pub use messages::{messages, snapshot};
+pub use results_json::{AnomalyJson, AveragesJson, CandleJson};
+pub use update_batch::{Kind, Update, UpdateBatch};

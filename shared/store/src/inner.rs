@@ -1,0 +1,57 @@
+//! What the writer and the readers share.
+
+use std::sync::{PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use crate::pairs::Pairs;
+use crate::released::Released;
+use crate::spaces::Spaces;
+use crate::state::State;
+
+/// What the writer and the readers share.
+pub(crate) struct Inner {
+    pub(crate) spaces: Spaces,
+    pub(crate) pairs: Pairs,
+    pub(crate) pairs_max: u32,
+    pub(crate) released: Released,
+    state: RwLock<State>,
+    commits: watch::Sender<u64>,
+}
+
+impl Inner {
+    pub(crate) fn new(spaces: Spaces, pairs: Pairs, pairs_max: u32, state: State) -> Self {
+        let (commits, _) = watch::channel(0);
+        Self {
+            spaces,
+            pairs,
+            pairs_max,
+            released: Released::up_to(state.outbox_entries),
+            state: RwLock::new(state),
+            commits,
+        }
+    }
+
+    /// Counts commits; it changes whenever something new is readable.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
+    }
+
+    /// The state after the last commit.
+    pub(crate) fn state(&self) -> State {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Looks at the state after the last commit.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn publish(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.commits.send_modify(|commits| *commits += 1);
+    }
+}

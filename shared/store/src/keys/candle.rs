@@ -1,0 +1,33 @@
+//! Key: pair number (u32), interval (u8: its place in `Interval::ALL`), start (u64).
+//! Value: the candle (postcard).
+
+use domain::analytics::{Candle, Interval};
+
+use super::{key_of, sortable};
+use crate::error::StorageError;
+
+pub(crate) const KEYSPACE: &str = "candles";
+
+/// A candle's key.
+pub(crate) type CandleKey = [u8; 4 + 1 + 8];
+
+pub(crate) fn key(pair: u32, interval: Interval, start_ms: i64) -> CandleKey {
+    let place = Interval::ALL.iter().position(|known| *known == interval);
+    let place = place
+        .and_then(|place| u8::try_from(place).ok())
+        .unwrap_or(u8::MAX);
+    key_of(
+        pair.to_be_bytes()
+            .into_iter()
+            .chain([place])
+            .chain(sortable(start_ms)),
+    )
+}
+
+pub(crate) fn encode(candle: &Candle) -> Result<Vec<u8>, StorageError> {
+    super::encode("candle", candle)
+}
+
+pub(crate) fn decode(bytes: &[u8]) -> Result<Candle, StorageError> {
+    super::decode("candle", bytes)
+}

@@ -1,0 +1,36 @@
+//! Key: a name, one of those below.
+//! Value: what stands beside the name.
+
+pub(crate) const KEYSPACE: &str = "meta";
+
+/// The layout of all keys and values (u32).
+pub(crate) const LAYOUT: &str = "layout";
+
+/// Positions and ledger counters: [`crate::state::State`] (postcard). Written with every commit.
+pub(crate) const STATE: &str = "state";
+
+/// The latest tick of each pair as one stream block. It is there between an orderly end and the next
+/// start only.
+pub(crate) const LATEST: &str = "latest";
+
+/// The last number of the quarantine that is in the files (u64).
+pub(crate) const QUARANTINE_WRITTEN: &str = "quarantine-written";
+
+/// The analysis, as a consumer of the stream.
+pub(crate) const ANALYTICS: &str = "analytics";
+
+/// The archive, as a consumer of the stream.
+pub(crate) const ARCHIVE: &str = "archive";
+
+/// The consumers of the stream, by the names of their checkpoints.
+pub const CONSUMERS: [&str; 2] = [ANALYTICS, ARCHIVE];
+
+/// The last record of a shard that a consumer is done with (u64).
+pub(crate) fn checkpoint(consumer: &str, shard: u8) -> String {
+    format!("checkpoint/{consumer}/{shard}")
+}
+
+/// The records of a shard that the archive is writing: first and last (postcard).
+pub(crate) fn archive_range(shard: u8) -> String {
+    format!("archive-range/{shard}")
+}

@@ -1,0 +1,69 @@
+//! Key: outbox entry (u64), counted from 1.
+//! Value: how many of its ticks the stream has (u64), then the keys of its other ticks, 28 bytes each.
+
+use std::collections::HashSet;
+
+use super::tick::{KEY_BYTES, TickKey};
+use crate::error::StorageError;
+
+pub(crate) const KEYSPACE: &str = "outbox";
+
+/// An outbox entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// How many of its ticks the stream has.
+    pub(crate) streamed: u64,
+    /// The keys of the others.
+    pub(crate) keys: Vec<TickKey>,
+}
+
+impl Entry {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(8 + self.keys.len() * KEY_BYTES);
+        value.extend_from_slice(&self.streamed.to_be_bytes());
+        value.extend(self.keys.iter().flatten());
+        value
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StorageError> {
+        let corrupt = || StorageError::corrupt("outbox entry", "it ends inside a key");
+        let (streamed, keys) = bytes.split_first_chunk::<8>().ok_or_else(corrupt)?;
+        let (keys, []) = keys.as_chunks::<KEY_BYTES>() else {
+            return Err(corrupt());
+        };
+        Ok(Self {
+            streamed: u64::from_be_bytes(*streamed),
+            keys: keys.to_vec(),
+        })
+    }
+
+    /// Moves the ticks of these ids to those that the stream has.
+    pub(crate) fn mark_streamed(&mut self, ids: &HashSet<[u8; 16]>) {
+        let before = self.keys.len();
+        self.keys
+            .retain(|key| key.last_chunk().is_none_or(|id| !ids.contains(id)));
+        self.streamed += (before - self.keys.len()) as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tick;
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written_and_a_cut_one_is_refused() {
+        let ids = [[1; 16], [2; 16], [3; 16]];
+        let mut entry = Entry {
+            streamed: 2,
+            keys: ids.map(|id| tick::key(7, 1_000, &id)).to_vec(),
+        };
+        let value = entry.encode();
+        assert_eq!(Entry::decode(&value).unwrap(), entry);
+        assert!(Entry::decode(&value[..value.len() - 1]).is_err());
+        assert!(Entry::decode(&value[..7]).is_err());
+        entry.mark_streamed(&HashSet::from([ids[0], ids[2], [9; 16]]));
+        assert_eq!((entry.streamed, entry.keys.len()), (4, 1));
+        assert_eq!(entry.keys[0], tick::key(7, 1_000, &ids[1]));
+    }
+}
