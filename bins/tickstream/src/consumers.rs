@@ -8,7 +8,7 @@ use app::broadcast::Coalescer;
 use app::ingest::Ingest;
 use app::ports::SequenceNumber;
 use app::redrive::Redrive;
-use domain::analytics::Rules;
+use domain::analytics::AnalysisConfig;
 use store::{Archiver, Embedded, QuarantineFiles, QueueName, SHARDS};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -87,7 +87,12 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
     } = consumers;
     for shard in 0..SHARDS {
         let feed = Arc::clone(&coalescer);
-        let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, Rules::default());
+        let analyser = Analyser::new(
+            shard,
+            Arc::new(store.clone()),
+            feed as _,
+            AnalysisConfig::default(),
+        );
         tasks.spawn(analyse(store.clone(), shard, analyser, stopping.clone()));
     }
     tasks.spawn(broadcast(store.clone(), coalescer, stopping.clone()));

@@ -1,5 +1,5 @@
-//! The clients themselves, for those who wire a process: a function makes only those that it uses,
-//! since each takes time of a cold start. All share the connections and credentials of one
+//! Creates the clients for the wiring of a process. A function only creates those that it uses,
+//! since each adds to the cold start. All share the connections and credentials of one
 //! [`SdkConfig`].
 
 use aws_config::SdkConfig;
@@ -28,7 +28,7 @@ pub fn sns(config: &SdkConfig) -> aws_sdk_sns::Client {
     aws_sdk_sns::Client::new(config)
 }
 
-/// A client for parameters, for a signature that names it.
+/// The client for parameters, for use in signatures.
 pub type SsmClient = aws_sdk_ssm::Client;
 
 /// For parameters.
@@ -37,8 +37,8 @@ pub fn ssm(config: &SdkConfig) -> SsmClient {
     aws_sdk_ssm::Client::new(config)
 }
 
-/// For buckets. An endpoint of its own (`AWS_ENDPOINT_URL`) is an emulator, which has no name for
-/// each bucket: the bucket then stands in the path.
+/// For buckets. A custom endpoint (`AWS_ENDPOINT_URL`) is an emulator, which has no host name per
+/// bucket, so the bucket is in the path.
 #[must_use]
 pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let emulated = config.endpoint_url().is_some();

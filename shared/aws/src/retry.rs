@@ -1,19 +1,18 @@
-//! Waiting between two tries: longer each time, jittered, and never past a deadline.
+//! Waits between attempts: longer each time, with jitter, and never past a deadline.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// The longest first wait.
 const WAIT_FIRST: Duration = Duration::from_millis(20);
-/// The longest wait: a shard's limits are counted by the second, so that longer ones would only
-/// spend the deadline.
+/// The longest wait: a shard's limits are counted per second, so longer waits would only waste the
+/// time until the deadline.
 const WAIT_MAX: Duration = Duration::from_millis(160);
-/// What tokio's timers may be late by: they count whole milliseconds.
+/// How late tokio's timers may be: they count whole milliseconds.
 const TIMER: Duration = Duration::from_millis(1);
 
-/// The waits of one piece of work.
+/// The waits of one operation.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     deadline: Instant,
@@ -29,36 +28,24 @@ impl Backoff {
         }
     }
 
-    /// Waits before the next try. Answers whether there is a next try: at once `false` where the
-    /// wait would end after the deadline.
+    /// Waits before the next attempt. Returns whether there is one: `false` immediately if the wait
+    /// would end after the deadline.
     pub(crate) async fn wait(&mut self) -> bool {
         let wait = jittered(self.longest);
         self.longest = (self.longest * 2).min(WAIT_MAX);
-        let next_try = Instant::now() + wait;
-        if next_try + TIMER >= self.deadline {
+        let next_attempt = Instant::now() + wait;
+        if next_attempt + TIMER >= self.deadline {
             return false;
         }
-        tokio::time::sleep_until(next_try).await;
+        tokio::time::sleep_until(next_attempt).await;
         true
     }
 }
 
-/// A wait of half of `longest` to all of it. Half is fixed, so that no try follows at once, and half
-/// is drawn, so that those who were refused together do not come back together.
+/// A random wait between half of `longest` and all of it. Half is fixed, so no retry follows at once;
+/// half is random, so callers that were refused together do not retry together.
 pub(crate) fn jittered(longest: Duration) -> Duration {
-    longest.mul_f64(0.5 + 0.5 * unit())
-}
-
-/// A number from 0 to 1 that differs from call to call and from process to process.
-fn unit() -> f64 {
-    f64::from(hashed_u32()) / f64::from(u32::MAX)
-}
-
-/// The standard library seeds its hash maps anew each time: enough for jitter, and without a
-/// random generator of our own.
-fn hashed_u32() -> u32 {
-    let [a, b, c, d, ..] = RandomState::new().hash_one(()).to_be_bytes();
-    u32::from_be_bytes([a, b, c, d])
+    longest.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 
 #[cfg(test)]
@@ -67,7 +54,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_and_end_before_the_deadline() {
-        // The waits are drawn: one draw in some 150 would end within the deadline's last millisecond.
+        // The waits are random: about one in 150 would end within the deadline's last millisecond.
         for _ in 0..2_000 {
             let start = Instant::now();
             let deadline = start + Duration::from_millis(400);
@@ -79,7 +66,7 @@ mod tests {
                 waits.push(before.elapsed());
                 before = Instant::now();
             }
-            // At least 160 + 80 + 40 + 20 ms are spent by four full waits, at most twice as many tries.
+            // Four full waits take 160 + 80 + 40 + 20 ms, so there are at most twice as many.
             assert!((4..=8).contains(&waits.len()), "{waits:?}");
             for (wait, longest_ms) in waits.iter().zip([20, 40, 80, 160, 160, 160, 160, 160]) {
                 let longest = Duration::from_millis(longest_ms);
@@ -92,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_the_deadline_there_is_no_try() {
+    async fn there_is_no_attempt_after_the_deadline() {
         let mut backoff = Backoff::until(Instant::now());
         let start = Instant::now();
         assert!(!backoff.wait().await);
@@ -100,10 +87,15 @@ mod tests {
     }
 
     #[test]
-    fn jitter_is_spread() {
-        let drawn: Vec<f64> = (0..1_000).map(|_| unit()).collect();
-        assert!(drawn.iter().all(|unit| (0.0..=1.0).contains(unit)));
-        let mean = drawn.iter().sum::<f64>() / 1_000.0;
-        assert!((0.4..0.6).contains(&mean), "{mean}");
+    fn jitter_is_between_half_and_all_of_the_wait() {
+        let longest = Duration::from_millis(100);
+        let waits: Vec<Duration> = (0..1_000).map(|_| jittered(longest)).collect();
+        assert!(
+            waits
+                .iter()
+                .all(|wait| (longest / 2..=longest).contains(wait))
+        );
+        let mean_ms = waits.iter().sum::<Duration>().as_millis() / 1_000;
+        assert!((70..80).contains(&mean_ms), "{mean_ms}");
     }
 }

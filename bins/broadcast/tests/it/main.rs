@@ -10,7 +10,7 @@ use app::fanout::Fanout;
 use app::feed::{AnomalyJson, AveragesJson, CandleJson};
 use app::ports::Topic;
 use broadcast::handler::Broadcast;
-use domain::analytics::{Candle, Interval, PairState, Rules};
+use domain::analytics::{AnalysisConfig, Candle, Interval, PairState};
 use domain::{Tick, Token, aliases};
 use serde_json::{Value, json};
 use testkit::live::{Behaviour, Connections};
@@ -130,7 +130,7 @@ async fn results_keep_their_form_and_the_later_one_wins_whatever_came_first() {
     let mut candles = Vec::new();
     let mut averages = Vec::new();
     for made in ticks(&["A"], 3) {
-        let effects = state.apply(&made, &Rules::default());
+        let effects = state.apply(&made, &AnalysisConfig::default());
         assert!(effects.corrections.is_empty());
         let minute = state
             .open_candles()
