@@ -2,17 +2,17 @@
 -- from the query (projection), so that neither a crawler nor MSCK REPAIR TABLE is needed.
 -- {archive} is the folder's address with a slash at its end: s3://BUCKET/price-archive/
 CREATE EXTERNAL TABLE IF NOT EXISTS price_archive (
-  `tick_id` string COMMENT 'Identity of the tick: a replayed delivery has the same',
-  `token` string COMMENT 'What is priced: a mint address on Solana, a currency code elsewhere',
-  `quote` string COMMENT 'What the price is in',
+  `tick_id` string COMMENT 'Identity of the tick: a replayed delivery has the same id',
+  `token` string COMMENT 'The priced asset: a mint address on Solana, a currency code elsewhere',
+  `quote` string COMMENT 'The currency of the price',
   `price` double COMMENT 'Units of the quote for one unit of the token',
-  `volume` double COMMENT 'Units of the token traded, where the source says so',
+  `volume` double COMMENT 'Units of the token traded, if the source reports them',
   `ts` bigint COMMENT 'Event time, milliseconds since the epoch (UTC)',
   `ingested_at` bigint COMMENT 'When it was received, milliseconds since the epoch (UTC)',
-  `source` string COMMENT 'Who said it, as provider:venue',
-  `slot` bigint COMMENT 'The Solana slot, where there is one',
+  `source` string COMMENT 'Origin of the price, as provider:venue',
+  `slot` bigint COMMENT 'The Solana slot, if there is one',
   `method` string COMMENT 'How the price was derived',
-  `version` string COMMENT 'Version of the shape of the tick'
+  `version` string COMMENT 'Version of the format of the tick'
 )
 PARTITIONED BY (`year` int, `month` int, `day` int)
 STORED AS PARQUET

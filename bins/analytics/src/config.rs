@@ -1,9 +1,9 @@
-//! What the function is told, by flags or by the environment.
+//! The settings of the function, from flags or the environment.
 
 use clap::Parser;
 use runtime::lambda::{Common, Settings};
 
-/// Lambda: batches of the stream become averages, candles and anomalies.
+/// Lambda function that computes averages, candles and anomalies from batches of the stream.
 #[derive(Debug, Parser)]
 #[command(name = "analytics", version)]
 pub struct Config {
@@ -11,24 +11,24 @@ pub struct Config {
     #[arg(long, env = "ANALYTICS_TABLE")]
     pub analytics_table: String,
 
-    /// Queue that brings results to those who watch live.
+    /// Queue that brings results to live subscribers.
     #[arg(long, env = "BROADCAST_QUEUE_URL")]
     pub broadcast_queue_url: String,
 
-    /// Topic that tells people of anomalies.
+    /// Topic that notifies people of anomalies.
     #[arg(long, env = "ANOMALIES_TOPIC_ARN")]
     pub anomalies_topic_arn: String,
 
-    /// Bucket whose prefix `quarantine/` keeps records that are no ticks.
+    /// Bucket whose prefix `quarantine/` holds records that are not ticks.
     #[arg(long, env = "ARCHIVE_BUCKET")]
     pub archive_bucket: String,
 
-    /// Days that candles and anomalies are kept.
+    /// How many days candles and anomalies are kept.
     #[arg(long, env = "RETENTION_DAYS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
 
-    /// What every function is told.
+    /// The settings that all functions share.
     #[command(flatten)]
     pub common: Common,
 }

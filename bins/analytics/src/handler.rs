@@ -1,4 +1,4 @@
-//! One batch of one shard: read, folded, committed; poison set aside.
+//! Handles one batch of one shard: decodes and folds its records, commits, and quarantines poison.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -8,33 +8,33 @@ use app::analyse::{Analyser, AnalysisFeed};
 use app::poison;
 use app::ports::{AnalyticsStore, Clock, PortError, Quarantine, SequenceNumber, StreamRecord};
 use aws_lambda_events::event::kinesis::KinesisEvent;
-use domain::analytics::Rules;
+use domain::analytics::AnalysisConfig;
 use domain::{Malformed, Reason};
 use runtime::batch::{self, BatchResponse, ShardBatch};
 use tokio::sync::Mutex;
 
-/// Shards whose states an instance keeps in memory. One instance mostly serves one shard; with
-/// more, all are read from the store again.
-const WARM_SHARDS_MAX: usize = 8;
+/// The most shards whose states an instance keeps in memory. One instance mostly serves one shard.
+/// Beyond the limit, the cache is cleared and states are loaded again.
+const CACHED_SHARDS_MAX: usize = 8;
 
-/// How often a batch is folded: once more where its states had moved on in the store, which is
-/// how an instance learns that another one served the shard in between.
-const FOLDS_MAX: u32 = 2;
+/// How often folding a batch is attempted. The second attempt is for states that changed in the
+/// store meanwhile, because another instance served the shard in between.
+const FOLD_ATTEMPTS_MAX: u32 = 2;
 
-/// Where the quarantine says that poison came from.
+/// The origin of poison, as recorded in the quarantine.
 const PLACE: &str = "kinesis";
 
-/// The analysis, with the states of the shards that this instance served.
+/// The analysis, with the states of the shards that this instance has served.
 pub struct Analytics {
     store: Arc<dyn AnalyticsStore>,
     feed: Arc<dyn AnalysisFeed>,
     quarantine: Arc<dyn Quarantine>,
     clock: Arc<dyn Clock>,
-    rules: Rules,
-    warm: Mutex<HashMap<String, Analyser>>,
+    config: AnalysisConfig,
+    cached: Mutex<HashMap<String, Analyser>>,
 }
 
-/// What a batch holds.
+/// The decoded content of a batch.
 #[derive(Default)]
 struct Decoded {
     records: Vec<StreamRecord>,
@@ -42,7 +42,7 @@ struct Decoded {
 }
 
 impl Analytics {
-    /// An analysis that starts from what the store holds.
+    /// An analysis that starts from the stored states.
     #[must_use]
     pub fn new(
         store: Arc<dyn AnalyticsStore>,
@@ -55,31 +55,31 @@ impl Analytics {
             feed,
             quarantine,
             clock,
-            rules: Rules::default(),
-            warm: Mutex::default(),
+            config: AnalysisConfig::default(),
+            cached: Mutex::default(),
         }
     }
 
-    /// Takes an event; what was not done is named in the answer, and comes again.
+    /// Handles an event. Failed records are named in the response and are delivered again.
     ///
     /// # Errors
-    /// None: a failure is a part of the answer.
+    /// None: failures are part of the response.
     pub async fn handle(&self, event: KinesisEvent) -> Result<BatchResponse, Infallible> {
         let analyse = async |batch: &ShardBatch| self.analyse(batch).await;
         Ok(batch::kinesis(event, analyse).await)
     }
 
-    /// Answers the position from which the batch must come again.
+    /// Returns the position from which the batch must be delivered again.
     async fn analyse(&self, batch: &ShardBatch) -> Option<usize> {
         let Decoded { records, poison } = decode(batch);
         if let Err(error) = self.fold(&batch.shard, &records).await {
             tracing::error!(
                 error = %error, cause = %error.source, shard = batch.shard, records = records.len(),
-                "a batch was not analysed and comes again"
+                "a batch was not analysed and will be delivered again"
             );
             return Some(0);
         }
-        // After the commit, so that a batch that comes again quarantines its poison once.
+        // After the commit, so a batch that is delivered again quarantines its poison only once.
         let first = poison.first().map(|entry| entry.index)?;
         let now_ms = self.clock.now_ms();
         match poison::keep(self.quarantine.as_ref(), PLACE, poison, now_ms).await {
@@ -87,36 +87,37 @@ impl Analytics {
             Err(error) => {
                 tracing::error!(
                     error = %error, cause = %error.source, shard = batch.shard,
-                    "poison was not quarantined: its records come again"
+                    "undecodable records were not quarantined and will be delivered again"
                 );
                 Some(first)
             }
         }
     }
 
-    /// Folds and commits, from the states in memory where they are the newest.
+    /// Folds and commits, starting from the cached states if they are current.
     async fn fold(&self, shard: &str, records: &[StreamRecord]) -> Result<(), PortError> {
         if records.is_empty() {
             return Ok(());
         }
-        let mut warm = self.warm.lock().await;
-        if warm.len() >= WARM_SHARDS_MAX && !warm.contains_key(shard) {
-            warm.clear();
+        let mut cached = self.cached.lock().await;
+        if cached.len() >= CACHED_SHARDS_MAX && !cached.contains_key(shard) {
+            cached.clear();
         }
-        for fold in 1..=FOLDS_MAX {
-            let mut analyser = warm.remove(shard).unwrap_or_else(|| self.analyser(shard));
+        for fold in 1..=FOLD_ATTEMPTS_MAX {
+            let mut analyser = cached.remove(shard).unwrap_or_else(|| self.analyser(shard));
             let folded = match analyser.fold(records).await {
                 Ok(()) => analyser.commit().await,
                 Err(error) => Err(error),
             };
             match folded {
                 Ok(()) => {
-                    warm.insert(shard.to_owned(), analyser);
+                    cached.insert(shard.to_owned(), analyser);
                     return Ok(());
                 }
-                // The next fold starts without memory, from what the store holds.
-                Err(error) if error.retryable && fold < FOLDS_MAX => {
-                    tracing::warn!(error = %error, cause = %error.source, shard, "folded once more");
+                // The next fold starts without cached states, from the store.
+                Err(error) if error.retryable && fold < FOLD_ATTEMPTS_MAX => {
+                    tracing::warn!(error = %error, cause = %error.source, shard, "the cached \
+                        states were outdated; folding the batch again");
                 }
                 Err(error) => return Err(error),
             }
@@ -129,13 +130,14 @@ impl Analytics {
             shard_number(shard),
             Arc::clone(&self.store),
             Arc::clone(&self.feed),
-            self.rules.clone(),
+            self.config.clone(),
         )
     }
 }
 
-/// The last byte of a shard's number. It is a label: the store keeps states by pair alone, since
-/// pairs move to other shards when a stream is split, and all of a pair are in one shard at a time.
+/// The last byte of a shard's number. It is only a label: the store keeps states by pair, since
+/// pairs move to other shards when a stream is resharded, and all records of a pair are in one
+/// shard at a time.
 fn shard_number(shard: &str) -> u8 {
     let digits = shard.rsplit('-').next().unwrap_or_default();
     let number: u64 = digits.parse().unwrap_or_default();
@@ -143,7 +145,7 @@ fn shard_number(shard: &str) -> u8 {
     low
 }
 
-/// Tells ticks from poison.
+/// Separates ticks from poison.
 fn decode(batch: &ShardBatch) -> Decoded {
     let mut decoded = Decoded::default();
     for (index, record) in batch.records.iter().enumerate() {
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_has_a_number_whatever_its_id() {
+    fn every_shard_id_gives_a_number() {
         for (id, number) in [
             ("shardId-000000000003", 3),
             ("shardId-000000000259", 3),

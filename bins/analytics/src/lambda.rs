@@ -1,4 +1,4 @@
-//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+//! Wiring: the ports on AWS, and the handler in the Lambda runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use aws::{client, clients, dynamodb};
 use crate::config::Config;
 use crate::handler::Analytics;
 
-/// How long the broadcast queue has for a batch's results: nobody waits for an answer here.
-const FEED_WITHIN: Duration = Duration::from_secs(3);
+/// How long sending a batch's results to the broadcast queue may take; no caller waits for it.
+const FEED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Serves events until Lambda ends the process.
 ///
 /// # Errors
-/// Where the Lambda runtime interface fails.
+/// When the Lambda Runtime API fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let sdk = client::config(client::WORKING).await;
+    let sdk = client::config(client::BATCH).await;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
     let anomalies = SnsTopic::new(&clients::sns(&sdk), config.anomalies_topic_arn);
     let analytics = Analytics::new(
@@ -29,13 +29,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             clients::dynamodb(&sdk),
             config.analytics_table,
             config.retention_days,
-            dynamodb::analytics::WORK_FOR,
+            dynamodb::analytics::TIMEOUT,
             Arc::clone(&clock),
         )),
         Arc::new(SqsFeed::new(
             &clients::sqs(&sdk),
             config.broadcast_queue_url,
-            FEED_WITHIN,
+            FEED_TIMEOUT,
             Arc::new(anomalies),
         )),
         Arc::new(S3Quarantine::new(&clients::s3(&sdk), config.archive_bucket)),

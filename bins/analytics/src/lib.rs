@@ -1,7 +1,7 @@
-//! Lambda: batches of the stream become averages, candles and anomalies.
+//! Lambda function that computes averages, candles and anomalies from batches of the stream.
 //!
-//! A batch that comes twice changes nothing: the store knows the last record in each pair's state.
-//! A record that is no tick is quarantined and passed over, so that it never holds its shard up.
+//! A batch that is delivered twice changes nothing: the store knows the last record in each pair's
+//! state. A record that is not a tick is quarantined and skipped, so it never blocks its shard.
 
 pub mod config;
 pub mod handler;

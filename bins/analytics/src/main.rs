@@ -1,4 +1,4 @@
-//! Lambda: batches of the stream become averages, candles and anomalies.
+//! Lambda function that computes averages, candles and anomalies from batches of the stream.
 
 use std::process::ExitCode;
 

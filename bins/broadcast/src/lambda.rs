@@ -20,14 +20,14 @@ const RETENTION_DAYS: u32 = 1;
 /// # Errors
 /// If the Lambda runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let sdk = client::config(client::WORKING).await;
+    let sdk = client::config(client::BATCH).await;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
     let tables = clients::dynamodb(&sdk);
     let latest = TickTable::new(
         tables.clone(),
         config.ticks_table,
         RETENTION_DAYS,
-        ticks::STORE_FOR,
+        ticks::STORE_TIMEOUT,
         Arc::clone(&clock),
     );
     let subscribers = ConnectionTable::new(

@@ -1,9 +1,9 @@
-//! What the function is told, by flags or by the environment.
+//! The settings of the function, from flags or the environment.
 
 use clap::Parser;
 use runtime::lambda::{Common, Settings};
 
-/// Lambda: ticks that the stream refused go back into it.
+/// Lambda function that appends ticks which the stream refused to it again.
 #[derive(Debug, Parser)]
 #[command(name = "redrive", version)]
 pub struct Config {
@@ -11,11 +11,11 @@ pub struct Config {
     #[arg(long, env = "STREAM_NAME")]
     pub stream_name: String,
 
-    /// Bucket whose prefix `quarantine/` keeps messages that are no ticks.
+    /// Bucket whose prefix `quarantine/` holds messages that are not ticks.
     #[arg(long, env = "ARCHIVE_BUCKET")]
     pub archive_bucket: String,
 
-    /// What every function is told.
+    /// The settings that all functions share.
     #[command(flatten)]
     pub common: Common,
 }

@@ -1,4 +1,4 @@
-//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+//! Wiring: the ports on AWS, and the handler in the Lambda runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use aws::{client, clients};
 use crate::config::Config;
 use crate::handler::Redriver;
 
-/// How long a batch is offered to the stream: nobody waits for it, and what is refused comes again
-/// only after the queue's visibility timeout. The function's own timeout must be longer.
-const OFFER_FOR: Duration = Duration::from_secs(10);
+/// How long appending a batch is retried: no caller waits for it, and refused ticks are delivered
+/// again only after the queue's visibility timeout. The function's own timeout must be longer.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves events until Lambda ends the process.
 ///
 /// # Errors
-/// Where the Lambda runtime interface fails.
+/// When the Lambda Runtime API fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let sdk = client::config(client::WORKING).await;
-    let stream = KinesisStream::new(&clients::kinesis(&sdk), config.stream_name, OFFER_FOR);
+    let sdk = client::config(client::BATCH).await;
+    let stream = KinesisStream::new(&clients::kinesis(&sdk), config.stream_name, APPEND_TIMEOUT);
     let redriver = Redriver {
         redrive: Redrive {
             stream: Arc::new(stream),

@@ -1,7 +1,7 @@
-//! Lambda: ticks that the stream refused go back into it.
+//! Lambda function that appends ticks which the stream refused to it again.
 //!
-//! What is refused again goes back to the queue by the answer, until the queue gives it to its
-//! dead-letter queue. A message that is no tick is quarantined and deleted.
+//! Ticks that are refused again stay in the queue until they go to its DLQ. A message that is not a
+//! tick is quarantined and deleted.
 
 pub mod config;
 pub mod handler;

@@ -1,4 +1,4 @@
-//! Lambda: ticks that the stream refused go back into it.
+//! Lambda function that appends ticks which the stream refused to it again.
 
 use std::process::ExitCode;
 

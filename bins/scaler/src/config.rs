@@ -1,11 +1,11 @@
-//! What the function is told, by flags or by the environment.
+//! The settings of the function, from flags or the environment.
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 use ops::scaling::{Mode, ShardLimits, ShardLimitsError};
 use runtime::lambda::{Common, Settings};
 
-/// Lambda: alarms move the number of shards inside its limits.
+/// Lambda function that adjusts the number of shards on alarms, within limits.
 #[derive(Debug, Parser)]
 #[command(name = "scaler", version)]
 pub struct Config {
@@ -13,24 +13,24 @@ pub struct Config {
     #[arg(long, env = "STREAM_NAME")]
     pub stream_name: String,
 
-    /// The least shards that an alarm may leave.
+    /// The smallest number of shards that an alarm may set.
     #[arg(long, env = "SHARDS_MIN", default_value_t = 2)]
     pub shards_min: u32,
 
-    /// The most shards that an alarm may ask for.
+    /// The largest number of shards that an alarm may set.
     #[arg(long, env = "SHARDS_MAX", default_value_t = 10)]
     pub shards_max: u32,
 
-    /// Log what would be done, and change nothing: true or false.
+    /// Only log what would be done: true or false.
     #[arg(long, env = "DRY_RUN", action = ArgAction::Set, default_value = "false",
           value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
 
-    /// The function's name, which Lambda tells: its metrics are told under it.
+    /// The function's name, which Lambda sets. It is the dimension of the metrics.
     #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
     pub function_name: String,
 
-    /// What every function is told.
+    /// The settings that all functions share.
     #[command(flatten)]
     pub common: Common,
 }
@@ -39,7 +39,7 @@ impl Config {
     /// The limits.
     ///
     /// # Errors
-    /// [`ShardLimitsError`] where they contradict themselves.
+    /// [`ShardLimitsError`] if they contradict each other.
     pub fn limits(&self) -> Result<ShardLimits, ShardLimitsError> {
         ShardLimits::new(self.shards_min, self.shards_max)
     }

@@ -1,4 +1,4 @@
-//! One alarm.
+//! Handles one alarm.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use ops::scaling::{Scaled, Scaling};
 use crate::metric::ShardMetric;
 use crate::wire::{AlarmEvent, UnknownAlarm};
 
-/// Answers alarms.
+/// Handles alarms.
 pub struct Scaler {
     /// The use case.
     pub scaling: Scaling,
-    /// Where the number of open shards is told.
+    /// The metric of open shards.
     pub metric: ShardMetric,
-    /// When it is told.
+    /// Gives the metric's time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Why an alarm was not answered.
+/// Why an alarm was not handled.
 #[derive(Debug, thiserror::Error)]
 pub enum ScalerError {
-    /// It is none of ours.
+    /// The alarm is not one of ours.
     #[error(transparent)]
     UnknownAlarm(#[from] UnknownAlarm),
     /// The shards could not be counted or changed.
@@ -30,22 +30,17 @@ pub enum ScalerError {
 }
 
 impl Scaler {
-    /// Takes an event, and tells the number of open shards as it was before.
+    /// Handles an event, and writes the number of open shards before the change as a metric.
     ///
     /// # Errors
-    /// [`ScalerError`]; CloudWatch's call is tried again by Lambda.
+    /// [`ScalerError`]; Lambda then retries CloudWatch's invocation.
     pub async fn handle(&self, event: AlarmEvent) -> Result<Scaled, ScalerError> {
         let load = event.load()?;
-        let scaled = self.scaling.answer(load).await?;
+        let scaled = self.scaling.handle_alarm(load).await?;
         if load.is_some() {
-            tracing::info!(
-                alarm = event.name(),
-                ?load,
-                ?scaled,
-                "an alarm was answered"
-            );
+            tracing::info!(alarm = event.name(), ?load, ?scaled, "an alarm was handled");
         }
-        self.metric.tell(scaled.open(), self.clock.now_ms());
+        self.metric.write(scaled.open(), self.clock.now_ms());
         Ok(scaled)
     }
 }

@@ -1,4 +1,4 @@
-//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+//! Wiring: the ports on AWS, and the handler in the Lambda runtime.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::metric::ShardMetric;
 /// Serves events until Lambda ends the process.
 ///
 /// # Errors
-/// Limits that contradict themselves; or where the Lambda runtime interface fails.
+/// When the limits contradict each other, or the Lambda Runtime API fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let limits = config.limits().context("SHARDS_MIN and SHARDS_MAX")?;
     let mode = config.mode();
-    let sdk = client::config(client::WORKING).await;
+    let sdk = client::config(client::BATCH).await;
     let scaler = Scaler {
         scaling: Scaling {
             shards: Arc::new(KinesisShards::new(

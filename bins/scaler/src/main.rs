@@ -1,4 +1,4 @@
-//! Lambda: alarms move the number of shards inside its limits.
+//! Lambda function that adjusts the number of shards on alarms, within limits.
 
 use std::process::ExitCode;
 

@@ -1,67 +1,60 @@
-//! The number of open shards as a metric, in CloudWatch's embedded metric format: a line of the
-//! function's log, without a call.
+//! The number of open shards as a metric, which the alarms read.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use aws::emf::EmfWriter;
 
-/// The namespace, dimension and name that the alarms read.
-const NAMESPACE: &str = "Tickstream";
-const DIMENSION: &str = "FunctionName";
 const NAME: &str = "OpenShards";
 
-/// Tells the number of open shards.
-pub struct ShardMetric {
-    out: Mutex<Box<dyn Write + Send>>,
-    function_name: String,
-}
+/// Writes the number of open shards.
+pub struct ShardMetric(EmfWriter);
 
 impl ShardMetric {
-    /// Told under the function's name and written to `out`: in Lambda, standard output.
+    /// The metric of a function, written to `out`: in Lambda, standard output.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, function_name: impl Into<String>) -> Self {
-        Self {
-            out: Mutex::new(Box::new(out)),
-            function_name: function_name.into(),
-        }
+        Self(EmfWriter::new(out, function_name))
     }
 
-    /// Tells how many are open at a time in epoch milliseconds. A failure is logged: the shards
-    /// are as they are.
-    pub fn tell(&self, open: u32, now_ms: i64) {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let written =
-            writeln!(out, "{}", line(open, now_ms, &self.function_name)).and_then(|()| out.flush());
-        if let Err(error) = written {
-            tracing::warn!(error = %error, open, "the number of open shards was not told");
+    /// Writes how many shards are open at a time in epoch milliseconds. A failure is only logged,
+    /// since the shards are unaffected.
+    pub fn write(&self, open: u32, now_ms: i64) {
+        let counts = [(NAME, u64::from(open))];
+        if let Err(error) = self.0.write_counts(now_ms, &counts, BTreeMap::new()) {
+            tracing::warn!(error = %error, open, "the metric of open shards was not written");
         }
     }
-}
-
-fn line(open: u32, now_ms: i64, function_name: &str) -> Value {
-    json!({
-        "_aws": {
-            "Timestamp": now_ms,
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [[DIMENSION]],
-                "Metrics": [{"Name": NAME, "Unit": "Count"}],
-            }],
-        },
-        DIMENSION: function_name,
-        NAME: open,
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
 
     #[test]
     fn the_line_is_a_metric_that_the_alarms_read() {
+        let output = Output::default();
+        ShardMetric::new(output.clone(), "prices-scaler").write(4, 1_767_225_600_000);
+        let line: Value = serde_json::from_slice(&output.0.lock().unwrap()).unwrap();
         assert_eq!(
-            line(4, 1_767_225_600_000, "prices-scaler"),
+            line,
             json!({
                 "_aws": {
                     "Timestamp": 1_767_225_600_000_i64,

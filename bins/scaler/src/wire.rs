@@ -1,16 +1,16 @@
-//! The event of an alarm's Lambda action, as far as it is needed, and the answer.
+//! The parts that the scaler needs of the event of an alarm's Lambda action.
 
 use ops::scaling::Load;
 use serde::Deserialize;
 
-/// How the names of the two alarms end.
+/// The suffixes of the two alarms' names.
 const UP_SUFFIX: &str = "-shards-up";
 const DOWN_SUFFIX: &str = "-shards-down";
 
-/// The state of an alarm that asks for something.
+/// The state of an alarm that is on.
 const ALARM: &str = "ALARM";
 
-/// What CloudWatch sends.
+/// The event that CloudWatch sends.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AlarmEvent {
@@ -28,7 +28,7 @@ struct AlarmData {
 #[serde(rename_all = "camelCase")]
 struct AlarmState {
     value: String,
-    /// JSON as text, without a promise of its form.
+    /// JSON as text, in an unspecified format.
     #[serde(default)]
     reason_data: Option<String>,
 }
@@ -40,10 +40,11 @@ struct ReasonData {
     threshold: Option<f64>,
 }
 
-/// The event comes from an alarm that is none of ours.
+/// The event comes from an unknown alarm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the alarm `{0}` is none that the scaler knows: give it this function as its action only where its name ends with {UP_SUFFIX} or {DOWN_SUFFIX}"
+    "the scaler does not know the alarm `{0}`: use this function as an action only for alarms \
+     whose name ends with {UP_SUFFIX} or {DOWN_SUFFIX}"
 )]
 pub struct UnknownAlarm(String);
 
@@ -54,7 +55,7 @@ impl AlarmEvent {
         &self.alarm_data.alarm_name
     }
 
-    /// What the alarm says of the stream; nothing where it has ended.
+    /// The load that the alarm reports; `None` if it has ended.
     ///
     /// # Errors
     /// [`UnknownAlarm`].
@@ -74,7 +75,7 @@ impl AlarmEvent {
 }
 
 impl AlarmState {
-    /// The newest measured value over the threshold.
+    /// The newest measured value divided by the threshold.
     fn excess(&self) -> Option<f64> {
         let data: ReasonData = serde_json::from_str(self.reason_data.as_deref()?).ok()?;
         let newest = data.recent_datapoints.into_iter().flatten().next_back()?;
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_is_told_by_its_name() {
+    fn an_alarm_is_recognized_by_its_name() {
         let load = |name, state| event(name, state, None).load();
         assert_eq!(
             load("tickstream-shards-up", "ALARM"),

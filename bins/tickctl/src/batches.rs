@@ -1,4 +1,4 @@
-//! Rows of a file, read on a thread of their own, gathered into batches when they are due.
+//! Reads the rows of a file on a separate thread, and gathers them into batches when they are due.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use anyhow::Context as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::formats::{Place, ReadError, Row, Rows};
+use crate::formats::{ReadError, Row, RowPosition, Rows};
 use crate::pace::{Pace, Speed};
 
-/// Rows handed over at once by the reading thread: one hand-over costs more than reading a row.
+/// How many rows the reading thread sends at once, since sending costs more than reading a row.
 const ROWS_PER_CHUNK: usize = 256;
 
-/// Chunks read ahead of the sender.
+/// How many chunks are read ahead.
 const CHUNKS_AHEAD_MAX: usize = 8;
 
 /// Rows that are sent together.
@@ -22,14 +22,14 @@ pub struct Batch {
     pub rows: Vec<Row>,
 }
 
-/// What comes next from a file.
+/// The next event of a file.
 #[derive(Debug)]
 pub enum Event {
     /// Rows that are due.
     Batch(Batch),
-    /// A row or a rest that cannot be read. The rows before it are out already.
+    /// A row or a rest that cannot be read. The rows before it were already returned.
     Bad(ReadError),
-    /// Nothing more.
+    /// The end of the file.
     End,
 }
 
@@ -38,18 +38,19 @@ pub enum Event {
 pub struct Batches {
     chunks: mpsc::Receiver<Vec<Result<Row, ReadError>>>,
     ready: VecDeque<Result<Row, ReadError>>,
-    /// Rows of the batch in the making. Kept here, so that [`Batches::next`] may be dropped.
+    /// The rows of the current batch. They are kept here, so the future of [`Batches::next`] may be
+    /// dropped.
     rows: Vec<Row>,
     pace: Pace,
     batch_max: usize,
 }
 
 impl Batches {
-    /// Starts to read. `open` runs on the reading thread, since it may wait for its input; the
-    /// first `skip` rows are left out, bad ones too.
+    /// Starts to read. `open` runs on the reading thread, since it may wait for its input. The
+    /// first `skip` rows are skipped, including bad ones.
     ///
     /// # Errors
-    /// Where no thread can be started.
+    /// If no thread can be started.
     pub fn new(
         open: impl FnOnce() -> Result<Rows, ReadError> + Send + 'static,
         skip: u64,
@@ -57,11 +58,11 @@ impl Batches {
         batch_max: usize,
     ) -> anyhow::Result<Self> {
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD_MAX);
-        // Not tokio's blocking pool: the process must end while this waits for stdin.
+        // Not on tokio's blocking pool: the process must be able to end while this waits for stdin.
         std::thread::Builder::new()
             .name("reader".to_owned())
             .spawn(move || read(open, skip, &sender))
-            .context("no thread for reading")?;
+            .context("could not start a thread to read the file")?;
         let (ready, rows) = (VecDeque::new(), Vec::with_capacity(batch_max));
         Ok(Self {
             chunks,
@@ -72,8 +73,8 @@ impl Batches {
         })
     }
 
-    /// Waits until rows are due and gives as many as are, up to a full batch. May be dropped at
-    /// any moment without losing a row.
+    /// Waits until rows are due and returns them, up to a full batch. Dropping the future loses no
+    /// row.
     pub async fn next(&mut self) -> Event {
         while self.rows.len() < self.batch_max {
             if self.ready.is_empty() && !self.receive().await {
@@ -105,7 +106,7 @@ impl Batches {
         }
     }
 
-    /// Takes the next chunk; false where there is none (now, if rows wait that are due).
+    /// Receives the next chunk; false if there is none (or none yet, while due rows are waiting).
     async fn receive(&mut self) -> bool {
         let chunk = if self.rows.is_empty() || self.pace.is_max() {
             self.chunks.recv().await
@@ -134,14 +135,14 @@ fn read(
     let mut rows = rows.filter(|row| place(row).is_none_or(|place| place.number > skip));
     loop {
         let chunk: Vec<_> = rows.by_ref().take(ROWS_PER_CHUNK).collect();
-        // The receiver is gone when the replay has ended early.
+        // The receiver is gone if the replay ended early.
         if chunk.is_empty() || sender.blocking_send(chunk).is_err() {
             return;
         }
     }
 }
 
-fn place(row: &Result<Row, ReadError>) -> Option<Place> {
+fn place(row: &Result<Row, ReadError>) -> Option<RowPosition> {
     match row {
         Ok(row) => Some(row.place),
         Err(ReadError::Row { place, .. }) => Some(*place),
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     fn row(number: u64, event_ms: i64) -> Result<Row, ReadError> {
-        let place = Place {
+        let place = RowPosition {
             number,
             line: number,
             offset_bytes: 0,
@@ -169,7 +170,7 @@ mod tests {
     }
 
     fn bad(number: u64) -> Result<Row, ReadError> {
-        let place = Place {
+        let place = RowPosition {
             number,
             line: number,
             offset_bytes: 0,
@@ -195,7 +196,7 @@ mod tests {
         .unwrap()
     }
 
-    /// The numbers of each batch; a bad row stands as 0.
+    /// The row numbers of each batch; a bad row is 0.
     async fn all(mut batches: Batches) -> Vec<Vec<u64>> {
         let mut seen = Vec::new();
         loop {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_batch_spans_what_the_reader_hands_over_at_once() {
+    async fn a_full_batch_may_span_several_chunks() {
         let rows = (1..=1_000).map(|number| row(number, 0)).collect();
         let lengths: Vec<_> = all(batches(rows, 0, Speed::Max, 300))
             .await
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rows_wait_for_their_time_and_go_together_when_it_has_passed() {
+    async fn rows_wait_until_they_are_due_and_overdue_rows_are_batched() {
         let start = Instant::now();
         let rows = vec![
             row(1, 10_000),
@@ -249,7 +250,7 @@ mod tests {
             Event::Bad(_) | Event::End => Vec::new(),
         };
         assert_eq!(numbers(batches.next().await), [1, 2]);
-        // Dropped while it waits, as a stop or an answer does: no row is lost.
+        // Dropped while it waits, like after a stop or a response: no row is lost.
         assert!(
             tokio::time::timeout(Duration::from_secs(1), batches.next())
                 .await

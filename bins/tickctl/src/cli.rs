@@ -1,4 +1,4 @@
-//! The command line as a whole: subcommands, the options they share, exit codes.
+//! The command line: subcommands, shared options, exit codes.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::rollout;
 use crate::commands::{compact, load, replay};
 
-/// The exit code of a failure: the server, the network, or figures that show errors.
+/// The exit code of a failure: of the server or the network, or errors under load.
 const EXIT_FAILED: u8 = 1;
 
-/// The exit code of a wrong call or a wrong file; clap uses the same for wrong options.
+/// The exit code for wrong arguments or an invalid file; clap uses the same for wrong options.
 const EXIT_BAD_INPUT: u8 = 2;
 
 const AFTER_HELP: &str = "\
@@ -31,50 +31,50 @@ Examples:
 
 Exit codes:
   0  done
-  1  failed: not stored, refused, stopped, unreadable files, or errors under load
-  2  a wrong option or a file that cannot be read as it should";
+  1  failed: ticks not stored, request refused, stopped, unreadable files, or errors under load
+  2  a wrong option or an invalid file";
 
-/// Operates a tickstream: feeds it real trades, measures it under load, compacts its archive,
-/// steers its rollout on AWS.
+/// Operates a tickstream: sends it real trades, measures it under load, compacts its archive,
+/// controls its rollout on AWS.
 #[derive(Debug, Parser)]
 #[command(name = "tickctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Every subcommand. Adding one is its file under `commands` and a line here.
+/// All subcommands. A new one needs its file under `commands` and a line here.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Sends real trades from a file to a running tickstream.
     Replay(replay::ReplayArgs),
-    /// Sends made-up ticks at a fixed rate and reports latency, open loop.
+    /// Sends generated ticks at a fixed rate and reports the latency (open loop).
     Load(load::LoadArgs),
-    /// Makes few large sorted files of the archive's many small ones.
+    /// Merges the archive's many small files into a few large sorted ones.
     Compact(compact::CompactArgs),
-    /// Reads and changes the share that goes to the stream on AWS.
+    /// Shows and changes the share of ticks that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
 }
 
-/// Where to send ticks: the options that every sending subcommand shares.
+/// Where to send ticks: the options of every subcommand that sends.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// The tickstream to send to; http and https, a path in front of /webhooks is kept.
+    /// The address of the tickstream, http or https; a path in front of /webhooks is kept.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = parse_base)]
     pub to: Uri,
-    /// Sent as it stands in the `Authorization` header, as Helius does. Prefer the environment:
-    /// other users of the machine can read arguments.
+    /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
+    /// variable: other users of the machine can read arguments.
     #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = parse_secret)]
     pub secret: Option<HeaderValue>,
-    /// Seconds after which a request without an answer has failed.
+    /// Seconds after which a request without a response fails.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
 }
 
 impl Target {
-    /// What to do where the server answers 401.
+    /// What to do if the server responds with 401.
     #[must_use]
     pub fn about_secret(&self) -> &'static str {
         if self
@@ -82,37 +82,37 @@ impl Target {
             .as_ref()
             .is_some_and(|secret| !secret.is_empty())
         {
-            "the server does not know the secret of TICKCTL_SECRET or --secret: it must be one of \
-             its plain WEBHOOK_SECRETS"
+            "the server does not accept the secret in TICKCTL_SECRET or --secret: use one of its \
+             plain WEBHOOK_SECRETS"
         } else {
-            "the server asks for a secret: set TICKCTL_SECRET to one of its plain \
-             WEBHOOK_SECRETS, or give it with --secret"
+            "the server requires a secret: set TICKCTL_SECRET to one of its plain \
+             WEBHOOK_SECRETS, or pass it with --secret"
         }
     }
 }
 
-/// What a subcommand takes from the process around it.
+/// What a subcommand needs from its process.
 #[derive(Debug, Clone)]
-pub struct World {
-    /// The wall clock: milliseconds since the epoch.
+pub struct ProcessContext {
+    /// The wall clock, in milliseconds since the epoch.
     pub now_ms: fn() -> i64,
-    /// Cancelled when the user wants the command to end.
+    /// Cancelled when the user stops the command.
     pub stop: CancellationToken,
 }
 
-/// A wrong call or a wrong file: exit code 2 rather than 1.
+/// Wrong arguments or an invalid file: exit code 2 instead of 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BadInput(pub String);
 
-/// Runs the subcommand, tells its error on stderr, and gives the exit code.
-pub async fn run(cli: Cli, world: World) -> ExitCode {
+/// Runs the subcommand, prints its error to stderr, and returns the exit code.
+pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     let done = match cli.command {
-        Command::Replay(args) => Box::pin(replay::run(args, world)).await,
-        Command::Load(args) => Box::pin(load::run(args, world)).await,
-        Command::Compact(args) => Box::pin(compact::run(args, world)).await,
+        Command::Replay(args) => Box::pin(replay::run(args, process)).await,
+        Command::Load(args) => Box::pin(load::run(args, process)).await,
+        Command::Compact(args) => Box::pin(compact::run(args, process)).await,
         #[cfg(feature = "aws")]
-        Command::Rollout(args) => Box::pin(rollout::run(args, world)).await,
+        Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
     };
     let Err(error) = done else {
         return ExitCode::SUCCESS;
@@ -125,10 +125,10 @@ pub async fn run(cli: Cli, world: World) -> ExitCode {
     }
 }
 
-/// Writes a line to stdout. A reader that went away (`| head`) is no error.
+/// Writes a line to stdout. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors
-/// Those of writing, but for a broken pipe.
+/// Those of writing, except for a broken pipe.
 pub fn print_line(line: &str) -> std::io::Result<()> {
     match writeln!(std::io::stdout().lock(), "{line}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -136,22 +136,22 @@ pub fn print_line(line: &str) -> std::io::Result<()> {
     }
 }
 
-/// Reads the whole address of a server.
+/// Parses the complete address of a server.
 pub(crate) fn parse_base(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err("give the whole address, such as http://127.0.0.1:8080".to_owned());
+        return Err("use a complete address, such as http://127.0.0.1:8080".to_owned());
     }
     if uri.query().is_some() {
-        return Err("give the address without a query".to_owned());
+        return Err("use an address without a query".to_owned());
     }
     Ok(uri)
 }
 
 fn parse_secret(text: &str) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| "a secret has visible ASCII characters only".to_owned())?;
-    // Debug output of the arguments must not show it.
+        .map_err(|_| "a secret must only have visible ASCII characters".to_owned())?;
+    // Debug output of the arguments must not contain it.
     value.set_sensitive(true);
     Ok(value)
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn bases_are_whole_addresses() {
+    fn bases_are_complete_addresses() {
         for good in [
             "http://127.0.0.1:8080",
             "https://ticks.example/stage",

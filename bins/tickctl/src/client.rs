@@ -1,5 +1,5 @@
-//! One HTTP client for every subcommand that sends: HTTP/1.1 with kept connections, TLS for
-//! https. It sits directly on hyper: under load that halves the overhead above the socket calls.
+//! The HTTP client of all subcommands that send: HTTP/1.1 with kept-alive connections, TLS for
+//! https. It uses hyper directly, which halves the overhead per request under load.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use serde::Deserialize;
 
 use crate::cli::Target;
 
-/// Most bytes of an answer that are read (8 MiB); thousands of entry errors fit.
+/// The most bytes of a response that are read (8 MiB), enough for thousands of entry errors.
 const ANSWER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
-/// Most characters of a server's error text that are shown.
+/// The most characters of a server's error text that are shown.
 const DETAIL_CHARS_MAX: usize = 400;
 
-/// How long an unused connection is kept: shorter than servers and load balancers keep theirs
-/// (commonly 60 s), so that they do not close one that we are about to use.
+/// How long an idle connection is kept: shorter than on servers and load balancers (commonly 60 s),
+/// so they do not close one that we are about to use.
 const IDLE_SECONDS_MAX: u64 = 30;
 
 const USER_AGENT_TEXT: &str = concat!("tickctl/", env!("CARGO_PKG_VERSION"));
 
-/// One webhook of one tickstream.
+/// One webhook of a tickstream.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     transport: Transport,
@@ -38,23 +38,23 @@ pub struct Webhook {
     timeout: Duration,
 }
 
-/// What the webhook answers to a delivery it stored.
+/// The webhook's response to a stored delivery.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Answer {
     /// Entries in the delivery.
     pub received: u64,
     /// Ticks that are new.
     pub stored: u64,
-    /// Ticks that were there already.
+    /// Ticks that were already stored.
     #[serde(default)]
     pub duplicate: u64,
-    /// Entries that break a rule; they are in the quarantine.
+    /// Malformed entries; they are in the quarantine.
     #[serde(default)]
     pub rejected: u64,
-    /// Entries that are no price.
+    /// Entries that are not prices.
     #[serde(default)]
     pub ignored: u64,
-    /// The rules that entries break.
+    /// The errors of rejected entries.
     #[serde(default)]
     pub errors: Vec<EntryError>,
 }
@@ -62,46 +62,46 @@ pub struct Answer {
 /// Why one entry of a delivery was rejected.
 #[derive(Debug, Clone, Deserialize)]
 pub struct EntryError {
-    /// The entry's place in the delivery, from 0.
+    /// The entry's position in the delivery, from 0.
     pub index: usize,
-    /// The rule's code.
+    /// The code of the reason.
     #[serde(default)]
     pub reason: String,
-    /// The rule in words.
+    /// The reason in words.
     #[serde(default)]
     pub message: String,
 }
 
-/// Why a delivery got no answer that says it is stored.
+/// Why a delivery was not confirmed as stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PostError {
     /// Another status than 200.
-    #[error("the server answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
+    #[error("the server responded with {status}{}{detail}", if detail.is_empty() { "" } else { ": \
+        " })]
     Status {
         /// The status.
         status: StatusCode,
-        /// What the server says about it; may be empty.
+        /// The server's explanation; may be empty.
         detail: String,
         /// How long the server asks us to wait.
         retry_after: Option<Duration>,
     },
-    /// No answer in time.
-    #[error("no answer within {} s", .0.as_secs())]
+    /// No response in time.
+    #[error("no response within {} s", .0.as_secs())]
     Timeout(Duration),
     /// No connection.
-    #[error("no connection: {0}")]
+    #[error("cannot connect: {0}")]
     Connect(String),
-    /// The connection broke before the answer was there.
+    /// The connection broke before the response was complete.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// Status 200, but not a webhook's answer.
-    #[error("the answer is not a tickstream's ({0}); does --to name one?")]
+    /// Status 200, but not the response of a webhook.
+    #[error("the response is not from a tickstream ({0}): is the address in --to correct?")]
     Unreadable(String),
 }
 
 impl PostError {
-    /// Whether the same delivery may succeed later. Sending it again is safe: its ticks have the
-    /// same ids.
+    /// Whether a retry of the delivery may succeed. A retry is safe: its ticks have the same ids.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -115,7 +115,7 @@ impl PostError {
         }
     }
 
-    /// How long the server asks us to wait, where it does.
+    /// How long the server asks us to wait, if it does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -124,7 +124,7 @@ impl PostError {
         }
     }
 
-    /// A short name to count by: the status, or what broke.
+    /// A short name for counting: the status, or what failed.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {
@@ -138,16 +138,16 @@ impl PostError {
 }
 
 impl Webhook {
-    /// Prepares deliveries to `POST {to}/webhooks/{source}`, over at most about `connections`
-    /// kept connections. Nothing is sent yet.
+    /// Prepares deliveries to `POST {to}/webhooks/{source}` over about `connections` kept-alive
+    /// connections. Nothing is sent yet.
     ///
     /// # Errors
-    /// Where the machine has no root certificates for an https address.
+    /// If the machine has no root certificates for an https address.
     pub fn new(target: &Target, source: &str, connections: usize) -> anyhow::Result<Self> {
         let base = target.to.to_string();
         let uri: Uri = format!("{}/webhooks/{source}", base.trim_end_matches('/'))
             .parse()
-            .with_context(|| format!("{base} with /webhooks/{source} is no address"))?;
+            .with_context(|| format!("{base} with /webhooks/{source} is not a valid address"))?;
         let transport = Transport::new(&uri, connections)?;
         let secret = target.secret.clone().filter(|secret| !secret.is_empty());
         Ok(Self {
@@ -158,7 +158,7 @@ impl Webhook {
         })
     }
 
-    /// The address deliveries go to.
+    /// The address of deliveries.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.uri
@@ -170,21 +170,20 @@ impl Webhook {
         self.timeout
     }
 
-    /// Sends one delivery, once, and waits for the whole answer.
+    /// Sends one delivery once, and waits for the complete response.
     ///
     /// # Errors
-    /// [`PostError`] for anything but a readable 200 in time.
+    /// [`PostError`] for anything except a readable 200 in time.
     pub async fn post(&self, body: Bytes) -> Result<Answer, PostError> {
         tokio::time::timeout(self.timeout, self.post_unbounded(body))
             .await
             .unwrap_or(Err(PostError::Timeout(self.timeout)))
     }
 
-    /// As [`Webhook::post`], without a limit on the time: for callers with a deadline of their
-    /// own.
+    /// Same as [`Webhook::post`] without a timeout, for callers with their own deadline.
     ///
     /// # Errors
-    /// As [`Webhook::post`].
+    /// See [`Webhook::post`].
     pub async fn post_unbounded(&self, body: Bytes) -> Result<Answer, PostError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
@@ -216,7 +215,7 @@ impl Webhook {
     }
 }
 
-/// Plain and TLS clients are two types, so that http neither loads certificates nor pays for TLS.
+/// Plain and TLS clients are two types, so http neither loads certificates nor pays for TLS.
 #[derive(Debug, Clone)]
 pub(crate) enum Transport {
     Plain(Client<HttpConnector, Full<Bytes>>),
@@ -227,7 +226,7 @@ impl Transport {
     pub(crate) fn new(uri: &Uri, connections: usize) -> anyhow::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
-        // A delivery is one write: waiting to fill a segment would only add latency.
+        // A delivery is one write, so waiting to fill a segment would only add latency.
         tcp.set_nodelay(true);
         let mut builder = Client::builder(TokioExecutor::new());
         builder
@@ -239,7 +238,7 @@ impl Transport {
         }
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(aws_lc_rs::default_provider())
-            .context("https needs the root certificates of this machine")?
+            .context("could not load this machine's root certificates, which https needs")?
             .https_only()
             .enable_http1()
             .wrap_connector(tcp);
@@ -254,7 +253,7 @@ impl Transport {
     }
 }
 
-/// Reads another answer than 200: its problem detail (RFC 9457) or else its text.
+/// Reads a response other than 200: its problem details (RFC 9457) or else its text.
 fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
     #[derive(Deserialize)]
     struct Problem {
@@ -273,7 +272,7 @@ fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_secs);
-    // Control characters would reach the user's terminal.
+    // Control characters must not reach the user's terminal.
     let detail = detail
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -286,7 +285,7 @@ fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
     }
 }
 
-/// The innermost cause, which is the one that helps ("connection refused").
+/// The innermost cause, which is the most helpful one ("connection refused").
 fn innermost_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -311,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_what_the_server_says() {
-        let unauthorized = "the server answered 401 Unauthorized: no secret matches";
+    fn errors_contain_the_servers_explanation() {
+        let unauthorized = "the server responded with 401 Unauthorized: no secret matches";
         check(
             401,
             r#"{"title":"x","detail":"no secret matches"}"#,
@@ -324,35 +323,35 @@ mod tests {
             413,
             r#"{"title":"too large"}"#,
             None,
-            "the server answered 413 Payload Too Large: too large",
+            "the server responded with 413 Payload Too Large: too large",
             false,
         );
         check(
             503,
             "",
             Some("2"),
-            "the server answered 503 Service Unavailable",
+            "the server responded with 503 Service Unavailable",
             true,
         );
         check(
             502,
             "<html>\x1b[31m",
             None,
-            "the server answered 502 Bad Gateway: <html> [31m",
+            "the server responded with 502 Bad Gateway: <html> [31m",
             true,
         );
         check(
             429,
             "slow",
             None,
-            "the server answered 429 Too Many Requests: slow",
+            "the server responded with 429 Too Many Requests: slow",
             true,
         );
         check(
             400,
             "{}",
             None,
-            "the server answered 400 Bad Request",
+            "the server responded with 400 Bad Request",
             false,
         );
     }

@@ -1,4 +1,4 @@
-//! The subcommands, one file each: its arguments and its `run`.
+//! The subcommands. Each file has the arguments and `run` of one.
 
 pub mod compact;
 pub mod load;

@@ -1,4 +1,4 @@
-//! One delivery until it is stored, or until it is clear that it will not be.
+//! Sends one delivery with retries, until it is stored or given up.
 
 use std::time::Duration;
 
@@ -12,34 +12,33 @@ use crate::client::{Answer, PostError, Webhook};
 /// The longest wait before the second attempt; it doubles from there.
 const DELAY_MS_FIRST: u64 = 200;
 
-/// The longest wait between two attempts, also where the server asks for more.
+/// The longest wait between two attempts, even if the server asks for more.
 const DELAY_MS_MAX: u64 = 5_000;
 
 /// Why a delivery was given up.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Undelivered {
-    /// Trying again cannot help.
+    /// A retry cannot help.
     #[error("{0}")]
     Refused(PostError),
     /// Every attempt failed.
-    #[error("{attempts} attempts failed, the last so: {last}")]
+    #[error("{attempts} attempts failed; the last error: {last}")]
     GaveUp {
         /// How often it was sent.
         attempts: u32,
         /// How the last attempt failed.
         last: PostError,
     },
-    /// The user wants to end.
-    #[error("stopped while a delivery waited for its next attempt")]
+    /// The user stopped the command.
+    #[error("stopped while a delivery was waiting for its next attempt")]
     Stopped,
 }
 
-/// Sends `body` up to `attempts_max` times, with growing random waits between; `notice` is told
-/// of each failure that is tried again. Sending again is safe: the server's tick ids are derived
-/// from the ticks.
+/// Sends `body` up to `attempts_max` times, with growing random waits in between, and calls
+/// `notice` before each retry. Retries are safe: the server derives tick ids from the ticks.
 ///
 /// # Errors
-/// [`Undelivered`] says why it is given up.
+/// [`Undelivered`], with the reason.
 pub async fn deliver(
     webhook: &Webhook,
     body: Bytes,
@@ -73,8 +72,8 @@ pub async fn deliver(
     }
 }
 
-/// A random wait up to a bound that doubles with each attempt, so that many callers do not come
-/// back at the same moment; at least what the server asks for, within the limit.
+/// A random wait up to a bound that doubles with each attempt, so many clients do not retry at the
+/// same moment; at least what the server asks for, within the limit.
 fn delay(attempts: u32, retry_after: Option<Duration>, rng: &mut StdRng) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
     let bound_ms = (DELAY_MS_FIRST << doublings).min(DELAY_MS_MAX);

@@ -1,5 +1,5 @@
-//! What a replayed file holds: one file a format, each turning rows into the provider's own
-//! messages, with every number written as it was read.
+//! The formats of replayed files, one per source file. Each converts rows to the provider's own
+//! messages, with every number unchanged.
 
 pub mod binance_trades;
 mod kraken_pair;
@@ -13,22 +13,22 @@ use clap::ValueEnum;
 /// A row of a file, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Where it stands.
-    pub place: Place,
+    /// Its position in the file.
+    pub place: RowPosition,
     /// Event time, milliseconds since the epoch.
     pub event_ms: i64,
     /// One entry of a delivery.
     pub json: String,
 }
 
-/// Where a row stands in its file.
+/// The position of a row in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct RowPosition {
     /// The row's number among the rows of data, from 1.
     pub number: u64,
     /// The line it starts on, from 1.
     pub line: u64,
-    /// The bytes before it, to show progress by.
+    /// The number of bytes before it, to show progress.
     pub offset_bytes: u64,
 }
 
@@ -38,29 +38,29 @@ pub enum ReadError {
     /// One row breaks a rule; the rows after it may be good.
     #[error("line {}: {rule}", place.line)]
     Row {
-        /// Where the row stands.
-        place: Place,
+        /// The position of the row.
+        place: RowPosition,
         /// The rule, with the value.
         rule: String,
     },
-    /// The file as a whole, or what is left of it.
+    /// The file as a whole, or its rest, cannot be read.
     #[error("{0}")]
     File(String),
 }
 
-/// The rows of a file, in its order.
+/// The rows of a file, in order.
 pub type Rows = Box<dyn Iterator<Item = Result<Row, ReadError>> + Send>;
 
-/// A file's format, and with it the webhook that its rows are sent to.
+/// A file's format, which also determines the webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// CSV of id,price,qty,quote_qty,time,is_buyer_maker, as Binance publishes trades (with or
-    /// without the header; time in ms or µs). The symbol is not in the rows: see --symbol.
+    /// CSV with id,price,qty,quote_qty,time,is_buyer_maker, like Binance's published trades (with
+    /// or without a header; time in ms or µs). The rows do not contain the symbol: see --symbol.
     BinanceTrades,
-    /// JSON as Kraken's REST API answers /0/public/Trades.
+    /// JSON like the response of Kraken's REST API to /0/public/Trades.
     KrakenTrades,
-    /// CSV of our own, with a header: token, price and timestamp (epoch ms or RFC 3339); quote,
-    /// volume, source, id, tick_id, slot and method where there are such columns.
+    /// Our own CSV with a header: token, price and timestamp (epoch ms or RFC 3339), and optionally
+    /// quote, volume, source, id, tick_id, slot and method.
     TicksCsv,
 }
 
@@ -75,12 +75,12 @@ impl Format {
         }
     }
 
-    /// Opens the rows. `file_name` gives the symbol where the format needs one and `symbol` is
-    /// not given.
+    /// Opens the rows. If the format needs a symbol and `symbol` is not set, it is taken from
+    /// `file_name`.
     ///
     /// # Errors
-    /// [`ReadError::File`] where the symbol is missing or wrong; Kraken's format is read as a
-    /// whole, and refused here where it is no such file.
+    /// [`ReadError::File`] if the symbol is missing or wrong. Kraken's format is read as a whole,
+    /// and refused here if it is invalid.
     pub fn rows(
         self,
         input: Box<dyn Read + Send>,
@@ -93,7 +93,9 @@ impl Format {
             Self::TicksCsv => match symbol {
                 None => Ok(ticks_csv::rows(input)),
                 Some(_) => Err(ReadError::File(
-                    "--symbol does not go with ticks-csv: its rows name their token".to_owned(),
+                    "--symbol cannot be used with ticks-csv, whose rows contain their \
+                     token"
+                        .to_owned(),
                 )),
             },
         }
@@ -120,7 +122,7 @@ impl Format {
     }
 }
 
-/// Digits only, so no sign, and at most 64 bits.
+/// Parses digits only, without a sign, of at most 64 bits.
 fn whole_number(text: &str) -> Option<u64> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -128,11 +130,11 @@ fn whole_number(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// Reads CSV records with their places. Rows are numbered from 1.
+/// Reads CSV records with their positions. Rows are numbered from 1.
 struct Records {
     reader: csv::Reader<Box<dyn Read + Send>>,
     number: u64,
-    /// After an input error there is nothing more to read.
+    /// Set after an input error, which ends the reading.
     ended: bool,
 }
 
@@ -140,7 +142,7 @@ impl Records {
     fn new(input: Box<dyn Read + Send>) -> Self {
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
-            // The row's own rule tells a wrong count of fields better than the reader.
+            // Our own check explains a wrong number of fields better than the reader.
             .flexible(true)
             .trim(csv::Trim::All)
             .from_reader(input);
@@ -151,9 +153,9 @@ impl Records {
         }
     }
 
-    /// The next record as text, not counted as a row yet. The place's number is that of the row
-    /// it would be.
-    fn next(&mut self) -> Option<Result<(Place, csv::StringRecord), ReadError>> {
+    /// The next record as text, not counted as a row yet. Its position has the number of the row it
+    /// would be.
+    fn next(&mut self) -> Option<Result<(RowPosition, csv::StringRecord), ReadError>> {
         if self.ended {
             return None;
         }
@@ -165,7 +167,7 @@ impl Records {
                 self.ended = true;
                 let line = self.reader.position().line();
                 return Some(Err(ReadError::File(format!(
-                    "the input broke at line {line}: {error}"
+                    "reading the input failed at line {line}: {error}"
                 ))));
             }
         }
@@ -173,7 +175,7 @@ impl Records {
         let (line, offset_bytes) = record
             .position()
             .map_or((0, 0), |at| (at.line(), at.byte()));
-        let place = Place {
+        let place = RowPosition {
             number: self.number,
             line,
             offset_bytes,
@@ -187,7 +189,7 @@ impl Records {
         })
     }
 
-    /// Says that the record read last was a header: rows count from the next.
+    /// Marks the last record as a header: rows are counted from the next.
     fn was_header(&mut self) {
         self.number = 0;
     }

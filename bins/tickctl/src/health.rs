@@ -1,4 +1,4 @@
-//! What a deployed webhook tells of itself: `GET /healthz`.
+//! Reads which code a deployed webhook runs, from `GET /healthz`.
 
 use std::time::Duration;
 
@@ -10,59 +10,62 @@ use serde::Deserialize;
 
 use crate::client::Transport;
 
-/// How long the whole answer may take; a cold start is within it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the complete response may take, including a cold start.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most bytes of an answer that are read; a webhook's are about a hundred.
-const ANSWER_BYTES_MAX: usize = 16 * 1_024;
+/// The most bytes of a response that are read; a webhook's response has about a hundred.
+const RESPONSE_BYTES_MAX: usize = 16 * 1_024;
 
 /// Which code a webhook runs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Health {
     /// The package's version.
     version: String,
-    /// SHA-256 of the zip in hexadecimal, where the deploy told it.
+    /// SHA-256 of the zip in hexadecimal, if the deployment set it.
     code_sha256: Option<String>,
 }
 
 impl Health {
-    /// In a few words.
-    pub(crate) fn told(&self) -> String {
+    /// A short description.
+    pub(crate) fn summary(&self) -> String {
         match &self.code_sha256 {
             Some(hash) => format!("{hash} webhook {}", self.version),
-            None => format!("webhook {}, which was not told its hash", self.version),
+            None => format!(
+                "webhook {}, whose deployment did not set a hash",
+                self.version
+            ),
         }
     }
 }
 
-/// Asks the webhook under an address; a path in front of `/healthz` is kept.
+/// Queries the webhook at an address; a path in front of `/healthz` is kept.
 ///
 /// # Errors
-/// Where no webhook answers with 200 in time.
-pub(crate) async fn ask(base: &Uri) -> anyhow::Result<Health> {
+/// If no webhook responds with 200 in time.
+pub(crate) async fn query(base: &Uri) -> anyhow::Result<Health> {
     let uri: Uri = format!("{}/healthz", base.to_string().trim_end_matches('/'))
         .parse()
-        .with_context(|| format!("{base} with /healthz is no address"))?;
-    tokio::time::timeout(ANSWER_WITHIN, ask_unbounded(uri.clone()))
+        .with_context(|| format!("{base} with /healthz is not a valid address"))?;
+    tokio::time::timeout(RESPONSE_TIMEOUT, query_unbounded(uri.clone()))
         .await
-        .with_context(|| format!("no answer within {} s", ANSWER_WITHIN.as_secs()))
+        .with_context(|| format!("no response within {} s", RESPONSE_TIMEOUT.as_secs()))
         .flatten()
-        .with_context(|| format!("{uri} cannot be asked"))
+        .with_context(|| format!("{uri} cannot be reached"))
 }
 
-async fn ask_unbounded(uri: Uri) -> anyhow::Result<Health> {
+async fn query_unbounded(uri: Uri) -> anyhow::Result<Health> {
     let transport = Transport::new(&uri, 1)?;
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.uri_mut() = uri;
     let (head, body) = transport.request(request).await?.into_parts();
     ensure!(
         head.status == StatusCode::OK,
-        "the answer is {}",
+        "the response has the status {}",
         head.status
     );
-    let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+    let read = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
     let bytes = read.map_err(anyhow::Error::from_boxed)?.to_bytes();
-    serde_json::from_slice(&bytes).context("the answer is not a webhook's")
+    serde_json::from_slice(&bytes).context("the response is not from a webhook")
 }
 
 #[cfg(test)]
@@ -82,31 +85,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_webhook_tells_which_code_it_runs() {
+    async fn a_webhook_reports_its_code() {
         let base = serve(r#"{"status":"ok","version":"0.1.0","code_sha256":"5aa78a"}"#).await;
-        let health = ask(&base).await.unwrap();
-        assert_eq!(health.told(), "5aa78a webhook 0.1.0");
+        let health = query(&base).await.unwrap();
+        assert_eq!(health.summary(), "5aa78a webhook 0.1.0");
     }
 
     #[tokio::test]
-    async fn a_webhook_without_a_hash_says_so() {
+    async fn a_webhook_without_a_hash_is_reported_as_such() {
         let base = serve(r#"{"status":"ok","version":"0.1.0"}"#).await;
-        let told = ask(&base).await.unwrap().told();
-        assert_eq!(told, "webhook 0.1.0, which was not told its hash");
+        let summary = query(&base).await.unwrap().summary();
+        assert_eq!(
+            summary,
+            "webhook 0.1.0, whose deployment did not set a hash"
+        );
     }
 
     #[tokio::test]
-    async fn what_is_no_webhook_is_told_with_its_address() {
+    async fn an_address_without_a_webhook_is_an_error_with_the_address() {
         let base = serve("hello").await;
-        let error = format!("{:#}", ask(&base).await.unwrap_err());
+        let error = format!("{:#}", query(&base).await.unwrap_err());
         assert!(error.contains("/stage/healthz"), "{error}");
-        assert!(error.contains("not a webhook's"), "{error}");
+        assert!(error.contains("not from a webhook"), "{error}");
 
         let elsewhere: Uri = base.to_string().replace("/stage", "").parse().unwrap();
-        let error = format!("{:#}", ask(&elsewhere).await.unwrap_err());
+        let error = format!("{:#}", query(&elsewhere).await.unwrap_err());
         assert!(error.contains("404"), "{error}");
 
         let nobody: Uri = "http://127.0.0.1:9".parse().unwrap();
-        assert!(ask(&nobody).await.is_err());
+        assert!(query(&nobody).await.is_err());
     }
 }

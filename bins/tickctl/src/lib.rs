@@ -1,7 +1,7 @@
-//! The operators' command line: one file a subcommand, under [`commands`].
+//! The operators' command line. Each subcommand has a file under [`commands`].
 //!
-//! A subcommand takes its arguments and a [`cli::World`], and returns what went wrong. To add
-//! one, write its file and name it in [`cli::Command`].
+//! A subcommand gets its arguments and a [`cli::ProcessContext`], and returns its error. To add
+//! one, write its file and list it in [`cli::Command`].
 
 pub mod batches;
 pub mod cli;

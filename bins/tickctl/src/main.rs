@@ -3,20 +3,20 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tickctl::cli::{Cli, World};
+use tickctl::cli::{Cli, ProcessContext};
 use tokio_util::sync::CancellationToken;
 
-/// What a shell reports for a process that an interrupt ended.
+/// The exit code that shells use for an interrupted process.
 const EXIT_INTERRUPTED: i32 = 130;
 
-// One thread: the load shares its machine with the server it measures.
+// One thread, since a load test often shares its machine with the server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_interrupt(stop.clone()));
     tickctl::cli::run(
         Cli::parse(),
-        World {
+        ProcessContext {
             now_ms: runtime::clock::now_ms,
             stop,
         },

@@ -1,19 +1,19 @@
-//! Made-up ticks for a load: a random walk for each token, written straight into the body.
+//! Generated ticks for a load: a random walk for each token, written directly into the body.
 
 use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Where each token's walk starts: 100.00, in hundredths.
+/// The start of each token's walk: 100.00, in hundredths.
 const PRICE_CENTS_FIRST: i64 = 10_000;
 
-/// The lowest price of a walk: 1.00, so that it never reaches zero.
+/// The lowest price of a walk: 1.00, so it never reaches zero.
 const PRICE_CENTS_MIN: i64 = 100;
 
 /// The largest step between two ticks of a token: 0.25.
 const STEP_CENTS_MAX: i64 = 25;
 
-/// Room for one tick's text, so that a body seldom grows while it is written.
+/// Room for one tick's text, so a body rarely grows while it is written.
 const TICK_BYTES: usize = 128;
 
 /// Tokens with a price each, and the numbers of their ticks.
@@ -24,7 +24,7 @@ pub struct Market {
     next: usize,
     /// Ticks written so far; part of their ids.
     ticks: u64,
-    /// `","id":"{run}-`: ids differ between runs, so that no tick is a duplicate.
+    /// `","id":"{run}-`: ids differ between runs, so no tick is a duplicate.
     id_prefix: Vec<u8>,
     rng: StdRng,
     body: BytesMut,
@@ -38,7 +38,8 @@ struct WalkingToken {
 }
 
 impl Market {
-    /// A market of `tokens` tokens named `LOAD0001` and so on. `run` makes its ids and its walk.
+    /// A market of `tokens` tokens named `LOAD0001` and so on. `run` determines its ids and its
+    /// walk.
     #[must_use]
     pub fn new(tokens: u32, run: u64) -> Self {
         let tokens = (1..=tokens.max(1))
@@ -60,7 +61,7 @@ impl Market {
     /// The body of a delivery of `ticks` ticks, tokens in turn, each stamped `now_ms`.
     pub fn delivery(&mut self, ticks: u32, now_ms: i64) -> Bytes {
         let mut number = itoa::Buffer::new();
-        // Takes back the room of bodies that are sent, where nobody holds them any more.
+        // Reuses the memory of sent bodies that nobody holds any more.
         self.body
             .reserve(TICK_BYTES * usize::try_from(ticks).unwrap_or(0));
         self.body.extend_from_slice(b"[");

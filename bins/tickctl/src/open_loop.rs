@@ -1,6 +1,6 @@
-//! An open-loop schedule: request `i` is due at `start + i / rate`, whatever became of the
-//! others, and its latency counts from that moment. So a stall of the server is seen by every
-//! request that was due meanwhile, not by the one that happened to wait.
+//! An open-loop schedule: request `i` is due at `start + i / rate`, regardless of the others, and
+//! its latency is measured from that moment. So a stall of the server affects every request that
+//! was due meanwhile, not only the one that happened to wait.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Significant digits of the histograms: a latency is off by at most 0.1 %.
+/// The significant digits of the histograms: latencies are accurate to 0.1 %.
 const HISTOGRAM_DIGITS: u8 = 3;
 
-/// The longest latency told apart: an hour, in microseconds. Requests end long before.
+/// The largest latency in the histograms: an hour, in microseconds. Requests end long before.
 const LATENCY_US_MAX: u64 = 3_600 * 1_000_000;
 
-/// After so many requests without a pause, the others on this thread get a turn.
+/// After this many requests without a pause, other tasks on this thread get a turn.
 const REQUESTS_BETWEEN_YIELDS: u32 = 32;
 
 /// The kind of error of a request that was due but not sent.
 pub const NOT_SENT: &str = "not_sent_too_many_in_flight";
 
-/// The kind of error of a request that was answered, but whose ticks are not all taken.
+/// The kind of error of a request with rejected ticks.
 pub const REJECTED: &str = "rejected_ticks";
 
 /// Which requests are due when.
@@ -30,50 +30,50 @@ pub const REJECTED: &str = "rejected_ticks";
 pub struct Schedule {
     /// Requests per second, at least 1.
     pub rate: u32,
-    /// How many there are.
+    /// The number of requests.
     pub requests: u64,
-    /// Most requests without an answer; one that is due beyond is an error.
+    /// The most pending requests; further ones that are due are errors.
     pub in_flight_max: usize,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// Answered as it should be.
+    /// It succeeded.
     Answered {
         /// New ticks.
         stored: u64,
-        /// Ticks that were there already.
+        /// Ticks that were already stored.
         duplicate: u64,
-        /// Entries that are no price.
+        /// Entries that are not prices.
         ignored: u64,
-        /// Entries that break a rule.
+        /// Malformed entries.
         rejected: u64,
     },
-    /// Failed; the kind to count it by.
+    /// It failed with this kind of error.
     Failed(String),
 }
 
-/// What became of the requests.
+/// The outcomes of the requests.
 #[derive(Debug)]
 pub struct Tally {
     /// Requests handed to the client.
     pub sent: u64,
-    /// Requests that ended as they should.
+    /// Successful requests.
     pub answered: u64,
-    /// Failures by kind, those not sent among them.
+    /// Failures by kind, including requests that were not sent.
     pub errors_by_kind: BTreeMap<String, u64>,
     /// New ticks.
     pub stored: u64,
-    /// Ticks that were there already.
+    /// Ticks that were already stored.
     pub duplicate: u64,
-    /// Entries that are no price.
+    /// Entries that are not prices.
     pub ignored: u64,
-    /// Entries that break a rule.
+    /// Malformed entries.
     pub rejected: u64,
-    /// From due time to end, in microseconds, of every request sent, failures among them.
+    /// From due time to end, in microseconds, of every request sent, including failures.
     pub latency_us: Histogram<u64>,
-    /// From due time to being handed to the client, in microseconds: our own lateness.
+    /// From due time to the call of the client, in microseconds: our own lateness.
     pub lateness_us: Histogram<u64>,
     /// From the first due time to the last end.
     pub elapsed: Duration,
@@ -87,9 +87,9 @@ impl Schedule {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Sends every request when it is due and waits for all ends. `send` builds request `index`
-    /// at that moment; its future must end by itself. Ends early, with what there is, when
-    /// `stop` is cancelled. `progress` is told how many were due so far.
+    /// Sends every request when it is due, and waits until all have ended. `send` builds request
+    /// `index` at that moment; its future must end by itself. Ends early, with the results so far,
+    /// when `stop` is cancelled. `progress` is called with the number of requests due so far.
     ///
     /// # Errors
     /// None in practice: the histograms' fixed bounds are valid.
@@ -254,8 +254,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stall_is_seen_by_every_request_due_meanwhile() {
-        // 100 requests, one each 10 ms; the server answers nothing from 200 ms to 700 ms.
+    async fn a_stall_affects_every_request_due_meanwhile() {
+        // 100 requests, one every 10 ms; the server does not respond from 200 ms to 700 ms.
         let start = Instant::now();
         let stall_ends = start + Duration::from_millis(700);
         let send = |_, due: Instant| async move {
@@ -272,7 +272,8 @@ mod tests {
             (tally.sent, tally.answered, tally.errors(), tally.stored),
             (100, 100, 0, 100)
         );
-        // 50 requests waited, from 500 ms down to 10 ms; a closed loop would have seen one wait.
+        // 50 requests waited, from 500 ms down to 10 ms; a closed loop would have measured one
+        // wait.
         assert_eq!(tally.latency_us.count_between(9_000, 501_000), 50);
         let max_ms = tally.latency_us.max() / 1_000;
         assert!((500..=501).contains(&max_ms), "{max_ms}");

@@ -1,4 +1,4 @@
-//! When a row of a replayed file is due: by the gaps between event times, or at once.
+//! Decides when a row of a replayed file is due: according to event times, or at once.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio::time::Instant;
 /// How fast a file is replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
-    /// As fast as the server answers.
+    /// As fast as the server responds.
     Max,
-    /// So many times faster than it happened.
+    /// This many times faster than real time.
     Times(f64),
 }
 
-/// The text is no speed.
+/// The text is not a speed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no speed: give `max` or a number above 0, such as 1 (as it happened) or 60")]
+#[error("`{0}` is not a speed: use `max` or a number above 0, such as 1 (real time) or 60")]
 pub struct SpeedError(String);
 
 impl FromStr for Speed {
@@ -32,7 +32,7 @@ impl FromStr for Speed {
     }
 }
 
-/// Turns event times into moments of this run.
+/// Maps event times to moments of this run.
 #[derive(Debug)]
 pub struct Pace {
     speed: Speed,
@@ -41,7 +41,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A pace that starts with the first row it is asked about.
+    /// A pace that starts with the first row.
     #[must_use]
     pub fn new(speed: Speed) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Pace {
         }
     }
 
-    /// The moment at which the row is due; one that lies in the past is due at once. A row that
+    /// The moment at which the row is due; if it is in the past, the row is due at once. A row that
     /// is out of order is due with the rows before it, since rows are sent in the file's order.
     pub fn due(&mut self, event_ms: i64, now: Instant) -> Instant {
         let (started, first_ms) = *self.origin.get_or_insert((now, event_ms));
@@ -58,14 +58,14 @@ impl Pace {
             return now;
         };
         let gap_ms = u64::try_from(event_ms.saturating_sub(first_ms)).unwrap_or(0);
-        // A gap that does not fit lies beyond the end of any run.
+        // A gap that overflows is beyond the end of any run.
         let gap = Duration::try_from_secs_f64(Duration::from_millis(gap_ms).as_secs_f64() / times);
         gap.ok()
             .and_then(|gap| started.checked_add(gap))
             .unwrap_or(now + Duration::from_secs(86_400 * 365))
     }
 
-    /// Whether rows wait for nothing but the server.
+    /// Whether rows are sent as fast as the server responds.
     #[must_use]
     pub fn is_max(&self) -> bool {
         self.speed == Speed::Max
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_gap_beyond_measure_does_not_panic() {
+    async fn a_gap_that_overflows_does_not_panic() {
         let mut pace = Pace::new(Speed::Times(1e-300));
         let start = Instant::now();
         pace.due(0, start);

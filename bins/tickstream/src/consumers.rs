@@ -7,7 +7,7 @@ use app::analyse::Analyser;
 use app::ingest::Ingest;
 use app::live::Conflator;
 use app::ports::SequenceNumber;
-use domain::analytics::Rules;
+use domain::analytics::AnalysisConfig;
 use store::{Archiver, Embedded, QuarantineFiles, SHARDS};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -76,7 +76,8 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
     } = consumers;
     for shard in 0..SHARDS {
         let feed = Arc::clone(&conflator);
-        let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, Rules::default());
+        let config = AnalysisConfig::default();
+        let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, config);
         tasks.spawn(analyse(store.clone(), shard, analyser, stopping.clone()));
     }
     tasks.spawn(live.send_frames(stopping.clone()));

@@ -12,9 +12,9 @@ use app::digest::DigestingQuarantine;
 use app::ingest::Ingest;
 use app::ports::{Clock, RolloutFlag};
 use async_trait::async_trait;
-use aws::client::{self, Patience};
+use aws::client::{self, Timeouts};
 use aws::clients::{self, SsmClient};
-use aws::dynamodb::ticks::{STORE_FOR, TickTable};
+use aws::dynamodb::ticks::{STORE_TIMEOUT, TickTable};
 use aws::emf::EmfLedger;
 use aws::kinesis::KinesisStream;
 use aws::s3::S3Quarantine;
@@ -65,10 +65,10 @@ struct Health {
 /// runtime interface fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let offer_within = Duration::from_millis(config.offer_within_ms);
-    let sdk = client::config(Patience {
-        attempt: client::ANSWERING.attempt.max(offer_within),
-        operation: client::ANSWERING.operation.max(offer_within),
-        ..client::ANSWERING
+    let sdk = client::config(Timeouts {
+        attempt: client::INTERACTIVE.attempt.max(offer_within),
+        operation: client::INTERACTIVE.operation.max(offer_within),
+        ..client::INTERACTIVE
     })
     .await;
     let parameters = clients::ssm(&sdk);
@@ -95,7 +95,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             clients::dynamodb(&sdk),
             &config.ticks_table,
             config.retention_days,
-            STORE_FOR.max(offer_within),
+            STORE_TIMEOUT.max(offer_within),
             Arc::clone(&clock),
         )),
         stream: Arc::new(KinesisStream::new(

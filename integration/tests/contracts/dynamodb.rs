@@ -8,14 +8,14 @@ use app::ports::{
     AnalyticsStore, Clock, LatestTicks, PutOutcome, StreamRecord, Subscribers, TickStore, Topic,
 };
 use async_trait::async_trait;
-use aws::dynamodb::analytics::{ReadRange, WORK_FOR};
+use aws::dynamodb::analytics::{ReadRange, TIMEOUT};
 use aws::dynamodb::{AnalyticsTable, ConnectionTable, TickTable};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use domain::Pair;
-use domain::analytics::{Interval, Rules};
+use domain::analytics::{AnalysisConfig, Interval};
 use domain::{Tick, Token};
 use integration::emulator;
 use testkit::analysis::MemoryAnalytics;
@@ -26,7 +26,7 @@ const RETENTION_DAYS: u32 = 30;
 
 /// The emulator shares its cores with other tests: what a webhook must do in half a second is given
 /// more here.
-const STORE_FOR: Duration = Duration::from_secs(20);
+const STORE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A clock that stands still.
 struct At(i64);
@@ -69,13 +69,19 @@ async fn new_table(keys: [&str; 2]) -> (Client, String) {
 
 async fn tick_table() -> (TickTable, Client, String) {
     let (client, name) = new_table(["pk", "sk"]).await;
-    let table = TickTable::new(client.clone(), &name, RETENTION_DAYS, STORE_FOR, clock());
+    let table = TickTable::new(
+        client.clone(),
+        &name,
+        RETENTION_DAYS,
+        STORE_TIMEOUT,
+        clock(),
+    );
     (table, client, name)
 }
 
 async fn analytics_table() -> AnalyticsTable {
     let (client, name) = new_table(["pk", "sk"]).await;
-    AnalyticsTable::new(client, name, RETENTION_DAYS, WORK_FOR * 3, clock())
+    AnalyticsTable::new(client, name, RETENTION_DAYS, TIMEOUT * 3, clock())
 }
 
 async fn items(client: &Client, table: &str) -> usize {
@@ -98,7 +104,7 @@ async fn the_table_of_ticks_keeps_the_contract_of_the_latest() {
     let (client, name) = new_table(["pk", "sk"]).await;
     let midnight_ms = START_MS + 86_400_000;
     let clock = Arc::new(At(midnight_ms - 1_000));
-    let table = TickTable::new(client, &name, RETENTION_DAYS, STORE_FOR, clock);
+    let table = TickTable::new(client, &name, RETENTION_DAYS, STORE_TIMEOUT, clock);
     let ahead = Tick {
         timestamp_ms: midnight_ms + 30_000,
         ..tick("BTC", 1)
@@ -185,7 +191,7 @@ fn market() -> Vec<StreamRecord> {
 
 async fn analyse(store: Arc<dyn AnalyticsStore>, records: &[StreamRecord], batch: usize) {
     let feed = Arc::new(Unheard);
-    let mut analyser = Analyser::new(0, store, feed, Rules::default());
+    let mut analyser = Analyser::new(0, store, feed, AnalysisConfig::default());
     for batch in records.chunks(batch) {
         analyser.fold(batch).await.unwrap();
         analyser.commit().await.unwrap();
@@ -223,7 +229,7 @@ async fn candles_and_anomalies_are_those_of_the_analysis_in_memory() {
             // How often a candle was issued again depends on how the stream was cut.
             for candle in found.iter_mut().chain(&mut wanted) {
                 candle.revision = 0;
-                candle.notional = (candle.notional * 1e6).round() / 1e6;
+                candle.quote_volume = (candle.quote_volume * 1e6).round() / 1e6;
             }
             assert_eq!(found, wanted, "{token} {interval}");
             compared += found.len();
@@ -279,7 +285,14 @@ async fn of_two_analyses_of_one_shard_one_goes_on_and_the_other_folds_again() {
     let table: Arc<dyn AnalyticsStore> = Arc::new(analytics_table().await);
     let records = market();
     let (first, rest) = records.split_at(600);
-    let analyser = || Analyser::new(0, table.clone(), Arc::new(Unheard), Rules::default());
+    let analyser = || {
+        Analyser::new(
+            0,
+            table.clone(),
+            Arc::new(Unheard),
+            AnalysisConfig::default(),
+        )
+    };
     let (mut one, mut other) = (analyser(), analyser());
     one.fold(first).await.unwrap();
     other.fold(first).await.unwrap();

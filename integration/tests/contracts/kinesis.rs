@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use app::ports::TickStream;
 use aws::kinesis::KinesisStream;
-use aws::kinesis::tail::{Begin, StreamTail, Tailed};
+use aws::kinesis::shard_reader::Begin;
+use aws::kinesis::tail::{StreamTail, Tailed};
 use aws::shards::KinesisShards;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::StreamStatus;
@@ -82,7 +83,7 @@ async fn what_was_appended_is_read_once_and_in_the_order_of_each_token() {
     let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
-    let tailed = tail.caught_up().await.unwrap();
+    let tailed = tail.catch_up().await.unwrap();
     let mut shard_of: BTreeMap<&str, &str> = BTreeMap::new();
     let mut last: BTreeMap<&str, _> = BTreeMap::new();
     for tailed in &tailed {
@@ -100,7 +101,7 @@ async fn what_was_appended_is_read_once_and_in_the_order_of_each_token() {
     }
     assert_eq!(by_token(ticks_of(tailed)), by_token(made));
     assert!(
-        tail.caught_up().await.unwrap().is_empty(),
+        tail.catch_up().await.unwrap().is_empty(),
         "nothing comes twice"
     );
 }
@@ -115,7 +116,7 @@ async fn a_reader_may_begin_at_a_time_or_at_the_tip() {
     let mut all = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
-    let arrived = all.caught_up().await.unwrap();
+    let arrived = all.catch_up().await.unwrap();
     let last_ms = arrived
         .iter()
         .filter_map(|tailed| tailed.arrived_at_ms)
@@ -130,7 +131,7 @@ async fn a_reader_may_begin_at_a_time_or_at_the_tip() {
     let begin = Begin::AtTimestamp(last_ms + 1);
     let mut at_time = StreamTail::open(&client, &name, begin).await.unwrap();
     for tail in [&mut tip, &mut at_time] {
-        let read = ticks_of(tail.caught_up().await.unwrap());
+        let read = ticks_of(tail.catch_up().await.unwrap());
         assert_eq!(by_token(read), by_token(late.to_vec()));
     }
 }
@@ -166,6 +167,6 @@ async fn shards_are_counted_and_changed_and_the_stream_goes_on() {
     let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
-    let read = ticks_of(tail.caught_up().await.unwrap());
+    let read = ticks_of(tail.catch_up().await.unwrap());
     assert_eq!(by_token(read), by_token(made));
 }

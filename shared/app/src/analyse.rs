@@ -1,10 +1,10 @@
-//! The stream becomes averages, candles and anomalies.
+//! Computes averages, candles and anomalies from the stream.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::analytics::{Anomaly, Averages, Candle, Interval, Outcome, PairState, Rules};
+use domain::analytics::{AnalysisConfig, Anomaly, Averages, Candle, Interval, Outcome, PairState};
 
 use crate::ports::{
     AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StateChange, StoredState,
@@ -12,10 +12,11 @@ use crate::ports::{
 };
 use domain::Pair;
 
-/// Most pairs whose state a shard keeps in memory; beyond, all are read from the store again.
-const WARM_PAIRS_MAX: usize = 20_000;
+/// The most pairs whose state a shard keeps in memory. Beyond that, the cache is cleared and states
+/// are loaded again.
+const CACHED_PAIRS_MAX: usize = 20_000;
 
-/// What an analysis step tells those who watch live.
+/// The results of an analysis step, for live subscribers.
 #[derive(Debug, Clone, Default)]
 pub struct AnalysisUpdate {
     /// Candles that changed, open ones too.
@@ -26,103 +27,104 @@ pub struct AnalysisUpdate {
     pub anomalies: Vec<Anomaly>,
 }
 
-/// Tells the results to those who watch live. Best effort: the store has them.
+/// Publishes results to live subscribers. Best effort: the store has them.
 #[async_trait]
 pub trait AnalysisFeed: Send + Sync {
-    /// Tells an update.
+    /// Publishes an update.
     async fn publish(&self, update: AnalysisUpdate);
 }
 
-struct Warm {
+struct CachedPair {
     /// The last record in the state that the store holds.
     base: SequenceNumber,
     stored: StoredState,
     dirty: bool,
-    /// How many corrections of the pair the step holds.
+    /// How many corrections of the pair are in the step.
     corrections: usize,
 }
 
-/// The analysis of one shard. Records are folded in order, and committed together: a crash in
-/// between repeats the fold from the stored states, and gives the same results.
+/// The analysis of one shard. Records are folded in order and committed together. After a crash in
+/// between, the fold is repeated from the stored states with the same results.
 pub struct Analyser {
     shard: u8,
     store: Arc<dyn AnalyticsStore>,
     feed: Arc<dyn AnalysisFeed>,
-    rules: Rules,
-    warm: HashMap<Pair, Warm>,
+    config: AnalysisConfig,
+    cached: HashMap<Pair, CachedPair>,
     dirty_pairs: u32,
     step: AnalysisCommit,
     last: Option<SequenceNumber>,
 }
 
 impl Analyser {
-    /// An analysis of a shard, from what the store holds.
+    /// An analysis of a shard that starts from the stored states.
     #[must_use]
     pub fn new(
         shard: u8,
         store: Arc<dyn AnalyticsStore>,
         feed: Arc<dyn AnalysisFeed>,
-        rules: Rules,
+        config: AnalysisConfig,
     ) -> Self {
-        let (warm, step) = (HashMap::new(), AnalysisCommit::default());
+        let (cached, step) = (HashMap::new(), AnalysisCommit::default());
         Self {
             shard,
             store,
             feed,
-            rules,
-            warm,
+            config,
+            cached,
             dirty_pairs: 0,
             step,
             last: None,
         }
     }
 
-    /// Whether records were folded that are not committed.
+    /// Whether there are folded records that are not committed yet.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         self.last.is_some()
     }
 
-    /// Pairs whose state the next commit stores, about 10 KB each when they are busy.
+    /// How many pair states the next commit stores, about 10 KB each for busy pairs.
     #[must_use]
     pub fn dirty_pairs(&self) -> u32 {
         self.dirty_pairs
     }
 
-    /// Folds records of the shard, in the order of the stream. A record that a stored state
-    /// holds already is passed over, so that a batch may come twice. Where the store limits the
-    /// corrections of a step, a step that is full is committed on the way.
+    /// Folds records of the shard, in the order of the stream. A record that a stored state already
+    /// includes is skipped, so a batch may be delivered twice. If the store limits the corrections
+    /// per step, a full step is committed along the way.
     ///
     /// # Errors
-    /// [`PortError`] where states cannot be loaded, and nothing was folded then; or where a full
-    /// step cannot be stored, as told by [`Analyser::commit`].
+    /// [`PortError`] if states cannot be loaded (nothing was folded then), or if a full step cannot
+    /// be stored (see [`Analyser::commit`]).
     pub async fn fold(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
-        self.warm_up(records).await?;
+        self.load_states(records).await?;
         let corrections_max = self.store.corrections_per_pair_max();
         for record in records {
             let pair = Pair::of(&record.tick);
-            let is_full = |warm: &Warm| warm.corrections + Interval::ALL.len() > corrections_max;
-            if self.warm.get(&pair).is_some_and(is_full) {
+            let is_full =
+                |cached: &CachedPair| cached.corrections + Interval::ALL.len() > corrections_max;
+            if self.cached.get(&pair).is_some_and(is_full) {
                 self.commit().await?;
             }
             self.last = Some(record.sequence);
-            let Some(warm) = self.warm.get_mut(&pair) else {
+            let Some(cached) = self.cached.get_mut(&pair) else {
                 continue;
             };
-            if record.sequence <= warm.stored.last_sequence {
+            if record.sequence <= cached.stored.last_sequence {
                 continue;
             }
-            let effects = warm.stored.state.apply(&record.tick, &self.rules);
-            warm.stored.last_sequence = record.sequence;
-            self.dirty_pairs += u32::from(!warm.dirty);
-            warm.dirty = true;
+            let effects = cached.stored.state.apply(&record.tick, &self.config);
+            cached.stored.last_sequence = record.sequence;
+            self.dirty_pairs += u32::from(!cached.dirty);
+            cached.dirty = true;
             match effects.outcome {
-                Outcome::Fresh => {}
+                Outcome::InOrder => {}
                 Outcome::Late => self.step.late += 1,
                 Outcome::TooLate => self.step.too_late += 1,
                 Outcome::Duplicate => self.step.duplicates += 1,
             }
-            warm.corrections += effects.corrections.len();
+            cached.corrections += effects.corrections.len();
             self.step.candles.extend(effects.closed);
             self.step.corrections.extend(effects.corrections);
             self.step.anomalies.extend(effects.anomaly);
@@ -130,14 +132,14 @@ impl Analyser {
         Ok(())
     }
 
-    async fn warm_up(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
-        if self.last.is_none() && self.warm.len() > WARM_PAIRS_MAX {
-            self.warm.clear();
+    async fn load_states(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
+        if self.last.is_none() && self.cached.len() > CACHED_PAIRS_MAX {
+            self.cached.clear();
         }
         let mut missing = HashSet::new();
         for record in records {
             let pair = Pair::of(&record.tick);
-            if !self.warm.contains_key(&pair) {
+            if !self.cached.contains_key(&pair) {
                 missing.insert(pair);
             }
         }
@@ -151,9 +153,9 @@ impl Analyser {
                 last_sequence: SequenceNumber::default(),
                 state: PairState::new(pair.token.clone(), pair.quote.clone()),
             });
-            self.warm.insert(
+            self.cached.insert(
                 pair,
-                Warm {
+                CachedPair {
                     base: stored.last_sequence,
                     stored,
                     dirty: false,
@@ -164,12 +166,12 @@ impl Analyser {
         Ok(())
     }
 
-    /// Stores what was folded, then tells it. Without a fold since the last commit it does
-    /// nothing.
+    /// Stores what was folded, then publishes it. Does nothing if nothing was folded since the last
+    /// commit.
     ///
     /// # Errors
-    /// [`PortError`] where the step cannot be stored: the analysis then forgets it and what it
-    /// holds in memory, and the records since the shard's checkpoint must be folded again.
+    /// [`PortError`] if the step cannot be stored. The analysis then drops the step and its states
+    /// in memory, and the records since the shard's checkpoint must be folded again.
     pub async fn commit(&mut self) -> Result<(), PortError> {
         let Some(last) = self.last.take() else {
             return Ok(());
@@ -179,24 +181,24 @@ impl Analyser {
             anomalies: step.anomalies.clone(),
             ..Default::default()
         };
-        for (pair, warm) in self.warm.iter_mut().filter(|(_, warm)| warm.dirty) {
+        for (pair, cached) in self.cached.iter_mut().filter(|(_, cached)| cached.dirty) {
             step.states.push(StateChange {
                 pair: pair.clone(),
-                base: std::mem::replace(&mut warm.base, warm.stored.last_sequence),
-                stored: warm.stored.clone(),
+                base: std::mem::replace(&mut cached.base, cached.stored.last_sequence),
+                stored: cached.stored.clone(),
             });
             step.candles
-                .extend(warm.stored.state.open_candles().cloned());
-            update.averages.push(warm.stored.state.averages());
-            warm.dirty = false;
-            warm.corrections = 0;
+                .extend(cached.stored.state.open_candles().cloned());
+            update.averages.push(cached.stored.state.averages());
+            cached.dirty = false;
+            cached.corrections = 0;
         }
         update.candles.clone_from(&step.candles);
         self.dirty_pairs = 0;
         match self.store.commit(self.shard, last, step).await {
             Ok(corrected) => update.candles.extend(corrected),
             Err(error) => {
-                self.warm.clear();
+                self.cached.clear();
                 return Err(error);
             }
         }

@@ -1,4 +1,4 @@
-//! Malformed entries are told to people in digests: what came and why it was refused, counted.
+//! Digests of malformed entries, for operators: counts by source and reason.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,24 +11,25 @@ use domain::Reason;
 
 use crate::ports::{Clock, Notifier, PortError, Quarantine, Quarantined};
 
-/// The shortest time between two digests of one instance, in milliseconds: one malformed entry in
-/// twenty would be hundreds of messages a second else.
+/// The shortest time between two digests of one instance, in milliseconds. Without it, one
+/// malformed entry in twenty would mean hundreds of messages a second.
 pub const DIGEST_EVERY_MS: i64 = 60_000;
 
-/// Sources that a digest tells apart; the entries of further ones are counted together.
+/// How many sources a digest lists; the entries of further sources are counted together.
 const SOURCES_MAX: usize = 50;
 
-/// What further sources are counted as.
+/// The label for further sources.
 const OTHER_SOURCES: &str = "(other sources)";
 
-/// How long a delivery may wait for a digest to be taken; a digest that is not goes with the next.
-const NOTIFY_WITHIN: Duration = Duration::from_millis(500);
+/// How long a delivery may wait for a digest to be sent; the counts of an unsent digest go into the
+/// next.
+const NOTIFY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A quarantine that counts what it keeps, and tells people at most once a minute.
+/// A quarantine that counts its entries, and sends a digest at most once a minute.
 ///
-/// The first entry is told at once. What comes within a minute of a digest is told by the digest
-/// of the first entry after that minute, so that the last counts of a quiet instance may never be
-/// told: the quarantine has the entries, and the metrics the counts.
+/// The first entry is reported at once. Entries within a minute of a digest are reported with the
+/// first entry after that minute. So the last counts of an idle instance may never be reported; the
+/// quarantine has the entries, and the metrics have the counts.
 pub struct DigestingQuarantine {
     inner: Arc<dyn Quarantine>,
     notifier: Arc<dyn Notifier>,
@@ -36,14 +37,14 @@ pub struct DigestingQuarantine {
     pending: Mutex<Pending>,
 }
 
-/// What was not told yet.
+/// What was not reported yet.
 #[derive(Debug, Default)]
 struct Pending {
     counts: BTreeMap<(String, Reason), u64>,
-    /// When the oldest of them came.
+    /// When the oldest of them arrived.
     since_ms: Option<i64>,
-    /// When a digest was last tried.
-    tried_ms: Option<i64>,
+    /// When sending a digest was last attempted.
+    attempted_ms: Option<i64>,
 }
 
 /// The counts of one digest.
@@ -54,7 +55,7 @@ struct Digest {
 }
 
 impl DigestingQuarantine {
-    /// Counts what `inner` keeps, and tells it to `notifier`.
+    /// Counts the entries that `inner` keeps, and reports them to `notifier`.
     #[must_use]
     pub fn new(
         inner: Arc<dyn Quarantine>,
@@ -70,19 +71,19 @@ impl DigestingQuarantine {
         }
     }
 
-    /// Counts entries, and takes the counts where a digest is due.
+    /// Counts entries, and takes the counts if a digest is due.
     fn count(&self, entries: &[Quarantined], now_ms: i64) -> Option<Digest> {
-        // A panic elsewhere leaves counts that are whole but for one entry.
+        // After a panic elsewhere, at most one entry is missing from the counts.
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
             pending.add(&entry.source, entry.entry.reason, 1);
         }
         pending.since_ms.get_or_insert(now_ms);
         let due = pending
-            .tried_ms
-            .is_none_or(|tried_ms| now_ms.saturating_sub(tried_ms) >= DIGEST_EVERY_MS);
+            .attempted_ms
+            .is_none_or(|attempted_ms| now_ms.saturating_sub(attempted_ms) >= DIGEST_EVERY_MS);
         due.then(|| {
-            pending.tried_ms = Some(now_ms);
+            pending.attempted_ms = Some(now_ms);
             Digest {
                 counts: std::mem::take(&mut pending.counts),
                 since_ms: pending.since_ms.take().unwrap_or(now_ms),
@@ -90,7 +91,7 @@ impl DigestingQuarantine {
         })
     }
 
-    /// Keeps the counts of a digest that was not taken for the next one.
+    /// Returns the counts of an unsent digest, for the next one.
     fn put_back(&self, digest: Digest) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for ((source, reason), count) in digest.counts {
@@ -120,17 +121,19 @@ impl Quarantine for DigestingQuarantine {
             return Ok(());
         };
         let (subject, text) = (digest.subject(), digest.text());
-        let notified = tokio::time::timeout(NOTIFY_WITHIN, self.notifier.notify(&subject, &text));
+        let notified = tokio::time::timeout(NOTIFY_TIMEOUT, self.notifier.notify(&subject, &text));
         match notified.await {
             Ok(Ok(())) => {}
-            // The entries are kept; a digest that fails must not fail the delivery.
+            // The entries are stored; a failed digest must not fail the delivery.
             Ok(Err(error)) => {
-                tracing::warn!(error = %error, cause = ?error.source, "a digest of malformed entries was not sent; its counts go with the next");
+                tracing::warn!(error = %error, cause = ?error.source, "a digest of malformed \
+                    entries was not sent; its counts go into the next digest");
                 self.put_back(digest);
             }
             Err(_) => {
                 tracing::warn!(
-                    "a digest of malformed entries was not taken in time; its counts go with the next"
+                    "a digest of malformed entries was not sent in time; its counts go into the \
+                     next digest"
                 );
                 self.put_back(digest);
             }
@@ -154,14 +157,14 @@ impl Digest {
     fn text(&self) -> String {
         let since = DateTime::from_timestamp_millis(self.since_ms).unwrap_or_default();
         let mut text = format!(
-            "{} since {} that could not become ticks:\n\n",
+            "{} since {} could not be accepted as ticks:\n\n",
             self.total(),
             since.format("%Y-%m-%dT%H:%M:%SZ")
         );
         for ((source, reason), count) in &self.counts {
-            // A source's name may come from a URL: what is no plain text is shown as an escape.
+            // A source's name may come from a URL, so special characters are escaped.
             let source = source.escape_debug();
-            // Writing to a text cannot fail.
+            // Writing to a String cannot fail.
             _ = writeln!(
                 text,
                 "{count:>8}  {source}  {reason} ({:?})",
@@ -169,9 +172,9 @@ impl Digest {
             );
         }
         text.push_str(
-            "\nThe entries are in the quarantine (prefix `quarantine/` of the archive bucket), each \
-             with the rule that it breaks. Once they are repaired they can be delivered again, which \
-             is safe.\nMore come with the next digest, at the earliest a minute after this one.\n",
+            "\nThe entries are in the quarantine (prefix `quarantine/` of the archive bucket), \
+             each with the reason. Once repaired, they can safely be delivered again.\nFurther \
+             entries are reported in the next digest, at least a minute after this one.\n",
         );
         text
     }
@@ -186,7 +189,7 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct World {
+    struct Fakes {
         now_ms: AtomicI64,
         kept: AtomicUsize,
         told: Mutex<Vec<(String, String)>>,
@@ -194,14 +197,14 @@ mod tests {
         silent: AtomicBool,
     }
 
-    impl Clock for World {
+    impl Clock for Fakes {
         fn now_ms(&self) -> i64 {
             self.now_ms.load(Ordering::Relaxed)
         }
     }
 
     #[async_trait]
-    impl Quarantine for World {
+    impl Quarantine for Fakes {
         async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
             self.kept.fetch_add(entries.len(), Ordering::Relaxed);
             Ok(())
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Notifier for World {
+    impl Notifier for Fakes {
         async fn notify(&self, subject: &str, text: &str) -> Result<(), PortError> {
             if self.silent.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
@@ -228,23 +231,23 @@ mod tests {
     }
 
     struct Scene {
-        world: Arc<World>,
+        fakes: Arc<Fakes>,
         quarantine: DigestingQuarantine,
     }
 
     impl Scene {
         fn new() -> Self {
-            let world = Arc::new(World::default());
+            let fakes = Arc::new(Fakes::default());
             let quarantine = DigestingQuarantine::new(
-                Arc::clone(&world) as _,
-                Arc::clone(&world) as _,
-                Arc::clone(&world) as _,
+                Arc::clone(&fakes) as _,
+                Arc::clone(&fakes) as _,
+                Arc::clone(&fakes) as _,
             );
-            Self { world, quarantine }
+            Self { fakes, quarantine }
         }
 
         async fn keep(&self, at_ms: i64, source: &str, reason: Reason, count: usize) {
-            self.world.now_ms.store(at_ms, Ordering::Relaxed);
+            self.fakes.now_ms.store(at_ms, Ordering::Relaxed);
             let entry = Quarantined {
                 received_at_ms: at_ms,
                 source: source.to_owned(),
@@ -254,13 +257,13 @@ mod tests {
         }
 
         fn subjects(&self) -> Vec<String> {
-            let told = self.world.told.lock().unwrap();
+            let told = self.fakes.told.lock().unwrap();
             told.iter().map(|(subject, _)| subject.clone()).collect()
         }
     }
 
     #[tokio::test]
-    async fn a_minute_has_one_digest_and_nothing_goes_uncounted() {
+    async fn a_minute_has_one_digest_and_every_entry_is_counted() {
         let scene = Scene::new();
         scene.keep(0, "helius", Reason::InvalidPrice, 1).await;
         scene.keep(10, "helius", Reason::InvalidPrice, 5).await;
@@ -268,7 +271,7 @@ mod tests {
         assert_eq!(scene.subjects(), ["tickstream: 1 malformed entry"]);
         scene.keep(60_000, "helius", Reason::WrongType, 1).await;
         assert_eq!(scene.subjects()[1..], ["tickstream: 8 malformed entries"]);
-        let text = scene.world.told.lock().unwrap()[1].1.clone();
+        let text = scene.fakes.told.lock().unwrap()[1].1.clone();
         assert!(text.contains("8 since 1970-01-01T00:00:00Z"), "{text}");
         for line in [
             "5  helius  invalid_price (Error)",
@@ -277,35 +280,35 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
-        assert_eq!(scene.world.kept.load(Ordering::Relaxed), 9);
+        assert_eq!(scene.fakes.kept.load(Ordering::Relaxed), 9);
     }
 
     #[tokio::test]
-    async fn the_counts_of_a_digest_that_failed_go_with_the_next() {
+    async fn the_counts_of_a_failed_digest_go_into_the_next() {
         let scene = Scene::new();
-        scene.world.down.store(true, Ordering::Relaxed);
+        scene.fakes.down.store(true, Ordering::Relaxed);
         scene.keep(0, "helius", Reason::InvalidPrice, 3).await;
-        scene.world.down.store(false, Ordering::Relaxed);
+        scene.fakes.down.store(false, Ordering::Relaxed);
         scene.keep(1_000, "helius", Reason::InvalidPrice, 1).await;
         assert!(
             scene.subjects().is_empty(),
-            "a failure is not tried at once"
+            "a failure is not retried at once"
         );
         scene.keep(60_000, "helius", Reason::InvalidPrice, 1).await;
         assert_eq!(scene.subjects(), ["tickstream: 5 malformed entries"]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_notifier_that_does_not_answer_holds_no_delivery_up() {
+    async fn a_hanging_notifier_does_not_delay_deliveries() {
         let scene = Scene::new();
-        scene.world.silent.store(true, Ordering::Relaxed);
+        scene.fakes.silent.store(true, Ordering::Relaxed);
         let before = tokio::time::Instant::now();
         scene.keep(0, "helius", Reason::InvalidPrice, 1).await;
-        assert_eq!(before.elapsed(), NOTIFY_WITHIN);
+        assert_eq!(before.elapsed(), NOTIFY_TIMEOUT);
     }
 
     #[tokio::test]
-    async fn made_up_sources_do_not_fill_the_memory() {
+    async fn invented_source_names_do_not_exhaust_memory() {
         let scene = Scene::new();
         scene.keep(0, "first", Reason::UnknownSource, 1).await;
         for n in 0..1_000 {
@@ -313,7 +316,7 @@ mod tests {
             scene.keep(1, &source, Reason::UnknownSource, 1).await;
         }
         scene.keep(60_001, "last", Reason::UnknownSource, 1).await;
-        let text = scene.world.told.lock().unwrap()[1].1.clone();
+        let text = scene.fakes.told.lock().unwrap()[1].1.clone();
         assert!(text.contains("1001 since"), "{text}");
         assert!(
             text.contains("(other sources)") && text.contains("made-up\\n1 "),

@@ -1,8 +1,7 @@
-//! What the system does: the use cases, and the ports they need from the outside.
+//! The use cases of the data path, and the ports they need.
 //!
-//! A use case is a struct of ports with one or two methods. It knows no storage, no network
-//! service and no clock but through a port, so that the same code runs on an embedded store and
-//! on AWS.
+//! A use case is a struct of ports with one or two methods. It accesses storage, network services
+//! and the clock only through ports, so the same code runs on the embedded store and on AWS.
 
 pub mod analyse;
 pub mod digest;

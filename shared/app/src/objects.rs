@@ -1,6 +1,6 @@
-//! The objects of an archive, wherever they are: a folder of this machine, or a prefix of a bucket.
+//! The objects of an archive, in a local folder or under a prefix of a bucket.
 //!
-//! A name is relative to the archive's table, with `/` between folders, such as
+//! A name is relative to the archive's root, with `/` between folders, such as
 //! `year=2026/month=03/day=07/000-….parquet`.
 
 use std::path::Path;
@@ -9,49 +9,49 @@ use async_trait::async_trait;
 
 use crate::ports::PortError;
 
-/// An object as a listing tells it.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// Its name.
     pub name: String,
     /// Its size.
     pub bytes: u64,
-    /// Differs once the object was written anew under its name.
+    /// Changes when the object is overwritten.
     pub version: String,
 }
 
-/// What an object must be like, for it to be replaced.
+/// The condition for replacing an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition<'a> {
-    /// There is none of that name.
+    /// No object of that name exists.
     Absent,
-    /// It still is of the version that [`Objects::read`] or [`Objects::replace`] told.
+    /// It still has the version that [`Objects::read`] or [`Objects::replace`] returned.
     Is(&'a str),
 }
 
-/// What became of a [`Objects::replace`].
+/// The result of [`Objects::replace`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replaced {
-    /// It is done; the object now has this version.
+    /// The object was replaced and now has this version.
     Done(String),
-    /// Somebody else was there first: the condition does not hold, and nothing was changed.
+    /// The condition does not hold, since somebody else changed the object; nothing was changed.
     Changed,
 }
 
-/// Objects of an archive. What a call has done is durable when it returns, and an object is seen
-/// as a whole or not at all.
+/// Objects of an archive. Changes are durable when a call returns, and readers see an object as a
+/// whole or not at all.
 #[async_trait]
 pub trait Objects: Send + Sync {
-    /// Where they are, for a person: a folder, or `s3://bucket/prefix/`.
+    /// The location, for people: a folder, or `s3://bucket/prefix/`.
     fn place(&self) -> String;
 
     /// All objects whose names begin with `prefix`, in order of their names.
     async fn list(&self, prefix: &str) -> Result<Vec<Object>, PortError>;
 
-    /// A small object and its version; `None` where there is none.
+    /// A small object and its version; `None` if it does not exist.
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, PortError>;
 
-    /// Writes a small object, under a condition that is checked in the same step.
+    /// Writes a small object if the condition holds, atomically.
     async fn replace(
         &self,
         name: &str,
@@ -59,16 +59,16 @@ pub trait Objects: Send + Sync {
         condition: Condition<'_>,
     ) -> Result<Replaced, PortError>;
 
-    /// Copies an object to a new file of this machine; `false` where there is no such object.
+    /// Copies an object to a new local file; `false` if there is no such object.
     async fn fetch(&self, name: &str, to: &Path) -> Result<bool, PortError>;
 
-    /// Writes an object from a file of this machine, over one of the same name.
+    /// Writes an object from a local file, replacing one of the same name.
     async fn put(&self, name: &str, from: &Path) -> Result<(), PortError>;
 
-    /// Copies an object to another name, over one that has it; `false` where there is no such
-    /// object.
+    /// Copies an object to another name, replacing an object of that name; `false` if there is no
+    /// such object.
     async fn copy(&self, from: &str, to: &str) -> Result<bool, PortError>;
 
-    /// Removes objects; those that are not there are no error.
+    /// Removes objects. Missing objects are not an error.
     async fn delete(&self, names: &[String]) -> Result<(), PortError>;
 }

@@ -1,21 +1,21 @@
-//! Records and messages of our own that cannot be read: kept in the quarantine and acknowledged,
-//! since trying again would not change them.
+//! Records and messages that cannot be decoded. They are quarantined and acknowledged, since a
+//! retry would not help.
 
 use codec::error::CodecError;
 use domain::{Malformed, Reason};
 
 use crate::ports::{PortError, Quarantine, Quarantined};
 
-/// A record that is no tick, for the quarantine.
+/// A record that is not a tick, for the quarantine.
 #[must_use]
 pub fn malformed(index: usize, raw: &[u8], why: &CodecError) -> Malformed {
     Malformed::new(index, reason(raw, why), why, raw)
 }
 
-/// Keeps poison of one place, such as `kinesis`.
+/// Quarantines poison from one origin, such as `kinesis`.
 ///
 /// # Errors
-/// [`PortError`] where it cannot be kept: then it must not be acknowledged.
+/// [`PortError`] if it cannot be quarantined; it must not be acknowledged then.
 pub async fn keep(
     quarantine: &dyn Quarantine,
     place: &str,
@@ -25,7 +25,12 @@ pub async fn keep(
     if entries.is_empty() {
         return Ok(());
     }
-    tracing::warn!(place, entries = entries.len(), "poison is quarantined");
+    tracing::warn!(
+        place,
+        entries = entries.len(),
+        "records that cannot be decoded were \
+        quarantined"
+    );
     let kept: Vec<Quarantined> = entries
         .into_iter()
         .map(|entry| Quarantined {
@@ -39,7 +44,7 @@ pub async fn keep(
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "some variants are there only with the columnar feature of `codec`"
+    reason = "some variants exist only with the columnar feature of `codec`"
 )]
 fn reason(raw: &[u8], why: &CodecError) -> Reason {
     match why {
@@ -54,7 +59,8 @@ fn reason(raw: &[u8], why: &CodecError) -> Reason {
         CodecError::Amount { .. } | CodecError::Double { .. } => Reason::InvalidPrice,
         CodecError::Id(_) => Reason::InvalidId,
         CodecError::Method(_) | CodecError::Version { .. } => Reason::WrongType,
-        // What only binary records and columns can break is no text of ours.
+        // These errors come only from binary records and columns, so the body is not one of our
+        // texts.
         _ => Reason::UnreadableBody,
     }
 }

@@ -1,4 +1,4 @@
-//! Ticks that the stream refused come back from the redrive queue.
+//! Appends ticks from the redrive queue, which the stream had refused, to the stream.
 
 use std::sync::Arc;
 
@@ -6,19 +6,18 @@ use domain::Tick;
 
 use crate::ports::{PortError, TickStream};
 
-/// Brings refused ticks back to the stream.
+/// Appends refused ticks to the stream again.
 pub struct Redrive {
     /// The stream.
     pub stream: Arc<dyn TickStream>,
 }
 
 impl Redrive {
-    /// Appends ticks again and answers those that are refused once more: they belong back in the
-    /// queue.
+    /// Appends ticks again and returns those that were refused again: they must stay in the queue.
     ///
     /// # Errors
-    /// [`PortError`] where the stream did not answer: all of them belong back in the queue.
-    pub async fn bring_back(&self, ticks: &[Tick]) -> Result<Vec<Tick>, PortError> {
+    /// [`PortError`] if the stream did not respond: all of the ticks must stay in the queue.
+    pub async fn append_again(&self, ticks: &[Tick]) -> Result<Vec<Tick>, PortError> {
         let all: Vec<&Tick> = ticks.iter().collect();
         let refused = self.stream.append(&all, None).await?;
         Ok(refused

@@ -1,4 +1,4 @@
-//! Changing the rollout flag: who, when and why are kept with every change.
+//! Changes of the rollout flag. Who, when and why are recorded with every change.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::{Clock, PortError, RolloutFlag, RolloutStore};
 
-/// Longest `who` in characters.
+/// The longest `who` in characters.
 pub const WHO_CHARS_MAX: usize = 100;
-/// Longest `why` in characters.
+/// The longest `why` in characters.
 pub const WHY_CHARS_MAX: usize = 500;
 
-/// A state of the flag, with who set it, when and why.
+/// A value of the flag, with who set it, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutChange {
     /// When, epoch milliseconds.
@@ -25,16 +25,16 @@ pub struct RolloutChange {
     pub rollout: Rollout,
 }
 
-/// What to change; what is `None` stays as it is.
+/// The requested change; `None` keeps the current value.
 #[derive(Debug, Clone, Default)]
 pub struct RolloutRequest {
     /// The master switch.
     pub use_kinesis: Option<bool>,
     /// The share.
     pub percentage: Option<Percentage>,
-    /// What the share is drawn by.
+    /// The key that decides which ticks are in the cohort.
     pub key: Option<RolloutKey>,
-    /// Who asks (1 to 100 characters).
+    /// Who requests the change (1 to 100 characters).
     pub who: String,
     /// Why (1 to 500 characters).
     pub why: String,
@@ -45,7 +45,8 @@ pub struct RolloutRequest {
 pub enum RolloutError {
     /// `who` or `why` is empty or too long.
     #[error(
-        "`{field}` must have 1 to {chars_max} characters: every change is recorded with who made it and why"
+        "`{field}` must have 1 to {chars_max} characters, since every change is recorded with who \
+         made it and why"
     )]
     Unsigned {
         /// The field.
@@ -54,16 +55,17 @@ pub enum RolloutError {
         chars_max: usize,
     },
     /// Nothing to change.
-    #[error("give at least one of `use_kinesis`, `percentage` and `key`")]
+    #[error("the change is empty: pass at least one of `use_kinesis`, `percentage` and `key`")]
     Nothing,
-    /// The change could not be stored. Where the answer was lost it may be stored all the same.
+    /// The change could not be stored. If only the response was lost, it may have been stored
+    /// nevertheless.
     #[error(transparent)]
     Port(#[from] PortError),
 }
 
 /// Reads and changes the flag.
 pub struct RolloutControl {
-    /// The flag as it stands.
+    /// The current flag.
     pub flag: Arc<dyn RolloutFlag>,
     /// Where changes are kept.
     pub store: Arc<dyn RolloutStore>,
@@ -72,10 +74,10 @@ pub struct RolloutControl {
 }
 
 impl RolloutControl {
-    /// Makes a change; it is in force when the call returns.
+    /// Makes a change, which is in force when the call returns.
     ///
     /// # Errors
-    /// [`RolloutError`]; the flag is then as it was.
+    /// [`RolloutError`]; the flag is then unchanged.
     pub async fn change(&self, request: RolloutRequest) -> Result<Rollout, RolloutError> {
         let who = signed("who", &request.who, WHO_CHARS_MAX)?;
         let why = signed("why", &request.why, WHY_CHARS_MAX)?;
@@ -100,7 +102,7 @@ impl RolloutControl {
     }
 }
 
-/// A field of a change's signature, without the white space around it.
+/// A field of a change's signature, without surrounding white space.
 pub fn signed(field: &'static str, text: &str, chars_max: usize) -> Result<String, RolloutError> {
     let chars = text.trim().chars().count();
     if chars == 0 || chars > chars_max {

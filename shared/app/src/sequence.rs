@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 /// Decimal digits in the lower part of a sequence number.
 const LOW_DIGITS: usize = 38;
 
-/// Most decimal digits of a sequence number: Kinesis gives 56.
+/// The most decimal digits of a sequence number; those of Kinesis have 56.
 const DIGITS_MAX: usize = LOW_DIGITS + 19;
 
-/// A position in a shard of the stream; later records have larger ones. It holds the 56 decimal
+/// A position in a shard of the stream; later records have larger ones. It can hold the 56 decimal
 /// digits of Kinesis as well as a plain count.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -23,16 +23,16 @@ pub struct SequenceNumber {
     low: u128,
 }
 
-/// A text is no sequence number.
+/// The text is not a sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a sequence number: 1 to {DIGITS_MAX} decimal digits are")]
+#[error("`{0}` is not a sequence number, which has 1 to {DIGITS_MAX} decimal digits")]
 pub struct SequenceNumberError(String);
 
 impl SequenceNumber {
     /// Before the first record.
     pub const START: Self = Self { high: 0, low: 0 };
 
-    /// As a plain count, as the embedded stream has them; a larger one is `u64::MAX`.
+    /// The plain count that the embedded stream uses; `u64::MAX` if the number is larger.
     #[must_use]
     pub fn count(self) -> u64 {
         match self.high {
@@ -41,7 +41,7 @@ impl SequenceNumber {
         }
     }
 
-    /// All digits, so that texts sort as the numbers do.
+    /// All digits with leading zeros, so the texts sort like the numbers.
     #[must_use]
     pub fn padded(self) -> String {
         format!("{:019}{:038}", self.high, self.low)
@@ -93,7 +93,7 @@ mod tests {
     const OF_KINESIS: &str = "49590338271490256608559692538361571095921575989136588898";
 
     #[test]
-    fn the_digits_of_kinesis_come_back_as_they_were() {
+    fn the_digits_of_kinesis_round_trip() {
         for text in ["0", "7", OF_KINESIS, "18446744073709551616"] {
             let number: SequenceNumber = text.parse().unwrap();
             assert_eq!(number.to_string(), text);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
+    fn a_text_that_is_not_a_number_is_refused() {
         let long = "1".repeat(DIGITS_MAX + 1);
         for text in ["", "-1", "1.5", "LATEST", " 1", &long] {
             assert!(text.parse::<SequenceNumber>().is_err(), "{text}");

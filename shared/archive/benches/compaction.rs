@@ -1,5 +1,5 @@
 //! How fast a day is compacted, and in how much memory: `cargo bench -p archive`, or with other
-//! sizes `cargo bench -p archive -- TICKS FILES`. Made ticks of 1,000 tokens on one day.
+//! sizes `cargo bench -p archive -- TICKS FILES`. Uses generated ticks of 1,000 tokens on one day.
 
 #![expect(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ impl Watch for Silent {
 }
 
 fn tick(n: u64, of: u64, tokens: &[Token]) -> Tick {
-    // The order in which tokens trade is not that of their names.
+    // Tokens do not trade in the order of their names.
     let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let at_ms = DAY_MS + i64::try_from(n * DAY_LENGTH_MS / of).unwrap();
     let cents = 10_000 + mixed % 500;
@@ -67,7 +67,7 @@ fn write(data: &Path, ticks: u64, files: u64) {
     }
 }
 
-/// The most memory that this process had, in MiB, where the system tells.
+/// The peak memory of this process in MiB, if the system reports it.
 fn peak_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -1,7 +1,8 @@
-//! Compaction: the small files of a day become few large sorted ones, without a moment at which
-//! a reader of the manifest sees a row twice or not at all.
+//! Compaction: merges the small files of a day into a few large sorted ones. At no moment does a
+//! reader of the manifest see a row twice or not at all.
 //!
-//! The steps of a day, and what a crash after each of them leaves, are told in `docs/archive.md`.
+//! `docs/archive.md` describes the steps of a day, and what a crash after each of them leaves
+//! behind.
 
 mod columns;
 mod day;
@@ -28,39 +29,39 @@ use crate::manifest::ManifestError;
 
 pub use lease::{LEASE, Lease, LeaseError};
 
-/// Size of a file that a compaction aims at. Files come out between a half and one and a half of
-/// it: 128 to 384 MiB.
+/// The target size of a file. Actual sizes are between half and one and a half times that: 128 to
+/// 384 MiB.
 pub const TARGET_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Memory for rows that are sorted at once; sorting needs about twice as much.
+/// The memory for rows that are sorted at once; sorting needs about twice as much.
 const SORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Ids of ticks that are compared in memory, 48 bytes each; more go to files first.
+/// How many tick ids are compared in memory, 48 bytes each; more are written to files first.
 const ID_RECORDS_MAX: usize = 1024 * 1024;
 
-/// Sorted runs that are merged at once: each is an open file and some pages in memory.
+/// How many sorted runs are merged at once. Each is an open file with some pages in memory.
 const MERGE_RUNS_MAX: usize = 32;
 
-/// How a compaction works.
+/// The settings of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Size of a file that is aimed at, in bytes.
+    /// The target size of a file, in bytes.
     pub target_bytes: u64,
-    /// How long replaced files stay, hidden by the manifest, for queries that read them, in
-    /// milliseconds.
+    /// How long replaced files are kept, hidden by the manifest, for queries that still read them,
+    /// in milliseconds.
     pub grace_ms: i64,
-    /// What is held in memory.
+    /// The memory limits.
     pub memory: Memory,
 }
 
-/// What a compaction holds in memory, besides a bit for each row of a day.
+/// The memory limits of a compaction. It also needs one bit per row of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// Bytes of rows that are sorted at once.
+    /// How many bytes of rows are sorted at once.
     pub sort_bytes_max: usize,
-    /// Ids of ticks that are compared at once.
+    /// How many tick ids are compared at once.
     pub id_records_max: usize,
-    /// Sorted runs that are merged at once; at least 2.
+    /// How many sorted runs are merged at once; at least 2.
     pub merge_runs_max: usize,
 }
 
@@ -74,29 +75,29 @@ impl Default for Memory {
     }
 }
 
-/// Who looks on while a day is compacted, and may end it before its commit.
+/// Observes the compaction of a day, and may stop it before its commit.
 pub trait Watch: Send + Sync {
-    /// Whether the compaction should end.
+    /// Whether the compaction should stop.
     fn stopped(&self) -> bool;
-    /// How far the day is: `done` of `of` things of a step, such as files read.
+    /// The progress of the day: `done` of `of` items of a step, such as files read.
     fn progress(&self, step: &'static str, done: u64, of: u64);
 }
 
-/// Compacts days of an archive. Whoever makes one has made sure that no other works on the same
-/// archive: by the folder's lock, or by the [`Lease`].
+/// Compacts days of an archive. The creator must make sure that no other compaction works on the
+/// same archive, by the folder's lock or by the [`Lease`].
 pub struct Compaction {
     /// The archive.
     pub objects: Arc<dyn Objects>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// How it works.
+    /// The settings.
     pub settings: Settings,
-    /// A folder of this machine with room for about three times the day's bytes.
+    /// A local folder with room for about three times the day's bytes.
     pub work: PathBuf,
-    /// Who looks on.
+    /// Observes the progress.
     pub watch: Arc<dyn Watch>,
-    /// The lease that is confirmed before each commit, where no lock of the system holds others
-    /// off.
+    /// The lease that is confirmed before each commit, if no lock of the operating system excludes
+    /// others.
     pub lease: Option<Arc<Lease>>,
 }
 
@@ -105,16 +106,16 @@ pub struct Compaction {
 pub struct DayFolder {
     /// The day.
     pub day: NaiveDate,
-    /// Its folder in the table, such as `year=2026/month=03/day=07`.
+    /// Its folder in the archive, such as `year=2026/month=03/day=07`.
     pub folder: String,
 }
 
-/// Files and their bytes.
+/// A number of files, and their total size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Files {
     /// How many.
     pub count: usize,
-    /// Bytes of all.
+    /// Their total size in bytes.
     pub bytes: u64,
 }
 
@@ -123,22 +124,22 @@ pub struct Files {
 pub struct DayPlan {
     /// The files that count now.
     pub before: Files,
-    /// Those of them that would be written anew; none where the day is as it should be.
+    /// Those of them that would be rewritten; none if the day needs no compaction.
     pub rewritten: Files,
-    /// Whether an earlier run was stopped between its commit and its end: that is finished first.
+    /// Whether an earlier run was interrupted after its commit; its commit is completed first.
     pub unfinished: bool,
 }
 
-/// A file that cannot be read, and was left as it is.
+/// A file that cannot be read and was left unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its name in the table.
+    /// Its name in the archive.
     pub name: String,
     /// Why.
     pub cause: String,
 }
 
-/// What became of a day.
+/// The result of compacting a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayReport {
     /// The files that counted before.
@@ -149,13 +150,14 @@ pub struct DayReport {
     pub written: Files,
     /// Rows in the written ones.
     pub rows: u64,
-    /// Rows left out, because another one of the day has the same tick id.
+    /// Rows removed because another row of the day has the same tick id.
     pub duplicates: u64,
     /// Files that cannot be read.
     pub unreadable: Vec<Unreadable>,
-    /// Whether an earlier run was stopped between its commit and its end, and this one ended it.
+    /// Whether this run completed the commit of an earlier run that was interrupted.
     pub finished_earlier: bool,
-    /// Until when replaced files stay, epoch milliseconds; the next run after that removes them.
+    /// Until when replaced files are kept, epoch milliseconds; the next run after that removes
+    /// them.
     pub waiting_until_ms: Option<i64>,
 }
 
@@ -165,7 +167,7 @@ pub enum CompactionError {
     /// The archive's objects cannot be reached.
     #[error("{}: {}", .0, .0.source)]
     Objects(#[from] PortError),
-    /// A day's manifest cannot be understood.
+    /// A day's manifest cannot be read.
     #[error("{folder}/{source}")]
     Manifest {
         /// The folder of the day.
@@ -176,48 +178,48 @@ pub enum CompactionError {
     /// The working folder cannot be used.
     #[error("could not {doing} {}: {source}", path.display())]
     Work {
-        /// What was being done, in words.
+        /// The attempted operation, in words.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A new file does not hold what it should: it was not committed.
-    #[error("{name} is not what was written ({what}); nothing was changed")]
+    /// A new file does not contain the expected rows; it was not committed.
+    #[error("the new file {name} failed its verification ({what}); nothing was changed")]
     Verification {
         /// The file.
         name: String,
         /// What differs.
         what: String,
     },
-    /// Somebody else changed the day meanwhile.
+    /// Somebody else changed the day in the meantime.
     #[error(
-        "{folder} was changed by somebody else while it was compacted; it was left as it is, and \
-         the next run takes it up"
+        "{folder} was changed by somebody else during its compaction; it was left unchanged, and \
+         the next run will compact it"
     )]
     Changed {
         /// The folder of the day.
         folder: String,
     },
-    /// Files that were committed are gone, and some that they replaced as well.
+    /// Committed files are missing, and so are some of the files that they replaced.
     #[error(
-        "{folder}: {missing} was committed and is gone, and so are files that it replaced. \
+        "{folder}: {missing} was committed but is missing, and so are files that it replaced. \
          Restore it from a backup or from the table of ticks, or remove {folder}/{manifest} to \
-         read what is left",
+         read the remaining files",
         manifest = crate::manifest::MANIFEST
     )]
     Damaged {
         /// The folder of the day.
         folder: String,
-        /// A file that is gone.
+        /// A missing file.
         missing: String,
     },
     /// The lease is lost.
     #[error(transparent)]
     Lease(#[from] LeaseError),
-    /// It was told to end.
-    #[error("stopped; the day is as it was")]
+    /// The compaction was asked to stop.
+    #[error("stopped; the day is unchanged")]
     Stopped,
 }
 
@@ -234,10 +236,10 @@ impl CompactionError {
     }
 }
 
-/// The folders of days that an archive has files for, from `from` to `to`, both included.
+/// The folders of the days for which an archive has files, from `from` to `to`, inclusive.
 ///
 /// # Errors
-/// [`PortError`] where the archive cannot be listed.
+/// [`PortError`] if the archive cannot be listed.
 pub async fn day_folders(
     objects: &dyn Objects,
     from: Option<NaiveDate>,
@@ -248,7 +250,7 @@ pub async fn day_folders(
         let Some((day, folder, name)) = in_day(&object.name) else {
             continue;
         };
-        // Names are in order, so the files of a folder come one after the other.
+        // Names are in order, so the files of a folder are adjacent.
         let known = folders.last().is_some_and(|last| last.folder == folder);
         let wanted = from.is_none_or(|from| day >= from) && to.is_none_or(|to| day <= to);
         if wanted && !known && (is_data_file(name) || name.starts_with('_')) {

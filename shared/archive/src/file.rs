@@ -1,4 +1,4 @@
-//! One Parquet file of the archive.
+//! Writes one Parquet file of the archive.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,20 +17,21 @@ use crate::layout::Range;
 use crate::schema::ID;
 use crate::writer::ArchiveError;
 
-/// Ticks in a row group: large enough to compress well, small enough that the threads of a reader
-/// share a file and a filter on the token leaves most of it out.
+/// Ticks in a row group: large enough to compress well, and small enough that several threads can
+/// read a file and a filter on the token skips most of it.
 pub(crate) const ROW_GROUP_TICKS_MAX: usize = 131_072;
 
-/// Ticks in a page, the least that a reader with a page index reads of a column.
+/// Ticks in a page, which is the least that a reader with a page index reads of a column.
 const PAGE_TICKS_MAX: usize = 8_192;
 
-/// Zstandard's level: on a made market, level 1 takes 5 % more bytes and level 9 saves less than 1 %.
+/// The Zstandard level. On a generated market, level 1 takes 5 % more bytes and level 9 saves less
+/// than 1 %.
 const ZSTD_LEVEL: i32 = 3;
 
-/// The share of absent tokens for which the bloom filter says "perhaps".
+/// The bloom filter's false positive rate.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
-/// What the rows are sorted by.
+/// The columns by which rows are sorted.
 pub(crate) const SORTED_BY: [&str; 3] = ["token", "ts", ID];
 
 /// Columns with few distinct values, or many repeated ones.
@@ -38,15 +39,15 @@ const DICTIONARY: [&str; 7] = [
     "token", "quote", "price", "volume", "source", "method", "version",
 ];
 
-/// A dictionary beyond this is given up for the rest of a row group: prices that are quotients are all
-/// different, and one of them each costs more than no dictionary.
+/// The writer abandons a larger dictionary for the rest of a row group: prices that are quotients
+/// are all different, and a dictionary of them costs more than it saves.
 const DICTIONARY_BYTES_MAX: usize = 64 * 1_024;
 
-/// Texts of one length, with no two the same: without the lengths between them they compress to their
-/// 16 bytes.
-const LENGTHS_APART: &str = ID;
+/// A column of distinct texts of equal length: with the lengths stored separately, they compress to
+/// their 16 bytes.
+const DELTA_LENGTH: &str = ID;
 
-/// Whole numbers that are near those of the row before.
+/// Integers that are close to those of the previous row.
 const DELTA: [&str; 3] = ["ts", "ingested_at", "slot"];
 
 /// Sorts the ticks and writes them to a new file. Returns its size in bytes once it is on disk.
@@ -72,7 +73,7 @@ pub(crate) fn write(path: &Path, range: Range, ticks: &mut [&Tick]) -> Result<u6
     Ok(metadata.len())
 }
 
-/// How a file is written: `tokens` is the most of different ones in a row group.
+/// The writer's properties; `tokens` is the largest number of distinct tokens in a row group.
 pub(crate) fn properties(
     tokens: usize,
     about: Vec<KeyValue>,
@@ -83,7 +84,7 @@ pub(crate) fn properties(
         .set_max_row_group_row_count(Some(ROW_GROUP_TICKS_MAX))
         .set_data_page_row_count_limit(PAGE_TICKS_MAX)
         .set_statistics_enabled(EnabledStatistics::Page)
-        // Ids are random: no page can be left out by them.
+        // Ids are random, so their statistics never let a reader skip a page.
         .set_column_statistics_enabled(ColumnPath::from(ID), EnabledStatistics::Chunk)
         .set_dictionary_enabled(false)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
@@ -96,7 +97,7 @@ pub(crate) fn properties(
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(column), true);
     }
     builder = builder.set_column_encoding(
-        ColumnPath::from(LENGTHS_APART),
+        ColumnPath::from(DELTA_LENGTH),
         Encoding::DELTA_LENGTH_BYTE_ARRAY,
     );
     for column in DELTA {
@@ -125,7 +126,7 @@ fn sorting_columns() -> Vec<SortingColumn> {
         .collect()
 }
 
-/// Who wrote the file, and what of the stream is in it.
+/// Metadata: the writer of the file, and its range of the stream.
 fn of_range(range: Range) -> Vec<KeyValue> {
     about(&[
         ("shard", range.shard.to_string()),
@@ -134,7 +135,7 @@ fn of_range(range: Range) -> Vec<KeyValue> {
     ])
 }
 
-/// Who wrote the file, and what else its writer says.
+/// Metadata: the writer of the file, and more key-value pairs.
 pub(crate) fn about(more: &[(&str, String)]) -> Vec<KeyValue> {
     let entry = |key: &str, value: String| KeyValue::new(format!("tickstream.{key}"), value);
     let writer = concat!("tickstream ", env!("CARGO_PKG_VERSION"));

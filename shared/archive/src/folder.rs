@@ -1,7 +1,8 @@
-//! The objects of an archive in a folder of this machine.
+//! The objects of an archive in a local folder.
 //!
-//! An object is written aside, flushed, and moved to its name; then the folder is flushed. Copies
-//! are hard links where the file system has them: objects are replaced and never changed in place.
+//! An object is written to a temporary file, flushed, and renamed; then its folder is flushed.
+//! Copies are hard links if the file system supports them: objects are replaced, but never changed
+//! in place.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
@@ -21,10 +22,10 @@ use crate::lock::{self, COMPACTION_FOLDER, RunLock, RunLockError};
 use crate::staging::{create_folders, sync_folder};
 use crate::writer::ArchiveError;
 
-/// The folder inside the compaction's folder where objects are written aside.
-const ASIDE_FOLDER: &str = "aside";
+/// The folder for temporary files, inside the compaction's folder.
+const TEMP_FOLDER: &str = "aside";
 
-/// The objects of an archive below a data folder of tickstream.
+/// The objects of the archive in a data folder of tickstream.
 #[derive(Debug, Clone)]
 pub struct Folder {
     shared: Arc<Shared>,
@@ -34,33 +35,33 @@ pub struct Folder {
 struct Shared {
     data_dir: PathBuf,
     table: PathBuf,
-    aside: PathBuf,
+    temp: PathBuf,
     next: AtomicU64,
 }
 
 impl Folder {
-    /// The archive below a data folder. The folder itself is not looked at.
+    /// The archive in a data folder. The folder is not accessed yet.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         Self {
             shared: Arc::new(Shared {
                 data_dir: data_dir.to_owned(),
                 table: table_folder(data_dir),
-                aside: data_dir.join(COMPACTION_FOLDER).join(ASIDE_FOLDER),
+                temp: data_dir.join(COMPACTION_FOLDER).join(TEMP_FOLDER),
                 next: AtomicU64::new(0),
             }),
         }
     }
 
-    /// The right to compact this archive, and a folder to work in. What a stopped compaction left
-    /// there is removed.
+    /// The right to compact this archive, and a working folder. Leftovers of an interrupted
+    /// compaction are removed from it.
     ///
     /// # Errors
-    /// [`RunLockError`] where another compaction runs, or the folder cannot be used.
+    /// [`RunLockError`] if another compaction is running, or the folder cannot be used.
     pub fn lock(&self) -> Result<(RunLock, PathBuf), RunLockError> {
         let lock = RunLock::acquire(&self.shared.data_dir)?;
         let work = self.shared.data_dir.join(COMPACTION_FOLDER).join("work");
-        for folder in [&self.shared.aside, &work] {
+        for folder in [&self.shared.temp, &work] {
             match fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(ArchiveError::io("remove", folder)(error).into());
@@ -72,7 +73,7 @@ impl Folder {
         Ok((lock, work))
     }
 
-    /// Runs a step where waiting for the disk holds nobody up.
+    /// Runs a blocking step on a thread for blocking work.
     async fn run<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -92,7 +93,7 @@ impl Folder {
 }
 
 impl Shared {
-    /// The path of an object. A name that leads out of the table is refused.
+    /// The path of an object. A name that leads out of the archive is refused.
     fn path(&self, name: &str) -> Result<PathBuf, ArchiveError> {
         let relative = Path::new(name);
         let inside = relative
@@ -101,29 +102,33 @@ impl Shared {
         if inside && !name.is_empty() {
             return Ok(self.table.join(relative));
         }
-        let error = io::Error::new(io::ErrorKind::InvalidInput, "not the name of an object");
+        let error = io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the name is not that of an \
+            object",
+        );
         Err(ArchiveError::io("find", relative)(error))
     }
 
-    /// A path beside the table that nothing has.
-    fn aside(&self) -> Result<PathBuf, ArchiveError> {
-        fs::create_dir_all(&self.aside).map_err(ArchiveError::io("create", &self.aside))?;
+    /// An unused path for a temporary file.
+    fn temp(&self) -> Result<PathBuf, ArchiveError> {
+        fs::create_dir_all(&self.temp).map_err(ArchiveError::io("create", &self.temp))?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
-        Ok(self.aside.join(name))
+        Ok(self.temp.join(name))
     }
 
-    /// Gives a flushed file beside the table its name.
-    fn publish(&self, aside: &Path, name: &str) -> Result<(), ArchiveError> {
+    /// Renames a flushed temporary file to an object's name.
+    fn publish(&self, temp: &Path, name: &str) -> Result<(), ArchiveError> {
         let to = self.path(name)?;
         let folder = self.folder_of(name)?;
-        fs::rename(aside, &to).map_err(ArchiveError::io("move into the archive", &to))?;
-        // Where both names are links to one file, `rename` does nothing, and says so to nobody.
-        remove_if_there(aside)?;
+        fs::rename(temp, &to).map_err(ArchiveError::io("move into the archive", &to))?;
+        // If both names are links to one file, `rename` succeeds without doing anything.
+        remove_if_there(temp)?;
         sync_folder(&folder)
     }
 
-    /// The folder of an object, made where it is missing.
+    /// The folder of an object, created if it is missing.
     fn folder_of(&self, name: &str) -> Result<PathBuf, ArchiveError> {
         fs::create_dir_all(&self.table).map_err(ArchiveError::io("create", &self.table))?;
         let below = Path::new(name).parent().unwrap_or(Path::new(""));
@@ -153,22 +158,22 @@ impl Shared {
         if found.as_deref() != expected {
             return Ok(Replaced::Changed);
         }
-        let aside = self.aside()?;
-        let written = File::create_new(&aside).and_then(|mut file| {
+        let temp = self.temp()?;
+        let written = File::create_new(&temp).and_then(|mut file| {
             file.write_all(content)?;
             file.sync_all()
         });
-        written.map_err(ArchiveError::io("write", &aside))?;
-        self.publish(&aside, name)?;
+        written.map_err(ArchiveError::io("write", &temp))?;
+        self.publish(&temp, name)?;
         Ok(Replaced::Done(version_of(content)))
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<(), ArchiveError> {
-        let aside = self.aside()?;
-        link_or_copy(from, &aside)?;
-        let flushed = File::open(&aside).and_then(|file| file.sync_all());
-        flushed.map_err(ArchiveError::io("flush", &aside))?;
-        self.publish(&aside, name)
+        let temp = self.temp()?;
+        link_or_copy(from, &temp)?;
+        let flushed = File::open(&temp).and_then(|file| file.sync_all());
+        flushed.map_err(ArchiveError::io("flush", &temp))?;
+        self.publish(&temp, name)
     }
 
     fn delete(&self, names: &[String]) -> Result<(), ArchiveError> {
@@ -179,11 +184,11 @@ impl Shared {
                 folders.extend(path.parent().map(Path::to_owned));
             }
         }
-        // Before it is said to be gone: after a power failure it must not be there again.
+        // Before the deletion is reported: the object must not reappear after a power failure.
         folders.iter().try_for_each(|folder| sync_folder(folder))
     }
 
-    /// The objects below a folder whose names begin with a prefix.
+    /// The objects whose names begin with a prefix.
     fn list(&self, prefix: &str) -> Result<Vec<Object>, ArchiveError> {
         let mut found = Vec::new();
         let mut folders = vec![String::new()];
@@ -196,7 +201,7 @@ impl Shared {
             };
             for entry in entries {
                 let entry = entry.map_err(ArchiveError::io("list", &path))?;
-                // A name that is no text is not ours.
+                // A name that is not UTF-8 is not one of ours.
                 let Ok(name) = entry.file_name().into_string() else {
                     continue;
                 };
@@ -293,7 +298,7 @@ impl Objects for Folder {
     }
 }
 
-/// A file that is not there is an answer and no error.
+/// Maps a missing file to `false`.
 fn found(done: Result<(), ArchiveError>) -> Result<bool, ArchiveError> {
     match done {
         Ok(()) => Ok(true),
@@ -304,11 +309,11 @@ fn found(done: Result<(), ArchiveError>) -> Result<bool, ArchiveError> {
     }
 }
 
-/// A second name for a file; a copy where the file system has no links or is another one.
+/// Links a file to a second name, or copies it if the file system has no links or differs.
 fn link_or_copy(from: &Path, to: &Path) -> Result<(), ArchiveError> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(()),
-        // Not over a file that is there: it may be a link to the same.
+        // Never over an existing file, which may be a link to the same file.
         Err(error)
             if matches!(
                 error.kind(),
@@ -337,8 +342,8 @@ fn version_of(content: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Size, time of the last change, and where the system has it the file's own number: a file that
-/// was written anew has another.
+/// Size, time of the last change, and the inode number if the system has one: a rewritten file has
+/// another version.
 fn file_version(metadata: &Metadata) -> String {
     let modified = metadata.modified().ok();
     let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

@@ -1,13 +1,13 @@
-//! A set of tick ids as a number that does not depend on their order.
+//! A checksum of a set of tick ids that does not depend on their order.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The hash of a tick's id, by which duplicates are found.
+/// The hash of a tick's id, used to find duplicates.
 pub(crate) type IdHash = [u8; 32];
 
-/// The hash of an id as it stands in a file; a row without one has a hash of its own.
+/// The hash of an id as it is in a file; all rows without an id have the same hash.
 pub(crate) fn hash(id: Option<&str>) -> IdHash {
     match id {
         Some(id) => Sha256::digest(id.as_bytes()).into(),
@@ -15,8 +15,8 @@ pub(crate) fn hash(id: Option<&str>) -> IdHash {
     }
 }
 
-/// How many ids there are, and the sum of their SHA-256 modulo 2^256. Two bags of ids that differ
-/// have the same sum only by a chance of 1 in 2^256, and a sum of parts is that of the whole.
+/// The number of ids, and the sum of their SHA-256 hashes modulo 2^256. Two different multisets of
+/// ids have the same sum only with a probability of 1 in 2^256. The sums of parts can be added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IdSum {
     rows: u64,
@@ -34,7 +34,7 @@ impl IdSum {
         sum
     }
 
-    /// Ids in it, each as often as it was added.
+    /// The number of ids, counting repetitions.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
@@ -80,8 +80,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_tells_ids_and_how_often_they_come() {
-        // printf a | sha256sum, its bytes from the last to the first.
+    fn a_sum_depends_on_the_ids_and_their_repetitions() {
+        // printf a | sha256sum, with the bytes in reverse order.
         assert_eq!(
             IdSum::of(["a"]).to_string(),
             "bb48eeaf857780b9724e7c14f8ef86a74ddc239ab331c2facabd1bca128197ca"

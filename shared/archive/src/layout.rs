@@ -1,4 +1,4 @@
-//! Where the archive's files are, and what their names say.
+//! The folders and file names of the archive.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,25 +7,26 @@ use chrono::{Datelike, NaiveDate};
 
 use crate::id_sum::IdSum;
 
-/// The folder of the table inside the data folder, as on S3.
+/// The archive's folder inside the data folder, as on S3.
 const TABLE_FOLDER: &str = "price-archive";
 
-/// The end of a file's name.
+/// The extension of a file's name.
 const EXTENSION: &str = ".parquet";
 
 /// Digits of a shard in a file's name.
 const SHARD_DIGITS: usize = 3;
 
-/// Digits of a sequence number in a file's name: as many as a u64 needs, so that names sort.
+/// Digits of a sequence number in a file's name: as many as a u64 needs, so names sort like
+/// numbers.
 const SEQUENCE_DIGITS: usize = 20;
 
-/// What the name of a file of a compaction begins with.
+/// The prefix of the name of a compacted file.
 const COMPACTED: &str = "compacted-";
 
-/// Digits of the sum of its ids in the name of a file of a compaction.
+/// Digits of the id checksum in the name of a compacted file.
 const COMPACTED_ID_DIGITS: usize = 12;
 
-/// The folder of the archive's table inside a data folder.
+/// The archive's folder inside a data folder.
 #[must_use]
 pub fn table_folder(data_dir: &Path) -> PathBuf {
     data_dir.join(TABLE_FOLDER)
@@ -42,20 +43,19 @@ pub(crate) struct Range {
     pub(crate) last: u64,
 }
 
-/// `SHARD-FIRST-LAST.parquet`, zero-padded, so that names sort as the numbers do.
+/// `SHARD-FIRST-LAST.parquet`, zero-padded, so names sort like the numbers.
 pub(crate) fn file_name(range: Range) -> String {
     let Range { shard, first, last } = range;
     format!("{shard:0SHARD_DIGITS$}-{first:0SEQUENCE_DIGITS$}-{last:0SEQUENCE_DIGITS$}{EXTENSION}")
 }
 
-/// A name for the range where [`file_name`] cannot be used.
+/// An alternative name for the range, if [`file_name`] cannot be used.
 pub(crate) fn renamed(range: Range, ids: &IdSum) -> String {
     let ids: String = ids.to_string().chars().take(COMPACTED_ID_DIGITS).collect();
     file_name(range).replace(EXTENSION, &format!("-{ids}{EXTENSION}"))
 }
 
-/// The shard and the first sequence number that a file's name tells, where a writer of the stream
-/// gave the name.
+/// The shard and the first sequence number in a file's name, if the archive's writer gave it.
 pub(crate) fn range_of(name: &str) -> Option<(u8, u64)> {
     let mut parts = name.strip_suffix(EXTENSION)?.splitn(4, '-');
     let mut number = |digits: usize| {
@@ -67,26 +67,26 @@ pub(crate) fn range_of(name: &str) -> Option<(u8, u64)> {
     (first <= last).then_some((shard, first))
 }
 
-/// `compacted-GENERATION-PART-IDS.parquet`: a file of a compaction, never the name of another one.
+/// `compacted-GENERATION-PART-IDS.parquet`: the unique name of a compacted file.
 pub(crate) fn compacted_name(generation: u64, part: usize, ids: &str) -> String {
     let ids: String = ids.chars().take(COMPACTED_ID_DIGITS).collect();
     format!("{COMPACTED}{generation:06}-{part:03}-{ids}{EXTENSION}")
 }
 
-/// The generation that a file's name tells, where a compaction gave the name.
+/// The generation in a file's name, if a compaction gave it.
 pub(crate) fn compacted_generation(name: &str) -> Option<u64> {
     let (generation, _) = name.strip_prefix(COMPACTED)?.split_once('-')?;
     name.ends_with(EXTENSION).then_some(())?;
     generation.parse().ok()
 }
 
-/// The folder of a day inside the table's folder.
+/// The folder of a day inside the archive's folder.
 pub(crate) fn day_folder(day: NaiveDate) -> PathBuf {
     let (year, month, day) = (day.year(), day.month(), day.day());
     PathBuf::from(format!("year={year:04}/month={month:02}/day={day:02}"))
 }
 
-/// The day and the rest of an object's name that lies in the folder of a day.
+/// Splits the name of an object in a day's folder into day, folder and file name.
 pub(crate) fn in_day(name: &str) -> Option<(NaiveDate, &str, &str)> {
     let (folder, rest) = name.rsplit_once('/')?;
     let mut parts = folder.split('/');
@@ -110,11 +110,11 @@ pub struct Day {
     pub path: PathBuf,
 }
 
-/// The folders of days below a table's folder, in order. A table that is not there has none;
-/// folders of other names are passed over.
+/// The folders of days in an archive's folder, in order. A missing archive has none; folders of
+/// other names are ignored.
 ///
 /// # Errors
-/// Those of listing.
+/// Those of listing a folder.
 pub fn days(table: &Path) -> io::Result<Vec<Day>> {
     let mut days = Vec::new();
     for (year, path) in partitions(table, "year=")? {
@@ -145,14 +145,14 @@ fn partitions(folder: &Path, prefix: &str) -> io::Result<Vec<(i32, PathBuf)>> {
     Ok(found)
 }
 
-/// Whether a name is that of a file of the table, of ours or of another writer; those that start
-/// with a dot or an underscore are hidden, as in Hive.
+/// Whether a name is that of a data file, of any writer. Names that start with a dot or an
+/// underscore are hidden, as in Hive.
 pub(crate) fn is_data_file(name: &str) -> bool {
     name.ends_with(EXTENSION) && !name.starts_with(['.', '_'])
 }
 
-/// The names in a folder, of which a missing one has none: readers run beside a writer that
-/// creates folders and beside retention that removes them.
+/// The names in a folder. A missing folder has none: the writer creates folders and retention
+/// removes them while readers run.
 pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -161,7 +161,7 @@ pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        // A name that is no text is not ours.
+        // A name that is not UTF-8 is not one of ours.
         names.extend(entry?.file_name().into_string());
     }
     Ok(names)
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_sort_as_their_ranges_do() {
+    fn names_sort_like_their_ranges() {
         let range = |shard, first, last| Range { shard, first, last };
         let ranges = [
             range(0, 9, 9),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_tells_who_gave_it() {
+    fn a_name_identifies_its_writer() {
         let range = Range {
             shard: 3,
             first: 41,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_of_a_day_is_told_by_its_name() {
+    fn an_object_of_a_day_is_recognized_by_its_name() {
         let day = NaiveDate::from_ymd_opt(2026, 3, 7).unwrap();
         let folder = "year=2026/month=03/day=07";
         let name = format!("{folder}/a.parquet");

@@ -1,8 +1,8 @@
-//! The archive: ticks as Parquet files in folders by the UTC day of the event time, on a local
-//! folder and on S3 alike. `docs/archive.md` tells its layout and its rules.
+//! The archive: ticks as Parquet files in folders by the UTC day of the event time, in a local
+//! folder or on S3. `docs/archive.md` describes its layout and its rules.
 //!
-//! [`Archive`] writes what the stream holds, [`days`] and [`day_files`] tell a reader what to read,
-//! and [`compaction`] makes few large files of many small ones.
+//! [`Archive`] writes ticks from the stream, [`days`] and [`day_files`] list the files for a
+//! reader, and [`compaction`] merges many small files into a few large ones.
 
 pub mod compaction;
 mod file;
@@ -20,7 +20,7 @@ pub use folder::Folder;
 pub use id_sum::IdSum;
 pub use layout::{Day, days, table_folder};
 pub use lock::{RunLock, RunLockError};
-pub use manifest::{Added, Folded, MANIFEST, Manifest, ManifestError, hidden, visible};
+pub use manifest::{Added, MANIFEST, Manifest, ManifestError, MergedRange, hidden, visible};
 pub use schema::readable;
 pub use snapshot::{DayFile, day_files};
 pub use writer::{Archive, ArchiveError, Written};

@@ -1,5 +1,5 @@
-//! Locks between the processes of one machine that work on an archive. The system frees a lock
-//! when its process ends, however it ends.
+//! Locks between the processes of one machine that work on an archive. The operating system
+//! releases a lock when its process ends, however it ends.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 
 use crate::writer::ArchiveError;
 
-/// The folder of the compaction beside the table's, on the same file system.
+/// The compaction's folder, beside the archive's folder on the same file system.
 pub(crate) const COMPACTION_FOLDER: &str = "price-archive.compaction";
 
-/// Held by the one compaction that runs.
+/// Held by the one running compaction.
 const RUN_LOCK: &str = "run.lock";
 
-/// Held for moments: while a manifest changes, and while a writer looks into it and publishes.
+/// Held only briefly: while a manifest changes, and while a writer reads it and publishes a file.
 const SWAP_LOCK: &str = "swap.lock";
 
-/// Longest note of a lock's holder that is shown, in bytes.
-const NOTE_BYTES_MAX: u64 = 100;
+/// The longest text about a lock's holder that is shown, in bytes.
+const HOLDER_BYTES_MAX: u64 = 100;
 
-/// The right to compact an archive of this machine, until it is dropped.
+/// The right to compact a local archive, until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
     _file: File,
@@ -28,15 +28,15 @@ pub struct RunLock {
 /// Another process compacts the archive, or the lock cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunLockError {
-    /// Another compaction runs.
-    #[error("{by} compacts the archive in {} already; let it end, or stop it", data_dir.display())]
+    /// Another compaction is running.
+    #[error("{by} is already compacting the archive in {}: wait until it ends, or stop it", data_dir.display())]
     Held {
         /// The data folder.
         data_dir: PathBuf,
         /// The holder, such as `process 4711`.
         by: String,
     },
-    /// The lock's file cannot be made or locked.
+    /// The lock's file cannot be created or locked.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
 }
@@ -67,13 +67,14 @@ impl RunLock {
 
 fn holder(file: &mut File) -> String {
     let mut note = String::new();
-    match file.take(NOTE_BYTES_MAX).read_to_string(&mut note) {
+    match file.take(HOLDER_BYTES_MAX).read_to_string(&mut note) {
         Ok(1..) => note,
         Ok(0) | Err(_) => "another process".to_owned(),
     }
 }
 
-/// Waits until nobody else changes or uses a manifest, and keeps it so until the answer is dropped.
+/// Waits until nobody else changes or uses a manifest, and excludes others until the file is
+/// dropped.
 pub(crate) fn swap(data_dir: &Path) -> Result<File, ArchiveError> {
     let path = lock_path(data_dir, SWAP_LOCK)?;
     let file = open(&path)?;
@@ -84,7 +85,8 @@ pub(crate) fn swap(data_dir: &Path) -> Result<File, ArchiveError> {
     Ok(file)
 }
 
-/// Some network file systems have no locks. There an operator runs one compaction at a time.
+/// Some network file systems have no locks. There, the operator must run only one compaction at a
+/// time.
 fn tolerate(error: io::Error, path: &Path) -> Result<(), ArchiveError> {
     if error.kind() == io::ErrorKind::Unsupported {
         return Ok(());
@@ -109,11 +111,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_compaction_runs_at_a_time_and_the_other_is_told_who() {
+    fn only_one_compaction_runs_and_another_learns_who_holds_the_lock() {
         let data = tempfile::tempdir().unwrap();
         let held = RunLock::acquire(data.path()).unwrap();
         let error = RunLock::acquire(data.path()).unwrap_err().to_string();
-        let me = format!("process {} compacts", std::process::id());
+        let me = format!("process {} is already compacting", std::process::id());
         assert!(error.starts_with(&me), "{error}");
         drop(held);
         RunLock::acquire(data.path()).unwrap();

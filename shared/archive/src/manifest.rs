@@ -1,7 +1,8 @@
-//! What a day's files are: one small object beside them is the commit point of a compaction.
+//! The manifest of a day: a small object that lists the visible files. Writing it is the commit
+//! point of a compaction.
 //!
-//! Its name begins with an underscore, so that Hive, Athena and our own listing pass it over. A
-//! day without one was never compacted: all its files are read.
+//! Its name begins with an underscore, so Hive, Athena and our own listing ignore it. A day without
+//! a manifest was never compacted: all its files are read.
 
 use std::collections::HashSet;
 
@@ -12,70 +13,74 @@ use crate::layout::is_data_file;
 /// The manifest's name in the folder of its day.
 pub const MANIFEST: &str = "_compaction.json";
 
-/// What a new file's name begins with until it is published.
+/// The prefix of a new file's name until it is published.
 pub(crate) const HIDDEN: &str = "_next-";
 
-/// The version of the manifest's shape.
+/// The version of the manifest's format.
 const VERSION: u32 = 1;
 
-/// Which files of a day count.
+/// Which files of a day are visible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The version of this shape.
+    /// The version of this format.
     version: u32,
     /// Grows by one with each commit of the day.
     pub generation: u64,
     /// When it was committed, epoch milliseconds.
     pub committed_ms: i64,
-    /// Files that do not count any more. They are removed once no query can be reading them.
+    /// Files that are not visible any more. They are removed once no query can be reading them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<String>,
-    /// Files that count, though some may still have their hidden names.
+    /// Visible files, some of which may still have their hidden names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<Added>,
-    /// For each shard of the stream the last range that was compacted. A writer that repeats it
-    /// after a crash finds it here.
+    /// For each shard of the stream, the last range that was compacted. A writer that repeats the
+    /// range after a crash finds it here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub folded: Vec<Folded>,
+    #[serde(rename = "folded")]
+    pub merged_ranges: Vec<MergedRange>,
 }
 
-/// A file that a compaction made.
+/// A file that a compaction wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Added {
-    /// Its name once it is published.
+    /// Its final name.
     pub name: String,
     /// Its size.
     pub bytes: u64,
     /// Its rows.
     pub rows: u64,
-    /// Its set of tick ids, as [`crate::IdSum`] writes it.
+    /// The checksum of its tick ids, see [`crate::IdSum`].
     pub ids: String,
 }
 
-/// A file of the stream's writer that is part of a compacted one.
+/// A file of the archive's writer whose rows are now in a compacted file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Folded {
-    /// The name that it had.
+pub struct MergedRange {
+    /// Its former name.
     pub name: String,
     /// Its rows.
     pub rows: u64,
-    /// Its set of tick ids, as [`crate::IdSum`] writes it.
+    /// The checksum of its tick ids, see [`crate::IdSum`].
     pub ids: String,
 }
 
-/// Why a manifest cannot be read. Nobody guesses what counts then.
+/// Why a manifest cannot be read. Without it, the visible files are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It is no manifest.
+    /// It is not a manifest.
     #[error("{MANIFEST} cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     /// A newer release wrote it.
-    #[error("{MANIFEST} has version {0}, and this release reads {VERSION}: upgrade it")]
+    #[error(
+        "{MANIFEST} has version {0}, but this release only reads {VERSION}: upgrade this \
+             program"
+    )]
     Version(u32),
 }
 
 impl Manifest {
-    /// The manifest of a day that has none.
+    /// The manifest of a day that was never compacted.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -84,7 +89,7 @@ impl Manifest {
             committed_ms: 0,
             replaced: Vec::new(),
             added: Vec::new(),
-            folded: Vec::new(),
+            merged_ranges: Vec::new(),
         }
     }
 
@@ -107,14 +112,14 @@ impl Manifest {
     /// The manifest as it is stored.
     ///
     /// # Errors
-    /// [`ManifestError::Json`]; none is known to happen.
+    /// [`ManifestError::Json`], which should never happen.
     pub fn to_json(&self) -> Result<Vec<u8>, ManifestError> {
         Ok(serde_json::to_vec_pretty(self)?)
     }
 
-    /// Whether nothing is left to be done for it.
+    /// Whether the commit is complete.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.replaced.is_empty() && self.added.is_empty()
     }
 }
@@ -125,8 +130,8 @@ pub fn hidden(name: &str) -> String {
     format!("{HIDDEN}{name}")
 }
 
-/// The files of a day that count, of all names in its folder, in order. A file that is committed
-/// and not yet published counts under its hidden name.
+/// The visible files among all names in a day's folder, in order. A committed file that is not yet
+/// published is visible under its hidden name.
 #[must_use]
 pub fn visible(manifest: &Manifest, names: &[String]) -> Vec<String> {
     let there: HashSet<&str> = names.iter().map(String::as_str).collect();
@@ -171,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_manifest_every_file_counts_and_hidden_ones_do_not() {
+    fn without_a_manifest_all_but_hidden_files_are_visible() {
         let all = names(&["b.parquet", "_next-n.parquet", "a.parquet", MANIFEST, ".x"]);
         assert_eq!(visible(&Manifest::none(), &all), ["a.parquet", "b.parquet"]);
     }
 
     #[test]
-    fn after_the_commit_the_new_files_count_wherever_they_are() {
+    fn after_the_commit_new_files_are_visible_under_either_name() {
         let late = ["a.parquet", "b.parquet", "late.parquet"];
         let staged = [&late[..], &["_next-n.parquet"]].concat();
         assert_eq!(
@@ -193,11 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_comes_back_and_one_of_a_newer_release_is_refused() {
+    fn a_manifest_round_trips_and_one_of_a_newer_release_is_refused() {
         let manifest = committed();
         let stored = manifest.to_json().unwrap();
         assert_eq!(Manifest::parse(&stored).unwrap(), manifest);
-        assert!(!manifest.is_settled() && Manifest::none().is_settled());
+        assert!(!manifest.is_complete() && Manifest::none().is_complete());
         let newer = br#"{"version": 2, "files": []}"#;
         let error = Manifest::parse(newer).unwrap_err();
         assert!(error.to_string().contains("upgrade"), "{error}");

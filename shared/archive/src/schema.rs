@@ -1,5 +1,5 @@
-//! What a file of ticks must have: the ids, and its other columns in types that the table's can take.
-//! A column that is lacking is no fault, nor is one more.
+//! Checks the schema of a file: it must have tick ids, and its columns must convert to the table's
+//! types. Missing and additional columns are allowed.
 
 use arrow::datatypes::{DataType, Field, Schema};
 use codec::columnar;
@@ -7,27 +7,29 @@ use codec::columnar;
 /// The column that every file of ticks has.
 pub(crate) const ID: &str = "tick_id";
 
-/// Whether a file of the archive can be read as today's table: in queries, and in compaction.
+/// Checks that a file can be read as the current table, in queries and in compaction.
 ///
 /// # Errors
-/// In words, where it has no ids, or a column in a type that does not fit.
+/// A description, if it has no ids, or a column of an incompatible type.
 pub fn readable(file: &Schema) -> Result<(), String> {
     of_ticks(file)?;
     lacking(&columnar::schema(), file).map(|_| ())
 }
 
-/// Whether a file is one of ticks at all.
+/// Checks that a file has ticks at all.
 pub(crate) fn of_ticks(file: &Schema) -> Result<(), String> {
     match file.field_with_name(ID) {
         Ok(_) => Ok(()),
-        Err(_) => Err(format!("it has no column `{ID}`: it is no file of ticks")),
+        Err(_) => Err(format!(
+            "it has no column `{ID}`, so it does not contain ticks"
+        )),
     }
 }
 
-/// The columns of a file that the known ones lack.
+/// The columns of a file that are not among the known ones.
 ///
 /// # Errors
-/// In words, where a column has a type that does not fit.
+/// A description, if a column has an incompatible type.
 pub(crate) fn lacking(known: &Schema, file: &Schema) -> Result<Vec<Field>, String> {
     let mut lacking = Vec::new();
     for field in file.fields() {
@@ -35,7 +37,7 @@ pub(crate) fn lacking(known: &Schema, file: &Schema) -> Result<Vec<Field>, Strin
             Ok(known) if fits(field.data_type(), known.data_type()) => {}
             Ok(known) => {
                 return Err(format!(
-                    "its column `{}` is {}, and that of the others is {}",
+                    "its column `{}` has the type {}, but the other files have {}",
                     field.name(),
                     field.data_type(),
                     known.data_type()
@@ -47,7 +49,7 @@ pub(crate) fn lacking(known: &Schema, file: &Schema) -> Result<Vec<Field>, Strin
     Ok(lacking)
 }
 
-/// Whether every value of one type is one of the other.
+/// Whether every value of `from` can be represented in the other type.
 fn fits(from: &DataType, to: &DataType) -> bool {
     use DataType::{
         Dictionary, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, UInt8, UInt16, UInt32,
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn narrow_types_unknown_columns_and_lacking_ones_are_no_fault() {
+    fn narrow_types_and_unknown_or_missing_columns_are_allowed() {
         let narrow = file(&[
             (ID, DataType::LargeUtf8),
             ("price", DataType::Float32),
@@ -87,14 +89,14 @@ mod tests {
     #[test]
     fn a_type_that_loses_values_is_refused() {
         let error = readable(&file(&[(ID, DataType::Utf8), ("ts", DataType::Utf8)]));
-        let words = "its column `ts` is Utf8, and that of the others is Int64";
+        let words = "its column `ts` has the type Utf8, but the other files have Int64";
         assert_eq!(error, Err(words.to_owned()));
     }
 
     #[test]
-    fn a_file_without_ids_is_none_of_ticks() {
+    fn a_file_without_ids_does_not_contain_ticks() {
         let error = readable(&file(&[("ts", DataType::Int64)]));
-        let words = "it has no column `tick_id`: it is no file of ticks";
+        let words = "it has no column `tick_id`, so it does not contain ticks";
         assert_eq!(error, Err(words.to_owned()));
     }
 }

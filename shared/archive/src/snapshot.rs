@@ -1,5 +1,5 @@
-//! What a reader of a local archive reads of a day, while a writer adds files and a compaction
-//! replaces them.
+//! A consistent list of a day's files for a reader of a local archive, while a writer adds files
+//! and a compaction replaces them.
 
 use std::fs::Metadata;
 use std::io;
@@ -8,29 +8,28 @@ use std::path::Path;
 use crate::layout::names;
 use crate::manifest::{MANIFEST, Manifest, visible};
 
-/// How often a reader looks again where the day changed while it looked.
-const LOOKS_MAX: usize = 100;
+/// How often listing a day is attempted if it changes meanwhile.
+const ATTEMPTS_MAX: usize = 100;
 
-/// A file of a day that counts.
+/// A visible file of a day.
 #[derive(Debug, Clone)]
 pub struct DayFile {
     /// Its name in the folder of the day.
     pub name: String,
-    /// Its size and time.
+    /// Its size and modification time.
     pub metadata: Metadata,
 }
 
-/// The files of a day that count at one moment, in order of their names. A folder that is not
-/// there has none.
+/// The visible files of a day at one moment, in order of their names. A missing folder has none.
 ///
-/// Manifest, listing and sizes are read one after the other. They belong together where the
-/// manifest was the same before and after, and every file was there.
+/// Manifest, listing and sizes are read one after the other. They are consistent if the manifest
+/// was the same before and after, and every file existed.
 ///
 /// # Errors
-/// Those of reading; a manifest that cannot be understood; a day that changes all the time.
+/// Those of reading; an unreadable manifest; a day that keeps changing.
 pub fn day_files(day: &Path) -> io::Result<Vec<DayFile>> {
     let path = day.join(MANIFEST);
-    for _ in 0..LOOKS_MAX {
+    for _ in 0..ATTEMPTS_MAX {
         let before = content(&path)?;
         let manifest = match &before {
             Some(content) => Manifest::parse(content).map_err(|error| {
@@ -47,14 +46,14 @@ pub fn day_files(day: &Path) -> io::Result<Vec<DayFile>> {
         }
     }
     let text = format!(
-        "the files of {} are not what {MANIFEST} says; where a compaction runs, ask again, \
+        "the files of {} do not match {MANIFEST}: if a compaction is running, try again; \
          otherwise run `tickctl compact`",
         day.display()
     );
     Err(io::Error::other(text))
 }
 
-/// `None` where one of them is gone.
+/// `None` if one of them is missing.
 fn files(day: &Path, names: Vec<String>) -> io::Result<Option<Vec<DayFile>>> {
     let mut files = Vec::with_capacity(names.len());
     for name in names {

@@ -1,6 +1,7 @@
-//! Files on their way into the archive: written aside and flushed, then moved to their places.
+//! Stages files for the archive: they are written and flushed in a separate folder, then moved into
+//! the archive.
 //!
-//! The folder lies beside the table's, on the same file system and out of any reader's sight.
+//! The folder is beside the archive's folder, on the same file system and invisible to readers.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,7 +20,7 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Opens the folder and removes what a stopped process left in it.
+    /// Opens the folder and removes leftovers of a stopped process.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, ArchiveError> {
         let folder = data_dir.join(STAGING_FOLDER);
         fs::create_dir_all(&folder).map_err(ArchiveError::io("create", &folder))?;
@@ -29,7 +30,7 @@ impl Staging {
         Ok(Self { folder })
     }
 
-    /// Where a range's file of a day is written. What an attempt that failed left there is removed.
+    /// The path for a range's file of a day. Leftovers of a failed attempt are removed.
     pub(crate) fn file(&self, day: NaiveDate, range: Range) -> Result<PathBuf, ArchiveError> {
         let path = self.folder.join(format!("{day}-{}", file_name(range)));
         if path.exists() {
@@ -39,15 +40,14 @@ impl Staging {
     }
 }
 
-/// Moves a file that is on disk to its place in the table, over that of an earlier writing of the
-/// same range.
+/// Moves a flushed file into the archive, replacing the file of an earlier write of the same range.
 pub(crate) fn publish(from: &Path, folder: &Path, name: &str) -> Result<(), ArchiveError> {
     let to = folder.join(name);
     fs::rename(from, to).map_err(ArchiveError::io("move into the archive", from))?;
     sync_folder(folder)
 }
 
-/// Makes the folders below `base` and sees to it that their names are on disk.
+/// Creates the folders below `base`, and returns once their names are on disk.
 pub(crate) fn create_folders(base: &Path, below: &Path) -> Result<PathBuf, ArchiveError> {
     let mut folder = base.to_owned();
     for name in below {

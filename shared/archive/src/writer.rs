@@ -1,9 +1,10 @@
-//! Ticks of the stream on their way into the archive of this machine.
+//! Writes ticks of the stream to the local archive.
 //!
-//! `price-archive/year=YYYY/month=MM/day=DD/SHARD-FIRST-LAST.parquet`, where FIRST and LAST are
-//! sequence numbers of the stream's shard. Writing the same range again overwrites the same files,
-//! so that a caller who notes the range first and writes it again after a crash loses and doubles
-//! nothing. A file is written aside and flushed before it gets its name: no reader sees a part.
+//! Files are named `price-archive/year=YYYY/month=MM/day=DD/SHARD-FIRST-LAST.parquet`, where FIRST
+//! and LAST are sequence numbers of the stream's shard. Writing the same range again overwrites the
+//! same files. So a caller that records the range first and repeats it after a crash neither loses
+//! nor duplicates ticks. A file is written and flushed in a separate folder before it gets its
+//! name, so no reader sees a partial file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::lock;
 use crate::manifest::{MANIFEST, Manifest, ManifestError};
 use crate::staging::{self, Staging};
 
-/// The archive's writer. One process writes an archive at a time; any number may read it.
+/// The archive's writer. Only one process may write an archive at a time; any number may read it.
 #[derive(Debug)]
 pub struct Archive {
     data_dir: PathBuf,
@@ -27,28 +28,28 @@ pub struct Archive {
     staging: Staging,
 }
 
-/// What a call of [`Archive::write_range`] wrote.
+/// What [`Archive::write_range`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
-    /// Files: one for each day of event time.
+    /// The number of files: one for each day of event time.
     pub files: usize,
-    /// Ticks in them.
+    /// The number of ticks in them.
     pub rows: u64,
-    /// Ticks left out because an earlier one of the range has the same id.
+    /// Ticks omitted because an earlier one of the range has the same id.
     pub duplicates: u64,
-    /// Ticks left out because a compacted file has all of the range's day already.
+    /// Ticks omitted because a compacted file already has the range's ticks of that day.
     pub compacted: u64,
-    /// Bytes of the files.
+    /// The total size of the files in bytes.
     pub bytes: u64,
 }
 
-/// Why a range could not be archived, or the archive not be opened.
+/// Why a range could not be archived, or the archive could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The file system refused.
     #[error("could not {doing} {}: {source}", path.display())]
     Io {
-        /// What was being done, in words.
+        /// The attempted operation, in words.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -63,7 +64,7 @@ pub enum ArchiveError {
         /// The cause.
         source: parquet::errors::ParquetError,
     },
-    /// What a day's files are cannot be understood.
+    /// A day's manifest cannot be read.
     #[error("{}: {source}", folder.display())]
     Manifest {
         /// The folder of the day.
@@ -74,7 +75,7 @@ pub enum ArchiveError {
     /// The ticks do not fit into columns.
     #[error(transparent)]
     Columns(#[from] CodecError),
-    /// The event time is in no year that a folder can have.
+    /// The event time is in a year that a folder name cannot have.
     #[error("tick {tick_id} has event time {timestamp_ms}, which is not in the years 1 to 9999")]
     Timestamp {
         /// The tick.
@@ -83,7 +84,7 @@ pub enum ArchiveError {
         timestamp_ms: i64,
     },
     /// The first sequence number is above the last.
-    #[error("a range from {first} to {last} has no place for a tick")]
+    #[error("the range from {first} to {last} is empty")]
     Range {
         /// The first sequence number.
         first: u64,
@@ -103,11 +104,11 @@ impl ArchiveError {
 }
 
 impl Archive {
-    /// Opens the archive below a data folder, making it where there is none, and removes what a
-    /// stopped process left half-written.
+    /// Opens the archive in a data folder, creating it if it is missing, and removes incomplete
+    /// files of a stopped process.
     ///
     /// # Errors
-    /// [`ArchiveError::Io`] where the folder cannot be read or written.
+    /// [`ArchiveError::Io`] if the folder cannot be read or written.
     pub fn open(data_dir: &Path) -> Result<Self, ArchiveError> {
         let table = table_folder(data_dir);
         std::fs::create_dir_all(&table).map_err(ArchiveError::io("create", &table))?;
@@ -119,13 +120,13 @@ impl Archive {
     }
 
     /// Archives the ticks of one shard's sequence numbers `first..=last`, in any order. Returns
-    /// once the files are on disk. Blocking: call it where waiting is allowed.
+    /// once the files are on disk. This call blocks.
     ///
-    /// Ranges of one shard must be equal or apart: a tick in two ranges would be in two files.
+    /// Ranges of one shard must be equal or disjoint: a tick in two ranges would be in two files.
     ///
     /// # Errors
-    /// [`ArchiveError`]; some days of the range may then be in the archive and others not, until
-    /// the same range is written again.
+    /// [`ArchiveError`]; some days of the range may then be missing from the archive, until the
+    /// same range is written again.
     pub fn write_range(
         &self,
         shard: u8,
@@ -160,9 +161,9 @@ impl Archive {
         Ok(written)
     }
 
-    /// Moves a range's file of a day to its place. Where a compaction was faster, between a crash
-    /// of this writer and its second attempt, the ticks are in a compacted file already: then the
-    /// file is removed, and the answer is `false`.
+    /// Moves a range's file of a day into the archive. If the day was compacted between a crash of
+    /// this writer and its second attempt, the ticks are already in a compacted file: then the file
+    /// is removed, and the result is `false`.
     fn publish(
         &self,
         path: &Path,
@@ -172,23 +173,28 @@ impl Archive {
     ) -> Result<bool, ArchiveError> {
         let folder = staging::create_folders(&self.table, &day_folder(day))?;
         let name = file_name(range);
-        // No compaction may commit between the look and the move.
+        // No compaction may commit between this check and the move.
         let _swap = lock::swap(&self.data_dir)?;
         let manifest = manifest_of(&folder)?;
-        let folded = manifest.folded.iter().find(|folded| folded.name == name);
+        let merged_ranges = manifest
+            .merged_ranges
+            .iter()
+            .find(|merged_ranges| merged_ranges.name == name);
         let replaced = manifest.replaced.contains(&name);
-        if folded.is_none() && !replaced {
+        if merged_ranges.is_none() && !replaced {
             staging::publish(path, &folder, &name)?;
             return Ok(true);
         }
         let ids: Vec<String> = ticks.iter().map(|tick| tick.tick_id.to_string()).collect();
         let sum = IdSum::of(ids.iter().map(String::as_str));
-        if folded.is_some_and(|folded| folded.rows == sum.rows() && folded.ids == sum.to_string()) {
+        if merged_ranges.is_some_and(|merged_ranges| {
+            merged_ranges.rows == sum.rows() && merged_ranges.ids == sum.to_string()
+        }) {
             staging::remove(path)?;
             return Ok(false);
         }
-        // Other ticks under the old name, as where a new store began to count at 0 again. A name
-        // that does not count any more would hide them.
+        // Other ticks under the old name, such as after a new store started again at 0. A name in
+        // the manifest's `replaced` would hide them.
         let name = if replaced { renamed(range, &sum) } else { name };
         staging::publish(path, &folder, &name)?;
         Ok(true)

@@ -171,10 +171,10 @@ pub enum AthenaError {
 impl AthenaError {
     /// Whether the same call may go through later without anybody doing anything.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Throttled(_) | Self::Unanswered(_) => true,
-            Self::Call(error) => error.is_passing(),
+            Self::Call(error) => error.is_transient(),
             Self::Failed { retryable, .. } => *retryable,
             Self::Setup(_)
             | Self::Credentials(_)

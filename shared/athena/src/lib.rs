@@ -20,13 +20,13 @@ use aws_sdk_athena::types::{
     QueryExecutionContext, ResultReuseByAgeConfiguration, ResultReuseConfiguration,
 };
 
-use aws_client::client::{self, Patience};
+use aws_client::client::{self, Timeouts};
 use error::AthenaError;
 pub use execution::{Execution, State};
 pub use rows::Rows;
 
 /// For a person who waits at a terminal.
-pub const PATIENCE: Patience = Patience {
+pub const PATIENCE: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     attempt: Duration::from_secs(15),
     operation: Duration::from_secs(60),
@@ -216,7 +216,7 @@ impl Athena {
                     }
                 }
                 // The query goes on while nobody looks.
-                Err(error) if error.is_passing() && failed < LOOKS_FAILED_MAX => failed += 1,
+                Err(error) if error.is_transient() && failed < LOOKS_FAILED_MAX => failed += 1,
                 Err(error) => return Err(error),
             }
             tokio::time::sleep(pause).await;

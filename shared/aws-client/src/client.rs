@@ -1,6 +1,6 @@
-//! How clients of AWS are made: region, credentials and endpoint come from the environment as the
-//! SDK reads it (`AWS_REGION`, `AWS_ENDPOINT_URL`, the role of the function); how long a call may
-//! take is decided here.
+//! The configuration of AWS clients. Region, credentials and endpoint come from the environment, as
+//! the SDK reads it (`AWS_REGION`, `AWS_ENDPOINT_URL`, the role of the function); the timeouts are
+//! set here.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -13,87 +13,88 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 
-/// How long calls may take.
+/// The timeouts of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// From the first packet to an encrypted connection.
+pub struct Timeouts {
+    /// From the first packet to the encrypted connection.
     pub connect: Duration,
-    /// One attempt, with the connection where a new one is needed, until the answer's head.
+    /// One attempt, including a new connection if needed, until the response's headers.
     pub attempt: Duration,
-    /// All attempts of a call and the waits between them.
+    /// All attempts of a call, and the waits between them.
     pub operation: Duration,
-    /// Attempts of a call, the first included. Our own loops re-offer what a batch left over.
+    /// Attempts of a call, including the first. Our own loops retry what a batch left unprocessed.
     pub attempts_max: u32,
 }
 
-/// For whoever must answer a caller: a webhook's sender waits 1 s, and 700 ms of that are ours.
-pub const ANSWERING: Patience = Patience {
+/// For requests of a waiting caller: a webhook's sender waits 1 s, of which 700 ms are ours.
+pub const INTERACTIVE: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
     attempt: Duration::from_millis(400),
     operation: Duration::from_millis(600),
     attempts_max: 2,
 };
 
-/// For whoever works off a batch: another try here costs less than the batch once more.
-pub const WORKING: Patience = Patience {
+/// For batch work: a retry here costs less than repeating the batch.
+pub const BATCH: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     attempt: Duration::from_secs(3),
     operation: Duration::from_secs(10),
     attempts_max: 3,
 };
 
-/// A body that stands still this long is given up; the timeouts end with an answer's head.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
+/// How long a response's body may make no progress; the other timeouts end with the headers.
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A profile that says nothing, under a name that nobody has.
+/// An empty profile with a name that nobody uses.
 const NO_PROFILE: &str = "[profile 8d1f7c0a-of-nobody]\n";
 
-/// The configuration for a process of some patience: [`ANSWERING`] or [`WORKING`].
-pub async fn config(patience: Patience) -> SdkConfig {
+/// The configuration with the given timeouts: [`INTERACTIVE`] or [`BATCH`].
+pub async fn config(timeouts: Timeouts) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(patience.connect)
-        .operation_attempt_timeout(patience.attempt)
-        .operation_timeout(patience.operation)
+        .connect_timeout(timeouts.connect)
+        .operation_attempt_timeout(timeouts.attempt)
+        .operation_timeout(timeouts.operation)
         .build();
     let stalls = StalledStreamProtectionConfig::enabled()
-        .grace_period(STALLED_AFTER)
+        .grace_period(STALL_TIMEOUT)
         .build();
-    // A version by name: another one changes retries and timeouts, and should be chosen.
+    // An explicit version: another one changes retries and timeouts, so it should be a deliberate
+    // choice.
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(patience.attempts_max))
+        .retry_config(RetryConfig::standard().with_max_attempts(timeouts.attempts_max))
         .stalled_stream_protection(stalls)
         .load()
         .await
 }
 
-/// What an operator has not set up.
+/// A missing part of an operator's setup.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// No region.
+    /// No region is set.
     #[error("no AWS region is set: set AWS_REGION, such as us-east-1")]
     Region,
-    /// `AWS_PROFILE` names a profile that is not there.
+    /// `AWS_PROFILE` names a profile that does not exist.
     #[error(
-        "there is no AWS profile `{0}` in ~/.aws/config or ~/.aws/credentials: `aws configure \
-         list-profiles` tells which there are; set AWS_PROFILE to one, or unset it"
+        "there is no AWS profile `{0}` in ~/.aws/config or ~/.aws/credentials: set AWS_PROFILE to \
+         one that `aws configure list-profiles` lists, or unset it"
     )]
     NoProfile(String),
-    /// No credentials.
+    /// There are no credentials.
     #[error(
-        "no AWS credentials were found: set AWS_PROFILE (and log in with `aws sso login` where it \
-         needs that), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        "no AWS credentials were found: set AWS_PROFILE (and log in with `aws sso login` if the \
+         profile needs that), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
     Credentials(#[source] CredentialsError),
 }
 
-/// Checks that region and credentials are there, for a person who can set them.
+/// Checks that region and credentials are set, for a person who can set them.
 ///
 /// # Errors
 /// [`SetupError`] says what is missing.
 pub async fn check(config: &SdkConfig) -> Result<(), SetupError> {
     if config.region().is_none() {
-        // A profile that is not there names no region either.
+        // A missing profile has no region either, so it is the better explanation.
         return Err(missing_profile().await.unwrap_or(SetupError::Region));
     }
     let Some(provider) = config.credentials_provider() else {
@@ -108,16 +109,16 @@ pub async fn check(config: &SdkConfig) -> Result<(), SetupError> {
     }
 }
 
-/// The profile that the environment names, where there is none of that name: the chain of providers
-/// goes on to the next then, and does not tell.
+/// Returns an error if the environment names a profile that does not exist: the SDK then silently
+/// continues with the next provider.
 #[expect(
     deprecated,
-    reason = "the new names of these types are of a crate that aws-config does not re-export"
+    reason = "the new names of these types are in a crate that aws-config does not re-export"
 )]
 async fn missing_profile() -> Option<SetupError> {
     use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
 
-    // Where there is no profile at all, the provider does not look for the one that is named.
+    // If there is no profile at all, the provider does not look for the named one.
     let files = ProfileFiles::builder()
         .with_contents(ProfileFileKind::Config, NO_PROFILE)
         .include_default_config_file(true)

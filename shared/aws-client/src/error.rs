@@ -1,5 +1,5 @@
-//! What an SDK says becomes a [`PortError`]: a short cause for the log, and whether the same call
-//! may go through later.
+//! Converts SDK errors to [`PortError`]: a short cause for the log, and whether a retry of the call
+//! may succeed.
 
 use std::error::Error;
 
@@ -8,11 +8,11 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 
-/// Longest part of a service's message that is kept, in bytes.
+/// The most bytes of a service's message that are kept.
 const MESSAGE_BYTES_MAX: usize = 512;
 
-/// Codes of refusals that pass: too much at once, or two writers at one item.
-const PASSING_CODES: [&str; 17] = [
+/// Error codes of transient failures: throttling, or two writers of one item.
+const TRANSIENT_CODES: [&str; 17] = [
     "BandwidthLimitExceeded",
     "InternalServerError",
     "KMSThrottlingException",
@@ -32,8 +32,8 @@ const PASSING_CODES: [&str; 17] = [
     "TransactionInProgressException",
 ];
 
-/// Why a call to AWS failed, without its request and answer: those may be large, and hold what no
-/// log should.
+/// Why a call to AWS failed. Request and response are omitted, since they may be large and contain
+/// what must not be logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The service refused.
@@ -41,21 +41,21 @@ pub enum CallError {
     Refused {
         /// The service's code, such as `ThrottlingException`.
         code: String,
-        /// What it says, cut to 512 bytes.
+        /// The service's message, truncated to 512 bytes.
         message: String,
         /// The HTTP status.
         status: u16,
         /// The request's id, for AWS support.
         request_id: String,
     },
-    /// No answer in time, or no connection: whether the call was done is not known.
-    #[error("no answer: {0}")]
+    /// No response in time, or no connection: the call may have taken effect.
+    #[error("no response: {0}")]
     Unanswered(String),
-    /// The answer came and could not be read: whether the call was done is not known.
-    #[error("an answer that cannot be read: {0}")]
+    /// The response could not be read: the call may have taken effect.
+    #[error("the response cannot be read: {0}")]
     Unreadable(String),
-    /// The request could not be made, and was not sent.
-    #[error("a request that cannot be made: {0}")]
+    /// The request could not be created, so it was not sent.
+    #[error("the request cannot be created: {0}")]
     Unsent(String),
 }
 
@@ -79,35 +79,35 @@ impl CallError {
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Self::Unanswered(told()),
             SdkError::ResponseError(_) => Self::Unreadable(told()),
             SdkError::ConstructionFailure(_) => Self::Unsent(told()),
-            // The enum is open to new kinds, which should not be taken for passing ones.
+            // The enum is non-exhaustive; new kinds should not count as transient.
             _ => Self::Unsent(told()),
         }
     }
 
-    /// Whether the same call may go through later without anybody doing anything.
+    /// Whether a retry of the same call may succeed without any intervention.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Refused { code, status, .. } => {
-                *status >= 500 || *status == 429 || PASSING_CODES.contains(&code.as_str())
+                *status >= 500 || *status == 429 || TRANSIENT_CODES.contains(&code.as_str())
             }
             Self::Unanswered(_) | Self::Unreadable(_) => true,
             Self::Unsent(_) => false,
         }
     }
 
-    /// The error of a port's call.
+    /// The error of a port's operation.
     #[must_use]
     pub fn at(self, operation: &'static str) -> PortError {
         PortError {
             operation,
-            retryable: self.is_passing(),
+            retryable: self.is_transient(),
             source: Box::new(self),
         }
     }
 }
 
-/// The error of a port's call, from the SDK's.
+/// The error of a port's operation, from the SDK's error.
 pub fn port_error<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> PortError
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn throttles_and_faults_of_the_service_pass_and_mistakes_do_not() {
+    fn throttling_and_service_faults_are_transient_and_client_errors_are_not() {
         for (code, status, passing) in [
             ("ProvisionedThroughputExceededException", 400, true),
             ("ThrottlingException", 400, true),
@@ -155,7 +155,7 @@ mod tests {
             ("ConditionalCheckFailedException", 400, false),
         ] {
             assert_eq!(
-                refusal(code, status).is_passing(),
+                refusal(code, status).is_transient(),
                 passing,
                 "{code} {status}"
             );
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_with_code_status_and_request() {
+    fn a_refusal_is_reported_with_code_status_and_request() {
         let error = refusal("AccessDeniedException", 400).at("store ticks");
         assert_eq!(error.to_string(), "store ticks failed");
         assert_eq!(
@@ -173,15 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn what_got_no_answer_may_go_through_later_and_what_was_not_sent_may_not() {
+    fn a_missing_response_is_transient_and_an_unsent_request_is_not() {
         type Failed = SdkError<PutObjectError, HttpResponse>;
         let lost = Failed::dispatch_failure(ConnectorError::io("connection reset".into()));
-        let late = Failed::timeout_error("400 ms are over");
+        let late = Failed::timeout_error("timed out after 400 ms");
         for error in [lost, late] {
             let cause = CallError::of(&error);
-            assert!(matches!(cause, CallError::Unanswered(_)) && cause.is_passing());
+            assert!(matches!(cause, CallError::Unanswered(_)) && cause.is_transient());
         }
         let unsent = CallError::of(&Failed::construction_failure("no table name"));
-        assert!(!unsent.is_passing() && unsent.to_string().contains("no table name"));
+        assert!(!unsent.is_transient() && unsent.to_string().contains("no table name"));
     }
 }

@@ -6,9 +6,9 @@ use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
 
 use crate::error::port_error;
 
-/// Every alarm that the templates make and that speaks against going up, without the project's
-/// name. By a beginning, a project would see the alarms of another one: `prices` those of
-/// `prices-eu`. Names that are not deployed do not count.
+/// Every alarm of the templates that blocks a step up, without the project's name. Full names are
+/// used instead of a prefix: with a prefix, the project `prices` would see the alarms of
+/// `prices-eu`. Names that are not deployed do not matter.
 pub const NAMES: [&str; 30] = [
     "analytics-errors",
     "analytics-failed",
@@ -42,11 +42,11 @@ pub const NAMES: [&str; 30] = [
     "webhook-url-errors",
 ];
 
-/// Names in one question; CloudWatch's own limit.
-const ASKED_MAX: usize = 100;
+/// The most names per request; CloudWatch's own limit.
+const NAMES_PER_REQUEST_MAX: usize = 100;
 
-/// Alarms in one answer; CloudWatch's own limit.
-const ANSWERED_MAX: i32 = 100;
+/// The most alarms per response; CloudWatch's own limit.
+const ALARMS_PER_PAGE_MAX: i32 = 100;
 
 /// An alarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +55,9 @@ pub struct Alarm {
     pub name: String,
     /// Whether it is in state ALARM.
     pub is_on: bool,
-    /// Its description, which says what to do; empty where it has none.
+    /// Its description, which says what to do; empty if it has none.
     pub description: String,
-    /// Why it stands as it does, in CloudWatch's words; empty where it does not say.
+    /// The reason for its state, in CloudWatch's words; empty if there is none.
     pub state_reason: String,
 }
 
@@ -67,21 +67,21 @@ pub fn names(project: &str) -> Vec<String> {
     NAMES.map(|name| format!("{project}-{name}")).into()
 }
 
-/// How the alarms of these names stand, composite ones too, by name. Those that do not exist are
-/// left out.
+/// The states of the alarms with these names, including composite ones, sorted by name. Names
+/// without an alarm are ignored.
 ///
 /// # Errors
-/// [`PortError`] where CloudWatch does not answer: that is no sign that all is quiet.
+/// [`PortError`] if CloudWatch does not respond, which does not mean that no alarm is on.
 pub async fn states(client: &Client, names: &[String]) -> Result<Vec<Alarm>, PortError> {
     let mut alarms = Vec::new();
-    for asked in names.chunks(ASKED_MAX) {
+    for names_chunk in names.chunks(NAMES_PER_REQUEST_MAX) {
         let mut pages = client
             .describe_alarms()
-            .set_alarm_names(Some(asked.to_vec()))
-            // Without it, composite alarms are left out.
+            .set_alarm_names(Some(names_chunk.to_vec()))
+            // By default, composite alarms are omitted.
             .alarm_types(AlarmType::MetricAlarm)
             .alarm_types(AlarmType::CompositeAlarm)
-            .max_records(ANSWERED_MAX)
+            .max_records(ALARMS_PER_PAGE_MAX)
             .into_paginator()
             .send();
         while let Some(page) = pages.next().await {

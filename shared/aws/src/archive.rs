@@ -1,4 +1,4 @@
-//! The objects of an archive in a bucket.
+//! The objects of an archive in an S3 bucket.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,34 +17,37 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::error::port_error;
 
-/// Objects of one request to delete: the service takes 1,000.
-const DELETED_AT_ONCE: usize = 1_000;
+/// The most objects per delete request; S3's own limit.
+const DELETES_PER_REQUEST_MAX: usize = 1_000;
 
-/// How long one transfer of an object may take, for files of up to 512 MiB on a slow line.
+/// How long one transfer of an object may take: enough for 512 MiB over a slow connection.
 const TRANSFER_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// The service's words for a condition that does not hold, or that another writer broke meanwhile.
+/// S3's error codes for a condition that does not hold, or that a concurrent writer violated.
 const CHANGED_CODES: [&str; 2] = ["PreconditionFailed", "ConditionalRequestConflict"];
 
-/// The service's words for an object that is not there.
+/// S3's error codes for a missing object.
 const ABSENT_CODES: [&str; 2] = ["NoSuchKey", "NotFound"];
 
-/// An archive below a prefix of a bucket.
+/// An archive under a prefix of a bucket.
 #[derive(Debug, Clone)]
 pub struct S3Objects {
     client: Client,
     bucket: String,
-    /// Empty, or with a slash at its end.
+    /// Empty, or ending with a slash.
     prefix: String,
 }
 
-/// The text names no place on S3.
+/// The text is not a location on S3.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no place on S3: give s3://BUCKET/PREFIX, such as s3://my-archive/price-archive/")]
+#[error(
+    "`{0}` is not a location on S3: use s3://BUCKET/PREFIX, such as \
+         s3://my-archive/price-archive/"
+)]
 pub struct PlaceError(String);
 
 impl S3Objects {
-    /// The archive at `s3://bucket/prefix`, with clients that have time for large objects.
+    /// The archive at `s3://bucket/prefix`, with timeouts for large objects.
     ///
     /// # Errors
     /// [`PlaceError`].
@@ -90,8 +93,8 @@ fn parse(place: &str) -> Option<(&str, String)> {
     (!bucket.is_empty()).then_some((bucket, prefix))
 }
 
-/// Whether the service refused with one of these codes. HEAD and some compatible services tell the
-/// status alone.
+/// Whether the service refused with one of these codes. HEAD and some compatible services only
+/// report the status.
 fn refused<E>(error: &SdkError<E>, codes: &[&str], status: u16) -> bool
 where
     E: ProvideErrorMetadata,
@@ -124,7 +127,7 @@ impl Objects for S3Objects {
             let page = page.map_err(|error| port_error("list the archive", &error))?;
             for object in page.contents() {
                 let name = object.key().and_then(|key| key.strip_prefix(&self.prefix));
-                // Consoles make empty objects that stand for folders.
+                // Consoles create empty objects as folders.
                 let Some(name) = name.filter(|name| !name.is_empty() && !name.ends_with('/'))
                 else {
                     continue;
@@ -150,7 +153,7 @@ impl Objects for S3Objects {
         };
         let version = answer.e_tag().unwrap_or_default().to_owned();
         let content = answer.body.collect().await;
-        let content = content.map_err(|error| cut_off(OPERATION, error))?;
+        let content = content.map_err(|error| incomplete_response(OPERATION, error))?;
         Ok(Some((content.to_vec(), version)))
     }
 
@@ -169,7 +172,7 @@ impl Objects for S3Objects {
         match put.send().await {
             Ok(done) => Ok(Replaced::Done(done.e_tag().unwrap_or_default().to_owned())),
             Err(error) if refused(&error, &CHANGED_CODES, 412) => Ok(Replaced::Changed),
-            // There is none that could be of the version.
+            // A missing object cannot have the version.
             Err(error) if refused(&error, &ABSENT_CODES, 404) => Ok(Replaced::Changed),
             Err(error) => Err(port_error("replace in the archive", &error)),
         }
@@ -190,7 +193,7 @@ impl Objects for S3Objects {
         };
         let mut file = File::create_new(to).await.map_err(here)?;
         while let Some(part) = answer.body.next().await {
-            let part = part.map_err(|error| cut_off(OPERATION, error))?;
+            let part = part.map_err(|error| incomplete_response(OPERATION, error))?;
             file.write_all(&part).await.map_err(here)?;
         }
         file.flush().await.map_err(here)?;
@@ -226,7 +229,7 @@ impl Objects for S3Objects {
 
     async fn delete(&self, names: &[String]) -> Result<(), PortError> {
         const OPERATION: &str = "delete of the archive";
-        for names in names.chunks(DELETED_AT_ONCE) {
+        for names in names.chunks(DELETES_PER_REQUEST_MAX) {
             let mut delete = Delete::builder().quiet(true);
             for name in names {
                 let object = ObjectIdentifier::builder().key(self.key(name)).build();
@@ -236,7 +239,7 @@ impl Objects for S3Objects {
             let request = self.client.delete_objects().bucket(&self.bucket);
             let answer = request.delete(delete).send().await;
             let answer = answer.map_err(|error| port_error(OPERATION, &error))?;
-            // The call goes through where single objects do not.
+            // The call succeeds even if single objects fail.
             if let Some(left) = answer.errors().first() {
                 return Err(PortError {
                     operation: OPERATION,
@@ -255,11 +258,11 @@ impl Objects for S3Objects {
     }
 }
 
-fn cut_off(operation: &'static str, error: impl std::fmt::Display) -> PortError {
+fn incomplete_response(operation: &'static str, error: impl std::fmt::Display) -> PortError {
     PortError {
         operation,
         retryable: true,
-        source: format!("the answer was cut off: {error}").into(),
+        source: format!("the response ended early: {error}").into(),
     }
 }
 
@@ -274,7 +277,7 @@ fn unsent(
     }
 }
 
-/// A key as it stands in a header: every byte but letters, digits and `-_.~/` is escaped.
+/// A key for a header: every byte except letters, digits and `-_.~/` is escaped.
 fn encoded(key: &str) -> String {
     let mut text = String::with_capacity(key.len());
     for byte in key.bytes() {
@@ -293,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_bucket_and_a_prefix() {
+    fn a_location_is_a_bucket_and_a_prefix() {
         for (place, expected) in [
             ("s3://b", Some(("b", ""))),
             ("s3://b/", Some(("b", ""))),

@@ -1,11 +1,11 @@
-//! Cutting work into requests that a service takes: by count and by bytes.
+//! Splits work into requests that a service accepts, by count and by bytes.
 
-/// What one request may hold.
+/// The limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Most entries.
+    /// The most entries.
     pub(crate) entries_max: usize,
-    /// Most bytes over all entries.
+    /// The most bytes over all entries.
     pub(crate) bytes_max: usize,
 }
 
@@ -17,8 +17,8 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    /// Adds an entry if it fits. The first one always does: what alone is too large for any
-    /// request is refused before it comes here, or by the service.
+    /// Adds an entry if it fits. The first one always fits: an entry that is too large for any
+    /// request is refused earlier, or by the service.
     pub(crate) fn take(&mut self, entry_bytes: usize, limits: &Limits) -> bool {
         let bytes = self.bytes.saturating_add(entry_bytes);
         let full = self.entries >= limits.entries_max || bytes > limits.bytes_max;
@@ -31,7 +31,7 @@ impl Filling {
     }
 }
 
-/// Cuts entries into requests, in their order.
+/// Splits entries into requests, in order.
 pub(crate) fn chunks<T>(
     entries: impl IntoIterator<Item = T>,
     bytes_of: impl Fn(&T) -> usize,
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_too_large_stands_alone() {
+    fn an_entry_that_is_too_large_gets_its_own_chunk() {
         let limits = Limits {
             entries_max: 10,
             bytes_max: 100,

@@ -1,5 +1,5 @@
-//! The clients themselves, for those who wire a process: a function makes only those that it uses,
-//! since each takes time of a cold start. All share the connections and credentials of one
+//! Creates the clients for the wiring of a process. A function only creates those that it uses,
+//! since each adds to the cold start. All share the connections and credentials of one
 //! [`SdkConfig`].
 
 pub use aws_client::client::s3;
@@ -29,7 +29,7 @@ pub fn sns(config: &SdkConfig) -> aws_sdk_sns::Client {
     aws_sdk_sns::Client::new(config)
 }
 
-/// A client for parameters, for a signature that names it.
+/// The client for parameters, for use in signatures.
 pub type SsmClient = aws_sdk_ssm::Client;
 
 /// For parameters.

@@ -1,4 +1,5 @@
-//! The books as metrics: one line of CloudWatch's embedded metric format a delivery.
+//! Metrics in CloudWatch's embedded metric format: one line of the function's log per call.
+//! CloudWatch extracts them without a request of ours, so they cost nothing and cannot fail a call.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,17 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use app::ledger::LedgerEntry;
 use app::ports::{Clock, LedgerWriter, OutboxId, PortError};
 use async_trait::async_trait;
-use domain::Reason;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 /// The namespace of all metrics of tickstream.
 pub const NAMESPACE: &str = "Tickstream";
 
-/// The one dimension: the name of the function that counts, as in Lambda's own metrics. It begins
-/// with the project's name, so that projects in one account are told apart.
+/// The only dimension: the name of the function, as in Lambda's own metrics. It begins with the
+/// project's name, which distinguishes the projects of one account.
 pub const DIMENSION: &str = "FunctionName";
 
-/// The metrics, all counts. received = stored + duplicate + rejected + ignored, and
+/// The metrics of a delivery, all counts. received = stored + duplicate + rejected + ignored, and
 /// in cohort = streamed + redriven + pending.
 pub const METRICS: [&str; 9] = [
     "Received",
@@ -31,55 +31,68 @@ pub const METRICS: [&str; 9] = [
     "Pending",
 ];
 
-/// Writes the books as metrics. CloudWatch reads them from the function's log without a call of
-/// ours, so that they cost a delivery nothing and cannot fail it.
-pub struct EmfLedger {
+/// Counts of rejected entries by reason: a property of the line, not a metric.
+const REJECTED_BY_REASON: &str = "RejectedByReason";
+
+/// Writes the metrics of one function.
+pub struct EmfWriter {
     out: Mutex<Box<dyn Write + Send>>,
-    clock: Arc<dyn Clock>,
     function_name: String,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "_aws")]
-    metadata: Metadata,
-    #[serde(rename = "FunctionName")]
-    function_name: &'a str,
-    #[serde(flatten)]
-    counts: BTreeMap<&'static str, u64>,
-    #[serde(
-        rename = "RejectedByReason",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    rejected_by_reason: &'a BTreeMap<Reason, u64>,
+impl EmfWriter {
+    /// Metrics of a function, such as `tickstream-webhook`, written to `out`. In Lambda that is
+    /// standard output, which must have nothing else on the same lines.
+    #[must_use]
+    pub fn new(out: impl Write + Send + 'static, function_name: impl Into<String>) -> Self {
+        Self {
+            out: Mutex::new(Box::new(out)),
+            function_name: function_name.into(),
+        }
+    }
+
+    /// Writes counts as metrics of a time, in epoch milliseconds, with further properties.
+    ///
+    /// # Errors
+    /// Those of writing the line.
+    pub fn write_counts(
+        &self,
+        now_ms: i64,
+        counts: &[(&str, u64)],
+        properties: BTreeMap<&str, Value>,
+    ) -> std::io::Result<()> {
+        let metrics = counts.iter();
+        let metrics: Vec<Value> = metrics
+            .map(|(name, _)| json!({"Name": name, "Unit": "Count"}))
+            .collect();
+        let metadata = json!({
+            "Timestamp": now_ms,
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [[DIMENSION]],
+                "Metrics": metrics,
+            }],
+        });
+        let mut line = properties;
+        line.insert("_aws", metadata);
+        line.insert(DIMENSION, json!(self.function_name));
+        line.extend(counts.iter().map(|(name, count)| (*name, json!(count))));
+        let mut bytes = serde_json::to_vec(&line)?;
+        bytes.push(b'\n');
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.write_all(&bytes)?;
+        out.flush()
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    /// Epoch milliseconds.
-    timestamp: i64,
-    cloud_watch_metrics: [Directive; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive {
-    namespace: &'static str,
-    dimensions: [[&'static str; 1]; 1],
-    metrics: [Metric; METRICS.len()],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metric {
-    name: &'static str,
-    unit: &'static str,
+/// Writes the ledger counters of deliveries as metrics.
+pub struct EmfLedger {
+    writer: EmfWriter,
+    clock: Arc<dyn Clock>,
 }
 
 impl EmfLedger {
-    /// The books of a function, such as `tickstream-webhook`, written to `out`: in Lambda, standard output,
-    /// which must carry nothing else on the same lines.
+    /// The ledger of a function, see [`EmfWriter::new`].
     #[must_use]
     pub fn new(
         out: impl Write + Send + 'static,
@@ -87,24 +100,38 @@ impl EmfLedger {
         function_name: impl Into<String>,
     ) -> Self {
         Self {
-            out: Mutex::new(Box::new(out)),
+            writer: EmfWriter::new(out, function_name),
             clock,
-            function_name: function_name.into(),
         }
     }
 
     fn write(&self, entry: &LedgerEntry) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(&line(entry, self.clock.now_ms(), &self.function_name))?;
-        line.push(b'\n');
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.write_all(&line)?;
-        out.flush()
+        let offered = entry.streamed + entry.redriven;
+        let counts = [
+            entry.received,
+            entry.stored,
+            entry.duplicate,
+            entry.ignored,
+            entry.rejected(),
+            entry.in_cohort,
+            entry.streamed,
+            entry.redriven,
+            entry.in_cohort.saturating_sub(offered),
+        ];
+        let counts: Vec<(&str, u64)> = METRICS.into_iter().zip(counts).collect();
+        let mut properties = BTreeMap::new();
+        if !entry.rejected_by_reason.is_empty() {
+            let by_reason = serde_json::to_value(&entry.rejected_by_reason)?;
+            properties.insert(REJECTED_BY_REASON, by_reason);
+        }
+        self.writer
+            .write_counts(self.clock.now_ms(), &counts, properties)
     }
 }
 
 #[async_trait]
 impl LedgerWriter for EmfLedger {
-    /// Never fails: the delivery is stored, and metrics are no reason to refuse it.
+    /// Never fails: the delivery is stored, and missing metrics are no reason to refuse it.
     async fn commit(
         &self,
         _outbox_id: Option<OutboxId>,
@@ -114,36 +141,5 @@ impl LedgerWriter for EmfLedger {
             tracing::warn!(error = %error, entry = ?entry, "the metrics of a delivery were not written");
         }
         Ok(())
-    }
-}
-
-fn line<'a>(entry: &'a LedgerEntry, now_ms: i64, function_name: &'a str) -> Line<'a> {
-    let offered = entry.streamed + entry.redriven;
-    let counts = [
-        entry.received,
-        entry.stored,
-        entry.duplicate,
-        entry.ignored,
-        entry.rejected(),
-        entry.in_cohort,
-        entry.streamed,
-        entry.redriven,
-        entry.in_cohort.saturating_sub(offered),
-    ];
-    Line {
-        metadata: Metadata {
-            timestamp: now_ms,
-            cloud_watch_metrics: [Directive {
-                namespace: NAMESPACE,
-                dimensions: [[DIMENSION]],
-                metrics: METRICS.map(|name| Metric {
-                    name,
-                    unit: "Count",
-                }),
-            }],
-        },
-        function_name,
-        counts: METRICS.into_iter().zip(counts).collect(),
-        rejected_by_reason: &entry.rejected_by_reason,
     }
 }

@@ -1,11 +1,11 @@
-//! Times as the services give them, in milliseconds.
+//! Converts times of the services to milliseconds.
 
 use aws_smithy_types::DateTime;
 
 const NANOS_PER_MS: u32 = 1_000_000;
 
-/// Milliseconds since the epoch, to the nearest one: JSON answers carry seconds as a double, which
-/// often lies a little below the millisecond that was meant.
+/// Milliseconds since the epoch, rounded: JSON responses have seconds as a double, which is often
+/// slightly below the intended millisecond.
 pub(crate) fn epoch_ms(time: &DateTime) -> i64 {
     let ms = (time.subsec_nanos() + NANOS_PER_MS / 2) / NANOS_PER_MS;
     time.secs()
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_millisecond_that_was_meant_comes_back() {
+    fn the_intended_millisecond_round_trips() {
         for ms in 1_767_225_600_000..1_767_225_602_000_i64 {
             let text = format!("{}.{:03}", ms / 1_000, ms % 1_000);
             let seconds: f64 = text.parse().unwrap();

@@ -1,4 +1,4 @@
-//! Messages to the connections of the WebSocket API.
+//! Posts messages to the connections of the WebSocket API.
 
 use app::ports::{PortError, Posted, Push};
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 
 use crate::error::CallError;
 
-/// Largest message, 128 KiB; API Gateway's own limit.
+/// The largest message, 128 KiB; API Gateway's own limit.
 const MESSAGE_BYTES_MAX: usize = 128 * 1_024;
 
 const OPERATION: &str = "post to a connection";
@@ -23,8 +23,8 @@ pub struct GatewayPush {
 
 impl GatewayPush {
     /// The connections behind a callback URL, such as
-    /// `https://abc123.execute-api.us-east-1.amazonaws.com/live`. A message is tried once: who
-    /// posts to many knows best which to try again.
+    /// `https://abc123.execute-api.us-east-1.amazonaws.com/live`. A message is sent only once: the
+    /// caller, which posts to many, decides about retries.
     #[must_use]
     pub fn new(config: &SdkConfig, callback_url: &str) -> Self {
         let config = Builder::from(config)
@@ -45,7 +45,8 @@ impl Push for GatewayPush {
                 operation: OPERATION,
                 retryable: false,
                 source: format!(
-                    "{} bytes are more than a message's {MESSAGE_BYTES_MAX}: send it in parts",
+                    "the message has {} bytes, but at most {MESSAGE_BYTES_MAX} are allowed: send \
+                     it in parts",
                     message.len()
                 )
                 .into(),
@@ -64,7 +65,7 @@ impl Push for GatewayPush {
         let cause = CallError::of(&error);
         match &cause {
             CallError::Refused { status: 410, .. } => Ok(Posted::Gone),
-            // LimitExceededException, and throttles of the account.
+            // LimitExceededException, and throttling of the account.
             CallError::Refused { status: 429, .. } => Ok(Posted::Throttled),
             CallError::Refused { .. }
             | CallError::Unanswered(_)

@@ -1,13 +1,13 @@
 //! The stream on Kinesis.
 //!
-//! What is guaranteed about order, within one call of [`KinesisStream::append`]: a tick is not
-//! sent while an earlier tick of its token waits to be sent again, unless both were in the same
-//! request before. So two ticks of a token can change places only where one request held both and
-//! Kinesis took the later one alone; that cannot be undone, and Kinesis itself promises no order
-//! within a request. Between calls there is no order. Consumers sort by event time.
+//! The order within one call of [`KinesisStream::append`] is guaranteed as follows: a tick is not
+//! sent while an earlier tick of its token is waiting for a retry, unless both were in the same
+//! request before. So two ticks of a token can only change places if one request had both and
+//! Kinesis only accepted the later one. That cannot be undone, and Kinesis itself guarantees no
+//! order within a request. There is no order between calls. Consumers sort by event time.
 //!
-//! A request whose answer is lost may have been taken; it is sent again, or reported as refused,
-//! so that its ticks can be in the stream twice. Consumers are idempotent by tick id.
+//! If the response to a request is lost, Kinesis may have accepted it. It is sent again or reported
+//! as refused, so its ticks may be in the stream twice. Consumers are idempotent by tick id.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,16 +23,17 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::CallError;
-use crate::kinesis::lane::{Lane, Waiting};
+use crate::kinesis::per_key_order::{OrderedQueue, PendingRecord};
 use crate::retry::Backoff;
 
-mod lane;
+mod per_key_order;
+pub mod shard_reader;
 pub mod tail;
 
-/// Most requests under way at once in one call; a token's ticks are in one of them.
+/// The most concurrent requests of one call; all ticks of a token are in the same one.
 const REQUESTS_AT_ONCE_MAX: usize = 4;
 
-/// The stream: a tick is a record, with its token as the partition key.
+/// The stream. Each tick is a record, with its token as the partition key.
 #[derive(Debug, Clone)]
 pub struct KinesisStream {
     client: Client,
@@ -41,11 +42,11 @@ pub struct KinesisStream {
 }
 
 impl KinesisStream {
-    /// The stream of a name. What it refuses is tried again until `deadline` has passed since the
-    /// call, and answered as refused then.
+    /// The stream of a name. Refused ticks are retried until `deadline` has passed since the call,
+    /// and then reported as refused.
     #[must_use]
     pub fn new(client: &Client, stream: impl Into<String>, deadline: Duration) -> Self {
-        // Each try is ours: only so is the deadline kept, and the order.
+        // All retries are ours, to respect the deadline and the order.
         let config = client.config().to_builder();
         Self {
             client: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
@@ -54,15 +55,19 @@ impl KinesisStream {
         }
     }
 
-    /// Sends a lane to its end, one request at a time.
+    /// Sends a queue to its end, one request at a time.
     ///
     /// # Errors
-    /// Only where not even the first request could be made.
-    async fn run(&self, mut lane: Lane, deadline: Instant) -> Result<Vec<Refused>, CallError> {
+    /// Only if not even the first request could be sent.
+    async fn run(
+        &self,
+        mut queue: OrderedQueue,
+        deadline: Instant,
+    ) -> Result<Vec<Refused>, CallError> {
         let mut backoff = Backoff::until(deadline);
         let mut sent_any = false;
         loop {
-            let chunk = lane.next_chunk(&lane::REQUEST);
+            let chunk = per_key_order.next_chunk(&per_key_order::REQUEST);
             if chunk.is_empty() {
                 return Ok(Vec::new());
             }
@@ -73,28 +78,28 @@ impl KinesisStream {
                         sent_any = true;
                         continue;
                     }
-                    lane.put_back(left);
+                    per_key_order.put_back(left);
                 }
                 Err(cause @ CallError::Unsent(_)) if !sent_any => return Err(cause),
                 Err(cause) => {
-                    lane.put_back(because(chunk, &cause));
-                    if !cause.is_passing() {
-                        // The rest stays behind: nothing may overtake, and the next request would
+                    per_key_order.put_back(with_cause(chunk, &cause));
+                    if !cause.is_transient() {
+                        // The rest must wait: nothing may overtake, and the next request would
                         // hardly fare better.
-                        return Ok(lane.give_up());
+                        return Ok(per_key_order.give_up());
                     }
                 }
             }
             sent_any = true;
             if !backoff.wait().await {
-                return Ok(lane.give_up());
+                return Ok(per_key_order.give_up());
             }
         }
     }
 
     async fn put(
         &self,
-        chunk: &[Waiting],
+        chunk: &[PendingRecord],
         deadline: Instant,
     ) -> Result<Vec<PutRecordsResultEntry>, CallError> {
         let records: Result<Vec<_>, _> = chunk
@@ -116,30 +121,30 @@ impl KinesisStream {
             Ok(Ok(output)) => Ok(output.records),
             Ok(Err(error)) => Err(CallError::of(&error)),
             Err(_) => Err(CallError::Unanswered(format!(
-                "{} ms are over",
+                "timed out after {} ms",
                 self.deadline.as_millis()
             ))),
         }
     }
 }
 
-fn because(chunk: Vec<Waiting>, cause: &CallError) -> Vec<Waiting> {
+fn with_cause(chunk: Vec<PendingRecord>, cause: &CallError) -> Vec<PendingRecord> {
     chunk
         .into_iter()
         .map(|waiting| waiting.refused(cause.to_string()))
         .collect()
 }
 
-/// The records of a request that Kinesis refused, with what it said; a record without an answer
+/// The records of a request that Kinesis refused, with its reasons; a record without a result
 /// counts as refused.
-fn refused(chunk: Vec<Waiting>, answers: &[PutRecordsResultEntry]) -> Vec<Waiting> {
+fn refused(chunk: Vec<PendingRecord>, answers: &[PutRecordsResultEntry]) -> Vec<PendingRecord> {
     let answers = answers.iter().map(Some).chain(std::iter::repeat(None));
     chunk
         .into_iter()
         .zip(answers)
         .filter_map(|(waiting, answer)| {
             let reason = match answer {
-                None => "Kinesis gave no answer for this record".to_owned(),
+                None => "Kinesis returned no result for this record".to_owned(),
                 Some(answer) => {
                     let code = answer.error_code()?;
                     format!("{code}: {}", answer.error_message().unwrap_or("no message"))
@@ -150,23 +155,23 @@ fn refused(chunk: Vec<Waiting>, answers: &[PutRecordsResultEntry]) -> Vec<Waitin
         .collect()
 }
 
-/// Spreads ticks over lanes, all of a token in one: as few lanes as there are requests to make.
-/// Ticks that no request can hold are answered apart.
-fn lanes(ticks: &[&Tick]) -> (Vec<Lane>, Vec<Refused>) {
-    let wanted = ticks.len().div_ceil(lane::REQUEST.entries_max);
-    let mut lanes: Vec<Lane> = Vec::new();
-    lanes.resize_with(wanted.clamp(1, REQUESTS_AT_ONCE_MAX), Lane::default);
+/// Distributes ticks over queues, all of a token in one, and uses no more queues than requests are
+/// needed. Ticks that are too large for any request are returned separately.
+fn queues(ticks: &[&Tick]) -> (Vec<OrderedQueue>, Vec<Refused>) {
+    let wanted = ticks.len().div_ceil(per_key_order::REQUEST.entries_max);
+    let mut queues: Vec<OrderedQueue> = Vec::new();
+    queues.resize_with(wanted.clamp(1, REQUESTS_AT_ONCE_MAX), OrderedQueue::default);
     let mut oversized = Vec::new();
-    let mut per_token: HashMap<&str, Vec<Waiting>> = HashMap::new();
+    let mut per_token: HashMap<&str, Vec<PendingRecord>> = HashMap::new();
     for (index, tick) in ticks.iter().enumerate() {
-        let waiting = Waiting::new(index, tick);
-        if waiting.bytes() > lane::RECORD_BYTES_MAX {
+        let waiting = PendingRecord::new(index, tick);
+        if waiting.bytes() > per_key_order::RECORD_BYTES_MAX {
             oversized.push(Refused {
                 index,
                 reason: format!(
-                    "{} bytes are more than a record's {}",
+                    "the record has {} bytes, but at most {} are allowed",
                     waiting.bytes(),
-                    lane::RECORD_BYTES_MAX
+                    per_key_order::RECORD_BYTES_MAX
                 ),
             });
         } else {
@@ -176,25 +181,28 @@ fn lanes(ticks: &[&Tick]) -> (Vec<Lane>, Vec<Refused>) {
                 .push(waiting);
         }
     }
-    let mut groups: Vec<Vec<Waiting>> = per_token.into_values().collect();
-    // The largest first, each to the emptiest lane.
+    let mut groups: Vec<Vec<PendingRecord>> = per_token.into_values().collect();
+    // The largest group first, each to the shortest queue.
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     for group in groups {
-        if let Some(lane) = lanes.iter_mut().min_by_key(|lane| lane.len()) {
-            lane.extend(group);
+        if let Some(per_key_order) = queues
+            .iter_mut()
+            .min_by_key(|per_key_order| per_key_order.len())
+        {
+            per_key_order.extend(group);
         }
     }
-    lanes.retain(|lane| lane.len() > 0);
-    for lane in &mut lanes {
-        lane.sort();
+    queues.retain(|per_key_order| per_key_order.len() > 0);
+    for per_key_order in &mut queues {
+        per_key_order.sort();
     }
-    (lanes, oversized)
+    (queues, oversized)
 }
 
 #[async_trait]
 impl TickStream for KinesisStream {
     /// # Errors
-    /// [`PortError`] only where no request left this process, such as without credentials.
+    /// [`PortError`] only if no request was sent, such as without credentials.
     async fn append(
         &self,
         ticks: &[&Tick],
@@ -204,13 +212,18 @@ impl TickStream for KinesisStream {
             return Ok(Vec::new());
         }
         let deadline = Instant::now() + self.deadline;
-        let (lanes, mut refused) = lanes(ticks);
-        let positions: Vec<Vec<usize>> = lanes.iter().map(Lane::positions).collect();
-        let ended = join_all(lanes.into_iter().map(|lane| self.run(lane, deadline))).await;
+        let (queues, mut refused) = queues(ticks);
+        let positions: Vec<Vec<usize>> = queues.iter().map(OrderedQueue::positions).collect();
+        let ended = join_all(
+            queues
+                .into_iter()
+                .map(|per_key_order| self.run(per_key_order, deadline)),
+        )
+        .await;
         let mut not_sent = None;
         let mut sent_any = false;
-        for (lane, positions) in ended.into_iter().zip(positions) {
-            match lane {
+        for (per_key_order, positions) in ended.into_iter().zip(positions) {
+            match per_key_order {
                 Ok(left) => {
                     sent_any = true;
                     refused.extend(left);

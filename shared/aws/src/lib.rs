@@ -1,7 +1,7 @@
-//! The ports on AWS: one adapter a file; nobody else sees an SDK type.
+//! The ports on AWS: one adapter per file. No other crate sees an SDK type.
 //!
-//! Every adapter takes a ready client, so that [`client`] alone decides how long a call may take,
-//! and turns what the SDK says into a `PortError` by [`error`].
+//! Every adapter takes a configured client, so only [`client`] sets timeouts, and converts SDK
+//! errors to `PortError` with [`error`].
 
 // The functions and operators' tools need no other room for these.
 pub use aws_client::{client, error};

@@ -1,4 +1,4 @@
-//! The control plane's ports on AWS: the project's alarms, and what arrives in its stream.
+//! The control plane's ports on AWS: the project's alarms, and the arrivals in its stream.
 
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use ops::ports::{AlarmStates, Alarms, Arrival, Arrivals, Poll};
 use tokio::time::Instant;
 
 use crate::alarms::{names, states};
-use crate::kinesis::tail::{Begin, StreamTail};
+use crate::kinesis::shard_reader::Begin;
+use crate::kinesis::tail::StreamTail;
 
-/// How long one look at the stream reads on where the stream is written faster than it is read.
-const LOOK_FOR: Duration = Duration::from_secs(2);
+/// How long one poll may continue to read if the stream is written faster than it is read.
+const POLL_DURATION_MAX: Duration = Duration::from_secs(2);
 
-/// The alarms of a project, known by their names.
+/// The alarms of a project, by their names.
 pub struct ProjectAlarms {
     client: aws_sdk_cloudwatch::Client,
     names: Vec<String>,
@@ -45,7 +46,7 @@ impl Alarms for ProjectAlarms {
     }
 }
 
-/// What arrives in a stream.
+/// The arrivals in a stream.
 pub struct StreamArrivals {
     client: aws_sdk_kinesis::Client,
     stream: String,
@@ -80,9 +81,11 @@ impl Arrivals for StreamArrivals {
                 caught_up: false,
             });
         };
-        let (records, caught_up) = tail.toward_the_tip(Instant::now() + LOOK_FOR).await?;
+        let (records, caught_up) = tail
+            .catch_up_until(Instant::now() + POLL_DURATION_MAX)
+            .await?;
         let arrivals = records.into_iter().filter_map(|record| {
-            // A record that is no tick of ours is the analysis' to quarantine.
+            // The analysis quarantines records that are not ticks.
             let tick = record.tick.ok()?;
             let arrived_ms = record.arrived_at_ms.unwrap_or(tick.ingested_at_ms);
             Some(Arrival { arrived_ms, tick })

@@ -1,4 +1,4 @@
-//! Waiting between two tries: longer each time, jittered, and never past a deadline.
+//! Waits between attempts: longer each time, with jitter, and never past a deadline.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 /// The longest first wait.
 const WAIT_FIRST: Duration = Duration::from_millis(20);
-/// The longest wait: a shard's limits are counted by the second, so that longer ones would only
-/// spend the deadline.
+/// The longest wait: a shard's limits are counted per second, so longer waits would only waste the
+/// time until the deadline.
 const WAIT_MAX: Duration = Duration::from_millis(160);
-/// What tokio's timers may be late by: they count whole milliseconds.
+/// How late tokio's timers may be: they count whole milliseconds.
 const TIMER: Duration = Duration::from_millis(1);
 
-/// The waits of one piece of work.
+/// The waits of one operation.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     deadline: Instant,
@@ -28,22 +28,22 @@ impl Backoff {
         }
     }
 
-    /// Waits before the next try. Answers whether there is a next try: at once `false` where the
-    /// wait would end after the deadline.
+    /// Waits before the next attempt. Returns whether there is one: `false` immediately if the wait
+    /// would end after the deadline.
     pub(crate) async fn wait(&mut self) -> bool {
         let wait = jittered(self.longest);
         self.longest = (self.longest * 2).min(WAIT_MAX);
-        let next_try = Instant::now() + wait;
-        if next_try + TIMER >= self.deadline {
+        let next_attempt = Instant::now() + wait;
+        if next_attempt + TIMER >= self.deadline {
             return false;
         }
-        tokio::time::sleep_until(next_try).await;
+        tokio::time::sleep_until(next_attempt).await;
         true
     }
 }
 
-/// A wait of half of `longest` to all of it. Half is fixed, so that no try follows at once, and half
-/// is drawn, so that those who were refused together do not come back together.
+/// A random wait between half of `longest` and all of it. Half is fixed, so no retry follows at once;
+/// half is random, so callers that were refused together do not retry together.
 pub(crate) fn jittered(longest: Duration) -> Duration {
     longest.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
@@ -54,7 +54,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_and_end_before_the_deadline() {
-        // The waits are drawn: one draw in some 150 would end within the deadline's last millisecond.
+        // The waits are random: about one in 150 would end within the deadline's last millisecond.
         for _ in 0..2_000 {
             let start = Instant::now();
             let deadline = start + Duration::from_millis(400);
@@ -66,7 +66,7 @@ mod tests {
                 waits.push(before.elapsed());
                 before = Instant::now();
             }
-            // At least 160 + 80 + 40 + 20 ms are spent by four full waits, at most twice as many tries.
+            // Four full waits take 160 + 80 + 40 + 20 ms, so there are at most twice as many.
             assert!((4..=8).contains(&waits.len()), "{waits:?}");
             for (wait, longest_ms) in waits.iter().zip([20, 40, 80, 160, 160, 160, 160, 160]) {
                 let longest = Duration::from_millis(longest_ms);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_the_deadline_there_is_no_try() {
+    async fn there_is_no_attempt_after_the_deadline() {
         let mut backoff = Backoff::until(Instant::now());
         let start = Instant::now();
         assert!(!backoff.wait().await);
@@ -87,11 +87,15 @@ mod tests {
     }
 
     #[test]
-    fn jitter_is_spread() {
-        let second = || jittered(Duration::from_secs(1)).as_secs_f64();
-        let waits: Vec<f64> = (0..1_000).map(|_| second()).collect();
-        assert!(waits.iter().all(|wait| (0.5..=1.0).contains(wait)));
-        let mean = waits.iter().sum::<f64>() / 1_000.0;
-        assert!((0.7..0.8).contains(&mean), "{mean}");
+    fn jitter_is_between_half_and_all_of_the_wait() {
+        let longest = Duration::from_millis(100);
+        let waits: Vec<Duration> = (0..1_000).map(|_| jittered(longest)).collect();
+        assert!(
+            waits
+                .iter()
+                .all(|wait| (longest / 2..=longest).contains(wait))
+        );
+        let mean_ms = waits.iter().sum::<Duration>().as_millis() / 1_000;
+        assert!((70..80).contains(&mean_ms), "{mean_ms}");
     }
 }

@@ -9,19 +9,19 @@ use sha2::{Digest, Sha256};
 
 use crate::error::port_error;
 
-/// Where the quarantine lies in the archive's bucket.
+/// The prefix of the quarantine in the archive's bucket.
 pub const QUARANTINE_PREFIX: &str = "quarantine";
 
 /// JSON lines.
 const CONTENT_TYPE: &str = "application/x-ndjson";
 
-/// Bytes of the content's SHA-256 that its name carries (8 of 32): enough to tell the entries of a
-/// millisecond apart.
+/// How many bytes of the content's SHA-256 (8 of 32) are in its name: enough to distinguish entries
+/// of the same millisecond.
 const DIGEST_BYTES: usize = 8;
 
-/// Keeps malformed entries in a bucket: one object a call, JSON lines, by the UTC day of receipt,
-/// as the archive is by the day of the event. The name follows from the content, so that a call
-/// that comes again overwrites. Encryption is the bucket's default.
+/// Keeps malformed entries in a bucket: one object of JSON lines per call, by the UTC day of
+/// receipt. The name depends only on the content, so a repeated call overwrites the object.
+/// Encryption is the bucket's default.
 #[derive(Debug, Clone)]
 pub struct S3Quarantine {
     client: Client,
@@ -43,7 +43,7 @@ impl S3Quarantine {
 impl Quarantine for S3Quarantine {
     async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
         const OPERATION: &str = "keep malformed entries";
-        let unkeepable = |source: Box<dyn std::error::Error + Send + Sync>| PortError {
+        let cannot_keep = |source: Box<dyn std::error::Error + Send + Sync>| PortError {
             operation: OPERATION,
             retryable: false,
             source,
@@ -51,9 +51,10 @@ impl Quarantine for S3Quarantine {
         let Some(first) = entries.first() else {
             return Ok(());
         };
-        let content = lines(entries).map_err(|error| unkeepable(error.into()))?;
-        let key = key(first.received_at_ms, &content)
-            .ok_or_else(|| unkeepable(format!("{} ms is no time", first.received_at_ms).into()))?;
+        let content = lines(entries).map_err(|error| cannot_keep(error.into()))?;
+        let key = key(first.received_at_ms, &content).ok_or_else(|| {
+            cannot_keep(format!("{} ms is not a valid time", first.received_at_ms).into())
+        })?;
         self.client
             .put_object()
             .bucket(&self.bucket)

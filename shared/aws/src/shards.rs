@@ -44,12 +44,12 @@ impl Shards for KinesisShards {
             .ok_or_else(|| PortError {
                 operation: OPERATION,
                 retryable: false,
-                source: "the answer holds no count of open shards".into(),
+                source: "the response has no count of open shards".into(),
             })
     }
 
-    /// Kinesis takes 10 changes in 24 hours for a stream, none above twice or below half of what
-    /// is open, and none while another is under way.
+    /// Kinesis allows 10 changes of a stream in 24 hours, to at most double and at least half of
+    /// the open shards, and no change while another is in progress.
     async fn set(&self, count: u32) -> Result<(), PortError> {
         const OPERATION: &str = "change the stream's shards";
         let target = i32::try_from(count)
@@ -68,7 +68,7 @@ impl Shards for KinesisShards {
             .send()
             .await
             .map_err(|error| {
-                // Ten changes in 24 hours, or a quota: neither passes within a retry.
+                // Ten changes in 24 hours, or a quota: retries do not help.
                 let limited = error
                     .as_service_error()
                     .is_some_and(UpdateShardCountError::is_limit_exceeded_exception);

@@ -1,4 +1,4 @@
-//! Messages to people by SNS.
+//! Notifies people by SNS.
 
 use app::ports::{Notifier, PortError};
 use async_trait::async_trait;
@@ -6,13 +6,13 @@ use aws_sdk_sns::Client;
 
 use crate::error::port_error;
 
-/// Longest subject; SNS' own limit for e-mail is 100 characters.
+/// The longest subject, 100 characters; SNS's own limit for e-mail.
 const SUBJECT_CHARS_MAX: usize = 100;
 
-/// Longest text, 256 KiB; SNS' own limit.
+/// The longest text, 256 KiB; SNS's own limit.
 const TEXT_BYTES_MAX: usize = 256 * 1_024;
 
-/// A topic that people subscribe to.
+/// A topic to which people subscribe.
 #[derive(Debug, Clone)]
 pub struct SnsTopic {
     client: Client,
@@ -49,8 +49,8 @@ impl Notifier for SnsTopic {
     }
 }
 
-/// A subject that SNS takes: printable ASCII on one line, 1 to 100 characters, and no blank at
-/// either end. Other characters become question marks.
+/// A subject that SNS accepts: printable ASCII on one line, 1 to 100 characters, without
+/// surrounding blanks. Other characters become question marks.
 fn subject_line(subject: &str) -> String {
     let printable = |c: char| match c {
         ' '..='~' => c,
@@ -69,7 +69,7 @@ fn subject_line(subject: &str) -> String {
     }
 }
 
-/// A text that SNS takes: cut at a character's edge.
+/// A text that SNS accepts, truncated at a character boundary.
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(TEXT_BYTES_MAX))
         .unwrap_or(text)
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_at_a_characters_edge() {
+    fn texts_are_truncated_at_a_character_boundary() {
         let text = "ü".repeat(TEXT_BYTES_MAX);
         assert_eq!(cut(&text).len(), TEXT_BYTES_MAX);
         let odd = format!("x{text}");
@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_subject_is_refused(subject in any::<String>()) {
+        fn every_subject_is_accepted(subject in any::<String>()) {
             let line = subject_line(&subject);
             prop_assert!((1..=SUBJECT_CHARS_MAX).contains(&line.len()));
             prop_assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));

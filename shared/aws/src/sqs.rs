@@ -1,5 +1,4 @@
-//! Queues on SQS: ticks for broadcast or for the way back to the stream, and the results of the
-//! analysis.
+//! Queues on SQS: ticks for broadcast or redrive, and the results of the analysis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +9,21 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use domain::Tick;
 
-use crate::sqs::batch::BatchSender;
+use crate::sqs::send_batch::BatchSender;
 
-mod batch;
 mod digest;
 mod messages;
+mod send_batch;
 
-/// A queue of ticks: a message each, so that a consumer can report each as failed.
+/// A queue of ticks, one per message, so a consumer can report each as failed.
 #[derive(Debug, Clone)]
 pub struct SqsQueue {
     sender: BatchSender,
 }
 
 impl SqsQueue {
-    /// The queue at a URL. What it does not take is tried again until `deadline` has passed since
-    /// the call, and answered as refused then. A message whose answer is lost may come twice.
+    /// The queue at a URL. Refused messages are retried until `deadline` has passed since the call,
+    /// and then reported as refused. If a response is lost, a message may be delivered twice.
     #[must_use]
     pub fn new(client: &Client, queue_url: impl Into<String>, deadline: Duration) -> Self {
         Self {
@@ -36,28 +35,28 @@ impl SqsQueue {
 #[async_trait]
 impl TickQueue for SqsQueue {
     /// # Errors
-    /// [`PortError`] only where no request left this process, such as without credentials.
+    /// [`PortError`] only if no request was sent, such as without credentials.
     async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
         let bodies = ticks.iter().map(|tick| {
             let mut body = Vec::new();
             codec::json::write_json(tick, &mut body);
-            // A tick's JSON is UTF-8, so that nothing is replaced.
+            // A tick's JSON is UTF-8, so nothing is replaced.
             String::from_utf8_lossy(&body).into_owned()
         });
         self.sender.send(bodies.collect()).await
     }
 }
 
-/// Tells the results of the analysis to the broadcast queue, and anomalies also to people: one
-/// digest an update, however many there are. Best effort: the store has the results.
+/// Publishes the results of the analysis to the broadcast queue, and anomalies also to people, with
+/// one digest per update. Best effort: the store has the results.
 pub struct SqsFeed {
     sender: BatchSender,
     notifier: Arc<dyn Notifier>,
 }
 
 impl SqsFeed {
-    /// Results go to the queue at a URL, tried for `deadline`; digests of anomalies go to the
-    /// notifier.
+    /// Results go to the queue at a URL, with retries until `deadline`; digests of anomalies go to
+    /// the notifier.
     #[must_use]
     pub fn new(
         client: &Client,
@@ -101,7 +100,7 @@ impl AnalysisFeed for SqsFeed {
                 return;
             };
             if let Err(error) = self.notifier.notify(&subject, &text).await {
-                tracing::warn!(error = %error, cause = %error.source, anomalies = update.anomalies.len(), "anomalies were not told");
+                tracing::warn!(error = %error, cause = %error.source, anomalies = update.anomalies.len(), "the digest of anomalies was not sent");
             }
         };
         tokio::join!(self.queue(messages), tell);

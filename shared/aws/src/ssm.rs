@@ -1,4 +1,4 @@
-//! The rollout flag and the secrets as SSM parameters.
+//! The rollout flag and secrets in SSM parameters.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,41 +20,40 @@ pub mod record;
 pub mod start;
 pub mod value;
 
-/// How long a value holds before it is read anew: a rollback reaches every process within this
-/// time.
-const FRESH_FOR: Duration = Duration::from_secs(5);
+/// How long a value is cached: a rollback reaches every process within this time.
+const CACHE_TTL: Duration = Duration::from_secs(5);
 
-/// How long after a failed read the next one is tried, at most; at least half of it. Tries a second
-/// later, by every process at once, would keep a throttled service throttled.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// The longest delay before the next read after a failed one; the shortest is half of it. If every
+/// process retried within a second, a throttled service would stay throttled.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// How long a delivery waits for a new value; the last one holds beyond that.
+/// How long a delivery waits for a new value; after that, it uses the last one.
 const READ_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Why a parameter cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterError {
-    /// There is none of that name.
+    /// There is no parameter of that name.
     #[error("the parameter `{name}` does not exist: create it, or correct the name")]
     Missing {
         /// Its name.
         name: String,
     },
-    /// It holds no rollout.
-    #[error("the parameter `{name}` holds {source}")]
+    /// The parameter does not have a valid rollout.
+    #[error("the parameter `{name}` is not valid: it holds {source}")]
     Refused {
         /// Its name.
         name: String,
         /// The value, and what is allowed.
         source: RolloutValueError,
     },
-    /// It holds nothing.
-    #[error("the parameter `{name}` is blank: put the secret there")]
+    /// The parameter is blank.
+    #[error("the parameter `{name}` is blank: store the secret there")]
     Blank {
         /// Its name.
         name: String,
     },
-    /// It could not be read.
+    /// The parameter could not be read.
     #[error("the parameter `{name}` could not be read")]
     Unread {
         /// Its name.
@@ -64,11 +63,12 @@ pub enum ParameterError {
     },
 }
 
-/// How the last read went. Only a change is logged, or a broken parameter would fill the log.
+/// The outcome of the last read. Only changes are logged, or an invalid parameter would fill the
+/// log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Health {
     Good,
-    /// With the value, so that another broken one is logged anew.
+    /// With the value, so another invalid value is logged again.
     Refused(RolloutValueError),
     Missing,
     Unreachable,
@@ -77,29 +77,28 @@ enum Health {
 struct State {
     rollout: Rollout,
     read_at: Instant,
-    holds_for: Duration,
+    valid_for: Duration,
     health: Health,
 }
 
-/// The rollout flag in a parameter: read at most every 5 seconds, by one caller at a time, while
-/// the others go on with the last value. Where it cannot be read or understood, the last good
-/// value holds.
+/// The rollout flag in a parameter. It is read at most every 5 seconds, by one caller at a time,
+/// while others use the last value. If it cannot be read or is not valid, the last good value stays
+/// in force.
 pub struct SsmRollout {
     client: Client,
     name: String,
     env: Rollout,
     state: Mutex<State>,
-    /// Held by whoever reads the parameter.
+    /// Held while reading the parameter.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl SsmRollout {
-    /// Reads the flag for the first time. `env` is what the process was started with: where it
-    /// says that nothing goes to the stream, nothing does; and it fills in what the value leaves
-    /// open.
+    /// Reads the flag for the first time. `env` is the flag that the process was started with: if
+    /// it turns the stream off, the stream stays off, and it provides what the parameter omits.
     ///
     /// # Errors
-    /// [`ParameterError`]: a process must not start with a flag that it does not know.
+    /// [`ParameterError`]: a process must not start without a valid flag.
     pub async fn open(
         client: &Client,
         name: impl Into<String>,
@@ -110,34 +109,34 @@ impl SsmRollout {
         read.rollout(client, &name, env)
     }
 
-    /// The flag with a value that was just read.
-    fn begin(client: &Client, name: &str, env: Rollout, said: &RolloutValue) -> Self {
+    /// The flag, from a value that was just read.
+    fn begin(client: &Client, name: &str, env: Rollout, value: &RolloutValue) -> Self {
         let config = client.config().to_builder();
         Self {
-            // A second try would come after the time that a delivery waits.
+            // A retry would take longer than a delivery waits.
             client: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
             name: name.to_owned(),
             env,
             state: Mutex::new(State {
-                rollout: said.rollout(env),
+                rollout: value.rollout(env),
                 read_at: Instant::now(),
-                holds_for: FRESH_FOR,
+                valid_for: CACHE_TTL,
                 health: Health::Good,
             }),
             turn: tokio::sync::Mutex::new(()),
         }
     }
 
-    /// The last value, and whether it still holds.
+    /// The last value, and whether it is still valid.
     fn last(&self) -> (Rollout, bool) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.rollout, state.read_at.elapsed() < state.holds_for)
+        (state.rollout, state.read_at.elapsed() < state.valid_for)
     }
 
     async fn refresh(&self) -> Rollout {
         let (rollout, health) = match read(&self.client, &self.name, READ_TIMEOUT).await {
             Ok(text) => match RolloutValue::parse(&text) {
-                Ok(said) => (Some(said.rollout(self.env)), Health::Good),
+                Ok(value) => (Some(value.rollout(self.env)), Health::Good),
                 Err(refused) => (None, Health::Refused(refused)),
             },
             Err(ParameterError::Missing { .. }) => (None, Health::Missing),
@@ -149,15 +148,15 @@ impl SsmRollout {
         self.remember(rollout, health)
     }
 
-    /// Takes the outcome of a read, and answers what holds now.
+    /// Records the outcome of a read, and returns the flag in force.
     fn remember(&self, rollout: Option<Rollout>, health: Health) -> Rollout {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.rollout;
         state.rollout = rollout.unwrap_or(before);
         state.read_at = Instant::now();
-        state.holds_for = match health {
-            Health::Good => FRESH_FOR,
-            Health::Refused(_) | Health::Missing | Health::Unreachable => jittered(RETRY_AFTER),
+        state.valid_for = match health {
+            Health::Good => CACHE_TTL,
+            Health::Refused(_) | Health::Missing | Health::Unreachable => jittered(RETRY_DELAY_MAX),
         };
         if state.rollout != before {
             tracing::info!(parameter = self.name, rollout = ?state.rollout, "the rollout changed");
@@ -165,12 +164,21 @@ impl SsmRollout {
         if state.health != health {
             let (parameter, holds) = (&self.name, state.rollout);
             match &health {
-                Health::Good => tracing::info!(parameter, "the rollout parameter is read again"),
+                Health::Good => tracing::info!(
+                    parameter,
+                    "the rollout parameter is readable \
+                    again"
+                ),
                 Health::Refused(refused) => {
-                    tracing::error!(parameter, ?holds, "the rollout parameter holds {refused}");
+                    tracing::error!(
+                        parameter,
+                        ?holds,
+                        "the rollout parameter is not valid; it \
+                        holds {refused}"
+                    );
                 }
                 Health::Missing => {
-                    tracing::error!(parameter, ?holds, "the rollout parameter is gone");
+                    tracing::error!(parameter, ?holds, "the rollout parameter is missing");
                 }
                 Health::Unreachable => {
                     tracing::warn!(parameter, ?holds, "the rollout parameter cannot be read");
@@ -186,7 +194,7 @@ impl SsmRollout {
 impl RolloutFlag for SsmRollout {
     async fn current(&self) -> Rollout {
         let (rollout, fresh) = self.last();
-        // Switched off where the process was started, no parameter can switch it on.
+        // If the process was started with the stream off, the parameter cannot turn it on.
         if fresh || !self.env.use_kinesis {
             return rollout;
         }
@@ -203,7 +211,7 @@ impl RolloutFlag for SsmRollout {
 /// Reads a secret, such as the webhook's, from a SecureString.
 ///
 /// # Errors
-/// [`ParameterError`]; a blank secret is refused, since it would let everybody in.
+/// [`ParameterError`]; a blank secret is refused, since it would admit everybody.
 pub async fn secrets(
     client: &Client,
     name: impl Into<String>,
@@ -223,7 +231,7 @@ async fn read(client: &Client, name: &str, within: Duration) -> Result<String, P
         Ok(Ok(answer)) => answer
             .parameter
             .and_then(|parameter| parameter.value)
-            .ok_or_else(|| unread(CallError::Unreadable("no value in it".to_owned()))),
+            .ok_or_else(|| unread(CallError::Unreadable("it has no value".to_owned()))),
         Ok(Err(error)) => {
             let missing = error
                 .as_service_error()
@@ -237,7 +245,7 @@ async fn read(client: &Client, name: &str, within: Duration) -> Result<String, P
             })
         }
         Err(_) => Err(unread(CallError::Unanswered(format!(
-            "{} ms are over",
+            "timed out after {} ms",
             within.as_millis()
         )))),
     }

@@ -1,4 +1,4 @@
-//! How long a tick takes into JSON and into the embedded record, and back.
+//! How long encoding and decoding a tick takes, as JSON and as the binary record.
 
 use std::hint::black_box;
 

@@ -1,11 +1,11 @@
-//! The one table of columns: names, types and meaning of a stored tick.
+//! The table of columns: names, types and meaning of the fields of a stored tick.
 
-/// What a column holds, in JSON and in the archive.
+/// The type of a column, in JSON and in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A text, in JSON and in the archive.
     Text,
-    /// An exact decimal: a text in JSON, so that no reader rounds it; a `double` in the archive.
+    /// An exact decimal: a text in JSON, so no reader rounds it; a `double` in the archive.
     Amount,
     /// A whole number of at most 63 bits: a number in JSON, `bigint` in the archive.
     Integer,
@@ -29,11 +29,11 @@ pub struct Column {
     pub name: &'static str,
     /// The name in JSON and in DynamoDB items.
     pub json: &'static str,
-    /// What it holds.
+    /// The type.
     pub kind: Kind,
-    /// Whether every tick has it.
+    /// Whether every tick has a value.
     pub presence: Presence,
-    /// What it means, in one line without quotation marks.
+    /// The meaning, in one line without quotation marks.
     pub doc: &'static str,
 }
 
@@ -60,20 +60,19 @@ impl Column {
     }
 }
 
-/// Every column in its order. `ts` is `timestamp` in JSON: Hive and Firehose keep that word for
-/// themselves.
+/// All columns in order. `ts` is `timestamp` in JSON: this word is reserved in Hive and Firehose.
 pub const COLUMNS: [Column; 11] = [
     Column::required(
         "tick_id",
         Kind::Text,
-        "Identity of the tick: a replayed delivery has the same",
+        "Identity of the tick: a replayed delivery has the same id",
     ),
     Column::required(
         "token",
         Kind::Text,
-        "What is priced: a mint address on Solana, a currency code elsewhere",
+        "The priced asset: a mint address on Solana, a currency code elsewhere",
     ),
-    Column::required("quote", Kind::Text, "What the price is in"),
+    Column::required("quote", Kind::Text, "The currency of the price"),
     Column::required(
         "price",
         Kind::Amount,
@@ -82,7 +81,7 @@ pub const COLUMNS: [Column; 11] = [
     Column::required(
         "volume",
         Kind::Amount,
-        "Units of the token traded, where the source says so",
+        "Units of the token traded, if the source reports them",
     )
     .optional(),
     Column::required(
@@ -96,10 +95,14 @@ pub const COLUMNS: [Column; 11] = [
         Kind::EpochMs,
         "When it was received, milliseconds since the epoch (UTC)",
     ),
-    Column::required("source", Kind::Text, "Who said it, as provider:venue"),
-    Column::required("slot", Kind::Integer, "The Solana slot, where there is one").optional(),
+    Column::required(
+        "source",
+        Kind::Text,
+        "Origin of the price, as provider:venue",
+    ),
+    Column::required("slot", Kind::Integer, "The Solana slot, if there is one").optional(),
     Column::required("method", Kind::Text, "How the price was derived"),
-    Column::required("version", Kind::Text, "Version of the shape of the tick"),
+    Column::required("version", Kind::Text, "Version of the format of the tick"),
 ];
 
 /// The partition columns of the archive, all `int`, from the path: the UTC day of the event time.

@@ -28,8 +28,7 @@ pub fn data_type(kind: Kind) -> DataType {
     }
 }
 
-/// The schema of the archive's files: the table of columns without the partition columns, which
-/// are in the path.
+/// The schema of the archive's files: the table of columns. The partition columns are in the path.
 #[must_use]
 pub fn schema() -> SchemaRef {
     let field = |column: &Column| {
@@ -42,8 +41,8 @@ pub fn schema() -> SchemaRef {
     Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
 }
 
-/// Ticks as one batch, in their order. Amounts become the nearest double; a slot of 2^63 or more
-/// becomes NULL.
+/// Ticks as one batch, in the given order. Amounts become the nearest double; a slot of 2^63 or
+/// more becomes NULL.
 ///
 /// # Errors
 /// [`CodecError::BatchTooLarge`] above [`BATCH_TICKS_MAX`] ticks.
@@ -58,8 +57,8 @@ pub fn record_batch<T: Borrow<Tick>>(ticks: &[T]) -> Result<RecordBatch, CodecEr
     Ok(RecordBatch::try_new(schema(), arrays)?)
 }
 
-/// Every column of the table has its line here: one without is an error at the first batch, which
-/// the tests make.
+/// Every column of the table needs a line here; a missing one is an error at the first batch, which
+/// the tests would notice.
 fn array<T: Borrow<Tick>>(column: &Column, ticks: &[T]) -> Result<ArrayRef, CodecError> {
     let ticks = ticks.iter().map(Borrow::borrow);
     Ok(match column.name {
@@ -71,7 +70,7 @@ fn array<T: Borrow<Tick>>(column: &Column, ticks: &[T]) -> Result<ArrayRef, Code
         "ts" => integers(ticks.map(|tick| Some(tick.timestamp_ms))),
         "ingested_at" => integers(ticks.map(|tick| Some(tick.ingested_at_ms))),
         "source" => texts(ticks.map(|tick| tick.source.as_str())),
-        // Slots are far below 2^63; one beyond is made up, and `bigint` has no room for it.
+        // Slots are far below 2^63. A larger one is invalid, and `bigint` cannot hold it.
         "slot" => integers(ticks.map(|tick| tick.slot.and_then(|slot| slot.try_into().ok()))),
         "method" => texts(ticks.map(|tick| tick.method.as_str())),
         "version" => texts(ticks.map(|_| TICK_VERSION)),
@@ -91,8 +90,8 @@ fn integers(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(values.collect::<Int64Array>())
 }
 
-/// Reads ticks back from a batch that has the columns of the table, in any order. Amounts are the
-/// shortest decimal that stands for the double.
+/// Reads ticks from a batch that has the columns of the table, in any order. Amounts are the
+/// shortest decimal that represents the double.
 ///
 /// # Errors
 /// [`CodecError`] names the column that is missing, NULL or breaks a rule.
@@ -205,7 +204,7 @@ fn token(array: &StringArray, column: &'static str, row: usize) -> Result<Token,
     Token::new(text(array, column, row)?).map_err(|source| CodecError::Name { column, source })
 }
 
-/// The shortest decimal that stands for the double, rounded to 28 digits after the point.
+/// The shortest decimal that represents the double, rounded to 28 digits after the point.
 fn decimal(value: f64, column: &'static str) -> Result<Decimal, CodecError> {
     value
         .to_string()

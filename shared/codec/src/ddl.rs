@@ -14,8 +14,8 @@ pub fn hive_type(kind: Kind) -> &'static str {
     }
 }
 
-/// The list of columns between the brackets of `CREATE EXTERNAL TABLE`: a line each, indented by
-/// two blanks, with the meaning as its comment.
+/// The list of columns between the parentheses of `CREATE EXTERNAL TABLE`: one line per column,
+/// indented by two spaces, with the meaning as its comment.
 #[must_use]
 pub fn column_list() -> String {
     let mut text = String::new();
@@ -33,7 +33,7 @@ pub fn column_list() -> String {
     text
 }
 
-/// The list between the brackets of `PARTITIONED BY`.
+/// The list between the parentheses of `PARTITIONED BY`.
 #[must_use]
 pub fn partition_list() -> String {
     PARTITIONS.map(|name| format!("`{name}` int")).join(", ")

@@ -2,14 +2,17 @@
 
 use domain::{AmountError, MethodError, NameError, TickIdError};
 
-/// Why bytes, a JSON text or a batch of columns is no tick.
+/// Why bytes, a JSON text or a batch of columns cannot be read as ticks.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// The text is no JSON object with the columns of a tick.
+    /// The text is not a JSON object with the columns of a tick.
     #[error("not a tick in JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// A record that a newer (or no) release of this program wrote.
-    #[error("a record of version {found}; this release reads {readable}: upgrade it")]
+    /// A record that this release cannot read; a newer release may have written it.
+    #[error(
+        "the record has version {found}, but this release only reads {readable}: upgrade this \
+             program"
+    )]
     Version {
         /// The version in the record.
         found: String,
@@ -17,17 +20,17 @@ pub enum CodecError {
         readable: &'static str,
     },
     /// The record ends before its last field.
-    #[error("the record is cut off in `{0}`")]
+    #[error("the record ends inside `{0}`")]
     Truncated(&'static str),
     /// Bytes are left over after the last field.
     #[error("{0} bytes follow the last field of the record")]
     Trailing(usize),
-    /// A field holds a code or number that means nothing there.
-    #[error("`{field}` holds {value}, which means nothing there")]
+    /// A field holds an invalid code or number.
+    #[error("`{field}` holds {value}, which is not valid there")]
     Code {
         /// The field of the record.
         field: &'static str,
-        /// What it holds.
+        /// Its value.
         value: u64,
     },
     /// A name breaks a rule of names.
@@ -46,14 +49,14 @@ pub enum CodecError {
         /// The rule.
         source: AmountError,
     },
-    /// The id is none.
+    /// The id is not valid.
     #[error("`tick_id`: {0}")]
     Id(#[from] TickIdError),
-    /// The method is none.
+    /// The method is not valid.
     #[error("`method`: {0}")]
     Method(#[from] MethodError),
-    /// A batch of columns lacks one, or has it in another type.
-    #[error("column `{0}` is missing or has another type than the table of columns says")]
+    /// A batch lacks a column, or the column has another type.
+    #[error("column `{0}` is missing or has the wrong type")]
     Column(&'static str),
     /// A required column holds NULL.
     #[error("column `{column}` is NULL in row {row}")]
@@ -63,8 +66,8 @@ pub enum CodecError {
         /// The row, from 0.
         row: usize,
     },
-    /// A double that no decimal of 28 digits stands for (infinite, not a number, too large).
-    #[error("`{column}`: {value} is no amount")]
+    /// A double that a decimal of 28 digits cannot represent (infinite, not a number, too large).
+    #[error("`{column}`: {value} is not a valid amount")]
     Double {
         /// The column.
         column: &'static str,
@@ -72,10 +75,10 @@ pub enum CodecError {
         value: f64,
     },
     /// More ticks than one batch of columns holds.
-    #[error("{0} ticks are too many for one batch of columns: write them in parts")]
+    #[error("{0} ticks are too many for one batch of columns: write them in several")]
     BatchTooLarge(usize),
     /// Arrow refused the columns.
     #[cfg(feature = "columnar")]
-    #[error("columns that do not fit together: {0}")]
+    #[error("the columns are inconsistent: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
 }

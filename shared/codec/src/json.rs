@@ -1,4 +1,4 @@
-//! A tick as JSON: the same text in the stream, the queue and the read API.
+//! A tick as JSON: the same text in the stream, the queues and the read API.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::CodecError;
 
-/// Bytes to reserve for one tick, so that the buffer seldom grows while it is written.
+/// Bytes to reserve for one tick, so the buffer rarely grows while it is written.
 pub const TICK_BYTES_TYPICAL: usize = 384;
 
-/// Versions of the shape that can be read: a later minor one only adds fields.
+/// The format versions that can be read: a later minor version only adds fields.
 const READABLE: &str = "1.x";
 
-/// A tick as a value for serde, for answers that hold ticks. It gives the same fields in the same
+/// A tick as a serde value, for responses that contain ticks. It has the same fields in the same
 /// order as [`write_json`].
 #[derive(Debug, Clone, Copy)]
 pub struct TickJson<'a>(pub &'a Tick);
 
-/// Appends a tick as one JSON object on one line (no line end). Amounts are texts, exact; fields
-/// without a value are left out.
+/// Appends a tick as one JSON object on one line (without a line break). Amounts are exact texts;
+/// fields without a value are omitted.
 pub fn write_json(tick: &Tick, out: &mut Vec<u8>) {
     out.reserve(TICK_BYTES_TYPICAL);
     out.extend_from_slice(b"{\"tick_id\":\"");
@@ -79,7 +79,7 @@ impl Serialize for TickJson<'_> {
     }
 }
 
-/// The fields as they stand in the text; unknown ones are a later version's and are passed over.
+/// The fields as they are in the text. Unknown fields belong to a later version and are ignored.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -104,10 +104,10 @@ struct Fields<'a> {
     version: Cow<'a, str>,
 }
 
-/// Reads what [`write_json`] wrote, without loss.
+/// Reads what [`write_json`] wrote. The round trip is exact.
 ///
 /// # Errors
-/// [`CodecError`] says what is wrong and in which field; a version other than 1.x is refused.
+/// [`CodecError`] names the defect and the field; a version other than 1.x is refused.
 pub fn from_json(text: &[u8]) -> Result<Tick, CodecError> {
     let fields: Fields<'_> = serde_json::from_slice(text)?;
     if !fields.version.starts_with("1.") {

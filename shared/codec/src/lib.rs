@@ -1,7 +1,7 @@
-//! The stored record of a tick: one table of columns, from which JSON, the binary record, the
-//! Arrow schema and the DDL follow, and against which a test holds them.
+//! The stored record of a tick as JSON, as a binary record, as Arrow columns and as DDL. All follow
+//! one table of columns; a test checks that they agree.
 //!
-//! Nothing outside this crate writes or reads a tick's stored form.
+//! Only this crate reads and writes the stored forms of a tick.
 
 pub mod binary;
 pub mod column;

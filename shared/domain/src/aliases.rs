@@ -1,12 +1,12 @@
-//! Symbols of well-known Solana tokens, for wherever a person types or reads a mint address.
+//! Symbols of well-known Solana tokens, for places where people type or read a mint address.
 //!
-//! A symbol is no identity: anybody can mint a token named `USDC`. Ticks carry mints, and these
-//! names are only another way to write the mints below.
+//! A symbol does not identify a token: anybody can mint a token named `USDC`. Ticks carry mints,
+//! and these symbols are only another way to write the mints below.
 
-/// Wrapped SOL; native SOL is told by the same address.
+/// Wrapped SOL. Native SOL is represented by the same address.
 pub const SOL_MINT: &str = "So11111111111111111111111111111111111111112";
 
-/// Symbol and mint address, by symbol as its issuer writes it.
+/// Symbols as their issuers write them, with their mint addresses.
 const MINTS: &[(&str, &str)] = &[
     ("SOL", SOL_MINT),
     ("USDC", "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mint_is_an_address_and_stands_once() {
+    fn every_mint_is_an_address_and_is_listed_once() {
         for (symbol, mint) in MINTS {
             assert_eq!(base58(mint).len(), 32, "{symbol}");
             assert_eq!(mint_of(symbol), Some(*mint));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_stand_for_nothing() {
+    fn other_names_have_no_mint() {
         assert_eq!(mint_of("BTC"), None);
         assert_eq!(mint_of(SOL_MINT), None);
         assert_eq!(symbol_of("USDC"), None);

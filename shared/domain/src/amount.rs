@@ -6,28 +6,28 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
-/// Significant digits kept when a price is a quotient that has no end (18, one more than a
-/// double can tell apart).
+/// Significant digits kept when a price is a quotient with no finite decimal form (18, one more
+/// than a double can distinguish).
 const QUOTIENT_DIGITS: u32 = 18;
 
-/// Largest price or volume taken: 10^21. A decimal holds 28 digits; the rest is room for digits
-/// after the point.
+/// The largest price or volume accepted: 10^21. A decimal holds 28 digits; the rest leaves room for
+/// digits after the decimal point.
 const AMOUNT_MAX: Decimal = Decimal::from_parts(0xDEA0_0000, 0x35C9_ADC5, 0x36, false, 0);
 
-/// Why a number is no price or volume.
+/// Why a number is not a valid price or volume.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
-    /// The text is no decimal number, or has more than 28 digits.
+    /// The text is not a decimal number, or has more than 28 digits.
     #[error("`{0}` is not a decimal number of at most 28 digits")]
     Unreadable(String),
     /// A price of zero or less.
-    #[error("a price must be greater than 0, not {0}")]
+    #[error("a price must be greater than 0, but it is {0}")]
     NotPositive(Decimal),
     /// A volume below zero.
-    #[error("a volume must not be negative, not {0}")]
+    #[error("a volume must not be negative, but it is {0}")]
     Negative(Decimal),
     /// Above 10^21.
-    #[error("{0} is above the largest amount, 10^21")]
+    #[error("{0} is above 10^21, the largest amount")]
     TooLarge(Decimal),
 }
 
@@ -65,8 +65,8 @@ impl Price {
     }
 
     /// The price at which `quote_amount` was paid for `base_amount`, rounded to 18 significant
-    /// digits where the quotient has no end. `None` where it is no price (an amount of zero, or a
-    /// quotient out of range).
+    /// digits if the quotient has no finite decimal form. `None` if it is not a valid price (an
+    /// amount of zero, or a quotient out of range).
     #[must_use]
     pub fn of_trade(base_amount: Decimal, quote_amount: Decimal) -> Option<Self> {
         let quotient = quote_amount.checked_div(base_amount)?;
@@ -122,7 +122,7 @@ impl Volume {
     }
 }
 
-/// Reads a decimal without rounding: plain or scientific notation, no sign but `-`.
+/// Reads a decimal without rounding, in plain or scientific notation. The only sign allowed is `-`.
 fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
     let unreadable = || AmountError::Unreadable(text.chars().take(40).collect());
     let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
@@ -137,7 +137,7 @@ fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
     Ok(decimal)
 }
 
-/// Reads scientific notation; `None` where it is none or would have to be rounded.
+/// Reads scientific notation; `None` if the text is not in it or would have to be rounded.
 fn exact_scientific(text: &str) -> Option<Decimal> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let mut decimal = Decimal::from_str_exact(mantissa).ok()?.normalize();

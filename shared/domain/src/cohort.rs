@@ -1,8 +1,8 @@
-//! Which ticks a rollout percentage lets into the stream: sticky and monotone, so that the ticks
-//! of the 1 % stage are all among those of the 10 % stage.
+//! Which ticks a rollout percentage admits to the stream. The choice is sticky and monotonic: all
+//! ticks of the 1 % stage are also in the 10 % stage.
 //!
-//! The rule is published with vectors, and is the same in Rust, in a shell and in SQL: the first
-//! four bytes of SHA-256 over the key's UTF-8 text as a big-endian number, modulo 10,000.
+//! The rule is published with test vectors, and is the same in Rust, shell and SQL: the first four
+//! bytes of the SHA-256 of the key's UTF-8 text, as a big-endian number, modulo 10,000.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The number of buckets: a hundredth of a percent each.
+/// The number of buckets, each a hundredth of a percent.
 pub const COHORT_BUCKETS: u16 = 10_000;
 
 /// The bucket of a key, 0 to 9,999.
@@ -27,7 +27,7 @@ pub fn cohort_bucket(key: &str) -> u16 {
 #[serde(try_from = "f64", into = "f64")]
 pub struct Percentage(u16);
 
-/// Why a value is no percentage.
+/// The value is not a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a percentage: a number from 0 to 100 with at most two decimals, such as 0, 1, 12.5 or 100"
@@ -40,7 +40,7 @@ impl Percentage {
     /// Everything.
     pub const FULL: Self = Self(COHORT_BUCKETS);
 
-    /// Whether a bucket is in.
+    /// Whether a bucket is admitted.
     #[must_use]
     pub fn admits(self, bucket: u16) -> bool {
         bucket < self.0
@@ -56,8 +56,8 @@ impl Percentage {
 impl FromStr for Percentage {
     type Err = PercentageError;
 
-    /// Reads digits with at most two decimals. Signs, exponents and blanks are refused: a value
-    /// that is not understood must never pass for 0 or 100.
+    /// Reads digits with at most two decimals. Signs, exponents and blanks are refused: an invalid
+    /// value must never be taken for 0 or 100.
     fn from_str(text: &str) -> Result<Self, PercentageError> {
         let refused = || PercentageError(text.chars().take(20).collect());
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -67,7 +67,7 @@ impl FromStr for Percentage {
         if !digits(whole, 3) || !digits(fraction, 2) {
             return Err(refused());
         }
-        // Three digits of percent are more points than 16 bits hold.
+        // Three digits of percent may exceed 16 bits of basis points.
         let whole: u32 = whole.parse().map_err(|_| refused())?;
         let tens = if fraction.len() == 1 { 10 } else { 1 };
         let fraction: u32 = fraction.parse().map_err(|_| refused())?;

@@ -33,7 +33,7 @@ impl TickId {
         Self(id)
     }
 
-    /// Takes an id as stored.
+    /// Creates an id from its stored bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_the_same_for_the_same_event_only() {
+    fn only_the_same_event_gives_the_same_id() {
         let id = TickId::derive("binance", &["BTCUSDT", "553287559"]);
         assert_eq!(id, TickId::derive("binance", &["BTCUSDT", "553287559"]));
         assert_ne!(id, TickId::derive("binance", &["BTCUSDT", "553287560"]));

@@ -1,7 +1,7 @@
-//! What is true about ticks, prices, cohorts and windows.
+//! The domain: ticks, prices, cohorts and analytics.
 //!
-//! Nothing in this crate does input or output, reads a clock or the environment, or waits: every
-//! function gives the same answer to the same arguments.
+//! Nothing in this crate does I/O, reads a clock or the environment, or waits: every function
+//! returns the same result for the same arguments.
 
 pub mod analytics;
 

@@ -1,13 +1,13 @@
-//! What could not become a tick: the rule it breaks, how bad that is, and the entry itself.
+//! Entries that could not become a tick: the rule they break, the severity, and the entry itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Most bytes of a malformed entry that are kept (4 KiB); the full size stands beside them.
+/// The most bytes of a malformed entry that are kept (4 KiB); its full size is recorded separately.
 pub const RAW_BYTES_MAX: usize = 4 * 1_024;
 
-/// Most bytes of the message that says what is wrong.
+/// The most bytes of the message that describes the defect.
 const MESSAGE_BYTES_MAX: usize = 300;
 
 /// The rule that an entry breaks.
@@ -18,29 +18,29 @@ pub enum Reason {
     UnreadableBody,
     /// The body is not UTF-8.
     InvalidUtf8,
-    /// No source of that name.
+    /// There is no source of that name.
     UnknownSource,
     /// A field is missing.
     MissingField,
-    /// A field has another type than it should.
+    /// A field has the wrong type.
     WrongType,
-    /// A field stands twice.
+    /// A field occurs twice.
     DuplicateField,
-    /// The price is zero, negative, too large or no decimal number.
+    /// The price is zero, negative, too large or not a decimal number.
     InvalidPrice,
-    /// The volume is negative, too large or no decimal number.
+    /// The volume is negative, too large or not a decimal number.
     InvalidVolume,
-    /// The event time is missing, before 2000 or no time.
+    /// The event time is missing, before 2000 or not a valid time.
     InvalidTimestamp,
     /// The event time is more than five minutes ahead of our clock.
     FutureTimestamp,
-    /// The token or quote is no name.
+    /// The token or quote is not a valid name.
     InvalidToken,
     /// The event's own identification is missing or too long.
     InvalidId,
-    /// The source's name is no name.
+    /// The source is not a valid name.
     InvalidSource,
-    /// A trade whose two sides cannot be told.
+    /// A trade whose two sides cannot be determined.
     AmbiguousTrade,
 }
 
@@ -63,7 +63,7 @@ impl Reason {
         Self::AmbiguousTrade,
     ];
 
-    /// The code in answers, metrics and logs.
+    /// The code in responses, metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,9 +88,9 @@ impl Reason {
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
-            // The whole body is lost to us until somebody looks.
+            // The whole body is unusable until somebody examines it.
             Self::UnreadableBody | Self::InvalidUtf8 | Self::UnknownSource => Severity::Critical,
-            // A clock that is off mends itself, and a replay then goes through.
+            // Once the clocks agree again, a replay succeeds.
             Self::FutureTimestamp | Self::AmbiguousTrade => Severity::Warning,
             Self::MissingField
             | Self::WrongType
@@ -115,7 +115,7 @@ impl fmt::Display for Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Likely to go through when replayed later.
+    /// A later replay is likely to succeed.
     Warning,
     /// One price is missing until the entry is repaired.
     Error,
@@ -130,17 +130,17 @@ pub struct Malformed {
     pub index: usize,
     /// The rule it breaks.
     pub reason: Reason,
-    /// The rule in words, with the value and what to do (at most 300 bytes).
+    /// A description of the defect, with the value and what to do (at most 300 bytes).
     pub message: String,
-    /// The entry as it came, cut to [`RAW_BYTES_MAX`] at a character's edge; bytes that are not
-    /// UTF-8 are replaced.
+    /// The entry as received, truncated to [`RAW_BYTES_MAX`] at a character boundary; bytes that
+    /// are not UTF-8 are replaced.
     pub raw: String,
     /// The entry's full size in bytes.
     pub raw_bytes: usize,
 }
 
 impl Malformed {
-    /// Keeps what went wrong with the entry at `index`.
+    /// Describes what is wrong with the entry at `index`.
     #[must_use]
     pub fn new(index: usize, reason: Reason, message: impl fmt::Display, raw: &[u8]) -> Self {
         let kept = raw.get(..RAW_BYTES_MAX).unwrap_or(raw);
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_entry_is_cut_and_its_size_kept() {
+    fn a_large_entry_is_truncated_and_its_size_kept() {
         let raw = "ü".repeat(RAW_BYTES_MAX);
         let malformed = Malformed::new(3, Reason::InvalidPrice, "no price", raw.as_bytes());
         assert!(malformed.raw.len() <= RAW_BYTES_MAX);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_kept_readable() {
+    fn bytes_that_are_not_text_are_kept_readable() {
         let malformed = Malformed::new(0, Reason::InvalidUtf8, "byte 1", b"a\xff\xfe");
         assert_eq!(malformed.raw, "a\u{fffd}\u{fffd}");
         assert_eq!(malformed.raw_bytes, 3);

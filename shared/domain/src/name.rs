@@ -1,24 +1,24 @@
-//! Names of tokens and sources, checked where they enter.
+//! Names of tokens and sources, validated when they are created.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest token or source name in bytes. A Solana mint has at most 44.
+/// The longest token or source name in bytes. A Solana mint has at most 44.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Why a text is no name.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// No character at all.
+    /// The text is empty.
     #[error("a name must not be empty")]
     Empty,
     /// More than 64 bytes.
-    #[error("a name has at most {NAME_BYTES_MAX} bytes, not {0}")]
+    #[error("a name has at most {NAME_BYTES_MAX} bytes, but this one has {0}")]
     TooLong(usize),
     /// A character that is not allowed.
-    #[error("a name has letters, digits and . _ : $ + - only, not {0:?}")]
+    #[error("a name has only letters, digits and . _ : $ + -, but this one has {0:?}")]
     Character(char),
 }
 
@@ -45,7 +45,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks and takes a name.
+            /// Validates a name.
             ///
             /// # Errors
             /// [`NameError`] says which rule the text breaks.
@@ -90,12 +90,12 @@ macro_rules! name {
 }
 
 name! {
-    /// What is priced, or what a price is in: a mint address on Solana, a currency code elsewhere
-    /// (`BTC`, `USD`). Case matters.
+    /// A priced asset, or the currency of a price: a mint address on Solana, a currency code
+    /// elsewhere (`BTC`, `USD`). Case matters.
     Token
 }
 name! {
-    /// Who said it: `provider:venue`, such as `helius:jupiter` or `binance:spot`.
+    /// The origin of a price: `provider:venue`, such as `helius:jupiter` or `binance:spot`.
     SourceName
 }
 

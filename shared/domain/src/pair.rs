@@ -1,4 +1,4 @@
-//! A pair: a token and the quote that its price is in.
+//! A pair: a token and its quote.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Tick, Token};
 
-/// A token and what its price is in: what averages and candles are made for, since prices in
-/// different quotes do not mix.
+/// A token and the currency of its price. Averages and candles are per pair, since prices in
+/// different quotes cannot be mixed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pair {
     /// What is priced.
     pub token: Token,
-    /// What the price is in.
+    /// The currency of the price.
     pub quote: Token,
 }
 

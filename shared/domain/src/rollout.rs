@@ -1,4 +1,4 @@
-//! The flag that says which share of the ticks goes to the stream.
+//! The rollout flag: which share of the ticks goes to the stream.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Percentage, Tick, cohort_bucket};
 
-/// What the cohort is drawn by.
+/// The key that decides which ticks are in the cohort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RolloutKey {
-    /// Each tick by its id: the share is exact on any traffic.
+    /// The tick's id: the share is exact for any traffic.
     #[default]
     Tick,
-    /// Each token: all of a token's ticks go the same way, so that its averages are whole.
+    /// The token: all ticks of a token go the same way, so its averages are complete.
     Token,
 }
 
@@ -48,9 +48,9 @@ impl fmt::Display for RolloutKey {
 pub struct Rollout {
     /// The master switch: off always wins over the percentage.
     pub use_kinesis: bool,
-    /// The share of keys that is let in.
+    /// The share of keys that is admitted.
     pub percentage: Percentage,
-    /// What the share is drawn by.
+    /// The key that decides which ticks are admitted.
     pub key: RolloutKey,
 }
 

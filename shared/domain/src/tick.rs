@@ -1,4 +1,4 @@
-//! One price of one token at one moment: the shape that every store and every wire carries.
+//! One price of one token at one moment: the record that every store and every wire format carries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Price, SourceName, TickId, Token, Volume};
 
-/// The version of the tick's shape, carried in every record.
+/// The version of the tick's format, carried in every record.
 pub const TICK_VERSION: &str = "1.0";
 
-/// The earliest event time taken: 2000-01-01T00:00:00Z. An earlier one is a unit mistake
-/// (seconds where milliseconds belong).
+/// The earliest event time accepted: 2000-01-01T00:00:00Z. An earlier one has the wrong unit
+/// (seconds instead of milliseconds).
 pub const TIMESTAMP_MS_MIN: i64 = 946_684_800_000;
 
 /// How far ahead of our clock an event time may be: 5 minutes.
@@ -20,23 +20,23 @@ pub const FUTURE_TOLERANCE_MS: i64 = 5 * 60 * 1_000;
 /// A price of one token at one moment, as one source saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
-    /// The identity: a replayed delivery has the same.
+    /// The identity: a replayed delivery has the same id.
     pub tick_id: TickId,
     /// What is priced (the base).
     pub token: Token,
-    /// What the price is in.
+    /// The currency of the price.
     pub quote: Token,
     /// Quote units for one unit of the base.
     pub price: Price,
-    /// Base units traded, where the source says so.
+    /// Base units traded, if the source reports it.
     pub volume: Option<Volume>,
     /// Event time, milliseconds since the epoch (UTC).
     pub timestamp_ms: i64,
     /// When we received it, milliseconds since the epoch (UTC).
     pub ingested_at_ms: i64,
-    /// Who said it.
+    /// The origin of the price.
     pub source: SourceName,
-    /// The Solana slot, where there is one.
+    /// The Solana slot, if there is one.
     pub slot: Option<u64>,
     /// How the price was derived.
     pub method: Method,
@@ -46,7 +46,7 @@ pub struct Tick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// The caller of `ticks` named the price.
+    /// The sender of `ticks` gave the price.
     Reported,
     /// An exchange's trade.
     Trade,
@@ -56,7 +56,7 @@ pub enum Method {
     Oracle,
     /// A quote of a price service (Jupiter).
     Quote,
-    /// The two sides that a transaction's swap event names.
+    /// The two sides of a transaction's swap event.
     SwapEvent,
     /// The two sides of a transaction's net balance changes.
     NetBalances,
@@ -114,12 +114,11 @@ impl fmt::Display for Method {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
     /// Before the year 2000.
-    #[error(
-        "timestamp {0} is before the year 2000: give milliseconds since the epoch, not seconds"
-    )]
+    #[error("timestamp {0} is before the year 2000: use milliseconds since the epoch, not seconds")]
     TooEarly(i64),
     /// More than five minutes ahead of our clock.
-    #[error("timestamp {timestamp_ms} is {} s ahead of the clock here; at most 300 s are taken", (timestamp_ms - now_ms) / 1_000)]
+    #[error("timestamp {timestamp_ms} is {} s ahead of the server's clock; at most 300 s are \
+             accepted", (timestamp_ms - now_ms) / 1_000)]
     InTheFuture {
         /// The event time.
         timestamp_ms: i64,
@@ -131,7 +130,7 @@ pub enum TimestampError {
 /// Checks an event time against our clock.
 ///
 /// # Errors
-/// [`TimestampError`] where it is before 2000 or more than five minutes ahead.
+/// [`TimestampError`] if it is before 2000 or more than five minutes ahead.
 pub fn check_timestamp(timestamp_ms: i64, now_ms: i64) -> Result<i64, TimestampError> {
     if timestamp_ms < TIMESTAMP_MS_MIN {
         return Err(TimestampError::TooEarly(timestamp_ms));
@@ -167,7 +166,7 @@ mod tests {
         assert!(check_timestamp(now + FUTURE_TOLERANCE_MS + 1, now).is_err());
         assert!(
             check_timestamp(1_800_000_000, now).is_err(),
-            "seconds are no milliseconds"
+            "seconds instead of milliseconds"
         );
         assert!(check_timestamp(i64::MIN, now).is_err());
         assert!(check_timestamp(i64::MAX, now).is_err());

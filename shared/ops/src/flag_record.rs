@@ -1,23 +1,24 @@
-//! The flag as it is kept for all processes, for those who steer it.
+//! The shared record of the rollout flag: what the control plane reads and writes.
 
 use async_trait::async_trait;
 use domain::{Percentage, Rollout, RolloutKey};
 
 use app::ports::PortError;
 
-/// What is kept.
+/// The value of the flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlagValue {
     /// The master switch. It cannot switch on a process that was started with the stream off.
     pub use_kinesis: bool,
     /// The share.
     pub percentage: Percentage,
-    /// What the share is drawn by; `None` is what each process was started with.
+    /// The key that decides which ticks are in the cohort; `None` leaves each process the key it
+    /// was started with.
     pub key: Option<RolloutKey>,
 }
 
 impl FlagValue {
-    /// The share that is in force: 0 where the master switch is off.
+    /// The share in force: 0 when the master switch is off.
     #[must_use]
     pub fn share(&self) -> Percentage {
         if self.use_kinesis {
@@ -27,7 +28,8 @@ impl FlagValue {
         }
     }
 
-    /// The flag of a process that was started with another one: off there always wins.
+    /// The rollout of a process that was started with `started_with`: if the stream is off there,
+    /// it stays off.
     #[must_use]
     pub fn rollout(&self, started_with: Rollout) -> Rollout {
         Rollout {
@@ -51,12 +53,12 @@ pub struct FlagChange {
     pub value: FlagValue,
 }
 
-/// What a look at the record found.
+/// What the record holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FlagContent {
     /// A value.
     Value(FlagValue),
-    /// Something that is no value: what it is, for people.
+    /// Something that is not a valid value, described for people.
     Unreadable(String),
     /// Nothing.
     Missing,
@@ -65,7 +67,7 @@ pub enum FlagContent {
 /// The record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlagRead {
-    /// Grows by one with each write, from 1; 0 where there is no record.
+    /// Grows by one with each write, starting at 1; 0 if there is no record.
     pub version: i64,
     /// What it holds.
     pub content: FlagContent,
@@ -85,10 +87,10 @@ pub struct FlagVersion {
 pub trait FlagRecord: Send + Sync {
     /// What it holds now.
     async fn read(&self) -> Result<FlagRead, PortError>;
-    /// Writes over whatever is there, also where that is unreadable or missing. Answers the version
-    /// that the change has got: where it is not the one after the version read before, somebody
-    /// else wrote in between.
+    /// Overwrites the record, even if it is unreadable or missing, and returns the version of the
+    /// change. If that is not the version after the one read before, somebody else wrote in
+    /// between.
     async fn write(&self, change: &FlagChange) -> Result<i64, PortError>;
-    /// The newest changes first; versions that hold no value are left out.
+    /// The newest changes first; versions without a valid value are omitted.
     async fn history(&self, limit: usize) -> Result<Vec<FlagVersion>, PortError>;
 }

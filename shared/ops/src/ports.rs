@@ -9,7 +9,7 @@ use domain::Tick;
 pub trait Shards: Send + Sync {
     /// The number of open shards.
     async fn open_count(&self) -> Result<u32, PortError>;
-    /// Requests another number of shards; the service reaches it later.
+    /// Requests another number of shards, which the service reaches later.
     async fn set(&self, count: u32) -> Result<(), PortError>;
 }
 
@@ -23,7 +23,7 @@ pub trait Alarms: Send + Sync {
 /// The states of the project's alarms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlarmStates {
-    /// The number of alarms that the project has: without any, silence means nothing.
+    /// The number of alarms that the project has. Without any, silence proves nothing.
     pub watched: usize,
     /// The names of those in ALARM, sorted.
     pub on: Vec<String>,
@@ -32,7 +32,7 @@ pub struct AlarmStates {
 /// A tick that arrived in the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
-    /// When the stream took it, epoch milliseconds.
+    /// When the stream accepted it, epoch milliseconds.
     pub arrived_ms: i64,
     /// The tick.
     pub tick: Tick,

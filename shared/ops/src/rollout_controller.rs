@@ -1,8 +1,8 @@
-//! The rollout controller: a step up or down, and the rollback, each followed by watching what
-//! really arrives in the stream.
+//! The rollout controller: steps up and down, and the rollback. After each, it watches what really
+//! arrives in the stream.
 //!
-//! What lowers the share needs nothing but the flag's record to answer: it is written first, and
-//! what cannot be seen afterwards is said.
+//! Lowering the share needs only the flag's record: the flag is written first, and the report says
+//! what could not be checked afterwards.
 
 use std::time::Duration;
 
@@ -16,68 +16,68 @@ use app::rollout::{RolloutError, WHO_CHARS_MAX, WHY_CHARS_MAX, signed};
 
 use crate::flag_record::{FlagChange, FlagContent, FlagRead, FlagRecord, FlagValue};
 
-/// How long a process may go on with the flag as it read it last, in milliseconds.
+/// How long a process may use a cached value of the flag, in milliseconds.
 pub const FLAG_CACHED_MS: i64 = 5_000;
 
-/// After that, how long nothing new may arrive before the stream counts as quiet, in milliseconds.
+/// How long nothing new must arrive after that for the stream to count as drained, in milliseconds.
 const QUIET_MS: i64 = 1_500;
 
-/// How often the stream is looked at; a shard answers five reads a second to all its readers.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the stream is polled; a shard allows five reads a second across all its readers.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// When a way back that does not come to rest is given up, in milliseconds.
-const REST_WITHIN_MS: u64 = 60_000;
+/// How long a rollback waits for the stream to drain, in milliseconds.
+const DRAIN_TIMEOUT_MS: u64 = 60_000;
 
-/// How far our clock and the stream's may be apart, in milliseconds: so much earlier than needed
-/// the stream is read. A place in the future is refused.
-const CLOCKS_APART_MS: i64 = 10_000;
+/// The largest expected difference between our clock and the stream's, in milliseconds. The stream
+/// is read from that much earlier than needed, since a position in the future is refused.
+const CLOCK_SKEW_MS_MAX: i64 = 10_000;
 
-/// How long what is only good to know is waited for before a change.
-const ASK_WITHIN: Duration = Duration::from_secs(3);
+/// How long a read that only informs the operator may delay a change.
+const PRECHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a single look at the stream may take.
-const LOOK_WITHIN: Duration = Duration::from_secs(15);
+/// How long a single poll of the stream may take.
+const POLL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a change is made anew because somebody else changes the flag at the same time.
+/// How often a change is attempted when somebody else changes the flag at the same time.
 const WRITES_MAX: usize = 5;
 
-/// How many changes are read to find what others wrote in between; SSM keeps 100.
-const HISTORY_READ: usize = 100;
+/// How many changes are read to find what others wrote in between. SSM keeps 100.
+const HISTORY_READ_MAX: usize = 100;
 
-/// Why a step was not taken, or its end not seen.
+/// Why a step was not taken, or its effect could not be confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutControllerError {
-    /// The rules speak against it; the flag is as it was.
+    /// The stage rules do not allow the step; the flag is unchanged.
     #[error(transparent)]
     Refused(#[from] StepRefused),
-    /// The change could not be made; the flag is as it was.
+    /// The change could not be made; the flag is unchanged.
     #[error(transparent)]
     Change(#[from] RolloutError),
-    /// A port failed. Where the flag was changed before, the change holds.
+    /// A port failed. If the flag had been changed before, the change holds.
     #[error("{}: {}", .0, .0.source)]
     Port(PortError),
-    /// The flag is not understood, so that up and down cannot be told apart.
-    #[error("the flag holds {0}")]
+    /// The flag is not valid, so up and down cannot be distinguished.
+    #[error("the flag is not valid: it holds {0}")]
     Unreadable(String),
     /// There is no flag.
     #[error("there is no flag: is this project deployed in this account and region?")]
     Missing,
-    /// Others change the flag all the time.
+    /// Others keep changing the flag.
     #[error(
-        "somebody else changes the flag at the same time, again and again; it may stand at any of \
-         the shares: agree with them, and look at the status"
+        "somebody else keeps changing the flag at the same time, so it may now hold any of these \
+         shares: agree with them, then check the status"
     )]
     Contended,
     /// The flag is at 0, but ticks still arrive.
     #[error(
-        "the flag is at 0, but after {} s ticks taken in after the change still arrive: is there a \
-         process that does not read the flag?", REST_WITHIN_MS / 1_000
+        "the flag is at 0, but after {} s ticks ingested after the change still arrive: does some \
+         process not read the flag?", DRAIN_TIMEOUT_MS / 1_000
     )]
-    NoRest,
-    /// The flag is at 0, but the stream holds more than could be read.
+    NotDrained,
+    /// The flag is at 0, but the stream could not be read to its end.
     #[error(
-        "the flag is at 0, but in {} s the stream could not be read to its end, so that it is not \
-         known whether ticks still arrive; look at its metric IncomingRecords", REST_WITHIN_MS / 1_000
+        "the flag is at 0, but the stream could not be read to its end within {} s, so ticks may \
+         still arrive; check its metric IncomingRecords", DRAIN_TIMEOUT_MS / 1_000
     )]
     Behind,
 }
@@ -91,15 +91,15 @@ impl From<PortError> for RolloutControllerError {
 /// A change that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// The share before; `None` where it was not known.
+    /// The share before; `None` if it was not known.
     pub before: Option<Percentage>,
-    /// What the flag holds since.
+    /// What the flag holds now.
     pub value: FlagValue,
-    /// When the change was begun, epoch milliseconds.
+    /// When the change began, epoch milliseconds.
     pub began_ms: i64,
     /// How long storing the flag took, in milliseconds.
     pub stored_after_ms: i64,
-    /// What people should know: sentences.
+    /// Remarks for the operator, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -110,24 +110,24 @@ pub struct StepReport {
     pub watched_ms: i64,
     /// Ticks that arrived in that time.
     pub arrived: u64,
-    /// Those of them that do not belong to the cohort. Where the flag does not say what the cohort
-    /// is drawn by, it is the key that fits best.
+    /// Those of them outside the cohort. If the flag does not name the cohort's key, the key that
+    /// fits best is used.
     pub outside_cohort: u64,
-    /// Whether all that had arrived could be read.
+    /// Whether everything that had arrived could be read.
     pub caught_up: bool,
 }
 
-/// How a way back came to rest.
+/// How the stream drained after a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainReport {
-    /// When the last tick taken in after the change arrived, in milliseconds after the change was
-    /// begun; `None` where there was none.
+    /// When the last tick ingested after the change arrived, in milliseconds after the change
+    /// began; `None` if there was none.
     pub last_arrival_after_ms: Option<i64>,
-    /// Ticks taken in after the change that still arrived.
+    /// Ticks ingested after the change that still arrived.
     pub arrived: u64,
 }
 
-/// Who asks for a change, and why.
+/// Who requests a change, and why.
 #[derive(Debug, Clone)]
 pub struct Signature {
     /// Who (1 to 100 characters).
@@ -144,8 +144,8 @@ impl Signature {
         })
     }
 
-    /// Cut to what is kept: on the way back no text is worth a refusal.
-    fn fitted(self) -> Self {
+    /// Truncated to the lengths that are kept: a rollback is never refused because of its text.
+    fn truncated(self) -> Self {
         let fit = |text: &str, chars_max, otherwise: &str| match text.trim() {
             "" => otherwise.to_owned(),
             text => text.chars().take(chars_max).collect(),
@@ -168,55 +168,61 @@ pub struct RolloutController<'a> {
 }
 
 impl RolloutController<'_> {
-    /// Goes to a stage. Up it goes only where the rules allow it, and alarms and stream can be
-    /// looked at; forced, it goes whatever they say.
+    /// Moves to a stage. A step up needs the stage rules to allow it, and alarms and stream to be
+    /// readable; a forced step skips these checks.
     ///
     /// # Errors
-    /// [`RolloutControllerError`]; the flag is then as it was, but for [`RolloutControllerError::Contended`].
+    /// [`RolloutControllerError`]; the flag is then unchanged, except after [`RolloutControllerError::Contended`].
     pub async fn step(
         &self,
-        asked: Stage,
+        stage: Stage,
         forced: bool,
         signature: Signature,
         arrivals: &mut dyn Arrivals,
     ) -> Result<Changed, RolloutControllerError> {
         let signature = signature.checked()?;
-        let read = match in_time(ASK_WITHIN, "read the flag", self.flag.read()).await {
+        let read = match in_time(PRECHECK_TIMEOUT, "read the flag", self.flag.read()).await {
             Ok(read) if read.content == FlagContent::Missing => {
                 return Err(RolloutControllerError::Missing);
             }
             Err(error) if !forced => return Err(error.into()),
             read => read,
         };
-        let mut draft = Draft::of(read);
-        if let (Some(why), false) = (&draft.unreadable, forced) {
+        let mut prior = PriorFlag::of(read);
+        if let (Some(why), false) = (&prior.unreadable, forced) {
             return Err(RolloutControllerError::Unreadable(why.clone()));
         }
-        let up = draft.before.is_none_or(|now| asked.percentage() > now);
+        let up = prior.before.is_none_or(|now| stage.percentage() > now);
         if up && forced {
-            draft.notes.extend(self.overridden().await);
-        } else if let (true, Some(now)) = (up, draft.before) {
-            check_step(now, asked, &self.alarms.states().await?)?;
-            let from_ms = self.clock.now_ms() - CLOCKS_APART_MS;
-            in_time(LOOK_WITHIN, "open the stream", arrivals.watch_from(from_ms)).await?;
+            prior.notes.extend(self.what_force_overrides().await);
+        } else if let (true, Some(now)) = (up, prior.before) {
+            check_step(now, stage, &self.alarms.states().await?)?;
+            let from_ms = self.clock.now_ms() - CLOCK_SKEW_MS_MAX;
+            in_time(
+                POLL_TIMEOUT,
+                "open the stream",
+                arrivals.watch_from(from_ms),
+            )
+            .await?;
         }
-        self.put(draft, asked.percentage(), signature).await
+        self.put(prior, stage.percentage(), signature).await
     }
 
     /// Sets the share to 0, whatever the flag held.
     ///
     /// # Errors
-    /// [`RolloutControllerError::Change`] where it cannot be written.
-    pub async fn back(&self, signature: Signature) -> Result<Changed, RolloutControllerError> {
-        let read = in_time(ASK_WITHIN, "read the flag", self.flag.read()).await;
-        let draft = Draft::of(read);
-        self.put(draft, Percentage::ZERO, signature.fitted()).await
+    /// [`RolloutControllerError::Change`] if the flag cannot be written.
+    pub async fn rollback(&self, signature: Signature) -> Result<Changed, RolloutControllerError> {
+        let read = in_time(PRECHECK_TIMEOUT, "read the flag", self.flag.read()).await;
+        let prior = PriorFlag::of(read);
+        self.put(prior, Percentage::ZERO, signature.truncated())
+            .await
     }
 
     /// After a step: waits until every process has the flag, and watches the stream for `watch`.
     ///
     /// # Errors
-    /// [`RolloutControllerError::Port`] where it cannot be watched; the change holds.
+    /// [`RolloutControllerError::Port`] if the stream cannot be watched; the change holds.
     pub async fn watch(
         &self,
         changed: &Changed,
@@ -225,8 +231,13 @@ impl RolloutController<'_> {
     ) -> Result<StepReport, RolloutControllerError> {
         tokio::time::sleep(Duration::from_millis(FLAG_CACHED_MS.unsigned_abs())).await;
         let began_ms = self.clock.now_ms();
-        let from_ms = began_ms - CLOCKS_APART_MS;
-        in_time(LOOK_WITHIN, "open the stream", arrivals.watch_from(from_ms)).await?;
+        let from_ms = began_ms - CLOCK_SKEW_MS_MAX;
+        in_time(
+            POLL_TIMEOUT,
+            "open the stream",
+            arrivals.watch_from(from_ms),
+        )
+        .await?;
         let cohorts = cohorts(&changed.value);
         let mut outside = vec![0_u64; cohorts.len()];
         let mut seen = StepReport {
@@ -237,10 +248,10 @@ impl RolloutController<'_> {
         };
         let watch_ms = i64::try_from(watch.as_millis()).unwrap_or(i64::MAX);
         while seen.watched_ms < watch_ms {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let look = in_time(LOOK_WITHIN, "read the stream", arrivals.poll()).await?;
-            seen.caught_up = look.caught_up;
-            for Arrival { tick, .. } in look.arrivals {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let poll = in_time(POLL_TIMEOUT, "read the stream", arrivals.poll()).await?;
+            seen.caught_up = poll.caught_up;
+            for Arrival { tick, .. } in poll.arrivals {
                 if tick.ingested_at_ms >= began_ms {
                     seen.arrived += 1;
                     for (count, cohort) in outside.iter_mut().zip(&cohorts) {
@@ -254,33 +265,38 @@ impl RolloutController<'_> {
         Ok(seen)
     }
 
-    /// After the way back: waits until no tick that was taken in afterwards arrives any more, for a
+    /// After a rollback: waits until no tick ingested after the change arrives any more, for a
     /// minute at most.
     ///
     /// # Errors
-    /// [`RolloutControllerError`]; the flag is at 0 all the same.
-    pub async fn rest(
+    /// [`RolloutControllerError`]; the flag is at 0 regardless.
+    pub async fn watch_drained(
         &self,
         changed: &Changed,
         arrivals: &mut dyn Arrivals,
     ) -> Result<DrainReport, RolloutControllerError> {
         let began_ms = changed.began_ms;
-        let deadline = Instant::now() + Duration::from_millis(REST_WITHIN_MS);
-        let from_ms = began_ms - CLOCKS_APART_MS;
-        in_time(LOOK_WITHIN, "open the stream", arrivals.watch_from(from_ms)).await?;
+        let deadline = Instant::now() + Duration::from_millis(DRAIN_TIMEOUT_MS);
+        let from_ms = began_ms - CLOCK_SKEW_MS_MAX;
+        in_time(
+            POLL_TIMEOUT,
+            "open the stream",
+            arrivals.watch_from(from_ms),
+        )
+        .await?;
         let mut seen = DrainReport {
             last_arrival_after_ms: None,
             arrived: 0,
         };
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let Ok(look) = tokio::time::timeout_at(deadline, arrivals.poll()).await else {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let Ok(poll) = tokio::time::timeout_at(deadline, arrivals.poll()).await else {
                 return Err(RolloutControllerError::Behind);
             };
             let Poll {
                 arrivals,
                 caught_up,
-            } = look?;
+            } = poll?;
             for Arrival { tick, arrived_ms } in arrivals {
                 if tick.ingested_at_ms >= began_ms {
                     seen.arrived += 1;
@@ -290,13 +306,13 @@ impl RolloutController<'_> {
             }
             let passed_ms = self.clock.now_ms() - began_ms;
             let busy_ms = seen.last_arrival_after_ms.unwrap_or(0).max(FLAG_CACHED_MS);
-            // Short of the tip, silence only says that older records came first.
+            // Before the end of the stream is reached, silence proves nothing.
             if caught_up && passed_ms >= busy_ms + QUIET_MS {
                 return Ok(seen);
             }
             if Instant::now() >= deadline {
                 return Err(if caught_up {
-                    RolloutControllerError::NoRest
+                    RolloutControllerError::NotDrained
                 } else {
                     RolloutControllerError::Behind
                 });
@@ -304,29 +320,31 @@ impl RolloutController<'_> {
         }
     }
 
-    /// What a forced step up goes against.
-    async fn overridden(&self) -> Option<String> {
-        match in_time(ASK_WITHIN, "read the alarms", self.alarms.states()).await {
-            Ok(alarms) if alarms.watched == 0 => Some("forced without any alarm".to_owned()),
+    /// The alarm state that a forced step up ignores.
+    async fn what_force_overrides(&self) -> Option<String> {
+        match in_time(PRECHECK_TIMEOUT, "read the alarms", self.alarms.states()).await {
+            Ok(alarms) if alarms.watched == 0 => {
+                Some("forced although the project has no alarms".to_owned())
+            }
             Ok(alarms) if alarms.on.is_empty() => None,
-            Ok(alarms) => Some(format!("forced while on: {}", alarms.on.join(", "))),
+            Ok(alarms) => Some(format!("forced despite alarms: {}", alarms.on.join(", "))),
             Err(error) => Some(format!(
-                "forced without a look at the alarms: {error}: {}",
+                "forced although the alarms could not be read: {error}: {}",
                 error.source
             )),
         }
     }
 
-    /// Writes the share. Where somebody else wrote since the flag was read, the lowest of all
-    /// shares is what stays.
+    /// Writes the share. If somebody else wrote since the flag was read, the lowest of all shares
+    /// remains.
     async fn put(
         &self,
-        draft: Draft,
+        prior: PriorFlag,
         share: Percentage,
         signature: Signature,
     ) -> Result<Changed, RolloutControllerError> {
         let began_ms = self.clock.now_ms();
-        let mut notes = draft.notes;
+        let mut notes = prior.notes;
         let mut change = FlagChange {
             at_ms: began_ms,
             who: signature.who,
@@ -334,31 +352,33 @@ impl RolloutController<'_> {
             value: FlagValue {
                 use_kinesis: true,
                 percentage: share,
-                key: draft.key,
+                key: prior.key,
             },
         };
-        let mut known = draft.version;
+        let mut known = prior.version;
         for _ in 0..WRITES_MAX {
             let written = self.flag.write(&change).await.map_err(RolloutError::Port)?;
             let stored_after_ms = self.clock.now_ms() - began_ms;
             let lower = match known {
                 Some(known) if written != known + 1 => {
-                    let (lowest, told) = self.between(known, written, &change, draft.before).await;
-                    notes.extend(told);
+                    let (lowest, remarks) = self
+                        .written_between(known, written, &change, prior.before)
+                        .await;
+                    notes.extend(remarks);
                     lowest.filter(|lowest| *lowest < change.value.percentage)
                 }
                 _ => None,
             };
             let Some(lower) = lower else {
                 return Ok(Changed {
-                    before: draft.before,
+                    before: prior.before,
                     value: change.value,
                     began_ms,
                     stored_after_ms,
                     notes,
                 });
             };
-            notes.push(format!("the lower share stays: {lower} %"));
+            notes.push(format!("the lower share was kept: {lower} %"));
             change.value.percentage = lower;
             change.at_ms = self.clock.now_ms();
             known = Some(written);
@@ -366,40 +386,44 @@ impl RolloutController<'_> {
         Err(RolloutControllerError::Contended)
     }
 
-    /// What others wrote between two versions: the lowest share among it, and a sentence about each.
-    async fn between(
+    /// What others wrote between two versions: the lowest of their shares, and a remark on each.
+    async fn written_between(
         &self,
         known: i64,
         written: i64,
         ours: &FlagChange,
         before: Option<Percentage>,
     ) -> (Option<Percentage>, Vec<String>) {
-        let history = self.flag.history(HISTORY_READ).await.unwrap_or_default();
+        let history = self
+            .flag
+            .history(HISTORY_READ_MAX)
+            .await
+            .unwrap_or_default();
         let between = history
             .into_iter()
             .filter(|past| known < past.version && past.version < written);
-        let (mut found, mut lowest, mut told) = (0_i64, None::<Percentage>, Vec::new());
+        let (mut found, mut lowest, mut remarks) = (0_i64, None::<Percentage>, Vec::new());
         for past in between {
             found += 1;
-            // A request that was answered late is sent twice.
+            // The SDK may have retried our own request after a late response.
             if past.change == *ours {
                 continue;
             }
             let share = past.change.value.share();
             lowest = Some(lowest.map_or(share, |lowest| lowest.min(share)));
             let FlagChange { who, why, .. } = past.change;
-            told.push(format!("meanwhile {who} had set {share} %: {why}"));
+            remarks.push(format!("meanwhile {who} had set {share} %: {why}"));
         }
         if found != written - known - 1 {
-            told.push("meanwhile somebody had changed the flag; to what is not known".to_owned());
+            remarks.push("meanwhile somebody had changed the flag to an unknown value".to_owned());
             lowest = [lowest, before].into_iter().flatten().min();
         }
-        (lowest, told)
+        (lowest, remarks)
     }
 }
 
-/// What is known before a change.
-struct Draft {
+/// What is known of the flag before a change.
+struct PriorFlag {
     before: Option<Percentage>,
     version: Option<i64>,
     key: Option<RolloutKey>,
@@ -407,9 +431,9 @@ struct Draft {
     notes: Vec<String>,
 }
 
-impl Draft {
+impl PriorFlag {
     fn of(read: Result<FlagRead, PortError>) -> Self {
-        let mut draft = Self {
+        let mut prior = Self {
             before: None,
             version: read.as_ref().ok().map(|read| read.version),
             key: None,
@@ -418,27 +442,32 @@ impl Draft {
         };
         match read.map(|read| read.content) {
             Ok(FlagContent::Value(value)) => {
-                draft.before = Some(value.share());
-                draft.key = value.key;
+                prior.before = Some(value.share());
+                prior.key = value.key;
             }
             Ok(FlagContent::Unreadable(what)) => {
-                draft.notes.push(format!("written over {what}"));
-                draft.unreadable = Some(what);
+                prior
+                    .notes
+                    .push(format!("this replaced an invalid value: {what}"));
+                prior.unreadable = Some(what);
             }
             Ok(FlagContent::Missing) => {
-                let note = "there was no flag, and one was made: is the project's name right?";
-                draft.notes.push(note.to_owned());
+                let note = "there was no flag, so one was created: is the project's name right?";
+                prior.notes.push(note.to_owned());
             }
             Err(error) => {
-                let note = format!("the flag before is not known: {error}: {}", error.source);
-                draft.notes.push(note);
+                let note = format!(
+                    "the previous value of the flag is not known: {error}: {}",
+                    error.source
+                );
+                prior.notes.push(note);
             }
         }
-        draft
+        prior
     }
 }
 
-/// The cohorts that may be meant: one, or one for each key where the flag does not say which.
+/// The possible cohorts: one, or one for each key if the flag does not name it.
 fn cohorts(value: &FlagValue) -> Vec<Rollout> {
     let keys = match value.key {
         Some(key) => vec![key],

@@ -1,8 +1,7 @@
-//! How many shards a provisioned stream should have, when an alarm says that they are too few or
-//! too many.
+//! How many shards a provisioned stream should have when an alarm reports too few or too many.
 //!
-//! The service takes 10 changes a stream in 24 hours, to at most double and at least half of the
-//! open shards, and advises steps of 25 %.
+//! Kinesis allows 10 changes per stream in 24 hours, to at most double and at least half of the
+//! open shards, and recommends steps of 25 %.
 
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use app::ports::PortError;
 
 use crate::ports::Shards;
 
-/// Most shards that a limit may name: more need a larger quota and a look at the bill.
+/// The largest limit allowed: more shards need a larger quota and a look at the bill.
 pub const SHARDS_MAX: u32 = 500;
 
 /// The smallest step up and the step down, in percent of the open shards.
@@ -21,33 +20,33 @@ const STEP_PERCENT: u64 = 25;
 /// All open shards, in percent.
 const ALL_PERCENT: u64 = 100;
 
-/// Most that one change may reach, in percent of the open shards.
+/// The most that one change may reach, in percent of the open shards.
 const DOUBLE_PERCENT: u64 = 200;
 
-/// What an alarm says of a stream.
+/// The load of a stream that an alarm reports.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Load {
-    /// More than 80 % of the write throughput is used. `excess` tells by what factor the measured
-    /// load is above the alarm's threshold, where it is known; 1 else.
+    /// More than 80 % of the write throughput is used.
     High {
-        /// The measured load over the threshold.
+        /// The measured load divided by the alarm's threshold; 1 if it is not known.
         excess: f64,
     },
     /// Less than 30 % was used for 15 minutes.
     Low,
 }
 
-/// The least and the most shards an operator allows.
+/// The smallest and the largest number of shards that an operator allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardLimits {
     min: u32,
     max: u32,
 }
 
-/// Limits that contradict themselves.
+/// Limits that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "shards from {min} to {max} cannot be: give at least 1, at most {SHARDS_MAX}, and not more as the least than as the most"
+    "invalid shard limits {min} to {max}: the minimum must be at least 1 and not above the \
+     maximum, and the maximum at most {SHARDS_MAX}"
 )]
 pub struct ShardLimitsError {
     min: u32,
@@ -58,7 +57,7 @@ impl ShardLimits {
     /// From `min` to `max`, both included.
     ///
     /// # Errors
-    /// Where there is no such number of shards.
+    /// [`ShardLimitsError`] if no number of shards satisfies the limits.
     pub fn new(min: u32, max: u32) -> Result<Self, ShardLimitsError> {
         if min == 0 || min > max || max > SHARDS_MAX {
             return Err(ShardLimitsError { min, max });
@@ -66,8 +65,8 @@ impl ShardLimits {
         Ok(Self { min, max })
     }
 
-    /// How many shards there should be; the same number where nothing is to be done. An alarm
-    /// never moves the number against its direction, even where that is outside the limits.
+    /// How many shards there should be; the same number if nothing is to be done. An alarm never
+    /// moves the number against its direction, even if the number is outside the limits.
     #[must_use]
     pub fn target(self, open: u32, load: Load) -> u32 {
         match load {
@@ -92,7 +91,7 @@ fn step_up_percent(excess: f64) -> u64 {
         .take_while(|percent| *percent < DOUBLE_PERCENT)
         .find(|percent| {
             let reached = *percent as f64 / (ALL_PERCENT + STEP_PERCENT) as f64;
-            // A load that is not a number is taken for the smallest step.
+            // NaN gets the smallest step.
             excess.is_nan() || excess <= reached
         })
         .unwrap_or(DOUBLE_PERCENT)
@@ -103,20 +102,20 @@ fn percent_of(open: u32, percent: u64) -> u32 {
     u32::try_from(shards).unwrap_or(u32::MAX)
 }
 
-/// Whether a change is made or only told.
+/// Whether a change is made or only reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is made.
+    /// The change is made.
     Apply,
-    /// It is told.
+    /// The change is only reported.
     DryRun,
 }
 
-/// What became of an alarm.
+/// What was done about an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Scaled {
-    /// The alarm has ended: nothing to do.
+    /// The alarm has ended, so there is nothing to do.
     Ended {
         /// How many there are.
         open: u32,
@@ -126,26 +125,28 @@ pub enum Scaled {
         /// How many there are.
         open: u32,
     },
-    /// Another number was asked for; it is reached later.
-    Asked {
+    /// Another number was requested; the stream reaches it later.
+    #[serde(rename = "asked")]
+    Requested {
         /// How many there are.
         from: u32,
         /// How many there will be.
         to: u32,
     },
-    /// Another number would have been asked for.
-    WouldAsk {
+    /// Another number would have been requested.
+    #[serde(rename = "would_ask")]
+    WouldRequest {
         /// How many there are.
         from: u32,
         /// How many there would be.
         to: u32,
     },
-    /// The service refused for good: ten changes in 24 hours, or a quota. The next alarm asks
-    /// again.
+    /// Kinesis refused, and a retry would not help: ten changes in 24 hours, or a quota. The next
+    /// alarm requests it again.
     Refused {
         /// How many there are.
         from: u32,
-        /// How many were asked for.
+        /// How many were requested.
         to: u32,
     },
 }
@@ -156,9 +157,9 @@ impl Scaled {
     pub fn open(self) -> u32 {
         match self {
             Self::Ended { open } | Self::Unchanged { open } => open,
-            Self::Asked { from, .. } | Self::WouldAsk { from, .. } | Self::Refused { from, .. } => {
-                from
-            }
+            Self::Requested { from, .. }
+            | Self::WouldRequest { from, .. }
+            | Self::Refused { from, .. } => from,
         }
     }
 }
@@ -174,12 +175,11 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Answers an alarm; without a load it has ended.
+    /// Handles an alarm; without a load, the alarm has ended.
     ///
     /// # Errors
-    /// [`PortError`] where the shards cannot be counted or changed and a later try may do; the
-    /// service of the alarm tries again.
-    pub async fn answer(&self, load: Option<Load>) -> Result<Scaled, PortError> {
+    /// [`PortError`] if the shards cannot be counted or changed and a retry may help; CloudWatch then invokes the function again.
+    pub async fn handle_alarm(&self, load: Option<Load>) -> Result<Scaled, PortError> {
         let open = self.shards.open_count().await?;
         let Some(load) = load else {
             return Ok(Scaled::Ended { open });
@@ -190,13 +190,14 @@ impl Scaling {
         }
         let (from, to) = (open, target);
         if self.mode == Mode::DryRun {
-            return Ok(Scaled::WouldAsk { from, to });
+            return Ok(Scaled::WouldRequest { from, to });
         }
         match self.shards.set(to).await {
-            Ok(()) => Ok(Scaled::Asked { from, to }),
+            Ok(()) => Ok(Scaled::Requested { from, to }),
             Err(error) if error.retryable => Err(error),
             Err(error) => {
-                tracing::error!(error = %error, cause = %error.source, from, to, "the number of shards was not changed");
+                tracing::error!(error = %error, cause = %error.source, from, to, "the number of \
+                    shards was not changed");
                 Ok(Scaled::Refused { from, to })
             }
         }
@@ -241,7 +242,7 @@ mod tests {
                 (10, 10),
             ],
         );
-        // Outside the limits by hand: an alarm that says too few takes none away.
+        // Set outside the limits by hand: an alarm about too few shards removes none.
         check((2, 10), HIGH, &[(12, 12), (0, 0)]);
     }
 
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_low_load_takes_a_quarter_but_never_more_than_half() {
+    fn a_low_load_removes_a_quarter_but_never_more_than_half() {
         check(
             (2, 10),
             Load::Low,
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn every_step_is_one_that_the_service_takes() {
+    fn every_step_is_within_the_limits_of_kinesis() {
         let limits = ShardLimits::new(1, SHARDS_MAX).unwrap();
         for open in 1..=SHARDS_MAX {
             for load in [HIGH, Load::High { excess: 3.0 }, Load::Low] {
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_contradict_themselves_are_refused() {
+    fn limits_that_contradict_each_other_are_refused() {
         for (min, max) in [(0, 4), (5, 4), (1, SHARDS_MAX + 1)] {
             assert_eq!(
                 ShardLimits::new(min, max),
@@ -293,8 +294,8 @@ mod tests {
 
     struct Stream {
         open: u32,
-        asked: Mutex<Vec<u32>>,
-        refuses: Option<bool>,
+        requested: Mutex<Vec<u32>>,
+        fails_retryable: Option<bool>,
     }
 
     #[async_trait]
@@ -303,8 +304,8 @@ mod tests {
             Ok(self.open)
         }
         async fn set(&self, count: u32) -> Result<(), PortError> {
-            self.asked.lock().unwrap().push(count);
-            self.refuses.map_or(Ok(()), |retryable| {
+            self.requested.lock().unwrap().push(count);
+            self.fails_retryable.map_or(Ok(()), |retryable| {
                 Err(PortError {
                     operation: "change the number of shards",
                     retryable,
@@ -314,49 +315,49 @@ mod tests {
         }
     }
 
-    async fn answer(
+    async fn handle_high_load(
         open: u32,
         mode: Mode,
-        refuses: Option<bool>,
+        fails_retryable: Option<bool>,
     ) -> (Result<Scaled, PortError>, Vec<u32>) {
         let stream = Arc::new(Stream {
             open,
-            asked: Mutex::default(),
-            refuses,
+            requested: Mutex::default(),
+            fails_retryable,
         });
         let scaling = Scaling {
             shards: Arc::clone(&stream) as _,
             limits: ShardLimits::new(2, 10).unwrap(),
             mode,
         };
-        let answered = scaling.answer(Some(HIGH)).await;
-        let asked = stream.asked.lock().unwrap().clone();
-        (answered, asked)
+        let outcome = scaling.handle_alarm(Some(HIGH)).await;
+        let requested = stream.requested.lock().unwrap().clone();
+        (outcome, requested)
     }
 
     #[tokio::test]
-    async fn an_alarm_asks_once_for_the_new_number() {
-        let (answered, asked) = answer(4, Mode::Apply, None).await;
-        assert_eq!(answered.unwrap(), Scaled::Asked { from: 4, to: 5 });
-        assert_eq!(asked, [5]);
-        let (answered, asked) = answer(10, Mode::Apply, None).await;
-        assert_eq!(answered.unwrap(), Scaled::Unchanged { open: 10 });
-        assert!(asked.is_empty());
+    async fn an_alarm_requests_the_new_number_once() {
+        let (outcome, requested) = handle_high_load(4, Mode::Apply, None).await;
+        assert_eq!(outcome.unwrap(), Scaled::Requested { from: 4, to: 5 });
+        assert_eq!(requested, [5]);
+        let (outcome, requested) = handle_high_load(10, Mode::Apply, None).await;
+        assert_eq!(outcome.unwrap(), Scaled::Unchanged { open: 10 });
+        assert!(requested.is_empty());
     }
 
     #[tokio::test]
-    async fn a_dry_run_asks_for_nothing() {
-        let (answered, asked) = answer(4, Mode::DryRun, None).await;
-        assert_eq!(answered.unwrap(), Scaled::WouldAsk { from: 4, to: 5 });
-        assert!(asked.is_empty());
+    async fn a_dry_run_requests_nothing() {
+        let (outcome, requested) = handle_high_load(4, Mode::DryRun, None).await;
+        assert_eq!(outcome.unwrap(), Scaled::WouldRequest { from: 4, to: 5 });
+        assert!(requested.is_empty());
     }
 
     #[tokio::test]
-    async fn the_tenth_change_of_a_day_is_not_tried_again() {
-        let (answered, asked) = answer(4, Mode::Apply, Some(false)).await;
-        assert_eq!(answered.unwrap(), Scaled::Refused { from: 4, to: 5 });
-        assert_eq!(asked, [5]);
-        let (answered, _) = answer(4, Mode::Apply, Some(true)).await;
-        assert!(answered.unwrap_err().retryable);
+    async fn the_tenth_change_of_a_day_is_not_retried() {
+        let (outcome, requested) = handle_high_load(4, Mode::Apply, Some(false)).await;
+        assert_eq!(outcome.unwrap(), Scaled::Refused { from: 4, to: 5 });
+        assert_eq!(requested, [5]);
+        let (outcome, _) = handle_high_load(4, Mode::Apply, Some(true)).await;
+        assert!(outcome.unwrap_err().retryable);
     }
 }

@@ -1,4 +1,4 @@
-//! The stages of a rollout, and which step from one to the next is taken.
+//! The stages of a rollout, and which steps between them are allowed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,16 @@ use domain::Percentage;
 
 use crate::ports::AlarmStates;
 
-/// The stages in their order, in percent.
+/// The stages in order, in percent.
 const PERCENTS: [u8; 5] = [0, 1, 10, 50, 100];
 
 /// A stage of the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stage(usize);
 
-/// The text names no stage.
+/// The text is not the name of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a stage: use canary (1 %), 10, 50 or 100; going back to 0 is `rollback`")]
+#[error("`{0}` is not a stage: use canary (1 %), 10, 50 or 100; to go back to 0, use `rollback`")]
 pub struct StageError(String);
 
 impl Stage {
@@ -30,7 +30,7 @@ impl Stage {
         Percentage::try_from(f64::from(percent)).unwrap_or(Percentage::ZERO)
     }
 
-    /// The highest stage that a share has reached: 5 % has left the canary, and not reached 10.
+    /// The highest stage that a share has reached: 5 % is past the canary, but short of 10.
     #[must_use]
     pub fn reached(share: Percentage) -> Self {
         let all = (0..PERCENTS.len()).map(Self).rev();
@@ -62,41 +62,49 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why a step is not taken, unless it is forced with a reason.
+/// Why a step is refused, unless it is forced with a reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepRefused {
-    /// A stage would be left out.
-    #[error("from {from} the next stage is {next}, not {asked}")]
+    /// A stage would be skipped.
+    #[error("from {from} the next stage is {next}, not {requested}")]
     Skips {
         /// The stage reached so far.
         from: Stage,
         /// The one that follows.
         next: Stage,
-        /// The one asked for.
-        asked: Stage,
+        /// The one requested.
+        requested: Stage,
     },
     /// An alarm is on.
     #[error("{} on: {}", if .0.len() == 1 { "an alarm is" } else { "alarms are" }, .0.join(", "))]
     Alarms(Vec<String>),
-    /// There is no alarm that could be on.
-    #[error("there is no alarm of the project, so that nobody would know: deploy `infra` first")]
+    /// The project has no alarms.
+    #[error("the project has no alarms, so nobody would notice a problem: deploy `infra` first")]
     NoAlarms,
 }
 
-/// Checks a step: down goes always, up goes one stage at a time while there are alarms and none is
-/// on. What else
-/// must hold before a step up belongs here, such as the comparison of the stores.
+/// Checks a step. Down is always allowed; up is allowed one stage at a time, while the project has
+/// alarms and none of them is on. Further conditions for a step up belong here, such as the
+/// comparison of the stores.
 ///
 /// # Errors
 /// [`StepRefused`], the first reason found.
-pub fn check_step(now: Percentage, asked: Stage, alarms: &AlarmStates) -> Result<(), StepRefused> {
-    if asked.percentage() <= now {
+pub fn check_step(
+    now: Percentage,
+    requested: Stage,
+    alarms: &AlarmStates,
+) -> Result<(), StepRefused> {
+    if requested.percentage() <= now {
         return Ok(());
     }
     let from = Stage::reached(now);
     let next = Stage(from.0 + 1);
-    if asked != next {
-        return Err(StepRefused::Skips { from, next, asked });
+    if requested != next {
+        return Err(StepRefused::Skips {
+            from,
+            next,
+            requested,
+        });
     }
     if alarms.watched == 0 {
         return Err(StepRefused::NoAlarms);
@@ -111,27 +119,27 @@ pub fn check_step(now: Percentage, asked: Stage, alarms: &AlarmStates) -> Result
 mod tests {
     use super::*;
 
-    fn step(now: &str, asked: &str, alarms: &[&str]) -> Result<(), String> {
+    fn step(now: &str, requested: &str, alarms: &[&str]) -> Result<(), String> {
         let alarms = AlarmStates {
             watched: 26,
             on: alarms.iter().map(|name| (*name).to_owned()).collect(),
         };
-        check_step(now.parse().unwrap(), asked.parse().unwrap(), &alarms)
+        check_step(now.parse().unwrap(), requested.parse().unwrap(), &alarms)
             .map_err(|refused| refused.to_string())
     }
 
     #[test]
     fn up_goes_one_stage_at_a_time() {
-        for (now, asked) in [
+        for (now, requested) in [
             ("0", "canary"),
             ("1", "10"),
             ("10", "50"),
             ("50", "100"),
             ("5", "10"),
         ] {
-            assert_eq!(step(now, asked, &[]), Ok(()), "{now} to {asked}");
+            assert_eq!(step(now, requested, &[]), Ok(()), "{now} to {requested}");
         }
-        for (now, asked, says) in [
+        for (now, requested, expected) in [
             (
                 "0",
                 "10",
@@ -141,35 +149,39 @@ mod tests {
             ("0.5", "10", "the next stage is canary"),
             ("12.5", "100", "from 10 % the next stage is 50 %"),
         ] {
-            let refused = step(now, asked, &[]).unwrap_err();
-            assert!(refused.contains(says), "{refused}");
+            let refused = step(now, requested, &[]).unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
         }
     }
 
     #[test]
-    fn an_alarm_stops_the_way_up_and_never_the_way_down() {
+    fn an_alarm_blocks_a_step_up_and_never_a_step_down() {
         let refused = step("1", "10", &["ticks-lag", "ticks-dlq"]).unwrap_err();
         assert_eq!(refused, "alarms are on: ticks-lag, ticks-dlq");
-        for asked in ["canary", "10", "50", "100"] {
-            assert_eq!(step("100", asked, &["ticks-lag"]), Ok(()), "{asked}");
+        for requested in ["canary", "10", "50", "100"] {
+            assert_eq!(
+                step("100", requested, &["ticks-lag"]),
+                Ok(()),
+                "{requested}"
+            );
         }
     }
 
     #[test]
-    fn without_any_alarm_nothing_goes_up() {
+    fn without_alarms_no_step_up_is_allowed() {
         let none = AlarmStates {
             watched: 0,
             on: Vec::new(),
         };
-        let check = |now: &str, asked: &str| {
-            check_step(now.parse().unwrap(), asked.parse().unwrap(), &none)
+        let check = |now: &str, requested: &str| {
+            check_step(now.parse().unwrap(), requested.parse().unwrap(), &none)
         };
         assert_eq!(check("1", "10"), Err(StepRefused::NoAlarms));
         assert_eq!(check("50", "10"), Ok(()));
     }
 
     #[test]
-    fn what_is_no_stage_is_refused() {
+    fn a_text_that_is_not_a_stage_is_refused() {
         for text in ["", "0", "5", "full", "1%", "Canary"] {
             assert!(text.parse::<Stage>().is_err(), "{text}");
         }

@@ -1,5 +1,5 @@
-//! How fast deliveries become ticks: our own JSON in bodies of 500, exchanges' trades, and a
-//! Helius delivery.
+//! How fast deliveries are parsed: our own JSON in bodies of 500, trades of exchanges, and a Helius
+//! delivery.
 
 use std::hint::black_box;
 

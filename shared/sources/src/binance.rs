@@ -1,7 +1,7 @@
 //! Binance spot streams: `trade` and `aggTrade`, raw or in a combined stream.
 //!
-//! A trade is identified by its symbol and trade number, an aggregate by its own number; the
-//! event time is `T`, when it was traded (`E` is when the message was made).
+//! A trade is identified by its symbol and trade number, an aggregate by its own number. The event
+//! time is `T`, the time of the trade (`E` is the time of the message).
 
 use domain::{Method, Tick, TickId};
 use serde::Deserialize;
@@ -12,7 +12,8 @@ use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 use crate::{Entry, Source, Unreadable, name, product};
 
-/// Quotes of Binance's spot market. `USD` is Binance.US's, where `DOTUSD` would read as DO/TUSD.
+/// Quotes of Binance's spot market. `USD` belongs to Binance.US, where `DOTUSD` would otherwise be
+/// read as DO/TUSD.
 const QUOTES: &[&str] = &[
     "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USD1", "DAI", "USDS", "PAX", "BTC", "ETH",
     "BNB", "SOL", "XRP", "TRX", "DOGE", "DOT", "EUR", "EURI", "AEUR", "GBP", "JPY", "AUD", "TRY",
@@ -37,10 +38,10 @@ impl Source for Binance {
 
 #[derive(Deserialize)]
 struct Message<'a> {
-    /// Of a combined stream.
+    /// In a combined stream.
     #[serde(borrow)]
     data: Option<&'a RawValue>,
-    /// Of the answer to a subscription.
+    /// In the response to a subscription.
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow, rename = "e")]
@@ -49,7 +50,7 @@ struct Message<'a> {
     symbol: Option<&'a RawValue>,
     #[serde(borrow, rename = "t")]
     trade_id: Option<&'a RawValue>,
-    /// The aggregate's number; in a `trade`, the seller's order.
+    /// The aggregate's number; in a `trade`, the seller's order id.
     #[serde(borrow, rename = "a")]
     aggregate_id: Option<&'a RawValue>,
     #[serde(borrow, rename = "p")]
@@ -66,7 +67,7 @@ fn message(raw: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
         message = data.object()?;
     }
     if message.event.is_none() && message.id.is_some() {
-        return Ok(Outcome::Ignored("answer to a subscription"));
+        return Ok(Outcome::Ignored("response to a subscription"));
     }
     let (kind, id) = match required("e", message.event)?.text()?.as_ref() {
         "trade" => ("", required("t", message.trade_id)?),

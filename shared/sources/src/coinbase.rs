@@ -1,8 +1,8 @@
 //! Coinbase: `ticker`, `match` and `last_match` of Exchange, and the channels `market_trades` and
 //! `ticker` of Advanced Trade.
 //!
-//! A trade is identified by product and trade number, whichever message tells of it. A ticker of
-//! Advanced Trade names no trade: product, envelope time and sequence number identify it, and the
+//! A trade is identified by product and trade number, in any kind of message. A ticker of Advanced
+//! Trade does not name a trade: product, envelope time and sequence number identify it, and the
 //! envelope's time is its event time.
 
 use domain::{Method, Tick, TickId};
@@ -50,7 +50,7 @@ struct Reader {
 
 type Prices<'a> = Vec<(Value<'a>, Result<Outcome, Refused>)>;
 
-/// Advanced Trade's, around several trades or tickers.
+/// The envelope of Advanced Trade around several trades or tickers.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -71,7 +71,7 @@ struct Event<'a> {
     tickers: Option<&'a RawValue>,
 }
 
-/// A price of either product line.
+/// A price of Exchange or Advanced Trade.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow, rename = "type")]
@@ -91,7 +91,7 @@ struct Fields<'a> {
 }
 
 impl Reader {
-    /// The prices in a message of Advanced Trade; `None` where it is none of its messages.
+    /// The prices in a message of Advanced Trade; `None` if it is not one of its messages.
     fn envelope<'a>(&self, raw: &'a RawValue) -> Result<Option<Prices<'a>>, Refused> {
         let entry = Value::new("entry", raw);
         let envelope: Envelope = entry.object()?;

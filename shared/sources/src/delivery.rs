@@ -1,7 +1,7 @@
-//! A delivery as a whole: its text, the entries it splits into, and what became of each.
+//! A delivery as a whole: its text, its entries, and the outcome of each.
 //!
-//! Entries are borrowed slices of the body, so that numbers are read from their literal text and
-//! one bad entry never fails its neighbours.
+//! Entries are borrowed slices of the body: numbers are read from their literal text, and one bad
+//! entry does not affect the others.
 
 use std::fmt;
 
@@ -13,24 +13,24 @@ use serde_json::value::RawValue;
 use crate::refused::Refused;
 use crate::{Entry, Unreadable};
 
-/// Most entries in one delivery. Helius sends one to a hundred, `tickctl` sends 500.
+/// The most entries in one delivery. Helius sends one to a hundred, `tickctl` sends 500.
 const ENTRIES_MAX: usize = 10_000;
 
-/// What a well-formed entry gives.
+/// The outcome of a well-formed entry.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Tick(Tick),
     Ignored(&'static str),
 }
 
-/// The answer for a delivery, entry by entry, in its order.
+/// The outcomes of a delivery, entry by entry, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     entries: Vec<Entry>,
 }
 
 impl Answer {
-    /// Reads each entry by itself.
+    /// Reads each entry independently.
     pub(crate) fn of_each<'a>(
         entries: Vec<&'a RawValue>,
         mut read: impl FnMut(&'a RawValue) -> Result<Outcome, Refused>,
@@ -44,7 +44,7 @@ impl Answer {
         Ok(answer.into_entries())
     }
 
-    /// Adds what became of the next entry; `raw` is its text.
+    /// Adds the outcome of the next entry; `raw` is its text.
     pub(crate) fn push(
         &mut self,
         raw: &str,
@@ -69,13 +69,13 @@ impl Answer {
     }
 }
 
-/// A price of a token in itself says nothing.
+/// Refuses the price of a token in itself, which is meaningless.
 fn priced_in_another(outcome: Outcome) -> Result<Outcome, Refused> {
     match outcome {
         Outcome::Tick(ref tick) if tick.token == tick.quote => Err(Refused {
             reason: Reason::InvalidToken,
             message: format!(
-                "`token` and `quote` are both `{}`: name what the price is in",
+                "`token` and `quote` are both `{}`: set `quote` to the currency of the price",
                 tick.token
             ),
         }),
@@ -88,7 +88,7 @@ pub(crate) fn text(body: &[u8]) -> Result<&str, Unreadable> {
     std::str::from_utf8(body).map_err(|error| Unreadable {
         reason: Reason::InvalidUtf8,
         message: format!(
-            "the body is not UTF-8 from byte {} on: send JSON in UTF-8",
+            "the body is not valid UTF-8 from byte {} on: send JSON in UTF-8",
             error.valid_up_to()
         ),
     })
@@ -102,7 +102,7 @@ pub(crate) fn one_or_many(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
         Some(_) => {
             let raw = one(text)?;
             Err(unreadable(format_args!(
-                "a delivery is a JSON object or an array of objects, not {}",
+                "a delivery must be a JSON object or an array of objects, not {}",
                 crate::value::kind(raw.get())
             )))
         }
@@ -114,7 +114,7 @@ pub(crate) fn many(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
     split(text, |json| json.deserialize_seq(Elements))
 }
 
-/// The members of a JSON object in its order, keys unescaped; a key may stand twice.
+/// The members of a JSON object in order, with unescaped keys; a key may occur twice.
 pub(crate) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
     split(text, |json| json.deserialize_map(Members))
 }
@@ -150,7 +150,7 @@ fn not_json(error: serde_json::Error) -> Unreadable {
 }
 
 fn too_many() -> String {
-    format!("a delivery has at most {ENTRIES_MAX} entries: send the rest in another one")
+    format!("a delivery may have at most {ENTRIES_MAX} entries: send the rest in another delivery")
 }
 
 struct Elements;

@@ -1,4 +1,4 @@
-//! Event times as the providers write them, checked against our clock.
+//! Event times in the formats of the providers, checked against our clock.
 
 use chrono::DateTime;
 use domain::{Reason, TimestampError, check_timestamp};
@@ -14,15 +14,15 @@ impl Value<'_> {
         self.checked(self.epoch()?, now_ms)
     }
 
-    /// Milliseconds since the epoch, or microseconds, which Binance sends to those who ask for
-    /// them: 10^14 ms would be the year 5138.
+    /// Milliseconds since the epoch, or microseconds, which Binance sends on request: 10^14 ms
+    /// would be the year 5138.
     pub(crate) fn time_ms_or_us(self, now_ms: i64) -> Result<i64, Refused> {
         let epoch = self.epoch()?;
         let is_us = epoch >= 100_000_000_000_000;
         self.checked(if is_us { epoch / 1_000 } else { epoch }, now_ms)
     }
 
-    /// Seconds since the epoch, as a number or a string; gives milliseconds.
+    /// Seconds since the epoch, as a number or a string; returns milliseconds.
     pub(crate) fn time_s(self, now_ms: i64) -> Result<i64, Refused> {
         let seconds = self.epoch()?;
         let checked = self.checked(seconds.saturating_mul(MS_PER_SECOND), now_ms);
@@ -30,16 +30,19 @@ impl Value<'_> {
             if refused.reason != Reason::InvalidTimestamp {
                 return refused;
             }
-            // The domain's advice is for milliseconds.
-            let rule = format_args!("{seconds} s is before the year 2000: give seconds");
+            // The domain's message is about milliseconds.
+            let rule = format_args!(
+                "{seconds} s is before the year 2000: use seconds since the \
+                                     epoch"
+            );
             self.refused(Reason::InvalidTimestamp, rule)
         })
     }
 
-    /// A text such as `2026-04-07T14:30:02.789012Z`; digits below a millisecond are cut off.
+    /// A text such as `2026-04-07T14:30:02.789012Z`; digits below a millisecond are dropped.
     pub(crate) fn time_rfc3339(self, now_ms: i64) -> Result<i64, Refused> {
         let text = self.text()?;
-        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| self.no_time())?;
+        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| self.not_a_time())?;
         self.checked(time.timestamp_millis(), now_ms)
     }
 
@@ -54,15 +57,15 @@ impl Value<'_> {
     }
 
     fn epoch(self) -> Result<i64, Refused> {
-        self.digits()?.parse().map_err(|_| self.no_time())
+        self.digits()?.parse().map_err(|_| self.not_a_time())
     }
 
-    fn no_time(self) -> Refused {
+    fn not_a_time(self) -> Refused {
         self.refused(
             Reason::InvalidTimestamp,
             format_args!(
-                "{} is no time: give the epoch in whole milliseconds (seconds where the provider \
-                 does) or RFC 3339",
+                "{} is not a time: use RFC 3339, or whole milliseconds since the epoch (seconds \
+                 for providers that send seconds)",
                 crate::value::kind(self.raw())
             ),
         )

@@ -1,8 +1,8 @@
-//! Jupiter's price API v3: one object, a price for each mint.
+//! Jupiter's price API v3: one object with a price for each mint.
 //!
-//! No field tells when a price was quoted (`createdAt` is the token's own birthday), so the event
-//! time is when it came in. Mint and `blockId` identify the price, so that a delivery sent twice
-//! gives the same ids. Mints that Jupiter cannot price are left out, or null.
+//! No field has the time of the quote (`createdAt` is the creation time of the token), so prices
+//! are arrival-stamped. Mint and `blockId` identify the price, so a repeated delivery gives the
+//! same ids. Mints that Jupiter cannot price are missing or null.
 
 use std::collections::BTreeSet;
 
@@ -70,6 +70,6 @@ fn price(mint: &str, raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
 fn twice(mint: &str) -> Refused {
     Refused::new(
         Reason::DuplicateField,
-        format_args!("the mint `{mint}` stands twice: send it once"),
+        format_args!("the mint `{mint}` occurs twice: send it once"),
     )
 }

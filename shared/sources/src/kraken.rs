@@ -1,8 +1,8 @@
-//! Kraken's WebSocket v2: the channels `trade` and `ticker`; each datum is an entry.
+//! Kraken's WebSocket v2: the channels `trade` and `ticker`; each element of `data` is an entry.
 //!
-//! A trade is identified by symbol and trade number. A ticker names no trade: symbol and its own
-//! text identify it; where it has no `timestamp`, its event time is when it came in. Kraken's old
-//! codes XBT and XDG are read as BTC and DOGE.
+//! A trade is identified by symbol and trade number. A ticker does not name a trade: its symbol and
+//! its text identify it. Without a `timestamp`, it is arrival-stamped. Kraken's old codes XBT and
+//! XDG are read as BTC and DOGE.
 
 use domain::{Method, Tick, TickId};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 use crate::{Entry, Source, Unreadable, name, product};
 
-/// Kraken's codes of its own, and what everybody else says.
+/// Kraken's own codes, and the usual ones.
 const RENAMED: &[(&str, &str)] = &[("XBT", "BTC"), ("XDG", "DOGE")];
 
 /// Kraken spot.
@@ -51,7 +51,7 @@ enum Content<'a> {
 struct Message<'a> {
     #[serde(borrow)]
     channel: Option<&'a RawValue>,
-    /// Of the answer to a request.
+    /// In the response to a request.
     #[serde(borrow)]
     method: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -78,7 +78,7 @@ struct Fields<'a> {
 fn message(raw: &RawValue) -> Result<Content<'_>, Refused> {
     let message: Message = Value::new("entry", raw).object()?;
     if message.channel.is_none() && message.method.is_some() {
-        return Ok(Content::Other("answer to a request"));
+        return Ok(Content::Other("response to a request"));
     }
     let method = match required("channel", message.channel)?.text()?.as_ref() {
         "trade" => Method::Trade,

@@ -1,7 +1,7 @@
-//! What the providers send: one file a source, each turning a delivery into ticks.
+//! The wire formats of the providers: one file per source, which turns a delivery into ticks.
 //!
-//! Only this crate knows a provider's wire format. It is pure: no input or output, and the clock
-//! is an argument. To add a source, write its file and name it in [`ALL`].
+//! Only this crate knows a provider's wire format. It is pure: it does no I/O, and the current time
+//! is an argument. To add a source, write its file and list it in [`ALL`].
 
 mod binance;
 mod coinbase;
@@ -11,10 +11,10 @@ mod helius;
 mod jupiter;
 mod kraken;
 mod name;
+mod near_miss;
 mod product;
 mod pyth;
 mod refused;
-mod slip;
 mod ticks;
 mod value;
 
@@ -25,25 +25,25 @@ pub trait Source: Send + Sync {
     /// The name in `POST /webhooks/{name}`.
     fn name(&self) -> &'static str;
 
-    /// Reads a delivery. Each trade, quote or transaction in it is one entry, numbered in the
-    /// order of the delivery; one bad entry never fails its neighbours.
+    /// Reads a delivery. Each trade, quote or transaction in it is one entry, numbered in the order
+    /// of the delivery. One bad entry does not affect the others.
     ///
     /// `now_ms` is our clock, in milliseconds since the epoch: it becomes the ticks' ingestion
     /// time and bounds their event time.
     ///
     /// # Errors
-    /// [`Unreadable`] where the delivery as a whole cannot be read.
+    /// [`Unreadable`] if the delivery as a whole cannot be read.
     fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable>;
 }
 
-/// What became of one entry of a delivery.
+/// The outcome of one entry of a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
     /// A price.
     Tick(Tick),
-    /// Well-formed, but not a price (a transfer, a heartbeat); says what it is.
+    /// Well-formed, but not a price (a transfer, a heartbeat), with a description.
     Ignored(&'static str),
-    /// Not what the source should send.
+    /// Not a valid entry of the source.
     Malformed(Malformed),
 }
 
@@ -53,11 +53,11 @@ pub enum Entry {
 pub struct Unreadable {
     /// [`Reason::UnreadableBody`] or [`Reason::InvalidUtf8`].
     pub reason: Reason,
-    /// What is wrong and where, in words for the sender.
+    /// What is wrong and where, described for the sender.
     pub message: String,
 }
 
-/// Every source. Adding one is its file and a line here.
+/// All sources. A new source needs its file and a line here.
 pub const ALL: &[&dyn Source] = &[
     &binance::Binance,
     &coinbase::Coinbase,

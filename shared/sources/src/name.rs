@@ -1,4 +1,4 @@
-//! Names of tokens and sources that no field of the delivery spells out.
+//! Names of tokens and sources that are not literally in the delivery.
 
 use domain::{NameError, Reason, SourceName, Token};
 

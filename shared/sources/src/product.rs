@@ -10,7 +10,7 @@ pub(crate) fn split_at(product: &str, separator: char) -> Result<(Token, Token),
     let (base, quote) = product
         .split_once(separator)
         .filter(|(_, quote)| !quote.contains(separator))
-        .ok_or_else(|| no_product(product, &format!("BASE{separator}QUOTE")))?;
+        .ok_or_else(|| not_a_product(product, &format!("BASE{separator}QUOTE")))?;
     pair(product, base, quote)
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn split_by_quote(product: &str, quotes: &[&str]) -> Result<(Token, T
         .filter_map(|quote| Some((product.strip_suffix(quote)?, *quote)))
         .filter(|(base, _)| !base.is_empty())
         .max_by_key(|(_, quote)| quote.len())
-        .ok_or_else(|| no_product(product, "a base and a known quote, such as BTCUSDT"))?;
+        .ok_or_else(|| not_a_product(product, "a base and a known quote, such as BTCUSDT"))?;
     pair(product, base, quote)
 }
 
@@ -37,14 +37,14 @@ fn pair(product: &str, base: &str, quote: &str) -> Result<(Token, Token), Refuse
     Ok((token(base)?, token(quote)?))
 }
 
-fn no_product(product: &str, expected: &str) -> Refused {
+fn not_a_product(product: &str, expected: &str) -> Refused {
     Refused::new(
         Reason::InvalidToken,
         format_args!("the product `{}` is not {expected}", shown(product)),
     )
 }
 
-/// As much of the product as a message repeats.
+/// The part of a product name that a message repeats.
 fn shown(product: &str) -> String {
     product.chars().take(SHOWN_CHARS_MAX).collect()
 }
@@ -87,7 +87,7 @@ mod tests {
             names(split_by_quote("ETHBTC", &quotes)),
             pair_of("ETH", "BTC")
         );
-        // A quote alone has no base, so a shorter quote is taken.
+        // A quote alone has no base, so a shorter quote is used.
         assert_eq!(names(split_by_quote("USDT", &quotes)), pair_of("USD", "T"));
         for product in ["", "BTC", "BTCXYZ", "btcusdt"] {
             assert_eq!(names(split_by_quote(product, &quotes)), None, "{product}");

@@ -1,7 +1,8 @@
 //! Pyth's Hermes: the array of v1 (`latest_price_feeds`) and the `parsed` array of v2.
 //!
-//! A price is `price` × 10^`expo`, exactly. Feed, publish time and slot identify it; the time has
-//! whole seconds only, so where v1 names no slot the price itself tells two of a second apart.
+//! A price is exactly `price` × 10^`expo`. Feed, publish time and slot identify it. The time only
+//! has whole seconds, so without a slot (in v1) the price itself distinguishes two prices of one
+//! second.
 
 use domain::{Method, Price, Reason, Tick, TickId, Token};
 use rust_decimal::Decimal;
@@ -13,7 +14,7 @@ use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 use crate::{Entry, Source, Unreadable, name};
 
-/// Feeds by name; each is a price in USD. Any other feed's token is its id.
+/// Feeds with their names; each is a price in USD. The token of any other feed is its id.
 const FEEDS: &[(&str, &str)] = &[
     (
         "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43",
@@ -53,7 +54,7 @@ const QUOTE: &str = "USD";
 /// Hexadecimal digits of a feed id.
 const FEED_DIGITS: usize = 64;
 
-/// Most digits after the point of a decimal.
+/// The most digits after the point of a decimal.
 const SCALE_MAX: u32 = 28;
 
 /// Pyth's Hermes.
@@ -70,7 +71,7 @@ impl Source for Pyth {
     }
 }
 
-/// Of v2.
+/// The envelope of v2.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -122,7 +123,7 @@ fn feeds(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
             parsed.wrong_type("an array of price feeds"),
         )),
         None if envelope.binary.is_some() => Err(delivery::unreadable(
-            "`parsed` is missing: ask Hermes for parsed=true",
+            "`parsed` is missing: request parsed=true from Hermes",
         )),
         None => Ok(whole),
     }
@@ -154,12 +155,12 @@ fn feed(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
     }))
 }
 
-/// The id in lower case, without the `0x` that some callers put before it.
+/// The id in lower case, without the `0x` prefix that some senders use.
 fn feed_id(value: Value<'_>) -> Result<String, Refused> {
     let id = value.text()?.to_ascii_lowercase();
     let digits = id.strip_prefix("0x").unwrap_or(&id);
     if digits.len() != FEED_DIGITS || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let rule = format_args!("a feed id is {FEED_DIGITS} hexadecimal digits");
+        let rule = format_args!("a feed id has {FEED_DIGITS} hexadecimal digits");
         return Err(value.refused(Reason::InvalidToken, rule));
     }
     Ok(digits.to_owned())
@@ -180,13 +181,13 @@ fn price(quotation: &Quotation<'_>) -> Result<Price, Refused> {
     let expo = required("expo", quotation.expo)?;
     let exponent = expo.signed()?;
     let scaled = scale(digits, exponent).ok_or_else(|| {
-        let rule = format_args!("{digits} x 10^{exponent} does not fit a decimal of 28 digits");
+        let rule = format_args!("{digits} x 10^{exponent} does not fit in a decimal of 28 digits");
         expo.refused(Reason::InvalidPrice, rule)
     })?;
     Price::new(scaled).map_err(|error| value.refused(Reason::InvalidPrice, error))
 }
 
-/// `digits` × 10^`exponent`, where a decimal can hold it.
+/// `digits` × 10^`exponent`, if a decimal can hold it.
 fn scale(digits: i64, exponent: i64) -> Option<Decimal> {
     let places = u32::try_from(exponent.unsigned_abs())
         .ok()

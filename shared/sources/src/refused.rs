@@ -1,10 +1,10 @@
-//! The rule that one entry breaks, before its place in the delivery is known.
+//! Why an entry is refused, before its position in the delivery is known.
 
 use std::fmt::Display;
 
 use domain::Reason;
 
-/// Why an entry is not taken.
+/// Why an entry is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Refused {
@@ -27,7 +27,7 @@ impl Refused {
         )
     }
 
-    /// `expected` reads after "must be", such as `a text`.
+    /// `expected` follows "must be" in the message, such as `a text`.
     pub(crate) fn wrong_type(field: &str, expected: &str, found: impl Display) -> Self {
         Self::new(
             Reason::WrongType,

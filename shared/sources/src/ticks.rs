@@ -2,9 +2,9 @@
 //!
 //! Required: `token`, `price`, `timestamp` (epoch milliseconds or RFC 3339). Optional: `quote`
 //! (`USD`), `volume`, `source` (`ticks:api`), `slot`, `method` (`reported`), and the event's
-//! identity, either `id` (any text up to 128 bytes) or `tick_id` (kept as it is, so that an
-//! exported tick fed again stays the same tick). Other fields are tolerated, but not a slip of an
-//! optional one that is not there: `qoute` would store a price in the wrong currency.
+//! identity, either `id` (any text up to 128 bytes) or `tick_id` (kept unchanged, so an exported
+//! tick that is sent again stays the same tick). Other fields are ignored, unless their name is a
+//! near miss of an absent optional field: `qoute` would store a price in the wrong currency.
 
 mod fields;
 
@@ -19,7 +19,7 @@ use crate::{Entry, Source, Unreadable, name};
 
 use fields::Fields;
 
-/// Longest `id` in bytes.
+/// The longest `id` in bytes.
 const ID_BYTES_MAX: usize = 128;
 const QUOTE_DEFAULT: &str = "USD";
 const SOURCE_DEFAULT: &str = "ticks:api";
@@ -66,7 +66,7 @@ fn entries(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
 
 fn tick(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
     let fields: Fields = Value::new("entry", raw).object()?;
-    fields.check_slips()?;
+    fields.check_near_misses()?;
     let token = required("token", fields.token)?.token()?;
     let quote = match optional("quote", fields.quote) {
         Some(quote) => quote.token()?,
@@ -89,7 +89,7 @@ fn tick(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
         optional("id", fields.id),
     ) {
         (Some(tick_id), _) => stored_id(tick_id)?,
-        (None, Some(id)) => callers_id(id)?,
+        (None, Some(id)) => senders_id(id)?,
         (None, None) => derived_id(&source, &token, &quote, timestamp_ms, price, volume),
     };
     Ok(Outcome::Tick(Tick {
@@ -117,16 +117,19 @@ fn stored_id(value: Value<'_>) -> Result<TickId, Refused> {
     TickId::parse(&value.text()?).map_err(|error| value.refused(Reason::InvalidId, error))
 }
 
-fn callers_id(value: Value<'_>) -> Result<TickId, Refused> {
+fn senders_id(value: Value<'_>) -> Result<TickId, Refused> {
     let id = value.text()?;
     if id.is_empty() || id.len() > ID_BYTES_MAX {
-        let rule = format_args!("an id has 1 to {ID_BYTES_MAX} bytes, not {}", id.len());
+        let rule = format_args!(
+            "an id must have 1 to {ID_BYTES_MAX} bytes, not {}",
+            id.len()
+        );
         return Err(value.refused(Reason::InvalidId, rule));
     }
     Ok(TickId::derive("ticks", &[&id]))
 }
 
-/// Without an id of the caller's, a tick is the same where all that it says is the same.
+/// Without an id from the sender, ticks are the same if all of their fields are the same.
 fn derived_id(
     source: &SourceName,
     token: &Token,

@@ -1,5 +1,5 @@
-//! One JSON value under its field's name, read from its literal text: a number never passes
-//! through a double, and every refusal names the field, the rule and what was found.
+//! One JSON value with its field's name, read from its literal text. A number is never converted to
+//! a double, and every error names the field, the rule and the value found.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::refused::Refused;
 
-/// Most characters of a value that a message repeats.
+/// The most characters of a value that a message repeats.
 pub(crate) const SHOWN_CHARS_MAX: usize = 40;
 
 /// A value and the name of its field.
@@ -20,7 +20,7 @@ pub(crate) struct Value<'a> {
     raw: &'a str,
 }
 
-/// A field that must be there and not null.
+/// A field that must be present and not null.
 pub(crate) fn required<'a>(
     field: &'static str,
     raw: Option<&'a RawValue>,
@@ -38,7 +38,7 @@ pub(crate) fn optional<'a>(field: &'static str, raw: Option<&'a RawValue>) -> Op
 }
 
 impl<'a> Value<'a> {
-    /// An element of an array, or another value that has no field of its own.
+    /// An element of an array, or another value without its own field.
     pub(crate) fn new(field: &'static str, raw: &'a RawValue) -> Self {
         Self {
             field,
@@ -46,7 +46,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The JSON text, quotation marks and all.
+    /// The JSON text, including quotation marks.
     pub(crate) fn raw(self) -> &'a str {
         self.raw
     }
@@ -63,13 +63,13 @@ impl<'a> Value<'a> {
         if !inner.contains('\\') {
             return Ok(Cow::Borrowed(inner));
         }
-        // The splitting pass checked the syntax; only unpaired surrogates are left to refuse.
+        // The splitting pass checked the syntax, so only unpaired surrogates can fail here.
         serde_json::from_str::<String>(self.raw)
             .map(Cow::Owned)
-            .map_err(|error| self.wrong_type_because("a text", error))
+            .map_err(|error| self.wrong_type_with("a text", error))
     }
 
-    /// The digits of a JSON number, or of a JSON string that holds one.
+    /// The digits of a JSON number, or of a JSON string that contains one.
     pub(crate) fn digits(self) -> Result<Cow<'a, str>, Refused> {
         match self.raw.as_bytes().first() {
             Some(b'"') => self.text(),
@@ -85,7 +85,7 @@ impl<'a> Value<'a> {
             .map_err(|_| self.wrong_type("a whole number from 0 to 2^64 - 1"))
     }
 
-    /// A slot: a whole number that the archive's `bigint` holds as well.
+    /// A slot: a whole number that also fits in the archive's `bigint`.
     pub(crate) fn slot(self) -> Result<u64, Refused> {
         self.unsigned()
             .ok()
@@ -112,7 +112,7 @@ impl<'a> Value<'a> {
         Token::new(&self.text()?).map_err(|error| self.refused(Reason::InvalidToken, error))
     }
 
-    /// A JSON object with named members; the derived reader alone would take an array as well.
+    /// A JSON object with named members. A derived `Deserialize` alone would also accept an array.
     pub(crate) fn object<T: Deserialize<'a>>(self) -> Result<T, Refused> {
         if !self.raw.starts_with('{') {
             return Err(self.wrong_type("an object"));
@@ -125,7 +125,7 @@ impl<'a> Value<'a> {
         if !self.raw.starts_with('[') {
             return Err(self.wrong_type("an array"));
         }
-        crate::delivery::many(self.raw).map_err(|error| self.wrong_type_because("an array", error))
+        crate::delivery::many(self.raw).map_err(|error| self.wrong_type_with("an array", error))
     }
 
     pub(crate) fn refused(self, reason: Reason, why: impl Display) -> Refused {
@@ -136,7 +136,7 @@ impl<'a> Value<'a> {
         Refused::wrong_type(self.field, expected, kind(self.raw))
     }
 
-    fn wrong_type_because(self, expected: &str, why: impl Display) -> Refused {
+    fn wrong_type_with(self, expected: &str, why: impl Display) -> Refused {
         Refused::wrong_type(
             self.field,
             expected,
@@ -152,14 +152,14 @@ impl<'a> Value<'a> {
         {
             Some(field) => Refused::new(
                 Reason::DuplicateField,
-                format_args!("`{field}` stands twice in `{}`: send it once", self.field),
+                format_args!("`{field}` occurs twice in `{}`: send it once", self.field),
             ),
-            None => self.wrong_type_because("an object", message),
+            None => self.wrong_type_with("an object", message),
         }
     }
 }
 
-/// What a JSON value is, with the beginning of a scalar, in words for the sender.
+/// Describes a JSON value for the sender, with the beginning of a scalar.
 pub(crate) fn kind(raw: &str) -> String {
     let kind = match raw.trim_start().as_bytes().first() {
         Some(b'{') => return "an object".to_owned(),

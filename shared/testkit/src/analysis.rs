@@ -1,5 +1,5 @@
-//! The results of the analysis in memory, with the one rule that any store must keep: a state is
-//! only replaced by who went on from it.
+//! An in-memory analytics store. Like any store, it only lets a state be replaced by a step that
+//! started from it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,4 +1,4 @@
-//! What every adapter of a port must do, whatever is behind it.
+//! Contract suites: what every adapter of a port must do.
 
 mod analytics;
 mod latest;
@@ -15,10 +15,10 @@ pub use subscribers::subscribers;
 
 use crate::ticks::{tick, ticks};
 
-/// A store keeps each tick once, says which it had, and answers for every position.
+/// A store keeps each tick once, reports duplicates, and returns an outcome for every position.
 ///
 /// # Panics
-/// Where the adapter breaks the contract.
+/// If the adapter breaks the contract.
 #[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 pub async fn tick_store(store: &dyn TickStore, tells_duplicates: bool) {
     let made = ticks(&["contract-a", "contract-b"], 30);
@@ -34,7 +34,7 @@ pub async fn tick_store(store: &dyn TickStore, tells_duplicates: bool) {
     assert_eq!(
         again.outcomes.len(),
         60,
-        "a replay is answered for every position"
+        "a replay has an outcome for every position"
     );
     let expected = if tells_duplicates {
         PutOutcome::Duplicate
@@ -59,15 +59,15 @@ pub async fn tick_store(store: &dyn TickStore, tells_duplicates: bool) {
     }
 
     let empty = store.put(&[]).await.unwrap();
-    assert!(empty.outcomes.is_empty(), "an empty batch is no error");
+    assert!(empty.outcomes.is_empty(), "an empty batch is not an error");
 
-    stamped_by_our_clock(store).await;
+    arrival_stamped(store).await;
 }
 
-/// An event without a time of its own gets our clock's. Delivered again it comes with another, and
-/// is known all the same: as a duplicate, or stored under the time that it had first.
+/// An event without its own time gets the time of arrival. Delivered again, it has another time but
+/// is still recognized: as a duplicate, or as stored under its first time.
 #[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
-async fn stamped_by_our_clock(store: &dyn TickStore) {
+async fn arrival_stamped(store: &dyn TickStore) {
     let stamped = |n, at_ms| Tick {
         timestamp_ms: at_ms,
         ingested_at_ms: at_ms,
@@ -79,7 +79,7 @@ async fn stamped_by_our_clock(store: &dyn TickStore) {
         .await
         .unwrap();
     assert_eq!(first.outcomes, [PutOutcome::Stored; 2]);
-    assert_eq!(first.retimed, [], "the first time is the one it came with");
+    assert_eq!(first.retimed, [], "the first delivery keeps its time");
 
     let later_ms = first_ms + 3_000;
     let own_time = tick("contract-d", 3);
@@ -88,7 +88,7 @@ async fn stamped_by_our_clock(store: &dyn TickStore) {
         .await
         .unwrap();
     let [own, replayed, new] = &again.outcomes[..] else {
-        panic!("an answer for each: {again:?}")
+        panic!("an outcome for each: {again:?}")
     };
     assert_eq!([own, new], [&PutOutcome::Stored; 2]);
     match replayed {
@@ -101,7 +101,7 @@ async fn stamped_by_our_clock(store: &dyn TickStore) {
 /// A stream takes batches of any size and refuses none.
 ///
 /// # Panics
-/// Where the adapter breaks the contract.
+/// If the adapter breaks the contract.
 #[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 pub async fn tick_stream(stream: &dyn TickStream) {
     for count in [0, 1, 600] {
@@ -118,7 +118,7 @@ pub async fn tick_stream(stream: &dyn TickStream) {
 /// A queue takes batches of any size and refuses none.
 ///
 /// # Panics
-/// Where the adapter breaks the contract.
+/// If the adapter breaks the contract.
 #[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 pub async fn tick_queue(queue: &dyn TickQueue) {
     for count in [0, 1, 25] {
@@ -135,7 +135,7 @@ mod tests {
     use crate::live::Connections;
 
     #[tokio::test]
-    async fn the_ports_in_memory_keep_their_contracts() {
+    async fn the_in_memory_ports_satisfy_their_contracts() {
         analytics_store(&MemoryAnalytics::default(), true).await;
         subscribers(&Connections::default()).await;
     }

@@ -1,4 +1,4 @@
-//! Faults over any port: seeded, so that a failing run can be repeated.
+//! Injects faults into any port, from a seed, so a failing run can be repeated.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,12 +11,12 @@ use domain::Tick;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// How often a call goes wrong, each from 0 to 1.
+/// The probabilities of faults, each from 0 to 1.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    /// The call fails, and nothing was done.
+    /// The call fails without effect.
     pub before: f64,
-    /// The call fails, but it was done: the answer got lost.
+    /// The call fails although it took effect: its response is lost.
     pub after: f64,
     /// A position of a batch is refused.
     pub refused: f64,
@@ -58,7 +58,7 @@ impl<T> Faulty<T> {
         Ok(())
     }
 
-    /// Splits a batch into what goes through and the positions that are refused.
+    /// Splits a batch into accepted ticks and refused positions.
     fn split<'a>(&self, ticks: &[&'a Tick]) -> (Vec<&'a Tick>, Vec<Refused>) {
         let (mut through, mut refused) = (Vec::new(), Vec::new());
         for (index, tick) in ticks.iter().enumerate() {
@@ -85,7 +85,7 @@ impl<T: TickStream> TickStream for Faulty<T> {
         self.fail(self.faults.before, "append")?;
         let (through, refused) = self.split(ticks);
         let lost = self.inner.append(&through, outbox_id).await?;
-        assert!(lost.is_empty(), "the port beneath is without faults");
+        assert!(lost.is_empty(), "the inner port has no faults");
         self.fail(self.faults.after, "append")?;
         Ok(refused)
     }
@@ -97,7 +97,7 @@ impl<T: TickQueue> TickQueue for Faulty<T> {
         self.fail(self.faults.before, "send")?;
         let (through, refused) = self.split(ticks);
         let lost = self.inner.send(&through).await?;
-        assert!(lost.is_empty(), "the port beneath is without faults");
+        assert!(lost.is_empty(), "the inner port has no faults");
         self.fail(self.faults.after, "send")?;
         Ok(refused)
     }

@@ -1,8 +1,8 @@
-//! A small made archive and quarantine, and the answers that every named query of `sql/queries/`
-//! must give on them: the same on every engine.
+//! A small generated archive and quarantine, and the rows that every named query of `sql/queries/`
+//! must return for them on every engine.
 //!
-//! The answers lie in `sql/golden/`: `cases.json` names the query and the parameters of each, as a
-//! person types them, and `NAME.csv` has its rows.
+//! The expected rows are in `sql/golden/`: `cases.json` names the query and the parameters of each
+//! case, as a user types them, and `NAME.csv` has its rows.
 
 mod market;
 
@@ -13,24 +13,24 @@ use serde::Deserialize;
 
 pub use market::{quarantined, ranges, ticks};
 
-/// How far a double may be off, as a share of it: engines add up in different orders.
+/// The relative tolerance for doubles, since engines sum in different orders.
 const TOLERANCE: f64 = 1e-9;
 
-/// Below it a double counts as 0: what is left of a difference of equal numbers.
-const NOTHING: f64 = 1e-12;
+/// Smaller doubles count as 0: they are rounding errors of a difference of equal numbers.
+const ZERO_TOLERANCE: f64 = 1e-12;
 
-/// A query with its parameters and its answer.
+/// A query with its parameters and its expected rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     /// The name of the case and of its CSV file.
     pub name: String,
     /// The named query.
     pub query: String,
-    /// Its parameters, as a person types them; those that are missing have their defaults.
+    /// Its parameters, as a user types them; missing ones have their defaults.
     pub parameters: BTreeMap<String, String>,
-    /// The columns of the answer.
+    /// The columns of the result.
     pub columns: Vec<String>,
-    /// Its rows in their order; `None` is NULL. No text in them is empty.
+    /// The rows in order; `None` is NULL. They contain no empty text.
     pub rows: Vec<Vec<Option<String>>>,
 }
 
@@ -50,19 +50,22 @@ pub fn sql_folder() -> PathBuf {
 /// Every case.
 ///
 /// # Panics
-/// Where a file of `sql/golden/` is missing or cannot be read.
+/// If a file of `sql/golden/` is missing or cannot be read.
 #[must_use]
-#[expect(clippy::expect_used, reason = "a test without its answers should fail")]
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its expected rows should fail"
+)]
 pub fn cases() -> Vec<Case> {
     let folder = sql_folder().join("golden");
-    let list = std::fs::read(folder.join("cases.json")).expect("sql/golden/cases.json is there");
+    let list = std::fs::read(folder.join("cases.json")).expect("sql/golden/cases.json exists");
     let listed: Vec<Listed> = serde_json::from_slice(&list).expect("sql/golden/cases.json is JSON");
     listed
         .into_iter()
         .map(|case| {
             let path = folder.join(format!("{}.csv", case.name));
             let text = std::fs::read_to_string(&path)
-                .unwrap_or_else(|error| panic!("no answer in {}: {error}", path.display()));
+                .unwrap_or_else(|error| panic!("no expected rows in {}: {error}", path.display()));
             let (columns, rows) = table(&text);
             Case {
                 name: case.name,
@@ -76,7 +79,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Columns and rows of a CSV text. An empty cell is NULL.
-#[expect(clippy::expect_used, reason = "a test without its answers should fail")]
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its expected rows should fail"
+)]
 fn table(text: &str) -> (Vec<String>, Vec<Vec<Option<String>>>) {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let columns = reader.headers().expect("a line of names");
@@ -90,10 +96,10 @@ fn table(text: &str) -> (Vec<String>, Vec<Vec<Option<String>>>) {
 }
 
 impl Case {
-    /// Compares an answer: numbers to nine digits, all else as text.
+    /// Compares a result: numbers to nine digits, everything else as text.
     ///
     /// # Errors
-    /// What differs first.
+    /// The first difference.
     pub fn check(&self, columns: &[String], rows: &[Vec<Option<String>>]) -> Result<(), String> {
         if columns != self.columns {
             return Err(format!(
@@ -137,7 +143,7 @@ fn same(found: Option<&str>, expected: Option<&str>) -> bool {
     }
     match (found.parse::<f64>(), expected.parse::<f64>()) {
         (Ok(found), Ok(expected)) => {
-            (found - expected).abs() <= (TOLERANCE * expected.abs()).max(NOTHING)
+            (found - expected).abs() <= (TOLERANCE * expected.abs()).max(ZERO_TOLERANCE)
         }
         _ => false,
     }
@@ -148,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_may_differ_in_the_last_digits_and_nothing_else_may() {
+    fn only_the_last_digits_of_numbers_may_differ() {
         for (found, expected) in [
             ("0.30000000000000004", "0.3"),
             ("3", "3.0"),
@@ -170,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_has_what_the_queries_are_about() {
+    fn the_archive_covers_the_queries() {
         let ticks = ticks();
         let days: std::collections::BTreeSet<i64> = ticks
             .iter()

@@ -1,6 +1,6 @@
-//! For tests only: made ticks, the made archive of the golden answers, contract suites that every
-//! adapter of a port must pass, ports in memory, faults over any port, a Lambda Runtime API for real
-//! bootstraps, and the real payloads where they are at hand.
+//! For tests only: generated ticks, the archive of the golden results, contract suites that every
+//! adapter of a port must pass, in-memory ports, fault injection, a Lambda Runtime API for real
+//! bootstraps, and the real payloads if they are available.
 
 pub mod analysis;
 pub mod contract;

@@ -1,4 +1,4 @@
-//! The live API in memory: who watches what, and what each connection was told.
+//! An in-memory live API: the topics of each connection, and the messages it received.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,15 +9,15 @@ use app::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic};
 use async_trait::async_trait;
 use domain::{Tick, Token};
 
-/// How a connection takes messages.
+/// How a connection reacts to messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Behaviour {
-    /// It takes them.
+    /// It receives them.
     #[default]
     Takes,
-    /// It is no more.
+    /// It is closed.
     Gone,
-    /// The service says that it is too much, this often, and then takes them.
+    /// It is throttled this many times, and then receives them.
     Throttled(u32),
     /// The call fails.
     Fails,
@@ -34,7 +34,7 @@ pub struct Connections {
     latest: Mutex<Vec<Tick>>,
     down: AtomicBool,
     posting: AtomicUsize,
-    /// Most posts that were under way at once.
+    /// The most concurrent posts.
     posting_max: AtomicUsize,
 }
 
@@ -51,7 +51,7 @@ fn failure(operation: &'static str) -> PortError {
 }
 
 impl Connections {
-    /// Adds a connection that watches topics.
+    /// Adds a connection that is subscribed to topics.
     pub fn watch(&self, connection: &str, topics: &[Topic]) {
         lock(&self.topics)
             .entry(connection.to_owned())
@@ -59,7 +59,7 @@ impl Connections {
             .extend(topics.iter().cloned());
     }
 
-    /// Sets how a connection takes messages.
+    /// Sets how a connection reacts to messages.
     pub fn behave(&self, connection: &str, behaviour: Behaviour) {
         lock(&self.behaviour).insert(connection.to_owned(), behaviour);
     }
@@ -74,7 +74,7 @@ impl Connections {
         *lock(&self.latest) = ticks;
     }
 
-    /// The messages that a connection took.
+    /// The messages that a connection received.
     #[must_use]
     pub fn told(&self, connection: &str) -> Vec<String> {
         let told = lock(&self.told);
@@ -82,7 +82,7 @@ impl Connections {
         to.map(|(_, message)| message.clone()).collect()
     }
 
-    /// What a connection watches; `None` where it is not known.
+    /// The topics of a connection; `None` if it is unknown.
     #[must_use]
     pub fn topics(&self, connection: &str) -> Option<Vec<Topic>> {
         let topics = lock(&self.topics);
@@ -90,7 +90,7 @@ impl Connections {
         Some(found.iter().cloned().collect())
     }
 
-    /// Most posts that were under way at once.
+    /// The most concurrent posts.
     #[must_use]
     pub fn posting_max(&self) -> usize {
         self.posting_max.load(Ordering::Relaxed)
@@ -146,7 +146,7 @@ impl Push for Connections {
             .get(connection)
             .copied()
             .unwrap_or_default();
-        // A call takes a while, so that others can be under way.
+        // A call takes some time, so others can run concurrently.
         tokio::time::sleep(Duration::from_millis(1)).await;
         if behaviour == Behaviour::Hangs {
             std::future::pending::<()>().await;

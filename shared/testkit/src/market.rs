@@ -1,4 +1,4 @@
-//! A small made market, the same at every run.
+//! A small generated market, the same at every run.
 
 use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
 
@@ -8,9 +8,12 @@ pub const DAY_MS: i64 = 1_772_841_600_000;
 /// A tick of `token` at `timestamp_ms`; its id follows from both.
 ///
 /// # Panics
-/// Where `token` is no name or `price` no price.
+/// If `token` is not a valid name or `price` not a valid price.
 #[must_use]
-#[expect(clippy::unwrap_used, reason = "a test that makes no tick should fail")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test without a valid tick should fail"
+)]
 pub fn tick(token: &str, price: &str, timestamp_ms: i64) -> Tick {
     Tick {
         tick_id: TickId::derive("test", &[token, &timestamp_ms.to_string()]),
@@ -26,13 +29,13 @@ pub fn tick(token: &str, price: &str, timestamp_ms: i64) -> Tick {
     }
 }
 
-/// `count` ticks, one a minute from the start of 2026-03-07, of three tokens in turn; every second
-/// one has a volume, every third a slot.
+/// `count` ticks, one per minute from the start of 2026-03-07, of three tokens in turn. Every
+/// second one has a volume, every third a slot.
 ///
 /// # Panics
-/// Where `count` is negative.
+/// If `count` is negative.
 #[must_use]
-#[expect(clippy::unwrap_used, reason = "made of digits")]
+#[expect(clippy::unwrap_used, reason = "the text consists of digits")]
 pub fn market(count: i64) -> Vec<Tick> {
     let tokens = ["SOL", "BTC", "ETH"].into_iter().cycle();
     let made = |(number, token): (i64, &str)| {

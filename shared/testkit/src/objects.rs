@@ -1,4 +1,4 @@
-//! Objects of an archive whose process dies: from a chosen call on, nothing goes through any more.
+//! Objects of an archive for a process that is killed: from a chosen call on, every call fails.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,36 +8,36 @@ use app::objects::{Condition, Object, Objects, Replaced};
 use app::ports::PortError;
 use async_trait::async_trait;
 
-/// When the process dies.
+/// When the process is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
+pub enum KillPoint {
     /// Before the call does anything.
     Before,
-    /// After the call was done, before its answer.
+    /// After the call took effect, before its response.
     After,
 }
 
-/// Objects for a process that dies at its call number `at`, counted from 0.
-pub struct Mortal {
+/// Objects for a process that is killed at its call number `at`, counted from 0.
+pub struct KilledObjects {
     inner: Arc<dyn Objects>,
     at: usize,
-    death: Death,
+    kill_point: KillPoint,
     calls: AtomicUsize,
 }
 
-impl Mortal {
+impl KilledObjects {
     /// Wraps objects.
     #[must_use]
-    pub fn new(inner: Arc<dyn Objects>, at: usize, death: Death) -> Self {
+    pub fn new(inner: Arc<dyn Objects>, at: usize, kill_point: KillPoint) -> Self {
         Self {
             inner,
             at,
-            death,
+            kill_point,
             calls: AtomicUsize::new(0),
         }
     }
 
-    /// Calls so far, those after death too.
+    /// The number of calls so far, including failed ones.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
@@ -48,27 +48,27 @@ impl Mortal {
         call: impl Future<Output = Result<T, PortError>> + Send,
     ) -> Result<T, PortError> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        if number > self.at || (number == self.at && self.death == Death::Before) {
-            return Err(dead());
+        if number > self.at || (number == self.at && self.kill_point == KillPoint::Before) {
+            return Err(killed());
         }
         let done = call.await?;
         if number == self.at {
-            return Err(dead());
+            return Err(killed());
         }
         Ok(done)
     }
 }
 
-fn dead() -> PortError {
+fn killed() -> PortError {
     PortError {
         operation: "anything",
         retryable: false,
-        source: "the process is dead".into(),
+        source: "the process is killed".into(),
     }
 }
 
 #[async_trait]
-impl Objects for Mortal {
+impl Objects for KilledObjects {
     fn place(&self) -> String {
         self.inner.place()
     }
@@ -103,7 +103,7 @@ impl Objects for Mortal {
         self.call(self.inner.copy(from, to)).await
     }
 
-    /// A process may die between two of the objects that it removes.
+    /// A process may be killed between removing two objects.
     async fn delete(&self, names: &[String]) -> Result<(), PortError> {
         for name in names {
             self.call(self.inner.delete(std::slice::from_ref(name)))

@@ -1,9 +1,9 @@
-//! Real payloads of providers, in a folder beside the checkout. A user's clone does not have it.
+//! Real payloads of providers, in a folder beside the checkout. A user's clone does not have them.
 
 use std::path::PathBuf;
 
-/// The path of a real payload such as `trades/binance-BTCUSDT-2021-01-08.csv`. Where the folder
-/// is not there, `None`, said aloud: the test then runs on fixtures only.
+/// The path of a real payload such as `trades/binance-BTCUSDT-2021-01-08.csv`. If the folder is
+/// missing, prints that and returns `None`: the test then only uses fixtures.
 #[must_use]
 #[expect(clippy::print_stderr, reason = "a test that does less must say so")]
 pub fn payload(name: &str) -> Option<PathBuf> {
@@ -12,6 +12,6 @@ pub fn payload(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("the real payload {name} is not at hand: this part is tested on fixtures only");
+    eprintln!("the real payload {name} is missing: this part is only tested with fixtures");
     None
 }

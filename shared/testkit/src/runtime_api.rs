@@ -1,5 +1,5 @@
-//! A Lambda Runtime API on a loopback socket: it feeds events to a real bootstrap, one at a time,
-//! and gives its answers back.
+//! A Lambda Runtime API on a loopback socket: it sends events to a real bootstrap, one at a time,
+//! and returns its responses.
 
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
@@ -18,18 +18,18 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
-/// How long a bootstrap may take for anything.
-const WITHIN: Duration = Duration::from_secs(60);
+/// How long any step of a bootstrap may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A moment that no invocation of a test reaches: the year 2100, epoch milliseconds.
+/// A deadline that no test reaches: the year 2100, epoch milliseconds.
 const DEADLINE_MS: &str = "4102444800000";
 
-/// What a bootstrap answered.
+/// The result of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answered {
-    /// The handler's answer.
+    /// The handler's response.
     Response(Value),
-    /// The invocation ended by an error.
+    /// The invocation failed with an error.
     Error(Value),
 }
 
@@ -44,17 +44,17 @@ struct Shared {
     polled: Notify,
 }
 
-/// A bootstrap, run by a Runtime API of its own. It is killed when this is dropped.
+/// A bootstrap with its own Runtime API. It is killed when this is dropped.
 pub struct Bootstrap {
     events: mpsc::Sender<Invocation>,
     shared: Arc<Shared>,
     process: Child,
 }
 
-/// Starts a bootstrap on a Runtime API, with an environment of these variables only.
+/// Starts a bootstrap with a Runtime API, and with only these environment variables.
 ///
 /// # Panics
-/// Where no socket can be opened or the program cannot be run.
+/// If no socket can be opened or the program cannot be run.
 #[expect(clippy::unwrap_used, reason = "a test that cannot start should fail")]
 pub async fn start(program: impl AsRef<FilePath>, environment: &[(&str, &str)]) -> Bootstrap {
     let (events, waiting) = mpsc::channel(1);
@@ -82,11 +82,11 @@ pub async fn start(program: impl AsRef<FilePath>, environment: &[(&str, &str)]) 
     }
 }
 
-/// Starts a service that refuses every call for good, and answers its endpoint: a bootstrap then
-/// shows what it does without its services, and does not wait for them.
+/// Starts a service that permanently refuses every call, and returns its endpoint. It shows how a
+/// bootstrap behaves without its services, without waiting for them.
 ///
 /// # Panics
-/// Where no socket can be opened.
+/// If no socket can be opened.
 #[expect(clippy::unwrap_used, reason = "a test that cannot start should fail")]
 pub async fn refusing_service() -> String {
     let refusal = r#"{"__type":"AccessDeniedException","message":"refused by the test"}"#;
@@ -162,20 +162,20 @@ impl Bootstrap {
     /// Waits for the first poll: the process has started.
     ///
     /// # Panics
-    /// Where it does not come within a minute.
+    /// If it does not come within a minute.
     #[expect(
         clippy::expect_used,
         reason = "a bootstrap that does not start fails the test"
     )]
     pub async fn ready(&self) {
-        let polled = tokio::time::timeout(WITHIN, self.shared.polled.notified());
+        let polled = tokio::time::timeout(TIMEOUT, self.shared.polled.notified());
         polled.await.expect("the bootstrap does not poll");
     }
 
     /// Invokes the function.
     ///
     /// # Panics
-    /// Where no answer comes within a minute.
+    /// If there is no response within a minute.
     #[expect(
         clippy::expect_used,
         reason = "a bootstrap that does not answer fails the test"
@@ -187,17 +187,17 @@ impl Bootstrap {
             self.events.send(invocation).await.ok()?;
             answered.await.ok()
         };
-        let answered = tokio::time::timeout(WITHIN, exchange).await;
+        let answered = tokio::time::timeout(TIMEOUT, exchange).await;
         answered
             .ok()
             .flatten()
             .expect("the bootstrap does not answer")
     }
 
-    /// Waits for the process to end by itself, and answers how, with what it logged.
+    /// Waits for the process to end by itself, and returns its exit status and log.
     ///
     /// # Panics
-    /// Where it does not end within a minute.
+    /// If it does not end within a minute.
     #[expect(
         clippy::expect_used,
         reason = "a bootstrap that does not end fails the test"
@@ -210,7 +210,7 @@ impl Bootstrap {
             }
             self.process.wait().await.ok()
         };
-        let status = tokio::time::timeout(WITHIN, exchange).await;
+        let status = tokio::time::timeout(TIMEOUT, exchange).await;
         (
             status.ok().flatten().expect("the bootstrap does not end"),
             log,

@@ -1,17 +1,20 @@
-//! Made ticks.
+//! Generated ticks.
 
 use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
 use rust_decimal::Decimal;
 
-/// The event time of the first made tick: 2026-01-01T00:00:00Z.
+/// The event time of the first generated tick: 2026-01-01T00:00:00Z.
 pub const START_MS: i64 = 1_767_225_600_000;
 
-/// The tick number `n` of a token: a second after the one before, at a price that is its own.
+/// Tick number `n` of a token: a second after the previous one, at a distinct price.
 ///
 /// # Panics
-/// Where `token` is no name.
+/// If `token` is not a valid name.
 #[must_use]
-#[expect(clippy::unwrap_used, reason = "a test that names no token should fail")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test without a valid token should fail"
+)]
 pub fn tick(token: &str, n: u32) -> Tick {
     Tick {
         tick_id: TickId::derive("testkit", &[token, &n.to_string()]),
@@ -27,7 +30,7 @@ pub fn tick(token: &str, n: u32) -> Tick {
     }
 }
 
-/// Ticks of several tokens in turns.
+/// Ticks of several tokens in turn.
 #[must_use]
 pub fn ticks(tokens: &[&str], count: u32) -> Vec<Tick> {
     (0..count)

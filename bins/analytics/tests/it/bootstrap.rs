@@ -1,4 +1,4 @@
-//! The program itself.
+//! The program as a process.
 
 use analytics::config::Config;
 use runtime::lambda::Settings;
@@ -21,7 +21,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn the_program_answers_an_event_even_without_its_services() {
+async fn the_program_responds_even_if_its_services_are_down() {
     let endpoint = runtime_api::refusing_service().await;
     let mut environment = ENVIRONMENT.to_vec();
     environment.push(("AWS_ENDPOINT_URL", &endpoint));
@@ -30,7 +30,7 @@ async fn the_program_answers_an_event_even_without_its_services() {
     let event = event_value(7, &data_of_all(&ticks(&["A"], 2)));
     let failed = json!({"batchItemFailures": [{"itemIdentifier": sequence(7)}]});
     assert_eq!(bootstrap.invoke(event).await, Answered::Response(failed));
-    // An event that cannot be read is an error of its invocation, and the process goes on.
+    // An unreadable event fails its invocation, and the process continues.
     let answered = bootstrap.invoke(json!({"Records": "none"})).await;
     assert!(matches!(answered, Answered::Error(_)), "{answered:?}");
     let done = Answered::Response(json!({"batchItemFailures": []}));
@@ -51,7 +51,7 @@ async fn a_missing_setting_ends_the_start_with_its_name() {
 }
 
 #[test]
-fn the_environment_is_what_the_template_must_give() {
+fn the_environment_variables_match_the_template() {
     assert_eq!(
         Config::environment(),
         [

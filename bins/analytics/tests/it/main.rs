@@ -1,4 +1,4 @@
-//! The function on a store in memory, and its bootstrap on a Runtime API of the tests.
+//! The function on an in-memory store, and its bootstrap with a fake Runtime API.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -18,19 +18,19 @@ use serde_json::{Value, json};
 use testkit::analysis::MemoryAnalytics;
 use testkit::ticks::{START_MS, tick, ticks};
 
-/// The digits that Kinesis puts before a count.
+/// The leading digits of a Kinesis sequence number.
 const SEQUENCE: &str = "4959033827149025660855969253836157109592157598";
 
-/// Everything around the function that is no store.
+/// All ports of the function except the store.
 #[derive(Default)]
-struct World {
+struct Fakes {
     kept: Mutex<Vec<Quarantined>>,
     full: Mutex<bool>,
     told: Mutex<Vec<AnalysisUpdate>>,
 }
 
 #[async_trait]
-impl Quarantine for World {
+impl Quarantine for Fakes {
     async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
         if *self.full.lock().unwrap() {
             return Err(PortError {
@@ -45,7 +45,7 @@ impl Quarantine for World {
 }
 
 #[async_trait]
-impl AnalysisFeed for World {
+impl AnalysisFeed for Fakes {
     async fn publish(&self, update: AnalysisUpdate) {
         self.told.lock().unwrap().push(update);
     }
@@ -54,22 +54,22 @@ impl AnalysisFeed for World {
 #[derive(Default)]
 struct Scene {
     store: Arc<MemoryAnalytics>,
-    world: Arc<World>,
+    fakes: Arc<Fakes>,
 }
 
 impl Scene {
-    /// An instance of the function, with nothing in its memory.
+    /// A new instance of the function, without cached states.
     fn instance(&self) -> Analytics {
         Analytics::new(
             Arc::clone(&self.store) as _,
-            Arc::clone(&self.world) as _,
-            Arc::clone(&self.world) as _,
+            Arc::clone(&self.fakes) as _,
+            Arc::clone(&self.fakes) as _,
             Arc::new(|| START_MS),
         )
     }
 
     fn reasons(&self) -> Vec<Reason> {
-        let kept = self.world.kept.lock().unwrap();
+        let kept = self.fakes.kept.lock().unwrap();
         kept.iter().map(|kept| kept.entry.reason).collect()
     }
 }
@@ -118,7 +118,7 @@ async fn failed(analytics: &Analytics, event: KinesisEvent) -> Vec<String> {
 const NONE: [String; 0] = [];
 
 #[tokio::test]
-async fn a_batch_becomes_candles_and_is_told() {
+async fn a_batch_becomes_candles_and_is_published() {
     let scene = Scene::default();
     let made = ticks(&["A", "B"], 90);
     assert_eq!(
@@ -133,19 +133,19 @@ async fn a_batch_becomes_candles_and_is_told() {
         .map(|candle| candle.trades)
         .collect();
     assert_eq!(minutes, [60, 30]);
-    let told = scene.world.told.lock().unwrap();
+    let told = scene.fakes.told.lock().unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].averages.len(), 2);
 }
 
 #[tokio::test]
-async fn a_batch_that_comes_again_changes_nothing() {
+async fn a_repeated_batch_changes_nothing() {
     let scene = Scene::default();
     let data = data_of_all(&ticks(&["A", "B"], 90));
     let first = scene.instance();
     assert_eq!(failed(&first, event(1, &data)).await, NONE);
     let (candles, anomalies) = (scene.store.candles(), scene.store.anomalies());
-    // To the same instance, to one without memory, and in two halves.
+    // To the same instance, to a new one, and in two halves.
     assert_eq!(failed(&first, event(1, &data)).await, NONE);
     assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
     let (one, other) = data.split_at(77);
@@ -157,14 +157,14 @@ async fn a_batch_that_comes_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn two_instances_in_turns_give_the_same_as_one() {
+async fn two_alternating_instances_give_the_same_as_one() {
     let data = data_of_all(&ticks(&["A", "B", "C"], 100));
     let alone = Scene::default();
     assert_eq!(failed(&alone.instance(), event(1, &data)).await, NONE);
     let shared = Scene::default();
     let instances = [shared.instance(), shared.instance()];
     for (turn, part) in data.chunks(30).enumerate() {
-        // The memory of the other one is behind the store at each turn after the second.
+        // From the third turn on, the cached states of the other instance are outdated.
         let failures = failed(&instances[turn % 2], event(1 + turn * 30, part)).await;
         assert_eq!(failures, NONE, "turn {turn}");
     }
@@ -172,7 +172,7 @@ async fn two_instances_in_turns_give_the_same_as_one() {
 }
 
 #[tokio::test]
-async fn one_failed_commit_is_made_good_within_the_invocation() {
+async fn one_failed_commit_is_retried_within_the_invocation() {
     let scene = Scene::default();
     let data = data_of_all(&ticks(&["A"], 10));
     scene.store.fail_commits(1);
@@ -181,7 +181,7 @@ async fn one_failed_commit_is_made_good_within_the_invocation() {
 }
 
 #[tokio::test]
-async fn a_store_that_stays_away_makes_the_whole_batch_come_again() {
+async fn while_the_store_is_unavailable_the_whole_batch_fails() {
     let scene = Scene::default();
     let mut data = data_of_all(&ticks(&["A"], 10));
     data.insert(3, b"poison".to_vec());
@@ -192,7 +192,7 @@ async fn a_store_that_stays_away_makes_the_whole_batch_come_again() {
     assert_eq!(
         scene.reasons(),
         [],
-        "poison waits for the batch that is committed"
+        "poison is quarantined only after the commit"
     );
     assert_eq!(failed(&analytics, event(1, &data)).await, NONE);
     assert_eq!(scene.reasons(), [Reason::UnreadableBody]);
@@ -202,7 +202,7 @@ async fn a_store_that_stays_away_makes_the_whole_batch_come_again() {
 }
 
 #[tokio::test]
-async fn poison_is_quarantined_and_holds_nothing_up() {
+async fn poison_is_quarantined_and_blocks_nothing() {
     let scene = Scene::default();
     let good = tick("A", 1);
     let data = [
@@ -225,7 +225,7 @@ async fn poison_is_quarantined_and_holds_nothing_up() {
             Reason::InvalidPrice,
         ]
     );
-    let kept = scene.world.kept.lock().unwrap();
+    let kept = scene.fakes.kept.lock().unwrap();
     assert_eq!(
         (kept[0].source.as_str(), kept[0].received_at_ms),
         ("kinesis", START_MS)
@@ -234,7 +234,7 @@ async fn poison_is_quarantined_and_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn only_poison_is_no_reason_to_fail() {
+async fn a_batch_of_only_poison_succeeds() {
     let scene = Scene::default();
     let data = vec![b"no".to_vec(); 3];
     assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
@@ -243,20 +243,20 @@ async fn only_poison_is_no_reason_to_fail() {
 }
 
 #[tokio::test]
-async fn poison_that_cannot_be_kept_comes_again_from_its_place() {
+async fn poison_that_cannot_be_quarantined_is_reported_by_its_position() {
     let scene = Scene::default();
-    *scene.world.full.lock().unwrap() = true;
+    *scene.fakes.full.lock().unwrap() = true;
     let mut data = data_of_all(&ticks(&["A"], 4));
     data.insert(2, b"poison".to_vec());
     let analytics = scene.instance();
     assert_eq!(failed(&analytics, event(1, &data)).await, [sequence(3)]);
     let candles = scene.store.candles();
-    *scene.world.full.lock().unwrap() = false;
+    *scene.fakes.full.lock().unwrap() = false;
     assert_eq!(failed(&analytics, event(3, &data[2..])).await, NONE);
     assert_eq!(
         scene.store.candles(),
         candles,
-        "what follows it was folded once"
+        "the records after it were folded once"
     );
     assert_eq!(scene.reasons(), [Reason::UnreadableBody]);
 }

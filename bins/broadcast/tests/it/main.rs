@@ -9,7 +9,7 @@ use std::sync::Arc;
 use app::live::{AnomalyJson, AveragesJson, CandleJson, Fanout};
 use app::ports::Topic;
 use broadcast::handler::Broadcast;
-use domain::analytics::{Candle, Interval, PairState, Rules};
+use domain::analytics::{AnalysisConfig, Candle, Interval, PairState};
 use domain::{Tick, Token, aliases};
 use serde_json::{Value, json};
 use testkit::live::{Behaviour, Connections};
@@ -129,7 +129,7 @@ async fn results_keep_their_form_and_the_later_one_wins_whatever_came_first() {
     let mut candles = Vec::new();
     let mut averages = Vec::new();
     for made in ticks(&["A"], 3) {
-        let effects = state.apply(&made, &Rules::default());
+        let effects = state.apply(&made, &AnalysisConfig::default());
         assert!(effects.corrections.is_empty());
         let minute = state
             .open_candles()

@@ -1,4 +1,4 @@
-//! The function on ports in memory, and its bootstrap on a Runtime API of the tests.
+//! The function on ports in memory, and its bootstrap with a fake Runtime API.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -17,7 +17,7 @@ use testkit::ticks::{START_MS, tick};
 
 /// How the ports behave.
 #[derive(Default)]
-struct World {
+struct Fakes {
     appended: Mutex<Vec<Tick>>,
     /// Tokens that the stream refuses.
     refused: Vec<&'static str>,
@@ -35,7 +35,7 @@ fn fault(operation: &'static str) -> PortError {
 }
 
 #[async_trait]
-impl TickStream for World {
+impl TickStream for Fakes {
     async fn append(
         &self,
         ticks: &[&Tick],
@@ -58,7 +58,7 @@ impl TickStream for World {
 }
 
 #[async_trait]
-impl Quarantine for World {
+impl Quarantine for Fakes {
     async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
         if self.quarantine_down {
             return Err(fault("keep"));
@@ -81,13 +81,13 @@ fn event(bodies: &[String]) -> Value {
     json!({"Records": records})
 }
 
-async fn check(world: World, bodies: &[String], failed: &[&str]) -> Arc<World> {
-    let world = Arc::new(world);
+async fn check(fakes: Fakes, bodies: &[String], failed: &[&str]) -> Arc<Fakes> {
+    let fakes = Arc::new(fakes);
     let redriver = Redriver {
         redrive: Redrive {
-            stream: Arc::clone(&world) as _,
+            stream: Arc::clone(&fakes) as _,
         },
-        quarantine: Arc::clone(&world) as _,
+        quarantine: Arc::clone(&fakes) as _,
         clock: Arc::new(|| START_MS),
     };
     let event = serde_json::from_value(event(bodies)).unwrap();
@@ -98,7 +98,7 @@ async fn check(world: World, bodies: &[String], failed: &[&str]) -> Arc<World> {
         .map(|failure| failure.item_identifier.as_str())
         .collect();
     assert_eq!(found, failed);
-    world
+    fakes
 }
 
 fn bodies() -> Vec<String> {
@@ -111,11 +111,11 @@ fn bodies() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ticks_go_back_in_the_order_of_time_and_poison_is_set_aside() {
-    let world = check(World::default(), &bodies(), &[]).await;
-    let appended = world.appended.lock().unwrap();
+async fn ticks_are_appended_in_order_of_time_and_poison_is_quarantined() {
+    let fakes = check(Fakes::default(), &bodies(), &[]).await;
+    let appended = fakes.appended.lock().unwrap();
     assert_eq!(*appended, [tick("B", 1), tick("A", 2), tick("A", 3)]);
-    let kept = world.kept.lock().unwrap();
+    let kept = fakes.kept.lock().unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!(
         (kept[0].entry.reason, kept[0].entry.index),
@@ -125,49 +125,49 @@ async fn ticks_go_back_in_the_order_of_time_and_poison_is_set_aside() {
 }
 
 #[tokio::test]
-async fn what_is_refused_again_stays_in_the_queue() {
-    let world = World {
+async fn ticks_that_are_refused_again_stay_in_the_queue() {
+    let fakes = Fakes {
         refused: vec!["A"],
-        ..World::default()
+        ..Fakes::default()
     };
-    let world = check(world, &bodies(), &["m-0", "m-3"]).await;
-    assert_eq!(*world.appended.lock().unwrap(), [tick("B", 1)]);
+    let fakes = check(fakes, &bodies(), &["m-0", "m-3"]).await;
+    assert_eq!(*fakes.appended.lock().unwrap(), [tick("B", 1)]);
 }
 
 #[tokio::test]
-async fn a_stream_that_is_away_keeps_all_ticks_in_the_queue() {
-    let world = World {
+async fn while_the_stream_is_unavailable_all_ticks_stay_in_the_queue() {
+    let fakes = Fakes {
         stream_down: true,
-        ..World::default()
+        ..Fakes::default()
     };
-    let world = check(world, &bodies(), &["m-0", "m-2", "m-3"]).await;
-    assert_eq!(world.kept.lock().unwrap().len(), 1);
+    let fakes = check(fakes, &bodies(), &["m-0", "m-2", "m-3"]).await;
+    assert_eq!(fakes.kept.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn poison_that_cannot_be_kept_stays_in_the_queue() {
-    let world = World {
+async fn poison_that_cannot_be_quarantined_stays_in_the_queue() {
+    let fakes = Fakes {
         quarantine_down: true,
-        ..World::default()
+        ..Fakes::default()
     };
-    let world = check(world, &bodies(), &["m-1"]).await;
-    assert_eq!(world.appended.lock().unwrap().len(), 3);
+    let fakes = check(fakes, &bodies(), &["m-1"]).await;
+    assert_eq!(fakes.appended.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
-async fn a_tick_that_stands_twice_in_a_batch_stays_twice() {
-    let world = World {
+async fn a_tick_that_occurs_twice_in_a_batch_fails_twice() {
+    let fakes = Fakes {
         refused: vec!["A"],
-        ..World::default()
+        ..Fakes::default()
     };
     let twice = [body(&tick("A", 1)), body(&tick("A", 1))];
-    check(world, &twice, &["m-0", "m-1"]).await;
+    check(fakes, &twice, &["m-0", "m-1"]).await;
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_redrive");
 
 #[tokio::test]
-async fn the_program_names_all_messages_while_the_stream_is_away() {
+async fn the_program_reports_all_messages_while_the_stream_is_unavailable() {
     let endpoint = runtime_api::refusing_service().await;
     let environment = [
         ("STREAM_NAME", "tickstream-ticks"),
@@ -183,7 +183,7 @@ async fn the_program_names_all_messages_while_the_stream_is_away() {
 }
 
 #[tokio::test]
-async fn a_log_filter_that_is_not_understood_ends_the_start() {
+async fn an_invalid_log_filter_prevents_the_start() {
     let environment = [
         ("STREAM_NAME", "s"),
         ("ARCHIVE_BUCKET", "a"),
@@ -198,7 +198,7 @@ async fn a_log_filter_that_is_not_understood_ends_the_start() {
 }
 
 #[test]
-fn the_environment_is_what_the_template_must_give() {
+fn the_environment_variables_match_the_template() {
     assert_eq!(
         Config::environment(),
         ["ARCHIVE_BUCKET", "LOG", "STREAM_NAME"]

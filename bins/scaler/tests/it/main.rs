@@ -1,4 +1,4 @@
-//! The function on shards in memory, and its bootstrap on a Runtime API of the tests.
+//! The function on in-memory shards, and its bootstrap with a fake Runtime API.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -17,7 +17,7 @@ use scaler::metric::ShardMetric;
 use serde_json::{Value, json};
 use testkit::runtime_api::{self, Answered};
 
-/// A stream that reaches what it is asked for at once.
+/// A stream that reaches the requested number at once.
 struct Stream {
     open: Mutex<u32>,
 }
@@ -33,7 +33,7 @@ impl Shards for Stream {
     }
 }
 
-/// What the function wrote.
+/// The output of the function.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -47,7 +47,7 @@ impl Write for Written {
 }
 
 impl Written {
-    /// The numbers of open shards that were told.
+    /// The numbers of open shards that were written as metrics.
     fn open(&self) -> Vec<u64> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let line = |line: &str| serde_json::from_str::<Value>(line).unwrap();
@@ -107,7 +107,7 @@ async fn alarms_move_the_shards_up_and_down_between_the_limits() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_ends_changes_nothing_and_the_shards_are_told() {
+async fn an_alarm_that_ended_changes_nothing_but_the_metric_is_written() {
     let (stream, written, scaler) = scaler(4, Mode::Apply);
     for state in ["OK", "INSUFFICIENT_DATA"] {
         let answered = answer(&scaler, "t-shards-up", state).await.unwrap();
@@ -118,10 +118,10 @@ async fn an_alarm_that_ends_changes_nothing_and_the_shards_are_told() {
 }
 
 #[tokio::test]
-async fn a_dry_run_only_tells() {
+async fn a_dry_run_only_reports() {
     let (stream, _, scaler) = scaler(4, Mode::DryRun);
     let answered = answer(&scaler, "t-shards-up", "ALARM").await.unwrap();
-    assert_eq!(answered, Scaled::WouldAsk { from: 4, to: 6 });
+    assert_eq!(answered, Scaled::WouldRequest { from: 4, to: 6 });
     let json = serde_json::to_value(answered).unwrap();
     assert_eq!(json, json!({"outcome": "would_ask", "from": 4, "to": 6}));
     assert_eq!(*stream.open.lock().unwrap(), 4);
@@ -160,7 +160,7 @@ fn the_settings_are_read() {
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scaler");
 
 #[tokio::test]
-async fn the_program_fails_the_invocation_while_the_stream_is_away() {
+async fn the_program_fails_the_invocation_while_the_stream_is_unavailable() {
     let environment = [
         ("STREAM_NAME", "s"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
@@ -172,13 +172,13 @@ async fn the_program_fails_the_invocation_while_the_stream_is_away() {
         panic!("{answered:?}");
     };
     assert_eq!(error["errorType"], "ScalerError");
-    // The process goes on, and so does what the schedule sends.
+    // The process continues to handle scheduled events.
     let clock = json!({"alarmData": {"alarmName": "clock-shards-up", "state": {"value": "OK"}}});
     assert!(matches!(bootstrap.invoke(clock).await, Answered::Error(_)));
 }
 
 #[tokio::test]
-async fn limits_that_contradict_themselves_end_the_start() {
+async fn limits_that_contradict_each_other_prevent_the_start() {
     let environment = [
         ("STREAM_NAME", "s"),
         ("SHARDS_MIN", "9"),
@@ -190,13 +190,13 @@ async fn limits_that_contradict_themselves_end_the_start() {
         .await;
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(
-        log.contains("SHARDS_MIN") && log.contains("from 9 to 3"),
+        log.contains("SHARDS_MIN") && log.contains("9 to 3"),
         "{log}"
     );
 }
 
 #[test]
-fn the_environment_is_what_the_template_must_give() {
+fn the_environment_variables_match_the_template() {
     assert_eq!(
         Config::environment(),
         [

@@ -1,7 +1,9 @@
-//! `tickctl compact`: the small files of a day in the archive become few large sorted ones.
+//! `tickctl compact`: merges the archive's small files of each day into a few large sorted ones.
 
 mod options;
 mod report;
+mod totals;
+mod units;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -20,26 +22,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{BadInput, World, print_line};
+use crate::cli::{BadInput, ProcessContext, print_line};
 use options::{DayArg, parse_bytes, parse_day, parse_time};
-use report::{Line, Totals};
+use report::Line;
+use totals::Totals;
 
-/// How long replaced files of a local archive stay, for queries that read them: longer than
-/// `ticksql` lets a query run by itself.
+/// How long replaced files of a local archive are kept for queries that read them: longer than
+/// `ticksql`'s default limit for a query.
 const LOCAL_GRACE_MS: i64 = 10 * 60 * 1_000;
 
-/// The least that a file may aim at: one row group of a few columns.
+/// The smallest target size of a file: one row group of a few columns.
 const TARGET_BYTES_MIN: u64 = 1_000;
 
-/// The most that a file may aim at: half of it more is still below what S3 takes in one request.
+/// The largest target size of a file: one and a half times that is still below the limit of one
+/// request to S3.
 const TARGET_BYTES_MAX: u64 = 3 * 1024 * 1024 * 1024;
 
 /// Options of `tickctl compact`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A day's files are sorted by token and time into few large ones. Late files are folded in, and of
-rows with the same tick id the first received stays. Readers see every row once at every moment,
-and a run that was killed is finished by the next one. It may run beside tickstream and queries.
+A day's files are merged into a few large ones, sorted by token and time. Late files are \
+included, and of
+rows with the same tick id the one ingested first is kept. Readers see every row exactly once at every
+moment. If a run is killed, the next one completes its work. It may run beside tickstream and queries.
 
 Examples:
   tickctl compact --dry-run
@@ -47,40 +52,41 @@ Examples:
   tickctl compact --from 2026-03-01 --to 2026-03-31 --json
   tickctl compact --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/
 
-Exit codes: 0 done; 1 a day failed or a file cannot be read (the others are done), or another
-compaction runs; 2 a wrong option.")]
+Exit codes: 0 done; 1 a day failed or a file cannot be read (the others are compacted), or another
+compaction is running; 2 a wrong option.")]
 pub struct CompactArgs {
-    /// The data folder of tickstream; it may be running.
+    /// The data folder of tickstream, which may be running.
     #[arg(long, env = "DATA_DIR", default_value = "./data", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// The archive on S3 instead; the data folder is then not looked at.
+    /// An archive on S3, instead of the one in the data folder.
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "s3://BUCKET/PREFIX")]
     pub archive: Option<String>,
     /// The first day: YYYY-MM-DD (UTC), `today` or `yesterday`.
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     pub from: Option<DayArg>,
-    /// The last day, included. `today` is compacted too if it is named here.
+    /// The last day, inclusive. `today` is only compacted if you pass it here.
     #[arg(long, value_name = "DAY", value_parser = parse_day, default_value = "yesterday")]
     pub to: DayArg,
-    /// Only say what would be done.
+    /// Only show what would be done.
     #[arg(long)]
     pub dry_run: bool,
-    /// One JSON object a day on stdout instead of a line.
+    /// Print one JSON object per day instead of a line of text.
     #[arg(long)]
     pub json: bool,
-    /// Size of a file to aim at; files come out between a half and one and a half of it.
+    /// The target size of a file; actual sizes are between half and one and a half times that.
     #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = target)]
     pub target: u64,
-    /// How long replaced files stay for queries that read them: 0s, 90s, 10m, 2h. The next run
-    /// after that removes them. 10m on a local archive; 0s on S3, where Athena would count them.
+    /// How long replaced files are kept for queries that read them: 0s, 90s, 10m, 2h. The next run
+    /// after that removes them. The default is 10m for a local archive, and 0s on S3, where Athena
+    /// would read them too.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub grace: Option<i64>,
-    /// A folder with room for about three times the largest day. On a local archive it is beside
-    /// the archive, otherwise the system's.
+    /// A working folder with room for about three times the largest day. The default is beside a
+    /// local archive; for S3, it is the system's temporary folder.
     #[arg(long, value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
-    /// Who compacts, as another compaction of the same archive on S3 is told.
+    /// The name that another compaction of the same archive on S3 reports as the holder.
     #[arg(long, env = "USER", default_value = "tickctl", hide = true)]
     pub who: String,
 }
@@ -90,7 +96,7 @@ fn target(text: &str) -> Result<u64, String> {
     if (TARGET_BYTES_MIN..=TARGET_BYTES_MAX).contains(&bytes) {
         return Ok(bytes);
     }
-    Err("give a size from 1KB to 3GiB, such as 256MiB".to_owned())
+    Err("use a size from 1KB to 3GiB, such as 256MiB".to_owned())
 }
 
 /// An archive, and the right to compact it.
@@ -104,7 +110,7 @@ struct Opened {
     lease: Option<Arc<Lease>>,
 }
 
-/// What the user sees and stops.
+/// Shows the progress to the user, who may stop the command.
 struct Terminal {
     bar: ProgressBar,
     stop: CancellationToken,
@@ -125,27 +131,27 @@ impl Watch for Terminal {
 /// Compacts the days and prints a line for each.
 ///
 /// # Errors
-/// [`BadInput`] for a wrong option; others where days failed or files cannot be read.
-pub async fn run(args: CompactArgs, world: World) -> anyhow::Result<()> {
-    let today = DateTime::from_timestamp_millis((world.now_ms)());
+/// [`BadInput`] for a wrong option; others if days failed or files cannot be read.
+pub async fn run(args: CompactArgs, process: ProcessContext) -> anyhow::Result<()> {
+    let today = DateTime::from_timestamp_millis((process.now_ms)());
     let today = today
-        .context("the clock is out of the calendar")?
+        .context("the system clock is outside the calendar")?
         .date_naive();
     let (from, to) = (args.from.map(|day| day.on(today)), args.to.on(today));
     if from.is_some_and(|from| from > to) {
         let rule = format!("--from is after --to, which is {to}");
         return Err(BadInput(rule).into());
     }
-    let opened = open(&args, &world).await?;
+    let opened = open(&args, &process).await?;
     let days = day_folders(opened.objects.as_ref(), from, None).await;
     let days = days.map_err(CompactionError::from)?;
     let (days, later): (Vec<DayFolder>, Vec<DayFolder>) =
         days.into_iter().partition(|folder| folder.day <= to);
-    say_left_out(&later, today, to);
+    say_skipped(&later, today, to);
     let bar = progress_bar();
     let compaction = Compaction {
         objects: Arc::clone(&opened.objects),
-        clock: Arc::new(world.now_ms),
+        clock: Arc::new(process.now_ms),
         settings: Settings {
             target_bytes: args.target,
             grace_ms: opened.grace_ms,
@@ -154,11 +160,11 @@ pub async fn run(args: CompactArgs, world: World) -> anyhow::Result<()> {
         work: opened.work.clone(),
         watch: Arc::new(Terminal {
             bar: bar.clone(),
-            stop: world.stop.clone(),
+            stop: process.stop.clone(),
         }),
         lease: opened.lease.clone(),
     };
-    // It ends with this function, on whichever way.
+    // It ends with this function in any case.
     let mut kept = tokio::task::JoinSet::new();
     if let Some(lease) = opened.lease.clone() {
         kept.spawn(async move { lease.keep().await });
@@ -167,16 +173,16 @@ pub async fn run(args: CompactArgs, world: World) -> anyhow::Result<()> {
     bar.finish_and_clear();
     drop(kept);
     if let Some(lease) = &opened.lease
-        && let Err(error) = lease.give_back().await
+        && let Err(error) = lease.release().await
     {
-        eprintln!("tickctl: the lease is not given back and ends by itself: {error}");
+        eprintln!("tickctl: the lease could not be released and will expire by itself: {error}");
     }
     let totals = ended?;
     if !args.json {
         print_line(&totals.text(args.dry_run))?;
     }
-    if world.stop.is_cancelled() {
-        bail!("stopped; the days so far are done, and the others are as they were");
+    if process.stop.is_cancelled() {
+        bail!("stopped; the days so far are compacted, and the others are unchanged");
     }
     if let Some(failure) = totals.failure() {
         bail!(failure);
@@ -209,7 +215,7 @@ async fn all_days(
         let line = match line {
             Ok(line) => line,
             Err(CompactionError::Stopped) => break,
-            // Without the lease no other day may be touched.
+            // Without the lease, no other day may be changed.
             Err(error @ CompactionError::Lease(_)) => return Err(error.into()),
             Err(error) => Line::of_error(day, &error),
         };
@@ -229,16 +235,16 @@ async fn all_days(
     Ok(totals)
 }
 
-async fn open(args: &CompactArgs, world: &World) -> anyhow::Result<Opened> {
+async fn open(args: &CompactArgs, process: &ProcessContext) -> anyhow::Result<Opened> {
     #[cfg(feature = "aws")]
     if let Some(place) = &args.archive {
-        return open_s3(place, args, world).await;
+        return open_s3(place, args, process).await;
     }
     #[cfg(not(feature = "aws"))]
-    let _ = world;
+    let _ = process;
     if !table_folder(&args.data_dir).is_dir() {
         let rule = format!(
-            "there is no archive in {}: give the data folder of tickstream with --data-dir",
+            "there is no archive in {}: pass the data folder of tickstream with --data-dir",
             args.data_dir.display()
         );
         return Err(BadInput(rule).into());
@@ -262,8 +268,12 @@ async fn open(args: &CompactArgs, world: &World) -> anyhow::Result<Opened> {
 }
 
 #[cfg(feature = "aws")]
-async fn open_s3(place: &str, args: &CompactArgs, world: &World) -> anyhow::Result<Opened> {
-    let config = aws::client::config(aws::client::WORKING).await;
+async fn open_s3(
+    place: &str,
+    args: &CompactArgs,
+    process: &ProcessContext,
+) -> anyhow::Result<Opened> {
+    let config = aws::client::config(aws::client::BATCH).await;
     aws::client::check(&config).await?;
     let objects = aws::archive::S3Objects::at(&config, place);
     let objects: Arc<dyn Objects> = Arc::new(objects.map_err(|error| BadInput(error.to_string()))?);
@@ -272,7 +282,7 @@ async fn open_s3(place: &str, args: &CompactArgs, world: &World) -> anyhow::Resu
     } else {
         let by = format!("{} (process {})", args.who, std::process::id());
         let token = uuid::Uuid::now_v7().to_string();
-        let clock = Arc::new(world.now_ms);
+        let clock = Arc::new(process.now_ms);
         let lease = Lease::take(Arc::clone(&objects), clock, &by, &token).await?;
         Some(Arc::new(lease))
     };
@@ -291,14 +301,14 @@ fn temp_in(folder: &PathBuf) -> anyhow::Result<tempfile::TempDir> {
     let temp = tempfile::Builder::new()
         .prefix("tickctl-compact-")
         .tempdir_in(folder);
-    temp.with_context(|| format!("cannot work in {}", folder.display()))
+    temp.with_context(|| format!("cannot create a working folder in {}", folder.display()))
 }
 
-/// Today's files grow still; whoever wants them compacted says so.
-fn say_left_out(later: &[DayFolder], today: NaiveDate, to: NaiveDate) {
+/// Today still gets new files, so it is only compacted on request.
+fn say_skipped(later: &[DayFolder], today: NaiveDate, to: NaiveDate) {
     let is_today = later.iter().any(|folder| folder.day == today);
     if is_today && today.checked_sub_days(Days::new(1)) == Some(to) {
-        eprintln!("tickctl: {today} is today and left out; --to today takes it too");
+        eprintln!("tickctl: {today} is today and was skipped; --to today includes it");
     }
 }
 
@@ -322,7 +332,7 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     #[test]
-    fn the_target_is_that_of_the_archive_unless_it_is_given() {
+    fn the_default_target_is_that_of_the_archive() {
         let parsed = |args: &[&str]| {
             let cli = Cli::try_parse_from([&["tickctl", "compact"], args].concat()).unwrap();
             let Command::Compact(args) = cli.command else {

@@ -1,4 +1,4 @@
-//! `tickctl load`: made-up ticks at a fixed rate, open loop, and a report of latency.
+//! `tickctl load`: sends generated ticks at a fixed rate (open loop) and reports the latency.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -14,12 +14,12 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::cli::{Target, World, print_line};
+use crate::cli::{ProcessContext, Target, print_line};
 use crate::client::{PostError, Webhook};
 use crate::market::Market;
 use crate::open_loop::{End, NOT_SENT, Schedule, Tally};
 
-/// Above this lateness of our own the figures say more about this machine than about the server.
+/// If we were later than this, the figures say more about this machine than about the server.
 const LATENESS_MS_WARN: f64 = 20.0;
 
 /// How often the progress bar moves, per second.
@@ -28,12 +28,12 @@ const PROGRESS_HZ: u32 = 10;
 /// Options of `tickctl load`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Open loop: request i is due at start + i/rate, whatever became of the others, and its latency
-counts from that moment to its whole answer. A stall of the server is therefore in the latency of
-every request that was due meanwhile. The latency of failed requests is counted too.
+Open loop: request i is due at start + i/rate, regardless of the others, and its latency
+is measured from that moment to its complete response. So a stall of the server affects the latency of
+every request that was due meanwhile. Failed requests count too.
 
 An error is a request without a readable 200 in time, with rejected ticks, or not sent because
---in-flight were under way. Exit code 1 if there is any.
+--in-flight requests were pending. With any error, the exit code is 1.
 
 Examples:
   tickctl load --rate 4000 --seconds 60
@@ -43,43 +43,43 @@ pub struct LoadArgs {
     /// Requests per second (not ticks: see --batch).
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200_000))]
     pub rate: u32,
-    /// How long requests are sent, in seconds.
+    /// How long to send requests, in seconds.
     #[arg(long, value_name = "S", value_parser = value_parser!(u32).range(1..=86_400))]
     pub seconds: u32,
     /// Ticks in each request.
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
     pub batch: u32,
-    /// Tokens, in turn: LOAD0001, LOAD0002, …
+    /// The number of tokens, used in turn: LOAD0001, LOAD0002, …
     #[arg(long, value_name = "T", default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub tokens: u32,
-    /// Most connections; a request waits for a free one, and the wait is in its latency.
+    /// The most connections; the latency includes the wait for a free one.
     #[arg(long, value_name = "C", default_value_t = 256, value_parser = value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
-    /// Most requests without an answer; one that is due beyond is not sent and is an error.
+    /// The most pending requests; further ones that are due are not sent and count as errors.
     #[arg(long, value_name = "M", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub in_flight: u32,
     /// Print the report as one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Where to.
+    /// Where to send.
     #[command(flatten)]
     pub target: Target,
 }
 
-/// The report; with `--json` as it stands.
+/// The report, which `--json` prints unchanged.
 #[derive(Debug, Serialize)]
 struct Report {
     /// Requests sent.
     sent: u64,
-    /// Requests that failed, and those not sent.
+    /// Requests that failed or were not sent.
     errors: u64,
     errors_by_kind: BTreeMap<String, u64>,
-    /// From due time to answer, in milliseconds.
+    /// From due time to response, in milliseconds.
     p50_ms: f64,
     p95_ms: f64,
     p99_ms: f64,
     max_ms: f64,
-    /// Requests answered as they should be, per second.
+    /// Successful requests per second.
     requests_per_s: f64,
     /// Ticks stored, per second.
     ticks_per_s: f64,
@@ -87,17 +87,17 @@ struct Report {
     duplicate: u64,
     rejected: u64,
     ignored: u64,
-    /// From the first due time to the last answer.
+    /// From the first due time to the last response.
     seconds: f64,
-    /// How late this client itself was, in milliseconds; it is part of the latencies.
+    /// How late this client itself was, in milliseconds. The latencies include it.
     client_late_p99_ms: f64,
 }
 
 /// Runs the load and prints its report.
 ///
 /// # Errors
-/// Where any request failed, or the load was stopped before its end.
-pub async fn run(args: LoadArgs, world: World) -> anyhow::Result<()> {
+/// If any request failed, or the load was stopped early.
+pub async fn run(args: LoadArgs, process: ProcessContext) -> anyhow::Result<()> {
     let connections = usize::try_from(args.connections)?;
     let webhook = Arc::new(Webhook::new(&args.target, "ticks", connections)?);
     let schedule = Schedule {
@@ -108,15 +108,15 @@ pub async fn run(args: LoadArgs, world: World) -> anyhow::Result<()> {
     let free_connections = Arc::new(Semaphore::new(connections));
     let mut market = Market::new(args.tokens, new_run());
     let send = |_, due: Instant| {
-        let body = market.delivery(args.batch, (world.now_ms)());
+        let body = market.delivery(args.batch, (process.now_ms)());
         let (webhook, free_connections) = (Arc::clone(&webhook), Arc::clone(&free_connections));
         async move {
             let sent = async {
-                // Never closed, so a permit always comes.
+                // The semaphore is never closed.
                 let _permit = free_connections.acquire().await;
                 webhook.post_unbounded(body).await
             };
-            // The limit counts from the due time too, so that a load on a dead server ends.
+            // The timeout also counts from the due time, so a load on a dead server ends.
             match tokio::time::timeout_at(due + webhook.timeout(), sent).await {
                 Ok(Ok(answer)) => End::Answered {
                     stored: answer.stored,
@@ -136,15 +136,15 @@ pub async fn run(args: LoadArgs, world: World) -> anyhow::Result<()> {
             bar.set_position(due);
         }
     };
-    let tally = schedule.run(&world.stop, send, progress).await?;
+    let tally = schedule.run(&process.stop, send, progress).await?;
     bar.finish_and_clear();
     let report = Report::new(
         &tally,
         Duration::from_secs(args.seconds.into()),
-        world.stop.is_cancelled(),
+        process.stop.is_cancelled(),
     );
     report.print(&args, &webhook)?;
-    if world.stop.is_cancelled() {
+    if process.stop.is_cancelled() {
         bail!(
             "stopped after {} of {} requests",
             report.sent,
@@ -168,7 +168,7 @@ pub async fn run(args: LoadArgs, world: World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A number that no other run has: it makes the ticks' ids unique.
+/// A unique number of this run, which makes the ticks' ids unique.
 fn new_run() -> u64 {
     uuid::Uuid::now_v7().as_u64_pair().1
 }
@@ -184,7 +184,7 @@ fn progress_bar(requests: u64) -> ProgressBar {
 
 impl Report {
     fn new(tally: &Tally, planned: Duration, stopped: bool) -> Self {
-        // A load that answers quickly still lasted as long as it was planned.
+        // Even if all responses were quick, the load lasted as long as planned.
         let elapsed = if stopped {
             tally.elapsed
         } else {
@@ -218,7 +218,7 @@ impl Report {
         }
     }
 
-    /// The figures to stdout; what they are worth, where that is in doubt, to stderr.
+    /// Prints the figures to stdout, and warnings about their validity to stderr.
     fn print(&self, args: &LoadArgs, webhook: &Webhook) -> anyhow::Result<()> {
         if args.json {
             print_line(&serde_json::to_string(self)?)?;
@@ -227,13 +227,13 @@ impl Report {
         }
         if self.client_late_p99_ms > LATENESS_MS_WARN {
             eprintln!(
-                "tickctl: this machine was late itself (p99 {} ms): the latencies say little about the server",
+                "tickctl: this machine itself was late (p99 {} ms), so the latencies say little about the server",
                 self.client_late_p99_ms
             );
         }
         if let Some(count) = self.errors_by_kind.get(NOT_SENT) {
             eprintln!(
-                "tickctl: {count} requests were not sent, {} being without an answer (--in-flight)",
+                "tickctl: {count} requests were not sent, since {} were pending (--in-flight)",
                 args.in_flight
             );
         }
@@ -287,7 +287,7 @@ fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     round(histogram.value_at_quantile(quantile) as f64 / 1_000.0)
 }
 
-/// To three digits after the point: a histogram knows no more.
+/// Rounds to three digits after the point, the precision of the histogram.
 fn round(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }

@@ -1,4 +1,4 @@
-//! `tickctl replay`: real trades from a file to a running tickstream, in the file's order.
+//! `tickctl replay`: sends real trades from a file to a running tickstream, in the file's order.
 
 use std::fmt;
 use std::fs::File;
@@ -18,20 +18,20 @@ use rand::rngs::StdRng;
 use tokio::time::Instant;
 
 use crate::batches::{Batch, Batches, Event};
-use crate::cli::{BadInput, Target, World, print_line};
+use crate::cli::{BadInput, ProcessContext, Target, print_line};
 use crate::client::{Answer, PostError, Webhook};
 use crate::delivery::{Undelivered, deliver};
 use crate::formats::{Format, ReadError};
 use crate::pace::Speed;
 
-/// Most bad or rejected rows that are shown one by one; all are counted.
+/// The most bad or rejected rows that are listed; all are counted.
 const ROWS_SHOWN_MAX: u64 = 10;
 
 /// Options of `tickctl replay`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Replaying is safe to repeat: a tick that is stored already counts as duplicate. Numbers are sent
-with the digits they have in the file.
+It is safe to repeat a replay: a tick that is already stored counts as duplicate. Numbers are sent
+with exactly the digits in the file.
 
 Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
@@ -39,43 +39,44 @@ Examples:
   unzip -p BTCUSDT-trades-2025-01-08.zip | tickctl replay - --format binance-trades --symbol BTCUSDT
   tickctl replay ticks.csv --format ticks-csv --batch 500 --skip 120000
 
-Exit codes: 0 all rows are stored; 1 the server did not take them all; 2 a bad row (what came
-before it was sent) or a wrong option.")]
+Exit codes: 0 all rows are stored; 1 the server did not accept them all; 2 a bad row (the rows
+before it were sent) or a wrong option.")]
 pub struct ReplayArgs {
     /// The file; `-` is stdin.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// What the file holds.
+    /// The format of the file.
     #[arg(long, value_enum)]
     pub format: Format,
-    /// `max`: as fast as the server answers; 1: as it happened; N: N times faster.
+    /// `max`: as fast as the server responds; 1: in real time; N: N times faster.
     #[arg(long, value_name = "N|max", default_value = "max")]
     pub speed: Speed,
-    /// What was traded, where the file does not say: BTCUSDT for binance-trades (otherwise taken
-    /// from the file's name), BASE/QUOTE for kraken-trades (otherwise from the pair).
+    /// The symbol, if the file does not contain it: such as BTCUSDT for binance-trades (default:
+    /// from the file's name), or BASE/QUOTE for kraken-trades (default: from the pair).
     #[arg(long, value_name = "SYMBOL")]
     pub symbol: Option<String>,
-    /// Most ticks in a request.
+    /// The most ticks per request.
     #[arg(long, value_name = "B", default_value_t = 100, value_parser = value_parser!(u32).range(1..=10_000))]
     pub batch: u32,
-    /// Requests under way at once. With more than 1 the server may see batches out of order.
+    /// The number of concurrent requests. With more than 1, the server may see batches out of
+    /// order.
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = value_parser!(u32).range(1..=64))]
     pub in_flight: u32,
-    /// Leave out so many rows at the start: a replay that ended early says how many.
+    /// Skip this many rows at the start; a replay that ended early prints how many.
     #[arg(long, value_name = "ROWS", default_value_t = 0)]
     pub skip: u64,
-    /// Leave out rows that are bad, here or in the server's eyes, and count them.
+    /// Skip and count rows that are malformed or that the server rejects.
     #[arg(long)]
     pub skip_bad: bool,
-    /// How often a request is sent at most, when the server is away, busy or too slow.
+    /// The most attempts per request, if the server is unavailable, busy or too slow.
     #[arg(long, value_name = "A", default_value_t = 10, value_parser = value_parser!(u32).range(1..=1_000))]
     pub attempts: u32,
-    /// Where to.
+    /// Where to send.
     #[command(flatten)]
     pub target: Target,
 }
 
-/// What became of the rows so far.
+/// The outcome of the rows so far.
 #[derive(Debug, Default)]
 struct Summary {
     requests: u64,
@@ -85,18 +86,17 @@ struct Summary {
     rejected: u64,
     ignored: u64,
     bad_rows: u64,
-    /// Entry errors in the answers; only the first are shown.
+    /// Entry errors in the responses; only the first are shown.
     errors_seen: u64,
-    /// Rows from the start of the file that need no second sending.
+    /// Rows from the start of the file that are done.
     rows_done: u64,
 }
 
 /// Replays the file and prints a summary.
 ///
 /// # Errors
-/// [`BadInput`] for a file or a row that breaks a rule; others where the server did not take
-/// every tick.
-pub async fn run(args: ReplayArgs, world: World) -> anyhow::Result<()> {
+/// [`BadInput`] for an invalid file or row; others if the server did not accept every tick.
+pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()> {
     let in_flight_max = usize::try_from(args.in_flight)?;
     let webhook = Webhook::new(&args.target, args.format.source(), in_flight_max)?;
     let (input, bytes_total) = open(&args.file)?;
@@ -117,7 +117,7 @@ pub async fn run(args: ReplayArgs, world: World) -> anyhow::Result<()> {
         },
         args,
         webhook,
-        world,
+        process,
     };
     replay.run(batches).await
 }
@@ -125,7 +125,7 @@ pub async fn run(args: ReplayArgs, world: World) -> anyhow::Result<()> {
 struct Replay {
     args: ReplayArgs,
     webhook: Webhook,
-    world: World,
+    process: ProcessContext,
     bar: ProgressBar,
     summary: Summary,
 }
@@ -135,11 +135,11 @@ impl Replay {
         let started = Instant::now();
         let ended = self.send_all(batches).await;
         self.bar.finish_and_clear();
-        // A file that is refused before anything was sent needs no figures.
+        // If a file is refused before anything was sent, there are no figures.
         if ended.is_ok() || self.summary.requests > 0 {
             print_line(&self.summary.text(started.elapsed()))?;
         }
-        ended.map_err(|error| self.with_way_on(error))?;
+        ended.map_err(|error| self.with_continuation(error))?;
         if self.summary.rejected > 0 && !self.args.skip_bad {
             bail!(
                 "the server rejected {} ticks; they are in its quarantine",
@@ -149,11 +149,11 @@ impl Replay {
         Ok(())
     }
 
-    /// Reads, sends and counts until the rows or the patience end.
+    /// Reads, sends and counts until the rows end or the attempts are exhausted.
     async fn send_all(&mut self, mut batches: Batches) -> anyhow::Result<()> {
         let in_flight_max = usize::try_from(self.args.in_flight)?;
-        let stop = self.world.stop.clone();
-        // Ordered, so that the rows done are always all rows up to one.
+        let stop = self.process.stop.clone();
+        // In order, so the rows done are always a prefix of the file.
         let mut in_flight = FuturesOrdered::new();
         let mut end = None;
         loop {
@@ -184,7 +184,7 @@ impl Replay {
     ) -> impl Future<Output = (Batch, Result<Answer, Undelivered>)> + use<> {
         let (webhook, stop, bar) = (
             self.webhook.clone(),
-            self.world.stop.clone(),
+            self.process.stop.clone(),
             self.bar.clone(),
         );
         let attempts_max = self.args.attempts;
@@ -194,7 +194,7 @@ impl Replay {
             let notice = |error: &PostError, delay: Duration| {
                 say(
                     &bar,
-                    &format!("{error}; trying again in {:.1} s", delay.as_secs_f64()),
+                    &format!("{error}; retrying in {:.1} s", delay.as_secs_f64()),
                 );
             };
             let answer = deliver(&webhook, body, attempts_max, rng, &stop, notice).await;
@@ -211,7 +211,7 @@ impl Replay {
                 say(
                     &self.bar,
                     &format!(
-                        "line {line}: the server says {}: {}",
+                        "line {line}: the server rejected it: {}: {}",
                         error.reason, error.message
                     ),
                 );
@@ -230,17 +230,17 @@ impl Replay {
         self.bar.set_message(format!("{} ticks", summary.sent));
     }
 
-    /// Leaves the row out if that is wished; a file that is broken as a whole always ends it.
+    /// Skips the row if requested; an unreadable file always ends the replay.
     fn bad_row(&mut self, error: ReadError) -> anyhow::Result<()> {
         if self.args.skip_bad && matches!(error, ReadError::Row { .. }) {
             self.summary.bad_rows += 1;
             if self.summary.bad_rows <= ROWS_SHOWN_MAX {
-                say(&self.bar, &format!("left out: {error}"));
+                say(&self.bar, &format!("skipped: {error}"));
             }
             return Ok(());
         }
         let hint = match error {
-            ReadError::Row { .. } => "; mend the row, or leave such rows out with --skip-bad",
+            ReadError::Row { .. } => "; correct the row, or skip such rows with --skip-bad",
             ReadError::File(_) => "",
         };
         Err(BadInput(format!("{}: {error}{hint}", self.args.file.display())).into())
@@ -260,17 +260,20 @@ impl Replay {
         }
     }
 
-    /// Adds how far it got and how to go on.
-    fn with_way_on(&self, error: anyhow::Error) -> anyhow::Error {
+    /// Adds how far it got and how to continue.
+    fn with_continuation(&self, error: anyhow::Error) -> anyhow::Error {
         let rows = self.summary.rows_done;
-        let way_on = match rows {
-            0 => "nothing of this file is stored".to_owned(),
-            rows => format!("the first {rows} rows are done; go on after them with --skip {rows}"),
+        let continuation = match rows {
+            0 => "nothing of this file was stored".to_owned(),
+            rows => format!(
+                "the first {rows} rows are done; continue after them with --skip \
+                             {rows}"
+            ),
         };
-        // The type decides the exit code, so it stays.
+        // The type decides the exit code, so it is kept.
         match error.downcast::<BadInput>() {
-            Ok(BadInput(rule)) => BadInput(format!("{rule}; {way_on}")).into(),
-            Err(error) => anyhow!("{error:#}; {way_on}"),
+            Ok(BadInput(rule)) => BadInput(format!("{rule}; {continuation}")).into(),
+            Err(error) => anyhow!("{error:#}; {continuation}"),
         }
     }
 }
@@ -285,7 +288,7 @@ impl Summary {
         };
         let bad_rows = match self.bad_rows {
             0 => String::new(),
-            rows => format!(", {rows} bad rows left out"),
+            rows => format!(", {rows} bad rows skipped"),
         };
         format!(
             "sent {} ticks in {} requests: {} stored, {} duplicate, {} rejected, {} ignored{bad_rows}; \
@@ -295,7 +298,7 @@ impl Summary {
     }
 }
 
-/// The input and, where it is a file, its length.
+/// The input, and its length if it is a file.
 fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
     if path == Path::new("-") {
         return Ok((Box::new(std::io::stdin()), None));
@@ -325,14 +328,14 @@ fn progress_bar(bytes_total: Option<u64>) -> ProgressBar {
     bar.with_style(style).with_message("reading the file")
 }
 
-/// `, 12s left`, once there is something to reckon it by.
+/// `, 12s left`, once it can be estimated.
 fn time_left(state: &ProgressState, text: &mut dyn fmt::Write) {
     if state.pos() > 0 {
         _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
     }
 }
 
-/// Writes a line to stderr above the bar, or as it is where there is none.
+/// Writes a line to stderr, above the progress bar if there is one.
 fn say(bar: &ProgressBar, line: &str) {
     bar.suspend(|| eprintln!("tickctl: {line}"));
 }

@@ -7,10 +7,10 @@ use std::io::Read;
 
 use domain::{Price, TIMESTAMP_MS_MIN, Volume};
 
-use super::{Place, ReadError, Records, Row, Rows, whole_number};
+use super::{ReadError, Records, Row, RowPosition, Rows, whole_number};
 
-/// Times from here on are microseconds (spot dumps since 2025): as milliseconds this would be
-/// the year 5138.
+/// Times from here on are microseconds (spot dumps since 2025): in milliseconds, this would be the
+/// year 5138.
 const TIME_US_MIN: i64 = 100_000_000_000_000;
 
 /// Times from here on are neither milliseconds nor microseconds.
@@ -20,14 +20,14 @@ const TIME_US_MAX: i64 = 100_000_000_000_000_000;
 const COLUMNS_MIN: usize = 6;
 const COLUMNS_MAX: usize = 7;
 
-/// Where a row has its fields.
+/// The positions of the fields in a row.
 #[derive(Debug, Clone, Copy)]
 struct Columns {
     id: usize,
     price: usize,
     quantity: usize,
     time: usize,
-    /// Whether a header names them, so that other columns may stand beside them.
+    /// Whether they come from a header; then other columns are allowed.
     named: bool,
 }
 
@@ -42,7 +42,7 @@ const POSITIONS: Columns = Columns {
 /// Opens the rows of a dump.
 ///
 /// # Errors
-/// [`ReadError::File`] where neither `symbol` nor the file's name says what was traded.
+/// [`ReadError::File`] if neither `symbol` nor the file's name has a symbol.
 pub fn rows(
     input: Box<dyn Read + Send>,
     file_name: &str,
@@ -79,7 +79,7 @@ pub fn rows(
 }
 
 fn row(
-    place: Place,
+    place: RowPosition,
     record: &csv::StringRecord,
     columns: Columns,
     symbol: &str,
@@ -87,8 +87,8 @@ fn row(
     let broken = |rule: String| ReadError::Row { place, rule };
     if !columns.named && !(COLUMNS_MIN..=COLUMNS_MAX).contains(&record.len()) {
         return Err(broken(format!(
-            "a trade without a header has {COLUMNS_MIN} or {COLUMNS_MAX} fields (id, price, qty, \
-             quote_qty, time, …), not {}",
+            "a row of a file without a header must have {COLUMNS_MIN} or {COLUMNS_MAX} fields \
+             (id, price, qty, quote_qty, time, …), not {}",
             record.len()
         )));
     }
@@ -103,8 +103,8 @@ fn row(
         field("qty", columns.quantity)?,
         field("time", columns.time)?,
     );
-    let id = whole_number(id).ok_or_else(|| broken(format!("id `{id}` is no whole number")))?;
-    // Sent as text, so with the digits that are there, float artefacts among them.
+    let id = whole_number(id).ok_or_else(|| broken(format!("id `{id}` is not a whole number")))?;
+    // Sent as text with the same digits, including float artifacts.
     Price::parse(price).map_err(|error| broken(format!("price: {error}")))?;
     Volume::parse(quantity).map_err(|error| broken(format!("qty: {error}")))?;
     let event_ms = time_ms(time).map_err(broken)?;
@@ -118,10 +118,10 @@ fn row(
     })
 }
 
-/// Tells milliseconds from microseconds by their size.
+/// Distinguishes milliseconds from microseconds by their size.
 fn time_ms(text: &str) -> Result<i64, String> {
     let wrong =
-        || format!("time `{text}` is no time in milliseconds or microseconds since the epoch");
+        || format!("time `{text}` is not a time in milliseconds or microseconds since the epoch");
     if !is_number(text) {
         return Err(wrong());
     }
@@ -149,7 +149,8 @@ fn header(record: &csv::StringRecord) -> Result<Columns, ReadError> {
     let (Some(id), Some(price), Some(quantity), Some(time)) = columns else {
         let seen = record.iter().collect::<Vec<_>>().join(",");
         return Err(ReadError::File(format!(
-            "line 1: a header of Binance trades names id, price, qty and time; this one is `{}`",
+            "line 1: a header of Binance trades must name id, price, qty and time, but this one \
+             is `{}`",
             seen.chars().take(200).collect::<String>()
         )));
     };
@@ -169,7 +170,8 @@ fn is_number(text: &str) -> bool {
 fn given_symbol(symbol: &str) -> Result<String, ReadError> {
     if symbol.is_empty() || !symbol.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(ReadError::File(format!(
-            "--symbol `{symbol}` is no symbol of Binance: letters and digits, such as BTCUSDT"
+            "--symbol `{symbol}` is not a symbol of Binance: use letters and digits, such as \
+             BTCUSDT"
         )));
     }
     Ok(symbol.to_ascii_uppercase())
@@ -177,7 +179,7 @@ fn given_symbol(symbol: &str) -> Result<String, ReadError> {
 
 /// The symbol in a file's name: `BTCUSDT-trades-2021-01-08.csv`, `binance-BTCUSDT-2021-01-08.csv`.
 fn symbol_in(file_name: &str) -> Result<String, ReadError> {
-    // The shortest pairs have five letters; words of a name are not all in capitals.
+    // The shortest pairs have five letters; other words of a name are not in capitals.
     let is_symbol = |part: &&str| {
         part.len() >= 5
             && part
@@ -192,8 +194,8 @@ fn symbol_in(file_name: &str) -> Result<String, ReadError> {
     match (found.first(), found.len()) {
         (Some(symbol), 1) => Ok((*symbol).to_owned()),
         _ => Err(ReadError::File(format!(
-            "the rows do not say what was traded, and neither does the name `{file_name}`: give \
-             --symbol, such as --symbol BTCUSDT"
+            "neither the rows nor the file name `{file_name}` contain the symbol: pass it, such \
+             as --symbol BTCUSDT"
         ))),
     }
 }
@@ -273,11 +275,14 @@ mod tests {
             Err("line 3: price is missing"),
         );
         check("1,1,1,5,6,1610064000278,true,true\n", Err("6 or 7 fields"));
-        check("name,value\na,1\n", Err("names id, price, qty and time"));
+        check(
+            "name,value\na,1\n",
+            Err("must name id, price, qty and time"),
+        );
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_one_bad_row() {
+    fn bytes_that_are_not_text_are_one_bad_row() {
         let input =
             b"1,1,1,1,1610064000278,T\n2,\xff,1,1,1610064000278,T\n3,1,1,1,1610064000278,T\n";
         let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(input)), "BTCUSDT", None)
@@ -293,7 +298,7 @@ mod tests {
     #[test]
     fn rows_count_from_one_after_the_header() {
         let seen = read(&format!("{HEADER}1,1,1,1,1610064000278,T\n"));
-        let place = Place {
+        let place = RowPosition {
             number: 1,
             line: 2,
             offset_bytes: HEADER.len() as u64,
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_symbol_is_found_in_the_name_or_asked_for() {
+    fn the_symbol_comes_from_the_file_name_or_is_required() {
         for (name, expected) in [
             ("binance-BTCUSDT-2021-01-08.csv", Some("BTCUSDT")),
             ("1000SATSUSDT-trades-2024-01.csv", Some("1000SATSUSDT")),

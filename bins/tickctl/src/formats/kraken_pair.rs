@@ -1,16 +1,16 @@
-//! The names of Kraken's pairs: REST's `XBTUSDT` and `XXBTZUSD`, and what WebSocket v2 calls them.
+//! Converts the names of Kraken's pairs from REST (`XBTUSDT`, `XXBTZUSD`) to WebSocket v2.
 
 use domain::Token;
 
 use super::ReadError;
 
-/// Quote currencies, longest first, to tell the two sides of a pair such as XBTUSDT.
+/// Quote currencies, longest first, to split a pair such as XBTUSDT.
 const QUOTES: [&str; 16] = [
     "PYUSD", "EURQ", "USDT", "USDC", "USD", "EUR", "GBP", "JPY", "CAD", "AUD", "CHF", "DAI", "XBT",
     "BTC", "ETH", "DOT",
 ];
 
-/// Checks a pair that the user gives.
+/// Checks a pair from the command line.
 pub(super) fn given_symbol(symbol: &str) -> Result<String, ReadError> {
     let sides = symbol.split_once('/');
     match sides {
@@ -18,7 +18,7 @@ pub(super) fn given_symbol(symbol: &str) -> Result<String, ReadError> {
             Ok(symbol.to_owned())
         }
         _ => Err(ReadError::File(format!(
-            "--symbol `{symbol}` is no pair of Kraken: write BASE/QUOTE, such as BTC/USDT"
+            "--symbol `{symbol}` is not a pair of Kraken: use BASE/QUOTE, such as BTC/USDT"
         ))),
     }
 }
@@ -39,14 +39,15 @@ pub(super) fn symbol_of(pair: &str) -> Result<String, ReadError> {
             Ok(format!("{}/{}", v2_name(base), v2_name(quote)))
         }
         _ => Err(ReadError::File(format!(
-            "the pair `{}` does not tell base from quote: give --symbol, such as --symbol BTC/USDT",
+            "the pair `{}` cannot be split into base and quote: pass --symbol, such as --symbol \
+             BTC/USDT",
             pair.chars().take(40).collect::<String>()
         ))),
     }
 }
 
-/// Old pairs have four characters a side, X before a coin and Z before a currency; a base of
-/// four letters (USDT) has no letter before it.
+/// Old pairs have four characters per side, with the prefix X for coins and Z for currencies; a
+/// base of four letters (USDT) has no prefix.
 fn legacy_sides(pair: &str) -> Option<(&str, &str)> {
     if pair.len() != 8 {
         return None;
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_told_apart_or_asked_for() {
+    fn pairs_are_split_or_a_symbol_is_required() {
         for (pair, expected) in [
             ("XBTUSDT", Some("BTC/USDT")),
             ("XXBTZUSD", Some("BTC/USD")),

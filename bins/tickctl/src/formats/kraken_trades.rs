@@ -1,8 +1,8 @@
-//! Kraken's REST answer to `/0/public/Trades`: `result.{pair}` is a list of
-//! `[price, volume, time, side, order type, miscellaneous, trade_id]`.
+//! Kraken's REST response to `/0/public/Trades`: `result.{pair}` is a list of `[price, volume,
+//! time, side, order type, miscellaneous, trade_id]`.
 //!
-//! Sent as the `trade` updates of Kraken's WebSocket v2, whose pairs say BTC where REST says XBT.
-//! Older answers have no trade_id. Such a trade is numbered by its time: see [`Numbering`].
+//! Sent as the `trade` updates of Kraken's WebSocket v2, which uses BTC instead of XBT. Older
+//! responses have no trade_id; such a trade gets a number from its time, see [`Numbering`].
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,16 +13,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::kraken_pair::{given_symbol, symbol_of};
-use super::{Place, ReadError, Row, Rows, whole_number};
+use super::{ReadError, Row, RowPosition, Rows, whole_number};
 
-/// Largest file taken: it is read as a whole, being one JSON text. One answer of the API has
-/// 1,000 trades, about 200 KiB.
+/// The largest file accepted. It is one JSON text, so it is read as a whole. One response of the
+/// API has 1,000 trades, about 200 KiB.
 const FILE_BYTES_MAX: u64 = 512 * 1_024 * 1_024;
 
-/// Where a trade has its number.
+/// The position of a trade's number.
 const TRADE_ID_AT: usize = 6;
 
-/// Digits after the point that a time can have: nanoseconds.
+/// The most digits after the point of a time: nanoseconds.
 const FRACTION_DIGITS_MAX: usize = 9;
 
 #[derive(Deserialize)]
@@ -33,11 +33,11 @@ struct RestAnswer<'a> {
     result: BTreeMap<String, &'a RawValue>,
 }
 
-/// Reads the whole answer; `symbol` (`BASE/QUOTE`) overrides the pair's name.
+/// Reads the whole response; `symbol` (`BASE/QUOTE`) overrides the pair's name.
 ///
 /// # Errors
-/// [`ReadError::File`] where it is no such answer, or reports errors, or has a pair whose two
-/// sides cannot be told.
+/// [`ReadError::File`] if it is not such a response, or reports errors, or has a pair that cannot
+/// be split.
 pub fn rows(input: Box<dyn Read + Send>, symbol: Option<&str>) -> Result<Rows, ReadError> {
     let mut text = String::new();
     input
@@ -45,18 +45,20 @@ pub fn rows(input: Box<dyn Read + Send>, symbol: Option<&str>) -> Result<Rows, R
         .read_to_string(&mut text)
         .map_err(|error| ReadError::File(format!("the input cannot be read as text: {error}")))?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        let rule = format!("it is larger than {FILE_BYTES_MAX} bytes; split it");
+        let rule = format!("the file is larger than {FILE_BYTES_MAX} bytes: split it");
         return Err(ReadError::File(rule));
     }
     let text = text.trim_start_matches('\u{feff}');
     let unreadable = |error: serde_json::Error| {
-        ReadError::File(format!("it is not an answer of Kraken's Trades ({error})"))
+        ReadError::File(format!(
+            "the file is not a response of Kraken's Trades ({error})"
+        ))
     };
     let answer: RestAnswer<'_> = serde_json::from_str(text).map_err(unreadable)?;
     if !answer.error.is_empty() {
         let errors = answer.error.join(", ");
         return Err(ReadError::File(format!(
-            "Kraken answered with errors, not trades: {errors}"
+            "the file has errors from Kraken instead of trades: {errors}"
         )));
     }
     let mut rows = Vec::new();
@@ -79,7 +81,7 @@ pub fn rows(input: Box<dyn Read + Send>, symbol: Option<&str>) -> Result<Rows, R
         let mut numbering = Numbering::default();
         for trade in trades {
             let (line, offset_bytes) = cursor.find(trade.get());
-            let place = Place {
+            let place = RowPosition {
                 number: rows.len() as u64 + 1,
                 line,
                 offset_bytes,
@@ -89,13 +91,13 @@ pub fn rows(input: Box<dyn Read + Send>, symbol: Option<&str>) -> Result<Rows, R
     }
     if pairs == 0 {
         return Err(ReadError::File(
-            "it has no `result` with a pair's trades".to_owned(),
+            "the file has no `result` with a pair's trades".to_owned(),
         ));
     }
     Ok(Box::new(rows.into_iter()))
 }
 
-/// Finds the places of values that lie in a text, by address, counting lines on the way.
+/// Finds the positions of values in a text by their addresses, and counts lines.
 struct Cursor<'a> {
     text: &'a str,
     offset: usize,
@@ -120,14 +122,14 @@ impl Cursor<'_> {
 }
 
 fn row(
-    place: Place,
+    place: RowPosition,
     trade: &RawValue,
     symbol: &str,
     numbering: &mut Numbering,
 ) -> Result<Row, ReadError> {
     let broken = |rule: String| ReadError::Row { place, rule };
     let fields: Vec<&RawValue> = serde_json::from_str(trade.get())
-        .map_err(|_| broken("a trade is a list: price, volume, time, …".to_owned()))?;
+        .map_err(|_| broken("a trade must be a list: price, volume, time, …".to_owned()))?;
     let field = |name: &str, at: usize| {
         let raw = fields
             .get(at)
@@ -147,7 +149,7 @@ fn row(
     }
     let time = Time::read(time).ok_or_else(|| {
         broken(format!(
-            "time `{time}` is no time in seconds since the epoch, such as 1762795433.9717445"
+            "time `{time}` is not a time in seconds since the epoch, such as 1762795433.9717445"
         ))
     })?;
     let mut json = format!(
@@ -159,8 +161,8 @@ fn row(
     }
     let trade_id = if fields.len() > TRADE_ID_AT {
         let id = field("trade_id", TRADE_ID_AT)?;
-        // Written as a number: a text may have zeros in front, which JSON's numbers must not.
-        whole_number(id).ok_or_else(|| broken(format!("trade_id `{id}` is no whole number")))?
+        // Written as a number: a text may have leading zeros, but a JSON number may not.
+        whole_number(id).ok_or_else(|| broken(format!("trade_id `{id}` is not a whole number")))?
     } else {
         numbering.next(time.nanos)
     };
@@ -173,9 +175,9 @@ fn row(
     })
 }
 
-/// Numbers trades that have no trade_id, so that the same file always gives the same numbers: the
-/// time in nanoseconds, plus the trades of that very time before it. Kraken's own numbers are far
-/// smaller, and its times equal or at least 100 ns apart, so that two trades do not share a number.
+/// Numbers trades without a trade_id, the same way for the same file: the time in nanoseconds, plus
+/// the number of earlier trades of the same time. Kraken's own numbers are far smaller, and its
+/// times are equal or at least 100 ns apart, so two trades never share a number.
 #[derive(Debug, Default)]
 struct Numbering {
     nanos: u64,
@@ -202,7 +204,7 @@ fn side_of(fields: &[&RawValue]) -> Option<&'static str> {
     }
 }
 
-/// The digits of a number, or the characters of a text without escapes, as they stand.
+/// The literal digits of a number, or the characters of a text without escapes.
 fn literal(raw: &str) -> Option<&str> {
     if raw.starts_with('"') {
         return serde_json::from_str(raw).ok();
@@ -211,12 +213,12 @@ fn literal(raw: &str) -> Option<&str> {
         .then_some(raw)
 }
 
-/// Seconds with a fraction, read by their digits: those that a double would round are kept.
+/// Seconds with a fraction, read from the literal digits, so none are rounded to a double.
 #[derive(Debug, PartialEq, Eq)]
 struct Time {
     ms: i64,
     nanos: u64,
-    /// With the fraction as it stands.
+    /// With the complete fraction.
     rfc3339: String,
 }
 
@@ -300,7 +302,7 @@ mod tests {
 
     #[test]
     fn broken_trades_name_their_line_and_rule() {
-        check("{}", Err("line 3: a trade is a list"));
+        check("{}", Err("line 3: a trade must be a list"));
         check(r#"["1"]"#, Err("line 3: volume is missing"));
         check(
             r#"["0","1",1534614057,"b","l",""]"#,
@@ -377,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_trades_say_why() {
+    fn files_that_are_not_trades_are_refused_with_the_reason() {
         for (text, part) in [
             (
                 r#"{"error":["EQuery:Unknown asset pair"]}"#,
@@ -388,8 +390,8 @@ mod tests {
                 r#"{"error":[],"result":{"XBTUSD":{}}}"#,
                 "result.XBTUSD is not a list",
             ),
-            ("[1,2]", "not an answer of Kraken"),
-            ("", "not an answer of Kraken"),
+            ("[1,2]", "not a response of Kraken"),
+            ("", "not a response of Kraken"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! Our own CSV: a header, then one tick a row; columns in any order.
+//! Our own CSV: a header, then one tick per row, with columns in any order.
 //!
 //! Sent as the JSON of the `ticks` webhook, prices as decimal strings.
 
@@ -7,21 +7,20 @@ use std::io::Read;
 use chrono::DateTime;
 use domain::{Method, Price, SourceName, TIMESTAMP_MS_MIN, TickId, Token, Volume};
 
-use super::{Place, ReadError, Records, Row, Rows};
+use super::{ReadError, Records, Row, RowPosition, Rows};
 
 const REQUIRED: [&str; 3] = ["token", "price", "timestamp"];
 const OPTIONAL: [&str; 7] = [
     "quote", "volume", "source", "id", "tick_id", "slot", "method",
 ];
 
-/// Columns that an export of the archive or the API has besides; the server makes them anew.
+/// Further columns in exports of the archive or the API; the server sets them itself.
 const DERIVED: [&str; 6] = ["ingested_at", "version", "year", "month", "day", "salt"];
 
-/// The archive's name for the timestamp, which is a keyword there.
+/// The archive's name for `timestamp`, which is a keyword there.
 const TIMESTAMP_IN_ARCHIVE: &str = "ts";
 
-/// Opens the rows. A header that misses a column, or has one that nobody knows, is an error
-/// before the first row.
+/// Opens the rows. A header with a missing or unknown column is an error before the first row.
 #[must_use]
 pub fn rows(input: Box<dyn Read + Send>) -> Rows {
     let mut records = Records::new(input);
@@ -78,7 +77,7 @@ fn check_header(record: &csv::StringRecord) -> Result<Vec<String>, ReadError> {
     for (position, name) in names.iter().enumerate() {
         let known = |set: &[&str]| set.contains(&name.as_str());
         if !known(&REQUIRED) && !known(&OPTIONAL) && !known(&DERIVED) {
-            // A column with a slip in its name must not be left out silently.
+            // A column with a misspelled name must not be ignored silently.
             return wrong(format!("the header has an unknown column `{name}`"));
         }
         if names.iter().take(position).any(|earlier| earlier == name) {
@@ -88,11 +87,15 @@ fn check_header(record: &csv::StringRecord) -> Result<Vec<String>, ReadError> {
     Ok(names)
 }
 
-fn row(place: Place, record: &csv::StringRecord, header: &[String]) -> Result<Row, ReadError> {
+fn row(
+    place: RowPosition,
+    record: &csv::StringRecord,
+    header: &[String],
+) -> Result<Row, ReadError> {
     let broken = |rule: String| ReadError::Row { place, rule };
     if record.len() != header.len() {
         return Err(broken(format!(
-            "it has {} fields, the header {}",
+            "it has {} fields, but the header has {}",
             record.len(),
             header.len()
         )));
@@ -106,7 +109,7 @@ fn row(place: Place, record: &csv::StringRecord, header: &[String]) -> Result<Ro
     let event_ms = time_ms(required("timestamp")?).map_err(broken)?;
     Token::new(token).map_err(|error| broken(format!("token: {error}")))?;
     Price::parse(price).map_err(|error| broken(format!("price: {error}")))?;
-    // The names and numbers are checked, so that none needs escaping.
+    // Names and numbers were checked, so none needs escaping.
     let mut json = format!(r#"{{"token":"{token}","price":"{price}","timestamp":{event_ms}"#);
     if let Some(quote) = field("quote") {
         Token::new(quote).map_err(|error| broken(format!("quote: {error}")))?;
@@ -162,7 +165,7 @@ fn time_ms(text: &str) -> Result<i64, String> {
     };
     if time_ms < TIMESTAMP_MS_MIN {
         return Err(format!(
-            "timestamp `{text}` is before the year 2000: give milliseconds, not seconds"
+            "timestamp `{text}` is before the year 2000: use milliseconds, not seconds"
         ));
     }
     Ok(time_ms)
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_keep_their_digits_and_leave_out_empty_fields() {
+    fn ticks_keep_their_digits_and_omit_empty_fields() {
         check(
             "token,price,timestamp\nBTC,39432.4800,1610064000278\n",
             Ok(r#"{"token":"BTC","price":"39432.4800","timestamp":1610064000278}"#),
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_and_rows_that_break_a_rule_say_which() {
+    fn invalid_headers_and_rows_are_refused_with_the_rule() {
         check("token,price\nBTC,1\n", Err("no column timestamp"));
         check("token,price,timestamp,vol\n", Err("unknown column `vol`"));
         check("token,price,timestamp,token\n", Err("token twice"));
@@ -229,7 +232,10 @@ mod tests {
         );
         check(&row("BTC,1,yesterday,"), Err("RFC 3339"));
         check(&row("BTC,1,1610064000278,x"), Err("line 2: volume:"));
-        check(&row("BTC,1"), Err("line 2: it has 2 fields, the header 4"));
+        check(
+            &row("BTC,1"),
+            Err("line 2: it has 2 fields, but the header has 4"),
+        );
         check(&row(",1,1610064000278,"), Err("line 2: token is missing"));
     }
 

@@ -1,4 +1,4 @@
-//! `tickctl compact` on an archive of this machine.
+//! `tickctl compact` on a local archive.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +49,7 @@ fn day(data: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn days_are_compacted_and_told_in_lines() {
+fn days_are_compacted_and_reported_in_lines() {
     let data = tempfile::tempdir().unwrap();
     write(data.path(), DAY_MS, 12, 0);
     write(data.path(), DAY_MS + 86_400_000, 1, 9_000);
@@ -125,7 +125,7 @@ fn scripts_get_an_object_for_each_day() {
 }
 
 #[test]
-fn days_outside_the_range_and_today_are_left_out() {
+fn days_outside_the_range_and_today_are_skipped() {
     let data = tempfile::tempdir().unwrap();
     write(data.path(), DAY_MS, 3, 0);
     let now_ms = runtime::clock::now_ms();
@@ -142,7 +142,7 @@ fn days_outside_the_range_and_today_are_left_out() {
     }
     let run = compact(data.path(), &["--dry-run"]);
     assert!(
-        run.stderr.contains("is today and left out; --to today"),
+        run.stderr.contains("is today and was skipped; --to today"),
         "{}",
         run.stderr
     );
@@ -152,7 +152,7 @@ fn days_outside_the_range_and_today_are_left_out() {
 }
 
 #[test]
-fn a_broken_file_is_named_and_the_exit_code_tells() {
+fn an_unreadable_file_is_reported_with_exit_code_1() {
     let data = tempfile::tempdir().unwrap();
     write(data.path(), DAY_MS, 3, 0);
     write(data.path(), DAY_MS + 86_400_000, 3, 9_000);
@@ -168,7 +168,7 @@ fn a_broken_file_is_named_and_the_exit_code_tells() {
     );
     assert!(
         run.stderr
-            .contains(": 1 file cannot be read; it is left as it was"),
+            .contains(": 1 file cannot be read; it was left unchanged"),
         "{}",
         run.stderr
     );
@@ -184,7 +184,7 @@ fn a_broken_file_is_named_and_the_exit_code_tells() {
 }
 
 #[test]
-fn wrong_calls_are_told_with_their_rule() {
+fn wrong_options_are_refused_with_the_rule() {
     let data = tempfile::tempdir().unwrap();
     let empty = data.path().to_str().unwrap();
     for (args, rule) in [
@@ -206,7 +206,7 @@ fn wrong_calls_are_told_with_their_rule() {
 
 #[cfg(feature = "aws")]
 #[test]
-fn a_place_on_s3_that_is_none_is_told() {
+fn an_invalid_location_on_s3_is_refused() {
     let env = [
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
@@ -216,20 +216,23 @@ fn a_place_on_s3_that_is_none_is_told() {
     let run = tickctl_with(&["compact", "--archive", "my-bucket"], &env, b"");
     assert_eq!(run.code, 2, "{}", run.stderr);
     assert!(
-        run.stderr.contains("give s3://BUCKET/PREFIX"),
+        run.stderr.contains("use s3://BUCKET/PREFIX"),
         "{}",
         run.stderr
     );
 }
 
 #[test]
-fn a_second_compaction_is_told_who_runs() {
+fn a_second_compaction_reports_the_holder() {
     let data = tempfile::tempdir().unwrap();
     write(data.path(), DAY_MS, 3, 0);
     let (_lock, _) = Folder::new(data.path()).lock().unwrap();
     let run = compact(data.path(), &[]);
     assert_eq!(run.code, 1);
-    let holder = format!("process {} compacts the archive", std::process::id());
+    let holder = format!(
+        "process {} is already compacting the archive",
+        std::process::id()
+    );
     assert!(run.stderr.contains(&holder), "{}", run.stderr);
     assert_eq!(
         compact(data.path(), &["--dry-run"]).code,

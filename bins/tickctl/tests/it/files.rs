@@ -1,4 +1,4 @@
-//! The readers on the real files, where they are there.
+//! The format readers on real files, if they are available.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use tickctl::formats::{Format, Row};
 
-/// A file of the shared data, or a line that says it is not there.
+/// A real file; if it is missing, prints that and returns `None`.
 pub(crate) fn real(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/data/trades")
@@ -14,7 +14,7 @@ pub(crate) fn real(name: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    eprintln!("SKIPPED: the real file {} is not there", path.display());
+    eprintln!("SKIPPED: the real file {} is missing", path.display());
     None
 }
 
@@ -72,7 +72,7 @@ fn every_kraken_trade_is_read_with_its_digits() {
     assert!(rows.is_sorted_by_key(|row| row.place.offset_bytes));
 }
 
-/// Fields that a row may have: good ones, near misses, and what could break out of a JSON text.
+/// Fields of a row: good ones, near misses, and characters that could break out of a JSON text.
 fn field() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("1610064000278".to_owned()),
@@ -112,7 +112,7 @@ fn json_of_good_rows_is_valid(format: Format, symbol: Option<&str>, file: Vec<u8
 
 proptest! {
     #[test]
-    fn whatever_a_file_holds_a_delivery_is_json(
+    fn for_any_file_a_delivery_is_json(
         rows in prop::collection::vec(prop::collection::vec(field(), 1..8), 0..6),
         time in "[0-9]{9,11}(\\.[0-9]{0,10})?",
     ) {

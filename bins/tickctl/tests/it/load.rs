@@ -76,7 +76,7 @@ fn the_json_report_has_its_fields_and_every_tick_is_new() {
 }
 
 #[test]
-fn the_text_report_says_what_was_measured() {
+fn the_text_report_has_the_figures() {
     let stub = Stub::start(Script::default());
     let run = load(&stub, &["--rate", "20", "--seconds", "1"]);
     assert_eq!(run.code, 0, "{run:?}");
@@ -148,7 +148,7 @@ fn errors_are_counted_by_kind_and_fail() {
 }
 
 #[test]
-fn a_load_without_the_secret_says_how_to_give_it() {
+fn a_load_without_the_secret_explains_how_to_pass_it() {
     let stub = Stub::start(Script {
         secret: Some("s3cret"),
         ..Script::default()
@@ -156,7 +156,7 @@ fn a_load_without_the_secret_says_how_to_give_it() {
     let once = ["--rate", "1", "--seconds", "1"];
     for (secret, told) in [
         (&[][..], "set TICKCTL_SECRET"),
-        (&["--secret", "wr0ng"], "does not know the secret"),
+        (&["--secret", "wr0ng"], "does not accept the secret"),
     ] {
         let run = load(&stub, &[&once[..], secret].concat());
         assert_eq!(run.code, 1, "{run:?}");
@@ -165,8 +165,9 @@ fn a_load_without_the_secret_says_how_to_give_it() {
 }
 
 #[test]
-fn a_slow_server_is_seen_from_the_due_time() {
-    // One connection and 100 ms an answer: of 20 requests a second half wait for the others.
+fn the_latency_of_a_slow_server_counts_from_the_due_time() {
+    // With one connection and 100 ms per response, half of 20 requests a second wait for the
+    // others.
     let stub = Stub::start(Script {
         delay: Duration::from_millis(100),
         ..Script::default()
@@ -185,13 +186,14 @@ fn a_slow_server_is_seen_from_the_due_time() {
     );
     let report = json(&run);
     assert_eq!((run.code, &report["errors"]), (0, &0.into()), "{report}");
-    // The last was due at 0.95 s and answered not before 2 s; a closed loop would say 100 ms.
+    // The last was due at 0.95 s and completed at 2 s at the earliest; a closed loop would report
+    // 100 ms.
     assert!(report["max_ms"].as_f64().unwrap() >= 1_000.0, "{report}");
     assert!(report["seconds"].as_f64().unwrap() >= 2.0, "{report}");
 }
 
 #[test]
-fn requests_beyond_the_bound_in_flight_are_told() {
+fn requests_beyond_the_in_flight_limit_are_reported() {
     let stub = Stub::start(Script {
         delay: Duration::from_secs(60),
         ..Script::default()
@@ -224,7 +226,7 @@ fn requests_beyond_the_bound_in_flight_are_told() {
 }
 
 #[test]
-fn the_help_says_what_the_rate_counts_and_the_exit_codes() {
+fn the_help_explains_the_rate_and_the_exit_codes() {
     let help = tickctl(&["load", "--help"]);
     assert_eq!(help.code, 0);
     assert!(

@@ -1,5 +1,4 @@
-//! The binary as a process, against a server that keeps the webhook's contract; and the format
-//! readers on real files.
+//! The binary as a process, against a stub of the webhook; and the format readers on real files.
 
 #![expect(
     clippy::unwrap_used,

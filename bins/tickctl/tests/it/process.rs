@@ -1,9 +1,9 @@
-//! Runs the binary and keeps what it wrote.
+//! Runs the binary and captures its output.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// What a run of the binary left.
+/// The result of a run of the binary.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,

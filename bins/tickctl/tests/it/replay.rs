@@ -38,7 +38,7 @@ fn replay(file: &NamedTempFile, stub: &Stub, more: &[&str]) -> crate::process::R
 }
 
 #[test]
-fn the_real_binance_file_arrives_whole_and_twice_is_once() {
+fn the_real_binance_file_arrives_completely_and_a_repeat_is_all_duplicates() {
     let Some(path) = real("binance-BTCUSDT-2021-01-08.csv") else {
         return;
     };
@@ -82,7 +82,7 @@ fn the_real_binance_file_arrives_whole_and_twice_is_once() {
 }
 
 #[test]
-fn the_real_kraken_file_arrives_whole() {
+fn the_real_kraken_file_arrives_completely() {
     let Some(path) = real("kraken-XBTUSDT-trades.json") else {
         return;
     };
@@ -131,7 +131,7 @@ fn our_own_csv_is_read_from_stdin() {
 }
 
 #[test]
-fn a_busy_server_is_asked_again() {
+fn a_busy_server_is_retried() {
     let stub = Stub::start(Script {
         unavailable: 2,
         ..Script::default()
@@ -141,14 +141,14 @@ fn a_busy_server_is_asked_again() {
     assert_eq!(stub.requests(), 2 + 3);
     assert_eq!(
         run.stderr
-            .matches("503 Service Unavailable: the store is busy; trying again")
+            .matches("503 Service Unavailable: the store is busy; retrying")
             .count(),
         2
     );
 }
 
 #[test]
-fn a_server_that_stays_away_ends_it_with_the_way_on() {
+fn an_unavailable_server_ends_the_replay_with_advice_to_continue() {
     let stub = Stub::start(Script {
         deliveries_max: Some(2),
         ..Script::default()
@@ -158,7 +158,7 @@ fn a_server_that_stays_away_ends_it_with_the_way_on() {
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
         run.stderr
-            .contains("the first 20 rows are done; go on after them with --skip 20"),
+            .contains("the first 20 rows are done; continue after them with --skip 20"),
         "{run:?}"
     );
     assert!(run.stdout.starts_with("sent 20 ticks"), "{run:?}");
@@ -173,8 +173,8 @@ fn a_server_that_stays_away_ends_it_with_the_way_on() {
 }
 
 #[test]
-fn nobody_listening_is_told_as_such() {
-    // Bound and closed again: nobody has this port now.
+fn a_refused_connection_is_reported() {
+    // Bound and closed again, so nobody listens on this port.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -185,17 +185,17 @@ fn nobody_listening_is_told_as_such() {
     let run = tickctl(&[&arguments(&file, &to)[..], &["--attempts", "1"]].concat());
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
-        run.stderr.contains("no connection: Connection refused"),
+        run.stderr.contains("cannot connect: Connection refused"),
         "{run:?}"
     );
     assert!(
-        run.stderr.contains("nothing of this file is stored"),
+        run.stderr.contains("nothing of this file was stored"),
         "{run:?}"
     );
 }
 
 #[test]
-fn a_refusal_ends_it_at_once_with_the_servers_words() {
+fn a_refusal_ends_the_replay_with_the_servers_explanation() {
     for status in [400, 401, 404, 413, 415] {
         let stub = Stub::start(Script {
             status: Some(status),
@@ -205,7 +205,7 @@ fn a_refusal_ends_it_at_once_with_the_servers_words() {
         assert_eq!((run.code, stub.requests()), (1, 1), "{run:?}");
         assert!(
             run.stderr
-                .contains(&format!("the server answered {status} ")),
+                .contains(&format!("the server responded with {status} ")),
             "{run:?}"
         );
         assert!(run.stderr.contains("as the script says"), "{run:?}");
@@ -213,7 +213,7 @@ fn a_refusal_ends_it_at_once_with_the_servers_words() {
 }
 
 #[test]
-fn the_secret_is_sent_as_it_stands_and_never_shown() {
+fn the_secret_is_sent_unchanged_and_never_shown() {
     let stub = Stub::start(Script {
         secret: Some("Bearer s3cret"),
         ..Script::default()
@@ -242,7 +242,7 @@ fn the_secret_is_sent_as_it_stands_and_never_shown() {
 }
 
 #[test]
-fn a_bad_row_stops_after_what_came_before_it() {
+fn a_bad_row_stops_after_the_rows_before_it() {
     let mut file = binance_csv(25);
     writeln!(file, "26,-1,0.1,1,1610064000026,True").unwrap();
     writeln!(file, "27,39432.48,0.1,1,1610064000027,True").unwrap();
@@ -265,14 +265,14 @@ fn a_bad_row_stops_after_what_came_before_it() {
     let run = replay(&file, &stub, &["--batch", "10", "--skip-bad"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
-        run.stdout.contains("26 stored") && run.stdout.contains("1 bad rows left out"),
+        run.stdout.contains("26 stored") && run.stdout.contains("1 bad rows skipped"),
         "{run:?}"
     );
-    assert!(run.stderr.contains("left out: line 27"), "{run:?}");
+    assert!(run.stderr.contains("skipped: line 27"), "{run:?}");
 }
 
 #[test]
-fn rejected_ticks_are_told_by_their_line() {
+fn rejected_ticks_are_reported_with_their_line() {
     let stub = Stub::start(Script {
         reject: Some(1),
         ..Script::default()
@@ -286,10 +286,13 @@ fn rejected_ticks_are_told_by_their_line() {
     );
     assert!(
         run.stderr
-            .contains("line 3: the server says invalid_price: no such price"),
+            .contains("line 3: the server rejected it: invalid_price: no such price"),
         "{run:?}"
     );
-    assert!(run.stderr.contains("line 5: the server says"), "{run:?}");
+    assert!(
+        run.stderr.contains("line 5: the server rejected it"),
+        "{run:?}"
+    );
     assert_eq!(replay(&file, &stub, &["--skip-bad"]).code, 0);
 }
 
@@ -308,13 +311,13 @@ fn files_that_cannot_be_read_are_bad_input() {
         (vec![dir, "--format", "binance-trades"], "is a directory"),
         (
             vec![path, "--format", "kraken-trades"],
-            "not an answer of Kraken",
+            "not a response of Kraken",
         ),
         (vec![path, "--format", "ticks-csv"], "no column token"),
         (vec!["-", "--format", "binance-trades"], "give --symbol"),
         (
             vec![path, "--format", "ticks-csv", "--symbol", "X"],
-            "--symbol does not go with",
+            "--symbol cannot be used with",
         ),
         (
             vec![path, "--format", "nonsense"],

@@ -1,4 +1,4 @@
-//! A server that keeps the webhook's contract: it stores ids in memory, and fails as it is told.
+//! A stub of the webhook: it stores ids in memory, and fails as scripted.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -12,34 +12,34 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-/// What the server does with the next requests.
+/// How the server handles the next requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Script {
-    /// So many requests are answered 503 first.
+    /// This many requests get a 503 first.
     pub(crate) unavailable: u32,
-    /// Every request is answered with this status.
+    /// Every request gets this status.
     pub(crate) status: Option<u16>,
-    /// The `Authorization` that is asked for.
+    /// The required `Authorization`.
     pub(crate) secret: Option<&'static str>,
-    /// Every answer comes so late.
+    /// The delay of every response.
     pub(crate) delay: Duration,
-    /// The entry with this place in each delivery is rejected.
+    /// The entry at this position in each delivery is rejected.
     pub(crate) reject: Option<usize>,
-    /// After so many good deliveries every request is answered 503.
+    /// After this many good deliveries, every request gets a 503.
     pub(crate) deliveries_max: Option<usize>,
 }
 
-/// A request that was answered 200.
+/// A request that got a 200.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) source: String,
     pub(crate) body: Value,
-    /// The body as it came: numbers have their digits.
+    /// The body as received, with the literal digits of numbers.
     pub(crate) text: String,
 }
 
 #[derive(Debug, Default)]
-struct World {
+struct StubState {
     script: Script,
     deliveries: Vec<Delivery>,
     ids: BTreeSet<String>,
@@ -50,18 +50,18 @@ struct World {
 #[derive(Debug, Clone)]
 pub(crate) struct Stub {
     pub(crate) url: String,
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<StubState>>,
 }
 
 impl Stub {
     pub(crate) fn start(script: Script) -> Self {
-        let world = Arc::new(Mutex::new(World {
+        let state = Arc::new(Mutex::new(StubState {
             script,
-            ..World::default()
+            ..StubState::default()
         }));
         let router = Router::new()
             .route("/webhooks/{source}", post(answer))
-            .with_state(Arc::clone(&world));
+            .with_state(Arc::clone(&state));
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -76,20 +76,20 @@ impl Stub {
         });
         Self {
             url: format!("http://{}", receiver.recv().unwrap()),
-            world,
+            state,
         }
     }
 
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
-        self.world.lock().unwrap().deliveries.clone()
+        self.state.lock().unwrap().deliveries.clone()
     }
 
-    /// Requests of any outcome.
+    /// The number of requests with any outcome.
     pub(crate) fn requests(&self) -> u32 {
-        self.world.lock().unwrap().requests
+        self.state.lock().unwrap().requests
     }
 
-    /// Every entry of every delivery, in the order they came.
+    /// Every entry of every delivery, in order of arrival.
     pub(crate) fn entries(&self) -> Vec<Value> {
         self.deliveries()
             .iter()
@@ -98,7 +98,7 @@ impl Stub {
     }
 
     pub(crate) fn set(&self, script: Script) {
-        self.world.lock().unwrap().script = script;
+        self.state.lock().unwrap().script = script;
     }
 }
 
@@ -107,18 +107,18 @@ fn entries(body: &Value) -> &Vec<Value> {
 }
 
 async fn answer(
-    State(world): State<Arc<Mutex<World>>>,
+    State(state): State<Arc<Mutex<StubState>>>,
     Path(source): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let delay = world.lock().unwrap().script.delay;
+    let delay = state.lock().unwrap().script.delay;
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let mut world = world.lock().unwrap();
-    world.requests += 1;
-    let script = world.script;
+    let mut state = state.lock().unwrap();
+    state.requests += 1;
+    let script = state.script;
     if let Some(status) = script.status {
         return problem(status, "as the script says");
     }
@@ -129,10 +129,10 @@ async fn answer(
     }) {
         return problem(401, "no secret matches the Authorization header");
     }
-    if world.requests <= script.unavailable
+    if state.requests <= script.unavailable
         || script
             .deliveries_max
-            .is_some_and(|max| world.deliveries.len() >= max)
+            .is_some_and(|max| state.deliveries.len() >= max)
     {
         return problem(503, "the store is busy");
     }
@@ -152,14 +152,14 @@ async fn answer(
             .iter()
             .find_map(|name| entry.get(*name));
         let id = id.map_or_else(|| entry.to_string(), Value::to_string);
-        stored += usize::from(world.ids.insert(format!("{source} {id}")));
+        stored += usize::from(state.ids.insert(format!("{source} {id}")));
     }
     let duplicate = received - errors.len() - stored;
     let answer = json!({
         "received": received, "stored": stored, "duplicate": duplicate, "rejected": errors.len(),
         "ignored": 0, "in_cohort": stored, "streamed": stored, "redriven": 0, "errors": errors,
     });
-    world.deliveries.push(Delivery { source, body, text });
+    state.deliveries.push(Delivery { source, body, text });
     axum::Json(answer).into_response()
 }
 

@@ -37,7 +37,7 @@ impl<'a> CandleJson<'a> {
             close: candle.close.to_string(),
             volume: candle.volume.to_string(),
             vwap: candle.vwap(),
-            trades: candle.trades,
+            trades: candle.tick_count,
             revision: candle.revision,
         }
     }

@@ -10,7 +10,7 @@ use app::ports::{
 use async_trait::async_trait;
 use domain::Pair;
 use domain::Tick;
-use domain::analytics::{Candle, Rules};
+use domain::analytics::{AnalysisConfig, Candle};
 use testkit::analysis::MemoryAnalytics;
 use testkit::ticks::{tick, ticks};
 
@@ -81,7 +81,12 @@ async fn analyse(corrections_max: usize) -> Arc<Limited> {
         corrections_max,
         steps: Mutex::default(),
     });
-    let mut analyser = Analyser::new(0, store.clone(), Arc::new(Unheard), Rules::default());
+    let mut analyser = Analyser::new(
+        0,
+        store.clone(),
+        Arc::new(Unheard),
+        AnalysisConfig::default(),
+    );
     analyser.fold(&late_ticks()).await.unwrap();
     analyser.commit().await.unwrap();
     assert!(!analyser.is_dirty());
@@ -93,7 +98,7 @@ fn without_revisions(store: &Limited) -> Vec<Candle> {
     // How often a candle was issued again depends on the number of steps.
     for candle in &mut candles {
         candle.revision = 0;
-        candle.notional = (candle.notional * 1e6).round() / 1e6;
+        candle.quote_volume = (candle.quote_volume * 1e6).round() / 1e6;
     }
     candles
 }
@@ -118,7 +123,12 @@ async fn a_full_step_that_cannot_be_stored_is_told_and_forgotten() {
         steps: Mutex::default(),
     });
     store.inner.fail_commits(1);
-    let mut analyser = Analyser::new(0, store.clone(), Arc::new(Unheard), Rules::default());
+    let mut analyser = Analyser::new(
+        0,
+        store.clone(),
+        Arc::new(Unheard),
+        AnalysisConfig::default(),
+    );
     assert!(analyser.fold(&late_ticks()).await.is_err());
     assert!(!analyser.is_dirty());
     assert_eq!(store.inner.candles(), []);

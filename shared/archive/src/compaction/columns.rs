@@ -1,7 +1,7 @@
-//! Files of other releases and writers: their columns become those of today's table.
+//! Adapts files of other releases and writers to the columns of the current table.
 //!
-//! A column that a file lacks is NULL in its rows. A column that the table does not know is kept,
-//! so that an older release does not lose what a newer one wrote.
+//! A column that a file lacks is NULL in its rows. Unknown columns are kept, so an older release
+//! does not lose data that a newer one wrote.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use codec::columnar;
 
 use crate::schema;
 
-/// The place of a row among all rows of a day's files, carried beside it until duplicates are
-/// left out.
+/// The column with a row's position among all rows of a day's files. It is present until duplicates
+/// are removed.
 const ORDINAL: &str = "tickstream.ordinal";
 
 /// The columns of a day's rows.
 #[derive(Debug, Clone)]
 pub(super) struct Columns {
-    /// As they are stored: the table's, then those that are kept. All may be NULL.
+    /// The stored columns: the table's, then the unknown ones. All are nullable.
     pub(super) stored: SchemaRef,
-    /// With the ordinal at the end.
+    /// The stored columns, and the ordinal at the end.
     pub(super) numbered: SchemaRef,
 }
 
 impl Columns {
-    /// The columns of today's table.
+    /// The columns of the current table.
     pub(super) fn of_the_table() -> Self {
         Self::new(columnar::schema().fields().iter().map(|f| (**f).clone()))
     }
@@ -42,21 +42,21 @@ impl Columns {
         }
     }
 
-    /// The same with more columns.
+    /// These columns and more.
     pub(super) fn widened(&self, more: Vec<Field>) -> Self {
         let known = self.stored.fields().iter().map(|field| (**field).clone());
         Self::new(known.chain(more))
     }
 
-    /// The columns of a file that these lack.
+    /// The columns of a file that are missing here.
     ///
     /// # Errors
-    /// In words, where a column has a type that does not fit.
+    /// A description, if a column has an incompatible type.
     pub(super) fn lacking(&self, file: &Schema) -> Result<Vec<Field>, String> {
         schema::lacking(&self.stored, file)
     }
 
-    /// A batch of a file in these columns, its rows numbered from `first`.
+    /// Converts a batch of a file to these columns, with its rows numbered from `first`.
     pub(super) fn numbered(
         &self,
         batch: &RecordBatch,
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_lacks_is_null_and_narrow_types_are_widened() {
+    fn missing_columns_are_null_and_narrow_types_are_widened() {
         let columns = Columns::of_the_table();
         let batch = file(vec![
             ("price", Arc::new(Float32Array::from(vec![1.5])) as ArrayRef),

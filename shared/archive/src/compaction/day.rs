@@ -1,4 +1,4 @@
-//! One day, from its files to its report.
+//! Compacts one day.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,30 +8,30 @@ use app::objects::Object;
 use super::columns::Columns;
 use super::gather::{Gather, Gathered, Refused};
 use super::output::Output;
-use super::plan::{Plan, counted, file_name, plan};
-use super::swap::{DayObjects, Ended, State, added, folded};
+use super::plan::{Plan, file_name, file_totals, plan};
+use super::swap::{CommitState, DayObjects, State, added, merged_ranges};
 use super::verify::ids_in_order;
 use super::{Compaction, CompactionError, DayFolder, DayPlan, DayReport, Files, Unreadable};
 use crate::id_sum::IdSum;
 use crate::manifest::{Added, Manifest, hidden, visible};
 
-/// What the rows of a day became, not yet in the archive.
+/// The rewritten rows of a day, not yet in the archive.
 struct Rewritten {
     outputs: Vec<Output>,
     duplicates: IdSum,
-    /// The ids of each file that was written anew, by its name in the folder.
+    /// The ids of each rewritten file, by its name in the folder.
     ids: Vec<(String, IdSum)>,
 }
 
-/// Why an attempt begins again.
-enum Again {
+/// Why rewriting a day starts over.
+enum RetryReason {
     Without(Unreadable),
     Widened(Columns),
     NotKept(Vec<usize>),
 }
 
 impl Compaction {
-    /// What a run would do with a day. Nothing is changed, and nothing but names is read.
+    /// What a run would do with a day. This changes nothing and only lists the files.
     ///
     /// # Errors
     /// [`CompactionError`].
@@ -41,16 +41,16 @@ impl Compaction {
         let files = files(&state.manifest, &objects.list().await?);
         let rewritten = plan(&files, self.settings.target_bytes).map(|plan| plan.rewritten);
         Ok(DayPlan {
-            before: counted(&files),
-            rewritten: counted(&rewritten.unwrap_or_default()),
-            unfinished: !state.manifest.is_settled(),
+            before: file_totals(&files),
+            rewritten: file_totals(&rewritten.unwrap_or_default()),
+            unfinished: !state.manifest.is_complete(),
         })
     }
 
     /// Compacts a day.
     ///
     /// # Errors
-    /// [`CompactionError`]; readers see the same rows as before.
+    /// [`CompactionError`]; readers then see the same rows as before.
     pub async fn compact(&self, day: &DayFolder) -> Result<DayReport, CompactionError> {
         let objects = self.day_objects(day);
         let grace_ms = self.settings.grace_ms;
@@ -65,12 +65,14 @@ impl Compaction {
             finished_earlier: false,
             waiting_until_ms: None,
         };
-        if !state.manifest.is_settled() {
+        if !state.manifest.is_complete() {
             report.finished_earlier = true;
-            let ended = objects.end(state, self.clock.now_ms(), grace_ms).await?;
+            let ended = objects
+                .complete(state, self.clock.now_ms(), grace_ms)
+                .await?;
             state = objects.state().await?;
-            if let Ended::Waits(until_ms) = ended {
-                let files = counted(&files(&state.manifest, &objects.list().await?));
+            if let CommitState::GracePeriod(until_ms) = ended {
+                let files = file_totals(&files(&state.manifest, &objects.list().await?));
                 report.waiting_until_ms = Some(until_ms);
                 (report.before, report.after) = (files, files);
                 return Ok(report);
@@ -79,7 +81,7 @@ impl Compaction {
         let there = objects.list().await?;
         objects.remove_leftovers(&there).await?;
         let mut files = files(&state.manifest, &there);
-        report.before = counted(&files);
+        report.before = file_totals(&files);
         report.after = report.before;
 
         let work = tempfile::Builder::new()
@@ -105,12 +107,12 @@ impl Compaction {
                         .await?;
                     return Ok(report);
                 }
-                Err(Again::Without(file)) => {
+                Err(RetryReason::Without(file)) => {
                     files.retain(|object| object.name != file.name);
                     report.unreadable.push(file);
                 }
-                Err(Again::Widened(wider)) => columns = wider,
-                Err(Again::NotKept(numbers)) => {
+                Err(RetryReason::Widened(wider)) => columns = wider,
+                Err(RetryReason::NotKept(numbers)) => {
                     let of_kept = plan.kept.into_iter().enumerate();
                     let moved = of_kept.filter(|(number, _)| numbers.contains(number));
                     not_kept.extend(moved.map(|(_, file)| file));
@@ -127,13 +129,13 @@ impl Compaction {
         }
     }
 
-    /// Reads the files of a plan and writes their rows to new ones in `dir`.
+    /// Reads the files of a plan and writes their rows to new files in `dir`.
     async fn rewrite(
         &self,
         plan: &Plan,
         columns: Columns,
         dir: &Path,
-    ) -> Result<Result<Rewritten, Again>, CompactionError> {
+    ) -> Result<Result<Rewritten, RetryReason>, CompactionError> {
         let mut gather = Gather::new(columns.clone(), self.settings.memory, dir);
         let mut ids = Vec::with_capacity(plan.rewritten.len());
         let mut expected = IdSum::default();
@@ -141,7 +143,7 @@ impl Compaction {
         let kept = plan.kept.iter().map(|file| (file, true));
         let rewritten = plan.rewritten.iter().map(|file| (file, false));
         for (done, (file, kept)) in (0..).zip(kept.chain(rewritten)) {
-            self.go_on()?;
+            self.check_stopped()?;
             self.watch.progress("files read", done, of);
             let path = dir.join("input");
             if !self.objects.fetch(&file.name, &path).await? {
@@ -163,10 +165,10 @@ impl Compaction {
                     gather = back;
                     read
                 }
-                // A reader may give up on pages that make no sense.
+                // The Parquet reader may panic on corrupt pages.
                 Err(_) => {
                     let cause = "its pages cannot be read".to_owned();
-                    return Ok(Err(Again::Without(unreadable(file, cause))));
+                    return Ok(Err(RetryReason::Without(unreadable(file, cause))));
                 }
             };
             std::fs::remove_file(&path).map_err(CompactionError::work("remove", &path))?;
@@ -177,10 +179,10 @@ impl Compaction {
                 }
                 Ok(None) => {}
                 Err(Refused::Unreadable(cause)) => {
-                    return Ok(Err(Again::Without(unreadable(file, cause))));
+                    return Ok(Err(RetryReason::Without(unreadable(file, cause))));
                 }
                 Err(Refused::Wider(fields)) => {
-                    return Ok(Err(Again::Widened(columns.widened(fields))));
+                    return Ok(Err(RetryReason::Widened(columns.widened(fields))));
                 }
                 Err(Refused::Failed(error)) => return Err(error),
             }
@@ -199,7 +201,7 @@ impl Compaction {
                 outputs,
                 duplicates,
             } => (outputs, duplicates),
-            Gathered::NotKept(numbers) => return Ok(Err(Again::NotKept(numbers))),
+            Gathered::NotKept(numbers) => return Ok(Err(RetryReason::NotKept(numbers))),
         };
         let mut found = duplicates;
         outputs.iter().for_each(|output| found.merge(&output.ids));
@@ -216,7 +218,7 @@ impl Compaction {
         }))
     }
 
-    /// Puts new files beside the old ones, reads them again, and commits.
+    /// Stores the new files beside the old ones, verifies them, and commits.
     async fn swap(
         &self,
         objects: &DayObjects<'_>,
@@ -228,7 +230,7 @@ impl Compaction {
     ) -> Result<(), CompactionError> {
         let added = added(&state.manifest, there, &rewritten.outputs);
         for (number, (added, output)) in (0..).zip(added.iter().zip(&rewritten.outputs)) {
-            self.go_on()?;
+            self.check_stopped()?;
             let of = rewritten.outputs.len() as u64;
             self.watch.progress("files stored", number, of);
             let staged = objects.name(&hidden(&added.name));
@@ -239,18 +241,18 @@ impl Compaction {
         if let Some(lease) = &self.lease {
             lease.confirm().await?;
         }
-        self.go_on()?;
+        self.check_stopped()?;
         let replaced = plan.rewritten.iter().map(|file| file_name(file).to_owned());
         let written = Files {
             count: added.len(),
             bytes: added.iter().map(|added: &Added| added.bytes).sum(),
         };
-        let folded = folded(&state.manifest, &rewritten.ids);
+        let merged_ranges = merged_ranges(&state.manifest, &rewritten.ids);
         let now_ms = self.clock.now_ms();
         let committed = objects
-            .commit(state, replaced.collect(), added, folded, now_ms)
+            .commit(state, replaced.collect(), added, merged_ranges, now_ms)
             .await?;
-        let left_out = counted(&plan.rewritten);
+        let left_out = file_totals(&plan.rewritten);
         report.written = written;
         report.after = Files {
             count: report.before.count + written.count - left_out.count,
@@ -260,15 +262,15 @@ impl Compaction {
         report.duplicates = rewritten.duplicates.rows();
         let grace_ms = self.settings.grace_ms;
         let ended = objects
-            .end(committed, self.clock.now_ms(), grace_ms)
+            .complete(committed, self.clock.now_ms(), grace_ms)
             .await?;
-        if let Ended::Waits(until_ms) = ended {
+        if let CommitState::GracePeriod(until_ms) = ended {
             report.waiting_until_ms = Some(until_ms);
         }
         Ok(())
     }
 
-    /// Reads a new file as it was stored.
+    /// Reads a new file back from the archive and checks it.
     async fn verify(&self, staged: &str, output: &Output) -> Result<(), CompactionError> {
         let failed = |what: String| CompactionError::Verification {
             name: staged.to_owned(),
@@ -276,7 +278,7 @@ impl Compaction {
         };
         let path = output.path.with_extension("stored");
         if !self.objects.fetch(staged, &path).await? {
-            return Err(failed("it is not there".to_owned()));
+            return Err(failed("it is missing".to_owned()));
         }
         let stored = path.clone();
         let ids = tokio::task::spawn_blocking(move || ids_in_order(&stored)).await;
@@ -293,7 +295,7 @@ impl Compaction {
         Ok(())
     }
 
-    /// Makes sure that the files of the plan are those that were read.
+    /// Checks that the files of the plan have not changed since they were read.
     async fn unchanged(
         &self,
         objects: &DayObjects<'_>,
@@ -311,7 +313,7 @@ impl Compaction {
         }
     }
 
-    fn go_on(&self) -> Result<(), CompactionError> {
+    fn check_stopped(&self) -> Result<(), CompactionError> {
         if self.watch.stopped() {
             return Err(CompactionError::Stopped);
         }
@@ -326,7 +328,7 @@ fn unreadable(file: &Object, cause: String) -> Unreadable {
     }
 }
 
-/// The files of a day that count.
+/// The visible files of a day.
 fn files(manifest: &Manifest, there: &BTreeMap<String, Object>) -> Vec<Object> {
     let names: Vec<String> = there.keys().cloned().collect();
     let count = visible(manifest, &names);

@@ -1,8 +1,8 @@
-//! Which rows of a day have the tick id of another one, within bounded memory.
+//! Finds the duplicate rows of a day, which have the tick id of another row, in bounded memory.
 //!
-//! Each row gives a record: the hash of its id, when the tick was received, and the row's ordinal.
-//! Records that do not fit into memory go to files by the first byte of the hash. Hashes are
-//! spread evenly, so that each file is a small part of the day.
+//! Each row gives a record: the hash of its id, the time of ingestion, and the row's ordinal.
+//! Records that do not fit into memory are written to files by the first byte of the hash. Hashes
+//! are evenly distributed, so each file holds a small part of the day.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -11,49 +11,49 @@ use std::path::{Path, PathBuf};
 use super::CompactionError;
 use crate::id_sum::{IdHash, IdSum};
 
-/// Files that records go to: one for each value of a hash's first byte.
+/// The number of files: one for each value of a hash's first byte.
 const BUCKETS: usize = 256;
 
-/// Memory for what waits to be written to one of them.
+/// The write buffer of one of these files.
 const BUCKET_BUFFER_BYTES: usize = 16 * 1024;
 
-/// The bytes of a record: hash, time, ordinal.
+/// The size of a record: hash, time, ordinal.
 const RECORD_BYTES: usize = 32 + 8 + 8;
 
 /// A row that has a tick id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Record {
     pub(super) hash: IdHash,
-    /// `false` sorts first: rows of files that are kept stay, whatever else has their id.
+    /// `false` sorts first: rows of kept files always stay.
     pub(super) rewritten: bool,
-    /// Epoch milliseconds; the row that was received first stays.
+    /// Epoch milliseconds; the row that was ingested first stays.
     pub(super) ingested_ms: i64,
     pub(super) ordinal: u64,
 }
 
-/// Records of a day.
+/// The records of a day.
 pub(super) struct Records {
     held: Vec<Record>,
     held_max: usize,
     dir: PathBuf,
     buckets: Vec<BufWriter<File>>,
-    /// Ordinals below are of files that are kept.
+    /// Ordinals below this number belong to kept files.
     kept_rows: u64,
 }
 
-/// The rows that are left out.
+/// The duplicate rows, which are removed.
 #[derive(Debug, Default)]
-pub(super) struct Losers {
+pub(super) struct Duplicates {
     /// A bit for each ordinal.
     bits: Vec<u64>,
     /// Their ids.
     pub(super) ids: IdSum,
-    /// Those of them that stand in files that should be kept, by ordinal.
+    /// The ordinals of duplicates in files that should be kept.
     pub(super) kept: Vec<u64>,
 }
 
-impl Losers {
-    /// Whether a row is left out.
+impl Duplicates {
+    /// Whether a row is a duplicate.
     pub(super) fn has(&self, ordinal: u64) -> bool {
         let word = usize::try_from(ordinal / 64).ok();
         let word = word.and_then(|word| self.bits.get(word));
@@ -76,7 +76,7 @@ impl Losers {
         }
     }
 
-    /// Of each run of equal hashes the first stays.
+    /// Adds all but the first of each run of equal hashes.
     fn of_sorted(&mut self, records: &[Record], kept_rows: u64) {
         for pair in records.windows(2) {
             if let [before, record] = pair
@@ -89,7 +89,7 @@ impl Losers {
 }
 
 impl Records {
-    /// Records that go to files in `dir` beyond `held_max`.
+    /// Keeps up to `held_max` records in memory, and writes more to files in `dir`.
     pub(super) fn new(dir: &Path, held_max: usize) -> Self {
         Self {
             held: Vec::new(),
@@ -100,7 +100,7 @@ impl Records {
         }
     }
 
-    /// Says that the rows so far are of files that are kept, and those to come are not.
+    /// Marks the end of the rows of kept files.
     pub(super) fn end_of_kept(&mut self, rows: u64) {
         self.kept_rows = rows;
     }
@@ -134,13 +134,13 @@ impl Records {
         Ok(())
     }
 
-    /// The rows that are left out: all of an id but one.
-    pub(super) fn losers(mut self) -> Result<Losers, CompactionError> {
-        let mut losers = Losers::default();
+    /// The duplicates: all rows of an id except one.
+    pub(super) fn duplicates(mut self) -> Result<Duplicates, CompactionError> {
+        let mut duplicates = Duplicates::default();
         if self.buckets.is_empty() {
             self.held.sort_unstable();
-            losers.of_sorted(&self.held, self.kept_rows);
-            return Ok(losers);
+            duplicates.of_sorted(&self.held, self.kept_rows);
+            return Ok(duplicates);
         }
         self.spill()?;
         for bucket in &mut self.buckets {
@@ -152,10 +152,10 @@ impl Records {
             let path = self.bucket_path(bucket);
             let mut records = read(&path, self.kept_rows)?;
             records.sort_unstable();
-            losers.of_sorted(&records, self.kept_rows);
+            duplicates.of_sorted(&records, self.kept_rows);
             std::fs::remove_file(&path).map_err(CompactionError::work("remove", &path))?;
         }
-        Ok(losers)
+        Ok(duplicates)
     }
 }
 
@@ -198,7 +198,8 @@ mod tests {
     use super::*;
     use crate::id_sum::hash;
 
-    /// The rows that stay, by a plain map: kept files first, then the first received.
+    /// The rows that stay, computed with a plain map: those of kept files first, then the first
+    /// ingested.
     fn expected(rows: &[(u8, i64)], kept: usize) -> Vec<usize> {
         let mut stay: BTreeMap<u8, (bool, i64, usize)> = BTreeMap::new();
         for (ordinal, (id, ingested)) in rows.iter().enumerate() {
@@ -237,15 +238,16 @@ mod tests {
             if kept == rows.len() {
                 records.end_of_kept(kept as u64);
             }
-            let losers = records.losers().unwrap();
-            let stay: Vec<usize> = (0..rows.len()).filter(|row| !losers.has(*row as u64)).collect();
+            let duplicates = records.duplicates().unwrap();
+            let stay: Vec<usize> = (0..rows.len()).filter(|row| !duplicates.has(*row as u64)).collect();
             prop_assert_eq!(&stay, &expected(&rows, kept));
-            prop_assert_eq!(losers.ids.rows(), (rows.len() - stay.len()) as u64);
-            let mut of_kept = losers.kept.clone();
+            prop_assert_eq!(duplicates.ids.rows(), (rows.len() - stay.len()) as u64);
+            let mut of_kept = duplicates.kept.clone();
             of_kept.sort_unstable();
-            let lost_kept: Vec<u64> = (0..kept as u64).filter(|row| losers.has(*row)).collect();
+            let lost_kept: Vec<u64> = (0..kept as u64).filter(|row| duplicates.has(*row)).collect();
             prop_assert_eq!(of_kept, lost_kept);
-            prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing stays behind");
+            prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "no file is left \
+                behind");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The rows of a day's files on their way into new ones.
+//! Collects the rows of a day's files and writes them to new files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
 
 use super::columns::Columns;
-use super::duplicates::{Losers, Record, Records};
+use super::duplicates::{Duplicates, Record, Records};
 use super::input::Input;
 use super::output::{Output, Outputs};
 use super::sort::Sorter;
@@ -16,16 +16,16 @@ use super::{CompactionError, Memory, Watch};
 use crate::id_sum::{IdSum, hash};
 use crate::schema::{ID, of_ticks};
 
-/// Of two rows with one id, the earlier by it stays.
+/// Of two rows with the same id, the one with the smaller value of this column stays.
 const INGESTED_AT: &str = "ingested_at";
 
-/// Why a file's rows are not gathered.
+/// Why the rows of a file were not collected.
 pub(super) enum Refused {
     /// It cannot be read.
     Unreadable(String),
-    /// It has columns that the others lack: the day begins anew with them.
+    /// It has columns that the others lack: rewriting the day starts over with them.
     Wider(Vec<Field>),
-    /// The compaction cannot go on.
+    /// The compaction cannot continue.
     Failed(CompactionError),
 }
 
@@ -35,28 +35,29 @@ impl From<CompactionError> for Refused {
     }
 }
 
-/// What the rows of a day became.
+/// The result of rewriting a day.
 pub(super) enum Gathered {
     /// New files.
     Written {
         outputs: Vec<Output>,
-        /// Ids of the rows that were left out.
+        /// The ids of the removed duplicates.
         duplicates: IdSum,
     },
-    /// These files, by their number, cannot be kept: a row of theirs is in another one as well.
+    /// These files, by number, cannot be kept, since they contain duplicates of rows in other
+    /// files.
     NotKept(Vec<usize>),
 }
 
-/// Collects the rows of a day: first of the files that are kept, then of those that are not.
+/// Collects the rows of a day: first those of kept files, then those of files to be rewritten.
 pub(super) struct Gather {
     columns: Columns,
     sorter: Sorter,
     records: Records,
     dir: PathBuf,
-    /// The first ordinal of each file that is kept.
+    /// The first ordinal of each kept file.
     kept: Vec<u64>,
     next_ordinal: u64,
-    /// Rows of files that are written anew.
+    /// The number of rows in rewritten files.
     rows: u64,
 }
 
@@ -74,7 +75,7 @@ impl Gather {
         }
     }
 
-    /// Looks at the ids of a file that stays.
+    /// Records the ids of a kept file.
     pub(super) fn keep(&mut self, path: &Path) -> Result<(), Refused> {
         self.kept.push(self.next_ordinal);
         let input = Input::open(path).map_err(Refused::Unreadable)?;
@@ -89,7 +90,7 @@ impl Gather {
         Ok(())
     }
 
-    /// Takes the rows of a file that is written anew; its ids.
+    /// Collects the rows of a file to be rewritten, and returns its ids.
     pub(super) fn take(&mut self, path: &Path) -> Result<IdSum, Refused> {
         let input = Input::open(path).map_err(Refused::Unreadable)?;
         let schema = input.schema();
@@ -112,17 +113,17 @@ impl Gather {
         Ok(ids)
     }
 
-    /// Writes the rows in order to new files of about `target_bytes`, each id once.
+    /// Writes the rows in order to new files of about `target_bytes`, each id only once.
     pub(super) fn write(
         self,
         target_bytes: u64,
         watch: &dyn Watch,
     ) -> Result<Gathered, CompactionError> {
-        let losers = self.records.losers()?;
-        if !losers.kept.is_empty() {
-            return Ok(Gathered::NotKept(files_of(&self.kept, &losers.kept)));
+        let duplicates = self.records.duplicates()?;
+        if !duplicates.kept.is_empty() {
+            return Ok(Gathered::NotKept(files_of(&self.kept, &duplicates.kept)));
         }
-        let rows = self.rows - losers.ids.rows();
+        let rows = self.rows - duplicates.ids.rows();
         let stored = std::sync::Arc::clone(&self.columns.stored);
         let mut outputs = Outputs::new(stored, &self.dir, target_bytes, rows);
         let mut done = 0;
@@ -130,7 +131,7 @@ impl Gather {
             if watch.stopped() {
                 return Err(CompactionError::Stopped);
             }
-            let batch = batch.and_then(|batch| without(&losers, &batch));
+            let batch = batch.and_then(|batch| without(&duplicates, &batch));
             let batch = batch.map_err(CompactionError::work("merge in", &self.dir))?;
             outputs.write(&batch)?;
             done += batch.num_rows() as u64;
@@ -138,19 +139,19 @@ impl Gather {
         }
         Ok(Gathered::Written {
             outputs: outputs.finish()?,
-            duplicates: losers.ids,
+            duplicates: duplicates.ids,
         })
     }
 }
 
-/// Records the rows of a batch, the first of which has the ordinal `first`; their ids.
+/// Records the rows of a batch, whose first row has the ordinal `first`, and returns their ids.
 fn record(
     records: &mut Records,
     batch: &RecordBatch,
     first: u64,
     rewritten: bool,
 ) -> Result<IdSum, Refused> {
-    let of_type = || Refused::Unreadable("its tick ids are no texts".to_owned());
+    let of_type = || Refused::Unreadable("its tick ids are not texts".to_owned());
     let ids = batch.column_by_name(ID).ok_or_else(of_type)?;
     let ids = arrow::compute::cast(ids, &DataType::Utf8).map_err(|_| of_type())?;
     let ids = ids.as_string_opt::<i32>().ok_or_else(of_type)?;
@@ -161,7 +162,7 @@ fn record(
     for ((row, id), ordinal) in ids.iter().enumerate().zip(first..) {
         let hash = hash(id);
         sum.add(&hash);
-        // A row without an id is no duplicate of any other.
+        // A row without an id is never a duplicate.
         if id.is_some() {
             let known = ingested.filter(|ingested| ingested.is_valid(row));
             records.push(Record {
@@ -175,20 +176,20 @@ fn record(
     Ok(sum)
 }
 
-/// The rows that are no duplicates, without their ordinals.
-fn without(losers: &Losers, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+/// The rows that are not duplicates, without their ordinals.
+fn without(duplicates: &Duplicates, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let last = batch.num_columns().saturating_sub(1);
     let ordinals = batch.column(last).as_primitive::<UInt64Type>();
     let stay: BooleanArray = ordinals
         .values()
         .iter()
-        .map(|ordinal| Some(!losers.has(*ordinal)))
+        .map(|ordinal| Some(!duplicates.has(*ordinal)))
         .collect();
     let stored: Vec<usize> = (0..last).collect();
     filter_record_batch(&batch.project(&stored)?, &stay)
 }
 
-/// The numbers of the files, of which each begins with an ordinal, that rows are in.
+/// The numbers of the files that contain these rows; `firsts` has each file's first ordinal.
 fn files_of(firsts: &[u64], rows: &[u64]) -> Vec<usize> {
     let file = |row: &u64| {
         firsts

@@ -1,4 +1,4 @@
-//! One Parquet file as it comes, from whatever writer.
+//! Reads one Parquet file of any writer.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,10 +8,10 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// Rows that are read at once.
+/// The number of rows that are read at once.
 const BATCH_ROWS: usize = 8_192;
 
-/// A file that was opened: its footer can be read.
+/// An opened file with a valid footer.
 pub(super) struct Input {
     builder: ParquetRecordBatchReaderBuilder<File>,
 }
@@ -20,7 +20,7 @@ impl Input {
     /// Opens a file.
     ///
     /// # Errors
-    /// In words, where it is no whole Parquet file.
+    /// A description, if it is not a complete Parquet file.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let file = File::open(path).map_err(|error| error.to_string())?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
@@ -31,16 +31,16 @@ impl Input {
         std::sync::Arc::clone(self.builder.schema())
     }
 
-    /// Hands over all rows, of the named columns or of all.
+    /// Passes all rows to `each`, with the named columns or all columns.
     ///
     /// # Errors
-    /// In words, where a page cannot be read or rows are missing; what `each` says.
+    /// A description, if a page cannot be read or rows are missing; or the error of `each`.
     pub(super) fn read<E>(
         self,
         columns: Option<&[&str]>,
         mut each: impl FnMut(RecordBatch) -> Result<(), E>,
     ) -> Result<Result<(), E>, String> {
-        let said = self.builder.metadata().file_metadata().num_rows();
+        let declared = self.builder.metadata().file_metadata().num_rows();
         let mask = match columns {
             Some(names) => {
                 let columns = names.iter().copied();
@@ -62,8 +62,10 @@ impl Input {
                 return Ok(Err(error));
             }
         }
-        if i64::try_from(rows) != Ok(said) {
-            return Err(format!("its footer says {said} rows, and {rows} are in it"));
+        if i64::try_from(rows) != Ok(declared) {
+            return Err(format!(
+                "its footer declares {declared} rows, but it has {rows}"
+            ));
         }
         Ok(Ok(()))
     }

@@ -1,5 +1,5 @@
-//! The right to compact an archive that processes of several machines can reach: an object that
-//! one of them holds, and renews while it works.
+//! The right to compact an archive that several machines share: an object that one process holds,
+//! and renews while it works.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-/// The lease's name in the table.
+/// The lease's name in the archive.
 pub const LEASE: &str = "_compaction.lease";
 
-/// How long a lease holds from its last renewal. Clocks of machines may differ by minutes.
-const HOLDS_MS: i64 = 30 * 60 * 1_000;
+/// How long a lease is valid after its last renewal. The clocks of machines may differ by minutes.
+const VALID_MS: i64 = 30 * 60 * 1_000;
 
 /// How often it is renewed.
-const RENEWED_EVERY: Duration = Duration::from_secs(5 * 60);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Note {
-    /// Who holds it, in words.
+struct LeaseContent {
+    /// The holder, in words.
     by: String,
-    /// Told apart from others that say the same.
+    /// Distinguishes holders with the same words.
     token: String,
     /// Epoch milliseconds.
     until_ms: i64,
@@ -35,28 +35,28 @@ pub struct Lease {
     clock: Arc<dyn Clock>,
     by: String,
     token: String,
-    /// The version that is ours; `None` once it is lost or given back.
+    /// The version that we wrote; `None` once the lease is lost or released.
     version: Mutex<Option<String>>,
 }
 
-/// Why there is no lease.
+/// Why the lease is not held.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another compaction runs.
+    /// Another compaction is running.
     #[error(
-        "{by} compacts {place} already, and holds it until {until} unless it renews that; let it \
-         end. Where it was killed, wait until then, or remove {place}{LEASE}"
+        "{by} is already compacting {place}, with a lease until {until} that it may renew: wait \
+         until it ends. If it was killed, wait until the lease expires, or remove {place}{LEASE}"
     )]
     Held {
-        /// Who, in its own words.
+        /// The holder, in its own words.
         by: String,
         /// The archive.
         place: String,
         /// Until when, RFC 3339.
         until: String,
     },
-    /// Another compaction took it, as this one did not renew it in time.
-    #[error("the lease on {place} is lost: another compaction took it over")]
+    /// Another compaction took the lease, since this one did not renew it in time.
+    #[error("the lease on {place} was lost: another compaction took it over")]
     Lost {
         /// The archive.
         place: String,
@@ -67,8 +67,8 @@ pub enum LeaseError {
 }
 
 impl Lease {
-    /// Takes the lease where nobody holds one that is still good. `by` says who, for people;
-    /// `token` is another one for each process.
+    /// Acquires the lease if nobody holds a valid one. `by` names the holder for people; `token`
+    /// must be unique per process.
     ///
     /// # Errors
     /// [`LeaseError`].
@@ -82,8 +82,8 @@ impl Lease {
         let version = match &held {
             None => None,
             Some((content, version)) => {
-                // What is no note was not written by a lease: nobody holds it.
-                let note: Option<Note> = serde_json::from_slice(content).ok();
+                // Unreadable content was not written by a lease, so nobody holds it.
+                let note: Option<LeaseContent> = serde_json::from_slice(content).ok();
                 if let Some(note) = note.filter(|note| note.until_ms > clock.now_ms()) {
                     return Err(held_by(note, objects.as_ref()));
                 }
@@ -99,7 +99,7 @@ impl Lease {
         };
         match lease.write().await {
             Err(LeaseError::Lost { place }) => {
-                // Somebody was faster.
+                // Somebody else was faster.
                 let by = "another process".to_owned();
                 let until = "soon".to_owned();
                 Err(LeaseError::Held { by, place, until })
@@ -108,7 +108,7 @@ impl Lease {
         }
     }
 
-    /// Renews the lease, and so makes sure that it is still ours.
+    /// Renews the lease, and thereby checks that it is still ours.
     ///
     /// # Errors
     /// [`LeaseError`].
@@ -119,23 +119,23 @@ impl Lease {
         self.write().await
     }
 
-    /// Renews the lease again and again, until it is dropped or lost.
+    /// Renews the lease periodically, until the future is dropped or the lease is lost.
     pub async fn keep(&self) -> LeaseError {
         loop {
-            tokio::time::sleep(RENEWED_EVERY).await;
+            tokio::time::sleep(RENEWAL_INTERVAL).await;
             match self.confirm().await {
-                // An archive that cannot be reached for a while is told by what needs it.
+                // A temporary outage is reported by the operations that need the archive.
                 Ok(()) | Err(LeaseError::Objects(_)) => {}
                 Err(lost) => return lost,
             }
         }
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     ///
     /// # Errors
-    /// [`LeaseError`]; it then ends by itself.
-    pub async fn give_back(&self) -> Result<(), LeaseError> {
+    /// [`LeaseError`]; the lease then expires by itself.
+    pub async fn release(&self) -> Result<(), LeaseError> {
         self.confirm().await?;
         *self.version.lock().await = None;
         self.objects.delete(&[LEASE.to_owned()]).await?;
@@ -144,10 +144,10 @@ impl Lease {
 
     async fn write(&self) -> Result<(), LeaseError> {
         let mut version = self.version.lock().await;
-        let note = Note {
+        let note = LeaseContent {
             by: self.by.clone(),
             token: self.token.clone(),
-            until_ms: self.clock.now_ms().saturating_add(HOLDS_MS),
+            until_ms: self.clock.now_ms().saturating_add(VALID_MS),
         };
         let content = serde_json::to_vec(&note).unwrap_or_default();
         let condition = match version.as_deref() {
@@ -160,9 +160,9 @@ impl Lease {
                 Ok(())
             }
             Replaced::Changed => {
-                // An answer that got lost may hide that the last writing was done.
+                // If a response was lost, our previous write may have succeeded.
                 if let Some((content, found)) = self.objects.read(LEASE).await?
-                    && serde_json::from_slice::<Note>(&content)
+                    && serde_json::from_slice::<LeaseContent>(&content)
                         .is_ok_and(|note| note.token == self.token)
                 {
                     *version = Some(found);
@@ -181,7 +181,7 @@ impl Lease {
     }
 }
 
-fn held_by(note: Note, objects: &dyn Objects) -> LeaseError {
+fn held_by(note: LeaseContent, objects: &dyn Objects) -> LeaseError {
     let until = DateTime::from_timestamp_millis(note.until_ms);
     let until = until.map(|until| until.to_rfc3339_opts(SecondsFormat::Secs, true));
     LeaseError::Held {

@@ -1,4 +1,4 @@
-//! Sorted runs become one.
+//! Merges sorted runs into one.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -11,13 +11,13 @@ use arrow::error::ArrowError;
 
 use crate::file::SORTED_BY;
 
-/// Rows that come out at once.
+/// The number of rows per merged batch.
 const MERGED_ROWS: usize = 8_192;
 
-/// Sorted batches.
+/// A sorted run, in batches.
 pub(super) type Run = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
-/// The columns that rows are sorted by; NULL is behind all values.
+/// The columns by which rows are sorted; NULL sorts after all values.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     token: StringArray,
@@ -28,11 +28,16 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn of(batch: &RecordBatch) -> Result<Self, ArrowError> {
         let [token, ts, tick_id] = SORTED_BY.map(|name| {
-            let missing = || ArrowError::SchemaError(format!("no column `{name}` to sort by"));
+            let missing = || {
+                ArrowError::SchemaError(format!(
+                    "the sort column `{name}` is \
+                missing"
+                ))
+            };
             batch.column_by_name(name).ok_or_else(missing)
         });
         let text = |array: &Arc<dyn Array>| array.as_string_opt::<i32>().cloned();
-        let of_type = || ArrowError::SchemaError("a column to sort by has another type".to_owned());
+        let of_type = || ArrowError::SchemaError("a sort column has the wrong type".to_owned());
         Ok(Self {
             token: text(token?).ok_or_else(of_type)?,
             ts: ts?
@@ -51,7 +56,7 @@ impl Keys {
         self.tick_id.is_null(row)
     }
 
-    /// How a row stands to a row of other keys.
+    /// Compares a row with a row of other keys.
     pub(super) fn order(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
         let text = |a: &StringArray, b: &StringArray| {
             nulls_last(
@@ -86,7 +91,7 @@ struct Head {
     row: usize,
     rows: usize,
     run: usize,
-    /// Where its batch is among those that are held.
+    /// The position of its batch in `held`.
     batch: usize,
 }
 
@@ -112,12 +117,12 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// Sorted runs as one.
+/// A merge of sorted runs.
 pub(super) struct Merge {
     schema: SchemaRef,
     runs: Vec<Run>,
     heads: BinaryHeap<Reverse<Head>>,
-    /// Batches that rows are taken of.
+    /// The batches that still have rows to merge.
     held: Vec<RecordBatch>,
 }
 
@@ -130,13 +135,13 @@ impl Merge {
             runs,
         };
         for run in 0..merge.runs.len() {
-            merge.next_of(run)?;
+            merge.load_next(run)?;
         }
         Ok(merge)
     }
 
-    /// Takes the next batch of a run, if it has one.
-    fn next_of(&mut self, run: usize) -> Result<(), ArrowError> {
+    /// Loads the next batch of a run, if it has one.
+    fn load_next(&mut self, run: usize) -> Result<(), ArrowError> {
         let Some(batches) = self.runs.get_mut(run) else {
             return Ok(());
         };
@@ -163,7 +168,7 @@ impl Merge {
             let Some(Reverse(mut head)) = self.heads.pop() else {
                 break;
             };
-            // A run is ahead for long stretches, such as all ticks of a token.
+            // Often many rows in sequence come from one run, such as all ticks of a token.
             let next = self.heads.peek();
             loop {
                 picks.push((head.batch, head.row));
@@ -177,7 +182,7 @@ impl Merge {
             if head.row < head.rows {
                 self.heads.push(Reverse(head));
             } else {
-                self.next_of(head.run)?;
+                self.load_next(head.run)?;
             }
         }
         let batches: Vec<&RecordBatch> = self.held.iter().collect();
@@ -186,12 +191,12 @@ impl Merge {
         } else {
             interleave_record_batch(&batches, &picks)?
         };
-        self.let_go();
+        self.drop_merged();
         Ok(merged)
     }
 
-    /// Keeps those batches only that rows are still to be taken of.
-    fn let_go(&mut self) {
+    /// Drops the batches whose rows are all merged.
+    fn drop_merged(&mut self) {
         let mut held = Vec::with_capacity(self.runs.len());
         let heads = std::mem::take(&mut self.heads).into_vec();
         for Reverse(mut head) in heads {
@@ -294,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn more_rows_than_come_out_at_once_keep_their_order() {
+    fn rows_of_several_merged_batches_keep_their_order() {
         let run = |first: i64| -> Run {
             let rows = (0..20_000).map(move |n| (Some(1), Some(first + 3 * n), Some(2)));
             let rows: Vec<Row> = rows.collect();

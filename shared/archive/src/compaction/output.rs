@@ -1,4 +1,4 @@
-//! The new files of a day: rows in order, cut where a file is large enough.
+//! Writes the new files of a day: rows in order, with a new file whenever one is large enough.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ pub(super) struct Output {
     pub(super) ids: IdSum,
 }
 
-/// Writes rows to as many files as they need.
+/// Writes rows to as many files as needed.
 pub(super) struct Outputs {
     schema: SchemaRef,
     dir: PathBuf,
     target_bytes: u64,
-    /// Rows that are still to come.
+    /// How many rows are still expected.
     rows_left: u64,
     current: Option<Current>,
     done: Vec<Output>,
@@ -39,7 +39,7 @@ struct Current {
 }
 
 impl Outputs {
-    /// Files of about `target_bytes` in `dir` for `rows` rows.
+    /// Prepares files of about `target_bytes` in `dir` for `rows` rows.
     pub(super) fn new(schema: SchemaRef, dir: &Path, target_bytes: u64, rows: u64) -> Self {
         Self {
             schema,
@@ -76,7 +76,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// The last file may be half as large again, so that none is less than half as large.
+    /// The last file may be up to one and a half times the target, so none is below half of it.
     fn is_large_enough(&self, current: &Current) -> bool {
         let bytes = (current.writer.bytes_written() + current.writer.in_progress_size()) as u64;
         let rows = current.ids.rows().max(1);
@@ -88,7 +88,7 @@ impl Outputs {
         let path = self.dir.join(format!("new-{:05}", self.done.len()));
         let file =
             File::create_new(&path).map_err(CompactionError::work("write", path.as_path()))?;
-        // The filter of a row group is folded to what its tokens need.
+        // The writer shrinks the bloom filter of a row group to what its tokens need.
         let properties = properties(
             ROW_GROUP_TICKS_MAX,
             about(&[("compacted", "true".to_owned())]),

@@ -1,23 +1,24 @@
-//! Which files of a day are written anew, by their names and sizes alone.
+//! Decides which files of a day are rewritten, from names and sizes only.
 
 use app::objects::Object;
 
 use super::Files;
 use crate::layout::{compacted_generation, range_of};
 
-/// A day's files that count, in two parts.
+/// The visible files of a day, in two parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Large files of earlier compactions: they stay, and their ids are looked at only.
+    /// Large files of earlier compactions: they are kept, and only their ids are read.
     pub(super) kept: Vec<Object>,
-    /// All others: they are written anew.
+    /// All others: they are rewritten.
     pub(super) rewritten: Vec<Object>,
 }
 
-/// `None` where the day is as it should be.
+/// `None` if the day needs no compaction.
 ///
-/// What an earlier compaction wrote is large enough from half the target on. Files of other
-/// writers are written anew whatever their size, since they are not laid out for readers.
+/// A file of an earlier compaction is large enough if it has at least half the target size. Files
+/// of other writers are rewritten whatever their size, since their layout is not optimized for
+/// readers.
 pub(super) fn plan(files: &[Object], target_bytes: u64) -> Option<Plan> {
     let (kept, rewritten): (Vec<Object>, Vec<Object>) = files
         .iter()
@@ -25,15 +26,15 @@ pub(super) fn plan(files: &[Object], target_bytes: u64) -> Option<Plan> {
         .partition(|file| is_compacted(file) && file.bytes >= target_bytes / 2);
     match rewritten.as_slice() {
         [] => None,
-        // Alone, the rest of an earlier compaction cannot become better.
+        // A single small file of an earlier compaction cannot be improved.
         [one] if is_compacted(one) => None,
-        // Sorted and without duplicates by itself, but not against others.
+        // Sorted and without duplicates in itself, but not relative to the others.
         [one] if kept.is_empty() && range_of(file_name(one)).is_some() => None,
         _ => Some(Plan { kept, rewritten }),
     }
 }
 
-pub(super) fn counted(files: &[Object]) -> Files {
+pub(super) fn file_totals(files: &[Object]) -> Files {
     Files {
         count: files.len(),
         bytes: files.iter().map(|file| file.bytes).sum(),
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_cannot_become_better_is_left_alone() {
+    fn a_day_that_cannot_be_improved_is_left_alone() {
         for files in [
             vec![],
             vec![file(WRITTEN, 10)],
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn small_late_and_foreign_files_are_written_anew_and_large_compacted_ones_stay() {
+    fn small_late_and_foreign_files_are_rewritten_and_large_compacted_ones_kept() {
         for (files, expected) in [
             (vec![file(WRITTEN, 10), file(FIREHOSE, 10)], (0, 2)),
             (vec![file(FIREHOSE, 10)], (0, 1)),

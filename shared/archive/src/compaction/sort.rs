@@ -1,5 +1,5 @@
-//! Rows in the order of a file, within bounded memory: what fits is sorted and written as a run,
-//! and runs are merged.
+//! Sorts rows in bounded memory: rows that fit are sorted and written as a run, and the runs are
+//! merged.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use super::merge::{Merge, Run};
 use super::{CompactionError, Memory};
 use crate::file::SORTED_BY;
 
-/// Rows that are read of a run at once.
+/// The number of rows that are read from a run at once.
 const RUN_BATCH_ROWS: usize = 4_096;
 
-/// Bytes of a page of a run: the least that an open run holds of each column.
+/// The page size of a run: the least memory that an open run needs per column.
 const RUN_PAGE_BYTES: usize = 64 * 1024;
 
 /// Collects rows and sorts them.
@@ -33,7 +33,7 @@ pub(super) struct Sorter {
     held: Vec<RecordBatch>,
     held_bytes: usize,
     runs: Vec<PathBuf>,
-    made: usize,
+    runs_written: usize,
 }
 
 impl Sorter {
@@ -46,7 +46,7 @@ impl Sorter {
             held: Vec::new(),
             held_bytes: 0,
             runs: Vec::new(),
-            made: 0,
+            runs_written: 0,
         }
     }
 
@@ -64,7 +64,7 @@ impl Sorter {
     /// All rows in order.
     pub(super) fn sorted(mut self) -> Result<Merge, CompactionError> {
         let last = self.sort_held()?;
-        // One place is for the rows that are in memory still.
+        // One slot is for the rows that are still in memory.
         let at_once = self.memory.merge_runs_max.max(3) - 1;
         while self.runs.len() > at_once {
             let rest = self.runs.split_off(at_once);
@@ -108,8 +108,8 @@ impl Sorter {
         &mut self,
         batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
     ) -> Result<PathBuf, CompactionError> {
-        let path = self.dir.join(format!("run-{:05}", self.made));
-        self.made += 1;
+        let path = self.dir.join(format!("run-{:05}", self.runs_written));
+        self.runs_written += 1;
         let file =
             File::create_new(&path).map_err(CompactionError::work("write", path.as_path()))?;
         let schema = std::sync::Arc::clone(&self.schema);
@@ -127,7 +127,7 @@ impl Sorter {
     }
 }
 
-/// A run is read once and soon: it is made for speed.
+/// A run is read once and soon: it is runs_written for speed.
 fn run_properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
@@ -140,7 +140,7 @@ fn run_properties() -> WriterProperties {
 
 fn sort(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<RecordBatch, ArrowError> {
     let whole = concat_batches(schema, &batches)?;
-    // They are in memory twice now, and a third time once they are sorted.
+    // The rows are in memory twice now, and a third time when sorted.
     drop(batches);
     let options = SortOptions {
         descending: false,

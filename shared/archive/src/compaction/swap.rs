@@ -1,5 +1,5 @@
-//! The commit of a day, and what follows from it. A run that finds a commit whose end is missing
-//! ends it first, whoever made it.
+//! The commit of a day, and its completion. A run that finds an incomplete commit, of whichever
+//! process, completes it first.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use super::output::Output;
 use super::plan::file_name;
 use crate::id_sum::IdSum;
 use crate::layout::{compacted_generation, compacted_name, range_of};
-use crate::manifest::{Added, Folded, HIDDEN, MANIFEST, Manifest, hidden};
+use crate::manifest::{Added, HIDDEN, MANIFEST, Manifest, MergedRange, hidden};
 
-/// Files that are copied to their names at the same time.
+/// How many files are copied to their final names concurrently.
 const COPIES_AT_ONCE: usize = 16;
 
-/// A day's manifest and its version; no version where there is none yet.
+/// A day's manifest and its version; no version if it does not exist yet.
 pub(super) struct State {
     pub(super) manifest: Manifest,
     pub(super) version: Option<String>,
 }
 
-/// What has become of a commit.
+/// The state of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// Nothing is left to do.
-    Settled,
-    /// Replaced files stay until then, epoch milliseconds.
-    Waits(i64),
+pub(super) enum CommitState {
+    /// The commit is complete.
+    Complete,
+    /// Replaced files are kept until then, epoch milliseconds.
+    GracePeriod(i64),
 }
 
 /// The objects of one day.
@@ -69,7 +69,7 @@ impl DayObjects<'_> {
         Ok(State { manifest, version })
     }
 
-    /// Writes the manifest, if it is still the one that `version` tells.
+    /// Writes the manifest, if its version is still `version`.
     async fn write(
         &self,
         manifest: Manifest,
@@ -98,13 +98,13 @@ impl DayObjects<'_> {
         }
     }
 
-    /// The commit: from here on the new files count and the old ones do not.
+    /// The commit: from here on, the new files are visible and the old ones are not.
     pub(super) async fn commit(
         &self,
         base: &State,
         replaced: Vec<String>,
         added: Vec<Added>,
-        folded: Vec<Folded>,
+        merged_ranges: Vec<MergedRange>,
         now_ms: i64,
     ) -> Result<State, CompactionError> {
         let mut manifest = Manifest::none();
@@ -112,24 +112,24 @@ impl DayObjects<'_> {
         manifest.committed_ms = now_ms;
         manifest.replaced = replaced;
         manifest.added = added;
-        manifest.folded = folded;
+        manifest.merged_ranges = merged_ranges;
         self.write(manifest, base.version.as_deref()).await
     }
 
-    /// Ends a commit: new files get their names, the replaced ones are removed after `grace_ms`,
-    /// and the manifest is freed of both. Each step may be repeated.
-    pub(super) async fn end(
+    /// Completes a commit: new files get their final names, replaced files are removed after
+    /// `grace_ms`, and both are removed from the manifest. Each step may be repeated.
+    pub(super) async fn complete(
         &self,
         mut state: State,
         now_ms: i64,
         grace_ms: i64,
-    ) -> Result<Ended, CompactionError> {
+    ) -> Result<CommitState, CompactionError> {
         if let Some(missing) = self.publish(&state.manifest).await? {
-            state = self.take_back(state, &missing, now_ms).await?;
+            state = self.rollback(state, &missing, now_ms).await?;
         }
         let until_ms = state.manifest.committed_ms.saturating_add(grace_ms);
         if now_ms < until_ms {
-            return Ok(Ended::Waits(until_ms));
+            return Ok(CommitState::GracePeriod(until_ms));
         }
         let replaced = self.names(&state.manifest.replaced);
         self.objects.delete(&replaced).await?;
@@ -139,17 +139,18 @@ impl DayObjects<'_> {
         self.write(state.manifest, state.version.as_deref()).await?;
         let staged: Vec<String> = added.iter().map(|added| hidden(&added.name)).collect();
         self.objects.delete(&self.names(&staged)).await?;
-        Ok(Ended::Settled)
+        Ok(CommitState::Complete)
     }
 
-    /// Gives new files their names. A file that has neither its name nor its hidden one is told.
+    /// Gives new files their final names. Returns a file that exists under neither its final nor
+    /// its hidden name.
     async fn publish(&self, manifest: &Manifest) -> Result<Option<String>, CompactionError> {
         let there = self.list().await?;
         let is_published = |added: &&Added| {
             let published = there.get(&added.name);
             published.is_some_and(|object| object.bytes == added.bytes)
         };
-        // All at once: until the old files are deleted, Athena sees their rows twice.
+        // All concurrently: until the old files are deleted, Athena sees their rows twice.
         let copies = stream::iter(manifest.added.iter().filter(|added| !is_published(added)))
             .map(async |added: &Added| {
                 let staged = self.name(&hidden(&added.name));
@@ -161,8 +162,8 @@ impl DayObjects<'_> {
         Ok(missing.into_iter().flatten().next())
     }
 
-    /// Undoes a commit whose new files are gone, while all that it replaced is there.
-    async fn take_back(
+    /// Reverts a commit whose new files are missing, if all files that it replaced still exist.
+    async fn rollback(
         &self,
         state: State,
         missing: &str,
@@ -183,12 +184,12 @@ impl DayObjects<'_> {
             .filter(|added| there.contains_key(&added.name))
             .map(|added| added.name.clone());
         let undone = published.collect();
-        // What was folded is not: its files count again.
+        // Nothing is merged any more: the replaced files are visible again.
         self.commit(&state, undone, Vec::new(), Vec::new(), now_ms)
             .await
     }
 
-    /// Removes what a run that did not come to its commit left behind.
+    /// Removes the files of a run that stopped before its commit.
     pub(super) async fn remove_leftovers(
         &self,
         there: &BTreeMap<String, Object>,
@@ -205,7 +206,7 @@ impl DayObjects<'_> {
     }
 }
 
-/// What the new files will be called, such that no file of the day has one of the names already.
+/// The names of the new files, none of which exists yet in the day.
 pub(super) fn added(
     base: &Manifest,
     there: &BTreeMap<String, Object>,
@@ -225,20 +226,22 @@ pub(super) fn added(
     outputs.iter().enumerate().map(added).collect()
 }
 
-/// For each shard the last range that is in a compacted file: only that one can come again.
-pub(super) fn folded(base: &Manifest, ids: &[(String, IdSum)]) -> Vec<Folded> {
-    let now = ids.iter().map(|(name, ids)| Folded {
+/// For each shard, the last range that is in a compacted file: only that one can be written again.
+pub(super) fn merged_ranges(base: &Manifest, ids: &[(String, IdSum)]) -> Vec<MergedRange> {
+    let now = ids.iter().map(|(name, ids)| MergedRange {
         name: name.clone(),
         rows: ids.rows(),
         ids: ids.to_string(),
     });
-    let mut last: BTreeMap<u8, (u64, Folded)> = BTreeMap::new();
-    for folded in base.folded.iter().cloned().chain(now) {
-        if let Some((shard, first)) = range_of(&folded.name)
+    let mut last: BTreeMap<u8, (u64, MergedRange)> = BTreeMap::new();
+    for merged_ranges in base.merged_ranges.iter().cloned().chain(now) {
+        if let Some((shard, first)) = range_of(&merged_ranges.name)
             && last.get(&shard).is_none_or(|(known, _)| *known <= first)
         {
-            last.insert(shard, (first, folded));
+            last.insert(shard, (first, merged_ranges));
         }
     }
-    last.into_values().map(|(_, folded)| folded).collect()
+    last.into_values()
+        .map(|(_, merged_ranges)| merged_ranges)
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! A new file is read again before it counts.
+//! Verifies a new file before the commit.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::merge::Keys;
 use crate::file::SORTED_BY;
 use crate::id_sum::{IdSum, hash};
 
-/// The ids in a file, each row of which is behind the one before.
+/// Reads the ids of a file and checks that its rows are in strict order.
 ///
 /// # Errors
-/// In words, where the file cannot be read or is not in order.
+/// A description, if the file cannot be read or is not in order.
 pub(super) fn ids_in_order(path: &Path) -> Result<IdSum, String> {
     let mut ids = IdSum::default();
     let mut last: Option<Keys> = None;
@@ -39,12 +39,14 @@ pub(super) fn ids_in_order(path: &Path) -> Result<IdSum, String> {
     Ok(ids)
 }
 
-/// Rows without an id may be equal: they cannot be told apart.
+/// Rows without an id may be equal, since they cannot be distinguished.
 fn check(keys: &Keys, row: usize, next: &Keys, next_row: usize) -> Result<(), ArrowError> {
     match keys.order(row, next, next_row) {
         Ordering::Less => Ok(()),
         Ordering::Equal if keys.has_no_id(row) => Ok(()),
-        Ordering::Equal => Err(ArrowError::ComputeError("a row is in it twice".to_owned())),
+        Ordering::Equal => Err(ArrowError::ComputeError(
+            "it contains a row twice".to_owned(),
+        )),
         Ordering::Greater => Err(ArrowError::ComputeError("it is not sorted".to_owned())),
     }
 }

@@ -45,7 +45,11 @@ async fn many_small_files_become_one_that_is_sorted_and_laid_out_for_readers() {
     assert_eq!(files.len(), 1, "{files:?}");
     assert!(files[0].starts_with("compacted-000001-000-"), "{files:?}");
     let path = room.day("07").join(&files[0]);
-    assert_eq!(read(&path), sorted(ticks), "in the order of a file");
+    assert_eq!(
+        read(&path),
+        sorted(ticks),
+        "in the order of the sort columns"
+    );
     assert_eq!(path.metadata().unwrap().len(), report.after.bytes);
     let metadata = metadata(&path);
     let group = metadata.row_group(0);
@@ -56,14 +60,10 @@ async fn many_small_files_become_one_that_is_sorted_and_laid_out_for_readers() {
         let bloom = column.bloom_filter_offset().is_some();
         assert_eq!(bloom, name == "token", "{name}");
         let length = column.bloom_filter_length().unwrap_or_default();
-        assert!(length < 1_000, "the filter is folded: {length} bytes");
+        assert!(length < 1_000, "the bloom filter is shrunk: {length} bytes");
     }
     assert!(metadata.column_index().is_some() && metadata.offset_index().is_some());
-    assert_eq!(
-        names(&room.table()),
-        ["year=2026"],
-        "the lease is given back"
-    );
+    assert_eq!(names(&room.table()), ["year=2026"], "the lease is released");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_compacted_day_is_left_alone() {
     assert_eq!(report.before, report.after);
     assert_eq!(fs::read(room.day("07").join(MANIFEST)).unwrap(), manifest);
 
-    // A day of one file that our own writer sorted needs nothing either.
+    // A day with one file that our own writer sorted needs no compaction either.
     let room = Room::new();
     write_ranges(&room, &market(100), 100, 0);
     let before = room.files("07");
@@ -99,14 +99,14 @@ async fn files_of_another_writer_are_sorted_too() {
 }
 
 #[tokio::test]
-async fn one_row_of_an_id_stays_and_it_is_the_one_received_first() {
+async fn of_each_id_the_row_ingested_first_stays() {
     let room = Room::new();
     let first = tick("BTC", "1", DAY_MS + 5);
     let received = |tick: &Tick, later_ms: i64| Tick {
         ingested_at_ms: tick.ingested_at_ms + later_ms,
         ..tick.clone()
     };
-    // The same event under another time, as where our clock gave it one.
+    // The same event with another time, such as one from our clock.
     let moved = Tick {
         timestamp_ms: DAY_MS + 9_000,
         ..received(&first, 9_000)
@@ -127,7 +127,7 @@ async fn one_row_of_an_id_stays_and_it_is_the_one_received_first() {
 }
 
 #[tokio::test]
-async fn late_files_are_folded_in_and_large_files_stay_as_they_are() {
+async fn late_files_are_merged_and_large_files_stay_unchanged() {
     let mut room = Room::new();
     room.settings.target_bytes = 20_000;
     let ticks = market(1_400);
@@ -137,7 +137,7 @@ async fn late_files_are_folded_in_and_large_files_stay_as_they_are() {
     let bytes = |name: &str| room.day("07").join(name).metadata().unwrap().len();
     assert!(large.iter().all(|name| bytes(name) >= 10_000), "{large:?}");
 
-    // A late file: some that are new, and some that are in the large file.
+    // A late file: some ticks are new, and some are in the large file.
     let late: Vec<Tick> = (0..20).map(|n| tick("LATE", "3", DAY_MS + n)).collect();
     let again = ticks[..30].to_vec();
     write_ranges(&room, &[late.clone(), again].concat(), 50, 5_000);
@@ -149,7 +149,7 @@ async fn late_files_are_folded_in_and_large_files_stay_as_they_are() {
     let all = sorted([ticks.clone(), late].concat());
     assert_eq!(room.rows()["2026-3-7"], all);
 
-    // A late file of duplicates alone leaves nothing behind.
+    // A late file that has only duplicates disappears.
     write_ranges(&room, &ticks[100..150], 50, 6_000);
     let report = &room.compact().await[0];
     assert_eq!(report.duplicates, 50);
@@ -159,12 +159,12 @@ async fn late_files_are_folded_in_and_large_files_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn large_files_that_share_an_id_are_written_anew() {
+async fn large_files_that_share_an_id_are_rewritten() {
     let mut room = Room::new();
     let ticks = market(1_000);
     write_ranges(&room, &ticks[..600], 100, 0);
     room.compact().await;
-    // Somebody removes the manifest and copies the compacted file: both count.
+    // Somebody removes the manifest and copies the compacted file: both are visible.
     let name = room.files("07").remove(0);
     let copy = name.replace("000001", "000009");
     fs::copy(room.day("07").join(&name), room.day("07").join(copy)).unwrap();
@@ -175,14 +175,14 @@ async fn large_files_that_share_an_id_are_written_anew() {
     let report = &room.compact().await[0];
     assert_eq!(report.duplicates, 600);
     assert_eq!(room.rows()["2026-3-7"], sorted(ticks));
-    // One of the two stays, and what is written anew has a name of its own.
+    // One of the two stays, and the rewritten file gets a new name.
     let files = room.files("07");
     assert_eq!(files.len(), 2, "{files:?}");
     assert!(files[1].starts_with("compacted-000010-"), "{files:?}");
 }
 
 #[tokio::test]
-async fn a_day_beyond_the_memory_is_sorted_in_runs_and_cut_into_files() {
+async fn a_day_larger_than_memory_is_sorted_in_runs_and_split_into_files() {
     let mut room = Room::new();
     room.settings.memory = Memory {
         sort_bytes_max: 1_000_000,
@@ -213,14 +213,14 @@ async fn a_day_beyond_the_memory_is_sorted_in_runs_and_cut_into_files() {
     }
     assert!(
         rows == deduplicated(&ticks),
-        "the files are in order one after the other"
+        "the rows are in order across the files"
     );
     let work = room.data.path().join("price-archive.compaction/work");
-    assert!(names(&work).is_empty(), "nothing stays behind");
+    assert!(names(&work).is_empty(), "no file is left behind");
 }
 
 #[tokio::test]
-async fn a_broken_file_is_named_and_left_alone_and_the_rest_goes_on() {
+async fn a_corrupt_file_is_reported_and_the_rest_is_compacted() {
     let room = Room::new();
     let ticks = market(3_000);
     write_ranges(&room, &ticks, 500, 0);
@@ -257,7 +257,7 @@ async fn a_broken_file_is_named_and_left_alone_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn replaced_files_stay_for_the_grace_time_and_count_no_more() {
+async fn replaced_files_are_kept_for_the_grace_period_but_invisible() {
     let mut room = Room::new();
     room.settings.grace_ms = 60_000;
     write_ranges(&room, &market(100), 10, 0);
@@ -268,7 +268,7 @@ async fn replaced_files_stay_for_the_grace_time_and_count_no_more() {
     assert_eq!(room.rows(), before);
     assert_eq!(room.files("07").len(), 12, "old, new and its hidden name");
 
-    // Before the time is over nothing changes, afterwards they are gone.
+    // Nothing changes during the grace period; afterwards they are removed.
     room.now_ms.store(until_ms - 1, Ordering::Relaxed);
     let report = &room.compact().await[0];
     assert_eq!(
@@ -287,7 +287,7 @@ async fn replaced_files_stay_for_the_grace_time_and_count_no_more() {
 }
 
 #[tokio::test]
-async fn a_committed_file_that_is_gone_is_taken_back_while_the_old_ones_are_there() {
+async fn a_commit_with_a_missing_file_is_rolled_back_while_the_old_files_exist() {
     let mut room = Room::new();
     room.settings.grace_ms = 60_000;
     write_ranges(&room, &market(100), 10, 0);
@@ -302,7 +302,7 @@ async fn a_committed_file_that_is_gone_is_taken_back_while_the_old_ones_are_ther
     assert_eq!((report.rows, report.after.count), (100, 1));
     assert_eq!(room.rows(), before);
 
-    // With an old one gone too nobody guesses.
+    // If an old file is missing too, the compaction fails.
     let room = Room::new();
     write_ranges(&room, &market(100), 10, 0);
     room.compact().await;
@@ -327,7 +327,7 @@ async fn a_committed_file_that_is_gone_is_taken_back_while_the_old_ones_are_ther
 }
 
 #[tokio::test]
-async fn a_compaction_that_is_stopped_changes_nothing() {
+async fn a_stopped_compaction_changes_nothing() {
     let room = Room::new();
     write_ranges(&room, &market(100), 10, 0);
     let before = room.files("07");
@@ -337,7 +337,7 @@ async fn a_compaction_that_is_stopped_changes_nothing() {
     assert!(matches!(error, CompactionError::Stopped), "{error}");
     assert_eq!(room.files("07"), before);
     room.stopped.store(false, Ordering::Relaxed);
-    // Its lease holds until it ends by itself.
+    // Its lease is valid until it expires.
     room.now_ms.fetch_add(30 * 60_000, Ordering::Relaxed);
     let folder = Arc::new(Folder::new(room.data.path()));
     room.compact_over(folder).await.unwrap();

@@ -52,7 +52,7 @@ fn part(ticks: &[Tick], range: std::ops::Range<usize>) -> RecordBatch {
 }
 
 #[tokio::test]
-async fn a_column_that_an_older_file_lacks_is_null_there_and_one_of_a_newer_file_is_kept() {
+async fn missing_columns_of_older_files_are_null_and_columns_of_newer_files_are_kept() {
     let room = Room::new();
     let ticks = market(9);
     let older = without(&without(&part(&ticks, 0..3), "slot"), "method");
@@ -73,7 +73,7 @@ async fn a_column_that_an_older_file_lacks_is_null_there_and_one_of_a_newer_file
     chains.sort();
     assert_eq!(chains, ["base", "solana"]);
 
-    // The compacted file is an input like any other, with the column that it kept.
+    // The compacted file is an input like any other, with the additional column.
     foreign(
         &room.day("07"),
         "d-late.parquet",
@@ -85,7 +85,7 @@ async fn a_column_that_an_older_file_lacks_is_null_there_and_one_of_a_newer_file
 }
 
 #[tokio::test]
-async fn a_file_whose_column_means_something_else_is_left_alone() {
+async fn a_file_with_an_incompatible_column_is_left_alone() {
     let room = Room::new();
     let ticks = market(9);
     let other = without(&part(&ticks, 0..3), "ts");
@@ -100,7 +100,7 @@ async fn a_file_whose_column_means_something_else_is_left_alone() {
     assert_eq!(report.rows, 6);
     let causes: Vec<&str> = report.unreadable.iter().map(|u| u.cause.as_str()).collect();
     assert_eq!(causes.len(), 2, "{causes:?}");
-    assert!(causes[0].contains("`ts` is Utf8"), "{causes:?}");
+    assert!(causes[0].contains("`ts` has the type Utf8"), "{causes:?}");
     assert!(causes[1].contains("no column `tick_id`"), "{causes:?}");
     assert_eq!(room.files("07").len(), 3);
 }

@@ -2,7 +2,7 @@ use app::objects::Objects;
 use archive::Folder;
 
 #[tokio::test]
-async fn a_folder_keeps_the_contract_of_objects() {
+async fn a_folder_satisfies_the_contract_of_objects() {
     let data = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let folder = Folder::new(data.path());
@@ -22,7 +22,7 @@ async fn a_name_that_leads_out_of_the_archive_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_stopped_compaction_worked_on_is_removed() {
+async fn leftovers_of_a_stopped_compaction_are_removed() {
     let data = tempfile::tempdir().unwrap();
     let folder = Folder::new(data.path());
     let (lock, work) = folder.lock().unwrap();

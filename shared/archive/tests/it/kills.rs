@@ -1,4 +1,4 @@
-//! A compaction dies at every one of its calls, before or after the call was done.
+//! Kills a compaction at each of its calls, before or after the call took effect.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,27 +10,27 @@ use archive::{Archive, Folder, MANIFEST, Manifest, days};
 use codec::columnar::record_batch;
 use domain::{Tick, TickId};
 use proptest::prelude::*;
-use testkit::objects::{Death, Mortal};
+use testkit::objects::{KillPoint, KilledObjects};
 
 use crate::room::{NOW_MS, Room, deduplicated, foreign, names};
 use testkit::market::{DAY_MS, tick};
 
 const DAY_LENGTH_MS: i64 = 86_400_000;
 
-/// A file of an archive: ticks by day, second, and a number that tells one writing from another.
+/// A file of an archive: its ticks by day, second, and a number that distinguishes writes.
 #[derive(Debug, Clone)]
-struct Made {
+struct GeneratedFile {
     ours: bool,
     ticks: Vec<(i64, i64, i64)>,
 }
 
-fn made() -> impl Strategy<Value = Made> {
+fn generated_file() -> impl Strategy<Value = GeneratedFile> {
     let picks = proptest::collection::vec((0_i64..2, 0_i64..25, 0_i64..4), 1..12);
-    (any::<bool>(), picks).prop_map(|(ours, ticks)| Made { ours, ticks })
+    (any::<bool>(), picks).prop_map(|(ours, ticks)| GeneratedFile { ours, ticks })
 }
 
-/// The same second is the same tick, whatever file it is in; it may have been received later.
-fn ticks(made: &Made) -> Vec<Tick> {
+/// The same second is the same tick in any file, possibly with a later ingestion time.
+fn ticks(made: &GeneratedFile) -> Vec<Tick> {
     let tick = |(day, second, later_ms): &(i64, i64, i64)| {
         let tokens = ["BTC", "ETH", "SOL"];
         let token = tokens[usize::try_from(second % 3).unwrap()];
@@ -44,7 +44,7 @@ fn ticks(made: &Made) -> Vec<Tick> {
     made.ticks.iter().map(tick).collect()
 }
 
-fn write(room: &Room, files: &[Made], first: u64) {
+fn write(room: &Room, files: &[GeneratedFile], first: u64) {
     let archive = Archive::open(room.data.path()).unwrap();
     for (number, made) in (first..).zip(files) {
         let ticks = ticks(made);
@@ -95,13 +95,13 @@ fn ids(rows: &[Tick]) -> Vec<TickId> {
     ids
 }
 
-/// Whether the rows are some of those before, each id once. Which one of an id stays is told by
-/// other tests.
+/// Whether the rows are a subset of those before, with each id once. Other tests check which row of
+/// an id stays.
 fn is_each_once(rows: &[Tick], before: &[Tick]) -> bool {
     ids(rows) == ids(&deduplicated(before)) && rows.iter().all(|row| before.contains(row))
 }
 
-/// Every day is as before the compaction, or as after it.
+/// Every day is in the state before or after the compaction.
 fn check_readers(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
     let (seen, without_manifest) = (room.rows(), room.rows_without_manifest());
     assert_eq!(seen.len(), before.len(), "{after}");
@@ -111,7 +111,7 @@ fn check_readers(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str)
             rows == before || is_each_once(rows, before),
             "{after}: {day} has {rows:#?} of {before:#?}"
         );
-        // Athena may see a row twice for a while, and never misses one.
+        // Athena may temporarily see a row twice, but never misses one.
         let distinct = deduplicated(&without_manifest[day]);
         assert!(
             is_each_once(&distinct, before),
@@ -120,9 +120,9 @@ fn check_readers(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str)
     }
 }
 
-/// Nothing is hidden, doubled or left to do.
+/// Nothing is hidden, duplicated or incomplete.
 async fn check_end(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
-    // The lease of the dead one ends, and so does the grace time of what it committed.
+    // The lease of the killed compaction expires, and so does the grace period of its commit.
     for _ in 0..3 {
         room.now_ms.fetch_add(3_600_000, Ordering::Relaxed);
         room.compact().await;
@@ -140,31 +140,31 @@ async fn check_end(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &st
             "{after}: {names:?}"
         );
         if let Ok(content) = fs::read(day.path.join(MANIFEST)) {
-            assert!(Manifest::parse(&content).unwrap().is_settled(), "{after}");
+            assert!(Manifest::parse(&content).unwrap().is_complete(), "{after}");
         }
     }
     assert_eq!(
         names(&room.table()),
         ["year=2026"],
-        "{after}: no lease is left"
+        "{after}: no lease remains"
     );
 }
 
 async fn kill_everywhere(room: &Room, before: &BTreeMap<String, Vec<Tick>>) -> usize {
     let clean = copy_of(room);
-    let whole = Arc::new(Mortal::new(
+    let whole = Arc::new(KilledObjects::new(
         Arc::new(Folder::new(clean.data.path())),
         usize::MAX,
-        Death::Before,
+        KillPoint::Before,
     ));
     clean.compact_over(whole.clone()).await.unwrap();
     let calls = whole.calls();
     for at in 0..calls {
-        for death in [Death::Before, Death::After] {
-            let after = format!("death {death:?} call {at} of {calls}");
+        for kill_point in [KillPoint::Before, KillPoint::After] {
+            let after = format!("kill_point {kill_point:?} call {at} of {calls}");
             let room = copy_of(room);
             let folder = Arc::new(Folder::new(room.data.path()));
-            let mortal = Arc::new(Mortal::new(folder, at, death));
+            let mortal = Arc::new(KilledObjects::new(folder, at, kill_point));
             let died = room.compact_over(mortal).await;
             assert!(died.is_err(), "{after}: {died:?}");
             check_readers(&room, before, &after);
@@ -186,9 +186,9 @@ proptest! {
 
     /// Files with duplicates on several days, then late ones on compacted days.
     #[test]
-    fn no_death_loses_or_doubles_a_row(
-        files in proptest::collection::vec(made(), 2..5),
-        late in proptest::collection::vec(made(), 1..3),
+    fn no_kill_loses_or_duplicates_a_row(
+        files in proptest::collection::vec(generated_file(), 2..5),
+        late in proptest::collection::vec(generated_file(), 1..3),
         small in any::<bool>(),
         grace_ms in prop_oneof![Just(0_i64), Just(60_000)],
     ) {
@@ -196,7 +196,7 @@ proptest! {
             let mut room = Room::new();
             room.settings.grace_ms = grace_ms;
             if small {
-                // A file of a few rows is large: late ones are folded in beside it.
+                // A file of a few rows counts as large, so late files are merged beside it.
                 room.settings.target_bytes = 4_000;
             }
             write(&room, &files, 0);
@@ -215,26 +215,26 @@ proptest! {
 }
 
 #[tokio::test]
-async fn the_lease_of_a_dead_compaction_holds_until_it_ends() {
+async fn the_lease_of_a_killed_compaction_is_valid_until_it_expires() {
     let room = Room::new();
-    let file = |second: i64| Made {
+    let file = |second: i64| GeneratedFile {
         ours: true,
         ticks: vec![(0, second, 0)],
     };
     write(&room, &[file(1), file(2)], 0);
     let folder = || Arc::new(Folder::new(room.data.path()));
     // The first two calls are those of the lease.
-    let mortal = Arc::new(Mortal::new(folder(), 2, Death::Before));
+    let mortal = Arc::new(KilledObjects::new(folder(), 2, KillPoint::Before));
     room.compact_over(mortal).await.unwrap_err();
     let lease =
         archive::compaction::Lease::take(folder(), Arc::new(|| NOW_MS), "another", "another token");
     let error = lease.await.err().unwrap().to_string();
-    assert!(error.starts_with("a test compacts"), "{error}");
+    assert!(error.starts_with("a test is already compacting"), "{error}");
     assert!(error.contains("2027-01-15T08:30:00Z"), "{error}");
     let later = Arc::new(|| NOW_MS + 30 * 60_000);
     let taken = archive::compaction::Lease::take(folder(), later, "another", "another token");
     let taken = taken.await.unwrap();
     taken.confirm().await.unwrap();
-    taken.give_back().await.unwrap();
-    assert!(taken.confirm().await.is_err(), "it is given back");
+    taken.release().await.unwrap();
+    assert!(taken.confirm().await.is_err(), "it is released");
 }

@@ -1,4 +1,4 @@
-//! The archive, as its users see it.
+//! Tests of the archive's public API.
 
 #![expect(
     clippy::unwrap_used,

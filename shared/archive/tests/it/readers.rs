@@ -1,4 +1,4 @@
-//! Readers beside a compaction and a writer.
+//! Readers concurrent with a compaction and a writer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,11 +8,11 @@ use archive::{Archive, day_files};
 use crate::room::{Room, read};
 use testkit::market::{DAY_MS, tick};
 
-/// A reader that looks all the time sees each row once, in whichever of the files it is.
+/// A reader that lists the files continuously sees each row once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_sees_each_row_once_at_every_moment() {
     let mut room = Room::new();
-    // No time passes: whatever is replaced stays, so that a reader can end what it began.
+    // No time passes: replaced files are kept, so a reader can finish.
     room.settings.grace_ms = 1;
     let archive = Archive::open(room.data.path()).unwrap();
     let written = Arc::new(AtomicUsize::new(0));
@@ -50,7 +50,7 @@ async fn a_reader_sees_each_row_once_at_every_moment() {
             archive.write_range(0, first, first + 9, &ticks).unwrap();
             written.fetch_add(10, Ordering::Release);
         }
-        // Commits, and removes in the next round what this one replaced.
+        // Commits, and removes in the next round the files that this one replaced.
         room.compact().await;
         std::thread::sleep(std::time::Duration::from_millis(20));
         room.now_ms.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A writer that crashed and writes its last range again, while compactions run.
+//! A writer that crashed and repeats its last range, while compactions run.
 
 use archive::{Archive, Written};
 use std::sync::atomic::Ordering;
@@ -7,7 +7,7 @@ use crate::room::{Room, sorted};
 use testkit::market::{DAY_MS, market, tick};
 
 #[tokio::test]
-async fn a_range_that_is_compacted_already_is_not_written_again() {
+async fn a_compacted_range_is_not_written_again() {
     let room = Room::new();
     let archive = Archive::open(room.data.path()).unwrap();
     let ticks = market(30);
@@ -28,7 +28,7 @@ async fn a_range_that_is_compacted_already_is_not_written_again() {
 }
 
 #[tokio::test]
-async fn during_the_grace_time_a_repetition_is_known_too() {
+async fn a_repeated_range_is_recognized_during_the_grace_period_too() {
     let mut room = Room::new();
     room.settings.grace_ms = 60_000;
     let archive = Archive::open(room.data.path()).unwrap();
@@ -46,9 +46,9 @@ async fn during_the_grace_time_a_repetition_is_known_too() {
     assert_eq!(room.rows()["2026-3-7"], sorted(ticks));
 }
 
-/// A store that was made anew counts from 0 again: its ranges have names that were there before.
+/// A new store counts from 0 again, so its ranges have names that already existed.
 #[tokio::test]
-async fn other_ticks_under_a_name_of_before_are_never_lost() {
+async fn other_ticks_under_an_existing_name_are_never_lost() {
     for grace_ms in [0, 60_000] {
         let mut room = Room::new();
         room.settings.grace_ms = grace_ms;
@@ -64,7 +64,7 @@ async fn other_ticks_under_a_name_of_before_are_never_lost() {
                 .collect();
             let written = archive.write_range(1, first, last, &other).unwrap();
             assert_eq!((written.rows, written.compacted), (10, 0));
-            // Twice, as after a crash before the checkpoint.
+            // Twice, like after a crash before the checkpoint.
             archive.write_range(1, first, last, &other).unwrap();
             all.extend(other);
         }

@@ -1,4 +1,4 @@
-//! An archive on this machine, what its readers see, and compactions of it.
+//! A local archive for tests, with its readers and compactions.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +22,7 @@ use parquet::file::properties::WriterProperties;
 /// Long after the ticks.
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
 
-/// An archive below a folder that is removed with it.
+/// An archive in a temporary folder.
 pub(crate) struct Room {
     pub(crate) data: tempfile::TempDir,
     pub(crate) now_ms: Arc<AtomicI64>,
@@ -84,7 +84,7 @@ impl Room {
         for day in day_folders(objects.as_ref(), None, None).await? {
             reports.push(compaction.compact(&day).await?);
         }
-        lease.give_back().await?;
+        lease.release().await?;
         Ok(reports)
     }
 
@@ -93,7 +93,7 @@ impl Room {
         self.compact_over(folder).await.unwrap()
     }
 
-    /// What readers of the manifest see, a day each.
+    /// What readers of the manifest see, by day.
     pub(crate) fn rows(&self) -> BTreeMap<String, Vec<Tick>> {
         let mut rows = BTreeMap::new();
         for day in days(&self.table()).unwrap() {
@@ -107,7 +107,7 @@ impl Room {
         rows
     }
 
-    /// What readers see who know Hive's rule of hidden names and no manifest, as Athena.
+    /// What readers see that only know Hive's rule of hidden names and no manifest, such as Athena.
     pub(crate) fn rows_without_manifest(&self) -> BTreeMap<String, Vec<Tick>> {
         let mut rows = BTreeMap::new();
         for day in days(&self.table()).unwrap() {
@@ -119,7 +119,7 @@ impl Room {
         rows
     }
 
-    /// The names of a day's files that are no manifest.
+    /// The names of a day's files, without the manifest.
     pub(crate) fn files(&self, day: &str) -> Vec<String> {
         let mut names = names(&self.day(day));
         names.retain(|name| name != archive::MANIFEST);
@@ -127,7 +127,8 @@ impl Room {
     }
 }
 
-/// In memory where the system has such a file system: waiting for a disk proves nothing here.
+/// A folder in memory if the system has such a file system, since waiting for a disk proves nothing
+/// here.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
@@ -176,7 +177,7 @@ pub(crate) fn sorted(mut ticks: Vec<Tick>) -> Vec<Tick> {
     ticks
 }
 
-/// Each id once: the row that was received first.
+/// Each id once: the row that was ingested first.
 pub(crate) fn deduplicated(ticks: &[Tick]) -> Vec<Tick> {
     let mut first: BTreeMap<_, &Tick> = BTreeMap::new();
     for tick in ticks {
@@ -188,7 +189,7 @@ pub(crate) fn deduplicated(ticks: &[Tick]) -> Vec<Tick> {
     sorted(first.into_values().cloned().collect())
 }
 
-/// Writes a file as another writer would: Snappy, in the order of arrival, without our marks.
+/// Writes a file like another writer: Snappy, in the order of arrival, without our metadata.
 pub(crate) fn foreign(folder: &Path, name: &str, batch: &RecordBatch) {
     std::fs::create_dir_all(folder).unwrap();
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);

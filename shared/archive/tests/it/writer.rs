@@ -52,7 +52,7 @@ fn sorted(mut ticks: Vec<Tick>) -> Vec<Tick> {
 }
 
 #[test]
-fn a_range_is_a_file_for_each_day_and_comes_back() {
+fn a_range_becomes_one_file_per_day_and_round_trips() {
     let data = tempfile::tempdir().unwrap();
     let archive = Archive::open(data.path()).unwrap();
     let ticks = market(1_500);
@@ -122,7 +122,7 @@ fn the_same_range_overwrites_the_same_files() {
         .iter()
         .map(|f| fs::read(table.join(f)).unwrap())
         .collect();
-    assert!(first == second, "two writings of one range differ");
+    assert!(first == second, "two writes of one range differ");
     assert_eq!(first.len(), 2);
 }
 
@@ -145,7 +145,7 @@ fn a_duplicate_is_written_once() {
 }
 
 #[test]
-fn what_a_stopped_process_left_is_removed_and_never_seen() {
+fn leftovers_of_a_stopped_process_are_removed_and_never_visible() {
     let data = tempfile::tempdir().unwrap();
     drop(Archive::open(data.path()).unwrap());
     let staging = data.path().join("price-archive.staging");
@@ -157,9 +157,9 @@ fn what_a_stopped_process_left_is_removed_and_never_seen() {
     let archive = Archive::open(data.path()).unwrap();
     assert!(files(&staging).is_empty());
     archive.write_range(0, 0, 9, &market(10)).unwrap();
-    assert!(files(&staging).is_empty(), "nothing stays behind");
+    assert!(files(&staging).is_empty(), "no file is left behind");
 
-    // An attempt that failed in this process does not stand in the way of the next one.
+    // A failed attempt of this process does not block the next one.
     fs::write(
         staging.join("2026-03-07-000-00000000000000000000-00000000000000000009.parquet"),
         "PAR1",
@@ -180,7 +180,7 @@ fn an_empty_range_writes_nothing() {
 }
 
 #[test]
-fn ranges_and_times_that_have_no_place_are_refused() {
+fn invalid_ranges_and_times_are_refused() {
     let data = tempfile::tempdir().unwrap();
     let archive = Archive::open(data.path()).unwrap();
     let error = archive.write_range(0, 5, 4, &market(1)).unwrap_err();
@@ -200,12 +200,12 @@ fn ranges_and_times_that_have_no_place_are_refused() {
     }
     assert!(
         files(&data.path().join("price-archive")).is_empty(),
-        "all of a range or nothing"
+        "the whole range or nothing"
     );
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_named() {
+fn a_folder_that_cannot_be_created_is_named() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("file");
     fs::write(&file, "").unwrap();
@@ -216,9 +216,10 @@ fn a_folder_that_cannot_be_made_is_named() {
     );
 }
 
-/// What readers skip by: statistics, page index, bloom filter, order; and who wrote the file.
+/// The parts that let readers skip data: statistics, page index, bloom filter, order; and the
+/// writer.
 #[test]
-fn the_file_is_laid_out_for_its_readers() {
+fn the_file_layout_is_optimized_for_readers() {
     let data = tempfile::tempdir().unwrap();
     let archive = Archive::open(data.path()).unwrap();
     archive.write_range(7, 100, 1_299, &market(1_200)).unwrap();
@@ -284,7 +285,7 @@ fn the_file_is_laid_out_for_its_readers() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whatever the order and however often a tick comes: each is in the archive once, on its day.
+    /// In any order and with repetitions, each tick is in the archive once, on its day.
     #[test]
     fn every_tick_is_in_the_archive_once(
         picks in proptest::collection::vec((0_usize..4, 0_i64..5, 0_i64..3), 0..60),

@@ -138,15 +138,15 @@ fn codes_of_calls_say_what_to_do() {
     told("TooManyRequestsException", "wait a minute");
     told("ThrottlingException", "wait a minute");
     told("InternalServerException", "InternalServerException: no");
-    assert!(refused("TooManyRequestsException", "no").is_passing());
-    assert!(!refused("AccessDeniedException", "no").is_passing());
+    assert!(refused("TooManyRequestsException", "no").is_transient());
+    assert!(!refused("AccessDeniedException", "no").is_transient());
 }
 
 #[test]
 fn silence_is_told_without_the_programmers_part() {
     let told = "dispatch failure: io error: Connection refused (os error 111) (DispatchFailure {})";
     let error = of_refusal(CallError::Unanswered(told.to_owned()));
-    assert!(error.is_passing());
+    assert!(error.is_transient());
     assert_eq!(
         error.to_string(),
         "AWS does not answer (dispatch failure: io error: Connection refused): look at the \

@@ -1,4 +1,4 @@
-//! The table of the analysis: states, candles and anomalies.
+//! The analytics table: states, candles and anomalies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use futures_util::stream;
 use tokio::time::{Instant, timeout_at};
 
 use super::attributes::{Item, ItemError, PK, SK, text_of, unpacked};
-use super::batch::{BatchWriter, Write, trying_once};
+use super::batch_write::{BatchWriter, Write, without_retries};
 use super::candle_item::{
     anomaly_item, anomaly_of, anomaly_partition, candle_key, candle_of, candle_partition,
 };
@@ -30,27 +30,27 @@ mod range;
 
 pub use range::{ReadRange, ReadRangeError};
 
-/// How long a call of the port may take, with all that is offered again.
-pub const WORK_FOR: Duration = Duration::from_secs(10);
+/// How long a call of the port may take, including retries.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most pairs that are stored at a time.
+/// The most pairs that are stored concurrently.
 const PAIRS_AT_ONCE_MAX: usize = 16;
 
 const LOAD: &str = "load analysis states";
 const STORE: &str = "store the analysis";
 
-/// The analysis in a DynamoDB table.
+/// The analytics store in a DynamoDB table.
 ///
-/// Each pair is stored all or not at all. A commit that fails may have stored some of its pairs:
-/// folded again from what the store holds, they are passed over.
+/// Each pair is stored atomically. A failed commit may have stored some of its pairs; when the step
+/// is folded again from the stored states, these are skipped.
 ///
-/// The shard's checkpoint is not kept here: AWS Lambda keeps it for the event source.
+/// The shard's checkpoint is not stored here: AWS Lambda keeps it for the event source.
 #[derive(Clone)]
 pub struct AnalyticsTable {
     client: Client,
     table: String,
     retention_days: u32,
-    work_for: Duration,
+    timeout: Duration,
     clock: Arc<dyn Clock>,
     writer: BatchWriter,
 }
@@ -58,11 +58,11 @@ pub struct AnalyticsTable {
 /// Why a pair's step was not stored.
 #[derive(Debug, thiserror::Error)]
 enum CommitError {
-    /// The state, or a candle that is corrected, is not as the step found it: somebody else
-    /// analyses the shard too, or this commit went through before and its answer was lost.
-    #[error("the state of {0} has moved on since the step began: fold again from what is stored")]
-    MovedOn(Pair),
-    /// Other writers, or too many of them.
+    /// The state or a corrected candle has changed since the step began: somebody else analyses the
+    /// shard too, or this commit succeeded before and its response was lost.
+    #[error("the state of {0} has changed since the step began: fold again from the stored state")]
+    Outdated(Pair),
+    /// Conflicts with other writers, or throttling.
     #[error("the transaction was cancelled: {0}")]
     Cancelled(String),
     #[error(transparent)]
@@ -76,12 +76,12 @@ enum CommitError {
 impl CommitError {
     fn at(self, operation: &'static str) -> PortError {
         let retryable = match &self {
-            // With fewer records in a step, which a bisected batch has, it fits.
-            Self::MovedOn(_)
+            // It fits with fewer records in a step, which a bisected batch has.
+            Self::Outdated(_)
             | Self::Cancelled(_)
             | Self::Step(StepError::TooManyCorrections(..)) => true,
             Self::Step(StepError::Item(_) | StepError::Build(_)) | Self::Item(_) => false,
-            Self::Call(error) => error.is_passing(),
+            Self::Call(error) => error.is_transient(),
         };
         PortError {
             operation,
@@ -90,33 +90,33 @@ impl CommitError {
         }
     }
 
-    fn may_pass_at_once(&self) -> bool {
+    fn is_worth_retrying(&self) -> bool {
         match self {
             Self::Cancelled(_) => true,
-            Self::Call(error) => error.is_passing(),
-            Self::MovedOn(_) | Self::Step(_) | Self::Item(_) => false,
+            Self::Call(error) => error.is_transient(),
+            Self::Outdated(_) | Self::Step(_) | Self::Item(_) => false,
         }
     }
 }
 
 impl AnalyticsTable {
-    /// The analysis in `table`, removed by the service `retention_days` after it was last written.
-    /// A call takes at most `work_for`: see [`WORK_FOR`].
+    /// The store in `table`. DynamoDB removes items `retention_days` after they were last written.
+    /// A call takes at most `timeout`, see [`TIMEOUT`].
     #[must_use]
     pub fn new(
         client: Client,
         table: impl Into<String>,
         retention_days: u32,
-        work_for: Duration,
+        timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let table = table.into();
         Self {
             writer: BatchWriter::new(&client, table.clone(), [PK, SK]),
-            client: trying_once(&client),
+            client: without_retries(&client),
             table,
             retention_days,
-            work_for,
+            timeout,
             clock,
         }
     }
@@ -133,7 +133,7 @@ impl AnalyticsStore for AnalyticsTable {
         _shard: u8,
         pairs: &[Pair],
     ) -> Result<Vec<Option<StoredState>>, PortError> {
-        let deadline = Instant::now() + self.work_for;
+        let deadline = Instant::now() + self.timeout;
         let keys = pairs.iter().map(state_key).collect();
         let found = read_all(&self.client, &self.table, LOAD, keys, deadline).await?;
         let state = |pair: &Pair| {
@@ -153,7 +153,7 @@ impl AnalyticsStore for AnalyticsTable {
         last: SequenceNumber,
         mut commit: AnalysisCommit,
     ) -> Result<Vec<Candle>, PortError> {
-        let deadline = Instant::now() + self.work_for;
+        let deadline = Instant::now() + self.timeout;
         let retention = Retention {
             now_ms: self.clock.now_ms(),
             days: self.retention_days,
@@ -165,10 +165,10 @@ impl AnalyticsStore for AnalyticsTable {
                 duplicates,
                 ..
             } = commit;
-            tracing::info!(shard, %last, late, too_late, duplicates, "ticks out of their order");
+            tracing::info!(shard, %last, late, too_late, duplicates, "ticks out of order");
         }
-        // Before the states: a step that is folded again finds the same anomalies, and one whose
-        // state is stored is not.
+        // Before the states: until its state is stored, a step is folded again and finds the same
+        // anomalies.
         let anomalies = std::mem::take(&mut commit.anomalies);
         self.store_anomalies(&anomalies, &retention, deadline)
             .await?;
@@ -237,14 +237,15 @@ impl AnalyticsTable {
             self.transact(&pair, actions, deadline)
                 .await
                 .map_err(|error| {
-                    tracing::warn!(pair = %pair, cause = %error, "a pair's analysis was not stored");
+                    tracing::warn!(pair = %pair, cause = %error, "the analysis of a pair was not \
+                        stored");
                     error.at(STORE)
                 })?;
         }
         Ok(corrected)
     }
 
-    /// Runs a transaction, again where other writers were in its way.
+    /// Runs a transaction, with retries after conflicts.
     async fn transact(
         &self,
         pair: &Pair,
@@ -260,21 +261,21 @@ impl AnalyticsTable {
                 .client_request_token(&token)
                 .set_transact_items(Some(actions.clone()))
                 .send();
-            let late = || CallError::Unanswered("the time for the commit is up".to_owned());
+            let late = || CallError::Unanswered("the commit timed out".to_owned());
             let error = match timeout_at(deadline, call).await.map_err(|_| late())? {
                 Ok(_) => return Ok(()),
                 Err(error) => why_cancelled(pair, &error),
             };
-            if !error.may_pass_at_once() || !backoff.wait().await {
+            if !error.is_worth_retrying() || !backoff.wait().await {
                 return Err(error);
             }
         }
     }
 
-    /// Candles of a pair and interval that start in a range, in the order of time.
+    /// Candles of a pair and interval that start in a range, in order of time.
     ///
     /// # Errors
-    /// [`PortError`], not retryable where the range is too long.
+    /// [`PortError`], not retryable if the range is too long.
     pub async fn candles(
         &self,
         pair: &Pair,
@@ -303,13 +304,13 @@ impl AnalyticsTable {
     }
 }
 
-/// Tells the service that attempts are of one transaction: one whose answer was lost is then not
-/// taken for somebody else's. At most 36 characters.
+/// Identifies attempts of the same transaction, so an attempt whose response was lost does not
+/// count as a conflict. At most 36 characters.
 fn request_token() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// Reads why a transaction was not done.
+/// Why a transaction was cancelled.
 fn why_cancelled(
     pair: &Pair,
     error: &SdkError<TransactWriteItemsError, HttpResponse>,
@@ -319,14 +320,14 @@ fn why_cancelled(
     else {
         return CallError::of(error).into();
     };
-    // `None` is what the service says of an action that was not in the way.
+    // DynamoDB reports `None` for actions that are not the cause.
     let codes = cancelled.cancellation_reasons().iter();
     let codes: Vec<&str> = codes
         .filter_map(|reason| reason.code())
         .filter(|code| *code != "None")
         .collect();
     match codes.first() {
-        _ if codes.contains(&"ConditionalCheckFailed") => CommitError::MovedOn(pair.clone()),
+        _ if codes.contains(&"ConditionalCheckFailed") => CommitError::Outdated(pair.clone()),
         Some(&"TransactionConflict" | &"ThrottlingError" | &"ProvisionedThroughputExceeded") => {
             CommitError::Cancelled(codes.join(", "))
         }

@@ -1,4 +1,4 @@
-//! Items: their keys, their attributes, and how large the service takes them to be.
+//! Items: their keys, their attributes, and their size as DynamoDB counts it.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ pub(crate) const SK: &str = "sk";
 /// When the service may remove an item, epoch seconds: the TTL attribute of every table.
 pub(crate) const EXPIRES_AT: &str = "expires_at";
 
-/// Largest item that DynamoDB takes: 400 KB, the names of the attributes included.
+/// The largest item that DynamoDB accepts: 400 KB, including attribute names.
 pub(crate) const ITEM_BYTES_MAX: usize = 400 * 1_024;
 
-/// Most bytes of a number: DynamoDB says up to 21.
+/// The most bytes of a number, according to DynamoDB.
 const NUMBER_BYTES_MAX: usize = 21;
 
 const MS_PER_SECOND: i64 = 1_000;
@@ -29,7 +29,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Why an item cannot be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
-    /// The item lacks an attribute, or has it in another type.
+    /// The item lacks an attribute, or the attribute has another type.
     #[error("the item has no attribute `{0}` of the expected type")]
     Attribute(&'static str),
     /// An attribute cannot be read.
@@ -40,8 +40,8 @@ pub enum ItemError {
         /// Why.
         cause: String,
     },
-    /// The item does not fit DynamoDB.
-    #[error("the item `{key}` has {bytes} bytes; DynamoDB takes at most {ITEM_BYTES_MAX}")]
+    /// The item is too large for DynamoDB.
+    #[error("the item `{key}` has {bytes} bytes, but DynamoDB accepts at most {ITEM_BYTES_MAX}")]
     TooLarge {
         /// Its partition key.
         key: String,
@@ -49,7 +49,7 @@ pub enum ItemError {
         bytes: usize,
     },
     /// The time is outside the calendar.
-    #[error("the time {0} ms is no day of the calendar")]
+    #[error("the time {0} ms is outside the calendar")]
     Time(i64),
     /// A value cannot be encoded.
     #[error("the value cannot be stored: {0}")]
@@ -57,7 +57,7 @@ pub enum ItemError {
 }
 
 impl ItemError {
-    /// The error of a port's call; the same item will not get better.
+    /// The error of a port's operation. A retry with the same item does not help.
     pub(crate) fn at(self, operation: &'static str) -> PortError {
         PortError {
             operation,
@@ -72,7 +72,7 @@ pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-/// A number: any text that is a decimal or integer.
+/// A number, from any decimal or integer.
 pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -94,7 +94,7 @@ pub(crate) fn day_of(timestamp_ms: i64) -> Result<String, ItemError> {
         .ok_or(ItemError::Time(timestamp_ms))
 }
 
-/// A time as part of a sort key: 13 digits, so that texts sort as times do until the year 2286.
+/// A time as part of a sort key: 13 digits, so texts sort like times until the year 2286.
 pub(crate) fn sortable(timestamp_ms: i64) -> String {
     format!("{timestamp_ms:013}")
 }
@@ -135,14 +135,14 @@ pub(crate) fn bytes_of<'a>(item: &'a Item, name: &'static str) -> Result<&'a [u8
         .ok_or(ItemError::Attribute(name))
 }
 
-/// A value in the compact binary form in which it is restored without loss.
+/// A value in a compact binary form that can be restored without loss.
 pub(crate) fn packed<T: serde::Serialize>(value: &T) -> Result<AttributeValue, ItemError> {
     postcard::to_stdvec(value)
         .map(bytes)
         .map_err(|error| ItemError::Encode(error.to_string()))
 }
 
-/// Restores what [`packed`] made.
+/// Restores a [`packed`] value.
 pub(crate) fn unpacked<T: serde::de::DeserializeOwned>(
     item: &Item,
     name: &'static str,
@@ -153,7 +153,7 @@ pub(crate) fn unpacked<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// How large DynamoDB takes an item to be, and never less.
+/// An upper bound of an item's size as DynamoDB counts it.
 pub(crate) fn size_bytes(item: &Item) -> usize {
     item.iter()
         .map(|(name, value)| name.len() + value_bytes(value))
@@ -180,7 +180,7 @@ fn value_bytes(value: &AttributeValue) -> usize {
     } else if value.is_n() {
         NUMBER_BYTES_MAX
     } else {
-        // Nothing else is written here, and what is not known is not taken for small.
+        // No other types are written here. An unknown type must not count as small.
         ITEM_BYTES_MAX
     }
 }

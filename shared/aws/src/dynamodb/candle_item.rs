@@ -1,4 +1,4 @@
-//! A candle and an anomaly as items: attributes for people to read, and the bytes from which they
+//! Candles and anomalies as items: readable attributes for people, and the bytes from which they
 //! are restored without loss.
 
 use domain::Token;
@@ -9,10 +9,10 @@ use super::attributes::{
     text, unpacked,
 };
 
-/// The attribute that counts how often a candle was issued again.
+/// The attribute that counts how often a candle was reissued.
 pub(crate) const REVISION: &str = "revision";
 
-/// The attribute with all of a candle or anomaly.
+/// The attribute with the complete candle or anomaly.
 const PACKED: &str = "packed";
 
 /// The partition key of the candles of a pair and interval that start on one UTC day.
@@ -49,7 +49,7 @@ pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Ite
             ("low", number(candle.low)),
             ("close", number(candle.close)),
             ("volume", number(candle.volume)),
-            ("trades", number(candle.trades)),
+            ("trades", number(candle.tick_count)),
             (REVISION, number(candle.revision)),
             (PACKED, packed(candle)?),
             (EXPIRES_AT, expires_at(now_ms, days)),
@@ -62,11 +62,11 @@ pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Ite
 /// The candle of an item.
 pub(crate) fn candle_of(item: &Item) -> Result<Candle, ItemError> {
     let candle: Candle = unpacked(item, PACKED)?;
-    // People may repair an item by hand; then one of the two forms would not be what they meant.
+    // Somebody may have edited an item by hand; then one of the two forms is wrong.
     if integer_of(item, REVISION)? != i64::from(candle.revision) {
         return Err(ItemError::Unreadable {
             name: REVISION,
-            cause: "it is not the revision of the packed candle".to_owned(),
+            cause: "it differs from the revision of the packed candle".to_owned(),
         });
     }
     Ok(candle)
@@ -77,7 +77,7 @@ pub(crate) fn anomaly_partition(timestamp_ms: i64) -> Result<String, ItemError> 
     Ok(format!("anomaly#{}", day_of(timestamp_ms)?))
 }
 
-/// The item of an anomaly: the same anomaly found again is the same item.
+/// The item of an anomaly. The same anomaly found again gives the same item.
 pub(crate) fn anomaly_item(anomaly: &Anomaly, now_ms: i64, days: u32) -> Result<Item, ItemError> {
     let sort = format!("{}#{}", sortable(anomaly.timestamp_ms), anomaly.tick_id);
     let mut item = key(anomaly_partition(anomaly.timestamp_ms)?, sort);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_candle_comes_back_and_people_can_read_it() {
+    fn a_candle_round_trips_and_is_readable() {
         let candle = candle(5);
         let item = candle_item(&candle, 1_767_225_600_000, 30).unwrap();
         assert_eq!(candle_of(&item).unwrap(), candle);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_candle_repaired_by_halves_is_refused() {
+    fn a_half_edited_candle_is_refused() {
         let mut item = candle_item(&candle(2), 0, 30).unwrap();
         item.insert(REVISION.to_owned(), number(7));
         let error = candle_of(&item).unwrap_err().to_string();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_anomaly_comes_back() {
+    fn an_anomaly_round_trips() {
         let made = tick("BTC", 7);
         let anomaly = Anomaly {
             token: made.token,

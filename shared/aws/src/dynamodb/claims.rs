@@ -1,9 +1,9 @@
-//! Claims of ticks whose event time is our own clock.
+//! Claims of arrival-stamped ticks, whose event time comes from our clock.
 //!
-//! Where a source gives no event time, the same event delivered again would get another time, and
-//! with it another key. So its id is claimed first: whoever comes first writes its time down, and
-//! everybody after it stores the tick under that time. A crash between claim and store is healed
-//! by the sender's retry, which finds the claim.
+//! If a source gives no event time, the same event delivered again would get another time, and
+//! therefore another key. So its id is claimed first: the first delivery records its time, and
+//! every later one stores the tick under that time. After a crash between claim and store, the
+//! sender's retry finds the claim.
 
 use app::ports::PortError;
 use aws_sdk_dynamodb::Client;
@@ -15,16 +15,16 @@ use super::attributes::{EXPIRES_AT, ItemError, expires_at, number};
 use super::tick_item::{CLAIMED_AT, claim_key, claimed_ms};
 use crate::error::CallError;
 
-/// What the call is for, in errors.
+/// The operation's name in errors.
 const OPERATION: &str = "claim a tick";
 
-/// Whether a tick's event time is our clock's: its source gave none.
-pub(crate) fn is_clocked(tick: &Tick) -> bool {
+/// Whether a tick is arrival-stamped, because its source gave no event time.
+pub(crate) fn is_arrival_stamped(tick: &Tick) -> bool {
     tick.timestamp_ms == tick.ingested_at_ms
 }
 
-/// Claims a tick and answers the time under which it is to be stored, in milliseconds: its own
-/// where it is the first of its id.
+/// Claims a tick and returns the time under which it must be stored, in milliseconds: its own if it
+/// is the first with its id.
 pub(crate) async fn claim(
     client: &Client,
     table: &str,
@@ -32,7 +32,7 @@ pub(crate) async fn claim(
     retention_days: u32,
     deadline: Instant,
 ) -> Result<i64, PortError> {
-    // One call claims or finds: what is there stays, and is answered.
+    // One call creates or finds the claim: existing values are kept and returned.
     let call = client
         .update_item()
         .table_name(table)
@@ -44,7 +44,7 @@ pub(crate) async fn claim(
         .expression_attribute_values(":ttl", expires_at(tick.ingested_at_ms, retention_days))
         .return_values(ReturnValue::AllNew)
         .send();
-    let late = || CallError::Unanswered("the time for the batch is up".to_owned());
+    let late = || CallError::Unanswered("the batch timed out".to_owned());
     let answer = timeout_at(deadline, call)
         .await
         .map_err(|_| late().at(OPERATION))?

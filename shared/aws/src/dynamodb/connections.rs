@@ -1,9 +1,9 @@
-//! The table of connections: who watches what on the live API.
+//! The table of connections: the subscriptions of the live API.
 //!
-//! An item a topic and connection, so that a topic's watchers are one query; and an item a
-//! connection, under the topic `#connection`, that names its topics for the day it leaves. The
-//! latter is written first and removed last: whatever breaks off halfway, it names all the others.
-//! A connection that leaves without a word expires.
+//! There is one item per topic and connection, so a topic's subscribers are one query, and one item
+//! per connection, under the topic `#connection`, which lists its topics for the cleanup. The
+//! latter is written first and removed last, so it lists all the others even after an interruption.
+//! A connection that disappears silently expires.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,34 +18,34 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::attributes::{EXPIRES_AT, Item, number, text, text_of};
-use super::batch::{BatchWriter, Write};
+use super::batch_write::{BatchWriter, Write};
 use crate::error::port_error;
 
-/// Most topics of a connection.
+/// The most topics of a connection.
 pub const TOPICS_PER_CONNECTION_MAX: usize = 200;
 
 /// How long changing the topics of a connection may take.
-const CHANGE_FOR: Duration = Duration::from_secs(3);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Most queries at a time.
+/// The most concurrent queries.
 const QUERIES_AT_ONCE_MAX: usize = 16;
 
 /// The partition key: a token, [`EVERYTHING`] or [`CONNECTION`].
 const TOPIC: &str = "topic";
 /// The sort key.
 const CONNECTION_ID: &str = "connection_id";
-/// The topics of a connection, in its own item.
+/// The topics of a connection, in its item.
 const TOKENS: &str = "tokens";
 
-/// The topic of those who watch all tokens; no token has this name.
+/// The topic of subscribers to all tokens; no token has this name.
 const EVERYTHING: &str = "*";
-/// The topic of the connections' own items; no token has this name.
+/// The topic of the items per connection; no token has this name.
 const CONNECTION: &str = "#connection";
 
 const SUBSCRIBE: &str = "subscribe";
 const UNSUBSCRIBE: &str = "unsubscribe";
 const FORGET: &str = "forget a connection";
-const WATCHING: &str = "read who watches";
+const WATCHING: &str = "read subscribers";
 
 /// Connections of the live API in a DynamoDB table.
 #[derive(Clone)]
@@ -60,12 +60,13 @@ pub struct ConnectionTable {
 /// Why topics are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a connection watches at most {TOPICS_PER_CONNECTION_MAX} tokens, not {0}: subscribe to all, or open another"
+    "a connection can subscribe to at most {TOPICS_PER_CONNECTION_MAX} tokens, not {0}: subscribe \
+     to all tokens, or open another connection"
 )]
 pub struct TooManyTopics(pub usize);
 
 impl ConnectionTable {
-    /// Connections in `table`, which are no more `ttl_seconds` after they last subscribed.
+    /// Connections in `table`, which expire `ttl_seconds` after they last subscribed.
     #[must_use]
     pub fn new(
         client: Client,
@@ -83,7 +84,7 @@ impl ConnectionTable {
         }
     }
 
-    /// The names of a connection's topics; `None` where it is not known.
+    /// The names of a connection's topics; `None` if it is unknown.
     async fn topics_of(
         &self,
         operation: &'static str,
@@ -114,7 +115,7 @@ impl ConnectionTable {
             .into_iter()
             .map(|name| Write::Delete(key(&name, connection)))
             .collect();
-        let deadline = Instant::now() + CHANGE_FOR;
+        let deadline = Instant::now() + CHANGE_TIMEOUT;
         self.writer.write_all(operation, deletes, deadline).await
     }
 
@@ -123,13 +124,13 @@ impl ConnectionTable {
     }
 
     async fn watching_one(&self, name: &str) -> Result<Vec<String>, PortError> {
-        // Half the price of a consistent read; who has just come is told a moment later.
+        // Half the price of a consistent read; a new subscriber gets updates a moment later.
         let mut pages = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("#topic = :topic")
-            // The service removes what has expired within days, not at once.
+            // DynamoDB removes expired items within days, not at once.
             .filter_expression("#ttl > :now")
             .projection_expression("#id")
             .expression_attribute_names("#topic", TOPIC)
@@ -171,7 +172,7 @@ impl Subscribers for ConnectionTable {
             .set_key(Some(key(CONNECTION, connection)))
             .expression_attribute_names("#ttl", EXPIRES_AT)
             .expression_attribute_values(":ttl", expires_at.clone());
-        // A set without members is no value.
+        // DynamoDB has no empty sets.
         let update = match wanted.is_empty() {
             true => update.update_expression("SET #ttl = :ttl"),
             false => update
@@ -188,7 +189,7 @@ impl Subscribers for ConnectionTable {
             item.insert(EXPIRES_AT.to_owned(), expires_at.clone());
             Write::Put(item)
         };
-        let deadline = Instant::now() + CHANGE_FOR;
+        let deadline = Instant::now() + CHANGE_TIMEOUT;
         let puts = wanted.iter().map(put).collect();
         self.writer.write_all(SUBSCRIBE, puts, deadline).await
     }
@@ -212,7 +213,7 @@ impl Subscribers for ConnectionTable {
             .expression_attribute_values(":tokens", set(&unwanted));
         match update.send().await {
             Ok(_) => Ok(()),
-            // Without the condition, an unknown connection would be made by this.
+            // Without the condition, this would create an unknown connection.
             Err(error)
                 if error
                     .as_service_error()

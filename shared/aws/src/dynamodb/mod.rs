@@ -1,9 +1,8 @@
-//! The ports on DynamoDB: ticks, the state and results of the analysis, and who watches the live
-//! API.
+//! The ports on DynamoDB: ticks, the analytics store, and the subscriptions of the live API.
 
 pub mod analytics;
 mod attributes;
-mod batch;
+mod batch_write;
 mod candle_item;
 mod claims;
 pub mod connections;

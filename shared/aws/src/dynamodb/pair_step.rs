@@ -1,5 +1,5 @@
-//! What a step of the analysis changes of one pair, as transactions: all or nothing, and nothing
-//! once somebody else has gone on from where the step began.
+//! A step's changes of one pair as transactions: atomic, and refused if somebody else has changed
+//! the state since the step began.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,29 +15,28 @@ use super::attributes::{
 };
 use super::candle_item::{REVISION, candle_item};
 
-/// Most actions of a transaction, which is DynamoDB's own limit. The other one, 4 MB, is out of
-/// reach: 99 candles of less than 1.5 KB and a state of at most 400 KB.
+/// The most actions of a transaction; DynamoDB's own limit. The other limit, 4 MB, is out of reach:
+/// 99 candles have less than 1.5 KB each, and a state at most 400 KB.
 pub(crate) const ACTIONS_MAX: usize = 100;
 
-/// Most corrected candles of a pair in a step: they go with the state in one transaction.
+/// The most corrected candles of a pair in a step: they are in one transaction with the state.
 pub(crate) const CORRECTED_MAX: usize = ACTIONS_MAX - 1;
 
-/// The attribute with the last record that a state holds, padded so that texts compare as numbers
-/// do.
+/// The attribute with the last record in a state, padded so texts compare like numbers.
 pub(crate) const LAST_SEQUENCE: &str = "last_sequence";
 
 /// The attribute with the state and its sequence number.
 pub(crate) const STATE: &str = "state";
 
-/// A candle's place among those of its pair.
+/// A candle's identity among those of its pair.
 type CandlePlace = (Interval, i64);
 
 fn place(candle: &Candle) -> CandlePlace {
     (candle.interval, candle.start_ms)
 }
 
-/// The key of a pair's state. The shard is no part of it: a token moves to another shard when the
-/// stream is resharded, and its sequence numbers keep growing there.
+/// The key of a pair's state. It does not include the shard: a token moves to another shard when
+/// the stream is resharded, and its sequence numbers keep growing there.
 pub(crate) fn state_key(pair: &Pair) -> Item {
     key(format!("state#{}#{}", pair.token, pair.quote), STATE)
 }
@@ -45,11 +44,11 @@ pub(crate) fn state_key(pair: &Pair) -> Item {
 /// A step's changes of one pair.
 #[derive(Debug, Default)]
 pub(crate) struct PairStep {
-    /// The pair's state; none where only candles came.
+    /// The pair's state; none if there are only candles.
     change: Option<StateChange>,
-    /// They replace what is stored.
+    /// They replace the stored candles.
     candles: BTreeMap<CandlePlace, Candle>,
-    /// Merged into what is stored.
+    /// Merged into the stored candles.
     corrections: BTreeMap<CandlePlace, Candle>,
 }
 
@@ -76,11 +75,11 @@ pub(crate) fn by_pair(step: AnalysisCommit) -> BTreeMap<Pair, PairStep> {
     pairs
 }
 
-/// How long what is written stays.
+/// How long written items are kept.
 pub(crate) struct Retention {
     /// The time now, epoch milliseconds.
     pub(crate) now_ms: i64,
-    /// Days from then on.
+    /// The number of days from then on.
     pub(crate) days: u32,
 }
 
@@ -89,18 +88,17 @@ pub(crate) struct Retention {
 pub(crate) enum StepError {
     #[error(transparent)]
     Item(#[from] ItemError),
-    #[error("a request that cannot be made: {0}")]
+    #[error("the request cannot be created: {0}")]
     Build(#[from] BuildError),
     #[error(
-        "{0} candles of {1} are corrected in one step, and a transaction takes {CORRECTED_MAX}: \
-         fold fewer records in a step"
+        "{0} candles of {1} are corrected in one step, but a transaction can correct at most \
+         {CORRECTED_MAX}: fold fewer records per step"
     )]
     TooManyCorrections(usize, Pair),
 }
 
 impl PairStep {
-    /// The corrected candles that this step does not hold itself: what is stored of them must be
-    /// read first.
+    /// The corrected candles that are not in this step: their stored versions must be read first.
     pub(crate) fn to_read(&self) -> impl Iterator<Item = &Candle> {
         let held = |place: &CandlePlace| self.candles.contains_key(place);
         self.corrections
@@ -109,12 +107,12 @@ impl PairStep {
             .map(|(_, correction)| correction)
     }
 
-    /// Merges the corrections into what the step holds and `stored` has, with one more revision,
-    /// and answers the transactions in their order, with the corrected candles as they then stand.
+    /// Merges the corrections into the candles of the step and `stored`, with one more revision.
+    /// Returns the transactions in order, and the corrected candles.
     ///
-    /// The last transaction moves the state. Those before it take what does not fit the last, and
-    /// check that the state stands where the step began: after a crash between them, the step that
-    /// is folded again writes the same candles again.
+    /// The last transaction updates the state. The earlier ones have the candles that do not fit in
+    /// the last, and check that the state is unchanged since the step began: after a crash between
+    /// them, the step is folded again and writes the same candles.
     pub(crate) fn transactions(
         mut self,
         table: &str,
@@ -136,7 +134,7 @@ impl PairStep {
         for (place, correction) in std::mem::take(&mut self.corrections) {
             let put = Put::builder().table_name(table);
             let held = self.candles.remove(&place);
-            // A candle that was read must still be as it was read.
+            // A candle must not have changed since it was read.
             let put = match (&held, stored.get(&place)) {
                 (Some(_), _) => put,
                 (None, Some(read)) => put
@@ -173,7 +171,7 @@ impl PairStep {
             let check = ConditionCheck::builder()
                 .table_name(table)
                 .set_key(Some(state_key(pair)));
-            let (condition, names, values) = stands_at(change.base);
+            let (condition, names, values) = base_unchanged(change.base);
             check
                 .condition_expression(condition)
                 .set_expression_attribute_names(Some(names))
@@ -214,7 +212,7 @@ fn state_put(
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
-    let (condition, names, values) = stands_at(change.base);
+    let (condition, names, values) = base_unchanged(change.base);
     let put = Put::builder()
         .table_name(table)
         .set_item(Some(fits(item)?))
@@ -227,9 +225,9 @@ fn state_put(
 type Names = std::collections::HashMap<String, String>;
 type Values = std::collections::HashMap<String, AttributeValue>;
 
-/// The condition that the state's last record is `base`; before the first record there is no
+/// The condition that the state's last record is `base`; before the first record, that there is no
 /// state.
-fn stands_at(base: SequenceNumber) -> (&'static str, Names, Option<Values>) {
+fn base_unchanged(base: SequenceNumber) -> (&'static str, Names, Option<Values>) {
     let name = |of: &str| Names::from([("#last".to_owned(), of.to_owned())]);
     if base == SequenceNumber::START {
         return ("attribute_not_exists(#last)", name(LAST_SEQUENCE), None);

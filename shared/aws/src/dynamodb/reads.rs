@@ -13,14 +13,14 @@ use super::attributes::{Item, PK, SK, text_of};
 use crate::error::CallError;
 use crate::retry::Backoff;
 
-/// Most keys of a call; `BatchGetItem` takes 100, and answers at most 16 MB, which 100 states of
-/// some 10 KB are far from. What is beyond is left over, and asked for again.
+/// The most keys per call; `BatchGetItem` accepts 100. It returns at most 16 MB, which 100 states
+/// of about 10 KB never reach; keys beyond that are unprocessed, and requested again.
 const KEYS_PER_CALL_MAX: usize = 100;
 
-/// Most calls at a time.
+/// The most concurrent calls.
 const CALLS_AT_ONCE_MAX: usize = 8;
 
-/// What was found, by partition and sort key.
+/// The items found, by partition and sort key.
 pub(crate) type Found = HashMap<(String, String), Item>;
 
 /// Reads the items with these keys, of which no two may be the same.
@@ -63,7 +63,7 @@ async fn read_chunk(
     let mut backoff = Backoff::until(deadline);
     let mut items = Vec::with_capacity(keys.len());
     loop {
-        let late = || CallError::Unanswered("the time for the reading is up".to_owned());
+        let late = || CallError::Unanswered("the read timed out".to_owned());
         let call = call(client, table, keys.clone());
         match timeout_at(deadline, call).await.map_err(|_| late())? {
             Ok((found, left)) => {
@@ -73,7 +73,7 @@ async fn read_chunk(
                 }
                 keys = left;
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_transient() => {
                 if !backoff.wait().await {
                     return Err(error);
                 }
@@ -87,7 +87,7 @@ async fn read_chunk(
     }
 }
 
-/// Answers what was found, and the keys that were left over.
+/// Returns the items found, and the unprocessed keys.
 async fn call(
     client: &Client,
     table: &str,

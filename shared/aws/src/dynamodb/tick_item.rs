@@ -1,4 +1,5 @@
-//! A tick as an item: an attribute a column, named as in JSON, amounts as exact numbers.
+//! A tick as an item: one attribute per column, with the names of JSON and amounts as exact
+//! numbers.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use codec::column::{COLUMNS, Column, Kind, Presence};
@@ -15,7 +16,7 @@ pub(crate) fn partition(token: &Token, timestamp_ms: i64) -> Result<String, Item
     Ok(format!("{token}#{}", day_of(timestamp_ms)?))
 }
 
-/// Where a tick is stored: a replay has the same place.
+/// The key of a tick's item: a replay has the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) partition: String,
@@ -34,7 +35,9 @@ impl Place {
 /// The item of a tick.
 pub(crate) fn item(tick: &Tick, place: Place, retention_days: u32) -> Result<Item, ItemError> {
     let Ok(Value::Object(fields)) = serde_json::to_value(TickJson(tick)) else {
-        return Err(ItemError::Encode("a tick is no JSON object".to_owned()));
+        return Err(ItemError::Encode(
+            "the tick is not a JSON object".to_owned(),
+        ));
     };
     let mut item = key(place.partition, place.sort);
     for column in COLUMNS {
@@ -104,7 +107,7 @@ fn json(column: &Column, value: &AttributeValue) -> Result<Value, ItemError> {
 /// The attribute of a claim that holds the tick's time, in milliseconds.
 pub(crate) const CLAIMED_AT: &str = "timestamp";
 
-/// The key of the claim of a tick whose time is our own clock's.
+/// The key of the claim of an arrival-stamped tick.
 pub(crate) fn claim_key(id: TickId) -> Item {
     Item::from([
         (PK.to_owned(), text(format!("claim#{id}"))),
@@ -112,7 +115,7 @@ pub(crate) fn claim_key(id: TickId) -> Item {
     ])
 }
 
-/// The time under which a tick was claimed first.
+/// The time under which a tick was first claimed.
 pub(crate) fn claimed_ms(claim: &Item) -> Result<i64, ItemError> {
     integer_of(claim, CLAIMED_AT)
 }
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_has_every_column_in_its_kind_and_nothing_else() {
+    fn an_item_has_every_column_in_its_type_and_nothing_else() {
         let whole = Tick {
             slot: Some(398_123_456),
             ..tick("BTC", 3)
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tick_lacks_its_item_lacks() {
+    fn absent_fields_have_no_attribute() {
         let bare = Tick {
             volume: None,
             ..tick("BTC", 3)
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_is_no_tick_says_what_is_wrong() {
+    fn an_invalid_item_is_refused_with_the_reason() {
         let whole = stored(&tick("BTC", 3));
         for (name, value, told) in [
             ("price", None, "no attribute `price`"),
@@ -232,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tick_comes_back_from_its_item(tick in any_tick()) {
+        fn a_tick_round_trips_through_its_item(tick in any_tick()) {
             prop_assert_eq!(tick_of(&stored(&tick)).unwrap(), tick);
         }
 

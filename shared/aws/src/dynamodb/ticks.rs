@@ -1,4 +1,4 @@
-//! The table of ticks: the truth, and the latest of a token.
+//! The table of ticks, which is the source of truth, and the latest ticks of a token.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,46 +13,46 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::attributes::{Item, PK, SK, text};
-use super::batch::{BatchWriter, Write};
-use super::claims::{claim, is_clocked};
+use super::batch_write::{BatchWriter, Write};
+use super::claims::{claim, is_arrival_stamped};
 use super::tick_item::{Place, item, partition, tick_of};
 use crate::error::port_error;
 
-/// How long storing a batch may take, with all that is offered again: the webhook's own budget
-/// is 700 ms.
-pub const STORE_FOR: Duration = Duration::from_millis(500);
+/// How long storing a batch may take, including retries; the webhook's own budget is 700 ms.
+pub const STORE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Most claims at a time.
+/// The most concurrent claims.
 const CLAIMS_AT_ONCE_MAX: usize = 16;
 
-/// The latest ticks of a day among which the latest of each quote are found.
+/// How many of a day's latest ticks are searched for the latest of each quote.
 const LATEST_TICKS_READ: i32 = 50;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// Ticks in a DynamoDB table.
 ///
-/// Storing overwrites what has the same key, so that a tick stored before is answered as `Stored`
-/// once more: telling would cost a condition on every item, which batches do not have.
+/// Storing overwrites an item with the same key, so a tick that was stored before is reported as
+/// `Stored` again. Detecting that would need a condition on every item, which batches do not
+/// support.
 #[derive(Clone)]
 pub struct TickTable {
     client: Client,
     table: String,
     retention_days: u32,
-    store_for: Duration,
+    store_timeout: Duration,
     clock: Arc<dyn Clock>,
     writer: BatchWriter,
 }
 
 impl TickTable {
-    /// Ticks in `table`, removed by the service `retention_days` after they came in. Storing a
-    /// batch takes at most `store_for`: see [`STORE_FOR`].
+    /// Ticks in `table`. DynamoDB removes them `retention_days` after they arrived. Storing a batch
+    /// takes at most `store_timeout`, see [`STORE_TIMEOUT`].
     #[must_use]
     pub fn new(
         client: Client,
         table: impl Into<String>,
         retention_days: u32,
-        store_for: Duration,
+        store_timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let table = table.into();
@@ -61,7 +61,7 @@ impl TickTable {
             client,
             table,
             retention_days,
-            store_for,
+            store_timeout,
             clock,
         }
     }
@@ -70,7 +70,7 @@ impl TickTable {
 #[async_trait]
 impl TickStore for TickTable {
     async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
-        let deadline = Instant::now() + self.store_for;
+        let deadline = Instant::now() + self.store_timeout;
         let claimed = self.claims(ticks, deadline).await;
         let mut batch = Batch::default();
         for (index, tick) in ticks.iter().enumerate() {
@@ -97,7 +97,7 @@ impl TickStore for TickTable {
         };
         let outcomes: Vec<PutOutcome> = batch.row_of_tick.iter().map(outcome).collect();
         if !outcomes.is_empty() && outcomes.iter().all(|it| *it == PutOutcome::Refused) {
-            // Nothing could be done: the first cause stands for all.
+            // Nothing was stored: report the first cause.
             let of_writes = failures.iter().flatten().next();
             let of_claims = claimed.into_values().find_map(Result::err);
             if let Some(error) = of_writes.map(|it| it.at("store ticks")).or(of_claims) {
@@ -115,8 +115,8 @@ impl TickStore for TickTable {
 }
 
 impl TickTable {
-    /// Claims the ticks whose time is our clock's. Answers, by position, the time of each or why
-    /// it could not be claimed.
+    /// Claims the arrival-stamped ticks. Returns, by position, the time of each or why it could not
+    /// be claimed.
     async fn claims(
         &self,
         ticks: &[&Tick],
@@ -125,7 +125,7 @@ impl TickTable {
         let clocked = ticks
             .iter()
             .enumerate()
-            .filter(|(_, tick)| is_clocked(tick));
+            .filter(|(_, tick)| is_arrival_stamped(tick));
         let calls: Vec<_> = clocked
             .map(|(index, tick)| self.claim(index, tick, deadline))
             .collect();
@@ -150,13 +150,13 @@ impl TickTable {
     }
 }
 
-/// The items of a batch. Ticks with one key are one item, the first of them: a call may not hold
-/// a key twice.
+/// The items of a batch. Of several ticks with the same key, the first becomes the item: a call
+/// must not have a key twice.
 #[derive(Default)]
 struct Batch {
     writes: Vec<Write>,
     row_of_place: HashMap<Place, usize>,
-    /// One entry a tick; `None` where it cannot be stored.
+    /// One entry per tick; `None` if it cannot be stored.
     row_of_tick: Vec<Option<usize>>,
     retimed: Vec<(usize, i64)>,
 }
@@ -198,7 +198,7 @@ impl LatestTicks for TickTable {
     /// The latest of each quote among the 50 latest ticks of each day.
     async fn latest(&self, token: &Token) -> Result<Vec<Tick>, PortError> {
         let now_ms = self.clock.now_ms();
-        // A source's clock may be ahead of ours, and in tomorrow already.
+        // A source's clock may be ahead of ours, so its tick may be in tomorrow's partition.
         let moments = [now_ms + FUTURE_TOLERANCE_MS, now_ms, now_ms - MS_PER_DAY];
         let partitions = moments
             .iter()
@@ -221,7 +221,7 @@ impl LatestTicks for TickTable {
     }
 }
 
-/// What reading is for, in errors.
+/// The operation's name in errors.
 const READ: &str = "read the latest ticks";
 
 impl TickTable {

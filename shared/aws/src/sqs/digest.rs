@@ -1,14 +1,14 @@
-//! Anomalies in words, for people.
+//! Describes anomalies for people.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat};
 use domain::analytics::Anomaly;
 
-/// Most anomalies that a digest tells one by one.
+/// The most anomalies that a digest lists.
 const LINES_MAX: usize = 50;
 
-/// Subject and text of a digest; `None` where there is nothing to tell.
+/// Subject and text of a digest; `None` if there are no anomalies.
 pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
     let first = anomalies.first()?;
     let subject = match anomalies.len() {
@@ -23,9 +23,12 @@ pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
         // Writing to a String cannot fail.
         _ = writeln!(text, "{}", line(anomaly));
     }
-    let untold = anomalies.len().saturating_sub(LINES_MAX);
-    if untold > 0 {
-        _ = writeln!(text, "and {untold} more: the analytics table has them all");
+    let unlisted = anomalies.len().saturating_sub(LINES_MAX);
+    if unlisted > 0 {
+        _ = writeln!(
+            text,
+            "and {unlisted} more: the analytics table has all of them"
+        );
     }
     Some((subject, text))
 }
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn one_anomaly_is_told_in_the_subject() {
+    fn a_single_anomaly_is_in_the_subject() {
         let (subject, text) = of(&[anomaly(1)]).unwrap();
         assert_eq!(subject, "SOL/USD rose 5.1 % in 1.0 s");
         assert!(
@@ -83,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn many_are_counted_and_the_first_told() {
+    fn many_anomalies_are_counted_and_the_first_is_in_the_subject() {
         let many: Vec<Anomaly> = (0..60).map(anomaly).collect();
         let (subject, text) = of(&many).unwrap();
         assert!(subject.starts_with("60 anomalies, the first: SOL/USD"));
         assert_eq!(text.lines().count(), LINES_MAX + 1);
-        assert!(text.ends_with("and 10 more: the analytics table has them all\n"));
+        assert!(text.ends_with("and 10 more: the analytics table has all of them\n"));
     }
 }

@@ -1,10 +1,10 @@
-//! Results of the analysis as messages of the broadcast queue.
+//! Encodes results of the analysis as messages of the broadcast queue.
 
 use app::analyse::AnalysisUpdate;
 use app::live::{AnomalyJson, AveragesJson, CandleJson};
 use serde::Serialize;
 
-/// Largest message of results, 256 KiB: a quarter of what SQS takes, so that four fill a request.
+/// The largest message of results, 256 KiB: a quarter of SQS's limit, so four fit in a request.
 const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
 
 /// The messages of an update, each with rows of one kind: `{"type":"candles","candles":[…]}`.
@@ -18,8 +18,8 @@ pub(super) fn of(update: &AnalysisUpdate) -> Vec<String> {
     messages
 }
 
-/// As few messages of one kind as hold all rows in their order, none larger than `bytes_max`. A
-/// row that no message can hold is left out and logged.
+/// Packs all rows of one kind, in order, into as few messages as possible, none larger than
+/// `bytes_max`. A row that is too large for any message is omitted and logged.
 fn rows<T: Serialize>(kind: &str, rows: impl Iterator<Item = T>, bytes_max: usize) -> Vec<String> {
     const TAIL: &str = "]}";
     let head = format!("{{\"type\":\"{kind}\",\"{kind}\":[");
@@ -32,12 +32,12 @@ fn rows<T: Serialize>(kind: &str, rows: impl Iterator<Item = T>, bytes_max: usiz
                 tracing::warn!(
                     kind,
                     bytes = row.len(),
-                    "a result is too large for a message"
+                    "a result is too large for a message and was not broadcast"
                 );
                 continue;
             }
             Err(error) => {
-                tracing::warn!(kind, error = %error, "a result has no JSON");
+                tracing::warn!(kind, error = %error, "a result could not be encoded as JSON");
                 continue;
             }
         };
@@ -85,14 +85,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_no_message_can_hold_is_left_out() {
+    fn a_row_that_is_too_large_is_omitted() {
         let long = "x".repeat(200);
         let messages = rows("things", ["a", &long, "b"].iter(), 100);
         assert_eq!(messages, [r#"{"type":"things","things":["a","b"]}"#]);
     }
 
     #[test]
-    fn an_update_has_one_message_a_kind_and_none_for_what_is_absent() {
+    fn an_update_has_one_message_per_kind_that_is_present() {
         let update = AnalysisUpdate {
             candles: vec![Candle::of(&tick("SOL", 1), Interval::OneMinute)],
             ..AnalysisUpdate::default()

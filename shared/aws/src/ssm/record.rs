@@ -1,4 +1,4 @@
-//! The rollout flag as its operators see it: the parameter with its version, and its history.
+//! The rollout flag for operators: the parameter with its version and its history.
 
 use app::ports::PortError;
 use async_trait::async_trait;
@@ -10,10 +10,10 @@ use crate::epoch::epoch_ms;
 use crate::error::{CallError, port_error};
 use crate::ssm::value::RolloutValue;
 
-/// Versions in one page of a parameter's history; SSM's own limit. It keeps 100 in all.
+/// The most versions in one page of a parameter's history; SSM's own limit. It keeps 100 in all.
 const HISTORY_PAGE_MAX: i32 = 50;
 
-/// The flag in a parameter, for those who steer it.
+/// The flag in a parameter, for the control plane.
 #[derive(Debug, Clone)]
 pub struct SsmFlagRecord {
     client: Client,
@@ -54,7 +54,7 @@ impl FlagRecord for SsmFlagRecord {
         let parameter = answer.parameter();
         let text = parameter.and_then(|parameter| parameter.value());
         let (Some(parameter), Some(text)) = (parameter, text) else {
-            return Err(CallError::Unreadable("no value in it".to_owned()).at(OPERATION));
+            return Err(CallError::Unreadable("it has no value".to_owned()).at(OPERATION));
         };
         Ok(FlagRead {
             version: parameter.version(),
@@ -87,8 +87,8 @@ impl FlagRecord for SsmFlagRecord {
         Ok(written.version())
     }
 
-    /// SSM keeps the last 100 values. A plain percentage is told with who set it and when, as SSM
-    /// knows them; a value that is no rollout is left out and logged.
+    /// SSM keeps the last 100 values. A plain percentage is returned with who set it and when,
+    /// according to SSM. Invalid values are omitted and logged.
     async fn history(&self, limit: usize) -> Result<Vec<FlagVersion>, PortError> {
         let mut versions = Vec::new();
         let mut pages = self
@@ -123,7 +123,7 @@ fn of(past: &ParameterHistory) -> Option<FlagVersion> {
         Err(refused) => {
             tracing::debug!(
                 version = past.version(),
-                "the rollout's history holds {refused}"
+                "ignoring an invalid value in the rollout's history: {refused}"
             );
             return None;
         }

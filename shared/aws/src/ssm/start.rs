@@ -1,5 +1,5 @@
-//! The parameters that a process needs before it can begin: all in one call, and tried again for a
-//! few seconds, since a process that does not start takes nothing at all.
+//! The parameters that a process needs at its start: all in one call, with retries for a few
+//! seconds, since a process that does not start is useless.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,40 +16,39 @@ use crate::retry::jittered;
 use crate::ssm::value::RolloutValue;
 use crate::ssm::{ParameterError, SsmRollout};
 
-/// How long the start of a process waits for its parameters; Lambda gives a start 10 s in all.
-const START_WITHIN: Duration = Duration::from_secs(5);
+/// How long the start of a process waits for its parameters; Lambda allows 10 s for a start.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one try may take: three tries at a service that is silent.
-const TRY_WITHIN: Duration = Duration::from_millis(1_500);
+/// How long one attempt may take: this allows three attempts at a service that does not respond.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// The longest first wait between two tries, and the longest of all. Many processes start at once
-/// under load, and SSM answers 40 calls a second unless the account pays for more.
+/// The longest first wait between two attempts, and the longest of all. Under load, many processes
+/// start at once, and SSM allows 40 calls a second unless the account pays for more.
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_millis(1_600);
 
-/// Parameters as they were read at a start. They may be secrets: there is no way to show them.
+/// Parameters that were read at the start. They may be secrets, so they cannot be displayed.
 pub struct AtStart(BTreeMap<String, String>);
 
 impl AtStart {
-    /// Reads parameters (at most 10, SSM's own limit), decrypted where they are encrypted. Of
-    /// `client` only region, credentials and connections are used: at a start there is more time
-    /// than while a sender waits.
+    /// Reads parameters (at most 10, SSM's own limit) and decrypts encrypted ones. Only region,
+    /// credentials and connections of `client` are used: a start has more time than a request.
     ///
     /// # Errors
-    /// [`ParameterError`] where one of them is missing or could not be read in 5 seconds.
+    /// [`ParameterError`] if one of them is missing or could not be read within 5 seconds.
     pub async fn read(client: &Client, names: &[&str]) -> Result<Self, ParameterError> {
         if names.is_empty() {
             return Ok(Self(BTreeMap::new()));
         }
         let patient = TimeoutConfig::builder()
-            .connect_timeout(TRY_WITHIN)
-            .operation_attempt_timeout(TRY_WITHIN)
-            .operation_timeout(TRY_WITHIN)
+            .connect_timeout(ATTEMPT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(ATTEMPT_TIMEOUT)
             .build();
         let config = client.config().to_builder().timeout_config(patient);
-        // The tries are our own: the SDK's would not be told from a start that hangs.
+        // The retries are ours: those of the SDK would look like a hanging start.
         let client = Client::from_conf(config.retry_config(RetryConfig::disabled()).build());
-        let deadline = Instant::now() + START_WITHIN;
+        let deadline = Instant::now() + START_TIMEOUT;
         let mut longest = WAIT_FIRST;
         loop {
             let cause = match timeout_at(deadline, once(&client, names)).await {
@@ -59,13 +58,13 @@ impl AtStart {
             };
             let next_try = Instant::now() + jittered(longest);
             longest = (longest * 2).min(WAIT_MAX);
-            if !cause.is_passing() || next_try >= deadline {
+            if !cause.is_transient() || next_try >= deadline {
                 return Err(ParameterError::Unread {
                     name: names.join("`, `"),
                     source: cause,
                 });
             }
-            tracing::warn!(%cause, "the parameters are read again");
+            tracing::warn!(%cause, "the parameters could not be read; retrying");
             tokio::time::sleep_until(next_try).await;
         }
     }
@@ -73,7 +72,7 @@ impl AtStart {
     /// A secret, such as the webhook's.
     ///
     /// # Errors
-    /// [`ParameterError`]; a blank secret is refused, since it would let everybody in.
+    /// [`ParameterError`]; a blank secret is refused, since it would admit everybody.
     pub fn secret(&mut self, name: &str) -> Result<SecretString, ParameterError> {
         let text = self.take(name)?;
         if text.trim().is_empty() {
@@ -84,12 +83,12 @@ impl AtStart {
         Ok(SecretString::from(text))
     }
 
-    /// The flag, which `client` reads anew from then on. `env` is what the process was started
-    /// with: where it says that nothing goes to the stream, nothing does; and it fills in what the
-    /// parameter leaves open.
+    /// The flag, which `client` then keeps up to date. `env` is the flag that the process was
+    /// started with: if it turns the stream off, the stream stays off, and it provides what the
+    /// parameter omits.
     ///
     /// # Errors
-    /// [`ParameterError`]: a process must not start with a flag that it does not know.
+    /// [`ParameterError`]: a process must not start without a valid flag.
     pub fn rollout(
         &mut self,
         client: &Client,
@@ -113,7 +112,7 @@ impl AtStart {
     }
 }
 
-/// One try: the outer error may pass.
+/// One attempt; the outer error may be transient.
 async fn once(
     client: &Client,
     names: &[&str],
@@ -138,11 +137,11 @@ async fn once(
         .filter_map(|parameter| Some((parameter.name?, parameter.value?)));
     let read: BTreeMap<String, String> = read.collect();
     match names.iter().find(|name| !read.contains_key(**name)) {
-        Some(_) => Err(CallError::Unreadable("no value in it".to_owned())),
+        Some(_) => Err(CallError::Unreadable("it has no value".to_owned())),
         None => Ok(Ok(AtStart(read))),
     }
 }
 
 fn unanswered() -> CallError {
-    CallError::Unanswered(format!("{} s are over", START_WITHIN.as_secs()))
+    CallError::Unanswered(format!("timed out after {} s", START_TIMEOUT.as_secs()))
 }

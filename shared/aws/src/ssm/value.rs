@@ -1,26 +1,28 @@
-//! What the rollout parameter may hold: a change as JSON, or a plain percentage.
+//! The value of the rollout parameter: a change as JSON, or a plain percentage.
 
 use chrono::{DateTime, SecondsFormat};
 use domain::{Percentage, Rollout, RolloutKey};
 use ops::flag_record::{FlagChange, FlagValue};
 use serde::{Deserialize, Serialize};
 
-/// Longest part of a refused value that is shown, in characters.
+/// The most characters of a refused value that are shown.
 const SHOWN_CHARS_MAX: usize = 120;
 
-/// A value that is understood.
+/// A valid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolloutValue {
     /// The whole flag, with who set it, when and why.
     Change(FlagChange),
-    /// A share; the rest is as the process was started.
+    /// A share; everything else is as the process was started.
     Percentage(Percentage),
 }
 
-/// A value that is not understood. It never passes for 0 or 100.
+/// A value that is not valid. It is never taken for 0 or 100.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{value}`, which is no rollout: {reason}. Allowed are a percentage from 0 to 100 with at most two decimals, such as `12.5`, and JSON such as `{{\"use_kinesis\":true,\"percentage\":\"12.5\",\"key\":\"tick\",\"by\":\"alice\",\"reason\":\"canary\",\"at\":\"2026-01-02T03:04:05.000Z\"}}` with all of these fields; without `key` the processes keep theirs"
+    "`{value}`, which is not a rollout: {reason}. Use a percentage from 0 to 100 with at most two \
+     decimals, such as `12.5`, or JSON such as \
+     `{{\"use_kinesis\":true,\"percentage\":\"12.5\",\"key\":\"tick\",\"by\":\"alice\",\"reason\":\"canary\",\"at\":\"2026-01-02T03:04:05.000Z\"}}` with all of these fields; without `key` the processes keep theirs"
 )]
 pub struct RolloutValueError {
     value: String,
@@ -29,11 +31,10 @@ pub struct RolloutValueError {
 
 /// The time of a change is outside the calendar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} ms since the epoch is no time that can be written")]
+#[error("{0} ms since the epoch is outside the calendar")]
 pub struct RolloutTimeError(i64);
 
-/// The fields as they stand in the text. An unknown one is refused: it may be a known one with a
-/// slip in its name.
+/// The fields of the JSON text. An unknown one is refused, since it may be a misspelled one.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -65,7 +66,7 @@ impl RolloutValue {
         })
     }
 
-    /// Writes the value, so that [`RolloutValue::parse`] reads the same.
+    /// Writes the value in a form that [`RolloutValue::parse`] reads.
     ///
     /// # Errors
     /// [`RolloutTimeError`] for a time before year 0 or after year 9999.
@@ -91,7 +92,7 @@ impl RolloutValue {
         serde_json::to_string(&fields).map_err(|_| no_time)
     }
 
-    /// What it says of the flag.
+    /// The value of the flag.
     #[must_use]
     pub fn value(&self) -> FlagValue {
         match self {
@@ -104,7 +105,7 @@ impl RolloutValue {
         }
     }
 
-    /// The flag that the value makes of what the process was started with.
+    /// The rollout of a process that was started with `env`.
     #[must_use]
     pub fn rollout(&self, env: Rollout) -> Rollout {
         self.value().rollout(env)
@@ -115,7 +116,7 @@ fn change(text: &str) -> Result<FlagChange, String> {
     let fields: Fields = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let percentage = fields.percentage.parse::<Percentage>();
     let at = DateTime::parse_from_rfc3339(&fields.at)
-        .map_err(|_| format!("`{}` in `at` is no RFC 3339 time", fields.at))?;
+        .map_err(|_| format!("`{}` in `at` is not an RFC 3339 time", fields.at))?;
     let key = fields.key.map(|key| key.parse::<RolloutKey>()).transpose();
     Ok(FlagChange {
         at_ms: at.timestamp_millis(),
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_everything_and_a_percentage_only_the_share() {
+    fn a_change_has_everything_and_a_percentage_only_the_share() {
         let expected = Rollout {
             use_kinesis: true,
             percentage: percentage("12.5"),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_without_a_key_leaves_that_of_the_process() {
+    fn a_change_without_a_key_keeps_that_of_the_process() {
         let text = GOOD.replace("\"key\":\"tick\",", "");
         let said = RolloutValue::parse(&text).unwrap();
         assert_eq!(said.value().key, None);
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn switched_off_at_the_start_stays_off() {
+    fn a_stream_that_is_off_at_the_start_stays_off() {
         let off = Rollout {
             use_kinesis: false,
             ..ON
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused_and_shown() {
+    fn an_invalid_value_is_refused_and_shown() {
         let with = |from: &str, to: &str| {
             let text = GOOD.replace(from, to);
             assert_ne!(text, GOOD, "{from}");
@@ -279,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_the_same(value in any_value()) {
+        fn values_round_trip(value in any_value()) {
             prop_assert_eq!(RolloutValue::parse(&value.render().unwrap()), Ok(value));
         }
 

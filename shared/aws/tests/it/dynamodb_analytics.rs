@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use crate::dynamodb_ticks::At;
 use aws_client::wire::{Answer, Call, Wire};
 
-const WORK_FOR: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn table(wire: &Wire) -> AnalyticsTable {
     let clock = Arc::new(At(START_MS));
     let client = Client::new(&wire.config());
-    AnalyticsTable::new(client, "tickstream-analytics", 30, WORK_FOR, clock)
+    AnalyticsTable::new(client, "tickstream-analytics", 30, TIMEOUT, clock)
 }
 
 fn change(token: &str) -> StateChange {
@@ -101,7 +101,7 @@ async fn a_conflict_and_a_throttled_table_are_tried_again_inside_the_deadline() 
         let start = Instant::now();
         let error = commit(&wire, step(&["BTC"])).await.unwrap_err();
         assert!(error.retryable && error.source.to_string().contains(code));
-        assert!(start.elapsed() <= WORK_FOR);
+        assert!(start.elapsed() <= TIMEOUT);
     }
 }
 
@@ -197,7 +197,7 @@ async fn a_stored_candle_is_read_and_must_be_the_same_when_it_is_corrected() {
         ..step(&["BTC"])
     };
     let corrected = commit(&wire, correct).await.unwrap();
-    assert_eq!((corrected[0].trades, corrected[0].revision), (2, 5));
+    assert_eq!((corrected[0].tick_count, corrected[0].revision), (2, 5));
     let put = &wire.calls()[1].body["TransactItems"][0]["Put"];
     assert_eq!(put["ConditionExpression"], "#revision = :read");
     assert_eq!(put["ExpressionAttributeValues"][":read"]["N"], "4");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use app::ports::{Clock, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
 use aws::dynamodb::TickTable;
-use aws::dynamodb::ticks::STORE_FOR;
+use aws::dynamodb::ticks::STORE_TIMEOUT;
 use aws_sdk_dynamodb::Client;
 use domain::{Tick, Token};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn table(wire: &Wire) -> TickTable {
         Client::new(&wire.config()),
         "tickstream-ticks",
         30,
-        STORE_FOR,
+        STORE_TIMEOUT,
         clock,
     )
 }
@@ -126,7 +126,7 @@ async fn what_is_left_over_to_the_end_is_refused_and_its_neighbours_are_not() {
         assert_eq!(outcome, expected, "{}", tick.token);
     }
     assert!(wire.calls().len() > 2, "it was tried again");
-    assert!(start.elapsed() < STORE_FOR, "within the time for it");
+    assert!(start.elapsed() < STORE_TIMEOUT, "within the time for it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +183,7 @@ async fn a_silent_table_fails_in_time() {
     let start = Instant::now();
     let error = put(&wire, &ticks(&["BTC"], 30)).await.unwrap_err();
     assert!(error.retryable);
-    assert_eq!(start.elapsed(), STORE_FOR);
+    assert_eq!(start.elapsed(), STORE_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]

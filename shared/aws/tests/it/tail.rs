@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use aws::kinesis::tail::{Begin, StreamTail, Tailed};
+use aws::kinesis::shard_reader::Begin;
+use aws::kinesis::tail::{StreamTail, Tailed};
 use aws::operator_ports::StreamArrivals;
 use aws_sdk_kinesis::Client;
 use aws_smithy_types::base64;
@@ -150,7 +151,7 @@ async fn a_split_shard_is_read_to_its_end_before_its_children() {
     });
     let tailed = tail(&wire, Begin::TrimHorizon)
         .await
-        .caught_up()
+        .catch_up()
         .await
         .unwrap();
     let mut shards: Vec<(&str, u64)> = tailed
@@ -204,7 +205,7 @@ async fn an_expired_iterator_goes_on_behind_the_last_record() {
     });
     let tailed = tail(&wire, Begin::TrimHorizon)
         .await
-        .caught_up()
+        .catch_up()
         .await
         .unwrap();
     assert_eq!(sequences(&tailed), [1, 2]);
@@ -221,7 +222,7 @@ async fn a_throttled_shard_is_read_later_and_a_lost_stream_is_an_error() {
         _ => Answer::Refusal(400, "ResourceNotFoundException"),
     });
     let mut tail = tail(&wire, Begin::TrimHorizon).await;
-    assert_eq!(sequences(&tail.caught_up().await.unwrap()), [1]);
+    assert_eq!(sequences(&tail.catch_up().await.unwrap()), [1]);
     let error = tail.poll().await.unwrap_err();
     assert!(!error.retryable);
 }

@@ -1,4 +1,4 @@
-//! Prices and volumes in a record: the scale in a byte, then the mantissa.
+//! Prices and volumes in a record: one byte for the scale, then the mantissa.
 
 use domain::{Price, Volume};
 use rust_decimal::Decimal;

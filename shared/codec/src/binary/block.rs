@@ -1,4 +1,4 @@
-//! Many ticks as one record, in which each name stands once.
+//! Many ticks as one record, which contains each name once.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -10,8 +10,8 @@ use super::names::{put_name, source_name, token};
 use super::record::{FORMAT_BLOCK, Fields, check_format, put_fields};
 use crate::error::CodecError;
 
-/// The fewest bytes that a tick takes in a block: more ticks than the bytes have room for are
-/// refused before room is made for them.
+/// The fewest bytes that a tick takes in a block. A count that cannot fit into the remaining bytes
+/// is refused before memory is allocated for it.
 const TICK_BYTES_MIN: usize = 1 + 16 + 1 + 1 + 2 + 3;
 
 /// Bytes to reserve for one tick of a block.
@@ -43,7 +43,7 @@ pub fn encode_block<T: Borrow<Tick>>(ticks: &[T]) -> Vec<u8> {
 /// Reads a record that [`encode_block`] wrote. Ticks of one block share their names in memory.
 ///
 /// # Errors
-/// [`CodecError`] where the bytes are no such record, or go on after it.
+/// [`CodecError`] if the bytes are not such a record, or more bytes follow it.
 pub fn decode_block(record: &[u8]) -> Result<Vec<Tick>, CodecError> {
     let mut reader = Reader::new(record);
     check_format(&mut reader, FORMAT_BLOCK)?;
@@ -59,7 +59,7 @@ pub fn decode_block(record: &[u8]) -> Result<Vec<Tick>, CodecError> {
             let base: &Token = at(&tokens, &mut reader, "token")?;
             let quote: &Token = at(&tokens, &mut reader, "quote")?;
             let source = at(&sources, &mut reader, "source")?;
-            Ok(fields.named(base.clone(), quote.clone(), source.clone()))
+            Ok(fields.with_names(base.clone(), quote.clone(), source.clone()))
         })
         .collect::<Result<Vec<_>, CodecError>>()?;
     reader.end()?;
@@ -71,7 +71,7 @@ fn read_sources(reader: &mut Reader<'_>) -> Result<Vec<SourceName>, CodecError> 
     (0..count).map(|_| source_name(reader)).collect()
 }
 
-/// Reads how many entries follow, and refuses more than the rest of the record has room for.
+/// Reads how many entries follow, and refuses a count that cannot fit into the rest of the record.
 fn count(
     reader: &mut Reader<'_>,
     field: &'static str,
@@ -97,7 +97,7 @@ fn at<'a, T>(
     name.ok_or(CodecError::Code { field, value })
 }
 
-/// Each name once, in the order of its first use.
+/// Each distinct name, in the order of first use.
 #[derive(Default)]
 struct Positions<'a> {
     names: Vec<&'a str>,
@@ -107,7 +107,7 @@ struct Positions<'a> {
 
 impl<'a> Positions<'a> {
     fn of(&mut self, name: &'a str) -> u64 {
-        // Neighbours often have the same name, and comparing is cheaper than hashing.
+        // Adjacent ticks often have the same name, and comparing is cheaper than hashing.
         if let Some((latest, position)) = self.latest
             && latest == name
         {

@@ -1,8 +1,8 @@
-//! Numbers in and out of a record, never reading past its end.
+//! Reads and writes the numbers of a record, without reading past its end.
 
 use crate::error::CodecError;
 
-/// Appends a number in LEB128: seven bits a byte, the lowest first.
+/// Appends a number in LEB128: seven bits per byte, the lowest first.
 pub(super) fn put_number(mut value: u128, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(low_byte(value) | 0x80);
@@ -11,7 +11,7 @@ pub(super) fn put_number(mut value: u128, out: &mut Vec<u8>) {
     out.push(low_byte(value));
 }
 
-/// As [`put_number`], for the many numbers of at most 64 bits, which are faster so.
+/// Same as [`put_number`], but faster, for the many numbers of at most 64 bits.
 pub(super) fn put_short_number(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
@@ -24,7 +24,7 @@ fn low_byte(value: u128) -> u8 {
     value.to_le_bytes()[0]
 }
 
-/// Folds the sign into the lowest bit, so that small negative numbers stay short.
+/// Moves the sign into the lowest bit, so small negative numbers stay short.
 pub(super) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
@@ -34,7 +34,7 @@ pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
-/// The rest of a record that is being read.
+/// The unread rest of a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a>(&'a [u8]);
 
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         self.0.len()
     }
 
-    /// Refuses what follows the last field.
+    /// Fails if bytes follow the last field.
     pub(super) fn end(self) -> Result<(), CodecError> {
         match self.left() {
             0 => Ok(()),
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_back_from_both_ends() {
+    fn the_smallest_and_largest_numbers_round_trip() {
         for value in [0, 1, 127, 128, 16_383, 16_384, u64::MAX >> 1, u64::MAX] {
             let mut short = Vec::new();
             put_short_number(value, &mut short);

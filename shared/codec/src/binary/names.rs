@@ -1,12 +1,12 @@
-//! Names in a record: the code of a well-known one, or its length and its text.
+//! Names in a record: the code of a well-known name, or length and text.
 
 use domain::{SourceName, Token};
 
 use super::bytes::Reader;
 use crate::error::CodecError;
 
-/// Names that most ticks have, written as their position here. The list is part of the format:
-/// names are added at its end and never moved or taken out.
+/// Names that most ticks have, written as their position in this list. The list is part of the
+/// format: names may be appended, but never moved or removed.
 const WELL_KNOWN: [&str; 12] = [
     "USD",
     "USDC",
@@ -69,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_of_well_known_names_stay() {
-        // A changed line here is a changed format: stored records would be read as other tokens.
+    fn the_codes_of_well_known_names_never_change() {
+        // Changing this line changes the format: stored records would be read with other tokens.
         let codes = WELL_KNOWN.map(|name| &name[..name.len().min(4)]).join(" ");
         assert_eq!(
             codes,
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_name_comes_back() {
+    fn the_longest_name_round_trips() {
         for name in ["USD", "a", &"x".repeat(64)] {
             let mut out = Vec::new();
             put_name(name, &mut out);

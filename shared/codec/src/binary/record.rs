@@ -20,7 +20,7 @@ const HAS_VOLUME: u8 = 0x40;
 const HAS_SLOT: u8 = 0x80;
 const METHOD_BITS: u8 = 0x3f;
 
-/// Bytes to reserve for one tick, so that the buffer seldom grows while it is written.
+/// Bytes to reserve for one tick, so the buffer rarely grows while it is written.
 const TICK_BYTES_TYPICAL: usize = 128;
 
 /// Appends a tick as a record: 50 to 120 bytes for the ticks that sources send, and at most 276
@@ -37,7 +37,7 @@ pub fn encode(tick: &Tick, out: &mut Vec<u8>) {
 /// Reads a record that [`encode`] wrote.
 ///
 /// # Errors
-/// [`CodecError`] where the bytes are no such record, or go on after it.
+/// [`CodecError`] if the bytes are not such a record, or more bytes follow it.
 pub fn decode(record: &[u8]) -> Result<Tick, CodecError> {
     let mut reader = Reader::new(record);
     check_format(&mut reader, FORMAT_TICK)?;
@@ -46,7 +46,7 @@ pub fn decode(record: &[u8]) -> Result<Tick, CodecError> {
     let quote = token(&mut reader, "quote")?;
     let source = source_name(&mut reader)?;
     reader.end()?;
-    Ok(fields.named(base, quote, source))
+    Ok(fields.with_names(base, quote, source))
 }
 
 pub(super) fn check_format(reader: &mut Reader<'_>, expected: u8) -> Result<(), CodecError> {
@@ -59,7 +59,7 @@ pub(super) fn check_format(reader: &mut Reader<'_>, expected: u8) -> Result<(), 
     }
 }
 
-/// Appends all of a tick but its names.
+/// Appends all fields of a tick except its names.
 pub(super) fn put_fields(tick: &Tick, out: &mut Vec<u8>) {
     let volume_flag = if tick.volume.is_some() { HAS_VOLUME } else { 0 };
     let slot_flag = if tick.slot.is_some() { HAS_SLOT } else { 0 };
@@ -79,7 +79,7 @@ pub(super) fn put_fields(tick: &Tick, out: &mut Vec<u8>) {
     }
 }
 
-/// All of a tick but its names.
+/// All fields of a tick except its names.
 pub(super) struct Fields {
     method: Method,
     tick_id: TickId,
@@ -123,7 +123,7 @@ impl Fields {
         })
     }
 
-    pub(super) fn named(self, token: Token, quote: Token, source: SourceName) -> Tick {
+    pub(super) fn with_names(self, token: Token, quote: Token, source: SourceName) -> Tick {
         let Self {
             method,
             tick_id,
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_of_methods_stay() {
+    fn the_codes_of_methods_never_change() {
         let codes = Method::ALL
             .map(|method| format!("{} {method}", method_code(method)))
             .join(", ");

@@ -1,4 +1,4 @@
-//! JSON, Arrow schema, DDL and the files in `sql/` say what the one table of columns says.
+//! JSON, the Arrow schema, the DDL and the files in `sql/` agree with the table of columns.
 
 use arrow::datatypes::DataType;
 use codec::column::{COLUMNS, Column, Kind, PARTITIONS, Presence};
@@ -32,7 +32,7 @@ fn json_has_the_columns_in_their_order_and_types() {
         assert_eq!(
             places.len(),
             object.as_object().unwrap().len(),
-            "a field beyond the table"
+            "a field that is not in the table"
         );
     }
 }

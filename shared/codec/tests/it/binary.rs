@@ -13,17 +13,17 @@ fn encoded(tick: &Tick) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn a_tick_comes_back_as_it_was(tick in tick()) {
+    fn a_tick_round_trips(tick in tick()) {
         prop_assert_eq!(decode(&encoded(&tick)).unwrap(), tick);
     }
 
     #[test]
-    fn a_block_comes_back_as_it_was(ticks in proptest::collection::vec(tick(), 0..20)) {
+    fn a_block_round_trips(ticks in proptest::collection::vec(tick(), 0..20)) {
         prop_assert_eq!(decode_block(&encode_block(&ticks)).unwrap(), ticks);
     }
 
     #[test]
-    fn a_cut_or_longer_record_is_refused(tick in tick(), cut in any::<proptest::sample::Index>()) {
+    fn a_truncated_or_longer_record_is_refused(tick in tick(), cut in any::<proptest::sample::Index>()) {
         let mut record = encoded(&tick);
         let cut = cut.index(record.len());
         prop_assert!(decode(&record[..cut]).is_err());
@@ -41,7 +41,7 @@ proptest! {
         format in 0_u8..4,
         rest in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
-        // What can be read is a tick by the domain's rules, so it can be written again.
+        // Whatever can be read satisfies the domain's rules, so it can be written again.
         let record = [&[format], &rest[..]].concat();
         if let Ok(tick) = decode(&record) {
             prop_assert_eq!(decode(&encoded(&tick)).unwrap(), tick);
@@ -84,7 +84,7 @@ fn records_are_small() {
     );
 }
 
-/// Records of releases that are out must stay readable: these bytes never change.
+/// Records of published releases must stay readable: these bytes never change.
 #[test]
 fn the_first_format_stays_readable() {
     let check = |record: &[u8], expected: &str| {
@@ -107,16 +107,16 @@ fn a_later_format_is_named() {
     );
     assert!(
         decode_block(&encoded(&swap())).is_err(),
-        "a tick is no block"
+        "a tick is not a block"
     );
     assert!(
         decode(&encode_block(&[swap()])).is_err(),
-        "a block is no tick"
+        "a block is not a tick"
     );
 }
 
 #[test]
-fn a_block_that_claims_more_ticks_than_it_holds_is_refused_before_room_is_made() {
+fn a_block_with_a_wrong_tick_count_is_refused_before_memory_is_allocated() {
     let record = [&[2, 0, 0][..], &[0xff; 9], &[0x01]].concat();
     assert!(matches!(
         decode_block(&record),

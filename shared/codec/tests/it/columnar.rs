@@ -9,7 +9,7 @@ use crate::arbitrary::{swap, tick, ticker};
 
 proptest! {
     #[test]
-    fn all_but_the_digits_beyond_a_double_comes_back(
+    fn ticks_round_trip_except_for_digits_beyond_a_double(
         given in proptest::collection::vec(tick(), 0..20),
     ) {
         let back = ticks(&record_batch(&given).unwrap()).unwrap();
@@ -27,7 +27,7 @@ proptest! {
 }
 
 #[test]
-fn prices_of_up_to_fifteen_digits_come_back_exactly() {
+fn prices_of_up_to_fifteen_digits_round_trip_exactly() {
     for price in [
         "39432.48",
         "0.00001913482756",
@@ -44,7 +44,7 @@ fn prices_of_up_to_fifteen_digits_come_back_exactly() {
 }
 
 #[test]
-fn values_stand_in_their_columns() {
+fn values_are_in_their_columns() {
     let batch = record_batch(&[swap(), ticker()]).unwrap();
     let column = |name: &str| batch.column_by_name(name).unwrap();
     assert_eq!(

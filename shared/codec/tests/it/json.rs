@@ -14,7 +14,7 @@ fn text(tick: &Tick) -> String {
 
 proptest! {
     #[test]
-    fn a_tick_comes_back_as_it_was(tick in tick()) {
+    fn a_tick_round_trips(tick in tick()) {
         prop_assert_eq!(from_json(text(&tick).as_bytes()).unwrap(), tick);
     }
 
@@ -26,7 +26,7 @@ proptest! {
 
 /// What consumers of the stream, the queue and the read API see.
 #[test]
-fn the_text_is_as_published() {
+fn the_text_matches_the_published_format() {
     let id = swap().tick_id;
     assert_eq!(
         text(&swap()),

@@ -1,4 +1,4 @@
-//! The stored record in all its forms.
+//! The stored record of a tick in all its formats.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

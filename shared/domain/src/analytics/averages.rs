@@ -1,13 +1,12 @@
 //! Moving averages over the last minute, five minutes and hour of event time.
 //!
-//! They depend on which ticks came, not on their order (but for the last digits of a double).
+//! They depend on the set of ticks, not on their order (except for the last digits of a double).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Pair, Token};
 
-/// How many buckets a window has: 60, so that one minute is cut into seconds and one hour into
-/// minutes.
+/// How many buckets a window has: 60 divide one minute into seconds and one hour into minutes.
 const BUCKETS: usize = 60;
 const BUCKETS_I64: i64 = 60;
 
@@ -19,9 +18,9 @@ pub const WINDOWS_MS: [i64; 3] = [60_000, 300_000, 3_600_000];
 pub struct Averages {
     /// What is priced (the base).
     pub token: Token,
-    /// What the prices are in.
+    /// The currency of the prices.
     pub quote: Token,
-    /// The newest event time seen, which the windows end at; 0 before the first tick.
+    /// The newest event time seen, at which the windows end; 0 before the first tick.
     pub timestamp_ms: i64,
     /// One minute, five minutes and one hour.
     pub windows: [WindowAverages; 3],
@@ -45,47 +44,46 @@ pub struct WindowAverages {
     pub window_ms: i64,
     /// The plain mean of the prices, each tick counting once. `None` before the first tick.
     ///
-    /// The window is cut into 60 buckets and covers the newest, which is still filling, and the 59
-    /// before it: whole buckets exactly, and at its far edge up to one bucket (a sixtieth) less
-    /// than its length.
+    /// The window has 60 buckets: the newest, which is still filling, and the 59 before it. So it
+    /// covers up to one bucket (a sixtieth) less than its length.
     pub sma: Option<f64>,
     /// The mean of all prices, each weighted by e^(-age / τ) with τ half the window. `None` before
     /// the first tick.
     ///
     /// Half the window, because the mean age of a tick is half the window in the plain mean and τ
-    /// in this one: both lag equally, and this one forgets smoothly.
+    /// in this one: both lag equally, and the weights of this one decay smoothly.
     pub ema: Option<f64>,
-    /// The mean price weighted by volume, over the same buckets as `sma`. `None` where nothing was
-    /// traded or no source says how much.
+    /// The mean price weighted by volume, over the same buckets as `sma`. `None` if nothing was
+    /// traded or no source reports volumes.
     pub vwap: Option<f64>,
     /// How many ticks are in the buckets.
     pub ticks: u64,
 }
 
-/// The sums that give one window's averages, about 2 KB.
+/// The sums behind one window's averages, about 2 KB.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub(super) struct Window {
     window_ms: i64,
-    /// The newest event time; what is below is as of it.
+    /// The newest event time, to which the fields below refer.
     newest_ms: Option<i64>,
     decayed_prices: f64,
     decayed_ticks: f64,
-    /// Bucket number `n` (event time divided by the bucket's length) stands in slot `n` mod 60.
+    /// Bucket number `n` (event time divided by the bucket's length) is in slot `n` mod 60.
     buckets: Box<[Bucket; BUCKETS]>,
 }
 
-/// The ticks of one sixtieth of a window. Amounts are at most 10^21, so no sum of them leaves the
-/// doubles.
+/// The ticks of one sixtieth of a window. Amounts are at most 10^21, so no sum of them overflows a
+/// double.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Bucket {
     ticks: u64,
     prices: f64,
     volume: f64,
-    notional: f64,
+    quote_volume: f64,
 }
 
-/// A window as stored: its buckets without the empty ones, each with its slot.
+/// A window as stored: its non-empty buckets, each with its slot.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     window_ms: i64,
@@ -98,12 +96,16 @@ struct Stored {
 /// A stored window is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum StoredWindowError {
-    /// Not one of the windows of this version.
-    #[error("a stored window of {0} ms is none of those kept: drop the state and read it anew")]
-    Length(i64),
-    /// A slot that a window does not have.
+    /// Its length is not one of this version's windows.
     #[error(
-        "a stored window has a bucket in slot {0} of {BUCKETS}: drop the state and read it anew"
+        "the stored analytics state is damaged: it has a window of {0} ms, which does not \
+             exist; drop the state and rebuild it from the stream"
+    )]
+    Length(i64),
+    /// A slot number that does not exist.
+    #[error(
+        "the stored analytics state is damaged: a window has a bucket in slot {0} of {BUCKETS}; \
+         drop the state and rebuild it from the stream"
     )]
     Slot(u8),
 }
@@ -119,8 +121,7 @@ impl Window {
         }
     }
 
-    /// Adds a tick. One that is too old for the buckets still counts, with its small weight, in
-    /// the EMA.
+    /// Adds a tick. A tick too old for the buckets still counts in the EMA, with its small weight.
     pub(super) fn add(&mut self, timestamp_ms: i64, price: f64, volume: Option<f64>) {
         let before_ms = self.newest_ms;
         let newest_ms = before_ms.map_or(timestamp_ms, |newest| newest.max(timestamp_ms));
@@ -145,15 +146,15 @@ impl Window {
             bucket.prices += price;
             if let Some(volume) = volume {
                 bucket.volume += volume;
-                bucket.notional += price * volume;
+                bucket.quote_volume += price * volume;
             }
         }
     }
 
-    /// Moves the decayed sums from `before_ms` on to `newest_ms`, and adds a price.
+    /// Decays the sums from `before_ms` to `newest_ms`, and adds a price.
     ///
-    /// The newest tick always weighs 1, so the sum of weights never falls below 1 however long a
-    /// silence was; weights of the oldest ticks sink to 0 without harm.
+    /// The newest tick always weighs 1, so the sum of weights never falls below 1, even after a
+    /// long silence. The weights of the oldest ticks may underflow to 0.
     fn add_decayed(&mut self, before_ms: i64, newest_ms: i64, timestamp_ms: i64, price: f64) {
         let kept = self.weight(newest_ms.saturating_sub(before_ms));
         let weight = self.weight(newest_ms.saturating_sub(timestamp_ms));
@@ -170,7 +171,8 @@ impl Window {
         (-as_f64(age_ms) / tau_ms).exp()
     }
 
-    /// Empties the buckets that the window enters when its newest moves from one to another.
+    /// Empties the buckets that the window enters when its newest bucket moves from `before` to
+    /// `newest`.
     fn clear_between(&mut self, before: i64, newest: i64) {
         let entered = newest.saturating_sub(before).min(BUCKETS_I64);
         for age in 0..entered {
@@ -190,13 +192,13 @@ impl Window {
             sum.ticks += bucket.ticks;
             sum.prices += bucket.prices;
             sum.volume += bucket.volume;
-            sum.notional += bucket.notional;
+            sum.quote_volume += bucket.quote_volume;
         }
         WindowAverages {
             window_ms: self.window_ms,
             sma: quotient(sum.prices, count_as_f64(sum.ticks)),
             ema: quotient(self.decayed_prices, self.decayed_ticks),
-            vwap: quotient(sum.notional, sum.volume),
+            vwap: quotient(sum.quote_volume, sum.volume),
             ticks: sum.ticks,
         }
     }
@@ -272,7 +274,7 @@ mod tests {
             1.0_f64..100.0,
             prop::option::of(0.1_f64..10.0),
         );
-        // Half of them within two minutes, so that the short window has something to hold.
+        // Half of them within two minutes, so the short window is not empty.
         let near = (
             0_i64..120_000,
             1.0_f64..100.0,
@@ -340,7 +342,7 @@ mod tests {
                     .map(|(ms, price, _)| (*price, (-((newest_ms - ms) as f64) / tau_ms).exp())),
             ),
         );
-        // The buckets hold all that is younger than 59 of them, and nothing older than 60.
+        // The buckets cover everything younger than 59 buckets, and nothing older than 60.
         let younger_than = |age_ms| {
             observations
                 .iter()
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_forgets_what_is_a_bucket_too_old() {
+    fn a_window_drops_ticks_that_are_one_bucket_too_old() {
         let ticks = [
             (0, 10.0, Some(1.0)),
             (999, 20.0, Some(3.0)),
@@ -404,7 +406,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn averages_are_what_they_are_defined_to_be(observations in observations()) {
+        fn averages_match_their_definition(observations in observations()) {
             for window_ms in WINDOWS_MS {
                 check(window_ms, &observations);
             }

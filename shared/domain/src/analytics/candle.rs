@@ -1,22 +1,22 @@
-//! Candles: open, high, low, close, volume and number of trades of one interval, merged from ticks
-//! in any order with the same result.
+//! Candles: open, high, low, close, volumes and tick count of one interval. Merging the same ticks
+//! in any order gives the same candle.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Interval, TotalVolume};
 use crate::{Pair, Price, Tick, TickId, Token};
 
-/// What happened to the price of a pair in one interval of event time.
+/// The price movement of a pair in one interval of event time.
 ///
-/// Prices and counts are exact and do not depend on the order in which ticks came; nor does the
-/// volume while its digits fit (see [`TotalVolume`]).
+/// Prices and counts are exact and do not depend on the order in which ticks arrived. The same
+/// holds for the volume as long as its digits fit (see [`TotalVolume`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candle {
     /// What is priced (the base).
     pub token: Token,
-    /// What the prices are in.
+    /// The currency of the prices.
     pub quote: Token,
-    /// How long it lasts.
+    /// Its interval.
     pub interval: Interval,
     /// The first millisecond of the interval since the epoch (UTC).
     pub start_ms: i64,
@@ -28,22 +28,22 @@ pub struct Candle {
     pub low: Price,
     /// The price of the last tick by (event time, tick id).
     pub close: Price,
-    /// Base units traded; 0 where no source gives a volume.
+    /// Base units traded; 0 if no source reports a volume.
     pub volume: TotalVolume,
     /// Quote units traded: the sum of price × volume. A double, so the order of merging shows in
     /// its last digits.
-    pub notional: f64,
-    /// How many ticks are in it.
-    pub trades: u64,
+    pub quote_volume: f64,
+    /// The number of ticks in it.
+    pub tick_count: u64,
     /// Event time of the first tick.
     pub first_ms: i64,
-    /// The first tick: of several at the same time, the one with the least id.
+    /// The first tick: among several at the same time, the one with the smallest id.
     pub first_id: TickId,
     /// Event time of the last tick.
     pub last_ms: i64,
-    /// The last tick: of several at the same time, the one with the greatest id.
+    /// The last tick: among several at the same time, the one with the greatest id.
     pub last_id: TickId,
-    /// 0 as first closed, one more each time that a late tick makes the store issue it again.
+    /// 0 when first closed, and one more each time a late tick makes the store reissue it.
     pub revision: u32,
 }
 
@@ -57,7 +57,7 @@ impl Candle {
         }
     }
 
-    /// The candle of that interval that holds this tick and no other.
+    /// The candle of that interval that contains only this tick.
     #[must_use]
     pub fn of(tick: &Tick, interval: Interval) -> Self {
         Self {
@@ -70,8 +70,8 @@ impl Candle {
             low: tick.price,
             close: tick.price,
             volume: tick.volume.map(TotalVolume::from).unwrap_or_default(),
-            notional: notional(tick),
-            trades: 1,
+            quote_volume: quote_volume(tick),
+            tick_count: 1,
             first_ms: tick.timestamp_ms,
             first_id: tick.tick_id,
             last_ms: tick.timestamp_ms,
@@ -82,13 +82,16 @@ impl Candle {
 
     /// Adds the ticks of another part of the same candle. The parts must have no tick in common.
     ///
-    /// Commutative and associative, but for the rounding of `notional`. The revision becomes the
-    /// greater of the two; who issues the result again adds one to it.
+    /// Commutative and associative, except for the rounding of `quote_volume`. The revision becomes
+    /// the greater of the two; whoever reissues the result adds one to it.
     ///
-    /// A part of a different candle (see [`Candle::is_part_of`]) is a mistake of the caller; it
-    /// is left out.
+    /// Passing a part of a different candle (see [`Candle::is_part_of`]) is a bug in the caller;
+    /// the part is ignored.
     pub fn merge(&mut self, other: &Self) {
-        debug_assert!(other.is_part_of(self), "{other:?} is no part of {self:?}");
+        debug_assert!(
+            other.is_part_of(self),
+            "{other:?} is not a part of {self:?}"
+        );
         if !other.is_part_of(self) {
             return;
         }
@@ -103,8 +106,8 @@ impl Candle {
         self.high = self.high.max(other.high);
         self.low = self.low.min(other.low);
         self.volume = self.volume.plus(other.volume);
-        self.notional += other.notional;
-        self.trades = self.trades.saturating_add(other.trades);
+        self.quote_volume += other.quote_volume;
+        self.tick_count = self.tick_count.saturating_add(other.tick_count);
         self.revision = self.revision.max(other.revision);
     }
 
@@ -122,14 +125,14 @@ impl Candle {
         self.start_ms.saturating_add(self.interval.duration_ms())
     }
 
-    /// The average price weighted by volume. `None` where nothing was traded.
+    /// The average price weighted by volume. `None` if nothing was traded.
     #[must_use]
     pub fn vwap(&self) -> Option<f64> {
         let volume = self.volume.to_f64();
-        (volume > 0.0).then(|| self.notional / volume)
+        (volume > 0.0).then(|| self.quote_volume / volume)
     }
 
-    /// As `merge` with `Candle::of(tick, self.interval)`, without building it.
+    /// Same as `merge` with `Candle::of(tick, self.interval)`, without building that candle.
     pub(super) fn add(&mut self, tick: &Tick) {
         let point = (tick.timestamp_ms, tick.tick_id, tick.price);
         if point < (self.first_ms, self.first_id, self.open) {
@@ -142,15 +145,15 @@ impl Candle {
         self.low = self.low.min(tick.price);
         if let Some(volume) = tick.volume {
             self.volume = self.volume.plus(volume.into());
-            self.notional += notional(tick);
+            self.quote_volume += quote_volume(tick);
         }
-        self.trades = self.trades.saturating_add(1);
+        self.tick_count = self.tick_count.saturating_add(1);
     }
 }
 
-/// Quote units traded in one tick, 0 where the source gives no volume. At most 10^42, so that no
-/// sum of them leaves the doubles.
-fn notional(tick: &Tick) -> f64 {
+/// Quote units traded in one tick; 0 if the source reports no volume. At most 10^42, so no sum of
+/// them overflows a double.
+fn quote_volume(tick: &Tick) -> f64 {
     tick.volume
         .map_or(0.0, |volume| tick.price.to_f64() * volume.to_f64())
 }
@@ -169,12 +172,15 @@ mod tests {
         candle
     }
 
-    /// Everything but the digits of `notional` that rounding may change.
+    /// Compares everything except the digits of `quote_volume` that rounding may change.
     fn assert_same(seen: &Candle, expected: &Candle) {
-        let error = (seen.notional - expected.notional).abs();
-        assert!(error <= 1e-9 * expected.notional, "{seen:?} {expected:?}");
+        let error = (seen.quote_volume - expected.quote_volume).abs();
+        assert!(
+            error <= 1e-9 * expected.quote_volume,
+            "{seen:?} {expected:?}"
+        );
         let rounded = Candle {
-            notional: expected.notional,
+            quote_volume: expected.quote_volume,
             ..seen.clone()
         };
         assert_eq!(&rounded, expected);
@@ -195,12 +201,12 @@ mod tests {
         assert_eq!(seen, [open, high, low, close], "{parts:?}");
         assert_eq!(candle.volume.to_string(), volume, "{parts:?}");
         assert_eq!(candle.vwap(), vwap, "{parts:?}");
-        assert_eq!(candle.trades, parts.len() as u64);
+        assert_eq!(candle.tick_count, parts.len() as u64);
         assert_eq!(candle.end_ms(), START_MS + 3_600_000);
     }
 
     #[test]
-    fn a_candle_holds_first_extremes_last_and_sums() {
+    fn a_candle_has_first_and_last_prices_extremes_and_sums() {
         check(&[(5, "2", None)], ("2", "2", "2", "2", "0", None));
         check(
             &[(0, "2", Some("1")), (10, "4", Some("3")), (20, "1.5", None)],
@@ -211,7 +217,7 @@ mod tests {
             &[(20, "3", Some("0.5")), (0, "9", Some("0")), (10, "1", None)],
             ("9", "9", "1", "3", "0.5", Some(3.0)),
         );
-        // At one time the id decides, whichever came first.
+        // At equal times the id decides, whichever tick arrived first.
         check(
             &[(7, "3", None), (7, "2", None)],
             ("3", "3", "2", "2", "0", None),
@@ -219,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn times_tied_are_decided_by_id_in_either_order() {
+    fn ties_in_time_are_broken_by_id_in_either_order() {
         let [a, b] = [tick(1, START_MS, "3", None), tick(2, START_MS, "2", None)];
         assert_eq!(candle(&[a.clone(), b.clone()]), candle(&[b, a]));
     }
@@ -247,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn adding_a_tick_is_merging_its_candle(ticks in ticks(3_600_000, 1..40)) {
+        fn adding_a_tick_equals_merging_its_candle(ticks in ticks(3_600_000, 1..40)) {
             let mut added = Candle::of(&ticks[0], Interval::OneHour);
             ticks[1..].iter().for_each(|tick| added.add(tick));
             prop_assert_eq!(added, candle(&ticks));

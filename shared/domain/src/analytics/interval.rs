@@ -1,5 +1,5 @@
-//! The lengths of candles: each starts on a multiple of its length since the epoch (UTC), so that
-//! every reader cuts time at the same places.
+//! The intervals of candles. Each starts on a multiple of its length since the epoch (UTC), so all
+//! readers use the same boundaries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +29,7 @@ pub enum Interval {
 pub struct IntervalError(String);
 
 impl Interval {
-    /// Every interval, the shortest first.
+    /// All intervals, the shortest first.
     pub const ALL: [Self; 4] = [
         Self::OneSecond,
         Self::OneMinute,
@@ -59,7 +59,8 @@ impl Interval {
         }
     }
 
-    /// When the interval that holds `timestamp_ms` starts. Starts are included, ends are not.
+    /// The start of the interval that contains `timestamp_ms`. Starts are inclusive, ends
+    /// exclusive.
     #[must_use]
     pub fn start_of(self, timestamp_ms: i64) -> i64 {
         timestamp_ms.saturating_sub(timestamp_ms.rem_euclid(self.duration_ms()))

@@ -1,19 +1,19 @@
 //! Candles, moving averages and anomalies of one pair, from its ticks in event time.
 //!
-//! A pair is a token and a quote: prices in different quotes have no common average. Its state is
-//! bounded (about 14 KB in memory, 10 KB stored), and [`PairState::apply`] is all that changes it.
+//! A pair is a token and a quote: prices in different quotes cannot be averaged. Its state is
+//! bounded (about 14 KB in memory, 10 KB stored), and only [`PairState::apply`] changes it.
 //!
-//! **What order and repetition change.** A tick whose id is among the pair's last 512 changes
-//! nothing. Candles and averages depend on which ticks came, not on their order. A tick newer than
-//! all before it closes the candles that it lies beyond. A tick older than an open candle yields
-//! one-tick fragments of the candles it belongs to, which the store merges into what it has and
-//! issues again with the next revision, however late the tick is: lateness is counted, and nothing
-//! is dropped. A reader may take a candle as final once the pair's watermark (the newest event
-//! time less the allowed lateness) has passed its end.
+//! **Order and repetition.** A tick whose id is among the pair's last 512 changes nothing. Candles
+//! and averages depend on the set of ticks, not on their order. A tick newer than all before it
+//! closes the candles that ended before it. A tick older than an open candle yields one-tick
+//! fragments of the candles it belongs to. The store merges them into the stored candles and
+//! reissues these with the next revision, however late the tick is: lateness is counted, and
+//! nothing is dropped. A reader may consider a candle final once the pair's watermark (the newest
+//! event time minus the allowed lateness) has passed its end.
 //!
-//! **What the caller must do.** Store the state, the closed candles and the merged corrections of
-//! a step together or not at all; then a step that is repeated from the stored state gives the
-//! same result. Within a step, closed candles are stored before corrections are merged.
+//! **The caller's duty.** Store the state, the closed candles and the merged corrections of a step
+//! together or not at all. Then repeating a step from the stored state gives the same result.
+//! Within a step, store closed candles before merging corrections.
 
 mod averages;
 mod candle;
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use averages::{Averages, WINDOWS_MS, WindowAverages};
 pub use candle::Candle;
-pub use detector::{AnomalyReason, Detector, DetectorRules, Verdict};
+pub use detector::{AnomalyReason, Detector, DetectorConfig, Verdict};
 pub use interval::{Interval, IntervalError};
 pub use total_volume::{TotalVolume, TotalVolumeError};
 
@@ -36,33 +36,33 @@ use crate::{Price, Tick, TickId, Token};
 use averages::Window;
 use recent_ids::RecentIds;
 
-/// The version of the stored state. It must change with the shape of anything in [`PairState`], so
-/// that a state of another version is refused rather than misread.
+/// The version of the stored state. It must change when the layout of anything in [`PairState`]
+/// changes: a state of another version is then refused instead of misread.
 pub const STATE_VERSION: u8 = 1;
 
-/// How late a tick may be and still count as late rather than too late: one minute.
+/// How late a tick may be before it counts as too late: one minute.
 pub const ALLOWED_LATENESS_MS: i64 = 60_000;
 
-/// What the analysis takes as late and as an anomaly.
+/// The settings of the analysis.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
+pub struct AnalysisConfig {
     /// How far behind the newest event time a tick may be, in milliseconds, before it counts as
     /// too late.
     pub allowed_lateness_ms: i64,
     /// The settings of the detector.
-    pub detector: DetectorRules,
+    pub detector: DetectorConfig,
 }
 
-impl Default for Rules {
+impl Default for AnalysisConfig {
     fn default() -> Self {
         Self {
             allowed_lateness_ms: ALLOWED_LATENESS_MS,
-            detector: DetectorRules::default(),
+            detector: DetectorConfig::default(),
         }
     }
 }
 
-/// All that the analysis keeps of a pair.
+/// The state that the analysis keeps for a pair.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PairState {
     version: Version,
@@ -70,36 +70,36 @@ pub struct PairState {
     quote: Token,
     newest_ms: Option<i64>,
     recent_ids: RecentIds,
-    /// The newest candle of each interval; all or none are there.
+    /// The newest candle of each interval; either all are present or none.
     open: [Option<Candle>; Interval::ALL.len()],
     windows: [Window; WINDOWS_MS.len()],
     detector: Detector,
 }
 
-/// What a tick did.
+/// The effects of a tick.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct Effects {
-    /// How the tick stands in event time.
+    /// The tick's position in event time.
     pub outcome: Outcome,
-    /// Candles that the tick ended, the shortest interval first. They replace what is stored of
-    /// them.
+    /// Candles that the tick closed, the shortest interval first. They replace their stored
+    /// versions.
     pub closed: Vec<Candle>,
-    /// One-tick parts of older candles, to be merged into the stored ones, which then count one
-    /// revision more.
+    /// One-tick parts of older candles, to be merged into the stored ones, whose revision then
+    /// grows by one.
     pub corrections: Vec<Candle>,
-    /// The tick, where its price is an anomaly. Only fresh ticks are judged.
+    /// The anomaly, if the tick's price is one. Only ticks in order are judged.
     pub anomaly: Option<Anomaly>,
 }
 
-/// How a tick stands in event time.
+/// A tick's position in event time, relative to the ticks before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// As new as the newest seen, or newer.
-    Fresh,
+    InOrder,
     /// Older than the newest, within the allowed lateness.
     Late,
-    /// Older than the watermark. It counts in candles all the same.
+    /// Older than the watermark. It still counts in candles.
     TooLate,
     /// Its id is among the last 512; nothing changed.
     Duplicate,
@@ -110,7 +110,7 @@ pub enum Outcome {
 pub struct Anomaly {
     /// What is priced (the base).
     pub token: Token,
-    /// What the price is in.
+    /// The currency of the price.
     pub quote: Token,
     /// The tick.
     pub tick_id: TickId,
@@ -118,19 +118,19 @@ pub struct Anomaly {
     pub timestamp_ms: i64,
     /// Its price.
     pub price: Price,
-    /// How far the price moved, in multiples of what was expected.
+    /// How far the price moved, in multiples of the expected deviation.
     pub score: f64,
-    /// The score from which a move is an anomaly.
+    /// The score at which a move becomes an anomaly.
     pub threshold: f64,
     /// The time over which the price moved, in milliseconds.
     pub window_ms: i64,
     /// Why it is one.
     pub reason: AnomalyReason,
-    /// The same in words for people, such as `rose 5.1 % in 1.2 s, 14 times the expected move`.
+    /// A description for people, such as `rose 5.1 % in 1.2 s, 14 times the expected move`.
     pub message: String,
 }
 
-/// The newest tick of a pair: of several at the same time, the one with the greatest id.
+/// The newest tick of a pair: among several at the same time, the one with the greatest id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latest {
     /// The tick.
@@ -157,11 +157,11 @@ impl PairState {
         }
     }
 
-    /// Takes a tick into the state and says what it did. The tick must be of this pair.
-    pub fn apply(&mut self, tick: &Tick, rules: &Rules) -> Effects {
+    /// Applies a tick to the state and returns the effects. The tick must belong to this pair.
+    pub fn apply(&mut self, tick: &Tick, config: &AnalysisConfig) -> Effects {
         debug_assert!(
             tick.token == self.token && tick.quote == self.quote,
-            "a tick of {}/{} came to the state of {}/{}",
+            "a tick of {}/{} was applied to the state of {}/{}",
             tick.token,
             tick.quote,
             self.token,
@@ -170,7 +170,7 @@ impl PairState {
         if !self.recent_ids.insert(&tick.tick_id) {
             return Effects::of(Outcome::Duplicate);
         }
-        let mut effects = Effects::of(self.outcome(tick.timestamp_ms, rules));
+        let mut effects = Effects::of(self.outcome(tick.timestamp_ms, config));
         self.newest_ms = self.newest_ms.max(Some(tick.timestamp_ms));
         self.add_to_candles(tick, &mut effects);
         let price = tick.price.to_f64();
@@ -178,21 +178,21 @@ impl PairState {
         for window in &mut self.windows {
             window.add(tick.timestamp_ms, price, volume);
         }
-        if effects.outcome == Outcome::Fresh {
+        if effects.outcome == Outcome::InOrder {
             let verdict = self
                 .detector
-                .observe(tick.timestamp_ms, price, &rules.detector);
-            effects.anomaly = Anomaly::of(tick, verdict, &rules.detector);
+                .observe(tick.timestamp_ms, price, &config.detector);
+            effects.anomaly = Anomaly::of(tick, verdict, &config.detector);
         }
         effects
     }
 
-    fn outcome(&self, timestamp_ms: i64, rules: &Rules) -> Outcome {
-        match (self.newest_ms, self.watermark_ms(rules)) {
-            (Some(newest_ms), _) if timestamp_ms >= newest_ms => Outcome::Fresh,
+    fn outcome(&self, timestamp_ms: i64, config: &AnalysisConfig) -> Outcome {
+        match (self.newest_ms, self.watermark_ms(config)) {
+            (Some(newest_ms), _) if timestamp_ms >= newest_ms => Outcome::InOrder,
             (_, Some(watermark_ms)) if timestamp_ms >= watermark_ms => Outcome::Late,
             (Some(_), _) => Outcome::TooLate,
-            (None, _) => Outcome::Fresh,
+            (None, _) => Outcome::InOrder,
         }
     }
 
@@ -219,16 +219,16 @@ impl PairState {
         &self.token
     }
 
-    /// What the prices are in.
+    /// The currency of the prices.
     #[must_use]
     pub fn quote(&self) -> &Token {
         &self.quote
     }
 
-    /// The newest event time less the allowed lateness; `None` before the first tick.
+    /// The newest event time minus the allowed lateness; `None` before the first tick.
     #[must_use]
-    pub fn watermark_ms(&self, rules: &Rules) -> Option<i64> {
-        let lateness_ms = rules.allowed_lateness_ms.max(0);
+    pub fn watermark_ms(&self, config: &AnalysisConfig) -> Option<i64> {
+        let lateness_ms = config.allowed_lateness_ms.max(0);
         Some(self.newest_ms?.saturating_sub(lateness_ms))
     }
 
@@ -272,7 +272,7 @@ impl Effects {
 }
 
 impl Anomaly {
-    fn of(tick: &Tick, verdict: Verdict, rules: &DetectorRules) -> Option<Self> {
+    fn of(tick: &Tick, verdict: Verdict, config: &DetectorConfig) -> Option<Self> {
         let reason = verdict.reason?;
         Some(Self {
             token: tick.token.clone(),
@@ -281,7 +281,7 @@ impl Anomaly {
             timestamp_ms: tick.timestamp_ms,
             price: tick.price,
             score: verdict.score,
-            threshold: rules.threshold,
+            threshold: config.threshold,
             window_ms: verdict.window_ms,
             reason,
             message: verdict.message(),
@@ -297,7 +297,8 @@ struct Version;
 /// A stored state is of another version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the stored analytics state has version {0}, not {STATE_VERSION}: drop it and read the stream anew"
+    "the stored analytics state has version {0}, not {STATE_VERSION}: drop it and rebuild it from \
+     the stream"
 )]
 struct VersionError(u8);
 

@@ -1,8 +1,8 @@
 //! The last few tick ids of a pair: whether a tick was applied before, in constant time and space.
 //!
-//! The ids stand in a ring in order of arrival. Beside each stands the position of the id before
-//! it in the same hash bucket, so that a look-up follows a short chain from the newest to the
-//! oldest, and nothing has to be removed when the ring overwrites an id.
+//! The ids are kept in a ring in order of arrival. Each comes with the position of the previous id
+//! in the same hash bucket. A look-up follows this short chain from the newest to the oldest, and
+//! nothing has to be removed when the ring overwrites an id.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,32 +10,32 @@ use crate::TickId;
 
 /// How many ids of a pair are remembered: 512.
 ///
-/// Duplicates reach the analytics in two ways. A batch that the stream delivers again is told by
-/// its sequence numbers before any tick of it comes here, and a delivery that a provider sends
-/// again has its ticks told by the store, which knows every id. What is left are copies that
-/// overtook those checks (two deliveries of one event being stored at the same moment, a batch
-/// offered again in part), and they come within the few hundred ticks that were in flight.
+/// Most duplicates never get here. A batch that the stream delivers again is recognized by its
+/// sequence numbers, and the ticks of a delivery that a provider repeats are recognized by the
+/// store, which knows every id. What remains are copies that got past those checks (two deliveries
+/// of one event stored at the same moment, a batch appended twice in part). They arrive within the
+/// few hundred ticks that were in flight.
 pub(super) const RECENT_IDS_MAX: usize = 512;
 
 const MASK: usize = RECENT_IDS_MAX - 1;
 const _: () = assert!(RECENT_IDS_MAX.is_power_of_two() && RECENT_IDS_MAX <= 1 << 15);
 
-/// Odd, its bits spread evenly (2^64 over the golden ratio).
+/// An odd number with evenly spread bits (2^64 divided by the golden ratio).
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A set of the newest [`RECENT_IDS_MAX`] ids, 6 KB.
 ///
-/// An id is kept as 64 of its bits: the chance that a new tick is taken for one of the remembered
-/// is 512 / 2^64, about 3 in 10^17.
+/// Only 64 bits of an id are kept: the chance that a new tick is mistaken for a remembered one is
+/// 512 / 2^64, about 3 in 10^17.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub(super) struct RecentIds {
-    /// The id inserted at position `p` stands in slot `p & MASK`. Positions count insertions and
-    /// wrap around.
+    /// The id inserted at position `p` is in slot `p & MASK`. Positions count insertions and wrap
+    /// around.
     ring: Box<[u64; RECENT_IDS_MAX]>,
-    /// By slot: the newest position of the same bucket when the slot was filled.
+    /// Per slot: the newest position of the same bucket when the slot was filled.
     earlier: Box<[u16; RECENT_IDS_MAX]>,
-    /// By bucket: the position after its newest id.
+    /// Per bucket: the position after its newest id.
     heads: Box<[u16; RECENT_IDS_MAX]>,
     /// The position of the next id.
     next: u16,
@@ -43,7 +43,8 @@ pub(super) struct RecentIds {
     len: usize,
 }
 
-/// The ids as stored, the oldest first: fixed bytes, since random numbers do not shrink.
+/// The ids as stored, the oldest first. They have a fixed length, since random numbers do not
+/// compress.
 #[derive(Serialize, Deserialize)]
 struct Stored(Vec<[u8; 8]>);
 
@@ -60,8 +61,8 @@ impl Default for RecentIds {
 }
 
 impl RecentIds {
-    /// Remembers the id and forgets the oldest where the ring is full. False where the id is
-    /// remembered already.
+    /// Inserts the id, dropping the oldest if the ring is full. Returns false if the id was already
+    /// there.
     pub(super) fn insert(&mut self, id: &TickId) -> bool {
         self.insert_bits(fold(id))
     }
@@ -89,9 +90,9 @@ impl RecentIds {
 
     /// Follows the chain that starts at `head` (a position plus one).
     ///
-    /// A pointer out of the ring ends the chain. One so old that its position has come round again
-    /// may look young, which does no harm: it stands behind all living ids of the bucket, ids are
-    /// compared in full, and the walk ends because each step must go further back.
+    /// A pointer out of the ring ends the chain. A pointer so old that its position has wrapped
+    /// around may look recent, but this does no harm: it comes after all current ids of the bucket,
+    /// ids are compared in full, and the walk ends because each step must go further back.
     fn chain_holds(&self, head: u16, id: u64) -> bool {
         let mut head = head;
         let mut age_before = 0;
@@ -132,8 +133,8 @@ impl From<RecentIds> for Stored {
     }
 }
 
-/// 64 bits of an id. Ids of our own making are evenly spread already; the product keeps apart
-/// those that were not (`from_bytes` takes any).
+/// 64 bits of an id. Derived ids are already evenly distributed; the product separates others
+/// (`from_bytes` accepts any bytes).
 fn fold(id: &TickId) -> u64 {
     let bits = u128::from_be_bytes(*id.as_bytes());
     let [high, low] = [bits >> 64, bits & u128::from(u64::MAX)].map(low_half);
@@ -163,7 +164,7 @@ mod tests {
         TickId::from_bytes(number.to_be_bytes())
     }
 
-    /// Inserts the same ids here and into a plain list, and compares every answer.
+    /// Inserts the same ids here and into a plain list, and compares every result.
     fn check(numbers: impl IntoIterator<Item = u64>, stored_every: usize) {
         let mut ids = RecentIds::default();
         let mut reference = VecDeque::new();
@@ -186,12 +187,12 @@ mod tests {
 
     #[test]
     fn positions_may_wrap_around() {
-        // Two rounds of the 16-bit positions; every fifth id comes again 1 to 600 ids later.
+        // Two rounds of the 16-bit positions; every fifth id is repeated 1 to 600 ids later.
         let numbers = (0..140_000_u64).map(|n| if n % 5 == 0 { n - (n % 601).min(n) } else { n });
         check(numbers, usize::MAX);
     }
 
-    /// A bucket that was left alone for exactly one round points at itself when it is used again.
+    /// A bucket that was unused for exactly one round points at itself when it is used again.
     #[test]
     fn a_bucket_unused_for_a_round_of_positions_ends_its_chain() {
         let (mut own, others): (Vec<u64>, Vec<u64>) =
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_differ_in_one_half_are_kept_apart() {
+    fn ids_that_differ_in_one_half_are_distinguished() {
         let mut ids = RecentIds::default();
         for number in 1..=100 {
             assert!(ids.insert(&id(number)));
@@ -224,7 +225,7 @@ mod tests {
 
         /// Multiples of 2^55 crowd into few buckets.
         #[test]
-        fn crowded_buckets_answer_the_same(
+        fn crowded_buckets_give_the_same_results(
             numbers in prop::collection::vec((0_u64..600).prop_map(|n| n << 50), 0..2_000),
         ) {
             check(numbers, usize::MAX);

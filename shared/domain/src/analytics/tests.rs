@@ -1,5 +1,5 @@
-//! The rules as a whole by example: lateness, anomalies, storing and limits; and how ticks are
-//! built for the tests of this module.
+//! Examples for the analysis as a whole: lateness, anomalies, storing and limits. Also builds the
+//! ticks for the tests of this module.
 
 mod properties;
 
@@ -62,14 +62,15 @@ pub(super) fn bytes(state: &PairState) -> Vec<u8> {
     postcard::to_stdvec(state).unwrap()
 }
 
-/// Ticks at these offsets, and what becomes of the last: outcome, closed and corrected starts.
+/// Applies ticks at these offsets and checks the effects of the last: outcome, closed and corrected
+/// starts.
 fn check(offsets_ms: &[i64], outcome: Outcome, closed: &[(&str, i64)], corrected: &[(&str, i64)]) {
     let mut state = state();
     let mut effects = Effects::of(Outcome::Duplicate);
     for (id, offset_ms) in (1..).zip(offsets_ms) {
         effects = state.apply(
             &tick(id, START_MS + offset_ms, "5", None),
-            &Rules::default(),
+            &AnalysisConfig::default(),
         );
     }
     let starts = |candles: &[Candle]| -> Vec<(&str, i64)> {
@@ -83,14 +84,14 @@ fn check(offsets_ms: &[i64], outcome: Outcome, closed: &[(&str, i64)], corrected
 
 #[test]
 fn a_tick_closes_merges_or_corrects_by_its_event_time() {
-    use Outcome::{Fresh, Late, TooLate};
-    check(&[0], Fresh, &[], &[]);
-    check(&[0, 0], Fresh, &[], &[]);
-    check(&[0, 999], Fresh, &[], &[]);
-    check(&[0, 1_000], Fresh, &[("1s", 0)], &[]);
-    check(&[500, 60_000], Fresh, &[("1s", 0), ("1m", 0)], &[]);
+    use Outcome::{InOrder, Late, TooLate};
+    check(&[0], InOrder, &[], &[]);
+    check(&[0, 0], InOrder, &[], &[]);
+    check(&[0, 999], InOrder, &[], &[]);
+    check(&[0, 1_000], InOrder, &[("1s", 0)], &[]);
+    check(&[500, 60_000], InOrder, &[("1s", 0), ("1m", 0)], &[]);
     let all = [("1s", 0), ("1m", 0), ("5m", 0), ("1h", 0)];
-    check(&[0, 7_200_000], Fresh, &all, &[]);
+    check(&[0, 7_200_000], InOrder, &all, &[]);
     check(&[900, 100], Late, &[], &[]);
     check(&[1_000, 999], Late, &[], &[("1s", 0)]);
     check(&[60_000, 0], Late, &[], &[("1s", 0), ("1m", 0)]);
@@ -108,7 +109,10 @@ fn a_tick_closes_merges_or_corrects_by_its_event_time() {
 fn the_watermark_and_the_latest_tick_follow_event_time() {
     let mut state = state();
     assert_eq!(
-        (state.watermark_ms(&Rules::default()), state.latest()),
+        (
+            state.watermark_ms(&AnalysisConfig::default()),
+            state.latest()
+        ),
         (None, None)
     );
     assert_eq!(
@@ -118,12 +122,12 @@ fn the_watermark_and_the_latest_tick_follow_event_time() {
     for (id, offset_ms, price) in [(1, 9_000, "5"), (2, 4_000, "6")] {
         let outcome = state.apply(
             &tick(id, START_MS + offset_ms, price, None),
-            &Rules::default(),
+            &AnalysisConfig::default(),
         );
         assert!(outcome.anomaly.is_none());
     }
     assert_eq!(
-        state.watermark_ms(&Rules::default()),
+        state.watermark_ms(&AnalysisConfig::default()),
         Some(START_MS + 9_000 - 60_000)
     );
     let latest = state.latest().unwrap();
@@ -140,18 +144,21 @@ fn an_anomaly_names_the_tick_and_the_move() {
     for id in 0..100 {
         let price = format!("{}", 100_000 + id % 3);
         let timestamp_ms = START_MS + 1_000 * i64::try_from(id).unwrap();
-        let effects = state.apply(&tick(id, timestamp_ms, &price, None), &Rules::default());
+        let effects = state.apply(
+            &tick(id, timestamp_ms, &price, None),
+            &AnalysisConfig::default(),
+        );
         assert_eq!(effects.anomaly, None);
     }
-    // Two ticks between the detector's samples, the second of them late and far off.
+    // Two ticks between the detector's samples; the second is late and far off.
     let between = tick(997, START_MS + 99_500, "100000", None);
     assert_eq!(
-        state.apply(&between, &Rules::default()).outcome,
-        Outcome::Fresh
+        state.apply(&between, &AnalysisConfig::default()).outcome,
+        Outcome::InOrder
     );
     let late = state.apply(
         &tick(998, START_MS + 99_200, "130000", None),
-        &Rules::default(),
+        &AnalysisConfig::default(),
     );
     assert_eq!(
         (late.outcome, late.anomaly),
@@ -159,7 +166,10 @@ fn an_anomaly_names_the_tick_and_the_move() {
         "late ticks are not judged"
     );
     let jump = tick(999, START_MS + 100_000, "110000", None);
-    let anomaly = state.apply(&jump, &Rules::default()).anomaly.unwrap();
+    let anomaly = state
+        .apply(&jump, &AnalysisConfig::default())
+        .anomaly
+        .unwrap();
     assert_eq!((anomaly.tick_id, anomaly.price), (jump.tick_id, jump.price));
     assert_eq!(
         (anomaly.window_ms, anomaly.reason),
@@ -178,8 +188,8 @@ fn an_anomaly_names_the_tick_and_the_move() {
     );
 }
 
-/// What the stored and the living state of the busiest pair take. Both limits are promised in the
-/// module's words.
+/// The stored and in-memory sizes of the busiest pair's state. The module documentation promises
+/// both limits.
 #[test]
 fn the_state_of_a_busy_pair_stays_within_its_limits() {
     let mut state = state();
@@ -198,8 +208,8 @@ fn the_state_of_a_busy_pair_stays_within_its_limits() {
             )
         };
         assert_eq!(
-            state.apply(&tick, &Rules::default()).outcome,
-            Outcome::Fresh
+            state.apply(&tick, &AnalysisConfig::default()).outcome,
+            Outcome::InOrder
         );
     }
     let stored = bytes(&state).len();

@@ -10,13 +10,13 @@ use crate::Volume;
 
 /// Base units traded in many ticks: not negative.
 ///
-/// Exact while the sum fits 28 digits, before and after the point together; digits beyond are
-/// rounded at the end. It stops at about 7.9 × 10^28, the largest decimal.
+/// Exact as long as the sum fits in 28 digits, before and after the decimal point together; further
+/// digits are rounded. It saturates at about 7.9 × 10^28, the largest decimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TotalVolume(Decimal);
 
-/// The text is no total of volumes.
+/// The text is not a valid total volume.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a decimal number of at most 28 digits that is 0 or more")]
 pub struct TotalVolumeError(String);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_stops_at_the_largest_decimal() {
+    fn a_total_saturates_at_the_largest_decimal() {
         let mut total = TotalVolume::from(Volume::parse("1e21").unwrap());
         for _ in 0..40 {
             total = total.plus(total);

@@ -1,4 +1,4 @@
-//! The rollout controller on ports that live in memory.
+//! The rollout controller on in-memory ports.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

@@ -15,33 +15,33 @@ use ops::rollout_controller::{
 use testkit::ticks::ticks;
 use tokio::time::Instant;
 
-fn away() -> PortError {
+fn port_error() -> PortError {
     PortError {
-        operation: "look",
+        operation: "read",
         retryable: true,
         source: "a fault of the test".into(),
     }
 }
 
-/// How a port answers.
+/// How a port behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mood {
-    Well,
+enum Health {
+    Working,
     Broken,
     Silent,
 }
 
-impl Mood {
-    async fn answer(self) -> Result<(), PortError> {
+impl Health {
+    async fn respond(self) -> Result<(), PortError> {
         match self {
-            Self::Well => Ok(()),
-            Self::Broken => Err(away()),
+            Self::Working => Ok(()),
+            Self::Broken => Err(port_error()),
             Self::Silent => std::future::pending().await,
         }
     }
 }
 
-/// A clock that goes with tokio's, which the tests pause.
+/// A clock that follows tokio's, which the tests pause.
 struct TestClock(Instant);
 
 impl Clock for TestClock {
@@ -50,13 +50,13 @@ impl Clock for TestClock {
     }
 }
 
-/// The flag's record. Processes hold the last value that they understood.
+/// The flag's record. Processes keep the last value that they understood.
 struct Flag {
     changes: Mutex<Vec<FlagChange>>,
-    /// What stands there instead of the last change.
+    /// What the record holds instead of the last change.
     unreadable: Mutex<Option<String>>,
-    reading: Mutex<Mood>,
-    /// What others write just before our next write.
+    reading: Mutex<Health>,
+    /// What others write immediately before our next write.
     meanwhile: Mutex<VecDeque<FlagChange>>,
 }
 
@@ -90,8 +90,8 @@ impl Flag {
 #[async_trait]
 impl FlagRecord for Flag {
     async fn read(&self) -> Result<FlagRead, PortError> {
-        let mood = *self.reading.lock().unwrap();
-        mood.answer().await?;
+        let health = *self.reading.lock().unwrap();
+        health.respond().await?;
         let unreadable = self.unreadable.lock().unwrap().clone();
         let versions = self.changes.lock().unwrap().len();
         Ok(FlagRead {
@@ -123,20 +123,21 @@ impl FlagRecord for Flag {
     }
 }
 
-struct Ringing {
+struct FixedAlarms {
     states: AlarmStates,
-    mood: Mood,
+    health: Health,
 }
 
 #[async_trait]
-impl Alarms for Ringing {
+impl Alarms for FixedAlarms {
     async fn states(&self) -> Result<AlarmStates, PortError> {
-        self.mood.answer().await?;
+        self.health.respond().await?;
         Ok(self.states.clone())
     }
 }
 
-/// A webhook that takes in a hundred ticks a look, and reads the flag `behind` late.
+/// A webhook that ingests a hundred ticks per poll, and follows the flag with a delay of
+/// `behind_ms`.
 struct Traffic {
     flag: Arc<Flag>,
     clock: Arc<TestClock>,
@@ -144,23 +145,26 @@ struct Traffic {
     /// What the webhook was started with.
     key: RolloutKey,
     seen: VecDeque<(i64, FlagValue)>,
-    mood: Mood,
+    health: Health,
     /// The stream is written faster than it can be read.
-    never_at_the_tip: bool,
-    /// The shares that stood when the stream was opened.
+    never_caught_up: bool,
+    /// The shares that were in force each time the stream was opened.
     opened_at: Vec<Percentage>,
 }
 
 #[async_trait]
 impl Arrivals for Traffic {
     async fn watch_from(&mut self, from_ms: i64) -> Result<(), PortError> {
-        assert!(from_ms < self.clock.now_ms(), "AWS refuses a time to come");
+        assert!(
+            from_ms < self.clock.now_ms(),
+            "AWS refuses a time in the future"
+        );
         self.opened_at.push(self.flag.share());
-        self.mood.answer().await
+        self.health.respond().await
     }
 
     async fn poll(&mut self) -> Result<Poll, PortError> {
-        self.mood.answer().await?;
+        self.health.respond().await?;
         let now_ms = self.clock.now_ms();
         self.seen.push_back((now_ms, self.flag.last().value));
         let old = self.seen.iter().rev();
@@ -175,18 +179,18 @@ impl Arrivals for Traffic {
             .map_or(Rollout::OFF, |(_, value)| value.rollout(started_with));
         let tokens: Vec<String> = (0..50).map(|n| format!("token-{n}")).collect();
         let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
-        let made = ticks(&tokens, 2).into_iter().map(|mut tick| {
+        let generated = ticks(&tokens, 2).into_iter().map(|mut tick| {
             tick.ingested_at_ms = now_ms;
             tick
         });
-        let admitted = made.filter(|tick| rollout.admits(tick));
+        let admitted = generated.filter(|tick| rollout.admits(tick));
         let arrivals = admitted.map(|tick| Arrival {
             arrived_ms: now_ms,
             tick,
         });
         Ok(Poll {
             arrivals: arrivals.collect(),
-            caught_up: !self.never_at_the_tip,
+            caught_up: !self.never_caught_up,
         })
     }
 }
@@ -194,7 +198,7 @@ impl Arrivals for Traffic {
 struct Bench {
     flag: Arc<Flag>,
     clock: Arc<TestClock>,
-    alarms: Ringing,
+    alarms: FixedAlarms,
     traffic: Traffic,
 }
 
@@ -203,17 +207,17 @@ fn bench(behind_ms: i64, on: &[&str]) -> Bench {
     let flag = Arc::new(Flag {
         changes: Mutex::new(vec![first]),
         unreadable: Mutex::default(),
-        reading: Mutex::new(Mood::Well),
+        reading: Mutex::new(Health::Working),
         meanwhile: Mutex::default(),
     });
     let clock = Arc::new(TestClock(Instant::now()));
     Bench {
-        alarms: Ringing {
+        alarms: FixedAlarms {
             states: AlarmStates {
                 watched: 26,
                 on: on.iter().map(|name| (*name).to_owned()).collect(),
             },
-            mood: Mood::Well,
+            health: Health::Working,
         },
         traffic: Traffic {
             flag: flag.clone(),
@@ -221,8 +225,8 @@ fn bench(behind_ms: i64, on: &[&str]) -> Bench {
             behind_ms,
             key: RolloutKey::Tick,
             seen: VecDeque::new(),
-            mood: Mood::Well,
-            never_at_the_tip: false,
+            health: Health::Working,
+            never_caught_up: false,
             opened_at: Vec::new(),
         },
         flag,
@@ -240,59 +244,62 @@ fn signed(why: &str) -> Signature {
 const WATCH: Duration = Duration::from_secs(10);
 
 impl Bench {
-    /// Begins at a share, whatever was before.
+    /// Starts at a share.
     fn at(self, share: &str, key: Option<RolloutKey>) -> Self {
         let change = by("a test", value(share, key));
         self.flag.changes.lock().unwrap().push(change);
         self
     }
 
-    async fn set(&mut self, asked: &str, forced: bool) -> Result<Changed, RolloutControllerError> {
-        let steering = RolloutController {
+    async fn set(&mut self, stage: &str, forced: bool) -> Result<Changed, RolloutControllerError> {
+        let controller = RolloutController {
             flag: self.flag.as_ref(),
             alarms: &self.alarms,
             clock: self.clock.as_ref(),
         };
-        let stage = asked.parse().unwrap();
+        let stage = stage.parse().unwrap();
         let arrivals = &mut self.traffic;
-        steering.step(stage, forced, signed("up"), arrivals).await
+        controller.step(stage, forced, signed("up"), arrivals).await
     }
 
     async fn step(
         &mut self,
-        asked: &str,
+        stage: &str,
         forced: bool,
     ) -> Result<StepReport, RolloutControllerError> {
-        let changed = self.set(asked, forced).await?;
-        let steering = RolloutController {
+        let changed = self.set(stage, forced).await?;
+        let controller = RolloutController {
             flag: self.flag.as_ref(),
             alarms: &self.alarms,
             clock: self.clock.as_ref(),
         };
-        steering.watch(&changed, &mut self.traffic, WATCH).await
+        controller.watch(&changed, &mut self.traffic, WATCH).await
     }
 
     async fn lower(&mut self, signature: Signature) -> Changed {
-        let steering = RolloutController {
+        let controller = RolloutController {
             flag: self.flag.as_ref(),
             alarms: &self.alarms,
             clock: self.clock.as_ref(),
         };
-        steering.back(signature).await.unwrap()
+        controller.rollback(signature).await.unwrap()
     }
 
-    async fn rest(&mut self, changed: &Changed) -> Result<DrainReport, RolloutControllerError> {
-        let steering = RolloutController {
+    async fn watch_drained(
+        &mut self,
+        changed: &Changed,
+    ) -> Result<DrainReport, RolloutControllerError> {
+        let controller = RolloutController {
             flag: self.flag.as_ref(),
             alarms: &self.alarms,
             clock: self.clock.as_ref(),
         };
-        steering.rest(changed, &mut self.traffic).await
+        controller.watch_drained(changed, &mut self.traffic).await
     }
 
-    async fn back(&mut self) -> Result<DrainReport, RolloutControllerError> {
-        let changed = self.lower(signed("back")).await;
-        self.rest(&changed).await
+    async fn rollback(&mut self) -> Result<DrainReport, RolloutControllerError> {
+        let changed = self.lower(signed("rollback")).await;
+        self.watch_drained(&changed).await
     }
 }
 
@@ -319,29 +326,29 @@ async fn a_step_up_is_recorded_and_only_the_cohort_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cohort_is_that_of_the_key_the_processes_have() {
-    for (said, started_with) in [
+async fn the_cohort_follows_the_key_that_the_processes_use() {
+    for (in_flag, started_with) in [
         (None, RolloutKey::Tick),
         (None, RolloutKey::Token),
         (Some(RolloutKey::Token), RolloutKey::Tick),
     ] {
-        let mut bench = bench(0, &[]).at("10", said);
+        let mut bench = bench(0, &[]).at("10", in_flag);
         bench.traffic.key = started_with;
         let seen = bench.step("50", false).await.unwrap();
         assert!(seen.arrived > 0);
-        assert_eq!(seen.outside_cohort, 0, "{said:?} {started_with:?}");
-        assert_eq!(bench.flag.last().value.key, said, "a step leaves the key");
-        bench.back().await.unwrap();
+        assert_eq!(seen.outside_cohort, 0, "{in_flag:?} {started_with:?}");
+        assert_eq!(bench.flag.last().value.key, in_flag, "a step keeps the key");
+        bench.rollback().await.unwrap();
         assert_eq!(
             bench.flag.last().value.key,
-            said,
-            "and so does the way back"
+            in_flag,
+            "and so does a rollback"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_does_not_follow_is_seen() {
+async fn a_process_that_ignores_the_flag_is_noticed() {
     let mut bench = bench(0, &[]).at("100", None);
     // From now on the traffic stays at 100 %.
     bench.traffic.behind_ms = 3_600_000;
@@ -349,13 +356,13 @@ async fn a_process_that_does_not_follow_is_seen() {
     let seen = bench.step("10", false).await.unwrap();
     assert!(seen.outside_cohort > 0, "{seen:?}");
     assert!(matches!(
-        bench.back().await,
-        Err(RolloutControllerError::NoRest)
+        bench.rollback().await,
+        Err(RolloutControllerError::NotDrained)
     ));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_step_changes_nothing_and_a_forced_one_goes() {
+async fn a_refused_step_changes_nothing_and_a_forced_one_is_taken() {
     let mut bench = bench(0, &["tickstream-lag"]);
     for stage in ["canary", "10"] {
         assert!(matches!(
@@ -365,30 +372,30 @@ async fn a_refused_step_changes_nothing_and_a_forced_one_goes() {
     }
     assert_eq!(bench.flag.changes.lock().unwrap().len(), 1);
     let changed = bench.set("10", true).await.unwrap();
-    assert_eq!(changed.notes, ["forced while on: tickstream-lag"]);
+    assert_eq!(changed.notes, ["forced despite alarms: tickstream-lag"]);
     assert_eq!(bench.flag.share(), "10".parse().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_any_alarm_only_force_goes_up() {
+async fn without_alarms_only_a_forced_step_goes_up() {
     let mut bench = bench(0, &[]);
     bench.alarms.states.watched = 0;
     let refused = bench.set("canary", false).await.unwrap_err();
-    assert!(refused.to_string().contains("no alarm"), "{refused}");
+    assert!(refused.to_string().contains("no alarms"), "{refused}");
     let changed = bench.set("canary", true).await.unwrap();
-    assert_eq!(changed.notes, ["forced without any alarm"]);
+    assert_eq!(changed.notes, ["forced although the project has no alarms"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unforced_step_up_needs_alarms_and_stream() {
     for (alarms, stream) in [
-        (Mood::Broken, Mood::Well),
-        (Mood::Well, Mood::Broken),
-        (Mood::Well, Mood::Silent),
+        (Health::Broken, Health::Working),
+        (Health::Working, Health::Broken),
+        (Health::Working, Health::Silent),
     ] {
         let mut bench = bench(0, &[]);
-        bench.alarms.mood = alarms;
-        bench.traffic.mood = stream;
+        bench.alarms.health = alarms;
+        bench.traffic.health = stream;
         let refused = bench.set("canary", false).await;
         assert!(
             matches!(refused, Err(RolloutControllerError::Port(_))),
@@ -403,12 +410,12 @@ async fn an_unforced_step_up_needs_alarms_and_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn steps_down_and_forced_ones_need_nothing_but_the_flag() {
-    for mood in [Mood::Broken, Mood::Silent] {
+async fn steps_down_and_forced_steps_need_only_the_flag() {
+    for health in [Health::Broken, Health::Silent] {
         for (stage, forced) in [("10", false), ("100", true)] {
             let mut bench = bench(0, &[]).at("50", None);
-            bench.alarms.mood = mood;
-            bench.traffic.mood = mood;
+            bench.alarms.health = health;
+            bench.traffic.health = health;
             let began = Instant::now();
             let changed = bench.set(stage, forced).await.unwrap();
             assert!(began.elapsed() <= Duration::from_secs(4));
@@ -424,45 +431,45 @@ async fn steps_down_and_forced_ones_need_nothing_but_the_flag() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_way_back_waits_until_nothing_new_arrives() {
+async fn a_rollback_waits_until_nothing_new_arrives() {
     let mut bench = bench(3_000, &["tickstream-lag"]);
     for stage in ["canary", "10", "50", "100"] {
         bench.step(stage, true).await.unwrap();
     }
     let began = Instant::now();
-    let seen = bench.back().await.unwrap();
+    let seen = bench.rollback().await.unwrap();
     let last_ms = seen.last_arrival_after_ms.unwrap();
     assert!((2_000..=4_000).contains(&last_ms), "{seen:?}");
     assert!(seen.arrived > 0);
     assert!(
         began.elapsed() >= Duration::from_millis(6_500),
-        "every cache has run out"
+        "every cached flag has expired"
     );
     let opened = bench.traffic.opened_at.last();
     assert_eq!(opened, Some(&Percentage::ZERO), "the flag came first");
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_traffic_the_way_back_is_quiet() {
+async fn a_rollback_without_traffic_sees_no_arrival() {
     let mut bench = bench(0, &[]);
-    let seen = bench.back().await.unwrap();
+    let seen = bench.rollback().await.unwrap();
     assert_eq!((seen.arrived, seen.last_arrival_after_ms), (0, None));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_way_back_needs_nothing_but_to_write() {
-    for mood in [Mood::Broken, Mood::Silent] {
+async fn a_rollback_only_needs_to_write_the_flag() {
+    for health in [Health::Broken, Health::Silent] {
         let mut bench = bench(0, &[]).at("100", None);
-        *bench.flag.reading.lock().unwrap() = mood;
-        bench.traffic.mood = mood;
-        bench.alarms.mood = mood;
+        *bench.flag.reading.lock().unwrap() = health;
+        bench.traffic.health = health;
+        bench.alarms.health = health;
         let began = Instant::now();
-        let changed = bench.lower(signed("back")).await;
+        let changed = bench.lower(signed("rollback")).await;
         assert!(began.elapsed() <= Duration::from_secs(4));
         assert_eq!(bench.flag.share(), Percentage::ZERO);
         assert_eq!(changed.before, None);
         assert!(changed.notes[0].contains("not known"), "{changed:?}");
-        let unseen = bench.rest(&changed).await;
+        let unseen = bench.watch_drained(&changed).await;
         assert!(
             matches!(unseen, Err(RolloutControllerError::Port(_))),
             "{unseen:?}"
@@ -471,21 +478,21 @@ async fn the_way_back_needs_nothing_but_to_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flag_that_is_not_understood_stops_steps_but_not_the_way_back() {
+async fn an_invalid_flag_blocks_steps_but_not_a_rollback() {
     let mut bench = bench(0, &[]).at("100", None);
-    *bench.flag.unreadable.lock().unwrap() = Some("`1O`, which is no rollout".to_owned());
+    *bench.flag.unreadable.lock().unwrap() = Some("`1O`, which is not a rollout".to_owned());
     let refused = bench.set("10", false).await.unwrap_err();
     assert!(refused.to_string().contains("`1O`"), "{refused}");
-    let changed = bench.lower(signed("back")).await;
+    let changed = bench.lower(signed("rollback")).await;
     assert_eq!(bench.flag.share(), Percentage::ZERO);
     assert!(
-        changed.notes[0].contains("written over `1O`"),
+        changed.notes[0].contains("replaced an invalid value: `1O`"),
         "{changed:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_signature_is_too_bad_for_the_way_back() {
+async fn a_rollback_accepts_any_signature() {
     let mut bench = bench(0, &[]).at("100", None);
     let changed = Signature {
         who: " ".to_owned(),
@@ -497,27 +504,27 @@ async fn no_signature_is_too_bad_for_the_way_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_never_read_to_its_end_ends_the_wait_all_the_same() {
+async fn the_wait_ends_even_if_the_stream_is_never_read_to_its_end() {
     let mut bench = bench(0, &[]).at("100", None);
-    bench.traffic.never_at_the_tip = true;
+    bench.traffic.never_caught_up = true;
     let began = Instant::now();
-    let behind = bench.back().await;
+    let behind = bench.rollback().await;
     assert!(
         matches!(behind, Err(RolloutControllerError::Behind)),
         "{behind:?}"
     );
     assert!(began.elapsed() <= Duration::from_secs(61));
 
-    // Nor does a look that hangs once the stream is open.
-    let changed = bench.lower(signed("back")).await;
+    // The same if a poll hangs after the stream was opened.
+    let changed = bench.lower(signed("rollback")).await;
     let mut hanging = Hanging;
-    let steering = RolloutController {
+    let controller = RolloutController {
         flag: bench.flag.as_ref(),
         alarms: &bench.alarms,
         clock: bench.clock.as_ref(),
     };
     let began = Instant::now();
-    let behind = steering.rest(&changed, &mut hanging).await;
+    let behind = controller.watch_drained(&changed, &mut hanging).await;
     assert!(
         matches!(behind, Err(RolloutControllerError::Behind)),
         "{behind:?}"
@@ -525,7 +532,7 @@ async fn a_stream_that_is_never_read_to_its_end_ends_the_wait_all_the_same() {
     assert!(began.elapsed() <= Duration::from_secs(61));
 }
 
-/// A stream that opens, and then says nothing.
+/// A stream that opens, and then never responds.
 struct Hanging;
 
 #[async_trait]
@@ -552,7 +559,7 @@ async fn a_step_that_crosses_a_rollback_leaves_the_lower_share() {
         "{changed:?}"
     );
 
-    // A higher one is written over, and told.
+    // A higher one is overwritten, and reported.
     let higher = by("day shift", value("100", None));
     bench.flag.meanwhile.lock().unwrap().push_back(higher);
     let changed = bench.set("canary", false).await.unwrap();
@@ -561,11 +568,11 @@ async fn a_step_that_crosses_a_rollback_leaves_the_lower_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_way_back_that_crosses_a_step_stays_at_zero() {
+async fn a_rollback_that_crosses_a_step_stays_at_zero() {
     let mut bench = bench(0, &[]).at("10", None);
     let step = by("day shift", value("50", None));
     bench.flag.meanwhile.lock().unwrap().push_back(step);
-    let changed = bench.lower(signed("back")).await;
+    let changed = bench.lower(signed("rollback")).await;
     assert_eq!(bench.flag.share(), Percentage::ZERO);
     assert!(changed.notes[0].contains("50 %"), "{changed:?}");
 }

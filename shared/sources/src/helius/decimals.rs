@@ -1,4 +1,4 @@
-//! Exact amounts from what Helius writes: whole base units with a number of decimals.
+//! Exact amounts from Helius: whole base units with a number of decimals.
 
 use domain::Volume;
 use rust_decimal::Decimal;
@@ -11,11 +11,11 @@ use crate::value::{Value, required};
 /// Decimals of a lamport.
 const LAMPORT_DECIMALS: u32 = 9;
 
-/// Most decimals that an amount is read with; a mint in use has at most 9.
+/// The most decimals accepted for an amount; mints in use have at most 9.
 const DECIMALS_MAX: u64 = 18;
 
-/// How far apart two amounts are, relatively, that differ only because one went through a
-/// double: at most 10^-14.
+/// The largest relative difference between two amounts of which one was rounded to a double:
+/// 10^-14.
 const DOUBLE_TOLERANCE: Decimal = Decimal::from_parts(1, 0, 0, false, 14);
 
 /// Base units and decimals, as in `rawTokenAmount`.
@@ -35,7 +35,7 @@ pub(super) struct TokenAmount {
 }
 
 impl TokenAmount {
-    /// Whether this is one whole unit of what cannot be divided.
+    /// Whether this is one unit of an indivisible token.
     pub(super) fn is_nft(self) -> bool {
         self.decimals == 0 && self.amount.abs() == Decimal::ONE
     }
@@ -50,7 +50,7 @@ pub(super) fn raw_token_amount(value: Value<'_>) -> Result<TokenAmount, Refused>
     )
 }
 
-/// Base units, as a number or a string, over 10^`decimals`.
+/// Base units, as a number or a string, divided by 10^`decimals`.
 pub(super) fn base_units(units: Value<'_>, decimals: Value<'_>) -> Result<TokenAmount, Refused> {
     let places = decimals.unsigned()?;
     if places > DECIMALS_MAX {
@@ -78,7 +78,7 @@ pub(super) fn sol(lamports: i64) -> Decimal {
     Decimal::new(lamports, LAMPORT_DECIMALS)
 }
 
-/// Whether two amounts are equal but for what a double loses.
+/// Whether two amounts are equal except for the rounding of a double.
 pub(super) fn nearly(left: Decimal, right: Decimal) -> bool {
     let tolerated = left.abs().max(right.abs()).checked_mul(DOUBLE_TOLERANCE);
     let apart = left.checked_sub(right).map(|apart| apart.abs());

@@ -1,4 +1,4 @@
-//! Enhanced transactions: what Helius parsed, with or without `events.swap`.
+//! Enhanced transactions, parsed by Helius, with or without `events.swap`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::helius::{Event, swap_event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 
-/// Most balance changes of a mint that transfers are compared with. A Solana transaction has at
+/// The most balance changes of a mint that transfers are compared with. A Solana transaction has at
 /// most 256 accounts.
 const ACCOUNTS_MAX: usize = 256;
 
@@ -115,7 +115,7 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     tick(&event, &sides, method, now_ms)
 }
 
-/// `events` is an object, or an empty array where there are none.
+/// `events` is an object, or an empty array if there are none.
 fn by_event(events: Option<&RawValue>) -> Result<Option<Sides<'_>>, Refused> {
     let Some(events) = optional("events", events) else {
         return Ok(None);
@@ -136,8 +136,8 @@ fn by_movements<'a>(transaction: &Transaction<'a>) -> Result<Found<'a>, Refused>
     let kind = optional("type", transaction.kind)
         .map(Value::text)
         .transpose()?;
-    // Any other type names another act (a stake, a mint, a sale of an NFT), even where a swap is
-    // a part of it.
+    // Any other type is another kind of transaction (a stake, a mint, a sale of an NFT), even if it
+    // includes a swap.
     let claim = match kind.as_deref() {
         Some("SWAP" | "BUY" | "SELL") => Claim::Trade,
         Some("TRANSFER" | "UNKNOWN") | None => Claim::Unknown,
@@ -145,7 +145,7 @@ fn by_movements<'a>(transaction: &Transaction<'a>) -> Result<Found<'a>, Refused>
     };
     let fee_payer = required("feePayer", transaction.fee_payer)?.text()?;
     let read = movements(transaction, fee_payer)?;
-    // Where somebody else pays the network's fee, the trader is who pays in first.
+    // If somebody else pays the network fee, the trader is the first account that pays in.
     let fee_payer = read.moved.fee_payer.clone();
     let payer_in = read
         .moved
@@ -162,8 +162,7 @@ fn by_movements<'a>(transaction: &Transaction<'a>) -> Result<Found<'a>, Refused>
         (Claim::Trade, true) => Ok(Found::Not("trade of an NFT")),
         (Claim::Trade, false) => Err(Refused::new(
             Reason::AmbiguousTrade,
-            "a trade by its `type`, but its two sides cannot be told: `events.swap` does not name \
-             them and no account gained one mint for another",
+            "the `type` says that this is a trade, but its two sides cannot be determined: `events.swap` does not name them, and no account gained one mint for another",
         )),
     }
 }
@@ -171,7 +170,7 @@ fn by_movements<'a>(transaction: &Transaction<'a>) -> Result<Found<'a>, Refused>
 struct Read<'a> {
     moved: Movements<'a>,
     has_nft: bool,
-    /// Exact balance changes by mint, to mend what transfers lost in a double.
+    /// Exact balance changes by mint, to correct transfer amounts that were rounded to doubles.
     exact: BTreeMap<Cow<'a, str>, Vec<TokenAmount>>,
 }
 
@@ -291,8 +290,8 @@ impl<'a> Read<'a> {
             .any(|change| TokenAmount { amount, ..*change }.is_nft())
     }
 
-    /// The balance change that a transfer's amount stands for, or the amount at the mint's
-    /// decimals: a double holds 15 digits and no more.
+    /// The balance change that matches a transfer's amount, or the amount rounded to the mint's
+    /// decimals, since a double only holds 15 digits.
     fn exact(&self, mint: &str, amount: Decimal) -> Decimal {
         let Some(changes) = self.exact.get(mint) else {
             return amount;

@@ -1,4 +1,4 @@
-//! Signed amounts by mint: what somebody gained and gave up.
+//! Signed amounts by mint: what an account gained and gave up.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ impl<'a> Flows<'a> {
         *sum = sum.checked_add(amount).ok_or_else(|| {
             Refused::new(
                 Reason::InvalidVolume,
-                "the amounts do not sum up within 28 digits",
+                "the sum of the amounts does not fit in 28 digits",
             )
         })?;
         Ok(())
@@ -36,12 +36,12 @@ impl<'a> Flows<'a> {
         self.0.retain(|mint, _| keep(mint));
     }
 
-    /// Zero where the mint did not move.
+    /// The amount of a mint; zero if it did not move.
     pub(super) fn of(&self, mint: &str) -> Decimal {
         self.0.get(mint).copied().unwrap_or_default()
     }
 
-    /// The mints that moved on balance.
+    /// The mints with a non-zero net amount.
     pub(super) fn moved(&self) -> impl Iterator<Item = (&Cow<'a, str>, Decimal)> {
         self.0
             .iter()
@@ -49,8 +49,8 @@ impl<'a> Flows<'a> {
             .filter(|(_, amount)| !amount.is_zero())
     }
 
-    /// What the holder paid and received, where it gave up exactly one mint and gained exactly
-    /// one other.
+    /// What the holder paid and received, if it gave up exactly one mint and gained exactly one
+    /// other.
     pub(super) fn sides(&self) -> Option<Sides<'a>> {
         let moved: Vec<_> = self.moved().collect();
         let [first, second] = moved.as_slice() else {
@@ -75,8 +75,8 @@ impl<'a> Flows<'a> {
 }
 
 impl Sides<'_> {
-    /// The same trade seen from the other side.
-    pub(super) fn turned(self) -> Self {
+    /// The same trade from the counterparty's view.
+    pub(super) fn reversed(self) -> Self {
         Self {
             paid: self.received,
             received: self.paid,

@@ -1,8 +1,8 @@
-//! Helius webhooks, enhanced and raw: one entry a transaction, one tick a swap.
+//! Helius webhooks, enhanced and raw: one entry per transaction, one tick per swap.
 //!
-//! The two sides come from `events.swap` where it is there, else from the net balances of the
-//! trader and its counterparties. A transaction is identified by its signature, whichever kind of
-//! webhook tells of it.
+//! The two sides come from `events.swap` if it is present, otherwise from the net balances of the
+//! trader and its counterparties. A transaction is identified by its signature, in both kinds of
+//! webhooks.
 
 mod decimals;
 mod enhanced;
@@ -22,7 +22,7 @@ use crate::refused::Refused;
 use crate::value::Value;
 use crate::{Entry, Source, Unreadable, name};
 
-/// Longest signature in bytes; a real one has at most 88.
+/// The longest signature in bytes; a real one has at most 88.
 const SIGNATURE_BYTES_MAX: usize = 128;
 
 /// Helius webhooks.
@@ -42,7 +42,7 @@ impl Source for Helius {
     }
 }
 
-/// What only a raw webhook's transaction has.
+/// The members that only a raw webhook's transaction has.
 #[derive(Deserialize)]
 struct Kind<'a> {
     #[serde(borrow)]
@@ -60,7 +60,7 @@ fn transaction(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     }
 }
 
-/// Where and when a trade was.
+/// Where and when a trade happened.
 struct Event<'a> {
     signature: Value<'a>,
     timestamp_s: Value<'a>,
@@ -78,7 +78,7 @@ fn tick(
     let priced = priced(sides)?;
     let signature = event.signature.text()?;
     if signature.is_empty() || signature.len() > SIGNATURE_BYTES_MAX {
-        let rule = format_args!("a signature has 1 to {SIGNATURE_BYTES_MAX} bytes");
+        let rule = format_args!("a signature must have 1 to {SIGNATURE_BYTES_MAX} bytes");
         return Err(event.signature.refused(Reason::InvalidId, rule));
     }
     Ok(Outcome::Tick(Tick {

@@ -1,18 +1,18 @@
-//! The sides of a trade from what moved, where no swap event names them.
+//! Determines the sides of a trade from the amounts that moved, if no swap event names them.
 //!
-//! The price is as traded, so fees, tips and rent must stay out: the counterparty's view has
-//! none of them. In this order, the first that gives two sides:
+//! The price must be the traded one, without fees, tips and rent; the counterparty's view has none
+//! of these. The following views are tried in order, and the first that gives two sides is used:
 //!
 //! 1. transfers between the trader and one party, one mint each way (a pool, a router's account);
-//!    what goes to anybody else is a fee, a tip or rent;
+//!   transfers to anybody else are fees, tips or rent;
 //! 2. the balances of parties that gained one mint and lost another, against the trader's;
 //! 3. the trader's own balances of two tokens, the opposite of what all others moved;
 //! 4. only where the provider calls it a trade: the trader's own balances, native SOL among them
 //!    less the network fee, known tips and rent.
 //!
-//! Several parties are summed up: what passes from one pool to the next cancels out. Liquidity
-//! moves both mints the same way and a mint or burn has no party on the other side, so neither is
-//! taken for a trade.
+//! Several parties are added up: amounts that pass from one pool to the next cancel out. A change
+//! of liquidity moves both mints the same way, and a mint or burn has no counterparty, so neither
+//! is mistaken for a trade.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use crate::helius::flows::Flows;
 use crate::helius::sides::Sides;
 use crate::refused::Refused;
 
-/// Jito's tip accounts: SOL sent there is a fee.
+/// Jito's tip accounts: SOL sent to them is a fee.
 const TIP_ACCOUNTS: &[&str] = &[
     "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
     "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
@@ -36,7 +36,7 @@ const TIP_ACCOUNTS: &[&str] = &[
     "3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT",
 ];
 
-/// An amount that went from one account's owner to another's.
+/// An amount that moved from one account owner to another.
 #[derive(Debug)]
 pub(super) struct Transfer<'a> {
     pub(super) from: Cow<'a, str>,
@@ -45,12 +45,12 @@ pub(super) struct Transfer<'a> {
     pub(super) amount: Decimal,
 }
 
-/// What a transaction moved.
+/// The movements of a transaction.
 #[derive(Debug, Default)]
 pub(super) struct Movements<'a> {
-    /// Who pays the network's fee, and the rent of new accounts as a rule.
+    /// The account that pays the network fee, and usually the rent of new accounts.
     pub(super) fee_payer: Cow<'a, str>,
-    /// In the order of the transaction; empty where the provider does not tell.
+    /// In the order of the transaction; empty if the provider does not report them.
     pub(super) transfers: Vec<Transfer<'a>>,
     /// Net changes by owner: tokens, and native SOL without the network fee and without the rent
     /// of token accounts.
@@ -66,7 +66,7 @@ pub(super) enum Claim {
     Unknown,
 }
 
-/// The sides as the trader sees them, or `None` where this is no trade that can be told.
+/// The sides from the trader's view, or `None` if this is not recognizable as a trade.
 pub(super) fn sides<'a>(
     moved: &Movements<'a>,
     trader: &str,
@@ -104,7 +104,7 @@ fn by_transfers<'a>(moved: &Movements<'a>, trader: &str) -> Result<Option<Sides<
             (false, true) => (from, -*amount),
             _ => continue,
         };
-        // A mint or burn has no account on the other side.
+        // A mint or burn has no counterparty.
         if !party.is_empty() {
             parties
                 .entry(party.as_ref())
@@ -112,7 +112,7 @@ fn by_transfers<'a>(moved: &Movements<'a>, trader: &str) -> Result<Option<Sides<
                 .add(mint.clone(), gain)?;
         }
     }
-    Ok(total(parties.values())?.sides().map(Sides::turned))
+    Ok(total(parties.values())?.sides().map(Sides::reversed))
 }
 
 fn by_counterparties<'a>(
@@ -120,16 +120,17 @@ fn by_counterparties<'a>(
     trader: &str,
     own: &Flows<'a>,
 ) -> Result<Option<Sides<'a>>, Refused> {
-    // A fee payer that gains a token and pays rent gave nothing for it: no counterparty.
+    // A fee payer that gains a token and pays rent gave nothing in exchange, so it is not a
+    // counterparty.
     let is_party = |owner: &str| owner != trader && owner != moved.fee_payer;
     let parties = moved.owners.iter().filter(|(owner, _)| is_party(owner));
     let traded = total(parties.map(|(_, flows)| flows))?;
-    // The trader's SOL may be moved by fees and rent as well, so only tokens must agree.
+    // Fees and rent also move the trader's SOL, so only tokens must agree.
     let agrees = traded
         .moved()
         .filter(|(mint, _)| mint.as_ref() != SOL_MINT)
         .all(|(mint, gain)| are_opposite(gain, own.of(mint)));
-    Ok(traded.sides().filter(|_| agrees).map(Sides::turned))
+    Ok(traded.sides().filter(|_| agrees).map(Sides::reversed))
 }
 
 /// The sum over those who gave up one mint for another.

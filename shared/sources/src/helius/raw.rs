@@ -1,8 +1,8 @@
 //! Raw transactions: balances before and after, by account.
 //!
-//! They name no transfers and no type, so a trade is told by its counterparties' balances, or by
-//! two tokens of the trader's own that others moved the opposite way. The trader is the first
-//! signer whose tokens moved.
+//! They have neither transfers nor a type, so a trade is recognized by the balances of its
+//! counterparties, or by two tokens of the trader that others moved in the opposite direction. The
+//! trader is the first signer whose tokens moved.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +72,7 @@ struct Message<'a> {
     account_keys: Option<&'a RawValue>,
 }
 
-/// An account key where the transaction is parsed.
+/// An account key in a parsed transaction.
 #[derive(Deserialize)]
 struct ParsedKey<'a> {
     #[serde(borrow)]
@@ -133,7 +133,7 @@ fn has_tokens(moved: &Movements<'_>, owner: &str) -> bool {
     flows.is_some_and(|flows| flows.moved().any(|(mint, _)| mint.as_ref() != SOL_MINT))
 }
 
-/// The accounts in the order that indices count them: the message's own, then the loaded ones.
+/// The accounts in index order: the message's own, then the loaded ones.
 fn accounts<'a>(message: &Message<'a>, meta: &Meta<'a>) -> Result<Vec<Cow<'a, str>>, Refused> {
     let mut keys = required("accountKeys", message.account_keys)?.array()?;
     if let Some(loaded) = optional("loadedAddresses", meta.loaded_addresses) {
@@ -170,7 +170,7 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
         ),
         ("postTokenBalances", meta.post_token_balances, Decimal::ONE),
     ];
-    // A mint of no decimals whose only change is one unit is an NFT.
+    // A mint without decimals whose only change is one unit is an NFT.
     let mut indivisible: BTreeMap<Cow<'a, str>, bool> = BTreeMap::new();
     for (field, list, sign) in sides {
         for raw in optional(field, list).map_or(Ok(vec![]), Value::array)? {
@@ -179,7 +179,7 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
             let position = usize::try_from(index.unsigned()?).unwrap_or(usize::MAX);
             let account = accounts
                 .get(position)
-                .ok_or_else(|| index.wrong_type("the number of one of the accounts"))?;
+                .ok_or_else(|| index.wrong_type("the index of one of the accounts"))?;
             token_accounts.insert(position);
             let owner = optional("owner", balance.owner)
                 .map(Value::text)
@@ -210,7 +210,7 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
     Ok(moved)
 }
 
-/// Native SOL of everything but token accounts, where it is rent or wrapped.
+/// Native SOL of all accounts except token accounts, where it is rent or wrapped.
 fn native<'a>(
     moved: &mut Movements<'a>,
     meta: &Meta<'a>,

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::name;
 use crate::refused::Refused;
 
-/// Mints that prices are told in, the best first: USDC, USDT, the other stablecoins, SOL.
+/// The mints that serve as quotes, the preferred first: USDC, USDT, the other stablecoins, SOL.
 const QUOTES: &[&str] = &[
     "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
     "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB",
@@ -44,7 +44,7 @@ pub(super) struct Priced {
     pub(super) volume: Volume,
 }
 
-/// The better-ranked side is the quote; where neither is listed, the side paid in.
+/// The better-ranked side is the quote; if neither is listed, the side paid in.
 pub(super) fn priced(sides: &Sides<'_>) -> Result<Priced, Refused> {
     let (paid, received) = (&sides.paid, &sides.received);
     let received_is_quote = rank(&received.mint) < rank(&paid.mint);
@@ -55,7 +55,7 @@ pub(super) fn priced(sides: &Sides<'_>) -> Result<Priced, Refused> {
     };
     let price = Price::of_trade(base.amount, quote.amount).ok_or_else(|| {
         let (base, quote) = (base.amount, quote.amount);
-        let rule = format_args!("{quote} for {base} gives no price above 0 and up to 10^21");
+        let rule = format_args!("{quote} for {base} does not give a price above 0 and up to 10^21");
         Refused::new(Reason::InvalidPrice, rule)
     })?;
     Ok(Priced {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_quote_but_the_last_is_a_known_dollar() {
+    fn every_quote_except_the_last_is_a_known_dollar_token() {
         for quote in QUOTES {
             let symbol = domain::aliases::symbol_of(quote).unwrap();
             assert!(symbol.contains("USD") || *quote == SOL_MINT, "{symbol}");

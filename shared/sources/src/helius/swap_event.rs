@@ -1,10 +1,10 @@
-//! The sides that `events.swap` names.
+//! The two sides in `events.swap`.
 //!
-//! A tick's price is as traded, before network and platform fees. Helius states the sides as the
-//! pools saw them: in its payloads a platform fee leaves the trader after the swap, stands in
-//! `nativeFees` or `tokenFees`, and is not taken off the output. So the stated amounts are the
-//! price, except where the inner swaps prove otherwise: where they sum up to the stated output
-//! plus the fee (or the stated input less the fee), that is what was traded.
+//! A tick's price is the traded one, before network and platform fees. Helius reports the sides as
+//! the pools saw them: in its payloads, a platform fee leaves the trader after the swap, is listed
+//! in `nativeFees` or `tokenFees`, and is not deducted from the output. So the reported amounts are
+//! the price, unless the inner swaps prove otherwise: if they add up to the reported output plus
+//! the fee (or the reported input minus the fee), that amount was traded.
 
 use std::borrow::Cow;
 
@@ -67,7 +67,7 @@ struct InnerTransfer<'a> {
     token_amount: Option<&'a RawValue>,
 }
 
-/// `None` where the event does not name one mint on each side.
+/// `None` if the event does not name one mint on each side.
 pub(super) fn sides<'a>(swap: Value<'a>) -> Result<Option<Sides<'a>>, Refused> {
     let swap: Swap<'a> = swap.object()?;
     let mut trader = Flows::default();
@@ -111,8 +111,8 @@ pub(super) fn sides<'a>(swap: Value<'a>) -> Result<Option<Sides<'a>>, Refused> {
     }))
 }
 
-/// The side with the fee put back where the inner swaps prove that it was in: `sign` is that of
-/// the side in the trader's flows.
+/// The side including the fee, if the inner swaps prove that it was included; `sign` is that of the
+/// side in the trader's flows.
 fn before_fee<'a>(
     stated: Side<'a>,
     fees: &Flows<'a>,
@@ -162,8 +162,8 @@ fn tokens<'a>(
     Ok(())
 }
 
-/// What the pools gave less what they took, over all inner swaps: what passes from one pool to
-/// the next cancels out.
+/// What the pools gave minus what they took, over all inner swaps: amounts that pass from one pool
+/// to the next cancel out.
 fn inner(raw: Option<&RawValue>) -> Result<Flows<'_>, Refused> {
     let mut flows = Flows::default();
     let Some(list) = optional("innerSwaps", raw) else {

@@ -1,4 +1,4 @@
-//! The members of an entry, read in one pass, with those that look like a slip of another.
+//! The fields of an entry, read in one pass, and unknown ones whose name is a near miss.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::near_miss::is_near_miss;
 use crate::refused::Refused;
-use crate::slip::is_slip;
 use crate::value::optional;
 
-/// Optional members that nobody would miss: without one its default is stored. `id` and `slot` are
-/// too short for this, since one letter more or less is often another word.
+/// Optional fields whose absence nobody would notice, since a default is stored. `id` and `slot`
+/// are too short for this: one letter more or less is often another word.
 const WATCHED: [&str; 5] = ["quote", "volume", "source", "method", "tick_id"];
 
-/// The members of an entry that mean something.
+/// The known fields of an entry. Unknown ones are ignored, except for near misses.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     pub(super) token: Option<&'a RawValue>,
@@ -28,43 +28,14 @@ pub(super) struct Fields<'a> {
     pub(super) method: Option<&'a RawValue>,
     pub(super) id: Option<&'a RawValue>,
     pub(super) tick_id: Option<&'a RawValue>,
-    /// Members that look like a watched one, each with the name that was likely meant.
-    slips: Vec<(String, &'static str)>,
+    /// Unknown names that look like a watched one, each with the name that was probably meant.
+    near_misses: Vec<(String, &'static str)>,
 }
 
-impl Fields<'_> {
-    /// A slip matters where the member that was meant is not there.
-    pub(super) fn check_slips(&self) -> Result<(), Refused> {
-        for (key, meant) in &self.slips {
-            let there = match *meant {
-                "quote" => self.quote,
-                "volume" => self.volume,
-                "source" => self.source,
-                "method" => self.method,
-                _ => self.tick_id,
-            };
-            if optional(meant, there).is_none() {
-                return Err(Refused::new(
-                    Reason::MissingField,
-                    format_args!(
-                        "`{key}` looks like a slip of `{meant}`, which is missing: rename it, or \
-                         leave it out"
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// What a member's name says.
-enum Key {
+/// The name of a field.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
     Token,
     Quote,
     Price,
@@ -75,48 +46,43 @@ enum Key {
     Method,
     Id,
     TickId,
-    Slip(String, &'static str),
-    Other,
+    Unknown(String),
 }
 
-impl<'de> Deserialize<'de> for Key {
+impl Fields<'_> {
+    /// Refuses a near miss of a field that is absent.
+    pub(super) fn check_near_misses(&self) -> Result<(), Refused> {
+        for (found, meant) in &self.near_misses {
+            let value = match *meant {
+                "quote" => self.quote,
+                "volume" => self.volume,
+                "source" => self.source,
+                "method" => self.method,
+                _ => self.tick_id,
+            };
+            if optional(meant, value).is_none() {
+                return Err(Refused::new(
+                    Reason::MissingField,
+                    format_args!(
+                        "`{found}` looks like a misspelled `{meant}`, which is missing: rename it \
+                         or omit it"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 
-struct Name;
+struct FieldsVisitor;
 
-impl Visitor<'_> for Name {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-        Ok(match name {
-            "token" => Key::Token,
-            "quote" => Key::Quote,
-            "price" => Key::Price,
-            "volume" => Key::Volume,
-            "timestamp" => Key::Timestamp,
-            "source" => Key::Source,
-            "slot" => Key::Slot,
-            "method" => Key::Method,
-            "id" => Key::Id,
-            "tick_id" => Key::TickId,
-            other => match WATCHED.iter().copied().find(|meant| is_slip(other, meant)) {
-                Some(meant) => Key::Slip(other.to_owned(), meant),
-                None => Key::Other,
-            },
-        })
-    }
-}
-
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for FieldsVisitor {
     type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,32 +91,29 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Fields::default();
-        while let Some(key) = object.next_key()? {
-            let (place, name) = match key {
-                Key::Token => (&mut fields.token, "token"),
-                Key::Quote => (&mut fields.quote, "quote"),
-                Key::Price => (&mut fields.price, "price"),
-                Key::Volume => (&mut fields.volume, "volume"),
-                Key::Timestamp => (&mut fields.timestamp, "timestamp"),
-                Key::Source => (&mut fields.source, "source"),
-                Key::Slot => (&mut fields.slot, "slot"),
-                Key::Method => (&mut fields.method, "method"),
-                Key::Id => (&mut fields.id, "id"),
-                Key::TickId => (&mut fields.tick_id, "tick_id"),
-                Key::Slip(key, meant) => {
-                    fields.slips.push((key, meant));
-                    object.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                Key::Other => {
+        while let Some(name) = object.next_key()? {
+            let (field, name) = match name {
+                Name::Token => (&mut fields.token, "token"),
+                Name::Quote => (&mut fields.quote, "quote"),
+                Name::Price => (&mut fields.price, "price"),
+                Name::Volume => (&mut fields.volume, "volume"),
+                Name::Timestamp => (&mut fields.timestamp, "timestamp"),
+                Name::Source => (&mut fields.source, "source"),
+                Name::Slot => (&mut fields.slot, "slot"),
+                Name::Method => (&mut fields.method, "method"),
+                Name::Id => (&mut fields.id, "id"),
+                Name::TickId => (&mut fields.tick_id, "tick_id"),
+                Name::Unknown(found) => {
+                    let meant = WATCHED.into_iter().find(|name| is_near_miss(&found, name));
+                    fields.near_misses.extend(meant.map(|meant| (found, meant)));
                     object.next_value::<IgnoredAny>()?;
                     continue;
                 }
             };
-            if place.is_some() {
+            if field.is_some() {
                 return Err(A::Error::duplicate_field(name));
             }
-            *place = Some(object.next_value()?);
+            *field = Some(object.next_value()?);
         }
         Ok(fields)
     }

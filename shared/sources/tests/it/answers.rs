@@ -1,4 +1,4 @@
-//! Which deliveries are unreadable as a whole, and what the sender is told.
+//! Deliveries that are unreadable as a whole, and the messages for their senders.
 
 use domain::Reason;
 use sources::{ALL, Entry, find};
@@ -28,7 +28,7 @@ fn every_source_is_found_by_its_name_alone() {
 }
 
 #[test]
-fn what_is_not_json_is_refused_with_the_place() {
+fn a_body_that_is_not_json_is_refused_with_the_position() {
     for source in ALL {
         let name = source.name();
         check(name, b"", Reason::UnreadableBody, "line 1 column 0");
@@ -110,7 +110,7 @@ fn a_delivery_has_at_most_ten_thousand_entries() {
         Reason::UnreadableBody,
         "at most 10000 entries",
     );
-    // Also where envelopes multiply them.
+    // Also if several envelopes add up.
     let message = format!(r#"{{"channel":"trade","data":{}}}"#, list(6_000));
     let twice = format!("[{message},{message}]");
     check(
@@ -122,10 +122,10 @@ fn a_delivery_has_at_most_ten_thousand_entries() {
 }
 
 #[test]
-fn deep_nesting_overflows_no_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     for source in ALL {
-        // Wherever it stands, it is an entry or a field of the wrong type, or ignored.
+        // Wherever it is, it is an entry or a field of the wrong type, or it is ignored.
         for body in [
             deep.clone(),
             format!("[{deep}]"),
@@ -142,7 +142,7 @@ fn deep_nesting_overflows_no_stack() {
 }
 
 #[test]
-fn a_malformed_entry_is_kept_with_its_place_and_text() {
+fn a_malformed_entry_is_kept_with_its_position_and_text() {
     let body = format!("[{GOOD}, {{\"token\": \"A\"}} ,{GOOD}]");
     let entries = entries("ticks", &body);
     let [Entry::Tick(_), Entry::Malformed(malformed), Entry::Tick(_)] = entries.as_slice() else {

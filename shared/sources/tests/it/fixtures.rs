@@ -1,4 +1,4 @@
-//! Every fixture, in the providers' shapes but of our own writing, with what becomes of it.
+//! The outcome of every fixture. Fixtures are our own texts in the providers' formats.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn fixtures_give_what_they_gave() {
+fn fixtures_match_their_snapshots() {
     for source in sources::ALL.iter().map(|source| source.name()) {
         for file in fixtures_of(source) {
             let mut seen = String::new();

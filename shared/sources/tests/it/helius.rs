@@ -1,11 +1,12 @@
-//! Helius: identity over both kinds of webhook, and the two ways to a price agreeing.
+//! Helius: the identity across both kinds of webhooks, and the agreement of both ways to determine
+//! a price.
 
 use serde_json::{Value, json};
 use sources::Entry;
 
 use crate::{entries, fixtures, line};
 
-/// The transactions of the fixtures that give a tick, each with its line.
+/// The transactions of the fixtures that give a tick, each with its expected line.
 fn trades() -> Vec<(Value, String)> {
     let mut trades = Vec::new();
     for (_, body) in fixtures::all()
@@ -38,7 +39,7 @@ fn one_transaction_is_a_delivery_too() {
 }
 
 #[test]
-fn the_shape_of_no_event_does_not_matter() {
+fn any_form_of_missing_event_is_accepted() {
     for (mut transaction, expected) in trades() {
         if !expected.ends_with("net_balances") || transaction.get("meta").is_some() {
             continue;
@@ -59,7 +60,7 @@ fn the_shape_of_no_event_does_not_matter() {
 }
 
 #[test]
-fn a_failed_transaction_is_no_price() {
+fn a_failed_transaction_is_not_a_price() {
     for (mut transaction, _) in trades() {
         let error = json!({"InstructionError": [1, "Custom"]});
         match transaction.get_mut("meta") {
@@ -70,7 +71,7 @@ fn a_failed_transaction_is_no_price() {
     }
 }
 
-/// Both webhooks tell of one transaction: it is one tick.
+/// A transaction in both kinds of webhooks is one tick.
 #[test]
 fn the_signature_is_the_identity() {
     let [mut enhanced, mut raw] = [Value::Null, Value::Null];
@@ -97,7 +98,7 @@ fn the_signature_is_the_identity() {
 }
 
 #[test]
-fn a_type_that_names_another_act_is_no_trade() {
+fn another_type_of_transaction_is_not_a_trade() {
     for (mut transaction, expected) in trades() {
         if expected.ends_with("net_balances") && transaction.get("meta").is_none() {
             transaction["type"] = json!("ADD_TO_POOL");

@@ -1,4 +1,4 @@
-//! What each source makes of deliveries: tables, fixtures of our own, real payloads, properties.
+//! Tests of the sources: tables, our own fixtures, real payloads, properties.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Whatever is sent: no panic, every entry answered once, and the same ids for the same bytes.
+//! For any delivery: no panic, one outcome per entry, and the same ids for the same bytes.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use sources::{ALL, Entry};
 
 use crate::{NOW_MS, fixtures, only_tick};
 
-/// Parses twice, and checks what holds for any delivery.
+/// Parses twice, and checks the properties of any delivery.
 fn check(source: &dyn sources::Source, body: &[u8]) {
     let Ok(entries) = source.parse(body, NOW_MS) else {
         assert!(source.parse(body, NOW_MS).is_err());
@@ -36,7 +36,7 @@ fn check(source: &dyn sources::Source, body: &[u8]) {
             Entry::Ignored(why) => assert!(!why.is_empty()),
         }
     }
-    // Later the same delivery gives the same ids, though it may be stamped with another time.
+    // Later, the same delivery gives the same ids, possibly with another arrival stamp.
     let ids = |entries: &[Entry]| -> Vec<_> {
         let id = |entry: &Entry| match entry {
             Entry::Tick(tick) => Some(tick.tick_id),
@@ -102,8 +102,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Puts `other` in the place of the value at `position`, counted from the document downwards;
-/// gives how many places are left to count.
+/// Replaces the value at `position`, counted from the document downwards, with `other`. Returns how
+/// many positions are left to count.
 fn replace(value: &mut Value, position: usize, other: &Value) -> Option<usize> {
     let Some(mut position) = position.checked_sub(1) else {
         *value = other.clone();
@@ -161,7 +161,7 @@ proptest! {
         check(source(name), &body);
     }
 
-    /// Any value of a fixture in place of any other.
+    /// Replaces any value of a fixture with any other.
     #[test]
     fn mutated_fixtures_never_panic(
         (name, body) in fixture(),
@@ -176,13 +176,13 @@ proptest! {
     }
 
     #[test]
-    fn cut_fixtures_never_panic((name, body) in fixture(), at in any::<Index>()) {
+    fn truncated_fixtures_never_panic((name, body) in fixture(), at in any::<Index>()) {
         check(source(name), &body.as_bytes()[..at.index(body.len())]);
     }
 
-    /// One bad entry never fails its neighbours.
+    /// One bad entry does not affect the others.
     #[test]
-    fn a_bad_neighbour_changes_nothing(bad in any_json(), before in any::<bool>()) {
+    fn a_bad_entry_does_not_affect_others(bad in any_json(), before in any::<bool>()) {
         let good = r#"{"token":"A","price":"1","timestamp":1760000000000}"#;
         let list = if before { format!("[{bad},{good}]") } else { format!("[{good},{bad}]") };
         let entries = source("ticks").parse(list.as_bytes(), NOW_MS).unwrap();
@@ -190,9 +190,9 @@ proptest! {
         prop_assert_eq!(kept, Some(&Entry::Tick(only_tick("ticks", good))));
     }
 
-    /// A price comes out as it went in, or the domain says why not.
+    /// A price is read exactly, or refused by the domain's rules.
     #[test]
-    fn prices_are_the_domains(text in "-?[0-9]{1,22}(\\.[0-9]{1,12})?([eE][+-]?[0-9]{1,3})?") {
+    fn prices_follow_the_domains_rules(text in "-?[0-9]{1,22}(\\.[0-9]{1,12})?([eE][+-]?[0-9]{1,3})?") {
         let body = format!(r#"{{"token":"A","price":"{text}","timestamp":1760000000000}}"#);
         let entries = source("ticks").parse(body.as_bytes(), NOW_MS).unwrap();
         let expected: Result<Price, AmountError> = Price::parse(&text);

@@ -13,12 +13,12 @@ const SOL: &str = "So11111111111111111111111111111111111111112";
 const USDC: &str = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 const LAUNCHED: &str = "GLZPY8BKvz4SskptWRpNZ29UJPmS9BYx1enRHUa9oSDx";
 
-/// The file's text; `None`, said aloud, where the folder is not there.
+/// The file's text; if the folder is missing, prints that and returns `None`.
 fn payload(path: &str) -> Option<String> {
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     if !root.is_dir() {
         eprintln!(
-            "NOT RUN on {path}: the real payloads are not at {}",
+            "NOT RUN on {path}: the real payloads are not in {}",
             root.display()
         );
         return None;
@@ -38,7 +38,7 @@ fn the_enhanced_file_gives_its_six_swaps() {
         (6, "132.79846", "0.1"),
         // 150 / 1.00019736
         (13, "149.970401841492563", "1.00019736"),
-        // 100 / 0.666361548: the platform's fee of 0.005330892 SOL left the trader afterwards.
+        // 100 / 0.666361548: the trader paid the platform fee of 0.005330892 SOL afterwards.
         (15, "150.068683134759751", "0.666361548"),
         // 238.630695 / 1.452531235
         (25, "164.286102253766681", "1.452531235"),
@@ -74,9 +74,9 @@ fn the_enhanced_file_gives_its_six_swaps() {
     assert_eq!(first.ingested_at_ms, NOW_MS);
 }
 
-/// The two ways to a price agree: without their swap events, the swaps' balances give the same.
+/// Both ways to determine a price agree: without swap events, the balances give the same prices.
 #[test]
-fn the_swaps_balances_tell_what_their_events_tell() {
+fn balances_give_the_same_prices_as_swap_events() {
     let Some(body) = payload("helius/enhanced_55tx_dashy-staging.json") else {
         return;
     };
@@ -146,7 +146,7 @@ fn pumps_sell_is_priced_before_its_fees() {
         return;
     };
     let seen: Vec<_> = entries("helius", &body).iter().map(line).collect();
-    // 11.263971513 SOL from the pool, of which 0.113463653 went on to a fee account.
+    // 11.263971513 SOL from the pool, of which 0.113463653 went to a fee account.
     let price = "0.00000307172284943792609";
     let token = "44sVpouhWHXzADVsVUo863tvgmaw6LNQo25fYRs1pump";
     assert_eq!(
@@ -158,7 +158,7 @@ fn pumps_sell_is_priced_before_its_fees() {
 }
 
 #[test]
-fn the_documentations_sales_of_an_nft_are_no_prices() {
+fn nft_sales_from_the_documentation_are_not_prices() {
     for path in [
         "helius/docs_enhanced_nft_sale_example.json",
         "helius/docs_raw_example.json",

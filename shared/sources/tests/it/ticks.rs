@@ -68,7 +68,7 @@ fn times_are_epoch_milliseconds_or_rfc_3339() {
 }
 
 #[test]
-fn a_callers_id_is_the_identity_whatever_else_changes() {
+fn a_senders_id_is_the_identity_whatever_else_changes() {
     let id = |fields: &str| only_tick("ticks", &with(fields)).tick_id;
     assert_eq!(
         id(r#","id":"order 17""#),
@@ -79,7 +79,7 @@ fn a_callers_id_is_the_identity_whatever_else_changes() {
         id(r#","id":"order 17""#)
     );
     assert_ne!(id(r#","id":"order 18""#), id(r#","id":"order 17""#));
-    // An exported tick keeps its id, also beside an id of the caller's.
+    // An exported tick keeps its id, even beside an id from the sender.
     let stored = "00112233445566778899aabbccddeeff";
     let both = format!(r#","tick_id":"{stored}","id":"order 17""#);
     assert_eq!(id(&both).to_string(), stored);
@@ -95,8 +95,8 @@ fn a_callers_id_is_the_identity_whatever_else_changes() {
 }
 
 #[test]
-fn a_slip_of_a_missing_field_is_refused_and_other_members_are_tolerated() {
-    for (fields, slip, meant) in [
+fn a_near_miss_of_an_absent_field_is_refused_and_other_members_are_ignored() {
+    for (fields, found, meant) in [
         (r#","qoute":"EUR""#, "qoute", "quote"),
         (r#","quote":null,"Quote":"EUR""#, "Quote", "quote"),
         (r#","volum":"1""#, "volum", "volume"),
@@ -107,7 +107,7 @@ fn a_slip_of_a_missing_field_is_refused_and_other_members_are_tolerated() {
         let malformed = only_malformed("ticks", &with(fields));
         assert_eq!(malformed.reason, Reason::MissingField, "{fields}");
         let told = &malformed.message;
-        for name in [slip, meant] {
+        for name in [found, meant] {
             assert!(told.contains(&format!("`{name}`")), "{told}");
         }
     }
@@ -121,10 +121,10 @@ fn a_slip_of_a_missing_field_is_refused_and_other_members_are_tolerated() {
 }
 
 #[test]
-fn without_an_id_a_tick_is_what_it_says() {
+fn without_an_id_the_fields_are_the_identity() {
     let id = |fields: &str| only_tick("ticks", &with(fields)).tick_id;
     let plain = id("");
-    // The same in other words.
+    // The same with other spellings.
     for same in [
         r#","quote":"USD""#,
         r#","source":"ticks:api""#,
@@ -158,13 +158,13 @@ fn escaped_keys_and_texts_are_read() {
 }
 
 #[test]
-fn an_array_of_one_is_no_envelope() {
+fn an_array_of_one_is_not_an_envelope() {
     let seen = entries("ticks", r#"[{"ticks":[]}]"#);
     assert!(matches!(seen.as_slice(), [Entry::Malformed(_)]), "{seen:?}");
 }
 
 #[test]
-fn slots_are_refused_where_the_archive_could_not_hold_them() {
+fn slots_that_the_archive_cannot_hold_are_refused() {
     let slot = |text: &str| with(&format!(r#","slot":{text}"#));
     assert_eq!(
         only_tick("ticks", &slot("9223372036854775807")).slot,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ports::{SequenceNumber, TickStore, TickStream};
 use async_trait::async_trait;
-use domain::analytics::{Interval, Rules};
+use domain::analytics::{AnalysisConfig, Interval};
 use store::{Embedded, SHARDS, TickRange};
 use tempfile::TempDir;
 use testkit::ticks::{tick, ticks};
@@ -31,7 +31,7 @@ async fn analyse(store: &Embedded, batch: usize) {
             shard,
             Arc::new(store.clone()),
             Arc::new(Nobody),
-            Rules::default(),
+            AnalysisConfig::default(),
         );
         loop {
             let after = store.checkpoint("analytics", shard).unwrap();
@@ -72,7 +72,7 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
                 shard,
                 Arc::new(store.clone()),
                 Arc::new(Nobody),
-                Rules::default(),
+                AnalysisConfig::default(),
             );
             let records = store
                 .read_stream(shard, SequenceNumber::START, 100)
@@ -89,7 +89,7 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
                     .await
                     .unwrap()
                     .unwrap();
-                let trades: u64 = found.iter().map(|candle| candle.trades).sum();
+                let trades: u64 = found.iter().map(|candle| candle.tick_count).sum();
                 assert_eq!(
                     trades,
                     if token == "BTC" { 303 } else { 300 },
@@ -111,7 +111,12 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
     for (one, other) in ones.iter().zip(thousands) {
         assert_eq!(
             (
-                one.open, one.high, one.low, one.close, one.volume, one.trades
+                one.open,
+                one.high,
+                one.low,
+                one.close,
+                one.volume,
+                one.tick_count
             ),
             (
                 other.open,
@@ -119,7 +124,7 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
                 other.low,
                 other.close,
                 other.volume,
-                other.trades
+                other.tick_count
             )
         );
         assert_eq!(one.start_ms, other.start_ms);

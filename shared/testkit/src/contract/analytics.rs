@@ -1,24 +1,24 @@
-//! The contract of the store of the analysis.
+//! The contract of the analytics store.
 
 use app::ports::{AnalysisCommit, AnalyticsStore, SequenceNumber, StateChange, StoredState};
 use domain::Pair;
-use domain::analytics::{Candle, Interval, PairState, Rules};
+use domain::analytics::{AnalysisConfig, Candle, Interval, PairState};
 use domain::{Tick, TickId};
 
 use crate::ticks::tick;
 
-/// The tokens of the pairs (against USD) that [`analytics_store`] uses: a store that must have seen
-/// a pair before it can keep its analysis is given a tick of each first.
+/// The tokens of the pairs (against USD) that [`analytics_store`] uses. A store that must have seen
+/// a pair before it can keep its analysis needs a tick of each first.
 pub const ANALYTICS_TOKENS: [&str; 4] = ["analysed-a", "analysed-b", "analysed-c", "analysed-d"];
 
 /// The shard that the suite writes to.
 const SHARD: u8 = 0;
 
-/// States and candles are kept, corrections merged with one revision a step, and a step is stored
-/// all or not at all, a pair. With `guards_base`, a step from a state that has moved on is refused.
+/// States and candles are kept, corrections are merged with one revision per step, and a step is
+/// stored atomically per pair. With `guards_base`, a step from an outdated state is refused.
 ///
 /// # Panics
-/// Where the adapter breaks the contract.
+/// If the adapter breaks the contract.
 pub async fn analytics_store(store: &dyn AnalyticsStore, guards_base: bool) {
     states_are_kept(store).await;
     corrections_are_merged(store).await;
@@ -41,7 +41,7 @@ async fn states_are_kept(store: &dyn AnalyticsStore) {
 
     let nothing = AnalysisCommit::default();
     let corrected = store.commit(SHARD, 1.into(), nothing).await.unwrap();
-    assert_eq!(corrected, [], "a step without changes is no error");
+    assert_eq!(corrected, [], "a step without changes is not an error");
 
     let [of_a, of_b] = [folded(a, 0..5, 20), folded(b, 0..3, 21)];
     let commit = step(&[
@@ -51,12 +51,12 @@ async fn states_are_kept(store: &dyn AnalyticsStore) {
     store.commit(SHARD, 21.into(), commit).await.unwrap();
     let found = store.load(SHARD, &pairs).await.unwrap();
     let [found_b, None, found_a] = &found[..] else {
-        panic!("an answer for each, in the order asked: {found:?}")
+        panic!("a result for each, in the order requested: {found:?}")
     };
     same(found_a.as_ref(), &of_a);
     same(found_b.as_ref(), &of_b);
 
-    // Further on from what was stored, with more pairs asked for than one call may read.
+    // Continues from the stored states, with more pairs than one call may read.
     let next = folded(a, 0..9, 57);
     let commit = step(&[(20.into(), &next)]);
     store.commit(SHARD, 57.into(), commit).await.unwrap();
@@ -90,7 +90,7 @@ async fn corrections_are_merged(store: &dyn AnalyticsStore) {
     assert_eq!(
         revisions(&corrected),
         [(10, 3, 1), (12, 2, 1), (13, 1, 0)],
-        "(second, trades, revision): one revision a step"
+        "(second, tick count, revision): one revision per step"
     );
 
     let state = folded(c, 0..1, 3);
@@ -117,7 +117,7 @@ async fn a_large_step_is_kept_whole(store: &dyn AnalyticsStore) {
     assert_eq!(
         revisions(&corrected),
         [(0, 2, 1), (100, 2, 1), (249, 3, 2), (269, 2, 1)],
-        "candles of every part of the large step are there"
+        "candles of every part of the large step are stored"
     );
 }
 
@@ -132,20 +132,20 @@ async fn a_step_from_an_old_state_is_refused(store: &dyn AnalyticsStore) {
         let refused = store.commit(SHARD, 90.into(), commit).await.unwrap_err();
         assert!(
             refused.retryable,
-            "it goes through once it is folded again: {refused:?}"
+            "it succeeds after folding again: {refused:?}"
         );
     }
     let found = store.load(SHARD, &[pair(c)]).await.unwrap();
     same(found.first().and_then(Option::as_ref), &folded(c, 0..1, 3));
 
-    // Nothing of the refused steps is there; and what goes on from the stored state is taken.
+    // Nothing of the refused steps is stored; a step from the stored state is accepted.
     let next = folded(c, 0..2, 91);
     let mut commit = step(&[(3.into(), &next)]);
     commit.corrections = vec![late(c, 10, 9), late(c, 450, 10)];
     let corrected = store.commit(SHARD, 91.into(), commit).await.unwrap();
     assert_eq!(revisions(&corrected), [(10, 5, 3), (450, 1, 0)]);
 
-    // A pair that is refused keeps no other from being stored.
+    // A refused pair does not prevent others from being stored.
     let of_b = folded(b, 0..4, 92);
     let commit = step(&[(SequenceNumber::START, &stale), (21.into(), &of_b)]);
     assert!(store.commit(SHARD, 92.into(), commit).await.is_err());
@@ -154,7 +154,7 @@ async fn a_step_from_an_old_state_is_refused(store: &dyn AnalyticsStore) {
     let held = held.map(|held| held.last_sequence);
     assert!(
         held == Some(21.into()) || held == Some(92.into()),
-        "a pair is stored whole or not at all: {held:?}"
+        "a pair is stored completely or not at all: {held:?}"
     );
 }
 
@@ -167,7 +167,7 @@ fn folded(token: &str, ticks: std::ops::Range<u32>, last: u64) -> StoredState {
     let Pair { token: base, quote } = pair(token);
     let mut state = PairState::new(base, quote);
     for n in ticks {
-        let _effects = state.apply(&tick(token, n), &Rules::default());
+        let _effects = state.apply(&tick(token, n), &AnalysisConfig::default());
     }
     StoredState {
         last_sequence: last.into(),
@@ -175,7 +175,7 @@ fn folded(token: &str, ticks: std::ops::Range<u32>, last: u64) -> StoredState {
     }
 }
 
-/// A step that moves states on from where they stand.
+/// A step that continues from the current states.
 fn step(states: &[(SequenceNumber, &StoredState)]) -> AnalysisCommit {
     let change = |(base, stored): &(SequenceNumber, &StoredState)| StateChange {
         pair: Pair {
@@ -205,18 +205,18 @@ fn late(token: &str, n: u32, id: u32) -> Candle {
     Candle::of(&tick, Interval::OneSecond)
 }
 
-/// Second, trades and revision of candles.
+/// Second, tick count and revision of candles.
 fn revisions(candles: &[Candle]) -> Vec<(i64, u64, u32)> {
     let second = |candle: &Candle| (candle.start_ms - crate::ticks::START_MS) / 1_000;
     let mut seen: Vec<_> = candles
         .iter()
-        .map(|candle| (second(candle), candle.trades, candle.revision))
+        .map(|candle| (second(candle), candle.tick_count, candle.revision))
         .collect();
     seen.sort_unstable();
     seen
 }
 
-/// States have no equality: what they answer is compared.
+/// States cannot be compared directly, so their results are.
 #[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 fn same(found: Option<&StoredState>, expected: &StoredState) {
     let found = found.unwrap();

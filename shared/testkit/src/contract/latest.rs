@@ -7,11 +7,11 @@ use crate::ticks::tick;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// The latest tick of each quote of a token is found, and nothing that is older than yesterday.
-/// `now_ms` is the time by the store's clock.
+/// The latest tick of each quote of a token is found, unless it is older than yesterday. `now_ms`
+/// is the time of the store's clock.
 ///
 /// # Panics
-/// Where the adapter breaks the contract.
+/// If the adapter breaks the contract.
 #[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 pub async fn latest_ticks<S: TickStore + LatestTicks>(store: &S, now_ms: i64) {
     let at = |token: &str, quote: &str, n: u32, timestamp_ms: i64| Tick {
@@ -39,12 +39,16 @@ pub async fn latest_ticks<S: TickStore + LatestTicks>(store: &S, now_ms: i64) {
         found
     };
     let [_, newest, _, euro, sol, _, ahead] = stored;
-    assert_eq!(latest("latest-a").await, [euro, sol, newest], "one a quote");
+    assert_eq!(
+        latest("latest-a").await,
+        [euro, sol, newest],
+        "one per quote"
+    );
     assert_eq!(latest("latest-b").await, [], "older than yesterday");
     assert_eq!(
         latest("latest-c").await,
         [ahead],
         "from a clock ahead of ours"
     );
-    assert_eq!(latest("latest-d").await, [], "a token that nobody knows");
+    assert_eq!(latest("latest-d").await, [], "an unknown token");
 }

@@ -1,4 +1,4 @@
-//! The objects of an archive.
+//! The contract of the objects of an archive.
 
 #![expect(clippy::expect_used, reason = "a contract suite fails by panicking")]
 
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use app::objects::{Condition, Objects, Replaced};
 
-/// Objects are written, listed, copied and removed as a whole; a condition is kept. `scratch` is a
-/// folder of this machine for their contents. The archive is empty before, and after.
+/// Objects are written, listed, copied and removed atomically, and conditions are respected.
+/// `scratch` is a local folder for their contents. The archive is empty before and after.
 ///
 /// # Panics
-/// Where the adapter breaks the contract.
+/// If the adapter breaks the contract.
 pub async fn objects(objects: &dyn Objects, scratch: &Path) {
     assert!(listed(objects, "").await.is_empty(), "it is empty");
     contents(objects, scratch).await;
@@ -29,7 +29,7 @@ async fn put(objects: &dyn Objects, scratch: &Path, name: &str, content: &[u8]) 
     let from = scratch.join("from");
     std::fs::write(&from, content).expect("a file");
     objects.put(name, &from).await.expect("it is put");
-    std::fs::remove_file(&from).expect("the file is ours still");
+    std::fs::remove_file(&from).expect("the file is still ours");
 }
 
 async fn content(objects: &dyn Objects, name: &str) -> Option<Vec<u8>> {
@@ -50,13 +50,17 @@ async fn contents(objects: &dyn Objects, scratch: &Path) {
     let second = objects.list("").await.expect("a listing");
     assert_eq!(content(objects, NAME).await, Some(b"two!".to_vec()));
     let version = |listing: &[app::objects::Object]| listing.first().map(|o| o.version.clone());
-    assert_ne!(version(&first), version(&second), "a new writing is told");
+    assert_ne!(
+        version(&first),
+        version(&second),
+        "another write has another version"
+    );
 
     let copied = "year=2026/month=03/day=07/_b.parquet";
     for _ in 0..2 {
         assert!(objects.copy(NAME, copied).await.expect("it is copied"));
     }
-    // A copy does not change with what it was made of.
+    // A copy does not change with its source.
     put(objects, scratch, NAME, b"three").await;
     assert!(objects.fetch(copied, &to).await.expect("it is there"));
     assert_eq!(std::fs::read(&to).expect("a file"), b"two!");

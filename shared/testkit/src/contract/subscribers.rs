@@ -1,15 +1,15 @@
-//! The contract of those who watch the live API.
+//! The contract of the live API's subscribers.
 
 use app::ports::{Subscribers, Topic};
 use domain::Token;
 
-/// More topics than one batch of any service holds.
+/// More topics than fit into one batch of any service.
 const TOPICS_MANY: usize = 60;
 
-/// Connections come and go, and each topic knows its own.
+/// Connections come and go, and each topic has its own.
 ///
 /// # Panics
-/// Where the adapter breaks the contract.
+/// If the adapter breaks the contract.
 #[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 pub async fn subscribers(subscribers: &dyn Subscribers) {
     let token = |name: &str| Topic::Token(Token::new(name).unwrap());
@@ -40,7 +40,7 @@ pub async fn subscribers(subscribers: &dyn Subscribers) {
             vec![],
             vec!["one", "two"],
         ],
-        "an answer for each, in the order asked"
+        "a result for each, in the order requested"
     );
 
     for _ in 0..2 {
@@ -62,7 +62,7 @@ pub async fn subscribers(subscribers: &dyn Subscribers) {
         assert_eq!(
             watching(&[a.clone(), b.clone(), c.clone()]).await,
             [vec!["one"], vec!["two"], vec![]],
-            "others and other topics stay"
+            "other connections and topics stay"
         );
     }
 

@@ -1,11 +1,11 @@
-//! The made market of the golden answers: the same ticks at every run, and for ever.
+//! The generated market of the golden results: the same ticks at every run, forever.
 
 use app::ports::Quarantined;
 use domain::aliases::SOL_MINT;
 use domain::{Malformed, Method, Price, Reason, SourceName, Tick, TickId, Token, Volume};
 use rust_decimal::Decimal;
 
-/// 2026-03-30T00:00:00Z: the month ends after two days.
+/// 2026-03-30T00:00:00Z, two days before the end of the month.
 const START_MS: i64 = 1_774_828_800_000;
 
 const SECOND_MS: i64 = 1_000;
@@ -16,7 +16,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// USDC's mint address.
 const USDC_MINT: &str = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 
-/// A generator of its own: those of crates may change with their versions.
+/// Our own random number generator: those of crates may change with their versions.
 struct Random(u64);
 
 impl Random {
@@ -77,7 +77,7 @@ const RAYDIUM_BTC: Feed = Feed {
     ..RAYDIUM
 };
 
-/// The ticks made so far.
+/// The ticks generated so far.
 struct Market {
     random: Random,
     ticks: Vec<Tick>,
@@ -87,11 +87,11 @@ impl Market {
     /// Adds a tick: price in cents, volume in thousandths.
     #[expect(
         clippy::unwrap_used,
-        reason = "a market that breaks a rule should fail its tests"
+        reason = "an invalid market should fail its tests"
     )]
     fn add(&mut self, feed: Feed, timestamp_ms: i64, cents: i64, volume: Option<i64>) {
         let number = self.ticks.len();
-        // Most ticks come at once, some after minutes, few when their day is over.
+        // Most ticks arrive at once, some after minutes, a few after the end of their day.
         let delay_ms = match number {
             n if n % 41 == 40 => 26 * HOUR_MS,
             n if n % 17 == 16 => 90 * SECOND_MS,
@@ -172,7 +172,7 @@ impl Market {
         }
     }
 
-    /// Ether stands still for half an hour, and then takes a small step.
+    /// Ether stays constant for half an hour, and then moves a little.
     fn ether(&mut self) {
         let morning = START_MS + 2 * DAY_MS + 9 * HOUR_MS;
         for minute in 0..30 {
@@ -182,8 +182,8 @@ impl Market {
     }
 }
 
-/// The ticks as a stream brings them, in ranges of which each becomes files of its own: the first
-/// has every tick once, the others copies, as deliveries make them whose answer was lost.
+/// The ticks in ranges, each of which becomes separate files. The first range has every tick once;
+/// the others have copies, like those of deliveries whose response was lost.
 #[must_use]
 pub fn ranges() -> Vec<Vec<Tick>> {
     let mut market = Market {
@@ -223,7 +223,7 @@ pub fn ticks() -> Vec<Tick> {
     ranges().into_iter().flatten().collect()
 }
 
-/// What the quarantine has.
+/// The content of the quarantine.
 #[must_use]
 pub fn quarantined() -> Vec<Quarantined> {
     let entry = |minutes: i64, source: &str, index, reason, message: &str, raw: &str| Quarantined {

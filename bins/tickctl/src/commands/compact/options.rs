@@ -1,20 +1,20 @@
-//! Days, sizes and times as a person types them.
+//! Parses days, sizes and times from the command line.
 
 use chrono::{Days, NaiveDate};
 
-/// A day (UTC) by its date, or as seen from now.
+/// A day (UTC), by date or relative to today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DayArg {
     /// A date.
     Date(NaiveDate),
-    /// The day that it is.
+    /// The current day.
     Today,
     /// The day before.
     Yesterday,
 }
 
 impl DayArg {
-    /// The date, as seen from a day.
+    /// The date, relative to `today`.
     #[must_use]
     pub fn on(self, today: NaiveDate) -> NaiveDate {
         match self {
@@ -32,7 +32,7 @@ pub(super) fn parse_day(text: &str) -> Result<DayArg, String> {
         date => {
             let date = NaiveDate::parse_from_str(date, "%Y-%m-%d");
             date.map(DayArg::Date)
-                .map_err(|_| "give a day as 2026-03-07, `today` or `yesterday`".to_owned())
+                .map_err(|_| "use a day such as 2026-03-07, `today` or `yesterday`".to_owned())
         }
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
         };
         number.checked_mul(unit)
     });
-    bytes.ok_or_else(|| "give a size as 268435456, 256MB or 256MiB".to_owned())
+    bytes.ok_or_else(|| "use a size such as 268435456, 256MB or 256MiB".to_owned())
 }
 
 /// Milliseconds.
@@ -74,7 +74,7 @@ pub(super) fn parse_time(text: &str) -> Result<i64, String> {
         };
         i64::try_from(number).ok()?.checked_mul(unit_ms)
     });
-    time.ok_or_else(|| "give a time as 0s, 90s, 10m or 2h".to_owned())
+    time.ok_or_else(|| "use a time such as 0s, 90s, 10m or 2h".to_owned())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reading results back by their time: a partition a UTC day, the latest first.
+//! Reads results by their time, latest first. Each UTC day is a partition.
 
 use app::ports::PortError;
 
@@ -6,18 +6,18 @@ use super::super::attributes::{Item, ItemError, PK, SK, sortable, text};
 use super::AnalyticsTable;
 use crate::error::port_error;
 
-/// What the call is for, in errors.
+/// The operation's name in errors.
 pub(super) const READ: &str = "read the analysis";
 
-/// Most days of a range: each is a query of its own.
+/// The most days of a range: each is a separate query.
 const DAYS_MAX: i64 = 31;
 
-/// Most items of an answer.
+/// The most items of a result.
 const LIMIT_MAX: usize = 10_000;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// Follows every sort key that begins with the same time: keys hold digits, letters and `#` only.
+/// Sorts after every sort key with the same time: keys only have digits, letters and `#`.
 const AFTER_ALL: &str = "~";
 
 /// Which results to read: those with `from_ms <= time < to_ms`, the latest `limit` of them.
@@ -25,9 +25,9 @@ const AFTER_ALL: &str = "~";
 pub struct ReadRange {
     /// The first moment, epoch milliseconds.
     pub from_ms: i64,
-    /// The first moment that is no longer in.
+    /// The end of the range (exclusive).
     pub to_ms: i64,
-    /// Most results, at most 10,000.
+    /// The number of results, at most 10,000.
     pub limit: usize,
 }
 
@@ -35,15 +35,15 @@ pub struct ReadRange {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadRangeError {
     /// Too many days.
-    #[error("the range covers {0} UTC days: ask for at most {DAYS_MAX}")]
+    #[error("the range covers {0} UTC days: use at most {DAYS_MAX}")]
     TooLong(i64),
     /// Too many results.
-    #[error("{0} results are too many: ask for at most {LIMIT_MAX}")]
+    #[error("{0} results are too many: use at most {LIMIT_MAX}")]
     TooMany(usize),
 }
 
 impl ReadRange {
-    /// The days that the range touches, the latest first, as a moment of each.
+    /// The days in the range, latest first, each as a moment of it.
     fn days(&self) -> Result<impl Iterator<Item = i64> + use<>, ReadRangeError> {
         if self.limit > LIMIT_MAX {
             return Err(ReadRangeError::TooMany(self.limit));
@@ -62,8 +62,8 @@ impl ReadRange {
 }
 
 impl AnalyticsTable {
-    /// The items of a range, the latest first. `partition` gives the partition key of a day by a
-    /// moment of it.
+    /// The items of a range, latest first. `partition` returns the partition key for a moment of a
+    /// day.
     pub(super) async fn read_range(
         &self,
         range: ReadRange,
@@ -137,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn a_range_names_the_days_that_it_touches() {
+    fn a_range_covers_the_days_that_it_touches() {
         assert_eq!(days(0, MS_PER_DAY), Ok(vec![0]));
         assert_eq!(days(5, MS_PER_DAY + 1), Ok(vec![1, 0]));
         assert_eq!(days(MS_PER_DAY, MS_PER_DAY), Ok(vec![]));
         assert_eq!(days(MS_PER_DAY * 9, 0), Ok(vec![]));
-        assert_eq!(days(7, 7), Ok(vec![]), "no query without a moment");
+        assert_eq!(days(7, 7), Ok(vec![]), "an empty range needs no query");
         assert_eq!(
             days(0, MS_PER_DAY * DAYS_MAX + 1),
             Err(ReadRangeError::TooLong(DAYS_MAX + 1))
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_bounds_is_refused() {
+    fn an_unbounded_result_is_refused() {
         let range = ReadRange {
             from_ms: 0,
             to_ms: 1,

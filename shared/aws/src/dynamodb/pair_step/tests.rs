@@ -1,7 +1,7 @@
 //! Transactions of small, large and late steps.
 
 use app::ports::StoredState;
-use domain::analytics::{PairState, Rules};
+use domain::analytics::{AnalysisConfig, PairState};
 use domain::{Tick, Token};
 use testkit::ticks::tick;
 
@@ -42,7 +42,7 @@ fn revision_of(action: &TransactWriteItem) -> Option<String> {
 }
 
 #[test]
-fn a_small_step_is_one_transaction_on_the_condition_of_its_base() {
+fn a_small_step_is_one_transaction_with_the_condition_of_its_base() {
     let commit = AnalysisCommit {
         states: vec![change(7, 9)],
         candles: (0..5).map(second).collect(),
@@ -64,7 +64,7 @@ fn a_small_step_is_one_transaction_on_the_condition_of_its_base() {
 }
 
 #[test]
-fn the_first_step_of_a_pair_wants_no_state_there() {
+fn the_first_step_of_a_pair_requires_that_no_state_exists() {
     let commit = AnalysisCommit {
         states: vec![change(0, 9)],
         ..AnalysisCommit::default()
@@ -80,7 +80,7 @@ fn the_first_step_of_a_pair_wants_no_state_there() {
 }
 
 #[test]
-fn a_large_step_checks_its_base_in_every_transaction_and_moves_it_in_the_last() {
+fn a_large_step_checks_its_base_in_every_transaction_and_updates_it_in_the_last() {
     let commit = AnalysisCommit {
         states: vec![change(7, 9)],
         candles: (0..300).map(second).collect(),
@@ -102,7 +102,7 @@ fn a_large_step_checks_its_base_in_every_transaction_and_moves_it_in_the_last() 
         })
         .sum();
     assert_eq!(last.len(), ACTIONS_MAX);
-    assert_eq!(puts + last.len(), 300 + 10 + 1, "nothing is left out");
+    assert_eq!(puts + last.len(), 300 + 10 + 1, "nothing is missing");
     let moves = |action: &TransactWriteItem| {
         action
             .put()
@@ -113,7 +113,7 @@ fn a_large_step_checks_its_base_in_every_transaction_and_moves_it_in_the_last() 
 }
 
 #[test]
-fn a_correction_takes_one_revision_a_step_wherever_its_candle_is() {
+fn a_correction_adds_one_revision_per_step_wherever_its_candle_is() {
     let stored = Candle {
         revision: 4,
         ..second(1)
@@ -142,9 +142,9 @@ fn a_correction_takes_one_revision_a_step_wherever_its_candle_is() {
     let [of_stored, of_step, new] = &corrected[..] else {
         panic!("{corrected:?}")
     };
-    assert_eq!((of_stored.revision, of_stored.trades), (5, 2));
-    assert_eq!((of_step.revision, of_step.trades), (1, 2));
-    assert_eq!((new.revision, new.trades), (0, 1));
+    assert_eq!((of_stored.revision, of_stored.tick_count), (5, 2));
+    assert_eq!((of_step.revision, of_step.tick_count), (1, 2));
+    assert_eq!((new.revision, new.tick_count), (0, 1));
     let conditions: Vec<Option<&str>> = transactions[0]
         .iter()
         .take(3)
@@ -163,7 +163,7 @@ fn a_correction_takes_one_revision_a_step_wherever_its_candle_is() {
 }
 
 #[test]
-fn more_corrections_than_a_transaction_takes_are_refused_with_what_to_do() {
+fn too_many_corrections_for_a_transaction_are_refused_with_advice() {
     let commit = AnalysisCommit {
         states: vec![change(7, 9)],
         corrections: (0..100).map(second).collect(),
@@ -181,7 +181,7 @@ fn more_corrections_than_a_transaction_takes_are_refused_with_what_to_do() {
 fn a_busy_state_is_far_below_the_limit_of_an_item() {
     let mut state = PairState::new(Token::new("BTC").unwrap(), Token::new("USD").unwrap());
     for n in 0..5_000 {
-        let _effects = state.apply(&tick("BTC", n), &Rules::default());
+        let _effects = state.apply(&tick("BTC", n), &AnalysisConfig::default());
     }
     let stored = StoredState {
         last_sequence: 5_000.into(),

@@ -1,4 +1,4 @@
-//! Seeded markets: what is told, what is not, and how often.
+//! Seeded markets: what is reported, what is not, and how often.
 
 use super::*;
 
@@ -30,7 +30,7 @@ impl Market {
         bits ^ (bits >> 31)
     }
 
-    /// Evenly spread in 0..1.
+    /// Uniformly distributed in 0..1.
     fn uniform(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -41,18 +41,17 @@ impl Market {
         self.log_price += log_return;
         let price = self.log_price.exp();
         self.detector
-            .observe(self.timestamp_ms, price, &DetectorRules::default())
+            .observe(self.timestamp_ms, price, &DetectorConfig::default())
     }
 
-    /// Ticks of a walk with this deviation a second, with tails heavier than the normal
-    /// distribution's (one step in 20 is three times as large). Answers how many were
-    /// anomalies.
-    fn walk(&mut self, ticks: u64, spacing_ms: u64, deviation: f64) -> usize {
+    /// Runs a walk with this deviation per second and tails heavier than the normal distribution's
+    /// (one step in 20 is three times as large). Returns how many ticks were anomalies.
+    fn walk(&mut self, ticks: u64, inter_arrival_ms: u64, deviation: f64) -> usize {
         let mut found = 0;
         for _ in 0..ticks {
             let normal = (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0;
             let tail = if self.uniform() < 0.05 { 3.0 } else { 1.0 };
-            let elapsed_ms = 1 + i64::try_from(self.bits() % (2 * spacing_ms)).unwrap();
+            let elapsed_ms = 1 + i64::try_from(self.bits() % (2 * inter_arrival_ms)).unwrap();
             let scale = deviation * (elapsed_ms as f64 / 1_000.0).sqrt();
             found += usize::from(
                 self.step(elapsed_ms, normal * tail * scale)
@@ -66,38 +65,38 @@ impl Market {
 
 #[test]
 fn a_quiet_walk_gives_at_most_one_alarm_in_fifty_thousand_ticks() {
-    for (seed, spacing_ms, deviation) in [
+    for (seed, inter_arrival_ms, deviation) in [
         (1, 10, 0.0005),
         (2, 250, 0.0005),
         (3, 1_000, 0.002),
         (4, 30_000, 0.000_2),
         (5, 3_600_000, 0.000_1),
     ] {
-        let found = Market::new(seed).walk(200_000, spacing_ms, deviation);
-        assert!(found <= 4, "{found} alarms at {spacing_ms} ms");
+        let found = Market::new(seed).walk(200_000, inter_arrival_ms, deviation);
+        assert!(found <= 4, "{found} alarms at {inter_arrival_ms} ms");
     }
 }
 
 #[test]
-fn a_jump_is_told_once_whichever_way_it_goes_and_however_dense_the_ticks() {
-    for spacing_ms in [1_u16, 20, 1_000, 20_000] {
+fn a_jump_in_either_direction_is_reported_once_however_dense_the_ticks() {
+    for inter_arrival_ms in [1_u16, 20, 1_000, 20_000] {
         for jump in [0.05_f64, -0.05] {
             let mut market = Market::new(7);
-            let ticks = 100_000 / u64::from(spacing_ms) + 500;
-            assert_eq!(market.walk(ticks, spacing_ms.into(), 0.0003), 0);
-            let verdict = market.step(spacing_ms.into(), jump);
+            let ticks = 100_000 / u64::from(inter_arrival_ms) + 500;
+            assert_eq!(market.walk(ticks, inter_arrival_ms.into(), 0.0003), 0);
+            let verdict = market.step(inter_arrival_ms.into(), jump);
             assert_eq!(
                 verdict.reason,
                 Some(AnomalyReason::Jump),
-                "{spacing_ms} {verdict:?}"
+                "{inter_arrival_ms} {verdict:?}"
             );
             assert!((verdict.log_return - jump).abs() < 0.01);
             let word = if jump > 0.0 { "rose" } else { "fell" };
             assert!(verdict.message().starts_with(word), "{}", verdict.message());
             assert_eq!(
-                market.walk(500, spacing_ms.into(), 0.0003),
+                market.walk(500, inter_arrival_ms.into(), 0.0003),
                 0,
-                "told twice at {spacing_ms}"
+                "reported twice at {inter_arrival_ms}"
             );
         }
     }
@@ -114,7 +113,7 @@ fn a_crash_in_many_small_steps_is_a_jump() {
 }
 
 #[test]
-fn a_second_jump_is_seen_after_the_first() {
+fn a_second_jump_is_reported_after_the_first() {
     let mut market = Market::new(13);
     assert_eq!(market.walk(2_000, 1_000, 0.0003), 0);
     assert!(market.step(1_000, 0.05).reason.is_some());
@@ -122,12 +121,12 @@ fn a_second_jump_is_seen_after_the_first() {
     assert_eq!(market.walk(100, 1_000, 0.0003), 0);
     assert!(
         market.step(1_000, 0.008).reason.is_some(),
-        "the first jump must not blind it"
+        "the first jump must not mask it"
     );
 }
 
 #[test]
-fn a_silence_excuses_a_move_of_its_length_but_not_any_move() {
+fn a_silence_allows_a_move_in_proportion_to_its_length() {
     let silence_ms = 40 * 3_600_000;
     let check = |log_return, expected| {
         let mut market = Market::new(17);
@@ -139,7 +138,7 @@ fn a_silence_excuses_a_move_of_its_length_but_not_any_move() {
 }
 
 #[test]
-fn a_price_that_stood_still_may_move_a_little() {
+fn a_constant_price_may_move_a_little() {
     let check = |log_return, expected| {
         let mut market = Market::new(0);
         (0..1_000).for_each(|_| assert_eq!(market.step(1_000, 0.0).score, 0.0));
@@ -151,7 +150,7 @@ fn a_price_that_stood_still_may_move_a_little() {
 }
 
 #[test]
-fn nothing_is_told_before_enough_samples() {
+fn nothing_is_reported_during_the_warm_up() {
     let mut market = Market::new(0);
     for _ in 0..30 {
         assert_eq!(market.step(1_000, 0.0).reason, None);
@@ -163,33 +162,33 @@ fn nothing_is_told_before_enough_samples() {
 }
 
 impl Market {
-    /// What a move would be, without making it.
+    /// The verdict on a move, without making it.
     fn clone_step(&self, log_return: f64) -> Option<AnomalyReason> {
         let price = (self.log_price + log_return).exp();
         let mut detector = self.detector.clone();
         detector
-            .observe(self.timestamp_ms + 1_000, price, &DetectorRules::default())
+            .observe(self.timestamp_ms + 1_000, price, &DetectorConfig::default())
             .reason
     }
 }
 
 #[test]
-fn numbers_that_are_no_price_are_passed_over() {
+fn numbers_that_are_not_prices_are_ignored() {
     let mut detector = Detector::default();
-    let rules = DetectorRules::default();
+    let config = DetectorConfig::default();
     for price in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
-        assert_eq!(detector.observe(0, price, &rules), Verdict::NOTHING);
+        assert_eq!(detector.observe(0, price, &config), Verdict::ZERO);
     }
-    detector.observe(1_000, 1.0, &rules);
+    detector.observe(1_000, 1.0, &config);
     assert_eq!(
-        detector.observe(500, 9.0, &rules),
-        Verdict::NOTHING,
+        detector.observe(500, 9.0, &config),
+        Verdict::ZERO,
         "before the reference"
     );
 }
 
 #[test]
-fn what_is_expected_does_not_depend_on_how_even_the_spacings_are() {
+fn the_expected_deviation_does_not_depend_on_regular_arrival() {
     let mut market = Market::new(19);
     for n in 0..50_000 {
         let elapsed_ms = if n % 20 == 0 { 60_000 } else { 1_000 };
@@ -201,15 +200,15 @@ fn what_is_expected_does_not_depend_on_how_even_the_spacings_are() {
     }
     let Detector {
         variance,
-        spacing_ms,
+        inter_arrival_ms,
         ..
     } = market.detector;
-    let deviation = (variance / (spacing_ms / 1_000.0)).sqrt();
+    let deviation = (variance / (inter_arrival_ms / 1_000.0)).sqrt();
     assert!((deviation - 0.001).abs() < 0.000_15, "{deviation} a second");
 }
 
 #[test]
-fn a_span_is_told_as_people_would_say_it() {
+fn a_duration_is_given_in_a_suitable_unit() {
     for (ms, told) in [
         (1_249, "1.2 s"),
         (119_000, "119.0 s"),
@@ -218,6 +217,6 @@ fn a_span_is_told_as_people_would_say_it() {
         (259_200_000, "3.0 days"),
         (185_290_295_500, "5.9 years"),
     ] {
-        assert_eq!(span(ms), told);
+        assert_eq!(duration_text(ms), told);
     }
 }

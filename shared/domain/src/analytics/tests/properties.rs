@@ -1,4 +1,5 @@
-//! The rules as a whole for any ticks: no order, repetition or restart changes what comes out.
+//! Properties of the analysis for any ticks: order, repetition and restarts do not change the
+//! result.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use super::{START_MS, bytes, state, tick, ticks};
 
 type Candles = BTreeMap<(Interval, i64), Candle>;
 
-/// Keeps candles as a store is told to: closed ones replace, corrections are merged.
+/// Stores candles as the module requires: closed ones replace, corrections are merged.
 #[derive(Default)]
 struct Store {
     candles: Candles,
@@ -53,7 +54,7 @@ impl Store {
 fn apply_all(ticks: &[Tick]) -> (PairState, Candles) {
     let (mut state, mut store) = (state(), Store::default());
     for tick in ticks {
-        store.take(state.apply(tick, &Rules::default()));
+        store.take(state.apply(tick, &AnalysisConfig::default()));
     }
     let candles = store.finish(&state);
     (state, candles)
@@ -81,8 +82,8 @@ fn reference(ticks: &[Tick], interval: Interval) -> Candles {
             low: group.iter().map(|tick| tick.price).min().unwrap(),
             close: last.price,
             volume: volumes.fold(TotalVolume::default(), |sum, v| sum.plus(v.into())),
-            notional: 0.0,
-            trades: group.len() as u64,
+            quote_volume: 0.0,
+            tick_count: group.len() as u64,
             first_ms: first.timestamp_ms,
             first_id: first.tick_id,
             last_ms: last.timestamp_ms,
@@ -94,10 +95,10 @@ fn reference(ticks: &[Tick], interval: Interval) -> Candles {
     groups.into_iter().map(candle).collect()
 }
 
-/// Leaves out what depends on the order by design (revisions) or in its last digits.
+/// Removes what depends on the order by design (revisions) or in its last digits.
 fn comparable(candles: Candles) -> Candles {
     let strip = |candle| Candle {
-        notional: 0.0,
+        quote_volume: 0.0,
         revision: 0,
         ..candle
     };
@@ -118,11 +119,11 @@ fn a_late_tick_raises_the_revision_of_the_candle_it_corrects() {
     ] {
         store.take(state.apply(
             &tick(id, START_MS + offset_ms, price, None),
-            &Rules::default(),
+            &AnalysisConfig::default(),
         ));
     }
     let candle = &store.candles[&(Interval::OneMinute, START_MS)];
-    assert_eq!((candle.revision, candle.trades), (2, 3));
+    assert_eq!((candle.revision, candle.tick_count), (2, 3));
     let prices = [candle.open, candle.high, candle.low, candle.close].map(|p| p.to_string());
     assert_eq!(prices, ["5", "9", "1", "1"]);
 
@@ -151,7 +152,7 @@ proptest! {
         }
         let (state, candles) = apply_all(&shuffled);
         let total: f64 = ticks.iter().filter_map(|t| Some(t.price.to_f64() * t.volume?.to_f64())).sum();
-        let seen: f64 = candles.values().filter(|c| c.interval == Interval::OneHour).map(|c| c.notional).sum();
+        let seen: f64 = candles.values().filter(|c| c.interval == Interval::OneHour).map(|c| c.quote_volume).sum();
         prop_assert!((total - seen).abs() <= 1e-9 * total);
         prop_assert_eq!(comparable(candles), expected);
 
@@ -173,10 +174,10 @@ proptest! {
     ) {
         let (mut once, mut twice) = (state(), state());
         for (index, tick) in ticks.iter().enumerate() {
-            let effects = once.apply(tick, &Rules::default());
-            prop_assert_eq!(twice.apply(tick, &Rules::default()), effects);
+            let effects = once.apply(tick, &AnalysisConfig::default());
+            prop_assert_eq!(twice.apply(tick, &AnalysisConfig::default()), effects);
             for (_, of) in repeats.iter().filter(|(at, _)| at.index(ticks.len()) == index) {
-                let effects = twice.apply(&ticks[of.index(index + 1)], &Rules::default());
+                let effects = twice.apply(&ticks[of.index(index + 1)], &AnalysisConfig::default());
                 prop_assert_eq!(effects, Effects::of(Outcome::Duplicate));
             }
         }
@@ -184,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn storing_on_the_way_changes_nothing(
+    fn storing_the_state_between_ticks_changes_nothing(
         ticks in ticks(600_000, 1..60),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -194,8 +195,8 @@ proptest! {
             if index == cut.index(ticks.len()) {
                 stored = postcard::from_bytes(&bytes(&stored)).unwrap();
             }
-            let effects = kept.apply(tick, &Rules::default());
-            prop_assert_eq!(stored.apply(tick, &Rules::default()), effects);
+            let effects = kept.apply(tick, &AnalysisConfig::default());
+            prop_assert_eq!(stored.apply(tick, &AnalysisConfig::default()), effects);
         }
         prop_assert_eq!(bytes(&kept), bytes(&stored));
     }
@@ -212,7 +213,7 @@ proptest! {
         ),
         lateness_ms in any::<i64>(),
     ) {
-        let rules = Rules { allowed_lateness_ms: lateness_ms, ..Rules::default() };
+        let rules = AnalysisConfig { allowed_lateness_ms: lateness_ms, ..AnalysisConfig::default() };
         let finite = |number: Option<f64>| number.is_none_or(f64::is_finite);
         let mut state = state();
         for (id, (timestamp_ms, price, volume)) in (1..).zip(parts) {
@@ -223,7 +224,7 @@ proptest! {
                 prop_assert!(window.ticks > 0 && window.ema.is_some());
             }
             for candle in state.open_candles() {
-                prop_assert!(candle.notional.is_finite() && finite(candle.vwap()));
+                prop_assert!(candle.quote_volume.is_finite() && finite(candle.vwap()));
                 prop_assert!(candle.low <= candle.high);
             }
         }

@@ -1,4 +1,4 @@
-//! Messages to a queue, ten a request.
+//! Sends messages to a queue, ten per request.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::chunk::{Limits, chunks};
 use crate::error::CallError;
 use crate::retry::Backoff;
 
-/// What one SendMessageBatch takes: 10 messages and 1 MiB over all of them.
+/// The limits of SendMessageBatch: 10 messages and 1 MiB over all of them.
 const REQUEST: Limits = Limits {
     entries_max: 10,
     bytes_max: 1_024 * 1_024,
@@ -23,7 +23,7 @@ const REQUEST: Limits = Limits {
 /// The largest message: 1 MiB.
 const MESSAGE_BYTES_MAX: usize = 1_024 * 1_024;
 
-/// Most requests of one call under way at once.
+/// The most concurrent requests of one call.
 const REQUESTS_AT_ONCE_MAX: usize = 8;
 
 /// Sends messages to one queue.
@@ -35,24 +35,24 @@ pub(super) struct BatchSender {
 }
 
 /// A message that is not in the queue yet.
-struct Waiting {
+struct PendingMessage {
     index: usize,
     body: String,
     refused: String,
 }
 
-/// What became of a request's messages.
+/// The messages of a request that are not in the queue.
 #[derive(Default)]
-struct Left {
-    /// May be tried again.
-    for_now: Vec<Waiting>,
-    /// Our mistake: refused however often it is sent.
-    for_good: Vec<Waiting>,
+struct Unsent {
+    /// A retry may help.
+    retryable: Vec<PendingMessage>,
+    /// Refused because of our error; a retry does not help.
+    permanent: Vec<PendingMessage>,
 }
 
 impl BatchSender {
     pub(super) fn new(client: &Client, queue_url: String, deadline: Duration) -> Self {
-        // Each try is ours: only so is the deadline kept.
+        // All retries are ours, to respect the deadline.
         let config = client.config().to_builder();
         Self {
             client: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
@@ -61,7 +61,7 @@ impl BatchSender {
         }
     }
 
-    /// Queues messages and names those that were refused, by their position.
+    /// Sends messages and returns the positions of those that were refused.
     pub(super) async fn send(&self, bodies: Vec<String>) -> Result<Vec<Refused>, PortError> {
         let deadline = Instant::now() + self.deadline;
         let (fitting, oversized): (Vec<_>, Vec<_>) = bodies
@@ -73,12 +73,12 @@ impl BatchSender {
             .map(|(index, body)| Refused {
                 index,
                 reason: format!(
-                    "{} bytes are more than a message's {MESSAGE_BYTES_MAX}",
+                    "the message has {} bytes, but at most {MESSAGE_BYTES_MAX} are allowed",
                     body.len()
                 ),
             })
             .collect();
-        let waiting = fitting.into_iter().map(|(index, body)| Waiting {
+        let waiting = fitting.into_iter().map(|(index, body)| PendingMessage {
             index,
             body,
             refused: String::new(),
@@ -111,28 +111,28 @@ impl BatchSender {
         Ok(refused)
     }
 
-    /// Sends one request's messages to the end: what is left, and why where the first request
-    /// could not even be made.
+    /// Sends one request's messages with retries. Returns those that were not sent, and the cause
+    /// if not even the first request could be sent.
     async fn run(
         &self,
-        mut chunk: Vec<Waiting>,
+        mut chunk: Vec<PendingMessage>,
         deadline: Instant,
-    ) -> (Vec<Waiting>, Option<CallError>) {
+    ) -> (Vec<PendingMessage>, Option<CallError>) {
         let mut backoff = Backoff::until(deadline);
         let mut refused = Vec::new();
         let mut sent_any = false;
         loop {
             match self.request(&chunk, deadline).await {
                 Ok(output) => {
-                    let left = left_of(chunk, &output);
-                    refused.extend(left.for_good);
-                    chunk = left.for_now;
+                    let left = unsent_of(chunk, &output);
+                    refused.extend(left.permanent);
+                    chunk = left.retryable;
                 }
                 Err(cause) => {
                     for waiting in &mut chunk {
                         waiting.refused = cause.to_string();
                     }
-                    if !cause.is_passing() {
+                    if !cause.is_transient() {
                         refused.extend(chunk);
                         let unsent = matches!(cause, CallError::Unsent(_)) && !sent_any;
                         return (refused, unsent.then_some(cause));
@@ -149,7 +149,7 @@ impl BatchSender {
 
     async fn request(
         &self,
-        chunk: &[Waiting],
+        chunk: &[PendingMessage],
         deadline: Instant,
     ) -> Result<SendMessageBatchOutput, CallError> {
         let entries: Result<Vec<_>, _> = chunk
@@ -172,16 +172,16 @@ impl BatchSender {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(error)) => Err(CallError::of(&error)),
             Err(_) => Err(CallError::Unanswered(format!(
-                "{} ms are over",
+                "timed out after {} ms",
                 self.deadline.as_millis()
             ))),
         }
     }
 }
 
-/// The messages that are not named as taken: by what SQS says, or by its silence.
-fn left_of(chunk: Vec<Waiting>, output: &SendMessageBatchOutput) -> Left {
-    let mut left = Left::default();
+/// The messages that SQS did not report as sent.
+fn unsent_of(chunk: Vec<PendingMessage>, output: &SendMessageBatchOutput) -> Unsent {
+    let mut left = Unsent::default();
     for (position, mut waiting) in chunk.into_iter().enumerate() {
         let id = position.to_string();
         if output.successful().iter().any(|taken| taken.id() == id) {
@@ -189,16 +189,16 @@ fn left_of(chunk: Vec<Waiting>, output: &SendMessageBatchOutput) -> Left {
         }
         match output.failed().iter().find(|failed| failed.id() == id) {
             None => {
-                waiting.refused = "SQS gave no answer for this message".to_owned();
-                left.for_now.push(waiting);
+                waiting.refused = "SQS returned no result for this message".to_owned();
+                left.retryable.push(waiting);
             }
             Some(failed) => {
                 let message = failed.message().unwrap_or("no message");
                 waiting.refused = format!("{}: {message}", failed.code());
                 if failed.sender_fault() {
-                    left.for_good.push(waiting);
+                    left.permanent.push(waiting);
                 } else {
-                    left.for_now.push(waiting);
+                    left.retryable.push(waiting);
                 }
             }
         }

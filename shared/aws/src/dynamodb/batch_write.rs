@@ -1,5 +1,5 @@
-//! Many writes at once, none of them conditional: cut to what the service takes in one call,
-//! offered again where it leaves some over, and answered for every position.
+//! Many unconditional writes: split into calls, retried if DynamoDB leaves some unprocessed, with a
+//! result for every position.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use crate::chunk::{Limits, chunks};
 use crate::error::CallError;
 use crate::retry::Backoff;
 
-/// Most writes of a call; `BatchWriteItem` takes 25.
+/// The most writes per call; `BatchWriteItem` accepts 25.
 pub(crate) const WRITES_PER_CALL_MAX: usize = 25;
 
-/// Most bytes of a call; `BatchWriteItem` takes 16 MB. The rest is room for its JSON and for bytes
-/// written as base64.
+/// The most bytes per call; `BatchWriteItem` accepts 16 MB. The difference leaves room for JSON and
+/// base64.
 const BYTES_PER_CALL_MAX: usize = 8 * 1_024 * 1_024;
 
-/// Most calls at a time.
+/// The most concurrent calls.
 const CALLS_AT_ONCE_MAX: usize = 8;
 
 /// One write.
 #[derive(Debug, Clone)]
 pub(crate) enum Write {
-    /// Puts an item in the place of what has its key.
+    /// Puts an item, replacing one with the same key.
     Put(Item),
     /// Removes the item with this key.
     Delete(Item),
@@ -43,11 +43,11 @@ impl Write {
     }
 }
 
-/// Why a write was not done, or is not known to be done.
+/// Why a write failed, or may have failed.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
-    /// The service left it over until the time was up.
-    LeftOver,
+    /// DynamoDB left it unprocessed until the timeout.
+    Unprocessed,
     /// It is too large.
     TooLarge(usize),
     /// Its call failed.
@@ -55,23 +55,25 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// What to say of it.
+    /// The reason in words.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::LeftOver => "DynamoDB left it unprocessed: the table is throttled".to_owned(),
+            Self::Unprocessed => "DynamoDB left it unprocessed, so the table is probably \
+                                  throttled"
+                .to_owned(),
             Self::TooLarge(bytes) => {
-                format!("the item has {bytes} bytes; DynamoDB takes at most {ITEM_BYTES_MAX}")
+                format!("the item has {bytes} bytes, but DynamoDB accepts at most {ITEM_BYTES_MAX}")
             }
             Self::Call(error) => error.to_string(),
         }
     }
 
-    /// As the error of a whole call.
+    /// The error of a whole call.
     pub(crate) fn at(&self, operation: &'static str) -> PortError {
         let retryable = match self {
-            Self::LeftOver => true,
+            Self::Unprocessed => true,
             Self::TooLarge(_) => false,
-            Self::Call(error) => error.is_passing(),
+            Self::Call(error) => error.is_transient(),
         };
         PortError {
             operation,
@@ -81,9 +83,9 @@ impl Failure {
     }
 }
 
-/// The client for loops of our own, which know their deadline: the SDK would wait on its own, up
-/// to a second, before a throttled call goes out again.
-pub(crate) fn trying_once(client: &Client) -> Client {
+/// The client for our own retry loops, which know their deadline: the SDK would wait up to a second
+/// before it retries a throttled call.
+pub(crate) fn without_retries(client: &Client) -> Client {
     let config = client.config().to_builder();
     Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
 }
@@ -97,17 +99,17 @@ pub(crate) struct BatchWriter {
     key: [&'static str; 2],
 }
 
-/// Writes that go in one call, by their positions.
+/// The writes of one call, with their positions.
 type Chunk = Vec<(usize, Write)>;
 
 impl BatchWriter {
     pub(crate) fn new(client: &Client, table: String, key: [&'static str; 2]) -> Self {
-        let client = trying_once(client);
+        let client = without_retries(client);
         Self { client, table, key }
     }
 
-    /// Does writes, of which no two may have the same key, until `deadline`. Answers for every
-    /// position: `None` where the write is done.
+    /// Executes writes, of which no two may have the same key, until `deadline`. Returns a result
+    /// for every position: `None` if the write succeeded.
     pub(crate) async fn write(
         &self,
         writes: Vec<Write>,
@@ -134,7 +136,7 @@ impl BatchWriter {
         answer
     }
 
-    /// Does writes and fails where one of them is not done.
+    /// Executes writes, and fails if one of them fails.
     pub(crate) async fn write_all(
         &self,
         operation: &'static str,
@@ -148,7 +150,7 @@ impl BatchWriter {
         }
     }
 
-    /// Offers a chunk until nothing is left over. Answers the positions that are not done, and
+    /// Retries a chunk until nothing is left unprocessed. Returns the positions that failed, and
     /// why.
     async fn write_chunk(&self, mut left: Chunk, deadline: Instant) -> (Vec<usize>, Failure) {
         let mut backoff = Backoff::until(deadline);
@@ -156,21 +158,21 @@ impl BatchWriter {
         loop {
             match timeout_at(deadline, self.call(&left)).await {
                 Ok(Ok(unprocessed)) if unprocessed.is_empty() => {
-                    return (Vec::new(), Failure::LeftOver);
+                    return (Vec::new(), Failure::Unprocessed);
                 }
                 Ok(Ok(unprocessed)) => {
                     self.keep_unprocessed(&mut left, &unprocessed);
-                    failure = Failure::LeftOver;
+                    failure = Failure::Unprocessed;
                 }
                 Ok(Err(error)) => {
-                    let passing = error.is_passing();
+                    let passing = error.is_transient();
                     failure = Failure::Call(Arc::new(error));
                     if !passing {
                         break;
                     }
                 }
                 Err(_) => {
-                    let late = CallError::Unanswered("the time for the batch is up".to_owned());
+                    let late = CallError::Unanswered("the batch timed out".to_owned());
                     failure = Failure::Call(Arc::new(late));
                     break;
                 }
@@ -205,8 +207,8 @@ impl BatchWriter {
         Ok(unprocessed.into_values().flatten().collect())
     }
 
-    /// Keeps of a chunk what the service left over. Where its answer names what was not sent, all
-    /// is kept: writing twice changes nothing, and leaving one out would lose it.
+    /// Keeps the unprocessed writes of a chunk. If the response names an unknown item, all writes
+    /// are kept: writing twice changes nothing, and omitting one would lose it.
     fn keep_unprocessed(&self, left: &mut Chunk, unprocessed: &[WriteRequest]) {
         let keys: HashSet<Option<[&str; 2]>> = unprocessed
             .iter()
@@ -249,7 +251,7 @@ fn request(write: &Write) -> Result<WriteRequest, aws_sdk_dynamodb::error::Build
     })
 }
 
-/// Cuts writes into calls, and sets apart those that no call may hold.
+/// Splits writes into calls, and separates those that are too large for any call.
 fn chunked(writes: Vec<Write>) -> (Vec<Chunk>, Vec<(usize, usize)>) {
     let (mut fitting, mut too_large) = (Vec::new(), Vec::new());
     for (index, write) in writes.into_iter().enumerate() {
@@ -283,7 +285,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_write_is_in_one_chunk_within_the_limits_or_set_apart(
+        fn every_write_is_in_one_chunk_within_the_limits_or_refused(
             sizes in proptest::collection::vec(
                 prop_oneof![0_usize..2_000, 300_000..ITEM_BYTES_MAX + 5_000],
                 0..90,

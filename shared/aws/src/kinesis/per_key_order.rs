@@ -1,4 +1,4 @@
-//! What waits to be sent, and what of it may be sent next.
+//! Per-key ordering: which of the pending records may be sent next.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,30 +7,30 @@ use domain::{Tick, Token};
 
 use crate::chunk::{Filling, Limits};
 
-/// What one PutRecords takes: 500 records and 10 MiB, of data and partition keys. Data is counted
-/// as it is encoded on the wire, in base64, which is more than Kinesis counts.
+/// The limits of PutRecords: 500 records and 10 MiB of data and partition keys. We count the base64
+/// encoding of the data, which is more than Kinesis counts.
 pub(super) const REQUEST: Limits = Limits {
     entries_max: 500,
     bytes_max: 10 * 1_024 * 1_024,
 };
 
-/// The largest record that every stream takes: 1 MiB (larger ones must be switched on).
+/// The largest record that every stream accepts: 1 MiB (larger ones must be enabled).
 pub(super) const RECORD_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// A tick that is not in the stream yet.
 #[derive(Debug, Clone)]
-pub(super) struct Waiting {
+pub(super) struct PendingRecord {
     /// Its position in the batch.
     pub(super) index: usize,
     /// Its partition key.
     pub(super) token: Token,
     /// Its record.
     pub(super) data: Vec<u8>,
-    /// Why it was refused the last time, if it was sent.
+    /// Why it was last refused, if it was sent.
     refused: Option<String>,
 }
 
-impl Waiting {
+impl PendingRecord {
     pub(super) fn new(index: usize, tick: &Tick) -> Self {
         let mut data = Vec::new();
         codec::json::write_json(tick, &mut data);
@@ -42,7 +42,7 @@ impl Waiting {
         }
     }
 
-    /// The same, refused.
+    /// The same record, refused for a reason.
     pub(super) fn refused(self, reason: String) -> Self {
         Self {
             refused: Some(reason),
@@ -56,39 +56,39 @@ impl Waiting {
     }
 }
 
-/// Ticks in the order in which they should reach the stream. Those that were refused stand before
-/// those that were not sent yet.
+/// Ticks in the order in which they should reach the stream. Refused ones come before those that
+/// were not sent yet.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
-    waiting: VecDeque<Waiting>,
+pub(super) struct OrderedQueue {
+    waiting: VecDeque<PendingRecord>,
 }
 
-impl Lane {
-    /// How many wait.
+impl OrderedQueue {
+    /// How many records are pending.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The positions in the batch of all that wait.
+    /// The positions in the batch of all pending records.
     pub(super) fn positions(&self) -> Vec<usize> {
         self.waiting.iter().map(|waiting| waiting.index).collect()
     }
 
     /// Adds ticks at the end.
-    pub(super) fn extend(&mut self, group: Vec<Waiting>) {
+    pub(super) fn extend(&mut self, group: Vec<PendingRecord>) {
         self.waiting.extend(group);
     }
 
-    /// Orders what waits as it stood in the batch; only before the first request.
+    /// Restores the order of the batch; only used before the first request.
     pub(super) fn sort(&mut self) {
         self.waiting
             .make_contiguous()
             .sort_by_key(|waiting| waiting.index);
     }
 
-    /// Takes what the next request may hold: the refused, and of tokens that have none refused
-    /// those that were not sent yet.
-    pub(super) fn next_chunk(&mut self, limits: &Limits) -> Vec<Waiting> {
+    /// Takes the records for the next request: refused ones, and unsent ones of tokens without
+    /// refused ones.
+    pub(super) fn next_chunk(&mut self, limits: &Limits) -> Vec<PendingRecord> {
         let blocked: HashSet<Token> = self
             .waiting
             .iter()
@@ -101,7 +101,7 @@ impl Lane {
         let mut staying = VecDeque::new();
         for waiting in std::mem::take(&mut self.waiting) {
             let allowed = waiting.refused.is_some() || !blocked.contains(&waiting.token);
-            // Once one did not fit, none may follow, or it would overtake.
+            // Once a record does not fit, no later one may be taken, or it would overtake.
             full = full || (allowed && !filling.take(waiting.bytes(), limits));
             if allowed && !full {
                 chunk.push(waiting);
@@ -113,21 +113,21 @@ impl Lane {
         chunk
     }
 
-    /// Takes back what was refused, to the front.
-    pub(super) fn put_back(&mut self, refused: Vec<Waiting>) {
+    /// Returns refused records to the front.
+    pub(super) fn return_refused(&mut self, refused: Vec<PendingRecord>) {
         for waiting in refused.into_iter().rev() {
             self.waiting.push_front(waiting);
         }
     }
 
-    /// Ends the lane: everything that waits is refused, each for its own reason.
-    pub(super) fn give_up(&mut self) -> Vec<Refused> {
+    /// Empties the queue: all pending records are refused, each for its own reason.
+    pub(super) fn refuse_all(&mut self) -> Vec<Refused> {
         std::mem::take(&mut self.waiting)
             .into_iter()
             .map(|waiting| Refused {
                 index: waiting.index,
                 reason: waiting.refused.unwrap_or_else(|| {
-                    "not sent: the stream did not take what came before it in time".to_owned()
+                    "not sent: the stream did not accept the ticks before it in time".to_owned()
                 }),
             })
             .collect()
@@ -140,19 +140,19 @@ mod tests {
     use proptest::prelude::*;
     use testkit::ticks::tick;
 
-    fn lane(tokens: &[&str]) -> Lane {
-        let mut lane = Lane::default();
-        lane.extend(
+    fn queue(tokens: &[&str]) -> OrderedQueue {
+        let mut queue = OrderedQueue::default();
+        queue.extend(
             tokens
                 .iter()
                 .enumerate()
-                .map(|(index, token)| Waiting::new(index, &tick(token, 1)))
+                .map(|(index, token)| PendingRecord::new(index, &tick(token, 1)))
                 .collect(),
         );
-        lane
+        queue
     }
 
-    fn indexes(chunk: &[Waiting]) -> Vec<usize> {
+    fn indexes(chunk: &[PendingRecord]) -> Vec<usize> {
         chunk.iter().map(|waiting| waiting.index).collect()
     }
 
@@ -162,39 +162,39 @@ mod tests {
     };
 
     #[test]
-    fn later_ticks_of_a_refused_token_wait_and_others_go_on() {
-        let mut lane = lane(&["A", "B", "A", "B", "A"]);
-        let mut chunk = lane.next_chunk(&TWO);
+    fn later_ticks_of_a_refused_token_wait_and_others_are_sent() {
+        let mut queue = queue(&["A", "B", "A", "B", "A"]);
+        let mut chunk = queue.next_chunk(&TWO);
         assert_eq!(indexes(&chunk), [0, 1]);
         let refused = chunk.remove(0).refused("slow down".to_owned());
-        lane.put_back(vec![refused]);
-        let chunk = lane.next_chunk(&TWO);
-        assert_eq!(indexes(&chunk), [0, 3], "2 and 4 wait behind 0");
-        assert_eq!(indexes(&lane.next_chunk(&TWO)), [2, 4]);
+        queue.return_refused(vec![refused]);
+        let chunk = queue.next_chunk(&TWO);
+        assert_eq!(indexes(&chunk), [0, 3], "2 and 4 wait for 0");
+        assert_eq!(indexes(&queue.next_chunk(&TWO)), [2, 4]);
     }
 
     #[test]
-    fn giving_up_names_each_reason() {
-        let mut lane = lane(&["A", "A"]);
-        let chunk = lane.next_chunk(&Limits {
+    fn every_refused_record_has_its_reason() {
+        let mut queue = queue(&["A", "A"]);
+        let chunk = queue.next_chunk(&Limits {
             entries_max: 1,
             ..TWO
         });
-        lane.put_back(
+        queue.return_refused(
             chunk
                 .into_iter()
                 .map(|waiting| waiting.refused("throttled".to_owned()))
                 .collect(),
         );
-        let refused = lane.give_up();
+        let refused = queue.refuse_all();
         assert_eq!(refused[0].reason, "throttled");
         assert!(refused[1].reason.starts_with("not sent"));
-        assert_eq!(lane.len(), 0);
+        assert_eq!(queue.len(), 0);
     }
 
     #[test]
     fn the_wire_size_counts_base64_and_key() {
-        let waiting = Waiting::new(0, &tick("SOL", 1));
+        let waiting = PendingRecord::new(0, &tick("SOL", 1));
         let data_bytes = waiting.data.len();
         assert_eq!(waiting.bytes(), data_bytes.div_ceil(3) * 4 + 3);
     }
@@ -207,12 +207,12 @@ mod tests {
             luck in prop::collection::vec(any::<bool>(), 1..400),
         ) {
             let limits = Limits { entries_max, bytes_max: usize::MAX };
-            let mut lane = lane(&tokens);
+            let mut queue = queue(&tokens);
             let mut luck = luck.into_iter().chain(std::iter::repeat(true));
             let mut requests_of: Vec<Vec<usize>> = vec![Vec::new(); tokens.len()];
             let mut taken = Vec::new();
             for request in 0.. {
-                let chunk = lane.next_chunk(&limits);
+                let chunk = queue.next_chunk(&limits);
                 if chunk.is_empty() {
                     break;
                 }
@@ -226,10 +226,10 @@ mod tests {
                         refused.push(waiting.refused("slow down".to_owned()));
                     }
                 }
-                lane.put_back(refused);
+                queue.return_refused(refused);
             }
-            prop_assert_eq!(lane.len(), 0);
-            prop_assert_eq!(taken.len(), tokens.len(), "each is taken once");
+            prop_assert_eq!(queue.len(), 0);
+            prop_assert_eq!(taken.len(), tokens.len(), "each is sent once");
             for (place, earlier) in taken.iter().enumerate() {
                 for later in &taken[..place] {
                     if tokens[*earlier] == tokens[*later] && later > earlier {

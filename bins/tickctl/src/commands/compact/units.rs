@@ -1,0 +1,20 @@
+//! Numbers of files and sizes as text.
+
+pub(super) fn files(count: usize, bytes: u64) -> String {
+    format!("{}, {}", count_of(count, "file"), size(bytes))
+}
+
+pub(super) fn count_of(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A size in decimal units, with at least three digits.
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} B"),
+        10_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}

@@ -1,0 +1,214 @@
+//! The text of the flag, its changes, and the arrivals after a change.
+
+use chrono::{DateTime, SecondsFormat};
+use domain::Percentage;
+use ops::flag_record::{FlagChange, FlagContent, FlagValue};
+use ops::ports::AlarmStates;
+use ops::rollout_controller::{Changed, DrainReport, StepReport};
+use ops::stages::Stage;
+
+pub(super) fn flag_text(content: &FlagContent) -> String {
+    match content {
+        FlagContent::Value(FlagValue {
+            use_kinesis,
+            percentage,
+            key,
+        }) => {
+            let off = if *use_kinesis {
+                ""
+            } else {
+                " (USE_KINESIS=false: the stream is off)"
+            };
+            let by = match key {
+                Some(key) => format!(" by {key}"),
+                None => String::new(),
+            };
+            format!("{percentage} %{off}{by}")
+        }
+        FlagContent::Unreadable(what) => format!(
+            "not valid: it holds {what}. Processes use the last valid value, and new ones do not start; \
+             `tickctl rollout back` overwrites it"
+        ),
+        FlagContent::Missing => {
+            "missing: is this project deployed in this account and region?".to_owned()
+        }
+    }
+}
+
+pub(super) fn alarms_text(alarms: &AlarmStates) -> String {
+    match (alarms.watched, alarms.on.as_slice()) {
+        (0, _) => {
+            "the project has none, so nobody would notice a problem: deploy `infra`".to_owned()
+        }
+        (_, []) => "none is on".to_owned(),
+        (_, on) => format!("{} on: {}", on.len(), on.join(", ")),
+    }
+}
+
+pub(super) fn change_text(change: &FlagChange) -> String {
+    let at = DateTime::from_timestamp_millis(change.at_ms).map_or_else(String::new, |at| {
+        at.to_rfc3339_opts(SecondsFormat::Secs, true)
+    });
+    let FlagChange {
+        who, why, value, ..
+    } = change;
+    format!("{at}  {} %  {who}: {why}", value.percentage)
+}
+
+fn share_text(before: Option<Percentage>) -> String {
+    before.map_or_else(|| "unknown".to_owned(), |before| format!("{before} %"))
+}
+
+fn with_notes(line: String, notes: &[String]) -> String {
+    let notes = notes.iter().map(|note| format!("\nnote      {note}"));
+    line + &notes.collect::<String>()
+}
+
+pub(super) fn step_text(stage: Stage, changed: &Changed) -> String {
+    let before = share_text(changed.before);
+    let now = if changed.value.percentage == stage.percentage() {
+        stage.to_string()
+    } else {
+        format!("{} %, not {stage}", changed.value.percentage)
+    };
+    with_notes(format!("rollout   {before} -> {now}"), &changed.notes)
+}
+
+pub(super) fn arrivals_text(seen: &StepReport) -> String {
+    let arrived = match seen.arrived {
+        0 => "no tick arrived".to_owned(),
+        1 => "1 tick arrived".to_owned(),
+        ticks => format!("{ticks} ticks arrived"),
+    };
+    let inside = match (seen.arrived, seen.outside_cohort) {
+        (0, _) => " (is there traffic?)".to_owned(),
+        (_, 0) => ", all in the cohort".to_owned(),
+        (_, outside) => format!(", {outside} outside the cohort"),
+    };
+    let incomplete = if seen.caught_up {
+        ""
+    } else {
+        " (the stream is written faster than it was read, so there are more)"
+    };
+    let watched = seconds(seen.watched_ms);
+    format!("stream    in {watched:.1} s {arrived}{inside}{incomplete}")
+}
+
+pub(super) fn rollback_text(changed: &Changed) -> String {
+    let line = format!(
+        "rollout   {} -> 0 % (stored in {:.2} s)",
+        share_text(changed.before),
+        seconds(changed.stored_after_ms)
+    );
+    with_notes(line, &changed.notes)
+}
+
+pub(super) fn drained_text(seen: &DrainReport) -> String {
+    let arrivals = match seen.last_arrival_after_ms {
+        None => "no tick ingested after the change arrived".to_owned(),
+        Some(ms) => format!(
+            "the last of {} ticks ingested after the change arrived {:.1} s after it",
+            seen.arrived,
+            seconds(ms)
+        ),
+    };
+    format!("stream    {arrivals}; the stream is drained")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: FlagValue = FlagValue {
+        use_kinesis: true,
+        percentage: Percentage::FULL,
+        key: None,
+    };
+
+    fn changed(before: Option<&str>, now: &str) -> Changed {
+        Changed {
+            before: before.map(|before| before.parse().unwrap()),
+            value: FlagValue {
+                percentage: now.parse().unwrap(),
+                ..FULL
+            },
+            began_ms: 0,
+            stored_after_ms: 31,
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn changes_and_arrivals_are_reported() {
+        let stage = "10".parse().unwrap();
+        let mut change = changed(Some("1"), "10");
+        assert_eq!(step_text(stage, &change), "rollout   1 % -> 10 %");
+        change
+            .notes
+            .push("meanwhile bob had set 0 %: lag".to_owned());
+        change.value.percentage = Percentage::ZERO;
+        assert_eq!(
+            step_text(stage, &change),
+            "rollout   1 % -> 0 %, not 10 %\nnote      meanwhile bob had set 0 %: lag"
+        );
+        let mut seen = StepReport {
+            watched_ms: 10_049,
+            arrived: 132,
+            outside_cohort: 0,
+            caught_up: true,
+        };
+        assert_eq!(
+            arrivals_text(&seen),
+            "stream    in 10.0 s 132 ticks arrived, all in the cohort"
+        );
+        seen.caught_up = false;
+        assert!(arrivals_text(&seen).contains("there are more"));
+        seen.caught_up = true;
+        seen.arrived = 0;
+        assert!(arrivals_text(&seen).ends_with("no tick arrived (is there traffic?)"));
+        assert_eq!(
+            rollback_text(&changed(Some("100"), "0")),
+            "rollout   100 % -> 0 % (stored in 0.03 s)"
+        );
+        assert!(rollback_text(&changed(None, "0")).starts_with("rollout   unknown -> 0 %"));
+        let mut drained = DrainReport {
+            last_arrival_after_ms: Some(2_970),
+            arrived: 61,
+        };
+        assert_eq!(
+            drained_text(&drained),
+            "stream    the last of 61 ticks ingested after the change arrived 3.0 s after it; the \
+             stream is drained"
+        );
+        drained.last_arrival_after_ms = None;
+        assert!(drained_text(&drained).contains("no tick ingested after the change"));
+    }
+
+    #[test]
+    fn a_change_is_shown_with_who_when_and_why() {
+        let change = FlagChange {
+            at_ms: 1_760_000_000_000,
+            who: "night shift".to_owned(),
+            why: "lag".to_owned(),
+            value: FULL,
+        };
+        assert_eq!(
+            change_text(&change),
+            "2025-10-09T08:53:20Z  100 %  night shift: lag"
+        );
+    }
+
+    #[test]
+    fn the_status_mentions_missing_alarms() {
+        let none = AlarmStates {
+            watched: 0,
+            on: Vec::new(),
+        };
+        assert!(alarms_text(&none).contains("nobody would notice"));
+    }
+}
