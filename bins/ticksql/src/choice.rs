@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use query::{Limits, LocalSql};
 
@@ -156,13 +155,9 @@ fn limits(options: &Options, rows_max: Option<usize>) -> Limits {
     let memory = options.memory.map_or_else(memory_bytes, |size| size.0);
     Limits {
         rows_max: rows_max.unwrap_or(usize::MAX),
-        answer_bytes_max: usize::MAX,
-        // The clock is held by `stop`, for both engines.
-        time_max: Duration::MAX,
         memory_bytes_max: usize::try_from(memory).unwrap_or(usize::MAX),
         spill_bytes_max: SPILL_BYTES_MAX,
         batch_rows: BATCH_ROWS,
-        queries_max: 1,
         threads: available_parallelism().map_or(1, std::num::NonZero::get),
     }
 }

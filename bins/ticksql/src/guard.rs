@@ -19,7 +19,7 @@ pub(crate) fn check(statement: &Statement) -> Result<(), Problem> {
     match scans.find(|scan| !scan.is_narrowed(today)) {
         Some(scan) => Err(Problem::FullScan {
             table: scan.table.clone(),
-            place: scan.place.map(|place| statement.origin_of(place)),
+            place: scan.position.map(|place| statement.origin_of(place)),
             missing: missing(scan),
         }),
         None => Ok(()),

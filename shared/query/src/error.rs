@@ -1,84 +1,72 @@
-//! What can be wrong with a query, in words for who wrote it.
+//! Why a query has no answer, in words for the person who wrote it.
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
-use super::Limits;
-use super::nearest::nearest;
-use super::wording::{in_sql, of_a_condition, shown_place};
-
-/// A place in the text of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The line, from 1.
-    pub line: u64,
-    /// The column in characters, from 1.
-    pub column: u64,
-}
+use crate::error_text::{debug_position, in_sql, predicate_failure};
+use crate::local_sql::Limits;
+use crate::position::Position;
+use crate::suggestions::{did_you_mean, suggestions};
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
     /// The text is not SQL.
-    #[error("syntax error{}: {message}", At(*place))]
+    #[error("syntax error{}: {message}", At(*position))]
     Syntax {
         /// What was expected and what was found.
         message: String,
         /// Where.
-        place: Option<Place>,
+        position: Option<Position>,
     },
     /// No statement, or more than one.
-    #[error("give exactly one statement, not {0}")]
+    #[error("pass exactly one statement, not {0}")]
     NotOne(usize),
     /// The text is too long.
     #[error("a query has at most {bytes_max} bytes, not {bytes}")]
     TooLong {
         /// The length of the text.
         bytes: usize,
-        /// The longest that is taken.
+        /// The most that is allowed.
         bytes_max: usize,
     },
     /// The statement would change something, or reach outside the archive.
     #[error(
-        "`{0}` is refused: the archive is read only; SELECT, WITH, EXPLAIN, SHOW and DESCRIBE are taken"
+        "`{0}` is refused: the archive is read only; use SELECT, WITH, EXPLAIN, SHOW or DESCRIBE"
     )]
     NotReadOnly(String),
     /// There is no table of that name.
-    #[error("no table `{name}`{}{}", At(*place), Meant(nearest))]
+    #[error("no table `{name}`{}{}", At(*position), Meant(suggestions))]
     UnknownTable {
         /// The name in the query.
         name: String,
-        /// Where it stands.
-        place: Option<Place>,
-        /// The tables nearest to it.
-        nearest: Vec<String>,
+        /// Where it is.
+        position: Option<Position>,
+        /// The tables that could be meant.
+        suggestions: Vec<String>,
     },
     /// There is no column of that name in the tables of the query.
-    #[error("no column `{name}`{}{}", At(*place), Meant(nearest))]
+    #[error("no column `{name}`{}{}", At(*position), Meant(suggestions))]
     UnknownColumn {
         /// The name in the query.
         name: String,
-        /// Where it stands.
-        place: Option<Place>,
-        /// The columns nearest to it.
-        nearest: Vec<String>,
+        /// Where it is.
+        position: Option<Position>,
+        /// The columns that could be meant.
+        suggestions: Vec<String>,
     },
     /// The statement is SQL, but means nothing here: an unknown function, types that do not fit.
-    #[error("{message}{}", At(*place))]
+    #[error("{message}{}", At(*position))]
     Invalid {
         /// What is wrong.
         message: String,
         /// Where.
-        place: Option<Place>,
+        position: Option<Position>,
     },
-    /// The query took too long.
-    #[error("stopped after {} s: narrow it by year, month, day and token", .0.as_secs_f64())]
-    Timeout(Duration),
     /// The operators of the query need more memory than they may have.
     #[error("the query needs more than {} MiB of memory: narrow it by year, month, day and token, or group by fewer values", bytes_max / (1024 * 1024))]
     OutOfMemory {
@@ -86,17 +74,17 @@ pub enum SqlError {
         bytes_max: usize,
     },
     /// A file of the archive cannot be read.
-    #[error("{} cannot be read: {cause}; move it out of the archive to go on without it", path.display())]
+    #[error("{} cannot be read: {cause}; to query without it, move it out of the archive", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         cause: String,
     },
-    /// A file of the archive cannot be read, and looking through the files did not find which.
+    /// A file of the archive cannot be read, and it is not known which.
     #[error("a file of the archive cannot be read: {0}")]
     UnreadableSomewhere(String),
-    /// The query failed while it ran: a division by zero, a text that is no number.
+    /// The query failed while it ran: a division by zero, a text that is not a number.
     #[error("{0}")]
     Failed(String),
     /// The data folder has no archive.
@@ -110,159 +98,126 @@ pub enum SqlError {
 impl SqlError {
     /// Where in the statement it is.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
-        if let Self::Syntax { place, .. }
-        | Self::UnknownTable { place, .. }
-        | Self::UnknownColumn { place, .. }
-        | Self::Invalid { place, .. } = self
+    pub fn position(&self) -> Option<Position> {
+        if let Self::Syntax { position, .. }
+        | Self::UnknownTable { position, .. }
+        | Self::UnknownColumn { position, .. }
+        | Self::Invalid { position, .. } = self
         {
-            *place
+            *position
         } else {
             None
         }
     }
 
-    /// The error with its place in another text, from which the statement was made.
+    /// The name of before, for `ticksql`; remove it once it uses the new one.
     #[must_use]
-    pub fn placed(mut self, in_source: impl Fn(Place) -> Place) -> Self {
-        if let Self::Syntax { place, .. }
-        | Self::UnknownTable { place, .. }
-        | Self::UnknownColumn { place, .. }
-        | Self::Invalid { place, .. } = &mut self
+    pub fn place(&self) -> Option<Position> {
+        self.position()
+    }
+
+    /// The error with its position in the text from which the statement was made.
+    #[must_use]
+    pub fn with_position(mut self, in_source: impl Fn(Position) -> Position) -> Self {
+        if let Self::Syntax { position, .. }
+        | Self::UnknownTable { position, .. }
+        | Self::UnknownColumn { position, .. }
+        | Self::Invalid { position, .. } = &mut self
         {
-            *place = place.map(in_source);
+            *position = position.map(in_source);
         }
         self
+    }
+
+    /// The name of before, for `ticksql`; remove it once it uses the new one.
+    #[must_use]
+    pub fn placed(self, in_source: impl Fn(Position) -> Position) -> Self {
+        self.with_position(in_source)
     }
 }
 
 /// ` at line 1, column 8`, or nothing.
-struct At(Option<Place>);
+struct At(Option<Position>);
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(Place { line, column }) => write!(f, " at line {line}, column {column}"),
+            Some(position) => write!(f, " at {position}"),
             None => Ok(()),
         }
     }
 }
 
-/// `: did you mean `a` or `b`?`, or nothing.
+/// ``: did you mean `a` or `b`?``, or nothing.
 struct Meant<'a>(&'a [String]);
 
 impl fmt::Display for Meant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.0.iter().map(|name| format!("`{name}`")).collect();
-        if names.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": did you mean {}?", names.join(" or "))
+        match did_you_mean(self.0) {
+            Some(question) => write!(f, ": {question}"),
+            None => Ok(()),
         }
     }
 }
 
 /// A table name that a statement has and the catalog has not, with the names nearest to it.
 #[derive(Debug)]
-pub(super) struct UnknownTable {
-    pub(super) name: String,
-    pub(super) nearest: Vec<String>,
+pub(crate) struct UnknownTable {
+    pub(crate) name: String,
+    pub(crate) suggestions: Vec<String>,
 }
 
 /// A file whose footer cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be read: {cause}", path.display())]
-pub(super) struct UnreadableFile {
-    pub(super) path: PathBuf,
-    pub(super) cause: String,
+pub(crate) struct UnreadableFile {
+    pub(crate) path: PathBuf,
+    pub(crate) cause: String,
 }
 
-/// How the parser names what is found behind the last word, of which it tells no place.
-const AT_THE_END: &str = "found: EOF";
+/// What the parser finds at the end of a text, for which it reports no position.
+const FOUND_END: &str = "found: EOF";
 
-/// The error of a text that is no SQL.
-pub(super) fn of_parsing(error: &DataFusionError, sql: &str) -> SqlError {
-    let mut error = of_syntax(error);
-    if let SqlError::Syntax {
-        message,
-        place: place @ None,
-    } = &mut error
-        && message.ends_with(AT_THE_END)
-    {
-        *message = message.replace(AT_THE_END, "found: the end of the statement");
-        *place = Some(end_of(sql));
-    }
-    error
-}
-
-/// The place behind the last word of a text.
-fn end_of(sql: &str) -> Place {
-    let text = sql.trim_end();
-    let last = text.rsplit('\n').next().unwrap_or_default();
-    Place {
-        line: text.matches('\n').count() as u64 + 1,
-        column: last.chars().count() as u64 + 1,
-    }
-}
-
-fn of_syntax(error: &DataFusionError) -> SqlError {
+/// The error of a text that is not SQL.
+pub(crate) fn of_parsing(error: &DataFusionError, sql: &str) -> SqlError {
     let text = message(error);
-    match text.rsplit_once(" at Line: ") {
-        Some((message, place)) => SqlError::Syntax {
-            message: message.to_owned(),
-            place: parse_place(place),
-        },
-        None => SqlError::Syntax {
-            message: text,
-            place: None,
-        },
-    }
+    // The parser's error is a text that ends with the position.
+    let (message, position) = match text.rsplit_once(" at Line: ") {
+        Some((message, position)) => (message.to_owned(), parse_position(position)),
+        None if text.ends_with(FOUND_END) => (
+            text.replace(FOUND_END, "found: the end of the statement"),
+            Some(Position::end_of(sql)),
+        ),
+        None => (text, None),
+    };
+    SqlError::Syntax { message, position }
 }
 
-/// Reads `1, Column: 8`, with which the parser ends its messages.
-fn parse_place(text: &str) -> Option<Place> {
+/// Reads `1, Column: 8`.
+fn parse_position(text: &str) -> Option<Position> {
     let (line, column) = text.split_once(", Column: ")?;
-    let digits = |text: &str| text.trim().parse().ok();
-    Some(Place {
-        line: digits(line)?,
-        column: digits(column)?,
+    Some(Position {
+        line: line.trim().parse().ok()?,
+        column: column.trim().parse().ok()?,
     })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the engine's enum grows")]
-pub(super) fn of_planning(
-    error: DataFusionError,
-    unknown_tables: &[UnknownTable],
-    limits: Limits,
-) -> SqlError {
+pub(crate) fn of_planning(error: DataFusionError, sql: &str, limits: Limits) -> SqlError {
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let place = span
-        .map(|span| Place {
-            line: span.start.line,
-            column: span.start.column,
-        })
-        .filter(|place| place.line > 0);
-    if let [UnknownTable { name, nearest }, ..] = unknown_tables {
-        return SqlError::UnknownTable {
-            name: name.clone(),
-            place,
-            nearest: nearest.clone(),
-        };
-    }
+    let position = span.and_then(|span| Position::new(span.start.line, span.start.column));
     for error in error.iter() {
-        let root = error.find_root();
-        if let DataFusionError::SchemaError(schema, _) = root
+        if let DataFusionError::SchemaError(schema, _) = error.find_root()
             && let SchemaError::FieldNotFound {
                 field,
                 valid_fields,
             } = schema.as_ref()
         {
-            let name = field.flat_name();
-            let nearest = nearest(field.name(), valid_fields.iter().map(|field| field.name()));
+            let known = valid_fields.iter().map(|field| field.name());
             return SqlError::UnknownColumn {
-                name,
-                place,
-                nearest,
+                name: field.flat_name(),
+                position,
+                suggestions: suggestions(field.name(), known),
             };
         }
     }
@@ -271,20 +226,20 @@ pub(super) fn of_planning(
         | DataFusionError::NotImplemented(message)
         | DataFusionError::Configuration(message) => SqlError::Invalid {
             message: in_sql(message),
-            place: place.or_else(|| shown_place(message)),
+            position: position.or_else(|| debug_position(message)),
         },
         DataFusionError::SchemaError(schema, _) => SqlError::Invalid {
             message: schema.to_string(),
-            place,
+            position,
         },
-        DataFusionError::SQL(..) => of_syntax(&error),
+        DataFusionError::SQL(..) => of_parsing(&error, sql),
         _ => of_running(error, limits),
     }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the engine's enum grows")]
-pub(super) fn of_running(error: DataFusionError, limits: Limits) -> SqlError {
-    if let Some(message) = of_a_condition(&error.strip_backtrace()) {
+pub(crate) fn of_running(error: DataFusionError, limits: Limits) -> SqlError {
+    if let Some(message) = predicate_failure(&error.strip_backtrace()) {
         return SqlError::Failed(message);
     }
     if let DataFusionError::External(cause) = error.find_root()
@@ -300,7 +255,7 @@ pub(super) fn of_running(error: DataFusionError, limits: Limits) -> SqlError {
             bytes_max: limits.memory_bytes_max,
         },
         // The Parquet reader's failures also come wrapped as Arrow's.
-        DataFusionError::ArrowError(arrow, _) if of_a_file(arrow) => {
+        DataFusionError::ArrowError(arrow, _) if is_of_a_file(arrow) => {
             SqlError::UnreadableSomewhere(message(&error))
         }
         DataFusionError::ParquetError(_)
@@ -313,7 +268,7 @@ pub(super) fn of_running(error: DataFusionError, limits: Limits) -> SqlError {
     }
 }
 
-fn of_a_file(error: &ArrowError) -> bool {
+fn is_of_a_file(error: &ArrowError) -> bool {
     matches!(
         error,
         ArrowError::ParquetError(_) | ArrowError::IoError(..) | ArrowError::ExternalError(_)
@@ -322,7 +277,7 @@ fn of_a_file(error: &ArrowError) -> bool {
 
 /// The innermost message, without the engine's own prefixes.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the engine's enum grows")]
-pub(super) fn message(error: &DataFusionError) -> String {
+pub(crate) fn message(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::SQL(parser, _) => {
             let text = parser.to_string();

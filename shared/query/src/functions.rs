@@ -1,21 +1,23 @@
-//! Trino's words on the local engine, so that one text runs here and on Athena: what the engine
-//! lacks, and what it has under the same name with another meaning.
+//! Trino's functions on the local engine, so that one text runs here and on Athena: those that the engine
+//! lacks, and those that it has under the same name with another meaning.
 //!
-//! What differs all the same is listed in `docs/sql.md`.
+//! What still differs is listed in `docs/sql.md`.
 
+mod approx_percentile;
+mod arg_type;
 mod bytes;
 mod calendar;
-mod clock;
-mod extreme;
-mod json;
-mod kind;
+mod count_if;
+mod expr_functions;
+mod json_extract;
+mod max_by;
 mod mysql_format;
-mod nulls;
-mod numbers;
-mod percentile;
-mod rewritten;
-mod scalar;
-mod texts;
+mod null_propagation;
+mod number_bases;
+mod regexp_replacement;
+mod scalar_function;
+mod split_part;
+mod timestamps;
 
 use std::sync::Arc;
 
@@ -42,8 +44,8 @@ const AGGREGATE_NAMES: [(&str, &str); 3] = [
     ("string_agg", "listagg"),
 ];
 
-/// Gives a session Trino's words.
-pub(super) fn register(context: &SessionContext) -> Result<()> {
+/// Registers Trino's functions with a session.
+pub(crate) fn register(context: &SessionContext) -> Result<()> {
     for (engines, trinos) in SCALAR_NAMES {
         let function = context.udf(engines)?;
         context.register_udf(function.as_ref().clone().with_aliases([trinos]));
@@ -54,28 +56,28 @@ pub(super) fn register(context: &SessionContext) -> Result<()> {
     }
     for name in ["concat", "greatest", "least"] {
         let inner = context.udf(name)?;
-        context.register_udf(ScalarUDF::from(nulls::NullIfAnyIs::of(&inner)));
+        context.register_udf(ScalarUDF::from(null_propagation::NullIfAnyIs::of(&inner)));
     }
     let scalars = bytes::functions()
         .into_iter()
         .chain(calendar::functions())
-        .chain(clock::functions())
-        .chain(json::functions())
-        .chain(numbers::functions())
-        .chain(texts::functions());
+        .chain(timestamps::functions())
+        .chain(json_extract::functions())
+        .chain(number_bases::functions())
+        .chain(split_part::functions());
     for function in scalars {
         context.register_udf(ScalarUDF::from(function));
     }
-    for function in rewritten::functions(context)? {
+    for function in expr_functions::functions(context)? {
         context.register_udf(ScalarUDF::from(function));
     }
-    for function in extreme::functions() {
+    for function in max_by::functions(&context.udaf("first_value")?) {
         context.register_udaf(function);
     }
-    context.register_udaf(percentile::approx_percentile(
+    context.register_udaf(approx_percentile::approx_percentile(
         &context.udaf("approx_percentile_cont")?,
     ));
-    context.register_udaf(rewritten::count_if(&context.udaf("count")?));
+    context.register_udaf(count_if::count_if(&context.udaf("count")?));
     Ok(())
 }
 

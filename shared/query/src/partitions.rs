@@ -1,13 +1,14 @@
-//! Folders by day as partitions of a table: which of them a query's conditions leave, and their files.
+//! Folders by day as partitions of a table: which of them a query's predicates leave, and their files.
 //!
-//! The engine's own table over folders is not used: it looks for `month=3` where the folder is
-//! `month=03`, and keeps a list of files that new ones are missing from.
+//! The engine's own table over folders is not used: it looks for `month=3` although the folder is
+//! `month=03`, and keeps a list of files, which lacks new ones.
 
 use std::fs::Metadata;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use archive::{Day, day_files, days};
+use archive::{Day, DayFile, days};
 use chrono::NaiveDate;
 use codec::column::PARTITIONS;
 use datafusion::arrow::array::{AsArray, BooleanArray, Int32Array, RecordBatch};
@@ -21,15 +22,15 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::object_store::ObjectMeta;
 use datafusion::object_store::path::Path as StorePath;
 
-/// The days of a table that conditions on its partition columns leave.
-pub(super) fn days_left(
+/// The days of a table that filters on its partition columns leave.
+pub(crate) fn days_left(
     folder: &Path,
     partitions: &Fields,
     state: &dyn Session,
-    conditions: &[Expr],
+    filters: Vec<Expr>,
 ) -> Result<Vec<Day>> {
     let days = days(folder)?;
-    let Some(condition) = conjunction(conditions.iter().cloned()) else {
+    let Some(filter) = conjunction(filters) else {
         return Ok(days);
     };
     let column = |of: fn(&Day) -> i32| Arc::new(days.iter().map(of).collect::<Int32Array>());
@@ -42,8 +43,8 @@ pub(super) fn days_left(
             column(|day| day.day),
         ],
     )?;
-    let condition = state.create_physical_expr(condition, &DFSchema::try_from(schema)?)?;
-    let kept = condition.evaluate(&batch)?.into_array(days.len())?;
+    let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?;
+    let kept = filter.evaluate(&batch)?.into_array(days.len())?;
     let kept: &BooleanArray = kept.as_boolean();
     let days = days.into_iter().zip(kept);
     Ok(days
@@ -52,13 +53,13 @@ pub(super) fn days_left(
 }
 
 /// The partition columns as the engine sees them.
-pub(super) fn partition_fields() -> Fields {
+pub(crate) fn partition_fields() -> Fields {
     let partition = |name| Field::new(name, DataType::Int32, false);
     PARTITIONS.map(partition).into_iter().collect()
 }
 
-/// A file of a table, with the day that its folder says.
-pub(super) fn file_of_day(
+/// A file of a table, with the day of its folder.
+pub(crate) fn file_of_day(
     folder: &Path,
     day: &Day,
     name: &str,
@@ -77,19 +78,25 @@ pub(super) fn file_of_day(
     Ok(PartitionedFile::new_from_meta(object).with_partition_values(values.to_vec()))
 }
 
-/// The days for which an archive has files, in their order.
-pub(super) fn days_with_files(folder: &Path) -> std::io::Result<Vec<NaiveDate>> {
+/// The days for which a table has files, in order. `files` lists those of a day's folder.
+pub(crate) fn days_with_files(
+    folder: &Path,
+    files: impl Fn(&Path) -> io::Result<Vec<DayFile>>,
+) -> io::Result<Vec<NaiveDate>> {
     let mut found = Vec::new();
     for day in days(folder)? {
-        let date = u32::try_from(day.month)
-            .ok()
-            .zip(u32::try_from(day.day).ok());
-        let date =
-            date.and_then(|(month, of_month)| NaiveDate::from_ymd_opt(day.year, month, of_month));
-        if !day_files(&day.path)?.is_empty() {
-            found.extend(date);
+        if let Some(date) = date_of(&day)
+            && !files(&day.path)?.is_empty()
+        {
+            found.push(date);
         }
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// `None` for a folder such as `month=02/day=30`.
+fn date_of(day: &Day) -> Option<NaiveDate> {
+    let (month, of_month) = (u32::try_from(day.month).ok()?, u32::try_from(day.day).ok()?);
+    NaiveDate::from_ymd_opt(day.year, month, of_month)
 }

@@ -6,56 +6,57 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_util::TryStreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::error::{self, SqlError};
-use super::reads::Reads;
-use super::run::Planned;
-use super::threads::Threads;
-use super::{Limits, answer, verify};
+use crate::error::{self, SqlError};
+use crate::local_sql::Limits;
+use crate::locate_corrupt_file::name_file;
+use crate::planned::Planned;
+use crate::result_columns::renamed;
+use crate::scan_stats::ScanStats;
+use crate::threads::Threads;
 
-/// Batches that wait for who reads the rows. A query that is ahead by so many waits in turn.
+/// Batches that wait for the reader of the rows; then the query waits.
 const BATCHES_AHEAD: usize = 4;
 
 /// The rows of a query that runs. Dropping them stops it.
 pub struct Rows {
     schema: SchemaRef,
-    reads: Reads,
+    stats: ScanStats,
     batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
     query: JoinSet<()>,
-    table: PathBuf,
-    /// Not the query's own: one that does not let go of its thread would keep it for ever.
-    _place: OwnedSemaphorePermit,
-    /// Not those of other queries, for the same reason.
+    archive_folder: PathBuf,
+    /// Its own: a query that does not yield delays no other one.
     _threads: Threads,
 }
 
 impl Rows {
-    pub(super) fn start(
+    pub(crate) fn start(
         planned: Planned,
-        place: OwnedSemaphorePermit,
         limits: Limits,
-        table: &Path,
+        archive_folder: &Path,
     ) -> Result<Self, SqlError> {
         let threads = Threads::start(limits.threads)?;
         let (found, batches) = mpsc::channel(BATCHES_AHEAD);
-        let (schema, reads) = (Arc::clone(&planned.schema), Reads::of(&planned.physical));
+        let (schema, stats) = (
+            Arc::clone(&planned.schema),
+            ScanStats::of(&planned.physical),
+        );
         let mut query = JoinSet::new();
         let work = async move {
             if let Err(error) = send(&planned, &found, limits).await {
-                // Who no longer listens does not want the error either.
+                // A reader that is gone does not need the error either.
                 _ = found.send(Err(error)).await;
             }
         };
         query.spawn_on(work, threads.handle());
         Ok(Self {
             schema,
-            reads,
+            stats,
             batches,
             query,
-            table: table.to_owned(),
-            _place: place,
+            archive_folder: archive_folder.to_owned(),
             _threads: threads,
         })
     }
@@ -68,19 +69,28 @@ impl Rows {
 
     /// What the query reads.
     #[must_use]
-    pub fn reads(&self) -> Reads {
-        self.reads.clone()
+    pub fn scan_stats(&self) -> ScanStats {
+        self.stats.clone()
+    }
+
+    /// The name of before, for `ticksql`; remove it once it uses the new one.
+    #[must_use]
+    pub fn reads(&self) -> ScanStats {
+        self.scan_stats()
     }
 
     /// The next rows, or `None` at the end.
     ///
     /// # Errors
-    /// [`SqlError`] where the query failed; no rows come after it.
+    /// [`SqlError`] if the query failed; no rows come after it.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, SqlError> {
         match self.batches.recv().await {
             Some(Ok(batch)) => Ok(Some(batch)),
-            Some(Err(error)) => Err(verify::name_file(error, self.reads.files(&self.table)).await),
-            // A query that broke off must not pass for one that ended.
+            Some(Err(error)) => {
+                let files = self.stats.files(&self.archive_folder);
+                Err(name_file(error, files).await)
+            }
+            // A query that was aborted must not look like one that ended.
             None => match self.query.join_next().await {
                 Some(Err(stopped)) => Err(SqlError::Engine(stopped.to_string())),
                 Some(Ok(())) | None => Ok(None),
@@ -97,7 +107,7 @@ async fn send(
     let mut stream = planned.stream(limits)?;
     let failed = |error| error::of_running(error, limits);
     while let Some(batch) = stream.try_next().await.map_err(failed)? {
-        let batch = answer::renamed(&batch, &planned.schema)?;
+        let batch = renamed(&batch, &planned.schema)?;
         if found.send(Ok(batch)).await.is_err() {
             break;
         }

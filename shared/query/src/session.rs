@@ -1,31 +1,34 @@
-//! The engine's session: the archive's table and views, and nothing else in reach.
+//! The engine's session: its settings, rules, tables and views, and nothing else in reach.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::ViewTable;
-use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, GreedyMemoryPool, MemoryPool};
+use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::object_store::local::LocalFileSystem;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 
-use super::error::{SqlError, UnknownTable};
-use super::nearest::nearest;
-use super::quarantine::QuarantineTable;
-use super::table::ArchiveTable;
-use super::{Limits, error, functions};
+use crate::compact_string_views::CompactStringViews;
+use crate::cooperative_yield::CooperativeYield;
+use crate::error::{self, SqlError, UnknownTable};
+use crate::local_sql::Limits;
+use crate::suggestions::suggestions;
+use crate::{archive_table, functions, quarantine_table};
 
 /// The address under which the engine sees the archive's folder, and only that.
 const STORE_URL: &str = "archive://local/";
 
-/// The engine's own store of the whole file system, which is taken away.
+/// The engine's own store of the whole file system, which is removed.
 const FILE_SYSTEM_URL: &str = "file:///";
 
 /// Memory for the footers of files that were read before.
@@ -37,7 +40,7 @@ const TABLE: &str = "price_archive";
 /// The name of the quarantine's table, and of its folder beside the archive's.
 const QUARANTINE: &str = "quarantine";
 
-/// The views, from the files that make them on Athena.
+/// The views, from the files that create them on Athena.
 const VIEWS: [(&str, &str); 2] = [
     (
         "price_history",
@@ -46,9 +49,9 @@ const VIEWS: [(&str, &str); 2] = [
     ("ticks", include_str!("../../../sql/views/ticks.sql")),
 ];
 
-/// Functions that make a large value out of a small one: the memory limit counts what operators
-/// hold, not single values, and one call could take all of the machine's memory.
-pub(super) const FUNCTIONS_OFF: [&str; 7] = [
+/// Functions that make a large value of a small one: the memory limit counts what operators hold, not
+/// single values, and one call could take all of the machine's memory.
+pub(crate) const FUNCTIONS_OFF: [&str; 7] = [
     "repeat",
     "lpad",
     "rpad",
@@ -58,74 +61,90 @@ pub(super) const FUNCTIONS_OFF: [&str; 7] = [
     "generate_series",
 ];
 
-pub(super) async fn open(table: &Path, limits: Limits) -> Result<SessionContext, SqlError> {
+/// The rule after which DataFusion's own rules have all run, and which checks the plan.
+const LAST_RULE: &str = "SanityCheckPlan";
+
+pub(crate) async fn open(
+    archive_folder: &Path,
+    limits: Limits,
+) -> Result<SessionContext, SqlError> {
     let engine = |error| SqlError::Engine(error::message(&error));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(memory_pool(limits))
-        .with_disk_manager_builder(spilling(limits))
+        // Operators that can spill share fairly, so that each of them gets to it.
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max)))
+        .with_disk_manager_builder(
+            DiskManagerBuilder::default()
+                .with_mode(DiskManagerMode::OsTmpDirectory)
+                .with_max_temp_directory_size(limits.spill_bytes_max),
+        )
         .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
         .build_arc()
         .map_err(engine)?;
+    let state = SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config(limits))
+        .with_runtime_env(runtime)
+        .with_physical_optimizer_rules(optimizer_rules())
+        .build();
+    let context = SessionContext::new_with_state(state);
+    confine(&context, archive_folder).map_err(engine)?;
+    functions::register(&context).map_err(engine)?;
+    FUNCTIONS_OFF
+        .iter()
+        .for_each(|name| context.deregister_udf(name));
+    add_tables(&context, archive_folder).await.map_err(engine)?;
+    Ok(context)
+}
+
+fn config(limits: Limits) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_information_schema(true)
         .with_target_partitions(limits.threads)
         .with_batch_size(limits.batch_rows);
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
-    // As in Trino, whichever way the order goes.
+    // As in Trino, for both directions.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    let context = SessionContext::new_with_config_rt(config, runtime);
-    confine(&context, table).map_err(engine)?;
-    functions::register(&context).map_err(engine)?;
-    FUNCTIONS_OFF
-        .iter()
-        .for_each(|name| context.deregister_udf(name));
+    config
+}
 
-    let store = ObjectStoreUrl::parse(STORE_URL).map_err(engine)?;
-    context
-        .register_table(TABLE, Arc::new(ArchiveTable::new(table, store)))
-        .map_err(engine)?;
-    let quarantine = table.with_file_name(QUARANTINE);
-    context
-        .register_table(QUARANTINE, Arc::new(QuarantineTable::new(quarantine)))
-        .map_err(engine)?;
+/// DataFusion's rules and ours, before the one that checks the plan.
+fn optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let last = rules.iter().position(|rule| rule.name() == LAST_RULE);
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
+        [Arc::new(CompactStringViews), Arc::new(CooperativeYield)];
+    let at = last.unwrap_or(rules.len());
+    rules.splice(at..at, ours);
+    rules
+}
+
+async fn add_tables(
+    context: &SessionContext,
+    archive_folder: &Path,
+) -> datafusion::error::Result<()> {
+    let archive = archive_table::table(archive_folder, ObjectStoreUrl::parse(STORE_URL)?);
+    context.register_table(TABLE, Arc::new(archive))?;
+    let quarantine = quarantine_table::table(&quarantine_folder(archive_folder));
+    context.register_table(QUARANTINE, Arc::new(quarantine))?;
     for (name, file) in VIEWS {
         let sql = view_query(file);
-        let plan = context
-            .state()
-            .create_logical_plan(sql)
-            .await
-            .map_err(engine)?;
+        let plan = context.state().create_logical_plan(sql).await?;
         let view: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(sql.to_owned())));
-        context.register_table(name, view).map_err(engine)?;
+        context.register_table(name, view)?;
     }
-    Ok(context)
+    Ok(())
 }
 
-/// Operators that can spill share fairly, so that each of them gets to it.
-fn memory_pool(limits: Limits) -> Arc<dyn MemoryPool> {
-    if limits.spill_bytes_max == 0 {
-        Arc::new(GreedyMemoryPool::new(limits.memory_bytes_max))
-    } else {
-        Arc::new(FairSpillPool::new(limits.memory_bytes_max))
-    }
-}
-
-fn spilling(limits: Limits) -> DiskManagerBuilder {
-    let manager = DiskManagerBuilder::default();
-    if limits.spill_bytes_max == 0 {
-        manager.with_mode(DiskManagerMode::Disabled)
-    } else {
-        manager
-            .with_mode(DiskManagerMode::OsTmpDirectory)
-            .with_max_temp_directory_size(limits.spill_bytes_max)
-    }
+/// The quarantine's folder, beside the archive's.
+pub(crate) fn quarantine_folder(archive_folder: &Path) -> PathBuf {
+    archive_folder.with_file_name(QUARANTINE)
 }
 
 /// Tables and views with their columns, by name.
-pub(super) async fn tables(state: &SessionState) -> Vec<(String, SchemaRef)> {
+pub(crate) async fn tables(state: &SessionState) -> Vec<(String, SchemaRef)> {
     let Ok(schema) = state.schema_for_ref(TABLE) else {
         return Vec::new();
     };
@@ -152,29 +171,24 @@ fn view_query(sql: &str) -> &str {
     sql.split_once(" AS\n").map_or(sql, |(_, query)| query)
 }
 
-/// The tables that a statement names and the session does not have.
-pub(super) async fn unknown_tables(
+/// The first table that a statement names and the session does not have.
+pub(crate) async fn unknown_table(
     state: &SessionState,
     statement: &Statement,
-) -> Result<Vec<UnknownTable>, SqlError> {
-    let Ok(references) = state.resolve_table_references(statement) else {
-        return Ok(Vec::new());
-    };
-    let mut unknown = Vec::new();
-    for reference in references {
+) -> Option<UnknownTable> {
+    for reference in state.resolve_table_references(statement).ok()? {
         if !known(state, &reference).await {
             let names = state
                 .schema_for_ref(TABLE)
-                .map(|s| s.table_names())
+                .map(|schema| schema.table_names())
                 .unwrap_or_default();
-            let nearest = nearest(reference.table(), names.iter().map(String::as_str));
-            unknown.push(UnknownTable {
+            return Some(UnknownTable {
+                suggestions: suggestions(reference.table(), names.iter().map(String::as_str)),
                 name: reference.to_string(),
-                nearest,
             });
         }
     }
-    Ok(unknown)
+    None
 }
 
 async fn known(state: &SessionState, reference: &TableReference) -> bool {

@@ -1,18 +1,18 @@
-//! Threads that queries run on. A query may hold one for as long as it likes, so nobody waits for it.
+//! Threads that queries run on. A query may hold one for long, so nothing waits for it.
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::error::SqlError;
+use crate::error::SqlError;
 
-/// Threads of their own. When they are dropped, each ends as soon as its work lets go of it.
-pub(super) struct Threads {
+/// Threads of a query's own. After a drop, each ends as soon as its work yields.
+pub(crate) struct Threads {
     handle: Handle,
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     runtime: Option<Runtime>,
 }
 
 impl Threads {
-    pub(super) fn start(count: usize) -> Result<Self, SqlError> {
+    pub(crate) fn start(count: usize) -> Result<Self, SqlError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(count)
             .thread_name("sql")
@@ -25,14 +25,14 @@ impl Threads {
         })
     }
 
-    pub(super) fn handle(&self) -> &Handle {
+    pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // A runtime that is dropped where others run would wait, which is not allowed there.
+        // A drop within another runtime must not block.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

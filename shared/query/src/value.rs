@@ -1,7 +1,7 @@
-//! Values of a statement's parameters. They take their places in the parsed statement, so that no
-//! value is ever read as SQL.
+//! Values of a statement's parameters. They go into the parsed statement, so that no value is ever
+//! read as SQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
-use super::error::SqlError;
+use crate::error::SqlError;
 
 /// The value of a parameter, by its type in SQL.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,13 +26,13 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value as a literal of its type, which stands for itself beside any operator: `'it''s'`,
+    /// The value as a literal of its type, which can be next to any operator: `'it''s'`,
     /// `BIGINT '-42'`, `1.5E0`, `(-1.5E0)`, `TRUE`.
     #[must_use]
     pub fn literal(&self) -> String {
         match self {
             Self::Varchar(text) => format!("'{}'", text.replace('\'', "''")),
-            // A bare 42 is an INTEGER to Athena, whose products may not fit.
+            // A bare 42 is an INTEGER on Athena, and a product of two may overflow.
             Self::Bigint(number) => format!("BIGINT '{number}'"),
             Self::Double(number) if number.is_sign_negative() => format!("({number:E})"),
             Self::Double(number) => format!("{number:E}"),
@@ -58,29 +58,29 @@ impl Value {
     }
 }
 
-/// Puts values in the place of a statement's `?`, in the order in which these are written.
-pub(super) fn bind(statement: &mut Statement, values: &[Value]) -> Result<(), SqlError> {
+/// Replaces each `?` of a statement by its value, in the order of the text.
+pub(crate) fn bind(statement: &mut Statement, values: &[Value]) -> Result<(), SqlError> {
     if values.is_empty() {
         return Ok(());
     }
-    let mut places = BTreeMap::new();
+    let mut marks = BTreeSet::new();
     for_each_placeholder(statement, &mut |span, _| {
-        places.insert(span.start, places.len());
+        marks.insert(span.start);
     });
-    if places.len() != values.len() {
+    if marks.len() != values.len() {
         return Err(SqlError::Invalid {
             message: format!(
-                "the statement has {} parameters, and {} values are given",
-                places.len(),
+                "the statement has {} parameters, and {} values were passed",
+                marks.len(),
                 values.len()
             ),
-            place: None,
+            position: None,
         });
     }
     // The tree is not walked in the order of the text everywhere.
-    let places: BTreeMap<Location, &Value> = places.into_keys().zip(values).collect();
+    let values: BTreeMap<Location, &Value> = marks.into_iter().zip(values).collect();
     for_each_placeholder(statement, &mut |span, expression| {
-        if let Some(value) = places.get(&span.start) {
+        if let Some(value) = values.get(&span.start) {
             *expression = value.expression();
         }
     });
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn values_take_their_places_in_the_order_of_the_text() {
+    fn values_replace_marks_in_the_order_of_the_text() {
         let sql = "SELECT approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY price + ?) FILTER (WHERE volume > ?) \
                    FROM ticks WHERE token = ? AND flag = ? LIMIT ?";
         let values = [
@@ -142,11 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn as_many_values_as_places_are_needed() {
+    fn there_must_be_as_many_values_as_marks() {
         let error = bound("SELECT ?, ?", &[Value::Boolean(true)]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the statement has 2 parameters, and 1 values are given"
+            "the statement has 2 parameters, and 1 values were passed"
         );
     }
 

@@ -27,12 +27,18 @@ pub(crate) fn prepared(
     }
     let statement = match Statement::of(&bound) {
         Ok(statement) => statement,
-        Err(SqlError::Syntax { message, place }) if engine.name() == EngineName::Athena => {
+        Err(SqlError::Syntax {
+            message,
+            position: place,
+        }) if engine.name() == EngineName::Athena => {
             // Athena's dialect has words that this parser does not know.
             if options.full_scan && reads_only(&bound.sql) {
                 Statement::unread(&bound)
             } else {
-                let error = SqlError::Syntax { message, place };
+                let error = SqlError::Syntax {
+                    message,
+                    position: place,
+                };
                 let message = format!(
                     "{error}; if Athena understands it, --full-scan sends it without a look at what it reads"
                 );

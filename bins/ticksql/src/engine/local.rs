@@ -225,7 +225,6 @@ impl From<SqlError> for EngineError {
             | SqlError::UnknownTable { .. }
             | SqlError::UnknownColumn { .. }
             | SqlError::Invalid { .. }
-            | SqlError::Timeout(_)
             | SqlError::OutOfMemory { .. }
             | SqlError::Failed(_) => Self::Query { message, place },
         }

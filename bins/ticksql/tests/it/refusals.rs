@@ -193,7 +193,7 @@ fn a_condition_that_fails_is_the_querys_failure() {
         |condition: &str| format!("SELECT price FROM ticks WHERE {FIRST_DAY} AND {condition}");
     check(
         &[&query("token = 123")],
-        "to value of bigint type: a text that looks like a number stands in quotes",
+        "to value of bigint type: put a text that looks like a number in quotes",
     );
     check(
         &[&query("CAST(token AS bigint) > 1")],

@@ -12,8 +12,8 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-use super::kind::Kind;
-use super::scalar::{Gives, Scalar, argument};
+use super::arg_type::ArgType;
+use super::scalar_function::{Gives, Scalar, argument};
 
 pub(super) fn functions() -> Vec<Scalar> {
     let (bytes, text) = (
@@ -21,22 +21,22 @@ pub(super) fn functions() -> Vec<Scalar> {
         || Gives::Type(DataType::Utf8),
     );
     vec![
-        Scalar::new("to_utf8", &[&[Kind::Text]], bytes(), to_utf8),
-        Scalar::new("from_utf8", &[&[Kind::Bytes]], text(), from_utf8),
-        Scalar::new("to_hex", &[&[Kind::Bytes]], text(), to_hex),
-        Scalar::new("from_hex", &[&[Kind::Text]], bytes(), from_hex),
-        Scalar::new("to_base64", &[&[Kind::Bytes]], text(), to_base64),
-        Scalar::new("from_base64", &[&[Kind::Text]], bytes(), from_base64),
-        Scalar::new("xxhash64", &[&[Kind::Bytes]], bytes(), xxhash64),
+        Scalar::new("to_utf8", &[&[ArgType::Text]], bytes(), to_utf8),
+        Scalar::new("from_utf8", &[&[ArgType::Bytes]], text(), from_utf8),
+        Scalar::new("to_hex", &[&[ArgType::Bytes]], text(), to_hex),
+        Scalar::new("from_hex", &[&[ArgType::Text]], bytes(), from_hex),
+        Scalar::new("to_base64", &[&[ArgType::Bytes]], text(), to_base64),
+        Scalar::new("from_base64", &[&[ArgType::Text]], bytes(), from_base64),
+        Scalar::new("xxhash64", &[&[ArgType::Bytes]], bytes(), xxhash64),
         Scalar::new(
             "to_big_endian_64",
-            &[&[Kind::Integer]],
+            &[&[ArgType::Integer]],
             bytes(),
             to_big_endian_64,
         ),
         Scalar::new(
             "from_big_endian_64",
-            &[&[Kind::Bytes]],
+            &[&[ArgType::Bytes]],
             Gives::Type(DataType::Int64),
             from_big_endian_64,
         ),

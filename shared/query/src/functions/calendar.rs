@@ -11,9 +11,9 @@ use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type, TimestampMil
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-use super::clock::civil;
-use super::kind::{Kind, timestamp};
-use super::scalar::{Gives, Scalar, argument};
+use super::arg_type::{ArgType, timestamp};
+use super::scalar_function::{Gives, Scalar, argument};
+use super::timestamps::civil;
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -26,19 +26,19 @@ pub(super) fn functions() -> Vec<Scalar> {
     vec![
         Scalar::new(
             "date_add",
-            &[&[Kind::Text, Kind::Integer, Kind::Time]],
+            &[&[ArgType::Text, ArgType::Integer, ArgType::Time]],
             Gives::As(2),
             date_add,
         ),
         Scalar::new(
             "date_diff",
-            &[&[Kind::Text, Kind::Time, Kind::Time]],
+            &[&[ArgType::Text, ArgType::Time, ArgType::Time]],
             Gives::Type(DataType::Int64),
             date_diff,
         ),
         Scalar::new(
             "last_day_of_month",
-            &[&[Kind::Time]],
+            &[&[ArgType::Time]],
             Gives::Type(DataType::Date32),
             last_day_of_month,
         ),

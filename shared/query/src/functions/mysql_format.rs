@@ -1,238 +1,126 @@
-//! The formats of `date_format` and `date_parse`: a percent sign and a letter stand for a part.
+//! The formats of `date_format` and `date_parse`: MySQL's, in which a percent sign and a letter are a
+//! part of a time. chrono formats and parses; its letters differ.
 
-use std::fmt::Write as _;
-
-use chrono::{Datelike as _, NaiveDate, NaiveDateTime, Timelike as _};
+use chrono::NaiveDateTime;
+use chrono::format::{ParseResult, Parsed, StrftimeItems, parse_and_remainder};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-/// A two-digit year below it is in this century.
-const PIVOT_YEAR: i32 = 70;
+/// How chrono formats `%f`; it parses a fraction only of a given number of digits.
+const MICROSECONDS: &str = "%6f";
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
+/// Most digits of a fraction that is parsed.
+const FRACTION_DIGITS_MAX: usize = 9;
 
-/// A time as the format has it.
-pub(super) fn show(time: NaiveDateTime, format: &str) -> Result<String> {
-    let mut text = String::new();
+/// A time in a format.
+pub(super) fn format_time(time: NaiveDateTime, format: &str) -> Result<String> {
+    let format = translated(format)?.join(MICROSECONDS);
+    Ok(time.format(&format).to_string())
+}
+
+/// Parses a text in a format. What the format does not have is that of 1970-01-01 00:00:00.
+pub(super) fn parse_time(text: &str, format: &str) -> Result<NaiveDateTime> {
+    match parse_parts(text, &translated(format)?) {
+        Ok(time) => Ok(time),
+        Err(error) => exec_err!("'{text}' does not match the format '{format}': {error}"),
+    }
+}
+
+/// A format in chrono's letters, split at each `%f`.
+fn translated(format: &str) -> Result<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
     let mut characters = format.chars();
     while let Some(character) = characters.next() {
         if character != '%' {
-            text.push(character);
+            part.push(character);
             continue;
         }
-        let Some(letter) = characters.next() else {
-            return exec_err!("the format '{format}' ends with a single percent sign");
-        };
-        show_part(&mut text, time, letter)?;
+        part.push_str(match characters.next() {
+            Some('a') => "%a",
+            Some('b') => "%b",
+            Some('c') => "%-m",
+            Some('d') => "%d",
+            Some('e') => "%-d",
+            Some('f') => {
+                parts.push(std::mem::take(&mut part));
+                continue;
+            }
+            Some('H') => "%H",
+            Some('h' | 'I') => "%I",
+            Some('i') => "%M",
+            Some('j') => "%j",
+            Some('k') => "%-H",
+            Some('l') => "%-I",
+            Some('M') => "%B",
+            Some('m') => "%m",
+            Some('p') => "%p",
+            Some('r') => "%I:%M:%S %p",
+            Some('S' | 's') => "%S",
+            Some('T') => "%H:%M:%S",
+            Some('v') => "%V",
+            Some('W') => "%A",
+            Some('x') => "%G",
+            Some('Y') => "%Y",
+            Some('y') => "%y",
+            Some('%') => "%%",
+            Some(letter @ ('D' | 'U' | 'u' | 'V' | 'w' | 'X')) => {
+                return exec_err!("%{letter} is not supported in a format, as in Trino");
+            }
+            // Any other letter is itself.
+            Some(letter) => {
+                part.push(letter);
+                continue;
+            }
+            None => return exec_err!("the format '{format}' ends with a single percent sign"),
+        });
     }
-    Ok(text)
+    parts.push(part);
+    Ok(parts)
 }
 
-fn show_part(text: &mut String, time: NaiveDateTime, letter: char) -> Result<()> {
-    let (_, hour) = time.hour12();
-    let half = if time.hour() < 12 { "AM" } else { "PM" };
-    // Writing to a String cannot fail.
-    _ = match letter {
-        'a' => write!(text, "{}", time.format("%a")),
-        'b' => write!(text, "{}", time.format("%b")),
-        'c' => write!(text, "{}", time.month()),
-        'd' => write!(text, "{:02}", time.day()),
-        'e' => write!(text, "{}", time.day()),
-        'f' => write!(
-            text,
-            "{:06}",
-            time.and_utc().timestamp_subsec_millis() * 1_000
-        ),
-        'H' => write!(text, "{:02}", time.hour()),
-        'h' | 'I' => write!(text, "{hour:02}"),
-        'i' => write!(text, "{:02}", time.minute()),
-        'j' => write!(text, "{:03}", time.ordinal()),
-        'k' => write!(text, "{}", time.hour()),
-        'l' => write!(text, "{hour}"),
-        'M' => write!(text, "{}", time.format("%B")),
-        'm' => write!(text, "{:02}", time.month()),
-        'p' => write!(text, "{half}"),
-        'r' => write!(
-            text,
-            "{hour:02}:{:02}:{:02} {half}",
-            time.minute(),
-            time.second()
-        ),
-        'S' | 's' => write!(text, "{:02}", time.second()),
-        'T' => write!(text, "{}", time.format("%H:%M:%S")),
-        'v' => write!(text, "{:02}", time.iso_week().week()),
-        'W' => write!(text, "{}", time.format("%A")),
-        'x' => write!(text, "{:04}", time.iso_week().year()),
-        'Y' => write!(text, "{:04}", time.year()),
-        'y' => write!(text, "{:02}", time.year().rem_euclid(100)),
-        'D' | 'U' | 'u' | 'V' | 'w' | 'X' => return unknown(letter),
-        other => write!(text, "{other}"),
-    };
-    Ok(())
-}
-
-fn unknown<T>(letter: char) -> Result<T> {
-    exec_err!("%{letter} is no part of a format here, nor in Trino")
-}
-
-/// The parts of a time that a text names; the rest is the beginning of 1970.
-#[derive(Debug, Clone, Copy)]
-struct Parts {
-    year: i32,
-    month: u32,
-    day: u32,
-    hour: u32,
-    minute: u32,
-    second: u32,
-    nanosecond: u32,
-    /// Of the year, instead of month and day.
-    ordinal: Option<u32>,
-    afternoon: Option<bool>,
-}
-
-impl Parts {
-    fn time(self) -> Option<NaiveDateTime> {
-        let date = match self.ordinal {
-            Some(ordinal) => NaiveDate::from_yo_opt(self.year, ordinal),
-            None => NaiveDate::from_ymd_opt(self.year, self.month, self.day),
-        };
-        let hour = match self.afternoon {
-            Some(afternoon) => self.hour % 12 + if afternoon { 12 } else { 0 },
-            None => self.hour,
-        };
-        date?.and_hms_nano_opt(hour, self.minute, self.second, self.nanosecond)
-    }
-}
-
-/// Reads a text that is written in the format.
-pub(super) fn read(text: &str, format: &str) -> Result<NaiveDateTime> {
-    let mut parts = Parts {
-        year: 1970,
-        month: 1,
-        day: 1,
-        hour: 0,
-        minute: 0,
-        second: 0,
-        nanosecond: 0,
-        ordinal: None,
-        afternoon: None,
-    };
+/// Parses a text in chrono's formats with a fraction of a second between them.
+fn parse_parts(text: &str, formats: &[String]) -> ParseResult<NaiveDateTime> {
+    let mut parsed = Parsed::new();
     let mut rest = text;
-    let mut characters = format.chars();
-    while let Some(character) = characters.next() {
-        let after = match (character, characters.clone().next()) {
-            ('%', Some(letter)) => {
-                characters.next();
-                read_part(&mut parts, rest, letter)?
-            }
-            _ => rest.strip_prefix(character),
-        };
-        match after {
-            Some(after) => rest = after,
-            None => return exec_err!("'{text}' does not follow the format '{format}' at '{rest}'"),
+    for (number, format) in formats.iter().enumerate() {
+        if number > 0 {
+            rest = fraction(&mut parsed, rest)?;
         }
+        rest = parse_and_remainder(&mut parsed, rest, StrftimeItems::new(format))?;
     }
-    match parts.time() {
-        Some(time) if rest.is_empty() => Ok(time),
-        Some(_) => exec_err!("'{text}' goes on behind the format '{format}': '{rest}'"),
-        None => exec_err!("'{text}' is no time of the calendar"),
+    // The end of the text, too, is the last format's.
+    chrono::format::parse(&mut parsed, rest, StrftimeItems::new(""))?;
+    if parsed.year().is_none() && parsed.year_mod_100().is_none() {
+        parsed.set_year(1970)?;
     }
-}
-
-/// What is left behind the part; `None` where the text has no such part there.
-fn read_part<'a>(parts: &mut Parts, text: &'a str, letter: char) -> Result<Option<&'a str>> {
-    let mut number = |digits_max, slot: fn(&mut Parts) -> &mut u32| {
-        let (value, rest) = digits(text, digits_max)?;
-        *slot(parts) = value;
-        Some(rest)
+    if parsed.ordinal().is_none() {
+        parsed.set_month(i64::from(parsed.month().unwrap_or(1)))?;
+        parsed.set_day(i64::from(parsed.day().unwrap_or(1)))?;
+    }
+    match (parsed.hour_div_12(), parsed.hour_mod_12()) {
+        (None, None) => parsed.set_hour(0)?,
+        (None, Some(_)) => parsed.set_ampm(false)?,
+        (Some(_), None) => parsed.set_hour12(12)?,
+        (Some(_), Some(_)) => {}
     };
-    Ok(match letter {
-        'c' | 'm' => number(2, |parts| &mut parts.month),
-        'd' | 'e' => number(2, |parts| &mut parts.day),
-        'H' | 'k' | 'h' | 'I' | 'l' => number(2, |parts| &mut parts.hour),
-        'i' => number(2, |parts| &mut parts.minute),
-        'S' | 's' => number(2, |parts| &mut parts.second),
-        'j' => number(3, |parts| parts.ordinal.insert(0)),
-        'Y' | 'y' => {
-            let width = if letter == 'Y' { 4 } else { 2 };
-            digits(text, width).and_then(|(value, rest)| {
-                let year = i32::try_from(value).ok()?;
-                let century = if year < PIVOT_YEAR { 2_000 } else { 1_900 };
-                parts.year = if letter == 'Y' { year } else { century + year };
-                Some(rest)
-            })
-        }
-        'f' => fraction(text).map(|(nanosecond, rest)| {
-            parts.nanosecond = nanosecond;
-            rest
-        }),
-        'p' => [("AM", false), ("PM", true)]
-            .into_iter()
-            .find_map(|(name, afternoon)| {
-                let rest = without_prefix(text, name)?;
-                parts.afternoon = Some(afternoon);
-                Some(rest)
-            }),
-        'M' | 'b' => (1..).zip(MONTHS).find_map(|(month, name)| {
-            let short = name.get(..3).unwrap_or(name);
-            let rest = without_prefix(text, if letter == 'M' { name } else { short })?;
-            parts.month = month;
-            Some(rest)
-        }),
-        'T' | 'r' => {
-            let mut rest = Some(text);
-            let format = if letter == 'T' { "H:i:s" } else { "h:i:s p" };
-            for part in format.chars() {
-                let Some(left) = rest else { break };
-                rest = match part {
-                    ':' | ' ' => left.strip_prefix(part),
-                    letter => read_part(parts, left, letter)?,
-                };
-            }
-            rest
-        }
-        '%' => text.strip_prefix('%'),
-        _ => return unknown(letter),
-    })
+    parsed.set_minute(i64::from(parsed.minute().unwrap_or(0)))?;
+    parsed.set_second(i64::from(parsed.second().unwrap_or(0)))?;
+    parsed.to_naive_datetime_with_offset(0)
 }
 
-/// A number of at most so many digits, and what follows it.
-fn digits(text: &str, digits_max: usize) -> Option<(u32, &str)> {
-    let count = text
-        .bytes()
-        .take(digits_max)
-        .take_while(u8::is_ascii_digit)
-        .count();
-    let (digits, rest) = text.split_at_checked(count)?;
-    Some((digits.parse().ok()?, rest))
-}
-
-/// One to nine digits of a fraction, as nanoseconds.
-fn fraction(text: &str) -> Option<(u32, &str)> {
-    let (_, rest) = digits(text, 9)?;
-    let width = text.len() - rest.len();
-    let (value, rest) = digits(text, 9)?;
-    let missing = u32::try_from(9_usize.checked_sub(width)?).ok()?;
-    Some((value * 10_u32.pow(missing), rest))
-}
-
-/// The text behind a name in any case.
-fn without_prefix<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (start, rest) = text.split_at_checked(name.len())?;
-    start.eq_ignore_ascii_case(name).then_some(rest)
+/// Reads the digits of a fraction, and returns what is behind them.
+fn fraction<'a>(parsed: &mut Parsed, text: &'a str) -> ParseResult<&'a str> {
+    let digits = text.bytes().take(FRACTION_DIGITS_MAX);
+    let count = digits.take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = text.split_at_checked(count).unwrap_or((text, ""));
+    let nanoseconds = match digits.is_empty() {
+        // chrono's error.
+        true => String::new(),
+        false => format!("{digits:0<FRACTION_DIGITS_MAX$}"),
+    };
+    chrono::format::parse(parsed, &nanoseconds, StrftimeItems::new("%9f"))?;
+    Ok(rest)
 }
 
 #[cfg(test)]
@@ -240,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_shown() {
+    fn every_part_is_formatted() {
         let time = "2026-03-07T15:04:05.678".parse().unwrap();
         for (format, expected) in [
             ("%Y-%m-%d %H:%i:%s.%f", "2026-03-07 15:04:05.678000"),
@@ -250,15 +138,15 @@ mod tests {
             ("%x-W%v", "2026-W10"),
             ("100%% %Q", "100% Q"),
         ] {
-            assert_eq!(show(time, format).unwrap(), expected, "{format}");
+            assert_eq!(format_time(time, format).unwrap(), expected, "{format}");
         }
-        assert!(show(time, "%w").is_err());
-        assert!(show(time, "%").is_err());
+        assert!(format_time(time, "%w").is_err());
+        assert!(format_time(time, "%").is_err());
     }
 
     #[test]
-    fn what_is_shown_is_read() {
-        let read = |text, format| read(text, format).map(|time| time.to_string()).ok();
+    fn what_is_formatted_is_parsed() {
+        let read = |text, format| parse_time(text, format).map(|time| time.to_string()).ok();
         for (text, format, expected) in [
             ("2026-03-07", "%Y-%m-%d", "2026-03-07 00:00:00"),
             ("7/3/26 3:04 PM", "%e/%c/%y %l:%i %p", "2026-03-07 15:04:00"),
@@ -270,6 +158,9 @@ mod tests {
                 "2026-03-07 15:04:05.250",
             ),
             ("2026 066", "%Y %j", "2026-03-07 00:00:00"),
+            ("15:04:05,123", "%T,%f", "1970-01-01 15:04:05.123"),
+            ("12:30", "%h:%i", "1970-01-01 00:30:00"),
+            ("100% 7", "100%% %e", "1970-01-07 00:00:00"),
         ] {
             assert_eq!(read(text, format).as_deref(), Some(expected), "{text}");
         }
@@ -279,6 +170,7 @@ mod tests {
             ("2026-02-30", "%Y-%m-%d"),
             ("x", "%w"),
             ("25:00:00", "%T"),
+            ("15:04:05", "%H:%i:%s.%f"),
         ] {
             assert_eq!(read(text, format), None, "{text}");
         }

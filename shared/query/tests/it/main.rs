@@ -6,9 +6,11 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod answer;
 mod golden;
 mod mistakes;
 mod other_types;
+mod plans;
 mod rows;
 mod sql;
 mod trino;

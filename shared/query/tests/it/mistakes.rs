@@ -1,20 +1,21 @@
 //! Mistakes in a statement: where they are, and what could be meant.
 
-use query::{Place, SqlError};
+use query::{Position, SqlError};
 use testkit::market::market;
 
-use crate::sql::{archive_of, open, refusal};
+use crate::answer::{archive_of, open, refusal};
 
 #[tokio::test]
-async fn a_statement_that_ends_too_early_is_told_with_its_end() {
+async fn a_statement_that_ends_too_early_is_refused_at_its_end() {
     let data = archive_of(&market(1));
     let sql = open(data.path()).await;
     let check = async |query: &str, expected: &str, line: u64, column: u64| {
         let error = refusal(&sql, query).await;
         assert!(matches!(error, SqlError::Syntax { .. }), "{error:?}");
-        assert_eq!(error.place(), Some(Place { line, column }), "{query}");
-        let told = format!("syntax error at line {line}, column {column}: Expected: {expected}");
-        assert_eq!(error.to_string(), told, "{query}");
+        assert_eq!(error.position(), Some(Position { line, column }), "{query}");
+        let expected =
+            format!("syntax error at line {line}, column {column}: Expected: {expected}");
+        assert_eq!(error.to_string(), expected, "{query}");
     };
     let an_expression = "an expression, found: the end of the statement";
     check("SELECT 1 +", an_expression, 1, 11).await;
@@ -38,16 +39,16 @@ async fn no_part_of_a_statement_is_shown_as_the_parser_holds_it() {
         ("SELECT substring(token) FROM ticks", 18),
     ] {
         let error = refusal(&sql, query).await;
-        let told = format!(
+        let expected = format!(
             "substr and substring take a text and where to begin, and may take a length: \
              substr(token, 1, 4) at line 1, column {column}"
         );
-        assert_eq!(error.to_string(), told, "{query}");
+        assert_eq!(error.to_string(), expected, "{query}");
     }
 }
 
 #[tokio::test]
-async fn the_nearest_functions_are_those_with_the_fewest_slips() {
+async fn the_most_similar_functions_are_suggested() {
     let data = archive_of(&market(1));
     let sql = open(data.path()).await;
     let check = async |call: &str, expected: &str| {
@@ -57,8 +58,48 @@ async fn the_nearest_functions_are_those_with_the_fewest_slips() {
         };
         assert!(message.contains(expected), "{call}: {message}");
     };
-    check("cont", "(did you mean `count` or `c").await;
+    check("cont", "(did you mean `count`").await;
     check("cuont", "(did you mean `count`").await;
-    check("avrage", "(did you mean `avg`?)").await;
-    check("selct", "`selct` (docs/sql.md lists those that it has)").await;
+    check("avrage", "(did you mean `avg`").await;
+    check(
+        "no_such_thing",
+        "`no_such_thing` (docs/sql.md lists those that it has)",
+    )
+    .await;
+}
+
+/// The statement is looked at, not the engine's message: any unknown function is reported where it is.
+#[tokio::test]
+async fn an_unknown_function_is_reported_where_it_is() {
+    let data = archive_of(&market(1));
+    let sql = open(data.path()).await;
+    let check = async |query: &str, message: &str, line: u64, column: u64| {
+        let error = refusal(&sql, query).await;
+        assert!(error.to_string().contains(message), "{query}: {error}");
+        assert_eq!(error.position(), Some(Position { line, column }), "{query}");
+    };
+    check(
+        "SELECT abs(1),\n lower(lowerr('A'))",
+        "no function `lowerr`",
+        2,
+        8,
+    )
+    .await;
+    check(
+        "SELECT 1 FROM ticks WHERE try(day) = 1",
+        "no function `try`",
+        1,
+        27,
+    )
+    .await;
+    check(
+        "EXPLAIN SELECT map_agg(1, 2)",
+        "no function `map_agg`",
+        1,
+        16,
+    )
+    .await;
+    // What the planner handles itself is not unknown, whatever else is wrong.
+    let error = refusal(&sql, "SELECT 1 + ARRAY[1] FROM unnest(ARRAY[1]) AS t(n)").await;
+    assert!(!error.to_string().contains("no function"), "{error}");
 }

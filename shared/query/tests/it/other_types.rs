@@ -13,7 +13,7 @@ use query::SqlError;
 use serde_json::json;
 use testkit::market::{DAY_MS, tick};
 
-use crate::sql::{archive_of, open, refusal, rows};
+use crate::answer::{archive_of, open, refusal, rows};
 
 /// The only file of an archive.
 fn only_file(data: &Path) -> PathBuf {

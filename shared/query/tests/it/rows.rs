@@ -1,26 +1,15 @@
-//! Rows as they come, values beside a statement, what a query would read, and memory that runs out.
+//! Rows as they are found, values of parameters, what a query would read, and memory that runs out.
 
 use std::path::Path;
 use std::time::Duration;
 
-use archive::Archive;
 use chrono::NaiveDate;
-use domain::Tick;
-use query::{Estimate, Limits, LocalSql, Place, SqlError, Value};
-use tempfile::TempDir;
+use query::{Limits, LocalSql, Position, ScanEstimate, SqlError, Value};
 
+use crate::answer::{LIMITS, archive_of};
 use testkit::market::{DAY_MS, market, tick};
 
 const NEXT_DAY_MS: i64 = DAY_MS + 86_400_000;
-
-fn archive_of(ticks: &[Tick]) -> TempDir {
-    let data = tempfile::tempdir().unwrap();
-    let archive = Archive::open(data.path()).unwrap();
-    archive
-        .write_range(0, 0, ticks.len() as u64, ticks)
-        .unwrap();
-    data
-}
 
 async fn open(data: &Path, limits: Limits) -> LocalSql {
     LocalSql::open(data, limits).await.unwrap()
@@ -41,7 +30,7 @@ async fn rows_come_with_what_was_read() {
     let data = archive_of(&market(100));
     let limits = Limits {
         rows_max: usize::MAX,
-        ..Limits::default()
+        ..LIMITS
     };
     let sql = open(data.path(), limits).await;
     let mut rows = sql
@@ -58,13 +47,13 @@ async fn rows_come_with_what_was_read() {
         .map(|field| field.name().clone())
         .collect();
     assert_eq!(names, ["token", "token_2"]);
-    let reads = rows.reads();
+    let stats = rows.scan_stats();
     let mut rows_read = 0;
     while let Some(batch) = rows.next().await.unwrap() {
         rows_read += batch.num_rows();
     }
     assert_eq!(rows_read, 100);
-    let (files, bytes) = reads.by_now();
+    let (files, bytes) = stats.by_now();
     assert!(files == 2 && bytes > 0, "{files} files, {bytes} bytes");
     // One row more than the limit tells that there are more.
     let sql = open(
@@ -78,14 +67,13 @@ async fn rows_come_with_what_was_read() {
     assert_eq!(count(&sql, "SELECT 1 FROM ticks", &[]).await.unwrap(), 10);
 }
 
-/// One place, one thread, and a query that would hold both for days.
+/// A query that would hold its thread for days.
 #[tokio::test]
-async fn a_query_that_is_dropped_makes_way_for_the_next_one() {
+async fn a_dropped_query_does_not_delay_the_next_one() {
     let data = archive_of(&market(10));
     let limits = Limits {
-        queries_max: 1,
         threads: 1,
-        ..Limits::default()
+        ..LIMITS
     };
     let sql = open(data.path(), limits).await;
     let endless = "SELECT sum(a.value * b.value % c.value) FROM generate_series(1, 1000000) a, \
@@ -100,9 +88,9 @@ async fn a_query_that_is_dropped_makes_way_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn values_stand_beside_the_statement() {
+async fn values_replace_question_marks() {
     let data = archive_of(&[tick("BTC", "100", DAY_MS), tick("ETH", "103", NEXT_DAY_MS)]);
-    let sql = open(data.path(), Limits::default()).await;
+    let sql = open(data.path(), LIMITS).await;
     let check = async |condition: &str, values: &[Value], expected: usize| {
         let query = format!("SELECT 1 FROM price_history WHERE {condition}");
         assert_eq!(
@@ -149,9 +137,9 @@ async fn values_stand_beside_the_statement() {
 }
 
 #[tokio::test]
-async fn what_would_be_read_is_told_without_reading_it() {
+async fn an_estimate_reads_no_rows() {
     let data = archive_of(&[tick("BTC", "100", DAY_MS), tick("BTC", "103", NEXT_DAY_MS)]);
-    let sql = open(data.path(), Limits::default()).await;
+    let sql = open(data.path(), LIMITS).await;
     let day = |day| NaiveDate::from_ymd_opt(2026, 3, day).unwrap();
     assert_eq!(sql.days().unwrap(), [day(7), day(8)]);
     let one = sql
@@ -179,13 +167,13 @@ async fn what_would_be_read_is_told_without_reading_it() {
         .estimate("SELECT price FROM ticks WHERE year = 2020", &[])
         .await
         .unwrap();
-    assert_eq!(none, Estimate::default());
+    assert_eq!(none, ScanEstimate::default());
 }
 
 #[tokio::test]
-async fn a_failure_on_the_way_is_no_end() {
+async fn a_failure_does_not_look_like_the_end() {
     let data = archive_of(&market(10));
-    let sql = open(data.path(), Limits::default()).await;
+    let sql = open(data.path(), LIMITS).await;
     let error = count(&sql, "SELECT 1 / (ts - ts) FROM ticks", &[])
         .await
         .unwrap_err();
@@ -193,16 +181,16 @@ async fn a_failure_on_the_way_is_no_end() {
     let error = count(&sql, "SELECT\n tokn FROM ticks", &[])
         .await
         .unwrap_err();
-    assert_eq!(error.place(), Some(Place { line: 2, column: 2 }));
-    let moved = error.placed(|place| Place {
-        line: place.line + 5,
-        ..place
+    assert_eq!(error.position(), Some(Position { line: 2, column: 2 }));
+    let moved = error.with_position(|position| Position {
+        line: position.line + 5,
+        ..position
     });
     assert!(moved.to_string().contains("at line 7, column 2"), "{moved}");
 }
 
 #[tokio::test]
-async fn what_memory_does_not_hold_goes_to_disk_where_it_may() {
+async fn what_memory_does_not_hold_goes_to_disk_if_it_may() {
     let data = archive_of(&market(10));
     let query =
         "SELECT value % 1000 AS a, value FROM generate_series(1, 2000000) ORDER BY a, value DESC";
@@ -211,7 +199,7 @@ async fn what_memory_does_not_hold_goes_to_disk_where_it_may() {
         memory_bytes_max: 24 * 1024 * 1024,
         threads: 1,
         batch_rows: 8_192,
-        ..Limits::default()
+        ..LIMITS
     };
     let tight = open(data.path(), limits).await;
     let error = count(&tight, query, &[]).await.unwrap_err();

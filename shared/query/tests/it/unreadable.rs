@@ -5,7 +5,7 @@ use std::fs;
 use query::SqlError;
 use serde_json::json;
 
-use crate::sql::{archive_of, open, refusal, rows};
+use crate::answer::{archive_of, open, refusal, rows};
 use testkit::market::market;
 
 #[tokio::test]

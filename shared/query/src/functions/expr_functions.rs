@@ -1,0 +1,395 @@
+//! Functions that are expressions of the engine's own: the planner replaces the call by the
+//! expression.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{exec_err, plan_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, binary_expr, cast, lit, when,
+};
+use datafusion::prelude::SessionContext;
+
+use super::arg_type::ArgType;
+use super::regexp_replacement;
+
+/// Types that a call takes, and the type that it gives, for the types of the arguments.
+type Types = Box<dyn Fn(&[DataType]) -> Option<(Vec<DataType>, DataType)> + Send + Sync>;
+
+/// The expression for the arguments, of the types that the call takes.
+type Body = Box<dyn Fn(Vec<Expr>, &[DataType]) -> Result<Expr> + Send + Sync>;
+
+/// A function that is replaced by an expression.
+pub(super) struct ExprFunction {
+    name: &'static str,
+    call: &'static str,
+    types: Types,
+    body: Body,
+    /// Whether only some of the arguments are evaluated.
+    lazy: bool,
+    signature: Signature,
+}
+
+impl ExprFunction {
+    fn new(name: &'static str, call: &'static str, types: Types, body: Body) -> Self {
+        Self {
+            name,
+            call,
+            types,
+            body,
+            lazy: false,
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
+    }
+
+    fn types(&self, given: &[DataType]) -> Result<(Vec<DataType>, DataType)> {
+        match (self.types)(given) {
+            Some(types) => Ok(types),
+            None => plan_err!("call it as {}", self.call),
+        }
+    }
+}
+
+impl std::fmt::Debug for ExprFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ExprFunction").field(&self.name).finish()
+    }
+}
+
+impl PartialEq for ExprFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for ExprFunction {}
+
+impl Hash for ExprFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for ExprFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        self.types(given).map(|(takes, _)| takes)
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        self.types(given).map(|(_, gives)| gives)
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let given = args.iter().map(|argument| info.get_data_type(argument));
+        let (takes, gives) = self.types(&given.collect::<Result<Vec<_>>>()?)?;
+        let expression = (self.body)(args, &takes)?;
+        Ok(ExprSimplifyResult::Simplified(cast(expression, gives)))
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.lazy
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!(
+            "{} cannot be used here: write it as an expression",
+            self.call
+        )
+    }
+}
+
+/// The types of a call whose arguments have these types.
+fn of(kinds: &'static [ArgType], gives: DataType) -> Types {
+    Box::new(move |given| {
+        let types = kinds
+            .iter()
+            .zip(given)
+            .map(|(kind, given)| kind.coerced(given));
+        let types: Vec<_> = types.collect::<Option<_>>()?;
+        (kinds.len() == given.len()).then(|| (types, gives.clone()))
+    })
+}
+
+/// A call of a function of the engine, with constants behind the arguments.
+fn call(function: Arc<ScalarUDF>, constants: &'static [&'static str]) -> Body {
+    Box::new(move |mut args, _| {
+        args.extend(constants.iter().copied().map(lit));
+        Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+            Arc::clone(&function),
+            args,
+        )))
+    })
+}
+
+fn called(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), args))
+}
+
+pub(super) fn functions(context: &SessionContext) -> Result<Vec<ExprFunction>> {
+    let udf = |name| super::udf(context, name);
+    let mut functions = vec![
+        if_function(),
+        ExprFunction::new(
+            "mod",
+            "mod(n, m)",
+            Box::new(numbers),
+            operator(Operator::Modulo),
+        ),
+        ExprFunction::new(
+            "date",
+            "date(timestamp or varchar)",
+            Box::new(|given| match given {
+                [text] if ArgType::Text.coerced(text).is_some() => {
+                    Some((vec![DataType::Utf8View], DataType::Date32))
+                }
+                [time] => Some((vec![ArgType::Time.coerced(time)?], DataType::Date32)),
+                _ => None,
+            }),
+            Box::new(|args, _| only(args, 1).map(|mut args| args.remove(0))),
+        ),
+        ExprFunction::new(
+            "md5",
+            "md5(varbinary)",
+            of(&[ArgType::Bytes], DataType::Binary),
+            call(udf("digest")?, &["md5"]),
+        ),
+        contains(udf("contains")?, udf("array_has")?),
+        ExprFunction::new(
+            "element_at",
+            "element_at(array, bigint)",
+            Box::new(|given| match given {
+                [DataType::List(item), index] if index.is_integer() => {
+                    let takes = vec![DataType::List(Arc::clone(item)), DataType::Int64];
+                    Some((takes, item.data_type().clone()))
+                }
+                _ => None,
+            }),
+            call(udf("array_element")?, &[]),
+        ),
+    ];
+    functions.extend(regular_expressions(
+        udf("regexp_replace")?,
+        udf("regexp_match")?,
+        udf("array_element")?,
+        udf("concat")?,
+    ));
+    functions.extend(parts_of_times(&udf("date_part")?));
+    functions.extend(bitwise());
+    Ok(functions)
+}
+
+fn only(args: Vec<Expr>, count: usize) -> Result<Vec<Expr>> {
+    if args.len() == count {
+        Ok(args)
+    } else {
+        plan_err!("{count} arguments are needed, not {}", args.len())
+    }
+}
+
+/// Two numbers of the type that holds both.
+fn numbers(given: &[DataType]) -> Option<(Vec<DataType>, DataType)> {
+    let [one, other] = given else { return None };
+    let both = type_union_resolution(&[one.clone(), other.clone()])?;
+    (both.is_numeric() || both.is_null()).then(|| (vec![both.clone(); 2], both))
+}
+
+fn operator(operator: Operator) -> Body {
+    Box::new(move |args, _| {
+        let mut args = only(args, 2)?.into_iter();
+        match (args.next(), args.next()) {
+            (Some(one), Some(other)) => Ok(binary_expr(one, operator, other)),
+            _ => plan_err!("two arguments are needed"),
+        }
+    })
+}
+
+fn if_function() -> ExprFunction {
+    let types = |given: &[DataType]| {
+        let (condition, values) = given.split_first()?;
+        let fits = matches!(condition, DataType::Boolean | DataType::Null);
+        if !fits || !(1..=2).contains(&values.len()) {
+            return None;
+        }
+        let gives = type_union_resolution(values)?;
+        let mut takes = vec![DataType::Boolean];
+        takes.resize(given.len(), gives.clone());
+        Some((takes, gives))
+    };
+    let body = |args: Vec<Expr>, _: &[DataType]| {
+        let mut args = args.into_iter();
+        match (args.next(), args.next(), args.next()) {
+            (Some(condition), Some(value), Some(other)) => when(condition, value).otherwise(other),
+            (Some(condition), Some(value), None) => when(condition, value).end(),
+            _ => plan_err!("if takes two or three arguments"),
+        }
+    };
+    ExprFunction {
+        lazy: true,
+        ..ExprFunction::new(
+            "if",
+            "if(boolean, value[, other])",
+            Box::new(types),
+            Box::new(body),
+        )
+    }
+}
+
+/// Trino's takes an array; the engine's own, a text, stays.
+fn contains(of_texts: Arc<ScalarUDF>, of_arrays: Arc<ScalarUDF>) -> ExprFunction {
+    let types = |given: &[DataType]| match given {
+        [DataType::List(item), _] => Some((
+            vec![DataType::List(Arc::clone(item)), item.data_type().clone()],
+            DataType::Boolean,
+        )),
+        [text, part] => Some((
+            vec![ArgType::Text.coerced(text)?, ArgType::Text.coerced(part)?],
+            DataType::Boolean,
+        )),
+        _ => None,
+    };
+    let body = move |args, types: &[DataType]| match types.first() {
+        Some(DataType::List(_)) => Ok(called(&of_arrays, args)),
+        _ => Ok(called(&of_texts, args)),
+    };
+    ExprFunction::new(
+        "contains",
+        "contains(array, element)",
+        Box::new(types),
+        Box::new(body),
+    )
+}
+
+/// Trino replaces every match, the engine's own function only the first, and its replacements are
+/// written in another way. Group 0 is the whole match.
+fn regular_expressions(
+    replace: Arc<ScalarUDF>,
+    matched: Arc<ScalarUDF>,
+    element: Arc<ScalarUDF>,
+    concat: Arc<ScalarUDF>,
+) -> [ExprFunction; 2] {
+    let texts = |given: &[DataType], last: ArgType| {
+        let kinds = [ArgType::Text, ArgType::Text, last];
+        let types = kinds
+            .iter()
+            .zip(given)
+            .map(|(kind, given)| kind.coerced(given));
+        let types: Vec<_> = types.collect::<Option<_>>()?;
+        (2..=3)
+            .contains(&given.len())
+            .then_some((types, DataType::Utf8View))
+    };
+    let replacement = Arc::new(ScalarUDF::from(regexp_replacement::function()));
+    let replaced = move |args: Vec<Expr>, _: &[DataType]| {
+        let mut args = args.into_iter();
+        let (Some(text), Some(pattern)) = (args.next(), args.next()) else {
+            return plan_err!("regexp_replace takes two or three arguments");
+        };
+        let with = match args.next() {
+            Some(with) => called(&replacement, vec![pattern.clone(), with]),
+            None => lit(""),
+        };
+        Ok(called(&replace, vec![text, pattern, with, lit("g")]))
+    };
+    let extracted = move |args: Vec<Expr>, _: &[DataType]| {
+        let mut args = args.into_iter();
+        let (Some(text), Some(pattern)) = (args.next(), args.next()) else {
+            return plan_err!("regexp_extract takes two or three arguments");
+        };
+        let group = args.next().unwrap_or(lit(0_i64));
+        let whole = called(&concat, vec![lit("("), pattern, lit(")")]);
+        let groups = called(&matched, vec![text, whole]);
+        let position = binary_expr(group, Operator::Plus, lit(1_i64));
+        Ok(called(&element, vec![groups, position]))
+    };
+    [
+        ExprFunction::new(
+            "regexp_replace",
+            "regexp_replace(varchar, pattern[, replacement])",
+            Box::new(move |given| texts(given, ArgType::Text)),
+            Box::new(replaced),
+        ),
+        ExprFunction::new(
+            "regexp_extract",
+            "regexp_extract(varchar, pattern[, group])",
+            Box::new(move |given| texts(given, ArgType::Integer)),
+            Box::new(extracted),
+        ),
+    ]
+}
+
+/// `year(time)` and its like: Trino's name, the engine's part.
+const PARTS: [(&str, &str); 15] = [
+    ("year", "year"),
+    ("quarter", "quarter"),
+    ("month", "month"),
+    ("week", "week"),
+    ("week_of_year", "week"),
+    ("year_of_week", "isoyear"),
+    ("day", "day"),
+    ("day_of_month", "day"),
+    ("day_of_week", "isodow"),
+    ("dow", "isodow"),
+    ("day_of_year", "doy"),
+    ("doy", "doy"),
+    ("hour", "hour"),
+    ("minute", "minute"),
+    ("second", "second"),
+];
+
+fn parts_of_times(date_part: &Arc<ScalarUDF>) -> Vec<ExprFunction> {
+    let parts = PARTS.into_iter().map(|(name, part)| {
+        let date_part = Arc::clone(date_part);
+        ExprFunction::new(
+            name,
+            "year(timestamp), month(timestamp) and so on",
+            of(&[ArgType::Time], DataType::Int64),
+            Box::new(move |mut args, _| {
+                args.insert(0, lit(part));
+                Ok(called(&date_part, args))
+            }),
+        )
+    });
+    let date_part = Arc::clone(date_part);
+    // The engine's milliseconds hold the seconds too.
+    let millisecond = ExprFunction::new(
+        "millisecond",
+        "millisecond(timestamp)",
+        of(&[ArgType::Time], DataType::Int64),
+        Box::new(move |mut args, _| {
+            args.insert(0, lit("millisecond"));
+            let ms = cast(called(&date_part, args), DataType::Int64);
+            Ok(binary_expr(ms, Operator::Modulo, lit(1_000_i64)))
+        }),
+    );
+    parts.chain([millisecond]).collect()
+}
+
+fn bitwise() -> [ExprFunction; 3] {
+    let function = |name, call, op| {
+        ExprFunction::new(
+            name,
+            call,
+            of(&[ArgType::Integer, ArgType::Integer], DataType::Int64),
+            operator(op),
+        )
+    };
+    [
+        function("bitwise_and", "bitwise_and(n, m)", Operator::BitwiseAnd),
+        function("bitwise_or", "bitwise_or(n, m)", Operator::BitwiseOr),
+        function("bitwise_xor", "bitwise_xor(n, m)", Operator::BitwiseXor),
+    ]
+}

@@ -1,0 +1,124 @@
+//! Trino's replacement texts of `regexp_replace` in the words of the engine's regular expressions.
+//!
+//! To Trino `$1x` is group 1 and an x; to the engine, a group named `1x`. `\$` is a dollar sign to Trino;
+//! to the engine, `\1` is group 1.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray as _, StringViewArray};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::exec_err;
+use datafusion::error::{DataFusionError, Result};
+use regex::Regex;
+
+use super::arg_type::ArgType;
+use super::scalar_function::{Gives, Scalar, argument};
+
+/// A group that no pattern has: it stands for no text, and parts a backslash from a digit.
+const NOTHING: &str = "${4294967295}";
+
+/// `(pattern, replacement)` → the replacement for the engine.
+pub(super) fn function() -> Scalar {
+    Scalar::new(
+        "regexp_replacement",
+        &[&[ArgType::Text, ArgType::Text]],
+        Gives::Type(DataType::Utf8View),
+        regexp_replacement,
+    )
+}
+
+fn regexp_replacement(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let patterns = argument(arguments, 0)?.as_string_view();
+    let replacements = argument(arguments, 1)?.as_string_view();
+    let translated = patterns.iter().zip(replacements).map(|pair| match pair {
+        (Some(pattern), Some(replacement)) => translate(pattern, replacement).map(Some),
+        _ => Ok(None),
+    });
+    let translated = translated.collect::<Result<StringViewArray>>()?;
+    Ok(Arc::new(translated))
+}
+
+fn translate(pattern: &str, replacement: &str) -> Result<String> {
+    if !replacement.contains(['$', '\\']) {
+        return Ok(replacement.to_owned());
+    }
+    let pattern = Regex::new(pattern).map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let mut text = String::with_capacity(replacement.len());
+    let mut rest = replacement.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => match rest.next() {
+                Some('$') => text.push_str("$$"),
+                Some('\\') => text = text + "\\" + NOTHING,
+                Some(character) => text.push(character),
+                None => return exec_err!("the replacement '{replacement}' ends with a backslash"),
+            },
+            '$' => {
+                let (group, behind) = group(&pattern, rest.as_str())?;
+                // Writing to a String cannot fail.
+                _ = write!(text, "${{{group}}}");
+                rest = behind.chars();
+            }
+            character => text.push(character),
+        }
+    }
+    Ok(text)
+}
+
+/// The group that a text names behind a dollar sign, and what is behind it: `{name}`, or as many digits
+/// as make a group of the pattern.
+fn group<'a>(pattern: &Regex, text: &'a str) -> Result<(&'a str, &'a str)> {
+    if let Some((name, behind)) = text.strip_prefix('{').and_then(|text| text.split_once('}'))
+        && pattern.capture_names().flatten().any(|known| known == name)
+    {
+        return Ok((name, behind));
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let splits = (1..=digits)
+        .rev()
+        .filter_map(|count| text.split_at_checked(count));
+    let mut groups = splits.filter(|(number, _)| {
+        let number = number.parse::<usize>();
+        number.is_ok_and(|number| number < pattern.captures_len())
+    });
+    match groups.next() {
+        Some(group) => Ok(group),
+        None => exec_err!(
+            "the pattern has no group '{}', which the replacement has behind '$' (write \\$ for a dollar sign)",
+            text.split_inclusive('}').next().unwrap_or_default()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_and_signs_are_translated() {
+        let check = |pattern: &str, replacement: &str, expected: &str| {
+            assert_eq!(
+                translate(pattern, replacement).unwrap(),
+                expected,
+                "{replacement}"
+            );
+        };
+        check("b", "plain", "plain");
+        check("(b)", "$1x", "${1}x");
+        check("(b)", "$0$1", "${0}${1}");
+        check("(b)", "$12", "${1}2");
+        check("(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)(l)", "$12", "${12}");
+        check("(?<letter>b)", "${letter}s", "${letter}s");
+        check("b", r"\$1", "$$1");
+        check("b", r"\1", "1");
+        check("b", r"\\1", &format!("\\{NOTHING}1"));
+    }
+
+    #[test]
+    fn what_is_no_group_is_refused() {
+        for replacement in ["$2", "$", "$x", "${other}", "${1}", "a\\"] {
+            assert!(translate("(b)", replacement).is_err(), "{replacement}");
+        }
+    }
+}

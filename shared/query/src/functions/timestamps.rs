@@ -1,0 +1,204 @@
+//! Moments from and to numbers and texts.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray as _, Date32Array, Float64Array, StringArray, TimestampMillisecondArray,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, TimestampMillisecondType};
+use datafusion::common::exec_err;
+use datafusion::error::Result;
+
+use super::arg_type::{ArgType, UTC, moment, timestamp};
+use super::mysql_format;
+use super::scalar_function::{Gives, Scalar, argument};
+
+/// Beyond it a double does not hold every millisecond (the years ±285,000).
+const MS_MAX: f64 = 9_007_199_254_740_992.0;
+
+pub(super) fn functions() -> Vec<Scalar> {
+    let text = || Gives::Type(DataType::Utf8);
+    vec![
+        Scalar::new(
+            "from_unixtime",
+            &[&[ArgType::Double]],
+            Gives::Type(moment()),
+            from_unixtime,
+        ),
+        Scalar::new(
+            "to_unixtime",
+            &[&[ArgType::Time]],
+            Gives::Type(DataType::Float64),
+            to_unixtime,
+        ),
+        Scalar::new(
+            "from_iso8601_timestamp",
+            &[&[ArgType::Text]],
+            Gives::Type(moment()),
+            from_iso8601_timestamp,
+        ),
+        Scalar::new(
+            "from_iso8601_date",
+            &[&[ArgType::Text]],
+            Gives::Type(DataType::Date32),
+            from_iso8601_date,
+        ),
+        Scalar::new("to_iso8601", &[&[ArgType::Time]], text(), to_iso8601),
+        Scalar::new(
+            "date_format",
+            &[&[ArgType::Time, ArgType::Text]],
+            text(),
+            date_format,
+        ),
+        Scalar::new(
+            "date_parse",
+            &[&[ArgType::Text, ArgType::Text]],
+            Gives::Type(timestamp()),
+            date_parse,
+        ),
+    ]
+}
+
+fn from_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let mut moments = Vec::new();
+    for seconds in argument(arguments, 0)?.as_primitive::<Float64Type>() {
+        let ms = seconds.map(|seconds| (seconds * 1_000.0).round());
+        let Some(ms) = ms else {
+            moments.push(None);
+            continue;
+        };
+        if !(-MS_MAX..=MS_MAX).contains(&ms) {
+            return exec_err!("{} s after the epoch is no time", ms / 1_000.0);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
+        moments.push(Some(ms as i64));
+    }
+    Ok(Arc::new(
+        TimestampMillisecondArray::from(moments).with_timezone(UTC),
+    ))
+}
+
+fn to_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    #[expect(clippy::cast_precision_loss, reason = "a double is what Trino gives")]
+    let seconds = |ms: i64| ms as f64 / 1_000.0;
+    let seconds: Float64Array = epoch_ms(argument(arguments, 0)?)?.unary(seconds);
+    Ok(Arc::new(seconds))
+}
+
+/// Moments and dates as milliseconds since the epoch.
+fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
+    let times = cast(times, &timestamp())?;
+    Ok(times.as_primitive::<TimestampMillisecondType>().clone())
+}
+
+/// The date and time of day of a moment, in UTC.
+pub(super) fn civil(ms: i64) -> Result<NaiveDateTime> {
+    match DateTime::from_timestamp_millis(ms) {
+        Some(moment) => Ok(moment.naive_utc()),
+        None => exec_err!("{ms} ms after the epoch is in no year of the calendar"),
+    }
+}
+
+/// Without an offset the text is in UTC.
+fn from_iso8601_timestamp(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let mut moments = Vec::new();
+    for text in argument(arguments, 0)?.as_string_view() {
+        match text.map(|text| (text, iso8601(text))) {
+            None => moments.push(None),
+            Some((_, Some(ms))) => moments.push(Some(ms)),
+            Some((text, None)) => return exec_err!("'{text}' is no time in ISO 8601"),
+        }
+    }
+    Ok(Arc::new(
+        TimestampMillisecondArray::from(moments).with_timezone(UTC),
+    ))
+}
+
+fn iso8601(text: &str) -> Option<i64> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Some(moment.timestamp_millis());
+    }
+    const WITH_OFFSET: [&str; 2] = ["%Y-%m-%dT%H:%M%:z", "%Y-%m-%dT%H:%M:%S%.f%z"];
+    const WITHOUT: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+    let with_offset = |format| DateTime::parse_from_str(text, format).ok();
+    if let Some(moment) = WITH_OFFSET.into_iter().find_map(with_offset) {
+        return Some(moment.timestamp_millis());
+    }
+    let without = |format| NaiveDateTime::parse_from_str(text, format).ok();
+    let day = || {
+        NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()
+            .and_then(|day| day.and_hms_opt(0, 0, 0))
+    };
+    let time = WITHOUT.into_iter().find_map(without).or_else(day)?;
+    Some(time.and_utc().timestamp_millis())
+}
+
+fn from_iso8601_date(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let mut days = Vec::new();
+    for text in argument(arguments, 0)?.as_string_view() {
+        let day = text.map(|text| (text, NaiveDate::parse_from_str(text, "%Y-%m-%d")));
+        match day {
+            None => days.push(None),
+            Some((_, Ok(day))) => days.push(Some(Date32Type::from_naive_date(day))),
+            Some((text, Err(_))) => return exec_err!("'{text}' is no date in ISO 8601"),
+        }
+    }
+    Ok(Arc::new(Date32Array::from(days)))
+}
+
+/// A moment ends with `Z`, a timestamp has no offset, and a date no time of day.
+fn to_iso8601(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let times = argument(arguments, 0)?;
+    let (is_date, is_moment) = (
+        *times.data_type() == DataType::Date32,
+        *times.data_type() == moment(),
+    );
+    let shown = |ms: i64| {
+        let civil = civil(ms)?;
+        Ok(match (is_date, is_moment) {
+            (true, _) => civil.date().to_string(),
+            (_, true) => civil.and_utc().to_rfc3339_opts(SecondsFormat::Millis, true),
+            (_, false) => civil.format("%Y-%m-%dT%H:%M:%S%.3f").to_string(),
+        })
+    };
+    texts(times, shown)
+}
+
+fn texts(times: &ArrayRef, shown: impl Fn(i64) -> Result<String>) -> Result<ArrayRef> {
+    let texts = epoch_ms(times)?
+        .iter()
+        .map(|ms| ms.map(&shown).transpose())
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(StringArray::from(texts)))
+}
+
+fn date_format(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let formats = argument(arguments, 1)?.as_string_view();
+    let mut texts = Vec::new();
+    for (ms, format) in epoch_ms(argument(arguments, 0)?)?.iter().zip(formats) {
+        texts.push(match (ms, format) {
+            (Some(ms), Some(format)) => Some(mysql_format::format_time(civil(ms)?, format)?),
+            _ => None,
+        });
+    }
+    Ok(Arc::new(StringArray::from(texts)))
+}
+
+fn date_parse(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = argument(arguments, 0)?.as_string_view();
+    let formats = argument(arguments, 1)?.as_string_view();
+    let mut times = Vec::new();
+    for (text, format) in texts.iter().zip(formats) {
+        times.push(match (text, format) {
+            (Some(text), Some(format)) => {
+                let time = mysql_format::parse_time(text, format)?;
+                Some(time.and_utc().timestamp_millis())
+            }
+            _ => None,
+        });
+    }
+    Ok(Arc::new(TimestampMillisecondArray::from(times)))
+}

@@ -1,0 +1,99 @@
+//! A statement's way from text to a plan that can run.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SQLOptions;
+use datafusion::sql::parser::Statement;
+
+use crate::error::{self, SqlError, UnknownTable};
+use crate::local_sql::Limits;
+use crate::read_only::{Answers, ReadOnly, parse};
+use crate::result_columns::unique_names;
+use crate::value::Value;
+use crate::{session, unknown_function};
+
+/// A statement that can be run.
+pub(crate) struct Planned {
+    /// The columns of its rows; no two have the same name.
+    pub(crate) schema: SchemaRef,
+    pub(crate) physical: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+}
+
+impl Planned {
+    pub(crate) fn stream(&self, limits: Limits) -> Result<SendableRecordBatchStream, SqlError> {
+        execute_stream(Arc::clone(&self.physical), Arc::clone(&self.context))
+            .map_err(|error| error::of_running(error, limits))
+    }
+}
+
+pub(crate) async fn plan(
+    state: SessionState,
+    sql: &str,
+    values: &[Value],
+    limits: Limits,
+) -> Result<Planned, SqlError> {
+    let ReadOnly { statement, answers } = parse(sql, values)?;
+    let plan = match state.statement_to_plan(statement.clone()).await {
+        Ok(plan) => plan,
+        Err(error) => return Err(explained(error, &state, &statement, sql, limits).await),
+    };
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)
+        .map_err(|error| SqlError::NotReadOnly(error::message(&error)))?;
+    let failed = |error| error::of_planning(error, sql, limits);
+    let plan = match answers {
+        Answers::Rows if limits.rows_max < usize::MAX => {
+            limited(plan, limits.rows_max).map_err(failed)?
+        }
+        Answers::Rows | Answers::Description => plan,
+    };
+    let frame = DataFrame::new(state, plan);
+    let schema = unique_names(frame.schema().as_arrow());
+    let context = Arc::new(frame.task_ctx());
+    let physical = frame.create_physical_plan().await.map_err(failed)?;
+    Ok(Planned {
+        schema,
+        physical,
+        context,
+    })
+}
+
+/// Why a statement could not be planned: names that nothing here has come first.
+async fn explained(
+    error: DataFusionError,
+    state: &SessionState,
+    statement: &Statement,
+    sql: &str,
+    limits: Limits,
+) -> SqlError {
+    let unknown = session::unknown_table(state, statement).await;
+    let error = error::of_planning(error, sql, limits);
+    if let Some(UnknownTable { name, suggestions }) = unknown {
+        return SqlError::UnknownTable {
+            name,
+            position: error.position(),
+            suggestions,
+        };
+    }
+    if matches!(error, SqlError::Invalid { .. }) {
+        return unknown_function::find(state, statement).unwrap_or(error);
+    }
+    error
+}
+
+/// One row more than the limit shows that an answer was cut.
+fn limited(plan: LogicalPlan, rows_max: usize) -> datafusion::error::Result<LogicalPlan> {
+    LogicalPlanBuilder::from(plan)
+        .limit(0, Some(rows_max.saturating_add(1)))?
+        .build()
+}

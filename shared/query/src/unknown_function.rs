@@ -1,0 +1,123 @@
+//! What is reported of a function that this engine does not have.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::execution::SessionState;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Expr, visit_expressions};
+
+use crate::ast_names::last_name;
+use crate::error::SqlError;
+use crate::position::Position;
+use crate::session::FUNCTIONS_OFF;
+use crate::suggestions::{did_you_mean, suggestions};
+
+/// A function of Trino that makes a large value of a small one, as those of [`FUNCTIONS_OFF`]; the
+/// engine has none of that name.
+const SEQUENCE: &str = "sequence";
+
+/// What the planner handles itself.
+const PLANNED: [&str; 1] = ["unnest"];
+
+/// Functions of Athena that are not here, and what to write instead.
+const INSTEAD: [(&str, &str); 14] = [
+    ("try", "write a condition, nullif or try_cast"),
+    ("typeof", "arrow_typeof returns the engine's own type"),
+    ("histogram", "write GROUP BY and count(*)"),
+    ("map_agg", "write GROUP BY"),
+    ("map", "write CASE"),
+    ("format", "write concat and CAST(… AS varchar)"),
+    ("json_parse", "json_extract_scalar takes the text itself"),
+    ("json_extract", "json_extract_scalar returns a single value"),
+    ("at_timezone", "all times are UTC"),
+    ("with_timezone", "all times are UTC"),
+    ("format_datetime", "write date_format"),
+    ("parse_datetime", "write date_parse"),
+    ("width_bucket", "write CASE or floor"),
+    ("reduce", "write UNNEST and an aggregate"),
+];
+
+/// The error of the first function in a statement that the session does not have.
+pub(crate) fn find(state: &SessionState, statement: &Statement) -> Option<SqlError> {
+    let statement = match statement {
+        Statement::Statement(statement) => statement,
+        Statement::Explain(explain) => return find(state, &explain.statement),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => {
+            return None;
+        }
+    };
+    let known = names(state);
+    let found = visit_expressions(statement.as_ref(), |expression| {
+        if let Expr::Function(function) = expression
+            && let Some(name) = last_name(&function.name)
+        {
+            let lower = name.value.to_lowercase();
+            if !known.contains(lower.as_str()) && !PLANNED.contains(&lower.as_str()) {
+                return ControlFlow::Break(SqlError::Invalid {
+                    message: message(&name.value, &known),
+                    position: Position::new(name.span.start.line, name.span.start.column),
+                });
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    match found {
+        ControlFlow::Break(error) => Some(error),
+        ControlFlow::Continue(()) => None,
+    }
+}
+
+fn message(name: &str, known: &BTreeSet<&str>) -> String {
+    let lower = name.to_lowercase();
+    if lower == SEQUENCE || FUNCTIONS_OFF.contains(&lower.as_str()) {
+        return format!("the function `{name}` is off (one call could take all memory)");
+    }
+    let instead = INSTEAD.iter().find(|(missing, _)| *missing == lower);
+    let help = match instead {
+        Some((_, instead)) => (*instead).to_owned(),
+        None => did_you_mean(&suggestions(name, known.iter().copied()))
+            .unwrap_or_else(|| "docs/sql.md lists those that it has".to_owned()),
+    };
+    format!("this engine has no function `{name}` ({help})")
+}
+
+/// The functions that there are.
+fn names(state: &SessionState) -> BTreeSet<&str> {
+    let scalars = state.scalar_functions().keys();
+    let aggregates = state.aggregate_functions().keys();
+    let windows = state.window_functions().keys();
+    let names = scalars.chain(aggregates).chain(windows);
+    names.map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_what_to_do() {
+        let known = BTreeSet::from(["trim", "gcd", "doy", "year", "date_trunc", "arrow_typeof"]);
+        let check = |name: &str, expected: &str| assert_eq!(message(name, &known), expected);
+        check(
+            "LPAD",
+            "the function `LPAD` is off (one call could take all memory)",
+        );
+        check(
+            "sequence",
+            "the function `sequence` is off (one call could take all memory)",
+        );
+        check(
+            "try",
+            "this engine has no function `try` (write a condition, nullif or try_cast)",
+        );
+        check(
+            "date_trunk",
+            "this engine has no function `date_trunk` (did you mean `date_trunc`?)",
+        );
+        check(
+            "no_such_function",
+            "this engine has no function `no_such_function` (docs/sql.md lists those that it has)",
+        );
+    }
+}
