@@ -56,6 +56,12 @@ impl ArchiveScan {
         self.on(day, None)
     }
 
+    /// The same on a given date: `year(current_date)` is that of `today`.
+    #[must_use]
+    pub fn keeps_as_of(&self, day: NaiveDate, today: NaiveDate) -> bool {
+        self.on(day, Some(today))
+    }
+
     /// Whether conditions on year, month and day leave out at least half of the days from 2000 to
     /// `today`. What is not understood leaves out none: `day <= 30` and `abs(year) > 0` are as good as
     /// no condition.
