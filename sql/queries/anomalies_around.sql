@@ -4,8 +4,7 @@
 -- before it in the same quote. The spread is their standard deviation, and at least a hundredth of a
 -- percent of their mean, so that a price that stood still does not make every step stand out. Ticks
 -- with fewer than 20 before them are not judged; those from the start of the first day on count as
--- before. time_ms is milliseconds since the epoch (UTC). A tick that is in the archive twice counts
--- once. The detector of the stream judges by other windows: this is a second opinion.
+-- before. time is a timestamp (UTC). A tick that is in the archive twice counts once. The detector of the stream judges by other windows: this is a second opinion.
 --
 -- @param token      token              The token, as symbol or mint address
 -- @param quote      token     = ''     Only prices in this; empty for all, each judged by itself
@@ -51,7 +50,15 @@ scored AS (
   FROM windows
   WHERE ticks_before >= 20
 )
-SELECT quote, ts AS time_ms, price, mean, 100 * (price / mean - 1) AS deviation_pct, score, source, tick_id
+SELECT
+  quote,
+  CAST(from_unixtime(ts / 1e3) AS timestamp(3)) AS time,
+  price,
+  mean,
+  100 * (price / mean - 1) AS deviation_pct,
+  score,
+  source,
+  tick_id
 FROM scored
 WHERE ts >= :from AND abs(score) >= :threshold
-ORDER BY quote, time_ms, tick_id
+ORDER BY quote, ts, tick_id

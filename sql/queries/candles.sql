@@ -1,7 +1,7 @@
 -- OHLCV candles of one token at any interval.
 --
 -- A row is an interval with at least one tick, in one quote. Intervals start at multiples of their
--- length since the epoch, in event time; start_ms is milliseconds since the epoch (UTC). Open and
+-- length since the epoch, in event time; start is a timestamp (UTC). Open and
 -- close go by event time, and of ticks of one millisecond by tick_id, as the candles of the stream
 -- do. Volume is in units of the token, NULL where no tick has one. A tick that is in the archive
 -- twice counts once.
@@ -27,7 +27,7 @@ placed AS (
 )
 SELECT
   quote,
-  start_ms,
+  CAST(from_unixtime(start_ms / 1e3) AS timestamp(3)) AS start,
   min_by(price, ROW(ts, tick_id)) AS open,
   max(price) AS high,
   min(price) AS low,

@@ -1,7 +1,7 @@
 -- What could not become a tick, by reason.
 --
--- A row is a reason of a source. Times are milliseconds since the epoch (UTC), of receipt. example is
--- the message of the newest entry.
+-- A row is a reason of a source. first_received and last_received are timestamps (UTC). example is the
+-- message of the newest entry.
 --
 -- @param source  varchar   = ''       Only this source; empty for all
 -- @param from    timestamp = now-1d   First moment of receipt
@@ -13,8 +13,8 @@ SELECT
   source,
   count(*) AS entries,
   sum(raw_bytes) AS raw_bytes,
-  min(received_at) AS first_received_ms,
-  max(received_at) AS last_received_ms,
+  CAST(from_unixtime(min(received_at) / 1e3) AS timestamp(3)) AS first_received,
+  CAST(from_unixtime(max(received_at) / 1e3) AS timestamp(3)) AS last_received,
   max_by(message, ROW(received_at, message)) AS example
 FROM quarantine
 WHERE :days

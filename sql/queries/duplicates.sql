@@ -2,7 +2,7 @@
 --
 -- A row is a tick_id with its copies. A delivery whose answer was lost comes again and gives the same
 -- ids; compaction removes the copies of a day. Copies agree in all but the time of receipt, unless
--- the sender changed its mind: then prices_differ. Times are milliseconds since the epoch (UTC).
+-- the sender changed its mind: then prices_differ. Times are timestamps (UTC).
 --
 -- It reads and gathers the id of every tick: look at a day or a token at a time.
 --
@@ -15,10 +15,10 @@ SELECT
   quote,
   tick_id,
   count(*) AS copies,
-  min(ts) AS first_ms,
-  max(ts) AS last_ms,
-  min(ingested_at) AS first_ingested_ms,
-  max(ingested_at) AS last_ingested_ms,
+  CAST(from_unixtime(min(ts) / 1e3) AS timestamp(3)) AS first_time,
+  CAST(from_unixtime(max(ts) / 1e3) AS timestamp(3)) AS last_time,
+  CAST(from_unixtime(min(ingested_at) / 1e3) AS timestamp(3)) AS first_ingested,
+  CAST(from_unixtime(max(ingested_at) / 1e3) AS timestamp(3)) AS last_ingested,
   min(price) <> max(price) AS prices_differ
 FROM price_archive
 WHERE :days

@@ -1,7 +1,7 @@
 -- Times without ticks, by token.
 --
 -- A row is a time of at least min_gap_s between two ticks of a token in one quote, or from its last
--- tick to the end of the time looked at (still_open). Times are milliseconds since the epoch (UTC).
+-- tick to the end of the time looked at (still_open). gap_start and gap_end are timestamps (UTC).
 -- A token without any tick in the time looked at has no row.
 --
 -- Ticks are first gathered into spans as long as the least gap: two ticks that far apart are never
@@ -43,7 +43,13 @@ gaps AS (
     next_ms IS NULL AS still_open
   FROM neighbours
 )
-SELECT token, quote, gap_start_ms, gap_end_ms, (gap_end_ms - gap_start_ms) / 1e3 AS gap_s, still_open
+SELECT
+  token,
+  quote,
+  CAST(from_unixtime(gap_start_ms / 1e3) AS timestamp(3)) AS gap_start,
+  CAST(from_unixtime(gap_end_ms / 1e3) AS timestamp(3)) AS gap_end,
+  (gap_end_ms - gap_start_ms) / 1e3 AS gap_s,
+  still_open
 FROM gaps
 WHERE gap_end_ms - gap_start_ms >= CAST(:min_gap_s AS bigint) * 1000
 ORDER BY gap_s DESC, token, quote, gap_start_ms

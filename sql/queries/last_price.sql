@@ -1,8 +1,8 @@
 -- The last price of each token before a moment.
 --
 -- A row is a token in one quote that has a tick in the time looked at; of ticks of one millisecond
--- the one with the greatest tick_id counts. last_ms is its event time in milliseconds since the
--- epoch (UTC), age_ms how old it was at the moment.
+-- the one with the greatest tick_id counts. last is its event time, a timestamp (UTC); age_ms is its
+-- age at the moment in milliseconds, a number for scripts that compare it with a limit.
 --
 -- @param token  token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param quote  token     = ''       Only prices in this; empty for all
@@ -14,7 +14,7 @@ SELECT
   quote,
   max_by(price, ROW(ts, tick_id)) AS price,
   max_by(source, ROW(ts, tick_id)) AS source,
-  max(ts) AS last_ms,
+  CAST(from_unixtime(max(ts) / 1e3) AS timestamp(3)) AS last,
   :at - max(ts) AS age_ms
 FROM price_archive
 WHERE :days

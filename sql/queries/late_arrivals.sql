@@ -1,6 +1,6 @@
 -- How late ticks arrive, by source.
 --
--- A tick's delay is from its event time to when it was received, in milliseconds. after_its_day are
+-- A tick's delay is from its event time to when it was received, in milliseconds (a number). after_its_day are
 -- ticks that were received when the UTC day of their event was over, since the delay is longer than the
 -- day was old: an answer for that day that was asked for before lacks them. A negative delay is a
 -- source's clock that runs ahead.

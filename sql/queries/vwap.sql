@@ -1,7 +1,6 @@
 -- Volume-weighted average price of one token, by interval.
 --
--- A row is an interval with at least one tick, in one quote; start_ms is milliseconds since the
--- epoch (UTC). Only ticks that name a volume take part in vwap, volume (units of the token) and
+-- A row is an interval with at least one tick, in one quote; start is a timestamp (UTC). Only ticks that name a volume take part in vwap, volume (units of the token) and
 -- quote_volume (units of the quote); all three are NULL, or vwap alone is, where there is nothing
 -- to weigh by. avg_price is over all ticks. A tick that is in the archive twice counts once.
 --
@@ -26,7 +25,7 @@ placed AS (
 )
 SELECT
   quote,
-  start_ms,
+  CAST(from_unixtime(start_ms / 1e3) AS timestamp(3)) AS start,
   sum(price * volume) / nullif(sum(volume), 0) AS vwap,
   sum(volume) AS volume,
   sum(price * volume) AS quote_volume,

@@ -1,21 +1,19 @@
 //! What each command does.
 
 use std::io::Read;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-
-use crate::Failure;
-use crate::ask::{self, Outputs};
-use crate::choice;
-use crate::cli::{Cli, Command, Options};
-use crate::destination::{self, Aside};
-use crate::engine::{Engine, EngineName, PastQuery};
+use crate::atomic_file::AtomicFile;
+use crate::cli::{Cli, Command};
+use crate::cli_error::CliError;
+use crate::destination::{self, write_rows, write_text};
+use crate::engine::{Engine, PastQuery};
+use crate::execute::{self, Outputs};
 use crate::explain;
-use crate::format;
 use crate::history;
-use crate::named::{self, Query};
-use crate::problem::Problem;
+use crate::list;
+use crate::options::{EngineName, Format, Options};
+use crate::query_failure::QueryFailure;
+use crate::select;
 use crate::shell;
 use crate::source;
 
@@ -23,12 +21,15 @@ pub(crate) async fn run(
     cli: &Cli,
     input: &mut dyn Read,
     outputs: &mut Outputs<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), QueryFailure> {
     let options = &cli.options;
     if let (Some(_), Some(query)) = (&cli.command, &cli.query) {
         let text =
-            format!("`{query}` stands before the command: give a query or a command, not both");
-        return Err(Problem::Usage(text).into());
+            format!("`{query}` comes before the command: pass a query or a command, not both");
+        return Err(CliError::Usage(text).into());
+    }
+    if let Some(command) = &cli.command {
+        check_output_options(command, options)?;
     }
     match &cli.command {
         None => answer(cli.query.as_deref(), options, input, outputs).await,
@@ -37,14 +38,14 @@ pub(crate) async fn run(
             let source = source::find(query.as_deref(), input)?;
             let engine = open(options, None, outputs).await?;
             let explained = explain::explain(&*engine, &source, *plan, options, outputs).await;
-            explained.map_err(|problem| Failure::of(problem, &source))
+            explained.map_err(|error| QueryFailure::of(error, &source))
         }
-        Some(Command::List) => Ok(list(options, outputs)?),
-        Some(Command::Show { name }) => Ok(show(name, outputs)?),
+        Some(Command::List) => Ok(list::list(options, outputs)?),
+        Some(Command::Show { name }) => Ok(show(name, options, outputs)?),
         Some(Command::History { count }) => Ok(past(*count, options, outputs).await?),
         Some(Command::Cancel { id }) => {
             let engine = open(options, None, outputs).await?;
-            engine.cancel(id).await.map_err(Problem::from)?;
+            engine.cancel(id).await.map_err(CliError::from)?;
             if !options.quiet {
                 _ = writeln!(outputs.status, "{id} is cancelled");
             }
@@ -53,12 +54,12 @@ pub(crate) async fn run(
         #[cfg(feature = "aws")]
         Some(Command::Init(args)) => {
             if options.engine == Some(EngineName::Local) {
-                let text = "init makes what Athena needs; the local engine needs nothing made: \
-                            leave --engine (or TICKSQL_ENGINE) out";
-                return Err(Problem::Usage(text.to_owned()).into());
+                let text = "init creates what Athena needs, and the local engine needs nothing: \
+                            omit --engine (or TICKSQL_ENGINE)";
+                return Err(CliError::Usage(text.to_owned()).into());
             }
             let made = crate::init::run(args, &options.athena, outputs.status).await;
-            Ok(made.map_err(Problem::from)?)
+            Ok(made.map_err(CliError::from)?)
         }
         Some(Command::Shell) => {
             let engine = open(options, None, outputs).await?;
@@ -67,108 +68,97 @@ pub(crate) async fn run(
     }
 }
 
+/// Refuses options for the answer that a command would ignore.
+fn check_output_options(command: &Command, options: &Options) -> Result<(), CliError> {
+    // What each command takes of: --output, --format, --chart, --html.
+    let (name, takes) = match command {
+        Command::Run { .. } => return Ok(()),
+        Command::Shell => ("shell", [true, true, true, false]),
+        Command::List => ("list", [true, true, false, false]),
+        Command::History { .. } => ("history", [true, true, false, false]),
+        Command::Explain { .. } => ("explain", [true, true, false, false]),
+        Command::Show { .. } => ("show", [true, false, false, false]),
+        Command::Cancel { .. } => ("cancel", [false; 4]),
+        #[cfg(feature = "aws")]
+        Command::Init(_) => ("init", [false; 4]),
+    };
+    let given = [
+        ("--output", options.output.is_some()),
+        ("--format", options.format.is_some()),
+        ("--chart", options.chart.is_some()),
+        ("--html", options.html.is_some()),
+    ];
+    let ignored = given.iter().zip(takes);
+    let mut ignored = ignored.filter(|((_, is_given), takes)| *is_given && !takes);
+    if let Some(((option, _), _)) = ignored.next() {
+        return Err(CliError::Usage(format!(
+            "`{name}` does not take {option}: omit it"
+        )));
+    }
+    if matches!(command, Command::Shell) && destination::format(options)? == Format::Parquet {
+        return Err(CliError::Usage(
+            "a Parquet file holds one answer, and a shell may have several: run the query with `ticksql run`, or choose another format"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 async fn answer(
     query: Option<&str>,
     options: &Options,
     input: &mut dyn Read,
     outputs: &mut Outputs<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), QueryFailure> {
     let format = destination::format(options)?;
     let source = source::find(query, input)?;
     let rows_max = destination::rows_max(options, format);
     let engine = open(options, rows_max, outputs).await?;
-    let answered = ask::ask(&*engine, &source, options, outputs).await;
-    answered.map_err(|problem| Failure::of(problem, &source))
+    let answered = async {
+        let file = options.output.as_deref().map(AtomicFile::start);
+        let mut file = file.transpose()?;
+        let summary = execute::execute(&*engine, &source, options, file.as_mut(), outputs).await?;
+        if let Some(file) = file {
+            file.finish()?;
+        }
+        summary.report(options.quiet, outputs.status);
+        Ok(())
+    };
+    answered
+        .await
+        .map_err(|error| QueryFailure::of(error, &source))
 }
 
-/// Opens the engine and says which it is.
+/// Opens the engine and reports which it is.
 async fn open(
     options: &Options,
     rows_max: Option<usize>,
     outputs: &mut Outputs<'_>,
-) -> Result<Box<dyn Engine>, Problem> {
-    let choice = choice::engine(options);
-    let opened = choice::open(choice.engine, options, rows_max).await;
+) -> Result<Box<dyn Engine>, CliError> {
+    let selected = select::engine(options);
+    let opened = select::open(selected.engine, options, rows_max).await;
     if !options.quiet {
-        // Which region it is may be known only once a profile was read.
+        // The region may be known only once a profile was read.
         let region = opened.as_ref().ok().and_then(|engine| engine.region());
-        _ = writeln!(outputs.status, "{}", choice.told(region.as_deref()));
+        _ = writeln!(outputs.status, "{}", selected.message(region.as_deref()));
     }
     opened
 }
 
-/// Tells the named queries: in a format, or for people to read.
-pub(crate) fn list(options: &Options, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
-    let [names, titles, parameters] = queries()?;
-    if options.format.is_none() && options.output.is_none() {
-        let width = names.iter().map(String::len).max().unwrap_or(0);
-        for ((name, title), takes) in names.iter().zip(&titles).zip(&parameters) {
-            writeln!(outputs.output, "{name:<width$}  {title}")?;
-            writeln!(outputs.output, "{:<width$}  {takes}", "")?;
-        }
-        return Ok(outputs.output.flush()?);
-    }
-    let array = |texts: Vec<String>| Arc::new(StringArray::from(texts)) as ArrayRef;
-    let batch = RecordBatch::try_from_iter([
-        ("name", array(names)),
-        ("title", array(titles)),
-        ("parameters", array(parameters)),
-    ])?;
-    written(options, &batch, outputs)
-}
-
-/// Writes rows that are all there to where the answer goes.
-fn written(
-    options: &Options,
-    batch: &RecordBatch,
-    outputs: &mut Outputs<'_>,
-) -> Result<(), Problem> {
-    let format = destination::format(options)?;
-    let Some(path) = &options.output else {
-        return format::all(format, batch, outputs.output);
-    };
-    let mut file = Aside::start(path)?;
-    format::all(format, batch, file.writer())?;
-    file.finish()
-}
-
-/// Names, titles and parameters of the named queries.
-fn queries() -> Result<[Vec<String>; 3], Problem> {
-    let mut columns: [Vec<String>; 3] = [Vec::new(), Vec::new(), Vec::new()];
-    for name in named::names() {
-        let Some(text) = named::text(&name) else {
-            continue;
-        };
-        let query = Query::parse(&text).map_err(|error| Problem::Header {
-            source_name: name.clone(),
-            error,
-        })?;
-        let takes: Vec<String> = query.parameters.iter().map(ToString::to_string).collect();
-        for (column, text) in columns
-            .iter_mut()
-            .zip([name, query.title, takes.join(", ")])
-        {
-            column.push(text);
-        }
-    }
-    Ok(columns)
-}
-
-fn show(name: &str, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
+fn show(name: &str, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), CliError> {
     let mut nobody = std::io::empty();
     let source = match source::named(name)? {
         Some(source) => source,
         None if name.contains(char::is_whitespace) => return Err(source::unknown(name)),
         None => source::find(Some(name), &mut nobody)?,
     };
-    outputs.output.write_all(source.text.as_bytes())?;
-    Ok(outputs.output.flush()?)
+    write_text(options, &source.text, outputs.output)
 }
 
-/// Queries of this machine, and where Athena is the engine, of the workgroup too.
-async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
-    let journal = choice::journal(options);
-    let of_service = match choice::engine(options).engine {
+/// Queries from this machine, and if Athena is the engine, those of the workgroup too.
+async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), CliError> {
+    let journal = select::journal(options);
+    let of_service = match select::engine(options).engine {
         EngineName::Local => Ok(Vec::new()),
         EngineName::Athena => past_of_service(count, options, outputs).await,
     };
@@ -176,33 +166,33 @@ async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Res
     let mut failed = None;
     match of_service {
         Ok(found) => queries = found,
-        Err(problem) => failed = Some(problem),
+        Err(error) => failed = Some(error),
     }
     if let Some(journal) = journal {
-        journal.name(&mut queries);
+        journal.add_names(&mut queries);
         queries.extend(journal.newest_local(count));
     }
     queries.sort_by_key(|query| std::cmp::Reverse(query.at_ms));
     queries.truncate(count);
     let batch = history::rows(&queries)?;
     // What is known here is shown, whatever the service says.
-    written(options, &batch, outputs)?;
-    let Some(problem) = failed else {
+    write_rows(options, &batch, outputs.output)?;
+    let Some(error) = failed else {
         return Ok(());
     };
     if !options.quiet {
         let note =
-            "note: the workgroup could not be asked, and only queries of this machine are shown";
+            "note: the workgroup cannot be queried, so only queries from this machine are shown";
         _ = writeln!(outputs.status, "{note}");
     }
-    Err(problem)
+    Err(error)
 }
 
 async fn past_of_service(
     count: usize,
     options: &Options,
     outputs: &mut Outputs<'_>,
-) -> Result<Vec<PastQuery>, Problem> {
+) -> Result<Vec<PastQuery>, CliError> {
     let engine = open(options, None, outputs).await?;
     Ok(engine.history(count).await?)
 }

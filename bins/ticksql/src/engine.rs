@@ -1,13 +1,10 @@
 //! What runs a statement: Athena, or the local archive. The rest of the program does not know which.
-//!
-//! The doors to Athena: `athena::open(&AthenaSettings) -> Result<Box<dyn Engine>, EngineError>` and
-//! `init::run(&InitArgs, &AthenaSettings, &mut dyn Write) -> Result<(), EngineError>`.
 
 #[cfg(feature = "aws")]
 pub(crate) mod athena;
+mod engine_error;
 pub(crate) mod local;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,32 +13,11 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use futures_util::stream::BoxStream;
-use query::Place;
 use tokio_util::sync::CancellationToken;
 
-use crate::money::Bill;
-pub(crate) use crate::statement::Statement;
-
-/// Which engine.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineName {
-    /// Amazon Athena, over the archive on S3
-    Athena,
-    /// This process, over the archive of a data folder
-    Local,
-}
-
-impl fmt::Display for EngineName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Athena => "athena",
-            Self::Local => "local",
-        })
-    }
-}
+use crate::options::EngineName;
+use crate::statement::Statement;
+pub(crate) use engine_error::{Cancelled, End, EngineError};
 
 /// Runs statements. One is made for a process, or for a shell's whole session.
 #[async_trait]
@@ -72,15 +48,29 @@ pub(crate) trait Engine: Send + Sync {
     /// Tables and views with their columns.
     async fn tables(&self) -> Result<Vec<TableColumns>, EngineError>;
 
-    /// The days for which the archive has files, sorted; for a note where an answer has no rows.
-    /// `None` where finding out costs more than it is worth.
-    async fn days(&self) -> Result<Option<Vec<NaiveDate>>, EngineError>;
+    /// The days for which a table has files, sorted.
+    async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError>;
 
-    /// Queries of before, the newest first.
+    /// The days that a condition is measured against: those of [`Engine::days`], or where listing them
+    /// takes long, those between the first and the last, which are remembered.
+    async fn existing_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
+        self.days(table).await
+    }
+
+    /// Earlier queries, the newest first.
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError>;
 
     /// Stops a query that another process started.
     async fn cancel(&self, id: &str) -> Result<(), EngineError>;
+}
+
+/// A table in folders of days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DayTable {
+    /// The ticks, by the day of the event.
+    Archive,
+    /// What could not become a tick, by the day of receipt.
+    Quarantine,
 }
 
 /// What a statement would read.
@@ -93,7 +83,7 @@ pub(crate) struct Estimate {
     /// Bytes of those files, once for each time that the statement reads them: an upper bound,
     /// since columns that are not asked for are not read.
     pub(crate) bytes: u64,
-    /// Why the bytes are not all that it would read: how much lies behind the rest is not known.
+    /// Why the bytes are not all that it would read: the size of the rest is unknown.
     pub(crate) unknown: Option<String>,
     /// What a person should know about the figures.
     pub(crate) note: Option<String>,
@@ -173,101 +163,4 @@ pub(crate) struct PastQuery {
     #[serde(default)]
     pub(crate) name: Option<String>,
     pub(crate) sql: String,
-}
-
-/// Why there is no answer; the kind decides the exit code.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EngineError {
-    /// The statement is wrong, or failed while it ran.
-    #[error("{message}")]
-    Query {
-        /// What is wrong, with the nearest names and the place in words.
-        message: String,
-        /// Where it stands in the statement that was sent.
-        place: Option<Place>,
-    },
-    /// Called wrongly, or something that the engine needs is not there: no archive, no workgroup,
-    /// no database. The message says what to do.
-    #[error("{0}")]
-    Usage(String),
-    /// A limit of the workgroup or of this program stopped it.
-    #[error("{0}")]
-    Refused(String),
-    /// `cancel` fired; who fired it knows why.
-    #[error("the query was cancelled")]
-    Cancelled(Cancelled),
-    /// Somebody else stopped it.
-    #[error("{0}")]
-    StoppedElsewhere(String),
-    /// Credentials, permissions, throttling, the network, the service itself. The message says
-    /// what to do.
-    #[error("{0}")]
-    Service(String),
-}
-
-/// A query that was told to end.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Cancelled {
-    /// The service's name for it.
-    pub(crate) query_id: Option<String>,
-    /// What it had read by then.
-    pub(crate) scanned_bytes: u64,
-    /// What that costs, where it costs something.
-    pub(crate) bill: Option<Bill>,
-    pub(crate) end: End,
-}
-
-/// What became of a query that was told to end.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It ended by that.
-    #[default]
-    Stopped,
-    /// It had succeeded before: its answer is not read to the end.
-    Succeeded,
-    /// Nobody knows, for this reason: it may run on.
-    Unknown(String),
-}
-
-/// What the command line says about Athena.
-#[cfg(feature = "aws")]
-#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "Athena")]
-pub struct AthenaSettings {
-    /// The workgroup that queries run in
-    #[arg(
-        long,
-        env = "ATHENA_WORKGROUP",
-        default_value = "tickstream",
-        global = true
-    )]
-    pub workgroup: String,
-
-    /// The database with the archive's table and views
-    #[arg(
-        long,
-        env = "ATHENA_DATABASE",
-        default_value = "tickstream",
-        global = true
-    )]
-    pub database: String,
-
-    /// The archive's folder: for `init` where there is no table yet, and for estimates where the table
-    /// does not say its own; another one than the table's is refused
-    #[arg(
-        long,
-        env = "TICKSQL_ARCHIVE",
-        value_name = "s3://BUCKET/PREFIX/",
-        global = true
-    )]
-    pub archive: Option<String>,
-
-    /// Write parameters into the statement as literals of their types, for services that take no
-    /// execution parameters
-    #[arg(long, env = "TICKSQL_RENDER_PARAMS", global = true)]
-    pub render_params: bool,
-
-    /// Do not take the answer of an earlier run, even where no day of it can have changed
-    #[arg(long, global = true)]
-    pub no_reuse: bool,
 }

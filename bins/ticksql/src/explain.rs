@@ -1,34 +1,49 @@
 //! What a query would read and cost, without running it.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use chrono::NaiveDate;
 use serde_json::json;
 
-use crate::ask::{self, Outputs};
-use crate::cli::{Format, Options};
-use crate::engine::{Engine, EngineName, Estimate};
+use crate::cli_error::CliError;
+use crate::destination::{self, write_rows, write_text};
+use crate::engine::{Engine, Estimate};
+use crate::execute::{self, Outputs};
 use crate::guard;
 use crate::money::Bill;
-use crate::problem::Problem;
+use crate::options::{EngineName, Format, Options};
 use crate::size::Size;
 use crate::source::Source;
 
-/// Tells what a query would read, and with `plan` how the engine would go about it.
+/// Writes what a query would read, and with `plan` how the engine would run it.
 pub(crate) async fn explain(
     engine: &dyn Engine,
     source: &Source,
     plan: bool,
     options: &Options,
     outputs: &mut Outputs<'_>,
-) -> Result<(), Problem> {
-    let (_, statement) = ask::prepared(engine, source, options, outputs)?;
-    let estimate = engine.estimate(&statement).await?;
-    let refused = match guard::check(&statement) {
-        Err(problem) if !options.full_scan => Some(problem),
-        Err(_) | Ok(()) => None,
+) -> Result<(), CliError> {
+    let format = destination::format(options)?;
+    let (_, statement) = execute::prepared(engine, source, options, outputs)?;
+    let mut estimate = engine.estimate(&statement).await?;
+    let refused = if options.full_scan {
+        None
+    } else {
+        match guard::check(engine, &statement).await {
+            Ok(note) => {
+                let notes = [estimate.note.take(), note].into_iter().flatten();
+                let notes: Vec<String> = notes.collect();
+                estimate.note = (!notes.is_empty()).then(|| notes.join("; "));
+                None
+            }
+            Err(error @ CliError::FullScan { .. }) => Some(error),
+            Err(error) => return Err(error),
+        }
     };
     let too_much = options
         .max_scan
-        .and_then(|allowed| ask::within(&estimate, allowed).err());
+        .and_then(|allowed| execute::within(&estimate, allowed).err());
     let plan = match plan {
         true => Some(engine.plan(&statement).await?),
         false => None,
@@ -40,15 +55,16 @@ pub(crate) async fn explain(
         too_much: too_much.as_ref().map(ToString::to_string),
         plan,
     };
-    if options.format == Some(Format::Json) {
-        writeln!(outputs.output, "{}", facts.json())?;
-    } else {
-        write!(outputs.output, "{}", facts.text())?;
+    match format {
+        Format::Table => write_text(options, &facts.text(), outputs.output)?,
+        Format::Json => write_text(options, &format!("{}\n", facts.json()), outputs.output)?,
+        Format::Csv | Format::Tsv | Format::Jsonl | Format::Markdown | Format::Parquet => {
+            write_rows(options, &facts.row()?, outputs.output)?;
+        }
     }
-    outputs.output.flush()?;
-    // Who asks before running it reads it off the exit code.
+    // A script that asks before it runs the query reads the exit code.
     match refused.or(too_much) {
-        Some(problem) => Err(problem),
+        Some(error) => Err(error),
         None => Ok(()),
     }
 }
@@ -98,6 +114,44 @@ impl Facts {
         })
     }
 
+    /// The same as a row.
+    fn row(&self) -> Result<RecordBatch, CliError> {
+        let Estimate {
+            days,
+            files,
+            bytes,
+            unknown,
+            note,
+        } = &self.estimate;
+        let text =
+            |text: &Option<String>| Arc::new(StringArray::from(vec![text.clone()])) as ArrayRef;
+        let days: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
+        let bytes_max = unknown.is_none().then_some(*bytes);
+        let costs = self.engine == EngineName::Athena;
+        let usd_max = self.bill().filter(|_| costs).map(|bill| bill.dollars().0);
+        let files = u64::try_from(*files).unwrap_or(u64::MAX);
+        Ok(RecordBatch::try_from_iter_with_nullable([
+            ("engine", text(&Some(self.engine.to_string())), false),
+            ("days", text(&Some(days.join(" "))), false),
+            ("files", Arc::new(UInt64Array::from(vec![files])), false),
+            (
+                "bytes_max",
+                Arc::new(UInt64Array::from(vec![bytes_max])),
+                true,
+            ),
+            ("usd_max", Arc::new(Float64Array::from(vec![usd_max])), true),
+            ("unknown", text(unknown), true),
+            ("refused", text(&self.refused), true),
+            (
+                "above_max_scan",
+                Arc::new(BooleanArray::from(vec![self.too_much.is_some()])),
+                false,
+            ),
+            ("note", text(note), true),
+            ("plan", text(&self.plan), true),
+        ])?)
+    }
+
     fn text(&self) -> String {
         let estimate = &self.estimate;
         let mut text = format!("engine  {}\n", self.engine);
@@ -106,11 +160,11 @@ impl Facts {
         let bytes = Size(estimate.bytes);
         text += &match (&estimate.unknown, estimate.bytes) {
             (None, _) => format!("bytes   at most {bytes}\n"),
-            (Some(unknown), 0) => format!("bytes   not known: {unknown}\n"),
-            (Some(unknown), _) => format!("bytes   not known: beside {bytes}, {unknown}\n"),
+            (Some(unknown), 0) => format!("bytes   unknown: {unknown}\n"),
+            (Some(unknown), _) => format!("bytes   {bytes}, and an unknown rest: {unknown}\n"),
         };
         text += &match self.bill() {
-            None => "cost    not known\n".to_owned(),
+            None => "cost    unknown\n".to_owned(),
             Some(Bill::NOTHING) => "cost    none\n".to_owned(),
             Some(bill) => format!(
                 "cost    at most {} ({} billed)\n",
@@ -134,7 +188,7 @@ impl Facts {
     }
 }
 
-/// `3 (2026-03-05 to 2026-03-07)`, or what days there are where some between are missing.
+/// `3 (2026-03-05 to 2026-03-07)`, or each range if days between are missing.
 fn ranges(days: &[NaiveDate]) -> String {
     let mut ranges: Vec<(NaiveDate, NaiveDate)> = Vec::new();
     for day in days {
@@ -143,13 +197,13 @@ fn ranges(days: &[NaiveDate]) -> String {
             _ => ranges.push((*day, *day)),
         }
     }
-    let told = ranges.iter().map(|(first, last)| match first == last {
+    let shown = ranges.iter().map(|(first, last)| match first == last {
         true => first.to_string(),
         false => format!("{first} to {last}"),
     });
     match days.len() {
         0 => "none".to_owned(),
-        count => format!("{count} ({})", told.collect::<Vec<_>>().join(", ")),
+        count => format!("{count} ({})", shown.collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -158,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_told_as_such() {
+    fn what_is_unknown_is_shown_as_such() {
         let facts = |bytes, unknown: Option<&str>| Facts {
             engine: EngineName::Athena,
             estimate: Estimate {
@@ -180,18 +234,18 @@ mod tests {
         }
         assert_eq!(known.json()["bytes_max"], 20_000_000);
         assert!(facts(0, None).text().contains("cost    none\n"));
-        let unknown = "how much lies behind `b` is not known";
+        let unknown = "the size of `b` is unknown";
         let text = facts(0, Some(unknown)).text();
         for part in [
-            &format!("bytes   not known: {unknown}\n"),
-            "cost    not known\n",
+            &format!("bytes   unknown: {unknown}\n"),
+            "cost    unknown\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let part_known = facts(1_000, Some(unknown));
         let text = part_known.text();
         assert!(
-            text.contains("not known: beside 1.0 kB, how much"),
+            text.contains("bytes   1.0 kB, and an unknown rest: the size"),
             "{text}"
         );
         let json = part_known.json();
@@ -203,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn days_in_a_row_are_told_as_a_range() {
+    fn days_in_a_row_are_shown_as_a_range() {
         let day = |day| NaiveDate::from_ymd_opt(2026, 3, day).unwrap();
         assert_eq!(ranges(&[]), "none");
         assert_eq!(ranges(&[day(1)]), "1 (2026-03-01)");

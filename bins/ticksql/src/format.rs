@@ -1,20 +1,22 @@
 //! The answer in the format asked for, written as it comes. NULL and the empty text are told apart
 //! in each.
 
+mod cell_text;
 mod json;
 mod parquet;
+mod separated;
 mod table;
-mod values;
 
 use std::io::Write;
 use std::time::Duration;
 
 use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::util::display::FormatOptions;
 
-use crate::cli::Format;
-use crate::problem::Problem;
+use crate::cli_error::CliError;
+use crate::options::Format;
+use cell_text::{DoubleFormatters, formatter};
 
 /// How a table shows that there is no value.
 const NULL: &str = "NULL";
@@ -31,9 +33,9 @@ pub(crate) struct Ending {
 
 /// Takes rows as they come.
 pub(crate) trait Rows {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem>;
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError>;
 
-    fn finish(self: Box<Self>, ending: &Ending) -> Result<(), Problem>;
+    fn finish(self: Box<Self>, ending: &Ending) -> Result<(), CliError>;
 }
 
 /// Starts an answer in a format.
@@ -41,12 +43,12 @@ pub(crate) fn start<'w>(
     format: Format,
     schema: &SchemaRef,
     output: &'w mut (dyn Write + Send),
-) -> Result<Box<dyn Rows + 'w>, Problem> {
+) -> Result<Box<dyn Rows + 'w>, CliError> {
     Ok(match format {
         Format::Table => Box::new(table::Table::new(schema, output)),
         Format::Markdown => Box::new(table::Markdown::new(schema, output)),
-        Format::Csv => Box::new(values::Separated::csv(schema, output)?),
-        Format::Tsv => Box::new(values::Separated::tsv(schema, output)?),
+        Format::Csv => Box::new(separated::Separated::csv(schema, output)?),
+        Format::Tsv => Box::new(separated::Separated::tsv(schema, output)?),
         Format::Jsonl => Box::new(json::Lines::new(output)),
         Format::Json => Box::new(json::Document::new(schema, output)?),
         Format::Parquet => Box::new(parquet::File::new(schema, output)?),
@@ -58,7 +60,7 @@ pub(crate) fn all(
     format: Format,
     batch: &RecordBatch,
     output: &mut (dyn Write + Send),
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let mut rows = start(format, &batch.schema(), output)?;
     rows.batch(batch)?;
     rows.finish(&Ending {
@@ -70,17 +72,19 @@ pub(crate) fn all(
 /// The cells of a batch as texts, row by row; `None` is NULL.
 pub(crate) fn for_each_row(
     batch: &RecordBatch,
-    mut row_of: impl FnMut(Vec<Option<String>>) -> Result<(), Problem>,
-) -> Result<(), Problem> {
+    mut row_of: impl FnMut(Vec<Option<String>>) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     // A NULL within an array or a row is not to look as an empty text does.
-    let options = FormatOptions::default().with_null(NULL);
+    let options = FormatOptions::default()
+        .with_null(NULL)
+        .with_formatter_factory(Some(&DoubleFormatters));
     // What `is_null` knows of a column of type NULL is that it has no null buffer.
     let nulls = batch.columns().iter().map(|array| array.logical_nulls());
     let nulls: Vec<_> = nulls.collect();
     let columns = batch
         .columns()
         .iter()
-        .map(|array| ArrayFormatter::try_new(array, &options));
+        .map(|array| formatter(array, &options));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     for row in 0..batch.num_rows() {
         let mut cells = Vec::with_capacity(columns.len());

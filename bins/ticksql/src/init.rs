@@ -1,7 +1,5 @@
-//! Makes what queries on Athena need: workgroup, database, tables, views. What is there stays as it
-//! is, but for the views, which hold no data and are always those of this program.
-
-pub(crate) mod statements;
+//! Creates what queries on Athena need: workgroup, database, tables, views. What exists stays as it is,
+//! except the views, which hold no data and are always replaced by those of this program.
 
 use std::io::Write;
 
@@ -9,26 +7,13 @@ use athena::catalog::{ENGINE, NewWorkgroup, Table};
 use athena::error::AthenaError;
 use athena::folder::Location;
 use athena::{Athena, Query};
-use clap::Args;
 
-use crate::engine::athena::{failure, location, other_archive};
-use crate::engine::{AthenaSettings, EngineError};
-use crate::size::Size;
-use statements::{ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile, VIEWS};
+use crate::ddl::{self, ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile, VIEWS};
+use crate::engine::EngineError;
+use crate::engine::athena::{engine_error, location, other_archive};
+use crate::options::{AthenaSettings, InitArgs};
 
-/// What `ticksql init` takes besides workgroup, database and archive.
-#[derive(Debug, Clone, Args)]
-pub struct InitArgs {
-    /// Where a new workgroup's answers go; without it, athena-results/ in the archive's bucket
-    #[arg(long, value_name = "s3://BUCKET/PREFIX/")]
-    pub results: Option<String>,
-
-    /// What a query of a new workgroup may read
-    #[arg(long, default_value = "10GiB", value_name = "SIZE")]
-    pub scan_limit: Size,
-}
-
-/// Makes what is missing, and says of each thing whether it was there.
+/// Creates what is missing, and reports for each thing whether it existed.
 pub(crate) async fn run(
     args: &InitArgs,
     settings: &AthenaSettings,
@@ -36,7 +21,7 @@ pub(crate) async fn run(
 ) -> Result<(), EngineError> {
     let athena = Athena::connect(&settings.workgroup, &settings.database)
         .await
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| engine_error(&error))?;
     let mut init = Init {
         athena,
         args,
@@ -51,7 +36,7 @@ pub(crate) async fn run(
     init.views().await?;
     init.say(
         "next",
-        "ticksql run last_price    (`ticksql list` tells what else there is)",
+        "ticksql run last_price    (`ticksql list` shows the other queries)",
     );
     Ok(())
 }
@@ -65,18 +50,18 @@ struct Init<'a> {
 
 impl Init<'_> {
     fn say(&mut self, what: &str, how: &str) {
-        // Where standard error is closed, the exit code still tells.
+        // If standard error is closed, the exit code still says it.
         _ = writeln!(self.status, "{what:<10} {how}");
     }
 
-    /// Refuses to go on where the archive that is named is not the one that queries would read.
+    /// Refuses to go on if the archive that is named is not the one that queries would read.
     async fn compare(&self) -> Result<(), EngineError> {
         let Some(named) = &self.settings.archive else {
             return Ok(());
         };
         let named = location(named)?;
         let found = self.athena.find_table(ARCHIVE.name).await;
-        let table = found.map_err(|error| failure(&error))?;
+        let table = found.map_err(|error| engine_error(&error))?;
         let of_table = table.and_then(|table| table.location);
         match of_table.and_then(|of_table| other_archive(&of_table, &named)) {
             Some(how) => Err(EngineError::Usage(format!(
@@ -86,11 +71,11 @@ impl Init<'_> {
         }
     }
 
-    /// Answers where the answers of queries go.
+    /// Returns where the results of queries go.
     async fn workgroup(&mut self) -> Result<Option<Location>, EngineError> {
         let name = self.athena.workgroup().to_owned();
         let found = self.athena.find_workgroup().await;
-        let Some(group) = found.map_err(|error| failure(&error))? else {
+        let Some(group) = found.map_err(|error| engine_error(&error))? else {
             let results = self.results()?;
             let group = NewWorkgroup {
                 description: "SQL on the archive of ticks, with a limit on what a query may read"
@@ -99,30 +84,24 @@ impl Init<'_> {
                 scan_bytes_max: self.args.scan_limit.0,
             };
             let made = self.athena.create_workgroup(&group).await;
-            made.map_err(|error| failure(&error))?;
+            made.map_err(|error| engine_error(&error))?;
             let limit = self.args.scan_limit;
             self.say(
                 "workgroup",
-                &format!("{name}: made; answers go to {results}, a query may read {limit}"),
+                &format!("{name}: created; results go to {results}, a query may read {limit}"),
             );
             return Ok(Some(results));
         };
-        self.say("workgroup", &format!("{name}: was there"));
+        self.say("workgroup", &format!("{name}: exists"));
         if !group.is_enabled {
-            self.say(
-                "",
-                "it is disabled: enable it, or give another by --workgroup",
-            );
+            self.say("", "it is disabled: enable it, or pass another --workgroup");
         }
         let Some(settings) = group.settings else {
             return Ok(None);
         };
         match &settings.results {
-            Some(place) => self.say("", &format!("answers go to {place}")),
-            None => self.say(
-                "",
-                "it has no place for answers: set its query result location",
-            ),
+            Some(position) => self.say("", &format!("results go to {position}")),
+            None => self.say("", "it has no query result location: set one"),
         }
         let other = |engine: &String| engine != ENGINE && engine != "AUTO";
         if let Some(engine) = settings.engine.filter(other) {
@@ -134,15 +113,15 @@ impl Init<'_> {
         Ok(settings.results.as_deref().and_then(Location::parse))
     }
 
-    /// Where a new workgroup's answers go.
+    /// Where the results of a new workgroup go.
     fn results(&self) -> Result<Location, EngineError> {
         if let Some(text) = &self.args.results {
             return location(text);
         }
         let Some(archive) = &self.settings.archive else {
             return Err(EngineError::Usage(format!(
-                "there is no workgroup {} yet, and nothing says where the archive is: deploy it \
-                 (`just deploy infra`), or give --archive s3://BUCKET/{ARCHIVE_FOLDER}",
+                "there is no workgroup {} yet, and the archive's folder is unknown: deploy the stack \
+                 (`just deploy infra`), or pass --archive s3://BUCKET/{ARCHIVE_FOLDER}",
                 self.athena.workgroup()
             )));
         };
@@ -158,17 +137,17 @@ impl Init<'_> {
             .athena
             .has_database()
             .await
-            .map_err(|error| failure(&error))?
+            .map_err(|error| engine_error(&error))?
         {
-            self.say("database", &format!("{name}: was there"));
+            self.say("database", &format!("{name}: exists"));
             return Ok(());
         }
         let query = Query {
             without_database: true,
-            ..Query::new(statements::create_database(&name))
+            ..Query::new(ddl::create_database(&name))
         };
         self.run(&query).await?;
-        self.say("database", &format!("{name}: made"));
+        self.say("database", &format!("{name}: created"));
         Ok(())
     }
 
@@ -179,10 +158,10 @@ impl Init<'_> {
     ) -> Result<(), EngineError> {
         let name = file.name;
         let found = self.athena.find_table(name).await;
-        if let Some(table) = found.map_err(|error| failure(&error))? {
+        if let Some(table) = found.map_err(|error| engine_error(&error))? {
             let at = table.location.as_ref();
             let over = at.map_or_else(String::new, |at| format!(", over {at}"));
-            self.say("table", &format!("{name}: was there{over}"));
+            self.say("table", &format!("{name}: exists{over}"));
             let missing = missing(&table, file);
             if !missing.is_empty() {
                 self.say(
@@ -199,19 +178,19 @@ impl Init<'_> {
         let sql = file.statement(&folder);
         self.run(&Query::new(sql)).await?;
         let at = file.location(&folder);
-        self.say("table", &format!("{name}: made, over {at}"));
+        self.say("table", &format!("{name}: created, over {at}"));
         Ok(())
     }
 
-    /// Where the archive is: as it was named, as its table has it, or beside the answers where those
-    /// lie as the stack lays them.
+    /// Where the archive is: as it was named, as its table has it, or beside the results if those are
+    /// where the stack puts them.
     async fn archive(&self, results: Option<&Location>) -> Result<Location, EngineError> {
         if let Some(text) = &self.settings.archive {
             return location(text);
         }
         let table = self.athena.find_table(ARCHIVE.name).await;
         let of_table = table
-            .map_err(|error| failure(&error))?
+            .map_err(|error| engine_error(&error))?
             .and_then(|table| table.location);
         let beside = || {
             let results = results.filter(|results| results.key == RESULTS_FOLDER)?;
@@ -222,7 +201,7 @@ impl Init<'_> {
         };
         of_table.or_else(beside).ok_or_else(|| {
             EngineError::Usage(format!(
-                "nothing says where the archive is: give --archive s3://BUCKET/{ARCHIVE_FOLDER}"
+                "the archive's folder is unknown: pass --archive s3://BUCKET/{ARCHIVE_FOLDER}"
             ))
         })
     }
@@ -231,17 +210,17 @@ impl Init<'_> {
         for view in &VIEWS {
             let name = view.name;
             if self.athena.is_emulated() {
-                let how = "left out: this service keeps no views, so queries bring them along";
+                let how = "omitted: this service keeps no views, so they are sent with each query";
                 self.say("view", &format!("{name}: {how}"));
                 continue;
             }
             let found = self.athena.find_table(name).await;
-            let was_there = found.map_err(|error| failure(&error))?.is_some();
+            let was_there = found.map_err(|error| engine_error(&error))?.is_some();
             self.run(&Query::new(view.statement())).await?;
             let how = if was_there {
-                "was there, made anew"
+                "exists, replaced"
             } else {
-                "made"
+                "created"
             };
             self.say("view", &format!("{name}: {how}"));
         }
@@ -249,8 +228,8 @@ impl Init<'_> {
     }
 
     async fn run(&self, query: &Query) -> Result<(), EngineError> {
-        let told = |error: AthenaError| failure(&error);
-        self.athena.run(query).await.map_err(told)?;
+        let converted = |error: AthenaError| engine_error(&error);
+        self.athena.run(query).await.map_err(converted)?;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //! source.
 
 mod axis;
-mod page;
-mod terminal;
+mod braille;
+mod page_html;
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, Schema, TimeUnit};
 use chrono::NaiveDate;
 
-pub(crate) use page::Page;
-pub(crate) use terminal::{Screen, draw};
+pub(crate) use braille::{Screen, draw};
+pub(crate) use page_html::Page;
 
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// Points that are held; further ones are left out and it is said so.
 const POINTS_MAX: usize = 1_000_000;
@@ -57,10 +57,10 @@ pub(crate) struct Plot {
 
 impl Plot {
     /// Finds what to draw; `wanted` is the name of a column, or empty for the obvious one.
-    pub(crate) fn of(schema: &Schema, wanted: &str) -> Result<Self, Problem> {
+    pub(crate) fn of(schema: &Schema, wanted: &str) -> Result<Self, CliError> {
         let (times, used) = times(schema).ok_or_else(|| {
-            Problem::Usage(
-                "no column to draw over: a timestamp, a date, milliseconds named …_ms, or year and month"
+            CliError::Usage(
+                "the answer has no time to draw over: select a timestamp, a date, milliseconds named …_ms, or year and month"
                     .to_owned(),
             )
         })?;
@@ -79,7 +79,7 @@ impl Plot {
     }
 
     /// Takes the points of rows. Those without a time or a number are passed over.
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         let times = self.times_of(batch)?;
         let values = cast(batch.column(self.value), &DataType::Float64)?;
         let values = values.as_primitive::<Float64Type>();
@@ -129,7 +129,7 @@ impl Plot {
         })
     }
 
-    fn times_of(&self, batch: &RecordBatch) -> Result<Vec<Option<i64>>, Problem> {
+    fn times_of(&self, batch: &RecordBatch) -> Result<Vec<Option<i64>>, CliError> {
         match self.times {
             Times::Column(index) => {
                 let column = batch.column(index);
@@ -146,7 +146,7 @@ impl Plot {
                 Ok(milliseconds.as_primitive::<Int64Type>().iter().collect())
             }
             Times::Calendar(year, month, day) => {
-                let numbers = |index: usize| -> Result<Vec<Option<i64>>, Problem> {
+                let numbers = |index: usize| -> Result<Vec<Option<i64>>, CliError> {
                     let column = cast(batch.column(index), &DataType::Int64)?;
                     Ok(column.as_primitive::<Int64Type>().iter().collect())
                 };
@@ -213,7 +213,7 @@ fn times(schema: &Schema) -> Option<(Times, Vec<usize>)> {
     Some((Times::Calendar(year, month, day), used.collect()))
 }
 
-fn value(schema: &Schema, wanted: &str, used: &[usize]) -> Result<usize, Problem> {
+fn value(schema: &Schema, wanted: &str, used: &[usize]) -> Result<usize, CliError> {
     let numeric = |index: usize| schema.field(index).data_type().is_numeric();
     if !wanted.is_empty() {
         let found = schema.column_with_name(wanted).map(|(index, _)| index);
@@ -222,8 +222,8 @@ fn value(schema: &Schema, wanted: &str, used: &[usize]) -> Result<usize, Problem
             let names: Vec<&str> = columns
                 .map(|index| schema.field(index).name().as_str())
                 .collect();
-            Problem::Usage(format!(
-                "--chart={wanted}: the answer has no such column of numbers; it has {}",
+            CliError::Usage(format!(
+                "--chart={wanted}: the answer has no numeric column of that name; it has {}",
                 names.join(", ")
             ))
         });
@@ -239,7 +239,7 @@ fn value(schema: &Schema, wanted: &str, used: &[usize]) -> Result<usize, Problem
     let mut candidates = obvious.chain(floats).chain(numbers);
     candidates
         .find(|index| numeric(*index))
-        .ok_or_else(|| Problem::Usage("the answer has no column of numbers to draw".to_owned()))
+        .ok_or_else(|| CliError::Usage("the answer has no numeric column to draw".to_owned()))
 }
 
 #[cfg(test)]
@@ -311,7 +311,7 @@ mod tests {
         let rows = batch(&[("price", Arc::new(Float64Array::from(vec![1.0])))]);
         let error = Plot::of(&rows.schema(), "").unwrap_err();
         assert!(
-            error.to_string().starts_with("no column to draw over"),
+            error.to_string().contains("no time to draw over"),
             "{error}"
         );
     }

@@ -1,4 +1,4 @@
-//! The line that tells how far a query is; on a terminal only.
+//! The progress line of a query, on a terminal only.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ impl Line {
         Self(bar)
     }
 
-    pub(crate) fn tell(&self, progress: Progress) {
+    pub(crate) fn report(&self, progress: Progress) {
         if !self.0.is_hidden() {
-            self.0.set_message(told(progress));
+            self.0.set_message(message(progress));
         }
     }
 
@@ -45,7 +45,7 @@ impl Line {
     }
 }
 
-fn told(progress: Progress) -> String {
+fn message(progress: Progress) -> String {
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
     let mut text = match progress.state {
         State::Queued => return format!("queued {}", seconds(progress.queued)),
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_tells_state_times_and_bytes() {
+    fn the_line_has_state_times_and_bytes() {
         let check = |state, queued_ms, expected: &str| {
             let progress = Progress {
                 state,
@@ -71,7 +71,7 @@ mod tests {
                 ran: Duration::from_millis(1_250),
                 scanned_bytes: 12_000_000,
             };
-            assert_eq!(told(progress), expected);
+            assert_eq!(message(progress), expected);
         };
         check(State::Queued, 300, "queued 0.3 s");
         check(

@@ -1,11 +1,12 @@
-//! One question after the other, with a history of what was typed and completion of names.
+//! The interactive shell: one statement after another, with a history of what was typed and completion
+//! of names.
 
-mod complete;
-mod statements;
-mod terminal;
-mod typed;
-mod values;
-mod words;
+mod completion;
+mod listing;
+mod meta_command;
+mod script;
+mod terminal_state;
+mod variables;
 
 use std::io::{self, IsTerminal as _, stdin};
 use std::path::{Path, PathBuf};
@@ -15,138 +16,185 @@ use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor};
 
-use crate::Failure;
-use crate::ask::{self, Outputs};
-use crate::cli::{Format, Options};
-use crate::commands;
+use crate::atomic_file::AtomicFile;
+use crate::cli_error::CliError;
 use crate::engine::{Cancelled, Engine, TableColumns};
+use crate::execute::{self, Outputs};
 use crate::format;
-use crate::history::private_folder;
-use crate::problem::Problem;
+use crate::journal::private_folder;
+use crate::list;
+use crate::options::{Format, Options};
+use crate::query_failure::QueryFailure;
 use crate::source::{self, Source};
 use crate::stop::ShellWatch;
-use complete::Names;
-use terminal::Terminal;
-use words::{Word, of_line, words};
+use completion::InputHelper;
+use meta_command::{MetaCommand, of_line, words};
+use terminal_state::TerminalState;
 
 /// Lines that are remembered.
 const HISTORY_LINES_MAX: usize = 5_000;
 
-const GREETING: &str = "a statement ends with a semicolon; \\? tells the commands, \\q leaves";
+const PROMPT: &str = "ticksql> ";
+
+const GREETING: &str = "End a statement with a semicolon. \\? lists the commands, \\q leaves.";
 
 const HELP: &str = "\
 SELECT …;            run a statement; it ends with a semicolon
 \\run NAME k=v …      run a named query with its parameters
-\\l                   the named queries and what they take
-\\d                   tables and views
-\\d TABLE             the columns of one
-\\set NAME VALUE      keep a value for :NAME, in statements and named queries that take it
-\\set                 the values that are kept, those of -p too
-\\unset NAME          keep it no longer
+\\l                   list the named queries and their parameters
+\\d                   list tables and views
+\\d TABLE             list the columns of one
+\\set NAME VALUE      keep a value for :NAME, for every statement and named query that takes it
+\\set                 list the values that are kept, including those of -p
+\\unset NAME          drop a value
 \\format FORMAT       table, csv, tsv, jsonl, json, markdown
-\\timing              tell rows, time, bytes and cost of each query, or no longer
-\\chart [COLUMN]      draw the answers instead of showing rows, or no longer
-\\? or help           this
-\\q, quit or exit     leave (Ctrl-D does, too); Ctrl-C takes back what is typed
+\\timing              turn the summary of each query (rows, time, bytes, cost) on or off
+\\chart [COLUMN]      draw answers instead of showing rows, on or off
+\\? or help           this list
+\\q, quit or exit     leave (also Ctrl-D); Ctrl-C discards the input
 ";
 
-/// Reads and runs until the end of the input. Where that is a terminal, what fails is told and that is
-/// all; otherwise the last failure is the shell's, told already.
+/// Where statements come from.
+enum Input {
+    Terminal(Box<Terminal>),
+    /// Standard input without a terminal. The line editor would drop a last statement without a semicolon.
+    Script,
+}
+
+/// A line editor, and the file of its history.
+struct Terminal {
+    editor: Editor<InputHelper, FileHistory>,
+    history: Option<PathBuf>,
+}
+
+impl Terminal {
+    fn open(tables: &[TableColumns], options: &Options) -> Result<Self, ReadlineError> {
+        let config = Config::builder()
+            .max_history_size(HISTORY_LINES_MAX)?
+            .history_ignore_dups(true)?
+            .completion_type(CompletionType::List)
+            .build();
+        let mut editor = Editor::with_config(config)?;
+        editor.set_helper(Some(InputHelper::of(tables)));
+        let folder = options.environment.state_folder();
+        let history = folder.map(|folder| folder.join("shell_history"));
+        if let Some(file) = &history {
+            // There is none before the first time.
+            _ = editor.load_history(file);
+        }
+        Ok(Self { editor, history })
+    }
+
+    /// The next statement or command; `None` if the user leaves. Ctrl-C discards what is typed.
+    fn next(&mut self) -> Result<Option<String>, ReadlineError> {
+        loop {
+            return match self.editor.readline(PROMPT) {
+                Ok(text) if script::leaves(&text) => Ok(None),
+                Ok(text) => Ok(Some(text)),
+                Err(ReadlineError::Interrupted) => continue,
+                Err(ReadlineError::Eof) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// Adds what was typed to the history at once: a shell may end at any time.
+    fn remember(&mut self, text: &str, outputs: &mut Outputs<'_>) {
+        _ = self.editor.add_history_entry(text);
+        if let Some(file) = &self.history
+            && let Err(error) = append(&mut self.editor, file)
+        {
+            let file = file.display();
+            _ = writeln!(outputs.status, "note: no history is kept: {file}: {error}");
+            self.history = None;
+        }
+    }
+}
+
+fn append(editor: &mut Editor<InputHelper, FileHistory>, file: &Path) -> Result<(), ReadlineError> {
+    private_folder(file.parent())?;
+    editor.append_history(file)
+}
+
+/// Reads and runs until the end of the input. At a terminal, failures are reported and nothing more; otherwise
+/// the last failure is the shell's, reported already.
 pub(crate) async fn run(
     engine: &dyn Engine,
     options: &Options,
     outputs: &mut Outputs<'_>,
-) -> Result<(), Failure> {
-    // Names are for convenience: where they cannot be had, the shell works without.
+) -> Result<(), QueryFailure> {
+    // Names are a convenience: without them the shell works all the same.
     let tables = engine.tables().await.unwrap_or_default();
+    let file = options.output.as_deref().map(AtomicFile::start);
     let mut shell = Shell {
         engine,
         options: options.clone(),
         tables,
+        file: file.transpose()?,
     };
-    let terminal = Terminal::as_it_is();
-    let watch = ShellWatch::start(|| terminal.restore()).map_err(Problem::Start)?;
-    let mut editor = shell.editor().map_err(failed)?;
-    let mut history = history_file(options);
-    if let Some(file) = &history {
-        // There is none before the first time.
-        _ = editor.load_history(file);
-    }
-    let is_typed = stdin().is_terminal();
-    if is_typed && !options.quiet {
-        _ = writeln!(outputs.status, "{GREETING}");
-    }
+    let state = TerminalState::save();
+    let watch = ShellWatch::start(|| state.restore()).map_err(CliError::Start)?;
+    let mut input = if stdin().is_terminal() {
+        let terminal = Terminal::open(&shell.tables, options).map_err(failed)?;
+        if !options.quiet {
+            _ = writeln!(outputs.status, "{GREETING}");
+        }
+        Input::Terminal(Box::new(terminal))
+    } else {
+        Input::Script
+    };
     let mut last_failure = None;
     loop {
-        let line = if is_typed {
-            let next = typed::next(|prompt| editor.readline(prompt));
-            let Some(text) = next.map_err(failed)? else {
-                break;
-            };
-            text
-        } else {
-            // The line editor would drop a last statement that has no semicolon.
-            let next = statements::next(&mut stdin().lock());
-            let Some(text) = next.map_err(Problem::Input)? else {
-                break;
-            };
-            text
+        let next = match &mut input {
+            Input::Terminal(terminal) => terminal.next().map_err(failed)?,
+            Input::Script => script::next(&mut stdin().lock()).map_err(CliError::Input)?,
         };
-        if line.trim().is_empty() {
+        let Some(text) = next else {
+            break;
+        };
+        let text = text.trim();
+        if text.is_empty() {
             continue;
         }
-        _ = editor.add_history_entry(line.trim());
-        if let Some(file) = &history
-            && let Err(error) = remember(&mut editor, file)
-        {
-            let file = file.display();
-            _ = writeln!(outputs.status, "note: no history is kept: {file}: {error}");
-            history = None;
+        if let Input::Terminal(terminal) = &mut input {
+            terminal.remember(text, outputs);
         }
-        let done = watch.while_busy(shell.line(line.trim(), outputs)).await;
-        let told = watch.told();
+        let done = watch.while_busy(shell.line(text, outputs)).await;
+        let heard = watch.heard();
         match done {
             Ok(Next::Go) => {}
             Ok(Next::Leave) => break,
-            Err(failure) => match failure.problem.reason() {
-                Some(reason) if told.is_some() || reason.ends_shell() => {
-                    return Err(failure.problem.into());
+            Err(failure) => match failure.error.stop_reason() {
+                Some(reason) if heard.is_some() || reason.ends_shell() => {
+                    return Err(failure.error.into());
                 }
                 _ => {
-                    _ = outputs.status.write_all(failure.told().as_bytes());
-                    if !failure.problem.is_reader_gone() {
-                        last_failure = Some(failure.already_told());
+                    _ = outputs.status.write_all(failure.message().as_bytes());
+                    if !failure.error.is_reader_gone() {
+                        last_failure = Some(failure.reported());
                     }
                 }
             },
         }
-        if let Some(reason) = told {
-            return Err(Problem::Stopped {
+        if let Some(reason) = heard {
+            return Err(CliError::Stopped {
                 reason,
                 cancelled: Cancelled::default(),
             }
             .into());
         }
     }
-    match last_failure {
-        Some(failure) if !is_typed => Err(failure),
-        Some(_) | None => Ok(()),
+    if let Some(file) = shell.file {
+        file.finish()?;
+    }
+    match (last_failure, input) {
+        (Some(failure), Input::Script) => Err(failure),
+        _ => Ok(()),
     }
 }
 
-fn failed(error: ReadlineError) -> Problem {
-    Problem::Input(io::Error::other(error))
-}
-
-fn history_file(options: &Options) -> Option<PathBuf> {
-    let folder = options.surroundings.state_folder()?;
-    Some(folder.join("shell_history"))
-}
-
-/// Adds the last line to the file, which only its user reads: a shell may end at any time.
-fn remember(editor: &mut Editor<Names, FileHistory>, file: &Path) -> Result<(), ReadlineError> {
-    private_folder(file.parent())?;
-    editor.append_history(file)
+fn failed(error: ReadlineError) -> CliError {
+    CliError::Input(io::Error::other(error))
 }
 
 enum Next {
@@ -158,69 +206,65 @@ struct Shell<'a> {
     engine: &'a dyn Engine,
     options: Options,
     tables: Vec<TableColumns>,
+    /// The file that all answers go to, one after another.
+    file: Option<AtomicFile>,
 }
 
 impl Shell<'_> {
-    fn editor(&self) -> Result<Editor<Names, FileHistory>, ReadlineError> {
-        let config = Config::builder()
-            .max_history_size(HISTORY_LINES_MAX)?
-            .history_ignore_dups(true)?
-            .completion_type(CompletionType::List)
-            .build();
-        let mut editor = Editor::with_config(config)?;
-        editor.set_helper(Some(Names::of(&self.tables)));
-        Ok(editor)
-    }
-
-    async fn line(&mut self, line: &str, outputs: &mut Outputs<'_>) -> Result<Next, Failure> {
+    async fn line(&mut self, line: &str, outputs: &mut Outputs<'_>) -> Result<Next, QueryFailure> {
         let plain = of_line(line);
         let command = line.strip_prefix('\\');
         let command = command.or(plain.map(|_| line));
         let Some(command) = command else {
             let source = source::of_text(None, line.to_owned())?;
-            self.ask(&source, Vec::new(), outputs).await?;
+            self.run_query(&source, Vec::new(), outputs).await?;
             return Ok(Next::Go);
         };
         let words = words(command.trim_end_matches(';'));
         let mut words = words.iter().map(String::as_str);
         let word = words.next().unwrap_or_default();
         let argument = words.next();
-        match plain.or_else(|| Word::of(word)) {
-            Some(Word::Quit) => return Ok(Next::Leave),
-            Some(Word::Help) => write_out(outputs, HELP)?,
-            Some(Word::Tables) => self.describe(argument, outputs)?,
-            Some(Word::Queries) => {
-                commands::list(&self.options, outputs)?;
+        match plain.or_else(|| MetaCommand::of(word)) {
+            Some(MetaCommand::Quit) => return Ok(Next::Leave),
+            Some(MetaCommand::Help) => write_out(outputs, HELP)?,
+            Some(MetaCommand::Tables) => self.describe(argument, outputs)?,
+            Some(MetaCommand::Queries) => {
+                // The file of -o is for answers.
+                let options = Options {
+                    output: None,
+                    ..self.options.clone()
+                };
+                list::list(&options, outputs)?;
             }
-            Some(Word::Timing) => {
+            Some(MetaCommand::Timing) => {
                 self.options.quiet = !self.options.quiet;
                 let state = if self.options.quiet { "off" } else { "on" };
                 _ = writeln!(outputs.status, "timing is {state}");
             }
-            Some(Word::Chart) => {
+            Some(MetaCommand::Chart) => {
                 let column = argument.unwrap_or_default().to_owned();
                 let same = self.options.chart.as_deref() == Some(&column)
                     || (argument.is_none() && self.options.chart.is_some());
                 self.options.chart = if same { None } else { Some(column) };
             }
-            Some(Word::Format) => self.set_format(argument)?,
-            Some(Word::Run) => {
+            Some(MetaCommand::Format) => self.set_format(argument)?,
+            Some(MetaCommand::Run) => {
                 let Some(name) = argument else {
                     let text = "write \\run NAME parameter=value …".to_owned();
-                    return Err(Problem::Usage(text).into());
+                    return Err(CliError::Usage(text).into());
                 };
                 let source = source::named(name)?.ok_or_else(|| source::unknown(name))?;
                 let given = words.map(|word| word.split_once('='));
                 let given = given.map(|pair| pair.map(|(k, v)| (k.to_owned(), v.to_owned())));
                 let Some(given) = given.collect::<Option<Vec<_>>>() else {
                     let text = "write each parameter as name=value".to_owned();
-                    return Err(Problem::Usage(text).into());
+                    return Err(CliError::Usage(text).into());
                 };
-                self.ask(&source, given, outputs).await?;
+                self.run_query(&source, given, outputs).await?;
             }
-            Some(Word::Set) => match argument {
+            Some(MetaCommand::Set) => match argument {
                 None => {
-                    let rows = complete::values(&self.options.params)?;
+                    let rows = listing::values(&self.options.params)?;
                     format::all(self.format(), &rows, outputs.output)?;
                 }
                 Some(argument) => {
@@ -230,76 +274,93 @@ impl Shell<'_> {
                         Some((name, text)) if value.is_empty() => (name, text.to_owned()),
                         _ if value.is_empty() => {
                             let text = "write \\set NAME VALUE; '' is an empty value";
-                            return Err(Problem::Usage(text.to_owned()).into());
+                            return Err(CliError::Usage(text.to_owned()).into());
                         }
                         _ => (argument, value.join(" ")),
                     };
-                    values::set(&mut self.options.params, name, value)?;
+                    variables::set(&mut self.options.params, name, value)?;
                 }
             },
-            Some(Word::Unset) => {
+            Some(MetaCommand::Unset) => {
                 let Some(name) = argument else {
-                    return Err(Problem::Usage("write \\unset NAME".to_owned()).into());
+                    return Err(CliError::Usage("write \\unset NAME".to_owned()).into());
                 };
-                values::unset(&mut self.options.params, name)?;
+                variables::unset(&mut self.options.params, name)?;
             }
             None => {
-                let text = format!("there is no \\{word}; \\? tells what there is");
-                return Err(Problem::Usage(text).into());
+                let text = format!("no command \\{word}; \\? lists the commands");
+                return Err(CliError::Usage(text).into());
             }
         }
         Ok(Next::Go)
     }
 
-    /// Asks with the values given for this query, and those kept that it takes.
-    async fn ask(
-        &self,
+    /// Runs a query with the values given for it, and those kept that it takes.
+    async fn run_query(
+        &mut self,
         source: &Source,
         given: Vec<(String, String)>,
         outputs: &mut Outputs<'_>,
-    ) -> Result<(), Failure> {
-        let mut options = self.options.clone();
-        options.params = values::for_query(&source.query, &self.options.params, given);
-        let asked = ask::ask(self.engine, source, &options, outputs).await;
-        asked.map_err(|problem| Failure::of(problem, source))
+    ) -> Result<(), QueryFailure> {
+        let params = variables::for_query(&source.query, &self.options.params, given);
+        let options = Options {
+            params,
+            ..self.options.clone()
+        };
+        let engine = self.engine;
+        let answer = async {
+            let Some(file) = &mut self.file else {
+                return execute::execute(engine, source, &options, None, outputs).await;
+            };
+            let before = file.len()?;
+            let answer = execute::execute(engine, source, &options, Some(file), outputs).await;
+            if answer.is_err() {
+                // Half of an answer is not left between the others.
+                file.truncate(before)?;
+            }
+            answer
+        };
+        let summary = answer.await;
+        let summary = summary.map_err(|error| QueryFailure::of(error, source))?;
+        summary.report(self.options.quiet, outputs.status);
+        Ok(())
     }
 
     fn format(&self) -> Format {
         self.options.format.unwrap_or(Format::Table)
     }
 
-    fn set_format(&mut self, name: Option<&str>) -> Result<(), Problem> {
+    fn set_format(&mut self, name: Option<&str>) -> Result<(), CliError> {
         let known = |name: &str| Format::from_str(name, true).ok();
         match name.and_then(known) {
             Some(format) if format != Format::Parquet => {
                 self.options.format = Some(format);
                 Ok(())
             }
-            _ => Err(Problem::Usage(
-                "the formats are table, csv, tsv, jsonl, json, markdown".to_owned(),
-            )),
+            _ => Err(CliError::Usage(format!(
+                "write \\format FORMAT: {}",
+                Format::of_shell().join(", ")
+            ))),
         }
     }
 
-    fn describe(&self, table: Option<&str>, outputs: &mut Outputs<'_>) -> Result<(), Problem> {
+    fn describe(&self, table: Option<&str>, outputs: &mut Outputs<'_>) -> Result<(), CliError> {
         let rows = match table {
-            None => complete::tables(&self.tables)?,
+            None => listing::tables(&self.tables)?,
             Some(name) => {
                 let mut tables = self.tables.iter();
                 let table = tables.find(|table| table.name.eq_ignore_ascii_case(name));
                 let table = table.ok_or_else(|| {
-                    Problem::Usage(format!(
-                        "there is no table `{name}`; \\d tells which there are"
-                    ))
+                    CliError::Usage(format!("no table `{name}`; \\d lists the tables"))
                 })?;
-                complete::columns(table)?
+                listing::columns(table)?
             }
         };
         format::all(self.format(), &rows, outputs.output)
     }
 }
 
-fn write_out(outputs: &mut Outputs<'_>, text: &str) -> Result<(), Problem> {
+fn write_out(outputs: &mut Outputs<'_>, text: &str) -> Result<(), CliError> {
     outputs.output.write_all(text.as_bytes())?;
     Ok(outputs.output.flush()?)
 }

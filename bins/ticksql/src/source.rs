@@ -1,13 +1,13 @@
 //! Where a query comes from: its name, a file, standard input, or the command line itself.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Read, stdin};
+use std::io::{self, IsTerminal as _, Read, stdin};
 use std::path::Path;
 
 use query::nearest;
 
+use crate::cli_error::CliError;
 use crate::named::{self, Query};
-use crate::problem::Problem;
 
 /// Longest text of a query, as Athena's limit (262,144 bytes).
 const SQL_BYTES_MAX: u64 = 262_144;
@@ -22,11 +22,11 @@ pub(crate) struct Source {
 }
 
 /// Finds what an argument means.
-pub(crate) fn find(argument: Option<&str>, input: &mut dyn Read) -> Result<Source, Problem> {
+pub(crate) fn find(argument: Option<&str>, input: &mut dyn Read) -> Result<Source, CliError> {
     match argument {
-        None if stdin().is_terminal() => Err(Problem::NoStatement),
+        None if stdin().is_terminal() => Err(CliError::NoStatement),
         None | Some("-") => {
-            let text = read(input).map_err(Problem::Input)?;
+            let text = read(input).map_err(CliError::Input)?;
             of_text(None, text)
         }
         Some(text) => {
@@ -36,7 +36,7 @@ pub(crate) fn find(argument: Option<&str>, input: &mut dyn Read) -> Result<Sourc
             let path = Path::new(text);
             if path.is_file() || path.extension().is_some_and(|ending| ending == "sql") {
                 let content = File::open(path).and_then(|mut file| read(&mut file));
-                let content = content.map_err(|error| Problem::File {
+                let content = content.map_err(|error| CliError::File {
                     path: path.to_owned(),
                     error,
                 })?;
@@ -51,38 +51,43 @@ pub(crate) fn find(argument: Option<&str>, input: &mut dyn Read) -> Result<Sourc
 }
 
 /// The built-in query of a name.
-pub(crate) fn named(name: &str) -> Result<Option<Source>, Problem> {
+pub(crate) fn named(name: &str) -> Result<Option<Source>, CliError> {
     named::text(name)
         .map(|text| of_text(Some(name.to_owned()), text))
         .transpose()
 }
 
-/// That there is no query of a name, with the nearest ones.
-pub(crate) fn unknown(name: &str) -> Problem {
+/// The error for an unknown name, with the nearest ones.
+pub(crate) fn unknown(name: &str) -> CliError {
     let names = named::names();
-    Problem::NoQuery {
+    CliError::NoQuery {
         name: name.to_owned(),
         nearest: nearest(name, names.iter().map(String::as_str)),
     }
 }
 
 /// A query that was written down.
-pub(crate) fn of_text(name: Option<String>, text: String) -> Result<Source, Problem> {
+pub(crate) fn of_text(name: Option<String>, text: String) -> Result<Source, CliError> {
     if text.trim().is_empty() {
-        return Err(Problem::NoStatement);
+        return Err(CliError::NoStatement);
     }
     match Query::parse(&text) {
         Ok(query) => Ok(Source { name, text, query }),
-        Err(error) => Err(Problem::Header {
+        Err(error) => Err(CliError::Header {
             source_name: name.unwrap_or_else(|| "the statement".to_owned()),
             error,
         }),
     }
 }
 
-fn read(input: &mut dyn Read) -> std::io::Result<String> {
-    let mut text = String::new();
-    // One byte more than is taken, so that a longer text is refused rather than cut.
-    input.take(SQL_BYTES_MAX + 1).read_to_string(&mut text)?;
-    Ok(text)
+fn read(input: &mut dyn Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that a longer text is refused rather than cut.
+    input.take(SQL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SQL_BYTES_MAX {
+        return Err(io::Error::other(format!(
+            "a query has at most {SQL_BYTES_MAX} bytes"
+        )));
+    }
+    String::from_utf8(bytes).map_err(io::Error::other)
 }

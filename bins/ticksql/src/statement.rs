@@ -1,60 +1,75 @@
 //! A statement ready to run, and the values of its parameters.
 
-use query::{ArchiveScan, Place, SqlError, Value, scans};
+use query::{ArchiveScan, SqlError, Value, scans};
 
-use crate::named::{Bound, Origins, in_place_of_marks};
+use crate::named::{BoundPlaceholder, BoundQuery, SourceMap};
+use crate::position::Position;
 
 /// A statement ready to run: text with `?` for each parameter, values in that order.
 #[derive(Debug, Clone)]
 pub(crate) struct Statement {
     pub(crate) sql: String,
     pub(crate) parameters: Vec<Value>,
+    /// The `?` of the text, in their order.
+    pub(crate) placeholders: Vec<BoundPlaceholder>,
     /// Where it reads the archive, with the conditions on year, month and day of each place; empty
-    /// where it reads none (SHOW, DESCRIBE, VALUES).
+    /// if it reads none (SHOW, DESCRIBE, VALUES).
     pub(crate) scans: Vec<ArchiveScan>,
-    /// The names of all else that it reads; `None` where only the engine can read the statement.
+    /// The names of all else that it reads; `None` if only the engine can parse the statement.
     pub(crate) others: Option<Vec<String>>,
     /// Whether it reads these when it runs: EXPLAIN does not.
     pub(crate) runs: bool,
-    origins: Origins,
+    source_map: SourceMap,
 }
 
 impl Statement {
-    /// Looks a statement over.
+    /// Parses a statement.
     ///
     /// # Errors
-    /// [`SqlError`] where it is no SQL or does more than read, with places in the text that it was
+    /// [`SqlError`] if it is not SQL or does more than read, with positions in the text that it was
     /// made from.
-    pub(crate) fn of(bound: &Bound) -> Result<Self, SqlError> {
+    pub(crate) fn of(bound: &BoundQuery) -> Result<Self, SqlError> {
         let reading = scans(&bound.sql, &bound.values)
-            .map_err(|error| error.placed(|place| bound.origins.of(place)))?;
+            .map_err(|error| error.placed(|position| bound.source_map.source_position(position)))?;
         Ok(Self {
             scans: reading.scans,
             others: Some(reading.others),
             runs: reading.runs,
-            ..Self::unread(bound)
+            ..Self::unparsed(bound)
         })
     }
 
-    /// A statement whose dialect only its engine reads: nothing is known of what it reads.
-    pub(crate) fn unread(bound: &Bound) -> Self {
+    /// A statement whose dialect only its engine can parse: nothing is known of what it reads.
+    pub(crate) fn unparsed(bound: &BoundQuery) -> Self {
         Self {
             sql: bound.sql.clone(),
             parameters: bound.values.clone(),
+            placeholders: bound.placeholders.clone(),
             scans: Vec::new(),
             others: None,
             runs: true,
-            origins: bound.origins.clone(),
+            source_map: bound.source_map.clone(),
         }
     }
 
-    /// The place in the text that it was made from.
-    pub(crate) fn origin_of(&self, place: Place) -> Place {
-        self.origins.of(place)
+    /// The position in the text that it was made from.
+    pub(crate) fn source_position(&self, position: Position) -> Position {
+        self.source_map.source_position(position)
     }
 
-    /// The statement with its values in place as literals, for services that take no parameters.
+    /// The values, each with its `?`.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (BoundPlaceholder, &Value)> {
+        self.placeholders.iter().copied().zip(&self.parameters)
+    }
+
+    /// The statement with its values in place as literals.
     pub(crate) fn rendered(&self) -> String {
-        in_place_of_marks(&self.sql, &self.parameters)
+        let (mut rendered, mut copied) = (String::with_capacity(self.sql.len()), 0);
+        for (placeholder, value) in self.values() {
+            rendered += self.sql.get(copied..placeholder.offset).unwrap_or_default();
+            rendered += &placeholder.literal(value);
+            copied = placeholder.offset + 1;
+        }
+        rendered + self.sql.get(copied..).unwrap_or_default()
     }
 }

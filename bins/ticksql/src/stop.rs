@@ -1,5 +1,4 @@
-//! What ends a query before its time: Ctrl-C, SIGTERM, a terminal that is gone, and the clock; and
-//! what ends a shell that waits for its user.
+//! Stops a query on Ctrl-C, SIGTERM, SIGHUP and timeout, and ends a shell that waits for its user.
 
 use std::fs;
 use std::future::{self, Future};
@@ -12,50 +11,27 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::cli_error::CliError;
 use crate::engine::{Cancelled, EngineError};
-use crate::problem::Problem;
+use crate::stop_reason::StopReason;
 
-/// How long a query has to stop on the service, once it is told to.
+/// How long a query has to stop on the service.
 pub(crate) const GRACE: Duration = Duration::from_secs(15);
 
-/// How long the process goes on once it is told to end, where it hangs in a write to a reader that
-/// does not read.
+/// How long the process runs after a signal if a write blocks on a reader that does not read.
 const HANG_MAX: Duration = Duration::from_secs(20);
 
 /// SIGHUP, which is signal 1, in a mask of signals.
 const SIGHUP_BIT: u64 = 1;
 
-/// Why a query is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// Ctrl-C.
-    Interrupt,
-    /// SIGTERM.
-    Terminate,
-    /// SIGHUP: nobody sees the answer any more.
-    HangUp,
-    /// It took longer than this.
-    Timeout(Duration),
-}
-
-impl Reason {
-    /// Whether a shell ends with the query: Ctrl-C and the clock are about the query alone.
-    pub(crate) fn ends_shell(self) -> bool {
-        match self {
-            Self::Terminate | Self::HangUp => true,
-            Self::Interrupt | Self::Timeout(_) => false,
-        }
-    }
-}
-
 /// Does something that can be cancelled, until it is done or a signal or the clock stops it.
 pub(crate) async fn unless_stopped<T>(
     time_max: Duration,
     cancel: CancellationToken,
-    work: impl Future<Output = Result<T, Problem>>,
-) -> Result<T, Problem> {
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
     let reason = Arc::new(OnceLock::new());
-    let signals = Signals::of_query().map_err(Problem::Start)?;
+    let signals = Signals::of_query().map_err(CliError::Start)?;
     let _guard = watch(signals, time_max, cancel.clone(), Arc::clone(&reason));
     let mut work = pin!(work);
     let outcome = tokio::select! {
@@ -67,8 +43,8 @@ pub(crate) async fn unless_stopped<T>(
         },
     };
     match (outcome, reason.get()) {
-        (Err(Problem::Engine(EngineError::Cancelled(cancelled))), Some(reason)) => {
-            Err(Problem::Stopped {
+        (Err(CliError::Engine(EngineError::Cancelled(cancelled))), Some(reason)) => {
+            Err(CliError::Stopped {
                 reason: *reason,
                 cancelled,
             })
@@ -77,13 +53,13 @@ pub(crate) async fn unless_stopped<T>(
     }
 }
 
-/// Cancels on the first signal, in a task of its own: the work may hang in a write to a reader that
-/// does not read. On a second signal, or where the work does not end, the process does.
+/// Cancels on the first signal, in a task of its own: the work may block in a write to a reader that
+/// does not read. On a second signal, or if the work does not end, the process exits.
 fn watch(
     mut signals: Signals,
     time_max: Duration,
     cancel: CancellationToken,
-    reason: Arc<OnceLock<Reason>>,
+    reason: Arc<OnceLock<StopReason>>,
 ) -> DropGuard {
     let done = CancellationToken::new();
     let guard = done.clone().drop_guard();
@@ -91,7 +67,7 @@ fn watch(
         let first = tokio::select! {
             () = done.cancelled() => return,
             reason = signals.next() => reason,
-            () = tokio::time::sleep(time_max) => Reason::Timeout(time_max),
+            () = tokio::time::sleep(time_max) => StopReason::Timeout(time_max),
         };
         let first = *reason.get_or_init(|| first);
         cancel.cancel();
@@ -105,11 +81,11 @@ fn watch(
     guard
 }
 
-/// Hears what ends a shell for its whole life. While it waits for its user it ends at once; while a
-/// query runs, which the query's own watch stops, it ends after that.
+/// Listens for signals while a shell runs. A shell that waits for its user ends at once; one that runs
+/// a query, which the query's own watch stops, ends after it.
 pub(crate) struct ShellWatch {
     busy: Arc<AtomicBool>,
-    told: Arc<OnceLock<Reason>>,
+    heard: Arc<OnceLock<StopReason>>,
     _guard: DropGuard,
 }
 
@@ -120,17 +96,17 @@ impl ShellWatch {
         let done = CancellationToken::new();
         let watch = Self {
             busy: Arc::new(AtomicBool::new(false)),
-            told: Arc::new(OnceLock::new()),
+            heard: Arc::new(OnceLock::new()),
             _guard: done.clone().drop_guard(),
         };
-        let (busy, told) = (Arc::clone(&watch.busy), Arc::clone(&watch.told));
+        let (busy, heard) = (Arc::clone(&watch.busy), Arc::clone(&watch.heard));
         tokio::spawn(async move {
             let reason = tokio::select! {
                 () = done.cancelled() => return,
                 reason = signals.next() => reason,
             };
-            let reason = *told.get_or_init(|| reason);
-            // Whoever is busy looks at what was told when that is over.
+            let reason = *heard.get_or_init(|| reason);
+            // A busy shell checks for the signal afterwards.
             if !busy.load(Ordering::SeqCst) {
                 at_end();
                 std::process::exit(i32::from(reason.exit_code()));
@@ -139,7 +115,7 @@ impl ShellWatch {
         Ok(watch)
     }
 
-    /// Does something that is not to be broken off.
+    /// Does something that must not be interrupted.
     pub(crate) async fn while_busy<T>(&self, work: impl Future<Output = T>) -> T {
         self.busy.store(true, Ordering::SeqCst);
         let done = work.await;
@@ -147,9 +123,9 @@ impl ShellWatch {
         done
     }
 
-    /// What the shell was told meanwhile.
-    pub(crate) fn told(&self) -> Option<Reason> {
-        self.told.get().copied()
+    /// The signal that came meanwhile.
+    pub(crate) fn heard(&self) -> Option<StopReason> {
+        self.heard.get().copied()
     }
 }
 
@@ -164,33 +140,33 @@ impl Signals {
         Self::of(true)
     }
 
-    /// Ctrl-C takes back what is typed, where somebody types.
+    /// At a terminal, Ctrl-C only discards the input line.
     fn of_shell() -> io::Result<Self> {
         Self::of(!stdin().is_terminal())
     }
 
     fn of(hears_interrupt: bool) -> io::Result<Self> {
-        // `nohup` has SIGHUP ignored: who hears it all the same undoes that.
+        // `nohup` sets SIGHUP to be ignored: a handler that still runs reverts it.
         let hears_hang_up = !ignores_hang_up();
-        let heard = |wanted: bool, kind| wanted.then(|| signal(kind)).transpose();
+        let listen = |wanted: bool, kind| wanted.then(|| signal(kind)).transpose();
         Ok(Self {
-            interrupt: heard(hears_interrupt, SignalKind::interrupt())?,
-            terminate: heard(true, SignalKind::terminate())?,
-            hang_up: heard(hears_hang_up, SignalKind::hangup())?,
+            interrupt: listen(hears_interrupt, SignalKind::interrupt())?,
+            terminate: listen(true, SignalKind::terminate())?,
+            hang_up: listen(hears_hang_up, SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) -> Reason {
+    async fn next(&mut self) -> StopReason {
         tokio::select! {
-            () = heard(&mut self.interrupt) => Reason::Interrupt,
-            () = heard(&mut self.terminate) => Reason::Terminate,
-            () = heard(&mut self.hang_up) => Reason::HangUp,
+            () = received(&mut self.interrupt) => StopReason::Interrupt,
+            () = received(&mut self.terminate) => StopReason::Terminate,
+            () = received(&mut self.hang_up) => StopReason::HangUp,
         }
     }
 }
 
-/// Whether SIGHUP was ignored when this process started, and is since. Where the system does not tell,
-/// `nohup` is known by the terminal that it takes off standard input.
+/// Whether SIGHUP has been ignored since this process started. If the system does not say, `nohup`
+/// shows in standard input, which is no terminal then.
 fn ignores_hang_up() -> bool {
     let status = fs::read_to_string("/proc/self/status").ok();
     let ignored = status.as_deref().and_then(ignored_signals);
@@ -208,7 +184,7 @@ fn ignored_signals(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-async fn heard(signal: &mut Option<Signal>) {
+async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => _ = signal.recv().await,
         None => future::pending().await,

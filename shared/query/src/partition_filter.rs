@@ -56,6 +56,12 @@ impl ArchiveScan {
         self.on(day, None)
     }
 
+    /// The same on a given date: `year(current_date)` is that of `today`.
+    #[must_use]
+    pub fn keeps_as_of(&self, day: NaiveDate, today: NaiveDate) -> bool {
+        self.on(day, Some(today))
+    }
+
     /// Whether predicates on year, month and day leave at most half of the days from 2000 to `today`.
     /// Use this if it is not known which days exist, and [`ArchiveScan::is_narrowed_on`] otherwise.
     #[must_use]

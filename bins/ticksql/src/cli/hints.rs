@@ -1,4 +1,4 @@
-//! Reads the command line, and says how to write what many write otherwise.
+//! Parses the command line, with tips for common mistakes.
 
 use std::ffi::OsString;
 
@@ -33,30 +33,30 @@ fn hint(unknown: &str, args: &[OsString]) -> Option<String> {
         let rest = arg.strip_prefix(unknown);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
     };
-    let place = args.iter().position(is_it)?;
-    let before = place.checked_sub(1).and_then(|at| args.get(at));
+    let position = args.iter().position(is_it)?;
+    let before = position.checked_sub(1).and_then(|at| args.get(at));
     if before == Some(&"--chart") {
         return Some(format!(
-            "the column of a chart stands behind `=`: --chart={unknown}"
+            "write the column of a chart after `=`: --chart={unknown}"
         ));
     }
-    let whole = args.get(place)?;
+    let whole = args.get(position)?;
     if let Some(flag) = whole.strip_prefix("--") {
         let (name, value) = match flag.split_once('=') {
             Some((name, value)) => (name, Some(value)),
-            None => (flag, args.get(place + 1).copied()),
+            None => (flag, args.get(position + 1).copied()),
         };
         let value = value.filter(|value| is_value(value)).unwrap_or("VALUE");
-        return is_parameter(name).then(|| told(name, value));
+        return is_parameter(name).then(|| tip(name, value));
     }
     let (name, value) = whole.split_once('=')?;
     let in_name = |char: char| char.is_alphanumeric() || char == '_';
     let is_name = !name.is_empty() && name.chars().all(in_name);
-    is_name.then(|| told(name, value))
+    is_name.then(|| tip(name, value))
 }
 
-fn told(name: &str, value: &str) -> String {
-    format!("a parameter of a query is given by -p: -p {name}={value}")
+fn tip(name: &str, value: &str) -> String {
+    format!("pass a parameter of a query with -p: -p {name}={value}")
 }
 
 /// Whether it is no option, and can stand in a line without quotes.

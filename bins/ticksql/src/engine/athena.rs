@@ -1,13 +1,12 @@
-//! Athena as an engine: a statement is sent as the service takes it, watched, and stopped with this
-//! program.
+//! Athena as an engine: a statement is sent in the form that the service takes, watched, and stopped
+//! together with this program.
 
-mod closed;
+mod athena_errors;
 mod estimate;
-mod failure;
-mod lines;
-mod running;
-mod sent;
-mod words;
+mod plan_text;
+mod query_run;
+mod rendered_statement;
+mod result_reuse;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -16,57 +15,70 @@ use athena::error::AthenaError;
 use athena::folder::Location;
 use chrono::NaiveDate;
 use futures_util::TryStreamExt as _;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Answer, AthenaSettings, Engine, EngineError, EngineName, Estimate, PastQuery, Progress,
-    Statement, TableColumns,
-};
-use crate::init::statements::ARCHIVE;
+use super::{Answer, DayTable, Engine, EngineError, Estimate, PastQuery, Progress, TableColumns};
+use crate::ddl::{ARCHIVE, QUARANTINE};
+use crate::options::{AthenaSettings, EngineName};
+use crate::statement::Statement;
+pub(crate) use athena_errors::engine_error;
 pub(crate) use estimate::other_archive;
-pub(crate) use failure::of as failure;
-use sent::{Sent, Service};
+use rendered_statement::{Capabilities, RenderedStatement};
 
 /// Queries that run on the service.
 struct Athena {
     athena: athena::Athena,
     settings: AthenaSettings,
-    service: Service,
+    capabilities: Capabilities,
+    /// The first and the last day of the archive and of the quarantine: listed once.
+    bounds: [OnceCell<Option<(NaiveDate, NaiveDate)>>; 2],
 }
 
 /// Connects with what the environment says of region, credentials and endpoint.
 pub(crate) async fn open(settings: &AthenaSettings) -> Result<Box<dyn Engine>, EngineError> {
     let athena = athena::Athena::connect(&settings.workgroup, &settings.database)
         .await
-        .map_err(|error| failure(&error))?;
-    let service = Service {
+        .map_err(|error| engine_error(&error))?;
+    let capabilities = Capabilities {
         takes_parameters: !settings.render_params && !athena.is_emulated(),
         keeps_views: !athena.is_emulated(),
     };
     Ok(Box::new(Athena {
         athena,
         settings: settings.clone(),
-        service,
+        capabilities,
+        bounds: [OnceCell::new(), OnceCell::new()],
     }))
 }
 
 impl Athena {
-    /// The error of a statement, with its place in the text that it was made from, and near names.
+    /// The error of a statement, with its position in the text that it was made from, and near names.
     async fn explained(
         &self,
-        error: athena::error::AthenaError,
+        error: AthenaError,
         statement: &Statement,
-        sent: &Sent,
+        rendered: &RenderedStatement,
     ) -> EngineError {
-        let tables = if failure::is_about_a_name(&error) {
+        let tables = if athena_errors::is_about_a_name(&error) {
             // What helps to explain an error must not hide it behind another one.
             self.athena.tables().await.unwrap_or_default()
         } else {
             Vec::new()
         };
-        failure::of_statement(&error, &tables, |place| {
-            statement.origin_of(sent.origin_of(place))
+        athena_errors::statement_error(&error, &tables, |position| {
+            statement.source_position(rendered.source_position(position))
         })
+    }
+
+    /// The days that a table has folders for, in order.
+    async fn listed_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
+        let file = match table {
+            DayTable::Archive => &ARCHIVE,
+            DayTable::Quarantine => &QUARANTINE,
+        };
+        let folder = self.folder(file).await?;
+        folder.days().await.map_err(|error| engine_error(&error))
     }
 }
 
@@ -85,21 +97,16 @@ impl Engine for Athena {
     }
 
     async fn plan(&self, statement: &Statement) -> Result<String, EngineError> {
-        // EXPLAIN takes no parameters.
-        let service = Service {
-            takes_parameters: false,
-            ..self.service
-        };
-        let sent = Sent::of(statement, service);
-        let query = Query::new(format!("EXPLAIN {}", sent.sql));
+        let rendered = RenderedStatement::explaining(statement, self.capabilities);
+        let query = Query::new(rendered.sql.clone());
         let read = async {
             let ended = self.athena.run(&query).await?;
             let rows = self.athena.rows(&ended).await?;
             rows.batches.try_collect::<Vec<RecordBatch>>().await
         };
         match read.await {
-            Ok(batches) => lines::of(&batches),
-            Err(error) => Err(self.explained(error, statement, &sent).await),
+            Ok(batches) => plan_text::of(&batches),
+            Err(error) => Err(self.explained(error, statement, &rendered).await),
         }
     }
 
@@ -109,23 +116,23 @@ impl Engine for Athena {
         progress: &(dyn Fn(Progress) + Send + Sync),
         cancel: CancellationToken,
     ) -> Result<Answer, EngineError> {
-        let sent = Sent::of(statement, self.service);
+        let rendered = RenderedStatement::of(statement, self.capabilities);
         let may_reuse = !self.settings.no_reuse && !self.athena.is_emulated();
         let now_ms = runtime::clock::now_ms();
         let query = Query {
-            sql: sent.sql.clone(),
-            parameters: sent.parameters.clone(),
-            reuse_age: (may_reuse && closed::is_closed(statement, now_ms))
-                .then_some(closed::REUSE_AGE),
+            sql: rendered.sql.clone(),
+            parameters: rendered.parameters.clone(),
+            reuse_age: (may_reuse && result_reuse::is_closed(statement, now_ms))
+                .then_some(result_reuse::REUSE_AGE),
             without_database: false,
         };
-        self.run_sent(statement, &sent, query, progress, cancel)
+        self.run_rendered(statement, &rendered, query, progress, cancel)
             .await
     }
 
     async fn tables(&self) -> Result<Vec<TableColumns>, EngineError> {
         let tables = self.athena.tables().await;
-        let tables = tables.map_err(|error| failure(&error))?.into_iter();
+        let tables = tables.map_err(|error| engine_error(&error))?.into_iter();
         Ok(tables
             .map(|table| TableColumns {
                 name: table.name,
@@ -134,21 +141,38 @@ impl Engine for Athena {
             .collect())
     }
 
-    async fn days(&self) -> Result<Option<Vec<NaiveDate>>, EngineError> {
-        let folder = self.folder(&ARCHIVE).await?;
-        let days = folder.days().await.map_err(|error| failure(&error))?;
-        Ok(Some(days))
+    async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
+        self.listed_days(table).await
+    }
+
+    async fn existing_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
+        let [archive, quarantine] = &self.bounds;
+        let bounds = match table {
+            DayTable::Archive => archive,
+            DayTable::Quarantine => quarantine,
+        };
+        let listed = bounds.get_or_try_init(async || {
+            let days = self.listed_days(table).await?;
+            Ok::<_, EngineError>(days.first().copied().zip(days.last().copied()))
+        });
+        Ok(match *listed.await? {
+            Some((first, last)) => {
+                let days = first.iter_days().take_while(|day| *day <= last);
+                days.collect()
+            }
+            None => Vec::new(),
+        })
     }
 
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError> {
         let found = self.athena.history(count_max).await;
-        let found = found.map_err(|error| failure(&error))?;
+        let found = found.map_err(|error| engine_error(&error))?;
         // Some services list nothing for a workgroup that is not there. Who may not look whether it
         // is there is not told that it is not.
         if found.is_empty()
             && let Ok(None) = self.athena.find_workgroup().await
         {
-            return Err(failure(&AthenaError::NoWorkgroup {
+            return Err(engine_error(&AthenaError::NoWorkgroup {
                 workgroup: self.athena.workgroup().to_owned(),
                 region: self.athena.region().to_owned(),
             }));
@@ -174,17 +198,20 @@ impl Engine for Athena {
             .athena
             .look(id)
             .await
-            .map_err(|error| failure(&error))?;
+            .map_err(|error| engine_error(&error))?;
         if found.state.has_ended() {
             return Err(EngineError::Usage(format!(
-                "the query {id} has ended before: it {}",
+                "query {id} has already ended: it {}",
                 match found.state.as_str() {
                     "cancelled" => "was cancelled",
                     other => other,
                 }
             )));
         }
-        self.athena.stop(id).await.map_err(|error| failure(&error))
+        self.athena
+            .stop(id)
+            .await
+            .map_err(|error| engine_error(&error))
     }
 }
 
@@ -194,7 +221,7 @@ pub(crate) fn location(text: &str) -> Result<Location, EngineError> {
         .or_else(|| Location::parse(&format!("{text}/")))
         .ok_or_else(|| {
             EngineError::Usage(format!(
-                "{text} is no folder on S3: write s3://BUCKET/PREFIX/"
+                "{text} is not a folder on S3: write s3://BUCKET/PREFIX/"
             ))
         })
 }

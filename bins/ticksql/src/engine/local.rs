@@ -1,6 +1,6 @@
 //! The engine in this process, over the archive of a data folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,27 @@ use query::{Limits, LocalSql, Rows, SqlError, type_name};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Answer, Cancelled, Engine, EngineError, EngineName, Estimate, Figures, PastQuery, Progress,
-    State, Statement, TableColumns,
+    Answer, Cancelled, DayTable, Engine, EngineError, Estimate, Figures, PastQuery, Progress,
+    State, TableColumns,
 };
-use crate::history::Journal;
+use crate::journal::Journal;
+use crate::options::EngineName;
+use crate::position::Position;
+use crate::statement::Statement;
 
-/// How often a query that has no rows yet tells how far it is.
+/// The folder of the quarantine in a data folder.
+const QUARANTINE_FOLDER: &str = "quarantine";
+
+/// What goes in front of a statement to ask for its plan.
+const EXPLAIN: &str = "EXPLAIN ";
+
+/// How often a query that has no rows yet reports its progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Queries that run here.
 pub(crate) struct Local {
     sql: LocalSql,
+    data_dir: PathBuf,
     journal: Option<Journal>,
 }
 
@@ -34,7 +44,11 @@ impl Local {
         journal: Option<Journal>,
     ) -> Result<Self, EngineError> {
         let sql = LocalSql::open(data_dir, limits).await?;
-        Ok(Self { sql, journal })
+        Ok(Self {
+            sql,
+            data_dir: data_dir.to_owned(),
+            journal,
+        })
     }
 }
 
@@ -49,7 +63,7 @@ impl Engine for Local {
             .sql
             .estimate(&statement.sql, &statement.parameters)
             .await
-            .map_err(|error| placed(error, statement))?;
+            .map_err(|error| with_position(error, statement))?;
         Ok(Estimate {
             days: estimate.days,
             files: estimate.files,
@@ -60,9 +74,12 @@ impl Engine for Local {
     }
 
     async fn plan(&self, statement: &Statement) -> Result<String, EngineError> {
-        let sql = format!("EXPLAIN {}", statement.sql);
+        let sql = format!("{EXPLAIN}{}", statement.sql);
         let rows = self.sql.start(&sql, &statement.parameters).await;
-        let mut rows = rows.map_err(|error| placed(error, statement))?;
+        let mut rows = rows.map_err(|error| {
+            let error = error.placed(without_explain);
+            with_position(error, statement)
+        })?;
         let mut text = String::new();
         while let Some(batch) = rows.next().await? {
             let (Some(kinds), Some(plans)) = (batch.columns().first(), batch.columns().get(1))
@@ -87,7 +104,7 @@ impl Engine for Local {
         cancel: CancellationToken,
     ) -> Result<Answer, EngineError> {
         let started = Instant::now();
-        let told = |state, scanned_bytes| {
+        let report = |state, scanned_bytes| {
             progress(Progress {
                 state,
                 queued: Duration::ZERO,
@@ -95,17 +112,20 @@ impl Engine for Local {
                 scanned_bytes,
             });
         };
-        told(State::Running, 0);
+        report(State::Running, 0);
         let rows = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(cancelled(0)),
             rows = self.sql.start(&statement.sql, &statement.parameters) => rows,
         };
-        let mut rows = rows.map_err(|error| placed(error, statement))?;
+        let mut rows = rows.map_err(|error| with_position(error, statement))?;
         let (schema, reads) = (rows.schema().clone(), rows.reads());
-        let first = first(&mut rows, &cancel, |scanned| told(State::Running, scanned)).await;
-        let first = first.map_err(|error| replaced(error, statement))?;
-        told(State::Reading, reads.by_now().1);
+        let first = first(&mut rows, &cancel, |scanned| {
+            report(State::Running, scanned)
+        })
+        .await;
+        let first = first.map_err(|error| running_with_position(error, statement))?;
+        report(State::Reading, reads.by_now().1);
         let figures = move || {
             let (files, scanned_bytes) = reads.by_now();
             Figures {
@@ -117,20 +137,22 @@ impl Engine for Local {
                 ran: started.elapsed(),
             }
         };
-        let rest = stream::try_unfold((first, rows, cancel), async |(next, mut rows, cancel)| {
-            let Some(batch) = next else {
-                return Ok(None);
-            };
-            let next = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(cancelled(rows.reads().by_now().1)),
-                next = rows.next() => next?,
-            };
-            Ok(Some((batch, (next, rows, cancel))))
-        });
+        // A batch is passed on before the next one is waited for: that one may fail.
+        let batches =
+            stream::try_unfold((first, rows, cancel), async |(first, mut rows, cancel)| {
+                let next = match first {
+                    Some(first) => Some(first),
+                    None => tokio::select! {
+                        biased;
+                        () = cancel.cancelled() => return Err(cancelled(rows.reads().by_now().1)),
+                        next = rows.next() => next?,
+                    },
+                };
+                Ok(next.map(|batch| (batch, (None, rows, cancel))))
+            });
         Ok(Answer {
             schema,
-            batches: Box::pin(rest),
+            batches: Box::pin(batches),
             figures: Arc::new(figures),
         })
     }
@@ -150,8 +172,18 @@ impl Engine for Local {
             .collect())
     }
 
-    async fn days(&self) -> Result<Option<Vec<NaiveDate>>, EngineError> {
-        Ok(Some(self.sql.days()?))
+    async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
+        match table {
+            DayTable::Archive => Ok(self.sql.days()?),
+            DayTable::Quarantine => {
+                let folder = self.data_dir.join(QUARANTINE_FOLDER);
+                let days = archive::days(&folder);
+                let days = days.map_err(|error| {
+                    EngineError::Service(format!("cannot list {}: {error}", folder.display()))
+                })?;
+                Ok(days.iter().filter_map(date).collect())
+            }
+        }
     }
 
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError> {
@@ -163,16 +195,29 @@ impl Engine for Local {
 
     async fn cancel(&self, id: &str) -> Result<(), EngineError> {
         Err(EngineError::Usage(format!(
-            "{id} cannot be cancelled from here: a local query ends with its process, by Ctrl-C or SIGTERM"
+            "{id} cannot be cancelled from here: stop a local query with Ctrl-C or SIGTERM"
         )))
     }
 }
 
-/// The first rows, or `None` where there are none.
+fn date(day: &archive::Day) -> Option<NaiveDate> {
+    let (month, of_month) = (u32::try_from(day.month), u32::try_from(day.day));
+    NaiveDate::from_ymd_opt(day.year, month.ok()?, of_month.ok()?)
+}
+
+/// The position in a statement of one in the text that asks for its plan.
+fn without_explain(mut position: Position) -> Position {
+    if position.line == 1 {
+        position.column = position.column.saturating_sub(EXPLAIN.len() as u64).max(1);
+    }
+    position
+}
+
+/// The first rows, or `None` if there are none.
 async fn first(
     rows: &mut Rows,
     cancel: &CancellationToken,
-    told: impl Fn(u64),
+    report: impl Fn(u64),
 ) -> Result<Option<arrow::array::RecordBatch>, EngineError> {
     let reads = rows.reads();
     let mut turns = tokio::time::interval(PROGRESS_EVERY);
@@ -182,7 +227,7 @@ async fn first(
             biased;
             () = cancel.cancelled() => return Err(cancelled(reads.by_now().1)),
             next = &mut next => return Ok(next?),
-            _ = turns.tick() => told(reads.by_now().1),
+            _ = turns.tick() => report(reads.by_now().1),
         }
     }
 }
@@ -194,16 +239,16 @@ fn cancelled(scanned_bytes: u64) -> EngineError {
     })
 }
 
-fn placed(error: SqlError, statement: &Statement) -> EngineError {
-    EngineError::from(error.placed(|place| statement.origin_of(place)))
+fn with_position(error: SqlError, statement: &Statement) -> EngineError {
+    EngineError::from(error.placed(|position| statement.source_position(position)))
 }
 
-/// As [`placed`], for an error that is the program's own by now.
-fn replaced(error: EngineError, statement: &Statement) -> EngineError {
-    if let EngineError::Query { message, place } = error {
+/// As [`with_position`], for an error that is already the program's own.
+fn running_with_position(error: EngineError, statement: &Statement) -> EngineError {
+    if let EngineError::Query { message, position } = error {
         EngineError::Query {
             message,
-            place: place.map(|place| statement.origin_of(place)),
+            position: position.map(|position| statement.source_position(position)),
         }
     } else {
         error
@@ -212,7 +257,7 @@ fn replaced(error: EngineError, statement: &Statement) -> EngineError {
 
 impl From<SqlError> for EngineError {
     fn from(error: SqlError) -> Self {
-        let (message, place) = (error.to_string(), error.place());
+        let (message, position) = (error.to_string(), error.place());
         match error {
             SqlError::NoArchive(_) => Self::Usage(message),
             SqlError::NotReadOnly(_) => Self::Refused(message),
@@ -226,7 +271,7 @@ impl From<SqlError> for EngineError {
             | SqlError::UnknownColumn { .. }
             | SqlError::Invalid { .. }
             | SqlError::OutOfMemory { .. }
-            | SqlError::Failed(_) => Self::Query { message, place },
+            | SqlError::Failed(_) => Self::Query { message, position },
         }
     }
 }

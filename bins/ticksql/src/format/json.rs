@@ -10,7 +10,7 @@ use query::{json_writer, type_name};
 use serde_json::json;
 
 use super::{Ending, Rows};
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// One JSON object a line and row.
 pub(super) struct Lines<'w>(BufWriter<&'w mut (dyn Write + Send)>);
@@ -22,16 +22,16 @@ impl<'w> Lines<'w> {
 }
 
 impl Rows for Lines<'_> {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         lines(batch, &mut self.0)
     }
 
-    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), Problem> {
+    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
         Ok(self.0.flush()?)
     }
 }
 
-fn lines(batch: &RecordBatch, output: &mut impl Write) -> Result<(), Problem> {
+fn lines(batch: &RecordBatch, output: &mut impl Write) -> Result<(), CliError> {
     let mut writer = json_writer().build::<_, LineDelimited>(output);
     writer.write(batch)?;
     Ok(writer.finish()?)
@@ -48,7 +48,7 @@ impl<'w> Document<'w> {
     pub(super) fn new(
         schema: &SchemaRef,
         output: &'w mut (dyn Write + Send),
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, CliError> {
         let fields = schema.fields().iter();
         let columns: Vec<_> = fields
             .map(|field| json!({"name": field.name(), "type": type_name(field.data_type())}))
@@ -63,7 +63,7 @@ impl<'w> Document<'w> {
 }
 
 impl Rows for Document<'_> {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         let mut rows = Vec::new();
         lines(batch, &mut rows)?;
         for row in rows
@@ -79,7 +79,7 @@ impl Rows for Document<'_> {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, ending: &Ending) -> Result<(), Problem> {
+    fn finish(mut self: Box<Self>, ending: &Ending) -> Result<(), CliError> {
         let end = json!({
             "row_count": ending.rows,
             "truncated": ending.truncated,

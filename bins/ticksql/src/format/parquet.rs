@@ -9,7 +9,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::{Ending, Rows};
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// Rows of the answer, compressed with ZSTD.
 pub(super) struct File<'w>(ArrowWriter<&'w mut (dyn Write + Send)>);
@@ -18,7 +18,7 @@ impl<'w> File<'w> {
     pub(super) fn new(
         schema: &SchemaRef,
         output: &'w mut (dyn Write + Send),
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, CliError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .build();
@@ -28,11 +28,11 @@ impl<'w> File<'w> {
 }
 
 impl Rows for File<'_> {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         Ok(self.0.write(batch)?)
     }
 
-    fn finish(self: Box<Self>, _ending: &Ending) -> Result<(), Problem> {
+    fn finish(self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
         let output = self.0.into_inner()?;
         Ok(output.flush()?)
     }

@@ -8,7 +8,8 @@ use comfy_table::CellAlignment;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use super::{Ending, NULL, Rows, for_each_row};
-use crate::problem::Problem;
+use crate::cli_error::CliError;
+use crate::printable::printable;
 
 /// The widest line of a cell: the table's widths are 16-bit numbers, and each has a blank on both
 /// sides. What is wider goes on in the next line of its cell. The table would break it, too, in time
@@ -31,7 +32,7 @@ impl<'w> Table<'w> {
         let mut table = comfy_table::Table::new();
         table.load_preset(UTF8_FULL_CONDENSED);
         let names = schema.fields().iter().map(|field| field.name().clone());
-        table.set_header(names.map(broken));
+        table.set_header(names.map(shown));
         Self {
             output,
             schema: SchemaRef::clone(schema),
@@ -41,16 +42,16 @@ impl<'w> Table<'w> {
 }
 
 impl Rows for Table<'_> {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         for_each_row(batch, |cells| {
             let cells = cells.into_iter();
             self.table
-                .add_row(cells.map(|text| text.map_or_else(|| NULL.to_owned(), broken)));
+                .add_row(cells.map(|text| text.map_or_else(|| NULL.to_owned(), shown)));
             Ok(())
         })
     }
 
-    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), Problem> {
+    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
         for (index, field) in self.schema.fields().iter().enumerate() {
             let column = self.table.column_mut(index);
             if let Some(column) = column.filter(|_| field.data_type().is_numeric()) {
@@ -60,6 +61,11 @@ impl Rows for Table<'_> {
         writeln!(self.output, "{}", self.table)?;
         Ok(self.output.flush()?)
     }
+}
+
+/// A text that can neither control a terminal nor widen its column unseen, in lines that fit a table.
+fn shown(text: String) -> String {
+    broken(printable(&text).replace('\t', "\\t"))
 }
 
 /// A text in lines that are not too wide for a table, otherwise as it is.
@@ -108,8 +114,9 @@ impl<'w> Markdown<'w> {
 
 /// A text that stays in its cell.
 fn cell(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('|', "\\|");
-    text.replace("\r\n", "<br>").replace(['\n', '\r'], "<br>")
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text = printable(&text).replace('\\', "\\\\").replace('|', "\\|");
+    text.replace('\n', "<br>")
 }
 
 /// A cell with blanks up to its column's width, which may be more than `format!` takes (65,535).
@@ -123,7 +130,7 @@ fn filled(text: &str, width: usize, numeric: bool) -> String {
 }
 
 impl Rows for Markdown<'_> {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         for_each_row(batch, |cells| {
             let cells = cells.iter().map(|text| match text {
                 Some(text) => cell(text),
@@ -134,7 +141,7 @@ impl Rows for Markdown<'_> {
         })
     }
 
-    fn finish(self: Box<Self>, _ending: &Ending) -> Result<(), Problem> {
+    fn finish(self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
         let widths: Vec<usize> = (0..self.numeric.len())
             .map(|column| {
                 let cells = self.rows.iter().filter_map(|row| row.get(column));
@@ -173,8 +180,8 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array, StringArray};
 
     use super::*;
-    use crate::cli::Format;
     use crate::format::all;
+    use crate::options::Format;
 
     fn shown(format: Format, text: &str) -> String {
         let texts: ArrayRef = Arc::new(StringArray::from(vec![text, "b"]));

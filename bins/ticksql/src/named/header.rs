@@ -1,14 +1,14 @@
 //! The comment lines at the start of a query.
 
 use super::DAYS;
-use super::allowed::Allowed;
-use super::typed::{Kind, Parameter};
+use super::constraint::Constraint;
+use super::parameter::{Kind, Parameter};
 
 /// Why a query's text does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// A word with `@` that has no meaning.
-    #[error("line {line}: `@{word}` is not known: write @param or @days")]
+    /// An unknown tag.
+    #[error("line {line}: unknown tag `@{word}`: write @param or @days")]
     Word {
         /// The line, from 1.
         line: u64,
@@ -21,16 +21,16 @@ pub enum HeaderError {
         /// The line, from 1.
         line: u64,
     },
-    /// A type that there is not.
-    #[error("line {line}: `{kind}` is no type: {}", Kind::names())]
+    /// An unknown type.
+    #[error("line {line}: `{kind}` is not a type: use {}", Kind::names())]
     Kind {
         /// The line, from 1.
         line: u64,
         /// What stands there.
         kind: String,
     },
-    /// A default that its parameter does not take.
-    #[error("line {line}: the default of `{name}` (a {kind}) does not do: {expected}")]
+    /// A default outside what its parameter takes.
+    #[error("line {line}: the default of `{name}` is not a valid {kind}: {expected}")]
     Default {
         /// The line, from 1.
         line: u64,
@@ -38,14 +38,14 @@ pub enum HeaderError {
         name: String,
         /// Its type.
         kind: Kind,
-        /// What would do.
+        /// What is valid.
         expected: String,
     },
     /// Values in square brackets that mean nothing for the type.
     #[error(
-        "line {line}: `[{text}]` tells no values of a {kind}: write [LOW..HIGH], [LOW..] or [..HIGH] for a bigint or double, [ONE|OTHER] for a varchar"
+        "line {line}: `[{text}]` is not a set of {kind} values: write [LOW..HIGH], [LOW..] or [..HIGH] for a bigint or double, [ONE|OTHER] for a varchar"
     )]
-    Allowed {
+    Constraint {
         /// The line, from 1.
         line: u64,
         /// What stands in the brackets.
@@ -62,7 +62,7 @@ pub enum HeaderError {
         name: String,
     },
     /// `@days` without two timestamps.
-    #[error("line {line}: @days takes two timestamps that are declared above it")]
+    #[error("line {line}: @days needs the names of two timestamps declared above it")]
     Days {
         /// The line, from 1.
         line: u64,
@@ -84,14 +84,14 @@ pub enum HeaderError {
         name: String,
     },
     /// A parameter that the query does not use.
-    #[error("`{name}` is declared and stands nowhere in the query")]
+    #[error("`{name}` is declared and not used: remove its @param line")]
     NotUsed {
         /// The parameter.
         name: String,
     },
     /// A placeholder without a name.
     #[error(
-        "line {line}: write `:name` for a value, and give it as --param name=VALUE; `?` has none"
+        "line {line}: `?` has no name: write `:name`, and pass the value as --param name=VALUE"
     )]
     Mark {
         /// The line, from 1.
@@ -204,7 +204,7 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
         };
         let value = kind.value(default, 0).map_err(unfit)?;
         if let Some(allowed) = allowed.as_ref().filter(|allowed| !allowed.takes(&value)) {
-            return Err(unfit(format!("{} is expected", allowed.in_words())));
+            return Err(unfit(format!("expected {}", allowed.in_words())));
         }
     }
     Ok(Parameter {
@@ -217,12 +217,12 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
 }
 
 /// The values in square brackets, where there are any, and what comes after them.
-fn allowed(text: &str, kind: Kind, line: u64) -> Result<(Option<Allowed>, &str), HeaderError> {
+fn allowed(text: &str, kind: Kind, line: u64) -> Result<(Option<Constraint>, &str), HeaderError> {
     let Some(inside) = text.trim_start().strip_prefix('[') else {
         return Ok((None, text));
     };
     let (inside, rest) = inside.split_once(']').ok_or(HeaderError::Form { line })?;
-    let allowed = Allowed::parse(inside, kind).ok_or_else(|| HeaderError::Allowed {
+    let allowed = Constraint::parse(inside, kind).ok_or_else(|| HeaderError::Constraint {
         line,
         text: inside.to_owned(),
         kind,

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
+use query::Value;
+
 use super::*;
+use crate::position::Position;
 
 /// 2026-03-08T00:00:00Z.
 const NOW_MS: i64 = 1_772_928_000_000;
@@ -80,15 +83,15 @@ fn a_place_in_the_statement_is_one_in_the_text() {
             .enumerate()
             .find(|(_, line)| line.contains(needle))
             .unwrap();
-        let place = bound.origins.of(Place {
+        let position = bound.source_map.source_position(Position {
             line: number as u64 + 1,
             column: line.find(needle).unwrap() as u64 + 1,
         });
-        let source = lines[usize::try_from(place.line).unwrap() - 1];
-        let column = usize::try_from(place.column).unwrap() - 1;
+        let source = lines[usize::try_from(position.line).unwrap() - 1];
+        let column = usize::try_from(position.column).unwrap() - 1;
         assert!(
             source[column..].starts_with(expected),
-            "{needle}: {place:?}"
+            "{needle}: {position:?}"
         );
     };
     check("SELECT", "SELECT");
@@ -138,11 +141,11 @@ fn what_does_not_fit_is_told_with_what_there_is() {
     let takes = "this query takes token (token), quote (varchar, USDC), from (timestamp), to (timestamp, now), interval_s (bigint 1..86400, 60)";
     check(
         &[("tokn", "BTC")],
-        &format!("no parameter `tokn` (did you mean `token`?); {takes}"),
+        &format!("no parameter `tokn`: did you mean `token`? ({takes})"),
     );
     check(
         &[("token", "BTC")],
-        &format!("`from` is missing: give --param from=VALUE (a timestamp); {takes}"),
+        &format!("`from` is missing: pass --param from=VALUE (a timestamp); {takes}"),
     );
     check(
         &[("token", "BTC"), ("token", "ETH")],
@@ -150,9 +153,7 @@ fn what_does_not_fit_is_told_with_what_there_is() {
     );
     check(
         &[("token", "BTC"), ("from", "2026"), ("interval_s", "soon")],
-        &format!(
-            "`interval_s` is a bigint, which `soon` is not: a whole number is expected; {takes}"
-        ),
+        &format!("`soon` is not a valid bigint for `interval_s`: expected a whole number; {takes}"),
     );
     for interval_s in ["0", "-60", "86401", "9223372036854775807"] {
         check(
@@ -161,7 +162,7 @@ fn what_does_not_fit_is_told_with_what_there_is() {
                 ("from", "2026"),
                 ("interval_s", interval_s),
             ],
-            &format!("`interval_s` must be 1 to 86400, which `{interval_s}` is not; {takes}"),
+            &format!("`interval_s` must be 1 to 86400, not `{interval_s}`; {takes}"),
         );
     }
 }
@@ -193,7 +194,7 @@ fn a_known_symbol_stands_for_its_mint_too_unless_it_is_told_to_be_a_name() {
     assert_eq!(
         note,
         format!(
-            "`t` stands for SOL and for the mint {MINT} together; for one of them alone give --param t:varchar=NAME"
+            "`t` matches SOL and the mint {MINT}; to match one of them alone, pass --param t:varchar=NAME"
         )
     );
     let note = check(("t", "sol"), &["sol", "SOL", MINT]);
@@ -213,7 +214,7 @@ fn a_token_is_not_compared_as_if_it_had_one_name() {
     };
     let expected = |column: u64| {
         format!(
-            "`t` is a token, which may have two names, a symbol and a mint: write `IN (:t)` at line 2, column {column}"
+            "`t` is a token, which can have two names (symbol and mint): write `IN (:t)` at line 2, column {column}"
         )
     };
     for sign in ["= ", "<>"] {
@@ -230,10 +231,7 @@ fn tokens_that_were_asked_for_are_named_where_nothing_is_found() {
     let query = Query::parse(text).unwrap();
     let note = |pairs: &[(&str, &str)]| query.bind(&given(pairs), NOW_MS).unwrap().note_on_tokens();
     let said = note(&[("token", "btc")]).unwrap();
-    assert!(
-        said.starts_with("there are no rows; where `token` btc should have some, "),
-        "{said}"
-    );
+    assert!(said.starts_with("no rows for `token` btc: "), "{said}");
     let said = note(&[("token", "BTC"), ("quote", "EUR")]).unwrap();
     assert!(said.contains("`token` BTC with `quote` EUR"), "{said}");
     assert_eq!(note(&[("token", "")]), None);
@@ -253,7 +251,7 @@ fn a_range_without_a_moment_says_so() {
     );
     assert_eq!(
         none.notes,
-        ["`from` is not before `to`: no time lies between them"]
+        ["`from` is not before `to`: the range is empty"]
     );
     let some = bound("now-1h", "now");
     assert!(!some.is_of_no_time && some.notes.is_empty(), "{some:?}");
@@ -266,11 +264,11 @@ fn headers_that_do_not_fit_are_refused_with_their_line() {
     };
     check(
         "-- a\n-- @parm x bigint\nSELECT 1",
-        "line 2: `@parm` is not known: write @param or @days",
+        "line 2: unknown tag `@parm`: write @param or @days",
     );
     check(
         "-- @param x number\nSELECT :x",
-        "line 1: `number` is no type: token, varchar, bigint, double, boolean, timestamp",
+        "line 1: `number` is not a type: use token, varchar, bigint, double, boolean, timestamp",
     );
     check(
         "-- @param x\nSELECT :x",
@@ -278,15 +276,15 @@ fn headers_that_do_not_fit_are_refused_with_their_line() {
     );
     check(
         "-- @param x bigint = soon\nSELECT :x",
-        "line 1: the default of `x` (a bigint) does not do: a whole number is expected",
+        "line 1: the default of `x` is not a valid bigint: expected a whole number",
     );
     check(
         "-- @param x bigint = 0 [1..9] X\nSELECT :x",
-        "line 1: the default of `x` (a bigint) does not do: 1 to 9 is expected",
+        "line 1: the default of `x` is not a valid bigint: expected 1 to 9",
     );
     check(
         "-- @param x bigint [few] X\nSELECT :x",
-        "line 1: `[few]` tells no values of a bigint: write [LOW..HIGH], [LOW..] or [..HIGH] for a bigint or double, [ONE|OTHER] for a varchar",
+        "line 1: `[few]` is not a set of bigint values: write [LOW..HIGH], [LOW..] or [..HIGH] for a bigint or double, [ONE|OTHER] for a varchar",
     );
     check(
         "-- @param x bigint [1..9\nSELECT :x",
@@ -302,7 +300,7 @@ fn headers_that_do_not_fit_are_refused_with_their_line() {
     );
     check(
         "-- @param x bigint\nSELECT 1",
-        "`x` is declared and stands nowhere in the query",
+        "`x` is declared and not used: remove its @param line",
     );
     check(
         "-- @param x bigint\nSELECT :x FROM t WHERE :days",
@@ -310,11 +308,11 @@ fn headers_that_do_not_fit_are_refused_with_their_line() {
     );
     check(
         "-- @param x bigint\n-- @days x y\nSELECT :x",
-        "line 2: @days takes two timestamps that are declared above it",
+        "line 2: @days needs the names of two timestamps declared above it",
     );
     check(
         "SELECT\n ?",
-        "line 2: write `:name` for a value, and give it as --param name=VALUE; `?` has none",
+        "line 2: `?` has no name: write `:name`, and pass the value as --param name=VALUE",
     );
 }
 
@@ -366,7 +364,7 @@ proptest! {
         prop_assert_eq!(bound.sql.as_str(), "SELECT ?, ':a' FROM t");
         prop_assert_eq!(&bound.values, &vec![Value::Varchar(value.clone())]);
         // And where it must be written into it, it is one literal there.
-        let rendered = in_place_of_marks(&bound.sql, &bound.values);
+        let rendered = crate::statement::Statement::unparsed(&bound).rendered();
         let expected = format!("SELECT '{}', ':a' FROM t", value.replace('\'', "''"));
         prop_assert_eq!(rendered, expected);
     }

@@ -12,7 +12,7 @@ const MILLISECONDS_TO: i64 = 10_000_000_000_000;
 /// Seconds of our time are from here to ten times as many.
 const SECONDS_FROM: i64 = 1_000_000_000;
 
-const EXPECTED: &str = "2026-03-07, 2026, 20260307, 2026-03-07T15:04:05Z, milliseconds since the epoch, now or now-15m (s, m, h, d, w) is expected";
+const EXPECTED: &str = "expected 2026-03-07, 2026, 20260307, 2026-03-07T15:04:05Z, milliseconds since the epoch, now or now-15m (s, m, h, d, w)";
 
 /// A moment in milliseconds since the epoch.
 pub(super) fn parse(text: &str, now_ms: i64) -> Result<i64, String> {
@@ -56,7 +56,7 @@ fn of_number(text: &str, number: i64) -> Result<i64, String> {
         let date = NaiveDate::parse_from_str(&calendar, "%Y%m%d");
         return date
             .map(midnight_ms)
-            .map_err(|_| format!("no calendar has that day; {EXPECTED}"));
+            .map_err(|_| format!("there is no such day; {EXPECTED}"));
     }
     if (SECONDS_FROM..10 * SECONDS_FROM).contains(&number) {
         return Err(format!(
@@ -164,6 +164,6 @@ mod tests {
         let error = parse("202603", NOW_MS).unwrap_err();
         assert!(error.contains("one of eight a date"), "{error}");
         let error = parse("20260230", NOW_MS).unwrap_err();
-        assert!(error.starts_with("no calendar has that day"), "{error}");
+        assert!(error.starts_with("there is no such day"), "{error}");
     }
 }

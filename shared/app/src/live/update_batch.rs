@@ -82,7 +82,7 @@ impl Update {
             candle.interval.as_str(),
             candle.start_ms
         );
-        let rank = (i64::from(candle.revision), candle.trades);
+        let rank = (i64::from(candle.revision), candle.tick_count);
         let json = json(&CandleJson::of(candle));
         Self::of_result(Kind::Candles, token.clone(), identity, rank, json)
     }

@@ -4,7 +4,7 @@
 //! of these. The following views are tried in order, and the first that gives two sides is used:
 //!
 //! 1. transfers between the trader and one party, one mint each way (a pool, a router's account);
-//!   transfers to anybody else are fees, tips or rent;
+//!    transfers to anybody else are fees, tips or rent;
 //! 2. the balances of parties that gained one mint and lost another, against the trader's;
 //! 3. the trader's own balances of two tokens, the opposite of what all others moved;
 //! 4. only where the provider calls it a trade: the trader's own balances, native SOL among them

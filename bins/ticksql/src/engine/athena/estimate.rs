@@ -5,23 +5,24 @@ use athena::folder::{Folder, Location};
 use chrono::NaiveDate;
 use query::ArchiveScan;
 
-use super::{Athena, failure, location};
+use super::{Athena, engine_error, location};
+use crate::ddl::{ARCHIVE, QUARANTINE, TableFile};
 use crate::engine::{EngineError, Estimate};
-use crate::init::statements::{ARCHIVE, QUARANTINE, TableFile};
+use crate::phrases::quoted;
 use crate::statement::Statement;
 
 /// The schema of every database that tells of its tables: it has no files.
 const INFORMATION: &str = "information_schema";
 
-const UPPER_BOUND: &str = "an upper bound: Athena reads the columns that are asked for, and leaves \
-                           out parts of files by their statistics";
+const UPPER_BOUND: &str = "an upper bound: Athena reads only the columns that the statement names, and skips \
+                           parts of files by their statistics";
 
 impl Athena {
     pub(super) async fn estimated(&self, statement: &Statement) -> Result<Estimate, EngineError> {
-        let told = |note: &str| Some(note.to_owned());
+        let noted = |note: &str| Some(note.to_owned());
         if !statement.runs {
             return Ok(Estimate {
-                note: told("it only tells, and reads no data"),
+                note: noted("it describes and reads no data"),
                 ..Estimate::default()
             });
         }
@@ -44,9 +45,9 @@ impl Athena {
         estimate.days.sort_unstable();
         estimate.days.dedup();
         estimate.note = if !statement.scans.is_empty() {
-            told(UPPER_BOUND)
+            noted(UPPER_BOUND)
         } else if estimate.unknown.is_none() {
-            told("it reads no table")
+            noted("it reads no table")
         } else {
             None
         };
@@ -61,7 +62,7 @@ impl Athena {
         estimate: &mut Estimate,
     ) -> Result<(), EngineError> {
         let folder = self.folder(table).await?;
-        let all = folder.days().await.map_err(|error| failure(&error))?;
+        let all = folder.days().await.map_err(|error| engine_error(&error))?;
         let reads_of = |day| scans.iter().filter(|scan| scan.keeps(day)).count();
         let read: Vec<(NaiveDate, usize)> = all
             .into_iter()
@@ -69,7 +70,10 @@ impl Athena {
             .filter(|(_, reads)| *reads > 0)
             .collect();
         let days: Vec<NaiveDate> = read.iter().map(|(day, _)| *day).collect();
-        let files = folder.files(&days).await.map_err(|error| failure(&error))?;
+        let files = folder
+            .files(&days)
+            .await
+            .map_err(|error| engine_error(&error))?;
         for (files, (_, reads)) in files.iter().zip(&read) {
             estimate.files += files.count;
             let reads = u64::try_from(*reads).unwrap_or(u64::MAX);
@@ -85,9 +89,9 @@ impl Athena {
     pub(super) async fn folder(&self, file: &TableFile) -> Result<Folder, EngineError> {
         let name = file.name;
         let found = self.athena.find_table(name).await;
-        let table = found.map_err(|error| failure(&error))?.ok_or_else(|| {
+        let table = found.map_err(|error| engine_error(&error))?.ok_or_else(|| {
             EngineError::Usage(format!(
-                "there is no table {name} in the database {}: run `ticksql init`, or give --database",
+                "there is no table {name} in the database {}: run `ticksql init`, or pass --database",
                 self.athena.database()
             ))
         })?;
@@ -103,7 +107,7 @@ impl Athena {
             (None, Some(named)) => file.location(&named),
             (None, None) => {
                 return Err(EngineError::Usage(format!(
-                    "the table {name} does not say where its files are: give --archive s3://BUCKET/PREFIX/"
+                    "the table {name} does not say where its files are: pass --archive s3://BUCKET/PREFIX/"
                 )));
             }
         };
@@ -117,8 +121,8 @@ pub(crate) fn other_archive(of_table: &Location, named: &Location) -> Option<Str
     let same = of_table.bucket == named.bucket && folder(of_table) == folder(named);
     (!same).then(|| {
         format!(
-            "the table {} reads {of_table}, and --archive (TICKSQL_ARCHIVE) says {named}: leave it \
-             away, or give the --database whose table reads that",
+            "the table {} reads {of_table}, and --archive (TICKSQL_ARCHIVE) says {named}: omit it, \
+             or pass the --database whose table reads that folder",
             ARCHIVE.name
         )
     })
@@ -127,7 +131,9 @@ pub(crate) fn other_archive(of_table: &Location, named: &Location) -> Option<Str
 /// Why it is not known how much a statement reads.
 fn unknown(statement: &Statement, database: &str) -> Option<String> {
     let Some(others) = &statement.others else {
-        return Some("only Athena can tell what this statement reads".to_owned());
+        return Some(
+            "only Athena can parse this statement, so what it reads is unknown".to_owned(),
+        );
     };
     let informs = |name: &&String| {
         let mut parts = name.split('.').rev().skip(1);
@@ -142,8 +148,7 @@ fn unknown(statement: &Statement, database: &str) -> Option<String> {
     let mut names: Vec<String> = others.chain(elsewhere).collect();
     names.sort_unstable();
     names.dedup();
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    (!names.is_empty()).then(|| format!("how much lies behind {} is not known", names.join(", ")))
+    (!names.is_empty()).then(|| format!("the size of {} is unknown", quoted(&names, ", ")))
 }
 
 fn is_of(database: &str, scan: &ArchiveScan) -> bool {
@@ -194,14 +199,14 @@ mod tests {
         );
         check(
             "SELECT 1 FROM other.big_table",
-            Some("how much lies behind `other.big_table` is not known"),
+            Some("the size of `other.big_table` is unknown"),
         );
         check(
             "SELECT 1 FROM other.ticks JOIN mine USING (token) JOIN mine AS b USING (token)",
-            Some("how much lies behind `mine`, `other.ticks` is not known"),
+            Some("the size of `mine`, `other.ticks` is unknown"),
         );
         let bound = Query::parse("SELECT no SQL of ours").unwrap();
-        let statement = Statement::unread(&bound.bind(&[], 0).unwrap());
+        let statement = Statement::unparsed(&bound.bind(&[], 0).unwrap());
         assert!(unknown(&statement, "tickstream").is_some());
     }
 }

@@ -25,6 +25,12 @@ fn cell(value: impl ToString) -> Cell {
     Some(value.to_string())
 }
 
+/// A timestamp (UTC) as the engines' answers show it.
+fn timestamp(time_ms: i64) -> Cell {
+    let time = chrono::DateTime::from_timestamp_millis(time_ms).unwrap();
+    Some(format!("{:?}", time.naive_utc()))
+}
+
 fn price(tick: &Tick) -> f64 {
     tick.price.to_f64()
 }

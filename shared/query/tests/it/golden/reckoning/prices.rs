@@ -48,7 +48,7 @@ pub(super) fn candles(ticks: Vec<Tick>, seconds: i64) -> Table {
         let ticks = in_order(ticks);
         vec![
             cell(quote),
-            cell(start),
+            timestamp(start),
             cell(price(ticks[0])),
             cell(greatest(ticks.iter().map(|tick| price(tick)))),
             cell(least(ticks.iter().map(|tick| price(tick)))),
@@ -59,7 +59,7 @@ pub(super) fn candles(ticks: Vec<Tick>, seconds: i64) -> Table {
     };
     (
         &[
-            "quote", "start_ms", "open", "high", "low", "close", "volume", "ticks",
+            "quote", "start", "open", "high", "low", "close", "volume", "ticks",
         ],
         intervals(&ticks, seconds).into_iter().map(row).collect(),
     )
@@ -73,7 +73,7 @@ pub(super) fn vwap(ticks: Vec<Tick>, seconds: i64) -> Table {
         let weighed = total.filter(|total| *total > 0.0).zip(worth);
         vec![
             cell(quote),
-            cell(start),
+            timestamp(start),
             weighed.and_then(|(total, worth)| cell(worth / total)),
             total.and_then(cell),
             worth.and_then(cell),
@@ -85,7 +85,7 @@ pub(super) fn vwap(ticks: Vec<Tick>, seconds: i64) -> Table {
     (
         &[
             "quote",
-            "start_ms",
+            "start",
             "vwap",
             "volume",
             "quote_volume",
@@ -105,12 +105,12 @@ pub(super) fn last_price(ticks: &[Tick], at: i64) -> Table {
             cell(quote),
             cell(price(last)),
             cell(last.source.as_str()),
-            cell(last.timestamp_ms),
+            timestamp(last.timestamp_ms),
             cell(at - last.timestamp_ms),
         ]
     };
     (
-        &["token", "quote", "price", "source", "last_ms", "age_ms"],
+        &["token", "quote", "price", "source", "last", "age_ms"],
         grouped(ticks, pair).into_iter().map(row).collect(),
     )
 }

@@ -22,8 +22,8 @@ pub(super) fn gaps(ticks: &[Tick], to: i64, min_gap_s: i64) -> Table {
         vec![
             cell(token),
             cell(quote),
-            cell(start),
-            cell(end),
+            timestamp(start),
+            timestamp(end),
             cell(-length as f64 / 1e3),
             cell(still_open),
         ]
@@ -32,8 +32,8 @@ pub(super) fn gaps(ticks: &[Tick], to: i64, min_gap_s: i64) -> Table {
         &[
             "token",
             "quote",
-            "gap_start_ms",
-            "gap_end_ms",
+            "gap_start",
+            "gap_end",
             "gap_s",
             "still_open",
         ],
@@ -55,10 +55,10 @@ pub(super) fn duplicates(ticks: &[Tick]) -> Table {
             cell(quote),
             cell(id),
             cell(copies.len()),
-            times(|tick| tick.timestamp_ms).min().and_then(cell),
-            times(|tick| tick.timestamp_ms).max().and_then(cell),
-            times(|tick| tick.ingested_at_ms).min().and_then(cell),
-            times(|tick| tick.ingested_at_ms).max().and_then(cell),
+            times(|tick| tick.timestamp_ms).min().and_then(timestamp),
+            times(|tick| tick.timestamp_ms).max().and_then(timestamp),
+            times(|tick| tick.ingested_at_ms).min().and_then(timestamp),
+            times(|tick| tick.ingested_at_ms).max().and_then(timestamp),
             cell(prices.len() > 1),
         ]
     };
@@ -68,10 +68,10 @@ pub(super) fn duplicates(ticks: &[Tick]) -> Table {
             "quote",
             "tick_id",
             "copies",
-            "first_ms",
-            "last_ms",
-            "first_ingested_ms",
-            "last_ingested_ms",
+            "first_time",
+            "last_time",
+            "first_ingested",
+            "last_ingested",
             "prices_differ",
         ],
         copies.into_iter().map(row).collect(),
@@ -173,7 +173,7 @@ pub(super) fn anomalies_around(ticks: Vec<Tick>, from: i64, threshold: f64) -> T
             }
             rows.push(vec![
                 cell(&quote),
-                cell(tick.timestamp_ms),
+                timestamp(tick.timestamp_ms),
                 cell(price(tick)),
                 cell(mean),
                 cell(100.0 * (price(tick) / mean - 1.0)),
@@ -186,7 +186,7 @@ pub(super) fn anomalies_around(ticks: Vec<Tick>, from: i64, threshold: f64) -> T
     (
         &[
             "quote",
-            "time_ms",
+            "time",
             "price",
             "mean",
             "deviation_pct",
@@ -268,11 +268,11 @@ pub(super) fn data_quality(
             kept.iter()
                 .map(|kept| kept.received_at_ms)
                 .min()
-                .and_then(cell),
+                .and_then(timestamp),
             kept.iter()
                 .map(|kept| kept.received_at_ms)
                 .max()
-                .and_then(cell),
+                .and_then(timestamp),
             cell(&newest.entry.message),
         ]
     };
@@ -283,8 +283,8 @@ pub(super) fn data_quality(
             "source",
             "entries",
             "raw_bytes",
-            "first_received_ms",
-            "last_received_ms",
+            "first_received",
+            "last_received",
             "example",
         ],
         groups.into_iter().map(row).collect(),

@@ -1,0 +1,348 @@
+//! A query's life on the service: it is started, watched, stopped where nobody wants it any more, and
+//! its rows are read.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use athena::error::AthenaError;
+use athena::{Execution, Query, Rows};
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::rendered_statement::RenderedStatement;
+use super::{Athena, athena_errors, engine_error};
+use crate::engine::{Answer, Cancelled, End, EngineError, Figures, Progress, State};
+use crate::money::Bill;
+use crate::statement::Statement;
+
+/// How often a query that nothing new is known of is told of.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the answer to a start is waited for once the query is not wanted any more. This and the
+/// two below are together shorter than the grace of `stop`.
+const START_TIME_MAX: Duration = Duration::from_secs(6);
+
+/// How long the answer to a stop is waited for.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a query that was stopped is waited for, to tell what it had read.
+const END_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Why a query that was watched gave no answer.
+enum Unanswered {
+    /// It has ended so.
+    Ended(AthenaError),
+    /// It can no longer be looked at.
+    OutOfSight(AthenaError),
+}
+
+impl Athena {
+    /// Runs a query until its rows can be read.
+    pub(super) async fn run_rendered(
+        &self,
+        statement: &Statement,
+        rendered: &RenderedStatement,
+        query: Query,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+        cancel: CancellationToken,
+    ) -> Result<Answer, EngineError> {
+        progress(Progress::start());
+        let Some(started) = self.started(query, &cancel).await else {
+            return Err(EngineError::Cancelled(Cancelled {
+                end: End::Unknown("Athena has not answered its start".to_owned()),
+                ..Cancelled::default()
+            }));
+        };
+        let id = match started {
+            Ok(id) => id,
+            Err(error) => return Err(self.explained(error, statement, rendered).await),
+        };
+        let ended = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(self.stopped(&id).await),
+            ended = self.watched(&id, progress) => ended,
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(Unanswered::Ended(error)) => {
+                return Err(self.explained(error, statement, rendered).await);
+            }
+            Err(Unanswered::OutOfSight(error)) => return Err(self.lost(&id, &error).await),
+        };
+        progress(Progress {
+            state: State::Reading,
+            ..Progress::of(&ended)
+        });
+        let rows = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(EngineError::Cancelled(unread(&ended))),
+            rows = self.athena.rows(&ended) => rows.map_err(|error| engine_error(&error))?,
+        };
+        Ok(answer(ended, rows, cancel))
+    }
+
+    /// The id of a query that is started, or why it is not.
+    async fn started(
+        &self,
+        query: Query,
+        cancel: &CancellationToken,
+    ) -> Option<Result<String, AthenaError>> {
+        let (starts, stops) = (self.athena.clone(), self.athena.clone());
+        let start = async move { starts.start(&query).await };
+        let stop = |id: String| async move {
+            // Where this fails there is nobody left to tell.
+            _ = stops.stop(&id).await;
+        };
+        started(start, stop, cancel).await
+    }
+
+    /// Waits until a query has ended, and tells how far it is meanwhile.
+    async fn watched(
+        &self,
+        id: &str,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Execution, Unanswered> {
+        let has_ended = AtomicBool::new(false);
+        let last = Mutex::new((Progress::start(), Instant::now()));
+        let seen = |execution: &Execution| {
+            has_ended.store(execution.state.has_ended(), Ordering::Relaxed);
+            let now = Progress::of(execution);
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
+            progress(now);
+        };
+        let mut ended = std::pin::pin!(self.athena.wait(id, seen));
+        let mut turns = tokio::time::interval(PROGRESS_EVERY);
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut ended => return ended.map_err(|error| {
+                    match has_ended.load(Ordering::Relaxed) {
+                        true => Unanswered::Ended(error),
+                        false => Unanswered::OutOfSight(error),
+                    }
+                }),
+                _ = turns.tick() => {
+                    let (last, at) = *last.lock().unwrap_or_else(PoisonError::into_inner);
+                    progress(last.after(at.elapsed()));
+                }
+            }
+        }
+    }
+
+    /// Stops a query that can no longer be looked at: who runs it again must not pay for two.
+    async fn lost(&self, id: &str, error: &AthenaError) -> EngineError {
+        let why = athena_errors::without_advice(error);
+        EngineError::Service(match self.stop(id).await {
+            Ok(()) => format!(
+                "{why}; query {id} could no longer be watched and was stopped: what it had read is \
+                 billed, and `ticksql history` shows it"
+            ),
+            Err(_) => format!(
+                "{why}; query {id} can no longer be watched and may still run: stop it with \
+                 `ticksql cancel {id}` before you run it again"
+            ),
+        })
+    }
+
+    /// Stops a query and waits a moment for its end.
+    async fn stopped(&self, id: &str) -> EngineError {
+        if let Err(why) = self.stop(id).await {
+            return EngineError::Cancelled(Cancelled {
+                query_id: Some(id.to_owned()),
+                end: End::Unknown(why),
+                ..Cancelled::default()
+            });
+        }
+        let mut last = None;
+        let ended = self
+            .athena
+            .wait(id, |execution| last = Some(execution.clone()));
+        // It ends as cancelled, which is no news; where it does not end, nobody can do more.
+        _ = tokio::time::timeout(END_TIME_MAX, ended).await;
+        EngineError::Cancelled(match last {
+            Some(execution) => Cancelled {
+                end: match execution.state {
+                    athena::State::Succeeded => End::Succeeded,
+                    athena::State::Queued
+                    | athena::State::Running
+                    | athena::State::Failed
+                    | athena::State::Cancelled => End::Stopped,
+                },
+                ..unread(&execution)
+            },
+            None => Cancelled {
+                query_id: Some(id.to_owned()),
+                ..Cancelled::default()
+            },
+        })
+    }
+
+    /// Tells the service to stop a query; an error says why it may still run.
+    async fn stop(&self, id: &str) -> Result<(), String> {
+        match tokio::time::timeout(STOP_TIME_MAX, self.athena.stop(id)).await {
+            Ok(stopped) => stopped.map_err(|error| athena_errors::without_advice(&error)),
+            Err(_) => Err("Athena has not answered its stop".to_owned()),
+        }
+    }
+}
+
+/// A query that had succeeded, and whose answer nobody reads to its end.
+fn unread(ended: &Execution) -> Cancelled {
+    let is_free = ended.reused || ended.state == athena::State::Failed;
+    Cancelled {
+        query_id: Some(ended.id.clone()),
+        scanned_bytes: ended.scanned_bytes,
+        bill: Some(match is_free {
+            true => Bill::NOTHING,
+            false => Bill::of_scanned(ended.scanned_bytes),
+        }),
+        end: End::Succeeded,
+    }
+}
+
+/// Starts something in a task of its own. A query whose id is not known could not be stopped, so the
+/// start is not cut short; where its answer comes when nobody waits for it any more, the query is
+/// stopped. `None` where `cancel` fired and no answer came in time.
+async fn started<E, Stop>(
+    start: impl Future<Output = Result<String, E>> + Send + 'static,
+    stop: impl FnOnce(String) -> Stop + Send + 'static,
+    cancel: &CancellationToken,
+) -> Option<Result<String, E>>
+where
+    E: Send + 'static,
+    Stop: Future<Output = ()> + Send,
+{
+    let (tell, mut told) = oneshot::channel();
+    tokio::spawn(async move {
+        if let Err(Ok(id)) = tell.send(start.await) {
+            stop(id).await;
+        }
+    });
+    let given_up = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(START_TIME_MAX).await;
+    };
+    tokio::select! {
+        biased;
+        // It ends without an answer only where its task broke off.
+        started = &mut told => started.ok(),
+        () = given_up => {
+            told.close();
+            // What came at the last moment must not be lost.
+            told.try_recv().ok()
+        }
+    }
+}
+
+fn answer(ended: Execution, rows: Rows, cancel: CancellationToken) -> Answer {
+    let figures = Figures {
+        query_id: Some(ended.id.clone()),
+        scanned_bytes: ended.scanned_bytes,
+        files: None,
+        reused: ended.reused,
+        queued: ended.queued,
+        ran: ended.ran,
+    };
+    let state = (rows.batches, cancel, unread(&ended));
+    let batches = stream::try_unfold(state, async |(mut batches, cancel, unread)| {
+        let next = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(EngineError::Cancelled(unread)),
+            next = batches.next() => next,
+        };
+        match next {
+            None => Ok(None),
+            Some(Ok(batch)) => Ok(Some((batch, (batches, cancel, unread)))),
+            Some(Err(error)) => Err(engine_error(&error)),
+        }
+    });
+    Answer {
+        schema: rows.schema,
+        batches: Box::pin(batches),
+        figures: Arc::new(move || figures.clone()),
+    }
+}
+
+impl Progress {
+    fn start() -> Self {
+        Self {
+            state: State::Queued,
+            queued: Duration::ZERO,
+            ran: Duration::ZERO,
+            scanned_bytes: 0,
+        }
+    }
+
+    fn of(execution: &Execution) -> Self {
+        Self {
+            state: match execution.state {
+                athena::State::Queued => State::Queued,
+                athena::State::Running
+                | athena::State::Succeeded
+                | athena::State::Failed
+                | athena::State::Cancelled => State::Running,
+            },
+            queued: execution.queued,
+            ran: execution.ran,
+            scanned_bytes: execution.scanned_bytes,
+        }
+    }
+
+    /// What it must be by now, where nothing newer was heard.
+    fn after(self, elapsed: Duration) -> Self {
+        match self.state {
+            State::Queued => Self {
+                queued: self.queued + elapsed,
+                ..self
+            },
+            State::Running | State::Reading => Self {
+                ran: self.ran + elapsed,
+                ..self
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts something that answers after a time, not wanted any more after a second: whether the
+    /// answer was waited for, and the id that was stopped in the end.
+    async fn start_of(seconds: u64) -> (Option<Result<String, ()>>, Option<String>) {
+        let cancel = CancellationToken::new();
+        let (stopped, mut stop) = oneshot::channel();
+        let start = async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok("q1".to_owned())
+        };
+        let stop_it = |id| async move {
+            _ = stopped.send(id);
+        };
+        let cancelled = cancel.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cancelled.cancel();
+        });
+        let told = started(start, stop_it, &cancel).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        (told, stop.try_recv().ok())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_start_is_waited_for_and_a_slower_one_is_stopped_when_it_answers() {
+        let q1 = || "q1".to_owned();
+        assert_eq!(start_of(0).await, (Some(Ok(q1())), None));
+        assert_eq!(start_of(5).await, (Some(Ok(q1())), None));
+        assert_eq!(start_of(13).await, (None, Some(q1())));
+    }
+
+    #[test]
+    fn all_waits_fit_into_the_grace() {
+        let longest = START_TIME_MAX + STOP_TIME_MAX + END_TIME_MAX;
+        assert!(longest < crate::stop::GRACE, "{longest:?}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Why an answer is empty, as far as that is known.
+
+use chrono::NaiveDate;
+use query::ArchiveScan;
+
+use super::{Execution, Outputs};
+use crate::engine::DayTable;
+use crate::options::EngineName;
+use crate::phrases::counted;
+
+const EMPTY_ON_ATHENA: &str = "the archive has no files yet: it has only the ticks of the rollout's share, from when they were received; `just status` shows the share, and docs/athena.md says how to raise it";
+
+impl Execution<'_> {
+    /// Writes why an answer has no rows or read no files.
+    pub(super) async fn note_on_empty(&self, rows: usize, outputs: &mut Outputs<'_>) {
+        // An empty range was reported before.
+        if self.bound.is_of_no_time {
+            return;
+        }
+        let of_days = self.note_on_days().await;
+        let of_tokens = || self.bound.note_on_tokens().filter(|_| rows == 0);
+        if let Some(note) = of_days.or_else(of_tokens) {
+            _ = writeln!(outputs.status, "note: {note}");
+        }
+    }
+
+    /// What days the archive has, if it has none of those asked for.
+    async fn note_on_days(&self) -> Option<String> {
+        let scans = &self.statement.scans;
+        // The days of the quarantine are its own.
+        if scans.is_empty() || scans.iter().any(ArchiveScan::is_of_quarantine) {
+            return None;
+        }
+        let days = self.engine.days(DayTable::Archive).await.ok()?;
+        let kept = |day: &NaiveDate| scans.iter().any(|scan| scan.keeps(*day));
+        match (days.first(), days.last()) {
+            (Some(first), Some(last)) if !days.iter().any(kept) => Some(format!(
+                "the archive has none of the days asked for; it has {}, from {first} to {last}",
+                counted(days.len(), "day")
+            )),
+            (Some(_), Some(_)) => None,
+            _ => Some(match self.engine.name() {
+                EngineName::Local => "the archive has no files yet".to_owned(),
+                EngineName::Athena => EMPTY_ON_ATHENA.to_owned(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Which values of its type a parameter takes: `[1..100]`, `[0..]`, `[tick|token]`.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use query::Value;
+
+use super::parameter::Kind;
+
+/// The values that a parameter takes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constraint {
+    /// Numbers from the one to the other, both included; without an end, to the end of the type.
+    Range {
+        /// The lowest.
+        low: Option<Value>,
+        /// The highest.
+        high: Option<Value>,
+    },
+    /// One of these texts.
+    OneOf(Vec<String>),
+}
+
+impl Constraint {
+    /// Reads what stands in the square brackets. `None` where it means nothing for the type.
+    pub(super) fn parse(text: &str, kind: Kind) -> Option<Self> {
+        if kind == Kind::Varchar {
+            let texts: Vec<String> = text.split('|').map(|text| text.trim().to_owned()).collect();
+            return (!texts.iter().any(String::is_empty)).then_some(Self::OneOf(texts));
+        }
+        if !matches!(kind, Kind::Bigint | Kind::Double) {
+            return None;
+        }
+        let (low, high) = text.split_once("..")?;
+        let end = |text: &str| match text.trim() {
+            "" => Some(None),
+            text => kind.value(text, 0).ok().map(Some),
+        };
+        let (low, high) = (end(low)?, end(high)?);
+        let sound = match (&low, &high) {
+            (None, None) => false,
+            (Some(low), Some(high)) => order(low, high) == Some(Ordering::Less),
+            (Some(_), None) | (None, Some(_)) => true,
+        };
+        sound.then_some(Self::Range { low, high })
+    }
+
+    pub(super) fn takes(&self, value: &Value) -> bool {
+        match self {
+            Self::Range { low, high } => {
+                let beyond = |end: &Option<Value>, outside: Ordering| {
+                    let order = end.as_ref().map(|end| order(value, end));
+                    order.is_some_and(|order| order.is_none_or(|order| order == outside))
+                };
+                !beyond(low, Ordering::Less) && !beyond(high, Ordering::Greater)
+            }
+            Self::OneOf(texts) => {
+                matches!(value, Value::Varchar(text) if texts.contains(text))
+            }
+        }
+    }
+
+    /// The same in a sentence: `1 to 100`, `at least 0`, `tick or token`.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Range { low, high } => {
+                match (low.as_ref().map(shown), high.as_ref().map(shown)) {
+                    (Some(low), Some(high)) => format!("{low} to {high}"),
+                    (Some(low), None) => format!("at least {low}"),
+                    (None, Some(high)) => format!("at most {high}"),
+                    (None, None) => String::new(),
+                }
+            }
+            Self::OneOf(texts) => texts.join(" or "),
+        }
+    }
+}
+
+/// As it is written in a header, without the brackets.
+impl fmt::Display for Constraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range { low, high } => {
+                let end = |end: &Option<Value>| end.as_ref().map(shown).unwrap_or_default();
+                write!(f, "{}..{}", end(low), end(high))
+            }
+            Self::OneOf(texts) => f.write_str(&texts.join("|")),
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Varchar(text) => text.clone(),
+        Value::Bigint(number) => number.to_string(),
+        Value::Double(number) => number.to_string(),
+        Value::Boolean(truth) => truth.to_string(),
+    }
+}
+
+/// The order of two numbers of one type.
+fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Bigint(a), Value::Bigint(b)) => Some(a.cmp(b)),
+        (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_belong_to_their_range() {
+        let check = |text: &str, kind: Kind, inside: &[&str], outside: &[&str]| {
+            let allowed = Constraint::parse(text, kind).unwrap();
+            assert_eq!(allowed.to_string(), text);
+            let takes = |value: &&str| allowed.takes(&kind.value(value, 0).unwrap());
+            assert!(inside.iter().all(takes), "{text}: {inside:?}");
+            assert!(!outside.iter().any(takes), "{text}: {outside:?}");
+        };
+        check("1..5", Kind::Bigint, &["1", "5"], &["0", "6", "-3"]);
+        check(
+            "0..",
+            Kind::Bigint,
+            &["0", "9223372036854775807"],
+            &["-1", "-9223372036854775808"],
+        );
+        check("..-2", Kind::Bigint, &["-2"], &["-1", "0"]);
+        check(
+            "0..100",
+            Kind::Double,
+            &["0", "99.9", "100"],
+            &["-0.1", "100.1"],
+        );
+        check("0.5..", Kind::Double, &["0.5"], &["0.49"]);
+        check(
+            "tick|token",
+            Kind::Varchar,
+            &["tick"],
+            &["Tick", "", "tick|token"],
+        );
+    }
+
+    #[test]
+    fn what_means_nothing_is_none() {
+        let check =
+            |text: &str, kind: Kind| assert_eq!(Constraint::parse(text, kind), None, "{text}");
+        check("..", Kind::Bigint);
+        check("5", Kind::Bigint);
+        check("5..1", Kind::Bigint);
+        check("1..1", Kind::Double);
+        check("1.5..2", Kind::Bigint);
+        check("a..b", Kind::Double);
+        check("a|", Kind::Varchar);
+        check("", Kind::Varchar);
+        check("1..2", Kind::Timestamp);
+        check("true|false", Kind::Boolean);
+        check("a|b", Kind::Token);
+    }
+
+    #[test]
+    fn it_is_put_in_words() {
+        let check = |text: &str, kind: Kind, expected: &str| {
+            assert_eq!(Constraint::parse(text, kind).unwrap().in_words(), expected);
+        };
+        check("1..5", Kind::Bigint, "1 to 5");
+        check("0..", Kind::Double, "at least 0");
+        check("..7", Kind::Bigint, "at most 7");
+        check("a|b|c", Kind::Varchar, "a or b or c");
+    }
+}

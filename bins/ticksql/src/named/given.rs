@@ -1,0 +1,154 @@
+//! The values that were given for parameters, by name and type.
+
+use query::nearest;
+
+use super::parameter::{Kind, Parameter, ParameterError};
+use super::resolved_param::{ResolvedParam, names_of};
+
+/// What a query takes.
+pub(super) struct Known<'a>(pub(super) &'a [Parameter]);
+
+impl Known<'_> {
+    fn message(&self) -> String {
+        if self.0.is_empty() {
+            return "this query takes no parameters".to_owned();
+        }
+        let names: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        format!("this query takes {}", names.join(", "))
+    }
+}
+
+/// Values as they were given: name, type if one is named, text.
+pub(super) struct Given<'a>(Vec<(&'a str, Option<Kind>, &'a str)>);
+
+impl<'a> Given<'a> {
+    pub(super) fn of(
+        pairs: &'a [(String, String)],
+        known: &Known<'_>,
+    ) -> Result<Self, ParameterError> {
+        let mut given: Vec<(&str, Option<Kind>, &str)> = Vec::new();
+        for (key, text) in pairs {
+            let (name, kind) = name_and_kind(key);
+            let kind = match kind {
+                Some(kind) => {
+                    Some(Kind::named(kind).ok_or_else(|| ParameterError::NoType(kind.to_owned()))?)
+                }
+                None => None,
+            };
+            if !known.0.iter().any(|parameter| parameter.name == name) {
+                let names = known.0.iter().map(|parameter| parameter.name.as_str());
+                return Err(ParameterError::Unknown {
+                    name: name.to_owned(),
+                    nearest: nearest(name, names),
+                    known: known.message(),
+                });
+            }
+            if given.iter().any(|(before, ..)| *before == name) {
+                return Err(ParameterError::Twice(name.to_owned()));
+            }
+            given.push((name, kind, text));
+        }
+        Ok(Self(given))
+    }
+
+    fn find(&self, parameter: &Parameter) -> Option<&(&'a str, Option<Kind>, &'a str)> {
+        self.0.iter().find(|(name, ..)| *name == parameter.name)
+    }
+
+    pub(super) fn text_of<'p>(
+        &self,
+        parameter: &'p Parameter,
+        known: &Known<'_>,
+    ) -> Result<&'p str, ParameterError>
+    where
+        'a: 'p,
+    {
+        let given = self.find(parameter).map(|(_, _, text)| *text);
+        given
+            .or(parameter.default.as_deref())
+            .ok_or_else(|| ParameterError::Missing {
+                name: parameter.name.clone(),
+                kind: parameter.kind,
+                known: known.message(),
+            })
+    }
+
+    /// What a text stands for.
+    pub(super) fn resolve(
+        &self,
+        parameter: &Parameter,
+        text: &str,
+        now_ms: i64,
+        known: &Known<'_>,
+    ) -> Result<ResolvedParam, ParameterError> {
+        let Parameter { name, kind, .. } = parameter;
+        let wrong = |kind: Kind, expected: String| ParameterError::Wrong {
+            name: name.clone(),
+            kind,
+            text: text.to_owned(),
+            expected,
+            known: known.message(),
+        };
+        let asked = self.find(parameter).and_then(|(_, kind, _)| *kind);
+        // `token:varchar=NAME` is that name alone.
+        let kind = match (kind, asked) {
+            (Kind::Token, Some(Kind::Varchar)) => Kind::Varchar,
+            (declared, asked) if asked.is_none_or(|asked| asked == *declared) => *declared,
+            (declared, _) => {
+                let expected = "it is given as another type".to_owned();
+                return Err(wrong(*declared, expected));
+            }
+        };
+        let value = kind
+            .value(text, now_ms)
+            .map_err(|expected| wrong(kind, expected))?;
+        let allowed = parameter.allowed.as_ref();
+        if let Some(allowed) = allowed.filter(|allowed| !allowed.takes(&value)) {
+            return Err(ParameterError::NotAllowed {
+                name: name.clone(),
+                text: text.to_owned(),
+                allowed: allowed.in_words(),
+                known: known.message(),
+            });
+        }
+        let names = match kind {
+            Kind::Token => names_of(text),
+            Kind::Varchar | Kind::Bigint | Kind::Double | Kind::Boolean | Kind::Timestamp => {
+                Vec::new()
+            }
+        };
+        Ok(ResolvedParam { kind, value, names })
+    }
+}
+
+/// The name of `name` or `name:type`.
+pub(crate) fn name_of(key: &str) -> Result<&str, ParameterError> {
+    let (name, kind) = name_and_kind(key);
+    match kind {
+        Some(kind) if Kind::named(kind).is_none() => Err(ParameterError::NoType(kind.to_owned())),
+        Some(_) | None => Ok(name),
+    }
+}
+
+/// `name` or `name:type`.
+fn name_and_kind(key: &str) -> (&str, Option<&str>) {
+    match key.split_once(':') {
+        Some((name, kind)) => (name, Some(kind)),
+        None => (key, None),
+    }
+}
+
+/// The type of a value that no header declares: the one named with it, or the one that it looks like.
+pub(super) fn kind_of_given(name: &str, given: &[(String, String)]) -> Kind {
+    let mut pairs = given.iter();
+    let Some((key, text)) = pairs.find(|(key, _)| name_and_kind(key).0 == name) else {
+        return Kind::Varchar;
+    };
+    let named = name_and_kind(key).1.and_then(Kind::named);
+    let looks_like = || {
+        let fits = |kind: &Kind| kind.value(text, 0).is_ok();
+        let mut kinds = [Kind::Bigint, Kind::Double, Kind::Boolean].into_iter();
+        kinds.find(fits).unwrap_or(Kind::Varchar)
+    };
+    named.unwrap_or_else(looks_like)
+}

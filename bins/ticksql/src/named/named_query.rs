@@ -1,0 +1,258 @@
+//! A query: its header, its text, and how values are bound to it.
+
+use std::collections::BTreeMap;
+
+use query::{Value, day_predicate};
+
+use super::TIMES;
+use super::bound_query::BoundQuery;
+use super::given::{Given, Known, kind_of_given};
+use super::header::{self, HeaderError};
+use super::parameter::{Kind, Parameter, ParameterError};
+use super::placeholder::{Placeholder, PlaceholderContext, Token, tokens};
+use super::resolved_param::ResolvedParam;
+use super::source_map::{BoundPlaceholder, Follows, StatementText};
+use crate::position::Position;
+
+/// A query, with what its header says.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// What it gives, in a line; empty where the text says nothing.
+    pub title: String,
+    /// Further lines: what a row means, units, limits.
+    pub notes: Vec<String>,
+    /// What it takes, in the order of the header.
+    pub parameters: Vec<Parameter>,
+    /// Whether the header declares parameters. Where it does not, values tell their own types.
+    declares: bool,
+    /// The two times that `:days` goes by.
+    days: Option<[String; 2]>,
+    tokens: Vec<(Position, Token)>,
+}
+
+impl Query {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// [`HeaderError`] where the header or a placeholder does not fit, with its line.
+    pub fn parse(text: &str) -> Result<Self, HeaderError> {
+        let header = header::parse(text)?;
+        let body = text.lines().skip(header.lines).collect::<Vec<_>>();
+        let body = body.join("\n");
+        let first_line = 1 + header.lines as u64;
+        let tokens = tokens(body.trim_end().trim_end_matches(';'), first_line)?;
+        let query = Self {
+            declares: header.declares(),
+            title: header.title,
+            notes: header.notes,
+            parameters: header.parameters,
+            days: header.days,
+            tokens,
+        };
+        query.check()?;
+        Ok(query)
+    }
+
+    /// What is declared is used, and what is used is declared.
+    fn check(&self) -> Result<(), HeaderError> {
+        if !self.declares {
+            return Ok(());
+        }
+        let declared = |name: &str| self.parameters.iter().any(|p| p.name == name);
+        for (position, token) in &self.tokens {
+            let line = position.line;
+            match token {
+                Token::Days if self.days.is_none() => return Err(HeaderError::NoDays { line }),
+                Token::Placeholder(placeholder) if !declared(&placeholder.name) => {
+                    let name = placeholder.name.clone();
+                    return Err(HeaderError::NotDeclared { line, name });
+                }
+                Token::Days | Token::Placeholder(_) | Token::Text(_) => {}
+            }
+        }
+        let uses = |name: &str| {
+            let mut tokens = self.tokens.iter();
+            tokens.any(|(_, token)| matches!(token, Token::Placeholder(used) if used.name == name))
+                || self
+                    .days_by()
+                    .is_some_and(|days| days.iter().any(|of| of == name))
+        };
+        match self.parameters.iter().find(|p| !uses(&p.name)) {
+            Some(unused) => Err(HeaderError::NotUsed {
+                name: unused.name.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The times that `:days` goes by, where it stands in the text.
+    fn days_by(&self) -> Option<[String; 2]> {
+        let used = self.tokens.iter().any(|(_, token)| *token == Token::Days);
+        used.then(|| self.days.clone().unwrap_or(TIMES.map(str::to_owned)))
+    }
+
+    /// The statement with values: those given as name and text, and defaults for the others.
+    /// `now_ms` is what `now` means, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// [`ParameterError`] where a name is unknown, a value is missing or does not fit its type; it
+    /// names the parameters that there are.
+    pub fn bind(
+        &self,
+        given: &[(String, String)],
+        now_ms: i64,
+    ) -> Result<BoundQuery, ParameterError> {
+        let parameters = self.parameters_for(given)?;
+        let known = Known(&parameters);
+        let given = Given::of(given, &known)?;
+        let mut notes = Vec::new();
+        let mut resolved = BTreeMap::new();
+        let (mut shown, mut tokens) = (Vec::new(), Vec::new());
+        for parameter in &parameters {
+            let name = parameter.name.as_str();
+            let text = given.text_of(parameter, &known)?;
+            let param = given.resolve(parameter, text, now_ms, &known)?;
+            notes.extend(param.note(name));
+            if parameter.kind == Kind::Token && !text.is_empty() {
+                tokens.push((name.to_owned(), text.to_owned()));
+            }
+            shown.push((name.to_owned(), text.to_owned()));
+            resolved.insert(name, param);
+        }
+        let days = self.days_between(&resolved)?;
+        if let Some(Days {
+            from,
+            to,
+            is_of_no_time: true,
+            ..
+        }) = &days
+        {
+            notes.push(format!("`{from}` is not before `{to}`: the range is empty"));
+        }
+        let mut text = StatementText::default();
+        let (mut values, mut placeholders) = (Vec::new(), Vec::new());
+        for (position, token) in &self.tokens {
+            match token {
+                Token::Text(part) => text.push(part, *position, Follows::AsItIs),
+                Token::Days => {
+                    let condition = days.as_ref().map(|days| days.condition.as_str());
+                    text.push(condition.unwrap_or_default(), *position, Follows::AsOne);
+                }
+                Token::Placeholder(placeholder) => {
+                    let Some(param) = resolved.get(placeholder.name.as_str()) else {
+                        continue;
+                    };
+                    let more = values_at(*position, placeholder, param)?;
+                    for number in 0..more.len() {
+                        let separator = if number == 0 { "" } else { ", " };
+                        text.push(separator, *position, Follows::AsOne);
+                        placeholders.push(BoundPlaceholder {
+                            offset: text.sql.len(),
+                            context: placeholder.context,
+                            in_where: placeholder.in_where,
+                        });
+                        text.push("?", *position, Follows::AsOne);
+                    }
+                    values.extend(more);
+                }
+            }
+        }
+        Ok(BoundQuery {
+            sql: text.sql,
+            values,
+            given: shown,
+            notes,
+            tokens,
+            is_of_no_time: days.is_some_and(|days| days.is_of_no_time),
+            placeholders,
+            source_map: text.source_map,
+        })
+    }
+
+    /// Whether it takes a parameter of this name.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        // Without values only the types are not known.
+        let parameters = self.parameters_for(&[]).unwrap_or_default();
+        parameters.iter().any(|parameter| parameter.name == name)
+    }
+
+    /// The parameters: as declared, or where nothing is, those that the text names, with the type
+    /// that the value given for each looks like.
+    fn parameters_for(&self, given: &[(String, String)]) -> Result<Vec<Parameter>, ParameterError> {
+        if self.declares {
+            return Ok(self.parameters.clone());
+        }
+        let mut parameters: Vec<Parameter> = Vec::new();
+        let days = self.days_by();
+        let times = days.iter().flatten();
+        for name in times {
+            parameters.push(Parameter::undeclared(name, Kind::Timestamp));
+        }
+        for (_, token) in &self.tokens {
+            if let Token::Placeholder(Placeholder { name, .. }) = token
+                && !parameters.iter().any(|p| p.name == *name)
+            {
+                let kind = kind_of_given(name, given);
+                parameters.push(Parameter::undeclared(name, kind));
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// What stands for `:days`, where it stands in the text.
+    fn days_between(
+        &self,
+        resolved: &BTreeMap<&str, ResolvedParam>,
+    ) -> Result<Option<Days>, ParameterError> {
+        let Some([from, to]) = self.days_by() else {
+            return Ok(None);
+        };
+        let time = |name: &str| match resolved.get(name).map(|param| &param.value) {
+            Some(Value::Bigint(time_ms)) => Some(*time_ms),
+            Some(Value::Varchar(_) | Value::Double(_) | Value::Boolean(_)) | None => None,
+        };
+        let (Some(from_ms), Some(to_ms)) = (time(&from), time(&to)) else {
+            return Err(ParameterError::NoTimes { from, to });
+        };
+        match day_predicate(from_ms, to_ms) {
+            Some(condition) => Ok(Some(Days {
+                condition,
+                is_of_no_time: from_ms >= to_ms,
+                from,
+                to,
+            })),
+            None => Err(ParameterError::OutsideCalendar { from, to }),
+        }
+    }
+}
+
+/// The days between two times.
+struct Days {
+    condition: String,
+    /// Whether there is none.
+    is_of_no_time: bool,
+    /// The names of the times.
+    from: String,
+    to: String,
+}
+
+/// The values of a placeholder: one, or in the brackets of IN all names of a token.
+fn values_at(
+    position: Position,
+    placeholder: &Placeholder,
+    param: &ResolvedParam,
+) -> Result<Vec<Value>, ParameterError> {
+    match placeholder.context {
+        PlaceholderContext::InList => Ok(param.values()),
+        PlaceholderContext::Compared if param.kind == Kind::Token => {
+            Err(ParameterError::TwoNames {
+                name: placeholder.name.clone(),
+                line: position.line,
+                column: position.column,
+            })
+        }
+        PlaceholderContext::Compared | PlaceholderContext::RowCount | PlaceholderContext::Alone => {
+            Ok(vec![param.value.clone()])
+        }
+    }
+}
