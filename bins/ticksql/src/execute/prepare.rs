@@ -44,7 +44,7 @@ pub(crate) fn prepared(
             let error = SqlError::Syntax { message, position };
             return Err(EngineError::Query {
                 message: format!("{error}; {advice}"),
-                position: place,
+                position,
             }
             .into());
         }
