@@ -62,12 +62,15 @@ fn only_programs_that_lambda_can_start_are_zipped() {
 
     let nixs = program("/nix/store/abc-glibc-2.42/lib/ld-linux-x86-64.so.2");
     let wrong = startable(nixs.path(), "x86_64", false).unwrap_err();
-    assert!(wrong.contains("a loader that Lambda has not"), "{wrong}");
+    assert!(
+        wrong.contains("a loader that Lambda does not have"),
+        "{wrong}"
+    );
     // On this machine it may well start.
     startable(nixs.path(), "x86_64", true).unwrap();
 
     let wrong = startable(Path::new(file!()), "x86_64", true).unwrap_err();
-    assert!(wrong.contains("no program for Linux"), "{wrong}");
+    assert!(wrong.contains("not a program for Linux"), "{wrong}");
 }
 
 #[test]

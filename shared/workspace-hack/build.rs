@@ -1,3 +1,0 @@
-//! Nothing to do: without a build script, cargo ignores build dependencies.
-
-fn main() {}
