@@ -152,7 +152,12 @@ async fn an_operator_shows_a_signing_key_but_no_public_one() {
     for (secrets, shown, status, told) in [
         (key, key, 200, None),
         (key, "whsec_other", 401, Some("`whsec_`")),
-        (public, public, 401, Some("public keys (`whpk_`) are none")),
+        (
+            public,
+            public,
+            401,
+            Some("a public key (`whpk_`) is not one"),
+        ),
     ] {
         let folder = TempDir::new().unwrap();
         let process = start(&folder, &["--webhook-secrets", secrets]).await;
