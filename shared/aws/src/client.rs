@@ -50,7 +50,7 @@ const NO_PROFILE: &str = "[profile 8d1f7c0a-of-nobody]\n";
 
 /// The configuration with the given timeouts: [`INTERACTIVE`] or [`BATCH`].
 pub async fn config(timeouts: Timeouts) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
+    let timeout_config = TimeoutConfig::builder()
         .connect_timeout(timeouts.connect)
         .operation_attempt_timeout(timeouts.attempt)
         .operation_timeout(timeouts.operation)
@@ -61,7 +61,7 @@ pub async fn config(timeouts: Timeouts) -> SdkConfig {
     // An explicit version: another one changes retries and timeouts, so it should be a deliberate
     // choice.
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .timeout_config(timeouts)
+        .timeout_config(timeout_config)
         .retry_config(RetryConfig::standard().with_max_attempts(timeouts.attempts_max))
         .stalled_stream_protection(stalls)
         .load()

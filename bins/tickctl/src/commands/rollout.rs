@@ -1,7 +1,7 @@
 //! `tickctl rollout`: shows and changes the share of ticks that goes to the stream on AWS.
 
-mod report;
 mod signed;
+mod text;
 
 use std::time::Duration;
 
@@ -16,13 +16,14 @@ use ops::rollout_controller::{
 };
 use ops::stages::Stage;
 
-use crate::cli::{ProcessContext, parse_base, print_line};
 use crate::health;
 use crate::operator_clients::OperatorClients;
-use report::{
+use crate::process::{ProcessContext, print_line};
+use crate::target::parse_base;
+use signed::{Signed, reason};
+use text::{
     alarms_text, arrivals_text, change_text, drained_text, flag_text, rollback_text, step_text,
 };
-use signed::{Signed, reason};
 
 /// How many changes `status` shows.
 const HISTORY_SHOWN: usize = 10;
