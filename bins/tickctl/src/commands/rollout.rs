@@ -9,11 +9,9 @@ use app::ports::PortError;
 use app::rollout::RolloutError;
 use clap::{Args, Subcommand};
 use hyper::Uri;
-use ops::flag_record::{FlagChange, FlagContent, FlagRecord, FlagValue};
-use ops::ports::{AlarmStates, Alarms};
-use ops::rollout_controller::{
-    Changed, DrainReport, RolloutController, RolloutControllerError, Signature, StepReport,
-};
+use ops::flag_record::FlagRecord;
+use ops::ports::Alarms;
+use ops::rollout_controller::{Changed, RolloutController, RolloutControllerError};
 use ops::stages::Stage;
 
 use crate::health;
@@ -216,8 +214,9 @@ async fn status(flag: &dyn FlagRecord, alarms: &dyn Alarms) -> anyhow::Result<St
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use domain::RolloutKey;
-    use ops::flag_record::{FlagRead, FlagVersion};
+    use domain::{Percentage, RolloutKey};
+    use ops::flag_record::{FlagChange, FlagContent, FlagRead, FlagValue, FlagVersion};
+    use ops::ports::AlarmStates;
 
     use super::*;
 
