@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Deploys tickstream to AWS, and steers its rollout: infra/deploy.sh VERB [OPTIONS]
-#   infra                  stacks and code; the flag stays as it is
-#   canary | 10 | 50 | 100 the share of the ticks that goes to the stream, a stage at a time
-#   rollback               back to 0 %, until nothing new arrives
-#   status                 flag, changes, alarms, which code is deployed
-# Options of all but `infra` are those of `tickctl rollout`.
+# Deploys tickstream to AWS and controls its rollout: infra/deploy.sh VERB [OPTIONS]
+#   infra                  stacks and code; the rollout flag is unchanged
+#   canary | 10 | 50 | 100 the share of ticks that goes to the stream, one stage at a time
+#   rollback               back to 0 %; waits until the stream is drained
+#   status                 flag, changes, alarms, and which code is deployed
+# All verbs except `infra` take the options of `tickctl rollout`.
 #
-# Environment: PROJECT (tickstream), AWS_REGION, AWS_ENDPOINT_URL (an emulator), ZIPS (a folder with
-# webhook.zip …; without it they are built), BUILDER (of the zips: nix or cargo; Nix where it can have
-# nixpkgs, else cargo), ARCHITECTURE (of the zips: arm64 or x86_64; as deployed, at first this machine's),
-# ALERT_EMAIL, DATA_PARAMETERS and SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws),
-# TICKCTL (built by cargo).
+# Environment: PROJECT (tickstream), AWS_REGION, AWS_ENDPOINT_URL (an emulator), ZIPS (a folder with webhook.zip
+# …; without it they are built), BUILDER (of the zips: nix or cargo; the default is Nix if it can get nixpkgs,
+# else cargo), ARCHITECTURE (of the zips: arm64 or x86_64; the default is as deployed, or this machine's),
+# ALERT_EMAIL, DATA_PARAMETERS and SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws), TICKCTL
+# (built by cargo).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 functions=(webhook analytics broadcast redrive scaler)
-# Fetching and evaluating nixpkgs takes a minute at most; without a network it may never end.
+# Fetching and evaluating nixpkgs takes at most a minute; without a network it may hang.
 NIXPKGS_WITHIN_SECONDS=120
 
 project=${PROJECT:-tickstream}
@@ -27,7 +27,7 @@ aws() { command "${AWS_CLI:-aws}" "$@"; }
 
 tickctl() {
   if [ -z "${TICKCTL:-}" ]; then
-    # As tools/zips builds it, so that nothing is compiled twice.
+    # Same arguments as in tools/zips, so nothing is compiled twice.
     tools/reproducible-cargo build --release --quiet --locked -p tickctl -p webhook -p analytics -p broadcast -p redrive -p scaler
     TICKCTL=${CARGO_TARGET_DIR:-target}/release/tickctl
   fi
@@ -43,10 +43,10 @@ fail() {
 
 need_aws() {
   command -v "${AWS_CLI:-aws}" >/dev/null ||
-    fail "the AWS CLI is missing; \`pip install awscli\` in a virtual environment is enough, or set AWS_CLI"
-  # The SDKs read the first, the CLI of pip only the second; where they differ, the first wins.
+    fail "the AWS CLI is missing: install it (\`pip install awscli\` in a virtual environment is enough), or set AWS_CLI"
+  # The SDKs read the first variable, pip's CLI only the second. If they differ, the first wins.
   AWS_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
-  [ -n "$AWS_REGION" ] || fail "set AWS_REGION, such as us-east-1"
+  [ -n "$AWS_REGION" ] || fail "no AWS region is set: set AWS_REGION, such as us-east-1"
   export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION
 }
 
@@ -55,7 +55,7 @@ output() { # stack key
     --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"
 }
 
-stack_status() { # stack; nothing where there is none
+stack_status() { # stack; empty if it does not exist
   aws cloudformation describe-stacks --stack-name "$1" --output text --query 'Stacks[0].StackStatus' 2>/dev/null || true
 }
 
@@ -63,50 +63,50 @@ deploy_stack() { # stack template parameters…
   local stack=$1 template=$2
   shift 2
   case $(stack_status "$stack") in
-    # What a stack's first deploy leaves when it fails. It takes no update.
+    # The state after a failed first deploy. Such a stack cannot be updated.
     ROLLBACK_COMPLETE | ROLLBACK_FAILED | CREATE_FAILED)
-      fail "the first deploy of the stack $stack failed, and what is left takes no update: see why with \`aws cloudformation describe-stack-events --stack-name $stack\`, delete it with \`aws cloudformation delete-stack --stack-name $stack\`, and deploy again"
+      fail "the first deploy of the stack $stack failed, and the stack cannot be updated: find the cause with \`aws cloudformation describe-stack-events --stack-name $stack\`, delete it with \`aws cloudformation delete-stack --stack-name $stack\`, and deploy again"
       ;;
-    REVIEW_IN_PROGRESS) ;; # a set of changes that nobody carried out: the deploy makes its own
-    *_IN_PROGRESS) fail "the stack $stack is being changed; wait with \`aws cloudformation describe-stacks --stack-name $stack\`" ;;
+    REVIEW_IN_PROGRESS) ;; # a change set that was never executed; the deploy creates its own
+    *_IN_PROGRESS) fail "the stack $stack is being changed: wait until that ends, see \`aws cloudformation describe-stacks --stack-name $stack\`" ;;
   esac
   aws cloudformation deploy --stack-name "$stack" --template-file "$template" \
     --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset \
     --tags "project=$project" --parameter-overrides "Project=$project" "$@" >/dev/null ||
-    fail "the stack $stack was not deployed; \`aws cloudformation describe-stack-events --stack-name $stack\` tells why"
+    fail "the stack $stack was not deployed: see \`aws cloudformation describe-stack-events --stack-name $stack\`"
   say stack "$stack: $(stack_status "$stack")"
 }
 
-# Sets `architecture`. What is deployed comes before this machine's: a deploy from another machine must not
-# change it in passing.
+# Sets `architecture`. The deployed one takes precedence over this machine's: a deploy from another machine must
+# not change it accidentally.
 choose_architecture() {
-  local asked=${ARCHITECTURE:-}
-  if [ -z "$asked" ] && [ -n "$(stack_status "$project-service")" ]; then
-    asked=$(aws cloudformation describe-stacks --stack-name "$project-service" --output text \
+  local chosen=${ARCHITECTURE:-}
+  if [ -z "$chosen" ] && [ -n "$(stack_status "$project-service")" ]; then
+    chosen=$(aws cloudformation describe-stacks --stack-name "$project-service" --output text \
       --query "Stacks[0].Parameters[?ParameterKey=='Architecture'].ParameterValue") ||
-      fail "cannot see which architecture $project-service has; ARCHITECTURE=arm64 or x86_64 tells"
+      fail "cannot read the architecture of $project-service: set ARCHITECTURE to arm64 or x86_64"
   fi
-  case ${asked:-$(uname -m)} in
+  case ${chosen:-$(uname -m)} in
     arm64 | aarch64) architecture=arm64 ;;
     x86_64 | amd64) architecture=x86_64 ;;
-    *) fail "ARCHITECTURE is arm64 or x86_64" ;;
+    *) fail "the architecture must be arm64 or x86_64: set ARCHITECTURE" ;;
   esac
 }
 
-# Two secrets may stand here at once; the deploy makes the first one, and never changes any.
+# The parameter may hold two secrets at once. The deploy creates the first one, and never changes any.
 make_secret() {
   local name="/$project/webhook-secrets"
   if aws ssm get-parameter --name "$name" --query Parameter.Version --output text >/dev/null 2>&1; then
-    say secret "$name is there"
+    say secret "$name exists"
     return
   fi
-  # Through a file: other users of the machine can read arguments.
+  # Through a file, since other users of the machine can read arguments.
   local file
   file=$(mktemp)
   printf '{"Name":"%s","Type":"SecureString","Value":"%s"}' "$name" "$(head -c 32 /dev/urandom | base64 | tr -d '=+/\n')" >"$file"
   aws ssm put-parameter --cli-input-json "file://$file" >/dev/null || { rm -f "$file"; fail "cannot store $name"; }
   rm -f "$file"
-  say secret "$name was made; read it with \`aws ssm get-parameter --with-decryption --name $name\`"
+  say secret "$name was created; read it with \`aws ssm get-parameter --with-decryption --name $name\`"
 }
 
 # Sets `zips` to the folder of the zips.
@@ -123,31 +123,31 @@ find_zips() {
       if refused=$(timeout "$NIXPKGS_WITHIN_SECONDS" nix "${nix[@]}" eval --raw ".#$output.drvPath" 2>&1 >/dev/null); then
         builder=nix
       else
-        echo "deploy: not by Nix, which cannot have nixpkgs: $(tail -n 1 <<<"$refused")" >&2
+        echo "deploy: building with cargo, since Nix cannot get nixpkgs: $(tail -n 1 <<<"$refused")" >&2
       fi
     fi
   fi
   case $builder in
     nix)
-      echo "deploy: building with Nix, which compiles the toolchain too where its cache lacks it; BUILDER=cargo does without" >&2
+      echo "deploy: building with Nix, which also compiles the toolchain if its cache lacks it; BUILDER=cargo avoids that" >&2
       zips=$(nix "${nix[@]}" build --no-link --print-out-paths ".#$output") ||
-        fail "Nix did not build .#$output; BUILDER=cargo does without it"
+        fail "Nix did not build .#$output: see its output, or set BUILDER=cargo"
       ;;
     cargo)
       zips=target/lambda
       ARCHITECTURE=$architecture tools/zips "$zips" >/dev/null
       ;;
-    *) fail "BUILDER is nix or cargo" ;;
+    *) fail "the builder must be nix or cargo: set BUILDER" ;;
   esac
-  say build "by $builder, for $architecture"
+  say build "with $builder for $architecture"
 }
 
 hash_of() { sha256sum "$zips/$1.zip" | cut -d' ' -f1; }
 
-# What Lambda says of each function's zip: its hash, in hexadecimal, and the function's name.
+# The hash of each function's zip according to Lambda, in hexadecimal, and the function's name.
 deployed_code() {
   local list
-  # By exact names: another project's may begin with this one's.
+  # Compares exact names, since another project's name may begin with this one's.
   list=$(aws lambda list-functions --output text --query 'Functions[].[CodeSha256, FunctionName]')
   while read -r hash function; do
     for name in "${functions[@]}"; do
@@ -162,9 +162,9 @@ check_code() {
   deployed=$(deployed_code)
   for name in "${functions[@]}"; do
     grep -qx "$(hash_of "$name") $project-$name" <<<"$deployed" ||
-      fail "$project-$name does not run $name.zip; Lambda has: $deployed"
+      fail "$project-$name does not run the built $name.zip; Lambda reports: $deployed"
   done
-  say code "each function has the zip above, as Lambda's own hashes say"
+  say code "each function runs the zip above, according to Lambda's hashes"
 }
 
 deploy_infra() {
@@ -173,7 +173,7 @@ deploy_infra() {
   choose_architecture
   find_zips
   for name in "${functions[@]}"; do
-    [ -f "$zips/$name.zip" ] || fail "$zips/$name.zip is missing; \`just zips\` builds it"
+    [ -f "$zips/$name.zip" ] || fail "$zips/$name.zip is missing: build it with \`just zips\`"
   done
   local version
   version=$(for name in "${functions[@]}"; do cat "$zips/$name.zip"; done | sha256sum | cut -c1-16)
@@ -181,19 +181,17 @@ deploy_infra() {
     say code "$(hash_of "$name") $name.zip"
   done
 
-  # An emulator does not compute in jq, which the day of the event needs.
-  # An emulator is slower than AWS, and cannot cut a day out of a time.
-  # What is not given here stays as it is deployed, or begins with the template's default: a deploy
-  # must not take back what another one has chosen, least of all the day that files lie under.
+  # An emulator cannot compute in jq, which ArchiveDay=event needs. It is also slower than AWS. Parameters that
+  # are not set here keep their deployed values, or the template's defaults: a deploy must not revert the
+  # choices of an earlier one, least of all the day of the archive's folders.
   local data=() service=()
   if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
     [ -n "$(stack_status "$project-data")" ] || data+=(ArchiveDay=arrival)
     service+=(OfferWithinMs=3000)
   fi
-  # Set and empty, it takes the address out.
+  # If it is set but empty, the address is removed.
   [ -z "${ALERT_EMAIL+set}" ] || service+=("AlertEmail=$ALERT_EMAIL")
-  # Athena's databases have no hyphen in their names.
-  # shellcheck disable=SC2086 # the parameters are words
+  # Names of Athena databases have no hyphens. shellcheck disable=SC2086 # the parameters are words
   deploy_stack "$project-data" infra/data.yaml "Database=${project//-/_}" ${data[@]+"${data[@]}"} ${DATA_PARAMETERS:-}
   local bucket
   bucket=$(output "$project-data" ArtifactsBucketName)
@@ -207,11 +205,11 @@ deploy_infra() {
     "WebhookCodeSha256=$(hash_of webhook)" "Architecture=$architecture" \
     "EmulatorEndpoint=${AWS_ENDPOINT_URL:-}" ${service[@]+"${service[@]}"} ${SERVICE_PARAMETERS:-}
   check_code
-  # Its parameters are partly those of the service; the CLI leaves out what a template does not have.
+  # Some of its parameters are those of the service; the CLI ignores parameters that a template does not have.
   # shellcheck disable=SC2086
   deploy_stack "$project-alarms" infra/alarms.yaml ${SERVICE_PARAMETERS:-}
   if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
-    say stack "$project-alarms-math: left out; emulators refuse what is in it"
+    say stack "$project-alarms-math: skipped, since emulators do not support its resources"
   else
     # It shares parameters with both.
     # shellcheck disable=SC2086
@@ -222,7 +220,7 @@ deploy_infra() {
   say rollout "$(share)"
 }
 
-# The share as the flag has it, which is a percentage, or JSON that says more.
+# The share in the flag, which is a percentage or JSON.
 share() {
   local value
   value=$(aws ssm get-parameter --name "/$project/rollout" --query Parameter.Value --output text)
@@ -233,21 +231,21 @@ share() {
   echo "$value %"
 }
 
-# The flag, and which code is deployed: as the webhook itself tells, and as Lambda does. The flag is shown
-# where the rest cannot be.
+# The flag, and which code is deployed, according to the webhook itself and to Lambda. The flag is shown even if
+# the rest cannot be read.
 status() {
   need_aws
   local url
   url=$(output "$project-service" WebhookUrl 2>/dev/null) || true
   case $url in http*) export WEBHOOK_URL=$url ;; esac
-  local told deployed tells
-  told=$(tickctl rollout status "$@") || { local code=$?; echo "$told"; return "$code"; }
-  [ -z "$told" ] || echo "$told"
+  local status deployed reported
+  status=$(tickctl rollout status "$@") || { local code=$?; echo "$status"; return "$code"; }
+  [ -z "$status" ] || echo "$status"
   deployed=$(deployed_code)
   while read -r code; do say lambda "$code"; done <<<"$deployed"
-  tells=$(sed -n 's/^code  *\([0-9a-f]\{64\}\) webhook .*/\1/p' <<<"$told")
-  [ -z "$tells" ] || grep -qx "$tells $project-webhook" <<<"$deployed" ||
-    fail "the webhook answers with the hash $tells, which is not Lambda's: an instance of before may have answered, so look again; else \`just deploy infra\`"
+  reported=$(sed -n 's/^code  *\([0-9a-f]\{64\}\) webhook .*/\1/p' <<<"$status")
+  [ -z "$reported" ] || grep -qx "$reported $project-webhook" <<<"$deployed" ||
+    fail "the webhook reports the hash $reported, which is not Lambda's: an old instance may have responded, so check again; otherwise run \`just deploy infra\`"
 }
 
 case $verb in
@@ -256,7 +254,7 @@ case $verb in
   rollback) need_aws && tickctl rollout back "$@" ;;
   status) status "$@" ;;
   *)
-    [ -z "$verb" ] || echo "deploy: there is no verb \`$verb\`; the stages are canary, 10, 50 and 100" >&2
+    [ -z "$verb" ] || echo "deploy: \`$verb\` is not a verb; the stages are canary, 10, 50 and 100" >&2
     sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//' >&2
     exit 2
     ;;

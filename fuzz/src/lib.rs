@@ -1,18 +1,18 @@
-//! What must hold for any bytes that anybody posts to a source.
+//! Properties that must hold for any bytes posted to a source.
 //!
 //! Run one target with the fixtures as its seeds:
 //! `cargo fuzz run --sanitizer none helius fuzz/corpus/helius shared/sources/tests/fixtures/helius`
 
 use sources::Entry;
 
-/// Our clock: fixed, so that a find can be repeated.
+/// Our clock, fixed so that a finding can be reproduced.
 const NOW_MS: i64 = 1_795_000_000_000;
 
-/// Parses a body, and checks that every entry is answered once, in order, within the rules, and
-/// that a replay gives the same answer.
+/// Parses a body, and checks that every entry has one outcome, in order and within the rules, and
+/// that a replay gives the same result.
 ///
 /// # Panics
-/// Where one of these does not hold: that is a find.
+/// If one of these properties does not hold, which is a finding.
 pub fn check(source: &str, body: &[u8]) {
     let source = sources::find(source).expect("the target names a source");
     let parsed = source.parse(body, NOW_MS);
@@ -31,6 +31,6 @@ pub fn check(source: &str, body: &[u8]) {
     assert_eq!(
         source.parse(body, NOW_MS),
         parsed,
-        "a replay gives the same answer"
+        "a replay gives the same result"
     );
 }

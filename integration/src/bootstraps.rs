@@ -1,5 +1,5 @@
-//! Our functions as they are deployed: the programs that cargo built, stripped and zipped as
-//! `bootstrap`. Debug builds, as the tests are; the same sources give the same zip.
+//! Our functions as they are deployed: the programs built by cargo, stripped and zipped as
+//! `bootstrap`. They are debug builds, like the tests; the same sources give the same zip.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use crate::{build_folder, sources};
 /// The functions, by the names of their programs.
 pub const FUNCTIONS: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
 
-/// What builds the programs with the same features as the tests.
+/// The command that builds the programs with the same features as the tests.
 const BUILT_BY: &str = "`cargo test --workspace --no-run` builds it";
 
 /// A folder with `webhook.zip`, `analytics.zip`, …
@@ -40,7 +40,7 @@ impl Zips {
         self.folder.join(format!("{function}.zip"))
     }
 
-    /// Names this state of the code: 12 hex digits of the hash of all zips.
+    /// The version of the code: 12 hex digits of the hash of all zips.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -57,7 +57,7 @@ impl AsRef<OsStr> for Zips {
 ///
 /// # Errors
 ///
-/// It is missing, or older than a source of its; the error says what builds it.
+/// It is missing, or older than one of its sources; the error says how to build it.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let program = build_folder::profile()?.join(name);
     let built = fs::metadata(&program).and_then(|metadata| metadata.modified());
@@ -74,11 +74,11 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Zips of all functions, made anew where a program is newer than its zip. Blocks.
+/// Zips of all functions, recreated if a program is newer than its zip. This blocks.
 ///
 /// # Errors
 ///
-/// As [`program`], or a file cannot be written.
+/// See [`program`]; or a file cannot be written.
 pub fn zips() -> anyhow::Result<Zips> {
     let profile = build_folder::profile()?;
     let name = profile.file_name().context("cargo's folder has no name")?;
@@ -90,7 +90,7 @@ pub fn zips() -> anyhow::Result<Zips> {
         let program = program(function)?;
         let zip = folder.join(format!("{function}.zip"));
         if !is_newer(&zip, &program)? {
-            pack(&program, &zip).with_context(|| format!("cannot make {}", zip.display()))?;
+            pack(&program, &zip).with_context(|| format!("cannot create {}", zip.display()))?;
         }
         all.update(Sha256::digest(fs::read(&zip)?));
     }
@@ -118,7 +118,7 @@ fn pack(program: &Path, zip: &Path) -> anyhow::Result<()> {
         .arg(&stripped)
         .arg(program)
         .output();
-    // Without it the zip is larger, and the same function.
+    // Without stripping, only the zip is larger.
     if !strip.is_ok_and(|output| output.status.success()) {
         fs::copy(program, &stripped)?;
     }

@@ -1,4 +1,4 @@
-//! Where cargo put what it built, and a folder there that is made once.
+//! Cargo's build folder, and a folder there for files that tests keep.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use anyhow::Context as _;
 ///
 /// # Errors
 ///
-/// The running program is not in a folder of cargo's.
+/// The running program is not in a build folder of cargo.
 pub fn profile() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("the running program has no path")?;
     let folder = program
         .parent()
         .context("the running program is in no folder")?;
-    // Test programs are in `deps`, one below the others.
+    // Test programs are in the subfolder `deps`.
     let profile = if folder.ends_with("deps") {
         folder.parent()
     } else {
@@ -26,16 +26,16 @@ pub fn profile() -> anyhow::Result<PathBuf> {
         .to_owned())
 }
 
-/// A folder beside the profile's, for what the tests make and keep: `target/integration`.
+/// A folder beside the profile's, for files that tests create and keep: `target/integration`.
 ///
 /// # Errors
 ///
-/// As [`profile`], or the folder cannot be made.
+/// See [`profile`]; or the folder cannot be created.
 pub fn kept() -> anyhow::Result<PathBuf> {
     let profile = profile()?;
     let target = profile.parent().context("cargo's folder has no parent")?;
     let kept = target.join("integration");
-    fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+    fs::create_dir_all(&kept).with_context(|| format!("cannot create {}", kept.display()))?;
     Ok(kept)
 }
 
@@ -46,11 +46,11 @@ pub fn checkout() -> &'static Path {
     package.parent().unwrap_or(package)
 }
 
-/// Holds a lock among all processes, until what is given back is dropped.
+/// Acquires a lock among all processes, which is released when the file is dropped.
 ///
 /// # Errors
 ///
-/// The lock's file cannot be made or locked.
+/// The lock's file cannot be created or locked.
 pub fn lock(name: &str) -> anyhow::Result<File> {
     let path = kept()?.join(format!("{name}.lock"));
     let file = File::options()

@@ -1,17 +1,17 @@
-//! The emulated AWS that a test binary runs on: one for all of its tests.
+//! The emulated AWS of a test binary: one for all of its tests.
 //!
-//! In this order: the one that `TICKSTREAM_EMULATOR_ENDPOINT` names; a container, where a Docker engine
-//! answers; a process from a Python environment that is made for it. With none of them the tests fail
-//! and say what to install. It ends with the test binary, however that ends: the program `emulator`
-//! keeps it and waits for its stdin to be closed.
+//! In this order: the one in `TICKSTREAM_EMULATOR_ENDPOINT`; a container, if a Docker engine
+//! responds; a process from a Python environment that is created for it. Without any of them, the
+//! tests fail with a message that says what to install. It ends with the test binary, however that
+//! ends: the program `emulator` holds it and waits for its stdin to be closed.
 //!
-//! Tests share it, so each works under a project name of its own ([`Emulator::unique_project`]).
+//! Tests share it, so each uses its own project name ([`Emulator::unique_project`]).
 
 mod container;
 mod health;
 pub mod holder;
+pub mod options;
 mod process;
-pub mod settings;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
@@ -29,12 +29,12 @@ use holder::Ready;
 
 /// The region of all tests.
 pub const REGION: &str = "us-east-1";
-/// The account that the emulator plays.
+/// The account of the emulator.
 pub const ACCOUNT: &str = "000000000000";
-/// The access key and the secret: nothing that a real account takes.
+/// The access key and the secret, which no real account accepts.
 pub const ACCESS_KEY: &str = "test";
 
-/// How an emulator's functions reach this machine.
+/// The host name by which the emulator's functions reach this machine.
 struct HostOfTests(String);
 
 /// A running emulator.
@@ -43,7 +43,7 @@ pub struct Emulator {
     ready: Ready,
 }
 
-/// What keeps the emulator running: its stdin is open as long as this process lives.
+/// Keeps the emulator running: the holder's stdin is open as long as this process lives.
 struct Kept {
     emulator: Emulator,
     _holder: Option<Child>,
@@ -53,13 +53,13 @@ struct Kept {
 ///
 /// # Errors
 ///
-/// None runs and none could be started; the error says what to install. It is the same for all tests
-/// of the binary: what failed once is not tried again.
+/// None is running and none could be started; the error says what to install. All tests of the
+/// binary get the same error, since a failed start is not retried.
 pub async fn start() -> anyhow::Result<&'static Emulator> {
     static KEPT: OnceCell<Result<Kept, String>> = OnceCell::const_new();
     let kept = KEPT
         .get_or_init(|| async {
-            // Its own threads: the runtime of one test ends before the other tests.
+            // On a separate thread, since the runtime of one test ends before the other tests.
             let kept = tokio::task::spawn_blocking(start_holder).await;
             let kept = kept.map_err(|error| anyhow!(error)).flatten();
             kept.map_err(|error| format!("{error:#}"))
@@ -87,7 +87,8 @@ fn start_holder() -> anyhow::Result<Kept> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // A Ctrl-C or a runner's signal to the tests' group must not hit it: it ends after them.
+        // In its own process group, since a Ctrl-C or a signal to the tests must not reach it: it
+        // ends after them.
         .process_group(0)
         .spawn()
         .with_context(|| {
@@ -111,7 +112,7 @@ fn start_holder() -> anyhow::Result<Kept> {
         return Err(anyhow!("{}", said.trim()));
     }
     let ready: Ready = serde_json::from_str(&line)
-        .with_context(|| format!("the emulator's program said: {line}"))?;
+        .with_context(|| format!("unexpected output of the emulator's program: {line}"))?;
     Ok(Kept {
         emulator: Emulator { ready },
         _holder: Some(holder),
@@ -119,31 +120,31 @@ fn start_holder() -> anyhow::Result<Kept> {
 }
 
 impl Emulator {
-    /// Where it is called: `AWS_ENDPOINT_URL`, for this machine and for functions alike.
+    /// Its endpoint, the value of `AWS_ENDPOINT_URL` for this machine and for functions.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.ready.endpoint
     }
 
-    /// What runs: `container`, `process`, or `given`.
+    /// The kind of emulator: `container`, `process`, or `given`.
     #[must_use]
     pub fn way(&self) -> &str {
         &self.ready.way
     }
 
-    /// How functions that it runs reach this machine, for what a test serves to them.
+    /// The host by which its functions reach this machine, for servers of a test.
     #[must_use]
     pub fn host_for_functions(&self) -> &str {
         &self.ready.host_for_functions
     }
 
-    /// The configuration of clients that call it.
+    /// The configuration of clients for it.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         self.sdk_config_at(self.endpoint())
     }
 
-    /// The configuration of clients that call it through something else, such as a faulty endpoint.
+    /// The configuration of clients that call it through another endpoint, such as a faulty one.
     #[must_use]
     pub fn sdk_config_at(&self, endpoint: &str) -> SdkConfig {
         let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "emulator");
@@ -155,7 +156,8 @@ impl Emulator {
             .build()
     }
 
-    /// An S3 client; buckets are in the path, as no name of a bucket leads to the emulator.
+    /// An S3 client; buckets are in the path, since bucket host names do not resolve to the
+    /// emulator.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::config::Builder::from(&self.sdk_config())
@@ -164,7 +166,7 @@ impl Emulator {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// The environment of programs that call it, such as the AWS CLI or a bootstrap of ours.
+    /// The environment of programs that call it, such as the AWS CLI or one of our bootstraps.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -178,14 +180,14 @@ impl Emulator {
         ]
     }
 
-    /// Where an HTTP or WebSocket API of the emulator is called, without resolving its host name;
-    /// for a WebSocket client, `http` becomes `ws`.
+    /// The URL of an HTTP or WebSocket API of the emulator, without resolving its host name; for a
+    /// WebSocket client, `http` becomes `ws`.
     #[must_use]
     pub fn api_url(&self, api_id: &str, stage: &str) -> String {
         format!("{}/_aws/execute-api/{api_id}/{stage}", self.endpoint())
     }
 
-    /// A project name that no other test has, in this run or another one: `t` and 11 characters.
+    /// A project name that is unique across tests and runs: `t` and 11 characters.
     #[must_use]
     pub fn unique_project(&self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -1,25 +1,26 @@
 //! **Our model of AWS's Kinesis event source.** The emulator's own reader ignores partial failures,
-//! bisect, retry and age limits, the window and the failure destination. This one stands between a
-//! stream (the emulator's) and a function (a real bootstrap on a fake Runtime API) and honours them.
+//! bisect, retry and age limits, the window and the failure destination. This model, between a
+//! stream (of the emulator) and a function (a real bootstrap with a fake Runtime API), implements
+//! them.
 //!
-//! It is a model, after AWS's documentation: what it proves is that our functions behave under these
-//! rules, not that AWS follows them. The rules are in [`shard`] and [`answer`], without input and
-//! output. Played: batch size, payload size, window, bisect, retries, record age, partial failures,
-//! failure destination, resharding (parents before children), one batch in flight a shard. Not
-//! played: tumbling windows, more than one batch a shard, filters, enhanced fan-out.
+//! It is a model based on AWS's documentation: it proves how our functions behave under these
+//! rules, not that AWS follows them. The rules are in [`shard`] and [`answer`], without I/O.
+//! Implemented: batch size, payload size, window, bisect, retries, record age, partial failures,
+//! failure destination, resharding (parents before children), one batch in flight per shard. Not
+//! implemented: tumbling windows, more than one batch per shard, filters, enhanced fan-out.
 
 pub mod answer;
 pub mod driver;
 pub mod event;
 pub mod function;
 pub mod lineage;
+pub mod mapping;
 mod reading;
 pub mod record;
-pub mod settings;
 pub mod shard;
 
 pub use answer::Answer;
 pub use driver::{EventSource, FailureDestination, GivenUp, Report};
 pub use function::Function;
+pub use mapping::MappingSettings;
 pub use reading::StartingPosition;
-pub use settings::Settings;

@@ -1,17 +1,17 @@
-//! Faults between a client and the emulator: a small HTTP proxy that answers chosen operations with
-//! chosen faults, changed while it runs, and passes everything else on as it is.
+//! Faults between a client and the emulator: a small HTTP proxy that injects faults into selected
+//! operations, can be changed while it runs, and forwards everything else unchanged.
 //!
 //! Set [`url_for_functions`](FaultyEndpoint::url_for_functions) as `AWS_ENDPOINT_URL_KINESIS`,
-//! `AWS_ENDPOINT_URL_DYNAMODB`, … of a function, or [`url`](FaultyEndpoint::url) as the endpoint of an
-//! SDK client. An operation is known by `x-amz-target` (DynamoDB,
-//! Kinesis, SQS, SSM), by the form's `Action` (SNS, CloudFormation), by the path (CBOR protocols), or
-//! else by the HTTP method (S3). WebSockets are not passed on.
+//! `AWS_ENDPOINT_URL_DYNAMODB`, … of a function, or [`url`](FaultyEndpoint::url) as the endpoint of
+//! an SDK client. An operation is identified by `x-amz-target` (DynamoDB, Kinesis, SQS, SSM), by
+//! the form's `Action` (SNS, CloudFormation), by the path (CBOR protocols), or else by the HTTP
+//! method (S3). WebSockets are not forwarded.
 
 mod answers;
 mod parts;
 
 pub use answers::Protocol;
-pub use parts::{Choice, NotInParts};
+pub use parts::{Choice, NotPartiallyRefusable};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,13 +28,13 @@ use tokio::task::JoinHandle;
 
 use crate::emulator::Emulator;
 
-/// Largest body that is passed on (the largest of our requests is PutRecords, 10 MiB).
+/// The largest body that is forwarded (our largest request is PutRecords with 10 MiB).
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Where this machine calls itself.
+/// The loopback address.
 const LOOPBACK: &str = "127.0.0.1";
 
-/// Headers that are between two neighbours and not passed on; the length is counted anew.
+/// Hop-by-hop headers, which are not forwarded; the length is computed again.
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -46,30 +46,30 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// What goes wrong.
+/// A fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Refused for its rate, with the service's own error code.
+    /// Throttled, with the service's own error code.
     Throttled,
-    /// 500, and nothing was done.
+    /// 500, without effect.
     InternalError,
-    /// 503, and nothing was done: the service is down.
+    /// 503, without effect: the service is down.
     Unavailable,
-    /// Done, but the answer is a 500: the caller cannot know.
+    /// The call takes effect, but the response is a 500.
     LostAnswer,
-    /// Done after this time.
+    /// The call takes effect after this time.
     Slow(Duration),
-    /// Entries of the batch are refused, the others are passed on: PutRecords, BatchWriteItem,
+    /// Some entries of the batch are refused, the others are forwarded: PutRecords, BatchWriteItem,
     /// SendMessageBatch.
     Refused(Choice),
 }
 
-/// How long a rule holds.
+/// How long a rule applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
     /// Until it is removed.
     Always,
-    /// For so many calls.
+    /// For this many calls.
     Next(u32),
 }
 
@@ -81,16 +81,16 @@ struct Rule {
     times: Times,
 }
 
-/// Names a rule, to remove it.
+/// Identifies a rule, to remove it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleId(u64);
 
-/// How often an operation came.
+/// How often an operation was called.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// Calls in all.
+    /// All calls.
     pub seen: u64,
-    /// Of them, calls with a fault.
+    /// Calls with a fault.
     pub with_fault: u64,
 }
 
@@ -107,7 +107,7 @@ struct Shared {
     control: Mutex<Control>,
 }
 
-/// The proxy; it ends when it is dropped.
+/// The proxy, which stops when it is dropped.
 pub struct FaultyEndpoint {
     url: String,
     url_for_functions: String,
@@ -116,14 +116,14 @@ pub struct FaultyEndpoint {
 }
 
 impl FaultyEndpoint {
-    /// Starts a proxy before the emulator.
+    /// Starts a proxy in front of the emulator.
     ///
     /// # Errors
     ///
     /// No port can be opened.
     pub async fn start(emulator: &Emulator) -> anyhow::Result<Self> {
         let host = emulator.host_for_functions();
-        // Functions in a container come from outside the loopback interface.
+        // Functions in a container do not connect through the loopback interface.
         let interface = if host == LOOPBACK {
             LOOPBACK
         } else {
@@ -131,7 +131,7 @@ impl FaultyEndpoint {
         };
         let listener = TcpListener::bind((interface, 0))
             .await
-            .context("the faulty endpoint finds no port")?;
+            .context("the faulty endpoint cannot open a port")?;
         let port = listener.local_addr()?.port();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -158,25 +158,30 @@ impl FaultyEndpoint {
         })
     }
 
-    /// Where this machine calls it.
+    /// Its address on this machine.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where functions that the emulator runs call it.
+    /// Its address for functions in the emulator.
     #[must_use]
     pub fn url_for_functions(&self) -> &str {
         &self.url_for_functions
     }
 
-    /// From now on this operation goes wrong: `PutRecords`, or `Kinesis_20131202.PutRecords` as in
-    /// `x-amz-target`. The oldest rule that fits wins.
+    /// Injects a fault into an operation from now on: `PutRecords`, or
+    /// `Kinesis_20131202.PutRecords` as in `x-amz-target`. The oldest matching rule wins.
     ///
     /// # Errors
     ///
     /// [`Fault::Refused`] for an operation that is not a batch.
-    pub fn fail(&self, operation: &str, fault: Fault, times: Times) -> Result<RuleId, NotInParts> {
+    pub fn fail(
+        &self,
+        operation: &str,
+        fault: Fault,
+        times: Times,
+    ) -> Result<RuleId, NotPartiallyRefusable> {
         let operation = operation.rsplit('.').next().unwrap_or(operation);
         if let Fault::Refused(choice) = &fault {
             parts::check(operation, choice)?;
@@ -184,22 +189,22 @@ impl FaultyEndpoint {
         Ok(self.add(Some(operation.to_owned()), fault, times))
     }
 
-    /// From now on everything goes wrong: the services are not there.
+    /// Makes all services unavailable from now on.
     pub fn take_down(&self) -> RuleId {
         self.add(None, Fault::Unavailable, Times::Always)
     }
 
-    /// Ends a rule.
+    /// Removes a rule.
     pub fn remove(&self, id: RuleId) {
         self.shared.control().rules.retain(|rule| rule.id != id);
     }
 
-    /// Ends all rules: everything is passed on.
+    /// Removes all rules, so everything is forwarded.
     pub fn heal(&self) {
         self.shared.control().rules.clear();
     }
 
-    /// How often an operation came.
+    /// How often an operation was called.
     #[must_use]
     pub fn calls(&self, operation: &str) -> Calls {
         let control = self.shared.control();
@@ -231,7 +236,7 @@ impl Shared {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the call, and takes the fault of the first rule that fits.
+    /// Counts the call, and returns the fault of the first matching rule.
     fn fault(&self, operation: &str) -> Option<Fault> {
         let mut control = self.control();
         let rule = control.rules.iter_mut().find(|rule| {
@@ -253,7 +258,7 @@ impl Shared {
         fault
     }
 
-    async fn pass_on(&self, parts: &request::Parts, body: Bytes) -> Response {
+    async fn forward(&self, parts: &request::Parts, body: Bytes) -> Response {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let sent = self
             .client
@@ -273,8 +278,8 @@ impl Shared {
         }
     }
 
-    /// Passes on what the fault does not refuse, and puts the refused entries into the answer.
-    async fn pass_on_parts(
+    /// Forwards the entries that are not refused, and adds the refused ones to the response.
+    async fn forward_parts(
         &self,
         operation: &str,
         choice: &Choice,
@@ -283,13 +288,13 @@ impl Shared {
     ) -> Response {
         let split = match parts::split(operation, choice, &body) {
             Ok(split) => split,
-            // Not what the operation's request looks like: the service shall say so.
-            Err(_) => return self.pass_on(parts, body).await,
+            // Not a valid request of the operation: the service reports that itself.
+            Err(_) => return self.forward(parts, body).await,
         };
         let Some(through) = split.through.as_ref() else {
             return split.answer_without_service(&parts.headers);
         };
-        let answer = self.pass_on(parts, Bytes::from(through.to_string())).await;
+        let answer = self.forward(parts, Bytes::from(through.to_string())).await;
         if !answer.status().is_success() {
             return answer;
         }
@@ -297,7 +302,7 @@ impl Shared {
         let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
             return StatusCode::BAD_GATEWAY.into_response();
         };
-        // The checksum of DynamoDB's answer is of the body before.
+        // DynamoDB's checksum is that of the original body.
         head.headers.remove(HeaderName::from_static("x-amz-crc32"));
         head.headers.remove(header::CONTENT_LENGTH);
         match split.merge(&body) {
@@ -315,12 +320,12 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     };
     let (protocol, operation) = answers::operation(&parts, &body);
     match shared.fault(&operation) {
-        None => shared.pass_on(&parts, body).await,
+        None => shared.forward(&parts, body).await,
         Some(Fault::Throttled) => answers::throttled(&protocol),
         Some(Fault::InternalError) => answers::internal_error(&protocol),
         Some(Fault::Unavailable) => answers::unavailable(&protocol),
         Some(Fault::LostAnswer) => {
-            let answer = shared.pass_on(&parts, body).await;
+            let answer = shared.forward(&parts, body).await;
             if answer.status().is_success() {
                 answers::internal_error(&protocol)
             } else {
@@ -329,11 +334,11 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         }
         Some(Fault::Slow(delay)) => {
             tokio::time::sleep(delay).await;
-            shared.pass_on(&parts, body).await
+            shared.forward(&parts, body).await
         }
         Some(Fault::Refused(choice)) => {
             shared
-                .pass_on_parts(&operation, &choice, &parts, body)
+                .forward_parts(&operation, &choice, &parts, body)
                 .await
         }
     }

@@ -1,5 +1,5 @@
-//! What the integration tests stand on: an emulated AWS, our functions as they are deployed, a model
-//! of AWS's Kinesis event source, and faults on the way. See `docs/testing.md`.
+//! The harness of the integration tests: an emulated AWS, our functions as they are deployed, a
+//! model of AWS's Kinesis event source, and fault injection. See `docs/testing.md`.
 
 pub mod bootstraps;
 pub mod build_folder;

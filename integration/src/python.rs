@@ -1,5 +1,5 @@
-//! The tools that come from Python: MiniStack, the AWS CLI, cfn-lint, sqlglot. They are in an
-//! environment of their own, made once for each state of `tools/python/requirements.txt`.
+//! The Python tools: MiniStack, the AWS CLI, cfn-lint, sqlglot. They are in a separate environment,
+//! created once per version of `tools/python/requirements.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::build_folder;
 
-/// Written last, so that an environment without it was not finished.
+/// Written last, so an environment without it is incomplete.
 const FINISHED: &str = "finished";
 
-/// What a machine needs, for the error that says it is missing.
+/// What to install, for error messages.
 const WHAT_TO_INSTALL: &str = "install Python 3.10 or later with venv and pip (Debian, Ubuntu: \
     apt-get install python3 python3-venv; Fedora: dnf install python3; macOS: brew install python)";
 
@@ -46,14 +46,14 @@ impl Tools {
     }
 }
 
-/// The tools; the first call on a machine takes about a minute, as it installs them. Blocks.
+/// The tools. The first call on a machine installs them, which takes about a minute. This blocks.
 ///
 /// # Errors
 ///
-/// No fitting Python, or pip cannot install: the error says what to do.
+/// There is no suitable Python, or pip fails; the error says what to do.
 pub fn tools() -> anyhow::Result<Tools> {
     static TOOLS: OnceLock<Result<Tools, String>> = OnceLock::new();
-    // An error is kept, so that each test says it without trying for a minute.
+    // An error is kept, so each test reports it without another attempt.
     let tools = TOOLS.get_or_init(|| make().map_err(|error| format!("{error:#}")));
     tools.clone().map_err(anyhow::Error::msg)
 }
@@ -79,7 +79,7 @@ fn make() -> anyhow::Result<Tools> {
             .with_context(|| format!("cannot remove the unfinished {}", folder.display()))?;
     }
     check_python()?;
-    tracing::info!("making the Python environment {}", folder.display());
+    tracing::info!("creating the Python environment {}", folder.display());
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).context(WHAT_TO_INSTALL)?;
     run(Command::new(&tools.python)
         .args([
@@ -92,7 +92,7 @@ fn make() -> anyhow::Result<Tools> {
         ])
         .arg(&requirements))
     .context(
-        "pip could not install the tools; without a network, point pip at a mirror or wheels",
+        "pip could not install the tools; without a network, configure a mirror or wheels for pip",
     )?;
     fs::write(folder.join(FINISHED), b"")?;
     Ok(tools)

@@ -1,7 +1,7 @@
-//! The sources that a program of the workspace is built from, as its manifests tell.
+//! The sources of a program of the workspace, according to the manifests.
 //!
-//! Cargo writes such a list beside a program only where the program was asked for by name, not where
-//! it is built for a test: in a fresh build folder there is none.
+//! Cargo only writes such a list for a program that is built by name, not for one that is built
+//! with tests: in a fresh build folder there is none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::build_folder;
 
-/// A module that only tests are built with has this name, as a file or as a folder.
+/// The name of modules that are only built for tests, as a file or as a folder.
 const TESTS: &str = "tests";
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct Package {
 
 #[derive(Deserialize)]
 struct Dependency {
-    /// `dev`, `build`, or nothing for what is linked.
+    /// `dev`, `build`, or nothing for normal dependencies.
     kind: Option<String>,
     path: Option<PathBuf>,
 }
@@ -41,32 +41,32 @@ struct Dependency {
 /// A package of the workspace.
 struct Room {
     folder: PathBuf,
-    /// The folders of the packages that it is built with.
+    /// The folders of its dependencies in the workspace.
     uses: Vec<PathBuf>,
 }
 
 type Rooms = BTreeMap<String, Room>;
 
-/// The first source of a program that changed after a time.
+/// The first source of a program that was changed after a time.
 ///
 /// # Errors
 ///
-/// No package of the workspace has the program's name, cargo fails, or a source cannot be looked at.
+/// No package of the workspace has the program's name, cargo fails, or a source cannot be read.
 pub fn newer_than(built: SystemTime, program: &str) -> anyhow::Result<Option<PathBuf>> {
     for source in of(program)? {
         let changed = fs::metadata(&source).and_then(|metadata| metadata.modified());
-        if changed.with_context(|| format!("cannot look at {}", source.display()))? > built {
+        if changed.with_context(|| format!("cannot read {}", source.display()))? > built {
             return Ok(Some(source));
         }
     }
     Ok(None)
 }
 
-/// The Rust files that a program is built from, without those of its tests; sorted.
+/// The Rust files of a program, without those of its tests, sorted.
 ///
 /// # Errors
 ///
-/// As [`newer_than`].
+/// See [`newer_than`].
 pub fn of(program: &str) -> anyhow::Result<BTreeSet<PathBuf>> {
     let rooms = rooms()?;
     let first = rooms
@@ -104,7 +104,7 @@ fn gather(folder: &Path, sources: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The packages of the workspace by name, asked for once.
+/// The packages of the workspace by name, read once.
 fn rooms() -> anyhow::Result<&'static Rooms> {
     static ROOMS: OnceLock<Result<Rooms, String>> = OnceLock::new();
     let rooms = ROOMS.get_or_init(|| read_rooms().map_err(|error| format!("{error:#}")));

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 
-use crate::cli::Target;
+use crate::target::Target;
 
 /// The most bytes of a response that are read (8 MiB), enough for thousands of entry errors.
 const ANSWER_BYTES_MAX: usize = 8 * 1_024 * 1_024;

@@ -1,6 +1,6 @@
 //! The operators' command line. Each subcommand has a file under [`commands`].
 //!
-//! A subcommand gets its arguments and a [`cli::ProcessContext`], and returns its error. To add
+//! A subcommand gets its arguments and a [`process::ProcessContext`], and returns its error. To add
 //! one, write its file and list it in [`cli::Command`].
 
 pub mod batches;
@@ -16,3 +16,5 @@ pub mod open_loop;
 #[cfg(feature = "aws")]
 mod operator_clients;
 pub mod pace;
+pub mod process;
+pub mod target;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tickctl::cli::{Cli, ProcessContext};
+use tickctl::cli::Cli;
+use tickctl::process::ProcessContext;
 use tokio_util::sync::CancellationToken;
 
 /// The exit code that shells use for an interrupted process.

@@ -1,5 +1,5 @@
-//! The emulator as a container, by testcontainers' LocalStack module: any image that listens on
-//! LocalStack's port and answers its health path.
+//! The emulator as a container, with testcontainers' LocalStack module: any image that listens on
+//! LocalStack's port and responds on its health path.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,34 +11,37 @@ use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, ImageExt as _};
 use testcontainers_modules::localstack::LocalStack;
 
-use super::settings::Settings;
+use super::options::EmulatorOptions;
 use super::{HostOfTests, health};
 use crate::build_folder;
 
-/// How long an engine may take to say that it is there.
-const PING_WITHIN: Duration = Duration::from_secs(3);
-/// How long an image may take to come and start.
-const START_WITHIN: Duration = Duration::from_secs(180);
+/// How long an engine may take to respond.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an image may take to be pulled and start.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// The name by which a container reaches the machine that it runs on.
 const HOST_FROM_CONTAINER: &str = "host.docker.internal";
 
-/// What can be had from Docker.
+/// Whether Docker can be used.
 pub(super) enum Docker {
-    /// An engine answers, and the image is there or can be had.
+    /// An engine responds, and the image exists or can be pulled.
     Usable,
     /// Not usable, for this reason.
     Unusable(String),
 }
 
-/// Looks whether an engine answers and the image is there; builds our own image where it is missing.
-pub(super) async fn look(settings: &Settings) -> Docker {
+/// Checks whether an engine responds and the image exists; builds our own image if it is missing.
+pub(super) async fn look(options: &EmulatorOptions) -> Docker {
     let engine = async { docker_client_instance().await.ok()?.ping().await.ok() };
-    if !matches!(tokio::time::timeout(PING_WITHIN, engine).await, Ok(Some(_))) {
-        return Docker::Unusable("no Docker engine answers".to_owned());
+    if !matches!(
+        tokio::time::timeout(PING_TIMEOUT, engine).await,
+        Ok(Some(_))
+    ) {
+        return Docker::Unusable("no Docker engine responds".to_owned());
     }
-    let image = format!("{}:{}", settings.image, settings.tag);
-    if !settings.image.starts_with("local/") {
-        // The engine pulls it when it is started.
+    let image = format!("{}:{}", options.image, options.tag);
+    if !options.image.starts_with("local/") {
+        // The engine pulls it at the start.
         return Docker::Usable;
     }
     let built = tokio::task::spawn_blocking(move || build(&image)).await;
@@ -48,7 +51,7 @@ pub(super) async fn look(settings: &Settings) -> Docker {
     }
 }
 
-/// Builds our own image, where it is missing.
+/// Builds our own image if it is missing.
 fn build(image: &str) -> anyhow::Result<()> {
     let _lock = build_folder::lock("image")?;
     let is_there = Command::new("docker")
@@ -72,21 +75,22 @@ fn build(image: &str) -> anyhow::Result<()> {
 
 /// Starts it and waits until it is ready.
 pub(super) async fn start(
-    settings: &Settings,
+    options: &EmulatorOptions,
     port: u16,
 ) -> anyhow::Result<(ContainerAsync<LocalStack>, HostOfTests)> {
     let port_text = port.to_string();
-    // The port is the same inside and outside, so that URLs in the emulator's answers hold for both.
+    // The port is the same inside and outside, so URLs in the emulator's responses are valid in
+    // both.
     let container = LocalStack::default()
-        .with_name(&settings.image)
-        .with_tag(&settings.tag)
-        // The module would wait for a word in the log and three seconds more; the health path is
-        // asked below.
+        .with_name(&options.image)
+        .with_tag(&options.tag)
+        // The module would wait for a word in the log and three more seconds; instead, the health
+        // path is polled below.
         .with_ready_conditions(vec![WaitFor::Nothing])
-        .with_startup_timeout(START_WITHIN)
+        .with_startup_timeout(START_TIMEOUT)
         .with_mapped_port(port, port.tcp())
         .with_host(HOST_FROM_CONTAINER, Host::HostGateway)
-        // MiniStack's names, then LocalStack's; each leaves the other's alone.
+        // MiniStack's names, then LocalStack's; each ignores the other's.
         .with_env_var("GATEWAY_PORT", &port_text)
         .with_env_var("BIND_HOST", "0.0.0.0")
         .with_env_var("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
@@ -98,15 +102,18 @@ pub(super) async fn start(
         .await
         .with_context(|| {
             format!(
-                "the container {}:{} does not start",
-                settings.image, settings.tag
+                "the container {}:{} did not start",
+                options.image, options.tag
             )
         })?;
-    let ready = health::wait(&format!("http://127.0.0.1:{port}"), START_WITHIN).await;
+    let ready = health::wait(&format!("http://127.0.0.1:{port}"), START_TIMEOUT).await;
     if let Err(error) = ready {
         let log = container.stderr_to_vec().await.unwrap_or_default();
         let log = health::last_lines(&String::from_utf8_lossy(&log));
-        return Err(error.context(format!("the container is not ready; its log ends:{log}")));
+        return Err(error.context(format!(
+            "the container did not become ready; the end of its \
+            log:{log}"
+        )));
     }
     Ok((container, HostOfTests(HOST_FROM_CONTAINER.to_owned())))
 }

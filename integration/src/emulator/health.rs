@@ -5,32 +5,35 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
-/// Where LocalStack and what stands in for it tell of themselves.
+/// The health path of LocalStack and its substitutes.
 const PATH: &str = "/_localstack/health";
-const ASK_EVERY: Duration = Duration::from_millis(50);
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How much of a log an error shows.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many lines of a log an error shows.
 const LOG_LINES: usize = 15;
 
-/// Waits until the emulator answers.
+/// Waits until the emulator responds.
 pub(super) async fn wait(endpoint: &str, within: Duration) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
         .no_proxy()
-        .timeout(ANSWER_WITHIN)
+        .timeout(RESPONSE_TIMEOUT)
         .build()
         .context("no HTTP client")?;
     let deadline = Instant::now() + within;
     let url = format!("{}{PATH}", endpoint.trim_end_matches('/'));
     loop {
-        let said = match client.get(&url).send().await {
+        let last_error = match client.get(&url).send().await {
             Ok(answer) if answer.status().is_success() => return Ok(()),
             Ok(answer) => answer.status().to_string(),
             Err(error) => error.to_string(),
         };
         if Instant::now() >= deadline {
-            bail!("{url} did not answer within {} s: {said}", within.as_secs());
+            bail!(
+                "{url} was not ready within {} s: {last_error}",
+                within.as_secs()
+            );
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -1,5 +1,5 @@
-//! Starts an emulator and keeps it: the work of the program `emulator`, which each test binary runs
-//! as its child. A process of its own can clean up however the tests end.
+//! Starts and holds an emulator: the job of the program `emulator`, which each test binary runs as
+//! a child. A separate process can clean up however the tests end.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -13,57 +13,60 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::container::{self, Docker};
+use super::options::{EmulatorOptions, Way};
 use super::process::{self, Process};
-use super::settings::{Settings, Way};
 use super::{HostOfTests, health};
 
-/// How often another port is tried, where a free one was taken before the emulator had it.
+/// How many ports are tried if a free one is taken before the emulator uses it.
 const PORT_TRIES: u32 = 3;
-/// How long an emulator that runs already may take to answer.
-const GIVEN_WITHIN: Duration = Duration::from_secs(5);
+/// How long an already running emulator may take to respond.
+const GIVEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the program `emulator` says on stdout, as one line of JSON, when the emulator is ready.
+/// What the program `emulator` prints to stdout when it is ready, as one line of JSON.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Ready {
-    /// Where it is called.
+    /// Its endpoint.
     pub endpoint: String,
-    /// What runs: `container`, `process`, or `given`.
+    /// The kind of emulator: `container`, `process`, or `given`.
     pub way: String,
-    /// How functions in it reach this machine.
+    /// The host by which its functions reach this machine.
     pub host_for_functions: String,
 }
 
-/// What has to be ended.
+/// What must be stopped at the end.
 enum Running {
     Container(Box<ContainerAsync<LocalStack>>),
     Process(Box<Process>),
     Given,
 }
 
-/// Starts an emulator, says so on stdout, and ends it when it is told to.
+/// Starts an emulator, reports that on stdout, and stops it on request.
 ///
 /// # Errors
 ///
 /// None could be started: the error says what to install.
-pub async fn hold(settings: &Settings) -> anyhow::Result<()> {
-    let (ready, running) = start(settings).await?;
+pub async fn hold(options: &EmulatorOptions) -> anyhow::Result<()> {
+    let (ready, running) = start(options).await?;
     let line = serde_json::to_string(&ready)?;
-    writeln!(std::io::stdout().lock(), "{line}").context("nobody reads what the emulator says")?;
-    wait_for_the_end(settings.until_stdin_closes).await?;
+    writeln!(std::io::stdout().lock(), "{line}").context("cannot write to stdout")?;
+    wait_for_the_end(options.until_stdin_closes).await?;
     match running {
-        Running::Container(container) => container.rm().await.context("the container stays")?,
+        Running::Container(container) => container
+            .rm()
+            .await
+            .context("cannot remove the container")?,
         Running::Process(process) => process.stop().await,
         Running::Given => {}
     }
     Ok(())
 }
 
-async fn start(settings: &Settings) -> anyhow::Result<(Ready, Running)> {
-    if let Some(endpoint) = &settings.endpoint {
-        health::wait(endpoint, GIVEN_WITHIN)
+async fn start(options: &EmulatorOptions) -> anyhow::Result<(Ready, Running)> {
+    if let Some(endpoint) = &options.endpoint {
+        health::wait(endpoint, GIVEN_TIMEOUT)
             .await
-            .context("TICKSTREAM_EMULATOR_ENDPOINT names an emulator that does not run")?;
-        let host = settings.host_for_functions.clone();
+            .context("the emulator in TICKSTREAM_EMULATOR_ENDPOINT does not run")?;
+        let host = options.host_for_functions.clone();
         let ready = ready(
             endpoint.clone(),
             "given",
@@ -71,31 +74,34 @@ async fn start(settings: &Settings) -> anyhow::Result<(Ready, Running)> {
         );
         return Ok((ready, Running::Given));
     }
-    let docker = match settings.way {
-        Way::Process => Docker::Unusable("a process was asked for".to_owned()),
-        Way::Auto | Way::Container => container::look(settings).await,
+    let docker = match options.way {
+        Way::Process => Docker::Unusable("a process was requested".to_owned()),
+        Way::Auto | Way::Container => container::look(options).await,
     };
     let why_not = match docker {
         Docker::Usable => {
-            let port = free_port(settings)?;
-            let (container, HostOfTests(host)) = container::start(settings, port).await?;
+            let port = free_port(options)?;
+            let (container, HostOfTests(host)) = container::start(options, port).await?;
             let ready = ready(format!("http://127.0.0.1:{port}"), "container", host);
             return Ok((ready, Running::Container(Box::new(container))));
         }
         Docker::Unusable(reason) => reason,
     };
-    if settings.way == Way::Container {
+    if options.way == Way::Container {
         bail!(
-            "a container was asked for, but {why_not}. Start a Docker engine; where images cannot \
-             be pulled, build one with tools/emulator/build-image.sh"
+            "a container was requested, but {why_not}. Start a Docker engine; if images cannot be \
+             pulled, build one with tools/emulator/build-image.sh"
         );
     }
     let tools = super::tools().await.with_context(|| {
-        format!("no emulator: {why_not}, and a process needs Python. Install one of the two")
+        format!(
+            "no emulator is available: {why_not}, and a process needs Python. Install one of \
+                 the two"
+        )
     })?;
     let mut tries = 1;
     loop {
-        let port = free_port(settings)?;
+        let port = free_port(options)?;
         match process::start(&tools, port).await {
             Ok(process) => {
                 let endpoint = format!("http://127.0.0.1:{port}");
@@ -118,8 +124,8 @@ fn ready(endpoint: String, way: &str, host_for_functions: String) -> Ready {
     }
 }
 
-fn free_port(settings: &Settings) -> anyhow::Result<u16> {
-    if let Some(port) = settings.port {
+fn free_port(options: &EmulatorOptions) -> anyhow::Result<u16> {
+    if let Some(port) = options.port {
         return Ok(port);
     }
     let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;

@@ -1,4 +1,4 @@
-//! The emulator as a process of this machine, from the Python environment.
+//! The emulator as a local process, from the Python environment.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -13,9 +13,9 @@ use crate::build_folder;
 use crate::python::Tools;
 
 /// How long it may take to be ready (it takes about a second).
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it may take to end by itself.
-const END_WITHIN: Duration = Duration::from_secs(3);
+const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Variables that would lead the emulator, or functions that it runs, to a real account.
 const NOT_INHERITED: [&str; 7] = [
@@ -41,7 +41,7 @@ pub(super) async fn start(tools: &Tools, port: u16) -> anyhow::Result<Process> {
     let folder = tempfile::Builder::new()
         .prefix("emulator-")
         .tempdir_in(build_folder::kept()?)
-        .context("no folder for the emulator")?;
+        .context("cannot create a folder for the emulator")?;
     let log_path = folder.path().join("log");
     let log = File::create(&log_path)?;
     let mut command = Command::new(&tools.ministack);
@@ -74,26 +74,28 @@ pub(super) async fn start(tools: &Tools, port: u16) -> anyhow::Result<Process> {
     };
     let endpoint = format!("http://127.0.0.1:{port}");
     let ready = tokio::select! {
-        ready = health::wait(&endpoint, READY_WITHIN) => ready,
+        ready = health::wait(&endpoint, READY_TIMEOUT) => ready,
         ended = process.child.wait() => Err(match ended {
             Ok(status) => anyhow!("the emulator ended with {status}"),
-            Err(error) => anyhow!(error).context("the emulator is gone"),
+            Err(error) => anyhow!(error).context("the state of the emulator is unknown"),
         }),
     };
     if let Err(error) = ready {
         let log = health::last_lines(&fs::read_to_string(&log_path).unwrap_or_default());
         process.stop().await;
-        return Err(error.context(format!("the emulator does not start; its log ends:{log}")));
+        return Err(error.context(format!(
+            "the emulator did not start; the end of its log:{log}"
+        )));
     }
     Ok(process)
 }
 
 impl Process {
-    /// Ends the emulator and all functions that it runs.
+    /// Stops the emulator and all functions that it runs.
     pub(super) async fn stop(mut self) {
         self.signal("TERM").await;
-        let ended = tokio::time::timeout(END_WITHIN, self.child.wait()).await;
-        // Functions that outlive it, or itself.
+        let ended = tokio::time::timeout(END_TIMEOUT, self.child.wait()).await;
+        // Functions that outlive it, or the emulator itself.
         self.signal("KILL").await;
         if ended.is_err() {
             drop(self.child.wait().await);

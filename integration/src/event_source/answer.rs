@@ -1,12 +1,12 @@
-//! How AWS reads a function's answer to a batch of a stream.
+//! How AWS interprets a function's response to a batch of a stream.
 
 use app::ports::SequenceNumber;
 use serde_json::Value;
 
-use super::settings::Settings;
+use super::mapping::MappingSettings;
 use super::shard::Outcome;
 
-/// What an invocation gave.
+/// The result of an invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The function returned this.
@@ -17,11 +17,11 @@ pub enum Answer {
     NotInvoked(String),
 }
 
-/// What the answer means for the batch. An empty or null answer, or list, is success; a failure that
-/// does not name a record fails the whole batch; of several named ones the lowest counts. Without
-/// `ReportBatchItemFailures` any answer is success.
+/// What the response means for the batch. An empty or null response or list is success; a failure
+/// without a record fails the whole batch; of several records, the lowest counts. Without
+/// `ReportBatchItemFailures`, any response is success.
 #[must_use]
-pub fn outcome(settings: &Settings, answer: &Answer) -> Outcome {
+pub fn outcome(settings: &MappingSettings, answer: &Answer) -> Outcome {
     let returned = match answer {
         Answer::NotInvoked(_) => return Outcome::NotInvoked,
         Answer::Raised(_) => return Outcome::Failed,

@@ -1,5 +1,5 @@
-//! The event source's input and output: reads the stream's shards, invokes the function, writes to
-//! the failure destination. What to do is [`Shard`]'s to say.
+//! The I/O of the event source: reads the stream's shards, invokes the function, writes to the
+//! failure destination. [`Shard`] decides what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use super::answer::{Answer, outcome};
 use super::event::{self, Origin};
 use super::function::Function;
 use super::lineage::{Listed, readable};
+use super::mapping::MappingSettings;
 use super::reading::{Reading, StartingPosition, iterator, read};
-use super::settings::Settings;
 use super::shard::{Condition, Outcome, Shard, Step};
 
-/// Between two reads of a shard (the service's limit: 5 GetRecords a second a shard).
-const READ_EVERY: Duration = Duration::from_millis(200);
-/// How often a failure record is sent again before the model gives up with an error.
+/// The time between two reads of a shard (the service's limit: 5 GetRecords per second and shard).
+const READ_INTERVAL: Duration = Duration::from_millis(200);
+/// How often sending a failure record is attempted before the model fails.
 const DESTINATION_TRIES: u32 = 3;
 
-/// The queue that hears of records that were given up.
+/// The queue for records that were given up.
 #[derive(Debug, Clone)]
 pub struct FailureDestination {
     /// The SQS queue's URL.
@@ -59,18 +59,18 @@ pub struct Report {
     pub records_processed: usize,
     /// Records that were given up.
     pub given_up: Vec<GivenUp>,
-    /// Up to where each shard is done.
+    /// The checkpoint of each shard.
     pub checkpoints: BTreeMap<String, SequenceNumber>,
 }
 
-/// An event source mapping at work.
+/// A running event source mapping.
 pub struct EventSource {
     kinesis: aws_sdk_kinesis::Client,
     sqs: aws_sdk_sqs::Client,
     stream: String,
     stream_arn: String,
     function: Arc<dyn Function>,
-    settings: Settings,
+    settings: MappingSettings,
     destination: Option<FailureDestination>,
     reading: BTreeMap<String, Reading>,
     finished: BTreeSet<String>,
@@ -82,12 +82,12 @@ impl EventSource {
     ///
     /// # Errors
     ///
-    /// Settings that AWS would refuse, or a stream that cannot be read.
+    /// MappingSettings that AWS would refuse, or a stream that cannot be read.
     pub async fn open(
         config: &SdkConfig,
         stream: &str,
         function: Arc<dyn Function>,
-        settings: Settings,
+        settings: MappingSettings,
         from: StartingPosition,
         destination: Option<FailureDestination>,
     ) -> anyhow::Result<Self> {
@@ -119,7 +119,7 @@ impl EventSource {
         Ok(source)
     }
 
-    /// What was done so far.
+    /// The report so far.
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
@@ -129,7 +129,8 @@ impl EventSource {
     ///
     /// # Errors
     ///
-    /// The stream or the failure destination cannot be reached. What the function does is no error.
+    /// The stream or the failure destination cannot be reached. Failures of the function are not
+    /// errors.
     pub async fn drain(&mut self) -> anyhow::Result<&Report> {
         loop {
             self.find_shards(StartingPosition::TrimHorizon).await?;
@@ -145,7 +146,7 @@ impl EventSource {
         }
     }
 
-    /// Works until it is told to stop; a batch in flight is finished first.
+    /// Works until it is stopped; a batch in flight is completed first.
     ///
     /// # Errors
     ///
@@ -165,7 +166,7 @@ impl EventSource {
         }
     }
 
-    /// Adds shards that are new and whose parents are read to their end. Answers whether there were.
+    /// Adds new shards whose parents were read to their end. Returns whether there were any.
     async fn find_shards(&mut self, from: StartingPosition) -> anyhow::Result<bool> {
         let mut listed = Vec::new();
         let mut page = self
@@ -205,7 +206,7 @@ impl EventSource {
                 at_end: false,
                 is_closed: false,
             };
-            // Taken now, so that "latest" means the time of opening.
+            // Opened now, so "latest" means the time of opening.
             reading.iterator = iterator(&self.kinesis, &self.stream, &reading).await?;
             self.reading.insert(id.to_owned(), reading);
             found = true;
@@ -213,7 +214,7 @@ impl EventSource {
         Ok(found)
     }
 
-    /// Each shard reads once and does what there is to do. Answers when to come again, in ms.
+    /// Each shard reads once and does its next step. Returns the time until the next round, in ms.
     async fn round(&mut self) -> anyhow::Result<u64> {
         let turns = self.reading.values_mut().map(|reading| {
             turn(
@@ -226,7 +227,7 @@ impl EventSource {
                 reading,
             )
         });
-        let read_every_ms = i64::try_from(READ_EVERY.as_millis()).unwrap_or(i64::MAX);
+        let read_every_ms = i64::try_from(READ_INTERVAL.as_millis()).unwrap_or(i64::MAX);
         let mut wait_ms = read_every_ms;
         for done in try_join_all(turns).await? {
             wait_ms = wait_ms.min(done.wait_ms);
@@ -281,12 +282,12 @@ async fn turn(
     sqs: &aws_sdk_sqs::Client,
     stream: &str,
     function: &dyn Function,
-    settings: &Settings,
+    settings: &MappingSettings,
     destination: Option<&FailureDestination>,
     reading: &mut Reading,
 ) -> anyhow::Result<TurnDone> {
     let mut report = Report::default();
-    // No further ahead than a batch, as what is read waits in memory.
+    // At most one batch ahead, since records wait in memory.
     if reading.shard.backlog_records() < settings.batch_records_max {
         read(kinesis, stream, reading).await?;
     }
@@ -315,7 +316,7 @@ async fn turn(
                     let request_id = format!("model-{}-{}", reading.origin.shard_id, now_ms());
                     let body =
                         event::failure(&reading.origin, &batch, condition, &request_id, now_ms());
-                    tell(sqs, destination, &body.to_string()).await?;
+                    send_failure(sqs, destination, &body.to_string()).await?;
                 }
                 if let Some((first, last)) = batch.range() {
                     report.given_up.push(GivenUp {
@@ -338,7 +339,7 @@ async fn turn(
     Ok(TurnDone { report, wait_ms })
 }
 
-async fn tell(
+async fn send_failure(
     sqs: &aws_sdk_sqs::Client,
     destination: &FailureDestination,
     body: &str,
@@ -354,7 +355,7 @@ async fn tell(
         match sent {
             Ok(_) => return Ok(()),
             Err(_) if tries < DESTINATION_TRIES => tries += 1,
-            Err(error) => return Err(error).context("the failure destination cannot be told"),
+            Err(error) => return Err(error).context("cannot write to the failure destination"),
         }
     }
 }

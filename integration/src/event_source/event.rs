@@ -1,4 +1,4 @@
-//! The two JSON documents that AWS writes: the function's event, and the record of a failure.
+//! The two JSON documents that AWS writes: the function's event and the failure record.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::record::Record;
 use super::shard::{Batch, Condition};
 
-/// What the documents say of where the records come from.
+/// The origin of the records in both documents.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// The stream's ARN.
@@ -34,7 +34,8 @@ pub fn invocation(origin: &Origin, batch: &Batch) -> Value {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "AWS gives the arrival as a double of seconds; epoch ms are exact in it for 200,000 years"
+    reason = "AWS gives the arrival in seconds as a double, which represents epoch ms exactly for \
+              200,000 years"
 )]
 fn record_json(origin: &Origin, record: &Record) -> Value {
     json!({
@@ -55,7 +56,8 @@ fn record_json(origin: &Origin, record: &Record) -> Value {
     })
 }
 
-/// What the failure destination (SQS or SNS) is sent: where the records are, never the records.
+/// The message for the failure destination (SQS or SNS): the positions of the records, never the
+/// records.
 #[must_use]
 pub fn failure(
     origin: &Origin,

@@ -1,4 +1,4 @@
-//! What the event source invokes: anything that answers an event, such as a real bootstrap.
+//! The functions that the event source invokes, such as a real bootstrap.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use super::answer::Answer;
 /// A function that the event source invokes.
 #[async_trait]
 pub trait Function: Send + Sync {
-    /// Its ARN, as failure records name it.
+    /// Its ARN in failure records.
     fn arn(&self) -> &str;
 
-    /// Invokes it once. What goes wrong is an [`Answer`], too.
+    /// Invokes it once. A failure is also an [`Answer`].
     async fn invoke(&self, event: Value) -> Answer;
 }
 
-/// A bootstrap on a fake Runtime API, kept warm between invocations. One that does not answer within
-/// its timeout is killed, and the next invocation starts a new one, as Lambda does.
+/// A bootstrap with a fake Runtime API, kept warm between invocations. If it does not respond
+/// within its timeout, it is killed, and the next invocation starts a new one, as in Lambda.
 pub struct BootstrapFunction {
     arn: String,
     program: PathBuf,
@@ -31,7 +31,8 @@ pub struct BootstrapFunction {
 }
 
 impl BootstrapFunction {
-    /// A function of this name, whose process gets these variables and those that every Lambda has.
+    /// A function of this name, whose process gets these variables and those of every Lambda
+    /// function.
     #[must_use]
     pub fn new(
         name: &str,
@@ -51,7 +52,7 @@ impl BootstrapFunction {
         }
     }
 
-    /// Ends the process, so that the next invocation is a cold start.
+    /// Ends the process, so the next invocation is a cold start.
     pub async fn cool_down(&self) {
         self.running.lock().await.take();
     }

@@ -1,9 +1,9 @@
-//! Which shards may be read: after a reshard, a parent to its end before its children, so that the
-//! order of a partition key is kept.
+//! Which shards may be read: after a reshard, a parent is read to its end before its children,
+//! which keeps the order per partition key.
 
 use std::collections::BTreeSet;
 
-/// A shard as ListShards gives it.
+/// A shard from ListShards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its id.
@@ -12,8 +12,8 @@ pub struct Listed {
     pub parents: Vec<String>,
 }
 
-/// The shards that are not read to their end, and whose parents are, or are no longer listed: their
-/// records are older than the stream keeps.
+/// The unfinished shards whose parents are finished or no longer listed (their records have
+/// expired).
 #[must_use]
 pub fn readable<'a>(listed: &'a [Listed], finished: &BTreeSet<String>) -> Vec<&'a str> {
     let known: BTreeSet<&str> = listed.iter().map(|shard| shard.id.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Reads a shard of a stream: iterators, GetRecords, and where it ends.
+//! Reads a shard of a stream: iterators, GetRecords, and the end of the shard.
 
 use anyhow::Context as _;
 use aws_sdk_kinesis::types::ShardIteratorType;
@@ -8,10 +8,10 @@ use super::event::Origin;
 use super::record::Record;
 use super::shard::Shard;
 
-/// Where a new mapping begins to read.
+/// Where a new mapping starts to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartingPosition {
-    /// At the oldest record that the stream has.
+    /// At the oldest record in the stream.
     TrimHorizon,
     /// After the newest one.
     Latest,
@@ -27,7 +27,7 @@ pub(super) struct Reading {
     pub(super) is_closed: bool,
 }
 
-/// Reads once, if the shard has an end that was not reached.
+/// Reads once, unless the end of the shard was reached.
 pub(super) async fn read(
     kinesis: &aws_sdk_kinesis::Client,
     stream: &str,
@@ -50,7 +50,7 @@ pub(super) async fn read(
             let error = error.into_service_error();
             reading.at_end = false;
             if error.is_expired_iterator_exception() {
-                // The next turn takes up after what was read.
+                // The next round continues after the last record.
                 reading.iterator = None;
             } else if !error.is_provisioned_throughput_exceeded_exception() {
                 return Err(error).context("GetRecords failed");
@@ -81,7 +81,7 @@ pub(super) async fn read(
     Ok(())
 }
 
-/// An iterator after what was read, or from where the mapping begins.
+/// An iterator after the last record, or at the mapping's starting position.
 pub(super) async fn iterator(
     kinesis: &aws_sdk_kinesis::Client,
     stream: &str,

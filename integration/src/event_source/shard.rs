@@ -1,7 +1,7 @@
-//! What AWS's event source does with the records of one shard, as a state machine without input and
-//! output: it says what to do next, and is told what came of it.
+//! How AWS's event source handles the records of one shard, including bisect and retries, as a
+//! state machine without I/O: it returns the next step, and gets its outcome.
 //!
-//! Where AWS's documentation leaves a question open, the harsher reading is taken:
+//! If AWS's documentation is ambiguous, the harsher interpretation is used:
 //! - Without bisect, a partial failure counts as a retry even if the checkpoint moved.
 //! - A reported record that is not in the batch fails the whole batch.
 //! - A partial failure at the first record is no progress: with bisect the batch is halved, without it
@@ -10,22 +10,22 @@
 use app::ports::SequenceNumber;
 use std::collections::VecDeque;
 
+use super::mapping::MappingSettings;
 use super::record::Record;
-use super::settings::Settings;
 
-/// Most bytes of an invocation's payload (Lambda's limit: 6 MB, here with room for the frame).
+/// The most bytes of an invocation's payload (Lambda's limit: 6 MB, minus room for the envelope).
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024 - 1024;
-/// Longest delay before a retry.
+/// The longest delay before a retry.
 pub const RETRY_DELAY_MS_MAX: i64 = 60_000;
 
-/// A batch, as it is offered to the function.
+/// A batch for the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The records in the shard's order; never empty.
     pub records: Vec<Record>,
-    /// How often these records as one batch went to the function and failed.
+    /// How often this batch failed.
     pub retries: u32,
-    /// In how many invocations the first record was, before the next one.
+    /// How many invocations included the first record so far.
     pub invocations: u32,
     not_before_ms: i64,
 }
@@ -40,10 +40,10 @@ impl Batch {
     }
 }
 
-/// Why records were given up, by the names of AWS's failure records.
+/// Why records were given up, with the names in AWS's failure records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// The batch failed once more than its retries.
+    /// The batch failed after all of its retries.
     RetryAttemptsExhausted,
     /// The records are older than the mapping allows.
     RecordAgeExceeded,
@@ -60,33 +60,33 @@ impl Condition {
     }
 }
 
-/// What came of an invocation.
+/// The outcome of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The whole batch is done.
     Done,
-    /// What is before this record is done; this one and what follows comes again.
+    /// The records before this one are done; this one and the following are retried.
     DoneBefore(SequenceNumber),
     /// The invocation failed, and with it the whole batch.
     Failed,
-    /// The function was not invoked (throttled, not there): no retry is used up.
+    /// The function was not invoked (throttled, unavailable): this uses up no retry.
     NotInvoked,
 }
 
-/// What to do next.
+/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Invoke the function with this batch, then call [`Shard::answered`].
     Invoke(Batch),
-    /// Tell the failure destination of this batch, then call [`Shard::given_up`].
+    /// Report this batch to the failure destination, then call [`Shard::given_up`].
     GiveUp(Batch, Condition),
-    /// Nothing before this time, epoch ms; more records may be read meanwhile.
+    /// Wait until this time, epoch ms; more records may be read meanwhile.
     WaitUntil(i64),
-    /// Nothing at all until there are records.
+    /// Read more records; there is nothing else to do.
     Read,
 }
 
-/// Records came in another order than the shard's.
+/// Records were not in the shard's order.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("record {next} came after {last}: records of a shard are read in ascending order")]
 pub struct OutOfOrder {
@@ -94,25 +94,25 @@ pub struct OutOfOrder {
     next: SequenceNumber,
 }
 
-/// Nothing is in flight that could have been answered.
+/// No such step is in progress.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no step of this kind is under way")]
-pub struct NothingUnderWay;
+#[error("no step of this kind is in progress")]
+pub struct NoStepInProgress;
 
 #[derive(Debug)]
-enum UnderWay {
+enum InProgress {
     Invocation(Batch),
     GivingUp(Batch, Condition),
 }
 
-/// One shard's reader: one batch in flight, in order (ParallelizationFactor 1).
+/// The reader of one shard, with one batch in flight at a time, in order (ParallelizationFactor 1).
 #[derive(Debug)]
 pub struct Shard {
-    settings: Settings,
+    settings: MappingSettings,
     waiting: VecDeque<Record>,
     window_from_ms: i64,
     batches: VecDeque<Batch>,
-    under_way: Option<UnderWay>,
+    in_progress: Option<InProgress>,
     last_read: Option<SequenceNumber>,
     checkpoint: Option<SequenceNumber>,
 }
@@ -120,52 +120,54 @@ pub struct Shard {
 impl Shard {
     /// A reader at the start of its shard.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: MappingSettings) -> Self {
         Self {
             settings,
             waiting: VecDeque::new(),
             window_from_ms: 0,
             batches: VecDeque::new(),
-            under_way: None,
+            in_progress: None,
             last_read: None,
             checkpoint: None,
         }
     }
 
-    /// Up to where everything is processed or given up.
+    /// The position up to which all records were processed or given up.
     #[must_use]
     pub fn checkpoint(&self) -> Option<&SequenceNumber> {
         self.checkpoint.as_ref()
     }
 
-    /// Up to where records were read.
+    /// The position of the last record read.
     #[must_use]
     pub fn last_read(&self) -> Option<&SequenceNumber> {
         self.last_read.as_ref()
     }
 
-    /// Whether nothing is read, waiting or in flight.
+    /// Whether no records are waiting or in flight.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.batches.is_empty() && self.under_way.is_none()
+        self.waiting.is_empty() && self.batches.is_empty() && self.in_progress.is_none()
     }
 
-    /// How many records are held and not yet checkpointed.
+    /// How many records are not yet checkpointed.
     #[must_use]
     pub fn backlog_records(&self) -> usize {
-        let under_way = match &self.under_way {
-            Some(UnderWay::Invocation(batch) | UnderWay::GivingUp(batch, _)) => batch.records.len(),
+        let in_progress = match &self.in_progress {
+            Some(InProgress::Invocation(batch) | InProgress::GivingUp(batch, _)) => {
+                batch.records.len()
+            }
             None => 0,
         };
         let batched: usize = self.batches.iter().map(|batch| batch.records.len()).sum();
-        self.waiting.len() + batched + under_way
+        self.waiting.len() + batched + in_progress
     }
 
-    /// Takes records that were read from the stream.
+    /// Adds records that were read from the stream.
     ///
     /// # Errors
     ///
-    /// A record that is not after the last one; those before it are taken.
+    /// A record is not after the last one; those before it were added.
     pub fn offer(&mut self, records: Vec<Record>, now_ms: i64) -> Result<(), OutOfOrder> {
         for record in records {
             if let Some(last) = &self.last_read
@@ -185,9 +187,9 @@ impl Shard {
         Ok(())
     }
 
-    /// What to do now. Asked again before an answer, it says the same.
+    /// The next step. Until its outcome is set, this returns the same step.
     pub fn step(&mut self, now_ms: i64) -> Step {
-        if self.under_way.is_none() {
+        if self.in_progress.is_none() {
             if self.batches.is_empty() {
                 match self.gather(now_ms) {
                     Ok(batch) => self.batches.push_back(batch),
@@ -198,36 +200,37 @@ impl Shard {
                 if let Some(too_old) = self.too_old(&batch, now_ms) {
                     let (old, rest) = split(batch, too_old);
                     self.put_back(rest);
-                    self.under_way = Some(UnderWay::GivingUp(old, Condition::RecordAgeExceeded));
+                    self.in_progress =
+                        Some(InProgress::GivingUp(old, Condition::RecordAgeExceeded));
                 } else if batch.not_before_ms > now_ms {
                     let until_ms = batch.not_before_ms;
                     self.batches.push_front(batch);
                     return Step::WaitUntil(until_ms);
                 } else {
-                    self.under_way = Some(UnderWay::Invocation(batch));
+                    self.in_progress = Some(InProgress::Invocation(batch));
                 }
             }
         }
-        match &self.under_way {
-            Some(UnderWay::Invocation(batch)) => Step::Invoke(batch.clone()),
-            Some(UnderWay::GivingUp(batch, condition)) => Step::GiveUp(batch.clone(), *condition),
+        match &self.in_progress {
+            Some(InProgress::Invocation(batch)) => Step::Invoke(batch.clone()),
+            Some(InProgress::GivingUp(batch, condition)) => Step::GiveUp(batch.clone(), *condition),
             None => Step::Read,
         }
     }
 
-    /// Tells what came of the invocation under way.
+    /// Sets the outcome of the invocation in progress.
     ///
     /// # Errors
     ///
-    /// No invocation is under way.
-    pub fn answered(&mut self, outcome: &Outcome, now_ms: i64) -> Result<(), NothingUnderWay> {
-        let Some(UnderWay::Invocation(mut batch)) = self
-            .under_way
-            .take_if(|step| matches!(step, UnderWay::Invocation(_)))
+    /// No invocation is in progress.
+    pub fn answered(&mut self, outcome: &Outcome, now_ms: i64) -> Result<(), NoStepInProgress> {
+        let Some(InProgress::Invocation(mut batch)) = self
+            .in_progress
+            .take_if(|step| matches!(step, InProgress::Invocation(_)))
         else {
-            return Err(NothingUnderWay);
+            return Err(NoStepInProgress);
         };
-        // The next window begins when the function has answered.
+        // The next window starts with the function's response.
         self.window_from_ms = self.window_from_ms.max(now_ms);
         match outcome {
             Outcome::Done => self.done(&batch),
@@ -251,7 +254,7 @@ impl Shard {
                         let (before, rest) = split(batch, position);
                         self.done(&before);
                         if self.settings.bisect {
-                            // Split at the record that was named: no retry is used up.
+                            // Split at the reported record: this uses up no retry.
                             self.put_back(rest);
                         } else {
                             self.retry(rest, now_ms);
@@ -263,23 +266,23 @@ impl Shard {
         Ok(())
     }
 
-    /// Tells that the failure destination knows of the batch that is being given up.
+    /// Confirms that the batch that is being given up was reported to the failure destination.
     ///
     /// # Errors
     ///
     /// No batch is being given up.
-    pub fn given_up(&mut self) -> Result<(), NothingUnderWay> {
-        let Some(UnderWay::GivingUp(batch, _)) = self
-            .under_way
-            .take_if(|step| matches!(step, UnderWay::GivingUp(..)))
+    pub fn given_up(&mut self) -> Result<(), NoStepInProgress> {
+        let Some(InProgress::GivingUp(batch, _)) = self
+            .in_progress
+            .take_if(|step| matches!(step, InProgress::GivingUp(..)))
         else {
-            return Err(NothingUnderWay);
+            return Err(NoStepInProgress);
         };
         self.done(&batch);
         Ok(())
     }
 
-    /// A batch of what waits, if it is full or its window is over; else what to do instead.
+    /// A batch of waiting records, if it is full or its window is over; otherwise the next step.
     fn gather(&mut self, now_ms: i64) -> Result<Batch, Step> {
         if self.waiting.is_empty() {
             return Err(Step::Read);
@@ -287,7 +290,7 @@ impl Shard {
         let (mut records, mut bytes, mut is_full) = (0_usize, 0_usize, false);
         for record in &self.waiting {
             let next_bytes = bytes.saturating_add(record.payload_bytes());
-            // A record that is too large on its own still goes out alone: AWS would have to as well.
+            // A record that is too large by itself is still sent alone, like AWS has to.
             if records > 0 && next_bytes > PAYLOAD_BYTES_MAX {
                 is_full = true;
                 break;
@@ -311,7 +314,7 @@ impl Shard {
         })
     }
 
-    /// How many records at the head of the batch are older than allowed, if any.
+    /// How many records at the start of the batch are older than allowed, if any.
     fn too_old(&self, batch: &Batch, now_ms: i64) -> Option<usize> {
         let age_max_ms = self.settings.record_age_max_ms?;
         let count = batch
@@ -334,8 +337,8 @@ impl Shard {
         }
     }
 
-    /// Splits a failed batch where bisect is on and it has several records, which uses up no retry;
-    /// otherwise the same batch comes again until its retries are used up.
+    /// Splits a failed batch if bisect is on and it has several records, which uses up no retry.
+    /// Otherwise the same batch is retried until its retries are used up.
     fn retry(&mut self, mut batch: Batch, now_ms: i64) {
         if self.settings.bisect && batch.records.len() > 1 {
             let middle = batch.records.len().div_ceil(2);
@@ -349,7 +352,10 @@ impl Shard {
             .retries_max
             .is_some_and(|retries_max| batch.retries >= retries_max)
         {
-            self.under_way = Some(UnderWay::GivingUp(batch, Condition::RetryAttemptsExhausted));
+            self.in_progress = Some(InProgress::GivingUp(
+                batch,
+                Condition::RetryAttemptsExhausted,
+            ));
             return;
         }
         batch.not_before_ms = now_ms.saturating_add(self.delay_ms(batch.retries));
@@ -366,7 +372,7 @@ impl Shard {
     }
 }
 
-/// The batch up to a position, and from it on; both keep how often they were tried.
+/// The batch up to a position, and the rest; both keep their attempt counts.
 fn split(mut batch: Batch, position: usize) -> (Batch, Batch) {
     let records = batch.records.split_off(position.min(batch.records.len()));
     let rest = Batch { records, ..batch };

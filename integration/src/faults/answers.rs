@@ -1,4 +1,4 @@
-//! Which operation a request is, and errors as each of AWS's protocols writes them.
+//! Determines the operation of a request, and creates errors in each of AWS's protocols.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
@@ -52,7 +52,7 @@ pub(super) fn operation(parts: &request::Parts, body: &[u8]) -> (Protocol, Strin
     (Protocol::Rest, parts.method.to_string())
 }
 
-/// Refused for its rate.
+/// A throttling error.
 pub(super) fn throttled(protocol: &Protocol) -> Response {
     let message = "Rate exceeded (a fault of the test)";
     match protocol {
@@ -82,7 +82,7 @@ pub(super) fn throttled(protocol: &Protocol) -> Response {
     }
 }
 
-/// 500 by the service's own code.
+/// A 500 with the service's own code.
 pub(super) fn internal_error(protocol: &Protocol) -> Response {
     let code = match protocol {
         Protocol::Json { service } if service.starts_with("DynamoDB") => "InternalServerError",
@@ -93,7 +93,7 @@ pub(super) fn internal_error(protocol: &Protocol) -> Response {
     error(protocol, StatusCode::INTERNAL_SERVER_ERROR, code, message)
 }
 
-/// 503: the service is not there.
+/// A 503: the service is unavailable.
 pub(super) fn unavailable(protocol: &Protocol) -> Response {
     let message = "The service is unavailable (a fault of the test)";
     error(
@@ -147,7 +147,7 @@ fn error(protocol: &Protocol, status: StatusCode, code: &'static str, message: &
             )
                 .into_response()
         }
-        // Clients of this protocol retry by the status; the header names the error.
+        // Clients of this protocol retry based on the status; the header names the error.
         Protocol::Cbor => (status, [error_type]).into_response(),
     }
 }

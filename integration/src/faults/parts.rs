@@ -1,18 +1,18 @@
-//! Batches that succeed in part: which entries go through, and how the refused ones stand in the
-//! answer. Without input and output.
+//! Batches that partially succeed: which entries are forwarded, and how refused ones appear in the
+//! response. Without I/O.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-/// Which entries of a batch are refused; positions count from 0.
+/// Which entries of a batch are refused; positions start at 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// All of them.
     All,
-    /// The first so many.
+    /// The first entries, this many.
     First(usize),
-    /// Each so-manieth: with 3, the positions 2, 5, 8, …
+    /// Every n-th entry: with 3, the positions 2, 5, 8, …
     Every(usize),
     /// Those with this partition key (PutRecords only).
     PartitionKey(String),
@@ -31,13 +31,13 @@ impl Choice {
     }
 }
 
-/// The operation's answer cannot refuse entries in this way.
+/// The operation's response cannot refuse entries in this way.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{operation} cannot refuse {choice:?}: parts are refused by PutRecords, BatchWriteItem and \
-     SendMessageBatch, and partition keys are PutRecords' only"
+    "{operation} cannot refuse {choice:?}: only PutRecords, BatchWriteItem and SendMessageBatch \
+     refuse parts, and only PutRecords has partition keys"
 )]
-pub struct NotInParts {
+pub struct NotPartiallyRefusable {
     operation: String,
     choice: Choice,
 }
@@ -59,7 +59,7 @@ fn batch(operation: &str) -> Option<Batch> {
 }
 
 /// Whether the operation can refuse such entries.
-pub(super) fn check(operation: &str, choice: &Choice) -> Result<(), NotInParts> {
+pub(super) fn check(operation: &str, choice: &Choice) -> Result<(), NotPartiallyRefusable> {
     let fits = match batch(operation) {
         Some(Batch::Records) => true,
         Some(Batch::Items | Batch::Messages) => !matches!(choice, Choice::PartitionKey(_)),
@@ -68,7 +68,7 @@ pub(super) fn check(operation: &str, choice: &Choice) -> Result<(), NotInParts> 
     if fits {
         return Ok(());
     }
-    Err(NotInParts {
+    Err(NotPartiallyRefusable {
         operation: operation.to_owned(),
         choice: choice.clone(),
     })
@@ -78,7 +78,7 @@ pub(super) fn check(operation: &str, choice: &Choice) -> Result<(), NotInParts> 
 #[derive(Debug, PartialEq)]
 pub(super) struct Split {
     batch: Batch,
-    /// The request without the refused entries; `None` where all are refused.
+    /// The request without the refused entries; `None` if all are refused.
     pub(super) through: Option<Value>,
     /// The refused entries with their positions among all.
     refused: Vec<(usize, Value)>,
@@ -131,7 +131,7 @@ pub(super) fn split(
             }
         }
     }
-    // An empty batch goes to the service too, which refuses it in its own words.
+    // An empty batch is also forwarded; the service refuses it itself.
     if is_any_through || split.refused.is_empty() {
         split.through = Some(Value::Object(request));
     }
@@ -139,14 +139,14 @@ pub(super) fn split(
 }
 
 impl Split {
-    /// The service's answer, with the refused entries in their places.
+    /// The service's response, with the refused entries in their positions.
     pub(super) fn merge(&self, answer: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
         let mut answer: Map<String, Value> = serde_json::from_slice(answer)?;
         match self.batch {
             Batch::Records => {
                 let entry = answer.entry("Records").or_insert_with(|| json!([]));
                 if let Value::Array(records) = entry {
-                    // Ascending, so each place is right when its turn comes.
+                    // In ascending order, so each position is right when its turn comes.
                     for (position, _) in &self.refused {
                         records.insert((*position).min(records.len()), refused_record());
                     }
@@ -190,7 +190,7 @@ impl Split {
         serde_json::to_vec(&answer)
     }
 
-    /// The answer where nothing is left for the service.
+    /// The response if all entries are refused.
     pub(super) fn answer_without_service(&self, request: &HeaderMap) -> Response {
         let default = HeaderValue::from_static("application/x-amz-json-1.1");
         let kind = request
@@ -223,7 +223,7 @@ mod tests {
         json!({ "StreamName": "s", "Records": records }).to_string()
     }
 
-    /// The keys that go through, and for each position of the answer whether it was refused.
+    /// The keys that are forwarded, and for each position of the response whether it was refused.
     fn check_records(choice: &Choice, through: &[&str], refused: &[bool]) {
         let split = split(
             "PutRecords",
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_records_stand_in_their_places() {
+    fn refused_records_are_in_their_positions() {
         check_records(
             &Choice::First(1),
             &["b", "c", "d"],
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_which_all_is_refused_is_not_asked() {
+    fn a_table_with_only_refused_entries_is_not_called() {
         let request = json!({ "RequestItems": { "t": [{ "PutRequest": {} }], "u": [{}, {}] } });
         let split = split(
             "BatchWriteItem",
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn only_batches_can_be_refused_in_parts() {
+    fn only_batches_can_be_refused_partially() {
         assert!(check("PutRecords", &Choice::PartitionKey("a".to_owned())).is_ok());
         assert!(check("SendMessageBatch", &Choice::All).is_ok());
         let error = check("PutItem", &Choice::All).unwrap_err();

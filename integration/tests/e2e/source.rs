@@ -12,7 +12,7 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use domain::{Tick, TickId};
 use integration::bootstraps;
 use integration::event_source::function::BootstrapFunction;
-use integration::event_source::{Answer, EventSource, Function, Settings, StartingPosition};
+use integration::event_source::{Answer, EventSource, Function, MappingSettings, StartingPosition};
 use integration::faults::{Choice, Fault, FaultyEndpoint, Times};
 use serde_json::{Value, json};
 use testkit::ticks::{tick, ticks};
@@ -111,7 +111,7 @@ fn records(numbers: std::ops::Range<u32>) -> Vec<(&'static str, Vec<u8>)> {
 
 async fn open(project: &Project, stream: &str, function: &Arc<Analytics>) -> EventSource {
     let deployed = project.stream_mapping("analytics").await;
-    let settings = Settings::from_mapping(&deployed).unwrap();
+    let settings = MappingSettings::from_mapping(&deployed).unwrap();
     assert!(settings.partial_failures && settings.bisect, "{deployed}");
     let function = Arc::clone(function) as Arc<dyn Function>;
     let from = StartingPosition::TrimHorizon;

@@ -207,7 +207,7 @@ async fn roll_back_under_load(project: &Arc<Project>) {
         "{told}(the whole command took {:.1} s)",
         flipped.elapsed().as_secs_f64()
     );
-    assert!(told.contains("it is at rest"), "{told}");
+    assert!(told.contains("the stream is drained"), "{told}");
     let returned = Instant::now();
     tokio::time::sleep(Duration::from_secs(3)).await;
     stop.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use integration::emulator::{self, Emulator};
 use integration::event_source::{
-    Answer, EventSource, FailureDestination, Function, Settings, StartingPosition,
+    Answer, EventSource, FailureDestination, Function, MappingSettings, StartingPosition,
 };
 use serde_json::{Value, json};
 
@@ -111,13 +111,13 @@ impl Stream {
     }
 
     async fn source(&self, keeper: &Arc<Keeper>, queue_url: Option<String>) -> EventSource {
-        let settings = Settings {
+        let settings = MappingSettings {
             batch_records_max: 50,
             bisect: true,
             retries_max: Some(1),
             partial_failures: true,
             retry_delay_ms: 1,
-            ..Settings::default()
+            ..MappingSettings::default()
         };
         let destination = queue_url.map(|queue_url| FailureDestination { queue_url });
         let function = Arc::clone(keeper) as Arc<dyn Function>;

@@ -4,8 +4,8 @@ use app::ports::SequenceNumber;
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use integration::event_source::answer::{Answer, outcome};
 use integration::event_source::event::{Origin, failure, invocation};
+use integration::event_source::mapping::MappingSettings;
 use integration::event_source::record::Record;
-use integration::event_source::settings::Settings;
 use integration::event_source::shard::{Batch, Condition, Outcome, Shard, Step};
 use serde_json::{Value, json};
 
@@ -17,9 +17,9 @@ fn before(number: &str) -> Outcome {
 
 #[test]
 fn answers_are_read_as_aws_documents_it() {
-    let settings = Settings {
+    let settings = MappingSettings {
         partial_failures: true,
-        ..Settings::default()
+        ..MappingSettings::default()
     };
     let failures = |items: Value| json!({ "batchItemFailures": items });
     let named = |identifier: Value| json!([{ "itemIdentifier": identifier }]);
@@ -67,7 +67,7 @@ fn answers_are_read_as_aws_documents_it() {
 #[test]
 fn without_the_response_type_named_failures_are_lost() {
     let answer = Answer::Returned(json!({ "batchItemFailures": [{ "itemIdentifier": "17" }] }));
-    assert_eq!(outcome(&Settings::default(), &answer), Outcome::Done);
+    assert_eq!(outcome(&MappingSettings::default(), &answer), Outcome::Done);
 }
 
 fn origin() -> Origin {
@@ -80,7 +80,7 @@ fn origin() -> Origin {
 }
 
 fn batch() -> Batch {
-    let mut shard = Shard::new(Settings::default());
+    let mut shard = Shard::new(MappingSettings::default());
     let record = |number: &str, arrival_ms, data: &[u8]| Record {
         sequence_number: number.parse::<SequenceNumber>().unwrap(),
         arrival_ms,

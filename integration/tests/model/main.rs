@@ -9,7 +9,7 @@
 
 mod answers;
 mod lineage;
+mod mapping;
 mod play;
 mod properties;
 mod rules;
-mod settings;

@@ -1,8 +1,8 @@
 //! Plays a shard against a scripted function on a clock of its own.
 
 use app::ports::SequenceNumber;
+use integration::event_source::mapping::MappingSettings;
 use integration::event_source::record::Record;
-use integration::event_source::settings::Settings;
 use integration::event_source::shard::{Batch, Condition, Outcome, Shard, Step};
 
 /// Where the clock begins, epoch ms.
@@ -58,7 +58,7 @@ fn indexes(batch: &Batch) -> Vec<usize> {
 }
 
 impl Play {
-    pub(crate) fn new(settings: Settings, natures: Vec<Nature>) -> Self {
+    pub(crate) fn new(settings: MappingSettings, natures: Vec<Nature>) -> Self {
         Self {
             shard: Shard::new(settings),
             now_ms: START_MS,

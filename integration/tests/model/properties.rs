@@ -1,12 +1,12 @@
 //! What holds whatever the settings and the records are.
 
-use integration::event_source::settings::Settings;
+use integration::event_source::mapping::MappingSettings;
 use integration::event_source::shard::Condition;
 use proptest::prelude::*;
 
 use crate::play::{Fate, Nature, Play, number};
 
-fn settings() -> impl Strategy<Value = Settings> {
+fn settings() -> impl Strategy<Value = MappingSettings> {
     (
         1..40_usize,
         prop_oneof![Just(0_i64), 1..3_000_i64],
@@ -16,15 +16,17 @@ fn settings() -> impl Strategy<Value = Settings> {
         0..20_000_i64,
     )
         .prop_map(
-            |(batch_records_max, window_ms, bisect, retries, age, retry_delay_ms)| Settings {
-                batch_records_max,
-                window_ms,
-                bisect,
-                // For ever would be for ever with poison; that case is in the tables.
-                retries_max: Some(retries),
-                record_age_max_ms: age,
-                partial_failures: true,
-                retry_delay_ms,
+            |(batch_records_max, window_ms, bisect, retries, age, retry_delay_ms)| {
+                MappingSettings {
+                    batch_records_max,
+                    window_ms,
+                    bisect,
+                    // For ever would be for ever with poison; that case is in the tables.
+                    retries_max: Some(retries),
+                    record_age_max_ms: age,
+                    partial_failures: true,
+                    retry_delay_ms,
+                }
             },
         )
 }
@@ -43,7 +45,11 @@ fn arrivals() -> impl Strategy<Value = Vec<(usize, usize, i64)>> {
     prop::collection::vec((0..30_usize, 0..12_usize, 0..30_000_i64), 1..8)
 }
 
-fn played(settings: Settings, natures: Vec<Nature>, arrivals: &[(usize, usize, i64)]) -> Play {
+fn played(
+    settings: MappingSettings,
+    natures: Vec<Nature>,
+    arrivals: &[(usize, usize, i64)],
+) -> Play {
     let mut play = Play::new(settings, natures);
     for (count, steps, pause_ms) in arrivals {
         play.arrive(*count);
@@ -114,12 +120,12 @@ proptest! {
             true => Nature::Poison,
             false => Nature::Good,
         });
-        let settings = Settings {
+        let settings = MappingSettings {
             batch_records_max,
             bisect: true,
             retries_max: Some(retries),
             retry_delay_ms: 0,
-            ..Settings::default()
+            ..MappingSettings::default()
         };
         let play = Play::new(settings, natures.collect()).play();
         let given_up: Vec<usize> = play.given_up.iter().map(|(first, _, _)| *first).collect();
@@ -138,12 +144,12 @@ proptest! {
             true => Nature::Poison,
             false => Nature::Good,
         });
-        let settings = Settings {
+        let settings = MappingSettings {
             batch_records_max: batch_records,
             bisect: true,
             retries_max: Some(retries),
             retry_delay_ms: 0,
-            ..Settings::default()
+            ..MappingSettings::default()
         };
         let play = Play::new(settings, natures.collect()).play();
         let halvings = batch_records.next_power_of_two().ilog2() as usize;
@@ -166,7 +172,7 @@ proptest! {
         ),
     ) {
         let count = natures.len();
-        let settings = Settings { batch_records_max, bisect, retries_max: None, ..Settings::default() };
+        let settings = MappingSettings { batch_records_max, bisect, retries_max: None, ..MappingSettings::default() };
         let play = Play::new(settings, natures).play();
         prop_assert!(play.given_up.is_empty());
         prop_assert_eq!(play.fates.len(), count);

@@ -1,28 +1,28 @@
 //! The rules one by one, as AWS's documentation has them.
 
 use app::ports::SequenceNumber;
+use integration::event_source::mapping::MappingSettings;
 use integration::event_source::record::Record;
-use integration::event_source::settings::Settings;
 use integration::event_source::shard::{
-    Batch, Condition, NothingUnderWay, Outcome, PAYLOAD_BYTES_MAX, RETRY_DELAY_MS_MAX, Shard, Step,
+    Batch, Condition, NoStepInProgress, Outcome, PAYLOAD_BYTES_MAX, RETRY_DELAY_MS_MAX, Shard, Step,
 };
 
 use crate::play::{Fate, Nature, Play, START_MS};
 
 use Nature::{Flaky, Good, Named, Poison};
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> MappingSettings {
+    MappingSettings {
         batch_records_max: 4,
         retries_max: Some(1),
         partial_failures: true,
         retry_delay_ms: 0,
-        ..Settings::default()
+        ..MappingSettings::default()
     }
 }
 
-fn bisecting() -> Settings {
-    Settings {
+fn bisecting() -> MappingSettings {
+    MappingSettings {
         bisect: true,
         ..settings()
     }
@@ -30,7 +30,7 @@ fn bisecting() -> Settings {
 
 /// The invocations by the records' indexes, and the ranges that were given up.
 fn check(
-    settings: Settings,
+    settings: MappingSettings,
     natures: &[Nature],
     invocations: &[&[usize]],
     given_up: &[(usize, usize)],
@@ -69,7 +69,7 @@ fn with_bisect_the_poison_record_alone_is_given_up_and_splitting_uses_up_no_retr
         &[&[0, 1, 2, 3], &[0, 1], &[0], &[1], &[1], &[2, 3], &[4]],
         &[(1, 1)],
     );
-    let no_retries = Settings {
+    let no_retries = MappingSettings {
         retries_max: Some(0),
         ..bisecting()
     };
@@ -141,7 +141,7 @@ fn a_record_that_is_not_in_the_batch_fails_all_of_it() {
 
 #[test]
 fn delays_double_up_to_their_limit() {
-    let settings = Settings {
+    let settings = MappingSettings {
         retries_max: None,
         retry_delay_ms: 1_000,
         ..settings()
@@ -165,7 +165,7 @@ fn delays_double_up_to_their_limit() {
 
 #[test]
 fn a_batch_that_is_not_full_waits_for_its_window() {
-    let settings = Settings {
+    let settings = MappingSettings {
         window_ms: 5_000,
         ..settings()
     };
@@ -195,7 +195,7 @@ fn a_batch_that_is_not_full_waits_for_its_window() {
 
 #[test]
 fn a_payload_beyond_the_limit_is_cut() {
-    let settings = Settings {
+    let settings = MappingSettings {
         batch_records_max: 100,
         ..settings()
     };
@@ -217,7 +217,7 @@ fn a_payload_beyond_the_limit_is_cut() {
 
 #[test]
 fn records_beyond_their_age_are_given_up_before_the_function_sees_them() {
-    let settings = Settings {
+    let settings = MappingSettings {
         record_age_max_ms: Some(60_000),
         ..settings()
     };
@@ -232,7 +232,7 @@ fn records_beyond_their_age_are_given_up_before_the_function_sees_them() {
 
 #[test]
 fn a_batch_that_grows_old_while_it_fails_is_given_up_for_its_age() {
-    let settings = Settings {
+    let settings = MappingSettings {
         retries_max: None,
         record_age_max_ms: Some(60_000),
         retry_delay_ms: 1_000,
@@ -250,7 +250,7 @@ fn a_batch_that_grows_old_while_it_fails_is_given_up_for_its_age() {
 
 #[test]
 fn a_function_that_cannot_be_invoked_uses_up_no_retry() {
-    let mut shard = Shard::new(Settings {
+    let mut shard = Shard::new(MappingSettings {
         retries_max: Some(0),
         ..settings()
     });
@@ -270,7 +270,7 @@ fn a_function_that_cannot_be_invoked_uses_up_no_retry() {
 
 #[test]
 fn the_checkpoint_waits_for_the_failure_destination() {
-    let mut shard = Shard::new(Settings {
+    let mut shard = Shard::new(MappingSettings {
         retries_max: Some(0),
         ..settings()
     });
@@ -295,12 +295,12 @@ fn an_answer_without_an_invocation_is_refused() {
     let mut shard = Shard::new(settings());
     assert_eq!(
         shard.answered(&Outcome::Done, START_MS),
-        Err(NothingUnderWay)
+        Err(NoStepInProgress)
     );
-    assert_eq!(shard.given_up(), Err(NothingUnderWay));
+    assert_eq!(shard.given_up(), Err(NoStepInProgress));
     shard.offer(records(&[1]), START_MS).unwrap();
     assert!(matches!(shard.step(START_MS), Step::Invoke(_)));
-    assert_eq!(shard.given_up(), Err(NothingUnderWay));
+    assert_eq!(shard.given_up(), Err(NoStepInProgress));
     assert_eq!(shard.answered(&Outcome::Done, START_MS), Ok(()));
 }
 

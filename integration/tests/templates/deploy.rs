@@ -260,7 +260,7 @@ fn the_share_is_told_however_the_flag_says_it() {
 fn a_stage_that_is_none_is_named_before_the_usage() {
     let told = Desk::new().run("5", &[REGION]);
     assert_eq!(told.code, 2);
-    let named = "deploy: there is no verb `5`; the stages are canary, 10, 50 and 100\n";
+    let named = "deploy: `5` is not a verb; the stages are canary, 10, 50 and 100\n";
     assert!(told.err.starts_with(named), "{}", told.err);
     assert!(
         told.err.contains("ALERT_EMAIL") && told.err.ends_with("TICKCTL (built by cargo).\n"),

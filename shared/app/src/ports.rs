@@ -5,11 +5,10 @@
 
 use async_trait::async_trait;
 use domain::analytics::{Anomaly, Candle, PairState};
-use domain::{Malformed, Pair, Rollout, Tick, Token};
+use domain::{Malformed, Pair, Rollout, RolloutChange, Tick, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::LedgerEntry;
-use crate::rollout::RolloutChange;
 
 pub use crate::sequence::{SequenceNumber, SequenceNumberError};
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Percentage, Rollout, RolloutKey};
-use serde::{Deserialize, Serialize};
+use domain::{Percentage, Rollout, RolloutChange, RolloutKey};
 
 use crate::ports::{Clock, PortError, RolloutFlag, RolloutStore};
 
@@ -11,19 +10,6 @@ use crate::ports::{Clock, PortError, RolloutFlag, RolloutStore};
 pub const WHO_CHARS_MAX: usize = 100;
 /// The longest `why` in characters.
 pub const WHY_CHARS_MAX: usize = 500;
-
-/// A value of the flag, with who set it, when and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RolloutChange {
-    /// When, epoch milliseconds.
-    pub at_ms: i64,
-    /// Who.
-    pub who: String,
-    /// Why.
-    pub why: String,
-    /// The flag from then on.
-    pub rollout: Rollout,
-}
 
 /// The requested change; `None` keeps the current value.
 #[derive(Debug, Clone, Default)]

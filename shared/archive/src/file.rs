@@ -13,9 +13,9 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use crate::error::ArchiveError;
 use crate::layout::Range;
 use crate::schema::ID;
-use crate::writer::ArchiveError;
 
 /// Ticks in a row group: large enough to compress well, and small enough that several threads can
 /// read a file and a filter on the token skips most of it.

@@ -17,10 +17,10 @@ use app::ports::PortError;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
+use crate::error::ArchiveError;
 use crate::layout::table_folder;
 use crate::lock::{self, COMPACTION_FOLDER, RunLock, RunLockError};
 use crate::staging::{create_folders, sync_folder};
-use crate::writer::ArchiveError;
 
 /// The folder for temporary files, inside the compaction's folder.
 const TEMP_FOLDER: &str = "aside";

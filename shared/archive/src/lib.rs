@@ -5,6 +5,7 @@
 //! reader, and [`compaction`] merges many small files into a few large ones.
 
 pub mod compaction;
+mod error;
 mod file;
 mod folder;
 mod id_sum;
@@ -16,6 +17,7 @@ mod snapshot;
 mod staging;
 mod writer;
 
+pub use error::ArchiveError;
 pub use folder::Folder;
 pub use id_sum::IdSum;
 pub use layout::{Day, days, table_folder};
@@ -23,4 +25,4 @@ pub use lock::{RunLock, RunLockError};
 pub use manifest::{Added, MANIFEST, Manifest, ManifestError, MergedRange, hidden, visible};
 pub use schema::readable;
 pub use snapshot::{DayFile, day_files};
-pub use writer::{Archive, ArchiveError, Written};
+pub use writer::{Archive, Written};

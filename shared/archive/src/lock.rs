@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::writer::ArchiveError;
+use crate::error::ArchiveError;
 
 /// The compaction's folder, beside the archive's folder on the same file system.
 pub(crate) const COMPACTION_FOLDER: &str = "price-archive.compaction";

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 
+use crate::error::ArchiveError;
 use crate::layout::{Range, file_name, names};
-use crate::writer::ArchiveError;
 
 const STAGING_FOLDER: &str = "price-archive.staging";
 

@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate};
-use codec::error::CodecError;
-use domain::{Tick, TickId};
+use domain::Tick;
 
+use crate::error::ArchiveError;
 use crate::file;
 use crate::id_sum::IdSum;
 use crate::layout::{Range, day_folder, file_name, renamed, table_folder};
 use crate::lock;
-use crate::manifest::{MANIFEST, Manifest, ManifestError};
+use crate::manifest::{MANIFEST, Manifest};
 use crate::staging::{self, Staging};
 
 /// The archive's writer. Only one process may write an archive at a time; any number may read it.
@@ -41,66 +41,6 @@ pub struct Written {
     pub compacted: u64,
     /// The total size of the files in bytes.
     pub bytes: u64,
-}
-
-/// Why a range could not be archived, or the archive could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// The file system refused.
-    #[error("could not {doing} {}: {source}", path.display())]
-    Io {
-        /// The attempted operation, in words.
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// Parquet could not be written.
-    #[error("could not write {}: {source}", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: parquet::errors::ParquetError,
-    },
-    /// A day's manifest cannot be read.
-    #[error("{}: {source}", folder.display())]
-    Manifest {
-        /// The folder of the day.
-        folder: PathBuf,
-        /// The cause.
-        source: ManifestError,
-    },
-    /// The ticks do not fit into columns.
-    #[error(transparent)]
-    Columns(#[from] CodecError),
-    /// The event time is in a year that a folder name cannot have.
-    #[error("tick {tick_id} has event time {timestamp_ms}, which is not in the years 1 to 9999")]
-    Timestamp {
-        /// The tick.
-        tick_id: TickId,
-        /// Its event time.
-        timestamp_ms: i64,
-    },
-    /// The first sequence number is above the last.
-    #[error("the range from {first} to {last} is empty")]
-    Range {
-        /// The first sequence number.
-        first: u64,
-        /// The last sequence number.
-        last: u64,
-    },
-}
-
-impl ArchiveError {
-    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io {
-            doing,
-            path: path.to_owned(),
-            source,
-        }
-    }
 }
 
 impl Archive {

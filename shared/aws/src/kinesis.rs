@@ -67,7 +67,7 @@ impl KinesisStream {
         let mut backoff = Backoff::until(deadline);
         let mut sent_any = false;
         loop {
-            let chunk = per_key_order.next_chunk(&per_key_order::REQUEST);
+            let chunk = queue.next_chunk(&per_key_order::REQUEST);
             if chunk.is_empty() {
                 return Ok(Vec::new());
             }
@@ -78,21 +78,21 @@ impl KinesisStream {
                         sent_any = true;
                         continue;
                     }
-                    per_key_order.put_back(left);
+                    queue.return_refused(left);
                 }
                 Err(cause @ CallError::Unsent(_)) if !sent_any => return Err(cause),
                 Err(cause) => {
-                    per_key_order.put_back(with_cause(chunk, &cause));
+                    queue.return_refused(with_cause(chunk, &cause));
                     if !cause.is_transient() {
                         // The rest must wait: nothing may overtake, and the next request would
                         // hardly fare better.
-                        return Ok(per_key_order.give_up());
+                        return Ok(queue.refuse_all());
                     }
                 }
             }
             sent_any = true;
             if !backoff.wait().await {
-                return Ok(per_key_order.give_up());
+                return Ok(queue.refuse_all());
             }
         }
     }
@@ -185,16 +185,13 @@ fn queues(ticks: &[&Tick]) -> (Vec<OrderedQueue>, Vec<Refused>) {
     // The largest group first, each to the shortest queue.
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     for group in groups {
-        if let Some(per_key_order) = queues
-            .iter_mut()
-            .min_by_key(|per_key_order| per_key_order.len())
-        {
-            per_key_order.extend(group);
+        if let Some(queue) = queues.iter_mut().min_by_key(|queue| queue.len()) {
+            queue.extend(group);
         }
     }
-    queues.retain(|per_key_order| per_key_order.len() > 0);
-    for per_key_order in &mut queues {
-        per_key_order.sort();
+    queues.retain(|queue| queue.len() > 0);
+    for queue in &mut queues {
+        queue.sort();
     }
     (queues, oversized)
 }
@@ -214,16 +211,11 @@ impl TickStream for KinesisStream {
         let deadline = Instant::now() + self.deadline;
         let (queues, mut refused) = queues(ticks);
         let positions: Vec<Vec<usize>> = queues.iter().map(OrderedQueue::positions).collect();
-        let ended = join_all(
-            queues
-                .into_iter()
-                .map(|per_key_order| self.run(per_key_order, deadline)),
-        )
-        .await;
+        let ended = join_all(queues.into_iter().map(|queue| self.run(queue, deadline))).await;
         let mut not_sent = None;
         let mut sent_any = false;
-        for (per_key_order, positions) in ended.into_iter().zip(positions) {
-            match per_key_order {
+        for (outcome, positions) in ended.into_iter().zip(positions) {
+            match outcome {
                 Ok(left) => {
                     sent_any = true;
                     refused.extend(left);

@@ -21,7 +21,7 @@ pub use id::{TickId, TickIdError};
 pub use malformed::{Malformed, RAW_BYTES_MAX, Reason, Severity};
 pub use name::{NameError, SourceName, Token};
 pub use pair::Pair;
-pub use rollout::{Rollout, RolloutKey, RolloutKeyError};
+pub use rollout::{Rollout, RolloutChange, RolloutKey, RolloutKeyError};
 pub use tick::{
     FUTURE_TOLERANCE_MS, Method, MethodError, TICK_VERSION, TIMESTAMP_MS_MIN, Tick, TimestampError,
     check_timestamp,

@@ -78,3 +78,16 @@ impl Rollout {
         self.percentage.admits(bucket)
     }
 }
+
+/// A value of the flag, with who set it, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutChange {
+    /// When, epoch milliseconds.
+    pub at_ms: i64,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// The flag from then on.
+    pub rollout: Rollout,
+}

@@ -103,7 +103,7 @@ pub(crate) fn one_or_many(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
             let raw = one(text)?;
             Err(unreadable(format_args!(
                 "a delivery must be a JSON object or an array of objects, not {}",
-                crate::value::kind(raw.get())
+                crate::described::described(raw.get())
             )))
         }
     }

@@ -66,7 +66,7 @@ impl Value<'_> {
             format_args!(
                 "{} is not a time: use RFC 3339, or whole milliseconds since the epoch (seconds \
                  for providers that send seconds)",
-                crate::value::kind(self.raw())
+                crate::described::described(self.raw())
             ),
         )
     }

@@ -6,6 +6,7 @@
 mod binance;
 mod coinbase;
 mod delivery;
+mod described;
 mod event_time;
 mod helius;
 mod jupiter;

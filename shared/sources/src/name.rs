@@ -2,8 +2,8 @@
 
 use domain::{NameError, Reason, SourceName, Token};
 
+use crate::described::SHOWN_CHARS_MAX;
 use crate::refused::Refused;
-use crate::value::SHOWN_CHARS_MAX;
 
 pub(crate) fn token(name: &str) -> Result<Token, Refused> {
     Token::new(name).map_err(|error| refused(Reason::InvalidToken, "token", name, error))

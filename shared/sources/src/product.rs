@@ -2,8 +2,8 @@
 
 use domain::{Reason, Token};
 
+use crate::described::SHOWN_CHARS_MAX;
 use crate::refused::Refused;
-use crate::value::SHOWN_CHARS_MAX;
 
 /// Splits `BTC-USD` at the only `separator` into base and quote.
 pub(crate) fn split_at(product: &str, separator: char) -> Result<(Token, Token), Refused> {

@@ -8,10 +8,8 @@ use domain::{Price, Reason, Token, Volume};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::described::described;
 use crate::refused::Refused;
-
-/// The most characters of a value that a message repeats.
-pub(crate) const SHOWN_CHARS_MAX: usize = 40;
 
 /// A value and the name of its field.
 #[derive(Debug, Clone, Copy)]
@@ -133,14 +131,14 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn wrong_type(self, expected: &str) -> Refused {
-        Refused::wrong_type(self.field, expected, kind(self.raw))
+        Refused::wrong_type(self.field, expected, described(self.raw))
     }
 
     fn wrong_type_with(self, expected: &str, why: impl Display) -> Refused {
         Refused::wrong_type(
             self.field,
             expected,
-            format_args!("{} ({why})", kind(self.raw)),
+            format_args!("{} ({why})", described(self.raw)),
         )
     }
 
@@ -157,18 +155,4 @@ impl<'a> Value<'a> {
             None => self.wrong_type_with("an object", message),
         }
     }
-}
-
-/// Describes a JSON value for the sender, with the beginning of a scalar.
-pub(crate) fn kind(raw: &str) -> String {
-    let kind = match raw.trim_start().as_bytes().first() {
-        Some(b'{') => return "an object".to_owned(),
-        Some(b'[') => return "an array".to_owned(),
-        Some(b'"') => "the text",
-        Some(b't' | b'f') => "the boolean",
-        Some(b'n') | None => return "null".to_owned(),
-        Some(_) => "the number",
-    };
-    let shown: String = raw.trim().chars().take(SHOWN_CHARS_MAX).collect();
-    format!("{kind} {shown}")
 }

@@ -1,9 +1,8 @@
 //! The rollout flag, remembered over restarts with every change that was made.
 
 use app::ports::{PortError, RolloutFlag, RolloutStore};
-use app::rollout::RolloutChange;
 use async_trait::async_trait;
-use domain::Rollout;
+use domain::{Rollout, RolloutChange};
 
 use crate::embedded::Embedded;
 use crate::error::StorageError;

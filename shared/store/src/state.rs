@@ -1,7 +1,7 @@
 //! The small state that moves with every commit: positions and the ledger counters.
 
 use app::ledger::LedgerEntry;
-use app::rollout::RolloutChange;
+use domain::RolloutChange;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::stream_block::SHARDS;

@@ -4,14 +4,14 @@
 //! The expected rows are in `sql/golden/`: `cases.json` names the query and the parameters of each
 //! case, as a user types them, and `NAME.csv` has its rows.
 
-mod market;
+mod golden_market;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-pub use market::{quarantined, ranges, ticks};
+pub use golden_market::{quarantined, ranges, ticks};
 
 /// The relative tolerance for doubles, since engines sum in different orders.
 const TOLERANCE: f64 = 1e-9;

@@ -130,7 +130,7 @@ async fn a_batch_becomes_candles_and_is_published() {
         .candles()
         .into_iter()
         .filter(|candle| candle.interval.as_str() == "1m" && candle.token.as_str() == "A")
-        .map(|candle| candle.trades)
+        .map(|candle| candle.tick_count)
         .collect();
     assert_eq!(minutes, [60, 30]);
     let told = scene.fakes.told.lock().unwrap();
@@ -198,7 +198,7 @@ async fn while_the_store_is_unavailable_the_whole_batch_fails() {
     assert_eq!(scene.reasons(), [Reason::UnreadableBody]);
     let minute = &scene.store.candles()[1];
     assert_eq!(minute.interval.as_str(), "1m");
-    assert_eq!(minute.trades, 10);
+    assert_eq!(minute.tick_count, 10);
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn poison_is_quarantined_and_blocks_nothing() {
         (kept[0].source.as_str(), kept[0].received_at_ms),
         ("kinesis", START_MS)
     );
-    assert_eq!(scene.store.candles()[0].trades, 1);
+    assert_eq!(scene.store.candles()[0].tick_count, 1);
 }
 
 #[tokio::test]

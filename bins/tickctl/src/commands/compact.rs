@@ -1,7 +1,7 @@
 //! `tickctl compact`: merges the archive's small files of each day into a few large sorted ones.
 
+mod day_report;
 mod options;
-mod report;
 mod totals;
 mod units;
 
@@ -22,9 +22,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{BadInput, ProcessContext, print_line};
+use crate::process::{BadInput, ProcessContext, print_line};
+use day_report::Line;
 use options::{DayArg, parse_bytes, parse_day, parse_time};
-use report::Line;
 use totals::Totals;
 
 /// How long replaced files of a local archive are kept for queries that read them: longer than

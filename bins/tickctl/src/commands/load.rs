@@ -14,10 +14,11 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::cli::{ProcessContext, Target, print_line};
 use crate::client::{PostError, Webhook};
 use crate::market::Market;
 use crate::open_loop::{End, NOT_SENT, Schedule, Tally};
+use crate::process::{ProcessContext, print_line};
+use crate::target::Target;
 
 /// If we were later than this, the figures say more about this machine than about the server.
 const LATENESS_MS_WARN: f64 = 20.0;

@@ -18,11 +18,12 @@ use rand::rngs::StdRng;
 use tokio::time::Instant;
 
 use crate::batches::{Batch, Batches, Event};
-use crate::cli::{BadInput, ProcessContext, Target, print_line};
 use crate::client::{Answer, PostError, Webhook};
 use crate::delivery::{Undelivered, deliver};
 use crate::formats::{Format, ReadError};
 use crate::pace::Speed;
+use crate::process::{BadInput, ProcessContext, print_line};
+use crate::target::Target;
 
 /// The most bad or rejected rows that are listed; all are counted.
 const ROWS_SHOWN_MAX: u64 = 10;

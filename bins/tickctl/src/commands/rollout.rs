@@ -1,7 +1,7 @@
 //! `tickctl rollout`: shows and changes the share of ticks that goes to the stream on AWS.
 
-mod report;
 mod signed;
+mod text;
 
 use std::time::Duration;
 
@@ -9,20 +9,19 @@ use app::ports::PortError;
 use app::rollout::RolloutError;
 use clap::{Args, Subcommand};
 use hyper::Uri;
-use ops::flag_record::{FlagChange, FlagContent, FlagRecord, FlagValue};
-use ops::ports::{AlarmStates, Alarms};
-use ops::rollout_controller::{
-    Changed, DrainReport, RolloutController, RolloutControllerError, Signature, StepReport,
-};
+use ops::flag_record::FlagRecord;
+use ops::ports::Alarms;
+use ops::rollout_controller::{Changed, RolloutController, RolloutControllerError};
 use ops::stages::Stage;
 
-use crate::cli::{ProcessContext, parse_base, print_line};
 use crate::health;
 use crate::operator_clients::OperatorClients;
-use report::{
+use crate::process::{ProcessContext, print_line};
+use crate::target::parse_base;
+use signed::{Signed, reason};
+use text::{
     alarms_text, arrivals_text, change_text, drained_text, flag_text, rollback_text, step_text,
 };
-use signed::{Signed, reason};
 
 /// How many changes `status` shows.
 const HISTORY_SHOWN: usize = 10;
@@ -215,8 +214,9 @@ async fn status(flag: &dyn FlagRecord, alarms: &dyn Alarms) -> anyhow::Result<St
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use domain::RolloutKey;
-    use ops::flag_record::{FlagRead, FlagVersion};
+    use domain::{Percentage, RolloutKey};
+    use ops::flag_record::{FlagChange, FlagContent, FlagRead, FlagValue, FlagVersion};
+    use ops::ports::AlarmStates;
 
     use super::*;
 

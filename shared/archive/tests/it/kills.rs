@@ -10,7 +10,7 @@ use archive::{Archive, Folder, MANIFEST, Manifest, days};
 use codec::columnar::record_batch;
 use domain::{Tick, TickId};
 use proptest::prelude::*;
-use testkit::objects::{KillPoint, KilledObjects};
+use testkit::killed_objects::{KillPoint, KilledObjects};
 
 use crate::room::{NOW_MS, Room, deduplicated, foreign, names};
 use testkit::market::{DAY_MS, tick};

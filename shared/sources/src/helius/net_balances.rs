@@ -7,8 +7,8 @@
 //!    transfers to anybody else are fees, tips or rent;
 //! 2. the balances of parties that gained one mint and lost another, against the trader's;
 //! 3. the trader's own balances of two tokens, the opposite of what all others moved;
-//! 4. only where the provider calls it a trade: the trader's own balances, native SOL among them
-//!    less the network fee, known tips and rent.
+//! 4. only if the provider calls it a trade: the trader's own balances, including native SOL
+//!    minus the network fee, known tips and rent.
 //!
 //! Several parties are added up: amounts that pass from one pool to the next cancel out. A change
 //! of liquidity moves both mints the same way, and a mint or burn has no counterparty, so neither

@@ -6,9 +6,8 @@ use app::ports::{
     PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore, SequenceNumber, TickStore,
     TickStream,
 };
-use app::rollout::RolloutChange;
 use archive::Archive;
-use domain::{Malformed, Reason, Rollout, RolloutKey, Tick};
+use domain::{Malformed, Reason, Rollout, RolloutChange, RolloutKey, Tick};
 use store::{Archiver, Embedded, EmbeddedConfig, SHARDS, TickRange};
 use tempfile::TempDir;
 use testkit::contract;

@@ -2,7 +2,7 @@
 
 use archive::compaction::Files;
 
-use super::report::{Line, Outcome};
+use super::day_report::{Line, Outcome};
 use super::units::{count_of, files};
 
 /// The totals of all days.

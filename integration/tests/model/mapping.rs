@@ -1,6 +1,6 @@
 //! A mapping is read as it is deployed, within AWS's limits.
 
-use integration::event_source::settings::{Settings, SettingsError};
+use integration::event_source::mapping::{MappingError, MappingSettings};
 use serde_json::{Value, json};
 
 #[test]
@@ -19,33 +19,35 @@ fn a_mapping_is_read_as_a_template_and_lambdas_api_write_it() {
         "ParallelizationFactor": 1,
         "TumblingWindowInSeconds": 0,
     });
-    let expected = Settings {
+    let expected = MappingSettings {
         batch_records_max: 500,
         window_ms: 1_000,
         bisect: true,
         retries_max: Some(5),
         record_age_max_ms: Some(3_600_000),
         partial_failures: true,
-        ..Settings::default()
+        ..MappingSettings::default()
     };
-    assert_eq!(Settings::from_mapping(&mapping).unwrap(), expected);
+    assert_eq!(MappingSettings::from_mapping(&mapping).unwrap(), expected);
 }
 
 #[test]
 fn what_is_not_set_is_as_aws_has_it() {
     assert_eq!(
-        Settings::from_mapping(&json!({})).unwrap(),
-        Settings::default()
+        MappingSettings::from_mapping(&json!({})).unwrap(),
+        MappingSettings::default()
     );
     let for_ever = json!({ "MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1 });
     assert_eq!(
-        Settings::from_mapping(&for_ever).unwrap(),
-        Settings::default()
+        MappingSettings::from_mapping(&for_ever).unwrap(),
+        MappingSettings::default()
     );
 }
 
 fn refused(mapping: &Value) -> String {
-    Settings::from_mapping(mapping).unwrap_err().to_string()
+    MappingSettings::from_mapping(mapping)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -95,9 +97,9 @@ fn what_the_model_does_not_play_is_refused() {
         refused(&json!({ "TumblingWindowInSeconds": 30 })),
         "the model of the event source does not play TumblingWindowInSeconds = 30"
     );
-    let unread = Settings::from_mapping(&json!({ "BatchSize": { "Ref": "BatchSize" } }));
+    let unread = MappingSettings::from_mapping(&json!({ "BatchSize": { "Ref": "BatchSize" } }));
     assert!(
-        matches!(unread, Err(SettingsError::Unreadable(_))),
+        matches!(unread, Err(MappingError::Unreadable(_))),
         "{unread:?}"
     );
 }

@@ -1,14 +1,16 @@
-//! The walls between the rooms, as cargo sees them.
+//! The boundaries between crates, from cargo's metadata, and the rules for files inside a crate.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde::Deserialize;
 
-/// Which rooms a room of `shared/` may use; binaries may use them all, and no binary but the
-/// webhook's router, which `tickstream` serves as well.
+/// Which crates a crate of `shared/` may use. Binaries may use all of them, but no other binary,
+/// except for the webhook's router, which `tickstream` serves too.
 const ROOMS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("sources", &["domain"]),
@@ -68,7 +70,7 @@ fn packages() -> Vec<Package> {
     serde_json::from_str::<Metadata>(&text).unwrap().packages
 }
 
-/// The rooms and binaries that a package needs to be built, without those of its tests.
+/// The crates of the workspace that a package depends on, without dev-dependencies.
 fn uses(package: &Package) -> BTreeSet<&str> {
     let built = package.dependencies.iter();
     built
@@ -89,7 +91,8 @@ fn dependencies_run_one_way() {
         let uses = uses(package);
         if package.manifest_path.contains("/shared/") {
             let may = rooms.get(package.name.as_str());
-            let may = may.unwrap_or_else(|| panic!("{} is a room without a wall", package.name));
+            let may =
+                may.unwrap_or_else(|| panic!("{} is not in the table of crates", package.name));
             assert!(uses.is_subset(may), "{} uses {uses:?}", package.name);
             seen.insert(package.name.as_str());
         } else if package.manifest_path.contains("/bins/") {
@@ -113,7 +116,11 @@ fn dependencies_run_one_way() {
             );
         }
     }
-    assert_eq!(seen.len(), ROOMS.len(), "every room is there: {seen:?}");
+    assert_eq!(
+        seen.len(),
+        ROOMS.len(),
+        "every crate of the table exists: {seen:?}"
+    );
 }
 
 #[test]
@@ -125,7 +132,7 @@ fn a_folder_is_named_as_its_crate() {
 }
 
 #[test]
-fn only_the_rooms_at_the_edge_see_their_libraries() {
+fn only_adapters_depend_on_their_libraries() {
     for package in packages() {
         for dependency in package.dependencies.iter().filter(|d| d.kind.is_none()) {
             let (room, library) = (package.name.as_str(), dependency.name.as_str());
@@ -137,7 +144,7 @@ fn only_the_rooms_at_the_edge_see_their_libraries() {
                 }
                 _ => true,
             };
-            assert!(held, "{room} must not see {library}");
+            assert!(held, "{room} must not depend on {library}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The settings of an event source mapping, by AWS's names and within AWS's limits.
+//! The settings of an event source mapping, with AWS's names and limits.
 
 use serde::Deserialize;
 
-/// Most records of a batch for a stream (Lambda's limit: 10,000).
+/// The most records of a batch for a stream (Lambda's limit: 10,000).
 pub const BATCH_RECORDS_MAX: usize = 10_000;
 /// Longest batching window, in seconds (Lambda's limit: 300).
 pub const WINDOW_SECONDS_MAX: u64 = 300;
@@ -11,28 +11,29 @@ pub const RETRIES_MAX: i64 = 10_000;
 /// Bounds of the record age, in seconds (Lambda's limits: 60 to 604,800; -1 is for ever).
 pub const RECORD_AGE_SECONDS: std::ops::RangeInclusive<i64> = 60..=604_800;
 
-/// How batches are made of a shard's records, and what happens to those that fail.
+/// How a shard's records are batched, and what happens to failing batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct MappingSettings {
     /// Most records of a batch: `BatchSize`.
     pub batch_records_max: usize,
-    /// How long records are gathered before a batch that is not full goes out:
+    /// How long records are gathered before an incomplete batch is sent:
     /// `MaximumBatchingWindowInSeconds`.
     pub window_ms: i64,
-    /// A failing batch of several records is split in two: `BisectBatchOnFunctionError`.
+    /// Whether a failing batch of several records is split in two: `BisectBatchOnFunctionError`.
     pub bisect: bool,
-    /// Retries of the same batch before it is given up; `None` is for ever: `MaximumRetryAttempts`.
+    /// Retries of the same batch before it is given up; `None` means forever:
+    /// `MaximumRetryAttempts`.
     pub retries_max: Option<u32>,
-    /// Records older than this are given up; `None` is never: `MaximumRecordAgeInSeconds`.
+    /// Records older than this are given up; `None` means never: `MaximumRecordAgeInSeconds`.
     pub record_age_max_ms: Option<i64>,
-    /// The answer's `batchItemFailures` counts: `ReportBatchItemFailures`.
+    /// Whether the response's `batchItemFailures` is used: `ReportBatchItemFailures`.
     pub partial_failures: bool,
-    /// First delay before a retry; it doubles up to 60 s. AWS does not publish its own.
+    /// The first delay before a retry, which doubles up to 60 s. AWS does not publish its delays.
     pub retry_delay_ms: i64,
 }
 
-impl Default for Settings {
-    /// What a mapping has when nothing is set.
+impl Default for MappingSettings {
+    /// The defaults of a mapping.
     fn default() -> Self {
         Self {
             batch_records_max: 100,
@@ -46,11 +47,11 @@ impl Default for Settings {
     }
 }
 
-/// Why a mapping cannot be run by the model.
+/// Why the model does not support a mapping.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum SettingsError {
-    /// A value is outside what AWS allows.
-    #[error("{name} is {value}, and AWS allows {allowed}")]
+pub enum MappingError {
+    /// A value is outside AWS's limits.
+    #[error("{name} is {value}, but AWS only allows {allowed}")]
     OutOfRange {
         /// AWS's name of the setting.
         name: &'static str,
@@ -59,8 +60,8 @@ pub enum SettingsError {
         /// What is allowed, in words.
         allowed: &'static str,
     },
-    /// A setting that the model does not play.
-    #[error("the model of the event source does not play {name} = {value}")]
+    /// A setting that the model does not implement.
+    #[error("the model of the event source does not implement {name} = {value}")]
     NotModelled {
         /// AWS's name of the setting.
         name: &'static str,
@@ -68,12 +69,12 @@ pub enum SettingsError {
         value: String,
     },
     /// Not the JSON of a mapping.
-    #[error("this is not an event source mapping: {0}")]
+    #[error("the JSON is not an event source mapping: {0}")]
     Unreadable(String),
 }
 
-/// The part of a mapping that the model reads: the same names in a template's properties and in the
-/// answer of `aws lambda get-event-source-mapping`.
+/// The part of a mapping that the model reads. The names are the same in a template's properties
+/// and in the output of `aws lambda get-event-source-mapping`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Mapping {
@@ -87,17 +88,17 @@ struct Mapping {
     tumbling_window_in_seconds: Option<i64>,
 }
 
-impl Settings {
-    /// Reads a mapping as a template or Lambda's API writes it, so that the model plays what is
-    /// deployed. Intrinsic functions must be resolved before.
+impl MappingSettings {
+    /// Reads a mapping from a template or Lambda's API, so the model uses the deployed settings.
+    /// Intrinsic functions must be resolved before.
     ///
     /// # Errors
     ///
-    /// A value outside AWS's limits, or a setting that the model does not play (more than one batch
-    /// in flight a shard, tumbling windows).
-    pub fn from_mapping(mapping: &serde_json::Value) -> Result<Self, SettingsError> {
+    /// A value outside AWS's limits, or a setting that the model does not implement (more than one
+    /// batch in flight per shard, tumbling windows).
+    pub fn from_mapping(mapping: &serde_json::Value) -> Result<Self, MappingError> {
         let mapping = Mapping::deserialize(mapping)
-            .map_err(|error| SettingsError::Unreadable(error.to_string()))?;
+            .map_err(|error| MappingError::Unreadable(error.to_string()))?;
         not_modelled(
             "ParallelizationFactor",
             mapping.parallelization_factor,
@@ -130,19 +131,19 @@ impl Settings {
         settings.checked()
     }
 
-    /// The settings, if AWS would take them.
+    /// The settings, if AWS would accept them.
     ///
     /// # Errors
     ///
     /// The first value outside AWS's limits.
-    pub fn checked(self) -> Result<Self, SettingsError> {
+    pub fn checked(self) -> Result<Self, MappingError> {
         let records = i64::try_from(self.batch_records_max).unwrap_or(i64::MAX);
         if self.batch_records_max == 0 || self.batch_records_max > BATCH_RECORDS_MAX {
             return Err(batch_size(records));
         }
         let window_s = self.window_ms.div_euclid(1000);
         if self.window_ms < 0 || window_s.unsigned_abs() > WINDOW_SECONDS_MAX {
-            return Err(SettingsError::OutOfRange {
+            return Err(MappingError::OutOfRange {
                 name: "MaximumBatchingWindowInSeconds",
                 value: window_s,
                 allowed: "0 to 300",
@@ -156,7 +157,7 @@ impl Settings {
         if let Some(age_ms) = self.record_age_max_ms
             && !RECORD_AGE_SECONDS.contains(&age_ms.div_euclid(1000))
         {
-            return Err(SettingsError::OutOfRange {
+            return Err(MappingError::OutOfRange {
                 name: "MaximumRecordAgeInSeconds",
                 value: age_ms.div_euclid(1000),
                 allowed: "60 to 604800, or -1",
@@ -166,16 +167,16 @@ impl Settings {
     }
 }
 
-fn batch_size(value: i64) -> SettingsError {
-    SettingsError::OutOfRange {
+fn batch_size(value: i64) -> MappingError {
+    MappingError::OutOfRange {
         name: "BatchSize",
         value,
         allowed: "1 to 10000",
     }
 }
 
-fn retry_attempts(value: i64) -> SettingsError {
-    SettingsError::OutOfRange {
+fn retry_attempts(value: i64) -> MappingError {
+    MappingError::OutOfRange {
         name: "MaximumRetryAttempts",
         value,
         allowed: "0 to 10000, or -1",
@@ -185,10 +186,10 @@ fn retry_attempts(value: i64) -> SettingsError {
 fn not_modelled(
     name: &'static str,
     value: Option<i64>,
-    played: &[i64],
-) -> Result<(), SettingsError> {
+    implemented: &[i64],
+) -> Result<(), MappingError> {
     match value {
-        Some(value) if !played.contains(&value) => Err(SettingsError::NotModelled {
+        Some(value) if !implemented.contains(&value) => Err(MappingError::NotModelled {
             name,
             value: value.to_string(),
         }),
