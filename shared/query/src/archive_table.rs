@@ -114,7 +114,7 @@ impl DayFormat for ParquetFiles {
     }
 }
 
-/// The projection, with a column behind it if it is needed and not there.
+/// The projection, with a column appended if it is needed and not there.
 fn with_column(projection: Option<&Vec<usize>>, column: usize, needed: bool) -> Option<Vec<usize>> {
     let mut columns = projection.cloned()?;
     if needed && !columns.contains(&column) {

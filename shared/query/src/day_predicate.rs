@@ -1,15 +1,15 @@
-//! The condition on year, month and day that a range of time stands for.
+//! The predicate on year, month and day that a range of time implies.
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate};
 
-/// A condition that no day fulfils.
+/// A predicate that is false on every day.
 const NEVER: &str = "(1 = 0)";
 
-/// The condition on `year`, `month` and `day` that leaves exactly the UTC days that a range of
+/// The predicate on `year`, `month` and `day` that leaves exactly the UTC days that a range of
 /// event time touches: `from_ms` is its first moment, `to_ms` the one after its last, both in
-/// milliseconds since the epoch. Whole months and years are told as such.
+/// milliseconds since the epoch. Whole months and years stay whole.
 ///
-/// `None` where a moment lies outside the calendar (some 260,000 years around now).
+/// `None` if a moment lies outside the calendar (some 260,000 years around now).
 #[must_use]
 pub fn day_predicate(from_ms: i64, to_ms: i64) -> Option<String> {
     if from_ms >= to_ms {
@@ -27,7 +27,7 @@ pub fn day_predicate(from_ms: i64, to_ms: i64) -> Option<String> {
         parts.push(part);
         from = next?;
     }
-    let condition = match parts.as_slice() {
+    let predicate = match parts.as_slice() {
         [only] => only.clone(),
         several => several
             .iter()
@@ -35,17 +35,17 @@ pub fn day_predicate(from_ms: i64, to_ms: i64) -> Option<String> {
             .collect::<Vec<_>>()
             .join(" OR "),
     };
-    Some(format!("({condition})"))
+    Some(format!("({predicate})"))
 }
 
 fn day_of(ms: i64) -> Option<NaiveDate> {
     DateTime::from_timestamp_millis(ms).map(|time| time.date_naive())
 }
 
-/// A part of the condition, and the day after it.
-type Part = (String, Option<NaiveDate>);
+/// A part of the predicate, and the day after it.
+type Range = (String, Option<NaiveDate>);
 
-fn years(from: NaiveDate, last: NaiveDate) -> Option<Part> {
+fn years(from: NaiveDate, last: NaiveDate) -> Option<Range> {
     if from.ordinal() != 1 {
         return None;
     }
@@ -59,7 +59,7 @@ fn years(from: NaiveDate, last: NaiveDate) -> Option<Part> {
     })
 }
 
-fn months(from: NaiveDate, last: NaiveDate) -> Option<Part> {
+fn months(from: NaiveDate, last: NaiveDate) -> Option<Range> {
     if from.day() != 1 {
         return None;
     }
@@ -80,7 +80,7 @@ fn months(from: NaiveDate, last: NaiveDate) -> Option<Part> {
     })
 }
 
-fn days(from: NaiveDate, last: NaiveDate) -> Part {
+fn days(from: NaiveDate, last: NaiveDate) -> Range {
     let same = (last.year(), last.month()) == (from.year(), from.month());
     let after = u64::from(u32::from(from.num_days_in_month()) - from.day() + 1);
     let next = from.checked_add_days(Days::new(after));
@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scans;
+    use crate::archive_scans;
 
     fn ms(text: &str) -> i64 {
         let time: DateTime<chrono::Utc> = text.parse().unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_told_in_the_largest_units() {
+    fn a_range_is_in_the_largest_units() {
         let check = |from: &str, to: &str, expected: &str| {
             assert_eq!(day_predicate(ms(from), ms(to)).unwrap(), expected);
         };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     proptest! {
-        /// The condition leaves the days that the range touches, and no others.
+        /// The predicate leaves the days that the range touches, and no others.
         #[test]
         fn the_days_of_a_range_and_no_others_are_left(
             from in ms("2023-06-01T00:00:00Z")..ms("2026-06-01T00:00:00Z"),
@@ -161,7 +161,7 @@ mod tests {
         ) {
             let to = from + length;
             let sql = format!("SELECT 1 FROM ticks WHERE {}", day_predicate(from, to).unwrap());
-            let scans = scans(&sql, &[]).unwrap().scans;
+            let scans = archive_scans(&sql, &[]).unwrap().scans;
             let (from_day, to_day) = (day_of(from).unwrap(), day_of(to - 1).unwrap());
             for day in NaiveDate::from_ymd_opt(2023, 1, 1).unwrap().iter_days().take(2_200) {
                 let touched = length > 0 && from_day <= day && day <= to_day;

@@ -1,4 +1,4 @@
-//! Why a query has no answer, in words for the person who wrote it.
+//! Why a query failed, for the person who wrote it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
-use crate::error_text::{debug_position, in_sql, predicate_failure};
+use crate::error_text::{debug_position, in_sql, is_spill_limit, predicate_failure};
 use crate::local_sql::Limits;
 use crate::position::Position;
 use crate::suggestions::{did_you_mean, suggestions};
@@ -239,8 +239,14 @@ pub(crate) fn of_planning(error: DataFusionError, sql: &str, limits: Limits) -> 
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the engine's enum grows")]
 pub(crate) fn of_running(error: DataFusionError, limits: Limits) -> SqlError {
-    if let Some(message) = predicate_failure(&error.strip_backtrace()) {
+    let text = error.strip_backtrace();
+    if let Some(message) = predicate_failure(&text) {
         return SqlError::Failed(message);
+    }
+    if is_spill_limit(&text) {
+        return SqlError::OutOfMemory {
+            bytes_max: limits.memory_bytes_max,
+        };
     }
     if let DataFusionError::External(cause) = error.find_root()
         && let Some(UnreadableFile { path, cause }) = cause.downcast_ref()

@@ -21,6 +21,9 @@ const NO_BOUNDS: &str = "Substring without for/from is not valid";
 /// How a position begins in the debug form of a part of the statement.
 const DEBUG_SPAN: &str = "Span(Location(";
 
+/// What the engine says if temporary files would exceed their limit.
+const SPILL_LIMIT: &str = "The used disk space during the spilling process has exceeded";
+
 /// Types as the engine names them, and as SQL does.
 const TYPES: [(&str, &str); 22] = [
     ("Utf8", "varchar"),
@@ -113,6 +116,11 @@ pub(crate) fn predicate_failure(message: &str) -> Option<String> {
         false => debug_form.to_owned(),
     });
     Some(in_sql(&text))
+}
+
+/// Whether temporary files reached their limit: the engine reports it as a failure of a file.
+pub(crate) fn is_spill_limit(message: &str) -> bool {
+    message.contains(SPILL_LIMIT)
 }
 
 /// The first string in a debug form.
@@ -228,8 +236,8 @@ mod tests {
 
     #[test]
     fn a_predicate_that_fails_says_what_failed() {
-        let check = |told: &str, expected: &str| {
-            let message = format!("External: Compute error: {PREDICATE_FAILED}{told}");
+        let check = |failure: &str, expected: &str| {
+            let message = format!("External: Compute error: {PREDICATE_FAILED}{failure}");
             assert_eq!(predicate_failure(&message).unwrap(), expected);
         };
         check(

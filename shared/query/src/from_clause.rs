@@ -8,7 +8,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::ast_names::{column_names, last_name};
-use crate::predicate::{self, Column, Comparison, Integer, Predicate};
+use crate::predicate::{Column, Comparison, Integer, Predicate};
+use crate::predicate_from_expr::of_expr;
 
 /// Rounds in which predicates pass from table to table: `a.day = b.day AND b.day = c.day`.
 const ROUNDS_MAX: usize = 3;
@@ -65,7 +66,7 @@ impl<'a> Scope<'a> {
             scope.constraint(constraint, sides, &preserved_side);
         }
         if let Some(condition) = &select.selection {
-            let predicate = predicate::of_expr(condition, |column| scope.column(column));
+            let predicate = of_expr(condition, |column| scope.column(column));
             scope.add(predicate, 0..0);
         }
         scope
@@ -131,7 +132,7 @@ impl<'a> Scope<'a> {
     ) {
         match constraint {
             JoinConstraint::On(condition) => {
-                let predicate = predicate::of_expr(condition, |column| self.column(column));
+                let predicate = of_expr(condition, |column| self.column(column));
                 self.add(predicate, preserved_side.clone());
             }
             JoinConstraint::Using(names) => {

@@ -24,6 +24,7 @@ mod partitions;
 mod planned;
 mod position;
 mod predicate;
+mod predicate_from_expr;
 mod pushdown;
 mod quarantine_table;
 mod read_only;

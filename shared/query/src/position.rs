@@ -17,7 +17,7 @@ impl Position {
         (line > 0).then_some(Self { line, column })
     }
 
-    /// The position behind the last word of a text.
+    /// The position after the last word of a text.
     pub(crate) fn end_of(text: &str) -> Self {
         let text = text.trim_end();
         let last = text.rsplit('\n').next().unwrap_or_default();

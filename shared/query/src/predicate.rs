@@ -1,12 +1,8 @@
 //! What a predicate of a statement says about year, month and day: true, false or unknown for a given
 //! day.
 
-mod from_expr;
-
 use chrono::{Datelike as _, NaiveDate};
 use codec::column::PARTITIONS;
-
-pub(crate) use from_expr::of_expr;
 
 /// A column of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,12 +13,12 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 use super::arg_type::ArgType;
-use super::scalar_function::{Gives, Scalar, argument};
+use super::scalar_function::{Returns, Scalar, argument};
 
 pub(super) fn functions() -> Vec<Scalar> {
     let (bytes, text) = (
-        || Gives::Type(DataType::Binary),
-        || Gives::Type(DataType::Utf8),
+        || Returns::Type(DataType::Binary),
+        || Returns::Type(DataType::Utf8),
     );
     vec![
         Scalar::new("to_utf8", &[&[ArgType::Text]], bytes(), to_utf8),
@@ -37,7 +37,7 @@ pub(super) fn functions() -> Vec<Scalar> {
         Scalar::new(
             "from_big_endian_64",
             &[&[ArgType::Bytes]],
-            Gives::Type(DataType::Int64),
+            Returns::Type(DataType::Int64),
             from_big_endian_64,
         ),
     ]
@@ -49,7 +49,7 @@ fn to_utf8(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(bytes))
 }
 
-/// Bytes that are no UTF-8 become U+FFFD, as in Trino.
+/// Bytes that are not UTF-8 become U+FFFD, as in Trino.
 fn from_utf8(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let bytes = argument(arguments, 0)?.as_binary::<i32>();
     let texts: StringArray = bytes

@@ -12,7 +12,7 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 use super::arg_type::{ArgType, timestamp};
-use super::scalar_function::{Gives, Scalar, argument};
+use super::scalar_function::{Returns, Scalar, argument};
 use super::timestamps::civil;
 
 const SECOND_MS: i64 = 1_000;
@@ -27,19 +27,19 @@ pub(super) fn functions() -> Vec<Scalar> {
         Scalar::new(
             "date_add",
             &[&[ArgType::Text, ArgType::Integer, ArgType::Time]],
-            Gives::As(2),
+            Returns::As(2),
             date_add,
         ),
         Scalar::new(
             "date_diff",
             &[&[ArgType::Text, ArgType::Time, ArgType::Time]],
-            Gives::Type(DataType::Int64),
+            Returns::Type(DataType::Int64),
             date_diff,
         ),
         Scalar::new(
             "last_day_of_month",
             &[&[ArgType::Time]],
-            Gives::Type(DataType::Date32),
+            Returns::Type(DataType::Date32),
             last_day_of_month,
         ),
     ]
@@ -66,7 +66,7 @@ impl Unit {
             "year" => Self::Months(MONTHS_PER_YEAR),
             _ => {
                 return exec_err!(
-                    "'{name}' is no unit: millisecond, second, minute, hour, day, week, month, quarter or year"
+                    "'{name}' is not a unit: use millisecond, second, minute, hour, day, week, month, quarter or year"
                 );
             }
         })

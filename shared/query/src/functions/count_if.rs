@@ -62,6 +62,6 @@ impl AggregateUDFImpl for CountIf {
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        exec_err!("count_if cannot stand here: write count(*) FILTER (WHERE condition)")
+        exec_err!("count_if cannot be used here: write count(*) FILTER (WHERE condition)")
     }
 }

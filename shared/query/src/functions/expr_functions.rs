@@ -19,7 +19,7 @@ use datafusion::prelude::SessionContext;
 use super::arg_type::ArgType;
 use super::regexp_replacement;
 
-/// Types that a call takes, and the type that it gives, for the types of the arguments.
+/// Types that a call takes, and the type that it returns, for the types of the arguments.
 type Types = Box<dyn Fn(&[DataType]) -> Option<(Vec<DataType>, DataType)> + Send + Sync>;
 
 /// The expression for the arguments, of the types that the call takes.
@@ -90,14 +90,14 @@ impl ScalarUDFImpl for ExprFunction {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        self.types(given).map(|(_, gives)| gives)
+        self.types(given).map(|(_, returns)| returns)
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         let given = args.iter().map(|argument| info.get_data_type(argument));
-        let (takes, gives) = self.types(&given.collect::<Result<Vec<_>>>()?)?;
+        let (takes, returns) = self.types(&given.collect::<Result<Vec<_>>>()?)?;
         let expression = (self.body)(args, &takes)?;
-        Ok(ExprSimplifyResult::Simplified(cast(expression, gives)))
+        Ok(ExprSimplifyResult::Simplified(cast(expression, returns)))
     }
 
     fn short_circuits(&self) -> bool {
@@ -113,18 +113,18 @@ impl ScalarUDFImpl for ExprFunction {
 }
 
 /// The types of a call whose arguments have these types.
-fn of(kinds: &'static [ArgType], gives: DataType) -> Types {
+fn of(kinds: &'static [ArgType], returns: DataType) -> Types {
     Box::new(move |given| {
         let types = kinds
             .iter()
             .zip(given)
             .map(|(kind, given)| kind.coerced(given));
         let types: Vec<_> = types.collect::<Option<_>>()?;
-        (kinds.len() == given.len()).then(|| (types, gives.clone()))
+        (kinds.len() == given.len()).then(|| (types, returns.clone()))
     })
 }
 
-/// A call of a function of the engine, with constants behind the arguments.
+/// A call of a function of the engine, with constants after the arguments.
 fn call(function: Arc<ScalarUDF>, constants: &'static [&'static str]) -> Body {
     Box::new(move |mut args, _| {
         args.extend(constants.iter().copied().map(lit));
@@ -224,10 +224,10 @@ fn if_function() -> ExprFunction {
         if !fits || !(1..=2).contains(&values.len()) {
             return None;
         }
-        let gives = type_union_resolution(values)?;
+        let returns = type_union_resolution(values)?;
         let mut takes = vec![DataType::Boolean];
-        takes.resize(given.len(), gives.clone());
-        Some((takes, gives))
+        takes.resize(given.len(), returns.clone());
+        Some((takes, returns))
     };
     let body = |args: Vec<Expr>, _: &[DataType]| {
         let mut args = args.into_iter();

@@ -9,13 +9,13 @@ use datafusion::error::Result;
 use serde_json::Value;
 
 use super::arg_type::ArgType;
-use super::scalar_function::{Gives, Scalar, argument};
+use super::scalar_function::{Returns, Scalar, argument};
 
 pub(super) fn functions() -> Vec<Scalar> {
     vec![Scalar::new(
         "json_extract_scalar",
         &[&[ArgType::Text, ArgType::Text]],
-        Gives::Type(DataType::Utf8),
+        Returns::Type(DataType::Utf8),
         json_extract_scalar,
     )]
 }
@@ -27,7 +27,7 @@ enum Step {
     Index(usize),
 }
 
-/// NULL where the text is no JSON, the path leads nowhere, or to an object, an array or null.
+/// NULL if the text is not JSON, the path leads nowhere, or to an object, an array or null.
 fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = argument(arguments, 0)?.as_string_view();
     let paths = argument(arguments, 1)?.as_string_view();
@@ -43,7 +43,11 @@ fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
             Some((known, steps)) if known == path => steps,
             _ => match steps(path) {
                 Some(steps) => steps,
-                None => return exec_err!("'{path}' is no path such as $.a.b[0] or $[\"a b\"]"),
+                None => {
+                    return exec_err!(
+                        "'{path}' is not a path: write one such as $.a.b[0] or $[\"a b\"]"
+                    );
+                }
             },
         };
         values.push(scalar(text, &steps));
@@ -76,7 +80,7 @@ fn steps(path: &str) -> Option<Vec<Step>> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "objects, arrays and null are no scalars"
+    reason = "objects, arrays and null are not scalars"
 )]
 fn scalar(text: &str, steps: &[Step]) -> Option<String> {
     let document: Value = serde_json::from_str(text).ok()?;

@@ -1,5 +1,5 @@
 //! `max_by(x, y)` and `min_by(x, y)`: the x beside the greatest or least y, of equal ones the first; rows
-//! whose y is NULL are skipped. With a row as y, `ROW(ts, tick_id)`, equal times are told apart.
+//! whose y is NULL are skipped. With a row as y, `ROW(ts, tick_id)`, equal times are ordered too.
 //!
 //! The planner replaces a call by the engine's `first_value(x ORDER BY y) FILTER (WHERE y IS NOT NULL)`.
 //! That has no form for windows, which get an accumulator that keeps one row.
@@ -73,6 +73,8 @@ impl AggregateUDFImpl for ExtremeBy {
             let Ok([value, key]) = <[Expr; 2]>::try_from(std::mem::take(&mut params.args)) else {
                 return plan_err!("{name} takes two arguments");
             };
+            // Optimizer rules that ran before may have named it.
+            let key = key.unalias_nested().data;
             let mut order_by = Vec::new();
             if let Expr::ScalarFunction(ScalarFunction { func, args }) = &key
                 && func.name() == ROW

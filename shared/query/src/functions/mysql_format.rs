@@ -109,7 +109,7 @@ fn parse_parts(text: &str, formats: &[String]) -> ParseResult<NaiveDateTime> {
     parsed.to_naive_datetime_with_offset(0)
 }
 
-/// Reads the digits of a fraction, and returns what is behind them.
+/// Reads the digits of a fraction, and returns the text after them.
 fn fraction<'a>(parsed: &mut Parsed, text: &'a str) -> ParseResult<&'a str> {
     let digits = text.bytes().take(FRACTION_DIGITS_MAX);
     let count = digits.take_while(u8::is_ascii_digit).count();

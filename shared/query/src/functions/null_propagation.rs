@@ -1,4 +1,4 @@
-//! Functions that give NULL where any argument is NULL: the engine's own pass it over.
+//! Functions that return NULL if any argument is NULL: the engine's own skip it.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

@@ -8,20 +8,20 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 use super::arg_type::ArgType;
-use super::scalar_function::{Gives, Scalar, argument};
+use super::scalar_function::{Returns, Scalar, argument};
 
 pub(super) fn functions() -> Vec<Scalar> {
     vec![
         Scalar::new(
             "from_base",
             &[&[ArgType::Text, ArgType::Integer]],
-            Gives::Type(DataType::Int64),
+            Returns::Type(DataType::Int64),
             from_base,
         ),
         Scalar::new(
             "to_base",
             &[&[ArgType::Integer, ArgType::Integer]],
-            Gives::Type(DataType::Utf8),
+            Returns::Type(DataType::Utf8),
             to_base,
         ),
     ]
@@ -46,7 +46,7 @@ fn from_base(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         };
         match i64::from_str_radix(text, radix(base)?) {
             Ok(number) => numbers.push(Some(number)),
-            Err(_) => return exec_err!("'{text}' is no number of 64 bits in base {base}"),
+            Err(_) => return exec_err!("'{text}' is not a number of 64 bits in base {base}"),
         }
     }
     Ok(Arc::new(Int64Array::from(numbers)))

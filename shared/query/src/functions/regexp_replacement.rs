@@ -1,4 +1,4 @@
-//! Trino's replacement texts of `regexp_replace` in the words of the engine's regular expressions.
+//! Trino's replacement texts of `regexp_replace`, translated for the engine's.
 //!
 //! To Trino `$1x` is group 1 and an x; to the engine, a group named `1x`. `\$` is a dollar sign to Trino;
 //! to the engine, `\1` is group 1.
@@ -13,9 +13,9 @@ use datafusion::error::{DataFusionError, Result};
 use regex::Regex;
 
 use super::arg_type::ArgType;
-use super::scalar_function::{Gives, Scalar, argument};
+use super::scalar_function::{Returns, Scalar, argument};
 
-/// A group that no pattern has: it stands for no text, and parts a backslash from a digit.
+/// A group that no pattern has, which is the empty text: it separates a backslash from a digit.
 const NOTHING: &str = "${4294967295}";
 
 /// `(pattern, replacement)` → the replacement for the engine.
@@ -23,7 +23,7 @@ pub(super) fn function() -> Scalar {
     Scalar::new(
         "regexp_replacement",
         &[&[ArgType::Text, ArgType::Text]],
-        Gives::Type(DataType::Utf8View),
+        Returns::Type(DataType::Utf8View),
         regexp_replacement,
     )
 }
@@ -55,10 +55,10 @@ fn translate(pattern: &str, replacement: &str) -> Result<String> {
                 None => return exec_err!("the replacement '{replacement}' ends with a backslash"),
             },
             '$' => {
-                let (group, behind) = group(&pattern, rest.as_str())?;
+                let (group, after) = group(&pattern, replacement, rest.as_str())?;
                 // Writing to a String cannot fail.
                 _ = write!(text, "${{{group}}}");
-                rest = behind.chars();
+                rest = after.chars();
             }
             character => text.push(character),
         }
@@ -66,13 +66,13 @@ fn translate(pattern: &str, replacement: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The group that a text names behind a dollar sign, and what is behind it: `{name}`, or as many digits
-/// as make a group of the pattern.
-fn group<'a>(pattern: &Regex, text: &'a str) -> Result<(&'a str, &'a str)> {
-    if let Some((name, behind)) = text.strip_prefix('{').and_then(|text| text.split_once('}'))
+/// The group that is named after a dollar sign, and the text after it: `{name}`, or as many digits as make
+/// a group of the pattern.
+fn group<'a>(pattern: &Regex, replacement: &str, text: &'a str) -> Result<(&'a str, &'a str)> {
+    if let Some((name, after)) = text.strip_prefix('{').and_then(|text| text.split_once('}'))
         && pattern.capture_names().flatten().any(|known| known == name)
     {
-        return Ok((name, behind));
+        return Ok((name, after));
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let splits = (1..=digits)
@@ -85,7 +85,7 @@ fn group<'a>(pattern: &Regex, text: &'a str) -> Result<(&'a str, &'a str)> {
     match groups.next() {
         Some(group) => Ok(group),
         None => exec_err!(
-            "the pattern has no group '{}', which the replacement has behind '$' (write \\$ for a dollar sign)",
+            "the pattern has no group '{}', which the replacement '{replacement}' names: write \\$ for a dollar sign",
             text.split_inclusive('}').next().unwrap_or_default()
         ),
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_group_is_refused() {
+    fn what_is_not_a_group_is_refused() {
         for replacement in ["$2", "$", "$x", "${other}", "${1}", "a\\"] {
             assert!(translate("(b)", replacement).is_err(), "{replacement}");
         }

@@ -1,4 +1,4 @@
-//! A scalar function as data: its name, what it takes, what it gives, and its code.
+//! A scalar function as data: its name, what it takes, what it returns, and its code.
 
 use std::hash::{Hash, Hasher};
 
@@ -13,9 +13,9 @@ use datafusion::scalar::ScalarValue;
 
 use super::arg_type::ArgType;
 
-/// What a function gives for what it takes.
+/// The type of a function's value.
 #[derive(Debug, Clone)]
-pub(super) enum Gives {
+pub(super) enum Returns {
     /// Always this type.
     Type(DataType),
     /// The type of the argument at this position.
@@ -28,7 +28,7 @@ pub(super) struct Scalar {
     name: &'static str,
     /// The ways to call it; they differ in the number of arguments.
     takes: &'static [&'static [ArgType]],
-    gives: Gives,
+    returns: Returns,
     code: fn(&[ArrayRef]) -> Result<ArrayRef>,
     signature: Signature,
 }
@@ -38,13 +38,13 @@ impl Scalar {
     pub(super) fn new(
         name: &'static str,
         takes: &'static [&'static [ArgType]],
-        gives: Gives,
+        returns: Returns,
         code: fn(&[ArrayRef]) -> Result<ArrayRef>,
     ) -> Self {
         Self {
             name,
             takes,
-            gives,
+            returns,
             code,
             signature: Signature::user_defined(Volatility::Immutable),
         }
@@ -101,9 +101,9 @@ impl ScalarUDFImpl for Scalar {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        match &self.gives {
-            Gives::Type(data_type) => Ok(data_type.clone()),
-            Gives::As(position) => match given.get(*position) {
+        match &self.returns {
+            Returns::Type(data_type) => Ok(data_type.clone()),
+            Returns::As(position) => match given.get(*position) {
                 Some(data_type) => Ok(data_type.clone()),
                 None => plan_err!("call it as {}", self.ways()),
             },
@@ -118,7 +118,7 @@ impl ScalarUDFImpl for Scalar {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let given = (self.code)(&arrays)?;
         if given.data_type() != args.return_field.data_type() {
-            return exec_err!("{} gave {}", self.name, given.data_type());
+            return exec_err!("{} returned {}", self.name, given.data_type());
         }
         if constant && given.len() == 1 {
             return ScalarValue::try_from_array(&given, 0).map(ColumnarValue::Scalar);

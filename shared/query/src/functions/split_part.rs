@@ -1,4 +1,4 @@
-//! Parts of texts.
+//! `split_part(text, separator, n)`.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 use super::arg_type::ArgType;
-use super::scalar_function::{Gives, Scalar, argument};
+use super::scalar_function::{Returns, Scalar, argument};
 
 pub(super) fn functions() -> Vec<Scalar> {
     vec![Scalar::new(
         "split_part",
         &[&[ArgType::Text, ArgType::Text, ArgType::Integer]],
-        Gives::Type(DataType::Utf8),
+        Returns::Type(DataType::Utf8),
         split_part,
     )]
 }
 
-/// A part that is not there is NULL in Trino; the engine's own function gives an empty text.
+/// A part that is not there is NULL in Trino; the engine's own function returns an empty text.
 fn split_part(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = argument(arguments, 0)?.as_string_view();
     let separators = argument(arguments, 1)?.as_string_view();
@@ -41,7 +41,7 @@ fn split_part(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(StringArray::from(parts)))
 }
 
-/// The part behind `before` others. An empty separator parts a text into its characters.
+/// The part after `before` others. An empty separator splits a text into its characters.
 fn part<'a>(text: &'a str, separator: &str, before: usize) -> Option<&'a str> {
     if !separator.is_empty() {
         return text.split(separator).nth(before);

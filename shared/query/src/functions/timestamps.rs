@@ -1,4 +1,4 @@
-//! Moments from and to numbers and texts.
+//! Timestamps from and to numbers and texts.
 
 use std::sync::Arc;
 
@@ -13,36 +13,36 @@ use datafusion::error::Result;
 
 use super::arg_type::{ArgType, UTC, moment, timestamp};
 use super::mysql_format;
-use super::scalar_function::{Gives, Scalar, argument};
+use super::scalar_function::{Returns, Scalar, argument};
 
 /// Beyond it a double does not hold every millisecond (the years ±285,000).
 const MS_MAX: f64 = 9_007_199_254_740_992.0;
 
 pub(super) fn functions() -> Vec<Scalar> {
-    let text = || Gives::Type(DataType::Utf8);
+    let text = || Returns::Type(DataType::Utf8);
     vec![
         Scalar::new(
             "from_unixtime",
             &[&[ArgType::Double]],
-            Gives::Type(moment()),
+            Returns::Type(moment()),
             from_unixtime,
         ),
         Scalar::new(
             "to_unixtime",
             &[&[ArgType::Time]],
-            Gives::Type(DataType::Float64),
+            Returns::Type(DataType::Float64),
             to_unixtime,
         ),
         Scalar::new(
             "from_iso8601_timestamp",
             &[&[ArgType::Text]],
-            Gives::Type(moment()),
+            Returns::Type(moment()),
             from_iso8601_timestamp,
         ),
         Scalar::new(
             "from_iso8601_date",
             &[&[ArgType::Text]],
-            Gives::Type(DataType::Date32),
+            Returns::Type(DataType::Date32),
             from_iso8601_date,
         ),
         Scalar::new("to_iso8601", &[&[ArgType::Time]], text(), to_iso8601),
@@ -55,7 +55,7 @@ pub(super) fn functions() -> Vec<Scalar> {
         Scalar::new(
             "date_parse",
             &[&[ArgType::Text, ArgType::Text]],
-            Gives::Type(timestamp()),
+            Returns::Type(timestamp()),
             date_parse,
         ),
     ]
@@ -70,7 +70,7 @@ fn from_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
             continue;
         };
         if !(-MS_MAX..=MS_MAX).contains(&ms) {
-            return exec_err!("{} s after the epoch is no time", ms / 1_000.0);
+            return exec_err!("from_unixtime takes seconds within 285,000 years of 1970");
         }
         #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
         moments.push(Some(ms as i64));
@@ -81,7 +81,7 @@ fn from_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 }
 
 fn to_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    #[expect(clippy::cast_precision_loss, reason = "a double is what Trino gives")]
+    #[expect(clippy::cast_precision_loss, reason = "Trino returns a double")]
     let seconds = |ms: i64| ms as f64 / 1_000.0;
     let seconds: Float64Array = epoch_ms(argument(arguments, 0)?)?.unary(seconds);
     Ok(Arc::new(seconds))
@@ -108,7 +108,7 @@ fn from_iso8601_timestamp(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         match text.map(|text| (text, iso8601(text))) {
             None => moments.push(None),
             Some((_, Some(ms))) => moments.push(Some(ms)),
-            Some((text, None)) => return exec_err!("'{text}' is no time in ISO 8601"),
+            Some((text, None)) => return exec_err!("'{text}' is not a time in ISO 8601"),
         }
     }
     Ok(Arc::new(
@@ -143,7 +143,7 @@ fn from_iso8601_date(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         match day {
             None => days.push(None),
             Some((_, Ok(day))) => days.push(Some(Date32Type::from_naive_date(day))),
-            Some((text, Err(_))) => return exec_err!("'{text}' is no date in ISO 8601"),
+            Some((text, Err(_))) => return exec_err!("'{text}' is not a date in ISO 8601"),
         }
     }
     Ok(Arc::new(Date32Array::from(days)))

@@ -27,7 +27,7 @@ fn read(path: &Path) -> RecordBatch {
     builder.build().unwrap().next().unwrap().unwrap()
 }
 
-/// Writes the rows anew, with each column as `change` wants it.
+/// Writes the rows again, with each column as `change` returns it.
 fn rewrite(
     path: &Path,
     rows: &RecordBatch,
@@ -46,7 +46,7 @@ fn rewrite(
     writer.close().unwrap();
 }
 
-/// Writes the rows anew, one column in another type.
+/// Writes the rows again, one column in another type.
 fn retype(path: &Path, rows: &RecordBatch, column: &str, to: &DataType) {
     rewrite(path, rows, |name, array| {
         let array = match name == column {
@@ -74,7 +74,7 @@ async fn a_file_with_a_column_in_another_type_is_named_and_not_cast() {
     let of_price = "its column `price` is varchar, and that of the others is double";
     check("SELECT sum(price) FROM ticks", of_price).await;
     check("SELECT price FROM price_archive WHERE price > 1", of_price).await;
-    // The row count is in its footer, but whether it is of ticks at all is not told.
+    // The row count is in its footer, but not whether it is of ticks at all.
     check("SELECT count(*) FROM price_archive", of_price).await;
     retype(&file, &good, "ts", &DataType::Float64);
     check(

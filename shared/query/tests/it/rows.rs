@@ -15,7 +15,7 @@ async fn open(data: &Path, limits: Limits) -> LocalSql {
     LocalSql::open(data, limits).await.unwrap()
 }
 
-/// How many rows a query gives.
+/// How many rows a query returns.
 async fn count(sql: &LocalSql, query: &str, values: &[Value]) -> Result<usize, SqlError> {
     let mut rows = sql.start(query, values).await?;
     let mut count = 0;
@@ -55,7 +55,7 @@ async fn rows_come_with_what_was_read() {
     assert_eq!(rows_read, 100);
     let (files, bytes) = stats.by_now();
     assert!(files == 2 && bytes > 0, "{files} files, {bytes} bytes");
-    // One row more than the limit tells that there are more.
+    // One row more than the limit shows that there are more.
     let sql = open(
         data.path(),
         Limits {

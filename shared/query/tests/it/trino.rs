@@ -1,4 +1,4 @@
-//! Trino's words on the local engine: the answers that Athena gives.
+//! Trino's functions on the local engine: the answers of Athena.
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use query::{LocalSql, SqlError};
@@ -24,7 +24,7 @@ async fn shown(sql: &LocalSql, query: &str) -> String {
     rows.join("\n")
 }
 
-/// Each expression gives the text beside it; constants, and the same for each row of a table.
+/// Each expression has the value beside it; constants, and the same for each row of a table.
 async fn check(expressions: &[(&str, &str)]) {
     let data = archive_of(&market(30));
     let sql = open(data.path()).await;

@@ -1,4 +1,4 @@
-//! Files that cannot be read, and failures that are none of a file's.
+//! Files that cannot be read, and failures that are not a file's.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ async fn an_unreadable_file_is_named() {
     );
 }
 
-/// A file is blamed by who looked into it, and for what is wrong with it alone.
+/// A file is blamed only by a query that read it, and only for what is wrong with it.
 #[tokio::test]
 async fn no_other_file_is_blamed() {
     let data = archive_of(&market(2_000));

@@ -10,7 +10,7 @@ use query::day_predicate;
 pub(super) struct Parameters {
     /// Name → type and text.
     values: BTreeMap<String, (String, String)>,
-    /// The two that tell the days.
+    /// The two that decide the days.
     days: (String, String),
 }
 
@@ -42,7 +42,8 @@ impl Parameters {
         assert!(unknown.is_empty(), "the header has no {unknown:?}");
         Self {
             values,
-            days: days.unwrap_or_else(|| panic!("the header says which parameters tell the days")),
+            days: days
+                .unwrap_or_else(|| panic!("the header says which parameters decide the days")),
         }
     }
 

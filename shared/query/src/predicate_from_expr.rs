@@ -7,8 +7,8 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, Query, UnaryOperator, Value as Literal, Visit as _, Visitor,
 };
 
-use super::{Column, Comparison, DatePart, Integer, Operation, Predicate};
 use crate::ast_names::last_name;
+use crate::predicate::{Column, Comparison, DatePart, Integer, Operation, Predicate};
 
 /// Functions that return today, or this moment.
 const NOW: [&str; 3] = ["current_date", "current_timestamp", "now"];
@@ -226,12 +226,12 @@ fn argument(function: &Function) -> Option<&Expr> {
     }
 }
 
-fn negated(condition: Predicate, not: bool) -> Predicate {
+fn negated(predicate: Predicate, not: bool) -> Predicate {
     // Unknown stays unknown.
-    if not && condition != Predicate::Unknown {
-        Predicate::Not(Box::new(condition))
+    if not && predicate != Predicate::Unknown {
+        Predicate::Not(Box::new(predicate))
     } else {
-        condition
+        predicate
     }
 }
 
