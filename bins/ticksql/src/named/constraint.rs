@@ -22,7 +22,7 @@ pub enum Constraint {
 }
 
 impl Constraint {
-    /// Reads what stands in the square brackets. `None` where it means nothing for the type.
+    /// Parses the text in square brackets. `None` if it has no meaning for the type.
     pub(super) fn parse(text: &str, kind: Kind) -> Option<Self> {
         if kind == Kind::Varchar {
             let texts: Vec<String> = text.split('|').map(|text| text.trim().to_owned()).collect();

@@ -73,7 +73,7 @@ impl<'a> Given<'a> {
             })
     }
 
-    /// What a text stands for.
+    /// The value that a text means.
     pub(super) fn resolve(
         &self,
         parameter: &Parameter,

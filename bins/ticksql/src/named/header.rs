@@ -26,7 +26,7 @@ pub enum HeaderError {
     Kind {
         /// The line, from 1.
         line: u64,
-        /// What stands there.
+        /// The unknown type.
         kind: String,
     },
     /// A default outside what its parameter takes.
@@ -48,7 +48,7 @@ pub enum HeaderError {
     Constraint {
         /// The line, from 1.
         line: u64,
-        /// What stands in the brackets.
+        /// The text in the brackets.
         text: String,
         /// The parameter's type.
         kind: Kind,
@@ -216,7 +216,7 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
     })
 }
 
-/// The values in square brackets, where there are any, and what comes after them.
+/// The values in square brackets, if there are any, and what follows them.
 fn allowed(text: &str, kind: Kind, line: u64) -> Result<(Option<Constraint>, &str), HeaderError> {
     let Some(inside) = text.trim_start().strip_prefix('[') else {
         return Ok((None, text));

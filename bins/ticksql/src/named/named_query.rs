@@ -23,7 +23,7 @@ pub struct Query {
     pub notes: Vec<String>,
     /// What it takes, in the order of the header.
     pub parameters: Vec<Parameter>,
-    /// Whether the header declares parameters. Where it does not, values tell their own types.
+    /// Whether the header declares parameters. Without a declaration a value decides its type.
     declares: bool,
     /// The two times that `:days` goes by.
     days: Option<[String; 2]>,
@@ -85,7 +85,7 @@ impl Query {
         }
     }
 
-    /// The times that `:days` goes by, where it stands in the text.
+    /// The times that `:days` goes by, if the text has it.
     fn days_by(&self) -> Option<[String; 2]> {
         let used = self.tokens.iter().any(|(_, token)| *token == Token::Days);
         used.then(|| self.days.clone().unwrap_or(TIMES.map(str::to_owned)))
@@ -199,7 +199,7 @@ impl Query {
         Ok(parameters)
     }
 
-    /// What stands for `:days`, where it stands in the text.
+    /// What replaces `:days`, if the text has it.
     fn days_between(
         &self,
         resolved: &BTreeMap<&str, ResolvedParam>,

@@ -8,7 +8,7 @@ use super::constraint::Constraint;
 use super::times;
 use crate::phrases::did_you_mean;
 
-/// The type of a parameter, as people give it.
+/// The type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A token's symbol or mint address; a varchar in SQL, and in `IN (:name)` both of a known one.
@@ -49,7 +49,7 @@ impl Kind {
         KINDS.map(|(name, _)| name).join(", ")
     }
 
-    /// The value that a text stands for.
+    /// The value that a text means.
     pub(super) fn value(self, text: &str, now_ms: i64) -> Result<Value, String> {
         match self {
             Self::Token | Self::Varchar => Ok(Value::Varchar(text.to_owned())),

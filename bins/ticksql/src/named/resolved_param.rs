@@ -34,7 +34,7 @@ impl ResolvedParam {
 }
 
 /// The names of a token that is given by a known symbol: ticks of exchanges have the symbol, those
-/// of the chain the mint. A mint has no other name: anybody may give the symbol to another one.
+/// of the chain the mint. A mint has no other name: anybody can use the symbol for another token.
 pub(super) fn names_of(text: &str) -> Vec<String> {
     let Some(mint) = mint_of(text) else {
         return Vec::new();

@@ -69,8 +69,8 @@ pub(super) fn statement_error(
             EngineError::Refused(format!("{text}; {}", billed(*scanned_bytes)))
         }
         AthenaError::Cancelled { scanned_bytes, .. } => {
-            let told = format!("{text}, but not from here; {}", billed(*scanned_bytes));
-            EngineError::StoppedElsewhere(told)
+            let message = format!("{text}, but not from here; {}", billed(*scanned_bytes));
+            EngineError::StoppedElsewhere(message)
         }
         AthenaError::Call(CallError::Refused { code, message, .. })
             if code == "InvalidRequestException" =>
