@@ -2,7 +2,8 @@
 
 use super::DAYS;
 use super::constraint::Constraint;
-use super::parameter::{Kind, Parameter};
+use super::param_type::ParamType;
+use super::parameter::Parameter;
 
 /// Why a query's text does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +23,8 @@ pub enum HeaderError {
         line: u64,
     },
     /// An unknown type.
-    #[error("line {line}: `{kind}` is not a type: use {}", Kind::names())]
-    Kind {
+    #[error("line {line}: `{kind}` is not a type: use {}", ParamType::names())]
+    Type {
         /// The line, from 1.
         line: u64,
         /// The unknown type.
@@ -37,7 +38,7 @@ pub enum HeaderError {
         /// The parameter.
         name: String,
         /// Its type.
-        kind: Kind,
+        kind: ParamType,
         /// What is valid.
         expected: String,
     },
@@ -51,7 +52,7 @@ pub enum HeaderError {
         /// The text in the brackets.
         text: String,
         /// The parameter's type.
-        kind: Kind,
+        kind: ParamType,
     },
     /// Two parameters of one name, or one with a name that is taken.
     #[error("line {line}: `{name}` is declared twice")]
@@ -156,7 +157,7 @@ impl Header {
                 let names: Vec<&str> = rest.split_whitespace().collect();
                 let is_time = |name: &&str| {
                     let mut parameters = self.parameters.iter();
-                    parameters.any(|p| p.name == **name && p.kind == Kind::Timestamp)
+                    parameters.any(|p| p.name == **name && p.kind == ParamType::Timestamp)
                 };
                 match names.as_slice() {
                     [from, to] if names.iter().all(is_time) => {
@@ -183,7 +184,7 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
     if kind.is_empty() || !name.starts_with(starts) || !name.chars().all(sound) {
         return Err(HeaderError::Form { line });
     }
-    let kind = Kind::named(kind).ok_or_else(|| HeaderError::Kind {
+    let kind = ParamType::named(kind).ok_or_else(|| HeaderError::Type {
         line,
         kind: kind.to_owned(),
     })?;
@@ -217,7 +218,11 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
 }
 
 /// The values in square brackets, if there are any, and what follows them.
-fn allowed(text: &str, kind: Kind, line: u64) -> Result<(Option<Constraint>, &str), HeaderError> {
+fn allowed(
+    text: &str,
+    kind: ParamType,
+    line: u64,
+) -> Result<(Option<Constraint>, &str), HeaderError> {
     let Some(inside) = text.trim_start().strip_prefix('[') else {
         return Ok((None, text));
     };

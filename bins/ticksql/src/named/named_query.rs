@@ -8,7 +8,8 @@ use super::TIMES;
 use super::bound_query::BoundQuery;
 use super::given::{Given, Known, kind_of_given};
 use super::header::{self, HeaderError};
-use super::parameter::{Kind, Parameter, ParameterError};
+use super::param_type::ParamType;
+use super::parameter::{Parameter, ParameterError};
 use super::placeholder::{Placeholder, PlaceholderContext, Token, tokens};
 use super::resolved_param::ResolvedParam;
 use super::source_map::{BoundPlaceholder, Follows, StatementText};
@@ -113,7 +114,7 @@ impl Query {
             let text = given.text_of(parameter, &known)?;
             let param = given.resolve(parameter, text, now_ms, &known)?;
             notes.extend(param.note(name));
-            if parameter.kind == Kind::Token && !text.is_empty() {
+            if parameter.kind == ParamType::Token && !text.is_empty() {
                 tokens.push((name.to_owned(), text.to_owned()));
             }
             shown.push((name.to_owned(), text.to_owned()));
@@ -186,7 +187,7 @@ impl Query {
         let days = self.days_by();
         let times = days.iter().flatten();
         for name in times {
-            parameters.push(Parameter::undeclared(name, Kind::Timestamp));
+            parameters.push(Parameter::undeclared(name, ParamType::Timestamp));
         }
         for (_, token) in &self.tokens {
             if let Token::Placeholder(Placeholder { name, .. }) = token
@@ -244,7 +245,7 @@ fn values_at(
 ) -> Result<Vec<Value>, ParameterError> {
     match placeholder.context {
         PlaceholderContext::InList => Ok(param.values()),
-        PlaceholderContext::Compared if param.kind == Kind::Token => {
+        PlaceholderContext::Compared if param.kind == ParamType::Token => {
             Err(ParameterError::TwoNames {
                 name: placeholder.name.clone(),
                 line: position.line,

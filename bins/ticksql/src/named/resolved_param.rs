@@ -3,11 +3,11 @@
 use domain::aliases::{mint_of, symbol_of};
 use query::Value;
 
-use super::parameter::Kind;
+use super::param_type::ParamType;
 
 /// A parameter's value, as it goes into the statement.
 pub(super) struct ResolvedParam {
-    pub(super) kind: Kind,
+    pub(super) kind: ParamType,
     pub(super) value: Value,
     /// The names of a token that has more than one: as it was given first, its mint last.
     pub(super) names: Vec<String>,

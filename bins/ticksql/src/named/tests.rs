@@ -330,7 +330,7 @@ fn the_built_in_queries_are_sound() {
             .iter()
             .filter(|parameter| parameter.default.is_none())
             .map(|parameter| {
-                let value = if parameter.kind == Kind::Timestamp {
+                let value = if parameter.kind == ParamType::Timestamp {
                     "2026-03-07"
                 } else {
                     "1"
@@ -347,10 +347,9 @@ fn the_built_in_queries_are_sound() {
         let narrowed = |scan: &query::ArchiveScan| scan.is_narrowed(today.date_naive());
         assert!(reading.scans.iter().all(narrowed), "{name}");
         // A number without an end is one that may be zero or below it.
-        let open = query
-            .parameters
-            .iter()
-            .find(|p| matches!(p.kind, Kind::Bigint | Kind::Double) && p.allowed.is_none());
+        let open = query.parameters.iter().find(|p| {
+            matches!(p.kind, ParamType::Bigint | ParamType::Double) && p.allowed.is_none()
+        });
         assert!(open.is_none(), "{name}: {open:?} needs [LOW..HIGH]");
     }
 }

@@ -337,6 +337,40 @@ fn a_shell_keeps_every_answer_in_its_file() {
     );
 }
 
+/// While a shell waits, its process ends at once.
+#[test]
+fn a_shell_that_ends_by_a_signal_keeps_its_answers() {
+    let world = World::new();
+    let file = world.path("out.csv");
+    let mut command = world.command(&["shell", "-o", &file]);
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(b"SELECT 12345 AS a;\n").unwrap();
+    let status = BufReader::new(process.stderr.take().unwrap());
+    let mut lines = status.lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("1 row in")));
+    // It is past the summary when it waits again.
+    thread::sleep(Duration::from_millis(500));
+    let kill = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(code_of(&mut process), Some(143));
+    assert_eq!(fs::read_to_string(file).unwrap(), "a\n12345\n");
+    let names = fs::read_dir(world.home.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.to_string_lossy().ends_with(".part")),
+        "{names:?}"
+    );
+}
+
 #[test]
 fn a_shell_without_timing_still_says_that_an_answer_is_cut() {
     let world = World::new();

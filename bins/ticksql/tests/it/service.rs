@@ -71,7 +71,14 @@ impl Service {
             .iter()
             .filter(|call| call.operation == "StartQueryExecution");
         starts
-            .map(|call| call.body["QueryString"].as_str().unwrap().to_owned())
+            .map(|call| {
+                call.body
+                    .get("QueryString")
+                    .unwrap()
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect()
     }
 
