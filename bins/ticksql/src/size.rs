@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_told_in_their_unit() {
+    fn bytes_are_shown_in_their_unit() {
         let check = |count, expected: &str| assert_eq!(Size(count).to_string(), expected);
         check(0, "0 B");
         check(999, "999 B");

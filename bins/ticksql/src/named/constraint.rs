@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn ends_belong_to_their_range() {
         let check = |text: &str, kind: ParamType, inside: &[&str], outside: &[&str]| {
-            let allowed = Constraint::parse(text, kind).unwrap();
-            assert_eq!(allowed.to_string(), text);
-            let takes = |value: &&str| allowed.takes(&kind.value(value, 0).unwrap());
+            let constraint = Constraint::parse(text, kind).unwrap();
+            assert_eq!(constraint.to_string(), text);
+            let takes = |value: &&str| constraint.takes(&kind.value(value, 0).unwrap());
             assert!(inside.iter().all(takes), "{text}: {inside:?}");
             assert!(!outside.iter().any(takes), "{text}: {outside:?}");
         };

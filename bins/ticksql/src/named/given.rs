@@ -104,12 +104,12 @@ impl<'a> Given<'a> {
         let value = kind
             .value(text, now_ms)
             .map_err(|expected| wrong(kind, expected))?;
-        let allowed = parameter.allowed.as_ref();
-        if let Some(allowed) = allowed.filter(|allowed| !allowed.takes(&value)) {
+        let constraint = parameter.constraint.as_ref();
+        if let Some(constraint) = constraint.filter(|constraint| !constraint.takes(&value)) {
             return Err(ParameterError::NotAllowed {
                 name: name.clone(),
                 text: text.to_owned(),
-                allowed: allowed.in_words(),
+                constraint: constraint.in_words(),
                 known: known.message(),
             });
         }

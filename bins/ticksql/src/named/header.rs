@@ -94,7 +94,7 @@ pub enum HeaderError {
     #[error(
         "line {line}: `?` has no name: write `:name`, and pass the value as --param name=VALUE"
     )]
-    Mark {
+    NoName {
         /// The line, from 1.
         line: u64,
     },
@@ -195,7 +195,7 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
         }
         None => (None, rest),
     };
-    let (allowed, description) = allowed(description, kind, line)?;
+    let (constraint, description) = constraint(description, kind, line)?;
     if let Some(default) = &default {
         let unfit = |expected| HeaderError::Default {
             line,
@@ -204,21 +204,24 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
             expected,
         };
         let value = kind.value(default, 0).map_err(unfit)?;
-        if let Some(allowed) = allowed.as_ref().filter(|allowed| !allowed.takes(&value)) {
-            return Err(unfit(format!("expected {}", allowed.in_words())));
+        if let Some(constraint) = constraint
+            .as_ref()
+            .filter(|constraint| !constraint.takes(&value))
+        {
+            return Err(unfit(format!("expected {}", constraint.in_words())));
         }
     }
     Ok(Parameter {
         name: name.to_owned(),
         kind,
-        allowed,
+        constraint,
         default,
         description: description.trim().to_owned(),
     })
 }
 
 /// The values in square brackets, if there are any, and what follows them.
-fn allowed(
+fn constraint(
     text: &str,
     kind: ParamType,
     line: u64,
@@ -227,12 +230,12 @@ fn allowed(
         return Ok((None, text));
     };
     let (inside, rest) = inside.split_once(']').ok_or(HeaderError::Form { line })?;
-    let allowed = Constraint::parse(inside, kind).ok_or_else(|| HeaderError::Constraint {
+    let constraint = Constraint::parse(inside, kind).ok_or_else(|| HeaderError::Constraint {
         line,
         text: inside.to_owned(),
         kind,
     })?;
-    Ok((Some(allowed), rest))
+    Ok((Some(constraint), rest))
 }
 
 /// A default, in quotes or as one word, and what comes after it.

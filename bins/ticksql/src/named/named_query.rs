@@ -18,7 +18,7 @@ use crate::position::Position;
 /// A query, with what its header says.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What it gives, in a line; empty where the text says nothing.
+    /// What it answers, in a line; empty if the text does not say.
     pub title: String,
     /// Further lines: what a row means, units, limits.
     pub notes: Vec<String>,

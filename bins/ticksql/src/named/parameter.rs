@@ -14,7 +14,7 @@ pub struct Parameter {
     /// Its type.
     pub kind: ParamType,
     /// Which values of the type it takes; all if nothing is said.
-    pub allowed: Option<Constraint>,
+    pub constraint: Option<Constraint>,
     /// Its value if none is given; a parameter without a default is required.
     pub default: Option<String>,
     /// What it is for.
@@ -26,7 +26,7 @@ impl Parameter {
         Self {
             name: name.to_owned(),
             kind,
-            allowed: None,
+            constraint: None,
             default: None,
             description: String::new(),
         }
@@ -38,8 +38,8 @@ impl fmt::Display for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, kind, .. } = self;
         write!(f, "{name} ({kind}")?;
-        if let Some(allowed) = &self.allowed {
-            write!(f, " {allowed}")?;
+        if let Some(constraint) = &self.constraint {
+            write!(f, " {constraint}")?;
         }
         match self.default.as_deref() {
             Some("") => f.write_str(", '')"),
@@ -90,14 +90,14 @@ pub enum ParameterError {
         known: String,
     },
     /// The value has the right type and is outside what the parameter takes.
-    #[error("`{name}` must be {allowed}, not `{text}`; {known}")]
+    #[error("`{name}` must be {constraint}, not `{text}`; {known}")]
     NotAllowed {
         /// The parameter.
         name: String,
         /// What was given.
         text: String,
         /// What is valid.
-        allowed: String,
+        constraint: String,
         /// What the query takes.
         known: String,
     },

@@ -348,14 +348,14 @@ fn the_built_in_queries_are_sound() {
         assert!(reading.scans.iter().all(narrowed), "{name}");
         // A number without an end is one that may be zero or below it.
         let open = query.parameters.iter().find(|p| {
-            matches!(p.kind, ParamType::Bigint | ParamType::Double) && p.allowed.is_none()
+            matches!(p.kind, ParamType::Bigint | ParamType::Double) && p.constraint.is_none()
         });
         assert!(open.is_none(), "{name}: {open:?} needs [LOW..HIGH]");
     }
 }
 
 proptest! {
-    /// Whatever a value is, it goes beside the statement, never into it.
+    /// A value is passed with the statement and never becomes a part of it.
     #[test]
     fn no_value_reaches_the_statement(value in "(?s).{0,40}|[':;\\-?\" ]{1,9}") {
         let query = Query::parse("-- @param a varchar\nSELECT :a, ':a' FROM t").unwrap();

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn another_place_than_the_tables_is_told() {
+    fn another_folder_than_the_tables_is_reported() {
         let table = at("s3://a/price-archive/");
         assert_eq!(other_archive(&table, &at("s3://a/price-archive/")), None);
         assert_eq!(other_archive(&table, &at("s3://a/price-archive")), None);
