@@ -65,7 +65,7 @@ impl AtomicFile {
         }
     }
 
-    /// How many bytes are written by now; `None` for a pipe or device.
+    /// How many bytes have been written; `None` for a pipe or device.
     pub(crate) fn len(&self) -> Result<Option<u64>, CliError> {
         match &self.target {
             Target::Beside { file, .. } => {
@@ -149,7 +149,7 @@ impl Target {
 fn keep(file: &File, there: &Metadata) -> io::Result<()> {
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (there.uid(), there.gid()) {
-        // Only an administrator may give files away; what another writes is that one's.
+        // Only root may change the owner; a file that another user writes is theirs.
         _ = fchown(file, Some(there.uid()), Some(there.gid()));
     }
     file.set_permissions(Permissions::from_mode(there.mode() & PERMISSIONS))

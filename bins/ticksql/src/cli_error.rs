@@ -43,7 +43,7 @@ pub(crate) enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error(
-        "`{table}`{} would be read whole or mostly: its conditions keep {kept} of the {} {measure}; add `{missing}` to its WHERE, or `:days` with --param from=… --param to=…, or pass --full-scan",
+        "`{table}`{} would be read whole or mostly: its conditions keep {kept} of the {} {measure}; {advice}, or pass --full-scan",
         at(*position),
         counted(*days, "day"),
     )]
@@ -56,7 +56,8 @@ pub(crate) enum CliError {
         days: usize,
         /// What those days are.
         measure: &'static str,
-        missing: String,
+        /// How to narrow it.
+        advice: String,
     },
     #[error(
         "the query would read up to {estimated} in {} of {}, more than the {allowed} of --max-scan: ask for fewer days, or allow more",
@@ -210,7 +211,7 @@ mod tests {
     use crate::money::Bill;
 
     #[test]
-    fn a_query_that_was_stopped_tells_what_became_of_it_and_what_it_costs() {
+    fn a_stopped_query_reports_its_end_and_its_cost() {
         let check = |query_id: Option<&str>, scanned_bytes, end, expected: &str| {
             let cancelled = Cancelled {
                 query_id: query_id.map(str::to_owned),
@@ -245,19 +246,19 @@ mod tests {
             end: unknown(),
             ..Cancelled::default()
         };
-        let told = stopped(StopReason::Terminate, &cancelled);
+        let message = stopped(StopReason::Terminate, &cancelled);
         assert!(
-            told.contains("may run") && told.contains("ticksql history"),
-            "{told}"
+            message.contains("may still run") && message.contains("ticksql history"),
+            "{message}"
         );
         let cancelled = Cancelled {
             query_id: Some("q1".to_owned()),
             ..cancelled
         };
-        let told = stopped(StopReason::Terminate, &cancelled);
+        let message = stopped(StopReason::Terminate, &cancelled);
         assert!(
-            told.contains("may still run") && told.contains("ticksql cancel q1"),
-            "{told}"
+            message.contains("may still run") && message.contains("ticksql cancel q1"),
+            "{message}"
         );
     }
 }

@@ -13,7 +13,7 @@ pub(crate) const RESULTS_FOLDER: &str = "athena-results/";
 pub(crate) struct TableFile {
     pub(crate) name: &'static str,
     text: &'static str,
-    /// What stands for the folder in the text.
+    /// The placeholder of the folder in the text.
     placeholder: &'static str,
     /// The folder in the archive's bucket; `None` is the archive's own.
     folder: Option<&'static str>,
@@ -95,7 +95,7 @@ impl TableFile {
 }
 
 impl ViewFile {
-    /// The statement that makes the view, or makes it anew.
+    /// The statement that creates or replaces the view.
     pub(crate) fn statement(&self) -> String {
         without_comments(self.text)
     }
@@ -121,7 +121,7 @@ pub(crate) fn create_database(name: &str) -> String {
     )
 }
 
-/// The service's reader of DDL stumbles over comments at the start.
+/// The service's DDL parser rejects comments at the start.
 fn without_comments(text: &str) -> String {
     let lines = text.lines().skip_while(|line| line.starts_with("--"));
     lines.collect::<Vec<_>>().join("\n")

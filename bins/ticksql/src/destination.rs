@@ -47,7 +47,7 @@ pub(crate) fn format(options: &Options) -> Result<Format, CliError> {
     Ok(format)
 }
 
-/// A path by which the same file is known to be the same, as far as that can be told.
+/// A path that is equal for equal files, as far as that is known.
 fn place_of(path: &Path) -> PathBuf {
     let at = behind_links(path).unwrap_or_else(|_| path.to_owned());
     match (folder_of(&at).canonicalize(), at.file_name()) {

@@ -35,7 +35,7 @@ pub(crate) trait Engine: Send + Sync {
     /// The engine's own plan of a statement (its EXPLAIN), as text.
     async fn plan(&self, statement: &Statement) -> Result<String, EngineError>;
 
-    /// Runs a statement until its rows can be read. `progress` is told whenever something is new,
+    /// Runs a statement until its rows can be read. `progress` is called whenever something is new,
     /// at least once a second. When `cancel` fires before that, the query is stopped on the service
     /// and the error is [`EngineError::Cancelled`]; when it fires later, the rows end with it.
     async fn run(
@@ -118,7 +118,7 @@ pub(crate) struct Answer {
     pub(crate) schema: SchemaRef,
     /// The rows, in their order.
     pub(crate) batches: BoxStream<'static, Result<RecordBatch, EngineError>>,
-    /// The figures by now; they are complete when `batches` has ended.
+    /// The current figures; they are complete when `batches` has ended.
     pub(crate) figures: Arc<dyn Fn() -> Figures + Send + Sync>,
 }
 

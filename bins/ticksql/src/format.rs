@@ -1,5 +1,4 @@
-//! The answer in the format asked for, written as it comes. NULL and the empty text are told apart
-//! in each.
+//! Writes an answer in a format as its rows come. NULL and the empty text differ in each.
 
 mod cell_text;
 mod json;
@@ -18,7 +17,7 @@ use crate::cli_error::CliError;
 use crate::options::Format;
 use cell_text::{DoubleFormatters, formatter};
 
-/// How a table shows that there is no value.
+/// How a table shows NULL.
 const NULL: &str = "NULL";
 
 /// What is known of an answer at its end.
@@ -55,7 +54,7 @@ pub(crate) fn start<'w>(
     })
 }
 
-/// Writes rows that are all there.
+/// Writes a complete answer.
 pub(crate) fn all(
     format: Format,
     batch: &RecordBatch,

@@ -82,7 +82,7 @@ fn refuse_most(
         kept,
         days,
         measure: measure.name,
-        missing: missing(scan),
+        advice: advice(scan, today),
     })
 }
 
@@ -99,11 +99,16 @@ fn calendar(last: NaiveDate) -> Vec<NaiveDate> {
     days.collect()
 }
 
-/// The condition to add: the one that the statement's own times stand for, if it has any.
-fn missing(scan: &ArchiveScan) -> String {
+/// How to narrow a scan: by fewer days if it has a condition on them, otherwise by the one that the
+/// statement's own times mean, if it has any.
+fn advice(scan: &ArchiveScan, today: NaiveDate) -> String {
+    if scan.is_narrowed(today) {
+        return "ask for fewer days".to_owned();
+    }
     let of_times = match scan.time_range_ms() {
         (Some(from), Some(to)) => day_predicate(from, to),
         _ => None,
     };
-    of_times.unwrap_or_else(|| "year = … AND month = … AND day = …".to_owned())
+    let condition = of_times.unwrap_or_else(|| "year = … AND month = … AND day = …".to_owned());
+    format!("add `{condition}` to its WHERE, or `:days` with --param from=… --param to=…")
 }

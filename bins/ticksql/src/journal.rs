@@ -176,7 +176,7 @@ mod tests {
         assert!(fs::metadata(&journal.file).unwrap().len() < 2 * FILE_BYTES_MAX);
     }
 
-    /// The half of a file begins at any byte: here always within a character.
+    /// The half of a file begins at any byte: here mostly within a character.
     #[test]
     fn a_journal_that_is_cut_within_a_character_keeps_its_newer_half() {
         let folder = tempfile::tempdir().unwrap();
@@ -188,13 +188,17 @@ mod tests {
         let mut line = serde_json::to_vec(&long).unwrap();
         line.push(b'\n');
         let lines = usize::try_from(FILE_BYTES_MAX).unwrap() / line.len() + 2;
-        for padding in 0..3 {
+        for padding in 0..6 {
             let text = [b"\n".repeat(padding), line.repeat(lines)].concat();
             fs::write(&journal.file, &text).unwrap();
             journal.add(&query(7)).unwrap();
             let kept = journal.newest_local(usize::MAX);
             assert_eq!(kept[0].id, "id-7");
-            assert_eq!(kept.len(), lines / 2 + 1, "{padding}");
+            let kept = kept.len();
+            assert!(
+                (lines / 2..=lines / 2 + 1).contains(&kept),
+                "{padding}: {kept}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The query runner for analysts: one statement over the archive, its answer on standard output,
-//! and all that is said about it on standard error.
+//! The query runner for analysts: it runs statements on the archive, and writes answers to standard
+//! output and everything else to standard error.
 
 mod atomic_file;
 pub mod cli;
@@ -53,7 +53,7 @@ pub struct Streams<'a> {
     pub input: &'a mut dyn Read,
     /// The answer.
     pub output: &'a mut (dyn Write + Send),
-    /// What is said about it.
+    /// Everything else.
     pub status: &'a mut (dyn Write + Send),
 }
 

@@ -16,12 +16,12 @@ const BILLED_BYTES_MIN: u64 = 10 * MEGABYTE;
 /// What is billed for a query: `1.2 GB billed, $0.0060`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bill {
-    /// Bytes that are billed; none where nothing was read.
+    /// Bytes that are billed; 0 if nothing was read.
     pub(crate) bytes: u64,
 }
 
 impl Bill {
-    /// For a failed query, for one that only tells (SHOW, EXPLAIN), and for an answer of before.
+    /// For a failed query, for SHOW and EXPLAIN, and for a reused result.
     pub(crate) const NOTHING: Self = Self { bytes: 0 };
 
     /// For bytes that were scanned, whether the query came to its end or was stopped.

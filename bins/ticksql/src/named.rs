@@ -8,6 +8,7 @@ mod constraint;
 mod given;
 mod header;
 mod named_query;
+mod param_type;
 mod parameter;
 mod placeholder;
 mod resolved_param;
@@ -21,7 +22,8 @@ pub use constraint::Constraint;
 pub(crate) use given::name_of;
 pub use header::HeaderError;
 pub use named_query::Query;
-pub use parameter::{Kind, Parameter, ParameterError};
+pub use param_type::ParamType;
+pub use parameter::{Parameter, ParameterError};
 pub(crate) use source_map::{BoundPlaceholder, SourceMap};
 
 /// The word for the condition on year, month and day.

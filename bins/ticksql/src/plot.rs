@@ -17,7 +17,7 @@ pub(crate) use page_html::Page;
 
 use crate::cli_error::CliError;
 
-/// Points that are held; further ones are left out and it is said so.
+/// Points that are held; more are omitted, and a note says so.
 const POINTS_MAX: usize = 1_000_000;
 
 /// Lines that one plot can show apart.
@@ -51,7 +51,7 @@ pub(crate) struct Plot {
     pub(crate) value_name: String,
     pub(crate) lines: BTreeMap<String, Vec<(i64, f64)>>,
     points: usize,
-    /// Whether something was left out.
+    /// Whether points or lines were omitted.
     pub(crate) cut: bool,
 }
 

@@ -12,13 +12,13 @@ use crate::engine::local::Local;
 use crate::journal::Journal;
 use crate::options::{EngineName, Options};
 
-/// The data folder where none is named.
+/// The default data folder.
 const DATA_DIR: &str = "./data";
 
-/// Memory of a local query where the machine does not tell its own.
+/// Memory of a local query if the size of the machine's is unknown.
 const MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Temporary files that a local query may write where its memory does not suffice.
+/// Temporary files that a local query may write if its memory does not suffice.
 const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 
 /// Rows of a batch: this program does nothing else.

@@ -10,11 +10,13 @@ mod variables;
 
 use std::io::{self, IsTerminal as _, stdin};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum as _;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor};
+use tokio::sync::Mutex;
 
 use crate::atomic_file::AtomicFile;
 use crate::cli_error::CliError;
@@ -126,17 +128,42 @@ pub(crate) async fn run(
     // Names are a convenience: without them the shell works all the same.
     let tables = engine.tables().await.unwrap_or_default();
     let file = options.output.as_deref().map(AtomicFile::start);
+    let file = Arc::new(Mutex::new(file.transpose()?));
     let mut shell = Shell {
         engine,
         options: options.clone(),
         tables,
-        file: file.transpose()?,
+        file: Arc::clone(&file),
     };
     let state = TerminalState::save();
-    let watch = ShellWatch::start(|| state.restore()).map_err(CliError::Start)?;
+    let answers = Arc::clone(&file);
+    let at_end = move || {
+        state.restore();
+        // Nobody writes to it while the shell waits for its user.
+        if let Ok(mut file) = answers.try_lock()
+            && let Some(file) = file.take()
+        {
+            _ = file.finish();
+        }
+    };
+    let watch = ShellWatch::start(at_end).map_err(CliError::Start)?;
+    let outcome = converse(&mut shell, &watch, outputs).await;
+    // However the shell ends, the answers are kept.
+    if let Some(file) = file.lock().await.take() {
+        file.finish()?;
+    }
+    outcome
+}
+
+/// Runs statement after statement.
+async fn converse(
+    shell: &mut Shell<'_>,
+    watch: &ShellWatch,
+    outputs: &mut Outputs<'_>,
+) -> Result<(), QueryFailure> {
     let mut input = if stdin().is_terminal() {
-        let terminal = Terminal::open(&shell.tables, options).map_err(failed)?;
-        if !options.quiet {
+        let terminal = Terminal::open(&shell.tables, &shell.options).map_err(failed)?;
+        if !shell.options.quiet {
             _ = writeln!(outputs.status, "{GREETING}");
         }
         Input::Terminal(Box::new(terminal))
@@ -184,9 +211,6 @@ pub(crate) async fn run(
             .into());
         }
     }
-    if let Some(file) = shell.file {
-        file.finish()?;
-    }
     match (last_failure, input) {
         (Some(failure), Input::Script) => Err(failure),
         _ => Ok(()),
@@ -207,7 +231,7 @@ struct Shell<'a> {
     options: Options,
     tables: Vec<TableColumns>,
     /// The file that all answers go to, one after another.
-    file: Option<AtomicFile>,
+    file: Arc<Mutex<Option<AtomicFile>>>,
 }
 
 impl Shell<'_> {
@@ -309,7 +333,8 @@ impl Shell<'_> {
         };
         let engine = self.engine;
         let answer = async {
-            let Some(file) = &mut self.file else {
+            let mut file = self.file.lock().await;
+            let Some(file) = file.as_mut() else {
                 return execute::execute(engine, source, &options, None, outputs).await;
             };
             let before = file.len()?;

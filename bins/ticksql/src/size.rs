@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
@@ -20,16 +23,11 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Decimals of a number that are read.
-const DECIMALS_MAX: usize = 9;
-
 impl FromStr for Size {
     type Err = String;
 
-    /// Reads `500MB`, `1.5 GiB`, `1000000`.
+    /// Parses `500MB`, `1.5 GiB`, `1000000`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected =
-            || "a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB is expected: 2GB".to_owned();
         let text = text.trim();
         let mut units = UNITS.iter();
         let unit = units.find_map(|(name, bytes)| {
@@ -38,24 +36,14 @@ impl FromStr for Size {
             unit.eq_ignore_ascii_case(name).then_some((number, *bytes))
         });
         let (number, unit) = unit.unwrap_or((text, 1));
-        let (whole, decimals) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
-        let digits = |text: &str| text.chars().all(|char| char.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > DECIMALS_MAX
-        {
-            return Err(expected());
-        }
-        let whole: u128 = whole.parse().map_err(|_| expected())?;
-        let part: u128 = if decimals.is_empty() {
-            0
-        } else {
-            decimals.parse().map_err(|_| expected())?
-        };
-        let scale = (0..decimals.len()).fold(1_u128, |scale, _| scale * 10);
-        let bytes = whole
-            .checked_mul(u128::from(unit))
-            .and_then(|bytes| bytes.checked_add(part * u128::from(unit) / scale))
-            .and_then(|bytes| u64::try_from(bytes).ok());
-        bytes.map(Self).ok_or_else(expected)
+        let number = Decimal::from_str_exact(number.trim()).ok();
+        let bytes = number.and_then(|number| number.checked_mul(Decimal::from(unit)));
+        bytes
+            .and_then(|bytes| bytes.to_u64())
+            .map(Self)
+            .ok_or_else(|| {
+                "expected a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB: 2GB".to_owned()
+            })
     }
 }
 
@@ -83,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_told_in_their_unit() {
+    fn bytes_are_shown_in_their_unit() {
         let check = |count, expected: &str| assert_eq!(Size(count).to_string(), expected);
         check(0, "0 B");
         check(999, "999 B");

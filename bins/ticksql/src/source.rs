@@ -1,4 +1,4 @@
-//! Where a query comes from: its name, a file, standard input, or the command line itself.
+//! Finds a query: by name, in a file, on standard input, or on the command line itself.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, stdin};

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_meant_by_an_unknown_argument_is_told() {
+    fn an_unknown_argument_gets_a_tip() {
         let check = |args: &[&str], expected: Option<&str>| {
             let all = ["ticksql"].iter().chain(args).map(OsString::from);
             let text = parse(all).unwrap_err().to_string();

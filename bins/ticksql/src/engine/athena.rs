@@ -168,7 +168,7 @@ impl Engine for Athena {
         let found = self.athena.history(count_max).await;
         let found = found.map_err(|error| engine_error(&error))?;
         // Some services list nothing for a workgroup that is not there. Who may not look whether it
-        // is there is not told that it is not.
+        // exists is not told otherwise.
         if found.is_empty()
             && let Ok(None) = self.athena.find_workgroup().await
         {

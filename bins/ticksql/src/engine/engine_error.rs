@@ -11,7 +11,7 @@ pub(crate) enum EngineError {
     Query {
         /// What is wrong, with the nearest names and the place in words.
         message: String,
-        /// Where it stands in the statement that was sent.
+        /// Its position in the statement that was sent.
         position: Option<Position>,
     },
     /// Called wrongly, or something that the engine needs is not there: no archive, no workgroup,
@@ -33,7 +33,7 @@ pub(crate) enum EngineError {
     Service(String),
 }
 
-/// A query that was told to end.
+/// A query that was asked to stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cancelled {
     /// The service's name for it.
@@ -45,7 +45,7 @@ pub(crate) struct Cancelled {
     pub(crate) end: End,
 }
 
-/// What became of a query that was told to end.
+/// How a query ended that was asked to stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum End {
     /// It ended by that.

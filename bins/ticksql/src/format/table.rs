@@ -92,7 +92,7 @@ fn broken(text: String) -> String {
     lines
 }
 
-/// A table of Markdown, which also reads well as it stands.
+/// A Markdown table, aligned so that its source is readable, too.
 pub(super) struct Markdown<'w> {
     output: &'w mut (dyn Write + Send),
     /// Whether each column is of numbers, which stand on the right.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use query::Value;
 
-use super::parameter::Kind;
+use super::param_type::ParamType;
 
 /// The values that a parameter takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,13 +22,13 @@ pub enum Constraint {
 }
 
 impl Constraint {
-    /// Reads what stands in the square brackets. `None` where it means nothing for the type.
-    pub(super) fn parse(text: &str, kind: Kind) -> Option<Self> {
-        if kind == Kind::Varchar {
+    /// Parses the text in square brackets. `None` if it has no meaning for the type.
+    pub(super) fn parse(text: &str, kind: ParamType) -> Option<Self> {
+        if kind == ParamType::Varchar {
             let texts: Vec<String> = text.split('|').map(|text| text.trim().to_owned()).collect();
             return (!texts.iter().any(String::is_empty)).then_some(Self::OneOf(texts));
         }
-        if !matches!(kind, Kind::Bigint | Kind::Double) {
+        if !matches!(kind, ParamType::Bigint | ParamType::Double) {
             return None;
         }
         let (low, high) = text.split_once("..")?;
@@ -113,31 +113,31 @@ mod tests {
 
     #[test]
     fn ends_belong_to_their_range() {
-        let check = |text: &str, kind: Kind, inside: &[&str], outside: &[&str]| {
-            let allowed = Constraint::parse(text, kind).unwrap();
-            assert_eq!(allowed.to_string(), text);
-            let takes = |value: &&str| allowed.takes(&kind.value(value, 0).unwrap());
+        let check = |text: &str, kind: ParamType, inside: &[&str], outside: &[&str]| {
+            let constraint = Constraint::parse(text, kind).unwrap();
+            assert_eq!(constraint.to_string(), text);
+            let takes = |value: &&str| constraint.takes(&kind.value(value, 0).unwrap());
             assert!(inside.iter().all(takes), "{text}: {inside:?}");
             assert!(!outside.iter().any(takes), "{text}: {outside:?}");
         };
-        check("1..5", Kind::Bigint, &["1", "5"], &["0", "6", "-3"]);
+        check("1..5", ParamType::Bigint, &["1", "5"], &["0", "6", "-3"]);
         check(
             "0..",
-            Kind::Bigint,
+            ParamType::Bigint,
             &["0", "9223372036854775807"],
             &["-1", "-9223372036854775808"],
         );
-        check("..-2", Kind::Bigint, &["-2"], &["-1", "0"]);
+        check("..-2", ParamType::Bigint, &["-2"], &["-1", "0"]);
         check(
             "0..100",
-            Kind::Double,
+            ParamType::Double,
             &["0", "99.9", "100"],
             &["-0.1", "100.1"],
         );
-        check("0.5..", Kind::Double, &["0.5"], &["0.49"]);
+        check("0.5..", ParamType::Double, &["0.5"], &["0.49"]);
         check(
             "tick|token",
-            Kind::Varchar,
+            ParamType::Varchar,
             &["tick"],
             &["Tick", "", "tick|token"],
         );
@@ -146,28 +146,28 @@ mod tests {
     #[test]
     fn what_means_nothing_is_none() {
         let check =
-            |text: &str, kind: Kind| assert_eq!(Constraint::parse(text, kind), None, "{text}");
-        check("..", Kind::Bigint);
-        check("5", Kind::Bigint);
-        check("5..1", Kind::Bigint);
-        check("1..1", Kind::Double);
-        check("1.5..2", Kind::Bigint);
-        check("a..b", Kind::Double);
-        check("a|", Kind::Varchar);
-        check("", Kind::Varchar);
-        check("1..2", Kind::Timestamp);
-        check("true|false", Kind::Boolean);
-        check("a|b", Kind::Token);
+            |text: &str, kind: ParamType| assert_eq!(Constraint::parse(text, kind), None, "{text}");
+        check("..", ParamType::Bigint);
+        check("5", ParamType::Bigint);
+        check("5..1", ParamType::Bigint);
+        check("1..1", ParamType::Double);
+        check("1.5..2", ParamType::Bigint);
+        check("a..b", ParamType::Double);
+        check("a|", ParamType::Varchar);
+        check("", ParamType::Varchar);
+        check("1..2", ParamType::Timestamp);
+        check("true|false", ParamType::Boolean);
+        check("a|b", ParamType::Token);
     }
 
     #[test]
     fn it_is_put_in_words() {
-        let check = |text: &str, kind: Kind, expected: &str| {
+        let check = |text: &str, kind: ParamType, expected: &str| {
             assert_eq!(Constraint::parse(text, kind).unwrap().in_words(), expected);
         };
-        check("1..5", Kind::Bigint, "1 to 5");
-        check("0..", Kind::Double, "at least 0");
-        check("..7", Kind::Bigint, "at most 7");
-        check("a|b|c", Kind::Varchar, "a or b or c");
+        check("1..5", ParamType::Bigint, "1 to 5");
+        check("0..", ParamType::Double, "at least 0");
+        check("..7", ParamType::Bigint, "at most 7");
+        check("a|b|c", ParamType::Varchar, "a or b or c");
     }
 }

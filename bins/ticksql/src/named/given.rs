@@ -2,7 +2,8 @@
 
 use query::nearest;
 
-use super::parameter::{Kind, Parameter, ParameterError};
+use super::param_type::ParamType;
+use super::parameter::{Parameter, ParameterError};
 use super::resolved_param::{ResolvedParam, names_of};
 
 /// What a query takes.
@@ -19,20 +20,21 @@ impl Known<'_> {
 }
 
 /// Values as they were given: name, type if one is named, text.
-pub(super) struct Given<'a>(Vec<(&'a str, Option<Kind>, &'a str)>);
+pub(super) struct Given<'a>(Vec<(&'a str, Option<ParamType>, &'a str)>);
 
 impl<'a> Given<'a> {
     pub(super) fn of(
         pairs: &'a [(String, String)],
         known: &Known<'_>,
     ) -> Result<Self, ParameterError> {
-        let mut given: Vec<(&str, Option<Kind>, &str)> = Vec::new();
+        let mut given: Vec<(&str, Option<ParamType>, &str)> = Vec::new();
         for (key, text) in pairs {
             let (name, kind) = name_and_kind(key);
             let kind = match kind {
-                Some(kind) => {
-                    Some(Kind::named(kind).ok_or_else(|| ParameterError::NoType(kind.to_owned()))?)
-                }
+                Some(kind) => Some(
+                    ParamType::named(kind)
+                        .ok_or_else(|| ParameterError::NoType(kind.to_owned()))?,
+                ),
                 None => None,
             };
             if !known.0.iter().any(|parameter| parameter.name == name) {
@@ -51,7 +53,7 @@ impl<'a> Given<'a> {
         Ok(Self(given))
     }
 
-    fn find(&self, parameter: &Parameter) -> Option<&(&'a str, Option<Kind>, &'a str)> {
+    fn find(&self, parameter: &Parameter) -> Option<&(&'a str, Option<ParamType>, &'a str)> {
         self.0.iter().find(|(name, ..)| *name == parameter.name)
     }
 
@@ -73,7 +75,7 @@ impl<'a> Given<'a> {
             })
     }
 
-    /// What a text stands for.
+    /// The value that a text means.
     pub(super) fn resolve(
         &self,
         parameter: &Parameter,
@@ -82,7 +84,7 @@ impl<'a> Given<'a> {
         known: &Known<'_>,
     ) -> Result<ResolvedParam, ParameterError> {
         let Parameter { name, kind, .. } = parameter;
-        let wrong = |kind: Kind, expected: String| ParameterError::Wrong {
+        let wrong = |kind: ParamType, expected: String| ParameterError::Wrong {
             name: name.clone(),
             kind,
             text: text.to_owned(),
@@ -92,7 +94,7 @@ impl<'a> Given<'a> {
         let asked = self.find(parameter).and_then(|(_, kind, _)| *kind);
         // `token:varchar=NAME` is that name alone.
         let kind = match (kind, asked) {
-            (Kind::Token, Some(Kind::Varchar)) => Kind::Varchar,
+            (ParamType::Token, Some(ParamType::Varchar)) => ParamType::Varchar,
             (declared, asked) if asked.is_none_or(|asked| asked == *declared) => *declared,
             (declared, _) => {
                 let expected = "it is given as another type".to_owned();
@@ -102,20 +104,22 @@ impl<'a> Given<'a> {
         let value = kind
             .value(text, now_ms)
             .map_err(|expected| wrong(kind, expected))?;
-        let allowed = parameter.allowed.as_ref();
-        if let Some(allowed) = allowed.filter(|allowed| !allowed.takes(&value)) {
+        let constraint = parameter.constraint.as_ref();
+        if let Some(constraint) = constraint.filter(|constraint| !constraint.takes(&value)) {
             return Err(ParameterError::NotAllowed {
                 name: name.clone(),
                 text: text.to_owned(),
-                allowed: allowed.in_words(),
+                constraint: constraint.in_words(),
                 known: known.message(),
             });
         }
         let names = match kind {
-            Kind::Token => names_of(text),
-            Kind::Varchar | Kind::Bigint | Kind::Double | Kind::Boolean | Kind::Timestamp => {
-                Vec::new()
-            }
+            ParamType::Token => names_of(text),
+            ParamType::Varchar
+            | ParamType::Bigint
+            | ParamType::Double
+            | ParamType::Boolean
+            | ParamType::Timestamp => Vec::new(),
         };
         Ok(ResolvedParam { kind, value, names })
     }
@@ -125,7 +129,9 @@ impl<'a> Given<'a> {
 pub(crate) fn name_of(key: &str) -> Result<&str, ParameterError> {
     let (name, kind) = name_and_kind(key);
     match kind {
-        Some(kind) if Kind::named(kind).is_none() => Err(ParameterError::NoType(kind.to_owned())),
+        Some(kind) if ParamType::named(kind).is_none() => {
+            Err(ParameterError::NoType(kind.to_owned()))
+        }
         Some(_) | None => Ok(name),
     }
 }
@@ -139,16 +145,16 @@ fn name_and_kind(key: &str) -> (&str, Option<&str>) {
 }
 
 /// The type of a value that no header declares: the one named with it, or the one that it looks like.
-pub(super) fn kind_of_given(name: &str, given: &[(String, String)]) -> Kind {
+pub(super) fn kind_of_given(name: &str, given: &[(String, String)]) -> ParamType {
     let mut pairs = given.iter();
     let Some((key, text)) = pairs.find(|(key, _)| name_and_kind(key).0 == name) else {
-        return Kind::Varchar;
+        return ParamType::Varchar;
     };
-    let named = name_and_kind(key).1.and_then(Kind::named);
+    let named = name_and_kind(key).1.and_then(ParamType::named);
     let looks_like = || {
-        let fits = |kind: &Kind| kind.value(text, 0).is_ok();
-        let mut kinds = [Kind::Bigint, Kind::Double, Kind::Boolean].into_iter();
-        kinds.find(fits).unwrap_or(Kind::Varchar)
+        let fits = |kind: &ParamType| kind.value(text, 0).is_ok();
+        let mut kinds = [ParamType::Bigint, ParamType::Double, ParamType::Boolean].into_iter();
+        kinds.find(fits).unwrap_or(ParamType::Varchar)
     };
     named.unwrap_or_else(looks_like)
 }

@@ -2,7 +2,8 @@
 
 use super::DAYS;
 use super::constraint::Constraint;
-use super::parameter::{Kind, Parameter};
+use super::param_type::ParamType;
+use super::parameter::Parameter;
 
 /// Why a query's text does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,11 +23,11 @@ pub enum HeaderError {
         line: u64,
     },
     /// An unknown type.
-    #[error("line {line}: `{kind}` is not a type: use {}", Kind::names())]
-    Kind {
+    #[error("line {line}: `{kind}` is not a type: use {}", ParamType::names())]
+    Type {
         /// The line, from 1.
         line: u64,
-        /// What stands there.
+        /// The unknown type.
         kind: String,
     },
     /// A default outside what its parameter takes.
@@ -37,7 +38,7 @@ pub enum HeaderError {
         /// The parameter.
         name: String,
         /// Its type.
-        kind: Kind,
+        kind: ParamType,
         /// What is valid.
         expected: String,
     },
@@ -48,10 +49,10 @@ pub enum HeaderError {
     Constraint {
         /// The line, from 1.
         line: u64,
-        /// What stands in the brackets.
+        /// The text in the brackets.
         text: String,
         /// The parameter's type.
-        kind: Kind,
+        kind: ParamType,
     },
     /// Two parameters of one name, or one with a name that is taken.
     #[error("line {line}: `{name}` is declared twice")]
@@ -93,7 +94,7 @@ pub enum HeaderError {
     #[error(
         "line {line}: `?` has no name: write `:name`, and pass the value as --param name=VALUE"
     )]
-    Mark {
+    NoName {
         /// The line, from 1.
         line: u64,
     },
@@ -156,7 +157,7 @@ impl Header {
                 let names: Vec<&str> = rest.split_whitespace().collect();
                 let is_time = |name: &&str| {
                     let mut parameters = self.parameters.iter();
-                    parameters.any(|p| p.name == **name && p.kind == Kind::Timestamp)
+                    parameters.any(|p| p.name == **name && p.kind == ParamType::Timestamp)
                 };
                 match names.as_slice() {
                     [from, to] if names.iter().all(is_time) => {
@@ -183,7 +184,7 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
     if kind.is_empty() || !name.starts_with(starts) || !name.chars().all(sound) {
         return Err(HeaderError::Form { line });
     }
-    let kind = Kind::named(kind).ok_or_else(|| HeaderError::Kind {
+    let kind = ParamType::named(kind).ok_or_else(|| HeaderError::Type {
         line,
         kind: kind.to_owned(),
     })?;
@@ -194,7 +195,7 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
         }
         None => (None, rest),
     };
-    let (allowed, description) = allowed(description, kind, line)?;
+    let (constraint, description) = constraint(description, kind, line)?;
     if let Some(default) = &default {
         let unfit = |expected| HeaderError::Default {
             line,
@@ -203,31 +204,38 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
             expected,
         };
         let value = kind.value(default, 0).map_err(unfit)?;
-        if let Some(allowed) = allowed.as_ref().filter(|allowed| !allowed.takes(&value)) {
-            return Err(unfit(format!("expected {}", allowed.in_words())));
+        if let Some(constraint) = constraint
+            .as_ref()
+            .filter(|constraint| !constraint.takes(&value))
+        {
+            return Err(unfit(format!("expected {}", constraint.in_words())));
         }
     }
     Ok(Parameter {
         name: name.to_owned(),
         kind,
-        allowed,
+        constraint,
         default,
         description: description.trim().to_owned(),
     })
 }
 
-/// The values in square brackets, where there are any, and what comes after them.
-fn allowed(text: &str, kind: Kind, line: u64) -> Result<(Option<Constraint>, &str), HeaderError> {
+/// The values in square brackets, if there are any, and what follows them.
+fn constraint(
+    text: &str,
+    kind: ParamType,
+    line: u64,
+) -> Result<(Option<Constraint>, &str), HeaderError> {
     let Some(inside) = text.trim_start().strip_prefix('[') else {
         return Ok((None, text));
     };
     let (inside, rest) = inside.split_once(']').ok_or(HeaderError::Form { line })?;
-    let allowed = Constraint::parse(inside, kind).ok_or_else(|| HeaderError::Constraint {
+    let constraint = Constraint::parse(inside, kind).ok_or_else(|| HeaderError::Constraint {
         line,
         text: inside.to_owned(),
         kind,
     })?;
-    Ok((Some(allowed), rest))
+    Ok((Some(constraint), rest))
 }
 
 /// A default, in quotes or as one word, and what comes after it.

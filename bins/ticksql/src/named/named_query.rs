@@ -8,7 +8,8 @@ use super::TIMES;
 use super::bound_query::BoundQuery;
 use super::given::{Given, Known, kind_of_given};
 use super::header::{self, HeaderError};
-use super::parameter::{Kind, Parameter, ParameterError};
+use super::param_type::ParamType;
+use super::parameter::{Parameter, ParameterError};
 use super::placeholder::{Placeholder, PlaceholderContext, Token, tokens};
 use super::resolved_param::ResolvedParam;
 use super::source_map::{BoundPlaceholder, Follows, StatementText};
@@ -17,13 +18,13 @@ use crate::position::Position;
 /// A query, with what its header says.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What it gives, in a line; empty where the text says nothing.
+    /// What it answers, in a line; empty if the text does not say.
     pub title: String,
     /// Further lines: what a row means, units, limits.
     pub notes: Vec<String>,
     /// What it takes, in the order of the header.
     pub parameters: Vec<Parameter>,
-    /// Whether the header declares parameters. Where it does not, values tell their own types.
+    /// Whether the header declares parameters. Without a declaration a value decides its type.
     declares: bool,
     /// The two times that `:days` goes by.
     days: Option<[String; 2]>,
@@ -85,7 +86,7 @@ impl Query {
         }
     }
 
-    /// The times that `:days` goes by, where it stands in the text.
+    /// The times that `:days` goes by, if the text has it.
     fn days_by(&self) -> Option<[String; 2]> {
         let used = self.tokens.iter().any(|(_, token)| *token == Token::Days);
         used.then(|| self.days.clone().unwrap_or(TIMES.map(str::to_owned)))
@@ -113,7 +114,7 @@ impl Query {
             let text = given.text_of(parameter, &known)?;
             let param = given.resolve(parameter, text, now_ms, &known)?;
             notes.extend(param.note(name));
-            if parameter.kind == Kind::Token && !text.is_empty() {
+            if parameter.kind == ParamType::Token && !text.is_empty() {
                 tokens.push((name.to_owned(), text.to_owned()));
             }
             shown.push((name.to_owned(), text.to_owned()));
@@ -186,7 +187,7 @@ impl Query {
         let days = self.days_by();
         let times = days.iter().flatten();
         for name in times {
-            parameters.push(Parameter::undeclared(name, Kind::Timestamp));
+            parameters.push(Parameter::undeclared(name, ParamType::Timestamp));
         }
         for (_, token) in &self.tokens {
             if let Token::Placeholder(Placeholder { name, .. }) = token
@@ -199,7 +200,7 @@ impl Query {
         Ok(parameters)
     }
 
-    /// What stands for `:days`, where it stands in the text.
+    /// What replaces `:days`, if the text has it.
     fn days_between(
         &self,
         resolved: &BTreeMap<&str, ResolvedParam>,
@@ -244,7 +245,7 @@ fn values_at(
 ) -> Result<Vec<Value>, ParameterError> {
     match placeholder.context {
         PlaceholderContext::InList => Ok(param.values()),
-        PlaceholderContext::Compared if param.kind == Kind::Token => {
+        PlaceholderContext::Compared if param.kind == ParamType::Token => {
             Err(ParameterError::TwoNames {
                 name: placeholder.name.clone(),
                 line: position.line,

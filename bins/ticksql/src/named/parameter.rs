@@ -1,83 +1,10 @@
-//! Parameters and their values, by type.
+//! Parameters, and why values do not fit them.
 
 use std::fmt;
 
-use query::Value;
-
 use super::constraint::Constraint;
-use super::times;
+use super::param_type::ParamType;
 use crate::phrases::did_you_mean;
-
-/// The type of a parameter, as people give it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A token's symbol or mint address; a varchar in SQL, and in `IN (:name)` both of a known one.
-    Token,
-    /// A text.
-    Varchar,
-    /// A whole number.
-    Bigint,
-    /// A number.
-    Double,
-    /// true or false.
-    Boolean,
-    /// A moment; a bigint of milliseconds since the epoch in SQL.
-    Timestamp,
-}
-
-/// The types by name.
-const KINDS: [(&str, Kind); 6] = [
-    ("token", Kind::Token),
-    ("varchar", Kind::Varchar),
-    ("bigint", Kind::Bigint),
-    ("double", Kind::Double),
-    ("boolean", Kind::Boolean),
-    ("timestamp", Kind::Timestamp),
-];
-
-impl Kind {
-    /// The type of a name.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        let mut kinds = KINDS.iter();
-        kinds
-            .find(|(known, _)| *known == name)
-            .map(|(_, kind)| *kind)
-    }
-
-    /// All names, for messages.
-    pub(super) fn names() -> String {
-        KINDS.map(|(name, _)| name).join(", ")
-    }
-
-    /// The value that a text stands for.
-    pub(super) fn value(self, text: &str, now_ms: i64) -> Result<Value, String> {
-        match self {
-            Self::Token | Self::Varchar => Ok(Value::Varchar(text.to_owned())),
-            Self::Bigint => {
-                let number = text.trim().parse().map(Value::Bigint);
-                number.map_err(|_| "expected a whole number".to_owned())
-            }
-            Self::Double => match text.trim().parse::<f64>() {
-                Ok(number) if number.is_finite() => Ok(Value::Double(number)),
-                Ok(_) | Err(_) => Err("expected a number".to_owned()),
-            },
-            Self::Boolean => match text.trim().to_ascii_lowercase().as_str() {
-                "true" => Ok(Value::Boolean(true)),
-                "false" => Ok(Value::Boolean(false)),
-                _ => Err("expected true or false".to_owned()),
-            },
-            Self::Timestamp => times::parse(text, now_ms).map(Value::Bigint),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut kinds = KINDS.iter();
-        let name = kinds.find(|(_, kind)| kind == self).map(|(name, _)| *name);
-        f.write_str(name.unwrap_or_default())
-    }
-}
 
 /// Something that a query takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,9 +12,9 @@ pub struct Parameter {
     /// How it is named, in lower case or not.
     pub name: String,
     /// Its type.
-    pub kind: Kind,
+    pub kind: ParamType,
     /// Which values of the type it takes; all if nothing is said.
-    pub allowed: Option<Constraint>,
+    pub constraint: Option<Constraint>,
     /// Its value if none is given; a parameter without a default is required.
     pub default: Option<String>,
     /// What it is for.
@@ -95,11 +22,11 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    pub(super) fn undeclared(name: &str, kind: Kind) -> Self {
+    pub(super) fn undeclared(name: &str, kind: ParamType) -> Self {
         Self {
             name: name.to_owned(),
             kind,
-            allowed: None,
+            constraint: None,
             default: None,
             description: String::new(),
         }
@@ -111,8 +38,8 @@ impl fmt::Display for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, kind, .. } = self;
         write!(f, "{name} ({kind}")?;
-        if let Some(allowed) = &self.allowed {
-            write!(f, " {allowed}")?;
+        if let Some(constraint) = &self.constraint {
+            write!(f, " {constraint}")?;
         }
         match self.default.as_deref() {
             Some("") => f.write_str(", '')"),
@@ -144,7 +71,7 @@ pub enum ParameterError {
         /// The parameter.
         name: String,
         /// Its type.
-        kind: Kind,
+        kind: ParamType,
         /// What the query takes.
         known: String,
     },
@@ -154,7 +81,7 @@ pub enum ParameterError {
         /// The parameter.
         name: String,
         /// Its type.
-        kind: Kind,
+        kind: ParamType,
         /// What was given.
         text: String,
         /// What is valid.
@@ -163,14 +90,14 @@ pub enum ParameterError {
         known: String,
     },
     /// The value has the right type and is outside what the parameter takes.
-    #[error("`{name}` must be {allowed}, not `{text}`; {known}")]
+    #[error("`{name}` must be {constraint}, not `{text}`; {known}")]
     NotAllowed {
         /// The parameter.
         name: String,
         /// What was given.
         text: String,
         /// What is valid.
-        allowed: String,
+        constraint: String,
         /// What the query takes.
         known: String,
     },
@@ -187,7 +114,7 @@ pub enum ParameterError {
         column: u64,
     },
     /// `name:type` names an unknown type.
-    #[error("`{0}` is not a type: use {types}", types = Kind::names())]
+    #[error("`{0}` is not a type: use {types}", types = ParamType::names())]
     NoType(String),
     /// The two parameters of `:days` are not timestamps.
     #[error("`:days` needs `{from}` and `{to}` to be timestamps")]

@@ -73,7 +73,7 @@ pub(super) fn tokens(text: &str, first_line: u64) -> Result<Vec<(Position, Token
             }
             _ => {
                 if matches!(&first.token, SqlKind::Placeholder(mark) if mark.starts_with('?')) {
-                    return Err(HeaderError::Mark {
+                    return Err(HeaderError::NoName {
                         line: position.line,
                     });
                 }

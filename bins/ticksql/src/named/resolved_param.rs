@@ -3,11 +3,11 @@
 use domain::aliases::{mint_of, symbol_of};
 use query::Value;
 
-use super::parameter::Kind;
+use super::param_type::ParamType;
 
 /// A parameter's value, as it goes into the statement.
 pub(super) struct ResolvedParam {
-    pub(super) kind: Kind,
+    pub(super) kind: ParamType,
     pub(super) value: Value,
     /// The names of a token that has more than one: as it was given first, its mint last.
     pub(super) names: Vec<String>,
@@ -34,7 +34,7 @@ impl ResolvedParam {
 }
 
 /// The names of a token that is given by a known symbol: ticks of exchanges have the symbol, those
-/// of the chain the mint. A mint has no other name: anybody may give the symbol to another one.
+/// of the chain the mint. A mint has no other name: anybody can use the symbol for another token.
 pub(super) fn names_of(text: &str) -> Vec<String> {
     let Some(mint) = mint_of(text) else {
         return Vec::new();

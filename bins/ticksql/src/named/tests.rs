@@ -30,13 +30,13 @@ fn given(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_header_tells_what_a_query_takes() {
+fn the_header_says_what_a_query_takes() {
     let query = Query::parse(CANDLES).unwrap();
     assert_eq!(query.title, "Candles of one token.");
     assert_eq!(query.notes, ["A row is an interval."]);
-    let told: Vec<_> = query.parameters.iter().map(ToString::to_string).collect();
+    let shown: Vec<_> = query.parameters.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
+        shown,
         [
             "token (token)",
             "quote (varchar, USDC)",
@@ -132,7 +132,7 @@ fn a_text_without_a_header_takes_what_it_names() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_with_what_there_is() {
+fn a_wrong_value_is_reported_with_the_parameters() {
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let query = Query::parse(CANDLES).unwrap();
         let error = query.bind(&given(pairs), NOW_MS).unwrap_err();
@@ -168,7 +168,7 @@ fn what_does_not_fit_is_told_with_what_there_is() {
 }
 
 #[test]
-fn a_known_symbol_stands_for_its_mint_too_unless_it_is_told_to_be_a_name() {
+fn a_known_symbol_matches_its_mint_too_unless_it_is_a_varchar() {
     const MINT: &str = domain::aliases::SOL_MINT;
     let query =
         "-- @param t token\nSELECT :t FROM x WHERE a NOT IN (:t, 'x') AND (:t = '' OR b IN (:t))";
@@ -316,7 +316,7 @@ fn headers_that_do_not_fit_are_refused_with_their_line() {
     );
 }
 
-/// Every built-in query is sound, tells what it is for, and is narrowed by day.
+/// Every built-in query is valid, says what it is for, and is narrowed by day.
 #[test]
 fn the_built_in_queries_are_sound() {
     assert!(names().len() >= 13, "{:?}", names());
@@ -330,7 +330,7 @@ fn the_built_in_queries_are_sound() {
             .iter()
             .filter(|parameter| parameter.default.is_none())
             .map(|parameter| {
-                let value = if parameter.kind == Kind::Timestamp {
+                let value = if parameter.kind == ParamType::Timestamp {
                     "2026-03-07"
                 } else {
                     "1"
@@ -347,16 +347,15 @@ fn the_built_in_queries_are_sound() {
         let narrowed = |scan: &query::ArchiveScan| scan.is_narrowed(today.date_naive());
         assert!(reading.scans.iter().all(narrowed), "{name}");
         // A number without an end is one that may be zero or below it.
-        let open = query
-            .parameters
-            .iter()
-            .find(|p| matches!(p.kind, Kind::Bigint | Kind::Double) && p.allowed.is_none());
+        let open = query.parameters.iter().find(|p| {
+            matches!(p.kind, ParamType::Bigint | ParamType::Double) && p.constraint.is_none()
+        });
         assert!(open.is_none(), "{name}: {open:?} needs [LOW..HIGH]");
     }
 }
 
 proptest! {
-    /// Whatever a value is, it goes beside the statement, never into it.
+    /// A value is passed with the statement and never becomes a part of it.
     #[test]
     fn no_value_reaches_the_statement(value in "(?s).{0,40}|[':;\\-?\" ]{1,9}") {
         let query = Query::parse("-- @param a varchar\nSELECT :a, ':a' FROM t").unwrap();

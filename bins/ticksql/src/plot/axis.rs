@@ -96,7 +96,7 @@ pub(super) fn times(from_ms: i64, to_ms: i64, count: i64) -> Vec<i64> {
         .collect()
 }
 
-/// A time (UTC) with what tells it from others in a range.
+/// A time (UTC) with the parts that differ within a range.
 pub(super) fn time(ms: i64, span_ms: i64) -> String {
     let form = if span_ms <= SECOND_MS {
         "%H:%M:%S%.3f"

@@ -18,7 +18,7 @@ const POINTS_DRAWN_MAX: usize = 2_000;
 /// Lines with at most so many points show them, with their times and values.
 const POINTS_MARKED_MAX: usize = 300;
 
-/// Colours of the lines, told apart by people who see few.
+/// Colours of the lines, distinct for colour-blind readers.
 const COLOURS: [&str; 8] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a300",
 ];
@@ -35,9 +35,9 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--line); text-align:
 
 /// What a page shows.
 pub(crate) struct Page<'a> {
-    /// The query's name, or what stands for it.
+    /// The query's name, or a replacement.
     pub(crate) title: &'a str,
-    /// What the query gives.
+    /// What the query answers.
     pub(crate) subtitle: &'a str,
     /// The query as it was written.
     pub(crate) sql: &'a str,

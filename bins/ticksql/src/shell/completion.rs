@@ -103,7 +103,7 @@ impl InputHelper {
         (start, found)
     }
 
-    /// Behind a backslash: a command, a table, a query, or a query's parameter.
+    /// After a backslash: a command, a table, a query, or a query's parameter.
     fn of_command(&self, command: &str, context: &str) -> Vec<String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         if context.ends_with('\\') {
@@ -126,8 +126,8 @@ impl InputHelper {
         }
     }
 
-    /// The columns of the table whose name, or whose alias, stands before a dot; all where it is
-    /// an alias, since the statement that tells it is not complete.
+    /// The columns of the table named in front of a dot; of an alias all columns, since the statement
+    /// that defines it is not complete.
     fn columns_of(&self, before: &str) -> Vec<String> {
         let in_word = |char: char| char.is_alphanumeric() || char == '_';
         let start = before.trim_end_matches(in_word).len();

@@ -78,7 +78,7 @@ mod tests {
         check("SELECT :t", &[], &kept[1..]);
         check("SELECT 1 FROM x WHERE :days AND t = :t", &[], &kept);
         check("SELECT :t", &[pair("t", "5")], &[pair("t", "5")]);
-        // What is given for this query and not taken by it is told.
+        // A value that is given for this query is passed on, so that an unknown one is reported.
         check("SELECT 1", &[pair("x", "5")], &[pair("x", "5")]);
     }
 

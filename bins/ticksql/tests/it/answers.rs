@@ -179,7 +179,11 @@ fn a_file_takes_its_format_from_its_ending_and_is_whole_or_not_there() {
     assert_ne!(mode & 0o044, 0, "others may read it as any file: {mode:o}");
 
     // A failure leaves what was there, and nothing beside it.
-    let (code, ..) = world.run(&["-o", &file, "SELECT 1 / 0 FROM ticks WHERE year = 2026"]);
+    let (code, ..) = world.run(&[
+        "-o",
+        &file,
+        "SELECT 1 / 0 FROM ticks WHERE year = 2026 AND month = 3",
+    ]);
     assert_eq!(code, 1);
     assert!(
         fs::read_to_string(&file)
@@ -198,9 +202,9 @@ fn a_file_takes_its_format_from_its_ending_and_is_whole_or_not_there() {
         assert_eq!(found, code, "{name}: {status}");
         assert!(status.contains(part), "{name}: {status}");
     };
-    check("out.xml", 2, "stands for no format");
+    check("out.xml", 2, "unknown format");
     check("missing/out.csv", 2, "/missing\n");
-    check(".", 1, "cannot be written");
+    check(".", 1, "cannot write");
 }
 
 #[test]
@@ -211,6 +215,77 @@ fn numbers_that_json_has_not_are_texts_and_no_nulls() {
     assert_eq!(world.answer(&["-f", "jsonl", query]), format!("{row}\n"));
     let whole = world.answer(&["-f", "json", query]);
     assert!(whole.contains(&format!("\"rows\":[{row}]")), "{whole}");
+}
+
+/// Athena's words, in each format, and in numbers within arrays and rows.
+#[test]
+fn infinities_are_spelled_in_one_way() {
+    let world = World::new();
+    let query = "SELECT CAST('-Infinity' AS double) AS a, CAST('Infinity' AS real) AS b, \
+                 ARRAY[CAST('-Infinity' AS double), 1e0] AS c, 1e0 / 3 AS d, CAST('NaN' AS double) AS e";
+    for (format, separator) in [
+        ("csv", ","),
+        ("tsv", "\t"),
+        ("table", " ┆ "),
+        ("markdown", " | "),
+    ] {
+        let answer = world.answer(&["-f", format, query]);
+        let start = format!("-Infinity{separator}Infinity{separator}");
+        assert!(answer.contains(&start), "{format}: {answer}");
+        assert!(answer.contains("[-Infinity, 1.0]"), "{format}: {answer}");
+        assert!(answer.contains("0.333"), "{format}: {answer}");
+        assert!(
+            answer.contains("NaN") && !answer.contains("inf"),
+            "{format}: {answer}"
+        );
+    }
+}
+
+/// Text of a sender reaches the quarantine as it came, and the terminal of whoever looks at it.
+#[test]
+fn no_cell_of_a_table_and_no_message_controls_the_terminal() {
+    let world = World::new();
+    let query = "SELECT chr(27) || '[2J' || chr(13) || chr(155) || chr(9) || 'x' AS raw";
+    let check = |args: &[&str], expected: &str| {
+        let answer = world.answer(&[args, &[query]].concat());
+        assert!(answer.contains(expected), "{args:?}: {answer:?}");
+    };
+    check(&[], "│ \\x1B[2J\\r\\u009B\\tx │");
+    check(&["-f", "markdown"], "| \\\\x1B[2J<br>");
+    let file = world.path("raw.txt");
+    world.answer(&["-o", &file, query]);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("\\x1B[2J") && !text.contains('\u{1b}'),
+        "{text:?}"
+    );
+    // For programs it stays as it is.
+    check(&["-f", "csv"], "\u{1b}[2J");
+    let failing = "SELECT CAST(chr(27) || '[2J' AS bigint)";
+    let (code, _, status) = world.run(&[failing]);
+    assert_eq!(code, 1, "{status:?}");
+    assert!(
+        status.contains("\\x1B[2J") && !status.contains('\u{1b}'),
+        "{status:?}"
+    );
+    // A legend has names of the archive.
+    let chart =
+        "SELECT TIMESTAMP '2026-03-07 00:00:00' AS time, 1e0 AS price, chr(27) || '[2J' AS token";
+    let drawing = world.answer(&["--chart", chart]);
+    assert!(
+        drawing.contains("\\x1B[2J") && !drawing.contains('\u{1b}'),
+        "{drawing:?}"
+    );
+}
+
+/// What was read before a failure is written.
+#[test]
+fn rows_before_a_failure_are_not_dropped() {
+    let world = World::new();
+    let query = "SELECT sum(1 / (20000 - value)) OVER (ORDER BY value ROWS BETWEEN 0 PRECEDING AND CURRENT ROW) AS n FROM generate_series(1, 30000)";
+    let (code, output, status) = world.run(&["-f", "csv", query]);
+    assert_eq!(code, 1, "{status}");
+    assert_eq!(output.lines().count(), 1 + 16_384, "{status}");
 }
 
 /// A name given to another file would take the pipe's place, and its reader would wait for ever.
@@ -235,7 +310,7 @@ fn the_answer_and_the_page_are_not_one_file() {
     let file = world.path("x.csv");
     let (code, output, status) = world.run(&["-o", &file, "--html", &file, "SELECT 1 AS one"]);
     assert_eq!((code, output.as_str()), (2, ""), "{status}");
-    assert!(status.contains("are one file"), "{status}");
+    assert!(status.contains("name the same file"), "{status}");
     assert!(!fs::exists(&file).unwrap());
 }
 
@@ -276,7 +351,7 @@ fn a_chart_is_drawn_instead_of_the_rows() {
     let (code, _, status) = world.run(&["--chart=volume", &query]);
     assert_eq!(code, 2);
     assert!(
-        status.contains("the answer has no such column of numbers; it has ts, price"),
+        status.contains("the answer has no numeric column of that name; it has ts, price"),
         "{status}"
     );
 }
@@ -339,6 +414,12 @@ fn a_cut_answer_says_so_on_standard_error_only() {
         status.contains("2 rows") && status.contains("--max-rows above 2"),
         "{status}"
     );
+    // Nor does it look complete to somebody who wants to read errors only.
+    let (code, _, status) = world.run(&["-q", "-f", "csv", "--max-rows", "2", &query]);
+    let expected = "note: the answer is cut at 2 rows: pass --max-rows above 2, or a LIMIT\n";
+    assert_eq!((code, status.as_str()), (0, expected));
+    let (_, _, status) = world.run(&["-q", "-f", "csv", "--max-rows", "3", &query]);
+    assert_eq!(status, "");
     let (_, _, status) = world.run(&["--format", "csv", "--max-rows", "3", &query]);
     assert!(
         status.contains("3 rows") && !status.contains("--max-rows"),
@@ -365,7 +446,7 @@ fn no_rows_have_their_header_and_a_note_on_the_days() {
     let (code, output, status) = world.run(&["--format", "csv", query]);
     assert_eq!((code, output.as_str()), (0, "token,price\n"));
     assert!(
-        status.contains("note: the archive has nothing of the days asked for; it has 2 days, from 2026-03-07 to 2026-03-08\n"),
+        status.contains("note: the archive has none of the days asked for; it has 2 days, from 2026-03-07 to 2026-03-08\n"),
         "{status}"
     );
     assert!(
@@ -376,7 +457,7 @@ fn no_rows_have_their_header_and_a_note_on_the_days() {
     let query = "SELECT count(*) AS n FROM ticks WHERE year = 2025";
     let (_, output, status) = world.run(&["--format", "csv", query]);
     assert_eq!(output, "n\n0\n");
-    assert!(status.contains("note: the archive has nothing"), "{status}");
+    assert!(status.contains("note: the archive has none"), "{status}");
     // The days are there; only the token is not.
     let (_, _, status) = world.run(&[&format!(
         "SELECT 1 FROM ticks WHERE {FIRST_DAY} AND token = 'X'"

@@ -155,8 +155,8 @@ fn every_table_of_the_archive_is_estimated_in_its_own_folder() {
     explained(
         &["SELECT * FROM other.big_table"],
         &[
-            "bytes   not known: how much lies behind `other.big_table`",
-            "cost    not known\n",
+            "bytes   unknown: the size of `other.big_table`",
+            "cost    unknown\n",
         ],
     );
 }
@@ -171,17 +171,17 @@ fn what_nobody_knows_of_does_not_pass_a_scan_limit() {
         assert!(status.contains(part), "{part} of {query}: {status}");
     };
     let quarantine = format!("SELECT reason FROM quarantine WHERE {DAY}");
-    refused(&quarantine, &[], "it would read up to 700 B");
-    refused("SELECT reason FROM quarantine", &[], "is read whole");
+    refused(&quarantine, &[], "the query would read up to 700 B");
+    refused("SELECT reason FROM quarantine", &[], "would be read whole");
     refused(
         "SELECT * FROM other.big_table",
         &[],
-        "`other.big_table` is not known",
+        "the size of `other.big_table` is unknown",
     );
     refused(
         "SELECT words THAT only Athena KNOWS",
         &["--full-scan"],
-        "only Athena can tell what this statement reads",
+        "only Athena can parse this statement",
     );
     let operations = analyst.service.operations();
     assert!(
@@ -224,7 +224,7 @@ fn a_query_that_can_no_longer_be_watched_is_stopped() {
     let (code, _, status) = analyst.run(&["SELECT 1"]);
     assert_eq!(code, 5, "{status}");
     assert!(
-        status.contains("query q1 could not be watched any more and was stopped"),
+        status.contains("query q1 could no longer be watched and was stopped"),
         "{status}"
     );
     assert!(analyst.service.was_asked("StopQueryExecution"));
@@ -358,7 +358,7 @@ fn an_empty_archive_hints_at_the_share() {
     let (code, _, status) = analyst.run(&[&query]);
     assert_eq!(code, 0, "{status}");
     assert!(
-        status.contains("has no files yet") && status.contains("`just status` tells the share"),
+        status.contains("has no files yet") && status.contains("`just status` shows the share"),
         "{status}"
     );
 }
@@ -383,9 +383,141 @@ fn a_history_without_the_workgroup_says_so_and_shows_what_is_known() {
     let (code, output, status) = gone.run(&["history", "--workgroup", "nosuch", "-f", "csv"]);
     assert_eq!(code, 2, "{status}");
     assert!(output.contains("local-1"), "{output}");
-    for part in ["could not be asked", "no workgroup nosuch"] {
+    for part in ["cannot be queried", "no workgroup nosuch"] {
         assert!(status.contains(part), "{part}: {status}");
     }
+}
+
+/// A service that answers every query with one row.
+fn answering(reply: impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static) -> Analyst {
+    Analyst::of(move |call| {
+        reply(call).or_else(|| match call.operation.as_str() {
+            "GetQueryExecution" => Some(execution("SUCCEEDED", 0, "")),
+            "GetQueryResults" => Some(Reply::Json(json!({"ResultSet": {
+                "ResultSetMetadata": {"ColumnInfo": [{"Name": "a", "Type": "integer"}]},
+                "Rows": [{"Data": [{"VarCharValue": "a"}]}, {"Data": [{"VarCharValue": "1"}]}],
+            }}))),
+            _ => None,
+        })
+    })
+}
+
+/// Trino takes nothing else there.
+#[test]
+fn a_number_of_rows_is_sent_as_a_bare_integer() {
+    let analyst = answering(|_| None);
+    let query = "SELECT :n AS a FROM (VALUES (1)) v OFFSET :m LIMIT :n";
+    let (code, _, status) = analyst.run(&[query, "-p", "n=5", "-p", "m=0"]);
+    assert_eq!(code, 0, "{status}");
+    let sent = "SELECT BIGINT '5' AS a FROM (VALUES (1)) v OFFSET 0 LIMIT 5";
+    assert_eq!(analyst.service.statements(), [sent]);
+}
+
+/// The days are listed only for a condition that keeps many, and between the first and the last.
+#[test]
+fn the_guard_measures_by_the_days_of_the_archive() {
+    let analyst = answering(|_| None);
+    let listings = || {
+        let operations = analyst.service.operations();
+        operations
+            .iter()
+            .filter(|of| of.starts_with("GET /archive"))
+            .count()
+    };
+    let query = |condition: &str| format!("SELECT 1 AS a FROM price_archive WHERE {condition}");
+    assert_eq!(analyst.run(&[&query(DAY)]).0, 0);
+    assert_eq!(listings(), 0);
+    let (code, _, status) = analyst.run(&[&query("year = 2026")]);
+    assert_eq!(code, 3, "{status}");
+    assert!(
+        status.contains("keep 2 of the 2 days that the archive has"),
+        "{status}"
+    );
+    assert!(listings() > 0);
+}
+
+#[test]
+fn a_shell_lists_the_days_once() {
+    let analyst = answering(|_| None);
+    let script = "SELECT 1 AS a FROM price_archive WHERE year = 2026;\n".repeat(3);
+    let file = analyst.home.path().join("script.sql");
+    fs::write(&file, script).unwrap();
+    let mut command = analyst.command(&["shell"]);
+    let told = told(
+        &command
+            .stdin(fs::File::open(file).unwrap())
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(told.0, 3, "{}", told.2);
+    assert_eq!(
+        told.2.matches("keep 2 of the 2 days").count(),
+        3,
+        "{}",
+        told.2
+    );
+    let operations = analyst.service.operations();
+    let years = operations
+        .iter()
+        .filter(|of| of.ends_with("prefix=price-archive/year="));
+    assert_eq!(years.count(), 1, "{operations:?}");
+}
+
+#[test]
+fn a_bucket_that_may_not_be_listed_is_measured_by_the_calendar() {
+    let analyst = answering(|call| {
+        let refusal = || Reply::Refusal("AccessDenied");
+        call.operation.starts_with("GET /archive").then(refusal)
+    });
+    let query = |condition: &str| format!("SELECT 1 AS a FROM price_archive WHERE {condition}");
+    let (code, _, status) = analyst.run(&[&query("year = 2026")]);
+    assert_eq!(code, 0, "{status}");
+    assert!(
+        status.contains("note: the days of the archive cannot be listed")
+            && status.contains("measured against 2000 to today"),
+        "{status}"
+    );
+    let (code, _, status) = analyst.run(&[&query("year > 2000")]);
+    assert_eq!(code, 3, "{status}");
+    assert!(status.contains("days since 2000"), "{status}");
+}
+
+#[test]
+fn nobody_is_advised_to_pass_what_they_passed() {
+    let analyst = answering(|_| None);
+    let advice = "pass --full-scan";
+    let only_athena = "SELECT words THAT only Athena KNOWS";
+    let (code, _, status) = analyst.run(&[only_athena]);
+    assert_eq!(code, 1, "{status}");
+    assert!(status.contains(advice), "{status}");
+    for query in [
+        only_athena,
+        "/* ours */ (SELECT words THAT only Athena KNOWS)",
+    ] {
+        let (code, _, status) = analyst.run(&[query, "--full-scan"]);
+        assert_eq!(code, 0, "{query}: {status}");
+    }
+    let (code, _, status) = analyst.run(&["OPTIMIZE x REWRITE DATA", "--full-scan"]);
+    assert_eq!(code, 1, "{status}");
+    assert!(
+        !status.contains(advice) && status.contains("begins with SELECT"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_plan_of_athena_marks_an_error_where_it_is() {
+    let analyst = Analyst::of(|call| {
+        let reason = "SYNTAX_ERROR: line 1:16: Column 'prise' cannot be resolved";
+        (call.operation == "GetQueryExecution").then(|| execution("FAILED", 0, reason))
+    });
+    let query = format!("SELECT prise FROM price_archive WHERE {DAY}");
+    let (code, _, status) = analyst.run(&["explain", "--plan", &query]);
+    assert_eq!(code, 1, "{status}");
+    assert!(
+        status.contains("at line 1, column 8") && status.contains("\n    |        ^\n"),
+        "{status}"
+    );
 }
 
 /// Its answer is billed as a whole, and nothing is left to stop.
@@ -398,7 +530,10 @@ fn a_query_that_had_succeeded_is_not_called_cancelled() {
     });
     let (code, _, status) = analyst.interrupted(&["SELECT 1"], "GetQueryResults");
     assert_eq!(code, 130, "{status}");
-    for part in ["query q1 had succeeded", "20.0 MB billed, $0.000100"] {
+    for part in [
+        "query q1 had already succeeded",
+        "20.0 MB billed, $0.000100",
+    ] {
         assert!(status.contains(part), "{part}: {status}");
     }
     assert!(!status.contains("is cancelled"), "{status}");

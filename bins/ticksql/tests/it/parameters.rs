@@ -11,13 +11,13 @@ fn a_named_query_runs_with_its_defaults() {
     let args = [&["run", "candles", "-p", "token=BTC"][..], &RANGE].concat();
     assert_eq!(
         world.rows(&args),
-        "USD,1772841600000,39432.48,39432.48,39432.48,39432.48,0.5,1\n\
-         USD,1772841720000,39500.0,39500.0,39500.0,39500.0,1.25,1\n"
+        "USD,2026-03-07T00:00:00,39432.48,39432.48,39432.48,39432.48,0.5,1\n\
+         USD,2026-03-07T00:02:00,39500.0,39500.0,39500.0,39500.0,1.25,1\n"
     );
     let args = [&args[..], &["-p", "interval_s=3600"]].concat();
     assert_eq!(
         world.rows(&args),
-        "USD,1772841600000,39432.48,39500.0,39432.48,39500.0,1.75,2\n"
+        "USD,2026-03-07T00:00:00,39432.48,39500.0,39432.48,39500.0,1.75,2\n"
     );
 }
 
@@ -69,15 +69,15 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
     };
     check(
         &["run", "candles"],
-        "`token` is missing: give --param token=VALUE (a token); this query takes token (token), quote",
+        "`token` is missing: pass --param token=VALUE (a token); this query takes token (token), quote",
     );
     check(
         &["run", "candles", "-p", "tokn=BTC"],
-        "no parameter `tokn` (did you mean `token`?)",
+        "no parameter `tokn`: did you mean `token`?",
     );
     check(
         &["run", "candles", "-p", "token=BTC", "-p", "from=yesterday"],
-        "`from` is a timestamp, which `yesterday` is not",
+        "`yesterday` is not a valid timestamp for `from`",
     );
     check(
         &["run", "candles", "-p", "token=BTC", "-p", "token=ETH"],
@@ -88,7 +88,7 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
         (
             "candles",
             "interval_s=0",
-            "`interval_s` must be 1 to 31536000, which `0` is not",
+            "`interval_s` must be 1 to 31536000, not `0`",
         ),
         (
             "vwap",
@@ -106,11 +106,7 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
             "late_after_s=-1",
             "`late_after_s` must be 0 to 31536000",
         ),
-        (
-            "top_movers",
-            "top=-1",
-            "`top` must be at least 1, which `-1` is not",
-        ),
+        ("top_movers", "top=-1", "`top` must be at least 1, not `-1`"),
         (
             "top_movers",
             "min_ticks=0",
@@ -129,7 +125,7 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
         (
             "cohort_check",
             "key=nonsense",
-            "`key` must be tick or token, which `nonsense` is not",
+            "`key` must be tick or token, not `nonsense`",
         ),
     ] {
         let mut args = vec!["run", query, "-p", given];
@@ -161,15 +157,15 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
     );
     check(
         &["SELECT 1", "-p", "a=1"],
-        "no parameter `a`; this query takes no parameters",
+        "no parameter `a` (this query takes no parameters)",
     );
-    check(&["SELECT ?"], "write `:name` for a value");
+    check(&["SELECT ?"], "write `:name`, and pass");
     check(
         &["run", "candels"],
-        "there is no query `candels` (did you mean `candles`?)",
+        "no query `candels`: did you mean `candles`?",
     );
     check(&["show", "candels"], "did you mean `candles`?");
-    check(&["run", "missing.sql"], "missing.sql cannot be read");
+    check(&["run", "missing.sql"], "cannot read missing.sql");
 }
 
 /// Ticks of exchanges have a token's symbol, those of the chain its mint.
@@ -223,9 +219,7 @@ fn a_token_of_which_nothing_is_found_is_named() {
     };
     let said = status(&["run", "candles", "-p", "token=btc"]);
     assert!(
-        said.contains(
-            "note: there are no rows; where `token` btc should have some, names are taken as they are written"
-        ),
+        said.contains("note: no rows for `token` btc: names are case-sensitive"),
         "{said}"
     );
     let said = status(&["run", "candles", "-p", "token=BTC"]);

@@ -24,7 +24,7 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
     };
     refused(
         "SELECT count(*) FROM ticks",
-        "`ticks` at line 1, column 22 is read whole",
+        "`ticks` at line 1, column 22 would be read whole",
     );
     refused(
         "SELECT count(*) FROM ticks WHERE token = 'BTC'",
@@ -47,21 +47,52 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
         "day <= 30",
         "year > 2000",
         "abs(year) > 0",
+        // All that the archive has is of this year.
+        "year = 2026",
+        "year BETWEEN 2025 AND 2027 AND month < 12",
     ] {
         refused(
             &format!("SELECT count(*) FROM ticks WHERE {condition}"),
-            "since its conditions leave more than half of the days since 2000",
+            "its conditions keep 2 of the 2 days that the archive has",
         );
     }
     let allowed = |query: &str| {
         let (code, _, status) = world.run(&["-f", "csv", query]);
         assert_eq!(code, 0, "{query}: {status}");
     };
+    // What has a condition on the days is not told to add one.
+    let (_, _, status) = world.run(&["SELECT 1 FROM ticks WHERE year = 2026"]);
+    assert!(
+        status.contains("; ask for fewer days, or pass --full-scan"),
+        "{status}"
+    );
     allowed("SELECT 1");
     allowed("DESCRIBE ticks");
     allowed("SHOW TABLES");
     allowed("EXPLAIN SELECT * FROM ticks");
-    allowed("WITH t AS (SELECT * FROM ticks) SELECT count(*) FROM t WHERE year = 2026");
+    allowed(
+        "WITH t AS (SELECT * FROM ticks) SELECT count(*) FROM t WHERE year = 2026 AND month = 3",
+    );
+    allowed("SELECT count(*) FROM ticks WHERE year < 2026");
+    allowed("SELECT count(*) FROM ticks WHERE year = 2026 AND day = 8");
+    // A few days that are named are no mistake, even if the archive has no others.
+    allowed("SELECT count(*) FROM ticks WHERE year = 2026 AND month = 3 AND day IN (7, 8)");
+}
+
+/// The quarantine has days of its own; without any, the calendar is the measure.
+#[test]
+fn the_quarantine_is_measured_by_its_own_days() {
+    let world = World::new();
+    let query = "SELECT count(*) FROM quarantine WHERE year = 2026";
+    let code = || world.run(&[query]).0;
+    assert_eq!(code(), 0);
+    let days = world
+        .data
+        .path()
+        .join("quarantine/year=2026/month=03/day=07");
+    fs::create_dir_all(&days).unwrap();
+    fs::write(days.join("1-1.jsonl"), "").unwrap();
+    assert_eq!(code(), 3);
 }
 
 #[test]
@@ -108,6 +139,100 @@ fn explain_tells_what_would_be_read_without_reading_it() {
         (&json["files"], &json["refused"]),
         (&1.into(), &serde_json::Value::Null)
     );
+}
+
+/// The statement goes behind a word that its author did not write.
+#[test]
+fn a_plan_marks_an_error_where_it_is() {
+    let world = World::new();
+    let query = format!("SELECT tokn FROM ticks WHERE {FIRST_DAY}");
+    let (code, _, status) = world.run(&["explain", "--plan", &query]);
+    assert_eq!(code, 1, "{status}");
+    assert!(status.contains("`tokn` at line 1, column 8"), "{status}");
+    let two = format!("SELECT price,\n  tokn FROM ticks WHERE {FIRST_DAY}");
+    // The plan alone meets this one: the estimate takes any number of rows.
+    let failing = [&query, &two].map(|query| query.replace("tokn", "lpad(token, 9, 'x')"));
+    for (query, place) in failing.iter().zip(["line 1, column 8", "line 2, column 3"]) {
+        let (code, _, status) = world.run(&["explain", "--plan", query]);
+        assert_eq!(code, 1, "{status}");
+        assert!(status.contains(place), "{status}");
+    }
+}
+
+#[test]
+fn explain_and_show_write_what_is_asked_for_where_it_is_asked_for() {
+    let world = World::new();
+    let query = format!("SELECT sum(price) FROM ticks WHERE {FIRST_DAY}");
+    let file = |name: &str, args: &[&str]| {
+        let path = world.path(name);
+        let output = world.answer(&[args, &["-o", &path]].concat());
+        assert_eq!(output, "", "{args:?}");
+        fs::read_to_string(path).unwrap()
+    };
+    let explain = ["explain", query.as_str()];
+    assert!(file("a.txt", &explain).starts_with("engine  local\n"));
+    assert!(file("a.json", &explain).contains("\"above_max_scan\":false"));
+    let csv = file("a.csv", &explain);
+    assert!(
+        csv.starts_with("engine,days,files,bytes_max,") && csv.contains("\nlocal,2026-03-07,1,"),
+        "{csv}"
+    );
+    let tsv = world.answer(&["explain", "-f", "tsv", &query]);
+    assert!(tsv.contains("\nlocal\t2026-03-07\t1\t"), "{tsv}");
+    assert!(file("candles.sql", &["show", "candles"]).starts_with("-- OHLCV"));
+}
+
+#[test]
+fn an_option_that_a_command_would_ignore_is_refused() {
+    let world = World::new();
+    for (args, part) in [
+        (
+            &["show", "candles", "-f", "json"][..],
+            "`show` does not take --format",
+        ),
+        (&["list", "--chart"], "`list` does not take --chart"),
+        (
+            &["history", "--html", "x.html"],
+            "`history` does not take --html",
+        ),
+        (
+            &["explain", "--chart", "candles"],
+            "`explain` does not take --chart",
+        ),
+        (
+            &["cancel", "q1", "-o", "x"],
+            "`cancel` does not take --output",
+        ),
+        (
+            &["shell", "--html", "x.html"],
+            "`shell` does not take --html",
+        ),
+        (
+            &["shell", "-f", "parquet"],
+            "a Parquet file holds one answer",
+        ),
+        (
+            &["shell", "-o", "x.parquet"],
+            "a Parquet file holds one answer",
+        ),
+    ] {
+        let (code, output, status) = world.run(args);
+        assert_eq!((code, output.as_str()), (2, ""), "{args:?}: {status}");
+        assert!(status.contains(part), "{args:?}: {status}");
+    }
+}
+
+/// The limit may be within a character.
+#[test]
+fn a_text_that_is_too_long_is_told_as_such() {
+    let world = World::new();
+    for padding in ["", "x"] {
+        let text = format!("SELECT '{padding}{}'", "é".repeat(140_000));
+        fs::write(world.path("long.sql"), text).unwrap();
+        let (code, _, status) = world.run(&["long.sql"]);
+        assert_eq!(code, 2, "{status}");
+        assert!(status.contains("at most 262144 bytes"), "{status}");
+    }
 }
 
 #[test]
@@ -229,7 +354,7 @@ fn a_function_that_is_not_there_is_told_as_such() {
         "did you mean `date_trunc`",
     );
     check(
-        "SELECT price + token FROM ticks WHERE year = 2026",
+        "SELECT price + token FROM ticks WHERE year = 2026 AND month = 3",
         "double + varchar",
     );
 }

@@ -1,9 +1,10 @@
 //! The history and the shell.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,11 @@ fn queries_are_remembered_with_how_they_ended() {
     let world = World::new();
     world.run(&[&format!("SELECT sum(price) FROM ticks WHERE {FIRST_DAY}")]);
     world.run(&[
-        "SELECT 1 / 0 AS x FROM ticks WHERE year = :y",
+        "SELECT 1 / 0 AS x FROM ticks WHERE year = :y AND month = 3 LIMIT :n",
         "-p",
         "y=2026",
+        "-p",
+        "n=7",
     ]);
     let json = world.answer(&["history", "-f", "jsonl"]);
     let queries: Vec<serde_json::Value> = json
@@ -30,7 +33,7 @@ fn queries_are_remembered_with_how_they_ended() {
     );
     assert_eq!(
         queries[0]["query"],
-        "SELECT 1 / 0 AS x FROM ticks WHERE year = BIGINT '2026'"
+        "SELECT 1 / 0 AS x FROM ticks WHERE year = BIGINT '2026' AND …"
     );
     assert_eq!(
         (&queries[1]["engine"], &queries[1]["usd"]),
@@ -38,6 +41,7 @@ fn queries_are_remembered_with_how_they_ended() {
     );
     assert!(queries[1]["bytes"].as_u64().unwrap() > 0);
     let file = world.home.path().join(".local/share/ticksql/history.jsonl");
+    assert!(fs::read_to_string(&file).unwrap().contains("LIMIT 7\""));
     assert_eq!(
         fs::metadata(file).unwrap().permissions().mode() & 0o777,
         0o600
@@ -66,39 +70,77 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!(past["state"], "succeeded", "{json}");
 }
 
-/// The signal comes when the first statement is over, and the shell waits for the next.
-fn shell_that_hears(signal: &str) -> (Option<i32>, String) {
-    let world = World::new();
+/// A shell at a terminal, and the end of it that its user is at.
+fn at_terminal(world: &World) -> (Child, File) {
+    let terminal = nix::pty::openpty(None, None).unwrap();
     let mut command = hearing_hang_up(&world.command(&["shell", "-f", "csv"]));
-    let mut process = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+    let process = command
+        .stdin(terminal.slave.try_clone().unwrap())
+        .stdout(terminal.slave)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut input = process.stdin.take().unwrap();
-    input.write_all(b"SELECT 12345 AS first;\n").unwrap();
-    let output = BufReader::new(process.stdout.take().unwrap());
-    let mut lines = output.lines().map(Result::unwrap);
-    assert!(lines.any(|line| line == "12345"));
+    (process, File::from(terminal.master))
+}
+
+/// Reads what a terminal shows until there is a line.
+fn wait_for(terminal: &File, expected: &str) {
+    let lines = BufReader::new(terminal).lines().map_while(Result::ok);
+    assert!(
+        lines
+            .map(|line| line.trim().to_owned())
+            .any(|line| line == expected)
+    );
+}
+
+/// The exit code of a process that must end now.
+fn code_of(process: &mut Child) -> Option<i32> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            return status.code();
+        }
+        if started.elapsed() > Duration::from_secs(30) {
+            process.kill().unwrap();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn shell_history(world: &World) -> PathBuf {
+    world.home.path().join(".local/share/ticksql/shell_history")
+}
+
+/// The signal comes when the first statement is over, and the shell waits for the next.
+fn shell_that_hears(signal: &str) -> (Option<i32>, String) {
+    let world = World::new();
+    let (mut process, mut terminal) = at_terminal(&world);
+    terminal.write_all(b"SELECT 12344 + 1 AS first;\r").unwrap();
+    wait_for(&terminal, "12345");
     let kill = Command::new("kill")
         .args([signal, &process.id().to_string()])
         .status();
     assert!(kill.unwrap().success());
-    let sent = Instant::now();
-    let code = loop {
-        if let Some(status) = process.try_wait().unwrap() {
-            break status.code();
-        }
-        if sent.elapsed() > Duration::from_secs(30) {
-            process.kill().unwrap();
-            panic!("{signal} is not heard");
-        }
-        thread::sleep(Duration::from_millis(10));
-    };
-    drop(input);
-    let file = world.home.path().join(".local/share/ticksql/shell_history");
-    (code, fs::read_to_string(file).unwrap())
+    let code = code_of(&mut process);
+    (code, fs::read_to_string(shell_history(&world)).unwrap())
+}
+
+#[test]
+fn a_typed_statement_goes_over_lines_and_is_left_in_the_middle() {
+    let world = World::new();
+    let (mut process, mut terminal) = at_terminal(&world);
+    terminal.write_all(b"SELECT 12344\r + 1 AS n;\r").unwrap();
+    wait_for(&terminal, "12345");
+    terminal.write_all(b"SELECT 1\r\\q\r").unwrap();
+    assert_eq!(code_of(&mut process), Some(0));
+    let file = shell_history(&world);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let history = fs::read_to_string(file).unwrap();
+    assert!(history.contains("SELECT 12344\\n + 1 AS n;"), "{history}");
 }
 
 #[test]
@@ -111,7 +153,7 @@ fn a_shell_that_waits_ends_by_a_signal_and_keeps_its_history() {
     ] {
         let (code, history) = shell_that_hears(signal);
         assert_eq!(code, expected, "{signal}");
-        assert!(history.contains("12345"), "{signal}: {history}");
+        assert!(history.contains("12344 + 1"), "{signal}: {history}");
     }
 }
 
@@ -210,8 +252,8 @@ fn a_shell_keeps_values_for_the_statements_that_take_them() {
         0,
         "token,quote,source,ticks,ticks_without_volume,volume,quote_volume,share_pct\n\
          ETH,USD,test:market,1,1,,,\n\
-         quote,start_ms,vwap,volume,quote_volume,avg_price,ticks,ticks_without_volume\n\
-         USD,1772841600000,39480.70857142857,1.75,69091.24,39466.240000000005,2,0\n",
+         quote,start,vwap,volume,quote_volume,avg_price,ticks,ticks_without_volume\n\
+         USD,2026-03-07T00:00:00,39480.70857142857,1.75,69091.24,39466.240000000005,2,0\n",
         "",
     );
     check(
@@ -222,7 +264,7 @@ fn a_shell_keeps_values_for_the_statements_that_take_them() {
         "`from` is missing",
     );
     check(&[], "\\unset x\n", 2, "", "`x` is not set");
-    check(&[], "\\set a-b 1\n", 2, "", "no name of a parameter");
+    check(&[], "\\set a-b 1\n", 2, "", "not a parameter name");
     check(&[], "\\set a\n", 2, "", "write \\set NAME VALUE");
     // One that asks once is told, as before.
     let (code, _, status) = world.run(&["SELECT 1 AS one", "-p", "from=now"]);
@@ -270,13 +312,75 @@ fn a_shell_takes_statements_and_its_own_commands() {
     assert!(output.contains("\t39600.0\t"), "{output}");
     assert!(!output.contains("never"), "{output}");
     assert!(
-        status.contains("is read whole") && status.contains("there is no \\x"),
+        status.contains("would be read whole") && status.contains("no command \\x"),
         "{status}"
     );
+    // What nobody typed is nothing to remember.
     let file = world.home.path().join(".local/share/ticksql/shell_history");
+    assert!(!fs::exists(file).unwrap());
+}
+
+#[test]
+fn a_shell_keeps_every_answer_in_its_file() {
+    let world = World::new();
+    let file = world.path("out.csv");
+    let typed = "SELECT 1 AS a;\nSELECT wrong;\n\\l\n\
+                 SELECT 1 / (20000 - value) AS n FROM generate_series(1, 30000);\n\
+                 SELECT 2 AS b;\n\\run candles token=X from=2026-03-07 to=2026-03-08\nSELECT 3 AS c";
+    let (code, output, status) = typed_with(&world, &["-o", &file], typed);
+    assert_eq!(code, 1, "{status}");
+    assert!(output.contains("candles"), "{output}");
+    // Half of an answer is not left between the others.
     assert_eq!(
-        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
+        fs::read_to_string(&file).unwrap(),
+        "a\n1\nb\n2\nquote,start,open,high,low,close,volume,ticks\nc\n3\n"
     );
-    assert!(fs::read_to_string(&file).unwrap().contains("candles"));
+}
+
+/// While a shell waits, its process ends at once.
+#[test]
+fn a_shell_that_ends_by_a_signal_keeps_its_answers() {
+    let world = World::new();
+    let file = world.path("out.csv");
+    let mut command = world.command(&["shell", "-o", &file]);
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(b"SELECT 12345 AS a;\n").unwrap();
+    let status = BufReader::new(process.stderr.take().unwrap());
+    let mut lines = status.lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("1 row in")));
+    // It is past the summary when it waits again.
+    thread::sleep(Duration::from_millis(500));
+    let kill = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(code_of(&mut process), Some(143));
+    assert_eq!(fs::read_to_string(file).unwrap(), "a\n12345\n");
+    let names = fs::read_dir(world.home.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.to_string_lossy().ends_with(".part")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_shell_without_timing_still_says_that_an_answer_is_cut() {
+    let world = World::new();
+    let typed = "\\timing\nSELECT 1 AS a;\nSELECT value FROM generate_series(1, 5);\n";
+    let (code, _, status) = typed_with(&world, &["--max-rows", "2"], typed);
+    assert_eq!(code, 0, "{status}");
+    assert_eq!(
+        status.matches("the answer is cut at 2 rows").count(),
+        1,
+        "{status}"
+    );
+    assert!(!status.contains(" ms"), "{status}");
 }

@@ -64,6 +64,24 @@ impl Service {
         calls.iter().map(|call| call.operation.clone()).collect()
     }
 
+    /// The statements that were started, in their order.
+    pub(crate) fn statements(&self) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        let starts = calls
+            .iter()
+            .filter(|call| call.operation == "StartQueryExecution");
+        starts
+            .map(|call| {
+                call.body
+                    .get("QueryString")
+                    .unwrap()
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect()
+    }
+
     pub(crate) fn was_asked(&self, operation: &str) -> bool {
         self.operations().iter().any(|of| of == operation)
     }

@@ -69,8 +69,8 @@ pub(super) fn statement_error(
             EngineError::Refused(format!("{text}; {}", billed(*scanned_bytes)))
         }
         AthenaError::Cancelled { scanned_bytes, .. } => {
-            let told = format!("{text}, but not from here; {}", billed(*scanned_bytes));
-            EngineError::StoppedElsewhere(told)
+            let message = format!("{text}, but not from here; {}", billed(*scanned_bytes));
+            EngineError::StoppedElsewhere(message)
         }
         AthenaError::Call(CallError::Refused { code, message, .. })
             if code == "InvalidRequestException" =>
@@ -250,23 +250,23 @@ mod tests {
             message: "Bytes scanned limit was exceeded".to_owned(),
             scanned_bytes: 10_800_000_000,
         };
-        let EngineError::Refused(told) = engine_error(&limit) else {
+        let EngineError::Refused(message) = engine_error(&limit) else {
             panic!()
         };
         assert!(
-            told.ends_with("it had read 10.8 GB: 10.8 GB billed, $0.0540"),
-            "{told}"
+            message.ends_with("it had read 10.8 GB: 10.8 GB billed, $0.0540"),
+            "{message}"
         );
         let stopped = AthenaError::Cancelled {
             id: "q1".to_owned(),
             reason: Some("by ana".to_owned()),
             scanned_bytes: 0,
         };
-        let EngineError::StoppedElsewhere(told) = engine_error(&stopped) else {
+        let EngineError::StoppedElsewhere(message) = engine_error(&stopped) else {
             panic!()
         };
         assert_eq!(
-            told,
+            message,
             "the query q1 was cancelled: by ana, but not from here; it had read 0 B: nothing billed"
         );
         let throttled = AthenaError::Throttled("Rate exceeded".to_owned());

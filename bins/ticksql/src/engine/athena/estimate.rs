@@ -1,5 +1,5 @@
 //! What a statement would read: the files below the folders of its tables, of the days that its
-//! conditions leave. What lies behind other tables is not known, and is not called nothing.
+//! conditions leave. The size of other tables is unknown, which is not the same as nothing.
 
 use athena::folder::{Folder, Location};
 use chrono::NaiveDate;
@@ -11,7 +11,7 @@ use crate::engine::{EngineError, Estimate};
 use crate::phrases::quoted;
 use crate::statement::Statement;
 
-/// The schema of every database that tells of its tables: it has no files.
+/// The schema that describes a database's tables: it has no files.
 const INFORMATION: &str = "information_schema";
 
 const UPPER_BOUND: &str = "an upper bound: Athena reads only the columns that the statement names, and skips \
@@ -166,26 +166,26 @@ mod tests {
     }
 
     #[test]
-    fn another_place_than_the_tables_is_told() {
+    fn another_folder_than_the_tables_is_reported() {
         let table = at("s3://a/price-archive/");
         assert_eq!(other_archive(&table, &at("s3://a/price-archive/")), None);
         assert_eq!(other_archive(&table, &at("s3://a/price-archive")), None);
         for other in ["s3://b/price-archive/", "s3://a/other/", "s3://a/"] {
-            let told = other_archive(&table, &at(other)).unwrap();
+            let message = other_archive(&table, &at(other)).unwrap();
             assert!(
-                told.contains("s3://a/price-archive/") && told.contains(other),
-                "{told}"
+                message.contains("s3://a/price-archive/") && message.contains(other),
+                "{message}"
             );
         }
     }
 
     #[test]
-    fn what_is_not_known_is_not_called_nothing() {
+    fn an_unknown_size_is_not_zero() {
         let check = |sql: &str, expected: Option<&str>| {
             let bound = Query::parse(sql).unwrap().bind(&[], 0).unwrap();
             let statement = Statement::of(&bound).unwrap();
-            let told = unknown(&statement, "tickstream");
-            assert_eq!(told.as_deref(), expected, "{sql}");
+            let found = unknown(&statement, "tickstream");
+            assert_eq!(found.as_deref(), expected, "{sql}");
         };
         check("SELECT 1", None);
         check(

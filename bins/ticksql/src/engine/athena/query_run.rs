@@ -1,5 +1,5 @@
-//! A query's life on the service: it is started, watched, stopped where nobody wants it any more, and
-//! its rows are read.
+//! Runs a query on the service: starts it, watches it, stops it if it is no longer wanted, and reads its
+//! rows.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use crate::engine::{Answer, Cancelled, End, EngineError, Figures, Progress, Stat
 use crate::money::Bill;
 use crate::statement::Statement;
 
-/// How often a query that nothing new is known of is told of.
+/// How often progress is reported while nothing is new.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the answer to a start is waited for once the query is not wanted any more. This and the
@@ -28,7 +28,7 @@ const START_TIME_MAX: Duration = Duration::from_secs(6);
 /// How long the answer to a stop is waited for.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long a query that was stopped is waited for, to tell what it had read.
+/// How long a stopped query is waited for, to report what it had read.
 const END_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Why a query that was watched gave no answer.
@@ -93,13 +93,13 @@ impl Athena {
         let (starts, stops) = (self.athena.clone(), self.athena.clone());
         let start = async move { starts.start(&query).await };
         let stop = |id: String| async move {
-            // Where this fails there is nobody left to tell.
+            // If this fails there is nobody left to report it to.
             _ = stops.stop(&id).await;
         };
         started(start, stop, cancel).await
     }
 
-    /// Waits until a query has ended, and tells how far it is meanwhile.
+    /// Waits until a query has ended, and reports its progress meanwhile.
     async fn watched(
         &self,
         id: &str,
@@ -215,9 +215,9 @@ where
     E: Send + 'static,
     Stop: Future<Output = ()> + Send,
 {
-    let (tell, mut told) = oneshot::channel();
+    let (sender, mut receiver) = oneshot::channel();
     tokio::spawn(async move {
-        if let Err(Ok(id)) = tell.send(start.await) {
+        if let Err(Ok(id)) = sender.send(start.await) {
             stop(id).await;
         }
     });
@@ -228,11 +228,11 @@ where
     tokio::select! {
         biased;
         // It ends without an answer only where its task broke off.
-        started = &mut told => started.ok(),
+        started = &mut receiver => started.ok(),
         () = given_up => {
-            told.close();
+            receiver.close();
             // What came at the last moment must not be lost.
-            told.try_recv().ok()
+            receiver.try_recv().ok()
         }
     }
 }
@@ -291,7 +291,7 @@ impl Progress {
         }
     }
 
-    /// What it must be by now, where nothing newer was heard.
+    /// An extrapolation for when nothing newer is known.
     fn after(self, elapsed: Duration) -> Self {
         match self.state {
             State::Queued => Self {
@@ -327,9 +327,9 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             cancelled.cancel();
         });
-        let told = started(start, stop_it, &cancel).await;
+        let answer = started(start, stop_it, &cancel).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        (told, stop.try_recv().ok())
+        (answer, stop.try_recv().ok())
     }
 
     #[tokio::test(start_paused = true)]
