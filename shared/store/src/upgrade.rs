@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use app::ledger::LedgerEntry;
-use app::rollout::RolloutChange;
+use domain::RolloutChange;
 use domain::Tick;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::{Deserialize, Serialize};

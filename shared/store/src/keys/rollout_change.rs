@@ -1,7 +1,7 @@
 //! Key: number (u64), counted from 1.
 //! Value: the change as JSON.
 
-use app::rollout::RolloutChange;
+use domain::RolloutChange;
 
 use crate::error::StorageError;
 
