@@ -33,6 +33,7 @@ mod rows;
 mod scan_stats;
 mod session;
 mod suggestions;
+mod table_names;
 mod threads;
 mod unknown_function;
 mod value;
@@ -48,6 +49,7 @@ pub use result_columns::type_name;
 pub use rows::Rows;
 pub use scan_stats::{ScanEstimate, ScanStats};
 pub use suggestions::{did_you_mean, suggestions};
+pub use table_names::table_names;
 pub use value::Value;
 
 // The names of before, for `ticksql`; remove them once it uses the new ones.

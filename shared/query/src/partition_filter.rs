@@ -14,12 +14,7 @@ use crate::from_clause::{JoinedPredicate, RelationKind, Scope};
 use crate::position::Position;
 use crate::predicate::{Comparison, Integer, Predicate, Truth};
 use crate::pushdown::{by_alias, by_position, pushed};
-
-/// The table of ticks, the views over it, and the table of the quarantine: all are in folders by day.
-const TABLES: [&str; 4] = ["price_archive", "price_history", "ticks", QUARANTINE];
-
-/// The table with a folder of its own.
-const QUARANTINE: &str = "quarantine";
+use crate::table_names::{QUARANTINE, is_table};
 
 /// Names of the time in milliseconds that decides the folder: of the event, or of receipt.
 const TIMES_MS: [&str; 3] = ["ts", "timestamp", "received_at"];
@@ -177,7 +172,7 @@ enum Recursion {
 #[derive(Default)]
 struct Walk {
     scans: Vec<ArchiveScan>,
-    /// What is read and is none of [`TABLES`], as it is named.
+    /// Everything else that is read, as it is named.
     others: Vec<String>,
     queries: usize,
 }
@@ -292,7 +287,7 @@ impl Walk {
         let mut named = parts.iter().rev().filter(|_| name.0.len() == 1);
         if let Some(part) = named.find(|part| part.alias.name.value.to_lowercase() == lower) {
             self.cte(part, parts, predicates);
-        } else if TABLES.contains(&lower.as_str()) {
+        } else if is_table(&lower) {
             let database = name.0.iter().rev().nth(1).and_then(|part| part.as_ident());
             self.scans.push(ArchiveScan {
                 table: table.value.clone(),

@@ -23,6 +23,7 @@ use crate::cooperative_yield::CooperativeYield;
 use crate::error::{self, SqlError, UnknownTable};
 use crate::local_sql::Limits;
 use crate::suggestions::suggestions;
+use crate::table_names::{ARCHIVE, QUARANTINE, VIEWS};
 use crate::{archive_table, functions, quarantine_table};
 
 /// The address under which the engine sees the archive's folder, and only that.
@@ -33,21 +34,6 @@ const FILE_SYSTEM_URL: &str = "file:///";
 
 /// Memory for the footers of files that were read before.
 const FOOTER_CACHE_BYTES: usize = 16 * 1024 * 1024;
-
-/// The name of the archive's table.
-const TABLE: &str = "price_archive";
-
-/// The name of the quarantine's table, and of its folder beside the archive's.
-const QUARANTINE: &str = "quarantine";
-
-/// The views, from the files that create them on Athena.
-const VIEWS: [(&str, &str); 2] = [
-    (
-        "price_history",
-        include_str!("../../../sql/views/price_history.sql"),
-    ),
-    ("ticks", include_str!("../../../sql/views/ticks.sql")),
-];
 
 /// Functions that make a large value of a small one: the memory limit counts what operators hold, not
 /// single values, and one call could take all of the machine's memory.
@@ -126,7 +112,7 @@ async fn add_tables(
     archive_folder: &Path,
 ) -> datafusion::error::Result<()> {
     let archive = archive_table::table(archive_folder, ObjectStoreUrl::parse(STORE_URL)?);
-    context.register_table(TABLE, Arc::new(archive))?;
+    context.register_table(ARCHIVE, Arc::new(archive))?;
     let quarantine = quarantine_table::table(&quarantine_folder(archive_folder));
     context.register_table(QUARANTINE, Arc::new(quarantine))?;
     for (name, file) in VIEWS {
@@ -145,7 +131,7 @@ pub(crate) fn quarantine_folder(archive_folder: &Path) -> PathBuf {
 
 /// Tables and views with their columns, by name.
 pub(crate) async fn tables(state: &SessionState) -> Vec<(String, SchemaRef)> {
-    let Ok(schema) = state.schema_for_ref(TABLE) else {
+    let Ok(schema) = state.schema_for_ref(ARCHIVE) else {
         return Vec::new();
     };
     let mut tables = Vec::new();
@@ -179,7 +165,7 @@ pub(crate) async fn unknown_table(
     for reference in state.resolve_table_references(statement).ok()? {
         if !known(state, &reference).await {
             let names = state
-                .schema_for_ref(TABLE)
+                .schema_for_ref(ARCHIVE)
                 .map(|schema| schema.table_names())
                 .unwrap_or_default();
             return Some(UnknownTable {
