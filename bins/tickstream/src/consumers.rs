@@ -294,7 +294,7 @@ async fn redrive(store: Embedded, stopping: CancellationToken) {
             let taken = queue.front(BATCH_RECORDS).await?;
             if !taken.ticks.is_empty() {
                 let back = redrive
-                    .bring_back(&taken.ticks)
+                    .append_again(&taken.ticks)
                     .await
                     .map_err(|error| error.source)?;
                 queue.done(taken.last, back).await?;

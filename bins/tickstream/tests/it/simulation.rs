@@ -94,7 +94,7 @@ async fn run(faults: Faults, seed: u64) {
     let queue = store.queue(QueueName::Redrive);
     while queue.depth() > 0 {
         let taken = queue.front(100).await.unwrap();
-        let back = redrive.bring_back(&taken.ticks).await.unwrap();
+        let back = redrive.append_again(&taken.ticks).await.unwrap();
         queue.done(taken.last, back).await.unwrap();
     }
     let mut streamed = HashSet::new();

@@ -192,7 +192,7 @@ async fn a_query_goes_on_while_looks_fail_and_is_given_up_on_at_last() {
     assert!(athena(&flaky).wait("q1", |_| ()).await.is_ok());
     let dead = always(Answer::Refusal(503, "ServiceUnavailable"));
     let error = athena(&dead).wait("q1", |_| ()).await.unwrap_err();
-    assert!(error.is_passing(), "{error:?}");
+    assert!(error.is_transient(), "{error:?}");
     let denied = always(Answer::Refusal(400, "AccessDeniedException"));
     assert!(athena(&denied).wait("q1", |_| ()).await.is_err());
     assert_eq!(
@@ -224,7 +224,7 @@ async fn a_query_that_fails_or_is_cancelled_says_why() {
         "AthenaError": {"ErrorCategory": 1, "Retryable": true},
     }))
     .await;
-    assert!(retryable.is_passing(), "{retryable:?}");
+    assert!(retryable.is_transient(), "{retryable:?}");
     let limit = ended(
         json!({"State": "CANCELLED", "StateChangeReason": "Bytes scanned limit was exceeded"}),
     );
