@@ -55,31 +55,31 @@ fn values_that_aws_refuses_are_refused() {
     let cases = [
         (
             json!({ "BatchSize": 0 }),
-            "BatchSize is 0, and AWS allows 1 to 10000",
+            "BatchSize is 0, but AWS only allows 1 to 10000",
         ),
         (
             json!({ "BatchSize": 10_001 }),
-            "BatchSize is 10001, and AWS allows 1 to 10000",
+            "BatchSize is 10001, but AWS only allows 1 to 10000",
         ),
         (
             json!({ "BatchSize": -1 }),
-            "BatchSize is -1, and AWS allows 1 to 10000",
+            "BatchSize is -1, but AWS only allows 1 to 10000",
         ),
         (
             json!({ "MaximumBatchingWindowInSeconds": 301 }),
-            "MaximumBatchingWindowInSeconds is 301, and AWS allows 0 to 300",
+            "MaximumBatchingWindowInSeconds is 301, but AWS only allows 0 to 300",
         ),
         (
             json!({ "MaximumRetryAttempts": 10_001 }),
-            "MaximumRetryAttempts is 10001, and AWS allows 0 to 10000, or -1",
+            "MaximumRetryAttempts is 10001, but AWS only allows 0 to 10000, or -1",
         ),
         (
             json!({ "MaximumRetryAttempts": -2 }),
-            "MaximumRetryAttempts is -2, and AWS allows 0 to 10000, or -1",
+            "MaximumRetryAttempts is -2, but AWS only allows 0 to 10000, or -1",
         ),
         (
             json!({ "MaximumRecordAgeInSeconds": 59 }),
-            "MaximumRecordAgeInSeconds is 59, and AWS allows 60 to 604800, or -1",
+            "MaximumRecordAgeInSeconds is 59, but AWS only allows 60 to 604800, or -1",
         ),
     ];
     for (mapping, expected) in cases {
@@ -91,11 +91,11 @@ fn values_that_aws_refuses_are_refused() {
 fn what_the_model_does_not_play_is_refused() {
     assert_eq!(
         refused(&json!({ "ParallelizationFactor": 2 })),
-        "the model of the event source does not play ParallelizationFactor = 2"
+        "the model of the event source does not implement ParallelizationFactor = 2"
     );
     assert_eq!(
         refused(&json!({ "TumblingWindowInSeconds": 30 })),
-        "the model of the event source does not play TumblingWindowInSeconds = 30"
+        "the model of the event source does not implement TumblingWindowInSeconds = 30"
     );
     let unread = MappingSettings::from_mapping(&json!({ "BatchSize": { "Ref": "BatchSize" } }));
     assert!(

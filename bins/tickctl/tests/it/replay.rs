@@ -314,7 +314,7 @@ fn files_that_cannot_be_read_are_bad_input() {
             "not a response of Kraken",
         ),
         (vec![path, "--format", "ticks-csv"], "no column token"),
-        (vec!["-", "--format", "binance-trades"], "give --symbol"),
+        (vec!["-", "--format", "binance-trades"], "--symbol BTCUSDT"),
         (
             vec![path, "--format", "ticks-csv", "--symbol", "X"],
             "--symbol cannot be used with",
@@ -325,7 +325,7 @@ fn files_that_cannot_be_read_are_bad_input() {
         ),
         (
             vec![path, "--format", "binance-trades", "--speed", "0"],
-            "no speed",
+            "not a speed",
         ),
     ] {
         let run = tickctl(&[&["replay", "--to", &stub.url][..], &args].concat());

@@ -76,7 +76,7 @@ async fn a_state_that_has_moved_on_is_told_as_such_and_not_tried_again() {
     let error = commit(&wire, step(&["BTC"])).await.unwrap_err();
     assert!(error.retryable, "folded again, it goes through");
     let told = error.source.to_string();
-    assert!(told.contains("the state of BTC/USD has moved on"), "{told}");
+    assert!(told.contains("the state of BTC/USD has changed"), "{told}");
     assert_eq!(wire.calls().len(), 1);
 }
 

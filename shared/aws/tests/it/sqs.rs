@@ -134,7 +134,7 @@ async fn a_queue_that_never_answers_costs_no_more_than_the_deadline() {
     let refused = send(&wire, &ticks(&["A"], 200)).await;
     assert!(started.elapsed() <= DEADLINE + Duration::from_millis(1));
     assert!(refused.iter().map(|refused| refused.index).eq(0..200));
-    assert!(refused[0].reason.contains("no answer"));
+    assert!(refused[0].reason.contains("no response"));
 }
 
 #[tokio::test(start_paused = true)]
