@@ -78,7 +78,9 @@ fn refuse_most(
     }
     Err(CliError::FullScan {
         table: scan.table.clone(),
-        position: scan.position.map(|position| statement.source_position(position)),
+        position: scan
+            .position
+            .map(|position| statement.source_position(position)),
         kept,
         days,
         measure: measure.name,
