@@ -49,14 +49,16 @@ mod tests {
 
     use datafusion::execution::SessionStateBuilder;
     use datafusion::physical_plan::{displayable, execute_stream};
-    use datafusion::prelude::SessionContext;
+    use datafusion::prelude::{SessionConfig, SessionContext};
     use futures_util::StreamExt as _;
 
     use super::*;
 
+    /// With one partition: channels between partitions yield by themselves.
     fn session() -> SessionContext {
         let state = SessionStateBuilder::new()
             .with_default_features()
+            .with_config(SessionConfig::new().with_target_partitions(1))
             .with_physical_optimizer_rule(Arc::new(CooperativeYield))
             .build();
         SessionContext::new_with_state(state)
