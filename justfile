@@ -41,7 +41,7 @@ lint:
 test:
     cargo test --workspace --locked
 
-# Licences, sources, and which room may depend on what
+# Licences, sources and crate boundaries
 [group: 'check']
 deny:
     cargo deny --locked check bans licenses sources

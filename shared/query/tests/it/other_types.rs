@@ -71,7 +71,7 @@ async fn a_file_with_a_column_in_another_type_is_named_and_not_cast() {
         assert_eq!((path, cause.as_str()), (&file, expected), "{query}");
     };
     retype(&file, &good, "price", &DataType::Utf8);
-    let of_price = "its column `price` is varchar, and that of the others is double";
+    let of_price = "its column `price` has the type varchar, but the other files have double";
     check("SELECT sum(price) FROM ticks", of_price).await;
     check("SELECT price FROM price_archive WHERE price > 1", of_price).await;
     // The row count is in its footer, but not whether it is of ticks at all.
@@ -79,13 +79,13 @@ async fn a_file_with_a_column_in_another_type_is_named_and_not_cast() {
     retype(&file, &good, "ts", &DataType::Float64);
     check(
         "SELECT max(ts) FROM price_archive",
-        "its column `ts` is double, and that of the others is bigint",
+        "its column `ts` has the type double, but the other files have bigint",
     )
     .await;
     retype(&file, &good, "token", &DataType::Binary);
     check(
         "SELECT token FROM price_archive",
-        "its column `token` is varbinary, and that of the others is varchar",
+        "its column `token` has the type varbinary, but the other files have varchar",
     )
     .await;
     rewrite(&file, &good, |name, array| {
@@ -93,7 +93,7 @@ async fn a_file_with_a_column_in_another_type_is_named_and_not_cast() {
     });
     check(
         "SELECT sum(price) FROM ticks",
-        "it has no column `tick_id`: it is no file of ticks",
+        "it has no column `tick_id`, so it does not contain ticks",
     )
     .await;
     let other_day = "SELECT count(*) AS n FROM price_archive WHERE day = 8";
