@@ -221,7 +221,7 @@ mod tests {
             assert!(message.contains(reason), "{text}: {message}");
             let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
             assert!(message.starts_with(&format!("`{shown}`")), "{message}");
-            assert!(message.contains("Allowed are"), "{message}");
+            assert!(message.contains("Use a percentage"), "{message}");
         }
     }
 
