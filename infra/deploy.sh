@@ -9,8 +9,8 @@
 # Environment: PROJECT (tickstream), AWS_REGION, AWS_ENDPOINT_URL (an emulator), ZIPS (a folder with webhook.zip
 # …; without it they are built), BUILDER (of the zips: nix or cargo; the default is Nix if it can get nixpkgs,
 # else cargo), ARCHITECTURE (of the zips: arm64 or x86_64; the default is as deployed, or this machine's),
-# ALERT_EMAIL, DATA_PARAMETERS and SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws), TICKCTL
-# (built by cargo).
+# ALERT_EMAIL, DATA_PARAMETERS and SERVICE_PARAMETERS (more `Name=Value` for the stacks), AWS_CLI (aws),
+# TICKCTL (built by cargo).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

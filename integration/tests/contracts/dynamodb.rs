@@ -300,7 +300,10 @@ async fn of_two_analyses_of_one_shard_one_goes_on_and_the_other_folds_again() {
     let error = other.commit().await.unwrap_err();
     assert!(error.retryable);
     assert!(
-        error.source.to_string().contains("has changed since the step began"),
+        error
+            .source
+            .to_string()
+            .contains("has changed since the step began"),
         "{}",
         error.source
     );

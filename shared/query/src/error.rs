@@ -8,7 +8,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
 use crate::error_text::{debug_position, in_sql, is_spill_limit, predicate_failure};
-use crate::local_sql::Limits;
+use crate::limits::Limits;
 use crate::position::Position;
 use crate::suggestions::{did_you_mean, suggestions};
 

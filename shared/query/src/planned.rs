@@ -12,7 +12,7 @@ use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement;
 
 use crate::error::{self, SqlError, UnknownTable};
-use crate::local_sql::Limits;
+use crate::limits::Limits;
 use crate::read_only::{Answers, ReadOnly, parse};
 use crate::result_columns::unique_names;
 use crate::value::Value;

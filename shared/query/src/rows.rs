@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::{self, SqlError};
-use crate::local_sql::Limits;
+use crate::limits::Limits;
 use crate::locate_corrupt_file::name_file;
 use crate::planned::Planned;
 use crate::result_columns::renamed;

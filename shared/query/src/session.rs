@@ -21,7 +21,7 @@ use datafusion::sql::parser::Statement;
 use crate::compact_string_views::CompactStringViews;
 use crate::cooperative_yield::CooperativeYield;
 use crate::error::{self, SqlError, UnknownTable};
-use crate::local_sql::Limits;
+use crate::limits::Limits;
 use crate::suggestions::suggestions;
 use crate::table_names::{ARCHIVE, QUARANTINE, VIEWS};
 use crate::{archive_table, functions, quarantine_table};

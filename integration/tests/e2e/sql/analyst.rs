@@ -51,7 +51,10 @@ impl Analyst {
     /// Runs the program on Athena.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Told {
         let mut arguments = arguments.to_vec();
-        arguments.extend(["--engine", "athena", "--format", "csv"]);
+        arguments.extend(["--engine", "athena"]);
+        if arguments.first() != Some(&"init") {
+            arguments.extend(["--format", "csv"]);
+        }
         self.start(&arguments).await
     }
 
