@@ -52,7 +52,8 @@ impl Analyst {
     pub(crate) async fn run(&self, arguments: &[&str]) -> Told {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--engine", "athena"]);
-        if arguments.first() != Some(&"init") {
+        // These have no rows, and refuse a format.
+        if !matches!(arguments.first(), Some(&("init" | "cancel"))) {
             arguments.extend(["--format", "csv"]);
         }
         self.start(&arguments).await
