@@ -12,7 +12,7 @@ use aws::{client, clients};
 use crate::config::Config;
 use crate::handler::Broadcast;
 
-/// Days that a tick is kept: of no account here, where ticks are only read.
+/// Retention in days; irrelevant here, since ticks are only read.
 const RETENTION_DAYS: u32 = 1;
 
 /// Serves events until Lambda ends the process.

@@ -1,4 +1,4 @@
-//! The configuration, by flags or by the environment.
+//! The configuration, from flags or the environment.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The Lambda's configuration, by flags or by the environment.
+//! The Lambda's configuration, from flags or the environment.
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -103,7 +103,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The flag as the environment has it.
+    /// The flag according to the environment.
     #[must_use]
     pub fn rollout(&self) -> Rollout {
         Rollout {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_to_the_stream_unless_it_is_said() {
+    fn the_share_is_0_by_default() {
         let config = parse(&["--webhook-secrets-parameter", "/p"]).unwrap();
         assert_eq!(config.rollout().percentage, Percentage::ZERO);
         for flag in [

@@ -1,7 +1,7 @@
 //! The ports: one small trait for each ability, each matching one permission in the cloud.
 //!
-//! A batch port reports on every position: it names what was refused, and success is never assumed
-//! from a call that went through.
+//! A batch port reports the outcome of every position; success is never inferred from the success of
+//! a call.
 
 use async_trait::async_trait;
 use domain::analytics::{Anomaly, Candle, PairState};
@@ -16,32 +16,32 @@ pub use crate::sequence::{SequenceNumber, SequenceNumberError};
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} failed")]
 pub struct PortError {
-    /// What was tried, such as `store ticks`.
+    /// The operation, such as `store ticks`.
     pub operation: &'static str,
-    /// Whether the same call may go through later.
+    /// Whether a retry may succeed.
     pub retryable: bool,
     /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// One position of a batch that was not taken, after the adapter's own retries.
+/// One position of a batch that was refused, after the adapter's own retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Position in the batch.
     pub index: usize,
-    /// What the service said.
+    /// The service's reason.
     pub reason: String,
 }
 
-/// What became of one tick that was put into the store.
+/// The outcome of storing one tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It is stored durably, and was not before as far as the store can tell.
+    /// It is stored durably, and as far as the store can tell, it is new.
     Stored,
     /// It was stored before.
     Duplicate,
-    /// It is not stored; the caller may try again.
+    /// It is not stored; the caller may retry.
     Refused,
 }
 
@@ -49,17 +49,16 @@ pub enum PutOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(pub u64);
 
-/// The answer to [`TickStore::put`].
+/// The result of [`TickStore::put`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutReceipt {
-    /// One outcome a tick, in the order given.
+    /// One outcome per tick, in the order given.
     pub outcomes: Vec<PutOutcome>,
     /// The delivery's outbox entry, if the store has an outbox: it is removed by
     /// [`LedgerWriter::commit`], and drained by way of [`Outbox`] after a crash.
     pub outbox_id: Option<OutboxId>,
-    /// Positions that are stored under another time than they came with, and that time in epoch
-    /// milliseconds: arrival-stamped ticks that came before. Stream and broadcast must get them with
-    /// that time too.
+    /// The positions of retimed ticks, with the time under which they are stored, in epoch milliseconds:
+    /// arrival-stamped ticks that were stored before. Stream and broadcast must get them with that time.
     pub retimed: Vec<(usize, i64)>,
 }
 
@@ -89,14 +88,14 @@ pub trait TickQueue: Send + Sync {
     async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError>;
 }
 
-/// Keeps what could not become a tick.
+/// Keeps malformed entries.
 #[async_trait]
 pub trait Quarantine: Send + Sync {
     /// Keeps malformed entries durably.
     async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError>;
 }
 
-/// A malformed entry with where and when it came in.
+/// A malformed entry, with its source and the time of its receipt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// When we received it, epoch milliseconds.
@@ -118,7 +117,7 @@ pub trait LedgerWriter: Send + Sync {
     ) -> Result<(), PortError>;
 
     /// Releases an outbox entry: its delivery has ended without committing it, and it may be
-    /// drained. Until then it is the delivery's alone. A store without an outbox has nothing to do.
+    /// drained. Until then, it belongs to the delivery. A store without an outbox has nothing to do.
     fn release(&self, _outbox_id: OutboxId) {}
 }
 
@@ -266,7 +265,7 @@ pub trait Subscribers: Send + Sync {
     async fn watching(&self, topics: &[Topic]) -> Result<Vec<Vec<String>>, PortError>;
 }
 
-/// What became of a message to a connection.
+/// The outcome of a message to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Posted {
     /// It is on its way.

@@ -1,4 +1,4 @@
-//! The market is the same for the same seed, and shows in ten minutes all that it should.
+//! The market is reproducible from its seed, and has all of its events within ten minutes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use super::*;
 const START_MS: i64 = 1_800_000_000_000;
 const MINUTES: i64 = 10;
 
-/// What the sources made of a market's deliveries.
+/// The ticks that the sources parsed from a market's deliveries.
 #[derive(Default)]
 struct Seen {
     /// The feed, and the tick with our clock as its ingestion time.
@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// Ten minutes of one market; made once for all tests.
+/// Ten minutes of one market, generated once for all tests.
 fn ten_minutes() -> &'static Seen {
     static RUN: OnceLock<Seen> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -78,7 +78,7 @@ fn series(seen: &Seen) -> BTreeMap<&str, Vec<(i64, f64)>> {
     series
 }
 
-/// How long after the event we heard of it.
+/// The delay between event and arrival.
 fn age_ms(tick: &Tick) -> i64 {
     tick.ingested_at_ms - tick.timestamp_ms
 }

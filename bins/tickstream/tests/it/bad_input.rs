@@ -1,5 +1,5 @@
-//! Bad input: a clear answer that names the entry and the rule, the entry in quarantine, and the
-//! neighbours stored.
+//! Malformed input: the response names the entry and the rule, the entry is quarantined, and its
+//! neighbours are stored.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -33,7 +33,7 @@ async fn check_entry(process: &Process, entry: &str, reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_bad_entry_never_fails_its_neighbours() {
+async fn a_malformed_entry_never_fails_its_neighbours() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     let t = START_MS;
@@ -109,7 +109,7 @@ async fn one_bad_entry_never_fails_its_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_cannot_be_read_is_answered_and_kept() {
+async fn an_unreadable_body_is_refused_and_quarantined() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     let deep = "[".repeat(200_000);
@@ -162,7 +162,7 @@ async fn a_body_that_cannot_be_read_is_answered_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn questions_that_make_no_sense_are_told_so() {
+async fn invalid_parameters_are_refused() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     process.deliver("ticks", made("BTC", 3)).await;
@@ -206,7 +206,7 @@ async fn questions_that_make_no_sense_are_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_hangs_up_leaves_nothing_half_done() {
+async fn a_delivery_is_completed_even_if_its_sender_hangs_up() {
     use tokio::io::AsyncWriteExt;
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
@@ -231,9 +231,9 @@ async fn a_sender_that_hangs_up_leaves_nothing_half_done() {
     process.stop().await;
 }
 
-/// The quarantine is a table for `ticksql` beside the process.
+/// The quarantine is a table for `ticksql`.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_quarantined_is_in_the_files_of_its_table() {
+async fn quarantined_entries_are_in_the_files_of_the_table() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &["--archive-seconds", "1"]).await;
     let (status, _) = process
