@@ -19,7 +19,7 @@ pub struct Broadcast {
     pub fanout: Fanout,
 }
 
-/// The answer to an event.
+/// The response to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {

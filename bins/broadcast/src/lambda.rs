@@ -1,4 +1,4 @@
-//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+//! Connects the handler to its ports on AWS and to the Lambda runtime.
 
 use std::sync::Arc;
 

@@ -37,7 +37,7 @@ pub(crate) fn read<'a>(
     Ok(tokens)
 }
 
-/// What tokens stand for: none for all.
+/// The topics of tokens; no tokens mean all.
 pub(crate) fn topics(tokens: &[Token]) -> Vec<Topic> {
     if tokens.is_empty() {
         return vec![Topic::All];

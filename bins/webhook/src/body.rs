@@ -42,7 +42,7 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 /// instead of a broken connection.
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
-/// How long a delivery waits for room when the memory for bodies is taken.
+/// How long a delivery waits if the memory for bodies is used up.
 const ROOM_WITHIN: Duration = Duration::from_secs(1);
 
 /// The memory budgets for bodies and for deliveries. There are two, since with a single one, deliveries

@@ -141,7 +141,7 @@ pub trait Outbox: Send + Sync {
     async fn released(&self, after: Option<OutboxId>) -> Result<Vec<OutboxEntry>, PortError>;
 }
 
-/// The rollout flag as it stands now.
+/// The current rollout flag.
 #[async_trait]
 pub trait RolloutFlag: Send + Sync {
     /// The flag; reading it is cheap enough for every delivery. If it cannot be read again, the last
@@ -182,7 +182,7 @@ pub struct StreamRecord {
 /// A pair's state with the last record that went into it: a record at or before it is a replay.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredState {
-    /// The last record that the state holds.
+    /// The last record that the state includes.
     pub last_sequence: SequenceNumber,
     /// The state.
     pub state: PairState,
@@ -201,12 +201,12 @@ pub struct StateChange {
 }
 
 /// What one step of the analysis changes. A pair's state, candles and corrections are stored all
-/// or not at all, so that a step that failed halfway can be folded again.
+/// or not at all, so a step that failed halfway can be folded again.
 #[derive(Debug, Clone, Default)]
 pub struct AnalysisCommit {
     /// The states after the step.
     pub states: Vec<StateChange>,
-    /// Candles as they stand now, open or closed: they replace the stored ones.
+    /// The current candles, open or closed, which replace the stored ones.
     pub candles: Vec<Candle>,
     /// One-tick candles of late ticks: merged into the stored ones after `candles`. A candle gets
     /// one more revision a step, however many late ticks it takes in.
@@ -224,8 +224,8 @@ pub struct AnalysisCommit {
 /// Keeps the state and the results of the analysis.
 #[async_trait]
 pub trait AnalyticsStore: Send + Sync {
-    /// Most corrections of one pair that a step may hold, if the store has such a limit: the
-    /// analysis commits before it would hold more.
+    /// The most corrections of one pair per step, if the store has such a limit. The analysis commits
+    /// before it would exceed the limit.
     fn corrections_per_pair_max(&self) -> usize {
         usize::MAX
     }

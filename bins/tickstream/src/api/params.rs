@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_for_itself_before_it_stands_for_a_mint() {
+    fn a_stored_name_takes_precedence_over_a_symbol() {
         let mint = aliases::mint_of("USDC").unwrap();
         assert_eq!(meant("usdc", |name| name == mint), mint);
         assert_eq!(meant("USDC", |name| name == mint || name == "USDC"), "USDC");

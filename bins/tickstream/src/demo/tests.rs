@@ -205,7 +205,7 @@ fn tokens_fall_silent_and_jump() {
 }
 
 #[test]
-fn every_kind_of_broken_entry_comes_now_and_then_and_no_other() {
+fn malformed_entries_are_of_all_kinds_and_no_others() {
     let malformed = &ten_minutes().malformed;
     let total: usize = malformed.values().sum();
     assert!((50..250).contains(&total), "{total} malformed entries");
@@ -223,13 +223,13 @@ fn every_kind_of_broken_entry_comes_now_and_then_and_no_other() {
 }
 
 #[test]
-fn heartbeats_are_no_prices() {
+fn heartbeats_are_not_prices() {
     let ignored = ten_minutes().ignored;
     assert!((100..=140).contains(&ignored), "{ignored} ignored entries");
 }
 
 #[test]
-fn a_pause_is_not_made_up() {
+fn only_the_last_second_of_a_pause_is_generated() {
     let mut market = Market::new(1, START_MS);
     let hour_later = START_MS + 3_600_000;
     let mut seen = Seen::default();

@@ -5,13 +5,13 @@ use tempfile::TempDir;
 use testkit::ticks::START_MS;
 
 use crate::archived::archived;
-use crate::process::{made, start};
+use crate::process::{start, ticks_body};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_is_counted_stored_and_read_back() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
-    let (status, answer) = process.deliver("ticks", made("BTC", 120)).await;
+    let (status, answer) = process.deliver("ticks", ticks_body("BTC", 120)).await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(
         (&answer["received"], &answer["stored"], &answer["streamed"]),
@@ -19,7 +19,7 @@ async fn a_delivery_is_counted_stored_and_read_back() {
     );
     assert_eq!(answer["errors"], json!([]));
 
-    let (_, again) = process.deliver("ticks", made("BTC", 120)).await;
+    let (_, again) = process.deliver("ticks", ticks_body("BTC", 120)).await;
     assert_eq!(
         (&again["stored"], &again["duplicate"]),
         (&json!(0), &json!(120)),
@@ -119,7 +119,7 @@ async fn with_secrets_every_delivery_needs_one() {
         (Some("first-secret-text"), 200),
         (Some("second-secret-text"), 200),
     ] {
-        let mut request = process.post("/webhooks/ticks", made("BTC", 1));
+        let mut request = process.post("/webhooks/ticks", ticks_body("BTC", 1));
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
@@ -173,7 +173,7 @@ async fn an_operator_may_use_a_signing_key_but_not_a_public_one() {
             let detail = answer["detail"].as_str().unwrap();
             assert!(detail.contains(part), "{detail}");
         }
-        let request = process.post("/webhooks/ticks", made("BTC", 1));
+        let request = process.post("/webhooks/ticks", ticks_body("BTC", 1));
         let (seen, _) = process.send(request.bearer_auth(shown)).await;
         assert_eq!(seen, 401, "a signing key is not accepted as an echo");
         process.stop().await;

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use testkit::ticks::START_MS;
 
 use crate::archived::quarantined;
-use crate::process::{Process, made, start};
+use crate::process::{Process, start, ticks_body};
 
 async fn check_entry(process: &Process, entry: &str, reason: &str) {
     let good = |token: &str| json!({"token": token, "price": "1", "timestamp": START_MS, "id": format!("{token}{entry}")});
@@ -151,7 +151,7 @@ async fn an_unreadable_body_is_refused_and_quarantined() {
         .http
         .post(url)
         .header("content-type", "text/plain")
-        .body(made("A", 1));
+        .body(ticks_body("A", 1));
     let response = form.send().await.unwrap();
     assert_eq!(response.status(), 415);
     assert_eq!(
@@ -165,7 +165,7 @@ async fn an_unreadable_body_is_refused_and_quarantined() {
 async fn invalid_parameters_are_refused() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
-    process.deliver("ticks", made("BTC", 3)).await;
+    process.deliver("ticks", ticks_body("BTC", 3)).await;
     for (path, status, part) in [
         ("/api/ticks/NOBODY", 404, "BTC"),
         ("/api/ticks/BTC?limit=0", 400, "limit"),
@@ -212,7 +212,7 @@ async fn a_delivery_is_completed_even_if_its_sender_hangs_up() {
     let process = start(&folder, &[]).await;
     let address = process.url.trim_start_matches("http://").to_owned();
     for n in 0..20 {
-        let body = made(&format!("GONE{n}"), 200);
+        let body = ticks_body(&format!("GONE{n}"), 200);
         let head = format!(
             "POST /webhooks/ticks HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()

@@ -15,7 +15,7 @@ use testkit::faulty::Faults;
 use testkit::ticks::{tick, ticks};
 use tokio::sync::Semaphore;
 
-use crate::process::{PATIENCE, made, start};
+use crate::process::{WAIT_TIMEOUT, start, ticks_body};
 use crate::simulation::{ingest, open_at};
 
 const ENTRIES: u32 = 600;
@@ -55,10 +55,10 @@ async fn a_start_after_a_crash_serves_at_once_and_drains_the_outbox_once() {
     start(&folder, &[]).await.stop().await;
 
     let process = start(&folder, &[]).await;
-    let health = tokio::time::timeout(PATIENCE, process.get("/healthz"));
+    let health = tokio::time::timeout(WAIT_TIMEOUT, process.get("/healthz"));
     assert_eq!(health.await.expect("it serves").0, 200);
     // A sender that got no response delivers again.
-    let (_, answer) = process.deliver("ticks", made("NEW", 10)).await;
+    let (_, answer) = process.deliver("ticks", ticks_body("NEW", 10)).await;
     assert_eq!(answer["streamed"], 10);
     let ledger = process
         .until("/api/ledger", |ledger| ledger["pending"] == 0)
@@ -118,7 +118,7 @@ async fn a_delivery_in_progress_is_not_drained_however_long_it_takes() {
     };
     let source = sources::find("ticks").unwrap();
     let delivering = tokio::spawn(async move {
-        let body = made("SLOW", 40);
+        let body = ticks_body("SLOW", 40);
         slow.deliver(source, body.as_bytes()).await.unwrap()
     });
     gate.entered.acquire().await.unwrap().forget();
@@ -142,7 +142,7 @@ async fn the_entry_of_an_aborted_delivery_is_drained_by_the_same_process() {
     };
     let source = sources::find("ticks").unwrap();
     let delivering = tokio::spawn(async move {
-        let body = made("CUT", 40);
+        let body = ticks_body("CUT", 40);
         slow.deliver(source, body.as_bytes()).await
     });
     gate.entered.acquire().await.unwrap().forget();
@@ -164,7 +164,7 @@ async fn ticks_that_the_stream_refused_are_drained_by_the_same_process() {
     let sound = ingest(&store, Faults::default(), 1);
     let source = sources::find("ticks").unwrap();
     for token in ["ONE", "TWO"] {
-        let body = made(token, 40);
+        let body = ticks_body(token, 40);
         let refused = ingest(&store, away, 1);
         let delivered = refused.deliver(source, body.as_bytes()).await;
         assert_eq!(delivered.unwrap().pending, 40);

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::process::{PATIENCE, Process, made, start};
+use crate::process::{Process, WAIT_TIMEOUT, start, ticks_body};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -32,7 +32,7 @@ async fn next(socket: &mut Socket, kind: &str) -> Value {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, reading)
+    tokio::time::timeout(WAIT_TIMEOUT, reading)
         .await
         .unwrap_or_else(|_| panic!("no {kind}"))
 }
@@ -41,8 +41,8 @@ async fn next(socket: &mut Socket, kind: &str) -> Value {
 async fn a_reader_gets_the_latest_and_then_what_is_new() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
-    process.deliver("ticks", made("BTC", 5)).await;
-    process.deliver("ticks", made("ETH", 5)).await;
+    process.deliver("ticks", ticks_body("BTC", 5)).await;
+    process.deliver("ticks", ticks_body("ETH", 5)).await;
     let mut all = listen(&process, "").await;
     let mut some = listen(&process, "?tokens=ETH").await;
     assert_eq!(
@@ -56,8 +56,8 @@ async fn a_reader_gets_the_latest_and_then_what_is_new() {
     assert_eq!(snapshot["ticks"].as_array().unwrap().len(), 1);
     assert_eq!(snapshot["ticks"][0]["timestamp"], START_MS + 4_000);
 
-    process.deliver("ticks", made("BTC", 50)).await;
-    process.deliver("ticks", made("ETH", 50)).await;
+    process.deliver("ticks", ticks_body("BTC", 50)).await;
+    process.deliver("ticks", ticks_body("ETH", 50)).await;
     let mut counted = 0;
     while counted < 90 {
         let ticks = next(&mut all, "ticks").await;

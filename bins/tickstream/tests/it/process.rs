@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long tests wait for a condition on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running process. Its folder is kept after a stop, so it can be started again.
 pub(crate) struct Process {
@@ -132,7 +132,7 @@ impl Process {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        if tokio::time::timeout(WAIT_TIMEOUT, waiting).await.is_err() {
             panic!("{path} did not satisfy the condition: {last}");
         }
         last
@@ -148,7 +148,7 @@ impl Process {
 }
 
 /// A delivery of `count` ticks of a token, a second apart.
-pub(crate) fn made(token: &str, count: i64) -> String {
+pub(crate) fn ticks_body(token: &str, count: i64) -> String {
     let ticks: Vec<_> = (0..count)
         .map(|n| {
             json!({

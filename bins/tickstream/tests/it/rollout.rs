@@ -4,7 +4,7 @@ use domain::{Percentage, cohort_bucket};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::process::{made, start};
+use crate::process::{start, ticks_body};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_stage_streams_its_cohort_exactly() {
@@ -27,7 +27,7 @@ async fn each_stage_streams_its_cohort_exactly() {
             stage,
             process.get("/api/ledger").await.1["stored"]
         );
-        let (_, answer) = process.deliver("ticks", made(&token, 2_000)).await;
+        let (_, answer) = process.deliver("ticks", ticks_body(&token, 2_000)).await;
         let share: Percentage = stage.parse().unwrap();
         let ticks = process
             .list(&format!("/api/ticks/{token}?limit=10000"), "ticks")
@@ -107,7 +107,7 @@ async fn a_change_is_remembered_with_who_and_why() {
     }
     let quieter = json!({"use_kinesis": false, "percentage": 1, "who": "ann", "why": "calm"});
     assert_eq!(process.put_rollout(quieter).await.0, 200);
-    let (_, answer) = process.deliver("ticks", made("OFF", 10)).await;
+    let (_, answer) = process.deliver("ticks", ticks_body("OFF", 10)).await;
     assert_eq!(
         (&answer["stored"], &answer["in_cohort"], &answer["streamed"]),
         (&json!(10), &json!(0), &json!(0))
@@ -131,7 +131,7 @@ async fn by_token_all_ticks_of_a_token_are_in_or_out() {
     let half: Percentage = "50".parse().unwrap();
     for n in 0..10 {
         let token = format!("TOKEN{n}");
-        let (_, answer) = process.deliver("ticks", made(&token, 20)).await;
+        let (_, answer) = process.deliver("ticks", ticks_body(&token, 20)).await;
         let expected = if half.admits(cohort_bucket(&token)) {
             20
         } else {

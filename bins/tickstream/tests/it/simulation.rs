@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use testkit::faulty::{Faults, Faulty};
 use testkit::ticks::START_MS;
 
-use crate::process::made;
+use crate::process::ticks_body;
 
 struct Stopped;
 
@@ -64,7 +64,9 @@ pub(crate) fn ingest(store: &Embedded, faults: Faults, seed: u64) -> Ingest {
 async fn run(faults: Faults, seed: u64) {
     let folder = TempDir::new().unwrap();
     let source = sources::find("ticks").unwrap();
-    let deliveries: Vec<_> = (0..12).map(|n| made(&format!("TOKEN{n}"), 40)).collect();
+    let deliveries: Vec<_> = (0..12)
+        .map(|n| ticks_body(&format!("TOKEN{n}"), 40))
+        .collect();
     for (n, body) in (0..).zip(&deliveries) {
         // The store is reopened for each delivery, as after a crash.
         let store = open_at(folder.path());

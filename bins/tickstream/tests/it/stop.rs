@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::crash::{Killable, spawn, spawn_with_log};
-use crate::process::PATIENCE;
+use crate::process::WAIT_TIMEOUT;
 
 fn interrupt(process: &Killable) {
     let id = process.child.id().to_string();
@@ -74,7 +74,7 @@ async fn live_readers_get_a_close_frame_before_the_store_closes() {
             }
         }
     };
-    let code = tokio::time::timeout(PATIENCE, goodbye).await.unwrap();
+    let code = tokio::time::timeout(WAIT_TIMEOUT, goodbye).await.unwrap();
     assert_eq!(code, CloseCode::Away);
     // The client also sends a close frame, as browsers do.
     while reader.next().await.is_some() {}
