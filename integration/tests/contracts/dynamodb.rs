@@ -300,7 +300,7 @@ async fn of_two_concurrent_analyses_of_a_shard_one_must_fold_again() {
     let error = other.commit().await.unwrap_err();
     assert!(error.retryable);
     assert!(
-        error.source.to_string().contains("has moved on"),
+        error.source.to_string().contains("has changed"),
         "{}",
         error.source
     );

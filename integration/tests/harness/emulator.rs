@@ -121,7 +121,7 @@ fn without_python_and_docker_the_error_says_what_to_install() {
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
     for part in [
-        "no Docker engine answers",
+        "no Docker engine responds",
         "python3 cannot be run",
         "apt-get install python3",
     ] {
