@@ -183,7 +183,7 @@ async fn invalid_parameters_are_refused() {
         ("/api/ledger?x=1", 400, "this path has none"),
         ("/api/rollout?x=1", 400, "this path has none"),
         ("/api/quarantine?token=BTC", 400, "`limit`"),
-        ("/api/ticks/BTC?limit=1&limit=2", 400, "twice"),
+        ("/api/ticks/BTC?limit=1&limit=2", 400, "is repeated"),
         ("/api/anomalies?token=NOBODY", 404, "BTC"),
         ("/api/nothing", 404, "/api"),
         ("/webhooks/ticks", 405, "method"),
