@@ -128,31 +128,31 @@ pub struct OutboxEntry {
     pub id: OutboxId,
     /// The ticks that the stream lacks.
     pub ticks: Vec<Tick>,
-    /// How many others the stream has.
+    /// How many other ticks are in the stream.
     pub streamed: u64,
 }
 
 /// The outbox: entries whose delivery has ended without committing them, in an earlier process or by
-/// [`LedgerWriter::release`]. Entries of deliveries under way are not among them.
+/// [`LedgerWriter::release`]. Entries of deliveries in progress are not included.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// The next released entries after `after`, or the first ones, oldest first; an empty list means
-    /// that there are no more. It holds a bounded number of ticks, but at least one entry.
+    /// The next released entries after `after`, or the first ones, oldest first. The number of ticks is
+    /// bounded, but there is at least one entry, unless there are no more.
     async fn released(&self, after: Option<OutboxId>) -> Result<Vec<OutboxEntry>, PortError>;
 }
 
 /// The current rollout flag.
 #[async_trait]
 pub trait RolloutFlag: Send + Sync {
-    /// The flag; reading it is cheap enough for every delivery. If it cannot be read again, the last
-    /// good value holds.
+    /// The flag, which is cheap enough to read for every delivery. If it cannot be refreshed, the last
+    /// valid value is used.
     async fn current(&self) -> Rollout;
 }
 
 /// Changes the rollout flag and remembers who, when and why.
 #[async_trait]
 pub trait RolloutStore: Send + Sync {
-    /// Records a change; it is in force, and durable, when the call returns.
+    /// Records a change, which is durable and in effect when the call returns.
     async fn change(&self, change: RolloutChange) -> Result<(), PortError>;
     /// The newest changes first.
     async fn history(&self, limit: usize) -> Result<Vec<RolloutChange>, PortError>;
@@ -173,13 +173,13 @@ impl<F: Fn() -> i64 + Send + Sync> Clock for F {
 /// A tick in the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRecord {
-    /// Its place in its shard.
+    /// Its position in its shard.
     pub sequence: SequenceNumber,
     /// The tick.
     pub tick: Tick,
 }
 
-/// A pair's state with the last record that went into it: a record at or before it is a replay.
+/// A pair's state with the last record that it includes: a record at or before it is a replay.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredState {
     /// The last record that the state includes.
@@ -191,10 +191,10 @@ pub struct StoredState {
 /// A pair's state after a step of the analysis.
 #[derive(Debug, Clone)]
 pub struct StateChange {
-    /// Whose state it is.
+    /// The pair.
     pub pair: Pair,
-    /// The last record that the state held before the step: if the store holds another by now,
-    /// somebody else has gone on from there, and the step must not be stored.
+    /// The last record of the state before the step. If the stored state has a different one, another
+    /// process has continued the analysis, and the step must not be stored.
     pub base: SequenceNumber,
     /// The state after the step.
     pub stored: StoredState,
@@ -208,16 +208,16 @@ pub struct AnalysisCommit {
     pub states: Vec<StateChange>,
     /// The current candles, open or closed, which replace the stored ones.
     pub candles: Vec<Candle>,
-    /// One-tick candles of late ticks: merged into the stored ones after `candles`. A candle gets
-    /// one more revision a step, however many late ticks it takes in.
+    /// One-tick candles of late ticks, which are merged into the stored ones after `candles`. A candle
+    /// gets one new revision per step, regardless of the number of late ticks.
     pub corrections: Vec<Candle>,
     /// Anomalies found.
     pub anomalies: Vec<Anomaly>,
-    /// Ticks that came late but inside the allowed lateness.
+    /// The number of late ticks within the allowed lateness.
     pub late: u64,
-    /// Ticks that came later than that.
+    /// The number of ticks beyond the allowed lateness.
     pub too_late: u64,
-    /// Ticks that had been seen.
+    /// The number of duplicates.
     pub duplicates: u64,
 }
 
@@ -233,8 +233,7 @@ pub trait AnalyticsStore: Send + Sync {
     /// The states of pairs in a shard; `None` if a pair has none yet.
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError>;
 
-    /// Stores a step, with `last` as the shard's checkpoint, and returns the corrected candles
-    /// as they stand after merging.
+    /// Stores a step, with `last` as the shard's checkpoint, and returns the merged corrected candles.
     async fn commit(
         &self,
         shard: u8,
@@ -243,7 +242,7 @@ pub trait AnalyticsStore: Send + Sync {
     ) -> Result<Vec<Candle>, PortError>;
 }
 
-/// What a connection of the live API wants to see.
+/// A subscription of a connection of the live API.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// Every token.
@@ -252,10 +251,10 @@ pub enum Topic {
     Token(Token),
 }
 
-/// Who subscribes to what on the live API. A connection that never disconnects expires.
+/// The subscriptions of the live API. A connection that never disconnects expires.
 #[async_trait]
 pub trait Subscribers: Send + Sync {
-    /// Adds topics to a connection, which is known from then on.
+    /// Adds topics to a connection, and creates it if it is unknown.
     async fn subscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
     /// Removes topics from a connection.
     async fn unsubscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
@@ -268,7 +267,7 @@ pub trait Subscribers: Send + Sync {
 /// The outcome of a message to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Posted {
-    /// It is on its way.
+    /// It was sent.
     Sent,
     /// The connection no longer exists: remove it.
     Gone,
