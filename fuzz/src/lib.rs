@@ -5,7 +5,7 @@
 
 use sources::Entry;
 
-/// Our clock, fixed so that a finding can be reproduced.
+/// The current time for the parser, fixed so findings can be reproduced.
 const NOW_MS: i64 = 1_795_000_000_000;
 
 /// Parses a body, and checks that every entry has one outcome, in order and within the rules, and

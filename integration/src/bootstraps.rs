@@ -53,7 +53,7 @@ impl AsRef<OsStr> for Zips {
     }
 }
 
-/// A program that cargo built beside the running test: a function, or `tickctl`.
+/// A program that cargo built together with the running test: a function, or `tickctl`.
 ///
 /// # Errors
 ///

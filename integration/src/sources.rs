@@ -39,13 +39,13 @@ struct Dependency {
 }
 
 /// A package of the workspace.
-struct Room {
+struct WorkspacePackage {
     folder: PathBuf,
     /// The folders of its dependencies in the workspace.
-    uses: Vec<PathBuf>,
+    dependencies: Vec<PathBuf>,
 }
 
-type Rooms = BTreeMap<String, Room>;
+type WorkspacePackages = BTreeMap<String, WorkspacePackage>;
 
 /// The first source of a program that was changed after a time.
 ///
@@ -68,17 +68,17 @@ pub fn newer_than(built: SystemTime, program: &str) -> anyhow::Result<Option<Pat
 ///
 /// See [`newer_than`].
 pub fn of(program: &str) -> anyhow::Result<BTreeSet<PathBuf>> {
-    let rooms = rooms()?;
-    let first = rooms
+    let packages = packages()?;
+    let first = packages
         .get(program)
         .with_context(|| format!("no package of the workspace is named {program}"))?;
     let mut seen = BTreeSet::new();
     let mut open = vec![&first.folder];
     while let Some(folder) = open.pop() {
         if seen.insert(folder)
-            && let Some(room) = rooms.values().find(|room| &room.folder == folder)
+            && let Some(package) = packages.values().find(|package| &package.folder == folder)
         {
-            open.extend(&room.uses);
+            open.extend(&package.dependencies);
         }
     }
     let mut sources = BTreeSet::new();
@@ -105,29 +105,38 @@ fn gather(folder: &Path, sources: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> 
 }
 
 /// The packages of the workspace by name, read once.
-fn rooms() -> anyhow::Result<&'static Rooms> {
-    static ROOMS: OnceLock<Result<Rooms, String>> = OnceLock::new();
-    let rooms = ROOMS.get_or_init(|| read_rooms().map_err(|error| format!("{error:#}")));
-    rooms.as_ref().map_err(|error| anyhow!("{error}"))
+fn packages() -> anyhow::Result<&'static WorkspacePackages> {
+    static PACKAGES: OnceLock<Result<WorkspacePackages, String>> = OnceLock::new();
+    let packages = PACKAGES.get_or_init(|| read_packages().map_err(|error| format!("{error:#}")));
+    packages.as_ref().map_err(|error| anyhow!("{error}"))
 }
 
-fn read_rooms() -> anyhow::Result<Rooms> {
+fn read_packages() -> anyhow::Result<WorkspacePackages> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(build_folder::checkout())
         .output()
         .context("cannot run cargo")?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cargo metadata: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo metadata: {stderr}");
     let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
-    let room = |package: Package| {
-        let uses = package.dependencies.into_iter();
-        let uses = uses.filter(|dependency| dependency.kind.as_deref() != Some("dev"));
-        let uses = uses.filter_map(|dependency| dependency.path).collect();
+    let package = |package: Package| {
+        let dependencies = package.dependencies.into_iter();
+        let dependencies =
+            dependencies.filter(|dependency| dependency.kind.as_deref() != Some("dev"));
+        let dependencies = dependencies
+            .filter_map(|dependency| dependency.path)
+            .collect();
         let folder = package.manifest_path.parent().map(Path::to_owned)?;
-        Some((package.name, Room { folder, uses }))
+        Some((
+            package.name,
+            WorkspacePackage {
+                folder,
+                dependencies,
+            },
+        ))
     };
-    Ok(metadata.packages.into_iter().filter_map(room).collect())
+    Ok(metadata.packages.into_iter().filter_map(package).collect())
 }
 
 #[cfg(test)]
@@ -146,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_built_from_its_rooms_and_theirs_but_not_from_tests() {
+    fn sources_include_all_dependencies_but_no_tests() {
         let sources = relative("webhook");
         for source in [
             "bins/webhook/src/main.rs",
@@ -185,10 +194,10 @@ mod tests {
         assert!(error.to_string().contains("no-such-program"), "{error}");
     }
 
-    /// Otherwise a changed test would make a program look old that cargo does not build anew.
+    /// Otherwise a changed test would make a program look outdated although cargo does not rebuild it.
     #[test]
-    fn modules_of_tests_alone_are_named_so() {
-        for program in rooms().unwrap().keys() {
+    fn test_only_modules_are_named_tests() {
+        for program in packages().unwrap().keys() {
             for source in of(program).unwrap() {
                 let text = fs::read_to_string(&source).unwrap();
                 for (_, after) in text

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image of the emulated AWS on a machine that cannot pull any image: the base is Debian
-# by debootstrap, the wheels are downloaded here, and the build runs without network.
+# Builds the emulator's image on a machine that cannot pull images: debootstrap creates the Debian base,
+# the wheels are downloaded here, and the build runs without network.
 #
 #   tools/emulator/build-image.sh [NAME:TAG]      default local/ministack:1.5.33; the tag is the version
 #
@@ -36,7 +36,7 @@ fi
 # The image's Python is Debian 12's, whatever Python runs here. DuckDB in the version of the tests.
 echo "build-image: wheels of MiniStack $version" >&2
 duckdb=$(grep -m1 '^duckdb==' "$requirements")
-# CloudWatch's protocol, which MiniStack does not ask for.
+# For CloudWatch's protocol; MiniStack does not declare this dependency.
 cbor=$(grep -m1 '^cbor2==' "$requirements")
 mkdir "$work/context"
 cp -r "$here/Dockerfile" "$here/ready.d" "$work/context/"

@@ -1,4 +1,4 @@
-//! The function's configuration, by flags or by the environment.
+//! The function's configuration, from flags or the environment.
 
 use clap::Parser;
 use runtime::lambda::{Common, Settings};
@@ -7,7 +7,7 @@ use runtime::lambda::{Common, Settings};
 #[derive(Debug, Parser)]
 #[command(name = "broadcast", version)]
 pub struct Config {
-    /// DynamoDB table of who watches what.
+    /// DynamoDB table of connections and their subscriptions.
     #[arg(long, env = "CONNECTIONS_TABLE")]
     pub connections_table: String,
 
@@ -15,12 +15,12 @@ pub struct Config {
     #[arg(long, env = "TICKS_TABLE")]
     pub ticks_table: String,
 
-    /// Where messages to connections are posted: `https://…/live`.
+    /// Address for messages to connections: `https://…/live`.
     #[arg(long, env = "LIVE_CALLBACK_URL")]
     pub live_callback_url: String,
 
-    /// Seconds after which a connection that never said goodbye is forgotten. The API ends every
-    /// connection after two hours.
+    /// Seconds after which a connection without a $disconnect expires. The API closes every connection
+    /// after two hours.
     #[arg(long, env = "CONNECTION_TTL_SECONDS", default_value_t = 7_200,
           value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub connection_ttl_seconds: u32,

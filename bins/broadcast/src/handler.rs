@@ -1,4 +1,4 @@
-//! One event: a batch of the queue, or what a connection does.
+//! Handles one event: a batch of the queue, or an event of a connection.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub struct Broadcast {
     pub fanout: Fanout,
 }
 
-/// The answer to an event.
+/// The response to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -74,8 +74,8 @@ impl Broadcast {
         Ok(Answer::Socket(response))
     }
 
-    /// Returns the messages that must be retried: all or none. A message that cannot be read would
-    /// not be readable then either, and a subscriber waits for newer values.
+    /// Returns the messages that must be retried: all or none. A message that cannot be parsed is
+    /// dropped, since a retry would not help and newer values follow.
     async fn publish(&self, bodies: &[String]) -> BTreeSet<usize> {
         let mut updates = UpdateBatch::default();
         for body in bodies {
@@ -113,13 +113,13 @@ impl Broadcast {
     async fn disconnect(&self, event: &SocketEvent) -> SocketResponse {
         let connection = &event.request_context.connection_id;
         if let Err(error) = self.fanout.subscribers.forget(connection).await {
-            // The next message to it finds it gone, or it expires.
+            // It is removed by the next message to it, or expires.
             tracing::warn!(connection, error = %error, cause = %error.source, "a connection was not removed");
         }
         SocketResponse::OK
     }
 
-    /// Does what a client asks for; the client itself gets a message about what is wrong with it.
+    /// Handles a client's request. The client gets a message about any error.
     async fn message(&self, event: &SocketEvent) -> SocketResponse {
         let connection = &event.request_context.connection_id;
         let said = match event.message() {
@@ -134,7 +134,9 @@ impl Broadcast {
                 if error.retryable {
                     "not done: try again in a second".to_owned()
                 } else {
-                    format!("not done: a connection watches at most {TOKENS_MAX} tokens, or all")
+                    format!(
+                        "not done: a connection may subscribe to at most {TOKENS_MAX} tokens, or to all"
+                    )
                 }
             }
         };

@@ -1,4 +1,4 @@
-//! The wiring: ports on AWS, and the handler behind the Lambda runtime.
+//! Connects the handler to its ports on AWS and to the Lambda runtime.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use aws::{client, clients};
 use crate::config::Config;
 use crate::handler::Broadcast;
 
-/// Days that a tick is kept: of no account here, where ticks are only read.
+/// Retention in days; irrelevant here, since ticks are only read.
 const RETENTION_DAYS: u32 = 1;
 
 /// Serves events until Lambda ends the process.

@@ -9,21 +9,21 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-/// The field by which the two shapes differ.
+/// The field that distinguishes the two shapes.
 #[derive(Deserialize)]
 struct Probe<'a> {
     #[serde(borrow, default, rename = "type")]
     kind: Option<Cow<'a, str>>,
 }
 
-/// Results of one kind, each in the JSON in which it is sent on.
+/// Results of one kind, as the JSON that is forwarded.
 #[derive(Deserialize)]
 struct Results {
     #[serde(alias = "candles", alias = "averages", alias = "anomalies")]
     results: Vec<Box<RawValue>>,
 }
 
-/// The fields that identify a result, and say which of two is the later.
+/// The fields that identify and order results.
 #[derive(Deserialize)]
 struct Keys<'a> {
     token: Token,
@@ -75,7 +75,7 @@ pub(crate) fn read(body: &str, batch: &mut UpdateBatch) -> Result<(), CodecError
 }
 
 impl Keys<'_> {
-    /// The identity of a result, and its rank: of two, the one with the higher rank is the later.
+    /// The identity of a result, and its rank: the higher rank is the later one.
     fn of(&self, kind: Kind) -> (String, (i64, u64)) {
         let Self { token, quote, .. } = self;
         let text = |part: &Option<Cow<'_, str>>| part.as_deref().unwrap_or_default().to_owned();

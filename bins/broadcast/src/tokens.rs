@@ -1,4 +1,4 @@
-//! The names of tokens as clients write them.
+//! Parses the token names of clients.
 
 use app::ports::Topic;
 use domain::{NameError, Token, aliases};
@@ -10,14 +10,16 @@ pub(crate) const TOKENS_MAX: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokensError {
     /// Too many.
-    #[error("{0} tokens are named and at most {TOKENS_MAX} may be; name none for all")]
+    #[error(
+        "{0} tokens are named, but at most {TOKENS_MAX} are allowed: name fewer, or none for all"
+    )]
     TooMany(usize),
-    /// One is not a name.
+    /// One is not a valid name.
     #[error("token {place} is not a valid name: {why}")]
     Name { place: usize, why: NameError },
 }
 
-/// Reads names: mint addresses, symbols of known mints, or names as the sources write them.
+/// Parses names: mint addresses, symbols of known mints, or names as in the sources.
 pub(crate) fn read<'a>(
     names: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<Vec<Token>, TokensError> {
@@ -35,7 +37,7 @@ pub(crate) fn read<'a>(
     Ok(tokens)
 }
 
-/// What tokens stand for: none for all.
+/// The topics of tokens; no tokens mean all.
 pub(crate) fn topics(tokens: &[Token]) -> Vec<Topic> {
     if tokens.is_empty() {
         return vec![Topic::All];
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_once_each_with_symbols_of_known_mints() {
+    fn repeated_names_are_merged_and_symbols_of_known_mints_are_resolved() {
         let tokens = read(["BTC", "sol", "SOL", "BTC"].into_iter()).unwrap();
         let names: Vec<&str> = tokens.iter().map(Token::as_str).collect();
         assert_eq!(names, ["BTC", aliases::SOL_MINT]);

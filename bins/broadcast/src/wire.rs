@@ -1,5 +1,4 @@
-//! The events and answers of the WebSocket API, and the messages of its clients, as far as they
-//! are needed.
+//! The events and responses of the WebSocket API, and the messages of its clients, as far as needed.
 
 use std::collections::HashMap;
 
@@ -7,10 +6,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// Longest message of a client that is read, in bytes; the API accepts 128 KiB.
+/// The longest accepted message of a client, in bytes; the API's limit is 128 KiB.
 const CLIENT_BYTES_MAX: usize = 32 * 1_024;
 
-/// What the API sends.
+/// An event of the API.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SocketEvent {
@@ -23,7 +22,7 @@ pub struct SocketEvent {
     is_base64_encoded: bool,
 }
 
-/// Whose event it is.
+/// The connection and the type of an event.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RequestContext {
@@ -31,15 +30,15 @@ pub(crate) struct RequestContext {
     pub(crate) event_type: EventType,
 }
 
-/// What a connection does.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum EventType {
-    /// It wants to be made.
+    /// The connection is being established.
     Connect,
-    /// It has ended; not every end is reported.
+    /// The connection has ended; this is not always reported.
     Disconnect,
-    /// It said something.
+    /// The client sent a message.
     Message,
 }
 
@@ -47,7 +46,7 @@ pub(crate) enum EventType {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum ClientMessage {
-    /// Subscribe to tokens; none for all. Answered with their latest ticks.
+    /// Subscribe to tokens; none for all. Returns their latest ticks.
     Subscribe {
         #[serde(default)]
         tokens: Vec<String>,
@@ -61,7 +60,7 @@ pub(crate) enum ClientMessage {
     Snapshot { tokens: Vec<String> },
 }
 
-/// What the function answers to the API. Clients see it only when a connection is refused.
+/// The response to the API. Clients only see it if a connection is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SocketResponse {
@@ -82,12 +81,12 @@ impl SocketResponse {
     }
 }
 
-/// A message that says what is wrong.
+/// An error message.
 pub(crate) fn error(detail: &str) -> String {
     serde_json::json!({"type": "error", "message": detail}).to_string()
 }
 
-/// A message that confirms what is unsubscribed.
+/// A message that confirms the end of subscriptions.
 pub(crate) fn unsubscribed(tokens: &[String]) -> String {
     serde_json::json!({"type": "unsubscribed", "tokens": tokens}).to_string()
 }
@@ -105,10 +104,10 @@ impl SocketEvent {
             .map(str::trim)
     }
 
-    /// What the client says.
+    /// Parses the client's message.
     ///
     /// # Errors
-    /// What is wrong with it, for the client.
+    /// Why it is invalid, for the client.
     pub(crate) fn message(&self) -> Result<ClientMessage, String> {
         let text = self.body.as_deref().unwrap_or_default();
         if text.len() > CLIENT_BYTES_MAX {

@@ -1,4 +1,4 @@
-// The panels of what analytics says: the table of averages, and the list of anomalies.
+// The panels of analytics: the table of averages, and the list of anomalies.
 
 import { score, why } from "./chart.js";
 import { element, onlyOneStop, setText, stepThrough } from "./elements.js";
@@ -15,7 +15,7 @@ const CELL_CHARS_MAX = 10;
 const ANOMALIES_MAX = 500;
 const ANOMALIES_SHOWN_MAX = 100;
 
-/** Every average as a button that draws it. */
+/** The table of averages, in which each value is a button that draws its line. */
 export class AverageTable {
   #cells = new Map();
   #ticks = new Map();
@@ -65,23 +65,23 @@ export class AverageTable {
     }
   }
 
-  /** What to know of the lines: until when they are estimates, and of which share of the ticks. */
+  /** Hints about the lines: until when they are estimates, and which share of the ticks they are computed from. */
   hint(estimatedUntil, share) {
     const hints = [];
-    if (share === 0) hints.push("Nothing goes to the stream, so the server makes no candles and averages now.");
-    else if (share < 100) hints.push(`Candles and averages are of the ${percent(share)} of ticks in the stream.`);
-    if (estimatedUntil) hints.push(`Up to ${localTime(estimatedUntil)} the lines are estimates from candles; from then on they are the server's.`);
+    if (share === 0) hints.push("No ticks go to the stream, so the server computes no candles or averages now.");
+    else if (share < 100) hints.push(`Candles and averages are computed from the ${percent(share)} of ticks in the stream.`);
+    if (estimatedUntil) hints.push(`Until ${localTime(estimatedUntil)} the lines are estimates from candles; after that they are the server's values.`);
     setText(this.#hint, hints.join(" "));
   }
 }
 
-/** A price with a digit less where the cell would overflow. */
+/** A price, with fewer digits if the cell would overflow. */
 function fitting(value, digits) {
   const text = price(value, digits);
   return text.length > CELL_CHARS_MAX ? price(value, digits - 1) : text;
 }
 
-/** Anomalies, newest first; picking one brings its moment into the chart. */
+/** Anomalies, newest first; selecting one shows its time in the chart. */
 export class AnomalyList {
   #list;
   #here;
@@ -126,7 +126,7 @@ export class AnomalyList {
   #show() {
     const rows = this.#here.checked && this.#pair ? this.of(this.#pair) : [...this.#known.values()];
     if (!rows.length) {
-      this.#list.replaceChildren(element("li", { class: "none" }, "None seen. A price far from what came before it shows here and on the chart."));
+      this.#list.replaceChildren(element("li", { class: "none" }, "None so far. Prices far from the preceding ones appear here and on the chart."));
       return;
     }
     const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.key : null;

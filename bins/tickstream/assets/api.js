@@ -1,11 +1,11 @@
-// The read API and the one thing that can be changed: JSON in and out, problems as errors.
+// The read API and the rollout's control: JSON requests and responses, problems as errors.
 
 const TIMEOUT_MS = 8_000;
 
-/** A refusal, told in the words of the server's problem document where it sent one. */
+/** An error response, with the message of the server's problem document if there is one. */
 export class ApiError extends Error {
   constructor(status, problem) {
-    super(problem?.detail || problem?.title || `the server answered ${status}`);
+    super(problem?.detail || problem?.title || `the server responded with ${status}`);
     this.status = status;
   }
 }
@@ -15,7 +15,7 @@ async function call(path, options = {}) {
   const type = answer.headers.get("content-type") ?? "";
   const body = type.includes("json") ? await answer.json().catch(() => null) : null;
   if (!answer.ok) throw new ApiError(answer.status, body);
-  if (body === null) throw new ApiError(answer.status, { detail: `${path} did not answer with JSON` });
+  if (body === null) throw new ApiError(answer.status, { detail: `${path} did not respond with JSON` });
   return body;
 }
 

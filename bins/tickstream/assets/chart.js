@@ -1,4 +1,4 @@
-// The chart's view and hands: which stretch of time is seen, and mouse, touch and keys on it.
+// The chart's view and input: the visible time range, and mouse, touch and keyboard events.
 
 import { compact, count, exact, localTime, price, utcTime, words } from "./format.js";
 import { geometry, paint, readColours } from "./paint.js";
@@ -10,7 +10,7 @@ const LINE_SPAN_MAX_MS = 900_000;
 const CANDLE_PX = 8;
 const CANDLE_PX_MIN = 1.5;
 const CANDLE_PX_MAX = 48;
-/** At least so many candles' room, so that three candles are not three barn doors. */
+/** The width of the view is at least this many candles, so a few candles are not too wide. */
 const CANDLES_MIN = 30;
 const ZOOM_STEP = 1.35;
 const MARK_REACH_PX = 12;
@@ -23,9 +23,9 @@ export class Chart {
   #colours;
   #box = { width: 0, height: 0, ratio: 1 };
   #spanMs = LINE_SPAN_MS;
-  /** The right edge in time; null follows the present. */
+  /** The time at the right edge; null follows the current time. */
   #rightMs = null;
-  /** Until somebody zooms, the span grows with what there is to see. */
+  /** Until the user zooms, the span grows with the data. */
   #auto = true;
   #hover = null;
   #pointers = new Map();
@@ -39,9 +39,9 @@ export class Chart {
   overlays = [];
   anomalies = [];
   digits = 2;
-  /** The market's latest tick, which the axis names whatever is in view. */
+  /** The market's latest tick, which the axis always shows. */
   latest = null;
-  /** Whether nothing of the market lies in view. */
+  /** Whether the view has no data of the market. */
   blank = false;
 
   constructor({ plot, canvas, tip, readout }, hooks) {
@@ -59,7 +59,7 @@ export class Chart {
     this.#listen();
   }
 
-  /** Another market or interval: start at the present, as wide as there is something to see. */
+  /** Switches to another market or interval: starts at the current time, with a span that fits the data. */
   reset(mode, intervalMs) {
     this.mode = mode;
     this.intervalMs = intervalMs;
@@ -94,7 +94,7 @@ export class Chart {
     this.#changed();
   }
 
-  /** Brings a moment into the middle. */
+  /** Centres the view on a time. */
   show(at) {
     this.#rightMs = at + this.#spanMs / 2;
     if (this.#rightMs >= this.#now()) this.#rightMs = null;
@@ -149,7 +149,7 @@ export class Chart {
     return first.length ? Math.min(...first) : null;
   }
 
-  /** A little room right of the present, so that the last price does not touch the axis. */
+  /** Some space after the current time, so the last price does not touch the axis. */
   #edge() {
     const last = this.mode === "line" ? 0 : (this.candles.at(-1)?.t ?? 0) + this.intervalMs;
     return Math.max(this.#now(), last) + this.#spanMs * 0.03;
@@ -174,7 +174,7 @@ export class Chart {
     this.#canvas.width = Math.max(1, Math.round(width * ratio));
     this.#canvas.height = Math.max(1, Math.round(height * ratio));
     if (first) this.fit();
-    // Drawn at once: a resized canvas is empty, and waiting a frame would flash.
+    // Drawn at once, since a resized canvas is empty, and waiting for a frame would flash.
     this.#paint();
   }
 
@@ -205,19 +205,19 @@ export class Chart {
     this.#hooks.painted();
   }
 
-  /** The last price of all, in view or not, and whether it rose in its candle. */
+  /** The latest price, even if it is outside of the view, and whether it rose in its candle. */
   #newest() {
     const candle = this.candles.at(-1);
     if (this.latest) return { ...this.latest, rises: !candle || this.latest.p >= candle.o };
     return candle && { t: candle.t + this.intervalMs / 2, p: candle.c, rises: candle.c >= candle.o };
   }
 
-  /** What lies in view, with a neighbour on each side so that lines reach the edges. */
+  /** The data in view, with a neighbour on each side, so lines reach the edges. */
   #visible() {
     const { from, to } = this.view();
     const part = (items, lead) => items.slice(Math.max(0, lowerBound(items, from - lead) - 1), lowerBound(items, to) + 1);
     if (this.mode !== "line") return { candles: part(this.candles, this.intervalMs), line: [] };
-    // Live prices, and before the first of them the closes of the 1 s candles.
+    // Live prices, and the closes of 1 s candles before the first of them.
     const since = this.points[0]?.t ?? Infinity;
     const closes = part(this.candles, this.intervalMs)
       .map((candle) => ({ t: candle.t + this.intervalMs / 2, p: candle.c, candle }))
@@ -256,13 +256,13 @@ export class Chart {
       else row.insertCell().textContent = value;
     }
     tip.replaceChildren(table);
-    // In the corner away from the crosshair, so that it never covers what is read.
+    // In the corner opposite to the crosshair, so it never covers the values.
     const left = x(focus.at) > (plot.left + plot.right) / 2;
     tip.style.left = `${left ? plot.left + 8 : plot.right - 8 - tip.offsetWidth}px`;
     tip.style.top = `${plot.top + 6}px`;
   }
 
-  /** The values at a place, as names and texts. */
+  /** The values at a position, as names and texts. */
   describe({ item, anomaly }) {
     const rows = [];
     const number = (value) => price(value, this.digits);
@@ -314,7 +314,7 @@ export class Chart {
       const pointer = this.#pointers.get(event.pointerId);
       this.#pointers.delete(event.pointerId);
       plot.classList.remove("dragging");
-      // A tap on a touch screen puts the crosshair down, and a second one takes it away.
+      // A tap on a touch screen shows the crosshair, and a second one hides it.
       if (event.type === "pointerup" && pointer?.touch && pointer.moved < 8) {
         if (this.#hover) this.#hideHover();
         else this.#hoverAt(local(event));
@@ -359,9 +359,9 @@ export class Chart {
   }
 
   #wheel(event, { px }) {
-    // With Shift, or sideways, the wheel moves in time; Ctrl is the browser's pinch.
+    // With Shift, or horizontally, the wheel moves in time; browsers report a pinch as Ctrl with the wheel.
     const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    // An unfocused chart leaves the wheel to the page.
+    // The wheel scrolls the page unless the chart has the focus.
     if (!sideways && !event.ctrlKey && document.activeElement !== this.#plot) return;
     event.preventDefault();
     if (sideways) this.pan(((event.deltaX || event.deltaY) / this.#plotWidth()) * this.#spanMs);
@@ -387,7 +387,7 @@ export class Chart {
     action();
   }
 
-  /** Reads the neighbour of the value that is read now; the last one to begin with. */
+  /** Reads out the neighbour of the current value; the first call reads the last one. */
   #step(direction) {
     const { candles, line } = this.#visible();
     const items = this.mode === "line" ? line : candles;
@@ -423,7 +423,7 @@ export class Chart {
   }
 }
 
-/** Why an anomaly is one, in words. */
+/** The reason for an anomaly, in words. */
 export function why({ message, reason }) {
   return message || words(reason);
 }

@@ -1,4 +1,4 @@
-// Wires the page: the market that is looked at, the live feed, the polls, and the panels.
+// Connects the page's parts: the selected market, the live feed, polling, and the panels.
 
 import * as api from "./api.js";
 import { Chart } from "./chart.js";
@@ -29,12 +29,12 @@ const page = {
   candles: null,
   points: new Points(),
   averages: null,
-  /** Counts the selections, so that an answer for an earlier one is dropped. */
+  /** The number of selections, so responses for an earlier one are dropped. */
   turn: 0,
-  /** Whether the candles of the present selection are there. */
+  /** Whether the candles of the current selection are loaded. */
   loaded: false,
   lastTickAt: 0,
-  /** What to add to this machine's clock to have the server's. */
+  /** The offset from this machine's clock to the server's. */
   clockOffsetMs: 0,
 };
 
@@ -63,7 +63,7 @@ const pipeline = new Pipeline();
 const rollout = new RolloutControl({ stored, store, onChange: refreshOverlays });
 const live = new Live("/ws", { onMessage: receive, onState: connectionChanged });
 
-// ---- The market that is looked at
+// ---- The selected market
 
 function select(pair, showAt = null) {
   if (page.pair?.key === pair.key && showAt !== null) return chart.show(showAt);
@@ -92,7 +92,7 @@ async function loadCandles(showAt = null) {
   const to = (showAt === null ? chartNow() : Math.min(chartNow(), pair.timestamp)) + intervalMs;
   const from = Math.min(showAt ?? to, to) - CANDLES_PER_CALL * intervalMs;
   await fetchCandles(candles, pair, from, to, turn);
-  // Of a market that has long been silent, its end is what there is to see.
+  // For a market without recent ticks, show the time of its last ones.
   const end = pair.timestamp + intervalMs;
   if (turn === page.turn && end < from) await fetchCandles(candles, pair, end - CANDLES_PER_CALL * intervalMs, end, turn);
   if (turn !== page.turn) return;
@@ -104,7 +104,7 @@ async function loadCandles(showAt = null) {
 
 async function fetchCandles(candles, pair, from, to, turn) {
   const interval = page.interval === "line" ? "1s" : page.interval;
-  // In calls of one size, so that the server's limit never cuts what was asked for.
+  // In requests of a fixed size, so the server's limit never truncates a response.
   const step = CANDLES_PER_CALL * candles.intervalMs;
   try {
     for (let start = Math.max(0, from); start < to; start += step) {
@@ -131,7 +131,7 @@ async function loadOlder() {
   const found = await fetchCandles(candles, pair, first - CANDLES_PER_CALL * candles.intervalMs, first - 1, turn);
   loadingOlder = false;
   if (turn !== page.turn) return;
-  // A stretch without candles may be a pause; two in a row would be too many calls.
+  // A range without candles may be a pause; continuing after two of them would need too many requests.
   if (found === 0) candles.complete = true;
   attachSeries();
   chart.draw();
@@ -174,7 +174,7 @@ function latestOf(pair) {
   return pair?.price ? { t: pair.timestamp, p: Number(pair.price) } : null;
 }
 
-/** The averages that are switched on: the server's, and before them those worked out of candles. */
+/** The selected averages: the server's, preceded by estimates from candles. */
 function refreshOverlays() {
   const { candles, averages } = page;
   let estimatedUntil = 0;
@@ -189,7 +189,7 @@ function refreshOverlays() {
   chart.draw();
 }
 
-/** The present, by the server's clock. */
+/** The current time of the server's clock. */
 function chartNow() {
   return Date.now() + page.clockOffsetMs;
 }
@@ -256,7 +256,7 @@ function takeCandles(rows) {
 
 function connectionChanged(state) {
   if (state === "live" && page.pair) {
-    // What passed while the connection was down is read again.
+    // Loads what was missed while the connection was down.
     page.points = new Points();
     void loadCandles();
     void loadAverages(page.pair);
@@ -276,9 +276,9 @@ function showConnection() {
       detail = Number.isFinite(silent) ? `for ${duration(silent)}` : "";
     }
   } else if (state === "offline") {
-    text = "Disconnected: what you see is old";
+    text = "Disconnected: the values are outdated";
     const wait = Math.max(0, live.retryAt - performance.now());
-    detail = `trying again in ${Math.ceil(wait / 1_000)} s`;
+    detail = `retrying in ${Math.ceil(wait / 1_000)} s`;
   }
   $("connection").dataset.state = state;
   document.body.dataset.connection = state;
@@ -287,7 +287,7 @@ function showConnection() {
   $("reconnect").hidden = state !== "offline";
 }
 
-// ---- What is asked for again and again
+// ---- Polling
 
 async function loadTokens() {
   const answer = await api.tokens().catch(() => null);
@@ -331,7 +331,7 @@ async function pollRollout() {
   if (answer) rollout.show(answer);
 }
 
-/** Calls again and again, one after the other, while somebody looks and the server is there. */
+/** Polls sequentially while the page is visible and the server is connected. */
 function poll(work, everyMs) {
   const turn = async () => {
     if (!document.hidden && live.state !== "offline") await work();
@@ -340,7 +340,7 @@ function poll(work, everyMs) {
   void turn();
 }
 
-// ---- What is shown of the market
+// ---- The market's values
 
 function showQuote() {
   const { pair } = page;
@@ -364,7 +364,7 @@ function showQuote() {
   document.title = `${price(pair.price, pair.digits)} ${markets.label(pair.token, pair.quote)} · tickstream`;
 }
 
-/** The price in figures, here and in the list: set with the chart, which tags its axis with the same. */
+/** The price as a number, here and in the list: updated together with the label on the chart's axis. */
 function showPrice() {
   if (!page.pair) return;
   $("price").textContent = price(page.pair.price, page.pair.digits);
@@ -372,7 +372,7 @@ function showPrice() {
   markets.showPrice(page.pair);
 }
 
-/** The same values as a table, for those who hear the page. */
+/** The same values as a table, for screen readers. */
 function showLatest() {
   const { pair } = page;
   if (!pair) return;

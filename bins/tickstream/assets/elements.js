@@ -1,4 +1,4 @@
-// Elements by hand. Texts go in as texts: what the server sends is never read as markup.
+// Creates elements. Text is inserted as text, so data from the server is never parsed as markup.
 
 /** An element with properties (`class`, `data` and attributes with a dash by name) and children. */
 export function element(name, properties = {}, ...children) {
@@ -15,12 +15,12 @@ export function element(name, properties = {}, ...children) {
 
 const asNode = (child) => (child instanceof Node ? child : document.createTextNode(String(child)));
 
-/** Changes a text only where it differs, so that a reader's place and selection stay. */
+/** Changes a text only if it differs, so the reader's position and selection are kept. */
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** Of a list of buttons the Tab key reaches one; the arrows lead through the others. */
+/** The Tab key reaches one button of a list; the arrow keys move between the others. */
 export function stepThrough(list) {
   list.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
@@ -38,7 +38,7 @@ export function onlyOneStop(list, stop) {
   for (const button of list.querySelectorAll("button")) button.tabIndex = button === stop ? 0 : -1;
 }
 
-/** A colour of the style sheet, as it is now. */
+/** The current value of a colour in the style sheet. */
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }

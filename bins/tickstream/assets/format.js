@@ -1,4 +1,4 @@
-// Numbers and times as texts. Prices run from 10^-9 to 10^5, so digits follow the price.
+// Formats numbers and times. Prices range from 10^-9 to 10^5, so the number of digits depends on the price.
 
 const SIGNIFICANT_DIGITS = 7;
 const LEADING_ZEROS_SHOWN_MAX = 4;
@@ -7,31 +7,31 @@ const counts = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const shorts = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const compacts = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
-/** Digits after the point that show a price of this size with seven significant digits. */
+/** The number of decimals that shows a price of this size with seven significant digits. */
 function priceDigits(price) {
   if (!(price > 0)) return 2;
   return Math.min(20, Math.max(0, SIGNIFICANT_DIGITS - 1 - Math.floor(Math.log10(price))));
 }
 
-/** Digits after the point in a decimal text. */
+/** The number of decimals in a decimal text. */
 function digitsIn(text) {
   const point = text.indexOf(".");
   return point < 0 ? 0 : text.length - point - 1;
 }
 
-/** As many digits as a price's text has, but not a quotient's endless ones. */
+/** As many digits as a price's text has, but limited, since quotients have endless ones. */
 export function textDigits(text) {
   return Math.min(digitsIn(text), priceDigits(Number(text)));
 }
 
-/** A price for reading: thousands apart, and a long run of zeros as its count (0.0₅1234). */
+/** A readable price: with thousands separators, and a long run of zeros as its count (0.0₅1234). */
 export function price(value, digits) {
   const number = Number(value);
   if (value === null || value === undefined || value === "" || !Number.isFinite(number)) return "–";
   return shortZeros(grouped(number.toFixed(Math.min(20, digits ?? priceDigits(number)))));
 }
 
-/** A decimal text exactly as it came, thousands apart. */
+/** A decimal text with all of its digits and thousands separators. */
 export function exact(text) {
   return text === null || text === undefined ? "–" : grouped(String(text));
 }
@@ -64,7 +64,7 @@ export function rate(value) {
   return value > 0 && value < 10 ? value.toFixed(1) : count(Math.round(value));
 }
 
-/** A share in percent as the flag has it: at most two decimals. */
+/** A share in percent with at most two decimals, like the flag. */
 export function percent(value) {
   return Number.isFinite(value) ? `${Number(value.toFixed(2))} %` : "–";
 }
@@ -76,7 +76,7 @@ export function change(ratio) {
   return `${hundredths > 0 ? "+" : hundredths < 0 ? "−" : ""}${Math.abs(hundredths).toFixed(2)}%`;
 }
 
-/** A length of time in its largest two units at most. */
+/** A duration in at most its two largest units. */
 export function duration(ms) {
   if (!Number.isFinite(ms)) return "–";
   const whole = Math.max(0, ms);
@@ -96,7 +96,7 @@ export function duration(ms) {
 const two = (number) => String(number).padStart(2, "0");
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** 14:03:05 where the reader is; with the day where it is not today, and the year where not this. */
+/** Local time such as 14:03:05; with the day unless it is today, and the year unless it is the current one. */
 export function localTime(ms, { millis = false, seconds = true, day = false } = {}) {
   const at = new Date(ms);
   const clock = `${two(at.getHours())}:${two(at.getMinutes())}${seconds ? `:${two(at.getSeconds())}` : ""}`;
@@ -121,7 +121,7 @@ export function toMs(value) {
   return typeof value === "number" ? value : Date.parse(value);
 }
 
-/** A mint address is too long to read: its two ends tell it apart. */
+/** A mint address is too long to read, so only its start and end are shown. */
 export function shortName(name) {
   return name.length > 16 ? `${name.slice(0, 4)}…${name.slice(-4)}` : name;
 }

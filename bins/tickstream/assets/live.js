@@ -1,9 +1,9 @@
-// The WebSocket: opened again after a loss, with growing pauses and some chance in them.
+// The WebSocket, which reconnects with exponential backoff and jitter.
 
 const FIRST_PAUSE_MS = 500;
 const PAUSE_MS_MAX = 15_000;
 const OPEN_WITHIN_MS = 10_000;
-/** A connection that lived this long was sound: the next loss starts with a short pause again. */
+/** After a connection has lasted this long, the next reconnect starts with a short pause again. */
 const SOUND_AFTER_MS = 5_000;
 
 export class Live {

@@ -1,4 +1,4 @@
-// The list of markets: last price of each, how it moved, and how old it is.
+// The list of markets: the last price of each, its change, and its age.
 
 import * as api from "./api.js";
 import { colour, element, onlyOneStop, setText, stepThrough } from "./elements.js";
@@ -27,7 +27,7 @@ export class Markets {
   #pastLoaded = new Set();
   #sampledAt = 0;
   #arranged = "";
-  /** Whether the chosen market is still to be brought into the list's view. Later on the list stays where its reader left it. */
+  /** Whether the list still has to scroll to the selected market. After that, only the user scrolls it. */
   #toReveal = true;
   #now;
 
@@ -49,12 +49,12 @@ export class Markets {
     return this.#pairs.get(`${token}/${quote}`);
   }
 
-  /** The market to begin with: the latest to trade, which is likely a busy one. */
+  /** The initial market: the one that traded last, which is likely a busy one. */
   first() {
     return [...this.#pairs.values()].reduce((best, pair) => (!best || pair.timestamp > best.timestamp ? pair : best), undefined);
   }
 
-  /** Symbols where they are known, and short names of mints where not. */
+  /** The symbol if it is known, or else the abbreviated mint address. */
   label(token, quote) {
     return `${this.#name(token)} / ${this.#name(quote)}`;
   }
@@ -63,13 +63,13 @@ export class Markets {
     return this.#symbols.get(token) ?? shortName(token);
   }
 
-  /** The quote, and where a mint hides behind a symbol its beginning: `SOL` is a name of its own too. */
+  /** The quote, and the start of the mint's address if a symbol is shown, since `SOL` may also be a token's own name. */
   #unit({ token, quote }) {
     const mint = [token, quote].find((name) => this.#symbols.has(name));
     return mint ? `${this.#name(quote)} · ${mint.slice(0, MINT_CHARS_SHOWN)}…` : this.#name(quote);
   }
 
-  /** How long ago the last tick happened, by the server's clock. */
+  /** The age of the last tick, by the server's clock. */
   age(pair) {
     return Math.max(0, this.#now() - pair.timestamp);
   }
@@ -80,7 +80,7 @@ export class Markets {
       if (row.quote_symbol) this.#symbols.set(row.quote, row.quote_symbol);
       this.#put(row);
     }
-    // In the server's order, whichever tick came first.
+    // In the server's order, regardless of which tick came first.
     const order = new Map(rows.map((row, index) => [`${row.token}/${row.quote}`, index]));
     const place = ([key]) => order.get(key) ?? Infinity;
     this.#pairs = new Map([...this.#pairs].sort((a, b) => place(a) - place(b) || 0));
@@ -88,7 +88,7 @@ export class Markets {
     this.#toReveal &&= this.#chosen === null;
   }
 
-  /** Takes a live tick; true where its market was not known. */
+  /** Adds a live tick; returns true if its market is new. */
   take(tick) {
     const known = this.#pairs.has(`${tick.token}/${tick.quote}`);
     this.#put(tick);
@@ -102,7 +102,7 @@ export class Markets {
       pair = { key, token, quote, price: null, timestamp: 0, source, digits: 0, samples: [] };
       this.#pairs.set(key, pair);
     }
-    // The server drops trailing zeros: the feed's digits are the most that it ever showed.
+    // The server drops trailing zeros, so use the most digits seen so far.
     pair.digits = Math.max(pair.digits, textDigits(text));
     if (timestamp < pair.timestamp || text === null) return;
     if (pair.price !== null && text !== pair.price) pair.flash = { up: Number(text) > Number(pair.price), at: performance.now() };
@@ -116,7 +116,7 @@ export class Markets {
     this.#arrange();
   }
 
-  /** Brings the chosen market into the list's view, without moving the page. */
+  /** Scrolls the list to the selected market, without scrolling the page. */
   #reveal() {
     const item = this.#rows.get(this.#chosen)?.item.getBoundingClientRect();
     const list = this.#list.getBoundingClientRect();
@@ -125,7 +125,7 @@ export class Markets {
     if (item.top < list.top || item.bottom > list.bottom) this.#list.scrollTop += item.top - list.top - (list.height - item.height) / 2;
   }
 
-  /** The last minutes of the first markets, so that their small charts do not begin empty. */
+  /** Loads the last minutes of the first markets, so their small charts are not empty at first. */
   async loadPast() {
     const tokens = [...new Set([...this.#pairs.values()].map((pair) => pair.token))].slice(0, PAST_TOKENS_MAX);
     for (const token of tokens.filter((name) => !this.#pastLoaded.has(name))) {
@@ -161,7 +161,7 @@ export class Markets {
     if (first > 0) pair.samples.splice(0, first);
   }
 
-  /** Shows a market's price in the list now, for whoever shows it elsewhere. */
+  /** Updates a market's price in the list at once, to match where else it is shown. */
   showPrice(pair) {
     const row = this.#rows.get(pair.key);
     if (!row) return;
@@ -237,7 +237,7 @@ export class Markets {
   }
 }
 
-/** The samples at even distances in time, as a small chart without a time axis needs them. */
+/** Samples at equal intervals, for a small chart without a time axis. */
 function evenly(samples) {
   if (samples.length < 2) return [];
   const steps = 60;

@@ -1,4 +1,4 @@
-// The drawing itself: from a scene (data, view, colours) to the canvas, sharp on every screen.
+// Draws a scene (data, view, colours) on the canvas, sharp on every screen.
 
 import { localDay, localTime, price } from "./format.js";
 import { priceTicks, timeTicks } from "./scale.js";
@@ -8,20 +8,20 @@ const TOP = 10;
 const FONT_SIZE = 11;
 const VOLUME_SHARE = 0.16;
 const ROOM = 0.09;
-/** A silence this long breaks the line. */
+/** A gap this long interrupts the line. */
 const GAP_MS = 5_000;
-/** An average far off the prices is cut rather than squeezing them. */
+/** An average far from the prices is clipped instead of compressing them. */
 const OVERLAY_REACH = 1.2;
 const NAMES = ["text", "muted", "faint", "grid", "line", "pane", "price", "fill", "up", "down", "odd", "accent", "sma", "ema", "vwap", "volume"];
 
-/** Colours and font as the style sheet has them now. */
+/** The current colours and font of the style sheet. */
 export function readColours(element) {
   const style = getComputedStyle(element);
   const colours = Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   return { ...colours, font: style.fontFamily };
 }
 
-/** The room for prices and axes, and the functions between values and pixels. */
+/** The areas of prices and axes, and the conversions between values and pixels. */
 export function geometry(canvas, scene) {
   const { box, view, colours, digits } = scene;
   const context = canvas.getContext("2d");
@@ -47,7 +47,7 @@ export function geometry(canvas, scene) {
   };
 }
 
-/** How far around a lone price the axis reaches, as a share of it. */
+/** The range of the axis around a single price, as a share of the price. */
 const AROUND = 0.001;
 
 /**
@@ -69,7 +69,7 @@ function priceRange({ candles, line, overlays, mode, range, view, intervalMs, ne
   }
   line.forEach((point, index) => {
     if (point.t >= view.from && point.t <= view.to) return take(point.p);
-    // Of a neighbour outside only as far as its line is seen: to the edge.
+    // A neighbour outside of the view only counts as far as its line is visible: up to the edge.
     const [inner, edge] = point.t < view.from ? [line[index + 1], view.from] : [line[index - 1], view.to];
     if (inner && inner.t >= view.from && inner.t <= view.to) take(point.p + ((inner.p - point.p) * (edge - point.t)) / (inner.t - point.t));
   });
@@ -170,7 +170,7 @@ function clock(at, seconds) {
 function priceLine(draw) {
   const { context, line, x, y, plot, colours } = draw;
   if (!line.length) return;
-  // One piece per stretch without a silence; the silences are dotted.
+  // One segment per range without a gap; gaps are dotted.
   const pieces = [];
   for (const point of line) {
     const piece = pieces.at(-1);
@@ -200,7 +200,7 @@ function priceLine(draw) {
   }
 }
 
-/** A path through the points; where many share a pixel column, their first, extremes and last. */
+/** A path through the points; if many share a pixel column, only their first, extreme and last ones. */
 function trace({ context, x, y, box }, points) {
   context.beginPath();
   let column = null;
@@ -228,7 +228,7 @@ function trace({ context, x, y, box }, points) {
 function candleBars(draw) {
   const { context, candles, x, y, intervalMs, colours, plot, volumeTop, box } = draw;
   const step = x(intervalMs) - x(0);
-  // Whole device pixels, odd ones where there is room, so that the wick is in the middle.
+  // Whole device pixels, an odd number if possible, so the wick is in the middle.
   let wide = Math.max(1, Math.floor(step * 0.72 * box.ratio));
   if (wide > 2 && wide % 2 === 0) wide -= 1;
   const body = wide / box.ratio;
@@ -249,7 +249,7 @@ function candleBars(draw) {
     const [head, foot] = [snap(y(Math.max(candle.o, candle.c))), snap(y(Math.min(candle.o, candle.c)))];
     const tall = Math.max(hair, foot - head);
     context.fillRect(left, head, body, tall);
-    // Rising candles are hollow where there is room: told apart without colours too.
+    // Rising candles are hollow if there is room, so they can be distinguished without colours.
     if (rises && body >= 5 && tall > 3 * hair) {
       context.fillStyle = colours.pane;
       context.fillRect(left + hair, head + hair, body - 2 * hair, tall - 2 * hair);
@@ -345,7 +345,7 @@ function crosshair(draw) {
   context.fillText(label, middle, plot.bottom + 11.5);
 }
 
-/** A small area of numbers without axes. With `room` for more of them, they stand at its right. */
+/** A small area chart without axes. If there is `room` for more values, they are aligned to the right. */
 export function sparkline(canvas, values, { colour, fill, most = Math.max(...values), least = 0, room = values.length }) {
   const ratio = window.devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];

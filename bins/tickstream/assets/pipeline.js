@@ -1,11 +1,11 @@
-// The panels of what the process does: throughput, lag, the stream, the ledger, malformed entries.
+// The panels of the process: throughput, lag, the stream, the ledger, malformed entries.
 
 import { colour, element, setText } from "./elements.js";
 import { compact, count, duration, rate, toMs, utcTime, words } from "./format.js";
 import { sparkline } from "./paint.js";
 
 const SECONDS_SHOWN = 180;
-/** From when on a lag is worth a look, and from when on it is bad. The archive writes in turns. */
+/** The lags that count as a warning and as bad. The archive is written at intervals. */
 const LAGS_MS = { archive: [60_000, 600_000], other: [1_000, 10_000] };
 const RECEIVED_PARTS = ["stored", "duplicate", "rejected", "ignored"];
 const COHORT_PARTS = ["streamed", "redriven", "pending"];
@@ -16,12 +16,12 @@ export class Pipeline {
   #seconds = [];
   #running = 0;
 
-  /** Ticks that a live message stands for. */
+  /** Adds the number of ticks that a live message represents. */
   count(ticks) {
     this.#running += ticks;
   }
 
-  /** Closes a second of the throughput's chart. */
+  /** Completes a second of the throughput chart. */
   second() {
     this.#seconds.push(this.#running);
     this.#running = 0;
@@ -40,7 +40,7 @@ export class Pipeline {
     const live = consumers.filter(({ name }) => !Object.hasOwn(LAGS_MS, name));
     const worst = Math.max(0, ...live.map((consumer) => consumer.lag_ms));
     setText($("vital-lag"), live.length ? duration(worst) : "–");
-    $("vital-lag").title = "Of the slowest live consumer; the archive writes in turns";
+    $("vital-lag").title = "The lag of the slowest live consumer; the archive is written at intervals";
     $("vital-lag").dataset.level = level("other", worst);
     this.#showConsumers(consumers);
     this.#showStream(status);

@@ -1,4 +1,4 @@
-// The rollout's state and its control. Going up is asked about first; going back never is.
+// The rollout's state and its control. Raising the share needs a confirmation; rolling back never does.
 
 import { changeRollout } from "./api.js";
 import { element, setText } from "./elements.js";
@@ -12,12 +12,12 @@ const $ = (id) => document.getElementById(id);
 export class RolloutControl {
   #state = null;
   #busy = false;
-  /** The share that the last message spoke of. */
-  #told = null;
+  /** The share in the last message. */
+  #reportedShare = null;
   #sentAt = 0;
   #store;
   #onChange;
-  /** Ticks per second now, to say what a step means. */
+  /** The current ticks per second, to show the effect of a step. */
   rate = NaN;
 
   constructor({ stored, store, onChange }) {
@@ -30,14 +30,14 @@ export class RolloutControl {
     });
     $("rollout-form").addEventListener("input", () => this.#showButton());
     $("custom").addEventListener("focus", () => this.#check("custom"));
-    // No submit buttons, or Enter in a field would press them.
+    // Not submit buttons, since Enter in a field would activate them.
     for (const button of document.querySelectorAll("dialog .cancel")) {
       button.addEventListener("click", () => button.closest("dialog").close("no"));
     }
     $("rollback").addEventListener("click", () => void this.#rollBack());
   }
 
-  /** The share that goes to the stream now; not a number before it is known. */
+  /** The current share; NaN before it is known. */
   get share() {
     return this.#state ? share(this.#state) : NaN;
   }
@@ -46,11 +46,11 @@ export class RolloutControl {
     const untouched = !this.#state || this.#wanted().percentage === share(this.#state);
     const sameKey = !this.#state || $("key").value === this.#state.key;
     this.#state = state;
-    // Somebody may be choosing a stage: only an untouched form follows the server.
+    // The user may be selecting a stage, so the form only follows the server while it is untouched.
     if (untouched) this.#choose(share(state));
     if (sameKey) $("key").value = state.key;
-    // What was said of the last change holds only until somebody makes another.
-    if (this.#told !== null && this.#told !== share(state)) this.#tell("", "");
+    // The result of a change is only shown until there is another change.
+    if (this.#reportedShare !== null && this.#reportedShare !== share(state)) this.#showResult("", "");
     const flows = share(state) > 0;
     setText($("rollout-state"), flows ? "on" : "off");
     $("rollout-state").dataset.level = flows ? "good" : "";
@@ -94,7 +94,7 @@ export class RolloutControl {
   #wanted() {
     const stage = $("stages").querySelector("input:checked")?.value ?? "";
     const text = stage === "custom" ? $("custom").value.trim() : stage;
-    // The server's own rule: digits with at most two decimals, nothing else.
+    // The server's rule: digits with at most two decimals.
     const sound = /^\d{1,3}(\.\d{1,2})?$/.test(text) && Number(text) <= 100;
     return { percentage: sound ? Number(text) : NaN, key: $("key").value };
   }
@@ -106,10 +106,10 @@ export class RolloutControl {
     const now = share(this.#state);
     const label = () => {
       if (this.#busy) return "Sending …";
-      if (Number.isNaN(percentage)) return "Give a percentage, 0 to 100";
+      if (Number.isNaN(percentage)) return "Enter a percentage, 0 to 100";
       if (percentage > now) return `Raise to ${percent(percentage)} …`;
       if (percentage < now) return `Lower to ${percent(percentage)}`;
-      return key !== this.#state.key ? `Draw the cohort by ${key} …` : "No change";
+      return key !== this.#state.key ? `Select the cohort by ${key} …` : "No change";
     };
     setText(button, label());
     button.disabled = this.#busy || Number.isNaN(percentage) || (percentage === now && key === this.#state.key);
@@ -126,7 +126,7 @@ export class RolloutControl {
     await this.#send({ use_kinesis: percentage > 0, percentage, key, who, why });
   }
 
-  /** An emergency brake: works with empty fields too. */
+  /** The emergency rollback, which also works with empty fields. */
   async #rollBack() {
     const who = $("who").value.trim() || "dashboard";
     const why = $("why").value.trim() || "rolled back from the dashboard";
@@ -136,12 +136,12 @@ export class RolloutControl {
   async #agreed(now, percentage, key) {
     const dialog = $("confirm");
     const raised = percentage > now;
-    setText($("confirm-title"), raised ? `Raise the share from ${percent(now)} to ${percent(percentage)}?` : `Draw the cohort by ${key}?`);
+    setText($("confirm-title"), raised ? `Raise the share from ${percent(now)} to ${percent(percentage)}?` : `Select the cohort by ${key}?`);
     const more = (this.rate * (percentage - now)) / 100;
-    const added = raised && Number.isFinite(more) ? `At today's rate that is about ${rate(more)} ticks a second more into the stream. ` : "";
-    const other = key ? `The cohort will be selected by ${key}: other ticks than before go to the stream. ` : "";
+    const added = raised && Number.isFinite(more) ? `At the current rate, that is about ${rate(more)} more ticks per second in the stream. ` : "";
+    const other = key ? `The cohort will be selected by ${key}, so different ticks go to the stream than before. ` : "";
     setText($("confirm-text"), `${added}${other}Rolling back takes one click.`);
-    setText($("confirm-yes"), raised ? `Raise to ${percent(percentage)}` : `Draw by ${key}`);
+    setText($("confirm-yes"), raised ? `Raise to ${percent(percentage)}` : `Select by ${key}`);
     return (await answerOf(dialog)) === "yes";
   }
 
@@ -149,17 +149,17 @@ export class RolloutControl {
     if (this.#busy) return;
     this.#busy = true;
     this.#showButton();
-    this.#tell("", "");
+    this.#showResult("", "");
     try {
       const state = await this.#sendWithSecret(change);
       this.#choose(andChoose);
       $("why").value = "";
       this.show(state);
       $("key").value = state.key;
-      this.#tell("good", `Now ${percent(share(state))}, after ${duration(performance.now() - this.#sentAt)}.`);
-      this.#told = share(state);
+      this.#showResult("good", `Now ${percent(share(state))}, after ${duration(performance.now() - this.#sentAt)}.`);
+      this.#reportedShare = share(state);
     } catch (error) {
-      this.#tell("bad", error.name === "TimeoutError" ? "The server did not answer in time. Nothing is known of the change: look at the state above." : error.message);
+      this.#showResult("bad", error.name === "TimeoutError" ? "The server did not respond in time, so the change may or may not have been made: check the state above." : error.message);
     } finally {
       this.#busy = false;
       this.#showButton();
@@ -177,27 +177,27 @@ export class RolloutControl {
         $("secret-value").value = "";
         const given = (await answerOf($("secret"))) === "yes" ? $("secret-value").value : "";
         $("secret-value").value = "";
-        if (!given) throw new Error("Not changed: the server asks for a secret.");
+        if (!given) throw new Error("Not changed: the server requires a secret.");
         sessionStorage.setItem(SECRET_NAME, given);
       }
     }
   }
 
-  #tell(level, text) {
-    this.#told = null;
+  #showResult(level, text) {
+    this.#reportedShare = null;
     $("rollout-result").dataset.level = level;
     setText($("rollout-result"), text);
   }
 }
 
-/** Off always wins over the percentage. */
+/** Off takes precedence over the percentage. */
 function share({ use_kinesis: on, percentage }) {
   return on ? percentage : 0;
 }
 
 function note(state) {
   if (!state.use_kinesis && state.percentage > 0) return `switched off (set to ${percent(state.percentage)})`;
-  return share(state) > 0 ? `of ticks, by ${state.key}` : "nothing goes to the stream";
+  return share(state) > 0 ? `of ticks, by ${state.key}` : "no ticks go to the stream";
 }
 
 function answerOf(dialog) {

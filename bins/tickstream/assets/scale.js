@@ -1,4 +1,4 @@
-// Where an axis has its ticks: round prices, round local times.
+// The positions of axis labels: round prices, round local times.
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -11,7 +11,7 @@ const TIME_STEPS = [
   DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY,
 ];
 
-/** Round prices from low to high, about `most` of them, and the digits they need. */
+/** About `most` round prices from low to high, and the digits that they need. */
 export function priceTicks(low, high, most) {
   const span = high - low;
   if (!(span > 0) || most < 1) return { values: [], digits: 0 };
@@ -25,11 +25,11 @@ export function priceTicks(low, high, most) {
   return { values, digits };
 }
 
-/** Round local times between two moments, about `most` of them; `day` marks the first of a day. */
+/** About `most` round local times in a range; `day` marks the first one of a day. */
 export function timeTicks(from, to, most) {
   const rough = (to - from) / Math.max(1, most);
   const step = TIME_STEPS.find((size) => size >= rough) ?? TIME_STEPS.at(-1);
-  // Steps of hours and days are round where the reader is, not in UTC.
+  // Steps of hours and days are round in the reader's time zone, not in UTC.
   const offset = new Date(from).getTimezoneOffset() * MINUTE;
   const ticks = [];
   for (let local = Math.ceil((from - offset) / step) * step; local + offset <= to; local += step) {

@@ -1,11 +1,11 @@
-// What the chart draws: candles, live points and averages of one market, in the order of time.
+// The chart's data: candles, live points and averages of one market, in ascending order of time.
 
 const POINTS_MAX = 30_000;
 const CANDLES_MAX = 20_000;
 const AVERAGES_MAX = 7_200;
 const AVERAGES_STEP_MS = 1_000;
 
-/** The first position whose time is not before `at`. */
+/** The first index whose time is not before `at`. */
 export function lowerBound(items, at) {
   let low = 0;
   let high = items.length;
@@ -17,7 +17,7 @@ export function lowerBound(items, at) {
   return low;
 }
 
-/** Prices as they come. A late one takes its place in time. */
+/** Live prices. A late one is inserted at its time. */
 export class Points {
   items = [];
 
@@ -29,7 +29,7 @@ export class Points {
   }
 }
 
-/** Candles of one interval. The server's word replaces what ticks made up in the meantime. */
+/** Candles of one interval. The server's candles replace those estimated from live ticks. */
 export class Candles {
   items = [];
   /** Whether the server has nothing older. */
@@ -51,7 +51,7 @@ export class Candles {
     else if (!known.row || (candle.row.revision ?? 0) >= (known.row.revision ?? 0)) this.items[at] = candle;
   }
 
-  /** Moves the running candle with a live price, until the server sends it. */
+  /** Updates the open candle with a live price, until the server sends it. */
   fold(t, p) {
     const start = Math.floor(t / this.intervalMs) * this.intervalMs;
     const last = this.items.at(-1);
@@ -124,7 +124,7 @@ export function averagesOf(candles, intervalMs, windowMs, before) {
       weigh(candles[oldest], -1);
       oldest += 1;
     }
-    // The server's EMA: each trade weighs e^(−age / τ), and τ is half the window.
+    // The server's EMA: each trade has the weight e^(−age / τ), where τ is half the window.
     const kept = Math.exp((decayedAt - end) / (windowMs / 2));
     decayedTrades = decayedTrades * kept + (candle.n ?? 1);
     decayedPrices = decayedPrices * kept + (candle.n ?? 1) * (candle.vwap ?? candle.c);

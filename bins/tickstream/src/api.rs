@@ -27,7 +27,7 @@ use webhook::Webhook;
 use crate::live::{self, Live, Wanted};
 use crate::metrics::Metrics;
 
-/// What the routes need.
+/// The state of the routes.
 pub(crate) struct Api {
     pub(crate) store: Embedded,
     pub(crate) control: RolloutControl,
@@ -37,7 +37,7 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started_at_ms: i64,
     pub(crate) demo: bool,
-    /// Whether the process was started with the stream off, which no change goes over.
+    /// Whether the process was started with the stream off, which no change can override.
     pub(crate) turned_off: bool,
 }
 
@@ -63,8 +63,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-/// Wraps all routes: unknown paths and panics answer in the one shape of errors, pages of other
-/// origins are refused, and browsers do not guess content types.
+/// Wraps all routes: unknown paths and panics get the common form of errors, pages of other origins are
+/// refused, and browsers do not guess content types.
 pub(crate) fn guard(router: Router) -> Router {
     let nosniff = SetResponseHeaderLayer::overriding(
         HeaderName::from_static("x-content-type-options"),
@@ -87,7 +87,7 @@ pub(crate) fn guard(router: Router) -> Router {
         .layer(nosniff)
         .layer(CatchPanicLayer::custom(|_| {
             use axum::response::IntoResponse;
-            tracing::error!("a request ended by a panic");
+            tracing::error!("a request ended with a panic");
             Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "an internal error; it is in the log",
@@ -96,8 +96,8 @@ pub(crate) fn guard(router: Router) -> Router {
         }))
 }
 
-/// A browser names the origin of the page that asks: a page of another host must not read the
-/// feed or move the rollout on the visitor's behalf.
+/// Browsers send the origin of the requesting page: a page of another host must not read the feed or
+/// change the rollout on the visitor's behalf.
 async fn same_origin(request: Request, next: Next) -> Result<Response, Problem> {
     let headers = request.headers();
     let text = |name| {
@@ -134,7 +134,7 @@ impl Api {
     }
 }
 
-/// Which tokens a reader of the feed wants.
+/// The tokens that a reader of the feed wants.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listen {
@@ -158,7 +158,7 @@ async fn listen(
         Problem::new(refused.status(), detail)
     })?;
     if api.live.readers() >= live::READERS_MAX {
-        let detail = format!("there are {} readers already", live::READERS_MAX);
+        let detail = format!("there are already {} readers", live::READERS_MAX);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5));
     }
     let wanted = match wanted.tokens.as_deref().map(str::trim) {

@@ -1,4 +1,4 @@
-//! The configuration, by flags or by the environment.
+//! The configuration, from flags or the environment.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct Config {
     #[arg(long, default_value_t = 1, requires = "demo")]
     pub demo_seed: u64,
 
-    /// Webhook secrets, comma separated; all are live at once, so that they can be rotated.
+    /// Webhook secrets, comma separated. Several may be active, so they can be rotated.
     /// `whsec_…` and `whpk_…` are Standard Webhooks keys, any other is the `Authorization` echo.
     #[arg(
         long,
@@ -101,7 +101,7 @@ impl Config {
     }
 }
 
-/// Reads an address, or looks a name up. Of a name's addresses an IPv4 one is taken: that is what
+/// Parses an address, or resolves a name. An IPv4 address of the name is preferred: that is what
 /// other programs mean by `127.0.0.1`.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let refused = |error: String| format!("{error}; pass HOST:PORT, such as 127.0.0.1:8080");

@@ -1,4 +1,4 @@
-//! The consumers: each reads from its checkpoint, processes a batch, and moves its checkpoint.
+//! The consumers: each reads from its checkpoint, processes a batch, and advances its checkpoint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,26 +20,26 @@ use crate::metrics::Metrics;
 /// Records in one batch of a consumer.
 const BATCH_RECORDS: usize = 2_000;
 
-/// How often the analysis stores what it holds, while few pairs are busy.
+/// How often the analysis commits while few pairs are busy.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
 
-/// Busy pairs for which it takes as long again: a commit stores all their states, and with many
-/// of them that would be most of what is written.
+/// The interval grows by itself for each of this many busy pairs: a commit stores all of their states,
+/// which would otherwise be most of what is written.
 const PAIRS_PER_STEP: u32 = 50;
 
 /// The longest time between commits.
 const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a consumer waits for more after it was woken, so that it does not run for each tick.
+/// How long a consumer waits for more after waking up, so it does not run for each tick.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How long a consumer waits after a failure before it tries again.
+/// How long a consumer waits before it retries after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Ticks that wait for the archive before it is written ahead of time.
+/// The number of waiting ticks at which the archive is written early.
 const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
 
-/// How often the outbox is drained; the first time right after a start.
+/// How often the outbox is drained, starting right after the start.
 const DRAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often old data is removed.
@@ -61,7 +61,7 @@ pub(crate) struct Consumers {
     pub(crate) retention_ms: i64,
 }
 
-/// Starts all consumers; each ends once `stopping` is cancelled and its last batch is done.
+/// Starts all consumers; each ends after its last batch once `stopping` is cancelled.
 pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &CancellationToken) {
     let Consumers {
         store,
@@ -93,7 +93,7 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
     tasks.spawn(sweep(store, retention_ms, stopping.clone()));
 }
 
-/// Waits for the next commit; returns whether to go on.
+/// Waits for the next commit; returns whether to continue.
 async fn woken(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) -> bool {
     match stopping.run_until_cancelled(commits.changed()).await {
         Some(Ok(())) => stopping
@@ -170,7 +170,7 @@ async fn analyse_batch(
     Ok(records.len())
 }
 
-/// Writes the archive at intervals, earlier if much waits, and a last time at the end.
+/// Writes the archive at intervals, earlier if many ticks are waiting, and once more at the end.
 async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: CancellationToken) {
     let mut written_at = Instant::now();
     loop {
@@ -197,8 +197,8 @@ async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: Cancellatio
     }
 }
 
-/// Writes the quarantine's files at intervals, and a last time at the end; those older than the
-/// retention are removed.
+/// Writes the quarantine's files at intervals and once more at the end, and removes those older than
+/// the retention.
 async fn quarantine(
     files: QuarantineFiles,
     every: Duration,
@@ -223,9 +223,9 @@ async fn quarantine(
     }
 }
 
-/// Drains the outbox while the process serves: an entry is drained only once its delivery has ended,
-/// and whoever delivers the same ticks again meets them as duplicates. Nothing is lost if it is
-/// dropped halfway: an entry stays until it is committed.
+/// Drains the outbox while the process serves. An entry is only drained once its delivery has ended, and
+/// if the same ticks are delivered again, they are duplicates. Nothing is lost if this is dropped
+/// halfway, since an entry is kept until it is committed.
 async fn drain_outbox(store: Embedded, ingest: Ingest, stopping: CancellationToken) {
     let mut turns = tokio::time::interval(DRAIN_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
@@ -233,7 +233,7 @@ async fn drain_outbox(store: Embedded, ingest: Ingest, stopping: CancellationTok
             Some(Ok(0)) => {}
             Some(Ok(ticks)) => tracing::info!(ticks, "the outbox was drained"),
             Some(Err(error)) => {
-                tracing::error!(error = %error, cause = %error.source, "the outbox could not be drained; it is tried again");
+                tracing::error!(error = %error, cause = %error.source, "the outbox could not be drained; this is retried");
             }
             None => return,
         }

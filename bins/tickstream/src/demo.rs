@@ -1,5 +1,5 @@
-//! The built-in market of `--demo`: a pure, seeded generator of deliveries with everything that
-//! real feeds do: jumps, outages, late and repeated deliveries, broken entries, heartbeats.
+//! The built-in market of `--demo`: a pure, seeded generator of deliveries with everything that occurs
+//! in real feeds: jumps, outages, late and repeated deliveries, malformed entries, heartbeats.
 
 mod asset;
 mod delivery;
@@ -14,29 +14,29 @@ pub use delivery::Delivery;
 pub(crate) use source::DemoSource;
 use trade::{Trade, Venue};
 
-/// How often a caller is meant to ask for deliveries, in milliseconds.
+/// How often a caller should request deliveries, in milliseconds.
 pub const STEP_MS: i64 = 100;
 
-/// A caller that was away longer gets only the last second: a demo has no history to catch up on.
+/// After a longer pause, only the last second is generated: a demo does not catch up.
 const CATCH_UP_MS_MAX: i64 = 1_000;
 
 /// One delivery in this many comes late.
 const LATE_ONE_IN: u32 = 120;
-/// How late such a delivery comes: beyond a minute candle's edge, within the allowed lateness.
+/// How late such a delivery is: after the end of a minute candle, within the allowed lateness.
 const LATE_MS: std::ops::RangeInclusive<i64> = 5_000..=40_000;
 /// One delivery in this many is sent twice.
 const REPEAT_ONE_IN: u32 = 100;
-/// How long after the first the second one comes.
+/// The time between the two.
 const REPEAT_MS: std::ops::RangeInclusive<i64> = 0..=3_000;
 /// The pause between two outages of the market's tokens.
 const OUTAGE_PAUSE_MS: std::ops::RangeInclusive<i64> = 45_000..=150_000;
 /// How long a token is silent.
 const OUTAGE_MS: std::ops::RangeInclusive<i64> = 10_000..=40_000;
-/// The pause between two entries that no source should send.
+/// The pause between two malformed entries.
 const MALFORMED_PAUSE_MS: std::ops::RangeInclusive<i64> = 3_000..=9_000;
-/// The pause between two heartbeats, which are well-formed and no price.
+/// The pause between two heartbeats, which are valid but not prices.
 const HEARTBEAT_PAUSE_MS: i64 = 5_000;
-/// How long the market keeps one pace.
+/// How long the market keeps the same pace.
 const PACE_MS: std::ops::RangeInclusive<i64> = 8_000..=30_000;
 /// The pace in percent of the usual one: calm to busy.
 const PACE_PERCENT: std::ops::RangeInclusive<i64> = 50..=220;
@@ -47,10 +47,10 @@ const PACE_PERCENT: std::ops::RangeInclusive<i64> = 50..=220;
 pub struct Market {
     rng: StdRng,
     assets: Vec<Asset>,
-    /// Deliveries that come later than they should, with the time at which they do.
+    /// Delayed deliveries, with the time at which they are sent.
     held: Vec<(i64, Delivery)>,
-    /// The number of the next trade. It starts at the clock, so that a restarted market does not
-    /// give the numbers of its last run again.
+    /// The number of the next trade. It starts at the clock's time, so a restarted market does not
+    /// repeat numbers.
     trade_number: i64,
     pace_percent: i64,
     pace_until_ms: i64,
@@ -73,7 +73,7 @@ impl Market {
             rng,
             assets,
             held: Vec::new(),
-            // Fewer than a thousand trades a millisecond: two runs never share a number.
+            // There are fewer than a thousand trades per millisecond, so two runs never share a number.
             trade_number: now_ms * 1_000,
             pace_percent: 100,
             pace_until_ms: now_ms,
@@ -85,9 +85,8 @@ impl Market {
         }
     }
 
-    /// Everything that the feeds post between the last call and `now_ms`, in the order of
-    /// arrival. Meant to be called every [`STEP_MS`]; after a longer pause only the last second
-    /// is made up.
+    /// All deliveries between the last call and `now_ms`, in the order of arrival. It should be called
+    /// every [`STEP_MS`]; after a longer pause, only the last second is generated.
     pub fn next_deliveries(&mut self, now_ms: i64) -> Vec<Delivery> {
         self.change_pace(now_ms);
         self.start_outage(now_ms);
@@ -107,7 +106,7 @@ impl Market {
         deliveries
     }
 
-    /// The trades since the last call, packed as each feed packs them.
+    /// The trades since the last call, in each feed's format.
     fn fresh_deliveries(&mut self, now_ms: i64) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         let mut entries = Vec::new();

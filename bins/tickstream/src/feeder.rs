@@ -1,4 +1,4 @@
-//! Feeds the built-in market to the write path, as if callers had posted it.
+//! Feeds the built-in market to the write path, as if it had been posted.
 
 use std::time::Duration;
 

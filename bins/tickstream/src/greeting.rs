@@ -1,4 +1,4 @@
-//! What a newcomer reads first: where the dashboard is, and two commands to try.
+//! The text at start: the dashboard's address, and two commands to try.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,7 @@ use crate::Server;
 use crate::config::DATA_DIR;
 
 impl Server {
-    /// Prints where the dashboard is and what to try, on standard output.
+    /// Prints the dashboard's address and commands to try, on standard output.
     pub fn greet(&self) {
         let text = self.greeting();
         // The server runs even if standard output is closed.
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-/// Where this machine reaches what listens there: nobody connects to "every address".
+/// The address to connect to from this machine, since nobody can connect to "every address".
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

@@ -1,7 +1,7 @@
 //! The whole flow in one process: webhook, store, rollout flag, stream, analytics, archive,
 //! broadcast, read API and dashboard, on embedded storage.
 //!
-//! The same use cases as on AWS, spawned together: [`Server`] wires the ports of `store` to them.
+//! The same use cases as on AWS in one process: [`Server`] connects them to the ports of `store`.
 
 mod api;
 pub mod config;

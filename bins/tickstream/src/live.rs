@@ -1,7 +1,7 @@
-//! `GET /ws`: the latest values on connect, then what is new a few times a second.
+//! `GET /ws`: the latest values on connect, then updates a few times a second.
 //!
-//! A frame is made once for all readers. A reader that falls behind loses frames, not its
-//! connection: it gets the latest values with the number of frames that it missed.
+//! A frame is created once for all readers. A reader that falls behind keeps its connection: it gets
+//! the latest values and the number of frames that it missed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// How often a frame is sent at most.
+/// The shortest time between two frames.
 const FRAME_EVERY: Duration = Duration::from_millis(50);
 
 /// Frames that a reader may be behind.
@@ -25,7 +25,7 @@ const FRAMES_BEHIND_MAX: usize = 16;
 /// How long a reader's connection may take to accept one message.
 const SEND_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a reader may take to accept the close frame, and to answer it.
+/// How long a reader may take to accept the close frame and to respond to it.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often a quiet connection is pinged.
@@ -37,13 +37,13 @@ pub(crate) const READERS_MAX: usize = 1_000;
 /// Most tokens a reader may name.
 pub(crate) const TOKENS_MAX: usize = 200;
 
-/// The updates of one flush, with the messages for those who read everything.
+/// The updates of one flush, with the messages for readers of all tokens.
 struct Frame {
     updates: Vec<Update>,
     messages: Vec<Utf8Bytes>,
 }
 
-/// A WebSocket message of ours has no limit of its own.
+/// Our own WebSocket messages have no size limit.
 const MESSAGE_BYTES_MAX: usize = usize::MAX;
 
 /// The live feed.
@@ -86,13 +86,13 @@ impl Live {
         }
     }
 
-    /// A place for one reader, taken before its connection is made: [`Live::end`] waits for it.
+    /// Registers a reader before its connection is established, so [`Live::end`] waits for it.
     pub(crate) fn place(&self) -> TaskTrackerToken {
         self.connections.token()
     }
 
-    /// Ends every reader's connection with a close frame, and waits until they are gone, so that
-    /// none of them holds the store any more.
+    /// Closes every reader's connection with a close frame, and waits until they are gone, since each of
+    /// them holds the store.
     pub(crate) async fn end(self) {
         self.ending.cancel();
         self.connections.close();
@@ -115,7 +115,7 @@ impl Live {
             let updates = conflator.flush().into_updates();
             if !updates.is_empty() {
                 let messages = render(&updates, &Wanted::All);
-                // It fails if there is no reader by now.
+                // It fails if there are no readers any more.
                 drop(frames.send(Arc::new(Frame { updates, messages })));
             }
         }
@@ -138,12 +138,12 @@ impl Live {
     pub(crate) async fn serve(self, mut socket: WebSocket, wanted: Wanted) {
         let _reader = self.conflator.reader();
         let reading = self.read(&mut socket, &wanted);
-        // Aborted at any point: a reader that accepts nothing must not delay the end.
+        // It may be aborted at any point: a reader that accepts nothing must not delay the end.
         self.ending.run_until_cancelled(reading).await;
         drop(tokio::time::timeout(CLOSE_WITHIN, close(socket)).await);
     }
 
-    /// Sends what is new until the reader disconnects.
+    /// Sends updates until the reader disconnects.
     async fn read(&self, socket: &mut WebSocket, wanted: &Wanted) {
         let mut frames = self.frames.subscribe();
         let mut pings = tokio::time::interval(PING_EVERY);
@@ -163,7 +163,7 @@ impl Live {
                 },
                 _ = pings.tick() => send(socket, Message::Ping(bytes::Bytes::new())).await,
                 said = socket.recv() => match said {
-                    // Nothing a reader says is needed; pongs are answered by the library.
+                    // Messages of readers are ignored; the library responds to pings.
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone),
                     Some(Ok(_)) => Ok(()),
                 },
@@ -175,8 +175,8 @@ impl Live {
     }
 }
 
-/// Sends the close frame, and reads until the other side answers it: a connection that is dropped
-/// with something unread would lose the close frame.
+/// Sends the close frame, and reads until the other side responds: dropping a connection with unread
+/// data would lose the close frame.
 async fn close(mut socket: WebSocket) {
     let close = CloseFrame {
         code: close_code::AWAY,
@@ -187,7 +187,7 @@ async fn close(mut socket: WebSocket) {
     }
 }
 
-/// The reader is gone, or does not accept what it is sent.
+/// The reader is gone, or does not accept messages.
 struct Gone;
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {

@@ -8,20 +8,20 @@ use clap::Parser;
 use runtime::{causes, host, telemetry};
 use tickstream::config::Config;
 
-/// Bursts of large requests leave the system's allocator with most of their pages; this one gives
-/// them back. Its settings are in `.cargo/config.toml`.
+/// The system's allocator keeps most of the pages of large bursts; this one returns them. Its settings
+/// are in `.cargo/config.toml`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// How long what still reads or writes the disk may go on after an orderly end. It is seen through
-/// at the next start: what was answered is on the disk.
+/// How long tasks that still read or write the disk may continue after a graceful stop. The next start
+/// completes their work; everything that was acknowledged is on disk.
 const EXIT_WITHIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match run(Config::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not by `Debug`, which adds the program's own stack if RUST_BACKTRACE is set.
+            // Not with `Debug`, which adds a backtrace if RUST_BACKTRACE is set.
             eprintln!("tickstream: {}", causes::joined(error.as_ref()));
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! What is measured: every metric of the process is declared here.
+//! The metrics of the process.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,7 +23,7 @@ const SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 ];
 
-/// The time over which the rate of ticks is taken, in milliseconds.
+/// The time over which the rate of ticks is computed, in milliseconds.
 const RATE_WINDOW_MS: i64 = 60_000;
 
 /// Samples of the rate kept: one a second at most.
@@ -63,7 +63,7 @@ impl Metrics {
         }
     }
 
-    /// Measures every request that a route takes.
+    /// Measures the requests of all routes.
     pub(crate) fn layer(self: &Arc<Self>, router: Router) -> Router {
         router.layer(axum::middleware::from_fn_with_state(
             Arc::clone(self),
@@ -90,7 +90,7 @@ impl Metrics {
 
 async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    // The route's pattern, not the path: a path would make a metric of every token.
+    // The route's pattern instead of the path, which would create a metric per token.
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(|| "other".to_owned(), |route| route.as_str().to_owned());
     let method = request.method().as_str();
@@ -114,7 +114,7 @@ async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     response
 }
 
-/// Counts at moments, oldest first.
+/// Samples of the count, oldest first.
 #[derive(Default)]
 struct Rate(VecDeque<(i64, u64)>);
 
@@ -243,7 +243,7 @@ impl Collector for Store {
         let lags: Vec<_> = CONSUMERS
             .iter()
             .map(|name| {
-                // A lag that cannot be read must not look like none.
+                // A lag that cannot be read must not look like 0.
                 let lag = store.lag_records(name).unwrap_or(u64::MAX);
                 (
                     *name,
@@ -284,7 +284,7 @@ mod tests {
         }
         assert!(
             rate.sample(200_000, 2_000).abs() < f64::EPSILON,
-            "what is older than a minute is forgotten"
+            "samples older than a minute are dropped"
         );
     }
 }

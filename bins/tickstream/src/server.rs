@@ -1,4 +1,4 @@
-//! Opens the store, wires the ports, listens, and ends in order.
+//! Opens the store, connects the ports, listens, and stops gracefully.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ use crate::{dashboard, feeder};
 /// How long a delivery may take before its sender is asked to retry.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long requests under way may take once the process is asked to stop.
+/// How long requests in progress may take once the process is asked to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the consumers may take to finish and flush after that.
@@ -97,7 +97,7 @@ impl Server {
             store: Arc::new(store.clone()),
             stream: Arc::new(store.clone()),
             broadcast: Arc::clone(&conflator) as _,
-            // The embedded stream accepts a batch as a whole or not at all.
+            // The embedded stream accepts or refuses a batch as a whole.
             redrive: None,
             quarantine: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
@@ -159,11 +159,11 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is done, then drains requests, lets the consumers finish, flushes the
-    /// archive, and ends the readers of the live feed, each within a limit.
+    /// Serves until `stop` is done, then finishes requests, lets the consumers finish, flushes the
+    /// archive, and disconnects the readers of the live feed, each within a limit.
     ///
     /// # Errors
-    /// If the store does not close. Whatever was answered 200 is durable in any case.
+    /// If the store does not close. Everything that was acknowledged is durable in any case.
     pub async fn run(
         self,
         stop: impl Future<Output = std::io::Result<()>> + Send + 'static,
@@ -193,7 +193,7 @@ impl Server {
             if let Err(error) = stop.await {
                 tracing::error!(error = %error, "signals cannot be received; stopping");
             }
-            tracing::info!("stopping: finishing the requests under way");
+            tracing::info!("stopping: finishing the requests in progress");
             feeding.cancel();
         };
         let timeouts = Timeouts::draining(DRAIN_WITHIN);
@@ -237,7 +237,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Embedded> {
     })
 }
 
-/// What the system said, where an error goes back to that: it says more than its name in an engine.
+/// The operating system's error that caused an error, if any, which is clearer than the engine's.
 fn io_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
     std::iter::successors(Some(error), |error| error.source())
         .find_map(|error| error.downcast_ref())

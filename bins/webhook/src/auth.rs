@@ -1,5 +1,5 @@
-//! Who may deliver: the `Authorization` echo and Standard Webhooks signatures, on raw bytes.
-//! All comparisons with a secret take the same time wherever they differ.
+//! Authenticates senders: the `Authorization` echo and Standard Webhooks signatures, on raw bytes.
+//! All comparisons with a secret take constant time.
 
 mod secrets;
 mod standard;
@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 pub use secrets::{PLAIN_BYTES_MIN, SECRETS_MAX, Secrets, SecretsError};
 pub use standard::{ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};
 
-/// Why a delivery's sender is not known. No message repeats a secret, a signature or a body.
+/// Why a sender is not authenticated. No message contains a secret, a signature or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// The headers do not try to prove anything.
+    /// There are no credentials.
     #[error(
         "no credentials: send a secret in Authorization, or webhook-id, webhook-timestamp and \
          webhook-signature (or the svix-* names of the three)"
@@ -21,15 +21,15 @@ pub enum AuthError {
     /// A signed message lacks one of its three headers.
     #[error("a signed message needs the header {0}")]
     MissingHeader(&'static str),
-    /// A header that may come once comes more than once, so that it is unclear which one counts.
-    #[error("the header {0} comes more than once")]
+    /// A header that must be unique is repeated, so it is unclear which one counts.
+    #[error("the header {0} is repeated: send it once")]
     RepeatedHeader(&'static str),
-    /// A header holds what it must not.
+    /// A header has an invalid value.
     #[error("the header {name} {rule}")]
     MalformedHeader {
         /// The header's name.
         name: &'static str,
-        /// What it must hold.
+        /// The rule that it breaks.
         rule: &'static str,
     },
     /// The message was signed too long ago.
@@ -50,39 +50,39 @@ pub enum AuthError {
         /// How far ahead.
         seconds: u64,
     },
-    /// None of the signatures is of a version that we know.
-    #[error("webhook-signature holds no v1 and no v1a signature")]
+    /// No signature has a supported version.
+    #[error("webhook-signature contains no v1 or v1a signature")]
     UnknownVersion,
     /// None of the signatures matches.
     #[error(
-        "no signature matches this id, timestamp and body under a secret that is live: sign \
+        "no signature matches this id, timestamp and body with an active secret: sign \
          \"{{id}}.{{timestamp}}.{{body}}\" over the body's raw bytes"
     )]
     WrongSignature,
-    /// `Authorization` holds none of the secrets.
-    #[error("Authorization holds no secret that is live")]
+    /// `Authorization` contains none of the secrets.
+    #[error("Authorization contains no active secret")]
     WrongSecret,
 }
 
 impl AuthError {
-    /// What the caller may read: which rule was broken, and never a part of a secret.
+    /// The message for the caller: the broken rule, and never a part of a secret.
     #[must_use]
     pub fn message(&self) -> String {
         self.to_string()
     }
 }
 
-/// Checks that a live secret vouches for the delivery of `body`, at `now_ms` (epoch ms).
+/// Authenticates a delivery of `body` at `now_ms` (epoch ms).
 ///
-/// One valid credential is enough: a signature under any live secret, or a plain secret echoed in
-/// `Authorization`. Without any secret nobody is let in; whether to check at all is the router's
-/// decision. A message that comes again is let in: a sender that missed our 200 must get it, and
-/// storing is idempotent by tick.
+/// One valid credential is enough: a signature with any active secret, or a plain secret echoed in
+/// `Authorization`. If there are no secrets, all deliveries are refused; the router decides whether to
+/// check at all. A repeated message is accepted: a sender that missed our 200 must get it, and storing
+/// is idempotent per tick.
 ///
 /// # Errors
 ///
-/// Which rule the headers break. If a signature and an `Authorization` are both there and both
-/// wrong, the signature's error is given.
+/// The rule that the headers break. If both a signature and `Authorization` are present and wrong, the
+/// error is that of the signature.
 pub fn authenticate(
     secrets: &Secrets,
     headers: &HeaderMap,
@@ -107,7 +107,7 @@ pub fn authenticate(
     }
 }
 
-/// The one value of a header that must not be repeated.
+/// The value of a header that must not be repeated.
 fn only<'a>(
     headers: &'a HeaderMap,
     name: &str,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echoed_secret_is_let_in() {
+    fn an_echoed_secret_is_accepted() {
         let plain = Ok(());
         check(
             "open-sesame",
@@ -165,7 +165,7 @@ mod tests {
             &[("authorization", "Bearer open-sesame")],
             plain.clone(),
         );
-        // Two secrets live at once, while one replaces the other.
+        // Two secrets are active while one replaces the other.
         check(
             "old-secret,new-secret",
             &[("authorization", "old-secret")],
@@ -196,7 +196,7 @@ mod tests {
             &[("authorization", "old-secret,new-secret")],
             wrong.clone(),
         );
-        // A signing key is no password.
+        // A signing key is not accepted as a password.
         let key = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
         check(key, &[("authorization", key)], wrong.clone());
         check("", &[("authorization", "")], wrong);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_counts_beside_a_broken_signature() {
+    fn a_valid_echo_is_accepted_despite_an_invalid_signature() {
         let broken = ("webhook-id", "msg_1");
         check(
             "open-sesame",
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_comes_again_is_let_in() {
+    fn a_repeated_message_is_accepted() {
         let secrets = Secrets::parse(standard::tests::SECRET).unwrap();
         for body in [b"[1]", b"[1]", b"[2]"] {
             let headers = standard::tests::signed("msg_1", NOW_MS / 1_000, body);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_hold_no_secret() {
+    fn error_messages_contain_no_secret() {
         let secrets = Secrets::parse("open-sesame").unwrap();
         let refused = headers(&[("authorization", "close-sesame")]);
         let error = authenticate(&secrets, &refused, b"[]", NOW_MS).unwrap_err();

@@ -1,4 +1,4 @@
-//! Reading a delivery's body: its media type, its size, its pace, and the memory for all.
+//! Reads a delivery's body, with limits for its media type, size and time, and for the memory of all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::RETRY_AFTER_SECONDS;
 
-/// Largest body: 5 MiB. Lambda accepts 6 MB with its envelope, so that one limit holds on both.
+/// The largest body: 5 MiB. Lambda accepts 6 MB including its envelope, so the same limit works there.
 pub const BODY_BYTES_MAX: usize = 5 * 1_024 * 1_024;
 
 /// Memory for all bodies that are being read.
@@ -21,32 +21,32 @@ pub const READING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// Memory for all deliveries that are being parsed, stored and offered, by [`working_bytes`].
 pub const WORKING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
-/// What a delivery needs however small it is: its task, its jobs for the store, its outbox entry.
+/// The memory of even the smallest delivery: its task, its jobs for the store, its outbox entry.
 const DELIVERY_BYTES: usize = 8 * 1_024;
 
-/// Bytes of ticks for one byte of a body. An entry has about 110 bytes; from parsing to the commit
-/// its tick is held as a value, as a row, as a key, in the note, and encoded for store, stream and
-/// queue, which is about 900 bytes.
+/// Bytes of ticks per byte of a body. An entry has about 110 bytes; from parsing to the commit, its tick
+/// is held as a value, as a row, as a key, in the outbox entry, and encoded for store and stream, about
+/// 900 bytes in all.
 const TICK_BYTES_PER_BODY_BYTE: usize = 8;
 
 /// Most bytes of a delivery's ticks: 10,000 entries at about 1 KiB, however long the entries are.
 const TICKS_BYTES_MAX: usize = 10_000 * 1_024;
 
-/// A permit stands for one KiB.
+/// The bytes that a permit represents.
 const PERMIT_BYTES: usize = 1_024;
 
 /// How long a sender may take to send a body.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// Most bytes of a body that is too large that are read to their end, so that its sender sees the
-/// answer and not a broken connection.
+/// The most bytes of a body that is too large that are still read, so its sender sees the response
+/// instead of a broken connection.
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
-/// How long a delivery waits for room when the memory for bodies is taken.
+/// How long a delivery waits if the memory for bodies is used up.
 const ROOM_WITHIN: Duration = Duration::from_secs(1);
 
-/// The room for bodies and for deliveries. There are two: were there one, deliveries that have
-/// room for their bodies would wait for each other's room to work.
+/// The memory budgets for bodies and for deliveries. There are two, since with a single one, deliveries
+/// that hold memory for their bodies could wait for each other.
 pub(crate) struct BodyLimits {
     reading: Arc<Semaphore>,
     working: Arc<Semaphore>,
@@ -58,19 +58,19 @@ impl Default for BodyLimits {
     }
 }
 
-/// What a delivery needs in memory until it is stored and offered, by its body's size.
+/// The memory of a delivery until it is stored and offered, by its body's size.
 fn working_bytes(body_bytes: usize) -> usize {
     let ticks = (body_bytes * TICK_BYTES_PER_BODY_BYTE).min(TICKS_BYTES_MAX);
     DELIVERY_BYTES + body_bytes + ticks
 }
 
-/// A delivery is JSON, uncompressed. A sender that names no type is taken at its body.
+/// A delivery is uncompressed JSON. A missing media type is accepted.
 pub(crate) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refuse = |detail: &str| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding.as_bytes() != b"identity"
     {
-        return refuse("send the body uncompressed: `Content-Encoding` is not taken");
+        return refuse("`Content-Encoding` is not supported: send the body uncompressed");
     }
     let Some(kind) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
@@ -85,7 +85,7 @@ pub(crate) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 impl BodyLimits {
-    /// Room for so many bytes of bodies, and of deliveries.
+    /// Limits for the bytes of bodies, and of deliveries.
     pub(crate) fn new(reading_bytes_max: usize, working_bytes_max: usize) -> Self {
         let room = |bytes| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
         Self {
@@ -94,7 +94,7 @@ impl BodyLimits {
         }
     }
 
-    /// Waits a little for room for a body of the announced size, or of the largest if none is.
+    /// Waits briefly for memory for a body of the announced size, or of the maximum if none is announced.
     pub(crate) async fn room_to_read(
         &self,
         headers: &HeaderMap,
@@ -109,9 +109,9 @@ impl BodyLimits {
         room(&self.reading, bytes).await
     }
 
-    /// Waits a little for room for a delivery with a body of this size. It is to be held until the
-    /// delivery's end, whether or not its sender waits for that: a store that is slower than its
-    /// senders then refuses, and does not gather.
+    /// Waits briefly for memory for a delivery with a body of this size. Hold it until the delivery ends,
+    /// even if its sender no longer waits: if the store is slower than its senders, deliveries are then
+    /// refused and do not accumulate.
     pub(crate) async fn room_to_work(
         &self,
         body_bytes: usize,
@@ -119,7 +119,7 @@ impl BodyLimits {
         room(&self.working, working_bytes(body_bytes)).await
     }
 
-    /// Reads a body within its size and time.
+    /// Reads a body within the limits for size and time.
     pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
         let reading = Limited::new(body, BODY_BYTES_MAX).collect();
         match tokio::time::timeout(READ_WITHIN, reading).await {
@@ -141,7 +141,7 @@ async fn room(of: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit,
     let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
     let waiting = Arc::clone(of).acquire_many_owned(permits);
     let busy = || {
-        let detail = "too many deliveries at once: deliver again in a second";
+        let detail = "too many concurrent deliveries: deliver again in a second";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
     };
     tokio::time::timeout(ROOM_WITHIN, waiting)
@@ -150,7 +150,7 @@ async fn room(of: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit,
         .map_err(|_| busy())
 }
 
-/// Reads a body that is not wanted, within limits.
+/// Reads and discards a refused body, within limits.
 pub(crate) async fn discard(body: Body) {
     let mut body = Limited::new(body, DISCARDED_BYTES_MAX);
     let reading = async { while let Some(Ok(_)) = body.frame().await {} };
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_taken_and_other_types_are_not() {
+    fn only_json_is_accepted() {
         check(Some("application/json"), None, true);
         check(Some("Application/JSON; charset=utf-8"), None, true);
         check(Some("application/cloudevents+json"), None, true);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_room_a_delivery_is_sent_away() {
+    async fn a_delivery_is_refused_without_memory() {
         let limits = BodyLimits::default();
         let mut held = Vec::new();
         for _ in 0..READING_BYTES_MAX / BODY_BYTES_MAX {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_weighed_with_its_ticks_and_always_has_room_alone() {
+    fn the_memory_of_a_delivery_includes_its_ticks_and_fits_alone() {
         assert_eq!(working_bytes(0), DELIVERY_BYTES);
         assert_eq!(working_bytes(55_000), DELIVERY_BYTES + 9 * 55_000);
         let largest = working_bytes(BODY_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! The Lambda's configuration, by flags or by the environment.
+//! The Lambda's configuration, from flags or the environment.
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
@@ -18,7 +18,7 @@ pub struct Config {
     #[arg(long, env = "STREAM_NAME")]
     pub stream_name: String,
 
-    /// Queue that brings stored ticks to those who watch live.
+    /// Queue of stored ticks for the live feed.
     #[arg(long, env = "BROADCAST_QUEUE_URL")]
     pub broadcast_queue_url: String,
 
@@ -62,7 +62,7 @@ pub struct Config {
     #[arg(long, env = "ROLLOUT_PARAMETER")]
     pub rollout_parameter: Option<String>,
 
-    /// Secrets of the senders, comma separated; all are live at once, so that they can be rotated.
+    /// Secrets of the senders, comma separated. Several may be active, so they can be rotated.
     /// `whsec_…` and `whpk_…` are Standard Webhooks keys, any other is the `Authorization` echo.
     #[arg(
         long,
@@ -73,13 +73,13 @@ pub struct Config {
     )]
     pub webhook_secrets: Option<SecretString>,
 
-    /// Name of the SSM parameter (a SecureString) that holds the secrets instead.
+    /// Name of an SSM parameter (a SecureString) with the secrets, instead of the option above.
     #[arg(long, env = "WEBHOOK_SECRETS_PARAMETER")]
     pub webhook_secrets_parameter: Option<String>,
 
-    /// Milliseconds that the store, the stream and the broadcast queue have for a delivery each;
-    /// what the stream has not taken by then goes to the redrive queue. A sender such as Helius
-    /// waits one second for its answer.
+    /// Timeout in milliseconds for each of store, stream and broadcast queue in a delivery. Ticks that
+    /// the stream has not accepted by then go to the redrive queue. A sender such as Helius waits one
+    /// second for a response.
     #[arg(long, env = "OFFER_WITHIN_MS", default_value_t = 400,
           value_parser = clap::value_parser!(u64).range(50..=3_000))]
     pub offer_within_ms: u64,
@@ -93,7 +93,7 @@ pub struct Config {
     #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
     pub function_name: String,
 
-    /// SHA-256 of the code, shown by `GET /healthz`, so that one sees what is deployed.
+    /// SHA-256 of the code, which `GET /healthz` returns to show what is deployed.
     #[arg(long, env = "CODE_SHA256")]
     pub code_sha256: Option<String>,
 
@@ -103,7 +103,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The flag as the environment has it.
+    /// The flag according to the environment.
     #[must_use]
     pub fn rollout(&self) -> Rollout {
         Rollout {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_to_the_stream_unless_it_is_said() {
+    fn the_share_is_0_by_default() {
         let config = parse(&["--webhook-secrets-parameter", "/p"]).unwrap();
         assert_eq!(config.rollout().percentage, Percentage::ZERO);
         for flag in [

@@ -1,8 +1,8 @@
-//! The webhook behind HTTP APIs and function URLs: ports on AWS, and a look at what is deployed.
+//! The webhook for HTTP APIs and function URLs, with its ports on AWS, and `GET /healthz`.
 //!
-//! Lambda freezes the process as soon as an answer is given, and what still runs then is lost with
-//! it. So an answer is given only after the whole of a delivery: each port ends within a budget of
-//! its own, and together they take less than [`ANSWER_WITHIN`].
+//! Lambda freezes the process after the response, so background work would be lost. Therefore it only
+//! responds once the whole delivery is done: each port has its own time limit, and together they take
+//! less than [`ANSWER_WITHIN`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +31,12 @@ use crate::auth::Secrets;
 use crate::config::Config;
 use crate::{Webhook, router};
 
-/// The longest time to an answer: longer than all budgets of the ports together (store, stream and
-/// redrive queue one after the other: 8 s at most), and shorter than the function's timeout (10 s in the template), which would cut the delivery off.
+/// The longest time to a response: longer than the ports' limits together (store, stream and redrive
+/// queue in sequence take at most 8 s), and shorter than the function's timeout (10 s in the template).
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 
-/// How long the redrive queue has for what the stream refused: after it there is only the sender's
-/// next try, so it has longer than a sender likes to wait.
+/// The redrive queue's time limit. It is longer than senders like to wait, since after it only the
+/// sender's retry is left.
 const REDRIVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A flag that only a deploy changes.
@@ -72,7 +72,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     })
     .await;
     let parameters = clients::ssm(&sdk);
-    // In one call: together they cost a cold start one round trip, and SSM's limit one call.
+    // One call for both, to save time at a cold start and calls against SSM's limit.
     let mut read = AtStart::read(&parameters, &parameter_names(&config)).await?;
     let secrets = secrets(&config, &mut read)?;
     let flag = flag(&config, &parameters, &mut read)?;
@@ -148,7 +148,7 @@ fn secrets(config: &Config, read: &mut AtStart) -> anyhow::Result<Secrets> {
     let secrets = Secrets::parse(text.expose_secret()).with_context(|| place.clone())?;
     ensure!(
         !secrets.is_empty(),
-        "{place} has no secret, so that anybody could deliver; add at least one"
+        "{place} has no secret, so anybody could deliver: add at least one"
     );
     Ok(secrets)
 }

@@ -1,7 +1,7 @@
-//! The webhook: `POST /webhooks/{source}` accepts a provider's delivery, and answers 200 once its
+//! The webhook: `POST /webhooks/{source}` accepts a provider's delivery, and returns 200 once its
 //! ticks are stored durably.
 //!
-//! [`router`] is the whole of it, served by a socket or by Lambda's HTTP bridge.
+//! [`router`] is served by a socket or by Lambda's HTTP bridge.
 
 pub mod auth;
 mod body;
@@ -42,9 +42,9 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook that accepts deliveries signed with one of `secrets`; without secrets it accepts
-    /// all, which is for loopback only. Past `answer_within` it answers 503, while the delivery
-    /// is finished in the background.
+    /// A webhook that accepts deliveries authenticated by one of `secrets`. Without secrets it accepts
+    /// all deliveries, which is for loopback only. After `answer_within` it returns 503, while the
+    /// delivery is finished in the background.
     #[must_use]
     pub fn new(ingest: Ingest, secrets: Secrets, answer_within: Duration) -> Self {
         Self {
@@ -90,7 +90,7 @@ async fn receive(
     let task = deliver(Arc::clone(&webhook), source, bytes);
     let task = tokio::spawn(async move {
         let delivered = task.await;
-        // Only now: a sender that hangs up, or is asked to retry, frees nothing before.
+        // Only released now, even if the sender hung up or was asked to retry.
         drop(working);
         delivered
     });
@@ -103,13 +103,13 @@ async fn receive(
             Err(not_stored())
         }
         Err(_) => {
-            tracing::warn!("a delivery took longer than its sender may wait");
+            tracing::warn!("a delivery exceeded the time to a response");
             Err(not_stored())
         }
     }
 }
 
-/// Accepts a delivery as a task of its own: once begun it is finished, even if the sender hangs up.
+/// Accepts a delivery in its own task, so it is finished even if the sender hangs up.
 async fn deliver(
     webhook: Arc<Webhook>,
     name: String,
@@ -118,7 +118,7 @@ async fn deliver(
     let Some(source) = sources::find(&name) else {
         let known: Vec<_> = sources::ALL.iter().map(|source| source.name()).collect();
         let message = format!(
-            "there is no source of this name; the sources are {}",
+            "there is no source with this name; the sources are {}",
             known.join(", ")
         );
         return Err(

@@ -1,4 +1,4 @@
-//! Overload: a store that is slower than its senders refuses deliveries, and does not gather them.
+//! Overload: if the store is slower than its senders, deliveries are refused and do not accumulate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,10 +23,10 @@ use crate::auth::Secrets;
 use crate::body::BodyLimits;
 use crate::{Webhook, router};
 
-/// A store that stores as often as it is allowed to; the other ports take everything.
+/// A store that only stores when it is allowed to; the other ports accept everything.
 struct Slow {
     allowed: Semaphore,
-    /// Deliveries that reached the store, and those that were done there.
+    /// Deliveries that reached the store, and those that it completed.
     begun: AtomicUsize,
     done: AtomicUsize,
 }
@@ -89,7 +89,7 @@ struct Scene {
     webhook: Arc<Webhook>,
 }
 
-/// A webhook with room for this many bytes of deliveries.
+/// A webhook with memory for this many bytes of deliveries.
 fn scene(working_bytes_max: usize) -> Scene {
     let slow = Arc::new(Slow {
         allowed: Semaphore::new(0),
@@ -131,34 +131,34 @@ impl Scene {
     }
 }
 
-/// Room for four deliveries of one tick: each takes a little over 8 KiB.
+/// Memory for four deliveries of one tick, which need a little over 8 KiB each.
 const ROOM_FOR_FOUR: usize = 40 * 1_024;
 
 #[tokio::test(start_paused = true)]
-async fn senders_that_hang_up_do_not_make_room_for_more() {
+async fn memory_is_not_released_when_senders_hang_up() {
     let scene = scene(ROOM_FOR_FOUR);
     for _ in 0..100 {
-        // The clock jumps as soon as nothing else can go on: the sender has hung up.
+        // The paused clock advances once nothing else can run: the sender has hung up.
         let hung_up = tokio::time::timeout(Duration::from_millis(10), scene.deliver());
         drop(hung_up.await);
     }
-    assert_eq!(scene.begun(), 4, "what is begun is held by its delivery");
+    assert_eq!(scene.begun(), 4, "deliveries in progress keep their memory");
     let refused = scene.deliver().await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
-    assert_eq!(scene.begun(), 4, "a refused delivery takes nothing");
+    assert_eq!(scene.begun(), 4, "a refused delivery does not start");
 
     scene.slow.allowed.add_permits(100);
     assert_eq!(scene.deliver().await.status(), StatusCode::OK);
     assert_eq!(
         scene.slow.done.load(Ordering::Relaxed),
         5,
-        "what was begun is seen through"
+        "deliveries in progress are completed"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn senders_that_were_told_to_come_again_do_not_make_room_for_more() {
+async fn memory_is_not_released_when_senders_are_asked_to_retry() {
     let scene = scene(ROOM_FOR_FOUR);
     for n in 0..10 {
         let answer = scene.deliver().await;

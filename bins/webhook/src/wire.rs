@@ -1,4 +1,4 @@
-//! The webhook's JSON answer.
+//! The webhook's JSON response.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use app::ingest::Delivered;
 use domain::{Reason, Severity};
 use serde::Serialize;
 
-/// Most errors that an answer spells out; the counts are always whole, and the quarantine has
-/// every entry.
+/// The most errors in a response. The counts are always complete, and the quarantine has every
+/// entry.
 const ERRORS_MAX: usize = 100;
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     received: u64,
@@ -37,7 +37,7 @@ struct EntryError {
 }
 
 impl Answer {
-    /// The answer to a delivery.
+    /// The response to a delivery.
     #[must_use]
     pub fn new(delivered: Delivered) -> Self {
         let counts = delivered.counts;

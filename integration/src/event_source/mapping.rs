@@ -6,9 +6,9 @@ use serde::Deserialize;
 pub const BATCH_RECORDS_MAX: usize = 10_000;
 /// Longest batching window, in seconds (Lambda's limit: 300).
 pub const WINDOW_SECONDS_MAX: u64 = 300;
-/// Most retries that can be set (Lambda's limit: 10,000; -1 is for ever).
+/// The most retries that can be set (Lambda's limit: 10,000; -1 is forever).
 pub const RETRIES_MAX: i64 = 10_000;
-/// Bounds of the record age, in seconds (Lambda's limits: 60 to 604,800; -1 is for ever).
+/// Bounds of the record age, in seconds (Lambda's limits: 60 to 604,800; -1 is forever).
 pub const RECORD_AGE_SECONDS: std::ops::RangeInclusive<i64> = 60..=604_800;
 
 /// How a shard's records are batched, and what happens to failing batches.

@@ -4,8 +4,8 @@
 //! If AWS's documentation is ambiguous, the harsher interpretation is used:
 //! - Without bisect, a partial failure counts as a retry even if the checkpoint moved.
 //! - A reported record that is not in the batch fails the whole batch.
-//! - A partial failure at the first record is no progress: with bisect the batch is halved, without it
-//!   the same batch comes again, and in the end all of it is given up.
+//! - A partial failure at the first record is not progress: with bisect the batch is halved; without it
+//!   the same batch is retried, and eventually given up as a whole.
 
 use app::ports::SequenceNumber;
 use std::collections::VecDeque;

@@ -1,23 +1,23 @@
-//! SIGKILL at any moment of a real run.
+//! SIGKILL at different moments of a real run.
 
 use std::time::{Duration, Instant};
 
-use crate::made::{compaction, counted, write};
+use crate::generated::{compaction, counted, write};
 
 /// How often a run is killed.
 const KILLS: u32 = 16;
 
-/// Ticks that each round adds, as late files of days that were compacted before.
+/// Ticks that each round adds, as late files of days that are already compacted.
 const LATE: u32 = 300;
 
 #[test]
-fn a_killed_compaction_loses_and_doubles_nothing() {
+fn a_killed_compaction_neither_loses_nor_duplicates_rows() {
     let data = tempfile::tempdir().unwrap();
     let mut ticks = 6_000;
     write(data.path(), 0, 0, ticks, 100);
     let options = ["--grace", "0s", "--target", "100KB"];
 
-    // How long a whole run takes, on a copy of the same.
+    // How long a complete run takes, on a copy of the same archive.
     let clean = tempfile::tempdir().unwrap();
     write(clean.path(), 0, 0, ticks, 100);
     let started = Instant::now();
@@ -39,7 +39,7 @@ fn a_killed_compaction_loses_and_doubles_nothing() {
     let expected = u64::from(ticks);
     assert_eq!(counted(data.path()), (expected, expected));
 
-    // A whole run leaves the files that count and the manifest, and nothing else.
+    // A complete run leaves only the visible files and the manifest.
     for day in archive::days(&archive::table_folder(data.path())).unwrap() {
         let counting = archive::day_files(&day.path).unwrap().len();
         let names = std::fs::read_dir(&day.path).unwrap().count();
@@ -48,9 +48,9 @@ fn a_killed_compaction_loses_and_doubles_nothing() {
     }
 }
 
-/// Queries that run all the time beside compactions, and each counts every row once.
+/// Runs queries concurrently with compactions; each must count every row once.
 #[test]
-fn queries_beside_compactions_count_every_row_once() {
+fn queries_during_compactions_count_every_row_once() {
     let data = tempfile::tempdir().unwrap();
     write(data.path(), 0, 0, 3_000, 100);
     let folder = data.path().to_owned();
@@ -58,10 +58,10 @@ fn queries_beside_compactions_count_every_row_once() {
         let until = Instant::now() + Duration::from_secs(8);
         let mut runs = 0;
         while Instant::now() < until {
-            // A grace time that some queries need and that ends while others run.
+            // A grace period that some queries need, and that ends while others run.
             let options = ["--grace", "2s", "--target", "50KB"];
             assert!(compaction(&folder, &options).wait().unwrap().success());
-            // Duplicates of all kinds of rows: they are left out again.
+            // Duplicates of all kinds of rows, which the next compaction removes.
             let first = runs * 50 % 3_000;
             write(&folder, 7, first, first + 50, 25);
             runs += 1;

@@ -1,4 +1,4 @@
-//! The archive in a bucket: the same files, compacted and killed there.
+//! The archive in a bucket: the same files, compacted on S3, with killed runs.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,9 +8,9 @@ use app::objects::Objects;
 use aws::archive::S3Objects;
 use integration::emulator::{self, Emulator};
 
-use crate::made::{counted, program, write};
+use crate::generated::{counted, program, write};
 
-/// Where the archive of a test lies.
+/// The bucket with a test's archive.
 struct Bucket {
     emulator: &'static Emulator,
     objects: S3Objects,
@@ -38,7 +38,7 @@ impl Bucket {
         }
     }
 
-    /// What Athena reads of the bucket: every name that is not hidden, and no manifest.
+    /// The files that Athena would read: all that are not hidden, ignoring the manifest.
     async fn as_athena_sees_it(&self) -> tempfile::TempDir {
         let data = tempfile::tempdir().unwrap();
         for object in self.objects.list("year=").await.unwrap() {
@@ -62,21 +62,21 @@ impl Bucket {
 }
 
 #[tokio::test]
-async fn an_archive_on_s3_is_compacted_and_killed_runs_are_finished() {
+async fn an_archive_on_s3_is_compacted_and_killed_runs_are_completed() {
     let bucket = bucket().await;
     let data = tempfile::tempdir().unwrap();
     write(data.path(), 0, 0, 600, 100);
     write(data.path(), 1, 0, 50, 50);
     bucket.upload(data.path()).await;
 
-    // The first run is whole, the next ones are killed with late files to fold in.
+    // The first run is complete; the next ones have late files to merge, and are killed.
     let started = Instant::now();
     let output = bucket.compaction(&["--json"]).wait_with_output().unwrap();
     let whole = started.elapsed();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let seen = bucket.as_athena_sees_it().await;
-    assert_eq!(counted(seen.path()), (600, 600), "duplicates are left out");
+    assert_eq!(counted(seen.path()), (600, 600), "duplicates are removed");
 
     let late = tempfile::tempdir().unwrap();
     write(late.path(), 2, 600, 900, 50);
@@ -89,7 +89,7 @@ async fn an_archive_on_s3_is_compacted_and_killed_runs_are_finished() {
         let seen = bucket.as_athena_sees_it().await;
         let (rows, ids) = counted(seen.path());
         assert_eq!(ids, 900, "no row is missing, of {rows}");
-        // The lease of the killed one holds for half an hour; its operator removes it.
+        // The lease of a killed run is valid for half an hour; an operator removes it.
         let lease = archive::compaction::LEASE.to_owned();
         bucket.objects.delete(&[lease]).await.unwrap();
     }
@@ -109,7 +109,7 @@ async fn an_archive_on_s3_is_compacted_and_killed_runs_are_finished() {
 }
 
 #[tokio::test]
-async fn two_compactions_of_one_bucket_do_not_run_at_once() {
+async fn two_compactions_of_a_bucket_do_not_run_concurrently() {
     let bucket = bucket().await;
     let data = tempfile::tempdir().unwrap();
     write(data.path(), 0, 0, 200, 50);
@@ -129,7 +129,7 @@ async fn two_compactions_of_one_bucket_do_not_run_at_once() {
     tokio::time::timeout(Duration::from_secs(20), lease)
         .await
         .unwrap();
-    // It stands still with its lease, as a machine does that swaps.
+    // Stopped while holding its lease, like a machine that swaps.
     let pid = first.id().to_string();
     let signal = |name: &str| {
         let mut kill = std::process::Command::new("kill");

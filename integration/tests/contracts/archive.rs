@@ -19,7 +19,7 @@ async fn a_bucket_keeps_the_contract_of_objects() {
 }
 
 #[tokio::test]
-async fn a_prefix_hides_what_lies_beside_it() {
+async fn a_prefix_excludes_objects_outside_of_it() {
     let emulator = emulator::start().await.unwrap();
     let client = emulator.s3();
     let bucket = format!("{}-archive", emulator.unique_project());

@@ -1,4 +1,4 @@
-//! Athena: statements, their rows and their history; and where the emulator's is not AWS's.
+//! Athena: statements, their rows, their history, and known differences of the emulator.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use aws_sdk_s3::primitives::ByteStream;
 use futures_util::TryStreamExt as _;
 use integration::emulator;
 
-/// Rows of a result object: some megabytes, which come in many pieces.
+/// Rows of a result object: some megabytes, which arrive in many chunks.
 const ROWS: usize = 200_000;
 
 const TWO_ROWS: &str = "SELECT token, price, n FROM \
     (VALUES ('a', 1.5e0, BIGINT '1'), ('', NULL, NULL)) AS t (token, price, n) ORDER BY n NULLS LAST";
 
-struct Place {
+struct Fixture {
     athena: Athena,
     s3: aws_sdk_s3::Client,
     bucket: String,
 }
 
-/// A workgroup of its own, with a bucket for its answers.
-async fn place() -> Place {
+/// A new workgroup, with a bucket for its results.
+async fn fixture() -> Fixture {
     let emulator = emulator::start().await.unwrap();
     let name = emulator.unique_project();
     let (s3, bucket) = (emulator.s3(), format!("{name}-archive"));
@@ -41,7 +41,7 @@ async fn place() -> Place {
     let settings = found.settings.unwrap();
     assert_eq!(settings.results.as_deref(), Some(group.results.as_str()));
     assert_eq!(settings.scan_bytes_max, Some(group.scan_bytes_max));
-    Place { athena, s3, bucket }
+    Fixture { athena, s3, bucket }
 }
 
 async fn rows(athena: &Athena, ended: &Execution) -> Vec<RecordBatch> {
@@ -60,7 +60,7 @@ fn check_two_rows(batch: &RecordBatch) {
     assert_eq!(batch.num_rows(), 2);
     let tokens = batch.column(0).as_string::<i32>();
     assert_eq!((tokens.value(0), tokens.value(1)), ("a", ""));
-    assert!(tokens.is_valid(1), "the empty text is a text");
+    assert!(tokens.is_valid(1), "the empty text is not NULL");
     let prices = batch.column(1).as_primitive::<Float64Type>();
     assert!((prices.value(0) - 1.5).abs() < f64::EPSILON && prices.is_null(1));
     let numbers = batch.column(2).as_primitive::<Int64Type>();
@@ -69,20 +69,20 @@ fn check_two_rows(batch: &RecordBatch) {
 
 #[tokio::test]
 async fn a_statement_runs_and_its_rows_are_read_page_by_page_and_from_the_object() {
-    let Place { athena, s3, bucket } = place().await;
+    let Fixture { athena, s3, bucket } = fixture().await;
     let id = athena.start(&Query::new(TWO_ROWS)).await.unwrap();
     let mut seen = Vec::new();
     let ended = athena.wait(&id, |execution| seen.push(execution.state));
     let mut ended = ended.await.unwrap();
     assert_eq!(seen.last(), Some(&State::Succeeded));
     assert!(ended.is_query && !ended.reused);
-    // The emulator puts the object elsewhere than it says: so these come by pages.
+    // The emulator reports a wrong location for the object, so these rows are read by page.
     let [batch] = &rows(&athena, &ended).await[..] else {
         panic!()
     };
     check_two_rows(batch);
 
-    // And an object as Athena writes it, of some size.
+    // A large object, in the form that Athena writes.
     let mut csv = "\"token\",\"price\",\"n\"\n\"a\",\"1.5\",\"1\"\n\"\",,\n".to_owned();
     for n in 2..ROWS {
         csv += &format!("\"say \"\"{n}\"\"\",\"{n}.25\",\"{n}\"\n");
@@ -105,8 +105,8 @@ async fn a_statement_runs_and_its_rows_are_read_page_by_page_and_from_the_object
 }
 
 #[tokio::test]
-async fn what_fails_says_why_and_all_is_in_the_history() {
-    let Place { athena, .. } = place().await;
+async fn failures_have_a_reason_and_the_history_has_all_queries() {
+    let Fixture { athena, .. } = fixture().await;
     athena.run(&Query::new(TWO_ROWS)).await.unwrap();
     let failing = Query::new("SELECT CAST('many' AS bigint)");
     let error = athena.run(&failing).await.unwrap_err();
@@ -121,19 +121,19 @@ async fn what_fails_says_why_and_all_is_in_the_history() {
     states.sort_unstable();
     assert_eq!(states, ["failed", "failed", "succeeded"]);
     assert_eq!(athena.history(1).await.unwrap().len(), 1);
-    // One that has ended stays as it is.
+    // A query that has ended is unchanged.
     let ended = history.iter().find(|one| one.state == State::Succeeded);
     let id = &ended.unwrap().id;
     athena.stop(id).await.unwrap();
-    assert_eq!(athena.look(id).await.unwrap().state, State::Succeeded);
-    assert!(athena.look("no-such-query").await.is_err());
+    assert_eq!(athena.poll(id).await.unwrap().state, State::Succeeded);
+    assert!(athena.poll("no-such-query").await.is_err());
 }
 
-/// Why parameters are written into the statement on an emulator. Where this fails, it takes them by
-/// now, and `ticksql` needs to make no difference.
+/// The reason why parameters are written into the statement on an emulator. If this test fails, the
+/// emulator supports them, and `ticksql` no longer needs to distinguish it.
 #[tokio::test]
-async fn the_emulator_still_takes_no_execution_parameters() {
-    let Place { athena, .. } = place().await;
+async fn the_emulator_still_does_not_support_execution_parameters() {
+    let Fixture { athena, .. } = fixture().await;
     let query = Query {
         parameters: vec!["'a'".to_owned()],
         reuse_age: Some(Duration::from_secs(3_600)),
@@ -142,10 +142,10 @@ async fn the_emulator_still_takes_no_execution_parameters() {
     assert!(athena.run(&query).await.is_err());
 }
 
-/// Why views are written into the statement on an emulator.
+/// The reason why views are written into the statement on an emulator.
 #[tokio::test]
-async fn the_emulator_still_keeps_no_views() {
-    let Place { athena, .. } = place().await;
+async fn the_emulator_still_does_not_keep_views() {
+    let Fixture { athena, .. } = fixture().await;
     let view = Query::new("CREATE OR REPLACE VIEW ones AS SELECT 1 AS one");
     athena.run(&view).await.unwrap();
     let error = athena.run(&Query::new("SELECT one FROM ones")).await;

@@ -1,4 +1,4 @@
-//! The tables: the contracts of their ports, and what is read back.
+//! The tables: the contracts of their ports, and reading back what was written.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,21 +24,21 @@ use testkit::ticks::{START_MS, tick, ticks};
 
 const RETENTION_DAYS: u32 = 30;
 
-/// The emulator shares its cores with other tests: what a webhook must do in half a second is given
-/// more here.
+/// The emulator shares its cores with other tests, so it gets more time than the half second of a
+/// webhook.
 const STORE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A clock that stands still.
-struct At(i64);
+/// A clock with a fixed time.
+struct FixedClock(i64);
 
-impl Clock for At {
+impl Clock for FixedClock {
     fn now_ms(&self) -> i64 {
         self.0
     }
 }
 
-fn clock() -> Arc<At> {
-    Arc::new(At(START_MS))
+fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock(START_MS))
 }
 
 /// A new table with two text keys.
@@ -103,7 +103,7 @@ async fn the_table_of_ticks_keeps_the_contract_of_the_latest() {
     // Within five minutes of midnight, a clock ahead of ours is in tomorrow.
     let (client, name) = new_table(["pk", "sk"]).await;
     let midnight_ms = START_MS + 86_400_000;
-    let clock = Arc::new(At(midnight_ms - 1_000));
+    let clock = Arc::new(FixedClock(midnight_ms - 1_000));
     let table = TickTable::new(client, &name, RETENTION_DAYS, STORE_TIMEOUT, clock);
     let ahead = Tick {
         timestamp_ms: midnight_ms + 30_000,
@@ -115,10 +115,10 @@ async fn the_table_of_ticks_keeps_the_contract_of_the_latest() {
 }
 
 #[tokio::test]
-async fn a_replay_overwrites_the_same_items_and_leaves_what_was_stored() {
+async fn a_replay_overwrites_the_same_items() {
     let (table, client, name) = tick_table().await;
-    let made = ticks(&["BTC", "ETH"], 40);
-    let all: Vec<&Tick> = made.iter().collect();
+    let sent = ticks(&["BTC", "ETH"], 40);
+    let all: Vec<&Tick> = sent.iter().collect();
     for _ in 0..2 {
         let receipt = table.put(&all).await.unwrap();
         assert_eq!(receipt.outcomes, vec![PutOutcome::Stored; 80]);
@@ -129,7 +129,7 @@ async fn a_replay_overwrites_the_same_items_and_leaves_what_was_stored() {
 }
 
 #[tokio::test]
-async fn an_event_of_our_clock_is_one_item_however_often_it_comes_at_once() {
+async fn concurrent_deliveries_of_an_arrival_stamped_event_are_one_item() {
     let (table, client, name) = tick_table().await;
     let delivered = |at_ms| Tick {
         timestamp_ms: at_ms,
@@ -160,18 +160,18 @@ async fn the_table_of_the_analysis_keeps_its_contract() {
     contract::analytics_store(&analytics_table().await, true).await;
 }
 
-struct Unheard;
+struct NoFeed;
 
 #[async_trait]
-impl AnalysisFeed for Unheard {
+impl AnalysisFeed for NoFeed {
     async fn publish(&self, _: AnalysisUpdate) {}
 }
 
-/// Ticks of three tokens of which every third comes minutes late, with more corrections of one
-/// pair than a transaction takes, and a jump that is an anomaly.
+/// Ticks of three tokens, every third of them minutes late: more corrections of one pair than a
+/// transaction allows. There is also a jump that is an anomaly.
 fn market() -> Vec<StreamRecord> {
-    let mut made: Vec<Tick> = ticks(&["BTC", "ETH", "SOL"], 400);
-    let (late, mut records): (Vec<Tick>, Vec<Tick>) = made
+    let mut sent: Vec<Tick> = ticks(&["BTC", "ETH", "SOL"], 400);
+    let (late, mut records): (Vec<Tick>, Vec<Tick>) = sent
         .drain(..)
         .partition(|tick| (tick.timestamp_ms / 1_000) % 3 == 0 && tick.token.as_str() == "BTC");
     records.extend(late);
@@ -190,7 +190,7 @@ fn market() -> Vec<StreamRecord> {
 }
 
 async fn analyse(store: Arc<dyn AnalyticsStore>, records: &[StreamRecord], batch: usize) {
-    let feed = Arc::new(Unheard);
+    let feed = Arc::new(NoFeed);
     let mut analyser = Analyser::new(0, store, feed, AnalysisConfig::default());
     for batch in records.chunks(batch) {
         analyser.fold(batch).await.unwrap();
@@ -199,7 +199,7 @@ async fn analyse(store: Arc<dyn AnalyticsStore>, records: &[StreamRecord], batch
 }
 
 #[tokio::test]
-async fn candles_and_anomalies_are_those_of_the_analysis_in_memory() {
+async fn candles_and_anomalies_equal_those_of_the_analysis_in_memory() {
     let (table, memory) = (
         analytics_table().await,
         Arc::new(MemoryAnalytics::default()),
@@ -207,7 +207,7 @@ async fn candles_and_anomalies_are_those_of_the_analysis_in_memory() {
     let records = market();
     analyse(memory.clone(), &records, records.len()).await;
     analyse(Arc::new(table.clone()), &records, 700).await;
-    // Once more from the start, as after a lost checkpoint.
+    // Again from the start, as after a lost checkpoint.
     analyse(Arc::new(table.clone()), &records, 300).await;
 
     let day = ReadRange {
@@ -226,7 +226,7 @@ async fn candles_and_anomalies_are_those_of_the_analysis_in_memory() {
                 .filter(|it| it.token == pair.token && it.interval == interval)
                 .cloned()
                 .collect();
-            // How often a candle was issued again depends on how the stream was cut.
+            // The number of revisions of a candle depends on the batches.
             for candle in found.iter_mut().chain(&mut wanted) {
                 candle.revision = 0;
                 candle.quote_volume = (candle.quote_volume * 1e6).round() / 1e6;
@@ -246,7 +246,7 @@ async fn candles_and_anomalies_are_those_of_the_analysis_in_memory() {
 }
 
 #[tokio::test]
-async fn results_are_read_by_time_the_latest_where_there_are_too_many() {
+async fn results_are_read_by_time_and_a_limit_keeps_the_latest() {
     let table = analytics_table().await;
     let records = market();
     analyse(Arc::new(table.clone()), &records, 700).await;
@@ -281,7 +281,7 @@ async fn results_are_read_by_time_the_latest_where_there_are_too_many() {
 }
 
 #[tokio::test]
-async fn of_two_analyses_of_one_shard_one_goes_on_and_the_other_folds_again() {
+async fn of_two_concurrent_analyses_of_a_shard_one_must_fold_again() {
     let table: Arc<dyn AnalyticsStore> = Arc::new(analytics_table().await);
     let records = market();
     let (first, rest) = records.split_at(600);
@@ -289,7 +289,7 @@ async fn of_two_analyses_of_one_shard_one_goes_on_and_the_other_folds_again() {
         Analyser::new(
             0,
             table.clone(),
-            Arc::new(Unheard),
+            Arc::new(NoFeed),
             AnalysisConfig::default(),
         )
     };
@@ -300,10 +300,7 @@ async fn of_two_analyses_of_one_shard_one_goes_on_and_the_other_folds_again() {
     let error = other.commit().await.unwrap_err();
     assert!(error.retryable);
     assert!(
-        error
-            .source
-            .to_string()
-            .contains("has changed since the step began"),
+        error.source.to_string().contains("has changed"),
         "{}",
         error.source
     );
@@ -323,9 +320,9 @@ async fn the_table_of_connections_keeps_its_contract() {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_says_goodbye_watches_nothing_once_it_has_expired() {
+async fn an_expired_connection_has_no_subscriptions() {
     let (client, name) = new_table(["topic", "connection_id"]).await;
-    let at = |now_ms| ConnectionTable::new(client.clone(), &name, 60, Arc::new(At(now_ms)));
+    let at = |now_ms| ConnectionTable::new(client.clone(), &name, 60, Arc::new(FixedClock(now_ms)));
     at(START_MS).subscribe("one", &[Topic::All]).await.unwrap();
     let watching = async |now_ms| at(now_ms).watching(&[Topic::All]).await.unwrap();
     assert_eq!(watching(START_MS + 59_000).await, [["one"]]);

@@ -1,4 +1,4 @@
-//! The stream: the contract of its port, and what a reader finds in it.
+//! The stream: the contract of its port, and reading it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use ops::ports::Shards;
 use testkit::contract;
 use testkit::ticks::ticks;
 
-/// The emulator shares its cores with other tests: what takes milliseconds on AWS is given more.
+/// The emulator shares its cores with other tests, so it gets more time than AWS needs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long a stream may take to be made or resharded.
+/// How long a stream may take to be created or resharded.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(30);
 
 async fn new_stream(shards: i32) -> (Client, String) {
@@ -63,8 +63,8 @@ fn ticks_of(tailed: Vec<Tailed>) -> Vec<Tick> {
         .collect()
 }
 
-async fn append(stream: &KinesisStream, made: &[Tick]) {
-    let all: Vec<&Tick> = made.iter().collect();
+async fn append(stream: &KinesisStream, sent: &[Tick]) {
+    let all: Vec<&Tick> = sent.iter().collect();
     assert_eq!(stream.append(&all, None).await.unwrap(), []);
 }
 
@@ -75,11 +75,11 @@ async fn the_stream_keeps_its_contract() {
 }
 
 #[tokio::test]
-async fn what_was_appended_is_read_once_and_in_the_order_of_each_token() {
+async fn appended_ticks_are_read_once_and_in_order_per_token() {
     let (client, name) = new_stream(3).await;
     let stream = KinesisStream::new(&client, &name, DEADLINE);
-    let made = ticks(&["SOL", "BTC", "ETH", "JUP"], 300);
-    append(&stream, &made).await;
+    let sent = ticks(&["SOL", "BTC", "ETH", "JUP"], 300);
+    append(&stream, &sent).await;
     let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
@@ -99,19 +99,19 @@ async fn what_was_appended_is_read_once_and_in_the_order_of_each_token() {
                 .is_some_and(|ms| ms > 1_700_000_000_000)
         );
     }
-    assert_eq!(by_token(ticks_of(tailed)), by_token(made));
+    assert_eq!(by_token(ticks_of(tailed)), by_token(sent));
     assert!(
         tail.catch_up().await.unwrap().is_empty(),
-        "nothing comes twice"
+        "no tick is read twice"
     );
 }
 
 #[tokio::test]
-async fn a_reader_may_begin_at_a_time_or_at_the_tip() {
+async fn a_reader_may_start_at_a_time_or_at_latest() {
     let (client, name) = new_stream(2).await;
     let stream = KinesisStream::new(&client, &name, DEADLINE);
-    let made = ticks(&["SOL", "BTC"], 20);
-    let (early, late) = made.split_at(20);
+    let sent = ticks(&["SOL", "BTC"], 20);
+    let (early, late) = sent.split_at(20);
     append(&stream, early).await;
     let mut all = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
@@ -140,8 +140,8 @@ async fn a_reader_may_begin_at_a_time_or_at_the_tip() {
 async fn a_stream_that_does_not_exist_refuses_every_tick_with_the_reason() {
     let (client, name) = new_stream(1).await;
     let stream = KinesisStream::new(&client, format!("{name}-no"), DEADLINE);
-    let made = ticks(&["SOL"], 3);
-    let all: Vec<&Tick> = made.iter().collect();
+    let sent = ticks(&["SOL"], 3);
+    let all: Vec<&Tick> = sent.iter().collect();
     let refused = stream.append(&all, None).await.unwrap();
     assert_eq!(refused.len(), 3);
     assert!(
@@ -151,10 +151,10 @@ async fn a_stream_that_does_not_exist_refuses_every_tick_with_the_reason() {
     );
 }
 
-/// The emulator makes new shards under the old names and forgets the records, where AWS closes the
-/// old ones and keeps them: reading over a change of shards is tested on answers as AWS gives them.
+/// The emulator creates new shards with the old names and drops the records, while AWS closes the old
+/// shards and keeps them. So reading across a reshard is tested with a fake HTTP client.
 #[tokio::test]
-async fn shards_are_counted_and_changed_and_the_stream_goes_on() {
+async fn shards_are_counted_and_changed_and_the_stream_continues() {
     let (client, name) = new_stream(2).await;
     let shards = KinesisShards::new(&client, &name);
     assert_eq!(shards.open_count().await.unwrap(), 2);
@@ -162,11 +162,11 @@ async fn shards_are_counted_and_changed_and_the_stream_goes_on() {
     active(&client, &name).await;
     assert_eq!(shards.open_count().await.unwrap(), 4);
     let stream = KinesisStream::new(&client, &name, DEADLINE);
-    let made = ticks(&["SOL", "BTC", "ETH"], 20);
-    append(&stream, &made).await;
+    let sent = ticks(&["SOL", "BTC", "ETH"], 20);
+    append(&stream, &sent).await;
     let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
         .await
         .unwrap();
     let read = ticks_of(tail.catch_up().await.unwrap());
-    assert_eq!(by_token(read), by_token(made));
+    assert_eq!(by_token(read), by_token(sent));
 }

@@ -1,4 +1,4 @@
-//! The adapters against an emulated AWS: the same contracts that the ports on this machine keep.
+//! The AWS adapters on an emulator, with the same contracts as the embedded store.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

@@ -1,4 +1,4 @@
-//! The quarantine: what is kept, and that a repetition overwrites.
+//! The quarantine: its lines, and that a repetition overwrites them.
 
 use app::ports::{Quarantine, Quarantined};
 use aws::s3::S3Quarantine;
@@ -67,7 +67,7 @@ async fn entries_are_kept_as_lines_and_a_repetition_overwrites() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_does_not_exist_is_an_error_that_no_retry_mends() {
+async fn a_missing_bucket_is_a_permanent_error() {
     let emulator = emulator::start().await.unwrap();
     let bucket = format!("{}-no", emulator.unique_project());
     let quarantine = S3Quarantine::new(&emulator.s3(), bucket);

@@ -1,4 +1,4 @@
-//! Messages to people: what a subscriber gets.
+//! Notifications: what a subscriber receives.
 
 use app::ports::Notifier;
 use aws::sns::SnsTopic;
@@ -66,11 +66,11 @@ async fn a_subscriber_gets_subject_and_text() {
         .send()
         .await
         .unwrap();
-    let mut told = received
+    let mut bodies = received
         .messages()
         .iter()
         .filter_map(|message| message.body());
-    assert!(told.any(|body| {
+    assert!(bodies.any(|body| {
         let envelope: Value = serde_json::from_str(body).unwrap();
         envelope["Message"]
             .as_str()
@@ -79,7 +79,7 @@ async fn a_subscriber_gets_subject_and_text() {
 }
 
 #[tokio::test]
-async fn a_topic_that_does_not_exist_is_an_error_that_no_retry_mends() {
+async fn a_missing_topic_is_a_permanent_error() {
     let emulator = emulator::start().await.unwrap();
     let client = aws_sdk_sns::Client::new(&emulator.sdk_config());
     let arn = format!(

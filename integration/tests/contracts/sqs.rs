@@ -1,4 +1,4 @@
-//! The queues: the contract of their port, and what a consumer receives.
+//! The queues: the contract of their port, and what consumers receive.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -52,11 +52,11 @@ async fn the_queue_keeps_its_contract() {
 }
 
 #[tokio::test]
-async fn what_was_queued_is_received_as_the_same_ticks() {
+async fn received_ticks_equal_the_queued_ones() {
     let (client, url) = new_queue().await;
     let queue = SqsQueue::new(&client, &url, DEADLINE);
-    let mut made = ticks(&["SOL", "BTC"], 35);
-    let all: Vec<&Tick> = made.iter().collect();
+    let mut sent = ticks(&["SOL", "BTC"], 35);
+    let all: Vec<&Tick> = sent.iter().collect();
     assert_eq!(queue.send(&all).await.unwrap(), []);
     let bodies = receive_all(&client, &url).await;
     let mut received: Vec<Tick> = bodies
@@ -64,16 +64,16 @@ async fn what_was_queued_is_received_as_the_same_ticks() {
         .map(|body| codec::json::from_json(body.as_bytes()).unwrap())
         .collect();
     received.sort_by_key(|tick| tick.tick_id);
-    made.sort_by_key(|tick| tick.tick_id);
-    assert_eq!(received, made);
+    sent.sort_by_key(|tick| tick.tick_id);
+    assert_eq!(received, sent);
 }
 
 #[tokio::test]
 async fn a_queue_that_does_not_exist_refuses_every_tick_with_the_reason() {
     let (client, url) = new_queue().await;
     let queue = SqsQueue::new(&client, format!("{url}-no"), DEADLINE);
-    let made = ticks(&["SOL"], 12);
-    let all: Vec<&Tick> = made.iter().collect();
+    let sent = ticks(&["SOL"], 12);
+    let all: Vec<&Tick> = sent.iter().collect();
     let refused = queue.send(&all).await.unwrap();
     assert_eq!(refused.len(), 12);
     let reason = &refused[0].reason;
@@ -84,10 +84,10 @@ async fn a_queue_that_does_not_exist_refuses_every_tick_with_the_reason() {
 }
 
 #[derive(Default)]
-struct People(Mutex<Vec<String>>);
+struct FakeNotifier(Mutex<Vec<String>>);
 
 #[async_trait]
-impl Notifier for People {
+impl Notifier for FakeNotifier {
     async fn notify(&self, subject: &str, _text: &str) -> Result<(), PortError> {
         self.0.lock().unwrap().push(subject.to_owned());
         Ok(())
@@ -97,21 +97,21 @@ impl Notifier for People {
 #[tokio::test]
 async fn results_are_received_by_kind() {
     let (client, url) = new_queue().await;
-    let people = Arc::new(People::default());
-    let notifier: Arc<dyn Notifier> = people.clone();
-    let made = tick("SOL", 1);
+    let fake = Arc::new(FakeNotifier::default());
+    let notifier: Arc<dyn Notifier> = fake.clone();
+    let sent = tick("SOL", 1);
     let update = AnalysisUpdate {
-        // More than a message of results holds, and more than a request.
+        // More than fit into a message of results, or into a request.
         candles: (0..6_000)
             .map(|n| Candle::of(&tick("SOL", n), Interval::OneSecond))
             .collect(),
         averages: Vec::new(),
         anomalies: vec![Anomaly {
-            token: made.token.clone(),
-            quote: made.quote.clone(),
-            tick_id: made.tick_id,
-            timestamp_ms: made.timestamp_ms,
-            price: made.price,
+            token: sent.token.clone(),
+            quote: sent.quote.clone(),
+            tick_id: sent.tick_id,
+            timestamp_ms: sent.timestamp_ms,
+            price: sent.price,
             score: 14.0,
             threshold: 8.0,
             window_ms: 1_000,
@@ -133,5 +133,5 @@ async fn results_are_received_by_kind() {
         }
     }
     assert_eq!((candles, anomalies), (6_000, 1));
-    assert_eq!(*people.0.lock().unwrap(), ["SOL/USD rose 5.1 % in 1.0 s"]);
+    assert_eq!(*fake.0.lock().unwrap(), ["SOL/USD rose 5.1 % in 1.0 s"]);
 }

@@ -1,4 +1,4 @@
-//! The flag and the secrets: what one process writes, another reads.
+//! The flag and the secrets, which one process writes and another reads.
 
 use app::ports::RolloutFlag;
 use aws::ssm::record::SsmFlagRecord;
@@ -55,26 +55,26 @@ async fn a_change_is_seen_by_another_process_and_kept_in_the_history() {
     ];
     for (n, change) in (1..).zip(&changes) {
         let version = record.write(change).await.unwrap();
-        assert_eq!(version, before + n, "versions tell whether others wrote");
+        assert_eq!(version, before + n, "the version counts the writes");
     }
     let other = SsmRollout::open(&client, &name, rollout("100"))
         .await
         .unwrap();
     assert_eq!(other.current().await, rollout("12.5"));
     let history = record.history(10).await.unwrap();
-    let told: Vec<_> = history.iter().map(|past| past.change.clone()).collect();
-    assert_eq!(told.len(), 3);
-    assert_eq!(told[..2], [changes[1].clone(), changes[0].clone()]);
-    assert_eq!(told[2].value.share(), "0".parse().unwrap());
+    let listed: Vec<_> = history.iter().map(|past| past.change.clone()).collect();
+    assert_eq!(listed.len(), 3);
+    assert_eq!(listed[..2], [changes[1].clone(), changes[0].clone()]);
+    assert_eq!(listed[2].value.share(), "0".parse().unwrap());
     assert!(
-        told[2].at_ms > 1_767_225_600_000,
+        listed[2].at_ms > 1_767_225_600_000,
         "SSM's own time: {}",
-        told[2].at_ms
+        listed[2].at_ms
     );
 }
 
 #[tokio::test]
-async fn a_long_history_is_read_whole() {
+async fn a_long_history_is_read_completely() {
     let (client, name) = parameter(ParameterType::String, "0").await;
     let record = SsmFlagRecord::new(&client, &name);
     for n in 1..=60 {
@@ -98,13 +98,13 @@ async fn a_missing_or_broken_flag_stops_the_start() {
 }
 
 #[tokio::test]
-async fn a_secret_comes_back_decrypted() {
+async fn a_secret_is_read_decrypted() {
     let (client, name) = parameter(ParameterType::SecureString, "one,two").await;
     let stored = client.get_parameter().name(&name).send().await.unwrap();
     let at_rest = stored.parameter().unwrap().value().unwrap().to_owned();
     assert_ne!(
         at_rest, "one,two",
-        "it is encrypted where nobody asks for the plain text"
+        "it is encrypted unless decryption is requested"
     );
     assert_eq!(
         secrets(&client, &name).await.unwrap().expose_secret(),

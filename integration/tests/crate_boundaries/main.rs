@@ -9,9 +9,9 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-/// Which crates a crate of `shared/` may use. Binaries may use all of them, but no other binary,
-/// except for the webhook's router, which `tickstream` serves too.
-const ROOMS: [(&str, &[&str]); 14] = [
+/// The crates that each crate of `shared/` may depend on. Binaries may depend on all of them, but not on
+/// other binaries, except for the webhook's router, which `tickstream` also serves.
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("sources", &["domain"]),
     ("codec", &["domain"]),
@@ -82,15 +82,15 @@ fn uses(package: &Package) -> BTreeSet<&str> {
 #[test]
 fn dependencies_run_one_way() {
     let packages = packages();
-    let rooms: BTreeMap<&str, BTreeSet<&str>> = ROOMS
+    let table: BTreeMap<&str, BTreeSet<&str>> = ALLOWED_DEPENDENCIES
         .into_iter()
-        .map(|(room, may)| (room, may.iter().copied().collect()))
+        .map(|(name, may)| (name, may.iter().copied().collect()))
         .collect();
     let mut seen = BTreeSet::new();
     for package in &packages {
         let uses = uses(package);
         if package.manifest_path.contains("/shared/") {
-            let may = rooms.get(package.name.as_str());
+            let may = table.get(package.name.as_str());
             let may =
                 may.unwrap_or_else(|| panic!("{} is not in the table of crates", package.name));
             assert!(uses.is_subset(may), "{} uses {uses:?}", package.name);
@@ -98,7 +98,7 @@ fn dependencies_run_one_way() {
         } else if package.manifest_path.contains("/bins/") {
             let binaries: Vec<_> = uses
                 .iter()
-                .filter(|name| !rooms.contains_key(*name))
+                .filter(|name| !table.contains_key(*name))
                 .collect();
             let allowed: &[&str] = match package.name.as_str() {
                 "tickstream" => &["webhook"],
@@ -118,13 +118,13 @@ fn dependencies_run_one_way() {
     }
     assert_eq!(
         seen.len(),
-        ROOMS.len(),
+        ALLOWED_DEPENDENCIES.len(),
         "every crate of the table exists: {seen:?}"
     );
 }
 
 #[test]
-fn a_folder_is_named_as_its_crate() {
+fn a_folder_has_the_name_of_its_crate() {
     for package in packages() {
         let folder = package.manifest_path.trim_end_matches("/Cargo.toml");
         assert!(folder.ends_with(&format!("/{}", package.name)), "{folder}");
@@ -135,21 +135,21 @@ fn a_folder_is_named_as_its_crate() {
 fn only_adapters_depend_on_their_libraries() {
     for package in packages() {
         for dependency in package.dependencies.iter().filter(|d| d.kind.is_none()) {
-            let (room, library) = (package.name.as_str(), dependency.name.as_str());
+            let (name, library) = (package.name.as_str(), dependency.name.as_str());
             let held = match library {
-                "fjall" => room == "store",
-                "datafusion" => room == "query",
+                "fjall" => name == "store",
+                "datafusion" => name == "query",
                 sdk if sdk.starts_with("aws-sdk-") => {
-                    matches!(room, "athena" | "aws" | "aws-client" | "integration")
+                    matches!(name, "athena" | "aws" | "aws-client" | "integration")
                 }
                 _ => true,
             };
-            assert!(held, "{room} must not depend on {library}");
+            assert!(held, "{name} must not depend on {library}");
         }
     }
 }
 
-/// Cargo's tree of what a package is built from.
+/// The dependency tree of a package, from cargo.
 fn tree(package: &str) -> String {
     cargo(&[
         "tree",
@@ -163,8 +163,8 @@ fn tree(package: &str) -> String {
     ])
 }
 
-/// What a crate is compiled for. Cargo resolves the features of each apart, and compiles a crate that is needed
-/// for both twice.
+/// What a crate is compiled for. Cargo resolves the features of each separately, and compiles a crate twice if
+/// both need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum For {
     /// Build scripts and procedural macros, which run while the program is built.
@@ -176,15 +176,15 @@ enum For {
 /// The features that each crate of a tree is compiled with.
 fn features(tree: &str) -> BTreeMap<(&str, For), BTreeSet<&str>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    // What the crates above the line are compiled for, and, by depth, whether the list that the line is in
-    // is one of build dependencies.
+    // What the line's parents are compiled for, and, by depth, whether the line is in a list of build
+    // dependencies.
     let (mut above, mut in_build_list) = (Vec::new(), vec![false]);
     for line in tree.lines() {
         let text = line.trim_start_matches(['│', '├', '└', '─', ' ']);
         let indent = line.chars().count() - text.chars().count();
         let depth = indent / 4;
         if text == "[build-dependencies]" {
-            // A heading is indented as the crate whose dependencies it heads.
+            // A heading is indented like the crate whose dependencies follow.
             in_build_list.truncate(depth + 1);
             in_build_list.push(true);
             continue;
@@ -204,7 +204,7 @@ fn features(tree: &str) -> BTreeMap<(&str, For), BTreeSet<&str>> {
     found
 }
 
-/// The crates that both trees have with other features.
+/// The crates that both trees contain with different features.
 fn differences(one: &str, other: &str) -> Vec<String> {
     let (one, other) = (features(one), features(other));
     one.iter()
@@ -224,7 +224,7 @@ fn differences(one: &str, other: &str) -> Vec<String> {
                     .join(", ")
             };
             Some(format!(
-                "{} for the {:?}: only the first has [{}], only the second [{}]",
+                "{} for {:?}: only the first has [{}], only the second [{}]",
                 key.0,
                 key.1,
                 only(features, others),
@@ -234,11 +234,11 @@ fn differences(one: &str, other: &str) -> Vec<String> {
         .collect()
 }
 
-/// The programs that a person builds one after the other into one target folder.
+/// The programs that are built one after the other in the same target folder.
 const PROGRAMS: [&str; 3] = ["tickstream", "ticksql", "tickctl"];
 
-/// A crate that two of the programs resolve with other features is compiled again, with all that depends on it,
-/// when the one is built after the other: for `ticksql` after `tickstream` that was 25 minutes.
+/// If two programs resolve a crate with different features, it and all crates that depend on it are compiled
+/// again when the second one is built: for `ticksql` after `tickstream` that took 25 minutes.
 #[test]
 fn no_crate_is_compiled_twice_for_the_three_programs() {
     let trees = PROGRAMS.map(tree);
@@ -247,7 +247,7 @@ fn no_crate_is_compiled_twice_for_the_three_programs() {
         assert!(features(tree).len() > 200, "{first}: cargo's tree was read");
         for (second, other) in PROGRAMS.iter().zip(&trees).skip(at + 1) {
             let found = differences(tree, other);
-            // What turns the features on has one of its own, and no code.
+            // This package only unifies features and has no code.
             let found = found
                 .iter()
                 .filter(|text| !text.starts_with("workspace-hack v"));
@@ -256,13 +256,13 @@ fn no_crate_is_compiled_twice_for_the_three_programs() {
     }
     assert!(
         different.is_empty(),
-        "turn the missing features on in shared/workspace-hack/Cargo.toml:\n{}",
+        "enable the missing features in shared/workspace-hack/Cargo.toml:\n{}",
         different.join("\n")
     );
 }
 
 #[test]
-fn a_difference_is_found_for_host_and_target_apart() {
+fn differences_are_found_for_host_and_target_separately() {
     let one = "\
 program v1.0.0|
 ├── parquet v1.0.0|arrow
@@ -296,14 +296,14 @@ program v1.0.0|
     let other = one.replace("parquet v1.0.0|arrow", "parquet v1.0.0|arrow,brotli");
     assert_eq!(
         differences(one, &other),
-        ["parquet v1.0.0 for the Target: only the first has [], only the second [brotli]"]
+        ["parquet v1.0.0 for Target: only the first has [], only the second [brotli]"]
     );
     let other = one.replace("memchr v1.0.0|std", "memchr v1.0.0|");
     assert_eq!(
         differences(one, &other),
-        ["memchr v1.0.0 for the Host: only the first has [std], only the second []"]
+        ["memchr v1.0.0 for Host: only the first has [std], only the second []"]
     );
-    // A crate that only one of them has is compiled once in any case.
+    // A crate that only one of them contains is compiled once anyway.
     let other = one.replace("cc v1.0.0", "cmake v1.0.0");
     assert!(differences(one, &other).is_empty());
 }

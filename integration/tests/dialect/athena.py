@@ -1,8 +1,8 @@
-"""Says what of each SQL text Athena's engine v3 would refuse.
+"""Reports what Athena's engine v3 would refuse in each SQL text.
 
-Reads a JSON array of {"name", "sql", "kind"} from stdin, kind being "query", "view" or "table", and
-writes an array of {"name", "problems"}. sqlglot's parser takes more than Trino does, so that functions,
-types and words that only other engines know are looked for as well.
+Reads a JSON array of {"name", "sql", "kind"} from stdin, where kind is "query", "view" or "table", and
+writes an array of {"name", "problems"}. sqlglot's parser accepts more than Trino does, so functions,
+types and keywords of other engines are searched for as well.
 """
 
 import json
@@ -12,8 +12,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.tokens import TokenType
 
-# Of Trino's functions those that are of use here; a new one is added after a look at Athena's
-# documentation.
+# The functions of Trino that are useful here. Check Athena's documentation before adding one.
 FUNCTIONS = set(
     """
     abs approx_distinct approx_most_frequent approx_percentile arbitrary array_agg array_distinct
@@ -40,7 +39,7 @@ FUNCTIONS = set(
     """.split()
 )
 
-# Words and types that may stand before a bracket.
+# Keywords and types that may precede a parenthesis.
 WORDS = set(
     """
     all and any array as between by case char cross cube decimal distinct else end except exists filter
@@ -57,7 +56,7 @@ TYPES = {
     """.split()
 }
 
-# What other engines have and Trino has not, by sqlglot's names.
+# Syntax of other engines that Trino does not have, by sqlglot's names.
 FOREIGN_TOKENS = {
     TokenType.DCOLON: "a cast with ::",
     TokenType.QUALIFY: "QUALIFY",
@@ -78,7 +77,7 @@ def problems_of(sql, kind):
     try:
         statements = sqlglot.parse(sql, dialect="athena", error_level=sqlglot.ErrorLevel.RAISE)
     except sqlglot.errors.SqlglotError as error:
-        return [f"it does not parse: {error}"]
+        return [f"it cannot be parsed: {error}"]
     if len(statements) != 1 or statements[0] is None:
         return ["it is not one statement"]
     tree = statements[0]

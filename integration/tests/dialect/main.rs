@@ -1,5 +1,5 @@
-//! Every file of `sql/` as Athena's engine v3 would read it, by sqlglot's parser of that dialect: the
-//! emulator's Athena is another engine.
+//! Checks every file of `sql/` with sqlglot's parser for Athena's engine v3, since the emulator's Athena
+//! is a different engine.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -33,7 +33,7 @@ fn verdicts(texts: &[Text]) -> Vec<Verdict> {
         .spawn()
         .unwrap();
     let input = serde_json::to_vec(texts).unwrap();
-    // Dropped at the end of the statement, so that the checker sees the end.
+    // Dropped at the end of the statement, which closes the checker's stdin.
     checker.stdin.take().unwrap().write_all(&input).unwrap();
     let output = checker.wait_with_output().unwrap();
     assert!(
@@ -44,7 +44,7 @@ fn verdicts(texts: &[Text]) -> Vec<Verdict> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Execution parameters in the places of the named ones, as Athena gets them.
+/// Replaces named parameters with execution parameters, as `ticksql` does for Athena.
 fn with_parameters(sql: &str) -> String {
     let query: String = sql
         .lines()
@@ -83,7 +83,7 @@ fn files(folder: &str, kind: &'static str, sql: fn(&str) -> String) -> Vec<Text>
 }
 
 #[test]
-fn athena_takes_every_file() {
+fn athena_accepts_every_file() {
     let mut texts = files("queries", "query", with_parameters);
     texts.extend(files("views", "view", str::to_owned));
     texts.extend(files("tables", "table", |sql| {
@@ -97,9 +97,9 @@ fn athena_takes_every_file() {
     }
 }
 
-/// The local engine, or DuckDB, takes each of these.
+/// The local engine or DuckDB accepts each of these.
 #[test]
-fn what_athena_does_not_know_is_found() {
+fn unsupported_syntax_is_found() {
     let wrong = [
         "SELECT ts::bigint FROM price_archive",
         "SELECT date_bin(INTERVAL '1 minute', ts) FROM price_archive",

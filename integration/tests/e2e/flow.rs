@@ -1,4 +1,4 @@
-//! What happens to ticks behind the webhook: live feed, analysis, archive, redrive, quarantine.
+//! Ticks after the webhook: live feed, analysis, archive, redrive, quarantine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::project::{Project, until};
 type Socket =
     tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
-/// A project where everything goes to the stream.
+/// A project with a share of 100 %.
 pub(crate) async fn at_full() -> Project {
     let project = Project::deploy().await;
     let full = project
@@ -32,9 +32,9 @@ async fn watch(project: &Project, tokens: &str) -> Socket {
     socket
 }
 
-/// Reads messages until one is found, for at most 30 s.
-async fn hear(socket: &mut Socket, mut wanted: impl FnMut(&Value) -> bool) -> Value {
-    let heard = tokio::time::timeout(Duration::from_secs(30), async {
+/// Reads messages until one matches, for at most 30 s.
+async fn receive(socket: &mut Socket, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+    let received = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             let message = socket.next().await.unwrap().unwrap();
             let Message::Text(text) = message else {
@@ -46,7 +46,7 @@ async fn hear(socket: &mut Socket, mut wanted: impl FnMut(&Value) -> bool) -> Va
             }
         }
     });
-    heard.await.expect("the message did not come")
+    received.await.expect("the message did not come")
 }
 
 fn has_tick(message: &Value, token: &str) -> bool {
@@ -60,26 +60,26 @@ async fn ticks_reach_the_live_feed_the_analysis_and_the_archive() {
     let project = at_full().await;
     let mut everything = watch(&project, "").await;
     let mut only_b = watch(&project, "?tokens=flow-b").await;
-    let made = ticks(&["flow-a", "flow-b"], 65);
-    project.deliver(&made).await;
+    let sent = ticks(&["flow-a", "flow-b"], 65);
+    project.deliver(&sent).await;
 
-    // The live feed: all, and by token.
-    hear(&mut everything, |message| has_tick(message, "flow-a")).await;
-    let heard = hear(&mut only_b, |message| message["type"] == "ticks").await;
-    let others = heard["ticks"]
+    // The live feed: all tokens, and one token.
+    receive(&mut everything, |message| has_tick(message, "flow-a")).await;
+    let received = receive(&mut only_b, |message| message["type"] == "ticks").await;
+    let others = received["ticks"]
         .as_array()
         .unwrap()
         .iter()
         .filter(|tick| tick["token"] != "flow-b");
-    assert_eq!(others.count(), 0, "{heard}");
+    assert_eq!(others.count(), 0, "{received}");
 
-    // Another token by a message, with its latest tick of these days; nonsense is answered.
+    // A message subscribes to another token and returns its latest tick; an invalid message gets an error.
     let mut fresh = tick("flow-now", 1);
     fresh.timestamp_ms = runtime::clock::now_ms();
     project.deliver(std::slice::from_ref(&fresh)).await;
     let subscribe = json!({"action": "subscribe", "tokens": ["flow-now"]}).to_string();
     only_b.send(Message::text(subscribe)).await.unwrap();
-    let snapshot = hear(&mut only_b, |message| message["type"] == "snapshot").await;
+    let snapshot = receive(&mut only_b, |message| message["type"] == "snapshot").await;
     assert_eq!(
         snapshot["ticks"][0]["tick_id"],
         fresh.tick_id.to_string(),
@@ -89,22 +89,22 @@ async fn ticks_reach_the_live_feed_the_analysis_and_the_archive() {
         .send(Message::text("{\"action\":\"dance\"}"))
         .await
         .unwrap();
-    hear(&mut only_b, |message| message["type"] == "error").await;
+    receive(&mut only_b, |message| message["type"] == "error").await;
 
-    // Candles come from the stream: a little more than a minute of ticks.
+    // Candles are computed from the stream: a little more than a minute of ticks.
     until("candles are in the table", async || {
         candles(&project, "flow-a").await >= 2
     })
     .await;
-    hear(&mut everything, |message| message["type"] == "candles").await;
+    receive(&mut everything, |message| message["type"] == "candles").await;
 
-    // A replay changes nothing that counts.
+    // A replay does not change any counts.
     let before = project.stored().await;
     let trades = minute_trades(&project, "flow-a").await;
-    project.deliver(&made).await;
+    project.deliver(&sent).await;
     assert_eq!(project.stored().await, before);
-    until("the replay went through the stream", async || {
-        project.streamed().await.len() >= made.len() * 2
+    until("the replay is in the stream", async || {
+        project.streamed().await.len() >= sent.len() * 2
     })
     .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -114,19 +114,19 @@ async fn ticks_reach_the_live_feed_the_analysis_and_the_archive() {
         "candles count each tick once"
     );
 
-    // Firehose's Parquet has every tick, with its own time, price and volume.
+    // Firehose's Parquet files have every tick, with its time, price and volume.
     let folder = tempfile::tempdir().unwrap();
     until("the archive has every tick", async || {
         let archived = archived(&project, folder.path()).await;
-        made.iter().all(|tick| archived.contains_key(&tick.tick_id))
+        sent.iter().all(|tick| archived.contains_key(&tick.tick_id))
     })
     .await;
     let archived = archived(&project, folder.path()).await;
-    for tick in &made {
+    for tick in &sent {
         assert_eq!(archived[&tick.tick_id], row_of(tick), "{tick:?}");
     }
 
-    // A bad entry is kept, and a good one beside it goes its way.
+    // A malformed entry is quarantined, and the valid one in the same delivery is processed.
     let body = r#"[{"token":"flow-c","price":"-1","timestamp":"2026-01-01T00:00:00Z"},
                    {"token":"flow-c","price":"1","timestamp":"2026-01-01T00:00:00Z"}]"#;
     let (status, answer) = project.post("ticks", body.to_owned()).await;
@@ -142,23 +142,23 @@ async fn ticks_reach_the_live_feed_the_analysis_and_the_archive() {
         "{kept:?}"
     );
 
-    // A record that is no tick does not stop its shard.
+    // A record that is not a tick does not block its shard.
     poison(&project).await;
     project.deliver(&ticks(&["flow-d"], 3)).await;
-    until("the shard goes on after the poison", async || {
+    until("the shard continues after the poison", async || {
         candles(&project, "flow-d").await > 0
     })
     .await;
-    until("the poison is kept", async || {
+    until("the poison is quarantined", async || {
         let kept = project.objects("quarantine/").await;
         kept.iter()
-            .any(|(_, text)| String::from_utf8_lossy(text).contains("no tick at all"))
+            .any(|(_, text)| String::from_utf8_lossy(text).contains("not a tick at all"))
     })
     .await;
 }
 
 async fn poison(project: &Project) {
-    let data = aws_sdk_kinesis::primitives::Blob::new("no tick at all");
+    let data = aws_sdk_kinesis::primitives::Blob::new("not a tick at all");
     project
         .kinesis
         .put_record()
@@ -196,7 +196,7 @@ async fn candles(project: &Project, token: &str) -> usize {
     candle_items(project, token, "1m").await.len()
 }
 
-/// The trades of all minutes.
+/// The tick counts of all minutes.
 pub(crate) async fn minute_trades(project: &Project, token: &str) -> u64 {
     let items = candle_items(project, token, "1m").await;
     let trades = items
@@ -205,11 +205,11 @@ pub(crate) async fn minute_trades(project: &Project, token: &str) -> u64 {
     trades.sum()
 }
 
-/// A tick's token, time, price and volume, as the archive's columns hold them.
+/// A tick's token, time, price and volume, as in the archive's columns.
 type Row = (String, i64, f64, Option<f64>);
 
 fn row_of(tick: &Tick) -> Row {
-    // The nearest double, as a reader of the exact text makes it.
+    // The nearest double to the exact text.
     let double = |text: String| text.parse::<f64>().unwrap();
     (
         tick.token.to_string(),
@@ -219,9 +219,8 @@ fn row_of(tick: &Tick) -> Row {
     )
 }
 
-/// The rows in the Parquet files, read by DuckDB. On the emulator they lie under the day of arrival,
-/// one file a tick; `folder` keeps those that were fetched. A tick that came twice must be the same
-/// twice.
+/// The rows in the Parquet files, read by DuckDB. The emulator writes one file per tick in the folder of
+/// the arrival's day; `folder` keeps downloaded files. Repeated ticks must be equal.
 async fn archived(project: &Project, folder: &Path) -> BTreeMap<TickId, Row> {
     project.fetch("price-archive/year=", folder).await;
     let tools = integration::emulator::tools().await.unwrap();
@@ -249,7 +248,7 @@ async fn archived(project: &Project, folder: &Path) -> BTreeMap<TickId, Row> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_stream_is_down_nothing_is_lost() {
+async fn nothing_is_lost_while_the_stream_is_down() {
     let project = at_full().await;
     let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
     for function in ["webhook", "redrive"] {
@@ -271,7 +270,7 @@ async fn while_the_stream_is_down_nothing_is_lost() {
     );
     assert!(
         project.depth("redrive").await > 0,
-        "the redrive queue holds them"
+        "the redrive queue has them"
     );
     let stored = project.stored().await;
     assert!(during.iter().all(|tick| stored.contains(&tick.tick_id)));
@@ -298,7 +297,7 @@ async fn while_the_stream_is_down_nothing_is_lost() {
     .await;
     assert_eq!(project.depth("redrive-dlq").await, 0);
 
-    // A part of a request refused, again and again, and an answer that gets lost.
+    // Parts of requests are refused repeatedly, and a response is lost.
     faulty
         .fail(
             "PutRecords",
@@ -310,7 +309,7 @@ async fn while_the_stream_is_down_nothing_is_lost() {
     let answer = project.post_ticks(&partly).await;
     assert_eq!(answer["stored"], 40, "{answer}");
     faulty.heal();
-    until("what was refused is in the stream", async || {
+    until("the refused ticks are in the stream", async || {
         let streamed: BTreeSet<TickId> = project
             .streamed()
             .await

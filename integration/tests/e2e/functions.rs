@@ -1,11 +1,11 @@
-//! The deployed functions by Lambda's own API: their variables, their mappings, an invocation.
+//! The deployed functions through Lambda's API: their variables, their mappings, an invocation.
 
 use serde_json::{Map, Value, json};
 
 use crate::project::Project;
 
 impl Project {
-    /// A function's variables as they are deployed.
+    /// A function's deployed environment variables.
     pub(crate) async fn variables(&self, function: &str) -> Map<String, Value> {
         let name = self.function(function);
         let described = self
@@ -15,7 +15,7 @@ impl Project {
         variables.unwrap().clone()
     }
 
-    /// Sets variables of a function and leaves its others as they are.
+    /// Sets environment variables of a function, and keeps the others.
     pub(crate) async fn set_variables(&self, function: &str, changes: &[(&str, &str)]) {
         let name = self.function(function);
         let mut variables = self.variables(function).await;
@@ -33,7 +33,7 @@ impl Project {
         .await;
     }
 
-    /// The one mapping between the project's stream and a function.
+    /// The only mapping between the project's stream and a function.
     pub(crate) async fn stream_mapping(&self, function: &str) -> Value {
         let name = self.function(function);
         let listed = self
@@ -45,10 +45,10 @@ impl Project {
         mapping.clone()
     }
 
-    /// Invokes a function and answers what it returned; it must not fail.
+    /// Invokes a function and returns its response; it must not fail.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Value {
         let name = self.function(function);
-        // `fileb://` is read as it is by both versions of the CLI.
+        // Both versions of the CLI read `fileb://` unchanged.
         let folder = tempfile::tempdir().unwrap();
         let (payload, answer) = (folder.path().join("event"), folder.path().join("answer"));
         std::fs::write(&payload, event.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! The whole on emulated AWS: the real templates, the real bootstraps, the script that deploys.
+//! The whole system on an emulator, with the real templates, bootstraps and deploy script.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A deployed project, and what a test sees of it from outside.
+//! A deployed project, seen from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// How long anything may take to come to rest.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// How long tests wait for a condition.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long a Lambda may go on with the flag as it read it last.
+/// How long a Lambda may use a cached flag.
 pub(crate) const FLAG_CACHED: Duration = Duration::from_secs(5);
 
 /// A project on the emulator.
@@ -35,15 +35,15 @@ pub(crate) struct Project {
     secret: String,
 }
 
-/// What `infra/deploy.sh` printed, and how it ended.
+/// The output and the exit code of a command.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Told {
+impl CommandOutput {
     pub(crate) fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -52,7 +52,7 @@ impl Told {
         }
     }
 
-    /// What it printed, where it went well.
+    /// What it printed; it must have succeeded.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
@@ -61,15 +61,15 @@ impl Told {
 }
 
 impl Project {
-    /// Deploys the templates with the real bootstraps, by the script that an engineer uses.
+    /// Deploys the templates with the real bootstraps and the real script.
     pub(crate) async fn deploy() -> Self {
         let emulator = emulator::start().await.unwrap();
         let name = &emulator.unique_project();
-        let told = run(emulator, name, &["infra"]).await.ok();
-        println!("{told}");
+        let deployed = run(emulator, name, &["infra"]).await.ok();
+        println!("{deployed}");
         let config = emulator.sdk_config();
         let mut outputs = BTreeMap::new();
-        for line in told.lines() {
+        for line in deployed.lines() {
             if let Some((key, value)) = line.split_once(char::is_whitespace) {
                 outputs.insert(key.to_owned(), value.trim().to_owned());
             }
@@ -96,11 +96,11 @@ impl Project {
     }
 
     /// Runs a verb of `infra/deploy.sh`.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Told {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> CommandOutput {
         run(self.emulator, &self.name, arguments).await
     }
 
-    /// What the deploy printed under a name.
+    /// The value that the deploy printed for a name.
     #[track_caller]
     pub(crate) fn output(&self, key: &str) -> &str {
         self.outputs
@@ -108,12 +108,12 @@ impl Project {
             .unwrap_or_else(|| panic!("no {key} in {:?}", self.outputs))
     }
 
-    /// The address of a source.
+    /// The webhook's address for a source.
     pub(crate) fn webhook(&self, source: &str) -> String {
         self.output("webhook").replace("SOURCE", source)
     }
 
-    /// Posts a body as the provider does, and answers status and body.
+    /// Posts a body like a provider, and returns the status and the body of the response.
     pub(crate) async fn post(&self, source: &str, body: String) -> (u16, Value) {
         let response = self
             .http
@@ -137,18 +137,18 @@ impl Project {
         answer
     }
 
-    /// Delivers ticks as a provider does: a few at a time, and again after a 503. The emulator
-    /// stands still now and then, when it writes its archive.
+    /// Delivers ticks like a provider: a few at a time, with retries after a 503, since the emulator
+    /// sometimes pauses while it writes its archive.
     pub(crate) async fn deliver(&self, ticks: &[Tick]) {
         for few in ticks.chunks(20) {
-            let mut tries = 0;
+            let mut attempts = 0;
             loop {
                 let (status, answer) = self.post("ticks", body_of(few)).await;
                 if status == 200 {
                     break;
                 }
-                tries += 1;
-                assert!(status == 503 && tries < 10, "{status}: {answer}");
+                attempts += 1;
+                assert!(status == 503 && attempts < 10, "{status}: {answer}");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
@@ -173,7 +173,7 @@ impl Project {
         ids
     }
 
-    /// Every record of the stream, as text.
+    /// The data of every record in the stream.
     pub(crate) async fn records(&self) -> Vec<Vec<u8>> {
         let stream = format!("{}-ticks", self.name);
         let shards = self
@@ -222,7 +222,7 @@ impl Project {
         ticks.collect()
     }
 
-    /// How many messages wait in a queue, in flight or not.
+    /// The number of messages in a queue, including those in flight.
     pub(crate) async fn depth(&self, queue: &str) -> u64 {
         use aws_sdk_sqs::types::QueueAttributeName as Name;
         let url = self
@@ -276,7 +276,7 @@ impl Project {
         objects
     }
 
-    /// Fetches the objects under a prefix that are not in the folder yet.
+    /// Downloads the objects under a prefix that are not in the folder yet.
     pub(crate) async fn fetch(&self, prefix: &str, folder: &Path) {
         let bucket = self.archive_bucket().await;
         let request = self.s3.list_objects_v2().bucket(&bucket).prefix(prefix);
@@ -294,7 +294,7 @@ impl Project {
         }
     }
 
-    /// The bucket of archive, quarantine and answers.
+    /// The bucket of archive, quarantine and query results.
     pub(crate) async fn archive_bucket(&self) -> String {
         let listed = self.s3.list_buckets().send().await.unwrap();
         let start = format!("{}-archive-", self.name);
@@ -308,7 +308,10 @@ impl Project {
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
     let began = Instant::now();
     while !done().await {
-        assert!(began.elapsed() < PATIENCE, "waited too long until {what}");
+        assert!(
+            began.elapsed() < WAIT_TIMEOUT,
+            "waited too long until {what}"
+        );
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
@@ -326,7 +329,7 @@ pub(crate) fn body_of(ticks: &[Tick]) -> String {
     String::from_utf8(body).unwrap()
 }
 
-/// What the script runs, looked up once.
+/// The programs that the script uses, located once.
 struct Programs {
     zips: Zips,
     tickctl: PathBuf,
@@ -344,7 +347,7 @@ async fn programs() -> Programs {
     }
 }
 
-async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> Told {
+async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> CommandOutput {
     let Programs {
         zips,
         tickctl,
@@ -359,10 +362,10 @@ async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> Told {
         .env("TICKCTL", tickctl)
         .env("AWS_CLI", &tools.aws)
         .envs(emulator.environment())
-        // People set AWS_REGION alone, which the CLI of pip does not read.
+        // Users may only set AWS_REGION, which pip's CLI does not read.
         .env_remove("AWS_DEFAULT_REGION")
         .output()
         .await
         .unwrap();
-    Told::of(&output)
+    CommandOutput::of(&output)
 }

@@ -1,5 +1,5 @@
-//! What may go wrong around the store: poison and outages under our model of the event source,
-//! parts that DynamoDB leaves over; and the scaler's decisions.
+//! Failures around the store: poison and outages with our model of the event source, and unprocessed
+//! items of DynamoDB. Also the scaler's decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::project::{Project, body_of, until};
 
 const TOKENS: [&str; 4] = ["source-a", "source-b", "source-c", "source-d"];
 
-/// The analytics function's time as it is deployed: longer than it works for a batch.
+/// The deployed timeout of the analytics function, which is longer than its own limit for a batch.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The real function, which ends an outage when it has not done a batch for it.
+/// The real function. An outage ends once a batch has failed because of it.
 struct Analytics {
     bootstrap: BootstrapFunction,
     faulty: FaultyEndpoint,
@@ -42,14 +42,14 @@ impl Function for Analytics {
         let is_done = matches!(&answer, Answer::Returned(returned)
             if returned["batchItemFailures"].as_array().is_some_and(Vec::is_empty));
         if !is_done {
-            println!("the function answered {answer:?}");
+            println!("the function returned {answer:?}");
             self.faulty.heal();
         }
         answer
     }
 }
 
-/// Analytics with the deployed variables, whose DynamoDB can be made to fail.
+/// Analytics with the deployed variables, behind a proxy that can make DynamoDB fail.
 async fn analytics(project: &Project) -> Arc<Analytics> {
     let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
     let mut environment = project.variables("analytics").await;
@@ -67,12 +67,12 @@ async fn analytics(project: &Project) -> Arc<Analytics> {
     Arc::new(Analytics { bootstrap, faulty })
 }
 
-/// A stream of the test's own: the emulator's reader sees nothing of it.
+/// A separate stream, which the emulator's own reader does not read.
 async fn own_stream(project: &Project, name: &str, shards: i32) -> String {
     let stream = format!("{}-{name}", project.name);
     let created = project.kinesis.create_stream().stream_name(&stream);
     created.shard_count(shards).send().await.unwrap();
-    until("the stream is there", async || {
+    until("the stream is active", async || {
         let described = project.kinesis.describe_stream_summary();
         let described = described.stream_name(&stream).send().await.unwrap();
         let summary = described.stream_description_summary.unwrap();
@@ -82,7 +82,7 @@ async fn own_stream(project: &Project, name: &str, shards: i32) -> String {
     stream
 }
 
-/// Puts records under their tokens.
+/// Puts records with their tokens as partition keys.
 async fn put(project: &Project, stream: &str, records: &[(&str, Vec<u8>)]) {
     let entries = records.iter().map(|(token, data)| {
         PutRecordsRequestEntry::builder()
@@ -137,7 +137,7 @@ async fn trades(project: &Project) -> Vec<u64> {
     trades
 }
 
-/// The whole table of the analysis: states, candles and anomalies.
+/// The whole analytics table: states, candles and anomalies.
 async fn analysis(project: &Project) -> BTreeMap<String, BTreeMap<String, AttributeValue>> {
     let scan = project.dynamodb.scan();
     let scan = scan.table_name(format!("{}-analytics", project.name));
@@ -157,7 +157,7 @@ async fn poison_and_outages_do_not_lose_records() {
     let function = analytics(&project).await;
     let mut source = open(&project, &stream, &function).await;
 
-    // Poison among ticks: set aside, and all around it is counted.
+    // Poison among ticks is quarantined, and all other ticks are counted.
     let mut with_poison = records(0..40);
     with_poison.insert(80, (TOKENS[1], b"garbage of the test".to_vec()));
     put(&project, &stream, &with_poison).await;
@@ -171,8 +171,8 @@ async fn poison_and_outages_do_not_lose_records() {
         .filter(|(_, text)| String::from_utf8_lossy(text).contains("garbage of the test"));
     assert_eq!(garbage.count(), 1, "{kept:?}");
 
-    // A short outage is waited for inside the invocation; of a lost answer, nobody can tell whether
-    // the transaction was done.
+    // A short outage is retried inside the invocation. After a lost response, it is unknown whether the
+    // transaction took effect.
     let transact = "TransactWriteItems";
     for (fault, numbers) in [(Fault::Unavailable, 40..50), (Fault::LostAnswer, 50..60)] {
         let before = function.faulty.calls(transact).with_fault;
@@ -191,7 +191,7 @@ async fn poison_and_outages_do_not_lose_records() {
         function.faulty.heal();
     }
 
-    // An outage that lasts until the function says that it did not do its batch.
+    // An outage that lasts until the function reports its batch as failed.
     let failed_before = source.report().failed_invocations;
     function
         .faulty
@@ -201,11 +201,14 @@ async fn poison_and_outages_do_not_lose_records() {
     let report = source.drain().await.unwrap().clone();
     assert!(report.failed_invocations > failed_before, "{report:?}");
     assert_eq!(report.given_up, []);
-    assert_eq!(report.errors, [""; 0], "a failure is a part of the answer");
+    assert_eq!(
+        report.errors, [""; 0],
+        "a failure is a part of the response"
+    );
     assert_eq!(report.records_processed, 80 * TOKENS.len() + 1);
     counted(&trades(&project).await, 80);
 
-    // Everything once more, by the process that knows it and by one that must read it.
+    // Everything again, in the same process and in a new one, which has to read the states.
     let before = analysis(&project).await;
     for is_cold in [false, true] {
         if is_cold {
@@ -223,7 +226,7 @@ fn ids(ticks: &[Tick]) -> BTreeSet<TickId> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parts_that_dynamodb_leaves_over_are_stored() {
+async fn items_that_dynamodb_leaves_unprocessed_are_stored() {
     let project = at_full().await;
     let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
     let faults = ("AWS_ENDPOINT_URL_DYNAMODB", faulty.url_for_functions());
@@ -237,9 +240,9 @@ async fn parts_that_dynamodb_leaves_over_are_stored() {
     assert_eq!(project.stored().await, ids(&parts));
     let calls = faulty.calls(write);
     assert_eq!(calls.with_fault, 2);
-    assert!(calls.seen > 2, "what was left over was offered again");
+    assert!(calls.seen > 2, "unprocessed items were retried");
 
-    // Without its store the webhook takes nothing, and nothing goes on from there.
+    // Without its store, the webhook accepts nothing and forwards nothing.
     faulty
         .fail(write, Fault::Unavailable, Times::Always)
         .unwrap();
@@ -248,18 +251,21 @@ async fn parts_that_dynamodb_leaves_over_are_stored() {
     assert_eq!(status, 503, "{answer}");
     assert_eq!(project.stored().await, ids(&parts));
     let streamed = async || ids(&project.streamed().await);
-    until("what was stored is in the stream", async || {
+    until("the stored ticks are in the stream", async || {
         streamed().await.is_superset(&ids(&parts))
     })
     .await;
     assert_eq!(streamed().await, ids(&parts));
 
-    // The sender comes again.
+    // The sender retries.
     faulty.heal();
     project.deliver(&refused).await;
     let all: BTreeSet<TickId> = ids(&parts).union(&ids(&refused)).copied().collect();
     assert_eq!(project.stored().await, all);
-    until("all is in the stream", async || streamed().await == all).await;
+    until("all ticks are in the stream", async || {
+        streamed().await == all
+    })
+    .await;
 }
 
 /// The event that CloudWatch sends for an alarm that is on.
@@ -284,7 +290,7 @@ async fn open_shards(project: &Project, stream: &str) -> Option<i32> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_scaler_decides_inside_its_limits() {
+async fn the_scaler_stays_within_its_limits() {
     let project = Project::deploy().await;
     let deployed = project.variables("scaler").await;
     assert_eq!(
@@ -294,7 +300,7 @@ async fn the_scaler_decides_inside_its_limits() {
     let few = own_stream(&project, "few", 2).await;
     let many = own_stream(&project, "many", 9).await;
 
-    // A dry run tells the step, cut at the limit, and changes nothing.
+    // A dry run reports the step, limited to the maximum, and changes nothing.
     let dry = [("STREAM_NAME", many.as_str()), ("DRY_RUN", "true")];
     project.set_variables("scaler", &dry).await;
     for (direction, load, to) in [("up", 400.0, 10), ("down", 1.0, 6)] {
@@ -305,7 +311,7 @@ async fn the_scaler_decides_inside_its_limits() {
     }
     assert_eq!(open_shards(&project, &many).await, Some(9));
 
-    // No lower than the least; and up, in earnest.
+    // Not below the minimum; then a real step up.
     let earnest = [("STREAM_NAME", few.as_str()), ("DRY_RUN", "false")];
     project.set_variables("scaler", &earnest).await;
     let down = alarm(&project, "down", 1.0);

@@ -1,5 +1,5 @@
-//! SQL for analysts, by the program that they use: on the emulator's Athena over files that Firehose
-//! and the archive wrote, and on the same files here, with the same golden answers.
+//! SQL for analysts, with the real `ticksql`: on the emulator's Athena with files from Firehose and from the
+//! archive, and on the same files locally, with the same golden results.
 
 mod analyst;
 mod files;
@@ -14,12 +14,12 @@ use crate::project::{Project, until};
 use analyst::Analyst;
 use files::{Bucket, Glue};
 
-/// Named queries that the emulator cannot run, each with what its DuckDB lacks. Each is run all the
-/// same and must fail by that, so that none stands here longer than it has to.
+/// Named queries that the emulator cannot run, each with the function that its DuckDB lacks. They are run
+/// anyway and must fail because of it, so entries that are no longer needed are noticed.
 const EMULATOR_GAPS: [(&str, &str); 8] = [
-    // No formulation suits both: DuckDB hashes texts to hexadecimal ones, Trino bytes to bytes.
+    // No form works in both: DuckDB hashes text to hexadecimal text, Trino hashes bytes to bytes.
     ("cohort_check", "from_base"),
-    // Nor one for a timestamp of milliseconds.
+    // The same applies to a timestamp from milliseconds.
     ("anomalies_around", "from_unixtime"),
     ("candles", "from_unixtime"),
     ("data_quality", "from_unixtime"),
@@ -29,10 +29,10 @@ const EMULATOR_GAPS: [(&str, &str); 8] = [
     ("vwap", "from_unixtime"),
 ];
 
-/// Views whose text the emulator does not understand.
+/// Views that the emulator cannot run.
 const EMULATOR_GAPS_OF_VIEWS: [(&str, &str); 1] = [("ticks", "from_unixtime")];
 
-/// Of the golden ticks one in so many goes through Firehose: the emulator writes a file for each.
+/// One golden tick in this many goes through Firehose, since the emulator writes a file for each.
 const THROUGH_FIREHOSE: usize = 9;
 
 fn gap(gaps: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
@@ -66,18 +66,18 @@ async fn fill(project: &Project) -> Bucket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn named_queries_give_the_golden_answers_on_athena_and_here() {
+async fn named_queries_have_the_golden_results_on_athena_and_locally() {
     let project = at_full().await;
     let analyst = Analyst::of(project.emulator, &project.name, &project.name);
 
-    // From a deployed project to an answer: `ticksql init`, `ticksql run`.
-    let made = analyst.run(&["init"]).await.ok_status();
+    // From a deployed project to a result: `ticksql init`, `ticksql run`.
+    let created = analyst.run(&["init"]).await.ok_status();
     for line in [
         format!("{}: exists", project.name),
         "price_archive: exists".to_owned(),
         "quarantine: created".to_owned(),
     ] {
-        assert!(made.contains(&line), "{line} in\n{made}");
+        assert!(created.contains(&line), "{line} in\n{created}");
     }
     let again = analyst.run(&["init"]).await.ok_status();
     assert!(again.contains("quarantine: exists"), "{again}");
@@ -102,50 +102,54 @@ async fn named_queries_give_the_golden_answers_on_athena_and_here() {
         arguments.extend(parameters.iter().flat_map(|pair| ["-p", pair.as_str()]));
         let (columns, rows) = analyst.here(here.path(), &arguments).await.csv();
         case.check(&columns, &rows).unwrap();
-        let told = analyst.run(&arguments).await;
+        let output = analyst.run(&arguments).await;
         match gap(&EMULATOR_GAPS, &case.query) {
             None => {
-                let (columns, rows) = told.csv();
+                let (columns, rows) = output.csv();
                 case.check(&columns, &rows).unwrap();
             }
             Some(lacks) => {
-                assert_eq!(told.code, 1, "{} runs by now: {told:?}", case.query);
-                assert!(told.err.contains(lacks), "{told:?}");
+                assert_eq!(
+                    output.code, 1,
+                    "{} is supported now: {output:?}",
+                    case.query
+                );
+                assert!(output.err.contains(lacks), "{output:?}");
             }
         }
     }
     for (query, _) in EMULATOR_GAPS {
-        assert!(queries.contains(query), "{query} has no golden answer");
+        assert!(queries.contains(query), "{query} has no golden result");
     }
-    views_are_brought_along(&analyst).await;
-    values_stay_values(&analyst).await;
-    estimates_are_of_the_bucket(&analyst).await;
-    troubles_say_what_to_do(&analyst).await;
-    a_query_that_takes_too_long_is_stopped(&analyst).await;
+    views_are_added_to_the_statement(&analyst).await;
+    values_cannot_inject_sql(&analyst).await;
+    estimates_use_the_bucket(&analyst).await;
+    errors_say_what_to_do(&analyst).await;
+    a_query_over_its_timeout_is_stopped(&analyst).await;
 }
 
 const TWO_DAYS: [&str; 4] = ["-p", "from=2026-03-30", "-p", "to=2026-04-01"];
 
 const THREE_DAYS: [&str; 4] = ["-p", "from=2026-03-30", "-p", "to=2026-04-02"];
 
-async fn views_are_brought_along(analyst: &Analyst) {
+async fn views_are_added_to_the_statement(analyst: &Analyst) {
     let query = "SELECT min(\"timestamp\") AS first FROM price_history WHERE :days";
     let (_, rows) = analyst.ask(query, &TWO_DAYS).await.csv();
     assert_eq!(rows, [[Some("1774828801234".to_owned())]]);
     for (view, lacks) in EMULATOR_GAPS_OF_VIEWS {
-        let told = analyst
+        let output = analyst
             .ask(
                 &format!("SELECT count(*) FROM {view} WHERE :days"),
                 &TWO_DAYS,
             )
             .await;
-        assert_eq!(told.code, 1, "{view} can be read by now: {told:?}");
-        assert!(told.err.contains(lacks), "{told:?}");
+        assert_eq!(output.code, 1, "{view} is supported now: {output:?}");
+        assert!(output.err.contains(lacks), "{output:?}");
     }
 }
 
-/// A value cannot break out of its place.
-async fn values_stay_values(analyst: &Analyst) {
+/// A value cannot inject SQL.
+async fn values_cannot_inject_sql(analyst: &Analyst) {
     let query = "SELECT count(*) AS n FROM price_archive WHERE :days AND token = :t";
     for (value, count) in [
         ("t=ETH", "32"),
@@ -159,13 +163,13 @@ async fn values_stay_values(analyst: &Analyst) {
     }
 }
 
-async fn estimates_are_of_the_bucket(analyst: &Analyst) {
+async fn estimates_use_the_bucket(analyst: &Analyst) {
     let query = "SELECT price FROM price_archive WHERE :days";
     let mut arguments = vec!["explain", query];
     arguments.extend(TWO_DAYS);
-    let told = analyst.run(&arguments).await;
-    let text = format!("{}{}", told.out, told.err);
-    assert_eq!(told.code, 0, "{text}");
+    let output = analyst.run(&arguments).await;
+    let text = format!("{}{}", output.out, output.err);
+    assert_eq!(output.code, 0, "{text}");
     for part in ["2026-03-30", "2026-03-31"] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -179,45 +183,45 @@ async fn estimates_are_of_the_bucket(analyst: &Analyst) {
     assert_eq!(whole.code, 3, "{whole:?}");
 }
 
-async fn troubles_say_what_to_do(analyst: &Analyst) {
-    let told = async |query: &str, more: &[&str], code: i32, part: &str| {
-        let told = analyst.ask(query, more).await;
-        assert_eq!(told.code, code, "{query}: {told:?}");
-        assert!(told.err.contains(part), "{part} in {told:?}");
-        assert!(told.out.is_empty(), "{told:?}");
+async fn errors_say_what_to_do(analyst: &Analyst) {
+    let check = async |query: &str, more: &[&str], code: i32, part: &str| {
+        let output = analyst.ask(query, more).await;
+        assert_eq!(output.code, code, "{query}: {output:?}");
+        assert!(output.err.contains(part), "{part} in {output:?}");
+        assert!(output.out.is_empty(), "{output:?}");
     };
     let day = "year = 2026 AND month = 3 AND day = 30";
     let failing = format!("SELECT CAST(token AS bigint) FROM price_archive WHERE {day}");
-    told(&failing, &[], 1, "the query failed").await;
-    told("SELECT 1 FROM nothing", &[], 1, "nothing").await;
-    told("SELECT 1 FROM", &[], 1, "syntax").await;
+    check(&failing, &[], 1, "the query failed").await;
+    check("SELECT 1 FROM nothing", &[], 1, "nothing").await;
+    check("SELECT 1 FROM", &[], 1, "syntax").await;
     let one = "SELECT 1 AS one";
-    told(one, &["--workgroup", "nobody"], 2, "ticksql init").await;
+    check(one, &["--workgroup", "nobody"], 2, "ticksql init").await;
     let archive = format!("SELECT 1 FROM price_archive WHERE {day}");
-    told(&archive, &["--database", "nowhere"], 2, "ticksql init").await;
+    check(&archive, &["--database", "nowhere"], 2, "ticksql init").await;
 
     let bare = analyst.without(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]);
-    let told = bare.ask(one, &[]).await;
-    assert_eq!(told.code, 2, "{told:?}");
-    assert!(told.err.contains("no AWS credentials"), "{told:?}");
+    let output = bare.ask(one, &[]).await;
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.err.contains("no AWS credentials"), "{output:?}");
     let nowhere = analyst.without(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
-    let told = nowhere.ask(one, &[]).await;
-    assert_eq!(told.code, 2, "{told:?}");
-    assert!(told.err.contains("AWS_REGION"), "{told:?}");
+    let output = nowhere.ask(one, &[]).await;
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.err.contains("AWS_REGION"), "{output:?}");
 
-    let told = analyst.run(&["cancel", "no-such-query"]).await;
-    assert_eq!(told.code, 2, "{told:?}");
-    assert!(told.err.contains("no-such-query"), "{told:?}");
+    let output = analyst.run(&["cancel", "no-such-query"]).await;
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.err.contains("no-such-query"), "{output:?}");
 }
 
-async fn a_query_that_takes_too_long_is_stopped(analyst: &Analyst) {
-    // Many times the second that it is given: 2.4 billion rows of what 390 ticks make together.
+async fn a_query_over_its_timeout_is_stopped(analyst: &Analyst) {
+    // It takes far longer than its timeout of a second: 390 ticks give 2.4 billion combinations.
     let query = "SELECT sum(ln(a.price * b.price * c.price * d.price)) AS s FROM price_archive a \
                  CROSS JOIN price_archive b CROSS JOIN price_archive c \
                  CROSS JOIN (SELECT price FROM price_archive LIMIT 40) d";
-    let told = analyst.ask(query, &["--full-scan", "--timeout", "1"]).await;
-    assert_eq!(told.code, 4, "{told:?}");
-    assert!(told.err.contains("is cancelled"), "{told:?}");
+    let output = analyst.ask(query, &["--full-scan", "--timeout", "1"]).await;
+    assert_eq!(output.code, 4, "{output:?}");
+    assert!(output.err.contains("is cancelled"), "{output:?}");
     let past = analyst.run(&["history", "--count", "500"]).await.ok();
     assert!(
         past.contains("succeeded") && past.contains("failed"),
@@ -225,28 +229,28 @@ async fn a_query_that_takes_too_long_is_stopped(analyst: &Analyst) {
     );
 }
 
-/// A column that came later, in the files or in the table, hides nothing of either.
+/// Files with fewer or more columns than the table are read together.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_of_before_and_after_a_new_column_are_read_together() {
+async fn files_with_and_without_a_new_column_are_read_together() {
     let emulator = emulator::start().await.unwrap();
     let name = emulator.unique_project();
     let bucket = Bucket::make(emulator, &format!("{name}-archive")).await;
     Glue::of(emulator).create_database(&name).await;
     let analyst = Analyst::of(emulator, &name, &name);
 
-    // Without a stack the program must be told where the archive is.
+    // Without a stack the program cannot know where the archive is.
     let lost = analyst.run(&["init"]).await;
     assert_eq!(lost.code, 2, "{lost:?}");
     assert!(lost.err.contains("--archive"), "{lost:?}");
     let archive = format!("s3://{}/price-archive/", bucket.name());
-    let made = analyst.run(&["init", "--archive", &archive]).await;
-    let made = made.ok_status();
+    let created = analyst.run(&["init", "--archive", &archive]).await;
+    let created = created.ok_status();
     for part in [
         "a query may read",
         "price_archive: created",
         "quarantine: created",
     ] {
-        assert!(made.contains(part), "{part} in {made}");
+        assert!(created.contains(part), "{part} in {created}");
     }
     let again = analyst.run(&["init"]).await.ok_status();
     assert!(!again.contains(": created"), "{again}");
@@ -277,11 +281,11 @@ async fn files_of_before_and_after_a_new_column_are_read_together() {
     assert_eq!(methods, [true, false, true], "{on_athena:?}");
     let counted = "SELECT count(*) AS n, count(method) AS methods FROM price_archive \
                    WHERE year = 2026 AND month = 3";
-    for told in [
+    for output in [
         analyst.ask(counted, &[]).await,
         analyst.here(here.path(), &["run", counted]).await,
     ] {
-        let (_, rows) = told.csv();
+        let (_, rows) = output.csv();
         assert_eq!(rows, [[Some("3".to_owned()), Some("2".to_owned())]]);
     }
 }

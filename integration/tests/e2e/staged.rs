@@ -1,4 +1,4 @@
-//! The stages, the shares they let in, what refuses a stage, and the way back under load.
+//! The rollout's stages, their shares, the checks before a stage, and the rollback under load.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::project::{FLAG_CACHED, Project, until};
 
-/// Ticks of a stage: enough for the share to be some, and few where all go on, since the emulator
-/// writes an object for each.
+/// The ticks of a stage: enough for a share of them to be in the cohort, but few at high shares, since the
+/// emulator writes an object for each.
 fn ticks_of_stage(percent: &str) -> u32 {
     match percent {
         "1" => 500,
@@ -36,25 +36,25 @@ fn cohort(ticks: &[Tick], percent: &str) -> BTreeSet<TickId> {
 
 /// Posts ticks of a token that no other stage uses, and checks store and stream for each.
 async fn share_is_exact(project: &Project, percent: &str) {
-    let made = ticks(&[&format!("stage-{percent}")], ticks_of_stage(percent));
+    let sent = ticks(&[&format!("stage-{percent}")], ticks_of_stage(percent));
     let mut offered = 0;
-    for delivery in made.chunks(50) {
+    for delivery in sent.chunks(50) {
         let answer = project.post_ticks(delivery).await;
         assert_eq!(answer["stored"], delivery.len(), "{answer}");
-        // A slow emulator may leave some to the redrive queue.
+        // With a slow emulator, some may go through the redrive queue.
         offered += answer["streamed"].as_u64().unwrap() + answer["redriven"].as_u64().unwrap();
     }
-    let all: BTreeSet<TickId> = made.iter().map(|tick| tick.tick_id).collect();
+    let all: BTreeSet<TickId> = sent.iter().map(|tick| tick.tick_id).collect();
     let stored = project.stored().await;
     assert!(
         all.is_subset(&stored),
         "every tick is stored at {percent} %"
     );
-    let expected = cohort(&made, percent);
+    let expected = cohort(&sent, percent);
     assert_eq!(
         offered,
         expected.len() as u64,
-        "the answers count the cohort"
+        "the responses count the cohort"
     );
     let arrived = async || -> BTreeSet<TickId> {
         let streamed = project.streamed().await;
@@ -78,27 +78,31 @@ async fn share_is_exact(project: &Project, percent: &str) {
     }
 }
 
-/// Posts a tick at a time until it is told to stop; answers what was taken.
-async fn traffic(project: Arc<Project>, stop: Arc<AtomicBool>, lane: u32) -> Vec<(Tick, Instant)> {
+/// Posts ticks one by one until it is stopped, and returns those that were accepted.
+async fn traffic(
+    project: Arc<Project>,
+    stop: Arc<AtomicBool>,
+    sender: u32,
+) -> Vec<(Tick, Instant)> {
     let mut taken = Vec::new();
     let mut n = 0;
     while !stop.load(Ordering::Relaxed) {
-        let made = tick(&format!("load-{lane}"), n);
+        let sent = tick(&format!("load-{sender}"), n);
         n += 1;
-        let answer = project.post_ticks(std::slice::from_ref(&made)).await;
+        let answer = project.post_ticks(std::slice::from_ref(&sent)).await;
         assert_eq!(answer["stored"], 1, "{answer}");
-        taken.push((made, Instant::now()));
+        taken.push((sent, Instant::now()));
     }
     taken
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stages_go_up_one_by_one_and_back_within_seconds() {
+async fn stages_are_raised_one_by_one_and_rolled_back_within_seconds() {
     let project = Arc::new(Project::deploy().await);
     assert_eq!(
         project.output("rollout"),
         "0 %",
-        "the first deploy lets nothing in"
+        "the share is 0 after the first deploy"
     );
     share_is_exact(&project, "0").await;
 
@@ -110,16 +114,16 @@ async fn the_stages_go_up_one_by_one_and_back_within_seconds() {
     );
 
     for (stage, percent) in [("canary", "1"), ("10", "10"), ("50", "50"), ("100", "100")] {
-        let told = project
+        let printed = project
             .run(&[stage, "--watch", "1", "--why", "a test"])
             .await
             .ok();
-        println!("{told}");
-        assert!(told.contains("->"), "{told}");
+        println!("{printed}");
+        assert!(printed.contains("->"), "{printed}");
         share_is_exact(&project, percent).await;
     }
 
-    // Down by stages goes as well, and an alarm stops the way up until it is forced.
+    // Stages can also be lowered, and an alarm blocks raising until it is forced.
     project.run(&["50", "--watch", "1"]).await.ok();
     alarm(&project, "ALARM").await;
     let refused = project.run(&["100", "--watch", "1"]).await;
@@ -137,7 +141,7 @@ async fn the_stages_go_up_one_by_one_and_back_within_seconds() {
     println!("{status}");
     assert!(status.contains("forced: the alarm is known"), "{status}");
     assert!(status.contains("night shift: too much lag"), "{status}");
-    // Which code is deployed, as the process itself tells and as Lambda does.
+    // Which code is deployed, according to the webhook and to Lambda.
     let variables = project.variables("webhook").await;
     let hash = variables["CODE_SHA256"].as_str().unwrap();
     let by_itself = format!("{hash} webhook {}", env!("CARGO_PKG_VERSION"));
@@ -145,7 +149,7 @@ async fn the_stages_go_up_one_by_one_and_back_within_seconds() {
     let by_lambda = format!("{hash} {}-webhook", project.name);
     assert!(status.contains(&by_lambda), "{status}");
 
-    // A second deploy of the same code leaves the flag where it is.
+    // A second deploy of the same code does not change the flag.
     let again = project.run(&["infra"]).await.ok();
     assert!(again.contains("rollout   0 %"), "{again}");
 }
@@ -176,14 +180,14 @@ async fn alarm(project: &Project, state: &str) {
         .unwrap();
 }
 
-/// 100 % → 0 while requests flow: every tick is stored, none that was taken after the flag had
-/// reached all processes is in the stream, and the broadcast goes on.
+/// Rolls back from 100 % to 0 under load: every tick is stored, none that was accepted after the flag
+/// reached all processes is in the stream, and the broadcast continues.
 async fn roll_back_under_load(project: &Arc<Project>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (mut live, _) = tokio_tungstenite::connect_async(project.output("live"))
         .await
         .unwrap();
-    // The ticks that were heard.
+    // The ticks that were received live.
     let heard: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     let hearing = Arc::clone(&heard);
     let listening = tokio::spawn(async move {
@@ -194,30 +198,30 @@ async fn roll_back_under_load(project: &Arc<Project>) {
             hearing.lock().unwrap().extend(ids.map(str::to_owned));
         }
     });
-    let lanes: Vec<_> = (0..4)
-        .map(|lane| tokio::spawn(traffic(Arc::clone(project), Arc::clone(&stop), lane)))
+    let senders: Vec<_> = (0..4)
+        .map(|sender| tokio::spawn(traffic(Arc::clone(project), Arc::clone(&stop), sender)))
         .collect();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let flipped = Instant::now();
-    let told = project
+    let printed = project
         .run(&["rollback", "--why", "too much lag"])
         .await
         .ok();
     println!(
-        "{told}(the whole command took {:.1} s)",
+        "{printed}(the whole command took {:.1} s)",
         flipped.elapsed().as_secs_f64()
     );
-    assert!(told.contains("the stream is drained"), "{told}");
+    assert!(printed.contains("the stream is drained"), "{printed}");
     let returned = Instant::now();
     tokio::time::sleep(Duration::from_secs(3)).await;
     stop.store(true, Ordering::Relaxed);
-    let mut by_lane = Vec::new();
-    for lane in lanes {
-        by_lane.push(lane.await.unwrap());
+    let mut by_sender = Vec::new();
+    for sender in senders {
+        by_sender.push(sender.await.unwrap());
     }
-    broadcasts_are_unbroken(&by_lane, [flipped, returned], &heard).await;
+    broadcasts_are_unbroken(&by_sender, [flipped, returned], &heard).await;
     listening.abort();
-    let taken = by_lane.concat();
+    let taken = by_sender.concat();
     let stored = project.stored().await;
     let missing: Vec<_> = taken
         .iter()
@@ -241,12 +245,12 @@ async fn roll_back_under_load(project: &Arc<Project>) {
         } else if streamed.contains(&tick.tick_id) {
             last = last.max(at.duration_since(flipped));
         }
-        // `at` is when the answer came: the request was made after the command returned.
+        // `at` is when the response came; this request was sent after the command returned.
         if *at > returned + Duration::from_secs(1) {
             after += 1;
             assert!(
                 !streamed.contains(&tick.tick_id),
-                "nothing goes to the stream any more"
+                "no tick goes to the stream any more"
             );
         }
     }
@@ -264,31 +268,31 @@ async fn roll_back_under_load(project: &Arc<Project>) {
     );
 }
 
-/// A batch's ticks of one token are told as their last one. So of each lane the last tick of all must
-/// be heard; and, since a batch is far shorter than each of the three times around the two moments,
-/// something of each of them.
+/// Conflation only keeps the last tick of a token in a batch. So the last tick of each sender must be
+/// received, and, since batches are far shorter than the time before, between and after the two moments,
+/// also some ticks of each of these three parts.
 async fn broadcasts_are_unbroken(
-    by_lane: &[Vec<(Tick, Instant)>],
+    by_sender: &[Vec<(Tick, Instant)>],
     moments: [Instant; 2],
     heard: &Mutex<BTreeSet<String>>,
 ) {
     let was_heard = |tick: &Tick| heard.lock().unwrap().contains(&tick.tick_id.to_string());
-    until("the last tick of each lane is broadcast", async || {
-        let mut lasts = by_lane.iter().map(|lane| lane.last().unwrap());
+    until("the last tick of each sender was received", async || {
+        let mut lasts = by_sender.iter().map(|sender| sender.last().unwrap());
         lasts.all(|(tick, _)| was_heard(tick))
     })
     .await;
-    for lane in by_lane {
+    for sender in by_sender {
         let mut parts = [(0, 0); 3];
-        for (tick, at) in lane {
+        for (tick, at) in sender {
             let part = moments.iter().filter(|moment| *at > **moment).count();
             parts[part].0 += 1;
             parts[part].1 += u32::from(was_heard(tick));
         }
-        println!("taken and heard before, while and after the way back: {parts:?}");
+        println!("accepted and received before, during and after the rollback: {parts:?}");
         assert!(
             parts.iter().all(|(taken, heard)| *taken > 0 && *heard > 0),
-            "the broadcast stood still: {parts:?}"
+            "the broadcast was interrupted: {parts:?}"
         );
     }
 }

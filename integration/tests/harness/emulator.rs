@@ -1,4 +1,4 @@
-//! The emulator starts, is one for all, and ends with who started it.
+//! The emulator: it starts, all tests share it, and it ends with the process that started it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -63,9 +63,9 @@ async fn the_cli_of_the_tools_calls_the_emulator() {
     assert_eq!(said.trim(), emulator::ACCOUNT);
 }
 
-/// As a test binary does it; then it goes away without a word.
+/// Starts it like a test binary, which then ends without stopping it.
 #[test]
-fn the_emulator_ends_when_the_one_who_started_it_is_gone() {
+fn the_emulator_ends_with_the_process_that_started_it() {
     let mut holder = Command::new(PROGRAM)
         .args(["--until-stdin-closes", "--way", "process"])
         .env_remove("TICKSTREAM_EMULATOR_ENDPOINT")
@@ -85,7 +85,7 @@ fn the_emulator_ends_when_the_one_who_started_it_is_gone() {
     assert!(holder.wait().unwrap().success());
     assert!(
         TcpStream::connect(&address).is_err(),
-        "it still listens at {address}"
+        "it is still listening at {address}"
     );
 }
 
@@ -106,7 +106,7 @@ fn an_endpoint_where_nothing_runs_is_an_error_that_names_the_variable() {
 #[test]
 fn without_python_and_docker_the_error_says_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
-    // Away from cargo's folder, where the tools may be made already.
+    // Outside cargo's build folder, where the tools may be installed already.
     let profile = folder.path().join("debug");
     fs::create_dir(&profile).unwrap();
     let program = profile.join("emulator");

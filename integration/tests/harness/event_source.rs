@@ -1,4 +1,4 @@
-//! The model of the event source on a stream and a queue of the emulator.
+//! The model of the event source, with a stream and a queue of the emulator.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,16 +13,16 @@ use integration::event_source::{
 };
 use serde_json::{Value, json};
 
-/// Keeps what it is given, and raises an error for a batch with `poison` in it.
+/// Records what it receives, and fails for a batch that contains `poison`.
 #[derive(Default)]
-struct Keeper {
+struct RecordingFunction {
     kept: Mutex<Vec<(String, String)>>,
 }
 
 #[async_trait]
-impl Function for Keeper {
+impl Function for RecordingFunction {
     fn arn(&self) -> &'static str {
-        "arn:aws:lambda:us-east-1:000000000000:function:keeper"
+        "arn:aws:lambda:us-east-1:000000000000:function:recorder"
     }
 
     async fn invoke(&self, event: Value) -> Answer {
@@ -110,7 +110,11 @@ impl Stream {
         }
     }
 
-    async fn source(&self, keeper: &Arc<Keeper>, queue_url: Option<String>) -> EventSource {
+    async fn source(
+        &self,
+        function: &Arc<RecordingFunction>,
+        queue_url: Option<String>,
+    ) -> EventSource {
         let settings = MappingSettings {
             batch_records_max: 50,
             bisect: true,
@@ -120,7 +124,7 @@ impl Stream {
             ..MappingSettings::default()
         };
         let destination = queue_url.map(|queue_url| FailureDestination { queue_url });
-        let function = Arc::clone(keeper) as Arc<dyn Function>;
+        let function = Arc::clone(function) as Arc<dyn Function>;
         let from = StartingPosition::TrimHorizon;
         EventSource::open(
             &self.config,
@@ -151,7 +155,7 @@ fn texts(numbers: std::ops::Range<u32>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn poison_is_told_to_the_destination_and_all_else_arrives_in_order() {
+async fn poison_goes_to_the_failure_destination_and_all_else_arrives_in_order() {
     let emulator = emulator::start().await.unwrap();
     let stream = stream(emulator, 2).await;
     let sqs = aws_sdk_sqs::Client::new(&stream.config);
@@ -166,8 +170,8 @@ async fn poison_is_told_to_the_destination_and_all_else_arrives_in_order() {
     all.insert(100, ("key-1".to_owned(), "poison".to_owned()));
     stream.put(&all).await;
 
-    let keeper = Arc::new(Keeper::default());
-    let mut source = stream.source(&keeper, Some(queue_url.clone())).await;
+    let function = Arc::new(RecordingFunction::default());
+    let mut source = stream.source(&function, Some(queue_url.clone())).await;
     let report = source.drain().await.unwrap().clone();
 
     assert_eq!(report.records_processed, 240);
@@ -175,17 +179,17 @@ async fn poison_is_told_to_the_destination_and_all_else_arrives_in_order() {
         panic!("{:?}", report.given_up)
     };
     assert_eq!(given_up.records, 1);
-    let kept = keeper.kept.lock().unwrap().clone();
+    let kept = function.kept.lock().unwrap().clone();
     for key in 0..6 {
         assert_eq!(of_key(&kept, &format!("key-{key}")), texts(0..40));
     }
-    let told = sqs
+    let received = sqs
         .receive_message()
         .queue_url(&queue_url)
         .max_number_of_messages(10);
-    let told = told.send().await.unwrap();
-    let [message] = told.messages() else {
-        panic!("{told:?}")
+    let received = received.send().await.unwrap();
+    let [message] = received.messages() else {
+        panic!("{received:?}")
     };
     let body: Value = serde_json::from_str(message.body().unwrap()).unwrap();
     assert_eq!(
@@ -204,25 +208,25 @@ async fn poison_is_told_to_the_destination_and_all_else_arrives_in_order() {
 }
 
 #[tokio::test]
-async fn a_source_takes_up_where_it_was() {
+async fn a_source_resumes_at_its_checkpoint() {
     let emulator = emulator::start().await.unwrap();
     let stream = stream(emulator, 1).await;
-    let keeper = Arc::new(Keeper::default());
-    let mut source = stream.source(&keeper, None).await;
+    let function = Arc::new(RecordingFunction::default());
+    let mut source = stream.source(&function, None).await;
     stream.put(&records(1, 10)).await;
     assert_eq!(source.drain().await.unwrap().records_processed, 10);
     stream.put(&records(1, 5)).await;
     assert_eq!(source.drain().await.unwrap().records_processed, 15);
-    let kept = keeper.kept.lock().unwrap().clone();
+    let kept = function.kept.lock().unwrap().clone();
     assert_eq!(of_key(&kept, "key-0"), [texts(0..10), texts(0..5)].concat());
 }
 
 #[tokio::test]
-async fn a_running_source_ends_when_it_is_told_to() {
+async fn a_running_source_can_be_stopped() {
     let emulator = emulator::start().await.unwrap();
     let stream = stream(emulator, 1).await;
-    let keeper = Arc::new(Keeper::default());
-    let mut source = stream.source(&keeper, None).await;
+    let function = Arc::new(RecordingFunction::default());
+    let mut source = stream.source(&function, None).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let work = tokio::spawn(async move {
         source
@@ -231,7 +235,7 @@ async fn a_running_source_ends_when_it_is_told_to() {
             .cloned()
     });
     stream.put(&records(1, 10)).await;
-    while keeper.kept.lock().unwrap().len() < 10 {
+    while function.kept.lock().unwrap().len() < 10 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     stop.send(()).unwrap();

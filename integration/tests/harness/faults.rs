@@ -14,15 +14,15 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use integration::emulator::{self, Emulator};
 use integration::faults::{Calls, Choice, Fault, FaultyEndpoint, Times};
 
-struct Behind {
+struct ProxiedClients {
     emulator: &'static Emulator,
     proxy: FaultyEndpoint,
     config: aws_config::SdkConfig,
     name: String,
 }
 
-/// A client's view through a proxy; clients do not retry by themselves, so that each call counts.
-async fn behind() -> Behind {
+/// Clients behind a proxy. They do not retry, so each call is counted.
+async fn proxied() -> ProxiedClients {
     let emulator = emulator::start().await.unwrap();
     let proxy = FaultyEndpoint::start(emulator).await.unwrap();
     let config = emulator.sdk_config_at(proxy.url());
@@ -31,7 +31,7 @@ async fn behind() -> Behind {
         .retry_config(RetryConfig::disabled())
         .build();
     let name = emulator.unique_project();
-    Behind {
+    ProxiedClients {
         emulator,
         proxy,
         config,
@@ -39,11 +39,11 @@ async fn behind() -> Behind {
     }
 }
 
-async fn stream(behind: &Behind) -> aws_sdk_kinesis::Client {
-    let kinesis = aws_sdk_kinesis::Client::new(&behind.config);
+async fn stream(proxied: &ProxiedClients) -> aws_sdk_kinesis::Client {
+    let kinesis = aws_sdk_kinesis::Client::new(&proxied.config);
     kinesis
         .create_stream()
-        .stream_name(&behind.name)
+        .stream_name(&proxied.name)
         .shard_count(1)
         .send()
         .await
@@ -53,7 +53,7 @@ async fn stream(behind: &Behind) -> aws_sdk_kinesis::Client {
 
 async fn put(
     kinesis: &aws_sdk_kinesis::Client,
-    behind: &Behind,
+    proxied: &ProxiedClients,
     count: usize,
 ) -> Result<PutRecordsOutput, (u16, String)> {
     let entries = (0..count).map(|index| {
@@ -63,7 +63,7 @@ async fn put(
             .build()
             .unwrap()
     });
-    let request = kinesis.put_records().stream_name(&behind.name);
+    let request = kinesis.put_records().stream_name(&proxied.name);
     let sent = request.set_records(Some(entries.collect())).send().await;
     sent.map_err(|error| {
         let status = error.raw_response().unwrap().status().as_u16();
@@ -71,18 +71,18 @@ async fn put(
     })
 }
 
-/// How many records the stream has, asked past the proxy.
-async fn stored(behind: &Behind) -> usize {
-    let kinesis = aws_sdk_kinesis::Client::new(&behind.emulator.sdk_config());
+/// The number of records in the stream, read without the proxy.
+async fn stored(proxied: &ProxiedClients) -> usize {
+    let kinesis = aws_sdk_kinesis::Client::new(&proxied.emulator.sdk_config());
     let shards = kinesis
         .list_shards()
-        .stream_name(&behind.name)
+        .stream_name(&proxied.name)
         .send()
         .await
         .unwrap();
     let iterator = kinesis
         .get_shard_iterator()
-        .stream_name(&behind.name)
+        .stream_name(&proxied.name)
         .shard_id(shards.shards()[0].shard_id())
         .shard_iterator_type("TRIM_HORIZON".into());
     let iterator = iterator.send().await.unwrap().shard_iterator;
@@ -96,17 +96,17 @@ async fn stored(behind: &Behind) -> usize {
 }
 
 #[tokio::test]
-async fn without_faults_everything_passes() {
-    let behind = behind().await;
-    let kinesis = stream(&behind).await;
-    let answer = put(&kinesis, &behind, 3).await.unwrap();
+async fn without_faults_everything_is_forwarded() {
+    let proxied = proxied().await;
+    let kinesis = stream(&proxied).await;
+    let answer = put(&kinesis, &proxied, 3).await.unwrap();
     assert_eq!(
         (answer.failed_record_count(), answer.records().len()),
         (Some(0), 3)
     );
-    assert_eq!(stored(&behind).await, 3);
+    assert_eq!(stored(&proxied).await, 3);
     assert_eq!(
-        behind.proxy.calls("PutRecords"),
+        proxied.proxy.calls("PutRecords"),
         Calls {
             seen: 1,
             with_fault: 0
@@ -115,10 +115,10 @@ async fn without_faults_everything_passes() {
 }
 
 #[tokio::test]
-async fn refused_records_are_named_and_only_the_others_are_stored() {
-    let behind = behind().await;
-    let kinesis = stream(&behind).await;
-    behind
+async fn refused_records_are_reported_and_only_the_others_are_stored() {
+    let proxied = proxied().await;
+    let kinesis = stream(&proxied).await;
+    proxied
         .proxy
         .fail(
             "PutRecords",
@@ -126,14 +126,14 @@ async fn refused_records_are_named_and_only_the_others_are_stored() {
             Times::Next(1),
         )
         .unwrap();
-    let answer = put(&kinesis, &behind, 7).await.unwrap();
+    let answer = put(&kinesis, &proxied, 7).await.unwrap();
     assert_eq!(answer.failed_record_count(), Some(2));
     let codes: Vec<Option<&str>> = answer.records().iter().map(|r| r.error_code()).collect();
     let refused = Some("ProvisionedThroughputExceededException");
     assert_eq!(codes, [None, None, refused, None, None, refused, None]);
-    assert_eq!(stored(&behind).await, 5);
+    assert_eq!(stored(&proxied).await, 5);
     assert_eq!(
-        put(&kinesis, &behind, 7)
+        put(&kinesis, &proxied, 7)
             .await
             .unwrap()
             .failed_record_count(),
@@ -142,9 +142,9 @@ async fn refused_records_are_named_and_only_the_others_are_stored() {
 }
 
 #[tokio::test]
-async fn errors_come_with_the_services_codes_until_they_are_healed() {
-    let behind = behind().await;
-    let kinesis = stream(&behind).await;
+async fn errors_have_the_services_codes_until_they_are_removed() {
+    let proxied = proxied().await;
+    let kinesis = stream(&proxied).await;
     for (fault, status, code) in [
         (
             Fault::Throttled,
@@ -154,20 +154,20 @@ async fn errors_come_with_the_services_codes_until_they_are_healed() {
         (Fault::InternalError, 500, "InternalFailure"),
         (Fault::Unavailable, 503, "ServiceUnavailable"),
     ] {
-        behind
+        proxied
             .proxy
             .fail("PutRecords", fault, Times::Always)
             .unwrap();
         for _ in 0..2 {
-            let error = put(&kinesis, &behind, 1).await.unwrap_err();
+            let error = put(&kinesis, &proxied, 1).await.unwrap_err();
             assert_eq!(error, (status, code.to_owned()));
         }
-        behind.proxy.heal();
+        proxied.proxy.heal();
     }
-    assert_eq!(stored(&behind).await, 0);
-    assert!(put(&kinesis, &behind, 1).await.is_ok());
+    assert_eq!(stored(&proxied).await, 0);
+    assert!(put(&kinesis, &proxied, 1).await.is_ok());
     assert_eq!(
-        behind.proxy.calls("PutRecords"),
+        proxied.proxy.calls("PutRecords"),
         Calls {
             seen: 7,
             with_fault: 6
@@ -176,46 +176,46 @@ async fn errors_come_with_the_services_codes_until_they_are_healed() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_down_answers_nothing_until_it_is_back() {
-    let behind = behind().await;
-    let kinesis = stream(&behind).await;
-    let down = behind.proxy.take_down();
-    assert!(put(&kinesis, &behind, 1).await.is_err());
+async fn a_service_that_is_down_fails_every_call_until_it_is_back() {
+    let proxied = proxied().await;
+    let kinesis = stream(&proxied).await;
+    let down = proxied.proxy.take_down();
+    assert!(put(&kinesis, &proxied, 1).await.is_err());
     assert!(kinesis.list_streams().send().await.is_err());
-    behind.proxy.remove(down);
+    proxied.proxy.remove(down);
     assert!(kinesis.list_streams().send().await.is_ok());
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_an_error_of_what_was_done() {
-    let behind = behind().await;
-    let kinesis = stream(&behind).await;
-    behind
+async fn a_lost_response_is_an_error_although_the_call_took_effect() {
+    let proxied = proxied().await;
+    let kinesis = stream(&proxied).await;
+    proxied
         .proxy
         .fail("PutRecords", Fault::LostAnswer, Times::Next(1))
         .unwrap();
-    assert_eq!(put(&kinesis, &behind, 2).await.unwrap_err().0, 500);
-    assert_eq!(stored(&behind).await, 2);
+    assert_eq!(put(&kinesis, &proxied, 2).await.unwrap_err().0, 500);
+    assert_eq!(stored(&proxied).await, 2);
 }
 
 #[tokio::test]
-async fn a_slow_call_is_done_later() {
-    let behind = behind().await;
-    let kinesis = stream(&behind).await;
+async fn a_slow_call_takes_effect_later() {
+    let proxied = proxied().await;
+    let kinesis = stream(&proxied).await;
     let delay = Duration::from_millis(300);
-    behind
+    proxied
         .proxy
         .fail("PutRecords", Fault::Slow(delay), Times::Next(1))
         .unwrap();
     let started = Instant::now();
-    assert!(put(&kinesis, &behind, 1).await.is_ok());
+    assert!(put(&kinesis, &proxied, 1).await.is_ok());
     assert!(started.elapsed() >= delay);
 }
 
 #[tokio::test]
-async fn unprocessed_items_come_back_and_the_others_are_stored() {
-    let behind = behind().await;
-    let dynamo = aws_sdk_dynamodb::Client::new(&behind.config);
+async fn unprocessed_items_are_returned_and_the_others_are_stored() {
+    let proxied = proxied().await;
+    let dynamo = aws_sdk_dynamodb::Client::new(&proxied.config);
     let key = AttributeDefinition::builder()
         .attribute_name("pk")
         .attribute_type(ScalarAttributeType::S);
@@ -224,14 +224,14 @@ async fn unprocessed_items_come_back_and_the_others_are_stored() {
         .key_type(KeyType::Hash);
     dynamo
         .create_table()
-        .table_name(&behind.name)
+        .table_name(&proxied.name)
         .billing_mode(BillingMode::PayPerRequest)
         .attribute_definitions(key.build().unwrap())
         .key_schema(schema.build().unwrap())
         .send()
         .await
         .unwrap();
-    behind
+    proxied
         .proxy
         .fail(
             "BatchWriteItem",
@@ -247,20 +247,25 @@ async fn unprocessed_items_come_back_and_the_others_are_stored() {
     });
     let write = dynamo
         .batch_write_item()
-        .request_items(&behind.name, writes.collect());
+        .request_items(&proxied.name, writes.collect());
     let answer = write.send().await.unwrap();
-    let unprocessed = &answer.unprocessed_items().unwrap()[&behind.name];
+    let unprocessed = &answer.unprocessed_items().unwrap()[&proxied.name];
     assert_eq!(unprocessed.len(), 2);
-    let scan = dynamo.scan().table_name(&behind.name).send().await.unwrap();
+    let scan = dynamo
+        .scan()
+        .table_name(&proxied.name)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(scan.count(), 3);
 }
 
 #[tokio::test]
-async fn a_form_protocol_is_understood_as_well() {
-    let behind = behind().await;
-    let sns = aws_sdk_sns::Client::new(&behind.config);
-    let topic = sns.create_topic().name(&behind.name).send().await.unwrap();
-    behind
+async fn the_query_protocol_is_supported() {
+    let proxied = proxied().await;
+    let sns = aws_sdk_sns::Client::new(&proxied.config);
+    let topic = sns.create_topic().name(&proxied.name).send().await.unwrap();
+    proxied
         .proxy
         .fail("Publish", Fault::Throttled, Times::Next(1))
         .unwrap();
@@ -275,14 +280,14 @@ async fn a_form_protocol_is_understood_as_well() {
 }
 
 #[tokio::test]
-async fn bodies_pass_byte_for_byte() {
-    let behind = behind().await;
-    let config = aws_sdk_s3::config::Builder::from(&behind.config)
+async fn bodies_are_forwarded_byte_for_byte() {
+    let proxied = proxied().await;
+    let config = aws_sdk_s3::config::Builder::from(&proxied.config)
         .force_path_style(true)
         .build();
     let s3 = aws_sdk_s3::Client::from_conf(config);
     s3.create_bucket()
-        .bucket(&behind.name)
+        .bucket(&proxied.name)
         .send()
         .await
         .unwrap();
@@ -290,13 +295,13 @@ async fn bodies_pass_byte_for_byte() {
     let body = aws_sdk_s3::primitives::ByteStream::from(bytes.clone());
     let put = s3
         .put_object()
-        .bucket(&behind.name)
+        .bucket(&proxied.name)
         .key("a b/ü.bin")
         .body(body);
     put.send().await.unwrap();
     let got = s3
         .get_object()
-        .bucket(&behind.name)
+        .bucket(&proxied.name)
         .key("a b/ü.bin")
         .send()
         .await

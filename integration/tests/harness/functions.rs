@@ -1,4 +1,4 @@
-//! Our functions as they are deployed, and a bootstrap that hangs.
+//! The deployed form of our functions, and a bootstrap that hangs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,7 +30,7 @@ fn each_function_is_zipped_once_for_the_same_build() {
 }
 
 #[tokio::test]
-async fn a_bootstrap_that_does_not_answer_is_a_failed_invocation() {
+async fn a_bootstrap_that_does_not_respond_is_a_failed_invocation() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("bootstrap");
     fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();

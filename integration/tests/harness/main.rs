@@ -1,4 +1,4 @@
-//! What the other integration tests stand on, tried on the emulator itself.
+//! Tests of the harness that the other integration tests use, on the emulator.
 
 #![expect(
     clippy::unwrap_used,

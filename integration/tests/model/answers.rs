@@ -1,4 +1,4 @@
-//! How a function's answer is read, and the two documents that AWS writes.
+//! Reads a function's response, and writes the two documents of AWS: the event and the failure record.
 
 use app::ports::SequenceNumber;
 use aws_lambda_events::event::kinesis::KinesisEvent;
@@ -9,14 +9,14 @@ use integration::event_source::record::Record;
 use integration::event_source::shard::{Batch, Condition, Outcome, Shard, Step};
 use serde_json::{Value, json};
 
-use crate::play::START_MS;
+use crate::simulation::START_MS;
 
 fn before(number: &str) -> Outcome {
     Outcome::DoneBefore(number.parse::<SequenceNumber>().unwrap())
 }
 
 #[test]
-fn answers_are_read_as_aws_documents_it() {
+fn responses_are_read_as_aws_documents_it() {
     let settings = MappingSettings {
         partial_failures: true,
         ..MappingSettings::default()
@@ -65,7 +65,7 @@ fn answers_are_read_as_aws_documents_it() {
 }
 
 #[test]
-fn without_the_response_type_named_failures_are_lost() {
+fn without_the_response_type_reported_failures_are_ignored() {
     let answer = Answer::Returned(json!({ "batchItemFailures": [{ "itemIdentifier": "17" }] }));
     assert_eq!(outcome(&MappingSettings::default(), &answer), Outcome::Done);
 }
@@ -99,7 +99,7 @@ fn batch() -> Batch {
 }
 
 #[test]
-fn a_function_reads_the_event_as_one_of_kinesis() {
+fn the_event_is_a_valid_kinesis_event() {
     let event: KinesisEvent = serde_json::from_value(invocation(&origin(), &batch())).unwrap();
     let [first, second] = &event.records[..] else {
         panic!()
@@ -120,7 +120,7 @@ fn a_function_reads_the_event_as_one_of_kinesis() {
 }
 
 #[test]
-fn a_record_weighs_in_the_payload_no_more_than_counted() {
+fn a_record_takes_no_more_of_the_payload_than_counted() {
     let batch = batch();
     let event = invocation(&origin(), &batch).to_string();
     let counted: usize = batch.records.iter().map(Record::payload_bytes).sum();
@@ -132,8 +132,8 @@ fn a_record_weighs_in_the_payload_no_more_than_counted() {
 }
 
 #[test]
-fn the_failure_record_tells_where_the_records_are_and_not_what_they_are() {
-    let told = failure(
+fn the_failure_record_has_the_positions_of_the_records_and_not_their_data() {
+    let document = failure(
         &origin(),
         &batch(),
         Condition::RetryAttemptsExhausted,
@@ -164,5 +164,5 @@ fn the_failure_record_tells_where_the_records_are_and_not_what_they_are() {
             "streamArn": "arn:aws:kinesis:us-east-1:000000000000:stream/ticks",
         },
     });
-    assert_eq!(told, expected);
+    assert_eq!(document, expected);
 }

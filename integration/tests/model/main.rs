@@ -1,5 +1,5 @@
-//! The rules of the model of AWS's Kinesis event source, without input and output: nothing is lost,
-//! the order is kept, and poison is isolated in few steps.
+//! The rules of our model of AWS's Kinesis event source, without I/O: nothing is lost, the order is
+//! kept, and poison is isolated in few steps.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +10,6 @@
 mod answers;
 mod lineage;
 mod mapping;
-mod play;
 mod properties;
 mod rules;
+mod simulation;

@@ -1,10 +1,10 @@
-//! A mapping is read as it is deployed, within AWS's limits.
+//! Reads a deployed mapping and checks AWS's limits.
 
 use integration::event_source::mapping::{MappingError, MappingSettings};
 use serde_json::{Value, json};
 
 #[test]
-fn a_mapping_is_read_as_a_template_and_lambdas_api_write_it() {
+fn a_mapping_is_read_from_a_template_and_from_lambdas_api() {
     let mapping = json!({
         "UUID": "1f0e…",
         "EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/ticks",
@@ -32,7 +32,7 @@ fn a_mapping_is_read_as_a_template_and_lambdas_api_write_it() {
 }
 
 #[test]
-fn what_is_not_set_is_as_aws_has_it() {
+fn defaults_are_those_of_aws() {
     assert_eq!(
         MappingSettings::from_mapping(&json!({})).unwrap(),
         MappingSettings::default()
@@ -88,7 +88,7 @@ fn values_that_aws_refuses_are_refused() {
 }
 
 #[test]
-fn what_the_model_does_not_play_is_refused() {
+fn unsupported_settings_are_refused() {
     assert_eq!(
         refused(&json!({ "ParallelizationFactor": 2 })),
         "the model of the event source does not implement ParallelizationFactor = 2"

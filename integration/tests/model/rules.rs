@@ -1,4 +1,4 @@
-//! The rules one by one, as AWS's documentation has them.
+//! The rules one by one, as in AWS's documentation.
 
 use app::ports::SequenceNumber;
 use integration::event_source::mapping::MappingSettings;
@@ -7,9 +7,9 @@ use integration::event_source::shard::{
     Batch, Condition, NoStepInProgress, Outcome, PAYLOAD_BYTES_MAX, RETRY_DELAY_MS_MAX, Shard, Step,
 };
 
-use crate::play::{Fate, Nature, Play, START_MS};
+use crate::simulation::{Behaviour, RecordOutcome, START_MS, Simulation};
 
-use Nature::{Flaky, Good, Named, Poison};
+use Behaviour::{Flaky, Good, Poison, ReportedFailed};
 
 fn settings() -> MappingSettings {
     MappingSettings {
@@ -28,16 +28,16 @@ fn bisecting() -> MappingSettings {
     }
 }
 
-/// The invocations by the records' indexes, and the ranges that were given up.
+/// Checks the invocations, by the records' indexes, and the ranges that were given up.
 fn check(
     settings: MappingSettings,
-    natures: &[Nature],
+    behaviours: &[Behaviour],
     invocations: &[&[usize]],
     given_up: &[(usize, usize)],
 ) {
-    let play = Play::new(settings, natures.to_vec()).play();
-    assert_eq!(play.invocations, invocations);
-    let ranges: Vec<_> = play
+    let simulation = Simulation::new(settings, behaviours.to_vec()).run();
+    assert_eq!(simulation.invocations, invocations);
+    let ranges: Vec<_> = simulation
         .given_up
         .iter()
         .map(|(first, last, _)| (*first, *last))
@@ -82,49 +82,49 @@ fn with_bisect_the_poison_record_alone_is_given_up_and_splitting_uses_up_no_retr
 }
 
 #[test]
-fn a_partial_failure_moves_the_checkpoint_and_retries_from_the_named_record() {
+fn a_partial_failure_moves_the_checkpoint_and_retries_from_the_reported_record() {
     check(
         settings(),
-        &[Good, Good, Named(1), Good],
+        &[Good, Good, ReportedFailed(1), Good],
         &[&[0, 1, 2, 3], &[2, 3]],
         &[],
     );
     check(
         bisecting(),
-        &[Good, Good, Named(1), Good],
+        &[Good, Good, ReportedFailed(1), Good],
         &[&[0, 1, 2, 3], &[2, 3]],
         &[],
     );
 }
 
 #[test]
-fn without_bisect_a_record_that_is_named_for_ever_takes_what_follows_with_it() {
+fn without_bisect_a_record_that_always_fails_takes_the_following_ones_with_it() {
     check(
         settings(),
-        &[Good, Good, Named(99), Good, Good],
+        &[Good, Good, ReportedFailed(99), Good, Good],
         &[&[0, 1, 2, 3], &[2, 3], &[4]],
         &[(2, 3)],
     );
 }
 
 #[test]
-fn with_bisect_a_record_that_is_named_for_ever_is_given_up_alone() {
+fn with_bisect_a_record_that_always_fails_is_given_up_alone() {
     check(
         bisecting(),
-        &[Good, Good, Named(99), Good, Good],
+        &[Good, Good, ReportedFailed(99), Good, Good],
         &[&[0, 1, 2, 3], &[2, 3], &[2], &[2], &[3], &[4]],
         &[(2, 2)],
     );
 }
 
 #[test]
-fn a_failure_that_passes_is_retried_in_place() {
+fn a_transient_failure_is_retried_in_place() {
     check(settings(), &[Flaky(1), Good], &[&[0, 1], &[0, 1]], &[]);
     check(bisecting(), &[Flaky(1), Good], &[&[0, 1], &[0], &[1]], &[]);
 }
 
 #[test]
-fn a_record_that_is_not_in_the_batch_fails_all_of_it() {
+fn a_reported_record_outside_the_batch_fails_the_whole_batch() {
     let mut shard = Shard::new(settings());
     shard.offer(records(&[1, 2]), START_MS).unwrap();
     assert!(matches!(shard.step(START_MS), Step::Invoke(_)));
@@ -181,20 +181,20 @@ fn a_batch_that_is_not_full_waits_for_its_window() {
         panic!()
     };
     assert_eq!(batch.records.len(), 2);
-    // The next window begins with the answer, though a record waits since before.
+    // The next window starts with the response, although a record was already waiting.
     shard.offer(records(&[3]), START_MS + 5_500).unwrap();
     shard.answered(&Outcome::Done, START_MS + 9_000).unwrap();
     assert_eq!(
         shard.step(START_MS + 9_000),
         Step::WaitUntil(START_MS + 14_000)
     );
-    // A full batch waits for nothing.
+    // A full batch does not wait.
     shard.offer(records(&[4, 5, 6]), START_MS + 9_001).unwrap();
     assert!(matches!(shard.step(START_MS + 9_001), Step::Invoke(_)));
 }
 
 #[test]
-fn a_payload_beyond_the_limit_is_cut() {
+fn a_payload_over_the_limit_is_split() {
     let settings = MappingSettings {
         batch_records_max: 100,
         ..settings()
@@ -216,36 +216,40 @@ fn a_payload_beyond_the_limit_is_cut() {
 }
 
 #[test]
-fn records_beyond_their_age_are_given_up_before_the_function_sees_them() {
+fn records_that_are_too_old_are_given_up_without_an_invocation() {
     let settings = MappingSettings {
         record_age_max_ms: Some(60_000),
         ..settings()
     };
-    let mut play = Play::new(settings, vec![Good; 4]);
-    play.arrive(2);
-    play.now_ms += 60_001;
-    play.arrive(2);
-    play.settle();
-    assert_eq!(play.given_up, [(0, 1, Condition::RecordAgeExceeded)]);
-    assert_eq!(play.invocations, [[2, 3]]);
+    let mut simulation = Simulation::new(settings, vec![Good; 4]);
+    simulation.arrive(2);
+    simulation.now_ms += 60_001;
+    simulation.arrive(2);
+    simulation.run_to_end();
+    assert_eq!(simulation.given_up, [(0, 1, Condition::RecordAgeExceeded)]);
+    assert_eq!(simulation.invocations, [[2, 3]]);
 }
 
 #[test]
-fn a_batch_that_grows_old_while_it_fails_is_given_up_for_its_age() {
+fn a_failing_batch_is_given_up_when_it_becomes_too_old() {
     let settings = MappingSettings {
         retries_max: None,
         record_age_max_ms: Some(60_000),
         retry_delay_ms: 1_000,
         ..settings()
     };
-    let play = Play::new(settings, vec![Poison, Good]).play();
-    assert_eq!(play.given_up, [(0, 1, Condition::RecordAgeExceeded)]);
+    let simulation = Simulation::new(settings, vec![Poison, Good]).run();
+    assert_eq!(simulation.given_up, [(0, 1, Condition::RecordAgeExceeded)]);
     assert!(
-        play.fates
+        simulation
+            .outcomes
             .iter()
-            .all(|(_, fate)| matches!(fate, Fate::GivenUp(_)))
+            .all(|(_, outcome)| matches!(outcome, RecordOutcome::GivenUp(_)))
     );
-    assert!(play.invocations.len() > 3, "it was retried until then");
+    assert!(
+        simulation.invocations.len() > 3,
+        "it was retried until then"
+    );
 }
 
 #[test]
@@ -291,7 +295,7 @@ fn the_checkpoint_waits_for_the_failure_destination() {
 }
 
 #[test]
-fn an_answer_without_an_invocation_is_refused() {
+fn an_outcome_without_an_invocation_is_refused() {
     let mut shard = Shard::new(settings());
     assert_eq!(
         shard.answered(&Outcome::Done, START_MS),
@@ -305,7 +309,7 @@ fn an_answer_without_an_invocation_is_refused() {
 }
 
 #[test]
-fn records_that_come_twice_or_backwards_are_refused() {
+fn repeated_and_unordered_records_are_refused() {
     let mut shard = Shard::new(settings());
     shard.offer(records(&[9, 10]), START_MS).unwrap();
     let error = shard.offer(records(&[10]), START_MS).unwrap_err();
@@ -318,7 +322,7 @@ fn records_that_come_twice_or_backwards_are_refused() {
 }
 
 #[test]
-fn a_batch_tells_its_range() {
+fn a_batch_has_a_range() {
     let mut shard = Shard::new(settings());
     shard.offer(records(&[5, 6, 7]), START_MS).unwrap();
     let Step::Invoke(batch) = shard.step(START_MS) else {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::stack::{Resource, stack, text};
 
-/// CloudWatch takes a description of 1,024 characters.
+/// CloudWatch's limit for a description.
 const DESCRIPTION_LENGTH_MAX: usize = 1_024;
 
 /// Every alarm, without the project's name.
@@ -51,9 +51,9 @@ fn alarm(name: &str) -> Resource {
         .unwrap_or_else(|| panic!("no alarm {name}"))
 }
 
-/// What must hold for a description and the actions of any alarm that tells people.
+/// Asserts that the alarm notifies people, and that its description says what to do.
 #[track_caller]
-pub(crate) fn tells_people_what_to_do(alarm: &Resource) {
+pub(crate) fn notifies_with_instructions(alarm: &Resource) {
     let description = alarm.text("/AlarmDescription");
     assert!(
         description.contains("Do: ") || description.contains("Do now: "),
@@ -83,10 +83,10 @@ fn the_list_is_complete() {
 }
 
 #[test]
-fn each_alarm_tells_people_what_to_do() {
+fn each_alarm_notifies_with_instructions() {
     for alarm in alarms() {
-        tells_people_what_to_do(&alarm);
-        // Silence is no trouble: these services send nothing when there is nothing to count.
+        notifies_with_instructions(&alarm);
+        // Missing data is normal: these services send nothing if there is nothing to count.
         assert_eq!(
             alarm.text("/TreatMissingData"),
             "notBreaching",
@@ -112,10 +112,10 @@ fn check(name: &str, metric: &str, threshold: u64) {
 }
 
 #[test]
-fn a_function_url_has_an_alarm_of_its_own() {
+fn a_function_url_has_a_separate_alarm() {
     let with = stack("alarms.yaml", &[("WebhookFunctionUrl", "true")]);
     let alarm = with.one("WebhookUrlErrors");
-    tells_people_what_to_do(&alarm);
+    notifies_with_instructions(&alarm);
     assert_eq!(alarm.text("/AlarmName"), "prices-webhook-url-errors");
     assert_eq!(
         (alarm.text("/Namespace"), alarm.text("/MetricName")),
@@ -135,7 +135,7 @@ fn a_function_url_has_an_alarm_of_its_own() {
 }
 
 #[test]
-fn what_analytics_gave_up_is_told_as_it_is() {
+fn the_alarm_for_given_up_batches_describes_the_consequences() {
     let alarm = alarm("analytics-failed");
     let description = alarm.text("/AlarmDescription");
     for truth in ["No tick is lost", "last_sequence", "from the archive"] {
@@ -168,7 +168,7 @@ fn alarms_watch_metrics_that_exist() {
         check(&format!("{function}-errors"), "AWS/Lambda Errors", 0);
     }
     for table in ["ticks", "analytics", "connections"] {
-        // Not UserErrors, which is the account's and leaves throttling out.
+        // Not UserErrors, which is per account and does not include throttling.
         check(
             &format!("{table}-write-throttles"),
             "AWS/DynamoDB WriteThrottleEvents",
@@ -190,7 +190,7 @@ fn alarms_watch_metrics_that_exist() {
     );
 }
 
-/// The names of what the other stacks make, by the dimension that names them in metrics.
+/// The names of the other stacks' resources, by the dimension that contains them in metrics.
 fn existing(dimension: &str) -> BTreeSet<String> {
     let (kind, property) = match dimension {
         "FunctionName" => ("AWS::Lambda::Function", "/FunctionName"),
@@ -212,7 +212,7 @@ fn existing(dimension: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn alarms_watch_what_there_is() {
+fn alarms_watch_resources_that_exist() {
     for alarm in alarms() {
         for dimension in alarm.at("/Dimensions").as_array().unwrap() {
             let (name, value) = (text(&dimension["Name"]), text(&dimension["Value"]));
@@ -264,7 +264,7 @@ fn the_dashboard_shows_the_flow_from_left_to_right() {
 }
 
 #[test]
-fn no_widget_covers_another() {
+fn widgets_do_not_overlap() {
     let mut taken = BTreeSet::new();
     for widget in widgets() {
         let side = |name: &str| widget[name].as_u64().unwrap();
@@ -296,7 +296,7 @@ fn the_dashboard_lists_all_alarms() {
 }
 
 #[test]
-fn the_dashboard_shows_what_there_is() {
+fn the_dashboard_shows_resources_that_exist() {
     for widget in widgets() {
         let mut dimension = String::new();
         for metric in widget["properties"]["metrics"]
@@ -310,7 +310,7 @@ fn the_dashboard_shows_what_there_is() {
                 .iter()
                 .filter_map(Value::as_str)
                 .collect();
-            // `[namespace, metric, dimension, value]`, or dots for what the line above has.
+            // `[namespace, metric, dimension, value]`, where a dot repeats the value above.
             let value = match parts.as_slice() {
                 [_, _, name, value] => {
                     if *name != "." {

@@ -1,4 +1,4 @@
-//! The archive: Glue, Firehose and Athena agree with the one table of columns.
+//! The archive: Glue, Firehose and Athena have the same columns as the codec.
 
 use codec::column::{COLUMNS, PARTITIONS};
 use codec::ddl::hive_type;
@@ -98,7 +98,7 @@ fn firehose_converts_by_glues_schema() {
         conversion["OutputFormatConfiguration"]["Serializer"],
         json!({"ParquetSerDe": {"Compression": "SNAPPY"}})
     );
-    // Firehose refuses anything else beside a conversion.
+    // Firehose refuses anything else together with a conversion.
     assert_eq!(at("/CompressionFormat"), "UNCOMPRESSED");
     assert_eq!(
         at("/BufferingHints"),
@@ -107,7 +107,7 @@ fn firehose_converts_by_glues_schema() {
     assert_eq!(at("/CloudWatchLoggingOptions/Enabled"), true);
 }
 
-/// The folders of a prefix, without the part in braces.
+/// The folders in a prefix, without the expressions in braces.
 fn folders(prefix: &str) -> Vec<&str> {
     prefix
         .trim_end_matches('/')
@@ -117,7 +117,7 @@ fn folders(prefix: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_file_lies_under_the_partitions_in_either_mode() {
+fn files_are_in_partition_folders_in_both_modes() {
     for mode in ["event", "arrival"] {
         let delivery = stack("data.yaml", &[("ArchiveDay", mode)]).one("ArchiveDelivery");
         let prefix = delivery.text(&format!("{S3}/Prefix"));
@@ -128,7 +128,7 @@ fn a_file_lies_under_the_partitions_in_either_mode() {
         let errors = delivery.text(&format!("{S3}/ErrorOutputPrefix"));
         assert!(
             errors.starts_with("price-archive-errors/!{firehose:error-output-type}/"),
-            "a query must not read {errors}"
+            "queries must not read {errors}"
         );
     }
 }
@@ -146,7 +146,7 @@ fn the_event_day_is_computed_from_the_event_time() {
     let query = parameters[0]["ParameterValue"].as_str().unwrap();
     let prefix = delivery.text(&format!("{S3}/Prefix"));
     for (name, format) in PARTITIONS.into_iter().zip(["%Y", "%m", "%d"]) {
-        // Seconds, since strftime knows no milliseconds.
+        // In seconds, since strftime does not support milliseconds.
         let key = format!("{name}:(.timestamp/1000|strftime(\"{format}\"))");
         assert!(query.contains(&key), "{query}");
         assert!(
@@ -175,7 +175,7 @@ fn a_query_that_scans_too_much_is_cancelled() {
     let group = stack("data.yaml", &[("AthenaScanLimitBytes", "50000000")]).one("QueryWorkGroup");
     let settings = group.at("/WorkGroupConfiguration");
     assert_eq!(settings["BytesScannedCutoffPerQuery"], 50_000_000);
-    // Otherwise a client's settings go before the group's, and with them the place of the results.
+    // Otherwise a client's settings override the workgroup's, including the location for results.
     assert_eq!(settings["EnforceWorkGroupConfiguration"], true);
     assert_eq!(
         settings["ResultConfiguration"]["OutputLocation"],

@@ -1,4 +1,4 @@
-//! The data stack: nothing in it may be lost, or be seen by others.
+//! The data stack: its data must not be lost, or be visible to others.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn policy_of<'a>(bucket: &Resource, policies: &'a [Resource]) -> &'a Resource {
 }
 
 #[test]
-fn everything_stays_when_the_stack_goes() {
+fn everything_is_retained_when_the_stack_is_deleted() {
     let resources = stack("data.yaml", &[]).resources();
     assert!(resources.len() >= 14);
     for resource in resources {
@@ -57,13 +57,13 @@ fn tables_expire_recover_and_stream() {
         assert_eq!(table.text("/BillingMode"), "PAY_PER_REQUEST");
         assert!(
             table.find("/ProvisionedThroughput").is_none(),
-            "refused with PAY_PER_REQUEST"
+            "CloudFormation refuses it with PAY_PER_REQUEST"
         );
     }
 }
 
 #[test]
-fn tables_take_capacities_where_they_are_provisioned() {
+fn provisioned_tables_have_capacities() {
     let data = stack(
         "data.yaml",
         &[
@@ -84,7 +84,7 @@ fn the_stream_is_encrypted_in_either_mode() {
     for (mode, shards) in [("ON_DEMAND", None), ("PROVISIONED", Some(&json!(2)))] {
         let stream = stack("data.yaml", &[("StreamMode", mode)]).one("TicksStream");
         assert_eq!(stream.text("/StreamModeDetails/StreamMode"), mode);
-        // Kinesis refuses a number of shards on demand.
+        // Kinesis refuses a shard count in on-demand mode.
         assert_eq!(stream.find("/ShardCount"), shards, "{mode}");
         assert_eq!(stream.text("/StreamEncryption/EncryptionType"), "KMS");
         assert_eq!(stream.text("/StreamEncryption/KeyId"), "alias/aws/kinesis");
@@ -134,7 +134,7 @@ fn buckets_are_encrypted_private_and_tls_only() {
     }
 }
 
-/// The lifecycle rules of a bucket, enabled ones only.
+/// The enabled lifecycle rules of a bucket.
 fn rules(bucket: &Resource) -> Vec<&Value> {
     let all = bucket.at("/LifecycleConfiguration/Rules").as_array();
     all.unwrap()
@@ -144,7 +144,7 @@ fn rules(bucket: &Resource) -> Vec<&Value> {
 }
 
 #[test]
-fn the_archive_cools_at_90_days_and_ends_after_seven_years() {
+fn the_archive_moves_to_glacier_after_90_days_and_expires_after_seven_years() {
     let bucket = stack("data.yaml", &[]).one("ArchiveBucket");
     let rules = rules(&bucket);
     let archive: Vec<_> = rules
@@ -152,7 +152,7 @@ fn the_archive_cools_at_90_days_and_ends_after_seven_years() {
         .filter(|rule| rule["Prefix"] == "price-archive/")
         .collect();
     assert_eq!(archive.len(), 1);
-    // Athena passes over objects in GLACIER and DEEP_ARCHIVE in silence.
+    // Athena silently skips objects in GLACIER and DEEP_ARCHIVE.
     assert_eq!(
         archive[0]["Transitions"],
         json!([{"StorageClass": "GLACIER_IR", "TransitionInDays": 90}])
@@ -185,12 +185,12 @@ fn no_rule_deletes_more_than_its_own_folder() {
         rules(&artifacts)
             .iter()
             .all(|rule| rule["ExpirationInDays"].is_null()),
-        "a deploy must be able to go back to old code"
+        "a deploy must be able to return to old code"
     );
 }
 
 #[test]
-fn a_new_project_streams_nothing() {
+fn the_rollout_of_a_new_project_is_0_percent() {
     let flag = stack("data.yaml", &[]).one("RolloutParameter");
     assert_eq!(flag.text("/Name"), "/prices/rollout");
     assert_eq!(flag.text("/Value"), "0");

@@ -1,4 +1,4 @@
-//! `infra/deploy.sh` against a CLI of the tests, which writes down what it is called with.
+//! `infra/deploy.sh` with a fake AWS CLI that records its calls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Answers what the script asks for. A stack's status is in a file of its name.
+/// Responds to the calls of the script. A stack's status is in the file with its name.
 const CLI: &str = r#"#!/usr/bin/env bash
 echo "$AWS_REGION/$AWS_DEFAULT_REGION $*" >>"$HERE/calls"
 case "$*" in
@@ -20,7 +20,7 @@ case "$*" in
 esac
 "#;
 
-/// Answers `nix eval` and `nix build` as a machine that can have nixpkgs, unless there is a file `broken`.
+/// Responds to `nix eval` and `nix build` as if nixpkgs were available, unless a file `broken` exists.
 const NIX: &str = r#"#!/usr/bin/env bash
 echo "nix $*" >>"$HERE/calls"
 [ ! -e "$HERE/broken" ] || exit 1
@@ -31,7 +31,7 @@ esac
 
 const FUNCTIONS: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
 
-/// What a person's own environment may hold.
+/// Variables that a developer may have set.
 const OPTIONS: [&str; 8] = [
     "ALERT_EMAIL",
     "ARCHITECTURE",
@@ -43,35 +43,38 @@ const OPTIONS: [&str; 8] = [
     "SERVICE_PARAMETERS",
 ];
 
-struct Desk(TempDir);
+struct Sandbox(TempDir);
 
-struct Told {
+struct Outcome {
     code: i32,
     out: String,
     err: String,
     calls: String,
 }
 
-impl Desk {
+impl Sandbox {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        desk.write("aws", CLI);
-        desk.write("told", "");
-        desk.write("flag", "0\n");
-        desk.write("architecture", "arm64\n");
-        desk.write("tickctl", "#!/usr/bin/env bash\ncat \"$HERE/told\"\n");
-        desk.write("nix", NIX);
+        let sandbox = Self(tempfile::tempdir().unwrap());
+        sandbox.write("aws", CLI);
+        sandbox.write("tickctl-output", "");
+        sandbox.write("flag", "0\n");
+        sandbox.write("architecture", "arm64\n");
+        sandbox.write(
+            "tickctl",
+            "#!/usr/bin/env bash\ncat \"$HERE/tickctl-output\"\n",
+        );
+        sandbox.write("nix", NIX);
         for program in ["aws", "tickctl", "nix"] {
             let runs = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(desk.path().join(program), runs).unwrap();
+            fs::set_permissions(sandbox.path().join(program), runs).unwrap();
         }
         let empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
         let listed = FUNCTIONS.map(|name| {
-            desk.write(&format!("{name}.zip"), "");
+            sandbox.write(&format!("{name}.zip"), "");
             format!("{empty}\tprices-{name}\n")
         });
-        desk.write("functions", &listed.concat());
-        desk
+        sandbox.write("functions", &listed.concat());
+        sandbox
     }
 
     fn path(&self) -> &Path {
@@ -82,13 +85,13 @@ impl Desk {
         fs::write(self.path().join(name), text).unwrap();
     }
 
-    fn run(&self, verb: &str, environment: &[(&str, &str)]) -> Told {
+    fn run(&self, verb: &str, environment: &[(&str, &str)]) -> Outcome {
         self.write("calls", "");
         let mut script = Command::new("bash");
         for name in OPTIONS {
             script.env_remove(name);
         }
-        // Programs of the desk go before the machine's.
+        // The fake programs take precedence over the installed ones.
         let output = script
             .args(["-c", r#"PATH="$HERE:$PATH" exec bash "$0" "$@""#])
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/deploy.sh"))
@@ -101,7 +104,7 @@ impl Desk {
             .envs(environment.iter().copied())
             .output()
             .unwrap();
-        Told {
+        Outcome {
             code: output.status.code().unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
@@ -112,17 +115,17 @@ impl Desk {
 
 const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
 
-impl Told {
-    /// It was refused before anything was deployed, with these words.
+impl Outcome {
+    /// Asserts that it failed with this message before anything was deployed.
     #[track_caller]
-    fn refused(&self, words: &str) {
+    fn assert_refused(&self, message: &str) {
         assert_ne!(self.code, 0);
-        assert!(self.err.contains(words), "{}", self.err);
+        assert!(self.err.contains(message), "{}", self.err);
         let deploys = self.calls.contains("deploy --stack-name");
         assert!(!deploys, "{}", self.calls);
     }
 
-    /// What a stack was deployed with.
+    /// The call that deployed a stack.
     #[track_caller]
     fn deploy(&self, stack: &str) -> &str {
         assert_eq!(self.code, 0, "{}\n{}", self.err, self.calls);
@@ -133,7 +136,7 @@ impl Told {
 }
 
 #[test]
-fn the_cli_gets_the_region_however_it_is_set() {
+fn the_cli_gets_the_region_from_either_variable() {
     for (set, region) in [
         (vec![REGION], "eu-central-1"),
         (vec![("AWS_DEFAULT_REGION", "us-east-1")], "us-east-1"),
@@ -142,102 +145,105 @@ fn the_cli_gets_the_region_however_it_is_set() {
             "eu-central-1",
         ),
     ] {
-        let told = Desk::new().run("infra", &set);
-        assert_eq!(told.code, 0, "{}", told.err);
-        let each = told.calls.lines();
+        let outcome = Sandbox::new().run("infra", &set);
+        assert_eq!(outcome.code, 0, "{}", outcome.err);
+        let each = outcome.calls.lines();
         let wrong: Vec<&str> = each
             .filter(|call| !call.starts_with(&format!("{region}/{region} ")))
             .collect();
-        assert!(!told.calls.is_empty() && wrong.is_empty(), "{wrong:?}");
+        assert!(!outcome.calls.is_empty() && wrong.is_empty(), "{wrong:?}");
     }
-    let told = Desk::new().run("infra", &[]);
+    let outcome = Sandbox::new().run("infra", &[]);
     assert!(
-        told.code != 0 && told.err.contains("set AWS_REGION"),
+        outcome.code != 0 && outcome.err.contains("set AWS_REGION"),
         "{}",
-        told.err
+        outcome.err
     );
 }
 
 #[test]
-fn what_is_not_given_stays_as_it_is_deployed() {
-    let desk = Desk::new();
-    let told = desk.run("infra", &[REGION]);
-    assert!(!told.deploy("data").contains("ArchiveDay="), "the default");
+fn parameters_that_are_not_set_keep_their_deployed_values() {
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run("infra", &[REGION]);
+    assert!(
+        !outcome.deploy("data").contains("ArchiveDay="),
+        "the default"
+    );
     for chosen in ["AlertEmail=", "OfferWithinMs="] {
-        assert!(!told.deploy("service").contains(chosen), "{chosen}");
+        assert!(!outcome.deploy("service").contains(chosen), "{chosen}");
     }
     let emails = [
         ("a@example.com", "AlertEmail=a@example.com "),
         ("", "AlertEmail= "),
     ];
-    for (email, said) in emails {
-        let told = desk.run("infra", &[REGION, ("ALERT_EMAIL", email)]);
-        let call = format!("{} ", told.deploy("service"));
-        assert!(call.contains(said), "{call}");
+    for (email, expected) in emails {
+        let outcome = sandbox.run("infra", &[REGION, ("ALERT_EMAIL", email)]);
+        let call = format!("{} ", outcome.deploy("service"));
+        assert!(call.contains(expected), "{call}");
     }
 }
 
 #[test]
-fn an_emulators_day_is_chosen_once() {
-    let desk = Desk::new();
+fn the_archive_day_of_an_emulator_is_only_set_by_the_first_deploy() {
+    let sandbox = Sandbox::new();
     let emulated = [REGION, ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")];
-    let told = desk.run("infra", &emulated);
-    assert!(told.deploy("data").contains("ArchiveDay=arrival"));
-    assert!(told.deploy("service").contains("OfferWithinMs=3000"));
-    let told = desk.run("infra", &emulated);
-    assert!(!told.deploy("data").contains("ArchiveDay="));
+    let outcome = sandbox.run("infra", &emulated);
+    assert!(outcome.deploy("data").contains("ArchiveDay=arrival"));
+    assert!(outcome.deploy("service").contains("OfferWithinMs=3000"));
+    let outcome = sandbox.run("infra", &emulated);
+    assert!(!outcome.deploy("data").contains("ArchiveDay="));
 }
 
 #[test]
-fn the_alarms_hear_of_the_function_url() {
+fn the_alarm_stacks_get_the_function_url_parameter() {
     let url = ("SERVICE_PARAMETERS", "WebhookFunctionUrl=true");
-    let told = Desk::new().run("infra", &[REGION, url]);
+    let outcome = Sandbox::new().run("infra", &[REGION, url]);
     for stack in ["service", "alarms", "alarms-math"] {
-        let call = told.deploy(stack);
+        let call = outcome.deploy(stack);
         assert!(call.contains("WebhookFunctionUrl=true"), "{call}");
     }
 }
 
 #[test]
-fn a_stack_that_takes_no_update_is_named_with_the_way_out() {
-    let desk = Desk::new();
-    desk.write("prices-service", "ROLLBACK_COMPLETE\n");
-    let told = desk.run("infra", &[REGION]);
-    assert_ne!(told.code, 0);
-    let way_out = "aws cloudformation delete-stack --stack-name prices-service";
-    assert!(told.err.contains(way_out), "{}", told.err);
-    assert!(!told.calls.contains("deploy --stack-name prices-service"));
+fn a_stack_that_cannot_be_updated_is_reported_with_a_remedy() {
+    let sandbox = Sandbox::new();
+    sandbox.write("prices-service", "ROLLBACK_COMPLETE\n");
+    let outcome = sandbox.run("infra", &[REGION]);
+    assert_ne!(outcome.code, 0);
+    let remedy = "aws cloudformation delete-stack --stack-name prices-service";
+    assert!(outcome.err.contains(remedy), "{}", outcome.err);
+    assert!(!outcome.calls.contains("deploy --stack-name prices-service"));
 
-    desk.write("prices-service", "UPDATE_IN_PROGRESS\n");
-    let told = desk.run("infra", &[REGION]);
-    assert!(told.err.contains("is being changed"), "{}", told.err);
+    sandbox.write("prices-service", "UPDATE_IN_PROGRESS\n");
+    let outcome = sandbox.run("infra", &[REGION]);
+    assert!(outcome.err.contains("is being changed"), "{}", outcome.err);
 }
 
-/// The zips are to be built.
+/// No prebuilt zips: the script builds them.
 const NO_ZIPS: (&str, &str) = ("ZIPS", "");
 
 #[test]
-fn the_zips_are_nixs_where_nix_can_have_nixpkgs() {
-    let desk = Desk::new();
+fn nix_builds_the_zips_if_it_can_get_nixpkgs() {
+    let sandbox = Sandbox::new();
     for (architecture, output) in [("arm64", "lambda-zips"), ("x86_64", "lambda-zips-x86_64")] {
         let architecture = ("ARCHITECTURE", architecture);
         for builder in [None, Some(("BUILDER", "nix"))] {
             let given = [REGION, NO_ZIPS, architecture].into_iter().chain(builder);
-            let told = desk.run("infra", &given.collect::<Vec<_>>());
-            assert_eq!(told.code, 0, "{}", told.err);
+            let outcome = sandbox.run("infra", &given.collect::<Vec<_>>());
+            assert_eq!(outcome.code, 0, "{}", outcome.err);
             let build = format!(" build --no-link --print-out-paths .#{output}\n");
-            assert!(told.calls.contains(&build), "{}", told.calls);
-            let said = format!("build     with nix for {}\n", architecture.1);
-            assert!(told.out.contains(&said), "{}", told.out);
+            assert!(outcome.calls.contains(&build), "{}", outcome.calls);
+            let expected = format!("build     with nix for {}\n", architecture.1);
+            assert!(outcome.out.contains(&expected), "{}", outcome.out);
             let code = "code      e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 webhook.zip\n";
-            assert!(told.out.contains(code), "{}", told.out);
+            assert!(outcome.out.contains(code), "{}", outcome.out);
         }
     }
 }
 
 #[test]
-fn the_share_is_told_however_the_flag_says_it() {
-    let desk = Desk::new();
+fn the_share_is_read_from_every_form_of_the_flag() {
+    let sandbox = Sandbox::new();
     for (flag, share) in [
         ("0", "0"),
         (
@@ -249,88 +255,112 @@ fn the_share_is_told_however_the_flag_says_it() {
             "0",
         ),
     ] {
-        desk.write("flag", flag);
-        let told = desk.run("infra", &[REGION]);
+        sandbox.write("flag", flag);
+        let outcome = sandbox.run("infra", &[REGION]);
         let line = format!("\nrollout   {share} %\n");
-        assert!(told.out.contains(&line), "{}\n{}", told.out, told.err);
+        assert!(
+            outcome.out.contains(&line),
+            "{}\n{}",
+            outcome.out,
+            outcome.err
+        );
     }
 }
 
 #[test]
-fn a_stage_that_is_none_is_named_before_the_usage() {
-    let told = Desk::new().run("5", &[REGION]);
-    assert_eq!(told.code, 2);
+fn an_unknown_stage_is_reported_before_the_usage() {
+    let outcome = Sandbox::new().run("5", &[REGION]);
+    assert_eq!(outcome.code, 2);
     let named = "deploy: `5` is not a verb; the stages are canary, 10, 50 and 100\n";
-    assert!(told.err.starts_with(named), "{}", told.err);
+    assert!(outcome.err.starts_with(named), "{}", outcome.err);
     assert!(
-        told.err.contains("ALERT_EMAIL") && told.err.ends_with("TICKCTL (built by cargo).\n"),
+        outcome.err.contains("ALERT_EMAIL") && outcome.err.ends_with("(built by cargo).\n"),
         "{}",
-        told.err
+        outcome.err
     );
-    assert_eq!(told.calls, "");
+    assert_eq!(outcome.calls, "");
 }
 
 #[test]
-fn another_machine_does_not_change_the_architecture_in_passing() {
-    let desk = Desk::new();
-    // As it is deployed, whatever this machine is, unless it is asked for.
-    for (deployed, asked, is) in [
+fn a_deploy_from_another_machine_keeps_the_architecture() {
+    let sandbox = Sandbox::new();
+    // The deployed one is kept, whatever this machine has, unless ARCHITECTURE is set.
+    for (deployed, requested, expected) in [
         ("arm64", None, "arm64"),
         ("x86_64", None, "x86_64"),
         ("arm64", Some("x86_64"), "x86_64"),
     ] {
-        desk.write("prices-service", "UPDATE_COMPLETE\n");
-        desk.write("architecture", &format!("{deployed}\n"));
-        let asked = asked.map(|asked| ("ARCHITECTURE", asked));
-        let given = [REGION, NO_ZIPS].into_iter().chain(asked);
-        let told = desk.run("infra", &given.collect::<Vec<_>>());
-        let parameter = format!(" Architecture={is} ");
+        sandbox.write("prices-service", "UPDATE_COMPLETE\n");
+        sandbox.write("architecture", &format!("{deployed}\n"));
+        let requested = requested.map(|architecture| ("ARCHITECTURE", architecture));
+        let given = [REGION, NO_ZIPS].into_iter().chain(requested);
+        let outcome = sandbox.run("infra", &given.collect::<Vec<_>>());
+        let parameter = format!(" Architecture={expected} ");
         assert!(
-            told.deploy("service").contains(&parameter),
+            outcome.deploy("service").contains(&parameter),
             "{}",
-            told.calls
+            outcome.calls
         );
-        assert!(told.out.contains(&format!("for {is}\n")), "{}", told.out);
+        assert!(
+            outcome.out.contains(&format!("for {expected}\n")),
+            "{}",
+            outcome.out
+        );
     }
-    // What cannot be seen is not guessed.
-    fs::remove_file(desk.path().join("architecture")).unwrap();
-    let told = desk.run("infra", &[REGION]);
-    told.refused("set ARCHITECTURE to arm64 or x86_64");
+    // If it cannot be read, it is not guessed.
+    fs::remove_file(sandbox.path().join("architecture")).unwrap();
+    let outcome = sandbox.run("infra", &[REGION]);
+    outcome.assert_refused("set ARCHITECTURE to arm64 or x86_64");
 }
 
 #[test]
-fn a_builder_that_cannot_build_is_named_with_the_other_one() {
-    let desk = Desk::new();
-    desk.write("broken", "");
-    let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "nix")]);
-    told.refused("or set BUILDER=cargo");
+fn a_builder_that_fails_is_reported_with_the_alternative() {
+    let sandbox = Sandbox::new();
+    sandbox.write("broken", "");
+    let outcome = sandbox.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "nix")]);
+    outcome.assert_refused("or set BUILDER=cargo");
 
-    let told = desk.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "make")]);
-    assert!(told.err.contains("BUILDER"), "{}", told.err);
-}
-
-#[test]
-fn the_status_compares_what_the_webhook_tells_with_lambdas_own_hash() {
-    let desk = Desk::new();
-    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    desk.write("told", &format!("code      {empty} webhook 0.1.0\n"));
-    let told = desk.run("status", &[REGION]);
-    assert_eq!(told.code, 0, "{}", told.err);
+    let outcome = sandbox.run("infra", &[REGION, NO_ZIPS, ("BUILDER", "make")]);
     assert!(
-        told.out
+        outcome.err.contains("the builder must be nix or cargo"),
+        "{}",
+        outcome.err
+    );
+}
+
+#[test]
+fn the_status_compares_the_webhooks_hash_with_lambdas() {
+    let sandbox = Sandbox::new();
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    sandbox.write(
+        "tickctl-output",
+        &format!("code      {empty} webhook 0.1.0\n"),
+    );
+    let outcome = sandbox.run("status", &[REGION]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(
+        outcome
+            .out
             .contains(&format!("lambda    {empty} prices-webhook\n")),
         "{}",
-        told.out
+        outcome.out
     );
 
     let other = "1".repeat(64);
-    desk.write("told", &format!("code      {other} webhook 0.1.0\n"));
-    let told = desk.run("status", &[REGION]);
-    assert_ne!(told.code, 0);
-    assert!(
-        told.out.contains(&other),
-        "shown all the same: {}",
-        told.out
+    sandbox.write(
+        "tickctl-output",
+        &format!("code      {other} webhook 0.1.0\n"),
     );
-    assert!(told.err.contains("which is not Lambda's"), "{}", told.err);
+    let outcome = sandbox.run("status", &[REGION]);
+    assert_ne!(outcome.code, 0);
+    assert!(
+        outcome.out.contains(&other),
+        "shown anyway: {}",
+        outcome.out
+    );
+    assert!(
+        outcome.err.contains("which is not Lambda's"),
+        "{}",
+        outcome.err
+    );
 }

@@ -1,4 +1,4 @@
-//! The functions: what they are told is what they understand, and who may call them.
+//! The functions: their environment variables, and who may call them.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ fn five_functions_run_a_bootstrap_of_ours() {
 }
 
 #[test]
-fn logs_do_not_stay_for_ever() {
+fn logs_expire() {
     let service = stack("service.yaml", &[("LogRetentionDays", "7")]);
     for name in NAMES {
         let group = function(&service, name)
@@ -61,21 +61,21 @@ fn logs_do_not_stay_for_ever() {
     }
 }
 
-/// The function starts with what the template tells it: each variable is one that it reads, and as
-/// flags (whose names are the same) they are taken.
+/// Asserts that the function starts with the template's variables: it reads each of them, and accepts
+/// their values as flags, which have the same names.
 #[track_caller]
-fn understands<S: Settings>(service: &Stack, name: &str) {
+fn check_environment<S: Settings>(service: &Stack, name: &str) {
     let function = function(service, name);
     let variables = function.at("/Environment/Variables").as_object().unwrap();
     let known: BTreeSet<String> = S::environment().into_iter().collect();
-    let told: BTreeSet<String> = variables.keys().cloned().collect();
-    let unknown: Vec<_> = told.difference(&known).collect();
+    let set: BTreeSet<String> = variables.keys().cloned().collect();
+    let unknown: Vec<_> = set.difference(&known).collect();
     assert!(unknown.is_empty(), "{name} does not read {unknown:?}");
     let flags = variables.iter().map(|(variable, value)| {
         let flag = variable.to_lowercase().replace('_', "-");
         format!("--{flag}={}", text(value))
     });
-    // Lambda tells this one itself.
+    // Lambda sets this one.
     let by_lambda = known
         .contains("AWS_LAMBDA_FUNCTION_NAME")
         .then(|| format!("--function-name={}", function.text("/FunctionName")));
@@ -88,7 +88,7 @@ fn understands<S: Settings>(service: &Stack, name: &str) {
 }
 
 #[test]
-fn functions_understand_what_they_are_told() {
+fn functions_accept_their_environment() {
     for given in [
         &[][..],
         &[
@@ -100,16 +100,16 @@ fn functions_understand_what_they_are_told() {
         ],
     ] {
         let service = stack("service.yaml", given);
-        understands::<webhook::config::Config>(&service, "webhook");
-        understands::<analytics::config::Config>(&service, "analytics");
-        understands::<broadcast::config::Config>(&service, "broadcast");
-        understands::<redrive::config::Config>(&service, "redrive");
-        understands::<scaler::config::Config>(&service, "scaler");
+        check_environment::<webhook::config::Config>(&service, "webhook");
+        check_environment::<analytics::config::Config>(&service, "analytics");
+        check_environment::<broadcast::config::Config>(&service, "broadcast");
+        check_environment::<redrive::config::Config>(&service, "redrive");
+        check_environment::<scaler::config::Config>(&service, "scaler");
     }
 }
 
 #[test]
-fn secrets_are_named_not_told() {
+fn secrets_are_passed_by_name_only() {
     let service = stack("service.yaml", &[]);
     for name in NAMES {
         let function = function(&service, name);
@@ -123,15 +123,18 @@ fn secrets_are_named_not_told() {
 }
 
 #[test]
-fn the_webhook_is_told_the_hash_of_its_code() {
+fn the_webhook_gets_the_hash_of_its_code() {
     let hash = "5aa78a0b".repeat(8);
-    let told = |given: &[(&str, &str)]| {
+    let code_hash = |given: &[(&str, &str)]| {
         let webhook = function(&stack("service.yaml", given), "webhook");
         let variable = webhook.find("/Environment/Variables/CODE_SHA256");
         variable.map(text)
     };
-    assert_eq!(told(&[("WebhookCodeSha256", hash.as_str())]), Some(hash));
-    assert_eq!(told(&[]), None);
+    assert_eq!(
+        code_hash(&[("WebhookCodeSha256", hash.as_str())]),
+        Some(hash)
+    );
+    assert_eq!(code_hash(&[]), None);
 }
 
 #[test]
@@ -154,14 +157,14 @@ fn parameters_reach_the_functions() {
         function(&service, "webhook").number("/ReservedConcurrentExecutions"),
         100
     );
-    // A reserve would be taken from everything else in the account.
+    // Reserved concurrency would be taken from the rest of the account.
     for name in NAMES {
         let function = function(&stack("service.yaml", &[]), name);
         assert!(function.find("/ReservedConcurrentExecutions").is_none());
     }
 }
 
-/// The routes of an API, each as key and the id of the function behind it.
+/// The routes of an API: the key and the id of the function.
 fn routes(service: &Stack, api: &str) -> BTreeSet<(String, String)> {
     let all = service.all("AWS::ApiGatewayV2::Route");
     let own = all
@@ -184,7 +187,7 @@ fn pairs(keys: &[&str], function: &str) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn the_apis_lead_to_their_functions() {
+fn the_apis_call_their_functions() {
     let service = stack("service.yaml", &[]);
     assert_eq!(
         routes(&service, "WebhookApi"),
@@ -246,7 +249,7 @@ fn only_the_apis_may_call_the_functions() {
 }
 
 #[test]
-fn a_function_url_is_public_only_where_it_is_asked_for() {
+fn a_function_url_is_only_public_if_requested() {
     let service = stack("service.yaml", &[("WebhookFunctionUrl", "true")]);
     let public: BTreeSet<String> = service
         .all("AWS::Lambda::Permission")
@@ -269,7 +272,7 @@ fn a_function_url_is_public_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn addresses_are_those_of_the_emulator_where_there_is_one() {
+fn addresses_are_those_of_the_emulator_if_it_is_set() {
     let aws = stack("service.yaml", &[]);
     assert_eq!(aws.output("WebhookUrl"), "att:WebhookApi.ApiEndpoint");
     let host = "ref:LiveApi.execute-api.eu-central-1.amazonaws.com/live";

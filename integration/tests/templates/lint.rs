@@ -1,4 +1,4 @@
-//! `cfn-lint` knows what each type of resource takes, which neither the emulator nor these tests do.
+//! `cfn-lint` knows the properties of each resource type, unlike the emulator and the other tests.
 
 use std::process::Command;
 
@@ -21,11 +21,11 @@ fn the_linter_finds_nothing() {
     );
 }
 
-/// The AWS CLI deploys a larger one only through a bucket, which the data stack could not have yet.
+/// The AWS CLI needs a bucket for larger templates, and the first deploy does not have one yet.
 const TEMPLATE_BYTES_MAX: u64 = 51_200;
 
 #[test]
-fn templates_are_small_enough_to_be_sent() {
+fn templates_are_small_enough_to_deploy_without_a_bucket() {
     for file in TEMPLATES {
         let path = format!("{}/../infra/{file}", env!("CARGO_MANIFEST_DIR"));
         let bytes = std::fs::metadata(path).unwrap().len();

@@ -1,7 +1,7 @@
-//! The templates of `infra/` as CloudFormation would read them.
+//! The templates of `infra/`, evaluated like CloudFormation does.
 //!
-//! The emulator drops much of what is in them without a word (expiry, recovery, encryption, limits),
-//! so that a deploy there proves little. These tests read the files instead.
+//! The emulator silently ignores much of them (expiry, recovery, encryption, limits), so a deploy there
+//! proves little. These tests read the files instead.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! One role a function, with what its ports need and nothing else.
+//! One role per function, with exactly the permissions that its ports need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::stack::{Resource, TEMPLATES, stack, text, texts};
 
-/// What each role may do, as `action on resource`. The resource is short: the last part of its ARN,
-/// or the resource of the same template.
+/// The permissions of each role, as `action on resource`. The resource is abbreviated to the last part
+/// of its ARN, or to its id in the template.
 const ROLES: [(&str, &str, &[&str]); 7] = [
     (
         "ArchiveRole",
@@ -43,7 +43,7 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
         "lambda.amazonaws.com",
         &[
             "dynamodb:BatchWriteItem on table/prices-ticks",
-            // Claims of ticks that have no event time of their own.
+            // Claims of arrival-stamped ticks.
             "dynamodb:UpdateItem on table/prices-ticks",
             "kinesis:PutRecords on stream/prices-ticks",
             "kms:Decrypt on key/*",
@@ -128,7 +128,7 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
     ),
 ];
 
-/// The whole of the templates' roles.
+/// All roles of the templates.
 fn roles() -> Vec<Resource> {
     let given = [("StreamMode", "PROVISIONED")];
     let stacks = TEMPLATES.map(|file| match file {
@@ -150,7 +150,7 @@ fn statements(role: &Resource) -> Vec<&Value> {
         .collect()
 }
 
-/// An ARN without what every ARN has.
+/// An ARN without the parts that all ARNs share.
 fn short(resource: &str) -> String {
     let (own, rest) = match resource.strip_prefix("att:") {
         Some(own) => own.split_once(".Arn").unwrap(),
@@ -166,7 +166,7 @@ fn short(resource: &str) -> String {
 }
 
 #[test]
-fn roles_may_do_what_their_ports_need() {
+fn roles_have_the_permissions_that_their_ports_need() {
     let roles = roles();
     let found: BTreeSet<&str> = roles.iter().map(|role| role.id.as_str()).collect();
     assert_eq!(found, ROLES.iter().map(|(id, ..)| *id).collect());
@@ -195,7 +195,7 @@ fn roles_may_do_what_their_ports_need() {
 }
 
 #[test]
-fn no_permission_is_for_everything() {
+fn no_permission_applies_to_all_resources() {
     for role in roles() {
         for statement in statements(&role) {
             let actions = texts(&statement["Action"]);

@@ -1,10 +1,10 @@
-//! Queues and event sources: nothing is tried for ever, and nothing is lost when it is given up.
+//! Queues and event sources: retries are limited, and what is given up is not lost.
 
 use serde_json::{Value, json};
 
 use crate::stack::{Resource, Stack, stack};
 
-/// SQS keeps a message for 14 days at most.
+/// SQS's limit for the retention of a message, 14 days.
 const RETENTION_SECONDS_MAX: u64 = 14 * 24 * 3600;
 
 fn service() -> Stack {
@@ -15,7 +15,7 @@ fn sources(service: &Stack) -> Vec<Resource> {
     service.all("AWS::Lambda::EventSourceMapping")
 }
 
-/// The queue behind `att:Queue.Arn`.
+/// The queue that `att:Queue.Arn` refers to.
 fn queue_of(service: &Stack, arn: &Value) -> Resource {
     let arn = arn.as_str().unwrap();
     let id = arn.strip_prefix("att:").unwrap().strip_suffix(".Arn");
@@ -23,7 +23,7 @@ fn queue_of(service: &Stack, arn: &Value) -> Resource {
 }
 
 #[test]
-fn each_queue_that_is_read_has_dead_letters_of_its_own() {
+fn each_consumed_queue_has_its_own_dlq() {
     let service = service();
     let mut read = Vec::new();
     for source in sources(&service) {
@@ -53,7 +53,7 @@ fn each_queue_that_is_read_has_dead_letters_of_its_own() {
         .into_iter()
         .filter(|queue| !read.contains(&queue.id))
         .collect();
-    // A failure destination is read by people.
+    // People read the failure destination.
     assert_eq!(others.len(), 1);
     assert_eq!(others[0].text("/QueueName"), "prices-analytics-failed");
     assert_eq!(
@@ -69,8 +69,8 @@ fn queues_are_encrypted() {
     }
 }
 
-/// Otherwise a message is given to a second call while the first still works on it. AWS's rule is six
-/// timeouts and the window.
+/// Otherwise a second call would receive a message while the first one still processes it. AWS
+/// recommends six timeouts plus the window.
 #[test]
 fn a_message_is_hidden_for_six_timeouts_of_its_function() {
     let service = service();
@@ -90,7 +90,7 @@ fn a_message_is_hidden_for_six_timeouts_of_its_function() {
 }
 
 #[test]
-fn a_queues_batch_answers_for_each_message() {
+fn queue_batches_report_failures_per_message() {
     let service = service();
     for (id, concurrency) in [("BroadcastSource", 10), ("RedriveSource", 2)] {
         let source = service.one(id);
@@ -98,7 +98,7 @@ fn a_queues_batch_answers_for_each_message() {
             source.at("/FunctionResponseTypes"),
             &json!(["ReportBatchItemFailures"])
         );
-        // SQS takes a batch above 10 only with a window.
+        // SQS only allows batches above 10 with a window.
         assert!(source.number("/BatchSize") > 10);
         assert!(source.number("/MaximumBatchingWindowInSeconds") >= 1);
         assert_eq!(
@@ -112,10 +112,10 @@ fn a_queues_batch_answers_for_each_message() {
 }
 
 #[test]
-fn what_is_down_for_hours_gives_no_batch_up() {
+fn an_outage_of_hours_does_not_give_up_a_batch() {
     let source = stack("service.yaml", &[]).one("AnalyticsSource");
-    // Lambda's most; what ends the tries is the age, an hour before the stream forgets. -1, the
-    // service's default for both, is for ever.
+    // Lambda's maximum: the record age ends the retries, an hour before the stream's retention. -1, the
+    // default for both, is forever.
     assert_eq!(source.number("/MaximumRetryAttempts"), 10_000);
     let kept_s = stack("data.yaml", &[])
         .one("TicksStream")
@@ -138,7 +138,7 @@ fn a_bad_record_cannot_block_its_shard() {
         json!({
             "FunctionName": "ref:AnalyticsFunction",
             "EventSourceArn": "arn:aws:kinesis:eu-central-1:111122223333:stream/prices-ticks",
-            // LATEST loses what comes while a mapping is made anew.
+            // LATEST would skip records that arrive while a mapping is recreated.
             "StartingPosition": "TRIM_HORIZON",
             "BatchSize": 200,
             "MaximumBatchingWindowInSeconds": 1,
@@ -169,7 +169,7 @@ fn connections_expire() {
 }
 
 #[test]
-fn people_are_mailed_where_there_is_an_address() {
+fn alarms_are_mailed_if_there_is_an_address() {
     assert!(!service().has("AlarmsEmail"));
     let mailed = stack("service.yaml", &[("AlertEmail", "ops@example.com")]);
     for (subscription, topic) in [

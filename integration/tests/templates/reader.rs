@@ -1,4 +1,4 @@
-//! A template's YAML as JSON, with the short tags in their long form: `!Ref x` is `{"Ref": "x"}`.
+//! Reads a template's YAML as JSON, with short tags in their long form: `!Ref x` is `{"Ref": "x"}`.
 
 use std::fmt;
 use std::fs;
@@ -19,7 +19,7 @@ fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
     serde_saphyr::from_str::<Node>(text).map(|Node(value)| value)
 }
 
-/// A value with its tag worked in.
+/// A value with its tag resolved.
 struct Node(Value);
 
 impl<'de> Deserialize<'de> for Node {
@@ -106,7 +106,7 @@ fn check(yaml: &str, expected: &Value) {
 }
 
 #[test]
-fn a_short_tag_is_its_long_form() {
+fn short_tags_are_expanded() {
     check("a: !Ref Queue", &json!({"a": {"Ref": "Queue"}}));
     check("!GetAtt Queue.Arn", &json!({"Fn::GetAtt": "Queue.Arn"}));
     check("!Sub '${A}-b'", &json!({"Fn::Sub": "${A}-b"}));
@@ -125,11 +125,11 @@ fn a_short_tag_is_its_long_form() {
 }
 
 #[test]
-fn a_quoted_word_stays_a_text() {
+fn quoted_words_are_strings() {
     check(
         "{ a: 'true', b: true, c: '2', d: 2, e: 0.5 }",
         &json!({"a": "true", "b": true, "c": "2", "d": 2, "e": 0.5}),
     );
-    // CloudFormation reads YAML 1.1 as well.
+    // CloudFormation also reads YAML 1.1.
     check("{ a: 'OFF', b: OFF }", &json!({"a": "OFF", "b": false}));
 }

@@ -1,15 +1,15 @@
-//! The alarms that calculate: shares, the load of the stream, its shards, and the alarm over alarms.
+//! The alarms with metric math: shares, the load of the stream, its shards, and the composite alarm.
 
 use serde_json::{Value, json};
 
-use crate::alarms::tells_people_what_to_do;
+use crate::alarms::notifies_with_instructions;
 use crate::stack::{Resource, Stack, stack};
 
 fn provisioned() -> Stack {
     stack("alarms-math.yaml", &[("StreamMode", "PROVISIONED")])
 }
 
-/// The metrics of an alarm by their ids; exactly one of them gives the alarm's value.
+/// A metric of an alarm by its id. Asserts that exactly one metric is the alarm's value.
 #[track_caller]
 fn metric(alarm: &Resource, id: &str) -> Value {
     let metrics = alarm.at("/Metrics").as_array().unwrap();
@@ -23,9 +23,9 @@ fn metric(alarm: &Resource, id: &str) -> Value {
         .clone()
 }
 
-/// Each name in an expression is the id of a metric beside it, and each metric is used.
+/// Asserts that each name in an expression is the id of a metric, and that each metric is used.
 #[track_caller]
-fn names_what_there_is(alarm: &Resource) {
+fn uses_existing_metrics(alarm: &Resource) {
     const FUNCTIONS: [&str; 5] = ["IF", "MAX", "FILL", "DIFF", "REPEAT"];
     let metrics = alarm.at("/Metrics").as_array().unwrap();
     let ids: Vec<&str> = metrics
@@ -56,21 +56,21 @@ fn names_what_there_is(alarm: &Resource) {
 }
 
 #[test]
-fn expressions_name_what_there_is() {
+fn expressions_use_existing_metrics() {
     for mode in ["ON_DEMAND", "PROVISIONED"] {
         let alarms =
             stack("alarms-math.yaml", &[("StreamMode", mode)]).all("AWS::CloudWatch::Alarm");
         assert_eq!(alarms.len(), if mode == "ON_DEMAND" { 2 } else { 4 });
         for alarm in &alarms {
-            names_what_there_is(alarm);
+            uses_existing_metrics(alarm);
         }
     }
 }
 
 #[test]
-fn more_than_five_percent_malformed_is_told() {
+fn more_than_five_percent_malformed_raises_an_alarm() {
     let alarm = provisioned().one("MalformedShare");
-    tells_people_what_to_do(&alarm);
+    notifies_with_instructions(&alarm);
     assert_eq!(alarm.number("/Threshold"), 5);
     assert_eq!(alarm.text("/ComparisonOperator"), "GreaterThanThreshold");
     for (id, name) in [("received", "Received"), ("rejected", "Rejected")] {
@@ -87,11 +87,11 @@ fn more_than_five_percent_malformed_is_told() {
 }
 
 #[test]
-fn the_load_is_measured_against_what_the_stream_takes() {
+fn the_load_is_relative_to_the_streams_capacity() {
     let alarm = provisioned().one("StreamWriteThroughput");
-    tells_people_what_to_do(&alarm);
+    notifies_with_instructions(&alarm);
     assert_eq!(alarm.number("/Threshold"), 80);
-    // A minute of a shard: 1 MiB and 1,000 records a second.
+    // The capacity of a shard per minute: 1 MiB and 1,000 records a second.
     assert_eq!(
         metric(&alarm, "by_bytes")["Expression"],
         "FILL(bytes, 0) / (1048576 * 60)"
@@ -118,15 +118,15 @@ fn the_load_is_measured_against_what_the_stream_takes() {
 const SCALER: &str = "arn:aws:lambda:eu-central-1:111122223333:function:prices-scaler";
 
 #[test]
-fn shards_are_moved_above_80_and_below_30_percent_for_15_minutes() {
+fn shards_are_adjusted_above_80_and_below_30_percent_for_15_minutes() {
     let stack = provisioned();
     for (id, name, operator, threshold, minutes) in [
         ("ShardsUp", "shards-up", "GreaterThanThreshold", 80, 2),
         ("ShardsDown", "shards-down", "LessThanThreshold", 30, 15),
     ] {
         let alarm = stack.one(id);
-        // The gate of a stage does not look at these two: least of all on an empty stream may they
-        // stop it.
+        // The check before a rollout stage ignores these two, since they must not block it on an empty
+        // stream.
         assert_eq!(alarm.text("/AlarmName"), format!("scaling-prices-{name}"));
         assert_eq!(alarm.text("/ComparisonOperator"), operator);
         assert_eq!(alarm.number("/Threshold"), threshold);
@@ -143,8 +143,8 @@ fn shards_are_moved_above_80_and_below_30_percent_for_15_minutes() {
     }
 }
 
-/// A minute whose metrics are late is no empty one: with FILL the alarm would end and begin anew. On
-/// the way down an empty minute must count, and fifteen late ones are none.
+/// A minute with late metrics is not empty: with FILL, the alarm would end and start again. For scaling
+/// down, an empty minute must count, and fifteen consecutive late ones do not occur.
 #[test]
 fn a_late_metric_does_not_end_a_high_load() {
     let stack = provisioned();
@@ -160,14 +160,14 @@ fn a_late_metric_does_not_end_a_high_load() {
     );
     assert!(
         stack.one("ShardsUp").find("/DatapointsToAlarm").is_none(),
-        "M of N would pass over the minute that rearms"
+        "M of N would ignore the minute that rearms the alarm"
     );
 }
 
-/// A function is called when the state changes, and only then: without this a second step would
-/// never come.
+/// An alarm only invokes a function when its state changes, so without this there would be no second
+/// step.
 #[test]
-fn a_change_of_the_shards_rearms_their_alarms() {
+fn a_change_of_the_shard_count_rearms_the_alarms() {
     let given = [("StreamMode", "PROVISIONED"), ("ShardsMin", "3")];
     let stack = stack("alarms-math.yaml", &given);
     assert_eq!(
@@ -181,16 +181,16 @@ fn a_change_of_the_shards_rearms_their_alarms() {
 }
 
 #[test]
-fn an_on_demand_stream_is_left_alone() {
+fn an_on_demand_stream_has_no_scaling_alarms() {
     let stack = stack("alarms-math.yaml", &[]);
     for id in ["ShardsUp", "ShardsDown", "ShardCountSchedule"] {
         assert!(!stack.has(id), "{id}");
     }
 }
 
-/// The clock's event is an alarm that has ended: the scaler does nothing but tell the shards.
+/// The scheduled event looks like an alarm that has ended, so the scaler only writes the metric.
 #[test]
-fn the_clock_sends_what_the_scaler_understands() {
+fn the_scaler_accepts_the_scheduled_event() {
     let schedule = provisioned().one("ShardCountSchedule");
     assert_eq!(schedule.text("/ScheduleExpression"), "rate(1 minute)");
     assert_eq!(schedule.text("/Target/Arn"), SCALER);
@@ -199,11 +199,11 @@ fn the_clock_sends_what_the_scaler_understands() {
     assert_eq!(event.load(), Ok(None));
 }
 
-/// What the gate of a stage asks for is what the templates make, but for what moves shards.
+/// The check before a rollout stage covers all alarms of the templates, except those that adjust shards.
 #[test]
-fn the_gate_knows_every_alarm() {
+fn the_check_before_a_stage_covers_every_alarm() {
     let url = ("WebhookFunctionUrl", "true");
-    let mut made: Vec<String> = Vec::new();
+    let mut declared: Vec<String> = Vec::new();
     for (file, given) in [
         ("alarms.yaml", vec![url]),
         ("alarms-math.yaml", vec![url, ("StreamMode", "PROVISIONED")]),
@@ -212,22 +212,22 @@ fn the_gate_knows_every_alarm() {
         let names = all
             .iter()
             .filter_map(|resource| resource.find("/AlarmName"));
-        made.extend(names.map(|name| name.as_str().unwrap().to_owned()));
+        declared.extend(names.map(|name| name.as_str().unwrap().to_owned()));
     }
-    made.retain(|name| !name.starts_with("scaling-"));
-    made.sort();
-    assert_eq!(made, aws::alarms::names("prices"));
+    declared.retain(|name| !name.starts_with("scaling-"));
+    declared.sort();
+    assert_eq!(declared, aws::alarms::names("prices"));
 }
 
 #[test]
-fn the_alarm_over_alarms_names_alarms_that_exist() {
+fn the_composite_alarm_uses_existing_alarms() {
     for given in ["false", "true"] {
-        names_alarms_that_exist(given);
+        uses_existing_alarms(given);
     }
 }
 
 #[track_caller]
-fn names_alarms_that_exist(function_url: &str) {
+fn uses_existing_alarms(function_url: &str) {
     let url = ("WebhookFunctionUrl", function_url);
     let math = stack("alarms-math.yaml", &[("StreamMode", "PROVISIONED"), url]);
     let singles = stack("alarms.yaml", &[url]).all("AWS::CloudWatch::Alarm");
@@ -237,7 +237,7 @@ fn names_alarms_that_exist(function_url: &str) {
     assert!(named.len() > 10, "{rule}");
     let watches_the_url = named.contains(&"prices-webhook-url-errors");
     assert_eq!(watches_the_url, function_url == "true", "{rule}");
-    // An operator without a name behind it is no rule.
+    // Each operator must be followed by a name.
     assert_eq!(rule.matches(" OR ").count() + 1, named.len(), "{rule}");
     for name in named {
         let exists = match name.strip_prefix("ref:") {
@@ -248,7 +248,7 @@ fn names_alarms_that_exist(function_url: &str) {
     }
     assert!(
         blocked.find("/AlarmActions").is_none(),
-        "people would be told twice"
+        "people would be notified twice"
     );
     let description = blocked.text("/AlarmDescription");
     assert!(description.contains("Do: "), "{description}");

@@ -1,5 +1,4 @@
-//! What CloudFormation makes of a template and its parameters: conditions decided, references and
-//! functions worked out.
+//! Evaluates a template with its parameters like CloudFormation: conditions, references and functions.
 //!
 //! A reference to a resource becomes `ref:Id`, an attribute `att:Id.Attribute`, another stack's
 //! output `import:Name`.
@@ -23,7 +22,7 @@ pub(crate) const TEMPLATES: [&str; 4] = [
     "alarms-math.yaml",
 ];
 
-/// A template with its parameters filled in.
+/// A template with its parameters.
 pub(crate) struct Stack {
     template: Value,
     parameters: BTreeMap<String, Value>,
@@ -33,14 +32,14 @@ pub(crate) struct Stack {
 pub(crate) struct Resource {
     pub(crate) id: String,
     pub(crate) kind: String,
-    /// Everything, such as `DeletionPolicy`.
+    /// All of its attributes, such as `DeletionPolicy`.
     pub(crate) whole: Value,
-    /// Its properties; `null` where it has none.
+    /// Its properties; `null` if it has none.
     pub(crate) properties: Value,
 }
 
 impl Resource {
-    /// A property by its JSON pointer; it must be there.
+    /// A property by its JSON pointer; it must exist.
     #[track_caller]
     pub(crate) fn at(&self, pointer: &str) -> &Value {
         self.find(pointer)
@@ -68,7 +67,7 @@ impl Resource {
     }
 }
 
-/// A stack of the tests' project, with further parameters as they would be given.
+/// A stack of the tests' project, with additional parameters.
 #[track_caller]
 pub(crate) fn stack(file: &str, given: &[(&str, &str)]) -> Stack {
     let template = read(file);
@@ -95,7 +94,7 @@ pub(crate) fn stack(file: &str, given: &[(&str, &str)]) -> Stack {
 }
 
 impl Stack {
-    /// The resources that it would have.
+    /// The resources whose condition holds.
     pub(crate) fn resources(&self) -> Vec<Resource> {
         let all = self.template["Resources"].as_object().unwrap();
         all.iter()
@@ -155,7 +154,7 @@ impl Stack {
         self.resolve(rule) == Some(Value::Bool(true))
     }
 
-    /// A value worked out; nothing for `AWS::NoValue`.
+    /// An evaluated value; `None` for `AWS::NoValue`.
     fn resolve(&self, value: &Value) -> Option<Value> {
         match value {
             Value::Array(items) => {
@@ -209,7 +208,7 @@ impl Stack {
                 let name = self.resolve(argument).unwrap();
                 Some(Value::String(format!("import:{}", text(&name))))
             }
-            other => panic!("the tests do not know {other}"),
+            other => panic!("the tests do not support {other}"),
         }
     }
 
@@ -272,7 +271,7 @@ fn is_function(name: &str) -> bool {
     name == "Ref" || name.starts_with("Fn::")
 }
 
-/// A value as CloudFormation puts it into a text.
+/// A value as CloudFormation converts it to text.
 pub(crate) fn text(value: &Value) -> String {
     match value.as_str() {
         Some(text) => text.to_owned(),
@@ -289,7 +288,7 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn references_and_conditions_are_worked_out() {
+fn references_and_conditions_are_evaluated() {
     let here = stack("service.yaml", &[]);
     assert_eq!(
         here.one("WebhookFunction").text("/Code/S3Key"),
@@ -304,7 +303,7 @@ fn references_and_conditions_are_worked_out() {
 }
 
 #[test]
-fn names_begin_with_the_project() {
+fn names_start_with_the_project() {
     let mut named = 0;
     for file in TEMPLATES {
         let given: &[_] = match file {
@@ -338,7 +337,7 @@ fn names_begin_with_the_project() {
                     name == PROJECT
                         || name.starts_with("ref:")
                         || name.contains(&format!("{PROJECT}-")),
-                    "{}: {key} {name} would meet another project's",
+                    "{}: {key} {name} would conflict with another project's",
                     resource.id
                 );
             }

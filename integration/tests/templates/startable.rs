@@ -1,4 +1,4 @@
-//! `tools/startable`: which programs go into a zip.
+//! `tools/startable`, which checks that Lambda can start a program.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ fn startable(program: &Path, machine: &str, emulated: bool) -> Result<(), String
     }
 }
 
-/// A program in ELF's words, enough for `readelf`: for x86-64, with a loader, and without symbols.
+/// A minimal ELF program for `readelf`: x86-64, with a loader, without symbols.
 fn program(loader: &str) -> NamedTempFile {
     let loader = [loader.as_bytes(), b"\0"].concat();
     let (header, entry) = (64_u64, 56_u64);
@@ -31,11 +31,11 @@ fn program(loader: &str) -> NamedTempFile {
     let half = |elf: &mut Vec<u8>, n: u16| elf.extend(n.to_le_bytes());
     let word = |elf: &mut Vec<u8>, n: u32| elf.extend(n.to_le_bytes());
     let long = |elf: &mut Vec<u8>, n: u64| elf.extend(n.to_le_bytes());
-    half(&mut elf, 3); // shared object, as programs are that can be loaded anywhere
+    half(&mut elf, 3); // shared object, like position-independent programs
     half(&mut elf, 62); // x86-64
     word(&mut elf, 1);
     long(&mut elf, 0);
-    long(&mut elf, header); // where the program headers are
+    long(&mut elf, header); // offset of the program headers
     long(&mut elf, 0);
     word(&mut elf, 0);
     for n in [64, 56, 1, 64, 0, 0] {
@@ -66,7 +66,7 @@ fn only_programs_that_lambda_can_start_are_zipped() {
         wrong.contains("a loader that Lambda does not have"),
         "{wrong}"
     );
-    // On this machine it may well start.
+    // With an emulator it runs on this machine, where it may start.
     startable(nixs.path(), "x86_64", true).unwrap();
 
     let wrong = startable(Path::new(file!()), "x86_64", true).unwrap_err();
@@ -74,27 +74,28 @@ fn only_programs_that_lambda_can_start_are_zipped() {
 }
 
 #[test]
-fn a_newer_c_library_than_lambdas_is_told() {
-    // The words of `readelf` for a program of a newer system.
-    let desk = tempfile::tempdir().unwrap();
-    let told = "  Machine:                           Advanced Micro Devices X86-64\n\
+fn a_newer_c_library_than_lambdas_is_reported() {
+    // The output of `readelf` for a program from a newer system.
+    let folder = tempfile::tempdir().unwrap();
+    let headers = "  Machine:                           Advanced Micro Devices X86-64\n\
                 [Requesting program interpreter: /lib64/ld-linux-x86-64.so.2]\n\
                 0x0010:   Name: GLIBC_2.5  Flags: none  Version: 4\n\
                 0x0020:   Name: GLIBC_2.38  Flags: none  Version: 3\n";
-    std::fs::write(desk.path().join("told"), told).unwrap();
-    let script = r#"readelf() { cat "$HERE/told"; }; export -f readelf; exec bash "$0" "$@""#;
+    std::fs::write(folder.path().join("readelf-output"), headers).unwrap();
+    let script =
+        r#"readelf() { cat "$HERE/readelf-output"; }; export -f readelf; exec bash "$0" "$@""#;
     let output = Command::new("bash")
         .args(["-c", script])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/startable"))
         .args(["program", "x86_64"])
-        .env("HERE", desk.path())
+        .env("HERE", folder.path())
         .env_remove("AWS_ENDPOINT_URL")
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
-        told.contains("needs GLIBC_2.38, and Lambda's provided.al2023 has GLIBC_2.34"),
-        "{told}"
+        stderr.contains("needs GLIBC_2.38, and Lambda's provided.al2023 has GLIBC_2.34"),
+        "{stderr}"
     );
 }

@@ -192,7 +192,7 @@ mod tests {
     struct Fakes {
         now_ms: AtomicI64,
         kept: AtomicUsize,
-        told: Mutex<Vec<(String, String)>>,
+        notifications: Mutex<Vec<(String, String)>>,
         down: AtomicBool,
         silent: AtomicBool,
     }
@@ -224,8 +224,8 @@ mod tests {
                     source: "down".into(),
                 });
             }
-            let told = (subject.to_owned(), text.to_owned());
-            self.told.lock().unwrap().push(told);
+            let notification = (subject.to_owned(), text.to_owned());
+            self.notifications.lock().unwrap().push(notification);
             Ok(())
         }
     }
@@ -257,8 +257,11 @@ mod tests {
         }
 
         fn subjects(&self) -> Vec<String> {
-            let told = self.fakes.told.lock().unwrap();
-            told.iter().map(|(subject, _)| subject.clone()).collect()
+            let notifications = self.fakes.notifications.lock().unwrap();
+            notifications
+                .iter()
+                .map(|(subject, _)| subject.clone())
+                .collect()
         }
     }
 
@@ -271,7 +274,7 @@ mod tests {
         assert_eq!(scene.subjects(), ["tickstream: 1 malformed entry"]);
         scene.keep(60_000, "helius", Reason::WrongType, 1).await;
         assert_eq!(scene.subjects()[1..], ["tickstream: 8 malformed entries"]);
-        let text = scene.fakes.told.lock().unwrap()[1].1.clone();
+        let text = scene.fakes.notifications.lock().unwrap()[1].1.clone();
         assert!(text.contains("8 since 1970-01-01T00:00:00Z"), "{text}");
         for line in [
             "5  helius  invalid_price (Error)",
@@ -316,7 +319,7 @@ mod tests {
             scene.keep(1, &source, Reason::UnknownSource, 1).await;
         }
         scene.keep(60_001, "last", Reason::UnknownSource, 1).await;
-        let text = scene.fakes.told.lock().unwrap()[1].1.clone();
+        let text = scene.fakes.notifications.lock().unwrap()[1].1.clone();
         assert!(text.contains("1001 since"), "{text}");
         assert!(
             text.contains("(other sources)") && text.contains("made-up\\n1 "),

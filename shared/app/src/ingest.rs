@@ -17,7 +17,7 @@ const SOURCE_BYTES_MAX: usize = 64;
 /// The write path: everything a delivery needs.
 #[derive(Clone)]
 pub struct Ingest {
-    /// The truth.
+    /// The source of truth.
     pub store: Arc<dyn TickStore>,
     /// The stream, for the cohort.
     pub stream: Arc<dyn TickStream>,
@@ -26,7 +26,7 @@ pub struct Ingest {
     /// Ticks that the stream refused, if there is a queue for them. Without one, they stay in the
     /// outbox.
     pub redrive: Option<Arc<dyn TickQueue>>,
-    /// What could not become a tick.
+    /// Keeps malformed entries.
     pub quarantine: Arc<dyn Quarantine>,
     /// The ledger.
     pub ledger: Arc<dyn LedgerWriter>,
@@ -36,7 +36,7 @@ pub struct Ingest {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What became of a delivery, for its sender.
+/// The outcome of a delivery, for its sender.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delivered {
     /// The counts.
@@ -77,8 +77,8 @@ impl Drop for UncommittedEntry<'_> {
 impl Ingest {
     /// Accepts a delivery of a source.
     ///
-    /// The caller must see this through once begun: run it as a task of its own, so that a
-    /// sender who hangs up does not leave stored ticks unoffered.
+    /// Once started, this must run to its end: run it in its own task, so stored ticks are offered even if
+    /// the sender hangs up.
     ///
     /// # Errors
     /// [`IngestError`]: unreadable, or not stored.
@@ -117,7 +117,7 @@ impl Ingest {
         Ok(delivered)
     }
 
-    /// Keeps a delivery to a source that does not exist.
+    /// Quarantines a delivery to an unknown source.
     ///
     /// # Errors
     /// Always: [`IngestError::Unreadable`], or [`IngestError::NotStored`] if it could not be kept.
@@ -168,8 +168,8 @@ impl Ingest {
     }
 
     /// Stores ticks, offers them while the malformed entries are kept, and commits the ledger
-    /// counters. If the quarantine is unavailable, valid ticks are still stored; the sender delivers
-    /// again then, so that the malformed entries are not lost, and the valid ones are stored once.
+    /// counters. If the quarantine is unavailable, valid ticks are still stored, and the sender is asked to
+    /// deliver again: the malformed entries are not lost, and the valid ones are stored once.
     async fn take(
         &self,
         source: &str,
@@ -252,7 +252,7 @@ impl Ingest {
     }
 
     /// Offers stored ticks to the stream (those of the cohort) and the broadcast (all), at once.
-    /// Returns how many of the cohort nobody accepted.
+    /// Returns how many of the cohort neither the stream nor the redrive queue accepted.
     async fn offer(
         &self,
         stored: &[&Tick],
@@ -277,7 +277,7 @@ impl Ingest {
     }
 
     /// Appends the cohort; ticks that the stream refuses go to the redrive queue, if there is one.
-    /// Returns how many went there, and how many nobody accepted.
+    /// Returns how many went there, and how many neither accepted.
     async fn append(&self, cohort: &[&Tick], outbox_id: Option<OutboxId>) -> (u64, u64) {
         if cohort.is_empty() {
             return (0, 0);
@@ -304,8 +304,8 @@ impl Ingest {
         }
     }
 
-    /// Queues ticks for broadcast. A subscriber wants the latest value, and the next tick brings it:
-    /// a failure is logged and not retried.
+    /// Queues ticks for broadcast. A failure is logged and not retried, since the next tick has a newer
+    /// value anyway.
     async fn announce(&self, stored: &[&Tick]) {
         match self.broadcast.send(stored).await {
             Ok(refused) if refused.is_empty() => {}
@@ -322,8 +322,8 @@ impl Ingest {
     /// the stream, and commits their counts. Returns how many ticks were counted.
     ///
     /// # Errors
-    /// [`PortError`] if the outbox cannot be read, or the counts not be committed; what was offered
-    /// stays offered.
+    /// [`PortError`] if the outbox cannot be read, or the counts cannot be committed; ticks that were
+    /// offered stay offered.
     pub async fn drain(&self, outbox: &dyn Outbox) -> Result<u64, PortError> {
         let (mut drained, mut after) = (0, None);
         loop {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::Reason;
 use serde::{Deserialize, Serialize};
 
-/// What became of one delivery, or the sum over many.
+/// The counts of one delivery, or the sum of many.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// Entries that came in.

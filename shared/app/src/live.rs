@@ -1,4 +1,4 @@
-//! The live feed: ticks and results of the analysis are conflated, so that of each pair, candle and
+//! The live feed: ticks and results of the analysis are conflated, so that for each pair, candle and
 //! average only the latest remains, and sent as JSON messages that are the same on this machine and
 //! on AWS.
 

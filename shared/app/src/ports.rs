@@ -1,7 +1,7 @@
 //! The ports: one small trait for each ability, each matching one permission in the cloud.
 //!
-//! A batch port reports on every position: it names what was refused, and success is never assumed
-//! from a call that went through.
+//! A batch port reports the outcome of every position; success is never inferred from the success of
+//! a call.
 
 use async_trait::async_trait;
 use domain::analytics::{Anomaly, Candle, PairState};
@@ -16,32 +16,32 @@ pub use crate::sequence::{SequenceNumber, SequenceNumberError};
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} failed")]
 pub struct PortError {
-    /// What was tried, such as `store ticks`.
+    /// The operation, such as `store ticks`.
     pub operation: &'static str,
-    /// Whether the same call may go through later.
+    /// Whether a retry may succeed.
     pub retryable: bool,
     /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// One position of a batch that was not taken, after the adapter's own retries.
+/// One position of a batch that was refused, after the adapter's own retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Position in the batch.
     pub index: usize,
-    /// What the service said.
+    /// The service's reason.
     pub reason: String,
 }
 
-/// What became of one tick that was put into the store.
+/// The outcome of storing one tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It is stored durably, and was not before as far as the store can tell.
+    /// It is stored durably, and as far as the store can tell, it is new.
     Stored,
     /// It was stored before.
     Duplicate,
-    /// It is not stored; the caller may try again.
+    /// It is not stored; the caller may retry.
     Refused,
 }
 
@@ -49,17 +49,16 @@ pub enum PutOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(pub u64);
 
-/// The answer to [`TickStore::put`].
+/// The result of [`TickStore::put`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutReceipt {
-    /// One outcome a tick, in the order given.
+    /// One outcome per tick, in the order given.
     pub outcomes: Vec<PutOutcome>,
     /// The delivery's outbox entry, if the store has an outbox: it is removed by
     /// [`LedgerWriter::commit`], and drained by way of [`Outbox`] after a crash.
     pub outbox_id: Option<OutboxId>,
-    /// Positions that are stored under another time than they came with, and that time in epoch
-    /// milliseconds: arrival-stamped ticks that came before. Stream and broadcast must get them with
-    /// that time too.
+    /// The positions of retimed ticks, with the time under which they are stored, in epoch milliseconds:
+    /// arrival-stamped ticks that were stored before. Stream and broadcast must get them with that time.
     pub retimed: Vec<(usize, i64)>,
 }
 
@@ -89,14 +88,14 @@ pub trait TickQueue: Send + Sync {
     async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError>;
 }
 
-/// Keeps what could not become a tick.
+/// Keeps malformed entries.
 #[async_trait]
 pub trait Quarantine: Send + Sync {
     /// Keeps malformed entries durably.
     async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError>;
 }
 
-/// A malformed entry with where and when it came in.
+/// A malformed entry, with its source and the time of its receipt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// When we received it, epoch milliseconds.
@@ -118,7 +117,7 @@ pub trait LedgerWriter: Send + Sync {
     ) -> Result<(), PortError>;
 
     /// Releases an outbox entry: its delivery has ended without committing it, and it may be
-    /// drained. Until then it is the delivery's alone. A store without an outbox has nothing to do.
+    /// drained. Until then, it belongs to the delivery. A store without an outbox has nothing to do.
     fn release(&self, _outbox_id: OutboxId) {}
 }
 
@@ -129,31 +128,31 @@ pub struct OutboxEntry {
     pub id: OutboxId,
     /// The ticks that the stream lacks.
     pub ticks: Vec<Tick>,
-    /// How many others the stream has.
+    /// How many other ticks are in the stream.
     pub streamed: u64,
 }
 
 /// The outbox: entries whose delivery has ended without committing them, in an earlier process or by
-/// [`LedgerWriter::release`]. Entries of deliveries under way are not among them.
+/// [`LedgerWriter::release`]. Entries of deliveries in progress are not included.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// The next released entries after `after`, or the first ones, oldest first; an empty list means
-    /// that there are no more. It holds a bounded number of ticks, but at least one entry.
+    /// The next released entries after `after`, or the first ones, oldest first. The number of ticks is
+    /// bounded, but there is at least one entry, unless there are no more.
     async fn released(&self, after: Option<OutboxId>) -> Result<Vec<OutboxEntry>, PortError>;
 }
 
-/// The rollout flag as it stands now.
+/// The current rollout flag.
 #[async_trait]
 pub trait RolloutFlag: Send + Sync {
-    /// The flag; reading it is cheap enough for every delivery. If it cannot be read again, the last
-    /// good value holds.
+    /// The flag, which is cheap enough to read for every delivery. If it cannot be refreshed, the last
+    /// valid value is used.
     async fn current(&self) -> Rollout;
 }
 
 /// Changes the rollout flag and remembers who, when and why.
 #[async_trait]
 pub trait RolloutStore: Send + Sync {
-    /// Records a change; it is in force, and durable, when the call returns.
+    /// Records a change, which is durable and in effect when the call returns.
     async fn change(&self, change: RolloutChange) -> Result<(), PortError>;
     /// The newest changes first.
     async fn history(&self, limit: usize) -> Result<Vec<RolloutChange>, PortError>;
@@ -174,16 +173,16 @@ impl<F: Fn() -> i64 + Send + Sync> Clock for F {
 /// A tick in the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRecord {
-    /// Its place in its shard.
+    /// Its position in its shard.
     pub sequence: SequenceNumber,
     /// The tick.
     pub tick: Tick,
 }
 
-/// A pair's state with the last record that went into it: a record at or before it is a replay.
+/// A pair's state with the last record that it includes: a record at or before it is a replay.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredState {
-    /// The last record that the state holds.
+    /// The last record that the state includes.
     pub last_sequence: SequenceNumber,
     /// The state.
     pub state: PairState,
@@ -192,41 +191,41 @@ pub struct StoredState {
 /// A pair's state after a step of the analysis.
 #[derive(Debug, Clone)]
 pub struct StateChange {
-    /// Whose state it is.
+    /// The pair.
     pub pair: Pair,
-    /// The last record that the state held before the step: if the store holds another by now,
-    /// somebody else has gone on from there, and the step must not be stored.
+    /// The last record of the state before the step. If the stored state has a different one, another
+    /// process has continued the analysis, and the step must not be stored.
     pub base: SequenceNumber,
     /// The state after the step.
     pub stored: StoredState,
 }
 
 /// What one step of the analysis changes. A pair's state, candles and corrections are stored all
-/// or not at all, so that a step that failed halfway can be folded again.
+/// or not at all, so a step that failed halfway can be folded again.
 #[derive(Debug, Clone, Default)]
 pub struct AnalysisCommit {
     /// The states after the step.
     pub states: Vec<StateChange>,
-    /// Candles as they stand now, open or closed: they replace the stored ones.
+    /// The current candles, open or closed, which replace the stored ones.
     pub candles: Vec<Candle>,
-    /// One-tick candles of late ticks: merged into the stored ones after `candles`. A candle gets
-    /// one more revision a step, however many late ticks it takes in.
+    /// One-tick candles of late ticks, which are merged into the stored ones after `candles`. A candle
+    /// gets one new revision per step, regardless of the number of late ticks.
     pub corrections: Vec<Candle>,
     /// Anomalies found.
     pub anomalies: Vec<Anomaly>,
-    /// Ticks that came late but inside the allowed lateness.
+    /// The number of late ticks within the allowed lateness.
     pub late: u64,
-    /// Ticks that came later than that.
+    /// The number of ticks beyond the allowed lateness.
     pub too_late: u64,
-    /// Ticks that had been seen.
+    /// The number of duplicates.
     pub duplicates: u64,
 }
 
 /// Keeps the state and the results of the analysis.
 #[async_trait]
 pub trait AnalyticsStore: Send + Sync {
-    /// Most corrections of one pair that a step may hold, if the store has such a limit: the
-    /// analysis commits before it would hold more.
+    /// The most corrections of one pair per step, if the store has such a limit. The analysis commits
+    /// before it would exceed the limit.
     fn corrections_per_pair_max(&self) -> usize {
         usize::MAX
     }
@@ -234,8 +233,7 @@ pub trait AnalyticsStore: Send + Sync {
     /// The states of pairs in a shard; `None` if a pair has none yet.
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError>;
 
-    /// Stores a step, with `last` as the shard's checkpoint, and returns the corrected candles
-    /// as they stand after merging.
+    /// Stores a step, with `last` as the shard's checkpoint, and returns the merged corrected candles.
     async fn commit(
         &self,
         shard: u8,
@@ -244,7 +242,7 @@ pub trait AnalyticsStore: Send + Sync {
     ) -> Result<Vec<Candle>, PortError>;
 }
 
-/// What a connection of the live API wants to see.
+/// A subscription of a connection of the live API.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// Every token.
@@ -253,10 +251,10 @@ pub enum Topic {
     Token(Token),
 }
 
-/// Who subscribes to what on the live API. A connection that never disconnects expires.
+/// The subscriptions of the live API. A connection that never disconnects expires.
 #[async_trait]
 pub trait Subscribers: Send + Sync {
-    /// Adds topics to a connection, which is known from then on.
+    /// Adds topics to a connection, and creates it if it is unknown.
     async fn subscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
     /// Removes topics from a connection.
     async fn unsubscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
@@ -266,10 +264,10 @@ pub trait Subscribers: Send + Sync {
     async fn watching(&self, topics: &[Topic]) -> Result<Vec<Vec<String>>, PortError>;
 }
 
-/// What became of a message to a connection.
+/// The outcome of a message to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Posted {
-    /// It is on its way.
+    /// It was sent.
     Sent,
     /// The connection no longer exists: remove it.
     Gone,

@@ -1,5 +1,4 @@
-//! The quarantine as JSON lines, the form in which SQL reads it: in files below a data folder, and
-//! in objects of a bucket.
+//! The quarantine as JSON lines, which SQL reads from files in a data folder or objects in a bucket.
 
 use serde::Serialize;
 
@@ -14,7 +13,7 @@ struct Line<'a> {
     reason: domain::Reason,
     severity: domain::Severity,
     message: &'a str,
-    /// The entry as it came, cut.
+    /// The raw entry, truncated.
     raw: &'a str,
     /// The entry's full size.
     raw_bytes: usize,
@@ -23,7 +22,7 @@ struct Line<'a> {
 }
 
 impl Quarantined {
-    /// Appends the entry to a file's content as one line of JSON with its newline.
+    /// Appends the entry to a file's content as one line of JSON.
     ///
     /// # Errors
     /// If the entry cannot be written as JSON; no entry is known that cannot.

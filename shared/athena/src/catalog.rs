@@ -1,4 +1,4 @@
-//! What queries need beside the data: the workgroup, the database, its tables and views.
+//! The workgroup, the database, and its tables and views.
 
 use aws_sdk_athena::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_athena::types::{
@@ -11,40 +11,40 @@ use super::folder::{Folder, Location};
 use super::{Athena, CATALOG};
 use aws_client::error::CallError;
 
-/// The engine that the statements are written for.
+/// The engine version that the statements are written for.
 pub const ENGINE: &str = "Athena engine version 3";
 
-/// Where a template of locations begins to speak of partitions.
+/// The start of the partitions in a `storage.location.template`.
 const PARTITIONS_BEGIN: &str = "year=";
 
-/// A workgroup as it stands.
+/// An existing workgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workgroup {
-    /// Whether it takes queries.
+    /// Whether it accepts queries.
     pub is_enabled: bool,
-    /// What holds for its queries; `None` where the service tells it in a way that cannot be read.
+    /// The settings for its queries; `None` if the service's response cannot be read.
     pub settings: Option<WorkgroupSettings>,
 }
 
-/// What holds for the queries of a workgroup.
+/// The settings for the queries of a workgroup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkgroupSettings {
-    /// Where answers go: `s3://BUCKET/PREFIX/`.
+    /// The location for results: `s3://BUCKET/PREFIX/`.
     pub results: Option<String>,
-    /// The engine that it runs, where it says so.
+    /// The engine version, if the service reports it.
     pub engine: Option<String>,
-    /// Bytes that a query may read.
+    /// The most bytes that a query may read.
     pub scan_bytes_max: Option<u64>,
 }
 
-/// A workgroup to be made.
+/// A workgroup to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewWorkgroup {
-    /// What it is for.
+    /// Its description.
     pub description: String,
-    /// Where answers go: `s3://BUCKET/PREFIX/`.
+    /// The location for results: `s3://BUCKET/PREFIX/`.
     pub results: String,
-    /// Bytes that a query may read; the service takes 10 MB and more.
+    /// The most bytes that a query may read; the service requires at least 10 MB.
     pub scan_bytes_max: u64,
 }
 
@@ -55,14 +55,14 @@ pub struct Table {
     pub name: String,
     /// Whether it is a view.
     pub is_view: bool,
-    /// Name and type of each column, those of the partitions last.
+    /// Name and type of each column; partition columns are last.
     pub columns: Vec<(String, String)>,
-    /// The folder of its files, where the catalogue says so.
+    /// The folder of its files, if the catalogue names it.
     pub location: Option<Location>,
 }
 
 impl Athena {
-    /// The workgroup; `None` where it is not there.
+    /// The workgroup, or `None` if it does not exist.
     ///
     /// # Errors
     /// [`AthenaError`].
@@ -76,7 +76,7 @@ impl Athena {
                     return Ok(None);
                 }
                 if let AthenaError::Call(CallError::Unreadable(_)) = error {
-                    // It is there: emulators give numbers of a stack as texts.
+                    // It exists: emulators return a stack's numbers as texts.
                     return Ok(Some(Workgroup {
                         is_enabled: true,
                         settings: None,
@@ -91,7 +91,7 @@ impl Athena {
         }))
     }
 
-    /// Makes the workgroup, with settings that its queries cannot go past.
+    /// Creates the workgroup, with settings that clients cannot override.
     ///
     /// # Errors
     /// [`AthenaError`].
@@ -122,7 +122,7 @@ impl Athena {
         }
     }
 
-    /// Whether the database is there.
+    /// Whether the database exists.
     ///
     /// # Errors
     /// [`AthenaError`].
@@ -135,7 +135,7 @@ impl Athena {
         found_or_absent(found.send().await).map(|found| found.is_some())
     }
 
-    /// A table or view of the database; `None` where it, or the database, is not there.
+    /// A table or view of the database, or `None` if it or the database does not exist.
     ///
     /// # Errors
     /// [`AthenaError`].
@@ -148,7 +148,7 @@ impl Athena {
             .table_name(name);
         let found = found_or_absent(found.send().await)?;
         let table = found.and_then(|found| found.table_metadata);
-        // Some services answer for a table that they do not have, with nothing in it.
+        // Some emulators return an empty table instead of an error.
         Ok(table
             .map(|table| table_of(&table))
             .filter(|table| !table.columns.is_empty()))
@@ -177,7 +177,7 @@ impl Athena {
         Ok(tables)
     }
 
-    /// A folder of the archive's layout.
+    /// A folder with the archive's layout.
     #[must_use]
     pub fn folder(&self, location: Location) -> Folder {
         Folder::new(&self.s3, location)
@@ -200,7 +200,7 @@ fn settings_of(settings: &WorkGroupConfiguration) -> WorkgroupSettings {
     }
 }
 
-/// What a look into the catalogue found; a name that it does not know is `None`.
+/// The result of a lookup in the catalogue; `None` for an unknown name.
 fn found_or_absent<T, E>(
     found: Result<T, SdkError<E, aws_sdk_athena::config::http::HttpResponse>>,
 ) -> Result<Option<T>, AthenaError>
@@ -219,7 +219,7 @@ where
     Err(error)
 }
 
-/// The catalogue's refusals come as one code, with the catalogue's own words inside.
+/// Whether an error means an unknown name: the catalogue's errors share one code, and differ in the message.
 fn is_absence(code: &str, message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let said = ["entitynotfound", "not found", "does not exist"]
@@ -235,7 +235,7 @@ fn table_of(table: &TableMetadata) -> Table {
     };
     let columns = table.columns().iter().chain(table.partition_keys());
     let property = |name: &str| table.parameters().and_then(|all| all.get(name));
-    // Without a location of its own, that of the partitions tells.
+    // A table without a location has one in its partitions' template.
     let template = property("storage.location.template")
         .and_then(|text| text.split_once(PARTITIONS_BEGIN))
         .map(|(folder, _)| folder.to_owned());

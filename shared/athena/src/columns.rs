@@ -1,4 +1,4 @@
-//! The columns of an answer as Arrow's types, and rows of text as Arrow's batches.
+//! Converts a result's columns to Arrow types, and its rows of text to record batches.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use aws_sdk_athena::types::ColumnInfo;
 use super::error::AthenaError;
 use super::fields::Fields;
 
-/// Rows of a batch.
+/// Rows per batch.
 const BATCH_ROWS: usize = 8_192;
 
-/// Bytes of text of a batch, for answers with long values.
+/// Bytes of text per batch, for results with long values.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// What an answer's columns are called and hold. A name that came before gets a number behind it.
+/// The schema of a result. A number is appended to repeated names.
 pub(super) fn schema(columns: &[ColumnInfo]) -> SchemaRef {
     let mut seen = HashSet::new();
     let mut unique = |name: &str| {
@@ -38,8 +38,8 @@ pub(super) fn schema(columns: &[ColumnInfo]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
-/// Types that Arrow has no match for stay text: arrays, maps, rows, JSON, times, intervals, and
-/// timestamps with a zone, whose zone may differ from row to row.
+/// Types without an Arrow equivalent are read as text: arrays, maps, rows, JSON, times, intervals, and
+/// timestamps with a time zone, which may differ between rows.
 fn data_type(name: &str, precision: i32, scale: i32) -> DataType {
     match name {
         "boolean" => DataType::Boolean,
@@ -50,7 +50,7 @@ fn data_type(name: &str, precision: i32, scale: i32) -> DataType {
         "float" | "real" => DataType::Float32,
         "double" => DataType::Float64,
         "date" => DataType::Date32,
-        // Three digits behind the second, as Athena has them.
+        // Athena's timestamps have milliseconds.
         "timestamp" => DataType::Timestamp(TimeUnit::Millisecond, None),
         "varbinary" | "binary" => DataType::Binary,
         "decimal" => match (u8::try_from(precision), i8::try_from(scale)) {
@@ -63,7 +63,7 @@ fn data_type(name: &str, precision: i32, scale: i32) -> DataType {
     }
 }
 
-/// Gathers rows of text into batches.
+/// Builds batches from rows of text.
 #[derive(Debug)]
 pub(super) struct Gatherer {
     schema: SchemaRef,
@@ -72,7 +72,7 @@ pub(super) struct Gatherer {
     column: usize,
     rows: usize,
     bytes: usize,
-    /// Rows to leave out at the start: the header.
+    /// Rows to skip at the start: the header.
     skip: usize,
     /// Rows seen, for messages.
     seen: u64,
@@ -80,7 +80,7 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    /// A gatherer that leaves out the first `skip` rows.
+    /// A gatherer that skips the first `skip` rows.
     pub(super) fn new(schema: SchemaRef, skip: usize) -> Self {
         let columns = schema.fields().iter().map(|_| StringBuilder::new());
         Self {
@@ -95,12 +95,12 @@ impl Gatherer {
         }
     }
 
-    /// The batches that are full by now.
+    /// Takes the full batches.
     pub(super) fn take_full(&mut self) -> Vec<RecordBatch> {
         std::mem::take(&mut self.full)
     }
 
-    /// What is left, once all rows are in.
+    /// Takes all remaining batches, after the last row.
     pub(super) fn finish(&mut self) -> Result<Vec<RecordBatch>, AthenaError> {
         if self.rows > 0 {
             self.flush()?;
@@ -133,7 +133,7 @@ impl Fields for Gatherer {
         let unreadable = |what: String| AthenaError::Unreadable(what);
         let Some(texts) = self.columns.get_mut(column) else {
             return Err(unreadable(format!(
-                "row {} has more fields than the answer has columns, {}",
+                "row {} has more fields than the result has columns ({})",
                 self.seen + 1,
                 self.columns.len()
             )));
@@ -142,7 +142,7 @@ impl Fields for Gatherer {
             None => texts.append_null(),
             Some(bytes) => {
                 let text = std::str::from_utf8(bytes)
-                    .map_err(|_| unreadable(format!("row {} is no UTF-8", self.seen + 1)))?;
+                    .map_err(|_| unreadable(format!("row {} is not UTF-8", self.seen + 1)))?;
                 texts.append_value(text);
                 self.bytes += bytes.len();
             }
@@ -155,7 +155,7 @@ impl Fields for Gatherer {
         self.seen += 1;
         if fields != self.columns.len() {
             return Err(AthenaError::Unreadable(format!(
-                "row {} has {fields} fields, the answer {} columns",
+                "row {} has {fields} fields, but the result has {} columns",
                 self.seen,
                 self.columns.len()
             )));
@@ -177,14 +177,14 @@ fn typed(texts: &StringArray, field: &Field) -> Result<ArrayRef, AthenaError> {
         AthenaError::Unreadable(format!("column {}: {what}", field.name()))
     };
     if *field.data_type() == DataType::Binary {
-        return binary(texts).map_err(|text| wrong(&format!("'{text}' is no varbinary")));
+        return binary(texts).map_err(|text| wrong(&format!("'{text}' is not a varbinary")));
     }
     if let DataType::Decimal128(_, scale) = field.data_type()
         && let Some(text) = texts.iter().flatten().find(|text| is_finer(text, *scale))
     {
-        // The cast would round it.
+        // A cast would round it.
         return Err(wrong(&format!(
-            "'{text}' has more than {scale} digits behind the point"
+            "'{text}' has more than {scale} decimal places"
         )));
     }
     cast(texts, field).map_err(|error| wrong(&error))
@@ -199,11 +199,11 @@ fn cast(texts: &StringArray, field: &Field) -> Result<ArrayRef, arrow::error::Ar
 }
 
 fn is_finer(text: &str, scale: i8) -> bool {
-    let behind = text.split_once('.').map_or(0, |(_, digits)| digits.len());
-    behind > usize::try_from(scale).unwrap_or(0)
+    let decimals = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+    decimals > usize::try_from(scale).unwrap_or(0)
 }
 
-/// Bytes as the service writes them: `68 65 6c 6c 6f`.
+/// Parses bytes in the service's form: `68 65 6c 6c 6f`.
 fn binary(texts: &StringArray) -> Result<ArrayRef, String> {
     let mut values = BinaryBuilder::new();
     for text in texts {
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_are_read() {
+    fn nan_and_infinity_are_parsed() {
         let batch = gather(
             &["double"],
             &[&[Some("NaN")], &[Some("Infinity")], &[Some("-Infinity")]],
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_another_width_are_errors() {
+    fn rows_with_a_wrong_number_of_fields_are_errors() {
         for row in [&[Some("1")][..], &[None, None, None]] {
             let error = gather(&["bigint", "varchar"], &[row]).unwrap_err();
             assert!(error.to_string().contains("row 1 has"), "{error}");
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_came_before_get_a_number() {
+    fn repeated_names_get_a_number() {
         let columns = ["a", "b", "a", "a_2", "a"].map(|name| column(name, "bigint"));
         let names: Vec<_> = schema(&columns)
             .fields()
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_come_in_batches_and_the_header_in_none() {
+    fn many_rows_are_split_into_batches_without_the_header() {
         let mut gatherer = Gatherer::new(schema(&[column("n", "bigint")]), 1);
         gatherer.field(Some(b"n")).unwrap();
         gatherer.end_of_row().unwrap();

@@ -1,4 +1,4 @@
-//! What can go wrong with a query, in words that say what to do.
+//! The errors of a query, with messages that say what to do.
 
 mod message;
 #[cfg(test)]
@@ -13,10 +13,10 @@ use super::execution::{Execution, State};
 use aws_client::client::SetupError;
 use aws_client::error::CallError;
 use message::{
-    cleaned, is_denial, is_missing, is_no_workgroup, place_of, with_advice, without_place,
+    cleaned, is_denial, is_missing, is_no_workgroup, position_of, with_advice, without_position,
 };
 
-/// Codes that say that the credentials are not, or no longer, good.
+/// Codes for invalid or expired credentials.
 const CREDENTIALS_CODES: [&str; 10] = [
     "ExpiredToken",
     "ExpiredTokenException",
@@ -30,7 +30,7 @@ const CREDENTIALS_CODES: [&str; 10] = [
     "UnrecognizedClientException",
 ];
 
-/// Codes of a permission that is missing.
+/// Codes for a missing permission.
 const DENIED_CODES: [&str; 4] = [
     "AccessDenied",
     "AccessDeniedException",
@@ -38,7 +38,7 @@ const DENIED_CODES: [&str; 4] = [
     "UnauthorizedOperation",
 ];
 
-/// Codes of too many calls at once.
+/// Codes for throttling.
 const THROTTLED_CODES: [&str; 6] = [
     "RequestLimitExceeded",
     "RequestThrottled",
@@ -48,23 +48,23 @@ const THROTTLED_CODES: [&str; 6] = [
     "TooManyRequestsException",
 ];
 
-/// A place in a statement, as the service counts: both from 1.
+/// A position in a statement. Line and column start at 1, as in the service's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The line.
     pub line: u64,
-    /// The column in it, in characters.
+    /// The column, in characters.
     pub column: u64,
 }
 
-/// Why there is no answer.
+/// Why there is no result.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AthenaError {
     /// Region or credentials are missing.
     #[error("{0}")]
     Setup(String),
-    /// The credentials are there and no good.
-    #[error("AWS does not take the credentials ({0}): log in again, or set others")]
+    /// AWS rejected the credentials.
+    #[error("AWS rejects the credentials ({0}): log in again, or set others")]
     Credentials(String),
     /// A permission is missing.
     #[error(
@@ -72,104 +72,104 @@ pub enum AthenaError {
         .action.as_ref().map(|action| format!(" to {action}")).unwrap_or_default()
     )]
     Denied {
-        /// The action, such as `athena:StartQueryExecution`, where the service names it.
+        /// The action, such as `athena:StartQueryExecution`, if the service names it.
         action: Option<String>,
-        /// The service's words.
+        /// The service's message.
         message: String,
     },
-    /// Too many calls or queries at once, after all tries.
-    #[error("Athena is throttled ({0}): wait a minute and run it again")]
+    /// Throttled, even after all retries.
+    #[error("Athena throttles the requests ({0}): wait a minute and run it again")]
     Throttled(String),
-    /// The workgroup is not there.
+    /// The workgroup does not exist.
     #[error(
-        "there is no workgroup {workgroup} in the region {region}: where tickstream is deployed in \
-         another region, set AWS_REGION to that; give another workgroup by --workgroup; to make this \
-         one here, run `ticksql init`"
+        "there is no workgroup {workgroup} in the region {region}: if tickstream is deployed in \
+         another region, set AWS_REGION to it; to use another workgroup, pass --workgroup; to create \
+         this one here, run `ticksql init`"
     )]
     NoWorkgroup {
         /// Its name.
         workgroup: String,
-        /// Where it was looked for.
+        /// The region that was searched.
         region: String,
     },
-    /// The workgroup does not say where answers go.
+    /// The workgroup has no location for query results.
     #[error(
-        "the workgroup {workgroup} has no place for answers, or is not there, in the region {region}: \
-         where tickstream is deployed in another region, set AWS_REGION to that; else run \
-         `ticksql init`, set the query result location of the workgroup, or give another by --workgroup"
+        "the workgroup {workgroup} has no query result location, or does not exist, in the region {region}: \
+         if tickstream is deployed in another region, set AWS_REGION to it; otherwise run \
+         `ticksql init`, set the workgroup's query result location, or pass another --workgroup"
     )]
     NoResultLocation {
         /// Its name.
         workgroup: String,
-        /// Where it was looked for.
+        /// The region that was searched.
         region: String,
     },
-    /// The statement names a table or database that is not there.
-    #[error("{message}: if `ticksql init` has not been run here, run it; or give --database")]
+    /// The statement names a table or database that does not exist.
+    #[error("{message}: run `ticksql init` if it has not been run here, or pass --database")]
     Missing {
-        /// The service's words, without the place.
+        /// The service's message, without the position.
         message: String,
-        /// Where the statement names it.
-        place: Option<Place>,
+        /// The position of the name in the statement.
+        position: Option<Position>,
     },
-    /// The statement is wrong.
+    /// The statement is invalid.
     #[error("{message}")]
     Statement {
-        /// The service's words, without the place.
+        /// The service's message, without the position.
         message: String,
-        /// Where.
-        place: Option<Place>,
+        /// The position of the error in the statement.
+        position: Option<Position>,
     },
-    /// The text is longer than the service takes.
-    #[error("the statement has {0} bytes; Athena takes {max}", max = super::SQL_BYTES_MAX)]
+    /// The statement is longer than the service allows.
+    #[error("the statement has {0} bytes, but Athena allows {max}", max = super::SQL_BYTES_MAX)]
     TooLong(usize),
-    /// The query failed while it ran.
+    /// The query failed while running.
     #[error("the query failed: {message}")]
     Failed {
-        /// The service's words, and what to do.
+        /// The service's message, and what to do.
         message: String,
         /// Whether the same query may succeed later.
         retryable: bool,
     },
-    /// The workgroup's limit for what a query may read.
-    #[error("{message}: ask for fewer days, or have the workgroup's limit raised")]
+    /// The query exceeded the workgroup's scan limit.
+    #[error("{message}: select fewer days, or raise the workgroup's limit")]
     ScanLimit {
-        /// The service's words.
+        /// The service's message.
         message: String,
-        /// What was read, which is billed.
+        /// The bytes read, which are billed.
         scanned_bytes: u64,
     },
-    /// Somebody stopped it.
+    /// Somebody cancelled the query.
     #[error("the query {id} was cancelled{}", .reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Cancelled {
-        /// The query.
+        /// The query's id.
         id: String,
-        /// The service's words.
+        /// The service's message.
         reason: Option<String>,
-        /// What was read, which is billed.
+        /// The bytes read, which are billed.
         scanned_bytes: u64,
     },
-    /// The object with the answer cannot be read.
-    #[error("the answer {location} cannot be read: {message}")]
+    /// The object with the result cannot be read.
+    #[error("the result {location} cannot be read: {message}")]
     Result {
         /// The object.
         location: String,
         /// Why, and what to do.
         message: String,
     },
-    /// No connection, or no answer in time.
-    #[error("AWS does not answer ({0}): look at the network, AWS_REGION and AWS_ENDPOINT_URL")]
+    /// No connection, or no response in time.
+    #[error("AWS does not respond ({0}): check the network, AWS_REGION and AWS_ENDPOINT_URL")]
     Unanswered(String),
-    /// An answer of the service makes no sense.
-    #[error("Athena's answer cannot be understood: {0}")]
+    /// A response of the service is not as documented.
+    #[error("the response of Athena cannot be read: {0}")]
     Unreadable(String),
-    /// Any other trouble with a call.
+    /// Any other error of a call.
     #[error("{0}")]
     Call(CallError),
 }
 
 impl AthenaError {
-    /// Whether the same call may go through later without anybody doing anything.
+    /// Whether a retry of the same call may succeed without any intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -198,7 +198,7 @@ impl From<SetupError> for AthenaError {
     }
 }
 
-/// Any call's error.
+/// The error of any call.
 pub(super) fn of_call<E>(error: &SdkError<E, HttpResponse>) -> AthenaError
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -225,7 +225,7 @@ where
     error
 }
 
-/// The error of a statement that did not start.
+/// The error of a statement that could not be started.
 pub(super) fn of_start<E>(
     error: &SdkError<E, HttpResponse>,
     workgroup: &str,
@@ -247,7 +247,7 @@ where
     }
 }
 
-/// What the service says of a request that it calls invalid.
+/// The message of an `InvalidRequestException`.
 fn invalid(error: &AthenaError) -> Option<&str> {
     if let AthenaError::Call(CallError::Refused { code, message, .. }) = error
         && code == "InvalidRequestException"
@@ -258,7 +258,7 @@ fn invalid(error: &AthenaError) -> Option<&str> {
     }
 }
 
-/// The error of a query that has ended without an answer.
+/// The error of a query that ended without a result.
 pub(super) fn of_end(execution: &Execution) -> AthenaError {
     let scanned_bytes = execution.scanned_bytes;
     let reason = execution.reason.as_deref();
@@ -276,7 +276,7 @@ pub(super) fn of_end(execution: &Execution) -> AthenaError {
             },
         };
     }
-    let message = cleaned(reason.unwrap_or("the service gives no reason"));
+    let message = cleaned(reason.unwrap_or("the service gave no reason"));
     if is_denial(&message) {
         return denied(message);
     }
@@ -286,10 +286,10 @@ pub(super) fn of_end(execution: &Execution) -> AthenaError {
     let error = of_statement(&message);
     if let AthenaError::Statement {
         message,
-        place: None,
+        position: None,
     } = &error
     {
-        // A message without a place is about the run.
+        // A message without a position is about the run, not about the statement.
         return AthenaError::Failed {
             message: with_advice(message),
             retryable: execution.retryable,
@@ -298,12 +298,12 @@ pub(super) fn of_end(execution: &Execution) -> AthenaError {
     error
 }
 
-/// The error of the object with the answer, from S3's.
+/// The error of reading the result's object, from S3's error.
 pub(super) fn of_object(error: CallError, location: &str) -> AthenaError {
     let error = of_refusal(error);
     let message = if let AthenaError::Denied { message, .. } = &error {
         format!(
-            "{message}; s3:GetObject on it is needed, and docs/athena.md lists all that a role needs"
+            "{message}; this needs s3:GetObject, and docs/athena.md lists all permissions of a role"
         )
     } else if let AthenaError::Call(error) = &error {
         error.to_string()
@@ -320,11 +320,11 @@ pub(super) fn of_object(error: CallError, location: &str) -> AthenaError {
 
 pub(super) fn of_refusal(error: CallError) -> AthenaError {
     if let CallError::Unanswered(message) = &error {
-        // Behind the bracket is the same once more, for programmers.
-        let told = message
+        // The text in parentheses repeats the cause as Rust debug output.
+        let cause = message
             .split_once(" (")
-            .map_or(message.as_str(), |(told, _)| told);
-        return AthenaError::Unanswered(told.to_owned());
+            .map_or(message.as_str(), |(cause, _)| cause);
+        return AthenaError::Unanswered(cause.to_owned());
     }
     let CallError::Refused {
         code,
@@ -336,26 +336,26 @@ pub(super) fn of_refusal(error: CallError) -> AthenaError {
         return AthenaError::Call(error);
     };
     let code = code.as_str();
-    let told = || format!("{code}: {message}");
+    let text = || format!("{code}: {message}");
     if CREDENTIALS_CODES.contains(&code) {
-        AthenaError::Credentials(told())
+        AthenaError::Credentials(text())
     } else if DENIED_CODES.contains(&code) || is_denial(message) {
         denied(message.clone())
     } else if THROTTLED_CODES.contains(&code) || *status == 429 {
-        AthenaError::Throttled(told())
+        AthenaError::Throttled(text())
     } else {
         AthenaError::Call(error)
     }
 }
 
 fn of_statement(message: &str) -> AthenaError {
-    let place = place_of(message);
-    let message = without_place(&cleaned(message));
+    let position = position_of(message);
+    let message = without_position(&cleaned(message));
     if is_missing(&message) {
         let message = message.lines().next().unwrap_or_default().to_owned();
-        AthenaError::Missing { message, place }
+        AthenaError::Missing { message, position }
     } else {
-        AthenaError::Statement { message, place }
+        AthenaError::Statement { message, position }
     }
 }
 

@@ -1,26 +1,26 @@
-//! A query as the service tells of it.
+//! A query's execution, as the service reports it.
 
 use std::time::Duration;
 
 use aws_sdk_athena::types::{QueryExecution, QueryExecutionState, StatementType};
 
-/// Where a query is.
+/// The state of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Waits for its turn.
+    /// Waiting for capacity.
     Queued,
-    /// Runs.
+    /// Running.
     Running,
-    /// Has its answer.
+    /// Done, with a result.
     Succeeded,
-    /// Has none.
+    /// Failed, without a result.
     Failed,
-    /// Was stopped, by somebody or by a limit of the workgroup.
+    /// Cancelled by somebody, or by a limit of the workgroup.
     Cancelled,
 }
 
 impl State {
-    /// Whether nothing more will happen.
+    /// Whether this is a final state.
     #[must_use]
     pub fn has_ended(self) -> bool {
         match self {
@@ -29,7 +29,7 @@ impl State {
         }
     }
 
-    /// In a word, as the service has it.
+    /// The service's name for it, in lower case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,32 +42,32 @@ impl State {
     }
 }
 
-/// A query as it was found.
+/// A query's execution, as it was at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// The service's name for it.
+    /// The query's id.
     pub id: String,
     /// The statement as it was sent.
     pub sql: String,
-    /// Where it is.
+    /// The state.
     pub state: State,
-    /// Why it failed or was stopped, in the service's words.
+    /// Why it failed or was cancelled, according to the service.
     pub reason: Option<String>,
-    /// Whether the service thinks that the same query may succeed later.
+    /// Whether a retry may succeed, according to the service.
     pub retryable: bool,
     /// When it was sent, epoch milliseconds.
     pub submitted_at_ms: Option<i64>,
-    /// How long it waited for its turn.
+    /// How long it was queued.
     pub queued: Duration,
     /// How long the engine ran.
     pub ran: Duration,
     /// Bytes read so far.
     pub scanned_bytes: u64,
-    /// Whether its answer is one of an equal query before.
+    /// Whether an earlier result of the same query was reused.
     pub reused: bool,
-    /// The object with the answer: `s3://BUCKET/KEY`.
+    /// The object with the result: `s3://BUCKET/KEY`.
     pub result: Option<String>,
-    /// Whether the statement reads rows (SELECT, WITH), and writes them as CSV.
+    /// Whether the statement selects rows (SELECT, WITH), which the service writes as CSV.
     pub is_query: bool,
 }
 
@@ -109,7 +109,7 @@ impl Execution {
     }
 }
 
-/// A state that this program does not know yet is one that has not ended.
+/// Unknown states count as not final.
 fn state_of(state: Option<&QueryExecutionState>) -> State {
     match state {
         Some(QueryExecutionState::Succeeded) => State::Succeeded,

@@ -1,11 +1,11 @@
-//! The service's CSV, cut into fields as its bytes arrive.
+//! A streaming parser of the service's CSV.
 //!
-//! The service writes every value in quotes and NULL as nothing at all, so that an empty text and
-//! NULL differ. Readers of CSV in general drop that difference, and with it an analyst's NULLs.
+//! The service quotes every value and writes NULL as nothing, so NULL and the empty text differ.
+//! General CSV readers do not make this distinction.
 
-/// Who takes the fields.
+/// Receives the fields.
 pub(super) trait Fields {
-    /// What it refuses with.
+    /// The error for a field that is refused.
     type Error;
     /// The next field of the row; `None` is NULL.
     fn field(&mut self, value: Option<&[u8]>) -> Result<(), Self::Error>;
@@ -15,19 +15,19 @@ pub(super) trait Fields {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
-    /// Before a row's first field.
+    /// At the start of a row.
     Row,
-    /// Before another field.
+    /// At the start of another field.
     Field,
-    /// In a field without quotes.
+    /// In an unquoted field.
     Plain,
-    /// Between quotes.
+    /// In a quoted field.
     Quoted,
-    /// After a quote between quotes: the end, or the first half of a quote in the text.
+    /// After a quote in a quoted field: it ends the field, or is the first half of an escaped quote.
     Quote,
 }
 
-/// Cuts bytes into fields, whatever pieces they come in.
+/// Splits bytes into fields, in whatever chunks they arrive.
 #[derive(Debug)]
 pub(super) struct Cutter {
     at: At,
@@ -43,14 +43,14 @@ impl Cutter {
         }
     }
 
-    /// Takes more bytes.
+    /// Parses more bytes.
     pub(super) fn push<F: Fields>(&mut self, bytes: &[u8], to: &mut F) -> Result<(), F::Error> {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             rest = after;
             match (self.at, byte) {
                 (At::Quoted, _) => {
-                    // Most of an answer is between quotes: take it up to the next one at once.
+                    // Most of a result is quoted, so copy everything up to the next quote at once.
                     let text = bytes
                         .get(bytes.len() - after.len() - 1..)
                         .unwrap_or_default();
@@ -78,7 +78,7 @@ impl Cutter {
                     self.at = At::Row;
                     to.end_of_row()?;
                 }
-                // The first half of a line's end as some write it.
+                // The first half of a CRLF.
                 (At::Quote | At::Row | At::Field, b'\r') => {}
                 (At::Quote | At::Row | At::Field | At::Plain, _) => {
                     if self.at != At::Quote {
@@ -91,7 +91,7 @@ impl Cutter {
         Ok(())
     }
 
-    /// The bytes have ended. Answers whether they ended between quotes, where they were cut.
+    /// Ends the input. Returns whether it was truncated in a quoted field.
     pub(super) fn finish<F: Fields>(&mut self, to: &mut F) -> Result<bool, F::Error> {
         if self.at == At::Quoted {
             return Ok(true);
@@ -154,7 +154,7 @@ mod tests {
         (rows.rows, was_cut)
     }
 
-    /// As the service writes rows.
+    /// Writes rows as the service does.
     fn written(rows: &[Row]) -> String {
         let field = |value: &Option<String>| match value {
             Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_value_is_noticed() {
+    fn a_truncated_value_is_detected() {
         assert!(cut("\"a\",\"b", 64).1);
         assert!(!cut("\"a\",\"b\"", 64).1);
     }
 
     proptest! {
         #[test]
-        fn rows_come_back_whatever_pieces_they_arrive_in(
+        fn rows_are_the_same_for_all_chunk_sizes(
             rows in prop::collection::vec(
                 prop::collection::vec(prop::option::of("[a\",\\n\\r é]{0,6}"), 3),
                 0..6,

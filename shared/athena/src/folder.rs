@@ -1,4 +1,4 @@
-//! The archive's folder on S3: its days, and how much lies under each, for estimates.
+//! The archive's folder on S3: its days and their sizes, for estimates.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::error::{self, AthenaError};
 
-/// Folders that are listed at the same time.
+/// The most concurrent listings.
 const LISTINGS_AT_A_TIME: usize = 16;
 
 /// An address on S3: `s3://BUCKET/KEY`.
@@ -16,12 +16,12 @@ const LISTINGS_AT_A_TIME: usize = 16;
 pub struct Location {
     /// The bucket.
     pub bucket: String,
-    /// The key, or the beginning of keys.
+    /// The key, or a prefix of keys.
     pub key: String,
 }
 
 impl Location {
-    /// Reads an address.
+    /// Parses an address.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
@@ -39,16 +39,16 @@ impl fmt::Display for Location {
     }
 }
 
-/// Files of a day.
+/// The files of a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Files {
-    /// How many.
+    /// Their number.
     pub count: usize,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
 }
 
-/// A table's folder, in Hive's layout by year, month and day.
+/// A table's folder with Hive partitions by year, month and day.
 #[derive(Debug, Clone)]
 pub struct Folder {
     client: Client,
@@ -66,16 +66,16 @@ impl Folder {
         }
     }
 
-    /// Where it is, with a slash at its end.
+    /// Its address, which ends with a slash.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// The days that there are folders for, in order. Costs a listing for each month and year.
+    /// The days that have a folder, in ascending order. This lists every year and month.
     ///
     /// # Errors
-    /// [`AthenaError`], where the bucket cannot be listed.
+    /// [`AthenaError`] if the bucket cannot be listed.
     pub async fn days(&self) -> Result<Vec<NaiveDate>, AthenaError> {
         let root = self.location.key.clone();
         let years = self.partitions(root, "year=").await?;
@@ -94,10 +94,10 @@ impl Folder {
         Ok(days)
     }
 
-    /// What lies under each of some days, in their order.
+    /// The files of each given day, in the same order.
     ///
     /// # Errors
-    /// [`AthenaError`], where the bucket cannot be listed.
+    /// [`AthenaError`] if the bucket cannot be listed.
     pub async fn files(&self, days: &[NaiveDate]) -> Result<Vec<Files>, AthenaError> {
         stream::iter(days.iter().copied())
             .map(|day| self.files_of(day))
@@ -134,7 +134,7 @@ impl Folder {
         Ok(files)
     }
 
-    /// The folders below folders, with the numbers of all above.
+    /// The partition folders inside the given ones, with the numbers of all levels.
     async fn below(
         &self,
         folders: Vec<(Vec<i32>, String)>,
@@ -207,7 +207,7 @@ impl Folder {
     }
 }
 
-/// Whether the service reads a file of this name: hidden ones are left out.
+/// Whether the service reads a file with this name; it ignores hidden files.
 fn is_read(name: &str) -> bool {
     !name.is_empty() && !name.ends_with('/') && !name.starts_with(['_', '.'])
 }
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read() {
+    fn addresses_are_parsed() {
         let check = |text: &str, expected: Option<(&str, &str)>| {
             let found = Location::parse(text);
             let found = found

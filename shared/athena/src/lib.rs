@@ -1,8 +1,8 @@
-//! SQL on the archive in S3 by Athena: a statement is started, watched, stopped and read here,
-//! without a type of the SDK.
+//! SQL on the archive in S3 with Athena: starts, polls and stops queries, and reads their results.
+//! The API contains no types of the SDK.
 //!
-//! Throttling and lost answers are tried again by the SDK within [`PATIENCE`]. A start that is tried
-//! again starts no second query: the SDK gives each its token.
+//! The SDK retries throttled calls and lost responses within [`TIMEOUTS`]. A retried start does not
+//! start a second query, since the SDK sends the same token.
 
 pub mod catalog;
 mod columns;
@@ -26,7 +26,7 @@ pub use execution::{Execution, State};
 pub use rows::Rows;
 
 /// For a person who waits at a terminal.
-pub const PATIENCE: Timeouts = Timeouts {
+pub const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     attempt: Duration::from_secs(15),
     operation: Duration::from_secs(60),
@@ -36,28 +36,28 @@ pub const PATIENCE: Timeouts = Timeouts {
 /// The service's limit for the text of a statement.
 pub const SQL_BYTES_MAX: usize = 262_144;
 
-/// The service's limit for the age of an answer that is taken again: seven days.
+/// The service's limit for the age of a reused result: seven days.
 pub const REUSE_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The catalogue that every account has.
 const CATALOG: &str = "AwsDataCatalog";
 
-/// What stands for the region of a configuration that names none; its calls fail.
+/// The region in messages if none is configured; all calls fail then.
 const NO_REGION: &str = "none";
 
-/// The first wait between two looks at a query; few queries are done sooner.
+/// The first wait between two polls of a query; few queries end sooner.
 const POLL_FIRST: Duration = Duration::from_millis(100);
 
-/// The longest wait between two looks. The service allows 100 looks a second, for all together.
+/// The longest wait between two polls. The service allows 100 polls a second per account.
 const POLL_MAX: Duration = Duration::from_secs(2);
 
-/// How much longer each wait is than the one before.
+/// The factor between two successive waits.
 const POLL_GROWTH: f64 = 1.5;
 
-/// Looks in a row that may fail before a running query is given up on.
-const LOOKS_FAILED_MAX: u32 = 5;
+/// Consecutive polls that may fail before a running query is given up.
+const FAILED_POLLS_MAX: u32 = 5;
 
-/// Answers of the history that are asked for at a time: the service's limit for both calls.
+/// Queries per page of the history: the service's limit for both calls.
 const HISTORY_PAGE: usize = 50;
 
 /// A workgroup's queries on a database.
@@ -76,12 +76,12 @@ pub struct Athena {
 pub struct Query {
     /// The text, with `?` for each parameter.
     pub sql: String,
-    /// The parameters in their order, each a literal of SQL: `42`, `'BTC'`.
+    /// The parameters in order, each as an SQL literal: `42`, `'BTC'`.
     pub parameters: Vec<String>,
-    /// How old the answer of an equal query may be to be taken instead, in whole minutes up to
-    /// [`REUSE_AGE_MAX`]; `None` runs it in any case.
+    /// The maximum age of an earlier result that may be reused, in whole minutes up to
+    /// [`REUSE_AGE_MAX`]; `None` always runs the query.
     pub reuse_age: Option<Duration>,
-    /// Leaves the database away, for a statement that creates it.
+    /// Omits the database, for a statement that creates it.
     pub without_database: bool,
 }
 
@@ -96,17 +96,17 @@ impl Query {
 }
 
 impl Athena {
-    /// Connects with the region, credentials and endpoint of the environment.
+    /// Connects with the environment's region, credentials and endpoint.
     ///
     /// # Errors
-    /// [`AthenaError::Setup`] where region or credentials are missing.
+    /// [`AthenaError::Setup`] if the region or the credentials are missing.
     pub async fn connect(workgroup: &str, database: &str) -> Result<Self, AthenaError> {
-        let config = client::config(PATIENCE).await;
+        let config = client::config(TIMEOUTS).await;
         client::check(&config).await?;
         Ok(Self::new(&config, workgroup, database))
     }
 
-    /// Queries with a ready configuration.
+    /// Creates a client from a loaded configuration.
     #[must_use]
     pub fn new(config: &SdkConfig, workgroup: &str, database: &str) -> Self {
         Self {
@@ -133,13 +133,13 @@ impl Athena {
         &self.database
     }
 
-    /// The region that is asked.
+    /// The region.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// Whether another service than AWS answers, as `AWS_ENDPOINT_URL` says.
+    /// Whether `AWS_ENDPOINT_URL` selects a service other than AWS.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
         self.emulated
@@ -148,7 +148,7 @@ impl Athena {
     /// Starts a statement and returns its id.
     ///
     /// # Errors
-    /// [`AthenaError`]: a statement that cannot be parsed, a workgroup that is not there, a refusal.
+    /// [`AthenaError`]: an invalid statement, a missing workgroup, or a failed call.
     pub async fn start(&self, query: &Query) -> Result<String, AthenaError> {
         if query.sql.len() > SQL_BYTES_MAX {
             return Err(AthenaError::TooLong(query.sql.len()));
@@ -171,14 +171,14 @@ impl Athena {
             .await
             .map_err(|error| error::of_start(&error, &self.workgroup, &self.region))?;
         let id = started.query_execution_id.filter(|id| !id.is_empty());
-        id.ok_or_else(|| AthenaError::Unreadable("a start without a query's id".to_owned()))
+        id.ok_or_else(|| AthenaError::Unreadable("the started query has no id".to_owned()))
     }
 
-    /// Looks at a query.
+    /// Polls a query once.
     ///
     /// # Errors
-    /// [`AthenaError`] where the service does not know it, or does not answer.
-    pub async fn look(&self, id: &str) -> Result<Execution, AthenaError> {
+    /// [`AthenaError`] if the service does not know the query, or does not respond.
+    pub async fn poll(&self, id: &str) -> Result<Execution, AthenaError> {
         let found = self
             .client
             .get_query_execution()
@@ -188,16 +188,15 @@ impl Athena {
             .map_err(|error| error::of_call(&error))?;
         let execution = found
             .query_execution
-            .ok_or_else(|| AthenaError::Unreadable("a query without its state".to_owned()))?;
+            .ok_or_else(|| AthenaError::Unreadable("the query has no state".to_owned()))?;
         Ok(Execution::of(&execution))
     }
 
-    /// Waits until a query has ended, and tells `seen` what each look found. Looks come rarer with
-    /// time, from 100 ms to 2 s.
+    /// Waits until a query has ended, and calls `seen` after each poll. The waits between polls grow
+    /// from 100 ms to 2 s.
     ///
     /// # Errors
-    /// [`AthenaError`] says why the query failed, or who cancelled it; and where five looks in a row
-    /// got no answer.
+    /// [`AthenaError`] if the query failed or was cancelled, or if six consecutive polls failed.
     pub async fn wait(
         &self,
         id: &str,
@@ -205,7 +204,7 @@ impl Athena {
     ) -> Result<Execution, AthenaError> {
         let (mut pause, mut failed) = (POLL_FIRST, 0);
         loop {
-            match self.look(id).await {
+            match self.poll(id).await {
                 Ok(execution) => {
                     failed = 0;
                     seen(&execution);
@@ -215,8 +214,8 @@ impl Athena {
                         State::Failed | State::Cancelled => return Err(error::of_end(&execution)),
                     }
                 }
-                // The query goes on while nobody looks.
-                Err(error) if error.is_transient() && failed < LOOKS_FAILED_MAX => failed += 1,
+                // The query keeps running between polls.
+                Err(error) if error.is_transient() && failed < FAILED_POLLS_MAX => failed += 1,
                 Err(error) => return Err(error),
             }
             tokio::time::sleep(pause).await;
@@ -233,10 +232,10 @@ impl Athena {
         self.wait(&id, |_| ()).await
     }
 
-    /// Stops a query; one that has ended stays as it is. What it has read by then is billed.
+    /// Stops a query; one that has ended is unchanged. The bytes read by then are billed.
     ///
     /// # Errors
-    /// [`AthenaError`] where the service does not know it, or does not answer.
+    /// [`AthenaError`] if the service does not know the query, or does not respond.
     pub async fn stop(&self, id: &str) -> Result<(), AthenaError> {
         let stopped = self.client.stop_query_execution().query_execution_id(id);
         match stopped.send().await {
@@ -245,7 +244,7 @@ impl Athena {
         }
     }
 
-    /// The last queries of the workgroup, the newest first. The service keeps them 45 days.
+    /// The workgroup's latest queries, newest first. The service keeps them for 45 days.
     ///
     /// # Errors
     /// [`AthenaError`].
@@ -282,11 +281,11 @@ impl Athena {
         Ok(executions)
     }
 
-    /// The rows of a query that succeeded: of the object that it wrote, or, where that is no CSV
-    /// (SHOW, DESCRIBE, EXPLAIN) or cannot be found, page by page from the service.
+    /// The rows of a successful query: from the object that it wrote, or page by page from the
+    /// service if the object is not CSV (SHOW, DESCRIBE, EXPLAIN) or is missing.
     ///
     /// # Errors
-    /// [`AthenaError`] where columns or object cannot be read; later errors come with the batches.
+    /// [`AthenaError`] if the columns or the object cannot be read; later errors are in the batches.
     pub async fn rows(&self, execution: &Execution) -> Result<Rows, AthenaError> {
         rows::open(&self.client, &self.s3, execution).await
     }

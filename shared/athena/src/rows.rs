@@ -1,5 +1,5 @@
-//! An answer's rows: from the object that the query wrote, which is read as it arrives and goes on
-//! where a connection broke; or page by page.
+//! A result's rows: streamed from the object that the query wrote, resuming after a broken
+//! connection, or page by page.
 
 use std::collections::VecDeque;
 
@@ -18,20 +18,20 @@ use super::fields::{Cutter, Fields as _};
 use super::folder::Location;
 use aws_client::error::CallError;
 
-/// Rows of a page: the service's limit.
+/// Rows per page: the service's limit.
 const PAGE_ROWS: i32 = 1_000;
 
-/// How often the reading of an object is taken up again without a byte in between.
+/// Consecutive resumptions without a single byte before an error is returned.
 const RESUMES_MAX: u32 = 4;
 
-/// Codes of an object that is not there.
+/// Codes for a missing object.
 const ABSENT_CODES: [&str; 3] = ["NoSuchKey", "NotFound", "NoSuchBucket"];
 
-/// The rows of an answer.
+/// The rows of a result.
 pub struct Rows {
-    /// The columns; no two have the same name.
+    /// The columns, with unique names.
     pub schema: SchemaRef,
-    /// The rows in their order. It ends after an error.
+    /// The rows in order. The stream ends after an error.
     pub batches: BoxStream<'static, Result<RecordBatch, AthenaError>>,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn open(
         .filter(|location| execution.is_query && location.ends_with(".csv"))
         .and_then(Location::parse);
     if let Some(location) = object {
-        // One row is the least that can be asked for; it is the header.
+        // The smallest page is one row, the header. It is only needed for the columns.
         let page = page(client, &execution.id, None, 1).await?;
         if let Some(object) = Object::open(s3, location).await? {
             return Ok(of_object(object, &page.columns));
@@ -56,15 +56,15 @@ pub(super) async fn open(
     Ok(of_pages(client.clone(), execution.id.clone(), first))
 }
 
-/// What a step of a stream gives: batches, and whether that was all.
+/// The result of a step: batches, and whether they are the last ones.
 type Step = Result<(Vec<RecordBatch>, bool), AthenaError>;
 
-/// A source of batches, asked until it says that it has ended.
+/// A source of batches.
 trait Source: Send + 'static {
     fn step(&mut self) -> impl Future<Output = Step> + Send;
 }
 
-/// The batches of a source one by one; an error is the last thing that comes.
+/// The batches of a source one by one, up to the first error.
 fn batches(source: impl Source) -> BoxStream<'static, Result<RecordBatch, AthenaError>> {
     let state = (source, VecDeque::new(), false);
     stream::unfold(state, |(mut source, mut ready, mut ended)| async move {
@@ -117,7 +117,7 @@ impl Source for ObjectRows {
             None => {
                 if self.cutter.finish(&mut self.gatherer)? {
                     return Err(AthenaError::Unreadable(format!(
-                        "{} ends in the midst of a value",
+                        "{} ends in the middle of a value",
                         self.object.location
                     )));
                 }
@@ -131,12 +131,12 @@ fn is_absence(error: &CallError) -> bool {
     matches!(error, CallError::Refused { code, .. } if ABSENT_CODES.contains(&code.as_str()))
 }
 
-/// An object that is read from its start to its end.
+/// An object that is read sequentially.
 struct Object {
     s3: aws_sdk_s3::Client,
     location: Location,
     body: ByteStream,
-    /// The content that was begun with: another one under the same name is not gone on with.
+    /// The version being read; reading is not resumed if the object is replaced.
     e_tag: Option<String>,
     offset: u64,
     length: u64,
@@ -144,7 +144,7 @@ struct Object {
 }
 
 impl Object {
-    /// Opens an object; `None` where it is not there.
+    /// Opens an object; `None` if it does not exist.
     async fn open(
         s3: &aws_sdk_s3::Client,
         location: Location,
@@ -200,7 +200,7 @@ impl Object {
         }
     }
 
-    /// What follows the bytes that were read.
+    /// The bytes after those read so far.
     async fn rest(&self) -> Result<ByteStream, AthenaError> {
         let got = self
             .s3
@@ -268,7 +268,7 @@ fn of_pages(client: Client, id: String, first: Page) -> Rows {
                 .zip(row.data())
                 .all(|(name, value)| value.var_char_value() == Some(name))
     };
-    // The service gives it for SELECT alone.
+    // The service only returns a header for SELECT.
     let header = usize::from(first.rows.first().is_some_and(is_header));
     let source = PageRows {
         client,

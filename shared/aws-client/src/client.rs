@@ -130,14 +130,14 @@ async fn missing_profile() -> Option<SetupError> {
     let Err(error) = provider.provide_credentials().await else {
         return None;
     };
-    let told = error.source()?.to_string();
-    let (name, rest) = told.strip_prefix("profile `")?.split_once('`')?;
+    let message = error.source()?.to_string();
+    let (name, rest) = message.strip_prefix("profile `")?.split_once('`')?;
     let is_missing = rest.starts_with(" was not defined: could not find source profile");
     is_missing.then(|| SetupError::NoProfile(name.to_owned()))
 }
 
-/// A client for buckets. An endpoint of its own (`AWS_ENDPOINT_URL`) is an emulator, which has no name for
-/// each bucket: the bucket is then part of the path.
+/// An S3 client. If `AWS_ENDPOINT_URL` selects an emulator, the bucket is part of the path, since the
+/// emulator has no host name per bucket.
 #[must_use]
 pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let emulated = config.endpoint_url().is_some();

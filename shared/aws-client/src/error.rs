@@ -65,7 +65,7 @@ impl CallError {
     where
         E: Error + ProvideErrorMetadata + 'static,
     {
-        let told = || cut(&DisplayErrorContext(error).to_string());
+        let cause = || cut(&DisplayErrorContext(error).to_string());
         match error {
             SdkError::ServiceError(answer) => {
                 let refusal = answer.err();
@@ -76,11 +76,11 @@ impl CallError {
                     request_id: error.request_id().unwrap_or("unknown").to_owned(),
                 }
             }
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Self::Unanswered(told()),
-            SdkError::ResponseError(_) => Self::Unreadable(told()),
-            SdkError::ConstructionFailure(_) => Self::Unsent(told()),
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Self::Unanswered(cause()),
+            SdkError::ResponseError(_) => Self::Unreadable(cause()),
+            SdkError::ConstructionFailure(_) => Self::Unsent(cause()),
             // The enum is non-exhaustive; new kinds should not count as transient.
-            _ => Self::Unsent(told()),
+            _ => Self::Unsent(cause()),
         }
     }
 

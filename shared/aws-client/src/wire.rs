@@ -1,10 +1,10 @@
-//! An HTTP client for the SDKs that answers from a function instead of a network: real requests
-//! and real answers as text, counted, with latency on tokio's clock.
+//! A fake HTTP client for the SDKs, for tests: a function returns the responses. Requests and
+//! responses have the real formats, calls are recorded, and latency uses tokio's clock.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "for tests alone, which stop at the first surprise"
+    reason = "only for tests, which stop at the first surprise"
 )]
 
 use std::fmt;
@@ -22,41 +22,41 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// A call as it went over the wire.
+/// A recorded call.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The operation, such as `PutRecords`.
     pub operation: String,
     /// The path and query of the address.
     pub path: String,
-    /// The bytes that are asked for, where not all are.
+    /// The requested range of bytes, if any.
     pub range: Option<String>,
-    /// The body as JSON; `null` where it is not JSON.
+    /// The body as JSON; `null` if it is not JSON.
     pub body: Value,
     /// When it was sent.
     pub sent: Instant,
-    /// When it was answered, if it was.
+    /// When the response was returned, if it was.
     pub answered: Option<Instant>,
 }
 
-/// What the service says.
+/// A response.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// Status 200.
     Good(Value),
-    /// A refusal: status and code.
+    /// An error: status and code.
     Refusal(u16, &'static str),
-    /// A refusal in the service's own words: status and body.
+    /// An error with the service's own body: status and body.
     Refused(u16, Value),
-    /// Status, length as the header says, and a body that is no JSON.
+    /// Status, `content-length`, and a body that is not JSON.
     Object(u16, usize, Vec<u8>),
-    /// Nothing, ever.
+    /// No response, ever.
     Silence,
 }
 
 type Respond = dyn Fn(usize, &Call) -> Answer + Send + Sync;
 
-/// The wire.
+/// The fake HTTP client.
 #[derive(Clone)]
 pub struct Wire {
     calls: Arc<Mutex<Vec<Call>>>,
@@ -71,7 +71,7 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    /// A wire on which the call number `n` (from 0) is answered by `respond(n, call)`.
+    /// A client that responds to call number `n` (from 0) with `respond(n, call)`.
     pub fn new(respond: impl Fn(usize, &Call) -> Answer + Send + Sync + 'static) -> Self {
         Self {
             calls: Arc::default(),
@@ -80,7 +80,7 @@ impl Wire {
         }
     }
 
-    /// The same with a time from request to answer.
+    /// Sets the time between request and response.
     pub fn with_latency(self, latency: Duration) -> Self {
         Self { latency, ..self }
     }
@@ -90,7 +90,7 @@ impl Wire {
         self.calls.lock().unwrap().clone()
     }
 
-    /// A configuration for any client, as the adapters get it: with the SDK's own retries on.
+    /// A configuration for any client, with the SDK's retries enabled as in production.
     pub fn config(&self) -> SdkConfig {
         let credentials = Credentials::new("test", "test", None, None, "test");
         SdkConfig::builder()

@@ -84,13 +84,13 @@ struct Prepared {
     candles: Rows<CandleKey>,
     anomalies: Rows<[u8; 24]>,
     corrected: Vec<Candle>,
-    /// Late, too late, duplicates.
+    /// Counts of late ticks, of ticks that are too late, and of duplicates.
     oddly: [u64; 3],
 }
 
 impl Embedded {
-    /// Candles of a token from a start time on, before another, in the order of time; the latest
-    /// if there are more than `limit`. `None` if the token is not known.
+    /// A token's candles whose start is in a range, in ascending order; only the latest if there are
+    /// more than `limit`. `None` if the token is not known.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -159,7 +159,7 @@ impl Embedded {
         .await
     }
 
-    /// The newest anomalies, newest first; of one token where one is given.
+    /// The newest anomalies, newest first; only of one token if one is given.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -188,10 +188,10 @@ impl Embedded {
         .await
     }
 
-    /// Late ticks, those beyond the allowed lateness, and duplicates that the analysis counted.
+    /// The analysis's counts of late ticks, of ticks beyond the allowed lateness, and of duplicates.
     #[must_use]
     pub fn analysed_oddly(&self) -> [u64; 3] {
-        self.inner.look(|state| {
+        self.inner.with_state(|state| {
             [
                 state.analysed_late,
                 state.analysed_too_late,
@@ -201,8 +201,8 @@ impl Embedded {
     }
 }
 
-/// Merges and encodes a step away from the writing thread. Stored candles may be read here: a
-/// pair's candles are written by the analysis of its shard only, one step after the other.
+/// Merges and encodes a step outside of the writing thread. It may read stored candles here, since only
+/// the analysis of the pair's shard writes them, one step after the other.
 fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, StorageError> {
     let number_of = |pair: &Pair| {
         inner

@@ -1,5 +1,5 @@
-//! The stream is archived range by range, each recorded before it is written, so that after a crash
-//! exactly the same files are written again.
+//! Archives the stream range by range. A range is recorded before it is written, so exactly the same
+//! files are written again after a crash.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::error::StorageError;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{self, meta};
 
-/// Most ticks of one range: it is held in memory while it is sorted and written.
+/// The most ticks of a range, which is in memory while it is sorted and written.
 const RANGE_TICKS_MAX: usize = 50_000;
 
-/// What a flush wrote.
+/// The result of a flush.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flushed {
     /// Ticks taken from the stream.
@@ -25,7 +25,7 @@ pub struct Flushed {
     pub files: usize,
 }
 
-/// Why a flush stopped; what was written before is kept, and the next flush goes on.
+/// Why a flush stopped. Everything written before is kept, and the next flush continues.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
     /// The stream or the checkpoint cannot be read or written.
@@ -64,7 +64,7 @@ impl Archiver {
         }
     }
 
-    /// Ticks of the stream that are not in the archive.
+    /// The number of ticks in the stream that are not in the archive.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -72,7 +72,7 @@ impl Archiver {
         self.store.lag_records(meta::ARCHIVE)
     }
 
-    /// Writes all that the stream holds and the archive does not.
+    /// Writes all ticks of the stream that are not in the archive.
     ///
     /// # Errors
     /// [`FlushError`].

@@ -20,31 +20,31 @@ use crate::writer::{Commit, Writer};
 /// Memory for blocks read from disk.
 const CACHE_BYTES: u64 = 32 * 1_024 * 1_024;
 
-/// Journal on disk before memory is flushed: what a start after a crash reads back at most.
+/// The size of the journal at which memory is flushed: the most that a start after a crash replays.
 const JOURNAL_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
 
-/// Threads that flush and compact: while one merges files, for seconds under load, the other keeps
-/// memory from filling up. See `docs/storage.md`.
+/// Threads that flush and compact: while one merges files, which takes seconds under load, the other one
+/// flushes memory. See `docs/storage.md`.
 const WORKERS: usize = 2;
 
-/// How long an orderly end may take to send memory to sorted files.
+/// How long closing may take to flush memory to sorted files.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
-/// Pairs that a store takes by default.
+/// The default limit for the number of pairs.
 const PAIRS_MAX: u32 = 1_000_000;
 
-/// Where and how the store is opened.
+/// The configuration of the store.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
     /// The folder; it is created if it does not exist.
     pub folder: PathBuf,
-    /// Most pairs of token and quote: each is held in memory, about 1 KB with its latest tick.
+    /// The most pairs of token and quote. Each is in memory, about 1 KB with its latest tick.
     /// Ticks of further pairs are refused.
     pub pairs_max: u32,
 }
 
 impl EmbeddedConfig {
-    /// A store in a folder, with room for a million pairs.
+    /// A store in a folder, with the default limits.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         Self {
@@ -62,14 +62,14 @@ pub struct Embedded {
     closing: Arc<Closing>,
 }
 
-/// What the last handle needs to close in order.
+/// What the last handle needs to close the store.
 struct Closing {
     db: Database,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Embedded {
-    /// Opens the store, or creates it. A folder of the build before is upgraded.
+    /// Opens the store, or creates it. A folder with the previous layout is upgraded.
     ///
     /// # Errors
     /// [`StorageError`] if the folder cannot be used, is in use, or has an unknown layout.
@@ -106,15 +106,14 @@ impl Embedded {
         })
     }
 
-    /// Counts commits; it changes whenever something new is readable.
+    /// The number of commits; it changes whenever something new is readable.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.inner.commits()
     }
 
-    /// Closes in order: what waits is written, and memory goes to sorted files, so that the next
-    /// start has no journal to read. Close the last handle: while there are others, nothing is
-    /// done.
+    /// Closes the store: writes pending jobs, and flushes memory to sorted files, so the next start has no
+    /// journal to replay. Only closing the last handle has an effect.
     pub fn close(self) {
         let Self {
             inner,
@@ -123,7 +122,7 @@ impl Embedded {
         } = self;
         drop(writer);
         if Arc::strong_count(&closing) > 1 {
-            tracing::warn!("the store is still in use; the next start reads the journal");
+            tracing::warn!("the store is still in use; the next start replays the journal");
             return;
         }
         let thread = closing
@@ -132,14 +131,14 @@ impl Embedded {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the storage writer ended by a panic");
+            tracing::error!("the storage writer ended with a panic");
         }
         if let Err(error) = inner.pairs.save_latest(&inner.spaces) {
             tracing::warn!(error = %error, "the latest ticks were not saved; the next start looks them up");
         }
         flush_memory(&inner.spaces);
         if let Err(error) = closing.db.persist(fjall::PersistMode::SyncAll) {
-            tracing::warn!(error = %error, "the last flush of the disk failed");
+            tracing::warn!(error = %error, "the last sync failed");
         }
     }
 
@@ -167,7 +166,7 @@ impl Embedded {
         self.writer.enqueue(work).await
     }
 
-    /// Reads on a thread that may wait for the disk.
+    /// Reads on a thread that may block on disk I/O.
     pub(crate) async fn read<R: Send + 'static>(
         &self,
         look: impl FnOnce(&Inner) -> Result<R, StorageError> + Send + 'static,
@@ -179,8 +178,8 @@ impl Embedded {
     }
 }
 
-/// Sends all memory to sorted files, and waits for it within a limit: an engine that has failed
-/// would never be done.
+/// Flushes all memory to sorted files, and waits for it, with a limit, since a failed engine would never
+/// finish.
 fn flush_memory(spaces: &Spaces) {
     for space in spaces.all() {
         if let Err(error) = space.rotate_memtable() {
@@ -212,10 +211,10 @@ mod tests {
 
     use super::*;
 
-    /// Left to the engine, every commit asked its worker again, which could stop it for ever: memory
-    /// then grew without limit, and the store could not be closed.
+    /// With the engine's own limit, every commit would request a flush from its worker, which could then
+    /// deadlock: memory grew without limit, and the store could not be closed.
     #[tokio::test]
-    async fn full_memory_is_handed_over_with_the_commit_that_fills_it() {
+    async fn full_memory_is_rotated_with_the_commit_that_fills_it() {
         let folder = tempfile::tempdir().unwrap();
         let limits = Memtables {
             ticks_bytes: 4 * 1_024,

@@ -1,4 +1,4 @@
-//! What can go wrong in the embedded store.
+//! The errors of the embedded store.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub enum StorageError {
     Corrupt {
         /// The kind of record.
         what: &'static str,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         cause: String,
     },
     /// Another process has the folder open.
@@ -23,12 +23,12 @@ pub enum StorageError {
     Locked(String),
     /// The folder was written by another version.
     #[error(
-        "the data folder has layout {found}, this version reads layout {expected}: use the version that wrote it, or another --data-dir"
+        "the data folder has layout {found}, but this version reads layout {expected}: use the version that wrote it, or another --data-dir"
     )]
     Layout {
         /// The layout found.
         found: u32,
-        /// The layout that is read.
+        /// The layout that this version reads.
         expected: u32,
     },
     /// A task that reads was stopped.
@@ -53,7 +53,7 @@ impl StorageError {
         }
     }
 
-    /// As a port's error: only a store that closes or fails may do better later.
+    /// Converts it to a port's error; only errors of a closing or failed store are retryable.
     pub(crate) fn at(self, operation: &'static str) -> PortError {
         let retryable = matches!(self, Self::Engine(_) | Self::Closed | Self::Stopped);
         PortError {

@@ -1,4 +1,4 @@
-//! What the writer and the readers share.
+//! The state shared by the writer and the readers.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -32,7 +32,7 @@ impl Inner {
         }
     }
 
-    /// Counts commits; it changes whenever something new is readable.
+    /// The number of commits; it changes whenever something new is readable.
     pub(crate) fn commits(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
     }
@@ -45,9 +45,9 @@ impl Inner {
             .clone()
     }
 
-    /// Looks at the state after the last commit.
-    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
-        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    /// Reads the state after the last commit.
+    pub(crate) fn with_state<R>(&self, read: impl FnOnce(&State) -> R) -> R {
+        read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn publish(&self, state: State) {

@@ -1,5 +1,5 @@
-//! The disk format: a file for each keyspace, with its key and its value in the first lines. Numbers
-//! in keys are big-endian, so that keys sort by them.
+//! The disk format: one file per keyspace, whose first lines describe its key and value. Numbers in keys
+//! are big-endian, so keys sort by number.
 
 pub(crate) mod analysis_state;
 pub(crate) mod anomaly;
@@ -15,8 +15,8 @@ pub(crate) mod tick;
 
 use crate::error::StorageError;
 
-/// A time as bytes that sort by it. Times before the epoch do not occur: a tick's time is checked,
-/// and 0 stands for the beginning.
+/// A time as bytes that sort by time. There are no times before the epoch: a tick's time is validated,
+/// and 0 means the beginning.
 pub(crate) fn sortable(timestamp_ms: i64) -> [u8; 8] {
     u64::try_from(timestamp_ms).unwrap_or(0).to_be_bytes()
 }
@@ -28,7 +28,7 @@ pub(crate) fn number_of(key: &[u8]) -> Result<u64, StorageError> {
         .ok_or_else(|| StorageError::corrupt("key", "it is too short"))
 }
 
-/// Lays a key of a fixed length.
+/// Builds a key of a fixed length.
 fn key_of<const BYTES: usize>(parts: impl Iterator<Item = u8>) -> [u8; BYTES] {
     let mut key = [0; BYTES];
     for (slot, byte) in key.iter_mut().zip(parts) {

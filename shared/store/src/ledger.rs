@@ -14,11 +14,11 @@ impl LedgerWriter for Embedded {
         outbox_id: Option<OutboxId>,
         entry: LedgerEntry,
     ) -> Result<(), PortError> {
-        // Nobody waits for the disk here: if the commit is lost in a crash, the outbox entry is
-        // still there, and is drained after the next start.
+        // Nobody waits for the sync here: if the commit is lost in a crash, the outbox entry still
+        // exists, and is drained after the next start.
         self.enqueue(move |commit| {
             if let Some(OutboxId(number)) = outbox_id {
-                // An entry that is gone was counted by whoever drained it.
+                // A missing entry was already counted when it was drained.
                 if !commit.remove_outbox_entry(number)? {
                     return Ok(());
                 }
@@ -41,12 +41,12 @@ impl LedgerWriter for Embedded {
 }
 
 impl Embedded {
-    /// The ledger with all that was committed before this call.
+    /// The ledger, including everything that was queued before this call.
     ///
     /// # Errors
     /// [`StorageError`] if the store is closing or fails.
     pub async fn committed_ledger(&self) -> Result<LedgerView, StorageError> {
-        // Jobs are done in order: once this one is, those before it are.
+        // Jobs run in order, so all earlier ones are done once this one is.
         self.commit(|_| Ok(())).await?;
         Ok(self.ledger())
     }
@@ -54,7 +54,7 @@ impl Embedded {
     /// The ledger as of the last commit.
     #[must_use]
     pub fn ledger(&self) -> LedgerView {
-        self.inner.look(|state| LedgerView {
+        self.inner.with_state(|state| LedgerView {
             committed: state.committed.clone(),
             stored_rows: state.stored_rows,
             pending_rows: state.pending_rows,

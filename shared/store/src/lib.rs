@@ -1,5 +1,5 @@
-//! The ports on this machine: an embedded store with its stream, and what is written from them to
-//! folders. Nothing here needs an account, a server or a network.
+//! The ports on this machine: an embedded store and stream, and the files written from them. Nothing
+//! here needs an account, a server or a network.
 
 mod analytics;
 mod archiver;

@@ -1,8 +1,8 @@
-//! Outbox entries: ticks that are stored, and whose delivery is not in the ledger counters yet.
+//! Outbox entries: stored ticks whose delivery is not in the ledger counters yet.
 //!
-//! An entry is written in the commit that stores its ticks. The commit that appends them to the
-//! stream marks them in the entry, and the commit that counts the delivery removes it. So an entry
-//! that is left over says exactly which of its ticks the stream lacks.
+//! An entry is written in the commit that stores its ticks. The commit that appends them to the stream
+//! marks them in the entry, and the commit that counts the delivery removes the entry. So a remaining
+//! entry says exactly which of its ticks are missing in the stream.
 
 use app::ports::{Outbox, OutboxEntry, OutboxId, PortError};
 use async_trait::async_trait;
@@ -13,10 +13,10 @@ use crate::inner::Inner;
 use crate::keys::outbox_entry::Entry;
 use crate::keys::{number_of, tick};
 
-/// Ticks in one answer, unless a single entry has more (a delivery's 10,000).
+/// The most ticks per read, unless a single entry has more (a delivery's 10,000).
 const ANSWER_TICKS_MAX: usize = 5_000;
 
-/// Entries that are looked at for one answer.
+/// The most entries per read.
 const ANSWER_ENTRIES_MAX: usize = 5_000;
 
 #[async_trait]
@@ -24,8 +24,8 @@ impl Outbox for Embedded {
     async fn released(&self, after: Option<OutboxId>) -> Result<Vec<OutboxEntry>, PortError> {
         let after = after.map_or(0, |OutboxId(number)| number);
         let read = async {
-            // Jobs are done in order: an append that a cancelled delivery still had in the writer's
-            // queue is marked in its entry after this one.
+            // Jobs run in order: after this one, an append of a cancelled delivery that was still queued
+            // is marked in its entry.
             self.commit(|_| Ok(())).await?;
             self.read(move |inner| released_after(inner, after)).await
         };
@@ -42,7 +42,7 @@ fn released_after(inner: &Inner, after: u64) -> Result<Vec<OutboxEntry>, Storage
         }
     }
     numbers.extend(inner.released.after(after, ANSWER_ENTRIES_MAX));
-    // Those of earlier processes come first, all of them.
+    // Entries of earlier processes come first.
     numbers.truncate(ANSWER_ENTRIES_MAX);
     let (mut entries, mut ticks) = (Vec::new(), 0);
     for number in numbers {

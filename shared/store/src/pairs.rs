@@ -18,7 +18,7 @@ struct Known {
     by_number: Vec<(Pair, Option<Arc<Tick>>)>,
 }
 
-/// Whether a pair is of a token, and in a quote if one is wanted.
+/// Whether a pair has a token, and a quote if one is given.
 pub(crate) fn is_of(of: &Token, of_quote: &Token, token: &str, quote: Option<&str>) -> bool {
     of.as_str() == token && quote.is_none_or(|quote| of_quote.as_str() == quote)
 }
@@ -30,15 +30,15 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    /// Reads the pairs and the latest tick of each: as saved by an orderly end, or else from
-    /// the last row of each pair.
+    /// Reads the pairs and the latest tick of each: those saved when the store was closed, or else the
+    /// last row of each pair.
     pub(crate) fn open(spaces: &Spaces) -> Result<Self, StorageError> {
         let pairs = Self::default();
         let saved = match spaces.meta.get(meta::LATEST)? {
             Some(bytes) => Some(stream_block::read(&bytes)?),
             None => None,
         };
-        // From now on it is out of date.
+        // It becomes outdated with the next write.
         spaces.meta.remove(meta::LATEST)?;
         for guard in spaces.pairs.iter() {
             let number = pairs.add(pair::decode(&guard.value()?)?);
@@ -61,7 +61,7 @@ impl Pairs {
         Ok(pairs)
     }
 
-    /// Saves the latest ticks for the next start, as the last write before the end.
+    /// Saves the latest ticks for the next start. This must be the last write.
     pub(crate) fn save_latest(&self, spaces: &Spaces) -> Result<(), StorageError> {
         let latest = self.latest();
         let mut block = Block::default();
@@ -85,7 +85,7 @@ impl Pairs {
         })
     }
 
-    /// Adds a pair that was just written as the next number.
+    /// Adds a pair that was just written with the next number.
     pub(crate) fn add(&self, pair: Pair) -> u32 {
         self.write(|known| {
             let number = u32::try_from(known.by_number.len()).unwrap_or(u32::MAX);
@@ -110,8 +110,8 @@ impl Pairs {
         });
     }
 
-    /// Whether a tick would come after all that is stored of its pair. It is then not stored yet,
-    /// and the store need not be asked: most ticks come in order.
+    /// Whether a tick is newer than all stored ticks of its pair. It is then not stored yet, which saves
+    /// a lookup for most ticks.
     pub(crate) fn all_before(&self, number: u32, timestamp_ms: i64, id: TickId) -> bool {
         self.read(|known| {
             let latest = known.by_number.get(number as usize);

@@ -1,10 +1,9 @@
 //! The quarantine as files for SQL: JSON lines in `quarantine/year=YYYY/month=MM/day=DD/`, by the
-//! UTC day of receipt, as the webhook writes them on AWS.
+//! UTC day of receipt, in the same format as on AWS.
 //!
-//! The store is the quarantine; the files follow it. Entries are numbered as they come, and a file
-//! is named after the first and last of its numbers. What was written is recorded after it was
-//! written: after a crash in between, the next flush begins with the same first number, and replaces
-//! the files of that name.
+//! The store has the entries, and the files are copies. Entries are numbered, and a file's name has the
+//! first and the last of its numbers. Progress is recorded after writing: after a crash in between, the
+//! next flush starts with the same first number and replaces the files with it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,23 +20,22 @@ use crate::keys::{meta, number_of, quarantined};
 /// The folder inside the data folder, as on S3.
 const FOLDER: &str = "quarantine";
 
-/// Where files are written before they get their names; out of any reader's sight.
+/// Where files are written before they are renamed; readers ignore it.
 const STAGING_FOLDER: &str = "quarantine.staging";
 
-/// Most entries of one range: they are held in memory, up to 5 KiB each.
+/// The most entries of a range, which are in memory, up to 5 KiB each.
 const RANGE_ENTRIES_MAX: u64 = 2_000;
 
-/// Why the files could not be brought up to date; what was written before is kept, and the next
-/// flush goes on.
+/// Why a flush stopped. Everything written before is kept, and the next flush continues.
 #[derive(Debug, thiserror::Error)]
 pub enum QuarantineFilesError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("could not {doing} {}: {source}", path.display())]
     Io {
-        /// What was being done, in words.
+        /// The operation, in words.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -67,7 +65,7 @@ struct Range {
 }
 
 impl Range {
-    /// Zero-padded, so that names sort as the numbers do.
+    /// Zero-padded, so names sort by number.
     fn file_name(self) -> String {
         format!("{:020}-{:020}.jsonl", self.first, self.last)
     }
@@ -82,8 +80,8 @@ pub struct QuarantineFiles {
 }
 
 impl QuarantineFiles {
-    /// The files of a store's quarantine below a data folder. The folders are made at the first
-    /// flush that needs them.
+    /// The quarantine files of a store in a data folder. The folders are created when they are first
+    /// needed.
     #[must_use]
     pub fn new(store: Embedded, data_dir: &Path) -> Self {
         Self {
@@ -94,7 +92,7 @@ impl QuarantineFiles {
         }
     }
 
-    /// Writes the entries that the files lack. Returns how many.
+    /// Writes the entries that are not in the files yet. Returns their number.
     ///
     /// # Errors
     /// [`QuarantineFilesError`].
@@ -122,7 +120,7 @@ impl QuarantineFiles {
         }
     }
 
-    /// Removes the days that lie wholly before a time (epoch milliseconds). Returns how many.
+    /// Removes the days that are entirely before a time (epoch milliseconds). Returns their number.
     ///
     /// # Errors
     /// [`QuarantineFilesError::Io`].
@@ -152,9 +150,9 @@ impl QuarantineFiles {
         self.store.commit(write).await
     }
 
-    /// The entries of a range by their numbers; those that retention removed are not among them.
-    /// Keys sort by time, and numbers follow it but for deliveries side by side: the newest entries
-    /// are looked at until those from the first of the range on are all seen.
+    /// The entries of a range of numbers, without those that retention removed. Keys sort by time, and
+    /// concurrent deliveries may have numbers in a different order, so this reads the newest entries until
+    /// all numbers from the first of the range on were found.
     async fn entries(&self, range: Range, newest: u64) -> Result<Vec<Quarantined>, StorageError> {
         self.store
             .read(move |inner| {
@@ -175,7 +173,7 @@ impl QuarantineFiles {
                 }
                 let mut entries = Vec::with_capacity(keys.len());
                 for key in keys.into_values() {
-                    // Retention may have removed it meanwhile.
+                    // Retention may have removed it in the meantime.
                     if let Some(value) = inner.spaces.quarantine.get(&key)? {
                         entries.push(quarantined::decode(&value)?);
                     }
@@ -195,8 +193,8 @@ fn write(
     let io = QuarantineFilesError::io;
     let mut days: BTreeMap<NaiveDate, Vec<u8>> = BTreeMap::new();
     for entry in entries {
-        // The clock that says when an entry came is a process's own; one outside the calendar
-        // could be in no folder, and stays in the store.
+        // With a wrong clock, the time of receipt may be outside the calendar. Such an entry has no folder,
+        // and is only in the store.
         let Some(day) = DateTime::from_timestamp_millis(entry.received_at_ms) else {
             continue;
         };
@@ -223,7 +221,7 @@ fn write(
     Ok(())
 }
 
-/// Removes what a flush wrote that was killed before it recorded it: a file of the same first number.
+/// Removes a file with the same first number, which a flush wrote before it was killed.
 fn remove_same_first(place: &Path, range: Range) -> Result<(), QuarantineFilesError> {
     let io = QuarantineFilesError::io;
     let same_first = format!("{:020}-", range.first);
@@ -237,7 +235,7 @@ fn remove_same_first(place: &Path, range: Range) -> Result<(), QuarantineFilesEr
     Ok(())
 }
 
-/// Waits until the names in a folder are on disk. Windows has no such call and needs none.
+/// Syncs a folder's entries to disk. Windows neither has nor needs such a call.
 fn sync_folder(folder: &Path) -> Result<(), QuarantineFilesError> {
     if cfg!(unix) {
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
@@ -310,13 +308,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn entries_come_into_the_files_of_their_days_once() {
+    async fn entries_are_written_once_to_the_files_of_their_days() {
         let data = tempfile::tempdir().unwrap();
         let (store, files) = open(&data);
         assert_eq!(files.flush().await.unwrap(), 0);
         assert!(
             !data.path().join(FOLDER).exists(),
-            "nothing to write makes no folder"
+            "no folder is created without entries"
         );
         let entries = [
             entry(DAY_MS, "a"),
@@ -326,7 +324,7 @@ mod tests {
         store.keep(&entries).await.unwrap();
         assert_eq!(files.flush().await.unwrap(), 3);
         assert_eq!(files.flush().await.unwrap(), 0);
-        // Received before those that are in the files already.
+        // Received before those that are already in the files.
         store.keep(&[entry(DAY_MS - 5, "d")]).await.unwrap();
         assert_eq!(files.flush().await.unwrap(), 1);
         let (first, second) = (
@@ -349,11 +347,11 @@ mod tests {
         ];
         assert_eq!(lines(&data), BTreeMap::from(expected));
         assert_eq!(files.sweep(DAY_MS).await.unwrap(), 1);
-        assert_eq!(lines(&data).len(), 1, "the day before is gone");
+        assert_eq!(lines(&data).len(), 1, "the previous day was removed");
     }
 
     #[tokio::test]
-    async fn a_crash_in_between_doubles_and_loses_nothing() {
+    async fn a_crash_in_between_neither_duplicates_nor_loses_entries() {
         let data = tempfile::tempdir().unwrap();
         let (store, files) = open(&data);
         let numbered = |number: u64| entry(DAY_MS, &number.to_string());
@@ -376,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_retention_removed_before_is_passed_over() {
+    async fn entries_that_retention_removed_are_skipped() {
         let data = tempfile::tempdir().unwrap();
         let (store, files) = open(&data);
         store

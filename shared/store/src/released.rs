@@ -1,4 +1,4 @@
-//! Which outbox entries may be drained.
+//! The outbox entries that may be drained.
 
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use app::ports::OutboxId;
 
-/// Which entries may be drained: those of an earlier process, and those that a delivery of this one
-/// released. All others belong to deliveries under way.
+/// The entries that may be drained: those of earlier processes, and those that deliveries of this process
+/// released. All others belong to deliveries in progress.
 pub(crate) struct Released {
     /// The last entry of earlier processes.
     earlier: u64,
@@ -26,13 +26,13 @@ impl Released {
     /// Releases an entry whose delivery has ended.
     pub(crate) fn add(&self, OutboxId(number): OutboxId) {
         if number > self.earlier {
-            self.look(|numbers| numbers.insert(number));
+            self.with_numbers(|numbers| numbers.insert(number));
         }
     }
 
     /// Forgets an entry that was removed.
     pub(crate) fn remove(&self, OutboxId(number): OutboxId) {
-        self.look(|numbers| numbers.remove(&number));
+        self.with_numbers(|numbers| numbers.remove(&number));
     }
 
     /// The last entry of earlier processes.
@@ -40,15 +40,15 @@ impl Released {
         self.earlier
     }
 
-    /// The first `limit` of this process after a number.
+    /// The first `limit` released entries of this process after a number.
     pub(crate) fn after(&self, number: u64, limit: usize) -> Vec<u64> {
-        self.look(|numbers| {
+        self.with_numbers(|numbers| {
             let next = numbers.range((Excluded(number.max(self.earlier)), Unbounded));
             next.take(limit).copied().collect()
         })
     }
 
-    fn look<R>(&self, look: impl FnOnce(&mut BTreeSet<u64>) -> R) -> R {
-        look(&mut self.numbers.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_numbers<R>(&self, apply: impl FnOnce(&mut BTreeSet<u64>) -> R) -> R {
+        apply(&mut self.numbers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,37 +1,37 @@
-//! Old data is removed: ticks, quarantined entries and anomalies by age, the stream once every
-//! consumer has read it.
+//! Removes old data: ticks, quarantined entries and anomalies by age, and blocks of the stream that all
+//! consumers have read.
 
 use crate::embedded::Embedded;
 use crate::error::StorageError;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{sortable, tick};
 
-/// Rows looked at in one step, so that a sweep never blocks writers for long.
+/// Rows scanned per step, so a sweep never blocks writers for long.
 const ROWS_PER_STEP: usize = 10_000;
 
-/// Records of the stream kept behind the slowest consumer, for whoever reads it again.
+/// Records of the stream that are kept after the slowest consumer has read them.
 const STREAM_KEPT_RECORDS: u64 = 1_000_000;
 
-/// What a sweep removed.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Ticks received before the limit.
     pub ticks: u64,
     /// Quarantined entries and anomalies before the limit.
     pub others: u64,
-    /// Blocks of the stream that every consumer has.
+    /// Blocks of the stream that every consumer has read.
     pub blocks: u64,
 }
 
 impl Embedded {
-    /// Removes ticks received, entries quarantined and anomalies found before `before_ms` (epoch
-    /// milliseconds), and what of the stream every one of `consumers` has passed by far.
+    /// Removes ticks, quarantined entries and anomalies from before `before_ms` (epoch milliseconds), and
+    /// blocks of the stream that all `consumers` have read long ago.
     ///
-    /// Ticks go by the time we received them, not by event time: old trades that are replayed
-    /// live as long as new ones.
+    /// The age of a tick is based on the time of its receipt, not on its event time, so replayed old trades
+    /// are kept as long as new ones.
     ///
     /// # Errors
-    /// [`StorageError`]; what was removed before stays removed.
+    /// [`StorageError`]; rows that were removed before the error stay removed.
     pub async fn sweep(&self, before_ms: i64, consumers: &[&str]) -> Result<Swept, StorageError> {
         self.sweep_arrival_stamped(before_ms).await?;
         let mut swept = Swept {
@@ -65,7 +65,7 @@ impl Embedded {
         Ok(swept)
     }
 
-    /// The keys of expired ticks in the next rows, and where to go on.
+    /// The keys of expired ticks among the next rows, and where to continue.
     async fn expired_ticks(
         &self,
         after: Option<Vec<u8>>,
@@ -151,7 +151,7 @@ impl Embedded {
                 .take(ROWS_PER_STEP)
                 .map(fjall::Guard::key)
                 .collect::<Result<Vec<_>, _>>()?;
-            // The last of them may hold records that are kept.
+            // The last of them may contain records that are kept.
             let whole = keys.len().saturating_sub(1);
             for key in keys.iter().take(whole) {
                 commit.remove(stream, key);

@@ -1,4 +1,4 @@
-//! The rollout flag, remembered over restarts with every change that was made.
+//! The rollout flag and the history of its changes, which are kept across restarts.
 
 use app::ports::{PortError, RolloutFlag, RolloutStore};
 use async_trait::async_trait;
@@ -8,16 +8,15 @@ use crate::embedded::Embedded;
 use crate::error::StorageError;
 use crate::keys::rollout_change;
 
-/// The flag of an embedded store: what was last changed at run time, or else what the process
-/// was started with. A process that was started with the stream off has it off, whatever is
-/// changed.
+/// The flag of an embedded store: the last change at run time, or else the configuration at start. If the
+/// process was started with the stream off, no change turns it on.
 pub struct EmbeddedFlag {
     store: Embedded,
     started_with: Rollout,
 }
 
 impl Embedded {
-    /// The flag; `started_with` holds until the first change at run time.
+    /// The flag; `started_with` applies until the first change at run time.
     #[must_use]
     pub fn flag(&self, started_with: Rollout) -> EmbeddedFlag {
         EmbeddedFlag {
@@ -29,7 +28,7 @@ impl Embedded {
     /// The last change, if there was one.
     #[must_use]
     pub fn last_rollout_change(&self) -> Option<RolloutChange> {
-        self.inner.look(|state| state.rollout.clone())
+        self.inner.with_state(|state| state.rollout.clone())
     }
 }
 
@@ -39,7 +38,7 @@ impl RolloutFlag for EmbeddedFlag {
         let changed = self
             .store
             .inner
-            .look(|state| state.rollout.as_ref().map(|c| c.rollout));
+            .with_state(|state| state.rollout.as_ref().map(|c| c.rollout));
         let rollout = changed.unwrap_or(self.started_with);
         Rollout {
             use_kinesis: rollout.use_kinesis && self.started_with.use_kinesis,

@@ -19,7 +19,7 @@ pub(crate) struct Spaces {
     pub(crate) arrival_stamped: Keyspace,
     pub(crate) pairs: Keyspace,
     pub(crate) outbox: Keyspace,
-    /// A keyspace for each shard, so that keys only grow, and compaction moves files instead of
+    /// A keyspace for each shard, so keys are ascending, and compaction moves files instead of
     /// merging them.
     pub(crate) stream: [Keyspace; SHARDS as usize],
     pub(crate) quarantine: Keyspace,
@@ -31,8 +31,8 @@ pub(crate) struct Spaces {
     memtables: Memtables,
 }
 
-/// How much new data a keyspace holds in memory before it goes to a sorted file. Less means more,
-/// smaller files; what is in memory is read back from the journal at a start after a crash.
+/// How much new data a keyspace keeps in memory before it is flushed to a sorted file. Smaller values
+/// mean more and smaller files; after a crash, the data in memory is replayed from the journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memtables {
     /// For ticks.
@@ -52,13 +52,13 @@ impl Default for Memtables {
 
 /// Size of a sorted file of ticks.
 const TICKS_TABLE_BYTES: u64 = 16 * 1_024 * 1_024;
-/// Files of ticks from memory before they are merged: each merge rewrites a part of all ticks.
+/// The number of flushed files of ticks that triggers a merge, which rewrites a part of all ticks.
 const TICKS_L0_TABLES: u8 = 4;
 
 impl Spaces {
     pub(crate) fn open(db: &Database, memtables: Memtables) -> Result<Self, StorageError> {
-        // Ticks are looked up before they are put, mostly in vain: the engine's default filters
-        // answer that. Blocks of the stream are only read in order.
+        // Ticks are looked up before they are stored, and are mostly absent, for which the engine's default
+        // filters are sufficient. Blocks of the stream are only read sequentially.
         let ticks = || {
             rotated_here().compaction_strategy(Arc::new(
                 Leveled::default()
@@ -92,8 +92,8 @@ impl Spaces {
         })
     }
 
-    /// Hands what fills its memory to the engine's worker, to be written to a sorted file. To be
-    /// called after each commit.
+    /// Rotates full memtables, which the engine's worker then flushes to sorted files. Call this after each
+    /// commit.
     pub(crate) fn rotate_full(&self) -> Result<(), StorageError> {
         for space in self.all() {
             if space.tree.active_memtable().size() > self.memtable_bytes(space) {
@@ -128,7 +128,7 @@ impl Spaces {
         .chain(&self.stream)
     }
 
-    /// An outbox entry, if it is there.
+    /// An outbox entry, if it exists.
     pub(crate) fn outbox_entry(&self, number: u64) -> Result<Option<Entry>, StorageError> {
         let found = self.outbox.get(number.to_be_bytes())?;
         found.map(|bytes| Entry::decode(&bytes)).transpose()
@@ -141,10 +141,10 @@ impl Spaces {
     }
 }
 
-/// Options without the engine's own limit of memory, see [`Spaces::rotate_full`]. The engine would
-/// ask its worker again with every commit until the memory is handed over. While the worker merges
-/// files those requests fill its queue, of 1,000 places; the next one that it serves puts a message
-/// into that queue, and waits for ever for a place that only itself could free.
+/// Options without the engine's own memory limit, see [`Spaces::rotate_full`]. The engine would request a
+/// rotation with every commit until it has happened. While the worker merges files, these requests fill its
+/// queue of 1,000 messages; the next request that it handles sends a message to the same queue, and waits
+/// forever, since only the worker itself takes messages out.
 fn rotated_here() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The sharded stream: ticks in the order they were appended, each with a sequence number.
+//! The sharded stream: ticks in the order in which they were appended, each with a sequence number.
 
 use std::collections::HashSet;
 
@@ -52,11 +52,11 @@ impl Embedded {
     #[must_use]
     pub fn end_offsets(&self) -> [SequenceNumber; SHARDS as usize] {
         self.inner
-            .look(|state| state.end_offsets.map(SequenceNumber::from))
+            .with_state(|state| state.end_offsets.map(SequenceNumber::from))
     }
 
-    /// Records of a shard after a sequence number, in order: at least one block if there is
-    /// one, and about `limit` records if blocks are smaller.
+    /// Records of a shard after a sequence number, in order: whole blocks, at least one if there is any,
+    /// until there are at least `limit` records.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -68,7 +68,7 @@ impl Embedded {
     ) -> Result<Vec<StreamRecord>, StorageError> {
         if self
             .inner
-            .look(|state| state.end_offsets.get(usize::from(shard)).copied())
+            .with_state(|state| state.end_offsets.get(usize::from(shard)).copied())
             <= Some(after.count())
         {
             return Ok(Vec::new());
@@ -77,7 +77,7 @@ impl Embedded {
             .await
     }
 
-    /// Records of the stream that a consumer is not done with.
+    /// The number of records that a consumer has not processed yet.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -90,7 +90,7 @@ impl Embedded {
         Ok(lag)
     }
 
-    /// The last record of a shard that a consumer is done with.
+    /// The last record of a shard that a consumer has processed.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -114,7 +114,7 @@ fn read_after(
     limit: usize,
 ) -> Result<Vec<StreamRecord>, StorageError> {
     let space = inner.spaces.shard(shard)?;
-    // The block that holds `after + 1` begins at or before it.
+    // The block with `after + 1` begins at or before it.
     let wanted = after.saturating_add(1);
     let first = match space.range(..=wanted.to_be_bytes()).next_back() {
         Some(guard) => number_of(&guard.key()?)?,

@@ -15,23 +15,23 @@ use crate::keys::tick::{self, KEY_BYTES, TickKey};
 use crate::pairs::is_of;
 use crate::writer::Commit;
 
-/// Which ticks of a token to read: those with `from_ms <= timestamp < to_ms`.
+/// The range of a token's ticks to read: `from_ms <= timestamp < to_ms`.
 #[derive(Debug, Clone, Copy)]
 pub struct TickRange {
-    /// The first moment, epoch milliseconds.
+    /// The start, inclusive, epoch milliseconds.
     pub from_ms: i64,
-    /// The first moment after the range.
+    /// The end, exclusive, epoch milliseconds.
     pub to_ms: i64,
-    /// Most ticks; if there are more, the latest are read.
+    /// The most ticks; if there are more, the latest are read.
     pub limit: usize,
 }
 
-/// A tick on its way to the writer, encoded on the caller's thread.
+/// A tick for the writer, encoded on the caller's thread.
 struct Row {
     pair: Pair,
     timestamp_ms: i64,
     id: [u8; 16],
-    /// Whether the event time is that of its arrival.
+    /// Whether it is arrival-stamped.
     arrival_stamped: bool,
     value: Vec<u8>,
     tick: Arc<Tick>,
@@ -58,7 +58,7 @@ impl TickStore for Embedded {
 }
 
 fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageError> {
-    // All reads come first: a failing one must leave no row of this call in the commit.
+    // All reads are done first, so if one fails, the commit has no rows of this call.
     let mut keys = Vec::with_capacity(rows.len());
     let mut outcomes = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -69,7 +69,7 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
             continue;
         };
         let key = tick::key(number, row.timestamp_ms, &row.id);
-        // Delivered again, an arrival-stamped tick has another time: its id identifies it.
+        // An arrival-stamped tick has another time when it is delivered again; its id identifies it.
         let replayed = row.arrival_stamped && commit.came_before(&row.id)?;
         match commit.is_new(number, &row.tick).map(|new| new && !replayed) {
             Ok(true) => outcomes.push(PutOutcome::Stored),
@@ -114,7 +114,7 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
         commit.state.stored_rows += stored;
         commit.state.pending_rows += stored;
     }
-    // A tick that came before under another time is a duplicate here, and goes nowhere.
+    // A tick that was already stored under another time is a duplicate, and is not forwarded.
     let retimed = Vec::new();
     Ok(PutReceipt {
         outcomes,
@@ -130,7 +130,7 @@ impl Embedded {
         self.inner.pairs.latest()
     }
 
-    /// The latest tick of a token, in one quote or over all its quotes.
+    /// The latest tick of a token, in one quote or in all its quotes.
     #[must_use]
     pub fn latest_tick(&self, token: &str, quote: Option<&str>) -> Option<Arc<Tick>> {
         let ticks = self.inner.pairs.latest().into_iter();
@@ -139,14 +139,14 @@ impl Embedded {
             .max_by_key(|tick| (tick.timestamp_ms, tick.tick_id))
     }
 
-    /// How many pairs are known.
+    /// The number of known pairs.
     #[must_use]
     pub fn pairs_known(&self) -> usize {
         self.inner.pairs.len()
     }
 
-    /// A token's ticks in a range, in one quote or over all its quotes, in the order of time;
-    /// `None` if there is no such pair.
+    /// A token's ticks in a range, in one quote or in all its quotes, in ascending order of time; `None` if
+    /// there is no such pair.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -1,9 +1,9 @@
-//! Folders of earlier builds: layout 2 is brought to layout 3 when the store is opened.
+//! Upgrades folders of earlier builds from layout 2 to layout 3 when the store is opened.
 //!
 //! Layout 2 had durable queues for redrive and broadcast, and its outbox entries (in the keyspace
-//! `pending`) did not say which of their ticks the stream has. What waits in the redrive queue goes
-//! to the stream, and each outbox entry is compared with the stream; what waits for the broadcast is
-//! dropped. All of it is one commit, so that a crash leaves either layout.
+//! `pending`) did not say which of their ticks are in the stream. The upgrade appends the redrive queue to
+//! the stream, compares each outbox entry with the stream, and drops the broadcast queue. It is a single
+//! commit, so a crash leaves one layout or the other.
 
 use std::collections::HashSet;
 
@@ -30,7 +30,7 @@ const PENDING: &str = "pending";
 const BROADCAST: &str = "broadcast";
 const REDRIVE: &str = "redrive";
 
-/// The redrive queue's place in `StateBefore::taken`.
+/// The redrive queue's index in `StateBefore::taken`.
 const REDRIVE_INDEX: usize = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -62,7 +62,7 @@ struct EntryBefore {
     keys: Vec<Vec<u8>>,
 }
 
-/// Brings the folder to [`LAYOUT`]; a new folder gets it.
+/// Upgrades the folder to [`LAYOUT`], or initializes a new folder with it.
 pub(crate) fn upgrade(db: &Database, spaces: &Spaces) -> Result<(), StorageError> {
     match spaces.meta.get(meta::LAYOUT)? {
         None => spaces.meta.insert(meta::LAYOUT, LAYOUT.to_be_bytes())?,
@@ -93,7 +93,7 @@ pub(crate) fn upgrade(db: &Database, spaces: &Spaces) -> Result<(), StorageError
 fn from_layout_before(db: &Database, spaces: &Spaces) -> Result<(), StorageError> {
     let before: StateBefore = match spaces.meta.get(meta::STATE)? {
         Some(bytes) => keys::decode("state", &bytes)?,
-        // Opened and never written to.
+        // It was opened but never written to.
         None => return Ok(spaces.meta.insert(meta::LAYOUT, LAYOUT.to_be_bytes())?),
     };
     let mut batch = db.batch().durability(Some(PersistMode::SyncData));
@@ -144,8 +144,8 @@ fn from_layout_before(db: &Database, spaces: &Spaces) -> Result<(), StorageError
     Ok(())
 }
 
-/// The outbox entries with the ticks that the stream lacks. All of them are read at once: a killed
-/// process leaves only those of its last deliveries.
+/// The outbox entries with the ticks that are missing in the stream. All of them are read at once, since
+/// a killed process only leaves those of its last deliveries.
 fn outbox_entries(spaces: &Spaces, pending: &Keyspace) -> Result<Vec<(u64, Entry)>, StorageError> {
     let mut entries = Vec::new();
     let mut from = [u64::MAX; SHARDS as usize];
@@ -173,7 +173,7 @@ fn outbox_entries(spaces: &Spaces, pending: &Keyspace) -> Result<Vec<(u64, Entry
     }
     let mut streamed = HashSet::new();
     for (space, after) in spaces.stream.iter().zip(from) {
-        // The block that holds the next record begins at or before it.
+        // The block with the next record begins at or before it.
         let next = after.saturating_add(1).to_be_bytes();
         let first = match space.range(..=next).next_back() {
             Some(guard) => guard.key()?.to_vec(),
@@ -231,7 +231,7 @@ mod tests {
             pending.insert(number, value).unwrap();
         }
         db.delete_keyspace(spaces.outbox.clone()).unwrap();
-        // The first five ticks of each queue were taken off.
+        // The first five ticks of each queue were already consumed.
         for (name, ticks) in [(BROADCAST, redriven), (REDRIVE, redriven)] {
             let mut block = Block::default();
             block.push(&EncodedTicks::of(ticks));
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_of_the_build_before_loses_and_doubles_nothing() {
+    async fn upgrading_a_folder_neither_loses_nor_duplicates_ticks() {
         let folder = TempDir::new().unwrap();
         let store = open(&folder);
         let (half, whole, redriven) = (
@@ -287,7 +287,7 @@ mod tests {
             let made: Vec<&Tick> = made.iter().collect();
             store.put(&made).await.unwrap();
         }
-        // Without its id, as in the build before: the entry does not say that they were appended.
+        // Without its id, like the previous build, so the entry does not say that they were appended.
         let appended: Vec<&Tick> = half.iter().take(7).chain(&whole).collect();
         store.append(&appended, None).await.unwrap();
         store.close();
@@ -308,8 +308,11 @@ mod tests {
         for ticks in [&mut expected, &mut found] {
             ticks.sort_by_key(|tick| tick.tick_id);
         }
-        assert_eq!(found, expected, "the redrive queue went to the stream");
-        // It goes on from there.
+        assert_eq!(
+            found, expected,
+            "the redrive queue was appended to the stream"
+        );
+        // It continues from there.
         let more = tick("BTC", 500);
         let id = store.put(&[&more]).await.unwrap().outbox_id;
         assert_eq!(id, Some(OutboxId(3)));
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_of_an_unknown_build_is_not_opened() {
+    async fn a_folder_with_an_unknown_layout_is_not_opened() {
         let folder = TempDir::new().unwrap();
         open(&folder).close();
         let db = Database::builder(folder.path()).open().unwrap();

@@ -1,5 +1,5 @@
-//! The one thread that writes: it gathers what waits into one commit, makes it durable with one
-//! flush of the disk, and then answers all.
+//! The only writing thread: it collects the waiting jobs into one commit, makes it durable with one sync,
+//! and then reports the results.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,31 +19,31 @@ use crate::keys::{self, meta};
 use crate::spaces::Spaces;
 use crate::state::State;
 
-/// Jobs that may wait; further callers wait for a place.
+/// The most queued jobs; further callers wait.
 const JOBS_WAITING_MAX: usize = 4_096;
 
-/// Jobs in one commit, so that no caller waits long behind a crowd.
+/// The most jobs in one commit, which limits the time that a caller waits.
 const JOBS_PER_COMMIT_MAX: usize = 1_024;
 
-/// Bytes in one commit.
+/// The most bytes in one commit.
 const BYTES_PER_COMMIT_MAX: usize = 8 * 1_024 * 1_024;
 
 type Answer = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 type Job = Box<dyn FnOnce(&mut Commit<'_>) -> Answer + Send>;
 
-/// A commit that is being gathered. A job first reads and checks, and then writes: once it has
-/// written it cannot fail any more, so that its neighbours are not disturbed.
+/// A commit that is being collected. A job first reads and checks, and then writes: after its first write
+/// it cannot fail, so it does not affect the other jobs of the commit.
 pub(crate) struct Commit<'a> {
     pub(crate) inner: &'a Inner,
-    /// The state as it will be.
+    /// The state after the commit.
     pub(crate) state: State,
     batch: OwnedWriteBatch,
     bytes: usize,
-    /// Ticks put in this commit, which the store cannot see yet.
+    /// Ticks stored by this commit, which are not readable yet.
     fresh: HashSet<TickKey>,
-    /// Ids of arrival-stamped ticks put in this commit.
+    /// Ids of arrival-stamped ticks stored by this commit.
     fresh_arrival_stamped: HashSet<[u8; 16]>,
-    /// Outbox entries removed in this commit.
+    /// Outbox entries removed by this commit.
     removed_entries: HashSet<u64>,
     new_pairs: HashMap<Pair, u32>,
     new_pairs_in_order: Vec<Pair>,
@@ -82,7 +82,7 @@ impl<'a> Commit<'a> {
         self.batch.remove(space, key);
     }
 
-    /// Whether the tick is neither stored nor put in this commit; if so, it is recorded as put.
+    /// Whether the tick is neither stored nor in this commit; if so, it is recorded as in this commit.
     pub(crate) fn is_new(&mut self, number: u32, tick: &Tick) -> Result<bool, StorageError> {
         let key = tick::key(number, tick.timestamp_ms, tick.tick_id.as_bytes());
         let pairs = &self.inner.pairs;
@@ -96,13 +96,13 @@ impl<'a> Commit<'a> {
         Ok(true)
     }
 
-    /// Whether an arrival-stamped tick came before, at another time.
+    /// Whether an arrival-stamped tick was already stored, with another time.
     pub(crate) fn came_before(&mut self, id: &[u8; 16]) -> Result<bool, StorageError> {
         Ok(!self.fresh_arrival_stamped.insert(*id)
             || self.spaces().arrival_stamped.contains_key(id)?)
     }
 
-    /// Removes an outbox entry; returns whether it was still there.
+    /// Removes an outbox entry; returns whether it still existed.
     pub(crate) fn remove_outbox_entry(&mut self, number: u64) -> Result<bool, StorageError> {
         let key = number.to_be_bytes();
         if self.removed_entries.contains(&number) || !self.spaces().outbox.contains_key(key)? {
@@ -137,7 +137,7 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// The number of a pair; a new pair gets the next one, `None` if there is no room.
+    /// The number of a pair. A new pair gets the next one, or `None` if the limit is reached.
     pub(crate) fn pair(&mut self, pair: &Pair) -> Result<Option<u32>, StorageError> {
         let known = self.inner.pairs.find(pair);
         if let Some(number) = known.or_else(|| self.new_pairs.get(pair).copied()) {
@@ -183,13 +183,13 @@ impl<'a> Commit<'a> {
     }
 }
 
-/// Hands jobs to the writing thread.
+/// Sends jobs to the writing thread.
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Writer {
-    /// Starts the thread; it ends when the writer is dropped and all jobs are done.
+    /// Starts the thread, which ends once the writer is dropped and all jobs are done.
     pub(crate) fn start(
         inner: Arc<Inner>,
         db: Database,
@@ -209,7 +209,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |commit| {
             let done = work(commit);
-            // A caller that has gone away does not wait for the answer.
+            // The caller may no longer be waiting for the result.
             Box::new(move |durable| drop(reply.send(durable.and(done))))
         });
         self.jobs
@@ -254,7 +254,7 @@ fn write_all(inner: &Inner, db: &Database, mut waiting: mpsc::Receiver<Job>) {
     }
 }
 
-/// Makes a commit durable, and only then visible to readers of the state.
+/// Makes a commit durable, and then visible to readers of the state.
 fn finish(inner: &Inner, mut commit: Commit<'_>) -> Result<(), StorageError> {
     commit.seal()?;
     commit.batch.commit()?;

@@ -30,7 +30,7 @@ pub enum Behaviour {
 pub struct Connections {
     topics: Mutex<BTreeMap<String, BTreeSet<Topic>>>,
     behaviour: Mutex<HashMap<String, Behaviour>>,
-    told: Mutex<Vec<(String, String)>>,
+    messages: Mutex<Vec<(String, String)>>,
     latest: Mutex<Vec<Tick>>,
     down: AtomicBool,
     posting: AtomicUsize,
@@ -76,9 +76,9 @@ impl Connections {
 
     /// The messages that a connection received.
     #[must_use]
-    pub fn told(&self, connection: &str) -> Vec<String> {
-        let told = lock(&self.told);
-        let to = told.iter().filter(|(to, _)| to == connection);
+    pub fn messages(&self, connection: &str) -> Vec<String> {
+        let messages = lock(&self.messages);
+        let to = messages.iter().filter(|(to, _)| to == connection);
         to.map(|(_, message)| message.clone()).collect()
     }
 
@@ -160,7 +160,7 @@ impl Push for Connections {
             }
             Behaviour::Fails => Err(failure("post")),
             Behaviour::Takes | Behaviour::Throttled(_) | Behaviour::Hangs => {
-                lock(&self.told).push((connection.to_owned(), message.to_owned()));
+                lock(&self.messages).push((connection.to_owned(), message.to_owned()));
                 Ok(Posted::Sent)
             }
         }

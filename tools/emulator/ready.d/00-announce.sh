@@ -1,3 +1,3 @@
 #!/bin/sh
-# MiniStack logs on stderr only. What waits for a LocalStack waits for this word on stdout.
+# MiniStack only logs to stderr, but programs that wait for LocalStack wait for this word on stdout.
 echo "Ready." > /proc/1/fd/1

@@ -14,12 +14,12 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("CONNECTIONS_TABLE", "tickstream-connections"),
     ("TICKS_TABLE", "tickstream-ticks"),
     ("LIVE_CALLBACK_URL", "http://127.0.0.1:9/live"),
-    // A port that nobody listens on: every call fails at once.
+    // Nobody listens on this port, so every call fails at once.
     ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
 ];
 
 #[tokio::test]
-async fn the_program_takes_both_shapes_of_event() {
+async fn the_program_handles_both_shapes_of_event() {
     let bootstrap = runtime_api::start(PROGRAM, &ENVIRONMENT).await;
     bootstrap.ready().await;
     let failed = json!({"batchItemFailures": [{"itemIdentifier": "m-0"}]});
@@ -33,13 +33,13 @@ async fn the_program_takes_both_shapes_of_event() {
     };
     assert_eq!(refused["statusCode"], 400);
     let Answered::Error(error) = bootstrap.invoke(json!({})).await else {
-        panic!("an event of no known shape was taken");
+        panic!("an event of an unknown shape was accepted");
     };
     assert_eq!(error["errorType"], "EventError");
 }
 
 #[tokio::test]
-async fn a_value_that_is_not_understood_ends_the_start() {
+async fn an_invalid_value_ends_the_start() {
     let mut environment = ENVIRONMENT.to_vec();
     environment.push(("CONNECTION_TTL_SECONDS", "soon"));
     let (status, log) = runtime_api::start(PROGRAM, &environment)
@@ -54,7 +54,7 @@ async fn a_value_that_is_not_understood_ends_the_start() {
 }
 
 #[test]
-fn the_environment_is_what_the_template_must_give() {
+fn the_environment_lists_the_variables_of_the_template() {
     assert_eq!(
         Config::environment(),
         [

@@ -1,4 +1,4 @@
-//! The function on connections in memory, and its bootstrap on a Runtime API of the tests.
+//! The function with connections in memory, and its bootstrap with a fake Runtime API.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -41,17 +41,18 @@ impl Scene {
     }
 
     async fn say(&self, connection: &str, body: &str) -> Vec<Value> {
-        let before = self.told(connection).len();
+        let before = self.messages(connection).len();
         let answer = self
             .handle(socket(connection, "MESSAGE", None, Some(body)))
             .await;
         assert_eq!(answer, json!({"statusCode": 200}));
-        self.told(connection).split_off(before)
+        self.messages(connection).split_off(before)
     }
 
-    fn told(&self, connection: &str) -> Vec<Value> {
-        let told = self.connections.told(connection);
-        told.iter()
+    fn messages(&self, connection: &str) -> Vec<Value> {
+        let messages = self.connections.messages(connection);
+        messages
+            .iter()
             .map(|message| serde_json::from_str(message).unwrap())
             .collect()
     }
@@ -73,7 +74,7 @@ fn batch(bodies: &[String]) -> Value {
     json!({"Records": records})
 }
 
-/// An event of the WebSocket API, with the fields that it has there.
+/// An event of the WebSocket API, with its real fields.
 fn socket(connection: &str, kind: &str, tokens: Option<&str>, body: Option<&str>) -> Value {
     let route = match kind {
         "CONNECT" => "$connect",
@@ -95,16 +96,16 @@ fn socket(connection: &str, kind: &str, tokens: Option<&str>, body: Option<&str>
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_the_queue_goes_to_those_who_watch() {
+async fn a_batch_of_the_queue_goes_to_its_subscribers() {
     let scene = Scene::new();
     scene.connections.watch("all", &[Topic::All]);
     scene.connections.watch("b", &[topic("B")]);
     let mut bodies: Vec<String> = ticks(&["A", "B"], 5).iter().map(body).collect();
-    bodies.push("no message of ours".to_owned());
+    bodies.push("not a message of ours".to_owned());
     bodies.push(r#"{"type":"news","news":[]}"#.to_owned());
     let answer = scene.handle(batch(&bodies)).await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
-    let all = scene.told("all");
+    let all = scene.messages("all");
     assert_eq!(all.len(), 1);
     assert_eq!(all[0]["type"], "ticks");
     assert_eq!(all[0]["counts"]["ticks"], 10);
@@ -113,18 +114,18 @@ async fn a_batch_of_the_queue_goes_to_those_who_watch() {
         all[0]["ticks"][0]["tick_id"],
         tick("A", 4).tick_id.to_string()
     );
-    assert_eq!(scene.told("b")[0]["ticks"].as_array().unwrap().len(), 1);
+    assert_eq!(scene.messages("b")[0]["ticks"].as_array().unwrap().len(), 1);
 }
 
 /// Results as the analytics function queues them.
 fn result<T: serde::Serialize>(kind: &str, rows: &[T]) -> String {
-    // Not by `json!`, which may sort the fields of the rows.
+    // Not with `json!`, which may sort the fields of the rows.
     let rows = serde_json::to_string(rows).unwrap();
     format!(r#"{{"type":"{kind}","{kind}":{rows}}}"#)
 }
 
 #[tokio::test(start_paused = true)]
-async fn results_keep_their_form_and_the_later_one_wins_whatever_came_first() {
+async fn results_are_forwarded_unchanged_and_the_later_one_wins_in_any_order() {
     let scene = Scene::new();
     scene.connections.watch("a", &[topic("A")]);
     let mut state = PairState::new(Token::new("A").unwrap(), Token::new("USD").unwrap());
@@ -159,14 +160,17 @@ async fn results_keep_their_form_and_the_later_one_wins_whatever_came_first() {
         ),
     ];
     scene.handle(batch(&bodies)).await;
-    let told = scene.told("a");
-    assert_eq!(told.len(), 2);
+    let messages = scene.messages("a");
+    assert_eq!(messages.len(), 2);
     let candle = serde_json::to_value(CandleJson::of(&revised)).unwrap();
-    assert_eq!(told[0], json!({"type": "candles", "candles": [candle]}));
-    // The very text, since a double may not survive being read and written.
-    let message = &scene.connections.told("a")[1];
+    assert_eq!(messages[0], json!({"type": "candles", "candles": [candle]}));
+    // Compares the text, since parsing and writing could change a double.
+    let message = &scene.connections.messages("a")[1];
     let rows: Vec<_> = AveragesJson::rows(&averages[2]).collect();
-    assert_eq!(told[1]["averages"].as_array().unwrap().len(), rows.len());
+    assert_eq!(
+        messages[1]["averages"].as_array().unwrap().len(),
+        rows.len()
+    );
     for row in rows {
         let row = serde_json::to_string(&row).unwrap();
         assert!(message.contains(&row), "{row} in {message}");
@@ -174,7 +178,7 @@ async fn results_keep_their_form_and_the_later_one_wins_whatever_came_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_anomaly_that_is_queued_twice_is_told_once() {
+async fn an_anomaly_that_is_queued_twice_is_sent_once() {
     let scene = Scene::new();
     scene.connections.watch("all", &[Topic::All]);
     let found = tick("A", 7);
@@ -192,10 +196,10 @@ async fn an_anomaly_that_is_queued_twice_is_told_once() {
     };
     let body = result("anomalies", &[AnomalyJson::of(&anomaly)]);
     scene.handle(batch(&[body.clone(), body])).await;
-    let told = scene.told("all");
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["anomalies"].as_array().unwrap().len(), 1);
-    assert_eq!(told[0]["anomalies"][0]["message"], "rose 5 % in 1 s");
+    let messages = scene.messages("all");
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0]["anomalies"].as_array().unwrap().len(), 1);
+    assert_eq!(messages[0]["anomalies"][0]["message"], "rose 5 % in 1 s");
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,7 +228,7 @@ async fn a_failing_connection_does_not_fail_the_batch_but_a_failing_table_does()
 }
 
 #[tokio::test]
-async fn a_connection_is_made_with_the_tokens_of_its_query() {
+async fn a_connection_subscribes_to_the_tokens_of_its_query() {
     let scene = Scene::new();
     let connect = async |name, tokens| scene.handle(socket(name, "CONNECT", tokens, None)).await;
     let ok = json!({"statusCode": 200});
@@ -249,8 +253,8 @@ async fn a_connection_is_made_with_the_tokens_of_its_query() {
     assert_eq!(connect("many", Some(&many)).await["statusCode"], 400);
     assert_eq!(scene.connections.topics("bad"), None);
     assert!(
-        scene.told("some").is_empty(),
-        "nothing can be sent while it is being made"
+        scene.messages("some").is_empty(),
+        "nothing can be sent while it is being established"
     );
     scene.connections.set_down(true);
     assert_eq!(connect("late", None).await["statusCode"], 503);
@@ -271,33 +275,33 @@ async fn a_client_subscribes_and_gets_the_latest_values() {
     scene
         .connections
         .set_latest(vec![tick("A", 5), tick("B", 6)]);
-    let told = scene
+    let messages = scene
         .say("c", r#"{"action":"subscribe","tokens":["A","X"]}"#)
         .await;
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["type"], "snapshot");
-    assert_eq!(told[0]["missed"], 0);
-    assert_eq!(told[0]["ticks"].as_array().unwrap().len(), 1);
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0]["type"], "snapshot");
+    assert_eq!(messages[0]["missed"], 0);
+    assert_eq!(messages[0]["ticks"].as_array().unwrap().len(), 1);
     assert_eq!(
         scene.connections.topics("c").unwrap(),
         [topic("A"), topic("X")]
     );
 
-    let told = scene
+    let messages = scene
         .say("c", r#"{"action":"unsubscribe","tokens":["X"]}"#)
         .await;
-    assert_eq!(told, [json!({"type": "unsubscribed", "tokens": ["X"]})]);
+    assert_eq!(messages, [json!({"type": "unsubscribed", "tokens": ["X"]})]);
     assert_eq!(scene.connections.topics("c").unwrap(), [topic("A")]);
 
-    let told = scene
+    let messages = scene
         .say("c", r#"{"action":"snapshot","tokens":["B"]}"#)
         .await;
-    assert_eq!(told[0]["ticks"][0]["token"], "B");
+    assert_eq!(messages[0]["ticks"][0]["token"], "B");
     assert_eq!(scene.connections.topics("c").unwrap(), [topic("A")]);
 
-    let told = scene.say("c", r#"{"action":"subscribe"}"#).await;
+    let messages = scene.say("c", r#"{"action":"subscribe"}"#).await;
     assert_eq!(
-        told,
+        messages,
         [json!({"type": "snapshot", "ticks": [], "missed": 0})]
     );
     assert_eq!(
@@ -310,21 +314,21 @@ async fn a_client_subscribes_and_gets_the_latest_values() {
 }
 
 #[tokio::test]
-async fn a_client_is_told_what_is_wrong() {
+async fn an_invalid_request_gets_an_error_message() {
     let scene = Scene::new();
     for body in [
         "hello",
         r#"{"action":"subscribe","tokens":["a b"]}"#,
         r#"{"action":"fly"}"#,
     ] {
-        let told = scene.say("c", body).await;
-        assert_eq!(told.len(), 1, "{body}");
-        assert_eq!(told[0]["type"], "error", "{body}");
+        let messages = scene.say("c", body).await;
+        assert_eq!(messages.len(), 1, "{body}");
+        assert_eq!(messages[0]["type"], "error", "{body}");
     }
     assert_eq!(scene.connections.topics("c"), None);
     scene.connections.set_down(true);
-    let told = scene.say("c", r#"{"action":"subscribe"}"#).await;
-    assert_eq!(told[0]["message"], "not done: try again in a second");
+    let messages = scene.say("c", r#"{"action":"subscribe"}"#).await;
+    assert_eq!(messages[0]["message"], "not done: try again in a second");
 }
 
 #[tokio::test]

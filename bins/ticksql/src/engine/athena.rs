@@ -196,7 +196,7 @@ impl Engine for Athena {
     async fn cancel(&self, id: &str) -> Result<(), EngineError> {
         let found = self
             .athena
-            .look(id)
+            .poll(id)
             .await
             .map_err(|error| engine_error(&error))?;
         if found.state.has_ended() {

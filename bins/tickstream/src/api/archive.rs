@@ -1,4 +1,4 @@
-//! `POST /api/archive/flush`: writes what the stream holds to the archive now, not at the next interval.
+//! `POST /api/archive/flush`: writes the stream to the archive now instead of at the next interval.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,7 +22,7 @@ pub(super) async fn flush(
     ))
 }
 
-/// Runs as a task of its own: a caller who disconnects must not stop a range halfway.
+/// Runs in its own task, since a caller that disconnects must not stop it halfway.
 async fn flush_detached(api: &Api) -> Result<store::Flushed, Problem> {
     let archiver = std::sync::Arc::clone(&api.archiver);
     let flushed = tokio::spawn(async move { archiver.flush().await }).await;

@@ -14,11 +14,11 @@ use super::params::{self, Nothing, Now, Path, Query, bad};
 use super::{Api, Shared};
 use app::live::{AnomalyJson, AveragesJson, CandleJson};
 
-/// Tokens or quotes named in the answer to an unknown one.
+/// The most known tokens or quotes that an error for an unknown one names.
 const KNOWN_NAMED_MAX: usize = 10;
 
 impl Api {
-    /// The answer to an unknown token or quote: it names some that are known.
+    /// The error for an unknown token or quote, which names some known ones.
     fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
         let latest = self.store.latest_ticks();
         let of_token = latest.iter().filter(|tick| tick.token.as_str() == token);
@@ -27,17 +27,21 @@ impl Api {
         let detail = match (tokens.as_str(), quotes.as_str(), quote) {
             ("", ..) => "there are no ticks yet".to_owned(),
             (_, "", _) | (_, _, None) => {
-                format!("there are no ticks of `{token}`; there are of {tokens}; see /api/tokens")
+                format!(
+                    "there are no ticks of `{token}`, but there are ticks of {tokens}; see /api/tokens"
+                )
             }
             (_, quotes, Some(quote)) => {
-                format!("there are no ticks of `{token}` in `{quote}`; there are in {quotes}")
+                format!(
+                    "there are no ticks of `{token}` in `{quote}`, but there are ticks in {quotes}"
+                )
             }
         };
         Problem::new(StatusCode::NOT_FOUND, detail)
     }
 }
 
-/// A few names, each once, in order.
+/// Some names, without duplicates, in order.
 fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
@@ -46,7 +50,7 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.join(", ")
 }
 
-/// A failing read: the cause is for the log.
+/// The response to a failed read; the cause is logged.
 pub(super) fn unreadable(error: impl std::error::Error) -> Problem {
     tracing::error!(error = %error, "the store cannot be read");
     Problem::new(

@@ -1,4 +1,4 @@
-//! What callers write in a query: times, limits, tokens; with errors in the one shape.
+//! Parameters of requests: times, limits and tokens, with errors in the common form.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(super) trait Parameters: DeserializeOwned {
     const NAMES: &'static [&'static str];
 }
 
-/// The query string, refused in the one shape of errors.
+/// The query string, with errors in the common form.
 pub(super) struct Query<T>(pub(super) T);
 
 impl<S: Send + Sync, T: Parameters> FromRequestParts<S> for Query<T> {
@@ -38,7 +38,7 @@ impl<S: Send + Sync, T: Parameters> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Each parameter is one of the path's, and is given once.
+/// Checks that each parameter is one of the path's and is not repeated.
 fn check_names<'a>(given: impl Iterator<Item = &'a str>, taken: &[&'a str]) -> Result<(), Problem> {
     let mut seen = HashSet::new();
     for name in given {
@@ -53,13 +53,13 @@ fn check_names<'a>(given: impl Iterator<Item = &'a str>, taken: &[&'a str]) -> R
             }));
         }
         if !seen.insert(name) {
-            return Err(bad(format!("`{shown}` is given twice: pass it once")));
+            return Err(bad(format!("`{shown}` is repeated: pass it once")));
         }
     }
     Ok(())
 }
 
-/// A path's last part, refused in the one shape of errors.
+/// A path's last segment, with errors in the common form.
 pub(super) struct Path(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Path {
@@ -77,10 +77,10 @@ pub(super) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
-/// Rows in the answer if the caller names no limit.
+/// The default number of rows.
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
-/// Most rows of an answer.
+/// The most rows in a response.
 pub(super) const LIMIT_MAX: usize = 10_000;
 
 /// The parameters of `/api/ticks/{token}`: a range in time and in rows.
@@ -104,7 +104,7 @@ pub(super) struct Candles {
     pub(super) interval: Option<String>,
 }
 
-/// What paths about the present take.
+/// The parameters of paths about current values.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Now {
@@ -119,7 +119,7 @@ pub(super) struct Anomalies {
     pub(super) token: Option<String>,
 }
 
-/// What other lists take.
+/// The parameters of other lists.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rows {
@@ -216,7 +216,7 @@ fn moment(text: &str) -> Option<i64> {
     if let Ok(epoch_ms) = text.parse() {
         return Some(epoch_ms);
     }
-    // A `+` of a zone's offset arrives as a blank if the caller did not escape it.
+    // The `+` of a time zone's offset arrives as a space if the caller did not escape it.
     let text = text.replace(' ', "+");
     DateTime::parse_from_rfc3339(&text)
         .ok()
@@ -228,20 +228,20 @@ fn short(text: &str) -> &str {
 }
 
 impl Api {
-    /// The token that a caller means: its name as it is stored, or a known symbol of a mint.
+    /// Resolves a token: a stored name, or a known symbol of a mint.
     pub(super) fn token(&self, text: &str) -> String {
         let known = |name: &str| self.store.latest_tick(name, None).is_some();
         meant(text, known)
     }
 
-    /// The quote that a caller means, of those that a token has.
+    /// Resolves a quote of a token.
     pub(super) fn quote(&self, token: &str, text: &Option<String>) -> Option<String> {
         let known = |name: &str| self.store.latest_tick(token, Some(name)).is_some();
         text.as_deref().map(|text| meant(text, known))
     }
 }
 
-/// A name as it stands, unless only the mint that it is a symbol of is known.
+/// The name itself, unless it is only known as the symbol of a mint.
 fn meant(text: &str, known: impl Fn(&str) -> bool) -> String {
     if known(text) {
         return text.to_owned();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_for_itself_before_it_stands_for_a_mint() {
+    fn a_stored_name_takes_precedence_over_a_symbol() {
         let mint = aliases::mint_of("USDC").unwrap();
         assert_eq!(meant("usdc", |name| name == mint), mint);
         assert_eq!(meant("USDC", |name| name == mint || name == "USDC"), "USDC");

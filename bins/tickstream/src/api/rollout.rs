@@ -28,7 +28,7 @@ struct Change {
     why: String,
 }
 
-/// A share as a number or as text: a value that cannot be read is refused either way.
+/// A share as a number or as text; both are validated.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Share {
@@ -46,7 +46,7 @@ impl Share {
     }
 }
 
-/// The flag as it stands, with its history, newest first.
+/// The current flag, with its history, newest first.
 pub(super) async fn show(
     State(api): Shared,
     Query(Nothing {}): Query<Nothing>,
@@ -54,7 +54,7 @@ pub(super) async fn show(
     state(&api).await.map(Json)
 }
 
-/// Changes the flag; the change is in force when the answer comes.
+/// Changes the flag; the change is in effect when this returns.
 pub(super) async fn change(
     State(api): Shared,
     Query(Nothing {}): Query<Nothing>,
@@ -62,7 +62,7 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     api.check_operator(&headers)?;
-    // A form of another site could send a body, but not of this type.
+    // A form on another site could send a body, but not with this media type.
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());

@@ -11,7 +11,7 @@ use super::market::unreadable;
 use super::params::{Nothing, Query, Rows, limit};
 use super::{Api, Shared};
 
-/// The ledger; its `difference` is 0 as long as nothing was lost or invented.
+/// The ledger; its `difference` is 0 if the counters reconcile.
 pub(super) async fn ledger(
     State(api): Shared,
     Query(Nothing {}): Query<Nothing>,
@@ -60,7 +60,7 @@ pub(super) async fn quarantine(
     Ok(Json(json!({ "quarantine": rows })))
 }
 
-/// How the process is doing.
+/// The state of the process.
 pub(super) async fn status(
     State(api): Shared,
     Query(Nothing {}): Query<Nothing>,
@@ -112,7 +112,7 @@ impl Api {
     }
 }
 
-/// 200 while the store accepts writes: it makes one.
+/// Returns 200 if the store accepts writes, which it tests with a write.
 pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
     let ledger = api.store.committed_ledger().await.map_err(|error| {
         tracing::error!(error = %error, "the store does not accept writes");

@@ -1,27 +1,26 @@
-//! One token's price: a random walk that is drawn back to where it began, with jumps that fade,
-//! traded on several feeds at once.
+//! One token's price: a mean-reverting random walk with jumps that fade, traded on several feeds.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::trade::{Trade, Venue};
 
-/// The walk returns to its anchor within about this time, so that a demo of days stays in range.
+/// The time scale of the walk's mean reversion, which keeps a demo of days in range.
 const RETURN_S: f64 = 2_400.0;
-/// A jump fades within about this time.
+/// The time scale in which a jump fades.
 const JUMP_FADES_S: f64 = 25.0;
 /// The pause between two jumps of one token.
 const JUMP_PAUSE_MS: std::ops::RangeInclusive<i64> = 40_000..=420_000;
-/// When the first token jumps first: late enough for a detector to know what is usual, and soon
-/// enough for somebody who has just started the demo to see it.
+/// When the first token jumps first: late enough for a detector to know the usual volatility, and early
+/// enough to be seen soon after the demo's start.
 const FIRST_JUMP_MS: i64 = 55_000;
 /// A jump's size in standard deviations of a minute's move: far outside the usual.
 const JUMP_DEVIATIONS: std::ops::Range<f64> = 5.0..16.0;
-/// Half the distance between what buyers and sellers pay, as a share of the price.
+/// Half of the bid-ask spread, as a share of the price.
 const HALF_SPREAD: f64 = 0.000_04;
-/// A usual trade's worth in dollars.
+/// The median value of a trade in dollars.
 const TRADE_WORTH: f64 = 900.0;
-/// How widely the trades' worths are spread (the deviation of their logarithm).
+/// The standard deviation of the logarithm of trade values.
 const TRADE_WORTH_SPREAD: f64 = 1.3;
 
 /// A token in one quote on one feed.
@@ -31,11 +30,11 @@ pub(super) struct Listing {
     venue: Venue,
 }
 
-/// What a token of the market is like.
+/// The properties of a token of the market.
 #[derive(Debug)]
 struct Profile {
     token: &'static str,
-    /// The price to begin with and to return to, in dollars.
+    /// The price at the start, to which the walk reverts, in dollars.
     price: f64,
     /// Digits after the point in prices and in volumes.
     price_digits: usize,
@@ -122,7 +121,7 @@ const fn on(quote: &'static str, venue: Venue) -> Listing {
 #[derive(Debug)]
 pub(super) struct Asset {
     profile: &'static Profile,
-    /// The logarithms of the price as the walk has it, and of what is left of a jump.
+    /// The logarithms of the walk's price, and of what is left of a jump.
     walk: f64,
     jump: f64,
     walked_to_ms: i64,

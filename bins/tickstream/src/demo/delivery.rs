@@ -1,15 +1,14 @@
-//! The bodies that the demo's feeds post: our own JSON, and messages in the shapes of Binance and
-//! Coinbase.
+//! The bodies of the demo's feeds: our own JSON, and messages in the formats of Binance and Coinbase.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::trade::Trade;
 
-/// The name under which the demo reports prices of its own.
+/// The source of the demo's own prices.
 const DEMO_SOURCE: &str = "demo:market";
 
-/// What one feed posts at one moment: the body of `POST /webhooks/{source}`.
+/// One delivery of a feed: the body of `POST /webhooks/{source}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The source whose format the body has.
@@ -46,7 +45,7 @@ pub(super) fn binance_trade(trade: &Trade) -> Delivery {
         "p": trade.price,
         "q": trade.volume,
         "T": trade.at_ms,
-        // Binance says whether the buyer was the one who waited.
+        // Binance reports whether the buyer was the maker.
         "m": !trade.buys,
         "M": true,
     });
@@ -78,7 +77,7 @@ pub(super) fn coinbase_trades(trades: &[Trade], now_ms: i64) -> Delivery {
     delivery("coinbase", &body)
 }
 
-/// What Coinbase sends to keep a connection open: well-formed, and no price.
+/// A heartbeat of Coinbase, which is valid but not a price.
 pub(super) fn coinbase_heartbeat(count: u64, now_ms: i64) -> Delivery {
     let body = json!({
         "channel": "heartbeats",
@@ -90,7 +89,7 @@ pub(super) fn coinbase_heartbeat(count: u64, now_ms: i64) -> Delivery {
     delivery("coinbase", &body)
 }
 
-/// An entry that breaks a rule: another rule each time, in turn.
+/// A malformed entry; each call breaks the next rule in turn.
 pub(super) fn malformed_entry(count: usize, number: i64, now_ms: i64) -> Value {
     const MINUTES_AHEAD: i64 = 30;
     let broken = [

@@ -1,5 +1,5 @@
-//! The feeds of the demo as sources: read in their providers' formats, and named so that nobody
-//! mistakes their prices for a provider's.
+//! The demo's feeds as sources: in their providers' formats, with names that mark their prices as
+//! generated.
 
 use domain::SourceName;
 use sources::{Entry, Source, Unreadable};

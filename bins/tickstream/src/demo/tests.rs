@@ -1,4 +1,4 @@
-//! The market is the same for the same seed, and shows in ten minutes all that it should.
+//! The market is reproducible from its seed, and has all of its events within ten minutes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use super::*;
 const START_MS: i64 = 1_800_000_000_000;
 const MINUTES: i64 = 10;
 
-/// What the sources made of a market's deliveries.
+/// The ticks that the sources parsed from a market's deliveries.
 #[derive(Default)]
 struct Seen {
     /// The feed, and the tick with our clock as its ingestion time.
@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// Ten minutes of one market; made once for all tests.
+/// Ten minutes of one market, generated once for all tests.
 fn ten_minutes() -> &'static Seen {
     static RUN: OnceLock<Seen> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -78,7 +78,7 @@ fn series(seen: &Seen) -> BTreeMap<&str, Vec<(i64, f64)>> {
     series
 }
 
-/// How long after the event we heard of it.
+/// The delay between event and arrival.
 fn age_ms(tick: &Tick) -> i64 {
     tick.ingested_at_ms - tick.timestamp_ms
 }
@@ -205,7 +205,7 @@ fn tokens_fall_silent_and_jump() {
 }
 
 #[test]
-fn every_kind_of_broken_entry_comes_now_and_then_and_no_other() {
+fn malformed_entries_are_of_all_kinds_and_no_others() {
     let malformed = &ten_minutes().malformed;
     let total: usize = malformed.values().sum();
     assert!((50..250).contains(&total), "{total} malformed entries");
@@ -223,13 +223,13 @@ fn every_kind_of_broken_entry_comes_now_and_then_and_no_other() {
 }
 
 #[test]
-fn heartbeats_are_no_prices() {
+fn heartbeats_are_not_prices() {
     let ignored = ten_minutes().ignored;
     assert!((100..=140).contains(&ignored), "{ignored} ignored entries");
 }
 
 #[test]
-fn a_pause_is_not_made_up() {
+fn only_the_last_second_of_a_pause_is_generated() {
     let mut market = Market::new(1, START_MS);
     let hour_later = START_MS + 3_600_000;
     let mut seen = Seen::default();

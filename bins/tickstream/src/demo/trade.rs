@@ -11,7 +11,7 @@ pub(super) enum Venue {
     Coinbase,
 }
 
-/// One trade, before a feed gives it its shape.
+/// One trade, before it is formatted for a feed.
 #[derive(Debug)]
 pub(super) struct Trade {
     pub(super) venue: Venue,

@@ -1,17 +1,17 @@
-//! What callers get: counts, replays, lists, SQL, and secrets.
+//! The API's responses: counts, replays, lists, and secrets.
 
 use serde_json::json;
 use tempfile::TempDir;
 use testkit::ticks::START_MS;
 
 use crate::archived::archived;
-use crate::process::{made, start};
+use crate::process::{start, ticks_body};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_is_counted_stored_and_read_back() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
-    let (status, answer) = process.deliver("ticks", made("BTC", 120)).await;
+    let (status, answer) = process.deliver("ticks", ticks_body("BTC", 120)).await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(
         (&answer["received"], &answer["stored"], &answer["streamed"]),
@@ -19,11 +19,11 @@ async fn a_delivery_is_counted_stored_and_read_back() {
     );
     assert_eq!(answer["errors"], json!([]));
 
-    let (_, again) = process.deliver("ticks", made("BTC", 120)).await;
+    let (_, again) = process.deliver("ticks", ticks_body("BTC", 120)).await;
     assert_eq!(
         (&again["stored"], &again["duplicate"]),
         (&json!(0), &json!(120)),
-        "a replay stores nothing twice"
+        "a replay stores no tick twice"
     );
 
     let ticks = process.list("/api/ticks/BTC?limit=3", "ticks").await;
@@ -46,7 +46,7 @@ async fn a_delivery_is_counted_stored_and_read_back() {
     assert_eq!(
         ticks.len(),
         3,
-        "a time is epoch milliseconds or RFC 3339, and `to` is not in"
+        "a time is epoch milliseconds or RFC 3339, and `to` is exclusive"
     );
     let (_, latest) = process.get("/api/ticks/BTC/latest").await;
     assert_eq!(latest["timestamp"], START_MS + 119_000);
@@ -106,7 +106,7 @@ async fn a_delivery_is_counted_stored_and_read_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_secrets_only_who_knows_one_is_served() {
+async fn with_secrets_every_delivery_needs_one() {
     let folder = TempDir::new().unwrap();
     let process = start(
         &folder,
@@ -119,7 +119,7 @@ async fn with_secrets_only_who_knows_one_is_served() {
         (Some("first-secret-text"), 200),
         (Some("second-secret-text"), 200),
     ] {
-        let mut request = process.post("/webhooks/ticks", made("BTC", 1));
+        let mut request = process.post("/webhooks/ticks", ticks_body("BTC", 1));
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
@@ -140,16 +140,20 @@ async fn with_secrets_only_who_knows_one_is_served() {
         200
     );
     assert_eq!(process.flush_archive().await.0, 401);
-    assert_eq!(process.get("/api/tokens").await.0, 200, "reading is open");
+    assert_eq!(
+        process.get("/api/tokens").await.0,
+        200,
+        "reading needs no secret"
+    );
     process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_shows_a_signing_key_but_no_public_one() {
+async fn an_operator_may_use_a_signing_key_but_not_a_public_one() {
     let change = json!({"percentage": 0, "who": "ann", "why": "test"});
     let key = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     let public = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-    for (secrets, shown, status, told) in [
+    for (secrets, shown, status, part) in [
         (key, key, 200, None),
         (key, "whsec_other", 401, Some("`whsec_`")),
         (
@@ -165,19 +169,19 @@ async fn an_operator_shows_a_signing_key_but_no_public_one() {
         let request = process.http.put(url).json(&change).bearer_auth(shown);
         let (seen, answer) = process.send(request).await;
         assert_eq!(seen, status, "{shown}: {answer}");
-        if let Some(told) = told {
+        if let Some(part) = part {
             let detail = answer["detail"].as_str().unwrap();
-            assert!(detail.contains(told), "{detail}");
+            assert!(detail.contains(part), "{detail}");
         }
-        let request = process.post("/webhooks/ticks", made("BTC", 1));
+        let request = process.post("/webhooks/ticks", ticks_body("BTC", 1));
         let (seen, _) = process.send(request.bearer_auth(shown)).await;
-        assert_eq!(seen, 401, "a delivery is signed: the key is no echo");
+        assert_eq!(seen, 401, "a signing key is not accepted as an echo");
         process.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quote_is_chosen_before_rows_are_counted_and_symbols_stand_for_mints() {
+async fn rows_are_filtered_by_quote_before_the_limit_and_symbols_stand_for_mints() {
     let (sol, usdc) = (
         domain::aliases::SOL_MINT,
         domain::aliases::mint_of("USDC").unwrap(),
@@ -204,7 +208,10 @@ async fn a_quote_is_chosen_before_rows_are_counted_and_symbols_stand_for_mints()
         assert_eq!(latest["price"], "100", "{quote}");
     }
     let (_, latest) = process.get("/api/ticks/SOL/latest").await;
-    assert_eq!(latest["quote"], "EUR", "without a quote it is the newest");
+    assert_eq!(
+        latest["quote"], "EUR",
+        "without a quote, the newest of all quotes"
+    );
     for list in ["ticks", "candles", "averages"] {
         let (status, answer) = process.get(&format!("/api/{list}/SOL?quote=GBP")).await;
         assert_eq!(status, 404, "{answer}");
@@ -217,7 +224,7 @@ async fn a_quote_is_chosen_before_rows_are_counted_and_symbols_stand_for_mints()
 }
 
 #[tokio::test]
-async fn without_secrets_only_loopback_is_listened_on() {
+async fn without_secrets_only_loopback_addresses_are_allowed() {
     use clap::Parser;
     let folder = TempDir::new().unwrap();
     let folder = folder.path().to_str().unwrap();
@@ -232,7 +239,7 @@ async fn without_secrets_only_loopback_is_listened_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_other_origins_are_kept_out() {
+async fn pages_of_other_origins_are_refused() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     for (origin, status) in [("http://evil.example", 403), (process.url.as_str(), 200)] {

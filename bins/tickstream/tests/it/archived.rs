@@ -1,4 +1,4 @@
-//! The files that a process leaves for SQL, read without an SQL engine.
+//! The files that a process writes for SQL, read without an SQL engine.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -8,7 +8,7 @@ use arrow::datatypes::Float64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-/// A row of the archive, as far as the tests look at it.
+/// A row of the archive, with the columns that the tests need.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ArchivedTick {
     pub(crate) tick_id: String,
@@ -17,7 +17,7 @@ pub(crate) struct ArchivedTick {
     pub(crate) date: (i32, i32, i32),
 }
 
-/// All rows of the archive below a data folder, in no particular order.
+/// All rows of the archive in a data folder, in no particular order.
 pub(crate) fn archived(data: &Path) -> Vec<ArchivedTick> {
     let mut rows = Vec::new();
     let table = archive::table_folder(data);
@@ -46,7 +46,7 @@ fn ticks(batch: &RecordBatch, date: (i32, i32, i32)) -> Vec<ArchivedTick> {
     ids.iter().zip(prices.iter()).map(row).collect()
 }
 
-/// The entries of the quarantine's files below a data folder, each an object.
+/// The entries of the quarantine's files in a data folder, as JSON objects.
 pub(crate) fn quarantined(data: &Path) -> Vec<Value> {
     let mut entries = Vec::new();
     let mut folders = vec![data.join("quarantine")];

@@ -1,12 +1,12 @@
-//! Bad input: a clear answer that names the entry and the rule, the entry in quarantine, and the
-//! neighbours stored.
+//! Malformed input: the response names the entry and the rule, the entry is quarantined, and its
+//! neighbours are stored.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::ticks::START_MS;
 
 use crate::archived::quarantined;
-use crate::process::{Process, made, start};
+use crate::process::{Process, start, ticks_body};
 
 async fn check_entry(process: &Process, entry: &str, reason: &str) {
     let good = |token: &str| json!({"token": token, "price": "1", "timestamp": START_MS, "id": format!("{token}{entry}")});
@@ -33,7 +33,7 @@ async fn check_entry(process: &Process, entry: &str, reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_bad_entry_never_fails_its_neighbours() {
+async fn a_malformed_entry_never_fails_its_neighbours() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     let t = START_MS;
@@ -109,7 +109,7 @@ async fn one_bad_entry_never_fails_its_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_cannot_be_read_is_answered_and_kept() {
+async fn an_unreadable_body_is_refused_and_quarantined() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     let deep = "[".repeat(200_000);
@@ -151,7 +151,7 @@ async fn a_body_that_cannot_be_read_is_answered_and_kept() {
         .http
         .post(url)
         .header("content-type", "text/plain")
-        .body(made("A", 1));
+        .body(ticks_body("A", 1));
     let response = form.send().await.unwrap();
     assert_eq!(response.status(), 415);
     assert_eq!(
@@ -162,10 +162,10 @@ async fn a_body_that_cannot_be_read_is_answered_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn questions_that_make_no_sense_are_told_so() {
+async fn invalid_parameters_are_refused() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
-    process.deliver("ticks", made("BTC", 3)).await;
+    process.deliver("ticks", ticks_body("BTC", 3)).await;
     for (path, status, part) in [
         ("/api/ticks/NOBODY", 404, "BTC"),
         ("/api/ticks/BTC?limit=0", 400, "limit"),
@@ -183,7 +183,7 @@ async fn questions_that_make_no_sense_are_told_so() {
         ("/api/ledger?x=1", 400, "this path has none"),
         ("/api/rollout?x=1", 400, "this path has none"),
         ("/api/quarantine?token=BTC", 400, "`limit`"),
-        ("/api/ticks/BTC?limit=1&limit=2", 400, "twice"),
+        ("/api/ticks/BTC?limit=1&limit=2", 400, "is repeated"),
         ("/api/anomalies?token=NOBODY", 404, "BTC"),
         ("/api/nothing", 404, "/api"),
         ("/webhooks/ticks", 405, "method"),
@@ -206,13 +206,13 @@ async fn questions_that_make_no_sense_are_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_hangs_up_leaves_nothing_half_done() {
+async fn a_delivery_is_completed_even_if_its_sender_hangs_up() {
     use tokio::io::AsyncWriteExt;
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     let address = process.url.trim_start_matches("http://").to_owned();
     for n in 0..20 {
-        let body = made(&format!("GONE{n}"), 200);
+        let body = ticks_body(&format!("GONE{n}"), 200);
         let head = format!(
             "POST /webhooks/ticks HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -231,9 +231,9 @@ async fn a_sender_that_hangs_up_leaves_nothing_half_done() {
     process.stop().await;
 }
 
-/// The quarantine is a table for `ticksql` beside the process.
+/// The quarantine is a table for `ticksql`.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_quarantined_is_in_the_files_of_its_table() {
+async fn quarantined_entries_are_in_the_files_of_the_table() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &["--archive-seconds", "1"]).await;
     let (status, _) = process

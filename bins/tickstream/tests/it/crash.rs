@@ -1,4 +1,4 @@
-//! `kill -9` in the middle: what was answered 200 is there, once, everywhere.
+//! `kill -9` under load: acknowledged ticks are stored exactly once, everywhere.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use testkit::ticks::START_MS;
 use crate::archived::archived;
 use crate::process::{Process, start};
 
-/// A process of its own that can be killed.
+/// A separate process that can be killed.
 pub(crate) struct Killable {
     pub(crate) child: Child,
     pub(crate) url: String,
@@ -67,12 +67,12 @@ fn trades(batch: u32) -> String {
 const BATCHES: u32 = 60;
 const TICKS: u64 = 3_000;
 
-/// Delivers from a batch on until the process is gone; answers the first batch without a 200.
+/// Delivers batches until the process is gone; returns the first batch without a 200.
 async fn deliver(url: &str, from: u32, kill_at: u32, child: &mut Child) -> u32 {
     let http = reqwest::Client::new();
     for batch in from..BATCHES {
         if batch == kill_at {
-            // The next delivery is on its way when the process dies.
+            // The process dies while the next delivery is in flight.
             let request = http
                 .post(format!("{url}/webhooks/ticks"))
                 .header("content-type", "application/json")
@@ -97,7 +97,7 @@ async fn deliver(url: &str, from: u32, kill_at: u32, child: &mut Child) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_answered_is_lost_and_nothing_is_doubled() {
+async fn no_acknowledged_tick_is_lost_or_duplicated() {
     let folder = TempDir::new().unwrap();
     let mut next = 0;
     for kill_at in [7, 19, 33, 48] {
@@ -114,7 +114,7 @@ async fn nothing_answered_is_lost_and_nothing_is_doubled() {
         assert_eq!(
             process.deliver("ticks", trades(batch)).await.0,
             200,
-            "a second replay of all"
+            "a second replay of everything"
         );
     }
     check_everywhere(&process, &folder).await;

@@ -1,5 +1,5 @@
-//! The outbox is drained while the process serves: what the stream lacks is appended once, and
-//! deliveries under way are left alone.
+//! The outbox is drained while the process serves: missing ticks are appended to the stream once, and
+//! deliveries in progress are not touched.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use testkit::faulty::Faults;
 use testkit::ticks::{tick, ticks};
 use tokio::sync::Semaphore;
 
-use crate::process::{PATIENCE, made, start};
+use crate::process::{WAIT_TIMEOUT, start, ticks_body};
 use crate::simulation::{ingest, open_at};
 
 const ENTRIES: u32 = 600;
 const ENTRY_TICKS: u32 = 5;
 
-/// A folder as a crash under load leaves it: many outbox entries, of which every third was streamed.
+/// A folder after a crash under load: many outbox entries, every third of them already streamed.
 async fn crashed() -> TempDir {
     let folder = TempDir::new().unwrap();
     let store = open_at(&folder.path().join("store"));
@@ -51,14 +51,14 @@ async fn stream(store: &Embedded) -> Vec<Tick> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_after_a_crash_serves_at_once_and_drains_the_outbox_once() {
     let folder = crashed().await;
-    // Stopped halfway, it continues at the next start.
+    // If it is stopped halfway, it continues at the next start.
     start(&folder, &[]).await.stop().await;
 
     let process = start(&folder, &[]).await;
-    let health = tokio::time::timeout(PATIENCE, process.get("/healthz"));
+    let health = tokio::time::timeout(WAIT_TIMEOUT, process.get("/healthz"));
     assert_eq!(health.await.expect("it serves").0, 200);
-    // A sender that got no answer delivers again.
-    let (_, answer) = process.deliver("ticks", made("NEW", 10)).await;
+    // A sender that got no response delivers again.
+    let (_, answer) = process.deliver("ticks", ticks_body("NEW", 10)).await;
     assert_eq!(answer["streamed"], 10);
     let ledger = process
         .until("/api/ledger", |ledger| ledger["pending"] == 0)
@@ -70,13 +70,13 @@ async fn a_start_after_a_crash_serves_at_once_and_drains_the_outbox_once() {
     let store = open_at(&folder.path().join("store"));
     let streamed = stream(&store).await;
     let ids: HashSet<_> = streamed.iter().map(|tick| tick.tick_id).collect();
-    assert_eq!(ids.len(), streamed.len(), "nothing is doubled");
+    assert_eq!(ids.len(), streamed.len(), "no tick is duplicated");
     let left = ticks(&["LEFT"], ENTRIES * ENTRY_TICKS);
     let lost = left.iter().filter(|tick| !ids.contains(&tick.tick_id));
-    assert_eq!(lost.count(), 0, "nothing is lost");
+    assert_eq!(lost.count(), 0, "no tick is lost");
 }
 
-/// A stream that takes its time.
+/// A slow stream.
 struct Gate {
     store: Embedded,
     entered: Semaphore,
@@ -107,7 +107,7 @@ impl TickStream for Gate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_under_way_is_left_alone_however_long_it_takes() {
+async fn a_delivery_in_progress_is_not_drained_however_long_it_takes() {
     let folder = TempDir::new().unwrap();
     let store = open_at(folder.path());
     let gate = Gate::before(&store);
@@ -118,7 +118,7 @@ async fn a_delivery_under_way_is_left_alone_however_long_it_takes() {
     };
     let source = sources::find("ticks").unwrap();
     let delivering = tokio::spawn(async move {
-        let body = made("SLOW", 40);
+        let body = ticks_body("SLOW", 40);
         slow.deliver(source, body.as_bytes()).await.unwrap()
     });
     gate.entered.acquire().await.unwrap().forget();
@@ -142,7 +142,7 @@ async fn the_entry_of_an_aborted_delivery_is_drained_by_the_same_process() {
     };
     let source = sources::find("ticks").unwrap();
     let delivering = tokio::spawn(async move {
-        let body = made("CUT", 40);
+        let body = ticks_body("CUT", 40);
         slow.deliver(source, body.as_bytes()).await
     });
     gate.entered.acquire().await.unwrap().forget();
@@ -154,7 +154,7 @@ async fn the_entry_of_an_aborted_delivery_is_drained_by_the_same_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_stream_refused_is_drained_by_the_same_process() {
+async fn ticks_that_the_stream_refused_are_drained_by_the_same_process() {
     let folder = TempDir::new().unwrap();
     let store = open_at(folder.path());
     let away = Faults {
@@ -164,7 +164,7 @@ async fn what_the_stream_refused_is_drained_by_the_same_process() {
     let sound = ingest(&store, Faults::default(), 1);
     let source = sources::find("ticks").unwrap();
     for token in ["ONE", "TWO"] {
-        let body = made(token, 40);
+        let body = ticks_body(token, 40);
         let refused = ingest(&store, away, 1);
         let delivered = refused.deliver(source, body.as_bytes()).await;
         assert_eq!(delivered.unwrap().pending, 40);

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::process::{PATIENCE, Process, made, start};
+use crate::process::{Process, WAIT_TIMEOUT, start, ticks_body};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -32,7 +32,7 @@ async fn next(socket: &mut Socket, kind: &str) -> Value {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, reading)
+    tokio::time::timeout(WAIT_TIMEOUT, reading)
         .await
         .unwrap_or_else(|_| panic!("no {kind}"))
 }
@@ -41,8 +41,8 @@ async fn next(socket: &mut Socket, kind: &str) -> Value {
 async fn a_reader_gets_the_latest_and_then_what_is_new() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
-    process.deliver("ticks", made("BTC", 5)).await;
-    process.deliver("ticks", made("ETH", 5)).await;
+    process.deliver("ticks", ticks_body("BTC", 5)).await;
+    process.deliver("ticks", ticks_body("ETH", 5)).await;
     let mut all = listen(&process, "").await;
     let mut some = listen(&process, "?tokens=ETH").await;
     assert_eq!(
@@ -56,12 +56,15 @@ async fn a_reader_gets_the_latest_and_then_what_is_new() {
     assert_eq!(snapshot["ticks"].as_array().unwrap().len(), 1);
     assert_eq!(snapshot["ticks"][0]["timestamp"], START_MS + 4_000);
 
-    process.deliver("ticks", made("BTC", 50)).await;
-    process.deliver("ticks", made("ETH", 50)).await;
+    process.deliver("ticks", ticks_body("BTC", 50)).await;
+    process.deliver("ticks", ticks_body("ETH", 50)).await;
     let mut counted = 0;
     while counted < 90 {
         let ticks = next(&mut all, "ticks").await;
-        assert!(ticks["ticks"].as_array().unwrap().len() <= 2, "one a pair");
+        assert!(
+            ticks["ticks"].as_array().unwrap().len() <= 2,
+            "one per pair"
+        );
         counted += ticks["counts"]["ticks"].as_u64().unwrap();
     }
     let ticks = next(&mut some, "ticks").await;
@@ -92,15 +95,15 @@ async fn an_anomaly_reaches_the_reader_and_the_list() {
     process
         .deliver("ticks", Value::from(ticks).to_string())
         .await;
-    let told = next(&mut socket, "anomalies").await;
-    assert_eq!(told["anomalies"][0]["price"], "150");
+    let message = next(&mut socket, "anomalies").await;
+    assert_eq!(message["anomalies"][0]["price"], "150");
     let listed = process.list("/api/anomalies?token=CALM", "anomalies").await;
     assert_eq!(listed.len(), 1);
     assert!(listed[0]["score"].as_f64() > listed[0]["threshold"].as_f64());
     process.stop().await;
 }
 
-/// The round of the oldest tick in a message.
+/// The round number of the oldest tick in a message.
 fn oldest_round(message: &Value) -> i64 {
     let ticks = message["ticks"].as_array().unwrap().iter();
     let rounds = ticks.map(|tick| (tick["timestamp"].as_i64().unwrap() - START_MS) / 1_000);
@@ -108,7 +111,7 @@ fn oldest_round(message: &Value) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_does_not_read_holds_nobody_up() {
+async fn a_reader_that_does_not_read_delays_nobody() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     let tokens: Vec<_> = (0..400)
@@ -128,7 +131,7 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
     while fell_behind.is_none() && rounds < 600 {
         rounds += 1;
         process.deliver("ticks", round(rounds)).await;
-        // Read to this round, so that no frame of it or before is still to be made.
+        // Read up to this round, so no frame of it or earlier is still to be sent.
         let mut seen = next(&mut keen, "ticks").await;
         while oldest_round(&seen) < rounds {
             seen = next(&mut keen, "ticks").await;
@@ -147,7 +150,7 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
                 .ok();
         }
     }
-    let snapshot = fell_behind.expect("the lazy reader falls back to the latest values");
+    let snapshot = fell_behind.expect("the slow reader gets a snapshot of the latest values");
     assert_eq!(snapshot["ticks"].as_array().unwrap().len(), tokens.len());
     let known = oldest_round(&snapshot);
     assert!(known > 0, "{known}");
@@ -155,7 +158,7 @@ async fn a_reader_that_does_not_read_holds_nobody_up() {
     let mut seen = known;
     while seen <= rounds {
         seen = oldest_round(&next(&mut lazy, "ticks").await);
-        assert!(seen >= known, "from round {known} back to {seen}");
+        assert!(seen >= known, "round {seen} after round {known}");
     }
     lazy.close(None).await.ok();
     keen.send(Message::Close(None)).await.ok();

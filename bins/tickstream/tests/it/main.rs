@@ -1,4 +1,4 @@
-//! The whole process, as its callers see it.
+//! The whole process, from its callers' view.
 
 #![expect(
     clippy::unwrap_used,

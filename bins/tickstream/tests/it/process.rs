@@ -1,4 +1,4 @@
-//! A process under test: on a port of its own, with a folder of its own.
+//! A process under test, with its own port and folder.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tickstream::{Server, config::Config};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How long something that must happen may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long tests wait for a condition on a busy machine.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running process. Its folder outlives a stop, so that it can be started again.
+/// A running process. Its folder is kept after a stop, so it can be started again.
 pub(crate) struct Process {
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
@@ -46,11 +46,11 @@ pub(crate) async fn start(folder: &TempDir, arguments: &[&str]) -> Process {
     }
 }
 
-/// An answer: its status and its JSON.
+/// A response: its status and its JSON.
 pub(crate) type Answer = (u16, Value);
 
 impl Process {
-    /// Stops in order.
+    /// Stops it gracefully.
     pub(crate) async fn stop(self) {
         drop(self.http);
         self.stop.send(()).unwrap();
@@ -104,7 +104,7 @@ impl Process {
         .await
     }
 
-    /// Has the archive written now, with what was streamed until now.
+    /// Writes everything that was streamed so far to the archive.
     pub(crate) async fn flush_archive(&self) -> Answer {
         self.send(self.post("/api/archive/flush", String::new()))
             .await
@@ -120,7 +120,7 @@ impl Process {
         rows
     }
 
-    /// Asks again until the answer is as wanted.
+    /// Repeats a request until its response satisfies a condition.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let waiting = async {
@@ -132,13 +132,13 @@ impl Process {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{path} did not become as wanted: {last}");
+        if tokio::time::timeout(WAIT_TIMEOUT, waiting).await.is_err() {
+            panic!("{path} did not satisfy the condition: {last}");
         }
         last
     }
 
-    /// Waits until the analysis has done all of the stream.
+    /// Waits until the analysis has processed the whole stream.
     pub(crate) async fn analysed(&self) {
         self.until("/api/status", |status| {
             status["consumers"][0]["lag_records"] == 0
@@ -148,7 +148,7 @@ impl Process {
 }
 
 /// A delivery of `count` ticks of a token, a second apart.
-pub(crate) fn made(token: &str, count: i64) -> String {
+pub(crate) fn ticks_body(token: &str, count: i64) -> String {
     let ticks: Vec<_> = (0..count)
         .map(|n| {
             json!({

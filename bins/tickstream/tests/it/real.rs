@@ -1,4 +1,4 @@
-//! Real payloads, where they are at hand.
+//! Real payloads, if they are available.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ async fn the_real_helius_file_gives_its_six_swaps() {
         let price: f64 = tick["price"].as_str().unwrap().parse().unwrap();
         assert!(
             (120.0..190.0).contains(&price),
-            "USDC for a SOL in 2024: {tick}"
+            "USDC per SOL in 2024: {tick}"
         );
         assert_eq!(tick["method"], "swap_event");
         assert_eq!(
@@ -49,7 +49,7 @@ async fn the_real_helius_file_gives_its_six_swaps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_real_binance_trades_are_everywhere() {
+async fn the_real_binance_trades_are_in_store_stream_and_archive() {
     let Some(path) = payload("trades/binance-BTCUSDT-2021-01-08.csv") else {
         return;
     };

@@ -1,10 +1,10 @@
-//! The rollout: the share is the cohort exactly, changes are live, remembered and signed.
+//! The rollout: the cohort is exact, and changes take effect at once, are remembered and have an author.
 
 use domain::{Percentage, cohort_bucket};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::process::{made, start};
+use crate::process::{start, ticks_body};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_stage_streams_its_cohort_exactly() {
@@ -27,7 +27,7 @@ async fn each_stage_streams_its_cohort_exactly() {
             stage,
             process.get("/api/ledger").await.1["stored"]
         );
-        let (_, answer) = process.deliver("ticks", made(&token, 2_000)).await;
+        let (_, answer) = process.deliver("ticks", ticks_body(&token, 2_000)).await;
         let share: Percentage = stage.parse().unwrap();
         let ticks = process
             .list(&format!("/api/ticks/{token}?limit=10000"), "ticks")
@@ -70,7 +70,7 @@ async fn a_change_is_remembered_with_who_and_why() {
     assert_eq!(
         process.get("/api/rollout").await.1["percentage"],
         10.0,
-        "a refused change changes nothing"
+        "a refused change has no effect"
     );
     process
         .put_rollout(json!({"percentage": 50, "who": "ann", "why": "half"}))
@@ -81,7 +81,7 @@ async fn a_change_is_remembered_with_who_and_why() {
     let (_, rollout) = process.get("/api/rollout").await;
     assert_eq!(
         rollout["percentage"], 50.0,
-        "what was changed wins over what it is started with"
+        "a remembered change wins over the configuration"
     );
     assert_eq!(
         (&rollout["history"][0]["who"], &rollout["history"][0]["why"]),
@@ -102,12 +102,12 @@ async fn a_change_is_remembered_with_who_and_why() {
     ] {
         let (status, answer) = process.put_rollout(change.clone()).await;
         assert_eq!(status, 409, "{change}: {answer}");
-        let told = answer["detail"].as_str().unwrap();
-        assert!(told.contains("USE_KINESIS=false"), "{answer}");
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains("USE_KINESIS=false"), "{answer}");
     }
     let quieter = json!({"use_kinesis": false, "percentage": 1, "who": "ann", "why": "calm"});
     assert_eq!(process.put_rollout(quieter).await.0, 200);
-    let (_, answer) = process.deliver("ticks", made("OFF", 10)).await;
+    let (_, answer) = process.deliver("ticks", ticks_body("OFF", 10)).await;
     assert_eq!(
         (&answer["stored"], &answer["in_cohort"], &answer["streamed"]),
         (&json!(10), &json!(0), &json!(0))
@@ -116,7 +116,7 @@ async fn a_change_is_remembered_with_who_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_token_all_ticks_of_a_token_go_the_same_way() {
+async fn by_token_all_ticks_of_a_token_are_in_or_out() {
     let folder = TempDir::new().unwrap();
     let process = start(
         &folder,
@@ -131,7 +131,7 @@ async fn by_token_all_ticks_of_a_token_go_the_same_way() {
     let half: Percentage = "50".parse().unwrap();
     for n in 0..10 {
         let token = format!("TOKEN{n}");
-        let (_, answer) = process.deliver("ticks", made(&token, 20)).await;
+        let (_, answer) = process.deliver("ticks", ticks_body(&token, 20)).await;
         let expected = if half.admits(cohort_bucket(&token)) {
             20
         } else {

@@ -1,5 +1,5 @@
-//! The write path under seeded faults: whatever fails, no stored tick is lost to the stream, and
-//! the ledger is right in the end.
+//! The write path under seeded faults: every stored tick reaches the stream, and the ledger
+//! reconciles in the end.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use testkit::faulty::{Faults, Faulty};
 use testkit::ticks::START_MS;
 
-use crate::process::made;
+use crate::process::ticks_body;
 
 struct Stopped;
 
@@ -60,13 +60,15 @@ pub(crate) fn ingest(store: &Embedded, faults: Faults, seed: u64) -> Ingest {
     }
 }
 
-/// Delivers with faults and restarts, as a sender who comes again until it gets its 200.
+/// Delivers with faults and restarts, like a sender that retries until it gets a 200.
 async fn run(faults: Faults, seed: u64) {
     let folder = TempDir::new().unwrap();
     let source = sources::find("ticks").unwrap();
-    let deliveries: Vec<_> = (0..12).map(|n| made(&format!("TOKEN{n}"), 40)).collect();
+    let deliveries: Vec<_> = (0..12)
+        .map(|n| ticks_body(&format!("TOKEN{n}"), 40))
+        .collect();
     for (n, body) in (0..).zip(&deliveries) {
-        // Each delivery meets the store anew, as after a crash.
+        // The store is reopened for each delivery, as after a crash.
         let store = open_at(folder.path());
         let faulty = ingest(&store, faults, seed * 100 + n);
         for _ in 0..50 {

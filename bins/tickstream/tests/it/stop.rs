@@ -1,4 +1,4 @@
-//! The end by signals.
+//! Stopping by signals.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -11,15 +11,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::crash::{Killable, spawn, spawn_with_log};
-use crate::process::PATIENCE;
+use crate::process::WAIT_TIMEOUT;
 
 fn interrupt(process: &Killable) {
     let id = process.child.id().to_string();
-    let told = Command::new("kill").args(["-INT", &id]).status();
-    assert!(told.unwrap().success());
+    let killed = Command::new("kill").args(["-INT", &id]).status();
+    assert!(killed.unwrap().success());
 }
 
-/// A request that does not end: the server waits for its body.
+/// A request that does not end, since the server waits for its body.
 async fn unfinished(process: &Killable) -> TcpStream {
     let address = process.url.trim_start_matches("http://");
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -46,7 +46,7 @@ async fn a_second_interrupt_ends_the_process_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_interrupt_ends_it_in_order() {
+async fn one_interrupt_stops_it_gracefully() {
     let folder = TempDir::new().unwrap();
     let mut process = spawn(&folder);
     let mut request = unfinished(&process).await;
@@ -59,12 +59,12 @@ async fn one_interrupt_ends_it_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_of_the_live_feed_are_told_goodbye_before_the_store_closes() {
+async fn live_readers_get_a_close_frame_before_the_store_closes() {
     let folder = TempDir::new().unwrap();
     let mut process = spawn_with_log(&folder, Stdio::piped());
     let url = format!("{}/ws", process.url.replace("http://", "ws://"));
     let (mut reader, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
-    // One that takes nothing must not hold up the end.
+    // A reader that accepts nothing must not delay the stop.
     let (deaf, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
     interrupt(&process);
     let goodbye = async {
@@ -74,9 +74,9 @@ async fn readers_of_the_live_feed_are_told_goodbye_before_the_store_closes() {
             }
         }
     };
-    let code = tokio::time::timeout(PATIENCE, goodbye).await.unwrap();
+    let code = tokio::time::timeout(WAIT_TIMEOUT, goodbye).await.unwrap();
     assert_eq!(code, CloseCode::Away);
-    // The other side says goodbye too, as a browser does by itself.
+    // The client also sends a close frame, as browsers do.
     while reader.next().await.is_some() {}
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
     let mut log = String::new();

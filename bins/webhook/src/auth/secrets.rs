@@ -1,4 +1,4 @@
-//! The secrets that are live, read from one comma-separated text.
+//! The active secrets, read from a comma-separated text.
 
 use std::fmt;
 
@@ -11,86 +11,86 @@ use secrecy::{ExposeSecret, SecretBox, SecretSlice};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// Most secrets that may be live at once; two are enough to replace one by another.
+/// The most active secrets; two are enough to replace one by another.
 pub const SECRETS_MAX: usize = 8;
-/// Least length of a plain secret, in bytes.
+/// The minimum length of a plain secret, in bytes.
 pub const PLAIN_BYTES_MIN: usize = 8;
 
-/// What a Standard Webhooks signing key begins with, and its sizes by the specification.
+/// The prefix of a Standard Webhooks signing key, and its sizes according to the specification.
 const HMAC_PREFIX: &str = "whsec_";
 const HMAC_BYTES_MIN: usize = 24;
 const HMAC_BYTES_MAX: usize = 64;
-/// What an ed25519 public key begins with.
+/// The prefix of an ed25519 public key.
 const PUBLIC_PREFIX: &str = "whpk_";
-/// What an ed25519 private key begins with: the sender's alone.
+/// The prefix of an ed25519 private key, which only the sender may have.
 const PRIVATE_PREFIX: &str = "whsk_";
-/// The scheme that clients put before a secret by themselves.
+/// The scheme that some clients prepend to a secret.
 const BEARER: &[u8] = b"bearer ";
 
-/// Base64 as senders write it, with its padding or without.
+/// Base64, with or without padding.
 pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The secrets that are live. Their `Debug` shows how many there are of each kind, and no more.
+/// The active secrets. `Debug` only shows how many there are of each kind.
 #[derive(Default)]
 pub struct Secrets {
-    /// SHA-256 of each plain secret: all have one length, so comparing reveals nothing of it.
+    /// SHA-256 of each plain secret. Hashes have the same length, so comparisons do not reveal the secret's.
     plain: Vec<SecretBox<[u8; 32]>>,
-    /// The same of each signing key's text, prefix included: what an operator shows.
+    /// SHA-256 of each signing key's text, including its prefix, as operators send it.
     signing: Vec<SecretBox<[u8; 32]>>,
     pub(super) hmac: Vec<SecretSlice<u8>>,
     pub(super) ed25519: Vec<VerifyingKey>,
 }
 
-/// What is wrong with a secret: its place in the list, counted from 1, and never the secret.
+/// Why a secret is refused, with its position in the list, from 1. Never contains the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsError {
     /// Nothing between two commas.
-    #[error("secret {0} is empty: remove the comma beside it")]
+    #[error("secret {0} is empty: remove the extra comma")]
     Empty(usize),
-    /// More secrets than may be live.
-    #[error("{0} secrets, and at most {max} may be live: remove those that no sender uses", max = SECRETS_MAX)]
+    /// Too many secrets.
+    #[error("there are {0} secrets, but at most {max} are allowed: remove those that no sender uses", max = SECRETS_MAX)]
     TooMany(usize),
     /// A plain secret that is easily guessed.
     #[error("secret {0} is shorter than {min} characters", min = PLAIN_BYTES_MIN)]
     TooShort(usize),
-    /// HTTP cuts blanks from the ends of a header, so such a secret would never match.
-    #[error("secret {0} begins or ends with a blank: remove it")]
+    /// HTTP trims header values, so such a secret would never match.
+    #[error("secret {0} begins or ends with a space: remove it")]
     Blank(usize),
-    /// Characters that do not travel in a header.
-    #[error("secret {0} holds characters other than printable ASCII, which no header can carry")]
+    /// Characters that are not allowed in a header.
+    #[error("secret {0} has characters other than printable ASCII, which headers cannot contain")]
     NotAscii(usize),
-    /// What follows `whsec_` or `whpk_` is not base64.
-    #[error("secret {0} is not base64 after its prefix: copy it again, whole")]
+    /// The part after `whsec_` or `whpk_` is not base64.
+    #[error("secret {0} is not base64 after its prefix: copy it again completely")]
     NotBase64(usize),
-    /// A signing key of a wrong size.
+    /// A signing key with an invalid size.
     #[error(
-        "secret {place}, a signing key, has {bytes} bytes: it must have {HMAC_BYTES_MIN} to {HMAC_BYTES_MAX}"
+        "secret {place} is a signing key with {bytes} bytes: it must have {HMAC_BYTES_MIN} to {HMAC_BYTES_MAX}"
     )]
     KeySize {
-        /// Which secret.
+        /// Its position.
         place: usize,
-        /// Its size once decoded.
+        /// Its decoded size.
         bytes: usize,
     },
-    /// No point of the curve, or one under which anybody can sign.
+    /// Not a point of the curve, or one that makes any signature valid.
     #[error("secret {0} is not a usable ed25519 public key (32 bytes)")]
     PublicKey(usize),
     /// A private key, which only the sender may hold.
-    #[error("secret {0} is a private key (whsk_): give the public one (whpk_)")]
+    #[error("secret {0} is a private key (whsk_): use the public one (whpk_)")]
     PrivateKey(usize),
 }
 
 impl Secrets {
-    /// Reads secrets divided by commas: `whsec_…` is a Standard Webhooks signing key (base64),
-    /// `whpk_…` an ed25519 public key (base64), and anything else a plain text that the sender
-    /// echoes in `Authorization`. An empty text gives no secrets.
+    /// Parses comma-separated secrets: `whsec_…` is a Standard Webhooks signing key (base64), `whpk_…` an
+    /// ed25519 public key (base64), and anything else a plain text that the sender echoes in
+    /// `Authorization`. An empty text has no secrets.
     ///
     /// # Errors
     ///
-    /// Which secret breaks which rule.
+    /// The first secret that is invalid, and why.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
         let mut secrets = Self::default();
         if text.trim().is_empty() {
@@ -106,20 +106,20 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// Whether there is no secret at all, so that nobody could be let in.
+    /// Whether there are no secrets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.hmac.is_empty() && self.ed25519.is_empty()
     }
 
-    /// Whether a sender's `Authorization` header holds a plain secret, alone or after `Bearer`. A
-    /// signing key is not accepted as an echo: its holder signs.
+    /// Whether a sender's `Authorization` header contains a plain secret, alone or after `Bearer`. A
+    /// signing key is not accepted: its holder has to sign.
     #[must_use]
     pub fn is_echo(&self, authorization: Option<&HeaderValue>) -> bool {
         shown(authorization, |given| has(&self.plain, given))
     }
 
-    /// Whether an operator's `Authorization` header holds a secret that is not public: a plain one,
+    /// Whether an operator's `Authorization` header contains a secret that is not public: a plain one,
     /// or the text of a signing key (`whsec_…`), alone or after `Bearer`.
     #[must_use]
     pub fn is_operator(&self, authorization: Option<&HeaderValue>) -> bool {
@@ -128,7 +128,7 @@ impl Secrets {
         })
     }
 
-    /// Whether there is a secret that an operator can show: public keys alone are none.
+    /// Whether there is a secret that an operator can use; public keys do not count.
     #[must_use]
     pub fn has_operator(&self) -> bool {
         !self.plain.is_empty() || !self.signing.is_empty()
@@ -189,7 +189,7 @@ fn hashed(secret: &str) -> SecretBox<[u8; 32]> {
     SecretBox::new(Box::new(Sha256::digest(secret).into()))
 }
 
-/// Looks for what a header shows, as it stands and without its scheme.
+/// Compares a header's value, with and without its scheme.
 fn shown(authorization: Option<&HeaderValue>, find: impl Fn(&[u8]) -> Choice) -> bool {
     let Some(value) = authorization.map(HeaderValue::as_bytes) else {
         return false;
@@ -203,7 +203,7 @@ fn shown(authorization: Option<&HeaderValue>, find: impl Fn(&[u8]) -> Choice) ->
     found.into()
 }
 
-/// Compares with every secret, whether or not one before it fits.
+/// Compares with every secret, even after a match.
 fn has(secrets: &[SecretBox<[u8; 32]>], given: &[u8]) -> Choice {
     let given: [u8; 32] = Sha256::digest(given).into();
     let same = |secret: &SecretBox<[u8; 32]>| secret.expose_secret().ct_eq(&given);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_told_apart_by_prefix() {
+    fn secrets_are_distinguished_by_prefix() {
         check("", Ok((0, 0, 0)));
         check("  ", Ok((0, 0, 0)));
         check("12345678", Ok((1, 0, 0)));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_secret_is_named_by_its_place() {
+    fn an_invalid_secret_is_named_by_its_position() {
         check("open-sesame,", Err(SecretsError::Empty(2)));
         check(",open-sesame", Err(SecretsError::Empty(1)));
         check("open-sesame, other-secret", Err(SecretsError::Blank(2)));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_key_is_refused() {
+    fn an_invalid_key_is_refused() {
         let key = |bytes: usize| format!("{HMAC_PREFIX}{}", BASE64.encode(vec![5; bytes]));
         check(&key(24), Ok((0, 1, 0)));
         check(&key(64), Ok((0, 1, 0)));
@@ -299,14 +299,14 @@ mod tests {
         );
         let public = |bytes: &[u8]| format!("{PUBLIC_PREFIX}{}", BASE64.encode(bytes));
         check(&public(&[1; 31]), Err(SecretsError::PublicKey(1)));
-        // The neutral element: everything is signed under it.
+        // The neutral element, for which any signature is valid.
         let mut weak = [0; 32];
         weak[0] = 1;
         check(&public(&weak), Err(SecretsError::PublicKey(1)));
     }
 
     #[test]
-    fn an_operator_shows_any_secret_that_is_not_public() {
+    fn an_operator_may_use_any_secret_that_is_not_public() {
         let public = format!(
             "{PUBLIC_PREFIX}{}",
             BASE64.encode(

@@ -14,24 +14,24 @@ use super::{AuthError, Secrets, only};
 
 /// How far a message's time may be from ours, either way, in seconds.
 pub const TOLERANCE_SECONDS: u64 = 300;
-/// Most bytes of a message's id.
+/// The most bytes of a message's id.
 pub const ID_BYTES_MAX: usize = 256;
-/// Most signatures looked at: each costs a check under every key. A sender that replaces its
-/// keys sends two of a version.
+/// The most signatures in a header, since each is verified with every key. A sender that is replacing
+/// its keys sends two per version.
 pub const SIGNATURES_MAX: usize = 8;
 
-/// Each header by its name and by the older name for it.
+/// Each header by its current and its older name.
 const ID: [&str; 2] = ["webhook-id", "svix-id"];
 const TIMESTAMP: [&str; 2] = ["webhook-timestamp", "svix-timestamp"];
 const SIGNATURE: [&str; 2] = ["webhook-signature", "svix-signature"];
 
-/// A signature of a version that we know.
+/// A signature with a supported version.
 enum Signed {
     V1(Vec<u8>),
     V1a(Vec<u8>),
 }
 
-/// Whether any of the three headers is there.
+/// Whether any of the three headers is present.
 pub(super) fn is_attempted(headers: &HeaderMap) -> bool {
     [ID, TIMESTAMP, SIGNATURE]
         .as_flattened()
@@ -59,7 +59,7 @@ pub(super) fn verify(
     }
 }
 
-/// A header's text, by its newer name if both are there.
+/// A header's text; the current name takes precedence.
 fn text<'a>(headers: &'a HeaderMap, names: [&'static str; 2]) -> Result<&'a str, AuthError> {
     let [name, _] = names;
     for known_as in names {
@@ -82,7 +82,7 @@ fn checked_id(id: &str) -> Result<&str, AuthError> {
             rule: "must have 1 to 256 characters",
         });
     }
-    // With a full stop inside, one signed text could be read as two different messages.
+    // With a full stop in the id, one signed text could be read as two different messages.
     if id.contains('.') {
         return Err(AuthError::MalformedHeader {
             name,
@@ -92,10 +92,10 @@ fn checked_id(id: &str) -> Result<&str, AuthError> {
     Ok(id)
 }
 
-/// Gives the timestamp's text back, which is what was signed.
+/// Returns the timestamp's text, which is what was signed.
 fn checked_timestamp(text: &str, now_ms: i64) -> Result<&str, AuthError> {
     let [name, _] = TIMESTAMP;
-    // Signs are kept out, since `parse` would take a plus.
+    // Only digits, since `parse` would accept a plus sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds: i64 = match text.parse() {
         Ok(seconds) if digits => seconds,
@@ -119,7 +119,7 @@ fn checked_timestamp(text: &str, now_ms: i64) -> Result<&str, AuthError> {
     })
 }
 
-/// Signatures of versions that we know; others are for other receivers.
+/// The signatures with a supported version; others are ignored.
 fn signatures(text: &str) -> Result<Vec<Signed>, AuthError> {
     let [name, _] = SIGNATURE;
     let known: Vec<_> = text
@@ -136,7 +136,7 @@ fn signatures(text: &str) -> Result<Vec<Signed>, AuthError> {
     if known.len() > SIGNATURES_MAX {
         return Err(AuthError::MalformedHeader {
             name,
-            rule: "must hold at most 8 signatures",
+            rule: "must contain at most 8 signatures",
         });
     }
     // Text that is not base64 matches nothing, and does not affect the signature beside it.
@@ -146,11 +146,11 @@ fn signatures(text: &str) -> Result<Vec<Signed>, AuthError> {
     Ok(known.into_iter().filter_map(decoded).collect())
 }
 
-/// Compares every signature under every key, whether or not one before it fits.
+/// Verifies every signature with every key, even after a match.
 fn fits_hmac(secrets: &Secrets, signatures: &[Signed], head: &str, body: &[u8]) -> bool {
     let mut found = Choice::from(0);
     for key in &secrets.hmac {
-        // A key of any size will do for HMAC, so this always goes on.
+        // HMAC accepts keys of any size, so this never fails.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret()) else {
             continue;
         };
@@ -166,7 +166,7 @@ fn fits_hmac(secrets: &Secrets, signatures: &[Signed], head: &str, body: &[u8]) 
     found.into()
 }
 
-/// Keys, signatures and text are all public here, so that timing reveals nothing.
+/// Keys, signatures and text are all public here, so timing reveals nothing.
 fn fits_ed25519(secrets: &Secrets, signatures: &[Signed], head: &str, body: &[u8]) -> bool {
     let signed = |signature: &Signed| match signature {
         Signed::V1a(bytes) => Signature::from_slice(bytes).ok(),

@@ -1,5 +1,4 @@
-//! The Lambda's program on a Runtime API of the tests: what reaches the router of an HTTP event,
-//! and what a start needs.
+//! The Lambda's program with a fake Runtime API: HTTP events, and the required configuration.
 
 #![expect(
     clippy::unwrap_used,
@@ -34,7 +33,7 @@ const ENVIRONMENT: [(&str, &str); 8] = [
         "arn:aws:sns:us-east-1:000000000000:malformed",
     ),
     ("CODE_SHA256", "abc123"),
-    // A port that nobody listens on: every call fails at once.
+    // Nobody listens on this port, so every call fails at once.
     ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
 ];
 
@@ -44,7 +43,7 @@ async fn start(more: &[(&str, &str)]) -> Bootstrap {
     runtime_api::start(PROGRAM, &environment).await
 }
 
-/// An event of payload format 2.0, as HTTP APIs and function URLs send it.
+/// An event in payload format 2.0, like those of HTTP APIs and function URLs.
 fn event(method: &str, path: &str, headers: Value, body: Option<&str>, base64: bool) -> Value {
     json!({
         "version": "2.0", "routeKey": format!("{method} {path}"), "rawPath": path,
@@ -118,12 +117,12 @@ async fn a_signature_is_checked_on_the_raw_bytes_of_a_base64_body() {
     let secret = format!("whsec_{}", BASE64_STANDARD.encode(SIGNING_KEY));
     let bootstrap = start(&[("WEBHOOK_SECRETS", &secret)]).await;
     bootstrap.ready().await;
-    // No text at all: only the bytes themselves have this signature.
+    // Not text, so the signature only matches the raw bytes.
     let bytes = b"\xff\xfe\x00[1]\r\n";
     let (status, body) = status_and_body(&bootstrap, signed(bytes, bytes)).await;
     assert_eq!(
         status, 503,
-        "past the signature, it cannot be quarantined: {body}"
+        "the signature is valid, but it cannot be quarantined: {body}"
     );
     let coded = BASE64_STANDARD.encode(bytes);
     let (status, _) = status_and_body(&bootstrap, signed(bytes, coded.as_bytes())).await;
@@ -149,7 +148,7 @@ async fn without_secrets_it_does_not_start() {
 }
 
 #[tokio::test]
-async fn a_flag_that_is_not_understood_is_never_taken_for_a_number() {
+async fn an_invalid_flag_ends_the_start() {
     let more = [("WEBHOOK_SECRETS", SECRET), ("KINESIS_PERCENTAGE", "ten")];
     let (status, log) = start(&more).await.ended().await;
     assert_eq!(status.code(), Some(2), "{log}");
@@ -171,7 +170,7 @@ async fn a_parameter_that_cannot_be_read_ends_the_start() {
 }
 
 #[test]
-fn the_environment_is_what_the_template_must_give() {
+fn the_environment_lists_the_variables_of_the_template() {
     assert_eq!(
         Config::environment(),
         [

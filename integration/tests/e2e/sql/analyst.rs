@@ -1,4 +1,4 @@
-//! A person with `ticksql` and an account.
+//! A user of `ticksql` with an account.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,15 +8,15 @@ use integration::emulator::Emulator;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::project::Told;
+use crate::project::CommandOutput;
 
 /// Columns and rows; `None` is NULL.
 pub(crate) type Table = (Vec<String>, Vec<Vec<Option<String>>>);
 
-/// The real program with the environment that a person would set.
+/// The real program with a user's environment.
 pub(crate) struct Analyst {
     program: PathBuf,
-    /// A home of its own, for what the program remembers.
+    /// A separate home folder, for the program's state.
     home: TempDir,
     environment: Vec<(String, String)>,
 }
@@ -37,7 +37,7 @@ impl Analyst {
         }
     }
 
-    /// The same person without some of the environment.
+    /// The same user without some environment variables.
     pub(crate) fn without(&self, names: &[&str]) -> Self {
         let kept = self.environment.iter();
         let kept = kept.filter(|(name, _)| !names.contains(&name.as_str()));
@@ -49,7 +49,7 @@ impl Analyst {
     }
 
     /// Runs the program on Athena.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Told {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> CommandOutput {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--engine", "athena"]);
         // These have no rows, and refuse a format.
@@ -60,21 +60,21 @@ impl Analyst {
     }
 
     /// Runs a statement on Athena.
-    pub(crate) async fn ask(&self, sql: &str, more: &[&str]) -> Told {
+    pub(crate) async fn ask(&self, sql: &str, more: &[&str]) -> CommandOutput {
         let mut arguments = vec!["run", sql];
         arguments.extend(more);
         self.run(&arguments).await
     }
 
     /// Runs the program on a data folder.
-    pub(crate) async fn here(&self, data_dir: &Path, arguments: &[&str]) -> Told {
+    pub(crate) async fn here(&self, data_dir: &Path, arguments: &[&str]) -> CommandOutput {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--engine", "local", "--format", "csv"]);
         arguments.extend(["--data-dir", data_dir.to_str().unwrap()]);
         self.start(&arguments).await
     }
 
-    async fn start(&self, arguments: &[&str]) -> Told {
+    async fn start(&self, arguments: &[&str]) -> CommandOutput {
         let output = Command::new(&self.program)
             .args(arguments)
             .env_clear()
@@ -84,19 +84,19 @@ impl Analyst {
             .output()
             .await
             .unwrap();
-        Told::of(&output)
+        CommandOutput::of(&output)
     }
 }
 
-impl Told {
-    /// What it said about its work, where that went well.
+impl CommandOutput {
+    /// What it printed on stderr; it must have succeeded.
     #[track_caller]
     pub(crate) fn ok_status(self) -> String {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
         self.err
     }
 
-    /// The answer as CSV. An empty field is NULL: no text of the tests is empty.
+    /// The result as CSV. An empty field is NULL, since no text of the tests is empty.
     #[track_caller]
     pub(crate) fn csv(&self) -> Table {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);

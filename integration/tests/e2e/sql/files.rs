@@ -1,4 +1,4 @@
-//! The archive's files on the emulator: put there, looked into, fetched.
+//! The archive's files on the emulator: writing, reading and downloading them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,16 @@ use tokio::process::Command;
 
 use crate::project::Project;
 
-/// Where ticks lie in the bucket.
+/// The prefix of ticks in the bucket.
 const ARCHIVE: &str = "price-archive/";
 
-/// The end of the names that the archive's writer gives.
+/// The suffix of files from the archive's writer.
 const WRITTEN: &str = ".parquet";
 
-/// Records of a request: the service's limit is 500.
+/// Records per request: the service's limit is 500.
 const RECORDS: usize = 100;
 
-/// Puts ticks on the stream as the webhook does.
+/// Appends ticks to the stream like the webhook.
 pub(crate) async fn stream(project: &Project, ticks: &[Tick]) {
     for ticks in ticks.chunks(RECORDS) {
         let records = ticks.iter().map(|tick| {
@@ -61,7 +61,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// That of a deployed project.
+    /// The bucket of a deployed project.
     pub(crate) async fn of(project: &Project) -> Self {
         Self {
             s3: project.s3.clone(),
@@ -69,7 +69,7 @@ impl Bucket {
         }
     }
 
-    /// A new one.
+    /// A new bucket.
     pub(crate) async fn make(emulator: &Emulator, name: &str) -> Self {
         let s3 = emulator.s3();
         s3.create_bucket().bucket(name).send().await.unwrap();
@@ -83,7 +83,7 @@ impl Bucket {
         &self.name
     }
 
-    /// Puts what the archive's own writer makes of ranges of the stream.
+    /// Stores the files that the archive's writer creates for ranges of the stream.
     pub(crate) async fn put_archived(&self, ranges: &[Vec<Tick>]) {
         let folder = tempfile::tempdir().unwrap();
         let archive = archive::Archive::open(folder.path()).unwrap();
@@ -101,7 +101,7 @@ impl Bucket {
         }
     }
 
-    /// Puts a tick in a file of other columns.
+    /// Stores a tick in a file with other columns.
     pub(crate) async fn put(&self, tick: &Tick, columns: impl Fn(RecordBatch) -> RecordBatch) {
         let batch = columns(codec::columnar::record_batch(&[tick]).unwrap());
         let mut content = Vec::new();
@@ -112,7 +112,7 @@ impl Bucket {
         self.put_object(&key, content).await;
     }
 
-    /// Puts entries as the webhook does, a delivery each.
+    /// Stores entries like the webhook, each as one delivery.
     pub(crate) async fn quarantine(&self, entries: &[Quarantined]) {
         let quarantine = S3Quarantine::new(&self.s3, &self.name);
         for entry in entries {
@@ -120,7 +120,7 @@ impl Bucket {
         }
     }
 
-    /// The event times of what Firehose wrote, by object.
+    /// The event times in each object from Firehose.
     async fn of_firehose(&self) -> BTreeMap<String, Vec<i64>> {
         let mut found = BTreeMap::new();
         for key in self.keys(ARCHIVE).await {
@@ -138,8 +138,8 @@ impl Bucket {
         self.of_firehose().await.into_values().flatten().collect()
     }
 
-    /// Puts Firehose's files where AWS puts them: the emulator cannot calculate the day of the event
-    /// and files by the day of arrival.
+    /// Moves Firehose's files to where AWS would write them: the emulator cannot compute the event's day,
+    /// so it uses the day of arrival.
     pub(crate) async fn file_by_day_of_event(&self) {
         for (key, times) in self.of_firehose().await {
             let mut days: Vec<String> = times.iter().map(|time| day_of(*time)).collect();
@@ -155,7 +155,7 @@ impl Bucket {
         }
     }
 
-    /// Names and types of the columns of Firehose's files, as Arrow sees them; all have the same.
+    /// The Arrow columns of Firehose's files, which must all be the same.
     pub(crate) async fn columns_of_firehose(&self) -> Vec<(String, DataType)> {
         let mut columns = Vec::new();
         for key in self.of_firehose().await.into_keys() {
@@ -167,13 +167,13 @@ impl Bucket {
         columns
     }
 
-    /// Fetches archive and quarantine into a data folder.
+    /// Downloads archive and quarantine into a data folder.
     pub(crate) async fn download(&self, data_dir: &Path) {
         for prefix in [ARCHIVE, "quarantine/"] {
             for key in self.keys(prefix).await {
                 let path = data_dir.join(&key);
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                // A name that tells a reader here what the file is; Athena needs none.
+                // Local readers need the file extension; Athena does not.
                 let path = match prefix {
                     ARCHIVE if !key.ends_with(WRITTEN) => path.with_extension("parquet"),
                     _ => path,
@@ -240,7 +240,7 @@ fn times(content: Vec<u8>) -> Vec<i64> {
     times.collect()
 }
 
-/// The columns that the codec gives the archive, as Arrow sees them.
+/// The archive's columns according to the codec, as Arrow columns.
 pub(crate) fn columns_of_the_codec() -> Vec<(String, DataType)> {
     columns_of(&codec::columnar::schema())
 }
@@ -252,7 +252,7 @@ fn columns_of(schema: &Schema) -> Vec<(String, DataType)> {
         .collect()
 }
 
-/// A file of before some columns came.
+/// A file without some columns.
 pub(crate) fn without(columns: &'static [&'static str]) -> impl Fn(RecordBatch) -> RecordBatch {
     move |batch| {
         let fields = batch.schema();
@@ -264,7 +264,7 @@ pub(crate) fn without(columns: &'static [&'static str]) -> impl Fn(RecordBatch) 
     }
 }
 
-/// A file of after a column came that this program does not know.
+/// A file with a column that this program does not know.
 pub(crate) fn with_a_column(name: &'static str) -> impl Fn(RecordBatch) -> RecordBatch {
     move |batch| {
         let mut fields: Vec<Field> = batch
@@ -280,7 +280,7 @@ pub(crate) fn with_a_column(name: &'static str) -> impl Fn(RecordBatch) -> Recor
     }
 }
 
-/// The catalogue by the AWS CLI: the emulator's Athena makes no databases.
+/// The catalogue through the AWS CLI, since the emulator's Athena does not create databases.
 pub(crate) struct Glue<'a> {
     emulator: &'a Emulator,
 }

@@ -53,7 +53,7 @@ impl Conflator {
     }
 }
 
-/// In place of a queue: conflating a tick is quicker than storing it for later.
+/// Replaces a queue, since conflating a tick is faster than queueing it.
 #[async_trait]
 impl TickQueue for Conflator {
     async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {

@@ -1,8 +1,7 @@
 //! Updates go to the connections of the live API that subscribe to them.
 //!
-//! Best effort by design: a subscriber wants the latest values, and the next batch brings them. So
-//! only an unreadable list of subscribers makes a batch be retried, and no connection waits for
-//! another.
+//! Best effort by design, since the next batch has newer values. So a batch is only retried if the
+//! subscribers cannot be read, and no connection waits for another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use super::messages::{messages, snapshot};
 use super::update_batch::{Update, UpdateBatch};
 use crate::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic};
 
-/// Largest message in bytes, which is the API Gateway's own limit (128 KiB).
+/// The largest message in bytes: API Gateway's limit (128 KiB).
 pub const MESSAGE_BYTES_MAX: usize = 128 * 1_024;
 
 /// Connections that are sent to at once.
@@ -42,15 +41,15 @@ const READS_AT_ONCE: usize = 16;
 
 /// Sends updates to connections.
 pub struct Fanout {
-    /// Who subscribes to what.
+    /// The subscriptions.
     pub subscribers: Arc<dyn Subscribers>,
-    /// The way to a connection.
+    /// Sends to connections.
     pub push: Arc<dyn Push>,
     /// The latest values, for a new subscriber.
     pub latest: Arc<dyn LatestTicks>,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeliveryReport {
     /// Connections that subscribe to something in it.
@@ -104,7 +103,7 @@ impl Fanout {
         let deadline = Instant::now() + DELIVER_WITHIN;
         let counters = Counters::default();
         let connections = groups.values().map(|group| group.len() as u64).sum();
-        // A group's messages are made when its turn comes, so that few are held at a time.
+        // A group's messages are only created when they are sent, so few are in memory at once.
         let posts = groups.into_iter().flat_map(|(topics, connections)| {
             let wanted = |update: &&Update| topics.wants(&update.token);
             let wanted: Vec<&Update> = updates.iter().filter(wanted).collect();
@@ -132,7 +131,7 @@ impl Fanout {
         })
     }
 
-    /// The connections, grouped by what they want of these updates: a group gets the same messages.
+    /// The connections, grouped by their topics among these updates: a group gets the same messages.
     async fn groups(&self, updates: &[Update]) -> Result<BTreeMap<Wanted, Vec<String>>, PortError> {
         let tokens: BTreeSet<&Token> = updates.iter().map(|update| &update.token).collect();
         let mut topics = vec![Topic::All];
@@ -166,7 +165,7 @@ impl Fanout {
                     count(&counters.gone);
                     return self.forget(connection).await;
                 }
-                // What follows would wait as long; other connections come first.
+                // The following messages would time out as well; other connections take precedence.
                 Sent::Failed => return count(&counters.failed),
                 Sent::Late => return count(&counters.late),
             }
@@ -203,7 +202,7 @@ impl Fanout {
 
     async fn forget(&self, connection: &str) {
         if let Err(error) = self.subscribers.forget(connection).await {
-            // It expires by itself, and is tried again with the next batch.
+            // It expires, or is removed with the next batch.
             tracing::warn!(connection, error = %error, cause = %error.source, "a connection that is gone was not removed");
         }
     }
@@ -242,7 +241,7 @@ impl Fanout {
     }
 }
 
-/// What a connection wants of a batch.
+/// The topics of a connection among those of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     all: bool,
@@ -268,8 +267,8 @@ impl Wanted {
     }
 }
 
-/// A wait from half of `longest` up to it, so that connections that were throttled together are not
-/// retried together.
+/// A random wait between half of `longest` and `longest`, so connections that were throttled together
+/// are not retried together.
 fn jittered(longest: Duration) -> Duration {
     longest.mul_f64(0.5 + 0.5 * fastrand::f64())
 }

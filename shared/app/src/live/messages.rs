@@ -4,8 +4,8 @@ use domain::Tick;
 
 use super::update_batch::{Kind, Update, tick_json};
 
-/// Packs updates into messages of one kind each, in the order of [`Kind::ALL`], and as few of a kind
-/// as `bytes_max` allows.
+/// Packs updates into messages of one kind each, in the order of [`Kind::ALL`], with as few messages
+/// per kind as `bytes_max` allows.
 #[must_use]
 pub fn messages(updates: &[&Update], bytes_max: usize) -> Vec<String> {
     let mut messages = Vec::new();
@@ -23,8 +23,8 @@ pub fn messages(updates: &[&Update], bytes_max: usize) -> Vec<String> {
     messages
 }
 
-/// The latest ticks, for a new subscriber or for one that missed messages. There is at least one
-/// message, so that the client knows that it was heard.
+/// The latest ticks, for a new subscriber or for one that missed messages. There is always at least one
+/// message, as a response to the client.
 #[must_use]
 pub fn snapshot<'a>(
     latest: impl Iterator<Item = &'a Tick>,
@@ -42,7 +42,7 @@ pub fn snapshot<'a>(
     messages
 }
 
-/// What stands around the objects of a message.
+/// The parts of a message around its objects.
 #[derive(Clone, Copy)]
 enum Envelope {
     Ticks,
@@ -70,8 +70,7 @@ impl Envelope {
         }
     }
 
-    /// Adds messages that hold all parts in their order. A part that no message can hold is left
-    /// out and logged.
+    /// Adds messages with all parts in order. A part that is larger than a message is omitted and logged.
     fn pack<'a>(
         self,
         parts: impl Iterator<Item = (&'a str, u64)>,
@@ -79,7 +78,7 @@ impl Envelope {
         messages: &mut Vec<String>,
     ) {
         let open = self.open();
-        // With the longest count that there can be.
+        // With the longest possible count.
         let room = bytes_max.saturating_sub(open.len() + self.close(u64::MAX).len());
         let (mut message, mut ticks) = (String::new(), 0);
         for (json, behind) in parts {
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_no_message_can_hold_is_left_out() {
+    fn an_update_larger_than_a_message_is_omitted() {
         let updates = [
             update(Kind::Candles, MESSAGE_BYTES_MAX, 0),
             update(Kind::Candles, 100, 0),

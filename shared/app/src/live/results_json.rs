@@ -57,7 +57,7 @@ pub struct AveragesJson<'a> {
 }
 
 impl<'a> AveragesJson<'a> {
-    /// One row a window.
+    /// One row per window.
     pub fn rows(averages: &'a Averages) -> impl Iterator<Item = Self> {
         averages.windows.iter().map(|window| Self {
             token: averages.token.as_str(),

@@ -1,4 +1,4 @@
-//! What is new since the last message: of each pair, candle and average the latest only.
+//! The updates since the last message: only the latest of each pair, candle and average.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,11 +12,11 @@ use super::results_json::{AnomalyJson, AveragesJson, CandleJson};
 /// The kind of an update; a message holds updates of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// Prices as they came in.
+    /// Prices.
     Ticks,
-    /// Candles as they stand.
+    /// Current candles.
     Candles,
-    /// Averages as they stand.
+    /// Current averages.
     Averages,
     /// Anomalies found.
     Anomalies,
@@ -45,11 +45,11 @@ pub struct Update {
     pub kind: Kind,
     /// The token that it is about.
     pub token: Token,
-    /// What two updates share if one replaces the other.
+    /// The identity: an update replaces another one with the same identity.
     pub identity: String,
-    /// Which of two is the later: the one with the higher rank.
+    /// The order: the update with the higher rank is the later one.
     pub rank: (i64, u64),
-    /// How many ticks it stands for; 0 unless it is of [`Kind::Ticks`].
+    /// How many ticks it represents; 0 unless it is of [`Kind::Ticks`].
     pub tick_count: u64,
     /// One JSON object.
     pub json: String,
@@ -116,8 +116,8 @@ fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Updates by identity. They may be added in any order and more than once: the later value by its
-/// own time remains.
+/// Updates by identity. They may be added in any order and repeatedly: the value with the latest time
+/// remains.
 #[derive(Debug, Default)]
 pub struct UpdateBatch {
     ticks: HashMap<Pair, (Tick, u64)>,

@@ -1,4 +1,4 @@
-//! The fan-out on connections in memory.
+//! The fan-out with connections in memory.
 
 #![expect(
     clippy::unwrap_used,
@@ -55,7 +55,7 @@ fn tokens(message: &str) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_gets_one_message_with_the_latest_of_what_it_watches() {
+async fn a_connection_gets_one_message_with_the_latest_ticks_of_its_topics() {
     let connections = Arc::new(Connections::default());
     connections.watch("all", &[Topic::All]);
     connections.watch("a", &[topic("A")]);
@@ -67,9 +67,13 @@ async fn a_connection_gets_one_message_with_the_latest_of_what_it_watches() {
     let report = fanout(&connections).publish(batch(made)).await.unwrap();
     assert_eq!(report.connections, 4);
     assert_eq!(report.sent, 4, "one message each");
-    let of = |connection: &str| connections.told(connection);
+    let of = |connection: &str| connections.messages(connection);
     assert_eq!(tokens(&of("all")[0]), ["A", "B", "C"]);
-    assert_eq!(of("both"), of("all"), "a topic beside all changes nothing");
+    assert_eq!(
+        of("both"),
+        of("all"),
+        "a topic in addition to all changes nothing"
+    );
     assert_eq!(tokens(&of("ac")[0]), ["A", "C"]);
     assert!(of("other").is_empty());
     let message = read(&of("a")[0]);
@@ -81,7 +85,7 @@ async fn a_connection_gets_one_message_with_the_latest_of_what_it_watches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn results_of_the_analysis_go_with_the_later_value_of_each() {
+async fn only_the_latest_result_of_each_kind_is_sent() {
     let connections = Arc::new(Connections::default());
     connections.watch("a", &[topic("A")]);
     let mut batch = batch([tick("A", 1)]);
@@ -100,10 +104,10 @@ async fn results_of_the_analysis_go_with_the_later_value_of_each() {
         ));
     }
     fanout(&connections).publish(batch).await.unwrap();
-    let told = connections.told("a");
-    assert_eq!(told.len(), 2, "a message a kind");
+    let messages = connections.messages("a");
+    assert_eq!(messages.len(), 2, "one message per kind");
     assert_eq!(
-        read(&told[1]),
+        read(&messages[1]),
         serde_json::json!({"type": "candles", "candles": [{"revision": 2}]})
     );
 }
@@ -125,7 +129,7 @@ async fn a_connection_that_is_gone_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_much_is_tried_again_a_few_times_and_then_lost() {
+async fn throttled_messages_are_retried_a_few_times_and_then_dropped() {
     let connections = Arc::new(Connections::default());
     for (name, times) in [("twice", 2), ("for-ever", u32::MAX)] {
         connections.watch(name, &[Topic::All]);
@@ -136,15 +140,15 @@ async fn what_is_too_much_is_tried_again_a_few_times_and_then_lost() {
         .await
         .unwrap();
     assert_eq!((report.sent, report.throttled), (1, 1));
-    assert_eq!(connections.told("twice").len(), 1);
+    assert_eq!(connections.messages("twice").len(), 1);
     assert!(
         connections.topics("for-ever").is_some(),
-        "the next batch tells it"
+        "the next batch is sent"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_that_fail_or_hang_hold_nobody_up() {
+async fn connections_that_fail_or_hang_do_not_delay_others() {
     let connections = Arc::new(Connections::default());
     for n in 0..200 {
         let name = format!("c{n}");
@@ -182,7 +186,7 @@ async fn connections_that_fail_or_hang_hold_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_ends_in_time_whatever_its_connections_do() {
+async fn a_batch_ends_within_its_time_limit() {
     let connections = Arc::new(Connections::default());
     for n in 0..2_000 {
         let name = format!("c{n}");
@@ -200,7 +204,7 @@ async fn a_batch_ends_in_time_whatever_its_connections_do() {
 }
 
 #[tokio::test]
-async fn only_an_unreadable_list_of_subscribers_makes_a_batch_come_again() {
+async fn a_batch_is_only_retried_if_the_subscribers_cannot_be_read() {
     let connections = Arc::new(Connections::default());
     connections.set_down(true);
     assert!(
@@ -219,12 +223,12 @@ async fn only_an_unreadable_list_of_subscribers_makes_a_batch_come_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_tokens_go_in_messages_that_the_service_takes() {
+async fn many_tokens_are_split_into_messages_within_the_services_limit() {
     let connections = Arc::new(Connections::default());
     connections.watch("all", &[Topic::All]);
     let made = (0..1_000).map(|n| tick(&format!("T{n}"), n));
     let report = fanout(&connections).publish(batch(made)).await.unwrap();
-    let messages = connections.told("all");
+    let messages = connections.messages("all");
     assert_eq!(report.sent, messages.len() as u64);
     assert!((2..=4).contains(&messages.len()), "{}", messages.len());
     let all: Vec<String> = messages
@@ -235,7 +239,7 @@ async fn many_tokens_go_in_messages_that_the_service_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_holds_the_latest_ticks_of_the_tokens() {
+async fn a_snapshot_has_the_latest_ticks_of_the_tokens() {
     let connections = Arc::new(Connections::default());
     connections.set_latest(vec![tick("A", 5), tick("B", 6)]);
     let fanout = fanout(&connections);
@@ -244,8 +248,8 @@ async fn a_snapshot_holds_the_latest_ticks_of_the_tokens() {
         .await
         .unwrap();
     fanout.snapshot("c", &[]).await.unwrap();
-    let told = connections.told("c");
-    assert_eq!(read(&told[0])["type"], "snapshot");
-    assert_eq!(tokens(&told[0]), ["A"]);
-    assert!(tokens(&told[1]).is_empty());
+    let messages = connections.messages("c");
+    assert_eq!(read(&messages[0])["type"], "snapshot");
+    assert_eq!(tokens(&messages[0]), ["A"]);
+    assert!(tokens(&messages[1]).is_empty());
 }

@@ -1,4 +1,4 @@
-//! A store that limits the corrections of a step gets no step with more.
+//! Steps respect the store's limit for corrections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,11 +14,11 @@ use domain::analytics::{AnalysisConfig, Candle};
 use testkit::analysis::MemoryAnalytics;
 use testkit::ticks::{tick, ticks};
 
-/// A store with a limit, which notes what each step holds.
+/// A store with a limit, which records the size of each step.
 struct Limited {
     inner: MemoryAnalytics,
     corrections_max: usize,
-    /// Of each step, the corrections of the pair that has most.
+    /// The largest number of corrections of a pair, per step.
     steps: Mutex<Vec<usize>>,
 }
 
@@ -46,7 +46,7 @@ impl AnalyticsStore for Limited {
         let newest = commit.states.iter().map(|it| it.stored.last_sequence);
         assert!(
             newest.max().is_none_or(|newest| newest <= last),
-            "no state is beyond the step"
+            "no state is ahead of the step"
         );
         let corrected = self.inner.commit(shard, last, commit).await?;
         self.steps.lock().unwrap().push(most);
@@ -54,14 +54,14 @@ impl AnalyticsStore for Limited {
     }
 }
 
-struct Unheard;
+struct NoFeed;
 
 #[async_trait]
-impl AnalysisFeed for Unheard {
+impl AnalysisFeed for NoFeed {
     async fn publish(&self, _: AnalysisUpdate) {}
 }
 
-/// A new tick of each token, and then all the old ones.
+/// A new tick of each token, and then all the late ones.
 fn late_ticks() -> Vec<StreamRecord> {
     let tokens = ["BTC", "ETH", "SOL"];
     let newest = tokens.map(|token| tick(token, 50_000));
@@ -84,7 +84,7 @@ async fn analyse(corrections_max: usize) -> Arc<Limited> {
     let mut analyser = Analyser::new(
         0,
         store.clone(),
-        Arc::new(Unheard),
+        Arc::new(NoFeed),
         AnalysisConfig::default(),
     );
     analyser.fold(&late_ticks()).await.unwrap();
@@ -95,7 +95,7 @@ async fn analyse(corrections_max: usize) -> Arc<Limited> {
 
 fn without_revisions(store: &Limited) -> Vec<Candle> {
     let mut candles = store.inner.candles();
-    // How often a candle was issued again depends on the number of steps.
+    // The number of revisions of a candle depends on the number of steps.
     for candle in &mut candles {
         candle.revision = 0;
         candle.quote_volume = (candle.quote_volume * 1e6).round() / 1e6;
@@ -104,7 +104,7 @@ fn without_revisions(store: &Limited) -> Vec<Candle> {
 }
 
 #[tokio::test]
-async fn a_full_step_is_committed_on_the_way_and_nothing_changes_by_it() {
+async fn a_full_step_is_committed_early_with_the_same_results() {
     let [limited, unlimited] = [analyse(99).await, analyse(usize::MAX).await];
     let steps = limited.steps.lock().unwrap().clone();
     assert!(
@@ -116,7 +116,7 @@ async fn a_full_step_is_committed_on_the_way_and_nothing_changes_by_it() {
 }
 
 #[tokio::test]
-async fn a_full_step_that_cannot_be_stored_is_told_and_forgotten() {
+async fn a_full_step_that_cannot_be_stored_is_an_error_and_is_dropped() {
     let store = Arc::new(Limited {
         inner: MemoryAnalytics::default(),
         corrections_max: 99,
@@ -126,7 +126,7 @@ async fn a_full_step_that_cannot_be_stored_is_told_and_forgotten() {
     let mut analyser = Analyser::new(
         0,
         store.clone(),
-        Arc::new(Unheard),
+        Arc::new(NoFeed),
         AnalysisConfig::default(),
     );
     assert!(analyser.fold(&late_ticks()).await.is_err());

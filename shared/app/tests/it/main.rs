@@ -1,4 +1,4 @@
-//! The use cases on ports that live in memory.
+//! The use cases with in-memory ports.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

@@ -1,4 +1,4 @@
-//! A delivery with good ticks and bad entries, while the quarantine is away.
+//! A delivery with valid ticks and malformed entries, while the quarantine is unavailable.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,14 +15,14 @@ use testkit::ticks::START_MS;
 const BODY: &[u8] = br#"[{"token":"A","price":"1","timestamp":1760000000000},
                          {"token":"B","price":"-2","timestamp":1760000000000}]"#;
 
-/// What happened, in its order.
+/// The calls, in order.
 #[derive(Default)]
 struct World {
     events: Mutex<Vec<&'static str>>,
     books: Mutex<LedgerEntry>,
     quarantine_is_away: bool,
     store_is_away: bool,
-    /// Whether the store has the tick already.
+    /// Whether the store already has the tick.
     again: bool,
 }
 
@@ -129,7 +129,7 @@ fn balanced(books: &LedgerEntry) {
 }
 
 #[tokio::test]
-async fn good_ticks_are_stored_and_offered_and_the_sender_comes_again_for_the_bad_one() {
+async fn valid_ticks_are_stored_and_offered_and_the_sender_retries_for_the_malformed_entry() {
     let world = Arc::new(World {
         quarantine_is_away: true,
         ..World::default()
@@ -137,7 +137,7 @@ async fn good_ticks_are_stored_and_offered_and_the_sender_comes_again_for_the_ba
     let refused = deliver(&world).await;
     assert!(
         matches!(refused, Err(IngestError::NotStored(_))),
-        "the bad entry is nowhere yet: {refused:?}"
+        "the malformed entry is not kept yet: {refused:?}"
     );
     let events = world.events.lock().unwrap().clone();
     assert_eq!(events[0], "stored");
@@ -148,7 +148,7 @@ async fn good_ticks_are_stored_and_offered_and_the_sender_comes_again_for_the_ba
         balanced(&books);
     }
 
-    // The sender's next try, with the quarantine back.
+    // The sender retries, and the quarantine is available again.
     let books = std::mem::take(&mut *world.books.lock().unwrap());
     let again = Arc::new(World {
         again: true,
@@ -172,7 +172,7 @@ async fn good_ticks_are_stored_and_offered_and_the_sender_comes_again_for_the_ba
 }
 
 #[tokio::test]
-async fn the_store_comes_before_the_quarantine() {
+async fn ticks_are_stored_before_entries_are_quarantined() {
     let world = Arc::new(World::default());
     deliver(&world).await.unwrap();
     let events = world.events.lock().unwrap().clone();
@@ -186,7 +186,7 @@ async fn the_store_comes_before_the_quarantine() {
     assert!(deliver(&world).await.is_err());
     assert!(
         world.events.lock().unwrap().is_empty(),
-        "the whole delivery comes again"
+        "the whole delivery is repeated"
     );
     assert_eq!(*world.books.lock().unwrap(), LedgerEntry::default());
 }

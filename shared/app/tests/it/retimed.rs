@@ -1,4 +1,4 @@
-//! A tick that the store keeps under an earlier time goes on under that time.
+//! A retimed tick, which the store has under an earlier time, is forwarded with that time.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use domain::{Percentage, Rollout, RolloutKey, Tick};
 use sources::{Entry, Source, Unreadable};
 use testkit::ticks::{START_MS, tick};
 
-/// A source whose delivery is three ticks of our clock.
+/// A source whose delivery has three arrival-stamped ticks.
 struct Stamping;
 
 impl Source for Stamping {
@@ -31,7 +31,7 @@ impl Source for Stamping {
     }
 }
 
-/// A store that had the second of three ticks a minute ago, and refuses none.
+/// A store that got the second of the three ticks a minute ago, and refuses none.
 struct Restamping;
 
 #[async_trait]
@@ -45,7 +45,7 @@ impl TickStore for Restamping {
     }
 }
 
-/// Takes everything and remembers it.
+/// Accepts and records everything.
 #[derive(Default)]
 struct Seen(Mutex<Vec<Tick>>);
 
@@ -82,7 +82,7 @@ impl TickQueue for Seen {
     }
 }
 
-/// The ports that play no part here.
+/// The ports that are not relevant here.
 struct Beside;
 
 #[async_trait]
@@ -117,7 +117,7 @@ impl Clock for Beside {
 }
 
 #[tokio::test]
-async fn stream_and_broadcast_carry_the_time_under_which_a_tick_is_stored() {
+async fn stream_and_broadcast_get_the_stored_time_of_a_tick() {
     let [stream, broadcast, redrive] = [(); 3].map(|()| Arc::new(Seen::default()));
     let ingest = Ingest {
         store: Arc::new(Restamping),

@@ -121,8 +121,8 @@ async fn without_an_outbox_the_sender_must_deliver_again() {
         panic!("{refused:?}");
     };
     assert!(error.retryable);
-    let told = ledger.0.lock().unwrap();
-    let entry = told.first().unwrap();
+    let entries = ledger.0.lock().unwrap();
+    let entry = entries.first().unwrap();
     assert_eq!(
         (
             entry.stored,

@@ -1,8 +1,8 @@
-//! What the service's messages say: a place, a permission, a name that is not there.
+//! Reads the service's messages: a position, a missing permission, an unknown name.
 
-use super::Place;
+use super::Position;
 
-/// What can be done about failures, by a part of the service's message.
+/// Advice for failures, by a part of the service's message.
 const ADVICE: [(&str, &str); 8] = [
     (
         "NoSuchKey",
@@ -10,35 +10,35 @@ const ADVICE: [(&str, &str); 8] = [
     ),
     (
         "HIVE_BAD_DATA",
-        "a file of the archive cannot be read: move the one that is named out of the table's folder",
+        "a file of the archive cannot be read: move the named file out of the table's folder",
     ),
     (
         "HIVE_CANNOT_OPEN_SPLIT",
-        "a file of the archive cannot be read: move the one that is named out of the table's folder",
+        "a file of the archive cannot be read: move the named file out of the table's folder",
     ),
     (
         "HIVE_CURSOR_ERROR",
-        "a file of the archive cannot be read: move the one that is named out of the table's folder",
+        "a file of the archive cannot be read: move the named file out of the table's folder",
     ),
     (
         "exhausted resources",
-        "it needs more memory than the service has: ask for fewer days, or group by less",
+        "it needs more memory than the service has: select fewer days, or group by fewer columns",
     ),
     (
         "EXCEEDED_MEMORY_LIMIT",
-        "it needs more memory than the service has: ask for fewer days, or group by less",
+        "it needs more memory than the service has: select fewer days, or group by fewer columns",
     ),
     (
         "Query timeout",
-        "the service runs a query for 30 minutes at most: ask for fewer days",
+        "the service cancels a query after 30 minutes: select fewer days",
     ),
     (
         "Incorrect number of parameters",
-        "the statement's parameters and `?` do not match",
+        "the number of parameters differs from the number of `?` in the statement",
     ),
 ];
 
-/// Where the service's messages stop to be about the statement.
+/// The start of the part of a message that is not about the statement.
 const TRAILER: &str = "This query ran against the ";
 
 pub(super) fn is_denial(message: &str) -> bool {
@@ -79,19 +79,19 @@ pub(super) fn with_advice(message: &str) -> String {
     }
 }
 
-/// The message without what the service adds for its support.
+/// The message without what the service adds for AWS support.
 pub(super) fn cleaned(message: &str) -> String {
     let message = message.split_once(TRAILER).map_or(message, |(of, _)| of);
     message.trim().trim_end_matches('.').to_owned()
 }
 
-/// `line 1:8:` of a message.
-pub(super) fn place_of(message: &str) -> Option<Place> {
-    places(message).next().map(|(_, _, place)| place)
+/// The position in a message, such as `line 1:8:`.
+pub(super) fn position_of(message: &str) -> Option<Position> {
+    positions(message).next().map(|(_, _, position)| position)
 }
 
-pub(super) fn without_place(message: &str) -> String {
-    match places(message).next() {
+pub(super) fn without_position(message: &str) -> String {
+    match positions(message).next() {
         Some((from, to, _)) => {
             let (before, after) = (message.get(..from), message.get(to..));
             format!(
@@ -104,15 +104,15 @@ pub(super) fn without_place(message: &str) -> String {
     }
 }
 
-/// Where `line N:M` stands in a message, and what it says.
-fn places(message: &str) -> impl Iterator<Item = (usize, usize, Place)> {
+/// Each `line N:M` of a message, with its start, its end and its position.
+fn positions(message: &str) -> impl Iterator<Item = (usize, usize, Position)> {
     const WORD: &str = "line ";
     message.match_indices(WORD).filter_map(|(from, _)| {
         let rest = message.get(from + WORD.len()..)?;
         let (line, rest) = number(rest)?;
         let (column, after) = number(rest.strip_prefix(':')?)?;
         let to = message.len() - after.len();
-        Some((from, to, Place { line, column }))
+        Some((from, to, Position { line, column }))
     })
 }
 

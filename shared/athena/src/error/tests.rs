@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::message::place_of;
+use super::message::position_of;
 use super::*;
 
 fn ended(state: State, reason: &str) -> AthenaError {
@@ -30,30 +30,30 @@ fn refused(code: &str, message: &str) -> AthenaError {
 }
 
 #[test]
-fn a_place_is_read_and_taken_out_of_the_message() {
+fn a_position_is_parsed_and_removed_from_the_message() {
     let reason = "COLUMN_NOT_FOUND: line 3:17: Column 'prise' cannot be resolved or requester \
                   is not authorized to access requested resources\nThis query ran against the \
                   \"tickstream\" database, unless qualified by the query.";
-    let AthenaError::Statement { message, place } = ended(State::Failed, reason) else {
+    let AthenaError::Statement { message, position } = ended(State::Failed, reason) else {
         panic!()
     };
-    let expected = Place {
+    let expected = Position {
         line: 3,
         column: 17,
     };
-    assert_eq!(place, Some(expected));
+    assert_eq!(position, Some(expected));
     assert_eq!(
         message,
         "COLUMN_NOT_FOUND: Column 'prise' cannot be resolved or requester is not authorized \
          to access requested resources"
     );
-    let none = |text| assert_eq!(place_of(text), None, "{text}");
+    let none = |text| assert_eq!(position_of(text), None, "{text}");
     none("line 1");
     none("a line of 3:4");
     none("line x:4: no");
     assert_eq!(
-        place_of("the second line: line 12:1: yes"),
-        Some(Place {
+        position_of("the second line: line 12:1: yes"),
+        Some(Position {
             line: 12,
             column: 1
         })
@@ -61,7 +61,7 @@ fn a_place_is_read_and_taken_out_of_the_message() {
 }
 
 #[test]
-fn a_table_or_database_that_is_not_there_asks_for_init() {
+fn a_missing_table_or_database_suggests_init() {
     for reason in [
         "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.tickstream.price_history' does not exist",
         "SCHEMA_NOT_FOUND: line 1:15: Schema 'tickstream' does not exist",
@@ -104,7 +104,7 @@ fn a_missing_permission_is_named() {
 }
 
 #[test]
-fn the_scan_limit_is_told_from_a_person_who_stops() {
+fn the_scan_limit_is_distinguished_from_a_cancelled_query() {
     let limit = ended(State::Cancelled, "Bytes scanned limit was exceeded");
     assert!(
         matches!(
@@ -128,34 +128,35 @@ fn the_scan_limit_is_told_from_a_person_who_stops() {
 }
 
 #[test]
-fn codes_of_calls_say_what_to_do() {
-    let told = |code, part: &str| {
+fn errors_by_code_say_what_to_do() {
+    let check = |code, part: &str| {
         let text = refused(code, "no").to_string();
         assert!(text.contains(part), "{text}");
     };
-    told("ExpiredTokenException", "log in again");
-    told("UnrecognizedClientException", "log in again");
-    told("TooManyRequestsException", "wait a minute");
-    told("ThrottlingException", "wait a minute");
-    told("InternalServerException", "InternalServerException: no");
+    check("ExpiredTokenException", "log in again");
+    check("UnrecognizedClientException", "log in again");
+    check("TooManyRequestsException", "wait a minute");
+    check("ThrottlingException", "wait a minute");
+    check("InternalServerException", "InternalServerException: no");
     assert!(refused("TooManyRequestsException", "no").is_transient());
     assert!(!refused("AccessDeniedException", "no").is_transient());
 }
 
 #[test]
-fn silence_is_told_without_the_programmers_part() {
-    let told = "dispatch failure: io error: Connection refused (os error 111) (DispatchFailure {})";
-    let error = of_refusal(CallError::Unanswered(told.to_owned()));
+fn a_missing_response_is_reported_without_debug_output() {
+    let message =
+        "dispatch failure: io error: Connection refused (os error 111) (DispatchFailure {})";
+    let error = of_refusal(CallError::Unanswered(message.to_owned()));
     assert!(error.is_transient());
     assert_eq!(
         error.to_string(),
-        "AWS does not answer (dispatch failure: io error: Connection refused): look at the \
+        "AWS does not respond (dispatch failure: io error: Connection refused): check the \
          network, AWS_REGION and AWS_ENDPOINT_URL"
     );
 }
 
 #[test]
-fn failures_come_with_advice_where_there_is_some() {
+fn known_failures_come_with_advice() {
     let cut = "HIVE_CANNOT_OPEN_SPLIT: s3://b/price-archive/year=2026/x.parquet is not a valid Parquet File";
     let text = ended(State::Failed, cut).to_string();
     assert!(

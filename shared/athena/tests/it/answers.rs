@@ -1,10 +1,10 @@
-//! Answers of Athena and S3 in their own words.
+//! Responses of Athena and S3 in their own format.
 
 use serde_json::{Value, json};
 
 use aws_client::wire::Answer;
 
-/// A query as GetQueryExecution tells of it; `parts` are laid over one that succeeded.
+/// A response of GetQueryExecution: a successful query, with the members in `parts` replaced.
 pub(crate) fn execution(parts: Value) -> Answer {
     let mut execution = json!({
         "QueryExecutionId": "q1",
@@ -20,12 +20,12 @@ pub(crate) fn execution(parts: Value) -> Answer {
     Answer::Good(json!({"QueryExecution": execution}))
 }
 
-/// A refusal in the service's own words.
+/// An error with the service's code and message.
 pub(crate) fn refused(code: &str, message: &str) -> Answer {
     Answer::Refused(400, json!({"__type": code, "message": message}))
 }
 
-/// A page of results: columns of name and type, rows of texts or NULL.
+/// A page of results: the name and type of each column, and rows of texts or NULL.
 pub(crate) fn page(
     columns: &[(&str, &str)],
     rows: &[&[Option<&str>]],
@@ -48,17 +48,17 @@ pub(crate) fn page(
     Answer::Good(answer)
 }
 
-/// An object's bytes, all of them.
+/// A whole object.
 pub(crate) fn object(text: &str) -> Answer {
     Answer::Object(200, text.len(), text.as_bytes().to_vec())
 }
 
-/// An answer of S3 that is XML.
+/// A response of S3 in XML.
 pub(crate) fn xml(status: u16, text: &str) -> Answer {
     Answer::Object(status, text.len(), text.as_bytes().to_vec())
 }
 
-/// S3's refusals.
+/// An error of S3.
 pub(crate) fn s3_refusal(status: u16, code: &str) -> Answer {
     xml(
         status,

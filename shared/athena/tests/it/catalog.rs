@@ -11,7 +11,7 @@ use super::{always, athena};
 use aws_client::wire::{Answer, Call, Wire};
 
 #[tokio::test]
-async fn a_workgroup_is_found_or_not() {
+async fn a_workgroup_is_found_or_missing() {
     let found = always(Answer::Good(json!({"WorkGroup": {
         "Name": "tickstream",
         "State": "ENABLED",
@@ -35,7 +35,10 @@ async fn a_workgroup_is_found_or_not() {
         "Configuration": {"BytesScannedCutoffPerQuery": "10737418240"},
     }})));
     let group = athena(&odd).find_workgroup().await.unwrap().unwrap();
-    assert_eq!(group.settings, None, "it is there, whatever its settings");
+    assert_eq!(
+        group.settings, None,
+        "it exists, even if its settings cannot be read"
+    );
     let none = always(refused(
         "InvalidRequestException",
         "WorkGroup tickstream is not found.",
@@ -46,7 +49,7 @@ async fn a_workgroup_is_found_or_not() {
 }
 
 #[tokio::test]
-async fn a_new_workgroup_cannot_be_gone_past() {
+async fn a_new_workgroup_enforces_its_settings() {
     let wire = always(Answer::Good(json!({})));
     let group = NewWorkgroup {
         description: "SQL on the archive".to_owned(),
@@ -76,7 +79,7 @@ async fn a_new_workgroup_cannot_be_gone_past() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_told_from_one_that_must_not_be_seen() {
+async fn a_missing_database_is_distinguished_from_a_denied_one() {
     let there = always(Answer::Good(json!({"Database": {"Name": "prices"}})));
     assert!(athena(&there).has_database().await.unwrap());
     let absent = always(refused(
@@ -104,7 +107,7 @@ fn metadata(parameters: serde_json::Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_table_tells_its_columns_and_where_its_files_are() {
+async fn a_table_has_columns_and_the_location_of_its_files() {
     for parameters in [
         json!({"location": "s3://b/price-archive"}),
         json!({"location": "s3://b/price-archive/"}),
@@ -153,7 +156,7 @@ async fn tables_and_views_are_listed_by_name() {
     assert_eq!(names, [("price_archive", false), ("ticks", true)]);
 }
 
-/// The answer to a listing of folders, or of objects and their sizes.
+/// A listing of folders, or of objects and their sizes.
 fn listing(folders: &[&str], objects: &[(&str, u64)]) -> Answer {
     let folders = folders
         .iter()
@@ -239,7 +242,7 @@ async fn the_archives_days_and_their_sizes_are_listed() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_must_not_be_listed_says_so() {
+async fn a_bucket_that_may_not_be_listed_names_the_missing_permission() {
     let wire = always(s3_refusal(403, "AccessDenied"));
     let location = Location::parse("s3://b/price-archive/").unwrap();
     let error = athena(&wire).folder(location).days().await.unwrap_err();

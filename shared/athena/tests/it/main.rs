@@ -1,4 +1,4 @@
-//! Athena: what is asked, how often, and what becomes of the answers.
+//! Athena: the requests, their retries, and how responses are handled.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ mod rows;
 
 use std::time::Duration;
 
-use athena::error::{AthenaError, Place};
+use athena::error::{AthenaError, Position};
 use athena::{Athena, Query, REUSE_AGE_MAX, SQL_BYTES_MAX, State};
 use serde_json::{Value, json};
 
@@ -25,13 +25,13 @@ fn athena(wire: &Wire) -> Athena {
     Athena::new(&wire.config(), WORKGROUP, "prices")
 }
 
-/// A wire that answers every call the same.
+/// A wire with the same response to every call.
 fn always(answer: Answer) -> Wire {
     Wire::new(move |_, _| answer.clone())
 }
 
 #[tokio::test]
-async fn a_start_carries_statement_parameters_place_and_token() {
+async fn a_start_sends_statement_parameters_database_and_token() {
     let wire = always(Answer::Good(json!({"QueryExecutionId": "q1"})));
     let query = Query {
         sql: "SELECT price FROM ticks WHERE token = ? AND ts >= ?".to_owned(),
@@ -62,7 +62,7 @@ async fn a_start_carries_statement_parameters_place_and_token() {
 }
 
 #[tokio::test]
-async fn what_is_not_wanted_is_not_sent() {
+async fn unset_options_are_not_sent() {
     let wire = always(Answer::Good(json!({"QueryExecutionId": "q1"})));
     let plain = Query {
         without_database: true,
@@ -87,7 +87,7 @@ async fn what_is_not_wanted_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_is_tried_again_has_the_same_token() {
+async fn a_retried_start_has_the_same_token() {
     let wire = Wire::new(|n, _| match n {
         0 => Answer::Refusal(400, "TooManyRequestsException"),
         1 => Answer::Refusal(500, "InternalServerException"),
@@ -121,22 +121,22 @@ async fn a_start_that_is_refused_says_what_to_do() {
     };
     let invalid = "InvalidRequestException";
     let error = refusal(invalid, "line 1:1: mismatched input 'SELEC'. Expecting: …").await;
-    let AthenaError::Statement { message, place } = &error else {
+    let AthenaError::Statement { message, position } = &error else {
         panic!("{error:?}")
     };
-    assert_eq!(*place, Some(Place { line: 1, column: 1 }));
+    assert_eq!(*position, Some(Position { line: 1, column: 1 }));
     assert!(message.starts_with("mismatched input"), "{message}");
     for (message, part) in [
         ("WorkGroup tickstream is not found.", "run `ticksql init`"),
         (
             "No output location provided. An output location is required either through the \
              Workgroup result configuration setting or as an API input.",
-            "no place for answers",
+            "no query result location",
         ),
     ] {
         let text = refusal(invalid, message).await.to_string();
         assert!(text.contains(part) && text.contains(WORKGROUP), "{text}");
-        // It may be there in another region than the one that was asked.
+        // It may exist in another region.
         for part in ["in the region us-east-1", "set AWS_REGION"] {
             assert!(text.contains(part), "{part}: {text}");
         }
@@ -156,7 +156,7 @@ async fn a_start_that_is_refused_says_what_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_at_a_query_come_rarer_with_time() {
+async fn polls_become_less_frequent() {
     let wire = Wire::new(|n, _| {
         execution(match n {
             0..5 => json!({"Status": {"State": "QUEUED"}}),
@@ -189,23 +189,19 @@ async fn looks_at_a_query_come_rarer_with_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_query_goes_on_while_looks_fail_and_is_given_up_on_at_last() {
+async fn failed_polls_are_retried_a_limited_number_of_times() {
     let flaky = Wire::new(|n, _| match n {
         3 => execution(json!({"Status": {"State": "SUCCEEDED"}})),
         _ => Answer::Refusal(400, "TooManyRequestsException"),
     });
-    // The SDK tries a few times; the loop looks again.
+    // The SDK retries a few times, and the loop polls again.
     assert!(athena(&flaky).wait("q1", |_| ()).await.is_ok());
     let dead = always(Answer::Refusal(503, "ServiceUnavailable"));
     let error = athena(&dead).wait("q1", |_| ()).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
     let denied = always(Answer::Refusal(400, "AccessDeniedException"));
     assert!(athena(&denied).wait("q1", |_| ()).await.is_err());
-    assert_eq!(
-        denied.calls().len(),
-        1,
-        "what does not pass is not asked again"
-    );
+    assert_eq!(denied.calls().len(), 1, "a permanent error is not retried");
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,10 +216,10 @@ async fn a_query_that_fails_or_is_cancelled_says_why() {
         "StateChangeReason": "COLUMN_NOT_FOUND: line 2:8: Column 'prise' cannot be resolved",
         "AthenaError": {"ErrorCategory": 2, "ErrorType": 1006, "Retryable": false},
     }));
-    let AthenaError::Statement { place, .. } = failed.await else {
+    let AthenaError::Statement { position, .. } = failed.await else {
         panic!()
     };
-    assert_eq!(place, Some(Place { line: 2, column: 8 }));
+    assert_eq!(position, Some(Position { line: 2, column: 8 }));
     let retryable = ended(json!({
         "State": "FAILED",
         "StateChangeReason": "GENERIC_INTERNAL_ERROR: try again",
@@ -258,7 +254,7 @@ async fn a_query_is_stopped_by_its_id() {
 }
 
 #[tokio::test]
-async fn the_history_is_the_workgroups_newest_first() {
+async fn the_history_has_the_workgroups_newest_queries_first() {
     let page = |from: u32, to: u32| (from..to).map(|n| format!("q{n}")).collect::<Vec<_>>();
     let wire = Wire::new(move |_, call: &Call| {
         if call.operation == "ListQueryExecutions" {

@@ -1,4 +1,4 @@
-//! The rows of an answer, from the object and by pages.
+//! The rows of a result, from the object and page by page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ const COLUMNS: [(&str, &str); 3] = [
     ("trades", "bigint"),
 ];
 
-/// A wire whose query has ended, with these answers for its pages and its object.
+/// A wire with a finished query and these responses for its pages and its object.
 fn wire(
     pages: impl Fn(&Call) -> Answer + Send + Sync + 'static,
     objects: impl Fn(&Call) -> Answer + Send + Sync + 'static,
@@ -44,7 +44,7 @@ fn header(_: &Call) -> Answer {
 /// The rows as texts, NULL as `None`.
 async fn read(wire: &Wire) -> Result<Vec<Vec<Option<String>>>, AthenaError> {
     let athena = athena(wire);
-    let ended = athena.look("q1").await?;
+    let ended = athena.poll("q1").await?;
     let rows = athena.rows(&ended).await?;
     let batches: Vec<RecordBatch> = rows.batches.try_collect().await?;
     let mut texts = Vec::new();
@@ -67,7 +67,7 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
 }
 
 #[tokio::test]
-async fn an_answer_is_read_from_its_object() {
+async fn a_result_is_read_from_its_object() {
     let csv = "\"token\",\"price\",\"trades\"\n\"SOL\",\"1.5\",\"7\"\n\"\",,\"0\"\n,\"2.0\",\n";
     let wire = wire(header, move |_| object(csv), json!({}));
     let rows = read(&wire).await.unwrap();
@@ -84,7 +84,7 @@ async fn an_answer_is_read_from_its_object() {
         .iter()
         .filter(|call| call.operation == "GetQueryResults")
         .collect();
-    assert_eq!(pages.len(), 1, "the columns alone are asked for");
+    assert_eq!(pages.len(), 1, "only the columns are requested");
     assert_eq!(pages[0].body["MaxResults"], 1);
     let object = calls.last().unwrap();
     assert!(
@@ -94,7 +94,7 @@ async fn an_answer_is_read_from_its_object() {
     );
 }
 
-/// What a connection gives of an object before it breaks.
+/// An object whose connection breaks after some bytes.
 fn cut_after(csv: String, bytes: usize) -> impl Fn(&Call) -> Answer + Send + Sync + 'static {
     move |call| {
         let from: usize = call.range.as_deref().map_or(0, |range| {
@@ -108,7 +108,7 @@ fn cut_after(csv: String, bytes: usize) -> impl Fn(&Call) -> Answer + Send + Syn
 }
 
 #[tokio::test]
-async fn an_object_is_read_on_where_the_connection_broke() {
+async fn reading_resumes_after_a_broken_connection() {
     let mut csv = "\"token\",\"price\",\"trades\"\n".to_owned();
     for n in 0..1_000 {
         csv += &format!("\"TOKEN-{n}\",\"{n}.5\",\"{n}\"\n");
@@ -132,7 +132,7 @@ async fn an_object_is_read_on_where_the_connection_broke() {
 }
 
 #[tokio::test]
-async fn an_object_that_gives_nothing_more_is_an_error_that_names_it() {
+async fn an_object_that_cannot_be_read_further_is_named_in_the_error() {
     let nothing = |call: &Call| match call.range {
         None => Answer::Object(200, 100, b"\"token\",\"price\",\"trades\"\n\"S".to_vec()),
         Some(_) => Answer::Object(206, 70, Vec::new()),
@@ -146,15 +146,15 @@ async fn an_object_that_gives_nothing_more_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_cut_in_a_value_is_no_answer() {
+async fn an_object_that_is_truncated_in_a_value_is_an_error() {
     let csv = "\"token\",\"price\",\"trades\"\n\"SOL\",\"1.5";
     let error = read(&wire(header, move |_| object(csv), json!({}))).await;
     let text = error.unwrap_err().to_string();
-    assert!(text.contains("ends in the midst"), "{text}");
+    assert!(text.contains("ends in the middle"), "{text}");
 }
 
 #[tokio::test]
-async fn an_object_that_must_not_be_read_says_which_permission_is_missing() {
+async fn an_object_that_may_not_be_read_names_the_missing_permission() {
     let denied = |_: &Call| s3_refusal(403, "AccessDenied");
     let error = read(&wire(header, denied, json!({}))).await.unwrap_err();
     let text = error.to_string();
@@ -164,7 +164,7 @@ async fn an_object_that_must_not_be_read_says_which_permission_is_missing() {
 }
 
 #[tokio::test]
-async fn an_answer_whose_object_is_gone_is_read_page_by_page() {
+async fn a_result_whose_object_is_missing_is_read_page_by_page() {
     let pages = |call: &Call| {
         let rows: &[&[Option<&str>]] = &[
             &[Some("token"), Some("price"), Some("trades")],
@@ -187,7 +187,7 @@ async fn an_answer_whose_object_is_gone_is_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn statements_that_write_no_csv_are_read_page_by_page() {
+async fn results_that_are_not_csv_are_read_page_by_page() {
     let pages = |_: &Call| {
         let rows: &[&[Option<&str>]] = &[&[Some("price_archive")], &[Some("ticks")]];
         page(&[("tab_name", "string")], rows, None)

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn an_invalid_item_is_refused_with_the_reason() {
         let whole = stored(&tick("BTC", 3));
-        for (name, value, told) in [
+        for (name, value, part) in [
             ("price", None, "no attribute `price`"),
             ("price", Some(text("1.5")), "no attribute `price`"),
             (
@@ -195,7 +195,7 @@ mod tests {
                 None => item.remove(name),
             };
             let error = tick_of(&item).unwrap_err().to_string();
-            assert!(error.contains(told), "{name}: {error}");
+            assert!(error.contains(part), "{name}: {error}");
         }
     }
 

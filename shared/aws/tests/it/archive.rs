@@ -1,4 +1,4 @@
-//! The objects of an archive: what is asked of S3, and what is made of its answers.
+//! The objects of an archive: requests to S3, and how responses are handled.
 
 use app::objects::{Condition, Objects, Replaced};
 use aws::archive::S3Objects;
@@ -39,7 +39,7 @@ fn refusal(status: u16, code: &'static str) -> impl Fn() -> HttpResponse + Send 
 }
 
 #[tokio::test]
-async fn a_listing_is_read_in_pages_and_without_what_stands_for_folders() {
+async fn a_listing_is_read_in_pages_without_folder_markers() {
     let object = |key: &str| Object::builder().key(key).size(7).e_tag("\"v\"").build();
     let page = |token: Option<&'static str>| {
         mock!(Client::list_objects_v2).match_requests(move |request| {
@@ -65,12 +65,12 @@ async fn a_listing_is_read_in_pages_and_without_what_stands_for_folders() {
         .list("year=2026/")
         .await
         .unwrap();
-    let told: Vec<_> = listed
+    let found: Vec<_> = listed
         .iter()
         .map(|object| (object.name.as_str(), object.bytes, object.version.as_str()))
         .collect();
     assert_eq!(
-        told,
+        found,
         [
             ("year=2026/a.parquet", 7, "\"v\""),
             ("year=2026/b.parquet", 7, "\"v\"")
@@ -79,7 +79,7 @@ async fn a_listing_is_read_in_pages_and_without_what_stands_for_folders() {
 }
 
 #[tokio::test]
-async fn a_condition_is_sent_and_its_failure_is_an_answer() {
+async fn a_condition_is_sent_and_its_failure_is_not_an_error() {
     let absent = mock!(Client::put_object)
         .match_requests(|request| {
             request.if_none_match() == Some("*") && request.if_match().is_none()
@@ -121,7 +121,7 @@ async fn a_condition_is_sent_and_its_failure_is_an_answer() {
 }
 
 #[tokio::test]
-async fn a_missing_object_is_an_answer_and_a_missing_bucket_is_an_error() {
+async fn a_missing_object_is_none_and_a_missing_bucket_is_an_error() {
     let folder = std::env::temp_dir();
     let missing = mock!(Client::get_object).then_http_response(refusal(404, "NoSuchKey"));
     assert_eq!(objects(&[&missing]).read("m").await.unwrap(), None);
@@ -149,7 +149,7 @@ async fn the_source_of_a_copy_is_escaped() {
 }
 
 #[tokio::test]
-async fn objects_are_deleted_a_thousand_at_once_and_each_is_answered_for() {
+async fn objects_are_deleted_a_thousand_per_request_and_each_result_is_checked() {
     let deleted = mock!(Client::delete_objects)
         .match_requests(|request| {
             request

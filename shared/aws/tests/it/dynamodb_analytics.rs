@@ -1,4 +1,4 @@
-//! The table of the analysis: what goes wrong between a step and its transactions.
+//! The analytics table: errors of a step's transactions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn commit(wire: &Wire, step: AnalysisCommit) -> Result<Vec<Candle>, PortEr
     table(wire).commit(3, 9.into(), step).await
 }
 
-/// The pair whose state a transaction moves.
+/// The pair whose state a transaction updates.
 fn moved(call: &Call) -> Option<String> {
     assert_eq!(call.operation, "TransactWriteItems");
     let actions = call.body["TransactItems"].as_array().unwrap();
@@ -71,17 +71,20 @@ fn moved(call: &Call) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_state_that_has_moved_on_is_told_as_such_and_not_tried_again() {
+async fn a_changed_state_is_reported_and_not_retried() {
     let wire = Wire::new(|_, _| cancelled(&["ConditionalCheckFailed", "None"]));
     let error = commit(&wire, step(&["BTC"])).await.unwrap_err();
-    assert!(error.retryable, "folded again, it goes through");
-    let told = error.source.to_string();
-    assert!(told.contains("the state of BTC/USD has changed"), "{told}");
+    assert!(error.retryable, "the step succeeds once it is folded again");
+    let message = error.source.to_string();
+    assert!(
+        message.contains("the state of BTC/USD has changed"),
+        "{message}"
+    );
     assert_eq!(wire.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_and_a_throttled_table_are_tried_again_inside_the_deadline() {
+async fn a_conflict_and_a_throttled_table_are_retried_until_the_deadline() {
     for code in ["TransactionConflict", "ThrottlingError"] {
         let wire = Wire::new(move |number, _| match number {
             0..3 => cancelled(&["None", code]),
@@ -106,7 +109,7 @@ async fn a_conflict_and_a_throttled_table_are_tried_again_inside_the_deadline() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mistake_in_a_transaction_is_not_tried_again() {
+async fn an_invalid_transaction_is_not_retried() {
     let wire = Wire::new(|_, _| cancelled(&["ValidationError"]));
     let error = commit(&wire, step(&["BTC"])).await.unwrap_err();
     assert!(!error.retryable);
@@ -114,7 +117,7 @@ async fn a_mistake_in_a_transaction_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_pair_that_fails_keeps_no_other_from_being_stored() {
+async fn a_failing_pair_does_not_prevent_storing_the_others() {
     let wire = Wire::new(|_, call| match moved(call).as_deref() {
         Some("ETH#USD") => cancelled(&["ConditionalCheckFailed"]),
         _ => nothing(),
@@ -126,7 +129,7 @@ async fn one_pair_that_fails_keeps_no_other_from_being_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn anomalies_are_stored_before_any_state_or_nothing_is() {
+async fn no_state_is_stored_unless_the_anomalies_are() {
     let made = tick("BTC", 1);
     let anomaly = Anomaly {
         token: made.token,
@@ -157,7 +160,7 @@ async fn anomalies_are_stored_before_any_state_or_nothing_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stored_candle_is_read_and_must_be_the_same_when_it_is_corrected() {
+async fn a_stored_candle_is_read_and_must_be_unchanged_when_it_is_corrected() {
     let candle = Candle {
         revision: 4,
         ..Candle::of(&tick("BTC", 1), Interval::OneSecond)
@@ -169,7 +172,7 @@ async fn a_stored_candle_is_read_and_must_be_the_same_when_it_is_corrected() {
         },
         Interval::OneSecond,
     );
-    // What a first commit writes is what the second one reads.
+    // The second commit reads what the first one wrote.
     let first = Wire::new(|_, _| nothing());
     let stored = AnalysisCommit {
         candles: vec![candle],
@@ -204,7 +207,7 @@ async fn a_stored_candle_is_read_and_must_be_the_same_when_it_is_corrected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn states_left_over_are_asked_for_again_and_missing_ones_are_none() {
+async fn unprocessed_keys_are_requested_again_and_missing_states_are_none() {
     let pairs: Vec<Pair> = (0..150)
         .map(|n| Pair::of(&tick(&format!("T{n}"), 1)))
         .collect();
@@ -236,7 +239,7 @@ async fn states_left_over_are_asked_for_again_and_missing_ones_are_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_left_over_for_good_are_an_error_and_not_missing_states() {
+async fn keys_that_stay_unprocessed_are_an_error_and_not_missing_states() {
     let wire =
         Wire::new(|_, call| Answer::Good(json!({ "UnprocessedKeys": call.body["RequestItems"] })));
     let error = table(&wire)

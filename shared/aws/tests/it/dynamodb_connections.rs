@@ -34,7 +34,7 @@ fn operations(wire: &Wire) -> Vec<String> {
         .collect()
 }
 
-/// A table that holds one connection with these topics.
+/// A table with one connection that has these topics.
 fn holding(names: Vec<String>) -> Wire {
     Wire::new(move |_, call: &Call| match call.operation.as_str() {
         "GetItem" if names.is_empty() => Answer::Good(json!({})),
@@ -44,7 +44,7 @@ fn holding(names: Vec<String>) -> Wire {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_connection_is_noted_before_its_topics_and_all_expire_together() {
+async fn the_connection_is_written_before_its_topics_and_all_expire_together() {
     let wire = holding(vec![]);
     let topics = [topic("BTC"), Topic::All, topic("BTC")];
     table(&wire).subscribe("one", &topics).await.unwrap();
@@ -76,7 +76,7 @@ async fn the_connection_is_noted_before_its_topics_and_all_expire_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_topics_is_known_all_the_same() {
+async fn a_connection_without_topics_is_known() {
     let wire = holding(vec![]);
     table(&wire).subscribe("one", &[]).await.unwrap();
     assert_eq!(operations(&wire), ["GetItem", "UpdateItem"]);
@@ -84,7 +84,7 @@ async fn a_connection_without_topics_is_known_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_topics_than_a_connection_may_have_are_refused_before_anything_is_written() {
+async fn too_many_topics_are_refused_before_anything_is_written() {
     let held: Vec<String> = (0..TOPICS_PER_CONNECTION_MAX)
         .map(|n| format!("T{n}"))
         .collect();
@@ -108,7 +108,7 @@ async fn more_topics_than_a_connection_may_have_are_refused_before_anything_is_w
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_forgotten_after_its_topics() {
+async fn a_connection_is_deleted_after_its_topics() {
     let wire = holding(vec!["*".to_owned(), "BTC".to_owned()]);
     table(&wire).forget("one").await.unwrap();
     assert_eq!(
@@ -122,7 +122,7 @@ async fn a_connection_is_forgotten_after_its_topics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn topics_that_stay_in_the_table_keep_the_connection_from_being_forgotten() {
+async fn a_connection_is_kept_while_it_has_topics_in_the_table() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "GetItem" => Answer::Good(json!({ "Item": { "tokens": { "SS": ["BTC"] } } })),
         _ => Answer::Good(json!({ "UnprocessedItems": call.body["RequestItems"] })),
@@ -132,7 +132,7 @@ async fn topics_that_stay_in_the_table_keep_the_connection_from_being_forgotten(
 }
 
 #[tokio::test(start_paused = true)]
-async fn unsubscribing_makes_no_connection() {
+async fn unsubscribing_does_not_create_a_connection() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "UpdateItem" => {
             assert_eq!(call.body["ConditionExpression"], "attribute_exists(#topic)");
@@ -148,7 +148,7 @@ async fn unsubscribing_makes_no_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn watchers_are_read_page_by_page_without_those_who_expired() {
+async fn subscribers_are_read_page_by_page_without_expired_ones() {
     let wire = Wire::new(|_, call| {
         assert_eq!(call.operation, "Query");
         assert_eq!(call.body["FilterExpression"], "#ttl > :now");

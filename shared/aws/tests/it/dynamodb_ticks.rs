@@ -1,4 +1,4 @@
-//! The table of ticks: chunks, what is left over, throttling, claims, the latest.
+//! The table of ticks: chunks, unprocessed items, throttling, claims, the latest ticks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use aws_client::wire::{Answer, Call, Wire};
 
-/// A clock that stands still.
+/// A clock with a fixed time.
 #[derive(Debug)]
 pub(crate) struct At(pub(crate) i64);
 
@@ -57,18 +57,18 @@ fn ids(writes: &[Value]) -> Vec<String> {
     writes.iter().map(|write| id(write).unwrap()).collect()
 }
 
-/// All is taken.
+/// Everything was processed.
 fn taken() -> Answer {
     Answer::Good(json!({ "UnprocessedItems": {} }))
 }
 
-/// Writes are left over.
+/// Some writes are unprocessed.
 fn left_over(writes: Vec<Value>) -> Answer {
     Answer::Good(json!({ "UnprocessedItems": { "tickstream-ticks": writes } }))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_goes_in_calls_of_twenty_five_at_once() {
+async fn a_batch_is_sent_in_concurrent_calls_of_twenty_five() {
     let wire = Wire::new(|_, _| taken()).with_latency(Duration::from_millis(10));
     let made = ticks(&["BTC", "ETH"], 30);
     let start = Instant::now();
@@ -77,7 +77,7 @@ async fn a_batch_goes_in_calls_of_twenty_five_at_once() {
     assert_eq!((receipt.outbox_id, receipt.retimed), (None, vec![]));
     assert!(
         start.elapsed() < Duration::from_millis(20),
-        "calls go side by side"
+        "calls are concurrent"
     );
     let calls = wire.calls();
     let mut counts: Vec<usize> = calls.iter().map(|call| writes(call).len()).collect();
@@ -89,7 +89,7 @@ async fn a_batch_goes_in_calls_of_twenty_five_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_over_is_offered_again_alone() {
+async fn only_unprocessed_items_are_retried() {
     let wire = Wire::new(|number, call| match number {
         0 => left_over(writes(call).split_off(20)),
         1 => left_over(writes(call).split_off(4)),
@@ -108,7 +108,7 @@ async fn what_is_left_over_is_offered_again_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_over_to_the_end_is_refused_and_its_neighbours_are_not() {
+async fn items_that_stay_unprocessed_are_refused_and_their_neighbours_are_not() {
     let of_eth = |call: &Call| {
         let mut all = writes(call);
         all.retain(|write| write["PutRequest"]["Item"]["token"]["S"] == "ETH");
@@ -125,12 +125,12 @@ async fn what_is_left_over_to_the_end_is_refused_and_its_neighbours_are_not() {
         };
         assert_eq!(outcome, expected, "{}", tick.token);
     }
-    assert!(wire.calls().len() > 2, "it was tried again");
-    assert!(start.elapsed() < STORE_TIMEOUT, "within the time for it");
+    assert!(wire.calls().len() > 2, "it was retried");
+    assert!(start.elapsed() < STORE_TIMEOUT, "within its timeout");
 }
 
 #[tokio::test(start_paused = true)]
-async fn left_over_items_that_were_never_sent_are_taken_for_all_of_them() {
+async fn unprocessed_items_that_were_never_sent_count_as_all_of_them() {
     let stranger = json!({ "PutRequest": { "Item": { "pk": { "S": "a" }, "sk": { "S": "b" } } } });
     let wire = Wire::new(move |number, _| match number {
         0 => left_over(vec![stranger.clone()]),
@@ -142,7 +142,7 @@ async fn left_over_items_that_were_never_sent_are_taken_for_all_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_table_is_tried_until_it_gives_way() {
+async fn a_throttled_table_is_retried_until_it_accepts() {
     let wire = Wire::new(|number, _| match number {
         0..4 => Answer::Refusal(400, "ProvisionedThroughputExceededException"),
         _ => taken(),
@@ -153,7 +153,7 @@ async fn a_throttled_table_is_tried_until_it_gives_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_fails_refuses_its_ticks_and_no_others() {
+async fn a_failed_call_refuses_only_its_own_ticks() {
     let wire = Wire::new(|_, call| match writes(call).len() {
         25 => taken(),
         _ => Answer::Refusal(400, "ValidationException"),
@@ -161,11 +161,11 @@ async fn a_call_that_fails_refuses_its_ticks_and_no_others() {
     let receipt = put(&wire, &ticks(&["BTC"], 30)).await.unwrap();
     assert_eq!(receipt.outcomes[..25], [PutOutcome::Stored; 25]);
     assert_eq!(receipt.outcomes[25..], [PutOutcome::Refused; 5]);
-    assert_eq!(wire.calls().len(), 2, "a mistake is not tried again");
+    assert_eq!(wire.calls().len(), 2, "an invalid request is not retried");
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_where_nothing_could_be_stored_the_call_fails() {
+async fn the_call_only_fails_if_nothing_was_stored() {
     for (code, retryable) in [
         ("ResourceNotFoundException", false),
         ("ThrottlingException", true),
@@ -178,7 +178,7 @@ async fn only_where_nothing_could_be_stored_the_call_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_table_fails_in_time() {
+async fn a_table_that_does_not_respond_fails_within_the_timeout() {
     let wire = Wire::new(|_, _| Answer::Silence);
     let start = Instant::now();
     let error = put(&wire, &ticks(&["BTC"], 30)).await.unwrap_err();
@@ -187,7 +187,7 @@ async fn a_silent_table_fails_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_twice_in_a_batch_is_sent_once_and_answered_twice() {
+async fn a_repeated_tick_in_a_batch_is_sent_once_and_reported_twice() {
     let wire = Wire::new(|_, _| taken());
     let made = [tick("BTC", 1), tick("BTC", 2), tick("BTC", 1)];
     let receipt = put(&wire, &made).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_tick_twice_in_a_batch_is_sent_once_and_answered_twice() {
     assert_eq!(ids(&writes(&wire.calls()[0])), expected);
 }
 
-fn clocked(n: u32, at_ms: i64) -> Tick {
+fn arrival_stamped(n: u32, at_ms: i64) -> Tick {
     Tick {
         timestamp_ms: at_ms,
         ingested_at_ms: at_ms,
@@ -204,7 +204,7 @@ fn clocked(n: u32, at_ms: i64) -> Tick {
     }
 }
 
-/// Answers claims with the time that `first_ms` says an id had first, if it came before.
+/// Responds to claims with the first time of an id, which `first_ms` returns if it was claimed before.
 fn claiming(first_ms: impl Fn(&str) -> Option<i64> + Send + Sync + 'static) -> Wire {
     Wire::new(move |_, call| match call.operation.as_str() {
         "UpdateItem" => {
@@ -221,10 +221,14 @@ fn claiming(first_ms: impl Fn(&str) -> Option<i64> + Send + Sync + 'static) -> W
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_of_our_clock_is_stored_under_the_time_it_had_first() {
+async fn an_arrival_stamped_tick_is_stored_under_its_first_time() {
     let replayed = tick("BTC", 2).tick_id.to_string();
     let wire = claiming(move |id| (id == replayed).then_some(START_MS - 60_000));
-    let made = [tick("BTC", 1), clocked(2, START_MS), clocked(3, START_MS)];
+    let made = [
+        tick("BTC", 1),
+        arrival_stamped(2, START_MS),
+        arrival_stamped(3, START_MS),
+    ];
     let receipt = put(&wire, &made).await.unwrap();
     assert_eq!(receipt.outcomes, [PutOutcome::Stored; 3]);
     assert_eq!(receipt.retimed, [(1, START_MS - 60_000)]);
@@ -234,11 +238,11 @@ async fn a_tick_of_our_clock_is_stored_under_the_time_it_had_first() {
         .iter()
         .filter(|it| it.operation == "UpdateItem")
         .collect();
-    assert_eq!(claims.len(), 2, "what has a time of its own is not claimed");
+    assert_eq!(claims.len(), 2, "a tick with an event time is not claimed");
     assert_eq!(
         claims[0].body["UpdateExpression"],
         "SET #at = if_not_exists(#at, :at), #ttl = if_not_exists(#ttl, :ttl)",
-        "a claim that is there stays"
+        "an existing claim is not overwritten"
     );
     let stored = writes(calls.last().unwrap());
     let times: Vec<(&Value, &Value)> = stored
@@ -255,12 +259,12 @@ async fn a_tick_of_our_clock_is_stored_under_the_time_it_had_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_that_cannot_be_claimed_is_not_stored_under_a_time_of_its_own() {
+async fn a_tick_that_cannot_be_claimed_is_not_stored() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "UpdateItem" => Answer::Refusal(400, "AccessDeniedException"),
         _ => taken(),
     });
-    let made = [clocked(1, START_MS), tick("BTC", 2)];
+    let made = [arrival_stamped(1, START_MS), tick("BTC", 2)];
     let receipt = put(&wire, &made).await.unwrap();
     assert_eq!(receipt.outcomes, [PutOutcome::Refused, PutOutcome::Stored]);
     let alone = put(&wire, &made[..1]).await.unwrap_err();
@@ -271,7 +275,7 @@ async fn a_tick_that_cannot_be_claimed_is_not_stored_under_a_time_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retimed_tick_that_is_refused_is_not_announced_as_retimed() {
+async fn a_refused_tick_is_not_reported_as_retimed() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "UpdateItem" => Answer::Good(json!({ "Attributes": { "timestamp": { "N": "5" } } })),
         _ => {
@@ -280,14 +284,14 @@ async fn a_retimed_tick_that_is_refused_is_not_announced_as_retimed() {
             left_over(all)
         }
     });
-    let made = [clocked(1, START_MS), tick("BTC", 2)];
+    let made = [arrival_stamped(1, START_MS), tick("BTC", 2)];
     let receipt = put(&wire, &made).await.unwrap();
     assert_eq!(receipt.outcomes, [PutOutcome::Refused, PutOutcome::Stored]);
     assert_eq!(receipt.retimed, []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_latest_are_asked_for_newest_first_today_and_yesterday() {
+async fn the_latest_ticks_are_queried_newest_first_for_today_and_yesterday() {
     let wire = Wire::new(|_, _| Answer::Good(json!({ "Items": [], "Count": 0 })));
     let found = table(&wire).latest(&Token::new("BTC").unwrap()).await;
     assert_eq!(found.unwrap(), []);

@@ -1,4 +1,4 @@
-//! The books as metrics.
+//! Ledger counters as metrics (EMF).
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -102,7 +102,7 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
 }
 
 #[tokio::test]
-async fn metrics_that_cannot_be_written_fail_no_delivery() {
+async fn a_delivery_does_not_fail_if_its_metrics_cannot_be_written() {
     let ledger = EmfLedger::new(Full, Arc::new(Fixed), "prices-webhook");
     assert!(ledger.commit(None, entry()).await.is_ok());
 }

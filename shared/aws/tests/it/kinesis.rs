@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use aws_client::wire::{Answer, Call, Wire};
 
-/// How long the adapter tries.
+/// The adapter's deadline.
 const DEADLINE: Duration = Duration::from_millis(400);
 
 fn stream(wire: &Wire) -> KinesisStream {
@@ -32,7 +32,7 @@ async fn append(wire: &Wire, ticks: &[Tick]) -> Vec<Refused> {
     stream(wire).append(&all, None).await.unwrap()
 }
 
-/// The ticks of a PutRecords as they went over the wire, with their partition keys.
+/// The ticks in a PutRecords request, with their partition keys.
 fn sent(call: &Call) -> Vec<(String, Tick)> {
     assert_eq!(call.operation, "PutRecords");
     assert_eq!(call.body["StreamName"], "tickstream-ticks");
@@ -47,7 +47,7 @@ fn sent(call: &Call) -> Vec<(String, Tick)> {
         .collect()
 }
 
-/// An answer to a PutRecords that refuses the records `refuses` says.
+/// A response to PutRecords that refuses the records selected by `refuses`.
 fn answered(call: &Call, refuses: impl Fn(usize, &Tick) -> bool) -> Answer {
     let records: Vec<Value> = sent(call)
         .iter()
@@ -72,7 +72,7 @@ fn taken_all(call: &Call) -> Answer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_goes_in_chunks_of_500_each_tick_once_with_its_token_as_the_key() {
+async fn a_batch_is_sent_in_chunks_of_500_with_the_token_as_partition_key() {
     let wire = Wire::new(|_, call| taken_all(call));
     let made = ticks(&["A", "B", "C"], 401);
     assert_eq!(append(&wire, &made).await, []);
@@ -97,14 +97,14 @@ async fn a_batch_goes_in_chunks_of_500_each_tick_once_with_its_token_as_the_key(
 }
 
 #[tokio::test]
-async fn an_empty_batch_makes_no_call() {
+async fn an_empty_batch_sends_no_request() {
     let wire = Wire::new(|_, call| taken_all(call));
     assert_eq!(append(&wire, &[]).await, []);
     assert!(wire.calls().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_refused_records_are_sent_again() {
+async fn only_refused_records_are_retried() {
     let wire = Wire::new(|n, call| answered(call, |position, _| n == 0 && position == 1));
     let made = ticks(&["A", "B", "C"], 1);
     assert_eq!(append(&wire, &made).await, []);
@@ -114,7 +114,7 @@ async fn only_refused_records_are_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_new_of_a_token_is_sent_while_its_refused_tick_waits() {
+async fn later_ticks_of_a_token_wait_for_its_refused_tick() {
     // 700 ticks of one token: two requests, of which the first has its last record refused twice.
     let last = tick("A", 499).tick_id;
     let wire = Wire::new(move |n, call| answered(call, |_, tick| n < 2 && tick.tick_id == last));
@@ -131,7 +131,7 @@ async fn nothing_new_of_a_token_is_sent_while_its_refused_tick_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_has_one_request_under_way_and_different_tokens_have_several() {
+async fn requests_are_sequential_per_token_and_concurrent_across_tokens() {
     let names: Vec<String> = (0..20).map(|n| format!("T{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let wire = Wire::new(|n, call| answered(call, |position, _| n % 3 == 0 && position % 7 == 0))
@@ -158,7 +158,7 @@ async fn a_token_has_one_request_under_way_and_different_tokens_have_several() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_throttled_until_the_deadline_is_refused_with_the_reason() {
+async fn ticks_throttled_until_the_deadline_are_refused_with_the_reason() {
     let hot = tick("HOT", 1);
     let wire = Wire::new(|_, call| answered(call, |_, tick| tick.token.as_str() == "HOT"));
     let started = Instant::now();
@@ -176,7 +176,7 @@ async fn what_is_throttled_until_the_deadline_is_refused_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_never_answers_costs_no_more_than_the_deadline() {
+async fn a_service_that_does_not_respond_takes_no_longer_than_the_deadline() {
     let wire = Wire::new(|_, _| Answer::Silence);
     let started = Instant::now();
     let refused = append(&wire, &ticks(&["A"], 600)).await;
@@ -196,7 +196,7 @@ async fn a_service_that_never_answers_costs_no_more_than_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_fails_in_passing_is_made_again() {
+async fn a_transient_failure_is_retried() {
     for (status, code) in [
         (400, "ProvisionedThroughputExceededException"),
         (400, "LimitExceededException"),
@@ -216,10 +216,14 @@ async fn a_call_that_fails_in_passing_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_fails_for_good_is_not_made_again() {
+async fn a_permanent_failure_is_not_retried() {
     let wire = Wire::new(|_, _| Answer::Refusal(400, "AccessDeniedException"));
     let refused = append(&wire, &ticks(&["A"], 700)).await;
-    assert_eq!(wire.calls().len(), 1, "nor is the rest of the token sent");
+    assert_eq!(
+        wire.calls().len(),
+        1,
+        "the token's other ticks are not sent either"
+    );
     assert_eq!(refused.len(), 700);
     assert!(
         refused[0]
@@ -229,7 +233,7 @@ async fn a_call_that_fails_for_good_is_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_without_an_answer_is_not_taken_for_done() {
+async fn a_record_without_a_result_does_not_count_as_appended() {
     let wire = Wire::new(|n, call| {
         if n == 0 {
             Answer::Good(
@@ -263,7 +267,7 @@ impl Intercept for Broken {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_made_is_an_error_of_the_call() {
+async fn a_request_that_cannot_be_created_is_an_error_of_the_call() {
     let wire = Wire::new(|_, call| taken_all(call));
     let config = aws_sdk_kinesis::config::Builder::from(&wire.config()).interceptor(Broken);
     let client = Client::from_conf(config.build());
@@ -278,7 +282,7 @@ async fn a_request_that_cannot_be_made_is_an_error_of_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn under_random_refusals_each_tick_arrives_once_or_is_named() {
+async fn under_random_refusals_each_tick_arrives_once_or_is_reported() {
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
     use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The adapters of AWS against answers of our own making.
+//! The AWS adapters with a fake HTTP client.
 
 #![expect(
     clippy::unwrap_used,

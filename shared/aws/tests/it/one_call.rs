@@ -1,4 +1,4 @@
-//! Adapters that make one call each: what they ask, and what they make of the answer.
+//! Adapters with a single request each: the request, and how its response is handled.
 
 use app::ports::{Notifier, Posted, Push};
 use aws::alarms;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use aws_client::wire::{Answer, Wire};
 
-/// A client of any service that answers by rules.
+/// A client of any service whose responses follow rules.
 macro_rules! client {
     ($sdk:ident, $($rule:expr),+) => {
         $sdk::Client::from_conf(
@@ -42,7 +42,7 @@ fn publishing(subject: &'static str, text: &'static str) -> Rule {
 }
 
 #[tokio::test]
-async fn people_are_told_with_a_subject_that_sns_takes() {
+async fn notifications_have_a_subject_that_sns_accepts() {
     for (subject, text, sent) in [
         (
             "3 anomalies",
@@ -69,7 +69,7 @@ async fn post(answer: Answer, message: &str) -> (Result<Posted, bool>, usize) {
 }
 
 #[tokio::test]
-async fn a_post_is_sent_gone_or_throttled_and_tried_once() {
+async fn a_post_is_sent_gone_or_throttled_and_not_retried() {
     for (answer, posted) in [
         (Answer::Good(json!({})), Ok(Posted::Sent)),
         (Answer::Refusal(410, "GoneException"), Ok(Posted::Gone)),
@@ -89,7 +89,7 @@ async fn a_post_is_sent_gone_or_throttled_and_tried_once() {
 }
 
 #[tokio::test]
-async fn a_message_that_no_connection_takes_is_not_sent() {
+async fn a_message_that_is_too_large_is_not_sent() {
     let most = "x".repeat(128 * 1_024);
     let good = || Answer::Good(json!({}));
     assert_eq!(post(good(), &most).await, (Ok(Posted::Sent), 1));
@@ -122,7 +122,7 @@ async fn shards_are_counted_and_changed() {
 }
 
 #[tokio::test]
-async fn a_change_of_shards_that_aws_refuses_says_why() {
+async fn a_refused_change_of_shards_reports_the_reason() {
     let wire = Wire::new(|_, _| Answer::Refusal(400, "ResourceInUseException"));
     let shards = KinesisShards::new(&aws_sdk_kinesis::Client::new(&wire.config()), "ticks");
     let error = shards.set(5).await.unwrap_err();
@@ -137,13 +137,13 @@ async fn a_change_of_shards_that_aws_refuses_says_why() {
 }
 
 #[tokio::test]
-async fn a_projects_alarms_are_read_by_name_in_pages_composite_ones_too() {
+async fn a_projects_alarms_are_read_by_name_in_pages_including_composite_ones() {
     let names = alarms::names("tickstream");
     assert!(names.contains(&"tickstream-ramp-blocked".to_owned()));
     let page = |token: Option<&'static str>| {
         let names = names.clone();
         mock!(aws_sdk_cloudwatch::Client::describe_alarms).match_requests(move |request| {
-            // By a prefix, another project's would be among them.
+            // A prefix would also match another project's.
             request.alarm_names() == names
                 && request.alarm_name_prefix().is_none()
                 && request.state_value().is_none()
@@ -172,11 +172,11 @@ async fn a_projects_alarms_are_read_by_name_in_pages_composite_ones_too() {
     });
     let client = client!(aws_sdk_cloudwatch, &first, &second);
     let read = alarms::states(&client, &names).await.unwrap();
-    let told: Vec<(&str, bool)> = read
+    let states: Vec<(&str, bool)> = read
         .iter()
         .map(|alarm| (alarm.name.as_str(), alarm.is_on))
         .collect();
-    assert_eq!(told, [("tickstream-a", false), ("tickstream-b", true)]);
+    assert_eq!(states, [("tickstream-a", false), ("tickstream-b", true)]);
     assert_eq!(
         (read[1].description.as_str(), read[1].state_reason.as_str()),
         ("do this", "too old")

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use aws_client::wire::{Answer, Call, Wire};
 
-/// How long the adapter tries.
+/// The adapter's deadline.
 const DEADLINE: Duration = Duration::from_millis(400);
 
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/tickstream-broadcast";
@@ -72,7 +72,7 @@ fn sizes(wire: &Wire) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_is_a_message_and_ten_go_in_a_request() {
+async fn a_tick_is_a_message_and_a_request_has_ten() {
     let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
     let made = ticks(&["A"], 25);
     assert_eq!(send(&wire, &made).await, []);
@@ -87,7 +87,7 @@ async fn a_tick_is_a_message_and_ten_go_in_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_of_the_service_is_tried_again_and_ours_is_not() {
+async fn a_service_fault_is_retried_and_a_sender_fault_is_not() {
     let wire = Wire::new(|n, call| {
         answered(call, |position, _| match (n, position) {
             (0, 1) | (0, 3) | (1, 0) => Fate::Throttled,
@@ -108,7 +108,7 @@ async fn a_fault_of_the_service_is_tried_again_and_ours_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_throttled_until_the_deadline_is_refused_and_holds_nothing_else_up() {
+async fn messages_throttled_until_the_deadline_are_refused_and_delay_no_others() {
     let hot = ticks(&["A"], 15)[12].tick_id.to_string();
     let wire = Wire::new(move |_, call| {
         answered(call, |_, body| {
@@ -128,7 +128,7 @@ async fn what_is_throttled_until_the_deadline_is_refused_and_holds_nothing_else_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_never_answers_costs_no_more_than_the_deadline() {
+async fn a_queue_that_does_not_respond_takes_no_longer_than_the_deadline() {
     let wire = Wire::new(|_, _| Answer::Silence);
     let started = Instant::now();
     let refused = send(&wire, &ticks(&["A"], 200)).await;
@@ -138,7 +138,7 @@ async fn a_queue_that_never_answers_costs_no_more_than_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whole_requests_are_repeated_or_refused_by_their_error() {
+async fn failed_requests_are_retried_or_refused_depending_on_the_error() {
     let wire = Wire::new(|n, call| match n {
         0 => Answer::Refusal(503, "ServiceUnavailable"),
         _ => answered(call, |_, _| Fate::Taken),
@@ -157,7 +157,7 @@ async fn whole_requests_are_repeated_or_refused_by_their_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_run_side_by_side_but_not_all_at_once() {
+async fn requests_are_concurrent_up_to_a_limit() {
     let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken))
         .with_latency(Duration::from_millis(10));
     let started = Instant::now();
@@ -166,15 +166,15 @@ async fn requests_run_side_by_side_but_not_all_at_once() {
     assert_eq!(started.elapsed().as_millis(), 40, "eight at a time");
 }
 
-/// Remembers what people were told, or fails to tell it.
+/// Records the notifications, or refuses them.
 #[derive(Default)]
-struct People {
-    told: Mutex<Vec<(String, String)>>,
+struct FakeNotifier {
+    notifications: Mutex<Vec<(String, String)>>,
     deaf: bool,
 }
 
 #[async_trait]
-impl Notifier for People {
+impl Notifier for FakeNotifier {
     async fn notify(&self, subject: &str, text: &str) -> Result<(), PortError> {
         if self.deaf {
             return Err(PortError {
@@ -183,8 +183,8 @@ impl Notifier for People {
                 source: "a fault of the test".into(),
             });
         }
-        let told = (subject.to_owned(), text.to_owned());
-        self.told.lock().unwrap().push(told);
+        let notification = (subject.to_owned(), text.to_owned());
+        self.notifications.lock().unwrap().push(notification);
         Ok(())
     }
 }
@@ -205,15 +205,15 @@ fn anomaly(n: u32) -> Anomaly {
     }
 }
 
-fn feed(wire: &Wire, people: &Arc<People>) -> SqsFeed {
-    let notifier: Arc<dyn Notifier> = people.clone();
+fn feed(wire: &Wire, notifier: &Arc<FakeNotifier>) -> SqsFeed {
+    let notifier: Arc<dyn Notifier> = notifier.clone();
     SqsFeed::new(&Client::new(&wire.config()), URL, DEADLINE, notifier)
 }
 
 #[tokio::test(start_paused = true)]
-async fn results_are_queued_by_kind_in_small_messages_and_anomalies_told_once() {
+async fn results_are_queued_by_kind_in_small_messages_and_anomalies_notified_once() {
     let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
-    let people = Arc::new(People::default());
+    let notifier = Arc::new(FakeNotifier::default());
     let update = AnalysisUpdate {
         candles: (0..6_000)
             .map(|n| Candle::of(&tick("SOL", n), Interval::OneSecond))
@@ -221,7 +221,7 @@ async fn results_are_queued_by_kind_in_small_messages_and_anomalies_told_once() 
         anomalies: (0..3).map(anomaly).collect(),
         ..AnalysisUpdate::default()
     };
-    feed(&wire, &people).publish(update).await;
+    feed(&wire, &notifier).publish(update).await;
     let mut rows: BTreeMap<String, usize> = BTreeMap::new();
     for call in wire.calls() {
         let entries = entries(&call);
@@ -239,40 +239,40 @@ async fn results_are_queued_by_kind_in_small_messages_and_anomalies_told_once() 
     assert_eq!(rows, BTreeMap::from(expected));
     assert!(
         wire.calls().len() > 1,
-        "more than 1 MiB goes in several requests"
+        "more than 1 MiB takes several requests"
     );
-    let told = people.told.lock().unwrap();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].0.starts_with("3 anomalies"));
-    assert_eq!(told[0].1.lines().count(), 3);
+    let notifications = notifier.notifications.lock().unwrap();
+    assert_eq!(notifications.len(), 1);
+    assert!(notifications[0].0.starts_with("3 anomalies"));
+    assert_eq!(notifications[0].1.lines().count(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_reaches_the_queue_where_people_cannot_be_told_and_the_other_way_round() {
+async fn queue_and_notifications_fail_independently() {
     let update = || AnalysisUpdate {
         anomalies: vec![anomaly(1)],
         ..AnalysisUpdate::default()
     };
     let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
-    let deaf = Arc::new(People {
+    let deaf = Arc::new(FakeNotifier {
         deaf: true,
-        ..People::default()
+        ..FakeNotifier::default()
     });
     feed(&wire, &deaf).publish(update()).await;
     assert_eq!(wire.calls().len(), 1);
 
     let away = Wire::new(|_, _| Answer::Refusal(400, "AccessDenied"));
-    let people = Arc::new(People::default());
-    feed(&away, &people).publish(update()).await;
-    assert_eq!(people.told.lock().unwrap().len(), 1);
+    let notifier = Arc::new(FakeNotifier::default());
+    feed(&away, &notifier).publish(update()).await;
+    assert_eq!(notifier.notifications.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn an_update_without_results_makes_no_call() {
+async fn an_update_without_results_sends_no_request() {
     let wire = Wire::new(|_, call| answered(call, |_, _| Fate::Taken));
-    let people = Arc::new(People::default());
-    feed(&wire, &people)
+    let notifier = Arc::new(FakeNotifier::default());
+    feed(&wire, &notifier)
         .publish(AnalysisUpdate::default())
         .await;
-    assert!(wire.calls().is_empty() && people.told.lock().unwrap().is_empty());
+    assert!(wire.calls().is_empty() && notifier.notifications.lock().unwrap().is_empty());
 }

@@ -1,4 +1,4 @@
-//! The flag in a parameter: how fresh it is, what holds when it cannot be read, its history.
+//! The flag in a parameter: caching, read failures, and history.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn value(text: &str) -> Answer {
     )
 }
 
-/// The answer to a question for one parameter, as that to the question of a start for some.
+/// Converts a response of GetParameter to one of GetParameters, which is used at start.
 fn at_start(answer: Answer, call: &Call) -> Answer {
     match answer {
         Answer::Good(mut body) => {
@@ -50,7 +50,7 @@ fn at_start(answer: Answer, call: &Call) -> Answer {
     }
 }
 
-/// A parameter whose answer the test sets, and the wire to it.
+/// A parameter whose response the test sets, and its wire.
 fn parameter(first: Answer) -> (Arc<Mutex<Answer>>, Wire) {
     let answer = Arc::new(Mutex::new(first));
     let says = Arc::clone(&answer);
@@ -74,7 +74,7 @@ async fn open(wire: &Wire) -> Result<SsmRollout, ParameterError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_holds_for_five_seconds() {
+async fn a_value_is_cached_for_five_seconds() {
     let (answer, wire) = parameter(value("10"));
     let flag = open(&wire).await.unwrap();
     set(&answer, value("50"));
@@ -91,7 +91,7 @@ async fn a_value_holds_for_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_caller_reads_and_the_others_go_on_with_the_last_value() {
+async fn one_caller_refreshes_while_the_others_use_the_last_value() {
     let (answer, wire) = parameter(value("10"));
     let wire = wire.with_latency(Duration::from_millis(100));
     let flag = Arc::new(open(&wire).await.unwrap());
@@ -112,7 +112,7 @@ async fn one_caller_reads_and_the_others_go_on_with_the_last_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_good_value_holds_while_the_parameter_cannot_be_read_or_understood() {
+async fn the_last_valid_value_is_used_while_the_parameter_cannot_be_read_or_parsed() {
     let (answer, wire) = parameter(value("10"));
     let flag = open(&wire).await.unwrap();
     for trouble in [
@@ -141,13 +141,13 @@ async fn the_last_good_value_holds_while_the_parameter_cannot_be_read_or_underst
     assert_eq!(
         flag.current().await,
         rollout("0"),
-        "within five seconds it is tried again"
+        "it is retried within five seconds"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_does_not_start_with_a_flag_that_it_does_not_know() {
-    for (answer, told) in [
+async fn a_process_does_not_start_without_a_valid_flag() {
+    for (answer, parts) in [
         (value("1O"), vec![NAME, "`1O`", "percentage from 0 to 100"]),
         (
             value("{\"use_kinesis\":1}"),
@@ -167,14 +167,14 @@ async fn a_process_does_not_start_with_a_flag_that_it_does_not_know() {
         let Err(error) = open(&wire).await else {
             panic!("{answer:?} was taken");
         };
-        for part in told {
+        for part in parts {
             assert!(error.to_string().contains(part), "{error}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn switched_off_in_the_environment_wins_and_costs_no_call() {
+async fn the_environments_off_switch_wins_and_sends_no_request() {
     let (_, wire) = parameter(value("100"));
     let off = Rollout {
         use_kinesis: false,
@@ -188,7 +188,7 @@ async fn switched_off_in_the_environment_wins_and_costs_no_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tries_after_a_failure_are_spread() {
+async fn retries_after_a_failure_have_jitter() {
     let mut waits = std::collections::BTreeSet::new();
     for _ in 0..20 {
         let (answer, wire) = parameter(value("10"));
@@ -232,11 +232,11 @@ async fn a_start_reads_flag_and_secrets_in_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_tries_again_for_five_seconds_whatever_its_client_allows() {
+async fn a_start_retries_for_five_seconds_regardless_of_the_clients_limits() {
     let began = Instant::now();
     let wire = Wire::new(move |_, call| match began.elapsed().as_millis() {
         0..1_000 => Answer::Refusal(400, "ThrottlingException"),
-        // A silent try of 1.5 s and the longest wait of 1.6 s still fit into the 5 s.
+        // One attempt without a response (1.5 s) and the longest wait (1.6 s) fit into the 5 s.
         1_000..1_800 => Answer::Silence,
         _ => at_start(value("10"), call),
     });
@@ -256,7 +256,10 @@ async fn a_start_tries_again_for_five_seconds_whatever_its_client_allows() {
     assert!(open(&wire).await.is_err());
     let took = began.elapsed();
     assert!((Duration::from_secs(3)..=Duration::from_secs(5)).contains(&took));
-    assert!(wire.calls().len() <= 12, "a throttled service is let be");
+    assert!(
+        wire.calls().len() <= 12,
+        "a throttled service is not flooded"
+    );
 }
 
 fn change(key: Option<RolloutKey>) -> FlagChange {
@@ -273,7 +276,7 @@ fn change(key: Option<RolloutKey>) -> FlagChange {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_written_with_who_when_and_why_and_its_version_is_told() {
+async fn a_change_is_written_with_who_when_and_why_and_returns_its_version() {
     let (_, wire) = parameter(value("0"));
     let record = SsmFlagRecord::new(&Client::new(&wire.config()), NAME);
     assert_eq!(record.write(&change(None)).await.unwrap(), 2);
@@ -292,7 +295,7 @@ async fn a_change_is_written_with_who_when_and_why_and_its_version_is_told() {
             "reason": "canary",
             "at": "2026-01-02T03:04:05.006Z",
         }),
-        "a key that nobody chose is not written over that of the processes"
+        "a key that was not chosen does not overwrite the processes' own"
     );
     record
         .write(&change(Some(RolloutKey::Token)))
@@ -303,7 +306,7 @@ async fn a_change_is_written_with_who_when_and_why_and_its_version_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unreadable_or_missing_is_told_and_no_error() {
+async fn an_unreadable_or_missing_flag_is_reported_without_an_error() {
     let (answer, wire) = parameter(value("1O"));
     let record = SsmFlagRecord::new(&Client::new(&wire.config()), NAME);
     let read = record.read().await.unwrap();
@@ -338,11 +341,11 @@ async fn the_history_is_read_in_pages_newest_first() {
     });
     let record = SsmFlagRecord::new(&Client::new(&wire.config()), NAME);
     let history = record.history(10).await.unwrap();
-    let told: Vec<(i64, &str)> = history
+    let changes: Vec<(i64, &str)> = history
         .iter()
         .map(|past| (past.version, past.change.who.as_str()))
         .collect();
-    assert_eq!(told, [(3, "alice"), (1, "arn:aws:iam::1:user/bob")]);
+    assert_eq!(changes, [(3, "alice"), (1, "arn:aws:iam::1:user/bob")]);
     assert_eq!(history[0].change.value.key, Some(RolloutKey::Token));
     let plain = &history[1].change;
     assert_eq!(plain.at_ms, 1_767_225_600_500);

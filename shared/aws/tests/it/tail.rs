@@ -72,7 +72,7 @@ fn sequences(tailed: &[Tailed]) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ticks_come_with_their_place_and_arrival_and_poison_is_named() {
+async fn ticks_have_a_position_and_an_arrival_time_and_poison_is_reported() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "ListShards" => Answer::Good(json!({"Shards": [shard("s0", None, false)]})),
         "GetShardIterator" => opened(call),
@@ -167,7 +167,7 @@ async fn a_split_shard_is_read_to_its_end_before_its_children() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn from_the_latest_on_closed_shards_are_left_out() {
+async fn closed_shards_are_skipped_when_starting_at_latest() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "ListShards" => {
             let shards = [shard("s0", None, true), shard("s1", Some("s0"), false)];
@@ -188,7 +188,7 @@ async fn from_the_latest_on_closed_shards_are_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_iterator_goes_on_behind_the_last_record() {
+async fn an_expired_iterator_is_replaced_after_the_last_record() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "ListShards" => Answer::Good(json!({"Shards": [shard("s0", None, false)]})),
         "GetShardIterator" if call.body.get("StartingSequenceNumber").is_some() => {
@@ -212,11 +212,11 @@ async fn an_expired_iterator_goes_on_behind_the_last_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_shard_is_read_later_and_a_lost_stream_is_an_error() {
+async fn a_throttled_shard_is_read_later_and_a_missing_stream_is_an_error() {
     let wire = Wire::new(|n, call| match call.operation.as_str() {
         "ListShards" => Answer::Good(json!({"Shards": [shard("s0", None, false)]})),
         "GetShardIterator" => opened(call),
-        // The SDK tries three times by itself.
+        // The SDK itself makes three attempts.
         _ if n < 6 => Answer::Refusal(400, "ProvisionedThroughputExceededException"),
         _ if n == 6 => page(&[record("A", 1)], Some("s0"), 0),
         _ => Answer::Refusal(400, "ResourceNotFoundException"),
@@ -228,11 +228,11 @@ async fn a_throttled_shard_is_read_later_and_a_lost_stream_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_at_a_stream_that_is_never_read_to_its_end_is_bounded() {
+async fn a_poll_of_a_stream_that_is_never_caught_up_is_bounded() {
     let wire = Wire::new(|n, call| match call.operation.as_str() {
         "ListShards" => Answer::Good(json!({"Shards": [shard("s0", None, false)]})),
         "GetShardIterator" => opened(call),
-        // Always another record, and always behind.
+        // There is always another record, so the reader is always behind.
         _ => page(&[record("A", u32::try_from(n).unwrap())], Some("s0"), 9),
     });
     let mut arrivals = StreamArrivals::new(&Client::new(&wire.config()), "tickstream-ticks");
@@ -245,6 +245,9 @@ async fn a_look_at_a_stream_that_is_never_read_to_its_end_is_bounded() {
         began.elapsed()
     );
     assert!(!look.caught_up);
-    assert!(look.arrivals.len() > 3, "what was read is not lost");
+    assert!(
+        look.arrivals.len() > 3,
+        "the records that were read are kept"
+    );
     assert_eq!(wire.calls()[1].body["ShardIteratorType"], "AT_TIMESTAMP");
 }

@@ -22,11 +22,12 @@ pub(crate) struct FjallStore {
     stream: Keyspace,
     queue: Keyspace,
     meta: Keyspace,
-    /// Keyspaces that carry little, as the product has them.
+    /// The product's small keyspaces.
     others: Vec<Keyspace>,
-    /// Journals at the last look.
+    /// The number of journals when it was last read.
     journals: usize,
-    /// Whether to flush what keeps an old journal alive, rather than wait until journals are full.
+    /// Whether to flush the keyspaces that keep an old journal alive, instead of waiting until journals are
+    /// full.
     flush_stragglers: bool,
     flush_on_close: bool,
 }
@@ -67,8 +68,8 @@ impl FjallStore {
         })
     }
 
-    /// A sealed journal lives until every keyspace has flushed what is in it, and a start after a
-    /// crash reads it again. Keyspaces that fill slowly would keep it for long.
+    /// A sealed journal is kept until every keyspace has flushed its data, and is replayed after a crash.
+    /// Keyspaces that fill slowly would keep it for a long time.
     fn flush_stragglers(&mut self) -> Outcome {
         let journals = self.database.journal_count();
         if self.flush_stragglers && journals > self.journals {
@@ -150,7 +151,7 @@ impl Store for FjallStore {
 
     fn close(self: Box<Self>) -> Outcome {
         if self.flush_on_close {
-            // Without memtables in the journal the next start replays nothing.
+            // If the journal has no memtables, the next start replays nothing.
             for keyspace in [&self.ticks, &self.stream, &self.queue, &self.meta]
                 .into_iter()
                 .chain(&self.others)
@@ -201,7 +202,7 @@ fn ticks_options(tuning: &Tuning) -> KeyspaceCreateOptions {
     options
 }
 
-/// Blocks come in the order of their keys and are read once or twice: no filter is worth its memory.
+/// Blocks are written in the order of their keys and read once or twice, so filters are not worth their memory.
 fn blocks_options(tuning: &Tuning) -> KeyspaceCreateOptions {
     let compression = if tuning.get("blz4", 1) == 1 {
         CompressionPolicy::all(CompressionType::Lz4)

@@ -1,24 +1,24 @@
-//! The load both engines carry: what one group commit of the product writes.
-//! Everything follows from the tick's number, so that a run can be repeated and continued.
+//! The load for both engines: the writes of one group commit of the product. Everything is derived from
+//! the tick's number, so a run can be repeated and continued.
 
-/// Tokens that are dealt ticks in turn.
+/// The number of tokens, which get ticks in turn.
 pub(crate) const TOKENS: u64 = 1_000;
 /// Shards of the stream.
 pub(crate) const SHARDS: u8 = 4;
-/// The counters that every commit rewrites; the first holds the number of ticks written.
+/// The counters that every commit rewrites; the first one is the number of ticks written.
 pub(crate) const COUNTERS: [&str; 4] = ["ticks", "stored", "streamed", "queued"];
-/// Queue blocks that wait for the broadcast before the oldest is deleted.
+/// Queue blocks for the broadcast that are kept before the oldest is deleted.
 const QUEUE_DEPTH: u64 = 64;
 /// The time of tick 0 in epoch ms; each round of all tokens is one millisecond later.
 const START_MS: u64 = 1_760_000_000_000;
-/// What an encoded tick takes besides its random part.
+/// The size of an encoded tick without its random part.
 const VALUE_TEXT: &[u8] = b"EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v|helius:raydium|1.0|";
 /// The random part of an encoded tick: prices, volumes, times and slots.
 const VALUE_RANDOM_BYTES: usize = 48;
 /// The letters of a base58 address.
 const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// One key and what is stored under it.
+/// A key and its value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 
 /// Everything that becomes durable with one sync.
@@ -35,7 +35,7 @@ pub(crate) struct Commit {
     pub(crate) counter: u64,
 }
 
-/// Makes commits, one after the other.
+/// Generates commits, one after the other.
 pub(crate) struct Load {
     tokens: Vec<Vec<u8>>,
     next_tick: u64,
@@ -53,7 +53,7 @@ impl Load {
         }
     }
 
-    /// The next `size` ticks with all that goes with them.
+    /// The commit with the next `size` ticks.
     pub(crate) fn commit(&mut self, size: u64) -> Commit {
         let mut commit = Commit {
             ticks: Vec::new(),
@@ -82,7 +82,7 @@ impl Load {
         commit
     }
 
-    /// Ticks made so far.
+    /// The number of ticks generated so far.
     pub(crate) fn ticks_written(&self) -> u64 {
         self.next_tick
     }
@@ -94,7 +94,7 @@ impl Load {
         key
     }
 
-    /// What all keys of a token begin with.
+    /// The prefix of all keys of a token.
     pub(crate) fn prefix(&self, token: u64) -> Vec<u8> {
         let index = usize::try_from(token % TOKENS).unwrap_or(0);
         let mut key = self.tokens.get(index).cloned().unwrap_or_default();
@@ -110,7 +110,7 @@ impl Load {
     }
 }
 
-/// Blocks sort by sequence number, then by shard: keys that only grow are never rewritten by a compaction.
+/// Blocks sort by sequence number, then by shard, since compaction does not rewrite ascending keys.
 fn stream_key(shard: u8, sequence: u64) -> Vec<u8> {
     let mut key = sequence.to_be_bytes().to_vec();
     key.push(shard);
@@ -126,7 +126,7 @@ fn value(number: u64) -> Vec<u8> {
         .collect()
 }
 
-/// An address of 44 letters, as mints have them.
+/// An address of 44 letters, like those of mints.
 fn token(index: u64) -> Vec<u8> {
     (0..44_u64)
         .filter_map(|place| {

@@ -1,7 +1,7 @@
-//! Compares embedded engines under the product's load; `docs/storage.md` tells what came of it.
-//! Each phase runs in a process of its own, so that its memory, time and writes are its own.
+//! Compares embedded engines under the product's load; `docs/storage.md` has the results. Each phase
+//! runs in a separate process, so memory, time and bytes written are measured separately.
 //!
-//! `cargo bench -p local --bench engines -- [ticks=N] [dir=PATH] [engine[:name=value[,..]]]..`
+//! `cargo bench -p store --bench engines -- [ticks=N] [dir=PATH] [engine[:name=value[,..]]]..`
 
 mod fjall_store;
 mod load;
@@ -38,24 +38,24 @@ const COMMITS_FOR: Duration = Duration::from_secs(10);
 const VICTIM_LIVES: Duration = Duration::from_secs(4);
 /// Kills, each followed by a measured start.
 const KILLS: u64 = 3;
-/// What is measured if no engine is named.
+/// The default engines.
 const DEFAULT_ENGINES: [&str; 3] = ["fjall", "redb", "redb:quick=1"];
 
-/// What both engines must do.
+/// The operations of an engine.
 trait Store {
-    /// Makes all of a commit durable; gives the number of ticks that were there before.
+    /// Makes a commit durable; returns how many of its ticks were already stored.
     fn commit(&mut self, commit: Commit) -> Outcome<u64>;
     /// Ticks written, by the counter that is part of every commit.
     fn counter(&self) -> Outcome<u64>;
     /// Whether a tick is stored.
     fn holds(&self, key: &[u8]) -> Outcome<bool>;
-    /// Reads a token's last rows from the newest back; gives their bytes.
+    /// Reads a token's last rows, newest first; returns their bytes.
     fn last(&self, prefix: &[u8], limit: usize) -> Outcome<u64>;
-    /// Reads the rows between two keys; gives their number.
+    /// Reads the rows between two keys; returns their number.
     fn range(&self, from: &[u8], until: &[u8]) -> Outcome<u64>;
     /// Waits until background work is done.
     fn settle(&self);
-    /// Closes the store as a clean shutdown does.
+    /// Closes the store cleanly.
     fn close(self: Box<Self>) -> Outcome;
 }
 
@@ -133,7 +133,7 @@ fn main() -> Outcome {
     Ok(())
 }
 
-/// Runs all phases of one engine, each in a child process.
+/// Runs all phases of an engine, each in a child process.
 fn measure(engine: &str, folder: &Path, ticks: u64) -> Outcome {
     say(&format!("\n{engine}"))?;
     run("fill", engine, folder, ticks)?;
@@ -168,7 +168,7 @@ fn run(name: &str, engine: &str, folder: &Path, number: u64) -> Outcome {
     }
 }
 
-/// Kills a writer in the middle; gives the number of ticks whose commit had returned by then.
+/// Kills a writer while it writes; returns the number of ticks whose commits had returned.
 fn kill(engine: &str, folder: &Path) -> Outcome<u64> {
     let mut victim = child("victim", engine, folder, 0)?
         .stdout(Stdio::piped())
@@ -177,7 +177,7 @@ fn kill(engine: &str, folder: &Path) -> Outcome<u64> {
     let started = Instant::now();
     let mut acknowledged = 0;
     for line in BufReader::new(output).lines() {
-        // The kill may cut the last line.
+        // The last line may be truncated.
         acknowledged = line?.parse().unwrap_or(acknowledged);
         if started.elapsed() > VICTIM_LIVES {
             victim.kill()?;
@@ -237,7 +237,8 @@ fn close(store: Box<dyn Store>) -> Outcome {
     ))
 }
 
-/// A start, up to the first tick read; after a kill it also proves that nothing acknowledged is lost.
+/// Measures a start, up to the first read of a tick. After a kill, it also checks that no acknowledged
+/// tick is lost.
 fn open(tuning: &Tuning, folder: &Path, acknowledged: u64) -> Outcome {
     let started = Instant::now();
     let store = tuning.open(folder)?;
@@ -260,7 +261,7 @@ fn open(tuning: &Tuning, folder: &Path, acknowledged: u64) -> Outcome {
         usage.rss_bytes / 1_000_000,
         usage.cpu_s,
     ))?;
-    // Background work after a crash must not delay the next phase, nor be cut off by it.
+    // Waits for background work after a crash, which would otherwise affect the next phase.
     store.settle();
     if acknowledged == 0 {
         close(store)
@@ -269,7 +270,7 @@ fn open(tuning: &Tuning, folder: &Path, acknowledged: u64) -> Outcome {
     }
 }
 
-/// Writes until killed, and tells each commit that has returned.
+/// Writes until it is killed, and prints each commit that has returned.
 fn victim(tuning: &Tuning, folder: &Path) -> Outcome {
     let mut store = tuning.open(folder)?;
     let mut load = Load::from(store.counter()?);
@@ -321,7 +322,7 @@ fn read(tuning: &Tuning, folder: &Path) -> Outcome {
     close(store)
 }
 
-/// What the disk itself can do: appended blocks, each synced.
+/// Measures the disk itself: appended blocks, each followed by a sync.
 fn disk_line(parent: &Path) -> Outcome<String> {
     let folder = tempfile::tempdir_in(parent)?;
     let mut line = String::from("disk:");

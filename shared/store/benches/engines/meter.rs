@@ -1,4 +1,4 @@
-//! What commits cost: time, CPU, bytes written and memory.
+//! Measures commits: time, CPU, bytes written and memory.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Meter {
         ))
     }
 
-    /// The same for a whole fill, with what it left on the disk.
+    /// The same for a whole fill, including its size on disk.
     pub(crate) fn whole(&self, name: &str, ticks: u64, folder: &Path) -> Outcome {
         let wall_s = self.started.elapsed().as_secs_f64();
         let after = Usage::now()?;

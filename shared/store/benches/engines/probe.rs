@@ -1,4 +1,4 @@
-//! What the kernel knows of this process and its files, read from `/proc` (Linux only).
+//! Reads the kernel's statistics of this process and its files from `/proc` (Linux only).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -28,7 +28,7 @@ impl Usage {
     /// Reads the process's own counters.
     pub(crate) fn now() -> Outcome<Self> {
         let stat = fs::read_to_string("/proc/self/stat")?;
-        // The command in parentheses may hold blanks; the 12th and 13th field after it are the times.
+        // The command in parentheses may contain spaces; the 12th and 13th field after it are the times.
         let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
         let jiffies: f64 = after
             .split_whitespace()
@@ -45,12 +45,12 @@ impl Usage {
     }
 }
 
-/// Bytes that a folder's files take on the disk; holes do not count.
+/// Bytes that a folder's files use on disk, without holes.
 pub(crate) fn disk_bytes(folder: &Path) -> Outcome<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // A table may vanish while a compaction ends.
+        // A compaction may remove a table in the meantime.
         let Ok(metadata) = entry.metadata() else {
             continue;
         };

@@ -45,7 +45,7 @@ impl Store for RedbStore {
         {
             let mut ticks = transaction.open_table(TICKS)?;
             for (key, value) in &commit.ticks {
-                // The insert returns what was there before: no look-up of its own is needed.
+                // The insert returns the previous value, so no separate lookup is needed.
                 if ticks.insert(key.as_slice(), value.as_slice())?.is_some() {
                     duplicates += 1;
                 }
@@ -81,7 +81,7 @@ impl Store for RedbStore {
     }
 
     fn last(&self, prefix: &[u8], limit: usize) -> Outcome<u64> {
-        // A key's next byte is 0 and then a time, so the prefix with 1 for its 0 lies behind them all.
+        // In all keys the prefix is followed by 0 and a time, so the prefix followed by 1 is after them.
         let mut until = prefix.to_vec();
         if let Some(byte) = until.last_mut() {
             *byte = 1;

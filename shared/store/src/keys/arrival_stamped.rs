@@ -1,4 +1,4 @@
 //! Key: id (16 bytes) of a tick whose event time is its arrival, because its source gives none.
-//! Value: that time (u64). The same event delivered again has another time; its id identifies it.
+//! Value: that time (u64). A repeated delivery of the event has another time; its id identifies it.
 
 pub(crate) const KEYSPACE: &str = "clocked";

@@ -1,4 +1,4 @@
-//! Key: pair number (u32), interval (u8: its place in `Interval::ALL`), start (u64).
+//! Key: pair number (u32), interval (u8: its index in `Interval::ALL`), start (u64).
 //! Value: the candle (postcard).
 
 use domain::analytics::{Candle, Interval};

@@ -1,5 +1,5 @@
 //! Key: a name, one of those below.
-//! Value: what stands beside the name.
+//! Value: documented with each name.
 
 pub(crate) const KEYSPACE: &str = "meta";
 
@@ -9,8 +9,8 @@ pub(crate) const LAYOUT: &str = "layout";
 /// Positions and ledger counters: [`crate::state::State`] (postcard). Written with every commit.
 pub(crate) const STATE: &str = "state";
 
-/// The latest tick of each pair as one stream block. It is there between an orderly end and the next
-/// start only.
+/// The latest tick of each pair as one stream block. It only exists between closing the store and the
+/// next start.
 pub(crate) const LATEST: &str = "latest";
 
 /// The last number of the quarantine that is in the files (u64).
@@ -25,7 +25,7 @@ pub(crate) const ARCHIVE: &str = "archive";
 /// The consumers of the stream, by the names of their checkpoints.
 pub const CONSUMERS: [&str; 2] = [ANALYTICS, ARCHIVE];
 
-/// The last record of a shard that a consumer is done with (u64).
+/// The last record of a shard that a consumer has processed (u64).
 pub(crate) fn checkpoint(consumer: &str, shard: u8) -> String {
     format!("checkpoint/{consumer}/{shard}")
 }

@@ -1,5 +1,5 @@
 //! Key: outbox entry (u64), counted from 1.
-//! Value: how many of its ticks the stream has (u64), then the keys of its other ticks, 28 bytes each.
+//! Value: how many of its ticks are in the stream (u64), then the keys of the others, 28 bytes each.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ pub(crate) const KEYSPACE: &str = "outbox";
 /// An outbox entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// How many of its ticks the stream has.
+    /// How many of its ticks are in the stream.
     pub(crate) streamed: u64,
     /// The keys of the others.
     pub(crate) keys: Vec<TickKey>,
@@ -37,7 +37,7 @@ impl Entry {
         })
     }
 
-    /// Moves the ticks of these ids to those that the stream has.
+    /// Marks the ticks with these ids as appended to the stream.
     pub(crate) fn mark_streamed(&mut self, ids: &HashSet<[u8; 16]>) {
         let before = self.keys.len();
         self.keys
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_read_as_it_was_written_and_a_cut_one_is_refused() {
+    fn an_entry_round_trips_and_a_truncated_one_is_refused() {
         let ids = [[1; 16], [2; 16], [3; 16]];
         let mut entry = Entry {
             streamed: 2,

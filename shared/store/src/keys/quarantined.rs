@@ -1,5 +1,5 @@
-//! Key: when it was received (u64), its number (u64), counted from 1.
-//! Value: the entry as JSON, cut to the bytes that the quarantine keeps.
+//! Key: time of receipt (u64), number (u64), counted from 1.
+//! Value: the entry as JSON, truncated to the quarantine's limit.
 
 use app::ports::Quarantined;
 

@@ -1,5 +1,5 @@
 //! Key: sequence number of the first tick (u64), counted from 1; a keyspace for each shard.
-//! Value: parts that were appended together, each a length (u32) and a block in `codec`'s binary form.
+//! Value: parts that were appended together, each with a length (u32) and a block in `codec`'s binary form.
 
 use std::borrow::Borrow;
 
@@ -8,7 +8,7 @@ use domain::{Tick, Token, cohort_bucket};
 
 use crate::error::StorageError;
 
-/// Shards of the stream. A token's ticks are all in one.
+/// The number of shards. All ticks of a token are in the same one.
 pub const SHARDS: u8 = 4;
 
 /// The shard of a token: by the same stable hash that selects the cohort.

@@ -20,7 +20,7 @@ pub(crate) fn key(pair: u32, timestamp_ms: i64, id: &[u8; 16]) -> TickKey {
     key_of(pair.to_be_bytes().into_iter().chain(moment).chain(*id))
 }
 
-/// The start of the keys of a pair from a time on.
+/// The lower bound of a pair's keys from a time on.
 pub(crate) fn from(pair: u32, timestamp_ms: i64) -> [u8; 4 + 8] {
     key_of(pair.to_be_bytes().into_iter().chain(sortable(timestamp_ms)))
 }

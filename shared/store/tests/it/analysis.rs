@@ -46,7 +46,7 @@ async fn analyse(store: &Embedded, batch: usize) {
 }
 
 #[tokio::test]
-async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
+async fn candles_do_not_depend_on_batches_or_crashes() {
     let late = |n| {
         let mut tick = tick("BTC", n);
         tick.timestamp_ms -= 200_000;
@@ -66,7 +66,7 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
             // The pair must be known before its analysis is stored.
             store.put(&refs(chunk)).await.unwrap();
         }
-        // A crash between fold and commit: what was folded is forgotten.
+        // A crash between fold and commit loses the fold.
         for shard in 0..SHARDS {
             let mut lost = Analyser::new(
                 shard,
@@ -132,6 +132,6 @@ async fn candles_are_the_same_in_whatever_batches_and_after_a_crash() {
     }
     assert!(
         ones.iter().any(|candle| candle.revision > 0),
-        "a late tick issues its candle again"
+        "a late tick causes a revision of its candle"
     );
 }

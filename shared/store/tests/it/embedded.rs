@@ -1,4 +1,4 @@
-//! The embedded store through its ports, over restarts.
+//! The embedded store through its ports, across restarts.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ const EVERYTHING: TickRange = TickRange {
 };
 
 #[tokio::test]
-async fn pairs_beyond_the_limit_are_refused_and_their_neighbours_are_not() {
+async fn ticks_of_pairs_over_the_limit_are_refused_and_others_are_not() {
     let folder = TempDir::new().unwrap();
     let config = EmbeddedConfig {
         pairs_max: 2,
@@ -42,14 +42,14 @@ async fn the_ports_keep_their_contracts() {
     let store = open(&folder);
     contract::tick_store(&store, true).await;
     contract::tick_stream(&store).await;
-    // The analysis knows pairs by the ticks that were stored before.
+    // The analysis only knows pairs with stored ticks.
     let known = contract::ANALYTICS_TOKENS.map(|token| tick(token, 0));
     store.put(&refs(&known)).await.unwrap();
     contract::analytics_store(&store, false).await;
 }
 
 #[tokio::test]
-async fn what_was_put_is_there_after_a_restart() {
+async fn stored_ticks_are_readable_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let made = ticks(&["BTC", "ETH"], 50);
     for orderly in [false, true] {
@@ -79,14 +79,14 @@ async fn what_was_put_is_there_after_a_restart() {
     assert_eq!(
         *store.latest_tick("ETH", None).unwrap(),
         tick("ETH", 49),
-        "noted at the orderly end"
+        "saved when the store was closed"
     );
     store.put(&[&tick("ETH", 60)]).await.unwrap();
     drop(store);
     assert_eq!(
         *open(&folder).latest_tick("ETH", None).unwrap(),
         tick("ETH", 60),
-        "the old note is not used"
+        "the outdated save is not used"
     );
 }
 
@@ -99,7 +99,7 @@ async fn a_second_process_is_refused() {
 }
 
 #[tokio::test]
-async fn ticks_are_read_by_time_over_all_quotes() {
+async fn ticks_are_read_by_time_across_all_quotes() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let mut other = tick("BTC", 5);
@@ -126,7 +126,7 @@ async fn ticks_are_read_by_time_over_all_quotes() {
         .iter()
         .map(|tick| (tick.timestamp_ms - START_MS) / 1_000)
         .collect();
-    assert_eq!(times, [7, 8, 9], "the latest, in the order of time");
+    assert_eq!(times, [7, 8, 9], "the latest ones, in ascending order");
     assert!(read(3_000, 3_000, 100).await.is_empty());
     let one = TickRange {
         limit: 1,
@@ -135,7 +135,7 @@ async fn ticks_are_read_by_time_over_all_quotes() {
     assert_eq!(
         store.ticks("BTC", Some("EUR"), one).await.unwrap(),
         Some(vec![other.clone()]),
-        "the quote is chosen before the rows are counted"
+        "the limit applies after filtering by quote"
     );
     assert_eq!(store.ticks("BTC", Some("GBP"), one).await.unwrap(), None);
     assert_eq!(*store.latest_tick("BTC", Some("EUR")).unwrap(), other);
@@ -193,7 +193,7 @@ async fn the_stream_keeps_the_order_of_a_token_and_numbers_without_gaps() {
 }
 
 #[tokio::test]
-async fn a_tick_that_has_our_time_is_known_by_its_id() {
+async fn an_arrival_stamped_tick_is_identified_by_its_id() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let at = |ms| Tick {
@@ -214,7 +214,7 @@ async fn a_tick_that_has_our_time_is_known_by_its_id() {
     assert_eq!(
         again.outcomes,
         [PutOutcome::Stored],
-        "what retention forgot is new"
+        "a tick is new again after retention removed it"
     );
 }
 
@@ -245,7 +245,7 @@ async fn concurrent_copies_are_stored_once() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_rollout_is_in_force_and_remembered() {
+async fn a_change_of_the_rollout_takes_effect_and_is_remembered() {
     let folder = TempDir::new().unwrap();
     let started_with = Rollout {
         use_kinesis: true,
@@ -316,7 +316,7 @@ async fn the_quarantine_shows_the_newest_first() {
 }
 
 #[tokio::test]
-async fn the_archive_takes_the_stream_once() {
+async fn the_archive_gets_each_tick_of_the_stream_once() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let archive = Arc::new(Archive::open(folder.path()).unwrap());
@@ -341,7 +341,7 @@ async fn the_archive_takes_the_stream_once() {
 }
 
 #[tokio::test]
-async fn old_data_goes_and_young_data_stays() {
+async fn old_data_is_removed_and_recent_data_is_kept() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let made = ticks(&["BTC"], 20);

@@ -1,4 +1,4 @@
-//! The ports on this machine, as their users see them.
+//! The embedded ports, from their users' view.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

@@ -14,7 +14,7 @@ async fn put(store: &Embedded, ticks: &[Tick]) -> Option<OutboxId> {
 }
 
 #[tokio::test]
-async fn after_a_crash_an_entry_says_which_of_its_ticks_the_stream_has() {
+async fn after_a_crash_an_entry_says_which_of_its_ticks_are_in_the_stream() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let (committed, half) = (ticks(&["BTC"], 4), ticks(&["ETH"], 4));
@@ -57,7 +57,7 @@ async fn after_a_crash_an_entry_says_which_of_its_ticks_the_stream_has() {
 }
 
 #[tokio::test]
-async fn an_entry_is_its_delivery_s_alone_until_it_is_released() {
+async fn an_entry_is_not_drained_until_its_delivery_releases_it() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let first = put(&store, &ticks(&["BTC"], 3)).await.unwrap();
@@ -65,7 +65,7 @@ async fn an_entry_is_its_delivery_s_alone_until_it_is_released() {
     assert_eq!(
         store.released(None).await.unwrap(),
         [],
-        "both are under way"
+        "both deliveries are in progress"
     );
     store.release(second);
     let ids = async || -> Vec<_> {
@@ -83,8 +83,8 @@ async fn an_entry_is_its_delivery_s_alone_until_it_is_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_come_in_parts_each_once() {
-    // More ticks than one answer holds; some of an earlier process, some of this one.
+async fn entries_are_read_in_parts_each_once() {
+    // More ticks than fit into one read; some of an earlier process, some of this one.
     const ENTRIES: u32 = 160;
     let folder = TempDir::new().unwrap();
     let made: Vec<Vec<Tick>> = (0..ENTRIES)
@@ -108,6 +108,6 @@ async fn entries_come_in_parts_each_once() {
         (after, parts) = (Some(last.id), parts + 1);
         seen.extend(part.into_iter().map(|entry| entry.ticks));
     }
-    assert!(parts > 1, "one answer held all {} entries", seen.len());
+    assert!(parts > 1, "one read returned all {} entries", seen.len());
     assert_eq!(seen, made);
 }

@@ -32,14 +32,14 @@ pub(super) fn is_about_a_name(error: &AthenaError) -> bool {
 pub(super) fn statement_error(
     error: &AthenaError,
     tables: &[Table],
-    origin: impl Fn(athena::error::Place) -> Position,
+    origin: impl Fn(athena::error::Position) -> Position,
 ) -> EngineError {
     let text = error.to_string();
     match error {
         AthenaError::Setup(_)
         | AthenaError::NoWorkgroup { .. }
         | AthenaError::NoResultLocation { .. } => EngineError::Usage(text),
-        AthenaError::Missing { message, place } => {
+        AthenaError::Missing { message, position } => {
             let names = || tables.iter().map(|table| table.name.as_str());
             let missing = missing_table(message).unwrap_or_default();
             let is_ours = |name: &&str| missing.eq_ignore_ascii_case(name);
@@ -49,9 +49,9 @@ pub(super) fn statement_error(
             if unmade || tables.is_empty() {
                 return EngineError::Usage(text);
             }
-            query(message, place.map(origin), &nearest(missing, names()))
+            query(message, position.map(origin), &nearest(missing, names()))
         }
-        AthenaError::Statement { message, place } => {
+        AthenaError::Statement { message, position } => {
             let columns = tables.iter().flat_map(|table| &table.columns);
             let mut columns: Vec<&str> = columns.map(|(name, _)| name.as_str()).collect();
             columns.sort_unstable();
@@ -59,7 +59,7 @@ pub(super) fn statement_error(
             let near = quoted(message)
                 .filter(|_| message.contains("COLUMN_NOT_FOUND"))
                 .map(|name| nearest(last_part(name), columns.into_iter()));
-            query(message, place.map(origin), &near.unwrap_or_default())
+            query(message, position.map(origin), &near.unwrap_or_default())
         }
         AthenaError::TooLong(_) => query(&text, None, &[]),
         AthenaError::Failed {
@@ -159,13 +159,13 @@ mod tests {
         })
     }
 
-    const PLACE: athena::error::Place = athena::error::Place { line: 1, column: 8 };
+    const POSITION: athena::error::Position = athena::error::Position { line: 1, column: 8 };
 
     #[test]
     fn an_unknown_column_comes_with_its_place_and_near_names() {
         let error = AthenaError::Statement {
             message: "COLUMN_NOT_FOUND: Column 'prise' cannot be resolved".to_owned(),
-            place: Some(PLACE),
+            position: Some(POSITION),
         };
         let EngineError::Query { message, position } = explained(&error, &tables()) else {
             panic!()
@@ -188,7 +188,7 @@ mod tests {
             message: format!(
                 "TABLE_NOT_FOUND: Table 'awsdatacatalog.tickstream.{name}' does not exist"
             ),
-            place: Some(PLACE),
+            position: Some(POSITION),
         };
         let fresh: Vec<Table> = tables()
             .into_iter()
@@ -215,7 +215,7 @@ mod tests {
         ] {
             let error = AthenaError::Missing {
                 message: message.to_owned(),
-                place: Some(PLACE),
+                position: Some(POSITION),
             };
             let EngineError::Query { message, .. } = explained(&error, without_views) else {
                 panic!("{message}")

@@ -93,7 +93,7 @@ impl RenderedStatement {
 
     /// The position in the statement of a position in what was sent; that of something written in is
     /// where it was written.
-    pub(super) fn source_position(&self, position: athena::error::Place) -> Position {
+    pub(super) fn source_position(&self, position: athena::error::Position) -> Position {
         let position = Position {
             line: position.line,
             column: position.column,
@@ -205,7 +205,7 @@ mod tests {
         let check = |word: &str, line, column| {
             let at = rendered.sql.rfind(word).unwrap();
             let before = &rendered.sql[..at];
-            let position = athena::error::Place {
+            let position = athena::error::Position {
                 line: 1 + before.matches('\n').count() as u64,
                 column: 1 + before.rsplit('\n').next().unwrap().chars().count() as u64,
             };
@@ -221,7 +221,7 @@ mod tests {
         // Inside of what was written in.
         check("text'", 2, 26);
         check("long text',", 1, 8);
-        let beyond = athena::error::Place {
+        let beyond = athena::error::Position {
             line: 99,
             column: 99,
         };

@@ -1,4 +1,4 @@
-//! Tests of signed messages: the published vector, vectors made elsewhere, and properties.
+//! Tests of signed messages: the published vector, vectors from other implementations, and properties.
 
 use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
@@ -56,7 +56,7 @@ fn verdict(secrets: &str, headers: &HeaderMap, body: &[u8], seconds: i64) -> Res
     )
 }
 
-/// What becomes of the vector after a change of one header.
+/// Verifies the vector after changing one header.
 #[track_caller]
 fn check(name: &'static str, value: &str, expected: Result<(), AuthError>) {
     let mut headers = vector();
@@ -66,7 +66,7 @@ fn check(name: &'static str, value: &str, expected: Result<(), AuthError>) {
 }
 
 #[test]
-fn the_published_vector_fits() {
+fn the_published_vector_is_valid() {
     let body = VECTOR_BODY.as_bytes();
     assert_eq!(verdict(SECRET, &vector(), body, VECTOR_SECONDS), Ok(()));
     assert_eq!(
@@ -82,7 +82,7 @@ fn the_published_vector_fits() {
 }
 
 #[test]
-fn signatures_made_elsewhere_fit() {
+fn signatures_from_other_implementations_are_valid() {
     // Python: hmac.new(bytes(range(32)), b"msg_2.1763000000." + body, "sha256"), in base64.
     let body = b"{\"price\":\"1.50\",\"name\":\"\xc3\xa9\"}\n";
     let made = "v1,rd3nGVslM7GQmWZFwCbU60BOxTVYk0d0mGPpekIAqHU=";
@@ -96,7 +96,7 @@ fn signatures_made_elsewhere_fit() {
 }
 
 #[test]
-fn a_signature_list_needs_one_that_fits() {
+fn one_valid_signature_in_the_list_is_enough() {
     const GOOD: &str = "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=";
     const WRONG: &str = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=";
     let name = "webhook-signature";
@@ -121,7 +121,7 @@ fn a_signature_list_needs_one_that_fits() {
     for unknown in ["", "v2,tZ1I", "v1", &GOOD[3..], "V1,tZ1I"] {
         check(name, unknown, Err(AuthError::UnknownVersion));
     }
-    let rule = "must hold at most 8 signatures";
+    let rule = "must contain at most 8 signatures";
     check(
         name,
         &[GOOD; 9].join(" "),
@@ -130,7 +130,7 @@ fn a_signature_list_needs_one_that_fits() {
 }
 
 #[test]
-fn what_is_signed_cannot_be_changed() {
+fn changing_any_signed_part_fails() {
     check(
         "webhook-id",
         "msg_27UH4WbU6Z5A5EzD8u03UvzRbpK",
@@ -190,7 +190,7 @@ fn headers_must_be_well_formed() {
 }
 
 #[test]
-fn each_of_the_three_headers_is_needed_once() {
+fn each_of_the_three_headers_is_required_once() {
     for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
         let mut without = vector();
         let value = without.remove(name).unwrap();
@@ -206,7 +206,7 @@ fn each_of_the_three_headers_is_needed_once() {
 }
 
 #[test]
-fn a_message_is_good_for_five_minutes_either_way() {
+fn a_message_is_valid_for_five_minutes_either_way() {
     let at = |seconds| {
         verdict(
             SECRET,
@@ -229,7 +229,7 @@ fn a_message_is_good_for_five_minutes_either_way() {
 }
 
 #[test]
-fn an_asymmetric_signature_fits() {
+fn an_asymmetric_signature_is_valid() {
     let (old, new) = (
         SigningKey::from_bytes(&[7; 32]),
         SigningKey::from_bytes(&[8; 32]),
@@ -269,7 +269,7 @@ fn an_asymmetric_signature_fits() {
 
 proptest! {
     #[test]
-    fn any_body_that_was_signed_fits(body in prop::collection::vec(any::<u8>(), 0..300), id in "[!-\\-/-~]{1,40}") {
+    fn any_signed_body_is_valid(body in prop::collection::vec(any::<u8>(), 0..300), id in "[!-\\-/-~]{1,40}") {
         let headers = signed(&id, VECTOR_SECONDS, &body);
         prop_assert_eq!(verdict(SECRET, &headers, &body, VECTOR_SECONDS), Ok(()));
     }

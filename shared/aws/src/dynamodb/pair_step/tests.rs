@@ -170,10 +170,10 @@ fn too_many_corrections_for_a_transaction_are_refused_with_advice() {
         ..AnalysisCommit::default()
     };
     let refused = step(commit).transactions("t", &pair(), &[], &RETENTION);
-    let told = refused.err().unwrap().to_string();
+    let message = refused.err().unwrap().to_string();
     assert!(
-        told.contains("100 candles of BTC/USD") && told.contains("fold fewer"),
-        "{told}"
+        message.contains("100 candles of BTC/USD") && message.contains("fold fewer"),
+        "{message}"
     );
 }
 

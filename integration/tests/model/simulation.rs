@@ -1,40 +1,40 @@
-//! Plays a shard against a scripted function on a clock of its own.
+//! Runs a shard with a scripted function and a simulated clock.
 
 use app::ports::SequenceNumber;
 use integration::event_source::mapping::MappingSettings;
 use integration::event_source::record::Record;
 use integration::event_source::shard::{Batch, Condition, Outcome, Shard, Step};
 
-/// Where the clock begins, epoch ms.
+/// The start of the clock, epoch ms.
 pub(crate) const START_MS: i64 = 1_760_000_000_000;
 
 /// How the function treats a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Nature {
+pub(crate) enum Behaviour {
     Good,
-    /// The invocation raises an error whenever this record is in it.
+    /// Every invocation with this record fails.
     Poison,
-    /// The invocation raises an error the first so many times.
+    /// The first invocations with this record fail, this many times.
     Flaky(u32),
-    /// The function names this record as failed, the first so many times.
-    Named(u32),
+    /// The function reports this record as failed, this many times.
+    ReportedFailed(u32),
 }
 
-/// What became of one record.
+/// The outcome of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RecordOutcome {
     Processed,
     GivenUp(Condition),
 }
 
-/// One play.
-pub(crate) struct Play {
+/// One simulated run.
+pub(crate) struct Simulation {
     pub(crate) shard: Shard,
     pub(crate) now_ms: i64,
-    natures: Vec<Nature>,
-    /// In the order in which they were finished.
-    pub(crate) fates: Vec<(usize, Fate)>,
-    /// The records of each invocation, by index.
+    behaviours: Vec<Behaviour>,
+    /// In the order of completion.
+    pub(crate) outcomes: Vec<(usize, RecordOutcome)>,
+    /// The indexes of the records of each invocation.
     pub(crate) invocations: Vec<Vec<usize>>,
     pub(crate) failed_invocations: usize,
     pub(crate) given_up: Vec<(usize, usize, Condition)>,
@@ -44,7 +44,7 @@ pub(crate) struct Play {
 }
 
 pub(crate) fn number(index: usize) -> SequenceNumber {
-    // Around a power of ten, so that the order by text is not the order by value.
+    // Around a power of ten, so the order by text differs from the order by value.
     SequenceNumber::from(95 + index as u64)
 }
 
@@ -57,13 +57,13 @@ fn indexes(batch: &Batch) -> Vec<usize> {
     numbers.map(index).collect()
 }
 
-impl Play {
-    pub(crate) fn new(settings: MappingSettings, natures: Vec<Nature>) -> Self {
+impl Simulation {
+    pub(crate) fn new(settings: MappingSettings, behaviours: Vec<Behaviour>) -> Self {
         Self {
             shard: Shard::new(settings),
             now_ms: START_MS,
-            natures,
-            fates: Vec::new(),
+            behaviours,
+            outcomes: Vec::new(),
             invocations: Vec::new(),
             failed_invocations: 0,
             given_up: Vec::new(),
@@ -72,9 +72,9 @@ impl Play {
         }
     }
 
-    /// The next so many records arrive now.
+    /// The next `count` records arrive now.
     pub(crate) fn arrive(&mut self, count: usize) {
-        let until = (self.offered + count).min(self.natures.len());
+        let until = (self.offered + count).min(self.behaviours.len());
         let records = (self.offered..until)
             .map(|index| Record {
                 sequence_number: number(index),
@@ -87,13 +87,13 @@ impl Play {
         self.shard.offer(records, self.now_ms).unwrap();
     }
 
-    /// Does one step; answers false where there is nothing to do but read.
+    /// Does one step; returns false if there is nothing to do except reading.
     pub(crate) fn step(&mut self) -> bool {
         let step = self.shard.step(self.now_ms);
         assert_eq!(
             step,
             self.shard.step(self.now_ms),
-            "asked again, it says the same"
+            "a repeated call returns the same step"
         );
         match step {
             Step::Read => return false,
@@ -105,10 +105,10 @@ impl Play {
                 let all = indexes(&batch);
                 self.given_up
                     .push((all[0], *all.last().unwrap(), condition));
-                let fates = all
+                let outcomes = all
                     .into_iter()
-                    .map(|index| (index, Fate::GivenUp(condition)));
-                self.fates.extend(fates);
+                    .map(|index| (index, RecordOutcome::GivenUp(condition)));
+                self.outcomes.extend(outcomes);
                 self.shard.given_up().unwrap();
             }
             Step::Invoke(batch) => {
@@ -116,8 +116,11 @@ impl Play {
                 let (outcome, done) = self.invoke(&all);
                 self.now_ms += self.invocation_ms;
                 self.failed_invocations += usize::from(outcome != Outcome::Done);
-                let fates = all.iter().take(done).map(|index| (*index, Fate::Processed));
-                self.fates.extend(fates);
+                let outcomes = all
+                    .iter()
+                    .take(done)
+                    .map(|index| (*index, RecordOutcome::Processed));
+                self.outcomes.extend(outcomes);
                 self.invocations.push(all);
                 self.shard.answered(&outcome, self.now_ms).unwrap();
             }
@@ -125,35 +128,35 @@ impl Play {
         true
     }
 
-    /// Works until there is nothing left to do.
-    pub(crate) fn settle(&mut self) {
+    /// Runs until there is nothing left to do.
+    pub(crate) fn run_to_end(&mut self) {
         let mut steps = 0;
         while self.step() {
             steps += 1;
-            assert!(steps < 1_000_000, "it does not come to an end");
+            assert!(steps < 1_000_000, "it does not end");
         }
     }
 
-    pub(crate) fn play(mut self) -> Self {
+    pub(crate) fn run(mut self) -> Self {
         self.arrive(usize::MAX / 2);
-        self.settle();
+        self.run_to_end();
         self
     }
 
-    /// What the scripted function answers, and how many records at the head are done by it.
+    /// The scripted function's response, and how many records at the start it processed.
     fn invoke(&mut self, all: &[usize]) -> (Outcome, usize) {
         for index in all {
-            match &mut self.natures[*index] {
-                Nature::Poison => return (Outcome::Failed, 0),
-                Nature::Flaky(left) if *left > 0 => {
+            match &mut self.behaviours[*index] {
+                Behaviour::Poison => return (Outcome::Failed, 0),
+                Behaviour::Flaky(left) if *left > 0 => {
                     *left -= 1;
                     return (Outcome::Failed, 0);
                 }
-                Nature::Good | Nature::Flaky(_) | Nature::Named(_) => {}
+                Behaviour::Good | Behaviour::Flaky(_) | Behaviour::ReportedFailed(_) => {}
             }
         }
         for (position, index) in all.iter().enumerate() {
-            if let Nature::Named(left) = &mut self.natures[*index]
+            if let Behaviour::ReportedFailed(left) = &mut self.behaviours[*index]
                 && *left > 0
             {
                 *left -= 1;

@@ -1,4 +1,4 @@
-//! A made archive, and the programs that work on it.
+//! A generated archive, and the programs that use it.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,25 +8,25 @@ use domain::Tick;
 use integration::build_folder;
 use testkit::ticks::tick;
 
-/// The tokens of the made archive.
-const TOKENS: [&str; 3] = ["made-a", "made-b", "made-c"];
+/// The tokens of the generated archive.
+const TOKENS: [&str; 3] = ["gen-a", "gen-b", "gen-c"];
 
 /// Seconds between the ticks of a token: half of them are on the second day.
 const STEP_S: u32 = 40;
 
-/// The tick number `n` of the archive: its token, second and id follow from it.
-fn made(n: u32) -> Tick {
+/// Tick number `n` of the archive, which determines its token, time and id.
+fn generated_tick(n: u32) -> Tick {
     let token = TOKENS.get(n as usize % TOKENS.len()).unwrap();
     tick(token, n * STEP_S / 3)
 }
 
-/// Writes ticks `first..last` in files of `each`, all of them under a shard of their own.
+/// Writes ticks `first..last` in files of `each` ticks, under the given shard.
 pub(crate) fn write(data: &Path, shard: u8, first: u32, last: u32, each: u32) {
     let archive = Archive::open(data).unwrap();
     let mut from = first;
     while from < last {
         let to = (from + each).min(last);
-        let ticks: Vec<Tick> = (from..to).map(made).collect();
+        let ticks: Vec<Tick> = (from..to).map(generated_tick).collect();
         let (from_sequence, to_sequence) = (u64::from(from), u64::from(to) - 1);
         archive
             .write_range(shard, from_sequence, to_sequence, &ticks)
@@ -41,7 +41,7 @@ pub(crate) fn program(name: &str) -> Command {
     command
 }
 
-/// `tickctl compact` with the options, started.
+/// Starts `tickctl compact` with options.
 pub(crate) fn compaction(data: &Path, options: &[&str]) -> Child {
     let mut tickctl = program("tickctl");
     tickctl.arg("compact").arg("--data-dir").arg(data);
@@ -49,7 +49,7 @@ pub(crate) fn compaction(data: &Path, options: &[&str]) -> Child {
     tickctl.spawn().unwrap()
 }
 
-/// Rows, and distinct ids among them, as `ticksql` counts them.
+/// The number of rows and of distinct ids, counted by `ticksql`.
 pub(crate) fn counted(data: &Path) -> (u64, u64) {
     let query = "SELECT count(*) AS n, count(DISTINCT tick_id) AS ids FROM price_archive \
                  WHERE year = 2026 AND month = 1";
