@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
-use query::SqlError;
+use query::{Position, SqlError, at, did_you_mean};
 
 use crate::engine::{Cancelled, End, EngineError};
 use crate::exit_code;
 use crate::money::had_read;
 use crate::named::{HeaderError, ParameterError};
-use crate::phrases::{counted, did_you_mean};
-use crate::position::{Position, at};
+use crate::phrases::counted;
 use crate::size::Size;
 use crate::stop_reason::StopReason;
 
@@ -33,9 +32,12 @@ pub(crate) enum CliError {
     NoStatement,
     #[error(
         "no query `{name}`{} (`ticksql list` shows them all)",
-        did_you_mean(nearest)
+        did_you_mean(suggestions)
     )]
-    NoQuery { name: String, nearest: Vec<String> },
+    NoQuery {
+        name: String,
+        suggestions: Vec<String>,
+    },
     #[error("cannot read {}: {error}", path.display())]
     File { path: PathBuf, error: io::Error },
     #[error("cannot read the statement on standard input: {0}")]

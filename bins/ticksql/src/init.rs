@@ -8,7 +8,7 @@ use athena::error::AthenaError;
 use athena::folder::Location;
 use athena::{Athena, Query};
 
-use crate::ddl::{self, ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile, VIEWS};
+use crate::ddl::{self, ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile};
 use crate::engine::EngineError;
 use crate::engine::athena::{engine_error, location, other_archive};
 use crate::options::{AthenaSettings, InitArgs};
@@ -207,7 +207,7 @@ impl Init<'_> {
     }
 
     async fn views(&mut self) -> Result<(), EngineError> {
-        for view in &VIEWS {
+        for view in &query::VIEWS {
             let name = view.name;
             if self.athena.is_emulated() {
                 let how = "omitted: this service keeps no views, so they are sent with each query";
@@ -216,7 +216,7 @@ impl Init<'_> {
             }
             let found = self.athena.find_table(name).await;
             let was_there = found.map_err(|error| engine_error(&error))?.is_some();
-            self.run(&Query::new(view.statement())).await?;
+            self.run(&Query::new(ddl::create_view(view))).await?;
             let how = if was_there {
                 "exists, replaced"
             } else {

@@ -19,8 +19,9 @@ use rust_embed::Embed;
 
 pub use bound_query::BoundQuery;
 pub use constraint::Constraint;
-pub(crate) use given::name_of;
+pub(crate) use given::{name_of, split_key};
 pub use header::HeaderError;
+pub(crate) use header::is_name;
 pub use named_query::Query;
 pub use param_type::ParamType;
 pub use parameter::{Parameter, ParameterError};

@@ -173,6 +173,32 @@ struct Bounds {
     high: f64,
 }
 
+impl Bounds {
+    /// How far a time is from the left side to the right, from 0 to 1.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a position needs fewer digits than a double has"
+    )]
+    fn across(&self, time_ms: i64) -> f64 {
+        let part = time_ms.saturating_sub(self.from_ms) as f64;
+        share(part, self.to_ms.saturating_sub(self.from_ms) as f64)
+    }
+
+    /// How far a value is from the bottom to the top, from 0 to 1.
+    fn up(&self, value: f64) -> f64 {
+        share(value - self.low, self.high - self.low)
+    }
+}
+
+/// A part of a whole; the middle if the whole is 0.
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 {
+        (part / whole).clamp(0.0, 1.0)
+    } else {
+        0.5
+    }
+}
+
 fn date_ms(year: i64, month: i64, day: i64) -> Option<i64> {
     let (month, day) = (u32::try_from(month).ok()?, u32::try_from(day).ok()?);
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;

@@ -4,7 +4,7 @@
 use sqlparser::dialect::Dialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::position::START;
+use query::Position;
 
 /// What Athena and the local engine agree on: names of letters, digits and underscores, quoted names in
 /// double quotes or backquotes.
@@ -69,7 +69,7 @@ impl<'a> SqlTokens<'a> {
         let mut tokenizer = Tokenizer::new(&Common, sql).with_unescape(false);
         // The tokens before an error are kept; what follows is the rest.
         _ = tokenizer.tokenize_with_location_into_buf(&mut spans);
-        let (mut at, mut position) = (0, START);
+        let (mut at, mut position) = (0, Position::START);
         let mut tokens = Vec::with_capacity(spans.len());
         for token in spans {
             let start = at;

@@ -1,9 +1,8 @@
 //! A statement ready to run, and the values of its parameters.
 
-use query::{ArchiveScan, SqlError, Value, scans};
+use query::{ArchiveScan, Position, SqlError, Value, archive_scans};
 
 use crate::named::{BoundPlaceholder, BoundQuery, SourceMap};
-use crate::position::Position;
 
 /// A statement ready to run: text with `?` for each parameter, values in that order.
 #[derive(Debug, Clone)]
@@ -29,12 +28,13 @@ impl Statement {
     /// [`SqlError`] if it is not SQL or does more than read, with positions in the text that it was
     /// made from.
     pub(crate) fn of(bound: &BoundQuery) -> Result<Self, SqlError> {
-        let reading = scans(&bound.sql, &bound.values)
-            .map_err(|error| error.placed(|position| bound.source_map.source_position(position)))?;
+        let reads = archive_scans(&bound.sql, &bound.values).map_err(|error| {
+            error.with_position(|position| bound.source_map.source_position(position))
+        })?;
         Ok(Self {
-            scans: reading.scans,
-            others: Some(reading.others),
-            runs: reading.runs,
+            scans: reads.scans,
+            others: Some(reads.others),
+            runs: reads.runs,
             ..Self::unparsed(bound)
         })
     }

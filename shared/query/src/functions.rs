@@ -19,8 +19,6 @@ mod scalar_function;
 mod split_part;
 mod timestamps;
 
-use std::sync::Arc;
-
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
@@ -79,9 +77,4 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
     ));
     context.register_udaf(count_if::count_if(&context.udaf("count")?));
     Ok(())
-}
-
-/// A function of the engine by its name.
-fn udf(context: &SessionContext, name: &str) -> Result<Arc<ScalarUDF>> {
-    context.udf(name)
 }

@@ -73,12 +73,6 @@ impl Rows {
         self.stats.clone()
     }
 
-    /// The name of before, for `ticksql`; remove it once it uses the new one.
-    #[must_use]
-    pub fn reads(&self) -> ScanStats {
-        self.scan_stats()
-    }
-
     /// The next rows, or `None` at the end.
     ///
     /// # Errors

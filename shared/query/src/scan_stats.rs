@@ -12,6 +12,8 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::partitions::date;
+
 /// The name of the reader of Parquet files.
 const PARQUET: &str = "parquet";
 
@@ -58,8 +60,7 @@ fn day_of(file: &PartitionedFile) -> Option<NaiveDate> {
     else {
         return None;
     };
-    let (month, day) = (u32::try_from(*month).ok()?, u32::try_from(*day).ok()?);
-    NaiveDate::from_ymd_opt(*year, month, day)
+    date(*year, *month, *day)
 }
 
 fn scan_of(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {

@@ -73,11 +73,11 @@ fn message(name: &str, known: &BTreeSet<&str>) -> String {
     if lower == SEQUENCE || FUNCTIONS_OFF.contains(&lower.as_str()) {
         return format!("the function `{name}` is off (one call could take all memory)");
     }
-    let instead = INSTEAD.iter().find(|(missing, _)| *missing == lower);
-    let help = match instead {
+    let similar = suggestions(name, known.iter().copied());
+    let help = match INSTEAD.iter().find(|(missing, _)| *missing == lower) {
         Some((_, instead)) => (*instead).to_owned(),
-        None => did_you_mean(&suggestions(name, known.iter().copied()))
-            .unwrap_or_else(|| "docs/sql.md lists those that it has".to_owned()),
+        None if similar.is_empty() => "docs/sql.md lists those that it has".to_owned(),
+        None => did_you_mean(&similar).trim_start_matches(": ").to_owned(),
     };
     format!("this engine has no function `{name}` ({help})")
 }

@@ -50,9 +50,7 @@ fn hint(unknown: &str, args: &[OsString]) -> Option<String> {
         return is_parameter(name).then(|| tip(name, value));
     }
     let (name, value) = whole.split_once('=')?;
-    let in_name = |char: char| char.is_alphanumeric() || char == '_';
-    let is_name = !name.is_empty() && name.chars().all(in_name);
-    is_name.then(|| tip(name, value))
+    named::is_name(name).then(|| tip(name, value))
 }
 
 fn tip(name: &str, value: &str) -> String {

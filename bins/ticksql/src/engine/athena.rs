@@ -70,16 +70,6 @@ impl Athena {
             statement.source_position(rendered.source_position(position))
         })
     }
-
-    /// The days that a table has folders for, in order.
-    async fn listed_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
-        let file = match table {
-            DayTable::Archive => &ARCHIVE,
-            DayTable::Quarantine => &QUARANTINE,
-        };
-        let folder = self.folder(file).await?;
-        folder.days().await.map_err(|error| engine_error(&error))
-    }
 }
 
 #[async_trait]
@@ -142,7 +132,12 @@ impl Engine for Athena {
     }
 
     async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
-        self.listed_days(table).await
+        let file = match table {
+            DayTable::Archive => &ARCHIVE,
+            DayTable::Quarantine => &QUARANTINE,
+        };
+        let folder = self.folder(file).await?;
+        folder.days().await.map_err(|error| engine_error(&error))
     }
 
     async fn existing_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
@@ -152,7 +147,7 @@ impl Engine for Athena {
             DayTable::Quarantine => quarantine,
         };
         let listed = bounds.get_or_try_init(async || {
-            let days = self.listed_days(table).await?;
+            let days = self.days(table).await?;
             Ok::<_, EngineError>(days.first().copied().zip(days.last().copied()))
         });
         Ok(match *listed.await? {

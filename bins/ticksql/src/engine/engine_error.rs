@@ -1,7 +1,7 @@
 //! Why there is no answer, and what became of a query that was stopped.
 
 use crate::money::Bill;
-use crate::position::Position;
+use query::Position;
 
 /// Why there is no answer; the kind decides the exit code.
 #[derive(Debug, thiserror::Error)]

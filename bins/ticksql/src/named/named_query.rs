@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use query::{Value, day_predicate};
+use query::{Position, Value, day_predicate};
 
 use super::TIMES;
 use super::bound_query::BoundQuery;
@@ -13,7 +13,6 @@ use super::parameter::{Parameter, ParameterError};
 use super::placeholder::{Placeholder, PlaceholderContext, Token, tokens};
 use super::resolved_param::ResolvedParam;
 use super::source_map::{BoundPlaceholder, Follows, StatementText};
-use crate::position::Position;
 
 /// A query, with what its header says.
 #[derive(Debug, Clone)]
@@ -248,8 +247,7 @@ fn values_at(
         PlaceholderContext::Compared if param.kind == ParamType::Token => {
             Err(ParameterError::TwoNames {
                 name: placeholder.name.clone(),
-                line: position.line,
-                column: position.column,
+                position,
             })
         }
         PlaceholderContext::Compared | PlaceholderContext::RowCount | PlaceholderContext::Alone => {

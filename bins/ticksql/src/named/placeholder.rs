@@ -1,11 +1,10 @@
 //! Finds placeholders in SQL: outside of literals, quoted names and comments.
 
-use query::Value;
+use query::{Position, Value};
 use sqlparser::tokenizer::Token as SqlKind;
 
 use super::DAYS;
 use super::header::HeaderError;
-use crate::position::{Position, after};
 use crate::sql_tokens::{SqlToken, SqlTokens};
 
 /// A part of a query's text.
@@ -83,7 +82,7 @@ pub(super) fn tokens(text: &str, first_line: u64) -> Result<Vec<(Position, Token
             }
         };
         push(&mut found, position, token);
-        position = after(position, &text);
+        position = position.after(&text);
     }
     if !cut.rest.is_empty() {
         push(&mut found, position, Token::Text(cut.rest.to_owned()));

@@ -1,9 +1,8 @@
 //! Where the parts of a statement stood in the text that it was made from.
 
-use query::Value;
+use query::{Position, Value};
 
 use super::placeholder::PlaceholderContext;
-use crate::position::{Position, of_offset};
 
 /// Finds a position of the statement in the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,7 +64,7 @@ pub(super) struct StatementText {
 impl StatementText {
     /// Adds a part that stood at a position in the text.
     pub(super) fn push(&mut self, part: &str, source: Position, follows: Follows) {
-        let start = of_offset(&self.sql, self.sql.len());
+        let start = Position::START.after(&self.sql);
         self.source_map.0.push((start, source, follows));
         self.sql.push_str(part);
     }

@@ -205,25 +205,12 @@ fn thinned(points: &[(i64, f64)]) -> Vec<(i64, f64)> {
 }
 
 impl Bounds {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a position on the page needs fewer digits than a double has"
-    )]
     fn x(&self, time_ms: i64) -> f64 {
-        let part = time_ms.saturating_sub(self.from_ms) as f64;
-        let whole = self.to_ms.saturating_sub(self.from_ms) as f64;
-        let share = if whole > 0.0 { part / whole } else { 0.5 };
-        LEFT + share * (WIDTH - LEFT - RIGHT)
+        LEFT + self.across(time_ms) * (WIDTH - LEFT - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        let whole = self.high - self.low;
-        let share = if whole > 0.0 {
-            (value - self.low) / whole
-        } else {
-            0.5
-        };
-        HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+        HEIGHT - BOTTOM - self.up(value) * (HEIGHT - TOP - BOTTOM)
     }
 }
 

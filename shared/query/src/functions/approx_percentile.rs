@@ -1,6 +1,5 @@
 //! `approx_percentile(x, p)`: the engine's own, under Trino's name and with Trino's arguments.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
@@ -19,24 +18,10 @@ pub(super) fn approx_percentile(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     })
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct ApproxPercentile {
     inner: Arc<AggregateUDF>,
     signature: Signature,
-}
-
-impl PartialEq for ApproxPercentile {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner == other.inner
-    }
-}
-
-impl Eq for ApproxPercentile {}
-
-impl Hash for ApproxPercentile {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.hash(state);
-    }
 }
 
 impl AggregateUDFImpl for ApproxPercentile {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry as _;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
@@ -16,7 +17,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-use super::arg_type::ArgType;
+use super::arg_type::{ArgType, coerced};
 use super::regexp_replacement;
 
 /// Types that a call takes, and the type that it returns, for the types of the arguments.
@@ -114,24 +115,14 @@ impl ScalarUDFImpl for ExprFunction {
 
 /// The types of a call whose arguments have these types.
 fn of(kinds: &'static [ArgType], returns: DataType) -> Types {
-    Box::new(move |given| {
-        let types = kinds
-            .iter()
-            .zip(given)
-            .map(|(kind, given)| kind.coerced(given));
-        let types: Vec<_> = types.collect::<Option<_>>()?;
-        (kinds.len() == given.len()).then(|| (types, returns.clone()))
-    })
+    Box::new(move |given| Some((coerced(kinds, given)?, returns.clone())))
 }
 
 /// A call of a function of the engine, with constants after the arguments.
 fn call(function: Arc<ScalarUDF>, constants: &'static [&'static str]) -> Body {
     Box::new(move |mut args, _| {
         args.extend(constants.iter().copied().map(lit));
-        Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
-            Arc::clone(&function),
-            args,
-        )))
+        Ok(called(&function, args))
     })
 }
 
@@ -140,7 +131,7 @@ fn called(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
 }
 
 pub(super) fn functions(context: &SessionContext) -> Result<Vec<ExprFunction>> {
-    let udf = |name| super::udf(context, name);
+    let udf = |name| context.udf(name);
     let mut functions = vec![
         if_function(),
         ExprFunction::new(
@@ -283,14 +274,8 @@ fn regular_expressions(
 ) -> [ExprFunction; 2] {
     let texts = |given: &[DataType], last: ArgType| {
         let kinds = [ArgType::Text, ArgType::Text, last];
-        let types = kinds
-            .iter()
-            .zip(given)
-            .map(|(kind, given)| kind.coerced(given));
-        let types: Vec<_> = types.collect::<Option<_>>()?;
-        (2..=3)
-            .contains(&given.len())
-            .then_some((types, DataType::Utf8View))
+        let kinds = kinds.get(..given.len().max(2))?;
+        Some((coerced(kinds, given)?, DataType::Utf8View))
     };
     let replacement = Arc::new(ScalarUDF::from(regexp_replacement::function()));
     let replaced = move |args: Vec<Expr>, _: &[DataType]| {

@@ -88,7 +88,7 @@ fn to_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 }
 
 /// Moments and dates as milliseconds since the epoch.
-fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
+pub(super) fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
     let times = cast(times, &timestamp())?;
     Ok(times.as_primitive::<TimestampMillisecondType>().clone())
 }

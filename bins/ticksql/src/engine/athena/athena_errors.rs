@@ -3,13 +3,10 @@
 use athena::catalog::Table;
 use athena::error::AthenaError;
 use aws_client::error::CallError;
-use query::nearest;
+use query::{Position, at, did_you_mean, suggestions, table_names};
 
-use crate::ddl;
 use crate::engine::EngineError;
 use crate::money::{Bill, had_read};
-use crate::phrases::did_you_mean;
-use crate::position::{Position, at};
 
 /// An error without a position in a statement.
 pub(crate) fn engine_error(error: &AthenaError) -> EngineError {
@@ -43,13 +40,12 @@ pub(super) fn statement_error(
             let names = || tables.iter().map(|table| table.name.as_str());
             let missing = missing_table(message).unwrap_or_default();
             let is_ours = |name: &&str| missing.eq_ignore_ascii_case(name);
-            let unmade = ddl::names()
-                .iter()
-                .any(|name| is_ours(name) && names().all(|known| known != *name));
+            let unmade =
+                table_names().any(|name| is_ours(&name) && names().all(|known| known != name));
             if unmade || tables.is_empty() {
                 return EngineError::Usage(text);
             }
-            query(message, place.map(origin), &nearest(missing, names()))
+            query(message, place.map(origin), &suggestions(missing, names()))
         }
         AthenaError::Statement { message, place } => {
             let columns = tables.iter().flat_map(|table| &table.columns);
@@ -58,7 +54,7 @@ pub(super) fn statement_error(
             columns.dedup();
             let near = quoted(message)
                 .filter(|_| message.contains("COLUMN_NOT_FOUND"))
-                .map(|name| nearest(last_part(name), columns.into_iter()));
+                .map(|name| suggestions(last_part(name), columns.into_iter()));
             query(message, place.map(origin), &near.unwrap_or_default())
         }
         AthenaError::TooLong(_) => query(&text, None, &[]),

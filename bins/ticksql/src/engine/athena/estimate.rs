@@ -8,7 +8,6 @@ use query::ArchiveScan;
 use super::{Athena, engine_error, location};
 use crate::ddl::{ARCHIVE, QUARANTINE, TableFile};
 use crate::engine::{EngineError, Estimate};
-use crate::phrases::quoted;
 use crate::statement::Statement;
 
 /// The schema that describes a database's tables: it has no files.
@@ -145,10 +144,11 @@ fn unknown(statement: &Statement, database: &str) -> Option<String> {
         let database = scan.database.as_deref().unwrap_or_default();
         format!("{database}.{}", scan.table)
     });
-    let mut names: Vec<String> = others.chain(elsewhere).collect();
+    let names = others.chain(elsewhere).map(|name| format!("`{name}`"));
+    let mut names: Vec<String> = names.collect();
     names.sort_unstable();
     names.dedup();
-    (!names.is_empty()).then(|| format!("the size of {} is unknown", quoted(&names, ", ")))
+    (!names.is_empty()).then(|| format!("the size of {} is unknown", names.join(", ")))
 }
 
 fn is_of(database: &str, scan: &ArchiveScan) -> bool {

@@ -4,8 +4,9 @@
 //! of their types. Emulators take none and keep no views: there all values are written in, and the
 //! views that are read go in front as parts of WITH.
 
-use crate::ddl::VIEWS;
-use crate::position::{Position, of_offset, offset_of};
+use query::{Position, VIEWS};
+
+use crate::position::{of_offset, offset_of};
 use crate::sql_tokens::{SqlToken, SqlTokens};
 use crate::statement::Statement;
 
