@@ -45,7 +45,7 @@ pub(crate) enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error(
-        "`{table}`{} would be read whole or mostly: its conditions keep {kept} of the {} {measure}; {advice}, or pass --full-scan",
+        "all or most of `{table}`{} would be read: its conditions keep {kept} of the {} {measure}; {advice}, or pass --full-scan",
         at(*position),
         counted(*days, "day"),
     )]
@@ -62,7 +62,7 @@ pub(crate) enum CliError {
         advice: String,
     },
     #[error(
-        "the query would read up to {estimated} in {} of {}, more than the {allowed} of --max-scan: ask for fewer days, or allow more",
+        "the query would read up to {estimated} in {} of {}, more than the {allowed} of --max-scan: query fewer days, or allow more",
         counted(*files, "file"),
         counted(*days, "day")
     )]

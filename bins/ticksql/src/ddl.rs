@@ -3,10 +3,10 @@
 use athena::folder::Location;
 use query::View;
 
-/// The archive's folder in its bucket, as the stack lays it.
+/// The archive's folder in its bucket, as the stack creates it.
 pub(crate) const ARCHIVE_FOLDER: &str = "price-archive/";
 
-/// The folder of answers in the archive's bucket, as the stack lays it.
+/// The folder of results in the archive's bucket, as the stack creates it.
 pub(crate) const RESULTS_FOLDER: &str = "athena-results/";
 
 /// A table's file.
@@ -37,7 +37,7 @@ pub(crate) const QUARANTINE: TableFile = TableFile {
 };
 
 impl TableFile {
-    /// The statement that makes the table, for an archive in a folder.
+    /// The statement that creates the table, for an archive in a folder.
     pub(crate) fn statement(&self, archive: &Location) -> String {
         let at = self.location(archive).to_string();
         without_comments(self.text).replace(self.placeholder, &at)
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_made_over_their_folders() {
+    fn tables_are_created_over_their_folders() {
         let archive = Location::parse("s3://b/price-archive/").unwrap();
         let sql = ARCHIVE.statement(&archive);
         assert!(
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_read_off_the_statements() {
+    fn columns_are_parsed_from_the_statements() {
         let columns: Vec<_> = ARCHIVE.columns().collect();
         assert_eq!(columns.first(), Some(&"tick_id"));
         assert_eq!(columns[columns.len() - 3..], ["year", "month", "day"]);

@@ -62,7 +62,7 @@ pub(crate) async fn explain(
             write_rows(options, &facts.row()?, outputs.output)?;
         }
     }
-    // A script that asks before it runs the query reads the exit code.
+    // A script that checks a query before running it reads the exit code.
     match refused.or(too_much) {
         Some(error) => Err(error),
         None => Ok(()),
@@ -80,7 +80,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// What it would cost at most; `None` where that is not known.
+    /// What it would cost at most; `None` if that is unknown.
     fn bill(&self) -> Option<Bill> {
         let bill = match self.engine {
             EngineName::Local => Bill::NOTHING,

@@ -84,7 +84,7 @@ fn calendar(last: NaiveDate) -> Vec<NaiveDate> {
 /// that the statement's own times imply, if it has any.
 fn advice(scan: &ArchiveScan, since_2000: &[NaiveDate], today: NaiveDate) -> String {
     if kept_if_most(scan, since_2000, today).is_none() {
-        return "ask for fewer days".to_owned();
+        return "query fewer days".to_owned();
     }
     let of_times = match scan.time_range_ms() {
         (Some(from), Some(to)) => day_predicate(from, to),

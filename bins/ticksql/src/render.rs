@@ -14,7 +14,7 @@ use crate::plot::{self, Plot, Screen};
 pub(crate) use page::About;
 use page::PageRows;
 
-/// A chart and a page, each if asked for.
+/// A chart and a page, each if requested.
 pub(crate) struct Renderings {
     chart: Option<Plot>,
     page: Option<PageRows>,

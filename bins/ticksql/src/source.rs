@@ -66,7 +66,7 @@ pub(crate) fn unknown(name: &str) -> CliError {
     }
 }
 
-/// A query that was written down.
+/// The query of a text.
 pub(crate) fn of_text(name: Option<String>, text: String) -> Result<Source, CliError> {
     if text.trim().is_empty() {
         return Err(CliError::NoStatement);

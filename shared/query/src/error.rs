@@ -58,7 +58,7 @@ pub enum SqlError {
         /// The columns that could be meant.
         suggestions: Vec<String>,
     },
-    /// The statement is SQL, but means nothing here: an unknown function, types that do not fit.
+    /// The statement is SQL, but not valid here: an unknown function, types that do not fit.
     #[error("{message}{}", at(*position))]
     Invalid {
         /// What is wrong.
@@ -109,7 +109,7 @@ impl SqlError {
         }
     }
 
-    /// The error with its position in the text from which the statement was made.
+    /// The error with its position in the text from which the statement was generated.
     #[must_use]
     pub fn with_position(mut self, in_source: impl Fn(Position) -> Position) -> Self {
         if let Self::Syntax { position, .. }
@@ -123,7 +123,7 @@ impl SqlError {
     }
 }
 
-/// A table name that a statement has and the catalog has not, with the names nearest to it.
+/// A table name that is not in the catalog, with suggestions.
 #[derive(Debug)]
 pub(crate) struct UnknownTable {
     pub(crate) name: String,

@@ -14,7 +14,7 @@ use crate::predicate_from_expr::of_expr;
 /// Rounds in which predicates pass from table to table: `a.day = b.day AND b.day = c.day`.
 const ROUNDS_MAX: usize = 3;
 
-/// Something in FROM.
+/// A relation in FROM.
 pub(crate) struct Relation<'a> {
     /// Its name or alias, in lower case.
     name: String,
@@ -319,7 +319,7 @@ fn on<'a>(join: &'a Join, sides: &Sides) -> Option<(&'a JoinConstraint, Range<us
     }
 }
 
-/// The only relation that a predicate is about.
+/// The only relation that a predicate refers to.
 fn only_relation(predicate: &Predicate) -> Option<usize> {
     let columns = predicate.columns();
     let first = columns.first()?.relation?;

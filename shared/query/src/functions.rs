@@ -1,5 +1,5 @@
-//! Trino's functions on the local engine, so that one text runs here and on Athena: those that the engine
-//! lacks, and those that it has under the same name with another meaning.
+//! Trino's functions on the local engine, so that the same SQL runs here and on Athena: those that
+//! the engine lacks, and those that it has under the same name with another meaning.
 //!
 //! What still differs is listed in `docs/sql.md`.
 

@@ -1,9 +1,9 @@
-//! Filters on the event time that the files' statistics imply: they hold for every row, so they are left
-//! out, and the column need not be read for them.
+//! Filters on the event time that the files' statistics imply: they hold for every row, so they are
+//! left out, and the column need not be read for them.
 //!
-//! Every named query of whole days has two. The engine uses statistics to skip files and row groups; for
-//! those that it reads, it evaluates each filter on each row, even if the statistics prove it (as of
-//! DataFusion 55: "fully matched" row groups only spare the page index).
+//! Every named query of whole days has two. The engine uses statistics to skip files and row
+//! groups; for those that it reads, it evaluates each filter on each row, even if the statistics
+//! prove it (as of DataFusion 55: "fully matched" row groups only spare the page index).
 
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};

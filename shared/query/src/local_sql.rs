@@ -18,13 +18,13 @@ use crate::{archive_table, quarantine_table, session};
 /// What a query may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows of an answer. One row more is read, which shows that there are more. `usize::MAX` is no
-    /// limit.
+    /// Rows of an answer. One row more is read, which shows that there are more. `usize::MAX` means
+    /// no limit.
     pub rows_max: usize,
     /// Bytes that the operators of a query may hold (sorting, grouping, joining). Batches on their
     /// way between operators are not counted.
     pub memory_bytes_max: usize,
-    /// Bytes of temporary files that operators may write when that memory does not suffice.
+    /// Bytes of temporary files that operators may write if that memory is not enough.
     pub spill_bytes_max: u64,
     /// Rows of a batch. The memory of batches between operators, which is not counted, grows with it.
     pub batch_rows: usize,

@@ -36,7 +36,7 @@ pub struct ArchiveScan {
 }
 
 impl ArchiveScan {
-    /// Whether it reads the quarantine, whose files lie beside those of the ticks.
+    /// Whether it reads the quarantine, whose files are beside those of the ticks.
     #[must_use]
     pub fn is_of_quarantine(&self) -> bool {
         self.table.eq_ignore_ascii_case(QUARANTINE)
@@ -125,7 +125,7 @@ pub(crate) fn scans_of(query: &Query) -> Result<(Vec<ArchiveScan>, Vec<String>),
 struct Cte<'a> {
     alias: &'a TableAlias,
     query: &'a Query,
-    /// How many of the parts before it are known to it.
+    /// How many of the earlier parts it can refer to.
     knows: usize,
     recursion: Recursion,
 }

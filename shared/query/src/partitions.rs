@@ -1,7 +1,7 @@
 //! Folders by day as partitions of a table: which of them a query's predicates leave, and their files.
 //!
-//! The engine's own table over folders is not used: it looks for `month=3` although the folder is
-//! `month=03`, and keeps a list of files, which lacks new ones.
+//! DataFusion's listing table is not used: it looks for `month=3` although the folder is
+//! `month=03`, and caches a list of files that lacks new ones.
 
 use std::fs::Metadata;
 use std::io;

@@ -13,7 +13,7 @@ impl Position {
     /// The first position of a text.
     pub const START: Self = Self { line: 1, column: 1 };
 
-    /// `None` for what the parser or the engine made up itself, which they place in line 0.
+    /// `None` for what the parser or the engine generated itself, which they place in line 0.
     pub(crate) fn new(line: u64, column: u64) -> Option<Self> {
         (line > 0).then_some(Self { line, column })
     }

@@ -1,4 +1,4 @@
-//! Rows as a query finds them.
+//! The rows of a running query.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::result_columns::renamed;
 use crate::scan_stats::ScanStats;
 use crate::threads::Threads;
 
-/// Batches that wait for the reader of the rows; then the query waits.
+/// Batches that wait for the reader of the rows; at this number the query waits.
 const BATCHES_AHEAD: usize = 4;
 
 /// The rows of a query that runs. Dropping them stops it.
@@ -27,7 +27,7 @@ pub struct Rows {
     batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
     query: JoinSet<()>,
     archive_folder: PathBuf,
-    /// Its own: a query that does not yield delays no other one.
+    /// Its own, so that a query that does not yield delays no other.
     _threads: Threads,
 }
 

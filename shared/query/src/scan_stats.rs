@@ -1,4 +1,4 @@
-//! What a plan reads: its files, their days and their bytes, before and after it ran.
+//! What a plan reads: its files, their days and their bytes, before and after it runs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ fn read_by(node: &Arc<dyn ExecutionPlan>) -> (usize, u64) {
         PARQUET => metrics
             .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
             .map_or(0, |bytes| bytes.as_usize() as u64),
-        // Other readers do not count; they read files whole once they have begun.
+        // Other readers report no count; once started, they read whole files.
         _ if metrics.is_some_and(|metrics| metrics.iter().next().is_some()) => {
             files.values().map(|file| file.object_meta.size).sum()
         }

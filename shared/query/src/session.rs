@@ -35,8 +35,8 @@ const FILE_SYSTEM_URL: &str = "file:///";
 /// Memory for the footers of files that were read before.
 const FOOTER_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Functions that make a large value of a small one: the memory limit counts what operators hold, not
-/// single values, and one call could take all of the machine's memory.
+/// Functions that build a large value from a small one: the memory limit counts what operators
+/// hold, not single values, and one call could take all of the machine's memory.
 pub(crate) const FUNCTIONS_OFF: [&str; 7] = [
     "repeat",
     "lpad",
@@ -56,7 +56,7 @@ pub(crate) async fn open(
 ) -> Result<SessionContext, SqlError> {
     let engine = |error| SqlError::Engine(error::message(&error));
     let runtime = RuntimeEnvBuilder::new()
-        // Operators that can spill share fairly, so that each of them gets to it.
+        // Operators that can spill share the memory fairly, so that each of them can run.
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max)))
         .with_disk_manager_builder(
             DiskManagerBuilder::default()

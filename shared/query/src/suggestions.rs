@@ -1,9 +1,9 @@
 //! The names that could be meant by an unknown one.
 
-/// Most names that are suggested.
+/// The most names that are suggested.
 const NAMES_MAX: usize = 3;
 
-/// How alike two names are at least, from 0 to 1 (Jaro-Winkler, which counts letters that are left
+/// The least similarity of a suggestion, from 0 to 1 (Jaro-Winkler, which counts letters that are left
 /// out, changed or swapped, and favours a common beginning).
 const SIMILARITY_MIN: f64 = 0.8;
 

@@ -53,7 +53,8 @@ pub(crate) async fn open(settings: &AthenaSettings) -> Result<Box<dyn Engine>, E
 }
 
 impl Athena {
-    /// The error of a statement, with its position in the text that it was made from, and near names.
+    /// The error of a statement, with its position in the text that it was generated from, and
+    /// suggestions.
     async fn explained(
         &self,
         error: AthenaError,
@@ -162,8 +163,8 @@ impl Engine for Athena {
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError> {
         let found = self.athena.history(count_max).await;
         let found = found.map_err(|error| engine_error(&error))?;
-        // Some services list nothing for a workgroup that is not there. Who may not look whether it
-        // exists is not told otherwise.
+        // Some services list nothing for a workgroup that does not exist. A user who may not check
+        // whether it exists gets the empty list.
         if found.is_empty()
             && let Ok(None) = self.athena.find_workgroup().await
         {

@@ -19,7 +19,7 @@ use crate::journal::Journal;
 use crate::options::EngineName;
 use crate::statement::Statement;
 
-/// What goes in front of a statement to ask for its plan.
+/// The prefix that turns a statement into a request for its plan.
 const EXPLAIN: &str = "EXPLAIN ";
 
 /// How often a query that has no rows yet reports its progress.
@@ -32,7 +32,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// Opens the archive of a data folder. Queries of before are read from the journal.
+    /// Opens the archive of a data folder. Earlier queries are read from the journal.
     pub(crate) async fn open(
         data_dir: &Path,
         limits: Limits,
@@ -128,7 +128,7 @@ impl Engine for Local {
                 ran: started.elapsed(),
             }
         };
-        // A batch is passed on before the next one is waited for: that one may fail.
+        // Each batch is passed on before the next one is awaited, which may fail.
         let batches = stream::try_unfold(
             (first, rows, cancel),
             async |(first, mut rows, cancel)| {
@@ -186,7 +186,7 @@ impl Engine for Local {
     }
 }
 
-/// The position in a statement of one in the text that asks for its plan.
+/// Maps a position in the EXPLAIN statement to the statement itself.
 fn without_explain(mut position: Position) -> Position {
     if position.line == 1 {
         position.column = position.column.saturating_sub(EXPLAIN.len() as u64).max(1);

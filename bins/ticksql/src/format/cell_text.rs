@@ -11,7 +11,7 @@ use arrow::util::display::{
 };
 use query::non_finite_text;
 
-/// Formats floating-point numbers, those within arrays and rows too; all else as arrow does.
+/// Formats floating-point numbers, also within arrays and rows; everything else is left to arrow.
 #[derive(Debug)]
 pub(super) struct DoubleFormatters;
 

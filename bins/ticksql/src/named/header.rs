@@ -5,7 +5,7 @@ use super::constraint::Constraint;
 use super::param_type::ParamType;
 use super::parameter::Parameter;
 
-/// Why a query's text does not fit.
+/// Why a query's header is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// An unknown tag.
@@ -16,7 +16,7 @@ pub enum HeaderError {
         /// The word.
         word: String,
     },
-    /// A `@param` line that cannot be read.
+    /// A `@param` line that cannot be parsed.
     #[error("line {line}: write `@param NAME TYPE = DEFAULT [LOW..HIGH]  What it is`")]
     Form {
         /// The line, from 1.

@@ -1,4 +1,4 @@
-//! A plot of characters: each is a field of two by four dots.
+//! A plot of characters: each is a grid of two by four dots.
 
 use std::io::Write;
 

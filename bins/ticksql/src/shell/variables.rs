@@ -6,7 +6,7 @@ use crate::named::{self, Query, split_key};
 /// Values by their keys: a name, or `name:type`.
 type Values = Vec<(String, String)>;
 
-/// Keeps a value. One that was kept for the same name before is dropped, whatever its type.
+/// Keeps a value, and drops an earlier one of the same name, whatever its type.
 pub(super) fn set(values: &mut Values, key: &str, text: String) -> Result<(), CliError> {
     let name = named::name_of(key)?;
     if !named::is_name(name) {
@@ -31,8 +31,7 @@ pub(super) fn unset(values: &mut Values, name: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The values for a query: those given for it alone, and of the kept ones those that it takes and that
-/// are not given.
+/// The values for a query: those given with it, and the kept ones that it takes and that are not given.
 pub(super) fn for_query(query: &Query, kept: &[(String, String)], given: Values) -> Values {
     let of_shell = kept.iter().filter(|(key, _)| {
         let (name, _) = split_key(key);

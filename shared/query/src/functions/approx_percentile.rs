@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
 
-/// Makes it of the engine's `approx_percentile_cont`, whose third argument is not a weight.
+/// Builds it from the engine's `approx_percentile_cont`, whose third argument is not a weight.
 pub(super) fn approx_percentile(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     AggregateUDF::from(ApproxPercentile {
         inner: Arc::clone(inner),
@@ -40,7 +40,7 @@ impl AggregateUDFImpl for ApproxPercentile {
                 Ok(vec![DataType::Float64, DataType::Float64])
             }
             _ => plan_err!(
-                "call it as approx_percentile(double, double), the second a constant from 0 to 1: weights, and several shares at once, are Athena's only"
+                "call it as approx_percentile(double, double), the second a constant from 0 to 1: weights and arrays of percentages work only on Athena"
             ),
         }
     }

@@ -82,7 +82,7 @@ impl Unit {
         }
     }
 
-    /// Where a day is not in the month that is reached, it becomes that month's last.
+    /// If the month that is reached lacks the day, the result is its last day.
     fn later(self, from: NaiveDateTime, count: i64) -> Option<NaiveDateTime> {
         match self {
             Self::Ms(ms) => {
@@ -100,7 +100,7 @@ impl Unit {
         }
     }
 
-    /// Whole units from one time to another; negative where the second is the earlier.
+    /// Whole units from one time to another; negative if the second is the earlier.
     fn whole_between(self, from: NaiveDateTime, to: NaiveDateTime) -> i64 {
         if to < from {
             return -self.whole_between(to, from);
@@ -140,7 +140,7 @@ fn date_add(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         }
         match unit.later(civil(ms)?, count) {
             Some(time) => later.push(Some(time.and_utc().timestamp_millis())),
-            None => return exec_err!("{count} {name}s later is in no year of the calendar"),
+            None => return exec_err!("{count} {name}s later is outside the calendar"),
         }
     }
     let later: ArrayRef = Arc::new(TimestampMillisecondArray::from(later));

@@ -1,5 +1,4 @@
-//! Functions that are expressions of the engine's own: the planner replaces the call by the
-//! expression.
+//! Functions that the planner replaces by an expression of the engine's own functions.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -239,7 +238,7 @@ fn if_function() -> ExprFunction {
     }
 }
 
-/// Trino's takes an array; the engine's own, a text, stays.
+/// Trino's takes an array; the engine's own, which takes a text, still works.
 fn contains(of_texts: Arc<ScalarUDF>, of_arrays: Arc<ScalarUDF>) -> ExprFunction {
     let types = |given: &[DataType]| match given {
         [DataType::List(item), _] => Some((
@@ -264,8 +263,8 @@ fn contains(of_texts: Arc<ScalarUDF>, of_arrays: Arc<ScalarUDF>) -> ExprFunction
     )
 }
 
-/// Trino replaces every match, the engine's own function only the first, and its replacements are
-/// written in another way. Group 0 is the whole match.
+/// Trino replaces every match, the engine's own function only the first, and the syntax of its
+/// replacements differs. Group 0 is the whole match.
 fn regular_expressions(
     replace: Arc<ScalarUDF>,
     matched: Arc<ScalarUDF>,
@@ -349,7 +348,7 @@ fn parts_of_times(date_part: &Arc<ScalarUDF>) -> Vec<ExprFunction> {
         )
     });
     let date_part = Arc::clone(date_part);
-    // The engine's milliseconds hold the seconds too.
+    // The engine's milliseconds include the seconds.
     let millisecond = ExprFunction::new(
         "millisecond",
         "millisecond(timestamp)",

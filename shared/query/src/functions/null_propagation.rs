@@ -1,4 +1,4 @@
-//! Functions that return NULL if any argument is NULL: the engine's own skip it.
+//! Functions that return NULL if any argument is NULL: the engine's own skip NULLs.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-/// A function of the engine, made strict.
+/// A function of the engine that returns NULL if any argument is NULL.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct NullIfAnyIs {
     inner: Arc<ScalarUDF>,

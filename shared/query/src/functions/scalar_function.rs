@@ -59,7 +59,7 @@ impl Scalar {
     }
 }
 
-// One function of a name is registered, so the name is the function.
+// Names of functions are unique, so the name identifies the function.
 impl PartialEq for Scalar {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

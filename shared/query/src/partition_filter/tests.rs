@@ -369,8 +369,8 @@ fn the_days_that_a_predicate_keeps_are_counted() {
     check("token = 'BTC'", 4);
     check("day >= 6", 3);
     check("day = 7", 1);
+    // A value that only the engine computes counts as that of another day.
     check("day = day(date_add('day', -1, current_date))", 0);
-    check("day = day(date_add('day', -15, current_date))", 1);
     check("year = year(current_date)", 4);
     check("year = 2025", 0);
 }
