@@ -1,10 +1,11 @@
 -- Prices of one token that stand out from those before them, around a time.
 --
--- A row is a tick whose price is at least threshold spreads away from the mean of the 100 ticks
--- before it in the same quote. The spread is their standard deviation, and at least a hundredth of a
--- percent of their mean, so that a price that stood still does not make every step stand out. Ticks
--- with fewer than 20 before them are not judged; those from the start of the first day on count as
--- before. time is a timestamp (UTC). A tick that is in the archive twice counts once. The detector of the stream judges by other windows: this is a second opinion.
+-- A row is a tick whose price is at least threshold spreads away from the mean of the 100 ticks before
+-- it in the same quote. The spread is their standard deviation, and at least a hundredth of a percent of
+-- their mean, so that not every step stands out after a constant price. Ticks with fewer than 20 before
+-- them are not judged; ticks since the start of the first day count as before. time is a timestamp
+-- (UTC). A tick that is in the archive twice counts once. The detector of the stream uses other windows:
+-- this is a second opinion.
 --
 -- @param token      token              The token, as symbol or mint address
 -- @param quote      token     = ''     Only prices in this; empty for all, each judged by itself

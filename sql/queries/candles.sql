@@ -1,13 +1,12 @@
 -- OHLCV candles of one token at any interval.
 --
 -- A row is an interval with at least one tick, in one quote. Intervals start at multiples of their
--- length since the epoch, in event time; start is a timestamp (UTC). Open and
--- close go by event time, and of ticks of one millisecond by tick_id, as the candles of the stream
--- do. Volume is in units of the token, NULL where no tick has one. A tick that is in the archive
--- twice counts once.
+-- length since the epoch, in event time; start is a timestamp (UTC). Open and close are chosen by event
+-- time, and among ticks in the same millisecond by tick_id, as in the candles of the stream. Volume is
+-- in units of the token, NULL if no tick has one. A tick that is in the archive twice counts once.
 --
 -- @param token       token               The token, as symbol or mint address
--- @param quote       token     = ''      Only prices in this; empty for all, each on rows of its own
+-- @param quote       token     = ''      Only prices in this; empty for all, each in rows of its own
 -- @param from        timestamp           First moment
 -- @param to          timestamp = now     End, not included
 -- @param interval_s  bigint    = 60      [1..31536000] Seconds of a candle

@@ -2,11 +2,11 @@
 --
 -- A tick's bucket is the first four bytes of SHA-256 over its key as a big-endian number, modulo
 -- 10,000; it is in the cohort of P percent if its bucket is below P * 100. At a stage of P percent all
--- ticks must be in_cohort. highest_bucket tells the highest stage that a day saw: 99 is the top of
--- 1 %, 9999 that of 100 %.
+-- ticks must be in_cohort. highest_bucket shows the highest stage of a day: 99 is the top of 1 %, 9999
+-- that of 100 %.
 --
--- Which of the two keys is asked for is known before anything is read, so one half of the union is
--- empty. By token, each token of a day is hashed once, not once a tick.
+-- The key is known before anything is read, so one half of the union is empty. By token, each token of
+-- a day is hashed once, not once per tick.
 --
 -- @param percentage  double               [0..100] The share that was let in, in percent
 -- @param key         varchar   = 'tick'   [tick|token] What the rollout goes by (KINESIS_ROLLOUT_KEY)

@@ -1,10 +1,10 @@
 -- Ticks that are in the archive more than once.
 --
--- A row is a tick_id with its copies. A delivery whose answer was lost comes again and gives the same
--- ids; compaction removes the copies of a day. Copies agree in all but the time of receipt, unless
--- the sender changed its mind: then prices_differ. Times are timestamps (UTC).
+-- A row is a tick_id with its copies. A delivery whose response was lost is sent again with the same
+-- ids; compaction removes the copies of a day. Copies agree in everything but the time of receipt,
+-- unless the sender changed the price: then prices_differ is true. Times are timestamps (UTC).
 --
--- It reads and gathers the id of every tick: look at a day or a token at a time.
+-- It reads and groups the id of every tick: query one day or one token at a time.
 --
 -- @param token  token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param from   timestamp = now-1d   First moment

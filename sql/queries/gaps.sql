@@ -1,17 +1,17 @@
 -- Times without ticks, by token.
 --
 -- A row is a time of at least min_gap_s between two ticks of a token in one quote, or from its last
--- tick to the end of the time looked at (still_open). gap_start and gap_end are timestamps (UTC).
--- A token without any tick in the time looked at has no row.
+-- tick to the end of the queried period (still_open). gap_start and gap_end are timestamps (UTC). A token
+-- without any tick in that period has no row.
 --
--- Ticks are first gathered into spans as long as the least gap: two ticks that far apart are never
--- in one span, so the ends of neighbouring spans tell all gaps, and no tick needs to be sorted.
+-- Ticks are first grouped into spans as long as the shortest gap: two ticks that far apart are never in
+-- one span, so the ends of neighbouring spans show all gaps, and no tick needs to be sorted.
 --
 -- @param token      token     = ''     Only this token, as symbol or mint address; empty for all
 -- @param quote      token     = ''     Only prices in this; empty for all
 -- @param from       timestamp          First moment
 -- @param to         timestamp = now    End, not included
--- @param min_gap_s  bigint    = 300    [1..31536000] The shortest gap told, in seconds
+-- @param min_gap_s  bigint    = 300    [1..31536000] The shortest gap reported, in seconds
 -- @days from to
 WITH placed AS (
   SELECT token, quote, ts, ts - ts % (CAST(:min_gap_s AS bigint) * 1000) AS start_ms

@@ -1,8 +1,8 @@
 -- The last price of each token before a moment.
 --
--- A row is a token in one quote that has a tick in the time looked at; of ticks of one millisecond
--- the one with the greatest tick_id counts. last is its event time, a timestamp (UTC); age_ms is its
--- age at the moment in milliseconds, a number for scripts that compare it with a limit.
+-- A row is a token in one quote with a tick in the period; of ticks in the same millisecond, the one
+-- with the greatest tick_id counts. last is its event time, a timestamp (UTC); age_ms is its age at the
+-- moment in milliseconds, a number for scripts that compare it with a limit.
 --
 -- @param token  token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param quote  token     = ''       Only prices in this; empty for all

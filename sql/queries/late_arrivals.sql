@@ -1,9 +1,8 @@
 -- How late ticks arrive, by source.
 --
--- A tick's delay is from its event time to when it was received, in milliseconds (a number). after_its_day are
--- ticks that were received when the UTC day of their event was over, since the delay is longer than the
--- day was old: an answer for that day that was asked for before lacks them. A negative delay is a
--- source's clock that runs ahead.
+-- A tick's delay is from its event time to its receipt, in milliseconds (a number). after_its_day counts
+-- ticks that were received after the UTC day of their event had ended: earlier answers for that day lack
+-- them. A negative delay means that the source's clock runs ahead.
 --
 -- @param token         token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param from          timestamp = now-1d   First moment of event time

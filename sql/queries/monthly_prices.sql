@@ -1,7 +1,7 @@
 -- Average, lowest and highest price by token and month.
 --
 -- A row is a token in one quote and one UTC month: prices in different quotes are never mixed. The
--- average is over ticks, neither over time nor by volume. A tick that is in the archive twice counts
+-- average is over ticks, not weighted by time or volume. A tick that is in the archive twice counts
 -- twice in it (see the query duplicates); lowest and highest stay the same.
 --
 -- @param token   token     = ''    Only this token, as symbol or mint address; empty for all

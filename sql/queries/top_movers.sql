@@ -1,11 +1,11 @@
 -- The tokens whose prices moved most, up or down.
 --
--- A row is a token in one quote, by the distance from its first price to its last in the time looked
--- at. Of ticks of one millisecond the lowest price counts as the first, the highest as the last, so
+-- A row is a token in one quote, by the distance from its first price to its last in the period. Of
+-- ticks in the same millisecond, the lowest price counts as the first and the highest as the last, so
 -- that tick_id, which is most of the archive's bytes, is not read. Ticks that are in the archive twice
--- change nothing but the number of ticks.
+-- change only the number of ticks.
 --
--- @param quote      token     = ''       Only prices in this; empty for all, each on rows of its own
+-- @param quote      token     = ''       Only prices in this; empty for all, each in rows of its own
 -- @param from       timestamp = now-1d   First moment
 -- @param to         timestamp = now      End, not included
 -- @param top        bigint    = 20       [1..] Most rows

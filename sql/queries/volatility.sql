@@ -1,9 +1,9 @@
 -- How much prices vary: the standard deviation of logarithmic returns from interval to interval.
 --
 -- A row is a token in one quote with at least two returns. A return is from the last price of an
--- interval to that of the next; where an interval has no tick there is none, since a step over a gap
--- is no step of one interval. volatility_per_year scales by the square root of intervals a year (365
--- days). Ticks that are in the archive twice change nothing.
+-- interval to that of the next; there is none if an interval has no tick, since a step across a gap is
+-- not a step of one interval. volatility_per_year scales by the square root of the intervals per year
+-- (365 days). Ticks that are in the archive twice change nothing.
 --
 -- @param token       token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param quote       token     = ''       Only prices in this; empty for all

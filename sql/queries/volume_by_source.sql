@@ -1,9 +1,9 @@
 -- Traded volume by token and source.
 --
 -- A row is a token in one quote from one source: volumes of different tokens are never added up.
--- volume is in units of the token, quote_volume in units of the quote; both are NULL where no tick of
--- the source names a volume. share_pct is of the token's quote_volume over all sources. A tick that is
--- in the archive twice counts twice (see the query duplicates); compaction removes the copies.
+-- volume is in units of the token, quote_volume in units of the quote; both are NULL if no tick of the
+-- source has a volume. share_pct is of the token's quote_volume over all sources. A tick that is in the
+-- archive twice counts twice (see the query duplicates); compaction removes the copies.
 --
 -- @param token  token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param quote  token     = ''       Only prices in this; empty for all

@@ -1,11 +1,12 @@
 -- Volume-weighted average price of one token, by interval.
 --
--- A row is an interval with at least one tick, in one quote; start is a timestamp (UTC). Only ticks that name a volume take part in vwap, volume (units of the token) and
--- quote_volume (units of the quote); all three are NULL, or vwap alone is, where there is nothing
--- to weigh by. avg_price is over all ticks. A tick that is in the archive twice counts once.
+-- A row is an interval with at least one tick, in one quote; start is a timestamp (UTC). Only ticks
+-- with a volume contribute to vwap, volume (units of the token) and quote_volume (units of the quote);
+-- all three are NULL if no tick has a volume, and vwap is NULL if the volumes add up to zero. avg_price
+-- is over all ticks. A tick that is in the archive twice counts once.
 --
 -- @param token       token               The token, as symbol or mint address
--- @param quote       token     = ''      Only prices in this; empty for all, each on rows of its own
+-- @param quote       token     = ''      Only prices in this; empty for all, each in rows of its own
 -- @param from        timestamp           First moment
 -- @param to          timestamp = now     End, not included
 -- @param interval_s  bigint    = 3600    [1..31536000] Seconds of an interval

@@ -1,5 +1,5 @@
 -- What could not become a tick: JSON lines by the UTC day of receipt. Partitions are computed from
--- the query (projection), as those of the archive.
+-- the query (projection), like those of the archive.
 -- {quarantine} is the folder's address with a slash at its end: s3://BUCKET/quarantine/
 CREATE EXTERNAL TABLE IF NOT EXISTS quarantine (
   `received_at` bigint COMMENT 'When it was received, milliseconds since the epoch (UTC)',

@@ -1,5 +1,5 @@
 -- The archive with the column names of the JSON record: `timestamp` is milliseconds since the
--- epoch (UTC). Give year, month and day in WHERE, so that only those folders are read.
+-- epoch (UTC). Name year, month and day in WHERE, so that only those folders are read.
 CREATE OR REPLACE VIEW price_history AS
 SELECT
   tick_id,

@@ -1,6 +1,6 @@
 -- The archive with a real timestamp (`time`, UTC, to the millisecond) and the rollout cohort of each
 -- tick (`cohort`, 0 to 9999: a tick is in the stream of a rollout of P percent if cohort < P * 100).
--- Give year, month and day in WHERE, so that only those folders are read.
+-- Name year, month and day in WHERE, so that only those folders are read.
 CREATE OR REPLACE VIEW ticks AS
 SELECT
   CAST(from_unixtime(ts / 1e3) AS timestamp(3)) AS time,

@@ -1,7 +1,7 @@
 //! A file for an answer that appears only once it is complete.
 //!
-//! tempfile's `persist` does the renaming; what is here besides keeps symbolic links, pipes, and the
-//! owner and permissions of a file that is replaced.
+//! tempfile's `persist` renames it; the code here preserves symbolic links, pipes, and the owner
+//! and permissions of a file that is replaced.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Seek as _, SeekFrom, Write};
@@ -12,13 +12,13 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::cli_error::CliError;
 
-/// Symbolic links that are followed one after the other, as Linux does.
+/// The longest chain of symbolic links that is followed, as on Linux.
 const LINKS_MAX: usize = 40;
 
-/// The permissions of a file that a program makes; the umask takes from them.
+/// The permissions of a new file, before the umask is applied.
 const MODE: u32 = 0o666;
 
-/// The bits of a mode that say who may read, write and run a file.
+/// The mode bits for reading, writing and executing.
 const PERMISSIONS: u32 = 0o777;
 
 /// A file that appears once it is complete, or a pipe or device that is written directly.
@@ -28,10 +28,10 @@ pub(crate) struct AtomicFile {
 }
 
 enum Target {
-    /// A file beside the one that it will be.
-    Beside { file: NamedTempFile, at: PathBuf },
-    /// No regular file: a name that is given to another file would take its place.
-    Straight(File),
+    /// A temporary file beside the final one.
+    Temporary { file: NamedTempFile, at: PathBuf },
+    /// A pipe or device: a file that is renamed to its path would replace it.
+    Direct(File),
 }
 
 impl AtomicFile {
@@ -60,26 +60,26 @@ impl AtomicFile {
 
     pub(crate) fn writer(&mut self) -> &mut (dyn Write + Send) {
         match &mut self.target {
-            Target::Beside { file, .. } => file.as_file_mut(),
-            Target::Straight(file) => file,
+            Target::Temporary { file, .. } => file.as_file_mut(),
+            Target::Direct(file) => file,
         }
     }
 
     /// How many bytes have been written; `None` for a pipe or device.
     pub(crate) fn len(&self) -> Result<Option<u64>, CliError> {
         match &self.target {
-            Target::Beside { file, .. } => {
+            Target::Temporary { file, .. } => {
                 let metadata = file.as_file().metadata();
                 let length = metadata.map_err(|error| self.failed(error))?.len();
                 Ok(Some(length))
             }
-            Target::Straight(_) => Ok(None),
+            Target::Direct(_) => Ok(None),
         }
     }
 
-    /// Takes back what was written after a length.
+    /// Discards what was written after a length.
     pub(crate) fn truncate(&mut self, length: Option<u64>) -> Result<(), CliError> {
-        let (Target::Beside { file, .. }, Some(length)) = (&mut self.target, length) else {
+        let (Target::Temporary { file, .. }, Some(length)) = (&mut self.target, length) else {
             return Ok(());
         };
         let file = file.as_file_mut();
@@ -95,15 +95,15 @@ impl AtomicFile {
         }
     }
 
-    /// Gives the file its name.
+    /// Moves the file to its final path.
     pub(crate) fn finish(self) -> Result<(), CliError> {
         let path = self.path;
         let finished = match self.target {
-            Target::Beside { file, at } => file.as_file().sync_all().and_then(|()| {
+            Target::Temporary { file, at } => file.as_file().sync_all().and_then(|()| {
                 let named = file.persist(at);
                 named.map(drop).map_err(|error| error.error)
             }),
-            Target::Straight(mut file) => file.flush(),
+            Target::Direct(mut file) => file.flush(),
         };
         finished.map_err(|error| CliError::OutputFile { path, error })
     }
@@ -115,19 +115,19 @@ impl Target {
             Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(there) if !there.is_file() => {
                 let opened = OpenOptions::new().write(true).open(path)?;
-                return Ok(Self::Straight(opened));
+                return Ok(Self::Direct(opened));
             }
             Ok(there) => Some(there),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let at = behind_links(path)?;
+        let at = follow_links(path)?;
         let Some(name) = at.file_name() else {
             return Err(io::ErrorKind::IsADirectory.into());
         };
         let mode = match &there {
             Some(there) => {
-                // To replace a file takes no right to write it; to be asked for it does.
+                // Renaming over a file needs no permission to write it, so that is checked here.
                 OpenOptions::new().write(true).open(&at)?;
                 there.mode() & PERMISSIONS
             }
@@ -141,7 +141,7 @@ impl Target {
         if let Some(there) = &there {
             keep(file.as_file(), there)?;
         }
-        Ok(Self::Beside { file, at })
+        Ok(Self::Temporary { file, at })
     }
 }
 
@@ -149,14 +149,14 @@ impl Target {
 fn keep(file: &File, there: &Metadata) -> io::Result<()> {
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (there.uid(), there.gid()) {
-        // Only root may change the owner; a file that another user writes is theirs.
+        // Only root may change the owner; otherwise the file belongs to the user who writes it.
         _ = fchown(file, Some(there.uid()), Some(there.gid()));
     }
     file.set_permissions(Permissions::from_mode(there.mode() & PERMISSIONS))
 }
 
-/// The path that is left when all links at its end are followed, whether something is there or not.
-pub(crate) fn behind_links(path: &Path) -> io::Result<PathBuf> {
+/// The path after all symbolic links at its end are followed, whether or not a file exists there.
+pub(crate) fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
         match fs::symlink_metadata(&path) {
@@ -187,9 +187,9 @@ mod tests {
     use super::*;
 
     fn written(path: &Path, text: &str) {
-        let mut aside = AtomicFile::start(path).unwrap();
-        aside.writer().write_all(text.as_bytes()).unwrap();
-        aside.finish().unwrap();
+        let mut atomic = AtomicFile::start(path).unwrap();
+        atomic.writer().write_all(text.as_bytes()).unwrap();
+        atomic.finish().unwrap();
     }
 
     fn mode(path: &Path) -> u32 {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask() {
+    fn a_replaced_file_keeps_its_mode_and_a_new_one_follows_the_umask() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("plain"), "").unwrap();
@@ -256,22 +256,22 @@ mod tests {
         for kept in [0o600, 0o640, 0o666, 0o777] {
             fs::write(path("kept"), "before").unwrap();
             fs::set_permissions(path("kept"), Permissions::from_mode(kept)).unwrap();
-            let mut aside = AtomicFile::start(&path("kept")).unwrap();
-            let Target::Beside { file, .. } = &aside.target else {
-                panic!("a regular file is written aside")
+            let mut atomic = AtomicFile::start(&path("kept")).unwrap();
+            let Target::Temporary { file, .. } = &atomic.target else {
+                panic!("a regular file is first a temporary one")
             };
-            // Nobody reads it on the way who may not read it then.
+            // The temporary file is no more readable than the final one.
             assert_eq!(mode(file.path()), kept);
-            aside.writer().write_all(b"after").unwrap();
+            atomic.writer().write_all(b"after").unwrap();
             assert_eq!(fs::read_to_string(path("kept")).unwrap(), "before");
-            aside.finish().unwrap();
+            atomic.finish().unwrap();
             assert_eq!(mode(&path("kept")), kept);
             assert_eq!(fs::read_to_string(path("kept")).unwrap(), "after");
         }
     }
 
     #[test]
-    fn what_was_written_can_be_taken_back() {
+    fn what_was_written_can_be_discarded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let mut file = AtomicFile::start(&path).unwrap();

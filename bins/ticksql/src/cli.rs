@@ -71,10 +71,10 @@ pub enum Command {
     Init(crate::options::InitArgs),
     /// Run statements interactively
     ///
-    /// A statement ends with a semicolon. `\?` lists the shell's commands, `\q` leaves. A value of -p
-    /// is kept for every statement that takes it. With -o, all answers go to the file, one after another.
-    /// If standard input is not a terminal, the last statement needs no semicolon, and the exit code is
-    /// that of the last statement that failed.
+    /// A statement ends with a semicolon. `\?` lists the shell's commands, `\q` leaves. A value of
+    /// -p is kept for every statement that takes it. With -o, all answers go to the file, one after
+    /// another. If standard input is not a terminal, the last statement needs no semicolon, and the
+    /// exit code is that of the last statement that failed.
     Shell,
 }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_may_name_its_column_and_takes_no_query_for_one() {
+    fn a_chart_may_name_its_column_and_does_not_take_the_query_for_it() {
         let cli = Cli::try_parse_from(["ticksql", "--chart", "candles"]).unwrap();
         assert_eq!(
             (cli.options.chart.as_deref(), cli.query.as_deref()),

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
-use query::SqlError;
+use query::{Position, SqlError, at, did_you_mean};
 
 use crate::engine::{Cancelled, End, EngineError};
 use crate::exit_code;
 use crate::money::had_read;
 use crate::named::{HeaderError, ParameterError};
-use crate::phrases::{counted, did_you_mean};
-use crate::position::{Position, at};
+use crate::phrases::counted;
 use crate::size::Size;
 use crate::stop_reason::StopReason;
 
@@ -33,9 +32,12 @@ pub(crate) enum CliError {
     NoStatement,
     #[error(
         "no query `{name}`{} (`ticksql list` shows them all)",
-        did_you_mean(nearest)
+        did_you_mean(suggestions)
     )]
-    NoQuery { name: String, nearest: Vec<String> },
+    NoQuery {
+        name: String,
+        suggestions: Vec<String>,
+    },
     #[error("cannot read {}: {error}", path.display())]
     File { path: PathBuf, error: io::Error },
     #[error("cannot read the statement on standard input: {0}")]
@@ -43,7 +45,7 @@ pub(crate) enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error(
-        "`{table}`{} would be read whole or mostly: its conditions keep {kept} of the {} {measure}; {advice}, or pass --full-scan",
+        "all or most of `{table}`{} would be read: its conditions keep {kept} of the {} {measure}; {advice}, or pass --full-scan",
         at(*position),
         counted(*days, "day"),
     )]
@@ -60,7 +62,7 @@ pub(crate) enum CliError {
         advice: String,
     },
     #[error(
-        "the query would read up to {estimated} in {} of {}, more than the {allowed} of --max-scan: ask for fewer days, or allow more",
+        "the query would read up to {estimated} in {} of {}, more than the {allowed} of --max-scan: query fewer days, or allow more",
         counted(*files, "file"),
         counted(*days, "day")
     )]

@@ -58,8 +58,8 @@ pub(crate) async fn run(
                             omit --engine (or TICKSQL_ENGINE)";
                 return Err(CliError::Usage(text.to_owned()).into());
             }
-            let made = crate::init::run(args, &options.athena, outputs.status).await;
-            Ok(made.map_err(CliError::from)?)
+            let created = crate::init::run(args, &options.athena, outputs.status).await;
+            Ok(created.map_err(CliError::from)?)
         }
         Some(Command::Shell) => {
             let engine = open(options, None, outputs).await?;
@@ -70,7 +70,7 @@ pub(crate) async fn run(
 
 /// Refuses options for the answer that a command would ignore.
 fn check_output_options(command: &Command, options: &Options) -> Result<(), CliError> {
-    // What each command takes of: --output, --format, --chart, --html.
+    // Which of these each command takes: --output, --format, --chart, --html.
     let (name, takes) = match command {
         Command::Run { .. } => return Ok(()),
         Command::Shell => ("shell", [true, true, true, false]),
@@ -146,11 +146,11 @@ async fn open(
 }
 
 fn show(name: &str, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), CliError> {
-    let mut nobody = std::io::empty();
+    let mut no_input = std::io::empty();
     let source = match source::named(name)? {
         Some(source) => source,
         None if name.contains(char::is_whitespace) => return Err(source::unknown(name)),
-        None => source::find(Some(name), &mut nobody)?,
+        None => source::find(Some(name), &mut no_input)?,
     };
     write_text(options, &source.text, outputs.output)
 }
@@ -175,7 +175,7 @@ async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Res
     queries.sort_by_key(|query| std::cmp::Reverse(query.at_ms));
     queries.truncate(count);
     let batch = history::rows(&queries)?;
-    // What is known here is shown, whatever the service says.
+    // The local history is shown even if the service fails.
     write_rows(options, &batch, outputs.output)?;
     let Some(error) = failed else {
         return Ok(());

@@ -1,11 +1,12 @@
-//! The tables and views of `sql/`, and the statements that create them.
+//! The statements that create the tables and views of `sql/`.
 
 use athena::folder::Location;
+use query::View;
 
-/// The archive's folder in its bucket, as the stack lays it.
+/// The archive's folder in its bucket, as the stack creates it.
 pub(crate) const ARCHIVE_FOLDER: &str = "price-archive/";
 
-/// The folder of answers in the archive's bucket, as the stack lays it.
+/// The folder of results in the archive's bucket, as the stack creates it.
 pub(crate) const RESULTS_FOLDER: &str = "athena-results/";
 
 /// A table's file.
@@ -21,7 +22,7 @@ pub(crate) struct TableFile {
 
 /// The ticks.
 pub(crate) const ARCHIVE: TableFile = TableFile {
-    name: "price_archive",
+    name: query::PRICE_ARCHIVE,
     text: include_str!("../../../sql/tables/price_archive.sql"),
     placeholder: "{archive}",
     folder: None,
@@ -29,33 +30,14 @@ pub(crate) const ARCHIVE: TableFile = TableFile {
 
 /// What could not become a tick.
 pub(crate) const QUARANTINE: TableFile = TableFile {
-    name: "quarantine",
+    name: query::QUARANTINE,
     text: include_str!("../../../sql/tables/quarantine.sql"),
     placeholder: "{quarantine}",
     folder: Some("quarantine/"),
 };
 
-/// A view's file.
-#[derive(Debug)]
-pub(crate) struct ViewFile {
-    pub(crate) name: &'static str,
-    text: &'static str,
-}
-
-/// The views, each over tables alone.
-pub(crate) const VIEWS: [ViewFile; 2] = [
-    ViewFile {
-        name: "price_history",
-        text: include_str!("../../../sql/views/price_history.sql"),
-    },
-    ViewFile {
-        name: "ticks",
-        text: include_str!("../../../sql/views/ticks.sql"),
-    },
-];
-
 impl TableFile {
-    /// The statement that makes the table, for an archive in a folder.
+    /// The statement that creates the table, for an archive in a folder.
     pub(crate) fn statement(&self, archive: &Location) -> String {
         let at = self.location(archive).to_string();
         without_comments(self.text).replace(self.placeholder, &at)
@@ -94,23 +76,9 @@ impl TableFile {
     }
 }
 
-impl ViewFile {
-    /// The statement that creates or replaces the view.
-    pub(crate) fn statement(&self) -> String {
-        without_comments(self.text)
-    }
-
-    /// What it selects.
-    pub(crate) fn query(&self) -> &'static str {
-        let (_, query) = self.text.split_once(" AS\n").unwrap_or(("", self.text));
-        query.trim_end()
-    }
-}
-
-/// The names of the tables and views.
-pub(crate) fn names() -> [&'static str; 4] {
-    let [history, ticks] = &VIEWS;
-    [ARCHIVE.name, QUARANTINE.name, history.name, ticks.name]
+/// The statement that creates or replaces a view.
+pub(crate) fn create_view(view: &View) -> String {
+    without_comments(view.file)
 }
 
 /// The statement that creates a database.
@@ -132,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_made_over_their_folders() {
+    fn tables_are_created_over_their_folders() {
         let archive = Location::parse("s3://b/price-archive/").unwrap();
         let sql = ARCHIVE.statement(&archive);
         assert!(
@@ -158,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_read_off_the_statements() {
+    fn columns_are_parsed_from_the_statements() {
         let columns: Vec<_> = ARCHIVE.columns().collect();
         assert_eq!(columns.first(), Some(&"tick_id"));
         assert_eq!(columns[columns.len() - 3..], ["year", "month", "day"]);
@@ -171,9 +139,9 @@ mod tests {
 
     #[test]
     fn views_are_statements_and_queries() {
-        for view in &VIEWS {
+        for view in &query::VIEWS {
             let expected = format!("CREATE OR REPLACE VIEW {} AS\n", view.name);
-            assert!(view.statement().starts_with(&expected));
+            assert!(create_view(view).starts_with(&expected));
             assert!(view.query().starts_with("SELECT"));
             assert!(
                 view.query().ends_with("FROM price_archive"),

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 
-use crate::atomic_file::{AtomicFile, behind_links, folder_of};
+use crate::atomic_file::{AtomicFile, folder_of, follow_links};
 use crate::cli_error::CliError;
 use crate::format;
 use crate::options::{Format, Options};
 use crate::printable::PrintableWriter;
 
-/// Rows of a table if no other number is given: all of them are held in memory.
+/// The default limit for the rows of a table, all of which are held in memory.
 const TABLE_ROWS_MAX: usize = 10_000;
 
 /// The format of an answer.
 pub(crate) fn format(options: &Options) -> Result<Format, CliError> {
     if let (Some(output), Some(page)) = (&options.output, &options.html)
-        && place_of(output) == place_of(page)
+        && canonical(output) == canonical(page)
     {
         return Err(CliError::Usage(format!(
             "--output and --html name the same file, {}: the page would replace the answer",
@@ -47,9 +47,9 @@ pub(crate) fn format(options: &Options) -> Result<Format, CliError> {
     Ok(format)
 }
 
-/// A path that is equal for equal files, as far as that is known.
-fn place_of(path: &Path) -> PathBuf {
-    let at = behind_links(path).unwrap_or_else(|_| path.to_owned());
+/// The canonical path of a file, which may not exist yet, as far as it is known.
+fn canonical(path: &Path) -> PathBuf {
+    let at = follow_links(path).unwrap_or_else(|_| path.to_owned());
     match (folder_of(&at).canonicalize(), at.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         (Ok(_) | Err(_), _) => at,

@@ -19,12 +19,12 @@ use crate::options::EngineName;
 use crate::statement::Statement;
 pub(crate) use engine_error::{Cancelled, End, EngineError};
 
-/// Runs statements. One is made for a process, or for a shell's whole session.
+/// Runs statements. One is created for a process, or for a shell's whole session.
 #[async_trait]
 pub(crate) trait Engine: Send + Sync {
     fn name(&self) -> EngineName;
 
-    /// The region of the service, where it is one.
+    /// The region of the service, if it is one.
     fn region(&self) -> Option<String> {
         None
     }
@@ -35,9 +35,10 @@ pub(crate) trait Engine: Send + Sync {
     /// The engine's own plan of a statement (its EXPLAIN), as text.
     async fn plan(&self, statement: &Statement) -> Result<String, EngineError>;
 
-    /// Runs a statement until its rows can be read. `progress` is called whenever something is new,
-    /// at least once a second. When `cancel` fires before that, the query is stopped on the service
-    /// and the error is [`EngineError::Cancelled`]; when it fires later, the rows end with it.
+    /// Runs a statement until its rows can be read. `progress` is called whenever something
+    /// changes, at least once a second. When `cancel` fires before that, the query is stopped on
+    /// the service and the error is [`EngineError::Cancelled`]; when it fires later, the rows end
+    /// with it.
     async fn run(
         &self,
         statement: &Statement,
@@ -51,7 +52,7 @@ pub(crate) trait Engine: Send + Sync {
     /// The days for which a table has files, sorted.
     async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError>;
 
-    /// The days that a condition is measured against: those of [`Engine::days`], or where listing them
+    /// The days that a condition is measured against: those of [`Engine::days`], or if listing them
     /// takes long, those between the first and the last, which are remembered.
     async fn existing_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
         self.days(table).await
@@ -81,34 +82,34 @@ pub(crate) struct Estimate {
     /// Files of those days.
     pub(crate) files: usize,
     /// Bytes of those files, once for each time that the statement reads them: an upper bound,
-    /// since columns that are not asked for are not read.
+    /// since columns that it does not use are not read.
     pub(crate) bytes: u64,
     /// Why the bytes are not all that it would read: the size of the rest is unknown.
     pub(crate) unknown: Option<String>,
-    /// What a person should know about the figures.
+    /// A note for the user about the figures.
     pub(crate) note: Option<String>,
 }
 
-/// How far a query is.
+/// The progress of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) state: State,
     /// How long it waited for its turn.
     pub(crate) queued: Duration,
-    /// How long it runs.
+    /// How long it has run.
     pub(crate) ran: Duration,
-    /// What it read so far.
+    /// What it has read so far.
     pub(crate) scanned_bytes: u64,
 }
 
 /// The state of a query that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Waits for its turn.
+    /// Waiting for its turn.
     Queued,
-    /// Runs.
+    /// Running.
     Running,
-    /// Is done, and its rows are being read.
+    /// Done; its rows are being read.
     Reading,
 }
 
@@ -125,13 +126,13 @@ pub(crate) struct Answer {
 /// What a query took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// The service's name for it.
+    /// The service's id of it.
     pub(crate) query_id: Option<String>,
     /// Bytes read of the archive.
     pub(crate) scanned_bytes: u64,
-    /// Files looked into, where the engine says so.
+    /// Files read, if the engine reports it.
     pub(crate) files: Option<usize>,
-    /// Whether the answer is one that was kept from an earlier run, for which nothing is billed.
+    /// Whether the answer is the result of an earlier run, for which nothing is billed.
     pub(crate) reused: bool,
     pub(crate) queued: Duration,
     pub(crate) ran: Duration,
@@ -156,10 +157,10 @@ pub(crate) struct PastQuery {
     pub(crate) state: String,
     pub(crate) ran_ms: u64,
     pub(crate) scanned_bytes: u64,
-    /// Whether the answer was an earlier one's, which costs nothing.
+    /// Whether the answer was the result of an earlier run, which costs nothing.
     #[serde(default)]
     pub(crate) reused: bool,
-    /// What the query is called, where it was run by a name and that is known here.
+    /// The query's name, if it was run by name and the name is known here.
     #[serde(default)]
     pub(crate) name: Option<String>,
     pub(crate) sql: String,

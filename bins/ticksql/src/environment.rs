@@ -39,7 +39,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Whether it names anything of AWS.
+    /// Whether any variable of AWS is set.
     pub(crate) fn names_aws(&self) -> bool {
         self.aws_profile.is_some()
             || self.aws_access_key_id.is_some()
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn state_has_its_folder() {
+    fn state_goes_to_the_users_data_folder() {
         let of = |data: Option<&str>, home: Option<&str>| {
             let environment = Environment {
                 xdg_data_home: data.map(PathBuf::from),

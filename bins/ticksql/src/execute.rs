@@ -78,7 +78,7 @@ struct Execution<'a> {
     options: &'a Options,
     format: Format,
     started: Instant,
-    /// What it has taken by now, once it has rows.
+    /// Its current figures, once it has rows.
     figures: OnceLock<Arc<dyn Fn() -> Figures + Send + Sync>>,
 }
 
@@ -200,7 +200,7 @@ impl Execution<'_> {
                 line.report(progress(&figures()));
             }
         }
-        // A query with more rows is not read any further.
+        // Rows past the limit are not read.
         drop(batches);
         let figures = figures();
         let ending = Ending {
@@ -216,13 +216,13 @@ impl Execution<'_> {
         Ok((count, truncated, figures))
     }
 
-    /// Adds the query to the journal. Of Athena, which keeps its own list, only those that were run by
-    /// name: the list has no names. A journal that cannot be written is not a failure.
+    /// Adds the query to the journal. Athena keeps its own list, which has no names, so only its
+    /// named queries are added. A journal that cannot be written is not a failure.
     fn remember(&self, at_ms: i64, outcome: &Result<QuerySummary, CliError>) {
         let Some(journal) = select::journal(self.options) else {
             return;
         };
-        // It did not run.
+        // A refused query did not run.
         if let Err(CliError::FullScan { .. }) = outcome {
             return;
         }
@@ -268,7 +268,7 @@ impl Execution<'_> {
     }
 }
 
-/// Does something before the query runs, until `cancel` fires.
+/// Runs a step that comes before the query, unless `cancel` fires.
 async fn unless_cancelled<T>(
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, CliError>>,

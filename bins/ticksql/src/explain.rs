@@ -62,7 +62,7 @@ pub(crate) async fn explain(
             write_rows(options, &facts.row()?, outputs.output)?;
         }
     }
-    // A script that asks before it runs the query reads the exit code.
+    // A script that checks a query before running it reads the exit code.
     match refused.or(too_much) {
         Some(error) => Err(error),
         None => Ok(()),
@@ -80,7 +80,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// What it would cost at most; `None` where that is not known.
+    /// What it would cost at most; `None` if that is unknown.
     fn bill(&self) -> Option<Bill> {
         let bill = match self.engine {
             EngineName::Local => Bill::NOTHING,
@@ -89,65 +89,58 @@ impl Facts {
         self.estimate.unknown.is_none().then_some(bill)
     }
 
-    fn json(&self) -> serde_json::Value {
-        let Estimate {
-            days,
-            files,
-            bytes,
-            unknown,
-            note,
-        } = &self.estimate;
-        let bytes_max = unknown.is_none().then_some(bytes);
+    fn bytes_max(&self) -> Option<u64> {
+        let Estimate { bytes, unknown, .. } = &self.estimate;
+        unknown.is_none().then_some(*bytes)
+    }
+
+    fn usd_max(&self) -> Option<f64> {
         let costs = self.engine == EngineName::Athena;
-        let usd_max = self.bill().filter(|_| costs).map(|bill| bill.dollars().0);
+        self.bill().filter(|_| costs).map(|bill| bill.dollars().0)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let estimate = &self.estimate;
         json!({
             "engine": self.engine,
-            "days": days,
-            "files": files,
-            "bytes_max": bytes_max,
-            "usd_max": usd_max,
-            "unknown": unknown,
+            "days": estimate.days,
+            "files": estimate.files,
+            "bytes_max": self.bytes_max(),
+            "usd_max": self.usd_max(),
+            "unknown": estimate.unknown,
             "refused": self.refused,
             "above_max_scan": self.too_much.is_some(),
-            "note": note,
+            "note": estimate.note,
             "plan": self.plan,
         })
     }
 
     /// The same as a row.
     fn row(&self) -> Result<RecordBatch, CliError> {
-        let Estimate {
-            days,
-            files,
-            bytes,
-            unknown,
-            note,
-        } = &self.estimate;
         let text =
             |text: &Option<String>| Arc::new(StringArray::from(vec![text.clone()])) as ArrayRef;
-        let days: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
-        let bytes_max = unknown.is_none().then_some(*bytes);
-        let costs = self.engine == EngineName::Athena;
-        let usd_max = self.bill().filter(|_| costs).map(|bill| bill.dollars().0);
-        let files = u64::try_from(*files).unwrap_or(u64::MAX);
+        let size = |size: Option<u64>| Arc::new(UInt64Array::from(vec![size])) as ArrayRef;
+        let estimate = &self.estimate;
+        let days: Vec<String> = estimate.days.iter().map(NaiveDate::to_string).collect();
+        let files = u64::try_from(estimate.files).unwrap_or(u64::MAX);
         Ok(RecordBatch::try_from_iter_with_nullable([
             ("engine", text(&Some(self.engine.to_string())), false),
             ("days", text(&Some(days.join(" "))), false),
-            ("files", Arc::new(UInt64Array::from(vec![files])), false),
+            ("files", size(Some(files)), false),
+            ("bytes_max", size(self.bytes_max()), true),
             (
-                "bytes_max",
-                Arc::new(UInt64Array::from(vec![bytes_max])),
+                "usd_max",
+                Arc::new(Float64Array::from(vec![self.usd_max()])),
                 true,
             ),
-            ("usd_max", Arc::new(Float64Array::from(vec![usd_max])), true),
-            ("unknown", text(unknown), true),
+            ("unknown", text(&estimate.unknown), true),
             ("refused", text(&self.refused), true),
             (
                 "above_max_scan",
                 Arc::new(BooleanArray::from(vec![self.too_much.is_some()])),
                 false,
             ),
-            ("note", text(note), true),
+            ("note", text(&estimate.note), true),
             ("plan", text(&self.plan), true),
         ])?)
     }

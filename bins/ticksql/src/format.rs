@@ -1,4 +1,4 @@
-//! Writes an answer in a format as its rows come. NULL and the empty text differ in each.
+//! Writes an answer in a format as its rows arrive. NULL and the empty text differ in each.
 
 mod cell_text;
 mod json;
@@ -20,7 +20,7 @@ use cell_text::{DoubleFormatters, formatter};
 /// How a table shows NULL.
 const NULL: &str = "NULL";
 
-/// What is known of an answer at its end.
+/// The figures of an answer at its end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ending {
     pub(crate) rows: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Ending {
     pub(crate) elapsed: Duration,
 }
 
-/// Takes rows as they come.
+/// Writes rows as they arrive.
 pub(crate) trait Rows {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError>;
 
@@ -73,11 +73,11 @@ pub(crate) fn for_each_row(
     batch: &RecordBatch,
     mut row_of: impl FnMut(Vec<Option<String>>) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    // A NULL within an array or a row is not to look as an empty text does.
+    // A NULL within an array or a row must not look like an empty text.
     let options = FormatOptions::default()
         .with_null(NULL)
         .with_formatter_factory(Some(&DoubleFormatters));
-    // What `is_null` knows of a column of type NULL is that it has no null buffer.
+    // `is_null` is false in a column of type NULL, which has no null buffer.
     let nulls = batch.columns().iter().map(|array| array.logical_nulls());
     let nulls: Vec<_> = nulls.collect();
     let columns = batch

@@ -51,7 +51,7 @@ pub(crate) fn rows(queries: &[PastQuery]) -> Result<RecordBatch, CliError> {
     ])?)
 }
 
-/// What Athena billed; local queries cost nothing, and so do failed ones and answers of before.
+/// What Athena billed; local queries cost nothing, and so do failed ones and reused results.
 fn dollars(query: &PastQuery) -> Option<f64> {
     if query.engine == EngineName::Local {
         return None;
@@ -70,7 +70,7 @@ fn moment(ms: i64) -> String {
         .unwrap_or_default()
 }
 
-/// A query by its name, where that is known, and the start of its statement.
+/// A query's name, if it is known, and the start of its statement.
 fn shown(query: &PastQuery) -> String {
     let words = first_words(&query.sql);
     match &query.name {

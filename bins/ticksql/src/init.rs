@@ -8,7 +8,7 @@ use athena::error::AthenaError;
 use athena::folder::Location;
 use athena::{Athena, Query};
 
-use crate::ddl::{self, ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile, VIEWS};
+use crate::ddl::{self, ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile};
 use crate::engine::EngineError;
 use crate::engine::athena::{engine_error, location, other_archive};
 use crate::options::{AthenaSettings, InitArgs};
@@ -54,7 +54,7 @@ impl Init<'_> {
         _ = writeln!(self.status, "{what:<10} {how}");
     }
 
-    /// Refuses to go on if the archive that is named is not the one that queries would read.
+    /// Refuses to continue if the named archive is not the one that queries would read.
     async fn compare(&self) -> Result<(), EngineError> {
         let Some(named) = &self.settings.archive else {
             return Ok(());
@@ -83,8 +83,8 @@ impl Init<'_> {
                 results: results.to_string(),
                 scan_bytes_max: self.args.scan_limit.0,
             };
-            let made = self.athena.create_workgroup(&group).await;
-            made.map_err(|error| engine_error(&error))?;
+            let created = self.athena.create_workgroup(&group).await;
+            created.map_err(|error| engine_error(&error))?;
             let limit = self.args.scan_limit;
             self.say(
                 "workgroup",
@@ -100,7 +100,7 @@ impl Init<'_> {
             return Ok(None);
         };
         match &settings.results {
-            Some(position) => self.say("", &format!("results go to {position}")),
+            Some(location) => self.say("", &format!("results go to {location}")),
             None => self.say("", "it has no query result location: set one"),
         }
         let other = |engine: &String| engine != ENGINE && engine != "AUTO";
@@ -182,8 +182,8 @@ impl Init<'_> {
         Ok(())
     }
 
-    /// Where the archive is: as it was named, as its table has it, or beside the results if those are
-    /// where the stack puts them.
+    /// Where the archive is: as passed, as in its table, or beside the results if those are where
+    /// the stack puts them.
     async fn archive(&self, results: Option<&Location>) -> Result<Location, EngineError> {
         if let Some(text) = &self.settings.archive {
             return location(text);
@@ -207,7 +207,7 @@ impl Init<'_> {
     }
 
     async fn views(&mut self) -> Result<(), EngineError> {
-        for view in &VIEWS {
+        for view in &query::VIEWS {
             let name = view.name;
             if self.athena.is_emulated() {
                 let how = "omitted: this service keeps no views, so they are sent with each query";
@@ -216,7 +216,7 @@ impl Init<'_> {
             }
             let found = self.athena.find_table(name).await;
             let was_there = found.map_err(|error| engine_error(&error))?.is_some();
-            self.run(&Query::new(view.statement())).await?;
+            self.run(&Query::new(ddl::create_view(view))).await?;
             let how = if was_there {
                 "exists, replaced"
             } else {

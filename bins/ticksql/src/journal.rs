@@ -1,4 +1,4 @@
-//! The queries that this user ran: a file with a line of JSON each.
+//! The queries that this user ran: a file with one line of JSON per query.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -24,7 +24,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The journal in a folder, which may not be there yet.
+    /// The journal in a folder, which may not exist yet.
     pub(crate) fn below(folder: PathBuf) -> Self {
         Self {
             file: folder.join("history.jsonl"),
@@ -59,7 +59,7 @@ impl Journal {
         let (_, newer) = bytes.split_at(bytes.len() / 2);
         let mut lines = newer.splitn(2, |byte| *byte == b'\n').skip(1);
         let folder = self.file.parent().unwrap_or(Path::new("."));
-        // Only its user reads it, as tempfile has it by itself.
+        // Only its user can read it: that is tempfile's default.
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(lines.next().unwrap_or_default())?;
         file.persist(&self.file)?;
@@ -74,7 +74,7 @@ impl Journal {
         queries
     }
 
-    /// Gives queries of a service the names that they were run by, where they were run by this user.
+    /// Adds the names under which this user ran queries of a service.
     pub(crate) fn add_names(&self, queries: &mut [PastQuery]) {
         let named = self.newest().into_iter();
         let names: BTreeMap<String, String> = named
@@ -96,7 +96,7 @@ impl Journal {
     }
 }
 
-/// A folder that only its user looks into.
+/// Creates a folder that only its user can read.
 pub(crate) fn private_folder(folder: Option<&Path>) -> io::Result<()> {
     match folder {
         Some(folder) => fs::DirBuilder::new()
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_of_a_service_has_its_name_from_here() {
+    fn a_query_of_a_service_gets_its_name_from_the_journal() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::below(folder.path().to_owned());
         let of_service = |number, name: Option<&str>| PastQuery {
@@ -176,7 +176,7 @@ mod tests {
         assert!(fs::metadata(&journal.file).unwrap().len() < 2 * FILE_BYTES_MAX);
     }
 
-    /// The half of a file begins at any byte: here mostly within a character.
+    /// The second half of a file begins at any byte: here mostly within a character.
     #[test]
     fn a_journal_that_is_cut_within_a_character_keeps_its_newer_half() {
         let folder = tempfile::tempdir().unwrap();

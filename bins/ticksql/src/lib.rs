@@ -49,7 +49,7 @@ use query_failure::QueryFailure;
 
 /// Where a process reads and writes.
 pub struct Streams<'a> {
-    /// The statement, where the argument is `-` or missing.
+    /// The statement, if the argument is `-` or missing.
     pub input: &'a mut dyn Read,
     /// The answer.
     pub output: &'a mut (dyn Write + Send),
@@ -76,7 +76,7 @@ pub fn run(cli: &Cli, streams: Streams<'_>) -> ExitCode {
                 status: &mut *status,
             };
             let outcome = runtime.block_on(commands::run(cli, input, &mut outputs));
-            // Nothing in the background delays the end.
+            // Background work does not delay the exit.
             runtime.shutdown_background();
             outcome
         }
@@ -86,7 +86,7 @@ pub fn run(cli: &Cli, streams: Streams<'_>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.error.is_reader_gone() => ExitCode::SUCCESS,
         Err(failure) => {
-            // If standard error is closed, the exit code still says it.
+            // If standard error is closed, the exit code still reports it.
             if !failure.is_reported {
                 _ = status.write_all(failure.message().as_bytes());
             }

@@ -10,7 +10,7 @@ const DOLLARS_PER_TB: f64 = 5.0;
 /// Athena rounds up to whole megabytes.
 const MEGABYTE: u64 = 1_000_000;
 
-/// The least that a query which reads data is billed for.
+/// The minimum that is billed for a query that reads data.
 const BILLED_BYTES_MIN: u64 = 10 * MEGABYTE;
 
 /// What is billed for a query: `1.2 GB billed, $0.0060`.
@@ -24,7 +24,7 @@ impl Bill {
     /// For a failed query, for SHOW and EXPLAIN, and for a reused result.
     pub(crate) const NOTHING: Self = Self { bytes: 0 };
 
-    /// For bytes that were scanned, whether the query came to its end or was stopped.
+    /// For bytes that were scanned, whether the query ended or was stopped.
     pub(crate) fn of_scanned(bytes: u64) -> Self {
         if bytes == 0 {
             return Self::NOTHING;
@@ -53,7 +53,7 @@ impl fmt::Display for Bill {
     }
 }
 
-/// What a query had read when it was stopped, and what that costs where it costs something.
+/// What a query had read when it was stopped, and its cost, if it has one.
 pub(crate) fn had_read(scanned_bytes: u64, bill: Option<Bill>) -> String {
     let scanned = Size(scanned_bytes);
     match bill {
@@ -66,7 +66,7 @@ pub(crate) fn had_read(scanned_bytes: u64, bill: Option<Bill>) -> String {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Dollars(pub(crate) f64);
 
-/// With cents, and for less than a dollar with as many digits as it takes to see something.
+/// With cents; amounts below a dollar get more digits.
 impl fmt::Display for Dollars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -1,7 +1,7 @@
 //! Queries with parameters: the named ones that are built in, and files and texts of the same form.
 //!
 //! A header of comment lines says what a query is for and what it takes; `:name` stands for a value
-//! in its text, and `:days` for the condition on year, month and day that two times stand for.
+//! in its text, and `:days` for the condition on year, month and day that two times imply.
 
 mod bound_query;
 mod constraint;
@@ -19,8 +19,9 @@ use rust_embed::Embed;
 
 pub use bound_query::BoundQuery;
 pub use constraint::Constraint;
-pub(crate) use given::name_of;
+pub(crate) use given::{name_of, split_key};
 pub use header::HeaderError;
+pub(crate) use header::is_name;
 pub use named_query::Query;
 pub use param_type::ParamType;
 pub use parameter::{Parameter, ParameterError};
@@ -29,7 +30,7 @@ pub(crate) use source_map::{BoundPlaceholder, SourceMap};
 /// The word for the condition on year, month and day.
 const DAYS: &str = "days";
 
-/// The times that `:days` goes by in a text without a header.
+/// The parameters that `:days` uses in a text without a header.
 const TIMES: [&str; 2] = ["from", "to"];
 
 #[derive(Embed)]

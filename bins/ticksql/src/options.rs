@@ -11,8 +11,8 @@ use crate::size::Size;
 /// Options for all commands.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// What runs the query. Default: the data folder if there is one and the environment names
-    /// nothing of AWS, otherwise Athena
+    /// What runs the query. Default: the data folder if there is one and no variable of AWS is set,
+    /// otherwise Athena
     #[arg(long, env = "TICKSQL_ENGINE", value_enum, global = true)]
     pub engine: Option<EngineName>,
 
@@ -64,12 +64,12 @@ pub struct Options {
     #[arg(long, short = 'q', global = true)]
     pub quiet: bool,
 
-    /// The service
+    /// Athena
     #[cfg(feature = "aws")]
     #[command(flatten)]
     pub athena: AthenaSettings,
 
-    /// What is read of the environment besides
+    /// Other environment variables
     #[command(flatten)]
     pub environment: Environment,
 }
@@ -207,10 +207,10 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Parses a number of rows above 0: an answer of none would look like an empty one.
+/// Parses a number of rows above 0: an answer that is cut to none would look empty.
 fn row_count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rows @ 1..) => Ok(rows),
-        Ok(0) | Err(_) => Err("write a whole number from 1 on".to_owned()),
+        Ok(0) | Err(_) => Err("write a whole number of at least 1".to_owned()),
     }
 }

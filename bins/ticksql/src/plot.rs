@@ -20,16 +20,16 @@ use crate::cli_error::CliError;
 /// Points that are held; more are omitted, and a note says so.
 const POINTS_MAX: usize = 1_000_000;
 
-/// Lines that one plot can show apart.
+/// The most lines that one plot can distinguish.
 const LINES_MAX: usize = 8;
 
 /// Columns of times in milliseconds, besides those whose name ends in `_ms`.
 const TIMES_MS: [&str; 3] = ["ts", "timestamp", "ingested_at"];
 
-/// What is drawn where nothing else is asked for, the first that is there.
+/// What is drawn by default: the first of these columns that exists.
 const VALUES: [&str; 5] = ["close", "price", "vwap", "avg_price", "last_price"];
 
-/// What parts one line from the other.
+/// The columns whose values distinguish the lines.
 const NAMES: [&str; 3] = ["token", "quote", "source"];
 
 /// Where the times are.
@@ -37,7 +37,7 @@ const NAMES: [&str; 3] = ["token", "quote", "source"];
 enum Times {
     /// In a column: of timestamps, dates, or milliseconds.
     Column(usize),
-    /// In columns year, month and, where there is one, day.
+    /// In columns year, month and, if there is one, day.
     Calendar(usize, usize, Option<usize>),
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Plot {
 }
 
 impl Plot {
-    /// Finds what to draw; `wanted` is the name of a column, or empty for the obvious one.
+    /// Finds what to draw; `wanted` is the name of a column, or empty for the default.
     pub(crate) fn of(schema: &Schema, wanted: &str) -> Result<Self, CliError> {
         let (times, used) = times(schema).ok_or_else(|| {
             CliError::Usage(
@@ -78,7 +78,7 @@ impl Plot {
         })
     }
 
-    /// Takes the points of rows. Those without a time or a number are passed over.
+    /// Takes the points of rows. Those without a time or a number are skipped.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         let times = self.times_of(batch)?;
         let values = cast(batch.column(self.value), &DataType::Float64)?;
@@ -110,7 +110,7 @@ impl Plot {
         Ok(())
     }
 
-    /// Puts the points in their order.
+    /// Sorts the points by time.
     pub(crate) fn sorted(mut self) -> Self {
         for line in self.lines.values_mut() {
             line.sort_by_key(|(time, _)| *time);
@@ -118,7 +118,7 @@ impl Plot {
         self
     }
 
-    /// The first and last time, and the lowest and highest value; `None` without a point.
+    /// The first and last time, and the lowest and highest value; `None` without points.
     fn bounds(&self) -> Option<Bounds> {
         let points = || self.lines.values().flatten();
         Some(Bounds {
@@ -173,6 +173,32 @@ struct Bounds {
     high: f64,
 }
 
+impl Bounds {
+    /// How far a time is from the left side to the right, from 0 to 1.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a position needs fewer digits than a double has"
+    )]
+    fn across(&self, time_ms: i64) -> f64 {
+        let part = time_ms.saturating_sub(self.from_ms) as f64;
+        share(part, self.to_ms.saturating_sub(self.from_ms) as f64)
+    }
+
+    /// How far a value is from the bottom to the top, from 0 to 1.
+    fn up(&self, value: f64) -> f64 {
+        share(value - self.low, self.high - self.low)
+    }
+}
+
+/// A part of a whole; the middle if the whole is 0.
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 {
+        (part / whole).clamp(0.0, 1.0)
+    } else {
+        0.5
+    }
+}
+
 fn date_ms(year: i64, month: i64, day: i64) -> Option<i64> {
     let (month, day) = (u32::try_from(month).ok()?, u32::try_from(day).ok()?);
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
@@ -186,7 +212,7 @@ fn is_text(data_type: &DataType) -> bool {
     )
 }
 
-/// Where the times are, and the columns that are no values therefore.
+/// Where the times are, and the columns that are therefore not values.
 fn times(schema: &Schema) -> Option<(Times, Vec<usize>)> {
     let fields = || schema.fields().iter().enumerate();
     let real = fields().find(|(_, field)| {

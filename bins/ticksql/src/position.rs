@@ -1,34 +1,10 @@
-//! Positions in a text by line and column, and how they are shown.
+//! Positions in a text and offsets in it, and how a position is shown.
 
-/// A line and a column in characters, both from 1.
-pub(crate) type Position = query::Place;
-
-/// The first position of a text.
-pub(crate) const START: Position = Position { line: 1, column: 1 };
-
-/// ` at line 1, column 8`, or nothing.
-pub(crate) fn at(position: Option<Position>) -> String {
-    position.map_or_else(String::new, |Position { line, column }| {
-        format!(" at line {line}, column {column}")
-    })
-}
-
-/// The position after a text that begins at a position.
-pub(crate) fn after(mut position: Position, text: &str) -> Position {
-    for char in text.chars() {
-        if char == '\n' {
-            position.line += 1;
-            position.column = 1;
-        } else {
-            position.column += 1;
-        }
-    }
-    position
-}
+use query::Position;
 
 /// The position of an offset in bytes; past the end of the text, its end.
 pub(crate) fn of_offset(text: &str, offset: usize) -> Position {
-    after(START, text.get(..offset).unwrap_or(text))
+    Position::START.after(text.get(..offset).unwrap_or(text))
 }
 
 /// The offset in bytes of a position; past the end of the text, its length.

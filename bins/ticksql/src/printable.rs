@@ -1,4 +1,4 @@
-//! Text that cannot control a terminal: values of senders and other users may have escape sequences.
+//! Text that cannot control a terminal: values of senders and other users may contain escape sequences.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::engine::{Progress, State};
 use crate::size::Size;
 
-/// How often the line is drawn while nothing is new.
+/// How often the line is redrawn while nothing changes.
 const DRAWN_EVERY: Duration = Duration::from_millis(120);
 
 /// The line.
@@ -20,7 +20,7 @@ impl Line {
         let target = if quiet {
             ProgressDrawTarget::hidden()
         } else {
-            // Hides itself where it is no terminal.
+            // It hides itself if standard error is not a terminal.
             ProgressDrawTarget::stderr()
         };
         let bar = ProgressBar::with_draw_target(None, target);
@@ -39,7 +39,7 @@ impl Line {
         }
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     pub(crate) fn end(&self) {
         self.0.finish_and_clear();
     }

@@ -1,9 +1,8 @@
 //! What `--chart` and `--html` gather from the rows of an answer.
 
-mod chart;
 mod page;
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write, stdout};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,20 +10,20 @@ use arrow::datatypes::SchemaRef;
 use crate::atomic_file::AtomicFile;
 use crate::cli_error::CliError;
 use crate::options::Options;
-use chart::Chart;
+use crate::plot::{self, Plot, Screen};
 pub(crate) use page::About;
 use page::PageRows;
 
-/// A chart and a page, each if asked for.
+/// A chart and a page, each if requested.
 pub(crate) struct Renderings {
-    chart: Option<Chart>,
+    chart: Option<Plot>,
     page: Option<PageRows>,
 }
 
 impl Renderings {
     pub(crate) fn of(options: &Options, schema: &SchemaRef) -> Result<Self, CliError> {
         let column = options.chart.as_deref();
-        let chart = column.map(|column| Chart::of(schema, column)).transpose()?;
+        let chart = column.map(|column| Plot::of(schema, column)).transpose()?;
         let page = options.html.as_ref();
         Ok(Self {
             chart,
@@ -50,11 +49,26 @@ impl Renderings {
         output: &mut (dyn Write + Send),
     ) -> Result<(), CliError> {
         if let Some(chart) = self.chart {
-            chart.draw(output)?;
+            draw(chart, output)?;
         }
         match (self.page, file) {
             (Some(page), Some(file)) => page.write(about, file),
             _ => Ok(()),
         }
     }
+}
+
+/// Draws a chart as wide as the terminal.
+fn draw(chart: Plot, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
+    let terminal = console::Term::stdout();
+    let screen = Screen {
+        columns: usize::from(terminal.size().1),
+        colours: stdout().is_terminal(),
+    };
+    let cut = chart.cut;
+    plot::draw(&chart.sorted(), screen, output)?;
+    if cut {
+        writeln!(output, "(some lines or points are not drawn)")?;
+    }
+    Ok(output.flush()?)
 }

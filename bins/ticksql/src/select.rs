@@ -15,16 +15,16 @@ use crate::options::{EngineName, Options};
 /// The default data folder.
 const DATA_DIR: &str = "./data";
 
-/// Memory of a local query if the size of the machine's is unknown.
+/// Memory of a local query if the machine's size is unknown.
 const MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Temporary files that a local query may write if its memory does not suffice.
+/// Bytes of temporary files that a local query may write if its memory is not enough.
 const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 
 /// Rows of a batch: this program does nothing else.
 const BATCH_ROWS: usize = 16_384;
 
-/// An engine, and why it is this one.
+/// An engine, and why it was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
     pub(crate) engine: EngineName,
@@ -46,7 +46,7 @@ impl Selection {
     }
 }
 
-/// The engine that was named, or the obvious one.
+/// The engine that was named, or the default.
 pub(crate) fn engine(options: &Options) -> Selection {
     let data_dir = data_dir(options);
     let has_archive = LocalSql::has_archive(&data_dir);
@@ -163,7 +163,7 @@ fn limits(options: &Options, rows_max: Option<usize>) -> Limits {
     }
 }
 
-/// Half of what the machine has, or of what this process may have of it.
+/// Half of the machine's memory, or of what this process may use.
 fn memory_bytes() -> u64 {
     let read = |path: &str| fs::read_to_string(Path::new(path)).ok();
     let machine = read("/proc/meminfo").and_then(|text| {

@@ -59,7 +59,8 @@ SELECT …;            run a statement; it ends with a semicolon
 /// Where statements come from.
 enum Input {
     Terminal(Box<Terminal>),
-    /// Standard input without a terminal. The line editor would drop a last statement without a semicolon.
+    /// Standard input without a terminal. The line editor would drop a last statement without a
+    /// semicolon.
     Script,
 }
 
@@ -81,7 +82,7 @@ impl Terminal {
         let folder = options.environment.state_folder();
         let history = folder.map(|folder| folder.join("shell_history"));
         if let Some(file) = &history {
-            // There is none before the first time.
+            // There is none before the first session.
             _ = editor.load_history(file);
         }
         Ok(Self { editor, history })
@@ -118,14 +119,14 @@ fn append(editor: &mut Editor<InputHelper, FileHistory>, file: &Path) -> Result<
     editor.append_history(file)
 }
 
-/// Reads and runs until the end of the input. At a terminal, failures are reported and nothing more; otherwise
-/// the last failure is the shell's, reported already.
+/// Reads and runs statements until the input ends. At a terminal, failures are only reported; otherwise
+/// the shell fails with the last one, which has already been reported.
 pub(crate) async fn run(
     engine: &dyn Engine,
     options: &Options,
     outputs: &mut Outputs<'_>,
 ) -> Result<(), QueryFailure> {
-    // Names are a convenience: without them the shell works all the same.
+    // Names are only for completion and `\d`: the shell works without them.
     let tables = engine.tables().await.unwrap_or_default();
     let file = options.output.as_deref().map(AtomicFile::start);
     let file = Arc::new(Mutex::new(file.transpose()?));
@@ -139,7 +140,7 @@ pub(crate) async fn run(
     let answers = Arc::clone(&file);
     let at_end = move || {
         state.restore();
-        // Nobody writes to it while the shell waits for its user.
+        // Nothing writes to it while the shell waits for its user.
         if let Ok(mut file) = answers.try_lock()
             && let Some(file) = file.take()
         {
@@ -293,7 +294,7 @@ impl Shell<'_> {
                 }
                 Some(argument) => {
                     let value: Vec<&str> = words.collect();
-                    // As -p has it, `name=value`, does as well.
+                    // `name=value`, as -p takes it, works as well.
                     let (name, value) = match argument.split_once('=') {
                         Some((name, text)) if value.is_empty() => (name, text.to_owned()),
                         _ if value.is_empty() => {
@@ -340,7 +341,7 @@ impl Shell<'_> {
             let before = file.len()?;
             let answer = execute::execute(engine, source, &options, Some(file), outputs).await;
             if answer.is_err() {
-                // Half of an answer is not left between the others.
+                // No partial answer is left between the others.
                 file.truncate(before)?;
             }
             answer

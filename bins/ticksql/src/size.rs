@@ -47,7 +47,7 @@ impl FromStr for Size {
     }
 }
 
-/// With three digits or so: `4.2 MB`.
+/// With about three digits: `4.2 MB`.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut unit = 1;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, stdin};
 use std::path::Path;
 
-use query::nearest;
+use query::suggestions;
 
 use crate::cli_error::CliError;
 use crate::named::{self, Query};
@@ -57,16 +57,16 @@ pub(crate) fn named(name: &str) -> Result<Option<Source>, CliError> {
         .transpose()
 }
 
-/// The error for an unknown name, with the nearest ones.
+/// The error for an unknown name, with the names that could be meant.
 pub(crate) fn unknown(name: &str) -> CliError {
     let names = named::names();
     CliError::NoQuery {
         name: name.to_owned(),
-        nearest: nearest(name, names.iter().map(String::as_str)),
+        suggestions: suggestions(name, names.iter().map(String::as_str)),
     }
 }
 
-/// A query that was written down.
+/// The query of a text.
 pub(crate) fn of_text(name: Option<String>, text: String) -> Result<Source, CliError> {
     if text.trim().is_empty() {
         return Err(CliError::NoStatement);

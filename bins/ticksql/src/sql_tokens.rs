@@ -1,10 +1,10 @@
-//! SQL cut into tokens by sqlparser's tokenizer. It works on any dialect: a statement that only Athena
-//! can parse is cut all the same.
+//! SQL split into tokens by sqlparser's tokenizer. It works for any dialect, even for a statement
+//! that only Athena can parse.
 
 use sqlparser::dialect::Dialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::position::START;
+use query::Position;
 
 /// What Athena and the local engine agree on: names of letters, digits and underscores, quoted names in
 /// double quotes or backquotes.
@@ -58,18 +58,18 @@ impl SqlToken<'_> {
 pub(crate) struct SqlTokens<'a> {
     /// The tokens in order, white space and comments too.
     pub(crate) tokens: Vec<SqlToken<'a>>,
-    /// What cannot be cut, at the end: mostly a literal or a comment that nobody closed.
+    /// The end of the text that cannot be split: mostly an unclosed literal or comment.
     pub(crate) rest: &'a str,
 }
 
 impl<'a> SqlTokens<'a> {
-    /// Cuts a text.
+    /// Splits a text.
     pub(crate) fn of(sql: &'a str) -> Self {
         let mut spans = Vec::new();
         let mut tokenizer = Tokenizer::new(&Common, sql).with_unescape(false);
         // The tokens before an error are kept; what follows is the rest.
         _ = tokenizer.tokenize_with_location_into_buf(&mut spans);
-        let (mut at, mut position) = (0, START);
+        let (mut at, mut position) = (0, Position::START);
         let mut tokens = Vec::with_capacity(spans.len());
         for token in spans {
             let start = at;
@@ -104,13 +104,13 @@ impl<'a> SqlTokens<'a> {
     }
 }
 
-/// Whether a statement is complete: it ends with a semicolon, white space and comments aside.
+/// Whether a statement is complete: it ends with a semicolon, ignoring white space and comments.
 pub(crate) fn is_ended(sql: &str) -> bool {
     let cut = SqlTokens::of(sql);
     if cut.rest.is_empty() {
         return matches!(cut.words().last(), Some(last) if last.token == Token::SemiColon);
     }
-    // More lines do not help a text that is wrong.
+    // More lines do not make an invalid text valid.
     let is_open = |end: &str| SqlTokens::of(&format!("{sql}{end}")).rest.is_empty();
     !ENDS.into_iter().any(is_open) && sql.trim_end().ends_with(';')
 }
@@ -161,7 +161,7 @@ mod tests {
             "SELECT 1;",
             "SELECT ';' ; -- done; really\n ",
             "x; /* y */",
-            // Wrong, and no further line makes it right.
+            // Invalid, and no further line makes it valid.
             "SELECT $a;",
         ] {
             assert!(is_ended(text), "{text}");
@@ -221,9 +221,9 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing of a text is lost, whatever it is.
+        /// No part of any text is lost.
         #[test]
-        fn the_tokens_make_the_text(text in "(?s)([a(),?'\"`: \r\n/*$@#-]|SELECT |.){0,40}") {
+        fn the_tokens_add_up_to_the_text(text in "(?s)([a(),?'\"`: \r\n/*$@#-]|SELECT |.){0,40}") {
             let cut = SqlTokens::of(&text);
             let mut joined = String::new();
             for token in &cut.tokens {

@@ -1,9 +1,8 @@
 //! A statement ready to run, and the values of its parameters.
 
-use query::{ArchiveScan, SqlError, Value, scans};
+use query::{ArchiveScan, Position, SqlError, Value, archive_scans};
 
 use crate::named::{BoundPlaceholder, BoundQuery, SourceMap};
-use crate::position::Position;
 
 /// A statement ready to run: text with `?` for each parameter, values in that order.
 #[derive(Debug, Clone)]
@@ -12,10 +11,10 @@ pub(crate) struct Statement {
     pub(crate) parameters: Vec<Value>,
     /// The `?` of the text, in their order.
     pub(crate) placeholders: Vec<BoundPlaceholder>,
-    /// Where it reads the archive, with the conditions on year, month and day of each place; empty
-    /// if it reads none (SHOW, DESCRIBE, VALUES).
+    /// Its scans of the archive, each with its conditions on year, month and day; empty if it reads
+    /// none (SHOW, DESCRIBE, VALUES).
     pub(crate) scans: Vec<ArchiveScan>,
-    /// The names of all else that it reads; `None` if only the engine can parse the statement.
+    /// The names of everything else that it reads; `None` if only the engine can parse the statement.
     pub(crate) others: Option<Vec<String>>,
     /// Whether it reads these when it runs: EXPLAIN does not.
     pub(crate) runs: bool,
@@ -27,14 +26,15 @@ impl Statement {
     ///
     /// # Errors
     /// [`SqlError`] if it is not SQL or does more than read, with positions in the text that it was
-    /// made from.
+    /// generated from.
     pub(crate) fn of(bound: &BoundQuery) -> Result<Self, SqlError> {
-        let reading = scans(&bound.sql, &bound.values)
-            .map_err(|error| error.placed(|position| bound.source_map.source_position(position)))?;
+        let reads = archive_scans(&bound.sql, &bound.values).map_err(|error| {
+            error.with_position(|position| bound.source_map.source_position(position))
+        })?;
         Ok(Self {
-            scans: reading.scans,
-            others: Some(reading.others),
-            runs: reading.runs,
+            scans: reads.scans,
+            others: Some(reads.others),
+            runs: reads.runs,
             ..Self::unparsed(bound)
         })
     }
@@ -52,7 +52,7 @@ impl Statement {
         }
     }
 
-    /// The position in the text that it was made from.
+    /// The position in the text that it was generated from.
     pub(crate) fn source_position(&self, position: Position) -> Position {
         self.source_map.source_position(position)
     }

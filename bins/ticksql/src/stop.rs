@@ -24,7 +24,7 @@ const HANG_MAX: Duration = Duration::from_secs(20);
 /// SIGHUP, which is signal 1, in a mask of signals.
 const SIGHUP_BIT: u64 = 1;
 
-/// Does something that can be cancelled, until it is done or a signal or the clock stops it.
+/// Runs work that can be cancelled, until it is done or a signal or the timeout stops it.
 pub(crate) async fn unless_stopped<T>(
     time_max: Duration,
     cancel: CancellationToken,
@@ -90,7 +90,7 @@ pub(crate) struct ShellWatch {
 }
 
 impl ShellWatch {
-    /// Listens. `at_end` is done before the process ends.
+    /// Starts to listen. `at_end` runs before the process exits.
     pub(crate) fn start(at_end: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let mut signals = Signals::of_shell()?;
         let done = CancellationToken::new();
@@ -115,7 +115,7 @@ impl ShellWatch {
         Ok(watch)
     }
 
-    /// Does something that must not be interrupted.
+    /// Runs work during which a signal does not end the process.
     pub(crate) async fn while_busy<T>(&self, work: impl Future<Output = T>) -> T {
         self.busy.store(true, Ordering::SeqCst);
         let done = work.await;
@@ -123,7 +123,7 @@ impl ShellWatch {
         done
     }
 
-    /// The signal that came meanwhile.
+    /// The signal that was received meanwhile.
     pub(crate) fn heard(&self) -> Option<StopReason> {
         self.heard.get().copied()
     }
@@ -165,8 +165,8 @@ impl Signals {
     }
 }
 
-/// Whether SIGHUP has been ignored since this process started. If the system does not say, `nohup`
-/// shows in standard input, which is no terminal then.
+/// Whether SIGHUP has been ignored since this process started. If the system does not report it,
+/// standard input decides: under `nohup` it is not a terminal.
 fn ignores_hang_up() -> bool {
     let status = fs::read_to_string("/proc/self/status").ok();
     let ignored = status.as_deref().and_then(ignored_signals);

@@ -108,8 +108,8 @@ impl DayFormat for ParquetFiles {
         };
         let schema = DFSchema::try_from(plan.schema())?;
         let on_time = state.create_physical_expr(on_time, &schema)?;
-        let asked = projection.map(|columns| (0..columns.len()).collect());
-        let filter = FilterExecBuilder::new(on_time, plan).apply_projection(asked)?;
+        let requested = projection.map(|columns| (0..columns.len()).collect());
+        let filter = FilterExecBuilder::new(on_time, plan).apply_projection(requested)?;
         Ok(Arc::new(filter.build()?))
     }
 }
@@ -156,8 +156,8 @@ impl ParquetFiles {
     }
 }
 
-/// What a footer says of its file. The engine would cast columns of other types, even texts to
-/// numbers: such a file is refused, as compaction does.
+/// The statistics in a file's footer. The engine would cast columns of other types, even texts to
+/// numbers, so such a file is refused, as in compaction.
 fn statistics(footer: &ParquetMetaData, file_schema: &SchemaRef) -> Result<Statistics> {
     let file = footer.file_metadata();
     let columns = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;

@@ -1,9 +1,9 @@
-//! Sorts of texts in little memory. Texts are views into buffers that many batches share. A sort keeps
-//! batches and counts those buffers once for each: it writes to temporary files what memory would hold a
-//! hundred times.
+//! Sorts texts in little memory. Texts are views into buffers that many batches share, and a sort
+//! counts those buffers once for each batch that it keeps: it would spill data that fits in memory
+//! a hundred times.
 //!
-//! Other operators need no help: DataFusion's `RepartitionExec` coalesces its batches, and compacts their
-//! texts as it does.
+//! Other operators need no help: DataFusion's `RepartitionExec` coalesces its batches, and compacts
+//! their texts as it does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -216,7 +216,7 @@ mod tests {
                 .with_physical_optimizer_rule(Arc::new(CompactStringViews))
                 .build();
             let context = SessionContext::new_with_state(state);
-            let _frame = context.register_batch("made", long_texts(3)).unwrap();
+            let _frame = context.register_batch("generated", long_texts(3)).unwrap();
             let plan = context.sql(sql).await.unwrap();
             let plan = plan.create_physical_plan().await.unwrap();
             let rows = collect(Arc::clone(&plan), context.task_ctx())
@@ -225,12 +225,12 @@ mod tests {
             assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
             displayable(plan.as_ref()).indent(false).to_string()
         };
-        let sorted = shown("SELECT text FROM made ORDER BY text").await;
+        let sorted = shown("SELECT text FROM generated ORDER BY text").await;
         let (_, below) = sorted.split_once("SortExec").unwrap();
         assert_eq!(below.matches("CompactStringViews").count(), 1, "{sorted}");
         for sql in [
-            "SELECT text, count(*) FROM made GROUP BY text",
-            "SELECT n FROM (SELECT length(text) AS n FROM made) ORDER BY n",
+            "SELECT text, count(*) FROM generated GROUP BY text",
+            "SELECT n FROM (SELECT length(text) AS n FROM generated) ORDER BY n",
         ] {
             let plan = shown(sql).await;
             assert!(!plan.contains("CompactStringViews"), "{plan}");

@@ -1,8 +1,9 @@
-//! Queries that can be stopped. Whoever drops a query, an operator that never yields keeps its thread.
+//! Makes queries stoppable: even after a query is dropped, an operator that never yields keeps its
+//! thread.
 //!
-//! DataFusion's `EnsureCooperative` makes every leaf of a plan yield after so many batches. A join can
-//! make millions of batches out of one, so that hours pass until the next: here operators with several
-//! inputs yield by their output too, with DataFusion's own operator.
+//! DataFusion's `EnsureCooperative` makes every leaf of a plan yield after so many batches. A join
+//! can turn one batch into millions, so that hours pass until it reads the next. This rule makes
+//! operators with several inputs yield by their output too, with DataFusion's own operator.
 
 use std::sync::Arc;
 
@@ -86,12 +87,12 @@ mod tests {
 
     #[test]
     fn an_endless_join_yields() {
-        // Many rows.
+        // A join with many rows.
         assert!(yields(
             "SELECT sum(a.value * b.value % c.value) FROM generate_series(1, 100000) a, \
              generate_series(1, 100000) b, generate_series(1, 100000) c"
         ));
-        // None of many.
+        // A join of many rows without a result.
         assert!(yields(
             "SELECT count(*) FROM generate_series(1, 200) a \
              JOIN generate_series(1, 1000000000) b ON a.value + b.value < 0"

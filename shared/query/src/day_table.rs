@@ -1,4 +1,4 @@
-//! What the tables share whose files are in folders by day: the days that a query's predicates on year,
+//! The common part of tables whose files are in folders by day: days that a query's predicates on year,
 //! month and day exclude are not read.
 
 use std::fmt::Debug;
@@ -49,7 +49,7 @@ pub(crate) struct DayScan<'a> {
     pub(crate) limit: Option<usize>,
 }
 
-/// A table whose files are in folders by day. The folder need not exist: then it has no rows.
+/// A table whose files are in folders by day. If the folder does not exist, the table is empty.
 #[derive(Debug)]
 pub(crate) struct DayTable<F> {
     folder: PathBuf,

@@ -1,6 +1,5 @@
 //! Why a query failed, for the person who wrote it.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use datafusion::arrow::error::ArrowError;
@@ -9,14 +8,14 @@ use datafusion::error::DataFusionError;
 
 use crate::error_text::{debug_position, in_sql, is_spill_limit, predicate_failure};
 use crate::limits::Limits;
-use crate::position::Position;
+use crate::position::{Position, at};
 use crate::suggestions::{did_you_mean, suggestions};
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
     /// The text is not SQL.
-    #[error("syntax error{}: {message}", At(*position))]
+    #[error("syntax error{}: {message}", at(*position))]
     Syntax {
         /// What was expected and what was found.
         message: String,
@@ -40,7 +39,7 @@ pub enum SqlError {
     )]
     NotReadOnly(String),
     /// There is no table of that name.
-    #[error("no table `{name}`{}{}", At(*position), Meant(suggestions))]
+    #[error("no table `{name}`{}{}", at(*position), did_you_mean(suggestions))]
     UnknownTable {
         /// The name in the query.
         name: String,
@@ -50,7 +49,7 @@ pub enum SqlError {
         suggestions: Vec<String>,
     },
     /// There is no column of that name in the tables of the query.
-    #[error("no column `{name}`{}{}", At(*position), Meant(suggestions))]
+    #[error("no column `{name}`{}{}", at(*position), did_you_mean(suggestions))]
     UnknownColumn {
         /// The name in the query.
         name: String,
@@ -59,8 +58,8 @@ pub enum SqlError {
         /// The columns that could be meant.
         suggestions: Vec<String>,
     },
-    /// The statement is SQL, but means nothing here: an unknown function, types that do not fit.
-    #[error("{message}{}", At(*position))]
+    /// The statement is SQL, but not valid here: an unknown function, types that do not fit.
+    #[error("{message}{}", at(*position))]
     Invalid {
         /// What is wrong.
         message: String,
@@ -110,13 +109,7 @@ impl SqlError {
         }
     }
 
-    /// The name of before, for `ticksql`; remove it once it uses the new one.
-    #[must_use]
-    pub fn place(&self) -> Option<Position> {
-        self.position()
-    }
-
-    /// The error with its position in the text from which the statement was made.
+    /// The error with its position in the text from which the statement was generated.
     #[must_use]
     pub fn with_position(mut self, in_source: impl Fn(Position) -> Position) -> Self {
         if let Self::Syntax { position, .. }
@@ -128,39 +121,9 @@ impl SqlError {
         }
         self
     }
-
-    /// The name of before, for `ticksql`; remove it once it uses the new one.
-    #[must_use]
-    pub fn placed(self, in_source: impl Fn(Position) -> Position) -> Self {
-        self.with_position(in_source)
-    }
 }
 
-/// ` at line 1, column 8`, or nothing.
-struct At(Option<Position>);
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(position) => write!(f, " at {position}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// ``: did you mean `a` or `b`?``, or nothing.
-struct Meant<'a>(&'a [String]);
-
-impl fmt::Display for Meant<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match did_you_mean(self.0) {
-            Some(question) => write!(f, ": {question}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A table name that a statement has and the catalog has not, with the names nearest to it.
+/// A table name that is not in the catalog, with suggestions.
 #[derive(Debug)]
 pub(crate) struct UnknownTable {
     pub(crate) name: String,
@@ -186,7 +149,7 @@ pub(crate) fn of_parsing(error: &DataFusionError, sql: &str) -> SqlError {
         Some((message, position)) => (message.to_owned(), parse_position(position)),
         None if text.ends_with(FOUND_END) => (
             text.replace(FOUND_END, "found: the end of the statement"),
-            Some(Position::end_of(sql)),
+            Some(Position::START.after(sql.trim_end())),
         ),
         None => (text, None),
     };

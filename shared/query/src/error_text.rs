@@ -1,27 +1,27 @@
 //! The engine's messages in terms of SQL.
 //!
-//! DataFusion and the Parquet reader make texts of their errors where they pass them on: types by
-//! their names in Arrow, parts of a statement and inner errors in Rust's debug form. There is no
-//! value behind these texts to ask, so they are read here, and nowhere else.
+//! DataFusion and the Parquet reader pass some errors on as text, with Arrow's names of types, and with
+//! parts of the statement and inner errors in Rust's debug form. No structured value is left, so the
+//! text is parsed here, and nowhere else.
 
 use crate::position::Position;
 
-/// What the Parquet reader says if a predicate fails that it checks while it reads.
+/// The Parquet reader's message for a predicate that fails while it reads.
 const PREDICATE_FAILED: &str = "Error evaluating filter predicate: ";
 
-/// What the engine says of a function that does not take the types of its arguments.
+/// The engine's message for a function that does not take the types of its arguments.
 const NO_MATCH: &str = "No function matches the given name and argument types '";
 
-/// What the engine says of a text that is not a number.
+/// The engine's message for a text that is not a number.
 const NOT_A_NUMBER: &str = "Cannot cast string '";
 
-/// What the engine says of `substr` and `substring` with a text alone.
+/// The engine's message for `substr` and `substring` with only a text.
 const NO_BOUNDS: &str = "Substring without for/from is not valid";
 
 /// How a position begins in the debug form of a part of the statement.
 const DEBUG_SPAN: &str = "Span(Location(";
 
-/// What the engine says if temporary files would exceed their limit.
+/// The engine's message if temporary files would exceed their limit.
 const SPILL_LIMIT: &str = "The used disk space during the spilling process has exceeded";
 
 /// Types as the engine names them, and as SQL does.
@@ -53,7 +53,7 @@ const TYPES: [(&str, &str); 22] = [
 /// A message in terms of SQL. What it quotes stays as it is.
 pub(crate) fn in_sql(message: &str) -> String {
     if message.starts_with(NO_BOUNDS) {
-        return "substr and substring take a text and where to begin, and may take a length: \
+        return "substr and substring take a text and a start, and optionally a length: \
                 substr(token, 1, 4)"
             .to_owned();
     }
@@ -80,7 +80,7 @@ pub(crate) fn debug_position(message: &str) -> Option<Position> {
             column: column.trim().parse().ok()?,
         })
     });
-    // What the engine made up itself is in line 0.
+    // What the engine generated itself is in line 0.
     positions.find(|position| position.line > 0)
 }
 
@@ -141,7 +141,7 @@ fn first_string(debug_form: &str) -> Option<String> {
     }
 }
 
-/// A text with the types' names of SQL.
+/// A text with SQL's names of the types.
 fn types(text: &str) -> String {
     let mut named = String::with_capacity(text.len());
     let mut rest = text;
@@ -192,7 +192,7 @@ mod tests {
             "timestamp = timestamp and interval, List(bigint)",
         );
         check("it doesn't take Int32", "it doesn't take integer");
-        check("'Int32' is no Int32", "'Int32' is no integer");
+        check("'Int32' is not Int32", "'Int32' is not integer");
         check("MyInt32 of é", "MyInt32 of é");
         check("'never closed Int64", "'never closed Int64");
         check(
@@ -227,7 +227,7 @@ mod tests {
         );
         check(
             &format!("{NO_BOUNDS} Substring {{ expr: {two}, special: false }}"),
-            "substr and substring take a text and where to begin, and may take a length: substr(token, 1, 4)",
+            "substr and substring take a text and a start, and optionally a length: substr(token, 1, 4)",
             position,
         );
         check(two, "the engine does not support this expression", position);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, TableFactor,
+    Expr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, TableAlias, TableFactor,
     TableWithJoins,
 };
 
@@ -14,7 +14,7 @@ use crate::predicate_from_expr::of_expr;
 /// Rounds in which predicates pass from table to table: `a.day = b.day AND b.day = c.day`.
 const ROUNDS_MAX: usize = 3;
 
-/// Something in FROM.
+/// A relation in FROM.
 pub(crate) struct Relation<'a> {
     /// Its name or alias, in lower case.
     name: String,
@@ -90,8 +90,8 @@ impl<'a> Scope<'a> {
 
     fn factor(&mut self, factor: &'a TableFactor, ons: &mut Vec<On<'a>>) {
         let lower = |name: &str| name.to_lowercase();
-        let alias_of = |alias: &Option<_>| match alias {
-            Some(alias) => (Some(lower(alias_name(alias))), column_names(alias)),
+        let alias_of = |alias: &Option<TableAlias>| match alias {
+            Some(alias) => (Some(lower(&alias.name.value)), column_names(alias)),
             None => (None, Vec::new()),
         };
         let (name, kind) = match factor {
@@ -319,11 +319,7 @@ fn on<'a>(join: &'a Join, sides: &Sides) -> Option<(&'a JoinConstraint, Range<us
     }
 }
 
-fn alias_name(alias: &datafusion::sql::sqlparser::ast::TableAlias) -> &str {
-    &alias.name.value
-}
-
-/// The only relation that a predicate is about.
+/// The only relation that a predicate refers to.
 fn only_relation(predicate: &Predicate) -> Option<usize> {
     let columns = predicate.columns();
     let first = columns.first()?.relation?;

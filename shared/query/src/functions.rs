@@ -1,5 +1,5 @@
-//! Trino's functions on the local engine, so that one text runs here and on Athena: those that the engine
-//! lacks, and those that it has under the same name with another meaning.
+//! Trino's functions on the local engine, so that the same SQL runs here and on Athena: those that
+//! the engine lacks, and those that it has under the same name with another meaning.
 //!
 //! What still differs is listed in `docs/sql.md`.
 
@@ -18,8 +18,6 @@ mod regexp_replacement;
 mod scalar_function;
 mod split_part;
 mod timestamps;
-
-use std::sync::Arc;
 
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
@@ -79,9 +77,4 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
     ));
     context.register_udaf(count_if::count_if(&context.udaf("count")?));
     Ok(())
-}
-
-/// A function of the engine by its name.
-fn udf(context: &SessionContext, name: &str) -> Result<Arc<ScalarUDF>> {
-    context.udf(name)
 }

@@ -1,9 +1,9 @@
-//! Filters on the event time that the files' statistics imply: they hold for every row, so they are left
-//! out, and the column need not be read for them.
+//! Filters on the event time that the files' statistics imply: they hold for every row, so they are
+//! left out, and the column need not be read for them.
 //!
-//! Every named query of whole days has two. The engine uses statistics to skip files and row groups; for
-//! those that it reads, it evaluates each filter on each row, even if the statistics prove it (as of
-//! DataFusion 55: "fully matched" row groups only spare the page index).
+//! Every named query of whole days has two. The engine uses statistics to skip files and row
+//! groups; for those that it reads, it evaluates each filter on each row, even if the statistics
+//! prove it (as of DataFusion 55: "fully matched" row groups only spare the page index).
 
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
@@ -12,31 +12,14 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 /// The event time's column.
 pub(crate) const TIME: &str = "ts";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compares {
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-}
-
-impl Compares {
-    fn of(operator: Operator) -> Option<Self> {
-        [
-            (Operator::Gt, Self::Greater),
-            (Operator::GtEq, Self::GreaterOrEqual),
-            (Operator::Lt, Self::Less),
-            (Operator::LtEq, Self::LessOrEqual),
-        ]
-        .into_iter()
-        .find_map(|(known, compares)| (known == operator).then_some(compares))
-    }
-}
+/// The comparisons that a range of times may imply.
+const OPERATORS: [Operator; 4] = [Operator::Gt, Operator::GtEq, Operator::Lt, Operator::LtEq];
 
 /// A comparison of the event time with a number, such as `ts >= 1772841600000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct OnTime {
-    operator: Compares,
+    /// One of [`OPERATORS`].
+    operator: Operator,
     ms: i64,
 }
 
@@ -73,6 +56,10 @@ fn holds_for_all<'a>(
         .all(|file| file.is_some_and(|file| holds(comparison, file, time)))
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of the engine's operators compare"
+)]
 fn holds(comparison: OnTime, file: &Statistics, time: usize) -> bool {
     let Some(column) = file.column_statistics.get(time) else {
         return false;
@@ -85,10 +72,11 @@ fn holds(comparison: OnTime, file: &Statistics, time: usize) -> bool {
     let OnTime { operator, ms } = comparison;
     no_null
         && match operator {
-            Compares::Greater => min > ms,
-            Compares::GreaterOrEqual => min >= ms,
-            Compares::Less => max < ms,
-            Compares::LessOrEqual => max <= ms,
+            Operator::Gt => min > ms,
+            Operator::GtEq => min >= ms,
+            Operator::Lt => max < ms,
+            Operator::LtEq => max <= ms,
+            _ => false,
         }
 }
 
@@ -115,10 +103,8 @@ fn on_time(filter: &Expr) -> Option<OnTime> {
     let Expr::Literal(ScalarValue::Int64(Some(ms)), _) = **number else {
         return None;
     };
-    Some(OnTime {
-        operator: Compares::of(operator)?,
-        ms,
-    })
+    let compares = OPERATORS.contains(&operator);
+    compares.then_some(OnTime { operator, ms })
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use datafusion::arrow::json::writer::{
     Encoder, EncoderFactory, EncoderOptions, NullableEncoder, WriterBuilder, make_encoder,
 };
 
-/// How rows are written as JSON: NULL is `null`, and numbers that JSON cannot write are texts, as
-/// [`non_finite_text`] has them, so that they differ from NULL.
+/// How rows are written as JSON: NULL is `null`, and numbers that JSON cannot write are texts
+/// (see [`non_finite_text`]), so that they differ from NULL.
 #[must_use]
 pub fn json_writer() -> WriterBuilder {
     WriterBuilder::new()
@@ -18,7 +18,7 @@ pub fn json_writer() -> WriterBuilder {
         .with_encoder_factory(Arc::new(Numbers))
 }
 
-/// Arrow's own way, which writes such numbers as null.
+/// Arrow's own encoding, which writes such numbers as null.
 static PLAIN: LazyLock<EncoderOptions> = LazyLock::new(EncoderOptions::default);
 
 #[derive(Debug)]
@@ -54,8 +54,8 @@ fn texts(numbers: impl Iterator<Item = Option<f64>>) -> Option<Vec<Option<&'stat
     texts.iter().any(Option::is_some).then_some(texts)
 }
 
-/// Athena's texts of the numbers that are not finite: `NaN`, `Infinity` and `-Infinity`. Every format
-/// of an answer has these.
+/// Athena's texts of the numbers that are not finite: `NaN`, `Infinity` and `-Infinity`. All
+/// formats use them.
 #[must_use]
 pub fn non_finite_text(number: f64) -> Option<&'static str> {
     if number.is_nan() {

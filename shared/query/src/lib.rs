@@ -45,17 +45,11 @@ pub use json_writer::{json_writer, non_finite_text};
 pub use limits::Limits;
 pub use local_sql::LocalSql;
 pub use partition_filter::ArchiveScan;
-pub use position::Position;
+pub use position::{Position, at};
 pub use read_only::{ArchiveReads, archive_scans};
 pub use result_columns::type_name;
 pub use rows::Rows;
 pub use scan_stats::{ScanEstimate, ScanStats};
 pub use suggestions::{did_you_mean, suggestions};
-pub use table_names::table_names;
+pub use table_names::{PRICE_ARCHIVE, QUARANTINE, VIEWS, View, table_names};
 pub use value::Value;
-
-// The names of before, for `ticksql`; remove them once it uses the new ones.
-pub use position::Position as Place;
-pub use read_only::{ArchiveReads as Reading, archive_scans as scans};
-pub use scan_stats::{ScanEstimate as Estimate, ScanStats as Reads};
-pub use suggestions::suggestions as nearest;

@@ -28,7 +28,7 @@ pub(crate) async fn name_file(error: SqlError, files: Vec<PathBuf>) -> SqlError 
     }
 }
 
-/// Somebody waits for a search; its drop ends it.
+/// Held while a search is awaited; dropping it ends the search.
 #[derive(Default)]
 struct Wanted(Arc<()>);
 
@@ -38,7 +38,7 @@ impl Wanted {
     }
 }
 
-/// Shows a search whether somebody still waits for it.
+/// Tells a search whether it is still awaited.
 struct Watch(Weak<()>);
 
 impl Watch {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_search_that_nobody_waits_for_reads_no_further() {
+    fn a_search_that_is_no_longer_awaited_stops() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("corrupt.parquet");
         std::fs::write(&file, "not Parquet").unwrap();

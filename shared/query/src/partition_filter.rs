@@ -19,9 +19,6 @@ use crate::table_names::{QUARANTINE, is_table};
 /// Names of the time in milliseconds that decides the folder: of the event, or of receipt.
 const TIMES_MS: [&str; 3] = ["ts", "timestamp", "received_at"];
 
-/// The first year of which the archive may have days, as the table on Athena has it.
-const FIRST_YEAR: i32 = 2000;
-
 /// Most queries inside one statement: a chain of WITH that names each part twice doubles with every
 /// part.
 const QUERIES_MAX: usize = 10_000;
@@ -39,7 +36,7 @@ pub struct ArchiveScan {
 }
 
 impl ArchiveScan {
-    /// Whether it reads the quarantine, whose files lie beside those of the ticks.
+    /// Whether it reads the quarantine, whose files are beside those of the ticks.
     #[must_use]
     pub fn is_of_quarantine(&self) -> bool {
         self.table.eq_ignore_ascii_case(QUARANTINE)
@@ -51,36 +48,12 @@ impl ArchiveScan {
         self.on(day, None)
     }
 
-    /// The same on a given date: `year(current_date)` is that of `today`.
+    /// How many of some days the predicates may leave if the query runs `today`, which is what
+    /// `current_date` stands for.
     #[must_use]
-    pub fn keeps_as_of(&self, day: NaiveDate, today: NaiveDate) -> bool {
-        self.on(day, Some(today))
-    }
-
-    /// Whether predicates on year, month and day leave at most half of the days from 2000 to `today`.
-    /// Use this if it is not known which days exist, and [`ArchiveScan::is_narrowed_on`] otherwise.
-    #[must_use]
-    pub fn is_narrowed(&self, today: NaiveDate) -> bool {
-        let first = NaiveDate::from_ymd_opt(FIRST_YEAR, 1, 1).unwrap_or(today);
-        let last = today.max(first);
-        self.is_narrowed_on(first.iter_days().take_while(|day| *day <= last), today)
-    }
-
-    /// Whether predicates on year, month and day leave at most half of the days that exist, or a
-    /// single one. What is not understood leaves all: `day <= 30` and `abs(year) > 0` are as good as
-    /// no predicate.
-    #[must_use]
-    pub fn is_narrowed_on(
-        &self,
-        days: impl IntoIterator<Item = NaiveDate>,
-        today: NaiveDate,
-    ) -> bool {
-        let (mut all, mut left) = (0_usize, 0_usize);
-        for day in days {
-            all += 1;
-            left += usize::from(self.on(day, Some(today)));
-        }
-        left <= (all / 2).max(1)
+    pub fn kept_count(&self, days: &[NaiveDate], today: NaiveDate) -> usize {
+        let kept = |day: &&NaiveDate| self.on(**day, Some(today));
+        days.iter().filter(kept).count()
     }
 
     /// The range of the event time that the predicates leave, in milliseconds since the epoch: the
@@ -152,7 +125,7 @@ pub(crate) fn scans_of(query: &Query) -> Result<(Vec<ArchiveScan>, Vec<String>),
 struct Cte<'a> {
     alias: &'a TableAlias,
     query: &'a Query,
-    /// How many of the parts before it are known to it.
+    /// How many of the earlier parts it can refer to.
     knows: usize,
     recursion: Recursion,
 }

@@ -1,7 +1,7 @@
 //! Folders by day as partitions of a table: which of them a query's predicates leave, and their files.
 //!
-//! The engine's own table over folders is not used: it looks for `month=3` although the folder is
-//! `month=03`, and keeps a list of files, which lacks new ones.
+//! DataFusion's listing table is not used: it looks for `month=3` although the folder is
+//! `month=03`, and caches a list of files that lacks new ones.
 
 use std::fs::Metadata;
 use std::io;
@@ -85,7 +85,7 @@ pub(crate) fn days_with_files(
 ) -> io::Result<Vec<NaiveDate>> {
     let mut found = Vec::new();
     for day in days(folder)? {
-        if let Some(date) = date_of(&day)
+        if let Some(date) = date(day.year, day.month, day.day)
             && !files(&day.path)?.is_empty()
         {
             found.push(date);
@@ -96,7 +96,6 @@ pub(crate) fn days_with_files(
 }
 
 /// `None` for a folder such as `month=02/day=30`.
-fn date_of(day: &Day) -> Option<NaiveDate> {
-    let (month, of_month) = (u32::try_from(day.month).ok()?, u32::try_from(day.day).ok()?);
-    NaiveDate::from_ymd_opt(day.year, month, of_month)
+pub(crate) fn date(year: i32, month: i32, day: i32) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(year, u32::try_from(month).ok()?, u32::try_from(day).ok()?)
 }

@@ -1,4 +1,4 @@
-//! A statement's way from text to a plan that can run.
+//! Turns the text of a statement into a plan that can run.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub(crate) async fn plan(
     })
 }
 
-/// Why a statement could not be planned: names that nothing here has come first.
+/// Why a statement could not be planned: unknown names come first.
 async fn explained(
     error: DataFusionError,
     state: &SessionState,

@@ -1,7 +1,5 @@
 //! Positions in the text of a statement.
 
-use std::fmt;
-
 /// A position in the text of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -12,25 +10,33 @@ pub struct Position {
 }
 
 impl Position {
-    /// `None` for what the parser or the engine made up itself, which they place in line 0.
+    /// The first position of a text.
+    pub const START: Self = Self { line: 1, column: 1 };
+
+    /// `None` for what the parser or the engine generated itself, which they place in line 0.
     pub(crate) fn new(line: u64, column: u64) -> Option<Self> {
         (line > 0).then_some(Self { line, column })
     }
 
-    /// The position after the last word of a text.
-    pub(crate) fn end_of(text: &str) -> Self {
-        let text = text.trim_end();
-        let last = text.rsplit('\n').next().unwrap_or_default();
-        Self {
-            line: text.matches('\n').count() as u64 + 1,
-            column: last.chars().count() as u64 + 1,
+    /// The position after a text that begins at this one.
+    #[must_use]
+    pub fn after(mut self, text: &str) -> Self {
+        for char in text.chars() {
+            if char == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
         }
+        self
     }
 }
 
-/// `line 1, column 8`.
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}", self.line, self.column)
-    }
+/// ` at line 1, column 8`, or nothing.
+#[must_use]
+pub fn at(position: Option<Position>) -> String {
+    position.map_or_else(String::new, |Position { line, column }| {
+        format!(" at line {line}, column {column}")
+    })
 }

@@ -177,8 +177,8 @@ impl Comparison {
 }
 
 impl Predicate {
-    /// Whether it holds on a day. With `today`, the question is whether it narrows: today's date is
-    /// known, and a column that equals one unknown value differs from it on the day.
+    /// Whether it holds on a day. With `today`, it measures how much the predicate narrows: today's
+    /// date is known, and a column that equals one unknown value counts as different on the day.
     pub(crate) fn on(&self, day: NaiveDate, today: Option<NaiveDate>) -> Truth {
         match self {
             Self::Compare(a, comparison, b) => {
@@ -197,7 +197,7 @@ impl Predicate {
         }
     }
 
-    /// The predicate with other names for its columns; unknown where a column has none.
+    /// The predicate with other names for its columns; unknown if a column has none.
     pub(crate) fn renamed(&self, rename: &impl Fn(&Column) -> Option<Column>) -> Self {
         let all = |parts: &[Self]| parts.iter().map(|part| part.renamed(rename)).collect();
         match self {
@@ -213,7 +213,7 @@ impl Predicate {
         }
     }
 
-    /// Whether it says nothing.
+    /// Whether it restricts nothing.
     pub(crate) fn is_unknown(&self) -> bool {
         match self {
             Self::Unknown => true,
@@ -224,7 +224,7 @@ impl Predicate {
         }
     }
 
-    /// The columns that it is about.
+    /// The columns that it refers to.
     pub(crate) fn columns(&self) -> Vec<&Column> {
         let mut columns = Vec::new();
         match self {

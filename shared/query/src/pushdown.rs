@@ -68,7 +68,7 @@ pub(crate) fn by_position(
 
 #[expect(
     clippy::unnecessary_wraps,
-    reason = "it is used where there may be no column"
+    reason = "it is used as a callback that may return no column"
 )]
 fn unnamed(name: String) -> Option<Column> {
     Some(Column {

@@ -23,7 +23,7 @@ use crate::partitions::days_with_files;
 /// The address under which the engine sees the quarantine's folder, and only that.
 const STORE_URL: &str = "quarantine://local/";
 
-/// The end of a file's name.
+/// The extension of the files.
 const EXTENSION: &str = ".jsonl";
 
 /// The columns of an entry: names and types.
@@ -84,7 +84,7 @@ impl DayFormat for JsonLines {
 
     async fn read(&self, scan: DayScan<'_>) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::parse(STORE_URL)?;
-        // Only now: the folder may not have existed when the session began.
+        // Registered only now: the folder may not have existed when the session began.
         let store = LocalFileSystem::new_with_prefix(scan.folder)?;
         let runtime = scan.state.runtime_env();
         runtime.register_object_store(url.as_ref(), Arc::new(store));

@@ -13,7 +13,7 @@ const SQL_BYTES_MAX: usize = 262_144;
 /// How deep a statement may be nested: the engine's own default.
 const RECURSION_LIMIT: usize = 50;
 
-/// What a statement answers.
+/// What a statement returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
     /// Rows of data, any number of them.

@@ -30,7 +30,7 @@ pub fn type_name(data_type: &DataType) -> String {
     }
 }
 
-/// The columns, with a number after a name that was there before: a join may give two of one name.
+/// The columns, with a number appended to a repeated name: a join may return two columns of one name.
 pub(crate) fn unique_names(schema: &Schema) -> SchemaRef {
     let mut seen = HashSet::new();
     let mut unique = |field: &FieldRef| {

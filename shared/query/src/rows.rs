@@ -1,4 +1,4 @@
-//! Rows as a query finds them.
+//! The rows of a running query.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::result_columns::renamed;
 use crate::scan_stats::ScanStats;
 use crate::threads::Threads;
 
-/// Batches that wait for the reader of the rows; then the query waits.
+/// Batches that wait for the reader of the rows; at this number the query waits.
 const BATCHES_AHEAD: usize = 4;
 
 /// The rows of a query that runs. Dropping them stops it.
@@ -27,7 +27,7 @@ pub struct Rows {
     batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
     query: JoinSet<()>,
     archive_folder: PathBuf,
-    /// Its own: a query that does not yield delays no other one.
+    /// Its own, so that a query that does not yield delays no other.
     _threads: Threads,
 }
 
@@ -71,12 +71,6 @@ impl Rows {
     #[must_use]
     pub fn scan_stats(&self) -> ScanStats {
         self.stats.clone()
-    }
-
-    /// The name of before, for `ticksql`; remove it once it uses the new one.
-    #[must_use]
-    pub fn reads(&self) -> ScanStats {
-        self.scan_stats()
     }
 
     /// The next rows, or `None` at the end.

@@ -1,4 +1,4 @@
-//! What a plan reads: its files, their days and their bytes, before and after it ran.
+//! What a plan reads: its files, their days and their bytes, before and after it runs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::physical_plan::ExecutionPlan;
+
+use crate::partitions::date;
 
 /// The name of the reader of Parquet files.
 const PARQUET: &str = "parquet";
@@ -58,8 +60,7 @@ fn day_of(file: &PartitionedFile) -> Option<NaiveDate> {
     else {
         return None;
     };
-    let (month, day) = (u32::try_from(*month).ok()?, u32::try_from(*day).ok()?);
-    NaiveDate::from_ymd_opt(*year, month, day)
+    date(*year, *month, *day)
 }
 
 fn scan_of(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
@@ -86,7 +87,7 @@ fn read_by(node: &Arc<dyn ExecutionPlan>) -> (usize, u64) {
         PARQUET => metrics
             .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
             .map_or(0, |bytes| bytes.as_usize() as u64),
-        // Other readers do not count; they read files whole once they have begun.
+        // Other readers report no count; once started, they read whole files.
         _ if metrics.is_some_and(|metrics| metrics.iter().next().is_some()) => {
             files.values().map(|file| file.object_meta.size).sum()
         }

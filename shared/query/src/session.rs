@@ -23,7 +23,7 @@ use crate::cooperative_yield::CooperativeYield;
 use crate::error::{self, SqlError, UnknownTable};
 use crate::limits::Limits;
 use crate::suggestions::suggestions;
-use crate::table_names::{ARCHIVE, QUARANTINE, VIEWS};
+use crate::table_names::{PRICE_ARCHIVE, QUARANTINE, VIEWS};
 use crate::{archive_table, functions, quarantine_table};
 
 /// The address under which the engine sees the archive's folder, and only that.
@@ -35,8 +35,8 @@ const FILE_SYSTEM_URL: &str = "file:///";
 /// Memory for the footers of files that were read before.
 const FOOTER_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Functions that make a large value of a small one: the memory limit counts what operators hold, not
-/// single values, and one call could take all of the machine's memory.
+/// Functions that build a large value from a small one: the memory limit counts what operators
+/// hold, not single values, and one call could take all of the machine's memory.
 pub(crate) const FUNCTIONS_OFF: [&str; 7] = [
     "repeat",
     "lpad",
@@ -56,7 +56,7 @@ pub(crate) async fn open(
 ) -> Result<SessionContext, SqlError> {
     let engine = |error| SqlError::Engine(error::message(&error));
     let runtime = RuntimeEnvBuilder::new()
-        // Operators that can spill share fairly, so that each of them gets to it.
+        // Operators that can spill share the memory fairly, so that each of them can run.
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max)))
         .with_disk_manager_builder(
             DiskManagerBuilder::default()
@@ -112,14 +112,14 @@ async fn add_tables(
     archive_folder: &Path,
 ) -> datafusion::error::Result<()> {
     let archive = archive_table::table(archive_folder, ObjectStoreUrl::parse(STORE_URL)?);
-    context.register_table(ARCHIVE, Arc::new(archive))?;
+    context.register_table(PRICE_ARCHIVE, Arc::new(archive))?;
     let quarantine = quarantine_table::table(&quarantine_folder(archive_folder));
     context.register_table(QUARANTINE, Arc::new(quarantine))?;
-    for (name, file) in VIEWS {
-        let sql = view_query(file);
+    for view in VIEWS {
+        let sql = view.query();
         let plan = context.state().create_logical_plan(sql).await?;
-        let view: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(sql.to_owned())));
-        context.register_table(name, view)?;
+        let table: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(sql.to_owned())));
+        context.register_table(view.name, table)?;
     }
     Ok(())
 }
@@ -131,7 +131,7 @@ pub(crate) fn quarantine_folder(archive_folder: &Path) -> PathBuf {
 
 /// Tables and views with their columns, by name.
 pub(crate) async fn tables(state: &SessionState) -> Vec<(String, SchemaRef)> {
-    let Ok(schema) = state.schema_for_ref(ARCHIVE) else {
+    let Ok(schema) = state.schema_for_ref(PRICE_ARCHIVE) else {
         return Vec::new();
     };
     let mut tables = Vec::new();
@@ -152,11 +152,6 @@ fn confine(context: &SessionContext, table: &Path) -> datafusion::error::Result<
     Ok(())
 }
 
-/// The query of a file that creates a view.
-fn view_query(sql: &str) -> &str {
-    sql.split_once(" AS\n").map_or(sql, |(_, query)| query)
-}
-
 /// The first table that a statement names and the session does not have.
 pub(crate) async fn unknown_table(
     state: &SessionState,
@@ -165,7 +160,7 @@ pub(crate) async fn unknown_table(
     for reference in state.resolve_table_references(statement).ok()? {
         if !known(state, &reference).await {
             let names = state
-                .schema_for_ref(ARCHIVE)
+                .schema_for_ref(PRICE_ARCHIVE)
                 .map(|schema| schema.table_names())
                 .unwrap_or_default();
             return Some(UnknownTable {

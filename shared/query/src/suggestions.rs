@@ -1,9 +1,9 @@
 //! The names that could be meant by an unknown one.
 
-/// Most names that are suggested.
+/// The most names that are suggested.
 const NAMES_MAX: usize = 3;
 
-/// How alike two names are at least, from 0 to 1 (Jaro-Winkler, which counts letters that are left
+/// The least similarity of a suggestion, from 0 to 1 (Jaro-Winkler, which counts letters that are left
 /// out, changed or swapped, and favours a common beginning).
 const SIMILARITY_MIN: f64 = 0.8;
 
@@ -21,11 +21,14 @@ pub fn suggestions<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> V
     names.map(|(_, name)| name.to_owned()).collect()
 }
 
-/// ``did you mean `a` or `b`?``, or nothing if there is no suggestion.
+/// ``: did you mean `a` or `b`?``, or nothing if there is no suggestion.
 #[must_use]
-pub fn did_you_mean(suggestions: &[String]) -> Option<String> {
+pub fn did_you_mean(suggestions: &[String]) -> String {
+    if suggestions.is_empty() {
+        return String::new();
+    }
     let quoted: Vec<String> = suggestions.iter().map(|name| format!("`{name}`")).collect();
-    (!quoted.is_empty()).then(|| format!("did you mean {}?", quoted.join(" or ")))
+    format!(": did you mean {}?", quoted.join(" or "))
 }
 
 #[cfg(test)]
@@ -67,12 +70,12 @@ mod tests {
 
     #[test]
     fn the_question_names_them_all() {
-        let check = |names: &[&str], expected: Option<&str>| {
+        let check = |names: &[&str], expected: &str| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            assert_eq!(did_you_mean(&names).as_deref(), expected);
+            assert_eq!(did_you_mean(&names), expected);
         };
-        check(&[], None);
-        check(&["a"], Some("did you mean `a`?"));
-        check(&["a", "b"], Some("did you mean `a` or `b`?"));
+        check(&[], "");
+        check(&["a"], ": did you mean `a`?");
+        check(&["a", "b"], ": did you mean `a` or `b`?");
     }
 }

@@ -1,24 +1,45 @@
 //! The tables and views that a statement can read. All are in folders by day.
 
 /// The table of ticks.
-pub(crate) const ARCHIVE: &str = "price_archive";
+pub const PRICE_ARCHIVE: &str = "price_archive";
 
 /// The table of the quarantine, and its folder beside the archive's.
-pub(crate) const QUARANTINE: &str = "quarantine";
+pub const QUARANTINE: &str = "quarantine";
 
-/// The views over the table of ticks, from the files that create them on Athena.
-pub(crate) const VIEWS: [(&str, &str); 2] = [
-    (
-        "price_history",
-        include_str!("../../../sql/views/price_history.sql"),
-    ),
-    ("ticks", include_str!("../../../sql/views/ticks.sql")),
+/// A view over the table of ticks.
+#[derive(Debug)]
+pub struct View {
+    /// Its name.
+    pub name: &'static str,
+    /// The file with the statement that creates it on Athena.
+    pub file: &'static str,
+}
+
+impl View {
+    /// The query that it stands for.
+    #[must_use]
+    pub fn query(&self) -> &'static str {
+        let (_, query) = self.file.split_once(" AS\n").unwrap_or(("", self.file));
+        query.trim_end()
+    }
+}
+
+/// The views, each over tables alone.
+pub const VIEWS: [View; 2] = [
+    View {
+        name: "price_history",
+        file: include_str!("../../../sql/views/price_history.sql"),
+    },
+    View {
+        name: "ticks",
+        file: include_str!("../../../sql/views/ticks.sql"),
+    },
 ];
 
-/// The names of all.
+/// The names of the tables and views.
 pub fn table_names() -> impl Iterator<Item = &'static str> {
-    let views = VIEWS.iter().map(|(name, _)| *name);
-    [ARCHIVE, QUARANTINE].into_iter().chain(views)
+    let views = VIEWS.iter().map(|view| view.name);
+    [PRICE_ARCHIVE, QUARANTINE].into_iter().chain(views)
 }
 
 /// Whether a name, in any case, is one of them.

@@ -1,4 +1,4 @@
-//! What is reported of a function that this engine does not have.
+//! The error for a function that this engine does not have.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use crate::position::Position;
 use crate::session::FUNCTIONS_OFF;
 use crate::suggestions::{did_you_mean, suggestions};
 
-/// A function of Trino that makes a large value of a small one, as those of [`FUNCTIONS_OFF`]; the
+/// A function of Trino that builds a large value from a small one, like those of [`FUNCTIONS_OFF`]; the
 /// engine has none of that name.
 const SEQUENCE: &str = "sequence";
 
@@ -71,18 +71,18 @@ pub(crate) fn find(state: &SessionState, statement: &Statement) -> Option<SqlErr
 fn message(name: &str, known: &BTreeSet<&str>) -> String {
     let lower = name.to_lowercase();
     if lower == SEQUENCE || FUNCTIONS_OFF.contains(&lower.as_str()) {
-        return format!("the function `{name}` is off (one call could take all memory)");
+        return format!("the function `{name}` is disabled (one call could use all memory)");
     }
-    let instead = INSTEAD.iter().find(|(missing, _)| *missing == lower);
-    let help = match instead {
+    let similar = suggestions(name, known.iter().copied());
+    let help = match INSTEAD.iter().find(|(missing, _)| *missing == lower) {
         Some((_, instead)) => (*instead).to_owned(),
-        None => did_you_mean(&suggestions(name, known.iter().copied()))
-            .unwrap_or_else(|| "docs/sql.md lists those that it has".to_owned()),
+        None if similar.is_empty() => "docs/sql.md lists those that it has".to_owned(),
+        None => did_you_mean(&similar).trim_start_matches(": ").to_owned(),
     };
     format!("this engine has no function `{name}` ({help})")
 }
 
-/// The functions that there are.
+/// The names of all functions.
 fn names(state: &SessionState) -> BTreeSet<&str> {
     let scalars = state.scalar_functions().keys();
     let aggregates = state.aggregate_functions().keys();
@@ -101,11 +101,11 @@ mod tests {
         let check = |name: &str, expected: &str| assert_eq!(message(name, &known), expected);
         check(
             "LPAD",
-            "the function `LPAD` is off (one call could take all memory)",
+            "the function `LPAD` is disabled (one call could use all memory)",
         );
         check(
             "sequence",
-            "the function `sequence` is off (one call could take all memory)",
+            "the function `sequence` is disabled (one call could use all memory)",
         );
         check(
             "try",

@@ -63,22 +63,22 @@ pub(crate) fn bind(statement: &mut Statement, values: &[Value]) -> Result<(), Sq
     if values.is_empty() {
         return Ok(());
     }
-    let mut marks = BTreeSet::new();
+    let mut starts = BTreeSet::new();
     for_each_placeholder(statement, &mut |span, _| {
-        marks.insert(span.start);
+        starts.insert(span.start);
     });
-    if marks.len() != values.len() {
+    if starts.len() != values.len() {
         return Err(SqlError::Invalid {
             message: format!(
                 "the statement has {} parameters, and {} values were passed",
-                marks.len(),
+                starts.len(),
                 values.len()
             ),
             position: None,
         });
     }
-    // The tree is not walked in the order of the text everywhere.
-    let values: BTreeMap<Location, &Value> = marks.into_iter().zip(values).collect();
+    // The tree is not always walked in the order of the text.
+    let values: BTreeMap<Location, &Value> = starts.into_iter().zip(values).collect();
     for_each_placeholder(statement, &mut |span, expression| {
         if let Some(value) = values.get(&span.start) {
             *expression = value.expression();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn values_replace_marks_in_the_order_of_the_text() {
+    fn values_replace_placeholders_in_the_order_of_the_text() {
         let sql = "SELECT approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY price + ?) FILTER (WHERE volume > ?) \
                    FROM ticks WHERE token = ? AND flag = ? LIMIT ?";
         let values = [
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn there_must_be_as_many_values_as_marks() {
+    fn there_must_be_as_many_values_as_placeholders() {
         let error = bound("SELECT ?, ?", &[Value::Boolean(true)]).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in the text, its literal is one token of the language, and means the text.
+        /// The literal of any text is one token, and means the text.
         #[test]
         fn no_text_breaks_out_of_its_literal(text in "(?s).*|['\\\\\"?:;\\-/* ]{0,12}") {
             let literal = Value::Varchar(text.clone()).literal();

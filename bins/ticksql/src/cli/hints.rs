@@ -11,7 +11,7 @@ use crate::named::{self, Query};
 /// Reads the command line.
 ///
 /// # Errors
-/// What is wrong, with a tip where it looks like a parameter or like the column of a chart.
+/// What is wrong, with a tip if it looks like a parameter or the column of a chart.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
     Cli::try_parse_from(&args).map_err(|mut error| {
@@ -26,7 +26,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     })
 }
 
-/// What may be meant by an argument that is not known.
+/// What an unknown argument may mean.
 fn hint(unknown: &str, args: &[OsString]) -> Option<String> {
     let args: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
     let is_it = |arg: &&str| {
@@ -50,16 +50,14 @@ fn hint(unknown: &str, args: &[OsString]) -> Option<String> {
         return is_parameter(name).then(|| tip(name, value));
     }
     let (name, value) = whole.split_once('=')?;
-    let in_name = |char: char| char.is_alphanumeric() || char == '_';
-    let is_name = !name.is_empty() && name.chars().all(in_name);
-    is_name.then(|| tip(name, value))
+    named::is_name(name).then(|| tip(name, value))
 }
 
 fn tip(name: &str, value: &str) -> String {
     format!("pass a parameter of a query with -p: -p {name}={value}")
 }
 
-/// Whether it is no option, and can stand in a line without quotes.
+/// Whether it is not an option and needs no quotes in a shell.
 fn is_value(text: &str) -> bool {
     !text.starts_with('-') && !text.contains(char::is_whitespace)
 }

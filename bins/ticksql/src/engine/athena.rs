@@ -53,7 +53,8 @@ pub(crate) async fn open(settings: &AthenaSettings) -> Result<Box<dyn Engine>, E
 }
 
 impl Athena {
-    /// The error of a statement, with its position in the text that it was made from, and near names.
+    /// The error of a statement, with its position in the text that it was generated from, and
+    /// suggestions.
     async fn explained(
         &self,
         error: AthenaError,
@@ -69,16 +70,6 @@ impl Athena {
         athena_errors::statement_error(&error, &tables, |position| {
             statement.source_position(rendered.source_position(position))
         })
-    }
-
-    /// The days that a table has folders for, in order.
-    async fn listed_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
-        let file = match table {
-            DayTable::Archive => &ARCHIVE,
-            DayTable::Quarantine => &QUARANTINE,
-        };
-        let folder = self.folder(file).await?;
-        folder.days().await.map_err(|error| engine_error(&error))
     }
 }
 
@@ -142,7 +133,12 @@ impl Engine for Athena {
     }
 
     async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
-        self.listed_days(table).await
+        let file = match table {
+            DayTable::Archive => &ARCHIVE,
+            DayTable::Quarantine => &QUARANTINE,
+        };
+        let folder = self.folder(file).await?;
+        folder.days().await.map_err(|error| engine_error(&error))
     }
 
     async fn existing_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
@@ -152,7 +148,7 @@ impl Engine for Athena {
             DayTable::Quarantine => quarantine,
         };
         let listed = bounds.get_or_try_init(async || {
-            let days = self.listed_days(table).await?;
+            let days = self.days(table).await?;
             Ok::<_, EngineError>(days.first().copied().zip(days.last().copied()))
         });
         Ok(match *listed.await? {
@@ -167,8 +163,8 @@ impl Engine for Athena {
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError> {
         let found = self.athena.history(count_max).await;
         let found = found.map_err(|error| engine_error(&error))?;
-        // Some services list nothing for a workgroup that is not there. Who may not look whether it
-        // exists is not told otherwise.
+        // Some services list nothing for a workgroup that does not exist. A user who may not check
+        // whether it exists gets the empty list.
         if found.is_empty()
             && let Ok(None) = self.athena.find_workgroup().await
         {

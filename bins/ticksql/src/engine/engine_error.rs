@@ -1,7 +1,7 @@
 //! Why there is no answer, and what became of a query that was stopped.
 
 use crate::money::Bill;
-use crate::position::Position;
+use query::Position;
 
 /// Why there is no answer; the kind decides the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -9,19 +9,19 @@ pub(crate) enum EngineError {
     /// The statement is wrong, or failed while it ran.
     #[error("{message}")]
     Query {
-        /// What is wrong, with the nearest names and the place in words.
+        /// What is wrong, with suggestions and the position in words.
         message: String,
         /// Its position in the statement that was sent.
         position: Option<Position>,
     },
-    /// Called wrongly, or something that the engine needs is not there: no archive, no workgroup,
+    /// Wrong usage, or something that the engine needs is missing: no archive, no workgroup,
     /// no database. The message says what to do.
     #[error("{0}")]
     Usage(String),
     /// A limit of the workgroup or of this program stopped it.
     #[error("{0}")]
     Refused(String),
-    /// `cancel` fired; who fired it knows why.
+    /// `cancel` fired; the caller knows why.
     #[error("the query was cancelled")]
     Cancelled(Cancelled),
     /// Somebody else stopped it.
@@ -36,11 +36,11 @@ pub(crate) enum EngineError {
 /// A query that was asked to stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cancelled {
-    /// The service's name for it.
+    /// The service's id of it.
     pub(crate) query_id: Option<String>,
     /// What it had read by then.
     pub(crate) scanned_bytes: u64,
-    /// What that costs, where it costs something.
+    /// Its cost, if it has one.
     pub(crate) bill: Option<Bill>,
     pub(crate) end: End,
 }
@@ -48,11 +48,11 @@ pub(crate) struct Cancelled {
 /// How a query ended that was asked to stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It ended by that.
+    /// It was stopped.
     #[default]
     Stopped,
-    /// It had succeeded before: its answer is not read to the end.
+    /// It had already succeeded: its answer is not read to the end.
     Succeeded,
-    /// Nobody knows, for this reason: it may run on.
+    /// Unknown, for this reason: it may still run.
     Unknown(String),
 }

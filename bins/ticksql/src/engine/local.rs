@@ -1,6 +1,6 @@
 //! The engine in this process, over the archive of a data folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use arrow::array::{Array as _, AsArray as _};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use futures_util::stream;
-use query::{Limits, LocalSql, Rows, SqlError, type_name};
+use query::{Limits, LocalSql, Position, Rows, SqlError, type_name};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,13 +17,9 @@ use super::{
 };
 use crate::journal::Journal;
 use crate::options::EngineName;
-use crate::position::Position;
 use crate::statement::Statement;
 
-/// The folder of the quarantine in a data folder.
-const QUARANTINE_FOLDER: &str = "quarantine";
-
-/// What goes in front of a statement to ask for its plan.
+/// The prefix that turns a statement into a request for its plan.
 const EXPLAIN: &str = "EXPLAIN ";
 
 /// How often a query that has no rows yet reports its progress.
@@ -32,23 +28,18 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Queries that run here.
 pub(crate) struct Local {
     sql: LocalSql,
-    data_dir: PathBuf,
     journal: Option<Journal>,
 }
 
 impl Local {
-    /// Opens the archive of a data folder. Queries of before are read from the journal.
+    /// Opens the archive of a data folder. Earlier queries are read from the journal.
     pub(crate) async fn open(
         data_dir: &Path,
         limits: Limits,
         journal: Option<Journal>,
     ) -> Result<Self, EngineError> {
         let sql = LocalSql::open(data_dir, limits).await?;
-        Ok(Self {
-            sql,
-            data_dir: data_dir.to_owned(),
-            journal,
-        })
+        Ok(Self { sql, journal })
     }
 }
 
@@ -77,7 +68,7 @@ impl Engine for Local {
         let sql = format!("{EXPLAIN}{}", statement.sql);
         let rows = self.sql.start(&sql, &statement.parameters).await;
         let mut rows = rows.map_err(|error| {
-            let error = error.placed(without_explain);
+            let error = error.with_position(without_explain);
             with_position(error, statement)
         })?;
         let mut text = String::new();
@@ -119,7 +110,7 @@ impl Engine for Local {
             rows = self.sql.start(&statement.sql, &statement.parameters) => rows,
         };
         let mut rows = rows.map_err(|error| with_position(error, statement))?;
-        let (schema, reads) = (rows.schema().clone(), rows.reads());
+        let (schema, reads) = (rows.schema().clone(), rows.scan_stats());
         let first = first(&mut rows, &cancel, |scanned| {
             report(State::Running, scanned)
         })
@@ -137,19 +128,21 @@ impl Engine for Local {
                 ran: started.elapsed(),
             }
         };
-        // A batch is passed on before the next one is waited for: that one may fail.
-        let batches =
-            stream::try_unfold((first, rows, cancel), async |(first, mut rows, cancel)| {
+        // Each batch is passed on before the next one is awaited, which may fail.
+        let batches = stream::try_unfold(
+            (first, rows, cancel),
+            async |(first, mut rows, cancel)| {
                 let next = match first {
                     Some(first) => Some(first),
                     None => tokio::select! {
                         biased;
-                        () = cancel.cancelled() => return Err(cancelled(rows.reads().by_now().1)),
+                        () = cancel.cancelled() => return Err(cancelled(rows.scan_stats().by_now().1)),
                         next = rows.next() => next?,
                     },
                 };
                 Ok(next.map(|batch| (batch, (None, rows, cancel))))
-            });
+            },
+        );
         Ok(Answer {
             schema,
             batches: Box::pin(batches),
@@ -175,14 +168,7 @@ impl Engine for Local {
     async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
         match table {
             DayTable::Archive => Ok(self.sql.days()?),
-            DayTable::Quarantine => {
-                let folder = self.data_dir.join(QUARANTINE_FOLDER);
-                let days = archive::days(&folder);
-                let days = days.map_err(|error| {
-                    EngineError::Service(format!("cannot list {}: {error}", folder.display()))
-                })?;
-                Ok(days.iter().filter_map(date).collect())
-            }
+            DayTable::Quarantine => Ok(self.sql.quarantine_days()?),
         }
     }
 
@@ -200,12 +186,7 @@ impl Engine for Local {
     }
 }
 
-fn date(day: &archive::Day) -> Option<NaiveDate> {
-    let (month, of_month) = (u32::try_from(day.month), u32::try_from(day.day));
-    NaiveDate::from_ymd_opt(day.year, month.ok()?, of_month.ok()?)
-}
-
-/// The position in a statement of one in the text that asks for its plan.
+/// Maps a position in the EXPLAIN statement to the statement itself.
 fn without_explain(mut position: Position) -> Position {
     if position.line == 1 {
         position.column = position.column.saturating_sub(EXPLAIN.len() as u64).max(1);
@@ -219,7 +200,7 @@ async fn first(
     cancel: &CancellationToken,
     report: impl Fn(u64),
 ) -> Result<Option<arrow::array::RecordBatch>, EngineError> {
-    let reads = rows.reads();
+    let reads = rows.scan_stats();
     let mut turns = tokio::time::interval(PROGRESS_EVERY);
     let mut next = Box::pin(rows.next());
     loop {
@@ -240,7 +221,7 @@ fn cancelled(scanned_bytes: u64) -> EngineError {
 }
 
 fn with_position(error: SqlError, statement: &Statement) -> EngineError {
-    EngineError::from(error.placed(|position| statement.source_position(position)))
+    EngineError::from(error.with_position(|position| statement.source_position(position)))
 }
 
 /// As [`with_position`], for an error that is already the program's own.
@@ -257,7 +238,7 @@ fn running_with_position(error: EngineError, statement: &Statement) -> EngineErr
 
 impl From<SqlError> for EngineError {
     fn from(error: SqlError) -> Self {
-        let (message, position) = (error.to_string(), error.place());
+        let (message, position) = (error.to_string(), error.position());
         match error {
             SqlError::NoArchive(_) => Self::Usage(message),
             SqlError::NotReadOnly(_) => Self::Refused(message),

@@ -8,13 +8,13 @@ use crate::engine::DayTable;
 use crate::options::EngineName;
 use crate::phrases::counted;
 
-const EMPTY_ON_ATHENA: &str = "the archive has no files yet: it has only the ticks of the rollout's share, from when they were received; `just status` shows the share, and docs/athena.md says how to raise it";
+const EMPTY_ON_ATHENA: &str = "the archive has no files yet: it receives only the ticks in the rollout's share; `just status` shows the share, and docs/athena.md says how to raise it";
 
 impl Execution<'_> {
     /// Writes why an answer has no rows or read no files.
     pub(super) async fn note_on_empty(&self, rows: usize, outputs: &mut Outputs<'_>) {
-        // An empty range was reported before.
-        if self.bound.is_of_no_time {
+        // An empty range has already been reported.
+        if self.bound.range_is_empty {
             return;
         }
         let of_days = self.note_on_days().await;
@@ -24,10 +24,10 @@ impl Execution<'_> {
         }
     }
 
-    /// What days the archive has, if it has none of those asked for.
+    /// Which days the archive has, if it has none of those requested.
     async fn note_on_days(&self) -> Option<String> {
         let scans = &self.statement.scans;
-        // The days of the quarantine are its own.
+        // The quarantine has days of its own.
         if scans.is_empty() || scans.iter().any(ArchiveScan::is_of_quarantine) {
             return None;
         }
@@ -35,7 +35,7 @@ impl Execution<'_> {
         let kept = |day: &NaiveDate| scans.iter().any(|scan| scan.keeps(*day));
         match (days.first(), days.last()) {
             (Some(first), Some(last)) if !days.iter().any(kept) => Some(format!(
-                "the archive has none of the days asked for; it has {}, from {first} to {last}",
+                "the archive has none of the requested days; it has {}, from {first} to {last}",
                 counted(days.len(), "day")
             )),
             (Some(_), Some(_)) => None,

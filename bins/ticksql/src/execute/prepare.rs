@@ -13,7 +13,7 @@ use crate::source::Source;
 use crate::sql_tokens::begins_as_reading;
 use crate::statement::Statement;
 
-/// The statement of a query with its values. Notes about these are written.
+/// The statement of a query with its values. Notes about the values go to standard error.
 pub(crate) fn prepared(
     engine: &dyn Engine,
     source: &Source,

@@ -1,4 +1,4 @@
-//! What is reported about a query that was answered.
+//! The summary of a query that was answered.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::options::EngineName;
 use crate::phrases::counted;
 use crate::size::Size;
 
-/// What is known of an answer once it is written.
+/// The figures of an answer once it is written.
 pub(crate) struct QuerySummary {
     pub(super) engine: EngineName,
     pub(super) rows: usize,
@@ -19,10 +19,10 @@ pub(crate) struct QuerySummary {
 }
 
 impl QuerySummary {
-    /// Writes the summary; if nothing but errors is wanted, only that rows are missing. A cut answer
+    /// Writes the summary; with `--quiet`, only a note if rows are missing. A cut answer
     /// must not look complete.
     pub(crate) fn report(&self, quiet: bool, status: &mut (dyn Write + Send)) {
-        // If standard error is closed, the exit code still says it.
+        // If standard error is closed, the exit code still reports it.
         _ = match (quiet, self.truncated) {
             (false, _) => writeln!(status, "{}", self.message()),
             (true, true) => writeln!(status, "note: {}", self.cut()),

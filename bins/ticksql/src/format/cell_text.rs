@@ -9,8 +9,9 @@ use arrow::error::ArrowError;
 use arrow::util::display::{
     ArrayFormatter, ArrayFormatterFactory, DisplayIndex, FormatOptions, FormatResult,
 };
+use query::non_finite_text;
 
-/// Formats floating-point numbers, those within arrays and rows too; all else as arrow does.
+/// Formats floating-point numbers, also within arrays and rows; everything else is left to arrow.
 #[derive(Debug)]
 pub(super) struct DoubleFormatters;
 
@@ -26,13 +27,16 @@ impl ArrayFormatterFactory for DoubleFormatters {
         }
         let numbers = cast(array, &DataType::Float64)?;
         let numbers = numbers.as_primitive::<Float64Type>();
-        let words: Vec<Option<&str>> = numbers.iter().map(|number| word(number?)).collect();
+        let texts: Vec<Option<&str>> = numbers
+            .iter()
+            .map(|number| non_finite_text(number?))
+            .collect();
         // Most columns have none.
-        if words.iter().all(Option::is_none) {
+        if texts.iter().all(Option::is_none) {
             return Ok(None);
         }
         let plain = ArrayFormatter::try_new(array, &options.clone().with_formatter_factory(None))?;
-        let formatter = Box::new(WithWords { plain, words });
+        let formatter = Box::new(WithTexts { plain, texts });
         Ok(Some(ArrayFormatter::new(formatter, options.safe())))
     }
 }
@@ -48,25 +52,16 @@ pub(super) fn formatter<'a>(
     }
 }
 
-/// The word for a number that has no digits.
-fn word(number: f64) -> Option<&'static str> {
-    match number {
-        f64::INFINITY => Some("Infinity"),
-        f64::NEG_INFINITY => Some("-Infinity"),
-        _ => None,
-    }
-}
-
-struct WithWords<'a> {
+struct WithTexts<'a> {
     plain: ArrayFormatter<'a>,
     /// By row.
-    words: Vec<Option<&'static str>>,
+    texts: Vec<Option<&'static str>>,
 }
 
-impl DisplayIndex for WithWords<'_> {
+impl DisplayIndex for WithTexts<'_> {
     fn write(&self, row: usize, output: &mut dyn Write) -> FormatResult {
-        match self.words.get(row) {
-            Some(Some(word)) => Ok(output.write_str(word)?),
+        match self.texts.get(row) {
+            Some(Some(text)) => Ok(output.write_str(text)?),
             Some(None) | None => Ok(self.plain.value(row).write(output)?),
         }
     }

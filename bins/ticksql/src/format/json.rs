@@ -1,4 +1,4 @@
-//! JSON: an object a row, or one object for the answer. Numbers that JSON has no way to write are texts:
+//! JSON: one object per row, or one object for the answer. Numbers that JSON cannot write are texts:
 //! `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
 use std::io::{BufWriter, Write};
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Ending, Rows};
 use crate::cli_error::CliError;
 
-/// One JSON object a line and row.
+/// One JSON object per row and line.
 pub(super) struct Lines<'w>(BufWriter<&'w mut (dyn Write + Send)>);
 
 impl<'w> Lines<'w> {
@@ -85,7 +85,7 @@ impl Rows for Document<'_> {
             "truncated": ending.truncated,
             "files": ending.files,
             "bytes_read": ending.bytes_read,
-            // To the microsecond: further digits are of the clock's noise.
+            // To the microsecond: further digits are noise.
             "elapsed_ms": (ending.elapsed.as_secs_f64() * 1e6).round() / 1e3,
         });
         // What follows the rows is the rest of the object that they are in.

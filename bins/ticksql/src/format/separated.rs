@@ -1,4 +1,4 @@
-//! Separated values, a row a line.
+//! Separated values, one row per line.
 
 use std::io::{BufWriter, Write};
 
@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::{Ending, Rows, for_each_row};
 use crate::cli_error::CliError;
 
-/// A row's cells with something between them.
+/// Rows of cells with a separator between them.
 pub(super) struct Separated<'w> {
     output: BufWriter<&'w mut (dyn Write + Send)>,
     separator: &'static str,
@@ -26,8 +26,8 @@ impl<'w> Separated<'w> {
         })
     }
 
-    /// As PostgreSQL's COPY writes text: `\N` for NULL, and backslashes before what would part
-    /// cells or rows.
+    /// As PostgreSQL's COPY writes text: `\N` for NULL, and backslash escapes for what would
+    /// separate cells or rows.
     pub(super) fn tsv(
         schema: &SchemaRef,
         output: &'w mut (dyn Write + Send),
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_quoted_where_they_must_be() {
+    fn fields_are_quoted_if_needed() {
         let check = |text: &str, expected: &str| assert_eq!(quoted(text), expected);
         check("BTC", "BTC");
         check("", "\"\"");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_cell_parts_cells_or_rows() {
+    fn nothing_in_a_cell_separates_cells_or_rows() {
         let check = |text: &str, expected: &str| assert_eq!(escaped(text), expected);
         check("BTC", "BTC");
         check("", "");

@@ -1,4 +1,4 @@
-//! Tables to look at: all rows are held, for the sake of the columns' widths.
+//! Tables for people: all rows are held, to know the width of each column.
 
 use std::io::Write;
 
@@ -11,14 +11,14 @@ use super::{Ending, NULL, Rows, for_each_row};
 use crate::cli_error::CliError;
 use crate::printable::printable;
 
-/// The widest line of a cell: the table's widths are 16-bit numbers, and each has a blank on both
-/// sides. What is wider goes on in the next line of its cell. The table would break it, too, in time
-/// that grows with the square of the text.
+/// The widest line of a cell: comfy-table's widths are 16-bit numbers and include a blank on both
+/// sides. A wider text continues on the next line of its cell. comfy-table would wrap it too, in time
+/// quadratic in its length.
 const LINE_COLUMNS_MAX: usize = u16::MAX as usize - 2;
 
-/// The width up to which cells are filled with blanks; a wider one stands out. All rows filled up to a
-/// cell of megabytes would be gigabytes.
-const FILLED_COLUMNS_MAX: usize = 1_000;
+/// Cells are padded to at most this width. If all rows were padded to a cell of megabytes, the table
+/// would take gigabytes.
+const PADDED_COLUMNS_MAX: usize = 1_000;
 
 /// A table with lines around its cells.
 pub(super) struct Table<'w> {
@@ -63,14 +63,14 @@ impl Rows for Table<'_> {
     }
 }
 
-/// A text that can neither control a terminal nor widen its column unseen, in lines that fit a table.
+/// A text without control characters and tabs, in lines that fit a table.
 fn shown(text: String) -> String {
-    broken(printable(&text).replace('\t', "\\t"))
+    wrapped(printable(&text).replace('\t', "\\t"))
 }
 
-/// A text in lines that are not too wide for a table, otherwise as it is.
-fn broken(text: String) -> String {
-    // No char takes more columns than bytes.
+/// A text wrapped to lines that fit a table.
+fn wrapped(text: String) -> String {
+    // A char is never wider on screen than its number of bytes.
     if text.len() <= LINE_COLUMNS_MAX {
         return text;
     }
@@ -92,10 +92,10 @@ fn broken(text: String) -> String {
     lines
 }
 
-/// A Markdown table, aligned so that its source is readable, too.
+/// A Markdown table, aligned so that its source is readable.
 pub(super) struct Markdown<'w> {
     output: &'w mut (dyn Write + Send),
-    /// Whether each column is of numbers, which stand on the right.
+    /// Whether each column holds numbers, which are right-aligned.
     numeric: Vec<bool>,
     rows: Vec<Vec<String>>,
 }
@@ -119,16 +119,6 @@ fn cell(text: &str) -> String {
     text.replace('\n', "<br>")
 }
 
-/// A cell with blanks up to its column's width, which may be more than `format!` takes (65,535).
-fn filled(text: &str, width: usize, numeric: bool) -> String {
-    let blanks = " ".repeat(width.saturating_sub(text.chars().count()));
-    if numeric {
-        blanks + text
-    } else {
-        text.to_owned() + &blanks
-    }
-}
-
 impl Rows for Markdown<'_> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         for_each_row(batch, |cells| {
@@ -149,13 +139,16 @@ impl Rows for Markdown<'_> {
                     .map(|text| text.chars().count())
                     .max()
                     .unwrap_or(0)
-                    .clamp(3, FILLED_COLUMNS_MAX)
+                    .clamp(3, PADDED_COLUMNS_MAX)
             })
             .collect();
         for (number, row) in self.rows.iter().enumerate() {
             let columns = row.iter().zip(&widths).zip(&self.numeric);
             let cells: Vec<String> = columns
-                .map(|((text, width), numeric)| filled(text, *width, *numeric))
+                .map(|((text, width), numeric)| match numeric {
+                    true => format!("{text:>width$}"),
+                    false => format!("{text:<width$}"),
+                })
                 .collect();
             writeln!(self.output, "| {} |", cells.join(" | "))?;
             if number == 0 {
@@ -193,19 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_cell_of_markdown_is_whole_and_widens_the_others_no_further_than_a_limit() {
+    fn a_wide_markdown_cell_is_complete_and_widens_the_others_up_to_a_limit() {
         let wide = "x".repeat(70_000);
         let output = shown(Format::Markdown, &wide);
         let lines: Vec<&str> = output.lines().collect();
-        let blanks = |count: usize| " ".repeat(FILLED_COLUMNS_MAX - count);
+        let blanks = |count: usize| " ".repeat(PADDED_COLUMNS_MAX - count);
         assert_eq!(lines[0], format!("| text{} |   n |", blanks(4)));
         assert_eq!(lines[2], format!("| {wide} |   1 |"));
         assert_eq!(lines[3], format!("| b{} |  20 |", blanks(1)));
     }
 
-    /// The texts are broken here, each line full, and none is left to the table's own way.
+    /// Texts are wrapped here, in full lines; comfy-table wraps nothing itself.
     #[test]
-    fn a_wide_cell_of_a_table_goes_on_in_its_next_line() {
+    fn a_wide_table_cell_continues_on_the_next_line() {
         let wide = "0123456789".repeat(200_000) + "\nend";
         let output = shown(Format::Table, &wide);
         let lines: Vec<&str> = output.lines().collect();
@@ -223,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_broken_by_what_it_takes_on_a_screen() {
+    fn a_line_is_wrapped_by_its_width_on_screen() {
         let widths = |text: &str| -> Vec<usize> {
-            let lines = broken(text.to_owned());
+            let lines = wrapped(text.to_owned());
             let lines = lines.lines().map(|line| line.chars().count());
             lines.collect()
         };

@@ -11,21 +11,21 @@ pub struct BoundQuery {
     pub sql: String,
     /// The values, in the order of the `?`.
     pub values: Vec<Value>,
-    /// The parameters by name, as they were given or as their defaults are.
+    /// The parameters by name, with the given text or the default.
     pub given: Vec<(String, String)>,
-    /// What a person should know: a symbol that also stands for a mint, an empty range.
+    /// Notes for the user: a symbol that also matches a mint, an empty range.
     pub notes: Vec<String>,
-    /// The tokens that were asked for, by parameter and as they were given.
+    /// The requested tokens: the parameter, and the text as given.
     pub tokens: Vec<(String, String)>,
-    /// Whether the range that `:days` goes by is empty.
-    pub is_of_no_time: bool,
+    /// Whether the range of `:days` is empty.
+    pub range_is_empty: bool,
     /// The `?`, in their order.
     pub(crate) placeholders: Vec<BoundPlaceholder>,
     pub(crate) source_map: SourceMap,
 }
 
 impl BoundQuery {
-    /// What a person should know if the answer has no rows and a token was asked for.
+    /// A note for an answer without rows, if a token was requested.
     pub(crate) fn note_on_tokens(&self) -> Option<String> {
         let tokens = self.tokens.iter();
         let tokens: Vec<String> = tokens

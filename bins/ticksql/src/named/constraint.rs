@@ -10,7 +10,7 @@ use super::param_type::ParamType;
 /// The values that a parameter takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Constraint {
-    /// Numbers from the one to the other, both included; without an end, to the end of the type.
+    /// Numbers between two bounds, both included; a missing bound is that of the type.
     Range {
         /// The lowest.
         low: Option<Value>,
@@ -32,11 +32,11 @@ impl Constraint {
             return None;
         }
         let (low, high) = text.split_once("..")?;
-        let end = |text: &str| match text.trim() {
+        let bound = |text: &str| match text.trim() {
             "" => Some(None),
             text => kind.value(text, 0).ok().map(Some),
         };
-        let (low, high) = (end(low)?, end(high)?);
+        let (low, high) = (bound(low)?, bound(high)?);
         let sound = match (&low, &high) {
             (None, None) => false,
             (Some(low), Some(high)) => order(low, high) == Some(Ordering::Less),
@@ -60,7 +60,7 @@ impl Constraint {
         }
     }
 
-    /// The same in a sentence: `1 to 100`, `at least 0`, `tick or token`.
+    /// The constraint in words: `1 to 100`, `at least 0`, `tick or token`.
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Range { low, high } => {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_belong_to_their_range() {
+    fn bounds_are_included() {
         let check = |text: &str, kind: ParamType, inside: &[&str], outside: &[&str]| {
             let constraint = Constraint::parse(text, kind).unwrap();
             assert_eq!(constraint.to_string(), text);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_is_none() {
+    fn a_constraint_without_a_meaning_is_none() {
         let check =
             |text: &str, kind: ParamType| assert_eq!(Constraint::parse(text, kind), None, "{text}");
         check("..", ParamType::Bigint);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_put_in_words() {
+    fn a_constraint_is_put_in_words() {
         let check = |text: &str, kind: ParamType, expected: &str| {
             assert_eq!(Constraint::parse(text, kind).unwrap().in_words(), expected);
         };

@@ -1,6 +1,6 @@
 //! The values that were given for parameters, by name and type.
 
-use query::nearest;
+use query::suggestions;
 
 use super::param_type::ParamType;
 use super::parameter::{Parameter, ParameterError};
@@ -29,7 +29,7 @@ impl<'a> Given<'a> {
     ) -> Result<Self, ParameterError> {
         let mut given: Vec<(&str, Option<ParamType>, &str)> = Vec::new();
         for (key, text) in pairs {
-            let (name, kind) = name_and_kind(key);
+            let (name, kind) = split_key(key);
             let kind = match kind {
                 Some(kind) => Some(
                     ParamType::named(kind)
@@ -41,7 +41,7 @@ impl<'a> Given<'a> {
                 let names = known.0.iter().map(|parameter| parameter.name.as_str());
                 return Err(ParameterError::Unknown {
                     name: name.to_owned(),
-                    nearest: nearest(name, names),
+                    suggestions: suggestions(name, names),
                     known: known.message(),
                 });
             }
@@ -127,7 +127,7 @@ impl<'a> Given<'a> {
 
 /// The name of `name` or `name:type`.
 pub(crate) fn name_of(key: &str) -> Result<&str, ParameterError> {
-    let (name, kind) = name_and_kind(key);
+    let (name, kind) = split_key(key);
     match kind {
         Some(kind) if ParamType::named(kind).is_none() => {
             Err(ParameterError::NoType(kind.to_owned()))
@@ -137,7 +137,7 @@ pub(crate) fn name_of(key: &str) -> Result<&str, ParameterError> {
 }
 
 /// `name` or `name:type`.
-fn name_and_kind(key: &str) -> (&str, Option<&str>) {
+pub(crate) fn split_key(key: &str) -> (&str, Option<&str>) {
     match key.split_once(':') {
         Some((name, kind)) => (name, Some(kind)),
         None => (key, None),
@@ -147,10 +147,10 @@ fn name_and_kind(key: &str) -> (&str, Option<&str>) {
 /// The type of a value that no header declares: the one named with it, or the one that it looks like.
 pub(super) fn kind_of_given(name: &str, given: &[(String, String)]) -> ParamType {
     let mut pairs = given.iter();
-    let Some((key, text)) = pairs.find(|(key, _)| name_and_kind(key).0 == name) else {
+    let Some((key, text)) = pairs.find(|(key, _)| split_key(key).0 == name) else {
         return ParamType::Varchar;
     };
-    let named = name_and_kind(key).1.and_then(ParamType::named);
+    let named = split_key(key).1.and_then(ParamType::named);
     let looks_like = || {
         let fits = |kind: &ParamType| kind.value(text, 0).is_ok();
         let mut kinds = [ParamType::Bigint, ParamType::Double, ParamType::Boolean].into_iter();

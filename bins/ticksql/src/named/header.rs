@@ -5,7 +5,7 @@ use super::constraint::Constraint;
 use super::param_type::ParamType;
 use super::parameter::Parameter;
 
-/// Why a query's text does not fit.
+/// Why a query's header is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// An unknown tag.
@@ -16,7 +16,7 @@ pub enum HeaderError {
         /// The word.
         word: String,
     },
-    /// A `@param` line that cannot be read.
+    /// A `@param` line that cannot be parsed.
     #[error("line {line}: write `@param NAME TYPE = DEFAULT [LOW..HIGH]  What it is`")]
     Form {
         /// The line, from 1.
@@ -179,9 +179,7 @@ impl Header {
 fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
     let (name, rest) = first_word(text);
     let (kind, rest) = first_word(rest);
-    let sound = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    let starts = |char: char| char.is_ascii_alphabetic() || char == '_';
-    if kind.is_empty() || !name.starts_with(starts) || !name.chars().all(sound) {
+    if kind.is_empty() || !is_name(name) {
         return Err(HeaderError::Form { line });
     }
     let kind = ParamType::named(kind).ok_or_else(|| HeaderError::Type {
@@ -218,6 +216,14 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
         default,
         description: description.trim().to_owned(),
     })
+}
+
+/// Whether a text can name a parameter.
+pub(crate) fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    let starts = |char: char| char.is_ascii_alphabetic() || char == '_';
+    chars.next().is_some_and(starts)
+        && chars.all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
 /// The values in square brackets, if there are any, and what follows them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use query::{Value, day_predicate};
+use query::{Position, Value, day_predicate};
 
 use super::TIMES;
 use super::bound_query::BoundQuery;
@@ -13,20 +13,19 @@ use super::parameter::{Parameter, ParameterError};
 use super::placeholder::{Placeholder, PlaceholderContext, Token, tokens};
 use super::resolved_param::ResolvedParam;
 use super::source_map::{BoundPlaceholder, Follows, StatementText};
-use crate::position::Position;
 
 /// A query, with what its header says.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What it answers, in a line; empty if the text does not say.
+    /// What it answers, in one line; may be empty.
     pub title: String,
     /// Further lines: what a row means, units, limits.
     pub notes: Vec<String>,
     /// What it takes, in the order of the header.
     pub parameters: Vec<Parameter>,
-    /// Whether the header declares parameters. Without a declaration a value decides its type.
+    /// Whether the header declares parameters. Otherwise each value determines its type.
     declares: bool,
-    /// The two times that `:days` goes by.
+    /// The two parameters that `:days` uses.
     days: Option<[String; 2]>,
     tokens: Vec<(Position, Token)>,
 }
@@ -35,7 +34,7 @@ impl Query {
     /// Reads a query.
     ///
     /// # Errors
-    /// [`HeaderError`] where the header or a placeholder does not fit, with its line.
+    /// [`HeaderError`] if the header or a placeholder is invalid, with its line.
     pub fn parse(text: &str) -> Result<Self, HeaderError> {
         let header = header::parse(text)?;
         let body = text.lines().skip(header.lines).collect::<Vec<_>>();
@@ -54,7 +53,7 @@ impl Query {
         Ok(query)
     }
 
-    /// What is declared is used, and what is used is declared.
+    /// Checks that everything declared is used, and everything used is declared.
     fn check(&self) -> Result<(), HeaderError> {
         if !self.declares {
             return Ok(());
@@ -86,7 +85,7 @@ impl Query {
         }
     }
 
-    /// The times that `:days` goes by, if the text has it.
+    /// The parameters that `:days` uses, if the text has it.
     fn days_by(&self) -> Option<[String; 2]> {
         let used = self.tokens.iter().any(|(_, token)| *token == Token::Days);
         used.then(|| self.days.clone().unwrap_or(TIMES.map(str::to_owned)))
@@ -96,8 +95,8 @@ impl Query {
     /// `now_ms` is what `now` means, in milliseconds since the epoch.
     ///
     /// # Errors
-    /// [`ParameterError`] where a name is unknown, a value is missing or does not fit its type; it
-    /// names the parameters that there are.
+    /// [`ParameterError`] if a name is unknown, a value is missing or does not fit its type; it
+    /// lists the parameters.
     pub fn bind(
         &self,
         given: &[(String, String)],
@@ -124,7 +123,7 @@ impl Query {
         if let Some(Days {
             from,
             to,
-            is_of_no_time: true,
+            range_is_empty: true,
             ..
         }) = &days
         {
@@ -164,7 +163,7 @@ impl Query {
             given: shown,
             notes,
             tokens,
-            is_of_no_time: days.is_some_and(|days| days.is_of_no_time),
+            range_is_empty: days.is_some_and(|days| days.range_is_empty),
             placeholders,
             source_map: text.source_map,
         })
@@ -172,13 +171,13 @@ impl Query {
 
     /// Whether it takes a parameter of this name.
     pub(crate) fn takes(&self, name: &str) -> bool {
-        // Without values only the types are not known.
+        // Without values, only the types are unknown.
         let parameters = self.parameters_for(&[]).unwrap_or_default();
         parameters.iter().any(|parameter| parameter.name == name)
     }
 
-    /// The parameters: as declared, or where nothing is, those that the text names, with the type
-    /// that the value given for each looks like.
+    /// The parameters: as declared, or without a declaration those that the text names, each with the
+    /// type that its value looks like.
     fn parameters_for(&self, given: &[(String, String)]) -> Result<Vec<Parameter>, ParameterError> {
         if self.declares {
             return Ok(self.parameters.clone());
@@ -218,7 +217,7 @@ impl Query {
         match day_predicate(from_ms, to_ms) {
             Some(condition) => Ok(Some(Days {
                 condition,
-                is_of_no_time: from_ms >= to_ms,
+                range_is_empty: from_ms >= to_ms,
                 from,
                 to,
             })),
@@ -230,14 +229,14 @@ impl Query {
 /// The days between two times.
 struct Days {
     condition: String,
-    /// Whether there is none.
-    is_of_no_time: bool,
+    /// Whether it is an empty range.
+    range_is_empty: bool,
     /// The names of the times.
     from: String,
     to: String,
 }
 
-/// The values of a placeholder: one, or in the brackets of IN all names of a token.
+/// The values of a placeholder: one, or in an IN list all names of a token.
 fn values_at(
     position: Position,
     placeholder: &Placeholder,
@@ -248,8 +247,7 @@ fn values_at(
         PlaceholderContext::Compared if param.kind == ParamType::Token => {
             Err(ParameterError::TwoNames {
                 name: placeholder.name.clone(),
-                line: position.line,
-                column: position.column,
+                position,
             })
         }
         PlaceholderContext::Compared | PlaceholderContext::RowCount | PlaceholderContext::Alone => {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use query::{Position, at, did_you_mean};
+
 use super::constraint::Constraint;
 use super::param_type::ParamType;
-use crate::phrases::did_you_mean;
 
 /// Something that a query takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,12 +54,12 @@ impl fmt::Display for Parameter {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
     /// The query takes no parameter of that name.
-    #[error("no parameter `{name}`{} ({known})", did_you_mean(nearest))]
+    #[error("no parameter `{name}`{} ({known})", did_you_mean(suggestions))]
     Unknown {
         /// The name.
         name: String,
         /// Those that could be meant.
-        nearest: Vec<String>,
+        suggestions: Vec<String>,
         /// What the query takes.
         known: String,
     },
@@ -103,15 +104,14 @@ pub enum ParameterError {
     },
     /// A token is compared as if it had one name.
     #[error(
-        "`{name}` is a token, which can have two names (symbol and mint): write `IN (:{name})` at line {line}, column {column}"
+        "`{name}` is a token, which can have two names (symbol and mint): write `IN (:{name})`{}",
+        at(Some(*position))
     )]
     TwoNames {
         /// The parameter.
         name: String,
-        /// The line of its place in the text, from 1.
-        line: u64,
-        /// The column, from 1.
-        column: u64,
+        /// Where it is in the text.
+        position: Position,
     },
     /// `name:type` names an unknown type.
     #[error("`{0}` is not a type: use {types}", types = ParamType::names())]

@@ -1,11 +1,10 @@
 //! Finds placeholders in SQL: outside of literals, quoted names and comments.
 
-use query::Value;
+use query::{Position, Value};
 use sqlparser::tokenizer::Token as SqlKind;
 
 use super::DAYS;
 use super::header::HeaderError;
-use crate::position::{Position, after};
 use crate::sql_tokens::{SqlToken, SqlTokens};
 
 /// A part of a query's text.
@@ -18,7 +17,7 @@ pub(super) enum Token {
     Days,
 }
 
-/// `:name`, and where it stands.
+/// `:name`, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placeholder {
     pub(super) name: String,
@@ -29,11 +28,11 @@ pub(super) struct Placeholder {
 /// What is around a placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PlaceholderContext {
-    /// In the brackets of IN, where several values may stand.
+    /// In an IN list, which may have several values.
     InList,
-    /// After a sign that compares it.
+    /// After a comparison operator.
     Compared,
-    /// After LIMIT, OFFSET or FETCH FIRST: Trino takes a bare integer there and no literal with a type.
+    /// After LIMIT, OFFSET or FETCH FIRST: Trino takes only a bare integer there.
     RowCount,
     /// Anywhere else.
     Alone,
@@ -83,7 +82,7 @@ pub(super) fn tokens(text: &str, first_line: u64) -> Result<Vec<(Position, Token
             }
         };
         push(&mut found, position, token);
-        position = after(position, &text);
+        position = position.after(&text);
     }
     if !cut.rest.is_empty() {
         push(&mut found, position, Token::Text(cut.rest.to_owned()));
@@ -133,7 +132,7 @@ struct Context<'a> {
     brackets: Vec<Level>,
     /// The token right before.
     adjacent: Option<SqlKind>,
-    /// The last two tokens, white space and comments aside.
+    /// The last two tokens, ignoring white space and comments.
     last: &'a str,
     before_last: &'a str,
 }
@@ -141,7 +140,7 @@ struct Context<'a> {
 /// What a bracket holds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Level {
-    /// Whether it is the bracket of an IN with values.
+    /// Whether it is an IN list.
     is_list: bool,
     /// Whether a SELECT was seen in it: only then do its words begin clauses.
     selects: bool,
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_stand_outside_of_literals_names_and_comments() {
+    fn placeholders_are_outside_literals_names_and_comments() {
         let check = |text: &str, expected: &[&str]| {
             let names: Vec<_> = placeholders(text).into_iter().map(|p| p.name).collect();
             assert_eq!(names, expected, "{text}");
@@ -309,7 +308,7 @@ mod tests {
             "WITH a AS (SELECT x FROM t WHERE y = :a) SELECT :a FROM a",
             &[true, false],
         );
-        // A filter's WHERE is none of the statement's.
+        // The WHERE of a FILTER is not the statement's.
         check("SELECT count(*) FILTER (WHERE a = :a) FROM t", &[false]);
         check(
             "SELECT extract(year FROM :a) FROM t WHERE extract(year FROM :a) = :a",
@@ -342,9 +341,9 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing of a text is lost, whatever it is.
+        /// No part of any text is lost.
         #[test]
-        fn the_tokens_make_the_text(text in "(?s)([a:' \n\"/*-]|.){0,60}") {
+        fn the_tokens_add_up_to_the_text(text in "(?s)([a:' \n\"/*-]|.){0,60}") {
             prop_assume!(!text.contains('?'));
             let mut joined = String::new();
             for (_, token) in tokens(&text, 1).unwrap() {

@@ -14,7 +14,7 @@ pub(super) struct ResolvedParam {
 }
 
 impl ResolvedParam {
-    /// The values that stand for it in the brackets of IN.
+    /// Its values in an IN list.
     pub(super) fn values(&self) -> Vec<Value> {
         if self.names.is_empty() {
             return vec![self.value.clone()];
@@ -23,7 +23,7 @@ impl ResolvedParam {
         names.map(|name| Value::Varchar(name.clone())).collect()
     }
 
-    /// What a person should know about it.
+    /// A note for the user about it.
     pub(super) fn note(&self, name: &str) -> Option<String> {
         let (mint, symbols) = self.names.split_last()?;
         Some(format!(
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_symbol_has_its_mint_for_another_name() {
+    fn a_known_symbol_is_also_named_by_its_mint() {
         let check = |text: &str, expected: &[&str]| assert_eq!(names_of(text), expected, "{text}");
         check("SOL", &["SOL", SOL_MINT]);
         check("sol", &["sol", "SOL", SOL_MINT]);

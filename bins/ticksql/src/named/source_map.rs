@@ -1,20 +1,19 @@
-//! Where the parts of a statement stood in the text that it was made from.
+//! Maps positions in a statement to the text that it was generated from.
 
-use query::Value;
+use query::{Position, Value};
 
 use super::placeholder::PlaceholderContext;
-use crate::position::{Position, of_offset};
 
 /// Finds a position of the statement in the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SourceMap(Vec<(Position, Position, Follows)>);
 
-/// How positions inside a part stand for positions in the text.
+/// How positions inside a part map to the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Follows {
     /// Character by character.
     AsItIs,
-    /// All of them for the position where the part begins.
+    /// All of them to the position where the part begins.
     AsOne,
 }
 
@@ -55,7 +54,7 @@ impl BoundPlaceholder {
     }
 }
 
-/// A statement that is put together from parts.
+/// A statement that is assembled from parts.
 #[derive(Debug, Default)]
 pub(super) struct StatementText {
     pub(super) sql: String,
@@ -63,9 +62,9 @@ pub(super) struct StatementText {
 }
 
 impl StatementText {
-    /// Adds a part that stood at a position in the text.
+    /// Adds a part that comes from a position in the text.
     pub(super) fn push(&mut self, part: &str, source: Position, follows: Follows) {
-        let start = of_offset(&self.sql, self.sql.len());
+        let start = Position::START.after(&self.sql);
         self.source_map.0.push((start, source, follows));
         self.sql.push_str(part);
     }

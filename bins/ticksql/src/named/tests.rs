@@ -1,11 +1,11 @@
-//! Headers, values, places and refusals.
+//! Headers, values, positions and refusals.
 
 use proptest::prelude::*;
 
-use query::Value;
+use chrono::NaiveDate;
+use query::{ArchiveScan, Position, Value};
 
 use super::*;
-use crate::position::Position;
 
 /// 2026-03-08T00:00:00Z.
 const NOW_MS: i64 = 1_772_928_000_000;
@@ -48,7 +48,7 @@ fn the_header_says_what_a_query_takes() {
 }
 
 #[test]
-fn values_stand_in_the_order_of_their_marks() {
+fn values_are_in_the_order_of_their_placeholders() {
     let query = Query::parse(CANDLES).unwrap();
     let given = given(&[("token", "BTC"), ("from", "2026-03-07")]);
     let bound = query.bind(&given, NOW_MS).unwrap();
@@ -71,7 +71,7 @@ fn values_stand_in_the_order_of_their_marks() {
 }
 
 #[test]
-fn a_place_in_the_statement_is_one_in_the_text() {
+fn a_position_in_the_statement_maps_to_one_in_the_text() {
     let query = Query::parse(CANDLES).unwrap();
     let given = given(&[("token", "BTC"), ("from", "2026-03-07")]);
     let bound = query.bind(&given, NOW_MS).unwrap();
@@ -141,7 +141,7 @@ fn a_wrong_value_is_reported_with_the_parameters() {
     let takes = "this query takes token (token), quote (varchar, USDC), from (timestamp), to (timestamp, now), interval_s (bigint 1..86400, 60)";
     check(
         &[("tokn", "BTC")],
-        &format!("no parameter `tokn`: did you mean `token`? ({takes})"),
+        &format!("no parameter `tokn`: did you mean `token` or `to`? ({takes})"),
     );
     check(
         &[("token", "BTC")],
@@ -226,7 +226,7 @@ fn a_token_is_not_compared_as_if_it_had_one_name() {
 }
 
 #[test]
-fn tokens_that_were_asked_for_are_named_where_nothing_is_found() {
+fn requested_tokens_are_named_if_nothing_is_found() {
     let text = "-- @param token token\n-- @param quote token = ''\nSELECT 1 FROM x WHERE a IN (:token, :quote)";
     let query = Query::parse(text).unwrap();
     let note = |pairs: &[(&str, &str)]| query.bind(&given(pairs), NOW_MS).unwrap().note_on_tokens();
@@ -238,7 +238,7 @@ fn tokens_that_were_asked_for_are_named_where_nothing_is_found() {
 }
 
 #[test]
-fn a_range_without_a_moment_says_so() {
+fn an_empty_range_is_reported() {
     let query = Query::parse("SELECT 1 FROM t WHERE :days").unwrap();
     let bound = |from: &str, to: &str| {
         let given = given(&[("from", from), ("to", to)]);
@@ -246,7 +246,7 @@ fn a_range_without_a_moment_says_so() {
     };
     let none = bound("now", "now-1h");
     assert!(
-        none.is_of_no_time && none.sql.ends_with("(1 = 0)"),
+        none.range_is_empty && none.sql.ends_with("(1 = 0)"),
         "{none:?}"
     );
     assert_eq!(
@@ -254,11 +254,11 @@ fn a_range_without_a_moment_says_so() {
         ["`from` is not before `to`: the range is empty"]
     );
     let some = bound("now-1h", "now");
-    assert!(!some.is_of_no_time && some.notes.is_empty(), "{some:?}");
+    assert!(!some.range_is_empty && some.notes.is_empty(), "{some:?}");
 }
 
 #[test]
-fn headers_that_do_not_fit_are_refused_with_their_line() {
+fn invalid_headers_are_refused_with_their_line() {
     let check = |text: &str, expected: &str| {
         assert_eq!(Query::parse(text).unwrap_err().to_string(), expected);
     };
@@ -341,12 +341,15 @@ fn the_built_in_queries_are_sound() {
         let bound = query
             .bind(&given, NOW_MS)
             .unwrap_or_else(|e| panic!("{name}: {e}"));
-        let reading = query::scans(&bound.sql, &bound.values)
+        let reads = query::archive_scans(&bound.sql, &bound.values)
             .unwrap_or_else(|e| panic!("{name}: {e}\n{}", bound.sql));
-        let today = chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap();
-        let narrowed = |scan: &query::ArchiveScan| scan.is_narrowed(today.date_naive());
-        assert!(reading.scans.iter().all(narrowed), "{name}");
-        // A number without an end is one that may be zero or below it.
+        let now = chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap();
+        let today = now.date_naive();
+        let first = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap();
+        let days: Vec<_> = first.iter_days().take_while(|day| *day <= today).collect();
+        let is_narrowed = |scan: &ArchiveScan| scan.kept_count(&days, today) * 2 <= days.len();
+        assert!(reads.scans.iter().all(is_narrowed), "{name}");
+        // A number without a bound could be zero or negative.
         let open = query.parameters.iter().find(|p| {
             matches!(p.kind, ParamType::Bigint | ParamType::Double) && p.constraint.is_none()
         });
@@ -362,7 +365,7 @@ proptest! {
         let bound = query.bind(&given(&[("a", &value)]), NOW_MS).unwrap();
         prop_assert_eq!(bound.sql.as_str(), "SELECT ?, ':a' FROM t");
         prop_assert_eq!(&bound.values, &vec![Value::Varchar(value.clone())]);
-        // And where it must be written into it, it is one literal there.
+        // If it must be written into the statement, it is one literal there.
         let rendered = crate::statement::Statement::unparsed(&bound).rendered();
         let expected = format!("SELECT '{}', ':a' FROM t", value.replace('\'', "''"));
         prop_assert_eq!(rendered, expected);

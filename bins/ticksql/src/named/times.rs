@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
-/// Milliseconds have at least so many: those below are of the years around 1970, and much rather
-/// something else.
+/// The smallest number that counts as milliseconds: smaller ones would be times around 1970, and
+/// are most likely something else.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 
-/// And less than so many, which is in the year 2286.
+/// The first number that is too large for milliseconds: it is in the year 2286.
 const MILLISECONDS_TO: i64 = 10_000_000_000_000;
 
-/// Seconds of our time are from here to ten times as many.
+/// Seconds since the epoch are now between this number and ten times it.
 const SECONDS_FROM: i64 = 1_000_000_000;
 
 const EXPECTED: &str = "expected 2026-03-07, 2026, 20260307, 2026-03-07T15:04:05Z, milliseconds since the epoch, now or now-15m (s, m, h, d, w)";
@@ -77,7 +77,7 @@ fn midnight_ms(date: NaiveDate) -> i64 {
     date.and_time(NaiveTime::MIN).and_utc().timestamp_millis()
 }
 
-/// `-15m` as milliseconds; nothing is 0.
+/// `-15m` as milliseconds; an empty text is 0.
 fn offset_ms(text: &str) -> Option<i64> {
     let text = text.trim();
     if text.is_empty() {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn what_is_not_a_time_is_refused() {
         for text in [
             "",
             "yesterday",

@@ -33,7 +33,7 @@ const TIME_STEPS_MS: [i64; 22] = [
     365 * DAY_MS,
 ];
 
-/// Round values between two bounds, some `count` of them.
+/// Round values between two bounds, about `count` of them.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -58,7 +58,7 @@ pub(super) fn values(low: f64, high: f64, count: u32) -> Vec<f64> {
         .collect()
 }
 
-/// A value with as many digits as tell it from its neighbours.
+/// A value with as many digits as distinguish it from its neighbours.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -82,7 +82,7 @@ pub(super) fn value(value: f64, span: f64) -> String {
     }
 }
 
-/// Round times between two bounds, at most some `count` of them.
+/// Round times between two bounds, at most about `count` of them.
 pub(super) fn times(from_ms: i64, to_ms: i64, count: i64) -> Vec<i64> {
     let span = to_ms.saturating_sub(from_ms);
     let mut steps = TIME_STEPS_MS.into_iter();

@@ -1,4 +1,4 @@
-//! A plot of characters: each is a field of two by four dots.
+//! A plot of characters: each is a grid of two by four dots.
 
 use std::io::Write;
 
@@ -118,18 +118,10 @@ impl Canvas {
     }
 
     /// The dot of a point, from the left and from the top.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a dot is found with fewer digits than a double has"
-    )]
     fn dot(&self, bounds: Bounds, time_ms: i64, value: f64) -> (usize, usize) {
         let (across, down) = (self.columns * DOTS.0 - 1, ROWS * DOTS.1 - 1);
-        let time = share(
-            time_ms.saturating_sub(bounds.from_ms) as f64,
-            bounds.to_ms.saturating_sub(bounds.from_ms) as f64,
-        );
-        let height = share(value - bounds.low, bounds.high - bounds.low);
-        (scaled(time, across), down - scaled(height, down))
+        let (x, y) = (bounds.across(time_ms), bounds.up(value));
+        (scaled(x, across), down - scaled(y, down))
     }
 
     fn line(&mut self, from: (usize, usize), to: (usize, usize), number: usize) {
@@ -148,15 +140,6 @@ impl Canvas {
                 cell.line = Some(number);
             }
         }
-    }
-}
-
-/// A part of a whole, from 0 to 1; the middle where there is no whole.
-fn share(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 {
-        (part / whole).clamp(0.0, 1.0)
-    } else {
-        0.5
     }
 }
 

@@ -1,4 +1,4 @@
-//! A page with a plot: one file that asks nothing of any other host.
+//! A page with a plot: one file that loads nothing from other hosts.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,11 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 32.0;
 
-/// Points of a line that are drawn; of more, the lowest and the highest of each stretch are.
+/// The most points of a line that are drawn; of a longer line, the lowest and the highest of each
+/// stretch.
 const POINTS_DRAWN_MAX: usize = 2_000;
 
-/// Lines with at most so many points show them, with their times and values.
+/// Lines with at most this many points mark each, with its time and value.
 const POINTS_MARKED_MAX: usize = 300;
 
 /// Colours of the lines, distinct for colour-blind readers.
@@ -184,7 +185,7 @@ fn line_of(name: &str, points: &[(i64, f64)], colour: &str, bounds: Bounds) -> S
     svg
 }
 
-/// Points that look as all do.
+/// Fewer points that look the same when drawn.
 fn thinned(points: &[(i64, f64)]) -> Vec<(i64, f64)> {
     if points.len() <= POINTS_DRAWN_MAX {
         return points.to_vec();
@@ -205,25 +206,12 @@ fn thinned(points: &[(i64, f64)]) -> Vec<(i64, f64)> {
 }
 
 impl Bounds {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a position on the page needs fewer digits than a double has"
-    )]
     fn x(&self, time_ms: i64) -> f64 {
-        let part = time_ms.saturating_sub(self.from_ms) as f64;
-        let whole = self.to_ms.saturating_sub(self.from_ms) as f64;
-        let share = if whole > 0.0 { part / whole } else { 0.5 };
-        LEFT + share * (WIDTH - LEFT - RIGHT)
+        LEFT + self.across(time_ms) * (WIDTH - LEFT - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        let whole = self.high - self.low;
-        let share = if whole > 0.0 {
-            (value - self.low) / whole
-        } else {
-            0.5
-        };
-        HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+        HEIGHT - BOTTOM - self.up(value) * (HEIGHT - TOP - BOTTOM)
     }
 }
 
@@ -241,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_stands_by_itself_and_nothing_in_it_runs() {
+    fn a_page_is_self_contained_and_runs_no_script() {
         let evil = "</script><img src=x onerror=alert(1)>\"&";
         let batch = RecordBatch::try_from_iter([
             (

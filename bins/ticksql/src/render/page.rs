@@ -14,7 +14,7 @@ const PAGE_ROWS_MAX: usize = 500;
 
 /// What a page shows of the rows.
 pub(super) struct PageRows {
-    /// Not every answer can be drawn; its rows can be shown all the same.
+    /// `None` if the answer cannot be drawn; its rows are shown anyway.
     plot: Option<Plot>,
     columns: Vec<String>,
     rows: Vec<Vec<Option<String>>>,

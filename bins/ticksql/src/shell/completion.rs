@@ -1,5 +1,5 @@
-//! What the line editor knows of SQL and of this archive: when a statement is complete, and which words
-//! a word may become.
+//! What the line editor knows about SQL and this archive: whether a statement is complete, and how
+//! a word can be completed.
 
 use rustyline::completion::Completer;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
@@ -12,7 +12,7 @@ use crate::engine::TableColumns;
 use crate::named::{self, Query};
 use crate::options::Format;
 
-/// Words of SQL that are long enough to be worth it.
+/// Words of SQL that completion offers.
 const KEYWORDS: [&str; 42] = [
     "SELECT",
     "FROM",
@@ -80,7 +80,7 @@ impl InputHelper {
         }
     }
 
-    /// What the word before a position may become, and where the word starts.
+    /// The completions of the word before a position, and where the word starts.
     fn candidates(&self, line: &str, position: usize) -> (usize, Vec<String>) {
         let before = line.get(..position).unwrap_or(line);
         let in_word = |char: char| char.is_alphanumeric() || char == '_';
@@ -140,7 +140,7 @@ impl InputHelper {
     }
 }
 
-/// A statement goes on over lines until its semicolon.
+/// A statement continues over lines until its semicolon.
 impl Validator for InputHelper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(match is_complete(context.input()) {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn words_become_names() {
+    fn words_are_completed() {
         let names = names();
         let check = |line: &str, expected: &[&str]| {
             let (start, found) = names.candidates(line, line.len());

@@ -29,14 +29,14 @@ pub(super) const META_COMMANDS: [(&str, MetaCommand); 10] = [
     ("unset", MetaCommand::Unset),
 ];
 
-/// Plain words for those who do not know the commands yet; each is a line of its own.
+/// Plain words for users who do not know the commands yet; each must be a line of its own.
 const PLAIN: [(&str, MetaCommand); 3] = [
     ("help", MetaCommand::Help),
     ("quit", MetaCommand::Quit),
     ("exit", MetaCommand::Quit),
 ];
 
-/// The command that a line is, with a backslash or as a plain word, where it is one without arguments.
+/// The command that a line consists of, with a backslash or as a plain word, and without arguments.
 pub(super) fn of_line(line: &str) -> Option<MetaCommand> {
     let line = line.trim().trim_end_matches(';').trim_end();
     if let Some(typed) = line.strip_prefix('\\') {

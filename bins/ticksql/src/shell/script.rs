@@ -1,4 +1,4 @@
-//! Statements and commands of an input: which is complete, and the next one of a script.
+//! Statements and commands in an input: whether one is complete, and the next one of a script.
 
 use std::io::{self, BufRead};
 
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_is_left_in_the_middle() {
+    fn a_statement_can_be_abandoned() {
         for input in ["SELECT 1\n\\q", "\\q", "SELECT 1;", "exit", ""] {
             assert!(is_complete(input), "{input}");
         }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_statement_is_none_at_the_end() {
+    fn trailing_comments_are_not_a_statement() {
         for rest in ["", "\n", "  ", "-- done", "-- done\n", "/* done; */\n"] {
             assert_eq!(
                 all(&format!("SELECT 1;\n{rest}")).first().unwrap(),

@@ -4,7 +4,7 @@ use std::io::{Write as _, stdin, stdout};
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 
-/// Ends what the line editor asks of a terminal (pasted text in brackets), and the line.
+/// Turns off bracketed paste, which the line editor turned on, and ends the line.
 const LEFT: &[u8] = b"\x1b[?2004l\r\n";
 
 /// The saved state of a terminal, if there is one.
@@ -15,8 +15,8 @@ impl TerminalState {
         Self(tcgetattr(stdin()).ok())
     }
 
-    /// Restores it, for a process that ends while a line is edited: otherwise its user would not see what
-    /// they type.
+    /// Restores it, for a process that ends while a line is edited: otherwise its user would not
+    /// see what they type.
     pub(super) fn restore(self) {
         let Some(before) = self.0 else {
             return;

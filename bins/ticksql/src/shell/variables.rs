@@ -1,15 +1,15 @@
 //! The values that a shell keeps for parameters: `\set`, `\unset`, and `-p` at its start.
 
 use crate::cli_error::CliError;
-use crate::named::{self, Query};
+use crate::named::{self, Query, split_key};
 
 /// Values by their keys: a name, or `name:type`.
 type Values = Vec<(String, String)>;
 
-/// Keeps a value. One that was kept for the same name before is dropped, whatever its type.
+/// Keeps a value, and drops an earlier one of the same name, whatever its type.
 pub(super) fn set(values: &mut Values, key: &str, text: String) -> Result<(), CliError> {
     let name = named::name_of(key)?;
-    if !is_name(name) {
+    if !named::is_name(name) {
         return Err(CliError::Usage(format!(
             "`{name}` is not a parameter name: write \\set NAME VALUE, for `:NAME` in statements"
         )));
@@ -31,11 +31,10 @@ pub(super) fn unset(values: &mut Values, name: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The values for a query: those given for it alone, and of the kept ones those that it takes and that
-/// are not given.
+/// The values for a query: those given with it, and the kept ones that it takes and that are not given.
 pub(super) fn for_query(query: &Query, kept: &[(String, String)], given: Values) -> Values {
     let of_shell = kept.iter().filter(|(key, _)| {
-        let name = bare(key);
+        let (name, _) = split_key(key);
         query.takes(name) && !given.iter().any(|(key, _)| is_of(key, name))
     });
     let of_shell: Values = of_shell.cloned().collect();
@@ -43,20 +42,7 @@ pub(super) fn for_query(query: &Query, kept: &[(String, String)], given: Values)
 }
 
 fn is_of(key: &str, name: &str) -> bool {
-    bare(key) == bare(name)
-}
-
-fn bare(key: &str) -> &str {
-    key.split_once(':').map_or(key, |(name, _)| name)
-}
-
-/// Whether `:name` can stand in a statement.
-fn is_name(text: &str) -> bool {
-    let starts = |char: char| char.is_ascii_alphabetic() || char == '_';
-    text.starts_with(starts)
-        && text
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || char == '_')
+    split_key(key).0 == split_key(name).0
 }
 
 #[cfg(test)]

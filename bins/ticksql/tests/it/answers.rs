@@ -7,14 +7,14 @@ use std::process::Stdio;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::made::{FIRST_DAY, World, told};
+use crate::world::{FIRST_DAY, World, outcome_of};
 
 fn prices() -> String {
     format!("SELECT token, price, volume, '' AS note FROM ticks WHERE {FIRST_DAY} ORDER BY ts")
 }
 
 #[test]
-fn each_format_shows_the_same_rows_and_keeps_null_apart_from_empty() {
+fn each_format_shows_the_same_rows_and_distinguishes_null_from_empty() {
     let world = World::new();
     let check = |format: &str, expected: &str| {
         let (code, output, status) = world.run(&["--format", format, &prices()]);
@@ -68,7 +68,7 @@ fn each_format_shows_the_same_rows_and_keeps_null_apart_from_empty() {
     );
 }
 
-/// A NULL that nothing gives a type is NULL all the same, and so is one within an array.
+/// A NULL without a type is shown as NULL, and so is one within an array.
 #[test]
 fn null_without_a_type_is_null_in_each_format() {
     let world = World::new();
@@ -118,7 +118,7 @@ fn null_without_a_type_is_null_in_each_format() {
 }
 
 #[test]
-fn a_cell_wider_than_any_screen_comes_whole() {
+fn a_cell_wider_than_any_screen_is_complete() {
     let world = World::new();
     let cell: String = (10_000..30_000).map(|number| number.to_string()).collect();
     let query = format!("SELECT '{cell}' AS f");
@@ -154,8 +154,10 @@ fn json_is_one_object_with_the_columns() {
     );
     assert!(answer["elapsed_ms"].is_f64() && answer["bytes_read"].is_u64());
     let digits = answer["elapsed_ms"].to_string();
-    let behind = digits.split_once('.').map_or(0, |(_, behind)| behind.len());
-    assert!(behind <= 3, "{digits}");
+    let decimals = digits
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
+    assert!(decimals <= 3, "{digits}");
     let none = world.answer(&["-f", "json", "SELECT 1 AS one WHERE false"]);
     let none: serde_json::Value = serde_json::from_str(&none).unwrap();
     assert_eq!(
@@ -165,7 +167,7 @@ fn json_is_one_object_with_the_columns() {
 }
 
 #[test]
-fn a_file_takes_its_format_from_its_ending_and_is_whole_or_not_there() {
+fn a_file_takes_its_format_from_its_extension_and_is_complete_or_missing() {
     let world = World::new();
     let file = world.path("out.csv");
     let (code, output, _) = world.run(&["-o", &file, &prices()]);
@@ -176,7 +178,11 @@ fn a_file_takes_its_format_from_its_ending_and_is_whole_or_not_there() {
             .ends_with("BTC,39500.0,1.25,\"\"\n")
     );
     let mode = fs::metadata(&file).unwrap().permissions().mode();
-    assert_ne!(mode & 0o044, 0, "others may read it as any file: {mode:o}");
+    assert_ne!(
+        mode & 0o044,
+        0,
+        "others may read it like any file: {mode:o}"
+    );
 
     // A failure leaves what was there, and nothing beside it.
     let (code, ..) = world.run(&[
@@ -208,7 +214,7 @@ fn a_file_takes_its_format_from_its_ending_and_is_whole_or_not_there() {
 }
 
 #[test]
-fn numbers_that_json_has_not_are_texts_and_no_nulls() {
+fn numbers_that_json_lacks_are_texts_and_not_null() {
     let world = World::new();
     let query = "SELECT CAST('NaN' AS double) AS a, CAST('-Infinity' AS double) AS b, CAST(NULL AS double) AS c, 1e0 AS d";
     let row = "{\"a\":\"NaN\",\"b\":\"-Infinity\",\"c\":null,\"d\":1.0}";
@@ -241,7 +247,7 @@ fn infinities_are_spelled_in_one_way() {
     }
 }
 
-/// Text of a sender reaches the quarantine as it came, and the terminal of whoever looks at it.
+/// Text of a sender reaches the quarantine unchanged, and the terminal of whoever reads it.
 #[test]
 fn no_cell_of_a_table_and_no_message_controls_the_terminal() {
     let world = World::new();
@@ -259,7 +265,7 @@ fn no_cell_of_a_table_and_no_message_controls_the_terminal() {
         text.contains("\\x1B[2J") && !text.contains('\u{1b}'),
         "{text:?}"
     );
-    // For programs it stays as it is.
+    // For programs it is unchanged.
     check(&["-f", "csv"], "\u{1b}[2J");
     let failing = "SELECT CAST(chr(27) || '[2J' AS bigint)";
     let (code, _, status) = world.run(&[failing]);
@@ -268,7 +274,7 @@ fn no_cell_of_a_table_and_no_message_controls_the_terminal() {
         status.contains("\\x1B[2J") && !status.contains('\u{1b}'),
         "{status:?}"
     );
-    // A legend has names of the archive.
+    // A legend contains values of the archive.
     let chart =
         "SELECT TIMESTAMP '2026-03-07 00:00:00' AS time, 1e0 AS price, chr(27) || '[2J' AS token";
     let drawing = world.answer(&["--chart", chart]);
@@ -288,13 +294,13 @@ fn rows_before_a_failure_are_not_dropped() {
     assert_eq!(output.lines().count(), 1 + 16_384, "{status}");
 }
 
-/// A name given to another file would take the pipe's place, and its reader would wait for ever.
+/// A renamed file would replace the pipe, and its reader would wait for ever.
 #[test]
 fn a_pipe_gets_the_answer_and_stays() {
     let world = World::new();
     let pipe = world.path("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
+    let created = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(created.unwrap().success());
     let reader = std::thread::spawn({
         let pipe = pipe.clone();
         move || fs::read_to_string(pipe).unwrap()
@@ -396,7 +402,7 @@ fn the_statement_may_come_from_standard_input_or_a_file() {
             .unwrap()
             .write_all(query.as_bytes())
             .unwrap();
-        let (code, output, _) = told(&process.wait_with_output().unwrap());
+        let (code, output, _) = outcome_of(&process.wait_with_output().unwrap());
         assert_eq!((code, output.as_str()), (0, "n\n3\n"), "{args:?}");
     }
     fs::write(world.path("count.sql"), &query).unwrap();
@@ -414,7 +420,7 @@ fn a_cut_answer_says_so_on_standard_error_only() {
         status.contains("2 rows") && status.contains("--max-rows above 2"),
         "{status}"
     );
-    // Nor does it look complete to somebody who wants to read errors only.
+    // It does not look complete with --quiet either.
     let (code, _, status) = world.run(&["-q", "-f", "csv", "--max-rows", "2", &query]);
     let expected = "note: the answer is cut at 2 rows: pass --max-rows above 2, or a LIMIT\n";
     assert_eq!((code, status.as_str()), (0, expected));
@@ -428,7 +434,7 @@ fn a_cut_answer_says_so_on_standard_error_only() {
 }
 
 #[test]
-fn what_is_no_table_comes_whole() {
+fn only_a_table_is_cut_by_default() {
     let world = World::new();
     let query = "SELECT a.value FROM UNNEST(ARRAY[1,2,3,4,5,6,7,8,9,10,11,12]) a(value), \
                  UNNEST(ARRAY[1,2,3,4,5,6,7,8,9,10]) b(v), UNNEST(ARRAY[1,2,3,4,5,6,7,8,9,10]) c(v), \
@@ -440,20 +446,20 @@ fn what_is_no_table_comes_whole() {
 }
 
 #[test]
-fn no_rows_have_their_header_and_a_note_on_the_days() {
+fn an_empty_answer_has_its_header_and_a_note_on_the_days() {
     let world = World::new();
     let query = "SELECT token, price FROM ticks WHERE year = 2026 AND month = 3 AND day = 9";
     let (code, output, status) = world.run(&["--format", "csv", query]);
     assert_eq!((code, output.as_str()), (0, "token,price\n"));
     assert!(
-        status.contains("note: the archive has none of the days asked for; it has 2 days, from 2026-03-07 to 2026-03-08\n"),
+        status.contains("note: the archive has none of the requested days; it has 2 days, from 2026-03-07 to 2026-03-08\n"),
         "{status}"
     );
     assert!(
         status.lines().last().unwrap().starts_with("0 rows in "),
         "{status}"
     );
-    // A count of nothing is a row, and the note is there all the same.
+    // A count of nothing is a row, and there is still a note.
     let query = "SELECT count(*) AS n FROM ticks WHERE year = 2025";
     let (_, output, status) = world.run(&["--format", "csv", query]);
     assert_eq!(output, "n\n0\n");
@@ -466,7 +472,7 @@ fn no_rows_have_their_header_and_a_note_on_the_days() {
 }
 
 #[test]
-fn quiet_says_nothing_where_nothing_is_wrong() {
+fn quiet_reports_nothing_if_nothing_is_wrong() {
     let world = World::new();
     let (code, output, status) = world.run(&["--quiet", "-f", "csv", "SELECT 1 AS one"]);
     assert_eq!(
@@ -480,7 +486,7 @@ fn quiet_says_nothing_where_nothing_is_wrong() {
 
 /// `ticksql … | head -1`: the reader goes before all is written.
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn a_reader_that_leaves_is_not_a_failure() {
     let world = World::new();
     let query =
         "SELECT value, 'a text that fills the pipe' AS text FROM generate_series(1, 300000)";
@@ -491,7 +497,7 @@ fn a_reader_that_leaves_is_no_failure() {
         .spawn()
         .unwrap();
     drop(process.stdout.take());
-    let (code, _, status) = told(&process.wait_with_output().unwrap());
+    let (code, _, status) = outcome_of(&process.wait_with_output().unwrap());
     assert_eq!(code, 0, "{status}");
     assert!(!status.contains("panicked"), "{status}");
 }

@@ -1,4 +1,4 @@
-//! The program and Athena: what is known before a query runs, and what becomes of one that is stopped,
+//! The program and Athena: what is known before a query runs, and what happens to one that is stopped,
 //! lost, or stopped by others.
 
 use std::fs;
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::made::{bare, hearing_hang_up, ignoring_hang_up, told};
 use crate::service::{Call, Reply, Service, listing};
+use crate::world::{bare, hearing_hang_up, ignoring_hang_up, outcome_of};
 
 const KEYS: [(&str, u64); 4] = [
     (
@@ -25,7 +25,7 @@ const KEYS: [(&str, u64); 4] = [
     ("quarantine/year=2026/month=03/day=09/r.jsonl", 900),
 ];
 
-/// Somebody with an account on a service.
+/// A user with an account on a service.
 struct Analyst {
     service: Service,
     home: TempDir,
@@ -63,10 +63,10 @@ impl Analyst {
 
     /// Exit code, standard output and standard error.
     fn run(&self, args: &[&str]) -> (i32, String, String) {
-        told(&self.command(args).output().unwrap())
+        outcome_of(&self.command(args).output().unwrap())
     }
 
-    /// The same, with Ctrl-C as soon as something is asked of the service.
+    /// The same, with Ctrl-C as soon as an operation of the service is called.
     fn interrupted(&self, args: &[&str], operation: &str) -> (i32, String, String) {
         self.signalled(self.command(args), "-INT", operation)
     }
@@ -88,12 +88,12 @@ impl Analyst {
             .args([signal, &process.id().to_string()])
             .status();
         assert!(kill.unwrap().success());
-        told(&process.wait_with_output().unwrap())
+        outcome_of(&process.wait_with_output().unwrap())
     }
 }
 
-fn table(asked: &Value) -> Reply {
-    let name = asked["TableName"].as_str().unwrap();
+fn table(request: &Value) -> Reply {
+    let name = request["TableName"].as_str().unwrap();
     let folder = match name {
         "price_archive" => "price-archive",
         other => other,
@@ -162,7 +162,7 @@ fn every_table_of_the_archive_is_estimated_in_its_own_folder() {
 }
 
 #[test]
-fn what_nobody_knows_of_does_not_pass_a_scan_limit() {
+fn an_unknown_size_does_not_pass_a_scan_limit() {
     let analyst = Analyst::of(|_| None);
     let refused = |query: &str, more: &[&str], part: &str| {
         let args = [&["--max-scan", "1B", query], more].concat();
@@ -172,7 +172,7 @@ fn what_nobody_knows_of_does_not_pass_a_scan_limit() {
     };
     let quarantine = format!("SELECT reason FROM quarantine WHERE {DAY}");
     refused(&quarantine, &[], "the query would read up to 700 B");
-    refused("SELECT reason FROM quarantine", &[], "would be read whole");
+    refused("SELECT reason FROM quarantine", &[], "would be read");
     refused(
         "SELECT * FROM other.big_table",
         &[],
@@ -207,8 +207,8 @@ fn another_archive_than_the_tables_is_refused() {
         }
     }
     let operations = analyst.service.operations();
-    let makes = |of: &String| of.starts_with("Create") || of.starts_with("Start");
-    assert!(!operations.iter().any(makes), "{operations:?}");
+    let creates = |of: &String| of.starts_with("Create") || of.starts_with("Start");
+    assert!(!operations.iter().any(creates), "{operations:?}");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_query_that_can_no_longer_be_watched_is_stopped() {
         status.contains("query q1 could no longer be watched and was stopped"),
         "{status}"
     );
-    assert!(analyst.service.was_asked("StopQueryExecution"));
+    assert!(analyst.service.was_called("StopQueryExecution"));
 
     let analyst = blind(|| Some(Reply::Refusal("ExpiredTokenException")));
     let (code, _, status) = analyst.run(&["SELECT 1"]);
@@ -256,7 +256,7 @@ fn a_query_that_somebody_else_stops_has_its_own_exit_code() {
 }
 
 #[test]
-fn a_query_that_is_stopped_tells_its_cost() {
+fn a_query_that_is_stopped_reports_its_cost() {
     let analyst = running(1_000_000_000, 1_200_000_000);
     let (code, _, status) = analyst.interrupted(&["SELECT 1"], "GetQueryExecution");
     assert_eq!(code, 130, "{status}");
@@ -265,7 +265,7 @@ fn a_query_that_is_stopped_tells_its_cost() {
     assert!(status.contains(expected), "{status}");
 }
 
-/// A query that runs until it is stopped; the bytes that it has read until it is asked for, and at its end.
+/// A query that runs until it is stopped; the bytes that it has read until then, and at its end.
 fn running(by_now_bytes: u64, at_end_bytes: u64) -> Analyst {
     let stopped = Arc::new(AtomicBool::new(false));
     Analyst::of(move |call| match call.operation.as_str() {
@@ -281,7 +281,7 @@ fn running(by_now_bytes: u64, at_end_bytes: u64) -> Analyst {
     })
 }
 
-/// Standard input is no terminal: a session that ends takes its programs along by this signal.
+/// Standard input is not a terminal: a session that ends sends this signal to its programs.
 #[test]
 fn a_hang_up_stops_the_query_without_a_terminal_too() {
     let analyst = running(0, 0);
@@ -289,7 +289,7 @@ fn a_hang_up_stops_the_query_without_a_terminal_too() {
     let (code, _, status) = analyst.signalled(command, "-HUP", "GetQueryExecution");
     assert_eq!(code, 129, "{status}");
     assert!(status.contains("query q1 is cancelled"), "{status}");
-    assert!(analyst.service.was_asked("StopQueryExecution"));
+    assert!(analyst.service.was_called("StopQueryExecution"));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_hang_up_that_nohup_has_ignored_stays_ignored() {
 }
 
 #[test]
-fn the_region_is_told_and_may_be_the_wrong_one() {
+fn the_region_is_reported_and_may_be_the_wrong_one() {
     let analyst = Analyst::of(|call| {
         let refusal = || Reply::RefusalOf("InvalidRequestException", "WorkGroup is not found.");
         (call.operation == "StartQueryExecution").then(refusal)
@@ -318,7 +318,7 @@ fn the_region_is_told_and_may_be_the_wrong_one() {
 }
 
 #[test]
-fn a_profile_that_is_not_there_is_named() {
+fn a_missing_profile_is_named() {
     let home = tempfile::tempdir().unwrap();
     let others = home.path().join("config");
     fs::write(&others, "[profile other]\nregion = eu-west-1\n").unwrap();
@@ -337,7 +337,7 @@ fn a_profile_that_is_not_there_is_named() {
         if let Some(config) = config {
             command.env("AWS_CONFIG_FILE", config);
         }
-        let (code, _, status) = told(&command.output().unwrap());
+        let (code, _, status) = outcome_of(&command.output().unwrap());
         assert_eq!(code, 2, "{status}");
         assert!(status.contains("no AWS profile `nosuch`"), "{status}");
     }
@@ -443,18 +443,18 @@ fn a_shell_lists_the_days_once() {
     let file = analyst.home.path().join("script.sql");
     fs::write(&file, script).unwrap();
     let mut command = analyst.command(&["shell"]);
-    let told = told(
+    let outcome = outcome_of(
         &command
             .stdin(fs::File::open(file).unwrap())
             .output()
             .unwrap(),
     );
-    assert_eq!(told.0, 3, "{}", told.2);
+    assert_eq!(outcome.0, 3, "{}", outcome.2);
     assert_eq!(
-        told.2.matches("keep 2 of the 2 days").count(),
+        outcome.2.matches("keep 2 of the 2 days").count(),
         3,
         "{}",
-        told.2
+        outcome.2
     );
     let operations = analyst.service.operations();
     let years = operations
@@ -537,7 +537,7 @@ fn a_query_that_had_succeeded_is_not_called_cancelled() {
         assert!(status.contains(part), "{part}: {status}");
     }
     assert!(!status.contains("is cancelled"), "{status}");
-    assert!(!analyst.service.was_asked("StopQueryExecution"));
+    assert!(!analyst.service.was_called("StopQueryExecution"));
 }
 
 #[test]
@@ -565,7 +565,7 @@ fn a_query_that_reads_nothing_costs_the_same_everywhere() {
         status.contains("0 B scanned, nothing billed, query q1"),
         "{status}"
     );
-    // The list of the service has no names: the one of this query is kept here.
+    // The service's list has no names: this query's name is kept here.
     let file = analyst.home.path().join("one.sql");
     fs::write(&file, "SELECT 1 AS a").unwrap();
     assert_eq!(analyst.run(&["one.sql"]).0, 0);

@@ -1,13 +1,14 @@
-//! `ticksql` as a process, on an archive made for the test.
+//! `ticksql` as a process, on an archive generated for the test.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod answers;
 #[cfg(feature = "aws")]
 mod athena;
-mod made;
+
+mod history_and_shell;
 mod parameters;
 mod refusals;
-mod remembered;
 #[cfg(feature = "aws")]
 mod service;
+mod world;

@@ -1,8 +1,8 @@
 //! Named queries and their parameters.
 
-use crate::made::{World, tick};
+use crate::world::{World, tick};
 
-/// The days of the archive that the tests ask for.
+/// The days of the archive that the tests query.
 const RANGE: [&str; 4] = ["-p", "from=2026-03-07", "-p", "to=2026-03-08"];
 
 #[test]
@@ -22,7 +22,7 @@ fn a_named_query_runs_with_its_defaults() {
 }
 
 #[test]
-fn parameters_stand_in_statements_too() {
+fn statements_take_parameters_too() {
     let world = World::new();
     let query = "SELECT token, price FROM ticks WHERE :days AND token = :token AND price > :least ORDER BY ts";
     let args = [
@@ -60,7 +60,7 @@ fn every_type_keeps_its_type() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_what_there_is() {
+fn what_does_not_fit_is_refused_with_what_would_fit() {
     let world = World::new();
     let check = |args: &[&str], part: &str| {
         let (code, output, status) = world.run(args);
@@ -73,7 +73,7 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
     );
     check(
         &["run", "candles", "-p", "tokn=BTC"],
-        "no parameter `tokn`: did you mean `token`?",
+        "no parameter `tokn`: did you mean `token` or `to`?",
     );
     check(
         &["run", "candles", "-p", "token=BTC", "-p", "from=yesterday"],
@@ -168,7 +168,7 @@ fn what_does_not_fit_is_refused_with_what_there_is() {
     check(&["run", "missing.sql"], "cannot read missing.sql");
 }
 
-/// Ticks of exchanges have a token's symbol, those of the chain its mint.
+/// Ticks of exchanges have a token's symbol, those of the chain have its mint.
 #[test]
 fn a_known_symbol_finds_ticks_of_its_name_and_of_its_mint() {
     const MINT: &str = domain::aliases::SOL_MINT;
@@ -210,7 +210,7 @@ fn a_known_symbol_finds_ticks_of_its_name_and_of_its_mint() {
 }
 
 #[test]
-fn a_token_of_which_nothing_is_found_is_named() {
+fn a_token_without_rows_is_named() {
     let world = World::new();
     let status = |args: &[&str]| {
         let (code, _, status) = world.run(&[args, &RANGE].concat());
@@ -230,7 +230,7 @@ fn a_token_of_which_nothing_is_found_is_named() {
 
 /// One note is enough: the archive's days are not to blame.
 #[test]
-fn a_range_without_a_moment_blames_no_days() {
+fn an_empty_range_does_not_blame_the_days() {
     let world = World::new();
     let args = [
         "run",

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::made::{FIRST_DAY, World, bare, told};
+use crate::world::{FIRST_DAY, World, bare, outcome_of};
 
 /// A query that takes minutes.
 const LONG: &str = "SELECT sum(a.value * b.value % 7) AS n FROM generate_series(1, 3000000) a, generate_series(1, 3000000) b";
@@ -24,7 +24,7 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
     };
     refused(
         "SELECT count(*) FROM ticks",
-        "`ticks` at line 1, column 22 would be read whole",
+        "`ticks` at line 1, column 22 would be read",
     );
     refused(
         "SELECT count(*) FROM ticks WHERE token = 'BTC'",
@@ -47,7 +47,7 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
         "day <= 30",
         "year > 2000",
         "abs(year) > 0",
-        // All that the archive has is of this year.
+        // The archive has only this year.
         "year = 2026",
         "year BETWEEN 2025 AND 2027 AND month < 12",
     ] {
@@ -60,10 +60,10 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
         let (code, _, status) = world.run(&["-f", "csv", query]);
         assert_eq!(code, 0, "{query}: {status}");
     };
-    // What has a condition on the days is not told to add one.
+    // A statement with a condition on the days is not advised to add one.
     let (_, _, status) = world.run(&["SELECT 1 FROM ticks WHERE year = 2026"]);
     assert!(
-        status.contains("; ask for fewer days, or pass --full-scan"),
+        status.contains("; query fewer days, or pass --full-scan"),
         "{status}"
     );
     allowed("SELECT 1");
@@ -75,7 +75,7 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
     );
     allowed("SELECT count(*) FROM ticks WHERE year < 2026");
     allowed("SELECT count(*) FROM ticks WHERE year = 2026 AND day = 8");
-    // A few days that are named are no mistake, even if the archive has no others.
+    // A few named days are not a mistake, even if the archive has no others.
     allowed("SELECT count(*) FROM ticks WHERE year = 2026 AND month = 3 AND day IN (7, 8)");
 }
 
@@ -96,7 +96,7 @@ fn the_quarantine_is_measured_by_its_own_days() {
 }
 
 #[test]
-fn explain_tells_what_would_be_read_without_reading_it() {
+fn explain_reports_what_would_be_read_without_reading_it() {
     let world = World::new();
     let query = format!("SELECT sum(price) FROM ticks WHERE {FIRST_DAY}");
     let text = world.answer(&["explain", &query]);
@@ -116,7 +116,7 @@ fn explain_tells_what_would_be_read_without_reading_it() {
     assert_eq!(code, 0);
     for part in [
         "days    2 (2026-03-07 to 2026-03-08)",
-        "refused `ticks` at line 1, column 24",
+        "refused all or most of `ticks` at line 1, column 24",
         "DataSourceExec",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -141,7 +141,7 @@ fn explain_tells_what_would_be_read_without_reading_it() {
     );
 }
 
-/// The statement goes behind a word that its author did not write.
+/// The statement follows a word that the user did not write.
 #[test]
 fn a_plan_marks_an_error_where_it_is() {
     let world = World::new();
@@ -150,7 +150,7 @@ fn a_plan_marks_an_error_where_it_is() {
     assert_eq!(code, 1, "{status}");
     assert!(status.contains("`tokn` at line 1, column 8"), "{status}");
     let two = format!("SELECT price,\n  tokn FROM ticks WHERE {FIRST_DAY}");
-    // The plan alone meets this one: the estimate takes any number of rows.
+    // Only the plan finds this one.
     let failing = [&query, &two].map(|query| query.replace("tokn", "lpad(token, 9, 'x')"));
     for (query, place) in failing.iter().zip(["line 1, column 8", "line 2, column 3"]) {
         let (code, _, status) = world.run(&["explain", "--plan", query]);
@@ -160,7 +160,7 @@ fn a_plan_marks_an_error_where_it_is() {
 }
 
 #[test]
-fn explain_and_show_write_what_is_asked_for_where_it_is_asked_for() {
+fn explain_and_show_obey_format_and_output() {
     let world = World::new();
     let query = format!("SELECT sum(price) FROM ticks WHERE {FIRST_DAY}");
     let file = |name: &str, args: &[&str]| {
@@ -224,7 +224,7 @@ fn an_option_that_a_command_would_ignore_is_refused() {
 
 /// The limit may be within a character.
 #[test]
-fn a_text_that_is_too_long_is_told_as_such() {
+fn a_text_that_is_too_long_is_reported_as_such() {
     let world = World::new();
     for padding in ["", "x"] {
         let text = format!("SELECT '{padding}{}'", "é".repeat(140_000));
@@ -284,7 +284,7 @@ fn failures_have_their_exit_code_and_leave_standard_output_empty() {
     check(
         &["--max-rows", "0", "SELECT 1"],
         2,
-        "invalid value '0' for '--max-rows <N>': write a whole number from 1 on",
+        "invalid value '0' for '--max-rows <N>': write a whole number of at least 1",
     );
     check(
         &["--engine", "mysql", "SELECT 1"],
@@ -298,13 +298,13 @@ fn failures_have_their_exit_code_and_leave_standard_output_empty() {
         2,
         "no archive at /nowhere/price-archive",
     );
-    let (code, _, status) = told(&bare(world.home.path(), &["SELECT 1"]).output().unwrap());
+    let (code, _, status) = outcome_of(&bare(world.home.path(), &["SELECT 1"]).output().unwrap());
     assert_eq!(code, 2, "{status}");
 }
 
-/// What a condition does to the values is no fault of the file that has them.
+/// A condition that fails on a value is not a fault of the file.
 #[test]
-fn a_condition_that_fails_is_the_querys_failure() {
+fn a_condition_that_fails_is_a_failure_of_the_query() {
     let world = World::new();
     let check = |args: &[&str], part: &str| {
         let (code, output, status) = world.run(args);
@@ -327,14 +327,14 @@ fn a_condition_that_fails_is_the_querys_failure() {
     check(&[&query("1 / (ts - ts) = 1")], "Divide by zero error");
     check(
         &[&query("token = :t"), "-p", "t=123"],
-        "a parameter: of type varchar",
+        "as a parameter, declare it varchar",
     );
     let found = world.rows(&[&query("token = :t"), "-p", "t:varchar=123"]);
     assert_eq!(found, "");
 }
 
 #[test]
-fn a_function_that_is_not_there_is_told_as_such() {
+fn an_unknown_function_is_reported_as_such() {
     let world = World::new();
     let check = |query: &str, expected: &str| {
         let (code, _, status) = world.run(&[query]);
@@ -347,7 +347,7 @@ fn a_function_that_is_not_there_is_told_as_such() {
     );
     check(
         "SELECT lpad('a', 9, 'b')",
-        "`lpad` is off (one call could take all memory) at line 1, column 8",
+        "`lpad` is disabled (one call could use all memory) at line 1, column 8",
     );
     check(
         "SELECT date_trunk('day', now())",
@@ -359,7 +359,7 @@ fn a_function_that_is_not_there_is_told_as_such() {
     );
 }
 
-/// A place in a file is told as it stands in the file, with its header and its placeholders.
+/// A position is reported as in the file, with its header and its placeholders.
 #[test]
 fn an_error_points_into_the_file() {
     let world = World::new();
@@ -400,7 +400,7 @@ fn a_cut_file_is_named() {
     let other =
         world.rows(&["SELECT count(*) FROM ticks WHERE year = 2026 AND month = 3 AND day = 8"]);
     assert_eq!(other, "2\n");
-    // The broken file is none of this query's.
+    // This query does not read the corrupt file.
     let failing =
         "SELECT price FROM ticks WHERE year = 2026 AND month = 3 AND day = 8 AND token = 5";
     let (code, _, status) = world.run(&[failing]);
@@ -416,14 +416,14 @@ fn stopped_by(signal: &str) -> (i32, String, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It listens for signals before it says which engine it asks… and runs for minutes after.
+    // It listens for signals before it reports its engine, and then runs for minutes.
     std::thread::sleep(Duration::from_millis(1_500));
     let kill = Command::new("kill")
         .args([signal, &process.id().to_string()])
         .status()
         .unwrap();
     assert!(kill.success());
-    let outcome = told(&process.wait_with_output().unwrap());
+    let outcome = outcome_of(&process.wait_with_output().unwrap());
     let left = fs::read_dir(world.home.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name());

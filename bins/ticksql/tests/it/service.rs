@@ -1,4 +1,4 @@
-//! A service on this machine that answers as Athena and S3 do, by a function of the test.
+//! A service on this machine that stands in for Athena and S3, answering by a function of the test.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// How long something that must come is waited for.
+/// How long to wait for a call that must come.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A call.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// The operation, such as `StartQueryExecution`; of S3 the method and the address.
+    /// The operation, such as `StartQueryExecution`; for S3, the method and the address.
     pub(crate) operation: String,
     pub(crate) body: Value,
 }
 
-/// What is answered.
+/// An answer of the service.
 pub(crate) enum Reply {
     Json(Value),
     /// A refusal by its code.
@@ -27,7 +27,7 @@ pub(crate) enum Reply {
     /// A refusal by its code, in the service's words.
     RefusalOf(&'static str, &'static str),
     Xml(String),
-    /// Nothing, ever.
+    /// No answer, ever.
     Silence,
 }
 
@@ -82,14 +82,14 @@ impl Service {
             .collect()
     }
 
-    pub(crate) fn was_asked(&self, operation: &str) -> bool {
+    pub(crate) fn was_called(&self, operation: &str) -> bool {
         self.operations().iter().any(|of| of == operation)
     }
 
-    /// Waits until something is asked for.
+    /// Waits until an operation is called.
     pub(crate) fn wait_for(&self, operation: &str) {
         let started = Instant::now();
-        while !self.was_asked(operation) {
+        while !self.was_called(operation) {
             assert!(started.elapsed() < WAIT_MAX, "{:?}", self.operations());
             thread::sleep(Duration::from_millis(5));
         }
@@ -122,7 +122,7 @@ fn read(stream: &TcpStream) -> Call {
     }
 }
 
-/// The signs of the addresses of our tests.
+/// Decodes the characters that are escaped in addresses of these tests.
 fn decoded(text: &str) -> String {
     text.replace("%2F", "/").replace("%3D", "=")
 }
@@ -148,26 +148,26 @@ fn answer(mut stream: TcpStream, reply: Reply) {
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
-    // Who has gone meanwhile wants no answer.
+    // A client that has gone meanwhile needs no answer.
     _ = stream.write_all(head.as_bytes());
     _ = stream.write_all(body.as_bytes());
 }
 
-/// What S3 answers to a listing, where a bucket has these keys.
+/// The answer of S3 to a listing of a bucket with these keys.
 pub(crate) fn listing(address: &str, keys: &[(&str, u64)]) -> Reply {
-    let asked = |name: &str| {
+    let parameter = |name: &str| {
         let (_, query) = address.split_once('?')?;
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.find(|(of, _)| *of == name).map(|(_, value)| value)
     };
-    let prefix = asked("prefix").unwrap_or_default();
+    let prefix = parameter("prefix").unwrap_or_default();
     let (mut folders, mut files) = (Vec::new(), String::new());
     for (key, bytes) in keys {
         let Some(rest) = key.strip_prefix(prefix) else {
             continue;
         };
         match rest.split_once('/') {
-            Some((folder, _)) if asked("delimiter").is_some() => {
+            Some((folder, _)) if parameter("delimiter").is_some() => {
                 folders.push(format!("{prefix}{folder}/"));
             }
             _ => files += &format!("<Contents><Key>{key}</Key><Size>{bytes}</Size></Contents>"),

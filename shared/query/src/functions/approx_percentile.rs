@@ -1,6 +1,5 @@
 //! `approx_percentile(x, p)`: the engine's own, under Trino's name and with Trino's arguments.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
@@ -11,7 +10,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
 
-/// Makes it of the engine's `approx_percentile_cont`, whose third argument is not a weight.
+/// Builds it from the engine's `approx_percentile_cont`, whose third argument is not a weight.
 pub(super) fn approx_percentile(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     AggregateUDF::from(ApproxPercentile {
         inner: Arc::clone(inner),
@@ -19,24 +18,10 @@ pub(super) fn approx_percentile(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     })
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct ApproxPercentile {
     inner: Arc<AggregateUDF>,
     signature: Signature,
-}
-
-impl PartialEq for ApproxPercentile {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner == other.inner
-    }
-}
-
-impl Eq for ApproxPercentile {}
-
-impl Hash for ApproxPercentile {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.hash(state);
-    }
 }
 
 impl AggregateUDFImpl for ApproxPercentile {
@@ -55,7 +40,7 @@ impl AggregateUDFImpl for ApproxPercentile {
                 Ok(vec![DataType::Float64, DataType::Float64])
             }
             _ => plan_err!(
-                "call it as approx_percentile(double, double), the second a constant from 0 to 1: weights, and several shares at once, are Athena's only"
+                "call it as approx_percentile(double, double), the second a constant from 0 to 1: weights and arrays of percentages work only on Athena"
             ),
         }
     }

@@ -73,6 +73,15 @@ impl ArgType {
     }
 }
 
+/// The types that arguments are cast to; `None` if one does not fit, or their number differs.
+pub(super) fn coerced(kinds: &[ArgType], given: &[DataType]) -> Option<Vec<DataType>> {
+    let types = kinds.iter().zip(given);
+    let types = types.map(|(kind, given)| kind.coerced(given));
+    types
+        .collect::<Option<_>>()
+        .filter(|_| kinds.len() == given.len())
+}
+
 /// A moment: `timestamp(3) with time zone`, as Trino calls it.
 pub(super) fn moment() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some(Arc::from(UTC)))

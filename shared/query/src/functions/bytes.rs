@@ -1,4 +1,4 @@
-//! Bytes: texts to them and back, hexadecimal digits, Base64, big-endian numbers, xxHash64.
+//! Bytes: conversion from and to text, hexadecimal digits, Base64, big-endian numbers, xxHash64.
 
 use std::sync::Arc;
 

@@ -7,13 +7,13 @@ use datafusion::arrow::array::{
     Array as _, ArrayRef, AsArray as _, Date32Array, Int64Array, TimestampMillisecondArray,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type, TimestampMillisecondType};
+use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-use super::arg_type::{ArgType, timestamp};
+use super::arg_type::ArgType;
 use super::scalar_function::{Returns, Scalar, argument};
-use super::timestamps::civil;
+use super::timestamps::{civil, epoch_ms};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -82,7 +82,7 @@ impl Unit {
         }
     }
 
-    /// Where a day is not in the month that is reached, it becomes that month's last.
+    /// If the month that is reached lacks the day, the result is its last day.
     fn later(self, from: NaiveDateTime, count: i64) -> Option<NaiveDateTime> {
         match self {
             Self::Ms(ms) => {
@@ -100,7 +100,7 @@ impl Unit {
         }
     }
 
-    /// Whole units from one time to another; negative where the second is the earlier.
+    /// Whole units from one time to another; negative if the second is the earlier.
     fn whole_between(self, from: NaiveDateTime, to: NaiveDateTime) -> i64 {
         if to < from {
             return -self.whole_between(to, from);
@@ -120,12 +120,6 @@ impl Unit {
     }
 }
 
-/// The times of an argument, which is of dates or of timestamps.
-fn times(array: &ArrayRef) -> Result<TimestampMillisecondArray> {
-    let times = cast(array, &timestamp())?;
-    Ok(times.as_primitive::<TimestampMillisecondType>().clone())
-}
-
 fn is_dates(array: &ArrayRef) -> bool {
     *array.data_type() == DataType::Date32
 }
@@ -135,7 +129,7 @@ fn date_add(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let counts = argument(arguments, 1)?.as_primitive::<Int64Type>();
     let from = argument(arguments, 2)?;
     let mut later = Vec::with_capacity(from.len());
-    for ((unit, count), ms) in units.iter().zip(counts).zip(&times(from)?) {
+    for ((unit, count), ms) in units.iter().zip(counts).zip(&epoch_ms(from)?) {
         let (Some(name), Some(count), Some(ms)) = (unit, count, ms) else {
             later.push(None);
             continue;
@@ -146,7 +140,7 @@ fn date_add(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         }
         match unit.later(civil(ms)?, count) {
             Some(time) => later.push(Some(time.and_utc().timestamp_millis())),
-            None => return exec_err!("{count} {name}s later is in no year of the calendar"),
+            None => return exec_err!("{count} {name}s later is outside the calendar"),
         }
     }
     let later: ArrayRef = Arc::new(TimestampMillisecondArray::from(later));
@@ -158,7 +152,7 @@ fn date_diff(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let (from, to) = (argument(arguments, 1)?, argument(arguments, 2)?);
     let dates = is_dates(from) && is_dates(to);
     let mut counts = Vec::with_capacity(from.len());
-    for ((unit, from), to) in units.iter().zip(&times(from)?).zip(&times(to)?) {
+    for ((unit, from), to) in units.iter().zip(&epoch_ms(from)?).zip(&epoch_ms(to)?) {
         let (Some(name), Some(from), Some(to)) = (unit, from, to) else {
             counts.push(None);
             continue;
@@ -182,7 +176,7 @@ fn last_day_of_month(arguments: &[ArrayRef]) -> Result<ArrayRef> {
             None => exec_err!("{day} is in the last month of the calendar"),
         }
     };
-    let days = times(argument(arguments, 0)?)?
+    let days = epoch_ms(argument(arguments, 0)?)?
         .iter()
         .map(|ms| ms.map(last).transpose())
         .collect::<Result<Vec<_>>>()?;

@@ -1,5 +1,4 @@
-//! Functions that are expressions of the engine's own: the planner replaces the call by the
-//! expression.
+//! Functions that the planner replaces by an expression of the engine's own functions.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -7,6 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry as _;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-use super::arg_type::ArgType;
+use super::arg_type::{ArgType, coerced};
 use super::regexp_replacement;
 
 /// Types that a call takes, and the type that it returns, for the types of the arguments.
@@ -114,24 +114,14 @@ impl ScalarUDFImpl for ExprFunction {
 
 /// The types of a call whose arguments have these types.
 fn of(kinds: &'static [ArgType], returns: DataType) -> Types {
-    Box::new(move |given| {
-        let types = kinds
-            .iter()
-            .zip(given)
-            .map(|(kind, given)| kind.coerced(given));
-        let types: Vec<_> = types.collect::<Option<_>>()?;
-        (kinds.len() == given.len()).then(|| (types, returns.clone()))
-    })
+    Box::new(move |given| Some((coerced(kinds, given)?, returns.clone())))
 }
 
 /// A call of a function of the engine, with constants after the arguments.
 fn call(function: Arc<ScalarUDF>, constants: &'static [&'static str]) -> Body {
     Box::new(move |mut args, _| {
         args.extend(constants.iter().copied().map(lit));
-        Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
-            Arc::clone(&function),
-            args,
-        )))
+        Ok(called(&function, args))
     })
 }
 
@@ -140,7 +130,7 @@ fn called(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
 }
 
 pub(super) fn functions(context: &SessionContext) -> Result<Vec<ExprFunction>> {
-    let udf = |name| super::udf(context, name);
+    let udf = |name| context.udf(name);
     let mut functions = vec![
         if_function(),
         ExprFunction::new(
@@ -248,7 +238,7 @@ fn if_function() -> ExprFunction {
     }
 }
 
-/// Trino's takes an array; the engine's own, a text, stays.
+/// Trino's takes an array; the engine's own, which takes a text, still works.
 fn contains(of_texts: Arc<ScalarUDF>, of_arrays: Arc<ScalarUDF>) -> ExprFunction {
     let types = |given: &[DataType]| match given {
         [DataType::List(item), _] => Some((
@@ -273,8 +263,8 @@ fn contains(of_texts: Arc<ScalarUDF>, of_arrays: Arc<ScalarUDF>) -> ExprFunction
     )
 }
 
-/// Trino replaces every match, the engine's own function only the first, and its replacements are
-/// written in another way. Group 0 is the whole match.
+/// Trino replaces every match, the engine's own function only the first, and the syntax of its
+/// replacements differs. Group 0 is the whole match.
 fn regular_expressions(
     replace: Arc<ScalarUDF>,
     matched: Arc<ScalarUDF>,
@@ -283,14 +273,8 @@ fn regular_expressions(
 ) -> [ExprFunction; 2] {
     let texts = |given: &[DataType], last: ArgType| {
         let kinds = [ArgType::Text, ArgType::Text, last];
-        let types = kinds
-            .iter()
-            .zip(given)
-            .map(|(kind, given)| kind.coerced(given));
-        let types: Vec<_> = types.collect::<Option<_>>()?;
-        (2..=3)
-            .contains(&given.len())
-            .then_some((types, DataType::Utf8View))
+        let kinds = kinds.get(..given.len().max(2))?;
+        Some((coerced(kinds, given)?, DataType::Utf8View))
     };
     let replacement = Arc::new(ScalarUDF::from(regexp_replacement::function()));
     let replaced = move |args: Vec<Expr>, _: &[DataType]| {
@@ -364,7 +348,7 @@ fn parts_of_times(date_part: &Arc<ScalarUDF>) -> Vec<ExprFunction> {
         )
     });
     let date_part = Arc::clone(date_part);
-    // The engine's milliseconds hold the seconds too.
+    // The engine's milliseconds include the seconds.
     let millisecond = ExprFunction::new(
         "millisecond",
         "millisecond(timestamp)",

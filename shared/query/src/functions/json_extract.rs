@@ -113,6 +113,6 @@ mod tests {
         for path in ["", "a", "$.", "$[x]", "$.a[", "$a"] {
             assert_eq!(steps(path), None, "{path}");
         }
-        assert_eq!(scalar("no JSON", &steps("$.a").unwrap()), None);
+        assert_eq!(scalar("not JSON", &steps("$.a").unwrap()), None);
     }
 }

@@ -1,8 +1,9 @@
-//! `max_by(x, y)` and `min_by(x, y)`: the x beside the greatest or least y, of equal ones the first; rows
-//! whose y is NULL are skipped. With a row as y, `ROW(ts, tick_id)`, equal times are ordered too.
+//! `max_by(x, y)` and `min_by(x, y)`: the x of the row with the greatest or least y, of equal ones
+//! the first; rows whose y is NULL are skipped. With a row as y, `ROW(ts, tick_id)`, equal times
+//! are ordered too.
 //!
-//! The planner replaces a call by the engine's `first_value(x ORDER BY y) FILTER (WHERE y IS NOT NULL)`.
-//! That has no form for windows, which get an accumulator that keeps one row.
+//! The planner replaces a call by the engine's `first_value(x ORDER BY y) FILTER (WHERE y IS NOT
+//! NULL)`. That has no form for windows, which get an accumulator that keeps one row.
 
 use std::sync::Arc;
 
@@ -175,7 +176,7 @@ impl Accumulator for BestRow {
         self.update_batch(state)
     }
 
-    /// The row stays: a window asks after each of its rows.
+    /// The row is kept: a window evaluates after each of its rows.
     fn evaluate(&mut self) -> Result<ScalarValue> {
         match &self.best {
             Some((value, _)) => ScalarValue::try_from_array(value, 0),
@@ -241,9 +242,9 @@ mod tests {
         assert_eq!(greatest.state().unwrap(), expected);
     }
 
-    /// A window updates it row by row. What it holds is what each update goes through.
+    /// A window updates it row by row, and each update costs as much as it holds.
     #[test]
-    fn however_many_rows_were_better_one_is_held() {
+    fn only_the_best_row_is_held() {
         let mut greatest = best(Extreme::Greatest);
         let mut sizes = Vec::new();
         for row in 0..10_000 {

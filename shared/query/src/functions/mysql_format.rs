@@ -18,7 +18,7 @@ pub(super) fn format_time(time: NaiveDateTime, format: &str) -> Result<String> {
     Ok(time.format(&format).to_string())
 }
 
-/// Parses a text in a format. What the format does not have is that of 1970-01-01 00:00:00.
+/// Parses a text in a format. Parts that the format lacks are those of 1970-01-01 00:00:00.
 pub(super) fn parse_time(text: &str, format: &str) -> Result<NaiveDateTime> {
     match parse_parts(text, &translated(format)?) {
         Ok(time) => Ok(time),
@@ -89,7 +89,7 @@ fn parse_parts(text: &str, formats: &[String]) -> ParseResult<NaiveDateTime> {
         }
         rest = parse_and_remainder(&mut parsed, rest, StrftimeItems::new(format))?;
     }
-    // The end of the text, too, is the last format's.
+    // Nothing may follow the last format.
     chrono::format::parse(&mut parsed, rest, StrftimeItems::new(""))?;
     if parsed.year().is_none() && parsed.year_mod_100().is_none() {
         parsed.set_year(1970)?;

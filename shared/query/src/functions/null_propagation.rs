@@ -1,6 +1,5 @@
-//! Functions that return NULL if any argument is NULL: the engine's own skip it.
+//! Functions that return NULL if any argument is NULL: the engine's own skip NULLs.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::Array as _;
@@ -14,8 +13,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-/// A function of the engine, made strict.
-#[derive(Debug)]
+/// A function of the engine that returns NULL if any argument is NULL.
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct NullIfAnyIs {
     inner: Arc<ScalarUDF>,
 }
@@ -25,20 +24,6 @@ impl NullIfAnyIs {
         Self {
             inner: Arc::clone(inner),
         }
-    }
-}
-
-impl PartialEq for NullIfAnyIs {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner.name() == other.inner.name()
-    }
-}
-
-impl Eq for NullIfAnyIs {}
-
-impl Hash for NullIfAnyIs {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.name().hash(state);
     }
 }
 

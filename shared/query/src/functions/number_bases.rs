@@ -27,7 +27,7 @@ pub(super) fn functions() -> Vec<Scalar> {
     ]
 }
 
-/// The bases that have digits for it.
+/// Checks that there are digits for a base.
 fn radix(radix: i64) -> Result<u32> {
     match u32::try_from(radix) {
         Ok(radix) if (2..=36).contains(&radix) => Ok(radix),

@@ -1,7 +1,7 @@
 //! Trino's replacement texts of `regexp_replace`, translated for the engine's.
 //!
-//! To Trino `$1x` is group 1 and an x; to the engine, a group named `1x`. `\$` is a dollar sign to Trino;
-//! to the engine, `\1` is group 1.
+//! To Trino `$1x` is group 1 and an x; to the engine, a group named `1x`. `\$` is a dollar sign to
+//! Trino; to the engine, `\1` is group 1.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -66,8 +66,8 @@ fn translate(pattern: &str, replacement: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The group that is named after a dollar sign, and the text after it: `{name}`, or as many digits as make
-/// a group of the pattern.
+/// The group that is named after a dollar sign, and the text after it: `{name}`, or as many digits
+/// as form the number of a group.
 fn group<'a>(pattern: &Regex, replacement: &str, text: &'a str) -> Result<(&'a str, &'a str)> {
     if let Some((name, after)) = text.strip_prefix('{').and_then(|text| text.split_once('}'))
         && pattern.capture_names().flatten().any(|known| known == name)

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::arg_type::ArgType;
+use super::arg_type::{ArgType, coerced};
 
 /// The type of a function's value.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Scalar {
     }
 }
 
-// One function of a name is registered, so the name is the function.
+// Names of functions are unique, so the name identifies the function.
 impl PartialEq for Scalar {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -84,17 +84,7 @@ impl ScalarUDFImpl for Scalar {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let types = |kinds: &&[ArgType]| {
-            (kinds.len() == given.len())
-                .then(|| {
-                    kinds
-                        .iter()
-                        .zip(given)
-                        .map(|(kind, given)| kind.coerced(given))
-                })
-                .and_then(|types| types.collect::<Option<Vec<_>>>())
-        };
-        match self.takes.iter().find_map(types) {
+        match self.takes.iter().find_map(|kinds| coerced(kinds, given)) {
             Some(types) => Ok(types),
             None => plan_err!("call it as {}, not with {}", self.ways(), listed(given)),
         }

@@ -19,7 +19,7 @@ pub(super) fn functions() -> Vec<Scalar> {
     )]
 }
 
-/// A part that is not there is NULL in Trino; the engine's own function returns an empty text.
+/// A missing part is NULL in Trino; the engine's own function returns an empty text.
 fn split_part(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = argument(arguments, 0)?.as_string_view();
     let separators = argument(arguments, 1)?.as_string_view();

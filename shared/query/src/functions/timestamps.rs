@@ -1,4 +1,4 @@
-//! Timestamps from and to numbers and texts.
+//! Converts timestamps from and to numbers and texts.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ fn to_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 }
 
 /// Moments and dates as milliseconds since the epoch.
-fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
+pub(super) fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
     let times = cast(times, &timestamp())?;
     Ok(times.as_primitive::<TimestampMillisecondType>().clone())
 }
@@ -97,7 +97,7 @@ fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
 pub(super) fn civil(ms: i64) -> Result<NaiveDateTime> {
     match DateTime::from_timestamp_millis(ms) {
         Some(moment) => Ok(moment.naive_utc()),
-        None => exec_err!("{ms} ms after the epoch is in no year of the calendar"),
+        None => exec_err!("{ms} ms after the epoch is outside the calendar"),
     }
 }
 

@@ -14,11 +14,13 @@ fn scans_of(sql: &str) -> Vec<ArchiveScan> {
         .scans
 }
 
-/// Whether each scan is narrowed, in their order.
+/// Whether each scan keeps at most half of the days since 2000, in the order of the scans.
 fn narrowed(sql: &str) -> Vec<bool> {
     let today = day("2026-11-22");
-    let scans = scans_of(sql);
-    scans.iter().map(|scan| scan.is_narrowed(today)).collect()
+    let first = day("2000-01-01");
+    let days: Vec<_> = first.iter_days().take_while(|day| *day <= today).collect();
+    let is_narrowed = |scan: &ArchiveScan| scan.kept_count(&days, today) * 2 <= days.len();
+    scans_of(sql).iter().map(is_narrowed).collect()
 }
 
 #[test]
@@ -354,29 +356,21 @@ fn nothing_is_pushed_into_a_recursion() {
     );
 }
 
-/// The days that exist are what a predicate is measured against.
 #[test]
-fn a_predicate_narrows_the_days_that_exist() {
-    let today = day("2026-11-22");
-    let check = |predicate: &str, days: &[&str], expected: bool| {
+fn the_days_that_a_predicate_keeps_are_counted() {
+    let check = |predicate: &str, expected: usize| {
         let sql = format!("SELECT * FROM ticks WHERE {predicate}");
-        let days = days.iter().map(|text| day(text));
-        let scan = scans_of(&sql).remove(0);
-        assert_eq!(scan.is_narrowed_on(days, today), expected, "{sql}");
+        let days = ["2026-03-05", "2026-03-06", "2026-03-07", "2026-03-08"].map(day);
+        let kept = scans_of(&sql)[0].kept_count(&days, day("2026-11-22"));
+        assert_eq!(kept, expected, "{sql}");
     };
-    let march = ["2026-03-05", "2026-03-06", "2026-03-07", "2026-03-08"];
-    check("year = 2026", &march, false);
-    check("month = 3 AND token = 'BTC'", &march, false);
-    check("day >= 6", &march, false);
-    check("day >= 7", &march, true);
-    check("day = 7", &march, true);
-    check("day = day(date_add('day', -1, current_date))", &march, true);
-    check("year = year(current_date)", &march, false);
-    check("year = 2025", &march, true);
-    // A single day cannot be narrowed.
-    check("year = 2026", &march[..1], true);
-    check("token = 'BTC'", &march[..1], true);
-    check("token = 'BTC'", &[], true);
-    check("day = 5", &march[..3], true);
-    check("day < 7", &march[..3], false);
+    check("year = 2026", 4);
+    check("month = 3 AND token = 'BTC'", 4);
+    check("token = 'BTC'", 4);
+    check("day >= 6", 3);
+    check("day = 7", 1);
+    // A value that only the engine computes counts as that of another day.
+    check("day = day(date_add('day', -1, current_date))", 0);
+    check("year = year(current_date)", 4);
+    check("year = 2025", 0);
 }

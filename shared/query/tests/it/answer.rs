@@ -1,4 +1,4 @@
-//! Answers as tests look at them.
+//! The answers of queries, for tests.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use query::{Limits, LocalSql, SqlError, json_writer};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Limits under which a test needs little.
+/// Limits that suffice for small tests.
 pub(crate) const LIMITS: Limits = Limits {
     rows_max: usize::MAX,
     memory_bytes_max: 128 * 1024 * 1024,
@@ -20,7 +20,7 @@ pub(crate) const LIMITS: Limits = Limits {
     threads: 2,
 };
 
-/// All that a query gave.
+/// All that a query returned.
 pub(crate) struct Answer {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Vec<RecordBatch>,
@@ -96,7 +96,7 @@ pub(crate) async fn rows(sql: &LocalSql, query: &str) -> Value {
 
 pub(crate) async fn refusal(sql: &LocalSql, query: &str) -> SqlError {
     match run(sql, query).await {
-        Ok(answer) => panic!("{query} gave {}", answer.rows()),
+        Ok(answer) => panic!("{query} returned {}", answer.rows()),
         Err(error) => error,
     }
 }

@@ -1,8 +1,8 @@
-//! Every named query of `sql/queries/` on the made archive: the local engine, the golden answer
-//! and a computation without SQL must agree.
+//! Every named query of `sql/queries/` on the generated archive: the local engine, the golden
+//! answer and the reference, a computation in plain Rust, must agree.
 
 mod parameters;
-mod reckoning;
+mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,8 +18,8 @@ use testkit::golden::{self, Case, sql_folder};
 
 use crate::answer::{answer, open};
 
-/// The made archive and quarantine as tickstream writes them.
-async fn made(data: &Path) -> LocalSql {
+/// The generated archive and quarantine, as tickstream writes them.
+async fn generated(data: &Path) -> LocalSql {
     let archive = Archive::open(data).unwrap();
     for (shard, ticks) in (0..).zip(golden::ranges()) {
         archive
@@ -75,9 +75,9 @@ async fn engines_answer(sql: &LocalSql, query: &str) -> Texts {
     (columns, rows)
 }
 
-fn reckoned(case: &Case, given: &Parameters) -> Texts {
+fn reference_answer(case: &Case, given: &Parameters) -> Texts {
     let (ticks, quarantined) = (golden::ticks(), golden::quarantined());
-    let (columns, rows) = reckoning::answer(&case.query, given, &ticks, &quarantined);
+    let (columns, rows) = reference::answer(&case.query, given, &ticks, &quarantined);
     (
         columns.iter().map(|name| (*name).to_owned()).collect(),
         rows,
@@ -101,13 +101,13 @@ fn csv((columns, rows): &Texts) -> String {
 }
 
 #[test]
-fn the_golden_answers_are_those_of_a_reckoning_without_sql() {
+fn the_golden_answers_are_those_of_the_reference() {
     let mut differences = String::new();
     for case in golden::cases() {
         let given = Parameters::of(&query_file(&case.query), &case.parameters);
-        let answer = reckoned(&case, &given);
+        let answer = reference_answer(&case, &given);
         if let Err(difference) = case.check(&answer.0, &answer.1) {
-            differences += &format!("{difference}; reckoned:\n{}\n", csv(&answer));
+            differences += &format!("{difference}; the reference:\n{}\n", csv(&answer));
         }
     }
     assert!(differences.is_empty(), "{differences}");
@@ -116,7 +116,7 @@ fn the_golden_answers_are_those_of_a_reckoning_without_sql() {
 #[tokio::test]
 async fn the_local_engine_gives_the_golden_answers() {
     let data = tempfile::tempdir().unwrap();
-    let sql = made(data.path()).await;
+    let sql = generated(data.path()).await;
     let mut differences = String::new();
     for case in golden::cases() {
         let file = query_file(&case.query);
@@ -152,9 +152,9 @@ fn every_named_query_has_a_golden_answer() {
 
 /// A query that reads more than the days of its parameters would cost more than it should.
 #[tokio::test]
-async fn a_named_query_reads_the_days_asked_for_and_no_others() {
+async fn a_named_query_reads_the_requested_days_and_no_others() {
     let data = tempfile::tempdir().unwrap();
-    let sql = made(data.path()).await;
+    let sql = generated(data.path()).await;
     for case in golden::cases() {
         let file = query_file(&case.query);
         let mut parameters = case.parameters.clone();

@@ -31,7 +31,7 @@ async fn a_statement_that_ends_too_early_is_refused_at_its_end() {
 }
 
 #[tokio::test]
-async fn no_part_of_a_statement_is_shown_as_the_parser_holds_it() {
+async fn no_part_of_a_statement_is_shown_in_debug_form() {
     let data = archive_of(&market(1));
     let sql = open(data.path()).await;
     for (query, column) in [
@@ -40,7 +40,7 @@ async fn no_part_of_a_statement_is_shown_as_the_parser_holds_it() {
     ] {
         let error = refusal(&sql, query).await;
         let expected = format!(
-            "substr and substring take a text and where to begin, and may take a length: \
+            "substr and substring take a text and a start, and optionally a length: \
              substr(token, 1, 4) at line 1, column {column}"
         );
         assert_eq!(error.to_string(), expected, "{query}");
@@ -68,7 +68,7 @@ async fn the_most_similar_functions_are_suggested() {
     .await;
 }
 
-/// The statement is looked at, not the engine's message: any unknown function is reported where it is.
+/// The statement is inspected, not the engine's message: any unknown function is reported where it is.
 #[tokio::test]
 async fn an_unknown_function_is_reported_where_it_is() {
     let data = archive_of(&market(1));

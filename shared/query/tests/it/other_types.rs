@@ -101,7 +101,7 @@ async fn a_file_with_a_column_in_another_type_is_named_and_not_cast() {
 }
 
 #[tokio::test]
-async fn columns_less_more_and_narrower_are_read() {
+async fn missing_additional_and_narrower_columns_are_read() {
     let data = archive_of(&[tick("BTC", "100", DAY_MS), tick("ETH", "5.5", DAY_MS + 1)]);
     let file = only_file(data.path());
     let good = read(&file);

@@ -190,7 +190,7 @@ async fn a_failure_does_not_look_like_the_end() {
 }
 
 #[tokio::test]
-async fn what_memory_does_not_hold_goes_to_disk_if_it_may() {
+async fn what_does_not_fit_in_memory_is_spilled_if_allowed() {
     let data = archive_of(&market(10));
     let query =
         "SELECT value % 1000 AS a, value FROM generate_series(1, 2000000) ORDER BY a, value DESC";

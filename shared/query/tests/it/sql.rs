@@ -418,7 +418,7 @@ async fn a_query_that_needs_too_much_memory_is_stopped() {
 }
 
 #[tokio::test]
-async fn queries_run_beside_each_other() {
+async fn queries_run_concurrently() {
     let data = archive_of(&market(300));
     let sql = open(data.path()).await;
     let count = "SELECT count(*) AS n FROM ticks";

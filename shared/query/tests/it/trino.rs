@@ -6,7 +6,7 @@ use query::{LocalSql, SqlError};
 use crate::answer::{answer, archive_of, open, run};
 use testkit::market::market;
 
-/// The rows of an answer, cells parted by a bar.
+/// The rows of an answer, cells separated by a bar.
 async fn shown(sql: &LocalSql, query: &str) -> String {
     let answer = answer(sql, query).await;
     let options = FormatOptions::default().with_null("NULL");
@@ -24,7 +24,7 @@ async fn shown(sql: &LocalSql, query: &str) -> String {
     rows.join("\n")
 }
 
-/// Each expression has the value beside it; constants, and the same for each row of a table.
+/// Each expression has the value beside it.
 async fn check(expressions: &[(&str, &str)]) {
     let data = archive_of(&market(30));
     let sql = open(data.path()).await;
@@ -258,7 +258,7 @@ async fn conditions_and_numbers() {
     refused(&["if(1, 2)", "mod('a', 2)", "element_at('a', 1)"]).await;
 }
 
-/// Only the branch that is taken is worked out.
+/// Only the branch that is taken is evaluated.
 #[tokio::test]
 async fn if_does_not_divide_by_the_zero_it_guards_against() {
     let data = archive_of(&market(30));
@@ -302,7 +302,7 @@ async fn texts() {
             "json_extract_scalar('{\"a\": {\"b\": [1, 2.5]}}', '$.a.b[1]')",
             "2.5",
         ),
-        ("json_extract_scalar('no JSON', '$.a')", "NULL"),
+        ("json_extract_scalar('not JSON', '$.a')", "NULL"),
         ("json_extract_scalar('{\"price\": -1}', '$.price')", "-1"),
     ])
     .await;
@@ -389,7 +389,7 @@ async fn aggregates() {
     }
 }
 
-/// Columns go through the functions as constants do.
+/// Functions take columns as well as constants.
 #[tokio::test]
 async fn functions_take_columns() {
     let data = archive_of(&market(30));
@@ -412,7 +412,7 @@ async fn functions_take_columns() {
 }
 
 #[tokio::test]
-async fn functions_that_make_large_values_are_off() {
+async fn functions_that_build_large_values_are_disabled() {
     refused(&[
         "repeat('a', 10)",
         "lpad('a', 10, 'b')",
@@ -423,7 +423,7 @@ async fn functions_that_make_large_values_are_off() {
     .await;
 }
 
-/// A column that is added to the table must come into the views too.
+/// A column that is added to the table must be added to the views too.
 #[tokio::test]
 async fn the_views_have_every_column_of_the_archive() {
     use codec::column::{COLUMNS, PARTITIONS};

@@ -29,7 +29,7 @@ async fn an_unreadable_file_is_named() {
     let mut scrambled = good.clone();
     scrambled[4..2_000].fill(0xa5);
     check(&scrambled, sums).await;
-    // Days that the query does not ask for may be broken.
+    // Days that the query does not read may be corrupt.
     let first = "SELECT count(*) AS n FROM ticks WHERE day = 7";
     assert_eq!(rows(&sql, first).await, json!([{"n": 1_440}]));
     fs::write(&file, &good).unwrap();

@@ -1,15 +1,12 @@
-//! Athena's errors as the program's, with near names and the position in the statement.
+//! Athena's errors as the program's, with suggestions and the position in the statement.
 
 use athena::catalog::Table;
 use athena::error::AthenaError;
 use aws_client::error::CallError;
-use query::nearest;
+use query::{Position, at, did_you_mean, suggestions, table_names};
 
-use crate::ddl;
 use crate::engine::EngineError;
 use crate::money::{Bill, had_read};
-use crate::phrases::did_you_mean;
-use crate::position::{Position, at};
 
 /// An error without a position in a statement.
 pub(crate) fn engine_error(error: &AthenaError) -> EngineError {
@@ -27,8 +24,8 @@ pub(super) fn is_about_a_name(error: &AthenaError) -> bool {
     )
 }
 
-/// The error of a statement. `tables` are those of the database, `origin` finds a position in what a
-/// person wrote.
+/// The error of a statement. `tables` are those of the database, `origin` maps a position to what
+/// the user wrote.
 pub(super) fn statement_error(
     error: &AthenaError,
     tables: &[Table],
@@ -43,13 +40,12 @@ pub(super) fn statement_error(
             let names = || tables.iter().map(|table| table.name.as_str());
             let missing = missing_table(message).unwrap_or_default();
             let is_ours = |name: &&str| missing.eq_ignore_ascii_case(name);
-            let unmade = ddl::names()
-                .iter()
-                .any(|name| is_ours(name) && names().all(|known| known != *name));
-            if unmade || tables.is_empty() {
+            let not_created =
+                table_names().any(|name| is_ours(&name) && names().all(|known| known != name));
+            if not_created || tables.is_empty() {
                 return EngineError::Usage(text);
             }
-            query(message, position.map(origin), &nearest(missing, names()))
+            query(message, position.map(origin), &suggestions(missing, names()))
         }
         AthenaError::Statement { message, position } => {
             let columns = tables.iter().flat_map(|table| &table.columns);
@@ -58,7 +54,7 @@ pub(super) fn statement_error(
             columns.dedup();
             let near = quoted(message)
                 .filter(|_| message.contains("COLUMN_NOT_FOUND"))
-                .map(|name| nearest(last_part(name), columns.into_iter()));
+                .map(|name| suggestions(last_part(name), columns.into_iter()));
             query(message, position.map(origin), &near.unwrap_or_default())
         }
         AthenaError::TooLong(_) => query(&text, None, &[]),
@@ -114,8 +110,8 @@ fn quoted(message: &str) -> Option<&str> {
     rest.split_once('\'').map(|(name, _)| name)
 }
 
-/// The table that a message misses: `Table 'c.d.name' does not exist`, without quotes, or as emulators
-/// say it, `Table with name name does not exist`.
+/// The table that a message reports as missing: `Table 'c.d.name' does not exist`, without quotes,
+/// or as emulators say it, `Table with name name does not exist`.
 fn missing_table(message: &str) -> Option<&str> {
     let bare = || {
         let (before, _) = message.split_once(" does not exist")?;
@@ -162,7 +158,7 @@ mod tests {
     const POSITION: athena::error::Position = athena::error::Position { line: 1, column: 8 };
 
     #[test]
-    fn an_unknown_column_comes_with_its_place_and_near_names() {
+    fn an_unknown_column_comes_with_its_position_and_suggestions() {
         let error = AthenaError::Statement {
             message: "COLUMN_NOT_FOUND: Column 'prise' cannot be resolved".to_owned(),
             position: Some(POSITION),
@@ -183,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_ours_that_is_missing_asks_for_init_and_another_for_its_name() {
+    fn a_missing_table_of_ours_suggests_init_and_another_a_name() {
         let missing = |name: &str| AthenaError::Missing {
             message: format!(
                 "TABLE_NOT_FOUND: Table 'awsdatacatalog.tickstream.{name}' does not exist"
@@ -206,7 +202,7 @@ mod tests {
             message.contains("did you mean `price_history`"),
             "{message}"
         );
-        // The database's name has that of a table in it, and Athena has further ways to say it.
+        // The database's name contains that of a table, and Athena words the message in several ways.
         let without_views = &tables()[..1];
         for message in [
             "TABLE_NOT_FOUND: Table 'awsdatacatalog.tickstream.price_archiv' does not exist",

@@ -1,5 +1,5 @@
 //! What a statement would read: the files below the folders of its tables, of the days that its
-//! conditions leave. The size of other tables is unknown, which is not the same as nothing.
+//! conditions leave. The size of other tables is unknown, which is not the same as zero.
 
 use athena::folder::{Folder, Location};
 use chrono::NaiveDate;
@@ -8,7 +8,6 @@ use query::ArchiveScan;
 use super::{Athena, engine_error, location};
 use crate::ddl::{ARCHIVE, QUARANTINE, TableFile};
 use crate::engine::{EngineError, Estimate};
-use crate::phrases::quoted;
 use crate::statement::Statement;
 
 /// The schema that describes a database's tables: it has no files.
@@ -84,8 +83,8 @@ impl Athena {
         Ok(())
     }
 
-    /// A table's folder on S3: as the table has it, since that is what its queries read. A place that
-    /// was named goes where the table does not say.
+    /// A table's folder on S3: as the table has it, since that is what its queries read; if it has
+    /// none, the folder that was named.
     pub(super) async fn folder(&self, file: &TableFile) -> Result<Folder, EngineError> {
         let name = file.name;
         let found = self.athena.find_table(name).await;
@@ -115,7 +114,7 @@ impl Athena {
     }
 }
 
-/// Says so where a place that was named is not the one that the archive's table reads.
+/// Reports if a folder that was named is not the one that the archive's table reads.
 pub(crate) fn other_archive(of_table: &Location, named: &Location) -> Option<String> {
     let folder = |at: &Location| at.key.trim_end_matches('/').to_owned();
     let same = of_table.bucket == named.bucket && folder(of_table) == folder(named);
@@ -145,10 +144,11 @@ fn unknown(statement: &Statement, database: &str) -> Option<String> {
         let database = scan.database.as_deref().unwrap_or_default();
         format!("{database}.{}", scan.table)
     });
-    let mut names: Vec<String> = others.chain(elsewhere).collect();
+    let names = others.chain(elsewhere).map(|name| format!("`{name}`"));
+    let mut names: Vec<String> = names.collect();
     names.sort_unstable();
     names.dedup();
-    (!names.is_empty()).then(|| format!("the size of {} is unknown", quoted(&names, ", ")))
+    (!names.is_empty()).then(|| format!("the size of {} is unknown", names.join(", ")))
 }
 
 fn is_of(database: &str, scan: &ArchiveScan) -> bool {

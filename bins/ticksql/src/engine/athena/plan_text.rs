@@ -1,11 +1,11 @@
-//! Descriptions as text.
+//! The rows of EXPLAIN as text.
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::engine::EngineError;
 
-/// The rows of a description as lines of text.
+/// The rows as lines of text.
 pub(super) fn of(batches: &[RecordBatch]) -> Result<String, EngineError> {
     let mut text = String::new();
     let options = FormatOptions::default();

@@ -1,5 +1,5 @@
-//! Runs a query on the service: starts it, watches it, stops it if it is no longer wanted, and reads its
-//! rows.
+//! Runs a query on the service: starts it, watches it, stops it if it is no longer wanted, and
+//! reads its rows.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,25 +18,25 @@ use crate::engine::{Answer, Cancelled, End, EngineError, Figures, Progress, Stat
 use crate::money::Bill;
 use crate::statement::Statement;
 
-/// How often progress is reported while nothing is new.
+/// How often progress is reported while nothing changes.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the answer to a start is waited for once the query is not wanted any more. This and the
-/// two below are together shorter than the grace of `stop`.
+/// How long to wait for the answer to a start once the query is no longer wanted. Together with the two
+/// below it is shorter than the grace period of `stop`.
 const START_TIME_MAX: Duration = Duration::from_secs(6);
 
-/// How long the answer to a stop is waited for.
+/// How long to wait for the answer to a stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long a stopped query is waited for, to report what it had read.
+/// How long to wait for a stopped query to end, to report what it had read.
 const END_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Why a query that was watched gave no answer.
 enum Unanswered {
-    /// It has ended so.
+    /// It ended with this error.
     Ended(AthenaError),
-    /// It can no longer be looked at.
-    OutOfSight(AthenaError),
+    /// Its state can no longer be read.
+    Lost(AthenaError),
 }
 
 impl Athena {
@@ -70,7 +70,7 @@ impl Athena {
             Err(Unanswered::Ended(error)) => {
                 return Err(self.explained(error, statement, rendered).await);
             }
-            Err(Unanswered::OutOfSight(error)) => return Err(self.lost(&id, &error).await),
+            Err(Unanswered::Lost(error)) => return Err(self.lost(&id, &error).await),
         };
         progress(Progress {
             state: State::Reading,
@@ -121,7 +121,7 @@ impl Athena {
                 ended = &mut ended => return ended.map_err(|error| {
                     match has_ended.load(Ordering::Relaxed) {
                         true => Unanswered::Ended(error),
-                        false => Unanswered::OutOfSight(error),
+                        false => Unanswered::Lost(error),
                     }
                 }),
                 _ = turns.tick() => {
@@ -132,7 +132,7 @@ impl Athena {
         }
     }
 
-    /// Stops a query that can no longer be looked at: who runs it again must not pay for two.
+    /// Stops a query whose state can no longer be read, so that running it again does not cost twice.
     async fn lost(&self, id: &str, error: &AthenaError) -> EngineError {
         let why = athena_errors::without_advice(error);
         EngineError::Service(match self.stop(id).await {
@@ -160,7 +160,7 @@ impl Athena {
         let ended = self
             .athena
             .wait(id, |execution| last = Some(execution.clone()));
-        // It ends as cancelled, which is no news; where it does not end, nobody can do more.
+        // It ends as cancelled, as expected; if it does not end, nothing more can be done.
         _ = tokio::time::timeout(END_TIME_MAX, ended).await;
         EngineError::Cancelled(match last {
             Some(execution) => Cancelled {
@@ -180,7 +180,7 @@ impl Athena {
         })
     }
 
-    /// Tells the service to stop a query; an error says why it may still run.
+    /// Asks the service to stop a query; an error says why it may still run.
     async fn stop(&self, id: &str) -> Result<(), String> {
         match tokio::time::timeout(STOP_TIME_MAX, self.athena.stop(id)).await {
             Ok(stopped) => stopped.map_err(|error| athena_errors::without_advice(&error)),
@@ -189,7 +189,7 @@ impl Athena {
     }
 }
 
-/// A query that had succeeded, and whose answer nobody reads to its end.
+/// A query that had succeeded, and whose answer is not read to the end.
 fn unread(ended: &Execution) -> Cancelled {
     let is_free = ended.reused || ended.state == athena::State::Failed;
     Cancelled {
@@ -203,9 +203,9 @@ fn unread(ended: &Execution) -> Cancelled {
     }
 }
 
-/// Starts something in a task of its own. A query whose id is not known could not be stopped, so the
-/// start is not cut short; where its answer comes when nobody waits for it any more, the query is
-/// stopped. `None` where `cancel` fired and no answer came in time.
+/// Starts a query in a task of its own. Without its id it could not be stopped, so a start is never
+/// aborted: if its answer comes too late, the query is stopped then. `None` if `cancel` fired and
+/// no answer came in time.
 async fn started<E, Stop>(
     start: impl Future<Output = Result<String, E>> + Send + 'static,
     stop: impl FnOnce(String) -> Stop + Send + 'static,
@@ -227,11 +227,11 @@ where
     };
     tokio::select! {
         biased;
-        // It ends without an answer only where its task broke off.
+        // It ends without an answer only if its task was aborted.
         started = &mut receiver => started.ok(),
         () = given_up => {
             receiver.close();
-            // What came at the last moment must not be lost.
+            // An answer at the last moment must not be lost.
             receiver.try_recv().ok()
         }
     }
@@ -310,8 +310,8 @@ impl Progress {
 mod tests {
     use super::*;
 
-    /// Starts something that answers after a time, not wanted any more after a second: whether the
-    /// answer was waited for, and the id that was stopped in the end.
+    /// Starts a query that answers after some seconds, and cancels it after one: the answer, if it
+    /// was awaited, and the id of the query that was stopped in the end.
     async fn start_of(seconds: u64) -> (Option<Result<String, ()>>, Option<String>) {
         let cancel = CancellationToken::new();
         let (stopped, mut stop) = oneshot::channel();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_start_is_waited_for_and_a_slower_one_is_stopped_when_it_answers() {
+    async fn a_slow_start_is_awaited_and_a_slower_one_is_stopped_once_it_answers() {
         let q1 = || "q1".to_owned();
         assert_eq!(start_of(0).await, (Some(Ok(q1())), None));
         assert_eq!(start_of(5).await, (Some(Ok(q1())), None));
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn all_waits_fit_into_the_grace() {
+    fn all_waits_fit_into_the_grace_period() {
         let longest = START_TIME_MAX + STOP_TIME_MAX + END_TIME_MAX;
         assert!(longest < crate::stop::GRACE, "{longest:?}");
     }

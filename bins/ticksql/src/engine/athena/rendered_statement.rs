@@ -1,11 +1,12 @@
 //! A statement as the service takes it.
 //!
-//! Athena takes parameters in WHERE alone, so those elsewhere are written into the text as literals
-//! of their types. Emulators take none and keep no views: there all values are written in, and the
+//! Athena takes parameters only in WHERE, so those elsewhere are written into the text as literals of
+//! their types. Emulators take none and keep no views: for them all values are written in, and the
 //! views that are read go in front as parts of WITH.
 
-use crate::ddl::VIEWS;
-use crate::position::{Position, of_offset, offset_of};
+use query::{Position, VIEWS};
+
+use crate::position::{of_offset, offset_of};
 use crate::sql_tokens::{SqlToken, SqlTokens};
 use crate::statement::Statement;
 
@@ -28,7 +29,7 @@ pub(super) struct RenderedStatement {
     original: String,
 }
 
-/// Some characters of the statement that others were sent for.
+/// A part of the statement that was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Edit {
     /// Where they start in the statement, in bytes.
@@ -42,7 +43,7 @@ impl RenderedStatement {
         Self::with_prefix("", statement, capabilities)
     }
 
-    /// The statement that asks for the plan of a statement.
+    /// The statement that requests the plan of a statement.
     pub(super) fn explaining(statement: &Statement, capabilities: Capabilities) -> Self {
         // EXPLAIN takes no parameters.
         let capabilities = Capabilities {
@@ -91,8 +92,8 @@ impl RenderedStatement {
         }
     }
 
-    /// The position in the statement of a position in what was sent; that of something written in is
-    /// where it was written.
+    /// The position in the statement of a position in what was sent; inside a replacement, where it
+    /// begins.
     pub(super) fn source_position(&self, position: athena::error::Position) -> Position {
         let position = Position {
             line: position.line,
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_in_where_are_sent_beside_and_others_within() {
+    fn parameters_in_where_are_sent_separately_and_others_inline() {
         let statement = statement(
             "SELECT :n, token FROM ticks WHERE year = :y AND token = :t LIMIT :n",
             &[("n", "5"), ("y", "2026"), ("t", "it's")],
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_of_the_statement() {
+    fn positions_are_those_of_the_statement() {
         let statement = statement(
             "SELECT :t,\n  prise FROM ticks WHERE :t = x\n AND y = 1",
             &[("t", "long text")],
@@ -218,7 +219,7 @@ mod tests {
         check("prise", 2, 3);
         check(" = x", 2, 27);
         check("y = 1", 3, 6);
-        // Inside of what was written in.
+        // Inside a replacement.
         check("text'", 2, 26);
         check("long text',", 1, 8);
         let beyond = athena::error::Position {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn views_go_in_front_where_a_service_keeps_none() {
+    fn views_go_in_front_if_a_service_keeps_none() {
         let check = |text: &str, starts: &str, views: usize| {
             let rendered = RenderedStatement::of(&statement(text, &[]), EMULATOR);
             assert!(rendered.sql.starts_with(starts), "{}", rendered.sql);

@@ -8,11 +8,11 @@ use query::ArchiveScan;
 use crate::sql_tokens::SqlTokens;
 use crate::statement::Statement;
 
-/// How old an answer may be that is taken again. Closed days do change now and then, by ticks that
-/// come very late or are replayed.
+/// How old a reused result may be. Closed days change occasionally, when ticks arrive very late or are
+/// replayed.
 pub(super) const REUSE_AGE: Duration = Duration::from_secs(3_600);
 
-/// How long after its end a day still gets files as a matter of course: Firehose holds ticks for up
+/// How long after its end a day still gets files regularly: Firehose holds ticks for up
 /// to 15 minutes, and retries.
 const LATE_MS: i64 = 3_600_000;
 
@@ -35,8 +35,7 @@ const CHANGING: [&str; 12] = [
     "tablesample",
 ];
 
-/// Whether all that a statement reads is of days that are over, and all that it calculates follows
-/// from that.
+/// Whether a statement reads only days that are over, and its result depends on nothing else.
 pub(super) fn is_closed(statement: &Statement, now_ms: i64) -> bool {
     if statement.scans.is_empty() || !statement.runs {
         return false;
@@ -46,7 +45,7 @@ pub(super) fn is_closed(statement: &Statement, now_ms: i64) -> bool {
     if CHANGING.iter().any(changes) {
         return false;
     }
-    // Of all else nobody knows here when it changes.
+    // It is unknown when other tables change.
     let of_ticks = |scan: &ArchiveScan| scan.database.is_none() && !scan.is_of_quarantine();
     if statement
         .others

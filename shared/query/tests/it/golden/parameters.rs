@@ -1,4 +1,4 @@
-//! The parameters of a named query, and their places in its text.
+//! The parameters of a named query, and how they are written into its text.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Reads the header, and takes `given` before its defaults.
+    /// Reads the header; `given` overrides its defaults.
     pub(super) fn of(file: &str, given: &BTreeMap<String, String>) -> Self {
         let mut values = BTreeMap::new();
         let mut days = None;
@@ -69,7 +69,7 @@ impl Parameters {
         }
     }
 
-    /// The first of two that is there.
+    /// The first of two that exists.
     pub(super) fn time_or(&self, name: &str, other: &str) -> i64 {
         let first = [name, other]
             .into_iter()

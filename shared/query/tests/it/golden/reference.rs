@@ -1,5 +1,5 @@
-//! The answers to the named queries, reckoned from the ticks one by one and without SQL: what the
-//! golden answers are held against.
+//! The answers to the named queries, computed from the ticks in plain Rust: the reference for the
+//! golden answers.
 
 mod prices;
 mod quality;
@@ -58,7 +58,7 @@ fn greatest(values: impl Iterator<Item = f64>) -> f64 {
     values.max_by(f64::total_cmp).unwrap()
 }
 
-/// The sum of those that are there, and `None` where none is.
+/// The sum of the values that exist; `None` if there are none.
 fn sum(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     values.flatten().reduce(|sum, value| sum + value)
 }
@@ -80,11 +80,11 @@ fn grouped<K: Ord>(ticks: &[Tick], key: impl Fn(&Tick) -> K) -> BTreeMap<K, Vec<
     groups
 }
 
-/// The ticks that token, quote and the range of time leave.
-fn asked_for(ticks: &[Tick], given: &Parameters, from: i64, to: i64) -> Vec<Tick> {
+/// The ticks that match token, quote and the range of time.
+fn matching(ticks: &[Tick], given: &Parameters, from: i64, to: i64) -> Vec<Tick> {
     let names = |name: &str, value: &Token| {
-        let asked = given.text(name).unwrap_or_default();
-        asked.is_empty() || asked == value.as_str()
+        let wanted = given.text(name).unwrap_or_default();
+        wanted.is_empty() || wanted == value.as_str()
     };
     ticks
         .iter()
@@ -94,7 +94,7 @@ fn asked_for(ticks: &[Tick], given: &Parameters, from: i64, to: i64) -> Vec<Tick
         .collect()
 }
 
-/// Each tick once; of copies the lowest price counts.
+/// Each tick once; of copies, the lowest price counts.
 fn once(ticks: Vec<Tick>) -> Vec<Tick> {
     let mut seen: BTreeMap<TickId, Tick> = BTreeMap::new();
     for tick in ticks {
@@ -121,7 +121,7 @@ fn civil_day(tick: &Tick) -> (i32, u32, u32) {
     (day.year(), day.month(), day.day())
 }
 
-/// The answer to a query. A query that is not here has no golden answer to be held against.
+/// The answer to a query. A query that is not here has no reference.
 pub(super) fn answer(
     query: &str,
     given: &Parameters,
@@ -129,24 +129,24 @@ pub(super) fn answer(
     quarantined: &[Quarantined],
 ) -> Table {
     let (from, to) = (given.time("from"), given.time_or("to", "at"));
-    let asked = asked_for(ticks, given, from, to);
+    let ticks_between = matching(ticks, given, from, to);
     match query {
-        "monthly_prices" => prices::monthly_prices(&asked),
-        "candles" => prices::candles(once(asked), given.integer("interval_s")),
-        "vwap" => prices::vwap(once(asked), given.integer("interval_s")),
-        "last_price" => prices::last_price(&asked, to),
-        "top_movers" => prices::top_movers(&asked, given),
-        "volatility" => prices::volatility(&asked, given.integer("interval_s")),
-        "gaps" => quality::gaps(&asked, to, given.integer("min_gap_s")),
-        "duplicates" => quality::duplicates(&asked),
-        "late_arrivals" => quality::late_arrivals(&asked, given.integer("late_after_s")),
-        "volume_by_source" => quality::volume_by_source(&asked),
+        "monthly_prices" => prices::monthly_prices(&ticks_between),
+        "candles" => prices::candles(once(ticks_between), given.integer("interval_s")),
+        "vwap" => prices::vwap(once(ticks_between), given.integer("interval_s")),
+        "last_price" => prices::last_price(&ticks_between, to),
+        "top_movers" => prices::top_movers(&ticks_between, given),
+        "volatility" => prices::volatility(&ticks_between, given.integer("interval_s")),
+        "gaps" => quality::gaps(&ticks_between, to, given.integer("min_gap_s")),
+        "duplicates" => quality::duplicates(&ticks_between),
+        "late_arrivals" => quality::late_arrivals(&ticks_between, given.integer("late_after_s")),
+        "volume_by_source" => quality::volume_by_source(&ticks_between),
         "anomalies_around" => {
-            let day_before = asked_for(ticks, given, from - from % DAY_MS, to);
+            let day_before = matching(ticks, given, from - from % DAY_MS, to);
             quality::anomalies_around(once(day_before), from, given.double("threshold"))
         }
-        "cohort_check" => quality::cohort_check(&asked, given),
+        "cohort_check" => quality::cohort_check(&ticks_between, given),
         "data_quality" => quality::data_quality(quarantined, given, from, to),
-        _ => panic!("no reckoning of `{query}`: add one beside the others"),
+        _ => panic!("no reference for `{query}`: add one beside the others"),
     }
 }

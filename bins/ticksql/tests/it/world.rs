@@ -1,4 +1,4 @@
-//! An archive of three ticks on one day and two on the next, and the program to ask it.
+//! An archive of three ticks on one day and two on the next, and the program to query it.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// 2026-03-07T00:00:00Z.
 const DAY_MS: i64 = 1_772_841_600_000;
 
-/// The condition that leaves the first day.
+/// The condition that keeps the first day.
 pub(crate) const FIRST_DAY: &str = "year = 2026 AND month = 3 AND day = 7";
 
 pub(crate) fn tick(token: &str, price: &str, volume: Option<&str>, minute: i64) -> Tick {
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    /// The program on this archive, with nothing of AWS around it.
+    /// The program on this archive, without any variable of AWS.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = bare(self.home.path(), args);
         command.env("DATA_DIR", self.data.path());
@@ -68,17 +68,17 @@ impl World {
 
     /// Exit code, standard output and standard error.
     pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
-        told(&self.command(args).output().unwrap())
+        outcome_of(&self.command(args).output().unwrap())
     }
 
-    /// What is answered, where it is answered.
+    /// The answer of a run that succeeds.
     pub(crate) fn answer(&self, args: &[&str]) -> String {
         let (code, output, status) = self.run(args);
         assert_eq!(code, 0, "{args:?}: {status}");
         output
     }
 
-    /// As CSV without the header.
+    /// The answer as CSV without the header.
     pub(crate) fn rows(&self, args: &[&str]) -> String {
         let output = self.answer(&[args, &["--format", "csv"]].concat());
         output.split_once('\n').unwrap().1.to_owned()
@@ -101,7 +101,7 @@ pub(crate) fn bare(home: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// The same where SIGHUP is heard, whoever runs the tests: under `nohup` every child ignores it.
+/// The same, receiving SIGHUP however the tests are run: under `nohup` every child ignores it.
 pub(crate) fn hearing_hang_up(command: &Command) -> Command {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -113,7 +113,7 @@ pub(crate) fn hearing_hang_up(command: &Command) -> Command {
     }
 }
 
-/// The same where SIGHUP is ignored, as `nohup` has it.
+/// The same, ignoring SIGHUP, as under `nohup`.
 pub(crate) fn ignoring_hang_up(command: &Command) -> Command {
     through(command, "sh", &["-c", "trap '' HUP; exec \"$0\" \"$@\""])
 }
@@ -137,7 +137,8 @@ fn through(command: &Command, program: &str, args: &[&str]) -> Command {
     by
 }
 
-pub(crate) fn told(output: &Output) -> (i32, String, String) {
+/// Exit code, standard output and standard error.
+pub(crate) fn outcome_of(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (
         output.status.code().unwrap(),

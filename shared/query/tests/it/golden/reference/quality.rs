@@ -1,4 +1,4 @@
-//! The queries on the ticks themselves: what is missing, doubled, late, odd, refused, let in.
+//! The queries on the ticks themselves: gaps, duplicates, late arrivals, anomalies, quarantine, cohort.
 
 use super::*;
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::made::{FIRST_DAY, World, hearing_hang_up, told};
+use crate::world::{FIRST_DAY, World, hearing_hang_up, outcome_of};
 
 #[test]
 fn queries_are_remembered_with_how_they_ended() {
@@ -48,9 +48,9 @@ fn queries_are_remembered_with_how_they_ended() {
     );
 }
 
-/// `| head` is no failure, of the process as of its history.
+/// `| head` is not a failure, neither of the process nor in its history.
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_reader_that_has_seen_enough_is_not_a_failure() {
     let world = World::new();
     let query = "SELECT value FROM generate_series(1, 2000000)";
     let mut command = world.command(&["-f", "csv", query]);
@@ -63,14 +63,14 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let mut output = BufReader::new(process.stdout.take().unwrap());
     output.read_line(&mut line).unwrap();
     drop(output);
-    let (code, _, status) = told(&process.wait_with_output().unwrap());
+    let (code, _, status) = outcome_of(&process.wait_with_output().unwrap());
     assert_eq!((code, line.as_str()), (0, "value\n"), "{status}");
     let json = world.answer(&["history", "-f", "jsonl"]);
     let past: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
     assert_eq!(past["state"], "succeeded", "{json}");
 }
 
-/// A shell at a terminal, and the end of it that its user is at.
+/// A shell at a terminal, and the user's end of the terminal.
 fn at_terminal(world: &World) -> (Child, File) {
     let terminal = nix::pty::openpty(None, None).unwrap();
     let mut command = hearing_hang_up(&world.command(&["shell", "-f", "csv"]));
@@ -102,7 +102,7 @@ fn code_of(process: &mut Child) -> Option<i32> {
         }
         if started.elapsed() > Duration::from_secs(30) {
             process.kill().unwrap();
-            panic!("it does not end");
+            panic!("it does not exit");
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -112,8 +112,8 @@ fn shell_history(world: &World) -> PathBuf {
     world.home.path().join(".local/share/ticksql/shell_history")
 }
 
-/// The signal comes when the first statement is over, and the shell waits for the next.
-fn shell_that_hears(signal: &str) -> (Option<i32>, String) {
+/// The signal arrives when the first statement is done, and the shell waits for the next.
+fn shell_that_receives(signal: &str) -> (Option<i32>, String) {
     let world = World::new();
     let (mut process, mut terminal) = at_terminal(&world);
     terminal.write_all(b"SELECT 12344 + 1 AS first;\r").unwrap();
@@ -127,7 +127,7 @@ fn shell_that_hears(signal: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_typed_statement_goes_over_lines_and_is_left_in_the_middle() {
+fn a_typed_statement_spans_lines_and_can_be_abandoned() {
     let world = World::new();
     let (mut process, mut terminal) = at_terminal(&world);
     terminal.write_all(b"SELECT 12344\r + 1 AS n;\r").unwrap();
@@ -148,16 +148,16 @@ fn a_shell_that_waits_ends_by_a_signal_and_keeps_its_history() {
     for (signal, expected) in [
         ("-TERM", Some(143)),
         ("-HUP", Some(129)),
-        // Nobody hears this one, and all the same nothing is lost.
+        // This one cannot be handled, and still nothing is lost.
         ("-KILL", None),
     ] {
-        let (code, history) = shell_that_hears(signal);
+        let (code, history) = shell_that_receives(signal);
         assert_eq!(code, expected, "{signal}");
         assert!(history.contains("12344 + 1"), "{signal}: {history}");
     }
 }
 
-/// What a shell does with an input that is no terminal.
+/// What a shell does with an input that is not a terminal.
 fn typed_ahead(world: &World, typed: &str) -> (i32, String, String) {
     typed_with(world, &[], typed)
 }
@@ -176,10 +176,10 @@ fn typed_with(world: &World, options: &[&str], typed: &str) -> (i32, String, Str
         .unwrap()
         .write_all(typed.as_bytes())
         .unwrap();
-    told(&process.wait_with_output().unwrap())
+    outcome_of(&process.wait_with_output().unwrap())
 }
 
-/// A script that fails in the middle does not look as if it had not.
+/// A script that fails in the middle does not look successful.
 #[test]
 fn a_shell_without_a_terminal_ends_with_its_last_failure() {
     let world = World::new();
@@ -190,8 +190,12 @@ fn a_shell_without_a_terminal_ends_with_its_last_failure() {
             (expected, answers),
             "{typed}: {status}"
         );
-        let told = status.matches("ticksql: ").count();
-        assert_eq!(told, typed.matches("wrong").count(), "{typed}: {status}");
+        let reported = status.matches("ticksql: ").count();
+        assert_eq!(
+            reported,
+            typed.matches("wrong").count(),
+            "{typed}: {status}"
+        );
     };
     check("SELECT wrong;\n", 1, "");
     check("SELECT wrong;\nSELECT 3 AS a;\n", 1, "a\n3\n");
@@ -266,7 +270,7 @@ fn a_shell_keeps_values_for_the_statements_that_take_them() {
     check(&[], "\\unset x\n", 2, "", "`x` is not set");
     check(&[], "\\set a-b 1\n", 2, "", "not a parameter name");
     check(&[], "\\set a\n", 2, "", "write \\set NAME VALUE");
-    // One that asks once is told, as before.
+    // A single query still reports a parameter that it does not take.
     let (code, _, status) = world.run(&["SELECT 1 AS one", "-p", "from=now"]);
     assert_eq!(code, 2, "{status}");
 }
@@ -306,16 +310,16 @@ fn a_shell_takes_statements_and_its_own_commands() {
          \\format tsv\n\\run candles token=BTC from=2026-03-08 to=2026-03-09\n\\x\n\\q\nSELECT 'never' AS a;\n"
     );
     let (code, output, status) = typed_ahead(&world, &typed);
-    assert_eq!(code, 2, "of the command that is not there: {status}");
+    assert_eq!(code, 2, "of the unknown command: {status}");
     assert!(output.contains("column,type\ntime,timestamp"), "{output}");
     assert!(output.contains("n\n3\n"), "{output}");
     assert!(output.contains("\t39600.0\t"), "{output}");
     assert!(!output.contains("never"), "{output}");
     assert!(
-        status.contains("would be read whole") && status.contains("no command \\x"),
+        status.contains("would be read") && status.contains("no command \\x"),
         "{status}"
     );
-    // What nobody typed is nothing to remember.
+    // A script is not added to the history of typed input.
     let file = world.home.path().join(".local/share/ticksql/shell_history");
     assert!(!fs::exists(file).unwrap());
 }
@@ -330,7 +334,7 @@ fn a_shell_keeps_every_answer_in_its_file() {
     let (code, output, status) = typed_with(&world, &["-o", &file], typed);
     assert_eq!(code, 1, "{status}");
     assert!(output.contains("candles"), "{output}");
-    // Half of an answer is not left between the others.
+    // No partial answer is left between the others.
     assert_eq!(
         fs::read_to_string(&file).unwrap(),
         "a\n1\nb\n2\nquote,start,open,high,low,close,volume,ticks\nc\n3\n"
