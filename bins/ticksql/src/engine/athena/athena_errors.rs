@@ -45,7 +45,11 @@ pub(super) fn statement_error(
             if not_created || tables.is_empty() {
                 return EngineError::Usage(text);
             }
-            query(message, position.map(origin), &suggestions(missing, names()))
+            query(
+                message,
+                position.map(origin),
+                &suggestions(missing, names()),
+            )
         }
         AthenaError::Statement { message, position } => {
             let columns = tables.iter().flat_map(|table| &table.columns);
