@@ -5,7 +5,7 @@ mod hints;
 use clap::{Parser, Subcommand};
 
 use crate::options::Options;
-pub use hints::parse;
+pub(crate) use hints::parse;
 
 /// Query the archive of ticks in SQL: on Amazon Athena, or in this process on a data folder.
 ///
@@ -15,23 +15,23 @@ pub use hints::parse;
 /// --param from=… --param to=….
 #[derive(Debug, Parser)]
 #[command(name = "ticksql", version, after_help = EXAMPLES)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do. Default: run the query that follows
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 
     /// A named query, a file, a statement, or `-` for standard input
     #[arg(value_name = "QUERY")]
-    pub query: Option<String>,
+    pub(crate) query: Option<String>,
 
     /// Options for all commands
     #[command(flatten)]
-    pub options: Options,
+    pub(crate) options: Options,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run a query
     Run {
         /// A named query, a file, a statement, or `-` for standard input

@@ -162,12 +162,10 @@ async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Res
         EngineName::Local => Ok(Vec::new()),
         EngineName::Athena => past_of_service(count, options, outputs).await,
     };
-    let mut queries = Vec::new();
-    let mut failed = None;
-    match of_service {
-        Ok(found) => queries = found,
-        Err(error) => failed = Some(error),
-    }
+    let (mut queries, failed) = match of_service {
+        Ok(queries) => (queries, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     if let Some(journal) = journal {
         journal.add_names(&mut queries);
         queries.extend(journal.newest_local(count));

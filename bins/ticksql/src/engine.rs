@@ -165,3 +165,21 @@ pub(crate) struct PastQuery {
     pub(crate) name: Option<String>,
     pub(crate) sql: String,
 }
+
+#[cfg(test)]
+impl PastQuery {
+    /// A local query that succeeded, with a long statement.
+    pub(crate) fn example(number: u64) -> Self {
+        Self {
+            engine: EngineName::Local,
+            id: format!("id-{number}"),
+            at_ms: 1_772_841_600_000,
+            state: "succeeded".to_owned(),
+            ran_ms: number,
+            scanned_bytes: 5,
+            reused: false,
+            name: None,
+            sql: format!("-- what\nSELECT {number}\n  FROM {}", "t".repeat(3_000)),
+        }
+    }
+}

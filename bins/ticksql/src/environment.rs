@@ -6,28 +6,28 @@ use clap::Args;
 
 /// Environment variables of other programs; none is required.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// Where programs keep their data
     #[arg(long, env = "XDG_DATA_HOME", hide = true, global = true)]
-    pub xdg_data_home: Option<PathBuf>,
+    pub(crate) xdg_data_home: Option<PathBuf>,
     /// The home folder
     #[arg(long, env = "HOME", hide = true, global = true)]
-    pub home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     /// A set of credentials by name
     #[arg(long, env = "AWS_PROFILE", hide = true, global = true)]
-    pub aws_profile: Option<String>,
+    pub(crate) aws_profile: Option<String>,
     /// Credentials
     #[arg(long, env = "AWS_ACCESS_KEY_ID", hide = true, global = true)]
-    pub aws_access_key_id: Option<secrecy::SecretString>,
+    pub(crate) aws_access_key_id: Option<secrecy::SecretString>,
     /// A region
     #[arg(long, env = "AWS_REGION", hide = true, global = true)]
-    pub aws_region: Option<String>,
+    pub(crate) aws_region: Option<String>,
     /// A region
     #[arg(long, env = "AWS_DEFAULT_REGION", hide = true, global = true)]
-    pub aws_default_region: Option<String>,
+    pub(crate) aws_default_region: Option<String>,
     /// Credentials of a pod
     #[arg(long, env = "AWS_WEB_IDENTITY_TOKEN_FILE", hide = true, global = true)]
-    pub aws_web_identity_token_file: Option<PathBuf>,
+    pub(crate) aws_web_identity_token_file: Option<PathBuf>,
     /// Credentials of a container
     #[arg(
         long,
@@ -35,11 +35,11 @@ pub struct Environment {
         hide = true,
         global = true
     )]
-    pub aws_container_credentials_relative_uri: Option<String>,
+    pub(crate) aws_container_credentials_relative_uri: Option<String>,
 }
 
 impl Environment {
-    /// Whether any variable of AWS is set.
+    /// Whether any AWS variable is set.
     pub(crate) fn names_aws(&self) -> bool {
         self.aws_profile.is_some()
             || self.aws_access_key_id.is_some()

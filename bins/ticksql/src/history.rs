@@ -93,20 +93,6 @@ fn first_words(sql: &str) -> String {
 mod tests {
     use super::*;
 
-    fn query(number: u64) -> PastQuery {
-        PastQuery {
-            engine: EngineName::Local,
-            id: format!("id-{number}"),
-            at_ms: 1_772_841_600_000,
-            state: "succeeded".to_owned(),
-            ran_ms: number,
-            scanned_bytes: 5,
-            reused: false,
-            name: None,
-            sql: format!("-- what\nSELECT {number}\n  FROM {}", "t".repeat(3_000)),
-        }
-    }
-
     #[test]
     fn a_row_has_what_was_billed() {
         let athena = |state: &str, scanned_bytes, reused| PastQuery {
@@ -114,7 +100,7 @@ mod tests {
             state: state.to_owned(),
             scanned_bytes,
             reused,
-            ..query(1)
+            ..PastQuery::example(1)
         };
         let check = |query: PastQuery, expected: Option<f64>| assert_eq!(dollars(&query), expected);
         check(athena("succeeded", 1, false), Some(0.000_05));
@@ -123,10 +109,10 @@ mod tests {
         check(athena("succeeded", 0, false), Some(0.0));
         check(athena("succeeded", 7, true), Some(0.0));
         check(athena("failed", 500, false), Some(0.0));
-        check(query(1), None);
+        check(PastQuery::example(1), None);
         let named = PastQuery {
             name: Some("candles".to_owned()),
-            ..query(1)
+            ..PastQuery::example(1)
         };
         let shown = shown(&named);
         assert!(

@@ -113,27 +113,13 @@ mod tests {
 
     use super::*;
 
-    fn query(number: u64) -> PastQuery {
-        PastQuery {
-            engine: EngineName::Local,
-            id: format!("id-{number}"),
-            at_ms: 1_772_841_600_000,
-            state: "succeeded".to_owned(),
-            ran_ms: number,
-            scanned_bytes: 5,
-            reused: false,
-            name: None,
-            sql: format!("-- what\nSELECT {number}\n  FROM {}", "t".repeat(3_000)),
-        }
-    }
-
     #[test]
     fn the_newest_come_first_and_only_the_user_reads_them() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::below(folder.path().join("a/b"));
         assert_eq!(journal.newest_local(9), []);
         for number in 0..3 {
-            journal.add(&query(number)).unwrap();
+            journal.add(&PastQuery::example(number)).unwrap();
         }
         let ids: Vec<_> = journal
             .newest_local(2)
@@ -152,7 +138,7 @@ mod tests {
         let of_service = |number, name: Option<&str>| PastQuery {
             engine: EngineName::Athena,
             name: name.map(str::to_owned),
-            ..query(number)
+            ..PastQuery::example(number)
         };
         journal.add(&of_service(1, Some("candles"))).unwrap();
         // The service lists it itself.
@@ -168,7 +154,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::below(folder.path().to_owned());
         for number in 0..700 {
-            journal.add(&query(number)).unwrap();
+            journal.add(&PastQuery::example(number)).unwrap();
         }
         let kept = journal.newest_local(usize::MAX);
         assert_eq!(kept[0].id, "id-699");
@@ -183,7 +169,7 @@ mod tests {
         let journal = Journal::below(folder.path().to_owned());
         let long = PastQuery {
             sql: "漢".repeat(SQL_CHARS_MAX),
-            ..query(0)
+            ..PastQuery::example(0)
         };
         let mut line = serde_json::to_vec(&long).unwrap();
         line.push(b'\n');
@@ -191,7 +177,7 @@ mod tests {
         for padding in 0..6 {
             let text = [b"\n".repeat(padding), line.repeat(lines)].concat();
             fs::write(&journal.file, &text).unwrap();
-            journal.add(&query(7)).unwrap();
+            journal.add(&PastQuery::example(7)).unwrap();
             let kept = journal.newest_local(usize::MAX);
             assert_eq!(kept[0].id, "id-7");
             let kept = kept.len();

@@ -2,13 +2,13 @@
 //! output and everything else to standard error.
 
 mod atomic_file;
-pub mod cli;
+mod cli;
 mod cli_error;
 mod commands;
 #[cfg(feature = "aws")]
 mod ddl;
 mod destination;
-pub mod engine;
+mod engine;
 mod environment;
 mod execute;
 mod exit_code;
@@ -21,8 +21,8 @@ mod init;
 mod journal;
 mod list;
 mod money;
-pub mod named;
-pub mod options;
+mod named;
+mod options;
 mod phrases;
 mod plot;
 mod position;
@@ -32,17 +32,17 @@ mod query_failure;
 mod render;
 mod select;
 mod shell;
-pub mod size;
+mod size;
 mod source;
 mod sql_tokens;
 mod statement;
 mod stop;
 mod stop_reason;
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use cli::Cli;
 use cli_error::CliError;
 use execute::Outputs;
 use query_failure::QueryFailure;
@@ -57,8 +57,13 @@ pub struct Streams<'a> {
     pub status: &'a mut (dyn Write + Send),
 }
 
-/// Runs the command and returns the exit code, as `ticksql --help` lists them.
-pub fn run(cli: &Cli, streams: Streams<'_>) -> ExitCode {
+/// Runs the command and returns the exit code, as `ticksql --help` lists them. Arguments that cannot be
+/// parsed, `--help` and `--version` end the process.
+pub fn run(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> ExitCode {
+    let cli = match cli::parse(args) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let Streams {
         input,
         output,
@@ -75,7 +80,7 @@ pub fn run(cli: &Cli, streams: Streams<'_>) -> ExitCode {
                 output,
                 status: &mut *status,
             };
-            let outcome = runtime.block_on(commands::run(cli, input, &mut outputs));
+            let outcome = runtime.block_on(commands::run(&cli, input, &mut outputs));
             // Background work does not delay the exit.
             runtime.shutdown_background();
             outcome

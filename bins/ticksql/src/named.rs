@@ -17,14 +17,12 @@ mod times;
 
 use rust_embed::Embed;
 
-pub use bound_query::BoundQuery;
-pub use constraint::Constraint;
+pub(crate) use bound_query::BoundQuery;
 pub(crate) use given::{name_of, split_key};
-pub use header::HeaderError;
+pub(crate) use header::HeaderError;
 pub(crate) use header::is_name;
-pub use named_query::Query;
-pub use param_type::ParamType;
-pub use parameter::{Parameter, ParameterError};
+pub(crate) use named_query::Query;
+pub(crate) use parameter::ParameterError;
 pub(crate) use source_map::{BoundPlaceholder, SourceMap};
 
 /// The word for the condition on year, month and day.
@@ -38,8 +36,7 @@ const TIMES: [&str; 2] = ["from", "to"];
 struct Library;
 
 /// The names of the built-in queries, sorted.
-#[must_use]
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let files: Vec<_> = Library::iter().collect();
     let names = files.iter().filter_map(|file| file.strip_suffix(".sql"));
     let mut names: Vec<String> = names.map(str::to_owned).collect();
@@ -48,8 +45,7 @@ pub fn names() -> Vec<String> {
 }
 
 /// The text of a built-in query.
-#[must_use]
-pub fn text(name: &str) -> Option<String> {
+pub(crate) fn text(name: &str) -> Option<String> {
     let file = Library::get(&format!("{name}.sql"))?;
     String::from_utf8(file.data.into_owned()).ok()
 }

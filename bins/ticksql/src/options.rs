@@ -10,74 +10,74 @@ use crate::size::Size;
 
 /// Options for all commands.
 #[derive(Debug, Clone, Args)]
-pub struct Options {
-    /// What runs the query. Default: the data folder if there is one and no variable of AWS is set,
+pub(crate) struct Options {
+    /// What runs the query. Default: the data folder if there is one and no AWS variable is set,
     /// otherwise Athena
     #[arg(long, env = "TICKSQL_ENGINE", value_enum, global = true)]
-    pub engine: Option<EngineName>,
+    pub(crate) engine: Option<EngineName>,
 
     /// A value for a parameter: name=value, or name:type=value to set its type
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = pair, global = true)]
-    pub params: Vec<(String, String)>,
+    pub(crate) params: Vec<(String, String)>,
 
     /// The data folder of tickstream, which may be running
     #[arg(long, env = "DATA_DIR", value_name = "DIR", global = true)]
-    pub data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
 
     /// How the answer is written. Default: by the file's extension, or a table
     #[arg(long, short = 'f', value_enum, global = true)]
-    pub format: Option<Format>,
+    pub(crate) format: Option<Format>,
 
     /// Write the answer to a file, which appears once it is complete; a pipe or device gets it at once
     #[arg(long, short = 'o', value_name = "FILE", global = true)]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// Draw the answer as a time series instead of showing rows; names the column to draw
     #[arg(long, value_name = "COLUMN", num_args = 0..=1, require_equals = true, default_missing_value = "", global = true)]
-    pub chart: Option<String>,
+    pub(crate) chart: Option<String>,
 
     /// Also write an HTML page with a plot, the rows and the query
     #[arg(long, value_name = "FILE", global = true)]
-    pub html: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
 
     /// Cut the answer after this many rows. Default: 10000 for a table, otherwise no limit
     #[arg(long, value_name = "N", value_parser = row_count, global = true)]
-    pub max_rows: Option<usize>,
+    pub(crate) max_rows: Option<usize>,
 
     /// Refuse a query that would read more than this, or an unknown amount: 2GB
     #[arg(long, env = "TICKSQL_MAX_SCAN", value_name = "SIZE", global = true)]
-    pub max_scan: Option<Size>,
+    pub(crate) max_scan: Option<Size>,
 
     /// Run a query even if no condition limits the days that it reads
     #[arg(long, global = true)]
-    pub full_scan: bool,
+    pub(crate) full_scan: bool,
 
     /// Stop the query after this many seconds
     #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), global = true)]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
 
     /// Memory for a local query before it uses temporary files. Default: half of the machine's
     #[arg(long, env = "TICKSQL_MEMORY", value_name = "SIZE", global = true)]
-    pub memory: Option<Size>,
+    pub(crate) memory: Option<Size>,
 
     /// Print only errors, and a warning if the answer is cut
     #[arg(long, short = 'q', global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 
     /// Athena
     #[cfg(feature = "aws")]
     #[command(flatten)]
-    pub athena: AthenaSettings,
+    pub(crate) athena: AthenaSettings,
 
     /// Other environment variables
     #[command(flatten)]
-    pub environment: Environment,
+    pub(crate) environment: Environment,
 }
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum EngineName {
+pub(crate) enum EngineName {
     /// Amazon Athena, over the archive on S3
     Athena,
     /// This process, over the archive of a data folder
@@ -97,7 +97,7 @@ impl fmt::Display for EngineName {
 #[cfg(feature = "aws")]
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Athena")]
-pub struct AthenaSettings {
+pub(crate) struct AthenaSettings {
     /// The workgroup that queries run in
     #[arg(
         long,
@@ -105,7 +105,7 @@ pub struct AthenaSettings {
         default_value = "tickstream",
         global = true
     )]
-    pub workgroup: String,
+    pub(crate) workgroup: String,
 
     /// The database that has the archive's tables and views
     #[arg(
@@ -114,7 +114,7 @@ pub struct AthenaSettings {
         default_value = "tickstream",
         global = true
     )]
-    pub database: String,
+    pub(crate) database: String,
 
     /// The archive's folder, for `init` without a table and for estimates if the table does not name
     /// its folder; a folder other than the table's is refused
@@ -124,34 +124,34 @@ pub struct AthenaSettings {
         value_name = "s3://BUCKET/PREFIX/",
         global = true
     )]
-    pub archive: Option<String>,
+    pub(crate) archive: Option<String>,
 
     /// Write parameters into the statement as typed literals, for services without execution
     /// parameters
     #[arg(long, env = "TICKSQL_RENDER_PARAMS", global = true)]
-    pub render_params: bool,
+    pub(crate) render_params: bool,
 
     /// Run the query again even if Athena has a recent result for it
     #[arg(long, global = true)]
-    pub no_reuse: bool,
+    pub(crate) no_reuse: bool,
 }
 
 /// What `ticksql init` takes besides workgroup, database and archive.
 #[cfg(feature = "aws")]
 #[derive(Debug, Clone, Args)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Where a new workgroup writes results. Default: athena-results/ in the archive's bucket
     #[arg(long, value_name = "s3://BUCKET/PREFIX/")]
-    pub results: Option<String>,
+    pub(crate) results: Option<String>,
 
     /// The most that a query of a new workgroup may read
     #[arg(long, default_value = "10GiB", value_name = "SIZE")]
-    pub scan_limit: Size,
+    pub(crate) scan_limit: Size,
 }
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// A table for people; NULL is shown as such, control characters as \x1B
     Table,
     /// Comma-separated values with a header; NULL is an empty field, an empty text is ""

@@ -49,41 +49,30 @@ impl Selection {
 /// The engine that was named, or the default.
 pub(crate) fn engine(options: &Options) -> Selection {
     let data_dir = data_dir(options);
-    let has_archive = LocalSql::has_archive(&data_dir);
     let folder = data_dir.display();
-    let select = |engine, reason: String| Selection {
-        engine,
-        reason,
-        other: String::new(),
+    let local = |other: &str| Selection {
+        engine: EngineName::Local,
+        reason: format!("data folder {folder}"),
+        other: other.to_owned(),
     };
-    if let Some(engine) = options.engine {
-        return match engine {
-            EngineName::Local => select(engine, format!("data folder {folder}")),
-            EngineName::Athena => select(engine, of_athena(options)),
-        };
-    }
-    if options.data_dir.is_some() || !cfg!(feature = "aws") {
-        return select(EngineName::Local, format!("data folder {folder}"));
-    }
-    if has_archive && !options.environment.names_aws() {
-        return Selection {
-            other: "; pass --engine athena for Athena".to_owned(),
-            ..select(EngineName::Local, format!("data folder {folder}"))
-        };
-    }
-    let aws = options.environment.names_aws() || has_aws_files(options);
-    if has_archive || aws {
-        let other = if has_archive {
-            format!("; pass --engine local for the data folder {folder}")
-        } else {
-            String::new()
-        };
-        Selection {
-            other,
-            ..select(EngineName::Athena, of_athena(options))
-        }
-    } else {
-        select(EngineName::Local, format!("data folder {folder}"))
+    let athena = |other: String| Selection {
+        engine: EngineName::Athena,
+        reason: of_athena(options),
+        other,
+    };
+    let names_aws = options.environment.names_aws();
+    match options.engine {
+        Some(EngineName::Local) => local(""),
+        Some(EngineName::Athena) => athena(String::new()),
+        None if options.data_dir.is_some() || !cfg!(feature = "aws") => local(""),
+        None if LocalSql::has_archive(&data_dir) => match names_aws {
+            true => athena(format!(
+                "; pass --engine local for the data folder {folder}"
+            )),
+            false => local("; pass --engine athena for Athena"),
+        },
+        None if names_aws || has_aws_files(options) => athena(String::new()),
+        None => local(""),
     }
 }
 

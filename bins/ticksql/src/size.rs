@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive as _;
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub(crate) u64);
 
 /// The units, each with its bytes.
 const UNITS: [(&str, u64); 9] = [

@@ -4,13 +4,10 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, stdin};
 use std::path::Path;
 
-use query::suggestions;
+use query::{SQL_BYTES_MAX, suggestions};
 
 use crate::cli_error::CliError;
 use crate::named::{self, Query};
-
-/// Longest text of a query, as Athena's limit (262,144 bytes).
-const SQL_BYTES_MAX: u64 = 262_144;
 
 /// A query and where it comes from.
 #[derive(Debug)]
@@ -83,8 +80,10 @@ pub(crate) fn of_text(name: Option<String>, text: String) -> Result<Source, CliE
 fn read(input: &mut dyn Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     // One byte more than is allowed, so that a longer text is refused rather than cut.
-    input.take(SQL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SQL_BYTES_MAX {
+    input
+        .take(SQL_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > SQL_BYTES_MAX {
         return Err(io::Error::other(format!(
             "a query has at most {SQL_BYTES_MAX} bytes"
         )));

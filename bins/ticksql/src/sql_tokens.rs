@@ -79,12 +79,7 @@ impl<'a> SqlTokens<'a> {
                     break;
                 }
                 at += char.len_utf8();
-                if char == '\n' {
-                    position.line += 1;
-                    position.column = 1;
-                } else {
-                    position.column += 1;
-                }
+                position = position.after(char.encode_utf8(&mut [0; 4]));
             }
             tokens.push(SqlToken {
                 token: token.token,

@@ -1,6 +1,6 @@
 //! Sorts texts in little memory. Texts are views into buffers that many batches share, and a sort
-//! counts those buffers once for each batch that it keeps: it would spill data that fits in memory
-//! a hundred times.
+//! counts those buffers once for each batch that it keeps: it spills data that memory
+//! could hold a hundred times over.
 //!
 //! Other operators need no help: DataFusion's `RepartitionExec` coalesces its batches, and compacts
 //! their texts as it does.

@@ -46,7 +46,7 @@ pub use limits::Limits;
 pub use local_sql::LocalSql;
 pub use partition_filter::ArchiveScan;
 pub use position::{Position, at};
-pub use read_only::{ArchiveReads, archive_scans};
+pub use read_only::{ArchiveReads, SQL_BYTES_MAX, archive_scans};
 pub use result_columns::type_name;
 pub use rows::Rows;
 pub use scan_stats::{ScanEstimate, ScanStats};

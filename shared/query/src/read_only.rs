@@ -7,8 +7,8 @@ use crate::error::{self, SqlError};
 use crate::partition_filter::{self, ArchiveScan};
 use crate::value::{self, Value};
 
-/// Longest text of a query in bytes, as Athena's (262,144).
-const SQL_BYTES_MAX: usize = 262_144;
+/// The longest text of a query in bytes, as Athena's (262,144).
+pub const SQL_BYTES_MAX: usize = 262_144;
 
 /// How deep a statement may be nested: the engine's own default.
 const RECURSION_LIMIT: usize = 50;

@@ -37,7 +37,7 @@ const FOOTER_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Functions that build a large value from a small one: the memory limit counts what operators
 /// hold, not single values, and one call could take all of the machine's memory.
-pub(crate) const FUNCTIONS_OFF: [&str; 7] = [
+pub(crate) const FUNCTIONS_DISABLED: [&str; 7] = [
     "repeat",
     "lpad",
     "rpad",
@@ -75,7 +75,7 @@ pub(crate) async fn open(
     let context = SessionContext::new_with_state(state);
     confine(&context, archive_folder).map_err(engine)?;
     functions::register(&context).map_err(engine)?;
-    FUNCTIONS_OFF
+    FUNCTIONS_DISABLED
         .iter()
         .for_each(|name| context.deregister_udf(name));
     add_tables(&context, archive_folder).await.map_err(engine)?;

@@ -10,10 +10,10 @@ use datafusion::sql::sqlparser::ast::{Expr, visit_expressions};
 use crate::ast_names::last_name;
 use crate::error::SqlError;
 use crate::position::Position;
-use crate::session::FUNCTIONS_OFF;
+use crate::session::FUNCTIONS_DISABLED;
 use crate::suggestions::{did_you_mean, suggestions};
 
-/// A function of Trino that builds a large value from a small one, like those of [`FUNCTIONS_OFF`]; the
+/// A function of Trino that builds a large value from a small one, like those of [`FUNCTIONS_DISABLED`]; the
 /// engine has none of that name.
 const SEQUENCE: &str = "sequence";
 
@@ -70,7 +70,7 @@ pub(crate) fn find(state: &SessionState, statement: &Statement) -> Option<SqlErr
 
 fn message(name: &str, known: &BTreeSet<&str>) -> String {
     let lower = name.to_lowercase();
-    if lower == SEQUENCE || FUNCTIONS_OFF.contains(&lower.as_str()) {
+    if lower == SEQUENCE || FUNCTIONS_DISABLED.contains(&lower.as_str()) {
         return format!("the function `{name}` is disabled (one call could use all memory)");
     }
     let similar = suggestions(name, known.iter().copied());

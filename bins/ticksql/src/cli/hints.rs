@@ -12,7 +12,7 @@ use crate::named::{self, Query};
 ///
 /// # Errors
 /// What is wrong, with a tip if it looks like a parameter or the column of a chart.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
     Cli::try_parse_from(&args).map_err(|mut error| {
         if error.kind() == ErrorKind::UnknownArgument

@@ -111,11 +111,8 @@ impl Engine for Local {
         };
         let mut rows = rows.map_err(|error| with_position(error, statement))?;
         let (schema, reads) = (rows.schema().clone(), rows.scan_stats());
-        let first = first(&mut rows, &cancel, |scanned| {
-            report(State::Running, scanned)
-        })
-        .await;
-        let first = first.map_err(|error| running_with_position(error, statement))?;
+        let report_running = |scanned| report(State::Running, scanned);
+        let first = first(&mut rows, statement, &cancel, report_running).await?;
         report(State::Reading, reads.by_now().1);
         let figures = move || {
             let (files, scanned_bytes) = reads.by_now();
@@ -197,6 +194,7 @@ fn without_explain(mut position: Position) -> Position {
 /// The first rows, or `None` if there are none.
 async fn first(
     rows: &mut Rows,
+    statement: &Statement,
     cancel: &CancellationToken,
     report: impl Fn(u64),
 ) -> Result<Option<arrow::array::RecordBatch>, EngineError> {
@@ -207,7 +205,7 @@ async fn first(
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(cancelled(reads.by_now().1)),
-            next = &mut next => return Ok(next?),
+            next = &mut next => return next.map_err(|error| with_position(error, statement)),
             _ = turns.tick() => report(reads.by_now().1),
         }
     }
@@ -222,18 +220,6 @@ fn cancelled(scanned_bytes: u64) -> EngineError {
 
 fn with_position(error: SqlError, statement: &Statement) -> EngineError {
     EngineError::from(error.with_position(|position| statement.source_position(position)))
-}
-
-/// As [`with_position`], for an error that is already the program's own.
-fn running_with_position(error: EngineError, statement: &Statement) -> EngineError {
-    if let EngineError::Query { message, position } = error {
-        EngineError::Query {
-            message,
-            position: position.map(|position| statement.source_position(position)),
-        }
-    } else {
-        error
-    }
 }
 
 impl From<SqlError> for EngineError {

@@ -6,19 +6,19 @@ use super::source_map::{BoundPlaceholder, SourceMap};
 
 /// A statement with its values, ready for an engine.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BoundQuery {
+pub(crate) struct BoundQuery {
     /// The statement, with `?` for each value.
-    pub sql: String,
+    pub(crate) sql: String,
     /// The values, in the order of the `?`.
-    pub values: Vec<Value>,
+    pub(crate) values: Vec<Value>,
     /// The parameters by name, with the given text or the default.
-    pub given: Vec<(String, String)>,
+    pub(crate) given: Vec<(String, String)>,
     /// Notes for the user: a symbol that also matches a mint, an empty range.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// The requested tokens: the parameter, and the text as given.
-    pub tokens: Vec<(String, String)>,
+    pub(crate) tokens: Vec<(String, String)>,
     /// Whether the range of `:days` is empty.
-    pub range_is_empty: bool,
+    pub(crate) range_is_empty: bool,
     /// The `?`, in their order.
     pub(crate) placeholders: Vec<BoundPlaceholder>,
     pub(crate) source_map: SourceMap,

@@ -9,7 +9,7 @@ use super::param_type::ParamType;
 
 /// The values that a parameter takes.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Constraint {
+pub(crate) enum Constraint {
     /// Numbers between two bounds, both included; a missing bound is that of the type.
     Range {
         /// The lowest.

@@ -7,39 +7,22 @@ use super::parameter::Parameter;
 
 /// Why a query's header is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderError {
+pub(crate) enum HeaderError {
     /// An unknown tag.
     #[error("line {line}: unknown tag `@{word}`: write @param or @days")]
-    Word {
-        /// The line, from 1.
-        line: u64,
-        /// The word.
-        word: String,
-    },
+    Word { line: u64, word: String },
     /// A `@param` line that cannot be parsed.
     #[error("line {line}: write `@param NAME TYPE = DEFAULT [LOW..HIGH]  What it is`")]
-    Form {
-        /// The line, from 1.
-        line: u64,
-    },
+    Form { line: u64 },
     /// An unknown type.
     #[error("line {line}: `{kind}` is not a type: use {}", ParamType::names())]
-    Type {
-        /// The line, from 1.
-        line: u64,
-        /// The unknown type.
-        kind: String,
-    },
+    Type { line: u64, kind: String },
     /// A default outside what its parameter takes.
     #[error("line {line}: the default of `{name}` is not a valid {kind}: {expected}")]
     Default {
-        /// The line, from 1.
         line: u64,
-        /// The parameter.
         name: String,
-        /// Its type.
         kind: ParamType,
-        /// What is valid.
         expected: String,
     },
     /// Values in square brackets that mean nothing for the type.
@@ -47,63 +30,37 @@ pub enum HeaderError {
         "line {line}: `[{text}]` is not a set of {kind} values: write [LOW..HIGH], [LOW..] or [..HIGH] for a bigint or double, [ONE|OTHER] for a varchar"
     )]
     Constraint {
-        /// The line, from 1.
         line: u64,
-        /// The text in the brackets.
         text: String,
-        /// The parameter's type.
         kind: ParamType,
     },
     /// Two parameters of one name, or one with a name that is taken.
     #[error("line {line}: `{name}` is declared twice")]
-    Twice {
-        /// The line, from 1.
-        line: u64,
-        /// The parameter.
-        name: String,
-    },
+    Twice { line: u64, name: String },
     /// `@days` without two timestamps.
     #[error("line {line}: @days needs the names of two timestamps declared above it")]
-    Days {
-        /// The line, from 1.
-        line: u64,
-    },
+    Days { line: u64 },
     /// `:days` without `@days`.
     #[error(
         "line {line}: `:days` needs a line `-- @days FROM TO` with the names of two timestamps"
     )]
-    NoDays {
-        /// The line, from 1.
-        line: u64,
-    },
+    NoDays { line: u64 },
     /// A placeholder that the header does not declare.
     #[error("line {line}: `:{name}` is not declared: add a line `-- @param {name} TYPE`")]
-    NotDeclared {
-        /// The line, from 1.
-        line: u64,
-        /// The placeholder.
-        name: String,
-    },
+    NotDeclared { line: u64, name: String },
     /// A parameter that the query does not use.
     #[error("`{name}` is declared and not used: remove its @param line")]
-    NotUsed {
-        /// The parameter.
-        name: String,
-    },
+    NotUsed { name: String },
     /// A placeholder without a name.
     #[error(
         "line {line}: `?` has no name: write `:name`, and pass the value as --param name=VALUE"
     )]
-    NoName {
-        /// The line, from 1.
-        line: u64,
-    },
+    NoName { line: u64 },
 }
 
 #[derive(Default)]
 pub(super) struct Header {
     pub(super) title: String,
-    pub(super) notes: Vec<String>,
     pub(super) parameters: Vec<Parameter>,
     pub(super) days: Option<[String; 2]>,
     /// How many lines it has.
@@ -131,9 +88,9 @@ pub(super) fn parse(text: &str) -> Result<Header, HeaderError> {
         let comment = comment.trim();
         match comment.strip_prefix('@') {
             Some(tag) => header.tag(tag, number)?,
-            None if comment.is_empty() => {}
             None if header.title.is_empty() => comment.clone_into(&mut header.title),
-            None => header.notes.push(comment.to_owned()),
+            // Further lines are for readers of the file.
+            None => {}
         }
     }
     Ok(header)
@@ -186,14 +143,14 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
         line,
         kind: kind.to_owned(),
     })?;
-    let (default, description) = match rest.strip_prefix('=') {
+    let (default, rest) = match rest.strip_prefix('=') {
         Some(rest) => {
             let (default, rest) = default(rest.trim_start()).ok_or(HeaderError::Form { line })?;
             (Some(default), rest)
         }
         None => (None, rest),
     };
-    let (constraint, description) = constraint(description, kind, line)?;
+    let constraint = constraint(rest, kind, line)?;
     if let Some(default) = &default {
         let unfit = |expected| HeaderError::Default {
             line,
@@ -214,7 +171,6 @@ fn parameter(text: &str, line: u64) -> Result<Parameter, HeaderError> {
         kind,
         constraint,
         default,
-        description: description.trim().to_owned(),
     })
 }
 
@@ -226,22 +182,18 @@ pub(crate) fn is_name(text: &str) -> bool {
         && chars.all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
-/// The values in square brackets, if there are any, and what follows them.
-fn constraint(
-    text: &str,
-    kind: ParamType,
-    line: u64,
-) -> Result<(Option<Constraint>, &str), HeaderError> {
+/// The values in square brackets, if there are any.
+fn constraint(text: &str, kind: ParamType, line: u64) -> Result<Option<Constraint>, HeaderError> {
     let Some(inside) = text.trim_start().strip_prefix('[') else {
-        return Ok((None, text));
+        return Ok(None);
     };
-    let (inside, rest) = inside.split_once(']').ok_or(HeaderError::Form { line })?;
+    let (inside, _) = inside.split_once(']').ok_or(HeaderError::Form { line })?;
     let constraint = Constraint::parse(inside, kind).ok_or_else(|| HeaderError::Constraint {
         line,
         text: inside.to_owned(),
         kind,
     })?;
-    Ok((Some(constraint), rest))
+    Ok(Some(constraint))
 }
 
 /// A default, in quotes or as one word, and what comes after it.

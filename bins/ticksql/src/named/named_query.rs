@@ -16,13 +16,11 @@ use super::source_map::{BoundPlaceholder, Follows, StatementText};
 
 /// A query, with what its header says.
 #[derive(Debug, Clone)]
-pub struct Query {
+pub(crate) struct Query {
     /// What it answers, in one line; may be empty.
-    pub title: String,
-    /// Further lines: what a row means, units, limits.
-    pub notes: Vec<String>,
+    pub(crate) title: String,
     /// What it takes, in the order of the header.
-    pub parameters: Vec<Parameter>,
+    pub(crate) parameters: Vec<Parameter>,
     /// Whether the header declares parameters. Otherwise each value determines its type.
     declares: bool,
     /// The two parameters that `:days` uses.
@@ -35,7 +33,7 @@ impl Query {
     ///
     /// # Errors
     /// [`HeaderError`] if the header or a placeholder is invalid, with its line.
-    pub fn parse(text: &str) -> Result<Self, HeaderError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, HeaderError> {
         let header = header::parse(text)?;
         let body = text.lines().skip(header.lines).collect::<Vec<_>>();
         let body = body.join("\n");
@@ -44,7 +42,6 @@ impl Query {
         let query = Self {
             declares: header.declares(),
             title: header.title,
-            notes: header.notes,
             parameters: header.parameters,
             days: header.days,
             tokens,
@@ -97,7 +94,7 @@ impl Query {
     /// # Errors
     /// [`ParameterError`] if a name is unknown, a value is missing or does not fit its type; it
     /// lists the parameters.
-    pub fn bind(
+    pub(crate) fn bind(
         &self,
         given: &[(String, String)],
         now_ms: i64,

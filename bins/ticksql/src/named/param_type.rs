@@ -8,7 +8,7 @@ use super::times;
 
 /// The type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParamType {
+pub(crate) enum ParamType {
     /// A token's symbol or mint address; a varchar in SQL, and in `IN (:name)` both of a known one.
     Token,
     /// A text.

@@ -1,7 +1,6 @@
 //! Formats, files, charts and pages; what goes to standard output and what to standard error.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
@@ -390,19 +389,7 @@ fn the_statement_may_come_from_standard_input_or_a_file() {
         &["--format", "csv"],
         &["run", "-f", "csv"],
     ] {
-        let mut command = world.command(args);
-        let command = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        process
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(query.as_bytes())
-            .unwrap();
-        let (code, output, _) = outcome_of(&process.wait_with_output().unwrap());
+        let (code, output, _) = world.run_with(args, &query);
         assert_eq!((code, output.as_str()), (0, "n\n3\n"), "{args:?}");
     }
     fs::write(world.path("count.sql"), &query).unwrap();

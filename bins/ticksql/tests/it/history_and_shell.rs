@@ -164,19 +164,7 @@ fn typed_ahead(world: &World, typed: &str) -> (i32, String, String) {
 
 /// The same with more options.
 fn typed_with(world: &World, options: &[&str], typed: &str) -> (i32, String, String) {
-    let mut command = world.command(&[&["shell", "-f", "csv"], options].concat());
-    let command = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut process = command.spawn().unwrap();
-    process
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(typed.as_bytes())
-        .unwrap();
-    outcome_of(&process.wait_with_output().unwrap())
+    world.run_with(&[&["shell", "-f", "csv"], options].concat(), typed)
 }
 
 /// A script that fails in the middle does not look successful.

@@ -5,7 +5,6 @@
 mod answers;
 #[cfg(feature = "aws")]
 mod athena;
-
 mod history_and_shell;
 mod parameters;
 mod refusals;

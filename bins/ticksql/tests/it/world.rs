@@ -1,6 +1,7 @@
 //! An archive of three ticks on one day and two on the next, and the program to query it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -59,7 +60,7 @@ impl World {
         }
     }
 
-    /// The program on this archive, without any variable of AWS.
+    /// The program on this archive, without any AWS variable.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = bare(self.home.path(), args);
         command.env("DATA_DIR", self.data.path());
@@ -69,6 +70,20 @@ impl World {
     /// Exit code, standard output and standard error.
     pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
         outcome_of(&self.command(args).output().unwrap())
+    }
+
+    /// The same, with an input.
+    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> (i32, String, String) {
+        let mut command = self.command(args);
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut standard_input = process.stdin.take().unwrap();
+        standard_input.write_all(input.as_bytes()).unwrap();
+        drop(standard_input);
+        outcome_of(&process.wait_with_output().unwrap())
     }
 
     /// The answer of a run that succeeds.
