@@ -9,7 +9,7 @@ use crate::atomic_file::{AtomicFile, folder_of, follow_links};
 use crate::cli_error::CliError;
 use crate::format;
 use crate::options::{Format, Options};
-use crate::printable::PrintableWriter;
+use runtime::printable::PrintableWriter;
 
 /// The default limit for the rows of a table, all of which are held in memory.
 const TABLE_ROWS_MAX: usize = 10_000;

@@ -21,7 +21,6 @@ use crate::format::{self, Ending, Rows};
 use crate::guard;
 use crate::named::BoundQuery;
 use crate::options::{EngineName, Format, Options};
-use crate::printable::PrintableWriter;
 use crate::progress::Line;
 use crate::render::{About, Renderings};
 use crate::select;
@@ -30,6 +29,7 @@ use crate::statement::Statement;
 use crate::stop::unless_stopped;
 pub(crate) use prepare::{prepared, within};
 use query_summary::QuerySummary;
+use runtime::printable::PrintableWriter;
 
 /// How often the progress line is updated while rows are read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);

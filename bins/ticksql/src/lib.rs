@@ -26,7 +26,6 @@ mod options;
 mod phrases;
 mod plot;
 mod position;
-mod printable;
 mod progress;
 mod query_failure;
 mod render;

@@ -2,8 +2,8 @@
 
 use crate::cli_error::CliError;
 use crate::position::excerpt;
-use crate::printable::printable;
 use crate::source::Source;
+use runtime::printable::printable;
 
 /// An error, and the text that it is in.
 pub(crate) struct QueryFailure {

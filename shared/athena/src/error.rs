@@ -57,7 +57,7 @@ pub struct Position {
     pub column: u64,
 }
 
-/// Why there is no result.
+/// An error of a query on Athena.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AthenaError {
     /// Region or credentials are missing.

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_queue_is_told_every_failed_message() {
+    async fn every_failed_message_is_reported_to_a_queue() {
         let response = sqs(messages(), async |bodies: &[String]| {
             assert_eq!(bodies, ["a", "b", "c", "d"]);
             BTreeSet::from([0, 2])
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_is_told_the_first_failed_record() {
+    async fn the_first_failed_record_is_reported_to_a_stream() {
         let response = kinesis(records(), async |batch: &ShardBatch| {
             assert_eq!(batch.shard, "shardId-000000000003");
             assert_eq!(batch.records[0].data, b"hi");

@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_is_told_once() {
+    fn each_cause_is_named_once() {
         for (texts, expected) in [
             (&["cannot open"][..], "cannot open"),
             (

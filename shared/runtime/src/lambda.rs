@@ -254,7 +254,7 @@ mod tests {
     struct StepError(#[source] std::io::Error);
 
     #[test]
-    fn an_error_is_told_with_its_causes_and_a_short_name() {
+    fn an_error_is_reported_with_its_causes_and_a_short_name() {
         let error = StepError(std::io::Error::other("the disk is full"));
         assert_eq!(causes(&error), "the step failed: the disk is full");
         assert_eq!(short_name::<StepError>(), "StepError");

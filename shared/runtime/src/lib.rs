@@ -1,5 +1,5 @@
-//! How a process starts and speaks: the clock, telemetry, a socket host with an orderly end, the
-//! Lambda host with partial failures of batches, and the shape of errors over HTTP and at an end.
+//! How a process starts, stops and reports: the clock, telemetry, the socket host, the Lambda host
+//! with partial batch failures, errors over HTTP, and text that is safe for a terminal.
 
 #[cfg(feature = "lambda")]
 pub mod batch;
@@ -8,5 +8,6 @@ pub mod clock;
 pub mod host;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+pub mod printable;
 pub mod problem;
 pub mod telemetry;

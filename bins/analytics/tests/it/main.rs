@@ -26,7 +26,7 @@ const SEQUENCE: &str = "4959033827149025660855969253836157109592157598";
 struct Fakes {
     kept: Mutex<Vec<Quarantined>>,
     full: Mutex<bool>,
-    told: Mutex<Vec<AnalysisUpdate>>,
+    published: Mutex<Vec<AnalysisUpdate>>,
 }
 
 #[async_trait]
@@ -47,7 +47,7 @@ impl Quarantine for Fakes {
 #[async_trait]
 impl AnalysisFeed for Fakes {
     async fn publish(&self, update: AnalysisUpdate) {
-        self.told.lock().unwrap().push(update);
+        self.published.lock().unwrap().push(update);
     }
 }
 
@@ -133,9 +133,9 @@ async fn a_batch_becomes_candles_and_is_published() {
         .map(|candle| candle.tick_count)
         .collect();
     assert_eq!(minutes, [60, 30]);
-    let told = scene.fakes.told.lock().unwrap();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].averages.len(), 2);
+    let published = scene.fakes.published.lock().unwrap();
+    assert_eq!(published.len(), 1);
+    assert_eq!(published[0].averages.len(), 2);
 }
 
 #[tokio::test]

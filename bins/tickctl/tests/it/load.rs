@@ -154,13 +154,13 @@ fn a_load_without_the_secret_explains_how_to_pass_it() {
         ..Script::default()
     });
     let once = ["--rate", "1", "--seconds", "1"];
-    for (secret, told) in [
+    for (secret, message) in [
         (&[][..], "set TICKCTL_SECRET"),
         (&["--secret", "wr0ng"], "does not accept the secret"),
     ] {
         let run = load(&stub, &[&once[..], secret].concat());
         assert_eq!(run.code, 1, "{run:?}");
-        assert!(run.stderr.contains(told), "{told}: {run:?}");
+        assert!(run.stderr.contains(message), "{message}: {run:?}");
     }
 }
 

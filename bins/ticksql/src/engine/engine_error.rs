@@ -1,9 +1,9 @@
-//! Why there is no answer, and what became of a query that was stopped.
+//! The errors of a query, and the state of a query that was stopped.
 
 use crate::money::Bill;
 use query::Position;
 
-/// Why there is no answer; the kind decides the exit code.
+/// An error of a query. Its kind decides the exit code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
     /// The statement is wrong, or failed while it ran.

@@ -9,7 +9,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use super::{Ending, NULL, Rows, for_each_row};
 use crate::cli_error::CliError;
-use crate::printable::printable;
+use runtime::printable::printable;
 
 /// The widest line of a cell: comfy-table's widths are 16-bit numbers and include a blank on both
 /// sides. A wider text continues on the next line of its cell. comfy-table would wrap it too, in time

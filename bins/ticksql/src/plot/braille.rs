@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::{Bounds, Plot, axis};
 use crate::cli_error::CliError;
-use crate::printable::printable;
+use runtime::printable::printable;
 
 /// Rows of characters that the plot has.
 const ROWS: usize = 16;

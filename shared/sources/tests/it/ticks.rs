@@ -106,9 +106,9 @@ fn a_near_miss_of_an_absent_field_is_refused_and_other_members_are_ignored() {
     ] {
         let malformed = only_malformed("ticks", &with(fields));
         assert_eq!(malformed.reason, Reason::MissingField, "{fields}");
-        let told = &malformed.message;
+        let message = &malformed.message;
         for name in [found, meant] {
-            assert!(told.contains(&format!("`{name}`")), "{told}");
+            assert!(message.contains(&format!("`{name}`")), "{message}");
         }
     }
     for tolerated in [

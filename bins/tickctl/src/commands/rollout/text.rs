@@ -6,6 +6,7 @@ use ops::flag_record::{FlagChange, FlagContent, FlagValue};
 use ops::ports::AlarmStates;
 use ops::rollout_controller::{Changed, DrainReport, StepReport};
 use ops::stages::Stage;
+use runtime::printable::printable;
 
 pub(super) fn flag_text(content: &FlagContent) -> String {
     match content {
@@ -26,8 +27,9 @@ pub(super) fn flag_text(content: &FlagContent) -> String {
             format!("{percentage} %{off}{by}")
         }
         FlagContent::Unreadable(what) => format!(
-            "not valid: it holds {what}. Processes use the last valid value, and new ones do not start; \
-             `tickctl rollout back` overwrites it"
+            "not valid: it holds {}. Processes use the last valid value, and new ones do not start; \
+             `tickctl rollout back` overwrites it",
+            printable(what)
         ),
         FlagContent::Missing => {
             "missing: is this project deployed in this account and region?".to_owned()
@@ -52,7 +54,10 @@ pub(super) fn change_text(change: &FlagChange) -> String {
     let FlagChange {
         who, why, value, ..
     } = change;
-    format!("{at}  {} %  {who}: {why}", value.percentage)
+    let signature = format!("{who}: {why}");
+    // Another operator wrote this: it must not control the terminal, or look like a second line.
+    let signature = signature.replace(['\n', '\t'], " ");
+    format!("{at}  {} %  {}", value.percentage, printable(&signature))
 }
 
 fn share_text(before: Option<Percentage>) -> String {
@@ -60,7 +65,12 @@ fn share_text(before: Option<Percentage>) -> String {
 }
 
 fn with_notes(line: String, notes: &[String]) -> String {
-    let notes = notes.iter().map(|note| format!("\nnote      {note}"));
+    let notes = notes.iter().map(|note| {
+        format!(
+            "\nnote      {}",
+            printable(&note.replace(['\n', '\t'], " "))
+        )
+    });
     line + &notes.collect::<String>()
 }
 
@@ -200,6 +210,34 @@ mod tests {
         assert_eq!(
             change_text(&change),
             "2025-10-09T08:53:20Z  100 %  night shift: lag"
+        );
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_control_the_terminal() {
+        let change = FlagChange {
+            at_ms: 0,
+            who: "eve\u{1b}[2J".to_owned(),
+            why: "fast\nalarms    none is on\u{9b}".to_owned(),
+            value: FULL,
+        };
+        assert_eq!(
+            change_text(&change),
+            "1970-01-01T00:00:00Z  100 %  eve\\x1B[2J: fast alarms    none is on\\u009B"
+        );
+        let mut with_note = changed(Some("1"), "0");
+        with_note
+            .notes
+            .push("meanwhile eve\u{1b}[2J had set 5 %".to_owned());
+        let text = rollback_text(&with_note);
+        assert!(
+            text.ends_with("\nnote      meanwhile eve\\x1B[2J had set 5 %"),
+            "{text}"
+        );
+        let text = flag_text(&FlagContent::Unreadable("`\u{1b}]0;x`".to_owned()));
+        assert!(
+            text.starts_with("not valid: it holds `\\x1B]0;x`."),
+            "{text}"
         );
     }
 

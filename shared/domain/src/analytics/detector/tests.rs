@@ -209,7 +209,7 @@ fn the_expected_deviation_does_not_depend_on_regular_arrival() {
 
 #[test]
 fn a_duration_is_given_in_a_suitable_unit() {
-    for (ms, told) in [
+    for (ms, expected) in [
         (1_249, "1.2 s"),
         (119_000, "119.0 s"),
         (150_000, "2.5 minutes"),
@@ -217,6 +217,6 @@ fn a_duration_is_given_in_a_suitable_unit() {
         (259_200_000, "3.0 days"),
         (185_290_295_500, "5.9 years"),
     ] {
-        assert_eq!(duration_text(ms), told);
+        assert_eq!(duration_text(ms), expected);
     }
 }

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 /// A text with its control characters escaped as psql does it (`\x1B`, `\u009B`); line breaks and tabs
 /// stay.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_escaped) {
         return Cow::Borrowed(text);
     }
@@ -26,14 +27,15 @@ fn is_escaped(char: char) -> bool {
 }
 
 /// Escapes what is written to a terminal.
-pub(crate) struct PrintableWriter<'w> {
+pub struct PrintableWriter<'w> {
     output: &'w mut (dyn Write + Send),
     /// The beginning of a character whose rest is still to come.
     partial: Vec<u8>,
 }
 
 impl<'w> PrintableWriter<'w> {
-    pub(crate) fn new(output: &'w mut (dyn Write + Send)) -> Self {
+    /// A writer that passes on to `output`.
+    pub fn new(output: &'w mut (dyn Write + Send)) -> Self {
         Self {
             output,
             partial: Vec::new(),
