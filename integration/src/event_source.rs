@@ -4,12 +4,14 @@
 //! them.
 //!
 //! It is a model based on AWS's documentation: it proves how our functions behave under these
-//! rules, not that AWS follows them. The rules are in [`shard`] and [`answer`], without I/O.
+//! rules, not that AWS follows them. The rules are in [`shard`], [`bisect`]
+//! and [`answer`], without I/O.
 //! Implemented: batch size, payload size, window, bisect, retries, record age, partial failures,
 //! failure destination, resharding (parents before children), one batch in flight per shard. Not
 //! implemented: tumbling windows, more than one batch per shard, filters, enhanced fan-out.
 
 pub mod answer;
+pub mod bisect;
 pub mod driver;
 pub mod event;
 pub mod function;

@@ -10,7 +10,7 @@ use app::ports::{AnalyticsStore, Clock, PortError, Quarantine, SequenceNumber, S
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use domain::analytics::AnalysisConfig;
 use domain::{Malformed, Reason};
-use runtime::batch::{self, BatchResponse, ShardBatch};
+use runtime::partial_batch::{self, BatchResponse, ShardBatch};
 use tokio::sync::Mutex;
 
 /// The most shards whose states an instance keeps in memory. One instance mostly serves one shard.
@@ -66,7 +66,7 @@ impl Analytics {
     /// None: failures are part of the response.
     pub async fn handle(&self, event: KinesisEvent) -> Result<BatchResponse, Infallible> {
         let analyse = async |batch: &ShardBatch| self.analyse(batch).await;
-        Ok(batch::kinesis(event, analyse).await)
+        Ok(partial_batch::kinesis(event, analyse).await)
     }
 
     /// Returns the position from which the batch must be delivered again.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use app::live::{Fanout, UpdateBatch};
 use app::ports::PortError;
 use aws_lambda_events::event::sqs::SqsEvent;
-use runtime::batch::{self, BatchResponse};
+use runtime::partial_batch::{self, BatchResponse};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ impl Broadcast {
         if event.get("Records").is_some() {
             let event: SqsEvent = serde_json::from_value(event)?;
             let publish = async |bodies: &[String]| self.publish(bodies).await;
-            return Ok(Answer::Batch(batch::sqs(event, publish).await));
+            return Ok(Answer::Batch(partial_batch::sqs(event, publish).await));
         }
         let event: SocketEvent = serde_json::from_value(event)?;
         let response = match event.request_context.event_type {

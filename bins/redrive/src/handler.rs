@@ -9,7 +9,7 @@ use app::ports::{Clock, Quarantine};
 use app::redrive::Redrive;
 use aws_lambda_events::event::sqs::SqsEvent;
 use domain::{Malformed, Tick, TickId};
-use runtime::batch::{self, BatchResponse};
+use runtime::partial_batch::{self, BatchResponse};
 
 /// The origin of poison, as recorded in the quarantine.
 const PLACE: &str = "redrive";
@@ -31,7 +31,7 @@ impl Redriver {
     /// None: failures are part of the response.
     pub async fn handle(&self, event: SqsEvent) -> Result<BatchResponse, Infallible> {
         let append_again = async |bodies: &[String]| self.append_again(bodies).await;
-        Ok(batch::sqs(event, append_again).await)
+        Ok(partial_batch::sqs(event, append_again).await)
     }
 
     async fn append_again(&self, bodies: &[String]) -> BTreeSet<usize> {

@@ -7,9 +7,9 @@ use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 use query::{Position, SqlError, at, did_you_mean};
 
+use crate::athena_bill::had_read;
 use crate::engine::{Cancelled, End, EngineError};
 use crate::exit_code;
-use crate::money::had_read;
 use crate::named::{HeaderError, ParameterError};
 use crate::phrases::counted;
 use crate::size::Size;
@@ -210,7 +210,7 @@ impl From<ParquetError> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Bill;
+    use crate::athena_bill::Bill;
 
     #[test]
     fn a_stopped_query_reports_its_end_and_its_cost() {

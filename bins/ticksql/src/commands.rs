@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use crate::atomic_file::AtomicFile;
+use crate::choose_engine;
 use crate::cli::{Cli, Command};
 use crate::cli_error::CliError;
 use crate::destination::{self, write_rows, write_text};
@@ -13,7 +14,6 @@ use crate::history;
 use crate::list;
 use crate::options::{EngineName, Format, Options};
 use crate::query_failure::QueryFailure;
-use crate::select;
 use crate::shell;
 use crate::source;
 
@@ -24,8 +24,7 @@ pub(crate) async fn run(
 ) -> Result<(), QueryFailure> {
     let options = &cli.options;
     if let (Some(_), Some(query)) = (&cli.command, &cli.query) {
-        let text =
-            format!("`{query}` comes before the command: pass a query or a command, not both");
+        let text = format!("`{query}` precedes the command: pass a query or a command, not both");
         return Err(CliError::Usage(text).into());
     }
     if let Some(command) = &cli.command {
@@ -135,8 +134,8 @@ async fn open(
     rows_max: Option<usize>,
     outputs: &mut Outputs<'_>,
 ) -> Result<Box<dyn Engine>, CliError> {
-    let selected = select::engine(options);
-    let opened = select::open(selected.engine, options, rows_max).await;
+    let selected = choose_engine::engine(options);
+    let opened = choose_engine::open(selected.engine, options, rows_max).await;
     if !options.quiet {
         // The region may be known only once a profile was read.
         let region = opened.as_ref().ok().and_then(|engine| engine.region());
@@ -157,8 +156,8 @@ fn show(name: &str, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), 
 
 /// Queries from this machine, and if Athena is the engine, those of the workgroup too.
 async fn past(count: usize, options: &Options, outputs: &mut Outputs<'_>) -> Result<(), CliError> {
-    let journal = select::journal(options);
-    let of_service = match select::engine(options).engine {
+    let journal = choose_engine::journal(options);
+    let of_service = match choose_engine::engine(options).engine {
         EngineName::Local => Ok(Vec::new()),
         EngineName::Athena => past_of_service(count, options, outputs).await,
     };

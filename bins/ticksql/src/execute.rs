@@ -14,16 +14,16 @@ use runtime::clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::atomic_file::AtomicFile;
+use crate::choose_engine;
 use crate::cli_error::CliError;
 use crate::destination;
 use crate::engine::{Answer, Cancelled, Engine, EngineError, Figures, PastQuery, Progress, State};
 use crate::format::{self, Ending, Rows};
-use crate::guard;
+use crate::full_scan_guard;
 use crate::named::BoundQuery;
 use crate::options::{EngineName, Format, Options};
 use crate::progress::Line;
 use crate::render::{About, Renderings};
-use crate::select;
 use crate::source::Source;
 use crate::statement::Statement;
 use crate::stop::unless_stopped;
@@ -151,7 +151,8 @@ impl Execution<'_> {
         if self.options.full_scan {
             return Ok(());
         }
-        let note = unless_cancelled(cancel, guard::check(self.engine, self.statement)).await?;
+        let note =
+            unless_cancelled(cancel, full_scan_guard::check(self.engine, self.statement)).await?;
         if let Some(note) = note.filter(|_| !self.options.quiet) {
             _ = writeln!(outputs.status, "note: {note}");
         }
@@ -219,7 +220,7 @@ impl Execution<'_> {
     /// Adds the query to the journal. Athena keeps its own list, which has no names, so only its
     /// named queries are added. A journal that cannot be written is not a failure.
     fn remember(&self, at_ms: i64, outcome: &Result<QuerySummary, CliError>) {
-        let Some(journal) = select::journal(self.options) else {
+        let Some(journal) = choose_engine::journal(self.options) else {
             return;
         };
         // A refused query did not run.

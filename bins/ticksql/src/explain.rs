@@ -6,12 +6,12 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArra
 use chrono::NaiveDate;
 use serde_json::json;
 
+use crate::athena_bill::Bill;
 use crate::cli_error::CliError;
 use crate::destination::{self, write_rows, write_text};
 use crate::engine::{Engine, Estimate};
 use crate::execute::{self, Outputs};
-use crate::guard;
-use crate::money::Bill;
+use crate::full_scan_guard;
 use crate::options::{EngineName, Format, Options};
 use crate::size::Size;
 use crate::source::Source;
@@ -30,7 +30,7 @@ pub(crate) async fn explain(
     let refused = if options.full_scan {
         None
     } else {
-        match guard::check(engine, &statement).await {
+        match full_scan_guard::check(engine, &statement).await {
             Ok(note) => {
                 let notes = [estimate.note.take(), note].into_iter().flatten();
                 let notes: Vec<String> = notes.collect();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use chrono::{DateTime, SecondsFormat};
 
+use crate::athena_bill::Bill;
 use crate::cli_error::CliError;
 use crate::engine::PastQuery;
-use crate::money::Bill;
 use crate::options::EngineName;
 use crate::sql_tokens::on_one_line;
 

@@ -1,7 +1,9 @@
 //! The query runner for analysts: it runs statements on the archive, and writes answers to standard
 //! output and everything else to standard error.
 
+mod athena_bill;
 mod atomic_file;
+mod choose_engine;
 mod cli;
 mod cli_error;
 mod commands;
@@ -14,13 +16,12 @@ mod execute;
 mod exit_code;
 mod explain;
 mod format;
-mod guard;
+mod full_scan_guard;
 mod history;
 #[cfg(feature = "aws")]
 mod init;
 mod journal;
 mod list;
-mod money;
 mod named;
 mod options;
 mod phrases;
@@ -29,7 +30,6 @@ mod position;
 mod progress;
 mod query_failure;
 mod render;
-mod select;
 mod shell;
 mod size;
 mod source;

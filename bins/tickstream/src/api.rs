@@ -8,7 +8,7 @@ mod status;
 
 use std::sync::Arc;
 
-use app::rollout::RolloutControl;
+use app::flag_editor::FlagEditor;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -19,7 +19,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use runtime::problem::Problem;
 use serde::Deserialize;
-use store::{Archiver, Embedded};
+use store::{Archiver, EmbeddedStore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use webhook::Webhook;
@@ -29,8 +29,8 @@ use crate::metrics::Metrics;
 
 /// The state of the routes.
 pub(crate) struct Api {
-    pub(crate) store: Embedded,
-    pub(crate) control: RolloutControl,
+    pub(crate) store: EmbeddedStore,
+    pub(crate) control: FlagEditor,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) webhook: Arc<Webhook>,
     pub(crate) live: Live,

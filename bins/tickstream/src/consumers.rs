@@ -8,7 +8,7 @@ use app::ingest::Ingest;
 use app::live::Conflator;
 use app::ports::SequenceNumber;
 use domain::analytics::AnalysisConfig;
-use store::{Archiver, Embedded, QuarantineFiles, SHARDS};
+use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the consumers need.
 pub(crate) struct Consumers {
-    pub(crate) store: Embedded,
+    pub(crate) store: EmbeddedStore,
     pub(crate) ingest: Ingest,
     pub(crate) conflator: Arc<Conflator>,
     pub(crate) archiver: Arc<Archiver>,
@@ -104,7 +104,12 @@ async fn woken(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken)
     }
 }
 
-async fn analyse(store: Embedded, shard: u8, mut analyser: Analyser, stopping: CancellationToken) {
+async fn analyse(
+    store: EmbeddedStore,
+    shard: u8,
+    mut analyser: Analyser,
+    stopping: CancellationToken,
+) {
     let mut commits = store.commits();
     let mut after = store.checkpoint("analytics", shard).unwrap_or_default();
     let mut committed_at = Instant::now();
@@ -154,7 +159,7 @@ fn commit_every(analyser: &Analyser) -> Duration {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn analyse_batch(
-    store: &Embedded,
+    store: &EmbeddedStore,
     shard: u8,
     analyser: &mut Analyser,
     after: &mut SequenceNumber,
@@ -226,7 +231,7 @@ async fn quarantine(
 /// Drains the outbox while the process serves. An entry is only drained once its delivery has ended, and
 /// if the same ticks are delivered again, they are duplicates. Nothing is lost if this is dropped
 /// halfway, since an entry is kept until it is committed.
-async fn drain_outbox(store: Embedded, ingest: Ingest, stopping: CancellationToken) {
+async fn drain_outbox(store: EmbeddedStore, ingest: Ingest, stopping: CancellationToken) {
     let mut turns = tokio::time::interval(DRAIN_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         match stopping.run_until_cancelled(ingest.drain(&store)).await {
@@ -240,14 +245,14 @@ async fn drain_outbox(store: Embedded, ingest: Ingest, stopping: CancellationTok
     }
 }
 
-async fn sample(store: Embedded, metrics: Arc<Metrics>, stopping: CancellationToken) {
+async fn sample(store: EmbeddedStore, metrics: Arc<Metrics>, stopping: CancellationToken) {
     let mut turns = tokio::time::interval(SAMPLE_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         metrics.ticks_per_second(runtime::clock::now_ms(), store.ledger().stored_rows);
     }
 }
 
-async fn sweep(store: Embedded, retention_ms: i64, stopping: CancellationToken) {
+async fn sweep(store: EmbeddedStore, retention_ms: i64, stopping: CancellationToken) {
     let mut turns = tokio::time::interval_at(Instant::now() + SWEEP_EVERY / 60, SWEEP_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         let before_ms = runtime::clock::now_ms() - retention_ms;

@@ -3,6 +3,7 @@
 
 mod asset;
 mod delivery;
+pub(crate) mod feeder;
 mod source;
 mod trade;
 

@@ -49,7 +49,7 @@ impl Server {
             String::new()
         };
         let made_up = if self.config.demo {
-            "\x20 market     made up (--demo): the source of its ticks begins with demo:\n"
+            "\x20 market     simulated (--demo): its ticks have a source that begins with demo:\n"
         } else {
             ""
         };
@@ -103,9 +103,9 @@ mod tests {
     #[tokio::test]
     async fn a_made_up_market_is_announced_as_one() {
         let text = greeting(&["--listen", "127.0.0.1:0", "--demo"]).await;
-        assert!(text.contains("made up (--demo)"), "{text}");
+        assert!(text.contains("simulated (--demo)"), "{text}");
         let text = greeting(&["--listen", "127.0.0.1:0"]).await;
-        assert!(!text.contains("made up"), "{text}");
+        assert!(!text.contains("simulated"), "{text}");
     }
 
     #[tokio::test]

@@ -8,7 +8,6 @@ pub mod config;
 mod consumers;
 mod dashboard;
 pub mod demo;
-mod feeder;
 mod greeting;
 mod live;
 mod metrics;

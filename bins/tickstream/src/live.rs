@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use app::live::{Conflator, Update, messages, snapshot};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
-use store::Embedded;
+use store::EmbeddedStore;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ const MESSAGE_BYTES_MAX: usize = usize::MAX;
 #[derive(Clone)]
 pub(crate) struct Live {
     conflator: Arc<Conflator>,
-    store: Embedded,
+    store: EmbeddedStore,
     frames: broadcast::Sender<Arc<Frame>>,
     ending: CancellationToken,
     connections: TaskTracker,
@@ -75,7 +75,7 @@ impl Wanted {
 }
 
 impl Live {
-    pub(crate) fn new(conflator: Arc<Conflator>, store: Embedded) -> Self {
+    pub(crate) fn new(conflator: Arc<Conflator>, store: EmbeddedStore) -> Self {
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         Self {
             conflator,

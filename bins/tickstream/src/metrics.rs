@@ -16,7 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use store::{CONSUMERS, Embedded};
+use store::{CONSUMERS, EmbeddedStore};
 
 /// Upper bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 12] = [
@@ -46,7 +46,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(store: Embedded) -> Self {
+    pub(crate) fn new(store: EmbeddedStore) -> Self {
         let mut registry = Registry::with_prefix("tickstream");
         let latencies = Latencies::new_with_constructor(|| Histogram::new(SECONDS));
         registry.register_with_unit(
@@ -147,7 +147,7 @@ fn to_f64(count: u64) -> f64 {
 }
 
 /// Reads the store's own counts when metrics are asked for.
-struct Store(Embedded);
+struct Store(EmbeddedStore);
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use app::flag_editor::FlagEditor;
 use app::ingest::Ingest;
 use app::live::Conflator;
 use app::ports::{Clock, RolloutStore};
-use app::rollout::RolloutControl;
 use archive::Archive;
 use axum::Router;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Timeouts};
 use secrecy::ExposeSecret;
-use store::{Archiver, Embedded, EmbeddedConfig, QuarantineFiles};
+use store::{Archiver, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,9 +25,10 @@ use webhook::auth::Secrets;
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::consumers::{self, Consumers};
+use crate::dashboard;
+use crate::demo::feeder;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::{dashboard, feeder};
 
 /// How long a delivery may take before its sender is asked to retry.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ pub struct Server {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) secured: bool,
-    store: Embedded,
+    store: EmbeddedStore,
     ingest: Ingest,
     consumers: Consumers,
     router: Router,
@@ -107,7 +108,7 @@ impl Server {
         let live = Live::new(Arc::clone(&conflator), store.clone());
         let metrics = Arc::new(Metrics::new(store.clone()));
         let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
-        let control = RolloutControl {
+        let control = FlagEditor {
             flag: flag as _,
             store: Arc::new(store.clone()),
             clock,
@@ -219,13 +220,13 @@ impl Server {
     }
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Embedded> {
+async fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
     let folder = config.data_dir.display();
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!("cannot create the data folder {folder}: choose another --data-dir")
     })?;
     let embedded = EmbeddedConfig::new(config.data_dir.join("store"));
-    let opened = tokio::task::spawn_blocking(move || Embedded::open(&embedded))
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&embedded))
         .await
         .context("opening the store")?;
     opened.map_err(|error| match io_cause(&error) {
@@ -244,7 +245,7 @@ fn io_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std:
 }
 
 /// `USE_KINESIS=false` wins over a remembered change, and is recorded like any other.
-async fn turn_off_if_configured(store: &Embedded, config: &Config) -> anyhow::Result<()> {
+async fn turn_off_if_configured(store: &EmbeddedStore, config: &Config) -> anyhow::Result<()> {
     let remembered = store.last_rollout_change();
     let Some(remembered) = remembered.filter(|change| change.rollout.use_kinesis) else {
         return Ok(());

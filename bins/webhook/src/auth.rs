@@ -2,12 +2,12 @@
 //! All comparisons with a secret take constant time.
 
 mod secrets;
-mod standard;
+mod standard_webhooks;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
 pub use secrets::{PLAIN_BYTES_MIN, SECRETS_MAX, Secrets, SecretsError};
-pub use standard::{ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};
+pub use standard_webhooks::{ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};
 
 /// Why a sender is not authenticated. No message contains a secret, a signature or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,10 +89,10 @@ pub fn authenticate(
     body: &[u8],
     now_ms: i64,
 ) -> Result<(), AuthError> {
-    let signed = standard::is_attempted(headers);
+    let signed = standard_webhooks::is_attempted(headers);
     let authorization = only(headers, header::AUTHORIZATION.as_str(), "authorization");
     let error = if signed {
-        match standard::verify(secrets, headers, body, now_ms) {
+        match standard_webhooks::verify(secrets, headers, body, now_ms) {
             Ok(()) => return Ok(()),
             Err(error) => error,
         }
@@ -240,12 +240,12 @@ mod tests {
 
     #[test]
     fn a_repeated_message_is_accepted() {
-        let secrets = Secrets::parse(standard::tests::SECRET).unwrap();
+        let secrets = Secrets::parse(standard_webhooks::tests::SECRET).unwrap();
         for body in [b"[1]", b"[1]", b"[2]"] {
-            let headers = standard::tests::signed("msg_1", NOW_MS / 1_000, body);
+            let headers = standard_webhooks::tests::signed("msg_1", NOW_MS / 1_000, body);
             assert_eq!(authenticate(&secrets, &headers, body, NOW_MS), Ok(()));
         }
-        let headers = standard::tests::signed("msg_1", NOW_MS / 1_000, b"[1]");
+        let headers = standard_webhooks::tests::signed("msg_1", NOW_MS / 1_000, b"[1]");
         assert_eq!(
             authenticate(&secrets, &headers, b"[2]", NOW_MS),
             Err(AuthError::WrongSignature)

@@ -99,7 +99,7 @@ async fn receive(
         Ok(Ok(Ok(delivered))) => Ok(Answer::new(delivered).into_response()),
         Ok(Ok(Err(problem))) => Err(problem),
         Ok(Err(panicked)) => {
-            tracing::error!(error = %panicked, "a delivery ended by a panic");
+            tracing::error!(error = %panicked, "a delivery panicked");
             Err(not_stored())
         }
         Err(_) => {

@@ -82,7 +82,7 @@ impl EventSource {
     ///
     /// # Errors
     ///
-    /// MappingSettings that AWS would refuse, or a stream that cannot be read.
+    /// Settings that AWS would refuse, or a stream that cannot be read.
     pub async fn open(
         config: &SdkConfig,
         stream: &str,

@@ -15,8 +15,6 @@ use super::record::Record;
 
 /// The most bytes of an invocation's payload (Lambda's limit: 6 MB, minus room for the envelope).
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024 - 1024;
-/// The longest delay before a retry.
-pub const RETRY_DELAY_MS_MAX: i64 = 60_000;
 
 /// A batch for the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +25,7 @@ pub struct Batch {
     pub retries: u32,
     /// How many invocations included the first record so far.
     pub invocations: u32,
-    not_before_ms: i64,
+    pub(super) not_before_ms: i64,
 }
 
 impl Batch {
@@ -37,6 +35,13 @@ impl Batch {
         let first = self.records.first()?;
         let last = self.records.last()?;
         Some((&first.sequence_number, &last.sequence_number))
+    }
+
+    /// The batch up to a position, and the rest; both keep their attempt counts.
+    pub(super) fn split_at(mut self, position: usize) -> (Self, Self) {
+        let records = self.records.split_off(position.min(self.records.len()));
+        let rest = Self { records, ..self };
+        (self, rest)
     }
 }
 
@@ -100,7 +105,7 @@ pub struct OutOfOrder {
 pub struct NoStepInProgress;
 
 #[derive(Debug)]
-enum InProgress {
+pub(super) enum InProgress {
     Invocation(Batch),
     GivingUp(Batch, Condition),
 }
@@ -108,11 +113,11 @@ enum InProgress {
 /// The reader of one shard, with one batch in flight at a time, in order (ParallelizationFactor 1).
 #[derive(Debug)]
 pub struct Shard {
-    settings: MappingSettings,
+    pub(super) settings: MappingSettings,
     waiting: VecDeque<Record>,
     window_from_ms: i64,
     batches: VecDeque<Batch>,
-    in_progress: Option<InProgress>,
+    pub(super) in_progress: Option<InProgress>,
     last_read: Option<SequenceNumber>,
     checkpoint: Option<SequenceNumber>,
 }
@@ -198,7 +203,7 @@ impl Shard {
             }
             if let Some(batch) = self.batches.pop_front() {
                 if let Some(too_old) = self.too_old(&batch, now_ms) {
-                    let (old, rest) = split(batch, too_old);
+                    let (old, rest) = batch.split_at(too_old);
                     self.put_back(rest);
                     self.in_progress =
                         Some(InProgress::GivingUp(old, Condition::RecordAgeExceeded));
@@ -251,7 +256,7 @@ impl Shard {
                 match position {
                     None | Some(0) => self.retry(batch, now_ms),
                     Some(position) => {
-                        let (before, rest) = split(batch, position);
+                        let (before, rest) = batch.split_at(position);
                         self.done(&before);
                         if self.settings.bisect {
                             // Split at the reported record: this uses up no retry.
@@ -331,50 +336,9 @@ impl Shard {
         }
     }
 
-    fn put_back(&mut self, batch: Batch) {
+    pub(super) fn put_back(&mut self, batch: Batch) {
         if !batch.records.is_empty() {
             self.batches.push_front(batch);
         }
     }
-
-    /// Splits a failed batch if bisect is on and it has several records, which uses up no retry.
-    /// Otherwise the same batch is retried until its retries are used up.
-    fn retry(&mut self, mut batch: Batch, now_ms: i64) {
-        if self.settings.bisect && batch.records.len() > 1 {
-            let middle = batch.records.len().div_ceil(2);
-            let (first, second) = split(batch, middle);
-            self.put_back(second);
-            self.put_back(first);
-            return;
-        }
-        if self
-            .settings
-            .retries_max
-            .is_some_and(|retries_max| batch.retries >= retries_max)
-        {
-            self.in_progress = Some(InProgress::GivingUp(
-                batch,
-                Condition::RetryAttemptsExhausted,
-            ));
-            return;
-        }
-        batch.not_before_ms = now_ms.saturating_add(self.delay_ms(batch.retries));
-        batch.retries = batch.retries.saturating_add(1);
-        self.put_back(batch);
-    }
-
-    fn delay_ms(&self, retries: u32) -> i64 {
-        let factor = 1_i64.checked_shl(retries.min(32)).unwrap_or(i64::MAX);
-        self.settings
-            .retry_delay_ms
-            .saturating_mul(factor)
-            .min(RETRY_DELAY_MS_MAX)
-    }
-}
-
-/// The batch up to a position, and the rest; both keep their attempt counts.
-fn split(mut batch: Batch, position: usize) -> (Batch, Batch) {
-    let records = batch.records.split_off(position.min(batch.records.len()));
-    let rest = Batch { records, ..batch };
-    (batch, rest)
 }

@@ -4,7 +4,7 @@ use app::ports::SequenceNumber;
 use integration::event_source::mapping::MappingSettings;
 use integration::event_source::record::Record;
 use integration::event_source::shard::{
-    Batch, Condition, NoStepInProgress, Outcome, PAYLOAD_BYTES_MAX, RETRY_DELAY_MS_MAX, Shard, Step,
+    Batch, Condition, NoStepInProgress, Outcome, PAYLOAD_BYTES_MAX, Shard, Step,
 };
 
 use crate::simulation::{Behaviour, RecordOutcome, START_MS, Simulation};
@@ -160,7 +160,10 @@ fn delays_double_up_to_their_limit() {
         now_ms = until_ms;
     }
     assert_eq!(delays[..4], [1_000, 2_000, 4_000, 8_000]);
-    assert_eq!(delays[8], RETRY_DELAY_MS_MAX);
+    assert_eq!(
+        delays[8],
+        integration::event_source::bisect::RETRY_DELAY_MS_MAX
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The archive: Glue, Firehose and Athena have the same columns as the codec.
 
-use codec::column::{COLUMNS, PARTITIONS};
 use codec::ddl::hive_type;
+use codec::tick_columns::{COLUMNS, PARTITIONS};
 use serde_json::{Value, json};
 
 use crate::stack::stack;

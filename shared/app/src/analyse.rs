@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::analytics::{AnalysisConfig, Anomaly, Averages, Candle, Interval, Outcome, PairState};
+use domain::analytics::{
+    AnalysisConfig, Anomaly, Averages, Candle, Interval, PairState, Timeliness,
+};
 
 use crate::ports::{
     AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StateChange, StoredState,
@@ -118,11 +120,11 @@ impl Analyser {
             cached.stored.last_sequence = record.sequence;
             self.dirty_pairs += u32::from(!cached.dirty);
             cached.dirty = true;
-            match effects.outcome {
-                Outcome::InOrder => {}
-                Outcome::Late => self.step.late += 1,
-                Outcome::TooLate => self.step.too_late += 1,
-                Outcome::Duplicate => self.step.duplicates += 1,
+            match effects.timeliness {
+                Timeliness::InOrder => {}
+                Timeliness::Late => self.step.late += 1,
+                Timeliness::TooLate => self.step.too_late += 1,
+                Timeliness::Duplicate => self.step.duplicates += 1,
             }
             cached.corrections += effects.corrections.len();
             self.step.candles.extend(effects.closed);

@@ -7,8 +7,8 @@ use sources::{Entry, Source};
 
 use crate::ledger::LedgerEntry;
 use crate::ports::{
-    Clock, LedgerWriter, Outbox, OutboxEntry, OutboxId, PortError, PutOutcome, Quarantine,
-    Quarantined, RolloutFlag, TickQueue, TickStore, TickStream,
+    Clock, LedgerWriter, OutboxId, PortError, PutOutcome, Quarantine, Quarantined, RolloutFlag,
+    TickQueue, TickStore, TickStream,
 };
 
 /// Longest source name kept in the quarantine, in bytes.
@@ -253,7 +253,7 @@ impl Ingest {
 
     /// Offers stored ticks to the stream (those of the cohort) and the broadcast (all), at once.
     /// Returns how many of the cohort neither the stream nor the redrive queue accepted.
-    async fn offer(
+    pub(crate) async fn offer(
         &self,
         stored: &[&Tick],
         outbox_id: Option<OutboxId>,
@@ -316,43 +316,5 @@ impl Ingest {
                 tracing::warn!(error = %error, cause = ?error.source, ticks = stored.len(), "ticks were not queued for broadcast");
             }
         }
-    }
-
-    /// Drains the outbox: offers the stored ticks that a crash, or an unavailable stream, kept from
-    /// the stream, and commits their counts. Returns how many ticks were counted.
-    ///
-    /// # Errors
-    /// [`PortError`] if the outbox cannot be read, or the counts cannot be committed; ticks that were
-    /// offered stay offered.
-    pub async fn drain(&self, outbox: &dyn Outbox) -> Result<u64, PortError> {
-        let (mut drained, mut after) = (0, None);
-        loop {
-            let entries = outbox.released(after).await?;
-            let Some(last) = entries.last() else {
-                return Ok(drained);
-            };
-            after = Some(last.id);
-            for entry in &entries {
-                drained += self.drain_entry(entry).await?;
-            }
-        }
-    }
-
-    /// Offers what the stream lacks of an entry, and commits the entry unless nobody accepted it.
-    async fn drain_entry(&self, entry: &OutboxEntry) -> Result<u64, PortError> {
-        let rows = entry.ticks.len() as u64 + entry.streamed;
-        let missing: Vec<&Tick> = entry.ticks.iter().collect();
-        let mut counts = LedgerEntry {
-            received: rows,
-            stored: rows,
-            ..LedgerEntry::default()
-        };
-        if self.offer(&missing, Some(entry.id), &mut counts).await > 0 {
-            return Ok(0);
-        }
-        counts.in_cohort += entry.streamed;
-        counts.streamed += entry.streamed;
-        self.ledger.commit(Some(entry.id), counts).await?;
-        Ok(rows)
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod analyse;
 pub mod digest;
+mod drain_outbox;
+pub mod flag_editor;
 pub mod ingest;
 pub mod ledger;
 pub mod live;
@@ -13,5 +15,4 @@ pub mod poison;
 pub mod ports;
 mod quarantine;
 pub mod redrive;
-pub mod rollout;
 pub mod sequence;

@@ -6,6 +6,7 @@
 
 mod columns;
 mod day;
+mod day_commit;
 mod duplicates;
 mod gather;
 mod input;
@@ -14,7 +15,6 @@ mod merge;
 mod output;
 mod plan;
 mod sort;
-mod swap;
 mod verify;
 
 use std::path::{Path, PathBuf};

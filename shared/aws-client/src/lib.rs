@@ -4,4 +4,4 @@
 pub mod client;
 pub mod error;
 #[cfg(feature = "wire")]
-pub mod wire;
+pub mod scripted_http;

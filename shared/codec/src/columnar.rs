@@ -12,8 +12,8 @@ use arrow::datatypes::{
 use domain::{Method, Price, SourceName, TICK_VERSION, Tick, TickId, Token, Volume};
 use rust_decimal::Decimal;
 
-use crate::column::{COLUMNS, Column, Kind, Presence};
 use crate::error::CodecError;
+use crate::tick_columns::{COLUMNS, Column, Kind, Presence};
 
 /// The most ticks in one batch: a text column holds 2 GiB, and a name has at most 64 bytes.
 pub const BATCH_TICKS_MAX: usize = 32 * 1024 * 1024 - 1;

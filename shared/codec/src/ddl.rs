@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::column::{COLUMNS, Kind, PARTITIONS};
+use crate::tick_columns::{COLUMNS, Kind, PARTITIONS};
 
 /// The column's type in Hive's DDL.
 #[must_use]

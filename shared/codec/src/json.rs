@@ -57,7 +57,7 @@ impl Serialize for TickJson<'_> {
         let Self(tick) = self;
         let absent = usize::from(tick.volume.is_none()) + usize::from(tick.slot.is_none());
         let mut object =
-            serializer.serialize_struct("Tick", crate::column::COLUMNS.len() - absent)?;
+            serializer.serialize_struct("Tick", crate::tick_columns::COLUMNS.len() - absent)?;
         object.serialize_field("tick_id", &tick.tick_id)?;
         object.serialize_field("token", tick.token.as_str())?;
         object.serialize_field("quote", tick.quote.as_str())?;

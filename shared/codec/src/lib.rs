@@ -4,9 +4,9 @@
 //! Only this crate reads and writes the stored forms of a tick.
 
 pub mod binary;
-pub mod column;
 #[cfg(feature = "columnar")]
 pub mod columnar;
 pub mod ddl;
 pub mod error;
 pub mod json;
+pub mod tick_columns;

@@ -10,6 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::{Rollout, RolloutKey, Tick};
+
 /// The number of buckets, each a hundredth of a percent.
 pub const COHORT_BUCKETS: u16 = 10_000;
 
@@ -20,6 +22,24 @@ pub fn cohort_bucket(key: &str) -> u16 {
     let [a, b, c, d, ..] = digest;
     let bucket = u32::from_be_bytes([a, b, c, d]) % u32::from(COHORT_BUCKETS);
     u16::try_from(bucket).unwrap_or_default()
+}
+
+impl Rollout {
+    /// Whether a tick belongs to the cohort that goes to the stream.
+    #[must_use]
+    pub fn admits(&self, tick: &Tick) -> bool {
+        if !self.use_kinesis || self.percentage == Percentage::ZERO {
+            return false;
+        }
+        if self.percentage == Percentage::FULL {
+            return true;
+        }
+        let bucket = match self.key {
+            RolloutKey::Tick => cohort_bucket(&tick.tick_id.to_string()),
+            RolloutKey::Token => cohort_bucket(tick.token.as_str()),
+        };
+        self.percentage.admits(bucket)
+    }
 }
 
 /// A share from 0 to 100 percent in hundredths of a percent.

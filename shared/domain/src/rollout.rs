@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Percentage, Tick, cohort_bucket};
+use crate::Percentage;
 
 /// The key that decides which ticks are in the cohort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,22 +61,6 @@ impl Rollout {
         percentage: Percentage::ZERO,
         key: RolloutKey::Tick,
     };
-
-    /// Whether a tick belongs to the cohort that goes to the stream.
-    #[must_use]
-    pub fn admits(&self, tick: &Tick) -> bool {
-        if !self.use_kinesis || self.percentage == Percentage::ZERO {
-            return false;
-        }
-        if self.percentage == Percentage::FULL {
-            return true;
-        }
-        let bucket = match self.key {
-            RolloutKey::Tick => cohort_bucket(&tick.tick_id.to_string()),
-            RolloutKey::Token => cohort_bucket(tick.token.as_str()),
-        };
-        self.percentage.admits(bucket)
-    }
 }
 
 /// A value of the flag, with who set it, when and why.

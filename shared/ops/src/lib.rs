@@ -5,4 +5,4 @@ pub mod flag_record;
 pub mod ports;
 pub mod rollout_controller;
 pub mod scaling;
-pub mod stages;
+pub mod stage_gate;

@@ -10,9 +10,9 @@ use domain::{Percentage, Rollout, RolloutKey};
 use tokio::time::Instant;
 
 use crate::ports::{Alarms, Arrival, Arrivals, Poll};
-use crate::stages::{Stage, StepRefused, check_step};
+use crate::stage_gate::{Stage, StepRefused, check_step};
+use app::flag_editor::{RolloutError, WHO_CHARS_MAX, WHY_CHARS_MAX, signed};
 use app::ports::{Clock, PortError};
-use app::rollout::{RolloutError, WHO_CHARS_MAX, WHY_CHARS_MAX, signed};
 
 use crate::flag_record::{FlagChange, FlagContent, FlagRead, FlagRecord, FlagValue};
 

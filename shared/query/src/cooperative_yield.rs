@@ -2,7 +2,7 @@
 //! thread.
 //!
 //! DataFusion's `EnsureCooperative` makes every leaf of a plan yield after so many batches. A join
-//! can turn one batch into millions, so that hours pass until it reads the next. This rule makes
+//! can turn one batch into millions, and read the next one only hours later. This rule makes
 //! operators with several inputs yield by their output too, with DataFusion's own operator.
 
 use std::sync::Arc;

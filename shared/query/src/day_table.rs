@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use archive::DayFile;
 use async_trait::async_trait;
-use codec::column::PARTITIONS;
+use codec::tick_columns::PARTITIONS;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::project_schema;

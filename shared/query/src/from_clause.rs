@@ -141,7 +141,7 @@ impl<'a> Scope<'a> {
                 }
             }
             JoinConstraint::Natural => {
-                for name in codec::column::PARTITIONS {
+                for name in codec::tick_columns::PARTITIONS {
                     self.equal(name, &sides, preserved_side);
                 }
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use archive::{Day, DayFile, days};
 use chrono::NaiveDate;
-use codec::column::PARTITIONS;
+use codec::tick_columns::PARTITIONS;
 use datafusion::arrow::array::{AsArray, BooleanArray, Int32Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::catalog::Session;

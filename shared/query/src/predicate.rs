@@ -2,7 +2,7 @@
 //! day.
 
 use chrono::{Datelike as _, NaiveDate};
-use codec::column::PARTITIONS;
+use codec::tick_columns::PARTITIONS;
 
 /// A column of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]

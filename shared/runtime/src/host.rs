@@ -1,4 +1,4 @@
-//! The socket host: serves a router until it is asked to stop, and then lets requests under way
+//! The socket host: serves a router until it is asked to stop, and then lets requests in progress
 //! finish within a limit.
 
 use std::future::Future;
@@ -18,11 +18,11 @@ use tokio::sync::watch;
 /// idle between requests is closed after the same time.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long nothing is accepted after the system refused to (no file descriptors left), so that
-/// connections end meanwhile and free some.
+/// How long to pause after the system refused to accept a connection (no file descriptors left), so
+/// that other connections can end and free some.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// The exit status of a process that a signal ended: 128 and the signal's number.
+/// The exit status of a process that a signal ended: 128 plus the signal's number.
 const INTERRUPTED: i32 = 128 + 2;
 /// The same for a termination.
 const TERMINATED: i32 = 128 + 15;
@@ -50,7 +50,7 @@ impl StopSignals {
     }
 }
 
-/// Waits for Ctrl-C or a termination signal. Once it came, a second one ends the process at once,
+/// Waits for Ctrl-C or a termination signal. A second one ends the process at once,
 /// with status 130 or 143.
 ///
 /// # Errors
@@ -69,14 +69,14 @@ pub async fn stop_signal() -> std::io::Result<()> {
 /// How long connections may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// To finish requests under way, once asked to stop.
+    /// To finish requests in progress, once asked to stop.
     pub drain: Duration,
     /// To send the head of the next request, the idle time before it included.
     pub head: Duration,
 }
 
 impl Timeouts {
-    /// A time for requests under way at the end; 30 s for the head of a request.
+    /// A time for requests in progress at the end; 30 s for the head of a request.
     #[must_use]
     pub fn draining(drain: Duration) -> Self {
         let head = HEAD_WITHIN;
@@ -89,7 +89,7 @@ impl Timeouts {
 pub enum Ended {
     /// Every request was answered.
     Drained,
-    /// The limit passed with requests under way; they were aborted.
+    /// The limit passed with requests in progress; they were aborted.
     Aborted,
 }
 
@@ -121,7 +121,7 @@ pub async fn serve(
 }
 
 /// Serves one connection until its end: the caller's, the limit's, or, once asked to stop, that of
-/// the request under way.
+/// the request in progress.
 async fn connection(
     stream: TcpStream,
     router: Router,
@@ -150,7 +150,7 @@ async fn connection(
 async fn accept(listener: &TcpListener) -> Option<TcpStream> {
     match listener.accept().await {
         Ok((stream, _)) => {
-            // An answer is one small packet: it must not wait for another.
+            // A response is one small packet, which must not wait for another.
             drop(stream.set_nodelay(true));
             Some(stream)
         }
@@ -248,7 +248,7 @@ mod tests {
         let head =
             b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
         socket.write_all(head).await.unwrap();
-        // The server asks for the body: the request is under way.
+        // The server asks for the body: the request is in progress.
         let mut going_on = [0; 25];
         socket.read_exact(&mut going_on).await.unwrap();
         served.stop.send(()).unwrap();

@@ -1,8 +1,8 @@
-//! How a Lambda starts: its settings from the environment, its log, its handler; and an end with a
-//! message that says what to do if it cannot start.
+//! Starts a Lambda function: settings from the environment, logging, and the handler. If it cannot
+//! start, it exits with a message that says what to do.
 //!
-//! The process lives for many invocations. A panic in a handler is answered as an error of that
-//! invocation, and the process goes on.
+//! The process serves many invocations. If a handler panics, that invocation fails, and the process
+//! continues.
 
 use std::fmt;
 use std::future::Future;
@@ -16,10 +16,10 @@ use serde::de::DeserializeOwned;
 
 use crate::telemetry::{self, LogFormat};
 
-/// The exit code for settings that are not understood.
+/// The exit code for invalid settings.
 const EXIT_SETTINGS: u8 = 2;
 
-/// What is logged until the settings have said otherwise.
+/// The log filter until the settings are read.
 const LOG_DEFAULT: &str = "info";
 
 /// The settings of every function.
@@ -52,8 +52,8 @@ pub trait Settings: Parser {
 
 /// Runs a function from its settings to its end; all of `main`.
 ///
-/// Settings that are not understood, and a start that fails, are logged as one line and end the
-/// process with a code other than 0, which Lambda shows as a failed start.
+/// Invalid settings and a failed start are logged as one line, and the process exits with a code
+/// other than 0, which Lambda reports as a failed start.
 #[must_use]
 pub fn main<C, F, Fut>(run: F) -> ExitCode
 where
@@ -102,7 +102,7 @@ where
 
 /// Logs why the function cannot start.
 fn refuse(why: &dyn fmt::Display) -> ExitCode {
-    // Where logging has begun, this changes nothing.
+    // If logging has started already, this has no effect.
     drop(telemetry::start(LOG_DEFAULT, LogFormat::Json));
     tracing::error!(error = %why, "the function cannot start with these settings");
     ExitCode::from(EXIT_SETTINGS)
@@ -140,13 +140,13 @@ fn settings_error<C: Settings>(error: &clap::Error) -> String {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "whether this process is a Lambda is asked here, before any setting of ours"
+    reason = "whether this process is a Lambda function must be known before our settings are read"
 )]
 fn inside_lambda() -> bool {
     std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
-/// Polls for events and answers them by `handle`, until Lambda ends the process. An error is
+/// Polls for events and handles them with `handle` until Lambda ends the process. An error is
 /// logged here, once, with its causes, and counts as an error of the invocation.
 ///
 /// # Errors
@@ -172,8 +172,8 @@ where
     lambda_runtime::run(service).await.map_err(runtime_error)
 }
 
-/// Serves a router to HTTP events: HTTP APIs (payload 2.0) and function URLs. A body that comes as
-/// base64 is decoded before the router sees it.
+/// Serves a router to HTTP events: HTTP APIs (payload 2.0) and function URLs. A base64
+/// body is decoded before the router sees it.
 ///
 /// # Errors
 /// If the runtime's interface fails.

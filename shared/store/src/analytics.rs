@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use domain::Pair;
 use domain::analytics::{Anomaly, Averages, Candle, Interval};
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
-use crate::inner::Inner;
 use crate::keys::candle::CandleKey;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{analysis_state, anomaly, candle, meta};
+use crate::shared_state::SharedState;
 
 #[async_trait]
-impl AnalyticsStore for Embedded {
+impl AnalyticsStore for EmbeddedStore {
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError> {
         let numbers: Vec<_> = pairs
             .iter()
@@ -48,7 +48,7 @@ impl AnalyticsStore for Embedded {
                 corrected,
                 oddly: [late, too_late, duplicates],
             } = prepared;
-            Embedded::commit(self, move |commit| {
+            EmbeddedStore::commit(self, move |commit| {
                 let spaces = commit.spaces();
                 for (key, value) in states {
                     commit.insert(&spaces.states, &key, value);
@@ -88,7 +88,7 @@ struct Prepared {
     oddly: [u64; 3],
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// A token's candles whose start is in a range, in ascending order; only the latest if there are
     /// more than `limit`. `None` if the token is not known.
     ///
@@ -203,7 +203,7 @@ impl Embedded {
 
 /// Merges and encodes a step outside of the writing thread. It may read stored candles here, since only
 /// the analysis of the pair's shard writes them, one step after the other.
-fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, StorageError> {
+fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepared, StorageError> {
     let number_of = |pair: &Pair| {
         inner
             .pairs
@@ -269,7 +269,11 @@ fn prepare(inner: &Inner, shard: u8, step: AnalysisCommit) -> Result<Prepared, S
     })
 }
 
-fn state_of(inner: &Inner, shard: u8, number: u32) -> Result<Option<StoredState>, StorageError> {
+fn state_of(
+    inner: &SharedState,
+    shard: u8,
+    number: u32,
+) -> Result<Option<StoredState>, StorageError> {
     let found = inner
         .spaces
         .states

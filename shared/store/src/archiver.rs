@@ -8,7 +8,7 @@ use archive::{Archive, ArchiveError};
 use domain::Tick;
 use serde::{Deserialize, Serialize};
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{self, meta};
@@ -48,7 +48,7 @@ struct Intent {
 
 /// Writes the stream to the archive. One flush runs at a time.
 pub struct Archiver {
-    store: Embedded,
+    store: EmbeddedStore,
     archive: Arc<Archive>,
     one_at_a_time: tokio::sync::Mutex<()>,
 }
@@ -56,7 +56,7 @@ pub struct Archiver {
 impl Archiver {
     /// An archiver of a store's stream into a folder.
     #[must_use]
-    pub fn new(store: Embedded, archive: Arc<Archive>) -> Self {
+    pub fn new(store: EmbeddedStore, archive: Arc<Archive>) -> Self {
         Self {
             store,
             archive,

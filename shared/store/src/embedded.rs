@@ -9,10 +9,10 @@ use fjall::Database;
 use tokio::sync::watch;
 
 use crate::error::StorageError;
-use crate::inner::Inner;
 use crate::keys::{self, meta};
+use crate::keyspaces::{Keyspaces, Memtables};
 use crate::pairs::Pairs;
-use crate::spaces::{Memtables, Spaces};
+use crate::shared_state::SharedState;
 use crate::state::State;
 use crate::upgrade::upgrade;
 use crate::writer::{Commit, Writer};
@@ -56,8 +56,8 @@ impl EmbeddedConfig {
 
 /// The embedded store. Cloning gives another handle to the same store.
 #[derive(Clone)]
-pub struct Embedded {
-    pub(crate) inner: Arc<Inner>,
+pub struct EmbeddedStore {
+    pub(crate) inner: Arc<SharedState>,
     writer: Arc<Writer>,
     closing: Arc<Closing>,
 }
@@ -68,7 +68,7 @@ struct Closing {
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// Opens the store, or creates it. A folder with the previous layout is upgraded.
     ///
     /// # Errors
@@ -85,14 +85,14 @@ impl Embedded {
             .worker_threads(WORKERS)
             .open()
             .map_err(|error| open_error(&config.folder, error))?;
-        let spaces = Spaces::open(&db, memtables)?;
+        let spaces = Keyspaces::open(&db, memtables)?;
         upgrade(&db, &spaces)?;
         let state = match spaces.meta.get(meta::STATE)? {
             Some(bytes) => keys::decode("state", &bytes)?,
             None => State::default(),
         };
         let pairs = Pairs::open(&spaces)?;
-        let inner = Arc::new(Inner::new(spaces, pairs, config.pairs_max, state));
+        let inner = Arc::new(SharedState::new(spaces, pairs, config.pairs_max, state));
         let (writer, thread) = Writer::start(Arc::clone(&inner), db.clone())
             .map_err(|error| StorageError::from(fjall::Error::Io(error)))?;
         let closing = Closing {
@@ -169,7 +169,7 @@ impl Embedded {
     /// Reads on a thread that may block on disk I/O.
     pub(crate) async fn read<R: Send + 'static>(
         &self,
-        look: impl FnOnce(&Inner) -> Result<R, StorageError> + Send + 'static,
+        look: impl FnOnce(&SharedState) -> Result<R, StorageError> + Send + 'static,
     ) -> Result<R, StorageError> {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || look(&inner))
@@ -180,7 +180,7 @@ impl Embedded {
 
 /// Flushes all memory to sorted files, and waits for it, with a limit, since a failed engine would never
 /// finish.
-fn flush_memory(spaces: &Spaces) {
+fn flush_memory(spaces: &Keyspaces) {
     for space in spaces.all() {
         if let Err(error) = space.rotate_memtable() {
             tracing::warn!(error = %error, "memory was not flushed; the journal has it");
@@ -221,8 +221,8 @@ mod tests {
             other_bytes: 2 * 1_024,
         };
         let config = EmbeddedConfig::new(folder.path().to_owned());
-        let store = Embedded::open_with(&config, limits).unwrap();
-        let tables = |store: &Embedded| store.inner.spaces.ticks.table_count();
+        let store = EmbeddedStore::open_with(&config, limits).unwrap();
+        let tables = |store: &EmbeddedStore| store.inner.spaces.ticks.table_count();
         let mut puts = 0;
         while tables(&store) < 3 {
             puts += 1;
@@ -236,7 +236,7 @@ mod tests {
             assert!(puts < 100_000, "nothing reached a sorted file");
         }
         store.close();
-        let store = Embedded::open(&config).unwrap();
+        let store = EmbeddedStore::open(&config).unwrap();
         assert_eq!(store.inner.state().stored_rows, u64::from(puts));
         store.close();
     }

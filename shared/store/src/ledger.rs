@@ -4,11 +4,11 @@ use app::ledger::{LedgerEntry, LedgerView};
 use app::ports::{LedgerWriter, OutboxId, PortError};
 use async_trait::async_trait;
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 
 #[async_trait]
-impl LedgerWriter for Embedded {
+impl LedgerWriter for EmbeddedStore {
     async fn commit(
         &self,
         outbox_id: Option<OutboxId>,
@@ -40,7 +40,7 @@ impl LedgerWriter for Embedded {
     }
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// The ledger, including everything that was queued before this call.
     ///
     /// # Errors

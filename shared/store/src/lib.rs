@@ -3,19 +3,20 @@
 
 mod analytics;
 mod archiver;
+mod drainable_entries;
+mod duplicates;
 mod embedded;
 mod error;
-mod inner;
 mod keys;
+mod keyspaces;
 mod ledger;
 mod outbox;
 mod pairs;
 mod quarantine;
 mod quarantine_files;
-mod released;
 mod retention;
 mod rollout;
-mod spaces;
+mod shared_state;
 mod state;
 mod stream;
 mod ticks;
@@ -23,7 +24,7 @@ mod upgrade;
 mod writer;
 
 pub use archiver::{Archiver, FlushError, Flushed};
-pub use embedded::{Embedded, EmbeddedConfig};
+pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;
 pub use keys::meta::CONSUMERS;
 pub use keys::stream_block::SHARDS;

@@ -7,11 +7,11 @@
 use app::ports::{Outbox, OutboxEntry, OutboxId, PortError};
 use async_trait::async_trait;
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
-use crate::inner::Inner;
 use crate::keys::outbox_entry::Entry;
 use crate::keys::{number_of, tick};
+use crate::shared_state::SharedState;
 
 /// The most ticks per read, unless a single entry has more (a delivery's 10,000).
 const ANSWER_TICKS_MAX: usize = 5_000;
@@ -20,7 +20,7 @@ const ANSWER_TICKS_MAX: usize = 5_000;
 const ANSWER_ENTRIES_MAX: usize = 5_000;
 
 #[async_trait]
-impl Outbox for Embedded {
+impl Outbox for EmbeddedStore {
     async fn released(&self, after: Option<OutboxId>) -> Result<Vec<OutboxEntry>, PortError> {
         let after = after.map_or(0, |OutboxId(number)| number);
         let read = async {
@@ -33,7 +33,7 @@ impl Outbox for Embedded {
     }
 }
 
-fn released_after(inner: &Inner, after: u64) -> Result<Vec<OutboxEntry>, StorageError> {
+fn released_after(inner: &SharedState, after: u64) -> Result<Vec<OutboxEntry>, StorageError> {
     let mut numbers = Vec::new();
     let earlier = after.saturating_add(1).to_be_bytes()..=inner.released.earlier().to_be_bytes();
     if after < inner.released.earlier() {
@@ -59,7 +59,11 @@ fn released_after(inner: &Inner, after: u64) -> Result<Vec<OutboxEntry>, Storage
     Ok(entries)
 }
 
-fn with_ticks(inner: &Inner, id: OutboxId, entry: &Entry) -> Result<OutboxEntry, StorageError> {
+fn with_ticks(
+    inner: &SharedState,
+    id: OutboxId,
+    entry: &Entry,
+) -> Result<OutboxEntry, StorageError> {
     let mut ticks = Vec::with_capacity(entry.keys.len());
     for key in &entry.keys {
         // Retention may have removed it.

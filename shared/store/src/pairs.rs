@@ -9,7 +9,7 @@ use domain::{Tick, TickId, Token};
 use crate::error::StorageError;
 use crate::keys::stream_block::{self, Block, EncodedTicks};
 use crate::keys::{meta, pair, tick};
-use crate::spaces::Spaces;
+use crate::keyspaces::Keyspaces;
 
 #[derive(Default)]
 struct Known {
@@ -32,7 +32,7 @@ pub(crate) struct Pairs {
 impl Pairs {
     /// Reads the pairs and the latest tick of each: those saved when the store was closed, or else the
     /// last row of each pair.
-    pub(crate) fn open(spaces: &Spaces) -> Result<Self, StorageError> {
+    pub(crate) fn open(spaces: &Keyspaces) -> Result<Self, StorageError> {
         let pairs = Self::default();
         let saved = match spaces.meta.get(meta::LATEST)? {
             Some(bytes) => Some(stream_block::read(&bytes)?),
@@ -62,7 +62,7 @@ impl Pairs {
     }
 
     /// Saves the latest ticks for the next start. This must be the last write.
-    pub(crate) fn save_latest(&self, spaces: &Spaces) -> Result<(), StorageError> {
+    pub(crate) fn save_latest(&self, spaces: &Keyspaces) -> Result<(), StorageError> {
         let latest = self.latest();
         let mut block = Block::default();
         block.push(&EncodedTicks::of(&latest));

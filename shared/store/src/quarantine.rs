@@ -3,12 +3,12 @@
 use app::ports::{PortError, Quarantine, Quarantined};
 use async_trait::async_trait;
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::quarantined;
 
 #[async_trait]
-impl Quarantine for Embedded {
+impl Quarantine for EmbeddedStore {
     async fn keep(&self, entries: &[Quarantined]) -> Result<(), PortError> {
         let rows: Result<Vec<_>, StorageError> = entries
             .iter()
@@ -30,7 +30,7 @@ impl Quarantine for Embedded {
     }
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// The newest malformed entries, newest first.
     ///
     /// # Errors

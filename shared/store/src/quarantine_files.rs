@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use app::ports::Quarantined;
 use chrono::{DateTime, Datelike as _, NaiveDate};
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::{meta, number_of, quarantined};
 
@@ -73,7 +73,7 @@ impl Range {
 
 /// Writes the quarantine of a store to files. One flush runs at a time.
 pub struct QuarantineFiles {
-    store: Embedded,
+    store: EmbeddedStore,
     folder: PathBuf,
     staging: PathBuf,
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -83,7 +83,7 @@ impl QuarantineFiles {
     /// The quarantine files of a store in a data folder. The folders are created when they are first
     /// needed.
     #[must_use]
-    pub fn new(store: Embedded, data_dir: &Path) -> Self {
+    pub fn new(store: EmbeddedStore, data_dir: &Path) -> Self {
         Self {
             store,
             folder: data_dir.join(FOLDER),
@@ -282,8 +282,8 @@ mod tests {
         }
     }
 
-    fn open(data: &TempDir) -> (Embedded, QuarantineFiles) {
-        let store = Embedded::open(&EmbeddedConfig::new(data.path().join("store"))).unwrap();
+    fn open(data: &TempDir) -> (EmbeddedStore, QuarantineFiles) {
+        let store = EmbeddedStore::open(&EmbeddedConfig::new(data.path().join("store"))).unwrap();
         let files = QuarantineFiles::new(store.clone(), data.path());
         (store, files)
     }

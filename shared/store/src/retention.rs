@@ -1,7 +1,7 @@
 //! Removes old data: ticks, quarantined entries and anomalies by age, and blocks of the stream that all
 //! consumers have read.
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{sortable, tick};
@@ -23,7 +23,7 @@ pub struct Swept {
     pub blocks: u64,
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// Removes ticks, quarantined entries and anomalies from before `before_ms` (epoch milliseconds), and
     /// blocks of the stream that all `consumers` have read long ago.
     ///

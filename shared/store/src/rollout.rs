@@ -4,18 +4,18 @@ use app::ports::{PortError, RolloutFlag, RolloutStore};
 use async_trait::async_trait;
 use domain::{Rollout, RolloutChange};
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::rollout_change;
 
 /// The flag of an embedded store: the last change at run time, or else the configuration at start. If the
 /// process was started with the stream off, no change turns it on.
 pub struct EmbeddedFlag {
-    store: Embedded,
+    store: EmbeddedStore,
     started_with: Rollout,
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// The flag; `started_with` applies until the first change at run time.
     #[must_use]
     pub fn flag(&self, started_with: Rollout) -> EmbeddedFlag {
@@ -48,7 +48,7 @@ impl RolloutFlag for EmbeddedFlag {
 }
 
 #[async_trait]
-impl RolloutStore for Embedded {
+impl RolloutStore for EmbeddedStore {
     async fn change(&self, change: RolloutChange) -> Result<(), PortError> {
         self.commit(move |commit| {
             let value = rollout_change::encode(&change)?;

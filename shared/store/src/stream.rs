@@ -6,14 +6,14 @@ use app::ports::{OutboxId, PortError, Refused, SequenceNumber, StreamRecord, Tic
 use async_trait::async_trait;
 use domain::Tick;
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
-use crate::inner::Inner;
 use crate::keys::stream_block::{self, EncodedTicks, SHARDS, shard_of};
 use crate::keys::{meta, number_of};
+use crate::shared_state::SharedState;
 
 #[async_trait]
-impl TickStream for Embedded {
+impl TickStream for EmbeddedStore {
     async fn append(
         &self,
         ticks: &[&Tick],
@@ -47,7 +47,7 @@ impl TickStream for Embedded {
     }
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// The end offset of each shard: the sequence number of its last record.
     #[must_use]
     pub fn end_offsets(&self) -> [SequenceNumber; SHARDS as usize] {
@@ -108,7 +108,7 @@ impl Embedded {
 
 /// Records of a shard after a number: whole blocks, until at least `limit` records.
 fn read_after(
-    inner: &Inner,
+    inner: &SharedState,
     shard: u8,
     after: u64,
     limit: usize,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::Pair;
 use domain::{Tick, TickId};
 
-use crate::embedded::Embedded;
+use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::outbox_entry::Entry;
 use crate::keys::sortable;
@@ -38,7 +38,7 @@ struct Row {
 }
 
 #[async_trait]
-impl TickStore for Embedded {
+impl TickStore for EmbeddedStore {
     async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
         let rows: Vec<Row> = ticks
             .iter()
@@ -123,7 +123,7 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
     })
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// The latest tick of every pair.
     #[must_use]
     pub fn latest_ticks(&self) -> Vec<Arc<Tick>> {

@@ -17,7 +17,7 @@ use crate::error::StorageError;
 use crate::keys::outbox_entry::Entry;
 use crate::keys::stream_block::{self, Block, EncodedTicks, SHARDS, shard_of};
 use crate::keys::{self, meta, number_of};
-use crate::spaces::Spaces;
+use crate::keyspaces::Keyspaces;
 use crate::state::State;
 
 /// The layout of keys and values.
@@ -63,7 +63,7 @@ struct EntryBefore {
 }
 
 /// Upgrades the folder to [`LAYOUT`], or initializes a new folder with it.
-pub(crate) fn upgrade(db: &Database, spaces: &Spaces) -> Result<(), StorageError> {
+pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
     match spaces.meta.get(meta::LAYOUT)? {
         None => spaces.meta.insert(meta::LAYOUT, LAYOUT.to_be_bytes())?,
         Some(bytes) => {
@@ -90,7 +90,7 @@ pub(crate) fn upgrade(db: &Database, spaces: &Spaces) -> Result<(), StorageError
     Ok(())
 }
 
-fn from_layout_before(db: &Database, spaces: &Spaces) -> Result<(), StorageError> {
+fn from_layout_before(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
     let before: StateBefore = match spaces.meta.get(meta::STATE)? {
         Some(bytes) => keys::decode("state", &bytes)?,
         // It was opened but never written to.
@@ -146,7 +146,10 @@ fn from_layout_before(db: &Database, spaces: &Spaces) -> Result<(), StorageError
 
 /// The outbox entries with the ticks that are missing in the stream. All of them are read at once, since
 /// a killed process only leaves those of its last deliveries.
-fn outbox_entries(spaces: &Spaces, pending: &Keyspace) -> Result<Vec<(u64, Entry)>, StorageError> {
+fn outbox_entries(
+    spaces: &Keyspaces,
+    pending: &Keyspace,
+) -> Result<Vec<(u64, Entry)>, StorageError> {
     let mut entries = Vec::new();
     let mut from = [u64::MAX; SHARDS as usize];
     for guard in pending.iter() {
@@ -208,16 +211,16 @@ mod tests {
     use testkit::ticks::{tick, ticks};
 
     use super::*;
-    use crate::embedded::{Embedded, EmbeddedConfig};
+    use crate::embedded::{EmbeddedConfig, EmbeddedStore};
 
-    fn open(folder: &TempDir) -> Embedded {
-        Embedded::open(&EmbeddedConfig::new(folder.path().to_owned())).unwrap()
+    fn open(folder: &TempDir) -> EmbeddedStore {
+        EmbeddedStore::open(&EmbeddedConfig::new(folder.path().to_owned())).unwrap()
     }
 
     /// Rewrites a folder to layout 2, with `redriven` in the redrive queue.
     fn to_layout_before(folder: &TempDir, redriven: &[Tick]) {
         let db = Database::builder(folder.path()).open().unwrap();
-        let spaces = Spaces::open(&db, crate::spaces::Memtables::default()).unwrap();
+        let spaces = Keyspaces::open(&db, crate::keyspaces::Memtables::default()).unwrap();
         let pending = db.keyspace(PENDING, Default::default).unwrap();
         for guard in spaces.outbox.iter() {
             let (number, value) = guard.into_inner().unwrap();
@@ -265,7 +268,7 @@ mod tests {
         db.persist(PersistMode::SyncAll).unwrap();
     }
 
-    async fn streamed(store: &Embedded) -> Vec<Tick> {
+    async fn streamed(store: &EmbeddedStore) -> Vec<Tick> {
         let mut all = Vec::new();
         for shard in 0..SHARDS {
             let records = store.read_stream(shard, Default::default(), usize::MAX);
@@ -332,12 +335,12 @@ mod tests {
         let folder = TempDir::new().unwrap();
         open(&folder).close();
         let db = Database::builder(folder.path()).open().unwrap();
-        let spaces = Spaces::open(&db, crate::spaces::Memtables::default()).unwrap();
+        let spaces = Keyspaces::open(&db, crate::keyspaces::Memtables::default()).unwrap();
         let later = (LAYOUT + 1).to_be_bytes();
         spaces.meta.insert(meta::LAYOUT, later).unwrap();
         drop((spaces, db));
         let config = EmbeddedConfig::new(folder.path().to_owned());
-        let error = Embedded::open(&config).err().unwrap();
+        let error = EmbeddedStore::open(&config).err().unwrap();
         assert!(error.to_string().contains("layout 4"), "{error}");
     }
 }

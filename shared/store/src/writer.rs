@@ -11,12 +11,12 @@ use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StorageError;
-use crate::inner::Inner;
 use crate::keys::stream_block::Block;
 use crate::keys::stream_block::SHARDS;
-use crate::keys::tick::{self, TickKey};
+use crate::keys::tick::TickKey;
 use crate::keys::{self, meta};
-use crate::spaces::Spaces;
+use crate::keyspaces::Keyspaces;
+use crate::shared_state::SharedState;
 use crate::state::State;
 
 /// The most queued jobs; further callers wait.
@@ -34,15 +34,15 @@ type Job = Box<dyn FnOnce(&mut Commit<'_>) -> Answer + Send>;
 /// A commit that is being collected. A job first reads and checks, and then writes: after its first write
 /// it cannot fail, so it does not affect the other jobs of the commit.
 pub(crate) struct Commit<'a> {
-    pub(crate) inner: &'a Inner,
+    pub(crate) inner: &'a SharedState,
     /// The state after the commit.
     pub(crate) state: State,
     batch: OwnedWriteBatch,
     bytes: usize,
     /// Ticks stored by this commit, which are not readable yet.
-    fresh: HashSet<TickKey>,
+    pub(crate) fresh: HashSet<TickKey>,
     /// Ids of arrival-stamped ticks stored by this commit.
-    fresh_arrival_stamped: HashSet<[u8; 16]>,
+    pub(crate) fresh_arrival_stamped: HashSet<[u8; 16]>,
     /// Outbox entries removed by this commit.
     removed_entries: HashSet<u64>,
     new_pairs: HashMap<Pair, u32>,
@@ -52,7 +52,7 @@ pub(crate) struct Commit<'a> {
 }
 
 impl<'a> Commit<'a> {
-    fn new(inner: &'a Inner, db: &Database, state: State) -> Self {
+    fn new(inner: &'a SharedState, db: &Database, state: State) -> Self {
         Self {
             inner,
             state,
@@ -68,7 +68,7 @@ impl<'a> Commit<'a> {
         }
     }
 
-    pub(crate) fn spaces(&self) -> &'a Spaces {
+    pub(crate) fn spaces(&self) -> &'a Keyspaces {
         &self.inner.spaces
     }
 
@@ -80,26 +80,6 @@ impl<'a> Commit<'a> {
     pub(crate) fn remove(&mut self, space: &Keyspace, key: &[u8]) {
         self.bytes += key.len();
         self.batch.remove(space, key);
-    }
-
-    /// Whether the tick is neither stored nor in this commit; if so, it is recorded as in this commit.
-    pub(crate) fn is_new(&mut self, number: u32, tick: &Tick) -> Result<bool, StorageError> {
-        let key = tick::key(number, tick.timestamp_ms, tick.tick_id.as_bytes());
-        let pairs = &self.inner.pairs;
-        if self.fresh.contains(&key)
-            || !pairs.all_before(number, tick.timestamp_ms, tick.tick_id)
-                && self.spaces().ticks.contains_key(key)?
-        {
-            return Ok(false);
-        }
-        self.fresh.insert(key);
-        Ok(true)
-    }
-
-    /// Whether an arrival-stamped tick was already stored, with another time.
-    pub(crate) fn came_before(&mut self, id: &[u8; 16]) -> Result<bool, StorageError> {
-        Ok(!self.fresh_arrival_stamped.insert(*id)
-            || self.spaces().arrival_stamped.contains_key(id)?)
     }
 
     /// Removes an outbox entry; returns whether it still existed.
@@ -128,13 +108,6 @@ impl<'a> Commit<'a> {
             );
         }
         Ok(())
-    }
-
-    /// Reverts what [`Commit::is_new`] recorded.
-    pub(crate) fn forget(&mut self, keys: &[TickKey]) {
-        for key in keys {
-            self.fresh.remove(key);
-        }
     }
 
     /// The number of a pair. A new pair gets the next one, or `None` if the limit is reached.
@@ -191,7 +164,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts the thread, which ends once the writer is dropped and all jobs are done.
     pub(crate) fn start(
-        inner: Arc<Inner>,
+        inner: Arc<SharedState>,
         db: Database,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
@@ -236,7 +209,7 @@ impl Writer {
     }
 }
 
-fn write_all(inner: &Inner, db: &Database, mut waiting: mpsc::Receiver<Job>) {
+fn write_all(inner: &SharedState, db: &Database, mut waiting: mpsc::Receiver<Job>) {
     while let Some(first) = waiting.blocking_recv() {
         let mut commit = Commit::new(inner, db, inner.state());
         let mut answers = vec![first(&mut commit)];
@@ -255,7 +228,7 @@ fn write_all(inner: &Inner, db: &Database, mut waiting: mpsc::Receiver<Job>) {
 }
 
 /// Makes a commit durable, and then visible to readers of the state.
-fn finish(inner: &Inner, mut commit: Commit<'_>) -> Result<(), StorageError> {
+fn finish(inner: &SharedState, mut commit: Commit<'_>) -> Result<(), StorageError> {
     commit.seal()?;
     commit.batch.commit()?;
     if let Err(error) = inner.spaces.rotate_full() {

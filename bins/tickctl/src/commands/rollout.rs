@@ -5,14 +5,14 @@ mod text;
 
 use std::time::Duration;
 
+use app::flag_editor::RolloutError;
 use app::ports::PortError;
-use app::rollout::RolloutError;
 use clap::{Args, Subcommand};
 use hyper::Uri;
 use ops::flag_record::FlagRecord;
 use ops::ports::Alarms;
 use ops::rollout_controller::{Changed, RolloutController, RolloutControllerError};
-use ops::stages::Stage;
+use ops::stage_gate::Stage;
 
 use crate::health;
 use crate::operator_clients::OperatorClients;

@@ -1,6 +1,6 @@
 //! The errors of a query, and the state of a query that was stopped.
 
-use crate::money::Bill;
+use crate::athena_bill::Bill;
 use query::Position;
 
 /// An error of a query. Its kind decides the exit code.

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
+use crate::athena_bill::Bill;
 use crate::engine::Figures;
-use crate::money::Bill;
 use crate::options::EngineName;
 use crate::phrases::counted;
 use crate::size::Size;

@@ -34,7 +34,7 @@ pub(crate) enum HeaderError {
         text: String,
         kind: ParamType,
     },
-    /// Two parameters of one name, or one with a name that is taken.
+    /// Two parameters of one name, or one with a reserved name.
     #[error("line {line}: `{name}` is declared twice")]
     Twice { line: u64, name: String },
     /// `@days` without two timestamps.

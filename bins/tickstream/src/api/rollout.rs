@@ -1,6 +1,6 @@
 //! The rollout: its state, its history, and its control.
 
-use app::rollout::{RolloutError, RolloutRequest};
+use app::flag_editor::{RolloutError, RolloutRequest};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -76,7 +76,7 @@ pub(super) async fn change(
     if api.turned_off && change.use_kinesis != Some(false) {
         let detail = "the process was started with USE_KINESIS=false, which always wins: start it \
                       without that, and change the rollout then (a change with \"use_kinesis\": \
-                      false is taken)";
+                      false is used)";
         return Err(Problem::new(StatusCode::CONFLICT, detail).with_code("turned_off"));
     }
     let request = RolloutRequest {

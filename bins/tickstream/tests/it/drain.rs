@@ -9,7 +9,7 @@ use app::ports::{OutboxId, PortError, Refused, SequenceNumber, TickStore, TickSt
 use async_trait::async_trait;
 use domain::Tick;
 use futures_util::future::join_all;
-use store::{Embedded, SHARDS};
+use store::{EmbeddedStore, SHARDS};
 use tempfile::TempDir;
 use testkit::faulty::Faults;
 use testkit::ticks::{tick, ticks};
@@ -39,7 +39,7 @@ async fn crashed() -> TempDir {
     folder
 }
 
-async fn stream(store: &Embedded) -> Vec<Tick> {
+async fn stream(store: &EmbeddedStore) -> Vec<Tick> {
     let mut all = Vec::new();
     for shard in 0..SHARDS {
         let records = store.read_stream(shard, SequenceNumber::START, usize::MAX);
@@ -78,13 +78,13 @@ async fn a_start_after_a_crash_serves_at_once_and_drains_the_outbox_once() {
 
 /// A slow stream.
 struct Gate {
-    store: Embedded,
+    store: EmbeddedStore,
     entered: Semaphore,
     open: Semaphore,
 }
 
 impl Gate {
-    fn before(store: &Embedded) -> Arc<Self> {
+    fn before(store: &EmbeddedStore) -> Arc<Self> {
         Arc::new(Self {
             store: store.clone(),
             entered: Semaphore::new(0),

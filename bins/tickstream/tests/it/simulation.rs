@@ -10,7 +10,7 @@ use app::live::Conflator;
 use app::ports::{Clock, SequenceNumber};
 use domain::Rollout;
 use proptest::prelude::*;
-use store::{Embedded, EmbeddedConfig, SHARDS};
+use store::{EmbeddedConfig, EmbeddedStore, SHARDS};
 use tempfile::TempDir;
 use testkit::faulty::{Faults, Faulty};
 use testkit::ticks::START_MS;
@@ -31,11 +31,11 @@ const ALL: Rollout = Rollout {
     key: domain::RolloutKey::Tick,
 };
 
-pub(crate) fn open_at(folder: &Path) -> Embedded {
-    Embedded::open(&EmbeddedConfig::new(folder.to_owned())).unwrap()
+pub(crate) fn open_at(folder: &Path) -> EmbeddedStore {
+    EmbeddedStore::open(&EmbeddedConfig::new(folder.to_owned())).unwrap()
 }
 
-pub(crate) fn ingest(store: &Embedded, faults: Faults, seed: u64) -> Ingest {
+pub(crate) fn ingest(store: &EmbeddedStore, faults: Faults, seed: u64) -> Ingest {
     let lost_answers = Faults {
         after: faults.after,
         ..Faults::default()

@@ -12,7 +12,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use aws_sdk_s3::primitives::ByteStream;
 use chrono::{DateTime, Datelike as _};
-use codec::column::PARTITIONS;
+use codec::tick_columns::PARTITIONS;
 use domain::Tick;
 use integration::emulator::Emulator;
 use parquet::arrow::ArrowWriter;

@@ -6,10 +6,10 @@ use std::path::Path;
 use app::objects::Object;
 
 use super::columns::Columns;
+use super::day_commit::{CommitState, DayObjects, State, added, merged_ranges};
 use super::gather::{Gather, Gathered, Refused};
 use super::output::Output;
 use super::plan::{Plan, file_name, file_totals, plan};
-use super::swap::{CommitState, DayObjects, State, added, merged_ranges};
 use super::verify::ids_in_order;
 use super::{Compaction, CompactionError, DayFolder, DayPlan, DayReport, Files, Unreadable};
 use crate::id_sum::IdSum;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use aws_client::wire::Answer;
+use aws_client::scripted_http::Answer;
 
 /// A response of GetQueryExecution: a successful query, with the members in `parts` replaced.
 pub(crate) fn execution(parts: Value) -> Answer {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::answers::{refused, s3_refusal, xml};
 use super::{always, athena};
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 #[tokio::test]
 async fn a_workgroup_is_found_or_missing() {

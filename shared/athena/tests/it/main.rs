@@ -17,7 +17,7 @@ use athena::{Athena, Query, REUSE_AGE_MAX, SQL_BYTES_MAX, State};
 use serde_json::{Value, json};
 
 use answers::{execution, refused};
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 const WORKGROUP: &str = "tickstream";
 

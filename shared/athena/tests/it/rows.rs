@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::answers::{execution, object, page, s3_refusal};
 use super::athena;
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 const COLUMNS: [(&str, &str); 3] = [
     ("token", "varchar"),

@@ -1,10 +1,10 @@
 //! The ports on DynamoDB: ticks, the analytics store, and the subscriptions of the live API.
 
 pub mod analytics;
+mod arrival_time_claims;
 mod attributes;
 mod batch_write;
 mod candle_item;
-mod claims;
 pub mod connections;
 mod pair_step;
 mod reads;

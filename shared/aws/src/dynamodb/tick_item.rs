@@ -2,8 +2,8 @@
 //! numbers.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use codec::column::{COLUMNS, Column, Kind, Presence};
 use codec::json::{TickJson, from_json};
+use codec::tick_columns::{COLUMNS, Column, Kind, Presence};
 use domain::{Tick, TickId, Token};
 use serde_json::{Map, Number, Value};
 

@@ -12,9 +12,9 @@ use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
+use super::arrival_time_claims::{claim, is_arrival_stamped};
 use super::attributes::{Item, PK, SK, text};
 use super::batch_write::{BatchWriter, Write};
-use super::claims::{claim, is_arrival_stamped};
 use super::tick_item::{Place, item, partition, tick_of};
 use crate::error::port_error;
 

@@ -14,7 +14,7 @@ use testkit::ticks::{START_MS, tick};
 use tokio::time::Instant;
 
 use crate::dynamodb_ticks::At;
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::ticks::START_MS;
 
 use crate::dynamodb_ticks::At;
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 fn table(wire: &Wire) -> ConnectionTable {
     let clock = Arc::new(At(START_MS));

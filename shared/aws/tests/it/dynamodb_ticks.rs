@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testkit::ticks::{START_MS, tick, ticks};
 use tokio::time::Instant;
 
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 /// A clock with a fixed time.
 #[derive(Debug)]

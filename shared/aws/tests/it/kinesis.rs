@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use testkit::ticks::{tick, ticks};
 use tokio::time::Instant;
 
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 /// The adapter's deadline.
 const DEADLINE: Duration = Duration::from_millis(400);

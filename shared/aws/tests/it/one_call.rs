@@ -14,7 +14,7 @@ use aws_smithy_mocks::{MockResponseInterceptor, Rule, create_mock_http_client, m
 use ops::ports::Shards;
 use serde_json::json;
 
-use aws_client::wire::{Answer, Wire};
+use aws_client::scripted_http::{Answer, Wire};
 
 /// A client of any service whose responses follow rules.
 macro_rules! client {

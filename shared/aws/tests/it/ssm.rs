@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 const NAME: &str = "/tickstream/rollout";
 

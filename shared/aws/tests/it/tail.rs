@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use testkit::ticks::tick;
 use tokio::time::Instant;
 
-use aws_client::wire::{Answer, Call, Wire};
+use aws_client::scripted_http::{Answer, Call, Wire};
 
 const ARRIVED_S: f64 = 1_767_225_600.25;
 

@@ -1,8 +1,8 @@
 //! JSON, the Arrow schema, the DDL and the files in `sql/` agree with the table of columns.
 
 use arrow::datatypes::DataType;
-use codec::column::{COLUMNS, Column, Kind, PARTITIONS, Presence};
 use codec::json::TickJson;
+use codec::tick_columns::{COLUMNS, Column, Kind, PARTITIONS, Presence};
 use codec::{columnar, ddl};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
-use codec::column::COLUMNS;
 use codec::error::CodecError;
 use codec::json::{TickJson, from_json, write_json};
+use codec::tick_columns::COLUMNS;
 use domain::Tick;
 use proptest::prelude::*;
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::{Method, SourceName, Volume};
+use crate::{Method, Price, SourceName, Tick, TickId, Token, Volume};
 
 /// 2021-01-08T10:00:00Z: every interval starts there.
 pub(super) const START_MS: i64 = 1_610_100_000_000;
@@ -62,11 +62,16 @@ pub(super) fn bytes(state: &PairState) -> Vec<u8> {
     postcard::to_stdvec(state).unwrap()
 }
 
-/// Applies ticks at these offsets and checks the effects of the last: outcome, closed and corrected
+/// Applies ticks at these offsets and checks the effects of the last: timeliness, closed and corrected
 /// starts.
-fn check(offsets_ms: &[i64], outcome: Outcome, closed: &[(&str, i64)], corrected: &[(&str, i64)]) {
+fn check(
+    offsets_ms: &[i64],
+    timeliness: Timeliness,
+    closed: &[(&str, i64)],
+    corrected: &[(&str, i64)],
+) {
     let mut state = state();
-    let mut effects = Effects::of(Outcome::Duplicate);
+    let mut effects = Effects::of(Timeliness::Duplicate);
     for (id, offset_ms) in (1..).zip(offsets_ms) {
         effects = state.apply(
             &tick(id, START_MS + offset_ms, "5", None),
@@ -77,14 +82,14 @@ fn check(offsets_ms: &[i64], outcome: Outcome, closed: &[(&str, i64)], corrected
         let key = |candle: &Candle| (candle.interval.as_str(), candle.start_ms - START_MS);
         candles.iter().map(key).collect()
     };
-    assert_eq!(effects.outcome, outcome, "{offsets_ms:?}");
+    assert_eq!(effects.timeliness, timeliness, "{offsets_ms:?}");
     assert_eq!(starts(&effects.closed), closed, "{offsets_ms:?}");
     assert_eq!(starts(&effects.corrections), corrected, "{offsets_ms:?}");
 }
 
 #[test]
 fn a_tick_closes_merges_or_corrects_by_its_event_time() {
-    use Outcome::{InOrder, Late, TooLate};
+    use Timeliness::{InOrder, Late, TooLate};
     check(&[0], InOrder, &[], &[]);
     check(&[0, 0], InOrder, &[], &[]);
     check(&[0, 999], InOrder, &[], &[]);
@@ -120,11 +125,11 @@ fn the_watermark_and_the_latest_tick_follow_event_time() {
         [(None, None, None); 3]
     );
     for (id, offset_ms, price) in [(1, 9_000, "5"), (2, 4_000, "6")] {
-        let outcome = state.apply(
+        let timeliness = state.apply(
             &tick(id, START_MS + offset_ms, price, None),
             &AnalysisConfig::default(),
         );
-        assert!(outcome.anomaly.is_none());
+        assert!(timeliness.anomaly.is_none());
     }
     assert_eq!(
         state.watermark_ms(&AnalysisConfig::default()),
@@ -153,16 +158,16 @@ fn an_anomaly_names_the_tick_and_the_move() {
     // Two ticks between the detector's samples; the second is late and far off.
     let between = tick(997, START_MS + 99_500, "100000", None);
     assert_eq!(
-        state.apply(&between, &AnalysisConfig::default()).outcome,
-        Outcome::InOrder
+        state.apply(&between, &AnalysisConfig::default()).timeliness,
+        Timeliness::InOrder
     );
     let late = state.apply(
         &tick(998, START_MS + 99_200, "130000", None),
         &AnalysisConfig::default(),
     );
     assert_eq!(
-        (late.outcome, late.anomaly),
-        (Outcome::Late, None),
+        (late.timeliness, late.anomaly),
+        (Timeliness::Late, None),
         "late ticks are not judged"
     );
     let jump = tick(999, START_MS + 100_000, "110000", None);
@@ -208,8 +213,8 @@ fn the_state_of_a_busy_pair_stays_within_its_limits() {
             )
         };
         assert_eq!(
-            state.apply(&tick, &AnalysisConfig::default()).outcome,
-            Outcome::InOrder
+            state.apply(&tick, &AnalysisConfig::default()).timeliness,
+            Timeliness::InOrder
         );
     }
     let stored = bytes(&state).len();

@@ -426,7 +426,7 @@ async fn functions_that_build_large_values_are_disabled() {
 /// A column that is added to the table must be added to the views too.
 #[tokio::test]
 async fn the_views_have_every_column_of_the_archive() {
-    use codec::column::{COLUMNS, PARTITIONS};
+    use codec::tick_columns::{COLUMNS, PARTITIONS};
     let data = archive_of(&market(30));
     let sql = open(data.path()).await;
     let mut columns = vec!["time"];

@@ -9,7 +9,7 @@ mod enhanced;
 mod flows;
 mod net_balances;
 mod raw;
-mod sides;
+mod sides_to_price;
 mod swap_event;
 
 use domain::{Method, Reason, Tick, TickId};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::delivery::{self, Answer, Outcome};
-use crate::helius::sides::{Sides, priced};
+use crate::helius::sides_to_price::{Sides, priced};
 use crate::refused::Refused;
 use crate::value::Value;
 use crate::{Entry, Source, Unreadable, name};

@@ -6,7 +6,7 @@ use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ports::{SequenceNumber, TickStore, TickStream};
 use async_trait::async_trait;
 use domain::analytics::{AnalysisConfig, Interval};
-use store::{Embedded, SHARDS, TickRange};
+use store::{EmbeddedStore, SHARDS, TickRange};
 use tempfile::TempDir;
 use testkit::ticks::{tick, ticks};
 
@@ -25,7 +25,7 @@ impl AnalysisFeed for Nobody {
     async fn publish(&self, _update: AnalysisUpdate) {}
 }
 
-async fn analyse(store: &Embedded, batch: usize) {
+async fn analyse(store: &EmbeddedStore, batch: usize) {
     for shard in 0..SHARDS {
         let mut analyser = Analyser::new(
             shard,

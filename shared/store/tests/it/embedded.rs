@@ -8,7 +8,7 @@ use app::ports::{
 };
 use archive::Archive;
 use domain::{Malformed, Reason, Rollout, RolloutChange, RolloutKey, Tick};
-use store::{Archiver, Embedded, EmbeddedConfig, SHARDS, TickRange};
+use store::{Archiver, EmbeddedConfig, EmbeddedStore, SHARDS, TickRange};
 use tempfile::TempDir;
 use testkit::contract;
 use testkit::ticks::{START_MS, tick, ticks};
@@ -28,7 +28,7 @@ async fn ticks_of_pairs_over_the_limit_are_refused_and_others_are_not() {
         pairs_max: 2,
         ..EmbeddedConfig::new(folder.path().join("store"))
     };
-    let store = Embedded::open(&config).unwrap();
+    let store = EmbeddedStore::open(&config).unwrap();
     let made = [tick("a", 1), tick("b", 2), tick("c", 3), tick("a", 4)];
     let receipt = store.put(&refs(&made)).await.unwrap();
     let (stored, refused) = (PutOutcome::Stored, PutOutcome::Refused);
@@ -94,7 +94,7 @@ async fn stored_ticks_are_readable_after_a_restart() {
 async fn a_second_process_is_refused() {
     let folder = TempDir::new().unwrap();
     let _first = open(&folder);
-    let second = Embedded::open(&EmbeddedConfig::new(folder.path().join("store")));
+    let second = EmbeddedStore::open(&EmbeddedConfig::new(folder.path().join("store")));
     assert!(second.is_err_and(|error| error.to_string().contains("in use")));
 }
 

@@ -8,18 +8,18 @@ mod outbox;
 
 use app::ports::{SequenceNumber, StreamRecord};
 use domain::Tick;
-use store::{Embedded, EmbeddedConfig, SHARDS};
+use store::{EmbeddedConfig, EmbeddedStore, SHARDS};
 use tempfile::TempDir;
 
-fn open(folder: &TempDir) -> Embedded {
-    Embedded::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
+fn open(folder: &TempDir) -> EmbeddedStore {
+    EmbeddedStore::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
 }
 
 fn refs(ticks: &[Tick]) -> Vec<&Tick> {
     ticks.iter().collect()
 }
 
-async fn whole_stream(store: &Embedded) -> Vec<StreamRecord> {
+async fn whole_stream(store: &EmbeddedStore) -> Vec<StreamRecord> {
     let mut all = Vec::new();
     for shard in 0..SHARDS {
         all.extend(

@@ -3,13 +3,13 @@
 use app::ledger::LedgerEntry;
 use app::ports::{LedgerWriter, Outbox, OutboxId, TickStore, TickStream};
 use domain::Tick;
-use store::Embedded;
+use store::EmbeddedStore;
 use tempfile::TempDir;
 use testkit::ticks::ticks;
 
 use crate::{open, refs};
 
-async fn put(store: &Embedded, ticks: &[Tick]) -> Option<OutboxId> {
+async fn put(store: &EmbeddedStore, ticks: &[Tick]) -> Option<OutboxId> {
     store.put(&refs(ticks)).await.unwrap().outbox_id
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ops::rollout_controller::Signature;
-use ops::stages::Stage;
+use ops::stage_gate::Stage;
 
 /// Who makes a change, and why.
 #[derive(Debug, Args)]

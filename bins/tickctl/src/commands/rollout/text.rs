@@ -5,7 +5,7 @@ use domain::Percentage;
 use ops::flag_record::{FlagChange, FlagContent, FlagValue};
 use ops::ports::AlarmStates;
 use ops::rollout_controller::{Changed, DrainReport, StepReport};
-use ops::stages::Stage;
+use ops::stage_gate::Stage;
 use runtime::printable::printable;
 
 pub(super) fn flag_text(content: &FlagContent) -> String {
@@ -42,7 +42,7 @@ pub(super) fn alarms_text(alarms: &AlarmStates) -> String {
         (0, _) => {
             "the project has none, so nobody would notice a problem: deploy `infra`".to_owned()
         }
-        (_, []) => "none is on".to_owned(),
+        (_, []) => "none in alarm".to_owned(),
         (_, on) => format!("{} on: {}", on.len(), on.join(", ")),
     }
 }
@@ -218,12 +218,12 @@ mod tests {
         let change = FlagChange {
             at_ms: 0,
             who: "eve\u{1b}[2J".to_owned(),
-            why: "fast\nalarms    none is on\u{9b}".to_owned(),
+            why: "fast\nalarms    none in alarm\u{9b}".to_owned(),
             value: FULL,
         };
         assert_eq!(
             change_text(&change),
-            "1970-01-01T00:00:00Z  100 %  eve\\x1B[2J: fast alarms    none is on\\u009B"
+            "1970-01-01T00:00:00Z  100 %  eve\\x1B[2J: fast alarms    none in alarm\\u009B"
         );
         let mut with_note = changed(Some("1"), "0");
         with_note

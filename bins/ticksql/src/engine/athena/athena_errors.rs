@@ -5,8 +5,8 @@ use athena::error::AthenaError;
 use aws_client::error::CallError;
 use query::{Position, at, did_you_mean, suggestions, table_names};
 
+use crate::athena_bill::{Bill, had_read};
 use crate::engine::EngineError;
-use crate::money::{Bill, had_read};
 
 /// An error without a position in a statement.
 pub(crate) fn engine_error(error: &AthenaError) -> EngineError {

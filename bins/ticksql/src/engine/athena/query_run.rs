@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::rendered_statement::RenderedStatement;
 use super::{Athena, athena_errors, engine_error};
+use crate::athena_bill::Bill;
 use crate::engine::{Answer, Cancelled, End, EngineError, Figures, Progress, State};
-use crate::money::Bill;
 use crate::statement::Statement;
 
 /// How often progress is reported while nothing changes.

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::Tick;
+
 use super::{START_MS, bytes, state, tick, ticks};
 
 type Candles = BTreeMap<(Interval, i64), Candle>;
@@ -178,7 +180,7 @@ proptest! {
             prop_assert_eq!(twice.apply(tick, &AnalysisConfig::default()), effects);
             for (_, of) in repeats.iter().filter(|(at, _)| at.index(ticks.len()) == index) {
                 let effects = twice.apply(&ticks[of.index(index + 1)], &AnalysisConfig::default());
-                prop_assert_eq!(effects, Effects::of(Outcome::Duplicate));
+                prop_assert_eq!(effects, Effects::of(Timeliness::Duplicate));
             }
         }
         prop_assert_eq!(bytes(&once), bytes(&twice));

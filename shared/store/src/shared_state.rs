@@ -4,14 +4,14 @@ use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::watch;
 
+use crate::drainable_entries::Released;
+use crate::keyspaces::Keyspaces;
 use crate::pairs::Pairs;
-use crate::released::Released;
-use crate::spaces::Spaces;
 use crate::state::State;
 
 /// What the writer and the readers share.
-pub(crate) struct Inner {
-    pub(crate) spaces: Spaces,
+pub(crate) struct SharedState {
+    pub(crate) spaces: Keyspaces,
     pub(crate) pairs: Pairs,
     pub(crate) pairs_max: u32,
     pub(crate) released: Released,
@@ -19,8 +19,8 @@ pub(crate) struct Inner {
     commits: watch::Sender<u64>,
 }
 
-impl Inner {
-    pub(crate) fn new(spaces: Spaces, pairs: Pairs, pairs_max: u32, state: State) -> Self {
+impl SharedState {
+    pub(crate) fn new(spaces: Keyspaces, pairs: Pairs, pairs_max: u32, state: State) -> Self {
         let (commits, _) = watch::channel(0);
         Self {
             spaces,

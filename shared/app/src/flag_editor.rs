@@ -50,7 +50,7 @@ pub enum RolloutError {
 }
 
 /// Reads and changes the flag.
-pub struct RolloutControl {
+pub struct FlagEditor {
     /// The current flag.
     pub flag: Arc<dyn RolloutFlag>,
     /// Where changes are kept.
@@ -59,7 +59,7 @@ pub struct RolloutControl {
     pub clock: Arc<dyn Clock>,
 }
 
-impl RolloutControl {
+impl FlagEditor {
     /// Makes a change, which is in force when the call returns.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 use app::ingest::{Ingest, IngestError};
 use tokio_util::sync::CancellationToken;
 
-use crate::demo::{DemoSource, Market};
+use super::{DemoSource, Market};
 
 /// How often the market delivers.
 const EVERY: Duration = Duration::from_millis(100);

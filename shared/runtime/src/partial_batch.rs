@@ -1,8 +1,9 @@
-//! Lifts a handler of a batch to the two event sources that take partial failures: a queue (every
-//! failed message is named) and a stream (the first failed record is named, and the service comes
-//! again from there).
+//! Partial batch responses for the two event sources that support them: for a queue, the response
+//! lists every failed message; for a stream, it lists the first failed record, and Lambda retries
+//! from that record on.
 //!
-//! Both sources must be set to `ReportBatchItemFailures`, or a batch with failures counts as done.
+//! Both event source mappings must have `ReportBatchItemFailures` set. Without it, Lambda considers
+//! a batch with failures done.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +11,20 @@ use aws_lambda_events::event::kinesis::KinesisEvent;
 use aws_lambda_events::event::sqs::SqsEvent;
 use serde::Serialize;
 
-/// The answer to a batch: what must come again. Queues and streams read the same JSON.
+/// The response to a batch: what Lambda must deliver again. Queues and streams use the same JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
-    /// What was not done; empty where all was.
+    /// What failed; empty if nothing did.
     pub batch_item_failures: Vec<ItemFailure>,
 }
 
-/// One item that was not done.
+/// One item that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFailure {
-    /// A message's id, or a record's sequence number. An empty one fails the whole batch, which is
-    /// what a message without an id calls for.
+    /// A message's id, or a record's sequence number. An empty one fails the whole batch, as
+    /// a message without an id requires.
     pub item_identifier: String,
 }
 
@@ -54,8 +55,8 @@ pub struct ShardBatch {
     pub records: Vec<Record>,
 }
 
-/// Gives a handler the bodies of a queue's messages; it returns the positions that must be
-/// retried. The other messages are deleted by the service.
+/// Passes the bodies of a queue's messages to a handler, which returns the positions that must be
+/// retried. The service deletes the other messages.
 pub async fn sqs<H>(event: SqsEvent, handle: H) -> BatchResponse
 where
     H: AsyncFnOnce(&[String]) -> BTreeSet<usize>,
@@ -73,9 +74,9 @@ where
     BatchResponse::of(ids.into_iter().enumerate().filter_map(of_failed))
 }
 
-/// Gives a handler the records of a shard; it returns the first position that must be retried.
-/// The service then comes again with that record and all after it, so that what a handler did of
-/// those must be safe to repeat.
+/// Passes the records of a shard to a handler, which returns the first position that must be
+/// retried. The service then delivers that record and all later ones again, so whatever the handler
+/// did with them must be safe to repeat.
 pub async fn kinesis<H>(event: KinesisEvent, handle: H) -> BatchResponse
 where
     H: AsyncFnOnce(&ShardBatch) -> Option<usize>,

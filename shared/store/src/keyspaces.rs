@@ -14,7 +14,7 @@ use crate::keys::stream_block::SHARDS;
 
 /// Every keyspace; what each holds is in [`crate::keys`].
 #[derive(Clone)]
-pub(crate) struct Spaces {
+pub(crate) struct Keyspaces {
     pub(crate) ticks: Keyspace,
     pub(crate) arrival_stamped: Keyspace,
     pub(crate) pairs: Keyspace,
@@ -55,7 +55,7 @@ const TICKS_TABLE_BYTES: u64 = 16 * 1_024 * 1_024;
 /// The number of flushed files of ticks that triggers a merge, which rewrites a part of all ticks.
 const TICKS_L0_TABLES: u8 = 4;
 
-impl Spaces {
+impl Keyspaces {
     pub(crate) fn open(db: &Database, memtables: Memtables) -> Result<Self, StorageError> {
         // Ticks are looked up before they are stored, and are mostly absent, for which the engine's default
         // filters are sufficient. Blocks of the stream are only read sequentially.
@@ -141,7 +141,7 @@ impl Spaces {
     }
 }
 
-/// Options without the engine's own memory limit, see [`Spaces::rotate_full`]. The engine would request a
+/// Options without the engine's own memory limit, see [`Keyspaces::rotate_full`]. The engine would request a
 /// rotation with every commit until it has happened. While the worker merges files, these requests fill its
 /// queue of 1,000 messages; the next request that it handles sends a message to the same queue, and waits
 /// forever, since only the worker itself takes messages out.

@@ -234,14 +234,12 @@ pub(super) fn merged_ranges(base: &Manifest, ids: &[(String, IdSum)]) -> Vec<Mer
         ids: ids.to_string(),
     });
     let mut last: BTreeMap<u8, (u64, MergedRange)> = BTreeMap::new();
-    for merged_ranges in base.merged_ranges.iter().cloned().chain(now) {
-        if let Some((shard, first)) = range_of(&merged_ranges.name)
+    for merged in base.merged_ranges.iter().cloned().chain(now) {
+        if let Some((shard, first)) = range_of(&merged.name)
             && last.get(&shard).is_none_or(|(known, _)| *known <= first)
         {
-            last.insert(shard, (first, merged_ranges));
+            last.insert(shard, (first, merged));
         }
     }
-    last.into_values()
-        .map(|(_, merged_ranges)| merged_ranges)
-        .collect()
+    last.into_values().map(|(_, merged)| merged).collect()
 }

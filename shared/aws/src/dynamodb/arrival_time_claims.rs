@@ -1,4 +1,4 @@
-//! Claims of arrival-stamped ticks, whose event time comes from our clock.
+//! Claims of arrival-stamped ticks, whose event time is that of our clock.
 //!
 //! If a source gives no event time, the same event delivered again would get another time, and
 //! therefore another key. So its id is claimed first: the first delivery records its time, and
