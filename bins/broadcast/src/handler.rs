@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use app::live::{Fanout, UpdateBatch};
+use app::live::{ConflatedUpdates, Fanout};
 use app::ports::PortError;
 use aws_lambda_events::event::sqs::SqsEvent;
 use runtime::partial_batch::{self, BatchResponse};
@@ -77,7 +77,7 @@ impl Broadcast {
     /// Returns the messages that must be retried: all or none. A message that cannot be parsed is
     /// dropped, since a retry would not help and newer values follow.
     async fn publish(&self, bodies: &[String]) -> BTreeSet<usize> {
-        let mut updates = UpdateBatch::default();
+        let mut updates = ConflatedUpdates::default();
         for body in bodies {
             if let Err(error) = queue::read(body, &mut updates) {
                 tracing::error!(error = %error, bytes = body.len(), "a message of the broadcast queue cannot be read and is dropped");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use app::live::{Kind, Update, UpdateBatch};
+use app::live::{ConflatedUpdates, Kind, Update};
 use codec::error::CodecError;
 use domain::Token;
 use serde::Deserialize;
@@ -48,7 +48,7 @@ struct Keys<'a> {
 }
 
 /// Adds a message to a batch.
-pub(crate) fn read(body: &str, batch: &mut UpdateBatch) -> Result<(), CodecError> {
+pub(crate) fn read(body: &str, batch: &mut ConflatedUpdates) -> Result<(), CodecError> {
     let probe: Probe<'_> = serde_json::from_str(body)?;
     let kind = match probe.kind.as_deref() {
         None => {

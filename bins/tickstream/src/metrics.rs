@@ -199,6 +199,11 @@ impl Collector for Store {
                 "Entries kept in the quarantine",
                 ledger.quarantined,
             ),
+            (
+                "analysis_states_resumed",
+                "Pairs whose analytics state could not be read, and continues after their candles",
+                store.analysis_counters().states_resumed,
+            ),
         ] {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(

@@ -104,6 +104,8 @@ impl Server {
             ledger: Arc::new(store.clone()),
             flag: Arc::clone(&flag) as _,
             clock: Arc::clone(&clock),
+            new_ids_from_ms: store.new_ids_from_ms(),
+            recent_offers: Arc::default(),
         };
         let live = Live::new(Arc::clone(&conflator), store.clone());
         let metrics = Arc::new(Metrics::new(store.clone()));

@@ -89,6 +89,11 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
 
+    /// From which event time on ticks get ids of version 1.1, in epoch milliseconds: 0 for a new
+    /// stack; after an upgrade from 1.0, a moment when all old webhooks have ended.
+    #[arg(long, env = "NEW_IDS_FROM_MS", default_value_t = 0)]
+    pub new_ids_from_ms: i64,
+
     /// The function's name, which Lambda sets: its metrics are reported under it.
     #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
     pub function_name: String,

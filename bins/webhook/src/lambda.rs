@@ -113,6 +113,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         )),
         flag,
         clock,
+        new_ids_from_ms: config.new_ids_from_ms,
+        recent_offers: Arc::default(),
     };
     let webhook = Webhook::new(ingest, secrets, ANSWER_WITHIN);
     runtime::lambda::serve_http(routes(webhook, config.code_sha256)).await

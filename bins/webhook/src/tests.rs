@@ -7,8 +7,8 @@ use std::time::Duration;
 use app::ingest::Ingest;
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
-    RolloutFlag, TickQueue, TickStore, TickStream,
+    CohortTick, LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined,
+    Refused, RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
 use axum::body::Body;
@@ -33,7 +33,7 @@ struct Slow {
 
 #[async_trait]
 impl TickStore for Slow {
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.allowed.acquire().await.unwrap().forget();
         self.done.fetch_add(1, Ordering::Relaxed);
@@ -105,6 +105,8 @@ fn scene(working_bytes_max: usize) -> Scene {
         ledger: Arc::clone(&slow) as _,
         flag: Arc::clone(&slow) as _,
         clock: Arc::new(|| START_MS),
+        new_ids_from_ms: 0,
+        recent_offers: Arc::default(),
     };
     let webhook = Arc::new(Webhook {
         ingest,

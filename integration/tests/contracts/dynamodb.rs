@@ -20,7 +20,7 @@ use domain::{Tick, Token};
 use integration::emulator;
 use testkit::analysis::MemoryAnalytics;
 use testkit::contract;
-use testkit::ticks::{START_MS, tick, ticks};
+use testkit::ticks::{START_MS, in_cohort, tick, ticks};
 
 const RETENTION_DAYS: u32 = 30;
 
@@ -109,7 +109,7 @@ async fn the_table_of_ticks_keeps_the_contract_of_the_latest() {
         timestamp_ms: midnight_ms + 30_000,
         ..tick("BTC", 1)
     };
-    table.put(&[&ahead]).await.unwrap();
+    table.put(&in_cohort([&ahead])).await.unwrap();
     let found = table.latest(&Token::new("BTC").unwrap()).await.unwrap();
     assert_eq!(found, [ahead]);
 }
@@ -120,7 +120,7 @@ async fn a_replay_overwrites_the_same_items() {
     let sent = ticks(&["BTC", "ETH"], 40);
     let all: Vec<&Tick> = sent.iter().collect();
     for _ in 0..2 {
-        let receipt = table.put(&all).await.unwrap();
+        let receipt = table.put(&in_cohort(all.iter().copied())).await.unwrap();
         assert_eq!(receipt.outcomes, vec![PutOutcome::Stored; 80]);
         assert_eq!(items(&client, &name).await, 80);
     }
@@ -139,7 +139,7 @@ async fn concurrent_deliveries_of_an_arrival_stamped_event_are_one_item() {
     let deliveries = (0..8).map(|n| {
         let (table, tick) = (table.clone(), delivered(START_MS + n));
         tokio::spawn(async move {
-            let receipt = table.put(&[&tick]).await.unwrap();
+            let receipt = table.put(&in_cohort([&tick])).await.unwrap();
             assert_eq!(receipt.outcomes, [PutOutcome::Stored]);
             receipt
                 .retimed

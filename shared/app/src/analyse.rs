@@ -1,11 +1,11 @@
 //! Computes averages, candles and anomalies from the stream.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::analytics::{
-    AnalysisConfig, Anomaly, Averages, Candle, Interval, PairState, Timeliness,
+    AnalysisConfig, Anomaly, Averages, Candle, Interval, Member, PairState, Timeliness,
 };
 
 use crate::ports::{
@@ -43,6 +43,8 @@ struct CachedPair {
     dirty: bool,
     /// How many corrections of the pair are in the step.
     corrections: usize,
+    /// The candles that the step changed.
+    changed: BTreeSet<(Interval, i64)>,
 }
 
 /// The analysis of one shard. Records are folded in order and committed together. After a crash in
@@ -54,6 +56,8 @@ pub struct Analyser {
     config: AnalysisConfig,
     cached: HashMap<Pair, CachedPair>,
     dirty_pairs: u32,
+    /// The members of ended seconds that this step has looked up, closed or corrected.
+    ended_seconds: HashMap<(Pair, i64), HashSet<Member>>,
     step: AnalysisCommit,
     last: Option<SequenceNumber>,
 }
@@ -75,6 +79,7 @@ impl Analyser {
             config,
             cached,
             dirty_pairs: 0,
+            ended_seconds: HashMap::new(),
             step,
             last: None,
         }
@@ -101,13 +106,17 @@ impl Analyser {
     /// be stored (see [`Analyser::commit`]).
     pub async fn fold(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
         self.load_states(records).await?;
+        self.load_members(records).await?;
         let corrections_max = self.store.corrections_per_pair_max();
-        for record in records {
+        for (index, record) in records.iter().enumerate() {
             let pair = Pair::of(&record.tick);
             let is_full =
                 |cached: &CachedPair| cached.corrections + Interval::ALL.len() > corrections_max;
             if self.cached.get(&pair).is_some_and(is_full) {
                 self.commit().await?;
+                // The commit dropped what was looked up.
+                self.load_members(records.get(index..).unwrap_or_default())
+                    .await?;
             }
             self.last = Some(record.sequence);
             let Some(cached) = self.cached.get_mut(&pair) else {
@@ -116,10 +125,33 @@ impl Analyser {
             if record.sequence <= cached.stored.last_sequence {
                 continue;
             }
-            let effects = cached.stored.state.apply(&record.tick, &self.config);
             cached.stored.last_sequence = record.sequence;
             self.dirty_pairs += u32::from(!cached.dirty);
             cached.dirty = true;
+            let member = Member::of(&record.tick);
+            let second = cached.stored.state.ended_second(&record.tick);
+            let second = second
+                .filter(|_| self.config.keep_members)
+                .map(|start_ms| (pair.clone(), start_ms));
+            if let Some(second) = &second
+                && let Some(members) = self.ended_seconds.get(second)
+                && members.contains(&member)
+            {
+                self.step.duplicates += 1;
+                continue;
+            }
+            let effects = cached.stored.state.apply(&record.tick, &self.config);
+            for interval in Interval::ALL {
+                let start_ms = interval.start_of(record.tick.timestamp_ms);
+                cached.changed.insert((interval, start_ms));
+            }
+            if self.config.keep_members {
+                let of_seconds = effects.closed.iter().chain(&effects.corrections);
+                for candle in of_seconds.filter(|it| it.interval == Interval::OneSecond) {
+                    let members = self.ended_seconds.entry((pair.clone(), candle.start_ms));
+                    members.or_default().extend(&candle.members);
+                }
+            }
             match effects.timeliness {
                 Timeliness::InOrder => {}
                 Timeliness::Late => self.step.late += 1,
@@ -162,8 +194,39 @@ impl Analyser {
                     stored,
                     dirty: false,
                     corrections: 0,
+                    changed: BTreeSet::new(),
                 },
             );
+        }
+        Ok(())
+    }
+
+    /// Looks up the members of the seconds that have ended and that these records belong to.
+    async fn load_members(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
+        if !self.config.keep_members {
+            return Ok(());
+        }
+        let mut missing = HashSet::new();
+        for StreamRecord { sequence, tick } in records {
+            let pair = Pair::of(tick);
+            let Some(cached) = self.cached.get(&pair) else {
+                continue;
+            };
+            if *sequence > cached.stored.last_sequence
+                && let Some(start_ms) = cached.stored.state.ended_second(tick)
+                && !self.ended_seconds.contains_key(&(pair.clone(), start_ms))
+            {
+                missing.insert((pair, start_ms));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<(Pair, i64)> = missing.into_iter().collect();
+        let found = self.store.members(&missing).await?;
+        for (second, members) in missing.into_iter().zip(found) {
+            self.ended_seconds
+                .insert(second, members.into_iter().collect());
         }
         Ok(())
     }
@@ -189,14 +252,18 @@ impl Analyser {
                 base: std::mem::replace(&mut cached.base, cached.stored.last_sequence),
                 stored: cached.stored.clone(),
             });
-            step.candles
-                .extend(cached.stored.state.open_candles().cloned());
+            let changed = std::mem::take(&mut cached.changed);
+            let is_changed =
+                |candle: &&Candle| changed.contains(&(candle.interval, candle.start_ms));
+            let open = cached.stored.state.open_candles();
+            step.candles.extend(open.filter(is_changed).cloned());
             update.averages.push(cached.stored.state.averages());
             cached.dirty = false;
             cached.corrections = 0;
         }
         update.candles.clone_from(&step.candles);
         self.dirty_pairs = 0;
+        self.ended_seconds.clear();
         match self.store.commit(self.shard, last, step).await {
             Ok(corrected) => update.candles.extend(corrected),
             Err(error) => {

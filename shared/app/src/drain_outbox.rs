@@ -1,8 +1,6 @@
 //! Drains the outbox: stored ticks whose delivery ended before the stream had them.
 
-use domain::Tick;
-
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Offer};
 use crate::ledger::LedgerEntry;
 use crate::ports::{Outbox, OutboxEntry, PortError};
 
@@ -30,13 +28,23 @@ impl Ingest {
     /// Offers what the stream lacks of an entry, and commits the entry unless nobody accepted it.
     async fn drain_entry(&self, entry: &OutboxEntry) -> Result<u64, PortError> {
         let rows = entry.ticks.len() as u64 + entry.streamed;
-        let missing: Vec<&Tick> = entry.ticks.iter().collect();
+        let mut offer = Offer {
+            outbox_id: Some(entry.id),
+            ..Offer::default()
+        };
+        for (tick, decided) in &entry.ticks {
+            let in_cohort = match decided {
+                Some(in_cohort) => *in_cohort,
+                None => self.flag.current().await.admits(tick),
+            };
+            offer.push(tick, in_cohort);
+        }
         let mut counts = LedgerEntry {
             received: rows,
             stored: rows,
             ..LedgerEntry::default()
         };
-        if self.offer(&missing, Some(entry.id), &mut counts).await > 0 {
+        if self.offer(&offer, &mut counts).await > 0 {
             return Ok(0);
         }
         counts.in_cohort += entry.streamed;

@@ -1,5 +1,6 @@
 //! A delivery becomes ticks: stored first, then offered to the stream and the broadcast.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use domain::{Malformed, Reason, Tick};
@@ -7,9 +8,10 @@ use sources::{Entry, Source};
 
 use crate::ledger::LedgerEntry;
 use crate::ports::{
-    Clock, LedgerWriter, OutboxId, PortError, PutOutcome, Quarantine, Quarantined, RolloutFlag,
-    TickQueue, TickStore, TickStream,
+    Clock, CohortTick, LedgerWriter, OutboxId, PortError, PutOutcome, Quarantine, Quarantined,
+    RolloutFlag, TickQueue, TickStore, TickStream,
 };
+use crate::recent_offers::RecentOffers;
 
 /// Longest source name kept in the quarantine, in bytes.
 const SOURCE_BYTES_MAX: usize = 64;
@@ -34,6 +36,42 @@ pub struct Ingest {
     pub flag: Arc<dyn RolloutFlag>,
     /// Our clock.
     pub clock: Arc<dyn Clock>,
+    /// From which event time on ticks get ids of version 1.1, in epoch milliseconds; see
+    /// [`Source::parse_since`].
+    pub new_ids_from_ms: i64,
+    /// What this process knows to be in the stream or the redrive queue.
+    pub recent_offers: Arc<RecentOffers>,
+}
+
+/// Stored ticks to offer.
+#[derive(Default)]
+pub(crate) struct Offer<'a> {
+    /// Ticks that are new in the store, for the broadcast.
+    pub(crate) stored: Vec<&'a Tick>,
+    /// Of these, the ticks of the cohort, for the stream.
+    pub(crate) cohort: Vec<&'a Tick>,
+    /// Ticks of the cohort that were stored before, and may be missing in the stream.
+    pub(crate) again: &'a [Tick],
+    /// The outbox entry of the new ticks.
+    pub(crate) outbox_id: Option<OutboxId>,
+}
+
+impl<'a> Offer<'a> {
+    pub(crate) fn push(&mut self, tick: &'a Tick, in_cohort: bool) {
+        self.stored.push(tick);
+        if in_cohort {
+            self.cohort.push(tick);
+        }
+    }
+}
+
+/// The positions of offered ticks that the stream did not accept.
+#[derive(Default)]
+struct Unstreamed {
+    /// In the redrive queue.
+    redriven: Vec<usize>,
+    /// Nowhere but in the store.
+    pending: Vec<usize>,
 }
 
 /// The outcome of a delivery, for its sender.
@@ -88,7 +126,7 @@ impl Ingest {
         body: &[u8],
     ) -> Result<Delivered, IngestError> {
         let now_ms = self.clock.now_ms();
-        let entries = match source.parse(body, now_ms) {
+        let entries = match source.parse_since(body, now_ms, self.new_ids_from_ms) {
             Ok(entries) => entries,
             Err(unreadable) => {
                 let entry = Malformed::new(0, unreadable.reason, unreadable.message, body);
@@ -173,15 +211,25 @@ impl Ingest {
     async fn take(
         &self,
         source: &str,
-        mut ticks: Vec<Tick>,
+        ticks: Vec<Tick>,
         delivered: &mut Delivered,
         now_ms: i64,
     ) -> Result<(), IngestError> {
+        let rollout = self.flag.current().await;
+        let decide = |tick| CohortTick {
+            in_cohort: rollout.admits(&tick),
+            tick,
+        };
+        let mut ticks: Vec<CohortTick> = ticks.into_iter().map(decide).collect();
         let receipt = if ticks.is_empty() {
             None
         } else {
-            let all: Vec<&Tick> = ticks.iter().collect();
-            Some(self.store.put(&all).await.map_err(IngestError::NotStored)?)
+            Some(
+                self.store
+                    .put(&ticks)
+                    .await
+                    .map_err(IngestError::NotStored)?,
+            )
         };
         let outbox_id = receipt.as_ref().and_then(|receipt| receipt.outbox_id);
         let mut uncommitted = UncommittedEntry {
@@ -190,27 +238,33 @@ impl Ingest {
         };
         let retimed = receipt.as_ref().map_or(&[][..], |receipt| &receipt.retimed);
         for (index, at_ms) in retimed {
-            if let Some(tick) = ticks.get_mut(*index) {
+            if let Some(CohortTick { tick, .. }) = ticks.get_mut(*index) {
                 (tick.timestamp_ms, tick.ingested_at_ms) = (*at_ms, *at_ms);
             }
         }
-        let mut stored = Vec::with_capacity(ticks.len());
+        let mut offer = Offer {
+            again: receipt
+                .as_ref()
+                .map_or(&[][..], |receipt| &receipt.offer_again),
+            outbox_id,
+            ..Offer::default()
+        };
         let mut refused = 0_u64;
         let outcomes = receipt
             .as_ref()
             .map_or(&[][..], |receipt| &receipt.outcomes);
-        for (tick, outcome) in ticks.iter().zip(outcomes) {
+        for (CohortTick { tick, in_cohort }, outcome) in ticks.iter().zip(outcomes) {
             match outcome {
-                PutOutcome::Stored => stored.push(tick),
+                PutOutcome::Stored => offer.push(tick, *in_cohort),
                 PutOutcome::Duplicate => delivered.counts.duplicate += 1,
                 PutOutcome::Refused => refused += 1,
             }
         }
-        delivered.counts.stored = stored.len() as u64;
+        delivered.counts.stored = offer.stored.len() as u64;
         // The sender delivers again what the store refused, and it is counted then.
         delivered.counts.received -= refused;
         let (pending, kept) = tokio::join!(
-            self.offer(&stored, outbox_id, &mut delivered.counts),
+            self.offer(&offer, &mut delivered.counts),
             self.quarantine(source, &delivered.malformed, now_ms)
         );
         delivered.pending = pending;
@@ -253,60 +307,73 @@ impl Ingest {
 
     /// Offers stored ticks to the stream (those of the cohort) and the broadcast (all), at once.
     /// Returns how many of the cohort neither the stream nor the redrive queue accepted.
-    pub(crate) async fn offer(
-        &self,
-        stored: &[&Tick],
-        outbox_id: Option<OutboxId>,
-        counts: &mut LedgerEntry,
-    ) -> u64 {
-        if stored.is_empty() {
+    pub(crate) async fn offer(&self, offer: &Offer<'_>, counts: &mut LedgerEntry) -> u64 {
+        let again = self.recent_offers.unknown(offer.again);
+        if offer.stored.is_empty() && again.is_empty() {
             return 0;
         }
-        let rollout = self.flag.current().await;
-        let cohort: Vec<&Tick> = stored
-            .iter()
-            .copied()
-            .filter(|tick| rollout.admits(tick))
-            .collect();
-        counts.in_cohort = cohort.len() as u64;
-        let ((), unstreamed) = tokio::join!(self.announce(stored), self.append(&cohort, outbox_id));
-        let (redriven, pending) = unstreamed;
-        counts.redriven = redriven;
-        counts.streamed = counts.in_cohort - redriven - pending;
-        pending
+        let appended: Vec<&Tick> = offer.cohort.iter().copied().chain(again).collect();
+        let ((), left) = tokio::join!(
+            self.announce(&offer.stored),
+            self.append(&appended, offer.outbox_id)
+        );
+        let is_new = |index: &usize| *index < offer.cohort.len();
+        let of_cohort = |left: &[usize]| left.iter().copied().filter(is_new).count() as u64;
+        counts.in_cohort = offer.cohort.len() as u64;
+        counts.redriven = of_cohort(&left.redriven);
+        counts.streamed = counts.in_cohort - counts.redriven - of_cohort(&left.pending);
+        left.pending.len() as u64
     }
 
-    /// Appends the cohort; ticks that the stream refuses go to the redrive queue, if there is one.
-    /// Returns how many went there, and how many neither accepted.
-    async fn append(&self, cohort: &[&Tick], outbox_id: Option<OutboxId>) -> (u64, u64) {
-        if cohort.is_empty() {
-            return (0, 0);
+    /// Appends ticks; those that the stream refuses go to the redrive queue, if there is one.
+    async fn append(&self, ticks: &[&Tick], outbox_id: Option<OutboxId>) -> Unstreamed {
+        let mut unstreamed = Unstreamed::default();
+        if ticks.is_empty() {
+            return unstreamed;
         }
-        let refused: Vec<&Tick> = match self.stream.append(cohort, outbox_id).await {
-            Ok(refused) => refused
-                .iter()
-                .filter_map(|r| cohort.get(r.index).copied())
-                .collect(),
+        let refused: Vec<usize> = match self.stream.append(ticks, outbox_id).await {
+            Ok(refused) => refused.iter().map(|refused| refused.index).collect(),
             Err(error) => {
-                tracing::error!(error = %error, cause = ?error.source, ticks = cohort.len(), "the stream did not accept the ticks");
-                cohort.to_vec()
+                tracing::error!(error = %error, cause = ?error.source, ticks = ticks.len(), "the stream did not accept the ticks");
+                (0..ticks.len()).collect()
             }
         };
-        let Some(redrive) = self.redrive.as_ref().filter(|_| !refused.is_empty()) else {
-            return (0, refused.len() as u64);
-        };
-        match redrive.send(&refused).await {
-            Ok(left) => ((refused.len() - left.len()) as u64, left.len() as u64),
-            Err(error) => {
-                tracing::error!(error = %error, cause = ?error.source, ticks = refused.len(), "the redrive queue did not accept the ticks");
-                (0, refused.len() as u64)
+        match &self.redrive {
+            Some(redrive) if !refused.is_empty() => {
+                let of_refused = |index: &usize| ticks.get(*index).copied();
+                let sent: Vec<&Tick> = refused.iter().filter_map(of_refused).collect();
+                match redrive.send(&sent).await {
+                    Ok(left) => {
+                        let left: HashSet<usize> = left.iter().map(|left| left.index).collect();
+                        for (at, index) in refused.into_iter().enumerate() {
+                            if left.contains(&at) {
+                                unstreamed.pending.push(index);
+                            } else {
+                                unstreamed.redriven.push(index);
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(error = %error, cause = ?error.source, ticks = sent.len(), "the redrive queue did not accept the ticks");
+                        unstreamed.pending = refused;
+                    }
+                }
             }
+            Some(_) | None => unstreamed.pending = refused,
         }
+        let pending: HashSet<usize> = unstreamed.pending.iter().copied().collect();
+        let accepted = ticks.iter().enumerate();
+        let accepted = accepted.filter(|(index, _)| !pending.contains(index));
+        self.recent_offers.add(accepted.map(|(_, tick)| *tick));
+        unstreamed
     }
 
     /// Queues ticks for broadcast. A failure is logged and not retried, since the next tick has a newer
     /// value anyway.
     async fn announce(&self, stored: &[&Tick]) {
+        if stored.is_empty() {
+            return;
+        }
         match self.broadcast.send(stored).await {
             Ok(refused) if refused.is_empty() => {}
             Ok(refused) => {

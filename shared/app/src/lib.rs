@@ -14,5 +14,6 @@ pub mod objects;
 pub mod poison;
 pub mod ports;
 mod quarantine;
+pub mod recent_offers;
 pub mod redrive;
 pub mod sequence;

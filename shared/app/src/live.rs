@@ -2,14 +2,14 @@
 //! average only the latest remains, and sent as JSON messages that are the same on this machine and
 //! on AWS.
 
+mod conflated_updates;
 mod conflator;
 mod fanout;
 mod messages;
 mod results_json;
-mod update_batch;
 
+pub use conflated_updates::{ConflatedUpdates, Kind, Update};
 pub use conflator::{Conflator, Reader};
 pub use fanout::{DELIVER_WITHIN, DeliveryReport, Fanout, MESSAGE_BYTES_MAX};
 pub use messages::{messages, snapshot};
 pub use results_json::{AnomalyJson, AveragesJson, CandleJson};
-pub use update_batch::{Kind, Update, UpdateBatch};

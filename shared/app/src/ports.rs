@@ -4,7 +4,7 @@
 //! a call.
 
 use async_trait::async_trait;
-use domain::analytics::{Anomaly, Candle, PairState};
+use domain::analytics::{Anomaly, Candle, Member, PairState};
 use domain::{Malformed, Pair, Rollout, RolloutChange, Tick, Token};
 use serde::{Deserialize, Serialize};
 
@@ -34,12 +34,22 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// A tick to store, or as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CohortTick {
+    /// The tick.
+    pub tick: Tick,
+    /// Whether it belongs to the stream. This is decided once, by the flag in force when the tick is
+    /// first stored, and kept with the tick: a later delivery of the same tick does not change it.
+    pub in_cohort: bool,
+}
+
 /// The outcome of storing one tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It is stored durably, and as far as the store can tell, it is new.
+    /// It is new, and stored durably.
     Stored,
-    /// It was stored before.
+    /// It was stored before, and nothing about it changed.
     Duplicate,
     /// It is not stored; the caller may retry.
     Refused,
@@ -60,13 +70,17 @@ pub struct PutReceipt {
     /// The positions of retimed ticks, with the time under which they are stored, in epoch milliseconds:
     /// arrival-stamped ticks that were stored before. Stream and broadcast must get them with that time.
     pub retimed: Vec<(usize, i64)>,
+    /// The duplicates that belong to the stream and whose first offer is not known to have
+    /// succeeded, as they are stored: they must be offered again. A store with an outbox has none,
+    /// since the outbox keeps them.
+    pub offer_again: Vec<Tick>,
 }
 
 /// Stores ticks; they are durable when the call returns.
 #[async_trait]
 pub trait TickStore: Send + Sync {
-    /// Stores ticks. A tick with a stored `(token, timestamp, tick_id)` changes nothing.
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError>;
+    /// Stores ticks. A tick that is already stored (see [`domain::Tick::identity`]) changes nothing.
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError>;
 }
 
 /// Appends to the stream; ticks of one token keep their order.
@@ -126,8 +140,9 @@ pub trait LedgerWriter: Send + Sync {
 pub struct OutboxEntry {
     /// Its id.
     pub id: OutboxId,
-    /// The ticks that the stream lacks.
-    pub ticks: Vec<Tick>,
+    /// The ticks that the stream lacks, and those that do not belong to it. The decision is missing
+    /// if a release before 1.1 stored the tick.
+    pub ticks: Vec<(Tick, Option<bool>)>,
     /// How many other ticks are in the stream.
     pub streamed: u64,
 }
@@ -230,8 +245,15 @@ pub trait AnalyticsStore: Send + Sync {
         usize::MAX
     }
 
-    /// The states of pairs in a shard; `None` if a pair has none yet.
+    /// The states of pairs in a shard; `None` if a pair has none yet. A state that cannot be read is
+    /// replaced by one that continues after the pair's stored candles: it never stops the others.
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError>;
+
+    /// The members of stored candles of one second, by pair and start; none for a candle that is not
+    /// stored. Only needed if the stream may hold a tick twice.
+    async fn members(&self, seconds: &[(Pair, i64)]) -> Result<Vec<Vec<Member>>, PortError> {
+        Ok(vec![Vec::new(); seconds.len()])
+    }
 
     /// Stores a step, with `last` as the shard's checkpoint, and returns the merged corrected candles.
     async fn commit(

@@ -52,6 +52,8 @@ fn tick(n: u64, of: u64, tokens: &[Token]) -> Tick {
         source: SourceName::new("bench:market").unwrap(),
         slot: n.is_multiple_of(2).then_some(400_000_000 + n / 100),
         method: Method::Trade,
+        sequence: None,
+        quality: None,
     }
 }
 

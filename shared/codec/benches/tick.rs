@@ -21,6 +21,8 @@ fn tick(number: u64) -> Option<Tick> {
         source: SourceName::new("helius:raydium").ok()?,
         slot: Some(398_123_456),
         method: Method::SwapEvent,
+        sequence: None,
+        quality: None,
     })
 }
 

@@ -74,6 +74,14 @@ fn array<T: Borrow<Tick>>(column: &Column, ticks: &[T]) -> Result<ArrayRef, Code
         "slot" => integers(ticks.map(|tick| tick.slot.and_then(|slot| slot.try_into().ok()))),
         "method" => texts(ticks.map(|tick| tick.method.as_str())),
         "version" => texts(ticks.map(|_| TICK_VERSION)),
+        "sequence" => {
+            integers(ticks.map(|tick| tick.sequence.and_then(|number| number.try_into().ok())))
+        }
+        "quality" => Arc::new(
+            ticks
+                .map(|tick| tick.quality.map(domain::Quality::as_str))
+                .collect::<StringArray>(),
+        ),
         _ => return Err(CodecError::Column(column.name)),
     })
 }
@@ -112,6 +120,9 @@ struct Rows<'a> {
     source: &'a StringArray,
     slot: &'a Int64Array,
     method: &'a StringArray,
+    /// Files of version 1.0 have neither.
+    sequence: Option<&'a Int64Array>,
+    quality: Option<&'a StringArray>,
 }
 
 impl<'a> Rows<'a> {
@@ -127,6 +138,8 @@ impl<'a> Rows<'a> {
             source: column(batch, "source")?,
             slot: column(batch, "slot")?,
             method: column(batch, "method")?,
+            sequence: later_column(batch, "sequence")?,
+            quality: later_column(batch, "quality")?,
         })
     }
 
@@ -162,6 +175,18 @@ impl<'a> Rows<'a> {
             })?,
             slot: slot.transpose()?,
             method: text(self.method, "method", row)?.parse::<Method>()?,
+            sequence: (self.sequence)
+                .and_then(|numbers| optional::<Int64Type>(numbers, row))
+                .map(|number| {
+                    number
+                        .try_into()
+                        .map_err(|_| CodecError::Column("sequence"))
+                })
+                .transpose()?,
+            quality: (self.quality)
+                .filter(|names| names.is_valid(row))
+                .map(|names| names.value(row).parse())
+                .transpose()?,
         })
     }
 }
@@ -175,6 +200,17 @@ fn column<'a, A: Array + 'static>(
         .as_any()
         .downcast_ref()
         .ok_or(CodecError::Column(name))
+}
+
+/// A column that a later version added; `None` if the batch lacks it.
+fn later_column<'a, A: Array + 'static>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+) -> Result<Option<&'a A>, CodecError> {
+    match batch.column_by_name(name) {
+        Some(_) => column(batch, name).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn optional<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {

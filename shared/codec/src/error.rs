@@ -1,6 +1,6 @@
 //! Why a stored record cannot be read.
 
-use domain::{AmountError, MethodError, NameError, TickIdError};
+use domain::{AmountError, MethodError, NameError, QualityError, TickIdError};
 
 /// Why bytes, a JSON text or a batch of columns cannot be read as ticks.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,9 @@ pub enum CodecError {
     /// The method is not valid.
     #[error("`method`: {0}")]
     Method(#[from] MethodError),
+    /// The quality is not valid.
+    #[error("`quality`: {0}")]
+    Quality(#[from] QualityError),
     /// A batch lacks a column, or the column has another type.
     #[error("column `{0}` is missing or has the wrong type")]
     Column(&'static str),

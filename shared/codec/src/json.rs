@@ -43,7 +43,15 @@ pub fn write_json(tick: &Tick, out: &mut Vec<u8>) {
         put(out, "\",\"method\":\"", tick.method.as_str());
     }
     put(out, "\",\"version\":\"", TICK_VERSION);
-    out.extend_from_slice(b"\"}");
+    out.push(b'"');
+    if let Some(sequence) = tick.sequence {
+        put(out, ",\"sequence\":", sequence);
+    }
+    if let Some(quality) = tick.quality {
+        put(out, ",\"quality\":\"", quality.as_str());
+        out.push(b'"');
+    }
+    out.push(b'}');
 }
 
 fn put(out: &mut Vec<u8>, before: &str, value: impl std::fmt::Display) {
@@ -55,7 +63,13 @@ fn put(out: &mut Vec<u8>, before: &str, value: impl std::fmt::Display) {
 impl Serialize for TickJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(tick) = self;
-        let absent = usize::from(tick.volume.is_none()) + usize::from(tick.slot.is_none());
+        let absent = [
+            tick.volume.is_none(),
+            tick.slot.is_none(),
+            tick.sequence.is_none(),
+            tick.quality.is_none(),
+        ];
+        let absent: usize = absent.into_iter().map(usize::from).sum();
         let mut object =
             serializer.serialize_struct("Tick", crate::tick_columns::COLUMNS.len() - absent)?;
         object.serialize_field("tick_id", &tick.tick_id)?;
@@ -75,6 +89,14 @@ impl Serialize for TickJson<'_> {
         }
         object.serialize_field("method", tick.method.as_str())?;
         object.serialize_field("version", TICK_VERSION)?;
+        match &tick.sequence {
+            Some(sequence) => object.serialize_field("sequence", sequence)?,
+            None => object.skip_field("sequence")?,
+        }
+        match &tick.quality {
+            Some(quality) => object.serialize_field("quality", quality)?,
+            None => object.skip_field("quality")?,
+        }
         object.end()
     }
 }
@@ -102,6 +124,10 @@ struct Fields<'a> {
     method: Cow<'a, str>,
     #[serde(borrow)]
     version: Cow<'a, str>,
+    #[serde(default)]
+    sequence: Option<u64>,
+    #[serde(borrow, default)]
+    quality: Option<Cow<'a, str>>,
 }
 
 /// Reads what [`write_json`] wrote. The round trip is exact.
@@ -141,5 +167,7 @@ pub fn from_json(text: &[u8]) -> Result<Tick, CodecError> {
         })?,
         slot: fields.slot,
         method: fields.method.parse::<Method>()?,
+        sequence: fields.sequence,
+        quality: fields.quality.as_deref().map(str::parse).transpose()?,
     })
 }

@@ -61,7 +61,7 @@ impl Column {
 }
 
 /// All columns in order. `ts` is `timestamp` in JSON: this word is reserved in Hive and Firehose.
-pub const COLUMNS: [Column; 11] = [
+pub const COLUMNS: [Column; 13] = [
     Column::required(
         "tick_id",
         Kind::Text,
@@ -103,6 +103,18 @@ pub const COLUMNS: [Column; 11] = [
     Column::required("slot", Kind::Integer, "The Solana slot, if there is one").optional(),
     Column::required("method", Kind::Text, "How the price was derived"),
     Column::required("version", Kind::Text, "Version of the format of the tick"),
+    Column::required(
+        "sequence",
+        Kind::Integer,
+        "Number of the trade at the provider, which orders trades of one millisecond",
+    )
+    .optional(),
+    Column::required(
+        "quality",
+        Kind::Text,
+        "Why the price is not used in candles: low_precision or wide_confidence",
+    )
+    .optional(),
 ];
 
 /// The partition columns of the archive, all `int`, from the path: the UTC day of the event time.

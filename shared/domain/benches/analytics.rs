@@ -28,6 +28,8 @@ fn tick(n: u64, interval_us: i64) -> Option<Tick> {
         source: SourceName::new("bench:bench").ok()?,
         slot: None,
         method: Method::Trade,
+        sequence: None,
+        quality: None,
     })
 }
 

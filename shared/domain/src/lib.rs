@@ -12,17 +12,19 @@ mod id;
 mod malformed;
 mod name;
 mod pair;
+mod percentage;
 mod rollout;
 mod tick;
 
 pub use amount::{AmountError, Price, Volume};
-pub use cohort::{COHORT_BUCKETS, Percentage, PercentageError, cohort_bucket};
+pub use cohort::cohort_bucket;
 pub use id::{TickId, TickIdError};
 pub use malformed::{Malformed, RAW_BYTES_MAX, Reason, Severity};
 pub use name::{NameError, SourceName, Token};
 pub use pair::Pair;
+pub use percentage::{COHORT_BUCKETS, Percentage, PercentageError};
 pub use rollout::{Rollout, RolloutChange, RolloutKey, RolloutKeyError};
 pub use tick::{
-    FUTURE_TOLERANCE_MS, Method, MethodError, TICK_VERSION, TIMESTAMP_MS_MIN, Tick, TimestampError,
-    check_timestamp,
+    FUTURE_TOLERANCE_MS, Method, MethodError, Quality, QualityError, SEQUENCE_MAX, TICK_VERSION,
+    TIMESTAMP_MS_MIN, Tick, TickIdentity, TickOrder, TimestampError, check_timestamp,
 };

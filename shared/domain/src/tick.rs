@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Price, SourceName, TickId, Token, Volume};
+use crate::{Pair, Price, SourceName, TickId, Token, Volume};
 
 /// The version of the tick's format, carried in every record.
-pub const TICK_VERSION: &str = "1.0";
+///
+/// 1.1 added [`Tick::sequence`] and [`Tick::quality`]; records of 1.0 are read without them.
+pub const TICK_VERSION: &str = "1.1";
 
 /// The earliest event time accepted: 2000-01-01T00:00:00Z. An earlier one has the wrong unit
 /// (seconds instead of milliseconds).
@@ -40,6 +42,104 @@ pub struct Tick {
     pub slot: Option<u64>,
     /// How the price was derived.
     pub method: Method,
+    /// The provider's own number of the trade, which orders trades of the same millisecond. At most
+    /// [`SEQUENCE_MAX`].
+    pub sequence: Option<u64>,
+    /// What limits the use of the price; `None` if nothing does.
+    pub quality: Option<Quality>,
+}
+
+/// The largest [`Tick::sequence`]: a `bigint` in SQL.
+pub const SEQUENCE_MAX: u64 = i64::MAX as u64;
+
+/// A tick's place among those of its pair: by event time, then by the provider's own number, then by
+/// id. A tick without a number comes before those of the same millisecond with one. The order of
+/// arrival never decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TickOrder {
+    /// Event time, milliseconds since the epoch (UTC).
+    pub timestamp_ms: i64,
+    /// The provider's own number.
+    pub sequence: Option<u64>,
+    /// The identity.
+    pub tick_id: TickId,
+}
+
+/// What makes two ticks the same event, on every path: in the store, the stream, candles, the archive
+/// and the live feed.
+///
+/// The id is derived from what identifies the event at its provider (see `docs/api.md`), and alone
+/// it is unique for all sources that we read. A sender of `ticks` may choose ids freely, so that the
+/// pair and the time belong to the identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TickIdentity {
+    /// The pair.
+    pub pair: Pair,
+    /// Event time, milliseconds since the epoch (UTC).
+    pub timestamp_ms: i64,
+    /// The id.
+    pub tick_id: TickId,
+}
+
+impl Tick {
+    /// What makes it the same event as another tick.
+    #[must_use]
+    pub fn identity(&self) -> TickIdentity {
+        TickIdentity {
+            pair: Pair::of(self),
+            timestamp_ms: self.timestamp_ms,
+            tick_id: self.tick_id,
+        }
+    }
+
+    /// Its place among the ticks of its pair.
+    #[must_use]
+    pub fn order(&self) -> TickOrder {
+        TickOrder {
+            timestamp_ms: self.timestamp_ms,
+            sequence: self.sequence,
+            tick_id: self.tick_id,
+        }
+    }
+}
+
+/// Why a price is stored, but not used in candles and detection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// The amounts are so small that their quotient is imprecise.
+    LowPrecision,
+    /// An oracle's confidence interval is wide.
+    WideConfidence,
+}
+
+/// The text is not the name of a quality.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a quality: use `low_precision` or `wide_confidence`")]
+pub struct QualityError(String);
+
+impl Quality {
+    /// Every quality, in the order of their codes in stored records.
+    pub const ALL: [Self; 2] = [Self::LowPrecision, Self::WideConfidence];
+
+    /// The name in JSON, SQL and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LowPrecision => "low_precision",
+            Self::WideConfidence => "wide_confidence",
+        }
+    }
+}
+
+impl FromStr for Quality {
+    type Err = QualityError;
+    fn from_str(text: &str) -> Result<Self, QualityError> {
+        Self::ALL
+            .into_iter()
+            .find(|quality| quality.as_str() == text)
+            .ok_or_else(|| QualityError(text.chars().take(20).collect()))
+    }
 }
 
 /// How a price was derived from what the source sent.
@@ -154,6 +254,10 @@ mod tests {
             assert_eq!(method.as_str().parse(), Ok(method));
         }
         assert!("guess".parse::<Method>().is_err());
+        for quality in Quality::ALL {
+            assert_eq!(quality.as_str().parse(), Ok(quality));
+        }
+        assert!("good".parse::<Quality>().is_err());
     }
 
     #[test]

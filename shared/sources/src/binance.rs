@@ -76,7 +76,8 @@ fn message(raw: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     };
     let symbol = required("s", message.symbol)?.text()?;
     let (token, quote) = product::split_by_quote(&symbol, QUOTES)?;
-    let id = id.unsigned()?.to_string();
+    let sequence = id.sequence()?;
+    let id = sequence.to_string();
     let tick_id = match kind {
         "" => TickId::derive("binance", &[&symbol, &id]),
         kind => TickId::derive("binance", &[kind, &symbol, &id]),
@@ -92,5 +93,7 @@ fn message(raw: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
         source: name::source("binance:spot")?,
         slot: None,
         method: Method::Trade,
+        sequence: Some(sequence),
+        quality: None,
     }))
 }

@@ -160,11 +160,9 @@ impl Reader {
     ) -> Result<Outcome, Refused> {
         let product = required("product_id", fields.product_id)?.text()?;
         let (token, quote) = product::split_at(&product, '-')?;
-        let trade_id = required("trade_id", fields.trade_id)?
-            .unsigned()?
-            .to_string();
+        let trade_id = required("trade_id", fields.trade_id)?.sequence()?;
         Ok(Outcome::Tick(Tick {
-            tick_id: TickId::derive("coinbase", &[&product, &trade_id]),
+            tick_id: TickId::derive("coinbase", &[&product, &trade_id.to_string()]),
             token,
             quote,
             price: required("price", fields.price)?.price()?,
@@ -174,6 +172,8 @@ impl Reader {
             source: name::source(source)?,
             slot: None,
             method,
+            sequence: Some(trade_id),
+            quality: None,
         }))
     }
 
@@ -200,6 +200,8 @@ impl Reader {
             source: name::source(ADVANCED)?,
             slot: None,
             method: Method::Ticker,
+            sequence: None,
+            quality: None,
         }))
     }
 }

@@ -64,6 +64,8 @@ fn price(mint: &str, raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
         source: name::source("jupiter:price")?,
         slot: Some(slot),
         method: Method::Quote,
+        sequence: None,
+        quality: None,
     }))
 }
 

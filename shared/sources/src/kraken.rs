@@ -99,12 +99,11 @@ fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused
     let product = symbol.split('/').map(renamed).collect::<Vec<_>>().join("/");
     let (token, quote) = product::split_at(&product, '/')?;
     let is_trade = method == Method::Trade;
-    let (tick_id, price, volume, timestamp_ms) = if is_trade {
-        let trade_id = required("trade_id", fields.trade_id)?
-            .unsigned()?
-            .to_string();
+    let (tick_id, sequence, price, volume, timestamp_ms) = if is_trade {
+        let trade_id = required("trade_id", fields.trade_id)?.sequence()?;
         (
-            TickId::derive("kraken", &[&product, &trade_id]),
+            TickId::derive("kraken", &[&product, &trade_id.to_string()]),
+            Some(trade_id),
             required("price", fields.price)?.price()?,
             Some(required("qty", fields.qty)?.volume()?),
             required("timestamp", fields.timestamp)?.time_rfc3339(now_ms)?,
@@ -113,6 +112,7 @@ fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused
         let timestamp = optional("timestamp", fields.timestamp);
         (
             TickId::derive("kraken", &["ticker", &product, raw.get()]),
+            None,
             required("last", fields.last)?.price()?,
             None,
             timestamp
@@ -132,6 +132,8 @@ fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused
         source: name::source("kraken:spot")?,
         slot: None,
         method,
+        sequence,
+        quality: None,
     }))
 }
 

@@ -35,6 +35,21 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`Unreadable`] if the delivery as a whole cannot be read.
     fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable>;
+
+    /// As [`Source::parse`], for a store that has ticks of release 1.0: events before
+    /// `new_ids_from_ms` (epoch milliseconds) get the id that 1.0 gave them, so that a delivery
+    /// that is repeated after the upgrade gives the ticks that are stored. 0 for a new store.
+    ///
+    /// # Errors
+    /// As [`Source::parse`].
+    fn parse_since(
+        &self,
+        body: &[u8],
+        now_ms: i64,
+        _new_ids_from_ms: i64,
+    ) -> Result<Vec<Entry>, Unreadable> {
+        self.parse(body, now_ms)
+    }
 }
 
 /// The outcome of one entry of a delivery.

@@ -152,6 +152,8 @@ fn feed(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
         source: name::source("pyth:hermes")?,
         slot,
         method: Method::Oracle,
+        sequence: None,
+        quality: None,
     }))
 }
 

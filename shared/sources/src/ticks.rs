@@ -1,14 +1,14 @@
 //! Our own JSON: one tick, an array of ticks, or `{"ticks": […]}`.
 //!
 //! Required: `token`, `price`, `timestamp` (epoch milliseconds or RFC 3339). Optional: `quote`
-//! (`USD`), `volume`, `source` (`ticks:api`), `slot`, `method` (`reported`), and the event's
-//! identity, either `id` (any text up to 128 bytes) or `tick_id` (kept unchanged, so an exported
-//! tick that is sent again stays the same tick). Other fields are ignored, unless their name is a
+//! (`USD`), `volume`, `source` (`ticks:api`), `slot`, `method` (`reported`), `sequence`, `quality`,
+//! and the event's identity, either `id` (any text up to 128 bytes) or `tick_id` (kept unchanged, so
+//! an exported tick that is sent again stays the same tick). Other fields are ignored, unless their name is a
 //! near miss of an absent optional field: `qoute` would store a price in the wrong currency.
 
 mod fields;
 
-use domain::{Method, Price, Reason, SourceName, Tick, TickId, Token, Volume};
+use domain::{Method, Price, Quality, Reason, SourceName, Tick, TickId, Token, Volume};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -34,8 +34,17 @@ impl Source for Ticks {
     }
 
     fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+        self.parse_since(body, now_ms, 0)
+    }
+
+    fn parse_since(
+        &self,
+        body: &[u8],
+        now_ms: i64,
+        new_ids_from_ms: i64,
+    ) -> Result<Vec<Entry>, Unreadable> {
         let text = delivery::text(body)?;
-        Answer::of_each(entries(text)?, |raw| tick(raw, now_ms))
+        Answer::of_each(entries(text)?, |raw| tick(raw, now_ms, new_ids_from_ms))
     }
 }
 
@@ -64,7 +73,7 @@ fn entries(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
     }
 }
 
-fn tick(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
+fn tick(raw: &RawValue, now_ms: i64, new_ids_from_ms: i64) -> Result<Outcome, Refused> {
     let fields: Fields = Value::new("entry", raw).object()?;
     fields.check_near_misses()?;
     let token = required("token", fields.token)?.token()?;
@@ -84,12 +93,32 @@ fn tick(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
     };
     let slot = optional("slot", fields.slot).map(Value::slot).transpose()?;
     let method = optional("method", fields.method).map(method).transpose()?;
+    let sequence = optional("sequence", fields.sequence);
+    let sequence = sequence.map(Value::sequence).transpose()?;
+    let quality = optional("quality", fields.quality)
+        .map(quality)
+        .transpose()?;
     let tick_id = match (
         optional("tick_id", fields.tick_id),
         optional("id", fields.id),
     ) {
         (Some(tick_id), _) => stored_id(tick_id)?,
-        (None, Some(id)) => senders_id(id)?,
+        (None, Some(id)) => {
+            let id = senders_id(id)?;
+            if timestamp_ms < new_ids_from_ms {
+                TickId::derive("ticks", &[&id])
+            } else {
+                let timestamp_ms = timestamp_ms.to_string();
+                let event = [
+                    source.as_str(),
+                    token.as_str(),
+                    quote.as_str(),
+                    &timestamp_ms,
+                    &id,
+                ];
+                TickId::derive("ticks", &event)
+            }
+        }
         (None, None) => derived_id(&source, &token, &quote, timestamp_ms, price, volume),
     };
     Ok(Outcome::Tick(Tick {
@@ -103,6 +132,8 @@ fn tick(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
         source,
         slot,
         method: method.unwrap_or(Method::Reported),
+        sequence,
+        quality,
     }))
 }
 
@@ -113,12 +144,19 @@ fn method(value: Value<'_>) -> Result<Method, Refused> {
         .map_err(|error| value.refused(Reason::WrongType, error))
 }
 
+fn quality(value: Value<'_>) -> Result<Quality, Refused> {
+    value
+        .text()?
+        .parse()
+        .map_err(|error| value.refused(Reason::WrongType, error))
+}
+
 fn stored_id(value: Value<'_>) -> Result<TickId, Refused> {
     TickId::parse(&value.text()?).map_err(|error| value.refused(Reason::InvalidId, error))
 }
 
-fn senders_id(value: Value<'_>) -> Result<TickId, Refused> {
-    let id = value.text()?;
+fn senders_id(value: Value<'_>) -> Result<String, Refused> {
+    let id = value.text()?.into_owned();
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         let rule = format_args!(
             "an id must have 1 to {ID_BYTES_MAX} bytes, not {}",
@@ -126,7 +164,7 @@ fn senders_id(value: Value<'_>) -> Result<TickId, Refused> {
         );
         return Err(value.refused(Reason::InvalidId, rule));
     }
-    Ok(TickId::derive("ticks", &[&id]))
+    Ok(id)
 }
 
 /// Without an id from the sender, ticks are the same if all of their fields are the same.

@@ -83,6 +83,11 @@ impl<'a> Value<'a> {
             .map_err(|_| self.wrong_type("a whole number from 0 to 2^64 - 1"))
     }
 
+    /// The number of a trade, which also fits in the archive's `bigint`.
+    pub(crate) fn sequence(self) -> Result<u64, Refused> {
+        self.slot()
+    }
+
     /// A slot: a whole number that also fits in the archive's `bigint`.
     pub(crate) fn slot(self) -> Result<u64, Refused> {
         self.unsigned()

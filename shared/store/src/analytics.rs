@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use app::ports::{AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StoredState};
 use async_trait::async_trait;
 use domain::Pair;
-use domain::analytics::{Anomaly, Averages, Candle, Interval};
+use domain::analytics::{Anomaly, Averages, Candle, Interval, PairState};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
@@ -24,7 +24,12 @@ impl AnalyticsStore for EmbeddedStore {
             .collect();
         self.read(move |inner| {
             let load = |number: Option<u32>| match number {
-                Some(number) => state_of(inner, shard, number),
+                Some(number) => match state_of(inner, shard, number) {
+                    Err(StorageError::Corrupt { what, cause }) => {
+                        resumed(inner, number, what, &cause).map(Some)
+                    }
+                    read => read,
+                },
                 None => Ok(None),
             };
             numbers.into_iter().map(load).collect()
@@ -88,6 +93,19 @@ struct Prepared {
     oddly: [u64; 3],
 }
 
+/// Counts of the analysis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnalysisCounters {
+    /// Late ticks within the allowed lateness.
+    pub late: u64,
+    /// Ticks beyond the allowed lateness.
+    pub too_late: u64,
+    /// Ticks that the stream held twice.
+    pub duplicates: u64,
+    /// Pairs whose state could not be read, since the start of the process.
+    pub states_resumed: u64,
+}
+
 impl EmbeddedStore {
     /// A token's candles whose start is in a range, in ascending order; only the latest if there are
     /// more than `limit`. `None` if the token is not known.
@@ -149,8 +167,11 @@ impl EmbeddedStore {
             let mut found = Vec::new();
             for number in numbers {
                 for shard in 0..SHARDS {
-                    if let Some(stored) = state_of(inner, shard, number)? {
-                        found.push(stored.state.averages());
+                    match state_of(inner, shard, number) {
+                        Ok(Some(stored)) => found.push(stored.state.averages()),
+                        // The analysis replaces a state that cannot be read with the pair's next tick.
+                        Ok(None) | Err(StorageError::Corrupt { .. }) => {}
+                        Err(error) => return Err(error),
                     }
                 }
             }
@@ -188,15 +209,14 @@ impl EmbeddedStore {
         .await
     }
 
-    /// The analysis's counts of late ticks, of ticks beyond the allowed lateness, and of duplicates.
+    /// What the analysis counted.
     #[must_use]
-    pub fn analysed_oddly(&self) -> [u64; 3] {
-        self.inner.with_state(|state| {
-            [
-                state.analysed_late,
-                state.analysed_too_late,
-                state.analysed_duplicates,
-            ]
+    pub fn analysis_counters(&self) -> AnalysisCounters {
+        self.inner.with_state(|state| AnalysisCounters {
+            late: state.analysed_late,
+            too_late: state.analysed_too_late,
+            duplicates: state.analysed_duplicates,
+            states_resumed: self.inner.resumed(),
         })
     }
 }
@@ -268,6 +288,46 @@ fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepa
         oddly: [step.late, step.too_late, step.duplicates],
     })
 }
+
+/// A state in place of one that cannot be read, so that the others of its shard go on. It continues after
+/// the shard's checkpoint and the pair's stored candles; averages and the detector start anew.
+fn resumed(
+    inner: &SharedState,
+    number: u32,
+    what: &'static str,
+    cause: &str,
+) -> Result<StoredState, StorageError> {
+    let pair = inner.pairs.pair(number);
+    let pair = pair.ok_or_else(|| StorageError::corrupt("pair", number))?;
+    let mut candles = Vec::new();
+    for interval in Interval::ALL {
+        let rows = candle::key(number, interval, 0)..=candle::key(number, interval, i64::MAX);
+        // Several may be open, if a sender's clock is ahead.
+        for guard in inner
+            .spaces
+            .candles
+            .range(rows)
+            .rev()
+            .take(OPEN_CANDLES_MAX)
+        {
+            match candle::decode(&guard.value()?) {
+                Ok(candle) => candles.push(candle),
+                Err(error) => {
+                    tracing::error!(pair = %pair, error = %error, "a candle cannot be read")
+                }
+            }
+        }
+    }
+    inner.count_resumed();
+    tracing::error!(pair = %pair, what, cause, "the analysis of a pair continues after its stored candles, since its state cannot be read");
+    Ok(StoredState {
+        last_sequence: SequenceNumber::START,
+        state: PairState::resumed(&pair, candles),
+    })
+}
+
+/// The most open candles of a pair and interval: a tick may be five minutes ahead of our clock.
+const OPEN_CANDLES_MAX: usize = 302;
 
 fn state_of(
     inner: &SharedState,

@@ -14,7 +14,7 @@ use crate::keyspaces::{Keyspaces, Memtables};
 use crate::pairs::Pairs;
 use crate::shared_state::SharedState;
 use crate::state::State;
-use crate::upgrade::upgrade;
+use crate::upgrade::{new_ids_from_ms, upgrade};
 use crate::writer::{Commit, Writer};
 
 /// Memory for blocks read from disk.
@@ -60,6 +60,7 @@ pub struct EmbeddedStore {
     pub(crate) inner: Arc<SharedState>,
     writer: Arc<Writer>,
     closing: Arc<Closing>,
+    new_ids_from_ms: i64,
 }
 
 /// What the last handle needs to close the store.
@@ -92,6 +93,7 @@ impl EmbeddedStore {
             None => State::default(),
         };
         let pairs = Pairs::open(&spaces)?;
+        let new_ids_from_ms = new_ids_from_ms(&spaces)?;
         let inner = Arc::new(SharedState::new(spaces, pairs, config.pairs_max, state));
         let (writer, thread) = Writer::start(Arc::clone(&inner), db.clone())
             .map_err(|error| StorageError::from(fjall::Error::Io(error)))?;
@@ -103,7 +105,15 @@ impl EmbeddedStore {
             inner,
             writer: Arc::new(writer),
             closing: Arc::new(closing),
+            new_ids_from_ms,
         })
+    }
+
+    /// From which event time on ticks get the ids of version 1.1, in epoch milliseconds: after the last
+    /// tick that a release before stored; 0 if there is none.
+    #[must_use]
+    pub fn new_ids_from_ms(&self) -> i64 {
+        self.new_ids_from_ms
     }
 
     /// The number of commits; it changes whenever something new is readable.
@@ -119,6 +129,7 @@ impl EmbeddedStore {
             inner,
             writer,
             closing,
+            ..
         } = self;
         drop(writer);
         if Arc::strong_count(&closing) > 1 {
@@ -227,7 +238,10 @@ mod tests {
         while tables(&store) < 3 {
             puts += 1;
             let tick = testkit::ticks::tick("BTC", puts);
-            store.put(&[&tick]).await.unwrap();
+            store
+                .put(&testkit::ticks::in_cohort([&tick]))
+                .await
+                .unwrap();
             for space in store.inner.spaces.all() {
                 let held_bytes = space.tree.active_memtable().size();
                 let most_bytes = store.inner.spaces.memtable_bytes(space);

@@ -23,6 +23,7 @@ mod ticks;
 mod upgrade;
 mod writer;
 
+pub use analytics::AnalysisCounters;
 pub use archiver::{Archiver, FlushError, Flushed};
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;

@@ -68,7 +68,7 @@ fn with_ticks(
     for key in &entry.keys {
         // Retention may have removed it.
         if let Some(bytes) = inner.spaces.ticks.get(key)? {
-            ticks.push(tick::decode(&bytes)?);
+            ticks.push(tick::decode_decided(&bytes)?);
         }
     }
     Ok(OutboxEntry {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use domain::Pair;
+use domain::analytics::Latest;
 use domain::{Tick, TickId, Token};
 
 use crate::error::StorageError;
@@ -14,9 +15,23 @@ use crate::keyspaces::Keyspaces;
 #[derive(Default)]
 struct Known {
     by_pair: HashMap<Pair, u32>,
-    /// By number: the pair and its latest tick.
-    by_number: Vec<(Pair, Option<Arc<Tick>>)>,
+    by_number: Vec<KnownPair>,
 }
+
+struct KnownPair {
+    pair: Pair,
+    /// The latest tick, as readers see it: one from ahead of our clock counts as of its receipt.
+    latest: Option<Arc<Tick>>,
+    /// The tick with the last key: no later one is stored.
+    last_key: Option<Arc<Tick>>,
+}
+
+fn key_order(tick: &Tick) -> (i64, TickId) {
+    (tick.timestamp_ms, tick.tick_id)
+}
+
+/// The most rows that are read to find a pair's latest tick, after ticks from ahead of our clock.
+const LATEST_ROWS_MAX: usize = 1_000;
 
 /// Whether a pair has a token, and a quote if one is given.
 pub(crate) fn is_of(of: &Token, of_quote: &Token, token: &str, quote: Option<&str>) -> bool {
@@ -45,12 +60,14 @@ impl Pairs {
             if saved.is_some() {
                 continue;
             }
-            let latest = match spaces.ticks.prefix(number.to_be_bytes()).next_back() {
-                Some(guard) => Some(tick::decode(&guard.value()?)?),
-                None => None,
-            };
-            if let Some(tick) = latest {
+            let rows = spaces.ticks.prefix(number.to_be_bytes()).rev();
+            for guard in rows.take(LATEST_ROWS_MAX) {
+                let tick = tick::decode(&guard.value()?)?;
+                let is_from_ahead = tick.timestamp_ms > tick.ingested_at_ms;
                 pairs.renew(number, &Arc::new(tick));
+                if !is_from_ahead {
+                    break;
+                }
             }
         }
         for tick in saved.into_iter().flatten() {
@@ -63,10 +80,20 @@ impl Pairs {
 
     /// Saves the latest ticks for the next start. This must be the last write.
     pub(crate) fn save_latest(&self, spaces: &Keyspaces) -> Result<(), StorageError> {
-        let latest = self.latest();
+        let mut latest = self.latest();
+        latest.extend(self.read(|known| {
+            let last = known.by_number.iter().filter_map(|it| it.last_key.clone());
+            last.filter(|tick| tick.timestamp_ms > tick.ingested_at_ms)
+                .collect::<Vec<_>>()
+        }));
         let mut block = Block::default();
         block.push(&EncodedTicks::of(&latest));
         Ok(spaces.meta.insert(meta::LATEST, block.take())?)
+    }
+
+    /// The pair of a number.
+    pub(crate) fn pair(&self, number: u32) -> Option<Pair> {
+        self.read(|known| Some(known.by_number.get(number as usize)?.pair.clone()))
     }
 
     /// The number of a pair.
@@ -79,7 +106,7 @@ impl Pairs {
         self.read(|known| {
             (0..)
                 .zip(&known.by_number)
-                .filter(|(_, (pair, _))| is_of(&pair.token, &pair.quote, token, quote))
+                .filter(|(_, it)| is_of(&it.pair.token, &it.pair.quote, token, quote))
                 .map(|(number, _)| number)
                 .collect()
         })
@@ -90,7 +117,11 @@ impl Pairs {
         self.write(|known| {
             let number = u32::try_from(known.by_number.len()).unwrap_or(u32::MAX);
             known.by_pair.insert(pair.clone(), number);
-            known.by_number.push((pair, None));
+            known.by_number.push(KnownPair {
+                pair,
+                latest: None,
+                last_key: None,
+            });
             number
         })
     }
@@ -98,14 +129,16 @@ impl Pairs {
     /// Makes a tick its pair's latest, unless a later one is known.
     pub(crate) fn renew(&self, number: u32, tick: &Arc<Tick>) {
         self.write(|known| {
-            let Some((_, latest)) = known.by_number.get_mut(number as usize) else {
+            let Some(pair) = known.by_number.get_mut(number as usize) else {
                 return;
             };
-            let later = |held: &Arc<Tick>| {
-                (held.timestamp_ms, held.tick_id) <= (tick.timestamp_ms, tick.tick_id)
-            };
-            if latest.as_ref().is_none_or(later) {
-                *latest = Some(Arc::clone(tick));
+            let is_later = |held: &Arc<Tick>| Latest::of(held) <= Latest::of(tick);
+            if pair.latest.as_ref().is_none_or(is_later) {
+                pair.latest = Some(Arc::clone(tick));
+            }
+            let has_later_key = |held: &Arc<Tick>| key_order(held) <= key_order(tick);
+            if pair.last_key.as_ref().is_none_or(has_later_key) {
+                pair.last_key = Some(Arc::clone(tick));
             }
         });
     }
@@ -114,9 +147,9 @@ impl Pairs {
     /// a lookup for most ticks.
     pub(crate) fn all_before(&self, number: u32, timestamp_ms: i64, id: TickId) -> bool {
         self.read(|known| {
-            let latest = known.by_number.get(number as usize);
-            let latest = latest.and_then(|(_, tick)| tick.as_ref());
-            latest.is_none_or(|tick| (tick.timestamp_ms, tick.tick_id) < (timestamp_ms, id))
+            let last = known.by_number.get(number as usize);
+            let last = last.and_then(|pair| pair.last_key.as_ref());
+            last.is_none_or(|tick| key_order(tick) < (timestamp_ms, id))
         })
     }
 
@@ -126,7 +159,7 @@ impl Pairs {
             known
                 .by_number
                 .iter()
-                .filter_map(|(_, tick)| tick.clone())
+                .filter_map(|pair| pair.latest.clone())
                 .collect()
         })
     }

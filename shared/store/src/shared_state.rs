@@ -1,5 +1,6 @@
 //! The state shared by the writer and the readers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ pub(crate) struct SharedState {
     pub(crate) released: Released,
     state: RwLock<State>,
     commits: watch::Sender<u64>,
+    resumed: AtomicU64,
 }
 
 impl SharedState {
@@ -29,6 +31,7 @@ impl SharedState {
             released: Released::up_to(state.outbox_entries),
             state: RwLock::new(state),
             commits,
+            resumed: AtomicU64::new(0),
         }
     }
 
@@ -43,6 +46,16 @@ impl SharedState {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Counts a pair whose analytics state could not be read.
+    pub(crate) fn count_resumed(&self) {
+        self.resumed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many pairs' analytics states could not be read since the start.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
     }
 
     /// Reads the state after the last commit.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use app::ports::{OutboxId, PortError, PutOutcome, PutReceipt, TickStore};
+use app::ports::{CohortTick, OutboxId, PortError, PutOutcome, PutReceipt, TickStore};
 use async_trait::async_trait;
 use domain::Pair;
+use domain::analytics::Latest;
 use domain::{Tick, TickId};
 
 use crate::embedded::EmbeddedStore;
@@ -39,16 +40,16 @@ struct Row {
 
 #[async_trait]
 impl TickStore for EmbeddedStore {
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
         let rows: Vec<Row> = ticks
             .iter()
-            .map(|tick| Row {
+            .map(|CohortTick { tick, in_cohort }| Row {
                 pair: Pair::of(tick),
                 timestamp_ms: tick.timestamp_ms,
                 id: *tick.tick_id.as_bytes(),
                 arrival_stamped: tick.timestamp_ms == tick.ingested_at_ms,
-                value: tick::encode(tick),
-                tick: Arc::new((*tick).clone()),
+                value: tick::encode(tick, *in_cohort),
+                tick: Arc::new(tick.clone()),
             })
             .collect();
         self.commit(move |commit| put(commit, rows))
@@ -120,6 +121,8 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
         outcomes,
         outbox_id,
         retimed,
+        // The outbox keeps what the stream lacks.
+        offer_again: Vec::new(),
     })
 }
 
@@ -136,7 +139,7 @@ impl EmbeddedStore {
         let ticks = self.inner.pairs.latest().into_iter();
         ticks
             .filter(|tick| is_of(&tick.token, &tick.quote, token, quote))
-            .max_by_key(|tick| (tick.timestamp_ms, tick.tick_id))
+            .max_by_key(|tick| Latest::of(tick))
     }
 
     /// The number of known pairs.
@@ -168,11 +171,18 @@ impl EmbeddedStore {
                 if low >= high {
                     continue;
                 }
-                for guard in inner.spaces.ticks.range(low..high).rev().take(range.limit) {
-                    found.push(tick::decode(&guard.value()?)?);
+                let (mut count, mut last_ms) = (0, None);
+                for guard in inner.spaces.ticks.range(low..high).rev() {
+                    let tick = tick::decode(&guard.value()?)?;
+                    // All ticks of a millisecond, since keys do not have their order.
+                    if count >= range.limit && last_ms != Some(tick.timestamp_ms) {
+                        break;
+                    }
+                    (count, last_ms) = (count + 1, Some(tick.timestamp_ms));
+                    found.push(tick);
                 }
             }
-            found.sort_unstable_by_key(|tick| (tick.timestamp_ms, tick.tick_id));
+            found.sort_unstable_by_key(Tick::order);
             Ok(Some(
                 found.split_off(found.len().saturating_sub(range.limit)),
             ))

@@ -1,9 +1,14 @@
-//! Upgrades folders of earlier builds from layout 2 to layout 3 when the store is opened.
+//! Upgrades folders of earlier builds when the store is opened, layout by layout; each step is a single
+//! commit, so a crash leaves one layout or the other.
+//!
+//! Layout 3 had ids of version 1.0: the upgrade to layout 4 records from which event time on ticks get
+//! the ids of version 1.1, after the last stored tick. So an event that is delivered again gets the id
+//! with which it is stored. Its values (ticks, candles, states) stay as they are; each says which layout
+//! it has.
 //!
 //! Layout 2 had durable queues for redrive and broadcast, and its outbox entries (in the keyspace
 //! `pending`) did not say which of their ticks are in the stream. The upgrade appends the redrive queue to
-//! the stream, compares each outbox entry with the stream, and drops the broadcast queue. It is a single
-//! commit, so a crash leaves one layout or the other.
+//! the stream, compares each outbox entry with the stream, and drops the broadcast queue.
 
 use std::collections::HashSet;
 
@@ -16,15 +21,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::StorageError;
 use crate::keys::outbox_entry::Entry;
 use crate::keys::stream_block::{self, Block, EncodedTicks, SHARDS, shard_of};
-use crate::keys::{self, meta, number_of};
+use crate::keys::{self, meta, number_of, tick};
 use crate::keyspaces::Keyspaces;
 use crate::state::State;
 
 /// The layout of keys and values.
-pub(crate) const LAYOUT: u32 = 3;
+pub(crate) const LAYOUT: u32 = 4;
 
-/// The layout that is upgraded.
-const LAYOUT_BEFORE: u32 = 2;
+/// The layouts that are upgraded.
+const LAYOUT_2: u32 = 2;
+const LAYOUT_3: u32 = 3;
 
 const PENDING: &str = "pending";
 const BROADCAST: &str = "broadcast";
@@ -72,7 +78,11 @@ pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageEr
                 .map_or(0, |bytes| u32::from_be_bytes(*bytes));
             match found {
                 LAYOUT => {}
-                LAYOUT_BEFORE => from_layout_before(db, spaces)?,
+                LAYOUT_3 => from_layout_3(db, spaces)?,
+                LAYOUT_2 => {
+                    from_layout_2(db, spaces)?;
+                    from_layout_3(db, spaces)?;
+                }
                 _ => {
                     return Err(StorageError::Layout {
                         found,
@@ -90,11 +100,40 @@ pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageEr
     Ok(())
 }
 
-fn from_layout_before(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
+/// Records from which event time on ticks get the ids of version 1.1.
+fn from_layout_3(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
+    let mut newest_ms = None;
+    for guard in spaces.pairs.iter() {
+        let number = guard.key()?;
+        if let Some(guard) = spaces.ticks.prefix(&number).next_back() {
+            let tick = tick::decode(&guard.value()?)?;
+            newest_ms = newest_ms.max(Some(tick.timestamp_ms));
+        }
+    }
+    let from_ms = newest_ms.map_or(0, |newest_ms| newest_ms.saturating_add(1));
+    let mut batch = db.batch().durability(Some(PersistMode::SyncData));
+    batch.insert(&spaces.meta, meta::NEW_IDS_FROM, from_ms.to_be_bytes());
+    batch.insert(&spaces.meta, meta::LAYOUT, LAYOUT.to_be_bytes());
+    batch.commit()?;
+    tracing::info!(
+        new_ids_from_ms = from_ms,
+        "the data folder was upgraded from layout {LAYOUT_3} to {LAYOUT}"
+    );
+    Ok(())
+}
+
+/// From which event time on ticks get the ids of version 1.1, in epoch milliseconds.
+pub(crate) fn new_ids_from_ms(spaces: &Keyspaces) -> Result<i64, StorageError> {
+    let found = spaces.meta.get(meta::NEW_IDS_FROM)?;
+    let bytes = found.as_deref().and_then(<[u8]>::first_chunk::<8>);
+    Ok(bytes.map_or(0, |bytes| i64::from_be_bytes(*bytes)))
+}
+
+fn from_layout_2(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
     let before: StateBefore = match spaces.meta.get(meta::STATE)? {
         Some(bytes) => keys::decode("state", &bytes)?,
         // It was opened but never written to.
-        None => return Ok(spaces.meta.insert(meta::LAYOUT, LAYOUT.to_be_bytes())?),
+        None => return Ok(spaces.meta.insert(meta::LAYOUT, LAYOUT_3.to_be_bytes())?),
     };
     let mut batch = db.batch().durability(Some(PersistMode::SyncData));
     let entries = outbox_entries(spaces, &db.keyspace(PENDING, Default::default)?)?;
@@ -134,12 +173,12 @@ fn from_layout_before(db: &Database, spaces: &Keyspaces) -> Result<(), StorageEr
         expired_rows: before.expired_rows,
     };
     batch.insert(&spaces.meta, meta::STATE, keys::encode("state", &state)?);
-    batch.insert(&spaces.meta, meta::LAYOUT, LAYOUT.to_be_bytes());
+    batch.insert(&spaces.meta, meta::LAYOUT, LAYOUT_3.to_be_bytes());
     batch.commit()?;
     tracing::info!(
         outbox_entries,
         redriven,
-        "the data folder was upgraded from layout {LAYOUT_BEFORE} to {LAYOUT}"
+        "the data folder was upgraded from layout {LAYOUT_2} to {LAYOUT_3}"
     );
     Ok(())
 }
@@ -208,7 +247,7 @@ fn waiting(redrive: &Keyspace, before: &StateBefore) -> Result<Vec<Tick>, Storag
 mod tests {
     use app::ports::{Outbox as _, OutboxId, TickStore as _, TickStream as _};
     use tempfile::TempDir;
-    use testkit::ticks::{tick, ticks};
+    use testkit::ticks::{in_cohort, tick, ticks};
 
     use super::*;
     use crate::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -263,7 +302,7 @@ mod tests {
         };
         let before = keys::encode("state", &before).unwrap();
         spaces.meta.insert(meta::STATE, before).unwrap();
-        let layout = LAYOUT_BEFORE.to_be_bytes();
+        let layout = LAYOUT_2.to_be_bytes();
         spaces.meta.insert(meta::LAYOUT, layout).unwrap();
         db.persist(PersistMode::SyncAll).unwrap();
     }
@@ -287,8 +326,7 @@ mod tests {
             ticks(&["JUP", "WIF"], 3),
         );
         for made in [&half, &whole] {
-            let made: Vec<&Tick> = made.iter().collect();
-            store.put(&made).await.unwrap();
+            store.put(&in_cohort(made)).await.unwrap();
         }
         // Without its id, like the previous build, so the entry does not say that they were appended.
         let appended: Vec<&Tick> = half.iter().take(7).chain(&whole).collect();
@@ -304,7 +342,9 @@ mod tests {
             .collect();
         let missing = half.len() - 7;
         assert_eq!(seen, [(OutboxId(1), 7, missing), (OutboxId(2), 5, 0)]);
-        assert_eq!(store.analysed_oddly(), [1, 2, 3]);
+        let counters = store.analysis_counters();
+        let counters = [counters.late, counters.too_late, counters.duplicates];
+        assert_eq!(counters, [1, 2, 3]);
         let mut expected: Vec<_> = half.iter().take(7).chain(&whole).chain(&redriven).collect();
         let found = streamed(&store).await;
         let mut found: Vec<_> = found.iter().collect();
@@ -317,7 +357,7 @@ mod tests {
         );
         // It continues from there.
         let more = tick("BTC", 500);
-        let id = store.put(&[&more]).await.unwrap().outbox_id;
+        let id = store.put(&in_cohort([&more])).await.unwrap().outbox_id;
         assert_eq!(id, Some(OutboxId(3)));
         store.append(&[&more], id).await.unwrap();
         let ledger = store.committed_ledger().await.unwrap();

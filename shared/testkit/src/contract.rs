@@ -13,7 +13,7 @@ pub use latest::latest_ticks;
 pub use objects::objects;
 pub use subscribers::subscribers;
 
-use crate::ticks::{tick, ticks};
+use crate::ticks::{in_cohort, tick, ticks};
 
 /// A store keeps each tick once, reports duplicates, and returns an outcome for every position.
 ///
@@ -23,14 +23,14 @@ use crate::ticks::{tick, ticks};
 pub async fn tick_store(store: &dyn TickStore, tells_duplicates: bool) {
     let made = ticks(&["contract-a", "contract-b"], 30);
     let all: Vec<&Tick> = made.iter().collect();
-    let receipt = store.put(&all).await.unwrap();
+    let receipt = store.put(&in_cohort(all.clone())).await.unwrap();
     assert_eq!(
         receipt.outcomes,
         vec![PutOutcome::Stored; 60],
         "new ticks are stored"
     );
 
-    let again = store.put(&all).await.unwrap();
+    let again = store.put(&in_cohort(all.clone())).await.unwrap();
     assert_eq!(
         again.outcomes.len(),
         60,
@@ -48,7 +48,7 @@ pub async fn tick_store(store: &dyn TickStore, tells_duplicates: bool) {
     );
 
     let twice = tick("contract-c", 1);
-    let receipt = store.put(&[&twice, &twice]).await.unwrap();
+    let receipt = store.put(&in_cohort([&twice, &twice])).await.unwrap();
     assert_eq!(receipt.outcomes.first(), Some(&PutOutcome::Stored));
     if tells_duplicates {
         assert_eq!(
@@ -75,7 +75,7 @@ async fn arrival_stamped(store: &dyn TickStore) {
     };
     let first_ms = tick("contract-d", 0).timestamp_ms;
     let first = store
-        .put(&[&stamped(1, first_ms), &stamped(2, first_ms)])
+        .put(&in_cohort([&stamped(1, first_ms), &stamped(2, first_ms)]))
         .await
         .unwrap();
     assert_eq!(first.outcomes, [PutOutcome::Stored; 2]);
@@ -84,7 +84,11 @@ async fn arrival_stamped(store: &dyn TickStore) {
     let later_ms = first_ms + 3_000;
     let own_time = tick("contract-d", 3);
     let again = store
-        .put(&[&own_time, &stamped(1, later_ms), &stamped(4, later_ms)])
+        .put(&in_cohort([
+            &own_time,
+            &stamped(1, later_ms),
+            &stamped(4, later_ms),
+        ]))
         .await
         .unwrap();
     let [own, replayed, new] = &again.outcomes[..] else {

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, OutboxId, PortError, PutReceipt, Refused, TickQueue, TickStore, TickStream,
+    CohortTick, LedgerWriter, OutboxId, PortError, PutReceipt, Refused, TickQueue, TickStore,
+    TickStream,
 };
 use async_trait::async_trait;
 use domain::Tick;
@@ -105,7 +106,7 @@ impl<T: TickQueue> TickQueue for Faulty<T> {
 
 #[async_trait]
 impl<T: TickStore> TickStore for Faulty<T> {
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
         self.fail(self.faults.before, "put")?;
         let receipt = self.inner.put(ticks).await?;
         self.fail(self.faults.after, "put")?;

@@ -26,6 +26,8 @@ pub fn tick(token: &str, price: &str, timestamp_ms: i64) -> Tick {
         source: SourceName::new("test:market").unwrap(),
         slot: None,
         method: Method::Reported,
+        sequence: None,
+        quality: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Generated ticks.
 
+use app::ports::CohortTick;
 use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
 use rust_decimal::Decimal;
 
@@ -27,6 +28,8 @@ pub fn tick(token: &str, n: u32) -> Tick {
         source: SourceName::new("testkit:made").unwrap(),
         slot: None,
         method: Method::Reported,
+        sequence: None,
+        quality: None,
     }
 }
 
@@ -36,4 +39,14 @@ pub fn ticks(tokens: &[&str], count: u32) -> Vec<Tick> {
     (0..count)
         .flat_map(|n| tokens.iter().map(move |token| tick(token, n)))
         .collect()
+}
+
+/// Ticks that belong to the stream, for a store.
+#[must_use]
+pub fn in_cohort<'a>(ticks: impl IntoIterator<Item = &'a Tick>) -> Vec<CohortTick> {
+    let decided = |tick: &Tick| CohortTick {
+        tick: tick.clone(),
+        in_cohort: true,
+    };
+    ticks.into_iter().map(decided).collect()
 }

@@ -24,6 +24,8 @@ fn tick(at_ms: i64) -> Tick {
         source: SourceName::new("test:market").unwrap(),
         slot: None,
         method: Method::Reported,
+        sequence: None,
+        quality: None,
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) fn tick(token: &str, price: &str, volume: Option<&str>, minute: i64) 
         source: SourceName::new("test:market").unwrap(),
         slot: None,
         method: Method::Trade,
+        sequence: None,
+        quality: None,
     }
 }
 

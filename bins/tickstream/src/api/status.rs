@@ -70,7 +70,7 @@ pub(super) async fn status(
         .zip(api.store.end_offsets())
         .map(|(shard, end)| json!({"shard": shard, "head": end.count()}))
         .collect();
-    let [late, too_late, duplicates] = api.store.analysed_oddly();
+    let analysis = api.store.analysis_counters();
     let mut consumers = Vec::new();
     for name in store::CONSUMERS {
         consumers.push(api.lag(name, now_ms).await?);
@@ -83,7 +83,10 @@ pub(super) async fn status(
         "pairs": api.store.pairs_known(),
         "stream": {"shards": shards},
         "consumers": consumers,
-        "analysis": {"late": late, "too_late": too_late, "duplicates": duplicates},
+        "analysis": {
+            "late": analysis.late, "too_late": analysis.too_late,
+            "duplicates": analysis.duplicates, "states_resumed": analysis.states_resumed,
+        },
         "readers": api.live.readers(),
         "demo": api.demo,
     })))

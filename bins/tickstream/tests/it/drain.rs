@@ -30,7 +30,11 @@ async fn crashed() -> TempDir {
         let range = number * ENTRY_TICKS..(number + 1) * ENTRY_TICKS;
         let ticks: Vec<Tick> = range.map(|n| tick("LEFT", n)).collect();
         let ticks: Vec<&Tick> = ticks.iter().collect();
-        let id = store.put(&ticks).await.unwrap().outbox_id;
+        let id = store
+            .put(&testkit::ticks::in_cohort(ticks.iter().copied()))
+            .await
+            .unwrap()
+            .outbox_id;
         if number.is_multiple_of(3) {
             store.append(&ticks, id).await.unwrap();
         }

@@ -57,6 +57,8 @@ pub(crate) fn ingest(store: &EmbeddedStore, faults: Faults, seed: u64) -> Ingest
         ledger: Arc::new(Faulty::new(Arc::new(store.clone()), lost_commits, seed + 4)),
         flag: Arc::new(store.flag(ALL)),
         clock: Arc::new(Stopped),
+        new_ids_from_ms: 0,
+        recent_offers: Arc::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use domain::Tick;
 
-use super::update_batch::{Update, UpdateBatch};
+use super::conflated_updates::{ConflatedUpdates, Update};
 use crate::analyse::{AnalysisFeed, AnalysisUpdate};
 use crate::ports::{PortError, Refused, TickQueue};
 
@@ -15,7 +15,7 @@ use crate::ports::{PortError, Refused, TickQueue};
 /// latest of each pair, candle and average; while nobody reads, it holds nothing.
 #[derive(Default)]
 pub struct Conflator {
-    batch: Mutex<UpdateBatch>,
+    batch: Mutex<ConflatedUpdates>,
     readers: AtomicUsize,
 }
 
@@ -42,11 +42,11 @@ impl Conflator {
     }
 
     /// Takes out the updates since the last flush.
-    pub fn flush(&self) -> UpdateBatch {
+    pub fn flush(&self) -> ConflatedUpdates {
         std::mem::take(&mut *self.batch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn add(&self, fill: impl FnOnce(&mut UpdateBatch)) {
+    fn add(&self, fill: impl FnOnce(&mut ConflatedUpdates)) {
         if self.readers() > 0 {
             fill(&mut self.batch.lock().unwrap_or_else(PoisonError::into_inner));
         }

@@ -13,8 +13,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::{Instant, timeout_at};
 
+use super::conflated_updates::{ConflatedUpdates, Update};
 use super::messages::{messages, snapshot};
-use super::update_batch::{Update, UpdateBatch};
 use crate::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic};
 
 /// The largest message in bytes: API Gateway's limit (128 KiB).
@@ -94,7 +94,7 @@ impl Fanout {
     ///
     /// # Errors
     /// [`PortError`] if the subscribers cannot be read: nothing was sent.
-    pub async fn publish(&self, batch: UpdateBatch) -> Result<DeliveryReport, PortError> {
+    pub async fn publish(&self, batch: ConflatedUpdates) -> Result<DeliveryReport, PortError> {
         if batch.is_empty() {
             return Ok(DeliveryReport::default());
         }

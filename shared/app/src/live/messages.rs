@@ -2,7 +2,7 @@
 
 use domain::Tick;
 
-use super::update_batch::{Kind, Update, tick_json};
+use super::conflated_updates::{Kind, Update, tick_json};
 
 /// Packs updates into messages of one kind each, in the order of [`Kind::ALL`], with as few messages
 /// per kind as `bytes_max` allows.

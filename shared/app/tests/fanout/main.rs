@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::live::{
-    DELIVER_WITHIN, DeliveryReport, Fanout, Kind, MESSAGE_BYTES_MAX, Update, UpdateBatch,
+    ConflatedUpdates, DELIVER_WITHIN, DeliveryReport, Fanout, Kind, MESSAGE_BYTES_MAX, Update,
 };
 use app::ports::Topic;
 use domain::{Tick, Token};
@@ -26,8 +26,8 @@ fn topic(name: &str) -> Topic {
     Topic::Token(token(name))
 }
 
-fn batch(ticks: impl IntoIterator<Item = Tick>) -> UpdateBatch {
-    let mut batch = UpdateBatch::default();
+fn batch(ticks: impl IntoIterator<Item = Tick>) -> ConflatedUpdates {
+    let mut batch = ConflatedUpdates::default();
     for tick in ticks {
         batch.add_tick(&tick);
     }
@@ -215,7 +215,7 @@ async fn a_batch_is_only_retried_if_the_subscribers_cannot_be_read() {
     );
     assert_eq!(
         fanout(&connections)
-            .publish(UpdateBatch::default())
+            .publish(ConflatedUpdates::default())
             .await
             .unwrap(),
         DeliveryReport::default()

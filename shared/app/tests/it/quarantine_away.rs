@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use app::ingest::{Delivered, Ingest, IngestError};
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
-    RolloutFlag, TickQueue, TickStore, TickStream,
+    CohortTick, LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined,
+    Refused, RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
 use domain::{Percentage, Rollout, RolloutKey, Tick};
@@ -42,7 +42,7 @@ fn away() -> PortError {
 
 #[async_trait]
 impl TickStore for World {
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
         if self.store_is_away {
             return Err(away());
         }
@@ -116,6 +116,8 @@ async fn deliver(world: &Arc<World>) -> Result<Delivered, IngestError> {
         ledger: Arc::clone(world) as _,
         flag: Arc::clone(world) as _,
         clock: Arc::new(|| START_MS),
+        new_ids_from_ms: 0,
+        recent_offers: Arc::default(),
     };
     let source = sources::find("ticks").unwrap();
     ingest.deliver(source, BODY).await

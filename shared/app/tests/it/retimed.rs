@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use app::ingest::Ingest;
 use app::ledger::LedgerEntry;
 use app::ports::{
-    Clock, LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined,
-    Refused, RolloutFlag, TickQueue, TickStore, TickStream,
+    Clock, CohortTick, LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine,
+    Quarantined, Refused, RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
 use domain::{Percentage, Rollout, RolloutKey, Tick};
@@ -36,7 +36,7 @@ struct Restamping;
 
 #[async_trait]
 impl TickStore for Restamping {
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
         Ok(PutReceipt {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
             outbox_id: None,
@@ -128,6 +128,8 @@ async fn stream_and_broadcast_get_the_stored_time_of_a_tick() {
         ledger: Arc::new(Beside),
         flag: Arc::new(Beside),
         clock: Arc::new(Beside),
+        new_ids_from_ms: 0,
+        recent_offers: Arc::default(),
     };
     let delivered = ingest.deliver(&Stamping, b"").await.unwrap();
     assert_eq!((delivered.counts.stored, delivered.counts.streamed), (3, 3));

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use app::ingest::{Ingest, IngestError};
 use app::ledger::LedgerEntry;
 use app::ports::{
-    LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined, Refused,
-    RolloutFlag, TickQueue, TickStore, TickStream,
+    CohortTick, LedgerWriter, OutboxId, PortError, PutOutcome, PutReceipt, Quarantine, Quarantined,
+    Refused, RolloutFlag, TickQueue, TickStore, TickStream,
 };
 use async_trait::async_trait;
 use domain::{Percentage, Rollout, RolloutKey, Tick};
@@ -22,7 +22,7 @@ struct Store {
 
 #[async_trait]
 impl TickStore for Store {
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
         Ok(PutReceipt {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
             outbox_id: self.outbox_id,
@@ -95,6 +95,8 @@ fn ingest(outbox_id: Option<OutboxId>, ledger: &Arc<Ledger>) -> Ingest {
         ledger: Arc::clone(ledger) as _,
         flag: Arc::new(Away),
         clock: Arc::new(|| START_MS),
+        new_ids_from_ms: 0,
+        recent_offers: Arc::default(),
     }
 }
 

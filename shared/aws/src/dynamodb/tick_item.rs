@@ -230,6 +230,8 @@ mod tests {
             source: SourceName::new("test:any").unwrap(),
             slot: rest.2,
             method: rest.3,
+            sequence: None,
+            quality: None,
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{Clock, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
+use app::ports::{Clock, CohortTick, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use domain::{FUTURE_TOLERANCE_MS, Tick, Token};
@@ -69,9 +69,10 @@ impl TickTable {
 
 #[async_trait]
 impl TickStore for TickTable {
-    async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
+    async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
+        let ticks: Vec<&Tick> = ticks.iter().map(|tick| &tick.tick).collect();
         let deadline = Instant::now() + self.store_timeout;
-        let claimed = self.claims(ticks, deadline).await;
+        let claimed = self.claims(&ticks, deadline).await;
         let mut batch = Batch::default();
         for (index, tick) in ticks.iter().enumerate() {
             match claimed.get(&index) {
@@ -110,6 +111,7 @@ impl TickStore for TickTable {
             outcomes,
             outbox_id: None,
             retimed,
+            offer_again: Vec::new(),
         })
     }
 }

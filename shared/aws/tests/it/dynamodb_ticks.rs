@@ -38,7 +38,7 @@ fn table(wire: &Wire) -> TickTable {
 
 async fn put(wire: &Wire, ticks: &[Tick]) -> Result<PutReceipt, PortError> {
     let all: Vec<&Tick> = ticks.iter().collect();
-    table(wire).put(&all).await
+    table(wire).put(&testkit::ticks::in_cohort(all)).await
 }
 
 /// The writes of a BatchWriteItem.

@@ -1,6 +1,6 @@
 //! One tick as a record.
 
-use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
+use domain::{Method, Price, Quality, SourceName, Tick, TickId, Token, Volume};
 
 use super::amounts::{price, put_amount, volume};
 use super::bytes::{Reader, put_short_number, unzigzag, zigzag};
@@ -16,14 +16,17 @@ pub(super) const FORMAT_BLOCK: u8 = 2;
 /// The formats that can be read.
 const READABLE: &str = "1 (a tick) and 2 (a block)";
 
+/// Records of version 1.0 have neither of these two; a reader of 1.0 refuses both as unknown methods.
+const HAS_SEQUENCE: u8 = 0x10;
+const HAS_QUALITY: u8 = 0x20;
 const HAS_VOLUME: u8 = 0x40;
 const HAS_SLOT: u8 = 0x80;
-const METHOD_BITS: u8 = 0x3f;
+const METHOD_BITS: u8 = 0x0f;
 
 /// Bytes to reserve for one tick, so the buffer rarely grows while it is written.
 const TICK_BYTES_TYPICAL: usize = 128;
 
-/// Appends a tick as a record: 50 to 120 bytes for the ticks that sources send, and at most 276
+/// Appends a tick as a record: 50 to 120 bytes for the ticks that sources send, and at most 287
 /// (three names of 64 bytes).
 pub fn encode(tick: &Tick, out: &mut Vec<u8>) {
     out.reserve(TICK_BYTES_TYPICAL);
@@ -63,7 +66,17 @@ pub(super) fn check_format(reader: &mut Reader<'_>, expected: u8) -> Result<(), 
 pub(super) fn put_fields(tick: &Tick, out: &mut Vec<u8>) {
     let volume_flag = if tick.volume.is_some() { HAS_VOLUME } else { 0 };
     let slot_flag = if tick.slot.is_some() { HAS_SLOT } else { 0 };
-    out.push(method_code(tick.method) | volume_flag | slot_flag);
+    let sequence_flag = if tick.sequence.is_some() {
+        HAS_SEQUENCE
+    } else {
+        0
+    };
+    let quality_flag = if tick.quality.is_some() {
+        HAS_QUALITY
+    } else {
+        0
+    };
+    out.push(method_code(tick.method) | volume_flag | slot_flag | sequence_flag | quality_flag);
     out.extend_from_slice(tick.tick_id.as_bytes());
     put_short_number(zigzag(tick.timestamp_ms), out);
     put_short_number(
@@ -77,6 +90,12 @@ pub(super) fn put_fields(tick: &Tick, out: &mut Vec<u8>) {
     if let Some(slot) = tick.slot {
         put_short_number(slot, out);
     }
+    if let Some(sequence) = tick.sequence {
+        put_short_number(sequence, out);
+    }
+    if let Some(quality) = tick.quality {
+        out.push(quality as u8);
+    }
 }
 
 /// All fields of a tick except its names.
@@ -88,6 +107,8 @@ pub(super) struct Fields {
     price: Price,
     volume: Option<Volume>,
     slot: Option<u64>,
+    sequence: Option<u64>,
+    quality: Option<Quality>,
 }
 
 impl Fields {
@@ -120,6 +141,16 @@ impl Fields {
             } else {
                 Some(reader.number("slot")?)
             },
+            sequence: if head & HAS_SEQUENCE == 0 {
+                None
+            } else {
+                Some(reader.number("sequence")?)
+            },
+            quality: if head & HAS_QUALITY == 0 {
+                None
+            } else {
+                Some(quality(reader.byte("quality")?)?)
+            },
         })
     }
 
@@ -132,6 +163,8 @@ impl Fields {
             price,
             volume,
             slot,
+            sequence,
+            quality,
         } = self;
         Tick {
             tick_id,
@@ -144,6 +177,8 @@ impl Fields {
             source,
             slot,
             method,
+            sequence,
+            quality,
         }
     }
 }
@@ -151,6 +186,15 @@ impl Fields {
 /// A method's code is its position in [`Method::ALL`], which is in the order of declaration.
 fn method_code(method: Method) -> u8 {
     method as u8
+}
+
+/// A quality's code is its position in [`Quality::ALL`].
+fn quality(code: u8) -> Result<Quality, CodecError> {
+    let quality = Quality::ALL.get(usize::from(code)).copied();
+    quality.ok_or(CodecError::Code {
+        field: "quality",
+        value: u64::from(code),
+    })
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub(crate) fn tick() -> impl Strategy<Value = Tick> {
         source: SourceName::new(&source).unwrap(),
         slot: rest.3,
         method: rest.4,
+        sequence: None,
+        quality: None,
     })
 }
 
@@ -71,6 +73,8 @@ pub(crate) fn swap() -> Tick {
         source: SourceName::new("helius:raydium").unwrap(),
         slot: Some(398_123_456),
         method: Method::SwapEvent,
+        sequence: None,
+        quality: None,
     }
 }
 
@@ -84,6 +88,8 @@ pub(crate) fn ticker() -> Tick {
         source: SourceName::new("coinbase:exchange").unwrap(),
         slot: None,
         method: Method::Ticker,
+        sequence: None,
+        quality: None,
         ..swap()
     }
 }

@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::members::{MEMBERS_MAX, Member};
 use super::{Interval, TotalVolume};
-use crate::{Pair, Price, Tick, TickId, Token};
+use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The price movement of a pair in one interval of event time.
 ///
@@ -20,13 +21,13 @@ pub struct Candle {
     pub interval: Interval,
     /// The first millisecond of the interval since the epoch (UTC).
     pub start_ms: i64,
-    /// The price of the first tick by (event time, tick id).
+    /// The price of the first tick.
     pub open: Price,
     /// The highest price.
     pub high: Price,
     /// The lowest price.
     pub low: Price,
-    /// The price of the last tick by (event time, tick id).
+    /// The price of the last tick.
     pub close: Price,
     /// Base units traded; 0 if no source reports a volume.
     pub volume: TotalVolume,
@@ -35,16 +36,15 @@ pub struct Candle {
     pub quote_volume: f64,
     /// The number of ticks in it.
     pub tick_count: u64,
-    /// Event time of the first tick.
-    pub first_ms: i64,
-    /// The first tick: among several at the same time, the one with the smallest id.
-    pub first_id: TickId,
-    /// Event time of the last tick.
-    pub last_ms: i64,
-    /// The last tick: among several at the same time, the one with the greatest id.
-    pub last_id: TickId,
+    /// The place of the first tick.
+    pub first: TickOrder,
+    /// The place of the last tick.
+    pub last: TickOrder,
     /// 0 when first closed, and one more each time a late tick makes the store reissue it.
     pub revision: u32,
+    /// The ticks in it, if it is of one second and they are kept (see
+    /// [`super::AnalysisConfig::keep_members`]).
+    pub members: Vec<Member>,
 }
 
 impl Candle {
@@ -72,11 +72,10 @@ impl Candle {
             volume: tick.volume.map(TotalVolume::from).unwrap_or_default(),
             quote_volume: quote_volume(tick),
             tick_count: 1,
-            first_ms: tick.timestamp_ms,
-            first_id: tick.tick_id,
-            last_ms: tick.timestamp_ms,
-            last_id: tick.tick_id,
+            first: tick.order(),
+            last: tick.order(),
             revision: 0,
+            members: Vec::new(),
         }
     }
 
@@ -95,13 +94,11 @@ impl Candle {
         if !other.is_part_of(self) {
             return;
         }
-        let first = (other.first_ms, other.first_id, other.open);
-        if first < (self.first_ms, self.first_id, self.open) {
-            (self.first_ms, self.first_id, self.open) = first;
+        if (other.first, other.open) < (self.first, self.open) {
+            (self.first, self.open) = (other.first, other.open);
         }
-        let last = (other.last_ms, other.last_id, other.close);
-        if last > (self.last_ms, self.last_id, self.close) {
-            (self.last_ms, self.last_id, self.close) = last;
+        if (other.last, other.close) > (self.last, self.close) {
+            (self.last, self.close) = (other.last, other.close);
         }
         self.high = self.high.max(other.high);
         self.low = self.low.min(other.low);
@@ -109,6 +106,8 @@ impl Candle {
         self.quote_volume += other.quote_volume;
         self.tick_count = self.tick_count.saturating_add(other.tick_count);
         self.revision = self.revision.max(other.revision);
+        let room = MEMBERS_MAX.saturating_sub(self.members.len());
+        self.members.extend(other.members.iter().take(room));
     }
 
     /// Whether both are of the same pair, interval and start.
@@ -132,14 +131,26 @@ impl Candle {
         (volume > 0.0).then(|| self.quote_volume / volume)
     }
 
+    /// Whether a tick is known to be in it.
+    #[must_use]
+    pub fn has_member(&self, member: Member) -> bool {
+        self.members.contains(&member)
+    }
+
+    pub(super) fn keep_member(&mut self, member: Member) {
+        if self.interval == Interval::OneSecond && self.members.len() < MEMBERS_MAX {
+            self.members.push(member);
+        }
+    }
+
     /// Same as `merge` with `Candle::of(tick, self.interval)`, without building that candle.
     pub(super) fn add(&mut self, tick: &Tick) {
-        let point = (tick.timestamp_ms, tick.tick_id, tick.price);
-        if point < (self.first_ms, self.first_id, self.open) {
-            (self.first_ms, self.first_id, self.open) = point;
+        let (order, price) = (tick.order(), tick.price);
+        if (order, price) < (self.first, self.open) {
+            (self.first, self.open) = (order, price);
         }
-        if point > (self.last_ms, self.last_id, self.close) {
-            (self.last_ms, self.last_id, self.close) = point;
+        if (order, price) > (self.last, self.close) {
+            (self.last, self.close) = (order, price);
         }
         self.high = self.high.max(tick.price);
         self.low = self.low.min(tick.price);

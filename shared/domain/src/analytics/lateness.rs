@@ -1,31 +1,15 @@
-//! Lateness: a tick's position in event time, relative to the ticks before it.
+//! Lateness: a tick's position in time, relative to the ticks before it.
+//!
+//! Positions are in **effective time**: a tick's event time, but never later than the time at which
+//! we received it. So the watermark of a pair never passes our own clock, and a sender whose clock
+//! is ahead does not make the ticks of the others late.
 
-use super::DetectorConfig;
-use super::pair_state::PairState;
+use crate::Tick;
 
 /// How late a tick may be before it counts as too late: one minute.
 pub const ALLOWED_LATENESS_MS: i64 = 60_000;
 
-/// The settings of the analysis.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AnalysisConfig {
-    /// How far behind the newest event time a tick may be, in milliseconds, before it counts as
-    /// too late.
-    pub allowed_lateness_ms: i64,
-    /// The settings of the detector.
-    pub detector: DetectorConfig,
-}
-
-impl Default for AnalysisConfig {
-    fn default() -> Self {
-        Self {
-            allowed_lateness_ms: ALLOWED_LATENESS_MS,
-            detector: DetectorConfig::default(),
-        }
-    }
-}
-
-/// A tick's position in event time, relative to the ticks before it.
+/// A tick's position in effective time, relative to the ticks before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Timeliness {
     /// As new as the newest seen, or newer.
@@ -34,24 +18,30 @@ pub enum Timeliness {
     Late,
     /// Older than the watermark. It still counts in candles.
     TooLate,
-    /// Its id is among the last 512; nothing changed.
+    /// The same tick was applied before; nothing changed.
     Duplicate,
 }
 
-impl PairState {
-    pub(super) fn timeliness(&self, timestamp_ms: i64, config: &AnalysisConfig) -> Timeliness {
-        match (self.newest_ms, self.watermark_ms(config)) {
-            (Some(newest_ms), _) if timestamp_ms >= newest_ms => Timeliness::InOrder,
-            (_, Some(watermark_ms)) if timestamp_ms >= watermark_ms => Timeliness::Late,
-            (Some(_), _) => Timeliness::TooLate,
-            (None, _) => Timeliness::InOrder,
+impl Tick {
+    /// The event time, or the time of receipt if that is earlier, in milliseconds since the epoch.
+    #[must_use]
+    pub fn effective_ms(&self) -> i64 {
+        self.timestamp_ms.min(self.ingested_at_ms)
+    }
+}
+
+impl Timeliness {
+    /// The position of a tick at `effective_ms`, after ticks up to `newest_ms`.
+    pub(super) fn of(effective_ms: i64, newest_ms: Option<i64>, lateness_ms: i64) -> Self {
+        match newest_ms {
+            Some(newest_ms) if effective_ms < watermark_ms(newest_ms, lateness_ms) => Self::TooLate,
+            Some(newest_ms) if effective_ms < newest_ms => Self::Late,
+            Some(_) | None => Self::InOrder,
         }
     }
+}
 
-    /// The newest event time minus the allowed lateness; `None` before the first tick.
-    #[must_use]
-    pub fn watermark_ms(&self, config: &AnalysisConfig) -> Option<i64> {
-        let lateness_ms = config.allowed_lateness_ms.max(0);
-        Some(self.newest_ms?.saturating_sub(lateness_ms))
-    }
+/// The newest effective time minus the allowed lateness.
+pub(super) fn watermark_ms(newest_ms: i64, lateness_ms: i64) -> i64 {
+    newest_ms.saturating_sub(lateness_ms.max(0))
 }

@@ -3,13 +3,17 @@
 //! A pair is a token and a quote: prices in different quotes cannot be averaged. Its state is
 //! bounded (about 14 KB in memory, 10 KB stored), and only [`PairState::apply`] changes it.
 //!
-//! **Order and repetition.** A tick whose id is among the pair's last 512 changes nothing. Candles
-//! and averages depend on the set of ticks, not on their order. A tick newer than all before it
-//! closes the candles that ended before it. A tick older than an open candle yields one-tick
-//! fragments of the candles it belongs to. The store merges them into the stored candles and
-//! reissues these with the next revision, however late the tick is: lateness is counted, and
-//! nothing is dropped. A reader may consider a candle final once the pair's watermark (the newest
-//! event time minus the allowed lateness) has passed its end.
+//! **Order and repetition.** Candles and averages depend on the set of ticks, not on their order of
+//! arrival; open and close follow [`crate::TickOrder`]. A tick among the pair's last 512 changes
+//! nothing; for repeats that come later, see [`AnalysisConfig::keep_members`].
+//!
+//! **Time.** Candles are in event time. A candle stays open until the pair's newest *effective* time
+//! (event time, but never later than the receipt) reaches its end: a tick from ahead of our clock
+//! opens the candle that it belongs to beside the current one, and makes no other tick late. A tick
+//! of a candle that has ended yields a one-tick fragment. The store merges fragments into the stored
+//! candles and reissues these with the next revision, however late the tick is: lateness is counted,
+//! and nothing is dropped. A reader may consider a candle final once the pair's watermark (the newest
+//! effective time minus the allowed lateness) has passed its end.
 //!
 //! **The caller's duty.** Store the state, the closed candles and the merged corrections of a step
 //! together or not at all. Then repeating a step from the stored state gives the same result.
@@ -18,11 +22,14 @@
 mod anomaly;
 mod averages;
 mod candle;
+mod config;
 mod detector;
 mod interval;
 mod lateness;
+mod members;
 mod pair_state;
 mod recent_ids;
+mod state_v1;
 #[cfg(test)]
 mod tests;
 mod total_volume;
@@ -30,8 +37,11 @@ mod total_volume;
 pub use anomaly::Anomaly;
 pub use averages::{Averages, WINDOWS_MS, WindowAverages};
 pub use candle::Candle;
+pub use config::AnalysisConfig;
 pub use detector::{AnomalyReason, Detector, DetectorConfig, Verdict};
 pub use interval::{Interval, IntervalError};
-pub use lateness::{ALLOWED_LATENESS_MS, AnalysisConfig, Timeliness};
+pub use lateness::{ALLOWED_LATENESS_MS, Timeliness};
+pub use members::{MEMBERS_MAX, Member};
 pub use pair_state::{Effects, Latest, PairState, STATE_VERSION};
+pub use state_v1::{CandleV1, PairStateV1, StateVersionError};
 pub use total_volume::{TotalVolume, TotalVolumeError};

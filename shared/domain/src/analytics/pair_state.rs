@@ -2,14 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::anomaly::Anomaly;
 use super::averages::{Averages, WINDOWS_MS, Window};
+use super::candle::Candle;
+use super::config::AnalysisConfig;
+use super::detector::Detector;
+use super::interval::Interval;
+use super::lateness::{self, Timeliness};
+use super::members::Member;
 use super::recent_ids::RecentIds;
-use super::{AnalysisConfig, Anomaly, Candle, Detector, Interval, Timeliness};
-use crate::{Price, Tick, TickId, Token};
+use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The version of the stored state. It must change when the layout of anything in [`PairState`]
 /// changes: a state of another version is then refused instead of misread.
-pub const STATE_VERSION: u8 = 1;
+pub const STATE_VERSION: u8 = 2;
 
 /// The state that the analysis keeps for a pair.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,12 +23,16 @@ pub struct PairState {
     version: Version,
     pub(super) token: Token,
     pub(super) quote: Token,
+    /// The newest effective time (see [`Tick::effective_ms`]).
     pub(super) newest_ms: Option<i64>,
+    /// The newest tick.
+    latest: Option<Latest>,
     recent_ids: RecentIds,
-    /// The newest candle of each interval; either all are present or none.
-    open: [Option<Candle>; Interval::ALL.len()],
-    windows: [Window; WINDOWS_MS.len()],
-    detector: Detector,
+    /// The candles that have not ended at `newest_ms`, by interval and start: mostly one of each
+    /// interval, and more if a sender's clock is ahead.
+    open: Vec<Candle>,
+    pub(super) windows: [Window; WINDOWS_MS.len()],
+    pub(super) detector: Detector,
 }
 
 /// The effects of a tick.
@@ -41,15 +51,28 @@ pub struct Effects {
     pub anomaly: Option<Anomaly>,
 }
 
-/// The newest tick of a pair: among several at the same time, the one with the greatest id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The newest tick of a pair by effective time, and among several at the same time, the last by
+/// [`TickOrder`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Latest {
-    /// The tick.
-    pub tick_id: TickId,
-    /// Its event time.
-    pub timestamp_ms: i64,
+    /// Its effective time, milliseconds since the epoch (UTC).
+    pub effective_ms: i64,
+    /// Its place among the ticks of the pair.
+    pub order: TickOrder,
     /// Its price.
     pub price: Price,
+}
+
+impl Latest {
+    /// The tick, as a candidate for the newest.
+    #[must_use]
+    pub fn of(tick: &Tick) -> Self {
+        Self {
+            effective_ms: tick.effective_ms(),
+            order: tick.order(),
+            price: tick.price,
+        }
+    }
 }
 
 impl PairState {
@@ -61,8 +84,9 @@ impl PairState {
             token,
             quote,
             newest_ms: None,
+            latest: None,
             recent_ids: RecentIds::default(),
-            open: [const { None }; Interval::ALL.len()],
+            open: Vec::new(),
             windows: WINDOWS_MS.map(Window::new),
             detector: Detector::default(),
         }
@@ -78,41 +102,112 @@ impl PairState {
             self.token,
             self.quote
         );
-        if !self.recent_ids.insert(&tick.tick_id) {
+        let member = Member::of(tick);
+        if !self.recent_ids.insert(member) || self.is_in_open_candle(tick, member) {
             return Effects::of(Timeliness::Duplicate);
         }
-        let mut effects = Effects::of(self.timeliness(tick.timestamp_ms, config));
-        self.newest_ms = self.newest_ms.max(Some(tick.timestamp_ms));
-        self.add_to_candles(tick, &mut effects);
+        let effective_ms = tick.effective_ms();
+        let timeliness = Timeliness::of(effective_ms, self.newest_ms, config.allowed_lateness_ms);
+        let mut effects = Effects::of(timeliness);
+        if tick.quality.is_some() {
+            return effects;
+        }
+        let newest_ms = self
+            .newest_ms
+            .map_or(effective_ms, |ms| ms.max(effective_ms));
+        self.newest_ms = Some(newest_ms);
+        self.latest = self.latest.max(Some(Latest::of(tick)));
+        self.add_to_candles(tick, config.keep_members.then_some(member), &mut effects);
+        self.close_candles(newest_ms, &mut effects);
         let price = tick.price.to_f64();
         let volume = tick.volume.map(|volume| volume.to_f64());
         for window in &mut self.windows {
-            window.add(tick.timestamp_ms, price, volume);
+            window.add(effective_ms, price, volume);
         }
         if effects.timeliness == Timeliness::InOrder {
-            let verdict = self
-                .detector
-                .observe(tick.timestamp_ms, price, &config.detector);
+            let verdict = self.detector.observe(effective_ms, price, &config.detector);
             effects.anomaly = Anomaly::of(tick, verdict, &config.detector);
         }
         effects
     }
 
-    fn add_to_candles(&mut self, tick: &Tick, effects: &mut Effects) {
-        for (open, interval) in self.open.iter_mut().zip(Interval::ALL) {
-            let Some(candle) = open else {
-                *open = Some(Candle::of(tick, interval));
-                continue;
-            };
-            if tick.timestamp_ms < candle.start_ms {
-                effects.corrections.push(Candle::of(tick, interval));
-            } else if tick.timestamp_ms < candle.end_ms() {
-                candle.add(tick);
-            } else {
-                let closed = std::mem::replace(candle, Candle::of(tick, interval));
-                effects.closed.push(closed);
+    fn add_to_candles(&mut self, tick: &Tick, member: Option<Member>, effects: &mut Effects) {
+        for interval in Interval::ALL {
+            let start_ms = interval.start_of(tick.timestamp_ms);
+            match self.position(interval, start_ms) {
+                Ok(at) => {
+                    if let Some(candle) = self.open.get_mut(at) {
+                        candle.add(tick);
+                        member.into_iter().for_each(|it| candle.keep_member(it));
+                    }
+                }
+                Err(at) => {
+                    let mut candle = Candle::of(tick, interval);
+                    member.into_iter().for_each(|it| candle.keep_member(it));
+                    if self.newest_ms.is_some_and(|ms| candle.end_ms() <= ms) {
+                        effects.corrections.push(candle);
+                    } else {
+                        self.open.insert(at, candle);
+                    }
+                }
             }
         }
+    }
+
+    /// Closes the candles that have ended at a time.
+    fn close_candles(&mut self, newest_ms: i64, effects: &mut Effects) {
+        let has_ended = |candle: &mut Candle| candle.end_ms() <= newest_ms;
+        effects.closed.extend(self.open.extract_if(.., has_ended));
+    }
+
+    /// The position of an open candle, or where it belongs.
+    fn position(&self, interval: Interval, start_ms: i64) -> Result<usize, usize> {
+        self.open
+            .binary_search_by_key(&(interval, start_ms), |it| (it.interval, it.start_ms))
+    }
+
+    fn is_in_open_candle(&self, tick: &Tick, member: Member) -> bool {
+        let start_ms = Interval::OneSecond.start_of(tick.timestamp_ms);
+        self.position(Interval::OneSecond, start_ms)
+            .ok()
+            .and_then(|at| self.open.get(at))
+            .is_some_and(|candle| candle.has_member(member))
+    }
+
+    /// The start of the tick's candle of one second, if that candle has ended: whether the tick was
+    /// applied before, only its members tell.
+    #[must_use]
+    pub fn ended_second(&self, tick: &Tick) -> Option<i64> {
+        let interval = Interval::OneSecond;
+        let start_ms = interval.start_of(tick.timestamp_ms);
+        let end_ms = start_ms.saturating_add(interval.duration_ms());
+        self.newest_ms
+            .is_some_and(|newest_ms| end_ms <= newest_ms)
+            .then_some(start_ms)
+    }
+
+    /// A state that continues after candles that were stored, in place of one that cannot be read:
+    /// `candles` are the pair's newest of each interval. Averages and the detector start anew.
+    #[must_use]
+    pub fn resumed(pair: &Pair, candles: Vec<Candle>) -> Self {
+        let mut state = Self::new(pair.token.clone(), pair.quote.clone());
+        for candle in &candles {
+            let latest = Latest {
+                effective_ms: candle.last.timestamp_ms,
+                order: candle.last,
+                price: candle.close,
+            };
+            state.latest = state.latest.max(Some(latest));
+        }
+        state.newest_ms = state.latest.map(|latest| latest.effective_ms);
+        for candle in candles {
+            if state.newest_ms.is_none_or(|ms| candle.end_ms() > ms)
+                && let Err(at) = state.position(candle.interval, candle.start_ms)
+            {
+                state.open.insert(at, candle);
+            }
+        }
+        state
     }
 
     /// What is priced (the base).
@@ -127,15 +222,21 @@ impl PairState {
         &self.quote
     }
 
+    /// The newest effective time minus the allowed lateness; `None` before the first tick. It never
+    /// passes our clock.
+    #[must_use]
+    pub fn watermark_ms(&self, config: &AnalysisConfig) -> Option<i64> {
+        let newest_ms = self.newest_ms?;
+        Some(lateness::watermark_ms(
+            newest_ms,
+            config.allowed_lateness_ms,
+        ))
+    }
+
     /// The newest tick; `None` before the first.
     #[must_use]
     pub fn latest(&self) -> Option<Latest> {
-        let candle = self.open_candles().next()?;
-        Some(Latest {
-            tick_id: candle.last_id,
-            timestamp_ms: candle.last_ms,
-            price: candle.close,
-        })
+        self.latest
     }
 
     /// The moving averages as of the newest tick.
@@ -149,9 +250,9 @@ impl PairState {
         }
     }
 
-    /// The newest candle of each interval, the shortest first; none before the first tick.
+    /// The candles that have not ended yet, the shortest interval first.
     pub fn open_candles(&self) -> impl Iterator<Item = &Candle> {
-        self.open.iter().flatten()
+        self.open.iter()
     }
 }
 
@@ -192,5 +293,13 @@ impl TryFrom<u8> for Version {
 impl From<Version> for u8 {
     fn from(_: Version) -> Self {
         STATE_VERSION
+    }
+}
+
+#[cfg(test)]
+impl PairState {
+    /// As if 512 other ticks had been applied.
+    pub(super) fn forget_recent(&mut self) {
+        self.recent_ids = RecentIds::default();
     }
 }

@@ -1,4 +1,4 @@
-//! The last few tick ids of a pair: whether a tick was applied before, in constant time and space.
+//! The last few ticks of a pair: whether a tick was applied before, in constant time and space.
 //!
 //! The ids are kept in a ring in order of arrival. Each comes with the position of the previous id
 //! in the same hash bucket. A look-up follows this short chain from the newest to the oldest, and
@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::TickId;
+use super::members::Member;
 
 /// How many ids of a pair are remembered: 512.
 ///
@@ -63,8 +63,8 @@ impl Default for RecentIds {
 impl RecentIds {
     /// Inserts the id, dropping the oldest if the ring is full. Returns false if the id was already
     /// there.
-    pub(super) fn insert(&mut self, id: &TickId) -> bool {
-        self.insert_bits(fold(id))
+    pub(super) fn insert(&mut self, Member(bits): Member) -> bool {
+        self.insert_bits(bits)
     }
 
     fn insert_bits(&mut self, id: u64) -> bool {
@@ -133,19 +133,6 @@ impl From<RecentIds> for Stored {
     }
 }
 
-/// 64 bits of an id. Derived ids are already evenly distributed; the product separates others
-/// (`from_bytes` accepts any bytes).
-fn fold(id: &TickId) -> u64 {
-    let bits = u128::from_be_bytes(*id.as_bytes());
-    let [high, low] = [bits >> 64, bits & u128::from(u64::MAX)].map(low_half);
-    high.wrapping_mul(SPREAD) ^ low
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
-fn low_half(bits: u128) -> u64 {
-    bits as u64
-}
-
 /// The top nine bits after spreading: a number below [`RECENT_IDS_MAX`].
 fn bucket_of(id: u64) -> usize {
     let top = id.wrapping_mul(SPREAD) >> (u64::BITS - RECENT_IDS_MAX.trailing_zeros());
@@ -160,8 +147,11 @@ mod tests {
 
     use super::*;
 
-    fn id(number: u128) -> TickId {
-        TickId::from_bytes(number.to_be_bytes())
+    fn id(number: u128) -> Member {
+        use crate::{Tick, TickId};
+        let tick_id = TickId::from_bytes(number.to_be_bytes());
+        let tick = super::super::tests::tick(0, 0, "1", None);
+        Member::of(&Tick { tick_id, ..tick })
     }
 
     /// Inserts the same ids here and into a plain list, and compares every result.
@@ -206,12 +196,12 @@ mod tests {
     fn ids_that_differ_in_one_half_are_distinguished() {
         let mut ids = RecentIds::default();
         for number in 1..=100 {
-            assert!(ids.insert(&id(number)));
-            assert!(ids.insert(&id(number << 64)));
-            assert!(ids.insert(&id(number << 64 | number)));
+            assert!(ids.insert(id(number)));
+            assert!(ids.insert(id(number << 64)));
+            assert!(ids.insert(id(number << 64 | number)));
         }
-        assert!(!ids.insert(&id(1)));
-        assert!(!ids.insert(&id(100 << 64)));
+        assert!(!ids.insert(id(1)));
+        assert!(!ids.insert(id(100 << 64)));
     }
 
     proptest! {

@@ -30,6 +30,8 @@ pub(super) fn tick(id: u128, timestamp_ms: i64, price: &str, volume: Option<&str
         source: SourceName::new("binance:spot").unwrap(),
         slot: None,
         method: Method::Trade,
+        sequence: None,
+        quality: None,
     }
 }
 
@@ -137,10 +139,131 @@ fn the_watermark_and_the_latest_tick_follow_event_time() {
     );
     let latest = state.latest().unwrap();
     assert_eq!(
-        (latest.timestamp_ms, latest.price.to_string()),
+        (latest.order.timestamp_ms, latest.price.to_string()),
         (START_MS + 9_000, "5".to_owned())
     );
     assert_eq!(state.averages().timestamp_ms, START_MS + 9_000);
+}
+
+/// Six trades of one millisecond, delivered in any order: their numbers decide, not their ids.
+#[test]
+fn within_a_millisecond_the_providers_numbers_decide() {
+    let trades: Vec<Tick> = [
+        (6, "101"),
+        (2, "102"),
+        (5, "103"),
+        (1, "104"),
+        (4, "105"),
+        (3, "106"),
+    ]
+    .into_iter()
+    .zip(1..)
+    .map(|((id, price), sequence)| Tick {
+        sequence: Some(sequence),
+        ..tick(id, START_MS, price, None)
+    })
+    .collect();
+    for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 0, 5, 1, 4, 2]] {
+        let mut state = state();
+        for index in order {
+            drop(state.apply(&trades[index], &AnalysisConfig::default()));
+        }
+        let candle = state.open_candles().next().unwrap();
+        let ends = [candle.open, candle.close].map(|price| price.to_string());
+        assert_eq!(ends, ["101", "106"], "{order:?}");
+        assert_eq!(state.latest().unwrap().order, trades[5].order());
+    }
+}
+
+/// A tick dated 4:59 ahead: the ticks after it are in order, `latest` and the averages go on, and a
+/// jump of 50 % is found.
+#[test]
+fn a_tick_from_ahead_does_not_blind_its_pair() {
+    let config = AnalysisConfig::default();
+    let mut state = state();
+    let received = |id: u128, at_ms: i64, ahead_ms: i64, price: &str| Tick {
+        ingested_at_ms: START_MS + at_ms,
+        ..tick(id, START_MS + at_ms + ahead_ms, price, None)
+    };
+    for n in 0..100 {
+        let id = u128::try_from(n).unwrap();
+        let price = if n % 2 == 0 { "100" } else { "100.01" };
+        assert_eq!(
+            state
+                .apply(&received(id, n * 1_000, 0, price), &config)
+                .timeliness,
+            Timeliness::InOrder
+        );
+    }
+    let ahead = received(200, 100_000, 299_000, "100");
+    assert_eq!(state.apply(&ahead, &config).timeliness, Timeliness::InOrder);
+    let normal = received(201, 101_000, 0, "100.01");
+    assert_eq!(
+        state.apply(&normal, &config).timeliness,
+        Timeliness::InOrder
+    );
+    assert_eq!(state.latest().unwrap().order, normal.order());
+    assert_eq!(state.averages().timestamp_ms, normal.timestamp_ms);
+    let jump = state.apply(&received(202, 102_000, 0, "150"), &config);
+    assert!(jump.anomaly.is_some());
+    // The candle that the tick from ahead opened takes the ticks of its own second later.
+    let own_second = received(203, 399_000, 0, "100");
+    let effects = state.apply(&own_second, &config);
+    let of_second = |candle: &&Candle| {
+        candle.interval == Interval::OneSecond && candle.start_ms == ahead.timestamp_ms
+    };
+    let open: Vec<&Candle> = state.open_candles().filter(of_second).collect();
+    assert_eq!(open.len(), 1, "{:?}", effects.closed);
+    assert_eq!(open[0].tick_count, 2);
+}
+
+#[test]
+fn the_same_id_at_another_time_is_another_tick() {
+    let mut state = state();
+    for offset_ms in [0, 1] {
+        let effects = state.apply(
+            &tick(1, START_MS + offset_ms, "5", None),
+            &AnalysisConfig::default(),
+        );
+        assert_ne!(effects.timeliness, Timeliness::Duplicate);
+    }
+    assert_eq!(state.open_candles().next().unwrap().tick_count, 2);
+}
+
+#[test]
+fn a_price_of_low_quality_is_kept_out_of_candles_and_averages() {
+    let mut state = state();
+    let dust = Tick {
+        quality: Some(crate::Quality::LowPrecision),
+        ..tick(1, START_MS, "5", None)
+    };
+    let effects = state.apply(&dust, &AnalysisConfig::default());
+    assert_eq!(effects.timeliness, Timeliness::InOrder);
+    assert_eq!(state.open_candles().count(), 0);
+    assert_eq!(state.latest(), None);
+}
+
+#[test]
+fn a_resumed_state_continues_the_stored_candles() {
+    let mut before = state();
+    for (id, offset_ms) in [(1, 0), (2, 61_000), (3, 62_000)] {
+        drop(before.apply(
+            &tick(id, START_MS + offset_ms, "5", None),
+            &AnalysisConfig::default(),
+        ));
+    }
+    let pair = crate::Pair {
+        token: before.token.clone(),
+        quote: before.quote.clone(),
+    };
+    let stored: Vec<Candle> = before.open_candles().cloned().collect();
+    let mut resumed = PairState::resumed(&pair, stored);
+    let next = tick(4, START_MS + 62_500, "6", None);
+    for state in [&mut before, &mut resumed] {
+        drop(state.apply(&next, &AnalysisConfig::default()));
+    }
+    let candles = |state: &PairState| state.open_candles().cloned().collect::<Vec<_>>();
+    assert_eq!(candles(&resumed), candles(&before));
 }
 
 #[test]

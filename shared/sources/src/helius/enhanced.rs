@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::delivery::Outcome;
 use crate::helius::decimals::{TokenAmount, decimal, lamports, nearly, raw_token_amount};
 use crate::helius::net_balances::{self, Claim, Movements, Transfer};
-use crate::helius::sides_to_price::Sides;
+use crate::helius::quote_side::Sides;
 use crate::helius::{Event, swap_event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::Reason;
 use rust_decimal::Decimal;
 
-use crate::helius::sides_to_price::{Side, Sides};
+use crate::helius::quote_side::{Side, Sides};
 use crate::refused::Refused;
 
 /// Gains are positive, losses negative.

@@ -8,8 +8,8 @@ mod decimals;
 mod enhanced;
 mod flows;
 mod net_balances;
+mod quote_side;
 mod raw;
-mod sides_to_price;
 mod swap_event;
 
 use domain::{Method, Reason, Tick, TickId};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::delivery::{self, Answer, Outcome};
-use crate::helius::sides_to_price::{Sides, priced};
+use crate::helius::quote_side::{Sides, priced};
 use crate::refused::Refused;
 use crate::value::Value;
 use crate::{Entry, Source, Unreadable, name};
@@ -92,5 +92,7 @@ fn tick(
         source: name::source(&format!("helius:{}", event.venue.to_ascii_lowercase()))?,
         slot: event.slot.map(Value::slot).transpose()?,
         method,
+        sequence: None,
+        quality: None,
     }))
 }

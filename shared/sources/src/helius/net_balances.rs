@@ -21,7 +21,7 @@ use domain::aliases::SOL_MINT;
 use rust_decimal::Decimal;
 
 use crate::helius::flows::Flows;
-use crate::helius::sides_to_price::Sides;
+use crate::helius::quote_side::Sides;
 use crate::refused::Refused;
 
 /// Jito's tip accounts: SOL sent to them is a fee.

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::helius::decimals::{decimal, lamports, nearly, raw_token_amount};
 use crate::helius::flows::Flows;
-use crate::helius::sides_to_price::{Side, Sides};
+use crate::helius::quote_side::{Side, Sides};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 

@@ -28,6 +28,8 @@ pub(super) struct Fields<'a> {
     pub(super) method: Option<&'a RawValue>,
     pub(super) id: Option<&'a RawValue>,
     pub(super) tick_id: Option<&'a RawValue>,
+    pub(super) sequence: Option<&'a RawValue>,
+    pub(super) quality: Option<&'a RawValue>,
     /// Unknown names that look like a watched one, each with the name that was probably meant.
     near_misses: Vec<(String, &'static str)>,
 }
@@ -46,6 +48,8 @@ enum Name {
     Method,
     Id,
     TickId,
+    Sequence,
+    Quality,
     Unknown(String),
 }
 
@@ -103,6 +107,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 Name::Method => (&mut fields.method, "method"),
                 Name::Id => (&mut fields.id, "id"),
                 Name::TickId => (&mut fields.tick_id, "tick_id"),
+                Name::Sequence => (&mut fields.sequence, "sequence"),
+                Name::Quality => (&mut fields.quality, "quality"),
                 Name::Unknown(found) => {
                     let meant = WATCHED.into_iter().find(|name| is_near_miss(&found, name));
                     fields.near_misses.extend(meant.map(|meant| (found, meant)));

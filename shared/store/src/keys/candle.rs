@@ -1,7 +1,7 @@
 //! Key: pair number (u32), interval (u8: its index in `Interval::ALL`), start (u64).
-//! Value: the candle (postcard).
+//! Value: [`FORMAT`] and the candle (postcard). Layout 3 and before had candles of version 1 without it.
 
-use domain::analytics::{Candle, Interval};
+use domain::analytics::{Candle, CandleV1, Interval};
 
 use super::{key_of, sortable};
 use crate::error::StorageError;
@@ -24,10 +24,16 @@ pub(crate) fn key(pair: u32, interval: Interval, start_ms: i64) -> CandleKey {
     )
 }
 
+/// The first byte of a value. A candle of version 1 begins with the length of a name, at most 64.
+const FORMAT: u8 = 0xc2;
+
 pub(crate) fn encode(candle: &Candle) -> Result<Vec<u8>, StorageError> {
-    super::encode("candle", candle)
+    super::encode("candle", &(FORMAT, candle))
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Candle, StorageError> {
-    super::decode("candle", bytes)
+    match bytes.split_first() {
+        Some((&FORMAT, candle)) => super::decode("candle", candle),
+        _ => super::decode::<CandleV1>("candle", bytes).map(Candle::from),
+    }
 }

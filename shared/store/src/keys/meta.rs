@@ -9,6 +9,10 @@ pub(crate) const LAYOUT: &str = "layout";
 /// Positions and ledger counters: [`crate::state::State`] (postcard). Written with every commit.
 pub(crate) const STATE: &str = "state";
 
+/// From which event time on ticks get the ids of version 1.1 (i64, epoch milliseconds); missing in a folder
+/// that never had others.
+pub(crate) const NEW_IDS_FROM: &str = "new-ids-from";
+
 /// The latest tick of each pair as one stream block. It only exists between closing the store and the
 /// next start.
 pub(crate) const LATEST: &str = "latest";

@@ -1,5 +1,6 @@
 //! Key: pair number (u32), timestamp (u64), tick id (16 bytes).
-//! Value: the tick in `codec`'s binary form.
+//! Value: a byte that says whether the tick belongs to the stream ([`OUTSIDE`], [`IN_COHORT`]), and the
+//! tick in `codec`'s binary form. Layout 3 and before had no such byte.
 
 use codec::binary;
 use domain::Tick;
@@ -25,15 +26,32 @@ pub(crate) fn from(pair: u32, timestamp_ms: i64) -> [u8; 4 + 8] {
     key_of(pair.to_be_bytes().into_iter().chain(sortable(timestamp_ms)))
 }
 
-pub(crate) fn encode(tick: &Tick) -> Vec<u8> {
+/// The tick did not belong to the stream when it was stored.
+const OUTSIDE: u8 = 0x80;
+/// The tick belonged to the stream when it was stored.
+const IN_COHORT: u8 = 0x81;
+
+pub(crate) fn encode(tick: &Tick, in_cohort: bool) -> Vec<u8> {
     // The names and about 60 bytes.
     let names = [&tick.token, &tick.quote].map(|name| name.as_str().len());
     let room = names.iter().sum::<usize>() + tick.source.as_str().len() + 64;
     let mut value = Vec::with_capacity(room);
+    value.push(if in_cohort { IN_COHORT } else { OUTSIDE });
     binary::encode(tick, &mut value);
     value
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Tick, StorageError> {
-    binary::decode(bytes).map_err(|error| StorageError::corrupt("tick", error))
+    decode_decided(bytes).map(|(tick, _)| tick)
+}
+
+/// The tick, and whether it belongs to the stream; `None` if a release before 1.1 stored it.
+pub(crate) fn decode_decided(bytes: &[u8]) -> Result<(Tick, Option<bool>), StorageError> {
+    let (in_cohort, record) = match bytes.split_first() {
+        Some((&OUTSIDE, record)) => (Some(false), record),
+        Some((&IN_COHORT, record)) => (Some(true), record),
+        _ => (None, bytes),
+    };
+    let tick = binary::decode(record).map_err(|error| StorageError::corrupt("tick", error))?;
+    Ok((tick, in_cohort))
 }

@@ -11,7 +11,7 @@ use domain::{Malformed, Reason, Rollout, RolloutChange, RolloutKey, Tick};
 use store::{Archiver, EmbeddedConfig, EmbeddedStore, SHARDS, TickRange};
 use tempfile::TempDir;
 use testkit::contract;
-use testkit::ticks::{START_MS, tick, ticks};
+use testkit::ticks::{START_MS, in_cohort, tick, ticks};
 
 use crate::{open, refs, whole_stream};
 
@@ -30,7 +30,7 @@ async fn ticks_of_pairs_over_the_limit_are_refused_and_others_are_not() {
     };
     let store = EmbeddedStore::open(&config).unwrap();
     let made = [tick("a", 1), tick("b", 2), tick("c", 3), tick("a", 4)];
-    let receipt = store.put(&refs(&made)).await.unwrap();
+    let receipt = store.put(&in_cohort(&made)).await.unwrap();
     let (stored, refused) = (PutOutcome::Stored, PutOutcome::Refused);
     assert_eq!(receipt.outcomes, [stored, stored, refused, stored]);
     assert_eq!(store.pairs_known(), 2);
@@ -44,7 +44,7 @@ async fn the_ports_keep_their_contracts() {
     contract::tick_stream(&store).await;
     // The analysis only knows pairs with stored ticks.
     let known = contract::ANALYTICS_TOKENS.map(|token| tick(token, 0));
-    store.put(&refs(&known)).await.unwrap();
+    store.put(&in_cohort(&known)).await.unwrap();
     contract::analytics_store(&store, false).await;
 }
 
@@ -54,7 +54,7 @@ async fn stored_ticks_are_readable_after_a_restart() {
     let made = ticks(&["BTC", "ETH"], 50);
     for orderly in [false, true] {
         let store = open(&folder);
-        store.put(&refs(&made)).await.unwrap();
+        store.put(&in_cohort(&made)).await.unwrap();
         assert_eq!(
             store.committed_ledger().await.unwrap().stored_rows,
             100,
@@ -81,7 +81,7 @@ async fn stored_ticks_are_readable_after_a_restart() {
         tick("ETH", 49),
         "saved when the store was closed"
     );
-    store.put(&[&tick("ETH", 60)]).await.unwrap();
+    store.put(&in_cohort([&tick("ETH", 60)])).await.unwrap();
     drop(store);
     assert_eq!(
         *open(&folder).latest_tick("ETH", None).unwrap(),
@@ -104,8 +104,8 @@ async fn ticks_are_read_by_time_across_all_quotes() {
     let store = open(&folder);
     let mut other = tick("BTC", 5);
     other.quote = domain::Token::new("EUR").unwrap();
-    store.put(&refs(&ticks(&["BTC"], 10))).await.unwrap();
-    store.put(&[&other]).await.unwrap();
+    store.put(&in_cohort(&ticks(&["BTC"], 10))).await.unwrap();
+    store.put(&in_cohort([&other])).await.unwrap();
     let read = |from, to, limit| {
         let range = TickRange {
             from_ms: START_MS + from,
@@ -206,11 +206,11 @@ async fn an_arrival_stamped_tick_is_identified_by_its_id() {
         .enumerate()
     {
         let tick = at(START_MS + i64::try_from(replay).unwrap());
-        let receipt = store.put(&[&tick, &tick]).await.unwrap();
+        let receipt = store.put(&in_cohort([&tick, &tick])).await.unwrap();
         assert_eq!(receipt.outcomes, [expected, PutOutcome::Duplicate]);
     }
     store.sweep(START_MS + 1, &[]).await.unwrap();
-    let again = store.put(&[&at(START_MS + 5)]).await.unwrap();
+    let again = store.put(&in_cohort([&at(START_MS + 5)])).await.unwrap();
     assert_eq!(
         again.outcomes,
         [PutOutcome::Stored],
@@ -227,7 +227,7 @@ async fn concurrent_copies_are_stored_once() {
         .map(|_| {
             let (store, made) = (store.clone(), Arc::clone(&made));
             tokio::spawn(async move {
-                let receipt = store.put(&refs(&made)).await.unwrap();
+                let receipt = store.put(&in_cohort(made.iter())).await.unwrap();
                 receipt
                     .outcomes
                     .iter()
@@ -345,7 +345,7 @@ async fn old_data_is_removed_and_recent_data_is_kept() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let made = ticks(&["BTC"], 20);
-    store.put(&refs(&made)).await.unwrap();
+    store.put(&in_cohort(&made)).await.unwrap();
     store.append(&refs(&made), None).await.unwrap();
     let entry = Malformed::new(0, Reason::InvalidPrice, "no price", b"{}");
     store

@@ -1,16 +1,16 @@
 //! Outbox entries, from the commit that stores their ticks to the one that counts them.
 
 use app::ledger::LedgerEntry;
-use app::ports::{LedgerWriter, Outbox, OutboxId, TickStore, TickStream};
+use app::ports::{LedgerWriter, Outbox, OutboxEntry, OutboxId, TickStore, TickStream};
 use domain::Tick;
 use store::EmbeddedStore;
 use tempfile::TempDir;
-use testkit::ticks::ticks;
+use testkit::ticks::{in_cohort, ticks};
 
 use crate::{open, refs};
 
 async fn put(store: &EmbeddedStore, ticks: &[Tick]) -> Option<OutboxId> {
-    store.put(&refs(ticks)).await.unwrap().outbox_id
+    store.put(&in_cohort(ticks)).await.unwrap().outbox_id
 }
 
 #[tokio::test]
@@ -41,9 +41,10 @@ async fn after_a_crash_an_entry_says_which_of_its_ticks_are_in_the_stream() {
         panic!("{released:?}")
     };
     assert_eq!((Some(left.id), left.streamed), (id, 2));
-    assert_eq!(left.ticks, [half[0].clone(), half[3].clone()]);
+    let decided = [0, 3].map(|at| (half[at].clone(), Some(true)));
+    assert_eq!(left.ticks, decided, "the decision is kept with each tick");
     assert_eq!(store.released(id).await.unwrap(), []);
-    store.append(&refs(&left.ticks), id).await.unwrap();
+    store.append(&[&half[0], &half[3]], id).await.unwrap();
     let [ref left] = store.released(None).await.unwrap()[..] else {
         panic!("it is not committed yet")
     };
@@ -106,7 +107,8 @@ async fn entries_are_read_in_parts_each_once() {
         let part = store.released(after).await.unwrap();
         let Some(last) = part.last() else { break };
         (after, parts) = (Some(last.id), parts + 1);
-        seen.extend(part.into_iter().map(|entry| entry.ticks));
+        let ticks = |entry: OutboxEntry| entry.ticks.into_iter().map(|(tick, _)| tick).collect();
+        seen.extend(part.into_iter().map(ticks).collect::<Vec<Vec<_>>>());
     }
     assert!(parts > 1, "one read returned all {} entries", seen.len());
     assert_eq!(seen, made);

@@ -3,7 +3,7 @@
 use app::ports::{LatestTicks, TickStore};
 use domain::{Tick, Token};
 
-use crate::ticks::tick;
+use crate::ticks::{in_cohort, tick};
 
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -31,7 +31,7 @@ pub async fn latest_ticks<S: TickStore + LatestTicks>(store: &S, now_ms: i64) {
         at("latest-c", "USD", 7, now_ms + 60_000),
     ];
     let all: Vec<&Tick> = stored.iter().collect();
-    store.put(&all).await.unwrap();
+    store.put(&in_cohort(all)).await.unwrap();
 
     let latest = async |token: &str| {
         let mut found = store.latest(&Token::new(token).unwrap()).await.unwrap();

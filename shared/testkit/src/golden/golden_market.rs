@@ -108,6 +108,8 @@ impl Market {
             source: SourceName::new(feed.source).unwrap(),
             slot: (feed.quote == USDC_MINT).then_some(400_000_000 + number as u64),
             method: feed.method,
+            sequence: None,
+            quality: None,
         };
         self.ticks.push(tick);
     }

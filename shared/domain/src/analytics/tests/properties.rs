@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::Tick;
+use crate::{FUTURE_TOLERANCE_MS, Tick};
 
 use super::{START_MS, bytes, state, tick, ticks};
 
@@ -65,7 +65,7 @@ fn apply_all(ticks: &[Tick]) -> (PairState, Candles) {
 /// The candles by their definition, from all ticks sorted by event time.
 fn reference(ticks: &[Tick], interval: Interval) -> Candles {
     let mut sorted: Vec<&Tick> = ticks.iter().collect();
-    sorted.sort_by_key(|tick| (tick.timestamp_ms, tick.tick_id));
+    sorted.sort_by_key(|tick| tick.order());
     let mut groups: BTreeMap<i64, Vec<&Tick>> = BTreeMap::new();
     for tick in sorted {
         let start_ms = tick.timestamp_ms / interval.duration_ms() * interval.duration_ms();
@@ -86,11 +86,10 @@ fn reference(ticks: &[Tick], interval: Interval) -> Candles {
             volume: volumes.fold(TotalVolume::default(), |sum, v| sum.plus(v.into())),
             quote_volume: 0.0,
             tick_count: group.len() as u64,
-            first_ms: first.timestamp_ms,
-            first_id: first.tick_id,
-            last_ms: last.timestamp_ms,
-            last_id: last.tick_id,
+            first: first.order(),
+            last: last.order(),
             revision: 0,
+            members: Vec::new(),
         };
         ((interval, start_ms), candle)
     };
@@ -102,6 +101,7 @@ fn comparable(candles: Candles) -> Candles {
     let strip = |candle| Candle {
         quote_volume: 0.0,
         revision: 0,
+        members: Vec::new(),
         ..candle
     };
     candles
@@ -167,6 +167,58 @@ proptest! {
                 prop_assert!((seen - expected).abs() <= 1e-9 * expected, "{} {}", seen, expected);
             }
         }
+    }
+
+    /// Senders' clocks are up to five minutes ahead: the candles are still those of event time, and
+    /// the pair's time never passes the receipt.
+    #[test]
+    fn ticks_from_ahead_are_counted_and_hold_nobody_up(
+        ticks in ticks(600_000, 1..60),
+        ahead_ms in prop::collection::vec(prop_oneof![Just(0), 0..FUTURE_TOLERANCE_MS], 60),
+    ) {
+        let mut ticks = ticks;
+        ticks.sort_by_key(|tick| tick.timestamp_ms);
+        let mut clock_ms = START_MS;
+        for (tick, ahead_ms) in ticks.iter_mut().zip(ahead_ms) {
+            clock_ms = clock_ms.max(tick.timestamp_ms);
+            tick.ingested_at_ms = clock_ms;
+            tick.timestamp_ms += ahead_ms;
+        }
+        let mut expected = Candles::new();
+        for interval in Interval::ALL {
+            expected.extend(reference(&ticks, interval));
+        }
+        let (state, candles) = apply_all(&ticks);
+        prop_assert_eq!(comparable(candles), expected);
+        let watermark_ms = state.watermark_ms(&AnalysisConfig::default());
+        prop_assert!(watermark_ms <= Some(clock_ms - ALLOWED_LATENESS_MS));
+    }
+
+    /// However much later a tick comes again, a candle of one second knows its members.
+    #[test]
+    fn members_recognize_every_repeat(
+        ticks in ticks(3 * 3_600_000, 1..60),
+        repeats in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
+    ) {
+        let config = AnalysisConfig { keep_members: true, ..AnalysisConfig::default() };
+        let (mut state, mut store) = (state(), Store::default());
+        let all = ticks.iter().chain(repeats.iter().map(|at| &ticks[at.index(ticks.len())]));
+        for tick in all {
+            let is_stored = state.ended_second(tick).is_some_and(|start_ms| {
+                let stored = store.candles.get(&(Interval::OneSecond, start_ms));
+                stored.is_some_and(|candle| candle.has_member(Member::of(tick)))
+            });
+            if is_stored {
+                continue;
+            }
+            state.forget_recent();
+            store.take(state.apply(tick, &config));
+        }
+        let mut expected = Candles::new();
+        for interval in Interval::ALL {
+            expected.extend(reference(&ticks, interval));
+        }
+        prop_assert_eq!(comparable(store.finish(&state)), expected);
     }
 
     #[test]

@@ -119,12 +119,12 @@ fn json<T: Serialize>(value: &T) -> String {
 /// Updates by identity. They may be added in any order and repeatedly: the value with the latest time
 /// remains.
 #[derive(Debug, Default)]
-pub struct UpdateBatch {
+pub struct ConflatedUpdates {
     ticks: HashMap<Pair, (Tick, u64)>,
     results: HashMap<(Kind, String), Update>,
 }
 
-impl UpdateBatch {
+impl ConflatedUpdates {
     /// Adds a tick; of a pair's ticks the latest by event time remains, with their number.
     pub fn add_tick(&mut self, tick: &Tick) {
         let moment = |tick: &Tick| (tick.timestamp_ms, tick.tick_id);

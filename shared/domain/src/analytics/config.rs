@@ -1,0 +1,28 @@
+//! The settings of the analysis.
+
+use super::detector::DetectorConfig;
+use super::lateness::ALLOWED_LATENESS_MS;
+
+/// The settings of the analysis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnalysisConfig {
+    /// How far behind the newest effective time a tick may be, in milliseconds, before it counts as
+    /// too late.
+    pub allowed_lateness_ms: i64,
+    /// Whether the candles of one second keep which ticks are in them, so that a tick which the
+    /// stream holds twice counts once, however much later it comes again. A stream that holds each
+    /// tick once does not need it.
+    pub keep_members: bool,
+    /// The settings of the detector.
+    pub detector: DetectorConfig,
+}
+
+impl Default for AnalysisConfig {
+    fn default() -> Self {
+        Self {
+            allowed_lateness_ms: ALLOWED_LATENESS_MS,
+            keep_members: false,
+            detector: DetectorConfig::default(),
+        }
+    }
+}
