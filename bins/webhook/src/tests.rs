@@ -40,6 +40,7 @@ impl TickStore for Slow {
         Ok(PutReceipt {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
             outbox_id: None,
+            offer_again: Vec::new(),
             retimed: Vec::new(),
         })
     }

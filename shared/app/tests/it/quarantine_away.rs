@@ -56,6 +56,7 @@ impl TickStore for World {
             outcomes: vec![outcome; ticks.len()],
             outbox_id: None,
             retimed: Vec::new(),
+            offer_again: Vec::new(),
         })
     }
 }

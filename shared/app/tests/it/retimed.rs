@@ -41,6 +41,7 @@ impl TickStore for Restamping {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
             outbox_id: None,
             retimed: vec![(1, START_MS - 60_000), (77, 0)],
+            offer_again: Vec::new(),
         })
     }
 }

@@ -27,6 +27,7 @@ impl TickStore for Store {
             outcomes: vec![PutOutcome::Stored; ticks.len()],
             outbox_id: self.outbox_id,
             retimed: Vec::new(),
+            offer_again: Vec::new(),
         })
     }
 }
