@@ -14,7 +14,7 @@ use domain::Pair;
 use domain::analytics::{Anomaly, Candle, Interval};
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::attributes::{Item, ItemError, PK, SK, text_of, unpacked};
 use super::batch_write::{BatchWriter, Write, without_retries};
@@ -24,7 +24,7 @@ use super::candle_item::{
 use super::pair_step::{CORRECTED_MAX, PairStep, Retention, STATE, StepError, by_pair, state_key};
 use super::reads::{Found, read_all};
 use crate::error::CallError;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, within};
 
 mod range;
 
@@ -262,7 +262,7 @@ impl AnalyticsTable {
                 .set_transact_items(Some(actions.clone()))
                 .send();
             let late = || CallError::Unanswered("the commit timed out".to_owned());
-            let error = match timeout_at(deadline, call).await.map_err(|_| late())? {
+            let error = match within(deadline, call).await.ok_or_else(late)? {
                 Ok(_) => return Ok(()),
                 Err(error) => why_cancelled(pair, &error),
             };

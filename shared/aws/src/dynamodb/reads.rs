@@ -7,15 +7,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::attributes::{Item, PK, SK, text_of};
 use crate::error::CallError;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, within};
 
 /// The most keys per call; `BatchGetItem` accepts 100. It returns at most 16 MB, which 100 states
 /// of about 10 KB never reach; keys beyond that are unprocessed, and requested again.
-const KEYS_PER_CALL_MAX: usize = 100;
+pub(crate) const KEYS_PER_CALL_MAX: usize = 100;
 
 /// The most concurrent calls.
 const CALLS_AT_ONCE_MAX: usize = 8;
@@ -64,8 +64,8 @@ async fn read_chunk(
     let mut items = Vec::with_capacity(keys.len());
     loop {
         let late = || CallError::Unanswered("the read timed out".to_owned());
-        let call = call(client, table, keys.clone());
-        match timeout_at(deadline, call).await.map_err(|_| late())? {
+        let call = read_once(client, table, keys.clone());
+        match within(deadline, call).await.ok_or_else(late)? {
             Ok((found, left)) => {
                 items.extend(found);
                 if left.is_empty() {
@@ -87,8 +87,9 @@ async fn read_chunk(
     }
 }
 
-/// Returns the items found, and the unprocessed keys.
-async fn call(
+/// One call with at most [`KEYS_PER_CALL_MAX`] keys. Returns the items found, and the unprocessed
+/// keys; there is no item with any other key.
+pub(crate) async fn read_once(
     client: &Client,
     table: &str,
     keys: Vec<Item>,
