@@ -14,9 +14,7 @@ use app::ports::{Clock, RolloutFlag};
 use async_trait::async_trait;
 use aws::client::{self, Timeouts};
 use aws::clients::{self, SsmClient};
-use aws::dynamodb::{
-    STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout, TickTable, TickTableConfig,
-};
+use aws::dynamodb::{STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout, TickTable, TickTableConfig};
 use aws::emf::EmfLedger;
 use aws::kinesis::KinesisStream;
 use aws::s3::S3Quarantine;
@@ -191,7 +189,9 @@ mod tests {
     #[test]
     fn the_ports_leave_time_for_a_response() {
         let ms = Duration::from_millis;
-        for (offer_ms, base_ms, max_ms) in [(50, 500, 4_500), (400, 500, 4_500), (3_000, 3_000, 3_000)] {
+        for (offer_ms, base_ms, max_ms) in
+            [(50, 500, 4_500), (400, 500, 4_500), (3_000, 3_000, 3_000)]
+        {
             let store = store_timeout(ms(offer_ms));
             assert_eq!((store.base, store.max), (ms(base_ms), ms(max_ms)));
             let longest = store.of(usize::MAX) + ms(offer_ms) + REDRIVE_WITHIN;

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ports::{
-    AnalyticsStore, Clock, CohortTick, LatestTicks, PutOutcome, StreamRecord, Subscribers, TickStore, Topic,
+    AnalyticsStore, Clock, CohortTick, LatestTicks, PutOutcome, StreamRecord, Subscribers,
+    TickStore, Topic,
 };
 use async_trait::async_trait;
 use aws::dynamodb::analytics::{ReadRange, TIMEOUT};
-use aws::dynamodb::{
-    AnalyticsTable, ConnectionTable, StoreTimeout, TickTable, TickTableConfig,
-};
+use aws::dynamodb::{AnalyticsTable, ConnectionTable, StoreTimeout, TickTable, TickTableConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
 };
 use domain::Pair;
 use domain::analytics::{AnalysisConfig, Interval};
@@ -189,7 +189,11 @@ async fn concurrent_deliveries_of_an_arrival_stamped_event_are_one_item() {
         times.push(delivery.await.unwrap());
     }
     assert!(times.iter().all(|at_ms| *at_ms == times[0]), "{times:?}");
-    assert_eq!(items(&client, &name).await.len(), 2, "the tick and its claim");
+    assert_eq!(
+        items(&client, &name).await.len(),
+        2,
+        "the tick and its claim"
+    );
 }
 
 #[tokio::test]

@@ -193,7 +193,10 @@ fn only_the_upgrade_from_1_0_sets_when_the_new_ids_begin() {
     };
     let sandbox = Sandbox::new();
     let outcome = sandbox.run("infra", &[REGION]);
-    assert!(!outcome.deploy("service").contains("NewIdsFromMs="), "a new stack has the default");
+    assert!(
+        !outcome.deploy("service").contains("NewIdsFromMs="),
+        "a new stack has the default"
+    );
 
     // A stack of 1.0 has no such parameter; CLIs print that as nothing, or as `None`.
     for absent in ["", "\n", "None\n"] {
@@ -204,7 +207,10 @@ fn only_the_upgrade_from_1_0_sets_when_the_new_ids_begin() {
         let (_, value) = call.split_once(" NewIdsFromMs=").unwrap();
         let from_ms: i64 = value.split(' ').next().unwrap().parse().unwrap();
         let allowed = earliest_ms + 899_000..=now_ms() + 900_000;
-        assert!(allowed.contains(&from_ms), "{from_ms} is not in {allowed:?}");
+        assert!(
+            allowed.contains(&from_ms),
+            "{from_ms} is not in {allowed:?}"
+        );
         // An operator's own value comes last, and the last one wins.
         let own = ("SERVICE_PARAMETERS", "NewIdsFromMs=7");
         let outcome = sandbox.run("infra", &[REGION, own]);
@@ -213,11 +219,20 @@ fn only_the_upgrade_from_1_0_sets_when_the_new_ids_begin() {
     for deployed in ["0\n", "1767225600000\n"] {
         sandbox.write("new-ids-from", deployed);
         let outcome = sandbox.run("infra", &[REGION]);
-        assert!(!outcome.deploy("service").contains("NewIdsFromMs="), "{deployed}");
+        assert!(
+            !outcome.deploy("service").contains("NewIdsFromMs="),
+            "{deployed}"
+        );
     }
     std::fs::remove_file(sandbox.path().join("new-ids-from")).unwrap();
     let outcome = sandbox.run("infra", &[REGION]);
-    assert!(outcome.err.contains("cannot read the parameters of prices-service"), "{}", outcome.err);
+    assert!(
+        outcome
+            .err
+            .contains("cannot read the parameters of prices-service"),
+        "{}",
+        outcome.err
+    );
 }
 
 #[test]

@@ -98,7 +98,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_not_begun_after_the_deadline() {
-        assert_eq!(within(Instant::now(), async { unreachable!() }).await, None::<()>);
+        assert_eq!(
+            within(Instant::now(), async { unreachable!() }).await,
+            None::<()>
+        );
         let deadline = Instant::now() + Duration::from_millis(1);
         assert_eq!(within(deadline, async { 7 }).await, Some(7));
         assert_eq!(within(deadline, std::future::pending::<()>()).await, None);

@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::Pair;
 use domain::analytics::{Anomaly, Candle, Interval, Member};
-use futures_util::{StreamExt, TryStreamExt};
 use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::attributes::{Item, ItemError, PK, SK, text_of, unpacked};
@@ -182,7 +182,8 @@ impl AnalyticsStore for AnalyticsTable {
     }
 
     async fn members(&self, seconds: &[(Pair, i64)]) -> Result<Vec<Vec<Member>>, PortError> {
-        self.members_of(seconds, Instant::now() + self.timeout).await
+        self.members_of(seconds, Instant::now() + self.timeout)
+            .await
     }
 
     async fn commit(
@@ -251,7 +252,10 @@ impl AnalyticsTable {
             .map_err(|error| error.at(LOAD))?;
         // A call must not have a key twice.
         let mut seen = HashSet::new();
-        let different = seconds.iter().zip(&keys).filter(|(second, _)| seen.insert(*second));
+        let different = seconds
+            .iter()
+            .zip(&keys)
+            .filter(|(second, _)| seen.insert(*second));
         let different = different.map(|(_, key)| key.clone()).collect();
         let found = read_all(&self.client, &self.table, LOAD, different, deadline).await?;
         let members = |key: &Item| match take(&found, key) {

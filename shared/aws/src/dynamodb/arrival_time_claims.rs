@@ -67,8 +67,6 @@ pub(crate) async fn claim(
         .await
         .ok_or_else(late)?
         .map_err(|error| CallError::of(&error))?;
-    let claim = answer
-        .attributes
-        .ok_or(ItemError::Attribute(CLAIMED_AT))?;
+    let claim = answer.attributes.ok_or(ItemError::Attribute(CLAIMED_AT))?;
     Ok(claimed_ms(&claim)?)
 }

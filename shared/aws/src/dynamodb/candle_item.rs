@@ -1,9 +1,9 @@
 //! Candles and anomalies as items: readable attributes for people, and the bytes from which they
 //! are restored without loss.
 
-use domain::Token;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Pair;
+use domain::Token;
 use domain::analytics::{Anomaly, Candle, CandleV1, Interval};
 
 use super::attributes::{

@@ -176,7 +176,8 @@ impl PairStep {
             bytes_max: BYTES_MAX,
         };
         let mut chunks = chunks(puts, |(_, bytes)| *bytes, &room);
-        let bytes_of = |action: &TransactWriteItem| action.put().map_or(0, |it| size_bytes(it.item()));
+        let bytes_of =
+            |action: &TransactWriteItem| action.put().map_or(0, |it| size_bytes(it.item()));
         let mut bytes: usize = last.iter().map(bytes_of).sum();
         // The last chunk goes with the state, as far as there is room.
         let mut with_state = chunks.pop().unwrap_or_default();
@@ -207,7 +208,11 @@ impl PairStep {
         for chunk in chunks {
             let check = check.iter().cloned();
             let check = check.map(|it| TransactWriteItem::builder().condition_check(it).build());
-            transactions.push(check.chain(chunk.into_iter().map(|(action, _)| action)).collect());
+            transactions.push(
+                check
+                    .chain(chunk.into_iter().map(|(action, _)| action))
+                    .collect(),
+            );
         }
         if !last.is_empty() {
             transactions.push(last);

@@ -20,6 +20,15 @@ pub(crate) const KEYS_PER_CALL_MAX: usize = 100;
 /// The most concurrent calls.
 const CALLS_AT_ONCE_MAX: usize = 8;
 
+/// Whether a read sees all writes that have returned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Consistency {
+    /// It does, for one unit per 4 KB.
+    Strong,
+    /// It may miss writes of the last moments, for half of that.
+    Eventual,
+}
+
 /// The items found, by partition and sort key.
 pub(crate) type Found = HashMap<(String, String), Item>;
 
@@ -64,7 +73,7 @@ async fn read_chunk(
     let mut items = Vec::with_capacity(keys.len());
     loop {
         let late = || CallError::Unanswered("the read timed out".to_owned());
-        let call = read_once(client, table, keys.clone());
+        let call = read_once(client, table, keys.clone(), Consistency::Strong);
         match within(deadline, call).await.ok_or_else(late)? {
             Ok((found, left)) => {
                 items.extend(found);
@@ -93,10 +102,11 @@ pub(crate) async fn read_once(
     client: &Client,
     table: &str,
     keys: Vec<Item>,
+    consistency: Consistency,
 ) -> Result<(Vec<Item>, Vec<Item>), CallError> {
     let wanted = KeysAndAttributes::builder()
         .set_keys(Some(keys))
-        .consistent_read(true)
+        .consistent_read(matches!(consistency, Consistency::Strong))
         .build()
         .map_err(|error| CallError::Unsent(error.to_string()))?;
     let answer = client

@@ -10,7 +10,8 @@ use domain::{Tick, TickId, Token};
 use serde_json::{Map, Number, Value};
 
 use super::attributes::{
-    EXPIRES_AT, Item, ItemError, PK, SK, day_of, expires_at, integer_of, key, sortable, text, text_of,
+    EXPIRES_AT, Item, ItemError, PK, SK, day_of, expires_at, integer_of, key, sortable, text,
+    text_of,
 };
 
 /// The partition key of a token's ticks of one UTC day.
@@ -261,7 +262,14 @@ mod tests {
         };
         assert_eq!(stored.tick, expected);
         let place = Place::of(&expected, i64::MAX).unwrap();
-        assert_eq!(place.key(), Item::from_iter(of_1_0.into_iter().filter(|(name, _)| name == PK || name == SK)));
+        assert_eq!(
+            place.key(),
+            Item::from_iter(
+                of_1_0
+                    .into_iter()
+                    .filter(|(name, _)| name == PK || name == SK)
+            )
+        );
     }
 
     #[test]

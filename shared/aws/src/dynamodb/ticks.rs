@@ -106,7 +106,9 @@ impl TickStore for TickTable {
         };
         let oldest_ms = self.clock.now_ms().saturating_sub(OFFER_AGAIN_MS);
         let (mut refusal, mut refused) = (None, 0_usize);
-        for (index, (position, CohortTick { tick, .. })) in positions.into_iter().zip(ticks).enumerate() {
+        for (index, (position, CohortTick { tick, .. })) in
+            positions.into_iter().zip(ticks).enumerate()
+        {
             let (outcome, is_first) = match position {
                 Position::First(row) => (outcomes.get(&row).cloned(), true),
                 Position::Repeat(row) => (outcomes.get(&row).cloned(), false),
@@ -181,10 +183,11 @@ impl LatestTicks for TickTable {
             .map(|at_ms| partition(token, *at_ms))
             .collect::<Result<HashSet<String>, _>>()
             .map_err(|error| error.at(READ))?;
-        let days: Vec<Vec<Tick>> = stream::iter(partitions.into_iter().map(|it| self.newest(it, now_ms)))
-            .buffer_unordered(moments.len())
-            .try_collect()
-            .await?;
+        let days: Vec<Vec<Tick>> =
+            stream::iter(partitions.into_iter().map(|it| self.newest(it, now_ms)))
+                .buffer_unordered(moments.len())
+                .try_collect()
+                .await?;
         let mut latest: BTreeMap<Token, Tick> = BTreeMap::new();
         for tick in days.into_iter().flatten() {
             let held = latest.get(&tick.quote);
@@ -231,7 +234,10 @@ impl TickTable {
                 .expression_attribute_names("#sk", SK)
                 .expression_attribute_values(":end", text(sortable(until_ms.saturating_add(1)))),
         };
-        let answer = query.send().await.map_err(|error| port_error(READ, &error))?;
+        let answer = query
+            .send()
+            .await
+            .map_err(|error| port_error(READ, &error))?;
         let ticks = answer.items().iter().map(|item: &Item| tick_of(item));
         ticks
             .collect::<Result<_, _>>()

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use app::ports::{PortError, SequenceNumber, StoredState};
 use domain::analytics::{Candle, Interval, PairState};
 use domain::{FUTURE_TOLERANCE_MS, Pair};
-use futures_util::{TryStreamExt, stream};
 use futures_util::StreamExt as _;
+use futures_util::{TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::super::attributes::{Item, ItemError, PK, text, text_of};
@@ -66,7 +66,9 @@ impl AnalyticsTable {
             let Some(hour) = newest(Interval::OneHour).await? else {
                 continue;
             };
-            let shorter = Interval::ALL.into_iter().filter(|it| *it != Interval::OneHour);
+            let shorter = Interval::ALL
+                .into_iter()
+                .filter(|it| *it != Interval::OneHour);
             let shorter: Vec<Option<Candle>> = stream::iter(shorter.map(newest))
                 .buffered(Interval::ALL.len())
                 .try_collect()
@@ -129,5 +131,6 @@ fn last_sequence(item: &Item) -> Result<SequenceNumber, ItemError> {
         cause,
     };
     let text = text_of(item, LAST_SEQUENCE)?;
-    text.parse().map_err(|error: app::ports::SequenceNumberError| unreadable(error.to_string()))
+    text.parse()
+        .map_err(|error: app::ports::SequenceNumberError| unreadable(error.to_string()))
 }
