@@ -11,4 +11,5 @@ pub mod live;
 pub mod market;
 pub mod real;
 pub mod runtime_api;
+pub mod throttled_table;
 pub mod ticks;
