@@ -57,7 +57,7 @@ async fn many_small_files_become_one_that_is_sorted_and_laid_out_for_readers() {
     assert_eq!(path.metadata().unwrap().len(), report.after.bytes);
     let metadata = metadata(&path);
     let group = metadata.row_group(0);
-    assert_eq!(group.sorting_columns().unwrap().len(), 3);
+    assert_eq!(group.sorting_columns().unwrap().len(), 5);
     for column in group.columns() {
         let name = column.column_descr().name();
         assert!(column.statistics().is_some(), "{name}");

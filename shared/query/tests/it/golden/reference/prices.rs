@@ -115,9 +115,11 @@ pub(super) fn last_price(ticks: &[Tick], at: i64) -> Table {
     )
 }
 
+/// The change, the pair, its first and last price, and its ticks.
+type Move<'a> = (f64, Pair, ((f64, f64), Vec<&'a Tick>));
+
 pub(super) fn top_movers(ticks: &[Tick], given: &Parameters) -> Table {
-    type Moves<'a> = Vec<(f64, Pair, ((f64, f64), Vec<&'a Tick>))>;
-    let mut moves: Moves<'_> = grouped(ticks, pair)
+    let mut moves: Vec<Move<'_>> = grouped(ticks, pair)
         .into_iter()
         .filter(|(_, ticks)| ticks.len() as i64 >= given.integer("min_ticks"))
         .map(|(pair, ticks)| {
@@ -128,9 +130,9 @@ pub(super) fn top_movers(ticks: &[Tick], given: &Parameters) -> Table {
         .collect();
     moves.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| a.1.cmp(&b.1)));
     moves.truncate(usize::try_from(given.integer("top")).unwrap());
-    let row = |(place, (change, (token, quote), (ends, ticks)))| {
+    let row = |(place, (change, (token, quote), (ends, ticks))): (usize, Move<'_>)| {
         vec![
-            cell::<i32>(place),
+            cell(place),
             cell(token),
             cell(quote),
             cell(ends.0),
