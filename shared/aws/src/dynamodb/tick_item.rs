@@ -122,7 +122,7 @@ pub(crate) fn claimed_ms(claim: &Item) -> Result<i64, ItemError> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Method, Price, SourceName, Volume};
+    use domain::{Method, Price, Quality, SourceName, Volume};
     use proptest::prelude::*;
     use testkit::ticks::tick;
 
@@ -136,9 +136,12 @@ mod tests {
     fn an_item_has_every_column_in_its_type_and_nothing_else() {
         let whole = Tick {
             slot: Some(398_123_456),
+            sequence: Some(17),
+            quality: Some(Quality::LowPrecision),
             ..tick("BTC", 3)
         };
         let item = stored(&whole);
+        assert_eq!(tick_of(&item).unwrap(), whole);
         for column in COLUMNS {
             let value = item.get(column.json);
             let fits = match column.kind {
