@@ -3,8 +3,9 @@
 -- A row is a tick whose price is at least threshold spreads away from the mean of the 100 ticks before
 -- it in the same quote. The spread is their standard deviation, and at least a hundredth of a percent of
 -- their mean, so that not every step stands out after a constant price. Ticks with fewer than 20 before
--- them are not judged; ticks since the start of the first day count as before. time is a timestamp
--- (UTC). A tick that is in the archive twice counts once. The detector of the stream uses other windows:
+-- them are not judged; ticks since the start of the first day count as before. Ticks in the same
+-- millisecond are ordered by sequence, and then by tick_id. time is a timestamp (UTC). A tick that is
+-- in the archive twice counts once. The detector of the stream uses other windows:
 -- this is a second opinion.
 --
 -- @param token      token              The token, as symbol or mint address
@@ -15,9 +16,11 @@
 -- @days from to
 WITH once AS (
   SELECT
+    token,
     quote,
+    ts,
     tick_id,
-    min(ts) AS ts,
+    min(sequence) AS sequence,
     min(price) AS price,
     min(source) AS source
   FROM price_archive
@@ -25,25 +28,31 @@ WITH once AS (
     AND token IN (:token)
     AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
-  GROUP BY quote, tick_id
+  GROUP BY token, quote, ts, tick_id
+),
+numbered AS (
+  SELECT quote, ts, coalesce(sequence, -1) AS number, tick_id, price, source
+  FROM once
 ),
 windows AS (
   SELECT
     quote,
-    tick_id,
     ts,
+    number,
+    tick_id,
     price,
     source,
-    count(*) OVER (PARTITION BY quote ORDER BY ts, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS ticks_before,
-    avg(price) OVER (PARTITION BY quote ORDER BY ts, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS mean,
-    stddev_samp(price) OVER (PARTITION BY quote ORDER BY ts, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS spread
-  FROM once
+    count(*) OVER (PARTITION BY quote ORDER BY ts, number, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS ticks_before,
+    avg(price) OVER (PARTITION BY quote ORDER BY ts, number, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS mean,
+    stddev_samp(price) OVER (PARTITION BY quote ORDER BY ts, number, tick_id ROWS BETWEEN 100 PRECEDING AND 1 PRECEDING) AS spread
+  FROM numbered
 ),
 scored AS (
   SELECT
     quote,
-    tick_id,
     ts,
+    number,
+    tick_id,
     price,
     source,
     mean,
@@ -62,4 +71,4 @@ SELECT
   tick_id
 FROM scored
 WHERE ts >= :from AND abs(score) >= :threshold
-ORDER BY quote, ts, tick_id
+ORDER BY quote, ts, number, tick_id

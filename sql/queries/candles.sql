@@ -2,8 +2,9 @@
 --
 -- A row is an interval with at least one tick, in one quote. Intervals start at multiples of their
 -- length since the epoch, in event time; start is a timestamp (UTC). Open and close are chosen by event
--- time, and among ticks in the same millisecond by tick_id, as in the candles of the stream. Volume is
--- in units of the token, NULL if no tick has one. A tick that is in the archive twice counts once.
+-- time, among ticks in the same millisecond by sequence (ticks without one come first), and then by
+-- tick_id, as in the candles of the stream. Volume is in units of the token, NULL if no tick has one. A
+-- tick that is in the archive twice counts once.
 --
 -- @param token       token               The token, as symbol or mint address
 -- @param quote       token     = ''      Only prices in this; empty for all, each in rows of its own
@@ -12,25 +13,39 @@
 -- @param interval_s  bigint    = 60      [1..31536000] Seconds of a candle
 -- @days from to
 WITH once AS (
-  SELECT quote, tick_id, min(ts) AS ts, min(price) AS price, min(volume) AS volume
+  SELECT
+    token,
+    quote,
+    ts,
+    tick_id,
+    min(sequence) AS sequence,
+    min(price) AS price,
+    min(volume) AS volume
   FROM price_archive
   WHERE :days
     AND token IN (:token)
     AND ts >= :from AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
-  GROUP BY quote, tick_id
+  GROUP BY token, quote, ts, tick_id
 ),
 placed AS (
-  SELECT quote, tick_id, ts, price, volume, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
+  SELECT
+    quote,
+    ts,
+    coalesce(sequence, -1) AS number,
+    tick_id,
+    price,
+    volume,
+    ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
   FROM once
 )
 SELECT
   quote,
   CAST(from_unixtime(start_ms / 1e3) AS timestamp(3)) AS start,
-  min_by(price, ROW(ts, tick_id)) AS open,
+  min_by(price, ROW(ts, number, tick_id)) AS open,
   max(price) AS high,
   min(price) AS low,
-  max_by(price, ROW(ts, tick_id)) AS close,
+  max_by(price, ROW(ts, number, tick_id)) AS close,
   sum(volume) AS volume,
   count(*) AS ticks
 FROM placed

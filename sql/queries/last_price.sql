@@ -1,7 +1,7 @@
 -- The last price of each token before a moment.
 --
 -- A row is a token in one quote with a tick in the period; of ticks in the same millisecond, the one
--- with the greatest tick_id counts. last is its event time, a timestamp (UTC); age_ms is its age at the
+-- with the greatest sequence counts, and then the one with the greatest tick_id. last is its event time, a timestamp (UTC); age_ms is its age at the
 -- moment in milliseconds, a number for scripts that compare it with a limit.
 --
 -- @param token  token     = ''       Only this token, as symbol or mint address; empty for all
@@ -12,8 +12,8 @@
 SELECT
   token,
   quote,
-  max_by(price, ROW(ts, tick_id)) AS price,
-  max_by(source, ROW(ts, tick_id)) AS source,
+  max_by(price, ROW(ts, coalesce(sequence, -1), tick_id, -price)) AS price,
+  max_by(source, ROW(ts, coalesce(sequence, -1), tick_id, -price)) AS source,
   CAST(from_unixtime(max(ts) / 1e3) AS timestamp(3)) AS last,
   :at - max(ts) AS age_ms
 FROM price_archive

@@ -1,9 +1,8 @@
 -- The tokens whose prices moved most, up or down.
 --
--- A row is a token in one quote, by the distance from its first price to its last in the period. Of
--- ticks in the same millisecond, the lowest price counts as the first and the highest as the last, so
--- that tick_id, which is most of the archive's bytes, is not read. Ticks that are in the archive twice
--- change only the number of ticks.
+-- A row is a token in one quote, by the distance from its first price to its last in the period. Ticks
+-- in the same millisecond are ordered by sequence, and then by tick_id. Ticks that are in the archive
+-- twice change only the number of ticks; if their prices differ, the lowest counts as first or last.
 --
 -- @param quote      token     = ''       Only prices in this; empty for all, each in rows of its own
 -- @param from       timestamp = now-1d   First moment
@@ -15,8 +14,8 @@ WITH moves AS (
   SELECT
     token,
     quote,
-    min_by(price, ROW(ts, price)) AS first_price,
-    max_by(price, ROW(ts, price)) AS last_price,
+    min_by(price, ROW(ts, coalesce(sequence, -1), tick_id, price)) AS first_price,
+    max_by(price, ROW(ts, coalesce(sequence, -1), tick_id, -price)) AS last_price,
     min(price) AS low,
     max(price) AS high,
     count(*) AS ticks

@@ -12,7 +12,7 @@
 -- @param interval_s  bigint    = 3600     [1..31536000] Seconds of an interval
 -- @days from to
 WITH placed AS (
-  SELECT token, quote, ts, price, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
+  SELECT token, quote, ts, sequence, tick_id, price, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
   FROM price_archive
   WHERE :days
     AND ts >= :from AND ts < :to
@@ -20,7 +20,7 @@ WITH placed AS (
     AND (:quote = '' OR quote IN (:quote))
 ),
 closes AS (
-  SELECT token, quote, start_ms, max_by(price, ROW(ts, price)) AS close
+  SELECT token, quote, start_ms, max_by(price, ROW(ts, coalesce(sequence, -1), tick_id, -price)) AS close
   FROM placed
   GROUP BY token, quote, start_ms
 ),

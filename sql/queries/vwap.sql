@@ -12,13 +12,13 @@
 -- @param interval_s  bigint    = 3600    [1..31536000] Seconds of an interval
 -- @days from to
 WITH once AS (
-  SELECT quote, tick_id, min(ts) AS ts, min(price) AS price, min(volume) AS volume
+  SELECT token, quote, ts, tick_id, min(price) AS price, min(volume) AS volume
   FROM price_archive
   WHERE :days
     AND token IN (:token)
     AND ts >= :from AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
-  GROUP BY quote, tick_id
+  GROUP BY token, quote, ts, tick_id
 ),
 placed AS (
   SELECT quote, price, volume, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms

@@ -12,7 +12,9 @@ CREATE EXTERNAL TABLE IF NOT EXISTS price_archive (
   `source` string COMMENT 'Origin of the price, as provider:venue',
   `slot` bigint COMMENT 'The Solana slot, if there is one',
   `method` string COMMENT 'How the price was derived',
-  `version` string COMMENT 'Version of the format of the tick'
+  `version` string COMMENT 'Version of the format of the tick',
+  `sequence` bigint COMMENT 'Number of the trade at the provider, which orders trades of one millisecond',
+  `quality` string COMMENT 'Why the price is not used in candles: low_precision or wide_confidence'
 )
 PARTITIONED BY (`year` int, `month` int, `day` int)
 STORED AS PARQUET

@@ -13,6 +13,8 @@ SELECT
   slot,
   method,
   version,
+  sequence,
+  quality,
   year,
   month,
   day

@@ -15,6 +15,8 @@ SELECT
   slot,
   method,
   version,
+  sequence,
+  quality,
   from_base(substr(to_hex(sha256(to_utf8(tick_id))), 1, 8), 16) % 10000 AS cohort,
   year,
   month,

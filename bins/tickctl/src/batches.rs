@@ -163,6 +163,7 @@ mod tests {
             offset_bytes: 0,
         };
         Ok(Row {
+            source: "ticks",
             place,
             event_ms,
             json: String::new(),

@@ -14,6 +14,7 @@ mod lease;
 mod merge;
 mod output;
 mod plan;
+mod row_identities;
 mod sort;
 mod verify;
 
@@ -36,8 +37,11 @@ pub const TARGET_BYTES: u64 = 256 * 1024 * 1024;
 /// The memory for rows that are sorted at once; sorting needs about twice as much.
 const SORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How many tick ids are compared in memory, 48 bytes each; more are written to files first.
+/// How many identities of ticks are compared in memory, 48 bytes each; more are written to files first.
 const ID_RECORDS_MAX: usize = 1024 * 1024;
+
+/// How many removed rows of a day a report names.
+pub const REMOVED_SHOWN_MAX: usize = 10;
 
 /// How many sorted runs are merged at once. Each is an open file with some pages in memory.
 const MERGE_RUNS_MAX: usize = 32;
@@ -59,7 +63,7 @@ pub struct Settings {
 pub struct Memory {
     /// How many bytes of rows are sorted at once.
     pub sort_bytes_max: usize,
-    /// How many tick ids are compared at once.
+    /// How many identities of ticks are compared at once.
     pub id_records_max: usize,
     /// How many sorted runs are merged at once; at least 2.
     pub merge_runs_max: usize,
@@ -139,6 +143,19 @@ pub struct Unreadable {
     pub cause: String,
 }
 
+/// A row that was removed, since another one of the day is the same event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The token; `None` is NULL, which only files of other writers have.
+    pub token: Option<String>,
+    /// The quote.
+    pub quote: Option<String>,
+    /// Event time, milliseconds since the epoch.
+    pub timestamp_ms: Option<i64>,
+    /// The id.
+    pub tick_id: String,
+}
+
 /// The result of compacting a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayReport {
@@ -150,8 +167,10 @@ pub struct DayReport {
     pub written: Files,
     /// Rows in the written ones.
     pub rows: u64,
-    /// Rows removed because another row of the day has the same tick id.
+    /// Rows removed because another row of the day is the same event ([`domain::TickIdentity`]).
     pub duplicates: u64,
+    /// The first of them, in the order of the files: at most [`REMOVED_SHOWN_MAX`].
+    pub removed: Vec<Removed>,
     /// Files that cannot be read.
     pub unreadable: Vec<Unreadable>,
     /// Whether this run completed the commit of an earlier run that was interrupted.

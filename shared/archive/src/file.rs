@@ -32,11 +32,17 @@ const ZSTD_LEVEL: i32 = 3;
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// The columns by which rows are sorted.
-pub(crate) const SORTED_BY: [&str; 3] = ["token", "ts", ID];
+///
+/// The first four are the order of ticks ([`domain::TickOrder`]) by token. The quote makes it total:
+/// an id is unique within a pair only.
+pub(crate) const SORTED_BY: [&str; 5] = ["token", "ts", SEQUENCE, ID, "quote"];
+
+/// The column of which NULL sorts first; in the others it sorts last.
+pub(crate) const SEQUENCE: &str = "sequence";
 
 /// Columns with few distinct values, or many repeated ones.
-const DICTIONARY: [&str; 7] = [
-    "token", "quote", "price", "volume", "source", "method", "version",
+const DICTIONARY: [&str; 8] = [
+    "token", "quote", "price", "volume", "source", "method", "version", "quality",
 ];
 
 /// The writer abandons a larger dictionary for the rest of a row group: prices that are quotients
@@ -48,13 +54,14 @@ const DICTIONARY_BYTES_MAX: usize = 64 * 1_024;
 const DELTA_LENGTH: &str = ID;
 
 /// Integers that are close to those of the previous row.
-const DELTA: [&str; 3] = ["ts", "ingested_at", "slot"];
+const DELTA: [&str; 4] = ["ts", "ingested_at", "slot", SEQUENCE];
 
 /// Sorts the ticks and writes them to a new file. Returns its size in bytes once it is on disk.
 pub(crate) fn write(path: &Path, range: Range, ticks: &mut [&Tick]) -> Result<u64, ArchiveError> {
     ticks.sort_unstable_by(|a, b| {
-        let key = |tick: &Tick| (tick.timestamp_ms, tick.tick_id);
-        a.token.cmp(&b.token).then_with(|| key(a).cmp(&key(b)))
+        (a.token.cmp(&b.token))
+            .then_with(|| a.order().cmp(&b.order()))
+            .then_with(|| a.quote.cmp(&b.quote))
     });
     let failed = |source| ArchiveError::Parquet {
         path: path.to_owned(),
@@ -108,22 +115,16 @@ pub(crate) fn properties(
 }
 
 fn sorting_columns() -> Vec<SortingColumn> {
-    let position = |name: &str| {
-        schema()
-            .index_of(name)
-            .ok()
-            .and_then(|i| i32::try_from(i).ok())
+    let schema = schema();
+    let ascending = |name: &&str| {
+        let position = schema.index_of(name).ok()?;
+        Some(SortingColumn {
+            column_idx: i32::try_from(position).ok()?,
+            descending: false,
+            nulls_first: *name == SEQUENCE,
+        })
     };
-    let ascending = |column_idx| SortingColumn {
-        column_idx,
-        descending: false,
-        nulls_first: false,
-    };
-    SORTED_BY
-        .iter()
-        .filter_map(|name| position(name))
-        .map(ascending)
-        .collect()
+    SORTED_BY.iter().filter_map(ascending).collect()
 }
 
 /// Metadata: the writer of the file, and its range of the stream.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{Datelike, NaiveDate};
 
-use crate::id_sum::IdSum;
+use crate::identity_sum::IdentitySum;
 
 /// The archive's folder inside the data folder, as on S3.
 const TABLE_FOLDER: &str = "price-archive";
@@ -50,7 +50,7 @@ pub(crate) fn file_name(range: Range) -> String {
 }
 
 /// An alternative name for the range, if [`file_name`] cannot be used.
-pub(crate) fn renamed(range: Range, ids: &IdSum) -> String {
+pub(crate) fn renamed(range: Range, ids: &IdentitySum) -> String {
     let ids: String = ids.to_string().chars().take(COMPACTED_ID_DIGITS).collect();
     file_name(range).replace(EXTENSION, &format!("-{ids}{EXTENSION}"))
 }
@@ -200,7 +200,7 @@ mod tests {
             last: 1_540,
         };
         assert_eq!(range_of(&file_name(range)), Some((3, 41)));
-        let again = renamed(range, &IdSum::default());
+        let again = renamed(range, &IdentitySum::default());
         assert_eq!(range_of(&again), Some((3, 41)));
         let compacted = compacted_name(7, 0, "0123456789abcdef");
         assert_eq!(compacted, "compacted-000007-000-0123456789ab.parquet");

@@ -8,7 +8,7 @@ pub mod compaction;
 mod error;
 mod file;
 mod folder;
-mod id_sum;
+mod identity_sum;
 mod layout;
 mod lock;
 mod manifest;
@@ -19,7 +19,7 @@ mod writer;
 
 pub use error::ArchiveError;
 pub use folder::Folder;
-pub use id_sum::IdSum;
+pub use identity_sum::IdentitySum;
 pub use layout::{Day, days, table_folder};
 pub use lock::{RunLock, RunLockError};
 pub use manifest::{Added, MANIFEST, Manifest, ManifestError, MergedRange, hidden, visible};

@@ -6,8 +6,10 @@
 
 use std::collections::HashSet;
 
+use domain::Tick;
 use serde::{Deserialize, Serialize};
 
+use crate::identity_sum::IdentitySum;
 use crate::layout::is_data_file;
 
 /// The manifest's name in the folder of its day.
@@ -50,7 +52,7 @@ pub struct Added {
     pub bytes: u64,
     /// Its rows.
     pub rows: u64,
-    /// The checksum of its tick ids, see [`crate::IdSum`].
+    /// The checksum of its ticks, see [`crate::IdentitySum`].
     pub ids: String,
 }
 
@@ -61,8 +63,29 @@ pub struct MergedRange {
     pub name: String,
     /// Its rows.
     pub rows: u64,
-    /// The checksum of its tick ids, see [`crate::IdSum`].
-    pub ids: String,
+    /// The checksum of its ticks, see [`crate::IdentitySum`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identities: Option<String>,
+    /// In a manifest of release 1.0, the checksum of its tick ids alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
+}
+
+impl MergedRange {
+    /// Whether the range had exactly these ticks.
+    pub(crate) fn has(&self, ticks: &[&Tick], sum: &IdentitySum) -> bool {
+        let same_ticks = match (&self.identities, &self.ids) {
+            (Some(identities), _) => *identities == sum.to_string(),
+            (None, Some(ids)) => {
+                let found: Vec<String> =
+                    ticks.iter().map(|tick| tick.tick_id.to_string()).collect();
+                let found = IdentitySum::of_ids_alone(found.iter().map(String::as_str));
+                *ids == found.to_string()
+            }
+            (None, None) => false,
+        };
+        self.rows == sum.rows() && same_ticks
+    }
 }
 
 /// Why a manifest cannot be read. Without it, the visible files are unknown.

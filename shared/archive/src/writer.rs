@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate};
-use domain::Tick;
+use domain::{Tick, TickId, Token};
 
 use crate::error::ArchiveError;
 use crate::file;
-use crate::id_sum::IdSum;
+use crate::identity_sum::IdentitySum;
 use crate::layout::{Range, day_folder, file_name, renamed, table_folder};
 use crate::lock;
 use crate::manifest::{MANIFEST, Manifest};
@@ -35,7 +35,8 @@ pub struct Written {
     pub files: usize,
     /// The number of ticks in them.
     pub rows: u64,
-    /// Ticks omitted because an earlier one of the range has the same id.
+    /// Ticks omitted because an earlier one of the range is the same event
+    /// ([`domain::TickIdentity`]).
     pub duplicates: u64,
     /// Ticks omitted because a compacted file already has the range's ticks of that day.
     pub compacted: u64,
@@ -125,11 +126,8 @@ impl Archive {
             staging::publish(path, &folder, &name)?;
             return Ok(true);
         }
-        let ids: Vec<String> = ticks.iter().map(|tick| tick.tick_id.to_string()).collect();
-        let sum = IdSum::of(ids.iter().map(String::as_str));
-        if merged_ranges.is_some_and(|merged_ranges| {
-            merged_ranges.rows == sum.rows() && merged_ranges.ids == sum.to_string()
-        }) {
+        let sum = IdentitySum::of(ticks);
+        if merged_ranges.is_some_and(|merged_range| merged_range.has(ticks, &sum)) {
             staging::remove(path)?;
             return Ok(false);
         }
@@ -154,11 +152,18 @@ fn manifest_of(folder: &Path) -> Result<Manifest, ArchiveError> {
     }
 }
 
-/// The ticks by the UTC day of their event time, each id once: the first of the range stays.
+/// [`domain::TickIdentity`], borrowed from a tick.
+type Identity<'a> = (&'a Token, &'a Token, i64, TickId);
+
+fn identity(tick: &Tick) -> Identity<'_> {
+    (&tick.token, &tick.quote, tick.timestamp_ms, tick.tick_id)
+}
+
+/// The ticks by the UTC day of their event time, each event once: the first of the range stays.
 fn by_day(ticks: &[Tick]) -> Result<BTreeMap<NaiveDate, Vec<&Tick>>, ArchiveError> {
     let mut seen = HashSet::with_capacity(ticks.len());
     let mut days: BTreeMap<NaiveDate, Vec<&Tick>> = BTreeMap::new();
-    for tick in ticks.iter().filter(|tick| seen.insert(tick.tick_id)) {
+    for tick in ticks.iter().filter(|tick| seen.insert(identity(tick))) {
         days.entry(day_of(tick)?).or_default().push(tick);
     }
     Ok(days)

@@ -52,7 +52,7 @@ mod tests {
             "{list}"
         );
         assert!(
-            list.ends_with("of the tick'\n"),
+            list.ends_with("or wide_confidence'\n"),
             "no comma after the last column: {list}"
         );
         assert_eq!(partition_list(), "`year` int, `month` int, `day` int");

@@ -75,7 +75,8 @@ pub struct Unreadable {
 
 /// All sources. A new source needs its file and a line here.
 pub const ALL: &[&dyn Source] = &[
-    &binance::Binance,
+    &binance::SPOT,
+    &binance::USD_M,
     &coinbase::Coinbase,
     &helius::Helius,
     &jupiter::Jupiter,

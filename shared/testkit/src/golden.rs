@@ -151,6 +151,8 @@ fn same(found: Option<&str>, expected: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use domain::{Tick, TickIdentity};
+
     use super::*;
 
     #[test]
@@ -183,8 +185,18 @@ mod tests {
             .map(|tick| tick.timestamp_ms / 86_400_000)
             .collect();
         assert_eq!(days.len(), 3, "three days, a month's end between them");
+        let set = |of: fn(&Tick) -> TickIdentity| -> std::collections::BTreeSet<_> {
+            ticks.iter().map(of).collect()
+        };
+        let events = set(Tick::identity).len();
+        assert_eq!(ticks.len() - events, 7, "copies");
         let ids: std::collections::BTreeSet<_> = ticks.iter().map(|tick| tick.tick_id).collect();
-        assert_eq!(ticks.len() - ids.len(), 6, "copies");
+        assert_eq!(events - ids.len(), 3, "one id at two times in two tokens");
+        let bursts = ticks.windows(2).filter(|pair| match pair {
+            [a, b] => a.order() < b.order() && a.sequence.is_some() && a.tick_id > b.tick_id,
+            _ => false,
+        });
+        assert!(bursts.count() > 10, "numbers in another order than ids");
         assert!(ticks.iter().any(|tick| tick.volume.is_none()));
         assert!(
             ticks

@@ -10,6 +10,7 @@ pub mod killed_objects;
 pub mod live;
 pub mod market;
 pub mod real;
+pub mod release_1_0;
 pub mod runtime_api;
 pub mod throttled_table;
 pub mod ticks;

@@ -43,7 +43,8 @@ const TARGET_BYTES_MAX: u64 = 3 * 1024 * 1024 * 1024;
 #[command(after_help = "\
 A day's files are merged into a few large ones, sorted by token and time. Late files are \
 included, and of
-rows with the same tick id the one ingested first is kept. Readers see every row exactly once at every
+rows of the same tick (token, quote, time and tick_id) the one ingested first is kept, and the report
+names the first ten that were removed. Readers see every row exactly once at every
 moment. If a run is killed, the next one completes its work. It may run beside tickstream and queries.
 
 Examples:

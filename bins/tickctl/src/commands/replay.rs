@@ -1,12 +1,13 @@
 //! `tickctl replay`: sends real trades from a file to a running tickstream, in the file's order.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use clap::{Args, value_parser};
 use futures_util::StreamExt as _;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::batches::{Batch, Batches, Event};
 use crate::client::{Answer, PostError, Webhook};
 use crate::delivery::{Undelivered, deliver};
-use crate::formats::{Format, ReadError};
+use crate::formats::{About, Format, Market, ReadError};
 use crate::pace::Speed;
 use crate::process::{BadInput, ProcessContext, print_line};
 use crate::target::Target;
@@ -38,6 +39,7 @@ Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
   tickctl replay kraken-XBTUSDT-trades.json --format kraken-trades --to https://ticks.example/stage
   unzip -p BTCUSDT-trades-2025-01-08.zip | tickctl replay - --format binance-trades --symbol BTCUSDT
+  tickctl replay futures/BTCUSDT-trades-2025-01-08.csv --format binance-trades --market usdm
   tickctl replay ticks.csv --format ticks-csv --batch 500 --skip 120000
 
 Exit codes: 0 all rows are stored; 1 the server did not accept them all; 2 a bad row (the rows
@@ -56,6 +58,10 @@ pub struct ReplayArgs {
     /// from the file's name), or BASE/QUOTE for kraken-trades (default: from the pair).
     #[arg(long, value_name = "SYMBOL")]
     pub symbol: Option<String>,
+    /// The market of binance-trades. The default is recognized by the columns: futures if the rows end
+    /// with is_buyer_maker as `true` or `false` in lower case, without is_best_match.
+    #[arg(long, value_enum, value_name = "MARKET")]
+    pub market: Option<Market>,
     /// The most ticks per request.
     #[arg(long, value_name = "B", default_value_t = 100, value_parser = value_parser!(u32).range(1..=10_000))]
     pub batch: u32,
@@ -99,7 +105,11 @@ struct Summary {
 /// [`BadInput`] for an invalid file or row; others if the server did not accept every tick.
 pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()> {
     let in_flight_max = usize::try_from(args.in_flight)?;
-    let webhook = Webhook::new(&args.target, args.format.source(), in_flight_max)?;
+    let mut webhooks = BTreeMap::new();
+    for source in args.format.sources() {
+        let webhook = Webhook::new(&args.target, source, in_flight_max)?;
+        webhooks.insert(*source, webhook);
+    }
     let (input, bytes_total) = open(&args.file)?;
     let file_name = args
         .file
@@ -107,8 +117,15 @@ pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let (format, symbol) = (args.format, args.symbol.clone());
-    let rows = move || format.rows(input, &file_name, symbol.as_deref());
+    let (format, symbol, market) = (args.format, args.symbol.clone(), args.market);
+    let rows = move || {
+        let about = About {
+            file_name: &file_name,
+            symbol: symbol.as_deref(),
+            market,
+        };
+        format.rows(input, about)
+    };
     let batches = Batches::new(rows, args.skip, args.speed, usize::try_from(args.batch)?)?;
     let replay = Replay {
         bar: progress_bar(bytes_total),
@@ -117,7 +134,7 @@ pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()
             ..Summary::default()
         },
         args,
-        webhook,
+        webhooks,
         process,
     };
     replay.run(batches).await
@@ -125,7 +142,8 @@ pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()
 
 struct Replay {
     args: ReplayArgs,
-    webhook: Webhook,
+    /// By the source of a row.
+    webhooks: BTreeMap<&'static str, Webhook>,
     process: ProcessContext,
     bar: ProgressBar,
     summary: Summary,
@@ -170,7 +188,7 @@ impl Replay {
                 () = stop.cancelled(), if end.is_none() => end = Some(Err(anyhow!("stopped"))),
                 event = batches.next(), if end.is_none() && in_flight.len() < in_flight_max => {
                     match event {
-                        Event::Batch(batch) => in_flight.push_back(self.delivery(batch)),
+                        Event::Batch(batch) => in_flight.push_back(self.delivery(batch)?),
                         Event::Bad(error) => end = self.bad_row(error).err().map(Err),
                         Event::End => end = Some(Ok(())),
                     }
@@ -182,16 +200,15 @@ impl Replay {
     fn delivery(
         &self,
         batch: Batch,
-    ) -> impl Future<Output = (Batch, Result<Answer, Undelivered>)> + use<> {
-        let (webhook, stop, bar) = (
-            self.webhook.clone(),
-            self.process.stop.clone(),
-            self.bar.clone(),
-        );
+    ) -> anyhow::Result<impl Future<Output = (Batch, Result<Answer, Undelivered>)> + use<>> {
+        // All rows of a file have the same source.
+        let source = batch.rows.first().map(|row| row.source).unwrap_or_default();
+        let webhook = self.webhooks.get(source).context("a batch without rows")?;
+        let (webhook, stop, bar) = (webhook.clone(), self.process.stop.clone(), self.bar.clone());
         let attempts_max = self.args.attempts;
         let body = Bytes::from(self.args.format.delivery(&batch.rows));
         let rng = StdRng::seed_from_u64(uuid::Uuid::now_v7().as_u64_pair().1);
-        async move {
+        Ok(async move {
             let notice = |error: &PostError, delay: Duration| {
                 say(
                     &bar,
@@ -200,7 +217,7 @@ impl Replay {
             };
             let answer = deliver(&webhook, body, attempts_max, rng, &stop, notice).await;
             (batch, answer)
-        }
+        })
     }
 
     fn count(&mut self, batch: &Batch, answer: &Answer) {

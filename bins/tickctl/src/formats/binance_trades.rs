@@ -1,13 +1,19 @@
-//! Binance's trade dumps: CSV, with a header (futures, and copies with names) or without (spot).
+//! Binance's trade dumps: CSV, with a header (futures, and copies with names) or without (spot, and
+//! older futures).
 //!
-//! Sent as the `trade` messages of Binance's stream.
+//! Sent as the `trade` messages of Binance's stream, to the webhook of their market: the spot market
+//! and USD-M futures share symbols and trade numbers. The rows do not name the market, but their
+//! columns differ: spot has one more, whether the price was the best match.
 
 use std::collections::BTreeSet;
 use std::io::Read;
 
 use domain::{Price, TIMESTAMP_MS_MIN, Volume};
 
-use super::{ReadError, Records, Row, RowPosition, Rows, whole_number};
+use super::{About, Market, ReadError, Records, Row, RowPosition, Rows, whole_number};
+
+/// The webhooks of the spot market and of USD-M futures.
+pub(super) const SOURCES: [&str; 2] = ["binance", "binance-usdm"];
 
 /// Times from here on are microseconds (spot dumps since 2025): in milliseconds, this would be the
 /// year 5138.
@@ -27,6 +33,10 @@ struct Columns {
     price: usize,
     quantity: usize,
     time: usize,
+    /// Whether the buyer was the maker.
+    maker: Option<usize>,
+    /// Whether the price was the best match, which only spot trades have.
+    best_match: Option<usize>,
     /// Whether they come from a header; then other columns are allowed.
     named: bool,
 }
@@ -36,24 +46,22 @@ const POSITIONS: Columns = Columns {
     price: 1,
     quantity: 2,
     time: 4,
+    maker: Some(5),
+    best_match: Some(6),
     named: false,
 };
 
 /// Opens the rows of a dump.
 ///
 /// # Errors
-/// [`ReadError::File`] if neither `symbol` nor the file's name has a symbol.
-pub fn rows(
-    input: Box<dyn Read + Send>,
-    file_name: &str,
-    symbol: Option<&str>,
-) -> Result<Rows, ReadError> {
-    let symbol = match symbol {
+/// [`ReadError::File`] if neither `--symbol` nor the file's name has a symbol.
+pub fn rows(input: Box<dyn Read + Send>, about: About<'_>) -> Result<Rows, ReadError> {
+    let symbol = match about.symbol {
         Some(symbol) => given_symbol(symbol)?,
-        None => symbol_in(file_name)?,
+        None => symbol_in(about.file_name)?,
     };
     let mut records = Records::new(input);
-    let mut columns = None;
+    let (mut columns, mut market) = (None, about.market);
     Ok(Box::new(std::iter::from_fn(move || {
         let (mut place, mut record) = match records.next()? {
             Ok(record) => record,
@@ -74,7 +82,8 @@ pub fn rows(
             };
         }
         let columns = *columns.get_or_insert(POSITIONS);
-        Some(row(place, &record, columns, &symbol))
+        let market = *market.get_or_insert_with(|| market_of(&record, columns));
+        Some(row(place, &record, columns, (&symbol, market)))
     })))
 }
 
@@ -82,7 +91,7 @@ fn row(
     place: RowPosition,
     record: &csv::StringRecord,
     columns: Columns,
-    symbol: &str,
+    (symbol, market): (&str, Market),
 ) -> Result<Row, ReadError> {
     let broken = |rule: String| ReadError::Row { place, rule };
     if !columns.named && !(COLUMNS_MIN..=COLUMNS_MAX).contains(&record.len()) {
@@ -111,11 +120,28 @@ fn row(
     let json = format!(
         r#"{{"e":"trade","E":{event_ms},"s":"{symbol}","t":{id},"p":"{price}","q":"{quantity}","T":{event_ms}}}"#
     );
+    let [spot, usdm] = SOURCES;
     Ok(Row {
+        source: match market {
+            Market::Spot => spot,
+            Market::Usdm => usdm,
+        },
         place,
         event_ms,
         json,
     })
+}
+
+/// The market of a file, by its first row. In futures dumps, `true` and `false` are in lower case and
+/// end the row. Copies of spot dumps without their last column have `True` and `False`, as spot dumps
+/// always had.
+fn market_of(record: &csv::StringRecord, columns: Columns) -> Market {
+    let field = |at: Option<usize>| record.get(at?);
+    let is_of_futures = matches!(field(columns.maker), Some("true" | "false"));
+    match field(columns.best_match) {
+        None if is_of_futures => Market::Usdm,
+        _ => Market::Spot,
+    }
 }
 
 /// Distinguishes milliseconds from microseconds by their size.
@@ -159,6 +185,8 @@ fn header(record: &csv::StringRecord) -> Result<Columns, ReadError> {
         price,
         quantity,
         time,
+        maker: at(&["is_buyer_maker", "isBuyerMaker"]),
+        best_match: at(&["is_best_match", "isBestMatch", "best_match"]),
         named: true,
     })
 }
@@ -208,7 +236,14 @@ mod tests {
 
     fn read(text: &str) -> Vec<Result<Row, ReadError>> {
         let input = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
-        rows(input, "BTCUSDT.csv", None).unwrap().collect()
+        rows(input, of("BTCUSDT.csv")).unwrap().collect()
+    }
+
+    fn of(file_name: &str) -> About<'_> {
+        About {
+            file_name,
+            ..About::default()
+        }
     }
 
     fn check(text: &str, expected: Result<&str, &str>) {
@@ -285,7 +320,7 @@ mod tests {
     fn bytes_that_are_not_text_are_one_bad_row() {
         let input =
             b"1,1,1,1,1610064000278,T\n2,\xff,1,1,1610064000278,T\n3,1,1,1,1610064000278,T\n";
-        let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(input)), "BTCUSDT", None)
+        let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(input)), of("BTCUSDT"))
             .unwrap()
             .collect();
         assert_eq!(
@@ -293,6 +328,40 @@ mod tests {
             [true, false, true]
         );
         assert_eq!(seen[2].as_ref().unwrap().place.number, 3);
+    }
+
+    #[test]
+    fn the_market_is_recognized_by_the_columns_or_given() {
+        let sources = |text: &str, market: Option<Market>| {
+            let input = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
+            let about = About {
+                market,
+                ..of("BTCUSDT.csv")
+            };
+            let rows = rows(input, about).unwrap().map(|row| row.unwrap().source);
+            rows.collect::<Vec<_>>()
+        };
+        let spot =
+            "7,30.1,1.5,45.15,1598918400000,True,True\n8,30.2,1,30.2,1598918400000,False,True\n";
+        let futures = "7,29.9,0.5,14.95,1598918400000,true\n8,29.8,1,29.8,1598918400000,false\n";
+        assert_eq!(sources(spot, None), ["binance"; 2]);
+        assert_eq!(sources(futures, None), ["binance-usdm"; 2]);
+        assert_eq!(
+            sources(&format!("{HEADER}{futures}"), None),
+            ["binance-usdm"; 2]
+        );
+        for text in [
+            // Spot dumps since 2025, a copy without the last column, one with other names.
+            "7,30.1,1.5,45.15,1736294400368123,true,true\n".to_owned(),
+            format!("{HEADER}7,30.1,1.5,45.15,1598918400000,True\n"),
+            "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch\n7,30.1,1.5,45.15,1598918400000,true,true\n"
+                .to_owned(),
+            "id,price,qty,time\n7,30.1,1.5,1598918400000\n".to_owned(),
+        ] {
+            assert_eq!(sources(&text, None), ["binance"], "{text}");
+        }
+        assert_eq!(sources(futures, Some(Market::Spot)), ["binance"; 2]);
+        assert_eq!(sources(spot, Some(Market::Usdm)), ["binance-usdm"; 2]);
     }
 
     #[test]

@@ -15,6 +15,9 @@ use serde_json::value::RawValue;
 use super::kraken_pair::{given_symbol, symbol_of};
 use super::{ReadError, Row, RowPosition, Rows, whole_number};
 
+/// The webhook of the rows.
+pub(super) const SOURCE: &str = "kraken";
+
 /// The largest file accepted. It is one JSON text, so it is read as a whole. One response of the
 /// API has 1,000 trades, about 200 KiB.
 const FILE_BYTES_MAX: u64 = 512 * 1_024 * 1_024;
@@ -169,6 +172,7 @@ fn row(
     json.push_str(&format!(r#","trade_id":{trade_id}"#));
     json.push('}');
     Ok(Row {
+        source: SOURCE,
         place,
         event_ms: time.ms,
         json,

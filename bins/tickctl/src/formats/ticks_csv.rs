@@ -5,13 +5,18 @@
 use std::io::Read;
 
 use chrono::DateTime;
-use domain::{Method, Price, SourceName, TIMESTAMP_MS_MIN, TickId, Token, Volume};
+use domain::{
+    Method, Price, Quality, SEQUENCE_MAX, SourceName, TIMESTAMP_MS_MIN, TickId, Token, Volume,
+};
 
-use super::{ReadError, Records, Row, RowPosition, Rows};
+use super::{ReadError, Records, Row, RowPosition, Rows, whole_number};
+
+/// The webhook of the rows.
+pub(super) const SOURCE: &str = "ticks";
 
 const REQUIRED: [&str; 3] = ["token", "price", "timestamp"];
-const OPTIONAL: [&str; 7] = [
-    "quote", "volume", "source", "id", "tick_id", "slot", "method",
+const OPTIONAL: [&str; 9] = [
+    "quote", "volume", "source", "id", "tick_id", "slot", "method", "sequence", "quality",
 ];
 
 /// Further columns in exports of the archive or the API; the server sets them itself.
@@ -29,7 +34,10 @@ pub fn rows(input: Box<dyn Read + Send>) -> Rows {
         if header.is_none() {
             let names = match records.next()? {
                 Ok((_, names)) => check_header(&names),
-                Err(error) => Err(error),
+                // A file whose header cannot be read has no rows that could be skipped.
+                Err(error) => Err(ReadError::File(format!(
+                    "the header cannot be read: {error}"
+                ))),
             };
             match names {
                 Ok(names) => header = Some(names),
@@ -143,8 +151,25 @@ fn row(
             .map_err(|error| broken(format!("method: {error}")))?;
         json.push_str(&format!(r#","method":"{method}""#));
     }
+    if let Some(sequence) = field("sequence") {
+        let sequence = whole_number(sequence)
+            .filter(|number| *number <= SEQUENCE_MAX)
+            .ok_or_else(|| {
+                broken(format!(
+                    "sequence `{sequence}` is not a whole number from 0 to {SEQUENCE_MAX}"
+                ))
+            })?;
+        json.push_str(&format!(r#","sequence":{sequence}"#));
+    }
+    if let Some(quality) = field("quality") {
+        let quality: Quality = quality
+            .parse()
+            .map_err(|error| broken(format!("quality: {error}")))?;
+        json.push_str(&format!(r#","quality":"{}""#, quality.as_str()));
+    }
     json.push('}');
     Ok(Row {
+        source: SOURCE,
         place,
         event_ms,
         json,
@@ -215,11 +240,25 @@ mod tests {
         check("token,price,timestamp,vol\n", Err("unknown column `vol`"));
         check("token,price,timestamp,token\n", Err("token twice"));
         check("token,price,timestamp,ts\n", Err("timestamp twice"));
+        let utf_16: Vec<u8> = "\u{feff}token,price,timestamp\nA,1,1610064000278\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(utf_16))).collect();
+        let [Err(ReadError::File(rule))] = seen.as_slice() else {
+            panic!("an unreadable header is not a bad row: {seen:?}");
+        };
+        assert!(
+            rule.contains("header") && rule.contains("not UTF-8"),
+            "{rule}"
+        );
         let derived =
             |column: &str| format!("token,price,timestamp,{column}\nBTC,1,1610064000278,x\n");
         check(&derived("tick_id"), Err("line 2: tick_id:"));
         check(&derived("slot"), Err("line 2: slot:"));
         check(&derived("method"), Err("line 2: method:"));
+        check(&derived("sequence"), Err("line 2: sequence `x` is not"));
+        check(&derived("quality"), Err("line 2: quality:"));
         let row = |row: &str| format!("token,price,timestamp,volume\n{row}\n");
         check(
             &row("B C,1,1610064000278,"),
@@ -237,6 +276,45 @@ mod tests {
             Err("line 2: it has 2 fields, but the header has 4"),
         );
         check(&row(",1,1610064000278,"), Err("line 2: token is missing"));
+    }
+
+    #[test]
+    fn a_sequence_and_a_quality_are_sent() {
+        check(
+            "token,price,timestamp,sequence,quality\nBTC,1,1610064000278,17,low_precision\n",
+            Ok(
+                r#"{"token":"BTC","price":"1","timestamp":1610064000278,"sequence":17,"quality":"low_precision"}"#,
+            ),
+        );
+        check(
+            "token,price,timestamp,sequence,quality\nBTC,1,1610064000278,,\n",
+            Ok(r#"{"token":"BTC","price":"1","timestamp":1610064000278}"#),
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_alike_whatever_ends_them() {
+        let rows_of = |end: &str| {
+            let text = [
+                "token,price,timestamp",
+                "A,1,1610064000278",
+                "A,2,1610064000279",
+                "",
+            ];
+            let input = Box::new(std::io::Cursor::new(text.join(end).into_bytes()));
+            rows(input).map(Result::unwrap).collect::<Vec<_>>()
+        };
+        for end in ["\n", "\r\n"] {
+            let places: Vec<_> = rows_of(end)
+                .iter()
+                .map(|row| (row.place.number, row.place.line))
+                .collect();
+            assert_eq!(places, [(1, 2), (2, 3)], "{end:?}");
+        }
+        check(
+            "token,price,timestamp\r\nA,1,1610064000278\r\nA,2,1610064000279\r\nA,x,1610064000280\r\n",
+            Err("line 4: price"),
+        );
     }
 
     #[test]

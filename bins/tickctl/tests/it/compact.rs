@@ -126,6 +126,54 @@ fn scripts_get_an_object_for_each_day() {
     );
 }
 
+/// Tokens that share an id, and an id at two times, are different ticks; repeats are removed and named.
+#[test]
+fn repeats_are_removed_and_named_and_nothing_else() {
+    let data = tempfile::tempdir().unwrap();
+    let of = |token: &str, after_ms: i64| Tick {
+        token: Token::new(token).unwrap(),
+        timestamp_ms: DAY_MS + after_ms,
+        ..tick(DAY_MS)
+    };
+    let ticks = [of("A", 0), of("B", 0), of("C", 0), of("A", 1)];
+    let archive = Archive::open(data.path()).unwrap();
+    archive.write_range(0, 0, 3, &ticks).unwrap();
+    archive.write_range(0, 4, 4, &[of("D", 0)]).unwrap();
+    let run = compact(data.path(), &["--grace", "0s"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.contains("5 ticks written, "), "{}", run.stdout);
+    assert!(!run.stdout.contains("removed"), "{}", run.stdout);
+
+    archive
+        .write_range(0, 5, 6, &[of("A", 0), of("C", 0)])
+        .unwrap();
+    let run = compact(data.path(), &["--grace", "0s"]);
+    let tick_id = tick(DAY_MS).tick_id;
+    let count = "5 ticks written, 2 duplicates removed, ";
+    assert!(run.stdout.contains(count), "{}", run.stdout);
+    for token in ["A", "C"] {
+        let line = format!(
+            "\n  removed a copy of {token}/USD at 2026-03-07T00:00:00.000Z, tick_id {tick_id}\n"
+        );
+        assert!(run.stdout.contains(&line), "{}", run.stdout);
+    }
+
+    let repeats: Vec<Tick> = (0..12).map(|n| of("E", n)).collect();
+    archive.write_range(0, 7, 18, &repeats).unwrap();
+    archive.write_range(0, 19, 30, &repeats).unwrap();
+    let run = compact(data.path(), &["--json"]);
+    let line: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(line["duplicates"], 12);
+    let removed = line["removed"].as_array().unwrap();
+    assert_eq!(removed.len(), 10);
+    assert_eq!(
+        removed[0],
+        serde_json::json!({
+            "token": "E", "quote": "USD", "timestamp": DAY_MS, "tick_id": tick_id.to_string(),
+        })
+    );
+}
+
 #[test]
 fn days_outside_the_range_and_today_are_skipped() {
     let data = tempfile::tempdir().unwrap();

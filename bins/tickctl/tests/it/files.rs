@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use tickctl::formats::{Format, Row};
+use tickctl::formats::{About, Format, Row};
 
 /// A real file; if it is missing, prints that and returns `None`.
 pub(crate) fn real(name: &str) -> Option<PathBuf> {
@@ -22,7 +22,13 @@ fn rows(format: Format, name: &str) -> Option<Vec<Row>> {
     let input = Box::new(File::open(real(name)?).unwrap());
     Some(
         format
-            .rows(input, name, None)
+            .rows(
+                input,
+                About {
+                    file_name: name,
+                    ..About::default()
+                },
+            )
             .unwrap()
             .map(Result::unwrap)
             .collect(),
@@ -95,7 +101,13 @@ fn csv(rows: &[Vec<String>], header: &str) -> Vec<u8> {
 }
 
 fn json_of_good_rows_is_valid(format: Format, symbol: Option<&str>, file: Vec<u8>) {
-    let Ok(rows) = format.rows(Box::new(std::io::Cursor::new(file)), "", symbol) else {
+    let Ok(rows) = format.rows(
+        Box::new(std::io::Cursor::new(file)),
+        About {
+            symbol,
+            ..About::default()
+        },
+    ) else {
         return;
     };
     let good: Vec<Row> = rows.filter_map(Result::ok).collect();

@@ -81,6 +81,35 @@ fn the_real_binance_file_arrives_completely_and_a_repeat_is_all_duplicates() {
     );
 }
 
+/// The markets share symbols and trade numbers, so each has a webhook of its own.
+#[test]
+fn dumps_of_spot_and_futures_go_to_the_webhooks_of_their_markets() {
+    let spot =
+        "41,30.10,1.5,45.15,1598918400000,True,True\n42,30.20,2.5,75.5,1598918401000,False,True\n";
+    let futures = "41,29.90,0.5,14.95,1580515200000,true\n42,29.80,0.7,20.86,1580515201000,false\n";
+    let with_header = format!("id,price,qty,quote_qty,time,is_buyer_maker\n{futures}");
+    let stub = Stub::start(Script::default());
+    for (text, more, source) in [
+        (spot, &[][..], "binance"),
+        (futures, &[], "binance-usdm"),
+        (&with_header, &[], "binance-usdm"),
+        (futures, &["--market", "spot"], "binance"),
+        (spot, &["--market", "usdm"], "binance-usdm"),
+    ] {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let run = replay(&file, &stub, more);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+        assert!(
+            run.stdout.starts_with("sent 2 ticks in 1 requests: "),
+            "{run:?}"
+        );
+        let delivery = stub.deliveries().pop().unwrap();
+        assert_eq!(delivery.source, source, "{text} {more:?}");
+        assert_eq!(delivery.body[1]["t"], 42);
+    }
+}
+
 #[test]
 fn the_real_kraken_file_arrives_completely() {
     let Some(path) = real("kraken-XBTUSDT-trades.json") else {
@@ -128,6 +157,51 @@ fn our_own_csv_is_read_from_stdin() {
     assert_eq!(run.code, 0, "{run:?}");
     let expected = r#"[{"token":"BTC","price":"1.10","timestamp":1610064000278,"id":"a"},{"token":"ETH","price":"2","timestamp":1610064000279,"id":"b"}]"#;
     assert_eq!(stub.deliveries()[0].text, expected);
+}
+
+#[test]
+fn the_line_of_a_bad_row_is_that_of_the_file_whatever_ends_its_lines() {
+    let stub = Stub::start(Script::default());
+    for end in ["\n", "\r\n"] {
+        let lines = [
+            "token,price,timestamp",
+            "TL,1,1636156719113",
+            "TL,2,1636156719114",
+            "TL,x,1636156719115",
+            "",
+        ];
+        let args = ["replay", "-", "--format", "ticks-csv", "--to", &stub.url];
+        let run = tickctl_with(&args, &[], lines.join(end).as_bytes());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains("line 4: price"), "{run:?}");
+        assert!(run.stderr.contains("the first 2 rows are done"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_not_a_bad_row_to_skip() {
+    let stub = Stub::start(Script::default());
+    let utf_16: Vec<u8> = "\u{feff}token,price,timestamp\nTA,1,1636156719113\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let args = [
+        "replay",
+        "-",
+        "--format",
+        "ticks-csv",
+        "--skip-bad",
+        "--to",
+        &stub.url,
+    ];
+    let run = tickctl_with(&args, &[], &utf_16);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+    assert!(
+        run.stderr
+            .contains("the header cannot be read: line 1: it is not UTF-8"),
+        "{run:?}"
+    );
+    assert_eq!(stub.requests(), 0);
 }
 
 #[test]
@@ -318,6 +392,10 @@ fn files_that_cannot_be_read_are_bad_input() {
         (
             vec![path, "--format", "ticks-csv", "--symbol", "X"],
             "--symbol cannot be used with",
+        ),
+        (
+            vec![path, "--format", "ticks-csv", "--market", "usdm"],
+            "--market can only be used with binance-trades",
         ),
         (
             vec![path, "--format", "nonsense"],

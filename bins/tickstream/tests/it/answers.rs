@@ -50,7 +50,7 @@ async fn a_delivery_is_counted_stored_and_read_back() {
     );
     let (_, latest) = process.get("/api/ticks/BTC/latest").await;
     assert_eq!(latest["timestamp"], START_MS + 119_000);
-    assert_eq!(latest["version"], "1.0");
+    assert_eq!(latest["version"], "1.1");
 
     process.analysed().await;
     let candles = process

@@ -11,16 +11,20 @@ use super::gather::{Gather, Gathered, Refused};
 use super::output::Output;
 use super::plan::{Plan, file_name, file_totals, plan};
 use super::verify::ids_in_order;
-use super::{Compaction, CompactionError, DayFolder, DayPlan, DayReport, Files, Unreadable};
-use crate::id_sum::IdSum;
+use super::{
+    Compaction, CompactionError, DayFolder, DayPlan, DayReport, Files, Removed, Unreadable,
+};
+use crate::identity_sum::IdentitySum;
 use crate::manifest::{Added, Manifest, hidden, visible};
 
 /// The rewritten rows of a day, not yet in the archive.
 struct Rewritten {
     outputs: Vec<Output>,
-    duplicates: IdSum,
-    /// The ids of each rewritten file, by its name in the folder.
-    ids: Vec<(String, IdSum)>,
+    duplicates: IdentitySum,
+    /// Examples of them.
+    examples: Vec<Removed>,
+    /// The identities of each rewritten file, by its name in the folder.
+    ids: Vec<(String, IdentitySum)>,
 }
 
 /// Why rewriting a day starts over.
@@ -61,6 +65,7 @@ impl Compaction {
             written: Files::default(),
             rows: 0,
             duplicates: 0,
+            removed: Vec::new(),
             unreadable: Vec::new(),
             finished_earlier: false,
             waiting_until_ms: None,
@@ -138,7 +143,7 @@ impl Compaction {
     ) -> Result<Result<Rewritten, RetryReason>, CompactionError> {
         let mut gather = Gather::new(columns.clone(), self.settings.memory, dir);
         let mut ids = Vec::with_capacity(plan.rewritten.len());
-        let mut expected = IdSum::default();
+        let mut expected = IdentitySum::default();
         let of = (plan.kept.len() + plan.rewritten.len()) as u64;
         let kept = plan.kept.iter().map(|file| (file, true));
         let rewritten = plan.rewritten.iter().map(|file| (file, false));
@@ -196,11 +201,12 @@ impl Compaction {
         let written = written
             .await
             .map_err(CompactionError::work("sort in", dir))??;
-        let (outputs, duplicates) = match written {
+        let (outputs, duplicates, examples) = match written {
             Gathered::Written {
                 outputs,
                 duplicates,
-            } => (outputs, duplicates),
+                examples,
+            } => (outputs, duplicates, examples),
             Gathered::NotKept(numbers) => return Ok(Err(RetryReason::NotKept(numbers))),
         };
         let mut found = duplicates;
@@ -214,6 +220,7 @@ impl Compaction {
         Ok(Ok(Rewritten {
             outputs,
             duplicates,
+            examples,
             ids,
         }))
     }
@@ -260,6 +267,7 @@ impl Compaction {
         };
         report.rows = rewritten.outputs.iter().map(|o| o.ids.rows()).sum();
         report.duplicates = rewritten.duplicates.rows();
+        report.removed = rewritten.examples;
         let grace_ms = self.settings.grace_ms;
         let ended = objects
             .complete(committed, self.clock.now_ms(), grace_ms)

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::CompactionError;
 use super::output::Output;
 use super::plan::file_name;
-use crate::id_sum::IdSum;
+use crate::identity_sum::IdentitySum;
 use crate::layout::{compacted_generation, compacted_name, range_of};
 use crate::manifest::{Added, HIDDEN, MANIFEST, Manifest, MergedRange, hidden};
 
@@ -227,11 +227,12 @@ pub(super) fn added(
 }
 
 /// For each shard, the last range that is in a compacted file: only that one can be written again.
-pub(super) fn merged_ranges(base: &Manifest, ids: &[(String, IdSum)]) -> Vec<MergedRange> {
+pub(super) fn merged_ranges(base: &Manifest, ids: &[(String, IdentitySum)]) -> Vec<MergedRange> {
     let now = ids.iter().map(|(name, ids)| MergedRange {
         name: name.clone(),
         rows: ids.rows(),
-        ids: ids.to_string(),
+        identities: Some(ids.to_string()),
+        ids: None,
     });
     let mut last: BTreeMap<u8, (u64, MergedRange)> = BTreeMap::new();
     for merged in base.merged_ranges.iter().cloned().chain(now) {

@@ -1,6 +1,6 @@
-//! Finds the duplicate rows of a day, which have the tick id of another row, in bounded memory.
+//! Finds the duplicate rows of a day, which are the same event as another row, in bounded memory.
 //!
-//! Each row gives a record: the hash of its id, the time of ingestion, and the row's ordinal.
+//! Each row gives a record: the hash of its identity, the time of ingestion, and the row's ordinal.
 //! Records that do not fit into memory are written to files by the first byte of the hash. Hashes
 //! are evenly distributed, so each file holds a small part of the day.
 
@@ -9,7 +9,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::CompactionError;
-use crate::id_sum::{IdHash, IdSum};
+use crate::identity_sum::{IdentityHash, IdentitySum};
 
 /// The number of files: one for each value of a hash's first byte.
 const BUCKETS: usize = 256;
@@ -23,7 +23,7 @@ const RECORD_BYTES: usize = 32 + 8 + 8;
 /// A row that has a tick id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Record {
-    pub(super) hash: IdHash,
+    pub(super) hash: IdentityHash,
     /// `false` sorts first: rows of kept files always stay.
     pub(super) rewritten: bool,
     /// Epoch milliseconds; the row that was ingested first stays.
@@ -46,8 +46,8 @@ pub(super) struct Records {
 pub(super) struct Duplicates {
     /// A bit for each ordinal.
     bits: Vec<u64>,
-    /// Their ids.
-    pub(super) ids: IdSum,
+    /// Their identities.
+    pub(super) ids: IdentitySum,
     /// The ordinals of duplicates in files that should be kept.
     pub(super) kept: Vec<u64>,
 }
@@ -134,7 +134,7 @@ impl Records {
         Ok(())
     }
 
-    /// The duplicates: all rows of an id except one.
+    /// The duplicates: all rows of an event except one.
     pub(super) fn duplicates(mut self) -> Result<Duplicates, CompactionError> {
         let mut duplicates = Duplicates::default();
         if self.buckets.is_empty() {
@@ -173,7 +173,7 @@ fn read(path: &Path, kept_rows: u64) -> Result<Vec<Record>, CompactionError> {
     let mut reader = BufReader::new(file);
     let mut records = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut hash = IdHash::default();
+        let mut hash = IdentityHash::default();
         let (mut ingested_ms, mut ordinal) = ([0; 8], [0; 8]);
         for part in [&mut hash[..], &mut ingested_ms, &mut ordinal] {
             reader.read_exact(part).map_err(failed())?;
@@ -196,7 +196,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id_sum::hash;
+    use crate::identity_sum::RowIdentity;
+
+    fn hash(id: u8) -> IdentityHash {
+        let identity = RowIdentity {
+            token: Some("BTC"),
+            quote: None,
+            ts: Some(1),
+            tick_id: Some(&id.to_string()),
+        };
+        identity.hash()
+    }
 
     /// The rows that stay, computed with a plain map: those of kept files first, then the first
     /// ingested.
@@ -216,7 +226,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn one_row_of_each_id_stays_in_memory_and_in_files(
+        fn one_row_of_each_event_stays_in_memory_and_in_files(
             rows in proptest::collection::vec((0_u8..12, 0_i64..3), 0..60),
             kept in 0_usize..60,
             held_max in prop_oneof![Just(1), Just(7), Just(1_000)],
@@ -229,7 +239,7 @@ mod tests {
                     records.end_of_kept(kept as u64);
                 }
                 records.push(Record {
-                    hash: hash(Some(&id.to_string())),
+                    hash: hash(*id),
                     rewritten: ordinal >= kept,
                     ingested_ms: *ingested_ms,
                     ordinal: ordinal as u64,

@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Int64Type, UInt64Type};
+use arrow::datatypes::{Field, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
 
 use super::columns::Columns;
 use super::duplicates::{Duplicates, Record, Records};
 use super::input::Input;
 use super::output::{Output, Outputs};
+use super::row_identities::{COLUMNS, RowIdentities};
 use super::sort::Sorter;
-use super::{CompactionError, Memory, Watch};
-use crate::id_sum::{IdSum, hash};
-use crate::schema::{ID, of_ticks};
+use super::{CompactionError, Memory, REMOVED_SHOWN_MAX, Removed, Watch};
+use crate::identity_sum::IdentitySum;
+use crate::schema::of_ticks;
 
-/// Of two rows with the same id, the one with the smaller value of this column stays.
+/// Of two rows of the same event, the one with the smaller value of this column stays.
 const INGESTED_AT: &str = "ingested_at";
 
 /// Why the rows of a file were not collected.
@@ -40,8 +41,10 @@ pub(super) enum Gathered {
     /// New files.
     Written {
         outputs: Vec<Output>,
-        /// The ids of the removed duplicates.
-        duplicates: IdSum,
+        /// The identities of the removed duplicates.
+        duplicates: IdentitySum,
+        /// The first of them.
+        examples: Vec<Removed>,
     },
     /// These files, by number, cannot be kept, since they contain duplicates of rows in other
     /// files.
@@ -80,7 +83,8 @@ impl Gather {
         self.kept.push(self.next_ordinal);
         let input = Input::open(path).map_err(Refused::Unreadable)?;
         let (records, next) = (&mut self.records, &mut self.next_ordinal);
-        let read = input.read(Some(&[ID, INGESTED_AT]), |batch| {
+        let columns = [&COLUMNS[..], &[INGESTED_AT]].concat();
+        let read = input.read(Some(&columns), |batch| {
             let added = record(records, &batch, *next, false);
             *next += batch.num_rows() as u64;
             added.map(|_| ())
@@ -91,7 +95,7 @@ impl Gather {
     }
 
     /// Collects the rows of a file to be rewritten, and returns its ids.
-    pub(super) fn take(&mut self, path: &Path) -> Result<IdSum, Refused> {
+    pub(super) fn take(&mut self, path: &Path) -> Result<IdentitySum, Refused> {
         let input = Input::open(path).map_err(Refused::Unreadable)?;
         let schema = input.schema();
         of_ticks(&schema).map_err(Refused::Unreadable)?;
@@ -99,7 +103,7 @@ impl Gather {
         if !lacking.is_empty() {
             return Err(Refused::Wider(lacking));
         }
-        let mut ids = IdSum::default();
+        let mut ids = IdentitySum::default();
         let read = input.read(None, |batch| {
             let first = self.next_ordinal;
             let batch = self.columns.numbered(&batch, first);
@@ -113,7 +117,7 @@ impl Gather {
         Ok(ids)
     }
 
-    /// Writes the rows in order to new files of about `target_bytes`, each id only once.
+    /// Writes the rows in order to new files of about `target_bytes`, each event only once.
     pub(super) fn write(
         self,
         target_bytes: u64,
@@ -126,12 +130,15 @@ impl Gather {
         let rows = self.rows - duplicates.ids.rows();
         let stored = std::sync::Arc::clone(&self.columns.stored);
         let mut outputs = Outputs::new(stored, &self.dir, target_bytes, rows);
-        let mut done = 0;
+        let (mut done, mut examples) = (0, Vec::new());
         for batch in self.sorter.sorted()? {
             if watch.stopped() {
                 return Err(CompactionError::Stopped);
             }
-            let batch = batch.and_then(|batch| without(&duplicates, &batch));
+            let batch = batch.map_err(CompactionError::work("merge in", &self.dir))?;
+            add_examples(&mut examples, &duplicates, &batch)
+                .map_err(CompactionError::work("merge in", &self.dir))?;
+            let batch = without(&duplicates, &batch);
             let batch = batch.map_err(CompactionError::work("merge in", &self.dir))?;
             outputs.write(&batch)?;
             done += batch.num_rows() as u64;
@@ -140,6 +147,7 @@ impl Gather {
         Ok(Gathered::Written {
             outputs: outputs.finish()?,
             duplicates: duplicates.ids,
+            examples,
         })
     }
 }
@@ -150,20 +158,17 @@ fn record(
     batch: &RecordBatch,
     first: u64,
     rewritten: bool,
-) -> Result<IdSum, Refused> {
-    let of_type = || Refused::Unreadable("its tick ids are not texts".to_owned());
-    let ids = batch.column_by_name(ID).ok_or_else(of_type)?;
-    let ids = arrow::compute::cast(ids, &DataType::Utf8).map_err(|_| of_type())?;
-    let ids = ids.as_string_opt::<i32>().ok_or_else(of_type)?;
+) -> Result<IdentitySum, Refused> {
+    let identities = RowIdentities::of(batch).map_err(Refused::Unreadable)?;
     let ingested = batch
         .column_by_name(INGESTED_AT)
         .and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let mut sum = IdSum::default();
-    for ((row, id), ordinal) in ids.iter().enumerate().zip(first..) {
-        let hash = hash(id);
+    let mut sum = IdentitySum::default();
+    for ((row, identity), ordinal) in identities.rows().enumerate().zip(first..) {
+        let hash = identity.hash();
         sum.add(&hash);
         // A row without an id is never a duplicate.
-        if id.is_some() {
+        if identity.tick_id.is_some() {
             let known = ingested.filter(|ingested| ingested.is_valid(row));
             records.push(Record {
                 hash,
@@ -176,12 +181,38 @@ fn record(
     Ok(sum)
 }
 
+/// The ordinals of a batch's rows, which are its last column.
+fn ordinals(batch: &RecordBatch) -> &[u64] {
+    let last = batch.num_columns().saturating_sub(1);
+    batch.column(last).as_primitive::<UInt64Type>().values()
+}
+
+/// Adds the duplicates among the rows of a batch, until there are enough.
+fn add_examples(
+    examples: &mut Vec<Removed>,
+    duplicates: &Duplicates,
+    batch: &RecordBatch,
+) -> Result<(), String> {
+    let wanted = REMOVED_SHOWN_MAX - examples.len();
+    if wanted == 0 || duplicates.ids.rows() == examples.len() as u64 {
+        return Ok(());
+    }
+    let identities = RowIdentities::of(batch)?;
+    let removed = identities.rows().zip(ordinals(batch));
+    let removed = removed.filter(|(_, ordinal)| duplicates.has(**ordinal));
+    examples.extend(removed.take(wanted).map(|(identity, _)| Removed {
+        token: identity.token.map(str::to_owned),
+        quote: identity.quote.map(str::to_owned),
+        timestamp_ms: identity.ts,
+        tick_id: identity.tick_id.unwrap_or_default().to_owned(),
+    }));
+    Ok(())
+}
+
 /// The rows that are not duplicates, without their ordinals.
 fn without(duplicates: &Duplicates, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let last = batch.num_columns().saturating_sub(1);
-    let ordinals = batch.column(last).as_primitive::<UInt64Type>();
-    let stay: BooleanArray = ordinals
-        .values()
+    let stay: BooleanArray = ordinals(batch)
         .iter()
         .map(|ordinal| Some(!duplicates.has(*ordinal)))
         .collect();

@@ -17,17 +17,20 @@ const MERGED_ROWS: usize = 8_192;
 /// A sorted run, in batches.
 pub(super) type Run = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
-/// The columns by which rows are sorted; NULL sorts after all values.
+/// The columns by which rows are sorted. NULL sorts after all values, except for `sequence`, where it
+/// sorts before them.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     token: StringArray,
     ts: Int64Array,
+    sequence: Int64Array,
     tick_id: StringArray,
+    quote: StringArray,
 }
 
 impl Keys {
     pub(super) fn of(batch: &RecordBatch) -> Result<Self, ArrowError> {
-        let [token, ts, tick_id] = SORTED_BY.map(|name| {
+        let [token, ts, sequence, tick_id, quote] = SORTED_BY.map(|name| {
             let missing = || {
                 ArrowError::SchemaError(format!(
                     "the sort column `{name}` is \
@@ -38,13 +41,13 @@ impl Keys {
         });
         let text = |array: &Arc<dyn Array>| array.as_string_opt::<i32>().cloned();
         let of_type = || ArrowError::SchemaError("a sort column has the wrong type".to_owned());
+        let number = |array: &Arc<dyn Array>| array.as_primitive_opt::<Int64Type>().cloned();
         Ok(Self {
             token: text(token?).ok_or_else(of_type)?,
-            ts: ts?
-                .as_primitive_opt::<Int64Type>()
-                .cloned()
-                .ok_or_else(of_type)?,
+            ts: number(ts?).ok_or_else(of_type)?,
+            sequence: number(sequence?).ok_or_else(of_type)?,
             tick_id: text(tick_id?).ok_or_else(of_type)?,
+            quote: text(quote?).ok_or_else(of_type)?,
         })
     }
 
@@ -64,15 +67,15 @@ impl Keys {
                 b.is_valid(other_row).then(|| b.value(other_row)),
             )
         };
-        let number = |a: &Int64Array, b: &Int64Array| {
-            nulls_last(
-                a.is_valid(row).then(|| a.value(row)),
-                b.is_valid(other_row).then(|| b.value(other_row)),
-            )
-        };
+        let number = |array: &Int64Array, row: usize| array.is_valid(row).then(|| array.value(row));
+        let times = || nulls_last(number(&self.ts, row), number(&other.ts, other_row));
+        // `None` is less than any number.
+        let sequences = || number(&self.sequence, row).cmp(&number(&other.sequence, other_row));
         text(&self.token, &other.token)
-            .then_with(|| number(&self.ts, &other.ts))
+            .then_with(times)
+            .then_with(sequences)
             .then_with(|| text(&self.tick_id, &other.tick_id))
+            .then_with(|| text(&self.quote, &other.quote))
     }
 }
 
@@ -228,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    type Row = (Option<u8>, Option<i64>, Option<u8>);
+    type Row = (Option<u8>, Option<i64>, Option<i64>, Option<u8>);
 
     fn batch(rows: &[Row]) -> RecordBatch {
         let text = |of: fn(&Row) -> Option<u8>| -> ArrayRef {
@@ -236,10 +239,13 @@ mod tests {
             Arc::new(values.collect::<StringArray>())
         };
         let ts: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>());
+        let numbers: ArrayRef = Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>());
         let columns = [
             ("token", text(|row| row.0)),
             ("ts", ts),
-            ("tick_id", text(|row| row.2)),
+            ("sequence", numbers),
+            ("tick_id", text(|row| row.3)),
+            ("quote", text(|_| None)),
         ];
         RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)))
             .unwrap()
@@ -253,20 +259,27 @@ mod tests {
                 .then(|| array.value(row).parse().unwrap())
         };
         let row = |row| {
-            let ts = keys.ts.is_valid(row).then(|| keys.ts.value(row));
-            (text(&keys.token, row), ts, text(&keys.tick_id, row))
+            let number = |array: &Int64Array| array.is_valid(row).then(|| array.value(row));
+            let (ts, sequence) = (number(&keys.ts), number(&keys.sequence));
+            (
+                text(&keys.token, row),
+                ts,
+                sequence,
+                text(&keys.tick_id, row),
+            )
         };
         (0..batch.num_rows()).map(row).collect()
     }
 
-    /// NULL is last; the digits 0 to 9 are in the order of their texts.
+    /// NULL is last, but first of the sequences; the digits 0 to 9 are in the order of their texts.
     fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
-        rows.sort_by_key(|(token, ts, id)| {
+        rows.sort_by_key(|(token, ts, sequence, id)| {
             (
                 token.is_none(),
                 *token,
                 ts.is_none(),
                 *ts,
+                *sequence,
                 id.is_none(),
                 *id,
             )
@@ -279,7 +292,7 @@ mod tests {
         fn runs_are_merged_in_order_whatever_their_batches(
             runs in proptest::collection::vec(
                 proptest::collection::vec(
-                    (proptest::option::of(0_u8..4), proptest::option::of(-2_i64..3), proptest::option::of(0_u8..4)),
+                    (proptest::option::of(0_u8..4), proptest::option::of(-2_i64..3), proptest::option::of(0_i64..3), proptest::option::of(0_u8..4)),
                     0..30,
                 ),
                 0..6,
@@ -301,7 +314,7 @@ mod tests {
     #[test]
     fn rows_of_several_merged_batches_keep_their_order() {
         let run = |first: i64| -> Run {
-            let rows = (0..20_000).map(move |n| (Some(1), Some(first + 3 * n), Some(2)));
+            let rows = (0..20_000).map(move |n| (Some(1), Some(first + 3 * n), None, Some(2)));
             let rows: Vec<Row> = rows.collect();
             let batches: Vec<_> = rows.chunks(1_000).map(|rows| Ok(batch(rows))).collect();
             Box::new(batches.into_iter())

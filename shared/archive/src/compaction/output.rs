@@ -4,21 +4,21 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 
 use super::CompactionError;
+use super::row_identities::RowIdentities;
 use crate::file::{ROW_GROUP_TICKS_MAX, about, properties};
-use crate::id_sum::{IdSum, hash};
-use crate::schema::ID;
+use crate::identity_sum::IdentitySum;
 
 /// A new file, not yet in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Output {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
-    pub(super) ids: IdSum,
+    pub(super) ids: IdentitySum,
 }
 
 /// Writes rows to as many files as needed.
@@ -35,7 +35,7 @@ pub(super) struct Outputs {
 struct Current {
     path: PathBuf,
     writer: ArrowWriter<File>,
-    ids: IdSum,
+    ids: IdentitySum,
 }
 
 impl Outputs {
@@ -63,10 +63,10 @@ impl Outputs {
             .writer
             .write(batch)
             .map_err(CompactionError::work("write", current.path.as_path()))?;
-        if let Some(ids) = batch.column_by_name(ID) {
-            let ids = ids.as_string::<i32>();
-            ids.iter().for_each(|id| current.ids.add(&hash(id)));
-        }
+        let identities = RowIdentities::of(batch);
+        let identities =
+            identities.map_err(CompactionError::work("write", current.path.as_path()))?;
+        current.ids.merge(&identities.sum());
         self.rows_left = self.rows_left.saturating_sub(batch.num_rows() as u64);
         if self.is_large_enough(&current) {
             self.close(current)?;
@@ -99,7 +99,7 @@ impl Outputs {
         Ok(Current {
             path,
             writer,
-            ids: IdSum::default(),
+            ids: IdentitySum::default(),
         })
     }
 

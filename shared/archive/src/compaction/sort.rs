@@ -17,7 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::merge::{Merge, Run};
 use super::{CompactionError, Memory};
-use crate::file::SORTED_BY;
+use crate::file::{SEQUENCE, SORTED_BY};
 
 /// The number of rows that are read from a run at once.
 const RUN_BATCH_ROWS: usize = 4_096;
@@ -142,16 +142,15 @@ fn sort(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<RecordBatch, Ar
     let whole = concat_batches(schema, &batches)?;
     // The rows are in memory twice now, and a third time when sorted.
     drop(batches);
-    let options = SortOptions {
-        descending: false,
-        nulls_first: false,
-    };
     let mut columns = Vec::with_capacity(SORTED_BY.len());
     for name in SORTED_BY {
         let position = schema.index_of(name)?;
         columns.push(SortColumn {
             values: std::sync::Arc::clone(whole.column(position)),
-            options: Some(options),
+            options: Some(SortOptions {
+                descending: false,
+                nulls_first: name == SEQUENCE,
+            }),
         });
     }
     let order = lexsort_to_indices(&columns, None)?;

@@ -3,20 +3,19 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use arrow::array::AsArray;
 use arrow::error::ArrowError;
 
 use super::input::Input;
 use super::merge::Keys;
-use crate::file::SORTED_BY;
-use crate::id_sum::{IdSum, hash};
+use super::row_identities::RowIdentities;
+use crate::identity_sum::IdentitySum;
 
-/// Reads the ids of a file and checks that its rows are in strict order.
+/// Reads the identities of a file's rows and checks that its rows are in strict order.
 ///
 /// # Errors
 /// A description, if the file cannot be read or is not in order.
-pub(super) fn ids_in_order(path: &Path) -> Result<IdSum, String> {
-    let mut ids = IdSum::default();
+pub(super) fn ids_in_order(path: &Path) -> Result<IdentitySum, String> {
+    let mut ids = IdentitySum::default();
     let mut last: Option<Keys> = None;
     let read = Input::open(path)?.read(None, |batch| {
         let keys = Keys::of(&batch)?;
@@ -26,10 +25,8 @@ pub(super) fn ids_in_order(path: &Path) -> Result<IdSum, String> {
         for row in 1..batch.num_rows() {
             check(&keys, row - 1, &keys, row)?;
         }
-        if let Some(column) = batch.column_by_name(SORTED_BY[2]) {
-            let column = column.as_string::<i32>();
-            column.iter().for_each(|id| ids.add(&hash(id)));
-        }
+        let identities = RowIdentities::of(&batch).map_err(ArrowError::SchemaError)?;
+        ids.merge(&identities.sum());
         if batch.num_rows() > 0 {
             last = Some(keys);
         }

@@ -1,14 +1,18 @@
+use std::collections::BTreeSet;
 use std::fs;
 
-use archive::compaction::{CompactionError, Files, Memory};
+use archive::compaction::{CompactionError, Files, Memory, REMOVED_SHOWN_MAX};
 use archive::{Archive, Folder, MANIFEST, Manifest};
 use codec::columnar::record_batch;
-use domain::Tick;
+use domain::{Tick, TickId};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::room::{Room, batches, deduplicated, foreign, names, read, sorted};
+use crate::room::{
+    Room, batches, deduplicated, foreign, names, one_id_in_other_pairs_and_at_other_times, read,
+    sorted,
+};
 use testkit::market::{DAY_MS, market, tick};
 
 /// Ranges of `each` ticks, as a running tickstream writes them.
@@ -53,7 +57,7 @@ async fn many_small_files_become_one_that_is_sorted_and_laid_out_for_readers() {
     assert_eq!(path.metadata().unwrap().len(), report.after.bytes);
     let metadata = metadata(&path);
     let group = metadata.row_group(0);
-    assert_eq!(group.sorting_columns().unwrap().len(), 3);
+    assert_eq!(group.sorting_columns().unwrap().len(), 5);
     for column in group.columns() {
         let name = column.column_descr().name();
         assert!(column.statistics().is_some(), "{name}");
@@ -99,14 +103,14 @@ async fn files_of_another_writer_are_sorted_too() {
 }
 
 #[tokio::test]
-async fn of_each_id_the_row_ingested_first_stays() {
+async fn of_each_event_the_row_ingested_first_stays() {
     let room = Room::new();
     let first = tick("BTC", "1", DAY_MS + 5);
     let received = |tick: &Tick, later_ms: i64| Tick {
         ingested_at_ms: tick.ingested_at_ms + later_ms,
         ..tick.clone()
     };
-    // The same event with another time, such as one from our clock.
+    // The same id at another time is another event.
     let moved = Tick {
         timestamp_ms: DAY_MS + 9_000,
         ..received(&first, 9_000)
@@ -114,7 +118,11 @@ async fn of_each_id_the_row_ingested_first_stays() {
     let other = tick("ETH", "2", DAY_MS);
     let day = room.day("07");
     let batch = |ticks: &[Tick]| record_batch(ticks).unwrap();
-    foreign(&day, "a.parquet", &batch(&[received(&first, 70), moved]));
+    foreign(
+        &day,
+        "a.parquet",
+        &batch(&[received(&first, 70), moved.clone()]),
+    );
     foreign(&day, "b.parquet", &batch(&[first.clone(), other.clone()]));
     foreign(
         &day,
@@ -122,8 +130,78 @@ async fn of_each_id_the_row_ingested_first_stays() {
         &batch(&[received(&other, 1), other.clone()]),
     );
     let report = &room.compact().await[0];
-    assert_eq!((report.rows, report.duplicates), (2, 4));
-    assert_eq!(room.rows()["2026-3-7"], [first, other]);
+    assert_eq!((report.rows, report.duplicates), (3, 3));
+    assert_eq!(room.rows()["2026-3-7"], sorted(vec![first, moved, other]));
+}
+
+#[tokio::test]
+async fn only_true_repeats_are_removed_and_named() {
+    let room = Room::new();
+    let ticks = one_id_in_other_pairs_and_at_other_times();
+    let batch = |ticks: &[Tick]| record_batch(ticks).unwrap();
+    foreign(&room.day("07"), "a.parquet", &batch(&ticks[..3]));
+    foreign(&room.day("07"), "b.parquet", &batch(&ticks[3..]));
+    let report = &room.compact().await[0];
+    assert_eq!((report.rows, report.duplicates), (5, 0));
+    assert_eq!(report.removed, []);
+    assert_eq!(room.rows()["2026-3-7"], sorted(ticks.clone()));
+
+    // Repeats of each, one of which a later build numbered.
+    let mut repeats = ticks.clone();
+    repeats[1].sequence = Some(5);
+    foreign(&room.day("07"), "c.parquet", &batch(&repeats));
+    foreign(&room.day("07"), "d.parquet", &batch(&ticks));
+    let report = &room.compact().await[0];
+    assert_eq!((report.rows, report.duplicates), (5, 10));
+    let stay = &room.rows()["2026-3-7"];
+    let identities = |ticks: &[Tick]| ticks.iter().map(Tick::identity).collect::<BTreeSet<_>>();
+    assert_eq!(identities(stay), identities(&ticks));
+    let mut removed: Vec<_> = (report.removed.iter())
+        .map(|tick| {
+            let (token, quote) = (tick.token.as_deref(), tick.quote.as_deref());
+            assert_eq!(tick.tick_id, ticks[0].tick_id.to_string());
+            (token.unwrap(), quote.unwrap(), tick.timestamp_ms.unwrap())
+        })
+        .collect();
+    removed.dedup();
+    let expected = [
+        ("A", "EUR", DAY_MS),
+        ("A", "USD", DAY_MS),
+        ("A", "USD", DAY_MS + 1),
+        ("B", "USD", DAY_MS),
+        ("C", "USD", DAY_MS),
+    ];
+    removed.sort_unstable();
+    removed.dedup();
+    assert_eq!(removed, expected);
+}
+
+#[tokio::test]
+async fn a_report_names_ten_removed_rows_at_most() {
+    let room = Room::new();
+    write_ranges(&room, &market(30), 30, 0);
+    write_ranges(&room, &market(30), 30, 100);
+    let report = &room.compact().await[0];
+    assert_eq!((report.rows, report.duplicates), (30, 30));
+    assert_eq!(report.removed.len(), REMOVED_SHOWN_MAX);
+}
+
+#[tokio::test]
+async fn compacted_rows_of_one_millisecond_are_in_the_order_of_their_numbers() {
+    let mut room = Room::new();
+    // Many runs, so that they are merged.
+    room.settings.memory.sort_bytes_max = 1;
+    let ticks: Vec<Tick> = (0..40)
+        .map(|n: u64| Tick {
+            tick_id: TickId::derive("test", &[&n.to_string()]),
+            sequence: (n > 3).then_some(n * 7 % 41),
+            ..tick("BTC", "1", DAY_MS)
+        })
+        .collect();
+    write_ranges(&room, &ticks, 5, 0);
+    assert_eq!(room.compact().await[0].rows, 40);
+    let file = room.files("07").remove(0);
+    assert_eq!(read(&room.day("07").join(file)), sorted(ticks));
 }
 
 #[tokio::test]

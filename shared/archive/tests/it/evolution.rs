@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use archive::Archive;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use codec::columnar::record_batch;
-use domain::Tick;
+use domain::{Quality, Tick};
 
-use crate::room::{Room, batches, foreign};
-use testkit::market::market;
+use crate::room::{Room, batches, foreign, sorted};
+use testkit::market::{DAY_MS, market, tick};
+use testkit::release_1_0;
 
 /// A batch without a column.
 fn without(batch: &RecordBatch, name: &str) -> RecordBatch {
@@ -82,6 +84,70 @@ async fn missing_columns_of_older_files_are_null_and_columns_of_newer_files_are_
     let report = &room.compact().await[0];
     assert_eq!(report.rows, 12);
     assert_eq!(count("chain"), 2);
+}
+
+#[tokio::test]
+async fn files_of_release_1_0_are_compacted_with_later_ones() {
+    let room = Room::new();
+    release_1_0::copy_to(room.data.path(), release_1_0::RANGES);
+    let stored = room.rows()["2026-3-7"].clone();
+    assert_eq!(stored.len(), 16);
+    assert!(
+        stored
+            .iter()
+            .all(|tick| tick.sequence.is_none() && tick.quality.is_none())
+    );
+    // New ticks, and one of the old ones, delivered again after the upgrade.
+    let numbered: Vec<Tick> = (1..=3)
+        .map(|n| Tick {
+            sequence: Some(n),
+            quality: Some(Quality::LowPrecision),
+            ..tick("BTC", "2", DAY_MS + i64::try_from(n).unwrap())
+        })
+        .collect();
+    let again = Tick {
+        sequence: Some(9),
+        ingested_at_ms: stored[0].ingested_at_ms + 60_000,
+        ..stored[0].clone()
+    };
+    let archive = Archive::open(room.data.path()).unwrap();
+    archive
+        .write_range(
+            release_1_0::SHARD,
+            17,
+            20,
+            &[&numbered[..], &[again]].concat(),
+        )
+        .unwrap();
+    let report = &room.compact().await[0];
+    assert_eq!((report.rows, report.duplicates), (19, 1));
+    let all = sorted([stored, numbered].concat());
+    assert_eq!(room.rows()["2026-3-7"], all);
+    let numbers = column(&room, "sequence");
+    assert_eq!(numbers.iter().flatten().count(), 3);
+    assert_eq!(numbers.len(), 19);
+    assert_eq!(column(&room, "quality").iter().flatten().count(), 3);
+    let mut versions = column(&room, "version");
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions, ["1.0", "1.1"].map(|text| Some(text.to_owned())));
+}
+
+#[tokio::test]
+async fn a_day_that_release_1_0_compacted_is_compacted_with_later_files() {
+    let room = Room::new();
+    release_1_0::copy_to(room.data.path(), release_1_0::COMPACTED);
+    let stored = room.rows()["2026-3-7"].clone();
+    let archive = Archive::open(room.data.path()).unwrap();
+    let later = tick("BTC", "2", DAY_MS + 1);
+    let range = [stored[0].clone(), later.clone()];
+    archive.write_range(0, 0, 1, &range).unwrap();
+    let report = &room.compact().await[0];
+    assert_eq!((report.rows, report.duplicates), (17, 1));
+    assert_eq!(
+        room.rows()["2026-3-7"],
+        sorted([stored, vec![later]].concat())
+    );
 }
 
 #[tokio::test]

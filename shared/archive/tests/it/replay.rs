@@ -3,8 +3,11 @@
 use archive::{Archive, Written};
 use std::sync::atomic::Ordering;
 
-use crate::room::{Room, sorted};
+use domain::{Tick, Token};
+
+use crate::room::{Room, read, sorted};
 use testkit::market::{DAY_MS, market, tick};
+use testkit::release_1_0;
 
 #[tokio::test]
 async fn a_compacted_range_is_not_written_again() {
@@ -44,6 +47,50 @@ async fn a_repeated_range_is_recognized_during_the_grace_period_too() {
         20
     );
     assert_eq!(room.rows()["2026-3-7"], sorted(ticks));
+}
+
+/// Its manifest has a checksum of the ids alone.
+#[tokio::test]
+async fn a_range_that_release_1_0_compacted_is_not_written_again() {
+    let room = Room::new();
+    release_1_0::copy_to(room.data.path(), release_1_0::COMPACTED);
+    let [_, (file, first, last)] = release_1_0::FILES;
+    let range = read(&release_1_0::folder(release_1_0::RANGES).join(file));
+    let before = room.rows();
+    let archive = Archive::open(room.data.path()).unwrap();
+    let shard = release_1_0::SHARD;
+    let again = archive.write_range(shard, first, last, &range).unwrap();
+    assert_eq!((again.compacted, again.files), (8, 0));
+    assert_eq!(room.rows(), before);
+    let other = archive.write_range(shard, first, last, &market(8)).unwrap();
+    assert_eq!(
+        (other.compacted, other.rows),
+        (0, 8),
+        "other ticks under that name"
+    );
+}
+
+/// Ids that repeat in another pair are other ticks.
+#[tokio::test]
+async fn a_range_with_the_ids_of_a_compacted_one_in_another_pair_is_written() {
+    let room = Room::new();
+    let archive = Archive::open(room.data.path()).unwrap();
+    let ticks = market(20);
+    archive.write_range(1, 0, 9, &ticks[..10]).unwrap();
+    archive.write_range(1, 10, 19, &ticks[10..]).unwrap();
+    room.compact().await;
+    let others: Vec<Tick> = (ticks[10..].iter().cloned())
+        .map(|tick| Tick {
+            quote: Token::new("EUR").unwrap(),
+            ..tick
+        })
+        .collect();
+    let written = archive.write_range(1, 10, 19, &others).unwrap();
+    assert_eq!((written.rows, written.compacted), (10, 0));
+    let all = sorted([ticks, others].concat());
+    assert_eq!(room.rows()["2026-3-7"], all);
+    room.compact().await;
+    assert_eq!(room.rows()["2026-3-7"], all);
 }
 
 /// A new store counts from 0 again, so its ranges have names that already existed.

@@ -13,11 +13,12 @@ use archive::compaction::{
 use archive::{Folder, day_files, days};
 use arrow::array::RecordBatch;
 use codec::columnar;
-use domain::Tick;
+use domain::{Tick, Token};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use testkit::market::{DAY_MS, tick};
 
 /// Long after the ticks.
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
@@ -167,21 +168,38 @@ pub(crate) fn sorted(mut ticks: Vec<Tick>) -> Vec<Tick> {
     ticks.sort_by_key(|tick| {
         let Tick {
             token,
-            timestamp_ms,
-            tick_id,
+            quote,
             ingested_at_ms,
             ..
         } = tick;
-        (token.clone(), *timestamp_ms, *tick_id, *ingested_at_ms)
+        (token.clone(), tick.order(), quote.clone(), *ingested_at_ms)
     });
     ticks
 }
 
-/// Each id once: the row that was ingested first.
+/// Tokens A, B and C that share an id, and the same id in another quote and at another time.
+pub(crate) fn one_id_in_other_pairs_and_at_other_times() -> Vec<Tick> {
+    let first = tick("A", "1", DAY_MS);
+    let other = |token: &str, quote: &str, after_ms: i64| Tick {
+        token: Token::new(token).unwrap(),
+        quote: Token::new(quote).unwrap(),
+        timestamp_ms: first.timestamp_ms + after_ms,
+        ..first.clone()
+    };
+    vec![
+        other("A", "USD", 0),
+        other("B", "USD", 0),
+        other("C", "USD", 0),
+        other("A", "EUR", 0),
+        other("A", "USD", 1),
+    ]
+}
+
+/// Each event once: the row that was ingested first.
 pub(crate) fn deduplicated(ticks: &[Tick]) -> Vec<Tick> {
     let mut first: BTreeMap<_, &Tick> = BTreeMap::new();
     for tick in ticks {
-        let best = first.entry(tick.tick_id).or_insert(tick);
+        let best = first.entry(tick.identity()).or_insert(tick);
         if tick.ingested_at_ms < best.ingested_at_ms {
             *best = tick;
         }

@@ -3,13 +3,15 @@ use std::path::{Path, PathBuf};
 
 use archive::{Archive, ArchiveError};
 use codec::columnar;
-use domain::Tick;
+use domain::{Tick, TickId};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use proptest::prelude::*;
 
 use testkit::market::{DAY_MS, market, tick};
+
+use crate::room::one_id_in_other_pairs_and_at_other_times;
 
 /// Every file below a folder, relative to it, in order.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -47,7 +49,7 @@ fn metadata(path: &Path) -> ParquetMetaData {
 }
 
 fn sorted(mut ticks: Vec<Tick>) -> Vec<Tick> {
-    ticks.sort_by_key(|tick| (tick.token.clone(), tick.timestamp_ms, tick.tick_id));
+    ticks.sort_by_key(|tick| (tick.token.clone(), tick.order(), tick.quote.clone()));
     ticks
 }
 
@@ -77,7 +79,7 @@ fn a_range_becomes_one_file_per_day_and_round_trips() {
     assert_eq!(
         read,
         [sorted(first), sorted(second)],
-        "sorted by token, time and id"
+        "sorted by token, time, number and id"
     );
     let bytes: u64 = expected
         .iter()
@@ -142,6 +144,47 @@ fn a_duplicate_is_written_once() {
     let table = data.path().join("price-archive");
     let rows = read(&table.join(&files(&table)[0]));
     assert_eq!(rows, [first, tick("ETH", "2", DAY_MS)]);
+}
+
+/// A sender of `ticks` may choose ids freely.
+#[test]
+fn the_same_id_in_other_pairs_and_at_other_times_is_another_tick() {
+    let data = tempfile::tempdir().unwrap();
+    let archive = Archive::open(data.path()).unwrap();
+    let ticks = one_id_in_other_pairs_and_at_other_times();
+    let twice = [&ticks[..], &ticks[..]].concat();
+    let written = archive.write_range(0, 0, 9, &twice).unwrap();
+    assert_eq!(
+        (written.rows, written.duplicates),
+        (ticks.len() as u64, ticks.len() as u64)
+    );
+    let table = data.path().join("price-archive");
+    assert_eq!(read(&table.join(&files(&table)[0])), sorted(ticks));
+}
+
+#[test]
+fn ticks_of_one_millisecond_are_in_the_order_of_their_numbers() {
+    let data = tempfile::tempdir().unwrap();
+    let archive = Archive::open(data.path()).unwrap();
+    let mut ids: Vec<TickId> = (0..4)
+        .map(|n| TickId::derive("test", &[&n.to_string()]))
+        .collect();
+    ids.sort();
+    ids.reverse();
+    let numbers = [None, Some(1), Some(2), Some(10)];
+    let ticks: Vec<Tick> = ids
+        .into_iter()
+        .zip(numbers)
+        .map(|(tick_id, sequence)| Tick {
+            tick_id,
+            sequence,
+            ..tick("BTC", "1", DAY_MS)
+        })
+        .collect();
+    let shuffled = [2, 0, 3, 1].map(|at: usize| ticks[at].clone());
+    archive.write_range(0, 0, 3, &shuffled).unwrap();
+    let table = data.path().join("price-archive");
+    assert_eq!(read(&table.join(&files(&table)[0])), ticks);
 }
 
 #[test]
@@ -238,7 +281,7 @@ fn the_file_layout_is_optimized_for_readers() {
             .unwrap()
             .starts_with("tickstream ")
     );
-    assert_eq!(value("tickstream.version"), Some("1.0"));
+    assert_eq!(value("tickstream.version"), Some("1.1"));
     assert_eq!(value("tickstream.shard"), Some("7"));
     assert_eq!(
         (value("tickstream.first"), value("tickstream.last")),
@@ -257,7 +300,7 @@ fn the_file_layout_is_optimized_for_readers() {
         .iter()
         .map(|column| names[usize::try_from(column.column_idx).unwrap()])
         .collect();
-    assert_eq!(sorting, ["token", "ts", "tick_id"]);
+    assert_eq!(sorting, ["token", "ts", "sequence", "tick_id", "quote"]);
     for column in group.columns() {
         let name = column.column_descr().name();
         assert!(
@@ -271,7 +314,7 @@ fn the_file_layout_is_optimized_for_readers() {
             "{name}"
         );
         let dictionary = [
-            "token", "quote", "price", "volume", "source", "method", "version",
+            "token", "quote", "price", "volume", "source", "method", "version", "quality",
         ];
         assert_eq!(
             column.dictionary_page_offset().is_some(),
@@ -301,7 +344,7 @@ proptest! {
         let table = data.path().join("price-archive");
         let read: Vec<Tick> = files(&table).iter().flat_map(|file| read(&table.join(file))).collect();
         let mut expected = sorted(ticks.clone());
-        expected.dedup_by_key(|tick| tick.tick_id);
+        expected.dedup_by_key(|tick| tick.identity());
         prop_assert_eq!(written.rows, expected.len() as u64);
         prop_assert_eq!(written.rows + written.duplicates, ticks.len() as u64);
         prop_assert_eq!(sorted(read), expected);

@@ -2,7 +2,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
 use codec::columnar::{record_batch, schema, ticks};
 use codec::error::CodecError;
-use domain::{Price, Tick, Volume};
+use domain::{Price, Quality, Tick, Volume};
 use proptest::prelude::*;
 
 use crate::arbitrary::{swap, tick, ticker};
@@ -61,7 +61,30 @@ fn values_are_in_their_columns() {
     );
     assert_eq!(column("volume").is_null(1), ticker().volume.is_none());
     assert_eq!(column("method").as_string::<i32>().value(1), "ticker");
-    assert_eq!(column("version").as_string::<i32>().value(1), "1.0");
+    assert_eq!(column("version").as_string::<i32>().value(1), "1.1");
+}
+
+#[test]
+fn the_columns_of_version_1_1_may_be_missing_or_null() {
+    let given = [swap(), ticker()].map(|tick| Tick {
+        sequence: Some(7),
+        quality: Some(Quality::LowPrecision),
+        ..tick
+    });
+    let batch = record_batch(&given).unwrap();
+    assert_eq!(ticks(&batch).unwrap(), given);
+    let count = schema().fields().len();
+    let of_1_0: Vec<usize> = (0..count - 2).collect();
+    let without = given.clone().map(|tick| Tick {
+        sequence: None,
+        quality: None,
+        ..tick
+    });
+    assert_eq!(ticks(&batch.project(&of_1_0).unwrap()).unwrap(), without);
+    assert_eq!(ticks(&record_batch(&without).unwrap()).unwrap(), without);
+    let sequence = batch.column(count - 2).as_primitive::<Int64Type>();
+    let quality = batch.column(count - 1).as_string::<i32>();
+    assert_eq!((sequence.value(0), quality.value(1)), (7, "low_precision"));
 }
 
 #[test]

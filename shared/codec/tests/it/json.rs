@@ -1,7 +1,7 @@
 use codec::error::CodecError;
 use codec::json::{TickJson, from_json, write_json};
 use codec::tick_columns::COLUMNS;
-use domain::Tick;
+use domain::{Quality, Tick};
 use proptest::prelude::*;
 
 use crate::arbitrary::{swap, tick, ticker};
@@ -36,9 +36,16 @@ fn the_text_matches_the_published_format() {
              \"price\":\"0.00001913482756\",\"volume\":\"120394.55103\",\
              \"timestamp\":1790000000000,\"ingested_at\":1790000000456,\
              \"source\":\"helius:raydium\",\"slot\":398123456,\"method\":\"swap_event\",\
-             \"version\":\"1.0\"}}"
+             \"version\":\"1.1\"}}"
         )
     );
+    let numbered = Tick {
+        sequence: Some(398),
+        quality: Some(Quality::WideConfidence),
+        ..ticker()
+    };
+    let end = r#""version":"1.1","sequence":398,"quality":"wide_confidence"}"#;
+    assert!(text(&numbered).ends_with(end), "{}", text(&numbered));
     let ticker = text(&ticker());
     assert!(
         !ticker.contains("volume") && !ticker.contains("slot"),
@@ -60,7 +67,7 @@ fn other_texts_are_refused_with_the_field() {
             .to_string();
         assert!(seen.contains(expected), "{to}: {seen}");
     };
-    check("\"1.0\"", "\"2.0\"", "version 2.0");
+    check("\"1.1\"", "\"2.0\"", "version 2.0");
     check(
         "\"0.00001913482756\"",
         "\"0\"",
@@ -75,6 +82,12 @@ fn other_texts_are_refused_with_the_field() {
     check("helius:raydium", "", "`source`: a name must not be empty");
     check("swap_event", "guess", "`method`: `guess`");
     check("\"slot\":398123456", "\"slot\":-1", "expected u64");
+    check("\"1.1\"", "\"1.1\",\"sequence\":-1", "expected u64");
+    check(
+        "\"1.1\"",
+        "\"1.1\",\"quality\":\"good\"",
+        "`good` is not a quality",
+    );
     check(
         "\"timestamp\":1790000000000,",
         "",
@@ -90,7 +103,7 @@ fn other_texts_are_refused_with_the_field() {
 
 #[test]
 fn a_later_minor_version_may_add_fields() {
-    let later = text(&swap()).replace("\"1.0\"", "\"1.7\",\"venue_fee\":{\"bps\":3}");
+    let later = text(&swap()).replace("\"1.1\"", "\"1.7\",\"venue_fee\":{\"bps\":3}");
     assert_eq!(from_json(later.as_bytes()).unwrap(), swap());
     let escaped = text(&swap()).replace("DezX", "\\u0044ezX");
     assert_eq!(from_json(escaped.as_bytes()).unwrap(), swap());
@@ -100,7 +113,7 @@ fn a_later_minor_version_may_add_fields() {
 fn a_null_is_an_absent_value() {
     let nulls = text(&ticker()).replace(
         "\"timestamp\"",
-        "\"volume\":null,\"slot\":null,\"timestamp\"",
+        "\"volume\":null,\"slot\":null,\"sequence\":null,\"quality\":null,\"timestamp\"",
     );
     assert_eq!(from_json(nulls.as_bytes()).unwrap(), ticker());
     let required = text(&ticker()).replace("\"39432.48\"", "null");
@@ -108,5 +121,5 @@ fn a_null_is_an_absent_value() {
         from_json(required.as_bytes()),
         Err(CodecError::Json(_))
     ));
-    assert_eq!(COLUMNS.len(), 11);
+    assert_eq!(COLUMNS.len(), 13);
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
+use domain::{Quality, Tick};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use query::SqlError;
 use serde_json::json;
 use testkit::market::{DAY_MS, tick};
+use testkit::release_1_0;
 
 use crate::answer::{archive_of, open, refusal, rows};
 
@@ -55,6 +57,43 @@ fn retype(path: &Path, rows: &RecordBatch, column: &str, to: &DataType) {
         };
         Some((name.to_owned(), array))
     });
+}
+
+/// Files of release 1.0 lack the columns of 1.1, which are NULL in their rows.
+#[tokio::test]
+async fn files_of_release_1_0_are_read_beside_later_ones() {
+    let numbered = Tick {
+        sequence: Some(5),
+        quality: Some(Quality::WideConfidence),
+        ..tick("BTC", "1", DAY_MS + 3_000)
+    };
+    let data = archive_of(&[numbered]);
+    release_1_0::copy_to(data.path(), release_1_0::RANGES);
+    let sql = open(data.path()).await;
+    for table in ["price_archive", "price_history", "ticks"] {
+        let query = format!(
+            "SELECT count(*) AS n, count(sequence) AS numbered, max(quality) AS quality, \
+             count(*) FILTER (WHERE sequence IS NULL AND quality IS NULL) AS without \
+             FROM {table} WHERE year = 2026 AND month = 3 AND day = 7"
+        );
+        assert_eq!(
+            rows(&sql, &query).await,
+            json!([{"n": 17, "numbered": 1, "quality": "wide_confidence", "without": 16}])
+        );
+    }
+    let filtered = "SELECT token, sequence, version FROM price_archive \
+                    WHERE year = 2026 AND sequence >= 5";
+    assert_eq!(
+        rows(&sql, filtered).await,
+        json!([{"token": "BTC", "sequence": 5, "version": "1.1"}])
+    );
+    // Rows of a file with only NULL take part in the order.
+    let last = "SELECT token, max_by(price, ROW(ts, coalesce(sequence, -1), tick_id)) AS last \
+                FROM price_archive WHERE year = 2026 GROUP BY token ORDER BY token";
+    assert_eq!(
+        rows(&sql, last).await,
+        json!([{"token": "BTC", "last": 1.0}, {"token": "SOL", "last": 154.48}])
+    );
 }
 
 #[tokio::test]

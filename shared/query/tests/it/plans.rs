@@ -21,10 +21,13 @@ async fn explain_shows_the_plan_that_runs() {
     let joined = "SELECT sum(a.price * b.price) FROM ticks a CROSS JOIN ticks b";
     check(joined, "CooperativeExec", "CrossJoinExec").await;
     // A call becomes the engine's own function, ordered by each field of a row by itself.
-    let by_row = "SELECT token, max_by(price, ROW(ts, tick_id)) FROM ticks GROUP BY token";
+    let by_row = "SELECT token, max_by(price, ROW(ts, coalesce(sequence, -1), tick_id)) \
+                  FROM ticks GROUP BY token";
     check(
         by_row,
-        "first_value(ticks.price) ORDER BY [ticks.ts DESC NULLS LAST, ticks.tick_id DESC",
+        "first_value(ticks.price) ORDER BY [ticks.ts DESC NULLS LAST, \
+         CASE WHEN ticks.sequence IS NOT NULL THEN ticks.sequence ELSE Int64(-1) END DESC NULLS LAST, \
+         ticks.tick_id DESC",
         "price_archive",
     )
     .await;

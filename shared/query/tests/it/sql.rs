@@ -92,7 +92,7 @@ async fn an_empty_archive_has_its_columns_and_no_rows() {
         assert_eq!((answer.row_count(), answer.files), (0, 0));
         assert_eq!(
             answer.schema.fields().len(),
-            if table == "ticks" { 16 } else { 14 }
+            if table == "ticks" { 18 } else { 16 }
         );
         let count =
             format!("SELECT count(*) AS n, max(price) AS top FROM {table} WHERE year = 2026");

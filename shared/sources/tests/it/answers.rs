@@ -21,7 +21,14 @@ fn every_source_is_found_by_its_name_alone() {
     }
     let names: Vec<_> = ALL.iter().map(|source| source.name()).collect();
     let known = [
-        "binance", "coinbase", "helius", "jupiter", "kraken", "pyth", "ticks",
+        "binance",
+        "binance-usdm",
+        "coinbase",
+        "helius",
+        "jupiter",
+        "kraken",
+        "pyth",
+        "ticks",
     ];
     assert_eq!(names, known);
     assert!(find("Helius").is_none() && find("").is_none());

@@ -1,9 +1,9 @@
 //! Our own JSON: exact numbers, times and the identity of a tick.
 
-use domain::{Reason, TickId};
+use domain::{Quality, Reason, TickId};
 use sources::Entry;
 
-use crate::{entries, only_malformed, only_tick};
+use crate::{NOW_MS, entries, only_malformed, only_tick};
 
 fn with(fields: &str) -> String {
     let id = if fields.contains("\"timestamp\"") {
@@ -68,12 +68,11 @@ fn times_are_epoch_milliseconds_or_rfc_3339() {
 }
 
 #[test]
-fn a_senders_id_is_the_identity_whatever_else_changes() {
+fn a_senders_id_is_the_identity_of_its_pair_and_time_whatever_else_changes() {
     let id = |fields: &str| only_tick("ticks", &with(fields)).tick_id;
-    assert_eq!(
-        id(r#","id":"order 17""#),
-        TickId::derive("ticks", &["order 17"])
-    );
+    let derived =
+        |id: &str| TickId::derive("ticks", &["ticks:api", "BTC", "USD", "1760000000000", id]);
+    assert_eq!(id(r#","id":"order 17""#), derived("order 17"));
     assert_eq!(
         id(r#","id":"order 17","volume":3"#),
         id(r#","id":"order 17""#)
@@ -84,7 +83,7 @@ fn a_senders_id_is_the_identity_whatever_else_changes() {
     let both = format!(r#","tick_id":"{stored}","id":"order 17""#);
     assert_eq!(id(&both).to_string(), stored);
     let longest = format!(r#","id":"{}""#, "ü".repeat(64));
-    assert_eq!(id(&longest), TickId::derive("ticks", &[&"ü".repeat(64)]));
+    assert_eq!(id(&longest), derived(&"ü".repeat(64)));
     let too_long = only_malformed("ticks", &with(&format!(r#","id":"{}""#, "a".repeat(129))));
     assert_eq!(too_long.reason, Reason::InvalidId);
     let upper = only_malformed(
@@ -183,6 +182,135 @@ fn a_number_that_would_have_to_be_rounded_is_refused() {
     let body =
         r#"{"token":"A","price":1.2345678901234567890123456789e-3,"timestamp":1760000000000}"#;
     assert_eq!(only_malformed("ticks", body).reason, Reason::InvalidPrice);
+}
+
+#[test]
+fn a_sequence_and_a_quality_are_kept() {
+    let tick = only_tick("ticks", &with(""));
+    assert_eq!((tick.sequence, tick.quality), (None, None));
+    for (text, expected) in [
+        ("0", 0),
+        ("\"17\"", 17),
+        ("9223372036854775807", 9_223_372_036_854_775_807),
+    ] {
+        let tick = only_tick("ticks", &with(&format!(r#","sequence":{text}"#)));
+        assert_eq!(tick.sequence, Some(expected));
+    }
+    for quality in Quality::ALL {
+        let body = with(&format!(r#","quality":"{}""#, quality.as_str()));
+        assert_eq!(only_tick("ticks", &body).quality, Some(quality));
+    }
+    let none = only_tick("ticks", &with(r#","sequence":null,"quality":null"#));
+    assert_eq!((none.sequence, none.quality), (None, None));
+    for (field, part) in [
+        (r#","sequence":9223372036854775808"#, "2^63 - 1"),
+        (r#","sequence":-1"#, "`sequence`"),
+        (r#","sequence":1.5"#, "`sequence`"),
+        (
+            r#","quality":"good""#,
+            "use `low_precision` or `wide_confidence`",
+        ),
+        (r#","quality":1"#, "`quality`"),
+    ] {
+        let malformed = only_malformed("ticks", &with(field));
+        assert!(malformed.message.contains(part), "{}", malformed.message);
+    }
+}
+
+/// Neither is part of what makes two entries the same event.
+#[test]
+fn a_sequence_and_a_quality_do_not_change_the_id() {
+    for identity in ["", r#","id":"order-1""#] {
+        let plain = only_tick("ticks", &with(identity));
+        let more = format!(r#"{identity},"sequence":5,"quality":"low_precision""#);
+        let more = only_tick("ticks", &with(&more));
+        assert_eq!(plain.identity(), more.identity());
+    }
+}
+
+#[test]
+fn an_id_is_that_of_its_source_token_quote_and_time() {
+    let id = |more: &str, token: &str, time: &str| {
+        let body =
+            format!(r#"{{"token":"{token}","price":"1","timestamp":{time},"id":"1"{more}}}"#);
+        only_tick("ticks", &body).tick_id
+    };
+    let first = id("", "A", "1760000000000");
+    assert_eq!(
+        first,
+        id(r#","quote":"USD","volume":"2""#, "A", "1760000000000")
+    );
+    for other in [
+        id("", "B", "1760000000000"),
+        id("", "A", "1760000000001"),
+        id(r#","quote":"EUR""#, "A", "1760000000000"),
+        id(r#","source":"me:venue""#, "A", "1760000000000"),
+    ] {
+        assert_ne!(first, other);
+    }
+    let kept = r#","tick_id":"000102030405060708090a0b0c0d0e0f""#;
+    let kept = id(kept, "A", "1760000000000").to_string();
+    assert_eq!(kept, "000102030405060708090a0b0c0d0e0f");
+}
+
+/// A delivery that is repeated after an upgrade must give the ticks that release 1.0 stored.
+#[test]
+fn events_before_the_switch_have_the_id_of_release_1_0() {
+    const SWITCH_MS: i64 = 1_760_000_000_000;
+    let source = sources::find("ticks").unwrap();
+    let id = |body: &str, since_ms: i64| {
+        let entries = source.parse_since(body.as_bytes(), NOW_MS, since_ms);
+        match entries.unwrap().as_slice() {
+            [Entry::Tick(tick)] => tick.tick_id,
+            other => panic!("one tick expected, not {other:?}: {body}"),
+        }
+    };
+    let body = |time_ms: i64| {
+        format!(r#"{{"token":"A","price":"1","timestamp":{time_ms},"id":"order-1"}}"#)
+    };
+    let of_1_0 = TickId::derive("ticks", &["order-1"]);
+    assert_eq!(id(&body(SWITCH_MS - 1), SWITCH_MS), of_1_0);
+    for (time_ms, since_ms) in [
+        (SWITCH_MS, SWITCH_MS),
+        (SWITCH_MS + 1, SWITCH_MS),
+        (SWITCH_MS, 0),
+    ] {
+        let body = body(time_ms);
+        assert_ne!(id(&body, since_ms), of_1_0);
+        assert_eq!(id(&body, since_ms), only_tick("ticks", &body).tick_id);
+    }
+    // Without a sender's id nothing changed, and a kept id is always kept.
+    for identity in ["", r#","tick_id":"000102030405060708090a0b0c0d0e0f""#] {
+        let body = with(identity);
+        assert_eq!(id(&body, 0), id(&body, i64::MAX), "{body}");
+    }
+    // No other source has changed its ids.
+    let trade = r#"{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","T":1759999999999}"#;
+    let binance = sources::find("binance").unwrap();
+    assert_eq!(
+        binance.parse_since(trade.as_bytes(), NOW_MS, SWITCH_MS),
+        binance.parse(trade.as_bytes(), NOW_MS)
+    );
+}
+
+/// The markets number their trades of a symbol independently of each other.
+#[test]
+fn the_same_numbers_on_two_markets_of_binance_are_two_events() {
+    let trade = r#"{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","T":1760000000123}"#;
+    let aggregate = r#"{"e":"aggTrade","s":"BTCUSDT","a":1,"p":"1","q":"1","T":1760000000123}"#;
+    let mut ids = std::collections::BTreeSet::new();
+    for (source, origin) in [
+        ("binance", "binance:spot"),
+        ("binance-usdm", "binance:usdm"),
+    ] {
+        for body in [trade, aggregate] {
+            let tick = only_tick(source, body);
+            assert_eq!(tick.source.as_str(), origin);
+            assert_eq!((tick.token.as_str(), tick.sequence), ("BTC", Some(1)));
+            ids.insert(tick.tick_id);
+        }
+    }
+    assert_eq!(ids.len(), 4);
 }
 
 #[test]

@@ -76,6 +76,18 @@ const RAYDIUM_BTC: Feed = Feed {
     token: "BTC",
     ..RAYDIUM
 };
+const KRAKEN: Feed = Feed {
+    source: "kraken:spot",
+    ..COINBASE
+};
+const KRAKEN_XRP: Feed = Feed {
+    token: "XRP",
+    ..KRAKEN
+};
+const KRAKEN_ADA: Feed = Feed {
+    token: "ADA",
+    ..KRAKEN
+};
 
 /// The ticks generated so far.
 struct Market {
@@ -182,6 +194,59 @@ impl Market {
         }
         self.add(PYTH_ETH, morning + 30 * MINUTE_MS, 300_200, None);
     }
+
+    /// Trades of one millisecond, numbered by the exchange. Their ids are in the opposite order.
+    fn burst(&mut self, feed: Feed, timestamp_ms: i64, cents: &[i64]) {
+        let first = self.ticks.len();
+        for cents in cents {
+            self.add(feed, timestamp_ms, *cents, Some(100));
+        }
+        let burst = self.ticks.get_mut(first..).unwrap_or_default();
+        let mut ids: Vec<TickId> = burst.iter().map(|tick| tick.tick_id).collect();
+        ids.sort();
+        let numbered = (7_000 + first as u64..).zip(ids.into_iter().rev());
+        for (tick, (sequence, tick_id)) in burst.iter_mut().zip(numbered) {
+            tick.sequence = Some(sequence);
+            tick.tick_id = tick_id;
+        }
+    }
+
+    /// Ripple and Cardano in bursts: each opens, closes and ends with the price that its exchange
+    /// numbered so. And what identifies a tick: the same id at two times, and in two tokens.
+    fn exchange(&mut self) {
+        let noon = START_MS + DAY_MS + 12 * HOUR_MS;
+        // The second of three stands out from those before it, but the third does not.
+        self.burst(
+            KRAKEN,
+            noon + 20 * MINUTE_MS,
+            &[6_011_000, 6_299_000, 6_012_000],
+        );
+        for (hour, cents) in [
+            (0, [51, 58, 47, 52]),
+            (1, [53, 59, 50, 54]),
+            (2, [55, 60, 49, 51]),
+            (3, [52, 57, 48, 56]),
+        ] {
+            self.burst(KRAKEN_XRP, noon - 5 * HOUR_MS + hour * HOUR_MS, &cents);
+        }
+        // A tick without a number comes before those of its millisecond that have one.
+        self.add(KRAKEN_XRP, noon - 2 * HOUR_MS, 61, Some(100));
+        let last = self.ticks.last().cloned();
+        let again = |feed: Feed, after_ms: i64, cents: i64| {
+            let (mut tick, price) = (last.clone()?, Price::new(Decimal::new(cents, 2)).ok()?);
+            tick.token = Token::new(feed.token).ok()?;
+            tick.price = price;
+            tick.timestamp_ms += after_ms;
+            tick.ingested_at_ms += after_ms;
+            Some(tick)
+        };
+        let more = [
+            again(KRAKEN_XRP, SECOND_MS, 62),
+            again(KRAKEN_ADA, 0, 33),
+            again(KRAKEN_ADA, SECOND_MS, 34),
+        ];
+        self.ticks.extend(more.into_iter().flatten());
+    }
 }
 
 /// The ticks in ranges, each of which becomes separate files. The first range has every tick once;
@@ -195,6 +260,8 @@ pub fn ranges() -> Vec<Vec<Tick>> {
     market.bitcoin();
     market.solana();
     market.ether();
+    let of_one_feed_each = market.ticks.len();
+    market.exchange();
     let mut ticks = market.ticks;
     if let Some(ahead) = ticks.get_mut(3) {
         ahead.ingested_at_ms = ahead.timestamp_ms - 150;
@@ -207,7 +274,7 @@ pub fn ranges() -> Vec<Vec<Tick>> {
             ..tick
         })
     };
-    let mut copies: Vec<Tick> = [5, 100, 190, 230, ticks.len() - 1]
+    let mut copies: Vec<Tick> = [5, 100, 190, 230, of_one_feed_each - 1]
         .into_iter()
         .filter_map(|number| again(number, MINUTE_MS))
         .collect();
@@ -215,6 +282,11 @@ pub fn ranges() -> Vec<Vec<Tick>> {
     if let (Some(changed), Ok(price)) = (copies.last_mut(), Price::new(Decimal::new(300_300, 2))) {
         changed.price = price;
     }
+    // A copy as release 1.0 kept it, without the number.
+    copies.extend(again(of_one_feed_each, MINUTE_MS).map(|copy| Tick {
+        sequence: None,
+        ..copy
+    }));
     let third: Vec<Tick> = again(100, 2 * HOUR_MS).into_iter().collect();
     vec![ticks, copies, third]
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use archive::compaction::{CompactionError, DayFolder, DayPlan, DayReport, Files, Unreadable};
+use archive::compaction::{
+    CompactionError, DayFolder, DayPlan, DayReport, Files, Removed, Unreadable,
+};
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde::Serialize;
 
@@ -41,6 +43,8 @@ pub(super) struct Line {
     bytes_written: u64,
     rows_written: u64,
     duplicates: u64,
+    /// The first of the duplicates.
+    removed: Vec<RemovedTick>,
     pub(super) unreadable: Vec<UnreadableFile>,
     finished_earlier: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,32 @@ pub(super) struct Line {
     elapsed_ms: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// What identifies a tick of which a copy was removed.
+#[derive(Debug, Serialize)]
+struct RemovedTick {
+    token: Option<String>,
+    quote: Option<String>,
+    timestamp: Option<i64>,
+    tick_id: String,
+}
+
+impl RemovedTick {
+    /// Files of other writers may contain any text.
+    fn text(&self) -> String {
+        let name = |name: &Option<String>| {
+            let name = name.as_deref().unwrap_or("NULL");
+            name.escape_debug().to_string()
+        };
+        let time = self.timestamp.and_then(DateTime::from_timestamp_millis);
+        let time = time.map_or("NULL".to_owned(), |time| {
+            time.to_rfc3339_opts(SecondsFormat::Millis, true)
+        });
+        let tick_id = self.tick_id.escape_debug();
+        let (token, quote) = (name(&self.token), name(&self.quote));
+        format!("{token}/{quote} at {time}, tick_id {tick_id}")
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +102,7 @@ impl Line {
             bytes_written: 0,
             rows_written: 0,
             duplicates: 0,
+            removed: Vec::new(),
             unreadable: Vec::new(),
             finished_earlier: false,
             waiting_until_ms: None,
@@ -91,6 +122,12 @@ impl Line {
             name: file.name.clone(),
             cause: file.cause.clone(),
         };
+        let removed = |tick: &Removed| RemovedTick {
+            token: tick.token.clone(),
+            quote: tick.quote.clone(),
+            timestamp: tick.timestamp_ms,
+            tick_id: tick.tick_id.clone(),
+        };
         Self {
             files_before: report.before.count,
             bytes_before: report.before.bytes,
@@ -100,6 +137,7 @@ impl Line {
             bytes_written: report.written.bytes,
             rows_written: report.rows,
             duplicates: report.duplicates,
+            removed: report.removed.iter().map(removed).collect(),
             unreadable: report.unreadable.iter().map(broken).collect(),
             finished_earlier: report.finished_earlier,
             waiting_until_ms: report.waiting_until_ms,
@@ -149,13 +187,15 @@ impl Line {
         self.unreadable.iter().map(broken).chain(failed).collect()
     }
 
-    /// The day as a line of text; none if there is nothing to report.
+    /// The day as a line of text, with a line for each removed tick that is named; none if there is
+    /// nothing to report.
     pub(super) fn text(&self) -> Option<String> {
         let before = files(self.files_before, self.bytes_before);
         let summary = match self.outcome {
             Outcome::Compacted => {
                 let duplicates = match self.duplicates {
                     0 => String::new(),
+                    1 => ", 1 duplicate removed".to_owned(),
                     rows => format!(", {rows} duplicates removed"),
                 };
                 format!(
@@ -188,11 +228,17 @@ impl Line {
             let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
             format!("; replaced files are kept until {until} for queries that read them")
         });
-        Some(format!(
-            "{}  {summary}{}",
-            self.day,
-            waiting.unwrap_or_default()
-        ))
+        let waiting = waiting.unwrap_or_default();
+        let mut text = format!("{}  {summary}{waiting}", self.day);
+        for tick in &self.removed {
+            text.push_str("\n  removed a copy of ");
+            text.push_str(&tick.text());
+        }
+        let more = self.duplicates.saturating_sub(self.removed.len() as u64);
+        if more > 0 {
+            text.push_str(&format!("\n  and {more} more"));
+        }
+        Some(text)
     }
 }
 
@@ -218,6 +264,20 @@ mod tests {
             written: count(1, 21_000_000),
             rows: 1_000_000,
             duplicates: 12,
+            removed: vec![
+                Removed {
+                    token: Some("BTC".to_owned()),
+                    quote: Some("USD".to_owned()),
+                    timestamp_ms: Some(1_772_841_600_123),
+                    tick_id: "000102030405060708090a0b0c0d0e0f".to_owned(),
+                },
+                Removed {
+                    token: Some("\u{1b}[31m".to_owned()),
+                    quote: None,
+                    timestamp_ms: None,
+                    tick_id: "7".to_owned(),
+                },
+            ],
             unreadable: Vec::new(),
             finished_earlier: false,
             waiting_until_ms: None,
@@ -232,8 +292,14 @@ mod tests {
         assert_eq!(
             line.text().unwrap(),
             "2026-03-07  288 files, 48.2 MB -> 1 file, 21.0 MB; 1000000 ticks written, 12 \
-             duplicates removed, 4200 ms"
+             duplicates removed, 4200 ms\n  \
+             removed a copy of BTC/USD at 2026-03-07T00:00:00.123Z, tick_id \
+             000102030405060708090a0b0c0d0e0f\n  \
+             removed a copy of \\u{1b}[31m/NULL at NULL, tick_id 7\n  \
+             and 10 more"
         );
+        report.duplicates = 0;
+        report.removed.clear();
         report.waiting_until_ms = Some(1_760_000_000_000);
         let line = Line::of_report(&day(), &report, elapsed);
         let text = line.text().unwrap();

@@ -100,6 +100,7 @@ mod tests {
             written: count(1, 21_000_000),
             rows: 1_000_000,
             duplicates: 12,
+            removed: Vec::new(),
             unreadable: Vec::new(),
             finished_earlier: false,
             waiting_until_ms: None,

@@ -94,25 +94,43 @@ fn matching(ticks: &[Tick], given: &Parameters, from: i64, to: i64) -> Vec<Tick>
         .collect()
 }
 
-/// Each tick once; of copies, the lowest price counts.
+/// What makes two rows copies of one tick.
+fn event(tick: &Tick) -> (Pair, i64, TickId) {
+    (pair(tick), tick.timestamp_ms, tick.tick_id)
+}
+
+/// Each tick once; of copies, the lowest price counts, and the number of the one that has it.
 fn once(ticks: Vec<Tick>) -> Vec<Tick> {
-    let mut seen: BTreeMap<TickId, Tick> = BTreeMap::new();
+    let mut seen: BTreeMap<(Pair, i64, TickId), Tick> = BTreeMap::new();
     for tick in ticks {
-        let kept = seen.entry(tick.tick_id).or_insert_with(|| tick.clone());
+        let kept = seen.entry(event(&tick)).or_insert_with(|| tick.clone());
         kept.price = kept.price.min(tick.price);
+        kept.sequence = kept.sequence.or(tick.sequence);
     }
     seen.into_values().collect()
 }
 
+/// By time; within a millisecond, those without a number first, then by number, then by id.
 fn in_order(mut ticks: Vec<&Tick>) -> Vec<&Tick> {
-    ticks.sort_by_key(|tick| (tick.timestamp_ms, tick.tick_id));
+    ticks.sort_by_key(|tick| {
+        let number = tick.sequence.unwrap_or_default();
+        (
+            tick.timestamp_ms,
+            tick.sequence.is_some(),
+            number,
+            tick.tick_id,
+        )
+    });
     ticks
 }
 
-/// Ordered by time, and by price within a millisecond.
-fn by_price(mut ticks: Vec<&Tick>) -> Vec<&Tick> {
-    ticks.sort_by_key(|tick| (tick.timestamp_ms, tick.price));
-    ticks
+/// In order, each tick once.
+fn in_order_once(ticks: &[&Tick]) -> Vec<Tick> {
+    let once = once(ticks.iter().map(|tick| (*tick).clone()).collect());
+    in_order(once.iter().collect())
+        .into_iter()
+        .cloned()
+        .collect()
 }
 
 fn civil_day(tick: &Tick) -> (i32, u32, u32) {

@@ -99,11 +99,11 @@ pub(super) fn vwap(ticks: Vec<Tick>, seconds: i64) -> Table {
 
 pub(super) fn last_price(ticks: &[Tick], at: i64) -> Table {
     let row = |((token, quote), ticks): (Pair, Vec<&Tick>)| {
-        let last = *in_order(ticks).last().unwrap();
+        let last = in_order_once(&ticks).pop().unwrap();
         vec![
             cell(token),
             cell(quote),
-            cell(price(last)),
+            cell(price(&last)),
             cell(last.source.as_str()),
             timestamp(last.timestamp_ms),
             cell(at - last.timestamp_ms),
@@ -115,25 +115,28 @@ pub(super) fn last_price(ticks: &[Tick], at: i64) -> Table {
     )
 }
 
+/// The change, the pair, its first and last price, and its ticks.
+type Move<'a> = (f64, Pair, ((f64, f64), Vec<&'a Tick>));
+
 pub(super) fn top_movers(ticks: &[Tick], given: &Parameters) -> Table {
-    let mut moves: Vec<(f64, Pair, Vec<&Tick>)> = grouped(ticks, pair)
+    let mut moves: Vec<Move<'_>> = grouped(ticks, pair)
         .into_iter()
         .filter(|(_, ticks)| ticks.len() as i64 >= given.integer("min_ticks"))
         .map(|(pair, ticks)| {
-            let ticks = by_price(ticks);
-            let change = price(ticks[ticks.len() - 1]) / price(ticks[0]) - 1.0;
-            (change, pair, ticks)
+            let in_order = in_order_once(&ticks);
+            let ends = (price(&in_order[0]), price(&in_order[in_order.len() - 1]));
+            (ends.1 / ends.0 - 1.0, pair, (ends, ticks))
         })
         .collect();
     moves.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| a.1.cmp(&b.1)));
     moves.truncate(usize::try_from(given.integer("top")).unwrap());
-    let row = |(place, (change, (token, quote), ticks)): (usize, (f64, Pair, Vec<&Tick>))| {
+    let row = |(place, (change, (token, quote), (ends, ticks))): (usize, Move<'_>)| {
         vec![
             cell(place),
             cell(token),
             cell(quote),
-            cell(price(ticks[0])),
-            cell(price(ticks[ticks.len() - 1])),
+            cell(ends.0),
+            cell(ends.1),
             cell(100.0 * change),
             cell(least(ticks.iter().map(|tick| price(tick)))),
             cell(greatest(ticks.iter().map(|tick| price(tick)))),
@@ -161,8 +164,8 @@ pub(super) fn volatility(ticks: &[Tick], seconds: i64) -> Table {
     let mut rows = Vec::new();
     for ((token, quote), ticks) in grouped(ticks, pair) {
         let mut closes: BTreeMap<i64, f64> = BTreeMap::new();
-        for tick in by_price(ticks) {
-            closes.insert(tick.timestamp_ms / step, price(tick));
+        for tick in in_order_once(&ticks) {
+            closes.insert(tick.timestamp_ms / step, price(&tick));
         }
         let returns: Vec<f64> = closes
             .iter()

@@ -42,21 +42,20 @@ pub(super) fn gaps(ticks: &[Tick], to: i64, min_gap_s: i64) -> Table {
 }
 
 pub(super) fn duplicates(ticks: &[Tick]) -> Table {
-    let mut copies: Vec<_> = grouped(ticks, |tick| (pair(tick), tick.tick_id))
+    let mut copies: Vec<_> = grouped(ticks, event)
         .into_iter()
         .filter(|(_, copies)| copies.len() > 1)
         .collect();
     copies.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
-    let row = |(((token, quote), id), copies): ((Pair, TickId), Vec<&Tick>)| {
+    let row = |(((token, quote), time, id), copies): ((Pair, i64, TickId), Vec<&Tick>)| {
         let times = |of: fn(&Tick) -> i64| copies.iter().map(move |tick| of(tick));
         let prices: BTreeSet<_> = copies.iter().map(|tick| tick.price).collect();
         vec![
             cell(token),
             cell(quote),
+            timestamp(time),
             cell(id),
             cell(copies.len()),
-            times(|tick| tick.timestamp_ms).min().and_then(timestamp),
-            times(|tick| tick.timestamp_ms).max().and_then(timestamp),
             times(|tick| tick.ingested_at_ms).min().and_then(timestamp),
             times(|tick| tick.ingested_at_ms).max().and_then(timestamp),
             cell(prices.len() > 1),
@@ -66,10 +65,9 @@ pub(super) fn duplicates(ticks: &[Tick]) -> Table {
         &[
             "token",
             "quote",
+            "time",
             "tick_id",
             "copies",
-            "first_time",
-            "last_time",
             "first_ingested",
             "last_ingested",
             "prices_differ",
