@@ -63,7 +63,7 @@ type Key = (String, String);
 /// The table.
 #[derive(Debug)]
 pub struct ThrottledTable {
-    of_table: Units,
+    of_table: Mutex<Units>,
     of_partition: Units,
     held: Mutex<Held>,
 }
@@ -87,7 +87,7 @@ impl ThrottledTable {
     #[must_use]
     pub fn new(of_table: Units, of_partition: Units, seed: u64) -> Self {
         Self {
-            of_table,
+            of_table: Mutex::new(of_table),
             of_partition,
             held: Mutex::new(Held {
                 items: BTreeMap::new(),
@@ -99,6 +99,11 @@ impl ThrottledTable {
                 random: StdRng::seed_from_u64(seed),
             }),
         }
+    }
+
+    /// Changes the capacity of the table.
+    pub fn limit(&self, of_table: Units) {
+        *self.of_table.lock().unwrap_or_else(PoisonError::into_inner) = of_table;
     }
 
     /// Responds to a call in a second.
@@ -171,8 +176,9 @@ impl ThrottledTable {
 
     /// Uses write units and halves of read units, if there are as many left in this second.
     fn charge(&self, held: &mut Held, partition: &str, write: u64, half_read: u64) -> bool {
+        let of_table = *self.of_table.lock().unwrap_or_else(PoisonError::into_inner);
         let scopes = [
-            (None, self.of_table),
+            (None, of_table),
             (Some(partition.to_owned()), self.of_partition),
         ];
         let has_room = scopes.iter().all(|(scope, limit)| {
