@@ -5,6 +5,7 @@ pub mod binance_trades;
 mod kraken_pair;
 pub mod kraken_trades;
 pub mod ticks_csv;
+mod whole_number;
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -144,14 +145,6 @@ impl Format {
         body.push_str(tail);
         body
     }
-}
-
-/// Parses digits only, without a sign, of at most 64 bits.
-fn whole_number(text: &str) -> Option<u64> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
 }
 
 /// Notes where `\r\n` ends a line. The CSV reader ends a record at the `\r`, so that the next one

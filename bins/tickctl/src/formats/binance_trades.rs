@@ -10,7 +10,8 @@ use std::io::Read;
 
 use domain::{Price, TIMESTAMP_MS_MIN, Volume};
 
-use super::{About, Market, ReadError, Records, Row, RowPosition, Rows, whole_number};
+use super::whole_number::whole_number;
+use super::{About, Market, ReadError, Records, Row, RowPosition, Rows};
 
 /// The webhooks of the spot market and of USD-M futures.
 pub(super) const SOURCES: [&str; 2] = ["binance", "binance-usdm"];

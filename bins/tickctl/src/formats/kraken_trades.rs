@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::kraken_pair::{given_symbol, symbol_of};
-use super::{ReadError, Row, RowPosition, Rows, whole_number};
+use super::whole_number::whole_number;
+use super::{ReadError, Row, RowPosition, Rows};
 
 /// The webhook of the rows.
 pub(super) const SOURCE: &str = "kraken";

@@ -9,7 +9,8 @@ use domain::{
     Method, Price, Quality, SEQUENCE_MAX, SourceName, TIMESTAMP_MS_MIN, TickId, Token, Volume,
 };
 
-use super::{ReadError, Records, Row, RowPosition, Rows, whole_number};
+use super::whole_number::whole_number;
+use super::{ReadError, Records, Row, RowPosition, Rows};
 
 /// The webhook of the rows.
 pub(super) const SOURCE: &str = "ticks";

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use codec::columnar::record_batch;
 use domain::{Quality, Tick};
 
-use crate::room::{Room, batches, foreign, sorted};
+use crate::test_archive::{TestArchive, batches, foreign, sorted};
 use testkit::market::{DAY_MS, market, tick};
 use testkit::release_1_0;
 
@@ -36,7 +36,7 @@ fn with(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-fn column(room: &Room, name: &str) -> Vec<Option<String>> {
+fn column(room: &TestArchive, name: &str) -> Vec<Option<String>> {
     let mut values = Vec::new();
     for file in room.files("07") {
         for batch in batches(&room.day("07").join(file)) {
@@ -55,7 +55,7 @@ fn part(ticks: &[Tick], range: std::ops::Range<usize>) -> RecordBatch {
 
 #[tokio::test]
 async fn missing_columns_of_older_files_are_null_and_columns_of_newer_files_are_kept() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let ticks = market(9);
     let older = without(&without(&part(&ticks, 0..3), "slot"), "method");
     let chain: ArrayRef = Arc::new(StringArray::from(vec![Some("solana"), None, Some("base")]));
@@ -88,7 +88,7 @@ async fn missing_columns_of_older_files_are_null_and_columns_of_newer_files_are_
 
 #[tokio::test]
 async fn files_of_release_1_0_are_compacted_with_later_ones() {
-    let room = Room::new();
+    let room = TestArchive::new();
     release_1_0::copy_to(room.data.path(), release_1_0::RANGES);
     let stored = room.rows()["2026-3-7"].clone();
     assert_eq!(stored.len(), 16);
@@ -135,7 +135,7 @@ async fn files_of_release_1_0_are_compacted_with_later_ones() {
 
 #[tokio::test]
 async fn a_day_that_release_1_0_compacted_is_compacted_with_later_files() {
-    let room = Room::new();
+    let room = TestArchive::new();
     release_1_0::copy_to(room.data.path(), release_1_0::COMPACTED);
     let stored = room.rows()["2026-3-7"].clone();
     let archive = Archive::open(room.data.path()).unwrap();
@@ -152,7 +152,7 @@ async fn a_day_that_release_1_0_compacted_is_compacted_with_later_files() {
 
 #[tokio::test]
 async fn a_file_with_an_incompatible_column_is_left_alone() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let ticks = market(9);
     let other = without(&part(&ticks, 0..3), "ts");
     let texts: ArrayRef = Arc::new(StringArray::from(vec!["2026-03-07"; 3]));

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 
 use domain::{Tick, Token};
 
-use crate::room::{Room, read, sorted};
+use crate::test_archive::{TestArchive, read, sorted};
 use testkit::market::{DAY_MS, market, tick};
 use testkit::release_1_0;
 
 #[tokio::test]
 async fn a_compacted_range_is_not_written_again() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let archive = Archive::open(room.data.path()).unwrap();
     let ticks = market(30);
     archive.write_range(1, 0, 9, &ticks[..10]).unwrap();
@@ -32,7 +32,7 @@ async fn a_compacted_range_is_not_written_again() {
 
 #[tokio::test]
 async fn a_repeated_range_is_recognized_during_the_grace_period_too() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     room.settings.grace_ms = 60_000;
     let archive = Archive::open(room.data.path()).unwrap();
     let ticks = market(30);
@@ -52,7 +52,7 @@ async fn a_repeated_range_is_recognized_during_the_grace_period_too() {
 /// Its manifest has a checksum of the ids alone.
 #[tokio::test]
 async fn a_range_that_release_1_0_compacted_is_not_written_again() {
-    let room = Room::new();
+    let room = TestArchive::new();
     release_1_0::copy_to(room.data.path(), release_1_0::COMPACTED);
     let [_, (file, first, last)] = release_1_0::FILES;
     let range = read(&release_1_0::folder(release_1_0::RANGES).join(file));
@@ -73,7 +73,7 @@ async fn a_range_that_release_1_0_compacted_is_not_written_again() {
 /// Ids that repeat in another pair are other ticks.
 #[tokio::test]
 async fn a_range_with_the_ids_of_a_compacted_one_in_another_pair_is_written() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let archive = Archive::open(room.data.path()).unwrap();
     let ticks = market(20);
     archive.write_range(1, 0, 9, &ticks[..10]).unwrap();
@@ -97,7 +97,7 @@ async fn a_range_with_the_ids_of_a_compacted_one_in_another_pair_is_written() {
 #[tokio::test]
 async fn other_ticks_under_an_existing_name_are_never_lost() {
     for grace_ms in [0, 60_000] {
-        let mut room = Room::new();
+        let mut room = TestArchive::new();
         room.settings.grace_ms = grace_ms;
         let archive = Archive::open(room.data.path()).unwrap();
         let ticks = market(20);

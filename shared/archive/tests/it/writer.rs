@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use testkit::market::{DAY_MS, market, tick};
 
-use crate::room::one_id_in_other_pairs_and_at_other_times;
+use crate::test_archive::one_id_in_other_pairs_and_at_other_times;
 
 /// Every file below a folder, relative to it, in order.
 fn files(folder: &Path) -> Vec<PathBuf> {

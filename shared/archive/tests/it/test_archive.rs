@@ -24,7 +24,7 @@ use testkit::market::{DAY_MS, tick};
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
 
 /// An archive in a temporary folder.
-pub(crate) struct Room {
+pub(crate) struct TestArchive {
     pub(crate) data: tempfile::TempDir,
     pub(crate) now_ms: Arc<AtomicI64>,
     pub(crate) stopped: Arc<AtomicBool>,
@@ -40,7 +40,7 @@ impl Watch for Nobody {
     fn progress(&self, _: &'static str, _: u64, _: u64) {}
 }
 
-impl Room {
+impl TestArchive {
     pub(crate) fn new() -> Self {
         let settings = Settings {
             target_bytes: 1024 * 1024,
