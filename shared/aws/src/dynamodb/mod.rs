@@ -1,4 +1,5 @@
 //! The ports on DynamoDB: ticks, the analytics store, and the subscriptions of the live API.
+//! `docs/dynamodb.md` describes the tables and has the numbers.
 
 pub mod analytics;
 mod arrival_time_claims;

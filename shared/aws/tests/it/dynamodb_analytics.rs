@@ -262,7 +262,7 @@ async fn keys_that_stay_unprocessed_are_an_error_and_not_missing_states() {
 /// A table on the model, without limits.
 fn modelled() -> (Arc<ThrottledTable>, Wire) {
     let model = Arc::new(ThrottledTable::new(UNLIMITED, UNLIMITED, 1));
-    (Arc::clone(&model), wire_of(model, Instant::now()))
+    (Arc::clone(&model), wire_of(model, Instant::now(), |_| {}))
 }
 
 fn late_tick(n: u32) -> Tick {
