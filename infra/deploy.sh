@@ -17,6 +17,8 @@ cd "$(dirname "$0")/.."
 functions=(webhook analytics broadcast redrive scaler)
 # Fetching and evaluating nixpkgs takes at most a minute; without a network it may hang.
 NIXPKGS_WITHIN_SECONDS=120
+# Longer than the update of the service stack takes, with the 5 minutes that an event may be ahead of our clock.
+UPGRADE_WITHIN_SECONDS=900
 
 project=${PROJECT:-tickstream}
 verb=${1:-}
@@ -90,6 +92,19 @@ choose_architecture() {
     arm64 | aarch64) architecture=arm64 ;;
     x86_64 | amd64) architecture=x86_64 ;;
     *) fail "the architecture must be arm64 or x86_64: set ARCHITECTURE" ;;
+  esac
+}
+
+# Prints `NewIdsFromMs=…` for the deploy that upgrades a stack from 1.0, which lacks that parameter: a moment when
+# all old webhooks have ended. Otherwise nothing, so the deployed value is kept.
+new_ids_from() {
+  [ -n "$(stack_status "$project-service")" ] || return 0
+  local deployed
+  deployed=$(aws cloudformation describe-stacks --stack-name "$project-service" --output text \
+    --query "Stacks[0].Parameters[?ParameterKey=='NewIdsFromMs'].ParameterValue") ||
+    fail "cannot read the parameters of $project-service"
+  case $deployed in
+    '' | None) echo "NewIdsFromMs=$((($(date +%s) + UPGRADE_WITHIN_SECONDS) * 1000))" ;;
   esac
 }
 
@@ -200,6 +215,9 @@ deploy_infra() {
   done
   say code "s3://$bucket/$version"
   make_secret
+  local new_ids
+  new_ids=$(new_ids_from)
+  [ -z "$new_ids" ] || service+=("$new_ids")
   # shellcheck disable=SC2086
   deploy_stack "$project-service" infra/service.yaml "CodeBucket=$bucket" "CodeVersion=$version" \
     "WebhookCodeSha256=$(hash_of webhook)" "Architecture=$architecture" \

@@ -28,6 +28,10 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
 
+    /// The function's name, which Lambda sets: its metrics are reported under it.
+    #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
+    pub function_name: String,
+
     /// The settings that all functions share.
     #[command(flatten)]
     pub common: Common,

@@ -55,7 +55,11 @@ impl Analytics {
             feed,
             quarantine,
             clock,
-            config: AnalysisConfig::default(),
+            // Kinesis may hold a tick twice: after a lost response, a redrive or a sender's retry.
+            config: AnalysisConfig {
+                keep_members: true,
+                ..AnalysisConfig::default()
+            },
             cached: Mutex::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use app::ports::Clock;
 use aws::dynamodb::AnalyticsTable;
+use aws::emf::EmfWriter;
 use aws::s3::S3Quarantine;
 use aws::sns::SnsTopic;
 use aws::sqs::SqsFeed;
@@ -24,14 +25,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let sdk = client::config(client::BATCH).await;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
     let anomalies = SnsTopic::new(&clients::sns(&sdk), config.anomalies_topic_arn);
+    let table = AnalyticsTable::new(
+        clients::dynamodb(&sdk),
+        config.analytics_table,
+        config.retention_days,
+        dynamodb::analytics::TIMEOUT,
+        Arc::clone(&clock),
+    );
+    let metrics = EmfWriter::new(std::io::stdout(), config.function_name);
     let analytics = Analytics::new(
-        Arc::new(AnalyticsTable::new(
-            clients::dynamodb(&sdk),
-            config.analytics_table,
-            config.retention_days,
-            dynamodb::analytics::TIMEOUT,
-            Arc::clone(&clock),
-        )),
+        Arc::new(table.with_metrics(metrics)),
         Arc::new(SqsFeed::new(
             &clients::sqs(&sdk),
             config.broadcast_queue_url,

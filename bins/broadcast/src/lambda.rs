@@ -4,16 +4,12 @@ use std::sync::Arc;
 
 use app::live::Fanout;
 use app::ports::Clock;
-use aws::dynamodb::ConnectionTable;
-use aws::dynamodb::ticks::{self, TickTable};
+use aws::dynamodb::{ConnectionTable, StoreTimeout, TickTable, TickTableConfig};
 use aws::gateway::GatewayPush;
 use aws::{client, clients};
 
 use crate::config::Config;
 use crate::handler::Broadcast;
-
-/// Retention in days; irrelevant here, since ticks are only read.
-const RETENTION_DAYS: u32 = 1;
 
 /// Serves events until Lambda ends the process.
 ///
@@ -25,9 +21,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let tables = clients::dynamodb(&sdk);
     let latest = TickTable::new(
         tables.clone(),
-        config.ticks_table,
-        RETENTION_DAYS,
-        ticks::STORE_TIMEOUT,
+        // Ticks are only read here, so only the table's name matters.
+        TickTableConfig {
+            table: config.ticks_table,
+            retention_days: 1,
+            timeout: StoreTimeout::default(),
+            new_ids_from_ms: 0,
+        },
         Arc::clone(&clock),
     );
     let subscribers = ConnectionTable::new(

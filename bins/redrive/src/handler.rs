@@ -8,7 +8,7 @@ use app::poison;
 use app::ports::{Clock, Quarantine};
 use app::redrive::Redrive;
 use aws_lambda_events::event::sqs::SqsEvent;
-use domain::{Malformed, Tick, TickId};
+use domain::{Malformed, Tick, TickIdentity};
 use runtime::partial_batch::{self, BatchResponse};
 
 /// The origin of poison, as recorded in the quarantine.
@@ -42,8 +42,8 @@ impl Redriver {
                 Err(error) => poison.push(poison::malformed(index, body.as_bytes(), &error)),
             }
         }
-        // A queue delivers in any order; the stream gets the ticks of a token in order of time.
-        ticks.sort_by_key(|(_, tick)| (tick.timestamp_ms, tick.tick_id));
+        // A queue delivers in any order; the stream gets the ticks of a token in order.
+        ticks.sort_by_key(|(_, tick)| tick.order());
         let mut failed = self.append(ticks).await;
         failed.append(&mut self.quarantine_poison(poison).await);
         failed
@@ -60,9 +60,10 @@ impl Redriver {
                 if !refused.is_empty() {
                     tracing::warn!(ticks = refused.len(), "the stream refused ticks again");
                 }
-                let refused: HashSet<TickId> = refused.iter().map(|tick| tick.tick_id).collect();
+                let refused: HashSet<TickIdentity> =
+                    refused.iter().map(|tick| tick.identity()).collect();
                 let of_refused = |(index, tick): (usize, &Tick)| {
-                    refused.contains(&tick.tick_id).then_some(index)
+                    refused.contains(&tick.identity()).then_some(index)
                 };
                 let pairs = indices.into_iter().zip(&ticks);
                 pairs.filter_map(of_refused).collect()

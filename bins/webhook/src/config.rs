@@ -77,8 +77,8 @@ pub struct Config {
     #[arg(long, env = "WEBHOOK_SECRETS_PARAMETER")]
     pub webhook_secrets_parameter: Option<String>,
 
-    /// Timeout in milliseconds for each of store, stream and broadcast queue in a delivery. Ticks that
-    /// the stream has not accepted by then go to the redrive queue. A sender such as Helius waits one
+    /// Timeout in milliseconds for stream and broadcast queue in a delivery, and the least for the
+    /// store, which has 500 ms, and more for deliveries of more than 500 ticks. Ticks that the stream has not accepted by then go to the redrive queue. A sender such as Helius waits one
     /// second for a response.
     #[arg(long, env = "OFFER_WITHIN_MS", default_value_t = 400,
           value_parser = clap::value_parser!(u64).range(50..=3_000))]

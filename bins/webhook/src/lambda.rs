@@ -14,7 +14,7 @@ use app::ports::{Clock, RolloutFlag};
 use async_trait::async_trait;
 use aws::client::{self, Timeouts};
 use aws::clients::{self, SsmClient};
-use aws::dynamodb::ticks::{STORE_TIMEOUT, TickTable};
+use aws::dynamodb::{STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout, TickTable, TickTableConfig};
 use aws::emf::EmfLedger;
 use aws::kinesis::KinesisStream;
 use aws::s3::S3Quarantine;
@@ -31,13 +31,25 @@ use crate::auth::Secrets;
 use crate::config::Config;
 use crate::{Webhook, router};
 
-/// The longest time to a response: longer than the ports' limits together (store, stream and redrive
-/// queue in sequence take at most 8 s), and shorter than the function's timeout (10 s in the template).
+/// The longest time to a response: longer than the ports' limits together ([`PORTS_WITHIN`]), and
+/// shorter than the function's timeout (10 s in the template).
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+
+/// The longest time that store, stream and redrive queue take in sequence.
+const PORTS_WITHIN: Duration = Duration::from_secs(8);
 
 /// The redrive queue's time limit. It is longer than senders like to wait, since after it only the
 /// sender's retry is left.
 const REDRIVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// The time for storing a delivery, next to those of stream and redrive queue.
+fn store_timeout(offer_within: Duration) -> StoreTimeout {
+    let left = PORTS_WITHIN.saturating_sub(offer_within + REDRIVE_WITHIN);
+    StoreTimeout {
+        base: STORE_TIMEOUT.max(offer_within),
+        max: STORE_TIMEOUT_MAX.min(left),
+    }
+}
 
 /// A flag that only a deploy changes.
 struct FixedRollout(Rollout);
@@ -93,9 +105,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ingest = Ingest {
         store: Arc::new(TickTable::new(
             clients::dynamodb(&sdk),
-            &config.ticks_table,
-            config.retention_days,
-            STORE_TIMEOUT.max(offer_within),
+            TickTableConfig {
+                table: config.ticks_table,
+                retention_days: config.retention_days,
+                timeout: store_timeout(offer_within),
+                new_ids_from_ms: config.new_ids_from_ms,
+            },
             Arc::clone(&clock),
         )),
         stream: Arc::new(KinesisStream::new(
@@ -165,4 +180,23 @@ fn flag(
         None => Arc::new(FixedRollout(fixed)),
         Some(name) => Arc::new(read.rollout(client, name, fixed)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ports_leave_time_for_a_response() {
+        let ms = Duration::from_millis;
+        for (offer_ms, base_ms, max_ms) in
+            [(50, 500, 4_500), (400, 500, 4_500), (3_000, 3_000, 3_000)]
+        {
+            let store = store_timeout(ms(offer_ms));
+            assert_eq!((store.base, store.max), (ms(base_ms), ms(max_ms)));
+            let longest = store.of(usize::MAX) + ms(offer_ms) + REDRIVE_WITHIN;
+            assert!(longest <= PORTS_WITHIN, "{longest:?}");
+        }
+        assert!(PORTS_WITHIN < ANSWER_WITHIN);
+    }
 }

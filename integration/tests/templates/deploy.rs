@@ -12,6 +12,7 @@ const CLI: &str = r#"#!/usr/bin/env bash
 echo "$AWS_REGION/$AWS_DEFAULT_REGION $*" >>"$HERE/calls"
 case "$*" in
   *"'Architecture'"*) cat "$HERE/architecture" ;;
+  *"'NewIdsFromMs'"*) cat "$HERE/new-ids-from" ;;
   *StackStatus*) cat "$HERE/$4" 2>/dev/null ;;
   *list-functions*) cat "$HERE/functions" ;;
   *deploy*) echo UPDATE_COMPLETE >"$HERE/$4" ;;
@@ -59,6 +60,7 @@ impl Sandbox {
         sandbox.write("tickctl-output", "");
         sandbox.write("flag", "0\n");
         sandbox.write("architecture", "arm64\n");
+        sandbox.write("new-ids-from", "0\n");
         sandbox.write(
             "tickctl",
             "#!/usr/bin/env bash\ncat \"$HERE/tickctl-output\"\n",
@@ -181,6 +183,56 @@ fn parameters_that_are_not_set_keep_their_deployed_values() {
         let call = format!("{} ", outcome.deploy("service"));
         assert!(call.contains(expected), "{call}");
     }
+}
+
+#[test]
+fn only_the_upgrade_from_1_0_sets_when_the_new_ids_begin() {
+    let now_ms = || {
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        i64::try_from(since.as_millis()).unwrap()
+    };
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run("infra", &[REGION]);
+    assert!(
+        !outcome.deploy("service").contains("NewIdsFromMs="),
+        "a new stack has the default"
+    );
+
+    // A stack of 1.0 has no such parameter; CLIs print that as nothing, or as `None`.
+    for absent in ["", "\n", "None\n"] {
+        sandbox.write("new-ids-from", absent);
+        let earliest_ms = now_ms();
+        let outcome = sandbox.run("infra", &[REGION]);
+        let call = outcome.deploy("service");
+        let (_, value) = call.split_once(" NewIdsFromMs=").unwrap();
+        let from_ms: i64 = value.split(' ').next().unwrap().parse().unwrap();
+        let allowed = earliest_ms + 899_000..=now_ms() + 900_000;
+        assert!(
+            allowed.contains(&from_ms),
+            "{from_ms} is not in {allowed:?}"
+        );
+        // An operator's own value comes last, and the last one wins.
+        let own = ("SERVICE_PARAMETERS", "NewIdsFromMs=7");
+        let outcome = sandbox.run("infra", &[REGION, own]);
+        assert!(outcome.deploy("service").ends_with(" NewIdsFromMs=7"));
+    }
+    for deployed in ["0\n", "1767225600000\n"] {
+        sandbox.write("new-ids-from", deployed);
+        let outcome = sandbox.run("infra", &[REGION]);
+        assert!(
+            !outcome.deploy("service").contains("NewIdsFromMs="),
+            "{deployed}"
+        );
+    }
+    std::fs::remove_file(sandbox.path().join("new-ids-from")).unwrap();
+    let outcome = sandbox.run("infra", &[REGION]);
+    assert!(
+        outcome
+            .err
+            .contains("cannot read the parameters of prices-service"),
+        "{}",
+        outcome.err
+    );
 }
 
 #[test]

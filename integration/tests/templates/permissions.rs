@@ -42,6 +42,7 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
         "WebhookRole",
         "lambda.amazonaws.com",
         &[
+            "dynamodb:BatchGetItem on table/prices-ticks",
             "dynamodb:BatchWriteItem on table/prices-ticks",
             // Claims of arrival-stamped ticks.
             "dynamodb:UpdateItem on table/prices-ticks",
@@ -66,6 +67,7 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
             "dynamodb:BatchWriteItem on table/prices-analytics",
             "dynamodb:ConditionCheckItem on table/prices-analytics",
             "dynamodb:PutItem on table/prices-analytics",
+            "dynamodb:Query on table/prices-analytics",
             "kinesis:DescribeStream on stream/prices-ticks",
             "kinesis:DescribeStreamSummary on stream/prices-ticks",
             "kinesis:GetRecords on stream/prices-ticks",

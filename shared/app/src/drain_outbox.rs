@@ -37,7 +37,10 @@ impl Ingest {
                 Some(in_cohort) => *in_cohort,
                 None => self.flag.current().await.admits(tick),
             };
-            offer.push(tick, in_cohort);
+            // The delivery has announced them, or ended together with its subscribers.
+            if in_cohort {
+                offer.cohort.push(tick);
+            }
         }
         let mut counts = LedgerEntry {
             received: rows,

@@ -309,7 +309,7 @@ impl Ingest {
     /// Returns how many of the cohort neither the stream nor the redrive queue accepted.
     pub(crate) async fn offer(&self, offer: &Offer<'_>, counts: &mut LedgerEntry) -> u64 {
         let again = self.recent_offers.unknown(offer.again);
-        if offer.stored.is_empty() && again.is_empty() {
+        if offer.stored.is_empty() && offer.cohort.is_empty() && again.is_empty() {
             return 0;
         }
         let appended: Vec<&Tick> = offer.cohort.iter().copied().chain(again).collect();

@@ -31,6 +31,12 @@ pub const METRICS: [&str; 9] = [
     "Pending",
 ];
 
+/// Ticks that the stream held twice, and that the analysis counted once.
+pub const REPEATED_TICKS: &str = "RepeatedTicks";
+
+/// Pairs whose stored state could not be read: their analysis continues after their stored candles.
+pub const STATES_SET_ASIDE: &str = "StatesSetAside";
+
 /// Counts of rejected entries by reason: a property of the line, not a metric.
 const REJECTED_BY_REASON: &str = "RejectedByReason";
 

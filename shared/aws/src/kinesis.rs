@@ -20,11 +20,11 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
 use domain::Tick;
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::error::CallError;
 use crate::kinesis::per_key_order::{OrderedQueue, PendingRecord};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, within};
 
 mod per_key_order;
 pub mod shard_reader;
@@ -117,10 +117,10 @@ impl KinesisStream {
             .put_records()
             .stream_name(&self.stream)
             .set_records(Some(records));
-        match timeout_at(deadline, request.send()).await {
-            Ok(Ok(output)) => Ok(output.records),
-            Ok(Err(error)) => Err(CallError::of(&error)),
-            Err(_) => Err(CallError::Unanswered(format!(
+        match within(deadline, request.send()).await {
+            Some(Ok(output)) => Ok(output.records),
+            Some(Err(error)) => Err(CallError::of(&error)),
+            None => Err(CallError::Unanswered(format!(
                 "timed out after {} ms",
                 self.deadline.as_millis()
             ))),

@@ -1,8 +1,9 @@
-//! Waits between attempts: longer each time, with jitter, and never past a deadline.
+//! Calls and waits until a deadline. Waits between attempts grow, with jitter, and never pass the
+//! deadline; no call is begun after it.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// The longest first wait.
 const WAIT_FIRST: Duration = Duration::from_millis(20);
@@ -11,6 +12,15 @@ const WAIT_FIRST: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_millis(160);
 /// How late tokio's timers may be: they count whole milliseconds.
 const TIMER: Duration = Duration::from_millis(1);
+
+/// Awaits a call until `deadline`. `None` if it has not returned by then, and if the deadline has
+/// passed already: the call is not begun then (`timeout_at` would poll it once, which sends it).
+pub(crate) async fn within<F: Future>(deadline: Instant, call: F) -> Option<F::Output> {
+    if Instant::now() >= deadline {
+        return None;
+    }
+    timeout_at(deadline, call).await.ok()
+}
 
 /// The waits of one operation.
 #[derive(Debug)]
@@ -84,6 +94,17 @@ mod tests {
         let start = Instant::now();
         assert!(!backoff.wait().await);
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_not_begun_after_the_deadline() {
+        assert_eq!(
+            within(Instant::now(), async { unreachable!() }).await,
+            None::<()>
+        );
+        let deadline = Instant::now() + Duration::from_millis(1);
+        assert_eq!(within(deadline, async { 7 }).await, Some(7));
+        assert_eq!(within(deadline, std::future::pending::<()>()).await, None);
     }
 
     #[test]

@@ -148,8 +148,8 @@ impl EmbeddedStore {
         self.inner.pairs.len()
     }
 
-    /// A token's ticks in a range, in one quote or in all its quotes, in ascending order of time; `None` if
-    /// there is no such pair.
+    /// A token's ticks in a range, in one quote or in all its quotes, in order; `None` if there is no such
+    /// pair.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -159,6 +159,34 @@ impl EmbeddedStore {
         quote: Option<&str>,
         range: TickRange,
     ) -> Result<Option<Vec<Tick>>, StorageError> {
+        let found = self.read_range(token, quote, range).await?;
+        Ok(found.map(|ticks| ticks.into_iter().map(|(tick, _)| tick).collect()))
+    }
+
+    /// As [`EmbeddedStore::ticks`], with the decision whether each belongs to the stream. Ticks that a
+    /// release before 1.1 stored have none, and are left out.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn decided_ticks(
+        &self,
+        token: &str,
+        quote: Option<&str>,
+        range: TickRange,
+    ) -> Result<Option<Vec<CohortTick>>, StorageError> {
+        let found = self.read_range(token, quote, range).await?;
+        let decided = |(tick, in_cohort): (Tick, Option<bool>)| {
+            in_cohort.map(|in_cohort| CohortTick { tick, in_cohort })
+        };
+        Ok(found.map(|ticks| ticks.into_iter().filter_map(decided).collect()))
+    }
+
+    async fn read_range(
+        &self,
+        token: &str,
+        quote: Option<&str>,
+        range: TickRange,
+    ) -> Result<Option<Vec<(Tick, Option<bool>)>>, StorageError> {
         let numbers = self.inner.pairs.of_token(token, quote);
         if numbers.is_empty() {
             return Ok(None);
@@ -173,16 +201,16 @@ impl EmbeddedStore {
                 }
                 let (mut count, mut last_ms) = (0, None);
                 for guard in inner.spaces.ticks.range(low..high).rev() {
-                    let tick = tick::decode(&guard.value()?)?;
+                    let (tick, in_cohort) = tick::decode_decided(&guard.value()?)?;
                     // All ticks of a millisecond, since keys do not have their order.
                     if count >= range.limit && last_ms != Some(tick.timestamp_ms) {
                         break;
                     }
                     (count, last_ms) = (count + 1, Some(tick.timestamp_ms));
-                    found.push(tick);
+                    found.push((tick, in_cohort));
                 }
             }
-            found.sort_unstable_by_key(Tick::order);
+            found.sort_unstable_by_key(|(tick, _)| tick.order());
             Ok(Some(
                 found.split_off(found.len().saturating_sub(range.limit)),
             ))

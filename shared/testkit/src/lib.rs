@@ -12,4 +12,5 @@ pub mod market;
 pub mod real;
 pub mod release_1_0;
 pub mod runtime_api;
+pub mod throttled_table;
 pub mod ticks;

@@ -10,7 +10,7 @@ use crate::{data_of_all, event_value, sequence};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_analytics");
 
-const ENVIRONMENT: [(&str, &str); 4] = [
+const ENVIRONMENT: [(&str, &str); 5] = [
     ("ANALYTICS_TABLE", "tickstream-analytics"),
     ("BROADCAST_QUEUE_URL", "http://127.0.0.1:9/broadcast"),
     (
@@ -18,6 +18,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
         "arn:aws:sns:us-east-1:000000000000:anomalies",
     ),
     ("ARCHIVE_BUCKET", "archive"),
+    ("AWS_LAMBDA_FUNCTION_NAME", "tickstream-analytics"),
 ];
 
 #[tokio::test]
@@ -58,6 +59,7 @@ fn the_environment_variables_match_the_template() {
             "ANALYTICS_TABLE",
             "ANOMALIES_TOPIC_ARN",
             "ARCHIVE_BUCKET",
+            "AWS_LAMBDA_FUNCTION_NAME",
             "BROADCAST_QUEUE_URL",
             "LOG",
             "RETENTION_DAYS",

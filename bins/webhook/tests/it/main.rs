@@ -182,6 +182,7 @@ fn the_environment_lists_the_variables_of_the_template() {
             "KINESIS_ROLLOUT_KEY",
             "LOG",
             "MALFORMED_TOPIC_ARN",
+            "NEW_IDS_FROM_MS",
             "OFFER_WITHIN_MS",
             "REDRIVE_QUEUE_URL",
             "RETENTION_DAYS",

@@ -1,5 +1,6 @@
 //! The analytics table: states, candles and anomalies.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,22 +12,25 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::Pair;
-use domain::analytics::{Anomaly, Candle, Interval};
-use futures_util::StreamExt;
+use domain::analytics::{Anomaly, Candle, Interval, Member};
 use futures_util::stream;
-use tokio::time::{Instant, timeout_at};
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::time::Instant;
 
 use super::attributes::{Item, ItemError, PK, SK, text_of, unpacked};
 use super::batch_write::{BatchWriter, Write, without_retries};
 use super::candle_item::{
     anomaly_item, anomaly_of, anomaly_partition, candle_key, candle_of, candle_partition,
+    second_key,
 };
 use super::pair_step::{CORRECTED_MAX, PairStep, Retention, STATE, StepError, by_pair, state_key};
 use super::reads::{Found, read_all};
+use crate::emf::{EmfWriter, REPEATED_TICKS};
 use crate::error::CallError;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, within};
 
 mod range;
+mod resume;
 
 pub use range::{ReadRange, ReadRangeError};
 
@@ -44,6 +48,9 @@ const STORE: &str = "store the analysis";
 /// Each pair is stored atomically. A failed commit may have stored some of its pairs; when the step
 /// is folded again from the stored states, these are skipped.
 ///
+/// Which ticks are in a candle of one second is stored with the candle, and not in the state: the
+/// members of the open ones are read with the state.
+///
 /// The shard's checkpoint is not stored here: AWS Lambda keeps it for the event source.
 #[derive(Clone)]
 pub struct AnalyticsTable {
@@ -53,6 +60,7 @@ pub struct AnalyticsTable {
     timeout: Duration,
     clock: Arc<dyn Clock>,
     writer: BatchWriter,
+    metrics: Option<Arc<EmfWriter>>,
 }
 
 /// Why a pair's step was not stored.
@@ -118,6 +126,26 @@ impl AnalyticsTable {
             retention_days,
             timeout,
             clock,
+            metrics: None,
+        }
+    }
+
+    /// Reports repeated ticks and unreadable states as metrics.
+    #[must_use]
+    pub fn with_metrics(self, metrics: EmfWriter) -> Self {
+        Self {
+            metrics: Some(Arc::new(metrics)),
+            ..self
+        }
+    }
+
+    fn count(&self, metric: &str, count: u64) {
+        if let Some(metrics) = &self.metrics
+            && count > 0
+            && let Err(error) =
+                metrics.write_counts(self.clock.now_ms(), &[(metric, count)], BTreeMap::new())
+        {
+            tracing::warn!(error = %error, metric, count, "a metric was not written");
         }
     }
 }
@@ -136,15 +164,26 @@ impl AnalyticsStore for AnalyticsTable {
         let deadline = Instant::now() + self.timeout;
         let keys = pairs.iter().map(state_key).collect();
         let found = read_all(&self.client, &self.table, LOAD, keys, deadline).await?;
-        let state = |pair: &Pair| {
-            let item = take(&found, &state_key(pair));
-            item.map(|item| unpacked(item, STATE)).transpose()
+        let state = async |pair: &Pair| -> Result<Option<StoredState>, PortError> {
+            let Some(item) = take(&found, &state_key(pair)) else {
+                return Ok(None);
+            };
+            match unpacked(item, STATE) {
+                Ok(stored) => Ok(Some(stored)),
+                Err(error) => self.resume(pair, item, &error, deadline).await.map(Some),
+            }
         };
-        pairs
-            .iter()
-            .map(state)
-            .collect::<Result<_, ItemError>>()
-            .map_err(|error| error.at(LOAD))
+        let mut states: Vec<Option<StoredState>> = stream::iter(pairs.iter().map(state))
+            .buffered(PAIRS_AT_ONCE_MAX)
+            .try_collect()
+            .await?;
+        self.restore_members(pairs, &mut states, deadline).await?;
+        Ok(states)
+    }
+
+    async fn members(&self, seconds: &[(Pair, i64)]) -> Result<Vec<Vec<Member>>, PortError> {
+        self.members_of(seconds, Instant::now() + self.timeout)
+            .await
     }
 
     async fn commit(
@@ -167,6 +206,7 @@ impl AnalyticsStore for AnalyticsTable {
             } = commit;
             tracing::info!(shard, %last, late, too_late, duplicates, "ticks out of order");
         }
+        let repeated = commit.duplicates;
         // Before the states: until its state is stored, a step is folded again and finds the same
         // anomalies.
         let anomalies = std::mem::take(&mut commit.anomalies);
@@ -183,6 +223,7 @@ impl AnalyticsStore for AnalyticsTable {
         for pair in stored {
             corrected.extend(pair?);
         }
+        self.count(REPEATED_TICKS, repeated);
         corrected.sort_by(|a, b| {
             let order = |it: &Candle| (it.start_ms, it.interval);
             (&a.token, &a.quote, order(a)).cmp(&(&b.token, &b.quote, order(b)))
@@ -198,6 +239,63 @@ fn take<'a>(found: &'a Found, key: &Item) -> Option<&'a Item> {
 }
 
 impl AnalyticsTable {
+    /// The members of stored candles of one second; none for one that is not stored.
+    async fn members_of(
+        &self,
+        seconds: &[(Pair, i64)],
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Member>>, PortError> {
+        let keys = seconds
+            .iter()
+            .map(|(pair, start_ms)| second_key(pair, *start_ms))
+            .collect::<Result<Vec<Item>, _>>()
+            .map_err(|error| error.at(LOAD))?;
+        // A call must not have a key twice.
+        let mut seen = HashSet::new();
+        let different = seconds
+            .iter()
+            .zip(&keys)
+            .filter(|(second, _)| seen.insert(*second));
+        let different = different.map(|(_, key)| key.clone()).collect();
+        let found = read_all(&self.client, &self.table, LOAD, different, deadline).await?;
+        let members = |key: &Item| match take(&found, key) {
+            Some(item) => candle_of(item).map(|candle| candle.members),
+            None => Ok(Vec::new()),
+        };
+        keys.iter()
+            .map(members)
+            .collect::<Result<_, ItemError>>()
+            .map_err(|error| error.at(LOAD))
+    }
+
+    /// Restores the members of open candles, which states are stored without.
+    async fn restore_members(
+        &self,
+        pairs: &[Pair],
+        states: &mut [Option<StoredState>],
+        deadline: Instant,
+    ) -> Result<(), PortError> {
+        let mut open = Vec::new();
+        for (pair, stored) in pairs.iter().zip(states.iter()) {
+            let candles = stored.iter().flat_map(|it| it.state.open_candles());
+            let seconds = candles.filter(|it| it.interval == Interval::OneSecond);
+            open.extend(seconds.map(|candle| (pair.clone(), candle.start_ms)));
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let members = self.members_of(&open, deadline).await?;
+        let mut restored = open.into_iter().zip(members).peekable();
+        for (pair, stored) in pairs.iter().zip(states.iter_mut()) {
+            while let Some(((_, start_ms), members)) = restored.next_if(|((it, _), _)| it == pair) {
+                if let Some(stored) = stored {
+                    stored.state.restore_members(start_ms, members);
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn store_anomalies(
         &self,
         anomalies: &[Anomaly],
@@ -262,7 +360,7 @@ impl AnalyticsTable {
                 .set_transact_items(Some(actions.clone()))
                 .send();
             let late = || CallError::Unanswered("the commit timed out".to_owned());
-            let error = match timeout_at(deadline, call).await.map_err(|_| late())? {
+            let error = match within(deadline, call).await.ok_or_else(late)? {
                 Ok(_) => return Ok(()),
                 Err(error) => why_cancelled(pair, &error),
             };

@@ -2,36 +2,54 @@
 //!
 //! If a source gives no event time, the same event delivered again would get another time, and
 //! therefore another key. So its id is claimed first: the first delivery records its time, and
-//! every later one stores the tick under that time. After a crash between claim and store, the
+//! every later one looks for the tick under that time. After a crash between claim and store, the
 //! sender's retry finds the claim.
 
-use app::ports::PortError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::Tick;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::attributes::{EXPIRES_AT, ItemError, expires_at, number};
 use super::tick_item::{CLAIMED_AT, claim_key, claimed_ms};
 use crate::error::CallError;
+use crate::retry::within;
 
 /// The operation's name in errors.
-const OPERATION: &str = "claim a tick";
+pub(crate) const CLAIM: &str = "claim a tick";
+
+/// Why a tick is not claimed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClaimError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Item(#[from] ItemError),
+}
+
+impl ClaimError {
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_transient(),
+            Self::Item(_) => false,
+        }
+    }
+}
 
 /// Whether a tick is arrival-stamped, because its source gave no event time.
 pub(crate) fn is_arrival_stamped(tick: &Tick) -> bool {
     tick.timestamp_ms == tick.ingested_at_ms
 }
 
-/// Claims a tick and returns the time under which it must be stored, in milliseconds: its own if it
-/// is the first with its id.
+/// Claims a tick in one attempt, and returns the time under which it must be stored, in milliseconds:
+/// its own if it is the first with its id.
 pub(crate) async fn claim(
     client: &Client,
     table: &str,
     tick: &Tick,
     retention_days: u32,
     deadline: Instant,
-) -> Result<i64, PortError> {
+) -> Result<i64, ClaimError> {
     // One call creates or finds the claim: existing values are kept and returned.
     let call = client
         .update_item()
@@ -45,13 +63,10 @@ pub(crate) async fn claim(
         .return_values(ReturnValue::AllNew)
         .send();
     let late = || CallError::Unanswered("the batch timed out".to_owned());
-    let answer = timeout_at(deadline, call)
+    let answer = within(deadline, call)
         .await
-        .map_err(|_| late().at(OPERATION))?
-        .map_err(|error| CallError::of(&error).at(OPERATION))?;
-    answer
-        .attributes
-        .ok_or(ItemError::Attribute(CLAIMED_AT))
-        .and_then(|claim| claimed_ms(&claim))
-        .map_err(|error| error.at(OPERATION))
+        .ok_or_else(late)?
+        .map_err(|error| CallError::of(&error))?;
+    let claim = answer.attributes.ok_or(ItemError::Attribute(CLAIMED_AT))?;
+    Ok(claimed_ms(&claim)?)
 }

@@ -179,6 +179,8 @@ fn value_bytes(value: &AttributeValue) -> usize {
         texts.iter().map(String::len).sum()
     } else if value.is_n() {
         NUMBER_BYTES_MAX
+    } else if value.is_bool() {
+        1
     } else {
         // No other types are written here. An unknown type must not count as small.
         ITEM_BYTES_MAX

@@ -10,12 +10,12 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::attributes::{ITEM_BYTES_MAX, Item, size_bytes};
 use crate::chunk::{Limits, chunks};
 use crate::error::CallError;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, within};
 
 /// The most writes per call; `BatchWriteItem` accepts 25.
 pub(crate) const WRITES_PER_CALL_MAX: usize = 25;
@@ -144,10 +144,17 @@ impl BatchWriter {
         deadline: Instant,
     ) -> Result<(), PortError> {
         let answer = self.write(writes, deadline).await;
-        match answer.iter().flatten().next() {
-            Some(failure) => Err(failure.at(operation)),
-            None => Ok(()),
-        }
+        let mut failures = answer.iter().flatten();
+        let Some(failure) = failures.next() else {
+            return Ok(());
+        };
+        tracing::warn!(
+            table = self.table,
+            items = failures.count() + 1,
+            cause = failure.reason(),
+            "items were not written"
+        );
+        Err(failure.at(operation))
     }
 
     /// Retries a chunk until nothing is left unprocessed. Returns the positions that failed, and
@@ -156,22 +163,22 @@ impl BatchWriter {
         let mut backoff = Backoff::until(deadline);
         let mut failure;
         loop {
-            match timeout_at(deadline, self.call(&left)).await {
-                Ok(Ok(unprocessed)) if unprocessed.is_empty() => {
+            match within(deadline, self.call(&left)).await {
+                Some(Ok(unprocessed)) if unprocessed.is_empty() => {
                     return (Vec::new(), Failure::Unprocessed);
                 }
-                Ok(Ok(unprocessed)) => {
+                Some(Ok(unprocessed)) => {
                     self.keep_unprocessed(&mut left, &unprocessed);
                     failure = Failure::Unprocessed;
                 }
-                Ok(Err(error)) => {
+                Some(Err(error)) => {
                     let passing = error.is_transient();
                     failure = Failure::Call(Arc::new(error));
                     if !passing {
                         break;
                     }
                 }
-                Err(_) => {
+                None => {
                     let late = CallError::Unanswered("the batch timed out".to_owned());
                     failure = Failure::Call(Arc::new(late));
                     break;
@@ -181,12 +188,6 @@ impl BatchWriter {
                 break;
             }
         }
-        tracing::warn!(
-            table = self.table,
-            items = left.len(),
-            cause = failure.reason(),
-            "items were not written"
-        );
         let indices = left.into_iter().map(|(index, _)| index).collect();
         (indices, failure)
     }

@@ -1,12 +1,14 @@
 //! Candles and anomalies as items: readable attributes for people, and the bytes from which they
 //! are restored without loss.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::Pair;
 use domain::Token;
-use domain::analytics::{Anomaly, Candle, Interval};
+use domain::analytics::{Anomaly, Candle, CandleV1, Interval};
 
 use super::attributes::{
-    EXPIRES_AT, Item, ItemError, day_of, expires_at, integer_of, key, number, packed, sortable,
-    text, unpacked,
+    EXPIRES_AT, Item, ItemError, bytes_of, day_of, expires_at, integer_of, key, number, packed,
+    sortable, text, unpacked,
 };
 
 /// The attribute that counts how often a candle was reissued.
@@ -14,6 +16,11 @@ pub(crate) const REVISION: &str = "revision";
 
 /// The attribute with the complete candle or anomaly.
 const PACKED: &str = "packed";
+
+/// The first byte of a packed candle, which is in postcard otherwise. Release 1.0 packed candles of
+/// version 1 without it; these begin with the length of a name, at most 64. With the most members, a
+/// packed candle has up to 400,000 bytes, and its item fits into DynamoDB's 409,600.
+const FORMAT: u8 = 0xc2;
 
 /// The partition key of the candles of a pair and interval that start on one UTC day.
 pub(crate) fn candle_partition(
@@ -35,6 +42,24 @@ pub(crate) fn candle_key(candle: &Candle) -> Result<Item, ItemError> {
     Ok(key(partition, sortable(start_ms)))
 }
 
+/// The key of a pair's candle of one second.
+pub(crate) fn second_key(pair: &Pair, start_ms: i64) -> Result<Item, ItemError> {
+    let interval = Interval::OneSecond;
+    let partition = candle_partition(&pair.token, &pair.quote, interval, start_ms)?;
+    Ok(key(partition, sortable(start_ms)))
+}
+
+fn packed_candle(candle: &Candle) -> Result<AttributeValue, ItemError> {
+    packed(&(FORMAT, candle))
+}
+
+fn unpacked_candle(item: &Item) -> Result<Candle, ItemError> {
+    match bytes_of(item, PACKED)?.first() {
+        Some(&FORMAT) => unpacked(item, PACKED).map(|(_, candle): (u8, Candle)| candle),
+        _ => unpacked(item, PACKED).map(|candle: CandleV1| candle.into()),
+    }
+}
+
 /// The item of a candle.
 pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Item, ItemError> {
     let mut item = candle_key(candle)?;
@@ -51,7 +76,7 @@ pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Ite
             ("volume", number(candle.volume)),
             ("trades", number(candle.tick_count)),
             (REVISION, number(candle.revision)),
-            (PACKED, packed(candle)?),
+            (PACKED, packed_candle(candle)?),
             (EXPIRES_AT, expires_at(now_ms, days)),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
@@ -61,7 +86,7 @@ pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Ite
 
 /// The candle of an item.
 pub(crate) fn candle_of(item: &Item) -> Result<Candle, ItemError> {
-    let candle: Candle = unpacked(item, PACKED)?;
+    let candle = unpacked_candle(item)?;
     // Somebody may have edited an item by hand; then one of the two forms is wrong.
     if integer_of(item, REVISION)? != i64::from(candle.revision) {
         return Err(ItemError::Unreadable {
@@ -104,10 +129,10 @@ pub(crate) fn anomaly_of(item: &Item) -> Result<Anomaly, ItemError> {
 
 #[cfg(test)]
 mod tests {
-    use domain::analytics::AnomalyReason;
+    use domain::analytics::{AnomalyReason, MEMBERS_MAX, Member};
     use testkit::ticks::tick;
 
-    use super::super::attributes::{PK, SK};
+    use super::super::attributes::{PK, SK, fits};
     use super::*;
 
     fn candle(ticks: u32) -> Candle {
@@ -137,6 +162,61 @@ mod tests {
         ] {
             assert_eq!(item[name], number(expected), "{name}");
         }
+    }
+
+    /// A candle of version 1, as release 1.0 wrote it.
+    #[derive(serde::Serialize)]
+    struct Before<'a> {
+        token: &'a Token,
+        quote: &'a Token,
+        interval: Interval,
+        start_ms: i64,
+        open: domain::Price,
+        high: domain::Price,
+        low: domain::Price,
+        close: domain::Price,
+        volume: domain::analytics::TotalVolume,
+        quote_volume: f64,
+        tick_count: u64,
+        first_ms: i64,
+        first_id: domain::TickId,
+        last_ms: i64,
+        last_id: domain::TickId,
+        revision: u32,
+    }
+
+    #[test]
+    fn a_candle_of_release_1_0_is_read() {
+        let candle = candle(5);
+        let before = Before {
+            token: &candle.token,
+            quote: &candle.quote,
+            interval: candle.interval,
+            start_ms: candle.start_ms,
+            open: candle.open,
+            high: candle.high,
+            low: candle.low,
+            close: candle.close,
+            volume: candle.volume,
+            quote_volume: candle.quote_volume,
+            tick_count: candle.tick_count,
+            first_ms: candle.first.timestamp_ms,
+            first_id: candle.first.tick_id,
+            last_ms: candle.last.timestamp_ms,
+            last_id: candle.last.tick_id,
+            revision: candle.revision,
+        };
+        let mut item = candle_item(&candle, 0, 30).unwrap();
+        item.insert(PACKED.to_owned(), packed(&before).unwrap());
+        assert_eq!(candle_of(&item).unwrap(), candle);
+    }
+
+    #[test]
+    fn a_second_with_the_most_members_fits_into_an_item() {
+        let mut candle = Candle::of(&tick("BTC", 1), Interval::OneSecond);
+        candle.members = vec![Member(u64::MAX); MEMBERS_MAX];
+        let item = candle_item(&candle, 0, 30).unwrap();
+        assert_eq!(candle_of(&fits(item).unwrap()).unwrap(), candle);
     }
 
     #[test]

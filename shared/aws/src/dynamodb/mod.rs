@@ -6,12 +6,16 @@ mod attributes;
 mod batch_write;
 mod candle_item;
 pub mod connections;
+mod known_ticks;
 mod pair_step;
+mod put_rows;
 mod reads;
+mod store_timeout;
 mod tick_item;
 pub mod ticks;
 
 pub use analytics::AnalyticsTable;
 pub use attributes::ItemError;
 pub use connections::ConnectionTable;
-pub use ticks::TickTable;
+pub use store_timeout::{STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout};
+pub use ticks::{TickTable, TickTableConfig};

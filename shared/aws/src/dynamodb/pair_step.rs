@@ -11,13 +11,17 @@ use domain::Pair;
 use domain::analytics::{Candle, Interval};
 
 use super::attributes::{
-    EXPIRES_AT, Item, ItemError, PK, expires_at, fits, key, number, packed, text,
+    EXPIRES_AT, Item, ItemError, PK, expires_at, fits, key, number, packed, size_bytes, text,
 };
 use super::candle_item::{REVISION, candle_item};
+use crate::chunk::{Limits, chunks};
 
-/// The most actions of a transaction; DynamoDB's own limit. The other limit, 4 MB, is out of reach:
-/// 99 candles have less than 1.5 KB each, and a state at most 400 KB.
+/// The most actions of a transaction; DynamoDB's own limit.
 pub(crate) const ACTIONS_MAX: usize = 100;
+
+/// The most bytes of items in a transaction; DynamoDB accepts 4 MB. Most candles have less than 1 KB,
+/// but a second keeps up to 10 bytes per member, and so 10 KB at the 1,000 ticks a second of one shard.
+const BYTES_MAX: usize = 3 * 1_024 * 1_024;
 
 /// The most corrected candles of a pair in a step: they are in one transaction with the state.
 pub(crate) const CORRECTED_MAX: usize = ACTIONS_MAX - 1;
@@ -25,7 +29,7 @@ pub(crate) const CORRECTED_MAX: usize = ACTIONS_MAX - 1;
 /// The attribute with the last record in a state, padded so texts compare like numbers.
 pub(crate) const LAST_SEQUENCE: &str = "last_sequence";
 
-/// The attribute with the state and its sequence number.
+/// The attribute with the state, without the members of its open candles, and its sequence number.
 pub(crate) const STATE: &str = "state";
 
 /// A candle's identity among those of its pair.
@@ -162,11 +166,32 @@ impl PairStep {
         }
         let puts = self.candles.values().map(|candle| {
             let item = candle_item(candle, retention.now_ms, retention.days)?;
-            put_action(Put::builder().table_name(table).set_item(Some(item)))
+            let bytes = size_bytes(&item);
+            let action = put_action(Put::builder().table_name(table).set_item(Some(item)))?;
+            Ok((action, bytes))
         });
-        let mut puts = puts.collect::<Result<Vec<_>, StepError>>()?;
-        let room = ACTIONS_MAX.saturating_sub(last.len());
-        last.extend(puts.drain(..room.min(puts.len())));
+        let puts = puts.collect::<Result<Vec<_>, StepError>>()?;
+        let room = Limits {
+            entries_max: CORRECTED_MAX,
+            bytes_max: BYTES_MAX,
+        };
+        let mut chunks = chunks(puts, |(_, bytes)| *bytes, &room);
+        let bytes_of =
+            |action: &TransactWriteItem| action.put().map_or(0, |it| size_bytes(it.item()));
+        let mut bytes: usize = last.iter().map(bytes_of).sum();
+        // The last chunk goes with the state, as far as there is room.
+        let mut with_state = chunks.pop().unwrap_or_default();
+        let fitting = with_state
+            .iter()
+            .take(ACTIONS_MAX.saturating_sub(last.len()))
+            .take_while(|(_, more)| {
+                bytes += more;
+                bytes <= BYTES_MAX
+            })
+            .count();
+        last.extend(with_state.drain(..fitting).map(|(action, _)| action));
+        chunks.push(with_state);
+        chunks.retain(|chunk| !chunk.is_empty());
         let check = self.change.as_ref().map(|change| {
             let check = ConditionCheck::builder()
                 .table_name(table)
@@ -180,10 +205,14 @@ impl PairStep {
         });
         let check = check.transpose()?;
         let mut transactions = Vec::new();
-        for chunk in puts.chunks(CORRECTED_MAX) {
+        for chunk in chunks {
             let check = check.iter().cloned();
             let check = check.map(|it| TransactWriteItem::builder().condition_check(it).build());
-            transactions.push(check.chain(chunk.iter().cloned()).collect());
+            transactions.push(
+                check
+                    .chain(chunk.into_iter().map(|(action, _)| action))
+                    .collect(),
+            );
         }
         if !last.is_empty() {
             transactions.push(last);
@@ -203,11 +232,14 @@ fn state_put(
     change: &StateChange,
     retention: &Retention,
 ) -> Result<TransactWriteItem, StepError> {
+    let mut stored = change.stored.clone();
+    // They are in the items of the candles, which would otherwise be in the state once more.
+    stored.state.strip_members();
     let mut item = state_key(&change.pair);
     item.extend(
         [
             (LAST_SEQUENCE, text(change.stored.last_sequence.padded())),
-            (STATE, packed(&change.stored)?),
+            (STATE, packed(&stored)?),
             (EXPIRES_AT, expires_at(retention.now_ms, retention.days)),
         ]
         .map(|(name, value)| (name.to_owned(), value)),

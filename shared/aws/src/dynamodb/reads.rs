@@ -7,18 +7,27 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::attributes::{Item, PK, SK, text_of};
 use crate::error::CallError;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, within};
 
 /// The most keys per call; `BatchGetItem` accepts 100. It returns at most 16 MB, which 100 states
 /// of about 10 KB never reach; keys beyond that are unprocessed, and requested again.
-const KEYS_PER_CALL_MAX: usize = 100;
+pub(crate) const KEYS_PER_CALL_MAX: usize = 100;
 
 /// The most concurrent calls.
 const CALLS_AT_ONCE_MAX: usize = 8;
+
+/// Whether a read sees all writes that have returned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Consistency {
+    /// It does, for one unit per 4 KB.
+    Strong,
+    /// It may miss writes of the last moments, for half of that.
+    Eventual,
+}
 
 /// The items found, by partition and sort key.
 pub(crate) type Found = HashMap<(String, String), Item>;
@@ -64,8 +73,8 @@ async fn read_chunk(
     let mut items = Vec::with_capacity(keys.len());
     loop {
         let late = || CallError::Unanswered("the read timed out".to_owned());
-        let call = call(client, table, keys.clone());
-        match timeout_at(deadline, call).await.map_err(|_| late())? {
+        let call = read_once(client, table, keys.clone(), Consistency::Strong);
+        match within(deadline, call).await.ok_or_else(late)? {
             Ok((found, left)) => {
                 items.extend(found);
                 if left.is_empty() {
@@ -87,15 +96,17 @@ async fn read_chunk(
     }
 }
 
-/// Returns the items found, and the unprocessed keys.
-async fn call(
+/// One call with at most [`KEYS_PER_CALL_MAX`] keys. Returns the items found, and the unprocessed
+/// keys; there is no item with any other key.
+pub(crate) async fn read_once(
     client: &Client,
     table: &str,
     keys: Vec<Item>,
+    consistency: Consistency,
 ) -> Result<(Vec<Item>, Vec<Item>), CallError> {
     let wanted = KeysAndAttributes::builder()
         .set_keys(Some(keys))
-        .consistent_read(true)
+        .consistent_read(matches!(consistency, Consistency::Strong))
         .build()
         .map_err(|error| CallError::Unsent(error.to_string()))?;
     let answer = client

@@ -1,5 +1,7 @@
-//! A tick as an item: one attribute per column, with the names of JSON and amounts as exact
-//! numbers.
+//! A tick as an item: one attribute per column, with the names of JSON and amounts as exact numbers,
+//! and whether the tick belongs to the stream.
+//!
+//! Items of release 1.0 have the same attributes, except `sequence`, `quality` and `in_cohort`.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use codec::json::{TickJson, from_json};
@@ -9,12 +11,17 @@ use serde_json::{Map, Number, Value};
 
 use super::attributes::{
     EXPIRES_AT, Item, ItemError, PK, SK, day_of, expires_at, integer_of, key, sortable, text,
+    text_of,
 };
 
 /// The partition key of a token's ticks of one UTC day.
 pub(crate) fn partition(token: &Token, timestamp_ms: i64) -> Result<String, ItemError> {
     Ok(format!("{token}#{}", day_of(timestamp_ms)?))
 }
+
+/// Whether the tick belongs to the stream: the decision that was made when it was stored. Items of
+/// release 1.0 lack it.
+const IN_COHORT: &str = "in_cohort";
 
 /// The key of a tick's item: a replay has the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,22 +31,65 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(tick: &Tick) -> Result<Self, ItemError> {
+    /// The sort key of release 1.0 lacks the quote, so two ticks of a token could have the same one.
+    /// Ticks before `new_ids_from_ms` keep it, and an event of that time that is delivered again finds
+    /// the item that release 1.0 wrote.
+    pub(crate) fn of(tick: &Tick, new_ids_from_ms: i64) -> Result<Self, ItemError> {
+        let time = sortable(tick.timestamp_ms);
+        let id = tick.tick_id;
         Ok(Self {
             partition: partition(&tick.token, tick.timestamp_ms)?,
-            sort: format!("{}#{}", sortable(tick.timestamp_ms), tick.tick_id),
+            sort: match tick.timestamp_ms >= new_ids_from_ms {
+                true => format!("{time}#{id}#{}", tick.quote),
+                false => format!("{time}#{id}"),
+            },
+        })
+    }
+
+    pub(crate) fn key(&self) -> Item {
+        key(self.partition.as_str(), self.sort.as_str())
+    }
+
+    /// The place of an item, from its key.
+    pub(crate) fn of_item(item: &Item) -> Result<Self, ItemError> {
+        Ok(Self {
+            partition: text_of(item, PK)?.to_owned(),
+            sort: text_of(item, SK)?.to_owned(),
         })
     }
 }
 
+/// A tick as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredTick {
+    pub(crate) tick: Tick,
+    /// `None` if release 1.0 stored it.
+    pub(crate) in_cohort: Option<bool>,
+}
+
+/// The stored tick of an item.
+pub(crate) fn stored_tick_of(item: &Item) -> Result<StoredTick, ItemError> {
+    let in_cohort = item.get(IN_COHORT);
+    Ok(StoredTick {
+        tick: tick_of(item)?,
+        in_cohort: in_cohort.and_then(|value| value.as_bool().ok().copied()),
+    })
+}
+
 /// The item of a tick.
-pub(crate) fn item(tick: &Tick, place: Place, retention_days: u32) -> Result<Item, ItemError> {
+pub(crate) fn item(
+    tick: &Tick,
+    in_cohort: bool,
+    place: &Place,
+    retention_days: u32,
+) -> Result<Item, ItemError> {
     let Ok(Value::Object(fields)) = serde_json::to_value(TickJson(tick)) else {
         return Err(ItemError::Encode(
             "the tick is not a JSON object".to_owned(),
         ));
     };
-    let mut item = key(place.partition, place.sort);
+    let mut item = place.key();
+    item.insert(IN_COHORT.to_owned(), AttributeValue::Bool(in_cohort));
     for column in COLUMNS {
         match fields.get(column.json) {
             Some(value) => {
@@ -122,26 +172,25 @@ pub(crate) fn claimed_ms(claim: &Item) -> Result<i64, ItemError> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Method, Price, Quality, SourceName, Volume};
+    use domain::{Method, Price, Quality, SEQUENCE_MAX, SourceName, Volume};
     use proptest::prelude::*;
     use testkit::ticks::tick;
 
     use super::*;
 
     fn stored(tick: &Tick) -> Item {
-        item(tick, Place::of(tick).unwrap(), 30).unwrap()
+        item(tick, true, &Place::of(tick, 0).unwrap(), 30).unwrap()
     }
 
     #[test]
     fn an_item_has_every_column_in_its_type_and_nothing_else() {
         let whole = Tick {
             slot: Some(398_123_456),
-            sequence: Some(17),
+            sequence: Some(7),
             quality: Some(Quality::LowPrecision),
             ..tick("BTC", 3)
         };
         let item = stored(&whole);
-        assert_eq!(tick_of(&item).unwrap(), whole);
         for column in COLUMNS {
             let value = item.get(column.json);
             let fits = match column.kind {
@@ -152,19 +201,74 @@ mod tests {
             };
             assert!(fits, "{}: {value:?}", column.json);
         }
-        assert_eq!(item.len(), COLUMNS.len() + [PK, SK, EXPIRES_AT].len());
+        assert_eq!(
+            item.len(),
+            COLUMNS.len() + [PK, SK, EXPIRES_AT, IN_COHORT].len()
+        );
     }
 
     #[test]
-    fn keys_are_token_day_time_and_id() {
+    fn keys_are_token_day_time_id_and_quote() {
         let made = tick("BTC", 0);
         let item = stored(&made);
         assert_eq!(item[PK], text("BTC#2026-01-01"));
-        assert_eq!(item[SK], text(format!("1767225600000#{}", made.tick_id)));
+        let of_1_0 = format!("1767225600000#{}", made.tick_id);
+        assert_eq!(item[SK], text(format!("{of_1_0}#USD")));
+        assert_eq!(Place::of_item(&item), Place::of(&made, made.timestamp_ms));
+        let before = Place::of(&made, made.timestamp_ms + 1).unwrap();
+        assert_eq!(before.sort, of_1_0, "as release 1.0 stored it");
         assert_eq!(item["price"], AttributeValue::N("10".to_owned()));
         assert_eq!(
             item[EXPIRES_AT],
             AttributeValue::N((1_767_225_600 + 30 * 86_400).to_string())
+        );
+    }
+
+    #[test]
+    fn the_decision_is_kept_and_items_of_release_1_0_have_none() {
+        let made = tick("BTC", 3);
+        let place = Place::of(&made, 0).unwrap();
+        for in_cohort in [true, false] {
+            let item = item(&made, in_cohort, &place, 30).unwrap();
+            let stored = stored_tick_of(&item).unwrap();
+            assert_eq!((&stored.tick, stored.in_cohort), (&made, Some(in_cohort)));
+        }
+        let number = |value: &str| AttributeValue::N(value.to_owned());
+        let of_1_0 = Item::from(
+            [
+                (PK, text("BTC#2026-01-01")),
+                (SK, text("1767225603000#00000000000000000000000000000007")),
+                ("tick_id", text("00000000000000000000000000000007")),
+                ("token", text("BTC")),
+                ("quote", text("USD")),
+                ("price", number("10.03")),
+                ("volume", number("0.4")),
+                ("timestamp", number("1767225603000")),
+                ("ingested_at", number("1767225603020")),
+                ("source", text("testkit:made")),
+                ("slot", number("398123456")),
+                ("method", text("reported")),
+                ("version", text("1.0")),
+                (EXPIRES_AT, number("1769817603")),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        let stored = stored_tick_of(&of_1_0).unwrap();
+        assert_eq!(stored.in_cohort, None);
+        let expected = Tick {
+            tick_id: TickId::parse("00000000000000000000000000000007").unwrap(),
+            slot: Some(398_123_456),
+            ..made
+        };
+        assert_eq!(stored.tick, expected);
+        let place = Place::of(&expected, i64::MAX).unwrap();
+        assert_eq!(
+            place.key(),
+            Item::from_iter(
+                of_1_0
+                    .into_iter()
+                    .filter(|(name, _)| name == PK || name == SK)
+            )
         );
     }
 
@@ -221,6 +325,8 @@ mod tests {
             "[A-Za-z0-9._:$+-]{1,64}",
             proptest::option::of(any::<u64>()),
             proptest::sample::select(&Method::ALL[..]),
+            proptest::option::of(0..=SEQUENCE_MAX),
+            proptest::option::of(proptest::sample::select(&Quality::ALL[..])),
         );
         (amounts, times, rest).prop_map(|((price, volume), times, rest)| Tick {
             tick_id: TickId::from_bytes(rest.0),
@@ -233,8 +339,8 @@ mod tests {
             source: SourceName::new("test:any").unwrap(),
             slot: rest.2,
             method: rest.3,
-            sequence: None,
-            quality: None,
+            sequence: rest.4,
+            quality: rest.5,
         })
     }
 
@@ -246,7 +352,7 @@ mod tests {
 
         #[test]
         fn ticks_sort_by_time(a in 0_i64..=9_999_999_999_999, b in 0_i64..=9_999_999_999_999) {
-            let place = |timestamp_ms| Place::of(&Tick { timestamp_ms, ..tick("BTC", 1) }).unwrap();
+            let place = |timestamp_ms| Place::of(&Tick { timestamp_ms, ..tick("BTC", 1) }, 0).unwrap();
             prop_assert_eq!(place(a).sort.cmp(&place(b).sort), a.cmp(&b));
         }
     }

@@ -2,27 +2,27 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use app::ports::{Clock, CohortTick, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
+use domain::analytics::Latest;
 use domain::{FUTURE_TOLERANCE_MS, Tick, Token};
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use super::arrival_time_claims::{claim, is_arrival_stamped};
-use super::attributes::{Item, PK, SK, text};
-use super::batch_write::{BatchWriter, Write};
-use super::tick_item::{Place, item, partition, tick_of};
+use super::attributes::{Item, PK, SK, sortable, text};
+use super::known_ticks::DeliveredIdentity;
+use super::put_rows::{Refusal, Row, RowOutcome, RowWriter};
+use super::store_timeout::StoreTimeout;
+use super::tick_item::{partition, tick_of};
 use crate::error::port_error;
 
-/// How long storing a batch may take, including retries; the webhook's own budget is 700 ms.
-pub const STORE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// The most concurrent claims.
-const CLAIMS_AT_ONCE_MAX: usize = 16;
+/// How long after a tick was received it may be offered to the stream again, in milliseconds: the
+/// stream keeps its records as long. Later, a sender no longer retries by itself, and the analysis
+/// would have nothing to compare with.
+pub const OFFER_AGAIN_MS: i64 = MS_PER_DAY;
 
 /// How many of a day's latest ticks are searched for the latest of each quote.
 const LATEST_TICKS_READ: i32 = 50;
@@ -31,173 +31,149 @@ const MS_PER_DAY: i64 = 86_400_000;
 
 /// Ticks in a DynamoDB table.
 ///
-/// Storing overwrites an item with the same key, so a tick that was stored before is reported as
-/// `Stored` again. Detecting that would need a condition on every item, which batches do not
-/// support.
+/// A tick that is stored stays as it is, with the time of its first receipt, its expiry, and the
+/// decision whether it belongs to the stream. A repeat is read, and not written (see `put_rows`). If it
+/// belongs to the stream and was received within [`OFFER_AGAIN_MS`], it must be offered again, since
+/// the table does not know whether its first offer succeeded: a process may have ended between the
+/// two.
 #[derive(Clone)]
 pub struct TickTable {
     client: Client,
     table: String,
-    retention_days: u32,
-    store_timeout: Duration,
+    timeout: StoreTimeout,
+    new_ids_from_ms: i64,
     clock: Arc<dyn Clock>,
-    writer: BatchWriter,
+    rows: Arc<RowWriter>,
+}
+
+/// The settings of a [`TickTable`].
+#[derive(Debug, Clone)]
+pub struct TickTableConfig {
+    /// The table's name.
+    pub table: String,
+    /// How many days after their receipt DynamoDB removes ticks.
+    pub retention_days: u32,
+    /// How long storing a batch may take.
+    pub timeout: StoreTimeout,
+    /// From which event time on the keys of ticks contain the quote, in epoch milliseconds: that from
+    /// which on ticks get ids of version 1.1.
+    pub new_ids_from_ms: i64,
 }
 
 impl TickTable {
-    /// Ticks in `table`. DynamoDB removes them `retention_days` after they arrived. Storing a batch
-    /// takes at most `store_timeout`, see [`STORE_TIMEOUT`].
+    /// Ticks in a table.
     #[must_use]
-    pub fn new(
-        client: Client,
-        table: impl Into<String>,
-        retention_days: u32,
-        store_timeout: Duration,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let table = table.into();
-        Self {
-            writer: BatchWriter::new(&client, table.clone(), [PK, SK]),
-            client,
+    pub fn new(client: Client, config: TickTableConfig, clock: Arc<dyn Clock>) -> Self {
+        let TickTableConfig {
             table,
             retention_days,
-            store_timeout,
+            timeout,
+            new_ids_from_ms,
+        } = config;
+        let rows = RowWriter::new(&client, table.clone(), retention_days, new_ids_from_ms);
+        Self {
+            client,
+            table,
+            timeout,
+            new_ids_from_ms,
             clock,
+            rows: Arc::new(rows),
         }
     }
+}
+
+/// Where the outcome of a position comes from.
+enum Position {
+    /// It is the first with its identity, in this row.
+    First(usize),
+    /// An earlier position has the same identity, in this row.
+    Repeat(usize),
+    /// It has no key.
+    Invalid(Refusal),
 }
 
 #[async_trait]
 impl TickStore for TickTable {
     async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
-        let ticks: Vec<&Tick> = ticks.iter().map(|tick| &tick.tick).collect();
-        let deadline = Instant::now() + self.store_timeout;
-        let claimed = self.claims(&ticks, deadline).await;
-        let mut batch = Batch::default();
-        for (index, tick) in ticks.iter().enumerate() {
-            match claimed.get(&index) {
-                None => batch.add((*tick).clone(), self.retention_days),
-                Some(Ok(at_ms)) => {
-                    if *at_ms != tick.timestamp_ms {
-                        batch.retimed.push((index, *at_ms));
-                    }
-                    let tick = Tick {
-                        timestamp_ms: *at_ms,
-                        ingested_at_ms: *at_ms,
-                        ..(*tick).clone()
-                    };
-                    batch.add(tick, self.retention_days);
-                }
-                Some(Err(_)) => batch.row_of_tick.push(None),
-            }
-        }
-        let failures = self.writer.write(batch.writes, deadline).await;
-        let outcome = |row: &Option<usize>| match row.map(|row| failures.get(row)) {
-            Some(Some(None)) => PutOutcome::Stored,
-            Some(Some(Some(_)) | None) | None => PutOutcome::Refused,
-        };
-        let outcomes: Vec<PutOutcome> = batch.row_of_tick.iter().map(outcome).collect();
-        if !outcomes.is_empty() && outcomes.iter().all(|it| *it == PutOutcome::Refused) {
-            // Nothing was stored: report the first cause.
-            let of_writes = failures.iter().flatten().next();
-            let of_claims = claimed.into_values().find_map(Result::err);
-            if let Some(error) = of_writes.map(|it| it.at("store ticks")).or(of_claims) {
-                return Err(error);
-            }
-        }
-        let mut retimed = batch.retimed;
-        retimed.retain(|(index, _)| outcomes.get(*index) == Some(&PutOutcome::Stored));
-        Ok(PutReceipt {
-            outcomes,
+        let deadline = Instant::now() + self.timeout.of(ticks.len());
+        let (positions, rows) = self.rows_of(ticks);
+        let outcomes = self.rows.put(rows, deadline).await;
+        let mut receipt = PutReceipt {
+            outcomes: Vec::with_capacity(ticks.len()),
             outbox_id: None,
-            retimed,
+            retimed: Vec::new(),
             offer_again: Vec::new(),
-        })
+        };
+        let oldest_ms = self.clock.now_ms().saturating_sub(OFFER_AGAIN_MS);
+        let (mut refusal, mut refused) = (None, 0_usize);
+        for (index, (position, CohortTick { tick, .. })) in
+            positions.into_iter().zip(ticks).enumerate()
+        {
+            let (outcome, is_first) = match position {
+                Position::First(row) => (outcomes.get(&row).cloned(), true),
+                Position::Repeat(row) => (outcomes.get(&row).cloned(), false),
+                Position::Invalid(refusal) => (Some(RowOutcome::Refused(refusal)), true),
+            };
+            receipt.outcomes.push(match outcome {
+                Some(RowOutcome::Stored(at_ms)) if is_first => {
+                    if at_ms != tick.timestamp_ms {
+                        receipt.retimed.push((index, at_ms));
+                    }
+                    PutOutcome::Stored
+                }
+                Some(RowOutcome::Known(stored)) => {
+                    let is_due = |stored: &Tick| is_first && stored.ingested_at_ms >= oldest_ms;
+                    receipt.offer_again.extend(stored.filter(is_due));
+                    PutOutcome::Duplicate
+                }
+                Some(RowOutcome::Stored(_)) => PutOutcome::Duplicate,
+                Some(RowOutcome::Refused(why)) => {
+                    refused += 1;
+                    refusal.get_or_insert(why);
+                    PutOutcome::Refused
+                }
+                None => {
+                    refused += 1;
+                    PutOutcome::Refused
+                }
+            });
+        }
+        if let Some(refusal) = refusal {
+            let cause = refusal.reason.as_ref();
+            tracing::warn!(refused, of = ticks.len(), cause, "ticks were not stored");
+            if refused == ticks.len() {
+                return Err(refusal.into_error());
+            }
+        }
+        Ok(receipt)
     }
 }
 
 impl TickTable {
-    /// Claims the arrival-stamped ticks. Returns, by position, the time of each or why it could not
-    /// be claimed.
-    async fn claims(
-        &self,
-        ticks: &[&Tick],
-        deadline: Instant,
-    ) -> HashMap<usize, Result<i64, PortError>> {
-        let clocked = ticks
-            .iter()
-            .enumerate()
-            .filter(|(_, tick)| is_arrival_stamped(tick));
-        let calls: Vec<_> = clocked
-            .map(|(index, tick)| self.claim(index, tick, deadline))
-            .collect();
-        stream::iter(calls)
-            .buffer_unordered(CLAIMS_AT_ONCE_MAX)
-            .collect()
-            .await
-    }
-
-    async fn claim(
-        &self,
-        index: usize,
-        tick: &Tick,
-        deadline: Instant,
-    ) -> (usize, Result<i64, PortError>) {
-        let days = self.retention_days;
-        let claimed = claim(&self.client, &self.table, tick, days, deadline).await;
-        if let Err(error) = &claimed {
-            tracing::warn!(error = %error, cause = %error.source, "a tick could not be claimed");
-        }
-        (index, claimed)
-    }
-}
-
-/// The items of a batch. Of several ticks with the same key, the first becomes the item: a call
-/// must not have a key twice.
-#[derive(Default)]
-struct Batch {
-    writes: Vec<Write>,
-    row_of_place: HashMap<Place, usize>,
-    /// One entry per tick; `None` if it cannot be stored.
-    row_of_tick: Vec<Option<usize>>,
-    retimed: Vec<(usize, i64)>,
-}
-
-impl Batch {
-    fn add(&mut self, tick: Tick, retention_days: u32) {
-        let row = self.row(&tick, retention_days);
-        self.row_of_tick.push(row);
-    }
-
-    fn row(&mut self, tick: &Tick, retention_days: u32) -> Option<usize> {
-        let place = match Place::of(tick) {
-            Ok(place) => place,
-            Err(error) => {
-                tracing::error!(tick.id = %tick.tick_id, cause = %error, "a tick cannot be stored");
-                return None;
+    /// The rows of a batch, each with another identity, and what each position is.
+    fn rows_of(&self, ticks: &[CohortTick]) -> (Vec<Position>, Vec<Row>) {
+        let mut rows: Vec<Row> = Vec::with_capacity(ticks.len());
+        let mut row_of: HashMap<DeliveredIdentity, usize> = HashMap::with_capacity(ticks.len());
+        let mut position = |CohortTick { tick, in_cohort }: &CohortTick| {
+            let identity = match DeliveredIdentity::of(tick, self.new_ids_from_ms) {
+                Ok(identity) => identity,
+                Err(error) => return Position::Invalid(Refusal::of_item(&error)),
+            };
+            if let Some(row) = row_of.get(&identity) {
+                return Position::Repeat(*row);
             }
+            row_of.insert(identity.clone(), rows.len());
+            rows.push(Row::new(identity, tick.clone(), *in_cohort));
+            Position::First(rows.len() - 1)
         };
-        if let Some(row) = self.row_of_place.get(&place) {
-            return Some(*row);
-        }
-        match item(tick, place.clone(), retention_days) {
-            Ok(item) => {
-                let row = self.writes.len();
-                self.writes.push(Write::Put(item));
-                self.row_of_place.insert(place, row);
-                Some(row)
-            }
-            Err(error) => {
-                tracing::error!(tick.id = %tick.tick_id, cause = %error, "a tick cannot be stored");
-                None
-            }
-        }
+        let positions = ticks.iter().map(&mut position).collect();
+        (positions, rows)
     }
 }
 
 #[async_trait]
 impl LatestTicks for TickTable {
-    /// The latest of each quote among the 50 latest ticks of each day.
+    /// The latest of each quote among the 50 latest ticks of each day, by effective time.
     async fn latest(&self, token: &Token) -> Result<Vec<Tick>, PortError> {
         let now_ms = self.clock.now_ms();
         // A source's clock may be ahead of ours, so its tick may be in tomorrow's partition.
@@ -207,15 +183,15 @@ impl LatestTicks for TickTable {
             .map(|at_ms| partition(token, *at_ms))
             .collect::<Result<HashSet<String>, _>>()
             .map_err(|error| error.at(READ))?;
-        let days: Vec<Vec<Tick>> = stream::iter(partitions.into_iter().map(|it| self.newest(it)))
-            .buffer_unordered(moments.len())
-            .try_collect()
-            .await?;
+        let days: Vec<Vec<Tick>> =
+            stream::iter(partitions.into_iter().map(|it| self.newest(it, now_ms)))
+                .buffer_unordered(moments.len())
+                .try_collect()
+                .await?;
         let mut latest: BTreeMap<Token, Tick> = BTreeMap::new();
         for tick in days.into_iter().flatten() {
-            let moment = |tick: &Tick| (tick.timestamp_ms, tick.tick_id);
             let held = latest.get(&tick.quote);
-            if held.is_none_or(|held| moment(held) < moment(&tick)) {
+            if held.is_none_or(|held| Latest::of(held) < Latest::of(&tick)) {
                 latest.insert(tick.quote.clone(), tick);
             }
         }
@@ -227,17 +203,38 @@ impl LatestTicks for TickTable {
 const READ: &str = "read the latest ticks";
 
 impl TickTable {
-    /// The newest ticks of a partition.
-    async fn newest(&self, partition: String) -> Result<Vec<Tick>, PortError> {
-        let answer = self
+    /// The newest ticks of a partition. If all of them are ahead of our clock, there may be newer ones
+    /// by effective time before them, so these are read, too.
+    async fn newest(&self, partition: String, now_ms: i64) -> Result<Vec<Tick>, PortError> {
+        let mut ticks = self.newest_until(&partition, None).await?;
+        let is_full = ticks.len() >= usize::try_from(LATEST_TICKS_READ).unwrap_or(usize::MAX);
+        if is_full && ticks.iter().all(|tick| tick.timestamp_ms > now_ms) {
+            ticks.extend(self.newest_until(&partition, Some(now_ms)).await?);
+        }
+        Ok(ticks)
+    }
+
+    async fn newest_until(
+        &self,
+        partition: &str,
+        until_ms: Option<i64>,
+    ) -> Result<Vec<Tick>, PortError> {
+        let query = self
             .client
             .query()
             .table_name(&self.table)
-            .key_condition_expression("#pk = :pk")
             .expression_attribute_names("#pk", PK)
             .expression_attribute_values(":pk", text(partition))
             .scan_index_forward(false)
-            .limit(LATEST_TICKS_READ)
+            .limit(LATEST_TICKS_READ);
+        let query = match until_ms {
+            None => query.key_condition_expression("#pk = :pk"),
+            Some(until_ms) => query
+                .key_condition_expression("#pk = :pk AND #sk < :end")
+                .expression_attribute_names("#sk", SK)
+                .expression_attribute_values(":end", text(sortable(until_ms.saturating_add(1)))),
+        };
+        let answer = query
             .send()
             .await
             .map_err(|error| port_error(READ, &error))?;

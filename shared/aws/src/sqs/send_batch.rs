@@ -8,11 +8,11 @@ use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures_util::stream::{self, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::chunk::{Limits, chunks};
 use crate::error::CallError;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, within};
 
 /// The limits of SendMessageBatch: 10 messages and 1 MiB over all of them.
 const REQUEST: Limits = Limits {
@@ -168,10 +168,10 @@ impl BatchSender {
             .send_message_batch()
             .queue_url(&self.queue_url)
             .set_entries(Some(entries));
-        match timeout_at(deadline, request.send()).await {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(error)) => Err(CallError::of(&error)),
-            Err(_) => Err(CallError::Unanswered(format!(
+        match within(deadline, request.send()).await {
+            Some(Ok(output)) => Ok(output),
+            Some(Err(error)) => Err(CallError::of(&error)),
+            None => Err(CallError::Unanswered(format!(
                 "timed out after {} ms",
                 self.deadline.as_millis()
             ))),

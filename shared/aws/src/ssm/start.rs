@@ -9,10 +9,10 @@ use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use domain::Rollout;
 use secrecy::SecretString;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::error::CallError;
-use crate::retry::jittered;
+use crate::retry::{jittered, within};
 use crate::ssm::value::RolloutValue;
 use crate::ssm::{ParameterError, SsmRollout};
 
@@ -51,10 +51,10 @@ impl AtStart {
         let deadline = Instant::now() + START_TIMEOUT;
         let mut longest = WAIT_FIRST;
         loop {
-            let cause = match timeout_at(deadline, once(&client, names)).await {
-                Ok(Ok(read)) => return read,
-                Ok(Err(cause)) => cause,
-                Err(_) => unanswered(),
+            let cause = match within(deadline, once(&client, names)).await {
+                Some(Ok(read)) => return read,
+                Some(Err(cause)) => cause,
+                None => unanswered(),
             };
             let next_try = Instant::now() + jittered(longest);
             longest = (longest * 2).min(WAIT_MAX);

@@ -1,19 +1,29 @@
 //! The analytics table: errors of a step's transactions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use app::ports::{AnalysisCommit, AnalyticsStore, PortError, StateChange, StoredState};
+use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
+use app::ports::{
+    AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StateChange, StoredState,
+    StreamRecord,
+};
 use aws::dynamodb::AnalyticsTable;
+use aws::dynamodb::analytics::ReadRange;
+use aws::emf::EmfWriter;
 use aws_sdk_dynamodb::Client;
 use domain::Pair;
-use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval, PairState};
+use domain::analytics::{
+    AnalysisConfig, Anomaly, AnomalyReason, Candle, Interval, Member, PairState,
+};
 use domain::{Tick, TickId};
 use serde_json::{Value, json};
+use testkit::throttled_table::{ThrottledTable, UNLIMITED};
 use testkit::ticks::{START_MS, tick};
 use tokio::time::Instant;
 
 use crate::dynamodb_ticks::At;
+use crate::throttled_ticks::wire_of;
 use aws_client::scripted_http::{Answer, Call, Wire};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -249,17 +259,186 @@ async fn keys_that_stay_unprocessed_are_an_error_and_not_missing_states() {
     assert!(error.retryable);
 }
 
+/// A table on the model, without limits.
+fn modelled() -> (Arc<ThrottledTable>, Wire) {
+    let model = Arc::new(ThrottledTable::new(UNLIMITED, UNLIMITED, 1));
+    (Arc::clone(&model), wire_of(model, Instant::now()))
+}
+
+fn late_tick(n: u32) -> Tick {
+    Tick {
+        tick_id: TickId::derive("late", &[&n.to_string()]),
+        ..tick("BTC", n)
+    }
+}
+
+struct NoFeed;
+
+#[async_trait::async_trait]
+impl AnalysisFeed for NoFeed {
+    async fn publish(&self, _: AnalysisUpdate) {}
+}
+
+fn analyser(table: &AnalyticsTable) -> Analyser {
+    let config = AnalysisConfig {
+        keep_members: true,
+        ..AnalysisConfig::default()
+    };
+    Analyser::new(0, Arc::new(table.clone()), Arc::new(NoFeed), config)
+}
+
+/// Records with these sequence numbers, from `first`.
+fn records(first: u64, ticks: impl IntoIterator<Item = Tick>) -> Vec<StreamRecord> {
+    let numbered = (first..).zip(ticks);
+    let record = |(n, tick): (u64, Tick)| StreamRecord {
+        sequence: n.into(),
+        tick,
+    };
+    numbered.map(record).collect()
+}
+
+async fn fold(analyser: &mut Analyser, records: &[StreamRecord]) {
+    analyser.fold(records).await.unwrap();
+    analyser.commit().await.unwrap();
+}
+
+async fn counts(table: &AnalyticsTable) -> Vec<u64> {
+    let day = ReadRange {
+        from_ms: START_MS,
+        to_ms: START_MS + 86_400_000,
+        limit: 10_000,
+    };
+    let pair = Pair::of(&tick("BTC", 1));
+    let mut counts = Vec::new();
+    for interval in Interval::ALL {
+        let candles = table.candles(&pair, interval, day).await.unwrap();
+        counts.push(candles.iter().map(|candle| candle.tick_count).sum());
+    }
+    counts
+}
+
+fn metric(lines: &Buffer, name: &str) -> u64 {
+    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let values = lines.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line[name].as_u64().unwrap_or(0)
+    });
+    values.sum()
+}
+
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_state_that_cannot_be_read_is_an_error_and_not_a_missing_state() {
-    let item = json!({
-        "pk": { "S": "state#BTC#USD" }, "sk": { "S": "state" }, "state": { "B": "AAAA" },
-    });
-    let wire = Wire::new(move |_, _| {
-        Answer::Good(json!({ "Responses": { "tickstream-analytics": [item] } }))
-    });
-    let error = table(&wire)
-        .load(0, &[Pair::of(&tick("BTC", 1))])
-        .await
-        .unwrap_err();
-    assert!(!error.retryable && error.source.to_string().contains("`state`"));
+async fn a_tick_that_the_stream_holds_again_counts_once_whoever_reads_it() {
+    let (_, wire) = modelled();
+    let lines = Buffer::default();
+    let table = table(&wire).with_metrics(EmfWriter::new(lines.clone(), "analytics"));
+    let made: Vec<Tick> = (0..1_500).map(|n| tick("BTC", n)).collect();
+    let mut first = analyser(&table);
+    fold(&mut first, &records(1, made.clone())).await;
+    assert_eq!(counts(&table).await, [1_500; 4]);
+    // An old tick, one of the open second, and a new late one with its repeat; by the same process,
+    // and by one that loads the state.
+    let again = [
+        made[3].clone(),
+        made[1_499].clone(),
+        late_tick(9),
+        late_tick(9),
+    ];
+    fold(&mut first, &records(2_000, again.clone())).await;
+    assert_eq!(counts(&table).await, [1_501; 4]);
+    let mut other = analyser(&table);
+    fold(&mut other, &records(3_000, again.into_iter().chain(made))).await;
+    assert_eq!(counts(&table).await, [1_501; 4]);
+    assert_eq!(metric(&lines, "RepeatedTicks"), 3 + 4 + 1_500);
+    assert_eq!(metric(&lines, "StatesSetAside"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_read_once_per_second_and_returned_in_order() {
+    let (_, wire) = modelled();
+    let table = table(&wire);
+    fold(
+        &mut analyser(&table),
+        &records(1, (0..5).map(|n| tick("BTC", n))),
+    )
+    .await;
+    let before = wire.calls().len();
+    let pair = Pair::of(&tick("BTC", 1));
+    let at = |n: i64| (pair.clone(), START_MS + n * 1_000);
+    let found = table.members(&[at(2), at(77), at(1), at(2)]).await.unwrap();
+    let of = |n| vec![Member::of(&tick("BTC", n))];
+    assert_eq!(found, [of(2), vec![], of(1), of(2)]);
+    assert_eq!(wire.calls().len(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
+    let (model, wire) = modelled();
+    let lines = Buffer::default();
+    let table = table(&wire).with_metrics(EmfWriter::new(lines.clone(), "analytics"));
+    let made = |from, to| (from..to).flat_map(|n| ["BTC", "ETH"].map(|token| tick(token, n)));
+    fold(&mut analyser(&table), &records(1, made(0, 100))).await;
+    let pairs = ["BTC", "ETH"].map(|token| Pair::of(&tick(token, 1)));
+    let averages = async || {
+        let states = table.load(0, &pairs).await.unwrap();
+        states
+            .into_iter()
+            .map(|state| state.unwrap().state.averages())
+            .collect::<Vec<_>>()
+    };
+    let before = averages().await;
+
+    let key = ("state#BTC#USD".to_owned(), "state".to_owned());
+    let mut item = Value::Object(model.items()[&key].clone());
+    item["state"] = json!({ "B": "AAAA" });
+    model.set(item);
+    assert_eq!(averages().await[1], before[1]);
+    assert_eq!(metric(&lines, "StatesSetAside"), 1);
+
+    // Repeats, late ticks and new ones: all count once.
+    let mut next = analyser(&table);
+    let more = made(0, 100).chain([late_tick(50)]).chain(made(100, 150));
+    fold(&mut next, &records(1_000, more)).await;
+    assert_eq!(counts(&table).await, [151; 4]);
+    assert_eq!(metric(&lines, "RepeatedTicks"), 200);
+    let stored = table.load(0, &pairs).await.unwrap();
+    assert_eq!(
+        metric(&lines, "StatesSetAside"),
+        2,
+        "the state is readable again"
+    );
+    let last = stored.iter().flatten().map(|it| it.last_sequence).max();
+    assert_eq!(last, Some((1_000 + 301 - 1).into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_without_candles_in_a_month_begins_again() {
+    let (model, wire) = modelled();
+    let key =
+        json!({ "pk": { "S": "state#BTC#USD" }, "sk": { "S": "state" }, "state": { "B": "AAAA" } });
+    model.set(key);
+    let pair = Pair::of(&tick("BTC", 1));
+    let states = table(&wire).load(0, &[pair]).await.unwrap();
+    let state = states[0].as_ref().unwrap();
+    assert_eq!(state.last_sequence, SequenceNumber::START);
+    assert_eq!(state.state.open_candles().count(), 0);
+    let queries = wire
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "Query")
+        .count();
+    assert_eq!(queries, 32, "one per day");
 }

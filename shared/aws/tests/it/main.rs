@@ -16,3 +16,4 @@ mod one_call;
 mod sqs;
 mod ssm;
 mod tail;
+mod throttled_ticks;

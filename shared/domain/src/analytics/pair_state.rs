@@ -186,6 +186,22 @@ impl PairState {
             .then_some(start_ms)
     }
 
+    /// Removes the members of the open candles, for a store that keeps them only with the candles. Its
+    /// counterpart is [`PairState::restore_members`].
+    pub fn strip_members(&mut self) {
+        for candle in &mut self.open {
+            candle.members = Vec::new();
+        }
+    }
+
+    /// Sets the members of the open candle of one second that starts at `start_ms`, if there is one.
+    pub fn restore_members(&mut self, start_ms: i64, members: Vec<Member>) {
+        let at = self.position(Interval::OneSecond, start_ms);
+        if let Some(candle) = at.ok().and_then(|at| self.open.get_mut(at)) {
+            candle.members = members;
+        }
+    }
+
     /// A state that continues after candles that were stored, in place of one that cannot be read:
     /// `candles` are the pair's newest of each interval. Averages and the detector start anew.
     #[must_use]

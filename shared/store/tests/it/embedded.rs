@@ -40,7 +40,7 @@ async fn ticks_of_pairs_over_the_limit_are_refused_and_others_are_not() {
 async fn the_ports_keep_their_contracts() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
-    contract::tick_store(&store, true).await;
+    contract::tick_store(&store).await;
     contract::tick_stream(&store).await;
     // The analysis only knows pairs with stored ticks.
     let known = contract::ANALYTICS_TOKENS.map(|token| tick(token, 0));
