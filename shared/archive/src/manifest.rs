@@ -64,27 +64,25 @@ pub struct MergedRange {
     /// Its rows.
     pub rows: u64,
     /// The checksum of its ticks, see [`crate::IdentitySum`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identities: Option<String>,
-    /// In a manifest of release 1.0, the checksum of its tick ids alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ids: Option<String>,
+    pub ids: String,
+    /// Whether the checksum is of what identifies the ticks. In a manifest of release 1.0, it is of their
+    /// ids alone.
+    #[serde(default)]
+    pub by_identity: bool,
 }
 
 impl MergedRange {
     /// Whether the range had exactly these ticks.
     pub(crate) fn has(&self, ticks: &[&Tick], sum: &IdentitySum) -> bool {
-        let same_ticks = match (&self.identities, &self.ids) {
-            (Some(identities), _) => *identities == sum.to_string(),
-            (None, Some(ids)) => {
-                let found: Vec<String> =
-                    ticks.iter().map(|tick| tick.tick_id.to_string()).collect();
-                let found = IdentitySum::of_ids_alone(found.iter().map(String::as_str));
-                *ids == found.to_string()
-            }
-            (None, None) => false,
+        let of_ids_alone = || {
+            let ids: Vec<String> = ticks.iter().map(|tick| tick.tick_id.to_string()).collect();
+            IdentitySum::of_ids_alone(ids.iter().map(String::as_str)).to_string()
         };
-        self.rows == sum.rows() && same_ticks
+        let found = match self.by_identity {
+            true => sum.to_string(),
+            false => of_ids_alone(),
+        };
+        self.rows == sum.rows() && self.ids == found
     }
 }
 

@@ -41,11 +41,10 @@ const TARGET_BYTES_MAX: u64 = 3 * 1024 * 1024 * 1024;
 /// Options of `tickctl compact`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A day's files are merged into a few large ones, sorted by token and time. Late files are \
-included, and of
-rows of the same tick (token, quote, time and tick_id) the one ingested first is kept, and the report
-names the first ten that were removed. Readers see every row exactly once at every
-moment. If a run is killed, the next one completes its work. It may run beside tickstream and queries.
+A day's files are merged into a few large ones, sorted by token and time. Late files are included. Of
+rows of the same tick (token, quote, time and tick_id) the one ingested first is kept; the report names
+the first ten that were removed. Readers see every row exactly once at every moment. If a run is killed,
+the next one completes its work. It may run beside tickstream and queries.
 
 Examples:
   tickctl compact --dry-run

@@ -231,8 +231,8 @@ pub(super) fn merged_ranges(base: &Manifest, ids: &[(String, IdentitySum)]) -> V
     let now = ids.iter().map(|(name, ids)| MergedRange {
         name: name.clone(),
         rows: ids.rows(),
-        identities: Some(ids.to_string()),
-        ids: None,
+        ids: ids.to_string(),
+        by_identity: true,
     });
     let mut last: BTreeMap<u8, (u64, MergedRange)> = BTreeMap::new();
     for merged in base.merged_ranges.iter().cloned().chain(now) {

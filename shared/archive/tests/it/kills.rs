@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use archive::{Archive, Folder, MANIFEST, Manifest, days};
 use codec::columnar::record_batch;
-use domain::{Tick, TickId};
+use domain::{Tick, TickId, TickIdentity};
 use proptest::prelude::*;
 use testkit::killed_objects::{KillPoint, KilledObjects};
 
@@ -29,7 +29,8 @@ fn generated_file() -> impl Strategy<Value = GeneratedFile> {
     (any::<bool>(), picks).prop_map(|(ours, ticks)| GeneratedFile { ours, ticks })
 }
 
-/// The same second is the same tick in any file, possibly with a later ingestion time.
+/// The same second is the same tick in any file, possibly with a later ingestion time. Neighbouring ticks
+/// share their id, but not their token and time.
 fn ticks(made: &GeneratedFile) -> Vec<Tick> {
     let tick = |(day, second, later_ms): &(i64, i64, i64)| {
         let tokens = ["BTC", "ETH", "SOL"];
@@ -37,6 +38,7 @@ fn ticks(made: &GeneratedFile) -> Vec<Tick> {
         let at_ms = DAY_MS + day * DAY_LENGTH_MS + second * 1_000;
         let tick = tick(token, "1.25", at_ms);
         Tick {
+            tick_id: TickId::derive("test", &[&(second / 3).to_string()]),
             ingested_at_ms: tick.ingested_at_ms + later_ms,
             ..tick
         }
@@ -88,17 +90,18 @@ fn copy_of(room: &TestArchive) -> TestArchive {
     copy
 }
 
-/// The ids of rows, in order.
-fn ids(rows: &[Tick]) -> Vec<TickId> {
-    let mut ids: Vec<TickId> = rows.iter().map(|tick| tick.tick_id).collect();
-    ids.sort_unstable();
-    ids
+/// What identifies the rows, in order.
+fn identities(rows: &[Tick]) -> Vec<TickIdentity> {
+    let mut identities: Vec<TickIdentity> = rows.iter().map(Tick::identity).collect();
+    identities.sort_unstable();
+    identities
 }
 
-/// Whether the rows are a subset of those before, with each id once. Other tests check which row of
-/// an id stays.
+/// Whether the rows are a subset of those before, with each tick once. Other tests check which row of
+/// a tick stays.
 fn is_each_once(rows: &[Tick], before: &[Tick]) -> bool {
-    ids(rows) == ids(&deduplicated(before)) && rows.iter().all(|row| before.contains(row))
+    identities(rows) == identities(&deduplicated(before))
+        && rows.iter().all(|row| before.contains(row))
 }
 
 /// Every day is in the state before or after the compaction.

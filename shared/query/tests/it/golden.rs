@@ -1,7 +1,7 @@
 //! Every named query of `sql/queries/` on the generated archive: the local engine, the golden
 //! answer and the reference, a computation in plain Rust, must agree.
 
-mod parameters;
+pub(crate) mod parameters;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,6 +148,33 @@ fn every_named_query_has_a_golden_answer() {
             "{query}: an answer without rows shows nothing"
         );
     }
+}
+
+/// The first and the last of an order are found without sorting, by the engine's own function.
+#[tokio::test]
+async fn extremes_of_named_queries_are_rewritten() {
+    let data = tempfile::tempdir().unwrap();
+    let sql = generated(data.path()).await;
+    let mut rewritten = BTreeSet::new();
+    for case in golden::cases() {
+        let file = query_file(&case.query);
+        if !file.contains("max_by(") {
+            continue;
+        }
+        let query = Parameters::of(&file, &case.parameters).rendered(&file);
+        let (_, plan) = engines_answer(&sql, &format!("EXPLAIN {query}")).await;
+        let plan = format!("{plan:?}");
+        assert!(plan.contains("first_value("), "{}: {plan}", case.name);
+        rewritten.insert(case.query);
+    }
+    let expected = [
+        "candles",
+        "data_quality",
+        "last_price",
+        "top_movers",
+        "volatility",
+    ];
+    assert_eq!(rewritten, expected.map(str::to_owned).into());
 }
 
 /// A query that reads more than the days of its parameters would cost more than it should.

@@ -11,6 +11,7 @@ mod golden;
 mod mistakes;
 mod other_types;
 mod plans;
+mod real_candles;
 mod rows;
 mod sql;
 mod trino;

@@ -7,7 +7,7 @@ use domain::aliases::mint_of;
 use query::day_predicate;
 
 /// The parameters of a call, with the defaults of the query's header.
-pub(super) struct Parameters {
+pub(crate) struct Parameters {
     /// Name → type and text.
     values: BTreeMap<String, (String, String)>,
     /// The two that decide the days.
@@ -16,7 +16,7 @@ pub(super) struct Parameters {
 
 impl Parameters {
     /// Reads the header; `given` overrides its defaults.
-    pub(super) fn of(file: &str, given: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn of(file: &str, given: &BTreeMap<String, String>) -> Self {
         let mut values = BTreeMap::new();
         let mut days = None;
         for line in file.lines().map_while(|line| line.strip_prefix("--")) {
@@ -100,7 +100,7 @@ impl Parameters {
     }
 
     /// The query with its parameters in their places. No text of these files has a colon.
-    pub(super) fn rendered(&self, file: &str) -> String {
+    pub(crate) fn rendered(&self, file: &str) -> String {
         let lines = file.lines().filter(|line| !line.starts_with("--"));
         let query = lines.collect::<Vec<_>>().join("\n");
         let mut parts = query.split(':');
