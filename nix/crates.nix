@@ -1,4 +1,4 @@
-# Which folders of the workspace a program is built from: its own, and the rooms that it needs, read
+# Which folders of the workspace a program is built from: its own, and the crates that it needs, read
 # from the manifests. Its source contains nothing else, so that an edit elsewhere rebuilds nothing.
 { lib }:
 
@@ -7,7 +7,7 @@ let
   manifest = lib.importTOML (root + "/Cargo.toml");
 
   # The crates that others may depend on: name → { path, … }.
-  rooms = lib.filterAttrs (_: dependency: dependency ? path) manifest.workspace.dependencies;
+  crates = lib.filterAttrs (_: dependency: dependency ? path) manifest.workspace.dependencies;
 
   # What a folder's code includes from outside of it, which is not in a manifest.
   included = {
@@ -16,7 +16,7 @@ let
   };
 
   # Cargo reads the manifests of development dependencies even if no test is built.
-  roomsOf =
+  cratesOf =
     folder:
     let
       crate = lib.importTOML (root + "/${folder}/Cargo.toml");
@@ -27,14 +27,14 @@ let
     if byPath != [ ] then
       throw "${folder} names ${toString byPath} by path; add it to [workspace.dependencies] in Cargo.toml"
     else
-      map (name: rooms.${name}.path) (lib.filter (name: rooms ? ${name}) (lib.attrNames dependencies));
+      map (name: crates.${name}.path) (lib.filter (name: crates ? ${name}) (lib.attrNames dependencies));
 
   foldersOf =
     names:
-    map (room: room.key) (
+    map (crate: crate.key) (
       builtins.genericClosure {
         startSet = map (name: { key = "bins/${name}"; }) names;
-        operator = room: map (path: { key = path; }) (roomsOf room.key);
+        operator = crate: map (path: { key = path; }) (cratesOf crate.key);
       }
     );
 

@@ -7,6 +7,7 @@
 //!
 //! Tests share it, so each uses its own project name ([`Emulator::unique_project`]).
 
+mod account;
 mod container;
 mod health;
 pub mod holder;
@@ -23,16 +24,11 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
+pub use account::{ACCESS_KEY, ACCOUNT, REGION};
+
 use crate::build_folder;
 use crate::python::{self, Tools};
 use holder::Ready;
-
-/// The region of all tests.
-pub const REGION: &str = "us-east-1";
-/// The account of the emulator.
-pub const ACCOUNT: &str = "000000000000";
-/// The access key and the secret, which no real account accepts.
-pub const ACCESS_KEY: &str = "test";
 
 /// The host name by which the emulator's functions reach this machine.
 struct HostOfTests(String);
@@ -44,7 +40,7 @@ pub struct Emulator {
 }
 
 /// Keeps the emulator running: the holder's stdin is open as long as this process lives.
-struct Kept {
+struct SharedEmulator {
     emulator: Emulator,
     _holder: Option<Child>,
 }
@@ -56,17 +52,17 @@ struct Kept {
 /// None is running and none could be started; the error says what to install. All tests of the
 /// binary get the same error, since a failed start is not retried.
 pub async fn start() -> anyhow::Result<&'static Emulator> {
-    static KEPT: OnceCell<Result<Kept, String>> = OnceCell::const_new();
-    let kept = KEPT
+    static SHARED: OnceCell<Result<SharedEmulator, String>> = OnceCell::const_new();
+    let shared = SHARED
         .get_or_init(|| async {
             // On a separate thread, since the runtime of one test ends before the other tests.
-            let kept = tokio::task::spawn_blocking(start_holder).await;
-            let kept = kept.map_err(|error| anyhow!(error)).flatten();
-            kept.map_err(|error| format!("{error:#}"))
+            let shared = tokio::task::spawn_blocking(start_holder).await;
+            let shared = shared.map_err(|error| anyhow!(error)).flatten();
+            shared.map_err(|error| format!("{error:#}"))
         })
         .await;
-    match kept {
-        Ok(kept) => Ok(&kept.emulator),
+    match shared {
+        Ok(shared) => Ok(&shared.emulator),
         Err(error) => Err(anyhow!("{error}")),
     }
 }
@@ -80,7 +76,7 @@ pub async fn tools() -> anyhow::Result<Tools> {
     tokio::task::spawn_blocking(python::tools).await?
 }
 
-fn start_holder() -> anyhow::Result<Kept> {
+fn start_holder() -> anyhow::Result<SharedEmulator> {
     let program = build_folder::profile()?.join("emulator");
     let mut holder = Command::new(&program)
         .arg("--until-stdin-closes")
@@ -104,16 +100,16 @@ fn start_holder() -> anyhow::Result<Kept> {
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
     if line.is_empty() {
-        let mut said = String::new();
+        let mut stderr_text = String::new();
         if let Some(stderr) = &mut holder.stderr {
-            stderr.read_to_string(&mut said)?;
+            stderr.read_to_string(&mut stderr_text)?;
         }
         holder.wait()?;
-        return Err(anyhow!("{}", said.trim()));
+        return Err(anyhow!("{}", stderr_text.trim()));
     }
     let ready: Ready = serde_json::from_str(&line)
         .with_context(|| format!("unexpected output of the emulator's program: {line}"))?;
-    Ok(Kept {
+    Ok(SharedEmulator {
         emulator: Emulator { ready },
         _holder: Some(holder),
     })

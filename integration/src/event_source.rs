@@ -22,7 +22,7 @@ pub mod record;
 pub mod shard;
 
 pub use answer::Answer;
-pub use driver::{EventSource, FailureDestination, GivenUp, Report};
+pub use driver::{DiscardedBatch, EventSource, FailureDestination, Report};
 pub use function::Function;
 pub use mapping::MappingSettings;
 pub use reading::StartingPosition;

@@ -269,12 +269,12 @@ impl Shared {
             .await;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(error) => return bad_gateway(&error),
+            Err(error) => return answers::bad_gateway(&error),
         };
         let (status, headers) = (answer.status(), without_hop_by_hop(answer.headers()));
         match answer.bytes().await {
             Ok(body) => (status, headers, body).into_response(),
-            Err(error) => bad_gateway(&error),
+            Err(error) => answers::bad_gateway(&error),
         }
     }
 
@@ -307,7 +307,7 @@ impl Shared {
         head.headers.remove(header::CONTENT_LENGTH);
         match split.merge(&body) {
             Ok(merged) => Response::from_parts(head, Body::from(merged)),
-            Err(error) => bad_gateway(&error),
+            Err(error) => answers::bad_gateway(&error),
         }
     }
 }
@@ -350,9 +350,4 @@ fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap<HeaderValue> {
         headers.remove(name);
     }
     headers
-}
-
-fn bad_gateway(error: &(dyn std::error::Error + 'static)) -> Response {
-    let text = format!("the emulator behind the faulty endpoint cannot be reached: {error}");
-    (StatusCode::BAD_GATEWAY, text).into_response()
 }

@@ -104,7 +104,7 @@ fn check_python() -> anyhow::Result<()> {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => bail!(
             "python3 is older than 3.10 or has no venv and pip: {WHAT_TO_INSTALL}{}",
-            said(&output)
+            stderr_tail(&output)
         ),
         Err(error) => bail!("python3 cannot be run ({error}): {WHAT_TO_INSTALL}"),
     }
@@ -119,12 +119,12 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
         output.status.success(),
         "{program} ended with {}{}",
         output.status,
-        said(&output)
+        stderr_tail(&output)
     );
     Ok(())
 }
 
-fn said(output: &Output) -> String {
+fn stderr_tail(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = text.lines().rev().take(12).collect();
     lines

@@ -5,6 +5,7 @@ pub mod binance_trades;
 mod kraken_pair;
 pub mod kraken_trades;
 pub mod ticks_csv;
+mod whole_number;
 
 use std::io::Read;
 
@@ -120,14 +121,6 @@ impl Format {
         body.push_str(tail);
         body
     }
-}
-
-/// Parses digits only, without a sign, of at most 64 bits.
-fn whole_number(text: &str) -> Option<u64> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
 }
 
 /// Reads CSV records with their positions. Rows are numbered from 1.

@@ -1,11 +1,8 @@
 //! The command line.
 
-mod hints;
-
 use clap::{Parser, Subcommand};
 
 use crate::options::Options;
-pub(crate) use hints::parse;
 
 /// Query the archive of ticks in SQL: on Amazon Athena, or in this process on a data folder.
 ///

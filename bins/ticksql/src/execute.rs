@@ -18,12 +18,14 @@ use crate::choose_engine;
 use crate::cli_error::CliError;
 use crate::destination;
 use crate::engine::{Answer, Cancelled, Engine, EngineError, Figures, PastQuery, Progress, State};
-use crate::format::{self, Ending, Rows};
+use crate::format::{self, AnswerSummary, Rows};
 use crate::full_scan_guard;
 use crate::named::BoundQuery;
 use crate::options::{EngineName, Format, Options};
+use crate::outputs::Outputs;
+use crate::phrases::counted;
 use crate::progress::Line;
-use crate::render::{About, Renderings};
+use crate::render::{PageInfo, Renderings};
 use crate::source::Source;
 use crate::statement::Statement;
 use crate::stop::unless_stopped;
@@ -33,12 +35,6 @@ use runtime::printable::PrintableWriter;
 
 /// How often the progress line is updated while rows are read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-
-/// Where an answer and what is reported about it go.
-pub(crate) struct Outputs<'a> {
-    pub(crate) output: &'a mut (dyn Write + Send),
-    pub(crate) status: &'a mut (dyn Write + Send),
-}
 
 /// Runs a query and writes its rows to a file, or to standard output.
 pub(crate) async fn execute(
@@ -104,6 +100,7 @@ impl Execution<'_> {
         let answer = answer.inspect_err(|_| line.end())?;
         _ = self.figures.set(Arc::clone(&answer.figures));
         let mut renderings = Renderings::of(self.options, &answer.schema)?;
+        let shows_rows = file.is_none() && self.options.chart.is_none();
         let read = {
             let mut terminal;
             let output: Option<&mut (dyn Write + Send)> = match file {
@@ -120,7 +117,23 @@ impl Execution<'_> {
             self.read(answer, rows, &mut renderings, &line).await
         };
         line.end();
-        let (rows, truncated, figures) = read?;
+        let ReadRows {
+            count: rows,
+            truncated,
+            figures,
+            failure,
+        } = read?;
+        if let Some(error) = failure {
+            // Even with `--quiet`: rows that are shown must not look complete.
+            if shows_rows && rows > 0 {
+                let shown = counted(rows, "row");
+                _ = writeln!(
+                    outputs.status,
+                    "note: the answer is incomplete: the query ended after {shown}"
+                );
+            }
+            return Err(error);
+        }
         let summary = QuerySummary {
             engine: self.engine.name(),
             rows,
@@ -128,13 +141,13 @@ impl Execution<'_> {
             elapsed: self.started.elapsed(),
             figures,
         };
-        let about = About {
+        let info = PageInfo {
             source: self.source,
             given: &self.bound.given,
             figures: &summary.message(),
             rows,
         };
-        renderings.finish(&about, page, outputs.output)?;
+        renderings.finish(&info, page, outputs.output)?;
         let is_empty = rows == 0 || summary.figures.files == Some(0);
         if is_empty && !self.options.quiet {
             self.note_on_empty(rows, outputs).await;
@@ -168,14 +181,14 @@ impl Execution<'_> {
         within(&unless_cancelled(cancel, estimate).await?, allowed)
     }
 
-    /// Reads rows up to the limit.
+    /// Reads rows up to the limit. If the query fails, those before are written.
     async fn read(
         &self,
         answer: Answer,
         mut rows: Option<Box<dyn Rows + '_>>,
         renderings: &mut Renderings,
         line: &Line,
-    ) -> Result<(usize, bool, Figures), CliError> {
+    ) -> Result<ReadRows, CliError> {
         let rows_max = destination::rows_max(self.options, self.format).unwrap_or(usize::MAX);
         let Answer {
             mut batches,
@@ -184,7 +197,12 @@ impl Execution<'_> {
         } = answer;
         let (mut count, mut truncated) = (0_usize, false);
         let mut reported_at = Instant::now();
-        while let Some(batch) = batches.try_next().await? {
+        let failure = loop {
+            let batch = match batches.try_next().await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break None,
+                Err(error) => break Some(error.into()),
+            };
             let left = rows_max - count;
             truncated = batch.num_rows() > left;
             let batch = batch.slice(0, batch.num_rows().min(left));
@@ -194,27 +212,34 @@ impl Execution<'_> {
             }
             renderings.add(&batch)?;
             if truncated {
-                break;
+                break None;
             }
             if reported_at.elapsed() > PROGRESS_EVERY {
                 reported_at = Instant::now();
                 line.report(progress(&figures()));
             }
-        }
+        };
         // Rows past the limit are not read.
         drop(batches);
         let figures = figures();
-        let ending = Ending {
+        let summary = AnswerSummary {
             rows: count,
             truncated,
             files: figures.files,
             bytes_read: figures.scanned_bytes,
             elapsed: self.started.elapsed(),
         };
-        if let Some(rows) = rows {
-            rows.finish(&ending)?;
+        match (rows, &failure) {
+            (Some(rows), None) => rows.finish(&summary)?,
+            (Some(rows), Some(_)) => rows.finish_incomplete()?,
+            (None, _) => {}
         }
-        Ok((count, truncated, figures))
+        Ok(ReadRows {
+            count,
+            truncated,
+            figures,
+            failure,
+        })
     }
 
     /// Adds the query to the journal. Athena keeps its own list, which has no names, so only its
@@ -267,6 +292,15 @@ impl Execution<'_> {
         }
         self.figures.get().and_then(|figures| figures().query_id)
     }
+}
+
+/// What was read of an answer.
+struct ReadRows {
+    count: usize,
+    truncated: bool,
+    figures: Figures,
+    /// Why the query ended before its last row.
+    failure: Option<CliError>,
 }
 
 /// Runs a step that comes before the query, unless `cancel` fires.

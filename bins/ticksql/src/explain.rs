@@ -10,9 +10,10 @@ use crate::athena_bill::Bill;
 use crate::cli_error::CliError;
 use crate::destination::{self, write_rows, write_text};
 use crate::engine::{Engine, Estimate};
-use crate::execute::{self, Outputs};
+use crate::execute;
 use crate::full_scan_guard;
 use crate::options::{EngineName, Format, Options};
+use crate::outputs::Outputs;
 use crate::size::Size;
 use crate::source::Source;
 

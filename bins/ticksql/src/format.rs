@@ -9,20 +9,16 @@ mod table;
 use std::io::Write;
 use std::time::Duration;
 
-use arrow::array::{Array as _, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::util::display::FormatOptions;
 
 use crate::cli_error::CliError;
 use crate::options::Format;
-use cell_text::{DoubleFormatters, formatter};
-
-/// How a table shows NULL.
-const NULL: &str = "NULL";
+pub(crate) use cell_text::for_each_row;
 
 /// The figures of an answer at its end.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Ending {
+pub(crate) struct AnswerSummary {
     pub(crate) rows: usize,
     pub(crate) truncated: bool,
     pub(crate) files: Option<usize>,
@@ -34,7 +30,11 @@ pub(crate) struct Ending {
 pub(crate) trait Rows {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError>;
 
-    fn finish(self: Box<Self>, ending: &Ending) -> Result<(), CliError>;
+    fn finish(self: Box<Self>, summary: &AnswerSummary) -> Result<(), CliError>;
+
+    /// Writes the rows so far, after which the query failed. What only a complete answer has is omitted,
+    /// so that a JSON document or a Parquet file cannot be mistaken for one.
+    fn finish_incomplete(self: Box<Self>) -> Result<(), CliError>;
 }
 
 /// Starts an answer in a format.
@@ -62,37 +62,8 @@ pub(crate) fn all(
 ) -> Result<(), CliError> {
     let mut rows = start(format, &batch.schema(), output)?;
     rows.batch(batch)?;
-    rows.finish(&Ending {
+    rows.finish(&AnswerSummary {
         rows: batch.num_rows(),
-        ..Ending::default()
+        ..AnswerSummary::default()
     })
-}
-
-/// The cells of a batch as texts, row by row; `None` is NULL.
-pub(crate) fn for_each_row(
-    batch: &RecordBatch,
-    mut row_of: impl FnMut(Vec<Option<String>>) -> Result<(), CliError>,
-) -> Result<(), CliError> {
-    // A NULL within an array or a row must not look like an empty text.
-    let options = FormatOptions::default()
-        .with_null(NULL)
-        .with_formatter_factory(Some(&DoubleFormatters));
-    // `is_null` is false in a column of type NULL, which has no null buffer.
-    let nulls = batch.columns().iter().map(|array| array.logical_nulls());
-    let nulls: Vec<_> = nulls.collect();
-    let columns = batch
-        .columns()
-        .iter()
-        .map(|array| formatter(array, &options));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    for row in 0..batch.num_rows() {
-        let mut cells = Vec::with_capacity(columns.len());
-        for (nulls, formatter) in nulls.iter().zip(&columns) {
-            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            let text = || formatter.value(row).try_to_string();
-            cells.push(if is_null { None } else { Some(text()?) });
-        }
-        row_of(cells)?;
-    }
-    Ok(())
 }

@@ -34,7 +34,7 @@ pub(crate) async fn run(
     init.table(&ARCHIVE, group.as_ref()).await?;
     init.table(&QUARANTINE, group.as_ref()).await?;
     init.views().await?;
-    init.say(
+    init.report(
         "next",
         "ticksql run last_price    (`ticksql list` shows the other queries)",
     );
@@ -49,8 +49,8 @@ struct Init<'a> {
 }
 
 impl Init<'_> {
-    fn say(&mut self, what: &str, how: &str) {
-        // If standard error is closed, the exit code still says it.
+    fn report(&mut self, what: &str, how: &str) {
+        // If standard error is closed, the exit code still reports it.
         _ = writeln!(self.status, "{what:<10} {how}");
     }
 
@@ -86,26 +86,26 @@ impl Init<'_> {
             let created = self.athena.create_workgroup(&group).await;
             created.map_err(|error| engine_error(&error))?;
             let limit = self.args.scan_limit;
-            self.say(
+            self.report(
                 "workgroup",
                 &format!("{name}: created; results go to {results}, a query may read {limit}"),
             );
             return Ok(Some(results));
         };
-        self.say("workgroup", &format!("{name}: exists"));
+        self.report("workgroup", &format!("{name}: exists"));
         if !group.is_enabled {
-            self.say("", "it is disabled: enable it, or pass another --workgroup");
+            self.report("", "it is disabled: enable it, or pass another --workgroup");
         }
         let Some(settings) = group.settings else {
             return Ok(None);
         };
         match &settings.results {
-            Some(location) => self.say("", &format!("results go to {location}")),
-            None => self.say("", "it has no query result location: set one"),
+            Some(location) => self.report("", &format!("results go to {location}")),
+            None => self.report("", "it has no query result location: set one"),
         }
         let other = |engine: &String| engine != ENGINE && engine != "AUTO";
         if let Some(engine) = settings.engine.filter(other) {
-            self.say(
+            self.report(
                 "",
                 &format!("it runs {engine}; the queries are written for {ENGINE}"),
             );
@@ -139,7 +139,7 @@ impl Init<'_> {
             .await
             .map_err(|error| engine_error(&error))?
         {
-            self.say("database", &format!("{name}: exists"));
+            self.report("database", &format!("{name}: exists"));
             return Ok(());
         }
         let query = Query {
@@ -147,7 +147,7 @@ impl Init<'_> {
             ..Query::new(ddl::create_database(&name))
         };
         self.run(&query).await?;
-        self.say("database", &format!("{name}: created"));
+        self.report("database", &format!("{name}: created"));
         Ok(())
     }
 
@@ -161,10 +161,10 @@ impl Init<'_> {
         if let Some(table) = found.map_err(|error| engine_error(&error))? {
             let at = table.location.as_ref();
             let over = at.map_or_else(String::new, |at| format!(", over {at}"));
-            self.say("table", &format!("{name}: exists{over}"));
+            self.report("table", &format!("{name}: exists{over}"));
             let missing = missing(&table, file);
             if !missing.is_empty() {
-                self.say(
+                self.report(
                     "",
                     &format!(
                         "it lacks {}: deploy the stack again, or `ALTER TABLE {name} ADD COLUMNS`",
@@ -178,7 +178,7 @@ impl Init<'_> {
         let sql = file.statement(&folder);
         self.run(&Query::new(sql)).await?;
         let at = file.location(&folder);
-        self.say("table", &format!("{name}: created, over {at}"));
+        self.report("table", &format!("{name}: created, over {at}"));
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Init<'_> {
             let name = view.name;
             if self.athena.is_emulated() {
                 let how = "omitted: this service keeps no views, so they are sent with each query";
-                self.say("view", &format!("{name}: {how}"));
+                self.report("view", &format!("{name}: {how}"));
                 continue;
             }
             let found = self.athena.find_table(name).await;
@@ -222,7 +222,7 @@ impl Init<'_> {
             } else {
                 "created"
             };
-            self.say("view", &format!("{name}: {how}"));
+            self.report("view", &format!("{name}: {how}"));
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ mod journal;
 mod list;
 mod named;
 mod options;
+mod outputs;
+mod parse_args;
 mod phrases;
 mod plot;
 mod position;
@@ -43,7 +45,8 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use cli_error::CliError;
-use execute::Outputs;
+use outputs::Outputs;
+use parse_args::parse_args;
 use query_failure::QueryFailure;
 
 /// Where a process reads and writes.
@@ -59,7 +62,7 @@ pub struct Streams<'a> {
 /// Runs the command and returns the exit code, as `ticksql --help` lists them. Arguments that cannot be
 /// parsed, `--help` and `--version` end the process.
 pub fn run(args: impl IntoIterator<Item = OsString>, streams: Streams<'_>) -> ExitCode {
-    let cli = match cli::parse(args) {
+    let cli = match parse_args(args) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };

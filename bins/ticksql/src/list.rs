@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use crate::cli_error::CliError;
 use crate::destination::write_rows;
-use crate::execute::Outputs;
 use crate::named::{self, Query};
 use crate::options::Options;
+use crate::outputs::Outputs;
 
 /// Writes the named queries: in a format, or as a list for people.
 pub(crate) fn list(options: &Options, outputs: &mut Outputs<'_>) -> Result<(), CliError> {

@@ -3,9 +3,10 @@
 //! A header of comment lines says what a query is for and what it takes; `:name` stands for a value
 //! in its text, and `:days` for the condition on year, month and day that two times imply.
 
+mod arguments;
 mod bound_query;
 mod constraint;
-mod given;
+mod days_placeholder;
 mod header;
 mod named_query;
 mod param_type;
@@ -17,19 +18,13 @@ mod times;
 
 use rust_embed::Embed;
 
+pub(crate) use arguments::{name_of, split_key};
 pub(crate) use bound_query::BoundQuery;
-pub(crate) use given::{name_of, split_key};
 pub(crate) use header::HeaderError;
 pub(crate) use header::is_name;
 pub(crate) use named_query::Query;
 pub(crate) use parameter::ParameterError;
 pub(crate) use source_map::{BoundPlaceholder, SourceMap};
-
-/// The word for the condition on year, month and day.
-const DAYS: &str = "days";
-
-/// The parameters that `:days` uses in a text without a header.
-const TIMES: [&str; 2] = ["from", "to"];
 
 #[derive(Embed)]
 #[folder = "../../sql/queries/"]

@@ -11,7 +11,7 @@ use crate::atomic_file::AtomicFile;
 use crate::cli_error::CliError;
 use crate::options::Options;
 use crate::plot::{self, Plot, Screen};
-pub(crate) use page::About;
+pub(crate) use page::PageInfo;
 use page::PageRows;
 
 /// A chart and a page, each if requested.
@@ -44,7 +44,7 @@ impl Renderings {
     /// Draws the chart, and writes the page to its file.
     pub(crate) fn finish(
         self,
-        about: &About<'_>,
+        info: &PageInfo<'_>,
         file: Option<AtomicFile>,
         output: &mut (dyn Write + Send),
     ) -> Result<(), CliError> {
@@ -52,7 +52,7 @@ impl Renderings {
             draw(chart, output)?;
         }
         match (self.page, file) {
-            (Some(page), Some(file)) => page.write(about, file),
+            (Some(page), Some(file)) => page.write(info, file),
             _ => Ok(()),
         }
     }

@@ -21,16 +21,17 @@ use tokio::sync::Mutex;
 use crate::atomic_file::AtomicFile;
 use crate::cli_error::CliError;
 use crate::engine::{Cancelled, Engine, TableColumns};
-use crate::execute::{self, Outputs};
+use crate::execute;
 use crate::format;
 use crate::journal::private_folder;
 use crate::list;
 use crate::options::{Format, Options};
+use crate::outputs::Outputs;
 use crate::query_failure::QueryFailure;
 use crate::source::{self, Source};
 use crate::stop::ShellWatch;
 use completion::InputHelper;
-use meta_command::{MetaCommand, of_line, words};
+use meta_command::{MetaCommand, parse_bare_word, words};
 use terminal_state::TerminalState;
 
 /// Lines that are remembered.
@@ -92,7 +93,7 @@ impl Terminal {
     fn next(&mut self) -> Result<Option<String>, ReadlineError> {
         loop {
             return match self.editor.readline(PROMPT) {
-                Ok(text) if script::leaves(&text) => Ok(None),
+                Ok(text) if script::is_quit(&text) => Ok(None),
                 Ok(text) => Ok(Some(text)),
                 Err(ReadlineError::Interrupted) => continue,
                 Err(ReadlineError::Eof) => Ok(None),
@@ -188,12 +189,12 @@ async fn converse(
             terminal.remember(text, outputs);
         }
         let done = watch.while_busy(shell.line(text, outputs)).await;
-        let heard = watch.heard();
+        let signal = watch.received_signal();
         match done {
             Ok(Next::Go) => {}
             Ok(Next::Leave) => break,
             Err(failure) => match failure.error.stop_reason() {
-                Some(reason) if heard.is_some() || reason.ends_shell() => {
+                Some(reason) if signal.is_some() || reason.ends_shell() => {
                     return Err(failure.error.into());
                 }
                 _ => {
@@ -204,7 +205,7 @@ async fn converse(
                 }
             },
         }
-        if let Some(reason) = heard {
+        if let Some(reason) = signal {
             return Err(CliError::Stopped {
                 reason,
                 cancelled: Cancelled::default(),
@@ -237,7 +238,7 @@ struct Shell<'a> {
 
 impl Shell<'_> {
     async fn line(&mut self, line: &str, outputs: &mut Outputs<'_>) -> Result<Next, QueryFailure> {
-        let plain = of_line(line);
+        let plain = parse_bare_word(line);
         let command = line.strip_prefix('\\');
         let command = command.or(plain.map(|_| line));
         let Some(command) = command else {

@@ -85,7 +85,7 @@ fn watch(
 /// a query, which the query's own watch stops, ends after it.
 pub(crate) struct ShellWatch {
     busy: Arc<AtomicBool>,
-    heard: Arc<OnceLock<StopReason>>,
+    received_signal: Arc<OnceLock<StopReason>>,
     _guard: DropGuard,
 }
 
@@ -96,16 +96,16 @@ impl ShellWatch {
         let done = CancellationToken::new();
         let watch = Self {
             busy: Arc::new(AtomicBool::new(false)),
-            heard: Arc::new(OnceLock::new()),
+            received_signal: Arc::new(OnceLock::new()),
             _guard: done.clone().drop_guard(),
         };
-        let (busy, heard) = (Arc::clone(&watch.busy), Arc::clone(&watch.heard));
+        let (busy, received_signal) = (Arc::clone(&watch.busy), Arc::clone(&watch.received_signal));
         tokio::spawn(async move {
             let reason = tokio::select! {
                 () = done.cancelled() => return,
                 reason = signals.next() => reason,
             };
-            let reason = *heard.get_or_init(|| reason);
+            let reason = *received_signal.get_or_init(|| reason);
             // A busy shell checks for the signal afterwards.
             if !busy.load(Ordering::SeqCst) {
                 at_end();
@@ -124,8 +124,8 @@ impl ShellWatch {
     }
 
     /// The signal that was received meanwhile.
-    pub(crate) fn heard(&self) -> Option<StopReason> {
-        self.heard.get().copied()
+    pub(crate) fn received_signal(&self) -> Option<StopReason> {
+        self.received_signal.get().copied()
     }
 }
 
@@ -145,14 +145,14 @@ impl Signals {
         Self::of(!stdin().is_terminal())
     }
 
-    fn of(hears_interrupt: bool) -> io::Result<Self> {
+    fn of(on_interrupt: bool) -> io::Result<Self> {
         // `nohup` sets SIGHUP to be ignored: a handler that still runs reverts it.
-        let hears_hang_up = !ignores_hang_up();
+        let on_hang_up = !ignores_hang_up();
         let listen = |wanted: bool, kind| wanted.then(|| signal(kind)).transpose();
         Ok(Self {
-            interrupt: listen(hears_interrupt, SignalKind::interrupt())?,
+            interrupt: listen(on_interrupt, SignalKind::interrupt())?,
             terminate: listen(true, SignalKind::terminate())?,
-            hang_up: listen(hears_hang_up, SignalKind::hangup())?,
+            hang_up: listen(on_hang_up, SignalKind::hangup())?,
         })
     }
 

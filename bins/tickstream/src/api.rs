@@ -24,7 +24,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use webhook::Webhook;
 
-use crate::live::{self, Live, Wanted};
+use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
 
 /// The state of the routes.
@@ -161,8 +161,8 @@ async fn listen(
         let detail = format!("there are already {} readers", live::READERS_MAX);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5));
     }
-    let wanted = match wanted.tokens.as_deref().map(str::trim) {
-        None | Some("") => Wanted::All,
+    let filter = match wanted.tokens.as_deref().map(str::trim) {
+        None | Some("") => TokenFilter::All,
         Some(names) => {
             let tokens: std::collections::HashSet<_> = names
                 .split(',')
@@ -175,16 +175,16 @@ async fn listen(
                 );
                 return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
             }
-            Wanted::Only(tokens)
+            TokenFilter::Only(tokens)
         }
     };
     let live = api.live.clone();
-    let place = live.place();
+    let connection = live.track_connection();
     let upgrade = upgrade
         .max_message_size(16 * 1_024)
         .write_buffer_size(16 * 1_024);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        live.serve(socket, wanted).await;
-        drop(place);
+        live.serve(socket, filter).await;
+        drop(connection);
     }))
 }

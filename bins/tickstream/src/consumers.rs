@@ -94,7 +94,7 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
 }
 
 /// Waits for the next commit; returns whether to continue.
-async fn woken(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) -> bool {
+async fn wait_for_commit(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) -> bool {
     match stopping.run_until_cancelled(commits.changed()).await {
         Some(Ok(())) => stopping
             .run_until_cancelled(tokio::time::sleep(GATHER))
@@ -132,7 +132,7 @@ async fn analyse(
             }
             Ok(0) if stopping.is_cancelled() => return,
             Ok(0) => {
-                woken(&mut commits, &stopping).await;
+                wait_for_commit(&mut commits, &stopping).await;
             }
             Ok(_) => {}
             Err(error) => {

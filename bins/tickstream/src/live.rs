@@ -58,15 +58,15 @@ pub(crate) struct Live {
 
 /// The tokens a reader wants.
 #[derive(Debug, Clone)]
-pub(crate) enum Wanted {
+pub(crate) enum TokenFilter {
     /// Every token.
     All,
     /// These.
     Only(HashSet<String>),
 }
 
-impl Wanted {
-    fn has(&self, token: &str) -> bool {
+impl TokenFilter {
+    fn matches(&self, token: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(tokens) => tokens.contains(token),
@@ -87,7 +87,7 @@ impl Live {
     }
 
     /// Registers a reader before its connection is established, so [`Live::end`] waits for it.
-    pub(crate) fn place(&self) -> TaskTrackerToken {
+    pub(crate) fn track_connection(&self) -> TaskTrackerToken {
         self.connections.token()
     }
 
@@ -114,7 +114,7 @@ impl Live {
         while stopping.run_until_cancelled(turns.tick()).await.is_some() {
             let updates = conflator.flush().into_updates();
             if !updates.is_empty() {
-                let messages = render(&updates, &Wanted::All);
+                let messages = render(&updates, &TokenFilter::All);
                 // It fails if there are no readers any more.
                 drop(frames.send(Arc::new(Frame { updates, messages })));
             }
@@ -124,47 +124,47 @@ impl Live {
     async fn send_snapshot(
         &self,
         socket: &mut WebSocket,
-        wanted: &Wanted,
+        filter: &TokenFilter,
         missed: u64,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), Disconnected> {
         let latest = self.store.latest_ticks();
         let latest = latest.iter().map(Arc::as_ref);
-        let latest = latest.filter(|tick| wanted.has(tick.token.as_str()));
+        let latest = latest.filter(|tick| filter.matches(tick.token.as_str()));
         let messages = snapshot(latest, missed, MESSAGE_BYTES_MAX);
         send_all(socket, messages.into_iter().map(Utf8Bytes::from)).await
     }
 
     /// Serves one reader until it disconnects, or until [`Live::end`].
-    pub(crate) async fn serve(self, mut socket: WebSocket, wanted: Wanted) {
+    pub(crate) async fn serve(self, mut socket: WebSocket, filter: TokenFilter) {
         let _reader = self.conflator.reader();
-        let reading = self.read(&mut socket, &wanted);
+        let reading = self.read(&mut socket, &filter);
         // It may be aborted at any point: a reader that accepts nothing must not delay the end.
         self.ending.run_until_cancelled(reading).await;
         drop(tokio::time::timeout(CLOSE_WITHIN, close(socket)).await);
     }
 
     /// Sends updates until the reader disconnects.
-    async fn read(&self, socket: &mut WebSocket, wanted: &Wanted) {
+    async fn read(&self, socket: &mut WebSocket, filter: &TokenFilter) {
         let mut frames = self.frames.subscribe();
         let mut pings = tokio::time::interval(PING_EVERY);
-        if self.send_snapshot(socket, wanted, 0).await.is_err() {
+        if self.send_snapshot(socket, filter, 0).await.is_err() {
             return;
         }
         loop {
             let sent = tokio::select! {
                 frame = frames.recv() => match frame {
-                    Ok(frame) => send_frame(socket, &frame, wanted).await,
+                    Ok(frame) => send_frame(socket, &frame, filter).await,
                     Err(RecvError::Lagged(missed)) => {
                         // The frames that are still kept are older than the snapshot.
                         frames = self.frames.subscribe();
-                        self.send_snapshot(socket, wanted, missed).await
+                        self.send_snapshot(socket, filter, missed).await
                     }
-                    Err(RecvError::Closed) => Err(Gone),
+                    Err(RecvError::Closed) => Err(Disconnected),
                 },
                 _ = pings.tick() => send(socket, Message::Ping(bytes::Bytes::new())).await,
-                said = socket.recv() => match said {
+                received = socket.recv() => match received {
                     // Messages of readers are ignored; the library responds to pings.
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Disconnected),
                     Some(Ok(_)) => Ok(()),
                 },
             };
@@ -187,35 +187,39 @@ async fn close(mut socket: WebSocket) {
     }
 }
 
-/// The reader is gone, or does not accept messages.
-struct Gone;
+/// The reader disconnected, or does not accept messages.
+struct Disconnected;
 
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Disconnected> {
     let sent = tokio::time::timeout(SEND_WITHIN, socket.send(message)).await;
-    sent.map_err(|_| Gone)?.map_err(|_| Gone)
+    sent.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
 }
 
 async fn send_all(
     socket: &mut WebSocket,
     messages: impl Iterator<Item = Utf8Bytes>,
-) -> Result<(), Gone> {
+) -> Result<(), Disconnected> {
     for message in messages {
         send(socket, Message::Text(message)).await?;
     }
     Ok(())
 }
 
-async fn send_frame(socket: &mut WebSocket, frame: &Frame, wanted: &Wanted) -> Result<(), Gone> {
-    match wanted {
-        Wanted::All => send_all(socket, frame.messages.iter().cloned()).await,
-        Wanted::Only(_) => send_all(socket, render(&frame.updates, wanted).into_iter()).await,
+async fn send_frame(
+    socket: &mut WebSocket,
+    frame: &Frame,
+    filter: &TokenFilter,
+) -> Result<(), Disconnected> {
+    match filter {
+        TokenFilter::All => send_all(socket, frame.messages.iter().cloned()).await,
+        TokenFilter::Only(_) => send_all(socket, render(&frame.updates, filter).into_iter()).await,
     }
 }
 
 /// The messages of those updates that a reader wants.
-fn render(updates: &[Update], wanted: &Wanted) -> Vec<Utf8Bytes> {
-    let wanted = |update: &&Update| wanted.has(update.token.as_str());
-    let wanted: Vec<&Update> = updates.iter().filter(wanted).collect();
+fn render(updates: &[Update], filter: &TokenFilter) -> Vec<Utf8Bytes> {
+    let is_wanted = |update: &&Update| filter.matches(update.token.as_str());
+    let wanted: Vec<&Update> = updates.iter().filter(is_wanted).collect();
     let messages = messages(&wanted, MESSAGE_BYTES_MAX);
     messages.into_iter().map(Utf8Bytes::from).collect()
 }

@@ -51,7 +51,7 @@ impl Metrics {
         let latencies = Latencies::new_with_constructor(|| Histogram::new(SECONDS));
         registry.register_with_unit(
             "http_request",
-            "Time to answer requests, by route and status",
+            "Request duration by route and status",
             Unit::Seconds,
             latencies.clone(),
         );

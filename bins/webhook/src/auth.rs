@@ -3,10 +3,13 @@
 
 mod secrets;
 mod standard_webhooks;
+mod unique_header;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 
 pub use secrets::{PLAIN_BYTES_MIN, SECRETS_MAX, Secrets, SecretsError};
+use unique_header::unique_header;
+
 pub use standard_webhooks::{ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};
 
 /// Why a sender is not authenticated. No message contains a secret, a signature or a body.
@@ -90,7 +93,7 @@ pub fn authenticate(
     now_ms: i64,
 ) -> Result<(), AuthError> {
     let signed = standard_webhooks::is_attempted(headers);
-    let authorization = only(headers, header::AUTHORIZATION.as_str(), "authorization");
+    let authorization = unique_header(headers, header::AUTHORIZATION.as_str(), "authorization");
     let error = if signed {
         match standard_webhooks::verify(secrets, headers, body, now_ms) {
             Ok(()) => return Ok(()),
@@ -107,22 +110,10 @@ pub fn authenticate(
     }
 }
 
-/// The value of a header that must not be repeated.
-fn only<'a>(
-    headers: &'a HeaderMap,
-    name: &str,
-    known_as: &'static str,
-) -> Result<Option<&'a HeaderValue>, AuthError> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(AuthError::RepeatedHeader(known_as));
-    }
-    Ok(first)
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     const NOW_MS: i64 = 1_763_000_000_000;

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use runtime::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::RETRY_AFTER_SECONDS;
+use crate::wire::RETRY_AFTER_SECONDS;
 
 /// The largest body: 5 MiB. Lambda accepts 6 MB including its envelope, so the same limit works there.
 pub const BODY_BYTES_MAX: usize = 5 * 1_024 * 1_024;
@@ -43,7 +43,7 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// How long a delivery waits if the memory for bodies is used up.
-const ROOM_WITHIN: Duration = Duration::from_secs(1);
+const RESERVE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The memory budgets for bodies and for deliveries. There are two, since with a single one, deliveries
 /// that hold memory for their bodies could wait for each other.
@@ -87,15 +87,15 @@ pub(crate) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 impl BodyLimits {
     /// Limits for the bytes of bodies, and of deliveries.
     pub(crate) fn new(reading_bytes_max: usize, working_bytes_max: usize) -> Self {
-        let room = |bytes| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
+        let permits = |bytes| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
         Self {
-            reading: room(reading_bytes_max),
-            working: room(working_bytes_max),
+            reading: permits(reading_bytes_max),
+            working: permits(working_bytes_max),
         }
     }
 
     /// Waits briefly for memory for a body of the announced size, or of the maximum if none is announced.
-    pub(crate) async fn room_to_read(
+    pub(crate) async fn reserve_reading(
         &self,
         headers: &HeaderMap,
     ) -> Result<OwnedSemaphorePermit, Problem> {
@@ -106,17 +106,17 @@ impl BodyLimits {
         let bytes = bytes
             .filter(|bytes| *bytes <= BODY_BYTES_MAX)
             .ok_or_else(too_large)?;
-        room(&self.reading, bytes).await
+        reserve(&self.reading, bytes).await
     }
 
     /// Waits briefly for memory for a delivery with a body of this size. Hold it until the delivery ends,
     /// even if its sender no longer waits: if the store is slower than its senders, deliveries are then
     /// refused and do not accumulate.
-    pub(crate) async fn room_to_work(
+    pub(crate) async fn reserve_working(
         &self,
         body_bytes: usize,
     ) -> Result<OwnedSemaphorePermit, Problem> {
-        room(&self.working, working_bytes(body_bytes)).await
+        reserve(&self.working, working_bytes(body_bytes)).await
     }
 
     /// Reads a body within the limits for size and time.
@@ -137,14 +137,14 @@ impl BodyLimits {
     }
 }
 
-async fn room(of: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+async fn reserve(of: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
     let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
     let waiting = Arc::clone(of).acquire_many_owned(permits);
     let busy = || {
         let detail = "too many concurrent deliveries: deliver again in a second";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
     };
-    tokio::time::timeout(ROOM_WITHIN, waiting)
+    tokio::time::timeout(RESERVE_WITHIN, waiting)
         .await
         .map_err(|_| busy())?
         .map_err(|_| busy())
@@ -216,12 +216,12 @@ mod tests {
         let limits = BodyLimits::default();
         let mut held = Vec::new();
         for _ in 0..READING_BYTES_MAX / BODY_BYTES_MAX {
-            held.push(limits.room_to_read(&HeaderMap::new()).await.unwrap());
+            held.push(limits.reserve_reading(&HeaderMap::new()).await.unwrap());
         }
-        let problem = limits.room_to_read(&HeaderMap::new()).await.unwrap_err();
+        let problem = limits.reserve_reading(&HeaderMap::new()).await.unwrap_err();
         assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
         held.pop();
-        assert!(limits.room_to_read(&HeaderMap::new()).await.is_ok());
+        assert!(limits.reserve_reading(&HeaderMap::new()).await.is_ok());
     }
 
     #[test]

@@ -26,12 +26,9 @@ use runtime::problem::Problem;
 
 use crate::auth::{AuthError, Secrets};
 use crate::body::BodyLimits;
-use crate::wire::Answer;
+use crate::wire::{Answer, RETRY_AFTER_SECONDS};
 
 pub use crate::body::{BODY_BYTES_MAX, READING_BYTES_MAX, WORKING_BYTES_MAX};
-
-/// When a sender whose delivery was not stored should retry, in seconds.
-const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// What the webhook needs.
 pub struct Webhook {
@@ -76,8 +73,8 @@ async fn receive(
 ) -> Result<Response, Problem> {
     body::check_media_type(request.headers())?;
     let (parts, body) = request.into_parts();
-    let reading = match webhook.body.room_to_read(&parts.headers).await {
-        Ok(room) => room,
+    let reading = match webhook.body.reserve_reading(&parts.headers).await {
+        Ok(permit) => permit,
         Err(problem) => {
             body::discard(body).await;
             return Err(problem);
@@ -85,7 +82,7 @@ async fn receive(
     };
     let bytes = webhook.body.read(body).await?;
     webhook.authenticate(&parts.headers, &bytes)?;
-    let working = webhook.body.room_to_work(bytes.len()).await?;
+    let working = webhook.body.reserve_working(bytes.len()).await?;
     drop(reading);
     let task = deliver(Arc::clone(&webhook), source, bytes);
     let task = tokio::spawn(async move {

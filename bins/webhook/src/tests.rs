@@ -132,11 +132,11 @@ impl Scene {
 }
 
 /// Memory for four deliveries of one tick, which need a little over 8 KiB each.
-const ROOM_FOR_FOUR: usize = 40 * 1_024;
+const BYTES_FOR_FOUR: usize = 40 * 1_024;
 
 #[tokio::test(start_paused = true)]
 async fn memory_is_not_released_when_senders_hang_up() {
-    let scene = scene(ROOM_FOR_FOUR);
+    let scene = scene(BYTES_FOR_FOUR);
     for _ in 0..100 {
         // The paused clock advances once nothing else can run: the sender has hung up.
         let hung_up = tokio::time::timeout(Duration::from_millis(10), scene.deliver());
@@ -159,7 +159,7 @@ async fn memory_is_not_released_when_senders_hang_up() {
 
 #[tokio::test(start_paused = true)]
 async fn memory_is_not_released_when_senders_are_asked_to_retry() {
-    let scene = scene(ROOM_FOR_FOUR);
+    let scene = scene(BYTES_FOR_FOUR);
     for n in 0..10 {
         let answer = scene.deliver().await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);

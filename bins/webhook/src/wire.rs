@@ -1,4 +1,4 @@
-//! The webhook's JSON response.
+//! The webhook's response.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,9 @@ use serde::Serialize;
 /// The most errors in a response. The counts are always complete, and the quarantine has every
 /// entry.
 const ERRORS_MAX: usize = 100;
+
+/// When a sender whose delivery was not stored should retry, in seconds.
+pub(crate) const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The outcome of a delivery.
 #[derive(Debug, Serialize)]

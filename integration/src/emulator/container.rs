@@ -31,7 +31,7 @@ pub(super) enum Docker {
 }
 
 /// Checks whether an engine responds and the image exists; builds our own image if it is missing.
-pub(super) async fn look(options: &EmulatorOptions) -> Docker {
+pub(super) async fn probe(options: &EmulatorOptions) -> Docker {
     let engine = async { docker_client_instance().await.ok()?.ping().await.ok() };
     if !matches!(
         tokio::time::timeout(PING_TIMEOUT, engine).await,

@@ -16,6 +16,7 @@ use super::container::{self, Docker};
 use super::options::{EmulatorOptions, Way};
 use super::process::{self, Process};
 use super::{HostOfTests, health};
+use crate::python;
 
 /// How many ports are tried if a free one is taken before the emulator uses it.
 const PORT_TRIES: u32 = 3;
@@ -76,7 +77,7 @@ async fn start(options: &EmulatorOptions) -> anyhow::Result<(Ready, Running)> {
     }
     let docker = match options.way {
         Way::Process => Docker::Unusable("a process was requested".to_owned()),
-        Way::Auto | Way::Container => container::look(options).await,
+        Way::Auto | Way::Container => container::probe(options).await,
     };
     let why_not = match docker {
         Docker::Usable => {
@@ -93,12 +94,14 @@ async fn start(options: &EmulatorOptions) -> anyhow::Result<(Ready, Running)> {
              pulled, build one with tools/emulator/build-image.sh"
         );
     }
-    let tools = super::tools().await.with_context(|| {
-        format!(
-            "no emulator is available: {why_not}, and a process needs Python. Install one of \
+    let tools = tokio::task::spawn_blocking(python::tools)
+        .await?
+        .with_context(|| {
+            format!(
+                "no emulator is available: {why_not}, and a process needs Python. Install one of \
                  the two"
-        )
-    })?;
+            )
+        })?;
     let mut tries = 1;
     loop {
         let port = free_port(options)?;

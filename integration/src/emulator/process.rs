@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::health;
+use super::{account, health};
 use crate::build_folder;
 use crate::python::Tools;
 
@@ -53,10 +53,10 @@ pub(super) async fn start(tools: &Tools, port: u16) -> anyhow::Result<Process> {
         .env("GATEWAY_PORT", port.to_string())
         .env("BIND_HOST", "127.0.0.1")
         .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
-        .env("AWS_ACCESS_KEY_ID", super::ACCESS_KEY)
-        .env("AWS_SECRET_ACCESS_KEY", super::ACCESS_KEY)
-        .env("AWS_REGION", super::REGION)
-        .env("AWS_DEFAULT_REGION", super::REGION)
+        .env("AWS_ACCESS_KEY_ID", account::ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", account::ACCESS_KEY)
+        .env("AWS_REGION", account::REGION)
+        .env("AWS_DEFAULT_REGION", account::REGION)
         .env("IOT_MTLS_ENABLED", "0")
         .env("LAMBDA_EXECUTOR", "local")
         .env("PYTHONUNBUFFERED", "1")

@@ -1,5 +1,7 @@
-//! What happens to a batch that failed: it is halved (`BisectBatchOnFunctionError`), retried later,
-//! or given up.
+//! What happens to a batch that failed: it is split at the record that the function reported, halved
+//! (`BisectBatchOnFunctionError`), retried later, or given up.
+
+use app::ports::SequenceNumber;
 
 use super::shard::{Batch, Condition, InProgress, Shard};
 
@@ -31,6 +33,24 @@ impl Shard {
         batch.not_before_ms = now_ms.saturating_add(self.delay_ms(batch.retries));
         batch.retries = batch.retries.saturating_add(1);
         self.put_back(batch);
+    }
+
+    /// Retries a batch from the record that the function reported; those before it are done. With bisect,
+    /// this splits the batch at that record, which uses up no retry. If it is the first record, or not in
+    /// the batch, the whole batch has failed.
+    pub(super) fn retry_from(&mut self, batch: Batch, number: SequenceNumber, now_ms: i64) {
+        let mut records = batch.records.iter();
+        let position = records.position(|record| record.sequence_number == number);
+        let Some(position) = position.filter(|position| *position > 0) else {
+            return self.retry(batch, now_ms);
+        };
+        let (before, rest) = batch.split_at(position);
+        self.done(&before);
+        if self.settings.bisect {
+            self.put_back(rest);
+        } else {
+            self.retry(rest, now_ms);
+        }
     }
 
     fn delay_ms(&self, retries: u32) -> i64 {

@@ -33,7 +33,7 @@ pub struct FailureDestination {
 
 /// A range of records that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GivenUp {
+pub struct DiscardedBatch {
     /// Its shard.
     pub shard_id: String,
     /// Why.
@@ -58,7 +58,7 @@ pub struct Report {
     /// Records that the function finished.
     pub records_processed: usize,
     /// Records that were given up.
-    pub given_up: Vec<GivenUp>,
+    pub given_up: Vec<DiscardedBatch>,
     /// The checkpoint of each shard.
     pub checkpoints: BTreeMap<String, SequenceNumber>,
 }
@@ -216,8 +216,8 @@ impl EventSource {
 
     /// Each shard reads once and does its next step. Returns the time until the next round, in ms.
     async fn round(&mut self) -> anyhow::Result<u64> {
-        let turns = self.reading.values_mut().map(|reading| {
-            turn(
+        let polls = self.reading.values_mut().map(|reading| {
+            poll_shard(
                 &self.kinesis,
                 &self.sqs,
                 &self.stream,
@@ -229,7 +229,7 @@ impl EventSource {
         });
         let read_every_ms = i64::try_from(READ_INTERVAL.as_millis()).unwrap_or(i64::MAX);
         let mut wait_ms = read_every_ms;
-        for done in try_join_all(turns).await? {
+        for done in try_join_all(polls).await? {
             wait_ms = wait_ms.min(done.wait_ms);
             self.report.merge(done.report);
         }
@@ -259,7 +259,7 @@ impl Report {
     }
 }
 
-struct TurnDone {
+struct Polled {
     report: Report,
     wait_ms: i64,
 }
@@ -277,7 +277,7 @@ fn listed_shard(shard: &aws_sdk_kinesis::types::Shard) -> Listed {
 }
 
 /// One shard: reads, then works until it has to wait or to read.
-async fn turn(
+async fn poll_shard(
     kinesis: &aws_sdk_kinesis::Client,
     sqs: &aws_sdk_sqs::Client,
     stream: &str,
@@ -285,7 +285,7 @@ async fn turn(
     settings: &MappingSettings,
     destination: Option<&FailureDestination>,
     reading: &mut Reading,
-) -> anyhow::Result<TurnDone> {
+) -> anyhow::Result<Polled> {
     let mut report = Report::default();
     // At most one batch ahead, since records wait in memory.
     if reading.shard.backlog_records() < settings.batch_records_max {
@@ -319,7 +319,7 @@ async fn turn(
                     send_failure(sqs, destination, &body.to_string()).await?;
                 }
                 if let Some((first, last)) = batch.range() {
-                    report.given_up.push(GivenUp {
+                    report.given_up.push(DiscardedBatch {
                         shard_id: reading.origin.shard_id.clone(),
                         condition,
                         first: *first,
@@ -336,7 +336,7 @@ async fn turn(
             .checkpoints
             .insert(reading.origin.shard_id.clone(), *checkpoint);
     }
-    Ok(TurnDone { report, wait_ms })
+    Ok(Polled { report, wait_ms })
 }
 
 async fn send_failure(

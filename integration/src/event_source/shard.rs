@@ -249,23 +249,7 @@ impl Shard {
             }
             Outcome::DoneBefore(number) => {
                 batch.invocations = batch.invocations.saturating_add(1);
-                let position = batch
-                    .records
-                    .iter()
-                    .position(|record| record.sequence_number == *number);
-                match position {
-                    None | Some(0) => self.retry(batch, now_ms),
-                    Some(position) => {
-                        let (before, rest) = batch.split_at(position);
-                        self.done(&before);
-                        if self.settings.bisect {
-                            // Split at the reported record: this uses up no retry.
-                            self.put_back(rest);
-                        } else {
-                            self.retry(rest, now_ms);
-                        }
-                    }
-                }
+                self.retry_from(batch, *number, now_ms);
             }
         }
         Ok(())
@@ -330,7 +314,7 @@ impl Shard {
         (count > 0).then_some(count)
     }
 
-    fn done(&mut self, batch: &Batch) {
+    pub(super) fn done(&mut self, batch: &Batch) {
         if let Some(last) = batch.records.last() {
             self.checkpoint = Some(last.sequence_number);
         }

@@ -151,3 +151,9 @@ fn error(protocol: &Protocol, status: StatusCode, code: &'static str, message: &
         Protocol::Cbor => (status, [error_type]).into_response(),
     }
 }
+
+/// The answer if the emulator cannot be reached.
+pub(super) fn bad_gateway(error: &(dyn std::error::Error + 'static)) -> Response {
+    let text = format!("the emulator behind the faulty endpoint cannot be reached: {error}");
+    (StatusCode::BAD_GATEWAY, text).into_response()
+}

@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use super::answers::bad_gateway;
+
 /// Which entries of a batch are refused; positions start at 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
@@ -199,7 +201,7 @@ impl Split {
             .unwrap_or(default);
         match self.merge(b"{}") {
             Ok(body) => ([(header::CONTENT_TYPE, kind)], body).into_response(),
-            Err(error) => super::bad_gateway(&error),
+            Err(error) => bad_gateway(&error),
         }
     }
 }

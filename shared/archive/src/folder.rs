@@ -23,7 +23,10 @@ use crate::lock::{self, COMPACTION_FOLDER, RunLock, RunLockError};
 use crate::staging::{create_folders, sync_folder};
 
 /// The folder for temporary files, inside the compaction's folder.
-const TEMP_FOLDER: &str = "aside";
+const TEMP_FOLDER: &str = "tmp";
+
+/// What that folder was called in earlier builds, whose leftovers are removed as well.
+const OLD_TEMP_FOLDER: &str = "aside";
 
 /// The objects of the archive in a data folder of tickstream.
 #[derive(Debug, Clone)]
@@ -60,14 +63,17 @@ impl Folder {
     /// [`RunLockError`] if another compaction is running, or the folder cannot be used.
     pub fn lock(&self) -> Result<(RunLock, PathBuf), RunLockError> {
         let lock = RunLock::acquire(&self.shared.data_dir)?;
-        let work = self.shared.data_dir.join(COMPACTION_FOLDER).join("work");
-        for folder in [&self.shared.temp, &work] {
+        let compaction = self.shared.data_dir.join(COMPACTION_FOLDER);
+        let work = compaction.join("work");
+        for folder in [&self.shared.temp, &compaction.join(OLD_TEMP_FOLDER), &work] {
             match fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(ArchiveError::io("remove", folder)(error).into());
                 }
                 Ok(()) | Err(_) => {}
             }
+        }
+        for folder in [&self.shared.temp, &work] {
             fs::create_dir_all(folder).map_err(ArchiveError::io("create", folder))?;
         }
         Ok((lock, work))

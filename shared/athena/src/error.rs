@@ -10,6 +10,7 @@ use aws_sdk_athena::config::http::HttpResponse;
 use aws_sdk_athena::error::{ProvideErrorMetadata, SdkError};
 
 use super::execution::{Execution, State};
+use super::limits::SQL_BYTES_MAX;
 use aws_client::client::SetupError;
 use aws_client::error::CallError;
 use message::{
@@ -121,7 +122,7 @@ pub enum AthenaError {
         position: Option<Position>,
     },
     /// The statement is longer than the service allows.
-    #[error("the statement has {0} bytes, but Athena allows {max}", max = super::SQL_BYTES_MAX)]
+    #[error("the statement has {0} bytes, but Athena allows {max}", max = SQL_BYTES_MAX)]
     TooLong(usize),
     /// The query failed while running.
     #[error("the query failed: {message}")]

@@ -10,6 +10,7 @@ pub mod error;
 mod execution;
 mod fields;
 pub mod folder;
+mod limits;
 mod rows;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use aws_sdk_athena::types::{
 use aws_client::client::{self, Timeouts};
 use error::AthenaError;
 pub use execution::{Execution, State};
+pub use limits::{REUSE_AGE_MAX, SQL_BYTES_MAX};
 pub use rows::Rows;
 
 /// For a person who waits at a terminal.
@@ -32,12 +34,6 @@ pub const TIMEOUTS: Timeouts = Timeouts {
     operation: Duration::from_secs(60),
     attempts_max: 4,
 };
-
-/// The service's limit for the text of a statement.
-pub const SQL_BYTES_MAX: usize = 262_144;
-
-/// The service's limit for the age of a reused result: seven days.
-pub const REUSE_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The catalogue that every account has.
 const CATALOG: &str = "AwsDataCatalog";

@@ -3,7 +3,7 @@
 //! Every adapter takes a configured client, so only [`client`] sets timeouts, and converts SDK
 //! errors to `PortError` with [`error`].
 
-// The functions and operators' tools need no other room for these.
+// The functions and operators' tools need no other crate for these.
 pub use aws_client::{client, error};
 
 pub mod alarms;

@@ -78,7 +78,7 @@ impl<'a> Scope<'a> {
         for join in &joined.joins {
             let right = self.relations.len();
             self.factor(&join.relation, ons);
-            let sides = Sides {
+            let sides = JoinSides {
                 left: start..right,
                 right: right..self.relations.len(),
             };
@@ -127,7 +127,7 @@ impl<'a> Scope<'a> {
     fn constraint(
         &mut self,
         constraint: &JoinConstraint,
-        sides: Sides,
+        sides: JoinSides,
         preserved_side: &Range<usize>,
     ) {
         match constraint {
@@ -149,7 +149,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn equal(&mut self, name: &str, sides: &Sides, preserved_side: &Range<usize>) {
+    fn equal(&mut self, name: &str, sides: &JoinSides, preserved_side: &Range<usize>) {
         let column = |relation| {
             Integer::Column(Column {
                 relation: Some(relation),
@@ -284,15 +284,15 @@ impl<'a> Scope<'a> {
     }
 }
 
-type On<'a> = (&'a JoinConstraint, Sides, Range<usize>);
+type On<'a> = (&'a JoinConstraint, JoinSides, Range<usize>);
 
-struct Sides {
+struct JoinSides {
     left: Range<usize>,
     right: Range<usize>,
 }
 
 /// A join's constraint, and the relations that the join preserves.
-fn on<'a>(join: &'a Join, sides: &Sides) -> Option<(&'a JoinConstraint, Range<usize>)> {
+fn on<'a>(join: &'a Join, sides: &JoinSides) -> Option<(&'a JoinConstraint, Range<usize>)> {
     let (left, right) = (sides.left.clone(), sides.right.clone());
     match &join.join_operator {
         JoinOperator::Join(on)

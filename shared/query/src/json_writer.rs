@@ -41,7 +41,7 @@ impl EncoderFactory for Numbers {
         // Most columns have none.
         let Some(texts) = texts else { return Ok(None) };
         let plain = make_encoder(field, array, &PLAIN)?;
-        let encoder = Box::new(WithTexts { plain, texts });
+        let encoder = Box::new(NonFiniteEncoder { plain, texts });
         Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
     }
 }
@@ -69,13 +69,13 @@ pub fn non_finite_text(number: f64) -> Option<&'static str> {
     }
 }
 
-struct WithTexts<'a> {
+struct NonFiniteEncoder<'a> {
     plain: NullableEncoder<'a>,
     /// By row.
     texts: Vec<Option<&'static str>>,
 }
 
-impl Encoder for WithTexts<'_> {
+impl Encoder for NonFiniteEncoder<'_> {
     fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
         match self.texts.get(row) {
             Some(Some(text)) => out.extend_from_slice(format!("\"{text}\"").as_bytes()),

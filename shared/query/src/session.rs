@@ -181,3 +181,20 @@ async fn known(state: &SessionState, reference: &TableReference) -> bool {
         Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If DataFusion renames its last rule, ours would run after it, and nothing would check their plans.
+    #[test]
+    fn our_rules_run_right_before_the_plan_is_checked() {
+        let rules = optimizer_rules();
+        let names: Vec<&str> = rules.iter().map(|rule| rule.name()).collect();
+        let ours = [CompactStringViews.name(), CooperativeYield.name()];
+        let last = [ours[0], ours[1], LAST_RULE];
+        assert!(names.ends_with(&last), "{names:?}");
+        let theirs = PhysicalOptimizer::new().rules.len();
+        assert_eq!(names.len(), theirs + ours.len());
+    }
+}

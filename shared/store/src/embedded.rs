@@ -158,12 +158,13 @@ impl EmbeddedStore {
         self.writer.submit(work).await
     }
 
-    /// Runs a job in one of the next commits without waiting for it.
+    /// Runs a job in one of the next commits without waiting for it; `done` gets the outcome.
     pub(crate) async fn enqueue(
         &self,
         work: impl FnOnce(&mut Commit<'_>) -> Result<(), StorageError> + Send + 'static,
+        done: impl FnOnce(Result<(), StorageError>) + Send + 'static,
     ) -> Result<(), StorageError> {
-        self.writer.enqueue(work).await
+        self.writer.enqueue(work, done).await
     }
 
     /// Reads on a thread that may block on disk I/O.

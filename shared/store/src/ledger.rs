@@ -1,11 +1,15 @@
 //! The ledger counters, in the same commit that removes a delivery's outbox entry.
 
+use std::sync::Arc;
+
 use app::ledger::{LedgerEntry, LedgerView};
 use app::ports::{LedgerWriter, OutboxId, PortError};
 use async_trait::async_trait;
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
+use crate::shared_state::SharedState;
+use crate::writer::Commit;
 
 #[async_trait]
 impl LedgerWriter for EmbeddedStore {
@@ -14,9 +18,9 @@ impl LedgerWriter for EmbeddedStore {
         outbox_id: Option<OutboxId>,
         entry: LedgerEntry,
     ) -> Result<(), PortError> {
-        // Nobody waits for the sync here: if the commit is lost in a crash, the outbox entry still
-        // exists, and is drained after the next start.
-        self.enqueue(move |commit| {
+        // Nobody waits for the sync here: if the commit is lost, the outbox entry still exists. After a
+        // crash it is drained at the next start, and after a failure in this process.
+        let count = move |commit: &mut Commit<'_>| {
             if let Some(OutboxId(number)) = outbox_id {
                 // A missing entry was already counted when it was drained.
                 if !commit.remove_outbox_entry(number)? {
@@ -26,17 +30,30 @@ impl LedgerWriter for EmbeddedStore {
             }
             commit.state.committed.add(&entry);
             Ok(())
+        };
+        let inner = Arc::clone(&self.inner);
+        self.enqueue(count, move |counted| {
+            release_unless_counted(&inner, outbox_id, &counted);
         })
         .await
-        .map_err(|error| error.at("commit the ledger counters"))?;
-        if let Some(id) = outbox_id {
-            self.inner.released.remove(id);
-        }
-        Ok(())
+        .map_err(|error| error.at("commit the ledger counters"))
     }
 
     fn release(&self, outbox_id: OutboxId) {
         self.inner.released.add(outbox_id);
+    }
+}
+
+/// Releases the outbox entry of a delivery that was not counted, so that it is drained.
+fn release_unless_counted(
+    inner: &SharedState,
+    outbox_id: Option<OutboxId>,
+    counted: &Result<(), StorageError>,
+) {
+    match (outbox_id, counted) {
+        (Some(id), Ok(())) => inner.released.remove(id),
+        (Some(id), Err(_)) => inner.released.add(id),
+        (None, _) => {}
     }
 }
 
@@ -60,5 +77,40 @@ impl EmbeddedStore {
             pending_rows: state.pending_rows,
             quarantined: state.quarantined,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use app::ports::{Outbox as _, TickStore as _};
+
+    use super::*;
+    use crate::embedded::EmbeddedConfig;
+
+    #[tokio::test]
+    async fn an_entry_whose_count_fails_is_drained_by_this_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::new(folder.path().to_owned());
+        let store = EmbeddedStore::open(&config).unwrap();
+        let tick = testkit::ticks::tick("BTC", 1);
+        let id = store.put(&[&tick]).await.unwrap().outbox_id;
+        assert_eq!(store.released(None).await.unwrap(), []);
+
+        let inner = Arc::clone(&store.inner);
+        let fails = |_: &mut Commit<'_>| Err(StorageError::Stopped);
+        let done = move |counted| release_unless_counted(&inner, id, &counted);
+        store.enqueue(fails, done).await.unwrap();
+        let entries = store.released(None).await.unwrap();
+        let ids: Vec<_> = entries.iter().map(|entry| Some(entry.id)).collect();
+        assert_eq!(ids, [id]);
+
+        let entry = LedgerEntry {
+            received: 1,
+            stored: 1,
+            ..LedgerEntry::default()
+        };
+        LedgerWriter::commit(&store, id, entry).await.unwrap();
+        assert_eq!(store.released(None).await.unwrap(), []);
+        assert_eq!(store.committed_ledger().await.unwrap().pending_rows, 0);
     }
 }

@@ -194,16 +194,19 @@ impl Writer {
 }
 
 impl Writer {
-    /// Runs a job in one of the next commits without waiting for it. A failing commit is logged.
+    /// Runs a job in one of the next commits without waiting for it; `done` gets the outcome. A failure
+    /// is logged.
     pub(crate) async fn enqueue(
         &self,
         work: impl FnOnce(&mut Commit<'_>) -> Result<(), StorageError> + Send + 'static,
+        done: impl FnOnce(Result<(), StorageError>) + Send + 'static,
     ) -> Result<(), StorageError> {
         let job: Job = Box::new(move |commit| {
-            if let Err(error) = work(commit) {
+            let worked = work(commit);
+            if let Err(error) = &worked {
                 tracing::error!(error = %error, "a job of the storage writer failed");
             }
-            Box::new(drop)
+            Box::new(move |durable| done(durable.and(worked)))
         });
         self.jobs.send(job).await.map_err(|_| StorageError::Closed)
     }

@@ -84,7 +84,7 @@ pub async fn run(args: RolloutArgs, process: ProcessContext) -> anyhow::Result<(
             if let Some(webhook) = webhook {
                 print_line(&match health::query(&webhook).await {
                     Ok(health) => format!("code      {}", health.summary()),
-                    Err(error) => format!("code      not known: {error:#}"),
+                    Err(error) => format!("code      unknown: {error:#}"),
                 })?;
             }
             print_line(&status?)?;

@@ -7,7 +7,8 @@ use std::io::Read;
 
 use domain::{Price, TIMESTAMP_MS_MIN, Volume};
 
-use super::{ReadError, Records, Row, RowPosition, Rows, whole_number};
+use super::whole_number::whole_number;
+use super::{ReadError, Records, Row, RowPosition, Rows};
 
 /// Times from here on are microseconds (spot dumps since 2025): in milliseconds, this would be the
 /// year 5138.

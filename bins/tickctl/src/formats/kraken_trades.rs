@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::kraken_pair::{given_symbol, symbol_of};
-use super::{ReadError, Row, RowPosition, Rows, whole_number};
+use super::whole_number::whole_number;
+use super::{ReadError, Row, RowPosition, Rows};
 
 /// The largest file accepted. It is one JSON text, so it is read as a whole. One response of the
 /// API has 1,000 trades, about 200 KiB.

@@ -3,6 +3,7 @@
 
 mod athena_errors;
 mod estimate;
+mod folder_address;
 mod plan_text;
 mod query_run;
 mod rendered_statement;
@@ -12,7 +13,6 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use athena::Query;
 use athena::error::AthenaError;
-use athena::folder::Location;
 use chrono::NaiveDate;
 use futures_util::TryStreamExt as _;
 use tokio::sync::OnceCell;
@@ -24,6 +24,7 @@ use crate::options::{AthenaSettings, EngineName};
 use crate::statement::Statement;
 pub(crate) use athena_errors::engine_error;
 pub(crate) use estimate::other_archive;
+pub(crate) use folder_address::location;
 use rendered_statement::{Capabilities, RenderedStatement};
 
 /// Queries that run on the service.
@@ -209,15 +210,4 @@ impl Engine for Athena {
             .await
             .map_err(|error| engine_error(&error))
     }
-}
-
-/// Reads the address of a folder.
-pub(crate) fn location(text: &str) -> Result<Location, EngineError> {
-    Location::parse(text)
-        .or_else(|| Location::parse(&format!("{text}/")))
-        .ok_or_else(|| {
-            EngineError::Usage(format!(
-                "{text} is not a folder on S3: write s3://BUCKET/PREFIX/"
-            ))
-        })
 }

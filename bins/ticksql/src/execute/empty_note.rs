@@ -3,9 +3,10 @@
 use chrono::NaiveDate;
 use query::ArchiveScan;
 
-use super::{Execution, Outputs};
+use super::Execution;
 use crate::engine::DayTable;
 use crate::options::EngineName;
+use crate::outputs::Outputs;
 use crate::phrases::counted;
 
 const EMPTY_ON_ATHENA: &str = "the archive has no files yet: it receives only the ticks in the rollout's share; `just status` shows the share, and docs/athena.md says how to raise it";

@@ -3,11 +3,11 @@
 use query::SqlError;
 use runtime::clock;
 
-use super::Outputs;
 use crate::cli_error::CliError;
 use crate::engine::{Engine, EngineError, Estimate};
 use crate::named::BoundQuery;
 use crate::options::{EngineName, Options};
+use crate::outputs::Outputs;
 use crate::size::Size;
 use crate::source::Source;
 use crate::sql_tokens::begins_as_reading;

@@ -9,7 +9,7 @@ use arrow::json::writer::LineDelimited;
 use query::{json_writer, type_name};
 use serde_json::json;
 
-use super::{Ending, Rows};
+use super::{AnswerSummary, Rows};
 use crate::cli_error::CliError;
 
 /// One JSON object per row and line.
@@ -26,7 +26,11 @@ impl Rows for Lines<'_> {
         lines(batch, &mut self.0)
     }
 
-    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
+    fn finish(mut self: Box<Self>, _summary: &AnswerSummary) -> Result<(), CliError> {
+        Ok(self.0.flush()?)
+    }
+
+    fn finish_incomplete(mut self: Box<Self>) -> Result<(), CliError> {
         Ok(self.0.flush()?)
     }
 }
@@ -79,18 +83,22 @@ impl Rows for Document<'_> {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, ending: &Ending) -> Result<(), CliError> {
+    fn finish(mut self: Box<Self>, summary: &AnswerSummary) -> Result<(), CliError> {
         let end = json!({
-            "row_count": ending.rows,
-            "truncated": ending.truncated,
-            "files": ending.files,
-            "bytes_read": ending.bytes_read,
+            "row_count": summary.rows,
+            "truncated": summary.truncated,
+            "files": summary.files,
+            "bytes_read": summary.bytes_read,
             // To the microsecond: further digits are noise.
-            "elapsed_ms": (ending.elapsed.as_secs_f64() * 1e6).round() / 1e3,
+            "elapsed_ms": (summary.elapsed.as_secs_f64() * 1e6).round() / 1e3,
         });
         // What follows the rows is the rest of the object that they are in.
         let end = end.to_string();
         writeln!(self.output, "],{}", end.trim_start_matches('{'))?;
+        Ok(self.output.flush()?)
+    }
+
+    fn finish_incomplete(mut self: Box<Self>) -> Result<(), CliError> {
         Ok(self.output.flush()?)
     }
 }

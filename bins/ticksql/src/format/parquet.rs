@@ -8,7 +8,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::{Ending, Rows};
+use super::{AnswerSummary, Rows};
 use crate::cli_error::CliError;
 
 /// Rows of the answer, compressed with ZSTD.
@@ -32,8 +32,13 @@ impl Rows for File<'_> {
         Ok(self.0.write(batch)?)
     }
 
-    fn finish(self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
+    fn finish(self: Box<Self>, _summary: &AnswerSummary) -> Result<(), CliError> {
         let output = self.0.into_inner()?;
         Ok(output.flush()?)
+    }
+
+    fn finish_incomplete(self: Box<Self>) -> Result<(), CliError> {
+        // Without a footer, no row could be read.
+        Ok(())
     }
 }

@@ -5,7 +5,8 @@ use std::io::{BufWriter, Write};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::{Ending, Rows, for_each_row};
+use super::cell_text::for_each_row;
+use super::{AnswerSummary, Rows};
 use crate::cli_error::CliError;
 
 /// Rows of cells with a separator between them.
@@ -67,7 +68,11 @@ impl Rows for Separated<'_> {
         for_each_row(batch, |cells| self.line(cells))
     }
 
-    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
+    fn finish(mut self: Box<Self>, _summary: &AnswerSummary) -> Result<(), CliError> {
+        Ok(self.output.flush()?)
+    }
+
+    fn finish_incomplete(mut self: Box<Self>) -> Result<(), CliError> {
         Ok(self.output.flush()?)
     }
 }

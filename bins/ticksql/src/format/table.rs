@@ -7,7 +7,8 @@ use arrow::datatypes::SchemaRef;
 use comfy_table::CellAlignment;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
-use super::{Ending, NULL, Rows, for_each_row};
+use super::cell_text::{NULL, for_each_row};
+use super::{AnswerSummary, Rows};
 use crate::cli_error::CliError;
 use runtime::printable::printable;
 
@@ -39,6 +40,18 @@ impl<'w> Table<'w> {
             table,
         }
     }
+
+    /// Writes all rows that are held.
+    fn write(mut self) -> Result<(), CliError> {
+        for (index, field) in self.schema.fields().iter().enumerate() {
+            let column = self.table.column_mut(index);
+            if let Some(column) = column.filter(|_| field.data_type().is_numeric()) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        writeln!(self.output, "{}", self.table)?;
+        Ok(self.output.flush()?)
+    }
 }
 
 impl Rows for Table<'_> {
@@ -51,15 +64,12 @@ impl Rows for Table<'_> {
         })
     }
 
-    fn finish(mut self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
-        for (index, field) in self.schema.fields().iter().enumerate() {
-            let column = self.table.column_mut(index);
-            if let Some(column) = column.filter(|_| field.data_type().is_numeric()) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        writeln!(self.output, "{}", self.table)?;
-        Ok(self.output.flush()?)
+    fn finish(self: Box<Self>, _summary: &AnswerSummary) -> Result<(), CliError> {
+        self.write()
+    }
+
+    fn finish_incomplete(self: Box<Self>) -> Result<(), CliError> {
+        self.write()
     }
 }
 
@@ -110,28 +120,9 @@ impl<'w> Markdown<'w> {
             rows: vec![header.collect()],
         }
     }
-}
 
-/// A text that stays in its cell.
-fn cell(text: &str) -> String {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let text = printable(&text).replace('\\', "\\\\").replace('|', "\\|");
-    text.replace('\n', "<br>")
-}
-
-impl Rows for Markdown<'_> {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
-        for_each_row(batch, |cells| {
-            let cells = cells.iter().map(|text| match text {
-                Some(text) => cell(text),
-                None => NULL.to_owned(),
-            });
-            self.rows.push(cells.collect());
-            Ok(())
-        })
-    }
-
-    fn finish(self: Box<Self>, _ending: &Ending) -> Result<(), CliError> {
+    /// Writes all rows that are held.
+    fn write(self) -> Result<(), CliError> {
         let widths: Vec<usize> = (0..self.numeric.len())
             .map(|column| {
                 let cells = self.rows.iter().filter_map(|row| row.get(column));
@@ -163,6 +154,34 @@ impl Rows for Markdown<'_> {
             }
         }
         Ok(self.output.flush()?)
+    }
+}
+
+/// A text that stays in its cell.
+fn cell(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text = printable(&text).replace('\\', "\\\\").replace('|', "\\|");
+    text.replace('\n', "<br>")
+}
+
+impl Rows for Markdown<'_> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
+        for_each_row(batch, |cells| {
+            let cells = cells.iter().map(|text| match text {
+                Some(text) => cell(text),
+                None => NULL.to_owned(),
+            });
+            self.rows.push(cells.collect());
+            Ok(())
+        })
+    }
+
+    fn finish(self: Box<Self>, _summary: &AnswerSummary) -> Result<(), CliError> {
+        self.write()
+    }
+
+    fn finish_incomplete(self: Box<Self>) -> Result<(), CliError> {
+        self.write()
     }
 }
 

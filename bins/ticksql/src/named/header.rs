@@ -1,7 +1,7 @@
 //! The comment lines at the start of a query.
 
-use super::DAYS;
 use super::constraint::Constraint;
+use super::days_placeholder::DAYS;
 use super::param_type::ParamType;
 use super::parameter::Parameter;
 

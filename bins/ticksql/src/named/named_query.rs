@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use query::{Position, Value, day_predicate};
 
-use super::TIMES;
+use super::arguments::{Arguments, DeclaredParameters, kind_of_argument};
 use super::bound_query::BoundQuery;
-use super::given::{Given, Known, kind_of_given};
+use super::days_placeholder::TIMES;
 use super::header::{self, HeaderError};
 use super::param_type::ParamType;
 use super::parameter::{Parameter, ParameterError};
@@ -100,15 +100,15 @@ impl Query {
         now_ms: i64,
     ) -> Result<BoundQuery, ParameterError> {
         let parameters = self.parameters_for(given)?;
-        let known = Known(&parameters);
-        let given = Given::of(given, &known)?;
+        let declared = DeclaredParameters(&parameters);
+        let arguments = Arguments::of(given, &declared)?;
         let mut notes = Vec::new();
         let mut resolved = BTreeMap::new();
         let (mut shown, mut tokens) = (Vec::new(), Vec::new());
         for parameter in &parameters {
             let name = parameter.name.as_str();
-            let text = given.text_of(parameter, &known)?;
-            let param = given.resolve(parameter, text, now_ms, &known)?;
+            let text = arguments.text_of(parameter, &declared)?;
+            let param = arguments.resolve(parameter, text, now_ms, &declared)?;
             notes.extend(param.note(name));
             if parameter.kind == ParamType::Token && !text.is_empty() {
                 tokens.push((name.to_owned(), text.to_owned()));
@@ -189,7 +189,7 @@ impl Query {
             if let Token::Placeholder(Placeholder { name, .. }) = token
                 && !parameters.iter().any(|p| p.name == *name)
             {
-                let kind = kind_of_given(name, given);
+                let kind = kind_of_argument(name, given);
                 parameters.push(Parameter::undeclared(name, kind));
             }
         }

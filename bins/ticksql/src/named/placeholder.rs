@@ -3,7 +3,7 @@
 use query::{Position, Value};
 use sqlparser::tokenizer::Token as SqlKind;
 
-use super::DAYS;
+use super::days_placeholder::DAYS;
 use super::header::HeaderError;
 use crate::sql_tokens::{SqlToken, SqlTokens};
 
@@ -128,8 +128,8 @@ const CLAUSES: [&str; 17] = [
 #[derive(Default)]
 struct Context<'a> {
     /// The open brackets, and what is outside of all of them.
-    outer: Level,
-    brackets: Vec<Level>,
+    outer: BracketScope,
+    brackets: Vec<BracketScope>,
     /// The token right before.
     adjacent: Option<SqlKind>,
     /// The last two tokens, ignoring white space and comments.
@@ -139,7 +139,7 @@ struct Context<'a> {
 
 /// What a bracket holds.
 #[derive(Debug, Clone, Copy, Default)]
-struct Level {
+struct BracketScope {
     /// Whether it is an IN list.
     is_list: bool,
     /// Whether a SELECT was seen in it: only then do its words begin clauses.
@@ -148,7 +148,7 @@ struct Level {
 }
 
 impl<'a> Context<'a> {
-    fn level(&mut self) -> &mut Level {
+    fn scope(&mut self) -> &mut BracketScope {
         self.brackets.last_mut().unwrap_or(&mut self.outer)
     }
 
@@ -160,8 +160,8 @@ impl<'a> Context<'a> {
         if token.token == SqlKind::LParen {
             let is_list = self.last.eq_ignore_ascii_case("in");
             // A bracket is in the clause around it until a SELECT says otherwise.
-            let in_where = self.level().in_where;
-            self.brackets.push(Level {
+            let in_where = self.scope().in_where;
+            self.brackets.push(BracketScope {
                 is_list,
                 selects: false,
                 in_where,
@@ -169,14 +169,14 @@ impl<'a> Context<'a> {
         } else if token.token == SqlKind::RParen {
             self.brackets.pop();
         } else if let Some(word) = CLAUSES.into_iter().find(|word| token.is(word)) {
-            let level = self.level();
+            let scope = self.scope();
             if word == "SELECT" {
-                level.selects = true;
+                scope.selects = true;
                 // What follows are columns, not the values of a list.
-                level.is_list = false;
+                scope.is_list = false;
             }
-            if level.selects {
-                level.in_where = word == "WHERE";
+            if scope.selects {
+                scope.in_where = word == "WHERE";
             }
         }
         self.before_last = self.last;
@@ -194,14 +194,14 @@ impl<'a> Context<'a> {
     }
 
     fn placeholder(&mut self, name: &str) -> Placeholder {
-        let level = *self.level();
+        let scope = *self.scope();
         let is_last = |words: &[&str]| {
             words
                 .iter()
                 .any(|word| self.last.eq_ignore_ascii_case(word))
         };
         let fetches = self.before_last.eq_ignore_ascii_case("fetch") && is_last(&["first", "next"]);
-        let context = if level.is_list && is_last(&["(", ","]) {
+        let context = if scope.is_list && is_last(&["(", ","]) {
             PlaceholderContext::InList
         } else if is_last(&["=", "<", ">", "<=", ">=", "<>", "!="]) {
             PlaceholderContext::Compared
@@ -213,7 +213,7 @@ impl<'a> Context<'a> {
         Placeholder {
             name: name.to_owned(),
             context,
-            in_where: level.in_where,
+            in_where: scope.in_where,
         }
     }
 }

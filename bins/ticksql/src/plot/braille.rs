@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use super::{Bounds, Plot, axis};
+use super::axis;
+use super::series::{Bounds, Plot};
 use crate::cli_error::CliError;
 use runtime::printable::printable;
 
@@ -163,7 +164,7 @@ mod tests {
 
     fn render(times: Vec<i64>, prices: Vec<f64>, columns: usize) -> String {
         let batch = RecordBatch::try_from_iter([
-            ("start_ms", Arc::new(Int64Array::from(times)) as ArrayRef),
+            ("ts", Arc::new(Int64Array::from(times)) as ArrayRef),
             ("price", Arc::new(Float64Array::from(prices)) as ArrayRef),
         ])
         .unwrap();

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Bounds, Plot, axis};
+use super::axis;
+use super::series::{Bounds, Plot};
 
 /// The plot's size and the room around it.
 const WIDTH: f64 = 960.0;
@@ -237,7 +238,7 @@ mod tests {
                 Arc::new(StringArray::from(vec![evil, "B"])) as ArrayRef,
             ),
             (
-                "start_ms",
+                "ts",
                 Arc::new(Int64Array::from(vec![0, 60_000])) as ArrayRef,
             ),
             (

@@ -21,7 +21,7 @@ pub(super) struct PageRows {
 }
 
 /// What a page shows besides the rows.
-pub(crate) struct About<'a> {
+pub(crate) struct PageInfo<'a> {
     pub(crate) source: &'a Source,
     /// The parameters by name.
     pub(crate) given: &'a [(String, String)],
@@ -52,17 +52,17 @@ impl PageRows {
         })
     }
 
-    pub(super) fn write(self, about: &About<'_>, mut file: AtomicFile) -> Result<(), CliError> {
+    pub(super) fn write(self, info: &PageInfo<'_>, mut file: AtomicFile) -> Result<(), CliError> {
         let plot = self.plot.map(Plot::sorted);
         let page = Page {
-            title: about.source.name.as_deref().unwrap_or("ticksql"),
-            subtitle: &about.source.query.title,
-            sql: &about.source.text,
-            parameters: about.given,
-            figures: about.figures,
+            title: info.source.name.as_deref().unwrap_or("ticksql"),
+            subtitle: &info.source.query.title,
+            sql: &info.source.text,
+            parameters: info.given,
+            figures: info.figures,
             columns: &self.columns,
             rows: &self.rows,
-            row_count: about.rows,
+            row_count: info.rows,
             plot: plot.as_ref(),
         };
         let written = file.writer().write_all(page.html().as_bytes());

@@ -37,7 +37,7 @@ const PLAIN: [(&str, MetaCommand); 3] = [
 ];
 
 /// The command that a line consists of, with a backslash or as a plain word, and without arguments.
-pub(super) fn of_line(line: &str) -> Option<MetaCommand> {
+pub(super) fn parse_bare_word(line: &str) -> Option<MetaCommand> {
     let line = line.trim().trim_end_matches(';').trim_end();
     if let Some(typed) = line.strip_prefix('\\') {
         return MetaCommand::of(typed);
@@ -91,7 +91,7 @@ mod tests {
             ("SELECT 1 AS\nquit", None),
             ("", None),
         ] {
-            assert_eq!(of_line(line), expected, "{line}");
+            assert_eq!(parse_bare_word(line), expected, "{line}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use super::meta_command::{MetaCommand, of_line};
+use super::meta_command::{MetaCommand, parse_bare_word};
 use crate::sql_tokens::{is_blank, is_ended};
 
 /// Whether an input needs no further line: a command, or a statement with its semicolon. `\q` leaves in
@@ -11,15 +11,15 @@ pub(super) fn is_complete(input: &str) -> bool {
     let text = input.trim();
     text.is_empty()
         || text.starts_with('\\')
-        || of_line(text).is_some()
-        || leaves(text)
+        || parse_bare_word(text).is_some()
+        || is_quit(text)
         || is_ended(text)
 }
 
 /// Whether the last line of an input is `\q`.
-pub(super) fn leaves(input: &str) -> bool {
+pub(super) fn is_quit(input: &str) -> bool {
     let last = input.lines().last().unwrap_or_default();
-    last.starts_with('\\') && of_line(last) == Some(MetaCommand::Quit)
+    last.starts_with('\\') && parse_bare_word(last) == Some(MetaCommand::Quit)
 }
 
 /// The next statement or command of a script; `None` at its end. The last statement ends with the input
@@ -63,7 +63,7 @@ mod tests {
         for input in ["SELECT 1", "SELECT 1\nq", "SELECT '\\q", "SELECT 1\n  \\q"] {
             assert!(!is_complete(input), "{input}");
         }
-        assert!(leaves("SELECT 1\n\\q") && !leaves("SELECT 1;"));
+        assert!(is_quit("SELECT 1\n\\q") && !is_quit("SELECT 1;"));
     }
 
     #[test]

@@ -283,14 +283,43 @@ fn no_cell_of_a_table_and_no_message_controls_the_terminal() {
     );
 }
 
-/// What was read before a failure is written.
+/// What was read before a failure is written, in tables as well, which hold their rows until the end.
 #[test]
 fn rows_before_a_failure_are_not_dropped() {
     let world = World::new();
     let query = "SELECT sum(1 / (20000 - value)) OVER (ORDER BY value ROWS BETWEEN 0 PRECEDING AND CURRENT ROW) AS n FROM generate_series(1, 30000)";
-    let (code, output, status) = world.run(&["-f", "csv", query]);
+    let check = |format: &str, lines_besides_rows: usize| {
+        let (code, output, status) =
+            world.run(&["-q", "-f", format, "--max-rows", "100000", query]);
+        assert_eq!(code, 1, "{format}: {status}");
+        let lines = output.lines().count();
+        assert_eq!(lines, lines_besides_rows + 16_384, "{format}: {status}");
+        let note = "note: the answer is incomplete: the query ended after 16384 rows";
+        let noted = status.lines().filter(|line| *line == note).count();
+        assert_eq!(noted, 1, "{format}: {status}");
+    };
+    check("csv", 1);
+    check("tsv", 1);
+    check("jsonl", 0);
+    check("table", 4);
+    check("markdown", 2);
+    // A document is not closed: what it lacks must not look like all that there is.
+    let (code, output, status) = world.run(&["-f", "json", query]);
     assert_eq!(code, 1, "{status}");
-    assert_eq!(output.lines().count(), 1 + 16_384, "{status}");
+    serde_json::from_str::<serde_json::Value>(&output).unwrap_err();
+    // A file that is complete or missing needs no note, nor does an answer without a row.
+    for args in [
+        ["-o", &world.path("rows.csv"), query],
+        [
+            "-f",
+            "csv",
+            "SELECT 1 / (1 - value) AS n FROM generate_series(1, 3)",
+        ],
+    ] {
+        let (code, _, status) = world.run(&args);
+        assert_eq!(code, 1, "{args:?}: {status}");
+        assert!(!status.contains("incomplete"), "{args:?}: {status}");
+    }
 }
 
 /// A renamed file would replace the pipe, and its reader would wait for ever.

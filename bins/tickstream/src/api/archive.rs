@@ -6,13 +6,13 @@ use axum::http::{HeaderMap, StatusCode};
 use runtime::problem::Problem;
 use serde_json::{Value, json};
 
-use super::params::{Nothing, Query};
+use super::params::{NoParameters, Query};
 use super::{Api, Shared};
 
 /// Returns once every tick that was streamed before the call is in the archive's files.
 pub(super) async fn flush(
     State(api): Shared,
-    Query(Nothing {}): Query<Nothing>,
+    Query(NoParameters {}): Query<NoParameters>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     api.check_operator(&headers)?;

@@ -10,7 +10,7 @@ use domain::analytics::Interval;
 use runtime::problem::Problem;
 use serde_json::json;
 
-use super::params::{self, Nothing, Now, Path, Query, bad};
+use super::params::{self, NoParameters, Now, Path, Query, bad};
 use super::{Api, Shared};
 use app::live::{AnomalyJson, AveragesJson, CandleJson};
 
@@ -64,7 +64,10 @@ fn json_text(body: String) -> Response {
 }
 
 /// Each pair with its latest price, by token.
-pub(super) async fn tokens(State(api): Shared, Query(Nothing {}): Query<Nothing>) -> Response {
+pub(super) async fn tokens(
+    State(api): Shared,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Response {
     let mut latest = api.store.latest_ticks();
     latest.sort_unstable_by(|a, b| (&a.token, &a.quote).cmp(&(&b.token, &b.quote)));
     let tokens: Vec<_> = latest

@@ -129,7 +129,7 @@ pub(super) struct Rows {
 /// The parameters of a path that has none.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(super) struct NoParameters {}
 
 impl Parameters for Ticks {
     const NAMES: &'static [&'static str] = &["from", "to", "limit", "quote"];
@@ -151,7 +151,7 @@ impl Parameters for Rows {
     const NAMES: &'static [&'static str] = &["limit"];
 }
 
-impl Parameters for Nothing {
+impl Parameters for NoParameters {
     const NAMES: &'static [&'static str] = &[];
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::market::unreadable;
-use super::params::{Nothing, Query, bad};
+use super::params::{NoParameters, Query, bad};
 use super::{Api, Shared};
 
 /// Changes shown.
@@ -49,7 +49,7 @@ impl Share {
 /// The current flag, with its history, newest first.
 pub(super) async fn show(
     State(api): Shared,
-    Query(Nothing {}): Query<Nothing>,
+    Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     state(&api).await.map(Json)
 }
@@ -57,7 +57,7 @@ pub(super) async fn show(
 /// Changes the flag; the change is in effect when this returns.
 pub(super) async fn change(
     State(api): Shared,
-    Query(Nothing {}): Query<Nothing>,
+    Query(NoParameters {}): Query<NoParameters>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {

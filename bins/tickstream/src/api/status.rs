@@ -8,13 +8,13 @@ use runtime::problem::Problem;
 use serde_json::{Value, json};
 
 use super::market::unreadable;
-use super::params::{Nothing, Query, Rows, limit};
+use super::params::{NoParameters, Query, Rows, limit};
 use super::{Api, Shared};
 
 /// The ledger; its `difference` is 0 if the counters reconcile.
 pub(super) async fn ledger(
     State(api): Shared,
-    Query(Nothing {}): Query<Nothing>,
+    Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     let view = api.store.committed_ledger().await.map_err(unreadable)?;
     let streamed: u64 = api.store.end_offsets().iter().map(|end| end.count()).sum();
@@ -63,7 +63,7 @@ pub(super) async fn quarantine(
 /// The state of the process.
 pub(super) async fn status(
     State(api): Shared,
-    Query(Nothing {}): Query<Nothing>,
+    Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     let now_ms = runtime::clock::now_ms();
     let shards: Vec<_> = (0_u8..)

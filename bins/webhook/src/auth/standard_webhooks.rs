@@ -10,7 +10,8 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::secrets::BASE64;
-use super::{AuthError, Secrets, only};
+use super::unique_header::unique_header;
+use super::{AuthError, Secrets};
 
 /// How far a message's time may be from ours, either way, in seconds.
 pub const TOLERANCE_SECONDS: u64 = 300;
@@ -63,7 +64,7 @@ pub(super) fn verify(
 fn text<'a>(headers: &'a HeaderMap, names: [&'static str; 2]) -> Result<&'a str, AuthError> {
     let [name, _] = names;
     for known_as in names {
-        if let Some(value) = only(headers, known_as, known_as)? {
+        if let Some(value) = unique_header(headers, known_as, known_as)? {
             let rule = "must be ASCII text";
             return HeaderValue::to_str(value).map_err(|_| AuthError::MalformedHeader {
                 name: known_as,

@@ -3,6 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod corrections;
-mod quarantine_away;
+mod quarantine_unavailable;
 mod retimed;
 mod unoffered;

@@ -8,11 +8,11 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::room::{Room, batches, deduplicated, foreign, names, read, sorted};
+use crate::test_archive::{TestArchive, batches, deduplicated, foreign, names, read, sorted};
 use testkit::market::{DAY_MS, market, tick};
 
 /// Ranges of `each` ticks, as a running tickstream writes them.
-fn write_ranges(room: &Room, ticks: &[Tick], each: usize, first: u64) {
+fn write_ranges(room: &TestArchive, ticks: &[Tick], each: usize, first: u64) {
     let archive = Archive::open(room.data.path()).unwrap();
     for (number, part) in (0_u64..).zip(ticks.chunks(each)) {
         let first = first + number * each as u64;
@@ -30,7 +30,7 @@ fn metadata(path: &std::path::Path) -> ParquetMetaData {
 
 #[tokio::test]
 async fn many_small_files_become_one_that_is_sorted_and_laid_out_for_readers() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let ticks = market(1_400);
     write_ranges(&room, &ticks, 50, 0);
     assert_eq!(room.files("07").len(), 28);
@@ -68,7 +68,7 @@ async fn many_small_files_become_one_that_is_sorted_and_laid_out_for_readers() {
 
 #[tokio::test]
 async fn a_compacted_day_is_left_alone() {
-    let room = Room::new();
+    let room = TestArchive::new();
     write_ranges(&room, &market(100), 10, 0);
     room.compact().await;
     let manifest = fs::read(room.day("07").join(MANIFEST)).unwrap();
@@ -78,7 +78,7 @@ async fn a_compacted_day_is_left_alone() {
     assert_eq!(fs::read(room.day("07").join(MANIFEST)).unwrap(), manifest);
 
     // A day with one file that our own writer sorted needs no compaction either.
-    let room = Room::new();
+    let room = TestArchive::new();
     write_ranges(&room, &market(100), 100, 0);
     let before = room.files("07");
     room.compact().await;
@@ -88,7 +88,7 @@ async fn a_compacted_day_is_left_alone() {
 
 #[tokio::test]
 async fn files_of_another_writer_are_sorted_too() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let mut ticks = market(300);
     ticks.reverse();
     let batch = record_batch(&ticks).unwrap();
@@ -100,7 +100,7 @@ async fn files_of_another_writer_are_sorted_too() {
 
 #[tokio::test]
 async fn of_each_id_the_row_ingested_first_stays() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let first = tick("BTC", "1", DAY_MS + 5);
     let received = |tick: &Tick, later_ms: i64| Tick {
         ingested_at_ms: tick.ingested_at_ms + later_ms,
@@ -128,7 +128,7 @@ async fn of_each_id_the_row_ingested_first_stays() {
 
 #[tokio::test]
 async fn late_files_are_merged_and_large_files_stay_unchanged() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     room.settings.target_bytes = 20_000;
     let ticks = market(1_400);
     write_ranges(&room, &ticks, 100, 0);
@@ -160,7 +160,7 @@ async fn late_files_are_merged_and_large_files_stay_unchanged() {
 
 #[tokio::test]
 async fn large_files_that_share_an_id_are_rewritten() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     let ticks = market(1_000);
     write_ranges(&room, &ticks[..600], 100, 0);
     room.compact().await;
@@ -183,7 +183,7 @@ async fn large_files_that_share_an_id_are_rewritten() {
 
 #[tokio::test]
 async fn a_day_larger_than_memory_is_sorted_in_runs_and_split_into_files() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     room.settings.memory = Memory {
         sort_bytes_max: 1_000_000,
         id_records_max: 5_000,
@@ -221,7 +221,7 @@ async fn a_day_larger_than_memory_is_sorted_in_runs_and_split_into_files() {
 
 #[tokio::test]
 async fn a_corrupt_file_is_reported_and_the_rest_is_compacted() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let ticks = market(3_000);
     write_ranges(&room, &ticks, 500, 0);
     let day = room.day("07");
@@ -258,7 +258,7 @@ async fn a_corrupt_file_is_reported_and_the_rest_is_compacted() {
 
 #[tokio::test]
 async fn replaced_files_are_kept_for_the_grace_period_but_invisible() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     room.settings.grace_ms = 60_000;
     write_ranges(&room, &market(100), 10, 0);
     let before = room.rows();
@@ -288,7 +288,7 @@ async fn replaced_files_are_kept_for_the_grace_period_but_invisible() {
 
 #[tokio::test]
 async fn a_commit_with_a_missing_file_is_rolled_back_while_the_old_files_exist() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     room.settings.grace_ms = 60_000;
     write_ranges(&room, &market(100), 10, 0);
     let before = room.rows();
@@ -303,7 +303,7 @@ async fn a_commit_with_a_missing_file_is_rolled_back_while_the_old_files_exist()
     assert_eq!(room.rows(), before);
 
     // If an old file is missing too, the compaction fails.
-    let room = Room::new();
+    let room = TestArchive::new();
     write_ranges(&room, &market(100), 10, 0);
     room.compact().await;
     let mut manifest = Manifest::parse(&fs::read(room.day("07").join(MANIFEST)).unwrap()).unwrap();
@@ -328,7 +328,7 @@ async fn a_commit_with_a_missing_file_is_rolled_back_while_the_old_files_exist()
 
 #[tokio::test]
 async fn a_stopped_compaction_changes_nothing() {
-    let room = Room::new();
+    let room = TestArchive::new();
     write_ranges(&room, &market(100), 10, 0);
     let before = room.files("07");
     room.stopped.store(true, Ordering::Relaxed);
@@ -346,7 +346,7 @@ async fn a_stopped_compaction_changes_nothing() {
 
 #[tokio::test]
 async fn a_day_with_a_manifest_of_a_newer_release_is_not_touched() {
-    let room = Room::new();
+    let room = TestArchive::new();
     write_ranges(&room, &market(100), 10, 0);
     fs::write(room.day("07").join(MANIFEST), br#"{"version": 2}"#).unwrap();
     let before = room.files("07");
@@ -364,7 +364,7 @@ async fn a_day_with_a_manifest_of_a_newer_release_is_not_touched() {
 #[tokio::test]
 async fn rows_without_an_id_are_all_kept() {
     use arrow::array::{ArrayRef, StringArray};
-    let room = Room::new();
+    let room = TestArchive::new();
     let ticks = market(3);
     let batch = record_batch(&ticks).unwrap();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();

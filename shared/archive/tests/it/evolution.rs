@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use codec::columnar::record_batch;
 use domain::Tick;
 
-use crate::room::{Room, batches, foreign};
+use crate::test_archive::{TestArchive, batches, foreign};
 use testkit::market::market;
 
 /// A batch without a column.
@@ -34,7 +34,7 @@ fn with(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-fn column(room: &Room, name: &str) -> Vec<Option<String>> {
+fn column(room: &TestArchive, name: &str) -> Vec<Option<String>> {
     let mut values = Vec::new();
     for file in room.files("07") {
         for batch in batches(&room.day("07").join(file)) {
@@ -53,7 +53,7 @@ fn part(ticks: &[Tick], range: std::ops::Range<usize>) -> RecordBatch {
 
 #[tokio::test]
 async fn missing_columns_of_older_files_are_null_and_columns_of_newer_files_are_kept() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let ticks = market(9);
     let older = without(&without(&part(&ticks, 0..3), "slot"), "method");
     let chain: ArrayRef = Arc::new(StringArray::from(vec![Some("solana"), None, Some("base")]));
@@ -86,7 +86,7 @@ async fn missing_columns_of_older_files_are_null_and_columns_of_newer_files_are_
 
 #[tokio::test]
 async fn a_file_with_an_incompatible_column_is_left_alone() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let ticks = market(9);
     let other = without(&part(&ticks, 0..3), "ts");
     let texts: ArrayRef = Arc::new(StringArray::from(vec!["2026-03-07"; 3]));

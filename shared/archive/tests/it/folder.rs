@@ -34,3 +34,14 @@ async fn leftovers_of_a_stopped_compaction_are_removed() {
     assert_eq!(std::fs::read_dir(work).unwrap().count(), 0);
     assert!(folder.list("").await.unwrap().is_empty());
 }
+
+/// Earlier builds kept temporary files in a folder of another name.
+#[tokio::test]
+async fn leftovers_of_earlier_builds_are_removed() {
+    let data = tempfile::tempdir().unwrap();
+    let old = data.path().join("price-archive.compaction/aside");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::write(old.join("1-0"), "x").unwrap();
+    let (_lock, _) = Folder::new(data.path()).lock().unwrap();
+    assert!(!old.exists());
+}

@@ -12,7 +12,7 @@ use domain::{Tick, TickId};
 use proptest::prelude::*;
 use testkit::killed_objects::{KillPoint, KilledObjects};
 
-use crate::room::{NOW_MS, Room, deduplicated, foreign, names};
+use crate::test_archive::{NOW_MS, TestArchive, deduplicated, foreign, names};
 use testkit::market::{DAY_MS, tick};
 
 const DAY_LENGTH_MS: i64 = 86_400_000;
@@ -44,7 +44,7 @@ fn ticks(made: &GeneratedFile) -> Vec<Tick> {
     made.ticks.iter().map(tick).collect()
 }
 
-fn write(room: &Room, files: &[GeneratedFile], first: u64) {
+fn write(room: &TestArchive, files: &[GeneratedFile], first: u64) {
     let archive = Archive::open(room.data.path()).unwrap();
     for (number, made) in (first..).zip(files) {
         let ticks = ticks(made);
@@ -79,10 +79,10 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-fn copy_of(room: &Room) -> Room {
-    let copy = Room {
+fn copy_of(room: &TestArchive) -> TestArchive {
+    let copy = TestArchive {
         settings: room.settings,
-        ..Room::new()
+        ..TestArchive::new()
     };
     copy_folder(room.data.path(), copy.data.path());
     copy
@@ -102,7 +102,7 @@ fn is_each_once(rows: &[Tick], before: &[Tick]) -> bool {
 }
 
 /// Every day is in the state before or after the compaction.
-fn check_readers(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
+fn check_readers(room: &TestArchive, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
     let (seen, without_manifest) = (room.rows(), room.rows_without_manifest());
     assert_eq!(seen.len(), before.len(), "{after}");
     for (day, before) in before {
@@ -121,7 +121,7 @@ fn check_readers(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str)
 }
 
 /// Nothing is hidden, duplicated or incomplete.
-async fn check_end(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
+async fn check_end(room: &TestArchive, before: &BTreeMap<String, Vec<Tick>>, after: &str) {
     // The lease of the killed compaction expires, and so does the grace period of its commit.
     for _ in 0..3 {
         room.now_ms.fetch_add(3_600_000, Ordering::Relaxed);
@@ -150,7 +150,7 @@ async fn check_end(room: &Room, before: &BTreeMap<String, Vec<Tick>>, after: &st
     );
 }
 
-async fn kill_everywhere(room: &Room, before: &BTreeMap<String, Vec<Tick>>) -> usize {
+async fn kill_everywhere(room: &TestArchive, before: &BTreeMap<String, Vec<Tick>>) -> usize {
     let clean = copy_of(room);
     let whole = Arc::new(KilledObjects::new(
         Arc::new(Folder::new(clean.data.path())),
@@ -193,7 +193,7 @@ proptest! {
         grace_ms in prop_oneof![Just(0_i64), Just(60_000)],
     ) {
         runtime().block_on(async {
-            let mut room = Room::new();
+            let mut room = TestArchive::new();
             room.settings.grace_ms = grace_ms;
             if small {
                 // A file of a few rows counts as large, so late files are merged beside it.
@@ -216,7 +216,7 @@ proptest! {
 
 #[tokio::test]
 async fn the_lease_of_a_killed_compaction_is_valid_until_it_expires() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let file = |second: i64| GeneratedFile {
         ours: true,
         ticks: vec![(0, second, 0)],

@@ -12,5 +12,5 @@ mod folder;
 mod kills;
 mod readers;
 mod replay;
-mod room;
+mod test_archive;
 mod writer;

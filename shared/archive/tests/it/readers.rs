@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use archive::{Archive, day_files};
 
-use crate::room::{Room, read};
+use crate::test_archive::{TestArchive, read};
 use testkit::market::{DAY_MS, tick};
 
 /// A reader that lists the files continuously sees each row once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_sees_each_row_once_at_every_moment() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     // No time passes: replaced files are kept, so a reader can finish.
     room.settings.grace_ms = 1;
     let archive = Archive::open(room.data.path()).unwrap();

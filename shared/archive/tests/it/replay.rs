@@ -3,12 +3,12 @@
 use archive::{Archive, Written};
 use std::sync::atomic::Ordering;
 
-use crate::room::{Room, sorted};
+use crate::test_archive::{TestArchive, sorted};
 use testkit::market::{DAY_MS, market, tick};
 
 #[tokio::test]
 async fn a_compacted_range_is_not_written_again() {
-    let room = Room::new();
+    let room = TestArchive::new();
     let archive = Archive::open(room.data.path()).unwrap();
     let ticks = market(30);
     archive.write_range(1, 0, 9, &ticks[..10]).unwrap();
@@ -29,7 +29,7 @@ async fn a_compacted_range_is_not_written_again() {
 
 #[tokio::test]
 async fn a_repeated_range_is_recognized_during_the_grace_period_too() {
-    let mut room = Room::new();
+    let mut room = TestArchive::new();
     room.settings.grace_ms = 60_000;
     let archive = Archive::open(room.data.path()).unwrap();
     let ticks = market(30);
@@ -50,7 +50,7 @@ async fn a_repeated_range_is_recognized_during_the_grace_period_too() {
 #[tokio::test]
 async fn other_ticks_under_an_existing_name_are_never_lost() {
     for grace_ms in [0, 60_000] {
-        let mut room = Room::new();
+        let mut room = TestArchive::new();
         room.settings.grace_ms = grace_ms;
         let archive = Archive::open(room.data.path()).unwrap();
         let ticks = market(20);

@@ -143,7 +143,7 @@ impl Store for FjallStore {
         Ok(rows)
     }
 
-    fn settle(&self) {
+    fn finish_compaction(&self) {
         while self.database.outstanding_flushes() > 0 || self.database.active_compactions() > 0 {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }

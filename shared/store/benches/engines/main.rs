@@ -54,7 +54,7 @@ trait Store {
     /// Reads the rows between two keys; returns their number.
     fn range(&self, from: &[u8], until: &[u8]) -> Outcome<u64>;
     /// Waits until background work is done.
-    fn settle(&self);
+    fn finish_compaction(&self);
     /// Closes the store cleanly.
     fn close(self: Box<Self>) -> Outcome;
 }
@@ -219,7 +219,7 @@ fn fill(tuning: &Tuning, folder: &Path, ticks: u64) -> Outcome {
 fn commits(tuning: &Tuning, folder: &Path, size: u64) -> Outcome {
     let mut store = tuning.open(folder)?;
     let mut load = Load::from(store.counter()?);
-    store.settle();
+    store.finish_compaction();
     let mut meter = Meter::start()?;
     while meter.started.elapsed() < COMMITS_FOR {
         meter.commit(store.as_mut(), load.commit(size))?;
@@ -262,7 +262,7 @@ fn open(tuning: &Tuning, folder: &Path, acknowledged: u64) -> Outcome {
         usage.cpu_s,
     ))?;
     // Waits for background work after a crash, which would otherwise affect the next phase.
-    store.settle();
+    store.finish_compaction();
     if acknowledged == 0 {
         close(store)
     } else {

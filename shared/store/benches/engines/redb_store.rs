@@ -103,7 +103,7 @@ impl Store for RedbStore {
         Ok(rows)
     }
 
-    fn settle(&self) {}
+    fn finish_compaction(&self) {}
 
     fn close(self: Box<Self>) -> Outcome {
         drop(self.database);

@@ -5,7 +5,9 @@ use athena::folder::{Folder, Location};
 use chrono::NaiveDate;
 use query::ArchiveScan;
 
-use super::{Athena, engine_error, location};
+use super::Athena;
+use super::athena_errors::engine_error;
+use super::folder_address::location;
 use crate::ddl::{ARCHIVE, QUARANTINE, TableFile};
 use crate::engine::{EngineError, Estimate};
 use crate::statement::Statement;

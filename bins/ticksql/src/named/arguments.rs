@@ -1,4 +1,4 @@
-//! The values that were given for parameters, by name and type.
+//! The arguments of a query: the values passed for its parameters, by name and type.
 
 use query::suggestions;
 
@@ -6,10 +6,10 @@ use super::param_type::ParamType;
 use super::parameter::{Parameter, ParameterError};
 use super::resolved_param::{ResolvedParam, names_of};
 
-/// What a query takes.
-pub(super) struct Known<'a>(pub(super) &'a [Parameter]);
+/// The parameters that a query takes.
+pub(super) struct DeclaredParameters<'a>(pub(super) &'a [Parameter]);
 
-impl Known<'_> {
+impl DeclaredParameters<'_> {
     fn message(&self) -> String {
         if self.0.is_empty() {
             return "this query takes no parameters".to_owned();
@@ -19,15 +19,15 @@ impl Known<'_> {
     }
 }
 
-/// Values as they were given: name, type if one is named, text.
-pub(super) struct Given<'a>(Vec<(&'a str, Option<ParamType>, &'a str)>);
+/// Values as they were passed: name, type if one is named, text.
+pub(super) struct Arguments<'a>(Vec<(&'a str, Option<ParamType>, &'a str)>);
 
-impl<'a> Given<'a> {
+impl<'a> Arguments<'a> {
     pub(super) fn of(
         pairs: &'a [(String, String)],
-        known: &Known<'_>,
+        declared: &DeclaredParameters<'_>,
     ) -> Result<Self, ParameterError> {
-        let mut given: Vec<(&str, Option<ParamType>, &str)> = Vec::new();
+        let mut arguments: Vec<(&str, Option<ParamType>, &str)> = Vec::new();
         for (key, text) in pairs {
             let (name, kind) = split_key(key);
             let kind = match kind {
@@ -37,20 +37,20 @@ impl<'a> Given<'a> {
                 ),
                 None => None,
             };
-            if !known.0.iter().any(|parameter| parameter.name == name) {
-                let names = known.0.iter().map(|parameter| parameter.name.as_str());
+            if !declared.0.iter().any(|parameter| parameter.name == name) {
+                let names = declared.0.iter().map(|parameter| parameter.name.as_str());
                 return Err(ParameterError::Unknown {
                     name: name.to_owned(),
                     suggestions: suggestions(name, names),
-                    known: known.message(),
+                    known: declared.message(),
                 });
             }
-            if given.iter().any(|(before, ..)| *before == name) {
+            if arguments.iter().any(|(before, ..)| *before == name) {
                 return Err(ParameterError::Twice(name.to_owned()));
             }
-            given.push((name, kind, text));
+            arguments.push((name, kind, text));
         }
-        Ok(Self(given))
+        Ok(Self(arguments))
     }
 
     fn find(&self, parameter: &Parameter) -> Option<&(&'a str, Option<ParamType>, &'a str)> {
@@ -60,18 +60,18 @@ impl<'a> Given<'a> {
     pub(super) fn text_of<'p>(
         &self,
         parameter: &'p Parameter,
-        known: &Known<'_>,
+        declared: &DeclaredParameters<'_>,
     ) -> Result<&'p str, ParameterError>
     where
         'a: 'p,
     {
-        let given = self.find(parameter).map(|(_, _, text)| *text);
-        given
+        let passed = self.find(parameter).map(|(_, _, text)| *text);
+        passed
             .or(parameter.default.as_deref())
             .ok_or_else(|| ParameterError::Missing {
                 name: parameter.name.clone(),
                 kind: parameter.kind,
-                known: known.message(),
+                known: declared.message(),
             })
     }
 
@@ -81,7 +81,7 @@ impl<'a> Given<'a> {
         parameter: &Parameter,
         text: &str,
         now_ms: i64,
-        known: &Known<'_>,
+        declared: &DeclaredParameters<'_>,
     ) -> Result<ResolvedParam, ParameterError> {
         let Parameter { name, kind, .. } = parameter;
         let wrong = |kind: ParamType, expected: String| ParameterError::Wrong {
@@ -89,7 +89,7 @@ impl<'a> Given<'a> {
             kind,
             text: text.to_owned(),
             expected,
-            known: known.message(),
+            known: declared.message(),
         };
         let asked = self.find(parameter).and_then(|(_, kind, _)| *kind);
         // `token:varchar=NAME` is that name alone.
@@ -110,7 +110,7 @@ impl<'a> Given<'a> {
                 name: name.clone(),
                 text: text.to_owned(),
                 constraint: constraint.in_words(),
-                known: known.message(),
+                known: declared.message(),
             });
         }
         let names = match kind {
@@ -145,8 +145,8 @@ pub(crate) fn split_key(key: &str) -> (&str, Option<&str>) {
 }
 
 /// The type of a value that no header declares: the one named with it, or the one that it looks like.
-pub(super) fn kind_of_given(name: &str, given: &[(String, String)]) -> ParamType {
-    let mut pairs = given.iter();
+pub(super) fn kind_of_argument(name: &str, pairs: &[(String, String)]) -> ParamType {
+    let mut pairs = pairs.iter();
     let Some((key, text)) = pairs.find(|(key, _)| split_key(key).0 == name) else {
         return ParamType::Varchar;
     };

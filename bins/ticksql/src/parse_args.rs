@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Cli;
+use crate::cli::Cli;
 use crate::named::{self, Query};
 
 /// Reads the command line.
 ///
 /// # Errors
 /// What is wrong, with a tip if it looks like a parameter or the column of a chart.
-pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+pub(crate) fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
     Cli::try_parse_from(&args).map_err(|mut error| {
         if error.kind() == ErrorKind::UnknownArgument
@@ -79,7 +79,7 @@ mod tests {
     fn an_unknown_argument_gets_a_tip() {
         let check = |args: &[&str], expected: Option<&str>| {
             let all = ["ticksql"].iter().chain(args).map(OsString::from);
-            let text = parse(all).unwrap_err().to_string();
+            let text = parse_args(all).unwrap_err().to_string();
             match expected {
                 Some(hint) => assert!(text.contains(hint), "{args:?}: {text}"),
                 None => assert!(!text.contains(" -p "), "{args:?}: {text}"),

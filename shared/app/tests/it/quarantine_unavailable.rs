@@ -19,20 +19,20 @@ const BODY: &[u8] = br#"[{"token":"A","price":"1","timestamp":1760000000000},
 #[derive(Default)]
 struct World {
     events: Mutex<Vec<&'static str>>,
-    books: Mutex<LedgerEntry>,
-    quarantine_is_away: bool,
-    store_is_away: bool,
+    ledger: Mutex<LedgerEntry>,
+    quarantine_is_unavailable: bool,
+    store_is_unavailable: bool,
     /// Whether the store already has the tick.
     again: bool,
 }
 
 impl World {
-    fn note(&self, event: &'static str) {
+    fn record(&self, event: &'static str) {
         self.events.lock().unwrap().push(event);
     }
 }
 
-fn away() -> PortError {
+fn unavailable() -> PortError {
     PortError {
         operation: "try",
         retryable: true,
@@ -43,10 +43,10 @@ fn away() -> PortError {
 #[async_trait]
 impl TickStore for World {
     async fn put(&self, ticks: &[&Tick]) -> Result<PutReceipt, PortError> {
-        if self.store_is_away {
-            return Err(away());
+        if self.store_is_unavailable {
+            return Err(unavailable());
         }
-        self.note("stored");
+        self.record("stored");
         let outcome = if self.again {
             PutOutcome::Duplicate
         } else {
@@ -63,7 +63,7 @@ impl TickStore for World {
 #[async_trait]
 impl TickStream for World {
     async fn append(&self, _: &[&Tick], _: Option<OutboxId>) -> Result<Vec<Refused>, PortError> {
-        self.note("streamed");
+        self.record("streamed");
         Ok(Vec::new())
     }
 }
@@ -71,7 +71,7 @@ impl TickStream for World {
 #[async_trait]
 impl TickQueue for World {
     async fn send(&self, _: &[&Tick]) -> Result<Vec<Refused>, PortError> {
-        self.note("broadcast");
+        self.record("broadcast");
         Ok(Vec::new())
     }
 }
@@ -79,10 +79,10 @@ impl TickQueue for World {
 #[async_trait]
 impl Quarantine for World {
     async fn keep(&self, _: &[Quarantined]) -> Result<(), PortError> {
-        if self.quarantine_is_away {
-            return Err(away());
+        if self.quarantine_is_unavailable {
+            return Err(unavailable());
         }
-        self.note("kept");
+        self.record("kept");
         Ok(())
     }
 }
@@ -101,7 +101,7 @@ impl RolloutFlag for World {
 #[async_trait]
 impl LedgerWriter for World {
     async fn commit(&self, _: Option<OutboxId>, entry: LedgerEntry) -> Result<(), PortError> {
-        self.books.lock().unwrap().add(&entry);
+        self.ledger.lock().unwrap().add(&entry);
         Ok(())
     }
 }
@@ -123,15 +123,15 @@ async fn deliver(world: &Arc<World>) -> Result<Delivered, IngestError> {
 
 /// received = stored + duplicate + rejected + ignored.
 #[track_caller]
-fn balanced(books: &LedgerEntry) {
-    let accounted = books.stored + books.duplicate + books.rejected() + books.ignored;
-    assert_eq!(books.received, accounted, "{books:?}");
+fn reconciles(ledger: &LedgerEntry) {
+    let accounted = ledger.stored + ledger.duplicate + ledger.rejected() + ledger.ignored;
+    assert_eq!(ledger.received, accounted, "{ledger:?}");
 }
 
 #[tokio::test]
 async fn valid_ticks_are_stored_and_offered_and_the_sender_retries_for_the_malformed_entry() {
     let world = Arc::new(World {
-        quarantine_is_away: true,
+        quarantine_is_unavailable: true,
         ..World::default()
     });
     let refused = deliver(&world).await;
@@ -143,32 +143,35 @@ async fn valid_ticks_are_stored_and_offered_and_the_sender_retries_for_the_malfo
     assert_eq!(events[0], "stored");
     assert!(events.contains(&"streamed") && events.contains(&"broadcast"));
     {
-        let books = world.books.lock().unwrap();
-        assert_eq!((books.received, books.stored, books.rejected()), (1, 1, 0));
-        balanced(&books);
+        let ledger = world.ledger.lock().unwrap();
+        assert_eq!(
+            (ledger.received, ledger.stored, ledger.rejected()),
+            (1, 1, 0)
+        );
+        reconciles(&ledger);
     }
 
     // The sender retries, and the quarantine is available again.
-    let books = std::mem::take(&mut *world.books.lock().unwrap());
+    let ledger = std::mem::take(&mut *world.ledger.lock().unwrap());
     let again = Arc::new(World {
         again: true,
-        books: Mutex::new(books),
+        ledger: Mutex::new(ledger),
         ..World::default()
     });
     let taken = deliver(&again).await.unwrap();
     assert_eq!(taken.malformed.len(), 1);
     assert!(again.events.lock().unwrap().contains(&"kept"));
-    let books = again.books.lock().unwrap();
+    let ledger = again.ledger.lock().unwrap();
     assert_eq!(
         (
-            books.received,
-            books.stored,
-            books.duplicate,
-            books.rejected()
+            ledger.received,
+            ledger.stored,
+            ledger.duplicate,
+            ledger.rejected()
         ),
         (3, 1, 1, 1)
     );
-    balanced(&books);
+    reconciles(&ledger);
 }
 
 #[tokio::test]
@@ -180,7 +183,7 @@ async fn ticks_are_stored_before_entries_are_quarantined() {
     assert!(events.contains(&"kept"));
 
     let world = Arc::new(World {
-        store_is_away: true,
+        store_is_unavailable: true,
         ..World::default()
     });
     assert!(deliver(&world).await.is_err());
@@ -188,5 +191,5 @@ async fn ticks_are_stored_before_entries_are_quarantined() {
         world.events.lock().unwrap().is_empty(),
         "the whole delivery is repeated"
     );
-    assert_eq!(*world.books.lock().unwrap(), LedgerEntry::default());
+    assert_eq!(*world.ledger.lock().unwrap(), LedgerEntry::default());
 }

@@ -23,7 +23,7 @@ use parquet::file::properties::WriterProperties;
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
 
 /// An archive in a temporary folder.
-pub(crate) struct Room {
+pub(crate) struct TestArchive {
     pub(crate) data: tempfile::TempDir,
     pub(crate) now_ms: Arc<AtomicI64>,
     pub(crate) stopped: Arc<AtomicBool>,
@@ -39,7 +39,7 @@ impl Watch for Nobody {
     fn progress(&self, _: &'static str, _: u64, _: u64) {}
 }
 
-impl Room {
+impl TestArchive {
     pub(crate) fn new() -> Self {
         let settings = Settings {
             target_bytes: 1024 * 1024,
