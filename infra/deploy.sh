@@ -138,7 +138,10 @@ find_zips() {
       if refused=$(timeout "$NIXPKGS_WITHIN_SECONDS" nix "${nix[@]}" eval --raw ".#$output.drvPath" 2>&1 >/dev/null); then
         builder=nix
       else
-        echo "deploy: building with cargo, since Nix cannot get nixpkgs: $(tail -n 1 <<<"$refused")" >&2
+        # The last error. A hint about `--show-trace` may follow it, and some versions of Nix indent it.
+        local reason
+        reason=$(sed -n 's/^ *error: *\(.*[^ ]\) *$/\1/p' <<<"$refused" | tail -n 1)
+        echo "deploy: building with cargo, since Nix cannot get nixpkgs: ${reason:-$(tail -n 1 <<<"$refused")}" >&2
       fi
     fi
   fi

@@ -21,10 +21,11 @@ case "$*" in
 esac
 "#;
 
-/// Responds to `nix eval` and `nix build` as if nixpkgs were available, unless a file `broken` exists.
+/// Responds to `nix eval` and `nix build` as if nixpkgs were available, unless a file `broken` exists, which
+/// is its error.
 const NIX: &str = r#"#!/usr/bin/env bash
 echo "nix $*" >>"$HERE/calls"
-[ ! -e "$HERE/broken" ] || exit 1
+[ ! -e "$HERE/broken" ] || { cat "$HERE/broken" >&2; exit 1; }
 case "$*" in
   *" build "*) echo "$HERE" ;;
 esac
@@ -67,8 +68,7 @@ impl Sandbox {
         );
         sandbox.write("nix", NIX);
         for program in ["aws", "tickctl", "nix"] {
-            let runs = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(sandbox.path().join(program), runs).unwrap();
+            sandbox.make_executable(program);
         }
         let empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
         let listed = FUNCTIONS.map(|name| {
@@ -85,6 +85,11 @@ impl Sandbox {
 
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn make_executable(&self, name: &str) {
+        let runs = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path().join(name), runs).unwrap();
     }
 
     fn run(&self, verb: &str, environment: &[(&str, &str)]) -> Outcome {
@@ -378,6 +383,31 @@ fn a_builder_that_fails_is_reported_with_the_alternative() {
         "{}",
         outcome.err
     );
+}
+
+#[test]
+fn without_nixpkgs_the_deploy_says_why_it_builds_with_cargo() {
+    let sandbox = Sandbox::new();
+    // Ends before anything is compiled.
+    sandbox.write("cargo", "#!/usr/bin/env bash\nexit 1\n");
+    sandbox.make_executable("cargo");
+    let hint = "(use '--show-trace' to show detailed location information)";
+    for (error, reason) in [
+        (
+            format!("warning: slow\nerror: unable to download 'x'\n{hint}\n"),
+            "unable to download 'x'",
+        ),
+        (
+            "error:\n       … while fetching\n\n       error: no network\n".to_owned(),
+            "no network",
+        ),
+        ("killed\n".to_owned(), "killed"),
+    ] {
+        sandbox.write("broken", &error);
+        let outcome = sandbox.run("infra", &[REGION, NO_ZIPS]);
+        let line = format!("since Nix cannot get nixpkgs: {reason}\n");
+        outcome.assert_refused(&line);
+    }
 }
 
 #[test]
