@@ -414,7 +414,7 @@ async fn run(scenario: Scenario) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6_000, ..ProptestConfig::default() })]
 
     #[test]
     fn each_tick_counts_once_on_aws(scenario in scenario()) {
