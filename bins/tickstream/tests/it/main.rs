@@ -19,3 +19,4 @@ mod rollout;
 mod simulation;
 mod start;
 mod stop;
+mod upgrade;
