@@ -118,6 +118,25 @@ async fn failed(analytics: &Analytics, event: KinesisEvent) -> Vec<String> {
 const NONE: [String; 0] = [];
 
 #[tokio::test]
+async fn a_tick_that_the_stream_holds_twice_counts_once() {
+    let scene = Scene::default();
+    let data = data_of_all(&ticks(&["A", "B"], 1_500));
+    // By the same instance and by another one, long after its 512 most recent ids.
+    let instance = scene.instance();
+    for (first, instance) in [
+        (1, &instance),
+        (10_000, &instance),
+        (20_000, &scene.instance()),
+    ] {
+        assert_eq!(failed(instance, event(first, &data)).await, NONE);
+        let counts = scene.store.candles();
+        let counts = counts.iter().filter(|it| it.interval.as_str() == "1h");
+        let counts: Vec<u64> = counts.map(|candle| candle.tick_count).collect();
+        assert_eq!(counts, [1_500, 1_500]);
+    }
+}
+
+#[tokio::test]
 async fn a_batch_becomes_candles_and_is_published() {
     let scene = Scene::default();
     let made = ticks(&["A", "B"], 90);

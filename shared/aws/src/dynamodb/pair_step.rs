@@ -170,28 +170,21 @@ impl PairStep {
             let action = put_action(Put::builder().table_name(table).set_item(Some(item)))?;
             Ok((action, bytes))
         });
-        let puts = puts.collect::<Result<Vec<_>, StepError>>()?;
-        let room = Limits {
+        let mut puts = puts.collect::<Result<Vec<_>, StepError>>()?;
+        let size = |action: &TransactWriteItem| action.put().map_or(0, |it| size_bytes(it.item()));
+        let mut bytes: usize = last.iter().map(size).sum();
+        let room = ACTIONS_MAX.saturating_sub(last.len());
+        let fitting = puts.iter().take(room).take_while(|(_, more)| {
+            bytes += more;
+            bytes <= BYTES_MAX
+        });
+        let fitting = fitting.count();
+        last.extend(puts.drain(..fitting).map(|(action, _)| action));
+        let limits = Limits {
             entries_max: CORRECTED_MAX,
             bytes_max: BYTES_MAX,
         };
-        let mut chunks = chunks(puts, |(_, bytes)| *bytes, &room);
-        let bytes_of =
-            |action: &TransactWriteItem| action.put().map_or(0, |it| size_bytes(it.item()));
-        let mut bytes: usize = last.iter().map(bytes_of).sum();
-        // The last chunk goes with the state, as far as there is room.
-        let mut with_state = chunks.pop().unwrap_or_default();
-        let fitting = with_state
-            .iter()
-            .take(ACTIONS_MAX.saturating_sub(last.len()))
-            .take_while(|(_, more)| {
-                bytes += more;
-                bytes <= BYTES_MAX
-            })
-            .count();
-        last.extend(with_state.drain(..fitting).map(|(action, _)| action));
-        chunks.push(with_state);
-        chunks.retain(|chunk| !chunk.is_empty());
+        let chunks = chunks(puts, |(_, bytes)| *bytes, &limits);
         let check = self.change.as_ref().map(|change| {
             let check = ConditionCheck::builder()
                 .table_name(table)

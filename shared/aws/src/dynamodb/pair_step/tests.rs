@@ -1,7 +1,7 @@
 //! Transactions of small, large and late steps.
 
 use app::ports::StoredState;
-use domain::analytics::{AnalysisConfig, PairState};
+use domain::analytics::{AnalysisConfig, Member, PairState};
 use domain::{Tick, Token};
 use testkit::ticks::tick;
 
@@ -110,6 +110,30 @@ fn a_large_step_checks_its_base_in_every_transaction_and_updates_it_in_the_last(
     };
     assert_eq!(last.iter().filter(|it| moves(it)).count(), 1);
     assert!(!before.iter().flatten().any(moves));
+}
+
+#[test]
+fn a_step_of_large_seconds_is_split_by_bytes() {
+    let large = |n| Candle {
+        members: vec![Member(u64::MAX); 20_000],
+        ..second(n)
+    };
+    let commit = AnalysisCommit {
+        states: vec![change(7, 9)],
+        candles: (0..40).map(large).collect(),
+        ..AnalysisCommit::default()
+    };
+    let (transactions, _) = step(commit)
+        .transactions("t", &pair(), &[], &RETENTION)
+        .unwrap();
+    let puts = |actions: &[TransactWriteItem]| -> Vec<usize> {
+        let puts = actions.iter().filter_map(TransactWriteItem::put);
+        puts.map(|put| size_bytes(put.item())).collect()
+    };
+    let sizes: Vec<Vec<usize>> = transactions.iter().map(|it| puts(it)).collect();
+    assert_eq!(sizes.iter().map(Vec::len).sum::<usize>(), 40 + 1);
+    let totals: Vec<usize> = sizes.iter().map(|it| it.iter().sum()).collect();
+    assert!(totals.iter().all(|total| *total <= BYTES_MAX), "{totals:?}");
 }
 
 #[test]
