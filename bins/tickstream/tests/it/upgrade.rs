@@ -70,7 +70,8 @@ async fn a_folder_of_release_1_0_is_taken_over() {
     check(&process, "binance", trades, 0, 9).await;
     assert_eq!(minute_of_btc(&process).await, before);
     process.flush_archive().await;
-    assert_eq!(rows(folder.path()), 19);
+    // Of 19 ticks, release 1.0 left out three whose ids another token of their shard has, too.
+    assert_eq!(rows(folder.path()), 16);
 
     // The state of a pair goes on: its open candle takes the next trade.
     check(&process, "binance", json!([trade(9)]), 1, 0).await;
@@ -96,8 +97,8 @@ async fn a_folder_of_release_1_0_is_taken_over() {
         .collect();
     ids.sort();
     ids.dedup();
-    // Of the 23 rows, the nine of release 1.0 share three ids.
-    assert_eq!((rows(folder.path()), ids.len()), (23, 17));
+    // The six rows of numbered ticks of release 1.0 share three ids.
+    assert_eq!((rows(folder.path()), ids.len()), (20, 17));
     let (_, ledger) = process.get("/api/ledger").await;
     assert_eq!(ledger["difference"], 0, "{ledger}");
     process.stop().await;

@@ -4,8 +4,8 @@
 //! bounded (about 14 KB in memory, 10 KB stored), and only [`PairState::apply`] changes it.
 //!
 //! **Order and repetition.** Candles and averages depend on the set of ticks, not on their order of
-//! arrival; open and close follow [`crate::TickOrder`]. A tick among the pair's last 512 changes
-//! nothing; for repeats that come later, see [`AnalysisConfig::keep_members`].
+//! arrival; open and close follow [`crate::TickOrder`]. For repeats, see
+//! [`AnalysisConfig::keep_members`].
 //!
 //! **Time.** Candles are in event time. A candle stays open until the pair's newest *effective* time
 //! (event time, but never later than the receipt) reaches its end: a tick from ahead of our clock

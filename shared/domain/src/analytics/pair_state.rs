@@ -103,7 +103,12 @@ impl PairState {
             self.quote
         );
         let member = Member::of(tick);
-        if !self.recent_ids.insert(member) || self.is_in_open_candle(tick, member) {
+        let is_repeat = if config.keep_members {
+            self.is_in_open_candle(tick, member)
+        } else {
+            !self.recent_ids.insert(member)
+        };
+        if is_repeat {
             return Effects::of(Timeliness::Duplicate);
         }
         let effective_ms = tick.effective_ms();
@@ -309,13 +314,5 @@ impl TryFrom<u8> for Version {
 impl From<Version> for u8 {
     fn from(_: Version) -> Self {
         STATE_VERSION
-    }
-}
-
-#[cfg(test)]
-impl PairState {
-    /// As if 512 other ticks had been applied.
-    pub(super) fn forget_recent(&mut self) {
-        self.recent_ids = RecentIds::default();
     }
 }

@@ -211,7 +211,6 @@ proptest! {
             if is_stored {
                 continue;
             }
-            state.forget_recent();
             store.take(state.apply(tick, &config));
         }
         let mut expected = Candles::new();
