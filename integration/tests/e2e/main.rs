@@ -11,6 +11,7 @@
 mod flow;
 mod functions;
 mod project;
+mod redelivery;
 mod source;
 mod sql;
 mod staged;

@@ -9,6 +9,7 @@ pub mod aliases;
 mod amount;
 mod cohort;
 mod id;
+mod identity;
 mod malformed;
 mod name;
 mod pair;
@@ -19,6 +20,7 @@ mod tick;
 pub use amount::{AmountError, Price, Volume};
 pub use cohort::cohort_bucket;
 pub use id::{TickId, TickIdError};
+pub use identity::TickIdentity;
 pub use malformed::{Malformed, RAW_BYTES_MAX, Reason, Severity};
 pub use name::{NameError, SourceName, Token};
 pub use pair::Pair;
@@ -26,5 +28,5 @@ pub use percentage::{COHORT_BUCKETS, Percentage, PercentageError};
 pub use rollout::{Rollout, RolloutChange, RolloutKey, RolloutKeyError};
 pub use tick::{
     FUTURE_TOLERANCE_MS, Method, MethodError, Quality, QualityError, SEQUENCE_MAX, TICK_VERSION,
-    TIMESTAMP_MS_MIN, Tick, TickIdentity, TickOrder, TimestampError, check_timestamp,
+    TIMESTAMP_MS_MIN, Tick, TickOrder, TimestampError, check_timestamp,
 };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use domain::analytics::{Anomaly, Averages, Candle};
+use domain::analytics::{Anomaly, Averages, Candle, Latest};
 use domain::{Pair, Tick, Token};
 use serde::Serialize;
 
@@ -127,7 +127,6 @@ pub struct ConflatedUpdates {
 impl ConflatedUpdates {
     /// Adds a tick; of a pair's ticks the latest by event time remains, with their number.
     pub fn add_tick(&mut self, tick: &Tick) {
-        let moment = |tick: &Tick| (tick.timestamp_ms, tick.tick_id);
         match self.ticks.entry(Pair::of(tick)) {
             Entry::Vacant(place) => {
                 place.insert((tick.clone(), 1));
@@ -135,7 +134,7 @@ impl ConflatedUpdates {
             Entry::Occupied(mut held) => {
                 let (latest, count) = held.get_mut();
                 *count += 1;
-                if moment(latest) < moment(tick) {
+                if Latest::of(latest) < Latest::of(tick) {
                     latest.clone_from(tick);
                 }
             }

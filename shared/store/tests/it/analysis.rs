@@ -136,3 +136,47 @@ async fn candles_do_not_depend_on_batches_or_crashes() {
         "a late tick causes a revision of its candle"
     );
 }
+
+/// A damaged state, and one of an unknown version, stop neither their pairs nor their shard.
+#[tokio::test]
+async fn a_state_that_cannot_be_read_is_replaced_and_the_others_go_on() {
+    let folder = TempDir::new().unwrap();
+    let tokens = ["BTC", "ETH", "SOL", "JUP", "WIF", "USDC"];
+    let store = open(&folder);
+    let made = ticks(&tokens, 120);
+    let (before, after) = made.split_at(made.len() / 2);
+    store.put(&in_cohort(before)).await.unwrap();
+    store.append(&refs(before), None).await.unwrap();
+    analyse(&store, 50).await;
+    store.close();
+
+    let db = fjall::Database::builder(folder.path().join("store"))
+        .open()
+        .unwrap();
+    let states = db.keyspace("states", Default::default).unwrap();
+    let keys: Vec<_> = states.iter().map(|guard| guard.key().unwrap()).collect();
+    assert_eq!(keys.len(), tokens.len());
+    states
+        .insert(keys[0].clone(), b"\xc2 nothing that anybody wrote")
+        .unwrap();
+    states
+        .insert(keys[1].clone(), b"\x00\x00\x09 of a later version")
+        .unwrap();
+    db.persist(fjall::PersistMode::SyncAll).unwrap();
+    drop((states, db));
+
+    let store = open(&folder);
+    assert!(store.averages(tokens[0], None).await.is_ok());
+    store.put(&in_cohort(after)).await.unwrap();
+    store.append(&refs(after), None).await.unwrap();
+    analyse(&store, 50).await;
+    assert_eq!(store.analysis_counters().states_resumed, 2);
+    for token in tokens {
+        for interval in Interval::ALL {
+            let candles = store.candles(token, None, interval, EVERYTHING).await;
+            let candles = candles.unwrap().unwrap();
+            let ticks: u64 = candles.iter().map(|candle| candle.tick_count).sum();
+            assert_eq!(ticks, 120, "{token} {interval}: every tick counts once");
+        }
+    }
+}
