@@ -91,7 +91,7 @@ impl Analyser {
         self.last.is_some()
     }
 
-    /// How many pair states the next commit stores, about 10 KB each for busy pairs.
+    /// How many pair states the next commit stores, about 6 KB each for busy pairs.
     #[must_use]
     pub fn dirty_pairs(&self) -> u32 {
         self.dirty_pairs

@@ -85,7 +85,7 @@ pub(super) async fn status(
         "consumers": consumers,
         "analysis": {
             "late": analysis.late, "too_late": analysis.too_late,
-            "duplicates": analysis.duplicates, "states_resumed": analysis.states_resumed,
+            "states_resumed": analysis.states_resumed,
         },
         "readers": api.live.readers(),
         "demo": api.demo,

@@ -99,13 +99,12 @@ pub(super) enum StoredWindowError {
     /// Its length is not one of this version's windows.
     #[error(
         "the stored analytics state is damaged: it has a window of {0} ms, which does not \
-             exist; drop the state and rebuild it from the stream"
+             exist"
     )]
     Length(i64),
     /// A slot number that does not exist.
     #[error(
-        "the stored analytics state is damaged: a window has a bucket in slot {0} of {BUCKETS}; \
-         drop the state and rebuild it from the stream"
+        "the stored analytics state is damaged: a window has a bucket in slot {0} of {BUCKETS}"
     )]
     Slot(u8),
 }

@@ -11,7 +11,7 @@ pub struct AnalysisConfig {
     pub allowed_lateness_ms: i64,
     /// Whether the candles of one second keep which ticks are in them, so that a tick which the
     /// stream holds twice counts once, however much later it comes again. A stream that holds each
-    /// tick once does not need it: then only repeats among a pair's last 512 ticks are recognized.
+    /// tick once does not need it; without it, repeats are not recognized.
     pub keep_members: bool,
     /// The settings of the detector.
     pub detector: DetectorConfig,

@@ -1,15 +1,15 @@
 //! Candles, moving averages and anomalies of one pair, from its ticks in event time.
 //!
 //! A pair is a token and a quote: prices in different quotes cannot be averaged. Its state is
-//! bounded (about 14 KB in memory, 10 KB stored), and only [`PairState::apply`] changes it.
+//! bounded (about 9 KB in memory, 6 KB stored), and only [`PairState::apply`] changes it.
 //!
 //! **Order and repetition.** Candles and averages depend on the set of ticks, not on their order of
 //! arrival; open and close follow [`crate::TickOrder`]. For repeats, see
 //! [`AnalysisConfig::keep_members`].
 //!
 //! **Time.** Candles are in event time. A candle stays open until the pair's newest *effective* time
-//! (event time, but never later than the receipt) reaches its end: a tick from ahead of our clock
-//! opens the candle that it belongs to beside the current one, and makes no other tick late. A tick
+//! (event time, or the time of receipt if that is earlier) reaches its end. A tick that is ahead of our
+//! clock opens the candle of its event time next to the current one, and makes no other tick late. A tick
 //! of a candle that has ended yields a one-tick fragment. The store merges fragments into the stored
 //! candles and reissues these with the next revision, however late the tick is: lateness is counted,
 //! and nothing is dropped. A reader may consider a candle final once the pair's watermark (the newest
@@ -28,7 +28,6 @@ mod interval;
 mod lateness;
 mod members;
 mod pair_state;
-mod recent_ids;
 mod state_v1;
 #[cfg(test)]
 mod tests;

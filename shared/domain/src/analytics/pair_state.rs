@@ -10,11 +10,10 @@ use super::detector::Detector;
 use super::interval::Interval;
 use super::lateness::{self, Timeliness};
 use super::members::Member;
-use super::recent_ids::RecentIds;
 use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The version of the stored state. It must change when the layout of anything in [`PairState`]
-/// changes: a state of another version is then refused instead of misread.
+/// changes: a state of another version is then replaced (see [`PairState::resumed`]), not misread.
 pub const STATE_VERSION: u8 = 2;
 
 /// The state that the analysis keeps for a pair.
@@ -27,10 +26,9 @@ pub struct PairState {
     pub(super) newest_ms: Option<i64>,
     /// The newest tick.
     latest: Option<Latest>,
-    recent_ids: RecentIds,
     /// The candles that have not ended at `newest_ms`, by interval and start: mostly one of each
     /// interval, and more if a sender's clock is ahead.
-    open: Vec<Candle>,
+    pub(super) open: Vec<Candle>,
     pub(super) windows: [Window; WINDOWS_MS.len()],
     pub(super) detector: Detector,
 }
@@ -85,7 +83,6 @@ impl PairState {
             quote,
             newest_ms: None,
             latest: None,
-            recent_ids: RecentIds::default(),
             open: Vec::new(),
             windows: WINDOWS_MS.map(Window::new),
             detector: Detector::default(),
@@ -103,12 +100,7 @@ impl PairState {
             self.quote
         );
         let member = Member::of(tick);
-        let is_repeat = if config.keep_members {
-            self.is_in_open_candle(tick, member)
-        } else {
-            !self.recent_ids.insert(member)
-        };
-        if is_repeat {
+        if self.is_in_open_candle(tick, member) {
             return Effects::of(Timeliness::Duplicate);
         }
         let effective_ms = tick.effective_ms();
@@ -179,8 +171,8 @@ impl PairState {
             .is_some_and(|candle| candle.has_member(member))
     }
 
-    /// The start of the tick's candle of one second, if that candle has ended: whether the tick was
-    /// applied before, only its members tell.
+    /// The start of the tick's candle of one second, if that candle has ended. Only the members of the
+    /// stored candle show whether the tick was applied before.
     #[must_use]
     pub fn ended_second(&self, tick: &Tick) -> Option<i64> {
         let interval = Interval::OneSecond;
@@ -208,7 +200,11 @@ impl PairState {
     }
 
     /// A state that continues after candles that were stored, in place of one that cannot be read:
-    /// `candles` are the pair's newest of each interval. Averages and the detector start anew.
+    /// `candles` are the pair's newest of each interval. Averages and the detector start from nothing.
+    ///
+    /// Candles do not tell when their ticks were received. So the newest effective time is that of the
+    /// newest event, which may be up to [`crate::FUTURE_TOLERANCE_MS`] ahead of our clock: until our
+    /// clock reaches it, ticks count as late.
     #[must_use]
     pub fn resumed(pair: &Pair, candles: Vec<Candle>) -> Self {
         let mut state = Self::new(pair.token.clone(), pair.quote.clone());
@@ -295,10 +291,7 @@ struct Version;
 
 /// A stored state is of another version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the stored analytics state has version {0}, not {STATE_VERSION}: drop it and rebuild it from \
-     the stream"
-)]
+#[error("the stored analytics state has version {0}, but this release reads {STATE_VERSION}")]
 struct VersionError(u8);
 
 impl TryFrom<u8> for Version {

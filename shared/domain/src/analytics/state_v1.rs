@@ -7,7 +7,6 @@ use super::candle::Candle;
 use super::detector::Detector;
 use super::interval::Interval;
 use super::pair_state::{Latest, PairState};
-use super::recent_ids::RecentIds;
 use super::total_volume::TotalVolume;
 use crate::{Pair, Price, TickId, TickOrder, Token};
 
@@ -70,7 +69,8 @@ pub struct PairStateV1 {
     token: Token,
     quote: Token,
     newest_ms: Option<i64>,
-    _recent_ids: RecentIds,
+    /// The ids of the last 512 ticks, which are no longer needed.
+    _recent_ids: Vec<[u8; 8]>,
     open: [Option<CandleV1>; Interval::ALL.len()],
     windows: [Window; WINDOWS_MS.len()],
     detector: Detector,
@@ -84,7 +84,6 @@ pub struct StateVersionError(u8);
 impl TryFrom<PairStateV1> for PairState {
     type Error = StateVersionError;
 
-    /// The ids that version 1 remembered are dropped: they did not tell two times of an id apart.
     fn try_from(before: PairStateV1) -> Result<Self, StateVersionError> {
         let PairStateV1 {
             version: VERSION,

@@ -172,7 +172,7 @@ proptest! {
     /// Senders' clocks are up to five minutes ahead: the candles are still those of event time, and
     /// the pair's time never passes the receipt.
     #[test]
-    fn ticks_from_ahead_are_counted_and_hold_nobody_up(
+    fn ticks_ahead_of_our_clock_are_counted_and_delay_no_others(
         ticks in ticks(600_000, 1..60),
         ahead_ms in prop::collection::vec(prop_oneof![Just(0), 0..FUTURE_TOLERANCE_MS], 60),
     ) {
@@ -194,7 +194,7 @@ proptest! {
         prop_assert!(watermark_ms <= Some(clock_ms - ALLOWED_LATENESS_MS));
     }
 
-    /// However much later a tick comes again, a candle of one second knows its members.
+    /// A candle of one second recognizes its members, however much later they are repeated.
     #[test]
     fn members_recognize_every_repeat(
         ticks in ticks(3 * 3_600_000, 1..60),
@@ -218,23 +218,6 @@ proptest! {
             expected.extend(reference(&ticks, interval));
         }
         prop_assert_eq!(comparable(store.finish(&state)), expected);
-    }
-
-    #[test]
-    fn duplicates_change_nothing(
-        ticks in ticks(600_000, 1..60),
-        repeats in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..60),
-    ) {
-        let (mut once, mut twice) = (state(), state());
-        for (index, tick) in ticks.iter().enumerate() {
-            let effects = once.apply(tick, &AnalysisConfig::default());
-            prop_assert_eq!(twice.apply(tick, &AnalysisConfig::default()), effects);
-            for (_, of) in repeats.iter().filter(|(at, _)| at.index(ticks.len()) == index) {
-                let effects = twice.apply(&ticks[of.index(index + 1)], &AnalysisConfig::default());
-                prop_assert_eq!(effects, Effects::of(Timeliness::Duplicate));
-            }
-        }
-        prop_assert_eq!(bytes(&once), bytes(&twice));
     }
 
     #[test]
