@@ -51,7 +51,8 @@ impl AnalyticsStore for EmbeddedStore {
                 candles,
                 anomalies,
                 corrected,
-                oddly: [late, too_late, duplicates],
+                late,
+                too_late,
             } = prepared;
             EmbeddedStore::commit(self, move |commit| {
                 let spaces = commit.spaces();
@@ -72,7 +73,6 @@ impl AnalyticsStore for EmbeddedStore {
                 );
                 commit.state.analysed_late += late;
                 commit.state.analysed_too_late += too_late;
-                commit.state.analysed_duplicates += duplicates;
                 Ok(corrected)
             })
             .await
@@ -89,8 +89,9 @@ struct Prepared {
     candles: Rows<CandleKey>,
     anomalies: Rows<[u8; 24]>,
     corrected: Vec<Candle>,
-    /// Counts of late ticks, of ticks that are too late, and of duplicates.
-    oddly: [u64; 3],
+    /// Counts of late ticks, within the allowed lateness and beyond it.
+    late: u64,
+    too_late: u64,
 }
 
 /// Counts of the analysis.
@@ -100,8 +101,6 @@ pub struct AnalysisCounters {
     pub late: u64,
     /// Ticks beyond the allowed lateness.
     pub too_late: u64,
-    /// Ticks that the stream held twice.
-    pub duplicates: u64,
     /// Pairs whose state could not be read, since the start of the process.
     pub states_resumed: u64,
 }
@@ -215,7 +214,6 @@ impl EmbeddedStore {
         self.inner.with_state(|state| AnalysisCounters {
             late: state.analysed_late,
             too_late: state.analysed_too_late,
-            duplicates: state.analysed_duplicates,
             states_resumed: self.inner.resumed(),
         })
     }
@@ -285,12 +283,13 @@ fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepa
         candles: candles.collect::<Result<_, StorageError>>()?,
         anomalies: anomalies.collect::<Result<_, StorageError>>()?,
         corrected,
-        oddly: [step.late, step.too_late, step.duplicates],
+        late: step.late,
+        too_late: step.too_late,
     })
 }
 
-/// A state in place of one that cannot be read, so that the others of its shard go on. It continues after
-/// the shard's checkpoint and the pair's stored candles; averages and the detector start anew.
+/// A replacement for a state that cannot be read, so that the other pairs of its shard continue. It starts
+/// after the shard's checkpoint and the pair's stored candles; averages and the detector start from nothing.
 fn resumed(
     inner: &SharedState,
     number: u32,
@@ -302,19 +301,13 @@ fn resumed(
     let mut candles = Vec::new();
     for interval in Interval::ALL {
         let rows = candle::key(number, interval, 0)..=candle::key(number, interval, i64::MAX);
-        // Several may be open, if a sender's clock is ahead.
-        for guard in inner
-            .spaces
-            .candles
-            .range(rows)
-            .rev()
-            .take(OPEN_CANDLES_MAX)
-        {
-            match candle::decode(&guard.value()?) {
-                Ok(candle) => candles.push(candle),
-                Err(error) => {
-                    tracing::error!(pair = %pair, error = %error, "a candle cannot be read")
-                }
+        let Some(guard) = inner.spaces.candles.range(rows).next_back() else {
+            continue;
+        };
+        match candle::decode(&guard.value()?) {
+            Ok(candle) => candles.push(candle),
+            Err(error) => {
+                tracing::error!(pair = %pair, error = %error, "a candle cannot be read");
             }
         }
     }
@@ -325,9 +318,6 @@ fn resumed(
         state: PairState::resumed(&pair, candles),
     })
 }
-
-/// The most open candles of a pair and interval: a tick may be five minutes ahead of our clock.
-const OPEN_CANDLES_MAX: usize = 302;
 
 fn state_of(
     inner: &SharedState,

@@ -22,16 +22,22 @@ impl Commit<'_> {
         Ok(true)
     }
 
-    /// Whether an arrival-stamped tick was already stored, with another time.
-    pub(crate) fn came_before(&mut self, id: &[u8; 16]) -> Result<bool, StorageError> {
-        Ok(!self.fresh_arrival_stamped.insert(*id)
+    /// Whether an arrival-stamped tick is stored or in this commit, at whatever time.
+    pub(crate) fn has_arrival(&self, id: &[u8; 16]) -> Result<bool, StorageError> {
+        Ok(self.fresh_arrival_stamped.contains(id)
             || self.spaces().arrival_stamped.contains_key(id)?)
     }
 
-    /// Reverts what [`Commit::is_new`] recorded.
-    pub(crate) fn forget(&mut self, keys: &[TickKey]) {
-        for key in keys {
-            self.fresh.remove(key);
+    /// Records an arrival-stamped tick as in this commit.
+    pub(crate) fn add_arrival(&mut self, id: [u8; 16]) {
+        self.fresh_arrival_stamped.insert(id);
+    }
+
+    /// Reverts what [`Commit::is_new`] and [`Commit::add_arrival`] recorded of a tick.
+    pub(crate) fn forget(&mut self, key: &TickKey, arrival: Option<&[u8; 16]>) {
+        self.fresh.remove(key);
+        if let Some(id) = arrival {
+            self.fresh_arrival_stamped.remove(id);
         }
     }
 }

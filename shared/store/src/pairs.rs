@@ -20,7 +20,7 @@ struct Known {
 
 struct KnownPair {
     pair: Pair,
-    /// The latest tick, as readers see it: one from ahead of our clock counts as of its receipt.
+    /// The latest tick by effective time, for readers.
     latest: Option<Arc<Tick>>,
     /// The tick with the last key: no later one is stored.
     last_key: Option<Arc<Tick>>,
@@ -30,7 +30,7 @@ fn key_order(tick: &Tick) -> (i64, TickId) {
     (tick.timestamp_ms, tick.tick_id)
 }
 
-/// The most rows that are read to find a pair's latest tick, after ticks from ahead of our clock.
+/// The most rows that are read to find a pair's latest tick, if ticks ahead of our clock come after it.
 const LATEST_ROWS_MAX: usize = 1_000;
 
 /// Whether a pair has a token, and a quote if one is given.
@@ -63,9 +63,9 @@ impl Pairs {
             let rows = spaces.ticks.prefix(number.to_be_bytes()).rev();
             for guard in rows.take(LATEST_ROWS_MAX) {
                 let tick = tick::decode(&guard.value()?)?;
-                let is_from_ahead = tick.timestamp_ms > tick.ingested_at_ms;
+                let is_ahead = tick.timestamp_ms > tick.ingested_at_ms;
                 pairs.renew(number, &Arc::new(tick));
-                if !is_from_ahead {
+                if !is_ahead {
                     break;
                 }
             }

@@ -28,11 +28,11 @@ pub(crate) struct State {
     pub(crate) rollout: Option<RolloutChange>,
     /// The sum over committed deliveries.
     pub(crate) committed: LedgerEntry,
-    /// The analysis's counts of late ticks, of ticks beyond the allowed lateness, and of duplicates.
+    /// The analysis's counts of late ticks, and of ticks beyond the allowed lateness.
     pub(crate) analysed_late: u64,
     /// See `analysed_late`.
     pub(crate) analysed_too_late: u64,
-    /// See `analysed_late`.
+    /// Repeats that earlier releases counted; the stream holds each tick once.
     pub(crate) analysed_duplicates: u64,
     /// The number of rows that retention removed.
     pub(crate) expired_rows: u64,

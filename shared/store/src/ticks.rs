@@ -12,7 +12,7 @@ use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::outbox_entry::Entry;
 use crate::keys::sortable;
-use crate::keys::tick::{self, KEY_BYTES, TickKey};
+use crate::keys::tick::{self, KEY_BYTES};
 use crate::pairs::is_of;
 use crate::writer::Commit;
 
@@ -58,6 +58,19 @@ impl TickStore for EmbeddedStore {
     }
 }
 
+/// Whether a row is neither stored nor in the commit; if so, it is recorded as in the commit.
+fn is_new(commit: &mut Commit<'_>, number: u32, row: &Row) -> Result<bool, StorageError> {
+    // An arrival-stamped tick has another time when it is delivered again; its id identifies it.
+    if row.arrival_stamped && commit.has_arrival(&row.id)? {
+        return Ok(false);
+    }
+    let is_new = commit.is_new(number, &row.tick)?;
+    if is_new && row.arrival_stamped {
+        commit.add_arrival(row.id);
+    }
+    Ok(is_new)
+}
+
 fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageError> {
     // All reads are done first, so if one fails, the commit has no rows of this call.
     let mut keys = Vec::with_capacity(rows.len());
@@ -70,18 +83,15 @@ fn put(commit: &mut Commit<'_>, rows: Vec<Row>) -> Result<PutReceipt, StorageErr
             continue;
         };
         let key = tick::key(number, row.timestamp_ms, &row.id);
-        // An arrival-stamped tick has another time when it is delivered again; its id identifies it.
-        let replayed = row.arrival_stamped && commit.came_before(&row.id)?;
-        match commit.is_new(number, &row.tick).map(|new| new && !replayed) {
+        match is_new(commit, number, row) {
             Ok(true) => outcomes.push(PutOutcome::Stored),
             Ok(false) => outcomes.push(PutOutcome::Duplicate),
             Err(error) => {
-                let marked = keys.iter().zip(&outcomes);
-                let marked: Vec<TickKey> = marked
-                    .filter(|(_, outcome)| **outcome == PutOutcome::Stored)
-                    .map(|((_, key), _): (&(u32, TickKey), _)| *key)
-                    .collect();
-                commit.forget(&marked);
+                for ((row, (_, key)), outcome) in rows.iter().zip(&keys).zip(&outcomes) {
+                    if *outcome == PutOutcome::Stored {
+                        commit.forget(key, row.arrival_stamped.then_some(&row.id));
+                    }
+                }
                 return Err(error);
             }
         }
