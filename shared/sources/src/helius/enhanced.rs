@@ -13,7 +13,8 @@ use crate::delivery::Outcome;
 use crate::helius::decimals::{TokenAmount, decimal, lamports, nearly, raw_token_amount};
 use crate::helius::net_balances::{self, Claim, Movements, Transfer};
 use crate::helius::quote_side::Sides;
-use crate::helius::{Event, swap_event, tick};
+use crate::helius::swap_event;
+use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::delivery::Outcome;
 use crate::helius::decimals::{base_units, lamports};
 use crate::helius::net_balances::{self, Claim, Movements};
-use crate::helius::{Event, tick};
+use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 
