@@ -1,5 +1,5 @@
 //! A model of a DynamoDB table with the keys `pk` and `sk` that throttles as AWS documents it: by write
-//! and read units per second, for each partition key and for the table as a whole. It takes and returns
+//! and read units per second, for each partition key and for the table as a whole. It accepts and returns
 //! the JSON of the service.
 //!
 //! Units of a second that are not used are lost (AWS may grant bursts). The items of a batch are
@@ -55,6 +55,16 @@ pub struct Refusal {
     pub code: &'static str,
     /// One per action of a cancelled transaction.
     pub reasons: Vec<&'static str>,
+}
+
+impl Refusal {
+    /// The body of the service's response.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        let reasons = self.reasons.iter().map(|code| json!({ "Code": code }));
+        let reasons: Vec<Value> = reasons.collect();
+        json!({ "__type": self.code, "message": "by the model", "CancellationReasons": reasons })
+    }
 }
 
 type Item = Map<String, Value>;

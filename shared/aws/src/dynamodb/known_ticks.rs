@@ -17,7 +17,7 @@ pub(crate) const KNOWN_TICKS_MAX: usize = 20_000;
 /// What makes two ticks of deliveries the same, before the time of an arrival-stamped one is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum DeliveredIdentity {
-    /// With a time of its own.
+    /// With an event time.
     Timed(Place),
     /// The time that it will be stored under is that of its first delivery.
     ArrivalStamped(Pair, TickId),

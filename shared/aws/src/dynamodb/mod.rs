@@ -13,6 +13,7 @@ mod put_rows;
 mod reads;
 mod store_timeout;
 mod tick_item;
+mod tick_row;
 pub mod ticks;
 
 pub use analytics::AnalyticsTable;

@@ -1,7 +1,7 @@
 //! Stores the different ticks of a batch, each once: what is known is not written, and what is
 //! unknown is written and reported as such.
 //!
-//! The batch is worked off in chunks. A chunk is read consistently, then its unknown ticks are
+//! The batch is processed in chunks. A chunk is read consistently, then its unknown ticks are
 //! written, so a tick costs one read unit (items are below 4 KB), and one write unit if it is new
 //! (below 1 KB). An arrival-stamped tick needs a claim first. Claims are looked up, at half a unit
 //! each, so a repeat costs 1.5 read units and no write; a new one costs half a read unit and two
@@ -20,25 +20,21 @@
 //! both report it as stored, and the later write remains; both have the same identity.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use app::ports::PortError;
 use aws_sdk_dynamodb::Client;
 use domain::{Tick, TickId};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::arrival_time_claims::{CLAIM, ClaimError, claim};
+use super::arrival_time_claims::{ClaimError, claim};
 use super::attributes::{Item, ItemError, PK, SK};
 use super::batch_write::{BatchWriter, Failure, Write, without_retries};
-use super::known_ticks::{DeliveredIdentity, Known, KnownTicks};
+use super::known_ticks::{Known, KnownTicks};
 use super::reads::{Consistency, KEYS_PER_CALL_MAX, read_once};
 use super::tick_item::{Place, claim_key, claimed_ms, item, stored_tick_of};
+use super::tick_row::{Claim, Refusal, Row, RowOutcome};
 use crate::error::CallError;
 use crate::retry::{Backoff, within};
-
-/// The operation's name in errors.
-pub(crate) const STORE: &str = "store ticks";
 
 /// The most concurrent chunks.
 const CHUNKS_AT_ONCE_MAX: usize = 4;
@@ -50,124 +46,6 @@ const CLAIMS_PER_CHUNK_MAX: usize = 16;
 /// chunks also run one at a time: concurrent claims could use up the capacity, and leave none for
 /// writing the claimed ticks.
 const CLAIMS_IN_FIRST_CHUNK: usize = 4;
-
-/// A tick to store.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) identity: DeliveredIdentity,
-    /// The tick with the time under which it is stored.
-    pub(crate) tick: Tick,
-    pub(crate) in_cohort: bool,
-    claim: Claim,
-}
-
-/// What is known of a row's claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claim {
-    /// Nothing.
-    Unknown,
-    /// There was none when it was looked up.
-    Absent,
-    /// It has the row's time, or the row needs none.
-    Done,
-    /// This process has just made it, so the row's item is not stored.
-    New,
-}
-
-impl Row {
-    pub(crate) fn new(identity: DeliveredIdentity, tick: Tick, in_cohort: bool) -> Self {
-        Self {
-            claim: match identity {
-                DeliveredIdentity::Timed(_) => Claim::Done,
-                DeliveredIdentity::ArrivalStamped(..) => Claim::Unknown,
-            },
-            identity,
-            tick,
-            in_cohort,
-        }
-    }
-
-    /// The row under the time of its claim.
-    fn claimed(mut self, at_ms: i64) -> Self {
-        let is_new = self.claim == Claim::Absent && at_ms == self.tick.timestamp_ms;
-        self.retime(at_ms);
-        if is_new {
-            self.claim = Claim::New;
-        }
-        self
-    }
-
-    fn retime(&mut self, at_ms: i64) {
-        (self.tick.timestamp_ms, self.tick.ingested_at_ms) = (at_ms, at_ms);
-        self.claim = Claim::Done;
-    }
-}
-
-/// What became of a row.
-#[derive(Debug, Clone)]
-pub(crate) enum RowOutcome {
-    /// It was unknown, and is stored at this event time, in epoch milliseconds.
-    Stored(i64),
-    /// It was stored before. If it belongs to the stream, the tick as it is stored.
-    Known(Option<Tick>),
-    /// It is not known to be stored.
-    Refused(Refusal),
-}
-
-/// Why a row was refused.
-#[derive(Debug, Clone)]
-pub(crate) struct Refusal {
-    operation: &'static str,
-    retryable: bool,
-    pub(crate) reason: Arc<str>,
-}
-
-impl Refusal {
-    fn of_call(error: &CallError) -> Self {
-        Self {
-            operation: STORE,
-            retryable: error.is_transient(),
-            reason: error.to_string().into(),
-        }
-    }
-
-    fn of_claim(error: &ClaimError) -> Self {
-        Self {
-            operation: CLAIM,
-            retryable: error.is_transient(),
-            reason: error.to_string().into(),
-        }
-    }
-
-    pub(crate) fn of_item(error: &ItemError) -> Self {
-        Self {
-            operation: STORE,
-            retryable: false,
-            reason: error.to_string().into(),
-        }
-    }
-
-    fn of_write(failure: &Failure) -> Self {
-        let PortError {
-            operation,
-            retryable,
-            source,
-        } = failure.at(STORE);
-        Self {
-            operation,
-            retryable,
-            reason: source.to_string().into(),
-        }
-    }
-
-    pub(crate) fn into_error(self) -> PortError {
-        PortError {
-            operation: self.operation,
-            retryable: self.retryable,
-            source: self.reason.as_ref().into(),
-        }
-    }
-}
 
 /// Stores rows in a table.
 #[derive(Debug)]
@@ -202,7 +80,7 @@ impl RowWriter {
         }
     }
 
-    /// Stores rows, of which no two have the same identity, until `deadline`. Returns what became of
+    /// Stores rows, of which no two have the same identity, until `deadline`. Returns the outcome of
     /// each, by its number.
     pub(crate) async fn put(
         &self,

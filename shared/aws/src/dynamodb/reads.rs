@@ -14,7 +14,7 @@ use crate::error::CallError;
 use crate::retry::{Backoff, within};
 
 /// The most keys per call; `BatchGetItem` accepts 100. It returns at most 16 MB, which 100 states
-/// of about 10 KB never reach; keys beyond that are unprocessed, and requested again.
+/// of about 6 KB never reach; keys beyond that are unprocessed, and requested again.
 pub(crate) const KEYS_PER_CALL_MAX: usize = 100;
 
 /// The most concurrent calls.

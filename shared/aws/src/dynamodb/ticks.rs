@@ -14,9 +14,10 @@ use tokio::time::Instant;
 
 use super::attributes::{Item, PK, SK, sortable, text};
 use super::known_ticks::DeliveredIdentity;
-use super::put_rows::{Refusal, Row, RowOutcome, RowWriter};
+use super::put_rows::RowWriter;
 use super::store_timeout::StoreTimeout;
 use super::tick_item::{partition, tick_of};
+use super::tick_row::{Refusal, Row, RowOutcome};
 use crate::error::port_error;
 
 /// How long after a tick was received it may be offered to the stream again, in milliseconds: the

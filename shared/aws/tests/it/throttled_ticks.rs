@@ -38,14 +38,7 @@ pub(crate) fn wire_of(
         let second = start.elapsed().as_secs();
         match model.respond(&call.operation, &call.body, second) {
             Ok(answer) => Answer::Good(answer),
-            Err(refusal) => {
-                let reasons = refusal.reasons.iter().map(|code| json!({ "Code": code }));
-                let reasons: Vec<Value> = reasons.collect();
-                let body = json!({
-                    "__type": refusal.code, "message": "by the model", "CancellationReasons": reasons,
-                });
-                Answer::Refused(400, body)
-            }
+            Err(refusal) => Answer::Refused(400, refusal.body()),
         }
     })
 }
@@ -243,7 +236,7 @@ struct Delivery {
     ticks: usize,
 }
 
-/// Ticks with times of their own.
+/// Ticks with event times.
 fn timed(ticks: usize, tokens: usize) -> Delivery {
     let entry = |n: usize| {
         let timestamp = START_MS - 60_000 + i64::try_from(n).unwrap();

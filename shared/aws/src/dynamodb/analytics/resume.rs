@@ -1,8 +1,8 @@
 //! Continues the analysis of a pair whose state cannot be read, after the pair's stored candles.
 //!
 //! So a state of another version, or a damaged one, does not stop the other pairs of its shard. Counts
-//! and volumes go on where they were: a step stores its state and its candles together. Averages and
-//! the detector begin again.
+//! and volumes continue where they were, since a step stores its state and its candles together.
+//! Averages and the detector start from nothing.
 
 use std::collections::HashSet;
 
