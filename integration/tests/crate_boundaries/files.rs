@@ -89,9 +89,6 @@ fn cycles(graph: &ModuleGraph) -> BTreeSet<BTreeSet<Module>> {
     cycles
 }
 
-/// Cycles that are still to be removed: the crate, and a module of the cycle.
-const KNOWN_CYCLES: [(&str, &str); 1] = [("sources", "helius")];
-
 #[test]
 fn files_do_not_import_each_other() {
     let mut found = Vec::new();
@@ -100,17 +97,12 @@ fn files_do_not_import_each_other() {
         let graph = ModuleGraph::read(&folder, files.iter().map(PathBuf::as_path));
         for cycle in cycles(&graph) {
             let cycle: BTreeSet<String> = cycle.iter().map(|module| module.join("::")).collect();
-            let is_known = KNOWN_CYCLES
-                .iter()
-                .any(|(of, module)| *of == name && cycle.contains(*module));
-            if !is_known {
-                found.push(format!("{name}: {cycle:?} (\"\" is the crate's root)"));
-            }
+            found.push(format!("{name}: {cycle:?} (\"\" is the crate's root)"));
         }
     }
     assert!(
         found.is_empty(),
-        "these files import each other: move what they share to a file of its own\n{}",
+        "these files import each other: move what they share to another file\n{}",
         found.join("\n")
     );
 }

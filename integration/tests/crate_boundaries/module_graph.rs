@@ -10,7 +10,7 @@ use crate::use_tree::{Import, imports_in, paths_after};
 /// A module as the segments of its path; the crate's root has none.
 pub(crate) type Module = Vec<String>;
 
-/// The most re-exports on the way from a path to the item.
+/// The most re-exports between a path and the item.
 const REEXPORTS_MAX: usize = 10;
 
 /// Keywords of the types that a module can define, and of its other items.
@@ -86,24 +86,29 @@ impl ModuleGraph {
     /// Whether a path from the root names a module or an item. Members after an item are only looked up
     /// by their name, in the whole crate.
     pub(crate) fn has(&self, path: &[String]) -> bool {
-        let mut module = Module::new();
-        for (at, segment) in path.iter().enumerate() {
-            let child = child_of(&module, segment);
-            if self.0.contains_key(&child) {
-                module = child;
-                continue;
-            }
-            let is_item = self.0.get(&module).is_some_and(|file| {
-                let mut imported = file
-                    .imports
-                    .iter()
-                    .filter_map(|import| import.name.as_ref());
-                file.items.contains_key(segment) || imported.any(|name| name == segment)
-            });
-            let members = path.get(at + 1..).unwrap_or_default();
-            return is_item && members.iter().all(|member| self.mentions(member));
-        }
-        true
+        let (module, rest) = self.module_in(path);
+        let Some((item, members)) = rest.split_first() else {
+            return true;
+        };
+        let is_item = self.0.get(&module).is_some_and(|file| {
+            let mut imported = file
+                .imports
+                .iter()
+                .filter_map(|import| import.name.as_ref());
+            file.items.contains_key(item) || imported.any(|name| name == item)
+        });
+        is_item && members.iter().all(|member| self.mentions(member))
+    }
+
+    /// The module that a path from the root begins with, and the rest of the path.
+    fn module_in<'a>(&self, path: &'a [String]) -> (Module, &'a [String]) {
+        let is_module = |length: &usize| {
+            let module = path.get(..*length);
+            module.is_some_and(|module| self.0.contains_key(module))
+        };
+        let length = (1..=path.len()).take_while(is_module).last().unwrap_or(0);
+        let (module, rest) = path.split_at(length);
+        (module.to_vec(), rest)
     }
 
     /// Whether the crate defines a type, and mentions each of these members.
@@ -170,26 +175,19 @@ impl ModuleGraph {
 
     /// The module that defines what a path names; `None` if another crate does.
     fn definition(&self, path: &[String], reexports: usize) -> Option<(Module, ItemKind)> {
-        let mut module = Module::new();
-        for (at, segment) in path.iter().enumerate() {
-            let child = child_of(&module, segment);
-            if self.0.contains_key(&child) {
-                module = child;
-                continue;
-            }
+        let (module, rest) = self.module_in(path);
+        if let Some((item, members)) = rest.split_first() {
             let file = self.0.get(&module)?;
-            if let Some(kind) = file.items.get(segment) {
+            if let Some(kind) = file.items.get(item) {
                 return Some((module, *kind));
             }
-            let rest = path.get(at + 1..)?;
-            let named = |import: &&Import| import.name.as_ref() == Some(segment);
+            let named = |import: &&Import| import.name.as_ref() == Some(item);
             if let Some(import) = file.imports.iter().find(named)
                 && reexports < REEXPORTS_MAX
             {
                 let target = self.absolute(&module, &import.path)?;
-                return self.definition(&[target.as_slice(), rest].concat(), reexports + 1);
+                return self.definition(&[target.as_slice(), members].concat(), reexports + 1);
             }
-            break;
         }
         Some((module, ItemKind::Other))
     }

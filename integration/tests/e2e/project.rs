@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::types::ShardIteratorType;
-use domain::{Tick, TickId};
+use domain::{Percentage, Rollout, RolloutKey, Tick, TickId};
 use integration::bootstraps::{self, Zips};
 use integration::emulator::{self, Emulator};
 use integration::python::Tools;
@@ -368,4 +368,15 @@ async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> CommandO
         .await
         .unwrap();
     CommandOutput::of(&output)
+}
+
+/// The ids of the ticks that a share admits.
+pub(crate) fn cohort(ticks: &[Tick], percent: &str) -> BTreeSet<TickId> {
+    let rollout = Rollout {
+        use_kinesis: true,
+        percentage: percent.parse::<Percentage>().unwrap(),
+        key: RolloutKey::Tick,
+    };
+    let inside = ticks.iter().filter(|tick| rollout.admits(tick));
+    inside.map(|tick| tick.tick_id).collect()
 }

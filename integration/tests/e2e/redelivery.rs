@@ -1,17 +1,18 @@
 //! Redeliveries: the same delivery five times, and one of which the table refused a part, at 10 % and at
-//! 100 %. (A redelivery an hour later is tested on the models of the tables, without waiting.)
+//! 100 %. The emulator invokes the functions. A redelivery an hour later, and the rules of AWS's event source,
+//! are tested on models, in `each_tick_once` and `shared/aws`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Percentage, Rollout, RolloutKey, Tick, TickId};
+use domain::{Tick, TickId};
 use integration::faults::{Choice, Fault, FaultyEndpoint, Times};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::ticks::ticks;
 
 use crate::flow::minute_trades;
-use crate::project::{Project, body_of, until};
+use crate::project::{Project, body_of, cohort, until};
 
 /// The items of ticks in the table: when each was first received, and whether it belongs to the stream.
 async fn items(project: &Project) -> BTreeMap<TickId, (String, bool)> {
@@ -32,92 +33,109 @@ async fn items(project: &Project) -> BTreeMap<TickId, (String, bool)> {
     items
 }
 
-async fn streamed(project: &Project) -> BTreeSet<TickId> {
-    let ticks = project.streamed().await;
-    ticks.iter().map(|tick| tick.tick_id).collect()
+/// The ticks of a delivery: enough for some of them to be in the cohort of 10 %.
+const TICKS: u32 = 60;
+
+/// A delivery, and what must become of it.
+struct Delivery {
+    token: String,
+    sent: Vec<Tick>,
+    cohort: BTreeSet<TickId>,
 }
 
-fn admitted(ticks: &[Tick], percent: &str) -> BTreeSet<TickId> {
-    let rollout = Rollout {
-        use_kinesis: true,
-        percentage: percent.parse::<Percentage>().unwrap(),
-        key: RolloutKey::Tick,
-    };
-    let inside = ticks.iter().filter(|tick| rollout.admits(tick));
-    inside.map(|tick| tick.tick_id).collect()
+impl Delivery {
+    fn new(token: &str, percent: &str) -> Self {
+        let token = format!("{token}-{percent}");
+        let mut sent = ticks(&[&token], TICKS);
+        let cohort = cohort(&sent, percent);
+        assert!(!cohort.is_empty(), "{token}");
+        // A fault that hits the first item of a call then hits a tick of the cohort.
+        sent.sort_by_key(|tick| !cohort.contains(&tick.tick_id));
+        Self {
+            token,
+            sent,
+            cohort,
+        }
+    }
+
+    /// Compares the table with what was sent and decided.
+    fn check_items(&self, items: &BTreeMap<TickId, (String, bool)>) {
+        for tick in &self.sent {
+            let in_cohort = items.get(&tick.tick_id).map(|(_, in_cohort)| *in_cohort);
+            assert_eq!(in_cohort, Some(self.cohort.contains(&tick.tick_id)));
+        }
+    }
+
+    /// Waits until the candles count the cohort, and a little longer for what must not come.
+    async fn check_results(&self, project: &Project) {
+        let expected = self.cohort.len() as u64;
+        until("the candles count the cohort", async || {
+            minute_trades(project, &self.token).await >= expected
+        })
+        .await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(minute_trades(project, &self.token).await, expected);
+        let streamed = project.streamed().await;
+        let streamed = streamed
+            .iter()
+            .filter(|tick| tick.token.as_str() == self.token);
+        let streamed: BTreeSet<TickId> = streamed.map(|tick| tick.tick_id).collect();
+        assert_eq!(
+            streamed, self.cohort,
+            "the stream has the cohort and nothing else"
+        );
+    }
+}
+
+fn check_answer(answer: &Value, stored: usize, duplicate: usize) {
+    let counts = (&answer["stored"], &answer["duplicate"]);
+    assert_eq!(counts, (&json!(stored), &json!(duplicate)), "{answer}");
 }
 
 /// Delivers five times; the first write, the cohort and the candles stay as they are.
-async fn five_times(project: &Project, token: &str, percent: &str) {
-    let sent = ticks(&[token], 20);
-    let cohort = admitted(&sent, percent);
-    let ids: BTreeSet<TickId> = sent.iter().map(|tick| tick.tick_id).collect();
-    let first = project.post_ticks(&sent).await;
-    assert_eq!(
-        (&first["stored"], &first["duplicate"]),
-        (&json!(20), &json!(0)),
-        "{first}"
-    );
+async fn five_times(project: &Project, percent: &str) {
+    let delivery = Delivery::new("again", percent);
+    let all = delivery.sent.len();
+    check_answer(&project.post_ticks(&delivery.sent).await, all, 0);
     let stored = items(project).await;
+    delivery.check_items(&stored);
     for _ in 0..4 {
-        let again = project.post_ticks(&sent).await;
-        assert_eq!(
-            (&again["stored"], &again["duplicate"]),
-            (&json!(0), &json!(20)),
-            "{again}"
-        );
+        check_answer(&project.post_ticks(&delivery.sent).await, 0, all);
     }
     assert_eq!(items(project).await, stored, "the first write stays");
-    let decided = stored
-        .iter()
-        .filter(|(id, (_, in_cohort))| *in_cohort && ids.contains(id));
-    assert_eq!(decided.map(|(id, _)| *id).collect::<BTreeSet<_>>(), cohort);
-    settled(project, token, &ids, &cohort).await;
+    delivery.check_results(project).await;
 }
 
-/// Waits until the candles count the cohort, and a little longer for what must not come.
-async fn settled(
-    project: &Project,
-    token: &str,
-    ids: &BTreeSet<TickId>,
-    cohort: &BTreeSet<TickId>,
-) {
-    until("the candles count the cohort", async || {
-        minute_trades(project, token).await >= cohort.len() as u64
-    })
-    .await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(minute_trades(project, token).await, cohort.len() as u64);
-    let streamed: BTreeSet<TickId> = streamed(project).await.intersection(ids).copied().collect();
-    assert_eq!(
-        streamed, *cohort,
-        "the stream has the cohort and nothing else"
-    );
-}
-
-/// The table refuses a tick until the webhook gives up; the sender delivers again.
-async fn refused_in_part(project: &Project, faulty: &FaultyEndpoint, token: &str, percent: &str) {
-    let sent = ticks(&[token], 20);
-    let ids: BTreeSet<TickId> = sent.iter().map(|tick| tick.tick_id).collect();
+/// The table refuses the first item of each call, a tick of the cohort among them, until the webhook
+/// returns a 503. The sender delivers again.
+async fn refused_in_part(project: &Project, faulty: &FaultyEndpoint, percent: &str) {
+    let delivery = Delivery::new("part", percent);
     let refusal = Fault::Refused(Choice::First(1));
     faulty
         .fail("BatchWriteItem", refusal, Times::Always)
         .unwrap();
-    let (status, answer) = project.post("ticks", body_of(&sent)).await;
+    let (status, answer) = project.post("ticks", body_of(&delivery.sent)).await;
     assert_eq!(status, 503, "{answer}");
     let first = items(project).await;
-    let stored = first.keys().filter(|id| ids.contains(id)).count();
-    assert!((1..20).contains(&stored), "{stored} of 20 were stored");
+    let is_stored = |tick: &&Tick| first.contains_key(&tick.tick_id);
+    let stored = delivery.sent.iter().filter(is_stored).count();
+    let all = delivery.sent.len();
+    assert!((1..all).contains(&stored), "{stored} of {all} were stored");
+    let is_missing = |id: &TickId| !first.contains_key(id);
+    assert!(
+        delivery.cohort.iter().any(is_missing),
+        "a tick of the cohort was refused"
+    );
     faulty.heal();
-    let again = project.post_ticks(&sent).await;
-    assert_eq!(
-        (&again["stored"], &again["duplicate"]),
-        (&json!(20 - stored), &json!(stored)),
-        "{again}"
+    check_answer(
+        &project.post_ticks(&delivery.sent).await,
+        all - stored,
+        stored,
     );
     let whole = items(project).await;
     assert!(first.iter().all(|(id, item)| whole.get(id) == Some(item)));
-    settled(project, token, &ids, &admitted(&sent, percent)).await;
+    delivery.check_items(&whole);
+    delivery.check_results(project).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,14 +147,15 @@ async fn what_is_delivered_again_counts_once_at_every_share() {
     for percent in ["10", "100"] {
         let reason = ["--watch", "1", "--force", "a test begins here"];
         project.run(&[&[percent], &reason[..]].concat()).await.ok();
-        five_times(&project, &format!("again-{percent}"), percent).await;
-        refused_in_part(&project, &faulty, &format!("part-{percent}"), percent).await;
+        five_times(&project, percent).await;
+        refused_in_part(&project, &faulty, percent).await;
     }
     // At 100 %, ticks of the 10 % stage follow the first decision.
-    let sent = ticks(&["again-10"], 20);
-    let cohort = admitted(&sent, "10");
-    let answer = project.post_ticks(&sent).await;
-    assert_eq!(answer["duplicate"], 20, "{answer}");
-    let ids = sent.iter().map(|tick| tick.tick_id).collect();
-    settled(&project, "again-10", &ids, &cohort).await;
+    let delivery = Delivery::new("again", "10");
+    check_answer(
+        &project.post_ticks(&delivery.sent).await,
+        0,
+        delivery.sent.len(),
+    );
+    delivery.check_results(&project).await;
 }

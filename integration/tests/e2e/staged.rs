@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use domain::{Percentage, Rollout, RolloutKey, Tick, TickId};
+use domain::{Tick, TickId};
 use testkit::ticks::{tick, ticks};
 use tokio::time::Instant;
 
-use crate::project::{FLAG_CACHED, Project, until};
+use crate::project::{FLAG_CACHED, Project, cohort, until};
 
 /// The ticks of a stage: enough for a share of them to be in the cohort, but few at high shares, since the
 /// emulator writes an object for each.
@@ -22,16 +22,6 @@ fn ticks_of_stage(percent: &str) -> u32 {
         "10" => 200,
         _ => 60,
     }
-}
-
-fn cohort(ticks: &[Tick], percent: &str) -> BTreeSet<TickId> {
-    let rollout = Rollout {
-        use_kinesis: true,
-        percentage: percent.parse::<Percentage>().unwrap(),
-        key: RolloutKey::Tick,
-    };
-    let inside = ticks.iter().filter(|tick| rollout.admits(tick));
-    inside.map(|tick| tick.tick_id).collect()
 }
 
 /// Posts ticks of a token that no other stage uses, and checks store and stream for each.

@@ -12,4 +12,5 @@ mod cloud;
 mod embedded;
 mod ports;
 mod reference;
+mod run;
 mod scenario;

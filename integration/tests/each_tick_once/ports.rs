@@ -37,27 +37,12 @@ impl RolloutFlag for RunFlag {
     }
 }
 
-/// The live messages of a run.
+/// A queue that keeps what it got: the live messages of a run, or the redrive queue.
 #[derive(Debug, Default)]
-pub(crate) struct Announced(pub(crate) Mutex<Vec<Tick>>);
+pub(crate) struct Queue(pub(crate) Mutex<Vec<Tick>>);
 
 #[async_trait]
-impl TickQueue for Announced {
-    async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
-        self.0
-            .lock()
-            .unwrap()
-            .extend(ticks.iter().copied().cloned());
-        Ok(Vec::new())
-    }
-}
-
-/// A queue whose messages are delivered at least once.
-#[derive(Debug, Default)]
-pub(crate) struct Redriven(pub(crate) Mutex<Vec<Tick>>);
-
-#[async_trait]
-impl TickQueue for Redriven {
+impl TickQueue for Queue {
     async fn send(&self, ticks: &[&Tick]) -> Result<Vec<Refused>, PortError> {
         self.0
             .lock()
@@ -141,7 +126,7 @@ impl Life {
 /// A port as a mortal process calls it.
 pub(crate) struct Mortal<T: ?Sized> {
     pub(crate) life: Arc<Life>,
-    /// Whether answers of this port get lost on the way: those of a service, not of an embedded store.
+    /// Whether responses of this port can get lost: those of a service, not of an embedded store.
     pub(crate) is_remote: bool,
     pub(crate) port: Arc<T>,
 }

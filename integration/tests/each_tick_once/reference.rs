@@ -114,7 +114,7 @@ fn key(candle: &Candle) -> (Pair, Interval, i64) {
     (candle.pair(), candle.interval, candle.start_ms)
 }
 
-/// Without what depends on the way by design: revisions, members, and the last digits of a double.
+/// Without what may differ by design: revisions, members, and the last digits of a double.
 fn comparable(candle: Candle) -> Candle {
     Candle {
         quote_volume: 0.0,

@@ -11,6 +11,11 @@ pub(crate) const START_MS: i64 = 1_767_225_600_000;
 const TOKENS: [&str; 3] = ["BTC", "ETH", "SOL"];
 const QUOTES: [&str; 2] = ["USD", "EUR"];
 
+/// The tokens of all events.
+pub(crate) fn tokens() -> impl Iterator<Item = &'static str> {
+    TOKENS.into_iter()
+}
+
 /// An event as a sender knows it. Few ids and times, so that many events share one of them, and some
 /// are the same event with another price.
 #[derive(Debug, Clone)]
