@@ -1,4 +1,4 @@
-//! Standard output and standard error, or what stands for them.
+//! Standard output and standard error, or their replacements in tests.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `:days`, which stands for the condition on year, month and day that two times imply.
+//! `:days`, which is replaced by the condition on year, month and day that two times imply.
 
 /// The word for the condition on year, month and day.
 pub(super) const DAYS: &str = "days";

@@ -73,7 +73,7 @@ async fn a_folder_of_release_1_0_is_taken_over() {
     // Of 19 ticks, release 1.0 left out three whose ids another token of their shard has, too.
     assert_eq!(rows(folder.path()), 16);
 
-    // The state of a pair goes on: its open candle takes the next trade.
+    // The analysis of the pair continues: its open candle counts the next trade.
     check(&process, "binance", json!([trade(9)]), 1, 0).await;
     let after = minute_of_btc(&process).await;
     assert_eq!(
