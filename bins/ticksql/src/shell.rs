@@ -144,8 +144,10 @@ pub(crate) async fn run(
         // Nothing writes to it while the shell waits for its user.
         if let Ok(mut file) = answers.try_lock()
             && let Some(file) = file.take()
+            && let Err(error) = file.finish()
         {
-            _ = file.finish();
+            // The process exits because of the signal, with its code.
+            eprintln!("ticksql: {error}");
         }
     };
     let watch = ShellWatch::start(at_end).map_err(CliError::Start)?;
@@ -176,7 +178,9 @@ async fn converse(
     loop {
         let next = match &mut input {
             Input::Terminal(terminal) => terminal.next().map_err(failed)?,
-            Input::Script => script::next(&mut stdin().lock()).map_err(CliError::Input)?,
+            Input::Script => script::next(&mut stdin().lock())
+                .map_err(CliError::Input)?
+                .filter(|text| !script::is_quit(text)),
         };
         let Some(text) = next else {
             break;

@@ -1,4 +1,5 @@
-//! What the documents name in backquotes exists: files, folders, modules and types.
+//! What the documents name in backquotes exists (files, folders, modules and types), and so does what they
+//! link to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,6 +119,76 @@ impl Checkout {
             }
         }
     }
+}
+
+/// The targets of links in the checkout, such as `docs/api.md#reading`.
+fn links(text: &str) -> Vec<&str> {
+    let targets = text.split("](").skip(1);
+    let targets = targets.filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
+    targets
+        .filter(|target| !target.contains("://") && !target.is_empty())
+        .collect()
+}
+
+/// The anchor that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// Whether a document has a heading with that anchor.
+fn has_heading(text: &str, wanted: &str) -> bool {
+    let lines = text.split("```").step_by(2).flat_map(str::lines);
+    let mut headings = lines.filter_map(|line| line.strip_prefix('#'));
+    headings.any(|rest| anchor(rest.trim_start_matches('#').trim()) == wanted)
+}
+
+/// Whether the target of a link in a document exists, with its heading.
+fn leads_somewhere(document: &Path, target: &str) -> bool {
+    let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+    let path = match file {
+        "" => document.to_path_buf(),
+        file => document.with_file_name(file),
+    };
+    if heading.is_empty() {
+        return path.exists();
+    }
+    fs::read_to_string(path).is_ok_and(|text| has_heading(&text, heading))
+}
+
+#[test]
+fn what_the_documents_link_to_exists() {
+    let mut missing = Vec::new();
+    let changelog = root().join("CHANGELOG.md");
+    for document in documents().into_iter().chain([changelog]) {
+        let text = fs::read_to_string(&document).unwrap();
+        let broken = links(&text)
+            .into_iter()
+            .filter(|target| !leads_somewhere(&document, target));
+        missing.extend(broken.map(|target| format!("{}: {target}", document.display())));
+    }
+    assert!(
+        missing.is_empty(),
+        "these links lead nowhere\n{}",
+        missing.join("\n")
+    );
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_found() {
+    let readme = root().join("README.md");
+    for target in ["docs/api.md", "docs/api.md#the-response", "infra/README.md"] {
+        assert!(leads_somewhere(&readme, target), "{target}");
+    }
+    for target in ["docs/apis.md", "docs/api.md#the-answer", "#no-such-heading"] {
+        assert!(!leads_somewhere(&readme, target), "{target}");
+    }
+    assert_eq!(
+        links("[a](b.md#c) and ![d](https://e.f) and [g](h.md)"),
+        ["b.md#c", "h.md"]
+    );
 }
 
 #[test]

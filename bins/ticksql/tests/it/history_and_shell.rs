@@ -1,7 +1,7 @@
 //! The history and the shell.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -72,12 +72,18 @@ fn a_reader_that_has_seen_enough_is_not_a_failure() {
 
 /// A shell at a terminal, and the user's end of the terminal.
 fn at_terminal(world: &World) -> (Child, File) {
+    at_terminal_with(world, &[], Stdio::null())
+}
+
+/// The same with more options; `status` receives what it reports.
+fn at_terminal_with(world: &World, options: &[&str], status: Stdio) -> (Child, File) {
     let terminal = nix::pty::openpty(None, None).unwrap();
-    let mut command = hearing_hang_up(&world.command(&["shell", "-f", "csv"]));
+    let options = [&["shell", "-f", "csv"], options].concat();
+    let mut command = hearing_hang_up(&world.command(&options));
     let process = command
         .stdin(terminal.slave.try_clone().unwrap())
         .stdout(terminal.slave)
-        .stderr(Stdio::null())
+        .stderr(status)
         .spawn()
         .unwrap();
     (process, File::from(terminal.master))
@@ -112,16 +118,20 @@ fn shell_history(world: &World) -> PathBuf {
     world.home.path().join(".local/share/ticksql/shell_history")
 }
 
+fn send(signal: &str, process: &Child) {
+    let kill = Command::new("kill")
+        .args([signal, &process.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+}
+
 /// The signal arrives when the first statement is done, and the shell waits for the next.
 fn shell_that_receives(signal: &str) -> (Option<i32>, String) {
     let world = World::new();
     let (mut process, mut terminal) = at_terminal(&world);
     terminal.write_all(b"SELECT 12344 + 1 AS first;\r").unwrap();
     wait_for(&terminal, "12345");
-    let kill = Command::new("kill")
-        .args([signal, &process.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
+    send(signal, &process);
     let code = code_of(&mut process);
     (code, fs::read_to_string(shell_history(&world)).unwrap())
 }
@@ -155,6 +165,29 @@ fn a_shell_that_waits_ends_by_a_signal_and_keeps_its_history() {
         assert_eq!(code, expected, "{signal}");
         assert!(history.contains("12344 + 1"), "{signal}: {history}");
     }
+}
+
+#[test]
+fn a_shell_that_ends_by_a_signal_says_that_it_cannot_keep_its_answers() {
+    let world = World::new();
+    let folder = world.home.path().join("answers");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("all.csv");
+    let options = ["-o", file.to_str().unwrap()];
+    let (mut process, mut terminal) = at_terminal_with(&world, &options, Stdio::piped());
+    let mut status = BufReader::new(process.stderr.take().unwrap());
+    terminal.write_all(b"SELECT 12345 AS first;\r").unwrap();
+    let mut line = String::new();
+    while !line.starts_with("1 row") {
+        line.clear();
+        assert!(status.read_line(&mut line).unwrap() > 0);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    send("-TERM", &process);
+    assert_eq!(code_of(&mut process), Some(143));
+    let mut rest = String::new();
+    status.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("all.csv"), "{rest}");
 }
 
 /// What a shell does with an input that is not a terminal.
@@ -207,6 +240,18 @@ fn the_last_statement_of_an_input_needs_no_semicolon() {
     check("SELECT 3 AS a;\nSELECT 4\n AS b\n-- done\n", "a\n3\nb\n4\n");
     check("SELECT 3 AS a;\n-- done\n", "a\n3\n");
     check("", "");
+}
+
+#[test]
+fn a_script_leaves_in_the_middle_of_a_statement() {
+    let world = World::new();
+    for typed in [
+        "SELECT 3 AS a;\nSELECT 4\n\\q\nSELECT 5 AS b;\n",
+        "SELECT 3 AS a;\nSELECT 4\n\\q",
+    ] {
+        let (code, output, status) = typed_ahead(&world, typed);
+        assert_eq!((code, output.as_str()), (0, "a\n3\n"), "{typed}: {status}");
+    }
 }
 
 #[test]
