@@ -9,7 +9,7 @@ use crate::refused::Refused;
 use crate::value::{Value, required};
 
 /// Decimals of a lamport.
-const LAMPORT_DECIMALS: u32 = 9;
+pub(super) const LAMPORT_DECIMALS: u32 = 9;
 
 /// The most decimals accepted for an amount; mints in use have at most 9.
 const DECIMALS_MAX: u64 = 18;

@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::delivery::Outcome;
 use crate::helius::decimals::{TokenAmount, decimal, lamports, nearly, raw_token_amount};
-use crate::helius::net_balances::{self, Claim, Movements, Transfer};
-use crate::helius::quote_side::Sides;
-use crate::helius::swap_event;
+use crate::helius::market_trade::{self, Found};
+use crate::helius::movements::{Movements, Transfer};
+use crate::helius::no_price;
+use crate::helius::swap_event::{self, SwapEvent};
 use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
@@ -97,12 +98,27 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     if optional("transactionError", transaction.transaction_error).is_some() {
         return Ok(Outcome::Ignored("failed transaction"));
     }
-    let (sides, method) = match by_event(transaction.events)? {
-        Some(sides) => (sides, Method::SwapEvent),
-        None => match by_movements(&transaction)? {
-            Found::Sides(sides) => (sides, Method::NetBalances),
-            Found::Not(why) => return Ok(Outcome::Ignored(why)),
-        },
+    let mut read = movements(&transaction)?;
+    let swap = swap_of(transaction.events)?;
+    let (sides, method) = match (market_trade::find(&read.moved)?, swap) {
+        (Found::Trade(sides), swap) => {
+            let is_confirmed = swap.is_some_and(|swap| swap.agrees(&sides));
+            let method = match is_confirmed {
+                true => Method::SwapEvent,
+                false => Method::NetBalances,
+            };
+            (sides, method)
+        }
+        (Found::Several, _) => return Err(no_price::several_trades()),
+        (Found::Unclear, _) => return Err(no_price::unclear_trade()),
+        (Found::Nothing, Some(swap)) if swap.is_several => return Err(no_price::several_trades()),
+        // Nothing is known of what moved, so nothing contradicts the event.
+        (Found::Nothing, Some(swap)) if read.moved.is_empty() => {
+            read.moved.decimals = swap.decimals;
+            (swap.sides, Method::SwapEvent)
+        }
+        (Found::Nothing, Some(_)) => return Err(no_price::contradicted_event()),
+        (Found::Nothing, None) => return no_trade(&transaction, read.has_nft),
     };
     let venue = optional("source", transaction.source)
         .map(Value::text)
@@ -113,11 +129,11 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
         slot: optional("slot", transaction.slot),
         venue: venue.as_deref().unwrap_or("unknown"),
     };
-    tick(&event, &sides, method, now_ms)
+    tick(&event, &sides, method, &read.moved.decimals, now_ms)
 }
 
 /// `events` is an object, or an empty array if there are none.
-fn by_event(events: Option<&RawValue>) -> Result<Option<Sides<'_>>, Refused> {
+fn swap_of(events: Option<&RawValue>) -> Result<Option<SwapEvent<'_>>, Refused> {
     let Some(events) = optional("events", events) else {
         return Ok(None);
     };
@@ -125,46 +141,23 @@ fn by_event(events: Option<&RawValue>) -> Result<Option<Sides<'_>>, Refused> {
         return Ok(None);
     }
     let events: Events = events.object()?;
-    optional("swap", events.swap).map_or(Ok(None), swap_event::sides)
+    optional("swap", events.swap).map_or(Ok(None), swap_event::read)
 }
 
-enum Found<'a> {
-    Sides(Sides<'a>),
-    Not(&'static str),
-}
-
-fn by_movements<'a>(transaction: &Transaction<'a>) -> Result<Found<'a>, Refused> {
+/// The type only decides whether a transaction in which no trade was found is refused: providers give
+/// swaps all kinds of types.
+fn no_trade(transaction: &Transaction<'_>, has_nft: bool) -> Result<Outcome, Refused> {
     let kind = optional("type", transaction.kind)
         .map(Value::text)
         .transpose()?;
-    // Any other type is another kind of transaction (a stake, a mint, a sale of an NFT), even if it
-    // includes a swap.
-    let claim = match kind.as_deref() {
-        Some("SWAP" | "BUY" | "SELL") => Claim::Trade,
-        Some("TRANSFER" | "UNKNOWN") | None => Claim::Unknown,
-        Some(_) => return Ok(Found::Not("not a trade")),
-    };
-    let fee_payer = required("feePayer", transaction.fee_payer)?.text()?;
-    let read = movements(transaction, fee_payer)?;
-    // If somebody else pays the network fee, the trader is the first account that pays in.
-    let fee_payer = read.moved.fee_payer.clone();
-    let payer_in = read
-        .moved
-        .transfers
-        .first()
-        .map(|transfer| transfer.from.clone());
-    for trader in [Some(fee_payer), payer_in].into_iter().flatten() {
-        if let Some(sides) = net_balances::sides(&read.moved, &trader, claim)? {
-            return Ok(Found::Sides(sides));
-        }
-    }
-    match (claim, read.has_nft) {
-        (Claim::Unknown, _) => Ok(Found::Not("not a trade")),
-        (Claim::Trade, true) => Ok(Found::Not("trade of an NFT")),
-        (Claim::Trade, false) => Err(Refused::new(
+    match (kind.as_deref(), has_nft) {
+        (Some("SWAP" | "BUY" | "SELL"), true) => Ok(Outcome::Ignored("trade of an NFT")),
+        (Some("SWAP" | "BUY" | "SELL"), false) => Err(Refused::new(
             Reason::AmbiguousTrade,
-            "the `type` says that this is a trade, but its two sides cannot be determined: `events.swap` does not name them, and no account gained one mint for another",
+            "the `type` says that this is a trade, but its two sides cannot be determined: \
+             `events.swap` does not name them, and no account gave up one mint for another",
         )),
+        _ => Ok(Outcome::Ignored("not a trade")),
     }
 }
 
@@ -175,12 +168,10 @@ struct Read<'a> {
     exact: BTreeMap<Cow<'a, str>, Vec<TokenAmount>>,
 }
 
-fn movements<'a>(
-    transaction: &Transaction<'a>,
-    fee_payer: Cow<'a, str>,
-) -> Result<Read<'a>, Refused> {
+fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
+    let fee_payer = optional("feePayer", transaction.fee_payer);
     let moved = Movements {
-        fee_payer,
+        fee_payer: fee_payer.map_or(Ok(Cow::Borrowed("")), Value::text)?,
         ..Movements::default()
     };
     let mut read = Read {
@@ -192,12 +183,11 @@ fn movements<'a>(
         read.account(Value::new("accountData[]", raw))?;
     }
     if let Some(fee) = optional("fee", transaction.fee) {
-        let flows = read
-            .moved
-            .owners
-            .entry(read.moved.fee_payer.clone())
-            .or_default();
-        flows.add(Cow::Borrowed(SOL_MINT), lamports(fee)?)?;
+        let fee = lamports(fee)?;
+        let payer = read.moved.owners.get_mut(&read.moved.fee_payer);
+        if let Some(payer) = payer {
+            payer.native = payer.native.checked_add(fee).unwrap_or_default();
+        }
     }
     let lists = [
         ("tokenTransfers", transaction.token_transfers),
@@ -220,8 +210,9 @@ impl<'a> Read<'a> {
         let changes = changes.map_or(Ok(vec![]), Value::array)?;
         if changes.is_empty() {
             let account = required("account", data.account)?.text()?;
-            let flows = self.moved.owners.entry(account).or_default();
-            return flows.add(Cow::Borrowed(SOL_MINT), native);
+            let change = self.moved.owners.entry(account).or_default();
+            change.native = change.native.checked_add(native).unwrap_or_default();
+            return Ok(());
         }
         for raw in changes {
             let change: BalanceChange<'a> = Value::new("tokenBalanceChanges[]", raw).object()?;
@@ -233,19 +224,16 @@ impl<'a> Read<'a> {
             if exact.len() < ACCOUNTS_MAX {
                 exact.push(amount);
             }
+            self.moved.decimals.insert(mint.clone(), amount.decimals);
             if amount.is_nft() {
                 self.has_nft = true;
                 continue;
             }
+            let change = self.moved.owners.entry(owner).or_default();
             if mint != SOL_MINT {
-                let rent = self.moved.rents.entry(owner.clone()).or_default();
-                *rent = rent.checked_add(native).unwrap_or_default();
+                change.rent = change.rent.checked_add(native).unwrap_or_default();
             }
-            self.moved
-                .owners
-                .entry(owner)
-                .or_default()
-                .add(mint, amount.amount)?;
+            change.tokens.add(mint, amount.amount)?;
         }
         Ok(())
     }
@@ -257,10 +245,11 @@ impl<'a> Read<'a> {
             account("fromUserAccount", fields.from)?,
             account("toUserAccount", fields.to)?,
         );
-        let (mint, amount) = match optional("mint", fields.mint) {
+        let (mint, amount, is_native) = match optional("mint", fields.mint) {
             None => (
                 Cow::Borrowed(SOL_MINT),
                 lamports(required("amount", fields.amount)?)?,
+                true,
             ),
             Some(mint) => {
                 let mint = mint.text()?;
@@ -272,7 +261,7 @@ impl<'a> Read<'a> {
                     return Ok(());
                 }
                 let amount = self.exact(&mint, amount);
-                (mint, amount)
+                (mint, amount, false)
             }
         };
         self.moved.transfers.push(Transfer {
@@ -280,6 +269,7 @@ impl<'a> Read<'a> {
             to,
             mint,
             amount,
+            is_native,
         });
         Ok(())
     }

@@ -49,6 +49,15 @@ impl<'a> Flows<'a> {
             .filter(|(_, amount)| !amount.is_zero())
     }
 
+    /// Whether the holder gained and gave up something.
+    pub(super) fn is_exchange(&self) -> bool {
+        let has = |gained: bool| {
+            self.moved()
+                .any(|(_, amount)| amount.is_sign_positive() == gained)
+        };
+        has(true) && has(false)
+    }
+
     /// What the holder paid and received, if it gave up exactly one mint and gained exactly one
     /// other.
     pub(super) fn sides(&self) -> Option<Sides<'a>> {

@@ -1,13 +1,14 @@
 //! Helius webhooks, enhanced and raw: one entry per transaction, one tick per swap.
 //!
-//! The two sides come from `events.swap` if it is present, otherwise from the net balances of the
-//! trader and its counterparties. A transaction is identified by its signature, in both kinds of
-//! webhooks.
+//! The price comes from what the pools gained and gave up, in both kinds of webhooks; `events.swap`
+//! is only compared with it. A transaction is identified by its signature.
 
 mod decimals;
 mod enhanced;
 mod flows;
-mod net_balances;
+mod market_trade;
+mod movements;
+mod no_price;
 mod quote_side;
 mod raw;
 mod swap_event;

@@ -1,21 +1,21 @@
 //! Raw transactions: balances before and after, by account.
 //!
-//! They have neither transfers nor a type, so a trade is recognized by the balances of its
-//! counterparties, or by two tokens of the trader that others moved in the opposite direction. The
-//! trader is the first signer whose tokens moved.
+//! They have neither transfers nor a type, so a trade is recognized by balances alone.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Method;
-use domain::aliases::SOL_MINT;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::delivery::Outcome;
 use crate::helius::decimals::{base_units, lamports};
-use crate::helius::net_balances::{self, Claim, Movements};
+use crate::helius::flows::Flows;
+use crate::helius::market_trade::{self, Found};
+use crate::helius::movements::{Change, Movements, Owners};
+use crate::helius::no_price;
 use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
@@ -110,27 +110,21 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     let signatures = required("signatures", transaction.signatures)?;
     let signed = signatures.array()?;
     let accounts = accounts(&message, &meta)?;
-    let moved = movements(&meta, &accounts)?;
-
-    let signers = accounts.iter().take(signed.len());
-    for trader in signers.filter(|signer| has_tokens(&moved, signer)) {
-        let Some(sides) = net_balances::sides(&moved, trader, Claim::Unknown)? else {
-            continue;
-        };
-        let event = Event {
-            signature: required("signatures[0]", signed.first().copied())?,
-            timestamp_s: required("blockTime", entry.block_time)?,
-            slot: optional("slot", entry.slot),
-            venue: "raw",
-        };
-        return tick(&event, &sides, Method::NetBalances, now_ms);
-    }
-    Ok(Outcome::Ignored("not a trade"))
-}
-
-fn has_tokens(moved: &Movements<'_>, owner: &str) -> bool {
-    let flows = moved.owners.get(owner);
-    flows.is_some_and(|flows| flows.moved().any(|(mint, _)| mint.as_ref() != SOL_MINT))
+    let mut moved = movements(&meta, &accounts)?;
+    moved.signers = accounts.iter().take(signed.len()).cloned().collect();
+    let sides = match market_trade::find(&moved)? {
+        Found::Trade(sides) => sides,
+        Found::Several => return Err(no_price::several_trades()),
+        Found::Unclear => return Err(no_price::unclear_trade()),
+        Found::Nothing => return Ok(Outcome::Ignored("not a trade")),
+    };
+    let event = Event {
+        signature: required("signatures[0]", signed.first().copied())?,
+        timestamp_s: required("blockTime", entry.block_time)?,
+        slot: optional("slot", entry.slot),
+        venue: "raw",
+    };
+    tick(&event, &sides, Method::NetBalances, &moved.decimals, now_ms)
 }
 
 /// The accounts in index order: the message's own, then the loaded ones.
@@ -172,6 +166,7 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
     ];
     // A mint without decimals whose only change is one unit is an NFT.
     let mut indivisible: BTreeMap<Cow<'a, str>, bool> = BTreeMap::new();
+    let mut held = Holdings::new();
     for (field, list, sign) in sides {
         for raw in optional(field, list).map_or(Ok(vec![]), Value::array)? {
             let balance: TokenBalance<'a> = Value::new(field, raw).object()?;
@@ -196,18 +191,41 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
                 .entry(mint.clone())
                 .and_modify(|all| *all &= is_unit)
                 .or_insert(is_unit);
-            let flows = moved
-                .owners
-                .entry(owner.unwrap_or_else(|| account.clone()))
-                .or_default();
-            flows.add(mint, amount.amount * sign)?;
+            moved.decimals.insert(mint.clone(), amount.decimals);
+            let owner = owner.unwrap_or_else(|| account.clone());
+            let held = held.entry(owner.clone()).or_default();
+            match sign.is_sign_negative() {
+                true => held.0.add(mint.clone(), amount.amount)?,
+                false => held.1.add(mint.clone(), amount.amount)?,
+            }
+            let change = moved.owners.entry(owner).or_default();
+            change.tokens.add(mint, amount.amount * sign)?;
         }
     }
-    for flows in moved.owners.values_mut() {
-        flows.retain(|mint| !indivisible.get(mint).copied().unwrap_or_default());
+    for change in moved.owners.values_mut() {
+        change
+            .tokens
+            .retain(|mint| !indivisible.get(mint).copied().unwrap_or_default());
     }
+    moved.share_moved = shares_moved(&moved.owners, &held);
     native(&mut moved, meta, accounts, &token_accounts)?;
     Ok(moved)
+}
+
+/// What each owner held before and after.
+type Holdings<'a> = BTreeMap<Cow<'a, str>, (Flows<'a>, Flows<'a>)>;
+
+/// For each owner, the largest share of its holdings of a mint that moved.
+fn shares_moved<'a>(owners: &Owners<'a>, held: &Holdings<'a>) -> BTreeMap<Cow<'a, str>, Decimal> {
+    let share_of = |(owner, change): (&Cow<'a, str>, &Change<'a>)| {
+        let (before, after) = held.get(owner)?;
+        let shares = change.tokens.moved().filter_map(|(mint, amount)| {
+            let most = before.of(mint).max(after.of(mint));
+            amount.abs().checked_div(most)
+        });
+        Some((owner.clone(), shares.max()?))
+    };
+    owners.iter().filter_map(share_of).collect()
 }
 
 /// Native SOL of all accounts except token accounts, where it is rent or wrapped.
@@ -232,10 +250,9 @@ fn native<'a>(
         let before = lamports(Value::new("preBalances[]", before))?;
         let after = lamports(Value::new("postBalances[]", after))?;
         let fee = if position == 0 { fee } else { Decimal::ZERO };
-        let flows = moved.owners.entry(account.clone()).or_default();
-        for amount in [after, -before, fee] {
-            flows.add(Cow::Borrowed(SOL_MINT), amount)?;
-        }
+        // 2^64 lamports at most, three times: no overflow.
+        let change = moved.owners.entry(account.clone()).or_default();
+        change.native += after - before + fee;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! The two sides in `events.swap`.
+//! The two sides in `events.swap`, which are compared with what moved, and used alone only if nothing
+//! else is known of it.
 //!
-//! A tick's price is the traded one, before network and platform fees. Helius reports the sides as
-//! the pools saw them: in its payloads, a platform fee leaves the trader after the swap, is listed
-//! in `nativeFees` or `tokenFees`, and is not deducted from the output. So the reported amounts are
-//! the price, unless the inner swaps prove otherwise: if they add up to the reported output plus
-//! the fee (or the reported input minus the fee), that amount was traded.
+//! Helius reports the sides as the pools saw them: in its payloads, a platform fee leaves the trader
+//! after the swap, is listed in `nativeFees` or `tokenFees`, and is not deducted from the output. So
+//! the reported amounts are the traded ones, unless the inner swaps prove otherwise: if they add up to
+//! the reported output plus the fee (or the reported input minus the fee), that amount was traded.
 
 use std::borrow::Cow;
 
@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::helius::decimals::{decimal, lamports, nearly, raw_token_amount};
 use crate::helius::flows::Flows;
+use crate::helius::movements::Decimals;
 use crate::helius::quote_side::{Side, Sides};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
@@ -67,10 +68,39 @@ struct InnerTransfer<'a> {
     token_amount: Option<&'a RawValue>,
 }
 
+/// What `events.swap` says of one trade.
+pub(super) struct SwapEvent<'a> {
+    /// From the trader's view.
+    pub(super) sides: Sides<'a>,
+    /// Whether its inner swaps go in both directions.
+    pub(super) is_several: bool,
+    /// Decimals of its mints.
+    pub(super) decimals: Decimals<'a>,
+}
+
+/// The largest difference between an event and the balances that confirm it: a fifth, which platform
+/// fees stay below.
+const DIFFERENCE_MAX: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
+
+impl SwapEvent<'_> {
+    /// Whether it tells of the trade that the balances show.
+    pub(super) fn agrees(&self, traded: &Sides<'_>) -> bool {
+        let same = |own: &Side<'_>, other: &Side<'_>| {
+            let apart = own.amount.checked_sub(other.amount);
+            let most = own.amount.max(other.amount).checked_mul(DIFFERENCE_MAX);
+            own.mint == other.mint
+                && apart
+                    .zip(most)
+                    .is_some_and(|(apart, most)| apart.abs() <= most)
+        };
+        same(&self.sides.paid, &traded.paid) && same(&self.sides.received, &traded.received)
+    }
+}
+
 /// `None` if the event does not name one mint on each side.
-pub(super) fn sides<'a>(swap: Value<'a>) -> Result<Option<Sides<'a>>, Refused> {
+pub(super) fn read<'a>(swap: Value<'a>) -> Result<Option<SwapEvent<'a>>, Refused> {
     let swap: Swap<'a> = swap.object()?;
-    let mut trader = Flows::default();
+    let (mut trader, mut decimals) = (Flows::default(), Decimals::new());
     native(
         &mut trader,
         "nativeInput",
@@ -82,6 +112,7 @@ pub(super) fn sides<'a>(swap: Value<'a>) -> Result<Option<Sides<'a>>, Refused> {
         "tokenInputs",
         swap.token_inputs,
         Decimal::NEGATIVE_ONE,
+        &mut decimals,
     )?;
     native(
         &mut trader,
@@ -94,6 +125,7 @@ pub(super) fn sides<'a>(swap: Value<'a>) -> Result<Option<Sides<'a>>, Refused> {
         "tokenOutputs",
         swap.token_outputs,
         Decimal::ONE,
+        &mut decimals,
     )?;
     let Some(stated) = trader.sides() else {
         return Ok(None);
@@ -103,11 +135,32 @@ pub(super) fn sides<'a>(swap: Value<'a>) -> Result<Option<Sides<'a>>, Refused> {
     for fee in optional("nativeFees", swap.native_fees).map_or(Ok(vec![]), Value::array)? {
         native(&mut fees, "nativeFees[]", Some(fee), Decimal::ONE)?;
     }
-    tokens(&mut fees, "tokenFees", swap.token_fees, Decimal::ONE)?;
-    let traded = inner(swap.inner_swaps)?;
-    Ok(Some(Sides {
+    tokens(
+        &mut fees,
+        "tokenFees",
+        swap.token_fees,
+        Decimal::ONE,
+        &mut decimals,
+    )?;
+    let inner = inner(swap.inner_swaps)?;
+    let is_opposite = |swap: &Flows<'_>| {
+        let gave = swap.of(&stated.paid.mint);
+        let took = swap.of(&stated.received.mint);
+        gave > Decimal::ZERO || took < Decimal::ZERO
+    };
+    let is_several = inner.iter().any(is_opposite);
+    let mut traded = Flows::default();
+    for swap in &inner {
+        traded.add_all(swap)?;
+    }
+    let sides = Sides {
         paid: before_fee(stated.paid, &fees, &traded, Decimal::NEGATIVE_ONE),
         received: before_fee(stated.received, &fees, &traded, Decimal::ONE),
+    };
+    Ok(Some(SwapEvent {
+        sides,
+        is_several,
+        decimals,
     }))
 }
 
@@ -150,37 +203,41 @@ fn tokens<'a>(
     field: &'static str,
     raw: Option<&'a RawValue>,
     sign: Decimal,
+    decimals: &mut Decimals<'a>,
 ) -> Result<(), Refused> {
     let Some(list) = optional(field, raw) else {
         return Ok(());
     };
     for raw in list.array()? {
         let side: TokenSide = Value::new(field, raw).object()?;
-        let amount = raw_token_amount(required("rawTokenAmount", side.raw_token_amount)?)?.amount;
-        flows.add(required("mint", side.mint)?.text()?, amount * sign)?;
+        let amount = raw_token_amount(required("rawTokenAmount", side.raw_token_amount)?)?;
+        let mint = required("mint", side.mint)?.text()?;
+        decimals.insert(mint.clone(), amount.decimals);
+        flows.add(mint, amount.amount * sign)?;
     }
     Ok(())
 }
 
-/// What the pools gave minus what they took, over all inner swaps: amounts that pass from one pool
-/// to the next cancel out.
-fn inner(raw: Option<&RawValue>) -> Result<Flows<'_>, Refused> {
-    let mut flows = Flows::default();
+/// What the pools gave minus what they took, in each of the inner swaps.
+fn inner(raw: Option<&RawValue>) -> Result<Vec<Flows<'_>>, Refused> {
     let Some(list) = optional("innerSwaps", raw) else {
-        return Ok(flows);
+        return Ok(Vec::new());
     };
-    for raw in list.array()? {
-        let inner: InnerSwap = Value::new("innerSwaps[]", raw).object()?;
-        let sides = [
-            ("tokenInputs", inner.token_inputs, Decimal::NEGATIVE_ONE),
-            ("tokenOutputs", inner.token_outputs, Decimal::ONE),
-        ];
-        for (field, transfers, sign) in sides {
-            for raw in optional(field, transfers).map_or(Ok(vec![]), Value::array)? {
-                let transfer: InnerTransfer = Value::new(field, raw).object()?;
-                let amount = decimal(required("tokenAmount", transfer.token_amount)?)?;
-                flows.add(required("mint", transfer.mint)?.text()?, amount * sign)?;
-            }
+    list.array()?.into_iter().map(inner_swap).collect()
+}
+
+fn inner_swap(raw: &RawValue) -> Result<Flows<'_>, Refused> {
+    let inner: InnerSwap = Value::new("innerSwaps[]", raw).object()?;
+    let mut flows = Flows::default();
+    let sides = [
+        ("tokenInputs", inner.token_inputs, Decimal::NEGATIVE_ONE),
+        ("tokenOutputs", inner.token_outputs, Decimal::ONE),
+    ];
+    for (field, transfers, sign) in sides {
+        for raw in optional(field, transfers).map_or(Ok(vec![]), Value::array)? {
+            let transfer: InnerTransfer = Value::new(field, raw).object()?;
+            let amount = decimal(required("tokenAmount", transfer.token_amount)?)?;
+            flows.add(required("mint", transfer.mint)?.text()?, amount * sign)?;
         }
     }
     Ok(flows)

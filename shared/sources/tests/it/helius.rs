@@ -1,10 +1,34 @@
 //! Helius: the identity across both kinds of webhooks, and the agreement of both ways to determine
 //! a price.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use sources::Entry;
 
 use crate::{entries, fixtures, line};
+
+/// The same transaction by transfers, by balances, with its event, and raw: one price and volume.
+#[test]
+fn the_price_does_not_depend_on_how_a_transaction_is_told() {
+    let all = fixtures::all();
+    let mut told = all.iter().filter(|(source, _)| *source == "helius");
+    let told = told
+        .find(|(_, body)| body.contains("Signature101"))
+        .unwrap();
+    let entries = entries("helius", &told.1);
+    assert_eq!(entries.len(), 20);
+    for ways in entries.chunks(4) {
+        let seen: BTreeSet<_> = ways
+            .iter()
+            .map(|entry| match entry {
+                Entry::Tick(tick) => (tick.price, tick.volume),
+                Entry::Ignored(_) | Entry::Malformed(_) => panic!("{entry:?}"),
+            })
+            .collect();
+        assert_eq!(seen.len(), 1, "{ways:?}");
+    }
+}
 
 /// The transactions of the fixtures that give a tick, each with its expected line.
 fn trades() -> Vec<(Value, String)> {
@@ -98,11 +122,16 @@ fn the_signature_is_the_identity() {
 }
 
 #[test]
-fn another_type_of_transaction_is_not_a_trade() {
+fn a_swap_counts_whatever_type_the_provider_gives_it() {
     for (mut transaction, expected) in trades() {
-        if expected.ends_with("net_balances") && transaction.get("meta").is_none() {
-            transaction["type"] = json!("ADD_TO_POOL");
-            assert_eq!(only_line(&transaction), "ignored: not a trade");
+        if transaction.get("meta").is_some() {
+            continue;
         }
+        for kind in ["ADD_TO_POOL", "TOKEN_MINT", "UNKNOWN", "TRANSFER", "BURN"] {
+            transaction["type"] = json!(kind);
+            assert_eq!(only_line(&transaction), expected, "{kind}");
+        }
+        transaction.as_object_mut().unwrap().remove("type");
+        assert_eq!(only_line(&transaction), expected);
     }
 }

@@ -49,12 +49,14 @@ fn line(entry: &Entry) -> String {
                 quote,
                 price,
                 method,
+                quality,
                 ..
             } = tick;
             let volume = tick
                 .volume
                 .map_or("-".to_owned(), |volume| volume.to_string());
-            format!("{token}/{quote} {price} x {volume} {method}")
+            let quality = quality.map_or(String::new(), |quality| format!(" {}", quality.as_str()));
+            format!("{token}/{quote} {price} x {volume} {method}{quality}")
         }
         Entry::Ignored(why) => format!("ignored: {why}"),
         Entry::Malformed(malformed) => format!("{}: {}", malformed.reason, malformed.message),

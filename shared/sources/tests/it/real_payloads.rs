@@ -27,7 +27,7 @@ fn payload(path: &str) -> Option<String> {
 }
 
 #[test]
-fn the_enhanced_file_gives_its_six_swaps() {
+fn the_enhanced_file_gives_its_seven_swaps() {
     let Some(body) = payload("helius/enhanced_55tx_dashy-staging.json") else {
         return;
     };
@@ -35,34 +35,42 @@ fn the_enhanced_file_gives_its_six_swaps() {
     assert_eq!(entries.len(), 50);
     let swaps = [
         // 13.279846 USDC / 0.1 SOL, a route over two pools.
-        (6, "132.79846", "0.1"),
+        (6, "132.79846", "0.1", "swap_event"),
+        // 260.705369 / 1.698050989 by the pool, typed TOKEN_MINT. A platform's fee of 2.085642 USDC
+        // is not part of the price.
+        (9, "153.532120465671128", "1.698050989", "net_balances"),
         // 150 / 1.00019736
-        (13, "149.970401841492563", "1.00019736"),
+        (13, "149.970401841492563", "1.00019736", "swap_event"),
         // 100 / 0.666361548: the trader paid the platform fee of 0.005330892 SOL afterwards.
-        (15, "150.068683134759751", "0.666361548"),
+        (15, "150.068683134759751", "0.666361548", "swap_event"),
         // 238.630695 / 1.452531235
-        (25, "164.286102253766681", "1.452531235"),
+        (25, "164.286102253766681", "1.452531235", "swap_event"),
         // 161 / 1.122215063, split over two routes.
-        (38, "143.46626177838071", "1.122215063"),
+        (38, "143.46626177838071", "1.122215063", "swap_event"),
         // 69 / 0.472774822
-        (47, "145.946858396786621", "0.472774822"),
+        (47, "145.946858396786621", "0.472774822", "swap_event"),
     ];
     for (index, entry) in entries.iter().enumerate() {
         let swap = swaps.iter().find(|(swap, ..)| *swap == index);
-        let Some((_, price, volume)) = swap else {
+        let Some((_, price, volume, method)) = swap else {
             assert!(matches!(entry, Entry::Ignored(_)), "{index}: {entry:?}");
             continue;
         };
         assert_eq!(
             line(entry),
-            format!("{SOL}/{USDC} {price} x {volume} swap_event"),
+            format!("{SOL}/{USDC} {price} x {volume} {method}"),
             "{index}"
         );
         let Entry::Tick(tick) = entry else {
             unreachable!()
         };
-        assert_eq!(tick.source.as_str(), "helius:jupiter");
-        assert_eq!(tick.method, Method::SwapEvent);
+        let is_by_event = tick.method == Method::SwapEvent;
+        let venue = if is_by_event {
+            "helius:jupiter"
+        } else {
+            "helius:unknown"
+        };
+        assert_eq!(tick.source.as_str(), venue);
     }
     let Some(Entry::Tick(first)) = entries.get(6) else {
         unreachable!()
