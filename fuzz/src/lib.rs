@@ -19,7 +19,7 @@ pub fn check(source: &str, body: &[u8]) {
     if let Ok(entries) = &parsed {
         for (position, entry) in entries.iter().enumerate() {
             match entry {
-                Entry::Tick(tick) => {
+                Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
                     domain::check_timestamp(tick.timestamp_ms, NOW_MS).expect("a checked time");
                     assert_eq!(tick.ingested_at_ms, NOW_MS);
                 }

@@ -343,6 +343,7 @@ fn decided(item: &Map<String, Value>) -> CohortTick {
     CohortTick {
         tick: codec::json::from_json(text.as_bytes()).unwrap(),
         in_cohort: item["in_cohort"]["BOOL"].as_bool().unwrap(),
+        arrival_stamped: false,
     }
 }
 

@@ -138,7 +138,8 @@ impl Ingest {
         delivered.counts.received = entries.len() as u64;
         for entry in entries {
             match entry {
-                Entry::Tick(tick) => ticks.push(tick),
+                Entry::Tick(tick) => ticks.push((tick, false)),
+                Entry::ArrivalStamped(tick) => ticks.push((tick, true)),
                 Entry::Ignored(_) => delivered.counts.ignored += 1,
                 Entry::Malformed(malformed) => {
                     *delivered
@@ -205,20 +206,21 @@ impl Ingest {
         self.quarantine.keep(&kept).await
     }
 
-    /// Stores ticks, offers them while the malformed entries are kept, and commits the ledger
+    /// Stores ticks (with whether they are arrival-stamped), offers them while the malformed entries are kept, and commits the ledger
     /// counters. If the quarantine is unavailable, valid ticks are still stored, and the sender is asked to
     /// deliver again: the malformed entries are not lost, and the valid ones are stored once.
     async fn take(
         &self,
         source: &str,
-        ticks: Vec<Tick>,
+        ticks: Vec<(Tick, bool)>,
         delivered: &mut Delivered,
         now_ms: i64,
     ) -> Result<(), IngestError> {
         let rollout = self.flag.current().await;
-        let decide = |tick| CohortTick {
+        let decide = |(tick, arrival_stamped)| CohortTick {
             in_cohort: rollout.admits(&tick),
             tick,
+            arrival_stamped,
         };
         let mut ticks: Vec<CohortTick> = ticks.into_iter().map(decide).collect();
         let receipt = if ticks.is_empty() {
@@ -253,9 +255,9 @@ impl Ingest {
         let outcomes = receipt
             .as_ref()
             .map_or(&[][..], |receipt| &receipt.outcomes);
-        for (CohortTick { tick, in_cohort }, outcome) in ticks.iter().zip(outcomes) {
+        for (decided, outcome) in ticks.iter().zip(outcomes) {
             match outcome {
-                PutOutcome::Stored => offer.push(tick, *in_cohort),
+                PutOutcome::Stored => offer.push(&decided.tick, decided.in_cohort),
                 PutOutcome::Duplicate => delivered.counts.duplicate += 1,
                 PutOutcome::Refused => refused += 1,
             }

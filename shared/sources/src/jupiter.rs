@@ -53,7 +53,7 @@ fn price(mint: &str, raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
     let token = name::token(mint)?;
     let fields: Fields = Value::new("entry", raw).object()?;
     let slot = required("blockId", fields.block_id)?.slot()?;
-    Ok(Outcome::Tick(Tick {
+    Ok(Outcome::ArrivalStamped(Tick {
         tick_id: TickId::derive("jupiter", &[mint, &slot.to_string()]),
         token,
         quote: name::token(QUOTE)?,

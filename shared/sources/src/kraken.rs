@@ -121,7 +121,7 @@ fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused
                 .unwrap_or(now_ms),
         )
     };
-    Ok(Outcome::Tick(Tick {
+    let tick = Tick {
         tick_id,
         token,
         quote,
@@ -134,7 +134,11 @@ fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused
         method,
         sequence,
         quality: None,
-    }))
+    };
+    Ok(match optional("timestamp", fields.timestamp) {
+        Some(_) => Outcome::Tick(tick),
+        None => Outcome::ArrivalStamped(tick),
+    })
 }
 
 fn renamed(code: &str) -> &str {

@@ -55,8 +55,11 @@ pub trait Source: Send + Sync {
 /// The outcome of one entry of a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A price.
+    /// A price with a time of its own.
     Tick(Tick),
+    /// A price whose source gives no time: its time is when it was received, so it has another one
+    /// when it is delivered again, and its id identifies it.
+    ArrivalStamped(Tick),
     /// Well-formed, but not a price (a transfer, a heartbeat), with a description.
     Ignored(&'static str),
     /// Not a valid entry of the source.

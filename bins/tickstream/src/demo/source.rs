@@ -36,7 +36,7 @@ impl Source for DemoSource {
     fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
         let mut entries = self.format.parse(body, now_ms)?;
         for entry in &mut entries {
-            if let Entry::Tick(tick) = entry {
+            if let Entry::Tick(tick) | Entry::ArrivalStamped(tick) = entry {
                 tick.source = self.label.clone();
             }
         }

@@ -41,7 +41,9 @@ impl Seen {
             .expect("a delivery of the demo is readable")
         {
             match entry {
-                Entry::Tick(tick) => self.ticks.push((delivery.source, tick)),
+                Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
+                    self.ticks.push((delivery.source, tick));
+                }
                 Entry::Ignored(_) => self.ignored += 1,
                 Entry::Malformed(malformed) => {
                     *self.malformed.entry(malformed.reason).or_default() += 1

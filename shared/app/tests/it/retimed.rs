@@ -27,7 +27,7 @@ impl Source for Stamping {
             ingested_at_ms: now_ms,
             ..tick("BTC", n)
         };
-        Ok((0..3).map(|n| Entry::Tick(stamped(n))).collect())
+        Ok((0..3).map(|n| Entry::ArrivalStamped(stamped(n))).collect())
     }
 }
 

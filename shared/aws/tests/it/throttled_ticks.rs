@@ -407,6 +407,12 @@ async fn a_redelivery_offers_what_a_process_stored_before_it_died() {
                 sources::Entry::Tick(tick) => CohortTick {
                     tick,
                     in_cohort: true,
+                    arrival_stamped: false,
+                },
+                sources::Entry::ArrivalStamped(tick) => CohortTick {
+                    tick,
+                    in_cohort: true,
+                    arrival_stamped: true,
                 },
                 other @ (sources::Entry::Ignored(_) | sources::Entry::Malformed(_)) => {
                     panic!("{other:?}")

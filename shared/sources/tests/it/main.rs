@@ -28,7 +28,7 @@ fn entries(source: &str, body: &str) -> Vec<Entry> {
 
 fn only_tick(source: &str, body: &str) -> Tick {
     match entries(source, body).as_slice() {
-        [Entry::Tick(tick)] => tick.clone(),
+        [Entry::Tick(tick) | Entry::ArrivalStamped(tick)] => tick.clone(),
         other => panic!("one tick expected, not {other:?}: {body}"),
     }
 }
@@ -43,7 +43,7 @@ fn only_malformed(source: &str, body: &str) -> Malformed {
 /// An entry in one line, for tables.
 fn line(entry: &Entry) -> String {
     match entry {
-        Entry::Tick(tick) => {
+        Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
             let Tick {
                 token,
                 quote,

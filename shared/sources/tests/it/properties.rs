@@ -29,7 +29,7 @@ fn check(source: &dyn sources::Source, body: &[u8]) {
                 assert!(indices.insert(malformed.index));
                 assert!(!malformed.message.is_empty());
             }
-            Entry::Tick(tick) => {
+            Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
                 assert_eq!(tick.ingested_at_ms, NOW_MS);
                 domain::check_timestamp(tick.timestamp_ms, NOW_MS).unwrap();
             }
@@ -39,7 +39,7 @@ fn check(source: &dyn sources::Source, body: &[u8]) {
     // Later, the same delivery gives the same ids, possibly with another arrival stamp.
     let ids = |entries: &[Entry]| -> Vec<_> {
         let id = |entry: &Entry| match entry {
-            Entry::Tick(tick) => Some(tick.tick_id),
+            Entry::Tick(tick) | Entry::ArrivalStamped(tick) => Some(tick.tick_id),
             Entry::Ignored(_) | Entry::Malformed(_) => None,
         };
         entries.iter().map(id).collect()
