@@ -65,6 +65,8 @@ pub(crate) trait System {
 
 /// Plays a scenario to its end and compares the outcome with the reference.
 pub(crate) async fn play(system: &mut impl System, outside: &Outside, scenario: &Scenario) {
+    // Waits and the order of calls are random: the same for the same scenario.
+    fastrand::seed(scenario.seed);
     let mut history = History::default();
     let mut unaccepted: Vec<Vec<u8>> = Vec::new();
     for step in &scenario.steps {
