@@ -70,35 +70,32 @@ impl Source for Binance {
     }
 
     fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
-        let counts = self.counts(context.settings);
-        let mut answer = Answer::default();
+        let mut reader = Reader {
+            binance: self,
+            counts: self.counts(context.settings),
+            now_ms: context.now_ms,
+            answer: Answer::default(),
+        };
         for raw in delivery::one_or_many(delivery::text(body)?)? {
-            match messages(raw) {
-                Ok(messages) if messages.is_empty() => {
-                    answer.push(raw.get(), Ok(Outcome::Ignored("an empty list")))?;
-                }
-                Ok(messages) => {
-                    for message in messages {
-                        let read = self.message(message, counts, context.now_ms);
-                        answer.push(message.raw(), read)?;
-                    }
-                }
-                Err(refused) => answer.push(raw.get(), Err(refused))?,
-            }
+            reader.entry(Value::new("entry", raw))?;
         }
-        Ok(answer.into_entries())
+        Ok(reader.answer.into_entries())
     }
 }
 
-#[derive(Deserialize)]
-struct Combined<'a> {
-    /// In a combined stream, the message, or a list of them (`!miniTicker@arr`).
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
+struct Reader<'s> {
+    binance: &'s Binance,
+    /// The stream that counts.
+    counts: TradeStream,
+    now_ms: i64,
+    answer: Answer,
 }
 
 #[derive(Deserialize)]
 struct Message<'a> {
+    /// In a combined stream, the message, or a list of them (`!miniTicker@arr`).
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
     #[serde(borrow, rename = "e")]
     event: Option<&'a RawValue>,
     #[serde(borrow, rename = "s")]
@@ -136,23 +133,47 @@ struct Message<'a> {
     account_event: Option<&'a RawValue>,
 }
 
-/// The messages of an entry: itself, or those of a combined stream or a list.
-fn messages(raw: &RawValue) -> Result<Vec<Value<'_>>, Refused> {
-    let entry = Value::new("entry", raw);
-    if entry.is_array() {
-        return listed("entry[]", entry);
+impl Reader<'_> {
+    /// Reads a message, the messages of a combined stream, or a list of messages.
+    fn entry(&mut self, entry: Value<'_>) -> Result<(), Unreadable> {
+        if entry.is_array() {
+            return self.list("entry[]", entry);
+        }
+        let message: Message = match entry.object() {
+            Ok(message) => message,
+            Err(refused) => return self.answer.push(entry.raw(), Err(refused)),
+        };
+        match optional("data", message.data) {
+            None => {
+                let read = self.binance.message(&message, self.counts, self.now_ms);
+                self.answer.push(entry.raw(), read)
+            }
+            Some(data) if data.is_array() => self.list("data[]", data),
+            Some(data) => self.single(data),
+        }
     }
-    let combined: Combined = entry.object()?;
-    match optional("data", combined.data) {
-        Some(data) if data.is_array() => listed("data[]", data),
-        Some(data) => Ok(vec![data]),
-        None => Ok(vec![entry]),
-    }
-}
 
-fn listed<'a>(element: &'static str, list: Value<'a>) -> Result<Vec<Value<'a>>, Refused> {
-    let elements = list.array()?.into_iter();
-    Ok(elements.map(|raw| Value::new(element, raw)).collect())
+    fn list(&mut self, element: &'static str, list: Value<'_>) -> Result<(), Unreadable> {
+        let elements = match list.array() {
+            Ok(elements) => elements,
+            Err(refused) => return self.answer.push(list.raw(), Err(refused)),
+        };
+        if elements.is_empty() {
+            let empty = Outcome::Ignored("an empty list");
+            return self.answer.push(list.raw(), Ok(empty));
+        }
+        for raw in elements {
+            self.single(Value::new(element, raw))?;
+        }
+        Ok(())
+    }
+
+    fn single(&mut self, raw: Value<'_>) -> Result<(), Unreadable> {
+        let read = raw.object();
+        let read =
+            read.and_then(|message| self.binance.message(&message, self.counts, self.now_ms));
+        self.answer.push(raw.raw(), read)
+    }
 }
 
 impl Binance {
@@ -167,13 +188,12 @@ impl Binance {
 
     fn message(
         &self,
-        raw: Value<'_>,
+        message: &Message<'_>,
         counts: TradeStream,
         now_ms: i64,
     ) -> Result<Outcome, Refused> {
-        let message: Message = raw.object()?;
         if message.event.is_none()
-            && let Some(why) = without_event(&message)
+            && let Some(why) = without_event(message)
         {
             return Ok(Outcome::Ignored(why));
         }

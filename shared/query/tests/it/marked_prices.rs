@@ -13,12 +13,10 @@ use crate::golden::parameters::Parameters;
 
 /// A price a second, from 100 up by a step of 0.01, with one of 9,999 in the middle.
 fn ticks(marked: Option<Quality>) -> Vec<Tick> {
-    let at = |n: i64, price: &str, quality| Tick {
+    let at = |n: u32, price: &str, quality| Tick {
         price: Price::parse(price).unwrap(),
-        timestamp_ms: START_MS + n * 1_000,
-        ingested_at_ms: START_MS + n * 1_000,
         quality,
-        ..tick("BTC", u64::try_from(n).unwrap())
+        ..tick("BTC", n)
     };
     let mut ticks: Vec<Tick> = (0..60)
         .map(|n| at(n, &format!("100.{n:02}"), None))
