@@ -202,6 +202,7 @@ impl System for Cloud {
             flag: Arc::clone(&self.outside.flag) as _,
             clock: Arc::clone(&self.outside.clock) as _,
             new_ids_from_ms: 0,
+            settings: Arc::default(),
             recent_offers: Arc::clone(&self.webhook.recent),
         }
     }

@@ -114,6 +114,7 @@ impl System for Embedded {
             flag: Arc::clone(&self.outside.flag) as _,
             clock: Arc::clone(&self.outside.clock) as _,
             new_ids_from_ms: 0,
+            settings: Arc::default(),
             recent_offers: Arc::default(),
         }
     }

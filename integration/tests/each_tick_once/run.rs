@@ -118,7 +118,10 @@ async fn deliver(
     let source = sources::find("ticks").unwrap();
     let flag = *outside.flag.0.lock().unwrap();
     let now_ms = outside.clock.0.load(Ordering::Relaxed);
-    for entry in source.parse(body, now_ms).unwrap() {
+    for entry in source
+        .parse(body, &sources::ParseContext::at(now_ms))
+        .unwrap()
+    {
         let sources::Entry::Tick(tick) = entry else {
             panic!("{entry:?}")
         };

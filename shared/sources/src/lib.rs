@@ -1,10 +1,12 @@
 //! The wire formats of the providers: one file per source, which turns a delivery into ticks.
 //!
 //! Only this crate knows a provider's wire format. It is pure: it does no I/O, and the current time
-//! is an argument. To add a source, write its file and list it in [`ALL`].
+//! and the settings are arguments. To add a source, write its file and list it in [`ALL`].
 
 mod binance;
+mod binance_trades;
 mod coinbase;
+mod context;
 mod delivery;
 mod described;
 mod event_time;
@@ -15,11 +17,18 @@ mod name;
 mod near_miss;
 mod product;
 mod pyth;
+mod pyth_feeds;
 mod refused;
+mod settings;
 mod ticks;
 mod value;
 
 use domain::{Malformed, Reason, Tick};
+
+pub use binance_trades::{BinanceTrades, BinanceTradesError, TradeStream};
+pub use context::ParseContext;
+pub use pyth_feeds::{PythFeeds, PythFeedsError};
+pub use settings::SourceSettings;
 
 /// A provider's wire format.
 pub trait Source: Send + Sync {
@@ -29,27 +38,9 @@ pub trait Source: Send + Sync {
     /// Reads a delivery. Each trade, quote or transaction in it is one entry, numbered in the order
     /// of the delivery. One bad entry does not affect the others.
     ///
-    /// `now_ms` is our clock, in milliseconds since the epoch: it becomes the ticks' ingestion
-    /// time and bounds their event time.
-    ///
     /// # Errors
     /// [`Unreadable`] if the delivery as a whole cannot be read.
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable>;
-
-    /// As [`Source::parse`], for a store that has ticks of release 1.0: events before
-    /// `new_ids_from_ms` (epoch milliseconds) get the id that 1.0 gave them, so that a delivery
-    /// that is repeated after the upgrade gives the ticks that are stored. 0 for a new store.
-    ///
-    /// # Errors
-    /// As [`Source::parse`].
-    fn parse_since(
-        &self,
-        body: &[u8],
-        now_ms: i64,
-        _new_ids_from_ms: i64,
-    ) -> Result<Vec<Entry>, Unreadable> {
-        self.parse(body, now_ms)
-    }
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable>;
 }
 
 /// The outcome of one entry of a delivery.
@@ -79,6 +70,7 @@ pub struct Unreadable {
 /// All sources. A new source needs its file and a line here.
 pub const ALL: &[&dyn Source] = &[
     &binance::SPOT,
+    &binance::COIN_M,
     &binance::USD_M,
     &coinbase::Coinbase,
     &helius::Helius,

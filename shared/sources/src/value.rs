@@ -49,6 +49,10 @@ impl<'a> Value<'a> {
         self.raw
     }
 
+    pub(crate) fn is_array(self) -> bool {
+        self.raw.starts_with('[')
+    }
+
     /// A JSON string.
     pub(crate) fn text(self) -> Result<Cow<'a, str>, Refused> {
         if !self.raw.starts_with('"') {
@@ -105,6 +109,13 @@ impl<'a> Value<'a> {
 
     pub(crate) fn price(self) -> Result<Price, Refused> {
         Price::parse(&self.digits()?).map_err(|error| self.refused(Reason::InvalidPrice, error))
+    }
+
+    /// A price that the provider computes as a double, which may have more digits than a decimal: see
+    /// [`Price::parse_rounded`].
+    pub(crate) fn double_price(self) -> Result<Price, Refused> {
+        Price::parse_rounded(&self.digits()?)
+            .map_err(|error| self.refused(Reason::InvalidPrice, error))
     }
 
     pub(crate) fn volume(self) -> Result<Volume, Refused> {

@@ -6,20 +6,30 @@
 )]
 
 mod answers;
+mod binance;
 mod fixtures;
 mod helius;
 mod properties;
+mod pyth;
 mod real_payloads;
 mod ticks;
 
 use domain::{Malformed, Tick};
-use sources::{Entry, Unreadable};
+use sources::{Entry, ParseContext, Unreadable};
 
 /// Our clock in these tests: 2026-11-18.
 const NOW_MS: i64 = 1_795_000_000_000;
 
 fn parse(source: &str, body: &[u8]) -> Result<Vec<Entry>, Unreadable> {
-    sources::find(source).unwrap().parse(body, NOW_MS)
+    parse_in(source, body, &ParseContext::at(NOW_MS))
+}
+
+fn parse_in(
+    source: &str,
+    body: &[u8],
+    context: &ParseContext<'_>,
+) -> Result<Vec<Entry>, Unreadable> {
+    sources::find(source).unwrap().parse(body, context)
 }
 
 fn entries(source: &str, body: &str) -> Vec<Entry> {
