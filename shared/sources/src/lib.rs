@@ -4,7 +4,10 @@
 //! is an argument. To add a source, write its file and list it in [`ALL`].
 
 mod binance;
+mod birdeye;
+mod bybit;
 mod coinbase;
+mod coingecko;
 mod delivery;
 mod described;
 mod event_time;
@@ -13,10 +16,12 @@ mod jupiter;
 mod kraken;
 mod name;
 mod near_miss;
+mod okx;
 mod product;
 mod pyth;
 mod refused;
 mod ticks;
+mod trade_id;
 mod value;
 
 use domain::{Malformed, Reason, Tick};
@@ -77,10 +82,16 @@ pub struct Unreadable {
 pub const ALL: &[&dyn Source] = &[
     &binance::SPOT,
     &binance::USD_M,
+    &birdeye::Birdeye,
+    &bybit::SPOT,
+    &bybit::LINEAR,
+    &bybit::INVERSE,
     &coinbase::Coinbase,
+    &coingecko::CoinGecko,
     &helius::Helius,
     &jupiter::Jupiter,
     &kraken::Kraken,
+    &okx::Okx,
     &pyth::Pyth,
     &ticks::Ticks,
 ];

@@ -23,10 +23,16 @@ fn every_source_is_found_by_its_name_alone() {
     let known = [
         "binance",
         "binance-usdm",
+        "birdeye",
+        "bybit",
+        "bybit-linear",
+        "bybit-inverse",
         "coinbase",
+        "coingecko",
         "helius",
         "jupiter",
         "kraken",
+        "okx",
         "pyth",
         "ticks",
     ];

@@ -8,6 +8,7 @@
 mod answers;
 mod fixtures;
 mod helius;
+mod markets;
 mod properties;
 mod real_payloads;
 mod ticks;
