@@ -206,7 +206,7 @@ impl Market {
                 quote,
                 origin: SWAP,
             },
-            date if date.bytes().all(|b| b.is_ascii_digit()) => Self {
+            date if date.starts_with(|c: char| c.is_ascii_digit()) => Self {
                 token: name::token(&format!("{token}_{date}"))?,
                 quote,
                 origin: FUTURES,

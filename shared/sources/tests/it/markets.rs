@@ -108,6 +108,14 @@ fn contracts_with_a_date_are_tokens_of_their_own_and_options_are_ignored() {
             ));
         }
     }
+    for instrument in ["BTC-USD-", "BTC-USD-PERP", "BTC-USD-261127-90000-C"] {
+        let fields = format!(r#""instId":"{instrument}","tradeId":"7","px":"1","sz":"2""#);
+        let seen = entries("okx", &okx("trades", &fields));
+        assert!(
+            matches!(seen.as_slice(), [Entry::Ignored(_)]),
+            "{instrument}"
+        );
+    }
     for (source, symbol) in [
         ("bybit", "BTC-27NOV26"),
         ("bybit", "BTCUSD"),
