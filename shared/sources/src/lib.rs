@@ -5,7 +5,10 @@
 
 mod binance;
 mod binance_trades;
+mod birdeye;
+mod bybit;
 mod coinbase;
+mod coingecko;
 mod context;
 mod delivery;
 mod described;
@@ -15,12 +18,14 @@ mod jupiter;
 mod kraken;
 mod name;
 mod near_miss;
+mod okx;
 mod product;
 mod pyth;
 mod pyth_feeds;
 mod refused;
 mod settings;
 mod ticks;
+mod trade_id;
 mod value;
 
 use domain::{Malformed, Reason, Tick};
@@ -72,10 +77,16 @@ pub const ALL: &[&dyn Source] = &[
     &binance::SPOT,
     &binance::COIN_M,
     &binance::USD_M,
+    &birdeye::Birdeye,
+    &bybit::SPOT,
+    &bybit::LINEAR,
+    &bybit::INVERSE,
     &coinbase::Coinbase,
+    &coingecko::CoinGecko,
     &helius::Helius,
     &jupiter::Jupiter,
     &kraken::Kraken,
+    &okx::Okx,
     &pyth::Pyth,
     &ticks::Ticks,
 ];

@@ -134,6 +134,14 @@ impl<'a> Value<'a> {
         serde_json::from_str(self.raw).map_err(|error| self.not_object(&error))
     }
 
+    /// The members of a JSON object in order; a key may occur twice.
+    pub(crate) fn members(self) -> Result<Vec<(String, &'a RawValue)>, Refused> {
+        if !self.raw.starts_with('{') {
+            return Err(self.wrong_type("an object"));
+        }
+        crate::delivery::members(self.raw).map_err(|error| self.wrong_type_with("an object", error))
+    }
+
     /// The elements of a JSON array.
     pub(crate) fn array(self) -> Result<Vec<&'a RawValue>, Refused> {
         if !self.raw.starts_with('[') {

@@ -11,7 +11,7 @@ use domain::{Price, TIMESTAMP_MS_MIN, Volume};
 use super::binance_market::{Signs, market, source};
 use super::binance_symbol::{given_symbol, symbol_in};
 use super::whole_number::whole_number;
-use super::{About, Market, ReadError, Records, Row, RowPosition, Rows};
+use super::{About, ReadError, Records, Row, RowPosition, Rows};
 
 /// Times from here on are microseconds (spot dumps since 2025): in milliseconds, this would be the
 /// year 5138.
@@ -212,6 +212,7 @@ fn is_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Market;
     use super::*;
 
     const HEADER: &str = "id,price,qty,quote_qty,time,is_buyer_maker\n";

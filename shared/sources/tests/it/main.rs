@@ -9,6 +9,7 @@ mod answers;
 mod binance;
 mod fixtures;
 mod helius;
+mod markets;
 mod properties;
 mod pyth;
 mod real_payloads;

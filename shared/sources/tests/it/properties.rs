@@ -96,6 +96,14 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("accountData"),
         Just("signature"),
         Just("feePayer"),
+        Just("arg"),
+        Just("instId"),
+        Just("topic"),
+        Just("lastPrice"),
+        Just("usd"),
+        Just("last_updated_at"),
+        Just("value"),
+        Just("updateUnixTime"),
     ];
     scalar.prop_recursive(5, 48, 6, move |inner| {
         prop_oneof![
