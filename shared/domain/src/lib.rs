@@ -16,6 +16,7 @@ mod pair;
 mod percentage;
 mod rollout;
 mod rounded;
+mod text;
 mod tick;
 
 pub use amount::{AmountError, Price, Volume};
@@ -27,6 +28,7 @@ pub use name::{NameError, SourceName, Token};
 pub use pair::Pair;
 pub use percentage::{COHORT_BUCKETS, Percentage, PercentageError};
 pub use rollout::{Rollout, RolloutChange, RolloutKey, RolloutKeyError};
+pub use text::{ENCODING_BYTES, EncodingError, is_quoted, utf8_start, utf8_text};
 pub use tick::{
     FUTURE_TOLERANCE_MS, Method, MethodError, Quality, QualityError, SEQUENCE_MAX, TICK_VERSION,
     TIMESTAMP_MS_MIN, Tick, TickOrder, TimestampError, check_timestamp,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use domain::{Malformed, Reason, Tick};
+use domain::{EncodingError, Malformed, Reason, Tick};
 use serde::Deserializer;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -87,14 +87,17 @@ fn priced_in_another(outcome: Outcome) -> Result<Outcome, Refused> {
     }
 }
 
-/// The body as text.
+/// The body as text, without a byte order mark in front of it.
 pub(crate) fn text(body: &[u8]) -> Result<&str, Unreadable> {
-    std::str::from_utf8(body).map_err(|error| Unreadable {
-        reason: Reason::InvalidUtf8,
-        message: format!(
-            "the body is not valid UTF-8 from byte {} on: send JSON in UTF-8",
-            error.valid_up_to()
-        ),
+    domain::utf8_text(body).map_err(|error| {
+        let what = match error {
+            EncodingError::Other(encoding) => format!("{encoding} text"),
+            EncodingError::Invalid(at) => format!("not valid UTF-8 from byte {at} on"),
+        };
+        Unreadable {
+            reason: Reason::InvalidUtf8,
+            message: format!("the body is {what}: send JSON in UTF-8"),
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 use domain::Reason;
 use sources::{ALL, Entry, ParseContext, find};
 
-use crate::{NOW_MS, entries, parse};
+use crate::{NOW_MS, entries, fixtures, parse};
 
 const GOOD: &str = r#"{"token":"A","price":"1","timestamp":1760000000000}"#;
 
@@ -39,6 +39,37 @@ fn every_source_is_found_by_its_name_alone() {
     ];
     assert_eq!(names, known);
     assert!(find("Helius").is_none() && find("").is_none());
+}
+
+#[test]
+fn a_byte_order_mark_in_front_of_a_body_changes_nothing() {
+    for (source, text) in fixtures::all() {
+        let marked = format!("\u{feff}{text}");
+        assert_eq!(entries(source, &marked), entries(source, &text), "{text}");
+    }
+    // One is skipped, and only in front.
+    for body in ["\u{feff}\u{feff}[]", " \u{feff}{}"] {
+        check("ticks", body.as_bytes(), Reason::UnreadableBody, "");
+    }
+}
+
+#[test]
+fn a_body_in_another_encoding_is_refused_by_its_name() {
+    for source in ALL {
+        for text in ["{}", "\u{feff}[{}]"] {
+            let units: Vec<u16> = text.encode_utf16().collect();
+            let little: Vec<u8> = units.iter().flat_map(|it| it.to_le_bytes()).collect();
+            let big: Vec<u8> = units.iter().flat_map(|it| it.to_be_bytes()).collect();
+            for body in [little, big] {
+                check(
+                    source.name(),
+                    &body,
+                    Reason::InvalidUtf8,
+                    "UTF-16 text: send JSON in UTF-8",
+                );
+            }
+        }
+    }
 }
 
 #[test]
