@@ -75,7 +75,8 @@ function fromServer(row) {
     h: Number(row.high),
     l: Number(row.low),
     c: Number(row.close),
-    v: Number(row.volume ?? 0),
+    // null if no tick has a volume, which is not 0.
+    v: row.volume == null ? null : Number(row.volume),
     vwap: row.vwap ?? null,
     n: row.trades ?? null,
     row,

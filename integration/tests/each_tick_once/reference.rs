@@ -154,10 +154,8 @@ fn candles<'a>(ticks: impl Iterator<Item = &'a Tick>) -> Vec<Candle> {
             close: group[group.len() - 1].price,
             volume: group
                 .iter()
-                .filter_map(|tick| tick.volume)
-                .fold(TotalVolume::default(), |sum, volume| {
-                    sum.plus(volume.into())
-                }),
+                .filter_map(|tick| tick.volume.map(TotalVolume::from))
+                .reduce(TotalVolume::plus),
             quote_volume: 0.0,
             tick_count: group.len() as u64,
             first: group[0].order(),

@@ -16,7 +16,8 @@ pub struct CandleJson<'a> {
     high: String,
     low: String,
     close: String,
-    volume: String,
+    /// `null` if no tick has a volume.
+    volume: Option<String>,
     vwap: Option<f64>,
     trades: u64,
     revision: u32,
@@ -35,7 +36,7 @@ impl<'a> CandleJson<'a> {
             high: candle.high.to_string(),
             low: candle.low.to_string(),
             close: candle.close.to_string(),
-            volume: candle.volume.to_string(),
+            volume: candle.volume.map(|volume| volume.to_string()),
             vwap: candle.vwap(),
             trades: candle.tick_count,
             revision: candle.revision,
@@ -118,7 +119,35 @@ fn window_name(window_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::{Tick, Volume};
+    use serde_json::{Value, json};
+    use testkit::ticks::tick;
+
     use super::*;
+
+    #[test]
+    fn a_candle_without_volumes_has_none() {
+        let shown = |volumes: &[Option<&str>]| {
+            let mut parts = (1..).zip(volumes).map(|(n, volume)| {
+                let tick = Tick {
+                    volume: volume.map(|text| Volume::parse(text).unwrap()),
+                    ..tick("BTC", n)
+                };
+                Candle::of(&tick, Interval::OneHour)
+            });
+            let mut candle = parts.next().unwrap();
+            parts.for_each(|part| candle.merge(&part));
+            let json = serde_json::to_value(CandleJson::of(&candle)).unwrap();
+            (json["volume"].clone(), json["vwap"].is_null())
+        };
+        assert_eq!(shown(&[None]), (Value::Null, true));
+        assert_eq!(shown(&[None, None]), (Value::Null, true));
+        assert_eq!(shown(&[Some("0"), None]), (json!("0"), true));
+        assert_eq!(
+            shown(&[None, Some("1.50"), Some("2")]),
+            (json!("3.5"), false)
+        );
+    }
 
     #[test]
     fn windows_have_short_names() {

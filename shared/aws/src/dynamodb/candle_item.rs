@@ -20,7 +20,7 @@ const PACKED: &str = "packed";
 /// The first byte of a packed candle, which is in postcard otherwise. Release 1.0 packed candles of
 /// version 1 without it; these begin with the length of a name, at most 64. With the most members, a
 /// packed candle has up to 400,000 bytes, and its item fits into DynamoDB's 409,600.
-const FORMAT: u8 = 0xc2;
+const FORMAT: u8 = 0xc3;
 
 /// The partition key of the candles of a pair and interval that start on one UTC day.
 pub(crate) fn candle_partition(
@@ -73,7 +73,6 @@ pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Ite
             ("high", number(candle.high)),
             ("low", number(candle.low)),
             ("close", number(candle.close)),
-            ("volume", number(candle.volume)),
             ("trades", number(candle.tick_count)),
             (REVISION, number(candle.revision)),
             (PACKED, packed_candle(candle)?),
@@ -81,6 +80,9 @@ pub(crate) fn candle_item(candle: &Candle, now_ms: i64, days: u32) -> Result<Ite
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
+    if let Some(volume) = candle.volume {
+        item.insert("volume".to_owned(), number(volume));
+    }
     Ok(item)
 }
 
@@ -166,6 +168,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_candle_without_volumes_has_no_volume() {
+        let without = |volume| {
+            let tick = domain::Tick {
+                volume,
+                ..tick("BTC", 1)
+            };
+            let candle = Candle::of(&tick, Interval::OneHour);
+            let item = candle_item(&candle, 0, 30).unwrap();
+            assert_eq!(candle_of(&item).unwrap(), candle);
+            item.get("volume").cloned()
+        };
+        assert_eq!(without(None), None);
+        let zero = domain::Volume::parse("0").unwrap();
+        assert_eq!(without(Some(zero)), Some(number(0)));
+    }
+
     /// A candle of version 1, as release 1.0 wrote it.
     #[derive(serde::Serialize)]
     struct Before<'a> {
@@ -199,7 +218,7 @@ mod tests {
             high: candle.high,
             low: candle.low,
             close: candle.close,
-            volume: candle.volume,
+            volume: candle.volume.unwrap_or_default(),
             quote_volume: candle.quote_volume,
             tick_count: candle.tick_count,
             first_ms: candle.first.timestamp_ms,
@@ -211,6 +230,13 @@ mod tests {
         let mut item = candle_item(&candle, 0, 30).unwrap();
         item.insert(PACKED.to_owned(), packed(&before).unwrap());
         assert_eq!(candle_of(&item).unwrap(), candle);
+        // 0 was written if no tick had a volume, too.
+        let before = Before {
+            volume: domain::analytics::TotalVolume::default(),
+            ..before
+        };
+        item.insert(PACKED.to_owned(), packed(&before).unwrap());
+        assert_eq!(candle_of(&item).unwrap().volume, None);
     }
 
     #[test]

@@ -29,10 +29,11 @@ pub struct Candle {
     pub low: Price,
     /// The price of the last tick.
     pub close: Price,
-    /// Base units traded; 0 if no source reports a volume.
-    pub volume: TotalVolume,
-    /// Quote units traded: the sum of price × volume. A double, so the order of merging shows in
-    /// its last digits.
+    /// Base units traded: the sum of the volumes that its ticks have. `None` if none has one, which
+    /// is not the same as a volume of 0.
+    pub volume: Option<TotalVolume>,
+    /// Quote units traded: the sum of price × volume, over the ticks that have a volume. A double,
+    /// so the order of merging shows in its last digits.
     pub quote_volume: f64,
     /// The number of ticks in it.
     pub tick_count: u64,
@@ -69,7 +70,7 @@ impl Candle {
             high: tick.price,
             low: tick.price,
             close: tick.price,
-            volume: tick.volume.map(TotalVolume::from).unwrap_or_default(),
+            volume: tick.volume.map(TotalVolume::from),
             quote_volume: quote_volume(tick),
             tick_count: 1,
             first: tick.order(),
@@ -102,7 +103,7 @@ impl Candle {
         }
         self.high = self.high.max(other.high);
         self.low = self.low.min(other.low);
-        self.volume = self.volume.plus(other.volume);
+        self.volume = TotalVolume::sum(self.volume, other.volume);
         self.quote_volume += other.quote_volume;
         self.tick_count = self.tick_count.saturating_add(other.tick_count);
         self.revision = self.revision.max(other.revision);
@@ -124,10 +125,10 @@ impl Candle {
         self.start_ms.saturating_add(self.interval.duration_ms())
     }
 
-    /// The average price weighted by volume. `None` if nothing was traded.
+    /// The average price weighted by volume. `None` without volumes, or if they are 0.
     #[must_use]
     pub fn vwap(&self) -> Option<f64> {
-        let volume = self.volume.to_f64();
+        let volume = self.volume?.to_f64();
         (volume > 0.0).then(|| self.quote_volume / volume)
     }
 
@@ -155,7 +156,7 @@ impl Candle {
         self.high = self.high.max(tick.price);
         self.low = self.low.min(tick.price);
         if let Some(volume) = tick.volume {
-            self.volume = self.volume.plus(volume.into());
+            self.volume = TotalVolume::sum(self.volume, Some(volume.into()));
             self.quote_volume += quote_volume(tick);
         }
         self.tick_count = self.tick_count.saturating_add(1);
@@ -200,7 +201,7 @@ mod tests {
     /// Prices of ticks `(time, price, volume)` against `(open, high, low, close, volume, vwap)`.
     fn check(
         parts: &[(i64, &str, Option<&str>)],
-        expected: (&str, &str, &str, &str, &str, Option<f64>),
+        expected: (&str, &str, &str, &str, Option<&str>, Option<f64>),
     ) {
         let ticks: Vec<Tick> = (1..)
             .zip(parts)
@@ -210,7 +211,8 @@ mod tests {
         let seen = [candle.open, candle.high, candle.low, candle.close].map(|p| p.to_string());
         let (open, high, low, close, volume, vwap) = expected;
         assert_eq!(seen, [open, high, low, close], "{parts:?}");
-        assert_eq!(candle.volume.to_string(), volume, "{parts:?}");
+        let total = candle.volume.map(|total| total.to_string());
+        assert_eq!(total.as_deref(), volume, "{parts:?}");
         assert_eq!(candle.vwap(), vwap, "{parts:?}");
         assert_eq!(candle.tick_count, parts.len() as u64);
         assert_eq!(candle.end_ms(), START_MS + 3_600_000);
@@ -218,20 +220,25 @@ mod tests {
 
     #[test]
     fn a_candle_has_first_and_last_prices_extremes_and_sums() {
-        check(&[(5, "2", None)], ("2", "2", "2", "2", "0", None));
+        check(&[(5, "2", None)], ("2", "2", "2", "2", None, None));
         check(
             &[(0, "2", Some("1")), (10, "4", Some("3")), (20, "1.5", None)],
-            ("2", "4", "1.5", "1.5", "4", Some(3.5)),
+            ("2", "4", "1.5", "1.5", Some("4"), Some(3.5)),
         );
         // Out of order.
         check(
             &[(20, "3", Some("0.5")), (0, "9", Some("0")), (10, "1", None)],
-            ("9", "9", "1", "3", "0.5", Some(3.0)),
+            ("9", "9", "1", "3", Some("0.5"), Some(3.0)),
+        );
+        // A volume of 0 is not the same as none.
+        check(
+            &[(0, "2", Some("0")), (10, "3", None)],
+            ("2", "3", "2", "3", Some("0"), None),
         );
         // At equal times the id decides, whichever tick arrived first.
         check(
             &[(7, "3", None), (7, "2", None)],
-            ("3", "3", "2", "2", "0", None),
+            ("3", "3", "2", "2", None, None),
         );
     }
 

@@ -13,7 +13,7 @@ use crate::{Pair, Price, TickId, TickOrder, Token};
 /// The version.
 const VERSION: u8 = 1;
 
-/// A candle of version 1: it had no sequences and no members.
+/// A candle of version 1: it had no sequences and no members, and a volume of 0 in place of none.
 #[derive(Debug, Clone, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of `Candle`")]
 pub struct CandleV1 {
@@ -51,7 +51,8 @@ impl From<CandleV1> for Candle {
             high: before.high,
             low: before.low,
             close: before.close,
-            volume: before.volume,
+            // It cannot tell ticks without volumes from ticks whose volumes are 0, which are rare.
+            volume: Some(before.volume).filter(|volume| *volume != TotalVolume::default()),
             quote_volume: before.quote_volume,
             tick_count: before.tick_count,
             first: order(before.first_ms, before.first_id),

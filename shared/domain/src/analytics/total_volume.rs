@@ -34,6 +34,15 @@ impl TotalVolume {
         self.0.to_f64().unwrap_or(f64::MAX)
     }
 
+    /// The sum of what is known: `None` if neither is.
+    #[must_use]
+    pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(one.plus(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
     /// The sum of two totals.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -100,6 +109,19 @@ mod tests {
         check(&["999999999.999999999", "0.000000001"], "1000000000");
         let largest = "1000000000000000000000";
         check(&[largest, largest, "0.5"], "2000000000000000000000.5");
+    }
+
+    #[test]
+    fn an_unknown_total_adds_nothing() {
+        let known = |text: &str| Some(TotalVolume::from(Volume::parse(text).unwrap()));
+        for (one, other, sum) in [
+            (None, None, None),
+            (known("0"), None, known("0")),
+            (None, known("2"), known("2")),
+            (known("1"), known("2"), known("3")),
+        ] {
+            assert_eq!(TotalVolume::sum(one, other), sum);
+        }
     }
 
     #[test]

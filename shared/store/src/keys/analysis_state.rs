@@ -16,7 +16,7 @@ pub(crate) fn key(shard: u8, pair: u32) -> [u8; 5] {
 }
 
 /// The first byte of a value. A value of version 1 begins with the high digits of a count, which are 0.
-const FORMAT: u8 = 0xc2;
+const FORMAT: u8 = 0xc3;
 
 /// A value of version 1.
 #[derive(Deserialize)]

@@ -25,7 +25,7 @@ pub(crate) fn key(pair: u32, interval: Interval, start_ms: i64) -> CandleKey {
 }
 
 /// The first byte of a value. A candle of version 1 begins with the length of a name, at most 64.
-const FORMAT: u8 = 0xc2;
+const FORMAT: u8 = 0xc3;
 
 pub(crate) fn encode(candle: &Candle) -> Result<Vec<u8>, StorageError> {
     super::encode("candle", &(FORMAT, candle))

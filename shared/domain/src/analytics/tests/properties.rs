@@ -83,7 +83,7 @@ fn reference(ticks: &[Tick], interval: Interval) -> Candles {
             high: group.iter().map(|tick| tick.price).max().unwrap(),
             low: group.iter().map(|tick| tick.price).min().unwrap(),
             close: last.price,
-            volume: volumes.fold(TotalVolume::default(), |sum, v| sum.plus(v.into())),
+            volume: volumes.map(TotalVolume::from).reduce(TotalVolume::plus),
             quote_volume: 0.0,
             tick_count: group.len() as u64,
             first: first.order(),
