@@ -7,6 +7,7 @@ pub mod auth;
 mod body;
 #[cfg(feature = "lambda")]
 pub mod config;
+mod content_coding;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod source_options;
@@ -26,7 +27,8 @@ use axum::routing::post;
 use runtime::problem::Problem;
 
 use crate::auth::{AuthError, Secrets};
-use crate::body::BodyLimits;
+use crate::body::{BodyLimits, Decoded};
+use crate::content_coding::ContentCoding;
 use crate::wire::{Answer, RETRY_AFTER_SECONDS};
 
 pub use crate::body::{BODY_BYTES_MAX, READING_BYTES_MAX, WORKING_BYTES_MAX};
@@ -73,6 +75,7 @@ async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     body::check_media_type(request.headers())?;
+    let coding = ContentCoding::of(request.headers())?;
     let (parts, body) = request.into_parts();
     let reading = match webhook.body.reserve_reading(&parts.headers).await {
         Ok(permit) => permit,
@@ -83,9 +86,10 @@ async fn receive(
     };
     let bytes = webhook.body.read(body).await?;
     webhook.authenticate(&parts.headers, &bytes)?;
-    let working = webhook.body.reserve_working(bytes.len()).await?;
+    // Only now: nothing is decompressed before its sender is known.
+    let (body, working) = webhook.body.decode(coding, bytes).await?;
     drop(reading);
-    let task = deliver(Arc::clone(&webhook), source, bytes);
+    let task = deliver(Arc::clone(&webhook), source, body);
     let task = tokio::spawn(async move {
         let delivered = task.await;
         // Only released now, even if the sender hung up or was asked to retry.
@@ -111,7 +115,7 @@ async fn receive(
 async fn deliver(
     webhook: Arc<Webhook>,
     name: String,
-    bytes: bytes::Bytes,
+    body: Decoded,
 ) -> Result<app::ingest::Delivered, Problem> {
     let Some(source) = sources::find(&name) else {
         let known: Vec<_> = sources::ALL.iter().map(|source| source.name()).collect();
@@ -120,7 +124,11 @@ async fn deliver(
             known.join(", ")
         );
         return Err(
-            match webhook.ingest.refuse_unknown(&name, &message, &bytes).await {
+            match webhook
+                .ingest
+                .refuse_unknown(&name, &message, body.bytes())
+                .await
+            {
                 IngestError::Unreadable(entry) => {
                     Problem::new(StatusCode::NOT_FOUND, message).with_code(entry.reason.as_str())
                 }
@@ -128,11 +136,13 @@ async fn deliver(
             },
         );
     };
-    webhook
-        .ingest
-        .deliver(source, &bytes)
-        .await
-        .map_err(|error| refused(&error))
+    let delivered = match &body {
+        Decoded::Body(bytes) => webhook.ingest.deliver(source, bytes).await,
+        Decoded::Corrupt { sent, message } => {
+            Err(webhook.ingest.refuse_body(&name, message, sent).await)
+        }
+    };
+    delivered.map_err(|error| refused(&error))
 }
 
 fn refused(error: &IngestError) -> Problem {

@@ -1,5 +1,6 @@
 //! Overload: if the store is slower than its senders, deliveries are refused and do not accumulate.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use domain::{Percentage, Rollout, RolloutKey, Tick};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use testkit::ticks::START_MS;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
@@ -133,6 +136,38 @@ impl Scene {
     fn begun(&self) -> usize {
         self.slow.begun.load(Ordering::Relaxed)
     }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_of_a_compressed_delivery_is_that_of_its_decoded_body() {
+    let scene = scene(BYTES_FOR_FOUR);
+    scene.slow.allowed.add_permits(100);
+    let tick = format!(r#"{{"token":"BTC","price":"1","timestamp":{START_MS}}}"#);
+    let spaces = " ".repeat(BYTES_FOR_FOUR);
+    for (body, status) in [
+        (gzip(tick.as_bytes()), StatusCode::OK),
+        (
+            gzip(format!("{tick}{spaces}").as_bytes()),
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        // It is kept in the quarantine as it was sent.
+        (tick.into_bytes(), StatusCode::BAD_REQUEST),
+    ] {
+        let request = Request::post("/webhooks/ticks")
+            .header(header::CONTENT_ENCODING, "gzip")
+            .header(header::CONTENT_LENGTH, body.len())
+            .body(Body::from(body))
+            .unwrap();
+        let router = router(Arc::clone(&scene.webhook));
+        assert_eq!(router.oneshot(request).await.unwrap().status(), status);
+    }
+    assert_eq!(scene.begun(), 1);
 }
 
 /// Memory for four deliveries of one tick, which need a little over 8 KiB each.

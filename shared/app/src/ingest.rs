@@ -177,6 +177,15 @@ impl Ingest {
         self.refuse(name, entry, self.clock.now_ms()).await
     }
 
+    /// Refuses a delivery whose body could not be decoded, and quarantines it as it was sent.
+    ///
+    /// # Errors
+    /// Always, as [`Self::refuse_unknown`].
+    pub async fn refuse_body(&self, name: &str, message: &str, body: &[u8]) -> IngestError {
+        let entry = Malformed::new(0, Reason::UnreadableBody, message, body);
+        self.refuse(name, entry, self.clock.now_ms()).await
+    }
+
     async fn refuse(&self, source: &str, entry: Malformed, now_ms: i64) -> IngestError {
         if let Err(error) = self
             .quarantine(source, std::slice::from_ref(&entry), now_ms)

@@ -16,6 +16,8 @@ pub struct Problem {
     reason: Option<String>,
     #[serde(skip)]
     retry_after_seconds: Option<u64>,
+    #[serde(skip)]
+    accept_encoding: Option<&'static str>,
 }
 
 impl Problem {
@@ -28,6 +30,7 @@ impl Problem {
             detail: detail.into(),
             reason: None,
             retry_after_seconds: None,
+            accept_encoding: None,
         }
     }
 
@@ -42,6 +45,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Adds an `Accept-Encoding` header, which tells the sender which codings of a body are accepted.
+    #[must_use]
+    pub fn accept_encoding(mut self, codings: &'static str) -> Self {
+        self.accept_encoding = Some(codings);
         self
     }
 
@@ -61,6 +71,11 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(codings) = self.accept_encoding {
+            response
+                .headers_mut()
+                .insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
         }
         response
     }

@@ -1,6 +1,10 @@
 //! The API's responses: counts, replays, lists, and secrets.
 
-use serde_json::json;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::ticks::START_MS;
 
@@ -102,6 +106,92 @@ async fn a_delivery_is_counted_stored_and_read_back() {
         .await
         .unwrap();
     assert!(metrics.contains("tickstream_stored_total 120"), "{metrics}");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_may_be_compressed_and_begin_with_a_byte_order_mark() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let send = async |coding: &'static str, body: Vec<u8>| {
+        let request = process.post("/webhooks/ticks", body);
+        process
+            .send(request.header("content-encoding", coding))
+            .await
+    };
+    let body = format!("\u{feff}{}", ticks_body("BTC", 3)).into_bytes();
+    let (status, answer) = process.deliver("ticks", body.clone()).await;
+    assert_eq!((status, &answer["stored"]), (200, &json!(3)), "{answer}");
+    let compressed = gzip(&body);
+    for (coding, body) in [
+        ("Identity", &body),
+        ("gzip", &compressed),
+        ("GZIP", &compressed),
+        ("X-Gzip", &compressed),
+        ("identity, gzip", &compressed),
+    ] {
+        let (status, answer) = send(coding, body.clone()).await;
+        assert_eq!(
+            (status, &answer["duplicate"]),
+            (200, &json!(3)),
+            "{coding}: {answer}"
+        );
+    }
+    let bomb = gzip(&vec![b' '; 2 * webhook::BODY_BYTES_MAX]);
+    assert_eq!(send("gzip", bomb).await.0, 413);
+    let (status, answer) = send("br", body.clone()).await;
+    assert_eq!(status, 415, "{answer}");
+    let (status, answer) = send("gzip", compressed[..compressed.len() - 1].to_vec()).await;
+    assert_eq!(
+        (status, &answer["reason"]),
+        (400, &json!("unreadable_body")),
+        "{answer}"
+    );
+    let kept = &process.list("/api/quarantine", "quarantine").await[0];
+    assert_eq!(kept["raw_bytes"], compressed.len() - 1, "as it was sent");
+    let (_, ledger) = process.get("/api/ledger").await;
+    assert_eq!(ledger["difference"], 0, "{ledger}");
+    process.stop().await;
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candle_has_the_volumes_of_its_ticks_or_none() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let tick = |token: &str, second: i64, volume: Value| {
+        let time = START_MS + second * 1_000;
+        json!({"token": token, "price": "2", "timestamp": time, "volume": volume})
+    };
+    let mut body = vec![
+        tick("SOME", 0, json!("1.5")),
+        tick("ZERO", 0, json!("0")),
+        json!({"token": "SOME", "price": "2", "timestamp": START_MS + 1_000}),
+        json!({"token": "NONE", "price": "2", "timestamp": START_MS}),
+        json!({"token": "NONE", "price": "3", "timestamp": START_MS + 1_000}),
+    ];
+    // A later tick closes the minute.
+    body.extend(["SOME", "ZERO", "NONE"].map(|token| tick(token, 60, json!("7"))));
+    let (status, answer) = process.deliver("ticks", json!(body).to_string()).await;
+    assert_eq!((status, &answer["stored"]), (200, &json!(8)), "{answer}");
+    process.analysed().await;
+    for (token, volume, has_vwap) in [
+        ("SOME", json!("1.5"), true),
+        ("ZERO", json!("0"), false),
+        ("NONE", Value::Null, false),
+    ] {
+        for interval in ["1s", "1m"] {
+            let path = format!("/api/candles/{token}?interval={interval}");
+            let candle = &process.list(&path, "candles").await[0];
+            assert_eq!(candle["volume"], volume, "{candle}");
+            assert_eq!(candle["vwap"].is_number(), has_vwap, "{candle}");
+        }
+    }
     process.stop().await;
 }
 

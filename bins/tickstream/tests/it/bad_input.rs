@@ -120,6 +120,7 @@ async fn an_unreadable_body_is_refused_and_quarantined() {
         ("ticks", deep.into_bytes(), 400, Some("unreadable_body")),
         ("helius", b"not json".to_vec(), 400, Some("unreadable_body")),
         ("nobody", b"{}".to_vec(), 404, Some("unknown_source")),
+        ("ticks", b"[\0{\0".to_vec(), 400, Some("invalid_utf8")),
         ("ticks", vec![b' '; webhook::BODY_BYTES_MAX + 1], 413, None),
     ] {
         let before = process.get("/api/ledger").await.1["quarantined"]

@@ -6,13 +6,18 @@
     reason = "a test stops at the first surprise"
 )]
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use runtime::lambda::Settings;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use testkit::runtime_api::{self, Answered, Bootstrap};
+use webhook::BODY_BYTES_MAX;
 use webhook::config::Config;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_webhook");
@@ -129,6 +134,46 @@ async fn a_signature_is_checked_on_the_raw_bytes_of_a_base64_body() {
     assert_eq!(status, 401);
 }
 
+/// The coding of a body is undone after its signature is checked, and its coding is that of the sender:
+/// API Gateway passes a compressed body on as base64.
+#[tokio::test]
+async fn a_signature_is_that_of_the_compressed_body() {
+    let secret = format!("whsec_{}", BASE64_STANDARD.encode(SIGNING_KEY));
+    let bootstrap = start(&[("WEBHOOK_SECRETS", &secret)]).await;
+    bootstrap.ready().await;
+    let tick = br#"[{"id":"1","token":"BTC","price":"1.5","timestamp":1767225600000}]"#;
+    let gzip = gzip(tick);
+    let coded = |mut event: Value, coding: &str| {
+        event["headers"]["content-encoding"] = json!(coding);
+        event
+    };
+    for coding in ["gzip", "GZIP", "x-gzip", "gzip, identity"] {
+        let (status, body) = status_and_body(&bootstrap, coded(signed(&gzip, &gzip), coding)).await;
+        let detail = body["detail"].as_str().unwrap_or_default();
+        assert!(status == 503 && detail.starts_with("not stored"), "{body}");
+    }
+    let plain = coded(signed(&gzip, tick), "gzip");
+    assert_eq!(status_and_body(&bootstrap, plain).await.0, 401);
+    let unknown = coded(signed(tick, tick), "br");
+    let (status, body) = status_and_body(&bootstrap, unknown).await;
+    assert!(
+        status == 415 && body["detail"].as_str().unwrap().contains("gzip"),
+        "{body}"
+    );
+    // A body that decodes to more than the limit is only decoded for a sender who is known.
+    let bomb = self::gzip(&vec![b' '; BODY_BYTES_MAX + 1]);
+    let known = coded(signed(&bomb, &bomb), "gzip");
+    assert_eq!(status_and_body(&bootstrap, known).await.0, 413);
+    let unknown = coded(signed(&bomb, b"another"), "gzip");
+    assert_eq!(status_and_body(&bootstrap, unknown).await.0, 401);
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[tokio::test]
 async fn without_secrets_it_does_not_start() {
     let (status, log) = start(&[]).await.ended().await;
@@ -145,6 +190,13 @@ async fn without_secrets_it_does_not_start() {
         "{log}"
     );
     assert!(!log.contains("\"short\""), "{log}");
+    let quoted = "\"open-sesame-1234\"";
+    let (status, log) = start(&[("WEBHOOK_SECRETS", quoted)]).await.ended().await;
+    assert!(
+        !status.success() && log.contains("secret 1 is in quotes"),
+        "{log}"
+    );
+    assert!(!log.contains("sesame"), "{log}");
 }
 
 #[tokio::test]
