@@ -142,14 +142,14 @@ impl Webhook {
     /// connections. Nothing is sent yet.
     ///
     /// # Errors
-    /// If the machine has no root certificates for an https address.
+    /// If the secret is refused, or the machine has no root certificates for an https address.
     pub fn new(target: &Target, source: &str, connections: usize) -> anyhow::Result<Self> {
         let base = target.to.to_string();
         let uri: Uri = format!("{}/webhooks/{source}", base.trim_end_matches('/'))
             .parse()
             .with_context(|| format!("{base} with /webhooks/{source} is not a valid address"))?;
         let transport = Transport::new(&uri, connections)?;
-        let secret = target.secret.clone().filter(|secret| !secret.is_empty());
+        let secret = target.authorization()?;
         Ok(Self {
             transport,
             uri,

@@ -7,6 +7,7 @@ pub mod binance_trades;
 mod kraken_pair;
 pub mod kraken_trades;
 pub mod ticks_csv;
+mod utf8_input;
 mod whole_number;
 
 use std::collections::VecDeque;
@@ -120,13 +121,14 @@ impl Format {
     /// name; a market that is not given is recognized in the symbol and the first row.
     ///
     /// # Errors
-    /// [`ReadError::File`] if the symbol is missing or wrong. Kraken's format is read as a whole,
+    /// [`ReadError::File`] if the symbol is missing or wrong, or the file is not in UTF-8. Kraken's format is read as a whole,
     /// and refused here if it is invalid.
     pub fn rows(self, input: Box<dyn Read + Send>, about: About<'_>) -> Result<Rows, ReadError> {
         if self != Self::BinanceTrades && about.market.is_some() {
             let rule = "--market can only be used with binance-trades";
             return Err(ReadError::File(rule.to_owned()));
         }
+        let input = utf8_input::utf8_input(input)?;
         match self {
             Self::BinanceTrades => binance_trades::rows(input, about),
             Self::KrakenTrades => kraken_trades::rows(input, about.symbol),
@@ -162,14 +164,21 @@ impl Format {
     }
 }
 
-/// Notes where `\r\n` ends a line. The CSV reader ends a record at the `\r`, so that the next one
-/// begins, for it, with the `\n` of the line before.
+/// Notes where lines end, since the CSV reader does not: for it, a record begins with the end of the line
+/// before and with the empty lines in between.
 struct LineEnds {
     input: Box<dyn Read + Send>,
-    /// The offsets of such a `\n`, in order, until a record begins behind them.
-    seen: Arc<Mutex<VecDeque<u64>>>,
+    seen: Arc<Mutex<VecDeque<LineEnd>>>,
     offset_bytes: u64,
     after_return: bool,
+}
+
+/// A `\r` or `\n` that no record begins behind yet.
+#[derive(Debug, Clone, Copy)]
+struct LineEnd {
+    offset_bytes: u64,
+    /// Whether a line ends here: the `\n` of `\r\n` ends none of its own.
+    ends_line: bool,
 }
 
 impl Read for LineEnds {
@@ -177,8 +186,11 @@ impl Read for LineEnds {
         let length = self.input.read(buffer)?;
         let mut seen = lock(&self.seen);
         for byte in buffer.iter().take(length) {
-            if self.after_return && *byte == b'\n' {
-                seen.push_back(self.offset_bytes);
+            if matches!(byte, b'\r' | b'\n') {
+                seen.push_back(LineEnd {
+                    offset_bytes: self.offset_bytes,
+                    ends_line: !(self.after_return && *byte == b'\n'),
+                });
             }
             self.after_return = *byte == b'\r';
             self.offset_bytes += 1;
@@ -187,15 +199,17 @@ impl Read for LineEnds {
     }
 }
 
-/// A list of offsets is valid whatever a panicked thread did.
-fn lock(seen: &Mutex<VecDeque<u64>>) -> MutexGuard<'_, VecDeque<u64>> {
+/// A list of line ends is valid whatever a panicked thread did.
+fn lock(seen: &Mutex<VecDeque<LineEnd>>) -> MutexGuard<'_, VecDeque<LineEnd>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads CSV records with their positions. Rows are numbered from 1.
 struct Records {
     reader: csv::Reader<LineEnds>,
-    line_ends: Arc<Mutex<VecDeque<u64>>>,
+    line_ends: Arc<Mutex<VecDeque<LineEnd>>>,
+    /// The line of the last record.
+    line: u64,
     number: u64,
     /// Set after an input error, which ends the reading.
     ended: bool,
@@ -219,6 +233,7 @@ impl Records {
         Self {
             reader,
             line_ends,
+            line: 1,
             number: 0,
             ended: false,
         }
@@ -236,16 +251,16 @@ impl Records {
             Ok(false) => return None,
             Err(error) => {
                 self.ended = true;
-                let line = self.reader.position().line();
+                let line = self.line;
                 return Some(Err(ReadError::File(format!(
-                    "reading the input failed at line {line}: {error}"
+                    "reading the input failed after line {line}: {error}"
                 ))));
             }
         }
         self.number += 1;
         let (line, offset_bytes) = record
             .position()
-            .map_or((0, 0), |at| self.start_of_line(at.line(), at.byte()));
+            .map_or((0, 0), |at| self.start_of_line(at.byte()));
         let place = RowPosition {
             number: self.number,
             line,
@@ -260,16 +275,16 @@ impl Records {
         })
     }
 
-    /// Skips the end of the line before, if a record begins with it for the reader.
-    fn start_of_line(&self, line: u64, offset_bytes: u64) -> (u64, u64) {
+    /// The line and the offset of a record that begins here for the reader, after the ends of lines.
+    fn start_of_line(&mut self, record_bytes: u64) -> (u64, u64) {
+        let mut start = record_bytes;
         let mut ends = lock(&self.line_ends);
-        while ends.front().is_some_and(|end| *end < offset_bytes) {
+        while let Some(end) = ends.front().filter(|end| end.offset_bytes <= start) {
+            self.line += u64::from(end.ends_line);
+            start = start.max(end.offset_bytes + 1);
             ends.pop_front();
         }
-        match ends.front() {
-            Some(end) if *end == offset_bytes => (line + 1, offset_bytes + 1),
-            _ => (line, offset_bytes),
-        }
+        (self.line, start)
     }
 
     /// Marks the last record as a header: rows are counted from the next.

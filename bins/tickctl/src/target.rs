@@ -1,8 +1,13 @@
 //! Where ticks are sent: the options of every subcommand that sends.
 
+use std::convert::Infallible;
+use std::fmt;
+
 use clap::Args;
 use hyper::Uri;
 use hyper::header::HeaderValue;
+
+use crate::process::BadInput;
 
 /// Where to send ticks: the options of every subcommand that sends.
 #[derive(Debug, Clone, Args)]
@@ -12,8 +17,8 @@ pub struct Target {
     pub to: Uri,
     /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
     /// variable: other users of the machine can read arguments.
-    #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = parse_secret)]
-    pub secret: Option<HeaderValue>,
+    #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = Secret::read)]
+    pub secret: Option<Secret>,
     /// Seconds after which a request without a response fails.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
@@ -23,11 +28,7 @@ impl Target {
     /// What to do if the server responds with 401.
     #[must_use]
     pub fn about_secret(&self) -> &'static str {
-        if self
-            .secret
-            .as_ref()
-            .is_some_and(|secret| !secret.is_empty())
-        {
+        if self.secret.as_ref().is_some_and(Secret::is_given) {
             "the server does not accept the secret in TICKCTL_SECRET or --secret: use one of its \
              plain WEBHOOK_SECRETS"
         } else {
@@ -35,7 +36,55 @@ impl Target {
              WEBHOOK_SECRETS, or pass it with --secret"
         }
     }
+
+    /// The `Authorization` header, if a secret is given.
+    ///
+    /// # Errors
+    /// [`BadInput`] if it cannot be the secret of a server.
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, BadInput> {
+        let secret = self.secret.as_ref().filter(|secret| secret.is_given());
+        let value = secret.map(|secret| secret.0.clone()).transpose();
+        value.map_err(|rule| BadInput(format!("the secret in TICKCTL_SECRET or --secret {rule}")))
+    }
 }
+
+/// A secret. It is checked when it is used: an error in the arguments would show it.
+#[derive(Clone)]
+pub struct Secret(Result<HeaderValue, &'static str>);
+
+impl Secret {
+    fn read(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(header_value(text)))
+    }
+
+    fn is_given(&self) -> bool {
+        self.0.as_ref().map_or(true, |value| !value.is_empty())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, &'static str> {
+    let token = match text.split_at_checked(BEARER.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER) => token,
+        Some(_) | None => text,
+    };
+    if domain::is_quoted(text) || domain::is_quoted(token) {
+        return Err("is in quotes, which are part of the value here: remove them");
+    }
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "must only have visible ASCII characters")?;
+    // Debug output of a request must not contain it.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The scheme that some servers expect in front of a secret.
+const BEARER: &str = "Bearer ";
 
 /// Parses the complete address of a server.
 pub(crate) fn parse_base(text: &str) -> Result<Uri, String> {
@@ -47,14 +96,6 @@ pub(crate) fn parse_base(text: &str) -> Result<Uri, String> {
         return Err("use an address without a query".to_owned());
     }
     Ok(uri)
-}
-
-fn parse_secret(text: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| "a secret must only have visible ASCII characters".to_owned())?;
-    // Debug output of the arguments must not contain it.
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 #[cfg(test)]
@@ -83,7 +124,36 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_one_line() {
-        assert!(parse_secret("two\nlines").is_err());
+    fn a_secret_is_one_line_without_quotes_around_it() {
+        let authorization = |text: &str| {
+            let target = Target {
+                to: Uri::from_static("http://h"),
+                secret: Some(Secret::read(text).unwrap()),
+                timeout: 1,
+            };
+            target.authorization()
+        };
+        for good in ["open-sesame", "Bearer open-sesame", "it's", "\"", "a\"b\""] {
+            assert_eq!(authorization(good).unwrap().unwrap(), good);
+        }
+        assert_eq!(authorization("").unwrap(), None);
+        for bad in [
+            "two\nlines",
+            "\"open-sesame\"",
+            "'open-sesame'",
+            "Bearer \"open-sesame\"",
+            "bearer 'open-sesame'",
+            "\"Bearer open-sesame\"",
+        ] {
+            let error = authorization(bad).unwrap_err().to_string();
+            assert!(
+                error.starts_with("the secret in TICKCTL_SECRET or --secret "),
+                "{error}"
+            );
+            assert!(
+                !error.contains("sesame") && !error.contains("lines"),
+                "{error}"
+            );
+        }
     }
 }

@@ -80,10 +80,16 @@ pub fn rows(input: Box<dyn Read + Send>, about: About<'_>) -> Result<Rows, ReadE
     Ok(Box::new(std::iter::from_fn(move || {
         let (mut place, mut record) = match records.next()? {
             Ok(record) => record,
+            // It may be the header: without it, the columns of the other rows are not known.
+            Err(error @ ReadError::Row { .. }) if columns.is_none() => {
+                records.ended = true;
+                let rule = format!("the first row cannot be read: {error}");
+                return Some(Err(ReadError::File(rule)));
+            }
             Err(error) => return Some(Err(error)),
         };
         if columns.is_none() && record.get(0).is_some_and(|field| !is_number(field)) {
-            match header(&record) {
+            match header(place.line, &record) {
                 Ok(named) => columns = Some(named),
                 Err(error) => {
                     records.ended = true;
@@ -178,7 +184,7 @@ fn time_ms(text: &str) -> Result<i64, String> {
     }
 }
 
-fn header(record: &csv::StringRecord) -> Result<Columns, ReadError> {
+fn header(line: u64, record: &csv::StringRecord) -> Result<Columns, ReadError> {
     let at = |names: &[&str]| record.iter().position(|name| names.contains(&name));
     let columns = (
         at(&["id", "trade_id"]),
@@ -189,7 +195,7 @@ fn header(record: &csv::StringRecord) -> Result<Columns, ReadError> {
     let (Some(id), Some(price), Some(quantity), Some(time)) = columns else {
         let seen = record.iter().collect::<Vec<_>>().join(",");
         return Err(ReadError::File(format!(
-            "line 1: a header of Binance trades must name id, price, qty and time, but this one \
+            "line {line}: a header of Binance trades must name id, price, qty and time, but this one \
              is `{}`",
             seen.chars().take(200).collect::<String>()
         )));
@@ -315,6 +321,19 @@ mod tests {
             [true, false, true]
         );
         assert_eq!(seen[2].as_ref().unwrap().place.number, 3);
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_ends_the_file() {
+        // Its columns may be in another order than those of a file without a header.
+        let input = b"id,qty,price,time,\xff\n1,2,3,1610064000278,4,5\n";
+        let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(input)), of("BTCUSDT"))
+            .unwrap()
+            .collect();
+        let [Err(ReadError::File(rule))] = seen.as_slice() else {
+            panic!("{seen:?}");
+        };
+        assert!(rule.contains("line 1: it is not UTF-8"), "{rule}");
     }
 
     #[test]

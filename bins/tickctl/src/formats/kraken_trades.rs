@@ -52,7 +52,7 @@ pub fn rows(input: Box<dyn Read + Send>, symbol: Option<&str>) -> Result<Rows, R
         let rule = format!("the file is larger than {FILE_BYTES_MAX} bytes: split it");
         return Err(ReadError::File(rule));
     }
-    let text = text.trim_start_matches('\u{feff}');
+    let text = text.as_str();
     let unreadable = |error: serde_json::Error| {
         ReadError::File(format!(
             "the file is not a response of Kraken's Trades ({error})"

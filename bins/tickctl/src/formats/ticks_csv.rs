@@ -34,7 +34,7 @@ pub fn rows(input: Box<dyn Read + Send>) -> Rows {
     Box::new(std::iter::from_fn(move || {
         if header.is_none() {
             let names = match records.next()? {
-                Ok((_, names)) => check_header(&names),
+                Ok((place, names)) => check_header(place.line, &names),
                 // A file whose header cannot be read has no rows that could be skipped.
                 Err(error) => Err(ReadError::File(format!(
                     "the header cannot be read: {error}"
@@ -58,7 +58,7 @@ pub fn rows(input: Box<dyn Read + Send>) -> Rows {
     }))
 }
 
-fn check_header(record: &csv::StringRecord) -> Result<Vec<String>, ReadError> {
+fn check_header(line: u64, record: &csv::StringRecord) -> Result<Vec<String>, ReadError> {
     let names: Vec<String> = record
         .iter()
         .map(|name| {
@@ -72,7 +72,7 @@ fn check_header(record: &csv::StringRecord) -> Result<Vec<String>, ReadError> {
         .collect();
     let wrong = |rule: String| {
         Err(ReadError::File(format!(
-            "line 1: {rule}; the columns are {}, and optionally {}",
+            "line {line}: {rule}; the columns are {}, and optionally {}",
             REQUIRED.join(", "),
             OPTIONAL.join(", "),
         )))
@@ -305,7 +305,7 @@ mod tests {
             let input = Box::new(std::io::Cursor::new(text.join(end).into_bytes()));
             rows(input).map(Result::unwrap).collect::<Vec<_>>()
         };
-        for end in ["\n", "\r\n"] {
+        for end in ["\n", "\r\n", "\r"] {
             let places: Vec<_> = rows_of(end)
                 .iter()
                 .map(|row| (row.place.number, row.place.line))
@@ -315,6 +315,41 @@ mod tests {
         check(
             "token,price,timestamp\r\nA,1,1610064000278\r\nA,2,1610064000279\r\nA,x,1610064000280\r\n",
             Err("line 4: price"),
+        );
+    }
+
+    #[test]
+    fn lines_without_a_row_of_their_own_are_counted() {
+        for end in ["\n", "\r\n", "\r"] {
+            let lines = [
+                "",
+                "token,price,timestamp,id",
+                "",
+                "",
+                "A,1,1610064000278,\"a quoted",
+                "",
+                "id\"",
+                "\"A\",2,1610064000279,",
+                "",
+                "A,x,1610064000280,",
+            ];
+            let text = lines.join(end).into_bytes();
+            let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(text))).collect();
+            let places: Vec<_> = seen
+                .iter()
+                .map(|row| match row {
+                    Ok(row) => (row.place.number, row.place.line),
+                    Err(ReadError::Row { place, .. }) => (place.number, place.line),
+                    Err(ReadError::File(rule)) => panic!("{rule}"),
+                })
+                .collect();
+            assert_eq!(places, [(1, 5), (2, 8), (3, 10)], "{end:?}");
+            let offset = lines[..7].join(end).len() + end.len();
+            assert_eq!(seen[1].as_ref().unwrap().place.offset_bytes, offset as u64);
+        }
+        check(
+            "\n\r\ntoken,price\n",
+            Err("line 3: the header has no column"),
         );
     }
 

@@ -234,9 +234,63 @@ fn a_header_that_cannot_be_read_is_not_a_bad_row_to_skip() {
     assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
     assert!(
         run.stderr
+            .contains("it is UTF-16 text, not UTF-8: save the file as UTF-8"),
+        "{run:?}"
+    );
+    let invalid = b"token,price,timestamp,\xff\nTA,1,1636156719113,\n";
+    let run = tickctl_with(&args, &[], invalid);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+    assert!(
+        run.stderr
             .contains("the header cannot be read: line 1: it is not UTF-8"),
         "{run:?}"
     );
+    assert_eq!(stub.requests(), 0);
+}
+
+#[test]
+fn a_byte_order_mark_in_front_of_a_file_is_skipped() {
+    let binance = "7,30.1,1.5,45.15,1598918400000,True,True\n";
+    let kraken =
+        r#"{"error":[],"result":{"XBTUSDT":[["1.5","2",1610064000.5,"b","l","",7]],"last":"1"}}"#;
+    let ticks = "token,price,timestamp\nTA,1,1636156719113\n";
+    for (format, symbol, text) in [
+        ("binance-trades", Some("BTCUSDT"), binance),
+        ("kraken-trades", None, kraken),
+        ("ticks-csv", None, ticks),
+    ] {
+        let stub = Stub::start(Script::default());
+        let line = ["replay", "-", "--format", format, "--to", &stub.url];
+        let symbol = symbol.map(|symbol| ["--symbol", symbol]);
+        let args: Vec<&str> = line
+            .into_iter()
+            .chain(symbol.into_iter().flatten())
+            .collect();
+        for mark in ["", "\u{feff}"] {
+            let run = tickctl_with(&args, &[], format!("{mark}{text}").as_bytes());
+            assert_eq!(
+                (run.code, run.stderr.as_str()),
+                (0, ""),
+                "{format}: {run:?}"
+            );
+        }
+        let [plain, marked] = stub
+            .deliveries()
+            .try_into()
+            .unwrap_or_else(|_| panic!("two"));
+        assert_eq!(plain.text, marked.text);
+    }
+}
+
+#[test]
+fn a_secret_in_quotes_is_refused_before_anything_is_sent() {
+    let stub = Stub::start(Script::default());
+    for secret in ["\"s3cret-text\"", "'s3cret-text'", "two\ns3cret"] {
+        let run = replay(&binance_csv(1), &stub, &["--secret", secret]);
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains("TICKCTL_SECRET or --secret"), "{run:?}");
+        assert!(!run.stderr.contains("s3cret"), "{run:?}");
+    }
     assert_eq!(stub.requests(), 0);
 }
 
