@@ -9,6 +9,9 @@ use query::{SQL_BYTES_MAX, suggestions};
 use crate::cli_error::CliError;
 use crate::named::{self, Query};
 
+/// What some programs write in front of a text, of which it is not a part.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A query and where it comes from.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -39,6 +42,8 @@ pub(crate) fn find(argument: Option<&str>, input: &mut dyn Read) -> Result<Sourc
                 })?;
                 of_text(Some(text.to_owned()), content)
             } else if text.contains(char::is_whitespace) || text.is_empty() {
+                // The shell puts the text of a file in here as it is: `ticksql "$(cat query.sql)"`.
+                let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
                 of_text(None, text.to_owned())
             } else {
                 Err(unknown(text))
@@ -88,5 +93,7 @@ fn read(input: &mut dyn Read) -> io::Result<String> {
             "a query has at most {SQL_BYTES_MAX} bytes"
         )));
     }
-    String::from_utf8(bytes).map_err(io::Error::other)
+    domain::utf8_text(&bytes)
+        .map(str::to_owned)
+        .map_err(io::Error::other)
 }

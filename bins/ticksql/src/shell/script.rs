@@ -26,10 +26,19 @@ pub(super) fn is_quit(input: &str) -> bool {
 /// if it has no semicolon.
 pub(super) fn next(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut text = String::new();
-    while input.read_line(&mut text)? > 0 {
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line)? > 0 {
+        let read = if text.is_empty() {
+            // A byte order mark stands in front of the input, or of one of the files that were joined to it.
+            domain::utf8_text(&line).map_err(io::Error::other)
+        } else {
+            std::str::from_utf8(&line).map_err(io::Error::other)
+        };
+        text.push_str(read?);
         if is_complete(&text) {
             return Ok(Some(text));
         }
+        line.clear();
     }
     Ok((!is_blank(&text)).then_some(text))
 }
@@ -53,6 +62,23 @@ mod tests {
         assert_eq!(all("\\timing"), ["\\timing"]);
         assert_eq!(all("exit\nSELECT 1\nexit"), ["exit", "SELECT 1\nexit"]);
         assert_eq!(all("SELECT 1\n-- one\n\n"), ["SELECT 1\n-- one"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_of_a_statement_is_skipped() {
+        assert_eq!(
+            all("\u{feff}SELECT 1;\n\u{feff}\\d ticks\n\u{feff}\\q\n"),
+            ["SELECT 1;", "\\d ticks", "\\q"]
+        );
+        assert_eq!(
+            all("SELECT\n\u{feff}1;\n\u{feff}"),
+            ["SELECT\n\u{feff}1;", ""]
+        );
+        let mut utf_16 = &b"\xff\xfeS\0E\0"[..];
+        let error = next(&mut utf_16).unwrap_err().to_string();
+        assert!(error.contains("UTF-16"), "{error}");
+        let mut invalid = &b"SELECT\n'\xff'"[..];
+        assert!(next(&mut invalid).is_err());
     }
 
     #[test]

@@ -38,6 +38,55 @@ fn statements_take_parameters_too() {
     assert_eq!(world.rows(&args), format!("{evil},12\n"));
 }
 
+/// Editors write the mark in front of a file; without it, the header would not begin with `--`.
+#[test]
+fn a_byte_order_mark_in_front_of_a_query_is_skipped() {
+    let world = World::new();
+    let text = "\u{feff}-- @param n bigint = 4\nSELECT :n AS n\n";
+    std::fs::write(world.path("marked.sql"), text).unwrap();
+    assert_eq!(world.rows(&["marked.sql"]), "4\n");
+    assert_eq!(world.rows(&["run", "marked.sql", "-p", "n=5"]), "5\n");
+    assert_eq!(world.rows(&[text]), "4\n");
+    assert!(
+        world
+            .answer(&["show", "marked.sql"])
+            .starts_with("-- @param")
+    );
+    let (code, _, status) = world.run(&["explain", "marked.sql", "-p", "m=5"]);
+    assert!(code == 2 && status.contains('n'), "{status}");
+    let csv = ["--format", "csv", "-q"];
+    for args in [&["-"][..], &["shell"]] {
+        let (code, output, status) = world.run_with(&[args, &csv[..]].concat(), text);
+        assert_eq!((code, output.as_str()), (0, "n\n4\n"), "{args:?}: {status}");
+    }
+    let wrong = "\u{feff}SELECT\n  nothing\n";
+    let (_, _, status) = world.run(&[wrong]);
+    assert!(status.contains("line 2, column 3"), "{status}");
+
+    let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(world.path("wide.sql"), utf_16).unwrap();
+    let (code, _, status) = world.run(&["wide.sql"]);
+    assert_eq!(code, 2, "{status}");
+    assert!(
+        status.contains("wide.sql") && status.contains("UTF-16 text, not UTF-8"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_statement_that_begins_with_a_comment_is_an_argument() {
+    let world = World::new();
+    let statement = "-- hello\nSELECT 1 AS a";
+    assert_eq!(world.rows(&[statement]), "1\n");
+    assert_eq!(world.rows(&["run", statement]), "1\n");
+    let (code, _, status) = world.run(&["explain", "-q", statement]);
+    assert_eq!(code, 0, "{status}");
+    let with_header = "-- @param n bigint = 4\nSELECT :n AS n";
+    assert_eq!(world.rows(&[with_header, "-p", "n=6"]), "6\n");
+    let (code, _, status) = world.run(&["-- hello"]);
+    assert_eq!(code, 2, "{status}");
+}
+
 #[test]
 fn every_type_keeps_its_type() {
     let world = World::new();
