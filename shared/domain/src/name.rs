@@ -18,7 +18,9 @@ pub enum NameError {
     #[error("a name has at most {NAME_BYTES_MAX} bytes, but this one has {0}")]
     TooLong(usize),
     /// A character that is not allowed.
-    #[error("a name has only ASCII letters (A to Z, a to z), digits (0 to 9) and . _ : $ + -, but this one has {0:?}")]
+    #[error(
+        "a name has only ASCII letters (A to Z, a to z), digits (0 to 9) and . _ : $ + -, but this one has {0:?}"
+    )]
     Character(char),
 }
 
@@ -115,7 +117,10 @@ mod tests {
         // Letters and digits of other scripts.
         for text in ["日本", "ВТС", "٣"] {
             let refused = Token::new(text).unwrap_err().to_string();
-            assert!(refused.contains("only ASCII letters (A to Z, a to z)"), "{refused}");
+            assert!(
+                refused.contains("only ASCII letters (A to Z, a to z)"),
+                "{refused}"
+            );
         }
     }
 }

@@ -70,9 +70,13 @@ pub(super) async fn change(
         let detail = "send JSON, with `Content-Type: application/json`";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let change: Change = serde_json::from_slice(&body).map_err(|error| {
-        bad(format!("the change cannot be read: {error}; send any of use_kinesis, percentage, key, with who and why"))
-    })?;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        bad(format!(
+            "the change cannot be read: {error}; send any of use_kinesis, percentage, key, with who and why"
+        ))
+    };
+    let text = domain::utf8_text(&body).map_err(|error| unreadable(&error))?;
+    let change: Change = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     if api.turned_off && change.use_kinesis != Some(false) {
         let detail = "the process was started with USE_KINESIS=false, which always wins: start it \
                       without that, and change the rollout then (a change with \"use_kinesis\": \

@@ -294,7 +294,11 @@ mod tests {
                 Some(AttributeValue::N("x".into())),
                 "`timestamp` cannot be read",
             ),
-            ("token", Some(text("a b")), "letters (A to Z, a to z), digits"),
+            (
+                "token",
+                Some(text("a b")),
+                "letters (A to Z, a to z), digits",
+            ),
         ] {
             let mut item = whole.clone();
             match value {

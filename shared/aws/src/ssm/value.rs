@@ -53,6 +53,8 @@ impl RolloutValue {
     /// # Errors
     /// [`RolloutValueError`] shows the value, what is wrong with it, and what is allowed.
     pub fn parse(text: &str) -> Result<Self, RolloutValueError> {
+        // A file that is passed as the value may begin with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let read = if text.starts_with('{') {
             change(text).map(Self::Change)
         } else {
@@ -160,6 +162,15 @@ mod tests {
             let share = RolloutValue::parse(text).unwrap().rollout(ON);
             assert_eq!(share.percentage, percentage(text));
             assert_eq!((share.use_kinesis, share.key), (true, RolloutKey::Token));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_of_a_value_is_skipped() {
+        let change = r#"{"use_kinesis":true,"percentage":"5","by":"ann","reason":"x","at":"2026-01-01T00:00:00Z"}"#;
+        for text in ["12.5", change] {
+            let value = RolloutValue::parse(text).unwrap();
+            assert_eq!(RolloutValue::parse(&format!("\u{feff}{text}")), Ok(value));
         }
     }
 
