@@ -19,6 +19,9 @@ use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 
+/// The sources whose pools pay before they are paid start with this.
+const PAID_FIRST_SOURCES: &str = "PUMP";
+
 /// The most balance changes of a mint that transfers are compared with. A Solana transaction has at
 /// most 256 accounts.
 const ACCOUNTS_MAX: usize = 256;
@@ -63,6 +66,10 @@ struct TransferFields<'a> {
     from: Option<&'a RawValue>,
     #[serde(borrow, rename = "toUserAccount")]
     to: Option<&'a RawValue>,
+    #[serde(borrow, rename = "fromTokenAccount")]
+    from_account: Option<&'a RawValue>,
+    #[serde(borrow, rename = "toTokenAccount")]
+    to_account: Option<&'a RawValue>,
     #[serde(borrow)]
     mint: Option<&'a RawValue>,
     #[serde(borrow, rename = "tokenAmount")]
@@ -169,9 +176,10 @@ struct Read<'a> {
 }
 
 fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
-    let fee_payer = optional("feePayer", transaction.fee_payer);
+    let text = |field, raw| optional(field, raw).map_or(Ok(Cow::Borrowed("")), Value::text);
     let moved = Movements {
-        fee_payer: fee_payer.map_or(Ok(Cow::Borrowed("")), Value::text)?,
+        fee_payer: text("feePayer", transaction.fee_payer)?,
+        pools_pay_first: text("source", transaction.source)?.starts_with(PAID_FIRST_SOURCES),
         ..Movements::default()
     };
     let mut read = Read {
@@ -198,6 +206,7 @@ fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
             read.transfer(Value::new(field, raw))?;
         }
     }
+    read.moved.leave_out_rent();
     Ok(read)
 }
 
@@ -245,6 +254,10 @@ impl<'a> Read<'a> {
             account("fromUserAccount", fields.from)?,
             account("toUserAccount", fields.to)?,
         );
+        let (from_account, to_account) = (
+            account("fromTokenAccount", fields.from_account)?,
+            account("toTokenAccount", fields.to_account)?,
+        );
         let (mint, amount, is_native) = match optional("mint", fields.mint) {
             None => (
                 Cow::Borrowed(SOL_MINT),
@@ -267,6 +280,8 @@ impl<'a> Read<'a> {
         self.moved.transfers.push(Transfer {
             from,
             to,
+            from_account,
+            to_account,
             mint,
             amount,
             is_native,
