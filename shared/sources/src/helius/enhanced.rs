@@ -14,6 +14,7 @@ use crate::helius::decimals::{TokenAmount, decimal, lamports, nearly, raw_token_
 use crate::helius::market_trade::{self, Found};
 use crate::helius::movements::{Movements, Transfer};
 use crate::helius::no_price;
+use crate::helius::programs::Programs;
 use crate::helius::swap_event::{self, SwapEvent};
 use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
@@ -179,7 +180,10 @@ fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
     let text = |field, raw| optional(field, raw).map_or(Ok(Cow::Borrowed("")), Value::text);
     let moved = Movements {
         fee_payer: text("feePayer", transaction.fee_payer)?,
-        pools_pay_first: text("source", transaction.source)?.starts_with(PAID_FIRST_SOURCES),
+        programs: Programs {
+            pays_first: text("source", transaction.source)?.starts_with(PAID_FIRST_SOURCES),
+            ..Programs::default()
+        },
         ..Movements::default()
     };
     let mut read = Read {
@@ -213,6 +217,9 @@ fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
 impl<'a> Read<'a> {
     fn account(&mut self, value: Value<'a>) -> Result<(), Refused> {
         let data: AccountData<'a> = value.object()?;
+        if let Some(Ok(account)) = optional("account", data.account).map(Value::text) {
+            self.moved.programs.note(&account);
+        }
         let native = optional("nativeBalanceChange", data.native_balance_change);
         let native = native.map_or(Ok(Decimal::ZERO), lamports)?;
         let changes = optional("tokenBalanceChanges", data.token_balance_changes);

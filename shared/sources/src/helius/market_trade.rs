@@ -4,13 +4,15 @@
 //! platform pays on, tips, rent and the transfer fees of Token-2022 change what the trader pays or
 //! receives, but not what the pool received and gave.
 //!
-//! - The **trader** is the fee payer, another signer, or whoever pays first; if none of them traded
-//!   (a keeper fills somebody else's order), it is the owner whose removal leaves its counterparties.
+//! - The **trader** is the fee payer or another signer. If none of them traded (a keeper fills somebody
+//!   else's order), it is searched for (`unnamed_trader`).
 //! - **Pools** are the other owners that gained one mint and gave up another. They are added up: what passes
 //!   from one pool to the next cancels out, and a trade split over several pools is one trade. Some
 //!   programs give each vault an owner of its own: then the vaults that took the one mint and gave
 //!   the other are the pool.
-//! - Trades in both directions, or of different pairs, have no price in common: they are refused.
+//! - Trades in both directions, of different pairs, or one after the other have no price in common:
+//!   they are refused (`several_trades`).
+//! - What the pools do not explain, such as a third mint or a larger amount, is not a trade with them.
 //!
 //! A change of liquidity moves both mints the same way, and a mint or burn has no counterparty, so
 //! neither is mistaken for a trade.
@@ -21,7 +23,7 @@ use rust_decimal::Decimal;
 use crate::helius::flows::Flows;
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::quote_side::{Side, Sides};
-use crate::helius::{several_trades, unnamed_trader};
+use crate::helius::{no_price, several_trades, unnamed_trader};
 use crate::refused::Refused;
 
 /// The largest fee in a token between trader and pool: half of the amount, which Token-2022 mints
@@ -36,10 +38,12 @@ const OTHERS_SHARE_MAX: Decimal = Decimal::from_parts(1, 0, 0, false, 1);
 /// thousandth of what the one gave.
 const REST_MAX: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
 
-/// The most owners, and the most transfers: a transaction has at most 256 accounts and 256
-/// instructions. More of them are made up, and would take long to compare.
+/// The most owners, transfers, signers, and parties of a trade: a transaction has at most 256
+/// accounts, and 19 signatures fit in it. More of them are made up, and would take long to compare.
 const OWNERS_MAX: usize = 512;
 const TRANSFERS_MAX: usize = 1_024;
+const SIGNERS_MAX: usize = 32;
+pub(super) const PARTIES_MAX: usize = 64;
 
 /// What was found in a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,15 +63,19 @@ pub(super) fn find<'a>(moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
     if moved.owners.len() > OWNERS_MAX || moved.transfers.len() > TRANSFERS_MAX {
         return Ok(Found::Unclear);
     }
-    match find_among(&moved.owners, moved)? {
-        Found::Nothing => find_among(&moved.by_transfers()?, moved),
-        found @ (Found::Trade(_) | Found::Several | Found::Unclear) => Ok(found),
+    let found = match find_among(&moved.owners, moved)? {
+        Found::Nothing => find_among(&moved.by_transfers()?, moved)?,
+        found @ (Found::Trade(_) | Found::Several | Found::Unclear) => found,
+    };
+    if moved.programs.lends && found != Found::Nothing {
+        return Err(no_price::loan());
     }
+    Ok(found)
 }
 
 fn find_among<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
     let mut named: Vec<&str> = vec![&moved.fee_payer];
-    named.extend(moved.signers.iter().map(AsRef::as_ref).take(OWNERS_MAX));
+    named.extend(moved.signers.iter().map(AsRef::as_ref).take(SIGNERS_MAX));
     let mut refused = None;
     for trader in named {
         match against(owners, trader, moved, FEE_MAX)? {
@@ -102,6 +110,9 @@ pub(super) fn against<'a>(
         .iter()
         .filter_map(|(owner, change)| Some((*owner, change.of_pool()?)))
         .collect();
+    if pools.len() > PARTIES_MAX {
+        return Ok(Found::Unclear);
+    }
     let own_sides = own.of_trader(moved.tips_of(trader));
     let by_pools = total(pools.iter().map(|(_, flows)| flows), own_sides.as_ref())?;
     let by_pools = by_pools.filter(|sides| {
@@ -118,7 +129,7 @@ pub(super) fn against<'a>(
         }
         let parties: Vec<_> = pools.iter().map(|(owner, _)| *owner).collect();
         let sides = match parties.as_slice() {
-            [other] if moved.is_signer(trader) && moved.is_signer(other) => between(own, sides),
+            [other] if are_people(moved, trader, other) => between(own, sides),
             _ => sides,
         };
         (sides, parties)
@@ -144,8 +155,13 @@ pub(super) fn against<'a>(
     Ok(Found::Trade(sides))
 }
 
-/// What passed between two people who both signed, neither of whom is a pool: the smaller of what the
-/// one gave and the other received, since fees come on top of it or out of it.
+/// Whether neither of two parties is a pool.
+fn are_people(moved: &Movements<'_>, one: &str, other: &str) -> bool {
+    moved.programs.is_between_people || (moved.is_signer(one) && moved.is_signer(other))
+}
+
+/// What passed between two people: the smaller of what the one gave and the other received, since
+/// fees come on top of it or out of it.
 fn between<'a>(own: &Change<'_>, sides: Sides<'a>) -> Sides<'a> {
     let smaller = |side: Side<'a>| {
         let own = own.tokens.of(&side.mint).abs();

@@ -10,6 +10,7 @@ mod market_trade;
 mod members;
 mod movements;
 mod no_price;
+mod programs;
 mod quote_side;
 mod raw;
 mod raw_transfers;

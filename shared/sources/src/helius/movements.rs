@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 
 use crate::helius::decimals::sol;
 use crate::helius::flows::Flows;
+use crate::helius::programs::Programs;
 use crate::helius::quote_side::Sides;
 use crate::refused::Refused;
 
@@ -77,9 +78,8 @@ pub(super) struct Movements<'a> {
     /// The largest share of an owner's holdings of a mint that it gained or gave up, where holdings
     /// are known. It is tiny for a pool.
     pub(super) share_moved: BTreeMap<Cow<'a, str>, Decimal>,
-    /// Whether a program is involved whose pools pay before they are paid, so that the first payer
-    /// may be a pool.
-    pub(super) pools_pay_first: bool,
+    /// Programs that the transaction names.
+    pub(super) programs: Programs,
 }
 
 impl<'a> Change<'a> {
@@ -124,8 +124,8 @@ impl<'a> Movements<'a> {
     pub(super) fn leave_out_rent(&mut self) {
         let mut paid: BTreeMap<Cow<'a, str>, (bool, Decimal)> = BTreeMap::new();
         let is_wallet = |owner: &str| {
-            let has_rent = |change: &Change<'_>| !change.rent.is_zero();
-            self.is_signer(owner) || self.owners.get(owner).is_some_and(has_rent)
+            let is_paid_back = |change: &Change<'_>| change.rent < Decimal::ZERO;
+            self.is_signer(owner) || self.owners.get(owner).is_some_and(is_paid_back)
         };
         for transfer in self.transfers.iter().filter(|transfer| transfer.is_native) {
             if is_wallet(&transfer.to) {
@@ -192,7 +192,9 @@ impl<'a> Movements<'a> {
         let sums = |is_native: bool| {
             let mut sums = (Decimal::ZERO, Decimal::ZERO);
             for transfer in &self.transfers {
-                if transfer.mint != mint || transfer.is_native != is_native {
+                // What was minted or burned came from nobody and went to nobody.
+                let has_ends = !transfer.from.is_empty() && !transfer.to.is_empty();
+                if transfer.mint != mint || transfer.is_native != is_native || !has_ends {
                     continue;
                 }
                 for (end, sum) in [(&transfer.to, &mut sums.0), (&transfer.from, &mut sums.1)] {

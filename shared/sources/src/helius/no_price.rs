@@ -26,3 +26,10 @@ pub(super) fn contradicted_event() -> Refused {
         "`events.swap` names two sides, but the balances show no such trade",
     )
 }
+
+pub(super) fn loan() -> Refused {
+    Refused::new(
+        Reason::AmbiguousTrade,
+        "a lending program is involved: a deposit and a loan look like a trade, but have no price",
+    )
+}

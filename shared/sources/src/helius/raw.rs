@@ -22,12 +22,6 @@ use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 
-/// The programs whose pools pay before they are paid: Pump's curves and pools.
-const PAID_FIRST_PROGRAMS: &[&str] = &[
-    "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P",
-    "pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA",
-];
-
 #[derive(Deserialize)]
 struct Entry<'a> {
     #[serde(borrow, rename = "blockTime")]
@@ -124,9 +118,9 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     let accounts = accounts(&message, &meta)?;
     let (mut moved, token_accounts) = movements(&meta, &accounts)?;
     moved.signers = accounts.iter().take(signed.len()).cloned().collect();
-    moved.pools_pay_first = accounts
+    accounts
         .iter()
-        .any(|account| PAID_FIRST_PROGRAMS.contains(&account.as_ref()));
+        .for_each(|account| moved.programs.note(account));
     moved.transfers = raw_transfers::read(
         message.instructions,
         meta.inner_instructions,

@@ -1,12 +1,14 @@
 //! The transfers in the instructions of a raw transaction: SPL Token and Token-2022 transfers, and
 //! System Program transfers of native SOL.
 //!
-//! An instruction is compiled (indexes of accounts, and data in base58) or parsed (`jsonParsed`). The
-//! layouts are those of [SPL Token] and of the [System Program]. What cannot be decoded is not a
-//! transfer, and never an error: the balances decide whether a transaction can be read.
+//! Instructions are compiled (indexes of accounts, data in base58) or parsed (`jsonParsed`), as laid out
+//! by [SPL Token] and the [System Program]. What cannot be decoded is not a transfer, and never an error.
 //!
 //! [SPL Token]: https://docs.rs/spl-token-interface/latest/spl_token_interface/instruction/enum.TokenInstruction.html
 //! [System Program]: https://docs.rs/solana-system-interface/latest/solana_system_interface/instruction/enum.SystemInstruction.html
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,10 +28,9 @@ const TOKEN_PROGRAMS: &[&str] = &[
     "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb",
 ];
 
-/// The longest data of an instruction that is decoded here, in bytes: a tag and an owner.
+/// The longest data that is decoded here: a tag and an owner, and the same in base58, whose decoding
+/// takes time that grows with the square of the length.
 const DATA_BYTES_MAX: usize = 33;
-
-/// The same in base58, whose decoding takes time that grows with the square of the length.
 const DATA_CHARS_MAX: usize = 46;
 
 /// Owner and mint of a token account.
@@ -169,10 +170,7 @@ fn action<'a>(raw: &'a RawValue, accounts: &[Cow<'a, str>]) -> Option<Action<'a>
     let mut buffer = [0; DATA_BYTES_MAX];
     let length = bs58::decode(text.as_ref()).onto(&mut buffer).ok()?;
     let data = buffer.get(..length)?;
-    match is_token {
-        true => of_token(data, &own),
-        false => of_system(data, &own),
-    }
+    (if is_token { of_token } else { of_system })(data, &own)
 }
 
 fn of_token<'a>(data: &[u8], accounts: &[Cow<'a, str>]) -> Option<Action<'a>> {

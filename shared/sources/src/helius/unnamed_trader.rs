@@ -15,7 +15,9 @@
 use rust_decimal::Decimal;
 
 use crate::helius::flows::Flows;
-use crate::helius::market_trade::{FEE_MAX, Found, Sol, against, amounts, by_vaults, near, sum};
+use crate::helius::market_trade::{
+    FEE_MAX, Found, PARTIES_MAX, Sol, against, amounts, by_vaults, near, sum,
+};
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::quote_side::{Side, Sides};
 use crate::helius::several_trades::moved_both_ways;
@@ -53,6 +55,7 @@ pub(super) fn find<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Fou
     let found = match parties.as_slice() {
         [] => Found::Nothing,
         [party] => of_single(owners, moved, party),
+        many if many.len() > PARTIES_MAX => Found::Unclear,
         _ => of_several(owners, moved, &parties)?,
     };
     // A fee payer that is paid back what it paid first made a round trip over several pools.
@@ -164,7 +167,7 @@ fn first_payer<'m>(moved: &'m Movements<'_>) -> Option<&'m str> {
 /// not known from one to the other, so the first token says nothing of a trade for native SOL.)
 fn is_first(moved: &Movements<'_>, party: &Party<'_, '_>) -> bool {
     let mut transfers = moved.transfers.iter();
-    !moved.pools_pay_first
+    !moved.programs.pays_first
         && first_payer(moved) == Some(party.owner)
         && transfers.any(|transfer| !transfer.is_native && transfer.to == party.owner)
 }
@@ -194,21 +197,18 @@ fn of_single<'a>(owners: &Owners<'a>, moved: &Movements<'a>, party: &Party<'_, '
     let Some(paid) = sum(&payers).filter(|paid| near(*paid, sides.received.amount, FEE_MAX)) else {
         return Found::Nothing;
     };
-    let [(received, receiver)] = receivers.as_slice() else {
-        return if receivers.is_empty() {
-            Found::Nothing
-        } else {
-            Found::Unclear
-        };
-    };
-    if paid == sides.received.amount && *received == sides.paid.amount {
+    if receivers.is_empty() {
+        return Found::Nothing;
+    }
+    let received = receivers.iter().map(|(amount, _)| *amount);
+    if paid == sides.received.amount && received.eq([sides.paid.amount]) {
         return Found::Trade(sides.reversed());
     }
     let share = |owner: &str| moved.share_moved.get(owner).copied().unwrap_or_default();
     let own_share = share(party.owner);
-    let mut ends = payers.iter().map(|(_, payer)| *payer).chain([*receiver]);
+    let mut ends = payers.iter().chain(&receivers).map(|(_, end)| *end);
     let other_share = ends.clone().map(share).max().unwrap_or_default();
-    let pays_first = first_payer(moved).filter(|_| !moved.pools_pay_first);
+    let pays_first = first_payer(moved).filter(|_| !moved.programs.pays_first);
     let is_trader = is_wallet(moved, party.owner, party.change)
         || (own_share >= TRADER_SHARE_MIN && is_much_larger(own_share, other_share))
         || pays_first == Some(party.owner);
