@@ -194,7 +194,7 @@ fn is_complete(
         .collect();
     let gave_too = sum(&amounts(&rest, &sides.received.mint, true, Sol::Wrapped));
     let is_all = gave_too.is_none_or(|gave| {
-        let most = sides.received.amount.checked_mul(OTHERS_SHARE_MAX);
+        let most = sides.received.amount.checked_mul(REST_MAX);
         most.is_some_and(|most| gave <= most)
     });
     let is_rest = |mint: &str, amount: Decimal| {

@@ -19,7 +19,7 @@ use crate::helius::market_trade::{
     FEE_MAX, Found, PARTIES_MAX, Sol, against, amounts, by_vaults, near, sum,
 };
 use crate::helius::movements::{Change, Movements, Owners};
-use crate::helius::quote_side::{Side, Sides};
+use crate::helius::quote_side::{Side, Sides, has_quote};
 use crate::helius::several_trades::moved_both_ways;
 use crate::refused::Refused;
 
@@ -85,8 +85,10 @@ fn of_several<'a>(
     let Some((party, sides)) = trades.pop() else {
         return Ok(Found::Several);
     };
+    // From the other side it is the same trade, but what was paid is the quote if no quote is known.
     let is_same = |other: &Sides<'_>| {
-        *other == sides || (other.paid == sides.received && other.received == sides.paid)
+        let is_reversed = other.paid == sides.received && other.received == sides.paid;
+        *other == sides || (is_reversed && has_quote(&sides))
     };
     // The pools of a split trade are like several traders to each other. Without a fee, an owner that
     // moved what all of them moved is the trader, unless it is known that others paid first.
@@ -200,8 +202,18 @@ fn of_single<'a>(owners: &Owners<'a>, moved: &Movements<'a>, party: &Party<'_, '
     if receivers.is_empty() {
         return Found::Nothing;
     }
+    // Others that gave the same mint, or moved a third one, are part of a larger trade.
+    let is_traded = |mint: &str| sides.paid.mint == mint || sides.received.mint == mint;
+    let is_larger = others.iter().any(|(_, change)| {
+        let gave_too = change.tokens.of(&sides.paid.mint) < Decimal::ZERO;
+        gave_too || change.tokens.moved().any(|(mint, _)| !is_traded(mint))
+    });
+    if is_larger {
+        return Found::Unclear;
+    }
     let received = receivers.iter().map(|(amount, _)| *amount);
-    if paid == sides.received.amount && received.eq([sides.paid.amount]) {
+    let is_exact = paid == sides.received.amount && received.eq([sides.paid.amount]);
+    if is_exact && has_quote(&sides) {
         return Found::Trade(sides.reversed());
     }
     let share = |owner: &str| moved.share_moved.get(owner).copied().unwrap_or_default();
