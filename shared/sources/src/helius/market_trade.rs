@@ -143,7 +143,7 @@ pub(super) fn against<'a>(
                 Found::Nothing
             });
         };
-        match by_vaults(&others, &own_sides) {
+        match by_vaults(moved, &others, &own_sides) {
             (Found::Trade(sides), vaults) if agree(own, &sides, difference_max) => (sides, vaults),
             (Found::Trade(_), _) => return Ok(Found::Nothing),
             (found, _) => return Ok(found),
@@ -258,37 +258,49 @@ fn total<'s, 'a: 's>(
 
 /// The trade with vaults that each have an owner of its own, and these owners.
 pub(super) fn by_vaults<'o, 'a>(
+    moved: &Movements<'_>,
     others: &[(&'o str, &Change<'a>)],
     own: &Sides<'a>,
 ) -> (Found<'a>, Vec<&'o str>) {
     // Native SOL that another account gained may be rent or a fee: a vault holds wrapped SOL.
-    let mut took = amounts(others, &own.paid.mint, false, Sol::Wrapped);
+    let took = amounts(others, &own.paid.mint, false, Sol::Wrapped);
     let gave = amounts(others, &own.received.mint, true, Sol::Wrapped);
-    let (Some((largest, vault)), Some(given)) = (took.pop(), sum(&gave)) else {
+    let (Some((_, largest)), Some(given)) = (took.last(), sum(&gave)) else {
         return (Found::Nothing, Vec::new());
     };
-    // Fees of platforms, tips and rent go to others than the vault.
-    let Some(rest) = sum(&took).or(Some(Decimal::ZERO)) else {
+    // Fees of platforms, tips and rent go to others than the vaults. Transfers show who was paid in
+    // exchange; otherwise it is the largest receiver.
+    let (mut vaults, mut fees): (Vec<_>, Vec<_>) = took
+        .iter()
+        .copied()
+        .partition(|(_, owner)| moved.is_paid_back(owner, &own.paid.mint));
+    if vaults.is_empty() && gave.len() == 1 {
+        (fees, vaults) = took
+            .iter()
+            .copied()
+            .partition(|(_, owner)| owner != largest);
+    }
+    let is_clear = vaults.iter().any(|(_, owner)| owner == largest)
+        && (fees.is_empty() || vaults.len() >= gave.len());
+    let rest = sum(&fees).unwrap_or_default();
+    let Some(taken) = sum(&vaults).filter(|taken| {
+        let most = taken.checked_mul(OTHERS_SHARE_MAX);
+        is_clear && most.is_some_and(|most| rest <= most)
+    }) else {
         return (Found::Unclear, Vec::new());
     };
-    let most = largest.checked_mul(OTHERS_SHARE_MAX).unwrap_or_default();
-    // If several vaults gave, the smaller receivers may be vaults, too.
-    if rest > most || (gave.len() > 1 && !took.is_empty()) {
-        return (Found::Unclear, Vec::new());
-    }
     let sides = Sides {
         paid: Side {
             mint: own.paid.mint.clone(),
-            amount: largest,
+            amount: taken,
         },
         received: Side {
             mint: own.received.mint.clone(),
             amount: given,
         },
     };
-    let mut vaults = vec![vault];
-    vaults.extend(gave.iter().map(|(_, owner)| *owner));
-    (Found::Trade(sides), vaults)
+    let parties = vaults.iter().chain(&gave).map(|(_, owner)| *owner);
+    (Found::Trade(sides), parties.collect())
 }
 
 /// Which SOL is looked at.

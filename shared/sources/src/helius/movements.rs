@@ -186,6 +186,18 @@ impl<'a> Movements<'a> {
             })
     }
 
+    /// Whether a payment of a mint to somebody is followed by one of another mint from somebody else, as
+    /// in an exchange; after a fee, the same payer goes on.
+    pub(super) fn is_paid_back(&self, owner: &str, mint: &str) -> bool {
+        let tokens = || self.transfers.iter().filter(|transfer| !transfer.is_native);
+        let mut pairs = tokens().zip(tokens().skip(1));
+        !self.programs.pays_first
+            && pairs.any(|(paid, next)| {
+                let is_own = paid.to == owner && paid.mint == mint;
+                is_own && next.mint != mint && next.from != paid.from
+            })
+    }
+
     /// What an owner gained and what it gave up of a mint, by the transfers. SOL is wrapped SOL, or
     /// native SOL if it moved no wrapped SOL.
     pub(super) fn gross(&self, owner: &str, mint: &str) -> (Decimal, Decimal) {

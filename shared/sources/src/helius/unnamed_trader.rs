@@ -227,7 +227,7 @@ fn of_single<'a>(owners: &Owners<'a>, moved: &Movements<'a>, party: &Party<'_, '
     let is_pool = (other_share >= TRADER_SHARE_MIN && is_much_larger(other_share, own_share))
         || ends.any(|end| pays_first == Some(end));
     match (is_trader, is_pool) {
-        (true, false) => by_vaults(&others, &sides).0,
+        (true, false) => by_vaults(moved, &others, &sides).0,
         (false, true) => Found::Trade(sides.reversed()),
         _ => Found::Unclear,
     }
