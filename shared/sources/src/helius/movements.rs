@@ -119,8 +119,8 @@ impl<'a> Movements<'a> {
         owner == self.fee_payer || self.signers.iter().any(|signer| signer == owner)
     }
 
-    /// Leaves out rent that was paid to an account together with another amount: a curve in native
-    /// SOL that is created or enlarged by the transaction that trades with it.
+    /// Leaves out rent that was paid to an account that also received another amount of SOL, or a token:
+    /// a curve in native SOL that is created or enlarged by the transaction that trades with it.
     pub(super) fn leave_out_rent(&mut self) {
         let mut paid: BTreeMap<Cow<'a, str>, (bool, Decimal)> = BTreeMap::new();
         let is_wallet = |owner: &str| {
@@ -131,7 +131,12 @@ impl<'a> Movements<'a> {
             if is_wallet(&transfer.to) {
                 continue;
             }
+            let bought = self.owners.get(&transfer.to).is_some_and(|change| {
+                let mut moved = change.tokens.moved();
+                moved.any(|(_, amount)| amount.is_sign_positive())
+            });
             let (has_other, rent) = paid.entry(transfer.to.clone()).or_default();
+            *has_other |= bought;
             if is_rent(transfer.amount) {
                 *rent = rent.checked_add(transfer.amount).unwrap_or(*rent);
             } else {

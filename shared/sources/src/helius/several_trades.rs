@@ -38,12 +38,31 @@ pub(super) fn moved_both_ways(moved: &Movements<'_>, party: &str, sides: &Sides<
 }
 
 fn moves_back(moved: &Movements<'_>, party: &str, mint: &str) -> bool {
-    let (gained, gave) = moved.gross(party, mint);
-    let least = gained
-        .max(gave)
-        .checked_mul(BACK_SHARE_MIN)
-        .unwrap_or_default();
-    gained.min(gave) > least
+    is_both_ways(moved.gross(party, mint))
+}
+
+/// Whether a mint moved to and from one of some parties, among these alone: so fees do not count.
+pub(super) fn moves_back_among(moved: &Movements<'_>, parties: &[&str], mint: &str) -> bool {
+    let mut gross: BTreeMap<&str, (Decimal, Decimal)> = BTreeMap::new();
+    for transfer in moved
+        .transfers
+        .iter()
+        .filter(|transfer| transfer.mint == mint)
+    {
+        let (from, to) = (transfer.from.as_ref(), transfer.to.as_ref());
+        if !transfer.is_native && parties.contains(&from) && parties.contains(&to) {
+            let gained = &mut gross.entry(to).or_default().0;
+            *gained = gained.checked_add(transfer.amount).unwrap_or(*gained);
+            let gave = &mut gross.entry(from).or_default().1;
+            *gave = gave.checked_add(transfer.amount).unwrap_or(*gave);
+        }
+    }
+    gross.into_values().any(is_both_ways)
+}
+
+fn is_both_ways((gained, gave): (Decimal, Decimal)) -> bool {
+    let most = gained.max(gave).checked_mul(BACK_SHARE_MIN);
+    gained.min(gave) > most.unwrap_or_default()
 }
 
 /// Whether a pool was paid more than once and paid out more than once: two trades in the same

@@ -20,7 +20,7 @@ use crate::helius::market_trade::{
 };
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::quote_side::{Side, Sides, has_quote};
-use crate::helius::several_trades::moved_both_ways;
+use crate::helius::several_trades::{moved_both_ways, moves_back_among};
 use crate::refused::Refused;
 
 /// The largest difference between what a trader nobody named and its counterparties moved: a fifth.
@@ -58,10 +58,17 @@ pub(super) fn find<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Fou
         many if many.len() > PARTIES_MAX => Found::Unclear,
         _ => of_several(owners, moved, &parties)?,
     };
-    // A fee payer that is paid back what it paid first made a round trip over several pools.
-    if let Found::Trade(sides) = &found
-        && first_payer(moved) == Some(&*moved.fee_payer)
-        && moved_both_ways(moved, &moved.fee_payer, sides)
+    let Found::Trade(sides) = &found else {
+        return Ok(found);
+    };
+    // Who is paid back what it paid first made a round trip over several pools. And as long as trader
+    // and pool are alike, a mint that comes back may be more than change.
+    let is_round_trip = |owner: &str| moved_both_ways(moved, owner, sides);
+    let owners: Vec<_> = parties.iter().map(|party| party.owner).collect();
+    let comes_back = |mint| moves_back_among(moved, &owners, mint);
+    if first_payer(moved).is_some_and(is_round_trip)
+        || comes_back(&sides.paid.mint)
+        || comes_back(&sides.received.mint)
     {
         return Ok(Found::Several);
     }
