@@ -121,7 +121,7 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
         (Found::Unclear, _) => return Err(no_price::unclear_trade()),
         (Found::Nothing, Some(swap)) if swap.is_several => return Err(no_price::several_trades()),
         // Nothing is known of what moved, so nothing contradicts the event.
-        (Found::Nothing, Some(swap)) if read.moved.is_empty() => {
+        (Found::Nothing, Some(swap)) if read.moved.is_empty() && !swap.is_contradicted => {
             read.moved.decimals = swap.decimals;
             (swap.sides, Method::SwapEvent)
         }

@@ -23,7 +23,7 @@ pub(super) fn unclear_trade() -> Refused {
 pub(super) fn contradicted_event() -> Refused {
     Refused::new(
         Reason::AmbiguousTrade,
-        "`events.swap` names two sides, but the balances show no such trade",
+        "`events.swap` names two sides, but neither what moved nor its own `innerSwaps` show such a trade",
     )
 }
 
