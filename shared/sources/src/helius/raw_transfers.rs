@@ -4,8 +4,8 @@
 //! Instructions are compiled (indexes of accounts, data in base58) or parsed (`jsonParsed`), as laid out
 //! by [SPL Token] and the [System Program]. What cannot be decoded is not a transfer, and never an error.
 //!
-//! [SPL Token]: https://docs.rs/spl-token-interface/latest/spl_token_interface/instruction/enum.TokenInstruction.html
-//! [System Program]: https://docs.rs/solana-system-interface/latest/solana_system_interface/instruction/enum.SystemInstruction.html
+//! [SPL Token]: https://app.unpkg.com/@solana/spl-token@0.4.13/files/src/instructions/decode.ts
+//! [System Program]: https://docs.rs/solana-program/1.8.0/solana_program/system_instruction/index.html
 
 #[cfg(test)]
 mod tests;
