@@ -3,7 +3,7 @@
 //! Run one target with the fixtures as its seeds:
 //! `cargo fuzz run --sanitizer none helius fuzz/corpus/helius shared/sources/tests/fixtures/helius`
 
-use sources::Entry;
+use sources::{Entry, ParseContext};
 
 /// The current time for the parser, fixed so findings can be reproduced.
 const NOW_MS: i64 = 1_795_000_000_000;
@@ -15,11 +15,12 @@ const NOW_MS: i64 = 1_795_000_000_000;
 /// If one of these properties does not hold, which is a finding.
 pub fn check(source: &str, body: &[u8]) {
     let source = sources::find(source).expect("the target names a source");
-    let parsed = source.parse(body, NOW_MS);
+    let context = ParseContext::at(NOW_MS);
+    let parsed = source.parse(body, &context);
     if let Ok(entries) = &parsed {
         for (position, entry) in entries.iter().enumerate() {
             match entry {
-                Entry::Tick(tick) => {
+                Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
                     domain::check_timestamp(tick.timestamp_ms, NOW_MS).expect("a checked time");
                     assert_eq!(tick.ingested_at_ms, NOW_MS);
                 }
@@ -29,7 +30,7 @@ pub fn check(source: &str, body: &[u8]) {
         }
     }
     assert_eq!(
-        source.parse(body, NOW_MS),
+        source.parse(body, &context),
         parsed,
         "a replay gives the same result"
     );

@@ -5,8 +5,8 @@
 -- their mean, so that not every step stands out after a constant price. Ticks with fewer than 20 before
 -- them are not judged; ticks since the start of the first day count as before. Ticks in the same
 -- millisecond are ordered by sequence, and then by tick_id. time is a timestamp (UTC). A tick that is
--- in the archive twice counts once. The detector of the stream uses other windows:
--- this is a second opinion.
+-- in the archive twice counts once. Ticks with a quality are left out. The detector of the stream uses
+-- other windows: this is a second opinion.
 --
 -- @param token      token              The token, as symbol or mint address
 -- @param quote      token     = ''     Only prices in this; empty for all, each judged by itself
@@ -28,6 +28,7 @@ WITH once AS (
     AND token IN (:token)
     AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
+    AND quality IS NULL
   GROUP BY token, quote, ts, tick_id
 ),
 numbered AS (

@@ -3,8 +3,8 @@
 -- A row is an interval with at least one tick, in one quote. Intervals start at multiples of their
 -- length since the epoch, in event time; start is a timestamp (UTC). Open and close are chosen by event
 -- time, among ticks in the same millisecond by sequence (ticks without one come first), and then by
--- tick_id, as in the candles of the stream. Volume is in units of the token, NULL if no tick has one. A
--- tick that is in the archive twice counts once.
+-- tick_id, as in the candles of the stream. Volume is in units of the token, NULL if no tick has one.
+-- Ticks with a quality are left out. A tick that is in the archive twice counts once.
 --
 -- @param token       token               The token, as symbol or mint address
 -- @param quote       token     = ''      Only prices in this; empty for all, each in rows of its own
@@ -26,6 +26,7 @@ WITH once AS (
     AND token IN (:token)
     AND ts >= :from AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
+    AND quality IS NULL
   GROUP BY token, quote, ts, tick_id
 ),
 placed AS (

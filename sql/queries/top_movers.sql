@@ -3,6 +3,7 @@
 -- A row is a token in one quote, by the distance from its first price to its last in the period. Ticks
 -- in the same millisecond are ordered by sequence, and then by tick_id. Ticks that are in the archive
 -- twice change only the number of ticks; if their prices differ, the lowest counts as first or last.
+-- Ticks with a quality are left out.
 --
 -- @param quote      token     = ''       Only prices in this; empty for all, each in rows of its own
 -- @param from       timestamp = now-1d   First moment
@@ -23,6 +24,7 @@ WITH moves AS (
   WHERE :days
     AND ts >= :from AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
+    AND quality IS NULL
   GROUP BY token, quote
 ),
 ranked AS (

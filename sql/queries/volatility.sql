@@ -3,7 +3,7 @@
 -- A row is a token in one quote with at least two returns. A return is from the last price of an
 -- interval to that of the next; there is none if an interval has no tick, since a step across a gap is
 -- not a step of one interval. volatility_per_year scales by the square root of the intervals per year
--- (365 days). Ticks that are in the archive twice change nothing.
+-- (365 days). Ticks with a quality are left out. Ticks that are in the archive twice change nothing.
 --
 -- @param token       token     = ''       Only this token, as symbol or mint address; empty for all
 -- @param quote       token     = ''       Only prices in this; empty for all
@@ -18,6 +18,7 @@ WITH placed AS (
     AND ts >= :from AND ts < :to
     AND (:token = '' OR token IN (:token))
     AND (:quote = '' OR quote IN (:quote))
+    AND quality IS NULL
 ),
 closes AS (
   SELECT token, quote, start_ms, max_by(price, ROW(ts, coalesce(sequence, -1), tick_id, -price)) AS close

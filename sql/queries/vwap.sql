@@ -3,7 +3,7 @@
 -- A row is an interval with at least one tick, in one quote; start is a timestamp (UTC). Only ticks
 -- with a volume contribute to vwap, volume (units of the token) and quote_volume (units of the quote);
 -- all three are NULL if no tick has a volume, and vwap is NULL if the volumes add up to zero. avg_price
--- is over all ticks. A tick that is in the archive twice counts once.
+-- is over all ticks. Ticks with a quality are left out. A tick that is in the archive twice counts once.
 --
 -- @param token       token               The token, as symbol or mint address
 -- @param quote       token     = ''      Only prices in this; empty for all, each in rows of its own
@@ -18,6 +18,7 @@ WITH once AS (
     AND token IN (:token)
     AND ts >= :from AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
+    AND quality IS NULL
   GROUP BY token, quote, ts, tick_id
 ),
 placed AS (

@@ -91,7 +91,8 @@ impl Keys<'_> {
                 (identity, (self.timestamp, self.ticks))
             }
             Kind::Anomalies | Kind::Ticks => {
-                let identity = format!("{:013}/{}", self.timestamp, text(&self.tick_id));
+                let id = text(&self.tick_id);
+                let identity = format!("{:013}/{token}/{quote}/{id}", self.timestamp);
                 (identity, (0, 0))
             }
         }

@@ -1,6 +1,8 @@
 //! The formats of replayed files, one per source file. Each converts rows to the provider's own
 //! messages, with every number unchanged.
 
+mod binance_market;
+mod binance_symbol;
 pub mod binance_trades;
 mod kraken_pair;
 pub mod kraken_trades;
@@ -8,6 +10,7 @@ pub mod ticks_csv;
 mod whole_number;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +66,18 @@ pub enum Market {
     Spot,
     /// USD-M futures.
     Usdm,
+    /// COIN-M futures.
+    Coinm,
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Spot => "spot",
+            Self::Usdm => "usdm",
+            Self::Coinm => "coinm",
+        })
+    }
 }
 
 /// What the user says about a file.
@@ -80,8 +95,8 @@ pub struct About<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// CSV with id,price,qty,quote_qty,time,is_buyer_maker, like Binance's published trades of the
-    /// spot market and of USD-M futures (with or without a header; time in ms or µs). The rows contain
-    /// neither the symbol nor the market: see --symbol and --market.
+    /// spot market, USD-M futures and COIN-M futures (with or without a header; time in ms or µs). The
+    /// rows contain neither the symbol nor the market: see --symbol and --market.
     BinanceTrades,
     /// JSON like the response of Kraken's REST API to /0/public/Trades.
     KrakenTrades,
@@ -95,14 +110,14 @@ impl Format {
     #[must_use]
     pub fn sources(self) -> &'static [&'static str] {
         match self {
-            Self::BinanceTrades => &binance_trades::SOURCES,
+            Self::BinanceTrades => &binance_market::SOURCES,
             Self::KrakenTrades => &[kraken_trades::SOURCE],
             Self::TicksCsv => &[ticks_csv::SOURCE],
         }
     }
 
     /// Opens the rows. If the format needs a symbol and none is given, it is taken from the file's
-    /// name; a market that is not given is recognized in the first row.
+    /// name; a market that is not given is recognized in the symbol and the first row.
     ///
     /// # Errors
     /// [`ReadError::File`] if the symbol is missing or wrong. Kraken's format is read as a whole,

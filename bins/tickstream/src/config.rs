@@ -7,6 +7,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 use domain::{Percentage, Rollout, RolloutKey};
 use secrecy::SecretString;
+use webhook::source_options::SourceOptions;
 
 /// The default data folder.
 pub(crate) const DATA_DIR: &str = "./data";
@@ -83,6 +84,10 @@ pub struct Config {
     #[arg(long, env = "ARCHIVE_SECONDS", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(1..=900))]
     pub archive_seconds: u64,
+
+    /// What is set about the sources.
+    #[command(flatten)]
+    pub sources: SourceOptions,
 
     /// What is logged, such as `info` or `warn,webhook=debug`.
     #[arg(long, env = "LOG", default_value = "info")]

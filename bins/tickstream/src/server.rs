@@ -105,6 +105,7 @@ impl Server {
             flag: Arc::clone(&flag) as _,
             clock: Arc::clone(&clock),
             new_ids_from_ms: store.new_ids_from_ms(),
+            settings: Arc::new(config.sources.settings()),
             recent_offers: Arc::default(),
         };
         let live = Live::new(Arc::clone(&conflator), store.clone());

@@ -6,6 +6,8 @@ use domain::{Percentage, Rollout, RolloutKey};
 use runtime::lambda::{Common, Settings};
 use secrecy::SecretString;
 
+use crate::source_options::SourceOptions;
+
 /// Lambda: a delivery is authenticated, parsed, stored, and offered to the stream.
 #[derive(Debug, Parser)]
 #[command(name = "webhook", version)]
@@ -93,6 +95,10 @@ pub struct Config {
     /// stack; after an upgrade from 1.0, a moment when all old webhooks have ended.
     #[arg(long, env = "NEW_IDS_FROM_MS", default_value_t = 0)]
     pub new_ids_from_ms: i64,
+
+    /// What is set about the sources.
+    #[command(flatten)]
+    pub sources: SourceOptions,
 
     /// The function's name, which Lambda sets: its metrics are reported under it.
     #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]

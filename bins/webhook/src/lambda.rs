@@ -129,6 +129,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         flag,
         clock,
         new_ids_from_ms: config.new_ids_from_ms,
+        settings: Arc::new(config.sources.settings()),
         recent_offers: Arc::default(),
     };
     let webhook = Webhook::new(ingest, secrets, ANSWER_WITHIN);

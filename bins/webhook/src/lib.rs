@@ -9,6 +9,7 @@ mod body;
 pub mod config;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+pub mod source_options;
 #[cfg(test)]
 mod tests;
 pub mod wire;

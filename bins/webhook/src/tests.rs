@@ -107,6 +107,7 @@ fn scene(working_bytes_max: usize) -> Scene {
         flag: Arc::clone(&slow) as _,
         clock: Arc::new(|| START_MS),
         new_ids_from_ms: 0,
+        settings: Arc::default(),
         recent_offers: Arc::default(),
     };
     let webhook = Arc::new(Webhook {

@@ -26,6 +26,7 @@ pub struct Answer {
     redriven: u64,
     pending: u64,
     rejected_by_reason: BTreeMap<Reason, u64>,
+    ignored_by_reason: BTreeMap<&'static str, u64>,
     errors: Vec<EntryError>,
     errors_omitted: usize,
 }
@@ -66,6 +67,7 @@ impl Answer {
             redriven: counts.redriven,
             pending: delivered.pending,
             rejected_by_reason: counts.rejected_by_reason,
+            ignored_by_reason: delivered.ignored_by_reason,
             errors: errors.collect(),
             errors_omitted,
         }

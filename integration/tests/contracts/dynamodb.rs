@@ -147,6 +147,7 @@ async fn a_replay_changes_no_item() {
                 ..tick.clone()
             },
             in_cohort: false,
+            arrival_stamped: false,
         })
         .collect();
     let receipt = later.put(&again).await.unwrap();

@@ -202,6 +202,7 @@ impl System for Cloud {
             flag: Arc::clone(&self.outside.flag) as _,
             clock: Arc::clone(&self.outside.clock) as _,
             new_ids_from_ms: 0,
+            settings: Arc::default(),
             recent_offers: Arc::clone(&self.webhook.recent),
         }
     }
@@ -343,6 +344,7 @@ fn decided(item: &Map<String, Value>) -> CohortTick {
     CohortTick {
         tick: codec::json::from_json(text.as_bytes()).unwrap(),
         in_cohort: item["in_cohort"]["BOOL"].as_bool().unwrap(),
+        arrival_stamped: false,
     }
 }
 

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ingest::Ingest;
+use app::objects::Objects;
 use app::ports::{CohortTick, SequenceNumber};
+use archive::Folder;
+use archive::compaction::{Compaction, Memory, Settings, Watch, day_folders};
 use async_trait::async_trait;
 use domain::Tick;
 use domain::analytics::{AnalysisConfig, Interval};
@@ -20,7 +23,7 @@ use tempfile::TempDir;
 use crate::ports::{Life, Mortal};
 use crate::reference::Outcome;
 use crate::run::{FAIR, Outside, System, play};
-use crate::scenario::{Scenario, scenario, tokens};
+use crate::scenario::{START_MS, Scenario, scenario, tokens};
 
 /// A range with every tick.
 const EVERYTHING: TickRange = TickRange {
@@ -47,6 +50,8 @@ struct Embedded {
     outside: Outside,
     /// `None` only while one process ends and the next one starts.
     process: Option<Process>,
+    /// Every other process closes the store; the others end as if they were killed.
+    starts: usize,
 }
 
 /// Opens the store once the process before has let go of it: reads that it began may still end.
@@ -80,6 +85,7 @@ impl Embedded {
             folder: folder(),
             outside: outside.clone(),
             process: None,
+            starts: 0,
         };
         system.restart();
         system
@@ -108,12 +114,20 @@ impl System for Embedded {
             flag: Arc::clone(&self.outside.flag) as _,
             clock: Arc::clone(&self.outside.clock) as _,
             new_ids_from_ms: 0,
+            settings: Arc::default(),
             recent_offers: Arc::default(),
         }
     }
 
     fn restart(&mut self) {
-        self.process = None;
+        let ended = self.process.take();
+        self.starts += 1;
+        if let Some(Process { store, analysers }) = ended
+            && self.starts.is_multiple_of(2)
+        {
+            drop(analysers);
+            store.close();
+        }
         let store = opened(&EmbeddedConfig::new(self.folder.path().join("store")));
         self.process = Some(Process {
             analysers: (0..SHARDS).map(|shard| analyser(&store, shard)).collect(),
@@ -162,6 +176,7 @@ impl System for Embedded {
         ingest.drain(self.store()).await.unwrap();
         self.analyse(usize::MAX, false).await;
         self.archive().await;
+        compact(self.folder.path()).await;
         let mut outcome = Outcome {
             archived: Some(archived(self.folder.path())),
             ..Outcome::default()
@@ -192,6 +207,39 @@ impl System for Embedded {
             "{ledger:?}"
         );
         outcome
+    }
+}
+
+/// Long after all events.
+const AFTER_ALL_MS: i64 = START_MS + 365 * 86_400_000;
+
+struct NobodyWatches;
+
+impl Watch for NobodyWatches {
+    fn stopped(&self) -> bool {
+        false
+    }
+    fn progress(&self, _: &'static str, _: u64, _: u64) {}
+}
+
+/// Compacts every day of the archive.
+async fn compact(folder: &Path) {
+    let (_lock, work) = Folder::new(folder).lock().unwrap();
+    let objects: Arc<dyn Objects> = Arc::new(Folder::new(folder));
+    let compaction = Compaction {
+        objects: Arc::clone(&objects),
+        clock: Arc::new(|| AFTER_ALL_MS),
+        settings: Settings {
+            target_bytes: 1024 * 1024,
+            grace_ms: 0,
+            memory: Memory::default(),
+        },
+        work,
+        watch: Arc::new(NobodyWatches),
+        lease: None,
+    };
+    for day in day_folders(objects.as_ref(), None, None).await.unwrap() {
+        compaction.compact(&day).await.unwrap();
     }
 }
 

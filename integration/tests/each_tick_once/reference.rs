@@ -67,7 +67,13 @@ pub(crate) fn check(history: &History, outcome: &Outcome) {
         stored.keys().eq(&delivered),
         "store = deliveries: {stored:?} {delivered:?}"
     );
-    for (identity, CohortTick { tick, in_cohort }) in &stored {
+    for (
+        identity,
+        CohortTick {
+            tick, in_cohort, ..
+        },
+    ) in &stored
+    {
         let same = |(tried, _): &&(Tick, Rollout)| tried.identity() == *identity;
         let content = |tried: &Tick| Tick {
             ingested_at_ms: 0,

@@ -65,6 +65,8 @@ pub(crate) trait System {
 
 /// Plays a scenario to its end and compares the outcome with the reference.
 pub(crate) async fn play(system: &mut impl System, outside: &Outside, scenario: &Scenario) {
+    // Waits and the order of calls are random: the same for the same scenario.
+    fastrand::seed(scenario.seed);
     let mut history = History::default();
     let mut unaccepted: Vec<Vec<u8>> = Vec::new();
     for step in &scenario.steps {
@@ -116,7 +118,10 @@ async fn deliver(
     let source = sources::find("ticks").unwrap();
     let flag = *outside.flag.0.lock().unwrap();
     let now_ms = outside.clock.0.load(Ordering::Relaxed);
-    for entry in source.parse(body, now_ms).unwrap() {
+    for entry in source
+        .parse(body, &sources::ParseContext::at(now_ms))
+        .unwrap()
+    {
         let sources::Entry::Tick(tick) = entry else {
             panic!("{entry:?}")
         };

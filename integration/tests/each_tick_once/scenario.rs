@@ -25,6 +25,8 @@ pub(crate) struct Event {
     /// After [`START_MS`]. Some are ahead of the clock, some hours old.
     offset_ms: i64,
     id: u8,
+    /// Whether the sender gives the `tick_id` itself, which may be that of another token or time.
+    gives_tick_id: bool,
     sequence: Option<u8>,
     price: u8,
     volume: Option<u8>,
@@ -36,9 +38,14 @@ impl Event {
     fn json(&self) -> Value {
         let mut entry = json!({
             "token": TOKENS[self.token], "quote": QUOTES[self.quote],
-            "timestamp": START_MS + self.offset_ms, "id": self.id.to_string(),
+            "timestamp": START_MS + self.offset_ms,
             "price": (100 + u32::from(self.price)).to_string(),
         });
+        if self.gives_tick_id {
+            entry["tick_id"] = format!("{:032x}", self.id).into();
+        } else {
+            entry["id"] = self.id.to_string().into();
+        }
         if let Some(volume) = self.volume {
             entry["volume"] = format!("{}.5", volume).into();
         }
@@ -109,18 +116,28 @@ fn event() -> impl Strategy<Value = Event> {
         0..TOKENS.len(),
         prop_oneof![4 => Just(0), 1 => Just(1_usize)],
         offset_ms,
-        0_u8..4,
+        (0_u8..4, prop::bool::weighted(0.3)),
         prop::option::of(0_u8..6),
         any::<u8>(),
         prop::option::of(any::<u8>()),
         prop::bool::weighted(0.05),
     )
         .prop_map(
-            |(token, quote, offset_ms, id, sequence, price, volume, is_imprecise)| Event {
+            |(
+                token,
+                quote,
+                offset_ms,
+                (id, gives_tick_id),
+                sequence,
+                price,
+                volume,
+                is_imprecise,
+            )| Event {
                 token,
                 quote,
                 offset_ms,
                 id,
+                gives_tick_id,
                 sequence,
                 price,
                 volume,

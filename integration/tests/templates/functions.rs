@@ -87,6 +87,9 @@ fn check_environment<S: Settings>(service: &Stack, name: &str) {
     }
 }
 
+/// A Pyth feed that is not in the built-in table, with its name.
+const FEED: &str = "abababababababababababababababababababababababababababababababab=OIL/EUR";
+
 #[test]
 fn functions_accept_their_environment() {
     for given in [
@@ -95,6 +98,9 @@ fn functions_accept_their_environment() {
             ("KinesisPercentage", "12.5"),
             ("KinesisRolloutKey", "token"),
             ("UseKinesis", "false"),
+            ("BinanceTrades", "spot=trade,usdm=aggTrade"),
+            ("PythFeeds", FEED),
+            ("PythWideConfidence", "0.5"),
             ("ScalerDryRun", "true"),
             ("EmulatorEndpoint", "http://127.0.0.1:4566"),
         ],

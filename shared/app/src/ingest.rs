@@ -1,10 +1,10 @@
 //! A delivery becomes ticks: stored first, then offered to the stream and the broadcast.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use domain::{Malformed, Reason, Tick};
-use sources::{Entry, Source};
+use sources::{Entry, ParseContext, Source, SourceSettings};
 
 use crate::ledger::LedgerEntry;
 use crate::ports::{
@@ -37,8 +37,10 @@ pub struct Ingest {
     /// Our clock.
     pub clock: Arc<dyn Clock>,
     /// From which event time on ticks get ids of version 1.1, in epoch milliseconds; see
-    /// [`Source::parse_since`].
+    /// [`ParseContext::new_ids_from_ms`].
     pub new_ids_from_ms: i64,
+    /// What the operator set about the sources.
+    pub settings: Arc<SourceSettings>,
     /// What this process knows to be in the stream or the redrive queue.
     pub recent_offers: Arc<RecentOffers>,
 }
@@ -81,6 +83,8 @@ pub struct Delivered {
     pub counts: LedgerEntry,
     /// The entries that were refused, with the rule each breaks.
     pub malformed: Vec<Malformed>,
+    /// Why entries were ignored, and how many for each reason.
+    pub ignored_by_reason: BTreeMap<&'static str, u64>,
     /// Stored ticks of the cohort that neither the stream nor the redrive queue accepted;
     /// [`Ingest::drain`] offers them again.
     pub pending: u64,
@@ -126,7 +130,12 @@ impl Ingest {
         body: &[u8],
     ) -> Result<Delivered, IngestError> {
         let now_ms = self.clock.now_ms();
-        let entries = match source.parse_since(body, now_ms, self.new_ids_from_ms) {
+        let context = ParseContext {
+            now_ms,
+            new_ids_from_ms: self.new_ids_from_ms,
+            settings: &self.settings,
+        };
+        let entries = match source.parse(body, &context) {
             Ok(entries) => entries,
             Err(unreadable) => {
                 let entry = Malformed::new(0, unreadable.reason, unreadable.message, body);
@@ -138,8 +147,12 @@ impl Ingest {
         delivered.counts.received = entries.len() as u64;
         for entry in entries {
             match entry {
-                Entry::Tick(tick) => ticks.push(tick),
-                Entry::Ignored(_) => delivered.counts.ignored += 1,
+                Entry::Tick(tick) => ticks.push((tick, false)),
+                Entry::ArrivalStamped(tick) => ticks.push((tick, true)),
+                Entry::Ignored(why) => {
+                    delivered.counts.ignored += 1;
+                    *delivered.ignored_by_reason.entry(why).or_default() += 1;
+                }
                 Entry::Malformed(malformed) => {
                     *delivered
                         .counts
@@ -205,20 +218,21 @@ impl Ingest {
         self.quarantine.keep(&kept).await
     }
 
-    /// Stores ticks, offers them while the malformed entries are kept, and commits the ledger
+    /// Stores ticks (with whether they are arrival-stamped), offers them while the malformed entries are kept, and commits the ledger
     /// counters. If the quarantine is unavailable, valid ticks are still stored, and the sender is asked to
     /// deliver again: the malformed entries are not lost, and the valid ones are stored once.
     async fn take(
         &self,
         source: &str,
-        ticks: Vec<Tick>,
+        ticks: Vec<(Tick, bool)>,
         delivered: &mut Delivered,
         now_ms: i64,
     ) -> Result<(), IngestError> {
         let rollout = self.flag.current().await;
-        let decide = |tick| CohortTick {
+        let decide = |(tick, arrival_stamped)| CohortTick {
             in_cohort: rollout.admits(&tick),
             tick,
+            arrival_stamped,
         };
         let mut ticks: Vec<CohortTick> = ticks.into_iter().map(decide).collect();
         let receipt = if ticks.is_empty() {
@@ -253,9 +267,9 @@ impl Ingest {
         let outcomes = receipt
             .as_ref()
             .map_or(&[][..], |receipt| &receipt.outcomes);
-        for (CohortTick { tick, in_cohort }, outcome) in ticks.iter().zip(outcomes) {
+        for (decided, outcome) in ticks.iter().zip(outcomes) {
             match outcome {
-                PutOutcome::Stored => offer.push(tick, *in_cohort),
+                PutOutcome::Stored => offer.push(&decided.tick, decided.in_cohort),
                 PutOutcome::Duplicate => delivered.counts.duplicate += 1,
                 PutOutcome::Refused => refused += 1,
             }

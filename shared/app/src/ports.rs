@@ -42,6 +42,9 @@ pub struct CohortTick {
     /// Whether it belongs to the stream. This is decided once, by the flag in force when the tick is
     /// first stored, and kept with the tick: a later delivery of the same tick does not change it.
     pub in_cohort: bool,
+    /// Whether its source gave no time, so that its time is that of its receipt. A store identifies
+    /// it by its id then, and keeps its first time. `false` for a tick as it is stored.
+    pub arrival_stamped: bool,
 }
 
 /// The outcome of storing one tick.

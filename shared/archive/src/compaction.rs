@@ -40,8 +40,8 @@ const SORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many identities of ticks are compared in memory, 48 bytes each; more are written to files first.
 const ID_RECORDS_MAX: usize = 1024 * 1024;
 
-/// How many removed rows of a day a report names.
-pub const REMOVED_SHOWN_MAX: usize = 10;
+/// How many removed rows of a day a report names, so that its memory is bounded.
+pub const REMOVED_NAMED_MAX: usize = 10_000;
 
 /// How many sorted runs are merged at once. Each is an open file with some pages in memory.
 const MERGE_RUNS_MAX: usize = 32;
@@ -169,7 +169,7 @@ pub struct DayReport {
     pub rows: u64,
     /// Rows removed because another row of the day is the same event ([`domain::TickIdentity`]).
     pub duplicates: u64,
-    /// The first of them, in the order of the files: at most [`REMOVED_SHOWN_MAX`].
+    /// The first of them, in the order of the files: at most [`REMOVED_NAMED_MAX`].
     pub removed: Vec<Removed>,
     /// Files that cannot be read.
     pub unreadable: Vec<Unreadable>,

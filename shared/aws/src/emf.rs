@@ -34,6 +34,12 @@ pub const METRICS: [&str; 9] = [
 /// Ticks that the stream held twice, and that the analysis counted once.
 pub const REPEATED_TICKS: &str = "RepeatedTicks";
 
+/// Ticks behind their pair's newest one, within the allowed lateness.
+pub const LATE_TICKS: &str = "LateTicks";
+
+/// Ticks behind their pair's newest one by more than the allowed lateness.
+pub const TOO_LATE_TICKS: &str = "TooLateTicks";
+
 /// Pairs whose stored state could not be read: their analysis continues after their stored candles.
 pub const STATES_SET_ASIDE: &str = "StatesSetAside";
 

@@ -6,6 +6,8 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
+use crate::rounded::{RoundError, rounded};
+
 /// Significant digits kept when a price is a quotient with no finite decimal form (18, one more
 /// than a double can distinguish).
 const QUOTIENT_DIGITS: u32 = 18;
@@ -26,9 +28,15 @@ pub enum AmountError {
     /// A volume below zero.
     #[error("a volume must not be negative, but it is {0}")]
     Negative(Decimal),
+    /// It would have to be rounded to fewer than 10 digits.
+    #[error(
+        "`{0}` has more decimals than are stored (28), and too few of its digits would be left: below \
+         10^-19 a price is only stored if 28 decimals hold it exactly"
+    )]
+    TooSmall(String),
     /// Above 10^21.
     #[error("{0} is above 10^21, the largest amount")]
-    TooLarge(Decimal),
+    TooLarge(String),
 }
 
 /// The price of one unit of the base in units of the quote: positive, exact, at most 10^21.
@@ -51,7 +59,7 @@ impl Price {
             return Err(AmountError::NotPositive(value));
         }
         if value > AMOUNT_MAX {
-            return Err(AmountError::TooLarge(value));
+            return Err(AmountError::TooLarge(value.to_string()));
         }
         Ok(Self(value.normalize()))
     }
@@ -62,6 +70,26 @@ impl Price {
     /// As [`Price::new`], and [`AmountError::Unreadable`].
     pub fn parse(text: &str) -> Result<Self, AmountError> {
         Self::new(parse_decimal(text)?)
+    }
+
+    /// Reads a price that was computed as a double. Where a decimal does not hold all of its digits, it
+    /// is rounded, half up, to 28 decimals and 28 digits; at least 10 digits are left, so that the
+    /// stored price differs by at most 5 parts in 10^10.
+    ///
+    /// # Errors
+    /// As [`Price::parse`], and [`AmountError::TooSmall`] for less than 10^-19 with more than 28
+    /// decimals. Anything above 10^21 is [`AmountError::TooLarge`].
+    pub fn parse_rounded(text: &str) -> Result<Self, AmountError> {
+        let unreadable = match Self::parse(text) {
+            Err(error @ AmountError::Unreadable(_)) => error,
+            read => return read,
+        };
+        match rounded(text) {
+            Ok(value) => Self::new(value),
+            Err(RoundError::Unreadable) => Err(unreadable),
+            Err(RoundError::TooSmall) => Err(AmountError::TooSmall(shown(text))),
+            Err(RoundError::TooLarge) => Err(AmountError::TooLarge(shown(text))),
+        }
     }
 
     /// The price at which `quote_amount` was paid for `base_amount`, rounded to 18 significant
@@ -96,7 +124,7 @@ impl Volume {
             return Err(AmountError::Negative(value));
         }
         if value > AMOUNT_MAX {
-            return Err(AmountError::TooLarge(value));
+            return Err(AmountError::TooLarge(value.to_string()));
         }
         Ok(Self(value.normalize()))
     }
@@ -124,7 +152,7 @@ impl Volume {
 
 /// Reads a decimal without rounding, in plain or scientific notation. The only sign allowed is `-`.
 fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
-    let unreadable = || AmountError::Unreadable(text.chars().take(40).collect());
+    let unreadable = || AmountError::Unreadable(shown(text));
     let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E');
     if !text.bytes().all(plain) || text.starts_with('+') {
         return Err(unreadable());
@@ -135,6 +163,11 @@ fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
         Decimal::from_str_exact(text).map_err(|_| unreadable())?
     };
     Ok(decimal)
+}
+
+/// The part of a number that a message repeats.
+fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 /// Reads scientific notation; `None` if the text is not in it or would have to be rounded.
@@ -232,6 +265,27 @@ mod tests {
         check("0.12345678901234567890123456789012", Err("not a decimal"));
         check("1_000", Err("not a decimal"));
         check("+1", Err("not a decimal"));
+    }
+
+    #[test]
+    fn a_double_is_rounded_or_refused_with_the_limit() {
+        for (text, expected) in [
+            ("147.4789340738336", "147.4789340738336"),
+            ("1.2345678901234567e-13", "0.0000000000001234567890123457"),
+            ("1e-28", "0.0000000000000000000000000001"),
+        ] {
+            assert_eq!(Price::parse_rounded(text).unwrap().to_string(), expected);
+        }
+        for (text, part) in [
+            ("5e-324", "below 10^-19"),
+            ("1.7976931348623157e308", "above 10^21"),
+            ("1e22", "10^21"),
+            ("0.0", "greater than 0"),
+            ("-1.2345678901234567e-13", "not a decimal"),
+        ] {
+            let error = Price::parse_rounded(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod name;
 mod pair;
 mod percentage;
 mod rollout;
+mod rounded;
 mod tick;
 
 pub use amount::{AmountError, Price, Volume};

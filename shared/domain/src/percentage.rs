@@ -23,6 +23,8 @@ pub struct PercentageError(String);
 impl Percentage {
     /// Nothing.
     pub const ZERO: Self = Self(0);
+    /// One percent.
+    pub const ONE: Self = Self(COHORT_BUCKETS / 100);
     /// Everything.
     pub const FULL: Self = Self(COHORT_BUCKETS);
 

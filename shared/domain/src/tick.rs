@@ -128,7 +128,7 @@ pub enum Method {
     Ticker,
     /// An oracle's aggregate (Pyth).
     Oracle,
-    /// A quote of a price service (Jupiter).
+    /// A quote of a price service (Jupiter, Birdeye, CoinGecko).
     Quote,
     /// The two sides of a transaction's swap event.
     SwapEvent,

@@ -4,6 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
+use sources::ParseContext;
 
 const NOW_MS: i64 = 1_795_000_000_000;
 
@@ -36,6 +37,7 @@ fn main() {
     });
     let helius = include_str!("../tests/fixtures/helius/two_hops_and_split_routes.json");
 
+    let context = ParseContext::at(NOW_MS);
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("parse");
     for (name, source, body) in [
@@ -48,12 +50,12 @@ fn main() {
             continue;
         };
         let entries = source
-            .parse(body.as_bytes(), NOW_MS)
+            .parse(body.as_bytes(), &context)
             .map_or(0, |entries| entries.len());
         assert!(entries > 0, "{name} is readable");
         group.throughput(Throughput::Elements(entries as u64));
         group.bench_function(name, |bench| {
-            bench.iter(|| source.parse(black_box(body.as_bytes()), NOW_MS));
+            bench.iter(|| source.parse(black_box(body.as_bytes()), &context));
         });
     }
     group.finish();

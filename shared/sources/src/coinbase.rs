@@ -1,18 +1,23 @@
-//! Coinbase: `ticker`, `match` and `last_match` of Exchange, and the channels `market_trades` and
-//! `ticker` of Advanced Trade.
+//! Coinbase: `ticker`, `match` and `last_match` of Exchange, and the channels `market_trades`, `ticker` and
+//! `ticker_batch` of Advanced Trade.
 //!
-//! A trade is identified by product and trade number, in any kind of message. A ticker of Advanced
-//! Trade does not name a trade: product, envelope time and sequence number identify it, and the
-//! envelope's time is its event time.
+//! A trade is identified by product and trade number, in any kind of message: those of a snapshot are
+//! trades like any other, and a repeat is recognized. A ticker of Advanced Trade does not name a trade:
+//! product, envelope time and sequence number identify it, and the envelope's time is its event time.
+//! Everything else (order books, candles, heartbeats, orders, the trades of a request for quote, …) is
+//! ignored.
+//!
+//! <https://docs.cdp.coinbase.com/exchange/websocket-feed/channels>,
+//! <https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels>
 
-use domain::{Method, Tick, TickId};
+use domain::{Method, Tick, TickId, Token};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::delivery::{self, Answer, Outcome};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
-use crate::{Entry, Source, Unreadable, name, product};
+use crate::{Entry, ParseContext, Source, Unreadable, name, product};
 
 const EXCHANGE: &str = "coinbase:exchange";
 const ADVANCED: &str = "coinbase:advanced";
@@ -26,8 +31,10 @@ impl Source for Coinbase {
         "coinbase"
     }
 
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
-        let reader = Reader { now_ms };
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+        let reader = Reader {
+            now_ms: context.now_ms,
+        };
         let mut answer = Answer::default();
         for raw in delivery::one_or_many(delivery::text(body)?)? {
             match reader.envelope(raw) {
@@ -88,6 +95,9 @@ struct Fields<'a> {
     last_size: Option<&'a RawValue>,
     #[serde(borrow)]
     time: Option<&'a RawValue>,
+    /// The number of the message, in Exchange.
+    #[serde(borrow)]
+    sequence: Option<&'a RawValue>,
 }
 
 impl Reader {
@@ -118,7 +128,7 @@ impl Reader {
                 Ok(values) => prices.extend(
                     values
                         .into_iter()
-                        .map(|ticker| (ticker, self.ticker(ticker, &envelope))),
+                        .map(|ticker| (ticker, self.advanced_ticker(ticker, &envelope))),
                 ),
                 Err(refused) => prices.push((event, Err(refused))),
             }
@@ -136,12 +146,27 @@ impl Reader {
         )
     }
 
+    fn advanced_ticker(&self, raw: Value<'_>, envelope: &Envelope<'_>) -> Result<Outcome, Refused> {
+        let fields: Fields = raw.object()?;
+        let timestamp = required("timestamp", envelope.timestamp)?;
+        let sequence = optional("sequence_num", envelope.sequence_num);
+        self.ticker(&fields, timestamp, sequence, ADVANCED)
+    }
+
     fn exchange(&self, raw: &RawValue) -> Result<Outcome, Refused> {
         let fields: Fields = Value::new("entry", raw).object()?;
         match required("type", fields.kind)?.text()?.as_ref() {
             "match" | "last_match" => {
                 let size = required("size", fields.size)?;
                 self.traded(&fields, Some(size), EXCHANGE, Method::Trade)
+            }
+            // The first one after a subscription may have no trade.
+            "ticker" if optional("trade_id", fields.trade_id).is_none() => {
+                let sequence = optional("sequence", fields.sequence);
+                match optional("time", fields.time) {
+                    Some(time) => self.ticker(&fields, time, sequence, EXCHANGE),
+                    None => Ok(Outcome::Ignored("a ticker without a trade and a time")),
+                }
             }
             "ticker" => {
                 let size = optional("last_size", fields.last_size);
@@ -159,7 +184,7 @@ impl Reader {
         method: Method,
     ) -> Result<Outcome, Refused> {
         let product = required("product_id", fields.product_id)?.text()?;
-        let (token, quote) = product::split_at(&product, '-')?;
+        let (token, quote) = pair(&product)?;
         let trade_id = required("trade_id", fields.trade_id)?.sequence()?;
         Ok(Outcome::Tick(Tick {
             tick_id: TickId::derive("coinbase", &[&product, &trade_id.to_string()]),
@@ -177,12 +202,16 @@ impl Reader {
         }))
     }
 
-    fn ticker(&self, raw: Value<'_>, envelope: &Envelope<'_>) -> Result<Outcome, Refused> {
-        let fields: Fields = raw.object()?;
+    /// A ticker that names no trade.
+    fn ticker(
+        &self,
+        fields: &Fields<'_>,
+        timestamp: Value<'_>,
+        sequence: Option<Value<'_>>,
+        source: &str,
+    ) -> Result<Outcome, Refused> {
         let product = required("product_id", fields.product_id)?.text()?;
-        let (token, quote) = product::split_at(&product, '-')?;
-        let timestamp = required("timestamp", envelope.timestamp)?;
-        let sequence = optional("sequence_num", envelope.sequence_num);
+        let (token, quote) = pair(&product)?;
         let sequence = sequence
             .map(Value::unsigned)
             .transpose()?
@@ -197,13 +226,23 @@ impl Reader {
             volume: None,
             timestamp_ms: timestamp.time_rfc3339(self.now_ms)?,
             ingested_at_ms: self.now_ms,
-            source: name::source(ADVANCED)?,
+            source: name::source(source)?,
             slot: None,
             method: Method::Ticker,
             sequence: None,
             quality: None,
         }))
     }
+}
+
+/// Base and quote of `BTC-USD`. `BTC-PERP` is a contract of the International Exchange, not a price in
+/// units of a currency PERP.
+fn pair(product: &str) -> Result<(Token, Token), Refused> {
+    let (base, quote) = product::split_at(product, '-')?;
+    if quote.as_str() == "PERP" {
+        return Err(product::not_a_product(product, "BASE-QUOTE"));
+    }
+    Ok((base, quote))
 }
 
 fn prices_of<'a>(event: Value<'a>, channel: &str) -> Result<Vec<Value<'a>>, Refused> {

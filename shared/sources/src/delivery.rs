@@ -20,6 +20,7 @@ const ENTRIES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Tick(Tick),
+    ArrivalStamped(Tick),
     Ignored(&'static str),
 }
 
@@ -56,6 +57,7 @@ impl Answer {
         }
         self.entries.push(match read.and_then(priced_in_another) {
             Ok(Outcome::Tick(tick)) => Entry::Tick(tick),
+            Ok(Outcome::ArrivalStamped(tick)) => Entry::ArrivalStamped(tick),
             Ok(Outcome::Ignored(why)) => Entry::Ignored(why),
             Err(Refused { reason, message }) => {
                 Entry::Malformed(Malformed::new(index, reason, message, raw.as_bytes()))
@@ -72,14 +74,16 @@ impl Answer {
 /// Refuses the price of a token in itself, which is meaningless.
 fn priced_in_another(outcome: Outcome) -> Result<Outcome, Refused> {
     match outcome {
-        Outcome::Tick(ref tick) if tick.token == tick.quote => Err(Refused {
-            reason: Reason::InvalidToken,
-            message: format!(
-                "`token` and `quote` are both `{}`: set `quote` to the currency of the price",
-                tick.token
-            ),
-        }),
-        Outcome::Tick(_) | Outcome::Ignored(_) => Ok(outcome),
+        Outcome::Tick(ref tick) | Outcome::ArrivalStamped(ref tick) if tick.token == tick.quote => {
+            Err(Refused {
+                reason: Reason::InvalidToken,
+                message: format!(
+                    "`token` and `quote` are both `{}`: set `quote` to the currency of the price",
+                    tick.token
+                ),
+            })
+        }
+        Outcome::Tick(_) | Outcome::ArrivalStamped(_) | Outcome::Ignored(_) => Ok(outcome),
     }
 }
 

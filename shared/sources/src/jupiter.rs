@@ -1,8 +1,11 @@
 //! Jupiter's price API v3: one object with a price for each mint.
 //!
-//! No field has the time of the quote (`createdAt` is the creation time of the token), so prices
-//! are arrival-stamped. Mint and `blockId` identify the price, so a repeated delivery gives the
-//! same ids. Mints that Jupiter cannot price are missing or null.
+//! Prices are doubles, so those with more than 28 decimals are rounded. No field has the time of the
+//! quote (`createdAt` is the creation time of the token), so prices are arrival-stamped. Mint and
+//! `blockId` identify the price, so a repeated delivery gives the same ids. Mints that Jupiter cannot
+//! price are missing or null.
+//!
+//! <https://dev.jup.ag/api-reference/price/v3/price>
 
 use std::collections::BTreeSet;
 
@@ -13,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::delivery::{self, Answer, Outcome};
 use crate::refused::Refused;
 use crate::value::{Value, required};
-use crate::{Entry, Source, Unreadable, name};
+use crate::{Entry, ParseContext, Source, Unreadable, name};
 
 const QUOTE: &str = "USD";
 
@@ -26,11 +29,11 @@ impl Source for Jupiter {
         "jupiter"
     }
 
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let mut answer = Answer::default();
         let mut seen = BTreeSet::new();
         for (mint, raw) in delivery::members(delivery::text(body)?)? {
-            let read = price(&mint, raw, now_ms);
+            let read = price(&mint, raw, context.now_ms);
             let is_new = seen.insert(mint.clone());
             answer.push(raw.get(), if is_new { read } else { Err(twice(&mint)) })?;
         }
@@ -53,11 +56,11 @@ fn price(mint: &str, raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
     let token = name::token(mint)?;
     let fields: Fields = Value::new("entry", raw).object()?;
     let slot = required("blockId", fields.block_id)?.slot()?;
-    Ok(Outcome::Tick(Tick {
+    Ok(Outcome::ArrivalStamped(Tick {
         tick_id: TickId::derive("jupiter", &[mint, &slot.to_string()]),
         token,
         quote: name::token(QUOTE)?,
-        price: required("usdPrice", fields.usd_price)?.price()?,
+        price: required("usdPrice", fields.usd_price)?.double_price()?,
         volume: None,
         timestamp_ms: now_ms,
         ingested_at_ms: now_ms,

@@ -2,16 +2,20 @@
 //!
 //! A trade is identified by symbol and trade number. A ticker does not name a trade: its symbol and
 //! its text identify it. Without a `timestamp`, it is arrival-stamped. Kraken's old codes XBT and
-//! XDG are read as BTC and DOGE.
+//! XDG are read as BTC and DOGE. Messages of v1 are refused: its trades have no number, so a repeat
+//! could not be recognized.
+//!
+//! <https://docs.kraken.com/api/docs/websocket-v2/trade>,
+//! <https://docs.kraken.com/api/docs/websocket-v2/ticker>
 
-use domain::{Method, Tick, TickId};
+use domain::{Method, Reason, Tick, TickId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::delivery::{self, Answer, Outcome};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
-use crate::{Entry, Source, Unreadable, name, product};
+use crate::{Entry, ParseContext, Source, Unreadable, name, product};
 
 /// Kraken's own codes, and the usual ones.
 const RENAMED: &[(&str, &str)] = &[("XBT", "BTC"), ("XDG", "DOGE")];
@@ -25,13 +29,20 @@ impl Source for Kraken {
         "kraken"
     }
 
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+        let text = delivery::text(body)?;
+        let messages = delivery::one_or_many(text)?;
         let mut answer = Answer::default();
-        for raw in delivery::one_or_many(delivery::text(body)?)? {
+        if text.trim_start().starts_with('[') && is_of_v1(&messages) {
+            // One message of v1 is an array, which looks like a delivery of several.
+            answer.push(text, Err(v1()))?;
+            return Ok(answer.into_entries());
+        }
+        for raw in messages {
             match message(raw) {
                 Ok(Content::Prices(method, data)) => {
                     for raw in data {
-                        answer.push(raw.get(), price(raw, method, now_ms))?;
+                        answer.push(raw.get(), price(raw, method, context.now_ms))?;
                     }
                 }
                 Ok(Content::Other(why)) => answer.push(raw.get(), Ok(Outcome::Ignored(why)))?,
@@ -54,6 +65,12 @@ struct Message<'a> {
     /// In the response to a request.
     #[serde(borrow)]
     method: Option<&'a RawValue>,
+    /// In the response to a request that failed.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    /// The kind of a v1 message that is an object.
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -76,9 +93,18 @@ struct Fields<'a> {
 }
 
 fn message(raw: &RawValue) -> Result<Content<'_>, Refused> {
-    let message: Message = Value::new("entry", raw).object()?;
-    if message.channel.is_none() && message.method.is_some() {
-        return Ok(Content::Other("response to a request"));
+    let entry = Value::new("entry", raw);
+    if entry.is_array() && is_of_v1(&entry.array()?) {
+        return Err(v1());
+    }
+    let message: Message = entry.object()?;
+    if message.channel.is_none() {
+        if message.event.is_some() {
+            return Err(v1());
+        }
+        if message.method.is_some() || message.error.is_some() {
+            return Ok(Content::Other("response to a request"));
+        }
     }
     let method = match required("channel", message.channel)?.text()?.as_ref() {
         "trade" => Method::Trade,
@@ -91,6 +117,27 @@ fn message(raw: &RawValue) -> Result<Content<'_>, Refused> {
         method,
         required("data", message.data)?.array()?,
     ))
+}
+
+/// Whether the elements are those of a v1 message: `[channelID, …, "trade", "XBT/USD"]`, or, for a private
+/// channel, `[…, "openOrders", {"sequence": 1}]`.
+fn is_of_v1(elements: &[&RawValue]) -> bool {
+    let is_text = |raw: &RawValue| raw.get().starts_with('"');
+    match elements {
+        [channel, .., name, pair] => {
+            let is_number = channel.get().starts_with(|c: char| c.is_ascii_digit());
+            is_text(name) && (is_number && is_text(pair) || channel.get().starts_with('['))
+        }
+        _ => false,
+    }
+}
+
+fn v1() -> Refused {
+    Refused::new(
+        Reason::UnreadableBody,
+        "this is a message of Kraken's WebSocket v1; only v2 is read: subscribe at \
+         wss://ws.kraken.com/v2",
+    )
 }
 
 fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused> {
@@ -121,7 +168,7 @@ fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused
                 .unwrap_or(now_ms),
         )
     };
-    Ok(Outcome::Tick(Tick {
+    let tick = Tick {
         tick_id,
         token,
         quote,
@@ -134,7 +181,11 @@ fn price(raw: &RawValue, method: Method, now_ms: i64) -> Result<Outcome, Refused
         method,
         sequence,
         quality: None,
-    }))
+    };
+    Ok(match optional("timestamp", fields.timestamp) {
+        Some(_) => Outcome::Tick(tick),
+        None => Outcome::ArrivalStamped(tick),
+    })
 }
 
 fn renamed(code: &str) -> &str {

@@ -37,7 +37,8 @@ fn pair(product: &str, base: &str, quote: &str) -> Result<(Token, Token), Refuse
     Ok((token(base)?, token(quote)?))
 }
 
-fn not_a_product(product: &str, expected: &str) -> Refused {
+/// Refuses a product; `expected` follows "is not" in the message.
+pub(crate) fn not_a_product(product: &str, expected: &str) -> Refused {
     Refused::new(
         Reason::InvalidToken,
         format_args!("the product `{}` is not {expected}", shown(product)),

@@ -1,58 +1,24 @@
-//! Pyth's Hermes: the array of v1 (`latest_price_feeds`) and the `parsed` array of v2.
+//! Pyth's Hermes: the array of v1 (`latest_price_feeds`), the updates of its WebSocket (`price_update`), and
+//! the `parsed` array of v2.
 //!
-//! A price is exactly `price` × 10^`expo`. Feed, publish time and slot identify it. The time only
-//! has whole seconds, so without a slot (in v1) the price itself distinguishes two prices of one
-//! second.
+//! A price is exactly `price` × 10^`expo`, in the quote of its feed ([`PythFeeds`](crate::PythFeeds)); a
+//! feed that is not known is refused. `conf` is the half width of its confidence interval; a price whose
+//! interval is wide is marked. `ema_price`, a moving average over about an hour, is not read: nobody could
+//! have traded at it. Feed, publish time and slot identify a price. The time only has whole seconds, so
+//! without a slot (in v1) the price itself distinguishes two prices of one second.
+//!
+//! <https://hermes.pyth.network/docs/>, <https://docs.pyth.network/price-feeds/best-practices>
 
-use domain::{Method, Price, Reason, Tick, TickId, Token};
+use domain::{COHORT_BUCKETS, Method, Percentage, Price, Quality, Reason, Tick, TickId};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::delivery::{self, Answer, Outcome};
+use crate::pyth_feeds::FEED_DIGITS;
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
-use crate::{Entry, Source, Unreadable, name};
-
-/// Feeds with their names; each is a price in USD. The token of any other feed is its id.
-const FEEDS: &[(&str, &str)] = &[
-    (
-        "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43",
-        "BTC",
-    ),
-    (
-        "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace",
-        "ETH",
-    ),
-    (
-        "ef0d8b6fda2ceba41da15d4095d1da392a0d2f8ed0c6c7bc0f4cfac8c280b56d",
-        "SOL",
-    ),
-    (
-        "eaa020c61cc479712813461ce153894a96a6c00b21ed0cfc2798d1f9a9e9c94a",
-        "USDC",
-    ),
-    (
-        "2b89b9dc8fdf9f34709a5b106b472f0f39bb6ca9ce04b0fd7f2e971688e2e53b",
-        "USDT",
-    ),
-    (
-        "2f95862b045670cd22bee3114c39763a4a08beeb663b145d283c31d7d1101c4f",
-        "BNB",
-    ),
-    (
-        "dcef50dd0a4cd2dcc17e45df1676dcb336a11a61c69df7a0299b0150c672d25c",
-        "DOGE",
-    ),
-    (
-        "c415de8d2eba7db216527dff4b60e8f3a5311c740dadb233e13e12547e226750",
-        "NEAR",
-    ),
-];
-const QUOTE: &str = "USD";
-
-/// Hexadecimal digits of a feed id.
-const FEED_DIGITS: usize = 64;
+use crate::{Entry, ParseContext, Source, Unreadable, name, pyth_feeds};
 
 /// The most digits after the point of a decimal.
 const SCALE_MAX: u32 = 28;
@@ -66,18 +32,48 @@ impl Source for Pyth {
         "pyth"
     }
 
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
-        Answer::of_each(feeds(delivery::text(body)?)?, |raw| feed(raw, now_ms))
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+        let text = delivery::text(body)?;
+        let messages = delivery::one_or_many(text)?;
+        let is_one = !text.trim_start().starts_with('[');
+        let mut answer = Answer::default();
+        for raw in messages {
+            let what = if is_one { "delivery" } else { "entry" };
+            match content(raw, what) {
+                Ok(Content::Feeds(feeds)) => {
+                    for raw in feeds {
+                        answer.push(raw.get(), feed(raw, context))?;
+                    }
+                }
+                Ok(Content::Response) => {
+                    answer.push(raw.get(), Ok(Outcome::Ignored("response to a request")))?;
+                }
+                // One message is the whole delivery, which cannot be read then.
+                Err(refused) if is_one => return Err(delivery::unreadable(refused)),
+                Err(refused) => answer.push(raw.get(), Err(refused))?,
+            }
+        }
+        Ok(answer.into_entries())
     }
 }
 
-/// The envelope of v2.
+/// The envelope of v2, and that of the WebSocket of v1.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
     parsed: Option<&'a RawValue>,
     #[serde(borrow)]
     binary: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    price_feed: Option<&'a RawValue>,
+}
+
+/// What a message is.
+enum Content<'a> {
+    Feeds(Vec<&'a RawValue>),
+    Response,
 }
 
 #[derive(Deserialize)]
@@ -88,12 +84,17 @@ struct Feed<'a> {
     price: Option<&'a RawValue>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
+    /// The average over a time that the sender chose, in the response to a request for it.
+    #[serde(borrow)]
+    twap: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Quotation<'a> {
     #[serde(borrow)]
     price: Option<&'a RawValue>,
+    #[serde(borrow)]
+    conf: Option<&'a RawValue>,
     #[serde(borrow)]
     expo: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -106,32 +107,38 @@ struct Metadata<'a> {
     slot: Option<&'a RawValue>,
 }
 
-fn feeds(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
-    let whole = delivery::one_or_many(text)?;
-    let [single] = whole.as_slice() else {
-        return Ok(whole);
-    };
-    if text.trim_start().starts_with('[') {
-        return Ok(whole);
+fn content<'a>(raw: &'a RawValue, what: &'static str) -> Result<Content<'a>, Refused> {
+    let message = Value::new(what, raw);
+    let envelope: Envelope = message.object()?;
+    if let Some(parsed) = optional("parsed", envelope.parsed) {
+        if !parsed.is_array() {
+            return Err(parsed.wrong_type("an array of price feeds"));
+        }
+        return parsed.array().map(Content::Feeds);
     }
-    let envelope: Envelope = Value::new("delivery", single)
-        .object()
-        .map_err(delivery::unreadable)?;
-    match optional("parsed", envelope.parsed) {
-        Some(parsed) if parsed.raw().starts_with('[') => delivery::many(parsed.raw()),
-        Some(parsed) => Err(delivery::unreadable(
-            parsed.wrong_type("an array of price feeds"),
-        )),
-        None if envelope.binary.is_some() => Err(delivery::unreadable(
+    if envelope.binary.is_some() {
+        return Err(Refused::new(
+            Reason::MissingField,
             "`parsed` is missing: request parsed=true from Hermes",
-        )),
-        None => Ok(whole),
+        ));
+    }
+    match optional("type", envelope.kind) {
+        None => Ok(Content::Feeds(vec![raw])),
+        Some(kind) if kind.text()? == "price_update" => {
+            required("price_feed", envelope.price_feed)?;
+            Ok(Content::Feeds(envelope.price_feed.into_iter().collect()))
+        }
+        Some(_) => Ok(Content::Response),
     }
 }
 
-fn feed(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
+fn feed(raw: &RawValue, context: &ParseContext<'_>) -> Result<Outcome, Refused> {
+    let settings = context.settings;
     let feed: Feed = Value::new("entry", raw).object()?;
     let id = feed_id(required("id", feed.id)?)?;
+    if feed.price.is_none() && feed.twap.is_some() {
+        return Ok(Outcome::Ignored("a time-weighted average"));
+    }
     let quotation: Quotation = required("price", feed.price)?.object()?;
     let metadata: Option<Metadata> = optional("metadata", feed.metadata)
         .map(Value::object)
@@ -139,42 +146,50 @@ fn feed(raw: &RawValue, now_ms: i64) -> Result<Outcome, Refused> {
     let slot = metadata.and_then(|metadata| optional("slot", metadata.slot));
     let slot = slot.map(Value::slot).transpose()?;
     let price = price(&quotation)?;
-    let timestamp_ms = required("publish_time", quotation.publish_time)?.time_s(now_ms)?;
+    let quality = quality(&quotation, settings.pyth_wide_confidence)?;
+    let timestamp_ms = required("publish_time", quotation.publish_time)?.time_s(context.now_ms)?;
+    let (token, quote) = settings.pyth_feeds.pair(&id).ok_or_else(|| unknown(&id))?;
     let of_the_second = slot.map_or_else(|| price.to_string(), |slot| format!("slot {slot}"));
     Ok(Outcome::Tick(Tick {
         tick_id: TickId::derive("pyth", &[&id, &timestamp_ms.to_string(), &of_the_second]),
-        token: token(&id)?,
-        quote: name::token(QUOTE)?,
+        token,
+        quote,
         price,
         volume: None,
         timestamp_ms,
-        ingested_at_ms: now_ms,
+        ingested_at_ms: context.now_ms,
         source: name::source("pyth:hermes")?,
         slot,
         method: Method::Oracle,
         sequence: None,
-        quality: None,
+        quality,
     }))
 }
 
-/// The id in lower case, without the `0x` prefix that some senders use.
 fn feed_id(value: Value<'_>) -> Result<String, Refused> {
-    let id = value.text()?.to_ascii_lowercase();
-    let digits = id.strip_prefix("0x").unwrap_or(&id);
-    if digits.len() != FEED_DIGITS || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+    pyth_feeds::feed_id(&value.text()?).ok_or_else(|| {
         let rule = format_args!("a feed id has {FEED_DIGITS} hexadecimal digits");
-        return Err(value.refused(Reason::InvalidToken, rule));
-    }
-    Ok(digits.to_owned())
+        value.refused(Reason::InvalidToken, rule)
+    })
 }
 
-fn token(id: &str) -> Result<Token, Refused> {
-    name::token(
-        FEEDS
-            .iter()
-            .find(|(feed, _)| *feed == id)
-            .map_or(id, |(_, symbol)| symbol),
+fn unknown(id: &str) -> Refused {
+    Refused::new(
+        Reason::InvalidToken,
+        format_args!(
+            "base and quote of the feed {id} are not known: name them in the setting PYTH_FEEDS, as \
+             {id}=BASE/QUOTE"
+        ),
     )
+}
+
+/// Whether the confidence interval is wider than the share of the price. Both have the same exponent.
+fn quality(quotation: &Quotation<'_>, share: Percentage) -> Result<Option<Quality>, Refused> {
+    let conf = required("conf", quotation.conf)?.unsigned()?;
+    let price = required("price", quotation.price)?.signed()?.unsigned_abs();
+    let is_wide = u128::from(conf) * u128::from(COHORT_BUCKETS)
+        > u128::from(price) * u128::from(share.basis_points());
+    Ok(is_wide.then_some(Quality::WideConfidence))
 }
 
 fn price(quotation: &Quotation<'_>) -> Result<Price, Refused> {

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::delivery::{self, Answer, Outcome};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
-use crate::{Entry, Source, Unreadable, name};
+use crate::{Entry, ParseContext, Source, Unreadable, name};
 
 use fields::Fields;
 
@@ -33,18 +33,9 @@ impl Source for Ticks {
         "ticks"
     }
 
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
-        self.parse_since(body, now_ms, 0)
-    }
-
-    fn parse_since(
-        &self,
-        body: &[u8],
-        now_ms: i64,
-        new_ids_from_ms: i64,
-    ) -> Result<Vec<Entry>, Unreadable> {
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let text = delivery::text(body)?;
-        Answer::of_each(entries(text)?, |raw| tick(raw, now_ms, new_ids_from_ms))
+        Answer::of_each(entries(text)?, |raw| tick(raw, context))
     }
 }
 
@@ -73,7 +64,8 @@ fn entries(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
     }
 }
 
-fn tick(raw: &RawValue, now_ms: i64, new_ids_from_ms: i64) -> Result<Outcome, Refused> {
+fn tick(raw: &RawValue, context: &ParseContext<'_>) -> Result<Outcome, Refused> {
+    let now_ms = context.now_ms;
     let fields: Fields = Value::new("entry", raw).object()?;
     fields.check_near_misses()?;
     let token = required("token", fields.token)?.token()?;
@@ -105,7 +97,7 @@ fn tick(raw: &RawValue, now_ms: i64, new_ids_from_ms: i64) -> Result<Outcome, Re
         (Some(tick_id), _) => stored_id(tick_id)?,
         (None, Some(id)) => {
             let id = senders_id(id)?;
-            if timestamp_ms < new_ids_from_ms {
+            if timestamp_ms < context.new_ids_from_ms {
                 TickId::derive("ticks", &[&id])
             } else {
                 let timestamp_ms = timestamp_ms.to_string();

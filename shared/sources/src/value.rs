@@ -49,6 +49,10 @@ impl<'a> Value<'a> {
         self.raw
     }
 
+    pub(crate) fn is_array(self) -> bool {
+        self.raw.starts_with('[')
+    }
+
     /// A JSON string.
     pub(crate) fn text(self) -> Result<Cow<'a, str>, Refused> {
         if !self.raw.starts_with('"') {
@@ -107,6 +111,13 @@ impl<'a> Value<'a> {
         Price::parse(&self.digits()?).map_err(|error| self.refused(Reason::InvalidPrice, error))
     }
 
+    /// A price that the provider computes as a double, which may have more digits than a decimal: see
+    /// [`Price::parse_rounded`].
+    pub(crate) fn double_price(self) -> Result<Price, Refused> {
+        Price::parse_rounded(&self.digits()?)
+            .map_err(|error| self.refused(Reason::InvalidPrice, error))
+    }
+
     pub(crate) fn volume(self) -> Result<Volume, Refused> {
         Volume::parse(&self.digits()?).map_err(|error| self.refused(Reason::InvalidVolume, error))
     }
@@ -121,6 +132,14 @@ impl<'a> Value<'a> {
             return Err(self.wrong_type("an object"));
         }
         serde_json::from_str(self.raw).map_err(|error| self.not_object(&error))
+    }
+
+    /// The members of a JSON object in order; a key may occur twice.
+    pub(crate) fn members(self) -> Result<Vec<(String, &'a RawValue)>, Refused> {
+        if !self.raw.starts_with('{') {
+            return Err(self.wrong_type("an object"));
+        }
+        crate::delivery::members(self.raw).map_err(|error| self.wrong_type_with("an object", error))
     }
 
     /// The elements of a JSON array.

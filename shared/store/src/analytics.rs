@@ -87,7 +87,7 @@ type Rows<K> = Vec<(K, Vec<u8>)>;
 struct Prepared {
     states: Rows<[u8; 5]>,
     candles: Rows<CandleKey>,
-    anomalies: Rows<[u8; 24]>,
+    anomalies: Rows<Vec<u8>>,
     corrected: Vec<Candle>,
     /// Counts of late ticks, within the allowed lateness and beyond it.
     late: u64,

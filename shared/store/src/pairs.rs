@@ -45,8 +45,8 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    /// Reads the pairs and the latest tick of each: those saved when the store was closed, or else the
-    /// last row of each pair.
+    /// Reads the pairs, and the latest tick and the last key of each: those saved when the store was
+    /// closed, or else from the last rows of each pair.
     pub(crate) fn open(spaces: &Keyspaces) -> Result<Self, StorageError> {
         let pairs = Self::default();
         let saved = match spaces.meta.get(meta::LATEST)? {
@@ -61,13 +61,18 @@ impl Pairs {
                 continue;
             }
             let rows = spaces.ticks.prefix(number.to_be_bytes()).rev();
+            // The latest row that is not ahead of our clock, with all rows of its millisecond, since keys do
+            // not have the order of ticks.
+            let mut latest_ms = None;
             for guard in rows.take(LATEST_ROWS_MAX) {
                 let tick = tick::decode(&guard.value()?)?;
-                let is_ahead = tick.timestamp_ms > tick.ingested_at_ms;
-                pairs.renew(number, &Arc::new(tick));
-                if !is_ahead {
+                if latest_ms.is_some_and(|latest_ms| tick.timestamp_ms < latest_ms) {
                     break;
                 }
+                if tick.timestamp_ms <= tick.ingested_at_ms {
+                    latest_ms = Some(tick.timestamp_ms);
+                }
+                pairs.renew(number, &Arc::new(tick));
             }
         }
         for tick in saved.into_iter().flatten() {
@@ -78,13 +83,17 @@ impl Pairs {
         Ok(pairs)
     }
 
-    /// Saves the latest ticks for the next start. This must be the last write.
+    /// Saves the latest ticks and those with the last keys for the next start. This must be the last
+    /// write.
     pub(crate) fn save_latest(&self, spaces: &Keyspaces) -> Result<(), StorageError> {
         let mut latest = self.latest();
         latest.extend(self.read(|known| {
-            let last = known.by_number.iter().filter_map(|it| it.last_key.clone());
-            last.filter(|tick| tick.timestamp_ms > tick.ingested_at_ms)
-                .collect::<Vec<_>>()
+            let others = known.by_number.iter().filter_map(|it| {
+                let last = it.last_key.as_ref()?;
+                let is_saved = |latest: &Arc<Tick>| Arc::ptr_eq(latest, last);
+                (!it.latest.as_ref().is_some_and(is_saved)).then(|| Arc::clone(last))
+            });
+            others.collect::<Vec<_>>()
         }));
         let mut block = Block::default();
         block.push(&EncodedTicks::of(&latest));

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use app::ports::{OutboxId, PortError, Refused, SequenceNumber, StreamRecord, TickStream};
 use async_trait::async_trait;
-use domain::Tick;
+use domain::{Pair, Tick};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::stream_block::{self, EncodedTicks, SHARDS, shard_of};
-use crate::keys::{meta, number_of};
+use crate::keys::{meta, number_of, tick};
 use crate::shared_state::SharedState;
 
 #[async_trait]
@@ -28,12 +28,17 @@ impl TickStream for EmbeddedStore {
         }
         let encoded = by_shard.map(|ticks| EncodedTicks::of(&ticks));
         let entry = outbox_id.map(|OutboxId(number)| {
-            let ids = ticks.iter().map(|tick| *tick.tick_id.as_bytes());
-            (number, ids.collect::<HashSet<_>>())
+            // A pair that is not known has no stored tick.
+            let keys = ticks.iter().filter_map(|tick| {
+                let pair = self.inner.pairs.find(&Pair::of(tick))?;
+                let id = tick.tick_id.as_bytes();
+                Some(tick::key(pair, tick.timestamp_ms, id))
+            });
+            (number, keys.collect::<HashSet<_>>())
         });
         self.commit(move |commit| {
-            if let Some((number, ids)) = &entry {
-                commit.mark_streamed(*number, ids)?;
+            if let Some((number, streamed)) = &entry {
+                commit.mark_streamed(*number, streamed)?;
             }
             for (shard, encoded) in (0_u8..).zip(&encoded) {
                 if let Some(block) = commit.stream_block(shard) {

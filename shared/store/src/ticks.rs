@@ -32,7 +32,7 @@ struct Row {
     pair: Pair,
     timestamp_ms: i64,
     id: [u8; 16],
-    /// Whether it is arrival-stamped.
+    /// Whether its source gave no time.
     arrival_stamped: bool,
     value: Vec<u8>,
     tick: Arc<Tick>,
@@ -43,13 +43,13 @@ impl TickStore for EmbeddedStore {
     async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
         let rows: Vec<Row> = ticks
             .iter()
-            .map(|CohortTick { tick, in_cohort }| Row {
-                pair: Pair::of(tick),
-                timestamp_ms: tick.timestamp_ms,
-                id: *tick.tick_id.as_bytes(),
-                arrival_stamped: tick.timestamp_ms == tick.ingested_at_ms,
-                value: tick::encode(tick, *in_cohort),
-                tick: Arc::new(tick.clone()),
+            .map(|decided| Row {
+                pair: Pair::of(&decided.tick),
+                timestamp_ms: decided.tick.timestamp_ms,
+                id: *decided.tick.tick_id.as_bytes(),
+                arrival_stamped: decided.arrival_stamped,
+                value: tick::encode(&decided.tick, decided.in_cohort),
+                tick: Arc::new(decided.tick.clone()),
             })
             .collect();
         self.commit(move |commit| put(commit, rows))
@@ -186,7 +186,11 @@ impl EmbeddedStore {
     ) -> Result<Option<Vec<CohortTick>>, StorageError> {
         let found = self.read_range(token, quote, range).await?;
         let decided = |(tick, in_cohort): (Tick, Option<bool>)| {
-            in_cohort.map(|in_cohort| CohortTick { tick, in_cohort })
+            in_cohort.map(|in_cohort| CohortTick {
+                tick,
+                in_cohort,
+                arrival_stamped: false,
+            })
         };
         Ok(found.map(|ticks| ticks.into_iter().filter_map(decided).collect()))
     }

@@ -10,18 +10,19 @@
 //! `pending`) did not say which of their ticks are in the stream. The upgrade appends the redrive queue to
 //! the stream, compares each outbox entry with the stream, and drops the broadcast queue.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use app::ledger::LedgerEntry;
 use domain::RolloutChange;
-use domain::Tick;
+use domain::{Pair, Tick};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
 use crate::keys::outbox_entry::Entry;
 use crate::keys::stream_block::{self, Block, EncodedTicks, SHARDS, shard_of};
-use crate::keys::{self, meta, number_of, tick};
+use crate::keys::tick::TickKey;
+use crate::keys::{self, meta, number_of, pair, tick};
 use crate::keyspaces::Keyspaces;
 use crate::state::State;
 
@@ -218,12 +219,19 @@ fn outbox_entries(
         // How long they have waited is not known.
         from = [0; SHARDS as usize];
     }
-    let id = |tick: &Tick| *tick.tick_id.as_bytes();
-    let wanted: HashSet<[u8; 16]> = entries
+    let mut numbers = HashMap::new();
+    for (number, guard) in (0_u32..).zip(spaces.pairs.iter()) {
+        numbers.insert(pair::decode(&guard.value()?)?, number);
+    }
+    // A tick of a pair that is not known is not stored, so no entry has it.
+    let key = |tick: &Tick| {
+        let number = numbers.get(&Pair::of(tick)).copied().unwrap_or(u32::MAX);
+        tick::key(number, tick.timestamp_ms, tick.tick_id.as_bytes())
+    };
+    let wanted: HashSet<TickKey> = entries
         .iter()
-        .flat_map(|(_, entry)| &entry.keys)
-        .filter_map(|key| key.last_chunk().copied())
-        .chain(waiting.iter().map(id))
+        .flat_map(|(_, entry)| entry.keys.iter().copied())
+        .chain(waiting.iter().map(key))
         .collect();
     if wanted.is_empty() {
         return Ok(entries);
@@ -238,11 +246,11 @@ fn outbox_entries(
         };
         for guard in space.range(first..) {
             let ticks = stream_block::read(&guard.value()?)?;
-            streamed.extend(ticks.iter().map(id).filter(|id| wanted.contains(id)));
+            streamed.extend(ticks.iter().map(key).filter(|key| wanted.contains(key)));
         }
     }
     // Each waiting tick once, and only if the stream lacks it.
-    waiting.retain(|tick| streamed.insert(id(tick)));
+    waiting.retain(|tick| streamed.insert(key(tick)));
     for (_, entry) in &mut entries {
         entry.mark_streamed(&streamed);
     }

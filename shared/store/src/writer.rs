@@ -97,10 +97,10 @@ impl<'a> Commit<'a> {
     pub(crate) fn mark_streamed(
         &mut self,
         number: u64,
-        ids: &HashSet<[u8; 16]>,
+        streamed: &HashSet<TickKey>,
     ) -> Result<(), StorageError> {
         if let Some(mut entry) = self.spaces().outbox_entry(number)? {
-            entry.mark_streamed(ids);
+            entry.mark_streamed(streamed);
             self.insert(
                 &self.inner.spaces.outbox,
                 &number.to_be_bytes(),

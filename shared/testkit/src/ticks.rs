@@ -41,12 +41,14 @@ pub fn ticks(tokens: &[&str], count: u32) -> Vec<Tick> {
         .collect()
 }
 
-/// Ticks that belong to the stream, for a store.
+/// Ticks that belong to the stream, for a store. Those whose time is that of their receipt are
+/// arrival-stamped.
 #[must_use]
 pub fn in_cohort<'a>(ticks: impl IntoIterator<Item = &'a Tick>) -> Vec<CohortTick> {
     let decided = |tick: &Tick| CohortTick {
         tick: tick.clone(),
         in_cohort: true,
+        arrival_stamped: tick.timestamp_ms == tick.ingested_at_ms,
     };
     ticks.into_iter().map(decided).collect()
 }

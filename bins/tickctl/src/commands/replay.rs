@@ -40,6 +40,7 @@ Examples:
   tickctl replay kraken-XBTUSDT-trades.json --format kraken-trades --to https://ticks.example/stage
   unzip -p BTCUSDT-trades-2025-01-08.zip | tickctl replay - --format binance-trades --symbol BTCUSDT
   tickctl replay futures/BTCUSDT-trades-2025-01-08.csv --format binance-trades --market usdm
+  tickctl replay BTCUSD_PERP-trades-2025-01-08.csv --format binance-trades
   tickctl replay ticks.csv --format ticks-csv --batch 500 --skip 120000
 
 Exit codes: 0 all rows are stored; 1 the server did not accept them all; 2 a bad row (the rows
@@ -58,8 +59,9 @@ pub struct ReplayArgs {
     /// from the file's name), or BASE/QUOTE for kraken-trades (default: from the pair).
     #[arg(long, value_name = "SYMBOL")]
     pub symbol: Option<String>,
-    /// The market of binance-trades. The default is recognized by the columns: futures if the rows end
-    /// with is_buyer_maker as `true` or `false` in lower case, without is_best_match.
+    /// The market of binance-trades. The default is recognized: COIN-M by the symbol (such as
+    /// BTCUSD_PERP) or a column base_qty, spot by a column is_best_match, USD-M if the rows end with
+    /// is_buyer_maker as `true` or `false` in lower case. A file that shows none of these needs it.
     #[arg(long, value_enum, value_name = "MARKET")]
     pub market: Option<Market>,
     /// The most ticks per request.

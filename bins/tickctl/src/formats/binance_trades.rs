@@ -2,19 +2,16 @@
 //! older futures).
 //!
 //! Sent as the `trade` messages of Binance's stream, to the webhook of their market: the spot market
-//! and USD-M futures share symbols and trade numbers. The rows do not name the market, but their
-//! columns differ: spot has one more, whether the price was the best match.
+//! and USD-M futures share symbols and trade numbers.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 
 use domain::{Price, TIMESTAMP_MS_MIN, Volume};
 
+use super::binance_market::{Signs, market, source};
+use super::binance_symbol::{given_symbol, symbol_in};
 use super::whole_number::whole_number;
-use super::{About, Market, ReadError, Records, Row, RowPosition, Rows};
-
-/// The webhooks of the spot market and of USD-M futures.
-pub(super) const SOURCES: [&str; 2] = ["binance", "binance-usdm"];
+use super::{About, ReadError, Records, Row, RowPosition, Rows};
 
 /// Times from here on are microseconds (spot dumps since 2025): in milliseconds, this would be the
 /// year 5138.
@@ -38,8 +35,23 @@ struct Columns {
     maker: Option<usize>,
     /// Whether the price was the best match, which only spot trades have.
     best_match: Option<usize>,
+    /// The amount of the base, which only COIN-M trades have in place of that of the quote.
+    base_quantity: Option<usize>,
     /// Whether they come from a header; then other columns are allowed.
     named: bool,
+}
+
+impl Columns {
+    /// What the first row shows of its market.
+    fn signs<'a>(self, record: &'a csv::StringRecord, symbol: &'a str) -> Signs<'a> {
+        let field = |at: Option<usize>| record.get(at?);
+        Signs {
+            symbol,
+            has_base_quantity: self.base_quantity.is_some(),
+            maker: field(self.maker),
+            has_best_match: field(self.best_match).is_some(),
+        }
+    }
 }
 
 const POSITIONS: Columns = Columns {
@@ -49,6 +61,7 @@ const POSITIONS: Columns = Columns {
     time: 4,
     maker: Some(5),
     best_match: Some(6),
+    base_quantity: None,
     named: false,
 };
 
@@ -61,8 +74,9 @@ pub fn rows(input: Box<dyn Read + Send>, about: About<'_>) -> Result<Rows, ReadE
         Some(symbol) => given_symbol(symbol)?,
         None => symbol_in(about.file_name)?,
     };
+    let given = about.market;
     let mut records = Records::new(input);
-    let (mut columns, mut market) = (None, about.market);
+    let (mut columns, mut known) = (None, None);
     Ok(Box::new(std::iter::from_fn(move || {
         let (mut place, mut record) = match records.next()? {
             Ok(record) => record,
@@ -83,17 +97,37 @@ pub fn rows(input: Box<dyn Read + Send>, about: About<'_>) -> Result<Rows, ReadE
             };
         }
         let columns = *columns.get_or_insert(POSITIONS);
-        let market = *market.get_or_insert_with(|| market_of(&record, columns));
-        Some(row(place, &record, columns, (&symbol, market)))
+        let (event_ms, json) = match message(place, &record, columns, &symbol) {
+            Ok(read) => read,
+            Err(error) => return Some(Err(error)),
+        };
+        let market = match known {
+            Some(market) => market,
+            // The first good row shows the market of all.
+            None => match market(given, columns.signs(&record, &symbol)) {
+                Ok(market) => *known.insert(market),
+                Err(error) => {
+                    records.ended = true;
+                    return Some(Err(error));
+                }
+            },
+        };
+        Some(Ok(Row {
+            source: source(market),
+            place,
+            event_ms,
+            json,
+        }))
     })))
 }
 
-fn row(
+/// The event time and the message of a row.
+fn message(
     place: RowPosition,
     record: &csv::StringRecord,
     columns: Columns,
-    (symbol, market): (&str, Market),
-) -> Result<Row, ReadError> {
+    symbol: &str,
+) -> Result<(i64, String), ReadError> {
     let broken = |rule: String| ReadError::Row { place, rule };
     if !columns.named && !(COLUMNS_MIN..=COLUMNS_MAX).contains(&record.len()) {
         return Err(broken(format!(
@@ -121,28 +155,7 @@ fn row(
     let json = format!(
         r#"{{"e":"trade","E":{event_ms},"s":"{symbol}","t":{id},"p":"{price}","q":"{quantity}","T":{event_ms}}}"#
     );
-    let [spot, usdm] = SOURCES;
-    Ok(Row {
-        source: match market {
-            Market::Spot => spot,
-            Market::Usdm => usdm,
-        },
-        place,
-        event_ms,
-        json,
-    })
-}
-
-/// The market of a file, by its first row. In futures dumps, `true` and `false` are in lower case and
-/// end the row. Copies of spot dumps without their last column have `True` and `False`, as spot dumps
-/// always had.
-fn market_of(record: &csv::StringRecord, columns: Columns) -> Market {
-    let field = |at: Option<usize>| record.get(at?);
-    let is_of_futures = matches!(field(columns.maker), Some("true" | "false"));
-    match field(columns.best_match) {
-        None if is_of_futures => Market::Usdm,
-        _ => Market::Spot,
-    }
+    Ok((event_ms, json))
 }
 
 /// Distinguishes milliseconds from microseconds by their size.
@@ -188,6 +201,7 @@ fn header(record: &csv::StringRecord) -> Result<Columns, ReadError> {
         time,
         maker: at(&["is_buyer_maker", "isBuyerMaker"]),
         best_match: at(&["is_best_match", "isBestMatch", "best_match"]),
+        base_quantity: at(&["base_qty", "baseQty"]),
         named: true,
     })
 }
@@ -196,48 +210,20 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn given_symbol(symbol: &str) -> Result<String, ReadError> {
-    if symbol.is_empty() || !symbol.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(ReadError::File(format!(
-            "--symbol `{symbol}` is not a symbol of Binance: use letters and digits, such as \
-             BTCUSDT"
-        )));
-    }
-    Ok(symbol.to_ascii_uppercase())
-}
-
-/// The symbol in a file's name: `BTCUSDT-trades-2021-01-08.csv`, `binance-BTCUSDT-2021-01-08.csv`.
-fn symbol_in(file_name: &str) -> Result<String, ReadError> {
-    // The shortest pairs have five letters; other words of a name are not in capitals.
-    let is_symbol = |part: &&str| {
-        part.len() >= 5
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-            && part.bytes().any(|byte| byte.is_ascii_uppercase())
-    };
-    let found: BTreeSet<&str> = file_name
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(is_symbol)
-        .collect();
-    match (found.first(), found.len()) {
-        (Some(symbol), 1) => Ok((*symbol).to_owned()),
-        _ => Err(ReadError::File(format!(
-            "neither the rows nor the file name `{file_name}` contain the symbol: pass it, such \
-             as --symbol BTCUSDT"
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Market;
     use super::*;
 
     const HEADER: &str = "id,price,qty,quote_qty,time,is_buyer_maker\n";
 
     fn read(text: &str) -> Vec<Result<Row, ReadError>> {
         let input = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
-        rows(input, of("BTCUSDT.csv")).unwrap().collect()
+        let about = About {
+            market: Some(Market::Spot),
+            ..of("BTCUSDT.csv")
+        };
+        rows(input, about).unwrap().collect()
     }
 
     fn of(file_name: &str) -> About<'_> {
@@ -320,7 +306,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_are_one_bad_row() {
         let input =
-            b"1,1,1,1,1610064000278,T\n2,\xff,1,1,1610064000278,T\n3,1,1,1,1610064000278,T\n";
+            b"1,1,1,1,1610064000278,True\n2,\xff,1,1,1610064000278,True\n3,1,1,1,1610064000278,True\n";
         let seen: Vec<_> = rows(Box::new(std::io::Cursor::new(input)), of("BTCUSDT"))
             .unwrap()
             .collect();
@@ -332,65 +318,72 @@ mod tests {
     }
 
     #[test]
-    fn the_market_is_recognized_by_the_columns_or_given() {
-        let sources = |text: &str, market: Option<Market>| {
+    fn the_market_is_recognized_in_the_first_row_or_given() {
+        let sources = |text: &str, symbol: &str, market: Option<Market>| {
             let input = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
             let about = About {
                 market,
-                ..of("BTCUSDT.csv")
+                symbol: Some(symbol),
+                ..About::default()
             };
-            let rows = rows(input, about).unwrap().map(|row| row.unwrap().source);
-            rows.collect::<Vec<_>>()
+            let rows = rows(input, about).unwrap();
+            rows.map(|row| row.map_or_else(|error| error.to_string(), |row| row.source.to_owned()))
+                .collect::<Vec<_>>()
         };
         let spot =
             "7,30.1,1.5,45.15,1598918400000,True,True\n8,30.2,1,30.2,1598918400000,False,True\n";
         let futures = "7,29.9,0.5,14.95,1598918400000,true\n8,29.8,1,29.8,1598918400000,false\n";
-        assert_eq!(sources(spot, None), ["binance"; 2]);
-        assert_eq!(sources(futures, None), ["binance-usdm"; 2]);
-        assert_eq!(
-            sources(&format!("{HEADER}{futures}"), None),
-            ["binance-usdm"; 2]
-        );
+        for (text, symbol, market, expected) in [
+            (spot.to_owned(), "BTCUSDT", None, "binance"),
+            (futures.to_owned(), "BTCUSDT", None, "binance-usdm"),
+            (
+                format!("{HEADER}{futures}"),
+                "BTCUSDT",
+                None,
+                "binance-usdm",
+            ),
+            (futures.to_owned(), "BTCUSD_PERP", None, "binance-coinm"),
+            (
+                format!("id,price,qty,base_qty,time,is_buyer_maker\n{futures}"),
+                "BTCUSD_240628",
+                None,
+                "binance-coinm",
+            ),
+            (futures.to_owned(), "BTCUSDT", Some(Market::Spot), "binance"),
+            (
+                spot.to_owned(),
+                "BTCUSDT",
+                Some(Market::Usdm),
+                "binance-usdm",
+            ),
+        ] {
+            assert_eq!(sources(&text, symbol, market), [expected; 2], "{text}");
+        }
         for text in [
             // Spot dumps since 2025, a copy without the last column, one with other names.
             "7,30.1,1.5,45.15,1736294400368123,true,true\n".to_owned(),
             format!("{HEADER}7,30.1,1.5,45.15,1598918400000,True\n"),
             "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch\n7,30.1,1.5,45.15,1598918400000,true,true\n"
                 .to_owned(),
-            "id,price,qty,time\n7,30.1,1.5,1598918400000\n".to_owned(),
         ] {
-            assert_eq!(sources(&text, None), ["binance"], "{text}");
+            assert_eq!(sources(&text, "BTCUSDT", None), ["binance"], "{text}");
         }
-        assert_eq!(sources(futures, Some(Market::Spot)), ["binance"; 2]);
-        assert_eq!(sources(spot, Some(Market::Usdm)), ["binance-usdm"; 2]);
+        // Nothing is read of a file that may be of any market.
+        let unclear = "id,price,qty,time\n7,30.1,1.5,1598918400000\n8,30.1,1.5,1598918400000\n";
+        let seen = sources(unclear, "BTCUSDT", None);
+        assert!(seen.len() == 1 && seen[0].contains("--market"), "{seen:?}");
+        let seen = sources(unclear, "BTCUSDT", Some(Market::Spot));
+        assert_eq!(seen, ["binance"; 2]);
     }
 
     #[test]
     fn rows_count_from_one_after_the_header() {
-        let seen = read(&format!("{HEADER}1,1,1,1,1610064000278,T\n"));
+        let seen = read(&format!("{HEADER}1,1,1,1,1610064000278,True\n"));
         let place = RowPosition {
             number: 1,
             line: 2,
             offset_bytes: HEADER.len() as u64,
         };
         assert_eq!(seen[0].as_ref().unwrap().place, place);
-    }
-
-    #[test]
-    fn the_symbol_comes_from_the_file_name_or_is_required() {
-        for (name, expected) in [
-            ("binance-BTCUSDT-2021-01-08.csv", Some("BTCUSDT")),
-            ("1000SATSUSDT-trades-2024-01.csv", Some("1000SATSUSDT")),
-            ("ETHBTC.csv", Some("ETHBTC")),
-            ("BTCUSDT-BTCUSDT.csv", Some("BTCUSDT")),
-            ("BTCUSDT-ETHUSDT.csv", None),
-            ("trades.csv", None),
-            ("-", None),
-            ("2021-01-08.csv", None),
-        ] {
-            assert_eq!(symbol_in(name).ok().as_deref(), expected, "{name}");
-        }
-        assert_eq!(given_symbol("btcusdt").as_deref(), Ok("BTCUSDT"));
-        assert!(given_symbol("BTC/USDT").is_err());
     }
 }

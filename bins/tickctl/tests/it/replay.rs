@@ -111,6 +111,42 @@ fn dumps_of_spot_and_futures_go_to_the_webhooks_of_their_markets() {
 }
 
 #[test]
+fn a_dump_of_coin_margined_futures_is_recognized_and_an_unclear_one_needs_its_market() {
+    let coinm =
+        "id,price,qty,base_qty,time,is_buyer_maker\n41,9635.0,3,0.03113648,1591250192508,true\n";
+    let stub = Stub::start(Script::default());
+    let send = |name: &str, text: &str, more: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let line = ["replay", path.to_str().unwrap(), "--to", &stub.url];
+        tickctl(&[&line[..], &["--format", "binance-trades"], more].concat())
+    };
+    let run = send("BTCUSD_PERP-trades-2020-06-04.csv", coinm, &[]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    let delivery = stub.deliveries().pop().unwrap();
+    assert_eq!(delivery.source, "binance-coinm");
+    assert_eq!(delivery.body[0]["s"], "BTCUSD_PERP");
+
+    let unclear = "id,price,qty,time\n41,9635.0,3,1591250192508\n";
+    for more in [&[][..], &["--skip-bad"]] {
+        let run = send("BTCUSDT.csv", unclear, more);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        assert!(
+            run.stderr.contains("--market spot, usdm or coinm"),
+            "{run:?}"
+        );
+    }
+    assert_eq!(stub.requests(), 1);
+    let run = send("BTCUSDT.csv", unclear, &["--market", "usdm"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(stub.deliveries().pop().unwrap().source, "binance-usdm");
+    let run = send("BTCUSDT.csv", unclear, &["--market", "coinm"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("such as BTCUSD_PERP"), "{run:?}");
+}
+
+#[test]
 fn the_real_kraken_file_arrives_completely() {
     let Some(path) = real("kraken-XBTUSDT-trades.json") else {
         return;

@@ -2,7 +2,7 @@
 //! generated.
 
 use domain::SourceName;
-use sources::{Entry, Source, Unreadable};
+use sources::{Entry, ParseContext, Source, Unreadable};
 
 /// A provider's format under the demo's name.
 pub(crate) struct DemoSource {
@@ -33,10 +33,10 @@ impl Source for DemoSource {
         self.name
     }
 
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
-        let mut entries = self.format.parse(body, now_ms)?;
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+        let mut entries = self.format.parse(body, context)?;
         for entry in &mut entries {
-            if let Entry::Tick(tick) = entry {
+            if let Entry::Tick(tick) | Entry::ArrivalStamped(tick) = entry {
                 tick.source = self.label.clone();
             }
         }

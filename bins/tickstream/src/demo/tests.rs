@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
 
 use domain::{Reason, Tick};
-use sources::{Entry, Source as _};
+use sources::{Entry, ParseContext, Source as _};
 
 use super::*;
 
@@ -37,11 +37,13 @@ impl Seen {
     fn read(&mut self, now_ms: i64, delivery: &Delivery) {
         let source = DemoSource::find(delivery.source).expect("a feed of the demo is a source");
         for entry in source
-            .parse(&delivery.body, now_ms)
+            .parse(&delivery.body, &ParseContext::at(now_ms))
             .expect("a delivery of the demo is readable")
         {
             match entry {
-                Entry::Tick(tick) => self.ticks.push((delivery.source, tick)),
+                Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
+                    self.ticks.push((delivery.source, tick));
+                }
                 Entry::Ignored(_) => self.ignored += 1,
                 Entry::Malformed(malformed) => {
                     *self.malformed.entry(malformed.reason).or_default() += 1

@@ -11,6 +11,7 @@ mod archived;
 mod bad_input;
 mod crash;
 mod drain;
+mod feeds;
 mod identity;
 mod live;
 mod process;

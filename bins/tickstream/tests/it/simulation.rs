@@ -58,6 +58,7 @@ pub(crate) fn ingest(store: &EmbeddedStore, faults: Faults, seed: u64) -> Ingest
         flag: Arc::new(store.flag(ALL)),
         clock: Arc::new(Stopped),
         new_ids_from_ms: 0,
+        settings: Arc::default(),
         recent_offers: Arc::default(),
     }
 }

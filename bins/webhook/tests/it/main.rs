@@ -176,6 +176,7 @@ fn the_environment_lists_the_variables_of_the_template() {
         [
             "ARCHIVE_BUCKET",
             "AWS_LAMBDA_FUNCTION_NAME",
+            "BINANCE_TRADES",
             "BROADCAST_QUEUE_URL",
             "CODE_SHA256",
             "KINESIS_PERCENTAGE",
@@ -184,6 +185,8 @@ fn the_environment_lists_the_variables_of_the_template() {
             "MALFORMED_TOPIC_ARN",
             "NEW_IDS_FROM_MS",
             "OFFER_WITHIN_MS",
+            "PYTH_FEEDS",
+            "PYTH_WIDE_CONFIDENCE",
             "REDRIVE_QUEUE_URL",
             "RETENTION_DAYS",
             "ROLLOUT_PARAMETER",

@@ -99,7 +99,9 @@ impl Update {
     }
 
     pub(super) fn of_anomaly(anomaly: &Anomaly) -> Self {
-        let identity = format!("{:013}/{}", anomaly.timestamp_ms, anomaly.tick_id);
+        let Anomaly { token, quote, .. } = anomaly;
+        let time = anomaly.timestamp_ms;
+        let identity = format!("{time:013}/{token}/{quote}/{}", anomaly.tick_id);
         let json = json(&AnomalyJson::of(anomaly));
         Self::of_result(
             Kind::Anomalies,

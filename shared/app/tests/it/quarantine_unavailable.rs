@@ -118,6 +118,7 @@ async fn deliver(world: &Arc<World>) -> Result<Delivered, IngestError> {
         flag: Arc::clone(world) as _,
         clock: Arc::new(|| START_MS),
         new_ids_from_ms: 0,
+        settings: Arc::default(),
         recent_offers: Arc::default(),
     };
     let source = sources::find("ticks").unwrap();

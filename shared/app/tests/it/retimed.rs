@@ -10,7 +10,7 @@ use app::ports::{
 };
 use async_trait::async_trait;
 use domain::{Percentage, Rollout, RolloutKey, Tick};
-use sources::{Entry, Source, Unreadable};
+use sources::{Entry, ParseContext, Source, Unreadable};
 use testkit::ticks::{START_MS, tick};
 
 /// A source whose delivery has three arrival-stamped ticks.
@@ -21,13 +21,13 @@ impl Source for Stamping {
         "stamping"
     }
 
-    fn parse(&self, _: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+    fn parse(&self, _: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let stamped = |n| Tick {
-            timestamp_ms: now_ms,
-            ingested_at_ms: now_ms,
+            timestamp_ms: context.now_ms,
+            ingested_at_ms: context.now_ms,
             ..tick("BTC", n)
         };
-        Ok((0..3).map(|n| Entry::Tick(stamped(n))).collect())
+        Ok((0..3).map(|n| Entry::ArrivalStamped(stamped(n))).collect())
     }
 }
 
@@ -130,6 +130,7 @@ async fn stream_and_broadcast_get_the_stored_time_of_a_tick() {
         flag: Arc::new(Beside),
         clock: Arc::new(Beside),
         new_ids_from_ms: 0,
+        settings: Arc::default(),
         recent_offers: Arc::default(),
     };
     let delivered = ingest.deliver(&Stamping, b"").await.unwrap();

@@ -97,6 +97,7 @@ fn ingest(outbox_id: Option<OutboxId>, ledger: &Arc<Ledger>) -> Ingest {
         flag: Arc::new(Away),
         clock: Arc::new(|| START_MS),
         new_ids_from_ms: 0,
+        settings: Arc::default(),
         recent_offers: Arc::default(),
     }
 }

@@ -13,7 +13,7 @@ use super::input::Input;
 use super::output::{Output, Outputs};
 use super::row_identities::{COLUMNS, RowIdentities};
 use super::sort::Sorter;
-use super::{CompactionError, Memory, REMOVED_SHOWN_MAX, Removed, Watch};
+use super::{CompactionError, Memory, REMOVED_NAMED_MAX, Removed, Watch};
 use crate::identity_sum::IdentitySum;
 use crate::schema::of_ticks;
 
@@ -193,7 +193,7 @@ fn add_examples(
     duplicates: &Duplicates,
     batch: &RecordBatch,
 ) -> Result<(), String> {
-    let wanted = REMOVED_SHOWN_MAX - examples.len();
+    let wanted = REMOVED_NAMED_MAX - examples.len();
     if wanted == 0 || duplicates.ids.rows() == examples.len() as u64 {
         return Ok(());
     }

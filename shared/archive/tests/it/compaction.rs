@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use archive::compaction::{CompactionError, Files, Memory, REMOVED_SHOWN_MAX};
+use archive::compaction::{CompactionError, Files, Memory, REMOVED_NAMED_MAX};
 use archive::{Archive, Folder, MANIFEST, Manifest};
 use codec::columnar::record_batch;
 use domain::{Tick, TickId};
@@ -177,13 +177,16 @@ async fn only_true_repeats_are_removed_and_named() {
 }
 
 #[tokio::test]
-async fn a_report_names_ten_removed_rows_at_most() {
+async fn a_report_names_the_removed_rows_up_to_a_limit() {
     let room = TestArchive::new();
-    write_ranges(&room, &market(30), 30, 0);
-    write_ranges(&room, &market(30), 30, 100);
+    let rows = REMOVED_NAMED_MAX + 1;
+    let made = market(i64::try_from(rows).unwrap());
+    write_ranges(&room, &made, rows, 0);
+    write_ranges(&room, &made, rows, 20_000);
     let report = &room.compact().await[0];
-    assert_eq!((report.rows, report.duplicates), (30, 30));
-    assert_eq!(report.removed.len(), REMOVED_SHOWN_MAX);
+    let rows = rows as u64;
+    assert_eq!((report.rows, report.duplicates), (rows, rows));
+    assert_eq!(report.removed.len(), REMOVED_NAMED_MAX);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use super::candle_item::{
 };
 use super::pair_step::{CORRECTED_MAX, PairStep, Retention, STATE, StepError, by_pair, state_key};
 use super::reads::{Found, read_all};
-use crate::emf::{EmfWriter, REPEATED_TICKS};
+use crate::emf::{EmfWriter, LATE_TICKS, REPEATED_TICKS, TOO_LATE_TICKS};
 use crate::error::CallError;
 use crate::retry::{Backoff, within};
 
@@ -206,7 +206,11 @@ impl AnalyticsStore for AnalyticsTable {
             } = commit;
             tracing::info!(shard, %last, late, too_late, duplicates, "ticks out of order");
         }
-        let repeated = commit.duplicates;
+        let counts = [
+            (REPEATED_TICKS, commit.duplicates),
+            (LATE_TICKS, commit.late),
+            (TOO_LATE_TICKS, commit.too_late),
+        ];
         // Before the states: until its state is stored, a step is folded again and finds the same
         // anomalies.
         let anomalies = std::mem::take(&mut commit.anomalies);
@@ -223,7 +227,9 @@ impl AnalyticsStore for AnalyticsTable {
         for pair in stored {
             corrected.extend(pair?);
         }
-        self.count(REPEATED_TICKS, repeated);
+        for (metric, count) in counts {
+            self.count(metric, count);
+        }
         corrected.sort_by(|a, b| {
             let order = |it: &Candle| (it.start_ms, it.interval);
             (&a.token, &a.quote, order(a)).cmp(&(&b.token, &b.quote, order(b)))

@@ -36,11 +36,6 @@ impl ClaimError {
     }
 }
 
-/// Whether a tick is arrival-stamped, because its source gave no event time.
-pub(crate) fn is_arrival_stamped(tick: &Tick) -> bool {
-    tick.timestamp_ms == tick.ingested_at_ms
-}
-
 /// Claims a tick in one attempt, and returns the time under which it must be stored, in milliseconds:
 /// its own if it is the first with its id.
 pub(crate) async fn claim(

@@ -104,7 +104,9 @@ pub(crate) fn anomaly_partition(timestamp_ms: i64) -> Result<String, ItemError> 
 
 /// The item of an anomaly. The same anomaly found again gives the same item.
 pub(crate) fn anomaly_item(anomaly: &Anomaly, now_ms: i64, days: u32) -> Result<Item, ItemError> {
-    let sort = format!("{}#{}", sortable(anomaly.timestamp_ms), anomaly.tick_id);
+    let Anomaly { token, quote, .. } = anomaly;
+    let time = sortable(anomaly.timestamp_ms);
+    let sort = format!("{time}#{}#{token}/{quote}", anomaly.tick_id);
     let mut item = key(anomaly_partition(anomaly.timestamp_ms)?, sort);
     item.extend(
         [

@@ -4,9 +4,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use app::ports::CohortTick;
 use domain::{Pair, Tick, TickId};
 
-use super::arrival_time_claims::is_arrival_stamped;
 use super::attributes::ItemError;
 use super::tick_item::Place;
 
@@ -24,8 +24,9 @@ pub(crate) enum DeliveredIdentity {
 }
 
 impl DeliveredIdentity {
-    pub(crate) fn of(tick: &Tick, new_ids_from_ms: i64) -> Result<Self, ItemError> {
-        if is_arrival_stamped(tick) {
+    pub(crate) fn of(decided: &CohortTick, new_ids_from_ms: i64) -> Result<Self, ItemError> {
+        let tick = &decided.tick;
+        if decided.arrival_stamped {
             return Ok(Self::ArrivalStamped(Pair::of(tick), tick.tick_id));
         }
         Place::of(tick, new_ids_from_ms).map(Self::Timed)
@@ -76,9 +77,17 @@ mod tests {
 
     use super::*;
 
+    fn decided(tick: Tick, arrival_stamped: bool) -> CohortTick {
+        CohortTick {
+            tick,
+            in_cohort: true,
+            arrival_stamped,
+        }
+    }
+
     fn identity(token: &str, n: usize) -> DeliveredIdentity {
         let made = tick(token, u32::try_from(n).unwrap());
-        DeliveredIdentity::of(&made, 0).unwrap()
+        DeliveredIdentity::of(&decided(made, false), 0).unwrap()
     }
 
     #[test]
@@ -101,8 +110,11 @@ mod tests {
             ingested_at_ms: at_ms,
             ..tick("BTC", 1)
         };
-        let of = |tick: &Tick| DeliveredIdentity::of(tick, 0).unwrap();
-        assert_eq!(of(&at(START_MS)), of(&at(START_MS + 1)));
+        let of = |tick: Tick, stamped| DeliveredIdentity::of(&decided(tick, stamped), 0).unwrap();
+        assert_eq!(of(at(START_MS), true), of(at(START_MS + 1), true));
+        // A time of its own that equals our clock is an event time.
+        assert_ne!(of(at(START_MS), false), of(at(START_MS + 1), false));
+        assert_ne!(of(at(START_MS), false), of(at(START_MS), true));
         assert_ne!(identity("BTC", 1), identity("BTC", 2));
     }
 }

@@ -155,8 +155,8 @@ impl TickTable {
     fn rows_of(&self, ticks: &[CohortTick]) -> (Vec<Position>, Vec<Row>) {
         let mut rows: Vec<Row> = Vec::with_capacity(ticks.len());
         let mut row_of: HashMap<DeliveredIdentity, usize> = HashMap::with_capacity(ticks.len());
-        let mut position = |CohortTick { tick, in_cohort }: &CohortTick| {
-            let identity = match DeliveredIdentity::of(tick, self.new_ids_from_ms) {
+        let mut position = |decided: &CohortTick| {
+            let identity = match DeliveredIdentity::of(decided, self.new_ids_from_ms) {
                 Ok(identity) => identity,
                 Err(error) => return Position::Invalid(Refusal::of_item(&error)),
             };
@@ -164,7 +164,7 @@ impl TickTable {
                 return Position::Repeat(*row);
             }
             row_of.insert(identity.clone(), rows.len());
-            rows.push(Row::new(identity, tick.clone(), *in_cohort));
+            rows.push(Row::new(identity, decided.tick.clone(), decided.in_cohort));
             Position::First(rows.len() - 1)
         };
         let positions = ticks.iter().map(&mut position).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use app::ports::{Clock, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
+use app::ports::{Clock, CohortTick, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
 use aws::dynamodb::{STORE_TIMEOUT, StoreTimeout, TickTable, TickTableConfig};
 use aws_sdk_dynamodb::Client;
 use domain::{Tick, Token};
@@ -254,6 +254,24 @@ fn claiming(first_ms: impl Fn(&str) -> Option<i64> + Send + Sync + 'static) -> W
         "BatchGetItem" => found(&[]),
         _ => taken(),
     })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_of_its_own_that_equals_our_clock_needs_no_claim() {
+    let wire = claiming(|_| Some(START_MS - 60_000));
+    let made = CohortTick {
+        tick: arrival_stamped(1, START_MS),
+        in_cohort: true,
+        arrival_stamped: false,
+    };
+    let receipt = table(&wire).put(&[made]).await.unwrap();
+    assert_eq!(
+        (&receipt.outcomes[..], &receipt.retimed[..]),
+        (&[PutOutcome::Stored][..], &[][..])
+    );
+    let calls = wire.calls();
+    let operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
+    assert_eq!(operations, ["BatchGetItem", "BatchWriteItem"]);
 }
 
 #[tokio::test(start_paused = true)]

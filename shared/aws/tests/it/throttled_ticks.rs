@@ -17,6 +17,7 @@ use aws_client::scripted_http::{Answer, Wire};
 use aws_sdk_dynamodb::Client;
 use domain::{Percentage, Rollout, RolloutKey, Tick};
 use serde_json::{Value, json};
+use sources::ParseContext;
 use testkit::throttled_table::{OF_PARTITION, ThrottledTable, UNLIMITED, Units};
 use testkit::ticks::START_MS;
 use tokio::time::Instant;
@@ -189,6 +190,7 @@ impl Scene {
             flag: Arc::clone(&self.share) as _,
             clock: self.clock(),
             new_ids_from_ms: 0,
+            settings: Arc::default(),
             recent_offers: Arc::default(),
         }
     }
@@ -399,7 +401,7 @@ async fn a_redelivery_offers_what_a_process_stored_before_it_died() {
         let scene = Scene::new(UNLIMITED, UNLIMITED, 1);
         let source = sources::find(delivery.source).unwrap();
         let entries = source
-            .parse(&delivery.body, scene.clock().now_ms())
+            .parse(&delivery.body, &ParseContext::at(scene.clock().now_ms()))
             .unwrap();
         let ticks: Vec<CohortTick> = entries
             .into_iter()
@@ -407,6 +409,12 @@ async fn a_redelivery_offers_what_a_process_stored_before_it_died() {
                 sources::Entry::Tick(tick) => CohortTick {
                     tick,
                     in_cohort: true,
+                    arrival_stamped: false,
+                },
+                sources::Entry::ArrivalStamped(tick) => CohortTick {
+                    tick,
+                    in_cohort: true,
+                    arrival_stamped: true,
                 },
                 other @ (sources::Entry::Ignored(_) | sources::Entry::Malformed(_)) => {
                     panic!("{other:?}")

@@ -192,9 +192,12 @@ impl PairState {
     }
 
     /// Sets the members of the open candle of one second that starts at `start_ms`, if there is one.
-    pub fn restore_members(&mut self, start_ms: i64, members: Vec<Member>) {
+    /// The stored candle may be ahead of the state, if a process died between the two: members are in
+    /// the order in which their ticks were added, so those after the state's are not in it.
+    pub fn restore_members(&mut self, start_ms: i64, mut members: Vec<Member>) {
         let at = self.position(Interval::OneSecond, start_ms);
         if let Some(candle) = at.ok().and_then(|at| self.open.get_mut(at)) {
+            members.truncate(usize::try_from(candle.tick_count).unwrap_or(usize::MAX));
             candle.members = members;
         }
     }

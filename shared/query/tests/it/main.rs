@@ -8,6 +8,7 @@
 
 mod answer;
 mod golden;
+mod marked_prices;
 mod mistakes;
 mod other_types;
 mod plans;

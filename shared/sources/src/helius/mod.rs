@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 use crate::delivery::{self, Answer, Outcome};
 use crate::refused::Refused;
 use crate::value::Value;
-use crate::{Entry, Source, Unreadable};
+use crate::{Entry, ParseContext, Source, Unreadable};
 
 /// Helius webhooks.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ impl Source for Helius {
         "helius"
     }
 
-    fn parse(&self, body: &[u8], now_ms: i64) -> Result<Vec<Entry>, Unreadable> {
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let transactions = delivery::one_or_many(delivery::text(body)?)?;
         Answer::of_each(transactions, |raw| {
-            transaction(Value::new("entry", raw), now_ms)
+            transaction(Value::new("entry", raw), context.now_ms)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Deliveries that are unreadable as a whole, and the messages for their senders.
 
 use domain::Reason;
-use sources::{ALL, Entry, find};
+use sources::{ALL, Entry, ParseContext, find};
 
 use crate::{NOW_MS, entries, parse};
 
@@ -22,11 +22,18 @@ fn every_source_is_found_by_its_name_alone() {
     let names: Vec<_> = ALL.iter().map(|source| source.name()).collect();
     let known = [
         "binance",
+        "binance-coinm",
         "binance-usdm",
+        "birdeye",
+        "bybit",
+        "bybit-linear",
+        "bybit-inverse",
         "coinbase",
+        "coingecko",
         "helius",
         "jupiter",
         "kraken",
+        "okx",
         "pyth",
         "ticks",
     ];
@@ -141,7 +148,7 @@ fn deep_nesting_does_not_overflow_the_stack() {
             format!(r#"{{"channel":"trade","data":[{{"symbol":{deep}}}]}}"#),
             format!(r#"{{"e":"trade","data":{deep}}}"#),
         ] {
-            if let Ok(entries) = source.parse(body.as_bytes(), NOW_MS) {
+            if let Ok(entries) = source.parse(body.as_bytes(), &ParseContext::at(NOW_MS)) {
                 assert!(!entries.iter().any(|entry| matches!(entry, Entry::Tick(_))));
             }
         }

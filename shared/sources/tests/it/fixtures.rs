@@ -40,7 +40,7 @@ fn fixtures_match_their_snapshots() {
                 .enumerate()
             {
                 writeln!(seen, "{index:2} {}", line(entry)).unwrap();
-                if let Entry::Tick(tick) = entry {
+                if let Entry::Tick(tick) | Entry::ArrivalStamped(tick) = entry {
                     let slot = tick.slot.map_or("-".to_owned(), |slot| slot.to_string());
                     let (id, time) = (tick.tick_id, tick.timestamp_ms);
                     writeln!(seen, "   {id} at {time} slot {slot} from {}", tick.source).unwrap();

@@ -23,7 +23,9 @@ fn the_price_does_not_depend_on_how_a_transaction_is_told() {
                 .iter()
                 .map(|entry| match entry {
                     Entry::Tick(tick) => (tick.price, tick.volume),
-                    Entry::Ignored(_) | Entry::Malformed(_) => panic!("{entry:?}"),
+                    Entry::ArrivalStamped(_) | Entry::Ignored(_) | Entry::Malformed(_) => {
+                        panic!("{entry:?}")
+                    }
                 })
                 .collect();
             assert_eq!(seen.len(), 1, "{ways:?}");

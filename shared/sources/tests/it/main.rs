@@ -6,20 +6,31 @@
 )]
 
 mod answers;
+mod binance;
 mod fixtures;
 mod helius;
+mod markets;
 mod properties;
+mod pyth;
 mod real_payloads;
 mod ticks;
 
 use domain::{Malformed, Tick};
-use sources::{Entry, Unreadable};
+use sources::{Entry, ParseContext, Unreadable};
 
 /// Our clock in these tests: 2026-11-18.
 const NOW_MS: i64 = 1_795_000_000_000;
 
 fn parse(source: &str, body: &[u8]) -> Result<Vec<Entry>, Unreadable> {
-    sources::find(source).unwrap().parse(body, NOW_MS)
+    parse_in(source, body, &ParseContext::at(NOW_MS))
+}
+
+fn parse_in(
+    source: &str,
+    body: &[u8],
+    context: &ParseContext<'_>,
+) -> Result<Vec<Entry>, Unreadable> {
+    sources::find(source).unwrap().parse(body, context)
 }
 
 fn entries(source: &str, body: &str) -> Vec<Entry> {
@@ -28,7 +39,7 @@ fn entries(source: &str, body: &str) -> Vec<Entry> {
 
 fn only_tick(source: &str, body: &str) -> Tick {
     match entries(source, body).as_slice() {
-        [Entry::Tick(tick)] => tick.clone(),
+        [Entry::Tick(tick) | Entry::ArrivalStamped(tick)] => tick.clone(),
         other => panic!("one tick expected, not {other:?}: {body}"),
     }
 }
@@ -43,7 +54,7 @@ fn only_malformed(source: &str, body: &str) -> Malformed {
 /// An entry in one line, for tables.
 fn line(entry: &Entry) -> String {
     match entry {
-        Entry::Tick(tick) => {
+        Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
             let Tick {
                 token,
                 quote,

@@ -6,18 +6,19 @@ use domain::{AmountError, Price};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
-use sources::{ALL, Entry};
+use sources::{ALL, Entry, ParseContext};
 
 use crate::{NOW_MS, fixtures, only_tick};
 
 /// Parses twice, and checks the properties of any delivery.
 fn check(source: &dyn sources::Source, body: &[u8]) {
-    let Ok(entries) = source.parse(body, NOW_MS) else {
-        assert!(source.parse(body, NOW_MS).is_err());
+    let context = ParseContext::at(NOW_MS);
+    let Ok(entries) = source.parse(body, &context) else {
+        assert!(source.parse(body, &context).is_err());
         return;
     };
     assert_eq!(
-        source.parse(body, NOW_MS).as_ref(),
+        source.parse(body, &context).as_ref(),
         Ok(&entries),
         "a replay is the same"
     );
@@ -29,7 +30,7 @@ fn check(source: &dyn sources::Source, body: &[u8]) {
                 assert!(indices.insert(malformed.index));
                 assert!(!malformed.message.is_empty());
             }
-            Entry::Tick(tick) => {
+            Entry::Tick(tick) | Entry::ArrivalStamped(tick) => {
                 assert_eq!(tick.ingested_at_ms, NOW_MS);
                 domain::check_timestamp(tick.timestamp_ms, NOW_MS).unwrap();
             }
@@ -39,12 +40,12 @@ fn check(source: &dyn sources::Source, body: &[u8]) {
     // Later, the same delivery gives the same ids, possibly with another arrival stamp.
     let ids = |entries: &[Entry]| -> Vec<_> {
         let id = |entry: &Entry| match entry {
-            Entry::Tick(tick) => Some(tick.tick_id),
+            Entry::Tick(tick) | Entry::ArrivalStamped(tick) => Some(tick.tick_id),
             Entry::Ignored(_) | Entry::Malformed(_) => None,
         };
         entries.iter().map(id).collect()
     };
-    let later = source.parse(body, NOW_MS + 1).unwrap();
+    let later = source.parse(body, &ParseContext::at(NOW_MS + 1)).unwrap();
     for (now, later) in ids(&entries).into_iter().zip(ids(&later)) {
         assert!(now.is_none() || now == later);
     }
@@ -72,13 +73,20 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("p"),
         Just("q"),
         Just("T"),
+        Just("u"),
+        Just("b"),
+        Just("a"),
+        Just("lastUpdateId"),
+        Just("event"),
         Just("data"),
         Just("channel"),
         Just("type"),
         Just("events"),
         Just("swap"),
         Just("parsed"),
+        Just("price_feed"),
         Just("publish_time"),
+        Just("conf"),
         Just("expo"),
         Just("usdPrice"),
         Just("blockId"),
@@ -88,6 +96,14 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("accountData"),
         Just("signature"),
         Just("feePayer"),
+        Just("arg"),
+        Just("instId"),
+        Just("topic"),
+        Just("lastPrice"),
+        Just("usd"),
+        Just("last_updated_at"),
+        Just("value"),
+        Just("updateUnixTime"),
     ];
     scalar.prop_recursive(5, 48, 6, move |inner| {
         prop_oneof![
@@ -185,7 +201,7 @@ proptest! {
     fn a_bad_entry_does_not_affect_others(bad in any_json(), before in any::<bool>()) {
         let good = r#"{"token":"A","price":"1","timestamp":1760000000000}"#;
         let list = if before { format!("[{bad},{good}]") } else { format!("[{good},{bad}]") };
-        let entries = source("ticks").parse(list.as_bytes(), NOW_MS).unwrap();
+        let entries = source("ticks").parse(list.as_bytes(), &ParseContext::at(NOW_MS)).unwrap();
         let kept = if before { entries.last() } else { entries.first() };
         prop_assert_eq!(kept, Some(&Entry::Tick(only_tick("ticks", good))));
     }
@@ -194,7 +210,7 @@ proptest! {
     #[test]
     fn prices_follow_the_domains_rules(text in "-?[0-9]{1,22}(\\.[0-9]{1,12})?([eE][+-]?[0-9]{1,3})?") {
         let body = format!(r#"{{"token":"A","price":"{text}","timestamp":1760000000000}}"#);
-        let entries = source("ticks").parse(body.as_bytes(), NOW_MS).unwrap();
+        let entries = source("ticks").parse(body.as_bytes(), &ParseContext::at(NOW_MS)).unwrap();
         let expected: Result<Price, AmountError> = Price::parse(&text);
         match (entries.as_slice(), expected) {
             ([Entry::Tick(tick)], Ok(price)) => prop_assert_eq!(tick.price, price),

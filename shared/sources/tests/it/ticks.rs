@@ -1,7 +1,7 @@
 //! Our own JSON: exact numbers, times and the identity of a tick.
 
 use domain::{Quality, Reason, TickId};
-use sources::Entry;
+use sources::{Entry, ParseContext};
 
 use crate::{NOW_MS, entries, only_malformed, only_tick};
 
@@ -259,7 +259,11 @@ fn events_before_the_switch_have_the_id_of_release_1_0() {
     const SWITCH_MS: i64 = 1_760_000_000_000;
     let source = sources::find("ticks").unwrap();
     let id = |body: &str, since_ms: i64| {
-        let entries = source.parse_since(body.as_bytes(), NOW_MS, since_ms);
+        let context = ParseContext {
+            new_ids_from_ms: since_ms,
+            ..ParseContext::at(NOW_MS)
+        };
+        let entries = source.parse(body.as_bytes(), &context);
         match entries.unwrap().as_slice() {
             [Entry::Tick(tick)] => tick.tick_id,
             other => panic!("one tick expected, not {other:?}: {body}"),
@@ -287,41 +291,13 @@ fn events_before_the_switch_have_the_id_of_release_1_0() {
     // No other source has changed its ids.
     let trade = r#"{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","T":1759999999999}"#;
     let binance = sources::find("binance").unwrap();
+    let context = ParseContext::at(NOW_MS);
+    let upgraded = ParseContext {
+        new_ids_from_ms: SWITCH_MS,
+        ..context
+    };
     assert_eq!(
-        binance.parse_since(trade.as_bytes(), NOW_MS, SWITCH_MS),
-        binance.parse(trade.as_bytes(), NOW_MS)
+        binance.parse(trade.as_bytes(), &upgraded),
+        binance.parse(trade.as_bytes(), &context)
     );
-}
-
-/// The markets number their trades of a symbol independently of each other.
-#[test]
-fn the_same_numbers_on_two_markets_of_binance_are_two_events() {
-    let trade = r#"{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","T":1760000000123}"#;
-    let aggregate = r#"{"e":"aggTrade","s":"BTCUSDT","a":1,"p":"1","q":"1","T":1760000000123}"#;
-    let mut ids = std::collections::BTreeSet::new();
-    for (source, origin) in [
-        ("binance", "binance:spot"),
-        ("binance-usdm", "binance:usdm"),
-    ] {
-        for body in [trade, aggregate] {
-            let tick = only_tick(source, body);
-            assert_eq!(tick.source.as_str(), origin);
-            assert_eq!((tick.token.as_str(), tick.sequence), ("BTC", Some(1)));
-            ids.insert(tick.tick_id);
-        }
-    }
-    assert_eq!(ids.len(), 4);
-}
-
-#[test]
-fn binance_may_send_microseconds() {
-    let trade =
-        |time: &str| format!(r#"{{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","T":{time}}}"#);
-    let times = ["1760000000123", "1760000000123456"];
-    for time in times {
-        assert_eq!(
-            only_tick("binance", &trade(time)).timestamp_ms,
-            1_760_000_000_123
-        );
-    }
 }

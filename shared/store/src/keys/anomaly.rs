@@ -1,16 +1,18 @@
-//! Key: timestamp (u64), tick id (16 bytes).
+//! Key: timestamp (u64), tick id (16 bytes), pair (text). In rows of release 1.0 the pair is missing.
 //! Value: the anomaly (postcard).
 
 use domain::analytics::Anomaly;
 
-use super::{key_of, sortable};
+use super::sortable;
 use crate::error::StorageError;
 
 pub(crate) const KEYSPACE: &str = "anomalies";
 
-pub(crate) fn key(anomaly: &Anomaly) -> [u8; 8 + 16] {
-    let moment = sortable(anomaly.timestamp_ms).into_iter();
-    key_of(moment.chain(*anomaly.tick_id.as_bytes()))
+pub(crate) fn key(anomaly: &Anomaly) -> Vec<u8> {
+    let mut key = sortable(anomaly.timestamp_ms).to_vec();
+    key.extend(anomaly.tick_id.as_bytes());
+    key.extend(format!("{}/{}", anomaly.token, anomaly.quote).into_bytes());
+    key
 }
 
 pub(crate) fn encode(anomaly: &Anomaly) -> Result<Vec<u8>, StorageError> {

@@ -37,11 +37,10 @@ impl Entry {
         })
     }
 
-    /// Marks the ticks with these ids as appended to the stream.
-    pub(crate) fn mark_streamed(&mut self, ids: &HashSet<[u8; 16]>) {
+    /// Marks the ticks with these keys as appended to the stream.
+    pub(crate) fn mark_streamed(&mut self, streamed: &HashSet<TickKey>) {
         let before = self.keys.len();
-        self.keys
-            .retain(|key| key.last_chunk().is_none_or(|id| !ids.contains(id)));
+        self.keys.retain(|key| !streamed.contains(key));
         self.streamed += (before - self.keys.len()) as u64;
     }
 }
@@ -62,7 +61,11 @@ mod tests {
         assert_eq!(Entry::decode(&value).unwrap(), entry);
         assert!(Entry::decode(&value[..value.len() - 1]).is_err());
         assert!(Entry::decode(&value[..7]).is_err());
-        entry.mark_streamed(&HashSet::from([ids[0], ids[2], [9; 16]]));
+        // The same id of another pair, or at another time, is another tick.
+        let [other_pair, other_time] =
+            [(8, 1_000), (7, 1_001)].map(|(n, ms)| tick::key(n, ms, &ids[1]));
+        let [first, _, third] = ids.map(|id| tick::key(7, 1_000, &id));
+        entry.mark_streamed(&HashSet::from([first, third, other_pair, other_time]));
         assert_eq!((entry.streamed, entry.keys.len()), (4, 1));
         assert_eq!(entry.keys[0], tick::key(7, 1_000, &ids[1]));
     }

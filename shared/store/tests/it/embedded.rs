@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use app::ports::{
-    PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore, SequenceNumber, TickStore,
-    TickStream,
+    CohortTick, PutOutcome, Quarantine, Quarantined, RolloutFlag, RolloutStore, SequenceNumber,
+    TickStore, TickStream,
 };
 use archive::Archive;
 use domain::{Malformed, Reason, Rollout, RolloutChange, RolloutKey, Tick};
@@ -216,6 +216,57 @@ async fn an_arrival_stamped_tick_is_identified_by_its_id() {
         [PutOutcome::Stored],
         "a tick is new again after retention removed it"
     );
+}
+
+/// Ticks of one millisecond, of which `sequence` says another order than the ids do.
+fn of_one_millisecond() -> Vec<Tick> {
+    let mut made: Vec<Tick> = (0..6).map(|n| tick("BTC", n)).collect();
+    made.sort_by_key(|tick| tick.tick_id);
+    for (tick, sequence) in made.iter_mut().zip((1..=6).rev()) {
+        (tick.timestamp_ms, tick.sequence) = (START_MS, Some(sequence));
+    }
+    made
+}
+
+#[tokio::test]
+async fn a_repeat_after_a_restart_is_a_duplicate() {
+    for orderly in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let made = of_one_millisecond();
+        store.put(&in_cohort(&made)).await.unwrap();
+        if orderly {
+            store.close();
+        } else {
+            drop(store);
+        }
+        let store = open(&folder);
+        let again = store.put(&in_cohort(&made)).await.unwrap();
+        assert_eq!(again.outcomes, [PutOutcome::Duplicate; 6], "{orderly}");
+        let latest = store.latest_tick("BTC", None).unwrap();
+        assert_eq!(latest.sequence, Some(6), "{orderly}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_of_its_own_that_equals_our_clock_is_an_event_time() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let of = |token: &str, at_ms| CohortTick {
+        tick: Tick {
+            tick_id: tick("BTC", 1).tick_id,
+            timestamp_ms: at_ms,
+            ingested_at_ms: at_ms,
+            ..tick(token, 1)
+        },
+        in_cohort: true,
+        arrival_stamped: false,
+    };
+    let made = [of("A", START_MS), of("B", START_MS), of("A", START_MS + 1)];
+    let receipt = store.put(&made).await.unwrap();
+    assert_eq!(receipt.outcomes, [PutOutcome::Stored; 3]);
+    let receipt = store.put(&made).await.unwrap();
+    assert_eq!(receipt.outcomes, [PutOutcome::Duplicate; 3]);
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use super::units::files;
 
+/// How many removed rows the text names; JSON has all that the report names.
+const REMOVED_SHOWN_MAX: usize = 10;
+
 /// The outcome of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -230,11 +233,12 @@ impl Line {
         });
         let waiting = waiting.unwrap_or_default();
         let mut text = format!("{}  {summary}{waiting}", self.day);
-        for tick in &self.removed {
+        for tick in self.removed.iter().take(REMOVED_SHOWN_MAX) {
             text.push_str("\n  removed a copy of ");
             text.push_str(&tick.text());
         }
-        let more = self.duplicates.saturating_sub(self.removed.len() as u64);
+        let shown = self.removed.len().min(REMOVED_SHOWN_MAX) as u64;
+        let more = self.duplicates.saturating_sub(shown);
         if more > 0 {
             text.push_str(&format!("\n  and {more} more"));
         }
