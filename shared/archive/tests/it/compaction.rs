@@ -180,7 +180,13 @@ async fn only_true_repeats_are_removed_and_named() {
 async fn a_report_names_the_removed_rows_up_to_a_limit() {
     let room = TestArchive::new();
     let rows = REMOVED_NAMED_MAX + 1;
-    let made = market(i64::try_from(rows).unwrap());
+    let made: Vec<Tick> = (0_i64..)
+        .take(rows)
+        .map(|n| Tick {
+            tick_id: TickId::derive("test", &[&n.to_string()]),
+            ..tick("BTC", "1", DAY_MS + n)
+        })
+        .collect();
     write_ranges(&room, &made, rows, 0);
     write_ranges(&room, &made, rows, 20_000);
     let report = &room.compact().await[0];

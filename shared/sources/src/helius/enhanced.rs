@@ -14,10 +14,14 @@ use crate::helius::decimals::{TokenAmount, decimal, lamports, nearly, raw_token_
 use crate::helius::market_trade::{self, Found};
 use crate::helius::movements::{Movements, Transfer};
 use crate::helius::no_price;
+use crate::helius::programs::Programs;
 use crate::helius::swap_event::{self, SwapEvent};
 use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
+
+/// The sources whose pools pay before they are paid start with this.
+const PAID_FIRST_SOURCES: &str = "PUMP";
 
 /// The most balance changes of a mint that transfers are compared with. A Solana transaction has at
 /// most 256 accounts.
@@ -63,6 +67,10 @@ struct TransferFields<'a> {
     from: Option<&'a RawValue>,
     #[serde(borrow, rename = "toUserAccount")]
     to: Option<&'a RawValue>,
+    #[serde(borrow, rename = "fromTokenAccount")]
+    from_account: Option<&'a RawValue>,
+    #[serde(borrow, rename = "toTokenAccount")]
+    to_account: Option<&'a RawValue>,
     #[serde(borrow)]
     mint: Option<&'a RawValue>,
     #[serde(borrow, rename = "tokenAmount")]
@@ -113,7 +121,7 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
         (Found::Unclear, _) => return Err(no_price::unclear_trade()),
         (Found::Nothing, Some(swap)) if swap.is_several => return Err(no_price::several_trades()),
         // Nothing is known of what moved, so nothing contradicts the event.
-        (Found::Nothing, Some(swap)) if read.moved.is_empty() => {
+        (Found::Nothing, Some(swap)) if read.moved.is_empty() && !swap.is_contradicted => {
             read.moved.decimals = swap.decimals;
             (swap.sides, Method::SwapEvent)
         }
@@ -169,9 +177,13 @@ struct Read<'a> {
 }
 
 fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
-    let fee_payer = optional("feePayer", transaction.fee_payer);
+    let text = |field, raw| optional(field, raw).map_or(Ok(Cow::Borrowed("")), Value::text);
     let moved = Movements {
-        fee_payer: fee_payer.map_or(Ok(Cow::Borrowed("")), Value::text)?,
+        fee_payer: text("feePayer", transaction.fee_payer)?,
+        programs: Programs {
+            pays_first: text("source", transaction.source)?.starts_with(PAID_FIRST_SOURCES),
+            ..Programs::default()
+        },
         ..Movements::default()
     };
     let mut read = Read {
@@ -198,12 +210,16 @@ fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
             read.transfer(Value::new(field, raw))?;
         }
     }
+    read.moved.leave_out_rent();
     Ok(read)
 }
 
 impl<'a> Read<'a> {
     fn account(&mut self, value: Value<'a>) -> Result<(), Refused> {
         let data: AccountData<'a> = value.object()?;
+        if let Some(Ok(account)) = optional("account", data.account).map(Value::text) {
+            self.moved.programs.note(&account);
+        }
         let native = optional("nativeBalanceChange", data.native_balance_change);
         let native = native.map_or(Ok(Decimal::ZERO), lamports)?;
         let changes = optional("tokenBalanceChanges", data.token_balance_changes);
@@ -245,6 +261,10 @@ impl<'a> Read<'a> {
             account("fromUserAccount", fields.from)?,
             account("toUserAccount", fields.to)?,
         );
+        let (from_account, to_account) = (
+            account("fromTokenAccount", fields.from_account)?,
+            account("toTokenAccount", fields.to_account)?,
+        );
         let (mint, amount, is_native) = match optional("mint", fields.mint) {
             None => (
                 Cow::Borrowed(SOL_MINT),
@@ -267,6 +287,8 @@ impl<'a> Read<'a> {
         self.moved.transfers.push(Transfer {
             from,
             to,
+            from_account,
+            to_account,
             mint,
             amount,
             is_native,

@@ -4,19 +4,18 @@
 //! platform pays on, tips, rent and the transfer fees of Token-2022 change what the trader pays or
 //! receives, but not what the pool received and gave.
 //!
-//! - The **trader** is the fee payer, another signer, or whoever pays first; if none of them traded
-//!   (a keeper fills somebody else's order), it is the owner whose removal leaves its counterparties.
+//! - The **trader** is the fee payer or another signer. If none of them traded (a keeper fills somebody
+//!   else's order), it is searched for (`unnamed_trader`).
 //! - **Pools** are the other owners that gained one mint and gave up another. They are added up: what passes
 //!   from one pool to the next cancels out, and a trade split over several pools is one trade. Some
 //!   programs give each vault an owner of its own: then the vaults that took the one mint and gave
 //!   the other are the pool.
-//! - Trades in both directions, or of different pairs, have no price in common: they are refused.
+//! - Trades in both directions, of different pairs, or one after the other have no price in common:
+//!   they are refused (`several_trades`).
+//! - What the pools do not explain, such as a third mint or a larger amount, is not a trade with them.
 //!
 //! A change of liquidity moves both mints the same way, and a mint or burn has no counterparty, so
 //! neither is mistaken for a trade.
-
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use domain::aliases::SOL_MINT;
 use rust_decimal::Decimal;
@@ -24,24 +23,27 @@ use rust_decimal::Decimal;
 use crate::helius::flows::Flows;
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::quote_side::{Side, Sides};
+use crate::helius::{no_price, several_trades, unnamed_trader};
 use crate::refused::Refused;
 
 /// The largest fee in a token between trader and pool: half of the amount, which Token-2022 mints
 /// with absurd fees stay below.
-const FEE_MAX: Decimal = Decimal::from_parts(5, 0, 0, false, 1);
-
-/// The largest difference between what a trader nobody named and its counterparties moved: a fifth.
-const UNNAMED_DIFFERENCE_MAX: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
+pub(super) const FEE_MAX: Decimal = Decimal::from_parts(5, 0, 0, false, 1);
 
 /// The most that receivers other than the pool's vault get of what the trader paid: a tenth of what
 /// the vault gets.
 const OTHERS_SHARE_MAX: Decimal = Decimal::from_parts(1, 0, 0, false, 1);
 
-/// The share of a mint that must flow back for it to count as moved both ways: a thousandth.
-const BACK_SHARE_MIN: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
+/// The most of a mint that stays between two pools of a route, if nobody says what was traded: a
+/// thousandth of what the one gave.
+const REST_MAX: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
 
-/// How much more of its holdings a trader moves than a pool, at least.
-const SHARE_RATIO_MIN: Decimal = Decimal::TEN;
+/// The most owners, transfers, signers, and parties of a trade: a transaction has at most 256
+/// accounts, and 19 signatures fit in it. More of them are made up, and would take long to compare.
+const OWNERS_MAX: usize = 512;
+const TRANSFERS_MAX: usize = 1_024;
+const SIGNERS_MAX: usize = 32;
+pub(super) const PARTIES_MAX: usize = 64;
 
 /// What was found in a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,20 +60,22 @@ pub(super) enum Found<'a> {
 
 /// Finds the trade, by the balances, or by the transfers if balances show none.
 pub(super) fn find<'a>(moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
-    match find_among(&moved.owners, moved)? {
-        Found::Nothing => find_among(&moved.by_transfers()?, moved),
-        found @ (Found::Trade(_) | Found::Several | Found::Unclear) => Ok(found),
+    if moved.owners.len() > OWNERS_MAX || moved.transfers.len() > TRANSFERS_MAX {
+        return Ok(Found::Unclear);
     }
+    let found = match find_among(&moved.owners, moved)? {
+        Found::Nothing => find_among(&moved.by_transfers()?, moved)?,
+        found @ (Found::Trade(_) | Found::Several | Found::Unclear) => found,
+    };
+    if moved.programs.lends && found != Found::Nothing {
+        return Err(no_price::loan());
+    }
+    Ok(found)
 }
 
 fn find_among<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
-    let first_payer = moved
-        .transfers
-        .iter()
-        .find(|transfer| !transfer.is_native && !transfer.from.is_empty());
     let mut named: Vec<&str> = vec![&moved.fee_payer];
-    named.extend(moved.signers.iter().map(AsRef::as_ref));
-    named.extend(first_payer.map(|transfer| transfer.from.as_ref()));
+    named.extend(moved.signers.iter().map(AsRef::as_ref).take(SIGNERS_MAX));
     let mut refused = None;
     for trader in named {
         match against(owners, trader, moved, FEE_MAX)? {
@@ -82,12 +86,12 @@ fn find_among<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Found<'a
     }
     match refused {
         Some(refused) => Ok(refused),
-        None => by_unnamed_trader(owners, moved),
+        None => unnamed_trader::find(owners, moved),
     }
 }
 
 /// The trade of a trader with everybody else; `difference_max` bounds how much their amounts differ.
-fn against<'a>(
+pub(super) fn against<'a>(
     owners: &Owners<'a>,
     trader: &str,
     moved: &Movements<'a>,
@@ -97,48 +101,126 @@ fn against<'a>(
         return Ok(Found::Nothing);
     };
     // A fee payer that gains a token and pays rent gave nothing in exchange, so it is no pool.
-    let others = || {
-        owners
-            .iter()
-            .filter(|(owner, _)| *owner != trader && **owner != moved.fee_payer)
-    };
-    let pools: Vec<_> = others()
-        .filter_map(|(owner, change)| Some((owner, change.of_pool()?)))
+    let others: Vec<_> = owners
+        .iter()
+        .filter(|(owner, _)| *owner != trader && **owner != moved.fee_payer)
+        .map(|(owner, change)| (owner.as_ref(), change))
         .collect();
+    let pools: Vec<_> = others
+        .iter()
+        .filter_map(|(owner, change)| Some((*owner, change.of_pool()?)))
+        .collect();
+    if pools.len() > PARTIES_MAX {
+        return Ok(Found::Unclear);
+    }
     let own_sides = own.of_trader(moved.tips_of(trader));
     let by_pools = total(pools.iter().map(|(_, flows)| flows), own_sides.as_ref())?;
-    let by_pools = by_pools.filter(|sides| agree(own, sides, difference_max));
-    if let Some(sides) = by_pools {
+    let by_pools = by_pools.filter(|sides| {
+        agree(own, sides, difference_max) && is_complete(own, &others, &pools, sides)
+    });
+    let (sides, parties): (_, Vec<&str>) = if let Some(sides) = by_pools {
         let is_opposite = |pool: &Flows<'_>| {
             let gave = -pool.of(&sides.paid.mint);
             let took = pool.of(&sides.received.mint);
             gave > Decimal::ZERO || took > Decimal::ZERO
         };
-        let mut parties = pools.iter().map(|(owner, _)| owner.as_ref());
-        let is_several = pools.iter().any(|(_, pool)| is_opposite(pool))
-            || moved_both_ways(moved, trader, &sides)
-            || parties.any(|party| moved_both_ways(moved, party, &sides));
-        return Ok(if is_several {
-            Found::Several
-        } else {
-            Found::Trade(sides)
-        });
-    }
-    let Some(own_sides) = own_sides else {
-        return Ok(Found::Nothing);
+        if pools.iter().any(|(_, pool)| is_opposite(pool)) {
+            return Ok(Found::Several);
+        }
+        let parties: Vec<_> = pools.iter().map(|(owner, _)| *owner).collect();
+        let sides = match parties.as_slice() {
+            [other] if are_people(moved, trader, other) => between(own, sides),
+            _ => sides,
+        };
+        (sides, parties)
+    } else {
+        let Some(own_sides) = own_sides else {
+            // Such as a receipt for a deposit: then what was paid was not for what was received alone.
+            let has_many = own.tokens.is_exchange() && own.tokens.moved().count() > 2;
+            return Ok(if has_many && !pools.is_empty() {
+                Found::Unclear
+            } else {
+                Found::Nothing
+            });
+        };
+        match by_vaults(moved, &others, &own_sides) {
+            (Found::Trade(sides), vaults) if agree(own, &sides, difference_max) => (sides, vaults),
+            (Found::Trade(_), _) => return Ok(Found::Nothing),
+            (found, _) => return Ok(found),
+        }
     };
-    let changes: Vec<_> = others().map(|(_, change)| change).collect();
-    let found = by_vaults(&changes, &own_sides);
-    if let Found::Trade(sides) = &found
-        && (!agree(own, sides, difference_max) || moved_both_ways(moved, trader, sides))
-    {
+    if several_trades::in_transfers(moved, trader, &parties, &sides) {
         return Ok(Found::Several);
     }
-    Ok(found)
+    Ok(Found::Trade(sides))
 }
 
-/// What all pools together received and gave, from the trader's view. Transfer fees of Token-2022
-/// leave a rest of a mint that passes from one pool to the next.
+/// Whether neither of two parties is a pool.
+fn are_people(moved: &Movements<'_>, one: &str, other: &str) -> bool {
+    moved.programs.is_between_people || (moved.is_signer(one) && moved.is_signer(other))
+}
+
+/// What passed between two people: the smaller of what the one gave and the other received, since
+/// fees come on top of it or out of it.
+fn between<'a>(own: &Change<'_>, sides: Sides<'a>) -> Sides<'a> {
+    let smaller = |side: Side<'a>| {
+        let own = own.tokens.of(&side.mint).abs();
+        let amount = if own.is_zero() {
+            side.amount
+        } else {
+            own.min(side.amount)
+        };
+        Side { amount, ..side }
+    };
+    Sides {
+        paid: smaller(sides.paid),
+        received: smaller(sides.received),
+    }
+}
+
+/// Whether the pools were all that the trader traded with: nobody else gave much of what it received,
+/// it did not receive more than they gave or pay less than they took, and no other mint moved.
+fn is_complete(
+    own: &Change<'_>,
+    others: &[(&str, &Change<'_>)],
+    pools: &[(&str, Flows<'_>)],
+    sides: &Sides<'_>,
+) -> bool {
+    let is_pool = |owner: &str| pools.iter().any(|(pool, _)| *pool == owner);
+    let rest: Vec<_> = others
+        .iter()
+        .filter(|(owner, _)| !is_pool(owner))
+        .copied()
+        .collect();
+    let gave_too = sum(&amounts(&rest, &sides.received.mint, true, Sol::Wrapped));
+    let is_all = gave_too.is_none_or(|gave| {
+        let most = sides.received.amount.checked_mul(REST_MAX);
+        most.is_some_and(|most| gave <= most)
+    });
+    let is_rest = |mint: &str, amount: Decimal| {
+        let mut moved = pools.iter().map(|(_, flows)| flows.of(mint).abs());
+        moved.any(|moved| {
+            let most = moved.checked_mul(REST_MAX);
+            most.is_some_and(|most| amount.abs() <= most)
+        })
+    };
+    is_all
+        && own.tokens.moved().all(|(mint, amount)| {
+            let own = amount.abs();
+            if **mint == *SOL_MINT {
+                true
+            } else if *mint == sides.paid.mint {
+                own >= sides.paid.amount
+            } else if *mint == sides.received.mint {
+                own <= sides.received.amount
+            } else {
+                is_rest(mint, amount)
+            }
+        })
+}
+
+/// What all pools together received and gave, from the trader's view. A rest of a mint that passes
+/// from one pool to the next may stay: the transfer fee of a Token-2022 mint, or dust.
 fn total<'s, 'a: 's>(
     pools: impl Iterator<Item = &'s Flows<'a>>,
     own: Option<&Sides<'a>>,
@@ -153,68 +235,95 @@ fn total<'s, 'a: 's>(
     if let Some(sides) = net.sides() {
         return Ok(Some(sides.reversed()));
     }
-    let Some(own) = own else {
-        return Ok(None);
+    let is_traded = |mint: &str| match own {
+        Some(own) => own.paid.mint == mint || own.received.mint == mint,
+        None => false,
     };
-    let is_rest = |(mint, amount): (&Cow<'a, str>, Decimal)| {
-        **mint == own.paid.mint
-            || **mint == own.received.mint
-            || gave
-                .of(mint)
-                .checked_mul(FEE_MAX)
-                .is_some_and(|most| amount.is_sign_negative() && amount.abs() < most)
-    };
-    if !net.moved().all(is_rest) {
-        return Ok(None);
-    }
-    net.retain(|mint| own.paid.mint == mint || own.received.mint == mint);
+    let rest_max = if own.is_some() { FEE_MAX } else { REST_MAX };
+    let rests: Vec<_> = net
+        .moved()
+        .filter(|(mint, amount)| {
+            !is_traded(mint)
+                && amount.is_sign_negative()
+                && gave
+                    .of(mint)
+                    .checked_mul(rest_max)
+                    .is_some_and(|most| amount.abs() < most)
+        })
+        .map(|(mint, _)| mint.clone())
+        .collect();
+    net.retain(|mint| !rests.iter().any(|rest| rest == mint));
     Ok(net.sides().map(Sides::reversed))
 }
 
-/// The trade with vaults that each have an owner of its own.
-fn by_vaults<'a>(others: &[&Change<'a>], own: &Sides<'a>) -> Found<'a> {
+/// The trade with vaults that each have an owner of its own, and these owners.
+pub(super) fn by_vaults<'o, 'a>(
+    moved: &Movements<'_>,
+    others: &[(&'o str, &Change<'a>)],
+    own: &Sides<'a>,
+) -> (Found<'a>, Vec<&'o str>) {
     // Native SOL that another account gained may be rent or a fee: a vault holds wrapped SOL.
-    let mut took = amounts(others, &own.paid.mint, false, Sol::Wrapped);
+    let took = amounts(others, &own.paid.mint, false, Sol::Wrapped);
     let gave = amounts(others, &own.received.mint, true, Sol::Wrapped);
-    let (Some(largest), Some(given)) = (took.pop(), sum(&gave)) else {
-        return Found::Nothing;
+    let (Some((_, largest)), Some(given)) = (took.last(), sum(&gave)) else {
+        return (Found::Nothing, Vec::new());
     };
-    // Fees of platforms, tips and rent go to others than the vault.
-    let Some(rest) = sum(&took).or(Some(Decimal::ZERO)) else {
-        return Found::Unclear;
-    };
-    let most = largest.checked_mul(OTHERS_SHARE_MAX).unwrap_or_default();
-    if rest > most {
-        return Found::Unclear;
+    // Fees of platforms, tips and rent go to others than the vaults. Transfers show who was paid in
+    // exchange; otherwise it is the largest receiver.
+    let (mut vaults, mut fees): (Vec<_>, Vec<_>) = took
+        .iter()
+        .copied()
+        .partition(|(_, owner)| moved.is_paid_back(owner, &own.paid.mint));
+    if vaults.is_empty() && gave.len() == 1 {
+        (fees, vaults) = took
+            .iter()
+            .copied()
+            .partition(|(_, owner)| owner != largest);
     }
-    Found::Trade(Sides {
+    let is_clear = vaults.iter().any(|(_, owner)| owner == largest)
+        && (fees.is_empty() || vaults.len() >= gave.len());
+    let rest = sum(&fees).unwrap_or_default();
+    let Some(taken) = sum(&vaults).filter(|taken| {
+        let most = taken.checked_mul(OTHERS_SHARE_MAX);
+        is_clear && most.is_some_and(|most| rest <= most)
+    }) else {
+        return (Found::Unclear, Vec::new());
+    };
+    let sides = Sides {
         paid: Side {
             mint: own.paid.mint.clone(),
-            amount: largest,
+            amount: taken,
         },
         received: Side {
             mint: own.received.mint.clone(),
             amount: given,
         },
-    })
+    };
+    let parties = vaults.iter().chain(&gave).map(|(_, owner)| *owner);
+    (Found::Trade(sides), parties.collect())
 }
 
 /// Which SOL is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sol {
+pub(super) enum Sol {
     Wrapped,
     /// Native SOL, if no wrapped SOL moved.
     Any,
 }
 
-/// The amounts of a mint that others gained or gave up, in ascending order.
-fn amounts(others: &[&Change<'_>], mint: &str, gave: bool, sol: Sol) -> Vec<Decimal> {
+/// The amounts of a mint that others gained or gave up, in ascending order, and who did.
+pub(super) fn amounts<'o>(
+    others: &[(&'o str, &Change<'_>)],
+    mint: &str,
+    gave: bool,
+    sol: Sol,
+) -> Vec<(Decimal, &'o str)> {
     let of = |read: &dyn Fn(&Change<'_>) -> Decimal| {
-        let amounts = others.iter().map(|change| read(change));
-        let amounts = amounts.filter(|amount| !amount.is_zero());
+        let amounts = others.iter().map(|(owner, change)| (read(change), *owner));
+        let amounts = amounts.filter(|(amount, _)| !amount.is_zero());
         let mut amounts: Vec<_> = amounts
-            .filter(|amount| amount.is_sign_negative() == gave)
-            .map(|amount| amount.abs())
+            .filter(|(amount, _)| amount.is_sign_negative() == gave)
+            .map(|(amount, owner)| (amount.abs(), owner))
             .collect();
         amounts.sort_unstable();
         amounts
@@ -227,10 +336,10 @@ fn amounts(others: &[&Change<'_>], mint: &str, gave: bool, sol: Sol) -> Vec<Deci
 }
 
 /// The sum of amounts; `None` if there are none, or the sum does not fit.
-fn sum(amounts: &[Decimal]) -> Option<Decimal> {
-    let (first, rest) = amounts.split_first()?;
+pub(super) fn sum(amounts: &[(Decimal, &str)]) -> Option<Decimal> {
+    let ((first, _), rest) = amounts.split_first()?;
     rest.iter()
-        .try_fold(*first, |sum, amount| sum.checked_add(*amount))
+        .try_fold(*first, |sum, (amount, _)| sum.checked_add(*amount))
 }
 
 /// Whether a trader's own tokens moved as its counterparties say. SOL also pays for fees and rent, so
@@ -246,106 +355,9 @@ fn agree(own: &Change<'_>, sides: &Sides<'_>, difference_max: Decimal) -> bool {
     agrees(&sides.paid, false) && agrees(&sides.received, true)
 }
 
-fn near(left: Decimal, right: Decimal, difference_max: Decimal) -> bool {
+pub(super) fn near(left: Decimal, right: Decimal, difference_max: Decimal) -> bool {
     let (small, large) = (left.min(right), left.max(right));
     let most = large.checked_mul(difference_max);
     let apart = large.checked_sub(small);
     apart.zip(most).is_some_and(|(apart, most)| apart <= most)
-}
-
-/// Whether both mints of a trade moved to and from a party: it traded in both directions. (One mint
-/// alone that comes back is the change of what was paid in.)
-fn moved_both_ways(moved: &Movements<'_>, party: &str, sides: &Sides<'_>) -> bool {
-    let both_ways = |mint: &str| {
-        let (gained, gave) = moved.gross(party, mint);
-        let least = gained
-            .max(gave)
-            .checked_mul(BACK_SHARE_MIN)
-            .unwrap_or_default();
-        gained.min(gave) > least
-    };
-    both_ways(&sides.paid.mint) && both_ways(&sides.received.mint)
-}
-
-/// The trade of somebody who neither signed nor is known to have paid first.
-fn by_unnamed_trader<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
-    let swapped: Vec<_> = owners
-        .iter()
-        .filter(|(owner, _)| **owner != moved.fee_payer)
-        .filter_map(|(owner, change)| Some((owner, change.of_pool()?)))
-        .collect();
-    match swapped.as_slice() {
-        [] => return Ok(Found::Nothing),
-        [(pool, flows)] => {
-            return Ok(match flows.sides() {
-                Some(sides) => by_single_pool(owners, pool, sides),
-                None => Found::Nothing,
-            });
-        }
-        _ => {}
-    }
-    // By what is traded, whoever's view it is.
-    let mut trades: BTreeMap<_, (&str, Sides<'a>)> = BTreeMap::new();
-    let mut is_several = false;
-    for (trader, flows) in &swapped {
-        let Some(own) = flows.sides() else { continue };
-        match against(owners, trader, moved, UNNAMED_DIFFERENCE_MAX)? {
-            Found::Trade(sides) if same_amounts(&own, &sides) => {
-                let mut key = [
-                    (sides.paid.mint.clone(), sides.paid.amount),
-                    (sides.received.mint.clone(), sides.received.amount),
-                ];
-                key.sort();
-                trades.entry(key).or_insert((trader, sides));
-            }
-            Found::Several => is_several = true,
-            Found::Trade(_) | Found::Unclear | Found::Nothing => {}
-        }
-    }
-    let mut by_share: Vec<_> = trades
-        .into_values()
-        .map(|(trader, sides)| (moved.share_moved.get(trader).copied(), sides))
-        .collect();
-    by_share.sort_by_key(|(share, _)| *share);
-    let found = match (by_share.pop(), by_share.pop()) {
-        (None, _) if is_several => Found::Several,
-        (None, _) => Found::Unclear,
-        (Some((_, sides)), None) => Found::Trade(sides),
-        (Some((Some(most), sides)), Some((Some(next), _)))
-            if next
-                .checked_mul(SHARE_RATIO_MIN)
-                .is_some_and(|least| most >= least) =>
-        {
-            Found::Trade(sides)
-        }
-        _ => Found::Unclear,
-    };
-    Ok(found)
-}
-
-/// Whether an owner that nobody named moved about what its counterparties moved, SOL included.
-fn same_amounts(own: &Sides<'_>, sides: &Sides<'_>) -> bool {
-    let same = |own: &Side<'_>, other: &Side<'_>| {
-        own.mint == other.mint && near(own.amount, other.amount, UNNAMED_DIFFERENCE_MAX)
-    };
-    same(&own.paid, &sides.paid) && same(&own.received, &sides.received)
-}
-
-/// The trade of the only owner that gave up one mint for another: somebody paid it what it received,
-/// and what it gave went to one receiver. With more receivers, it may be the pool or the trader.
-fn by_single_pool<'a>(owners: &Owners<'a>, pool: &str, sides: Sides<'a>) -> Found<'a> {
-    let others: Vec<_> = owners
-        .iter()
-        .filter(|(owner, _)| *owner != pool)
-        .map(|(_, change)| change)
-        .collect();
-    let paid = sum(&amounts(&others, &sides.received.mint, true, Sol::Any));
-    if !paid.is_some_and(|paid| near(paid, sides.received.amount, FEE_MAX)) {
-        return Found::Nothing;
-    }
-    match amounts(&others, &sides.paid.mint, false, Sol::Any).as_slice() {
-        [] => Found::Nothing,
-        [_] => Found::Trade(sides.reversed()),
-        _ => Found::Unclear,
-    }
 }

@@ -7,12 +7,17 @@ mod decimals;
 mod enhanced;
 mod flows;
 mod market_trade;
+mod members;
 mod movements;
 mod no_price;
+mod programs;
 mod quote_side;
 mod raw;
+mod raw_transfers;
+mod several_trades;
 mod swap_event;
 mod swap_tick;
+mod unnamed_trader;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -6,9 +6,17 @@ use std::collections::BTreeMap;
 use domain::aliases::SOL_MINT;
 use rust_decimal::Decimal;
 
+use crate::helius::decimals::sol;
 use crate::helius::flows::Flows;
+use crate::helius::programs::Programs;
 use crate::helius::quote_side::Sides;
 use crate::refused::Refused;
+
+/// Rent is charged per byte: this many lamports for each.
+const RENT_LAMPORTS_PER_BYTE: i64 = 6_960;
+
+/// The most rent of an account: 10,240 bytes, and 128 that every account is charged for.
+const RENT_LAMPORTS_MAX: i64 = RENT_LAMPORTS_PER_BYTE * (10_240 + 128);
 
 /// Jito's tip accounts: SOL sent to them is a fee.
 const TIP_ACCOUNTS: &[&str] = &[
@@ -28,6 +36,9 @@ const TIP_ACCOUNTS: &[&str] = &[
 pub(super) struct Transfer<'a> {
     pub(super) from: Cow<'a, str>,
     pub(super) to: Cow<'a, str>,
+    /// The token accounts; empty if they are not known, and for native SOL.
+    pub(super) from_account: Cow<'a, str>,
+    pub(super) to_account: Cow<'a, str>,
     pub(super) mint: Cow<'a, str>,
     pub(super) amount: Decimal,
     /// Whether this is SOL outside of token accounts.
@@ -67,6 +78,8 @@ pub(super) struct Movements<'a> {
     /// The largest share of an owner's holdings of a mint that it gained or gave up, where holdings
     /// are known. It is tiny for a pool.
     pub(super) share_moved: BTreeMap<Cow<'a, str>, Decimal>,
+    /// Programs that the transaction names.
+    pub(super) programs: Programs,
 }
 
 impl<'a> Change<'a> {
@@ -99,6 +112,46 @@ impl<'a> Movements<'a> {
     /// Whether the provider reports nothing that moved.
     pub(super) fn is_empty(&self) -> bool {
         self.owners.is_empty() && self.transfers.is_empty()
+    }
+
+    /// Whether somebody is known to have signed.
+    pub(super) fn is_signer(&self, owner: &str) -> bool {
+        owner == self.fee_payer || self.signers.iter().any(|signer| signer == owner)
+    }
+
+    /// Leaves out rent that was paid to an account that also received another amount of SOL, or a token:
+    /// a curve in native SOL that is created or enlarged by the transaction that trades with it.
+    pub(super) fn leave_out_rent(&mut self) {
+        let mut paid: BTreeMap<Cow<'a, str>, (bool, Decimal)> = BTreeMap::new();
+        let is_wallet = |owner: &str| {
+            let is_paid_back = |change: &Change<'_>| change.rent < Decimal::ZERO;
+            self.is_signer(owner) || self.owners.get(owner).is_some_and(is_paid_back)
+        };
+        for transfer in self.transfers.iter().filter(|transfer| transfer.is_native) {
+            if is_wallet(&transfer.to) {
+                continue;
+            }
+            let bought = self.owners.get(&transfer.to).is_some_and(|change| {
+                let mut moved = change.tokens.moved();
+                moved.any(|(_, amount)| amount.is_sign_positive())
+            });
+            let (has_other, rent) = paid.entry(transfer.to.clone()).or_default();
+            *has_other |= bought;
+            if is_rent(transfer.amount) {
+                *rent = rent.checked_add(transfer.amount).unwrap_or(*rent);
+            } else {
+                *has_other = true;
+            }
+        }
+        paid.retain(|_, (has_other, rent)| *has_other && !rent.is_zero());
+        self.transfers.retain(|transfer| {
+            !(transfer.is_native && is_rent(transfer.amount) && paid.contains_key(&transfer.to))
+        });
+        for (owner, (_, rent)) in paid {
+            if let Some(change) = self.owners.get_mut(&owner) {
+                change.native = change.native.checked_sub(rent).unwrap_or_default();
+            }
+        }
     }
 
     /// The net changes that the transfers alone give.
@@ -138,13 +191,27 @@ impl<'a> Movements<'a> {
             })
     }
 
+    /// Whether a payment of a mint to somebody is followed by one of another mint from somebody else, as
+    /// in an exchange; after a fee, the same payer goes on.
+    pub(super) fn is_paid_back(&self, owner: &str, mint: &str) -> bool {
+        let tokens = || self.transfers.iter().filter(|transfer| !transfer.is_native);
+        let mut pairs = tokens().zip(tokens().skip(1));
+        !self.programs.pays_first
+            && pairs.any(|(paid, next)| {
+                let is_own = paid.to == owner && paid.mint == mint;
+                is_own && next.mint != mint && next.from != paid.from
+            })
+    }
+
     /// What an owner gained and what it gave up of a mint, by the transfers. SOL is wrapped SOL, or
     /// native SOL if it moved no wrapped SOL.
     pub(super) fn gross(&self, owner: &str, mint: &str) -> (Decimal, Decimal) {
         let sums = |is_native: bool| {
             let mut sums = (Decimal::ZERO, Decimal::ZERO);
             for transfer in &self.transfers {
-                if transfer.mint != mint || transfer.is_native != is_native {
+                // What was minted or burned came from nobody and went to nobody.
+                let has_ends = !transfer.from.is_empty() && !transfer.to.is_empty();
+                if transfer.mint != mint || transfer.is_native != is_native || !has_ends {
                     continue;
                 }
                 for (end, sum) in [(&transfer.to, &mut sums.0), (&transfer.from, &mut sums.1)] {
@@ -160,4 +227,14 @@ impl<'a> Movements<'a> {
             tokens => tokens,
         }
     }
+}
+
+/// Whether an amount of SOL is the rent of a number of bytes. (One in 6,960 other amounts is, too.)
+fn is_rent(amount: Decimal) -> bool {
+    let per_byte = sol(RENT_LAMPORTS_PER_BYTE);
+    amount >= per_byte
+        && amount <= sol(RENT_LAMPORTS_MAX)
+        && amount
+            .checked_rem(per_byte)
+            .is_some_and(|rest| rest.is_zero())
 }

@@ -23,6 +23,13 @@ pub(super) fn unclear_trade() -> Refused {
 pub(super) fn contradicted_event() -> Refused {
     Refused::new(
         Reason::AmbiguousTrade,
-        "`events.swap` names two sides, but the balances show no such trade",
+        "`events.swap` names two sides, but neither what moved nor its own `innerSwaps` show such a trade",
+    )
+}
+
+pub(super) fn loan() -> Refused {
+    Refused::new(
+        Reason::AmbiguousTrade,
+        "a lending program is involved: a deposit and a loan look like a trade, but have no price",
     )
 }

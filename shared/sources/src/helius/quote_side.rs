@@ -67,6 +67,11 @@ pub(super) fn priced(sides: &Sides<'_>) -> Result<Priced, Refused> {
     })
 }
 
+/// Whether the quote does not depend on which side was paid.
+pub(super) fn has_quote(sides: &Sides<'_>) -> bool {
+    rank(&sides.paid.mint) != rank(&sides.received.mint)
+}
+
 fn rank(mint: &str) -> usize {
     QUOTES
         .iter()

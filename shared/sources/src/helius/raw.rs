@@ -1,6 +1,7 @@
 //! Raw transactions: balances before and after, by account.
 //!
-//! They have neither transfers nor a type, so a trade is recognized by balances alone.
+//! They have no type, and their transfers are decoded from the instructions. Without instructions, a
+//! trade is recognized by balances alone.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use crate::helius::flows::Flows;
 use crate::helius::market_trade::{self, Found};
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::no_price;
+use crate::helius::raw_transfers::{self, TokenAccount, TokenAccounts};
 use crate::helius::swap_tick::{Event, tick};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
@@ -46,6 +48,8 @@ struct Meta<'a> {
     pre_token_balances: Option<&'a RawValue>,
     #[serde(borrow, rename = "postTokenBalances")]
     post_token_balances: Option<&'a RawValue>,
+    #[serde(borrow, rename = "innerInstructions")]
+    inner_instructions: Option<&'a RawValue>,
     #[serde(borrow, rename = "loadedAddresses")]
     loaded_addresses: Option<&'a RawValue>,
 }
@@ -70,6 +74,8 @@ struct Transaction<'a> {
 struct Message<'a> {
     #[serde(borrow, rename = "accountKeys")]
     account_keys: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instructions: Option<&'a RawValue>,
 }
 
 /// An account key in a parsed transaction.
@@ -110,8 +116,19 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     let signatures = required("signatures", transaction.signatures)?;
     let signed = signatures.array()?;
     let accounts = accounts(&message, &meta)?;
-    let mut moved = movements(&meta, &accounts)?;
+    let (mut moved, token_accounts) = movements(&meta, &accounts)?;
     moved.signers = accounts.iter().take(signed.len()).cloned().collect();
+    accounts
+        .iter()
+        .for_each(|account| moved.programs.note(account));
+    moved.transfers = raw_transfers::read(
+        message.instructions,
+        meta.inner_instructions,
+        &accounts,
+        token_accounts,
+        &moved.decimals,
+    );
+    moved.leave_out_rent();
     let sides = match market_trade::find(&moved)? {
         Found::Trade(sides) => sides,
         Found::Several => return Err(no_price::several_trades()),
@@ -149,7 +166,11 @@ fn account_key(value: Value<'_>) -> Result<Cow<'_, str>, Refused> {
     required("pubkey", parsed.pubkey)?.text()
 }
 
-fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements<'a>, Refused> {
+/// What moved by the balances, and the token accounts that they name.
+fn movements<'a>(
+    meta: &Meta<'a>,
+    accounts: &[Cow<'a, str>],
+) -> Result<(Movements<'a>, TokenAccounts<'a>), Refused> {
     let fee_payer = accounts.first().cloned().unwrap_or_default();
     let mut moved = Movements {
         fee_payer,
@@ -167,6 +188,7 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
     // A mint without decimals whose only change is one unit is an NFT.
     let mut indivisible: BTreeMap<Cow<'a, str>, bool> = BTreeMap::new();
     let mut held = Holdings::new();
+    let mut known = TokenAccounts::new();
     for (field, list, sign) in sides {
         for raw in optional(field, list).map_or(Ok(vec![]), Value::array)? {
             let balance: TokenBalance<'a> = Value::new(field, raw).object()?;
@@ -193,6 +215,11 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
                 .or_insert(is_unit);
             moved.decimals.insert(mint.clone(), amount.decimals);
             let owner = owner.unwrap_or_else(|| account.clone());
+            let token_account = TokenAccount {
+                owner: owner.clone(),
+                mint: mint.clone(),
+            };
+            known.entry(account.clone()).or_insert(token_account);
             let held = held.entry(owner.clone()).or_default();
             match sign.is_sign_negative() {
                 true => held.0.add(mint.clone(), amount.amount)?,
@@ -209,7 +236,7 @@ fn movements<'a>(meta: &Meta<'a>, accounts: &[Cow<'a, str>]) -> Result<Movements
     }
     moved.share_moved = shares_moved(&moved.owners, &held);
     native(&mut moved, meta, accounts, &token_accounts)?;
-    Ok(moved)
+    Ok((moved, known))
 }
 
 /// What each owner held before and after.

@@ -4,7 +4,9 @@
 //! Helius reports the sides as the pools saw them: in its payloads, a platform fee leaves the trader
 //! after the swap, is listed in `nativeFees` or `tokenFees`, and is not deducted from the output. So
 //! the reported amounts are the traded ones, unless the inner swaps prove otherwise: if they add up to
-//! the reported output plus the fee (or the reported input minus the fee), that amount was traded.
+//! the reported output plus the fee (or the reported input minus the fee), or to another amount near the
+//! reported one, that amount was traded. If their amounts are far from the reported ones, the event is
+//! not believed.
 
 use std::borrow::Cow;
 
@@ -74,6 +76,8 @@ pub(super) struct SwapEvent<'a> {
     pub(super) sides: Sides<'a>,
     /// Whether its inner swaps go in both directions.
     pub(super) is_several: bool,
+    /// Whether its inner swaps are of much larger or smaller amounts.
+    pub(super) is_contradicted: bool,
     /// Decimals of its mints.
     pub(super) decimals: Decimals<'a>,
 }
@@ -86,12 +90,7 @@ impl SwapEvent<'_> {
     /// Whether it tells of the trade that the balances show.
     pub(super) fn agrees(&self, traded: &Sides<'_>) -> bool {
         let same = |own: &Side<'_>, other: &Side<'_>| {
-            let apart = own.amount.checked_sub(other.amount);
-            let most = own.amount.max(other.amount).checked_mul(DIFFERENCE_MAX);
-            own.mint == other.mint
-                && apart
-                    .zip(most)
-                    .is_some_and(|(apart, most)| apart.abs() <= most)
+            own.mint == other.mint && is_near(own.amount, other.amount)
         };
         same(&self.sides.paid, &traded.paid) && same(&self.sides.received, &traded.received)
     }
@@ -157,9 +156,27 @@ pub(super) fn read<'a>(swap: Value<'a>) -> Result<Option<SwapEvent<'a>>, Refused
         paid: before_fee(stated.paid, &fees, &traded, Decimal::NEGATIVE_ONE),
         received: before_fee(stated.received, &fees, &traded, Decimal::ONE),
     };
+    let in_pools = [
+        (&sides.paid, -traded.of(&sides.paid.mint)),
+        (&sides.received, traded.of(&sides.received.mint)),
+    ];
+    let is_contradicted = in_pools
+        .iter()
+        .any(|(side, inner)| *inner > Decimal::ZERO && !is_near(side.amount, *inner));
+    let [paid, received] = in_pools.map(|(side, inner)| {
+        let amount = match inner > Decimal::ZERO && !nearly(side.amount, inner) {
+            true => inner,
+            false => side.amount,
+        };
+        Side {
+            amount,
+            ..side.clone()
+        }
+    });
     Ok(Some(SwapEvent {
-        sides,
+        sides: Sides { paid, received },
         is_several,
+        is_contradicted,
         decimals,
     }))
 }
@@ -182,6 +199,14 @@ fn before_fee<'a>(
         Some(amount) if !fee.is_zero() && nearly(inner, amount) => Side { amount, ..stated },
         _ => stated,
     }
+}
+
+fn is_near(left: Decimal, right: Decimal) -> bool {
+    let apart = left.checked_sub(right);
+    let most = left.max(right).checked_mul(DIFFERENCE_MAX);
+    apart
+        .zip(most)
+        .is_some_and(|(apart, most)| apart.abs() <= most)
 }
 
 fn native<'a>(

@@ -8,28 +8,60 @@ use sources::Entry;
 
 use crate::{entries, fixtures, line};
 
-/// The same transaction by transfers, by balances, with its event, and raw: one price and volume.
+/// The same transaction by transfers, by balances, with its event, and raw, with instructions or
+/// without: one price and volume.
 #[test]
 fn the_price_does_not_depend_on_how_a_transaction_is_told() {
     let all = fixtures::all();
-    let mut told = all.iter().filter(|(source, _)| *source == "helius");
-    let told = told
-        .find(|(_, body)| body.contains("Signature101"))
-        .unwrap();
-    let entries = entries("helius", &told.1);
-    assert_eq!(entries.len(), 20);
-    for ways in entries.chunks(4) {
-        let seen: BTreeSet<_> = ways
-            .iter()
-            .map(|entry| match entry {
-                Entry::Tick(tick) => (tick.price, tick.volume),
-                Entry::ArrivalStamped(_) | Entry::Ignored(_) | Entry::Malformed(_) => {
-                    panic!("{entry:?}")
-                }
-            })
-            .collect();
-        assert_eq!(seen.len(), 1, "{ways:?}");
+    for (first, transactions) in [("Signature101", 5), ("Signature201", 8)] {
+        let mut told = all.iter().filter(|(source, _)| *source == "helius");
+        let told = told.find(|(_, body)| body.contains(first)).unwrap();
+        let entries = entries("helius", &told.1);
+        assert_eq!(entries.len(), 4 * transactions);
+        for ways in entries.chunks(4) {
+            let seen: BTreeSet<_> = ways
+                .iter()
+                .map(|entry| match entry {
+                    Entry::Tick(tick) => (tick.price, tick.volume),
+                    Entry::ArrivalStamped(_) | Entry::Ignored(_) | Entry::Malformed(_) => {
+                        panic!("{entry:?}")
+                    }
+                })
+                .collect();
+            assert_eq!(seen.len(), 1, "{ways:?}");
+        }
     }
+}
+
+/// Instructions only add to what balances show: without them, or with others that cannot be decoded,
+/// a raw transaction that its fee payer signed and traded in gives the same tick.
+#[test]
+fn a_raw_transaction_is_read_without_its_instructions() {
+    let mut checked = 0;
+    for (mut transaction, expected) in trades() {
+        let is_own = |signature: &str| signature.contains("Signature2");
+        let signature = &transaction["transaction"]["signatures"][0];
+        if !signature.as_str().is_some_and(is_own)
+            || transaction["slot"].as_i64() > Some(400_000_232)
+        {
+            continue;
+        }
+        checked += 1;
+        for garbage in [
+            json!(null),
+            json!([]),
+            json!("x"),
+            json!({"index": 0}),
+            json!([null, 7, "x", {}, [], {"index": {}, "instructions": 3}]),
+            json!([{"programIdIndex": 1e300, "accounts": [-1], "data": {}}]),
+            json!([{"programId": "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "parsed": []}]),
+        ] {
+            transaction["meta"]["innerInstructions"] = garbage.clone();
+            transaction["transaction"]["message"]["instructions"] = garbage;
+            assert_eq!(only_line(&transaction), expected, "{transaction}");
+        }
+    }
+    assert_eq!(checked, 16);
 }
 
 /// The transactions of the fixtures that give a tick, each with its expected line.
