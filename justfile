@@ -51,6 +51,18 @@ deny:
 advisories:
     cargo deny --locked check advisories
 
+# Any bytes as deliveries of each source, RUNS each, starting from its fixtures (needs cargo-fuzz)
+[group: 'check']
+fuzz RUNS='800000':
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd fuzz
+    for target in $(cargo fuzz list); do
+      mkdir -p "corpus/$target"
+      cargo fuzz run --sanitizer none "$target" "corpus/$target" "../shared/sources/tests/fixtures/${target//_/-}" \
+        -- -runs={{RUNS}} -max_len=8192
+    done
+
 # The flake, without nixpkgs: `evaluate`, or names of its checks; without arguments all, built twice
 [group: 'check']
 nix-check *CHECKS:
