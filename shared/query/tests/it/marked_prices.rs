@@ -11,18 +11,19 @@ use testkit::ticks::{START_MS, tick};
 use crate::answer::{open, rows};
 use crate::golden::parameters::Parameters;
 
-/// A price a second, from 100 up by a step of 0.01, with one of 9,999 in the middle.
+/// A price a second, which rises by steps of 0.01 and then stays, with one of 9,999 at the end of an interval
+/// of ten seconds.
 fn ticks(marked: Option<Quality>) -> Vec<Tick> {
     let at = |n: u32, price: &str, quality| Tick {
         price: Price::parse(price).unwrap(),
         quality,
         ..tick("BTC", n)
     };
-    let mut ticks: Vec<Tick> = (0..60)
+    let mut ticks: Vec<Tick> = (0..69)
         .map(|n| at(n, &format!("100.{n:02}"), None))
         .collect();
-    ticks.push(at(60, "9999", marked));
-    ticks.extend((61..120).map(|n| at(n, "100.6", None)));
+    ticks.push(at(69, "9999", marked));
+    ticks.extend((70..120).map(|n| at(n, "100.7", None)));
     ticks
 }
 
