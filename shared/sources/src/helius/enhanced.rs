@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::delivery::Outcome;
+use crate::helius::counterparties::Found;
 use crate::helius::decimals::{TokenAmount, decimal, lamports, nearly, raw_token_amount};
-use crate::helius::market_trade::{self, Found};
+use crate::helius::market_trade;
 use crate::helius::movements::{Movements, Transfer};
 use crate::helius::no_price;
 use crate::helius::programs::Programs;

@@ -3,6 +3,7 @@
 //! The price comes from what the pools gained and gave up, in both kinds of webhooks; `events.swap`
 //! is only compared with it. A transaction is identified by its signature.
 
+mod counterparties;
 mod decimals;
 mod enhanced;
 mod flows;

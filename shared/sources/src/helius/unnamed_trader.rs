@@ -14,10 +14,10 @@
 
 use rust_decimal::Decimal;
 
-use crate::helius::flows::Flows;
-use crate::helius::market_trade::{
+use crate::helius::counterparties::{
     FEE_MAX, Found, PARTIES_MAX, Sol, against, amounts, by_vaults, near, sum,
 };
+use crate::helius::flows::Flows;
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::quote_side::{Side, Sides, has_quote};
 use crate::helius::several_trades::{moved_both_ways, moves_back_among};
