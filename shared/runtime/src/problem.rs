@@ -48,7 +48,7 @@ impl Problem {
         self
     }
 
-    /// Adds an `Accept-Encoding` header, which tells the sender which codings of a body are accepted.
+    /// Adds an `Accept-Encoding` header with the accepted codings of a request body.
     #[must_use]
     pub fn accept_encoding(mut self, codings: &'static str) -> Self {
         self.accept_encoding = Some(codings);

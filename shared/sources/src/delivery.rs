@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use domain::{EncodingError, Malformed, Reason, Tick};
+use domain::{EncodingError, Malformed, Method, Reason, Tick};
 use serde::Deserializer;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -22,6 +22,14 @@ pub(crate) enum Outcome {
     Tick(Tick),
     ArrivalStamped(Tick),
     Ignored(&'static str),
+}
+
+/// What a message of an exchange contains.
+pub(crate) enum Content<'a> {
+    /// Prices, which are an entry each.
+    Prices(Method, Vec<&'a RawValue>),
+    /// Nothing with a price.
+    Other(&'static str),
 }
 
 /// The outcomes of a delivery, entry by entry, in order.
@@ -64,6 +72,22 @@ impl Answer {
             }
         });
         Ok(())
+    }
+
+    /// Adds the outcomes of the next message: of each of its prices, or its own.
+    pub(crate) fn push_content<'a>(
+        &mut self,
+        message: &RawValue,
+        content: Result<Content<'a>, Refused>,
+        mut read: impl FnMut(&'a RawValue, Method) -> Result<Outcome, Refused>,
+    ) -> Result<(), Unreadable> {
+        match content {
+            Ok(Content::Prices(method, prices)) => prices
+                .into_iter()
+                .try_for_each(|raw| self.push(raw.get(), read(raw, method))),
+            Ok(Content::Other(why)) => self.push(message.get(), Ok(Outcome::Ignored(why))),
+            Err(refused) => self.push(message.get(), Err(refused)),
+        }
     }
 
     pub(crate) fn into_entries(self) -> Vec<Entry> {

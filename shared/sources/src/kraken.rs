@@ -12,7 +12,7 @@ use domain::{Method, Reason, Tick, TickId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::delivery::{self, Answer, Outcome};
+use crate::delivery::{self, Answer, Content, Outcome};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 use crate::{Entry, ParseContext, Source, Unreadable, name, product};
@@ -39,23 +39,12 @@ impl Source for Kraken {
             return Ok(answer.into_entries());
         }
         for raw in messages {
-            match message(raw) {
-                Ok(Content::Prices(method, data)) => {
-                    for raw in data {
-                        answer.push(raw.get(), price(raw, method, context.now_ms))?;
-                    }
-                }
-                Ok(Content::Other(why)) => answer.push(raw.get(), Ok(Outcome::Ignored(why)))?,
-                Err(refused) => answer.push(raw.get(), Err(refused))?,
-            }
+            answer.push_content(raw, message(raw), |raw, method| {
+                price(raw, method, context.now_ms)
+            })?;
         }
         Ok(answer.into_entries())
     }
-}
-
-enum Content<'a> {
-    Prices(Method, Vec<&'a RawValue>),
-    Other(&'static str),
 }
 
 #[derive(Deserialize)]

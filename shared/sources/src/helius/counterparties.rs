@@ -46,7 +46,7 @@ pub(super) enum Found<'a> {
     Trade(Sides<'a>),
     /// Trades that have no price in common.
     Several,
-    /// Owners gave up one mint for another, but who traded with whom cannot be told.
+    /// Owners gave up one mint for another, but it is unclear who traded with whom.
     Unclear,
     /// No trade.
     Nothing,

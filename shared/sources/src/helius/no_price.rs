@@ -7,16 +7,16 @@ use crate::refused::Refused;
 pub(super) fn several_trades() -> Refused {
     Refused::new(
         Reason::AmbiguousTrade,
-        "the transaction holds several trades, in both directions or at prices of their own: their \
-         net amounts are no price that anybody traded at",
+        "the transaction contains several trades, in both directions or at different prices: nobody \
+         traded at the price that their net amounts would give",
     )
 }
 
 pub(super) fn unclear_trade() -> Refused {
     Refused::new(
         Reason::AmbiguousTrade,
-        "several accounts gave up one mint for another, and which of them is the pool cannot be told \
-         from the amounts",
+        "several accounts gave up one mint for another, and the amounts do not show \
+         which of them is the pool",
     )
 }
 

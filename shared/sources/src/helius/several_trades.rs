@@ -1,6 +1,6 @@
 //! Whether the transfers of a transaction show more than one trade.
 //!
-//! The net amounts of several trades are no price that anybody traded at, so a transaction that
+//! The net amounts of several trades are not a price at which anybody traded, so a transaction that
 //! holds them is refused. Balances alone do not show it if all went through the same pool.
 
 use std::collections::BTreeMap;

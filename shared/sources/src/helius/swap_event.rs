@@ -1,12 +1,12 @@
-//! The two sides in `events.swap`, which are compared with what moved, and used alone only if nothing
-//! else is known of it.
+//! The two sides in `events.swap`, which are compared with what moved, and used alone only if the
+//! message has neither transfers nor balances.
 //!
 //! Helius reports the sides as the pools saw them: in its payloads, a platform fee leaves the trader
 //! after the swap, is listed in `nativeFees` or `tokenFees`, and is not deducted from the output. So
 //! the reported amounts are the traded ones, unless the inner swaps prove otherwise: if they add up to
 //! the reported output plus the fee (or the reported input minus the fee), or to another amount near the
 //! reported one, that amount was traded. If their amounts are far from the reported ones, the event is
-//! not believed.
+//! rejected.
 
 use std::borrow::Cow;
 
@@ -87,7 +87,7 @@ pub(super) struct SwapEvent<'a> {
 const DIFFERENCE_MAX: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
 
 impl SwapEvent<'_> {
-    /// Whether it tells of the trade that the balances show.
+    /// Whether it describes the trade that the balances show.
     pub(super) fn agrees(&self, traded: &Sides<'_>) -> bool {
         let same = |own: &Side<'_>, other: &Side<'_>| {
             own.mint == other.mint && is_near(own.amount, other.amount)

@@ -10,7 +10,7 @@
 //! - it moves a large share of what it holds, where the pool moves a small one;
 //! - it pays first, except where pools do.
 //!
-//! What none of these tells stays unclear.
+//! If none of these identifies the trader, the trade is unclear.
 
 use rust_decimal::Decimal;
 

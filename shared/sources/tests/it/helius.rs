@@ -11,7 +11,7 @@ use crate::{entries, fixtures, line};
 /// The same transaction by transfers, by balances, with its event, and raw, with instructions or
 /// without: one price and volume.
 #[test]
-fn the_price_does_not_depend_on_how_a_transaction_is_told() {
+fn the_price_does_not_depend_on_the_form_of_a_transaction() {
     let all = fixtures::all();
     for (first, transactions) in [("Signature101", 5), ("Signature201", 8)] {
         let mut told = all.iter().filter(|(source, _)| *source == "helius");
