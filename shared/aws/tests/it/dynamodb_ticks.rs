@@ -1,21 +1,23 @@
-//! The table of ticks: chunks, unprocessed items, throttling, claims, the latest ticks.
+//! The table of ticks: chunks, unprocessed items, throttling.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use app::ports::{Clock, CohortTick, LatestTicks, PortError, PutOutcome, PutReceipt, TickStore};
+use app::ports::{Clock, PortError, PutOutcome, PutReceipt, TickStore};
 use aws::dynamodb::{STORE_TIMEOUT, StoreTimeout, TickTable, TickTableConfig};
 use aws_sdk_dynamodb::Client;
-use domain::{Tick, Token};
+use domain::Tick;
 use serde_json::{Value, json};
 use testkit::ticks::{START_MS, tick, ticks};
 use tokio::time::Instant;
 
 use aws_client::scripted_http::{Answer, Call, Wire};
 
-const TICKS_TABLE: &str = "tickstream-ticks";
+use crate::arrival_time_claims::{arrival_stamped, claiming};
+
+pub(crate) const TICKS_TABLE: &str = "tickstream-ticks";
 
 /// A clock with a fixed time.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Clock for At {
     }
 }
 
-fn table(wire: &Wire) -> TickTable {
+pub(crate) fn table(wire: &Wire) -> TickTable {
     let config = TickTableConfig {
         table: TICKS_TABLE.to_owned(),
         retention_days: 30,
@@ -38,7 +40,9 @@ fn table(wire: &Wire) -> TickTable {
 }
 
 /// A table without items: `respond` gets all calls but the reads.
-fn empty_table(respond: impl Fn(usize, &Call) -> Answer + Send + Sync + 'static) -> Wire {
+pub(crate) fn empty_table(
+    respond: impl Fn(usize, &Call) -> Answer + Send + Sync + 'static,
+) -> Wire {
     let number = AtomicUsize::new(0);
     Wire::new(move |_, call| match call.operation.as_str() {
         "BatchGetItem" => found(&[]),
@@ -47,36 +51,36 @@ fn empty_table(respond: impl Fn(usize, &Call) -> Answer + Send + Sync + 'static)
 }
 
 /// The items of a read.
-fn found(items: &[Value]) -> Answer {
+pub(crate) fn found(items: &[Value]) -> Answer {
     Answer::Good(json!({ "Responses": { TICKS_TABLE: items }, "UnprocessedKeys": {} }))
 }
 
 /// All calls but the reads.
-fn write_calls(wire: &Wire) -> Vec<Call> {
+pub(crate) fn write_calls(wire: &Wire) -> Vec<Call> {
     let mut calls = wire.calls();
     calls.retain(|call| call.operation != "BatchGetItem");
     calls
 }
 
 /// The keys of a BatchGetItem.
-fn keys(call: &Call) -> Vec<Value> {
+pub(crate) fn keys(call: &Call) -> Vec<Value> {
     let asked = &call.body["RequestItems"][TICKS_TABLE];
     asked["Keys"].as_array().unwrap().clone()
 }
 
-async fn put(wire: &Wire, ticks: &[Tick]) -> Result<PutReceipt, PortError> {
+pub(crate) async fn put(wire: &Wire, ticks: &[Tick]) -> Result<PutReceipt, PortError> {
     let all: Vec<&Tick> = ticks.iter().collect();
     table(wire).put(&testkit::ticks::in_cohort(all)).await
 }
 
 /// The writes of a BatchWriteItem.
-fn writes(call: &Call) -> Vec<Value> {
+pub(crate) fn writes(call: &Call) -> Vec<Value> {
     assert_eq!(call.operation, "BatchWriteItem");
     let writes = &call.body["RequestItems"]["tickstream-ticks"];
     writes.as_array().unwrap().clone()
 }
 
-fn ids(writes: &[Value]) -> Vec<String> {
+pub(crate) fn ids(writes: &[Value]) -> Vec<String> {
     let id = |write: &Value| {
         write["PutRequest"]["Item"]["tick_id"]["S"]
             .as_str()
@@ -86,12 +90,12 @@ fn ids(writes: &[Value]) -> Vec<String> {
 }
 
 /// Everything was processed.
-fn taken() -> Answer {
+pub(crate) fn taken() -> Answer {
     Answer::Good(json!({ "UnprocessedItems": {} }))
 }
 
 /// Some writes are unprocessed.
-fn left_over(writes: Vec<Value>) -> Answer {
+pub(crate) fn left_over(writes: Vec<Value>) -> Answer {
     Answer::Good(json!({ "UnprocessedItems": { "tickstream-ticks": writes } }))
 }
 
@@ -231,150 +235,8 @@ async fn a_repeated_tick_in_a_batch_is_sent_once_and_a_duplicate() {
     assert_eq!(ids(&writes(&write_calls(&wire)[0])), expected);
 }
 
-fn arrival_stamped(n: u32, at_ms: i64) -> Tick {
-    Tick {
-        timestamp_ms: at_ms,
-        ingested_at_ms: at_ms,
-        ..tick("BTC", n)
-    }
-}
-
-/// Responds to claims with the first time of an id, which `first_ms` returns if it was claimed before.
-fn claiming(first_ms: impl Fn(&str) -> Option<i64> + Send + Sync + 'static) -> Wire {
-    Wire::new(move |_, call| match call.operation.as_str() {
-        "UpdateItem" => {
-            let id = call.body["Key"]["pk"]["S"].as_str().unwrap();
-            let own = call.body["ExpressionAttributeValues"][":at"]["N"].clone();
-            let at = match first_ms(id.strip_prefix("claim#").unwrap()) {
-                Some(first_ms) => json!(first_ms.to_string()),
-                None => own,
-            };
-            Answer::Good(json!({ "Attributes": { "timestamp": { "N": at } } }))
-        }
-        "BatchGetItem" => found(&[]),
-        _ => taken(),
-    })
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_time_of_its_own_that_equals_our_clock_needs_no_claim() {
-    let wire = claiming(|_| Some(START_MS - 60_000));
-    let made = CohortTick {
-        tick: arrival_stamped(1, START_MS),
-        in_cohort: true,
-        arrival_stamped: false,
-    };
-    let receipt = table(&wire).put(&[made]).await.unwrap();
-    assert_eq!(
-        (&receipt.outcomes[..], &receipt.retimed[..]),
-        (&[PutOutcome::Stored][..], &[][..])
-    );
-    let calls = wire.calls();
-    let operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
-    assert_eq!(operations, ["BatchGetItem", "BatchWriteItem"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_arrival_stamped_tick_is_stored_under_its_first_time() {
-    let replayed = tick("BTC", 2).tick_id.to_string();
-    let wire = claiming(move |id| (id == replayed).then_some(START_MS - 60_000));
-    let made = [
-        tick("BTC", 1),
-        arrival_stamped(2, START_MS),
-        arrival_stamped(3, START_MS),
-    ];
-    let receipt = put(&wire, &made).await.unwrap();
-    assert_eq!(receipt.outcomes, [PutOutcome::Stored; 3]);
-    assert_eq!(receipt.retimed, [(1, START_MS - 60_000)]);
-
-    let calls = wire.calls();
-    let claims: Vec<&Call> = calls
-        .iter()
-        .filter(|it| it.operation == "UpdateItem")
-        .collect();
-    assert_eq!(claims.len(), 2, "a tick with an event time is not claimed");
-    assert_eq!(
-        claims[0].body["UpdateExpression"],
-        "SET #at = if_not_exists(#at, :at), #ttl = if_not_exists(#ttl, :ttl)",
-        "an existing claim is not overwritten"
-    );
-    let puts = calls.iter().filter(|it| it.operation == "BatchWriteItem");
-    let mut stored: Vec<Value> = puts.flat_map(writes).collect();
-    stored.sort_by_key(|write| {
-        write["PutRequest"]["Item"]["tick_id"]["S"] == json!(made[0].tick_id.to_string())
-    });
-    stored.rotate_right(1);
-    stored[1..].sort_by_key(|write| write["PutRequest"]["Item"]["timestamp"]["N"].to_string());
-    let times: Vec<(&Value, &Value)> = stored
-        .iter()
-        .map(|write| {
-            let item = &write["PutRequest"]["Item"];
-            (&item["timestamp"]["N"], &item["ingested_at"]["N"])
-        })
-        .collect();
-    let first = json!((START_MS - 60_000).to_string());
-    let own = json!(START_MS.to_string());
-    assert_eq!(times[1..], [(&first, &first), (&own, &own)]);
-    assert_eq!(stored[1]["PutRequest"]["Item"]["pk"]["S"], "BTC#2025-12-31");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_tick_that_cannot_be_claimed_is_not_stored() {
-    let wire = Wire::new(|_, call| match call.operation.as_str() {
-        "UpdateItem" => Answer::Refusal(400, "AccessDeniedException"),
-        "BatchGetItem" => found(&[]),
-        _ => taken(),
-    });
-    let made = [arrival_stamped(1, START_MS), tick("BTC", 2)];
-    let receipt = put(&wire, &made).await.unwrap();
-    assert_eq!(receipt.outcomes, [PutOutcome::Refused, PutOutcome::Stored]);
-    let alone = put(&wire, &made[..1]).await.unwrap_err();
-    assert!(
-        !alone.retryable && alone.operation == "claim a tick",
-        "{alone:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_tick_is_not_reported_as_retimed() {
-    let wire = Wire::new(|_, call| match call.operation.as_str() {
-        "UpdateItem" => Answer::Good(json!({ "Attributes": { "timestamp": { "N": "5" } } })),
-        "BatchGetItem" => found(&[]),
-        _ => {
-            let mut all = writes(call);
-            all.retain(|write| write["PutRequest"]["Item"]["timestamp"]["N"] == "5");
-            left_over(all)
-        }
-    });
-    let made = [arrival_stamped(1, START_MS), tick("BTC", 2)];
-    let receipt = put(&wire, &made).await.unwrap();
-    assert_eq!(receipt.outcomes, [PutOutcome::Refused, PutOutcome::Stored]);
-    assert_eq!(receipt.retimed, []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_latest_ticks_are_queried_newest_first_for_today_and_yesterday() {
-    let wire = Wire::new(|_, _| Answer::Good(json!({ "Items": [], "Count": 0 })));
-    let found = table(&wire).latest(&Token::new("BTC").unwrap()).await;
-    assert_eq!(found.unwrap(), []);
-    let calls = wire.calls();
-    let asked: BTreeSet<&str> = calls
-        .iter()
-        .map(|call| {
-            assert_eq!(call.operation, "Query");
-            assert_eq!(call.body["ScanIndexForward"], false);
-            assert_eq!(call.body["Limit"], 50);
-            call.body["ExpressionAttributeValues"][":pk"]["S"]
-                .as_str()
-                .unwrap()
-        })
-        .collect();
-    assert_eq!(asked, BTreeSet::from(["BTC#2026-01-01", "BTC#2025-12-31"]));
-    assert_eq!(calls.len(), 2);
-}
-
 /// The item that a put would write.
-async fn item_of(tick: &Tick) -> Value {
+pub(crate) async fn item_of(tick: &Tick) -> Value {
     let wire = empty_table(|_, _| taken());
     put(&wire, std::slice::from_ref(tick)).await.unwrap();
     writes(&write_calls(&wire)[0])[0]["PutRequest"]["Item"].clone()
@@ -480,30 +342,6 @@ async fn unprocessed_keys_are_read_again_and_what_was_read_is_written_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_known_arrival_stamped_tick_is_offered_under_its_first_time() {
-    let first = arrival_stamped(1, START_MS - 60_000);
-    let item = item_of_stamped(&first).await;
-    let wire = Wire::new(move |_, call| match call.operation.as_str() {
-        "UpdateItem" => Answer::Good(json!({
-            "Attributes": { "timestamp": { "N": (START_MS - 60_000).to_string() } }
-        })),
-        "BatchGetItem" => found(std::slice::from_ref(&item)),
-        other => panic!("{other}"),
-    });
-    let receipt = put(&wire, &[arrival_stamped(1, START_MS)]).await.unwrap();
-    assert_eq!(receipt.outcomes, [PutOutcome::Duplicate]);
-    assert_eq!(receipt.retimed, []);
-    assert_eq!(receipt.offer_again, [first]);
-}
-
-async fn item_of_stamped(tick: &Tick) -> Value {
-    let wire = claiming(|_| None);
-    put(&wire, std::slice::from_ref(tick)).await.unwrap();
-    let calls = wire.calls();
-    writes(calls.last().unwrap())[0]["PutRequest"]["Item"].clone()
-}
-
-#[tokio::test(start_paused = true)]
 async fn no_call_begins_after_the_deadline() {
     // 40 ms a call: the half second ends in the middle of the batch.
     for made in [
@@ -536,66 +374,4 @@ async fn no_call_begins_after_the_deadline() {
         let deadline = start + Duration::from_millis(250);
         assert!(wire.calls().iter().all(|call| call.sent < deadline));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_latest_tick_is_that_of_effective_time_and_the_number_decides_in_a_millisecond() {
-    let ahead = Tick {
-        timestamp_ms: START_MS + 290_000,
-        ingested_at_ms: START_MS - 2_000,
-        ..tick("BTC", 1)
-    };
-    let at_once = |n: u32, sequence| Tick {
-        timestamp_ms: START_MS - 1_000,
-        ingested_at_ms: START_MS - 500,
-        sequence,
-        ..tick("BTC", n)
-    };
-    let (one, other) = (at_once(2, Some(8)), at_once(3, Some(7)));
-    let mut items = Vec::new();
-    for tick in [&ahead, &one, &other] {
-        items.push(item_of(tick).await);
-    }
-    let wire = Wire::new(move |_, call| {
-        let pk = &call.body["ExpressionAttributeValues"][":pk"];
-        let found: Vec<&Value> = items.iter().filter(|item| item["pk"] == *pk).collect();
-        Answer::Good(json!({ "Items": found, "Count": found.len() }))
-    });
-    let found = table(&wire).latest(&Token::new("BTC").unwrap()).await;
-    assert_eq!(found.unwrap(), [one]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn fifty_ticks_from_ahead_do_not_hide_the_latest() {
-    let ahead: Vec<Tick> = (0..50)
-        .map(|n| Tick {
-            timestamp_ms: START_MS + 200_000 + i64::from(n),
-            ingested_at_ms: START_MS - 90_000,
-            ..tick("BTC", n)
-        })
-        .collect();
-    let newest = Tick {
-        timestamp_ms: START_MS,
-        ingested_at_ms: START_MS + 20,
-        ..tick("BTC", 99)
-    };
-    let mut of_ahead = Vec::new();
-    for tick in &ahead {
-        of_ahead.push(item_of(tick).await);
-    }
-    let of_newest = item_of(&newest).await;
-    let wire = Wire::new(move |_, call| {
-        let values = &call.body["ExpressionAttributeValues"];
-        let items = match (values[":pk"]["S"].as_str().unwrap(), &values[":end"]["S"]) {
-            ("BTC#2026-01-01", Value::Null) => of_ahead.clone(),
-            ("BTC#2026-01-01", end) => {
-                assert_eq!(*end, json!((START_MS + 1).to_string()));
-                vec![of_newest.clone()]
-            }
-            _ => Vec::new(),
-        };
-        Answer::Good(json!({ "Items": items, "Count": items.len() }))
-    });
-    let found = table(&wire).latest(&Token::new("BTC").unwrap()).await;
-    assert_eq!(found.unwrap(), [newest]);
 }

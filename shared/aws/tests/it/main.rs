@@ -7,11 +7,13 @@
 )]
 
 mod archive;
+mod arrival_time_claims;
 mod dynamodb_analytics;
 mod dynamodb_connections;
 mod dynamodb_ticks;
 mod emf;
 mod kinesis;
+mod latest_ticks;
 mod one_call;
 mod sqs;
 mod ssm;
