@@ -200,6 +200,21 @@ async fn an_anomaly_that_is_queued_twice_is_sent_once() {
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0]["anomalies"].as_array().unwrap().len(), 1);
     assert_eq!(messages[0]["anomalies"][0]["message"], "rose 5 % in 1 s");
+
+    // The same id and time in another pair is another anomaly.
+    let other = domain::analytics::Anomaly {
+        token: tick("B", 7).token,
+        ..anomaly.clone()
+    };
+    let queued = [&anomaly, &other].map(|it| result("anomalies", &[AnomalyJson::of(it)]));
+    scene.handle(batch(&queued)).await;
+    let messages = scene.messages("all");
+    let tokens: Vec<_> = messages[1..]
+        .iter()
+        .flat_map(|message| message["anomalies"].as_array().unwrap())
+        .map(|it| it["token"].as_str().unwrap())
+        .collect();
+    assert_eq!(tokens, ["A", "B"]);
 }
 
 #[tokio::test(start_paused = true)]

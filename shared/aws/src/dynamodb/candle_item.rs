@@ -273,5 +273,13 @@ mod tests {
         let item = anomaly_item(&anomaly, 0, 30).unwrap();
         assert_eq!(anomaly_of(&item).unwrap(), anomaly);
         assert_eq!(item[PK], text("anomaly#2026-01-01"));
+        // The same id and time in another pair is another item.
+        let other = Anomaly {
+            quote: Token::new("EUR").unwrap(),
+            ..anomaly
+        };
+        let of_other = anomaly_item(&other, 0, 30).unwrap();
+        assert_eq!(of_other[PK], item[PK]);
+        assert_ne!(of_other[SK], item[SK]);
     }
 }

@@ -364,6 +364,9 @@ async fn a_tick_that_the_stream_holds_again_counts_once_whoever_reads_it() {
     assert_eq!(counts(&table).await, [1_501; 4]);
     assert_eq!(metric(&lines, "RepeatedTicks"), 3 + 4 + 1_500);
     assert_eq!(metric(&lines, "StatesSetAside"), 0);
+    // Of the late tick, only its first copy.
+    let late = ["LateTicks", "TooLateTicks"].map(|name| metric(&lines, name));
+    assert_eq!(late, [0, 1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -243,6 +243,33 @@ fn a_price_of_low_quality_is_kept_out_of_candles_and_averages() {
     assert_eq!(state.latest(), None);
 }
 
+/// A process died after it had stored the candle of a second, and before it had stored the state.
+#[test]
+fn members_of_ticks_after_the_state_are_left_out() {
+    let config = AnalysisConfig {
+        keep_members: true,
+        ..AnalysisConfig::default()
+    };
+    let [first, second] = [(1, 0), (2, 1)].map(|(id, ms)| tick(id, START_MS + ms, "5", None));
+    let mut ahead = state();
+    drop(ahead.apply(&first, &config));
+    let mut stored = ahead.clone();
+    drop(ahead.apply(&second, &config));
+    let candle = ahead.open_candles().next().unwrap();
+    let (start_ms, members) = (candle.start_ms, candle.members.clone());
+    assert_eq!(members.len(), 2);
+    stored.strip_members();
+    stored.restore_members(start_ms, members);
+    for (tick, expected) in [
+        (&first, Timeliness::Duplicate),
+        (&second, Timeliness::InOrder),
+    ] {
+        assert_eq!(stored.apply(tick, &config).timeliness, expected);
+    }
+    let candles = |state: &PairState| state.open_candles().cloned().collect::<Vec<_>>();
+    assert_eq!(candles(&stored), candles(&ahead));
+}
+
 #[test]
 fn a_resumed_state_continues_the_stored_candles() {
     let mut before = state();

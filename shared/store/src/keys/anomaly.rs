@@ -22,3 +22,32 @@ pub(crate) fn encode(anomaly: &Anomaly) -> Result<Vec<u8>, StorageError> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Anomaly, StorageError> {
     super::decode("anomaly", bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::analytics::AnomalyReason;
+    use testkit::ticks::tick;
+
+    use super::*;
+
+    #[test]
+    fn anomalies_of_two_pairs_have_two_keys() {
+        let of = |token: &str| {
+            let found = tick("BTC", 7);
+            Anomaly {
+                token: tick(token, 7).token,
+                quote: found.quote,
+                tick_id: found.tick_id,
+                timestamp_ms: found.timestamp_ms,
+                price: found.price,
+                score: 14.0,
+                threshold: 8.0,
+                window_ms: 1_000,
+                reason: AnomalyReason::Jump,
+                message: "rose 5 % in 1 s".to_owned(),
+            }
+        };
+        assert_eq!(key(&of("A")), key(&of("A")));
+        assert_ne!(key(&of("A")), key(&of("B")));
+    }
+}
