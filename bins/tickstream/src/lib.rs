@@ -3,14 +3,17 @@
 //!
 //! The same use cases as on AWS in one process: [`Server`] connects them to the ports of `store`.
 
+mod access;
 mod api;
 pub mod config;
 mod consumers;
 mod dashboard;
 pub mod demo;
 mod greeting;
+mod guard;
 mod live;
 mod metrics;
+mod operator;
 mod server;
 
 pub use server::Server;

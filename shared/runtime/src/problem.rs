@@ -18,6 +18,8 @@ pub struct Problem {
     retry_after_seconds: Option<u64>,
     #[serde(skip)]
     accept_encoding: Option<&'static str>,
+    #[serde(skip)]
+    authenticate: Option<&'static str>,
 }
 
 impl Problem {
@@ -31,6 +33,7 @@ impl Problem {
             reason: None,
             retry_after_seconds: None,
             accept_encoding: None,
+            authenticate: None,
         }
     }
 
@@ -55,6 +58,13 @@ impl Problem {
         self
     }
 
+    /// Adds a `WWW-Authenticate` header with the credentials to send.
+    #[must_use]
+    pub fn authenticate(mut self, challenge: &'static str) -> Self {
+        self.authenticate = Some(challenge);
+        self
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -76,6 +86,12 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+        }
+        if let Some(challenge) = self.authenticate {
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
         }
         response
     }

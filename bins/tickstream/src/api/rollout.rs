@@ -1,8 +1,10 @@
 //! The rollout: its state, its history, and its control.
 
+use std::time::Duration;
+
 use app::flag_editor::{RolloutError, RolloutRequest};
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use domain::{Percentage, RolloutKey};
@@ -16,6 +18,12 @@ use super::{Api, Shared};
 
 /// Changes shown.
 const HISTORY_MAX: usize = 50;
+
+/// The largest body of a change: `who` and `why` are short texts.
+const CHANGE_BYTES_MAX: usize = 16 * 1_024;
+
+/// How long an operator may take to send it.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// The body of `PUT /api/rollout`.
 #[derive(Deserialize)]
@@ -59,9 +67,10 @@ pub(super) async fn change(
     State(api): Shared,
     Query(NoParameters {}): Query<NoParameters>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Json<Value>, Problem> {
-    api.check_operator(&headers)?;
+    // Before a byte of the body is read.
+    api.operator.check(&headers)?;
     // A form on another site could send a body, but not with this media type.
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -75,6 +84,7 @@ pub(super) async fn change(
             "the change cannot be read: {error}; send any of use_kinesis, percentage, key, with who and why"
         ))
     };
+    let body = read(body).await?;
     let text = domain::utf8_text(&body).map_err(|error| unreadable(&error))?;
     let change: Change = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     if api.turned_off && change.use_kinesis != Some(false) {
@@ -104,6 +114,26 @@ pub(super) async fn change(
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1))
         }
     }
+}
+
+/// Reads the body within its limits.
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let reading = axum::body::to_bytes(body, CHANGE_BYTES_MAX);
+    let Ok(read) = tokio::time::timeout(READ_WITHIN, reading).await else {
+        let detail = format!("the body took longer than {} s", READ_WITHIN.as_secs());
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
+    };
+    read.map_err(|error| {
+        let is_long = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        if is_long {
+            let detail =
+                format!("a change has at most {CHANGE_BYTES_MAX} bytes: shorten its `why`");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        } else {
+            bad("the body ended before it was complete".to_owned())
+        }
+    })
 }
 
 async fn state(api: &Api) -> Result<Value, Problem> {
