@@ -120,7 +120,7 @@ mod tests {
         }
         let text = greeting(&[
             "--webhook-secrets",
-            "a-secret-text",
+            "a-secret-of-16-characters",
             "--listen",
             "0.0.0.0:0",
         ])

@@ -1,7 +1,7 @@
 //! Reads bodies, within limits for their size, their time, and the memory of all.
 //!
-//! Memory is reserved as a body arrives, not as it is announced. If it is used up, the body that has been
-//! arriving for longest is given up: senders that stall cannot shut out those that send.
+//! Memory is reserved as a body arrives, not as it is announced. If it is used up, bodies that have
+//! stalled, or have been arriving for long, are given up: who stalls cannot shut out those that send.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,12 +25,15 @@ pub(crate) const READ_WITHIN: Duration = Duration::from_secs(10);
 /// The memory of even the smallest body: its connection's buffer and its task.
 pub(crate) const UPLOAD_BYTES_MIN: usize = 32 * 1_024;
 
-/// From this age on, a body that is still arriving may be given up for others. A sender that does not stall
-/// is done long before.
-const STALLED_AFTER: Duration = Duration::from_secs(1);
+/// A body of which nothing has arrived for this long may be given up for others.
+const STALLED_AFTER: Duration = Duration::from_millis(100);
+
+/// From this age on, a body may be given up for others even if a little of it arrives now and then. It is less
+/// than [`RESERVE_WITHIN`], so that a body that waits for memory gets it.
+const SLOW_AFTER: Duration = Duration::from_millis(500);
 
 /// How often a body that waits for memory looks for one to give up.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The bodies that are being read with one budget of memory.
 #[derive(Clone)]
@@ -47,7 +50,9 @@ struct Arriving {
 }
 
 struct Arriver {
-    since: Instant,
+    began: Instant,
+    /// When something of it arrived.
+    arrived: Instant,
     permits: u32,
     given_up: Arc<Notify>,
 }
@@ -91,8 +96,10 @@ impl Uploads {
         let mut arriving = self.arriving();
         arriving.begun += 1;
         let number = arriving.begun;
+        let now = Instant::now();
         let arriver = Arriver {
-            since: Instant::now(),
+            began: now,
+            arrived: now,
             permits: 0,
             given_up,
         };
@@ -104,19 +111,19 @@ impl Uploads {
         }
     }
 
-    /// Gives up bodies that have been arriving for long, the longest first, until this many permits are
-    /// free.
+    /// Gives up bodies that stall or are slow, the oldest first, until this many permits are free.
     fn make_room(&self, wanted: u32) {
-        let mut arriving = self.arriving();
         let mut freed = 0;
-        while freed < wanted
-            && let Some(longest) = arriving.bodies.first_entry()
-            && longest.get().since.elapsed() >= STALLED_AFTER
-        {
-            let longest = longest.remove();
-            longest.given_up.notify_one();
-            freed += longest.permits;
-        }
+        self.arriving().bodies.retain(|_, body| {
+            let is_slow =
+                body.arrived.elapsed() >= STALLED_AFTER || body.began.elapsed() >= SLOW_AFTER;
+            let is_kept = freed >= wanted || body.permits == 0 || !is_slow;
+            if !is_kept {
+                freed += body.permits;
+                body.given_up.notify_one();
+            }
+            is_kept
+        });
     }
 
     fn arriving(&self) -> MutexGuard<'_, Arriving> {
@@ -150,6 +157,7 @@ impl Upload {
                 bytes.reserve_exact(room - bytes.len());
             }
             bytes.extend_from_slice(&data);
+            self.note(|body| body.arrived = Instant::now());
         }
         let held = self.held.take().ok_or_else(busy)?;
         Ok((Bytes::from(bytes), held))
@@ -172,10 +180,15 @@ impl Upload {
             Some(held) => held.merge(more),
             None => self.held = Some(more),
         }
-        if let Some(arriver) = self.uploads.arriving().bodies.get_mut(&self.number) {
-            arriver.permits += wanted;
-        }
+        self.note(|body| body.permits += wanted);
         Ok(())
+    }
+
+    /// Changes what is known of this body, unless it was given up.
+    fn note(&self, change: impl FnOnce(&mut Arriver)) {
+        if let Some(body) = self.uploads.arriving().bodies.get_mut(&self.number) {
+            change(body);
+        }
     }
 
     /// Waits for memory, and gives up other bodies for it, or this one.
@@ -276,13 +289,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_that_stall_are_given_up_for_those_that_arrive() {
-        let uploads = Uploads::new(4 * BODY_BYTES_MAX);
+        let uploads = Uploads::new(4 * (BODY_BYTES_MAX + UPLOAD_BYTES_MIN));
         let mut stalling = Vec::new();
         for _ in 0..4 {
             stalling.push(reading(&uploads, stalled(BODY_BYTES_MAX - 1)));
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        assert!(uploads.memory.available_permits() < 100);
+        assert!(uploads.memory.available_permits() < BODY_BYTES_MAX / 1_024);
         for _ in 0..20 {
             let arrives = Body::from(vec![b' '; BODY_BYTES_MAX]);
             let read = reading(&uploads, arrives).await.unwrap();

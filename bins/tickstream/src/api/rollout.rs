@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use app::flag_editor::{RolloutError, RolloutRequest};
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use domain::{Percentage, RolloutKey};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -118,22 +119,24 @@ pub(super) async fn change(
 
 /// Reads the body within its limits.
 async fn read(body: Body) -> Result<Bytes, Problem> {
-    let reading = axum::body::to_bytes(body, CHANGE_BYTES_MAX);
-    let Ok(read) = tokio::time::timeout(READ_WITHIN, reading).await else {
-        let detail = format!("the body took longer than {} s", READ_WITHIN.as_secs());
-        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
+    let too_large = || {
+        let detail = format!("a change has at most {CHANGE_BYTES_MAX} bytes: shorten its `why`");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
-    read.map_err(|error| {
-        let is_long = std::error::Error::source(&error)
-            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-        if is_long {
-            let detail =
-                format!("a change has at most {CHANGE_BYTES_MAX} bytes: shorten its `why`");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-        } else {
-            bad("the body ended before it was complete".to_owned())
+    // What is announced is enough to refuse it.
+    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > CHANGE_BYTES_MAX) {
+        return Err(too_large());
+    }
+    let reading = Limited::new(body, CHANGE_BYTES_MAX).collect();
+    match tokio::time::timeout(READ_WITHIN, reading).await {
+        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(bad("the body ended before it was complete".to_owned())),
+        Err(_) => {
+            let detail = format!("the body took longer than {} s", READ_WITHIN.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
         }
-    })
+    }
 }
 
 async fn state(api: &Api) -> Result<Value, Problem> {

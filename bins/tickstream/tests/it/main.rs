@@ -6,12 +6,15 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod access;
 mod answers;
 mod archived;
 mod bad_input;
 mod crash;
 mod drain;
 mod feeds;
+mod hostile;
+mod hosts;
 mod identity;
 mod live;
 mod process;
