@@ -29,6 +29,11 @@ impl Operator {
         }
     }
 
+    /// Whether anybody can change something over HTTP.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.token.is_some() || !self.secured
+    }
+
     /// A request that changes something needs the token. Without a token and without senders' secrets,
     /// which is for loopback only, it needs none.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {

@@ -55,6 +55,8 @@ pub struct Server {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) secured: bool,
+    /// Whether operators can change the rollout.
+    pub(crate) changeable: bool,
     store: EmbeddedStore,
     ingest: Ingest,
     consumers: Consumers,
@@ -141,13 +143,14 @@ impl Server {
             .merge(api::router(api))
             .merge(dashboard::router());
         let hosts = Hosts::new(address, &config.listen.host, &config.public_hosts);
-        let router = metrics.layer(guard(router, hosts, operator));
+        let router = metrics.layer(guard(router, hosts, Arc::clone(&operator)));
         Ok(Self {
             config,
             rollout,
             listener,
             address,
             secured,
+            changeable: operator.is_possible(),
             store,
             ingest,
             consumers,
