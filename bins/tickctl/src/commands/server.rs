@@ -84,16 +84,14 @@ impl Change {
             let message = "a change is recorded with its reason: add --why REASON";
             return Err(BadInput(message.to_owned()));
         };
-        let mut body = json!({"who": self.who, "why": why});
-        if let Some(percentage) = self.percentage {
-            body["percentage"] = json!(percentage.to_string());
-        }
-        if let Some(use_kinesis) = self.use_kinesis {
-            body["use_kinesis"] = json!(use_kinesis);
-        }
-        if let Some(key) = self.key {
-            body["key"] = json!(key);
-        }
+        // The server leaves what is null as it is.
+        let body = json!({
+            "percentage": self.percentage.map(|percentage| percentage.to_string()),
+            "use_kinesis": self.use_kinesis,
+            "key": self.key,
+            "who": self.who,
+            "why": why,
+        });
         Ok(Some(body))
     }
 }

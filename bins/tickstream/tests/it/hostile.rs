@@ -11,7 +11,7 @@ use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use webhook::{BODY_BYTES_MAX, READING_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX};
 
 use crate::access::TOKEN;
@@ -32,7 +32,7 @@ async fn secured(folder: &TempDir) -> Process {
 
 /// The headers of a signed message, and its signature.
 fn signature(body: &[u8]) -> [(&'static str, String); 3] {
-    let seconds = chrono::Utc::now().timestamp();
+    let seconds = runtime::clock::now_ms() / 1_000;
     let mut mac = Hmac::<Sha256>::new_from_slice(&SIGNING_KEY).unwrap();
     mac.update(format!("msg_1.{seconds}.").as_bytes());
     mac.update(body);
@@ -82,7 +82,7 @@ async fn first_line(socket: &mut TcpStream) -> String {
         }
     };
     let in_time = tokio::time::timeout(WAIT_TIMEOUT, reading).await;
-    in_time.expect("a response");
+    in_time.unwrap();
     let line = String::from_utf8_lossy(&read);
     line.lines().next().unwrap().to_owned()
 }
@@ -194,6 +194,37 @@ async fn a_reader_of_the_feed_that_sends_too_much_is_cut_off() {
         }
     };
     tokio::time::timeout(WAIT_TIMEOUT, reading).await.unwrap();
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_the_feed_leave_room_for_deliveries() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let url = format!("{}/ws", process.url.replace("http://", "ws://"));
+    let readers_max = 1_000.min(runtime::host::connections_max() / 2);
+    let mut readers = Vec::new();
+    let refused = loop {
+        match tokio_tungstenite::connect_async(&url).await {
+            Ok((reader, _)) => readers.push(reader),
+            Err(Error::Http(response)) => break response,
+            Err(error) => panic!("{} readers: {error}", readers.len()),
+        }
+        assert!(readers.len() <= readers_max);
+    };
+    assert_eq!(readers.len(), readers_max);
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    let (status, answer) = process.deliver("ticks", ticks_body("BTC", 1)).await;
+    assert_eq!(status, 200, "{answer}");
+    drop(readers);
+    // The places of those that left are free again.
+    let again = async {
+        while tokio_tungstenite::connect_async(&url).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_TIMEOUT, again).await.unwrap();
     process.stop().await;
 }
 
