@@ -140,6 +140,10 @@ async fn stalled_uploads_shut_nobody_out() {
             let line = "POST /webhooks/ticks";
             stalled.push(stall(&process, line, &headers, BODY_BYTES_MAX - 1).await);
         }
+        // And what is left is held by small ones.
+        for _ in 0..64 {
+            stalled.push(stall(&process, "POST /webhooks/ticks", &headers, 1).await);
+        }
         for n in 0..20 {
             for request in [
                 echoed(&process, &format!("ECHO{n}")),

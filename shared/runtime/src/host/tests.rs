@@ -145,6 +145,7 @@ async fn connections_that_send_nothing_shut_nobody_out() {
     let served = serving(router, Limits::new(TEST_WITHIN, 3)).await;
     let mut regular = TcpStream::connect(served.address).await.unwrap();
     ask(&mut regular, GET, "here").await;
+    let mut held = Vec::new();
     for _ in 0..20 {
         let mut idle = TcpStream::connect(served.address).await.unwrap();
         // A head that does not end.
@@ -153,6 +154,7 @@ async fn connections_that_send_nothing_shut_nobody_out() {
         ask(&mut regular, GET, "here").await;
         let mut new = TcpStream::connect(served.address).await.unwrap();
         ask(&mut new, GET, "here").await;
+        held.extend([idle, new]);
     }
 }
 
