@@ -10,27 +10,10 @@ use http_body_util::{BodyExt as _, Limited};
 use runtime::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::body_size::{BODY_BYTES_MAX, too_large};
 use crate::content_coding::{ContentCoding, DecodeError};
+use crate::memory::{memory, reserve};
 use crate::uploads::Uploads;
-use crate::wire::RETRY_AFTER_SECONDS;
-
-/// The largest body, in bytes, as sent and decompressed: the same in one process and on AWS, where all of a
-/// delivery is one event for Lambda.
-///
-/// An event has at most [`EVENT_BYTES_MAX`] (6,291,556) bytes. Up to [`ENVELOPE_BYTES_MAX`] (65,536) are
-/// its headers and the like. API Gateway writes a body that is text as a JSON string, which has two bytes
-/// for each quote, backslash and line break: at most twice the body. Any other body, such as a compressed
-/// one, becomes base64, which has four bytes for three. So (6,291,556 - 65,536) / 2 = 3,113,010 bytes
-/// always fit, whatever they are; the limit is the next lower round number. API Gateway answers a larger event with
-/// a 413 of its own, without asking us.
-pub const BODY_BYTES_MAX: usize = 3_000_000;
-
-/// The largest event of a function that is called for a response: Lambda's own limit.
-pub const EVENT_BYTES_MAX: usize = 6_291_556;
-
-/// The most bytes of an event beside its body. API Gateway's own limit for the request line and headers is
-/// 10,240 bytes; in the event, a quote takes two bytes, and query and cookies are there twice.
-pub const ENVELOPE_BYTES_MAX: usize = 64 * 1_024;
 
 /// Memory for bodies whose senders have echoed a secret, while they are being read.
 pub const READING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
@@ -53,18 +36,12 @@ const TICK_BYTES_PER_BODY_BYTE: usize = 8;
 /// Most bytes of a delivery's ticks: 10,000 entries at about 1 KiB, however long the entries are.
 const TICKS_BYTES_MAX: usize = 10_000 * 1_024;
 
-/// The bytes that a permit represents.
-const PERMIT_BYTES: usize = 1_024;
-
 /// The most bytes of a refused body that are still read, so its sender sees the response instead of a
 /// broken connection.
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// How long a refused body is still read.
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
-
-/// How long a delivery waits if the memory for bodies is used up.
-pub(crate) const RESERVE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The memory budgets for bodies and for deliveries. Bodies have their own, since with a single one,
 /// deliveries that hold memory for their bodies could wait for each other.
@@ -183,30 +160,6 @@ impl BodyLimits {
     }
 }
 
-/// The permits for this many bytes.
-pub(crate) fn permits(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
-}
-
-/// A semaphore with the permits for this many bytes.
-pub(crate) fn memory(bytes: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(bytes / PERMIT_BYTES))
-}
-
-async fn reserve(of: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-    let waiting = Arc::clone(of).acquire_many_owned(permits(bytes));
-    tokio::time::timeout(RESERVE_WITHIN, waiting)
-        .await
-        .map_err(|_| busy())?
-        .map_err(|_| busy())
-}
-
-/// There is no memory for a delivery.
-pub(crate) fn busy() -> Problem {
-    let detail = "too many concurrent deliveries: deliver again in a second";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
-}
-
 /// Reads and discards a refused body in the background, within limits, so that its sender gets to read
 /// the response. A sender that waits for our permission to send a body does not get it.
 pub(crate) fn discard(headers: &HeaderMap, body: Body) {
@@ -219,12 +172,6 @@ pub(crate) fn discard(headers: &HeaderMap, body: Body) {
         // A sender that is slower has its connection closed instead.
         drop(tokio::time::timeout(DISCARD_WITHIN, reading).await);
     });
-}
-
-pub(crate) fn too_large() -> Problem {
-    let detail =
-        format!("the body is larger than {BODY_BYTES_MAX} bytes: send fewer entries in a delivery");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
 #[cfg(test)]
@@ -259,18 +206,5 @@ mod tests {
         assert!(largest <= WORKING_BYTES_MAX);
         let smaller = READING_BYTES_MAX.min(UNAUTHENTICATED_BYTES_MAX);
         assert!(BODY_BYTES_MAX <= smaller);
-    }
-
-    #[test]
-    fn the_largest_body_fits_into_an_event_whatever_it_is() {
-        let left = EVENT_BYTES_MAX - ENVELOPE_BYTES_MAX;
-        // The worst text: each byte is escaped by another.
-        for worst in ["\"", "\\", "\n"] {
-            let text = worst.repeat(BODY_BYTES_MAX);
-            let written = serde_json::to_string(&text).unwrap();
-            assert!(written.len() <= left, "{worst:?}: {}", written.len());
-        }
-        let base64 = base64::encoded_len(BODY_BYTES_MAX, true).unwrap();
-        assert!(base64 <= left, "{base64}");
     }
 }

@@ -5,11 +5,13 @@
 
 pub mod auth;
 mod body;
+mod body_size;
 #[cfg(feature = "lambda")]
 pub mod config;
 mod content_coding;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+mod memory;
 pub mod source_options;
 #[cfg(test)]
 mod tests;
@@ -35,10 +37,8 @@ use crate::body::{BodyLimits, Decoded};
 use crate::content_coding::ContentCoding;
 use crate::wire::{Answer, RETRY_AFTER_SECONDS};
 
-pub use crate::body::{
-    BODY_BYTES_MAX, ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX, READING_BYTES_MAX,
-    UNAUTHENTICATED_BYTES_MAX, WORKING_BYTES_MAX,
-};
+pub use crate::body::{READING_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX, WORKING_BYTES_MAX};
+pub use crate::body_size::{BODY_BYTES_MAX, ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX};
 
 /// What the webhook needs.
 pub struct Webhook {

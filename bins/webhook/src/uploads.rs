@@ -17,7 +17,8 @@ use runtime::problem::Problem;
 use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::body::{BODY_BYTES_MAX, RESERVE_WITHIN, busy, memory, permits, too_large};
+use crate::body_size::{BODY_BYTES_MAX, too_large};
+use crate::memory::{RESERVE_WITHIN, busy, memory, permits};
 
 /// How long a sender may take to send a body.
 pub(crate) const READ_WITHIN: Duration = Duration::from_secs(10);
