@@ -42,11 +42,13 @@ pub enum Reason {
     InvalidSource,
     /// A trade whose two sides cannot be determined.
     AmbiguousTrade,
+    /// More parts (accounts, transfers, digits) than exist in practice, which would take long to read.
+    TooManyParts,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UnreadableBody,
         Self::InvalidUtf8,
         Self::UnknownSource,
@@ -61,6 +63,7 @@ impl Reason {
         Self::InvalidId,
         Self::InvalidSource,
         Self::AmbiguousTrade,
+        Self::TooManyParts,
     ];
 
     /// The code in responses, metrics and logs.
@@ -81,6 +84,7 @@ impl Reason {
             Self::InvalidId => "invalid_id",
             Self::InvalidSource => "invalid_source",
             Self::AmbiguousTrade => "ambiguous_trade",
+            Self::TooManyParts => "too_many_parts",
         }
     }
 
@@ -100,7 +104,8 @@ impl Reason {
             | Self::InvalidTimestamp
             | Self::InvalidToken
             | Self::InvalidId
-            | Self::InvalidSource => Severity::Error,
+            | Self::InvalidSource
+            | Self::TooManyParts => Severity::Error,
         }
     }
 }

@@ -69,7 +69,7 @@ impl Source for Binance {
         self.name
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let mut reader = Reader {
             binance: self,
             counts: self.counts(context.settings),

@@ -31,7 +31,7 @@ impl Source for Coinbase {
         "coinbase"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let reader = Reader {
             now_ms: context.now_ms,
         };

@@ -77,7 +77,7 @@ impl Source for CoinGecko {
         "coingecko"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let now_ms = context.now_ms;
         let mut answer = Answer::default();
         for raw in delivery::one_or_many(delivery::text(body)?)? {

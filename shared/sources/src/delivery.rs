@@ -11,6 +11,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::refused::Refused;
+use crate::work;
 use crate::{Entry, Unreadable};
 
 /// The most entries in one delivery. Helius sends one to a hundred, `tickctl` sends 500.
@@ -63,6 +64,8 @@ impl Answer {
         if index == ENTRIES_MAX {
             return Err(unreadable(too_many()));
         }
+        work::spend(1, work::ENTRY);
+        let read = work::check().and(read);
         self.entries.push(match read.and_then(priced_in_another) {
             Ok(Outcome::Tick(tick)) => Entry::Tick(tick),
             Ok(Outcome::ArrivalStamped(tick)) => Entry::ArrivalStamped(tick),
@@ -142,12 +145,16 @@ pub(crate) fn one_or_many(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
 
 /// The elements of a JSON array.
 pub(crate) fn many(text: &str) -> Result<Vec<&RawValue>, Unreadable> {
-    split(text, |json| json.deserialize_seq(Elements))
+    let elements = split(text, |json| json.deserialize_seq(Elements))?;
+    work::spend(elements.len(), work::PART);
+    Ok(elements)
 }
 
 /// The members of a JSON object in order, with unescaped keys; a key may occur twice.
 pub(crate) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
-    split(text, |json| json.deserialize_map(Members))
+    let members = split(text, |json| json.deserialize_map(Members))?;
+    work::spend(members.len(), work::PART);
+    Ok(members)
 }
 
 pub(crate) fn unreadable(message: impl fmt::Display) -> Unreadable {
@@ -158,6 +165,7 @@ pub(crate) fn unreadable(message: impl fmt::Display) -> Unreadable {
 }
 
 fn one(text: &str) -> Result<&RawValue, Unreadable> {
+    work::spend(text.len(), work::BYTE);
     serde_json::from_str(text).map_err(not_json)
 }
 
@@ -167,6 +175,7 @@ fn split<'a, T>(
     text: &'a str,
     read: impl FnOnce(&mut JsonReader<'a>) -> serde_json::Result<T>,
 ) -> Result<T, Unreadable> {
+    work::spend(text.len(), work::BYTE);
     let mut json = serde_json::Deserializer::from_str(text);
     let parts = read(&mut json).map_err(not_json)?;
     json.end().map_err(not_json)?;

@@ -48,7 +48,7 @@ impl Value<'_> {
 
     /// Milliseconds since the epoch as a number or a string, or an RFC 3339 text.
     pub(crate) fn time(self, now_ms: i64) -> Result<i64, Refused> {
-        let is_rfc3339 = self.raw().starts_with('"') && self.raw().contains(['T', 't', ' ']);
+        let is_rfc3339 = self.raw().starts_with('"') && self.text()?.contains(['T', 't', ' ']);
         if is_rfc3339 {
             self.time_rfc3339(now_ms)
         } else {

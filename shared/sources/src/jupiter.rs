@@ -29,7 +29,7 @@ impl Source for Jupiter {
         "jupiter"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let mut answer = Answer::default();
         let mut seen = BTreeSet::new();
         for (mint, raw) in delivery::members(delivery::text(body)?)? {

@@ -29,7 +29,7 @@ impl Source for Kraken {
         "kraken"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let text = delivery::text(body)?;
         let messages = delivery::one_or_many(text)?;
         let mut answer = Answer::default();

@@ -27,6 +27,7 @@ mod settings;
 mod ticks;
 mod trade_id;
 mod value;
+mod work;
 
 use domain::{Malformed, Reason, Tick};
 
@@ -34,6 +35,7 @@ pub use binance_trades::{BinanceTrades, BinanceTradesError, TradeStream};
 pub use context::ParseContext;
 pub use pyth_feeds::{PythFeeds, PythFeedsError};
 pub use settings::SourceSettings;
+pub use work::WORK_MAX;
 
 /// A provider's wire format.
 pub trait Source: Send + Sync {
@@ -45,7 +47,24 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// [`Unreadable`] if the delivery as a whole cannot be read.
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable>;
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable>;
+
+    /// As [`Source::read`], with at most [`WORK_MAX`] units of work.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+        self.parse_counted(body, context).0
+    }
+
+    /// As [`Source::parse`], with the units of work that it took.
+    fn parse_counted(
+        &self,
+        body: &[u8],
+        context: &ParseContext<'_>,
+    ) -> (Result<Vec<Entry>, Unreadable>, u64) {
+        work::counted(|| self.read(body, context))
+    }
 }
 
 /// The outcome of one entry of a delivery.

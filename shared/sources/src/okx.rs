@@ -37,7 +37,7 @@ impl Source for Okx {
         "okx"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let now_ms = context.now_ms;
         let text = delivery::text(body)?;
         let mut answer = Answer::default();

@@ -32,7 +32,7 @@ impl Source for Pyth {
         "pyth"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let text = delivery::text(body)?;
         let messages = delivery::one_or_many(text)?;
         let is_one = !text.trim_start().starts_with('[');

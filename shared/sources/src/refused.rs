@@ -27,6 +27,14 @@ impl Refused {
         )
     }
 
+    /// A list or text that is longer than those that exist; reading it would take long.
+    pub(crate) fn too_many(field: &str, found: usize, max: usize, of: &str) -> Self {
+        Self::new(
+            Reason::TooManyParts,
+            format_args!("`{field}` has {found} {of}, and at most {max} are read: send fewer"),
+        )
+    }
+
     /// `expected` follows "must be" in the message, such as `a text`.
     pub(crate) fn wrong_type(field: &str, expected: &str, found: impl Display) -> Self {
         Self::new(

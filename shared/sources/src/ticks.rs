@@ -33,7 +33,7 @@ impl Source for Ticks {
         "ticks"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let text = delivery::text(body)?;
         Answer::of_each(entries(text)?, |raw| tick(raw, context))
     }

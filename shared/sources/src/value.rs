@@ -10,6 +10,12 @@ use serde_json::value::RawValue;
 
 use crate::described::described;
 use crate::refused::Refused;
+use crate::work;
+
+/// The longest text or number that is read, in bytes of JSON. The longest known are signatures, of 88
+/// characters, which JSON may write in 528 bytes, and doubles, of 324 digits. One value may belong to many
+/// entries, such as the time of an envelope, and is read for each.
+pub(crate) const SCALAR_BYTES_MAX: usize = 1_024;
 
 /// A value and the name of its field.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +64,7 @@ impl<'a> Value<'a> {
         if !self.raw.starts_with('"') {
             return Err(self.wrong_type("a text"));
         }
+        self.check_length()?;
         let inner = self
             .raw
             .get(1..self.raw.len().saturating_sub(1))
@@ -71,11 +78,28 @@ impl<'a> Value<'a> {
             .map_err(|error| self.wrong_type_with("a text", error))
     }
 
+    fn check_length(self) -> Result<(), Refused> {
+        let bytes = self.raw.len();
+        if bytes > SCALAR_BYTES_MAX {
+            return Err(Refused::too_many(
+                self.field,
+                bytes,
+                SCALAR_BYTES_MAX,
+                "bytes",
+            ));
+        }
+        work::spend(bytes, work::BYTE);
+        Ok(())
+    }
+
     /// The digits of a JSON number, or of a JSON string that contains one.
     pub(crate) fn digits(self) -> Result<Cow<'a, str>, Refused> {
         match self.raw.as_bytes().first() {
             Some(b'"') => self.text(),
-            Some(b'-' | b'0'..=b'9') => Ok(Cow::Borrowed(self.raw)),
+            Some(b'-' | b'0'..=b'9') => {
+                self.check_length()?;
+                Ok(Cow::Borrowed(self.raw))
+            }
             _ => Err(self.wrong_type("a number")),
         }
     }
@@ -131,6 +155,8 @@ impl<'a> Value<'a> {
         if !self.raw.starts_with('{') {
             return Err(self.wrong_type("an object"));
         }
+        work::check()?;
+        work::spend(self.raw.len(), work::BYTE);
         serde_json::from_str(self.raw).map_err(|error| self.not_object(&error))
     }
 
@@ -139,6 +165,7 @@ impl<'a> Value<'a> {
         if !self.raw.starts_with('{') {
             return Err(self.wrong_type("an object"));
         }
+        work::check()?;
         crate::delivery::members(self.raw).map_err(|error| self.wrong_type_with("an object", error))
     }
 
@@ -147,7 +174,22 @@ impl<'a> Value<'a> {
         if !self.raw.starts_with('[') {
             return Err(self.wrong_type("an array"));
         }
+        work::check()?;
         crate::delivery::many(self.raw).map_err(|error| self.wrong_type_with("an array", error))
+    }
+
+    /// The elements of a JSON array that has at most `max` wherever it comes from its provider.
+    pub(crate) fn array_within(self, max: usize) -> Result<Vec<&'a RawValue>, Refused> {
+        let elements = self.array()?;
+        if elements.len() > max {
+            return Err(Refused::too_many(
+                self.field,
+                elements.len(),
+                max,
+                "elements",
+            ));
+        }
+        Ok(elements)
     }
 
     pub(crate) fn refused(self, reason: Reason, why: impl Display) -> Refused {

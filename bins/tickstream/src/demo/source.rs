@@ -33,7 +33,7 @@ impl Source for DemoSource {
         self.name
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let mut entries = self.format.parse(body, context)?;
         for entry in &mut entries {
             if let Entry::Tick(tick) | Entry::ArrivalStamped(tick) = entry {

@@ -15,14 +15,18 @@
 //! A change of liquidity moves both mints the same way, and a mint or burn has no counterparty, so
 //! neither is mistaken for a trade.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::aliases::SOL_MINT;
 use rust_decimal::Decimal;
 
 use crate::helius::flows::Flows;
+use crate::helius::limits::PARTIES_MAX;
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::quote_side::{Side, Sides};
 use crate::helius::several_trades;
 use crate::refused::Refused;
+use crate::work;
 
 /// The largest fee in a token between trader and pool: half of the amount, which Token-2022 mints
 /// with absurd fees stay below.
@@ -35,9 +39,6 @@ const OTHERS_SHARE_MAX: Decimal = Decimal::from_parts(1, 0, 0, false, 1);
 /// The most of a mint that stays between two pools of a route, if nobody says what was traded: a
 /// thousandth of what the one gave.
 const REST_MAX: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
-
-/// The most parties of a trade. More of them are made up, and would take long to compare.
-pub(super) const PARTIES_MAX: usize = 64;
 
 /// What was found in a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,31 +53,56 @@ pub(super) enum Found<'a> {
     Nothing,
 }
 
+/// Everybody who may have traded.
+pub(super) struct Market<'o, 'a> {
+    pub(super) owners: &'o Owners<'a>,
+    /// The owners that gained one mint and gave up another.
+    pub(super) pools: BTreeMap<&'o str, Flows<'a>>,
+}
+
+impl<'o, 'a> Market<'o, 'a> {
+    pub(super) fn new(owners: &'o Owners<'a>) -> Self {
+        let pool = |(owner, change): (&'o _, &Change<'a>)| {
+            let owner: &'o std::borrow::Cow<'a, str> = owner;
+            work::spend(1 + change.tokens.len(), 4 * work::PART);
+            Some((owner.as_ref(), change.of_pool()?))
+        };
+        Self {
+            owners,
+            pools: owners.iter().filter_map(pool).collect(),
+        }
+    }
+}
+
 /// The trade of a trader with everybody else; `difference_max` bounds how much their amounts differ.
 pub(super) fn against<'a>(
-    owners: &Owners<'a>,
+    market: &Market<'_, 'a>,
     trader: &str,
     moved: &Movements<'a>,
     difference_max: Decimal,
 ) -> Result<Found<'a>, Refused> {
+    let Market { owners, pools } = market;
     let Some(own) = owners.get(trader) else {
         return Ok(Found::Nothing);
     };
+    work::check()?;
+    work::spend(owners.len(), work::PART);
     // A fee payer that gains a token and pays rent gave nothing in exchange, so it is no pool.
     let others: Vec<_> = owners
         .iter()
         .filter(|(owner, _)| *owner != trader && **owner != moved.fee_payer)
         .map(|(owner, change)| (owner.as_ref(), change))
         .collect();
-    let pools: Vec<_> = others
+    let pools: Vec<_> = pools
         .iter()
-        .filter_map(|(owner, change)| Some((*owner, change.of_pool()?)))
+        .filter(|(owner, _)| **owner != trader && **owner != moved.fee_payer)
+        .map(|(owner, flows)| (*owner, flows))
         .collect();
     if pools.len() > PARTIES_MAX {
         return Ok(Found::Unclear);
     }
     let own_sides = own.of_trader(moved.tips_of(trader));
-    let by_pools = total(pools.iter().map(|(_, flows)| flows), own_sides.as_ref())?;
+    let by_pools = total(pools.iter().map(|(_, flows)| *flows), own_sides.as_ref())?;
     let by_pools = by_pools.filter(|sides| {
         agree(own, sides, difference_max) && is_complete(own, &others, &pools, sides)
     });
@@ -145,10 +171,11 @@ fn between<'a>(own: &Change<'_>, sides: Sides<'a>) -> Sides<'a> {
 fn is_complete(
     own: &Change<'_>,
     others: &[(&str, &Change<'_>)],
-    pools: &[(&str, Flows<'_>)],
+    pools: &[(&str, &Flows<'_>)],
     sides: &Sides<'_>,
 ) -> bool {
-    let is_pool = |owner: &str| pools.iter().any(|(pool, _)| *pool == owner);
+    let pool_owners: BTreeSet<_> = pools.iter().map(|(pool, _)| *pool).collect();
+    let is_pool = |owner: &str| pool_owners.contains(owner);
     let rest: Vec<_> = others
         .iter()
         .filter(|(owner, _)| !is_pool(owner))
@@ -160,6 +187,7 @@ fn is_complete(
         most.is_some_and(|most| gave <= most)
     });
     let is_rest = |mint: &str, amount: Decimal| {
+        work::spend(pools.len(), 2 * work::PART);
         let mut moved = pools.iter().map(|(_, flows)| flows.of(mint).abs());
         moved.any(|moved| {
             let most = moved.checked_mul(REST_MAX);
@@ -189,6 +217,7 @@ fn total<'s, 'a: 's>(
 ) -> Result<Option<Sides<'a>>, Refused> {
     let (mut net, mut gave) = (Flows::default(), Flows::default());
     for pool in pools {
+        work::spend(pool.len(), 4 * work::PART);
         net.add_all(pool)?;
         for (mint, amount) in pool.moved().filter(|(_, amount)| amount.is_sign_negative()) {
             gave.add(mint.clone(), amount.abs())?;
@@ -202,7 +231,7 @@ fn total<'s, 'a: 's>(
         None => false,
     };
     let rest_max = if own.is_some() { FEE_MAX } else { REST_MAX };
-    let rests: Vec<_> = net
+    let rests: BTreeSet<_> = net
         .moved()
         .filter(|(mint, amount)| {
             !is_traded(mint)
@@ -214,7 +243,7 @@ fn total<'s, 'a: 's>(
         })
         .map(|(mint, _)| mint.clone())
         .collect();
-    net.retain(|mint| !rests.iter().any(|rest| rest == mint));
+    net.retain(|mint| !rests.contains(mint));
     Ok(net.sides().map(Sides::reversed))
 }
 
@@ -281,6 +310,7 @@ pub(super) fn amounts<'o>(
     sol: Sol,
 ) -> Vec<(Decimal, &'o str)> {
     let of = |read: &dyn Fn(&Change<'_>) -> Decimal| {
+        work::spend(others.len(), 2 * work::PART);
         let amounts = others.iter().map(|(owner, change)| (read(change), *owner));
         let amounts = amounts.filter(|(amount, _)| !amount.is_zero());
         let mut amounts: Vec<_> = amounts

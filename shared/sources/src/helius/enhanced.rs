@@ -1,7 +1,7 @@
 //! Enhanced transactions, parsed by Helius, with or without `events.swap`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::aliases::SOL_MINT;
 use domain::{Method, Reason};
@@ -12,21 +12,19 @@ use serde_json::value::RawValue;
 use crate::delivery::Outcome;
 use crate::helius::counterparties::Found;
 use crate::helius::decimals::{TokenAmount, decimal, lamports, nearly, raw_token_amount};
+use crate::helius::limits::{self, ACCOUNTS_MAX, BALANCES_MAX, TRANSFERS_MAX};
 use crate::helius::market_trade;
-use crate::helius::movements::{Movements, Transfer};
+use crate::helius::movements::Movements;
 use crate::helius::no_price;
 use crate::helius::programs::Programs;
 use crate::helius::swap_event::{self, SwapEvent};
 use crate::helius::swap_tick::{Event, tick};
+use crate::helius::transfers::{Transfer, Transfers};
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 
 /// The sources whose pools pay before they are paid start with this.
 const PAID_FIRST_SOURCES: &str = "PUMP";
-
-/// The most balance changes of a mint that transfers are compared with. A Solana transaction has at
-/// most 256 accounts.
-const ACCOUNTS_MAX: usize = 256;
 
 #[derive(Deserialize)]
 struct Transaction<'a> {
@@ -173,8 +171,21 @@ fn no_trade(transaction: &Transaction<'_>, has_nft: bool) -> Result<Outcome, Ref
 struct Read<'a> {
     moved: Movements<'a>,
     has_nft: bool,
+    transfers: Vec<Transfer<'a>>,
+    /// The number of balance changes.
+    changes: usize,
     /// Exact balance changes by mint, to correct transfer amounts that were rounded to doubles.
-    exact: BTreeMap<Cow<'a, str>, Vec<TokenAmount>>,
+    exact: BTreeMap<Cow<'a, str>, ExactAmounts>,
+}
+
+/// The balance changes of a mint.
+#[derive(Default)]
+struct ExactAmounts {
+    /// Without their signs.
+    amounts: BTreeSet<Decimal>,
+    decimals: u32,
+    /// Whether the mint has no decimals, so that an amount of one is an NFT.
+    is_indivisible: bool,
 }
 
 fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
@@ -190,9 +201,13 @@ fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
     let mut read = Read {
         moved,
         has_nft: false,
+        transfers: Vec::new(),
+        changes: 0,
         exact: BTreeMap::new(),
     };
-    for raw in optional("accountData", transaction.account_data).map_or(Ok(vec![]), Value::array)? {
+    let accounts = optional("accountData", transaction.account_data);
+    let accounts = accounts.map_or(Ok(vec![]), |list| list.array_within(ACCOUNTS_MAX))?;
+    for raw in accounts {
         read.account(Value::new("accountData[]", raw))?;
     }
     if let Some(fee) = optional("fee", transaction.fee) {
@@ -207,10 +222,12 @@ fn movements<'a>(transaction: &Transaction<'a>) -> Result<Read<'a>, Refused> {
         ("nativeTransfers", transaction.native_transfers),
     ];
     for (field, list) in lists {
-        for raw in optional(field, list).map_or(Ok(vec![]), Value::array)? {
+        let list = optional(field, list);
+        for raw in list.map_or(Ok(vec![]), |list| list.array_within(TRANSFERS_MAX))? {
             read.transfer(Value::new(field, raw))?;
         }
     }
+    read.moved.transfers = Transfers::new(std::mem::take(&mut read.transfers));
     read.moved.leave_out_rent();
     Ok(read)
 }
@@ -231,6 +248,13 @@ impl<'a> Read<'a> {
             change.native = change.native.checked_add(native).unwrap_or_default();
             return Ok(());
         }
+        self.changes += changes.len();
+        limits::check(
+            self.changes,
+            BALANCES_MAX,
+            "accountData",
+            "tokenBalanceChanges",
+        )?;
         for raw in changes {
             let change: BalanceChange<'a> = Value::new("tokenBalanceChanges[]", raw).object()?;
             let mint = required("mint", change.mint)?.text()?;
@@ -238,9 +262,11 @@ impl<'a> Read<'a> {
             let raw_amount = required("rawTokenAmount", change.raw_token_amount)?;
             let amount = raw_token_amount(raw_amount)?;
             let exact = self.exact.entry(mint.clone()).or_default();
-            if exact.len() < ACCOUNTS_MAX {
-                exact.push(amount);
+            if exact.amounts.is_empty() {
+                exact.decimals = amount.decimals;
             }
+            exact.is_indivisible |= amount.decimals == 0;
+            exact.amounts.insert(amount.amount.abs());
             self.moved.decimals.insert(mint.clone(), amount.decimals);
             if amount.is_nft() {
                 self.has_nft = true;
@@ -285,7 +311,7 @@ impl<'a> Read<'a> {
                 (mint, amount, false)
             }
         };
-        self.moved.transfers.push(Transfer {
+        self.transfers.push(Transfer {
             from,
             to,
             from_account,
@@ -298,23 +324,28 @@ impl<'a> Read<'a> {
     }
 
     fn is_nft(&self, mint: &str, amount: Decimal) -> bool {
-        let changes = self.exact.get(mint).map(Vec::as_slice).unwrap_or_default();
-        changes
-            .iter()
-            .any(|change| TokenAmount { amount, ..*change }.is_nft())
+        let exact = self.exact.get(mint);
+        exact.is_some_and(|exact| exact.is_indivisible)
+            && TokenAmount {
+                amount,
+                decimals: 0,
+            }
+            .is_nft()
     }
 
     /// The balance change that matches a transfer's amount, or the amount rounded to the mint's
     /// decimals, since a double only holds 15 digits.
     fn exact(&self, mint: &str, amount: Decimal) -> Decimal {
-        let Some(changes) = self.exact.get(mint) else {
+        let Some(exact) = self.exact.get(mint) else {
             return amount;
         };
-        let change = changes.iter().map(|change| change.amount.abs());
-        let mut nearest = change.filter(|change| nearly(*change, amount));
-        nearest.next().unwrap_or_else(|| match changes.first() {
-            Some(change) => amount.round_dp(change.decimals),
-            None => amount,
-        })
+        let below = exact.amounts.range(..=amount).next_back();
+        let above = exact.amounts.range(amount..).next();
+        let apart = |change: &&Decimal| (**change - amount).abs();
+        let nearest = below.into_iter().chain(above).min_by_key(apart);
+        match nearest {
+            Some(change) if nearly(*change, amount) => *change,
+            _ => amount.round_dp(exact.decimals),
+        }
     }
 }

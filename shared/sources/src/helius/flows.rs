@@ -36,6 +36,11 @@ impl<'a> Flows<'a> {
         self.0.retain(|mint, _| keep(mint));
     }
 
+    /// How many mints there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The amount of a mint; zero if it did not move.
     pub(super) fn of(&self, mint: &str) -> Decimal {
         self.0.get(mint).copied().unwrap_or_default()

@@ -6,14 +6,19 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use crate::refused::Refused;
 use crate::value::{Value, optional};
+use crate::work;
 
 /// The members of an object.
 pub(super) struct Members<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> Members<'a> {
     pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(raw.get()).map(Self).ok()
+        work::spend(raw.get().len(), work::BYTE);
+        let members: BTreeMap<_, _> = serde_json::from_str(raw.get()).ok()?;
+        work::spend(members.len(), 4 * work::PART);
+        Some(Self(members))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
@@ -29,8 +34,14 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The elements of an array; none if it is not one.
-pub(super) fn list(raw: Option<&RawValue>) -> Vec<&RawValue> {
-    let list = optional("member", raw).and_then(|list| list.array().ok());
-    list.unwrap_or_default()
+/// The elements of an array, of which there may be `max`; none if it is not an array.
+pub(super) fn list<'a>(
+    field: &'static str,
+    raw: Option<&'a RawValue>,
+    max: usize,
+) -> Result<Vec<&'a RawValue>, Refused> {
+    match optional(field, raw).filter(|list| list.is_array()) {
+        Some(list) => list.array_within(max),
+        None => Ok(Vec::new()),
+    }
 }

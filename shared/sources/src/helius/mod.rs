@@ -7,6 +7,7 @@ mod counterparties;
 mod decimals;
 mod enhanced;
 mod flows;
+mod limits;
 mod market_trade;
 mod members;
 mod movements;
@@ -18,6 +19,7 @@ mod raw_transfers;
 mod several_trades;
 mod swap_event;
 mod swap_tick;
+mod transfers;
 mod unnamed_trader;
 
 use serde::Deserialize;
@@ -37,7 +39,7 @@ impl Source for Helius {
         "helius"
     }
 
-    fn parse(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let transactions = delivery::one_or_many(delivery::text(body)?)?;
         Answer::of_each(transactions, |raw| {
             transaction(Value::new("entry", raw), context.now_ms)

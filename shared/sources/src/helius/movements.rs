@@ -10,6 +10,7 @@ use crate::helius::decimals::sol;
 use crate::helius::flows::Flows;
 use crate::helius::programs::Programs;
 use crate::helius::quote_side::Sides;
+use crate::helius::transfers::Transfers;
 use crate::refused::Refused;
 
 /// Rent is charged per byte: this many lamports for each.
@@ -29,21 +30,6 @@ const TIP_ACCOUNTS: &[&str] = &[
     "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL",
     "3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT",
 ];
-
-/// An amount that moved from one account owner to another. The sender of a mint and the receiver of
-/// a burn are empty.
-#[derive(Debug)]
-pub(super) struct Transfer<'a> {
-    pub(super) from: Cow<'a, str>,
-    pub(super) to: Cow<'a, str>,
-    /// The token accounts; empty if they are not known, and for native SOL.
-    pub(super) from_account: Cow<'a, str>,
-    pub(super) to_account: Cow<'a, str>,
-    pub(super) mint: Cow<'a, str>,
-    pub(super) amount: Decimal,
-    /// Whether this is SOL outside of token accounts.
-    pub(super) is_native: bool,
-}
 
 /// The net change of what an owner holds: gains are positive, losses negative.
 #[derive(Debug, Clone, Default)]
@@ -69,8 +55,8 @@ pub(super) struct Movements<'a> {
     pub(super) fee_payer: Cow<'a, str>,
     /// Who else signed, if it is known.
     pub(super) signers: Vec<Cow<'a, str>>,
-    /// In the order of the transaction; empty if the provider does not report them.
-    pub(super) transfers: Vec<Transfer<'a>>,
+    /// What moved, in the order of the transaction.
+    pub(super) transfers: Transfers<'a>,
     /// Net changes by owner.
     pub(super) owners: Owners<'a>,
     /// Decimals of the mints, where known.
@@ -131,12 +117,13 @@ impl<'a> Movements<'a> {
             if is_wallet(&transfer.to) {
                 continue;
             }
-            let bought = self.owners.get(&transfer.to).is_some_and(|change| {
-                let mut moved = change.tokens.moved();
-                moved.any(|(_, amount)| amount.is_sign_positive())
+            let (has_other, rent) = paid.entry(transfer.to.clone()).or_insert_with(|| {
+                let bought = self.owners.get(&transfer.to).is_some_and(|change| {
+                    let mut moved = change.tokens.moved();
+                    moved.any(|(_, amount)| amount.is_sign_positive())
+                });
+                (bought, Decimal::ZERO)
             });
-            let (has_other, rent) = paid.entry(transfer.to.clone()).or_default();
-            *has_other |= bought;
             if is_rent(transfer.amount) {
                 *rent = rent.checked_add(transfer.amount).unwrap_or(*rent);
             } else {
@@ -144,9 +131,11 @@ impl<'a> Movements<'a> {
             }
         }
         paid.retain(|_, (has_other, rent)| *has_other && !rent.is_zero());
-        self.transfers.retain(|transfer| {
+        let mut transfers = std::mem::take(&mut self.transfers).into_vec();
+        transfers.retain(|transfer| {
             !(transfer.is_native && is_rent(transfer.amount) && paid.contains_key(&transfer.to))
         });
+        self.transfers = Transfers::new(transfers);
         for (owner, (_, rent)) in paid {
             if let Some(change) = self.owners.get_mut(&owner) {
                 change.native = change.native.checked_sub(rent).unwrap_or_default();
@@ -157,7 +146,7 @@ impl<'a> Movements<'a> {
     /// The net changes that the transfers alone give.
     pub(super) fn by_transfers(&self) -> Result<Owners<'a>, Refused> {
         let mut owners = Owners::new();
-        for transfer in &self.transfers {
+        for transfer in self.transfers.iter() {
             let ends = [
                 (&transfer.from, -transfer.amount),
                 (&transfer.to, transfer.amount),
@@ -180,12 +169,12 @@ impl<'a> Movements<'a> {
 
     /// The SOL that somebody paid to tip accounts.
     pub(super) fn tips_of(&self, owner: &str) -> Decimal {
-        let tips = self.transfers.iter().filter(|transfer| {
+        let tips = self.transfers.of(owner).filter(|(transfer, _)| {
             transfer.is_native
                 && transfer.from == owner
                 && TIP_ACCOUNTS.contains(&transfer.to.as_ref())
         });
-        tips.map(|transfer| transfer.amount)
+        tips.map(|(transfer, _)| transfer.amount)
             .fold(Decimal::ZERO, |sum, amount| {
                 sum.checked_add(amount).unwrap_or(sum)
             })
@@ -194,12 +183,11 @@ impl<'a> Movements<'a> {
     /// Whether a payment of a mint to somebody is followed by one of another mint from somebody else, as
     /// in an exchange; after a fee, the same payer goes on.
     pub(super) fn is_paid_back(&self, owner: &str, mint: &str) -> bool {
-        let tokens = || self.transfers.iter().filter(|transfer| !transfer.is_native);
-        let mut pairs = tokens().zip(tokens().skip(1));
+        let mut own = self.transfers.of(owner);
         !self.programs.pays_first
-            && pairs.any(|(paid, next)| {
-                let is_own = paid.to == owner && paid.mint == mint;
-                is_own && next.mint != mint && next.from != paid.from
+            && own.any(|(paid, next)| {
+                let is_own = !paid.is_native && paid.to == owner && paid.mint == mint;
+                is_own && next.is_some_and(|next| next.mint != mint && next.from != paid.from)
             })
     }
 
@@ -208,7 +196,7 @@ impl<'a> Movements<'a> {
     pub(super) fn gross(&self, owner: &str, mint: &str) -> (Decimal, Decimal) {
         let sums = |is_native: bool| {
             let mut sums = (Decimal::ZERO, Decimal::ZERO);
-            for transfer in &self.transfers {
+            for (transfer, _) in self.transfers.of(owner) {
                 // What was minted or burned came from nobody and went to nobody.
                 let has_ends = !transfer.from.is_empty() && !transfer.to.is_empty();
                 if transfer.mint != mint || transfer.is_native != is_native || !has_ends {

@@ -15,11 +15,13 @@ use crate::delivery::Outcome;
 use crate::helius::counterparties::Found;
 use crate::helius::decimals::{base_units, lamports};
 use crate::helius::flows::Flows;
+use crate::helius::limits::{self, ACCOUNTS_MAX, SIGNERS_MAX};
 use crate::helius::market_trade;
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::no_price;
 use crate::helius::raw_transfers::{self, TokenAccount, TokenAccounts};
 use crate::helius::swap_tick::{Event, tick};
+use crate::helius::transfers::Transfers;
 use crate::refused::Refused;
 use crate::value::{Value, optional, required};
 
@@ -115,20 +117,21 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     let transaction: Transaction = required("transaction", entry.transaction)?.object()?;
     let message: Message = required("message", transaction.message)?.object()?;
     let signatures = required("signatures", transaction.signatures)?;
-    let signed = signatures.array()?;
+    let signed = signatures.array_within(SIGNERS_MAX)?;
     let accounts = accounts(&message, &meta)?;
     let (mut moved, token_accounts) = movements(&meta, &accounts)?;
     moved.signers = accounts.iter().take(signed.len()).cloned().collect();
     accounts
         .iter()
         .for_each(|account| moved.programs.note(account));
-    moved.transfers = raw_transfers::read(
+    let transfers = raw_transfers::read(
         message.instructions,
         meta.inner_instructions,
         &accounts,
         token_accounts,
         &moved.decimals,
-    );
+    )?;
+    moved.transfers = Transfers::new(transfers);
     moved.leave_out_rent();
     let sides = match market_trade::find(&moved)? {
         Found::Trade(sides) => sides,
@@ -154,6 +157,7 @@ fn accounts<'a>(message: &Message<'a>, meta: &Meta<'a>) -> Result<Vec<Cow<'a, st
             keys.extend(optional(field, list).map_or(Ok(vec![]), Value::array)?);
         }
     }
+    limits::check(keys.len(), ACCOUNTS_MAX, "accountKeys", "accounts")?;
     keys.into_iter()
         .map(|raw| account_key(Value::new("accountKeys[]", raw)))
         .collect()
@@ -191,7 +195,8 @@ fn movements<'a>(
     let mut held = Holdings::new();
     let mut known = TokenAccounts::new();
     for (field, list, sign) in sides {
-        for raw in optional(field, list).map_or(Ok(vec![]), Value::array)? {
+        let list = optional(field, list);
+        for raw in list.map_or(Ok(vec![]), |list| list.array_within(ACCOUNTS_MAX))? {
             let balance: TokenBalance<'a> = Value::new(field, raw).object()?;
             let index = required("accountIndex", balance.account_index)?;
             let position = usize::try_from(index.unsigned()?).unwrap_or(usize::MAX);

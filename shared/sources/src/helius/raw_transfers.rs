@@ -18,8 +18,11 @@ use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use crate::helius::decimals::{LAMPORT_DECIMALS, TokenAmount};
+use crate::helius::limits::{self, INSTRUCTION_ACCOUNTS_MAX, INSTRUCTIONS_MAX};
 use crate::helius::members::{Members, list};
-use crate::helius::movements::{Decimals, Transfer};
+use crate::helius::movements::Decimals;
+use crate::helius::transfers::Transfer;
+use crate::refused::Refused;
 use crate::value::Value;
 
 const SYSTEM_PROGRAM: &str = "11111111111111111111111111111111";
@@ -67,15 +70,25 @@ pub(super) fn read<'a>(
     accounts: &[Cow<'a, str>],
     mut known: TokenAccounts<'a>,
     decimals: &Decimals<'a>,
-) -> Vec<Transfer<'a>> {
+) -> Result<Vec<Transfer<'a>>, Refused> {
     let mut caused: BTreeMap<u64, Vec<&'a RawValue>> = BTreeMap::new();
-    for group in list(inner).into_iter().filter_map(Members::read) {
+    let instructions = list("instructions", instructions, INSTRUCTIONS_MAX)?;
+    let groups = list("innerInstructions", inner, INSTRUCTIONS_MAX)?;
+    let mut count = instructions.len();
+    for group in groups.into_iter().filter_map(Members::read) {
         let index = group.number("index").unwrap_or_default();
-        let instructions = list(group.get("instructions"));
-        caused.entry(index).or_default().extend(instructions);
+        let more = list("instructions", group.get("instructions"), INSTRUCTIONS_MAX)?;
+        count += more.len();
+        limits::check(
+            count,
+            INSTRUCTIONS_MAX,
+            "innerInstructions",
+            "instructions",
+        )?;
+        caused.entry(index).or_default().extend(more);
     }
     let mut executed = Vec::new();
-    for (index, raw) in (0..).zip(list(instructions)) {
+    for (index, raw) in (0..).zip(instructions) {
         executed.push(raw);
         executed.extend(caused.remove(&index).unwrap_or_default());
     }
@@ -91,7 +104,7 @@ pub(super) fn read<'a>(
             None => {}
         }
     }
-    transfers
+    Ok(transfers)
 }
 
 fn transfer<'a>(
@@ -161,7 +174,8 @@ fn action<'a>(raw: &'a RawValue, accounts: &[Cow<'a, str>]) -> Option<Action<'a>
     if let Some(parsed) = instruction.get("parsed") {
         return of_parsed(&Members::read(parsed)?, is_token);
     }
-    let own = list(instruction.get("accounts")).into_iter().map(account);
+    let own = list("accounts", instruction.get("accounts"), usize::MAX).ok()?;
+    let own = own.into_iter().take(INSTRUCTION_ACCOUNTS_MAX).map(account);
     let own: Vec<_> = own.collect::<Option<_>>()?;
     let text = instruction.text("data")?;
     if text.len() > DATA_CHARS_MAX {

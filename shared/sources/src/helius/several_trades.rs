@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use domain::aliases::SOL_MINT;
 use rust_decimal::Decimal;
 
-use crate::helius::movements::{Movements, Transfer};
+use crate::helius::movements::Movements;
 use crate::helius::quote_side::Sides;
+use crate::helius::transfers::Transfer;
 
 /// The share of a mint that must flow back for it to count as moved both ways: a thousandth.
 const BACK_SHARE_MIN: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
@@ -70,10 +71,10 @@ fn is_both_ways((gained, gave): (Decimal, Decimal)) -> bool {
 fn is_repeated(moved: &Movements<'_>, pool: &str, sides: &Sides<'_>) -> bool {
     let paid = |transfer: &Transfer<'_>| transfer.to == pool;
     let received = |transfer: &Transfer<'_>| transfer.from == pool;
-    parts(moved, &sides.paid.mint, paid, |transfer| {
+    parts(moved, pool, &sides.paid.mint, paid, |transfer| {
         &transfer.to_account
     }) > 1
-        && parts(moved, &sides.received.mint, received, |transfer| {
+        && parts(moved, pool, &sides.received.mint, received, |transfer| {
             &transfer.from_account
         }) > 1
 }
@@ -82,13 +83,14 @@ fn is_repeated(moved: &Movements<'_>, pool: &str, sides: &Sides<'_>) -> bool {
 /// may have one owner for all of its pools, so each vault counts for itself.
 fn parts(
     moved: &Movements<'_>,
+    pool: &str,
     mint: &str,
     is_own: impl Fn(&Transfer<'_>) -> bool,
     vault: impl for<'t> Fn(&'t Transfer<'_>) -> &'t str,
 ) -> usize {
     let own = |is_native: bool| {
         let mut by_vault: BTreeMap<&str, Vec<Decimal>> = BTreeMap::new();
-        for transfer in &moved.transfers {
+        for (transfer, _) in moved.transfers.of(pool) {
             if transfer.mint == mint && transfer.is_native == is_native && is_own(transfer) {
                 let amounts = by_vault.entry(vault(transfer)).or_default();
                 amounts.push(transfer.amount);

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::helius::decimals::{decimal, lamports, nearly, raw_token_amount};
 use crate::helius::flows::Flows;
+use crate::helius::limits::BALANCES_MAX;
 use crate::helius::movements::Decimals;
 use crate::helius::quote_side::{Side, Sides};
 use crate::refused::Refused;
@@ -131,7 +132,8 @@ pub(super) fn read<'a>(swap: Value<'a>) -> Result<Option<SwapEvent<'a>>, Refused
     };
 
     let mut fees = Flows::default();
-    for fee in optional("nativeFees", swap.native_fees).map_or(Ok(vec![]), Value::array)? {
+    let native_fees = optional("nativeFees", swap.native_fees);
+    for fee in native_fees.map_or(Ok(vec![]), |list| list.array_within(BALANCES_MAX))? {
         native(&mut fees, "nativeFees[]", Some(fee), Decimal::ONE)?;
     }
     tokens(
@@ -233,7 +235,7 @@ fn tokens<'a>(
     let Some(list) = optional(field, raw) else {
         return Ok(());
     };
-    for raw in list.array()? {
+    for raw in list.array_within(BALANCES_MAX)? {
         let side: TokenSide = Value::new(field, raw).object()?;
         let amount = raw_token_amount(required("rawTokenAmount", side.raw_token_amount)?)?;
         let mint = required("mint", side.mint)?.text()?;
@@ -248,7 +250,8 @@ fn inner(raw: Option<&RawValue>) -> Result<Vec<Flows<'_>>, Refused> {
     let Some(list) = optional("innerSwaps", raw) else {
         return Ok(Vec::new());
     };
-    list.array()?.into_iter().map(inner_swap).collect()
+    let swaps = list.array_within(BALANCES_MAX)?.into_iter();
+    swaps.map(inner_swap).collect()
 }
 
 fn inner_swap(raw: &RawValue) -> Result<Flows<'_>, Refused> {
@@ -259,7 +262,8 @@ fn inner_swap(raw: &RawValue) -> Result<Flows<'_>, Refused> {
         ("tokenOutputs", inner.token_outputs, Decimal::ONE),
     ];
     for (field, transfers, sign) in sides {
-        for raw in optional(field, transfers).map_or(Ok(vec![]), Value::array)? {
+        let list = optional(field, transfers);
+        for raw in list.map_or(Ok(vec![]), |list| list.array_within(BALANCES_MAX))? {
             let transfer: InnerTransfer = Value::new(field, raw).object()?;
             let amount = decimal(required("tokenAmount", transfer.token_amount)?)?;
             flows.add(required("mint", transfer.mint)?.text()?, amount * sign)?;

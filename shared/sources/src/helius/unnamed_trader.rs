@@ -15,9 +15,10 @@
 use rust_decimal::Decimal;
 
 use crate::helius::counterparties::{
-    FEE_MAX, Found, PARTIES_MAX, Sol, against, amounts, by_vaults, near, sum,
+    FEE_MAX, Found, Market, Sol, against, amounts, by_vaults, near, sum,
 };
 use crate::helius::flows::Flows;
+use crate::helius::limits::PARTIES_MAX;
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::quote_side::{Side, Sides, has_quote};
 use crate::helius::several_trades::{moved_both_ways, moves_back_among};
@@ -36,27 +37,29 @@ const SHARE_RATIO_MIN: Decimal = Decimal::TEN;
 struct Party<'o, 'a> {
     owner: &'o str,
     change: &'o Change<'a>,
-    flows: Flows<'a>,
+    flows: &'o Flows<'a>,
 }
 
-pub(super) fn find<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
-    let parties: Vec<_> = owners
-        .iter()
+pub(super) fn find<'a>(
+    market: &Market<'_, 'a>,
+    moved: &Movements<'a>,
+) -> Result<Found<'a>, Refused> {
+    let pools = market.pools.iter();
+    let parties: Vec<_> = pools
         .filter(|(owner, _)| **owner != moved.fee_payer)
-        .filter_map(|(owner, change)| {
-            let flows = change.of_pool()?;
+        .filter_map(|(owner, flows)| {
             Some(Party {
                 owner,
-                change,
+                change: market.owners.get(*owner)?,
                 flows,
             })
         })
         .collect();
     let found = match parties.as_slice() {
         [] => Found::Nothing,
-        [party] => of_single(owners, moved, party),
+        [party] => of_single(market.owners, moved, party),
         many if many.len() > PARTIES_MAX => Found::Unclear,
-        _ => of_several(owners, moved, &parties)?,
+        _ => of_several(market, moved, &parties)?,
     };
     let Found::Trade(sides) = &found else {
         return Ok(found);
@@ -76,14 +79,14 @@ pub(super) fn find<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Fou
 }
 
 fn of_several<'a>(
-    owners: &Owners<'a>,
+    market: &Market<'_, 'a>,
     moved: &Movements<'a>,
     parties: &[Party<'_, 'a>],
 ) -> Result<Found<'a>, Refused> {
     let traders = traders(moved, parties);
     let (mut trades, mut several) = (Vec::new(), 0);
     for party in &traders {
-        match against(owners, party.owner, moved, UNNAMED_DIFFERENCE_MAX)? {
+        match against(market, party.owner, moved, UNNAMED_DIFFERENCE_MAX)? {
             Found::Trade(sides) if is_about(party, &sides) => trades.push((*party, sides)),
             Found::Several => several += 1,
             Found::Trade(_) | Found::Unclear | Found::Nothing => return Ok(Found::Unclear),

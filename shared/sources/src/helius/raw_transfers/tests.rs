@@ -38,7 +38,8 @@ fn read_as_lines(instructions: &Json, inner: &Json) -> Vec<String> {
         &accounts,
         TokenAccounts::from(known),
         &decimals,
-    );
+    )
+    .unwrap();
     let line = |transfer: &Transfer<'_>| {
         let Transfer {
             from,
