@@ -68,6 +68,10 @@ const SYMBOLS: &[(&str, &str)] = &[
 
 const UPDATED_AT: &str = "last_updated_at";
 
+/// The longest text of a coin that is kept with each price that is refused. A coin with all 60 currencies of
+/// the API has about 1,000 bytes.
+const COIN_BYTES_MAX: usize = 1_024;
+
 /// CoinGecko's simple prices.
 #[derive(Debug)]
 pub(crate) struct CoinGecko;
@@ -100,8 +104,8 @@ impl Source for CoinGecko {
                 }
                 match coin(id, raw, now_ms) {
                     Ok(prices) => {
-                        for price in prices {
-                            answer.push(raw.get(), price)?;
+                        for (value, price) in prices {
+                            answer.push(shown(raw, value), price)?;
                         }
                     }
                     Err(refused) => answer.push(raw.get(), Err(refused))?,
@@ -141,9 +145,22 @@ fn is_notice((key, raw): &(String, &RawValue)) -> bool {
     }
 }
 
+/// A price of a coin, with its value.
+type CoinPrice<'a> = (&'a RawValue, Result<Outcome, Refused>);
+
+/// What is kept of a price that is refused: the whole coin, which names the currency, or the value alone if
+/// the coin is large: it would be kept for each of its currencies.
+fn shown<'a>(coin: &'a RawValue, value: &'a RawValue) -> &'a str {
+    if coin.get().len() <= COIN_BYTES_MAX {
+        coin.get()
+    } else {
+        value.get()
+    }
+}
+
 /// The prices of a coin, one for each currency.
-fn coin(id: &str, raw: &RawValue, now_ms: i64) -> Result<Vec<Result<Outcome, Refused>>, Refused> {
-    let no_price = || Ok(vec![Ok(Outcome::Ignored("no price"))]);
+fn coin<'a>(id: &str, raw: &'a RawValue, now_ms: i64) -> Result<Vec<CoinPrice<'a>>, Refused> {
+    let no_price = || Ok(vec![(raw, Ok(Outcome::Ignored("no price")))]);
     if raw.get() == "null" {
         return no_price();
     }
@@ -156,7 +173,7 @@ fn coin(id: &str, raw: &RawValue, now_ms: i64) -> Result<Vec<Result<Outcome, Ref
     let prices: Vec<_> = members
         .iter()
         .filter(|(key, _)| !key.contains('_'))
-        .filter_map(|(currency, raw)| Some((currency, optional("price", Some(*raw))?)))
+        .filter_map(|(currency, raw)| Some((currency, *raw, optional("price", Some(*raw))?)))
         .collect();
     if prices.is_empty() {
         return no_price();
@@ -169,7 +186,7 @@ fn coin(id: &str, raw: &RawValue, now_ms: i64) -> Result<Vec<Result<Outcome, Ref
     let timestamp_ms = updated_at.time_s(now_ms)?;
     Ok(prices
         .into_iter()
-        .map(|(currency, value)| price(id, currency, value, timestamp_ms, now_ms))
+        .map(|(currency, raw, value)| (raw, price(id, currency, value, timestamp_ms, now_ms)))
         .collect())
 }
 

@@ -14,13 +14,13 @@ use crate::refused::Refused;
 /// The most work for a delivery, in units of about a nanosecond. An entry that needs more is refused, and so
 /// are those after it. The largest delivery of any source takes less than half of it, so that only made-up
 /// ones reach it.
-pub const WORK_MAX: u64 = 80_000_000;
+pub const WORK_MAX: u64 = 100_000_000;
 
 /// Reading a byte of JSON, which may be the last of a value.
-pub(crate) const BYTE: usize = 4;
+pub(crate) const BYTE: usize = 3;
 
 /// An element of an array, or a member of an object, that is kept.
-pub(crate) const PART: usize = 40;
+pub(crate) const PART: usize = 20;
 
 /// The outcome of an entry: its names, its identity, or its message.
 pub(crate) const ENTRY: usize = 1_000;

@@ -79,12 +79,7 @@ pub(super) fn read<'a>(
         let index = group.number("index").unwrap_or_default();
         let more = list("instructions", group.get("instructions"), INSTRUCTIONS_MAX)?;
         count += more.len();
-        limits::check(
-            count,
-            INSTRUCTIONS_MAX,
-            "innerInstructions",
-            "instructions",
-        )?;
+        limits::check(count, INSTRUCTIONS_MAX, "innerInstructions", "instructions")?;
         caused.entry(index).or_default().extend(more);
     }
     let mut executed = Vec::new();

@@ -14,6 +14,7 @@ mod properties;
 mod pyth;
 mod real_payloads;
 mod ticks;
+mod work;
 
 use domain::{Malformed, Tick};
 use sources::{Entry, ParseContext, Unreadable};
