@@ -4,14 +4,14 @@ use serde_json::Value;
 
 /// A place in a document, from the top.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+enum Step {
     Element(usize),
     Member(String),
 }
 
 /// How a place is grown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Growth {
+enum Growth {
     /// The same elements again.
     Repeat,
     /// The elements or members again, with other texts, or under other names.
@@ -29,7 +29,15 @@ pub(super) enum Growth {
 #[derive(Debug, Clone)]
 pub(super) struct Grow {
     path: Vec<Step>,
-    pub(super) growth: Growth,
+    growth: Growth,
+    /// Whether the place is an array.
+    is_list: bool,
+}
+
+impl Grow {
+    pub(super) fn is_list(&self) -> bool {
+        self.is_list
+    }
 }
 
 /// A part inside of a part that is grown is itself grown to this size.
@@ -69,6 +77,7 @@ fn collect(value: &Value, path: &mut Vec<Step>, places: &mut Vec<Grow>) {
     places.extend(growths.iter().map(|growth| Grow {
         path: path.clone(),
         growth: *growth,
+        is_list: value.is_array(),
     }));
     match value {
         Value::Array(elements) => {
