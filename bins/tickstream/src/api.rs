@@ -164,16 +164,17 @@ async fn listen(
     let filter = match wanted.tokens.as_deref().map(str::trim) {
         None | Some("") => TokenFilter::All,
         Some(names) => {
-            let tokens: std::collections::HashSet<_> = names
-                .split(',')
-                .map(|name| api.token(name.trim()))
-                .collect();
-            if tokens.len() > live::TOKENS_MAX {
+            let named: std::collections::HashSet<_> = names.split(',').map(str::trim).collect();
+            if named.len() > live::TOKENS_MAX {
                 let detail = format!(
                     "name at most {} tokens, or omit `tokens` for all",
                     live::TOKENS_MAX
                 );
                 return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+            }
+            let mut tokens = std::collections::HashSet::new();
+            for name in named {
+                tokens.insert(api.token(name).await?);
             }
             TokenFilter::Only(tokens)
         }

@@ -238,8 +238,8 @@ impl Collector for Store {
             ),
             (
                 "pairs",
-                "Pairs of token and quote known",
-                store.pairs_known() as u64,
+                "Pairs of token and quote with ticks in the retention",
+                store.pairs_live(),
             ),
         ] {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

@@ -8,14 +8,16 @@ use domain::analytics::{
     AnalysisConfig, Anomaly, Averages, Candle, Interval, Member, PairState, Timeliness,
 };
 
+use lru::LruCache;
+
 use crate::ports::{
     AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StateChange, StoredState,
     StreamRecord,
 };
 use domain::Pair;
 
-/// The most pairs whose state a shard keeps in memory. Beyond that, the cache is cleared and states
-/// are loaded again.
+/// The most pairs whose state a shard keeps in memory between steps: those with the most recent records.
+/// The states of others are loaded again.
 const CACHED_PAIRS_MAX: usize = 20_000;
 
 /// The results of an analysis step, for live subscribers.
@@ -54,7 +56,7 @@ pub struct Analyser {
     store: Arc<dyn AnalyticsStore>,
     feed: Arc<dyn AnalysisFeed>,
     config: AnalysisConfig,
-    cached: HashMap<Pair, CachedPair>,
+    cached: LruCache<Pair, CachedPair>,
     dirty_pairs: u32,
     /// The members of ended seconds that this step has looked up, closed or corrected.
     ended_seconds: HashMap<(Pair, i64), HashSet<Member>>,
@@ -71,7 +73,7 @@ impl Analyser {
         feed: Arc<dyn AnalysisFeed>,
         config: AnalysisConfig,
     ) -> Self {
-        let (cached, step) = (HashMap::new(), AnalysisCommit::default());
+        let (cached, step) = (LruCache::unbounded(), AnalysisCommit::default());
         Self {
             shard,
             store,
@@ -112,7 +114,7 @@ impl Analyser {
             let pair = Pair::of(&record.tick);
             let is_full =
                 |cached: &CachedPair| cached.corrections + Interval::ALL.len() > corrections_max;
-            if self.cached.get(&pair).is_some_and(is_full) {
+            if self.cached.peek(&pair).is_some_and(is_full) {
                 self.commit().await?;
                 // The commit dropped what was looked up.
                 self.load_members(records.get(index..).unwrap_or_default())
@@ -167,13 +169,14 @@ impl Analyser {
     }
 
     async fn load_states(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
-        if self.last.is_none() && self.cached.len() > CACHED_PAIRS_MAX {
-            self.cached.clear();
+        // Nothing is dirty between steps.
+        while self.last.is_none() && self.cached.len() > CACHED_PAIRS_MAX {
+            self.cached.pop_lru();
         }
         let mut missing = HashSet::new();
         for record in records {
             let pair = Pair::of(&record.tick);
-            if !self.cached.contains_key(&pair) {
+            if !self.cached.contains(&pair) {
                 missing.insert(pair);
             }
         }
@@ -187,7 +190,7 @@ impl Analyser {
                 last_sequence: SequenceNumber::default(),
                 state: PairState::new(pair.token.clone(), pair.quote.clone()),
             });
-            self.cached.insert(
+            self.cached.put(
                 pair,
                 CachedPair {
                     base: stored.last_sequence,
@@ -209,7 +212,7 @@ impl Analyser {
         let mut missing = HashSet::new();
         for StreamRecord { sequence, tick } in records {
             let pair = Pair::of(tick);
-            let Some(cached) = self.cached.get(&pair) else {
+            let Some(cached) = self.cached.peek(&pair) else {
                 continue;
             };
             if *sequence > cached.stored.last_sequence

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use crate::error::StorageError;
 use crate::keys::{self, meta};
 use crate::keyspaces::{Keyspaces, Memtables};
-use crate::pairs::Pairs;
 use crate::shared_state::SharedState;
 use crate::state::State;
 use crate::upgrade::{new_ids_from_ms, upgrade};
@@ -30,27 +29,18 @@ const WORKERS: usize = 2;
 /// How long closing may take to flush memory to sorted files.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
-/// The default limit for the number of pairs.
-const PAIRS_MAX: u32 = 1_000_000;
-
 /// The configuration of the store.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
     /// The folder; it is created if it does not exist.
     pub folder: PathBuf,
-    /// The most pairs of token and quote. Each is in memory, about 1 KB with its latest tick.
-    /// Ticks of further pairs are refused.
-    pub pairs_max: u32,
 }
 
 impl EmbeddedConfig {
-    /// A store in a folder, with the default limits.
+    /// A store in a folder.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            pairs_max: PAIRS_MAX,
-        }
+        Self { folder }
     }
 }
 
@@ -78,7 +68,10 @@ impl EmbeddedStore {
         Self::open_with(config, Memtables::default())
     }
 
-    fn open_with(config: &EmbeddedConfig, memtables: Memtables) -> Result<Self, StorageError> {
+    pub(crate) fn open_with(
+        config: &EmbeddedConfig,
+        memtables: Memtables,
+    ) -> Result<Self, StorageError> {
         let db = Database::builder(&config.folder)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
@@ -92,9 +85,8 @@ impl EmbeddedStore {
             Some(bytes) => keys::decode("state", &bytes)?,
             None => State::default(),
         };
-        let pairs = Pairs::open(&spaces)?;
         let new_ids_from_ms = new_ids_from_ms(&spaces)?;
-        let inner = Arc::new(SharedState::new(spaces, pairs, config.pairs_max, state));
+        let inner = Arc::new(SharedState::open(spaces, state)?);
         let (writer, thread) = Writer::start(Arc::clone(&inner), db.clone())
             .map_err(|error| StorageError::from(fjall::Error::Io(error)))?;
         let closing = Closing {
@@ -143,9 +135,6 @@ impl EmbeddedStore {
             .take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the storage writer ended with a panic");
-        }
-        if let Err(error) = inner.pairs.save_latest(&inner.spaces) {
-            tracing::warn!(error = %error, "the latest ticks were not saved; the next start looks them up");
         }
         flush_memory(&inner.spaces);
         if let Err(error) = closing.db.persist(fjall::PersistMode::SyncAll) {

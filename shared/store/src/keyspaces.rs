@@ -18,6 +18,8 @@ pub(crate) struct Keyspaces {
     pub(crate) ticks: Keyspace,
     pub(crate) arrival_stamped: Keyspace,
     pub(crate) pairs: Keyspace,
+    /// Which event days the rows of a day have.
+    pub(crate) days: Keyspace,
     pub(crate) outbox: Keyspace,
     /// A keyspace for each shard, so keys are ascending, and compaction moves files instead of
     /// merging them.
@@ -75,6 +77,7 @@ impl Keyspaces {
             ticks: db.keyspace(keys::tick::KEYSPACE, ticks)?,
             arrival_stamped: db.keyspace(keys::arrival_stamped::KEYSPACE, small)?,
             pairs: db.keyspace(keys::pair::KEYSPACE, small)?,
+            days: db.keyspace(keys::day_index::KEYSPACE, small)?,
             outbox: db.keyspace(keys::outbox_entry::KEYSPACE, small)?,
             stream: [
                 db.keyspace(&keys::stream_block::keyspace(0), blocks)?,
@@ -116,6 +119,7 @@ impl Keyspaces {
             &self.ticks,
             &self.arrival_stamped,
             &self.pairs,
+            &self.days,
             &self.outbox,
             &self.quarantine,
             &self.states,

@@ -3,6 +3,8 @@
 
 mod analytics;
 mod archiver;
+mod candles;
+mod day_index;
 mod drainable_entries;
 mod duplicates;
 mod embedded;

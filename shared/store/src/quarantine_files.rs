@@ -15,7 +15,7 @@ use chrono::{DateTime, Datelike as _, NaiveDate};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
-use crate::keys::{meta, number_of, quarantined};
+use crate::keys::{day, meta, number_of, quarantined, sortable};
 
 /// The folder inside the data folder, as on S3.
 const FOLDER: &str = "quarantine";
@@ -158,7 +158,8 @@ impl QuarantineFiles {
             .read(move |inner| {
                 let mut left = newest.saturating_sub(range.first) + 1;
                 let mut keys = BTreeMap::new();
-                for guard in inner.spaces.quarantine.iter().rev() {
+                let from = sortable(day::start_ms(inner.first_day()));
+                for guard in inner.spaces.quarantine.range(from..).rev() {
                     if left == 0 {
                         break;
                     }

@@ -80,7 +80,7 @@ pub(super) async fn status(
         "started_at": api.started_at_ms,
         "uptime_seconds": (now_ms - api.started_at_ms) / 1_000,
         "ticks_per_second": api.metrics.ticks_per_second(now_ms, api.store.ledger().stored_rows),
-        "pairs": api.store.pairs_known(),
+        "pairs": api.store.pairs_live(),
         "stream": {"shards": shards},
         "consumers": consumers,
         "analysis": {
