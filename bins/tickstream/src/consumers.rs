@@ -30,6 +30,10 @@ const PAIRS_PER_STEP: u32 = 50;
 /// The longest time between commits.
 const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
+/// The most pairs whose states the analysis of a shard keeps in memory, about 6 KB each. Reading one back
+/// takes tens of microseconds.
+const STATES_PER_SHARD_MAX: usize = 2_500;
+
 /// How long a consumer waits for more after waking up, so it does not run for each tick.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -78,6 +82,7 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
         let feed = Arc::clone(&conflator);
         let config = AnalysisConfig::default();
         let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, config);
+        let analyser = analyser.keep_pairs(STATES_PER_SHARD_MAX);
         tasks.spawn(analyse(store.clone(), shard, analyser, stopping.clone()));
     }
     tasks.spawn(live.send_frames(stopping.clone()));

@@ -16,8 +16,7 @@ use crate::ports::{
 };
 use domain::Pair;
 
-/// The most pairs whose state a shard keeps in memory between steps: those with the most recent records.
-/// The states of others are loaded again.
+/// The default for [`Analyser::keep_pairs`].
 const CACHED_PAIRS_MAX: usize = 20_000;
 
 /// The results of an analysis step, for live subscribers.
@@ -57,6 +56,7 @@ pub struct Analyser {
     feed: Arc<dyn AnalysisFeed>,
     config: AnalysisConfig,
     cached: LruCache<Pair, CachedPair>,
+    cached_pairs_max: usize,
     dirty_pairs: u32,
     /// The members of ended seconds that this step has looked up, closed or corrected.
     ended_seconds: HashMap<(Pair, i64), HashSet<Member>>,
@@ -80,11 +80,20 @@ impl Analyser {
             feed,
             config,
             cached,
+            cached_pairs_max: CACHED_PAIRS_MAX,
             dirty_pairs: 0,
             ended_seconds: HashMap::new(),
             step,
             last: None,
         }
+    }
+
+    /// Keeps the states of at most this many pairs in memory between steps, about 6 KB each: those with the
+    /// most recent records. The states of others are loaded again.
+    #[must_use]
+    pub fn keep_pairs(mut self, pairs_max: usize) -> Self {
+        self.cached_pairs_max = pairs_max;
+        self
     }
 
     /// Whether there are folded records that are not committed yet.
@@ -170,7 +179,7 @@ impl Analyser {
 
     async fn load_states(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
         // Nothing is dirty between steps.
-        while self.last.is_none() && self.cached.len() > CACHED_PAIRS_MAX {
+        while self.last.is_none() && self.cached.len() > self.cached_pairs_max {
             self.cached.pop_lru();
         }
         let mut missing = HashSet::new();

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ledger::LedgerEntry;
@@ -18,7 +18,7 @@ use app::ports::{LedgerWriter, Quarantine, Quarantined, TickStore, TickStream};
 use async_trait::async_trait;
 use domain::analytics::AnalysisConfig;
 use domain::{Malformed, Reason, Tick, TickId, Token};
-use store::{EmbeddedConfig, EmbeddedStore, SHARDS};
+use store::{EmbeddedConfig, EmbeddedStore, SHARDS, StorageError};
 use testkit::ticks::{in_cohort, tick};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -34,6 +34,8 @@ const DELIVERY_TICKS: u64 = 500;
 const DELIVERIES_PER_STEP: u64 = 20;
 /// One tick of this many is a replayed trade of the last 100 days.
 const REPLAYED_EVERY: u64 = 50;
+/// As in the process.
+const STATES_PER_SHARD_MAX: usize = 2_500;
 /// Days between two lines of the report.
 const REPORT_EVERY: i64 = 5;
 
@@ -83,11 +85,12 @@ impl Simulation {
         say(
             "day |     rows kept | pairs | disk MB | memory MB | most MB | sweep s | start s | after a kill s | ticks/s",
         );
-        let mut store = self.open()?;
+        let (mut store, _) = self.open()?;
+        let mut analysers = analysers_of(&store);
         let mut expired = 0;
         for day in 0..self.days {
             let started = Instant::now();
-            self.simulate(&store, day).await?;
+            self.simulate(&store, &mut analysers, day).await?;
             let rate = self.ticks as f64 / started.elapsed().as_secs_f64();
             let started = Instant::now();
             let before_ms = FIRST_DAY_MS + (day + 1 - self.retention) * DAY_MS;
@@ -98,14 +101,11 @@ impl Simulation {
             }
             let (memory, most) = memory_mb()?;
             // What a killed process leaves: memory is not flushed.
-            drop(store);
-            let started = Instant::now();
-            store = self.open()?;
-            let killed_s = started.elapsed().as_secs_f64();
-            store.close();
-            let started = Instant::now();
-            store = self.open()?;
-            let start_s = started.elapsed().as_secs_f64();
+            drop((store, analysers));
+            let (opened, killed_s) = self.open()?;
+            opened.close();
+            let (opened, start_s) = self.open()?;
+            (analysers, store) = (analysers_of(&opened), opened);
             let kept = store.ledger().stored_rows - expired;
             let disk = bytes_in(&self.folder)? / 1_000_000;
             say(&format!(
@@ -118,19 +118,25 @@ impl Simulation {
         Ok(())
     }
 
-    fn open(&self) -> Outcome<EmbeddedStore> {
+    /// Opens the store once nobody has it any more; returns how long that took.
+    fn open(&self) -> Outcome<(EmbeddedStore, f64)> {
         let config = EmbeddedConfig::new(self.folder.clone());
-        Ok(EmbeddedStore::open(&config)?)
+        loop {
+            let started = Instant::now();
+            match EmbeddedStore::open(&config) {
+                Err(StorageError::Locked(_)) => std::thread::sleep(Duration::from_millis(10)),
+                opened => return Ok((opened?, started.elapsed().as_secs_f64())),
+            }
+        }
     }
 
     /// One day of deliveries.
-    async fn simulate(&self, store: &EmbeddedStore, day: i64) -> Outcome {
-        let mut analysers: Vec<Analyser> = (0..SHARDS)
-            .map(|shard| {
-                let (to, feed) = (Arc::new(store.clone()), Arc::new(Nobody));
-                Analyser::new(shard, to, feed, AnalysisConfig::default())
-            })
-            .collect();
+    async fn simulate(
+        &self,
+        store: &EmbeddedStore,
+        analysers: &mut [Analyser],
+        day: i64,
+    ) -> Outcome {
         for delivery in 0..self.ticks / DELIVERY_TICKS {
             let first = delivery * DELIVERY_TICKS;
             let made: Vec<Tick> = (first..first + DELIVERY_TICKS)
@@ -158,10 +164,10 @@ impl Simulation {
                         entry,
                     }])
                     .await?;
-                analyse(store, &mut analysers).await?;
+                analyse(store, analysers).await?;
             }
         }
-        analyse(store, &mut analysers).await
+        analyse(store, analysers).await
     }
 
     /// The tick of a number of a day.
@@ -182,6 +188,15 @@ impl Simulation {
         made.tick_id = TickId::derive("days", &[&day.to_string(), &number.to_string()]);
         Ok(made)
     }
+}
+
+fn analysers_of(store: &EmbeddedStore) -> Vec<Analyser> {
+    let analyser = |shard| {
+        let (to, feed) = (Arc::new(store.clone()), Arc::new(Nobody));
+        let analyser = Analyser::new(shard, to, feed, AnalysisConfig::default());
+        analyser.keep_pairs(STATES_PER_SHARD_MAX)
+    };
+    (0..SHARDS).map(analyser).collect()
 }
 
 /// Processes what is new in the stream.
