@@ -74,11 +74,17 @@ pub struct Config {
     )]
     pub kinesis_rollout_key: RolloutKey,
 
-    /// Days that ticks, quarantined entries and anomalies are kept in the store, counted from
+    /// Days that ticks, candles, anomalies and quarantined entries are kept in the store, counted from
     /// when they came in. The archive is not touched.
     #[arg(long, env = "RETENTION_DAYS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
+
+    /// Room in MB that the disk must have: with less, new ticks are refused with a 503, so that what was
+    /// accepted can be archived. 0 turns it off.
+    #[arg(long, env = "MIN_FREE_DISK_MB", default_value_t = 256,
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub min_free_disk_mb: u64,
 
     /// Seconds after which new ticks are written to the archive.
     #[arg(long, env = "ARCHIVE_SECONDS", default_value_t = 10,

@@ -13,4 +13,4 @@ mod live;
 mod metrics;
 mod server;
 
-pub use server::Server;
+pub use server::{Ended, Server};

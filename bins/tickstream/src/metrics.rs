@@ -237,6 +237,11 @@ impl Collector for Store {
                 ledger.difference(),
             ),
             (
+                "disk_free_bytes",
+                "Room on the disk of the data folder",
+                store.free_disk_bytes(),
+            ),
+            (
                 "pairs",
                 "Pairs of token and quote with ticks in the retention",
                 store.pairs_live(),

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -38,6 +39,18 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the consumers may take to finish and flush after that.
 const FLUSH_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often a disk that failed is tried.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Why the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to stop.
+    Stopped,
+    /// The store's engine failed, and the disk accepts writes again: the process should be started again.
+    Recovered,
+}
 
 /// The system's clock as a port.
 struct SystemClock;
@@ -171,7 +184,7 @@ impl Server {
     pub async fn run(
         self,
         stop: impl Future<Output = std::io::Result<()>> + Send + 'static,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Ended> {
         let Self {
             config,
             listener,
@@ -193,12 +206,19 @@ impl Server {
                 feeding.clone(),
             ));
         }
-        let stop = async move {
-            if let Err(error) = stop.await {
-                tracing::error!(error = %error, "signals cannot be received; stopping");
+        let recovered = Arc::new(AtomicBool::new(false));
+        let stop = {
+            let (store, recovered) = (store.clone(), Arc::clone(&recovered));
+            async move {
+                tokio::select! {
+                    stop = stop => if let Err(error) = stop {
+                        tracing::error!(error = %error, "signals cannot be received; stopping");
+                    },
+                    () = disk_recovered(store) => recovered.store(true, Ordering::Relaxed),
+                }
+                tracing::info!("stopping: finishing the requests in progress");
+                feeding.cancel();
             }
-            tracing::info!("stopping: finishing the requests in progress");
-            feeding.cancel();
         };
         let timeouts = Timeouts::draining(DRAIN_WITHIN);
         let ended = host::serve(listener, router, stop, timeouts).await;
@@ -219,7 +239,32 @@ impl Server {
             .await
             .context("closing the store")?;
         tracing::info!(?ended, "stopped");
-        Ok(())
+        Ok(if recovered.load(Ordering::Relaxed) {
+            Ended::Recovered
+        } else {
+            Ended::Stopped
+        })
+    }
+}
+
+/// Waits until the store's engine has failed, and then until the disk accepts writes again. Meanwhile writes are
+/// refused and reading continues: the engine accepts no writes until it is opened again.
+async fn disk_recovered(store: EmbeddedStore) {
+    store.failed().await;
+    tracing::error!(
+        "the disk failed: deliveries are refused until it accepts writes again; reading continues"
+    );
+    loop {
+        tokio::time::sleep(PROBE_EVERY).await;
+        let store = store.clone();
+        let probed = tokio::task::spawn_blocking(move || store.probe_disk()).await;
+        match probed {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "the disk does not accept writes yet")
+            }
+            Err(error) => tracing::debug!(error = %error, "the disk was not tried"),
+        }
     }
 }
 
@@ -228,7 +273,10 @@ async fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!("cannot create the data folder {folder}: choose another --data-dir")
     })?;
-    let embedded = EmbeddedConfig::new(config.data_dir.join("store"));
+    let embedded = EmbeddedConfig {
+        min_free_bytes: config.min_free_disk_mb * 1_000_000,
+        ..EmbeddedConfig::new(config.data_dir.join("store"))
+    };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&embedded))
         .await
         .context("opening the store")?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fjall::Database;
 use tokio::sync::watch;
 
+use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::keys::{self, meta};
 use crate::keyspaces::{Keyspaces, Memtables};
@@ -34,13 +35,18 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 pub struct EmbeddedConfig {
     /// The folder; it is created if it does not exist.
     pub folder: PathBuf,
+    /// While the disk has less room than this, new ticks are refused.
+    pub min_free_bytes: u64,
 }
 
 impl EmbeddedConfig {
-    /// A store in a folder.
+    /// A store in a folder, whose disk is not checked.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self {
+            folder,
+            min_free_bytes: 0,
+        }
     }
 }
 
@@ -86,7 +92,8 @@ impl EmbeddedStore {
             None => State::default(),
         };
         let new_ids_from_ms = new_ids_from_ms(&spaces)?;
-        let inner = Arc::new(SharedState::open(spaces, state)?);
+        let disk = Disk::new(config.folder.clone(), config.min_free_bytes);
+        let inner = Arc::new(SharedState::open(spaces, disk, state)?);
         let (writer, thread) = Writer::start(Arc::clone(&inner), db.clone())
             .map_err(|error| StorageError::from(fjall::Error::Io(error)))?;
         let closing = Closing {
@@ -136,10 +143,41 @@ impl EmbeddedStore {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the storage writer ended with a panic");
         }
+        if inner.has_failed() {
+            // Nothing can be written any more. What was answered is in the journal.
+            return;
+        }
         flush_memory(&inner.spaces);
         if let Err(error) = closing.db.persist(fjall::PersistMode::SyncAll) {
             tracing::warn!(error = %error, "the last sync failed");
         }
+    }
+
+    /// Waits until the engine has failed: it accepts no writes until the store is opened again.
+    pub async fn failed(&self) {
+        self.inner.failed().await;
+    }
+
+    /// Writes a file in the store's folder to find out whether the disk accepts writes and has room. This blocks.
+    ///
+    /// # Errors
+    /// The failure of the disk.
+    pub fn probe_disk(&self) -> std::io::Result<()> {
+        self.inner.disk.probe()
+    }
+
+    /// Whether the disk has enough room for new ticks.
+    ///
+    /// # Errors
+    /// [`StorageError::DiskFull`].
+    pub fn check_disk(&self) -> Result<(), StorageError> {
+        self.inner.disk.check()
+    }
+
+    /// The room on the disk.
+    #[must_use]
+    pub fn free_disk_bytes(&self) -> u64 {
+        self.inner.disk.free_bytes()
     }
 
     /// Bytes on disk.

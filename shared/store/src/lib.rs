@@ -5,6 +5,7 @@ mod analytics;
 mod archiver;
 mod candles;
 mod day_index;
+mod disk;
 mod drainable_entries;
 mod duplicates;
 mod embedded;

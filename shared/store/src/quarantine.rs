@@ -15,6 +15,7 @@ impl Quarantine for EmbeddedStore {
             .map(|entry| Ok((entry.received_at_ms, quarantined::encode(entry)?)))
             .collect();
         let kept = async {
+            self.check_disk()?;
             let rows = rows?;
             self.commit(move |commit| {
                 for (received_at_ms, value) in rows {

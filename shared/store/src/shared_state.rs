@@ -7,6 +7,7 @@ use domain::Pair;
 use tokio::sync::watch;
 
 use crate::day_index::DayIndex;
+use crate::disk::Disk;
 use crate::drainable_entries::Released;
 use crate::error::StorageError;
 use crate::keys::day::Day;
@@ -25,6 +26,8 @@ pub(crate) struct SharedState {
     /// Which days the candles of each day belong to.
     pub(crate) candle_days: DayIndex,
     pub(crate) released: Released,
+    pub(crate) disk: Disk,
+    failed: watch::Sender<bool>,
     first_day: AtomicU16,
     state: RwLock<State>,
     commits: watch::Sender<u64>,
@@ -33,7 +36,7 @@ pub(crate) struct SharedState {
 
 impl SharedState {
     /// Reads what is kept in memory.
-    pub(crate) fn open(spaces: Keyspaces, state: State) -> Result<Self, StorageError> {
+    pub(crate) fn open(spaces: Keyspaces, disk: Disk, state: State) -> Result<Self, StorageError> {
         let first_day = match spaces.meta.get(meta::FIRST_DAY)? {
             Some(bytes) => bytes
                 .first_chunk()
@@ -50,11 +53,29 @@ impl SharedState {
             tick_days,
             candle_days,
             released: Released::up_to(state.outbox_entries),
+            disk,
+            failed: watch::channel(false).0,
             first_day: AtomicU16::new(first_day),
             state: RwLock::new(state),
             commits,
             resumed: AtomicU64::new(0),
         })
+    }
+
+    /// Records that the engine failed.
+    pub(crate) fn set_failed(&self) {
+        self.failed.send_replace(true);
+    }
+
+    /// Whether the engine has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        *self.failed.borrow()
+    }
+
+    /// Waits until the engine has failed.
+    pub(crate) async fn failed(&self) {
+        // The sender is in `self`, so it does not end before.
+        drop(self.failed.subscribe().wait_for(|failed| *failed).await);
     }
 
     /// The first day that is kept.

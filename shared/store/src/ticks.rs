@@ -45,6 +45,7 @@ struct Row {
 #[async_trait]
 impl TickStore for EmbeddedStore {
     async fn put(&self, ticks: &[CohortTick]) -> Result<PutReceipt, PortError> {
+        self.check_disk().map_err(|error| error.at("store ticks"))?;
         let rows: Vec<Row> = ticks
             .iter()
             .map(|decided| Row {

@@ -389,7 +389,8 @@ fn write_all(inner: &SharedState, db: &Database, mut waiting: mpsc::Receiver<Job
 fn finish(inner: &SharedState, mut commit: Commit<'_>) -> Result<(), StorageError> {
     commit.seal()?;
     let live_pairs = commit.live_pairs();
-    commit.batch.commit()?;
+    // The engine accepts no writes after a failed one: part of that may be on disk.
+    commit.batch.commit().inspect_err(|_| inner.set_failed())?;
     if let Err(error) = inner.spaces.rotate_full() {
         tracing::error!(error = %error, "memory cannot be flushed; the journal has it");
     }

@@ -117,6 +117,12 @@ impl Api {
 
 /// Returns 200 if the store accepts writes, which it tests with a write.
 pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
+    if let Err(full) = api.store.check_disk() {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            full.to_string(),
+        ));
+    }
     let ledger = api.store.committed_ledger().await.map_err(|error| {
         tracing::error!(error = %error, "the store does not accept writes");
         Problem::new(

@@ -9,8 +9,9 @@ use std::env;
 use std::error::Error;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ledger::LedgerEntry;
@@ -18,7 +19,7 @@ use app::ports::{LedgerWriter, Quarantine, Quarantined, TickStore, TickStream};
 use async_trait::async_trait;
 use domain::analytics::AnalysisConfig;
 use domain::{Malformed, Reason, Tick, TickId, Token};
-use store::{EmbeddedConfig, EmbeddedStore, SHARDS, StorageError};
+use store::{EmbeddedConfig, EmbeddedStore, SHARDS};
 use testkit::ticks::{in_cohort, tick};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -46,6 +47,15 @@ impl AnalysisFeed for Nobody {
     async fn publish(&self, _: AnalysisUpdate) {}
 }
 
+/// Prints how long opening a store takes, in seconds.
+fn open_and_close(folder: PathBuf) -> Outcome {
+    let started = Instant::now();
+    let store = EmbeddedStore::open(&EmbeddedConfig::new(folder))?;
+    say(&format!("{:.3}", started.elapsed().as_secs_f64()));
+    store.close();
+    Ok(())
+}
+
 struct Simulation {
     days: i64,
     ticks: u64,
@@ -70,6 +80,7 @@ async fn main() -> Outcome {
             Some(("new", value)) => simulation.new = value.parse()?,
             Some(("retention", value)) => simulation.retention = value.parse()?,
             Some(("dir", value)) => simulation.folder = value.into(),
+            Some(("open", value)) => return open_and_close(value.into()),
             // Cargo passes `--bench`.
             _ => {}
         }
@@ -85,7 +96,7 @@ impl Simulation {
         say(
             "day |     rows kept | pairs | disk MB | memory MB | most MB | sweep s | start s | after a kill s | ticks/s",
         );
-        let (mut store, _) = self.open()?;
+        let store = EmbeddedStore::open(&EmbeddedConfig::new(self.folder.clone()))?;
         let mut analysers = analysers_of(&store);
         let mut expired = 0;
         for day in 0..self.days {
@@ -100,16 +111,11 @@ impl Simulation {
                 continue;
             }
             let (memory, most) = memory_mb()?;
-            // What a killed process leaves: memory is not flushed.
-            drop((store, analysers));
-            let (opened, killed_s) = self.open()?;
-            opened.close();
-            let (opened, start_s) = self.open()?;
-            (analysers, store) = (analysers_of(&opened), opened);
+            let (killed_s, start_s) = self.start_times()?;
             let kept = store.ledger().stored_rows - expired;
             let disk = bytes_in(&self.folder)? / 1_000_000;
             say(&format!(
-                "{:>3} | {kept:>13} | {:>5} | {disk:>7} | {memory:>9} | {most:>7} | {sweep_s:>7.2} | {start_s:>7.3} | {killed_s:>14.3} | {rate:>7.0}",
+                "{:>3} | {kept:>13} | {:>5} | {disk:>7} | {memory:>9} | {most:>7} | {sweep_s:>7.2} | {start_s:>7} | {killed_s:>14} | {rate:>7.0}",
                 day + 1,
                 store.pairs_live(),
             ));
@@ -118,16 +124,30 @@ impl Simulation {
         Ok(())
     }
 
-    /// Opens the store once nobody has it any more; returns how long that took.
-    fn open(&self) -> Outcome<(EmbeddedStore, f64)> {
-        let config = EmbeddedConfig::new(self.folder.clone());
-        loop {
-            let started = Instant::now();
-            match EmbeddedStore::open(&config) {
-                Err(StorageError::Locked(_)) => std::thread::sleep(Duration::from_millis(10)),
-                opened => return Ok((opened?, started.elapsed().as_secs_f64())),
-            }
+    /// How long other processes need to open a copy of the folder as it is, which is what `kill -9` leaves, and
+    /// again after a clean close.
+    fn start_times(&self) -> Outcome<(String, String)> {
+        let copy = self.folder.with_extension("copy");
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(&self.folder)
+            .arg(&copy)
+            .status()?;
+        if !copied.success() {
+            return Err("the folder cannot be copied".into());
         }
+        let mut times = Vec::new();
+        for _ in 0..2 {
+            let argument = format!("open={}", copy.display());
+            let output = Command::new(env::current_exe()?).arg(argument).output()?;
+            times.push(String::from_utf8(output.stdout)?.trim().to_owned());
+        }
+        std::fs::remove_dir_all(&copy)?;
+        let mut times = times.into_iter();
+        Ok((
+            times.next().unwrap_or_default(),
+            times.next().unwrap_or_default(),
+        ))
     }
 
     /// One day of deliveries.
