@@ -83,7 +83,7 @@ pub struct Config {
     /// Room in MB that the disk must have: with less, new ticks are refused with a 503, so that what was
     /// accepted can be archived. 0 turns it off.
     #[arg(long, env = "MIN_FREE_DISK_MB", default_value_t = 256,
-          value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
     pub min_free_disk_mb: u64,
 
     /// Seconds after which new ticks are written to the archive.

@@ -10,6 +10,7 @@ mod answers;
 mod archived;
 mod bad_input;
 mod crash;
+mod disk;
 mod drain;
 mod feeds;
 mod identity;
