@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::TickId;
 use runtime::clock::now_ms;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -22,9 +23,9 @@ pub(crate) struct Delivery {
     pub(crate) at_ms: i64,
 }
 
-/// The id that a sender gives a trade.
-pub(crate) fn sender_id(delivery: u64, index: u64) -> String {
-    format!("{delivery}-{index}")
+/// The id of a tick of a delivery.
+pub(crate) fn tick_id(delivery: u64, index: u64) -> String {
+    TickId::derive("endurance", &[&delivery.to_string(), &index.to_string()]).to_string()
 }
 
 impl Delivery {
@@ -34,7 +35,7 @@ impl Delivery {
             json!({
                 "token": format!("T{}", (self.number + index) % TOKENS), "quote": "USD",
                 "price": format!("{price}.25"), "volume": "1", "timestamp": self.at_ms + i64::try_from(index % 50).unwrap_or(0),
-                "id": sender_id(self.number, index),
+                "tick_id": tick_id(self.number, index),
             })
         };
         Value::from((0..self.ticks).map(trade).collect::<Vec<_>>()).to_string()

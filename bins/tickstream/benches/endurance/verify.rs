@@ -6,11 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use arrow::array::AsArray as _;
-use domain::TickId;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use crate::load::{End, Ended, TOKENS, sender_id};
+use crate::load::{End, Ended, TOKENS, tick_id};
 use crate::process::Process;
 use crate::{Outcome, say};
 
@@ -48,8 +47,8 @@ pub(crate) async fn verify(process: &Process, folder: &Path, ended: &Ended) -> O
     for (delivery, _) in answered {
         for index in 0..delivery.ticks {
             count += 1;
-            let id = TickId::derive("ticks", &[&sender_id(delivery.number, index)]);
-            if !stored.contains(&id.to_string()) {
+            let id = tick_id(delivery.number, index);
+            if !stored.contains(&id) {
                 return Err(format!(
                     "tick {} of delivery {} was answered and is lost",
                     index, delivery.number
