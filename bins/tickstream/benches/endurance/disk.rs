@@ -61,8 +61,8 @@ pub(crate) async fn run(rounds: u64) -> Outcome {
     let Some(_disk) = Disk::mount(folder.path())? else {
         return Ok(());
     };
-    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
-    let process = Process::start(&data, &log, &["--min-free-disk-mb", "100"])?;
+    let data = folder.path().join("data");
+    let process = Process::start(&data, &["--min-free-disk-mb", "100"])?;
     let next = Arc::new(AtomicU64::new(0));
     let mut ended: Ended = Vec::new();
     for round in 1..=rounds {
@@ -94,7 +94,7 @@ pub(crate) async fn run(rounds: u64) -> Outcome {
     // What the probes sent is stored, too.
     verify(&process, &data, &ended).await?;
     process.kill()?;
-    let process = Process::start(&data, &log, &["--min-free-disk-mb", "100"])?;
+    let process = Process::start(&data, &["--min-free-disk-mb", "100"])?;
     verify(&process, &data, &ended).await?;
     Ok(())
 }

@@ -42,8 +42,8 @@ const HOSTILITIES: [Hostility; 5] = [
 
 pub(crate) async fn run(seconds: u64) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
-    let process = Process::start(&data, &log, &[])?;
+    let data = folder.path().join("data");
+    let process = Process::start(&data, &[])?;
     let next = Arc::new(AtomicU64::new(0));
     let time = Duration::from_secs(seconds);
     let (alone, _) = open_loop(&process.url, (HONEST_RATE, 1), time, &next).await?;

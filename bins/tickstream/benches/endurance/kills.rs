@@ -16,12 +16,12 @@ const TICKS: u64 = 20;
 
 pub(crate) async fn run(kills: u64) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let data = folder.path().join("data");
     let next = Arc::new(AtomicU64::new(0));
     let mut ended = Vec::new();
     let mut starts = Vec::new();
     for kill in 0..kills {
-        let process = Process::start(&data, &log, &[])?;
+        let process = Process::start(&data, &[])?;
         starts.push(process.start);
         let clients = Clients::start(&process.url, CLIENTS, TICKS, &next)?;
         // At another moment each time: during the first deliveries, and after seconds.
@@ -34,11 +34,11 @@ pub(crate) async fn run(kills: u64) -> Outcome {
     say(&format!(
         "{kills} kills; start after one: {half:?} in the middle, {most:?} at most"
     ));
-    let process = Process::start(&data, &log, &[])?;
+    let process = Process::start(&data, &[])?;
     verify(&process, &data, &ended).await?;
     process.kill()?;
     say("  the same after another kill:");
-    let process = Process::start(&data, &log, &[])?;
+    let process = Process::start(&data, &[])?;
     verify(&process, &data, &ended).await?;
     Ok(())
 }

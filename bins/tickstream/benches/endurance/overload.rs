@@ -17,8 +17,8 @@ const PART: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(seconds: u64) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
-    let process = Process::start(&data, &log, &[])?;
+    let data = folder.path().join("data");
+    let process = Process::start(&data, &[])?;
     let next = Arc::new(AtomicU64::new(0));
     let clients = Clients::start(&process.url, 16, TICKS, &next)?;
     tokio::time::sleep(CAPACITY_FOR).await;

@@ -1,6 +1,7 @@
 //! The built program as a separate process.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,15 +37,18 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the program on a data folder. Its log goes to `log`, a file beside the folder.
-    pub(crate) fn start(folder: &Path, log: &Path, arguments: &[&str]) -> Outcome<Self> {
+    /// Starts the program on a data folder. Its log is appended to a file among the temporary ones.
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Outcome<Self> {
         let started = Instant::now();
+        let log = std::env::temp_dir().join("tickstream-endurance.log");
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(log)?;
+        // A process that starts itself again listens on the same port.
+        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_tickstream"))
-            .args(["--listen", "127.0.0.1:0", "--archive-seconds", "1"])
+            .args(["--listen", &free, "--archive-seconds", "1"])
             .arg("--data-dir")
             .arg(folder)
             .args(arguments)
