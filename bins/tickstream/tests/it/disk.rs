@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::ticks::START_MS;
 
-use crate::crash::{Killable, spawn_on};
+use crate::crash::{Killable, spawn_on, spawn_with_log};
 use crate::process::{WAIT_TIMEOUT, start};
 
 fn trade(number: u64) -> String {
@@ -47,6 +47,24 @@ async fn below_the_reserve_deliveries_are_refused_and_reading_goes_on() {
     assert_eq!(process.deliver("ticks", trade(2)).await.0, 200);
     assert_eq!(process.list("/api/ticks/BTC", "ticks").await.len(), 2);
     process.stop().await;
+}
+
+/// The log may be on the full disk, too.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_stops_nothing() {
+    let folder = TempDir::new().unwrap();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let Killable { mut child, url } = spawn_with_log(&folder, full.into());
+    deliver_until(&url, &mut 0, 200).await;
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &id]).status();
+    assert!(killed.unwrap().success());
+    // It logs that it stops.
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// A small file system, until it is dropped.
