@@ -3,6 +3,7 @@
 //!
 //! The same use cases as on AWS in one process: [`Server`] connects them to the ports of `store`.
 
+mod analysis;
 mod api;
 pub mod config;
 mod consumers;
@@ -12,5 +13,6 @@ mod greeting;
 mod live;
 mod metrics;
 mod server;
+mod supervisor;
 
 pub use server::{Ended, Server};

@@ -30,6 +30,7 @@ use crate::dashboard;
 use crate::demo::feeder;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::supervisor::{ConsumerStates, Supervisor};
 
 /// How long a delivery may take before its sender is asked to retry.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -71,6 +72,7 @@ pub struct Server {
     store: EmbeddedStore,
     ingest: Ingest,
     consumers: Consumers,
+    consumer_states: Arc<ConsumerStates>,
     router: Router,
 }
 
@@ -122,7 +124,8 @@ impl Server {
             recent_offers: Arc::default(),
         };
         let live = Live::new(Arc::clone(&conflator), store.clone());
-        let metrics = Arc::new(Metrics::new(store.clone()));
+        let consumer_states = Arc::new(ConsumerStates::default());
+        let metrics = Arc::new(Metrics::new(store.clone(), Arc::clone(&consumer_states)));
         let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
         let control = FlagEditor {
             flag: flag as _,
@@ -148,6 +151,7 @@ impl Server {
             webhook: Arc::clone(&webhook),
             live,
             metrics: Arc::clone(&metrics),
+            consumers: Arc::clone(&consumer_states),
             started_at_ms: runtime::clock::now_ms(),
             demo: config.demo,
             turned_off: config.use_kinesis == Some(false),
@@ -166,6 +170,7 @@ impl Server {
             store,
             ingest,
             consumers,
+            consumer_states,
             router,
         })
     }
@@ -191,13 +196,19 @@ impl Server {
             store,
             ingest,
             consumers,
+            consumer_states,
             router,
             ..
         } = self;
         let stopping = CancellationToken::new();
         let tasks = TaskTracker::new();
         let live = consumers.live.clone();
-        consumers::spawn(consumers, &tasks, &stopping);
+        let supervisor = Supervisor {
+            tasks: tasks.clone(),
+            stopping: stopping.clone(),
+            states: consumer_states,
+        };
+        consumers::spawn(consumers, &supervisor);
         let feeding = stopping.child_token();
         if config.demo {
             tasks.spawn(feeder::feed(

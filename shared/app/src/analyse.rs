@@ -177,6 +177,11 @@ impl Analyser {
         Ok(())
     }
 
+    /// Passes over a record that cannot be processed.
+    pub fn skip(&mut self, sequence: SequenceNumber) {
+        self.last = self.last.max(Some(sequence));
+    }
+
     async fn load_states(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
         // Nothing is dirty between steps.
         while self.last.is_none() && self.cached.len() > self.cached_pairs_max {

@@ -42,11 +42,13 @@ pub enum Reason {
     InvalidSource,
     /// A trade whose two sides cannot be determined.
     AmbiguousTrade,
+    /// A stored tick that the analysis or the archive cannot process. It was set aside.
+    Unprocessable,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UnreadableBody,
         Self::InvalidUtf8,
         Self::UnknownSource,
@@ -61,6 +63,7 @@ impl Reason {
         Self::InvalidId,
         Self::InvalidSource,
         Self::AmbiguousTrade,
+        Self::Unprocessable,
     ];
 
     /// The code in responses, metrics and logs.
@@ -81,6 +84,7 @@ impl Reason {
             Self::InvalidId => "invalid_id",
             Self::InvalidSource => "invalid_source",
             Self::AmbiguousTrade => "ambiguous_trade",
+            Self::Unprocessable => "unprocessable",
         }
     }
 
@@ -89,7 +93,11 @@ impl Reason {
     pub fn severity(self) -> Severity {
         match self {
             // The whole body is unusable until somebody examines it.
-            Self::UnreadableBody | Self::InvalidUtf8 | Self::UnknownSource => Severity::Critical,
+            // Or a defect of ours.
+            Self::UnreadableBody
+            | Self::InvalidUtf8
+            | Self::UnknownSource
+            | Self::Unprocessable => Severity::Critical,
             // Once the clocks agree again, a replay succeeds.
             Self::FutureTimestamp | Self::AmbiguousTrade => Severity::Warning,
             Self::MissingField

@@ -238,7 +238,14 @@ fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepa
     for (place, correction) in corrections {
         let held = match candles.remove(&place) {
             Some(held) => Some(held),
-            None => candles::stored(inner, place)?,
+            None => match candles::stored(inner, place) {
+                // The correction is all that is left of it.
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    tracing::error!(error = %error, pair = %correction.pair(), "a candle cannot be read");
+                    None
+                }
+                read => read?,
+            },
         };
         let merged = match held {
             Some(mut held) => {

@@ -258,6 +258,7 @@ mod tests {
         let limits = Memtables {
             ticks_bytes: 4 * 1_024,
             other_bytes: 2 * 1_024,
+            ..Memtables::default()
         };
         let config = EmbeddedConfig::new(folder.path().to_owned());
         let store = EmbeddedStore::open_with(&config, limits).unwrap();

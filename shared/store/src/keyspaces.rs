@@ -41,6 +41,8 @@ pub(crate) struct Memtables {
     pub(crate) ticks_bytes: u64,
     /// For each of the other keyspaces.
     pub(crate) other_bytes: u64,
+    /// The size of a sorted file of ticks.
+    pub(crate) ticks_file_bytes: u64,
 }
 
 impl Default for Memtables {
@@ -48,12 +50,11 @@ impl Default for Memtables {
         Self {
             ticks_bytes: 8 * 1_024 * 1_024,
             other_bytes: 2 * 1_024 * 1_024,
+            ticks_file_bytes: 16 * 1_024 * 1_024,
         }
     }
 }
 
-/// Size of a sorted file of ticks.
-const TICKS_TABLE_BYTES: u64 = 16 * 1_024 * 1_024;
 /// The number of flushed files of ticks that triggers a merge, which rewrites a part of all ticks.
 const TICKS_L0_TABLES: u8 = 4;
 
@@ -64,7 +65,7 @@ impl Keyspaces {
         let ticks = || {
             rotated_here().compaction_strategy(Arc::new(
                 Leveled::default()
-                    .with_table_target_size(TICKS_TABLE_BYTES)
+                    .with_table_target_size(memtables.ticks_file_bytes)
                     .with_l0_threshold(TICKS_L0_TABLES),
             ))
         };

@@ -186,6 +186,8 @@ mod tests {
         let limits = Memtables {
             ticks_bytes: 16 * 1_024,
             other_bytes: 4 * 1_024,
+            // Less than a day's ticks.
+            ticks_file_bytes: 32 * 1_024,
         };
         let store = EmbeddedStore::open_with(&config, limits).unwrap();
         let mut most_tables = 0;

@@ -87,12 +87,22 @@ pub(super) async fn status(
             "late": analysis.late, "too_late": analysis.too_late,
             "states_resumed": analysis.states_resumed,
         },
+        "tasks": api.tasks(),
         "readers": api.live.readers(),
         "demo": api.demo,
     })))
 }
 
 impl Api {
+    /// The supervised tasks: how often each was started again, and its failure if it fails.
+    fn tasks(&self) -> Vec<Value> {
+        let all = self.consumers.all().into_iter();
+        all.map(|(name, state)| {
+            json!({"name": name, "restarts": state.restarts, "failing": state.failing})
+        })
+        .collect()
+    }
+
     /// How far a consumer is behind: in records, and by the age of its oldest unread record.
     async fn lag(&self, consumer: &str, now_ms: i64) -> Result<Value, Problem> {
         let (mut records, mut oldest_ms) = (0, now_ms);
@@ -115,13 +125,21 @@ impl Api {
     }
 }
 
-/// Returns 200 if the store accepts writes, which it tests with a write.
+/// Returns 200 if all consumers work and the store accepts writes, which it tests with a write.
 pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
     if let Err(full) = api.store.check_disk() {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             full.to_string(),
         ));
+    }
+    let failing = api.consumers.failing();
+    if !failing.is_empty() {
+        let detail = format!(
+            "deliveries are accepted, but these consumers fail: {}; the cause is in the log and in /api/status",
+            failing.join(", ")
+        );
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     }
     let ledger = api.store.committed_ledger().await.map_err(|error| {
         tracing::error!(error = %error, "the store does not accept writes");

@@ -386,3 +386,24 @@ async fn the_archive_gets_each_tick_of_the_stream_once() {
         1
     );
 }
+
+#[tokio::test]
+async fn a_tick_that_the_archive_cannot_represent_is_set_aside() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let archive = Arc::new(Archive::open(folder.path()).unwrap());
+    let archiver = Archiver::new(store.clone(), Arc::clone(&archive));
+    let mut made = ticks(&["BTC"], 10);
+    // In no year that a folder can be named after.
+    made[3].timestamp_ms = i64::MAX;
+    store.append(&refs(&made), None).await.unwrap();
+    let flushed = archiver.flush().await.unwrap();
+    assert_eq!(flushed.files, 1);
+    assert_eq!(archiver.lag_ticks().unwrap(), 0);
+    let kept = store.quarantined(10).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].source, "archive");
+    assert_eq!(kept[0].entry.reason, Reason::Unprocessable);
+    let message = &kept[0].entry.message;
+    assert!(message.contains("years 1 to 9999"), "{message}");
+}
