@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{compact, load, replay};
+use crate::commands::{compact, load, replay, server};
 use crate::process::{BadInput, ProcessContext};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
@@ -23,6 +23,7 @@ Examples:
   tickctl load --rate 4000 --seconds 60
   tickctl load --rate 200 --batch 500 --seconds 60 --json
   tickctl compact --dry-run
+  tickctl server rollout 10 --why 'second stage'
   tickctl rollout to canary
   tickctl rollout back
 
@@ -50,6 +51,8 @@ pub enum Command {
     Load(load::LoadArgs),
     /// Merges the archive's many small files into a few large sorted ones.
     Compact(compact::CompactArgs),
+    /// Shows and changes the rollout of a running tickstream, and has it write its archive.
+    Server(server::ServerArgs),
     /// Shows and changes the share of ticks that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
@@ -61,6 +64,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Replay(args) => Box::pin(replay::run(args, process)).await,
         Command::Load(args) => Box::pin(load::run(args, process)).await,
         Command::Compact(args) => Box::pin(compact::run(args, process)).await,
+        Command::Server(args) => Box::pin(server::run(args)).await,
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
     };

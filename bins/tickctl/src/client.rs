@@ -254,7 +254,7 @@ impl Transport {
 }
 
 /// Reads a response other than 200: its problem details (RFC 9457) or else its text.
-fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
+pub(crate) fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
     #[derive(Deserialize)]
     struct Problem {
         #[serde(default)]
@@ -286,7 +286,7 @@ fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
 }
 
 /// The innermost cause, which is the most helpful one ("connection refused").
-fn innermost_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

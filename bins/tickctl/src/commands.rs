@@ -5,3 +5,4 @@ pub mod load;
 pub mod replay;
 #[cfg(feature = "aws")]
 pub mod rollout;
+pub mod server;

@@ -53,8 +53,21 @@ impl Target {
 pub struct Secret(Result<HeaderValue, &'static str>);
 
 impl Secret {
-    fn read(text: &str) -> Result<Self, Infallible> {
+    pub(crate) fn read(text: &str) -> Result<Self, Infallible> {
         Ok(Self(header_value(text)))
+    }
+
+    /// The `Authorization` header that sends it as a token; `None` if it is empty.
+    pub(crate) fn bearer(&self) -> Result<Option<HeaderValue>, &'static str> {
+        let value = self.0.clone()?;
+        if value.is_empty() {
+            return Ok(None);
+        }
+        let bytes = [BEARER.as_bytes(), value.as_bytes()].concat();
+        let mut value = HeaderValue::from_bytes(&bytes)
+            .map_err(|_| "must only have visible ASCII characters")?;
+        value.set_sensitive(true);
+        Ok(Some(value))
     }
 
     fn is_given(&self) -> bool {

@@ -11,7 +11,8 @@ export class ApiError extends Error {
 }
 
 async function call(path, options = {}) {
-  const answer = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  // Not relative to the page's own address: a request to one with a name and a password is refused by browsers.
+  const answer = await fetch(location.origin + path, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   const type = answer.headers.get("content-type") ?? "";
   const body = type.includes("json") ? await answer.json().catch(() => null) : null;
   if (!answer.ok) throw new ApiError(answer.status, body);

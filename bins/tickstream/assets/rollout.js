@@ -177,7 +177,7 @@ export class RolloutControl {
         $("secret-value").value = "";
         const given = (await answerOf($("secret"))) === "yes" ? $("secret-value").value : "";
         $("secret-value").value = "";
-        if (!given) throw new Error("Not changed: the server requires a secret.");
+        if (!given) throw new Error("Not changed: the server requires the operators' token.");
         sessionStorage.setItem(SECRET_NAME, given);
       }
     }

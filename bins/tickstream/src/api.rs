@@ -10,22 +10,19 @@ use std::sync::Arc;
 
 use app::flag_editor::FlagEditor;
 use axum::Router;
+use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use store::{Archiver, EmbeddedStore};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
-use webhook::Webhook;
 
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
+use crate::operator::Operator;
 use crate::supervisor::ConsumerStates;
 
 /// The state of the routes.
@@ -33,7 +30,7 @@ pub(crate) struct Api {
     pub(crate) store: EmbeddedStore,
     pub(crate) control: FlagEditor,
     pub(crate) archiver: Arc<Archiver>,
-    pub(crate) webhook: Arc<Webhook>,
+    pub(crate) operator: Arc<Operator>,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) consumers: Arc<ConsumerStates>,
@@ -65,77 +62,6 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-/// Wraps all routes: unknown paths and panics get the common form of errors, pages of other origins are
-/// refused, and browsers do not guess content types.
-pub(crate) fn guard(router: Router) -> Router {
-    let nosniff = SetResponseHeaderLayer::overriding(
-        HeaderName::from_static("x-content-type-options"),
-        HeaderValue::from_static("nosniff"),
-    );
-    router
-        .fallback(async || {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "there is nothing here; the API is under /api, and deliveries go to /webhooks/{source}",
-            )
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this path does not accept that method",
-            )
-        })
-        .layer(axum::middleware::from_fn(same_origin))
-        .layer(nosniff)
-        .layer(CatchPanicLayer::custom(|_| {
-            use axum::response::IntoResponse;
-            tracing::error!("a request ended with a panic");
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "an internal error; it is in the log",
-            )
-            .into_response()
-        }))
-}
-
-/// Browsers send the origin of the requesting page: a page of another host must not read the feed or
-/// change the rollout on the visitor's behalf.
-async fn same_origin(request: Request, next: Next) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    if let Some(origin) = text(header::ORIGIN) {
-        let host = origin.split_once("://").map_or(origin, |(_, host)| host);
-        if text(header::HOST) != Some(host) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "requests from pages of other origins are refused",
-            ));
-        }
-    }
-    Ok(next.run(request).await)
-}
-
-impl Api {
-    /// A request that changes something needs a secret, if the server has secrets.
-    fn check_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let secrets = self.webhook.secrets();
-        if secrets.is_empty() || secrets.is_operator(headers.get(header::AUTHORIZATION)) {
-            return Ok(());
-        }
-        let detail = if secrets.has_operator() {
-            "send a plain or `whsec_` secret of WEBHOOK_SECRETS as `Authorization: Bearer SECRET`"
-        } else {
-            "an operator needs a secret, and a public key (`whpk_`) is not one: add a plain or \
-             `whsec_` secret to WEBHOOK_SECRETS, and send it as `Authorization: Bearer SECRET`"
-        };
-        Err(Problem::new(StatusCode::UNAUTHORIZED, detail).with_code("unauthorized"))
-    }
-}
-
 /// The tokens that a reader of the feed wants.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,10 +85,6 @@ async fn listen(
         );
         Problem::new(refused.status(), detail)
     })?;
-    if api.live.readers() >= live::READERS_MAX {
-        let detail = format!("there are already {} readers", live::READERS_MAX);
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5));
-    }
     let filter = match wanted.tokens.as_deref().map(str::trim) {
         None | Some("") => TokenFilter::All,
         Some(names) => {
@@ -182,9 +104,14 @@ async fn listen(
         }
     };
     let live = api.live.clone();
-    let connection = live.track_connection();
+    // Counted before the connection exists, so that many at once do not exceed the limit.
+    let connection = live.track_connection().ok_or_else(|| {
+        let detail = format!("there are already {} readers", live.readers_max());
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5)
+    })?;
     let upgrade = upgrade
-        .max_message_size(16 * 1_024)
+        .max_frame_size(live::RECEIVED_BYTES_MAX)
+        .max_message_size(live::RECEIVED_BYTES_MAX)
         .write_buffer_size(16 * 1_024);
     Ok(upgrade.on_upgrade(move |socket| async move {
         live.serve(socket, filter).await;

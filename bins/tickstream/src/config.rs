@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use axum::http::uri::Authority;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 use domain::{Percentage, Rollout, RolloutKey};
@@ -24,8 +25,14 @@ pub(crate) const DATA_DIR: &str = "./data";
 pub struct Config {
     /// Address to listen on, or a name such as `localhost:8080`. Without WEBHOOK_SECRETS only a
     /// loopback address is allowed.
-    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT", value_parser = address)]
-    pub listen: SocketAddr,
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT", value_parser = Listen::read)]
+    pub listen: Listen,
+
+    /// A name under which others reach tickstream, such as that of a proxy or a port forwarding; may be
+    /// repeated, or a comma-separated list. A request that names any other host than these, `localhost`
+    /// and the address listened on is refused.
+    #[arg(long = "public-host", env = "PUBLIC_HOST", value_name = "NAME", value_delimiter = ',', value_parser = public_host)]
+    pub public_hosts: Vec<String>,
 
     /// Folder for all data; it is created if it does not exist.
     #[arg(long, env = "DATA_DIR", default_value = DATA_DIR)]
@@ -49,6 +56,21 @@ pub struct Config {
         default_value = ""
     )]
     pub webhook_secrets: SecretString,
+
+    /// The token of operators, at least 32 characters, for `PUT /api/rollout` and `POST
+    /// /api/archive/flush`. Without it they are only open if there are no secrets either.
+    #[arg(
+        long,
+        env = "OPERATOR_TOKEN",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    pub operator_token: SecretString,
+
+    /// Reading needs the operators' token as well: the read API, `/ws`, `/metrics` and the dashboard, where a
+    /// browser asks for it as a password.
+    #[arg(long, env = "PROTECT_READS", value_parser = BoolishValueParser::new())]
+    pub protect_reads: bool,
 
     /// Master switch of the stream: true or false (or yes, on, 1, no, off, 0); default true. False
     /// at a start turns a remembered change off, and holds for as long as the process runs.
@@ -112,16 +134,42 @@ impl Config {
     }
 }
 
-/// Parses an address, or resolves a name. An IPv4 address of the name is preferred: that is what
-/// other programs mean by `127.0.0.1`.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let refused = |error: String| format!("{error}; pass HOST:PORT, such as 127.0.0.1:8080");
-    let found = text.to_socket_addrs().map_err(|e| refused(e.to_string()))?;
-    let found: Vec<_> = found.collect();
-    let first = found.iter().find(|at| at.is_ipv4()).or(found.first());
-    first
-        .copied()
-        .ok_or_else(|| refused("no such host".to_owned()))
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// The address.
+    pub address: SocketAddr,
+    /// The host as it was passed: a name or an address.
+    pub host: String,
+}
+
+impl Listen {
+    /// Parses an address, or resolves a name. An IPv4 address of the name is preferred: that is what
+    /// other programs mean by `127.0.0.1`.
+    fn read(text: &str) -> Result<Self, String> {
+        let refused = |error: String| format!("{error}; pass HOST:PORT, such as 127.0.0.1:8080");
+        let found = text.to_socket_addrs().map_err(|e| refused(e.to_string()))?;
+        let found: Vec<_> = found.collect();
+        let first = found.iter().find(|at| at.is_ipv4()).or(found.first());
+        let address = first
+            .copied()
+            .ok_or_else(|| refused("no such host".to_owned()))?;
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+        let host = host.to_owned();
+        Ok(Self { address, host })
+    }
+}
+
+/// Parses a name as browsers send it, without a port: every port of the name is accepted.
+fn public_host(text: &str) -> Result<String, String> {
+    let parsed: Result<Authority, _> = text.parse();
+    let host = parsed.as_ref().map(Authority::host);
+    match host {
+        Ok(host) if host == text && !text.contains('*') => Ok(text.to_owned()),
+        Ok(_) | Err(_) => {
+            Err("pass a name alone, such as ticks.example.com, without scheme or port".to_owned())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +184,7 @@ mod tests {
     #[test]
     fn no_argument_is_required() {
         let config = parse(&[]).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.listen.address.to_string(), "127.0.0.1:8080");
         assert_eq!(config.rollout().percentage, Percentage::FULL);
         assert!(config.rollout().use_kinesis && !config.demo);
     }
@@ -155,9 +203,14 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_up() {
-        let listen = |text| parse(&["--listen", text]).unwrap().listen;
-        assert_eq!(listen("localhost:8080").to_string(), "127.0.0.1:8080");
-        assert_eq!(listen("[::1]:80").to_string(), "[::1]:80");
+        for (text, address, host) in [
+            ("localhost:8080", "127.0.0.1:8080", "localhost"),
+            ("[::1]:80", "[::1]:80", "[::1]"),
+        ] {
+            let listen = parse(&["--listen", text]).unwrap().listen;
+            assert_eq!(listen.address.to_string(), address);
+            assert_eq!(listen.host, host);
+        }
     }
 
     #[test]
@@ -170,6 +223,10 @@ mod tests {
             ["--kinesis-rollout-key", "pair"],
             ["--listen", "8080"],
             ["--retention-days", "0"],
+            ["--public-host", "https://ticks.example"],
+            ["--public-host", "ticks.example:443"],
+            ["--public-host", "*.example"],
+            ["--public-host", ""],
         ] {
             assert!(parse(&arguments).is_err(), "{arguments:?}");
         }
@@ -179,7 +236,18 @@ mod tests {
     fn the_command_line_is_sound_and_hides_secrets() {
         use clap::CommandFactory;
         Config::command().debug_assert();
-        let config = parse(&["--webhook-secrets", "very-secret-text"]).unwrap();
-        assert!(!format!("{config:?}").contains("very-secret"));
+        for option in ["--webhook-secrets", "--operator-token"] {
+            let config = parse(&[option, "very-secret-text"]).unwrap();
+            assert!(!format!("{config:?}").contains("very-secret"));
+        }
+    }
+
+    #[test]
+    fn public_hosts_are_repeated_or_listed() {
+        let repeated = ["--public-host", "a.example", "--public-host", "192.0.2.7"];
+        let config = parse(&repeated).unwrap();
+        assert_eq!(config.public_hosts, ["a.example", "192.0.2.7"]);
+        let config = parse(&["--public-host", "a.example,b.example"]).unwrap();
+        assert_eq!(config.public_hosts, ["a.example", "b.example"]);
     }
 }

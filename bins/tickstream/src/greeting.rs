@@ -24,8 +24,10 @@ impl Server {
         } else {
             "off: no tick goes to the stream".to_owned()
         };
-        let secrets = if self.secured {
-            "callers must sign or send a secret"
+        let secrets = if self.secured && self.changeable {
+            "callers must sign or send a secret; changes need OPERATOR_TOKEN"
+        } else if self.secured {
+            "callers must sign or send a secret; changes over HTTP are off, set OPERATOR_TOKEN for them"
         } else {
             "none, so it listens on loopback only; set WEBHOOK_SECRETS to open it"
         };
@@ -120,12 +122,13 @@ mod tests {
         }
         let text = greeting(&[
             "--webhook-secrets",
-            "a-secret-text",
+            "a-secret-of-16-characters",
             "--listen",
             "0.0.0.0:0",
         ])
         .await;
         assert!(text.contains("every address of this machine"), "{text}");
+        assert!(text.contains("set OPERATOR_TOKEN"), "{text}");
         assert!(!text.contains("http://0"), "{text}");
     }
 }

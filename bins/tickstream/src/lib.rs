@@ -3,6 +3,7 @@
 //!
 //! The same use cases as on AWS in one process: [`Server`] connects them to the ports of `store`.
 
+mod access;
 mod analysis;
 mod api;
 pub mod config;
@@ -10,8 +11,10 @@ mod consumers;
 mod dashboard;
 pub mod demo;
 mod greeting;
+mod guard;
 mod live;
 mod metrics;
+mod operator;
 mod server;
 mod supervisor;
 

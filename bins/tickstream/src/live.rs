@@ -31,8 +31,13 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// How often a quiet connection is pinged.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
-/// Most readers at once.
-pub(crate) const READERS_MAX: usize = 1_000;
+/// Most readers at once, and never more than half of the connections, so that readers leave room for
+/// deliveries.
+const READERS_MAX: usize = 1_000;
+
+/// The largest message of a reader, 4 KiB, in one frame or several: readers have nothing to say, and up to
+/// this much is buffered for each.
+pub(crate) const RECEIVED_BYTES_MAX: usize = 4 * 1_024;
 
 /// Most tokens a reader may name.
 pub(crate) const TOKENS_MAX: usize = 200;
@@ -57,6 +62,7 @@ pub(crate) struct Live {
     frames: broadcast::Sender<Arc<Frame>>,
     ending: CancellationToken,
     connections: TaskTracker,
+    readers_max: usize,
 }
 
 /// The tokens a reader wants.
@@ -78,7 +84,12 @@ impl TokenFilter {
 }
 
 impl Live {
-    pub(crate) fn new(conflator: Arc<Conflator>, store: EmbeddedStore) -> Self {
+    /// The feed of a process that accepts this many connections.
+    pub(crate) fn new(
+        conflator: Arc<Conflator>,
+        store: EmbeddedStore,
+        connections_max: usize,
+    ) -> Self {
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         Self {
             conflator,
@@ -86,12 +97,20 @@ impl Live {
             frames,
             ending: CancellationToken::new(),
             connections: TaskTracker::new(),
+            readers_max: READERS_MAX.min(connections_max / 2),
         }
     }
 
-    /// Registers a reader before its connection is established, so [`Live::end`] waits for it.
-    pub(crate) fn track_connection(&self) -> TaskTrackerToken {
-        self.connections.token()
+    /// Registers a reader before its connection is established, so [`Live::end`] waits for it; `None` if
+    /// there are too many.
+    pub(crate) fn track_connection(&self) -> Option<TaskTrackerToken> {
+        let token = self.connections.token();
+        (self.connections.len() <= self.readers_max).then_some(token)
+    }
+
+    /// Most readers at once.
+    pub(crate) fn readers_max(&self) -> usize {
+        self.readers_max
     }
 
     /// Closes every reader's connection with a close frame, and waits until they are gone, since each of

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use app::flag_editor::FlagEditor;
 use app::ingest::Ingest;
 use app::live::Conflator;
@@ -14,20 +14,20 @@ use app::ports::{Clock, RolloutStore};
 use archive::Archive;
 use axum::Router;
 use domain::{Rollout, RolloutChange};
-use runtime::host::{self, Timeouts};
-use secrecy::ExposeSecret;
+use runtime::host::{self, Limits};
 use store::{Archiver, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use webhook::Webhook;
-use webhook::auth::Secrets;
 
+use crate::access::Access;
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::consumers::{self, Consumers};
 use crate::dashboard;
 use crate::demo::feeder;
+use crate::guard::{Hosts, guard};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::supervisor::{ConsumerStates, Supervisor};
@@ -69,11 +69,14 @@ pub struct Server {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) secured: bool,
+    /// Whether operators can change the rollout.
+    pub(crate) changeable: bool,
     store: EmbeddedStore,
     ingest: Ingest,
     consumers: Consumers,
     consumer_states: Arc<ConsumerStates>,
     router: Router,
+    connections_max: usize,
 }
 
 impl Server {
@@ -82,22 +85,17 @@ impl Server {
     /// # Errors
     /// If the configuration is refused, the folder cannot be used, or the address is in use.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let secrets = Secrets::parse(config.webhook_secrets.expose_secret())
-            .context("WEBHOOK_SECRETS cannot be read")?;
+        let Access { secrets, operator } = Access::read(&config)?;
         let secured = !secrets.is_empty();
-        if !secured && !config.listen.ip().is_loopback() {
-            bail!(
-                "{} is not a loopback address, and there is no secret: anybody could post ticks. \
-                 Set WEBHOOK_SECRETS, or listen on 127.0.0.1",
-                config.listen
-            );
-        }
-        let listener = TcpListener::bind(config.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}; choose another --listen",
-                config.listen
-            )
-        })?;
+        let operator = Arc::new(operator);
+        let listener = TcpListener::bind(config.listen.address)
+            .await
+            .with_context(|| {
+                format!(
+                    "cannot listen on {}; choose another --listen",
+                    config.listen.address
+                )
+            })?;
         let address = listener
             .local_addr()
             .context("the listener has no address")?;
@@ -123,7 +121,8 @@ impl Server {
             settings: Arc::new(config.sources.settings()),
             recent_offers: Arc::default(),
         };
-        let live = Live::new(Arc::clone(&conflator), store.clone());
+        let connections_max = host::connections_max();
+        let live = Live::new(Arc::clone(&conflator), store.clone(), connections_max);
         let consumer_states = Arc::new(ConsumerStates::default());
         let metrics = Arc::new(Metrics::new(store.clone(), Arc::clone(&consumer_states)));
         let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
@@ -148,7 +147,7 @@ impl Server {
             store: store.clone(),
             control,
             archiver,
-            webhook: Arc::clone(&webhook),
+            operator: Arc::clone(&operator),
             live,
             metrics: Arc::clone(&metrics),
             consumers: Arc::clone(&consumer_states),
@@ -160,18 +159,21 @@ impl Server {
             .merge(webhook::router(webhook))
             .merge(api::router(api))
             .merge(dashboard::router());
-        let router = metrics.layer(api::guard(router));
+        let hosts = Hosts::new(address, &config.listen.host, &config.public_hosts);
+        let router = metrics.layer(guard(router, hosts, Arc::clone(&operator)));
         Ok(Self {
             config,
             rollout,
             listener,
             address,
             secured,
+            changeable: operator.is_possible(),
             store,
             ingest,
             consumers,
             consumer_states,
             router,
+            connections_max,
         })
     }
 
@@ -198,6 +200,7 @@ impl Server {
             consumers,
             consumer_states,
             router,
+            connections_max,
             ..
         } = self;
         let stopping = CancellationToken::new();
@@ -231,8 +234,8 @@ impl Server {
                 feeding.cancel();
             }
         };
-        let timeouts = Timeouts::draining(DRAIN_WITHIN);
-        let ended = host::serve(listener, router, stop, timeouts).await;
+        let limits = Limits::new(DRAIN_WITHIN, connections_max);
+        let ended = host::serve(listener, router, stop, limits).await;
         stopping.cancel();
         tasks.close();
         if tokio::time::timeout(FLUSH_WITHIN, tasks.wait())

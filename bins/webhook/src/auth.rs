@@ -1,16 +1,17 @@
 //! Authenticates senders: the `Authorization` echo and Standard Webhooks signatures, on raw bytes.
 //! All comparisons with a secret take constant time.
 
+mod operator_token;
 mod secrets;
 mod standard_webhooks;
 mod unique_header;
 
 use axum::http::{HeaderMap, header};
 
-pub use secrets::{PLAIN_BYTES_MIN, SECRETS_MAX, Secrets, SecretsError};
+pub use operator_token::{OPERATOR_TOKEN_BYTES_MIN, OperatorToken, OperatorTokenError};
+pub use secrets::{DISTINCT_BYTES_MIN, PLAIN_BYTES_MIN, SECRETS_MAX, Secrets, SecretsError};
+pub use standard_webhooks::{Claim, ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};
 use unique_header::unique_header;
-
-pub use standard_webhooks::{ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};
 
 /// Why a sender is not authenticated. No message contains a secret, a signature or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,38 +76,54 @@ impl AuthError {
     }
 }
 
-/// Authenticates a delivery of `body` at `now_ms` (epoch ms).
-///
-/// One valid credential is enough: a signature with any active secret, or a plain secret echoed in
-/// `Authorization`. If there are no secrets, all deliveries are refused; the router decides whether to
-/// check at all. A repeated message is accepted: a sender that missed our 200 must get it, and storing
-/// is idempotent per tick.
-///
-/// # Errors
-///
-/// The rule that the headers break. If both a signature and `Authorization` are present and wrong, the
-/// error is that of the signature.
-pub fn authenticate(
-    secrets: &Secrets,
-    headers: &HeaderMap,
-    body: &[u8],
-    now_ms: i64,
-) -> Result<(), AuthError> {
-    let signed = standard_webhooks::is_attempted(headers);
-    let authorization = unique_header(headers, header::AUTHORIZATION.as_str(), "authorization");
-    let error = if signed {
-        match standard_webhooks::verify(secrets, headers, body, now_ms) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+/// How far a sender is known by the headers alone.
+#[derive(Debug)]
+pub enum Sender {
+    /// It echoed a secret.
+    Known,
+    /// It claims to have signed the message, which the body will show.
+    Signed(Claim),
+}
+
+impl Sender {
+    /// Authenticates a delivery by its headers at `now_ms` (epoch ms), before its body is read.
+    ///
+    /// One valid credential is enough: a signature with any active secret, or a plain secret echoed in
+    /// `Authorization`. If there are no secrets, all deliveries are refused; the router decides whether
+    /// to check at all. A repeated message is accepted: a sender that missed our 200 must get it, and
+    /// storing is idempotent per tick.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the headers break. If both a signature and `Authorization` are present and wrong, the
+    /// error is that of the signature.
+    pub fn of(secrets: &Secrets, headers: &HeaderMap, now_ms: i64) -> Result<Self, AuthError> {
+        let authorization = unique_header(headers, header::AUTHORIZATION.as_str(), "authorization");
+        if let Ok(Some(value)) = authorization
+            && secrets.is_echo(Some(value))
+        {
+            return Ok(Self::Known);
         }
-    } else {
-        AuthError::WrongSecret
-    };
-    match authorization {
-        Ok(Some(value)) if secrets.is_echo(Some(value)) => Ok(()),
-        Ok(None) if !signed => Err(AuthError::Missing),
-        Err(repeated) if !signed => Err(repeated),
-        Ok(_) | Err(_) => Err(error),
+        if standard_webhooks::is_attempted(headers) {
+            return Claim::read(secrets, headers, now_ms).map(Self::Signed);
+        }
+        Err(match authorization {
+            Ok(Some(_)) => AuthError::WrongSecret,
+            Ok(None) => AuthError::Missing,
+            Err(repeated) => repeated,
+        })
+    }
+
+    /// Authenticates the delivery by its body, if the headers alone do not.
+    ///
+    /// # Errors
+    ///
+    /// If the body is not what was signed.
+    pub fn verify(&self, secrets: &Secrets, body: &[u8]) -> Result<(), AuthError> {
+        match self {
+            Self::Known => Ok(()),
+            Self::Signed(claim) => claim.verify(secrets, body),
+        }
     }
 }
 
@@ -117,6 +134,15 @@ mod tests {
     use super::*;
 
     const NOW_MS: i64 = 1_763_000_000_000;
+
+    fn authenticate(
+        secrets: &Secrets,
+        headers: &HeaderMap,
+        body: &[u8],
+        now_ms: i64,
+    ) -> Result<(), AuthError> {
+        Sender::of(secrets, headers, now_ms)?.verify(secrets, body)
+    }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -137,34 +163,34 @@ mod tests {
     fn an_echoed_secret_is_accepted() {
         let plain = Ok(());
         check(
-            "open-sesame",
-            &[("authorization", "open-sesame")],
+            "open-sesame-1234",
+            &[("authorization", "open-sesame-1234")],
             plain.clone(),
         );
         check(
-            "open-sesame",
-            &[("authorization", "Bearer open-sesame")],
+            "open-sesame-1234",
+            &[("authorization", "Bearer open-sesame-1234")],
             plain.clone(),
         );
         check(
-            "open-sesame",
-            &[("authorization", "bearer open-sesame")],
+            "open-sesame-1234",
+            &[("authorization", "bearer open-sesame-1234")],
             plain.clone(),
         );
         check(
-            "Bearer open-sesame",
-            &[("authorization", "Bearer open-sesame")],
+            "Bearer open-sesame-1234",
+            &[("authorization", "Bearer open-sesame-1234")],
             plain.clone(),
         );
         // Two secrets are active while one replaces the other.
         check(
-            "old-secret,new-secret",
-            &[("authorization", "old-secret")],
+            "old-secret-12345,new-secret-12345",
+            &[("authorization", "old-secret-12345")],
             plain.clone(),
         );
         check(
-            "old-secret,new-secret",
-            &[("authorization", "new-secret")],
+            "old-secret-12345,new-secret-12345",
+            &[("authorization", "new-secret-12345")],
             plain,
         );
     }
@@ -173,18 +199,22 @@ mod tests {
     fn any_other_echo_is_refused() {
         let wrong = Err(AuthError::WrongSecret);
         for value in [
-            "open-sesam",
-            "open-sesame1",
-            "Open-sesame",
+            "open-sesame-123",
+            "open-sesame-12345",
+            "Open-sesame-1234",
             "",
             "Bearer",
-            "Basic open-sesame",
+            "Basic open-sesame-1234",
         ] {
-            check("open-sesame", &[("authorization", value)], wrong.clone());
+            check(
+                "open-sesame-1234",
+                &[("authorization", value)],
+                wrong.clone(),
+            );
         }
         check(
-            "old-secret,new-secret",
-            &[("authorization", "old-secret,new-secret")],
+            "old-secret-12345,new-secret-12345",
+            &[("authorization", "old-secret-12345,new-secret-12345")],
             wrong.clone(),
         );
         // A signing key is not accepted as a password.
@@ -195,18 +225,18 @@ mod tests {
 
     #[test]
     fn missing_and_repeated_credentials_are_reported() {
-        check("open-sesame", &[], Err(AuthError::Missing));
+        check("open-sesame-1234", &[], Err(AuthError::Missing));
         check(
-            "open-sesame",
+            "open-sesame-1234",
             &[("content-type", "application/json")],
             Err(AuthError::Missing),
         );
         let twice = [
-            ("authorization", "open-sesame"),
+            ("authorization", "open-sesame-1234"),
             ("authorization", "other-secret"),
         ];
         check(
-            "open-sesame",
+            "open-sesame-1234",
             &twice,
             Err(AuthError::RepeatedHeader("authorization")),
         );
@@ -216,17 +246,49 @@ mod tests {
     fn a_valid_echo_is_accepted_despite_an_invalid_signature() {
         let broken = ("webhook-id", "msg_1");
         check(
-            "open-sesame",
-            &[broken, ("authorization", "open-sesame")],
+            "open-sesame-1234",
+            &[broken, ("authorization", "open-sesame-1234")],
             Ok(()),
         );
         let missing = Err(AuthError::MissingHeader("webhook-timestamp"));
         check(
-            "open-sesame",
+            "open-sesame-1234",
             &[broken, ("authorization", "other-secret")],
             missing.clone(),
         );
-        check("open-sesame", &[broken], missing);
+        check("open-sesame-1234", &[broken], missing);
+    }
+
+    #[test]
+    fn what_no_body_could_make_valid_is_refused_without_one() {
+        let secrets = Secrets::parse(standard_webhooks::tests::SECRET).unwrap();
+        let seconds = NOW_MS / 1_000;
+        let signed = standard_webhooks::tests::signed("msg_1", seconds, b"[1]");
+        let sender = Sender::of(&secrets, &signed, NOW_MS).unwrap();
+        assert!(matches!(&sender, Sender::Signed(_)));
+        assert_eq!(sender.verify(&secrets, b"[1]"), Ok(()));
+        let changed = |name: &'static str, value: &str| {
+            let mut headers = signed.clone();
+            headers.insert(name, value.parse().unwrap());
+            Sender::of(&secrets, &headers, NOW_MS).unwrap_err()
+        };
+        let late = (seconds - 301).to_string();
+        let late = changed("webhook-timestamp", &late);
+        assert!(matches!(late, AuthError::TooOld { .. }));
+        let wrong = AuthError::WrongSignature;
+        for signature in ["v1,AAAA", "v1,#", "v1a,AAAA"] {
+            assert_eq!(changed("webhook-signature", signature), wrong);
+        }
+        // A signature of the right size, but no key that could have made it.
+        let plain = Secrets::parse("open-sesame-1234").unwrap();
+        let refused = Sender::of(&plain, &signed, NOW_MS).unwrap_err();
+        assert_eq!(refused, wrong);
+        for pairs in [&[][..], &[("authorization", "close-sesame-1234")]] {
+            assert!(Sender::of(&plain, &headers(pairs), NOW_MS).is_err());
+        }
+        let echoed = headers(&[("authorization", "open-sesame-1234")]);
+        let known = Sender::of(&plain, &echoed, NOW_MS);
+        assert!(matches!(known, Ok(Sender::Known)));
     }
 
     #[test]
@@ -245,7 +307,7 @@ mod tests {
 
     #[test]
     fn error_messages_contain_no_secret() {
-        let secrets = Secrets::parse("open-sesame").unwrap();
+        let secrets = Secrets::parse("open-sesame-1234").unwrap();
         let refused = headers(&[("authorization", "close-sesame")]);
         let error = authenticate(&secrets, &refused, b"[]", NOW_MS).unwrap_err();
         assert!(!error.message().contains("sesame"), "{}", error.message());

@@ -149,13 +149,13 @@ mod tests {
         assert!(refused.contains("--webhook-secrets"), "{refused}");
         let both = [
             "--webhook-secrets",
-            "open-sesame",
+            "open-sesame-1234",
             "--webhook-secrets-parameter",
             "/p",
         ];
         assert!(parse(&both).is_err());
-        let config = parse(&["--webhook-secrets", "open-sesame"]).unwrap();
-        assert!(!format!("{config:?}").contains("open-sesame"));
+        let config = parse(&["--webhook-secrets", "open-sesame-1234"]).unwrap();
+        assert!(!format!("{config:?}").contains("open-sesame-1234"));
     }
 
     #[test]

@@ -5,14 +5,17 @@
 
 pub mod auth;
 mod body;
+mod body_size;
 #[cfg(feature = "lambda")]
 pub mod config;
 mod content_coding;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+mod memory;
 pub mod source_options;
 #[cfg(test)]
 mod tests;
+mod uploads;
 pub mod wire;
 
 use std::sync::Arc;
@@ -20,18 +23,22 @@ use std::time::Duration;
 
 use app::ingest::{Ingest, IngestError};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use bytes::Bytes;
 use runtime::problem::Problem;
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::auth::{AuthError, Secrets};
+use crate::auth::{AuthError, Secrets, Sender};
 use crate::body::{BodyLimits, Decoded};
 use crate::content_coding::ContentCoding;
 use crate::wire::{Answer, RETRY_AFTER_SECONDS};
 
-pub use crate::body::{BODY_BYTES_MAX, READING_BYTES_MAX, WORKING_BYTES_MAX};
+pub use crate::body::{READING_BYTES_MAX, UNAUTHENTICATED_BYTES_MAX, WORKING_BYTES_MAX};
+pub use crate::body_size::{BODY_BYTES_MAX, ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX};
 
 /// What the webhook needs.
 pub struct Webhook {
@@ -54,12 +61,6 @@ impl Webhook {
             answer_within,
         }
     }
-
-    /// The secrets, for other routes of the same process that need an operator.
-    #[must_use]
-    pub fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
 }
 
 /// The routes.
@@ -74,21 +75,20 @@ async fn receive(
     Path(source): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    body::check_media_type(request.headers())?;
-    let coding = ContentCoding::of(request.headers())?;
-    let (parts, body) = request.into_parts();
-    let reading = match webhook.body.reserve_reading(&parts.headers).await {
-        Ok(permit) => permit,
+    let (parts, mut body) = request.into_parts();
+    let read = match webhook.read(&parts.headers, &mut body).await {
+        Ok(read) => read,
         Err(problem) => {
-            body::discard(body).await;
+            body::discard(&parts.headers, body);
             return Err(problem);
         }
     };
-    let bytes = webhook.body.read(body).await?;
-    webhook.authenticate(&parts.headers, &bytes)?;
+    read.sender
+        .verify(&webhook.secrets, &read.bytes)
+        .map_err(unauthorized)?;
     // Only now: nothing is decompressed before its sender is known.
-    let (body, working) = webhook.body.decode(coding, bytes).await?;
-    drop(reading);
+    let (body, working) = webhook.body.decode(read.coding, read.bytes).await?;
+    drop(read.memory);
     let task = deliver(Arc::clone(&webhook), source, body);
     let task = tokio::spawn(async move {
         let delivered = task.await;
@@ -164,13 +164,36 @@ fn not_stored() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_SECONDS)
 }
 
+/// A body, and what its headers say.
+struct Read {
+    sender: Sender,
+    coding: ContentCoding,
+    bytes: Bytes,
+    memory: OwnedSemaphorePermit,
+}
+
 impl Webhook {
-    fn authenticate(&self, headers: &axum::http::HeaderMap, body: &[u8]) -> Result<(), Problem> {
-        if self.secrets.is_empty() {
-            return Ok(());
-        }
-        let now_ms = self.ingest.clock.now_ms();
-        auth::authenticate(&self.secrets, headers, body, now_ms).map_err(unauthorized)
+    /// Reads a body, if its headers allow that. Its sender may only be known with the body.
+    async fn read(&self, headers: &HeaderMap, body: &mut Body) -> Result<Read, Problem> {
+        let sender = if self.secrets.is_empty() {
+            Sender::Known
+        } else {
+            let now_ms = self.ingest.clock.now_ms();
+            Sender::of(&self.secrets, headers, now_ms).map_err(unauthorized)?
+        };
+        body::check_media_type(headers)?;
+        let coding = ContentCoding::of(headers)?;
+        let uploads = match &sender {
+            Sender::Known => &self.body.known,
+            Sender::Signed(_) => &self.body.unauthenticated,
+        };
+        let (bytes, memory) = uploads.read(headers, body).await?;
+        Ok(Read {
+            sender,
+            coding,
+            bytes,
+            memory,
+        })
     }
 }
 

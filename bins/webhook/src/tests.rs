@@ -116,7 +116,7 @@ fn scene(working_bytes_max: usize) -> Scene {
     let webhook = Arc::new(Webhook {
         ingest,
         secrets: Secrets::default(),
-        body: BodyLimits::new(1_024 * 1_024, working_bytes_max),
+        body: BodyLimits::new(1_024 * 1_024, 1_024 * 1_024, working_bytes_max),
         answer_within: Duration::from_secs(5),
     });
     Scene { slow, webhook }

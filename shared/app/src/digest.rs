@@ -286,6 +286,18 @@ mod tests {
         assert_eq!(scene.fakes.kept.load(Ordering::Relaxed), 9);
     }
 
+    #[test]
+    fn the_longest_subject_fits_into_a_notification() {
+        let key = ("x".repeat(10_000), Reason::InvalidPrice);
+        let digest = Digest {
+            since_ms: 0,
+            counts: BTreeMap::from([(key, u64::MAX)]),
+        };
+        let subject = digest.subject();
+        assert!(subject.len() < 100 && subject.is_ascii(), "{subject}");
+        assert!(!subject.contains(['\r', '\n']), "{subject}");
+    }
+
     #[tokio::test]
     async fn the_counts_of_a_failed_digest_go_into_the_next() {
         let scene = Scene::new();

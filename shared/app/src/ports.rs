@@ -317,6 +317,6 @@ pub trait LatestTicks: Send + Sync {
 /// Notifies people.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Sends a message with a subject (at most 100 ASCII characters; longer ones are cut).
+    /// Sends a message with a subject (less than 100 ASCII characters; longer ones are cut).
     async fn notify(&self, subject: &str, text: &str) -> Result<(), PortError>;
 }

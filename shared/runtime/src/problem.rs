@@ -1,6 +1,6 @@
 //! Errors over HTTP in one shape: `application/problem+json` (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -15,9 +15,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip)]
-    retry_after_seconds: Option<u64>,
-    #[serde(skip)]
-    accept_encoding: Option<&'static str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -29,8 +27,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             reason: None,
-            retry_after_seconds: None,
-            accept_encoding: None,
+            headers: Vec::new(),
         }
     }
 
@@ -43,15 +40,27 @@ impl Problem {
 
     /// Adds a `Retry-After` header.
     #[must_use]
-    pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_seconds = Some(seconds);
-        self
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// Adds an `Accept-Encoding` header with the accepted codings of a request body.
     #[must_use]
-    pub fn accept_encoding(mut self, codings: &'static str) -> Self {
-        self.accept_encoding = Some(codings);
+    pub fn accept_encoding(self, codings: &'static str) -> Self {
+        self.with_header(header::ACCEPT_ENCODING, HeaderValue::from_static(codings))
+    }
+
+    /// Adds a `WWW-Authenticate` header with the credentials to send.
+    #[must_use]
+    pub fn authenticate(self, challenge: &'static str) -> Self {
+        self.with_header(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(challenge),
+        )
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -67,16 +76,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (self.status(), [(header::CONTENT_TYPE, kind)], body).into_response();
-        if let Some(seconds) = self.retry_after_seconds {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(codings) = self.accept_encoding {
-            response
-                .headers_mut()
-                .insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
-        }
+        response.headers_mut().extend(self.headers);
         response
     }
 }

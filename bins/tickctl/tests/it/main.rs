@@ -11,4 +11,5 @@ mod files;
 mod load;
 mod process;
 mod replay;
+mod server;
 mod stub;

@@ -21,6 +21,7 @@ pub(crate) fn tickctl_with(args: &[&str], env: &[(&str, &str)], stdin: &[u8]) ->
     let mut child = Command::new(env!("CARGO_BIN_EXE_tickctl"))
         .args(args)
         .env_remove("TICKCTL_SECRET")
+        .env_remove("OPERATOR_TOKEN")
         .envs(env.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

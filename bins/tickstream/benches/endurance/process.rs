@@ -14,6 +14,9 @@ use crate::Outcome;
 /// The secret of the honest senders.
 const SECRET: &str = "made-up-secret-of-honest-senders";
 
+/// The operators' token.
+const OPERATOR_TOKEN: &str = "made-up-token-of-the-operators-here";
+
 /// A client that sends it.
 pub(crate) fn honest_client() -> Outcome<reqwest::Client> {
     let mut headers = HeaderMap::new();
@@ -53,6 +56,7 @@ impl Process {
             .arg(folder)
             .args(arguments)
             .env("WEBHOOK_SECRETS", SECRET)
+            .env("OPERATOR_TOKEN", OPERATOR_TOKEN)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()?;
@@ -86,6 +90,14 @@ impl Process {
     pub(crate) async fn get(&self, path: &str) -> Outcome<(u16, Value)> {
         let response = self.http.get(format!("{}{path}", self.url)).send().await?;
         Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    /// Writes the archive now.
+    pub(crate) async fn flush_archive(&self) -> Outcome {
+        let flush = self.http.post(format!("{}/api/archive/flush", self.url));
+        let flush = flush.bearer_auth(OPERATOR_TOKEN);
+        flush.send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// Waits until a response is as wanted.

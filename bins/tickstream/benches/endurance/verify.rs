@@ -28,10 +28,7 @@ pub(crate) async fn verify(process: &Process, folder: &Path, ended: &Ended) -> O
         .await?;
     // The candles of the last step.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let flush = process
-        .http
-        .post(format!("{}/api/archive/flush", process.url));
-    flush.send().await?.error_for_status()?;
+    process.flush_archive().await?;
 
     let (mut stored, mut in_candles) = (HashSet::new(), 0);
     for token in 0..TOKENS {

@@ -15,7 +15,7 @@ pub(super) async fn flush(
     Query(NoParameters {}): Query<NoParameters>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    api.check_operator(&headers)?;
+    api.operator.check(&headers)?;
     let flushed = flush_detached(&api).await?;
     Ok(Json(
         json!({ "ticks": flushed.ticks, "files": flushed.files }),

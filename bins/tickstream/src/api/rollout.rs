@@ -1,11 +1,14 @@
 //! The rollout: its state, its history, and its control.
 
+use std::time::Duration;
+
 use app::flag_editor::{RolloutError, RolloutRequest};
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use domain::{Percentage, RolloutKey};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,6 +19,12 @@ use super::{Api, Shared};
 
 /// Changes shown.
 const HISTORY_MAX: usize = 50;
+
+/// The largest body of a change: `who` and `why` are short texts.
+const CHANGE_BYTES_MAX: usize = 16 * 1_024;
+
+/// How long an operator may take to send it.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// The body of `PUT /api/rollout`.
 #[derive(Deserialize)]
@@ -59,9 +68,10 @@ pub(super) async fn change(
     State(api): Shared,
     Query(NoParameters {}): Query<NoParameters>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Json<Value>, Problem> {
-    api.check_operator(&headers)?;
+    // Before a byte of the body is read.
+    api.operator.check(&headers)?;
     // A form on another site could send a body, but not with this media type.
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -75,6 +85,7 @@ pub(super) async fn change(
             "the change cannot be read: {error}; send any of use_kinesis, percentage, key, with who and why"
         ))
     };
+    let body = read(body).await?;
     let text = domain::utf8_text(&body).map_err(|error| unreadable(&error))?;
     let change: Change = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     if api.turned_off && change.use_kinesis != Some(false) {
@@ -102,6 +113,28 @@ pub(super) async fn change(
             tracing::error!(cause = %error.source, "the rollout could not be changed");
             let detail = "the change could not be stored; the rollout has not changed";
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1))
+        }
+    }
+}
+
+/// Reads the body within its limits.
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("a change has at most {CHANGE_BYTES_MAX} bytes: shorten its `why`");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    // What is announced is enough to refuse it.
+    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > CHANGE_BYTES_MAX) {
+        return Err(too_large());
+    }
+    let reading = Limited::new(body, CHANGE_BYTES_MAX).collect();
+    match tokio::time::timeout(READ_WITHIN, reading).await {
+        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(bad("the body ended before it was complete".to_owned())),
+        Err(_) => {
+            let detail = format!("the body took longer than {} s", READ_WITHIN.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
         }
     }
 }

@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod access;
 mod answers;
 mod archived;
 mod bad_input;
@@ -13,6 +14,8 @@ mod crash;
 mod disk;
 mod drain;
 mod feeds;
+mod hostile;
+mod hosts;
 mod identity;
 mod live;
 mod process;

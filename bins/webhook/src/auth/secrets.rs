@@ -1,5 +1,6 @@
 //! The active secrets, read from a comma-separated text.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use axum::http::HeaderValue;
@@ -13,8 +14,11 @@ use subtle::{Choice, ConstantTimeEq};
 
 /// The most active secrets; two are enough to replace one by another.
 pub const SECRETS_MAX: usize = 8;
-/// The minimum length of a plain secret, in bytes.
-pub const PLAIN_BYTES_MIN: usize = 8;
+/// The minimum length of a plain secret, in bytes: a stranger may try as many as the network carries.
+pub const PLAIN_BYTES_MIN: usize = 16;
+/// The fewest different bytes of a plain secret or a token: one that repeats a few is a placeholder, and
+/// easily guessed. Sixteen random hexadecimal digits have ten on average.
+pub const DISTINCT_BYTES_MIN: usize = 6;
 
 /// The prefix of a Standard Webhooks signing key, and its sizes according to the specification.
 const HMAC_PREFIX: &str = "whsec_";
@@ -38,8 +42,6 @@ pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Secrets {
     /// SHA-256 of each plain secret. Hashes have the same length, so comparisons do not reveal the secret's.
     plain: Vec<SecretBox<[u8; 32]>>,
-    /// SHA-256 of each signing key's text, including its prefix, as operators send it.
-    signing: Vec<SecretBox<[u8; 32]>>,
     pub(super) hmac: Vec<SecretSlice<u8>>,
     pub(super) ed25519: Vec<VerifyingKey>,
 }
@@ -54,8 +56,17 @@ pub enum SecretsError {
     #[error("there are {0} secrets, but at most {max} are allowed: remove those that no sender uses", max = SECRETS_MAX)]
     TooMany(usize),
     /// A plain secret that is easily guessed.
-    #[error("secret {0} is shorter than {min} characters", min = PLAIN_BYTES_MIN)]
+    #[error(
+        "secret {0} is shorter than {min} characters: use a random one, such as the output of \
+         `openssl rand -hex 24`", min = PLAIN_BYTES_MIN
+    )]
     TooShort(usize),
+    /// A plain secret of few different characters.
+    #[error(
+        "secret {0} has fewer than {min} different characters: use a random one, such as the output of \
+         `openssl rand -hex 24`", min = DISTINCT_BYTES_MIN
+    )]
+    TooSimple(usize),
     /// HTTP trims header values, so such a secret would never match.
     #[error("secret {0} begins or ends with a space: remove it")]
     Blank(usize),
@@ -130,19 +141,9 @@ impl Secrets {
         shown(authorization, |given| has(&self.plain, given))
     }
 
-    /// Whether an operator's `Authorization` header contains a secret that is not public: a plain one,
-    /// or the text of a signing key (`whsec_…`), alone or after `Bearer`.
-    #[must_use]
-    pub fn is_operator(&self, authorization: Option<&HeaderValue>) -> bool {
-        shown(authorization, |given| {
-            has(&self.plain, given) | has(&self.signing, given)
-        })
-    }
-
-    /// Whether there is a secret that an operator can use; public keys do not count.
-    #[must_use]
-    pub fn has_operator(&self) -> bool {
-        !self.plain.is_empty() || !self.signing.is_empty()
+    /// Whether a text is one of the plain secrets.
+    pub(super) fn contains(&self, text: &str) -> bool {
+        has(&self.plain, text.as_bytes()).into()
     }
 
     fn add(&mut self, place: usize, secret: &str) -> Result<(), SecretsError> {
@@ -167,7 +168,6 @@ impl Secrets {
                 return Err(SecretsError::KeySize { place, bytes });
             }
             self.hmac.push(key);
-            self.signing.push(hashed(secret));
         } else if let Some(encoded) = secret.strip_prefix(PUBLIC_PREFIX) {
             let key = decode(encoded)?.try_into().ok();
             let key = key.and_then(|bytes: [u8; 32]| VerifyingKey::from_bytes(&bytes).ok());
@@ -185,7 +185,7 @@ impl Secrets {
 
 /// Whether a secret, alone or after its scheme, is in quotes. A quote in front of the prefix of a key is
 /// enough, since it makes the key a plain secret.
-fn is_quoted(secret: &str) -> bool {
+pub(super) fn is_quoted(secret: &str) -> bool {
     let (scheme, token) = secret.split_at_checked(BEARER.len()).unwrap_or_default();
     let is_token_quoted =
         scheme.as_bytes().eq_ignore_ascii_case(BEARER) && domain::is_quoted(token);
@@ -211,15 +211,24 @@ fn check_plain(place: usize, secret: &str) -> Result<(), SecretsError> {
     if secret.len() < PLAIN_BYTES_MIN {
         return Err(SecretsError::TooShort(place));
     }
+    if is_simple(secret) {
+        return Err(SecretsError::TooSimple(place));
+    }
     Ok(())
 }
 
-fn hashed(secret: &str) -> SecretBox<[u8; 32]> {
+/// Whether a text has few different bytes.
+pub(super) fn is_simple(secret: &str) -> bool {
+    let distinct: HashSet<u8> = secret.bytes().collect();
+    distinct.len() < DISTINCT_BYTES_MIN
+}
+
+pub(super) fn hashed(secret: &str) -> SecretBox<[u8; 32]> {
     SecretBox::new(Box::new(Sha256::digest(secret).into()))
 }
 
 /// Compares a header's value, with and without its scheme.
-fn shown(authorization: Option<&HeaderValue>, find: impl Fn(&[u8]) -> Choice) -> bool {
+pub(super) fn shown(authorization: Option<&HeaderValue>, find: impl Fn(&[u8]) -> Choice) -> bool {
     let Some(value) = authorization.map(HeaderValue::as_bytes) else {
         return false;
     };
@@ -233,7 +242,7 @@ fn shown(authorization: Option<&HeaderValue>, find: impl Fn(&[u8]) -> Choice) ->
 }
 
 /// Compares with every secret, even after a match.
-fn has(secrets: &[SecretBox<[u8; 32]>], given: &[u8]) -> Choice {
+pub(super) fn has(secrets: &[SecretBox<[u8; 32]>], given: &[u8]) -> Choice {
     let given: [u8; 32] = Sha256::digest(given).into();
     let same = |secret: &SecretBox<[u8; 32]>| secret.expose_secret().ct_eq(&given);
     secrets

@@ -17,16 +17,20 @@ use super::{AuthError, Secrets};
 pub const TOLERANCE_SECONDS: u64 = 300;
 /// The most bytes of a message's id.
 pub const ID_BYTES_MAX: usize = 256;
-/// The most signatures in a header, since each is verified with every key. A sender that is replacing
-/// its keys sends two per version.
-pub const SIGNATURES_MAX: usize = 8;
+/// The most signatures in a header, since each is verified with every key, and every ed25519 key hashes
+/// the whole body for it. A sender that is replacing its keys sends two per version.
+pub const SIGNATURES_MAX: usize = 4;
 
 /// Each header by its current and its older name.
 const ID: [&str; 2] = ["webhook-id", "svix-id"];
 const TIMESTAMP: [&str; 2] = ["webhook-timestamp", "svix-timestamp"];
 const SIGNATURE: [&str; 2] = ["webhook-signature", "svix-signature"];
 
+/// The size of a `v1` signature, an HMAC-SHA256.
+const V1_BYTES: usize = 32;
+
 /// A signature with a supported version.
+#[derive(Debug)]
 enum Signed {
     V1(Vec<u8>),
     V1a(Vec<u8>),
@@ -40,23 +44,51 @@ pub(super) fn is_attempted(headers: &HeaderMap) -> bool {
         .any(|name| headers.contains_key(*name))
 }
 
-/// Checks a signed message.
-pub(super) fn verify(
-    secrets: &Secrets,
-    headers: &HeaderMap,
-    body: &[u8],
-    now_ms: i64,
-) -> Result<(), AuthError> {
-    let id = checked_id(text(headers, ID)?)?;
-    let timestamp = checked_timestamp(text(headers, TIMESTAMP)?, now_ms)?;
-    let signatures = signatures(text(headers, SIGNATURE)?)?;
-    let head = format!("{id}.{timestamp}.");
-    if fits_hmac(secrets, &signatures, &head, body)
-        | fits_ed25519(secrets, &signatures, &head, body)
-    {
-        Ok(())
-    } else {
-        Err(AuthError::WrongSignature)
+/// What the headers of a signed message claim, until the body is there.
+#[derive(Debug)]
+pub struct Claim {
+    /// What is signed in front of the body.
+    head: String,
+    signatures: Vec<Signed>,
+}
+
+impl Claim {
+    /// Checks everything but the signature, for which the body is needed.
+    pub(super) fn read(
+        secrets: &Secrets,
+        headers: &HeaderMap,
+        now_ms: i64,
+    ) -> Result<Self, AuthError> {
+        let id = checked_id(text(headers, ID)?)?;
+        let timestamp = checked_timestamp(text(headers, TIMESTAMP)?, now_ms)?;
+        let mut signatures = signatures(text(headers, SIGNATURE)?)?;
+        // No body could make one of another size, or without a key of its version, match.
+        signatures.retain(|signature| match signature {
+            Signed::V1(bytes) => bytes.len() == V1_BYTES && !secrets.hmac.is_empty(),
+            Signed::V1a(bytes) => {
+                bytes.len() == ed25519_dalek::SIGNATURE_LENGTH && !secrets.ed25519.is_empty()
+            }
+        });
+        if signatures.is_empty() {
+            return Err(AuthError::WrongSignature);
+        }
+        let head = format!("{id}.{timestamp}.");
+        Ok(Self { head, signatures })
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    /// If none matches.
+    pub fn verify(&self, secrets: &Secrets, body: &[u8]) -> Result<(), AuthError> {
+        let Self { head, signatures } = self;
+        if fits_hmac(secrets, signatures, head, body)
+            | fits_ed25519(secrets, signatures, head, body)
+        {
+            Ok(())
+        } else {
+            Err(AuthError::WrongSignature)
+        }
     }
 }
 
@@ -137,7 +169,7 @@ fn signatures(text: &str) -> Result<Vec<Signed>, AuthError> {
     if known.len() > SIGNATURES_MAX {
         return Err(AuthError::MalformedHeader {
             name,
-            rule: "must contain at most 8 signatures",
+            rule: "must contain at most 4 signatures",
         });
     }
     // Text that is not base64 matches nothing, and does not affect the signature beside it.

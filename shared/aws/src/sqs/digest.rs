@@ -8,15 +8,20 @@ use domain::analytics::Anomaly;
 /// The most anomalies that a digest lists.
 const LINES_MAX: usize = 50;
 
+/// The most characters of a name in a subject, which has no room for two addresses of Solana. The text has
+/// the whole names.
+const NAME_CHARS_MAX: usize = 20;
+
 /// Subject and text of a digest; `None` if there are no anomalies.
 pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
     let first = anomalies.first()?;
+    let (token, quote) = (short(first.token.as_str()), short(first.quote.as_str()));
+    // The text also says how unexpected it is.
+    let what = first.message.split(',').next().unwrap_or_default();
+    let what = format!("{token}/{quote} {what}");
     let subject = match anomalies.len() {
-        1 => format!("{}/{} {}", first.token, first.quote, first.message),
-        count => format!(
-            "{count} anomalies, the first: {}/{} {}",
-            first.token, first.quote, first.message
-        ),
+        1 => what,
+        count => format!("{count} anomalies, the first: {what}"),
     };
     let mut text = String::new();
     for anomaly in anomalies.iter().take(LINES_MAX) {
@@ -31,6 +36,18 @@ pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
         );
     }
     Some((subject, text))
+}
+
+/// A name in a subject: a long one is shortened in the middle, since addresses differ at both ends.
+fn short(name: &str) -> String {
+    let side = (NAME_CHARS_MAX - 2) / 2;
+    match (
+        name.get(..side),
+        name.get(name.len().saturating_sub(side)..),
+    ) {
+        (Some(first), Some(last)) if name.len() > NAME_CHARS_MAX => format!("{first}..{last}"),
+        (Some(_) | None, Some(_) | None) => name.to_owned(),
+    }
 }
 
 fn line(anomaly: &Anomaly) -> String {
@@ -53,6 +70,8 @@ fn line(anomaly: &Anomaly) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sns::{SUBJECT_CHARS_MAX, subject_line};
+    use domain::Token;
     use domain::analytics::AnomalyReason;
     use testkit::ticks::tick;
 
@@ -92,5 +111,32 @@ mod tests {
         assert!(subject.starts_with("60 anomalies, the first: SOL/USD"));
         assert_eq!(text.lines().count(), LINES_MAX + 1);
         assert!(text.ends_with("and 10 more: the analytics table has all of them\n"));
+    }
+
+    /// Whatever is sent has a subject that SNS takes unchanged: the longest names and the longest message.
+    #[test]
+    fn the_longest_subject_is_sent_as_it_is() {
+        let longest = "x".repeat(64);
+        let long = |message: &str| Anomaly {
+            token: Token::try_from(longest.clone()).unwrap(),
+            quote: Token::try_from(longest.to_uppercase()).unwrap(),
+            message: message.to_owned(),
+            ..anomaly(1)
+        };
+        let message = "fell 99.9 % in 59.9 minutes";
+        let whole = format!("{message}, 14 times the expected move");
+        for count in [1, 10_000] {
+            let (subject, _) = of(&vec![long(&whole); count]).unwrap();
+            assert!(
+                subject.contains("xxxxxxxxx..xxxxxxxxx/XXXXXXXXX..XXXXXXXXX"),
+                "{subject}"
+            );
+            assert!(subject.ends_with(message), "{subject}");
+            assert!(subject.len() <= SUBJECT_CHARS_MAX, "{subject}");
+            assert_eq!(subject_line(&subject), subject);
+        }
+        // A longer one is cut.
+        let (subject, _) = of(&[long(&message.repeat(9))]).unwrap();
+        assert_eq!(subject_line(&subject).len(), SUBJECT_CHARS_MAX);
     }
 }

@@ -22,57 +22,68 @@ fn check(text: &str, expected: Result<(usize, usize, usize), SecretsError>) {
 fn secrets_are_distinguished_by_prefix() {
     check("", Ok((0, 0, 0)));
     check("  ", Ok((0, 0, 0)));
-    check("12345678", Ok((1, 0, 0)));
-    check("two words", Ok((1, 0, 0)));
+    check("0123456789abcdef", Ok((1, 0, 0)));
+    check("two words of them", Ok((1, 0, 0)));
     check(KEY, Ok((0, 1, 0)));
     check(PUBLIC, Ok((0, 0, 1)));
     check(PUBLIC.trim_end_matches('='), Ok((0, 0, 1)));
-    check(&format!("open-sesame,{KEY},{PUBLIC},{KEY}"), Ok((1, 2, 1)));
     check(
-        &["12345678"; SECRETS_MAX].join(","),
+        &format!("open-sesame-1234,{KEY},{PUBLIC},{KEY}"),
+        Ok((1, 2, 1)),
+    );
+    check(
+        &["0123456789abcdef"; SECRETS_MAX].join(","),
         Ok((SECRETS_MAX, 0, 0)),
     );
 }
 
 #[test]
 fn an_invalid_secret_is_named_by_its_position() {
-    check("open-sesame,", Err(SecretsError::Empty(2)));
-    check(",open-sesame", Err(SecretsError::Empty(1)));
-    check("open-sesame, other-secret", Err(SecretsError::Blank(2)));
-    check("open-sesame\n", Err(SecretsError::Blank(1)));
-    check("1234567", Err(SecretsError::TooShort(1)));
+    check("open-sesame-1234,", Err(SecretsError::Empty(2)));
+    check(",open-sesame-1234", Err(SecretsError::Empty(1)));
+    check(
+        "open-sesame-1234, other-secret-123",
+        Err(SecretsError::Blank(2)),
+    );
+    check("open-sesame-1234\n", Err(SecretsError::Blank(1)));
+    check("0123456789abcde", Err(SecretsError::TooShort(1)));
+    check("open-sesame", Err(SecretsError::TooShort(1)));
+    check("abcdeabcdeabcdeabcde", Err(SecretsError::TooSimple(1)));
     check("open\tsesame", Err(SecretsError::NotAscii(1)));
     check("öffne-dich", Err(SecretsError::NotAscii(1)));
-    check(&["12345678"; 9].join(","), Err(SecretsError::TooMany(9)));
+    check(
+        &["0123456789abcdef"; 9].join(","),
+        Err(SecretsError::TooMany(9)),
+    );
 }
 
 #[test]
 fn quotes_around_secrets_are_refused() {
     for mark in ["\"", "'", "`"] {
         let quoted = |secret: &str| format!("{mark}{secret}{mark}");
-        for secret in [KEY, PUBLIC, "open-sesame", "short", ""] {
+        for secret in [KEY, PUBLIC, "open-sesame-1234", "short", ""] {
             check(&quoted(secret), Err(SecretsError::Quoted(1)));
         }
-        let second = format!("open-sesame,{}", quoted(KEY));
+        let second = format!("open-sesame-1234,{}", quoted(KEY));
         check(&second, Err(SecretsError::Quoted(2)));
-        let each = format!("{},{}", quoted("open-sesame"), quoted(KEY));
+        let each = format!("{},{}", quoted("open-sesame-1234"), quoted(KEY));
         check(&each, Err(SecretsError::Quoted(1)));
-        let list = quoted(&format!("open-sesame,{KEY}"));
+        let list = quoted(&format!("open-sesame-1234,{KEY}"));
         check(&list, Err(SecretsError::QuotedList));
         check(&format!("{mark}{KEY}"), Err(SecretsError::Quoted(1)));
-        let scheme = format!("Bearer {}", quoted("open-sesame"));
+        let scheme = format!("Bearer {}", quoted("open-sesame-1234"));
         check(&scheme, Err(SecretsError::Quoted(1)));
     }
     // A quote that is not around a secret may be a part of it.
     for secret in [
-        "open\"sesame",
-        "'open-sesame",
-        "open-sesame\"",
-        "\"open-sesame'",
+        "open\"sesame-1234",
+        "'open-sesame-1234",
+        "open-sesame-1234\"",
+        "\"open-sesame-1234'",
     ] {
         check(secret, Ok((1, 0, 0)));
     }
-    for text in [format!("'{KEY}'"), format!("\"open-sesame,{KEY}\"")] {
+    for text in [format!("'{KEY}'"), format!("\"open-sesame-1234,{KEY}\"")] {
         let error = Secrets::parse(&text).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(
@@ -116,37 +127,21 @@ fn an_invalid_key_is_refused() {
 }
 
 #[test]
-fn an_operator_may_use_any_secret_that_is_not_public() {
-    let public = format!(
-        "{PUBLIC_PREFIX}{}",
-        BASE64.encode(
-            ed25519_dalek::SigningKey::from_bytes(&[3; 32])
-                .verifying_key()
-                .as_bytes()
-        )
-    );
-    let secrets = Secrets::parse(&format!("open-sesame,{KEY},{public}")).unwrap();
-    let header = |value: &str| HeaderValue::from_str(value).unwrap();
-    let is_operator = |value: &str| secrets.is_operator(Some(&header(value)));
-    assert!(is_operator("open-sesame"));
-    assert!(is_operator("Bearer open-sesame"));
-    assert!(!is_operator("Bearer  open-sesame"));
-    assert!(is_operator(&format!("Bearer {KEY}")));
-    assert!(!is_operator(&format!("Bearer {public}")));
-    assert!(!is_operator(&format!("Bearer {HMAC_PREFIX}")));
-    assert!(!is_operator(""));
-    assert!(!secrets.is_operator(None));
-    assert!(!Secrets::default().is_operator(Some(&HeaderValue::from_static(""))));
-    assert!(secrets.is_echo(Some(&header("Bearer open-sesame"))));
-    assert!(!secrets.is_echo(Some(&header(&format!("Bearer {KEY}")))));
-    assert!(secrets.has_operator());
-    assert!(Secrets::parse(KEY).unwrap().has_operator());
-    assert!(!Secrets::parse(&public).unwrap().has_operator());
+fn only_a_plain_secret_is_an_echo() {
+    let secrets = Secrets::parse(&format!("open-sesame-1234,{KEY},{PUBLIC}")).unwrap();
+    let is_echo = |value: &str| secrets.is_echo(Some(&HeaderValue::from_str(value).unwrap()));
+    assert!(is_echo("open-sesame-1234"));
+    assert!(is_echo("Bearer open-sesame-1234"));
+    assert!(!is_echo("Bearer  open-sesame-1234"));
+    assert!(!is_echo(&format!("Bearer {KEY}")));
+    assert!(!is_echo(&format!("Bearer {PUBLIC}")));
+    assert!(!is_echo("") && !secrets.is_echo(None));
+    assert!(!Secrets::default().is_echo(Some(&HeaderValue::from_static(""))));
 }
 
 #[test]
 fn debug_shows_counts_only() {
-    let secrets = Secrets::parse(&format!("open-sesame,{KEY}")).unwrap();
+    let secrets = Secrets::parse(&format!("open-sesame-1234,{KEY}")).unwrap();
     assert_eq!(
         format!("{secrets:?}"),
         "Secrets { plain: 1, hmac: 1, ed25519: 0 }"
