@@ -122,11 +122,16 @@ impl Clients {
     }
 }
 
+/// The most deliveries without an answer. More connections are refused by the process.
+const IN_FLIGHT_MAX: usize = 1_500;
+
 /// Latencies of an open loop: a request is due at its time, whatever became of the others.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
     sorted: Vec<Duration>,
     pub(crate) errors: u64,
+    /// Deliveries that were due while too many others had no answer.
+    pub(crate) not_sent: u64,
 }
 
 impl Latencies {
@@ -154,6 +159,14 @@ pub(crate) async fn open_loop(
     while started.elapsed() < time {
         let due = started + Duration::from_secs_f64(f64::from(sent) / f64::from(rate));
         tokio::time::sleep_until(due.into()).await;
+        sent += 1;
+        while let Some(done) = tasks.try_join_next() {
+            note(&mut latencies, &mut all, done?);
+        }
+        if tasks.len() >= IN_FLIGHT_MAX {
+            latencies.not_sent += 1;
+            continue;
+        }
         let number = next.fetch_add(1, Ordering::Relaxed);
         let (http, url) = (http.clone(), url.to_owned());
         tasks.spawn(async move {
@@ -166,10 +179,6 @@ pub(crate) async fn open_loop(
             let end = send(&http, &url, delivery).await;
             (delivery, end, due.elapsed())
         });
-        sent += 1;
-        while let Some(done) = tasks.try_join_next() {
-            note(&mut latencies, &mut all, done?);
-        }
     }
     while let Some(done) = tasks.join_next().await {
         note(&mut latencies, &mut all, done?);

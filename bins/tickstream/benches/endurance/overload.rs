@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::{Outcome, say};
 
 /// Ticks of a delivery.
-const TICKS: u64 = 500;
+const TICKS: u64 = 1;
 /// How long the capacity is measured.
 const CAPACITY_FOR: Duration = Duration::from_secs(20);
 /// How long one part of the load is.
@@ -20,7 +20,7 @@ pub(crate) async fn run(seconds: u64) -> Outcome {
     let data = folder.path().join("data");
     let process = Process::start(&data, &[])?;
     let next = Arc::new(AtomicU64::new(0));
-    let clients = Clients::start(&process.url, 16, TICKS, &next)?;
+    let clients = Clients::start(&process.url, 64, TICKS, &next)?;
     tokio::time::sleep(CAPACITY_FOR).await;
     let ended = clients.stop().await?;
     let answered = ended
@@ -32,10 +32,11 @@ pub(crate) async fn run(seconds: u64) -> Outcome {
     say(&format!(
         "capacity: {capacity} deliveries of {TICKS} ticks a second; sending {rate} for {seconds} s"
     ));
-    let (mut answered, mut refused, mut failed) = (0_u64, 0_u64, 0_u64);
+    let (mut answered, mut refused, mut failed, mut not_sent) = (0_u64, 0_u64, 0_u64, 0_u64);
     let started = Instant::now();
     while started.elapsed().as_secs() < seconds {
         let (latencies, ended) = open_loop(&process.url, (rate, TICKS), PART, &next).await?;
+        not_sent += latencies.not_sent;
         for (_, end) in &ended {
             match end {
                 End::Answered => answered += 1,
@@ -45,7 +46,7 @@ pub(crate) async fn run(seconds: u64) -> Outcome {
         }
         let (memory, most) = process.memory_mb()?;
         say(&format!(
-            "  after {:>5.0} s: answered {answered}, 503 {refused}, failed {failed}; p99 {:?}; memory {memory} MB, at most {most} MB",
+            "  after {:>5.0} s: answered {answered}, 503 {refused}, failed {failed}, not sent {not_sent}; p99 {:?}; memory {memory} MB, at most {most} MB",
             started.elapsed().as_secs_f64(),
             latencies.percentile(99),
         ));
