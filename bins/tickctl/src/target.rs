@@ -53,7 +53,7 @@ impl Target {
 pub struct Secret(Result<HeaderValue, &'static str>);
 
 impl Secret {
-    fn read(text: &str) -> Result<Self, Infallible> {
+    pub(crate) fn read(text: &str) -> Result<Self, Infallible> {
         Ok(Self(header_value(text)))
     }
 

@@ -15,7 +15,7 @@ use axum::Router;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Timeouts};
 use secrecy::ExposeSecret;
-use store::{Archiver, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
+use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -91,6 +91,14 @@ impl Server {
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
         let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
+        let quarantine_files = QuarantineFiles::new(store.clone(), &config.data_dir);
+        let backups = Backups::new(
+            store.clone(),
+            Arc::clone(&archiver),
+            quarantine_files.clone(),
+            &config.data_dir,
+            &config.backup_dir(),
+        );
         let flag = Arc::new(store.flag(config.rollout()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conflator = Arc::new(Conflator::default());
@@ -122,7 +130,7 @@ impl Server {
             ingest: ingest.clone(),
             conflator,
             archiver: Arc::clone(&archiver),
-            quarantine_files: QuarantineFiles::new(store.clone(), &config.data_dir),
+            quarantine_files,
             live: live.clone(),
             metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),
@@ -132,6 +140,7 @@ impl Server {
             store: store.clone(),
             control,
             archiver,
+            backups: Arc::new(backups),
             webhook: Arc::clone(&webhook),
             live,
             metrics: Arc::clone(&metrics),
@@ -228,7 +237,7 @@ async fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!("cannot create the data folder {folder}: choose another --data-dir")
     })?;
-    let embedded = EmbeddedConfig::new(config.data_dir.join("store"));
+    let embedded = EmbeddedConfig::new(config.data_dir.join(store::STORE_FOLDER));
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&embedded))
         .await
         .context("opening the store")?;
