@@ -8,6 +8,7 @@
 
 mod answers;
 mod archived;
+mod backup;
 mod bad_input;
 mod crash;
 mod drain;
