@@ -1,6 +1,8 @@
-//! The read API, the live feed, and what operators may change: the rollout and the archive's flush.
+//! The read API, the live feed, and what operators may do: change the rollout, flush the archive, and make a
+//! backup.
 
 mod archive;
+mod backup;
 mod market;
 mod params;
 mod rollout;
@@ -18,7 +20,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use runtime::problem::Problem;
 use serde::Deserialize;
-use store::{Archiver, EmbeddedStore};
+use store::{Archiver, Backups, EmbeddedStore};
 
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
@@ -30,6 +32,7 @@ pub(crate) struct Api {
     pub(crate) store: EmbeddedStore,
     pub(crate) control: FlagEditor,
     pub(crate) archiver: Arc<Archiver>,
+    pub(crate) backups: Arc<Backups>,
     pub(crate) operator: Arc<Operator>,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
@@ -56,6 +59,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/quarantine", get(status::quarantine))
         .route("/api/status", get(status::status))
         .route("/api/archive/flush", post(archive::flush))
+        .route("/api/backup", post(backup::make))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/ws", get(listen))

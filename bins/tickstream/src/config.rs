@@ -38,6 +38,11 @@ pub struct Config {
     #[arg(long, env = "DATA_DIR", default_value = DATA_DIR)]
     pub data_dir: PathBuf,
 
+    /// Folder for backups, also on another disk; it is created if it does not exist. Default: the
+    /// folder `backups` in the data folder.
+    #[arg(long, env = "BACKUP_DIR", value_name = "DIR")]
+    pub backup_dir: Option<PathBuf>,
+
     /// Feed a built-in market: several tokens with jumps, outages, late and duplicate ticks. The
     /// source of each begins with `demo:`.
     #[arg(long)]
@@ -122,7 +127,18 @@ pub struct Config {
     pub log: String,
 }
 
+/// The folder of the backups inside the data folder, which is writable and does not need to be on another
+/// file system.
+const BACKUPS_FOLDER: &str = "backups";
+
 impl Config {
+    /// Where backups are put.
+    #[must_use]
+    pub fn backup_dir(&self) -> PathBuf {
+        let default = || self.data_dir.join(BACKUPS_FOLDER);
+        self.backup_dir.clone().unwrap_or_else(default)
+    }
+
     /// The flag as the process is started with.
     #[must_use]
     pub fn rollout(&self) -> Rollout {
@@ -199,6 +215,16 @@ mod tests {
             let config = parse(arguments).unwrap();
             assert_eq!(config.data_dir.to_str(), Some(folder), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn backups_are_in_the_data_folder_unless_another_one_is_named() {
+        let backup_dir = |arguments| parse(arguments).unwrap().backup_dir();
+        assert_eq!(
+            backup_dir(&["--data-dir", "/d"]),
+            PathBuf::from("/d/backups")
+        );
+        assert_eq!(backup_dir(&["--backup-dir", "/b"]), PathBuf::from("/b"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use archive::Archive;
 use axum::Router;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Limits};
-use store::{Archiver, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
+use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -104,6 +104,14 @@ impl Server {
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
         let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
+        let quarantine_files = QuarantineFiles::new(store.clone(), &config.data_dir);
+        let backups = Backups::new(
+            store.clone(),
+            Arc::clone(&archiver),
+            quarantine_files.clone(),
+            &config.data_dir,
+            &config.backup_dir(),
+        );
         let flag = Arc::new(store.flag(config.rollout()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conflator = Arc::new(Conflator::default());
@@ -137,7 +145,7 @@ impl Server {
             ingest: ingest.clone(),
             conflator,
             archiver: Arc::clone(&archiver),
-            quarantine_files: QuarantineFiles::new(store.clone(), &config.data_dir),
+            quarantine_files,
             live: live.clone(),
             metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),
@@ -147,6 +155,7 @@ impl Server {
             store: store.clone(),
             control,
             archiver,
+            backups: Arc::new(backups),
             operator: Arc::clone(&operator),
             live,
             metrics: Arc::clone(&metrics),
@@ -289,7 +298,7 @@ async fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
     })?;
     let embedded = EmbeddedConfig {
         min_free_bytes: config.min_free_disk_mb * 1_000_000,
-        ..EmbeddedConfig::new(config.data_dir.join("store"))
+        ..EmbeddedConfig::new(config.data_dir.join(store::STORE_FOLDER))
     };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&embedded))
         .await

@@ -96,6 +96,11 @@ impl Archiver {
         self.store.lag_records(meta::ARCHIVE)
     }
 
+    /// Waits until no flush is running, and keeps flushes waiting until the result is dropped.
+    pub(crate) async fn pause(&self) -> impl Drop + '_ {
+        self.one_at_a_time.lock().await
+    }
+
     /// Writes all ticks of the stream that are not in the archive.
     ///
     /// # Errors

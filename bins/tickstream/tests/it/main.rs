@@ -9,6 +9,7 @@
 mod access;
 mod answers;
 mod archived;
+mod backup;
 mod bad_input;
 mod crash;
 mod disk;
