@@ -25,6 +25,7 @@ const DELIVERY: u32 = 20;
 const SMALL: Memtables = Memtables {
     ticks_bytes: 16 * 1_024,
     other_bytes: 4 * 1_024,
+    ticks_file_bytes: 16 * 1_024 * 1_024,
 };
 
 struct Running {
