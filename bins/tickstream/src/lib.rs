@@ -15,6 +15,7 @@ mod guard;
 mod live;
 mod metrics;
 mod operator;
+pub mod own_process;
 mod server;
 mod supervisor;
 

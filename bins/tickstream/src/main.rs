@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use runtime::{causes, host, telemetry};
-use tickstream::Ended;
 use tickstream::config::Config;
+use tickstream::{Ended, own_process};
 
 /// The system's allocator keeps most of the pages of large bursts; this one returns them. Its settings
 /// are in `.cargo/config.toml`.
@@ -21,7 +21,7 @@ const EXIT_WITHIN: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let ended = run(Config::parse()).and_then(|ended| match ended {
         Ended::Stopped => Ok(()),
-        Ended::Recovered => Err(start_again()),
+        Ended::Recovered => Err(own_process::start_again()),
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,23 +33,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Replaces this process by a new one with the same arguments, which opens the store again. Only returns if that
-/// fails.
-fn start_again() -> anyhow::Error {
-    tracing::info!("starting again, since the disk accepts writes again");
-    let mut arguments = std::env::args_os();
-    let program = arguments.next().unwrap_or_default();
-    let mut command = std::process::Command::new(&program);
-    command.args(arguments);
-    #[cfg(unix)]
-    let failed = std::os::unix::process::CommandExt::exec(&mut command);
-    #[cfg(not(unix))]
-    let failed = std::io::Error::from(std::io::ErrorKind::Unsupported);
-    anyhow::Error::new(failed).context("the store must be opened again: start tickstream again")
-}
-
 fn run(config: Config) -> anyhow::Result<Ended> {
     telemetry::start(&config.log, telemetry::LogFormat::detect())?;
+    own_process::warn_of_secrets_in_arguments();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
