@@ -94,7 +94,12 @@ fn explained(error: PostError, has_token: bool) -> anyhow::Error {
              --timeout {}",
             waited.as_secs()
         ),
-        _ => return anyhow::Error::new(error).context("there is no backup"),
+        PostError::Status { .. }
+        | PostError::Connect(_)
+        | PostError::Broken(_)
+        | PostError::Unreadable(_) => {
+            return anyhow::Error::new(error).context("there is no backup");
+        }
     };
     anyhow::Error::new(error).context(what_to_do)
 }

@@ -13,7 +13,7 @@ use crate::refused::Refused;
 /// fit in it. More of them are made up, and would take long to compare.
 const OWNERS_MAX: usize = 512;
 const TRANSFERS_MAX: usize = 1_024;
-const SIGNERS_MAX: usize = 32;
+pub(super) const SIGNERS_MAX: usize = 32;
 
 /// Finds the trade, by the balances, or by the transfers if balances show none.
 pub(super) fn find<'a>(moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
@@ -32,7 +32,7 @@ pub(super) fn find<'a>(moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
 
 fn find_among<'a>(owners: &Owners<'a>, moved: &Movements<'a>) -> Result<Found<'a>, Refused> {
     let mut named: Vec<&str> = vec![&moved.fee_payer];
-    named.extend(moved.signers.iter().map(AsRef::as_ref).take(SIGNERS_MAX));
+    named.extend(moved.signers.iter().map(AsRef::as_ref));
     let mut refused = None;
     for trader in named {
         match against(owners, trader, moved, FEE_MAX)? {

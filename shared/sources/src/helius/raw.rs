@@ -118,7 +118,9 @@ pub(super) fn read(entry: Value<'_>, now_ms: i64) -> Result<Outcome, Refused> {
     let signed = signatures.array()?;
     let accounts = accounts(&message, &meta)?;
     let (mut moved, token_accounts) = movements(&meta, &accounts)?;
-    moved.signers = accounts.iter().take(signed.len()).cloned().collect();
+    // Each owner is looked for among the signers.
+    let signers = signed.len().min(SIGNERS_MAX);
+    moved.signers = accounts.iter().take(signers).cloned().collect();
     accounts
         .iter()
         .for_each(|account| moved.programs.note(account));
