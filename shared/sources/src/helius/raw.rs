@@ -15,7 +15,7 @@ use crate::delivery::Outcome;
 use crate::helius::counterparties::Found;
 use crate::helius::decimals::{base_units, lamports};
 use crate::helius::flows::Flows;
-use crate::helius::market_trade;
+use crate::helius::market_trade::{self, SIGNERS_MAX};
 use crate::helius::movements::{Change, Movements, Owners};
 use crate::helius::no_price;
 use crate::helius::raw_transfers::{self, TokenAccount, TokenAccounts};
