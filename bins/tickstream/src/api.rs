@@ -5,6 +5,7 @@ mod archive;
 mod backup;
 mod market;
 mod params;
+mod read_error;
 mod rollout;
 mod status;
 

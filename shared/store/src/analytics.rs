@@ -13,7 +13,7 @@ use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::candle::CandleKey;
 use crate::keys::day::{self, Day};
-use crate::keys::day_index::Kind;
+use crate::keys::event_day::Kind;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{analysis_state, anomaly, candle, meta};
 use crate::shared_state::SharedState;

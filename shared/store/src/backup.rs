@@ -11,9 +11,9 @@
 //! the others are copied. A backup is put together beside the data, checked by opening it, and only then
 //! gets its name.
 
+mod backup_error;
 mod day_files;
 mod engine_files;
-mod error;
 mod file_copy;
 mod staging;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 
-pub use error::BackupError;
+pub use backup_error::BackupError;
 
 use crate::archiver::Archiver;
 use crate::embedded::{EmbeddedConfig, EmbeddedStore};

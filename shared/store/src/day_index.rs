@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::error::StorageError;
 use crate::keys::day::Day;
-use crate::keys::day_index::{Kind, event_key, rows_key};
+use crate::keys::event_day::{Kind, event_key, rows_key};
 use crate::keys::number_of;
 use crate::keyspaces::Keyspaces;
 

@@ -6,7 +6,7 @@ pub(crate) mod anomaly;
 pub(crate) mod arrival_stamped;
 pub(crate) mod candle;
 pub(crate) mod day;
-pub(crate) mod day_index;
+pub(crate) mod event_day;
 pub(crate) mod meta;
 pub(crate) mod outbox_entry;
 pub(crate) mod pair;

@@ -78,7 +78,7 @@ impl Keyspaces {
             ticks: db.keyspace(keys::tick::KEYSPACE, ticks)?,
             arrival_stamped: db.keyspace(keys::arrival_stamped::KEYSPACE, small)?,
             pairs: db.keyspace(keys::pair::KEYSPACE, small)?,
-            days: db.keyspace(keys::day_index::KEYSPACE, small)?,
+            days: db.keyspace(keys::event_day::KEYSPACE, small)?,
             outbox: db.keyspace(keys::outbox_entry::KEYSPACE, small)?,
             stream: [
                 db.keyspace(&keys::stream_block::keyspace(0), blocks)?,

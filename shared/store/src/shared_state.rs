@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::drainable_entries::Released;
 use crate::error::StorageError;
 use crate::keys::day::Day;
-use crate::keys::day_index::Kind;
+use crate::keys::event_day::Kind;
 use crate::keys::meta;
 use crate::keyspaces::Keyspaces;
 use crate::pairs::{self, Pairs, WarmPair};

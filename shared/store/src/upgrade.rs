@@ -16,7 +16,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistM
 
 use crate::error::StorageError;
 use crate::keys::day::{self, Day};
-use crate::keys::day_index::{Kind, event_key, rows_key};
+use crate::keys::event_day::{Kind, event_key, rows_key};
 use crate::keys::outbox_entry::Entry;
 use crate::keys::pair::PairRow;
 use crate::keys::stream_block::SHARDS;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::day_index::{DayIndex, DaysAdded};
 use crate::error::StorageError;
 use crate::keys::day::Day;
-use crate::keys::day_index::{Kind, event_key, rows_key};
+use crate::keys::event_day::{Kind, event_key, rows_key};
 use crate::keys::pair::PairRow;
 use crate::keys::stream_block::Block;
 use crate::keys::stream_block::SHARDS;

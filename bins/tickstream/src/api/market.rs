@@ -11,6 +11,7 @@ use runtime::problem::Problem;
 use serde_json::json;
 
 use super::params::{self, Now, Path, Query, bad};
+use super::read_error::unreadable;
 use super::{Api, Shared};
 use app::live::{AnomalyJson, AveragesJson, CandleJson};
 
@@ -54,15 +55,6 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.dedup();
     names.truncate(KNOWN_NAMED_MAX);
     names.join(", ")
-}
-
-/// The response to a failed read; the cause is logged.
-pub(super) fn unreadable(error: impl std::error::Error) -> Problem {
-    tracing::error!(error = %error, "the store cannot be read");
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "the store cannot be read; the cause is in the log",
-    )
 }
 
 fn json_text(body: String) -> Response {

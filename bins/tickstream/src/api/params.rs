@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use store::TickRange;
 
 use super::Api;
-use super::market::unreadable;
+use super::read_error::unreadable;
 
 /// The parameters of a path.
 pub(super) trait Parameters: DeserializeOwned {

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use runtime::problem::Problem;
 use serde_json::{Value, json};
 
-use super::market::unreadable;
 use super::params::{NoParameters, Query, Rows, limit};
+use super::read_error::unreadable;
 use super::{Api, Shared};
 
 /// The ledger; its `difference` is 0 if the counters reconcile.

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 use super::file_copy::{create_folder, link_or_copy, read, remove_folder, write};
 
 /// How often the files of a day are taken again if they have changed meanwhile. A compaction changes a day

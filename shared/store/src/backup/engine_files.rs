@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use fjall::{AbstractTree as _, Keyspace};
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 use super::file_copy::{create_folder, link_or_copy, read, write};
 use crate::keys;
 use crate::keyspaces::Keyspaces;

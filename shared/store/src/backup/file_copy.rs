@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 
 /// Files and their sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

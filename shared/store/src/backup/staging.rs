@@ -7,7 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 use super::file_copy::{copy_folder, create_folder, remove_folder, sync_folder, sync_folders};
 
 /// The beginning of the names of all backups.
