@@ -46,7 +46,7 @@ test:
 deny:
     cargo deny --locked check bans licenses sources
 
-# Known advisories: needs the advisory database, so it is not part of CI
+# Known weaknesses of dependencies; CI checks them where the advisory database can be fetched
 [group: 'check']
 advisories:
     cargo deny --locked check advisories

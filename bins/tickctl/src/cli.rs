@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{compact, load, replay, server};
+use crate::commands::{backup, compact, load, replay, server};
 use crate::process::{BadInput, ProcessContext};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
@@ -24,6 +24,7 @@ Examples:
   tickctl load --rate 200 --batch 500 --seconds 60 --json
   tickctl compact --dry-run
   tickctl server rollout 10 --why 'second stage'
+  tickctl backup --to http://127.0.0.1:8080
   tickctl rollout to canary
   tickctl rollout back
 
@@ -32,8 +33,8 @@ Exit codes:
   1  failed: ticks not stored, request refused, stopped, unreadable files, or errors under load
   2  a wrong option or an invalid file";
 
-/// Operates a tickstream: sends it real trades, measures it under load, compacts its archive,
-/// controls its rollout on AWS.
+/// Operates a tickstream: sends it real trades, measures it under load, compacts its archive, makes
+/// backups, controls its rollout on AWS.
 #[derive(Debug, Parser)]
 #[command(name = "tickctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -53,6 +54,8 @@ pub enum Command {
     Compact(compact::CompactArgs),
     /// Shows and changes the rollout of a running tickstream, and has it write its archive.
     Server(server::ServerArgs),
+    /// Makes a backup of the data folder of a running tickstream.
+    Backup(backup::BackupArgs),
     /// Shows and changes the share of ticks that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
@@ -65,6 +68,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Load(args) => Box::pin(load::run(args, process)).await,
         Command::Compact(args) => Box::pin(compact::run(args, process)).await,
         Command::Server(args) => Box::pin(server::run(args)).await,
+        Command::Backup(args) => Box::pin(backup::run(args, process)).await,
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
     };

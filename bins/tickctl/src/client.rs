@@ -14,6 +14,7 @@ use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::target::Target;
 
@@ -185,34 +186,83 @@ impl Webhook {
     /// # Errors
     /// See [`Webhook::post`].
     pub async fn post_unbounded(&self, body: Bytes) -> Result<Answer, PostError> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_TEXT));
-        if let Some(secret) = &self.secret {
-            headers.insert(AUTHORIZATION, secret.clone());
-        }
-        let response = self.transport.request(request).await.map_err(|error| {
-            let text = innermost_cause(&error);
-            if error.is_connect() {
-                PostError::Connect(text)
-            } else {
-                PostError::Broken(text)
-            }
-        })?;
-        let (head, body) = response.into_parts();
-        let bytes = Limited::new(body, ANSWER_BYTES_MAX)
-            .collect()
-            .await
-            .map_err(|error| PostError::Broken(innermost_cause(&*error)))?
-            .to_bytes();
-        if head.status != StatusCode::OK {
-            return Err(refusal(&Response::from_parts(head, ()), &bytes));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| PostError::Unreadable(error.to_string()))
+        let (uri, secret) = (&self.uri, self.secret.as_ref());
+        post(&self.transport, uri, secret, body).await
     }
+}
+
+/// What operators may have a tickstream do.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    transport: Transport,
+    uri: Uri,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+impl Operator {
+    /// Prepares one `POST {to}{path}` without a body.
+    pub(crate) fn new(
+        to: &Uri,
+        path: &str,
+        authorization: Option<HeaderValue>,
+        timeout: Duration,
+    ) -> anyhow::Result<Self> {
+        let base = to.to_string();
+        let uri: Uri = format!("{}{path}", base.trim_end_matches('/'))
+            .parse()
+            .with_context(|| format!("{base} with {path} is not a valid address"))?;
+        Ok(Self {
+            transport: Transport::new(&uri, 1)?,
+            uri,
+            authorization,
+            timeout,
+        })
+    }
+
+    /// Sends it once, and waits for the complete response.
+    pub(crate) async fn post<T: DeserializeOwned>(&self) -> Result<T, PostError> {
+        let (uri, authorization) = (&self.uri, self.authorization.as_ref());
+        let post = post(&self.transport, uri, authorization, Bytes::new());
+        tokio::time::timeout(self.timeout, post)
+            .await
+            .unwrap_or(Err(PostError::Timeout(self.timeout)))
+    }
+}
+
+async fn post<T: DeserializeOwned>(
+    transport: &Transport,
+    uri: &Uri,
+    secret: Option<&HeaderValue>,
+    body: Bytes,
+) -> Result<T, PostError> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_TEXT));
+    if let Some(secret) = secret {
+        headers.insert(AUTHORIZATION, secret.clone());
+    }
+    let response = transport.request(request).await.map_err(|error| {
+        let text = innermost_cause(&error);
+        if error.is_connect() {
+            PostError::Connect(text)
+        } else {
+            PostError::Broken(text)
+        }
+    })?;
+    let (head, body) = response.into_parts();
+    let bytes = Limited::new(body, ANSWER_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|error| PostError::Broken(innermost_cause(&*error)))?
+        .to_bytes();
+    if head.status != StatusCode::OK {
+        return Err(refusal(&Response::from_parts(head, ()), &bytes));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| PostError::Unreadable(error.to_string()))
 }
 
 /// Plain and TLS clients are two types, so http neither loads certificates nor pays for TLS.

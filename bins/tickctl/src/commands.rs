@@ -1,5 +1,6 @@
 //! The subcommands. Each file has the arguments and `run` of one.
 
+pub mod backup;
 pub mod compact;
 pub mod load;
 pub mod replay;

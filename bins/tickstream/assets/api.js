@@ -26,7 +26,7 @@ function query(path, parameters) {
   return text ? `${path}?${text}` : path;
 }
 
-export const tokens = () => call("/api/tokens");
+export const tokens = (parameters = {}) => call(query("/api/tokens", parameters));
 export const candles = (token, parameters) => call(query(`/api/candles/${encodeURIComponent(token)}`, parameters));
 export const averages = (token) => call(`/api/averages/${encodeURIComponent(token)}`);
 export const anomalies = (parameters) => call(query("/api/anomalies", parameters));

@@ -18,6 +18,8 @@ const QUIET_AFTER_MS = 15_000;
 const LATEST_EVERY_MS = 5_000;
 const AGE_SHOWN_FROM_MS = 3_000;
 const CLOCK_TOLERANCE_MS = 2_000;
+/** Of more new tokens at once, the symbols of the first are loaded. */
+const SYMBOLS_AT_ONCE_MAX = 20;
 
 const $ = (id) => document.getElementById(id);
 const stored = (name, otherwise) => localStorage.getItem(`tickstream.${name}`) ?? otherwise;
@@ -227,13 +229,13 @@ function takeTicks(ticks, isSnapshot) {
     const offset = newest - Date.now();
     page.clockOffsetMs = Math.abs(offset) > CLOCK_TOLERANCE_MS ? offset : 0;
   }
-  let unknown = false;
+  const unknown = new Set();
   for (const tick of ticks) {
-    if (markets.take(tick)) unknown = true;
+    if (markets.take(tick)) unknown.add(tick.token);
     if (page.pair && tick.token === page.pair.token && tick.quote === page.pair.quote) takeTick(tick);
   }
-  if (unknown) void loadTokens();
-  else if (!page.pair) chooseFirst();
+  if (!page.pair) chooseFirst();
+  else if (unknown.size) void loadSymbols(unknown);
 }
 
 function takeTick(tick) {
@@ -295,6 +297,15 @@ async function loadTokens() {
   markets.setAll(answer.tokens);
   if (!page.pair) chooseFirst();
   showEmpty();
+  void markets.loadPast();
+}
+
+/** The symbols of markets that are new since the list was loaded. */
+async function loadSymbols(tokens) {
+  for (const token of [...tokens].slice(0, SYMBOLS_AT_ONCE_MAX)) {
+    const answer = await api.tokens({ token }).catch(() => null);
+    if (answer) markets.learn(answer.tokens);
+  }
   void markets.loadPast();
 }
 

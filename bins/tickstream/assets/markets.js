@@ -11,6 +11,8 @@ const OLD_AFTER_MS = 10_000;
 const FLASH_MS = 350;
 /** More rows than this are only found through the filter. */
 const ROWS_MAX = 200;
+/** The most markets that the page knows; those that have not traded for the longest time are forgotten. */
+const PAIRS_MAX = 4_000;
 const FILTER_FROM = 12;
 const PAST_TOKENS_MAX = 24;
 const MINT_CHARS_SHOWN = 4;
@@ -74,12 +76,17 @@ export class Markets {
     return Math.max(0, this.#now() - pair.timestamp);
   }
 
-  setAll(rows) {
+  /** Adds markets with the symbols of their tokens. */
+  learn(rows) {
     for (const row of rows) {
       if (row.symbol) this.#symbols.set(row.token, row.symbol);
       if (row.quote_symbol) this.#symbols.set(row.quote, row.quote_symbol);
       this.#put(row);
     }
+  }
+
+  setAll(rows) {
+    this.learn(rows);
     // In the server's order, regardless of which tick came first.
     const order = new Map(rows.map((row, index) => [`${row.token}/${row.quote}`, index]));
     const place = ([key]) => order.get(key) ?? Infinity;
@@ -92,7 +99,20 @@ export class Markets {
   take(tick) {
     const known = this.#pairs.has(`${tick.token}/${tick.quote}`);
     this.#put(tick);
+    if (this.#pairs.size > PAIRS_MAX) this.#forgetOldest();
     return !known;
+  }
+
+  /** Keeps the half of the markets that traded last, and the selected one. */
+  #forgetOldest() {
+    const byAge = [...this.#pairs.values()].sort((a, b) => a.timestamp - b.timestamp);
+    for (const { key, token } of byAge.slice(0, PAIRS_MAX / 2)) {
+      if (key === this.#chosen) continue;
+      this.#pairs.delete(key);
+      this.#pastLoaded.delete(token);
+      this.#symbols.delete(token);
+    }
+    this.#arrange();
   }
 
   #put({ token, quote, price: text, timestamp, source }) {

@@ -1,8 +1,11 @@
-//! The read API, the live feed, and what operators may change: the rollout and the archive's flush.
+//! The read API, the live feed, and what operators may do: change the rollout, flush the archive, and make a
+//! backup.
 
 mod archive;
+mod backup;
 mod market;
 mod params;
+mod read_error;
 mod rollout;
 mod status;
 
@@ -18,20 +21,23 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use runtime::problem::Problem;
 use serde::Deserialize;
-use store::{Archiver, EmbeddedStore};
+use store::{Archiver, Backups, EmbeddedStore};
 
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
 use crate::operator::Operator;
+use crate::supervisor::ConsumerStates;
 
 /// The state of the routes.
 pub(crate) struct Api {
     pub(crate) store: EmbeddedStore,
     pub(crate) control: FlagEditor,
     pub(crate) archiver: Arc<Archiver>,
+    pub(crate) backups: Arc<Backups>,
     pub(crate) operator: Arc<Operator>,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) consumers: Arc<ConsumerStates>,
     pub(crate) started_at_ms: i64,
     pub(crate) demo: bool,
     /// Whether the process was started with the stream off, which no change can override.
@@ -54,6 +60,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/quarantine", get(status::quarantine))
         .route("/api/status", get(status::status))
         .route("/api/archive/flush", post(archive::flush))
+        .route("/api/backup", post(backup::make))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/ws", get(listen))
@@ -86,16 +93,17 @@ async fn listen(
     let filter = match wanted.tokens.as_deref().map(str::trim) {
         None | Some("") => TokenFilter::All,
         Some(names) => {
-            let tokens: std::collections::HashSet<_> = names
-                .split(',')
-                .map(|name| api.token(name.trim()))
-                .collect();
-            if tokens.len() > live::TOKENS_MAX {
+            let named: std::collections::HashSet<_> = names.split(',').map(str::trim).collect();
+            if named.len() > live::TOKENS_MAX {
                 let detail = format!(
                     "name at most {} tokens, or omit `tokens` for all",
                     live::TOKENS_MAX
                 );
                 return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+            }
+            let mut tokens = std::collections::HashSet::new();
+            for name in named {
+                tokens.insert(api.token(name).await?);
             }
             TokenFilter::Only(tokens)
         }

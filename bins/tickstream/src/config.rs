@@ -38,6 +38,11 @@ pub struct Config {
     #[arg(long, env = "DATA_DIR", default_value = DATA_DIR)]
     pub data_dir: PathBuf,
 
+    /// Folder for backups, also on another disk; it is created if it does not exist. Default: the
+    /// folder `backups` in the data folder.
+    #[arg(long, env = "BACKUP_DIR", value_name = "DIR")]
+    pub backup_dir: Option<PathBuf>,
+
     /// Feed a built-in market: several tokens with jumps, outages, late and duplicate ticks. The
     /// source of each begins with `demo:`.
     #[arg(long)]
@@ -96,11 +101,17 @@ pub struct Config {
     )]
     pub kinesis_rollout_key: RolloutKey,
 
-    /// Days that ticks, quarantined entries and anomalies are kept in the store, counted from
+    /// Days that ticks, candles, anomalies and quarantined entries are kept in the store, counted from
     /// when they came in. The archive is not touched.
     #[arg(long, env = "RETENTION_DAYS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
+
+    /// Room in MB that the disk must have: with less, new ticks are refused with a 503, so that what was
+    /// accepted can be archived. 0 turns it off.
+    #[arg(long, env = "MIN_FREE_DISK_MB", default_value_t = 256,
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    pub min_free_disk_mb: u64,
 
     /// Seconds after which new ticks are written to the archive.
     #[arg(long, env = "ARCHIVE_SECONDS", default_value_t = 10,
@@ -116,7 +127,18 @@ pub struct Config {
     pub log: String,
 }
 
+/// The folder of the backups inside the data folder, which is writable and does not need to be on another
+/// file system.
+const BACKUPS_FOLDER: &str = "backups";
+
 impl Config {
+    /// Where backups are put.
+    #[must_use]
+    pub fn backup_dir(&self) -> PathBuf {
+        let default = || self.data_dir.join(BACKUPS_FOLDER);
+        self.backup_dir.clone().unwrap_or_else(default)
+    }
+
     /// The flag as the process is started with.
     #[must_use]
     pub fn rollout(&self) -> Rollout {
@@ -193,6 +215,16 @@ mod tests {
             let config = parse(arguments).unwrap();
             assert_eq!(config.data_dir.to_str(), Some(folder), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn backups_are_in_the_data_folder_unless_another_one_is_named() {
+        let backup_dir = |arguments| parse(arguments).unwrap().backup_dir();
+        assert_eq!(
+            backup_dir(&["--data-dir", "/d"]),
+            PathBuf::from("/d/backups")
+        );
+        assert_eq!(backup_dir(&["--backup-dir", "/b"]), PathBuf::from("/b"));
     }
 
     #[test]

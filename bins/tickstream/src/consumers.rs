@@ -6,35 +6,19 @@ use std::time::Duration;
 use app::analyse::Analyser;
 use app::ingest::Ingest;
 use app::live::Conflator;
-use app::ports::SequenceNumber;
 use domain::analytics::AnalysisConfig;
 use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::analysis::{Analysis, Suspects};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::supervisor::{Progress, Supervisor};
 
-/// Records in one batch of a consumer.
-const BATCH_RECORDS: usize = 2_000;
-
-/// How often the analysis commits while few pairs are busy.
-const COMMIT_EVERY: Duration = Duration::from_millis(250);
-
-/// The interval grows by itself for each of this many busy pairs: a commit stores all of their states,
-/// which would otherwise be most of what is written.
-const PAIRS_PER_STEP: u32 = 50;
-
-/// The longest time between commits.
-const COMMIT_WITHIN: Duration = Duration::from_secs(3);
-
-/// How long a consumer waits for more after waking up, so it does not run for each tick.
-const GATHER: Duration = Duration::from_millis(5);
-
-/// How long a consumer waits before it retries after a failure.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// The most pairs whose states the analysis of a shard keeps in memory, about 6 KB each. Reading one back
+/// takes tens of microseconds.
+const STATES_PER_SHARD_MAX: usize = 2_500;
 
 /// The number of waiting ticks at which the archive is written early.
 const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
@@ -61,8 +45,8 @@ pub(crate) struct Consumers {
     pub(crate) retention_ms: i64,
 }
 
-/// Starts all consumers; each ends after its last batch once `stopping` is cancelled.
-pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &CancellationToken) {
+/// Starts all consumers; each ends after its last batch once the supervisor stops.
+pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor) {
     let Consumers {
         store,
         ingest,
@@ -74,109 +58,56 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
         archive_every,
         retention_ms,
     } = consumers;
+    let stopping = &supervisor.stopping;
     for shard in 0..SHARDS {
-        let feed = Arc::clone(&conflator);
-        let config = AnalysisConfig::default();
-        let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, config);
-        tasks.spawn(analyse(store.clone(), shard, analyser, stopping.clone()));
+        let (store, feed) = (store.clone(), Arc::clone(&conflator));
+        let (suspects, stopping) = (Arc::new(Suspects::default()), stopping.clone());
+        supervisor.run(&format!("analytics-{shard}"), move |progress| {
+            let to = Arc::new(store.clone());
+            let config = AnalysisConfig::default();
+            let analyser = Analyser::new(shard, to, Arc::clone(&feed) as _, config);
+            let analysis = Analysis {
+                store: store.clone(),
+                shard,
+                suspects: Arc::clone(&suspects),
+                progress,
+                stopping: stopping.clone(),
+            };
+            analysis.run(analyser.keep_pairs(STATES_PER_SHARD_MAX))
+        });
     }
-    tasks.spawn(live.send_frames(stopping.clone()));
-    tasks.spawn(archive(archiver, archive_every, stopping.clone()));
-    tasks.spawn(quarantine(
-        quarantine_files,
-        archive_every,
-        retention_ms,
-        stopping.clone(),
-    ));
-    tasks.spawn(drain_outbox(store.clone(), ingest, stopping.clone()));
-    tasks.spawn(sample(store.clone(), metrics, stopping.clone()));
-    tasks.spawn(sweep(store, retention_ms, stopping.clone()));
-}
-
-/// Waits for the next commit; returns whether to continue.
-async fn wait_for_commit(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) -> bool {
-    match stopping.run_until_cancelled(commits.changed()).await {
-        Some(Ok(())) => stopping
-            .run_until_cancelled(tokio::time::sleep(GATHER))
-            .await
-            .is_some(),
-        Some(Err(_)) | None => false,
-    }
-}
-
-async fn analyse(
-    store: EmbeddedStore,
-    shard: u8,
-    mut analyser: Analyser,
-    stopping: CancellationToken,
-) {
-    let mut commits = store.commits();
-    let mut after = store.checkpoint("analytics", shard).unwrap_or_default();
-    let mut committed_at = Instant::now();
-    loop {
-        let step = async {
-            let read = analyse_batch(&store, shard, &mut analyser, &mut after).await?;
-            let due = committed_at.elapsed() >= commit_every(&analyser) || stopping.is_cancelled();
-            if due && analyser.is_dirty() {
-                committed_at = Instant::now();
-                analyser.commit().await.map_err(|error| error.source)?;
-            }
-            Ok::<_, Failure>(read)
-        };
-        match step.await {
-            Ok(0) if analyser.is_dirty() => {
-                let until_due = commit_every(&analyser).saturating_sub(committed_at.elapsed());
-                stopping
-                    .run_until_cancelled(tokio::time::sleep(until_due))
-                    .await;
-            }
-            Ok(0) if stopping.is_cancelled() => return,
-            Ok(0) => {
-                wait_for_commit(&mut commits, &stopping).await;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::error!(shard, error = %error, "the analysis failed; it is retried from its checkpoint");
-                after = store.checkpoint("analytics", shard).unwrap_or(after);
-                if stopping
-                    .run_until_cancelled(tokio::time::sleep(AFTER_FAILURE))
-                    .await
-                    .is_none()
-                {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// When the next commit is due after the last one.
-fn commit_every(analyser: &Analyser) -> Duration {
-    let steps = 1 + analyser.dirty_pairs() / PAIRS_PER_STEP;
-    (COMMIT_EVERY * steps).min(COMMIT_WITHIN)
-}
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-async fn analyse_batch(
-    store: &EmbeddedStore,
-    shard: u8,
-    analyser: &mut Analyser,
-    after: &mut SequenceNumber,
-) -> Result<usize, Failure> {
-    let records = store.read_stream(shard, *after, BATCH_RECORDS).await?;
-    analyser
-        .fold(&records)
-        .await
-        .map_err(|error| error.source)?;
-    if let Some(last) = records.last() {
-        *after = last.sequence;
-    }
-    Ok(records.len())
+    let stop = stopping.clone();
+    supervisor.run("live", move |_| live.clone().send_frames(stop.clone()));
+    let stop = stopping.clone();
+    supervisor.run("archive", move |progress| {
+        archive(Arc::clone(&archiver), archive_every, progress, stop.clone())
+    });
+    let (files, stop) = (Arc::new(quarantine_files), stopping.clone());
+    supervisor.run("quarantine", move |progress| {
+        let files = Arc::clone(&files);
+        quarantine(files, archive_every, retention_ms, progress, stop.clone())
+    });
+    let (from, stop) = (store.clone(), stopping.clone());
+    supervisor.run("outbox", move |progress| {
+        drain_outbox(from.clone(), ingest.clone(), progress, stop.clone())
+    });
+    let (of, stop) = (store.clone(), stopping.clone());
+    supervisor.run("rate", move |_| {
+        sample(of.clone(), Arc::clone(&metrics), stop.clone())
+    });
+    let stop = stopping.clone();
+    supervisor.run("retention", move |progress| {
+        sweep(store.clone(), retention_ms, progress, stop.clone())
+    });
 }
 
 /// Writes the archive at intervals, earlier if many ticks are waiting, and once more at the end.
-async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: CancellationToken) {
+async fn archive(
+    archiver: Arc<Archiver>,
+    every: Duration,
+    progress: Progress,
+    stopping: CancellationToken,
+) {
     let mut written_at = Instant::now();
     loop {
         let last = stopping
@@ -188,9 +119,11 @@ async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: Cancellatio
         {
             match archiver.flush().await {
                 Ok(flushed) => {
+                    progress.succeeded();
                     tracing::debug!(ticks = flushed.ticks, files = flushed.files, "archived")
                 }
                 Err(error) => {
+                    progress.failed(&error);
                     tracing::error!(error = %error, "the archive cannot be written; the stream keeps its ticks")
                 }
             }
@@ -205,9 +138,10 @@ async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: Cancellatio
 /// Writes the quarantine's files at intervals and once more at the end, and removes those older than
 /// the retention.
 async fn quarantine(
-    files: QuarantineFiles,
+    files: Arc<QuarantineFiles>,
     every: Duration,
     retention_ms: i64,
+    progress: Progress,
     stopping: CancellationToken,
 ) {
     loop {
@@ -215,11 +149,15 @@ async fn quarantine(
             .run_until_cancelled(tokio::time::sleep(every))
             .await
             .is_none();
-        if let Err(error) = files.flush().await {
+        let flushed = files.flush().await;
+        progress.succeeded();
+        if let Err(error) = flushed {
+            progress.failed(&error);
             tracing::error!(error = %error, "the quarantine's files cannot be written; the store keeps its entries");
         }
         let before_ms = runtime::clock::now_ms() - retention_ms;
         if let Err(error) = files.sweep(before_ms).await {
+            progress.failed(&error);
             tracing::error!(error = %error, "old files of the quarantine cannot be removed");
         }
         if last {
@@ -231,13 +169,23 @@ async fn quarantine(
 /// Drains the outbox while the process serves. An entry is only drained once its delivery has ended, and
 /// if the same ticks are delivered again, they are duplicates. Nothing is lost if this is dropped
 /// halfway, since an entry is kept until it is committed.
-async fn drain_outbox(store: EmbeddedStore, ingest: Ingest, stopping: CancellationToken) {
+async fn drain_outbox(
+    store: EmbeddedStore,
+    ingest: Ingest,
+    progress: Progress,
+    stopping: CancellationToken,
+) {
     let mut turns = tokio::time::interval(DRAIN_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         match stopping.run_until_cancelled(ingest.drain(&store)).await {
-            Some(Ok(0)) => {}
-            Some(Ok(ticks)) => tracing::info!(ticks, "the outbox was drained"),
+            Some(Ok(ticks)) => {
+                progress.succeeded();
+                if ticks > 0 {
+                    tracing::info!(ticks, "the outbox was drained");
+                }
+            }
             Some(Err(error)) => {
+                progress.failed(&error);
                 tracing::error!(error = %error, cause = %error.source, "the outbox could not be drained; this is retried");
             }
             None => return,
@@ -252,7 +200,12 @@ async fn sample(store: EmbeddedStore, metrics: Arc<Metrics>, stopping: Cancellat
     }
 }
 
-async fn sweep(store: EmbeddedStore, retention_ms: i64, stopping: CancellationToken) {
+async fn sweep(
+    store: EmbeddedStore,
+    retention_ms: i64,
+    progress: Progress,
+    stopping: CancellationToken,
+) {
     let mut turns = tokio::time::interval_at(Instant::now() + SWEEP_EVERY / 60, SWEEP_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         let before_ms = runtime::clock::now_ms() - retention_ms;
@@ -260,8 +213,14 @@ async fn sweep(store: EmbeddedStore, retention_ms: i64, stopping: CancellationTo
             .run_until_cancelled(store.sweep(before_ms, &store::CONSUMERS))
             .await;
         match swept {
-            Some(Ok(swept)) => tracing::info!(?swept, "old data was removed"),
-            Some(Err(error)) => tracing::error!(error = %error, "old data could not be removed"),
+            Some(Ok(swept)) => {
+                progress.succeeded();
+                tracing::info!(?swept, "old data was removed");
+            }
+            Some(Err(error)) => {
+                progress.failed(&error);
+                tracing::error!(error = %error, "old data could not be removed");
+            }
             None => return,
         }
     }

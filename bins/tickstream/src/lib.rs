@@ -4,6 +4,7 @@
 //! The same use cases as on AWS in one process: [`Server`] connects them to the ports of `store`.
 
 mod access;
+mod analysis;
 mod api;
 pub mod config;
 mod consumers;
@@ -14,6 +15,8 @@ mod guard;
 mod live;
 mod metrics;
 mod operator;
+pub mod own_process;
 mod server;
+mod supervisor;
 
-pub use server::Server;
+pub use server::{Ended, Server};

@@ -42,6 +42,9 @@ pub(crate) const RECEIVED_BYTES_MAX: usize = 4 * 1_024;
 /// Most tokens a reader may name.
 pub(crate) const TOKENS_MAX: usize = 200;
 
+/// Most pairs in the snapshot for a reader of all tokens: those with the most recent ticks.
+const SNAPSHOT_PAIRS_MAX: usize = 1_000;
+
 /// The updates of one flush, with the messages for readers of all tokens.
 struct Frame {
     updates: Vec<Update>,
@@ -146,10 +149,22 @@ impl Live {
         filter: &TokenFilter,
         missed: u64,
     ) -> Result<(), Disconnected> {
-        let latest = self.store.latest_ticks();
-        let latest = latest.iter().map(Arc::as_ref);
-        let latest = latest.filter(|tick| filter.matches(tick.token.as_str()));
-        let messages = snapshot(latest, missed, MESSAGE_BYTES_MAX);
+        let latest = match filter {
+            TokenFilter::All => self.store.recent_ticks(SNAPSHOT_PAIRS_MAX),
+            TokenFilter::Only(tokens) => {
+                let mut latest = Vec::new();
+                for token in tokens {
+                    match self.store.latest_of(token, None).await {
+                        Ok(found) => latest.extend(found),
+                        Err(error) => {
+                            tracing::error!(error = %error, token, "a token's latest ticks cannot be read; its readers get updates only");
+                        }
+                    }
+                }
+                latest
+            }
+        };
+        let messages = snapshot(latest.iter().map(Arc::as_ref), missed, MESSAGE_BYTES_MAX);
         send_all(socket, messages.into_iter().map(Utf8Bytes::from)).await
     }
 

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use runtime::{causes, host, telemetry};
 use tickstream::config::Config;
+use tickstream::{Ended, own_process};
 
 /// The system's allocator keeps most of the pages of large bursts; this one returns them. Its settings
 /// are in `.cargo/config.toml`.
@@ -18,7 +19,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const EXIT_WITHIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    match run(Config::parse()) {
+    let ended = run(Config::parse()).and_then(|ended| match ended {
+        Ended::Stopped => Ok(()),
+        Ended::Recovered => Err(own_process::start_again()),
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Not with `Debug`, which adds a backtrace if RUST_BACKTRACE is set.
@@ -28,8 +33,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
+fn run(config: Config) -> anyhow::Result<Ended> {
     telemetry::start(&config.log, telemetry::LogFormat::detect())?;
+    own_process::warn_of_secrets_in_arguments();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -18,6 +18,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use store::{CONSUMERS, EmbeddedStore};
 
+use crate::supervisor::ConsumerStates;
+
 /// Upper bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -46,7 +48,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(store: EmbeddedStore) -> Self {
+    pub(crate) fn new(store: EmbeddedStore, consumers: Arc<ConsumerStates>) -> Self {
         let mut registry = Registry::with_prefix("tickstream");
         let latencies = Latencies::new_with_constructor(|| Histogram::new(SECONDS));
         registry.register_with_unit(
@@ -56,6 +58,7 @@ impl Metrics {
             latencies.clone(),
         );
         registry.register_collector(Box::new(Store(store)));
+        registry.register_collector(Box::new(Tasks(consumers)));
         Self {
             registry,
             latencies,
@@ -237,9 +240,14 @@ impl Collector for Store {
                 ledger.difference(),
             ),
             (
+                "disk_free_bytes",
+                "Room on the disk of the data folder",
+                store.free_disk_bytes(),
+            ),
+            (
                 "pairs",
-                "Pairs of token and quote known",
-                store.pairs_known() as u64,
+                "Pairs of token and quote with ticks in the retention",
+                store.pairs_live(),
             ),
         ] {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
@@ -267,6 +275,37 @@ impl Collector for Store {
             for (consumer, gauge) in &lags {
                 gauge.encode(family.encode_family(&ConsumerLabel { consumer })?)?;
             }
+        }
+        Ok(())
+    }
+}
+
+/// The supervised tasks.
+#[derive(Debug)]
+struct Tasks(Arc<ConsumerStates>);
+
+impl Collector for Tasks {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let all = self.0.all();
+        let Some(kind) = all
+            .values()
+            .next()
+            .map(|_| ConstGauge::new(0_i64).metric_type())
+        else {
+            return Ok(());
+        };
+        let help = "1 while a consumer works, 0 while it fails";
+        let mut up = encoder.encode_descriptor("consumer_up", help, None, kind)?;
+        for (consumer, state) in &all {
+            let gauge = ConstGauge::new(i64::from(state.failing.is_none()));
+            gauge.encode(up.encode_family(&[("consumer", consumer.as_str())])?)?;
+        }
+        let help = "How often a consumer that panicked or ended was started again";
+        let kind = ConstCounter::new(0_u64).metric_type();
+        let mut restarts = encoder.encode_descriptor("consumer_restarts", help, None, kind)?;
+        for (consumer, state) in &all {
+            let counter = ConstCounter::new(state.restarts);
+            counter.encode(restarts.encode_family(&[("consumer", consumer.as_str())])?)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -14,7 +15,7 @@ use archive::Archive;
 use axum::Router;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Limits};
-use store::{Archiver, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
+use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +30,7 @@ use crate::demo::feeder;
 use crate::guard::{Hosts, guard};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::supervisor::{ConsumerStates, Supervisor};
 
 /// How long a delivery may take before its sender is asked to retry.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -38,6 +40,18 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the consumers may take to finish and flush after that.
 const FLUSH_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often a disk that failed is tried.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Why the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to stop.
+    Stopped,
+    /// The store's engine failed, and the disk accepts writes again: the process should be started again.
+    Recovered,
+}
 
 /// The system's clock as a port.
 struct SystemClock;
@@ -60,6 +74,7 @@ pub struct Server {
     store: EmbeddedStore,
     ingest: Ingest,
     consumers: Consumers,
+    consumer_states: Arc<ConsumerStates>,
     router: Router,
     connections_max: usize,
 }
@@ -89,6 +104,14 @@ impl Server {
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
         let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
+        let quarantine_files = QuarantineFiles::new(store.clone(), &config.data_dir);
+        let backups = Backups::new(
+            store.clone(),
+            Arc::clone(&archiver),
+            quarantine_files.clone(),
+            &config.data_dir,
+            &config.backup_dir(),
+        );
         let flag = Arc::new(store.flag(config.rollout()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conflator = Arc::new(Conflator::default());
@@ -108,7 +131,8 @@ impl Server {
         };
         let connections_max = host::connections_max();
         let live = Live::new(Arc::clone(&conflator), store.clone(), connections_max);
-        let metrics = Arc::new(Metrics::new(store.clone()));
+        let consumer_states = Arc::new(ConsumerStates::default());
+        let metrics = Arc::new(Metrics::new(store.clone(), Arc::clone(&consumer_states)));
         let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
         let control = FlagEditor {
             flag: flag as _,
@@ -121,7 +145,7 @@ impl Server {
             ingest: ingest.clone(),
             conflator,
             archiver: Arc::clone(&archiver),
-            quarantine_files: QuarantineFiles::new(store.clone(), &config.data_dir),
+            quarantine_files,
             live: live.clone(),
             metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),
@@ -131,9 +155,11 @@ impl Server {
             store: store.clone(),
             control,
             archiver,
+            backups: Arc::new(backups),
             operator: Arc::clone(&operator),
             live,
             metrics: Arc::clone(&metrics),
+            consumers: Arc::clone(&consumer_states),
             started_at_ms: runtime::clock::now_ms(),
             demo: config.demo,
             turned_off: config.use_kinesis == Some(false),
@@ -154,6 +180,7 @@ impl Server {
             store,
             ingest,
             consumers,
+            consumer_states,
             router,
             connections_max,
         })
@@ -173,13 +200,14 @@ impl Server {
     pub async fn run(
         self,
         stop: impl Future<Output = std::io::Result<()>> + Send + 'static,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Ended> {
         let Self {
             config,
             listener,
             store,
             ingest,
             consumers,
+            consumer_states,
             router,
             connections_max,
             ..
@@ -187,7 +215,12 @@ impl Server {
         let stopping = CancellationToken::new();
         let tasks = TaskTracker::new();
         let live = consumers.live.clone();
-        consumers::spawn(consumers, &tasks, &stopping);
+        let supervisor = Supervisor {
+            tasks: tasks.clone(),
+            stopping: stopping.clone(),
+            states: consumer_states,
+        };
+        consumers::spawn(consumers, &supervisor);
         let feeding = stopping.child_token();
         if config.demo {
             tasks.spawn(feeder::feed(
@@ -196,12 +229,19 @@ impl Server {
                 feeding.clone(),
             ));
         }
-        let stop = async move {
-            if let Err(error) = stop.await {
-                tracing::error!(error = %error, "signals cannot be received; stopping");
+        let recovered = Arc::new(AtomicBool::new(false));
+        let stop = {
+            let (store, recovered) = (store.clone(), Arc::clone(&recovered));
+            async move {
+                tokio::select! {
+                    stop = stop => if let Err(error) = stop {
+                        tracing::error!(error = %error, "signals cannot be received; stopping");
+                    },
+                    () = disk_recovered(store) => recovered.store(true, Ordering::Relaxed),
+                }
+                tracing::info!("stopping: finishing the requests in progress");
+                feeding.cancel();
             }
-            tracing::info!("stopping: finishing the requests in progress");
-            feeding.cancel();
         };
         let limits = Limits::new(DRAIN_WITHIN, connections_max);
         let ended = host::serve(listener, router, stop, limits).await;
@@ -222,7 +262,32 @@ impl Server {
             .await
             .context("closing the store")?;
         tracing::info!(?ended, "stopped");
-        Ok(())
+        Ok(if recovered.load(Ordering::Relaxed) {
+            Ended::Recovered
+        } else {
+            Ended::Stopped
+        })
+    }
+}
+
+/// Waits until the store's engine has failed, and then until the disk accepts writes again. Meanwhile writes are
+/// refused and reading continues: the engine accepts no writes until it is opened again.
+async fn disk_recovered(store: EmbeddedStore) {
+    store.failed().await;
+    tracing::error!(
+        "the disk failed: deliveries are refused until it accepts writes again; reading continues"
+    );
+    loop {
+        tokio::time::sleep(PROBE_EVERY).await;
+        let store = store.clone();
+        let probed = tokio::task::spawn_blocking(move || store.probe_disk()).await;
+        match probed {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "the disk does not accept writes yet")
+            }
+            Err(error) => tracing::debug!(error = %error, "the disk was not tried"),
+        }
     }
 }
 
@@ -231,7 +296,10 @@ async fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
     std::fs::create_dir_all(&config.data_dir).with_context(|| {
         format!("cannot create the data folder {folder}: choose another --data-dir")
     })?;
-    let embedded = EmbeddedConfig::new(config.data_dir.join("store"));
+    let embedded = EmbeddedConfig {
+        min_free_bytes: config.min_free_disk_mb * 1_000_000,
+        ..EmbeddedConfig::new(config.data_dir.join(store::STORE_FOLDER))
+    };
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&embedded))
         .await
         .context("opening the store")?;

@@ -39,6 +39,7 @@ fn documents() -> Vec<PathBuf> {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "README.md",
+        "SECURITY.md",
         "infra/README.md",
     ]
     .map(|name| root.join(name))
@@ -230,4 +231,27 @@ fn a_name_that_does_not_exist_is_found() {
     ] {
         assert!(checkout.has(name), "{name}");
     }
+}
+
+/// SECURITY.md names a constant and a test for each limit.
+#[test]
+fn each_limit_of_the_security_page_has_its_constant_and_its_test() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let mut limits = 0;
+    for row in text.lines().filter(|line| line.starts_with('|')) {
+        let quoted: Vec<_> = row.split('`').skip(1).step_by(2).collect();
+        let [constant, file, test, test_file] = quoted[..] else {
+            continue;
+        };
+        let source = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_default();
+        let defines = |form: &str| source(file).contains(&format!("{form} {constant}:"));
+        assert!(
+            defines("const") || defines("pub"),
+            "{file} has no {constant}"
+        );
+        let named = source(test_file).contains(&format!("fn {test}("));
+        assert!(named, "{test_file} has no test {test}");
+        limits += 1;
+    }
+    assert!(limits > 15, "{limits} limits were found");
 }

@@ -10,3 +10,4 @@ mod emulator;
 mod event_source;
 mod faults;
 mod functions;
+mod recovery;

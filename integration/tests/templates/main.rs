@@ -18,6 +18,7 @@ mod lint;
 mod permissions;
 mod queues;
 mod reader;
+mod restored_table;
 mod scaling;
 mod stack;
 mod startable;

@@ -8,14 +8,15 @@ use domain::analytics::{
     AnalysisConfig, Anomaly, Averages, Candle, Interval, Member, PairState, Timeliness,
 };
 
+use lru::LruCache;
+
 use crate::ports::{
     AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StateChange, StoredState,
     StreamRecord,
 };
 use domain::Pair;
 
-/// The most pairs whose state a shard keeps in memory. Beyond that, the cache is cleared and states
-/// are loaded again.
+/// The default for [`Analyser::keep_pairs`].
 const CACHED_PAIRS_MAX: usize = 20_000;
 
 /// The results of an analysis step, for live subscribers.
@@ -54,7 +55,8 @@ pub struct Analyser {
     store: Arc<dyn AnalyticsStore>,
     feed: Arc<dyn AnalysisFeed>,
     config: AnalysisConfig,
-    cached: HashMap<Pair, CachedPair>,
+    cached: LruCache<Pair, CachedPair>,
+    cached_pairs_max: usize,
     dirty_pairs: u32,
     /// The members of ended seconds that this step has looked up, closed or corrected.
     ended_seconds: HashMap<(Pair, i64), HashSet<Member>>,
@@ -71,18 +73,27 @@ impl Analyser {
         feed: Arc<dyn AnalysisFeed>,
         config: AnalysisConfig,
     ) -> Self {
-        let (cached, step) = (HashMap::new(), AnalysisCommit::default());
+        let (cached, step) = (LruCache::unbounded(), AnalysisCommit::default());
         Self {
             shard,
             store,
             feed,
             config,
             cached,
+            cached_pairs_max: CACHED_PAIRS_MAX,
             dirty_pairs: 0,
             ended_seconds: HashMap::new(),
             step,
             last: None,
         }
+    }
+
+    /// Keeps the states of at most this many pairs in memory between steps, about 6 KB each: those with the
+    /// most recent records. The states of others are loaded again.
+    #[must_use]
+    pub fn keep_pairs(mut self, pairs_max: usize) -> Self {
+        self.cached_pairs_max = pairs_max;
+        self
     }
 
     /// Whether there are folded records that are not committed yet.
@@ -112,7 +123,7 @@ impl Analyser {
             let pair = Pair::of(&record.tick);
             let is_full =
                 |cached: &CachedPair| cached.corrections + Interval::ALL.len() > corrections_max;
-            if self.cached.get(&pair).is_some_and(is_full) {
+            if self.cached.peek(&pair).is_some_and(is_full) {
                 self.commit().await?;
                 // The commit dropped what was looked up.
                 self.load_members(records.get(index..).unwrap_or_default())
@@ -166,14 +177,20 @@ impl Analyser {
         Ok(())
     }
 
+    /// Passes over a record that cannot be processed.
+    pub fn skip(&mut self, sequence: SequenceNumber) {
+        self.last = self.last.max(Some(sequence));
+    }
+
     async fn load_states(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
-        if self.last.is_none() && self.cached.len() > CACHED_PAIRS_MAX {
-            self.cached.clear();
+        // Nothing is dirty between steps.
+        while self.last.is_none() && self.cached.len() > self.cached_pairs_max {
+            self.cached.pop_lru();
         }
         let mut missing = HashSet::new();
         for record in records {
             let pair = Pair::of(&record.tick);
-            if !self.cached.contains_key(&pair) {
+            if !self.cached.contains(&pair) {
                 missing.insert(pair);
             }
         }
@@ -187,7 +204,7 @@ impl Analyser {
                 last_sequence: SequenceNumber::default(),
                 state: PairState::new(pair.token.clone(), pair.quote.clone()),
             });
-            self.cached.insert(
+            self.cached.put(
                 pair,
                 CachedPair {
                     base: stored.last_sequence,
@@ -209,7 +226,7 @@ impl Analyser {
         let mut missing = HashSet::new();
         for StreamRecord { sequence, tick } in records {
             let pair = Pair::of(tick);
-            let Some(cached) = self.cached.get(&pair) else {
+            let Some(cached) = self.cached.peek(&pair) else {
                 continue;
             };
             if *sequence > cached.stored.last_sequence

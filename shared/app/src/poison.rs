@@ -1,8 +1,8 @@
-//! Records and messages that cannot be decoded. They are quarantined and acknowledged, since a
-//! retry would not help.
+//! Records and messages that cannot be decoded, and ticks that cannot be processed. They are quarantined and
+//! acknowledged, since a retry would not help.
 
 use codec::error::CodecError;
-use domain::{Malformed, Reason};
+use domain::{Malformed, Reason, Tick};
 
 use crate::ports::{PortError, Quarantine, Quarantined};
 
@@ -10,6 +10,14 @@ use crate::ports::{PortError, Quarantine, Quarantined};
 #[must_use]
 pub fn malformed(index: usize, raw: &[u8], why: &CodecError) -> Malformed {
     Malformed::new(index, reason(raw, why), why, raw)
+}
+
+/// A tick that cannot be processed, for the quarantine.
+#[must_use]
+pub fn unprocessable(tick: &Tick, why: impl std::fmt::Display) -> Malformed {
+    let mut raw = Vec::new();
+    codec::json::write_json(tick, &mut raw);
+    Malformed::new(0, Reason::Unprocessable, why, &raw)
 }
 
 /// Quarantines poison from one origin, such as `kinesis`.
@@ -28,8 +36,7 @@ pub async fn keep(
     tracing::warn!(
         place,
         entries = entries.len(),
-        "records that cannot be decoded were \
-        quarantined"
+        "records that cannot be decoded or processed were quarantined"
     );
     let kept: Vec<Quarantined> = entries
         .into_iter()

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate};
+use codec::columnar::record_batch;
 use domain::{Tick, TickId, Token};
 
 use crate::error::ArchiveError;
@@ -100,6 +101,16 @@ impl Archive {
             }
         }
         Ok(written)
+    }
+
+    /// Whether a tick can be written, apart from the disk.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] says what the archive cannot represent.
+    pub fn check(tick: &Tick) -> Result<(), ArchiveError> {
+        day_of(tick)?;
+        record_batch(&[tick])?;
+        Ok(())
     }
 
     /// Moves a range's file of a day into the archive. If the day was compacted between a crash of

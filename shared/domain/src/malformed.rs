@@ -42,13 +42,15 @@ pub enum Reason {
     InvalidSource,
     /// A trade whose two sides cannot be determined.
     AmbiguousTrade,
+    /// A stored tick that the analysis or the archive cannot process. It was set aside.
+    Unprocessable,
     /// More parts (accounts, transfers, digits) than exist in practice, which would take long to read.
     TooManyParts,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::UnreadableBody,
         Self::InvalidUtf8,
         Self::UnknownSource,
@@ -63,6 +65,7 @@ impl Reason {
         Self::InvalidId,
         Self::InvalidSource,
         Self::AmbiguousTrade,
+        Self::Unprocessable,
         Self::TooManyParts,
     ];
 
@@ -84,6 +87,7 @@ impl Reason {
             Self::InvalidId => "invalid_id",
             Self::InvalidSource => "invalid_source",
             Self::AmbiguousTrade => "ambiguous_trade",
+            Self::Unprocessable => "unprocessable",
             Self::TooManyParts => "too_many_parts",
         }
     }
@@ -93,7 +97,11 @@ impl Reason {
     pub fn severity(self) -> Severity {
         match self {
             // The whole body is unusable until somebody examines it.
-            Self::UnreadableBody | Self::InvalidUtf8 | Self::UnknownSource => Severity::Critical,
+            // Or a defect of ours.
+            Self::UnreadableBody
+            | Self::InvalidUtf8
+            | Self::UnknownSource
+            | Self::Unprocessable => Severity::Critical,
             // Once the clocks agree again, a replay succeeds.
             Self::FutureTimestamp | Self::AmbiguousTrade => Severity::Warning,
             Self::MissingField

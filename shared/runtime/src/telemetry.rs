@@ -25,6 +25,21 @@ impl LogFormat {
     }
 }
 
+/// Standard error, whose failures lose lines and nothing else: a log on a full disk must not end the process, as the
+/// subscriber's own report of the failure would.
+struct Lossy(std::io::Stderr);
+
+impl std::io::Write for Lossy {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        Ok(self.0.write(line).unwrap_or(line.len()))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        drop(self.0.flush());
+        Ok(())
+    }
+}
+
 /// The filter is not understood.
 #[derive(Debug, thiserror::Error)]
 #[error("the log filter `{filter}` is not understood: {cause}; try `info` or `warn,webhook=debug`")]
@@ -45,7 +60,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> {
     let layer = EnvFilter::try_new(filter).map_err(|error| refused(error.to_string()))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(layer)
-        .with_writer(std::io::stderr);
+        .with_writer(|| Lossy(std::io::stderr()));
     let started = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

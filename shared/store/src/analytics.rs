@@ -1,38 +1,42 @@
 //! States, candles and anomalies of the analysis.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use app::ports::{AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StoredState};
 use async_trait::async_trait;
 use domain::Pair;
 use domain::analytics::{Anomaly, Averages, Candle, Interval, PairState};
 
+use crate::candles;
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::candle::CandleKey;
+use crate::keys::day::{self, Day};
+use crate::keys::event_day::Kind;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{analysis_state, anomaly, candle, meta};
 use crate::shared_state::SharedState;
+use crate::ticks::pairs_of;
+
+/// The most anomalies of a day that are looked at for the newest ones of a token.
+const ANOMALIES_READ_MAX: usize = 20_000;
 
 #[async_trait]
 impl AnalyticsStore for EmbeddedStore {
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError> {
-        let numbers: Vec<_> = pairs
-            .iter()
-            .map(|pair| self.inner.pairs.find(pair))
-            .collect();
+        let pairs = pairs.to_vec();
         self.read(move |inner| {
-            let load = |number: Option<u32>| match number {
+            let load = |pair: &Pair| match inner.pair_number(pair)? {
                 Some(number) => match state_of(inner, shard, number) {
                     Err(StorageError::Corrupt { what, cause }) => {
-                        resumed(inner, number, what, &cause).map(Some)
+                        resumed(inner, pair, number, what, &cause).map(Some)
                     }
                     read => read,
                 },
                 None => Ok(None),
             };
-            numbers.into_iter().map(load).collect()
+            pairs.iter().map(load).collect()
         })
         .await
         .map_err(|error: StorageError| error.at("load analysis states"))
@@ -53,13 +57,15 @@ impl AnalyticsStore for EmbeddedStore {
                 corrected,
                 late,
                 too_late,
+                today,
             } = prepared;
             EmbeddedStore::commit(self, move |commit| {
                 let spaces = commit.spaces();
                 for (key, value) in states {
                     commit.insert(&spaces.states, &key, value);
                 }
-                for (key, value) in candles {
+                for (key, start_ms, value) in candles {
+                    commit.add_event_day(Kind::Candles, today, day::of(start_ms));
                     commit.insert(&spaces.candles, &key, value);
                 }
                 for (key, value) in anomalies {
@@ -86,12 +92,15 @@ type Rows<K> = Vec<(K, Vec<u8>)>;
 /// A step in its stored form.
 struct Prepared {
     states: Rows<[u8; 5]>,
-    candles: Rows<CandleKey>,
+    /// With the start of each candle.
+    candles: Vec<(CandleKey, i64, Vec<u8>)>,
     anomalies: Rows<Vec<u8>>,
     corrected: Vec<Candle>,
     /// Counts of late ticks, within the allowed lateness and beyond it.
     late: u64,
     too_late: u64,
+    /// The day of the rows.
+    today: Day,
 }
 
 /// Counts of the analysis.
@@ -106,48 +115,6 @@ pub struct AnalysisCounters {
 }
 
 impl EmbeddedStore {
-    /// A token's candles whose start is in a range, in ascending order; only the latest if there are
-    /// more than `limit`. `None` if the token is not known.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn candles(
-        &self,
-        token: &str,
-        quote: Option<&str>,
-        interval: Interval,
-        range: crate::TickRange,
-    ) -> Result<Option<Vec<Candle>>, StorageError> {
-        let numbers = self.inner.pairs.of_token(token, quote);
-        if numbers.is_empty() {
-            return Ok(None);
-        }
-        self.read(move |inner| {
-            let mut found: Vec<Candle> = Vec::new();
-            for number in numbers {
-                let low = candle::key(number, interval, range.from_ms);
-                let high = candle::key(number, interval, range.to_ms);
-                if low >= high {
-                    continue;
-                }
-                for guard in inner
-                    .spaces
-                    .candles
-                    .range(low..high)
-                    .rev()
-                    .take(range.limit)
-                {
-                    found.push(candle::decode(&guard.value()?)?);
-                }
-            }
-            found.sort_by(|a, b| (a.start_ms, &a.quote).cmp(&(b.start_ms, &b.quote)));
-            Ok(Some(
-                found.split_off(found.len().saturating_sub(range.limit)),
-            ))
-        })
-        .await
-    }
-
     /// The averages of a token's pairs as of the analysis' last commit; `None` if the token
     /// is not known.
     ///
@@ -158,13 +125,14 @@ impl EmbeddedStore {
         token: &str,
         quote: Option<&str>,
     ) -> Result<Option<Vec<Averages>>, StorageError> {
-        let numbers = self.inner.pairs.of_token(token, quote);
-        if numbers.is_empty() {
-            return Ok(None);
-        }
+        let (token, quote) = (token.to_owned(), quote.map(str::to_owned));
         self.read(move |inner| {
+            let pairs = pairs_of(inner, &token, quote.as_deref())?;
+            if pairs.is_empty() {
+                return Ok(None);
+            }
             let mut found = Vec::new();
-            for number in numbers {
+            for (_, number) in pairs {
                 for shard in 0..SHARDS {
                     match state_of(inner, shard, number) {
                         Ok(Some(stored)) => found.push(stored.state.averages()),
@@ -179,7 +147,8 @@ impl EmbeddedStore {
         .await
     }
 
-    /// The newest anomalies, newest first; only of one token if one is given.
+    /// The newest anomalies by event time, newest first; only of one token if one is given. Of each kept day
+    /// at most [`ANOMALIES_READ_MAX`] are looked at.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -190,18 +159,23 @@ impl EmbeddedStore {
     ) -> Result<Vec<Anomaly>, StorageError> {
         let token = token.map(str::to_owned);
         self.read(move |inner| {
-            let mut found = Vec::new();
-            for guard in inner.spaces.anomalies.iter().rev() {
-                let anomaly = anomaly::decode(&guard.value()?)?;
-                if token
-                    .as_deref()
-                    .is_none_or(|token| anomaly.token.as_str() == token)
-                {
-                    found.push(anomaly);
+            let mut found: Vec<Anomaly> = Vec::new();
+            for day in inner.first_day()..=inner.today() {
+                let rows = inner.spaces.anomalies.prefix(day.to_be_bytes());
+                let mut of_day = 0;
+                for guard in rows.rev().take(ANOMALIES_READ_MAX) {
+                    let anomaly = anomaly::decode(&guard.value()?)?;
+                    let is_wanted = |token: &str| anomaly.token.as_str() == token;
+                    if token.as_deref().is_none_or(is_wanted) {
+                        found.push(anomaly);
+                        of_day += 1;
+                    }
+                    if of_day >= limit {
+                        break;
+                    }
                 }
-                if found.len() >= limit {
-                    break;
-                }
+                found.sort_by_key(|it| std::cmp::Reverse((it.timestamp_ms, it.tick_id)));
+                found.truncate(limit);
             }
             Ok(found)
         })
@@ -221,32 +195,39 @@ impl EmbeddedStore {
 
 /// Merges and encodes a step outside of the writing thread. It may read stored candles here, since only
 /// the analysis of the pair's shard writes them, one step after the other.
+///
+/// What belongs to a pair that has no ticks any more is dropped: if the analysis is behind by more than the
+/// retention, its results have expired.
 fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepared, StorageError> {
-    let number_of = |pair: &Pair| {
-        inner
-            .pairs
-            .find(pair)
-            .ok_or_else(|| StorageError::corrupt("pair", pair))
+    let today = inner.today();
+    let mut numbers: HashMap<Pair, Option<u32>> = HashMap::new();
+    let mut number_of = |pair: &Pair| match numbers.get(pair) {
+        Some(number) => Ok(*number),
+        None => {
+            let number = inner.pair_number(pair)?;
+            numbers.insert(pair.clone(), number);
+            Ok::<_, StorageError>(number)
+        }
     };
     let mut states = Vec::with_capacity(step.states.len());
     for change in &step.states {
-        let key = analysis_state::key(shard, number_of(&change.pair)?);
-        states.push((key, analysis_state::encode(&change.stored)?));
+        if let Some(number) = number_of(&change.pair)? {
+            let key = analysis_state::key(shard, number);
+            states.push((key, analysis_state::encode(&change.stored)?));
+        }
     }
-    let keyed = |candle: &Candle| {
-        Ok::<_, StorageError>(candle::key(
-            number_of(&candle.pair())?,
-            candle.interval,
-            candle.start_ms,
-        ))
-    };
     let mut candles = BTreeMap::new();
     for candle in step.candles {
-        candles.insert(keyed(&candle)?, candle);
+        if let Some(number) = number_of(&candle.pair())? {
+            candles.insert((number, candle.interval, candle.start_ms), candle);
+        }
     }
-    let mut corrections: BTreeMap<CandleKey, Candle> = BTreeMap::new();
+    let mut corrections: BTreeMap<(u32, Interval, i64), Candle> = BTreeMap::new();
     for correction in step.corrections {
-        match corrections.entry(keyed(&correction)?) {
+        let Some(number) = number_of(&correction.pair())? else {
+            continue;
+        };
+        match corrections.entry((number, correction.interval, correction.start_ms)) {
             Entry::Vacant(vacant) => {
                 vacant.insert(correction);
             }
@@ -254,12 +235,16 @@ fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepa
         }
     }
     let mut corrected = Vec::with_capacity(corrections.len());
-    for (key, correction) in corrections {
-        let held = match candles.remove(&key) {
+    for (place, correction) in corrections {
+        let held = match candles.remove(&place) {
             Some(held) => Some(held),
-            None => match inner.spaces.candles.get(key)? {
-                Some(bytes) => Some(candle::decode(&bytes)?),
-                None => None,
+            None => match candles::stored(inner, place) {
+                // The correction is all that is left of it.
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    tracing::error!(error = %error, pair = %correction.pair(), "a candle cannot be read");
+                    None
+                }
+                read => read?,
             },
         };
         let merged = match held {
@@ -271,13 +256,15 @@ fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepa
             None => correction,
         };
         corrected.push(merged.clone());
-        candles.insert(key, merged);
+        candles.insert(place, merged);
     }
-    let candles = candles
-        .iter()
-        .map(|(key, candle)| Ok((*key, candle::encode(candle)?)));
+    let candles = candles.iter().map(|((number, interval, start_ms), it)| {
+        let key = candle::key(today, *number, *interval, *start_ms);
+        Ok((key, *start_ms, candle::encode(it)?))
+    });
     let anomalies = step.anomalies.iter();
-    let anomalies = anomalies.map(|found| Ok((anomaly::key(found), anomaly::encode(found)?)));
+    let anomalies =
+        anomalies.map(|found| Ok((anomaly::key(today, found), anomaly::encode(found)?)));
     Ok(Prepared {
         states,
         candles: candles.collect::<Result<_, StorageError>>()?,
@@ -285,6 +272,7 @@ fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepa
         corrected,
         late: step.late,
         too_late: step.too_late,
+        today,
     })
 }
 
@@ -292,30 +280,26 @@ fn prepare(inner: &SharedState, shard: u8, step: AnalysisCommit) -> Result<Prepa
 /// after the shard's checkpoint and the pair's stored candles; averages and the detector start from nothing.
 fn resumed(
     inner: &SharedState,
+    pair: &Pair,
     number: u32,
     what: &'static str,
     cause: &str,
 ) -> Result<StoredState, StorageError> {
-    let pair = inner.pairs.pair(number);
-    let pair = pair.ok_or_else(|| StorageError::corrupt("pair", number))?;
     let mut candles = Vec::new();
     for interval in Interval::ALL {
-        let rows = candle::key(number, interval, 0)..=candle::key(number, interval, i64::MAX);
-        let Some(guard) = inner.spaces.candles.range(rows).next_back() else {
-            continue;
-        };
-        match candle::decode(&guard.value()?) {
-            Ok(candle) => candles.push(candle),
-            Err(error) => {
+        match candles::last(inner, number, interval) {
+            Ok(candle) => candles.extend(candle),
+            Err(error @ StorageError::Corrupt { .. }) => {
                 tracing::error!(pair = %pair, error = %error, "a candle cannot be read");
             }
+            Err(error) => return Err(error),
         }
     }
     inner.count_resumed();
     tracing::error!(pair = %pair, what, cause, "the analysis of a pair continues after its stored candles, since its state cannot be read");
     Ok(StoredState {
         last_sequence: SequenceNumber::START,
-        state: PairState::resumed(&pair, candles),
+        state: PairState::resumed(pair, candles),
     })
 }
 

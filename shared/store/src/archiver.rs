@@ -1,17 +1,21 @@
 //! Archives the stream range by range. A range is recorded before it is written, so exactly the same
 //! files are written again after a crash.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use app::ports::SequenceNumber;
+use app::ports::{PortError, SequenceNumber};
 use archive::{Archive, ArchiveError};
-use domain::Tick;
+use domain::{Malformed, Tick};
 use serde::{Deserialize, Serialize};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{self, meta};
+
+/// Where an unprocessable tick is said to come from.
+const ORIGIN: &str = "archive";
 
 /// The most ticks of a range, which is in memory while it is sorted and written.
 const RANGE_TICKS_MAX: usize = 50_000;
@@ -34,9 +38,29 @@ pub enum FlushError {
     /// A file cannot be written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// A tick that cannot be written could not be quarantined.
+    #[error("a tick that the archive cannot represent could not be quarantined: {}", .0.source)]
+    Quarantine(#[from] PortError),
     /// The write was stopped.
     #[error("the write was stopped")]
     Stopped,
+}
+
+/// Separates the ticks that can be written from those that cannot.
+fn separate(ticks: &[Tick]) -> (Vec<Tick>, Vec<Malformed>) {
+    let (mut good, mut poison) = (Vec::with_capacity(ticks.len()), Vec::new());
+    for tick in ticks {
+        let checked = std::panic::catch_unwind(AssertUnwindSafe(|| Archive::check(tick)));
+        match checked {
+            Ok(Ok(())) => good.push(tick.clone()),
+            Ok(Err(error)) => poison.push(app::poison::unprocessable(tick, error)),
+            Err(_) => poison.push(app::poison::unprocessable(
+                tick,
+                "the archive panicked on it",
+            )),
+        }
+    }
+    (good, poison)
 }
 
 /// A range of a shard that is being written.
@@ -70,6 +94,11 @@ impl Archiver {
     /// [`StorageError`].
     pub fn lag_ticks(&self) -> Result<u64, StorageError> {
         self.store.lag_records(meta::ARCHIVE)
+    }
+
+    /// Waits until no flush is running, and keeps flushes waiting until the result is dropped.
+    pub(crate) async fn pause(&self) -> impl Drop + '_ {
+        self.one_at_a_time.lock().await
     }
 
     /// Writes all ticks of the stream that are not in the archive.
@@ -118,13 +147,48 @@ impl Archiver {
             }
             let ticks: Vec<Tick> = records.into_iter().map(|record| record.tick).collect();
             flushed.ticks += ticks.len() as u64;
-            let archive = Arc::clone(&self.archive);
-            let written = tokio::task::spawn_blocking(move || {
-                archive.write_range(shard, range.first, range.last, &ticks)
-            });
-            flushed.files += written.await.map_err(|_| FlushError::Stopped)??.files;
+            flushed.files += self.write(shard, range, ticks).await?;
             self.finish(shard, range).await?;
         }
+    }
+
+    /// Writes a range; returns the number of files. Ticks that the archive cannot represent are quarantined, and
+    /// the others are written: the same ones each time, so a range may be repeated.
+    async fn write(&self, shard: u8, range: Intent, ticks: Vec<Tick>) -> Result<usize, FlushError> {
+        let ticks = Arc::new(ticks);
+        let failed = match self.try_write(shard, range, Arc::clone(&ticks)).await {
+            Err(
+                error @ (FlushError::Stopped
+                | FlushError::Archive(
+                    ArchiveError::Columns(_) | ArchiveError::Timestamp { .. },
+                )),
+            ) => error,
+            written => return written,
+        };
+        let received_ms = ticks.iter().map(|tick| tick.ingested_at_ms).max();
+        let received_ms = received_ms.unwrap_or_default();
+        let separate = move || separate(&ticks);
+        let (good, poison) = tokio::task::spawn_blocking(separate)
+            .await
+            .map_err(|_| FlushError::Stopped)?;
+        if poison.is_empty() {
+            return Err(failed);
+        }
+        app::poison::keep(&self.store, ORIGIN, poison, received_ms).await?;
+        self.try_write(shard, range, Arc::new(good)).await
+    }
+
+    async fn try_write(
+        &self,
+        shard: u8,
+        range: Intent,
+        ticks: Arc<Vec<Tick>>,
+    ) -> Result<usize, FlushError> {
+        let archive = Arc::clone(&self.archive);
+        let written = tokio::task::spawn_blocking(move || {
+            archive.write_range(shard, range.first, range.last, &ticks)
+        });
+        Ok(written.await.map_err(|_| FlushError::Stopped)??.files)
     }
 
     fn intent(&self, shard: u8) -> Result<Option<Intent>, StorageError> {

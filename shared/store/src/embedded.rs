@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use fjall::Database;
 use tokio::sync::watch;
 
+use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::keys::{self, meta};
 use crate::keyspaces::{Keyspaces, Memtables};
-use crate::pairs::Pairs;
 use crate::shared_state::SharedState;
 use crate::state::State;
 use crate::upgrade::{new_ids_from_ms, upgrade};
@@ -30,26 +30,22 @@ const WORKERS: usize = 2;
 /// How long closing may take to flush memory to sorted files.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
-/// The default limit for the number of pairs.
-const PAIRS_MAX: u32 = 1_000_000;
-
 /// The configuration of the store.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
     /// The folder; it is created if it does not exist.
     pub folder: PathBuf,
-    /// The most pairs of token and quote. Each is in memory, about 1 KB with its latest tick.
-    /// Ticks of further pairs are refused.
-    pub pairs_max: u32,
+    /// While the disk has less room than this, new ticks are refused.
+    pub min_free_bytes: u64,
 }
 
 impl EmbeddedConfig {
-    /// A store in a folder, with the default limits.
+    /// A store in a folder, whose disk is not checked.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
-            pairs_max: PAIRS_MAX,
+            min_free_bytes: 0,
         }
     }
 }
@@ -78,7 +74,10 @@ impl EmbeddedStore {
         Self::open_with(config, Memtables::default())
     }
 
-    fn open_with(config: &EmbeddedConfig, memtables: Memtables) -> Result<Self, StorageError> {
+    pub(crate) fn open_with(
+        config: &EmbeddedConfig,
+        memtables: Memtables,
+    ) -> Result<Self, StorageError> {
         let db = Database::builder(&config.folder)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
@@ -92,9 +91,9 @@ impl EmbeddedStore {
             Some(bytes) => keys::decode("state", &bytes)?,
             None => State::default(),
         };
-        let pairs = Pairs::open(&spaces)?;
         let new_ids_from_ms = new_ids_from_ms(&spaces)?;
-        let inner = Arc::new(SharedState::new(spaces, pairs, config.pairs_max, state));
+        let disk = Disk::new(config.folder.clone(), config.min_free_bytes);
+        let inner = Arc::new(SharedState::open(spaces, disk, state)?);
         let (writer, thread) = Writer::start(Arc::clone(&inner), db.clone())
             .map_err(|error| StorageError::from(fjall::Error::Io(error)))?;
         let closing = Closing {
@@ -144,13 +143,41 @@ impl EmbeddedStore {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the storage writer ended with a panic");
         }
-        if let Err(error) = inner.pairs.save_latest(&inner.spaces) {
-            tracing::warn!(error = %error, "the latest ticks were not saved; the next start looks them up");
+        if inner.has_failed() {
+            // Nothing can be written any more. What was answered is in the journal.
+            return;
         }
         flush_memory(&inner.spaces);
         if let Err(error) = closing.db.persist(fjall::PersistMode::SyncAll) {
             tracing::warn!(error = %error, "the last sync failed");
         }
+    }
+
+    /// Waits until the engine has failed: it accepts no writes until the store is opened again.
+    pub async fn failed(&self) {
+        self.inner.failed().await;
+    }
+
+    /// Writes a file in the store's folder to find out whether the disk accepts writes and has room. This blocks.
+    ///
+    /// # Errors
+    /// The failure of the disk.
+    pub fn probe_disk(&self) -> std::io::Result<()> {
+        self.inner.disk.probe()
+    }
+
+    /// Whether the disk has enough room for new ticks.
+    ///
+    /// # Errors
+    /// [`StorageError::DiskFull`].
+    pub fn check_disk(&self) -> Result<(), StorageError> {
+        self.inner.disk.check()
+    }
+
+    /// The room on the disk.
+    #[must_use]
+    pub fn free_disk_bytes(&self) -> u64 {
+        self.inner.disk.free_bytes()
     }
 
     /// Bytes on disk.
@@ -231,6 +258,7 @@ mod tests {
         let limits = Memtables {
             ticks_bytes: 4 * 1_024,
             other_bytes: 2 * 1_024,
+            ..Memtables::default()
         };
         let config = EmbeddedConfig::new(folder.path().to_owned());
         let store = EmbeddedStore::open_with(&config, limits).unwrap();

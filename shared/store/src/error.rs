@@ -10,6 +10,16 @@ pub enum StorageError {
     /// The engine failed: the disk is full or broken, or the folder is in use.
     #[error("the storage engine failed: {0}")]
     Engine(#[from] Arc<fjall::Error>),
+    /// The disk is almost full.
+    #[error(
+        "the disk has {free_mb} MB left, and new ticks are refused below {min_free_mb} MB: make room, or change --min-free-disk-mb"
+    )]
+    DiskFull {
+        /// The room that is left.
+        free_mb: u64,
+        /// The room that is reserved.
+        min_free_mb: u64,
+    },
     /// A stored record cannot be read.
     #[error("a stored {what} cannot be read: {cause}")]
     Corrupt {
@@ -53,9 +63,12 @@ impl StorageError {
         }
     }
 
-    /// Converts it to a port's error; only errors of a closing or failed store are retryable.
+    /// Converts it to a port's error; only errors of a closing or failed store, and of a full disk, are retryable.
     pub(crate) fn at(self, operation: &'static str) -> PortError {
-        let retryable = matches!(self, Self::Engine(_) | Self::Closed | Self::Stopped);
+        let retryable = matches!(
+            self,
+            Self::Engine(_) | Self::DiskFull { .. } | Self::Closed | Self::Stopped
+        );
         PortError {
             operation,
             retryable,

@@ -5,6 +5,8 @@ pub(crate) mod analysis_state;
 pub(crate) mod anomaly;
 pub(crate) mod arrival_stamped;
 pub(crate) mod candle;
+pub(crate) mod day;
+pub(crate) mod event_day;
 pub(crate) mod meta;
 pub(crate) mod outbox_entry;
 pub(crate) mod pair;

@@ -18,6 +18,8 @@ pub(crate) struct Keyspaces {
     pub(crate) ticks: Keyspace,
     pub(crate) arrival_stamped: Keyspace,
     pub(crate) pairs: Keyspace,
+    /// Which event days the rows of a day have.
+    pub(crate) days: Keyspace,
     pub(crate) outbox: Keyspace,
     /// A keyspace for each shard, so keys are ascending, and compaction moves files instead of
     /// merging them.
@@ -39,6 +41,8 @@ pub(crate) struct Memtables {
     pub(crate) ticks_bytes: u64,
     /// For each of the other keyspaces.
     pub(crate) other_bytes: u64,
+    /// The size of a sorted file of ticks.
+    pub(crate) ticks_file_bytes: u64,
 }
 
 impl Default for Memtables {
@@ -46,12 +50,11 @@ impl Default for Memtables {
         Self {
             ticks_bytes: 8 * 1_024 * 1_024,
             other_bytes: 2 * 1_024 * 1_024,
+            ticks_file_bytes: 16 * 1_024 * 1_024,
         }
     }
 }
 
-/// Size of a sorted file of ticks.
-const TICKS_TABLE_BYTES: u64 = 16 * 1_024 * 1_024;
 /// The number of flushed files of ticks that triggers a merge, which rewrites a part of all ticks.
 const TICKS_L0_TABLES: u8 = 4;
 
@@ -62,7 +65,7 @@ impl Keyspaces {
         let ticks = || {
             rotated_here().compaction_strategy(Arc::new(
                 Leveled::default()
-                    .with_table_target_size(TICKS_TABLE_BYTES)
+                    .with_table_target_size(memtables.ticks_file_bytes)
                     .with_l0_threshold(TICKS_L0_TABLES),
             ))
         };
@@ -75,6 +78,7 @@ impl Keyspaces {
             ticks: db.keyspace(keys::tick::KEYSPACE, ticks)?,
             arrival_stamped: db.keyspace(keys::arrival_stamped::KEYSPACE, small)?,
             pairs: db.keyspace(keys::pair::KEYSPACE, small)?,
+            days: db.keyspace(keys::event_day::KEYSPACE, small)?,
             outbox: db.keyspace(keys::outbox_entry::KEYSPACE, small)?,
             stream: [
                 db.keyspace(&keys::stream_block::keyspace(0), blocks)?,
@@ -116,6 +120,7 @@ impl Keyspaces {
             &self.ticks,
             &self.arrival_stamped,
             &self.pairs,
+            &self.days,
             &self.outbox,
             &self.quarantine,
             &self.states,

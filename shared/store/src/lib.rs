@@ -3,6 +3,10 @@
 
 mod analytics;
 mod archiver;
+mod backup;
+mod candles;
+mod day_index;
+mod disk;
 mod drainable_entries;
 mod duplicates;
 mod embedded;
@@ -25,6 +29,7 @@ mod writer;
 
 pub use analytics::AnalysisCounters;
 pub use archiver::{Archiver, FlushError, Flushed};
+pub use backup::{BackedUp, BackupError, Backups, STORE_FOLDER};
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;
 pub use keys::meta::CONSUMERS;

@@ -1,198 +1,204 @@
-//! Pairs by number: a tick's key holds four bytes instead of two names.
+//! Pairs by name: a tick's key holds four bytes instead of two names.
+//!
+//! The store has all pairs; those with the most recent ticks are kept in memory ("warm"), with the latest
+//! tick of each. Only the writer adds warm pairs: a reader that did so could put back an older state.
 
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::Pair;
 use domain::analytics::Latest;
-use domain::{Tick, TickId, Token};
+use domain::{Tick, TickId};
+use lru::LruCache;
 
+use crate::day_index::DayIndex;
 use crate::error::StorageError;
-use crate::keys::stream_block::{self, Block, EncodedTicks};
-use crate::keys::{meta, pair, tick};
+use crate::keys::day::{self, Day};
+use crate::keys::pair::{self, PairRow};
+use crate::keys::{meta, number_of, tick};
 use crate::keyspaces::Keyspaces;
 
-#[derive(Default)]
-struct Known {
-    by_pair: HashMap<Pair, u32>,
-    by_number: Vec<KnownPair>,
-}
+/// The most pairs in memory, about 600 bytes each. Looking up another one takes a few reads.
+const WARM_PAIRS_MAX: NonZeroUsize = NonZeroUsize::new(50_000).expect("it is not 0");
 
-struct KnownPair {
-    pair: Pair,
-    /// The latest tick by effective time, for readers.
-    latest: Option<Arc<Tick>>,
-    /// The tick with the last key: no later one is stored.
-    last_key: Option<Arc<Tick>>,
-}
-
-fn key_order(tick: &Tick) -> (i64, TickId) {
-    (tick.timestamp_ms, tick.tick_id)
-}
+/// The most pairs that are read when the store is opened.
+const OPENED_PAIRS_MAX: usize = 1_000;
 
 /// The most rows that are read to find a pair's latest tick, if ticks ahead of our clock come after it.
 const LATEST_ROWS_MAX: usize = 1_000;
 
-/// Whether a pair has a token, and a quote if one is given.
-pub(crate) fn is_of(of: &Token, of_quote: &Token, token: &str, quote: Option<&str>) -> bool {
-    of.as_str() == token && quote.is_none_or(|quote| of_quote.as_str() == quote)
+/// The order of keys: event time, then id.
+pub(crate) type KeyOrder = (i64, TickId);
+
+pub(crate) fn key_order(tick: &Tick) -> KeyOrder {
+    (tick.timestamp_ms, tick.tick_id)
 }
 
-/// All pairs, with the latest tick of each.
-#[derive(Default)]
+/// A pair, as of the last commit.
+#[derive(Debug, Clone)]
+pub(crate) struct WarmPair {
+    pub(crate) row: PairRow,
+    /// The last key: no stored tick has a later one.
+    pub(crate) last_key: Option<KeyOrder>,
+    /// The latest tick by effective time, for readers.
+    pub(crate) latest: Option<Arc<Tick>>,
+}
+
+impl WarmPair {
+    pub(crate) fn new(row: PairRow) -> Self {
+        Self {
+            row,
+            last_key: None,
+            latest: None,
+        }
+    }
+
+    /// Takes a tick into account.
+    pub(crate) fn renew(&mut self, tick: &Arc<Tick>) {
+        let is_later = |held: &Arc<Tick>| Latest::of(held) <= Latest::of(tick);
+        if self.latest.as_ref().is_none_or(is_later) {
+            self.latest = Some(Arc::clone(tick));
+        }
+        self.last_key = self.last_key.max(Some(key_order(tick)));
+    }
+}
+
+/// The pairs with ticks.
 pub(crate) struct Pairs {
-    known: RwLock<Known>,
+    warm: Mutex<LruCache<Pair, WarmPair>>,
+    live: AtomicU64,
 }
 
 impl Pairs {
-    /// Reads the pairs, and the latest tick and the last key of each: those saved when the store was
-    /// closed, or else from the last rows of each pair.
-    pub(crate) fn open(spaces: &Keyspaces) -> Result<Self, StorageError> {
-        let pairs = Self::default();
-        let saved = match spaces.meta.get(meta::LATEST)? {
-            Some(bytes) => Some(stream_block::read(&bytes)?),
-            None => None,
+    /// Reads some pairs of the last day, so that readers who want the latest of all see them at once.
+    pub(crate) fn open(
+        spaces: &Keyspaces,
+        ticks: &DayIndex,
+        first_day: Day,
+    ) -> Result<Self, StorageError> {
+        let live = match spaces.meta.get(meta::PAIRS_LIVE)? {
+            Some(bytes) => number_of(&bytes)?,
+            None => 0,
         };
-        // It becomes outdated with the next write.
-        spaces.meta.remove(meta::LATEST)?;
-        for guard in spaces.pairs.iter() {
-            let number = pairs.add(pair::decode(&guard.value()?)?);
-            if saved.is_some() {
-                continue;
-            }
-            let rows = spaces.ticks.prefix(number.to_be_bytes()).rev();
-            // The latest row that is not ahead of our clock, with all rows of its millisecond, since keys do
-            // not have the order of ticks.
-            let mut latest_ms = None;
-            for guard in rows.take(LATEST_ROWS_MAX) {
-                let tick = tick::decode(&guard.value()?)?;
-                if latest_ms.is_some_and(|latest_ms| tick.timestamp_ms < latest_ms) {
+        let pairs = Self {
+            warm: Mutex::new(LruCache::new(WARM_PAIRS_MAX)),
+            live: AtomicU64::new(live),
+        };
+        let mut opened = Vec::new();
+        if let Some(last_day) = ticks.last_day() {
+            let mut from = tick::prefix(last_day, 0);
+            while opened.len() < OPENED_PAIRS_MAX {
+                let Some(guard) = spaces.ticks.range(from..).next() else {
                     break;
-                }
-                if tick.timestamp_ms <= tick.ingested_at_ms {
-                    latest_ms = Some(tick.timestamp_ms);
-                }
-                pairs.renew(number, &Arc::new(tick));
+                };
+                let (key, value) = guard.into_inner()?;
+                let Some(next) = tick::pair_of(&key).and_then(|number| number.checked_add(1))
+                else {
+                    break;
+                };
+                opened.push(Pair::of(&tick::decode(&value)?));
+                from = tick::prefix(last_day, next);
             }
         }
-        for tick in saved.into_iter().flatten() {
-            if let Some(number) = pairs.find(&Pair::of(&tick)) {
-                pairs.renew(number, &Arc::new(tick));
+        // The least recent ones first.
+        for pair in opened.into_iter().rev() {
+            if let Some(found) = stored(spaces, ticks, first_day, &pair)? {
+                pairs.warm(|warm| warm.put(pair, found));
             }
         }
         Ok(pairs)
     }
 
-    /// Saves the latest ticks and those with the last keys for the next start. This must be the last
-    /// write.
-    pub(crate) fn save_latest(&self, spaces: &Keyspaces) -> Result<(), StorageError> {
-        let mut latest = self.latest();
-        latest.extend(self.read(|known| {
-            let others = known.by_number.iter().filter_map(|it| {
-                let last = it.last_key.as_ref()?;
-                let is_saved = |latest: &Arc<Tick>| Arc::ptr_eq(latest, last);
-                (!it.latest.as_ref().is_some_and(is_saved)).then(|| Arc::clone(last))
-            });
-            others.collect::<Vec<_>>()
-        }));
-        let mut block = Block::default();
-        block.push(&EncodedTicks::of(&latest));
-        Ok(spaces.meta.insert(meta::LATEST, block.take())?)
+    /// A pair in memory.
+    pub(crate) fn find(&self, pair: &Pair) -> Option<WarmPair> {
+        self.warm(|warm| warm.peek(pair).cloned())
     }
 
-    /// The pair of a number.
-    pub(crate) fn pair(&self, number: u32) -> Option<Pair> {
-        self.read(|known| Some(known.by_number.get(number as usize)?.pair.clone()))
+    /// Keeps a pair in memory, as the most recent one. Only the writer may do so, after a commit.
+    pub(crate) fn keep(&self, pair: Pair, state: WarmPair) {
+        self.warm(|warm| warm.put(pair, state));
     }
 
-    /// The number of a pair.
-    pub(crate) fn find(&self, pair: &Pair) -> Option<u32> {
-        self.read(|known| known.by_pair.get(pair).copied())
+    /// Forgets a pair that was removed.
+    pub(crate) fn forget(&self, pair: &Pair) {
+        self.warm(|warm| warm.pop(pair));
     }
 
-    /// The numbers of a token's pairs; with a quote, of the one pair.
-    pub(crate) fn of_token(&self, token: &str, quote: Option<&str>) -> Vec<u32> {
-        self.read(|known| {
-            (0..)
-                .zip(&known.by_number)
-                .filter(|(_, it)| is_of(&it.pair.token, &it.pair.quote, token, quote))
-                .map(|(number, _)| number)
-                .collect()
+    /// The latest ticks of the pairs with the most recent ones.
+    pub(crate) fn recent(&self, limit: usize) -> Vec<Arc<Tick>> {
+        self.warm(|warm| {
+            let latest = warm.iter().filter_map(|(_, pair)| pair.latest.clone());
+            latest.take(limit).collect()
         })
     }
 
-    /// Adds a pair that was just written with the next number.
-    pub(crate) fn add(&self, pair: Pair) -> u32 {
-        self.write(|known| {
-            let number = u32::try_from(known.by_number.len()).unwrap_or(u32::MAX);
-            known.by_pair.insert(pair.clone(), number);
-            known.by_number.push(KnownPair {
-                pair,
-                latest: None,
-                last_key: None,
-            });
-            number
-        })
+    /// How many pairs have ticks.
+    pub(crate) fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
     }
 
-    /// Makes a tick its pair's latest, unless a later one is known.
-    pub(crate) fn renew(&self, number: u32, tick: &Arc<Tick>) {
-        self.write(|known| {
-            let Some(pair) = known.by_number.get_mut(number as usize) else {
-                return;
-            };
-            let is_later = |held: &Arc<Tick>| Latest::of(held) <= Latest::of(tick);
-            if pair.latest.as_ref().is_none_or(is_later) {
-                pair.latest = Some(Arc::clone(tick));
-            }
-            let has_later_key = |held: &Arc<Tick>| key_order(held) <= key_order(tick);
-            if pair.last_key.as_ref().is_none_or(has_later_key) {
-                pair.last_key = Some(Arc::clone(tick));
-            }
-        });
+    /// Sets how many pairs have ticks.
+    pub(crate) fn set_live(&self, live: u64) {
+        self.live.store(live, Ordering::Relaxed);
     }
 
-    /// Whether a tick is newer than all stored ticks of its pair. It is then not stored yet, which saves
-    /// a lookup for most ticks.
-    pub(crate) fn all_before(&self, number: u32, timestamp_ms: i64, id: TickId) -> bool {
-        self.read(|known| {
-            let last = known.by_number.get(number as usize);
-            let last = last.and_then(|pair| pair.last_key.as_ref());
-            last.is_none_or(|tick| key_order(tick) < (timestamp_ms, id))
-        })
+    fn warm<R>(&self, work: impl FnOnce(&mut LruCache<Pair, WarmPair>) -> R) -> R {
+        work(&mut self.warm.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    /// The latest tick of every pair that has one.
-    pub(crate) fn latest(&self) -> Vec<Arc<Tick>> {
-        self.read(|known| {
-            known
-                .by_number
-                .iter()
-                .filter_map(|pair| pair.latest.clone())
-                .collect()
-        })
-    }
+/// A stored pair whose last tick is not expired.
+pub(crate) fn row(
+    spaces: &Keyspaces,
+    first_day: Day,
+    pair: &Pair,
+) -> Result<Option<PairRow>, StorageError> {
+    let found = spaces.pairs.get(pair::key(pair))?;
+    let row = found.map(|bytes| pair::decode(&bytes)).transpose()?;
+    Ok(row.filter(|row| row.last_day >= first_day))
+}
 
-    /// How many pairs there are.
-    pub(crate) fn len(&self) -> usize {
-        self.read(|known| known.by_number.len())
+/// Reads a pair with its last key and its latest tick: the last rows of each of its days, from the latest
+/// day on. Days whose event times are all earlier than what was found are skipped.
+pub(crate) fn stored(
+    spaces: &Keyspaces,
+    ticks: &DayIndex,
+    first_day: Day,
+    pair: &Pair,
+) -> Result<Option<WarmPair>, StorageError> {
+    let Some(row) = row(spaces, first_day, pair)? else {
+        return Ok(None);
+    };
+    let mut found = WarmPair::new(row);
+    let mut latest_ms = None;
+    for (day, last_event_day) in ticks.last_event_days(row.first_day.max(first_day), row.last_day) {
+        if latest_ms.is_some_and(|latest_ms| last_event_day < day::of(latest_ms)) {
+            continue;
+        }
+        latest_ms = latest_ms.max(renew_from(spaces, day, &mut found)?);
     }
+    Ok(Some(found))
+}
 
-    fn read<R>(&self, look: impl FnOnce(&Known) -> R) -> R {
-        look(
-            &self
-                .known
-                .read()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        )
+/// Takes a pair's last rows of a day into account: up to the latest row that is not ahead of our clock, with
+/// all rows of its millisecond, since keys do not have the order of ticks. Returns that row's event time.
+fn renew_from(
+    spaces: &Keyspaces,
+    day: Day,
+    pair: &mut WarmPair,
+) -> Result<Option<i64>, StorageError> {
+    let rows = spaces.ticks.prefix(tick::prefix(day, pair.row.number));
+    let mut latest_ms = None;
+    for guard in rows.rev().take(LATEST_ROWS_MAX) {
+        let tick = tick::decode(&guard.value()?)?;
+        if latest_ms.is_some_and(|latest_ms| tick.timestamp_ms < latest_ms) {
+            break;
+        }
+        if tick.timestamp_ms <= tick.ingested_at_ms {
+            latest_ms = Some(tick.timestamp_ms);
+        }
+        pair.renew(&Arc::new(tick));
     }
-
-    fn write<R>(&self, change: impl FnOnce(&mut Known) -> R) -> R {
-        change(
-            &mut self
-                .known
-                .write()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        )
-    }
+    Ok(latest_ms)
 }

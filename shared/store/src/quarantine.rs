@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
-use crate::keys::quarantined;
+use crate::keys::{day, quarantined, sortable};
 
 #[async_trait]
 impl Quarantine for EmbeddedStore {
@@ -15,6 +15,7 @@ impl Quarantine for EmbeddedStore {
             .map(|entry| Ok((entry.received_at_ms, quarantined::encode(entry)?)))
             .collect();
         let kept = async {
+            self.check_disk()?;
             let rows = rows?;
             self.commit(move |commit| {
                 for (received_at_ms, value) in rows {
@@ -37,7 +38,8 @@ impl EmbeddedStore {
     /// [`StorageError`].
     pub async fn quarantined(&self, limit: usize) -> Result<Vec<Quarantined>, StorageError> {
         self.read(move |inner| {
-            let newest = inner.spaces.quarantine.iter().rev().take(limit);
+            let from = sortable(day::start_ms(inner.first_day()));
+            let newest = inner.spaces.quarantine.range(from..).rev().take(limit);
             newest
                 .map(|guard| quarantined::decode(&guard.value()?))
                 .collect()

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use app::ports::Quarantined;
 use chrono::{DateTime, Datelike as _, NaiveDate};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
-use crate::keys::{meta, number_of, quarantined};
+use crate::keys::{day, meta, number_of, quarantined, sortable};
 
 /// The folder inside the data folder, as on S3.
 const FOLDER: &str = "quarantine";
@@ -71,12 +72,18 @@ impl Range {
     }
 }
 
-/// Writes the quarantine of a store to files. One flush runs at a time.
+/// The folder of the files inside a data folder.
+pub(crate) fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join(FOLDER)
+}
+
+/// Writes the quarantine of a store to files. One flush runs at a time, also among clones.
+#[derive(Clone)]
 pub struct QuarantineFiles {
     store: EmbeddedStore,
     folder: PathBuf,
     staging: PathBuf,
-    one_at_a_time: tokio::sync::Mutex<()>,
+    one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl QuarantineFiles {
@@ -86,10 +93,15 @@ impl QuarantineFiles {
     pub fn new(store: EmbeddedStore, data_dir: &Path) -> Self {
         Self {
             store,
-            folder: data_dir.join(FOLDER),
+            folder: folder(data_dir),
             staging: data_dir.join(STAGING_FOLDER),
-            one_at_a_time: tokio::sync::Mutex::default(),
+            one_at_a_time: Arc::default(),
         }
+    }
+
+    /// Waits until no flush is running, and keeps flushes waiting until the result is dropped.
+    pub(crate) async fn pause(&self) -> impl Drop + '_ {
+        self.one_at_a_time.lock().await
     }
 
     /// Writes the entries that are not in the files yet. Returns their number.
@@ -158,7 +170,8 @@ impl QuarantineFiles {
             .read(move |inner| {
                 let mut left = newest.saturating_sub(range.first) + 1;
                 let mut keys = BTreeMap::new();
-                for guard in inner.spaces.quarantine.iter().rev() {
+                let from = sortable(day::start_ms(inner.first_day()));
+                for guard in inner.spaces.quarantine.range(from..).rev() {
                     if left == 0 {
                         break;
                     }

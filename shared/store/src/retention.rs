@@ -1,13 +1,22 @@
-//! Removes old data: ticks, quarantined entries and anomalies by age, and blocks of the stream that all
-//! consumers have read.
+//! Removes old data by whole days: ticks, candles, anomalies and quarantined entries, the pairs that have no
+//! ticks any more, and blocks of the stream that all consumers have read.
+//!
+//! Rows are sorted by day, so the engine drops the sorted files of old days without reading them. A file
+//! that also has rows of a kept day stays until that day ends; readers do not see its old rows.
+
+use std::ops::Bound::{Excluded, Unbounded};
+
+use domain::Pair;
+use fjall::{AbstractTree as _, Keyspace};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
+use crate::keys::day::{self, Day};
 use crate::keys::stream_block::SHARDS;
-use crate::keys::{sortable, tick};
+use crate::keys::{meta, pair, sortable};
 
-/// Rows scanned per step, so a sweep never blocks writers for long.
-const ROWS_PER_STEP: usize = 10_000;
+/// Pairs looked at per step, so a sweep never blocks the writer for long.
+const PAIRS_PER_STEP: usize = 1_000;
 
 /// Records of the stream that are kept after the slowest consumer has read them.
 const STREAM_KEPT_RECORDS: u64 = 1_000_000;
@@ -15,149 +24,204 @@ const STREAM_KEPT_RECORDS: u64 = 1_000_000;
 /// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Ticks received before the limit.
+    /// Ticks of the days that were dropped.
     pub ticks: u64,
-    /// Quarantined entries and anomalies before the limit.
-    pub others: u64,
-    /// Blocks of the stream that every consumer has read.
-    pub blocks: u64,
+    /// Pairs without ticks in the days that are kept.
+    pub pairs: u64,
 }
 
 impl EmbeddedStore {
-    /// Removes ticks, quarantined entries and anomalies from before `before_ms` (epoch milliseconds), and
-    /// blocks of the stream that all `consumers` have read long ago.
-    ///
-    /// The age of a tick is based on the time of its receipt, not on its event time, so replayed old trades
-    /// are kept as long as new ones.
+    /// Removes the days that are entirely before `before_ms` (epoch milliseconds): ticks, by the day of
+    /// their receipt and not of their event time, so replayed old trades are kept as long as new ones;
+    /// candles and anomalies, by the day on which they were written last; quarantined entries; and pairs
+    /// with their states. Also removes blocks of the stream that all `consumers` have read long ago.
     ///
     /// # Errors
-    /// [`StorageError`]; rows that were removed before the error stay removed.
+    /// [`StorageError`]; what was removed before the error stays removed.
     pub async fn sweep(&self, before_ms: i64, consumers: &[&str]) -> Result<Swept, StorageError> {
-        self.sweep_arrival_stamped(before_ms).await?;
-        let mut swept = Swept {
-            others: self.sweep_dated(before_ms).await?,
-            ..Swept::default()
-        };
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let (expired, next) = self.expired_ticks(after, before_ms).await?;
-            let count = expired.len() as u64;
-            if count > 0 {
-                self.commit(move |commit| {
-                    for key in expired {
-                        commit.remove(&commit.spaces().ticks, &key);
-                    }
-                    commit.state.expired_rows += count;
-                    Ok(())
-                })
-                .await?;
-                swept.ticks += count;
-            }
-            match next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-            tokio::task::yield_now().await;
+        let first_day = day::of(before_ms);
+        let mut swept = Swept::default();
+        let begins = first_day > self.inner.first_day();
+        if begins {
+            swept.ticks = self.hide_days_before(first_day).await?;
         }
-        for shard in 0..SHARDS {
-            swept.blocks += self.sweep_stream(shard, consumers).await?;
+        self.drop_files(consumers).await?;
+        if begins {
+            swept.pairs = self.remove_pairs(first_day).await?;
         }
         Ok(swept)
     }
 
-    /// The keys of expired ticks among the next rows, and where to continue.
-    async fn expired_ticks(
+    /// Makes earlier days invisible; returns how many ticks they had.
+    async fn hide_days_before(&self, first_day: Day) -> Result<u64, StorageError> {
+        let hidden = self.commit(move |commit| {
+            let inner = commit.inner;
+            let (mut keys, ticks) = inner.tick_days.before(first_day);
+            keys.extend(inner.candle_days.before(first_day).0);
+            let days = &inner.spaces.days;
+            for key in keys {
+                commit.remove(days, &key);
+            }
+            let meta = &inner.spaces.meta;
+            commit.insert(
+                meta,
+                meta::FIRST_DAY.as_bytes(),
+                first_day.to_be_bytes().to_vec(),
+            );
+            commit.state.expired_rows += ticks;
+            Ok(ticks)
+        });
+        let ticks = hidden.await?;
+        self.inner.set_first_day(first_day);
+        self.inner.tick_days.drop_before(first_day);
+        self.inner.candle_days.drop_before(first_day);
+        Ok(ticks)
+    }
+
+    /// Drops the files that only have rows of days before the first one, and only blocks of the stream that
+    /// are not needed any more.
+    async fn drop_files(&self, consumers: &[&str]) -> Result<(), StorageError> {
+        let mut stream_from = Vec::new();
+        for shard in 0..SHARDS {
+            let mut slowest = u64::MAX;
+            for consumer in consumers {
+                slowest = slowest.min(self.checkpoint(consumer, shard)?.count());
+            }
+            if !consumers.is_empty() {
+                stream_from.push((shard, slowest.saturating_sub(STREAM_KEPT_RECORDS)));
+            }
+        }
+        self.read(move |inner| {
+            let spaces = &inner.spaces;
+            let first_day = inner.first_day();
+            let by_day = [
+                &spaces.ticks,
+                &spaces.candles,
+                &spaces.anomalies,
+                &spaces.arrival_stamped,
+            ];
+            for space in by_day {
+                drop_before(space, &first_day.to_be_bytes())?;
+            }
+            drop_before(&spaces.quarantine, &sortable(day::start_ms(first_day)))?;
+            for (shard, keep_from) in stream_from {
+                let stream = spaces.shard(shard)?;
+                // The block with the first record that is kept begins at or before it.
+                if let Some(guard) = stream.range(..=keep_from.to_be_bytes()).next_back() {
+                    drop_before(stream, &guard.key()?)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes the pairs whose last tick was received before a day.
+    async fn remove_pairs(&self, first_day: Day) -> Result<u64, StorageError> {
+        let mut removed = 0;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let (expired, next) = self.expired_pairs(after, first_day).await?;
+            if !expired.is_empty() {
+                removed += self
+                    .commit(move |commit| {
+                        let mut removed = 0;
+                        for pair in &expired {
+                            removed += u64::from(commit.remove_pair(pair, first_day)?);
+                        }
+                        Ok(removed)
+                    })
+                    .await?;
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    /// The expired ones among the next pairs, and where to continue.
+    async fn expired_pairs(
         &self,
         after: Option<Vec<u8>>,
-        before_ms: i64,
-    ) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StorageError> {
+        first_day: Day,
+    ) -> Result<(Vec<Pair>, Option<Vec<u8>>), StorageError> {
         self.read(move |inner| {
-            use std::ops::Bound::{Excluded, Unbounded};
             let start = after.map_or(Unbounded, Excluded);
-            let rows = inner.spaces.ticks.range::<Vec<u8>, _>((start, Unbounded));
+            let rows = inner.spaces.pairs.range::<Vec<u8>, _>((start, Unbounded));
             let (mut expired, mut last, mut seen) = (Vec::new(), None, 0);
-            for guard in rows.take(ROWS_PER_STEP) {
+            for guard in rows.take(PAIRS_PER_STEP) {
                 let (key, value) = guard.into_inner()?;
-                seen += 1;
-                if tick::decode(&value)?.ingested_at_ms < before_ms {
-                    expired.push(key.to_vec());
+                if pair::decode(&value)?.last_day < first_day {
+                    expired.push(pair::pair_of(&key)?);
                 }
-                last = Some(key.to_vec());
+                (last, seen) = (Some(key.to_vec()), seen + 1);
             }
-            Ok((expired, if seen == ROWS_PER_STEP { last } else { None }))
+            Ok((expired, if seen == PAIRS_PER_STEP { last } else { None }))
         })
         .await
     }
+}
 
-    /// Removes the ids of arrival-stamped ticks from before the limit.
-    async fn sweep_arrival_stamped(&self, before_ms: i64) -> Result<(), StorageError> {
-        let end = sortable(before_ms);
-        let expired = self.read(move |inner| {
-            let mut expired = Vec::new();
-            for guard in inner.spaces.arrival_stamped.iter() {
-                let (id, at) = guard.into_inner()?;
-                if at.as_ref() < end.as_slice() {
-                    expired.push(id.to_vec());
-                }
-            }
-            Ok(expired)
-        });
-        for ids in expired.await?.chunks(ROWS_PER_STEP) {
-            let ids = ids.to_vec();
-            self.commit(move |commit| {
-                for id in ids {
-                    commit.remove(&commit.spaces().arrival_stamped, &id);
-                }
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(())
-    }
+/// Drops the files of a keyspace whose rows all come before a key.
+fn drop_before(space: &Keyspace, key: &[u8]) -> Result<(), StorageError> {
+    let dropped = space.tree.drop_range::<&[u8], _>(..key);
+    Ok(dropped.map_err(fjall::Error::from)?)
+}
 
-    /// Removes rows whose keys begin with a time before the limit.
-    async fn sweep_dated(&self, before_ms: i64) -> Result<u64, StorageError> {
-        self.commit(move |commit| {
-            let end = sortable(before_ms);
-            let mut removed = 0;
-            for space in [&commit.spaces().quarantine, &commit.spaces().anomalies] {
-                let old = space
-                    .range(..end)
-                    .take(ROWS_PER_STEP)
-                    .map(fjall::Guard::key);
-                for key in old.collect::<Result<Vec<_>, _>>()? {
-                    commit.remove(space, &key);
-                    removed += 1;
-                }
-            }
-            Ok(removed)
-        })
-        .await
-    }
+#[cfg(test)]
+mod tests {
+    use app::ports::{TickStore as _, TickStream as _};
+    use testkit::ticks::{in_cohort, tick};
 
-    async fn sweep_stream(&self, shard: u8, consumers: &[&str]) -> Result<u64, StorageError> {
-        let mut slowest = u64::MAX;
-        for consumer in consumers {
-            slowest = slowest.min(self.checkpoint(consumer, shard)?.count());
-        }
-        let keep_from = slowest.saturating_sub(STREAM_KEPT_RECORDS);
-        if consumers.is_empty() || keep_from == 0 {
-            return Ok(0);
-        }
-        self.commit(move |commit| {
-            let stream = commit.spaces().shard(shard)?;
-            let old = stream.range(..keep_from.to_be_bytes());
-            let keys = old
-                .take(ROWS_PER_STEP)
-                .map(fjall::Guard::key)
-                .collect::<Result<Vec<_>, _>>()?;
-            // The last of them may contain records that are kept.
-            let whole = keys.len().saturating_sub(1);
-            for key in keys.iter().take(whole) {
-                commit.remove(stream, key);
+    use super::*;
+    use crate::embedded::EmbeddedConfig;
+    use crate::keyspaces::Memtables;
+
+    /// Files are dropped, and the rows of a removed day cost nothing more than its files.
+    #[tokio::test]
+    async fn the_files_of_removed_days_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::new(folder.path().to_owned());
+        let limits = Memtables {
+            ticks_bytes: 16 * 1_024,
+            other_bytes: 4 * 1_024,
+            // Less than a day's ticks.
+            ticks_file_bytes: 32 * 1_024,
+        };
+        let store = EmbeddedStore::open_with(&config, limits).unwrap();
+        let mut most_tables = 0;
+        for day in 0..30_u16 {
+            for chunk in 0..20_u32 {
+                let made: Vec<_> = (0..40)
+                    .map(|n| {
+                        let number = u32::from(day) * 1_000 + chunk * 40 + n;
+                        let mut made = tick(&format!("T{}", n % 7), number);
+                        made.ingested_at_ms = day::start_ms(day + 20_000) + i64::from(number);
+                        made.timestamp_ms = made.ingested_at_ms;
+                        made
+                    })
+                    .collect();
+                store.put(&in_cohort(&made)).await.unwrap();
+                let made: Vec<_> = made.iter().collect();
+                store.append(&made, None).await.unwrap();
             }
-            Ok(whole as u64)
-        })
-        .await
+            let first_day = (day + 20_000).saturating_sub(3);
+            store.sweep(day::start_ms(first_day), &[]).await.unwrap();
+            if day < 10 {
+                most_tables = most_tables.max(store.inner.spaces.ticks.table_count());
+            }
+        }
+        let tables = store.inner.spaces.ticks.table_count();
+        assert!(most_tables > 3, "{most_tables}: nothing was flushed");
+        assert!(tables <= 2 * most_tables, "{tables} of {most_tables}");
+        let first_row = store.inner.spaces.ticks.first_key_value().unwrap();
+        let first_row = first_row.key().unwrap();
+        let kept_from = (20_000_u16 + 26).to_be_bytes();
+        // The files of one earlier day may have rows of a kept day, too.
+        let before = (20_000_u16 + 24).to_be_bytes();
+        assert!(first_row.as_ref() >= before.as_slice(), "{first_row:?}");
+        assert_eq!(store.inner.first_day().to_be_bytes(), kept_from);
+        store.close();
     }
 }

@@ -9,6 +9,7 @@ use domain::{Pair, Tick};
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::stream_block::{self, EncodedTicks, SHARDS, shard_of};
+use crate::keys::tick::Identity;
 use crate::keys::{meta, number_of, tick};
 use crate::shared_state::SharedState;
 
@@ -27,15 +28,11 @@ impl TickStream for EmbeddedStore {
             }
         }
         let encoded = by_shard.map(|ticks| EncodedTicks::of(&ticks));
-        let entry = outbox_id.map(|OutboxId(number)| {
-            // A pair that is not known has no stored tick.
-            let keys = ticks.iter().filter_map(|tick| {
-                let pair = self.inner.pairs.find(&Pair::of(tick))?;
-                let id = tick.tick_id.as_bytes();
-                Some(tick::key(pair, tick.timestamp_ms, id))
-            });
-            (number, keys.collect::<HashSet<_>>())
-        });
+        let entry = outbox_id
+            .map(|OutboxId(number)| self.identities(ticks).map(|streamed| (number, streamed)));
+        let entry = entry
+            .transpose()
+            .map_err(|error: StorageError| error.at("append to the stream"))?;
         self.commit(move |commit| {
             if let Some((number, streamed)) = &entry {
                 commit.mark_streamed(*number, streamed)?;
@@ -53,6 +50,18 @@ impl TickStream for EmbeddedStore {
 }
 
 impl EmbeddedStore {
+    /// The identities of ticks; a pair that is not known has no stored tick.
+    fn identities(&self, ticks: &[&Tick]) -> Result<HashSet<Identity>, StorageError> {
+        let mut identities = HashSet::with_capacity(ticks.len());
+        for tick in ticks {
+            if let Some(number) = self.inner.pair_number(&Pair::of(tick))? {
+                let id = tick.tick_id.as_bytes();
+                identities.insert(tick::identity(number, tick.timestamp_ms, id));
+            }
+        }
+        Ok(identities)
+    }
+
     /// The end offset of each shard: the sequence number of its last record.
     #[must_use]
     pub fn end_offsets(&self) -> [SequenceNumber; SHARDS as usize] {

@@ -1,73 +1,47 @@
-//! Upgrades folders of earlier builds when the store is opened, layout by layout; each step is a single
-//! commit, so a crash leaves one layout or the other.
+//! Upgrades folders of earlier builds when the store is opened, layout by layout. Each step ends with a commit
+//! that records its layout, so a step that was interrupted is repeated.
 //!
 //! Layout 3 had ids of version 1.0: the upgrade to layout 4 records from which event time on ticks get
 //! the ids of version 1.1, after the last stored tick. So an event that is delivered again gets the id
 //! with which it is stored. Its values (ticks, candles, states) stay as they are; each says which layout
 //! it has.
 //!
-//! Layout 2 had durable queues for redrive and broadcast, and its outbox entries (in the keyspace
-//! `pending`) did not say which of their ticks are in the stream. The upgrade appends the redrive queue to
-//! the stream, compares each outbox entry with the stream, and drops the broadcast queue.
+//! Layout 4 had keys without days, and pairs by number. The upgrade to layout 5 writes all rows again, sorted
+//! by day; it needs room for them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use app::ledger::LedgerEntry;
-use domain::RolloutChange;
-use domain::{Pair, Tick};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use serde::{Deserialize, Serialize};
+use domain::Pair;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
 use crate::error::StorageError;
+use crate::keys::day::{self, Day};
+use crate::keys::event_day::{Kind, event_key, rows_key};
 use crate::keys::outbox_entry::Entry;
-use crate::keys::stream_block::{self, Block, EncodedTicks, SHARDS, shard_of};
-use crate::keys::tick::TickKey;
-use crate::keys::{self, meta, number_of, pair, tick};
+use crate::keys::pair::PairRow;
+use crate::keys::stream_block::SHARDS;
+use crate::keys::{self, analysis_state, arrival_stamped, candle, meta, pair, tick};
 use crate::keyspaces::Keyspaces;
-use crate::state::State;
 
 /// The layout of keys and values.
-pub(crate) const LAYOUT: u32 = 4;
+pub(crate) const LAYOUT: u32 = 5;
 
 /// The layouts that are upgraded.
-const LAYOUT_2: u32 = 2;
 const LAYOUT_3: u32 = 3;
+const LAYOUT_4: u32 = 4;
 
-const PENDING: &str = "pending";
-const BROADCAST: &str = "broadcast";
-const REDRIVE: &str = "redrive";
+/// Keyspaces of layout 4.
+const TICKS: &str = "ticks";
+const PAIRS: &str = "pairs";
+const CANDLES: &str = "candles";
+const ANOMALIES: &str = "anomalies";
+const ARRIVALS: &str = "clocked";
 
-/// The redrive queue's index in `StateBefore::taken`.
-const REDRIVE_INDEX: usize = 1;
+/// In layout 4, the latest ticks between closing the store and the next start.
+const LATEST: &str = "latest";
 
-#[derive(Serialize, Deserialize)]
-struct StateBefore {
-    heads: [u64; SHARDS as usize],
-    queued: [u64; 2],
-    taken: [u64; 2],
-    notes: u64,
-    pairs: u32,
-    stored_rows: u64,
-    pending_rows: u64,
-    quarantined: u64,
-    rollouts: u64,
-    rollout: Option<RolloutChange>,
-    settled: LedgerEntry,
-    analysed_late: u64,
-    analysed_too_late: u64,
-    analysed_duplicates: u64,
-    expired_rows: u64,
-}
-
-/// An outbox entry of layout 2.
-#[derive(Serialize, Deserialize)]
-struct EntryBefore {
-    created_ms: i64,
-    /// The last sequence numbers before its ticks could have been appended.
-    heads: [u64; SHARDS as usize],
-    /// The keys of its ticks; a key ends with the tick's id.
-    keys: Vec<Vec<u8>>,
-}
+/// Rows written per batch.
+const ROWS_PER_BATCH: usize = 5_000;
 
 /// Upgrades the folder to [`LAYOUT`], or initializes a new folder with it.
 pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
@@ -79,10 +53,10 @@ pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageEr
                 .map_or(0, |bytes| u32::from_be_bytes(*bytes));
             match found {
                 LAYOUT => {}
-                LAYOUT_3 => from_layout_3(db, spaces)?,
-                LAYOUT_2 => {
-                    from_layout_2(db, spaces)?;
+                LAYOUT_4 => from_layout_4(db, spaces)?,
+                LAYOUT_3 => {
                     from_layout_3(db, spaces)?;
+                    from_layout_4(db, spaces)?;
                 }
                 _ => {
                     return Err(StorageError::Layout {
@@ -93,33 +67,11 @@ pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageEr
             }
         }
     }
-    for name in [PENDING, BROADCAST, REDRIVE] {
+    for name in [TICKS, PAIRS, CANDLES, ANOMALIES, ARRIVALS] {
         if db.keyspace_exists(name) {
-            db.delete_keyspace(db.keyspace(name, KeyspaceCreateOptions::default)?)?;
+            db.delete_keyspace(before(db, name)?)?;
         }
     }
-    Ok(())
-}
-
-/// Records from which event time on ticks get the ids of version 1.1.
-fn from_layout_3(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
-    let mut newest_ms = None;
-    for guard in spaces.pairs.iter() {
-        let number = guard.key()?;
-        if let Some(guard) = spaces.ticks.prefix(&number).next_back() {
-            let tick = tick::decode(&guard.value()?)?;
-            newest_ms = newest_ms.max(Some(tick.timestamp_ms));
-        }
-    }
-    let from_ms = newest_ms.map_or(0, |newest_ms| newest_ms.saturating_add(1));
-    let mut batch = db.batch().durability(Some(PersistMode::SyncData));
-    batch.insert(&spaces.meta, meta::NEW_IDS_FROM, from_ms.to_be_bytes());
-    batch.insert(&spaces.meta, meta::LAYOUT, LAYOUT.to_be_bytes());
-    batch.commit()?;
-    tracing::info!(
-        new_ids_from_ms = from_ms,
-        "the data folder was upgraded from layout {LAYOUT_3} to {LAYOUT}"
-    );
     Ok(())
 }
 
@@ -130,286 +82,219 @@ pub(crate) fn new_ids_from_ms(spaces: &Keyspaces) -> Result<i64, StorageError> {
     Ok(bytes.map_or(0, |bytes| i64::from_be_bytes(*bytes)))
 }
 
-fn from_layout_2(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
-    let before: StateBefore = match spaces.meta.get(meta::STATE)? {
-        Some(bytes) => keys::decode("state", &bytes)?,
-        // It was opened but never written to.
-        None => return Ok(spaces.meta.insert(meta::LAYOUT, LAYOUT_3.to_be_bytes())?),
-    };
-    let mut batch = db.batch().durability(Some(PersistMode::SyncData));
-    let mut waiting = waiting(&db.keyspace(REDRIVE, Default::default)?, &before)?;
-    let entries = outbox_entries(
-        spaces,
-        &db.keyspace(PENDING, Default::default)?,
-        &mut waiting,
-    )?;
-    let outbox_entries = entries.len();
-    for (number, entry) in entries {
-        batch.insert(&spaces.outbox, number.to_be_bytes(), entry.encode());
-    }
-    let redriven = waiting.len();
-    let mut end_offsets = before.heads;
-    for ((shard, end), space) in (0_u8..).zip(&mut end_offsets).zip(&spaces.stream) {
-        let ticks: Vec<&Tick> = waiting
-            .iter()
-            .filter(|tick| shard_of(&tick.token) == shard)
-            .collect();
-        let mut block = Block::default();
-        block.push(&EncodedTicks::of(&ticks));
-        if block.ticks() > 0 {
-            let first = *end + 1;
-            *end += block.ticks();
-            batch.insert(space, first.to_be_bytes(), block.take());
+/// A keyspace of an earlier layout.
+fn before(db: &Database, name: &str) -> Result<Keyspace, StorageError> {
+    Ok(db.keyspace(name, KeyspaceCreateOptions::default)?)
+}
+
+/// Records from which event time on ticks get the ids of version 1.1.
+fn from_layout_3(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
+    let (ticks, pairs) = (before(db, TICKS)?, before(db, PAIRS)?);
+    let mut newest_ms = None;
+    for guard in pairs.iter() {
+        let number = guard.key()?;
+        if let Some(guard) = ticks.prefix(&number).next_back() {
+            let tick = tick::decode(&guard.value()?)?;
+            newest_ms = newest_ms.max(Some(tick.timestamp_ms));
         }
     }
-    let state = State {
-        end_offsets,
-        outbox_entries: before.notes,
-        pairs: before.pairs,
-        stored_rows: before.stored_rows,
-        pending_rows: before.pending_rows,
-        quarantined: before.quarantined,
-        rollouts: before.rollouts,
-        rollout: before.rollout,
-        committed: before.settled,
-        analysed_late: before.analysed_late,
-        analysed_too_late: before.analysed_too_late,
-        analysed_duplicates: before.analysed_duplicates,
-        expired_rows: before.expired_rows,
-    };
-    batch.insert(&spaces.meta, meta::STATE, keys::encode("state", &state)?);
-    batch.insert(&spaces.meta, meta::LAYOUT, LAYOUT_3.to_be_bytes());
+    let from_ms = newest_ms.map_or(0, |newest_ms| newest_ms.saturating_add(1));
+    let mut batch = db.batch().durability(Some(PersistMode::SyncData));
+    batch.insert(&spaces.meta, meta::NEW_IDS_FROM, from_ms.to_be_bytes());
+    batch.insert(&spaces.meta, meta::LAYOUT, LAYOUT_4.to_be_bytes());
     batch.commit()?;
     tracing::info!(
-        outbox_entries,
-        redriven,
-        "the data folder was upgraded from layout {LAYOUT_2} to {LAYOUT_3}"
+        new_ids_from_ms = from_ms,
+        "the data folder was upgraded from layout {LAYOUT_3} to {LAYOUT_4}"
     );
     Ok(())
 }
 
-/// The outbox entries with the ticks that are missing in the stream, after the `waiting` ticks of the
-/// redrive queue are appended to it. Waiting ticks that the stream has already are removed. All are read
-/// at once, since a killed process only leaves those of its last deliveries.
-fn outbox_entries(
-    spaces: &Keyspaces,
-    pending: &Keyspace,
-    waiting: &mut Vec<Tick>,
-) -> Result<Vec<(u64, Entry)>, StorageError> {
-    let mut entries = Vec::new();
-    let mut from = [u64::MAX; SHARDS as usize];
-    for guard in pending.iter() {
+/// Writes rows in batches.
+struct Rows<'a> {
+    db: &'a Database,
+    spaces: &'a Keyspaces,
+    batch: OwnedWriteBatch,
+    count: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn new(db: &'a Database, spaces: &'a Keyspaces) -> Self {
+        let batch = db.batch();
+        Self {
+            db,
+            spaces,
+            batch,
+            count: 0,
+        }
+    }
+
+    fn insert(&mut self, space: &Keyspace, key: &[u8], value: &[u8]) -> Result<(), StorageError> {
+        self.batch.insert(space, key, value);
+        self.count += 1;
+        if self.count >= ROWS_PER_BATCH {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), StorageError> {
+        let batch = std::mem::replace(&mut self.batch, self.db.batch());
+        self.count = 0;
+        batch.commit()?;
+        self.spaces.rotate_full()
+    }
+}
+
+/// What the ticks of layout 4 say about days.
+#[derive(Default)]
+struct Seen {
+    /// The first and last day of each pair.
+    pairs: HashMap<u32, (Day, Day)>,
+    events: BTreeSet<(Day, Day)>,
+    rows: HashMap<Day, u64>,
+}
+
+fn from_layout_4(db: &Database, spaces: &Keyspaces) -> Result<(), StorageError> {
+    tracing::info!(
+        "upgrading the data folder from layout {LAYOUT_4} to {LAYOUT}: all rows are written again"
+    );
+    let mut rows = Rows::new(db, spaces);
+    let seen = copy_ticks(&before(db, TICKS)?, &mut rows)?;
+    let last_day = seen.rows.keys().max().copied().unwrap_or_default();
+    copy_dated(db, &mut rows, last_day)?;
+    let live = copy_pairs(&before(db, PAIRS)?, &seen, &mut rows)?;
+    for (day, event_day) in &seen.events {
+        rows.insert(&spaces.days, &event_key(Kind::Ticks, *day, *event_day), &[])?;
+    }
+    for (day, count) in &seen.rows {
+        let key = rows_key(Kind::Ticks, *day);
+        rows.insert(&spaces.days, &key, &count.to_be_bytes())?;
+    }
+    rows.write()?;
+
+    let mut batch = db.batch().durability(Some(PersistMode::SyncAll));
+    for (number, entry) in outbox_entries(&spaces.outbox, &before(db, TICKS)?)? {
+        batch.insert(&spaces.outbox, number, entry.encode());
+    }
+    batch.insert(&spaces.meta, meta::PAIRS_LIVE, live.to_be_bytes());
+    batch.remove(&spaces.meta, LATEST);
+    batch.insert(&spaces.meta, meta::LAYOUT, LAYOUT.to_be_bytes());
+    batch.commit()?;
+    tracing::info!("the data folder was upgraded from layout {LAYOUT_4} to {LAYOUT}");
+    Ok(())
+}
+
+fn copy_ticks(ticks: &Keyspace, rows: &mut Rows<'_>) -> Result<Seen, StorageError> {
+    let spaces = rows.spaces;
+    let mut seen = Seen::default();
+    for guard in ticks.iter() {
         let (key, value) = guard.into_inner()?;
-        let before: EntryBefore = keys::decode("outbox entry", &value)?;
-        for (lowest, end) in from.iter_mut().zip(before.heads) {
-            *lowest = end.min(*lowest);
+        let identity = identity_of(&key)?;
+        let tick = tick::decode(&value)?;
+        let day = day::of(tick.ingested_at_ms);
+        let [a, b, c, d, ..] = identity;
+        let days = seen.pairs.entry(u32::from_be_bytes([a, b, c, d]));
+        let (first, last) = days.or_insert((day, day));
+        (*first, *last) = ((*first).min(day), (*last).max(day));
+        seen.events.insert((day, day::of(tick.timestamp_ms)));
+        *seen.rows.entry(day).or_default() += 1;
+        rows.insert(&spaces.ticks, &tick::key(day, &identity), &value)?;
+    }
+    Ok(seen)
+}
+
+/// Copies candles and anomalies, as if they were written on the last day, and ids of arrival-stamped ticks.
+fn copy_dated(db: &Database, rows: &mut Rows<'_>, last_day: Day) -> Result<(), StorageError> {
+    let spaces = rows.spaces;
+    let mut events = BTreeSet::new();
+    for guard in before(db, CANDLES)?.iter() {
+        let (key, value) = guard.into_inner()?;
+        events.insert(day::of(candle::decode(&value)?.start_ms));
+        let key = [last_day.to_be_bytes().as_slice(), &key].concat();
+        rows.insert(&spaces.candles, &key, &value)?;
+    }
+    for event_day in events {
+        let key = event_key(Kind::Candles, last_day, event_day);
+        rows.insert(&spaces.days, &key, &[])?;
+    }
+    for guard in before(db, ANOMALIES)?.iter() {
+        let (key, value) = guard.into_inner()?;
+        let key = [last_day.to_be_bytes().as_slice(), &key].concat();
+        rows.insert(&spaces.anomalies, &key, &value)?;
+    }
+    for guard in before(db, ARRIVALS)?.iter() {
+        let (id, at) = guard.into_inner()?;
+        let corrupt = || StorageError::corrupt("arrival", "its key or value has another length");
+        let id = id.first_chunk().ok_or_else(corrupt)?;
+        let at_ms = i64::from_be_bytes(*at.first_chunk().ok_or_else(corrupt)?);
+        rows.insert(
+            &spaces.arrival_stamped,
+            &arrival_stamped::key(day::of(at_ms), id),
+            &[],
+        )?;
+    }
+    Ok(())
+}
+
+/// Copies the pairs that have ticks, and removes the states of the others; returns how many have.
+fn copy_pairs(pairs: &Keyspace, seen: &Seen, rows: &mut Rows<'_>) -> Result<u64, StorageError> {
+    let spaces = rows.spaces;
+    let mut live = 0;
+    for guard in pairs.iter() {
+        let (key, value) = guard.into_inner()?;
+        let corrupt = || StorageError::corrupt("pair", "its key has another length");
+        let number = u32::from_be_bytes(*key.first_chunk().ok_or_else(corrupt)?);
+        let pair: Pair = keys::decode("pair", &value)?;
+        let Some((first_day, last_day)) = seen.pairs.get(&number).copied() else {
+            for shard in 0..SHARDS {
+                spaces.states.remove(analysis_state::key(shard, number))?;
+            }
+            continue;
+        };
+        let row = PairRow {
+            number,
+            first_day,
+            last_day,
+        };
+        rows.insert(&spaces.pairs, &pair::key(&pair), &pair::encode(&row)?)?;
+        live += 1;
+    }
+    Ok(live)
+}
+
+/// An outbox entry's number, as in its key, and the entry.
+type NumberedEntry = (Vec<u8>, Entry);
+
+/// The outbox entries, without ticks that expired. There are few: those of the last deliveries before a crash.
+fn outbox_entries(outbox: &Keyspace, ticks: &Keyspace) -> Result<Vec<NumberedEntry>, StorageError> {
+    let corrupt = || StorageError::corrupt("outbox entry", "it ends inside a key");
+    let mut entries = Vec::new();
+    for guard in outbox.iter() {
+        let (number, value) = guard.into_inner()?;
+        let (streamed, identities) = value.split_first_chunk::<8>().ok_or_else(corrupt)?;
+        let (identities, []) = identities.as_chunks() else {
+            return Err(corrupt());
+        };
+        let mut entry = Entry {
+            streamed: u64::from_be_bytes(*streamed),
+            keys: Vec::with_capacity(identities.len()),
+        };
+        for identity in identities {
+            if let Some(value) = ticks.get(identity)? {
+                let day = day::of(tick::decode(&value)?.ingested_at_ms);
+                entry.keys.push(tick::key(day, identity));
+            }
         }
-        let tick_key = |key: &Vec<u8>| {
-            let key = key.as_slice().try_into();
-            key.map_err(|_| StorageError::corrupt("outbox entry", "a key has another length"))
-        };
-        let keys = before.keys.iter().map(tick_key);
-        let entry = Entry {
-            streamed: 0,
-            keys: keys.collect::<Result<_, _>>()?,
-        };
-        entries.push((number_of(&key)?, entry));
-    }
-    if !waiting.is_empty() {
-        // How long they have waited is not known.
-        from = [0; SHARDS as usize];
-    }
-    let mut numbers = HashMap::new();
-    for (number, guard) in (0_u32..).zip(spaces.pairs.iter()) {
-        numbers.insert(pair::decode(&guard.value()?)?, number);
-    }
-    // A tick of a pair that is not known is not stored, so no entry has it.
-    let key = |tick: &Tick| {
-        let number = numbers.get(&Pair::of(tick)).copied().unwrap_or(u32::MAX);
-        tick::key(number, tick.timestamp_ms, tick.tick_id.as_bytes())
-    };
-    let wanted: HashSet<TickKey> = entries
-        .iter()
-        .flat_map(|(_, entry)| entry.keys.iter().copied())
-        .chain(waiting.iter().map(key))
-        .collect();
-    if wanted.is_empty() {
-        return Ok(entries);
-    }
-    let mut streamed = HashSet::new();
-    for (space, after) in spaces.stream.iter().zip(from) {
-        // The block with the next record begins at or before it.
-        let next = after.saturating_add(1).to_be_bytes();
-        let first = match space.range(..=next).next_back() {
-            Some(guard) => guard.key()?.to_vec(),
-            None => next.to_vec(),
-        };
-        for guard in space.range(first..) {
-            let ticks = stream_block::read(&guard.value()?)?;
-            streamed.extend(ticks.iter().map(key).filter(|key| wanted.contains(key)));
-        }
-    }
-    // Each waiting tick once, and only if the stream lacks it.
-    waiting.retain(|tick| streamed.insert(key(tick)));
-    for (_, entry) in &mut entries {
-        entry.mark_streamed(&streamed);
+        entries.push((number.to_vec(), entry));
     }
     Ok(entries)
 }
 
-/// The ticks in the redrive queue.
-fn waiting(redrive: &Keyspace, before: &StateBefore) -> Result<Vec<Tick>, StorageError> {
-    let taken = before.taken.get(REDRIVE_INDEX).copied().unwrap_or_default();
-    let mut waiting = Vec::new();
-    for guard in redrive.range((taken + 1).to_be_bytes()..) {
-        waiting.extend(stream_block::read(&guard.value()?)?);
-    }
-    Ok(waiting)
+fn identity_of(key: &[u8]) -> Result<tick::Identity, StorageError> {
+    let corrupt = |_| StorageError::corrupt("tick", "its key has another length");
+    key.try_into().map_err(corrupt)
 }
 
 #[cfg(test)]
-mod tests {
-    use app::ports::{Outbox as _, OutboxId, TickStore as _, TickStream as _};
-    use tempfile::TempDir;
-    use testkit::ticks::{in_cohort, tick, ticks};
-
-    use super::*;
-    use crate::embedded::{EmbeddedConfig, EmbeddedStore};
-
-    fn open(folder: &TempDir) -> EmbeddedStore {
-        EmbeddedStore::open(&EmbeddedConfig::new(folder.path().to_owned())).unwrap()
-    }
-
-    /// Rewrites a folder to layout 2, with `redriven` in the redrive queue.
-    fn to_layout_before(folder: &TempDir, redriven: &[Tick]) {
-        let db = Database::builder(folder.path()).open().unwrap();
-        let spaces = Keyspaces::open(&db, crate::keyspaces::Memtables::default()).unwrap();
-        let pending = db.keyspace(PENDING, Default::default).unwrap();
-        for guard in spaces.outbox.iter() {
-            let (number, value) = guard.into_inner().unwrap();
-            let keys = Entry::decode(&value).unwrap().keys;
-            let before = EntryBefore {
-                created_ms: 7,
-                heads: [0; SHARDS as usize],
-                keys: keys.iter().map(|key| key.to_vec()).collect(),
-            };
-            let value = keys::encode("outbox entry", &before).unwrap();
-            pending.insert(number, value).unwrap();
-        }
-        db.delete_keyspace(spaces.outbox.clone()).unwrap();
-        // The first five ticks of each queue were already consumed.
-        for (name, ticks) in [(BROADCAST, redriven), (REDRIVE, redriven)] {
-            let mut block = Block::default();
-            block.push(&EncodedTicks::of(ticks));
-            let queue = db.keyspace(name, Default::default).unwrap();
-            queue.insert(6_u64.to_be_bytes(), block.take()).unwrap();
-        }
-        let waiting = 5 + redriven.len() as u64;
-        let state = spaces.meta.get(meta::STATE).unwrap().unwrap();
-        let state: State = keys::decode("state", &state).unwrap();
-        let before = StateBefore {
-            heads: state.end_offsets,
-            queued: [waiting; 2],
-            taken: [5; 2],
-            notes: state.outbox_entries,
-            pairs: state.pairs,
-            stored_rows: state.stored_rows,
-            pending_rows: state.pending_rows,
-            quarantined: state.quarantined,
-            rollouts: state.rollouts,
-            rollout: state.rollout,
-            settled: state.committed,
-            analysed_late: 1,
-            analysed_too_late: 2,
-            analysed_duplicates: 3,
-            expired_rows: 4,
-        };
-        let before = keys::encode("state", &before).unwrap();
-        spaces.meta.insert(meta::STATE, before).unwrap();
-        let layout = LAYOUT_2.to_be_bytes();
-        spaces.meta.insert(meta::LAYOUT, layout).unwrap();
-        db.persist(PersistMode::SyncAll).unwrap();
-    }
-
-    async fn streamed(store: &EmbeddedStore) -> Vec<Tick> {
-        let mut all = Vec::new();
-        for shard in 0..SHARDS {
-            let records = store.read_stream(shard, Default::default(), usize::MAX);
-            all.extend(records.await.unwrap().into_iter().map(|record| record.tick));
-        }
-        all
-    }
-
-    #[tokio::test]
-    async fn upgrading_a_folder_neither_loses_nor_duplicates_ticks() {
-        let folder = TempDir::new().unwrap();
-        let store = open(&folder);
-        let (half, whole, redriven) = (
-            ticks(&["BTC", "ETH"], 10),
-            ticks(&["SOL"], 5),
-            ticks(&["JUP", "WIF"], 3),
-        );
-        for made in [&half, &whole] {
-            store.put(&in_cohort(made)).await.unwrap();
-        }
-        // Without its id, like the previous build, so the entry does not say that they were appended.
-        let appended: Vec<&Tick> = half.iter().take(7).chain(&whole).collect();
-        store.append(&appended, None).await.unwrap();
-        store.close();
-        // A crash left two more in the queue: one that the stream has, and one that an entry names, too.
-        let queued: Vec<Tick> = redriven
-            .iter()
-            .chain([&half[0], &half[7]])
-            .cloned()
-            .collect();
-        to_layout_before(&folder, &queued);
-
-        let store = open(&folder);
-        let entries = store.released(None).await.unwrap();
-        let seen: Vec<_> = entries
-            .iter()
-            .map(|entry| (entry.id, entry.streamed, entry.ticks.len()))
-            .collect();
-        let missing = half.len() - 8;
-        assert_eq!(seen, [(OutboxId(1), 8, missing), (OutboxId(2), 5, 0)]);
-        let counters = store.analysis_counters();
-        assert_eq!((counters.late, counters.too_late), (1, 2));
-        let mut expected: Vec<_> = half.iter().take(8).chain(&whole).chain(&redriven).collect();
-        let found = streamed(&store).await;
-        let mut found: Vec<_> = found.iter().collect();
-        for ticks in [&mut expected, &mut found] {
-            ticks.sort_by_key(|tick| tick.tick_id);
-        }
-        assert_eq!(
-            found, expected,
-            "the redrive queue was appended to the stream"
-        );
-        // It continues from there.
-        let more = tick("BTC", 500);
-        let id = store.put(&in_cohort([&more])).await.unwrap().outbox_id;
-        assert_eq!(id, Some(OutboxId(3)));
-        store.append(&[&more], id).await.unwrap();
-        let ledger = store.committed_ledger().await.unwrap();
-        assert_eq!(ledger.stored_rows, half.len() as u64 + 5 + 1);
-        store.close();
-
-        let db = Database::builder(folder.path()).open().unwrap();
-        for name in [PENDING, BROADCAST, REDRIVE] {
-            assert!(!db.keyspace_exists(name), "{name}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_folder_with_an_unknown_layout_is_not_opened() {
-        let folder = TempDir::new().unwrap();
-        open(&folder).close();
-        let db = Database::builder(folder.path()).open().unwrap();
-        let spaces = Keyspaces::open(&db, crate::keyspaces::Memtables::default()).unwrap();
-        let later = (LAYOUT + 1).to_be_bytes();
-        spaces.meta.insert(meta::LAYOUT, later).unwrap();
-        drop((spaces, db));
-        let config = EmbeddedConfig::new(folder.path().to_owned());
-        let error = EmbeddedStore::open(&config).err().unwrap();
-        assert!(error.to_string().contains("layout 4"), "{error}");
-    }
-}
+mod tests;

@@ -10,12 +10,17 @@ use domain::Tick;
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::day_index::{DayIndex, DaysAdded};
 use crate::error::StorageError;
+use crate::keys::day::Day;
+use crate::keys::event_day::{Kind, event_key, rows_key};
+use crate::keys::pair::PairRow;
 use crate::keys::stream_block::Block;
 use crate::keys::stream_block::SHARDS;
-use crate::keys::tick::TickKey;
+use crate::keys::tick::Identity;
 use crate::keys::{self, meta};
 use crate::keyspaces::Keyspaces;
+use crate::pairs::WarmPair;
 use crate::shared_state::SharedState;
 use crate::state::State;
 
@@ -31,6 +36,17 @@ const BYTES_PER_COMMIT_MAX: usize = 8 * 1_024 * 1_024;
 type Answer = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 type Job = Box<dyn FnOnce(&mut Commit<'_>) -> Answer + Send>;
 
+/// A pair in a commit that is being collected.
+pub(crate) struct PairInCommit {
+    pair: Pair,
+    /// Its state after the commit; the last key may be one of a tick that was not stored in the end.
+    pub(crate) state: WarmPair,
+    /// Whether it has no row yet.
+    is_new: bool,
+    /// Whether its row changes.
+    is_changed: bool,
+}
+
 /// A commit that is being collected. A job first reads and checks, and then writes: after its first write
 /// it cannot fail, so it does not affect the other jobs of the commit.
 pub(crate) struct Commit<'a> {
@@ -40,14 +56,20 @@ pub(crate) struct Commit<'a> {
     batch: OwnedWriteBatch,
     bytes: usize,
     /// Ticks stored by this commit, which are not readable yet.
-    pub(crate) fresh: HashSet<TickKey>,
+    pub(crate) fresh: HashSet<Identity>,
     /// Ids of arrival-stamped ticks stored by this commit.
     pub(crate) fresh_arrival_stamped: HashSet<[u8; 16]>,
     /// Outbox entries removed by this commit.
     removed_entries: HashSet<u64>,
-    new_pairs: HashMap<Pair, u32>,
-    new_pairs_in_order: Vec<Pair>,
-    latest: Vec<(u32, Arc<Tick>)>,
+    /// The pairs that this commit has looked up, and the index of each.
+    pub(crate) pairs: Vec<PairInCommit>,
+    pairs_by_name: HashMap<Pair, usize>,
+    /// Pairs that this commit removes.
+    removed_pairs: HashSet<Pair>,
+    /// Pairs added, less pairs removed.
+    live_pairs_change: i64,
+    tick_days: DaysAdded,
+    candle_days: DaysAdded,
     stream_blocks: [Block; SHARDS as usize],
 }
 
@@ -61,9 +83,12 @@ impl<'a> Commit<'a> {
             fresh: HashSet::new(),
             fresh_arrival_stamped: HashSet::new(),
             removed_entries: HashSet::new(),
-            new_pairs: HashMap::new(),
-            new_pairs_in_order: Vec::new(),
-            latest: Vec::new(),
+            pairs: Vec::new(),
+            pairs_by_name: HashMap::new(),
+            removed_pairs: HashSet::new(),
+            live_pairs_change: 0,
+            tick_days: DaysAdded::default(),
+            candle_days: DaysAdded::default(),
             stream_blocks: Default::default(),
         }
     }
@@ -97,7 +122,7 @@ impl<'a> Commit<'a> {
     pub(crate) fn mark_streamed(
         &mut self,
         number: u64,
-        streamed: &HashSet<TickKey>,
+        streamed: &HashSet<Identity>,
     ) -> Result<(), StorageError> {
         if let Some(mut entry) = self.spaces().outbox_entry(number)? {
             entry.mark_streamed(streamed);
@@ -110,27 +135,97 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    /// The number of a pair. A new pair gets the next one, or `None` if the limit is reached.
-    pub(crate) fn pair(&mut self, pair: &Pair) -> Result<Option<u32>, StorageError> {
-        let known = self.inner.pairs.find(pair);
-        if let Some(number) = known.or_else(|| self.new_pairs.get(pair).copied()) {
-            return Ok(Some(number));
+    /// The index of a pair in the commit, and its number. A new pair gets the next number.
+    pub(crate) fn pair(&mut self, pair: &Pair) -> Result<(usize, u32), StorageError> {
+        if let Some(index) = self.pairs_by_name.get(pair)
+            && let Some(found) = self.pairs.get(*index)
+        {
+            return Ok((*index, found.state.row.number));
         }
-        let number = self.state.pairs;
-        if number >= self.inner.pairs_max {
-            return Ok(None);
-        }
-        let value = keys::pair::encode(pair)?;
-        self.insert(&self.inner.spaces.pairs, &number.to_be_bytes(), value);
-        self.state.pairs += 1;
-        self.new_pairs.insert(pair.clone(), number);
-        self.new_pairs_in_order.push(pair.clone());
-        Ok(Some(number))
+        // A pair that this commit removes is a new one.
+        let found = if self.removed_pairs.contains(pair) {
+            None
+        } else {
+            self.inner.pair(pair)?
+        };
+        let is_new = found.is_none();
+        let state = match found {
+            Some(found) => found,
+            None => {
+                let number = self.state.pairs;
+                let used_up = || StorageError::corrupt("pair", "all numbers are used up");
+                self.state.pairs = number.checked_add(1).ok_or_else(used_up)?;
+                WarmPair::new(PairRow {
+                    number,
+                    first_day: Day::MAX,
+                    last_day: 0,
+                })
+            }
+        };
+        let (index, number) = (self.pairs.len(), state.row.number);
+        self.pairs_by_name.insert(pair.clone(), index);
+        self.pairs.push(PairInCommit {
+            pair: pair.clone(),
+            state,
+            is_new,
+            is_changed: false,
+        });
+        Ok((index, number))
     }
 
-    /// Makes a tick its pair's latest once the commit is durable.
-    pub(crate) fn renew_latest(&mut self, number: u32, tick: Arc<Tick>) {
-        self.latest.push((number, tick));
+    /// Takes a tick that the commit stores into account for its pair and its day.
+    pub(crate) fn add_tick(&mut self, pair: usize, day: Day, tick: &Arc<Tick>) {
+        *self.tick_days.rows.entry(day).or_default() += 1;
+        self.add_event_day(Kind::Ticks, day, keys::day::of(tick.timestamp_ms));
+        let Some(pair) = self.pairs.get_mut(pair) else {
+            return;
+        };
+        pair.state.renew(tick);
+        let row = &mut pair.state.row;
+        pair.is_changed |= day < row.first_day || day > row.last_day;
+        row.first_day = row.first_day.min(day);
+        row.last_day = row.last_day.max(day);
+    }
+
+    /// Records that a day has rows of an event day.
+    pub(crate) fn add_event_day(&mut self, kind: Kind, day: Day, event_day: Day) {
+        let (index, added) = match kind {
+            Kind::Ticks => (&self.inner.tick_days, &mut self.tick_days),
+            Kind::Candles => (&self.inner.candle_days, &mut self.candle_days),
+        };
+        if !index.has(day, event_day) {
+            added.events.insert((day, event_day));
+        }
+    }
+
+    /// Removes a pair whose ticks have expired, with the analysis' states; returns whether it did: not if
+    /// the pair has newer ticks by now.
+    pub(crate) fn remove_pair(
+        &mut self,
+        pair: &Pair,
+        first_day: Day,
+    ) -> Result<bool, StorageError> {
+        let key = keys::pair::key(pair);
+        let Some(bytes) = self.spaces().pairs.get(&key)? else {
+            return Ok(false);
+        };
+        let row = keys::pair::decode(&bytes)?;
+        if row.last_day >= first_day
+            || self.pairs_by_name.contains_key(pair)
+            || !self.removed_pairs.insert(pair.clone())
+        {
+            return Ok(false);
+        }
+        self.remove_states(row.number);
+        self.live_pairs_change -= 1;
+        Ok(true)
+    }
+
+    fn remove_states(&mut self, number: u32) {
+        for shard in 0..SHARDS {
+            let state = keys::analysis_state::key(shard, number);
+            self.remove(&self.inner.spaces.states, &state);
+        }
     }
 
     pub(crate) fn stream_block(&mut self, shard: u8) -> Option<&mut Block> {
@@ -150,9 +245,69 @@ impl<'a> Commit<'a> {
             }
         }
         self.state.end_offsets = ends;
+        self.seal_pairs()?;
+        let tick_days = std::mem::take(&mut self.tick_days);
+        let candle_days = std::mem::take(&mut self.candle_days);
+        self.seal_days(&self.inner.tick_days, &tick_days);
+        self.seal_days(&self.inner.candle_days, &candle_days);
+        (self.tick_days, self.candle_days) = (tick_days, candle_days);
         let state = keys::encode("state", &self.state)?;
         self.insert(&self.inner.spaces.meta, meta::STATE.as_bytes(), state);
         Ok(())
+    }
+}
+
+impl Commit<'_> {
+    /// Puts the rows of new pairs, and of pairs that got ticks on another day, into the batch.
+    fn seal_pairs(&mut self) -> Result<(), StorageError> {
+        let pairs = std::mem::take(&mut self.pairs);
+        for pair in pairs.iter().filter(|pair| pair.is_changed) {
+            let key = keys::pair::key(&pair.pair);
+            let is_removed = self.removed_pairs.contains(&pair.pair);
+            if pair.is_new
+                && !is_removed
+                && let Some(expired) = self.spaces().pairs.get(&key)?
+            {
+                // It expired, and retention has not removed it yet.
+                self.remove_states(keys::pair::decode(&expired)?.number);
+            } else {
+                self.live_pairs_change += i64::from(pair.is_new);
+            }
+            let value = keys::pair::encode(&pair.state.row)?;
+            self.insert(&self.inner.spaces.pairs, &key, value);
+        }
+        for pair in std::mem::take(&mut self.removed_pairs) {
+            let index = self.pairs_by_name.get(&pair);
+            let again = index.and_then(|index| pairs.get(*index));
+            if !again.is_some_and(|again| again.is_changed) {
+                self.remove(&self.inner.spaces.pairs, &keys::pair::key(&pair));
+                self.removed_pairs.insert(pair);
+            }
+        }
+        self.pairs = pairs;
+        if self.live_pairs_change != 0 {
+            let live = self.live_pairs().to_be_bytes().to_vec();
+            self.insert(&self.inner.spaces.meta, meta::PAIRS_LIVE.as_bytes(), live);
+        }
+        Ok(())
+    }
+
+    /// How many pairs have ticks after the commit.
+    fn live_pairs(&self) -> u64 {
+        let live = self.inner.pairs.live();
+        live.saturating_add_signed(self.live_pairs_change)
+    }
+
+    fn seal_days(&mut self, index: &DayIndex, added: &DaysAdded) {
+        let days = &self.inner.spaces.days;
+        for (day, event_day) in &added.events {
+            self.insert(days, &event_key(index.kind(), *day, *event_day), Vec::new());
+        }
+        for (day, rows) in &added.rows {
+            let rows = index.rows(*day) + rows;
+            let key = rows_key(index.kind(), *day);
+            self.insert(days, &key, rows.to_be_bytes().to_vec());
+        }
     }
 }
 
@@ -233,15 +388,23 @@ fn write_all(inner: &SharedState, db: &Database, mut waiting: mpsc::Receiver<Job
 /// Makes a commit durable, and then visible to readers of the state.
 fn finish(inner: &SharedState, mut commit: Commit<'_>) -> Result<(), StorageError> {
     commit.seal()?;
-    commit.batch.commit()?;
+    let live_pairs = commit.live_pairs();
+    // The engine accepts no writes after a failed one: part of that may be on disk.
+    commit.batch.commit().inspect_err(|_| inner.set_failed())?;
     if let Err(error) = inner.spaces.rotate_full() {
         tracing::error!(error = %error, "memory cannot be flushed; the journal has it");
     }
-    for pair in commit.new_pairs_in_order {
-        inner.pairs.add(pair);
+    inner.tick_days.add(&commit.tick_days);
+    inner.candle_days.add(&commit.candle_days);
+    inner.pairs.set_live(live_pairs);
+    for pair in &commit.removed_pairs {
+        inner.pairs.forget(pair);
     }
-    for (number, tick) in commit.latest {
-        inner.pairs.renew(number, &tick);
+    for PairInCommit { pair, state, .. } in commit.pairs {
+        // A pair of a delivery that failed has no row.
+        if state.row.first_day <= state.row.last_day {
+            inner.pairs.keep(pair, state);
+        }
     }
     inner.publish(commit.state);
     Ok(())

@@ -6,6 +6,7 @@
     reason = "helpers of tests may panic too; clippy excuses only the test functions themselves"
 )]
 
+mod backup;
 mod compact;
 mod files;
 mod load;

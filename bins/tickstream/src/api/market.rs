@@ -10,7 +10,8 @@ use domain::analytics::Interval;
 use runtime::problem::Problem;
 use serde_json::json;
 
-use super::params::{self, NoParameters, Now, Path, Query, bad};
+use super::params::{self, Now, Path, Query, bad};
+use super::read_error::unreadable;
 use super::{Api, Shared};
 use app::live::{AnomalyJson, AveragesJson, CandleJson};
 
@@ -19,11 +20,17 @@ const KNOWN_NAMED_MAX: usize = 10;
 
 impl Api {
     /// The error for an unknown token or quote, which names some known ones.
-    fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
-        let latest = self.store.latest_ticks();
-        let of_token = latest.iter().filter(|tick| tick.token.as_str() == token);
-        let quotes = named(of_token.map(|tick| tick.quote.as_str()));
-        let tokens = named(latest.iter().map(|tick| tick.token.as_str()));
+    async fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
+        let known = async {
+            let some = self.store.latest_page(None, KNOWN_NAMED_MAX).await?.0;
+            Ok::<_, store::StorageError>((some, self.store.latest_of(token, None).await?))
+        };
+        let (some, of_token) = match known.await {
+            Ok(known) => known,
+            Err(error) => return unreadable(error),
+        };
+        let quotes = named(of_token.iter().map(|tick| tick.quote.as_str()));
+        let tokens = named(some.iter().map(|tick| tick.token.as_str()));
         let detail = match (tokens.as_str(), quotes.as_str(), quote) {
             ("", ..) => "there are no ticks yet".to_owned(),
             (_, "", _) | (_, _, None) => {
@@ -50,26 +57,27 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.join(", ")
 }
 
-/// The response to a failed read; the cause is logged.
-pub(super) fn unreadable(error: impl std::error::Error) -> Problem {
-    tracing::error!(error = %error, "the store cannot be read");
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "the store cannot be read; the cause is in the log",
-    )
-}
-
 fn json_text(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Each pair with its latest price, by token.
+/// A page of pairs, each with its latest price, by token and quote; or the pairs of one token.
 pub(super) async fn tokens(
     State(api): Shared,
-    Query(NoParameters {}): Query<NoParameters>,
-) -> Response {
-    let mut latest = api.store.latest_ticks();
-    latest.sort_unstable_by(|a, b| (&a.token, &a.quote).cmp(&(&b.token, &b.quote)));
+    Query(asked): Query<params::Tokens>,
+) -> Result<Response, Problem> {
+    let (latest, next) = match &asked.token {
+        Some(token) => {
+            let token = api.token(token).await?;
+            let latest = api.store.latest_of(&token, None).await;
+            (latest.map_err(unreadable)?, None)
+        }
+        None => {
+            let (limit, after) = (asked.limit()?, asked.after()?);
+            let page = api.store.latest_page(after.as_ref(), limit).await;
+            page.map_err(unreadable)?
+        }
+    };
     let tokens: Vec<_> = latest
         .iter()
         .map(|tick| {
@@ -84,7 +92,8 @@ pub(super) async fn tokens(
             })
         })
         .collect();
-    Json(json!({ "tokens": tokens })).into_response()
+    let next = next.map(|pair| pair.to_string());
+    Ok(Json(json!({ "tokens": tokens, "next": next })).into_response())
 }
 
 /// Ticks of a token, over all its quotes or one, in the order of time; the latest if there are
@@ -94,14 +103,16 @@ pub(super) async fn ticks(
     Path(token): Path,
     Query(asked): Query<params::Ticks>,
 ) -> Result<Response, Problem> {
-    let token = api.token(&token);
-    let quote = api.quote(&token, &asked.quote);
+    let token = api.token(&token).await?;
+    let quote = api.quote(&token, asked.quote.as_deref()).await?;
     let found = api
         .store
         .ticks(&token, quote.as_deref(), asked.range()?)
         .await
         .map_err(unreadable)?;
-    let found = found.ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
+    let Some(found) = found else {
+        return Err(api.unknown(&token, quote.as_deref()).await);
+    };
     let ticks: Vec<_> = found.iter().map(TickJson).collect();
     let body = serde_json::to_string(&ticks).map_err(unreadable)?;
     Ok(json_text(format!("{{\"ticks\":{body}}}")))
@@ -113,12 +124,12 @@ pub(super) async fn latest(
     Path(token): Path,
     Query(asked): Query<Now>,
 ) -> Result<Response, Problem> {
-    let token = api.token(&token);
-    let quote = api.quote(&token, &asked.quote);
-    let tick = api
-        .store
-        .latest_tick(&token, quote.as_deref())
-        .ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
+    let token = api.token(&token).await?;
+    let quote = api.quote(&token, asked.quote.as_deref()).await?;
+    let latest = api.store.latest_tick(&token, quote.as_deref()).await;
+    let Some(tick) = latest.map_err(unreadable)? else {
+        return Err(api.unknown(&token, quote.as_deref()).await);
+    };
     Ok(Json(TickJson(&tick)).into_response())
 }
 
@@ -134,14 +145,16 @@ pub(super) async fn candles(
         .unwrap_or("1m")
         .parse()
         .map_err(|error| bad(format!("{error}")))?;
-    let token = api.token(&token);
-    let quote = api.quote(&token, &asked.quote);
+    let token = api.token(&token).await?;
+    let quote = api.quote(&token, asked.quote.as_deref()).await?;
     let found = api
         .store
         .candles(&token, quote.as_deref(), interval, asked.range()?)
         .await
         .map_err(unreadable)?;
-    let found = found.ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
+    let Some(found) = found else {
+        return Err(api.unknown(&token, quote.as_deref()).await);
+    };
     let candles: Vec<_> = found.iter().map(CandleJson::of).collect();
     Ok(Json(json!({ "candles": candles })).into_response())
 }
@@ -152,14 +165,16 @@ pub(super) async fn averages(
     Path(token): Path,
     Query(asked): Query<Now>,
 ) -> Result<Response, Problem> {
-    let token = api.token(&token);
-    let quote = api.quote(&token, &asked.quote);
+    let token = api.token(&token).await?;
+    let quote = api.quote(&token, asked.quote.as_deref()).await?;
     let found = api
         .store
         .averages(&token, quote.as_deref())
         .await
         .map_err(unreadable)?;
-    let found = found.ok_or_else(|| api.unknown(&token, quote.as_deref()))?;
+    let Some(found) = found else {
+        return Err(api.unknown(&token, quote.as_deref()).await);
+    };
     let rows: Vec<_> = found.iter().flat_map(AveragesJson::rows).collect();
     Ok(Json(json!({ "averages": rows })).into_response())
 }
@@ -170,7 +185,10 @@ pub(super) async fn anomalies(
     Query(asked): Query<params::Anomalies>,
 ) -> Result<Response, Problem> {
     let limit = params::limit(asked.limit.as_deref())?;
-    let token = asked.token.as_deref().map(|token| api.token(token));
+    let token = match asked.token.as_deref() {
+        Some(token) => Some(api.token(token).await?),
+        None => None,
+    };
     let found = api
         .store
         .anomalies(token.as_deref(), limit)
@@ -178,9 +196,9 @@ pub(super) async fn anomalies(
         .map_err(unreadable)?;
     if let Some(token) = &token
         && found.is_empty()
-        && api.store.latest_tick(token, None).is_none()
+        && !api.store.has_pair(token, None).await.map_err(unreadable)?
     {
-        return Err(api.unknown(token, None));
+        return Err(api.unknown(token, None).await);
     }
     let rows: Vec<_> = found.iter().map(AnomalyJson::of).collect();
     Ok(Json(json!({ "anomalies": rows })).into_response())

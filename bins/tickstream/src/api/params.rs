@@ -6,13 +6,14 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use chrono::DateTime;
-use domain::aliases;
+use domain::{Pair, Token, aliases};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::TickRange;
 
 use super::Api;
+use super::read_error::unreadable;
 
 /// The parameters of a path.
 pub(super) trait Parameters: DeserializeOwned {
@@ -80,6 +81,9 @@ pub(super) fn bad(detail: impl Into<String>) -> Problem {
 /// The default number of rows.
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
+/// The number of pairs on a page if none is named.
+const TOKENS_DEFAULT: usize = 1_000;
+
 /// The most rows in a response.
 pub(super) const LIMIT_MAX: usize = 10_000;
 
@@ -119,6 +123,15 @@ pub(super) struct Anomalies {
     pub(super) token: Option<String>,
 }
 
+/// The parameters of `/api/tokens`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tokens {
+    pub(super) limit: Option<String>,
+    after: Option<String>,
+    pub(super) token: Option<String>,
+}
+
 /// The parameters of other lists.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +160,10 @@ impl Parameters for Anomalies {
     const NAMES: &'static [&'static str] = &["limit", "token"];
 }
 
+impl Parameters for Tokens {
+    const NAMES: &'static [&'static str] = &["limit", "after", "token"];
+}
+
 impl Parameters for Rows {
     const NAMES: &'static [&'static str] = &["limit"];
 }
@@ -158,6 +175,34 @@ impl Parameters for NoParameters {
 impl Ticks {
     pub(super) fn range(&self) -> Result<TickRange, Problem> {
         range(&self.from, &self.to, self.limit.as_deref())
+    }
+}
+
+impl Tokens {
+    /// The number of rows.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.as_deref() {
+            Some(text) => limit(Some(text)),
+            None => Ok(TOKENS_DEFAULT),
+        }
+    }
+
+    /// The pair after which the page begins.
+    pub(super) fn after(&self) -> Result<Option<Pair>, Problem> {
+        let Some(text) = self.after.as_deref() else {
+            return Ok(None);
+        };
+        let pair = text.split_once('/').and_then(|(token, quote)| {
+            let (token, quote) = (Token::new(token).ok()?, Token::new(quote).ok()?);
+            Some(Pair { token, quote })
+        });
+        let not_a_pair = || {
+            bad(format!(
+                "`after` must be a pair such as BTC/USD, the `next` of the previous page, not `{}`",
+                short(text)
+            ))
+        };
+        pair.map(Some).ok_or_else(not_a_pair)
     }
 }
 
@@ -229,27 +274,40 @@ fn short(text: &str) -> &str {
 
 impl Api {
     /// Resolves a token: a stored name, or a known symbol of a mint.
-    pub(super) fn token(&self, text: &str) -> String {
-        let known = |name: &str| self.store.latest_tick(name, None).is_some();
-        meant(text, known)
+    pub(super) async fn token(&self, text: &str) -> Result<String, Problem> {
+        self.meant(text, None).await
     }
 
     /// Resolves a quote of a token.
-    pub(super) fn quote(&self, token: &str, text: &Option<String>) -> Option<String> {
-        let known = |name: &str| self.store.latest_tick(token, Some(name)).is_some();
-        text.as_deref().map(|text| meant(text, known))
+    pub(super) async fn quote(
+        &self,
+        token: &str,
+        text: Option<&str>,
+    ) -> Result<Option<String>, Problem> {
+        match text {
+            Some(text) => self.meant(text, Some(token)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The name itself, unless it is only known as the symbol of a mint: as a token, or as a quote of one.
+    async fn meant(&self, text: &str, quote_of: Option<&str>) -> Result<String, Problem> {
+        for name in names(text) {
+            let known = match quote_of {
+                Some(token) => self.store.has_pair(token, Some(name)).await,
+                None => self.store.has_pair(name, None).await,
+            };
+            if known.map_err(unreadable)? {
+                return Ok(name.to_owned());
+            }
+        }
+        Ok(text.to_owned())
     }
 }
 
-/// The name itself, unless it is only known as the symbol of a mint.
-fn meant(text: &str, known: impl Fn(&str) -> bool) -> String {
-    if known(text) {
-        return text.to_owned();
-    }
-    match aliases::mint_of(text) {
-        Some(mint) if known(mint) => mint.to_owned(),
-        _ => text.to_owned(),
-    }
+/// The names that a text may stand for; a stored one takes precedence in this order.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(text).chain(aliases::mint_of(text))
 }
 
 #[cfg(test)]
@@ -274,10 +332,9 @@ mod tests {
     #[test]
     fn a_stored_name_takes_precedence_over_a_symbol() {
         let mint = aliases::mint_of("USDC").unwrap();
-        assert_eq!(meant("usdc", |name| name == mint), mint);
-        assert_eq!(meant("USDC", |name| name == mint || name == "USDC"), "USDC");
-        assert_eq!(meant("USDC", |_| false), "USDC");
-        assert_eq!(meant("BTC", |_| false), "BTC");
+        let all = |text| names(text).collect::<Vec<_>>();
+        assert_eq!(all("usdc"), ["usdc", mint]);
+        assert_eq!(all("BTC"), ["BTC"]);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use runtime::problem::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::market::unreadable;
 use super::params::{NoParameters, Query, bad};
+use super::read_error::unreadable;
 use super::{Api, Shared};
 
 /// Changes shown.

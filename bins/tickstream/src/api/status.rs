@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use runtime::problem::Problem;
 use serde_json::{Value, json};
 
-use super::market::unreadable;
 use super::params::{NoParameters, Query, Rows, limit};
+use super::read_error::unreadable;
 use super::{Api, Shared};
 
 /// The ledger; its `difference` is 0 if the counters reconcile.
@@ -80,19 +80,29 @@ pub(super) async fn status(
         "started_at": api.started_at_ms,
         "uptime_seconds": (now_ms - api.started_at_ms) / 1_000,
         "ticks_per_second": api.metrics.ticks_per_second(now_ms, api.store.ledger().stored_rows),
-        "pairs": api.store.pairs_known(),
+        "pairs": api.store.pairs_live(),
         "stream": {"shards": shards},
         "consumers": consumers,
         "analysis": {
             "late": analysis.late, "too_late": analysis.too_late,
             "states_resumed": analysis.states_resumed,
         },
+        "tasks": api.tasks(),
         "readers": api.live.readers(),
         "demo": api.demo,
     })))
 }
 
 impl Api {
+    /// The supervised tasks: how often each was started again, and its failure if it fails.
+    fn tasks(&self) -> Vec<Value> {
+        let all = self.consumers.all().into_iter();
+        all.map(|(name, state)| {
+            json!({"name": name, "restarts": state.restarts, "failing": state.failing})
+        })
+        .collect()
+    }
+
     /// How far a consumer is behind: in records, and by the age of its oldest unread record.
     async fn lag(&self, consumer: &str, now_ms: i64) -> Result<Value, Problem> {
         let (mut records, mut oldest_ms) = (0, now_ms);
@@ -115,8 +125,22 @@ impl Api {
     }
 }
 
-/// Returns 200 if the store accepts writes, which it tests with a write.
+/// Returns 200 if all consumers work and the store accepts writes, which it tests with a write.
 pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
+    if let Err(full) = api.store.check_disk() {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            full.to_string(),
+        ));
+    }
+    let failing = api.consumers.failing();
+    if !failing.is_empty() {
+        let detail = format!(
+            "deliveries are accepted, but these consumers fail: {}; the cause is in the log and in /api/status",
+            failing.join(", ")
+        );
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    }
     let ledger = api.store.committed_ledger().await.map_err(|error| {
         tracing::error!(error = %error, "the store does not accept writes");
         Problem::new(

@@ -273,6 +273,34 @@ async fn the_dashboard_is_served_with_a_strict_policy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_come_in_pages_and_a_token_alone() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    for token in ["C", "A", "B", "D"] {
+        process.deliver("ticks", ticks_body(token, 2)).await;
+    }
+    let (mut seen, mut path) = (Vec::new(), "/api/tokens?limit=3".to_owned());
+    loop {
+        let (status, page) = process.get(&path).await;
+        assert_eq!(status, 200, "{page}");
+        let tokens = page["tokens"].as_array().unwrap();
+        assert!(tokens.len() <= 3, "{page}");
+        seen.extend(tokens.iter().map(|pair| pair["token"].clone()));
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        path = format!("/api/tokens?limit=3&after={next}");
+    }
+    assert_eq!(seen, ["A", "B", "C", "D"]);
+    let one = process.list("/api/tokens?token=B", "tokens").await;
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0]["token"], "B");
+    let none = process.list("/api/tokens?token=E", "tokens").await;
+    assert!(none.is_empty());
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_built_in_market_feeds_the_whole_flow() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &["--demo"]).await;

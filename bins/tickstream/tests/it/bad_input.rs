@@ -180,6 +180,8 @@ async fn invalid_parameters_are_refused() {
         ("/ws?token=BTC", 400, "`tokens`"),
         ("/ws", 400, "WebSocket"),
         ("/api/tokens?quote=USD", 400, "`quote` is not a parameter"),
+        ("/api/tokens?after=BTC", 400, "a pair such as BTC/USD"),
+        ("/api/tokens?limit=0", 400, "limit"),
         ("/api/status?x=1", 400, "this path has none"),
         ("/api/ledger?x=1", 400, "this path has none"),
         ("/api/rollout?x=1", 400, "this path has none"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -22,15 +23,18 @@ pub(crate) fn spawn(folder: &TempDir) -> Killable {
 }
 
 pub(crate) fn spawn_with_log(folder: &TempDir, log: Stdio) -> Killable {
+    spawn_logging(folder.path(), "127.0.0.1:0", &[], log)
+}
+
+pub(crate) fn spawn_on(folder: &Path, listen: &str, arguments: &[&str]) -> Killable {
+    spawn_logging(folder, listen, arguments, Stdio::null())
+}
+
+fn spawn_logging(folder: &Path, listen: &str, arguments: &[&str], log: Stdio) -> Killable {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tickstream"))
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--archive-seconds",
-            "1",
-            "--data-dir",
-        ])
-        .arg(folder.path())
+        .args(["--listen", listen, "--archive-seconds", "1", "--data-dir"])
+        .arg(folder)
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()

@@ -18,7 +18,7 @@ pub(crate) struct Process {
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
     stop: oneshot::Sender<()>,
-    done: JoinHandle<anyhow::Result<()>>,
+    done: JoinHandle<anyhow::Result<tickstream::Ended>>,
 }
 
 pub(crate) async fn start(folder: &TempDir, arguments: &[&str]) -> Process {

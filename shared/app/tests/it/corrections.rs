@@ -54,7 +54,7 @@ impl AnalyticsStore for Limited {
     }
 }
 
-struct NoFeed;
+pub(crate) struct NoFeed;
 
 #[async_trait]
 impl AnalysisFeed for NoFeed {

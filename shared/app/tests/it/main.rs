@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod corrections;
+mod kept_pairs;
 mod quarantine_unavailable;
 mod retimed;
 mod unoffered;

@@ -1,15 +1,18 @@
-//! Key: timestamp (u64), tick id (16 bytes), pair (text). In rows of release 1.0 the pair is missing.
+//! Key: day on which it was written (u16), timestamp (u64), tick id (16 bytes), pair (text). In rows of
+//! release 1.0 the pair is missing.
 //! Value: the anomaly (postcard).
 
 use domain::analytics::Anomaly;
 
+use super::day::Day;
 use super::sortable;
 use crate::error::StorageError;
 
-pub(crate) const KEYSPACE: &str = "anomalies";
+pub(crate) const KEYSPACE: &str = "anomalies-by-day";
 
-pub(crate) fn key(anomaly: &Anomaly) -> Vec<u8> {
-    let mut key = sortable(anomaly.timestamp_ms).to_vec();
+pub(crate) fn key(day: Day, anomaly: &Anomaly) -> Vec<u8> {
+    let mut key = day.to_be_bytes().to_vec();
+    key.extend(sortable(anomaly.timestamp_ms));
     key.extend(anomaly.tick_id.as_bytes());
     key.extend(format!("{}/{}", anomaly.token, anomaly.quote).into_bytes());
     key
@@ -47,7 +50,7 @@ mod tests {
                 message: "rose 5 % in 1 s".to_owned(),
             }
         };
-        assert_eq!(key(&of("A")), key(&of("A")));
-        assert_ne!(key(&of("A")), key(&of("B")));
+        assert_eq!(key(7, &of("A")), key(7, &of("A")));
+        assert_ne!(key(7, &of("A")), key(7, &of("B")));
     }
 }

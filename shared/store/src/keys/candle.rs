@@ -1,24 +1,27 @@
-//! Key: pair number (u32), interval (u8: its index in `Interval::ALL`), start (u64).
+//! Key: day on which it was written (u16), pair number (u32), interval (u8: its index in `Interval::ALL`),
+//! start (u64). The row of the latest day holds; those of earlier days are outdated.
 //! Value: [`FORMAT`] and the candle (postcard). Layout 3 and before had candles of version 1 without it.
 
 use domain::analytics::{Candle, CandleV1, Interval};
 
+use super::day::Day;
 use super::{key_of, sortable};
 use crate::error::StorageError;
 
-pub(crate) const KEYSPACE: &str = "candles";
+pub(crate) const KEYSPACE: &str = "candles-by-day";
 
 /// A candle's key.
-pub(crate) type CandleKey = [u8; 4 + 1 + 8];
+pub(crate) type CandleKey = [u8; 2 + 4 + 1 + 8];
 
-pub(crate) fn key(pair: u32, interval: Interval, start_ms: i64) -> CandleKey {
+pub(crate) fn key(day: Day, pair: u32, interval: Interval, start_ms: i64) -> CandleKey {
     let place = Interval::ALL.iter().position(|known| *known == interval);
     let place = place
         .and_then(|place| u8::try_from(place).ok())
         .unwrap_or(u8::MAX);
     key_of(
-        pair.to_be_bytes()
+        day.to_be_bytes()
             .into_iter()
+            .chain(pair.to_be_bytes())
             .chain([place])
             .chain(sortable(start_ms)),
     )

@@ -13,9 +13,11 @@ pub(crate) const STATE: &str = "state";
 /// that never had others.
 pub(crate) const NEW_IDS_FROM: &str = "new-ids-from";
 
-/// The latest tick of each pair as one stream block. It only exists between closing the store and the
-/// next start.
-pub(crate) const LATEST: &str = "latest";
+/// The first day that is kept (u16). Rows of earlier days may still be on disk; nobody reads them.
+pub(crate) const FIRST_DAY: &str = "first-day";
+
+/// How many pairs have ticks (u64).
+pub(crate) const PAIRS_LIVE: &str = "pairs-live";
 
 /// The last number of the quarantine that is in the files (u64).
 pub(crate) const QUARANTINE_WRITTEN: &str = "quarantine-written";

@@ -1,9 +1,9 @@
 //! Key: outbox entry (u64), counted from 1.
-//! Value: how many of its ticks are in the stream (u64), then the keys of the others, 28 bytes each.
+//! Value: how many of its ticks are in the stream (u64), then the keys of the others, 30 bytes each.
 
 use std::collections::HashSet;
 
-use super::tick::{KEY_BYTES, TickKey};
+use super::tick::{Identity, KEY_BYTES, TickKey, identity_of};
 use crate::error::StorageError;
 
 pub(crate) const KEYSPACE: &str = "outbox";
@@ -37,17 +37,18 @@ impl Entry {
         })
     }
 
-    /// Marks the ticks with these keys as appended to the stream.
-    pub(crate) fn mark_streamed(&mut self, streamed: &HashSet<TickKey>) {
+    /// Marks these ticks as appended to the stream.
+    pub(crate) fn mark_streamed(&mut self, streamed: &HashSet<Identity>) {
         let before = self.keys.len();
-        self.keys.retain(|key| !streamed.contains(key));
+        self.keys
+            .retain(|key| !streamed.contains(&identity_of(key)));
         self.streamed += (before - self.keys.len()) as u64;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tick;
+    use super::super::tick::{self, identity as of};
     use super::*;
 
     #[test]
@@ -55,18 +56,17 @@ mod tests {
         let ids = [[1; 16], [2; 16], [3; 16]];
         let mut entry = Entry {
             streamed: 2,
-            keys: ids.map(|id| tick::key(7, 1_000, &id)).to_vec(),
+            keys: ids.map(|id| tick::key(3, &of(7, 1_000, &id))).to_vec(),
         };
         let value = entry.encode();
         assert_eq!(Entry::decode(&value).unwrap(), entry);
         assert!(Entry::decode(&value[..value.len() - 1]).is_err());
         assert!(Entry::decode(&value[..7]).is_err());
         // The same id of another pair, or at another time, is another tick.
-        let [other_pair, other_time] =
-            [(8, 1_000), (7, 1_001)].map(|(n, ms)| tick::key(n, ms, &ids[1]));
-        let [first, _, third] = ids.map(|id| tick::key(7, 1_000, &id));
+        let [other_pair, other_time] = [(8, 1_000), (7, 1_001)].map(|(n, ms)| of(n, ms, &ids[1]));
+        let [first, _, third] = ids.map(|id| of(7, 1_000, &id));
         entry.mark_streamed(&HashSet::from([first, third, other_pair, other_time]));
         assert_eq!((entry.streamed, entry.keys.len()), (4, 1));
-        assert_eq!(entry.keys[0], tick::key(7, 1_000, &ids[1]));
+        assert_eq!(entry.keys[0], tick::key(3, &of(7, 1_000, &ids[1])));
     }
 }

@@ -1,29 +1,53 @@
-//! Key: pair number (u32), timestamp (u64), tick id (16 bytes).
+//! Key: day of receipt (u16), pair number (u32), timestamp (u64), tick id (16 bytes).
 //! Value: a byte that says whether the tick belongs to the stream ([`OUTSIDE`], [`IN_COHORT`]), and the
 //! tick in `codec`'s binary form. Layout 3 and before had no such byte.
 
 use codec::binary;
 use domain::Tick;
 
+use super::day::Day;
 use super::{key_of, sortable};
 use crate::error::StorageError;
 
-pub(crate) const KEYSPACE: &str = "ticks";
+pub(crate) const KEYSPACE: &str = "ticks-by-day";
+
+/// A tick among those of all days: pair number, timestamp, tick id.
+pub(crate) type Identity = [u8; 4 + 8 + 16];
 
 /// The length of a key.
-pub(crate) const KEY_BYTES: usize = 4 + 8 + 16;
+pub(crate) const KEY_BYTES: usize = 2 + size_of::<Identity>();
 
 /// A tick's key.
 pub(crate) type TickKey = [u8; KEY_BYTES];
 
-pub(crate) fn key(pair: u32, timestamp_ms: i64, id: &[u8; 16]) -> TickKey {
+pub(crate) fn identity(pair: u32, timestamp_ms: i64, id: &[u8; 16]) -> Identity {
     let moment = sortable(timestamp_ms);
     key_of(pair.to_be_bytes().into_iter().chain(moment).chain(*id))
 }
 
-/// The lower bound of a pair's keys from a time on.
-pub(crate) fn from(pair: u32, timestamp_ms: i64) -> [u8; 4 + 8] {
-    key_of(pair.to_be_bytes().into_iter().chain(sortable(timestamp_ms)))
+pub(crate) fn key(day: Day, identity: &Identity) -> TickKey {
+    key_of(day.to_be_bytes().into_iter().chain(*identity))
+}
+
+/// The identity in a key.
+pub(crate) fn identity_of(key: &TickKey) -> Identity {
+    key_of(key.iter().copied().skip(2))
+}
+
+/// The beginning of all keys of a pair's ticks that were received on a day.
+pub(crate) fn prefix(day: Day, pair: u32) -> [u8; 2 + 4] {
+    key_of(day.to_be_bytes().into_iter().chain(pair.to_be_bytes()))
+}
+
+/// The lower bound of a pair's keys of a day from an event time on.
+pub(crate) fn from(day: Day, pair: u32, timestamp_ms: i64) -> [u8; 2 + 4 + 8] {
+    key_of(prefix(day, pair).into_iter().chain(sortable(timestamp_ms)))
+}
+
+/// The pair number in a key, if it has one.
+pub(crate) fn pair_of(key: &[u8]) -> Option<u32> {
+    let number = key.get(2..)?.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*number))
 }
 
 /// The tick did not belong to the stream when it was stored.

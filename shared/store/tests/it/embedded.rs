@@ -15,26 +15,13 @@ use testkit::ticks::{START_MS, in_cohort, tick, ticks};
 
 use crate::{open, refs, whole_stream};
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
 const EVERYTHING: TickRange = TickRange {
     from_ms: 0,
     to_ms: i64::MAX,
     limit: 10_000,
 };
-
-#[tokio::test]
-async fn ticks_of_pairs_over_the_limit_are_refused_and_others_are_not() {
-    let folder = TempDir::new().unwrap();
-    let config = EmbeddedConfig {
-        pairs_max: 2,
-        ..EmbeddedConfig::new(folder.path().join("store"))
-    };
-    let store = EmbeddedStore::open(&config).unwrap();
-    let made = [tick("a", 1), tick("b", 2), tick("c", 3), tick("a", 4)];
-    let receipt = store.put(&in_cohort(&made)).await.unwrap();
-    let (stored, refused) = (PutOutcome::Stored, PutOutcome::Refused);
-    assert_eq!(receipt.outcomes, [stored, stored, refused, stored]);
-    assert_eq!(store.pairs_known(), 2);
-}
 
 #[tokio::test]
 async fn the_ports_keep_their_contracts() {
@@ -69,24 +56,31 @@ async fn stored_ticks_are_readable_after_a_restart() {
                 .len(),
             50
         );
-        assert_eq!(*store.latest_tick("ETH", None).unwrap(), tick("ETH", 49));
-        assert_eq!(store.latest_ticks().len(), 2);
+        assert_eq!(
+            *store.latest_tick("ETH", None).await.unwrap().unwrap(),
+            tick("ETH", 49)
+        );
+        let all = store.latest_page(None, 10).await.unwrap();
+        assert_eq!((all.0.len(), all.1), (2, None));
+        assert_eq!(store.recent_ticks(10).len(), 2);
         if orderly {
             store.close();
         }
     }
     let store = open(&folder);
     assert_eq!(
-        *store.latest_tick("ETH", None).unwrap(),
-        tick("ETH", 49),
-        "saved when the store was closed"
+        *store.latest_tick("ETH", None).await.unwrap().unwrap(),
+        tick("ETH", 49)
     );
     store.put(&in_cohort([&tick("ETH", 60)])).await.unwrap();
     drop(store);
     assert_eq!(
-        *open(&folder).latest_tick("ETH", None).unwrap(),
-        tick("ETH", 60),
-        "the outdated save is not used"
+        *open(&folder)
+            .latest_tick("ETH", None)
+            .await
+            .unwrap()
+            .unwrap(),
+        tick("ETH", 60)
     );
 }
 
@@ -138,8 +132,10 @@ async fn ticks_are_read_by_time_across_all_quotes() {
         "the limit applies after filtering by quote"
     );
     assert_eq!(store.ticks("BTC", Some("GBP"), one).await.unwrap(), None);
-    assert_eq!(*store.latest_tick("BTC", Some("EUR")).unwrap(), other);
-    assert_eq!(store.latest_tick("BTC", Some("GBP")), None);
+    let latest = store.latest_tick("BTC", Some("EUR")).await.unwrap();
+    assert_eq!(*latest.unwrap(), other);
+    let latest = store.latest_tick("BTC", Some("GBP")).await.unwrap();
+    assert_eq!(latest, None);
     assert_eq!(store.ticks("nobody", None, EVERYTHING).await.unwrap(), None);
 }
 
@@ -209,7 +205,7 @@ async fn an_arrival_stamped_tick_is_identified_by_its_id() {
         let receipt = store.put(&in_cohort([&tick, &tick])).await.unwrap();
         assert_eq!(receipt.outcomes, [expected, PutOutcome::Duplicate]);
     }
-    store.sweep(START_MS + 1, &[]).await.unwrap();
+    store.sweep(START_MS + DAY_MS, &[]).await.unwrap();
     let again = store.put(&in_cohort([&at(START_MS + 5)])).await.unwrap();
     assert_eq!(
         again.outcomes,
@@ -243,7 +239,7 @@ async fn a_repeat_after_a_restart_is_a_duplicate() {
         let store = open(&folder);
         let again = store.put(&in_cohort(&made)).await.unwrap();
         assert_eq!(again.outcomes, [PutOutcome::Duplicate; 6], "{orderly}");
-        let latest = store.latest_tick("BTC", None).unwrap();
+        let latest = store.latest_tick("BTC", None).await.unwrap().unwrap();
         assert_eq!(latest.sequence, Some(6), "{orderly}");
     }
 }
@@ -392,34 +388,22 @@ async fn the_archive_gets_each_tick_of_the_stream_once() {
 }
 
 #[tokio::test]
-async fn old_data_is_removed_and_recent_data_is_kept() {
+async fn a_tick_that_the_archive_cannot_represent_is_set_aside() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
-    let made = ticks(&["BTC"], 20);
-    store.put(&in_cohort(&made)).await.unwrap();
+    let archive = Arc::new(Archive::open(folder.path()).unwrap());
+    let archiver = Archiver::new(store.clone(), Arc::clone(&archive));
+    let mut made = ticks(&["BTC"], 10);
+    // In no year that a folder can be named after.
+    made[3].timestamp_ms = i64::MAX;
     store.append(&refs(&made), None).await.unwrap();
-    let entry = Malformed::new(0, Reason::InvalidPrice, "no price", b"{}");
-    store
-        .keep(&[Quarantined {
-            received_at_ms: START_MS,
-            source: "ticks".to_owned(),
-            entry,
-        }])
-        .await
-        .unwrap();
-    let swept = store
-        .sweep(made[12].ingested_at_ms, &["analytics"])
-        .await
-        .unwrap();
-    assert_eq!((swept.ticks, swept.others, swept.blocks), (12, 1, 0));
-    assert_eq!(
-        store.ticks("BTC", None, EVERYTHING).await.unwrap().unwrap(),
-        made[12..]
-    );
-    assert!(store.quarantined(10).await.unwrap().is_empty());
-    assert_eq!(
-        whole_stream(&store).await.len(),
-        20,
-        "a consumer has not read it"
-    );
+    let flushed = archiver.flush().await.unwrap();
+    assert_eq!(flushed.files, 1);
+    assert_eq!(archiver.lag_ticks().unwrap(), 0);
+    let kept = store.quarantined(10).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].source, "archive");
+    assert_eq!(kept[0].entry.reason, Reason::Unprocessable);
+    let message = &kept[0].entry.message;
+    assert!(message.contains("years 1 to 9999"), "{message}");
 }

@@ -5,6 +5,7 @@
 mod analysis;
 mod embedded;
 mod outbox;
+mod retention;
 
 use app::ports::{SequenceNumber, StreamRecord};
 use domain::Tick;

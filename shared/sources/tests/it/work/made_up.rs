@@ -74,6 +74,12 @@ pub(super) fn shapes() -> Vec<Shape> {
                 r#"{"symbol":"BTCUSDT","lastPrice":"1"}"#.to_owned()
             })
         }),
+        shape("a number of many digits", "ticks", true, |bytes| {
+            format!(
+                r#"{{"token":"A","timestamp":1760000000000,"price":1{}}}"#,
+                "0".repeat(bytes)
+            )
+        }),
         shape(
             "refused currencies of one coin",
             "coingecko",

@@ -1,0 +1,52 @@
+//! `TicksTable`: a table of ticks that was restored to a point in time, in place of the data stack's.
+
+use crate::stack::{Resource, Stack, stack};
+
+const RESTORED: &str = "prices-ticks-restored";
+
+fn texts(resources: &[Resource]) -> String {
+    let texts = resources.iter().map(|one| one.properties.to_string());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// What the functions and their permissions say about the table, and what the alarms do.
+fn tables(given: &[(&str, &str)]) -> (String, Vec<String>) {
+    let service: Stack = stack("service.yaml", given);
+    let functions = service.all("AWS::Lambda::Function");
+    let roles = service.all("AWS::IAM::Role");
+    let watched = stack("alarms.yaml", given)
+        .all("AWS::CloudWatch::Alarm")
+        .iter()
+        .filter_map(|alarm| alarm.find("/Dimensions")?.as_array().cloned())
+        .flatten()
+        .filter(|dimension| dimension["Name"] == "TableName")
+        .map(|dimension| dimension["Value"].as_str().unwrap().to_owned())
+        .collect();
+    (texts(&functions) + &texts(&roles), watched)
+}
+
+#[test]
+fn functions_permissions_and_alarms_use_a_restored_table() {
+    let (own, watched) = tables(&[]);
+    let uses = |text: &str, table: &str| {
+        let variables = text.matches(&format!(r#""TICKS_TABLE":"{table}""#)).count();
+        let grants = text.matches(&format!(r#":table/{table}""#)).count();
+        (variables, grants)
+    };
+    assert_eq!(uses(&own, "prices-ticks"), (2, 2));
+    assert_eq!(
+        watched
+            .iter()
+            .filter(|name| *name == "prices-ticks")
+            .count(),
+        3
+    );
+
+    let (restored, watched) = tables(&[("TicksTable", RESTORED)]);
+    assert_eq!(uses(&restored, RESTORED), (2, 2));
+    assert_eq!(uses(&restored, "prices-ticks"), (0, 0));
+    assert_eq!(watched.iter().filter(|name| *name == RESTORED).count(), 3);
+    assert!(!watched.iter().any(|name| name == "prices-ticks"));
+    let stream = r#""STREAM_NAME":"prices-ticks""#;
+    assert!(restored.contains(stream), "the stream stays the same");
+}
