@@ -11,8 +11,8 @@ use runtime::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::body_size::{BODY_BYTES_MAX, too_large};
-use crate::content_coding::{ContentCoding, DecodeError};
-use crate::memory::{memory, reserve};
+use crate::content_coding::{COMPRESSED_BYTES_MAX, ContentCoding, DecodeError};
+use crate::memory::{memory, reserve, try_reserve};
 use crate::uploads::Uploads;
 
 /// Memory for bodies whose senders have echoed a secret, while they are being read.
@@ -127,23 +127,27 @@ impl BodyLimits {
         coding: ContentCoding,
         sent: Bytes,
     ) -> Result<(Decoded, OwnedSemaphorePermit), Problem> {
-        // Measured first: a small body may be a large one when it is decoded.
-        let measured = coding.decoded_bytes(&sent, BODY_BYTES_MAX);
-        let bytes = *measured.as_ref().unwrap_or(&sent.len());
-        let message = match measured {
+        let body = match coding.decode(&sent, BODY_BYTES_MAX) {
+            Ok(body) => body,
             Err(DecodeError::TooLarge) => return Err(too_large()),
-            Err(DecodeError::Corrupt(message)) => Some(message),
-            Ok(_) => None,
+            Err(DecodeError::LargeCompressed) => return Err(large_compressed()),
+            Err(DecodeError::Corrupt(message)) => {
+                let working = self.reserve_working(sent.len()).await?;
+                return Ok((Decoded::Corrupt { sent, message }, working));
+            }
         };
+        let bytes = body.len();
+        if let Some(working) = try_reserve(&self.working, working_bytes(bytes)) {
+            return Ok((Decoded::Body(body), working));
+        }
+        // A body that waits is not kept decoded: a small one may be a large one then.
+        drop(body);
         let working = self.reserve_working(bytes).await?;
-        let decoded = match message {
-            Some(message) => Decoded::Corrupt { sent, message },
-            None => match coding.decode(sent.clone(), bytes) {
-                Ok(body) => Decoded::Body(body),
-                Err(error) => Decoded::Corrupt {
-                    sent,
-                    message: error.to_string(),
-                },
+        let decoded = match coding.decode(&sent, bytes) {
+            Ok(body) => Decoded::Body(body),
+            Err(error) => Decoded::Corrupt {
+                sent,
+                message: error.to_string(),
             },
         };
         Ok((decoded, working))
@@ -158,6 +162,14 @@ impl BodyLimits {
     ) -> Result<OwnedSemaphorePermit, Problem> {
         reserve(&self.working, working_bytes(body_bytes)).await
     }
+}
+
+fn large_compressed() -> Problem {
+    let detail = format!(
+        "the compressed body is larger than {COMPRESSED_BYTES_MAX} bytes: send fewer entries in a delivery, or \
+         send it uncompressed"
+    );
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
 /// Reads and discards a refused body in the background, within limits, so that its sender gets to read

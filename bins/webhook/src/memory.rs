@@ -37,6 +37,11 @@ pub(crate) async fn reserve(
         .map_err(|_| busy())
 }
 
+/// Memory, if it is free now.
+pub(crate) fn try_reserve(of: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(of).try_acquire_many_owned(permits(bytes)).ok()
+}
+
 /// There is no memory for a delivery.
 pub(crate) fn busy() -> Problem {
     let detail = "too many concurrent deliveries: deliver again in a second";
