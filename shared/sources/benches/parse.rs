@@ -1,10 +1,15 @@
 //! How fast deliveries are parsed: our own JSON in bodies of 500, trades of exchanges, and a Helius
-//! delivery.
+//! delivery; and the largest bodies, valid ones and those that are made up to take long.
+
+#![expect(clippy::indexing_slicing, reason = "the bodies are those of the tests")]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use sources::ParseContext;
+
+#[path = "../tests/it/work/made_up.rs"]
+mod made_up;
 
 const NOW_MS: i64 = 1_795_000_000_000;
 
@@ -59,5 +64,33 @@ fn main() {
         });
     }
     group.finish();
+    largest(&mut criterion, &context);
     criterion.final_summary();
+}
+
+/// Bodies of the largest size: none may take more than 100 ms.
+fn largest(criterion: &mut Criterion, context: &ParseContext<'_>) {
+    let made_up = made_up::shapes().into_iter().map(|shape| {
+        let body = (shape.body)(made_up::BODY_BYTES);
+        let end = if shape.is_refused { ", refused" } else { "" };
+        (format!("{}{end}", shape.name), shape.source, body)
+    });
+    let valid = made_up::largest_valid().into_iter();
+    let valid = valid.map(|(source, body)| ("valid".to_owned(), source, body));
+    let busy = (
+        "everybody trades with everybody".to_owned(),
+        "helius",
+        made_up::beyond_the_limit(),
+    );
+    let mut group = criterion.benchmark_group("largest");
+    group.sample_size(10);
+    for (name, source, body) in valid.chain([busy]).chain(made_up) {
+        let Some(source) = sources::find(source) else {
+            continue;
+        };
+        group.bench_function(format!("{}: {name}", source.name()), |bench| {
+            bench.iter(|| source.parse(black_box(body.as_bytes()), context));
+        });
+    }
+    group.finish();
 }

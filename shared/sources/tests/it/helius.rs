@@ -169,3 +169,57 @@ fn a_swap_counts_whatever_type_the_provider_gives_it() {
         assert_eq!(only_line(&transaction), expected);
     }
 }
+
+/// Solana's own limits are lower, so nobody sends such transactions; to compare their parts would take long.
+#[test]
+fn a_transaction_with_more_parts_than_exist_is_refused() {
+    let listed = |count: usize, part: &Value| Value::from(vec![part.clone(); count]);
+    let payment = json!({"programIdIndex": 0, "accounts": [], "data": ""});
+    let balance = json!({"accountIndex": 0, "mint": "M",
+        "uiTokenAmount": {"amount": "1", "decimals": 6}});
+    let raw = |accounts: usize, signers: usize, instructions: usize, balances: usize| {
+        json!({
+            "blockTime": 1_760_000_000,
+            "transaction": {
+                "signatures": listed(signers, &json!("s")),
+                "message": {"accountKeys": listed(accounts, &json!("a"))},
+            },
+            "meta": {
+                "innerInstructions": [
+                    {"index": 0, "instructions": listed(instructions / 2, &payment)},
+                    {"index": 1, "instructions": listed(instructions.div_ceil(2), &payment)},
+                ],
+                "preTokenBalances": listed(balances, &balance),
+            },
+        })
+    };
+    let change = json!({"mint": "M", "userAccount": "u",
+        "rawTokenAmount": {"tokenAmount": "1", "decimals": 6}});
+    let enhanced = |accounts: usize, transfers: usize, changes: usize| {
+        let account = json!({"account": "a", "tokenBalanceChanges": []});
+        let mut data = vec![account; accounts - 1];
+        data.push(json!({"account": "b", "tokenBalanceChanges": listed(changes, &change)}));
+        let transfer = json!({"fromUserAccount": "a", "toUserAccount": "b", "amount": 1});
+        json!({"accountData": data, "nativeTransfers": listed(transfers, &transfer)})
+    };
+    for (transaction, part) in [
+        (raw(256, 12, 512, 256), None),
+        (raw(257, 1, 1, 1), Some("accountKeys")),
+        (raw(20, 13, 1, 1), Some("signatures")),
+        (raw(20, 1, 513, 1), Some("innerInstructions")),
+        (raw(20, 1, 1, 257), Some("preTokenBalances")),
+        (enhanced(256, 512, 512), None),
+        (enhanced(257, 1, 1), Some("accountData")),
+        (enhanced(1, 513, 1), Some("nativeTransfers")),
+        (enhanced(1, 1, 513), Some("tokenBalanceChanges")),
+    ] {
+        let seen = only_line(&transaction);
+        match part {
+            None => assert!(!seen.starts_with("too_many_parts"), "{seen}"),
+            Some(part) => assert!(
+                seen.starts_with("too_many_parts: ") && seen.contains(part),
+                "{part}: {seen}"
+            ),
+        }
+    }
+}

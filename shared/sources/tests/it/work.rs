@@ -169,7 +169,7 @@ fn entries_after_the_limit_are_refused() {
     let entries = entries.unwrap();
     let reason = |entry: &Entry| match entry {
         Entry::Malformed(malformed) => Some(malformed.reason),
-        _ => None,
+        Entry::Tick(_) | Entry::ArrivalStamped(_) | Entry::Ignored(_) => None,
     };
     assert_eq!(entries.last().and_then(reason), Some(Reason::TooManyParts));
     assert_ne!(entries.first().and_then(reason), Some(Reason::TooManyParts));

@@ -149,7 +149,9 @@ fn written(value: &Value, texts: &[String]) -> String {
 fn grown(value: &Value, growth: Growth, bytes: usize, texts: &[String]) -> Option<String> {
     let scalar = match value {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
     };
     Some(match (value, growth) {
         (Value::Array(elements), _) => {
@@ -160,9 +162,10 @@ fn grown(value: &Value, growth: Growth, bytes: usize, texts: &[String]) -> Optio
             let element = |index: usize| {
                 let element = elements.get(index % elements.len());
                 let element = element.cloned().unwrap_or_default();
-                match growth {
-                    Growth::Vary => written(&varied(&element, index), texts),
-                    _ => written(&element, texts),
+                if growth == Growth::Vary {
+                    written(&varied(&element, index), texts)
+                } else {
+                    written(&element, texts)
                 }
             };
             format!("[{}]", filled(bytes, element))
@@ -228,6 +231,6 @@ fn varied(value: &Value, index: usize) -> Value {
             .iter()
             .map(|(name, member)| (name.clone(), varied(member, index)))
             .collect(),
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }

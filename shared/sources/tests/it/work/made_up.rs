@@ -13,7 +13,7 @@ pub(super) struct Shape {
 const SYSTEM_PROGRAM: &str = "11111111111111111111111111111111";
 
 /// The largest body of a webhook, and its most entries.
-const BODY_BYTES: usize = 3_000_000;
+pub(super) const BODY_BYTES: usize = 3_000_000;
 const ENTRIES: usize = 10_000;
 
 pub(super) fn shapes() -> Vec<Shape> {
@@ -90,10 +90,11 @@ pub(super) fn shapes() -> Vec<Shape> {
             },
         ),
         shape("unknown members", "ticks", false, |bytes| {
-            filled("{", "}", bytes, |n| format!("\"q{n}e\":1"))
+            filled_up_to(usize::MAX, "{", "}", bytes, |n| format!("\"q{n}e\":1"))
         }),
         shape("near misses of a member", "ticks", false, |bytes| {
-            filled(
+            filled_up_to(
+                usize::MAX,
                 r#"{"token":"A","price":"1","timestamp":1760000000000,"quote":"B","#,
                 "}",
                 bytes,
@@ -174,8 +175,19 @@ fn listed(count: usize, part: impl Fn(usize) -> String) -> String {
 
 /// As many parts as fit into a size, and at most as many as a list may have.
 fn filled(start: &str, end: &str, bytes: usize, part: impl Fn(usize) -> String) -> String {
+    filled_up_to(ENTRIES - 1, start, end, bytes, part)
+}
+
+/// As many parts as fit into a size, and at most this many.
+fn filled_up_to(
+    most: usize,
+    start: &str,
+    end: &str,
+    bytes: usize,
+    part: impl Fn(usize) -> String,
+) -> String {
     let mut body = start.to_owned();
-    for index in 0..ENTRIES - 1 {
+    for index in 0..most {
         let next = part(index);
         if index > 0 && body.len() + next.len() + end.len() > bytes {
             break;
@@ -196,7 +208,8 @@ fn balance(index: usize, mint: &str, amount: &str) -> String {
 
 /// A raw transaction.
 fn raw(accounts: &[&str], signatures: usize, inner: &str, more: &str) -> String {
-    let keys = listed(accounts.len(), |n| format!("\"{}\"", accounts[n]));
+    let keys: Vec<_> = accounts.iter().map(|key| format!("\"{key}\"")).collect();
+    let keys = keys.join(",");
     let signatures = listed(signatures, |_| "\"s\"".to_owned());
     format!(
         r#"{{"blockTime":1760000000,"transaction":{{"signatures":[{signatures}],"message":{{"accountKeys":[{keys}]}}}},"meta":{{"innerInstructions":[{inner}]{more}}}}}"#
@@ -218,9 +231,9 @@ fn payment(accounts: &str) -> String {
 }
 
 fn signers(bytes: usize) -> String {
-    let names: Vec<_> = (0..ENTRIES).map(|n| n.to_string()).collect();
-    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
-    names[0] = SYSTEM_PROGRAM;
+    let names: Vec<_> = (1..ENTRIES).map(|n| n.to_string()).collect();
+    let names = names.iter().map(String::as_str);
+    let names: Vec<_> = std::iter::once(SYSTEM_PROGRAM).chain(names).collect();
     raw(&names, ENTRIES, &inner(bytes, &payment("1,9999")), "")
 }
 
