@@ -90,7 +90,12 @@ fn explained(error: PostError, target: &Target) -> anyhow::Error {
              --timeout {}",
             waited.as_secs()
         ),
-        _ => return anyhow::Error::new(error).context("there is no backup"),
+        PostError::Status { .. }
+        | PostError::Connect(_)
+        | PostError::Broken(_)
+        | PostError::Unreadable(_) => {
+            return anyhow::Error::new(error).context("there is no backup");
+        }
     };
     anyhow::Error::new(error).context(what_to_do)
 }
