@@ -212,15 +212,27 @@ mod tests {
                 most_tables = most_tables.max(store.inner.spaces.ticks.table_count());
             }
         }
-        let tables = store.inner.spaces.ticks.table_count();
         assert!(most_tables > 3, "{most_tables}: nothing was flushed");
-        assert!(tables <= 2 * most_tables, "{tables} of {most_tables}");
-        let first_row = store.inner.spaces.ticks.first_key_value().unwrap();
-        let first_row = first_row.key().unwrap();
         let kept_from = (20_000_u16 + 26).to_be_bytes();
-        // The files of one earlier day may have rows of a kept day, too.
-        let before = (20_000_u16 + 24).to_be_bytes();
-        assert!(first_row.as_ref() >= before.as_slice(), "{first_row:?}");
+        // The files of earlier days may have rows of a kept day, too.
+        let before = (20_000_u16 + 23).to_be_bytes();
+        let started = std::time::Instant::now();
+        loop {
+            store.sweep(day::start_ms(20_026), &[]).await.unwrap();
+            let tables = store.inner.spaces.ticks.table_count();
+            let first_row = store.inner.spaces.ticks.first_key_value().unwrap();
+            let first_row = first_row.key().unwrap();
+            if tables <= 2 * most_tables && first_row.as_ref() >= before.as_slice() {
+                break;
+            }
+            // A busy machine merges files later.
+            let waited = started.elapsed();
+            assert!(
+                waited.as_secs() < 60,
+                "{tables} of {most_tables}, from {first_row:?}"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
         assert_eq!(store.inner.first_day().to_be_bytes(), kept_from);
         store.close();
     }

@@ -1,7 +1,8 @@
 //! The state shared by the writer and the readers.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use domain::Pair;
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ pub(crate) struct SharedState {
     state: RwLock<State>,
     commits: watch::Sender<u64>,
     resumed: AtomicU64,
+    /// Blocks of the stream that cannot be read: the shard, and the number of the first record.
+    unreadable_blocks: Mutex<BTreeSet<(u8, u64)>>,
 }
 
 impl SharedState {
@@ -59,6 +62,7 @@ impl SharedState {
             state: RwLock::new(state),
             commits,
             resumed: AtomicU64::new(0),
+            unreadable_blocks: Mutex::default(),
         })
     }
 
@@ -134,6 +138,13 @@ impl SharedState {
     /// How many pairs' analytics states could not be read since the start.
     pub(crate) fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// Records a block of the stream that cannot be read; returns whether it was not known.
+    pub(crate) fn is_first_sight_of(&self, shard: u8, first: u64) -> bool {
+        let blocks = self.unreadable_blocks.lock();
+        let mut blocks = blocks.unwrap_or_else(PoisonError::into_inner);
+        blocks.insert((shard, first))
     }
 
     /// Reads the state after the last commit.

@@ -138,7 +138,18 @@ fn read_after(
     for guard in space.range(first.to_be_bytes()..) {
         let (key, value) = guard.into_inner()?;
         let first = number_of(&key)?;
-        for (sequence, tick) in (first..).zip(stream_block::read(&value)?) {
+        let ticks = match stream_block::read(&value) {
+            Ok(ticks) => ticks,
+            // The ticks are in the store; the others of the shard must reach its consumers.
+            Err(error @ StorageError::Corrupt { .. }) => {
+                if inner.is_first_sight_of(shard, first) {
+                    tracing::error!(shard, first, error = %error, "a block of the stream is skipped");
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for (sequence, tick) in (first..).zip(ticks) {
             if sequence > after {
                 records.push(StreamRecord {
                     sequence: SequenceNumber::from(sequence),
@@ -151,4 +162,40 @@ fn read_after(
         }
     }
     Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::ticks::ticks;
+
+    use super::*;
+    use crate::embedded::EmbeddedConfig;
+
+    #[tokio::test]
+    async fn a_block_that_cannot_be_read_does_not_stop_its_shard() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::new(folder.path().to_owned());
+        let store = EmbeddedStore::open(&config).unwrap();
+        let made = ticks(&["BTC"], 9);
+        for part in made.chunks(3) {
+            store
+                .append(&part.iter().collect::<Vec<_>>(), None)
+                .await
+                .unwrap();
+        }
+        let shard = shard_of(&made[0].token);
+        let space = &store.inner.spaces.stream[usize::from(shard)];
+        space.insert(4_u64.to_be_bytes(), b"damaged").unwrap();
+        let read = async |after| {
+            let records = store.read_stream(shard, SequenceNumber::from(after), 100);
+            let records = records.await.unwrap();
+            records
+                .iter()
+                .map(|it| it.sequence.count())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(read(0).await, [1, 2, 3, 7, 8, 9]);
+        assert_eq!(read(3).await, [7, 8, 9]);
+        assert_eq!(read(5).await, [7, 8, 9]);
+    }
 }
