@@ -6,6 +6,7 @@ use webhook::auth::{OperatorToken, Secrets};
 
 use crate::config::Config;
 use crate::operator::Operator;
+use crate::secret_files;
 
 /// The secrets of senders, and the rules for operators.
 #[derive(Debug)]
@@ -20,9 +21,20 @@ impl Access {
     /// # Errors
     /// If a secret is refused, or others could reach the process without one.
     pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
-        let secrets = Secrets::parse(config.webhook_secrets.expose_secret())
-            .context("WEBHOOK_SECRETS cannot be used")?;
-        let token = OperatorToken::parse(config.operator_token.expose_secret(), &secrets)
+        let files = &config.secret_files;
+        let senders = secret_files::secret(
+            "WEBHOOK_SECRETS",
+            &config.webhook_secrets,
+            files.webhook_secrets_file.as_deref(),
+        )?;
+        let token = secret_files::secret(
+            "OPERATOR_TOKEN",
+            &config.operator_token,
+            files.operator_token_file.as_deref(),
+        )?;
+        let secrets =
+            Secrets::parse(senders.expose_secret()).context("WEBHOOK_SECRETS cannot be used")?;
+        let token = OperatorToken::parse(token.expose_secret(), &secrets)
             .context("OPERATOR_TOKEN cannot be used")?;
         if secrets.is_empty() {
             refuse_strangers(config)?;

@@ -10,6 +10,8 @@ use domain::{Percentage, Rollout, RolloutKey};
 use secrecy::SecretString;
 use webhook::source_options::SourceOptions;
 
+use crate::secret_files::SecretFiles;
+
 /// The default data folder.
 pub(crate) const DATA_DIR: &str = "./data";
 
@@ -71,6 +73,10 @@ pub struct Config {
         default_value = ""
     )]
     pub operator_token: SecretString,
+
+    /// Files with the two above.
+    #[command(flatten)]
+    pub secret_files: SecretFiles,
 
     /// Reading needs the operators' token as well: the read API, `/ws`, `/metrics` and the dashboard, where a
     /// browser asks for it as a password.

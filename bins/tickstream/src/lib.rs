@@ -16,6 +16,7 @@ mod live;
 mod metrics;
 mod operator;
 pub mod own_process;
+pub mod secret_files;
 mod server;
 mod supervisor;
 

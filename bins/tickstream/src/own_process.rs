@@ -17,7 +17,7 @@ pub fn warn_of_secrets_in_arguments() {
                 .replace('-', "_")
                 .to_uppercase();
             tracing::warn!(
-                "{name} is among the arguments, which every user of this machine can read: set {variable} instead"
+                "{name} is among the arguments, which every user of this machine can read: set {variable} or {variable}_FILE instead"
             );
         }
     }

@@ -1,7 +1,6 @@
 //! How fast deliveries are parsed: our own JSON in bodies of 500, trades of exchanges, and a Helius
 //! delivery; and the largest bodies, valid ones and those that are made up to take long.
 
-
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};

@@ -137,3 +137,42 @@ fn a_missing_or_wrong_token_is_reported() {
     assert_eq!(run.code, 2, "{run:?}");
     assert!(run.stderr.contains("--why"), "{run:?}");
 }
+
+/// Whatever a command does, it shows none of its secrets.
+#[test]
+fn marked_secrets_are_in_no_output() {
+    let url = start();
+    let marked = "marked-c0ffee-token-of-the-operators";
+    let environment = [
+        ("OPERATOR_TOKEN", marked),
+        ("TICKCTL_SECRET", marked),
+        ("RUST_LOG", "trace"),
+        ("RUST_BACKTRACE", "1"),
+        ("USER", "ann"),
+    ];
+    let nowhere = "http://127.0.0.1:1";
+    let mut codes = Vec::new();
+    for to in [url.as_str(), nowhere] {
+        for command in [
+            &["server", "rollout"][..],
+            &["server", "rollout", "10", "--why", "x"],
+            &["server", "flush"],
+            &["backup"],
+            &["load", "--rate", "5", "--seconds", "1"],
+            &["replay", "-", "--format", "ticks-csv"],
+        ] {
+            let arguments = [command, &["--to", to, "--timeout", "2"]].concat();
+            let run = tickctl_with(&arguments, &environment, b"[{}]");
+            assert!(
+                !format!("{}{}", run.stdout, run.stderr).contains("c0ffee"),
+                "{arguments:?}"
+            );
+            codes.push(run.code);
+        }
+        for command in [["server", "--help"], ["load", "--help"]] {
+            let run = tickctl_with(&command, &environment, b"");
+            assert!(!run.stdout.contains("c0ffee"), "{command:?}");
+        }
+    }
+    assert!(codes.contains(&0) && codes.contains(&1), "{codes:?}");
+}

@@ -48,12 +48,34 @@ fn assert_no_mark_in_files(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn marked_secrets_are_in_no_output() {
+    check(false).await;
+}
+
+/// The environment of a process cannot be cleared, and core files have it: files keep secrets out of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn marked_secrets_of_files_are_not_in_the_environment_either() {
+    check(true).await;
+}
+
+async fn check(are_in_files: bool) {
     let folder = TempDir::new().unwrap();
     let (data, log, out) = (
         folder.path().join("data"),
         folder.path().join("log"),
         folder.path().join("out"),
     );
+    let secrets = [
+        ("WEBHOOK_SECRETS", format!("{SENDERS},{SIGNED}")),
+        ("OPERATOR_TOKEN", OPERATORS.to_owned()),
+    ];
+    let secrets = secrets.map(|(name, value)| {
+        if !are_in_files {
+            return (name.to_owned(), value);
+        }
+        let file = folder.path().join(name);
+        fs::write(&file, format!("{value}\n")).unwrap();
+        (format!("{name}_FILE"), file.display().to_string())
+    });
     let mut child = Command::new(env!("CARGO_BIN_EXE_tickstream"))
         .args([
             "--listen",
@@ -65,8 +87,7 @@ async fn marked_secrets_are_in_no_output() {
             "--data-dir",
         ])
         .arg(&data)
-        .env("WEBHOOK_SECRETS", format!("{SENDERS},{SIGNED}"))
-        .env("OPERATOR_TOKEN", OPERATORS)
+        .envs(secrets)
         .env("RUST_BACKTRACE", "1")
         .stdout(Stdio::from(File::create(&out).unwrap()))
         .stderr(File::create(&log).unwrap())
@@ -138,6 +159,12 @@ async fn marked_secrets_are_in_no_output() {
         "arguments",
         &fs::read(format!("/proc/{}/cmdline", child.id())).unwrap(),
     );
+    #[cfg(target_os = "linux")]
+    if are_in_files {
+        let environment = fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+        assert!(!environment.is_empty());
+        assert_no_mark("environment", &environment);
+    }
     let id = child.id().to_string();
     let interrupted = Command::new("kill").args(["-INT", &id]).status();
     assert!(interrupted.unwrap().success());
