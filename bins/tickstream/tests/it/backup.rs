@@ -185,24 +185,24 @@ async fn check_everywhere(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_needs_the_secret_and_takes_no_parameters() {
+async fn a_backup_needs_the_operators_token_and_takes_no_parameters() {
     let folder = TempDir::new().unwrap();
-    let process = start(&folder, &["--webhook-secrets", "open-sesame-open-sesame"]).await;
+    let token = "open-sesame-open-sesame-open-sesame";
+    let process = start(&folder, &["--operator-token", token]).await;
     let (status, answer) = process
         .send(process.post("/api/backup", String::new()))
         .await;
     assert_eq!((status, &answer["reason"]), (401, &json!("unauthorized")));
-    let secret = "open-sesame-open-sesame";
     for query in ["?path=/etc", "?name=../../x", "?to=x"] {
         let request = process.post(&format!("/api/backup{query}"), String::new());
-        let (status, answer) = process.send(request.header("authorization", secret)).await;
+        let (status, answer) = process.send(request.bearer_auth(token)).await;
         assert_eq!(status, 400, "{query}: {answer}");
     }
     let (status, answer) = process.get("/api/backup").await;
     assert_eq!(status, 405, "{answer}");
     assert!(!folder.path().join("backups").exists(), "nothing was made");
     let request = process.post("/api/backup", String::new());
-    let (status, made) = process.send(request.header("authorization", secret)).await;
+    let (status, made) = process.send(request.bearer_auth(token)).await;
     assert_eq!(status, 200, "{made}");
     let path = Path::new(made["path"].as_str().unwrap());
     assert_eq!(path.parent(), Some(folder.path().join("backups").as_path()));
