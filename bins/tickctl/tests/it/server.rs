@@ -162,7 +162,7 @@ fn marked_secrets_are_in_no_output() {
             &["replay", "-", "--format", "ticks-csv"],
         ] {
             let arguments = [command, &["--to", to, "--timeout", "2"]].concat();
-            let run = tickctl_with(&arguments, &environment, b"[{}]");
+            let run = tickctl_with(&arguments, &environment, b"");
             assert!(
                 !format!("{}{}", run.stdout, run.stderr).contains("c0ffee"),
                 "{arguments:?}"

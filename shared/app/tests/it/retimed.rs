@@ -21,7 +21,7 @@ impl Source for Stamping {
         "stamping"
     }
 
-    fn parse(&self, _: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
+    fn read(&self, _: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let stamped = |n| Tick {
             timestamp_ms: context.now_ms,
             ingested_at_ms: context.now_ms,
