@@ -275,7 +275,7 @@ impl Server {
 async fn disk_recovered(store: EmbeddedStore) {
     store.failed().await;
     tracing::error!(
-        "the disk failed: deliveries are refused until it accepts writes again; reading continues"
+        "the store failed: deliveries are refused until the disk accepts writes and the store is opened again; reading continues"
     );
     loop {
         tokio::time::sleep(PROBE_EVERY).await;

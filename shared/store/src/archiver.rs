@@ -101,17 +101,21 @@ impl Archiver {
         self.one_at_a_time.lock().await
     }
 
-    /// Writes all ticks of the stream that are not in the archive.
+    /// Writes all ticks of the stream that are not in the archive. A shard that fails does not stop the others.
     ///
     /// # Errors
-    /// [`FlushError`].
+    /// [`FlushError`], the first one.
     pub async fn flush(&self) -> Result<Flushed, FlushError> {
         let _one = self.one_at_a_time.lock().await;
         let mut flushed = Flushed::default();
+        let mut failed = None;
         for (shard, end) in (0..SHARDS).zip(self.store.end_offsets()) {
-            self.flush_shard(shard, end, &mut flushed).await?;
+            if let Err(error) = self.flush_shard(shard, end, &mut flushed).await {
+                tracing::error!(shard, error = %error, "a shard could not be archived");
+                failed.get_or_insert(error);
+            }
         }
-        Ok(flushed)
+        failed.map_or(Ok(flushed), Err)
     }
 
     async fn flush_shard(
@@ -227,5 +231,39 @@ impl Archiver {
             Ok(())
         };
         self.store.commit(write).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use app::ports::TickStream as _;
+    use testkit::ticks::ticks;
+
+    use super::*;
+    use crate::embedded::EmbeddedConfig;
+
+    #[tokio::test]
+    async fn a_shard_that_fails_does_not_stop_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::new(folder.path().join("store"));
+        let store = EmbeddedStore::open(&config).unwrap();
+        let made = ticks(&["BTC", "ETH", "SOL", "JUP", "WIF", "BONK"], 5);
+        let refs: Vec<_> = made.iter().collect();
+        store.append(&refs, None).await.unwrap();
+        let broken = (0..SHARDS)
+            .zip(store.end_offsets())
+            .find(|(_, end)| end.count() > 0)
+            .unwrap();
+        let damage = move |commit: &mut crate::writer::Commit<'_>| {
+            let key = meta::archive_range(broken.0);
+            commit.insert(&commit.spaces().meta, key.as_bytes(), Vec::new());
+            Ok(())
+        };
+        store.commit(damage).await.unwrap();
+        let archive = Arc::new(Archive::open(folder.path()).unwrap());
+        let archiver = Archiver::new(store.clone(), archive);
+        assert!(broken.1.count() < 30, "several shards have ticks");
+        archiver.flush().await.unwrap_err();
+        assert_eq!(archiver.lag_ticks().unwrap(), broken.1.count());
     }
 }

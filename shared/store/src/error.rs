@@ -44,6 +44,9 @@ pub enum StorageError {
     /// A task that reads was stopped.
     #[error("the read was stopped")]
     Stopped,
+    /// A job in the same commit panicked; nothing of that commit is stored.
+    #[error("a write panicked, and the others of its commit were not stored either: write again")]
+    Panicked,
     /// The store is closing.
     #[error("the store is closing")]
     Closed,
@@ -63,11 +66,12 @@ impl StorageError {
         }
     }
 
-    /// Converts it to a port's error; only errors of a closing or failed store, and of a full disk, are retryable.
+    /// Converts it to a port's error; only errors of a closing or failed store, of a full disk, and of another's panic are
+    /// retryable.
     pub(crate) fn at(self, operation: &'static str) -> PortError {
         let retryable = matches!(
             self,
-            Self::Engine(_) | Self::DiskFull { .. } | Self::Closed | Self::Stopped
+            Self::Engine(_) | Self::DiskFull { .. } | Self::Closed | Self::Stopped | Self::Panicked
         );
         PortError {
             operation,

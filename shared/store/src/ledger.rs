@@ -1,6 +1,7 @@
 //! The ledger counters, in the same commit that removes a delivery's outbox entry.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::ledger::{LedgerEntry, LedgerView};
 use app::ports::{LedgerWriter, OutboxId, PortError};
@@ -66,6 +67,16 @@ impl EmbeddedStore {
         // Jobs run in order, so all earlier ones are done once this one is.
         self.commit(|_| Ok(())).await?;
         Ok(self.ledger())
+    }
+
+    /// The ledger for readers: as [`EmbeddedStore::committed_ledger`], or as of the last commit if the store does
+    /// not commit within this time, or has failed. It reconciles in either case.
+    pub async fn current_ledger(&self, within: Duration) -> LedgerView {
+        let committed = tokio::time::timeout(within, self.committed_ledger()).await;
+        match committed {
+            Ok(Ok(ledger)) => ledger,
+            Ok(Err(_)) | Err(_) => self.ledger(),
+        }
     }
 
     /// The ledger as of the last commit.

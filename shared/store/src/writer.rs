@@ -2,6 +2,7 @@
 //! and then reports the results.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -55,6 +56,8 @@ pub(crate) struct Commit<'a> {
     pub(crate) state: State,
     batch: OwnedWriteBatch,
     bytes: usize,
+    /// Whether a job panicked. It may have written a part, so nothing of the commit is stored.
+    panicked: bool,
     /// Ticks stored by this commit, which are not readable yet.
     pub(crate) fresh: HashSet<Identity>,
     /// Ids of arrival-stamped ticks stored by this commit.
@@ -80,6 +83,7 @@ impl<'a> Commit<'a> {
             state,
             batch: db.batch().durability(Some(PersistMode::SyncData)),
             bytes: 0,
+            panicked: false,
             fresh: HashSet::new(),
             fresh_arrival_stamped: HashSet::new(),
             removed_entries: HashSet::new(),
@@ -95,6 +99,19 @@ impl<'a> Commit<'a> {
 
     pub(crate) fn spaces(&self) -> &'a Keyspaces {
         &self.inner.spaces
+    }
+
+    /// Runs a job's work. A panic is an error, so that a defect that one delivery meets does not end all writing: a
+    /// job changes nothing but the commit, which is dropped then.
+    fn run<R>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<R, StorageError>,
+    ) -> Result<R, StorageError> {
+        let worked = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
+        worked.unwrap_or_else(|_| {
+            self.panicked = true;
+            Err(StorageError::Panicked)
+        })
     }
 
     pub(crate) fn insert(&mut self, space: &Keyspace, key: &[u8], value: Vec<u8>) {
@@ -336,7 +353,7 @@ impl Writer {
     ) -> Result<R, StorageError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |commit| {
-            let done = work(commit);
+            let done = commit.run(work);
             // The caller may no longer be waiting for the result.
             Box::new(move |durable| drop(reply.send(durable.and(done))))
         });
@@ -357,7 +374,7 @@ impl Writer {
         done: impl FnOnce(Result<(), StorageError>) + Send + 'static,
     ) -> Result<(), StorageError> {
         let job: Job = Box::new(move |commit| {
-            let worked = work(commit);
+            let worked = commit.run(work);
             if let Err(error) = &worked {
                 tracing::error!(error = %error, "a job of the storage writer failed");
             }
@@ -367,11 +384,26 @@ impl Writer {
     }
 }
 
+/// Says that the store has failed if the writing thread panics: it must be opened again.
+struct FailedIfPanicking<'a>(&'a SharedState);
+
+impl Drop for FailedIfPanicking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set_failed();
+        }
+    }
+}
+
 fn write_all(inner: &SharedState, db: &Database, mut waiting: mpsc::Receiver<Job>) {
+    let _watched = FailedIfPanicking(inner);
     while let Some(first) = waiting.blocking_recv() {
         let mut commit = Commit::new(inner, db, inner.state());
         let mut answers = vec![first(&mut commit)];
-        while answers.len() < JOBS_PER_COMMIT_MAX && commit.bytes < BYTES_PER_COMMIT_MAX {
+        while answers.len() < JOBS_PER_COMMIT_MAX
+            && commit.bytes < BYTES_PER_COMMIT_MAX
+            && !commit.panicked
+        {
             let Ok(job) = waiting.try_recv() else { break };
             answers.push(job(&mut commit));
         }
@@ -387,6 +419,9 @@ fn write_all(inner: &SharedState, db: &Database, mut waiting: mpsc::Receiver<Job
 
 /// Makes a commit durable, and then visible to readers of the state.
 fn finish(inner: &SharedState, mut commit: Commit<'_>) -> Result<(), StorageError> {
+    if commit.panicked {
+        return Err(StorageError::Panicked);
+    }
     commit.seal()?;
     let live_pairs = commit.live_pairs();
     // The engine accepts no writes after a failed one: part of that may be on disk.
@@ -409,3 +444,6 @@ fn finish(inner: &SharedState, mut commit: Commit<'_>) -> Result<(), StorageErro
     inner.publish(commit.state);
     Ok(())
 }
+
+#[cfg(test)]
+mod panics;

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use super::params::{NoParameters, Query};
 use super::{Api, Shared};
 
+/// When a flush that failed may be tried again: a failed store needs some seconds to be opened again.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
 /// Returns once every tick that was streamed before the call is in the archive's files.
 pub(super) async fn flush(
     State(api): Shared,
@@ -29,9 +32,10 @@ async fn flush_detached(api: &Api) -> Result<store::Flushed, Problem> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
         tracing::error!(error = %runtime::causes::joined(error), "the archive cannot be written");
         Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
+            StatusCode::SERVICE_UNAVAILABLE,
             "the archive cannot be written; the cause is in the log, and the next flush continues",
         )
+        .retry_after(RETRY_AFTER_SECONDS)
     };
     match flushed {
         Ok(Ok(flushed)) => Ok(flushed),

@@ -1,5 +1,8 @@
 //! The ledger, the quarantine, the state of the process, and its metrics.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,12 +14,16 @@ use super::params::{NoParameters, Query, Rows, limit};
 use super::read_error::unreadable;
 use super::{Api, Shared};
 
+/// How long a request may wait for a commit. A commit takes milliseconds; a disk that takes longer than this is not
+/// able to store deliveries in time, and load balancers wait no longer than 5 s for a health check.
+const COMMIT_WITHIN: Duration = Duration::from_secs(2);
+
 /// The ledger; its `difference` is 0 if the counters reconcile.
 pub(super) async fn ledger(
     State(api): Shared,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
-    let view = api.store.committed_ledger().await.map_err(unreadable)?;
+    let view = api.store.current_ledger(COMMIT_WITHIN).await;
     let streamed: u64 = api.store.end_offsets().iter().map(|end| end.count()).sum();
     Ok(Json(json!({
         "received": view.received(),
@@ -141,13 +148,20 @@ pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
         );
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     }
-    let ledger = api.store.committed_ledger().await.map_err(|error| {
-        tracing::error!(error = %error, "the store does not accept writes");
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the store does not accept writes; the cause is in the log",
-        )
-    })?;
+    let unhealthy = |why: &dyn Display, detail: &str| {
+        tracing::error!(error = %why, "the store does not accept writes");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    };
+    let ledger = tokio::time::timeout(COMMIT_WITHIN, api.store.committed_ledger())
+        .await
+        .map_err(|late| {
+            let detail = "the disk does not finish a write within 2 s: see whether it is overloaded or fails";
+            unhealthy(&late, detail)
+        })?
+        .map_err(|error| {
+            let detail = "the store does not accept writes; the cause is in the log";
+            unhealthy(&error, detail)
+        })?;
     Ok(Json(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),

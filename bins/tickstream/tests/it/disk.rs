@@ -97,7 +97,7 @@ impl Drop for SmallDisk<'_> {
 }
 
 /// Delivers one tick after the other until a response has a status; returns the numbers answered with 200.
-async fn deliver_until(url: &str, next: &mut u64, wanted: u16) -> Vec<u64> {
+pub(crate) async fn deliver_until(url: &str, next: &mut u64, wanted: u16) -> Vec<u64> {
     let http = reqwest::Client::new();
     let (mut answered, started) = (Vec::new(), std::time::Instant::now());
     loop {
@@ -127,13 +127,35 @@ async fn deliver_until(url: &str, next: &mut u64, wanted: u16) -> Vec<u64> {
     }
 }
 
-async fn get(url: &str, path: &str) -> (u16, Value) {
-    let response = reqwest::get(format!("{url}{path}")).await.unwrap();
+pub(crate) async fn get(url: &str, path: &str) -> (u16, Value) {
+    let request = reqwest::Client::new().get(format!("{url}{path}"));
+    let response = request.timeout(WAIT_TIMEOUT).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// Without a reserve, writes fail in the middle. (A disk that became read-only fails in the same way; a test cannot
-/// make one read-only while files are open for writing.)
+/// Each tick that was answered with 200 is there, and no tick is there twice.
+pub(crate) async fn assert_none_lost(url: &str, answered: &[u64]) {
+    let mut found = std::collections::HashSet::new();
+    let (_, ticks) = get(url, "/api/ticks/BTC?limit=10000").await;
+    for tick in ticks["ticks"].as_array().unwrap() {
+        let at_ms = tick["timestamp"].as_i64().unwrap();
+        assert!(
+            found.insert(u64::try_from(at_ms - START_MS).unwrap()),
+            "twice: {tick}"
+        );
+    }
+    let lost: Vec<_> = answered
+        .iter()
+        .filter(|number| !found.contains(number))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} answered, lost: {lost:?}",
+        answered.len()
+    );
+}
+
+/// Without a reserve, writes fail in the middle.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_whose_disk_failed_recovers_by_itself() {
     let folder = TempDir::new().unwrap();
@@ -161,6 +183,7 @@ async fn a_process_whose_disk_failed_recovers_by_itself() {
         let (status, ticks) = get(&url, "/api/ticks/BTC?limit=1").await;
         let read = ticks["ticks"].as_array().map(Vec::len);
         assert_eq!((status, read), (200, Some(1)), "{round}");
+        assert_eq!(get(&url, "/api/ledger").await.0, 200, "{round}");
         std::fs::remove_file(&filler).unwrap();
         answered.extend(deliver_until(&url, &mut next, 200).await);
         assert!(
@@ -168,24 +191,7 @@ async fn a_process_whose_disk_failed_recovers_by_itself() {
             "it is the same process"
         );
     }
-    let mut found = std::collections::HashSet::new();
-    let (_, ticks) = get(&url, "/api/ticks/BTC?limit=10000").await;
-    for tick in ticks["ticks"].as_array().unwrap() {
-        let at_ms = tick["timestamp"].as_i64().unwrap();
-        assert!(
-            found.insert(u64::try_from(at_ms - START_MS).unwrap()),
-            "twice: {tick}"
-        );
-    }
-    let lost: Vec<_> = answered
-        .iter()
-        .filter(|number| !found.contains(number))
-        .collect();
-    assert!(
-        lost.is_empty(),
-        "{} answered, lost: {lost:?}",
-        answered.len()
-    );
+    assert_none_lost(&url, &answered).await;
     child.kill().unwrap();
     child.wait().unwrap();
 }

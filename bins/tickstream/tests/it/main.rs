@@ -21,6 +21,7 @@ mod identity;
 mod live;
 mod process;
 mod real;
+mod real_disk;
 mod rollout;
 mod secrets;
 mod simulation;
