@@ -26,6 +26,7 @@ use webhook::Webhook;
 
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
+use crate::supervisor::Supervisor;
 
 /// The state of the routes.
 pub(crate) struct Api {
@@ -35,6 +36,7 @@ pub(crate) struct Api {
     pub(crate) webhook: Arc<Webhook>,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) supervisor: Supervisor,
     pub(crate) started_at_ms: i64,
     pub(crate) demo: bool,
     /// Whether the process was started with the stream off, which no change can override.

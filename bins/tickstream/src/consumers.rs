@@ -1,44 +1,32 @@
-//! The consumers: each reads from its checkpoint, processes a batch, and advances its checkpoint.
+//! The consumers: each reads from its checkpoint, processes a batch, and advances its checkpoint. If it returns an
+//! error or panics, the supervisor restarts it.
+
+mod analysis;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::analyse::Analyser;
 use app::ingest::Ingest;
+use app::isolate::Isolation;
 use app::live::Conflator;
-use app::ports::SequenceNumber;
+use app::ports::Clock;
 use domain::analytics::AnalysisConfig;
 use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+
+use analysis::Analysis;
 
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::supervisor::{Failure, Progress, Supervisor};
 
 /// Records in one batch of a consumer.
 const BATCH_RECORDS: usize = 2_000;
 
-/// How often the analysis commits while few pairs are busy.
-const COMMIT_EVERY: Duration = Duration::from_millis(250);
-
-/// The interval grows by itself for each of this many busy pairs: a commit stores all of their states,
-/// which would otherwise be most of what is written.
-const PAIRS_PER_STEP: u32 = 50;
-
-/// The longest time between commits.
-const COMMIT_WITHIN: Duration = Duration::from_secs(3);
-
-/// The most pairs whose states the analysis of a shard keeps in memory, about 6 KB each. Reading one back
-/// takes tens of microseconds.
-const STATES_PER_SHARD_MAX: usize = 2_500;
-
 /// How long a consumer waits for more after waking up, so it does not run for each tick.
 const GATHER: Duration = Duration::from_millis(5);
-
-/// How long a consumer waits before it retries after a failure.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The number of waiting ticks at which the archive is written early.
 const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
@@ -49,6 +37,9 @@ const DRAIN_EVERY: Duration = Duration::from_secs(10);
 /// How often old data is removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// When old data is removed for the first time, after the burst of work at the start.
+const SWEEP_FIRST_AFTER: Duration = Duration::from_secs(60);
+
 /// How often the rate of ticks is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -57,6 +48,7 @@ pub(crate) struct Consumers {
     pub(crate) store: EmbeddedStore,
     pub(crate) ingest: Ingest,
     pub(crate) conflator: Arc<Conflator>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) quarantine_files: QuarantineFiles,
     pub(crate) live: Live,
@@ -66,11 +58,12 @@ pub(crate) struct Consumers {
 }
 
 /// Starts all consumers; each ends after its last batch once `stopping` is cancelled.
-pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &CancellationToken) {
+pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &CancellationToken) {
     let Consumers {
         store,
         ingest,
         conflator,
+        clock,
         archiver,
         quarantine_files,
         live,
@@ -79,130 +72,89 @@ pub(crate) fn spawn(consumers: Consumers, tasks: &TaskTracker, stopping: &Cancel
         retention_ms,
     } = consumers;
     for shard in 0..SHARDS {
-        let feed = Arc::clone(&conflator);
-        let config = AnalysisConfig::default();
-        let analyser = Analyser::new(shard, Arc::new(store.clone()), feed as _, config);
-        let analyser = analyser.keep_pairs(STATES_PER_SHARD_MAX);
-        tasks.spawn(analyse(store.clone(), shard, analyser, stopping.clone()));
+        let analysis = Arc::new(Analysis {
+            stream: store.clone(),
+            isolation: Isolation {
+                shard,
+                store: Arc::new(store.clone()),
+                feed: Arc::clone(&conflator) as _,
+                clock: Arc::clone(&clock),
+                config: AnalysisConfig::default(),
+            },
+        });
+        supervisor.spawn(
+            format!("analytics-{shard}"),
+            stopping,
+            move |progress, stopping| {
+                let analysis = Arc::clone(&analysis);
+                async move { analysis.run(&progress, &stopping).await }
+            },
+        );
     }
-    tasks.spawn(live.send_frames(stopping.clone()));
-    tasks.spawn(archive(archiver, archive_every, stopping.clone()));
-    tasks.spawn(quarantine(
-        quarantine_files,
-        archive_every,
-        retention_ms,
-        stopping.clone(),
-    ));
-    tasks.spawn(drain_outbox(store.clone(), ingest, stopping.clone()));
-    tasks.spawn(sample(store.clone(), metrics, stopping.clone()));
-    tasks.spawn(sweep(store, retention_ms, stopping.clone()));
-}
-
-/// Waits for the next commit; returns whether to continue.
-async fn wait_for_commit(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) -> bool {
-    match stopping.run_until_cancelled(commits.changed()).await {
-        Some(Ok(())) => stopping
-            .run_until_cancelled(tokio::time::sleep(GATHER))
-            .await
-            .is_some(),
-        Some(Err(_)) | None => false,
-    }
-}
-
-async fn analyse(
-    store: EmbeddedStore,
-    shard: u8,
-    mut analyser: Analyser,
-    stopping: CancellationToken,
-) {
-    let mut commits = store.commits();
-    let mut after = store.checkpoint("analytics", shard).unwrap_or_default();
-    let mut committed_at = Instant::now();
-    loop {
-        let step = async {
-            let read = analyse_batch(&store, shard, &mut analyser, &mut after).await?;
-            let due = committed_at.elapsed() >= commit_every(&analyser) || stopping.is_cancelled();
-            if due && analyser.is_dirty() {
-                committed_at = Instant::now();
-                analyser.commit().await.map_err(|error| error.source)?;
-            }
-            Ok::<_, Failure>(read)
-        };
-        match step.await {
-            Ok(0) if analyser.is_dirty() => {
-                let until_due = commit_every(&analyser).saturating_sub(committed_at.elapsed());
-                stopping
-                    .run_until_cancelled(tokio::time::sleep(until_due))
-                    .await;
-            }
-            Ok(0) if stopping.is_cancelled() => return,
-            Ok(0) => {
-                wait_for_commit(&mut commits, &stopping).await;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::error!(shard, error = %error, "the analysis failed; it is retried from its checkpoint");
-                after = store.checkpoint("analytics", shard).unwrap_or(after);
-                if stopping
-                    .run_until_cancelled(tokio::time::sleep(AFTER_FAILURE))
-                    .await
-                    .is_none()
-                {
-                    return;
-                }
-            }
+    supervisor.spawn("archive", stopping, move |progress, stopping| {
+        archive(Arc::clone(&archiver), archive_every, progress, stopping)
+    });
+    let quarantine_files = Arc::new(quarantine_files);
+    supervisor.spawn("quarantine", stopping, move |progress, stopping| {
+        let files = Arc::clone(&quarantine_files);
+        quarantine(files, archive_every, retention_ms, progress, stopping)
+    });
+    let outbox = store.clone();
+    supervisor.spawn("outbox", stopping, move |progress, stopping| {
+        drain_outbox(outbox.clone(), ingest.clone(), progress, stopping)
+    });
+    supervisor.spawn("live", stopping, move |progress, stopping| {
+        let live = live.clone();
+        async move {
+            live.send_frames(&progress, &stopping).await;
+            Ok(())
         }
+    });
+    let sampled = store.clone();
+    supervisor.spawn("metrics", stopping, move |progress, stopping| {
+        sample(sampled.clone(), Arc::clone(&metrics), progress, stopping)
+    });
+    supervisor.spawn("retention", stopping, move |progress, stopping| {
+        sweep(store.clone(), retention_ms, progress, stopping)
+    });
+}
+
+/// Waits for the next commit, and a little longer for more of them.
+async fn wait_for_commit(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) {
+    if let Some(Ok(())) = stopping.run_until_cancelled(commits.changed()).await {
+        stopping
+            .run_until_cancelled(tokio::time::sleep(GATHER))
+            .await;
     }
 }
 
-/// When the next commit is due after the last one.
-fn commit_every(analyser: &Analyser) -> Duration {
-    let steps = 1 + analyser.dirty_pairs() / PAIRS_PER_STEP;
-    (COMMIT_EVERY * steps).min(COMMIT_WITHIN)
-}
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-async fn analyse_batch(
-    store: &EmbeddedStore,
-    shard: u8,
-    analyser: &mut Analyser,
-    after: &mut SequenceNumber,
-) -> Result<usize, Failure> {
-    let records = store.read_stream(shard, *after, BATCH_RECORDS).await?;
-    analyser
-        .fold(&records)
-        .await
-        .map_err(|error| error.source)?;
-    if let Some(last) = records.last() {
-        *after = last.sequence;
-    }
-    Ok(records.len())
-}
-
-/// Writes the archive at intervals, earlier if many ticks are waiting, and once more at the end.
-async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: CancellationToken) {
+/// Writes the archive at intervals, earlier if many ticks are waiting or the last attempt failed, and once more at
+/// the end.
+async fn archive(
+    archiver: Arc<Archiver>,
+    every: Duration,
+    progress: Progress,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
     let mut written_at = Instant::now();
     loop {
         let last = stopping
             .run_until_cancelled(tokio::time::sleep(every.min(Duration::from_secs(1))))
             .await
             .is_none();
-        let waiting = archiver.lag_ticks().unwrap_or(0);
-        if last || waiting >= ARCHIVE_AHEAD_TICKS || (waiting > 0 && written_at.elapsed() >= every)
-        {
-            match archiver.flush().await {
-                Ok(flushed) => {
-                    tracing::debug!(ticks = flushed.ticks, files = flushed.files, "archived")
-                }
-                Err(error) => {
-                    tracing::error!(error = %error, "the archive cannot be written; the stream keeps its ticks")
-                }
-            }
+        let waiting = archiver.lag_ticks()?;
+        let is_due = last
+            || progress.is_down()
+            || waiting >= ARCHIVE_AHEAD_TICKS
+            || (waiting > 0 && written_at.elapsed() >= every);
+        if is_due {
+            let flushed = archiver.flush().await?;
+            tracing::debug!(ticks = flushed.ticks, files = flushed.files, "archived");
             written_at = Instant::now();
+            progress.made();
         }
         if last {
-            return;
+            return Ok(());
         }
     }
 }
@@ -210,25 +162,30 @@ async fn archive(archiver: Arc<Archiver>, every: Duration, stopping: Cancellatio
 /// Writes the quarantine's files at intervals and once more at the end, and removes those older than
 /// the retention.
 async fn quarantine(
-    files: QuarantineFiles,
+    files: Arc<QuarantineFiles>,
     every: Duration,
     retention_ms: i64,
+    progress: Progress,
     stopping: CancellationToken,
-) {
+) -> Result<(), Failure> {
     loop {
+        let wait = if progress.is_down() {
+            Duration::ZERO
+        } else {
+            every
+        };
         let last = stopping
-            .run_until_cancelled(tokio::time::sleep(every))
+            .run_until_cancelled(tokio::time::sleep(wait))
             .await
             .is_none();
-        if let Err(error) = files.flush().await {
-            tracing::error!(error = %error, "the quarantine's files cannot be written; the store keeps its entries");
-        }
+        let flushed = files.flush().await;
         let before_ms = runtime::clock::now_ms() - retention_ms;
-        if let Err(error) = files.sweep(before_ms).await {
-            tracing::error!(error = %error, "old files of the quarantine cannot be removed");
-        }
+        // Old files are removed even if new ones cannot be written.
+        files.sweep(before_ms).await?;
+        flushed?;
+        progress.made();
         if last {
-            return;
+            return Ok(());
         }
     }
 }
@@ -236,38 +193,61 @@ async fn quarantine(
 /// Drains the outbox while the process serves. An entry is only drained once its delivery has ended, and
 /// if the same ticks are delivered again, they are duplicates. Nothing is lost if this is dropped
 /// halfway, since an entry is kept until it is committed.
-async fn drain_outbox(store: EmbeddedStore, ingest: Ingest, stopping: CancellationToken) {
+async fn drain_outbox(
+    store: EmbeddedStore,
+    ingest: Ingest,
+    progress: Progress,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
     let mut turns = tokio::time::interval(DRAIN_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        match stopping.run_until_cancelled(ingest.drain(&store)).await {
-            Some(Ok(0)) => {}
-            Some(Ok(ticks)) => tracing::info!(ticks, "the outbox was drained"),
-            Some(Err(error)) => {
-                tracing::error!(error = %error, cause = %error.source, "the outbox could not be drained; this is retried");
-            }
-            None => return,
+        let Some(drained) = stopping.run_until_cancelled(ingest.drain(&store)).await else {
+            break;
+        };
+        let ticks = drained?;
+        if ticks > 0 {
+            tracing::info!(ticks, "the outbox was drained");
         }
+        progress.made();
     }
+    Ok(())
 }
 
-async fn sample(store: EmbeddedStore, metrics: Arc<Metrics>, stopping: CancellationToken) {
+async fn sample(
+    store: EmbeddedStore,
+    metrics: Arc<Metrics>,
+    progress: Progress,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
     let mut turns = tokio::time::interval(SAMPLE_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         metrics.ticks_per_second(runtime::clock::now_ms(), store.ledger().stored_rows);
+        progress.made();
     }
+    Ok(())
 }
 
-async fn sweep(store: EmbeddedStore, retention_ms: i64, stopping: CancellationToken) {
-    let mut turns = tokio::time::interval_at(Instant::now() + SWEEP_EVERY / 60, SWEEP_EVERY);
+async fn sweep(
+    store: EmbeddedStore,
+    retention_ms: i64,
+    progress: Progress,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
+    let first = if progress.is_down() {
+        Duration::ZERO
+    } else {
+        SWEEP_FIRST_AFTER
+    };
+    let mut turns = tokio::time::interval_at(Instant::now() + first, SWEEP_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         let before_ms = runtime::clock::now_ms() - retention_ms;
-        let swept = stopping
-            .run_until_cancelled(store.sweep(before_ms, &store::CONSUMERS))
-            .await;
-        match swept {
-            Some(Ok(swept)) => tracing::info!(?swept, "old data was removed"),
-            Some(Err(error)) => tracing::error!(error = %error, "old data could not be removed"),
-            None => return,
-        }
+        let sweep = store.sweep(before_ms, &store::CONSUMERS);
+        let Some(swept) = stopping.run_until_cancelled(sweep).await else {
+            break;
+        };
+        let swept = swept?;
+        tracing::info!(?swept, "old data was removed");
+        progress.made();
     }
+    Ok(())
 }

@@ -12,5 +12,7 @@ mod greeting;
 mod live;
 mod metrics;
 mod server;
+mod supervisor;
 
 pub use server::{Ended, Server};
+pub use supervisor::{Failure, Progress, Supervisor};

@@ -18,6 +18,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use store::{CONSUMERS, EmbeddedStore};
 
+use crate::supervisor::Supervisor;
+
 /// Upper bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -46,7 +48,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(store: EmbeddedStore) -> Self {
+    pub(crate) fn new(store: EmbeddedStore, supervisor: Supervisor) -> Self {
         let mut registry = Registry::with_prefix("tickstream");
         let latencies = Latencies::new_with_constructor(|| Histogram::new(SECONDS));
         registry.register_with_unit(
@@ -56,6 +58,7 @@ impl Metrics {
             latencies.clone(),
         );
         registry.register_collector(Box::new(Store(store)));
+        registry.register_collector(Box::new(Consumers(supervisor)));
         Self {
             registry,
             latencies,
@@ -162,7 +165,7 @@ struct ReasonLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ConsumerLabel {
-    consumer: &'static str,
+    consumer: String,
 }
 
 impl Collector for Store {
@@ -255,26 +258,84 @@ impl Collector for Store {
             .map(|name| {
                 // A lag that cannot be read must not look like 0.
                 let lag = store.lag_records(name).unwrap_or(u64::MAX);
-                (
-                    *name,
-                    ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX)),
-                )
+                let gauge = ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX));
+                ((*name).to_owned(), gauge)
             })
             .collect();
-        if let Some((_, first)) = lags.first() {
-            let help = "Records of the stream that a consumer has not processed";
-            let mut family = encoder.encode_descriptor(
-                "consumer_lag_records",
-                help,
-                None,
-                first.metric_type(),
-            )?;
-            for (consumer, gauge) in &lags {
-                gauge.encode(family.encode_family(&ConsumerLabel { consumer })?)?;
-            }
-        }
-        Ok(())
+        by_consumer(
+            &mut encoder,
+            "consumer_lag_records",
+            "Records of the stream that a consumer has not processed",
+            &lags,
+        )?;
+        let set_aside: Vec<_> = CONSUMERS
+            .iter()
+            .map(|name| ((*name).to_owned(), ConstCounter::new(store.set_aside(name))))
+            .collect();
+        by_consumer(
+            &mut encoder,
+            "consumer_set_aside",
+            "Ticks of the stream for which a consumer fails, and which are in the quarantine",
+            &set_aside,
+        )
     }
+}
+
+/// Reads how the consumers are doing when metrics are asked for.
+struct Consumers(Supervisor);
+
+impl fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Consumers")
+    }
+}
+
+impl Collector for Consumers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(supervisor) = self;
+        let health = supervisor.health();
+        let up: Vec<_> = health
+            .iter()
+            .map(|it| {
+                let up = i64::from(it.down_since_ms.is_none());
+                (it.name.clone(), ConstGauge::new(up))
+            })
+            .collect();
+        by_consumer(
+            &mut encoder,
+            "consumer_up",
+            "1 if a consumer works, 0 if it has failed and not worked since",
+            &up,
+        )?;
+        let restarts: Vec<_> = health
+            .iter()
+            .map(|it| (it.name.clone(), ConstCounter::new(it.restarts)))
+            .collect();
+        by_consumer(
+            &mut encoder,
+            "consumer_restarts",
+            "Restarts of a consumer after a failure",
+            &restarts,
+        )
+    }
+}
+
+/// A metric with a value for each consumer.
+fn by_consumer<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: &[(String, M)],
+) -> fmt::Result {
+    let Some((_, first)) = values.first() else {
+        return Ok(());
+    };
+    let mut family = encoder.encode_descriptor(name, help, None, first.metric_type())?;
+    for (consumer, value) in values {
+        let consumer = consumer.clone();
+        value.encode(family.encode_family(&ConsumerLabel { consumer })?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ use secrecy::ExposeSecret;
 use store::{Archiver, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use webhook::Webhook;
 use webhook::auth::Secrets;
 
@@ -30,6 +29,7 @@ use crate::dashboard;
 use crate::demo::feeder;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::supervisor::{Failure, Progress, Supervisor};
 
 /// How long a delivery may take before its sender is asked to retry.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -71,6 +71,8 @@ pub struct Server {
     store: EmbeddedStore,
     ingest: Ingest,
     consumers: Consumers,
+    supervisor: Supervisor,
+    stopping: CancellationToken,
     router: Router,
 }
 
@@ -103,9 +105,13 @@ impl Server {
         turn_off_if_configured(&store, &config).await?;
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
-        let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
-        let flag = Arc::new(store.flag(config.rollout()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let archiver = Arc::new(Archiver::new(
+            store.clone(),
+            Arc::new(archive),
+            Arc::clone(&clock),
+        ));
+        let flag = Arc::new(store.flag(config.rollout()));
         let conflator = Arc::new(Conflator::default());
         let ingest = Ingest {
             store: Arc::new(store.clone()),
@@ -122,18 +128,20 @@ impl Server {
             recent_offers: Arc::default(),
         };
         let live = Live::new(Arc::clone(&conflator), store.clone());
-        let metrics = Arc::new(Metrics::new(store.clone()));
+        let supervisor = Supervisor::default();
+        let metrics = Arc::new(Metrics::new(store.clone(), supervisor.clone()));
         let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
         let control = FlagEditor {
             flag: flag as _,
             store: Arc::new(store.clone()),
-            clock,
+            clock: Arc::clone(&clock),
         };
         let rollout = control.flag.current().await;
         let consumers = Consumers {
             store: store.clone(),
             ingest: ingest.clone(),
             conflator,
+            clock,
             archiver: Arc::clone(&archiver),
             quarantine_files: QuarantineFiles::new(store.clone(), &config.data_dir),
             live: live.clone(),
@@ -148,6 +156,7 @@ impl Server {
             webhook: Arc::clone(&webhook),
             live,
             metrics: Arc::clone(&metrics),
+            supervisor: supervisor.clone(),
             started_at_ms: runtime::clock::now_ms(),
             demo: config.demo,
             turned_off: config.use_kinesis == Some(false),
@@ -166,8 +175,20 @@ impl Server {
             store,
             ingest,
             consumers,
+            supervisor,
+            stopping: CancellationToken::new(),
             router,
         })
+    }
+
+    /// Starts a consumer besides those of the process: it is restarted and reported like them. It must end once its
+    /// token is cancelled.
+    pub fn supervise<F, R>(&self, name: &str, consumer: F)
+    where
+        F: Fn(Progress, CancellationToken) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.supervisor.spawn(name, &self.stopping, consumer);
     }
 
     /// The address that it listens on.
@@ -191,20 +212,19 @@ impl Server {
             store,
             ingest,
             consumers,
+            supervisor,
+            stopping,
             router,
             ..
         } = self;
-        let stopping = CancellationToken::new();
-        let tasks = TaskTracker::new();
         let live = consumers.live.clone();
-        consumers::spawn(consumers, &tasks, &stopping);
+        consumers::spawn(consumers, &supervisor, &stopping);
         let feeding = stopping.child_token();
         if config.demo {
-            tasks.spawn(feeder::feed(
-                ingest.clone(),
-                config.demo_seed,
-                feeding.clone(),
-            ));
+            let (ingest, seed) = (ingest.clone(), config.demo_seed);
+            supervisor.spawn("demo", &feeding, move |progress, stopping| {
+                feeder::feed(ingest.clone(), seed, progress, stopping)
+            });
         }
         let recovered = Arc::new(AtomicBool::new(false));
         let stop = {
@@ -223,8 +243,7 @@ impl Server {
         let timeouts = Timeouts::draining(DRAIN_WITHIN);
         let ended = host::serve(listener, router, stop, timeouts).await;
         stopping.cancel();
-        tasks.close();
-        if tokio::time::timeout(FLUSH_WITHIN, tasks.wait())
+        if tokio::time::timeout(FLUSH_WITHIN, supervisor.ended())
             .await
             .is_err()
         {

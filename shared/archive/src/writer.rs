@@ -102,6 +102,29 @@ impl Archive {
         Ok(written)
     }
 
+    /// Writes ticks to files and removes them, to find out whether they can be archived. This call blocks.
+    ///
+    /// # Errors
+    /// [`ArchiveError`], as [`Archive::write_range`] would return it.
+    pub fn try_ticks(
+        &self,
+        shard: u8,
+        first: u64,
+        last: u64,
+        ticks: &[Tick],
+    ) -> Result<(), ArchiveError> {
+        let range = Range { shard, first, last };
+        for (day, mut ticks) in by_day(ticks)? {
+            let path = self.staging.file(day, range)?;
+            let written = file::write(&path, range, &mut ticks);
+            if path.exists() {
+                staging::remove(&path)?;
+            }
+            written?;
+        }
+        Ok(())
+    }
+
     /// Moves a range's file of a day into the archive. If the day was compacted between a crash of
     /// this writer and its second attempt, the ticks are already in a compacted file: then the file
     /// is removed, and the result is `false`.

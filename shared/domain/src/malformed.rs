@@ -42,11 +42,13 @@ pub enum Reason {
     InvalidSource,
     /// A trade whose two sides cannot be determined.
     AmbiguousTrade,
+    /// The analysis or the archive fails for this tick, which is stored.
+    Unprocessable,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UnreadableBody,
         Self::InvalidUtf8,
         Self::UnknownSource,
@@ -61,6 +63,7 @@ impl Reason {
         Self::InvalidId,
         Self::InvalidSource,
         Self::AmbiguousTrade,
+        Self::Unprocessable,
     ];
 
     /// The code in responses, metrics and logs.
@@ -81,6 +84,7 @@ impl Reason {
             Self::InvalidId => "invalid_id",
             Self::InvalidSource => "invalid_source",
             Self::AmbiguousTrade => "ambiguous_trade",
+            Self::Unprocessable => "unprocessable",
         }
     }
 
@@ -90,6 +94,8 @@ impl Reason {
         match self {
             // The whole body is unusable until somebody examines it.
             Self::UnreadableBody | Self::InvalidUtf8 | Self::UnknownSource => Severity::Critical,
+            // A valid tick: the defect is ours.
+            Self::Unprocessable => Severity::Critical,
             // Once the clocks agree again, a replay succeeds.
             Self::FutureTimestamp | Self::AmbiguousTrade => Severity::Warning,
             Self::MissingField
@@ -119,7 +125,7 @@ pub enum Severity {
     Warning,
     /// One price is missing until the entry is repaired.
     Error,
-    /// A whole delivery could not be read.
+    /// A whole delivery could not be read, or a stored tick could not be processed.
     Critical,
 }
 

@@ -27,7 +27,7 @@ mod upgrade;
 mod writer;
 
 pub use analytics::AnalysisCounters;
-pub use archiver::{Archiver, FlushError, Flushed};
+pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;
 pub use keys::meta::CONSUMERS;

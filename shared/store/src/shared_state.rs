@@ -32,6 +32,8 @@ pub(crate) struct SharedState {
     state: RwLock<State>,
     commits: watch::Sender<u64>,
     resumed: AtomicU64,
+    /// The ticks that each of [`meta::CONSUMERS`] has set aside.
+    set_aside: [AtomicU64; meta::CONSUMERS.len()],
 }
 
 impl SharedState {
@@ -59,6 +61,7 @@ impl SharedState {
             state: RwLock::new(state),
             commits,
             resumed: AtomicU64::new(0),
+            set_aside: Default::default(),
         })
     }
 
@@ -134,6 +137,26 @@ impl SharedState {
     /// How many pairs' analytics states could not be read since the start.
     pub(crate) fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// Counts ticks that a consumer has set aside.
+    pub(crate) fn count_set_aside(&self, consumer: &str, ticks: u64) {
+        if let Some(count) = self.set_aside_by(consumer) {
+            count.fetch_add(ticks, Ordering::Relaxed);
+        }
+    }
+
+    /// How many ticks a consumer has set aside since the start.
+    pub(crate) fn set_aside(&self, consumer: &str) -> u64 {
+        let count = self.set_aside_by(consumer);
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn set_aside_by(&self, consumer: &str) -> Option<&AtomicU64> {
+        let mut counts = meta::CONSUMERS.iter().zip(&self.set_aside);
+        counts
+            .find(|(name, _)| **name == consumer)
+            .map(|(_, count)| count)
     }
 
     /// Reads the state after the last commit.

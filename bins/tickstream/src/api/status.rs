@@ -75,6 +75,12 @@ pub(super) async fn status(
     for name in store::CONSUMERS {
         consumers.push(api.lag(name, now_ms).await?);
     }
+    let health = api.supervisor.health().into_iter().map(|it| {
+        json!({
+            "name": it.name, "up": it.down_since_ms.is_none(), "down_since": it.down_since_ms,
+            "restarts": it.restarts,
+        })
+    });
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": api.started_at_ms,
@@ -83,6 +89,7 @@ pub(super) async fn status(
         "pairs": api.store.pairs_live(),
         "stream": {"shards": shards},
         "consumers": consumers,
+        "health": health.collect::<Vec<_>>(),
         "analysis": {
             "late": analysis.late, "too_late": analysis.too_late,
             "states_resumed": analysis.states_resumed,
@@ -111,11 +118,14 @@ impl Api {
             }
             records += behind;
         }
-        Ok(json!({"name": consumer, "lag_records": records, "lag_ms": now_ms - oldest_ms}))
+        Ok(json!({
+            "name": consumer, "lag_records": records, "lag_ms": now_ms - oldest_ms,
+            "set_aside": self.store.set_aside(consumer),
+        }))
     }
 }
 
-/// Returns 200 if the store accepts writes, which it tests with a write.
+/// Returns 200 if the store accepts writes, which it tests with a write, and no consumer is down.
 pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
     if let Err(full) = api.store.check_disk() {
         return Err(Problem::new(
@@ -130,6 +140,16 @@ pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
             "the store does not accept writes; the cause is in the log",
         )
     })?;
+    let down = api.supervisor.down();
+    if !down.is_empty() {
+        let detail = format!(
+            "down: {}. They failed and are restarted; the causes are in the log",
+            down.join(", ")
+        );
+        return Err(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("consumer_down")
+        );
+    }
     Ok(Json(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),

@@ -21,4 +21,5 @@ mod rollout;
 mod simulation;
 mod start;
 mod stop;
+mod supervision;
 mod upgrade;
