@@ -26,7 +26,7 @@ use store::{Archiver, Backups, EmbeddedStore};
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
 use crate::operator::Operator;
-use crate::supervisor::ConsumerStates;
+use crate::supervisor::Supervisor;
 
 /// The state of the routes.
 pub(crate) struct Api {
@@ -37,7 +37,7 @@ pub(crate) struct Api {
     pub(crate) operator: Arc<Operator>,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) consumers: Arc<ConsumerStates>,
+    pub(crate) supervisor: Supervisor,
     pub(crate) started_at_ms: i64,
     pub(crate) demo: bool,
     /// Whether the process was started with the stream off, which no change can override.

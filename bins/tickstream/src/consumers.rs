@@ -1,24 +1,32 @@
-//! The consumers: each reads from its checkpoint, processes a batch, and advances its checkpoint.
+//! The consumers: each reads from its checkpoint, processes a batch, and advances its checkpoint. If it returns an
+//! error or panics, the supervisor restarts it.
+
+mod analysis;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::analyse::Analyser;
 use app::ingest::Ingest;
+use app::isolate::Isolation;
 use app::live::Conflator;
+use app::ports::Clock;
 use domain::analytics::AnalysisConfig;
 use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::analysis::{Analysis, Suspects};
+use analysis::Analysis;
+
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::supervisor::{Progress, Supervisor};
+use crate::supervisor::{Failure, Progress, Supervisor};
 
-/// The most pairs whose states the analysis of a shard keeps in memory, about 6 KB each. Reading one back
-/// takes tens of microseconds.
-const STATES_PER_SHARD_MAX: usize = 2_500;
+/// Records in one batch of a consumer.
+const BATCH_RECORDS: usize = 2_000;
+
+/// How long a consumer waits for more after waking up, so it does not run for each tick.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// The number of waiting ticks at which the archive is written early.
 const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
@@ -29,6 +37,9 @@ const DRAIN_EVERY: Duration = Duration::from_secs(10);
 /// How often old data is removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// When old data is removed for the first time, after the burst of work at the start.
+const SWEEP_FIRST_AFTER: Duration = Duration::from_secs(60);
+
 /// How often the rate of ticks is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -37,6 +48,7 @@ pub(crate) struct Consumers {
     pub(crate) store: EmbeddedStore,
     pub(crate) ingest: Ingest,
     pub(crate) conflator: Arc<Conflator>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) quarantine_files: QuarantineFiles,
     pub(crate) live: Live,
@@ -45,12 +57,13 @@ pub(crate) struct Consumers {
     pub(crate) retention_ms: i64,
 }
 
-/// Starts all consumers; each ends after its last batch once the supervisor stops.
-pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor) {
+/// Starts all consumers; each ends after its last batch once `stopping` is cancelled.
+pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &CancellationToken) {
     let Consumers {
         store,
         ingest,
         conflator,
+        clock,
         archiver,
         quarantine_files,
         live,
@@ -58,79 +71,90 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor) {
         archive_every,
         retention_ms,
     } = consumers;
-    let stopping = &supervisor.stopping;
     for shard in 0..SHARDS {
-        let (store, feed) = (store.clone(), Arc::clone(&conflator));
-        let (suspects, stopping) = (Arc::new(Suspects::default()), stopping.clone());
-        supervisor.run(&format!("analytics-{shard}"), move |progress| {
-            let to = Arc::new(store.clone());
-            let config = AnalysisConfig::default();
-            let analyser = Analyser::new(shard, to, Arc::clone(&feed) as _, config);
-            let analysis = Analysis {
-                store: store.clone(),
+        let analysis = Arc::new(Analysis {
+            stream: store.clone(),
+            isolation: Isolation {
                 shard,
-                suspects: Arc::clone(&suspects),
-                progress,
-                stopping: stopping.clone(),
-            };
-            analysis.run(analyser.keep_pairs(STATES_PER_SHARD_MAX))
+                store: Arc::new(store.clone()),
+                feed: Arc::clone(&conflator) as _,
+                clock: Arc::clone(&clock),
+                config: AnalysisConfig::default(),
+            },
         });
+        supervisor.spawn(
+            format!("analytics-{shard}"),
+            stopping,
+            move |progress, stopping| {
+                let analysis = Arc::clone(&analysis);
+                async move { analysis.run(&progress, &stopping).await }
+            },
+        );
     }
-    let stop = stopping.clone();
-    supervisor.run("live", move |_| live.clone().send_frames(stop.clone()));
-    let stop = stopping.clone();
-    supervisor.run("archive", move |progress| {
-        archive(Arc::clone(&archiver), archive_every, progress, stop.clone())
+    supervisor.spawn("archive", stopping, move |progress, stopping| {
+        archive(Arc::clone(&archiver), archive_every, progress, stopping)
     });
-    let (files, stop) = (Arc::new(quarantine_files), stopping.clone());
-    supervisor.run("quarantine", move |progress| {
-        let files = Arc::clone(&files);
-        quarantine(files, archive_every, retention_ms, progress, stop.clone())
+    let quarantine_files = Arc::new(quarantine_files);
+    supervisor.spawn("quarantine", stopping, move |progress, stopping| {
+        let files = Arc::clone(&quarantine_files);
+        quarantine(files, archive_every, retention_ms, progress, stopping)
     });
-    let (from, stop) = (store.clone(), stopping.clone());
-    supervisor.run("outbox", move |progress| {
-        drain_outbox(from.clone(), ingest.clone(), progress, stop.clone())
+    let outbox = store.clone();
+    supervisor.spawn("outbox", stopping, move |progress, stopping| {
+        drain_outbox(outbox.clone(), ingest.clone(), progress, stopping)
     });
-    let (of, stop) = (store.clone(), stopping.clone());
-    supervisor.run("rate", move |_| {
-        sample(of.clone(), Arc::clone(&metrics), stop.clone())
+    supervisor.spawn("live", stopping, move |progress, stopping| {
+        let live = live.clone();
+        async move {
+            live.send_frames(&progress, &stopping).await;
+            Ok(())
+        }
     });
-    let stop = stopping.clone();
-    supervisor.run("retention", move |progress| {
-        sweep(store.clone(), retention_ms, progress, stop.clone())
+    let sampled = store.clone();
+    supervisor.spawn("metrics", stopping, move |progress, stopping| {
+        sample(sampled.clone(), Arc::clone(&metrics), progress, stopping)
+    });
+    supervisor.spawn("retention", stopping, move |progress, stopping| {
+        sweep(store.clone(), retention_ms, progress, stopping)
     });
 }
 
-/// Writes the archive at intervals, earlier if many ticks are waiting, and once more at the end.
+/// Waits for the next commit, and a little longer for more of them.
+async fn wait_for_commit(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) {
+    if let Some(Ok(())) = stopping.run_until_cancelled(commits.changed()).await {
+        stopping
+            .run_until_cancelled(tokio::time::sleep(GATHER))
+            .await;
+    }
+}
+
+/// Writes the archive at intervals, earlier if many ticks are waiting or the last attempt failed, and once more at
+/// the end.
 async fn archive(
     archiver: Arc<Archiver>,
     every: Duration,
     progress: Progress,
     stopping: CancellationToken,
-) {
+) -> Result<(), Failure> {
     let mut written_at = Instant::now();
     loop {
         let last = stopping
             .run_until_cancelled(tokio::time::sleep(every.min(Duration::from_secs(1))))
             .await
             .is_none();
-        let waiting = archiver.lag_ticks().unwrap_or(0);
-        if last || waiting >= ARCHIVE_AHEAD_TICKS || (waiting > 0 && written_at.elapsed() >= every)
-        {
-            match archiver.flush().await {
-                Ok(flushed) => {
-                    progress.succeeded();
-                    tracing::debug!(ticks = flushed.ticks, files = flushed.files, "archived")
-                }
-                Err(error) => {
-                    progress.failed(&error);
-                    tracing::error!(error = %error, "the archive cannot be written; the stream keeps its ticks")
-                }
-            }
+        let waiting = archiver.lag_ticks()?;
+        let is_due = last
+            || progress.is_down()
+            || waiting >= ARCHIVE_AHEAD_TICKS
+            || (waiting > 0 && written_at.elapsed() >= every);
+        if is_due {
+            let flushed = archiver.flush().await?;
+            tracing::debug!(ticks = flushed.ticks, files = flushed.files, "archived");
             written_at = Instant::now();
+            progress.made();
         }
         if last {
-            return;
+            return Ok(());
         }
     }
 }
@@ -143,25 +167,25 @@ async fn quarantine(
     retention_ms: i64,
     progress: Progress,
     stopping: CancellationToken,
-) {
+) -> Result<(), Failure> {
     loop {
+        let wait = if progress.is_down() {
+            Duration::ZERO
+        } else {
+            every
+        };
         let last = stopping
-            .run_until_cancelled(tokio::time::sleep(every))
+            .run_until_cancelled(tokio::time::sleep(wait))
             .await
             .is_none();
         let flushed = files.flush().await;
-        progress.succeeded();
-        if let Err(error) = flushed {
-            progress.failed(&error);
-            tracing::error!(error = %error, "the quarantine's files cannot be written; the store keeps its entries");
-        }
         let before_ms = runtime::clock::now_ms() - retention_ms;
-        if let Err(error) = files.sweep(before_ms).await {
-            progress.failed(&error);
-            tracing::error!(error = %error, "old files of the quarantine cannot be removed");
-        }
+        // Old files are removed even if new ones cannot be written.
+        files.sweep(before_ms).await?;
+        flushed?;
+        progress.made();
         if last {
-            return;
+            return Ok(());
         }
     }
 }
@@ -174,30 +198,33 @@ async fn drain_outbox(
     ingest: Ingest,
     progress: Progress,
     stopping: CancellationToken,
-) {
+) -> Result<(), Failure> {
     let mut turns = tokio::time::interval(DRAIN_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        match stopping.run_until_cancelled(ingest.drain(&store)).await {
-            Some(Ok(ticks)) => {
-                progress.succeeded();
-                if ticks > 0 {
-                    tracing::info!(ticks, "the outbox was drained");
-                }
-            }
-            Some(Err(error)) => {
-                progress.failed(&error);
-                tracing::error!(error = %error, cause = %error.source, "the outbox could not be drained; this is retried");
-            }
-            None => return,
+        let Some(drained) = stopping.run_until_cancelled(ingest.drain(&store)).await else {
+            break;
+        };
+        let ticks = drained?;
+        if ticks > 0 {
+            tracing::info!(ticks, "the outbox was drained");
         }
+        progress.made();
     }
+    Ok(())
 }
 
-async fn sample(store: EmbeddedStore, metrics: Arc<Metrics>, stopping: CancellationToken) {
+async fn sample(
+    store: EmbeddedStore,
+    metrics: Arc<Metrics>,
+    progress: Progress,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
     let mut turns = tokio::time::interval(SAMPLE_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         metrics.ticks_per_second(runtime::clock::now_ms(), store.ledger().stored_rows);
+        progress.made();
     }
+    Ok(())
 }
 
 async fn sweep(
@@ -205,23 +232,22 @@ async fn sweep(
     retention_ms: i64,
     progress: Progress,
     stopping: CancellationToken,
-) {
-    let mut turns = tokio::time::interval_at(Instant::now() + SWEEP_EVERY / 60, SWEEP_EVERY);
+) -> Result<(), Failure> {
+    let first = if progress.is_down() {
+        Duration::ZERO
+    } else {
+        SWEEP_FIRST_AFTER
+    };
+    let mut turns = tokio::time::interval_at(Instant::now() + first, SWEEP_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         let before_ms = runtime::clock::now_ms() - retention_ms;
-        let swept = stopping
-            .run_until_cancelled(store.sweep(before_ms, &store::CONSUMERS))
-            .await;
-        match swept {
-            Some(Ok(swept)) => {
-                progress.succeeded();
-                tracing::info!(?swept, "old data was removed");
-            }
-            Some(Err(error)) => {
-                progress.failed(&error);
-                tracing::error!(error = %error, "old data could not be removed");
-            }
-            None => return,
-        }
+        let sweep = store.sweep(before_ms, &store::CONSUMERS);
+        let Some(swept) = stopping.run_until_cancelled(sweep).await else {
+            break;
+        };
+        let swept = swept?;
+        tracing::info!(?swept, "old data was removed");
+        progress.made();
     }
+    Ok(())
 }

@@ -4,7 +4,6 @@
 //! The same use cases as on AWS in one process: [`Server`] connects them to the ports of `store`.
 
 mod access;
-mod analysis;
 mod api;
 pub mod config;
 mod consumers;
@@ -21,3 +20,4 @@ mod server;
 mod supervisor;
 
 pub use server::{Ended, Server};
+pub use supervisor::{Failure, Progress, Supervisor};

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::supervisor::Progress;
+
 /// The shortest time between two frames.
 const FRAME_EVERY: Duration = Duration::from_millis(50);
 
@@ -127,7 +129,7 @@ impl Live {
     }
 
     /// Sends frames until stopped.
-    pub(crate) async fn send_frames(self, stopping: CancellationToken) {
+    pub(crate) async fn send_frames(&self, progress: &Progress, stopping: &CancellationToken) {
         let Self {
             conflator, frames, ..
         } = self;
@@ -140,6 +142,7 @@ impl Live {
                 // It fails if there are no readers any more.
                 drop(frames.send(Arc::new(Frame { updates, messages })));
             }
+            progress.made();
         }
     }
 

@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use store::{CONSUMERS, EmbeddedStore};
 
-use crate::supervisor::ConsumerStates;
+use crate::supervisor::Supervisor;
 
 /// Upper bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 12] = [
@@ -48,7 +48,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(store: EmbeddedStore, consumers: Arc<ConsumerStates>) -> Self {
+    pub(crate) fn new(store: EmbeddedStore, supervisor: Supervisor) -> Self {
         let mut registry = Registry::with_prefix("tickstream");
         let latencies = Latencies::new_with_constructor(|| Histogram::new(SECONDS));
         registry.register_with_unit(
@@ -58,7 +58,7 @@ impl Metrics {
             latencies.clone(),
         );
         registry.register_collector(Box::new(Store(store)));
-        registry.register_collector(Box::new(Tasks(consumers)));
+        registry.register_collector(Box::new(Consumers(supervisor)));
         Self {
             registry,
             latencies,
@@ -165,7 +165,7 @@ struct ReasonLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ConsumerLabel {
-    consumer: &'static str,
+    consumer: String,
 }
 
 impl Collector for Store {
@@ -206,6 +206,11 @@ impl Collector for Store {
                 "analysis_states_resumed",
                 "Pairs whose analytics state could not be read, and continues after their candles",
                 store.analysis_counters().states_resumed,
+            ),
+            (
+                "stream_blocks_unreadable",
+                "Blocks of the stream that could not be read, so that the analysis and the archive lack their ticks",
+                store.unreadable_blocks(),
             ),
         ] {
             let counter = ConstCounter::new(count);
@@ -258,57 +263,84 @@ impl Collector for Store {
             .map(|name| {
                 // A lag that cannot be read must not look like 0.
                 let lag = store.lag_records(name).unwrap_or(u64::MAX);
-                (
-                    *name,
-                    ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX)),
-                )
+                let gauge = ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX));
+                ((*name).to_owned(), gauge)
             })
             .collect();
-        if let Some((_, first)) = lags.first() {
-            let help = "Records of the stream that a consumer has not processed";
-            let mut family = encoder.encode_descriptor(
-                "consumer_lag_records",
-                help,
-                None,
-                first.metric_type(),
-            )?;
-            for (consumer, gauge) in &lags {
-                gauge.encode(family.encode_family(&ConsumerLabel { consumer })?)?;
-            }
-        }
-        Ok(())
+        by_consumer(
+            &mut encoder,
+            "consumer_lag_records",
+            "Records of the stream that a consumer has not processed",
+            &lags,
+        )?;
+        let set_aside: Vec<_> = CONSUMERS
+            .iter()
+            .map(|name| ((*name).to_owned(), ConstCounter::new(store.set_aside(name))))
+            .collect();
+        by_consumer(
+            &mut encoder,
+            "consumer_set_aside",
+            "Ticks of the stream for which a consumer fails, and which are in the quarantine",
+            &set_aside,
+        )
     }
 }
 
-/// The supervised tasks.
-#[derive(Debug)]
-struct Tasks(Arc<ConsumerStates>);
+/// Reads how the consumers are doing when metrics are asked for.
+struct Consumers(Supervisor);
 
-impl Collector for Tasks {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let all = self.0.all();
-        let Some(kind) = all
-            .values()
-            .next()
-            .map(|_| ConstGauge::new(0_i64).metric_type())
-        else {
-            return Ok(());
-        };
-        let help = "1 while a consumer works, 0 while it fails";
-        let mut up = encoder.encode_descriptor("consumer_up", help, None, kind)?;
-        for (consumer, state) in &all {
-            let gauge = ConstGauge::new(i64::from(state.failing.is_none()));
-            gauge.encode(up.encode_family(&[("consumer", consumer.as_str())])?)?;
-        }
-        let help = "How often a consumer that panicked or ended was started again";
-        let kind = ConstCounter::new(0_u64).metric_type();
-        let mut restarts = encoder.encode_descriptor("consumer_restarts", help, None, kind)?;
-        for (consumer, state) in &all {
-            let counter = ConstCounter::new(state.restarts);
-            counter.encode(restarts.encode_family(&[("consumer", consumer.as_str())])?)?;
-        }
-        Ok(())
+impl fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Consumers")
     }
+}
+
+impl Collector for Consumers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(supervisor) = self;
+        let health = supervisor.health();
+        let up: Vec<_> = health
+            .iter()
+            .map(|it| {
+                let up = i64::from(it.down_since_ms.is_none());
+                (it.name.clone(), ConstGauge::new(up))
+            })
+            .collect();
+        by_consumer(
+            &mut encoder,
+            "consumer_up",
+            "1 if a consumer works, 0 if it has failed and not worked since",
+            &up,
+        )?;
+        let restarts: Vec<_> = health
+            .iter()
+            .map(|it| (it.name.clone(), ConstCounter::new(it.restarts)))
+            .collect();
+        by_consumer(
+            &mut encoder,
+            "consumer_restarts",
+            "Restarts of a consumer after a failure",
+            &restarts,
+        )
+    }
+}
+
+/// A metric with a value for each consumer.
+fn by_consumer<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: &[(String, M)],
+) -> fmt::Result {
+    let Some((_, first)) = values.first() else {
+        return Ok(());
+    };
+    let mut family = encoder.encode_descriptor(name, help, None, first.metric_type())?;
+    for (consumer, value) in values {
+        let consumer = consumer.clone();
+        value.encode(family.encode_family(&ConsumerLabel { consumer })?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

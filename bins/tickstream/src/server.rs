@@ -18,7 +18,6 @@ use runtime::host::{self, Limits};
 use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use webhook::Webhook;
 
 use crate::access::Access;
@@ -30,7 +29,7 @@ use crate::demo::feeder;
 use crate::guard::{Hosts, guard};
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::supervisor::{ConsumerStates, Supervisor};
+use crate::supervisor::{Failure, Progress, Supervisor};
 
 /// How long a delivery may take before its sender is asked to retry.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -74,7 +73,8 @@ pub struct Server {
     store: EmbeddedStore,
     ingest: Ingest,
     consumers: Consumers,
-    consumer_states: Arc<ConsumerStates>,
+    supervisor: Supervisor,
+    stopping: CancellationToken,
     router: Router,
     connections_max: usize,
 }
@@ -103,7 +103,12 @@ impl Server {
         turn_off_if_configured(&store, &config).await?;
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
-        let archiver = Arc::new(Archiver::new(store.clone(), Arc::new(archive)));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let archiver = Arc::new(Archiver::new(
+            store.clone(),
+            Arc::new(archive),
+            Arc::clone(&clock),
+        ));
         let quarantine_files = QuarantineFiles::new(store.clone(), &config.data_dir);
         let backups = Backups::new(
             store.clone(),
@@ -113,7 +118,6 @@ impl Server {
             &config.backup_dir(),
         );
         let flag = Arc::new(store.flag(config.rollout()));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conflator = Arc::new(Conflator::default());
         let ingest = Ingest {
             store: Arc::new(store.clone()),
@@ -131,19 +135,20 @@ impl Server {
         };
         let connections_max = host::connections_max();
         let live = Live::new(Arc::clone(&conflator), store.clone(), connections_max);
-        let consumer_states = Arc::new(ConsumerStates::default());
-        let metrics = Arc::new(Metrics::new(store.clone(), Arc::clone(&consumer_states)));
+        let supervisor = Supervisor::default();
+        let metrics = Arc::new(Metrics::new(store.clone(), supervisor.clone()));
         let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
         let control = FlagEditor {
             flag: flag as _,
             store: Arc::new(store.clone()),
-            clock,
+            clock: Arc::clone(&clock),
         };
         let rollout = control.flag.current().await;
         let consumers = Consumers {
             store: store.clone(),
             ingest: ingest.clone(),
             conflator,
+            clock,
             archiver: Arc::clone(&archiver),
             quarantine_files,
             live: live.clone(),
@@ -159,7 +164,7 @@ impl Server {
             operator: Arc::clone(&operator),
             live,
             metrics: Arc::clone(&metrics),
-            consumers: Arc::clone(&consumer_states),
+            supervisor: supervisor.clone(),
             started_at_ms: runtime::clock::now_ms(),
             demo: config.demo,
             turned_off: config.use_kinesis == Some(false),
@@ -180,10 +185,21 @@ impl Server {
             store,
             ingest,
             consumers,
-            consumer_states,
+            supervisor,
+            stopping: CancellationToken::new(),
             router,
             connections_max,
         })
+    }
+
+    /// Starts a consumer besides those of the process: it is restarted and reported like them. It must end once its
+    /// token is cancelled.
+    pub fn supervise<F, R>(&self, name: &str, consumer: F)
+    where
+        F: Fn(Progress, CancellationToken) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.supervisor.spawn(name, &self.stopping, consumer);
     }
 
     /// The address that it listens on.
@@ -207,27 +223,20 @@ impl Server {
             store,
             ingest,
             consumers,
-            consumer_states,
+            supervisor,
+            stopping,
             router,
             connections_max,
             ..
         } = self;
-        let stopping = CancellationToken::new();
-        let tasks = TaskTracker::new();
         let live = consumers.live.clone();
-        let supervisor = Supervisor {
-            tasks: tasks.clone(),
-            stopping: stopping.clone(),
-            states: consumer_states,
-        };
-        consumers::spawn(consumers, &supervisor);
+        consumers::spawn(consumers, &supervisor, &stopping);
         let feeding = stopping.child_token();
         if config.demo {
-            tasks.spawn(feeder::feed(
-                ingest.clone(),
-                config.demo_seed,
-                feeding.clone(),
-            ));
+            let (ingest, seed) = (ingest.clone(), config.demo_seed);
+            supervisor.spawn("demo", &feeding, move |progress, stopping| {
+                feeder::feed(ingest.clone(), seed, progress, stopping)
+            });
         }
         let recovered = Arc::new(AtomicBool::new(false));
         let stop = {
@@ -246,8 +255,7 @@ impl Server {
         let limits = Limits::new(DRAIN_WITHIN, connections_max);
         let ended = host::serve(listener, router, stop, limits).await;
         stopping.cancel();
-        tasks.close();
-        if tokio::time::timeout(FLUSH_WITHIN, tasks.wait())
+        if tokio::time::timeout(FLUSH_WITHIN, supervisor.ended())
             .await
             .is_err()
         {

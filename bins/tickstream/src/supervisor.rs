@@ -1,146 +1,159 @@
-//! Runs the consumers: one that panics or ends is started again, and everybody can see which of them fail.
+//! Runs the consumers. One that fails, panics or ends by itself is restarted, and counts as down until it has
+//! done some work again.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use app::bisect::panic_text;
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a consumer that ended waits before its first restart; each further failure doubles it.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
+/// How long a consumer waits before its first restart. The time doubles with each failure.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
 
-/// The longest time between restarts.
-const RESTART_WITHIN: Duration = Duration::from_secs(60);
+/// The longest wait before a restart, and so the longest time by which a consumer is late once the cause is gone.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-/// The state of one consumer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ConsumerState {
-    /// How often it was started again.
+/// After this time without a failure, the wait begins with the shortest again.
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+
+/// Why a consumer failed.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Starts consumers and watches them. Clones share the consumers.
+#[derive(Clone, Default)]
+pub struct Supervisor {
+    consumers: Arc<Mutex<Vec<Progress>>>,
+    tasks: TaskTracker,
+}
+
+/// How a consumer is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Health {
+    pub(crate) name: String,
+    /// How often it was restarted since the start of the process.
     pub(crate) restarts: u64,
-    /// Its last failure, until it has succeeded since.
-    pub(crate) failing: Option<String>,
+    /// Since when it has been down, in epoch milliseconds; `None` if it is up.
+    pub(crate) down_since_ms: Option<i64>,
 }
 
-/// The states of all consumers, by name.
-#[derive(Debug, Default)]
-pub(crate) struct ConsumerStates(Mutex<BTreeMap<String, ConsumerState>>);
-
-impl ConsumerStates {
-    /// All of them, by name.
-    pub(crate) fn all(&self) -> BTreeMap<String, ConsumerState> {
-        self.with(|states| states.clone())
-    }
-
-    /// The names of those that fail.
-    pub(crate) fn failing(&self) -> Vec<String> {
-        self.with(|states| {
-            let failing = states.iter().filter(|(_, state)| state.failing.is_some());
-            failing.map(|(name, _)| name.clone()).collect()
-        })
-    }
-
-    fn with<R>(&self, work: impl FnOnce(&mut BTreeMap<String, ConsumerState>) -> R) -> R {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// With which a consumer says how it is doing.
+/// Where a consumer reports its progress.
 #[derive(Clone)]
-pub(crate) struct Progress {
-    name: Arc<str>,
-    states: Arc<ConsumerStates>,
-}
+pub struct Progress(Arc<Mutex<Health>>);
 
 impl Progress {
-    /// It did what it should.
-    pub(crate) fn succeeded(&self) {
-        self.change(|state| state.failing = None);
+    fn new(name: String) -> Self {
+        Self(Arc::new(Mutex::new(Health {
+            name,
+            restarts: 0,
+            down_since_ms: None,
+        })))
     }
 
-    /// It failed, and tries again.
-    pub(crate) fn failed(&self, error: &dyn Display) {
-        self.change(|state| state.failing = Some(error.to_string()));
+    fn health(&self) -> MutexGuard<'_, Health> {
+        let Self(health) = self;
+        health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut ConsumerState)) {
-        self.states.with(|states| {
-            change(states.entry(self.name.as_ref().to_owned()).or_default());
-        });
+    /// The consumer has done some work, or has found that there is none: it is up.
+    pub fn made(&self) {
+        let mut health = self.health();
+        if health.down_since_ms.take().is_some() {
+            tracing::info!(consumer = health.name, "a consumer is up again");
+        }
     }
-}
 
-/// Starts consumers and watches them.
-pub(crate) struct Supervisor {
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stopping: CancellationToken,
-    pub(crate) states: Arc<ConsumerStates>,
+    /// Whether the consumer has failed and made no progress since.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.health().down_since_ms.is_some()
+    }
+
+    fn failed(&self) {
+        let mut health = self.health();
+        health
+            .down_since_ms
+            .get_or_insert_with(runtime::clock::now_ms);
+    }
 }
 
 impl Supervisor {
-    /// Runs a consumer until the process stops. `start` makes its task, each time that it is started.
-    pub(crate) fn run<F, T>(&self, name: &str, start: F)
+    /// Starts a consumer, and restarts it until it ends after `stopping` is cancelled. It must report its
+    /// [`Progress`]. If it is down when `stopping` is cancelled, it is started for the last time, to finish its work.
+    pub fn spawn<F, R>(&self, name: impl Into<String>, stopping: &CancellationToken, consumer: F)
     where
-        F: Fn(Progress) -> T + Send + 'static,
-        T: Future<Output = ()> + Send + 'static,
+        F: Fn(Progress, CancellationToken) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Failure>> + Send + 'static,
     {
-        self.run_with(name, start, RESTART_AFTER);
+        let progress = Progress::new(name.into());
+        self.consumers().push(progress.clone());
+        self.tasks.spawn(run(progress, stopping.clone(), consumer));
     }
 
-    /// As [`Supervisor::run`], with restarts at once.
-    #[cfg(test)]
-    pub(crate) fn run_without_pauses<F, T>(&self, name: &str, start: F)
-    where
-        F: Fn(Progress) -> T + Send + 'static,
-        T: Future<Output = ()> + Send + 'static,
-    {
-        self.run_with(name, start, Duration::ZERO);
+    /// Waits until all consumers have ended.
+    pub(crate) async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
-    fn run_with<F, T>(&self, name: &str, start: F, first_pause: Duration)
-    where
-        F: Fn(Progress) -> T + Send + 'static,
-        T: Future<Output = ()> + Send + 'static,
-    {
-        let progress = Progress {
-            name: name.into(),
-            states: Arc::clone(&self.states),
+    /// All consumers, in the order in which they were started.
+    pub(crate) fn health(&self) -> Vec<Health> {
+        let consumers = self.consumers();
+        consumers.iter().map(|it| it.health().clone()).collect()
+    }
+
+    /// The names of consumers that are down.
+    pub(crate) fn down(&self) -> Vec<String> {
+        let mut health = self.health();
+        health.retain(|it| it.down_since_ms.is_some());
+        health.into_iter().map(|it| it.name).collect()
+    }
+
+    fn consumers(&self) -> MutexGuard<'_, Vec<Progress>> {
+        self.consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn run<F, R>(progress: Progress, stopping: CancellationToken, consumer: F)
+where
+    F: Fn(Progress, CancellationToken) -> R,
+    R: Future<Output = Result<(), Failure>>,
+{
+    let name = progress.health().name.clone();
+    let mut backoff = BACKOFF_MIN;
+    loop {
+        let (started, is_last) = (Instant::now(), stopping.is_cancelled());
+        let running = async { consumer(progress.clone(), stopping.clone()).await };
+        let cause = match AssertUnwindSafe(running).catch_unwind().await {
+            Ok(Ok(())) if stopping.is_cancelled() => return,
+            Ok(Ok(())) => "it ended by itself".to_owned(),
+            Ok(Err(error)) => runtime::causes::joined(error.as_ref()),
+            Err(payload) => format!("panic: {}", panic_text(payload.as_ref())),
         };
-        progress.succeeded();
-        let stopping = self.stopping.clone();
-        self.tasks.spawn(async move {
-            let mut pause = first_pause;
-            loop {
-                let ended = tokio::spawn(start(progress.clone())).await;
-                let why = match ended {
-                    Ok(()) if stopping.is_cancelled() => return,
-                    Ok(()) => "it ended".to_owned(),
-                    Err(panicked) => panicked.to_string(),
-                };
-                let name = progress.name.as_ref();
-                tracing::error!(
-                    consumer = name,
-                    why,
-                    "a consumer ended, and is started again"
-                );
-                let mut succeeded_before = false;
-                progress.change(|state| {
-                    succeeded_before = state.failing.is_none();
-                    state.restarts += 1;
-                    state.failing = Some(why);
-                });
-                if succeeded_before {
-                    pause = first_pause;
-                }
-                let waited = stopping.run_until_cancelled(tokio::time::sleep(pause));
-                if waited.await.is_none() {
-                    return;
-                }
-                pause = (pause * 2).min(RESTART_WITHIN);
-            }
-        });
+        progress.failed();
+        if is_last {
+            tracing::error!(
+                consumer = name,
+                cause,
+                "a consumer failed at the end; the next start continues where it stopped"
+            );
+            return;
+        }
+        if started.elapsed() >= STEADY_AFTER {
+            backoff = BACKOFF_MIN;
+        }
+        tracing::error!(consumer = name, cause, restart_in = ?backoff, "a consumer failed; it is restarted, and continues where it stopped");
+        stopping
+            .run_until_cancelled(tokio::time::sleep(backoff))
+            .await;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+        progress.health().restarts += 1;
     }
 }
 
@@ -150,74 +163,87 @@ mod tests {
 
     use super::*;
 
-    fn supervisor() -> Supervisor {
-        Supervisor {
-            tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
-            states: Arc::default(),
-        }
-    }
-
+    /// Runs a consumer that fails three times, in another way each time, and then works.
     #[tokio::test(start_paused = true)]
-    async fn a_consumer_that_panics_or_ends_is_seen_and_started_again() {
-        let supervisor = supervisor();
-        let starts = Arc::new(AtomicU32::new(0));
-        let stopping = supervisor.stopping.clone();
-        supervisor.run("frail", {
-            let (starts, stopping) = (Arc::clone(&starts), stopping.clone());
-            move |progress| {
-                let (start, stopping) = (starts.fetch_add(1, Ordering::Relaxed), stopping.clone());
-                async move {
-                    match start {
-                        0 => panic!("a defect"),
-                        1 => {}
-                        _ => {
-                            tokio::time::sleep(Duration::from_secs(10)).await;
-                            progress.succeeded();
-                            stopping.cancelled().await;
-                        }
+    async fn a_consumer_that_fails_is_restarted_later_each_time_and_is_down_until_it_works() {
+        let supervisor = Supervisor::default();
+        let (stopping, starts) = (CancellationToken::new(), Arc::new(AtomicU32::new(0)));
+        let counted = Arc::clone(&starts);
+        supervisor.spawn("fragile", &stopping, move |progress, stopping| {
+            let start = counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match start {
+                    0 => panic!("a panic of the test"),
+                    1 => Err("an error of the test".into()),
+                    2 => Ok(()),
+                    _ => {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        progress.made();
+                        stopping.cancelled().await;
+                        Ok(())
                     }
                 }
             }
         });
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let state = supervisor.states.all()["frail"].clone();
-        assert_eq!(state.restarts, 1);
-        assert!(state.failing.unwrap().contains("a defect"));
-        // After a second, and after two more.
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        assert_eq!(starts.load(Ordering::Relaxed), 3);
-        assert_eq!(
-            supervisor.states.failing(),
-            ["frail"],
-            "it has not succeeded yet"
+        supervisor.spawn(
+            "steady",
+            &stopping,
+            async |progress: Progress, stopping: CancellationToken| {
+                progress.made();
+                stopping.cancelled().await;
+                Ok(())
+            },
         );
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(supervisor.states.failing(), [] as [&str; 0]);
-        assert_eq!(supervisor.states.all()["frail"].restarts, 2);
+        let restarts = |after_ms| {
+            let supervisor = supervisor.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                let [fragile, steady] = supervisor.health().try_into().unwrap();
+                assert_eq!((steady.restarts, steady.down_since_ms), (0, None));
+                (fragile.restarts, fragile.down_since_ms.is_some())
+            }
+        };
+        assert_eq!(restarts(50).await, (0, true));
+        assert_eq!(supervisor.down(), ["fragile"]);
+        // After 100, 300 and 700 ms.
+        assert_eq!(restarts(100).await, (1, true));
+        assert_eq!(restarts(200).await, (2, true));
+        assert_eq!(restarts(1_000).await, (3, true), "it has not worked yet");
+        assert_eq!(restarts(1_000).await, (3, false));
+        assert_eq!(supervisor.down(), [""; 0]);
         stopping.cancel();
-        supervisor.tasks.close();
-        supervisor.tasks.wait().await;
+        supervisor.ended().await;
+        assert_eq!(starts.load(Ordering::Relaxed), 4);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn restarts_become_rarer_and_end_with_the_process() {
-        let supervisor = supervisor();
-        let starts = Arc::new(AtomicU32::new(0));
-        supervisor.run("broken", {
-            let starts = Arc::clone(&starts);
-            move |_| {
-                starts.fetch_add(1, Ordering::Relaxed);
-                async { panic!("always") }
-            }
+    async fn a_consumer_that_is_down_gets_a_last_start_at_the_end() {
+        let supervisor = Supervisor::default();
+        let (stopping, starts) = (CancellationToken::new(), Arc::new(AtomicU32::new(0)));
+        let counted = Arc::clone(&starts);
+        supervisor.spawn("broken", &stopping, move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { Err("an error of the test".into()) }
         });
-        tokio::time::sleep(Duration::from_secs(64)).await;
-        // At 0, 1, 3, 7, 15, 31 and 63 seconds.
-        assert_eq!(starts.load(Ordering::Relaxed), 7);
-        tokio::time::sleep(Duration::from_secs(3_600)).await;
-        assert!(starts.load(Ordering::Relaxed) >= 60);
-        supervisor.stopping.cancel();
-        supervisor.tasks.close();
-        supervisor.tasks.wait().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stopping.cancel();
+        supervisor.ended().await;
+        assert_eq!(starts.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_that_keeps_failing_is_tried_at_least_every_ten_seconds() {
+        let supervisor = Supervisor::default();
+        let stopping = CancellationToken::new();
+        supervisor.spawn("broken", &stopping, |_, _| async {
+            Err("an error of the test".into())
+        });
+        let restarts = || supervisor.health().first().map_or(0, |it| it.restarts);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let after_a_minute = restarts();
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(restarts() - after_a_minute, 10);
+        stopping.cancel();
+        supervisor.ended().await;
     }
 }

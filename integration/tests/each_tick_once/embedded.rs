@@ -156,7 +156,7 @@ impl System for Embedded {
 
     async fn archive(&mut self) {
         let archive = archive::Archive::open(self.folder.path()).unwrap();
-        let archiver = Archiver::new(self.store().clone(), Arc::new(archive));
+        let archiver = Archiver::new(self.store().clone(), Arc::new(archive), Arc::new(|| 0_i64));
         archiver.flush().await.unwrap();
     }
 

@@ -4,10 +4,12 @@
 //! and the clock only through ports, so the same code runs on the embedded store and on AWS.
 
 pub mod analyse;
+pub mod bisect;
 pub mod digest;
 mod drain_outbox;
 pub mod flag_editor;
 pub mod ingest;
+pub mod isolate;
 pub mod ledger;
 pub mod live;
 pub mod objects;

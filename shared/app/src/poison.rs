@@ -2,9 +2,10 @@
 //! acknowledged, since a retry would not help.
 
 use codec::error::CodecError;
-use domain::{Malformed, Reason, Tick};
+use domain::{Malformed, Reason};
 
-use crate::ports::{PortError, Quarantine, Quarantined};
+use crate::bisect::Suspect;
+use crate::ports::{PortError, Quarantine, Quarantined, StreamRecord};
 
 /// A record that is not a tick, for the quarantine.
 #[must_use]
@@ -12,12 +13,26 @@ pub fn malformed(index: usize, raw: &[u8], why: &CodecError) -> Malformed {
     Malformed::new(index, reason(raw, why), why, raw)
 }
 
-/// A tick that cannot be processed, for the quarantine.
+/// A tick of the stream for which a consumer fails, for the quarantine.
 #[must_use]
-pub fn unprocessable(tick: &Tick, why: impl std::fmt::Display) -> Malformed {
+pub fn unprocessable(
+    consumer: &str,
+    shard: u8,
+    suspect: &Suspect<StreamRecord>,
+    now_ms: i64,
+) -> Quarantined {
+    let StreamRecord { sequence, tick } = &suspect.record;
+    let cause = &suspect.cause;
+    let message = format!(
+        "the tick is stored, but {consumer} fails for it (shard {shard}, record {sequence}); report this: {cause}"
+    );
     let mut raw = Vec::new();
     codec::json::write_json(tick, &mut raw);
-    Malformed::new(0, Reason::Unprocessable, why, &raw)
+    Quarantined {
+        received_at_ms: now_ms,
+        source: consumer.to_owned(),
+        entry: Malformed::new(0, Reason::Unprocessable, message, &raw),
+    }
 }
 
 /// Quarantines poison from one origin, such as `kinesis`.
@@ -36,7 +51,8 @@ pub async fn keep(
     tracing::warn!(
         place,
         entries = entries.len(),
-        "records that cannot be decoded or processed were quarantined"
+        "records that cannot be decoded were \
+        quarantined"
     );
     let kept: Vec<Quarantined> = entries
         .into_iter()

@@ -1,5 +1,6 @@
 //! Why the archive could not be opened or written.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
 use codec::error::CodecError;
@@ -58,11 +59,42 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Whether the cause may be in one of the ticks, rather than in the file system.
+    #[must_use]
+    pub fn may_be_in_a_tick(&self) -> bool {
+        match self {
+            Self::Columns(_) | Self::Timestamp { .. } => true,
+            Self::Parquet { source, .. } => {
+                let mut causes = std::iter::successors(source.source(), |&error| error.source());
+                !causes.any(|cause| cause.is::<std::io::Error>())
+            }
+            Self::Io { .. } | Self::Manifest { .. } | Self::Range { .. } => false,
+        }
+    }
+
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io {
             doing,
             path: path.to_owned(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_a_ticks_fault() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let of_parquet = |source| ArchiveError::Parquet {
+            path: PathBuf::from("a.parquet"),
+            source,
+        };
+        assert!(!of_parquet(full().into()).may_be_in_a_tick());
+        assert!(!ArchiveError::io("create", Path::new("a"))(full()).may_be_in_a_tick());
+        let general = parquet::errors::ParquetError::General("no such value".to_owned());
+        assert!(of_parquet(general).may_be_in_a_tick());
     }
 }

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate};
-use codec::columnar::record_batch;
 use domain::{Tick, TickId, Token};
 
 use crate::error::ArchiveError;
@@ -103,13 +102,26 @@ impl Archive {
         Ok(written)
     }
 
-    /// Whether a tick can be written, apart from the disk.
+    /// Writes ticks to files and removes them, to find out whether they can be archived. This call blocks.
     ///
     /// # Errors
-    /// [`ArchiveError`] says what the archive cannot represent.
-    pub fn check(tick: &Tick) -> Result<(), ArchiveError> {
-        day_of(tick)?;
-        record_batch(&[tick])?;
+    /// [`ArchiveError`], as [`Archive::write_range`] would return it.
+    pub fn try_ticks(
+        &self,
+        shard: u8,
+        first: u64,
+        last: u64,
+        ticks: &[Tick],
+    ) -> Result<(), ArchiveError> {
+        let range = Range { shard, first, last };
+        for (day, mut ticks) in by_day(ticks)? {
+            let path = self.staging.file(day, range)?;
+            let written = file::write(&path, range, &mut ticks);
+            if path.exists() {
+                staging::remove(&path)?;
+            }
+            written?;
+        }
         Ok(())
     }
 

@@ -42,7 +42,7 @@ pub enum Reason {
     InvalidSource,
     /// A trade whose two sides cannot be determined.
     AmbiguousTrade,
-    /// A stored tick that the analysis or the archive cannot process. It was set aside.
+    /// The analysis or the archive fails for this tick, which is stored.
     Unprocessable,
     /// More parts (accounts, transfers, digits) than exist in practice, which would take long to read.
     TooManyParts,
@@ -97,11 +97,9 @@ impl Reason {
     pub fn severity(self) -> Severity {
         match self {
             // The whole body is unusable until somebody examines it.
-            // Or a defect of ours.
-            Self::UnreadableBody
-            | Self::InvalidUtf8
-            | Self::UnknownSource
-            | Self::Unprocessable => Severity::Critical,
+            Self::UnreadableBody | Self::InvalidUtf8 | Self::UnknownSource => Severity::Critical,
+            // A valid tick: the defect is ours.
+            Self::Unprocessable => Severity::Critical,
             // Once the clocks agree again, a replay succeeds.
             Self::FutureTimestamp | Self::AmbiguousTrade => Severity::Warning,
             Self::MissingField
@@ -132,7 +130,7 @@ pub enum Severity {
     Warning,
     /// One price is missing until the entry is repaired.
     Error,
-    /// A whole delivery could not be read.
+    /// A whole delivery could not be read, or a stored tick could not be processed.
     Critical,
 }
 

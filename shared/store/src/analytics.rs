@@ -2,8 +2,12 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use app::ports::{AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StoredState};
+use app::isolate::SettingAside;
+use app::ports::{
+    AnalysisCommit, AnalyticsStore, PortError, Quarantined, SequenceNumber, StoredState,
+};
 use async_trait::async_trait;
 use domain::Pair;
 use domain::analytics::{Anomaly, Averages, Candle, Interval, PairState};
@@ -16,8 +20,10 @@ use crate::keys::day::{self, Day};
 use crate::keys::event_day::Kind;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{analysis_state, anomaly, candle, meta};
+use crate::quarantine;
 use crate::shared_state::SharedState;
 use crate::ticks::pairs_of;
+use crate::writer::Commit;
 
 /// The most anomalies of a day that are looked at for the newest ones of a token.
 const ANOMALIES_READ_MAX: usize = 20_000;
@@ -26,7 +32,7 @@ const ANOMALIES_READ_MAX: usize = 20_000;
 impl AnalyticsStore for EmbeddedStore {
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError> {
         let pairs = pairs.to_vec();
-        self.read(move |inner| {
+        let read = self.read_or_panic(move |inner| {
             let load = |pair: &Pair| match inner.pair_number(pair)? {
                 Some(number) => match state_of(inner, shard, number) {
                     Err(StorageError::Corrupt { what, cause }) => {
@@ -37,9 +43,9 @@ impl AnalyticsStore for EmbeddedStore {
                 None => Ok(None),
             };
             pairs.iter().map(load).collect()
-        })
-        .await
-        .map_err(|error: StorageError| error.at("load analysis states"))
+        });
+        read.await
+            .map_err(|error: StorageError| error.at("load analysis states"))
     }
 
     async fn commit(
@@ -48,42 +54,85 @@ impl AnalyticsStore for EmbeddedStore {
         last: SequenceNumber,
         step: AnalysisCommit,
     ) -> Result<Vec<Candle>, PortError> {
-        let stored = async {
-            let prepared = self.read(move |inner| prepare(inner, shard, step)).await?;
-            let Prepared {
-                states,
-                candles,
-                anomalies,
-                corrected,
-                late,
-                too_late,
-                today,
-            } = prepared;
-            EmbeddedStore::commit(self, move |commit| {
-                let spaces = commit.spaces();
-                for (key, value) in states {
-                    commit.insert(&spaces.states, &key, value);
-                }
-                for (key, start_ms, value) in candles {
-                    commit.add_event_day(Kind::Candles, today, day::of(start_ms));
-                    commit.insert(&spaces.candles, &key, value);
-                }
-                for (key, value) in anomalies {
-                    commit.insert(&spaces.anomalies, &key, value);
-                }
-                let key = meta::checkpoint(meta::ANALYTICS, shard);
-                commit.insert(
-                    &spaces.meta,
-                    key.as_bytes(),
-                    last.count().to_be_bytes().to_vec(),
-                );
-                commit.state.analysed_late += late;
-                commit.state.analysed_too_late += too_late;
-                Ok(corrected)
-            })
-            .await
+        let stored = self.store_step(shard, last, step, &[]).await;
+        stored.map_err(|error| error.at("store the analysis"))
+    }
+}
+
+#[async_trait]
+impl SettingAside for EmbeddedStore {
+    async fn commit_setting_aside(
+        &self,
+        shard: u8,
+        last: SequenceNumber,
+        step: AnalysisCommit,
+        set_aside: Vec<Quarantined>,
+    ) -> Result<Vec<Candle>, PortError> {
+        let stored = self.store_step(shard, last, step, &set_aside).await;
+        let corrected = stored.map_err(|error| error.at("store the analysis"))?;
+        self.report_set_aside(meta::ANALYTICS, &set_aside);
+        Ok(corrected)
+    }
+}
+
+impl EmbeddedStore {
+    async fn store_step(
+        &self,
+        shard: u8,
+        last: SequenceNumber,
+        step: AnalysisCommit,
+        set_aside: &[Quarantined],
+    ) -> Result<Vec<Candle>, StorageError> {
+        let set_aside = quarantine::Rows::of(set_aside)?;
+        let prepared = self
+            .read_or_panic(move |inner| prepare(inner, shard, step))
+            .await?;
+        let Prepared {
+            states,
+            candles,
+            anomalies,
+            corrected,
+            late,
+            too_late,
+            today,
+        } = prepared;
+        let write = move |commit: &mut Commit<'_>| {
+            let spaces = commit.spaces();
+            for (key, value) in states {
+                commit.insert(&spaces.states, &key, value);
+            }
+            for (key, start_ms, value) in candles {
+                commit.add_event_day(Kind::Candles, today, day::of(start_ms));
+                commit.insert(&spaces.candles, &key, value);
+            }
+            for (key, value) in anomalies {
+                commit.insert(&spaces.anomalies, &key, value);
+            }
+            set_aside.insert(commit);
+            let key = meta::checkpoint(meta::ANALYTICS, shard);
+            commit.insert(
+                &spaces.meta,
+                key.as_bytes(),
+                last.count().to_be_bytes().to_vec(),
+            );
+            commit.state.analysed_late += late;
+            commit.state.analysed_too_late += too_late;
+            Ok(corrected)
         };
-        stored.await.map_err(|error| error.at("store the analysis"))
+        EmbeddedStore::commit(self, write).await
+    }
+
+    /// Like [`EmbeddedStore::read`], but a panic continues in the caller: it may be due to a record, while
+    /// [`StorageError::Stopped`] is not.
+    async fn read_or_panic<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&SharedState) -> Result<R, StorageError> + Send + 'static,
+    ) -> Result<R, StorageError> {
+        let looked = self.read(move |inner| Ok(catch_unwind(AssertUnwindSafe(|| look(inner)))));
+        match looked.await? {
+            Ok(result) => result,
+            Err(payload) => resume_unwind(payload),
+        }
     }
 }
 

@@ -1,21 +1,27 @@
 //! Archives the stream range by range. A range is recorded before it is written, so exactly the same
-//! files are written again after a crash.
+//! files are written again after a crash. So are the ticks that it omits, since they cannot be written.
 
-use std::panic::AssertUnwindSafe;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use app::ports::{PortError, SequenceNumber};
-use archive::{Archive, ArchiveError};
-use domain::{Malformed, Tick};
+use app::bisect::{Cause, Failed, Suspect, bisect};
+use app::poison;
+use app::ports::{Clock, SequenceNumber, StreamRecord};
+use archive::{ArchiveError, Written};
+use domain::Tick;
 use serde::{Deserialize, Serialize};
 
+use crate::archiver::trial::Trial;
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::stream_block::SHARDS;
 use crate::keys::{self, meta};
+use crate::quarantine;
+use crate::writer::Commit;
 
-/// Where an unprocessable tick is said to come from.
-const ORIGIN: &str = "archive";
+mod trial;
+
+pub use trial::RangeWriter;
 
 /// The most ticks of a range, which is in memory while it is sorted and written.
 const RANGE_TICKS_MAX: usize = 50_000;
@@ -38,52 +44,52 @@ pub enum FlushError {
     /// A file cannot be written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// A tick that cannot be written could not be quarantined.
-    #[error("a tick that the archive cannot represent could not be quarantined: {}", .0.source)]
-    Quarantine(#[from] PortError),
     /// The write was stopped.
     #[error("the write was stopped")]
     Stopped,
-}
-
-/// Separates the ticks that can be written from those that cannot.
-fn separate(ticks: &[Tick]) -> (Vec<Tick>, Vec<Malformed>) {
-    let (mut good, mut poison) = (Vec::with_capacity(ticks.len()), Vec::new());
-    for tick in ticks {
-        let checked = std::panic::catch_unwind(AssertUnwindSafe(|| Archive::check(tick)));
-        match checked {
-            Ok(Ok(())) => good.push(tick.clone()),
-            Ok(Err(error)) => poison.push(app::poison::unprocessable(tick, error)),
-            Err(_) => poison.push(app::poison::unprocessable(
-                tick,
-                "the archive panicked on it",
-            )),
-        }
-    }
-    (good, poison)
+    /// No tick of a range can be written, or they cannot be written together.
+    #[error(
+        "the records {first} to {last} of shard {shard} cannot be written; the stream keeps them: {cause}"
+    )]
+    Unwritable {
+        /// The shard.
+        shard: u8,
+        /// The first record.
+        first: u64,
+        /// The last record.
+        last: u64,
+        /// The error or panic.
+        cause: String,
+    },
 }
 
 /// A range of a shard that is being written.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Intent {
+pub(crate) struct Intent {
     first: u64,
     last: u64,
 }
 
+/// The most records before a range, after it, and of each other shard that are tried if no record of the range can
+/// be written: if one of these can, the range is at fault.
+const WITNESSES_MAX: usize = 8;
+
 /// Writes the stream to the archive. One flush runs at a time.
 pub struct Archiver {
     store: EmbeddedStore,
-    archive: Arc<Archive>,
+    archive: Arc<dyn RangeWriter>,
+    clock: Arc<dyn Clock>,
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
 impl Archiver {
-    /// An archiver of a store's stream into a folder.
+    /// An archiver of a store's stream into an archive, usually an [`archive::Archive`].
     #[must_use]
-    pub fn new(store: EmbeddedStore, archive: Arc<Archive>) -> Self {
+    pub fn new(store: EmbeddedStore, archive: Arc<dyn RangeWriter>, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
             archive,
+            clock,
             one_at_a_time: tokio::sync::Mutex::default(),
         }
     }
@@ -101,21 +107,19 @@ impl Archiver {
         self.one_at_a_time.lock().await
     }
 
-    /// Writes all ticks of the stream that are not in the archive. A shard that fails does not stop the others.
+    /// Writes all ticks of the stream that are not in the archive. A tick that cannot be written is set aside in
+    /// the quarantine. A shard that fails does not stop the others.
     ///
     /// # Errors
-    /// [`FlushError`], the first one.
+    /// [`FlushError`], that of the first shard that failed.
     pub async fn flush(&self) -> Result<Flushed, FlushError> {
         let _one = self.one_at_a_time.lock().await;
         let mut flushed = Flushed::default();
-        let mut failed = None;
+        let mut outcome = Ok(());
         for (shard, end) in (0..SHARDS).zip(self.store.end_offsets()) {
-            if let Err(error) = self.flush_shard(shard, end, &mut flushed).await {
-                tracing::error!(shard, error = %error, "a shard could not be archived");
-                failed.get_or_insert(error);
-            }
+            outcome = outcome.and(self.flush_shard(shard, end, &mut flushed).await);
         }
-        failed.map_or(Ok(flushed), Err)
+        outcome.map(|()| flushed)
     }
 
     async fn flush_shard(
@@ -149,50 +153,108 @@ impl Archiver {
             if intent.is_none() {
                 self.record(shard, range).await?;
             }
-            let ticks: Vec<Tick> = records.into_iter().map(|record| record.tick).collect();
-            flushed.ticks += ticks.len() as u64;
-            flushed.files += self.write(shard, range, ticks).await?;
-            self.finish(shard, range).await?;
+            let read = records.len() as u64;
+            let omitted = self.omitted(shard)?;
+            records.retain(|record| !omitted.contains(&record.sequence.count()));
+            match self.write(shard, range, &records).await {
+                Ok(written) => {
+                    self.finish(shard, range).await?;
+                    flushed.ticks += read;
+                    flushed.files += written.files;
+                }
+                Err(Failed::Transient(cause)) => return Err(transient(cause)),
+                Err(Failed::Suspected(cause)) => {
+                    self.set_aside(shard, range, omitted, &records, cause)
+                        .await?;
+                }
+            }
         }
     }
 
-    /// Writes a range; returns the number of files. Ticks that the archive cannot represent are quarantined, and
-    /// the others are written: the same ones each time, so a range may be repeated.
-    async fn write(&self, shard: u8, range: Intent, ticks: Vec<Tick>) -> Result<usize, FlushError> {
-        let ticks = Arc::new(ticks);
-        let failed = match self.try_write(shard, range, Arc::clone(&ticks)).await {
-            Err(
-                error @ (FlushError::Stopped
-                | FlushError::Archive(
-                    ArchiveError::Columns(_) | ArchiveError::Timestamp { .. },
-                )),
-            ) => error,
-            written => return written,
-        };
-        let received_ms = ticks.iter().map(|tick| tick.ingested_at_ms).max();
-        let received_ms = received_ms.unwrap_or_default();
-        let separate = move || separate(&ticks);
-        let (good, poison) = tokio::task::spawn_blocking(separate)
-            .await
-            .map_err(|_| FlushError::Stopped)?;
-        if poison.is_empty() {
-            return Err(failed);
-        }
-        app::poison::keep(&self.store, ORIGIN, poison, received_ms).await?;
-        self.try_write(shard, range, Arc::new(good)).await
-    }
-
-    async fn try_write(
+    async fn write(
         &self,
         shard: u8,
         range: Intent,
-        ticks: Arc<Vec<Tick>>,
-    ) -> Result<usize, FlushError> {
-        let archive = Arc::clone(&self.archive);
-        let written = tokio::task::spawn_blocking(move || {
-            archive.write_range(shard, range.first, range.last, &ticks)
-        });
-        Ok(written.await.map_err(|_| FlushError::Stopped)??.files)
+        records: &[StreamRecord],
+    ) -> Result<Written, Failed> {
+        let write = move |archive: &dyn RangeWriter, ticks: &[Tick]| {
+            archive.write_range(shard, range.first, range.last, ticks)
+        };
+        trial::run(&self.archive, records, write).await
+    }
+
+    /// Sets aside the ticks of a range that cannot be written. The range is then written without them, also after
+    /// a crash.
+    async fn set_aside(
+        &self,
+        shard: u8,
+        range: Intent,
+        mut omitted: BTreeSet<u64>,
+        records: &[StreamRecord],
+        cause: Cause,
+    ) -> Result<(), FlushError> {
+        let mut trial = Trial::new(Arc::clone(&self.archive), shard, range);
+        let witnesses = self.witnesses(shard, range).await?;
+        let unwritable = |cause: Cause| FlushError::Unwritable {
+            shard,
+            first: range.first,
+            last: range.last,
+            cause: cause.to_string(),
+        };
+        match bisect(records, &witnesses, &mut trial).await {
+            // The ticks can be written one by one.
+            Ok(0) => return Err(unwritable(cause)),
+            Ok(_) => {}
+            Err(Failed::Transient(cause)) => return Err(transient(cause)),
+            Err(Failed::Suspected(cause)) => return Err(unwritable(cause)),
+        }
+        let now_ms = self.clock.now_ms();
+        let entry = |suspect: &Suspect<StreamRecord>| {
+            poison::unprocessable(meta::ARCHIVE, shard, suspect, now_ms)
+        };
+        let entries: Vec<_> = trial.found().iter().map(entry).collect();
+        let found = trial.found().iter();
+        omitted.extend(found.map(|suspect| suspect.record.sequence.count()));
+        let rows = quarantine::Rows::of(&entries)?;
+        let omitted = keys::encode("omitted records", &omitted)?;
+        let write = move |commit: &mut Commit<'_>| {
+            rows.insert(commit);
+            let key = meta::archive_omitted(shard);
+            commit.insert(&commit.spaces().meta, key.as_bytes(), omitted);
+            Ok(())
+        };
+        self.store.commit(write).await?;
+        self.store.report_set_aside(meta::ARCHIVE, &entries);
+        Ok(())
+    }
+
+    /// Records near a range, and the last ones of the other shards.
+    async fn witnesses(&self, shard: u8, range: Intent) -> Result<Vec<StreamRecord>, StorageError> {
+        let before = |number: u64| number.saturating_sub(WITNESSES_MAX as u64 + 1);
+        let mut places = vec![(shard, before(range.first)), (shard, range.last)];
+        let others = (0..SHARDS).zip(self.store.end_offsets());
+        let others = others.filter(|(other, _)| *other != shard);
+        places.extend(others.map(|(other, end)| (other, before(end.count()))));
+        let mut found = Vec::new();
+        for (from, after) in places {
+            let after = SequenceNumber::from(after);
+            let mut read = self.store.read_stream(from, after, WITNESSES_MAX).await?;
+            read.retain(|record| {
+                let sequence = record.sequence.count();
+                from != shard || sequence < range.first || sequence > range.last
+            });
+            read.truncate(WITNESSES_MAX);
+            found.append(&mut read);
+        }
+        Ok(found)
+    }
+
+    /// The records that the range omits.
+    fn omitted(&self, shard: u8) -> Result<BTreeSet<u64>, StorageError> {
+        let meta = &self.store.inner.spaces.meta;
+        let found = meta.get(meta::archive_omitted(shard))?;
+        let read = |bytes: fjall::Slice| keys::decode("omitted records", &bytes);
+        Ok(found.map(read).transpose()?.unwrap_or_default())
     }
 
     fn intent(&self, shard: u8) -> Result<Option<Intent>, StorageError> {
@@ -208,7 +270,7 @@ impl Archiver {
 
     async fn record(&self, shard: u8, intent: Intent) -> Result<(), StorageError> {
         let value = keys::encode("archive range", &intent)?;
-        let write = move |commit: &mut crate::writer::Commit<'_>| {
+        let write = move |commit: &mut Commit<'_>| {
             commit.insert(
                 &commit.spaces().meta,
                 meta::archive_range(shard).as_bytes(),
@@ -220,20 +282,29 @@ impl Archiver {
     }
 
     async fn finish(&self, shard: u8, range: Intent) -> Result<(), StorageError> {
-        let write = move |commit: &mut crate::writer::Commit<'_>| {
+        let write = move |commit: &mut Commit<'_>| {
             let key = meta::checkpoint(meta::ARCHIVE, shard);
             commit.insert(
                 &commit.spaces().meta,
                 key.as_bytes(),
                 range.last.to_be_bytes().to_vec(),
             );
-            commit.remove(&commit.spaces().meta, meta::archive_range(shard).as_bytes());
+            for key in [meta::archive_range(shard), meta::archive_omitted(shard)] {
+                commit.remove(&commit.spaces().meta, key.as_bytes());
+            }
             Ok(())
         };
         self.store.commit(write).await
     }
 }
 
+/// The error of a write that failed although its ticks are valid.
+fn transient(cause: Cause) -> FlushError {
+    match cause.downcast::<ArchiveError>() {
+        Ok(error) => FlushError::Archive(*error),
+        Err(_) => FlushError::Stopped,
+    }
+}
 #[cfg(test)]
 mod tests {
     use app::ports::TickStream as _;
@@ -254,14 +325,14 @@ mod tests {
             .zip(store.end_offsets())
             .find(|(_, end)| end.count() > 0)
             .unwrap();
-        let damage = move |commit: &mut crate::writer::Commit<'_>| {
+        let damage = move |commit: &mut Commit<'_>| {
             let key = meta::archive_range(broken.0);
             commit.insert(&commit.spaces().meta, key.as_bytes(), Vec::new());
             Ok(())
         };
         store.commit(damage).await.unwrap();
-        let archive = Arc::new(Archive::open(folder.path()).unwrap());
-        let archiver = Archiver::new(store.clone(), archive);
+        let archive = Arc::new(archive::Archive::open(folder.path()).unwrap());
+        let archiver = Archiver::new(store.clone(), archive, Arc::new(|| 0_i64));
         assert!(broken.1.count() < 30, "several shards have ticks");
         archiver.flush().await.unwrap_err();
         assert_eq!(archiver.lag_ticks().unwrap(), broken.1.count());

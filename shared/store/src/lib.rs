@@ -28,7 +28,7 @@ mod upgrade;
 mod writer;
 
 pub use analytics::AnalysisCounters;
-pub use archiver::{Archiver, FlushError, Flushed};
+pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
 pub use backup::{BackedUp, BackupError, Backups, STORE_FOLDER};
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;

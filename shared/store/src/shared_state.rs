@@ -35,6 +35,8 @@ pub(crate) struct SharedState {
     resumed: AtomicU64,
     /// Blocks of the stream that cannot be read: the shard, and the number of the first record.
     unreadable_blocks: Mutex<BTreeSet<(u8, u64)>>,
+    /// The ticks that each of [`meta::CONSUMERS`] has set aside.
+    set_aside: [AtomicU64; meta::CONSUMERS.len()],
 }
 
 impl SharedState {
@@ -63,6 +65,7 @@ impl SharedState {
             commits,
             resumed: AtomicU64::new(0),
             unreadable_blocks: Mutex::default(),
+            set_aside: Default::default(),
         })
     }
 
@@ -145,6 +148,32 @@ impl SharedState {
         let blocks = self.unreadable_blocks.lock();
         let mut blocks = blocks.unwrap_or_else(PoisonError::into_inner);
         blocks.insert((shard, first))
+    }
+
+    /// How many blocks of the stream turned out to be unreadable since the start.
+    pub(crate) fn unreadable_blocks(&self) -> u64 {
+        let blocks = self.unreadable_blocks.lock();
+        blocks.unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    /// Counts ticks that a consumer has set aside.
+    pub(crate) fn count_set_aside(&self, consumer: &str, ticks: u64) {
+        if let Some(count) = self.set_aside_by(consumer) {
+            count.fetch_add(ticks, Ordering::Relaxed);
+        }
+    }
+
+    /// How many ticks a consumer has set aside since the start.
+    pub(crate) fn set_aside(&self, consumer: &str) -> u64 {
+        let count = self.set_aside_by(consumer);
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn set_aside_by(&self, consumer: &str) -> Option<&AtomicU64> {
+        let mut counts = meta::CONSUMERS.iter().zip(&self.set_aside);
+        counts
+            .find(|(name, _)| **name == consumer)
+            .map(|(_, count)| count)
     }
 
     /// Reads the state after the last commit.

@@ -69,6 +69,13 @@ impl EmbeddedStore {
             .with_state(|state| state.end_offsets.map(SequenceNumber::from))
     }
 
+    /// How many blocks of the stream could not be read since the start, and were skipped. Their ticks are in the
+    /// store, but not in the analysis or the archive.
+    #[must_use]
+    pub fn unreadable_blocks(&self) -> u64 {
+        self.inner.unreadable_blocks()
+    }
+
     /// Records of a shard after a sequence number, in order: whole blocks, at least one if there is any,
     /// until there are at least `limit` records.
     ///
@@ -197,5 +204,6 @@ mod tests {
         assert_eq!(read(0).await, [1, 2, 3, 7, 8, 9]);
         assert_eq!(read(3).await, [7, 8, 9]);
         assert_eq!(read(5).await, [7, 8, 9]);
+        assert_eq!(store.unreadable_blocks(), 1);
     }
 }

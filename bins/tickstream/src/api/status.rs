@@ -82,34 +82,31 @@ pub(super) async fn status(
     for name in store::CONSUMERS {
         consumers.push(api.lag(name, now_ms).await?);
     }
+    let health = api.supervisor.health().into_iter().map(|it| {
+        json!({
+            "name": it.name, "up": it.down_since_ms.is_none(), "down_since": it.down_since_ms,
+            "restarts": it.restarts,
+        })
+    });
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": api.started_at_ms,
         "uptime_seconds": (now_ms - api.started_at_ms) / 1_000,
         "ticks_per_second": api.metrics.ticks_per_second(now_ms, api.store.ledger().stored_rows),
         "pairs": api.store.pairs_live(),
-        "stream": {"shards": shards},
+        "stream": {"shards": shards, "blocks_unreadable": api.store.unreadable_blocks()},
         "consumers": consumers,
+        "health": health.collect::<Vec<_>>(),
         "analysis": {
             "late": analysis.late, "too_late": analysis.too_late,
             "states_resumed": analysis.states_resumed,
         },
-        "tasks": api.tasks(),
         "readers": api.live.readers(),
         "demo": api.demo,
     })))
 }
 
 impl Api {
-    /// The supervised tasks: how often each was started again, and its failure if it fails.
-    fn tasks(&self) -> Vec<Value> {
-        let all = self.consumers.all().into_iter();
-        all.map(|(name, state)| {
-            json!({"name": name, "restarts": state.restarts, "failing": state.failing})
-        })
-        .collect()
-    }
-
     /// How far a consumer is behind: in records, and by the age of its oldest unread record.
     async fn lag(&self, consumer: &str, now_ms: i64) -> Result<Value, Problem> {
         let (mut records, mut oldest_ms) = (0, now_ms);
@@ -128,11 +125,14 @@ impl Api {
             }
             records += behind;
         }
-        Ok(json!({"name": consumer, "lag_records": records, "lag_ms": now_ms - oldest_ms}))
+        Ok(json!({
+            "name": consumer, "lag_records": records, "lag_ms": now_ms - oldest_ms,
+            "set_aside": self.store.set_aside(consumer),
+        }))
     }
 }
 
-/// Returns 200 if all consumers work and the store accepts writes, which it tests with a write.
+/// Returns 200 if the store accepts writes, which it tests with a write, and no consumer is down.
 pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
     if let Err(full) = api.store.check_disk() {
         return Err(Problem::new(
@@ -140,13 +140,15 @@ pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
             full.to_string(),
         ));
     }
-    let failing = api.consumers.failing();
-    if !failing.is_empty() {
+    let down = api.supervisor.down();
+    if !down.is_empty() {
         let detail = format!(
-            "deliveries are accepted, but these consumers fail: {}; the cause is in the log and in /api/status",
-            failing.join(", ")
+            "deliveries are accepted, but these consumers are down: {}. They are restarted; the causes are in the log",
+            down.join(", ")
         );
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        return Err(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("consumer_down")
+        );
     }
     let unhealthy = |why: &dyn Display, detail: &str| {
         tracing::error!(error = %why, "the store does not accept writes");

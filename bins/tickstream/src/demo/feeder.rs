@@ -6,12 +6,18 @@ use app::ingest::{Ingest, IngestError};
 use tokio_util::sync::CancellationToken;
 
 use super::{DemoSource, Market};
+use crate::supervisor::{Failure, Progress};
 
 /// How often the market delivers.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// Feeds until stopped.
-pub(crate) async fn feed(ingest: Ingest, seed: u64, stopping: CancellationToken) {
+pub(crate) async fn feed(
+    ingest: Ingest,
+    seed: u64,
+    progress: Progress,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
     let mut market = Market::new(seed, ingest.clock.now_ms());
     let mut turns = tokio::time::interval(EVERY);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -28,5 +34,7 @@ pub(crate) async fn feed(ingest: Ingest, seed: u64, stopping: CancellationToken)
                 }
             }
         }
+        progress.made();
     }
+    Ok(())
 }

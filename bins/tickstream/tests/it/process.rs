@@ -22,6 +22,15 @@ pub(crate) struct Process {
 }
 
 pub(crate) async fn start(folder: &TempDir, arguments: &[&str]) -> Process {
+    start_with(folder, arguments, |_| {}).await
+}
+
+/// Starts a process with more consumers.
+pub(crate) async fn start_with(
+    folder: &TempDir,
+    arguments: &[&str],
+    add: impl FnOnce(&Server),
+) -> Process {
     let folder = folder.path().to_str().unwrap();
     let fixed = [
         "tickstream",
@@ -32,6 +41,7 @@ pub(crate) async fn start(folder: &TempDir, arguments: &[&str]) -> Process {
     ];
     let config = Config::try_parse_from(fixed.iter().chain(arguments)).unwrap();
     let server = Server::start(config).await.unwrap();
+    add(&server);
     let url = format!("http://{}", server.address());
     let (stop, stopped) = oneshot::channel();
     let done = tokio::spawn(server.run(async move {

@@ -41,7 +41,7 @@ impl Running {
         let store = EmbeddedStore::open_with(&config, SMALL).unwrap();
         let archive = Arc::new(Archive::open(data).unwrap());
         Self {
-            archiver: Arc::new(Archiver::new(store.clone(), archive)),
+            archiver: Arc::new(Archiver::new(store.clone(), archive, Arc::new(|| 0_i64))),
             quarantine: QuarantineFiles::new(store.clone(), data),
             store,
         }

@@ -40,3 +40,8 @@ pub(crate) fn checkpoint(consumer: &str, shard: u8) -> String {
 pub(crate) fn archive_range(shard: u8) -> String {
     format!("archive-range/{shard}")
 }
+
+/// The records of the range that the archive is writing that it omits, since they cannot be written (postcard).
+pub(crate) fn archive_omitted(shard: u8) -> String {
+    format!("archive-omitted/{shard}")
+}

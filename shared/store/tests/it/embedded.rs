@@ -367,7 +367,7 @@ async fn the_archive_gets_each_tick_of_the_stream_once() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let archive = Arc::new(Archive::open(folder.path()).unwrap());
-    let archiver = Archiver::new(store.clone(), Arc::clone(&archive));
+    let archiver = Archiver::new(store.clone(), archive.clone(), crate::clock());
     store
         .append(&refs(&ticks(&["BTC", "ETH"], 30)), None)
         .await
@@ -378,7 +378,7 @@ async fn the_archive_gets_each_tick_of_the_stream_once() {
     store.append(&[&tick("BTC", 99)], None).await.unwrap();
     drop(archiver);
     assert_eq!(
-        Archiver::new(store.clone(), archive)
+        Archiver::new(store.clone(), archive, crate::clock())
             .flush()
             .await
             .unwrap()
@@ -392,7 +392,7 @@ async fn a_tick_that_the_archive_cannot_represent_is_set_aside() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let archive = Arc::new(Archive::open(folder.path()).unwrap());
-    let archiver = Archiver::new(store.clone(), Arc::clone(&archive));
+    let archiver = Archiver::new(store.clone(), archive.clone(), crate::clock());
     let mut made = ticks(&["BTC"], 10);
     // In no year that a folder can be named after.
     made[3].timestamp_ms = i64::MAX;

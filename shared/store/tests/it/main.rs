@@ -5,15 +5,24 @@
 mod analysis;
 mod embedded;
 mod outbox;
+mod poison;
 mod retention;
 
-use app::ports::{SequenceNumber, StreamRecord};
+use std::sync::Arc;
+
+use app::ports::{Clock, SequenceNumber, StreamRecord};
 use domain::Tick;
 use store::{EmbeddedConfig, EmbeddedStore, SHARDS};
 use tempfile::TempDir;
+use testkit::ticks::START_MS;
 
 fn open(folder: &TempDir) -> EmbeddedStore {
     EmbeddedStore::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
+}
+
+/// A clock that stands still.
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(|| START_MS)
 }
 
 fn refs(ticks: &[Tick]) -> Vec<&Tick> {

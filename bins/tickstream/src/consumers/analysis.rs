@@ -1,0 +1,140 @@
+//! The analysis of one shard, as a consumer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::analyse::Analyser;
+use app::bisect::Failed;
+use app::isolate::Isolation;
+use app::ports::SequenceNumber;
+use store::EmbeddedStore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{BATCH_RECORDS, wait_for_commit};
+use crate::supervisor::{Failure, Progress};
+
+/// How often the analysis commits while few pairs are busy.
+const COMMIT_EVERY: Duration = Duration::from_millis(250);
+
+/// The interval grows by itself for each of this many busy pairs: a commit stores all of their states,
+/// which would otherwise be most of what is written.
+const PAIRS_PER_STEP: u32 = 50;
+
+/// The longest time between commits.
+const COMMIT_WITHIN: Duration = Duration::from_secs(3);
+
+/// The most pairs whose states the analysis of a shard keeps in memory, about 6 KB each. Reading one back
+/// takes tens of microseconds.
+const STATES_PER_SHARD_MAX: usize = 2_500;
+
+/// The analysis of one shard.
+pub(super) struct Analysis {
+    /// The stream.
+    pub(super) stream: EmbeddedStore,
+    /// What the analysis is made of, and what it needs after a failure.
+    pub(super) isolation: Isolation,
+}
+
+impl Analysis {
+    /// Analyses the stream from the checkpoint on, until it has caught up after `stopping` is cancelled.
+    pub(super) async fn run(
+        &self,
+        progress: &Progress,
+        stopping: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let mut commits = self.stream.commits();
+        if progress.is_down() {
+            self.isolate(progress).await?;
+        }
+        let mut after = self.checkpoint()?;
+        let mut analyser = self.analyser();
+        let mut committed_at = Instant::now();
+        loop {
+            let read = self.analyse_batch(&mut analyser, &mut after).await?;
+            let due = committed_at.elapsed() >= commit_every(&analyser) || stopping.is_cancelled();
+            if due && analyser.is_dirty() {
+                committed_at = Instant::now();
+                analyser.commit().await?;
+                progress.made();
+            }
+            if read > 0 {
+                continue;
+            }
+            if analyser.is_dirty() {
+                let until_due = commit_every(&analyser).saturating_sub(committed_at.elapsed());
+                stopping
+                    .run_until_cancelled(tokio::time::sleep(until_due))
+                    .await;
+                continue;
+            }
+            progress.made();
+            if stopping.is_cancelled() {
+                return Ok(());
+            }
+            wait_for_commit(&mut commits, stopping).await;
+        }
+    }
+
+    /// After a failure: analyses what is in the stream by now, batch by batch, and sets ticks aside that made the
+    /// analysis fail.
+    async fn isolate(&self, progress: &Progress) -> Result<(), Failure> {
+        let shard = self.isolation.shard;
+        let ends = self.stream.end_offsets();
+        let end = ends.get(usize::from(shard)).copied().unwrap_or_default();
+        loop {
+            let after = self.checkpoint()?;
+            if after >= end {
+                return Ok(());
+            }
+            let records = self.stream.read_stream(shard, after, BATCH_RECORDS);
+            let analysed = self.isolation.analyse(&records.await?).await;
+            analysed.map_err(Failed::into_cause)?;
+            progress.made();
+        }
+    }
+
+    fn checkpoint(&self) -> Result<SequenceNumber, Failure> {
+        let shard = self.isolation.shard;
+        Ok(self.stream.checkpoint("analytics", shard)?)
+    }
+
+    fn analyser(&self) -> Analyser {
+        let Isolation {
+            shard,
+            store,
+            feed,
+            config,
+            ..
+        } = &self.isolation;
+        let store = Arc::clone(store);
+        Analyser::new(*shard, store, Arc::clone(feed), config.clone())
+            .keep_pairs(STATES_PER_SHARD_MAX)
+    }
+
+    async fn analyse_batch(
+        &self,
+        analyser: &mut Analyser,
+        after: &mut SequenceNumber,
+    ) -> Result<usize, Failure> {
+        let shard = self.isolation.shard;
+        let records = self
+            .stream
+            .read_stream(shard, *after, BATCH_RECORDS)
+            .await?;
+        analyser.fold(&records).await?;
+        if let Some(last) = records.last() {
+            *after = last.sequence;
+        }
+        Ok(records.len())
+    }
+}
+
+/// When the next commit is due after the last one.
+fn commit_every(analyser: &Analyser) -> Duration {
+    let steps = 1 + analyser.dirty_pairs() / PAIRS_PER_STEP;
+    (COMMIT_EVERY * steps).min(COMMIT_WITHIN)
+}
+
+#[cfg(test)]
+mod tests;

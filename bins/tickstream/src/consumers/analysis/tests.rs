@@ -1,0 +1,275 @@
+//! The analysis with a store that fails for some ticks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use app::analyse::{AnalysisFeed, AnalysisUpdate};
+use app::isolate::SettingAside;
+use app::ports::{
+    AnalysisCommit, AnalyticsStore, PortError, Quarantined, StoredState, TickStore as _,
+    TickStream as _,
+};
+use async_trait::async_trait;
+use domain::analytics::{AnalysisConfig, Candle};
+use domain::{Pair, Price, Reason, Tick};
+use rust_decimal::Decimal;
+use store::EmbeddedConfig;
+use tempfile::TempDir;
+use testkit::ticks::{START_MS, in_cohort, tick, ticks};
+
+use super::*;
+use crate::supervisor::Supervisor;
+
+/// The price for which the store panics.
+const PANIC: i64 = 666;
+
+/// The price for which the store returns an error that a retry does not cure.
+const ERROR: i64 = 667;
+
+/// Fails when it stores candles with certain prices.
+struct Fragile {
+    store: EmbeddedStore,
+    is_full: AtomicBool,
+}
+
+impl Fragile {
+    fn check(&self, commit: &AnalysisCommit) -> Result<(), PortError> {
+        let failed = |retryable, why: &str| PortError {
+            operation: "store the analysis",
+            retryable,
+            source: why.into(),
+        };
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(failed(true, "the disk is full"));
+        }
+        let has = |price| {
+            let price = Price::new(Decimal::from(price)).unwrap();
+            let mut candles = commit.candles.iter().chain(&commit.corrections);
+            candles.any(|it| it.high == price || it.low == price)
+        };
+        assert!(!has(PANIC), "a panic of the test");
+        if has(ERROR) {
+            return Err(failed(false, "an error of the test"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AnalyticsStore for Fragile {
+    async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError> {
+        self.store.load(shard, pairs).await
+    }
+
+    async fn commit(
+        &self,
+        shard: u8,
+        last: SequenceNumber,
+        commit: AnalysisCommit,
+    ) -> Result<Vec<Candle>, PortError> {
+        self.check(&commit)?;
+        AnalyticsStore::commit(&self.store, shard, last, commit).await
+    }
+}
+
+#[async_trait]
+impl SettingAside for Fragile {
+    async fn commit_setting_aside(
+        &self,
+        shard: u8,
+        last: SequenceNumber,
+        commit: AnalysisCommit,
+        set_aside: Vec<Quarantined>,
+    ) -> Result<Vec<Candle>, PortError> {
+        self.check(&commit)?;
+        self.store
+            .commit_setting_aside(shard, last, commit, set_aside)
+            .await
+    }
+}
+
+struct Nobody;
+
+#[async_trait]
+impl AnalysisFeed for Nobody {
+    async fn publish(&self, _update: AnalysisUpdate) {}
+}
+
+/// The analysis of the shard of BTC.
+struct Harness {
+    _folder: TempDir,
+    store: EmbeddedStore,
+    fragile: Arc<Fragile>,
+    shard: u8,
+    supervisor: Supervisor,
+    stopping: CancellationToken,
+}
+
+impl Harness {
+    async fn start(ticks: &[Tick]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = EmbeddedStore::open(&EmbeddedConfig::new(folder.path().to_owned())).unwrap();
+        append(&store, ticks).await;
+        let ends = store.end_offsets();
+        let shard = ends.iter().position(|end| end.count() > 0).unwrap();
+        let fragile = Fragile {
+            store: store.clone(),
+            is_full: AtomicBool::new(false),
+        };
+        let harness = Self {
+            _folder: folder,
+            store,
+            fragile: Arc::new(fragile),
+            shard: u8::try_from(shard).unwrap(),
+            supervisor: Supervisor::default(),
+            stopping: CancellationToken::new(),
+        };
+        harness.spawn();
+        harness
+    }
+
+    fn spawn(&self) {
+        let analysis = Arc::new(Analysis {
+            stream: self.store.clone(),
+            isolation: Isolation {
+                shard: self.shard,
+                store: Arc::clone(&self.fragile) as _,
+                feed: Arc::new(Nobody),
+                clock: Arc::new(|| START_MS),
+                config: AnalysisConfig::default(),
+            },
+        });
+        self.supervisor
+            .spawn("analytics", &self.stopping, move |progress, stopping| {
+                let analysis = Arc::clone(&analysis);
+                async move { analysis.run(&progress, &stopping).await }
+            });
+    }
+
+    /// Waits until the whole stream is analysed.
+    async fn analysed(&self) {
+        let end = self.store.end_offsets()[usize::from(self.shard)];
+        self.until(|| self.store.checkpoint("analytics", self.shard).unwrap() == end)
+            .await;
+        self.until(|| self.supervisor.down().is_empty()).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert!(waited.is_ok(), "{:?}", self.supervisor.health());
+    }
+
+    fn restarts(&self) -> u64 {
+        self.supervisor.health()[0].restarts
+    }
+
+    /// How many ticks are in the candles of an hour.
+    async fn in_candles(&self) -> u64 {
+        let everything = store::TickRange {
+            from_ms: 0,
+            to_ms: i64::MAX,
+            limit: 10_000,
+        };
+        let hour = domain::analytics::Interval::OneHour;
+        let found = self.store.candles("BTC", None, hour, everything).await;
+        let candles = found.unwrap().unwrap_or_default();
+        candles.iter().map(|it| it.tick_count).sum()
+    }
+
+    /// The messages of the quarantine.
+    async fn set_aside(&self) -> Vec<String> {
+        let kept = self.store.quarantined(10_000).await.unwrap();
+        let messages = kept.into_iter().map(|kept| {
+            assert_eq!(kept.entry.reason, Reason::Unprocessable);
+            assert_eq!(kept.source, "analytics");
+            assert!(kept.entry.raw.contains(r#""token":"BTC""#), "{kept:?}");
+            kept.entry.message
+        });
+        messages.collect()
+    }
+
+    async fn end(self) {
+        self.stopping.cancel();
+        self.supervisor.ended().await;
+    }
+}
+
+async fn append(store: &EmbeddedStore, ticks: &[Tick]) {
+    store.put(&in_cohort(ticks)).await.unwrap();
+    let refs: Vec<&Tick> = ticks.iter().collect();
+    store.append(&refs, None).await.unwrap();
+}
+
+/// A tick of BTC with a price of its own, as late as the first ones.
+fn priced(n: u32, price: i64) -> Tick {
+    Tick {
+        price: Price::new(Decimal::from(price)).unwrap(),
+        timestamp_ms: START_MS,
+        ..tick("BTC", n)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_set_aside_and_its_shard_goes_on() {
+    let mut made = ticks(&["BTC"], 1_000);
+    made.insert(0, priced(2_000, PANIC));
+    made.insert(700, priced(2_001, ERROR));
+    made.push(priced(2_002, PANIC));
+    let harness = Harness::start(&made).await;
+    harness.analysed().await;
+    assert_eq!(harness.in_candles().await, 1_000);
+    let messages = harness.set_aside().await;
+    assert_eq!(messages.len(), 3);
+    for record in ["record 1)", "record 701)", "record 1003)"] {
+        let mut found = messages.iter();
+        assert!(found.any(|it| it.contains(record)), "{messages:?}");
+    }
+    let with = |text| messages.iter().filter(|it| it.contains(text)).count();
+    assert_eq!(with("panic: a panic of the test"), 2, "{messages:?}");
+    assert_eq!(with("an error of the test"), 1, "{messages:?}");
+    assert_eq!(harness.store.set_aside("analytics"), 3);
+    assert!(harness.restarts() >= 1);
+    // Later ticks of the shard are analysed, and later poison is set aside, too.
+    let mut later: Vec<Tick> = (1_000..1_100).map(|n| tick("BTC", n)).collect();
+    later.insert(50, priced(2_003, PANIC));
+    append(&harness.store, &later).await;
+    harness.analysed().await;
+    assert_eq!(harness.in_candles().await, 1_100);
+    assert_eq!(harness.set_aside().await.len(), 4);
+    harness.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_writes_is_waited_for() {
+    let harness = Harness::start(&ticks(&["BTC"], 100)).await;
+    harness.analysed().await;
+    harness.fragile.is_full.store(true, Ordering::Relaxed);
+    append(&harness.store, &[priced(2_000, PANIC), tick("BTC", 100)]).await;
+    harness.until(|| harness.restarts() >= 3).await;
+    assert_eq!(harness.supervisor.down(), ["analytics"]);
+    assert_eq!(harness.set_aside().await, [""; 0]);
+    harness.fragile.is_full.store(false, Ordering::Relaxed);
+    harness.analysed().await;
+    assert_eq!(harness.in_candles().await, 101);
+    assert_eq!(harness.set_aside().await.len(), 1);
+    harness.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_set_aside_while_everything_fails() {
+    let poison: Vec<Tick> = (0..5).map(|n| priced(n, PANIC)).collect();
+    let harness = Harness::start(&poison).await;
+    harness.until(|| harness.restarts() >= 3).await;
+    assert_eq!(harness.supervisor.down(), ["analytics"]);
+    assert_eq!(harness.set_aside().await, [""; 0]);
+    // One that succeeds shows that the others are at fault.
+    append(&harness.store, &[tick("BTC", 100)]).await;
+    harness.analysed().await;
+    assert_eq!(harness.in_candles().await, 1);
+    assert_eq!(harness.set_aside().await.len(), 5);
+    harness.end().await;
+}
