@@ -12,7 +12,6 @@ use app::live::Conflator;
 use app::ports::Clock;
 use domain::analytics::AnalysisConfig;
 use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,12 +20,6 @@ use analysis::Analysis;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::supervisor::{Failure, Progress, Supervisor};
-
-/// Records in one batch of a consumer.
-const BATCH_RECORDS: usize = 2_000;
-
-/// How long a consumer waits for more after waking up, so it does not run for each tick.
-const GATHER: Duration = Duration::from_millis(5);
 
 /// The number of waiting ticks at which the archive is written early.
 const ARCHIVE_AHEAD_TICKS: u64 = 200_000;
@@ -117,15 +110,6 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
     supervisor.spawn("retention", stopping, move |progress, stopping| {
         sweep(store.clone(), retention_ms, progress, stopping)
     });
-}
-
-/// Waits for the next commit, and a little longer for more of them.
-async fn wait_for_commit(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) {
-    if let Some(Ok(())) = stopping.run_until_cancelled(commits.changed()).await {
-        stopping
-            .run_until_cancelled(tokio::time::sleep(GATHER))
-            .await;
-    }
 }
 
 /// Writes the archive at intervals, earlier if many ticks are waiting or the last attempt failed, and once more at

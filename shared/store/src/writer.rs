@@ -446,4 +446,4 @@ fn finish(inner: &SharedState, mut commit: Commit<'_>) -> Result<(), StorageErro
 }
 
 #[cfg(test)]
-mod panics;
+mod tests;

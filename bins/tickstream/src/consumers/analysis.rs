@@ -8,11 +8,17 @@ use app::bisect::Failed;
 use app::isolate::Isolation;
 use app::ports::SequenceNumber;
 use store::EmbeddedStore;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{BATCH_RECORDS, wait_for_commit};
 use crate::supervisor::{Failure, Progress};
+
+/// Records in one batch.
+const BATCH_RECORDS: usize = 2_000;
+
+/// How long it waits for more after waking up, so it does not run for each tick.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How often the analysis commits while few pairs are busy.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
@@ -134,6 +140,15 @@ impl Analysis {
 fn commit_every(analyser: &Analyser) -> Duration {
     let steps = 1 + analyser.dirty_pairs() / PAIRS_PER_STEP;
     (COMMIT_EVERY * steps).min(COMMIT_WITHIN)
+}
+
+/// Waits for the next commit, and a little longer for more of them.
+async fn wait_for_commit(commits: &mut watch::Receiver<u64>, stopping: &CancellationToken) {
+    if let Some(Ok(())) = stopping.run_until_cancelled(commits.changed()).await {
+        stopping
+            .run_until_cancelled(tokio::time::sleep(GATHER))
+            .await;
+    }
 }
 
 #[cfg(test)]
