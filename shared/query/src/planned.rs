@@ -13,10 +13,10 @@ use datafusion::sql::parser::Statement;
 
 use crate::error::{self, SqlError, UnknownTable};
 use crate::limits::Limits;
-use crate::read_only::{Answers, ReadOnly, parse};
+use crate::read_only::{Answers, ReadOnly, parse_unbound};
 use crate::result_columns::unique_names;
-use crate::value::Value;
-use crate::{session, unknown_function};
+use crate::value::{self, Value};
+use crate::{dialect, session, unknown_function};
 
 /// A statement that can be run.
 pub(crate) struct Planned {
@@ -39,7 +39,13 @@ pub(crate) async fn plan(
     values: &[Value],
     limits: Limits,
 ) -> Result<Planned, SqlError> {
-    let ReadOnly { statement, answers } = parse(sql, values)?;
+    let ReadOnly {
+        mut statement,
+        answers,
+    } = parse_unbound(sql)?;
+    dialect::check(&statement)?;
+    value::bind(&mut statement, values)?;
+    dialect::rewrite(&mut statement, sql)?;
     let plan = match state.statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,
         Err(error) => return Err(explained(error, &state, &statement, sql, limits).await),

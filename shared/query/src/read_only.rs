@@ -3,6 +3,7 @@
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Standard;
 
+use crate::dialect::grammar::AthenaDialect;
 use crate::error::{self, SqlError};
 use crate::partition_filter::{self, ArchiveScan};
 use crate::value::{self, Value};
@@ -76,6 +77,16 @@ pub fn archive_scans(sql: &str, values: &[Value]) -> Result<ArchiveReads, SqlErr
 
 /// Parses a text, replaces each `?` by its value, and refuses what is not one statement that reads.
 pub(crate) fn parse(sql: &str, values: &[Value]) -> Result<ReadOnly, SqlError> {
+    let ReadOnly {
+        mut statement,
+        answers,
+    } = parse_unbound(sql)?;
+    value::bind(&mut statement, values)?;
+    Ok(ReadOnly { statement, answers })
+}
+
+/// As [`parse`], with its `?` as they are.
+pub(crate) fn parse_unbound(sql: &str) -> Result<ReadOnly, SqlError> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(SqlError::TooLong {
             bytes: sql.len(),
@@ -83,17 +94,15 @@ pub(crate) fn parse(sql: &str, values: &[Value]) -> Result<ReadOnly, SqlError> {
         });
     }
     let mut statements = DFParserBuilder::new(sql)
+        .with_dialect(&AthenaDialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .build()
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| error::of_parsing(&error, sql))?;
     let count = statements.len();
     match (statements.pop_front(), count) {
-        (Some(mut statement), 1) => match answers(&statement) {
-            Some(answers) => {
-                value::bind(&mut statement, values)?;
-                Ok(ReadOnly { statement, answers })
-            }
+        (Some(statement), 1) => match answers(&statement) {
+            Some(answers) => Ok(ReadOnly { statement, answers }),
             None => Err(SqlError::NotReadOnly(first_words(&statement))),
         },
         _ => Err(SqlError::NotOne(count)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
+use crate::dialect::rewrite::UNNAMED;
 use crate::error::SqlError;
 
 /// A type's name in Trino.
@@ -33,16 +34,20 @@ pub fn type_name(data_type: &DataType) -> String {
 /// The columns, with a number appended to a repeated name: a join may return two columns of one name.
 pub(crate) fn unique_names(schema: &Schema) -> SchemaRef {
     let mut seen = HashSet::new();
-    let mut unique = |field: &FieldRef| {
-        let numbered = (2_u32..).map(|number| format!("{}_{number}", field.name()));
-        let mut names = std::iter::once(field.name().clone()).chain(numbered);
+    let mut unique = |(place, field): (usize, &FieldRef)| {
+        let name = match field.name().starts_with(UNNAMED) {
+            true => format!("_col{place}"),
+            false => field.name().clone(),
+        };
+        let numbered = (2_u32..).map(|number| format!("{name}_{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
         let name = names
             .find(|name| seen.insert(name.clone()))
             .unwrap_or_default();
         Field::new(name, field.data_type().clone(), true)
     };
     Arc::new(Schema::new(
-        schema.fields().iter().map(&mut unique).collect::<Vec<_>>(),
+        schema.fields().iter().enumerate().map(&mut unique).collect::<Vec<_>>(),
     ))
 }
 

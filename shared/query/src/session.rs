@@ -13,18 +13,20 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::object_store::local::LocalFileSystem;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 
 use crate::compact_string_views::CompactStringViews;
+use crate::dialect::rule::AthenaTypes;
 use crate::cooperative_yield::CooperativeYield;
 use crate::error::{self, SqlError, UnknownTable};
 use crate::limits::Limits;
 use crate::suggestions::suggestions;
 use crate::table_names::{PRICE_ARCHIVE, QUARANTINE, VIEWS};
-use crate::{archive_table, functions, quarantine_table};
+use crate::{archive_table, dialect, functions, quarantine_table, read_only};
 
 /// The address under which the engine sees the archive's folder, and only that.
 const STORE_URL: &str = "archive://local/";
@@ -79,7 +81,13 @@ pub(crate) async fn open(
         .iter()
         .for_each(|name| context.deregister_udf(name));
     add_tables(&context, archive_folder).await.map_err(engine)?;
-    Ok(context)
+    let types = AthenaTypes::of(&context);
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(types)];
+    rules.extend(Analyzer::new().rules);
+    let state = SessionStateBuilder::new_from_existing(context.state())
+        .with_analyzer_rules(rules)
+        .build();
+    Ok(SessionContext::new_with_state(state))
 }
 
 fn config(limits: Limits) -> SessionConfig {
@@ -89,6 +97,7 @@ fn config(limits: Limits) -> SessionConfig {
         .with_batch_size(limits.batch_rows);
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
+    options.sql_parser.parse_float_as_decimal = true;
     // As in Trino, for both directions.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.parquet.pushdown_filters = true;
@@ -117,7 +126,10 @@ async fn add_tables(
     context.register_table(QUARANTINE, Arc::new(quarantine))?;
     for view in VIEWS {
         let sql = view.query();
-        let plan = context.state().create_logical_plan(sql).await?;
+        let planned = |error: SqlError| datafusion::error::DataFusionError::External(Box::new(error));
+        let mut statement = read_only::parse_unbound(sql).map_err(planned)?.statement;
+        dialect::rewrite(&mut statement, sql).map_err(planned)?;
+        let plan = context.state().statement_to_plan(statement).await?;
         let table: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(sql.to_owned())));
         context.register_table(view.name, table)?;
     }

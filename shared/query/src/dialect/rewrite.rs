@@ -1,0 +1,393 @@
+//! Rewrites a statement that Athena accepts into one that means the same to the engine: literals have Athena's types,
+//! names are in lower case, and forms that the planner reads in another way become functions.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, DateTimeField, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
+    TableFactor, TimezoneInfo, Value, ValueWithSpan, VisitMut as _, VisitorMut, WindowFrameBound,
+    WindowType,
+};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::grammar::AthenaDialect;
+use super::{like, moments, type_names};
+use crate::error::SqlError;
+use crate::table_names::is_table;
+
+/// Begins the name of a result without one; Athena calls it `_col` and its place.
+pub(crate) const UNNAMED: &str = "\u{1}unnamed";
+
+/// The name of the column that ANY and ALL compare with.
+const COMPARED: &str = "\u{1}compared";
+
+/// Functions of which the planner takes only literals as further arguments.
+const LITERAL_ARGUMENTS: [&str; 4] = ["lag", "lead", "nth_value", "ntile"];
+
+/// Rewrites a statement. `sql` is its text.
+pub(crate) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), SqlError> {
+    let mut rewriter = Rewriter { sql, unnamed: 0 };
+    match statement.visit(&mut rewriter) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Rewriter<'a> {
+    sql: &'a str,
+    unnamed: usize,
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = SqlError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            lower_alias(&mut cte.alias);
+        }
+        if let Some(Fetch { quantity, .. }) = query.fetch.take() {
+            let one = Expr::value(Value::Number("1".to_owned(), false));
+            let limit = Some(quantity.unwrap_or(one));
+            let offset = match query.limit_clause.take() {
+                Some(LimitClause::LimitOffset { offset, .. }) => offset,
+                _ => None,
+            };
+            let limit_by = Vec::new();
+            query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            limit.iter_mut().for_each(bare);
+            offset.iter_mut().for_each(|offset| bare(&mut offset.value));
+        }
+        if let Some(order_by) = &mut query.order_by
+            && let OrderByKind::Expressions(keys) = &mut order_by.kind
+        {
+            keys.iter_mut().for_each(|key| bare(&mut key.expr));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        for item in &mut select.projection {
+            match item {
+                SelectItem::UnnamedExpr(expr) if !has_name(expr) => {
+                    self.unnamed += 1;
+                    let alias = Ident::with_quote('"', format!("{UNNAMED}{}", self.unnamed));
+                    let expr = std::mem::replace(expr, Expr::value(Value::Null));
+                    *item = SelectItem::ExprWithAlias { expr, alias };
+                }
+                SelectItem::ExprWithAlias { alias, .. } => lower(alias),
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            keys.iter_mut().for_each(bare);
+        }
+        for window in &mut select.named_window {
+            if let datafusion::sql::sqlparser::ast::NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
+                bare_bounds(&mut spec.window_frame);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<SqlError> {
+        let parts = std::mem::take(&mut name.0);
+        let of_ours = match parts.as_slice() {
+            [_, table] => part_is_table(table),
+            [catalog, _, table] => {
+                let catalog = catalog.as_ident().is_some_and(|it| it.value.eq_ignore_ascii_case("awsdatacatalog"));
+                catalog && part_is_table(table)
+            }
+            _ => false,
+        };
+        let skipped = if of_ours { parts.len() - 1 } else { 0 };
+        name.0 = parts.into_iter().skip(skipped).collect();
+        for part in &mut name.0 {
+            if let ObjectNamePart::Identifier(ident) = part {
+                lower(ident);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
+        if let TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. } = factor
+        {
+            lower_alias(alias);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        let span = datafusion::sql::sqlparser::ast::Spanned::span(expr);
+        let taken = std::mem::replace(expr, Expr::value(Value::Null));
+        match self.rewritten(taken, span) {
+            Ok(rewritten) => {
+                *expr = rewritten;
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+impl Rewriter<'_> {
+    fn rewritten(&self, expr: Expr, span: Span) -> Result<Expr, SqlError> {
+        Ok(match expr {
+            Expr::Identifier(mut name) => {
+                if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("localtimestamp") {
+                    return Ok(local_timestamp());
+                }
+                lower(&mut name);
+                Expr::Identifier(name)
+            }
+            Expr::CompoundIdentifier(mut names) => {
+                if let [.., table, _] = names.as_slice()
+                    && names.len() > 2
+                    && is_table(&table.value)
+                {
+                    names.drain(..names.len() - 2);
+                }
+                names.iter_mut().for_each(lower);
+                Expr::CompoundIdentifier(names)
+            }
+            Expr::Value(value) => self.literal(value),
+            Expr::TypedString(typed) => {
+                let text = typed.value.value.clone().into_string().unwrap_or_default();
+                moments::typed_literal(&typed.data_type, text, span)?
+            }
+            Expr::Cast { kind, expr, data_type, array, format } => {
+                let data_type = type_names::planned(&data_type);
+                Expr::Cast { kind, expr, data_type, array, format }
+            }
+            Expr::Extract { field, expr, .. } => {
+                call(field_function(&field).unwrap_or_default(), vec![*expr])
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                call("at_timezone", vec![*timestamp, *time_zone])
+            }
+            Expr::Position { expr, r#in } => call("strpos", vec![*r#in, *expr]),
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let mut args = vec![*expr];
+                args.push(substring_from.map_or_else(|| typed("1", DataType::BigInt(None)), |from| *from));
+                args.extend(substring_for.map(|length| *length));
+                call("substr", args)
+            }
+            Expr::Like { negated, any, expr, pattern, escape_char } => {
+                let pattern = Box::new(like::pattern(*pattern, escape_char.as_ref(), span)?);
+                Expr::Like { negated, any, expr, pattern, escape_char: None }
+            }
+            Expr::AnyOp { left, compare_op, right, is_some } => {
+                let right = Box::new(named(*right));
+                Expr::AnyOp { left, compare_op, right, is_some }
+            }
+            Expr::AllOp { left, compare_op, right } => {
+                let right = Box::new(named(*right));
+                Expr::AllOp { left, compare_op, right }
+            }
+            Expr::Function(function) => of_function(function),
+            other => other,
+        })
+    }
+
+    fn literal(&self, value: ValueWithSpan) -> Expr {
+        match &value.value {
+            // The value of a parameter, which is a bigint.
+            Value::Number(digits, true) => Expr::value(Value::Number(digits.clone(), false)),
+            Value::Number(digits, false) if digits.contains(['e', 'E']) => {
+                typed(digits, DataType::Double(datafusion::sql::sqlparser::ast::ExactNumberInfo::None))
+            }
+            Value::Number(digits, false) if digits.parse::<i32>().is_ok() => narrow(value),
+            Value::HexStringLiteral(digits) if self.starts_with_zero(value.span) => {
+                let number = i64::from_str_radix(digits, 16).unwrap_or(i64::MAX).to_string();
+                let is_integer = number.parse::<i32>().is_ok();
+                let value = Value::Number(number, false).with_span(value.span);
+                if is_integer { narrow(value) } else { Expr::Value(value) }
+            }
+            Value::UnicodeStringLiteral(text) => Expr::value(Value::SingleQuotedString(text.clone())),
+            _ => Expr::Value(value),
+        }
+    }
+
+    /// Whether it is a number such as `0x1F`, and not bytes such as `X'1F'`.
+    fn starts_with_zero(&self, span: Span) -> bool {
+        let line = usize::try_from(span.start.line).unwrap_or_default().saturating_sub(1);
+        let column = usize::try_from(span.start.column).unwrap_or_default().saturating_sub(1);
+        let text = self.sql.split('\n').nth(line).unwrap_or_default();
+        text.chars().nth(column) == Some('0')
+    }
+}
+
+/// The subquery of ANY or ALL under a name of its own: the planner's EXISTS takes a column of the statement around it
+/// for one of the subquery with the same name and table.
+fn named(subquery: Expr) -> Expr {
+    let Expr::Subquery(query) = subquery else {
+        return subquery;
+    };
+    let text = format!("SELECT * FROM (SELECT 1) AS \"{COMPARED}\" (\"{COMPARED}\")");
+    let parsed = Parser::new(&AthenaDialect).try_with_sql(&text).and_then(|mut parser| parser.parse_query());
+    let Ok(mut outer) = parsed else {
+        return Expr::Subquery(query);
+    };
+    if let SetExpr::Select(select) = outer.body.as_mut()
+        && let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation)
+    {
+        *subquery = query;
+    }
+    Expr::Subquery(outer)
+}
+
+fn part_is_table(part: &ObjectNamePart) -> bool {
+    part.as_ident().is_some_and(|name| is_table(&name.value))
+}
+
+/// Whether Athena names a result after the expression.
+fn has_name(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(name) => {
+            name.quote_style.is_some() || !name.value.eq_ignore_ascii_case("localtimestamp")
+        }
+        Expr::CompoundIdentifier(_) => true,
+        Expr::Nested(inner) => has_name(inner),
+        _ => false,
+    }
+}
+
+fn lower(name: &mut Ident) {
+    if name.quote_style.is_some() {
+        name.value = name.value.to_lowercase();
+    }
+}
+
+fn lower_alias(alias: &mut TableAlias) {
+    lower(&mut alias.name);
+    alias.columns.iter_mut().for_each(|column| lower(&mut column.name));
+}
+
+/// An integer literal that fits into 32 bits: the planner would make it a bigint.
+fn narrow(value: ValueWithSpan) -> Expr {
+    cast(Expr::Value(value), DataType::Integer(None))
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type,
+        array: false,
+        format: None,
+    }
+}
+
+/// A text as a value of a type.
+pub(super) fn typed(text: &str, data_type: DataType) -> Expr {
+    cast(Expr::value(Value::SingleQuotedString(text.to_owned())), data_type)
+}
+
+/// Takes a literal back to how it was written, where the planner needs it: as a place or a count.
+fn bare(expr: &mut Expr) {
+    if let Expr::Cast { expr: inner, data_type: DataType::Integer(None), .. } = expr
+        && matches!(inner.as_ref(), Expr::Value(_))
+    {
+        *expr = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+    }
+}
+
+fn bare_bounds(frame: &mut Option<datafusion::sql::sqlparser::ast::WindowFrame>) {
+    for frame in frame {
+        let bounds = std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound);
+        for bound in bounds {
+            if let WindowFrameBound::Preceding(Some(count)) | WindowFrameBound::Following(Some(count)) = bound {
+                bare(count);
+            }
+        }
+    }
+}
+
+fn local_timestamp() -> Expr {
+    cast(call("now", Vec::new()), DataType::Timestamp(Some(3), TimezoneInfo::None))
+}
+
+/// A call of a function.
+pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn of_function(mut function: Function) -> Expr {
+    let name = function.name.to_string().to_lowercase();
+    if name == "localtimestamp" {
+        return local_timestamp();
+    }
+    if let Some(WindowType::WindowSpec(spec)) = &mut function.over {
+        bare_bounds(&mut spec.window_frame);
+    }
+    if let FunctionArguments::List(list) = &mut function.args {
+        if LITERAL_ARGUMENTS.contains(&name.as_str()) {
+            for argument in &mut list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
+                    bare(expr);
+                }
+            }
+        }
+        // The planner has the order among the arguments.
+        if !function.within_group.is_empty() {
+            let order = std::mem::take(&mut function.within_group);
+            list.clauses.push(FunctionArgumentClause::OrderBy(order));
+        }
+    }
+    Expr::Function(function)
+}
+
+/// The function that takes a field out of a time.
+pub(super) fn field_function(field: &DateTimeField) -> Option<&'static str> {
+    use DateTimeField as Field;
+    Some(match field {
+        Field::Year => "year",
+        Field::Quarter => "quarter",
+        Field::Month => "month",
+        Field::Week(None) => "week",
+        Field::Day => "day",
+        Field::Dow | Field::DayOfWeek => "day_of_week",
+        Field::Doy | Field::DayOfYear => "day_of_year",
+        Field::Hour => "hour",
+        Field::Minute => "minute",
+        Field::Second => "second",
+        Field::Custom(name) => match name.value.to_lowercase().as_str() {
+            "day_of_month" => "day",
+            "day_of_week" => "day_of_week",
+            "day_of_year" => "day_of_year",
+            "year_of_week" | "yow" => "year_of_week",
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
