@@ -1,0 +1,108 @@
+"""Athena's engine as a child of this process, and Trino's protocol to ask it statements."""
+
+import collections
+import json
+import pathlib
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+CATALOG = "awsdatacatalog"
+START_SECONDS_MAX = 600  # The first start downloads the jars.
+STATEMENT_SECONDS_MAX = 120
+LOG_LINES_SHOWN = 15
+
+Answer = collections.namedtuple("Answer", "columns rows error")
+
+
+def unavailable():
+    """Why this machine cannot run the engine; None if it can."""
+    probe = subprocess.run([HERE / "start", "--probe"], capture_output=True, text=True)
+    return None if probe.returncode == 0 else probe.stderr.strip().removeprefix("athena-engine: ")
+
+
+def short(error):
+    """An error without what differs from run to run: names of Java's classes, lists in any order."""
+    code, _, message = error.partition(": ")
+    message = message.removeprefix("io.trino.spi.TrinoException: ").splitlines()[0]
+    for list_of_all in (" Expected: ", ". Expecting: "):
+        message = message.split(list_of_all)[0]
+    return f"{code}: {message}"
+
+
+class Engine:
+    """A running engine: `with Engine() as engine`. It ends with the block, and with this process."""
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="athena-engine-")
+        self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
+        self.process = subprocess.Popen(
+            [HERE / "start", "0", pathlib.Path(self.folder.name) / "metastore", "--until-eof"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        self.address = None
+        for line in self.process.stdout:
+            if line.startswith("listening "):
+                self.address = line.split()[1]
+                return self
+        self.log.seek(0)
+        last = self.log.read().splitlines()[-LOG_LINES_SHOWN:]
+        self.__exit__()
+        raise SystemExit("the engine did not start; the end of its log:\n" + "\n".join(last))
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+        self.folder.cleanup()
+
+    def ask(self, statement, schema):
+        """Columns as [name, type] and rows as the engine sends them, or its error."""
+        headers = {
+            "X-Trino-User": "analyst",
+            "X-Trino-Catalog": CATALOG,
+            "X-Trino-Schema": schema,
+            "X-Trino-Time-Zone": "UTC",
+            # Otherwise times come without their precision, cut to milliseconds.
+            "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
+        }
+        # Athena takes a statement with its semicolon, as its clients leave it.
+        statement = statement.rstrip().removesuffix(";")
+        columns, rows = [], []
+        until = time.monotonic() + STATEMENT_SECONDS_MAX
+        page = self._send(f"{self.address}/v1/statement", headers, statement.encode())
+        while True:
+            if "error" in page:
+                error = page["error"]
+                return Answer(None, None, f"{error['errorName']}: {error.get('message')}")
+            if "columns" in page:
+                columns = [[column["name"], column["type"]] for column in page["columns"]]
+            rows += page.get("data") or []
+            if "nextUri" not in page:
+                return Answer(columns, rows, None)
+            if time.monotonic() > until:
+                raise SystemExit(f"no answer within {STATEMENT_SECONDS_MAX} s to: {statement}")
+            page = self._send(page["nextUri"], headers)
+
+    def must(self, statement, schema):
+        """The rows of a statement that has to succeed."""
+        answer = self.ask(statement, schema)
+        if answer.error:
+            raise SystemExit(f"the engine refuses a statement of the repository: {answer.error}\n{statement}")
+        return answer.rows
+
+    @staticmethod
+    def _send(address, headers, body=None):
+        request = urllib.request.Request(address, body, headers)
+        with urllib.request.urlopen(request, timeout=STATEMENT_SECONDS_MAX) as response:
+            return json.load(response)
