@@ -10,17 +10,16 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 CATALOG = "awsdatacatalog"
-START_SECONDS_MAX = 600  # The first start downloads the jars.
+NOT_HERE = 3  # The exit code of `start` if this machine cannot run the engine.
 STATEMENT_SECONDS_MAX = 120
+STOP_SECONDS_MAX = 20
 LOG_LINES_SHOWN = 15
 
 Answer = collections.namedtuple("Answer", "columns rows error")
 
 
-def unavailable():
-    """Why this machine cannot run the engine; None if it can."""
-    probe = subprocess.run([HERE / "start", "--probe"], capture_output=True, text=True)
-    return None if probe.returncode == 0 else probe.stderr.strip().removeprefix("athena-engine: ")
+class Unavailable(Exception):
+    """This machine cannot run the engine; the reason."""
 
 
 def short(error):
@@ -32,39 +31,11 @@ def short(error):
     return f"{code}: {message}"
 
 
-class Engine:
-    """A running engine: `with Engine() as engine`. It ends with the block, and with this process."""
+class Connection:
+    """A running engine, by its address such as http://127.0.0.1:8080."""
 
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="athena-engine-")
-        self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
-        self.process = subprocess.Popen(
-            [HERE / "start", "0", pathlib.Path(self.folder.name) / "metastore", "--until-eof"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-        self.address = None
-        for line in self.process.stdout:
-            if line.startswith("listening "):
-                self.address = line.split()[1]
-                return self
-        self.log.seek(0)
-        last = self.log.read().splitlines()[-LOG_LINES_SHOWN:]
-        self.__exit__()
-        raise SystemExit("the engine did not start; the end of its log:\n" + "\n".join(last))
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
-        self.folder.cleanup()
+    def __init__(self, address):
+        self.address = address
 
     def ask(self, statement, schema):
         """Columns as [name, type] and rows as the engine sends them, or its error."""
@@ -106,3 +77,43 @@ class Engine:
         request = urllib.request.Request(address, body, headers)
         with urllib.request.urlopen(request, timeout=STATEMENT_SECONDS_MAX) as response:
             return json.load(response)
+
+
+class Engine(Connection):
+    """An engine that this process starts: `with Engine() as engine`. It ends with the block, and with the process."""
+
+    def __init__(self):
+        super().__init__(None)
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="athena-engine-")
+        self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
+        self.process = subprocess.Popen(
+            [HERE / "start", "0", pathlib.Path(self.folder.name) / "metastore", "--until-eof"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        for line in self.process.stdout:
+            if line.startswith("listening "):
+                self.address = line.split()[1]
+                return self
+        self.process.wait()
+        self.log.seek(0)
+        last = self.log.read().splitlines()[-LOG_LINES_SHOWN:]
+        self.__exit__()
+        if self.process.returncode == NOT_HERE:
+            raise Unavailable(last[-1].removeprefix("athena-engine: "))
+        raise SystemExit("the engine did not start; the end of its log:\n" + "\n".join(last))
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+        self.folder.cleanup()
