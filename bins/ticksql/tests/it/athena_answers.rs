@@ -1,45 +1,21 @@
 //! Holds the local engine to the answers of Athena's engine that are recorded in `sql/dialect/`: what runs here
 //! means the same there. `tools/athena-engine/record` asks the engine itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::{fs, thread};
+use std::thread;
 
-use serde::Deserialize;
 use ticksql::Streams;
 
 use crate::ordered_json::Json;
+use crate::recorded::{Local, Recorded, folder, on_one_line, recorded, refused};
 use crate::same_answer::difference;
 
 /// Characters of an answer in a message.
 const SHOWN_MAX: usize = 300;
-
-/// A line of `statements.jsonl`: a statement, and what Athena's engine says to it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Recorded {
-    pub(crate) sql: String,
-    /// Name and type.
-    #[serde(default)]
-    pub(crate) columns: Vec<(String, String)>,
-    #[serde(default)]
-    pub(crate) rows: Vec<Vec<Json>>,
-    error: Option<String>,
-}
-
-/// The answer of `ticksql --format json`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Local {
-    pub(crate) columns: Vec<Column>,
-    pub(crate) rows: Vec<Json>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
@@ -72,31 +48,6 @@ impl Outcome {
     fn is_allowed(self) -> bool {
         matches!(self, Self::Same | Self::BothRefuse | Self::OnlyAthena)
     }
-}
-
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql/dialect"))
-}
-
-fn recorded() -> Vec<Recorded> {
-    let text = fs::read_to_string(folder().join("statements.jsonl")).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
-        .collect()
-}
-
-/// One statement on one line, as `refused.txt` has it.
-fn on_one_line(sql: &str) -> String {
-    sql.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The statements that only Athena takes, without the reasons.
-fn refused() -> BTreeSet<String> {
-    let text = fs::read_to_string(folder().join("refused.txt")).unwrap();
-    text.lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// The answer as JSON, or the message.
@@ -192,21 +143,6 @@ fn answers(recorded: &[Recorded]) -> Vec<Result<String, String>> {
             .flat_map(|part| part.join().unwrap())
             .collect()
     })
-}
-
-/// Two statements of one text would hide each other in the list of those refused.
-#[test]
-fn statements_are_recorded_once_and_with_an_answer() {
-    let recorded = recorded();
-    let mut seen = BTreeSet::new();
-    for one in &recorded {
-        assert!(seen.insert(on_one_line(&one.sql)), "twice: {}", one.sql);
-        let has_answer = one.error.is_some() || !one.columns.is_empty() || one.rows.is_empty();
-        assert!(has_answer, "run `just athena-answers`: {}", one.sql);
-    }
-    for listed in refused() {
-        assert!(seen.contains(&listed), "not a statement: {listed}");
-    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod athena_answers;
 mod history_and_shell;
 mod ordered_json;
 mod parameters;
+mod recorded;
 mod refusals;
 mod same_answer;
 #[cfg(feature = "aws")]

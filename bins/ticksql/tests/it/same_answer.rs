@@ -6,12 +6,14 @@
 use std::str::FromStr as _;
 
 use arrow::array::timezone::Tz;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use chrono::{
     DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeZone as _,
 };
 
-use crate::athena_answers::{Local, Recorded};
 use crate::ordered_json::Json;
+use crate::recorded::{Local, Recorded};
 
 const TOLERANCE: f64 = 1e-9;
 
@@ -111,22 +113,7 @@ fn is_close(a: f64, b: f64) -> bool {
 }
 
 fn hex_of_base64(text: &str) -> Option<String> {
-    let mut bits = 0_u32;
-    let mut bytes = Vec::new();
-    for (at, letter) in text.trim_end_matches('=').bytes().enumerate() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        if at % 4 != 0 {
-            bytes.push((bits >> (6 - 2 * (at % 4))) as u8);
-        }
-    }
+    let bytes = BASE64_STANDARD.decode(text).ok()?;
     Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
