@@ -50,6 +50,9 @@ impl Outcome {
     }
 }
 
+/// A statement that never ends counts as refused.
+const RUNAWAY_SECONDS: &str = "10";
+
 /// The answer as JSON, or the message.
 fn run(sql: &str, data: &Path, home: &Path) -> Result<String, String> {
     let fixed = [
@@ -58,6 +61,8 @@ fn run(sql: &str, data: &Path, home: &Path) -> Result<String, String> {
         "local",
         "--full-scan",
         "--quiet",
+        "--timeout",
+        RUNAWAY_SECONDS,
         "--format",
         "json",
         "--home",
