@@ -78,6 +78,12 @@ ci:
 bless:
     INSTA_UPDATE=always cargo test --workspace --locked
 
+# Record the answers of Athena's engine to sql/dialect again, and look at the diff (JDK 24 or later, and Maven)
+[group: 'golden']
+athena-answers:
+    cargo test --workspace --locked --test query_it golden
+    tools/athena-engine/record
+
 # Benchmarks of parsing and analysis
 [group: 'bench']
 bench:
