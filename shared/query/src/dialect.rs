@@ -5,17 +5,22 @@
 //! functions, and gives operators and casts Athena's results ([`rule`]).
 
 pub(crate) mod arithmetic;
+mod array_items;
 pub(crate) mod casts;
 pub(crate) mod grammar;
 mod like;
 pub(crate) mod moments;
+mod replaced;
 pub(crate) mod rewrite;
+mod shows;
 pub(crate) mod rule;
 pub(crate) mod signatures;
 pub(crate) mod syntax;
 pub(crate) mod types;
+pub(crate) mod tokens;
 mod type_names;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::parser::Statement;
 
 use crate::error::SqlError;
@@ -29,11 +34,11 @@ pub(crate) fn check(statement: &Statement) -> Result<(), SqlError> {
     }
 }
 
-/// Rewrites a statement for the engine's planner. `sql` is its text.
-pub(crate) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), SqlError> {
+/// Rewrites a statement for the engine's planner. `sql` is its text, `tables` those that it may describe.
+pub(crate) fn rewrite(statement: &mut Statement, sql: &str, tables: &[(String, SchemaRef)]) -> Result<(), SqlError> {
     match statement {
-        Statement::Statement(standard) => rewrite::rewrite(standard, sql),
-        Statement::Explain(explain) => rewrite(&mut explain.statement, sql),
+        Statement::Statement(standard) => rewrite::rewrite(standard, sql, tables),
+        Statement::Explain(explain) => rewrite(&mut explain.statement, sql, tables),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => Ok(()),
     }
 }

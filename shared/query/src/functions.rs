@@ -14,10 +14,13 @@ mod max_by;
 mod mysql_format;
 mod null_propagation;
 mod number_bases;
+mod regexp_pattern;
 mod regexp_replacement;
 mod scalar_function;
 mod split_part;
+mod substring;
 mod timestamps;
+mod zones;
 
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
@@ -62,9 +65,14 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(timestamps::functions())
         .chain(json_extract::functions())
         .chain(number_bases::functions())
-        .chain(split_part::functions());
+        .chain(split_part::functions())
+        .chain(substring::functions())
+        .chain([regexp_pattern::extract_function()]);
     for function in scalars {
         context.register_udf(ScalarUDF::from(function));
+    }
+    for function in zones::functions() {
+        context.register_udf(function);
     }
     for function in expr_functions::functions(context)? {
         context.register_udf(ScalarUDF::from(function));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::dialect::rewrite::UNNAMED;
 use crate::error::SqlError;
@@ -31,24 +31,27 @@ pub fn type_name(data_type: &DataType) -> String {
     }
 }
 
-/// The columns, with a number appended to a repeated name: a join may return two columns of one name.
-pub(crate) fn unique_names(schema: &Schema) -> SchemaRef {
+/// The columns under Athena's names.
+///
+/// # Errors
+/// [`SqlError::Invalid`] if two have the same name: Athena returns both, but a JSON object or a Parquet file cannot.
+pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
     let mut seen = HashSet::new();
-    let mut unique = |(place, field): (usize, &FieldRef)| {
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for (place, field) in schema.fields().iter().enumerate() {
         let name = match field.name().starts_with(UNNAMED) {
             true => format!("_col{place}"),
             false => field.name().clone(),
         };
-        let numbered = (2_u32..).map(|number| format!("{name}_{number}"));
-        let mut names = std::iter::once(name.clone()).chain(numbered);
-        let name = names
-            .find(|name| seen.insert(name.clone()))
-            .unwrap_or_default();
-        Field::new(name, field.data_type().clone(), true)
-    };
-    Arc::new(Schema::new(
-        schema.fields().iter().enumerate().map(&mut unique).collect::<Vec<_>>(),
-    ))
+        if !seen.insert(name.clone()) {
+            return Err(SqlError::Invalid {
+                message: format!("two columns are called `{name}`: name one of them with AS"),
+                position: None,
+            });
+        }
+        columns.push(Field::new(name, field.data_type().clone(), true));
+    }
+    Ok(Arc::new(Schema::new(columns)))
 }
 
 /// A batch under the columns' unique names.

@@ -98,6 +98,7 @@ fn config(limits: Limits) -> SessionConfig {
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
     options.sql_parser.parse_float_as_decimal = true;
+    options.execution.time_zone = Some("UTC".to_owned());
     // As in Trino, for both directions.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.parquet.pushdown_filters = true;
@@ -128,7 +129,7 @@ async fn add_tables(
         let sql = view.query();
         let planned = |error: SqlError| datafusion::error::DataFusionError::External(Box::new(error));
         let mut statement = read_only::parse_unbound(sql).map_err(planned)?.statement;
-        dialect::rewrite(&mut statement, sql).map_err(planned)?;
+        dialect::rewrite(&mut statement, sql, &[]).map_err(planned)?;
         let plan = context.state().statement_to_plan(statement).await?;
         let table: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(sql.to_owned())));
         context.register_table(view.name, table)?;

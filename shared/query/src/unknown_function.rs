@@ -1,13 +1,8 @@
 //! The error for a function that this engine does not have.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
-use datafusion::execution::SessionState;
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, visit_expressions};
-
-use crate::ast_names::last_name;
+use crate::dialect::signatures;
 use crate::error::SqlError;
 use crate::position::Position;
 use crate::session::FUNCTIONS_DISABLED;
@@ -16,9 +11,6 @@ use crate::suggestions::{did_you_mean, suggestions};
 /// A function of Trino that builds a large value from a small one, like those of [`FUNCTIONS_DISABLED`]; the
 /// engine has none of that name.
 const SEQUENCE: &str = "sequence";
-
-/// What the planner handles itself.
-const PLANNED: [&str; 1] = ["unnest"];
 
 /// Functions of Athena that are not here, and what to write instead.
 const INSTEAD: [(&str, &str); 14] = [
@@ -38,33 +30,12 @@ const INSTEAD: [(&str, &str); 14] = [
     ("reduce", "write UNNEST and an aggregate"),
 ];
 
-/// The error of the first function in a statement that the session does not have.
-pub(crate) fn find(state: &SessionState, statement: &Statement) -> Option<SqlError> {
-    let statement = match statement {
-        Statement::Statement(statement) => statement,
-        Statement::Explain(explain) => return find(state, &explain.statement),
-        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => {
-            return None;
-        }
-    };
-    let known = names(state);
-    let found = visit_expressions(statement.as_ref(), |expression| {
-        if let Expr::Function(function) = expression
-            && let Some(name) = last_name(&function.name)
-        {
-            let lower = name.value.to_lowercase();
-            if !known.contains(lower.as_str()) && !PLANNED.contains(&lower.as_str()) {
-                return ControlFlow::Break(SqlError::Invalid {
-                    message: message(&name.value, &known),
-                    position: Position::new(name.span.start.line, name.span.start.column),
-                });
-            }
-        }
-        ControlFlow::Continue(())
-    });
-    match found {
-        ControlFlow::Break(error) => Some(error),
-        ControlFlow::Continue(()) => None,
+/// The error of a function that is not here.
+pub(crate) fn error(name: &str, position: Option<Position>) -> SqlError {
+    let known: BTreeSet<&str> = signatures::names().collect();
+    SqlError::Invalid {
+        message: message(name, &known),
+        position,
     }
 }
 
@@ -80,15 +51,6 @@ fn message(name: &str, known: &BTreeSet<&str>) -> String {
         None => did_you_mean(&similar).trim_start_matches(": ").to_owned(),
     };
     format!("this engine has no function `{name}` ({help})")
-}
-
-/// The names of all functions.
-fn names(state: &SessionState) -> BTreeSet<&str> {
-    let scalars = state.scalar_functions().keys();
-    let aggregates = state.aggregate_functions().keys();
-    let windows = state.window_functions().keys();
-    let names = scalars.chain(aggregates).chain(windows);
-    names.map(String::as_str).collect()
 }
 
 #[cfg(test)]

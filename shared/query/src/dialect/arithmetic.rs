@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array, Int64Array, UInt64Array,
+    Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array,
 };
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
-use datafusion::arrow::compute::{cast, take};
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ExprSchema as _, exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::functions::math;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable as _, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility, binary_expr, cast as cast_expr, lit, when,
+    Signature, Volatility, binary_expr, cast as cast_expr,
 };
 use datafusion::scalar::ScalarValue;
 
-use super::casts::{applied, call, first};
+use super::casts::{applied, call};
 use super::types;
 use crate::result_columns::type_name;
 
@@ -41,7 +39,7 @@ pub(super) fn operation(binary: BinaryExpr, left: &DataType, right: &DataType) -
         true => (right, &one),
         false => (left, &other),
     };
-    let intervals = types::is_interval(left) && types::is_interval(right);
+    let intervals = false;
     let shifts = types::is_time(time) && (types::is_interval(right) || (types::is_interval(left) && op == Operator::Plus));
     if !matches!(op, Operator::Plus | Operator::Minus) || !(intervals || shifts) {
         let instead = match types::is_time(left) && types::is_time(right) {
@@ -87,7 +85,20 @@ fn numbers(one: Expr, op: Operator, other: Expr, left: &DataType, right: &DataTy
             let returns = types::decimal(digits, scale.max(other_scale));
             call(Exact::udf(op, returns), vec![one, other])
         }
-        _ => binary_expr(one, op, other),
+        _ => {
+            let needed = match op {
+                Operator::Multiply => precision + other_precision,
+                Operator::Modulo => 0,
+                _ => {
+                    let whole = (precision.cast_signed() - scale).max(other_precision.cast_signed() - other_scale);
+                    (whole + scale.max(other_scale) + 1).cast_unsigned()
+                }
+            };
+            if needed > types::DIGITS_MAX {
+                return plan_err!("the result of `{op}` may have more than 38 digits: cast to double, or to fewer digits");
+            }
+            binary_expr(one, op, other)
+        }
     }))
 }
 
@@ -258,89 +269,4 @@ impl ScalarUDFImpl for Compare {
             Ok(Arc::new(results))
         })
     }
-}
-
-/// What Athena's function means where the engine's of the same name differs; `None` if it does not.
-pub(super) fn function(name: &str, args: &[Expr], schema: &DFSchema) -> Result<Option<Expr>> {
-    let nan = |expr: &Expr| types::is_float(&expr.get_type(schema).unwrap_or(DataType::Null)) && may_be_nan(expr, schema);
-    Ok(match (name, args) {
-        ("typeof", [value]) => Some(lit(match value {
-            Expr::Literal(ScalarValue::Utf8(Some(text)), _) => format!("varchar({})", text.chars().count()),
-            _ => type_name(&value.get_type(schema)?),
-        })),
-        ("sqrt", [value]) => {
-            let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
-            let root = call(math::sqrt(), vec![value.clone()]);
-            Some(when(negative, lit(f64::NAN)).otherwise(root)?)
-        }
-        ("greatest" | "least", args) if args.iter().any(nan) => {
-            let passed_over = if name == "greatest" { f64::NEG_INFINITY } else { f64::INFINITY };
-            let without = |arg: &Expr| {
-                let arg = cast_expr(arg.clone(), DataType::Float64);
-                when(call(math::isnan(), vec![arg.clone()]), lit(passed_over)).otherwise(arg)
-            };
-            let args = args.iter().map(without).collect::<Result<Vec<_>>>()?;
-            let function = if name == "greatest" { datafusion::functions::core::greatest() } else { datafusion::functions::core::least() };
-            Some(call(function, args))
-        }
-        _ => None,
-    })
-}
-
-/// `array[n]`, which fails outside of the array.
-pub(super) fn subscript() -> ScalarUDF {
-    ScalarUDF::from(Subscript(Signature::any(2, Volatility::Immutable)))
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Subscript(Signature);
-
-impl ScalarUDFImpl for Subscript {
-    fn name(&self) -> &'static str {
-        "subscript"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        match given {
-            [array, index] if types::integer_digits(index).is_some() => match types::items(array) {
-                Some(item) => Ok(item.clone()),
-                None => plan_err!("{} has no [n]", type_name(array)),
-            },
-            _ => plan_err!("the place in an array is a whole number"),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        applied(&args, |arrays| {
-            let [lists, places] = arrays else {
-                return exec_err!("array[n] has two arguments");
-            };
-            let places = cast(places, &DataType::Int64)?;
-            item_at(first(std::slice::from_ref(lists))?, places.as_primitive::<Int64Type>())
-        })
-    }
-}
-
-fn item_at(lists: &ArrayRef, places: &Int64Array) -> Result<ArrayRef> {
-    let Some(lists) = lists.as_list_opt::<i32>() else {
-        return exec_err!("array[n] takes an array");
-    };
-    let mut indices = Vec::with_capacity(lists.len());
-    for (row, place) in places.iter().enumerate() {
-        let Some(place) = place.filter(|_| lists.is_valid(row)) else {
-            indices.push(None);
-            continue;
-        };
-        let length = i64::from(lists.value_length(row));
-        if place < 1 || place > length {
-            return exec_err!("the array has {length} items, so there is no [{place}]: element_at returns NULL instead");
-        }
-        let start = i64::from(lists.value_offsets().get(row).copied().unwrap_or_default());
-        indices.push(u64::try_from(start + place - 1).ok());
-    }
-    Ok(take(lists.values(), &UInt64Array::from(indices), None)?)
 }

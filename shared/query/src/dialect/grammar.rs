@@ -74,6 +74,14 @@ impl Dialect for AthenaDialect {
         true
     }
 
+    fn supports_numeric_literal_underscores(&self) -> bool {
+        true
+    }
+
+    fn allow_extract_custom(&self) -> bool {
+        true
+    }
+
     fn supports_nested_comments(&self) -> bool {
         false
     }

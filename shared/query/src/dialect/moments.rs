@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _};
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::sql::sqlparser::ast::{DataType, Expr, TimezoneInfo, Value};
+use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo, Expr, TimezoneInfo, UnaryOperator, Value};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::rewrite::{call, typed};
@@ -24,6 +24,19 @@ pub(super) fn typed_literal(data_type: &DataType, text: String, span: Span) -> R
         DataType::Date => {
             let day = day(&text).ok_or_else(invalid)?;
             Ok(typed(&day.to_string(), DataType::Date))
+        }
+        // With as many digits as it has.
+        DataType::Decimal(ExactNumberInfo::None) if text.contains('.') => {
+            let (sign, digits) = text.split_at(text.len() - text.trim_start_matches('-').len());
+            let number = Expr::value(Value::Number(digits.to_owned(), false));
+            Ok(match sign {
+                "" => number,
+                _ => Expr::Nested(Box::new(Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(number) })),
+            })
+        }
+        DataType::Decimal(ExactNumberInfo::None) => {
+            let digits = text.trim_start_matches(['-', '0']).len().max(1) as u64;
+            Ok(typed(&text, DataType::Decimal(ExactNumberInfo::PrecisionAndScale(digits, 0))))
         }
         other => Ok(typed(&text, type_names::planned(other))),
     }

@@ -3,18 +3,19 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, DateTimeField, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
+    CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
-    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
-    TableFactor, TimezoneInfo, Value, ValueWithSpan, VisitMut as _, VisitorMut, WindowFrameBound,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef,
+    TableFactor, TimezoneInfo, Value, ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound,
     WindowType,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::grammar::AthenaDialect;
-use super::{like, moments, type_names};
+use super::{like, moments, shows, type_names};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
@@ -28,8 +29,8 @@ const COMPARED: &str = "\u{1}compared";
 const LITERAL_ARGUMENTS: [&str; 4] = ["lag", "lead", "nth_value", "ntile"];
 
 /// Rewrites a statement. `sql` is its text.
-pub(crate) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), SqlError> {
-    let mut rewriter = Rewriter { sql, unnamed: 0 };
+pub(crate) fn rewrite(statement: &mut Statement, sql: &str, tables: &[(String, SchemaRef)]) -> Result<(), SqlError> {
+    let mut rewriter = Rewriter { sql, tables, unnamed: 0 };
     match statement.visit(&mut rewriter) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
@@ -38,6 +39,7 @@ pub(crate) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), SqlErr
 
 struct Rewriter<'a> {
     sql: &'a str,
+    tables: &'a [(String, SchemaRef)],
     unnamed: usize,
 }
 
@@ -70,6 +72,25 @@ impl VisitorMut for Rewriter<'_> {
             && let OrderByKind::Expressions(keys) = &mut order_by.kind
         {
             keys.iter_mut().for_each(|key| bare(&mut key.expr));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_statement(&mut self, statement: &mut Statement) -> ControlFlow<SqlError> {
+        match shows::as_query(statement, self.tables) {
+            Ok(Some(query)) => *statement = query,
+            Ok(None) => {}
+            Err(error) => return ControlFlow::Break(error),
+        }
+        if let Statement::Query(query) = statement
+            && let SetExpr::Values(values) = query.body.as_ref()
+        {
+            let columns = values.rows.first().map_or(0, |row| row.content.len());
+            let alias = self.unnamed_alias(columns);
+            let inner = std::mem::replace(query.body.as_mut(), SetExpr::Values(Values { explicit_row: false, value_keyword: false, rows: Vec::new() }));
+            if let Some(outer) = selected_from(inner, alias) {
+                *query.body = outer;
+            }
         }
         ControlFlow::Continue(())
     }
@@ -130,6 +151,17 @@ impl VisitorMut for Rewriter<'_> {
         {
             lower_alias(alias);
         }
+        if let TableFactor::Derived { alias, subquery, .. } = factor
+            && let SetExpr::Values(values) = subquery.body.as_ref()
+            && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
+        {
+            let columns = values.rows.first().map_or(0, |row| row.content.len());
+            let mut named = self.unnamed_alias(columns);
+            if let Some(alias) = alias {
+                named.name = alias.name.clone();
+            }
+            *alias = Some(named);
+        }
         ControlFlow::Continue(())
     }
 
@@ -147,6 +179,16 @@ impl VisitorMut for Rewriter<'_> {
 }
 
 impl Rewriter<'_> {
+    /// Names for the columns of VALUES, which have none on Athena.
+    fn unnamed_alias(&mut self, columns: usize) -> TableAlias {
+        let mut name = || {
+            self.unnamed += 1;
+            Ident::with_quote('"', format!("{UNNAMED}{}", self.unnamed))
+        };
+        let columns = (0..columns).map(|_| TableAliasColumnDef { name: name(), data_type: None }).collect();
+        TableAlias { explicit: true, name: name(), columns, at: None }
+    }
+
     fn rewritten(&self, expr: Expr, span: Span) -> Result<Expr, SqlError> {
         Ok(match expr {
             Expr::Identifier(mut name) => {
@@ -170,6 +212,14 @@ impl Rewriter<'_> {
             Expr::TypedString(typed) => {
                 let text = typed.value.value.clone().into_string().unwrap_or_default();
                 moments::typed_literal(&typed.data_type, text, span)?
+            }
+            Expr::Cast { expr, data_type: DataType::Varchar(Some(length)), kind, .. } => {
+                let text = Expr::Cast { kind, expr, data_type: DataType::Varchar(None), array: false, format: None };
+                let length = match length {
+                    CharacterLength::IntegerLength { length, .. } => length,
+                    CharacterLength::Max => return Ok(text),
+                };
+                call("substr", vec![text, typed("1", DataType::BigInt(None)), typed(&length.to_string(), DataType::BigInt(None))])
             }
             Expr::Cast { kind, expr, data_type, array, format } => {
                 let data_type = type_names::planned(&data_type);
@@ -210,7 +260,11 @@ impl Rewriter<'_> {
             // The value of a parameter, which is a bigint.
             Value::Number(digits, true) => Expr::value(Value::Number(digits.clone(), false)),
             Value::Number(digits, false) if digits.contains(['e', 'E']) => {
-                typed(digits, DataType::Double(datafusion::sql::sqlparser::ast::ExactNumberInfo::None))
+                typed(&digits.replace('_', ""), double())
+            }
+            Value::Number(digits, false) if digits.contains('_') => {
+                let plain = Value::Number(digits.replace('_', ""), false).with_span(value.span);
+                self.literal(plain)
             }
             Value::Number(digits, false) if digits.parse::<i32>().is_ok() => narrow(value),
             Value::HexStringLiteral(digits) if self.starts_with_zero(value.span) => {
@@ -233,6 +287,24 @@ impl Rewriter<'_> {
     }
 }
 
+/// `SELECT * FROM (body) AS alias`
+fn selected_from(body: SetExpr, alias: TableAlias) -> Option<SetExpr> {
+    let mut outer = parsed("SELECT * FROM (SELECT 1) AS t")?;
+    let SetExpr::Select(select) = outer.body.as_mut() else {
+        return None;
+    };
+    let TableFactor::Derived { subquery, alias: named, .. } = &mut select.from.first_mut()?.relation else {
+        return None;
+    };
+    *subquery.body = body;
+    *named = Some(alias);
+    Some(*outer.body)
+}
+
+fn parsed(sql: &str) -> Option<Box<Query>> {
+    Parser::new(&AthenaDialect).try_with_sql(sql).and_then(|mut parser| parser.parse_query()).ok()
+}
+
 /// The subquery of ANY or ALL under a name of its own: the planner's EXISTS takes a column of the statement around it
 /// for one of the subquery with the same name and table.
 fn named(subquery: Expr) -> Expr {
@@ -240,8 +312,7 @@ fn named(subquery: Expr) -> Expr {
         return subquery;
     };
     let text = format!("SELECT * FROM (SELECT 1) AS \"{COMPARED}\" (\"{COMPARED}\")");
-    let parsed = Parser::new(&AthenaDialect).try_with_sql(&text).and_then(|mut parser| parser.parse_query());
-    let Ok(mut outer) = parsed else {
+    let Some(mut outer) = parsed(&text) else {
         return Expr::Subquery(query);
     };
     if let SetExpr::Select(select) = outer.body.as_mut()
@@ -309,7 +380,7 @@ fn bare(expr: &mut Expr) {
 }
 
 fn bare_bounds(frame: &mut Option<datafusion::sql::sqlparser::ast::WindowFrame>) {
-    for frame in frame {
+    if let Some(frame) = frame {
         let bounds = std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound);
         for bound in bounds {
             if let WindowFrameBound::Preceding(Some(count)) | WindowFrameBound::Following(Some(count)) = bound {
@@ -317,6 +388,10 @@ fn bare_bounds(frame: &mut Option<datafusion::sql::sqlparser::ast::WindowFrame>)
             }
         }
     }
+}
+
+fn double() -> DataType {
+    DataType::Double(ExactNumberInfo::None)
 }
 
 fn local_timestamp() -> Expr {
@@ -346,6 +421,22 @@ fn of_function(mut function: Function) -> Expr {
     let name = function.name.to_string().to_lowercase();
     if name == "localtimestamp" {
         return local_timestamp();
+    }
+    let constant = match name.as_str() {
+        "nan" => Some("NaN"),
+        "infinity" => Some("Infinity"),
+        "e" => Some("2.718281828459045"),
+        _ => None,
+    };
+    if let Some(constant) = constant {
+        return typed(constant, double());
+    }
+    if name == "from_unixtime"
+        && let FunctionArguments::List(list) = &mut function.args
+        && list.args.len() == 2
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(zone))) = list.args.pop()
+    {
+        return call("at_timezone", vec![Expr::Function(function), zone]);
     }
     if let Some(WindowType::WindowSpec(spec)) = &mut function.over {
         bare_bounds(&mut spec.window_frame);

@@ -20,9 +20,14 @@ use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator, 
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionContext;
 
+use super::array_items::item_function;
+use super::replaced::Replaced;
 use super::types::{self, castable, common};
 use super::{arithmetic, casts, signatures};
 use crate::result_columns::type_name;
+
+/// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
+const PAIRS: [&str; 5] = ["corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept"];
 
 /// Athena's types for a plan.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub(crate) struct AthenaTypes {
     /// Athena's names of the engine's functions.
     names: BTreeMap<String, &'static str>,
     subscript: Arc<ScalarUDF>,
+    replaced: Replaced,
 }
 
 impl AthenaTypes {
@@ -46,7 +52,8 @@ impl AthenaTypes {
         }
         Self {
             names,
-            subscript: Arc::new(arithmetic::subscript()),
+            subscript: Arc::new(item_function(false)),
+            replaced: Replaced::of(context),
         }
     }
 }
@@ -168,7 +175,7 @@ impl AthenaTypes {
         };
         let takes = self.accepted(name, &given)?;
         function.args = converted(function.args, &given, &takes);
-        if let Some(special) = arithmetic::function(name, &function.args, schema)? {
+        if let Some(special) = self.replaced.function(name, &function.args, schema)? {
             return Ok(Transformed::yes(special));
         }
         let call = Expr::ScalarFunction(function);
@@ -201,7 +208,19 @@ impl AthenaTypes {
             // The planner passes a literal for `count(*)`.
             let given = types_of(&params.args, schema)?;
             let takes = self.accepted(name, &given)?;
+            if PAIRS.contains(name) && !given.contains(&DataType::Float64) {
+                return plan_err!("{name} of two integers or decimals is of type real on Athena: cast one to double");
+            }
             params.args = converted(std::mem::take(&mut params.args), &given, &takes);
+            if matches!(*name, "max" | "min")
+                && let [arg] = params.args.as_mut_slice()
+                && types::is_float(&arg.get_type(schema)?)
+                && arithmetic::may_be_nan(arg, schema)
+            {
+                let nan = casts::call(datafusion::functions::math::isnan(), vec![arg.clone()]);
+                *arg = datafusion::logical_expr::when(nan, datafusion::logical_expr::lit(datafusion::scalar::ScalarValue::Float64(None)))
+                    .otherwise(arg.clone())?;
+            }
         }
         Ok(Transformed::yes(Expr::AggregateFunction(function)))
     }
@@ -280,7 +299,10 @@ fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>>
             boolean(&right, &op.to_string())?;
         }
         Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
-            comparable(&format!("`{op}`"), &left, &right)?;
+            let both = comparable(&format!("`{op}`"), &left, &right)?;
+            if !types::is_orderable(&both) {
+                return plan_err!("`{op}` of {} has another meaning on Athena: compare their parts", type_name(&both));
+            }
             if types::is_float(&left) || types::is_float(&right) {
                 return arithmetic::comparison(binary, schema);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::DataType;
 
 use super::types;
 
@@ -157,9 +157,4 @@ fn described(letter: char) -> &'static str {
         'c' => "x -> …",
         _ => "value",
     }
-}
-
-/// A moment: `timestamp(3) with time zone`.
-pub(crate) fn moment(zone: &str) -> DataType {
-    DataType::Timestamp(TimeUnit::Millisecond, Some(zone.into()))
 }

@@ -11,10 +11,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::type_names;
+use super::{signatures, type_names};
 use crate::ast_names::last_name;
 use crate::error::SqlError;
 use crate::position::Position;
+use crate::unknown_function;
 
 /// Refuses a statement with a construct that Athena does not have, or that means something else there.
 pub(crate) fn check(statement: &Statement) -> Result<(), SqlError> {
@@ -541,6 +542,9 @@ fn is_digits(text: &str) -> bool {
 
 fn of_function(function: &Function, span: Span) -> Checked {
     let name = last_name(&function.name).map(|name| name.value.to_lowercase()).unwrap_or_default();
+    if !signatures::is_known(&name) && !name.starts_with("localtime") {
+        return Err(unknown_function::error(&name, Position::new(span.start.line, span.start.column)));
+    }
     if function.uses_odbc_syntax || function.parameters != FunctionArguments::None {
         return refuse(&format!("this form of `{name}`"), "write name(arguments)", span);
     }

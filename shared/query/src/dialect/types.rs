@@ -59,6 +59,11 @@ pub(crate) fn is_boolean(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Boolean | DataType::Null)
 }
 
+/// Whether the engine compares values of a type as Athena does: arrays, rows and maps may contain NULL.
+pub(crate) fn is_orderable(data_type: &DataType) -> bool {
+    !matches!(data_type, DataType::Struct(_) | DataType::Map(..)) && items(data_type).is_none() && !is_interval(data_type)
+}
+
 /// The items of an array.
 pub(crate) fn items(data_type: &DataType) -> Option<&DataType> {
     match data_type {
