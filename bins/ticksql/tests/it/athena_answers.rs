@@ -113,10 +113,11 @@ fn compare(
             Err(error) => (Outcome::Differ, format!("{error}: {answer}")),
         },
     };
-    let outcome = match outcome {
-        Outcome::OnlyAthena | Outcome::OnlyAthenaUnlisted => outcome,
-        _ if is_listed && outcome.is_allowed() => Outcome::NoLongerRefused,
-        _ => outcome,
+    let is_done = matches!(outcome, Outcome::Same | Outcome::BothRefuse);
+    let outcome = if is_listed && is_done {
+        Outcome::NoLongerRefused
+    } else {
+        outcome
     };
     let cut = |text: &str| text.chars().take(SHOWN_MAX).collect::<String>();
     let (there, shown) = (cut(&there), cut(&shown));

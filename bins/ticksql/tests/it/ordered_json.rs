@@ -21,7 +21,7 @@ impl Json {
         match self {
             Self::List(values) => Some(values.iter().collect()),
             Self::Object(fields) => Some(fields.iter().map(|(_, value)| value).collect()),
-            _ => None,
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) | Self::Text(_) => None,
         }
     }
 

@@ -103,7 +103,7 @@ fn number(value: &Json, kind: &str) -> Option<f64> {
             _ if kind.contains("decimal") => text.parse().ok(),
             _ => None,
         },
-        _ => None,
+        Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_) => None,
     }
 }
 
