@@ -26,8 +26,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
-use crate::dialect::arithmetic::FINITE;
 use crate::day_table::{DayFormat, DayScan, DayTable};
+use crate::dialect::arithmetic::FINITE;
 use crate::error::{UnreadableFile, message};
 use crate::implied_filters;
 use crate::partitions::days_with_files;

@@ -12,13 +12,13 @@ mod like;
 pub(crate) mod moments;
 mod replaced;
 pub(crate) mod rewrite;
-mod shows;
 pub(crate) mod rule;
+mod shows;
 pub(crate) mod signatures;
 pub(crate) mod syntax;
-pub(crate) mod types;
 pub(crate) mod tokens;
 mod type_names;
+pub(crate) mod types;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::parser::Statement;
@@ -35,7 +35,11 @@ pub(crate) fn check(statement: &Statement) -> Result<(), SqlError> {
 }
 
 /// Rewrites a statement for the engine's planner. `sql` is its text, `tables` those that it may describe.
-pub(crate) fn rewrite(statement: &mut Statement, sql: &str, tables: &[(String, SchemaRef)]) -> Result<(), SqlError> {
+pub(crate) fn rewrite(
+    statement: &mut Statement,
+    sql: &str,
+    tables: &[(String, SchemaRef)],
+) -> Result<(), SqlError> {
     match statement {
         Statement::Statement(standard) => rewrite::rewrite(standard, sql, tables),
         Statement::Explain(explain) => rewrite(&mut explain.statement, sql, tables),

@@ -105,7 +105,9 @@ pub(crate) fn parse_unbound(sql: &str) -> Result<ReadOnly, SqlError> {
         error::of_parsing(&error, sql)
     })?;
     let count = statements.len();
-    let statement = statements.pop().map(|statement| Statement::Statement(Box::new(statement)));
+    let statement = statements
+        .pop()
+        .map(|statement| Statement::Statement(Box::new(statement)));
     match (statement, count) {
         (Some(statement), 1) => match answers(&statement) {
             Some(answers) => Ok(ReadOnly { statement, answers }),

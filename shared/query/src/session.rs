@@ -20,8 +20,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 
 use crate::compact_string_views::CompactStringViews;
-use crate::dialect::rule::AthenaTypes;
 use crate::cooperative_yield::CooperativeYield;
+use crate::dialect::rule::AthenaTypes;
 use crate::error::{self, SqlError, UnknownTable};
 use crate::limits::Limits;
 use crate::suggestions::suggestions;
@@ -68,10 +68,14 @@ pub(crate) async fn open(
         .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
         .build_arc()
         .map_err(engine)?;
+    let types = Arc::new(AthenaTypes::default());
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::clone(&types) as _];
+    rules.extend(Analyzer::new().rules);
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config(limits))
         .with_runtime_env(runtime)
+        .with_analyzer_rules(rules)
         .with_physical_optimizer_rules(optimizer_rules())
         .build();
     let context = SessionContext::new_with_state(state);
@@ -81,13 +85,8 @@ pub(crate) async fn open(
         .iter()
         .for_each(|name| context.deregister_udf(name));
     add_tables(&context, archive_folder).await.map_err(engine)?;
-    let types = AthenaTypes::of(&context);
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(types)];
-    rules.extend(Analyzer::new().rules);
-    let state = SessionStateBuilder::new_from_existing(context.state())
-        .with_analyzer_rules(rules)
-        .build();
-    Ok(SessionContext::new_with_state(state))
+    types.know(&context);
+    Ok(context)
 }
 
 fn config(limits: Limits) -> SessionConfig {
@@ -127,7 +126,8 @@ async fn add_tables(
     context.register_table(QUARANTINE, Arc::new(quarantine))?;
     for view in VIEWS {
         let sql = view.query();
-        let planned = |error: SqlError| datafusion::error::DataFusionError::External(Box::new(error));
+        let planned =
+            |error: SqlError| datafusion::error::DataFusionError::External(Box::new(error));
         let mut statement = read_only::parse_unbound(sql).map_err(planned)?.statement;
         dialect::rewrite(&mut statement, sql, &[]).map_err(planned)?;
         let plan = context.state().statement_to_plan(statement).await?;

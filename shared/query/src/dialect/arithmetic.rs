@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array,
-};
+use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array};
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type};
 use datafusion::common::tree_node::Transformed;
@@ -12,8 +10,8 @@ use datafusion::common::{DFSchema, ExprSchema as _, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable as _, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility, binary_expr, cast as cast_expr,
+    ColumnarValue, Expr, ExprSchemable as _, Operator, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility, binary_expr, cast as cast_expr,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -25,8 +23,16 @@ use crate::result_columns::type_name;
 pub(crate) const FINITE: &str = "finite";
 
 /// `+`, `-`, `*`, `/` or `%`.
-pub(super) fn operation(binary: BinaryExpr, left: &DataType, right: &DataType) -> Result<Transformed<Expr>> {
-    let BinaryExpr { left: one, op, right: other } = binary;
+pub(super) fn operation(
+    binary: BinaryExpr,
+    left: &DataType,
+    right: &DataType,
+) -> Result<Transformed<Expr>> {
+    let BinaryExpr {
+        left: one,
+        op,
+        right: other,
+    } = binary;
     let (one, other) = (*one, *other);
     let same = |one, other| Ok(Transformed::no(binary_expr(one, op, other)));
     if left.is_null() || right.is_null() {
@@ -40,45 +46,70 @@ pub(super) fn operation(binary: BinaryExpr, left: &DataType, right: &DataType) -
         false => (left, &other),
     };
     let intervals = false;
-    let shifts = types::is_time(time) && (types::is_interval(right) || (types::is_interval(left) && op == Operator::Plus));
+    let shifts = types::is_time(time)
+        && (types::is_interval(right) || (types::is_interval(left) && op == Operator::Plus));
     if !matches!(op, Operator::Plus | Operator::Minus) || !(intervals || shifts) {
         let instead = match types::is_time(left) && types::is_time(right) {
             true => "write date_diff('millisecond', a, b)",
             false if types::is_time(left) => "write INTERVAL '1' DAY or date_add('day', 1, x)",
             false => "write CAST",
         };
-        return plan_err!("`{op}` is not for {} and {}: {instead}", type_name(left), type_name(right));
+        return plan_err!(
+            "`{op}` is not for {} and {}: {instead}",
+            type_name(left),
+            type_name(right)
+        );
     }
     if *time == DataType::Date32
         && let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) = interval
         && of.nanoseconds != 0
     {
-        return plan_err!("hours, minutes and seconds cannot be added to a date: cast it to timestamp");
+        return plan_err!(
+            "hours, minutes and seconds cannot be added to a date: cast it to timestamp"
+        );
     }
     same(one, other)
 }
 
-fn numbers(one: Expr, op: Operator, other: Expr, left: &DataType, right: &DataType) -> Result<Transformed<Expr>> {
+fn numbers(
+    one: Expr,
+    op: Operator,
+    other: Expr,
+    left: &DataType,
+    right: &DataType,
+) -> Result<Transformed<Expr>> {
     if types::is_float(left) || types::is_float(right) {
         return Ok(Transformed::no(binary_expr(one, op, other)));
     }
-    let (Some((precision, scale)), Some((other_precision, other_scale))) = (types::exact(left), types::exact(right))
+    let (Some((precision, scale)), Some((other_precision, other_scale))) =
+        (types::exact(left), types::exact(right))
     else {
         return Ok(Transformed::no(binary_expr(one, op, other)));
     };
     let decimals = types::integer_digits(left).is_none() || types::integer_digits(right).is_none();
     if !decimals {
         let Some(both) = types::common(left, right) else {
-            return plan_err!("`{op}` is not for {} and {}", type_name(left), type_name(right));
+            return plan_err!(
+                "`{op}` is not for {} and {}",
+                type_name(left),
+                type_name(right)
+            );
         };
         let (one, other) = (as_type(one, left, &both), as_type(other, right, &both));
         return Ok(Transformed::yes(match op {
-            Operator::Plus | Operator::Minus | Operator::Multiply => call(Exact::udf(op, both), vec![one, other]),
+            Operator::Plus | Operator::Minus | Operator::Multiply => {
+                call(Exact::udf(op, both), vec![one, other])
+            }
             _ => binary_expr(one, op, other),
         }));
     }
-    let exact = |expr, given: &DataType, precision, scale| as_type(expr, given, &DataType::Decimal128(precision, scale));
-    let (one, other) = (exact(one, left, precision, scale), exact(other, right, other_precision, other_scale));
+    let exact = |expr, given: &DataType, precision, scale| {
+        as_type(expr, given, &DataType::Decimal128(precision, scale))
+    };
+    let (one, other) = (
+        exact(one, left, precision, scale),
+        exact(other, right, other_precision, other_scale),
+    );
     Ok(Transformed::yes(match op {
         Operator::Divide => {
             let digits = precision.cast_signed() + other_scale + (other_scale - scale).max(0);
@@ -90,12 +121,15 @@ fn numbers(one: Expr, op: Operator, other: Expr, left: &DataType, right: &DataTy
                 Operator::Multiply => precision + other_precision,
                 Operator::Modulo => 0,
                 _ => {
-                    let whole = (precision.cast_signed() - scale).max(other_precision.cast_signed() - other_scale);
+                    let whole = (precision.cast_signed() - scale)
+                        .max(other_precision.cast_signed() - other_scale);
                     (whole + scale.max(other_scale) + 1).cast_unsigned()
                 }
             };
             if needed > types::DIGITS_MAX {
-                return plan_err!("the result of `{op}` may have more than 38 digits: cast to double, or to fewer digits");
+                return plan_err!(
+                    "the result of `{op}` may have more than 38 digits: cast to double, or to fewer digits"
+                );
             }
             binary_expr(one, op, other)
         }
@@ -103,7 +137,11 @@ fn numbers(one: Expr, op: Operator, other: Expr, left: &DataType, right: &DataTy
 }
 
 fn as_type(expr: Expr, given: &DataType, to: &DataType) -> Expr {
-    if given == to { expr } else { cast_expr(expr, to.clone()) }
+    if given == to {
+        expr
+    } else {
+        cast_expr(expr, to.clone())
+    }
 }
 
 /// Operators on exact numbers that fail where the result does not fit.
@@ -117,7 +155,11 @@ struct Exact {
 impl Exact {
     fn udf(op: Operator, returns: DataType) -> Arc<ScalarUDF> {
         let signature = Signature::any(2, Volatility::Immutable);
-        Arc::new(ScalarUDF::from(Self { op, returns, signature }))
+        Arc::new(ScalarUDF::from(Self {
+            op,
+            returns,
+            signature,
+        }))
     }
 }
 
@@ -165,25 +207,40 @@ impl Exact {
             return exec_err!("the operands are not decimals");
         };
         let shift = u32::from((other_scale + scale - one_scale).cast_unsigned());
-        let (one, other) = (one.as_primitive::<Decimal128Type>(), other.as_primitive::<Decimal128Type>());
+        let (one, other) = (
+            one.as_primitive::<Decimal128Type>(),
+            other.as_primitive::<Decimal128Type>(),
+        );
         let mut quotients = Vec::with_capacity(one.len());
         for (dividend, divisor) in one.iter().zip(other) {
             quotients.push(match (dividend, divisor) {
                 (Some(_), Some(0)) => return exec_err!("division by zero"),
                 (Some(dividend), Some(divisor)) => {
-                    let shifted = 10_i128.checked_pow(shift).and_then(|by| dividend.checked_mul(by));
+                    let shifted = 10_i128
+                        .checked_pow(shift)
+                        .and_then(|by| dividend.checked_mul(by));
                     let Some(shifted) = shifted else {
                         return exec_err!("a decimal has at most 38 digits: cast to double");
                     };
                     let (quotient, rest) = (shifted / divisor, shifted % divisor);
-                    let rounds = rest.unsigned_abs() >= divisor.unsigned_abs() - rest.unsigned_abs();
-                    let sign = if (dividend < 0) == (divisor < 0) { 1 } else { -1 };
-                    Some(if rounds && rest != 0 { quotient + sign } else { quotient })
+                    let rounds =
+                        rest.unsigned_abs() >= divisor.unsigned_abs() - rest.unsigned_abs();
+                    let sign = if (dividend < 0) == (divisor < 0) {
+                        1
+                    } else {
+                        -1
+                    };
+                    Some(if rounds && rest != 0 {
+                        quotient + sign
+                    } else {
+                        quotient
+                    })
                 }
                 _ => None,
             });
         }
-        let quotients = Decimal128Array::from(quotients).with_precision_and_scale(*precision, *scale)?;
+        let quotients =
+            Decimal128Array::from(quotients).with_precision_and_scale(*precision, *scale)?;
         Ok(Arc::new(quotients))
     }
 }
@@ -206,20 +263,26 @@ pub(super) fn may_be_nan(expr: &Expr, schema: &DFSchema) -> bool {
         Expr::Alias(alias) => may_be_nan(&alias.expr, schema),
         Expr::Negative(inner) => may_be_nan(inner, schema),
         Expr::Cast(Cast { expr, .. }) => {
-            expr.get_type(schema).map_or(true, |given| types::is_float(&given)) && may_be_nan(expr, schema)
+            expr.get_type(schema)
+                .map_or(true, |given| types::is_float(&given))
+                && may_be_nan(expr, schema)
         }
         // A number that is written out.
         Expr::ScalarFunction(function) if function.name() == "cast_from_varchar" => {
             !matches!(function.args.as_slice(), [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] if text != "NaN")
         }
         Expr::Column(column) => match schema.field_from_column(column) {
-            Ok(field) => types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE),
+            Ok(field) => {
+                types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE)
+            }
             Err(_) => true,
         },
         Expr::OuterReferenceColumn(field, _) => {
             types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE)
         }
-        other => other.get_type(schema).map_or(true, |given| types::is_float(&given)),
+        other => other
+            .get_type(schema)
+            .map_or(true, |given| types::is_float(&given)),
     }
 }
 
@@ -263,9 +326,14 @@ impl ScalarUDFImpl for Compare {
             let [one, other] = arrays else {
                 return exec_err!("a comparison has two arguments");
             };
-            let (one, other) = (one.as_primitive::<Float64Type>(), other.as_primitive::<Float64Type>());
+            let (one, other) = (
+                one.as_primitive::<Float64Type>(),
+                other.as_primitive::<Float64Type>(),
+            );
             let pairs = one.iter().zip(other);
-            let results: BooleanArray = pairs.map(|(one, other)| Some(compare(one?, other?))).collect();
+            let results: BooleanArray = pairs
+                .map(|(one, other)| Some(compare(one?, other?)))
+                .collect();
             Ok(Arc::new(results))
         })
     }

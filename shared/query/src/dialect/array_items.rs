@@ -17,7 +17,10 @@ use crate::result_columns::type_name;
 /// end below 0.
 pub(super) fn item_function(is_lenient: bool) -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);
-    ScalarUDF::from(Item { is_lenient, signature })
+    ScalarUDF::from(Item {
+        is_lenient,
+        signature,
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -28,7 +31,11 @@ struct Item {
 
 impl ScalarUDFImpl for Item {
     fn name(&self) -> &'static str {
-        if self.is_lenient { "element_at" } else { "subscript" }
+        if self.is_lenient {
+            "element_at"
+        } else {
+            "subscript"
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -51,7 +58,11 @@ impl ScalarUDFImpl for Item {
                 return exec_err!("array[n] has two arguments");
             };
             let places = cast(places, &DataType::Int64)?;
-            item_at(first(std::slice::from_ref(lists))?, places.as_primitive::<Int64Type>(), self.is_lenient)
+            item_at(
+                first(std::slice::from_ref(lists))?,
+                places.as_primitive::<Int64Type>(),
+                self.is_lenient,
+            )
         })
     }
 }
@@ -67,7 +78,11 @@ fn item_at(lists: &ArrayRef, places: &Int64Array, is_lenient: bool) -> Result<Ar
             continue;
         };
         let length = i64::from(lists.value_length(row));
-        let place = if is_lenient && place < 0 { length + place + 1 } else { place };
+        let place = if is_lenient && place < 0 {
+            length + place + 1
+        } else {
+            place
+        };
         if place == 0 && (!is_lenient || places.value(row) == 0) {
             return exec_err!("the first item of an array is [1]");
         }
@@ -76,7 +91,9 @@ fn item_at(lists: &ArrayRef, places: &Int64Array, is_lenient: bool) -> Result<Ar
             continue;
         }
         if place < 1 || place > length {
-            return exec_err!("the array has {length} items, so there is no [{place}]: element_at returns NULL instead");
+            return exec_err!(
+                "the array has {length} items, so there is no [{place}]: element_at returns NULL instead"
+            );
         }
         let start = i64::from(lists.value_offsets().get(row).copied().unwrap_or_default());
         indices.push(u64::try_from(start + place - 1).ok());

@@ -12,8 +12,8 @@ use datafusion::error::Result;
 use datafusion::functions::math;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable as _, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, cast as cast_expr, try_cast,
+    ColumnarValue, Expr, ExprSchemable as _, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility, cast as cast_expr, try_cast,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -30,7 +30,13 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
     if !types::castable(&from, to) {
         return plan_err!("{} cannot be cast to {}", type_name(&from), type_name(to));
     }
-    let plain = |expr, to: DataType| if is_try { try_cast(expr, to) } else { cast_expr(expr, to) };
+    let plain = |expr, to: DataType| {
+        if is_try {
+            try_cast(expr, to)
+        } else {
+            cast_expr(expr, to)
+        }
+    };
     let is_integer = types::integer_digits(to).is_some();
     Ok(match to {
         _ if types::is_text(to) && (types::is_float(&from) || types::is_timestamp(&from)) => {
@@ -40,16 +46,20 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
             let to = with_zone(to, &from);
             call(FromText::udf(to, is_try), vec![expr])
         }
-        _ if is_integer && types::is_float(&from) => {
-            plain(call(math::round(), vec![cast_expr(expr, DataType::Float64)]), to.clone())
-        }
+        _ if is_integer && types::is_float(&from) => plain(
+            call(math::round(), vec![cast_expr(expr, DataType::Float64)]),
+            to.clone(),
+        ),
         _ if is_integer && matches!(from, DataType::Decimal128(..)) => {
             let whole = plain(expr, DataType::Decimal128(types::DIGITS_MAX, 0));
             plain(whole, to.clone())
         }
         DataType::Timestamp(unit, Some(_)) => match &from {
             DataType::Timestamp(_, Some(_)) => plain(expr, with_zone(to, &from)),
-            _ => plain(cast_expr(expr, DataType::Timestamp(*unit, None)), with_zone(to, &from)),
+            _ => plain(
+                cast_expr(expr, DataType::Timestamp(*unit, None)),
+                with_zone(to, &from),
+            ),
         },
         DataType::Timestamp(..) | DataType::Date32 => plain(local(expr, &from), to.clone()),
         _ => plain(expr, to.clone()),
@@ -90,7 +100,10 @@ pub(super) fn applied(
     args: &ScalarFunctionArgs,
     code: impl FnOnce(&[ArrayRef]) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
-    let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+    let constant = args
+        .args
+        .iter()
+        .all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
     let arrays = ColumnarValue::values_to_arrays(&args.args)?;
     let result = code(&arrays)?;
     if constant && result.len() == 1 {
@@ -112,7 +125,10 @@ struct ToText(Signature);
 
 impl ToText {
     fn udf() -> Arc<ScalarUDF> {
-        Arc::new(ScalarUDF::from(Self(Signature::any(1, Volatility::Immutable))))
+        Arc::new(ScalarUDF::from(Self(Signature::any(
+            1,
+            Volatility::Immutable,
+        ))))
     }
 }
 
@@ -134,7 +150,10 @@ impl ScalarUDFImpl for ToText {
             let values = first(arrays)?;
             let texts: StringArray = if let DataType::Timestamp(unit, zone) = values.data_type() {
                 let zone = zone.clone();
-                let nanos = cast(values, &DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))?;
+                let nanos = cast(
+                    values,
+                    &DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()),
+                )?;
                 let shown = |nanos: i64| moment_text(nanos, *unit, zone.as_deref());
                 let nanos = nanos.as_primitive::<TimestampNanosecondType>();
                 nanos.iter().map(|nanos| nanos.map(shown)).collect()
@@ -159,7 +178,11 @@ pub(crate) fn double_text(value: f64, is_real: bool) -> String {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
     #[expect(clippy::cast_possible_truncation, reason = "it was a real")]
-    let text = if is_real { format!("{:E}", value as f32) } else { format!("{value:E}") };
+    let text = if is_real {
+        format!("{:E}", value as f32)
+    } else {
+        format!("{value:E}")
+    };
     match text.split_once('E') {
         Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
         _ => text,
@@ -196,7 +219,11 @@ struct FromText {
 impl FromText {
     fn udf(to: DataType, is_try: bool) -> Arc<ScalarUDF> {
         let signature = Signature::any(1, Volatility::Immutable);
-        Arc::new(ScalarUDF::from(Self { to, is_try, signature }))
+        Arc::new(ScalarUDF::from(Self {
+            to,
+            is_try,
+            signature,
+        }))
     }
 }
 
@@ -218,17 +245,22 @@ impl ScalarUDFImpl for FromText {
             let texts = cast(first(arrays)?, &DataType::Utf8)?;
             let mut canonical = Vec::with_capacity(texts.len());
             for text in texts.as_string::<i32>() {
-                canonical.push(match text.map(|text| (text, canonical_text(text, &self.to))) {
-                    None => None,
-                    Some((_, Some(text))) => Some(text),
-                    Some((_, None)) if self.is_try => None,
-                    Some((text, None)) => {
-                        return exec_err!("'{text}' cannot be cast to {}", type_name(&self.to));
-                    }
-                });
+                canonical.push(
+                    match text.map(|text| (text, canonical_text(text, &self.to))) {
+                        None => None,
+                        Some((_, Some(text))) => Some(text),
+                        Some((_, None)) if self.is_try => None,
+                        Some((text, None)) => {
+                            return exec_err!("'{text}' cannot be cast to {}", type_name(&self.to));
+                        }
+                    },
+                );
             }
             let canonical = StringArray::from(canonical);
-            let options = CastOptions { safe: self.is_try, ..CastOptions::default() };
+            let options = CastOptions {
+                safe: self.is_try,
+                ..CastOptions::default()
+            };
             Ok(cast_with_options(&canonical, &self.to, &options)?)
         })
     }
@@ -248,18 +280,28 @@ fn canonical_text(text: &str, to: &DataType) -> Option<String> {
             let utc = match &own_zone {
                 None => local,
                 Some(_) if zone.is_none() => local,
-                Some(own) => own.parse::<Tz>().ok()?.from_local_datetime(&local).earliest()?.naive_utc(),
+                Some(own) => own
+                    .parse::<Tz>()
+                    .ok()?
+                    .from_local_datetime(&local)
+                    .earliest()?
+                    .naive_utc(),
             };
             Some(utc.format("%Y-%m-%dT%H:%M:%S%.f").to_string())
         }
         DataType::Float64 | DataType::Float32 => {
             let text = text.trim();
             let is_number = matches!(text, "NaN" | "Infinity" | "-Infinity" | "+Infinity")
-                || (text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)) && text.parse::<f64>().is_ok());
+                || (text
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+                    && text.parse::<f64>().is_ok());
             is_number.then(|| text.replace("Infinity", "inf"))
         }
         DataType::Decimal128(..) => {
-            let is_number = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+            let is_number = text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
             is_number.then(|| text.to_owned())
         }
         to if types::integer_digits(to).is_some() => {
@@ -277,7 +319,10 @@ struct Local(Signature);
 
 impl Local {
     fn udf() -> Arc<ScalarUDF> {
-        Arc::new(ScalarUDF::from(Self(Signature::any(1, Volatility::Immutable))))
+        Arc::new(ScalarUDF::from(Self(Signature::any(
+            1,
+            Volatility::Immutable,
+        ))))
     }
 }
 
@@ -309,10 +354,16 @@ impl ScalarUDFImpl for Local {
             let ms = cast(moments, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
             let shifted = |ms: i64| {
                 let utc = Utc.timestamp_millis_opt(ms).earliest()?;
-                Some(utc.with_timezone(&zone).naive_local().and_utc().timestamp_millis())
+                Some(
+                    utc.with_timezone(&zone)
+                        .naive_local()
+                        .and_utc()
+                        .timestamp_millis(),
+                )
             };
             let ms = ms.as_primitive::<TimestampMillisecondType>();
-            let local: TimestampMillisecondArray = ms.iter().map(|ms| ms.and_then(shifted)).collect();
+            let local: TimestampMillisecondArray =
+                ms.iter().map(|ms| ms.and_then(shifted)).collect();
             Ok(Arc::new(local))
         })
     }
@@ -340,9 +391,15 @@ mod tests {
         let read = |text, to: DataType| canonical_text(text, &to);
         assert_eq!(read("T", DataType::Boolean).as_deref(), Some("true"));
         assert_eq!(read("yes", DataType::Boolean), None);
-        assert_eq!(read("2026-3-7", DataType::Date32).as_deref(), Some("2026-03-07"));
+        assert_eq!(
+            read("2026-3-7", DataType::Date32).as_deref(),
+            Some("2026-03-07")
+        );
         assert_eq!(read("1d", DataType::Float64), None);
         assert_eq!(read(" 1", DataType::Int64), None);
-        assert_eq!(read("-Infinity", DataType::Float64).as_deref(), Some("-inf"));
+        assert_eq!(
+            read("-Infinity", DataType::Float64).as_deref(),
+            Some("-inf")
+        );
     }
 }

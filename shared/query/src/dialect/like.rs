@@ -31,14 +31,17 @@ pub(super) fn pattern(
     if let Expr::Value(value) = &pattern
         && let Value::SingleQuotedString(text) = &value.value
     {
-        let text = escaped(text, escape)
-            .ok_or_else(|| invalid("in a pattern of LIKE, the escape character stands before %, _ or itself"))?;
+        let text = escaped(text, escape).ok_or_else(|| {
+            invalid("in a pattern of LIKE, the escape character stands before %, _ or itself")
+        })?;
         return Ok(Expr::value(Value::SingleQuotedString(text)));
     }
     let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
     match escape {
         None => Ok(call("replace", vec![pattern, text("\\"), text("\\\\")])),
-        Some(_) => Err(invalid("with ESCAPE, this engine takes only a literal as the pattern of LIKE")),
+        Some(_) => Err(invalid(
+            "with ESCAPE, this engine takes only a literal as the pattern of LIKE",
+        )),
     }
 }
 
@@ -47,7 +50,9 @@ fn escaped(pattern: &str, escape: Option<char>) -> Option<String> {
     let mut chars = pattern.chars();
     while let Some(char) = chars.next() {
         if Some(char) == escape {
-            let next = chars.next().filter(|next| matches!(next, '%' | '_') || Some(*next) == escape)?;
+            let next = chars
+                .next()
+                .filter(|next| matches!(next, '%' | '_') || Some(*next) == escape)?;
             if matches!(next, '%' | '_' | '\\') {
                 text.push('\\');
             }

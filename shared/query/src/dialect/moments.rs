@@ -2,7 +2,9 @@
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _};
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo, Expr, TimezoneInfo, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    DataType, ExactNumberInfo, Expr, TimezoneInfo, UnaryOperator, Value,
+};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::rewrite::{call, typed};
@@ -11,7 +13,11 @@ use crate::error::SqlError;
 use crate::position::Position;
 
 /// The literal as an expression of the engine.
-pub(super) fn typed_literal(data_type: &DataType, text: String, span: Span) -> Result<Expr, SqlError> {
+pub(super) fn typed_literal(
+    data_type: &DataType,
+    text: String,
+    span: Span,
+) -> Result<Expr, SqlError> {
     let invalid = || SqlError::Invalid {
         message: format!("'{text}' is not a {}", data_type.to_string().to_lowercase()),
         position: Position::new(span.start.line, span.start.column),
@@ -31,12 +37,18 @@ pub(super) fn typed_literal(data_type: &DataType, text: String, span: Span) -> R
             let number = Expr::value(Value::Number(digits.to_owned(), false));
             Ok(match sign {
                 "" => number,
-                _ => Expr::Nested(Box::new(Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(number) })),
+                _ => Expr::Nested(Box::new(Expr::UnaryOp {
+                    op: UnaryOperator::Minus,
+                    expr: Box::new(number),
+                })),
             })
         }
         DataType::Decimal(ExactNumberInfo::None) => {
             let digits = text.trim_start_matches(['-', '0']).len().max(1) as u64;
-            Ok(typed(&text, DataType::Decimal(ExactNumberInfo::PrecisionAndScale(digits, 0))))
+            Ok(typed(
+                &text,
+                DataType::Decimal(ExactNumberInfo::PrecisionAndScale(digits, 0)),
+            ))
         }
         other => Ok(typed(&text, type_names::planned(other))),
     }
@@ -73,7 +85,12 @@ impl Moment {
                 }
             }
         }
-        Some(Self { day, time, digits, zone })
+        Some(Self {
+            day,
+            time,
+            digits,
+            zone,
+        })
     }
 
     /// The moment without its zone, and the zone.
@@ -92,12 +109,21 @@ impl Moment {
         let local = self.day.and_time(self.time);
         let Some(zone) = self.zone else {
             let text = local.format("%Y-%m-%d %H:%M:%S%.f").to_string();
-            return Some(typed(&text, DataType::Timestamp(Some(unit), TimezoneInfo::None)));
+            return Some(typed(
+                &text,
+                DataType::Timestamp(Some(unit), TimezoneInfo::None),
+            ));
         };
         let zone_of: Tz = zone.parse().ok()?;
         let moment = zone_of.from_local_datetime(&local).earliest()?;
-        let text = moment.naive_utc().format("%Y-%m-%d %H:%M:%S%.f").to_string();
-        let utc = typed(&text, DataType::Timestamp(Some(unit.max(3)), TimezoneInfo::None));
+        let text = moment
+            .naive_utc()
+            .format("%Y-%m-%d %H:%M:%S%.f")
+            .to_string();
+        let utc = typed(
+            &text,
+            DataType::Timestamp(Some(unit.max(3)), TimezoneInfo::None),
+        );
         let name = Expr::value(Value::SingleQuotedString(zone));
         Some(call("at_timezone", vec![utc, name]))
     }
@@ -120,7 +146,10 @@ fn time_of_day(text: &str) -> Option<(NaiveTime, usize)> {
         return None;
     }
     let nanos = format!("{fraction:0<9}").parse().ok()?;
-    Some((NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?, fraction.len()))
+    Some((
+        NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?,
+        fraction.len(),
+    ))
 }
 
 fn number(digits: &str) -> Option<u32> {
@@ -152,15 +181,35 @@ mod tests {
             let (local, zone) = moment.local();
             Some((local.to_string(), digits, zone))
         };
-        let at = |text: &str, digits, zone: Option<&str>| Some((text.to_owned(), digits, zone.map(str::to_owned)));
+        let at = |text: &str, digits, zone: Option<&str>| {
+            Some((text.to_owned(), digits, zone.map(str::to_owned)))
+        };
         assert_eq!(parsed("2026-03-07"), at("2026-03-07 00:00:00", 0, None));
         assert_eq!(parsed("2026-3-7 1:05"), at("2026-03-07 01:05:00", 0, None));
-        assert_eq!(parsed("2026-03-07 10:00:00.5"), at("2026-03-07 10:00:00.500", 1, None));
+        assert_eq!(
+            parsed("2026-03-07 10:00:00.5"),
+            at("2026-03-07 10:00:00.500", 1, None)
+        );
         let zone = Some("America/New_York");
-        assert_eq!(parsed("2026-03-07 10:00:00 America/New_York"), at("2026-03-07 10:00:00", 0, zone));
-        assert_eq!(parsed("2026-03-07 10:00:00 +09:00"), at("2026-03-07 10:00:00", 0, Some("+09:00")));
-        assert_eq!(parsed("2026-03-07 10:00:00+09:00"), at("2026-03-07 10:00:00", 0, Some("+09:00")));
-        for text in ["2026-03-07T10:00:00", "07.03.2026", "2026-13-01", "2026-03-07 10", "2026-03-07 x"] {
+        assert_eq!(
+            parsed("2026-03-07 10:00:00 America/New_York"),
+            at("2026-03-07 10:00:00", 0, zone)
+        );
+        assert_eq!(
+            parsed("2026-03-07 10:00:00 +09:00"),
+            at("2026-03-07 10:00:00", 0, Some("+09:00"))
+        );
+        assert_eq!(
+            parsed("2026-03-07 10:00:00+09:00"),
+            at("2026-03-07 10:00:00", 0, Some("+09:00"))
+        );
+        for text in [
+            "2026-03-07T10:00:00",
+            "07.03.2026",
+            "2026-13-01",
+            "2026-03-07 10",
+            "2026-03-07 x",
+        ] {
             assert_eq!(parsed(text), None, "{text}");
         }
     }

@@ -7,7 +7,9 @@ use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions::{core, math};
-use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, ScalarUDF, binary_expr, cast as cast_expr, lit, when};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable as _, Operator, ScalarUDF, binary_expr, cast as cast_expr, lit, when,
+};
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
@@ -19,8 +21,24 @@ use crate::result_columns::type_name;
 
 /// Functions of one time that are those of its zone.
 const PARTS: [&str; 18] = [
-    "year", "quarter", "month", "week", "year_of_week", "yow", "day", "day_of_month", "day_of_week", "dow",
-    "day_of_year", "doy", "hour", "minute", "second", "millisecond", "date", "last_day_of_month",
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "year_of_week",
+    "yow",
+    "day",
+    "day_of_month",
+    "day_of_week",
+    "dow",
+    "day_of_year",
+    "doy",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "date",
+    "last_day_of_month",
 ];
 
 /// Parts that a date has not.
@@ -35,69 +53,104 @@ pub(super) struct Replaced {
 impl Replaced {
     pub(super) fn of(context: &SessionContext) -> Self {
         let names = ["date_trunc", "date_add", "date_format", "to_iso8601"];
-        let session = PARTS.into_iter().chain(names).filter_map(|name| context.udf(name).ok());
-        Self { session: session.collect() }
+        let session = PARTS
+            .into_iter()
+            .chain(names)
+            .filter_map(|name| context.udf(name).ok());
+        Self {
+            session: session.collect(),
+        }
     }
 
     fn call(&self, name: &str, args: Vec<Expr>) -> Result<Expr> {
-        match self.session.iter().find(|function| function.name() == name || function.aliases().iter().any(|it| it == name)) {
+        match self.session.iter().find(|function| {
+            function.name() == name || function.aliases().iter().any(|it| it == name)
+        }) {
             Some(function) => Ok(call(Arc::clone(function), args)),
             None => plan_err!("the engine has no {name}"),
         }
     }
 
     /// The expression for a call; `None` if the engine's function means the same.
-pub(super) fn function(&self, name: &str, args: &[Expr], schema: &DFSchema) -> Result<Option<Expr>> {
-    let nan = |expr: &Expr| types::is_float(&expr.get_type(schema).unwrap_or(DataType::Null)) && may_be_nan(expr, schema);
-    Ok(match (name, args) {
-        ("typeof", [value]) => Some(lit(match value {
-            Expr::Literal(ScalarValue::Utf8(Some(text)), _) => format!("varchar({})", text.chars().count()),
-            _ => type_name(&value.get_type(schema)?),
-        })),
-        ("element_at", [array, place]) if types::items(&array.get_type(schema)?).is_some() => {
-            Some(call(Arc::new(item_function(true)), vec![array.clone(), place.clone()]))
-        }
-        ("date_trunc" | "date_add", [.., time]) => {
-            let given = time.get_type(schema)?;
-            self.stepped(name, args, &given)?
-        }
-        ("date_format" | "to_iso8601", [time, ..]) => self.in_zone(name, args, time, schema)?,
-        (_, [time]) if PARTS.contains(&name) => {
-            let given = time.get_type(schema)?;
-            if given == DataType::Date32 && OF_THE_DAY.contains(&name) {
-                return plan_err!("{name} takes a timestamp, not a date");
+    pub(super) fn function(
+        &self,
+        name: &str,
+        args: &[Expr],
+        schema: &DFSchema,
+    ) -> Result<Option<Expr>> {
+        let nan = |expr: &Expr| {
+            types::is_float(&expr.get_type(schema).unwrap_or(DataType::Null))
+                && may_be_nan(expr, schema)
+        };
+        Ok(match (name, args) {
+            ("typeof", [value]) => Some(lit(match value {
+                Expr::Literal(ScalarValue::Utf8(Some(text)), _) => {
+                    format!("varchar({})", text.chars().count())
+                }
+                _ => type_name(&value.get_type(schema)?),
+            })),
+            ("element_at", [array, place]) if types::items(&array.get_type(schema)?).is_some() => {
+                Some(call(
+                    Arc::new(item_function(true)),
+                    vec![array.clone(), place.clone()],
+                ))
             }
-            self.in_zone(name, args, time, schema)?
-        }
-        ("sqrt", [value]) => {
-            let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
-            let root = call(math::sqrt(), vec![value.clone()]);
-            Some(when(negative, lit(f64::NAN)).otherwise(root)?)
-        }
-        ("greatest" | "least", args) if args.iter().any(nan) => {
-            let passed_over = if name == "greatest" { f64::NEG_INFINITY } else { f64::INFINITY };
-            let without = |arg: &Expr| {
-                let arg = cast_expr(arg.clone(), DataType::Float64);
-                when(call(math::isnan(), vec![arg.clone()]), lit(passed_over)).otherwise(arg)
-            };
-            let args = args.iter().map(without).collect::<Result<Vec<_>>>()?;
-            let function = if name == "greatest" { core::greatest() } else { core::least() };
-            Some(call(function, args))
-        }
-        _ => None,
-    })
-}
-
+            ("date_trunc" | "date_add", [.., time]) => {
+                let given = time.get_type(schema)?;
+                self.stepped(name, args, &given)?
+            }
+            ("date_format" | "to_iso8601", [time, ..]) => self.in_zone(name, args, time, schema)?,
+            (_, [time]) if PARTS.contains(&name) => {
+                let given = time.get_type(schema)?;
+                if given == DataType::Date32 && OF_THE_DAY.contains(&name) {
+                    return plan_err!("{name} takes a timestamp, not a date");
+                }
+                self.in_zone(name, args, time, schema)?
+            }
+            ("sqrt", [value]) => {
+                let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
+                let root = call(math::sqrt(), vec![value.clone()]);
+                Some(when(negative, lit(f64::NAN)).otherwise(root)?)
+            }
+            ("greatest" | "least", args) if args.iter().any(nan) => {
+                let passed_over = if name == "greatest" {
+                    f64::NEG_INFINITY
+                } else {
+                    f64::INFINITY
+                };
+                let without = |arg: &Expr| {
+                    let arg = cast_expr(arg.clone(), DataType::Float64);
+                    when(call(math::isnan(), vec![arg.clone()]), lit(passed_over)).otherwise(arg)
+                };
+                let args = args.iter().map(without).collect::<Result<Vec<_>>>()?;
+                let function = if name == "greatest" {
+                    core::greatest()
+                } else {
+                    core::least()
+                };
+                Some(call(function, args))
+            }
+            _ => None,
+        })
+    }
 
     /// A function of the date and time of day in the zone of its first argument.
-    fn in_zone(&self, name: &str, args: &[Expr], time: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    fn in_zone(
+        &self,
+        name: &str,
+        args: &[Expr],
+        time: &Expr,
+        schema: &DFSchema,
+    ) -> Result<Option<Expr>> {
         let given = time.get_type(schema)?;
         match &given {
             DataType::Timestamp(_, Some(zone)) if !is_utc(zone) => {}
             _ => return Ok(None),
         }
         if name == "to_iso8601" {
-            return plan_err!("to_iso8601 of a zone other than UTC is not on this engine: write date_format");
+            return plan_err!(
+                "to_iso8601 of a zone other than UTC is not on this engine: write date_format"
+            );
         }
         let mut args = args.to_vec();
         if let Some(first) = args.first_mut() {

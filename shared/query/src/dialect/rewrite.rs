@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
-    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef,
-    TableFactor, TimezoneInfo, Value, ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound,
-    WindowType,
+    CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr, Fetch, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
+    GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select,
+    SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo,
+    Value, ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound, WindowType,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -29,8 +29,16 @@ const COMPARED: &str = "\u{1}compared";
 const LITERAL_ARGUMENTS: [&str; 4] = ["lag", "lead", "nth_value", "ntile"];
 
 /// Rewrites a statement. `sql` is its text.
-pub(crate) fn rewrite(statement: &mut Statement, sql: &str, tables: &[(String, SchemaRef)]) -> Result<(), SqlError> {
-    let mut rewriter = Rewriter { sql, tables, unnamed: 0 };
+pub(crate) fn rewrite(
+    statement: &mut Statement,
+    sql: &str,
+    tables: &[(String, SchemaRef)],
+) -> Result<(), SqlError> {
+    let mut rewriter = Rewriter {
+        sql,
+        tables,
+        unnamed: 0,
+    };
     match statement.visit(&mut rewriter) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
@@ -58,7 +66,11 @@ impl VisitorMut for Rewriter<'_> {
                 _ => None,
             };
             let limit_by = Vec::new();
-            query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by });
+            query.limit_clause = Some(LimitClause::LimitOffset {
+                limit,
+                offset,
+                limit_by,
+            });
         }
         ControlFlow::Continue(())
     }
@@ -87,7 +99,14 @@ impl VisitorMut for Rewriter<'_> {
         {
             let columns = values.rows.first().map_or(0, |row| row.content.len());
             let alias = self.unnamed_alias(columns);
-            let inner = std::mem::replace(query.body.as_mut(), SetExpr::Values(Values { explicit_row: false, value_keyword: false, rows: Vec::new() }));
+            let inner = std::mem::replace(
+                query.body.as_mut(),
+                SetExpr::Values(Values {
+                    explicit_row: false,
+                    value_keyword: false,
+                    rows: Vec::new(),
+                }),
+            );
             if let Some(outer) = selected_from(inner, alias) {
                 *query.body = outer;
             }
@@ -116,7 +135,9 @@ impl VisitorMut for Rewriter<'_> {
             keys.iter_mut().for_each(bare);
         }
         for window in &mut select.named_window {
-            if let datafusion::sql::sqlparser::ast::NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
+            if let datafusion::sql::sqlparser::ast::NamedWindowExpr::WindowSpec(spec) =
+                &mut window.1
+            {
                 bare_bounds(&mut spec.window_frame);
             }
         }
@@ -128,7 +149,9 @@ impl VisitorMut for Rewriter<'_> {
         let of_ours = match parts.as_slice() {
             [_, table] => part_is_table(table),
             [catalog, _, table] => {
-                let catalog = catalog.as_ident().is_some_and(|it| it.value.eq_ignore_ascii_case("awsdatacatalog"));
+                let catalog = catalog
+                    .as_ident()
+                    .is_some_and(|it| it.value.eq_ignore_ascii_case("awsdatacatalog"));
                 catalog && part_is_table(table)
             }
             _ => false,
@@ -144,14 +167,24 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
-        if let TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Derived { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. }
-        | TableFactor::NestedJoin { alias: Some(alias), .. } = factor
+        if let TableFactor::Table {
+            alias: Some(alias), ..
+        }
+        | TableFactor::Derived {
+            alias: Some(alias), ..
+        }
+        | TableFactor::UNNEST {
+            alias: Some(alias), ..
+        }
+        | TableFactor::NestedJoin {
+            alias: Some(alias), ..
+        } = factor
         {
             lower_alias(alias);
         }
-        if let TableFactor::Derived { alias, subquery, .. } = factor
+        if let TableFactor::Derived {
+            alias, subquery, ..
+        } = factor
             && let SetExpr::Values(values) = subquery.body.as_ref()
             && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
         {
@@ -185,8 +218,18 @@ impl Rewriter<'_> {
             self.unnamed += 1;
             Ident::with_quote('"', format!("{UNNAMED}{}", self.unnamed))
         };
-        let columns = (0..columns).map(|_| TableAliasColumnDef { name: name(), data_type: None }).collect();
-        TableAlias { explicit: true, name: name(), columns, at: None }
+        let columns = (0..columns)
+            .map(|_| TableAliasColumnDef {
+                name: name(),
+                data_type: None,
+            })
+            .collect();
+        TableAlias {
+            explicit: true,
+            name: name(),
+            columns,
+            at: None,
+        }
     }
 
     fn rewritten(&self, expr: Expr, span: Span) -> Result<Expr, SqlError> {
@@ -213,42 +256,110 @@ impl Rewriter<'_> {
                 let text = typed.value.value.clone().into_string().unwrap_or_default();
                 moments::typed_literal(&typed.data_type, text, span)?
             }
-            Expr::Cast { expr, data_type: DataType::Varchar(Some(length)), kind, .. } => {
-                let text = Expr::Cast { kind, expr, data_type: DataType::Varchar(None), array: false, format: None };
+            Expr::Cast {
+                expr,
+                data_type: DataType::Varchar(Some(length)),
+                kind,
+                ..
+            } => {
+                let text = Expr::Cast {
+                    kind,
+                    expr,
+                    data_type: DataType::Varchar(None),
+                    array: false,
+                    format: None,
+                };
                 let length = match length {
                     CharacterLength::IntegerLength { length, .. } => length,
                     CharacterLength::Max => return Ok(text),
                 };
-                call("substr", vec![text, typed("1", DataType::BigInt(None)), typed(&length.to_string(), DataType::BigInt(None))])
+                call(
+                    "substr",
+                    vec![
+                        text,
+                        typed("1", DataType::BigInt(None)),
+                        typed(&length.to_string(), DataType::BigInt(None)),
+                    ],
+                )
             }
-            Expr::Cast { kind, expr, data_type, array, format } => {
+            Expr::Cast {
+                kind,
+                expr,
+                data_type,
+                array,
+                format,
+            } => {
                 let data_type = type_names::planned(&data_type);
-                Expr::Cast { kind, expr, data_type, array, format }
+                Expr::Cast {
+                    kind,
+                    expr,
+                    data_type,
+                    array,
+                    format,
+                }
             }
             Expr::Extract { field, expr, .. } => {
                 call(field_function(&field).unwrap_or_default(), vec![*expr])
             }
-            Expr::AtTimeZone { timestamp, time_zone } => {
-                call("at_timezone", vec![*timestamp, *time_zone])
-            }
+            Expr::AtTimeZone {
+                timestamp,
+                time_zone,
+            } => call("at_timezone", vec![*timestamp, *time_zone]),
             Expr::Position { expr, r#in } => call("strpos", vec![*r#in, *expr]),
-            Expr::Substring { expr, substring_from, substring_for, .. } => {
+            Expr::Substring {
+                expr,
+                substring_from,
+                substring_for,
+                ..
+            } => {
                 let mut args = vec![*expr];
-                args.push(substring_from.map_or_else(|| typed("1", DataType::BigInt(None)), |from| *from));
+                args.push(
+                    substring_from.map_or_else(|| typed("1", DataType::BigInt(None)), |from| *from),
+                );
                 args.extend(substring_for.map(|length| *length));
                 call("substr", args)
             }
-            Expr::Like { negated, any, expr, pattern, escape_char } => {
+            Expr::Like {
+                negated,
+                any,
+                expr,
+                pattern,
+                escape_char,
+            } => {
                 let pattern = Box::new(like::pattern(*pattern, escape_char.as_ref(), span)?);
-                Expr::Like { negated, any, expr, pattern, escape_char: None }
+                Expr::Like {
+                    negated,
+                    any,
+                    expr,
+                    pattern,
+                    escape_char: None,
+                }
             }
-            Expr::AnyOp { left, compare_op, right, is_some } => {
+            Expr::AnyOp {
+                left,
+                compare_op,
+                right,
+                is_some,
+            } => {
                 let right = Box::new(named(*right));
-                Expr::AnyOp { left, compare_op, right, is_some }
+                Expr::AnyOp {
+                    left,
+                    compare_op,
+                    right,
+                    is_some,
+                }
             }
-            Expr::AllOp { left, compare_op, right } => {
+            Expr::AllOp {
+                left,
+                compare_op,
+                right,
+            } => {
                 let right = Box::new(named(*right));
-                Expr::AllOp { left, compare_op, right }
+                Expr::AllOp {
+                    left,
+                    compare_op,
+                    right,
+                }
             }
             Expr::Function(function) => of_function(function),
             other => other,
@@ -268,20 +379,32 @@ impl Rewriter<'_> {
             }
             Value::Number(digits, false) if digits.parse::<i32>().is_ok() => narrow(value),
             Value::HexStringLiteral(digits) if self.starts_with_zero(value.span) => {
-                let number = i64::from_str_radix(digits, 16).unwrap_or(i64::MAX).to_string();
+                let number = i64::from_str_radix(digits, 16)
+                    .unwrap_or(i64::MAX)
+                    .to_string();
                 let is_integer = number.parse::<i32>().is_ok();
                 let value = Value::Number(number, false).with_span(value.span);
-                if is_integer { narrow(value) } else { Expr::Value(value) }
+                if is_integer {
+                    narrow(value)
+                } else {
+                    Expr::Value(value)
+                }
             }
-            Value::UnicodeStringLiteral(text) => Expr::value(Value::SingleQuotedString(text.clone())),
+            Value::UnicodeStringLiteral(text) => {
+                Expr::value(Value::SingleQuotedString(text.clone()))
+            }
             _ => Expr::Value(value),
         }
     }
 
     /// Whether it is a number such as `0x1F`, and not bytes such as `X'1F'`.
     fn starts_with_zero(&self, span: Span) -> bool {
-        let line = usize::try_from(span.start.line).unwrap_or_default().saturating_sub(1);
-        let column = usize::try_from(span.start.column).unwrap_or_default().saturating_sub(1);
+        let line = usize::try_from(span.start.line)
+            .unwrap_or_default()
+            .saturating_sub(1);
+        let column = usize::try_from(span.start.column)
+            .unwrap_or_default()
+            .saturating_sub(1);
         let text = self.sql.split('\n').nth(line).unwrap_or_default();
         text.chars().nth(column) == Some('0')
     }
@@ -293,7 +416,12 @@ fn selected_from(body: SetExpr, alias: TableAlias) -> Option<SetExpr> {
     let SetExpr::Select(select) = outer.body.as_mut() else {
         return None;
     };
-    let TableFactor::Derived { subquery, alias: named, .. } = &mut select.from.first_mut()?.relation else {
+    let TableFactor::Derived {
+        subquery,
+        alias: named,
+        ..
+    } = &mut select.from.first_mut()?.relation
+    else {
         return None;
     };
     *subquery.body = body;
@@ -302,7 +430,10 @@ fn selected_from(body: SetExpr, alias: TableAlias) -> Option<SetExpr> {
 }
 
 fn parsed(sql: &str) -> Option<Box<Query>> {
-    Parser::new(&AthenaDialect).try_with_sql(sql).and_then(|mut parser| parser.parse_query()).ok()
+    Parser::new(&AthenaDialect)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_query())
+        .ok()
 }
 
 /// The subquery of ANY or ALL under a name of its own: the planner's EXISTS takes a column of the statement around it
@@ -316,7 +447,8 @@ fn named(subquery: Expr) -> Expr {
         return Expr::Subquery(query);
     };
     if let SetExpr::Select(select) = outer.body.as_mut()
-        && let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation)
+        && let Some(TableFactor::Derived { subquery, .. }) =
+            select.from.first_mut().map(|from| &mut from.relation)
     {
         *subquery = query;
     }
@@ -347,7 +479,10 @@ fn lower(name: &mut Ident) {
 
 fn lower_alias(alias: &mut TableAlias) {
     lower(&mut alias.name);
-    alias.columns.iter_mut().for_each(|column| lower(&mut column.name));
+    alias
+        .columns
+        .iter_mut()
+        .for_each(|column| lower(&mut column.name));
 }
 
 /// An integer literal that fits into 32 bits: the planner would make it a bigint.
@@ -367,12 +502,19 @@ fn cast(expr: Expr, data_type: DataType) -> Expr {
 
 /// A text as a value of a type.
 pub(super) fn typed(text: &str, data_type: DataType) -> Expr {
-    cast(Expr::value(Value::SingleQuotedString(text.to_owned())), data_type)
+    cast(
+        Expr::value(Value::SingleQuotedString(text.to_owned())),
+        data_type,
+    )
 }
 
 /// Takes a literal back to how it was written, where the planner needs it: as a place or a count.
 fn bare(expr: &mut Expr) {
-    if let Expr::Cast { expr: inner, data_type: DataType::Integer(None), .. } = expr
+    if let Expr::Cast {
+        expr: inner,
+        data_type: DataType::Integer(None),
+        ..
+    } = expr
         && matches!(inner.as_ref(), Expr::Value(_))
     {
         *expr = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
@@ -383,7 +525,9 @@ fn bare_bounds(frame: &mut Option<datafusion::sql::sqlparser::ast::WindowFrame>)
     if let Some(frame) = frame {
         let bounds = std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound);
         for bound in bounds {
-            if let WindowFrameBound::Preceding(Some(count)) | WindowFrameBound::Following(Some(count)) = bound {
+            if let WindowFrameBound::Preceding(Some(count))
+            | WindowFrameBound::Following(Some(count)) = bound
+            {
                 bare(count);
             }
         }
@@ -395,12 +539,17 @@ fn double() -> DataType {
 }
 
 fn local_timestamp() -> Expr {
-    cast(call("now", Vec::new()), DataType::Timestamp(Some(3), TimezoneInfo::None))
+    cast(
+        call("now", Vec::new()),
+        DataType::Timestamp(Some(3), TimezoneInfo::None),
+    )
 }
 
 /// A call of a function.
 pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
+    let args = args
+        .into_iter()
+        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,

@@ -2,7 +2,7 @@
 //! generous rules.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -11,12 +11,14 @@ use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::logical_expr::expr::{
-    AggregateFunction, Between, BinaryExpr, Case, Cast, InList, InSubquery, Like, ScalarFunction, TryCast,
-    WindowFunction,
+    AggregateFunction, Between, BinaryExpr, Case, Cast, InList, InSubquery, Like, ScalarFunction,
+    TryCast, WindowFunction,
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator, ScalarUDF, WindowFunctionDefinition};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable as _, LogicalPlan, Operator, ScalarUDF, WindowFunctionDefinition,
+};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionContext;
 
@@ -27,11 +29,21 @@ use super::{arithmetic, casts, signatures};
 use crate::result_columns::type_name;
 
 /// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
-const PAIRS: [&str; 5] = ["corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept"];
+const PAIRS: [&str; 5] = [
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_slope",
+    "regr_intercept",
+];
 
 /// Athena's types for a plan.
+#[derive(Debug, Default)]
+pub(crate) struct AthenaTypes(OnceLock<Functions>);
+
+/// The functions of a session.
 #[derive(Debug)]
-pub(crate) struct AthenaTypes {
+struct Functions {
     /// Athena's names of the engine's functions.
     names: BTreeMap<String, &'static str>,
     subscript: Arc<ScalarUDF>,
@@ -39,13 +51,27 @@ pub(crate) struct AthenaTypes {
 }
 
 impl AthenaTypes {
-    /// The rule for the functions of a session.
-    pub(crate) fn of(context: &SessionContext) -> Self {
+    /// Takes note of a session's functions, once they are all there.
+    pub(crate) fn know(&self, context: &SessionContext) {
+        self.0.get_or_init(|| Functions::of(context));
+    }
+}
+
+impl Functions {
+    fn of(context: &SessionContext) -> Self {
         let mut names = BTreeMap::new();
         for name in signatures::names() {
             let scalar = context.udf(name).map(|function| function.name().to_owned());
-            let scalar = scalar.or_else(|_| context.udaf(name).map(|function| function.name().to_owned()));
-            let engines = scalar.or_else(|_| context.udwf(name).map(|function| function.name().to_owned()));
+            let scalar = scalar.or_else(|_| {
+                context
+                    .udaf(name)
+                    .map(|function| function.name().to_owned())
+            });
+            let engines = scalar.or_else(|_| {
+                context
+                    .udwf(name)
+                    .map(|function| function.name().to_owned())
+            });
             if let Ok(engines) = engines {
                 names.entry(engines).or_insert(name);
             }
@@ -64,17 +90,23 @@ impl AnalyzerRule for AthenaTypes {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let plan = plan.transform_up_with_subqueries(|plan| self.of_plan(plan))?;
+        let Some(functions) = self.0.get() else {
+            return Ok(plan);
+        };
+        let plan = plan.transform_up_with_subqueries(|plan| functions.of_plan(plan))?;
         Ok(plan.data)
     }
 }
 
-impl AthenaTypes {
+impl Functions {
     fn of_plan(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
             let table = scan.source.schema();
-            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &table)?);
+            schema.merge(&DFSchema::try_from_qualified_schema(
+                scan.table_name.clone(),
+                &table,
+            )?);
         }
         check_plan(&plan, &schema)?;
         let names = NamePreserver::new(&plan);
@@ -112,33 +144,75 @@ impl AthenaTypes {
                 }
                 Ok(Transformed::no(Expr::Negative(inner)))
             }
-            Expr::Like(Like { expr, pattern, negated, escape_char, case_insensitive }) => {
+            Expr::Like(Like {
+                expr,
+                pattern,
+                negated,
+                escape_char,
+                case_insensitive,
+            }) => {
                 for operand in [&expr, &pattern] {
                     let given = type_of(operand)?;
                     if !types::is_text(&given) && !given.is_null() {
-                        return plan_err!("LIKE takes texts, not {}{}", type_name(&given), advice(&given, &DataType::Utf8));
+                        return plan_err!(
+                            "LIKE takes texts, not {}{}",
+                            type_name(&given),
+                            advice(&given, &DataType::Utf8)
+                        );
                     }
                 }
-                Ok(Transformed::no(Expr::Like(Like { expr, pattern, negated, escape_char, case_insensitive })))
+                Ok(Transformed::no(Expr::Like(Like {
+                    expr,
+                    pattern,
+                    negated,
+                    escape_char,
+                    case_insensitive,
+                })))
             }
-            Expr::Between(Between { expr, negated, low, high }) => {
+            Expr::Between(Between {
+                expr,
+                negated,
+                low,
+                high,
+            }) => {
                 let given = type_of(&expr)?;
                 comparable("BETWEEN", &given, &type_of(&low)?)?;
                 comparable("BETWEEN", &given, &type_of(&high)?)?;
-                Ok(Transformed::no(Expr::Between(Between { expr, negated, low, high })))
+                Ok(Transformed::no(Expr::Between(Between {
+                    expr,
+                    negated,
+                    low,
+                    high,
+                })))
             }
-            Expr::InList(InList { expr, list, negated }) => {
+            Expr::InList(InList {
+                expr,
+                list,
+                negated,
+            }) => {
                 let given = type_of(&expr)?;
                 for item in &list {
                     comparable("IN", &given, &type_of(item)?)?;
                 }
-                Ok(Transformed::no(Expr::InList(InList { expr, list, negated })))
+                Ok(Transformed::no(Expr::InList(InList {
+                    expr,
+                    list,
+                    negated,
+                })))
             }
-            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            Expr::InSubquery(InSubquery {
+                expr,
+                subquery,
+                negated,
+            }) => {
                 if let Some(field) = subquery.subquery.schema().fields().first() {
                     comparable("IN", &type_of(&expr)?, field.data_type())?;
                 }
-                Ok(Transformed::no(Expr::InSubquery(InSubquery { expr, subquery, negated })))
+                Ok(Transformed::no(Expr::InSubquery(InSubquery {
+                    expr,
+                    subquery,
+                    negated,
+                })))
             }
             Expr::SetComparison(comparison) => {
                 if let Some(field) = comparison.subquery.subquery.schema().fields().first() {
@@ -151,7 +225,11 @@ impl AthenaTypes {
         }
     }
 
-    fn of_scalar(&self, mut function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    fn of_scalar(
+        &self,
+        mut function: ScalarFunction,
+        schema: &DFSchema,
+    ) -> Result<Transformed<Expr>> {
         let given = types_of(&function.args, schema)?;
         let engines = function.func.name().to_owned();
         match engines.as_str() {
@@ -160,7 +238,11 @@ impl AthenaTypes {
                 for one in &given {
                     items = comparable("an array", &items, one)?;
                 }
-                function.args = function.args.into_iter().map(|arg| as_type(arg, &items, schema)).collect::<Result<_>>()?;
+                function.args = function
+                    .args
+                    .into_iter()
+                    .map(|arg| as_type(arg, &items, schema))
+                    .collect::<Result<_>>()?;
                 return Ok(Transformed::yes(Expr::ScalarFunction(function)));
             }
             "array_element" => {
@@ -182,7 +264,9 @@ impl AthenaTypes {
         let returns = call.get_type(schema)?;
         // The engine counts in unsigned or short integers.
         let counts = matches!(returns, DataType::UInt64 | DataType::UInt32)
-            || (returns == DataType::Int32 && *name != "codepoint" && !given.contains(&DataType::Int32));
+            || (returns == DataType::Int32
+                && *name != "codepoint"
+                && !given.contains(&DataType::Int32));
         Ok(Transformed::yes(match counts {
             true => datafusion::logical_expr::cast(call, DataType::Int64),
             false => call,
@@ -194,12 +278,20 @@ impl AthenaTypes {
             Some(takes) => Ok(takes),
             None => {
                 let given: Vec<String> = given.iter().map(type_name).collect();
-                plan_err!("call it as {}, not with ({})", signatures::ways(name), given.join(", "))
+                plan_err!(
+                    "call it as {}, not with ({})",
+                    signatures::ways(name),
+                    given.join(", ")
+                )
             }
         }
     }
 
-    fn of_aggregate(&self, mut function: AggregateFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    fn of_aggregate(
+        &self,
+        mut function: AggregateFunction,
+        schema: &DFSchema,
+    ) -> Result<Transformed<Expr>> {
         let params = &mut function.params;
         if let Some(filter) = &params.filter {
             boolean(&filter.get_type(schema)?, "FILTER")?;
@@ -209,7 +301,9 @@ impl AthenaTypes {
             let given = types_of(&params.args, schema)?;
             let takes = self.accepted(name, &given)?;
             if PAIRS.contains(name) && !given.contains(&DataType::Float64) {
-                return plan_err!("{name} of two integers or decimals is of type real on Athena: cast one to double");
+                return plan_err!(
+                    "{name} of two integers or decimals is of type real on Athena: cast one to double"
+                );
             }
             params.args = converted(std::mem::take(&mut params.args), &given, &takes);
             if matches!(*name, "max" | "min")
@@ -218,14 +312,21 @@ impl AthenaTypes {
                 && arithmetic::may_be_nan(arg, schema)
             {
                 let nan = casts::call(datafusion::functions::math::isnan(), vec![arg.clone()]);
-                *arg = datafusion::logical_expr::when(nan, datafusion::logical_expr::lit(datafusion::scalar::ScalarValue::Float64(None)))
-                    .otherwise(arg.clone())?;
+                *arg = datafusion::logical_expr::when(
+                    nan,
+                    datafusion::logical_expr::lit(datafusion::scalar::ScalarValue::Float64(None)),
+                )
+                .otherwise(arg.clone())?;
             }
         }
         Ok(Transformed::yes(Expr::AggregateFunction(function)))
     }
 
-    fn of_window(&self, mut function: WindowFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    fn of_window(
+        &self,
+        mut function: WindowFunction,
+        schema: &DFSchema,
+    ) -> Result<Transformed<Expr>> {
         let name = match &function.fun {
             WindowFunctionDefinition::AggregateUDF(inner) => inner.name().to_owned(),
             WindowFunctionDefinition::WindowUDF(inner) => inner.name().to_owned(),
@@ -266,7 +367,10 @@ fn as_type(expr: Expr, to: &DataType, schema: &DFSchema) -> Result<Expr> {
 fn boolean(given: &DataType, place: &str) -> Result<()> {
     match types::is_boolean(given) {
         true => Ok(()),
-        false => plan_err!("{place} takes a boolean, not {}: write a comparison", type_name(given)),
+        false => plan_err!(
+            "{place} takes a boolean, not {}: write a comparison",
+            type_name(given)
+        ),
     }
 }
 
@@ -291,17 +395,28 @@ fn advice(given: &DataType, wanted: &DataType) -> String {
 }
 
 fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let (left, right) = (binary.left.get_type(schema)?, binary.right.get_type(schema)?);
+    let (left, right) = (
+        binary.left.get_type(schema)?,
+        binary.right.get_type(schema)?,
+    );
     let op = binary.op;
     match op {
         Operator::And | Operator::Or => {
             boolean(&left, &op.to_string())?;
             boolean(&right, &op.to_string())?;
         }
-        Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
+        Operator::Eq
+        | Operator::NotEq
+        | Operator::Lt
+        | Operator::LtEq
+        | Operator::Gt
+        | Operator::GtEq => {
             let both = comparable(&format!("`{op}`"), &left, &right)?;
             if !types::is_orderable(&both) {
-                return plan_err!("`{op}` of {} has another meaning on Athena: compare their parts", type_name(&both));
+                return plan_err!(
+                    "`{op}` of {} has another meaning on Athena: compare their parts",
+                    type_name(&both)
+                );
             }
             if types::is_float(&left) || types::is_float(&right) {
                 return arithmetic::comparison(binary, schema);
@@ -310,11 +425,17 @@ fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>>
         Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
             comparable("IS DISTINCT FROM", &left, &right)?;
         }
-        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
+        Operator::Plus
+        | Operator::Minus
+        | Operator::Multiply
+        | Operator::Divide
+        | Operator::Modulo => {
             return arithmetic::operation(binary, &left, &right);
         }
         Operator::StringConcat => {
-            let fits = |given: &DataType| types::is_text(given) || types::items(given).is_some() || given.is_null();
+            let fits = |given: &DataType| {
+                types::is_text(given) || types::items(given).is_some() || given.is_null()
+            };
             if !fits(&left) || !fits(&right) || common(&left, &right).is_none() {
                 return plan_err!(
                     "`||` takes two texts or two arrays, not {} and {}: write CAST(… AS varchar)",

@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Distinct, DuplicateTreatment,
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    GroupByExpr, Interval, JoinConstraint, JoinOperator, LimitClause, ObjectName, OrderByKind, Query,
-    Select, SelectFlavor, SelectItem, SetExpr, SetQuantifier, Spanned as _, Statement, Subscript,
-    TableFactor, UnaryOperator, Value, Visit as _, Visitor, WildcardAdditionalOptions,
+    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Distinct,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, GroupByExpr, Interval, JoinConstraint, JoinOperator, LimitClause,
+    ObjectName, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, SetQuantifier,
+    Spanned as _, Statement, Subscript, TableFactor, UnaryOperator, Value, Visit as _, Visitor,
+    WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -73,16 +74,27 @@ fn of_query(query: &Query) -> Checked {
     if !query.locks.is_empty() || query.for_clause.is_some() {
         return refuse("FOR", "leave it out", span);
     }
-    if query.settings.is_some() || query.format_clause.is_some() || !query.pipe_operators.is_empty() {
+    if query.settings.is_some() || query.format_clause.is_some() || !query.pipe_operators.is_empty()
+    {
         return refuse("this clause after a query", "leave it out", span);
     }
-    for cte in query.with.iter().filter(|with| with.recursive).flat_map(|with| &with.cte_tables) {
+    for cte in query
+        .with
+        .iter()
+        .filter(|with| with.recursive)
+        .flat_map(|with| &with.cte_tables)
+    {
         let recurses = relations(&cte.query).iter().any(|name| {
-            last_name(name).is_some_and(|name| name.value.eq_ignore_ascii_case(&cte.alias.name.value))
+            last_name(name)
+                .is_some_and(|name| name.value.eq_ignore_ascii_case(&cte.alias.name.value))
         });
         if recurses && cte.alias.columns.is_empty() {
             let instead = "name its columns: WITH RECURSIVE t (n) AS (…)";
-            return refuse("a recursive query without column names", instead, cte.alias.name.span);
+            return refuse(
+                "a recursive query without column names",
+                instead,
+                cte.alias.name.span,
+            );
         }
     }
     if let Some(order_by) = &query.order_by {
@@ -96,18 +108,28 @@ fn of_query(query: &Query) -> Checked {
     if let Some(fetch) = &query.fetch
         && (fetch.with_ties || fetch.percent)
     {
-        return Err(here_only("FETCH … WITH TIES", "filter by rank() in a subquery", span));
+        return Err(here_only(
+            "FETCH … WITH TIES",
+            "filter by rank() in a subquery",
+            span,
+        ));
     }
     of_set_expr(&query.body)?;
     match &query.limit_clause {
         Some(LimitClause::OffsetCommaLimit { limit, .. }) => {
             refuse("LIMIT a, b", "write OFFSET a LIMIT b", limit.span())
         }
-        Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
+        Some(LimitClause::LimitOffset {
+            limit,
+            offset,
+            limit_by,
+        }) => {
             if !limit_by.is_empty() {
                 return refuse("LIMIT … BY", "filter by row_number() in a subquery", span);
             }
-            let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
+            let counts = limit
+                .iter()
+                .chain(offset.iter().map(|offset| &offset.value));
             for count in counts {
                 if !matches!(count, Expr::Value(value) if is_count(&value.value)) {
                     return refuse("this LIMIT or OFFSET", "write a whole number", count.span());
@@ -115,7 +137,11 @@ fn of_query(query: &Query) -> Checked {
             }
             match (limit, offset) {
                 (Some(limit), Some(offset)) if is_before(limit.span(), offset.value.span()) => {
-                    refuse("LIMIT before OFFSET", "write OFFSET a LIMIT b", limit.span())
+                    refuse(
+                        "LIMIT before OFFSET",
+                        "write OFFSET a LIMIT b",
+                        limit.span(),
+                    )
                 }
                 _ => Ok(()),
             }
@@ -152,7 +178,13 @@ fn relations(query: &Query) -> Vec<ObjectName> {
 }
 
 fn of_set_expr(body: &SetExpr) -> Checked {
-    let SetExpr::SetOperation { left, set_quantifier, right, op } = body else {
+    let SetExpr::SetOperation {
+        left,
+        set_quantifier,
+        right,
+        op,
+    } = body
+    else {
         return Ok(());
     };
     if matches!(
@@ -171,10 +203,18 @@ fn of_set_expr(body: &SetExpr) -> Checked {
 fn of_select(select: &Select) -> Checked {
     let span = select.span();
     if let Some(Distinct::On(_)) = &select.distinct {
-        return refuse("DISTINCT ON", "filter by row_number() in a subquery, or write max_by", span);
+        return refuse(
+            "DISTINCT ON",
+            "filter by row_number() in a subquery, or write max_by",
+            span,
+        );
     }
     if let Some(qualify) = &select.qualify {
-        return refuse("QUALIFY", "filter in a subquery around this one", qualify.span());
+        return refuse(
+            "QUALIFY",
+            "filter in a subquery around this one",
+            qualify.span(),
+        );
     }
     let others = [
         select.top.is_some(),
@@ -183,14 +223,20 @@ fn of_select(select: &Select) -> Checked {
         !select.lateral_views.is_empty(),
         select.prewhere.is_some(),
         !select.connect_by.is_empty(),
-        !select.cluster_by.is_empty() || !select.distribute_by.is_empty() || !select.sort_by.is_empty(),
+        !select.cluster_by.is_empty()
+            || !select.distribute_by.is_empty()
+            || !select.sort_by.is_empty(),
         select.value_table_mode.is_some(),
         select.select_modifiers.is_some(),
         select.flavor != SelectFlavor::Standard,
         select.projection.is_empty(),
     ];
     if others.contains(&true) {
-        return refuse("this form of SELECT", "write SELECT … FROM … WHERE … GROUP BY … HAVING …", span);
+        return refuse(
+            "this form of SELECT",
+            "write SELECT … FROM … WHERE … GROUP BY … HAVING …",
+            span,
+        );
     }
     for item in &select.projection {
         of_item(item)?;
@@ -204,19 +250,31 @@ fn of_select(select: &Select) -> Checked {
         return refuse("GROUP BY ALL", "name the columns, by name or place", span);
     };
     if !modifiers.is_empty() {
-        return refuse("WITH ROLLUP, CUBE or TOTALS", "write GROUP BY ROLLUP (…)", span);
+        return refuse(
+            "WITH ROLLUP, CUBE or TOTALS",
+            "write GROUP BY ROLLUP (…)",
+            span,
+        );
     }
     for key in keys {
         if let Some(name) = only_an_alias(key, select) {
             let instead = "write the expression, or its place: GROUP BY 1";
-            return refuse(&format!("GROUP BY `{name}`, the name of a result,"), instead, key.span());
+            return refuse(
+                &format!("GROUP BY `{name}`, the name of a result,"),
+                instead,
+                key.span(),
+            );
         }
     }
     if let Some(having) = &select.having
         && let Some(name) = only_an_alias(having, select)
     {
         let instead = "write the expression, or give the result a name that no column has";
-        return refuse(&format!("HAVING with `{name}`, the name of a result,"), instead, having.span());
+        return refuse(
+            &format!("HAVING with `{name}`, the name of a result,"),
+            instead,
+            having.span(),
+        );
     }
     Ok(())
 }
@@ -263,7 +321,11 @@ fn of_item(item: &SelectItem) -> Checked {
     let options = match item {
         SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => options,
         SelectItem::ExprWithAliases { expr, .. } => {
-            return refuse("more than one name for a result", "name each column", expr.span());
+            return refuse(
+                "more than one name for a result",
+                "name each column",
+                expr.span(),
+            );
         }
         SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. } => return Ok(()),
     };
@@ -284,7 +346,11 @@ fn of_item(item: &SelectItem) -> Checked {
         && opt_alias.is_none();
     match plain {
         true => Ok(()),
-        false => refuse("`*` with a change of its columns", "name the columns", item.span()),
+        false => refuse(
+            "`*` with a change of its columns",
+            "name the columns",
+            item.span(),
+        ),
     }
 }
 
@@ -292,8 +358,13 @@ fn of_join(operator: &JoinOperator, span: Span) -> Checked {
     use JoinOperator as Op;
     match operator {
         Op::CrossJoin(JoinConstraint::None) => Ok(()),
-        Op::Join(on) | Op::Inner(on) | Op::Left(on) | Op::LeftOuter(on) | Op::Right(on)
-        | Op::RightOuter(on) | Op::FullOuter(on) => match on {
+        Op::Join(on)
+        | Op::Inner(on)
+        | Op::Left(on)
+        | Op::LeftOuter(on)
+        | Op::Right(on)
+        | Op::RightOuter(on)
+        | Op::FullOuter(on) => match on {
             JoinConstraint::None => refuse("JOIN without ON or USING", "write CROSS JOIN", span),
             JoinConstraint::On(_) | JoinConstraint::Using(_) | JoinConstraint::Natural => Ok(()),
         },
@@ -312,31 +383,46 @@ fn of_table(factor: &TableFactor) -> Checked {
     match factor {
         TableFactor::Table { args: Some(_), .. }
         | TableFactor::TableFunction { .. }
-        | TableFactor::Function { .. } => {
-            refuse("a function in FROM", "write UNNEST(…)", span)
+        | TableFactor::Function { .. } => refuse("a function in FROM", "write UNNEST(…)", span),
+        TableFactor::Table {
+            sample: Some(_), ..
         }
-        TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-            Err(here_only("TABLESAMPLE", "filter by a hash of tick_id", span))
-        }
-        TableFactor::Table { with_hints, version: None, partitions, json_path: None, index_hints, .. }
-            if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() =>
-        {
-            Ok(())
-        }
-        TableFactor::UNNEST { with_offset: true, .. } => {
-            refuse("WITH OFFSET", "write WITH ORDINALITY", span)
-        }
-        TableFactor::UNNEST { with_ordinality: true, .. } => {
+        | TableFactor::Derived {
+            sample: Some(_), ..
+        } => Err(here_only(
+            "TABLESAMPLE",
+            "filter by a hash of tick_id",
+            span,
+        )),
+        TableFactor::Table {
+            with_hints,
+            version: None,
+            partitions,
+            json_path: None,
+            index_hints,
+            ..
+        } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => Ok(()),
+        TableFactor::UNNEST {
+            with_offset: true, ..
+        } => refuse("WITH OFFSET", "write WITH ORDINALITY", span),
+        TableFactor::UNNEST {
+            with_ordinality: true,
+            ..
+        } => {
             let instead = "UNNEST the array and sequence(1, cardinality(array)) together";
             Err(here_only("WITH ORDINALITY", instead, span))
         }
-        TableFactor::Derived { .. } | TableFactor::UNNEST { .. } | TableFactor::NestedJoin { .. } => {
-            Ok(())
-        }
+        TableFactor::Derived { .. }
+        | TableFactor::UNNEST { .. }
+        | TableFactor::NestedJoin { .. } => Ok(()),
         TableFactor::MatchRecognize { .. } => {
             Err(here_only("MATCH_RECOGNIZE", "use window functions", span))
         }
-        _ => refuse("this kind of table in FROM", "name a table or a subquery", span),
+        _ => refuse(
+            "this kind of table in FROM",
+            "name a table or a subquery",
+            span,
+        ),
     }
 }
 
@@ -361,7 +447,10 @@ fn compares(expr: &Expr) -> bool {
 
 fn is_comparison(op: &BinaryOperator) -> bool {
     use BinaryOperator as Op;
-    matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq)
+    matches!(
+        op,
+        Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq
+    )
 }
 
 fn is_logical(op: &BinaryOperator) -> bool {
@@ -375,23 +464,32 @@ fn of_expr(expr: &Expr) -> Checked {
         Expr::BinaryOp { left, op, right } if is_comparison(op) => &[left, right],
         Expr::IsNull(operand) | Expr::IsNotNull(operand) => &[operand],
         Expr::InList { expr, .. } | Expr::InSubquery { expr, .. } => &[expr],
-        Expr::Between { expr, low, high, .. } => &[expr, low, high],
+        Expr::Between {
+            expr, low, high, ..
+        } => &[expr, low, high],
         Expr::Like { expr, pattern, .. } => &[expr, pattern],
         Expr::AnyOp { left, .. } | Expr::AllOp { left, .. } => &[left],
         _ => &[],
     };
     if operands.iter().any(|operand| compares(operand)) {
-        return refuse("a comparison of a comparison", "put the inner one in parentheses");
+        return refuse(
+            "a comparison of a comparison",
+            "put the inner one in parentheses",
+        );
     }
     match expr {
         Expr::BinaryOp { op, .. } => of_operator(op, span),
-        Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not, .. } => {
-            Ok(())
-        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not,
+            ..
+        } => Ok(()),
         Expr::UnaryOp { op, .. } => refuse(&format!("`{op}`"), "write the function for it"),
         Expr::CompoundFieldAccess { access_chain, .. } => {
             let plain = access_chain.iter().all(|access| {
-                matches!(access, AccessExpr::Dot(_) | AccessExpr::Subscript(Subscript::Index { .. }))
+                matches!(
+                    access,
+                    AccessExpr::Dot(_) | AccessExpr::Subscript(Subscript::Index { .. })
+                )
             });
             match plain {
                 true => Ok(()),
@@ -399,22 +497,37 @@ fn of_expr(expr: &Expr) -> Checked {
             }
         }
         Expr::JsonAccess { .. } => refuse("`:`", "write json_extract_scalar(json, '$.key')"),
-        Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_)
-        | Expr::IsUnknown(_) | Expr::IsNotUnknown(_) => {
-            refuse("IS TRUE, IS FALSE and IS UNKNOWN", "write coalesce(x, false), or x IS NULL")
-        }
+        Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotUnknown(_) => refuse(
+            "IS TRUE, IS FALSE and IS UNKNOWN",
+            "write coalesce(x, false), or x IS NULL",
+        ),
         Expr::InList { list, .. } if list.is_empty() => refuse("IN ()", "write false"),
         Expr::InUnnest { .. } => refuse("IN UNNEST", "write contains(array, x)"),
         Expr::Like { any: true, .. } => refuse("LIKE ANY", "write x LIKE 'a' OR x LIKE 'b'"),
         Expr::ILike { .. } => refuse("ILIKE", "write lower(x) LIKE 'pattern in lower case'"),
-        Expr::SimilarTo { .. } | Expr::RLike { .. } => {
-            refuse("SIMILAR TO, RLIKE and REGEXP", "write regexp_like(x, 'pattern')")
-        }
+        Expr::SimilarTo { .. } | Expr::RLike { .. } => refuse(
+            "SIMILAR TO, RLIKE and REGEXP",
+            "write regexp_like(x, 'pattern')",
+        ),
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => match right.as_ref() {
             Expr::Subquery(_) => Ok(()),
-            _ => refuse("ANY or ALL of an array", "write contains(array, x) or any_match"),
+            _ => refuse(
+                "ANY or ALL of an array",
+                "write contains(array, x) or any_match",
+            ),
         },
-        Expr::Cast { kind, data_type, format, array, .. } => {
+        Expr::Cast {
+            kind,
+            data_type,
+            format,
+            array,
+            ..
+        } => {
             if *array || format.is_some() {
                 return refuse("this form of CAST", "write CAST(x AS type)");
             }
@@ -426,29 +539,54 @@ fn of_expr(expr: &Expr) -> Checked {
         }
         Expr::TypedString(typed) => type_names::check(&typed.data_type, span),
         Expr::Extract { field, .. } => of_field(field, span),
-        Expr::Ceil { field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime), .. }
-        | Expr::Floor { field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime), .. } => Ok(()),
-        Expr::Ceil { .. } | Expr::Floor { .. } => {
-            refuse("CEIL or FLOOR to a unit", "write date_trunc, or divide and multiply")
+        Expr::Ceil {
+            field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            ..
         }
+        | Expr::Floor {
+            field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            ..
+        } => Ok(()),
+        Expr::Ceil { .. } | Expr::Floor { .. } => refuse(
+            "CEIL or FLOOR to a unit",
+            "write date_trunc, or divide and multiply",
+        ),
         Expr::Value(value) => of_value(&value.value, span),
         Expr::Interval(interval) => of_interval(interval, span),
         Expr::Function(function) => of_function(function, span),
         Expr::Identifier(name) => match name.value.to_lowercase().as_str() {
-            "current_user" | "localtime" | "current_time" | "current_catalog" | "current_schema"
+            "current_user" | "localtime" | "current_time" | "current_catalog"
+            | "current_schema"
                 if name.quote_style.is_none() =>
             {
                 Err(here_only(&format!("`{name}`"), "leave it out", span))
             }
             _ => Ok(()),
         },
-        Expr::CompoundIdentifier(_) | Expr::IsNull(_) | Expr::IsNotNull(_)
-        | Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) | Expr::InList { .. }
-        | Expr::InSubquery { .. } | Expr::Between { .. } | Expr::Like { .. }
-        | Expr::AtTimeZone { .. } | Expr::Position { .. } | Expr::Substring { .. }
-        | Expr::Trim { .. } | Expr::Nested(_) | Expr::Case { .. } | Expr::Exists { .. }
-        | Expr::Subquery(_) | Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_)
-        | Expr::Tuple(_) | Expr::Array(_) | Expr::Lambda(_) | Expr::Wildcard(_)
+        Expr::CompoundIdentifier(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsDistinctFrom(..)
+        | Expr::IsNotDistinctFrom(..)
+        | Expr::InList { .. }
+        | Expr::InSubquery { .. }
+        | Expr::Between { .. }
+        | Expr::Like { .. }
+        | Expr::AtTimeZone { .. }
+        | Expr::Position { .. }
+        | Expr::Substring { .. }
+        | Expr::Trim { .. }
+        | Expr::Nested(_)
+        | Expr::Case { .. }
+        | Expr::Exists { .. }
+        | Expr::Subquery(_)
+        | Expr::GroupingSets(_)
+        | Expr::Cube(_)
+        | Expr::Rollup(_)
+        | Expr::Tuple(_)
+        | Expr::Array(_)
+        | Expr::Lambda(_)
+        | Expr::Wildcard(_)
         | Expr::QualifiedWildcard(..) => Ok(()),
         _ => refuse(&format!("`{expr}`"), "docs/sql.md lists what runs on both"),
     }
@@ -472,7 +610,9 @@ fn of_operator(op: &BinaryOperator, span: Span) -> Checked {
         }
         Op::Xor => "write a <> b",
         Op::Arrow | Op::LongArrow => "write json_extract_scalar(json, '$.key')",
-        Op::DuckIntegerDivide | Op::MyIntegerDivide => "the quotient of integers is one: write x / y",
+        Op::DuckIntegerDivide | Op::MyIntegerDivide => {
+            "the quotient of integers is one: write x / y"
+        }
         _ => "write the function for it",
     };
     refuse(&format!("`{op}`"), instead, span)
@@ -484,7 +624,11 @@ fn of_field(field: &DateTimeField, span: Span) -> Checked {
         None if matches!(field, DateTimeField::Epoch) => {
             refuse("extract(epoch FROM x)", "write to_unixtime(x)", span)
         }
-        None => refuse(&format!("extract({field} FROM x)"), "see the functions of docs/sql.md", span),
+        None => refuse(
+            &format!("extract({field} FROM x)"),
+            "see the functions of docs/sql.md",
+            span,
+        ),
     }
 }
 
@@ -493,7 +637,11 @@ fn of_value(value: &Value, span: Span) -> Checked {
         Value::Number(digits, long) => {
             let whole = digits.bytes().all(|b| b.is_ascii_digit());
             match *long || (whole && digits.parse::<i64>().is_err()) {
-                true => refuse(&format!("`{value}`"), "write it as a decimal or a double", span),
+                true => refuse(
+                    &format!("`{value}`"),
+                    "write it as a decimal or a double",
+                    span,
+                ),
                 false => Ok(()),
             }
         }
@@ -526,13 +674,19 @@ fn of_interval(interval: &Interval, span: Span) -> Checked {
     let number = text.is_some_and(|text| {
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
         match digits.split_once('.') {
-            Some((whole, part)) if seconds => is_digits(whole) && is_digits(part) && part.len() <= 3,
+            Some((whole, part)) if seconds => {
+                is_digits(whole) && is_digits(part) && part.len() <= 3
+            }
             _ => is_digits(digits),
         }
     });
     match field && number && interval.last_field.is_none() {
         true => Ok(()),
-        false => refuse("this INTERVAL", "write the number and the unit: INTERVAL '1' DAY", span),
+        false => refuse(
+            "this INTERVAL",
+            "write the number and the unit: INTERVAL '1' DAY",
+            span,
+        ),
     }
 }
 
@@ -541,27 +695,52 @@ fn is_digits(text: &str) -> bool {
 }
 
 fn of_function(function: &Function, span: Span) -> Checked {
-    let name = last_name(&function.name).map(|name| name.value.to_lowercase()).unwrap_or_default();
+    let name = last_name(&function.name)
+        .map(|name| name.value.to_lowercase())
+        .unwrap_or_default();
     if !signatures::is_known(&name) && !name.starts_with("localtime") {
-        return Err(unknown_function::error(&name, Position::new(span.start.line, span.start.column)));
+        return Err(unknown_function::error(
+            &name,
+            Position::new(span.start.line, span.start.column),
+        ));
     }
     if function.uses_odbc_syntax || function.parameters != FunctionArguments::None {
-        return refuse(&format!("this form of `{name}`"), "write name(arguments)", span);
+        return refuse(
+            &format!("this form of `{name}`"),
+            "write name(arguments)",
+            span,
+        );
     }
     let listagg = name == "listagg";
     if function.within_group.is_empty() == listagg {
         return match listagg {
-            true => refuse("listagg without WITHIN GROUP", "write listagg(x, ',') WITHIN GROUP (ORDER BY y)", span),
+            true => refuse(
+                "listagg without WITHIN GROUP",
+                "write listagg(x, ',') WITHIN GROUP (ORDER BY y)",
+                span,
+            ),
             false => refuse("WITHIN GROUP", "write approx_percentile(x, 0.5)", span),
         };
     }
     if function.over.is_some() && function.filter.is_some() {
-        return refuse("FILTER in a window", "write an aggregate of CASE WHEN … THEN x END", span);
+        return refuse(
+            "FILTER in a window",
+            "write an aggregate of CASE WHEN … THEN x END",
+            span,
+        );
     }
     let FunctionArguments::List(list) = &function.args else {
         return match function.args {
-            FunctionArguments::None if name.starts_with("current_") || name.starts_with("local") => Ok(()),
-            _ => refuse(&format!("this form of `{name}`"), "write name(arguments)", span),
+            FunctionArguments::None
+                if name.starts_with("current_") || name.starts_with("local") =>
+            {
+                Ok(())
+            }
+            _ => refuse(
+                &format!("this form of `{name}`"),
+                "write name(arguments)",
+                span,
+            ),
         };
     };
     for argument in &list.args {
@@ -571,14 +750,19 @@ fn of_function(function: &Function, span: Span) -> Checked {
             _ => return refuse("this argument", "write an expression", span),
         }
     }
-    if matches!(list.duplicate_treatment, Some(DuplicateTreatment::All)) && function.over.is_some() {
+    if matches!(list.duplicate_treatment, Some(DuplicateTreatment::All)) && function.over.is_some()
+    {
         return refuse("ALL in a window", "leave it out", span);
     }
     for clause in &list.clauses {
         match clause {
             FunctionArgumentClause::OrderBy(_) if !listagg => {}
             FunctionArgumentClause::IgnoreOrRespectNulls(_) => {
-                return refuse("NULLS inside the parentheses", "write lag(x) IGNORE NULLS OVER (…)", span);
+                return refuse(
+                    "NULLS inside the parentheses",
+                    "write lag(x) IGNORE NULLS OVER (…)",
+                    span,
+                );
             }
             _ => return refuse("this clause of an argument", "leave it out", span),
         }

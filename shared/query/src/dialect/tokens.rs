@@ -96,7 +96,10 @@ fn rows_in_parentheses(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Token::Comma => values.last().is_some_and(|(of, _)| *of == depth),
             Token::RParen => values.last().is_some_and(|(of, _)| *of == depth),
             Token::SemiColon | Token::EOF => !values.is_empty(),
-            _ => values.last().is_some_and(|(of, _)| *of == depth) && keyword(&token).is_some_and(|it| AFTER_VALUES.contains(&it)),
+            _ => {
+                values.last().is_some_and(|(of, _)| *of == depth)
+                    && keyword(&token).is_some_and(|it| AFTER_VALUES.contains(&it))
+            }
         };
         if ends && let Some((of, start)) = values.pop() {
             enclose(&mut rewritten, start);
@@ -124,14 +127,18 @@ fn rows_in_parentheses(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 /// Puts a row in parentheses unless it is a list in parentheses, or ROW(…).
 fn enclose(tokens: &mut Vec<TokenWithSpan>, start: usize) {
     let row = tokens.get(start..).unwrap_or_default();
-    let mut words = row.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let mut words = row
+        .iter()
+        .filter(|token| !matches!(token.token, Token::Whitespace(_)));
     let Some(first) = words.next() else {
         return;
     };
     let mut depth = 0_i32;
     let mut closes_early = false;
     let count = row.len();
-    let last = row.iter().rposition(|token| !matches!(token.token, Token::Whitespace(_)));
+    let last = row
+        .iter()
+        .rposition(|token| !matches!(token.token, Token::Whitespace(_)));
     for (place, token) in row.iter().enumerate().take(count) {
         match token.token {
             Token::LParen => depth += 1,
@@ -148,7 +155,10 @@ fn enclose(tokens: &mut Vec<TokenWithSpan>, start: usize) {
         return;
     }
     let span = first.span;
-    let at = |token| TokenWithSpan { token, span: Span::new(span.start, span.start) };
+    let at = |token| TokenWithSpan {
+        token,
+        span: Span::new(span.start, span.start),
+    };
     tokens.insert(start, at(Token::LParen));
     tokens.push(at(Token::RParen));
 }
@@ -159,15 +169,31 @@ mod tests {
 
     fn rewritten(sql: &str) -> String {
         let tokens = tokens(sql).unwrap().unwrap();
-        tokens.iter().map(|token| token.token.to_string()).filter(|text| text != "EOF").collect()
+        tokens
+            .iter()
+            .map(|token| token.token.to_string())
+            .filter(|text| text != "EOF")
+            .collect()
     }
 
     #[test]
     fn rows_without_parentheses_get_them() {
-        assert_eq!(rewritten("VALUES 1, 'a', (2), (1) + 2 ORDER BY 1"), "VALUES( 1),( 'a'), (2),( (1) + 2 )ORDER BY 1");
-        assert_eq!(rewritten("SELECT * FROM (VALUES 1, f(2, 3)) AS t (k)"), "SELECT * FROM (VALUES( 1),( f(2, 3))) AS t (k)");
+        assert_eq!(
+            rewritten("VALUES 1, 'a', (2), (1) + 2 ORDER BY 1"),
+            "VALUES( 1),( 'a'), (2),( (1) + 2 )ORDER BY 1"
+        );
+        assert_eq!(
+            rewritten("SELECT * FROM (VALUES 1, f(2, 3)) AS t (k)"),
+            "SELECT * FROM (VALUES( 1),( f(2, 3))) AS t (k)"
+        );
         assert_eq!(rewritten("VALUES (1, 2), (3, 4)"), "VALUES (1, 2), (3, 4)");
-        assert_eq!(rewritten("VALUES ROW(1, 2), ROW(3, 4)"), "VALUES ROW(1, 2), ROW(3, 4)");
-        assert_eq!(rewritten("SELECT CAST(x AS array(array(bigint)))"), "SELECT CAST(x AS array<array<bigint>>)");
+        assert_eq!(
+            rewritten("VALUES ROW(1, 2), ROW(3, 4)"),
+            "VALUES ROW(1, 2), ROW(3, 4)"
+        );
+        assert_eq!(
+            rewritten("SELECT CAST(x AS array(array(bigint)))"),
+            "SELECT CAST(x AS array<array<bigint>>)"
+        );
     }
 }

@@ -32,13 +32,22 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         Type::Array(ArrayElemTypeDef::Parenthesis(item) | ArrayElemTypeDef::AngleBracket(item)) => {
             return check(item, span);
         }
-        Type::Char(_) | Type::JSON | Type::Map(..) | Type::Custom(..) | Type::Interval { .. } | Type::Uuid => {
+        Type::Char(_)
+        | Type::JSON
+        | Type::Map(..)
+        | Type::Custom(..)
+        | Type::Interval { .. }
+        | Type::Uuid => {
             return Err(SqlError::Invalid {
-                message: format!("the type `{data_type}` is not on this engine: write varchar, or the parts of it"),
+                message: format!(
+                    "the type `{data_type}` is not on this engine: write varchar, or the parts of it"
+                ),
                 position: Position::new(span.start.line, span.start.column),
             });
         }
-        Type::Text | Type::String(_) | Type::Character(_) | Type::CharacterVarying(_) => "write varchar",
+        Type::Text | Type::String(_) | Type::Character(_) | Type::CharacterVarying(_) => {
+            "write varchar"
+        }
         Type::Numeric(_) => "write decimal(p, s)",
         Type::Float(_) | Type::Float4 | Type::Float8 | Type::Float32 | Type::Float64 => {
             "write double or real"

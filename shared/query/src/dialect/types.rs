@@ -36,11 +36,17 @@ pub(crate) fn is_number(data_type: &DataType) -> bool {
 }
 
 pub(crate) fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8
+    )
 }
 
 pub(crate) fn is_bytes(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::BinaryView | DataType::LargeBinary)
+    matches!(
+        data_type,
+        DataType::Binary | DataType::BinaryView | DataType::LargeBinary
+    )
 }
 
 pub(crate) fn is_timestamp(data_type: &DataType) -> bool {
@@ -61,7 +67,9 @@ pub(crate) fn is_boolean(data_type: &DataType) -> bool {
 
 /// Whether the engine compares values of a type as Athena does: arrays, rows and maps may contain NULL.
 pub(crate) fn is_orderable(data_type: &DataType) -> bool {
-    !matches!(data_type, DataType::Struct(_) | DataType::Map(..)) && items(data_type).is_none() && !is_interval(data_type)
+    !matches!(data_type, DataType::Struct(_) | DataType::Map(..))
+        && items(data_type).is_none()
+        && !is_interval(data_type)
 }
 
 /// The items of an array.
@@ -89,8 +97,15 @@ pub(crate) fn common(one: &DataType, other: &DataType) -> Option<DataType> {
             Some(time.clone())
         }
         (Type::Timestamp(unit, zone), Type::Timestamp(other_unit, other_zone)) => {
-            let unit = if finer(*unit, *other_unit) { *unit } else { *other_unit };
-            Some(Type::Timestamp(unit, zone.clone().or_else(|| other_zone.clone())))
+            let unit = if finer(*unit, *other_unit) {
+                *unit
+            } else {
+                *other_unit
+            };
+            Some(Type::Timestamp(
+                unit,
+                zone.clone().or_else(|| other_zone.clone()),
+            ))
         }
         (one, other) if is_interval(one) && is_interval(other) => Some(one.clone()),
         (Type::Struct(ones), Type::Struct(others)) if ones.len() == others.len() => {
@@ -99,7 +114,9 @@ pub(crate) fn common(one: &DataType, other: &DataType) -> Option<DataType> {
                 let data_type = common(one.data_type(), other.data_type())?;
                 Some(Arc::new(Field::new(one.name(), data_type, true)))
             });
-            common.collect::<Option<Vec<_>>>().map(|fields| Type::Struct(fields.into()))
+            common
+                .collect::<Option<Vec<_>>>()
+                .map(|fields| Type::Struct(fields.into()))
         }
         (one, other) => {
             let item = common(items(one)?, items(other)?)?;
@@ -121,7 +138,11 @@ fn finer(one: TimeUnit, other: TimeUnit) -> bool {
 fn common_number(one: &DataType, other: &DataType) -> DataType {
     if is_float(one) || is_float(other) {
         let double = *one == DataType::Float64 || *other == DataType::Float64;
-        return if double { DataType::Float64 } else { DataType::Float32 };
+        return if double {
+            DataType::Float64
+        } else {
+            DataType::Float32
+        };
     }
     match (integer_digits(one), integer_digits(other)) {
         (Some(digits), Some(others)) => match digits.max(others) {
@@ -133,7 +154,8 @@ fn common_number(one: &DataType, other: &DataType) -> DataType {
         _ => {
             let (precision, scale) = exact(one).unwrap_or((DIGITS_MAX, 0));
             let (other_precision, other_scale) = exact(other).unwrap_or((DIGITS_MAX, 0));
-            let whole = (precision.cast_signed() - scale).max(other_precision.cast_signed() - other_scale);
+            let whole =
+                (precision.cast_signed() - scale).max(other_precision.cast_signed() - other_scale);
             let scale = scale.max(other_scale);
             decimal(whole + scale, scale)
         }
@@ -148,7 +170,12 @@ pub(crate) fn decimal(precision: i8, scale: i8) -> DataType {
 
 /// Whether a CAST from one to the other exists in Athena.
 pub(crate) fn castable(from: &DataType, to: &DataType) -> bool {
-    let scalar = |it: &DataType| is_number(it) || is_time(it) || *it == DataType::Boolean || matches!(it, DataType::Time64(_));
+    let scalar = |it: &DataType| {
+        is_number(it)
+            || is_time(it)
+            || *it == DataType::Boolean
+            || matches!(it, DataType::Time64(_))
+    };
     if from == to || from.is_null() || common(from, to).is_some_and(|both| both == *to) {
         return true;
     }

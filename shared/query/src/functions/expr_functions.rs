@@ -246,7 +246,9 @@ fn regular_expressions(replace: Arc<ScalarUDF>, like: Arc<ScalarUDF>) -> [ExprFu
         Ok(called(&replace, vec![text, pattern, with, lit("g")]))
     };
     let matched = move |mut args: Vec<Expr>, _: &[DataType]| {
-        let pattern = args.pop().map(|pattern| called(&pattern_for_like, vec![pattern]));
+        let pattern = args
+            .pop()
+            .map(|pattern| called(&pattern_for_like, vec![pattern]));
         args.extend(pattern);
         Ok(called(&like, args))
     };

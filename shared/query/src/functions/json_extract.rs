@@ -47,7 +47,9 @@ fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
             _ => match steps(path) {
                 Some(steps) => steps,
                 None => {
-                    return exec_err!("'{path}' is not a path: write one such as $.a.b[0] or $[\"a b\"]");
+                    return exec_err!(
+                        "'{path}' is not a path: write one such as $.a.b[0] or $[\"a b\"]"
+                    );
                 }
             },
         };
@@ -221,7 +223,10 @@ mod tests {
         assert_eq!(scalar(r#"{"a":"1"#, "$.a"), None);
         assert_eq!(scalar(r#"{"a":"1""#, "$.a").as_deref(), Some("1"));
         assert_eq!(scalar(r#"{"a":1e2,"#, "$.a").as_deref(), Some("1e2"));
-        assert_eq!(scalar(r#"{"x":{"a":[1]},"a":"ä\n"}"#, "$.a").as_deref(), Some("ä\n"));
+        assert_eq!(
+            scalar(r#"{"x":{"a":[1]},"a":"ä\n"}"#, "$.a").as_deref(),
+            Some("ä\n")
+        );
         assert_eq!(scalar(r#"{"a":1,"a":2}"#, "$.a").as_deref(), Some("1"));
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn pattern_function() -> Scalar {
         Returns::Type(DataType::Utf8View),
         |arguments| {
             let patterns = argument(arguments, 0)?.as_string_view();
-            let translated = patterns.iter().map(|pattern| pattern.map(translated).transpose());
+            let translated = patterns
+                .iter()
+                .map(|pattern| pattern.map(translated).transpose());
             Ok(Arc::new(translated.collect::<Result<StringViewArray>>()?))
         },
     )
@@ -42,7 +44,9 @@ pub(super) fn extract_function() -> Scalar {
 fn extract(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = argument(arguments, 0)?.as_string_view();
     let patterns = argument(arguments, 1)?.as_string_view();
-    let groups = arguments.get(2).map(|groups| groups.as_primitive::<Int64Type>());
+    let groups = arguments
+        .get(2)
+        .map(|groups| groups.as_primitive::<Int64Type>());
     let mut compiled: Option<(&str, Regex)> = None;
     let mut found = Vec::with_capacity(texts.len());
     for (row, (text, pattern)) in texts.iter().zip(patterns).enumerate() {
@@ -61,7 +65,10 @@ fn extract(arguments: &[ArrayRef]) -> Result<ArrayRef> {
                 Err(error) => return exec_err!("'{pattern}' is not a pattern: {error}"),
             },
         };
-        let Some(group) = usize::try_from(group).ok().filter(|group| *group < regex.captures_len()) else {
+        let Some(group) = usize::try_from(group)
+            .ok()
+            .filter(|group| *group < regex.captures_len())
+        else {
             return exec_err!("the pattern '{pattern}' has no group {group}");
         };
         let captures = regex.captures(text);
@@ -89,7 +96,9 @@ fn translated(pattern: &str) -> Result<String> {
                     'd' => "0-9",
                     's' => r" \t\n\x0B\x0C\r",
                     'W' | 'D' | 'S' if in_class > 0 => {
-                        return exec_err!("in '{pattern}', write the characters instead of \\{class} inside of brackets");
+                        return exec_err!(
+                            "in '{pattern}', write the characters instead of \\{class} inside of brackets"
+                        );
                     }
                     'W' => r"^0-9A-Za-z_",
                     'D' => "^0-9",
@@ -99,7 +108,9 @@ fn translated(pattern: &str) -> Result<String> {
                         continue;
                     }
                     '1'..='9' => {
-                        return exec_err!("'{pattern}' refers back to a group, which this engine has not");
+                        return exec_err!(
+                            "'{pattern}' refers back to a group, which this engine has not"
+                        );
                     }
                     other => {
                         text.push('\\');
@@ -118,9 +129,15 @@ fn translated(pattern: &str) -> Result<String> {
                 text.push(char);
             }
             '(' if in_class == 0 && chars.peek() == Some(&'?') => {
-                let flags: String = chars.clone().skip(1).take_while(|flag| flag.is_ascii_lowercase() || *flag == '-').collect();
+                let flags: String = chars
+                    .clone()
+                    .skip(1)
+                    .take_while(|flag| flag.is_ascii_lowercase() || *flag == '-')
+                    .collect();
                 if flags.contains(['u', 'x', 'U', 'R', 's']) {
-                    return exec_err!("'{pattern}' has flags that Athena has not: (?i) and (?m) are on both");
+                    return exec_err!(
+                        "'{pattern}' has flags that Athena has not: (?i) and (?m) are on both"
+                    );
                 }
                 text.push(char);
             }
@@ -136,7 +153,8 @@ mod tests {
 
     #[test]
     fn classes_are_of_ascii() {
-        let check = |pattern: &str, expected: &str| assert_eq!(translated(pattern).unwrap(), expected);
+        let check =
+            |pattern: &str, expected: &str| assert_eq!(translated(pattern).unwrap(), expected);
         check(r"^\w+$", "^[0-9A-Za-z_]+$");
         check(r"[\w.]\d", "[0-9A-Za-z_.][0-9]");
         check(r"\D\.\\w", r"[^0-9]\.\\w");

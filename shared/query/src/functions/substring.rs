@@ -26,14 +26,20 @@ pub(super) fn functions() -> [Scalar; 2] {
 fn substr(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = argument(arguments, 0)?.as_string_view();
     let starts = argument(arguments, 1)?.as_primitive::<Int64Type>();
-    let lengths = arguments.get(2).map(|lengths| lengths.as_primitive::<Int64Type>());
-    let rows = texts.iter().zip(starts).enumerate().map(|(row, (text, start))| {
-        let length = match lengths {
-            Some(lengths) => Some(lengths.iter().nth(row).flatten()?),
-            None => None,
-        };
-        Some(part(text?, start?, length))
-    });
+    let lengths = arguments
+        .get(2)
+        .map(|lengths| lengths.as_primitive::<Int64Type>());
+    let rows = texts
+        .iter()
+        .zip(starts)
+        .enumerate()
+        .map(|(row, (text, start))| {
+            let length = match lengths {
+                Some(lengths) => Some(lengths.iter().nth(row).flatten()?),
+                None => None,
+            };
+            Some(part(text?, start?, length))
+        });
     Ok(Arc::new(rows.collect::<StringArray>()))
 }
 
@@ -49,7 +55,11 @@ fn part(text: &str, start: i64, length: Option<i64>) -> &str {
             }
         }
     };
-    let at = |text: &str, chars: usize| text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at);
+    let at = |text: &str, chars: usize| {
+        text.char_indices()
+            .nth(chars)
+            .map_or(text.len(), |(at, _)| at)
+    };
     let rest = text.get(at(text, skipped)..).unwrap_or_default();
     match length {
         None => rest,

@@ -8,7 +8,8 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -44,7 +45,10 @@ impl ScalarUDFImpl for InZone {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let ([Some(time), _], [_, Some(zone)]) = (
             [args.arg_fields.first(), args.arg_fields.get(1)],
-            [args.scalar_arguments.first().copied().flatten(), args.scalar_arguments.get(1).copied().flatten()],
+            [
+                args.scalar_arguments.first().copied().flatten(),
+                args.scalar_arguments.get(1).copied().flatten(),
+            ],
         ) else {
             return plan_err!("the zone of {} is a text such as 'Asia/Tokyo'", self.name);
         };
@@ -53,7 +57,9 @@ impl ScalarUDFImpl for InZone {
             _ => return plan_err!("the zone of {} is a text such as 'Asia/Tokyo'", self.name),
         };
         if name.parse::<Tz>().is_err() {
-            return plan_err!("'{name}' is not a time zone: write one such as 'Asia/Tokyo' or '+09:00'");
+            return plan_err!(
+                "'{name}' is not a time zone: write one such as 'Asia/Tokyo' or '+09:00'"
+            );
         }
         let unit = match time.data_type() {
             DataType::Timestamp(TimeUnit::Second, _) | DataType::Date32 => TimeUnit::Millisecond,
