@@ -9,7 +9,9 @@ mod bytes;
 mod calendar;
 mod count_if;
 mod expr_functions;
+pub(crate) mod integer_sum;
 mod json_extract;
+mod letter_case;
 mod max_by;
 mod mysql_format;
 mod null_propagation;
@@ -17,9 +19,11 @@ mod number_bases;
 mod regexp_pattern;
 mod regexp_replacement;
 mod scalar_function;
+mod sequence;
 mod split_part;
 mod substring;
 mod timestamps;
+mod type_of;
 mod zones;
 
 use datafusion::error::Result;
@@ -28,7 +32,8 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
-const SCALAR_NAMES: [(&str, &str); 7] = [
+const SCALAR_NAMES: [(&str, &str); 8] = [
+    ("random", "rand"),
     ("ceil", "ceiling"),
     ("trunc", "truncate"),
     ("signum", "sign"),
@@ -39,7 +44,11 @@ const SCALAR_NAMES: [(&str, &str); 7] = [
 ];
 
 /// The same for aggregates.
-const AGGREGATE_NAMES: [(&str, &str); 3] = [
+const AGGREGATE_NAMES: [(&str, &str); 7] = [
+    ("var_samp", "variance"),
+    ("bit_and", "bitwise_and_agg"),
+    ("bit_or", "bitwise_or_agg"),
+    ("bit_xor", "bitwise_xor_agg"),
     ("any_value", "arbitrary"),
     ("bool_and", "every"),
     ("string_agg", "listagg"),
@@ -67,11 +76,19 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(number_bases::functions())
         .chain(split_part::functions())
         .chain(substring::functions())
-        .chain([regexp_pattern::extract_function()]);
+        .chain(letter_case::functions())
+        .chain([
+            regexp_pattern::extract_function(),
+            substring::shortened_function(),
+        ]);
     for function in scalars {
         context.register_udf(ScalarUDF::from(function));
     }
-    for function in zones::functions() {
+    for function in zones::functions()
+        .into_iter()
+        .chain(sequence::functions())
+        .chain([type_of::function()])
+    {
         context.register_udf(function);
     }
     for function in expr_functions::functions(context)? {
@@ -80,9 +97,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
     for function in max_by::functions(&context.udaf("first_value")?) {
         context.register_udaf(function);
     }
-    context.register_udaf(approx_percentile::approx_percentile(
-        &context.udaf("approx_percentile_cont")?,
-    ));
+    context.register_udaf(approx_percentile::approx_percentile());
     context.register_udaf(count_if::count_if(&context.udaf("count")?));
     Ok(())
 }

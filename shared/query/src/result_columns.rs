@@ -26,6 +26,20 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Timestamp(_, None) => "timestamp".to_owned(),
         DataType::Timestamp(_, Some(_)) => "timestamp with time zone".to_owned(),
         DataType::Date32 => "date".to_owned(),
+        DataType::Null => "unknown".to_owned(),
+        DataType::List(item) | DataType::LargeList(item) => {
+            format!("array({})", type_name(item.data_type()))
+        }
+        DataType::Struct(fields) => {
+            let types: Vec<String> = fields
+                .iter()
+                .map(|field| type_name(field.data_type()))
+                .collect();
+            format!("row({})", types.join(", "))
+        }
+        DataType::Interval(_) => "interval".to_owned(),
+        DataType::Int8 => "tinyint".to_owned(),
+        DataType::Int16 => "smallint".to_owned(),
         DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
         other => other.to_string().to_lowercase(),
     }

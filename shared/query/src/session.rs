@@ -37,18 +37,6 @@ const FILE_SYSTEM_URL: &str = "file:///";
 /// Memory for the footers of files that were read before.
 const FOOTER_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Functions that build a large value from a small one: the memory limit counts what operators
-/// hold, not single values, and one call could take all of the machine's memory.
-pub(crate) const FUNCTIONS_DISABLED: [&str; 7] = [
-    "repeat",
-    "lpad",
-    "rpad",
-    "array_repeat",
-    "array_resize",
-    "range",
-    "generate_series",
-];
-
 /// The rule after which DataFusion's own rules have all run, and which checks the plan.
 const LAST_RULE: &str = "SanityCheckPlan";
 
@@ -81,9 +69,6 @@ pub(crate) async fn open(
     let context = SessionContext::new_with_state(state);
     confine(&context, archive_folder).map_err(engine)?;
     functions::register(&context).map_err(engine)?;
-    FUNCTIONS_DISABLED
-        .iter()
-        .for_each(|name| context.deregister_udf(name));
     add_tables(&context, archive_folder).await.map_err(engine)?;
     types.know(&context);
     Ok(context)

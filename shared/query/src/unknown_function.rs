@@ -5,28 +5,23 @@ use std::collections::BTreeSet;
 use crate::dialect::signatures;
 use crate::error::SqlError;
 use crate::position::Position;
-use crate::session::FUNCTIONS_DISABLED;
 use crate::suggestions::{did_you_mean, suggestions};
 
-/// A function of Trino that builds a large value from a small one, like those of [`FUNCTIONS_DISABLED`]; the
-/// engine has none of that name.
-const SEQUENCE: &str = "sequence";
+/// Functions of Athena that build a large value from a small one: the memory limit counts what operators hold, not single
+/// values, and one call could take all of the machine's memory.
+const TOO_LARGE: [&str; 2] = ["lpad", "rpad"];
 
 /// Functions of Athena that are not here, and what to write instead.
-const INSTEAD: [(&str, &str); 14] = [
+const INSTEAD: [(&str, &str); 10] = [
     ("try", "write a condition, nullif or try_cast"),
-    ("typeof", "arrow_typeof returns the engine's own type"),
     ("histogram", "write GROUP BY and count(*)"),
     ("map_agg", "write GROUP BY"),
     ("map", "write CASE"),
     ("format", "write concat and CAST(… AS varchar)"),
     ("json_parse", "json_extract_scalar takes the text itself"),
     ("json_extract", "json_extract_scalar returns a single value"),
-    ("at_timezone", "all times are UTC"),
-    ("with_timezone", "all times are UTC"),
     ("format_datetime", "write date_format"),
     ("parse_datetime", "write date_parse"),
-    ("width_bucket", "write CASE or floor"),
     ("reduce", "write UNNEST and an aggregate"),
 ];
 
@@ -41,7 +36,7 @@ pub(crate) fn error(name: &str, position: Option<Position>) -> SqlError {
 
 fn message(name: &str, known: &BTreeSet<&str>) -> String {
     let lower = name.to_lowercase();
-    if lower == SEQUENCE || FUNCTIONS_DISABLED.contains(&lower.as_str()) {
+    if TOO_LARGE.contains(&lower.as_str()) {
         return format!("the function `{name}` is disabled (one call could use all memory)");
     }
     let similar = suggestions(name, known.iter().copied());
@@ -64,10 +59,6 @@ mod tests {
         check(
             "LPAD",
             "the function `LPAD` is disabled (one call could use all memory)",
-        );
-        check(
-            "sequence",
-            "the function `sequence` is disabled (one call could use all memory)",
         );
         check(
             "try",

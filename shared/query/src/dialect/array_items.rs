@@ -1,6 +1,11 @@
 //! One item of an array.
 
-use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, UInt64Array};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, Scalar, UInt64Array,
+};
+use datafusion::arrow::compute::kernels::cmp::eq;
 use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{exec_err, plan_err};
@@ -99,4 +104,52 @@ fn item_at(lists: &ArrayRef, places: &Int64Array, is_lenient: bool) -> Result<Ar
         indices.push(u64::try_from(start + place - 1).ok());
     }
     Ok(take(lists.values(), &UInt64Array::from(indices), None)?)
+}
+
+/// `contains(array, item)`, which is NULL where only a NULL could be the item.
+pub(super) fn contains_function() -> ScalarUDF {
+    ScalarUDF::from(Contains(Signature::any(2, Volatility::Immutable)))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Contains(Signature);
+
+impl ScalarUDFImpl for Contains {
+    fn name(&self) -> &'static str {
+        "contains_item"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        applied(&args, |arrays| {
+            let [lists, items] = arrays else {
+                return exec_err!("contains takes an array and an item");
+            };
+            let Some(lists) = lists.as_list_opt::<i32>() else {
+                return exec_err!("contains takes an array");
+            };
+            let items = cast(items, &lists.value_type())?;
+            let mut found = Vec::with_capacity(lists.len());
+            for row in 0..lists.len() {
+                if lists.is_null(row) || items.is_null(row) {
+                    found.push(None);
+                    continue;
+                }
+                let list = lists.value(row);
+                let equal = eq(&list, &Scalar::new(items.slice(row, 1)))?;
+                found.push(match equal.true_count() {
+                    0 if list.null_count() > 0 => None,
+                    count => Some(count > 0),
+                });
+            }
+            Ok(Arc::new(BooleanArray::from(found)))
+        })
+    }
 }

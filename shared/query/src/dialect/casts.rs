@@ -177,6 +177,9 @@ pub(crate) fn double_text(value: f64, is_real: bool) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
+    if value == 0.0 && value.is_sign_negative() {
+        return "-0E0".to_owned();
+    }
     #[expect(clippy::cast_possible_truncation, reason = "it was a real")]
     let text = if is_real {
         format!("{:E}", value as f32)
@@ -277,16 +280,11 @@ fn canonical_text(text: &str, to: &DataType) -> Option<String> {
         DataType::Date32 => day(text.trim()).map(|day| day.to_string()),
         DataType::Timestamp(_, zone) => {
             let (local, own_zone) = Moment::parse(text)?.local();
-            let utc = match &own_zone {
-                None => local,
-                Some(_) if zone.is_none() => local,
-                Some(own) => own
-                    .parse::<Tz>()
-                    .ok()?
-                    .from_local_datetime(&local)
-                    .earliest()?
-                    .naive_utc(),
-            };
+            // A value keeps the zone of its text on Athena, and a column has one zone here.
+            let fits = own_zone
+                .as_deref()
+                .is_none_or(|own| zone.is_none() || is_utc(own));
+            let utc = fits.then_some(local)?;
             Some(utc.format("%Y-%m-%dT%H:%M:%S%.f").to_string())
         }
         DataType::Float64 | DataType::Float32 => {

@@ -14,7 +14,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
-use super::array_items::item_function;
+use super::array_items::{contains_function, item_function};
 use super::casts::{call, is_utc, local};
 use super::types;
 use crate::result_columns::type_name;
@@ -83,12 +83,32 @@ impl Replaced {
                 && may_be_nan(expr, schema)
         };
         Ok(match (name, args) {
-            ("typeof", [value]) => Some(lit(match value {
-                Expr::Literal(ScalarValue::Utf8(Some(text)), _) => {
-                    format!("varchar({})", text.chars().count())
+            ("typeof", [value]) => {
+                let given = value.get_type(schema)?;
+                let is_literal = matches!(value, Expr::Literal(..));
+                // The lengths of texts and the digits of decimals and timestamps are not kept.
+                let is_known = is_literal || !matches!(given, DataType::Decimal128(..));
+                if types::is_timestamp(&given)
+                    || types::items(&given).is_some()
+                    || !is_known
+                    || matches!(given, DataType::Struct(_))
+                {
+                    return plan_err!(
+                        "typeof of {} is not on this engine: write DESCRIBE and a table",
+                        type_name(&given)
+                    );
                 }
-                _ => type_name(&value.get_type(schema)?),
-            })),
+                Some(lit(match value {
+                    Expr::Literal(ScalarValue::Utf8(Some(text)), _) => {
+                        format!("varchar({})", text.chars().count())
+                    }
+                    _ => type_name(&given),
+                }))
+            }
+            ("contains", [array, item]) => Some(call(
+                Arc::new(contains_function()),
+                vec![array.clone(), item.clone()],
+            )),
             ("element_at", [array, place]) if types::items(&array.get_type(schema)?).is_some() => {
                 Some(call(
                     Arc::new(item_function(true)),
@@ -107,6 +127,19 @@ impl Replaced {
                 }
                 self.in_zone(name, args, time, schema)?
             }
+            ("split", [_, Expr::Literal(ScalarValue::Utf8(Some(text)), _)]) if text.is_empty() => {
+                return plan_err!("the delimiter of split is a text of at least one character");
+            }
+            ("codepoint", [text]) => match text {
+                Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.chars().count() == 1 => {
+                    None
+                }
+                _ => {
+                    return plan_err!(
+                        "codepoint takes a text of exactly one character, such as 'a'"
+                    );
+                }
+            },
             ("sqrt", [value]) => {
                 let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
                 let root = call(math::sqrt(), vec![value.clone()]);

@@ -145,6 +145,15 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<SqlError> {
+        if name.0.iter().any(|part| {
+            part.as_ident()
+                .is_some_and(|it| it.value.eq_ignore_ascii_case("information_schema"))
+        }) {
+            return ControlFlow::Break(SqlError::Invalid {
+                message: "information_schema is not on this engine: write SHOW TABLES, or DESCRIBE and a table".to_owned(),
+                position: None,
+            });
+        }
         let parts = std::mem::take(&mut name.0);
         let of_ours = match parts.as_slice() {
             [_, table] => part_is_table(table),
@@ -258,30 +267,12 @@ impl Rewriter<'_> {
             }
             Expr::Cast {
                 expr,
-                data_type: DataType::Varchar(Some(length)),
-                kind,
+                data_type: DataType::Varchar(Some(CharacterLength::IntegerLength { length, .. })),
                 ..
-            } => {
-                let text = Expr::Cast {
-                    kind,
-                    expr,
-                    data_type: DataType::Varchar(None),
-                    array: false,
-                    format: None,
-                };
-                let length = match length {
-                    CharacterLength::IntegerLength { length, .. } => length,
-                    CharacterLength::Max => return Ok(text),
-                };
-                call(
-                    "substr",
-                    vec![
-                        text,
-                        typed("1", DataType::BigInt(None)),
-                        typed(&length.to_string(), DataType::BigInt(None)),
-                    ],
-                )
-            }
+            } => call(
+                "varchar_of_length",
+                vec![*expr, typed(&length.to_string(), DataType::BigInt(None))],
+            ),
             Expr::Cast {
                 kind,
                 expr,
@@ -570,6 +561,15 @@ fn of_function(mut function: Function) -> Expr {
     let name = function.name.to_string().to_lowercase();
     if name == "localtimestamp" {
         return local_timestamp();
+    }
+    let engines = match name.as_str() {
+        "transform" => Some("array_transform"),
+        "filter" => Some("array_filter"),
+        "any_match" => Some("array_any_match"),
+        _ => None,
+    };
+    if let Some(engines) = engines {
+        function.name = ObjectName::from(vec![Ident::new(engines)]);
     }
     let constant = match name.as_str() {
         "nan" => Some("NaN"),

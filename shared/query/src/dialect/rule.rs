@@ -22,10 +22,14 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionContext;
 
+use datafusion::functions_aggregate::sum::sum_udaf;
+use datafusion::logical_expr::AggregateUDF;
+
 use super::array_items::item_function;
 use super::replaced::Replaced;
 use super::types::{self, castable, common};
 use super::{arithmetic, casts, signatures};
+use crate::functions::integer_sum::integer_sum;
 use crate::result_columns::type_name;
 
 /// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
@@ -47,6 +51,7 @@ struct Functions {
     /// Athena's names of the engine's functions.
     names: BTreeMap<String, &'static str>,
     subscript: Arc<ScalarUDF>,
+    integer_sum: Arc<AggregateUDF>,
     replaced: Replaced,
 }
 
@@ -79,6 +84,7 @@ impl Functions {
         Self {
             names,
             subscript: Arc::new(item_function(false)),
+            integer_sum: Arc::new(integer_sum(&sum_udaf())),
             replaced: Replaced::of(context),
         }
     }
@@ -194,6 +200,9 @@ impl Functions {
                 for item in &list {
                     comparable("IN", &given, &type_of(item)?)?;
                 }
+                if types::is_float(&given) && arithmetic::may_be_nan(&expr, schema) {
+                    return in_list_of_doubles(*expr, list, negated, schema).map(Transformed::yes);
+                }
                 Ok(Transformed::no(Expr::InList(InList {
                     expr,
                     list,
@@ -306,6 +315,12 @@ impl Functions {
                 );
             }
             params.args = converted(std::mem::take(&mut params.args), &given, &takes);
+            if *name == "sum"
+                && let [one] = given.as_slice()
+                && types::integer_digits(one).is_some()
+            {
+                function.func = Arc::clone(&self.integer_sum);
+            }
             if matches!(*name, "max" | "min")
                 && let [arg] = params.args.as_mut_slice()
                 && types::is_float(&arg.get_type(schema)?)
@@ -341,6 +356,27 @@ impl Functions {
         }
         Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))))
     }
+}
+
+/// `x IN (a, b)` as comparisons, since a NaN is in no list.
+fn in_list_of_doubles(
+    expr: Expr,
+    list: Vec<Expr>,
+    negated: bool,
+    schema: &DFSchema,
+) -> Result<Expr> {
+    let equals = list.into_iter().map(|item| {
+        let equal = BinaryExpr::new(Box::new(expr.clone()), Operator::Eq, Box::new(item));
+        arithmetic::comparison(equal, schema).map(|equal| equal.data)
+    });
+    let equals = equals.collect::<Result<Vec<_>>>()?;
+    let any = datafusion::logical_expr::utils::disjunction(equals);
+    let any = any.unwrap_or_else(|| datafusion::logical_expr::lit(false));
+    Ok(if negated {
+        Expr::Not(Box::new(any))
+    } else {
+        any
+    })
 }
 
 fn types_of(args: &[Expr], schema: &DFSchema) -> Result<Vec<DataType>> {

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Distinct,
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, GroupByExpr, Interval, JoinConstraint, JoinOperator, LimitClause,
-    ObjectName, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, SetQuantifier,
-    Spanned as _, Statement, Subscript, TableFactor, UnaryOperator, Value, Visit as _, Visitor,
-    WildcardAdditionalOptions,
+    FunctionArguments, GroupByExpr, Ident, Interval, JoinConstraint, JoinOperator, LimitClause,
+    ObjectName, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, Spanned as _, Statement, Subscript, TableFactor, UnaryOperator, Value,
+    Visit as _, Visitor, WildcardAdditionalOptions, WindowType,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -193,8 +193,16 @@ fn of_set_expr(body: &SetExpr) -> Checked {
     ) {
         return refuse("BY NAME", "name the columns in the same order", body.span());
     }
-    if matches!(op, datafusion::sql::sqlparser::ast::SetOperator::Minus) {
+    if *op == SetOperator::Minus {
         return refuse("MINUS", "write EXCEPT", body.span());
+    }
+    if *set_quantifier == SetQuantifier::All && *op != SetOperator::Union {
+        let instead = "count the rows of each side with GROUP BY";
+        return Err(here_only(
+            "EXCEPT ALL and INTERSECT ALL",
+            instead,
+            body.span(),
+        ));
     }
     of_set_expr(left)?;
     of_set_expr(right)
@@ -317,6 +325,18 @@ fn identifiers(expr: &Expr) -> Vec<String> {
     names
 }
 
+/// Athena's reserved words, in lower case.
+const RESERVED: &str = " alter and as between by case cast constraint create cross cube current_catalog current_date \
+    current_path current_role current_schema current_time current_timestamp current_user deallocate delete describe \
+    distinct drop else end escape except execute exists extract false for from full group grouping having in inner \
+    insert intersect into is join json_array json_exists json_object json_query json_table json_value left like listagg \
+    localtime localtimestamp natural normalize not null on or order outer prepare recursive right rollup select skip \
+    table then trim true uescape union unnest using values when where with ";
+
+fn is_reserved(name: &Ident) -> bool {
+    name.quote_style.is_none() && RESERVED.contains(&format!(" {} ", name.value.to_lowercase()))
+}
+
 fn of_item(item: &SelectItem) -> Checked {
     let options = match item {
         SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => options,
@@ -325,6 +345,14 @@ fn of_item(item: &SelectItem) -> Checked {
                 "more than one name for a result",
                 "name each column",
                 expr.span(),
+            );
+        }
+        SelectItem::ExprWithAlias { alias, .. } if is_reserved(alias) => {
+            let what = format!("the name {}", alias.value);
+            return refuse(
+                &what,
+                "put it in double quotes, or choose another one",
+                alias.span,
             );
         }
         SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. } => return Ok(()),
@@ -358,6 +386,11 @@ fn of_join(operator: &JoinOperator, span: Span) -> Checked {
     use JoinOperator as Op;
     match operator {
         Op::CrossJoin(JoinConstraint::None) => Ok(()),
+        Op::FullOuter(JoinConstraint::Using(_)) => Err(here_only(
+            "FULL JOIN … USING",
+            "write ON, and coalesce(a.k, b.k)",
+            span,
+        )),
         Op::Join(on)
         | Op::Inner(on)
         | Op::Left(on)
@@ -366,7 +399,8 @@ fn of_join(operator: &JoinOperator, span: Span) -> Checked {
         | Op::RightOuter(on)
         | Op::FullOuter(on) => match on {
             JoinConstraint::None => refuse("JOIN without ON or USING", "write CROSS JOIN", span),
-            JoinConstraint::On(_) | JoinConstraint::Using(_) | JoinConstraint::Natural => Ok(()),
+            JoinConstraint::Natural => refuse("NATURAL JOIN", "write USING (column)", span),
+            JoinConstraint::On(_) | JoinConstraint::Using(_) => Ok(()),
         },
         Op::Semi(_) | Op::LeftSemi(_) | Op::RightSemi(_) => {
             refuse("SEMI JOIN", "write EXISTS or IN", span)
@@ -491,6 +525,17 @@ fn of_expr(expr: &Expr) -> Checked {
                     AccessExpr::Dot(_) | AccessExpr::Subscript(Subscript::Index { .. })
                 )
             });
+            let is_key = access_chain.iter().any(|access| {
+                matches!(access, AccessExpr::Subscript(Subscript::Index { index: Expr::Value(value) })
+                    if matches!(value.value, Value::SingleQuotedString(_)))
+            });
+            if is_key {
+                return Err(here_only(
+                    "a key of a map in brackets",
+                    "write CASE, or UNNEST",
+                    span,
+                ));
+            }
             match plain {
                 true => Ok(()),
                 false => refuse("a part of an array", "write slice(array, start, length)"),
@@ -645,6 +690,11 @@ fn of_value(value: &Value, span: Span) -> Checked {
                 false => Ok(()),
             }
         }
+        Value::HexStringLiteral(digits) if digits.len() % 2 == 1 => refuse(
+            "an odd number of digits",
+            "write two for each byte: X'0A'",
+            span,
+        ),
         Value::SingleQuotedString(_)
         | Value::HexStringLiteral(_)
         | Value::UnicodeStringLiteral(_)
@@ -694,6 +744,16 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
+fn is_ordered(over: Option<&WindowType>) -> bool {
+    match over {
+        Some(WindowType::WindowSpec(spec)) => {
+            !spec.order_by.is_empty() || spec.window_name.is_some()
+        }
+        Some(WindowType::NamedWindow(_)) => true,
+        None => false,
+    }
+}
+
 fn of_function(function: &Function, span: Span) -> Checked {
     let name = last_name(&function.name)
         .map(|name| name.value.to_lowercase())
@@ -722,6 +782,28 @@ fn of_function(function: &Function, span: Span) -> Checked {
             false => refuse("WITHIN GROUP", "write approx_percentile(x, 0.5)", span),
         };
     }
+    let is_aggregate = signatures::is_aggregate(&name);
+    if function.over.is_none() && signatures::needs_window(&name) {
+        return refuse(
+            &format!("{name} without OVER"),
+            "write OVER (ORDER BY …), or max_by and min_by",
+            span,
+        );
+    }
+    if matches!(name.as_str(), "lag" | "lead") && !is_ordered(function.over.as_ref()) {
+        return refuse(
+            &format!("{name} without an order"),
+            "write OVER (ORDER BY …)",
+            span,
+        );
+    }
+    if !is_aggregate && function.filter.is_some() {
+        return refuse(
+            &format!("FILTER of {name}"),
+            "write CASE WHEN … THEN … END",
+            span,
+        );
+    }
     if function.over.is_some() && function.filter.is_some() {
         return refuse(
             "FILTER in a window",
@@ -743,8 +825,25 @@ fn of_function(function: &Function, span: Span) -> Checked {
             ),
         };
     };
+    if !is_aggregate && (list.duplicate_treatment.is_some() || !list.clauses.is_empty()) {
+        return refuse(
+            &format!("DISTINCT or ORDER BY in {name}"),
+            "write an aggregate",
+            span,
+        );
+    }
     for argument in &list.args {
         match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                ..
+            })) if matches!(name.as_str(), "lag" | "lead" | "nth_value") && list.args.len() > 1 => {
+                return refuse(
+                    &format!("a negative number in {name}"),
+                    "write lead for lag, and the reverse",
+                    span,
+                );
+            }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(_)) => {}
             FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if name == "count" => {}
             _ => return refuse("this argument", "write an expression", span),

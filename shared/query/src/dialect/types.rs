@@ -186,8 +186,5 @@ pub(crate) fn castable(from: &DataType, to: &DataType) -> bool {
         return scalar(from);
     }
     let number = |it: &DataType| is_number(it) || *it == DataType::Boolean;
-    if let (Some(from), Some(to)) = (items(from), items(to)) {
-        return castable(from, to);
-    }
     (number(from) && number(to)) || (is_time(from) && is_time(to))
 }

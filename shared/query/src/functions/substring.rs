@@ -9,6 +9,24 @@ use datafusion::error::Result;
 use super::arg_type::ArgType;
 use super::scalar_function::{Returns, Scalar, argument};
 
+/// A text of at most some characters, for `CAST(x AS varchar(n))`.
+pub(super) fn shortened_function() -> Scalar {
+    Scalar::new(
+        "varchar_of_length",
+        &[&[ArgType::Text, ArgType::Integer]],
+        Returns::Type(DataType::Utf8),
+        |arguments| {
+            let texts = argument(arguments, 0)?.as_string_view();
+            let lengths = argument(arguments, 1)?.as_primitive::<Int64Type>();
+            let rows = texts
+                .iter()
+                .zip(lengths)
+                .map(|(text, length)| Some(part(text?, 1, length)));
+            Ok(Arc::new(rows.collect::<StringArray>()))
+        },
+    )
+}
+
 pub(super) fn functions() -> [Scalar; 2] {
     ["substr", "substring"].map(|name| {
         Scalar::new(
