@@ -153,10 +153,15 @@ pub(crate) async fn run(
     let watch = ShellWatch::start(at_end).map_err(CliError::Start)?;
     let outcome = converse(&mut shell, &watch, outputs).await;
     // However the shell ends, the answers are kept.
-    if let Some(file) = file.lock().await.take() {
-        file.finish()?;
+    let kept = file.lock().await.take().map_or(Ok(()), AtomicFile::finish);
+    match (outcome, kept) {
+        // As for a shell that waits: the exit code is the signal's.
+        (Err(failure), Err(error)) if watch.received_signal().is_some() => {
+            _ = writeln!(outputs.status, "ticksql: {error}");
+            Err(failure)
+        }
+        (outcome, kept) => kept.map_err(QueryFailure::from).and(outcome),
     }
-    outcome
 }
 
 /// Runs statement after statement.
