@@ -104,20 +104,21 @@ class Statement:
         table, columns, unique, must = self.source()
         expressions = Expressions(self.random, columns)
         items, _ = self.items(expressions)
-        order = ", ".join(unique)
+        key = ""
         if self.maybe(0.3):
-            key = expressions.of(self.pick(PLAIN), 2)
-            order = Several([Node(None, key, self.pick(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"])), Node(None, order)], least=1)
             # The rows of equal keys have an order only by what no two have in common.
-            order.smaller = lambda: iter(())
+            direction = self.pick(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"])
+            key = optional(expressions.of(self.pick(PLAIN), 2), f"{direction}, ")
+        order = ", ".join(unique)
         cut = optional(self.pick([" LIMIT 2", " OFFSET 1 LIMIT 2", " OFFSET 1", " FETCH FIRST 2 ROWS ONLY"])) if self.maybe(0.2) else ""
-        return Node(None, "SELECT ", items, " FROM ", table, self.where(expressions, must), " ORDER BY ", order, cut)
+        tail = optional(" FROM ", table, self.where(expressions, must), " ORDER BY ", key, order, cut)
+        return Node(None, "SELECT ", items, tail)
 
     def distinct(self):
         table, columns, _, must = self.source()
         expressions = Expressions(self.random, columns)
         items, _ = self.items(expressions, 2, 2)
-        return Node(None, "SELECT DISTINCT ", items, " FROM ", table, self.where(expressions, must))
+        return Node(None, "SELECT DISTINCT ", items, optional(" FROM ", table, self.where(expressions, must)))
 
     def aggregated(self):
         table, columns, unique, must = self.source()
@@ -125,17 +126,18 @@ class Statement:
         calls = self.calls(expressions, AGGREGATES, unique[0] if len(unique) == 1 else f"ROW({', '.join(unique)})", self.random.randint(1, 3))
         calls = Several([Node(None, call, f" AS r{at}") for at, call in enumerate(calls)], least=1)
         keys = [name for name, kind in columns if name not in ("k", "ts", "time", "slot")]
-        grouping, key_items = "", ""
+        grouping, key_item = "", ""
         if self.maybe(0.6) and keys:
             keys = [self.pick(keys), self.pick(keys)]
             form = self.pick(GROUPINGS)
             # Athena takes only columns in ROLLUP, CUBE and GROUPING SETS.
             if form in GROUPINGS[:2] and self.maybe(0.5):
                 keys[0] = str(expressions.of(self.pick(PLAIN), 1))
-            grouping = " " + form.format(*keys)
-            key_items = f"{keys[0]} AS g, "
+            grouping = optional(" " + form.format(*keys))
+            key_item = optional(f"{keys[0]} AS g, ")
         having = optional(" HAVING ", *self.calls(expressions, ["count(*) > 1", "sum({integer}) > 1", "max({double}) > 1"], "k", 1)) if self.maybe(0.15) else ""
-        return Node(None, "SELECT ", key_items, calls, " FROM ", table, self.where(expressions, must), grouping, having)
+        tail = optional(" FROM ", table, self.where(expressions, must), grouping, having)
+        return Node(None, "SELECT ", key_item, calls, tail)
 
     def windowed(self):
         table, columns, unique, must = self.source()
@@ -161,7 +163,7 @@ class Statement:
             expressions = Expressions(self.random, columns)
             of = [self.pick(NUMBERS) if kind in NUMBERS and self.maybe(0.5) else kind for kind in kinds]
             items = Several([Node(None, expressions.of(kind, 2), f" AS r{at}") for at, kind in enumerate(of)], least=len(of))
-            sides.append(Node("side", "SELECT ", items, " FROM ", table, self.where(expressions, must)))
+            sides.append(Node("side", "SELECT ", items, optional(" FROM ", table, self.where(expressions, must))))
         operator = self.pick(["UNION", "UNION ALL", "EXCEPT", "INTERSECT", "UNION"])
         return Node("side", sides[0], f" {operator} ", sides[1])
 
@@ -179,7 +181,8 @@ class Statement:
             more = optional(" AND ", expressions.argument("boolean", 1)) if self.maybe(0.4) else ""
             on = Node(None, " ON ", equal, more)
         where = self.where(expressions, None)
-        return Node(None, "SELECT ", items, " FROM ", one, f" {kind} ", other, on, where, " ORDER BY a.k, b.k")
+        tail = optional(" FROM ", one, f" {kind} ", other, on, where, " ORDER BY a.k, b.k")
+        return Node(None, "SELECT ", items, tail)
 
     def nested(self):
         """Subqueries in conditions and in FROM, and WITH."""
@@ -206,7 +209,8 @@ class Statement:
         else:
             [call] = self.calls(inside, ["max({integer})", "min({double})", "sum({decimal})", "count(*)"], "k", 1)
             test = (outside.argument(self.pick(NUMBERS), 1), " < (SELECT ", call, " FROM ", inner, ")")
-        return Node(None, "SELECT ", items, " FROM ", table, where, Node("boolean", *test), order)
+        tail = optional(" FROM ", table, optional(where, Node("boolean", *test)), order)
+        return Node(None, "SELECT ", items, tail)
 
 
 FORMS = [
