@@ -43,7 +43,8 @@ NARROWER = {
 ZONES = ["'UTC'", "'America/New_York'", "'Asia/Kolkata'", "'+02:00'"]
 UNITS = ["'millisecond'", "'second'", "'minute'", "'hour'", "'day'", "'week'", "'month'", "'quarter'", "'year'"]
 PATTERNS = ["'a%'", "'%b%'", "'_'", "'%'", "''", "'a\\_b'", "'%\\%'", "'_b_'", "'A%'", "'%ö%'"]
-REGEXPS = [r"'a'", r"'\d+'", r"'^a.*c$'", r"'(?i)ABC'", r"'([a-z])([a-z])'", r"'[^a]'", r"'\s'", r"'.'", r"'b|c'", r"'^$'"]
+REGEXPS = [r"'a'", r"'\d+'", r"'^a.*c$'", r"'(?i)ABC'", r"'([a-z])([a-z])'", r"'[^a]'",
+           r"'\s'", r"'.'", r"'b|c'", r"'^$'"]
 FORMATS = ["'%Y-%m-%d %H:%i:%s'", "'%a %b %e %c %y'", "'%W %M %j'", "'%h %p %f'", "'%T'", "'%v %x'"]
 SMALL = ["0", "1", "2", "3", "-1", "-2", "5"]
 WORDS = {"zone": ZONES, "unit": UNITS, "pattern": PATTERNS, "regexp": REGEXPS, "format": FORMATS, "small": SMALL}
@@ -67,13 +68,15 @@ FORMS = {
         {varbinary} = {varbinary}; {varbinary} < {varbinary}; TRY_CAST({varchar} AS boolean)""",
     "integer": """
         {integer} + {integer}; {integer} - {integer}; {integer} * {integer}; {integer} / {integer}
-        {integer} % {integer}; - {integer}; codepoint('ä'); codepoint(CAST({varchar} AS varchar(1))); CAST({number} AS integer)
+        {integer} % {integer}; - {integer}; codepoint('ä'); codepoint(CAST({varchar} AS varchar(1)))
+        CAST({number} AS integer)
         TRY_CAST({varchar} AS integer); TRY_CAST({double} AS integer); CAST({boolean} AS integer)
         element_at({numbers}, {small}); array_max({numbers}); array_min({numbers}); array_sort({numbers})[1]
         sign({integer}); CAST({integer} AS smallint); CAST({small} AS tinyint); TRY_CAST({decimal} AS integer)""",
     "bigint": """
         {bigint} + {integer}; {bigint} - {bigint}; {bigint} * {small}; {bigint} / {integer}; {bigint} % {bigint}
-        length({varchar}); length({varbinary}); position('b' IN {varchar}); strpos({varchar}, {varchar}); cardinality({numbers})
+        length({varchar}); length({varbinary}); position('b' IN {varchar}); strpos({varchar}, {varchar})
+        cardinality({numbers})
         array_position({numbers}, {integer}); levenshtein_distance({varchar}, {varchar})
         bitwise_and({bigint}, {bigint}); bitwise_or({bigint}, {integer}); bitwise_xor({integer}, {bigint})
         bitwise_not({bigint}); bitwise_left_shift({bigint}, {small}); bitwise_right_shift({bigint}, {small})
@@ -88,7 +91,8 @@ FORMS = {
     "double": """
         {double} + {double}; {double} - {number}; {double} * {double}; {double} / {double}; {double} % {double}
         - {double}; sqrt({double}); cbrt({double}); exp({double}); ln({double}); log2({double}); log10({double})
-        log({double}, {double}); power({number}, {double}); power({integer}, {integer}); sin({double}); atan2({double}, {double})
+        log({double}, {double}); power({number}, {double}); power({integer}, {integer}); sin({double})
+        atan2({double}, {double})
         degrees({double}); radians({double}); tanh({double}); acos({double}); CAST({number} AS double)
         CAST({varchar} AS double); TRY_CAST({varchar} AS double); to_unixtime({timestamp}); to_unixtime({moment})
         round({double}); round({double}, {small}); truncate({double}); floor({double}); ceil({double}); abs({double})
@@ -96,7 +100,8 @@ FORMS = {
         round({double}, 2); CAST({decimal} AS double)""",
     "real": "{real} + {real}; {real} * {real}; CAST({number} AS real); abs({real}); {real} / {integer}; - {real}",
     "decimal": """
-        {decimal} + {decimal}; {decimal} - {decimal}; {decimal} * {decimal}; {decimal} / {decimal}; {decimal} % {decimal}
+        {decimal} + {decimal}; {decimal} - {decimal}; {decimal} * {decimal}; {decimal} / {decimal}
+        {decimal} % {decimal}
         {decimal} + {integer}; {decimal} * {bigint}; {integer} / {decimal}; - {decimal}; round({decimal})
         round({decimal}, {small}); truncate({decimal}); truncate({decimal}, 1); floor({decimal}); ceil({decimal})
         abs({decimal}); sign({decimal}); mod({decimal}, {decimal}); CAST({number} AS decimal(12, 2))
@@ -106,23 +111,30 @@ FORMS = {
         trim('a' FROM {varchar}); reverse({varchar}); substr({varchar}, {small}); substr({varchar}, {small}, {small})
         replace({varchar}, {varchar}, {varchar}); replace({varchar}, 'a'); split_part({varchar}, ',', 2)
         split_part({varchar}, 'a', 1); concat({varchar}, {varchar}); concat_ws('-', {varchar}, {varchar})
-        regexp_extract({varchar}, {regexp}); regexp_extract({varchar}, '(a)(b)?', 2); regexp_replace({varchar}, {regexp})
-        regexp_replace({varchar}, {regexp}, 'x'); regexp_replace({varchar}, '([a-z])', '<$1>'); translate({varchar}, 'ab', 'x')
+        regexp_extract({varchar}, {regexp}); regexp_extract({varchar}, '(a)(b)?', 2)
+        regexp_replace({varchar}, {regexp})
+        regexp_replace({varchar}, {regexp}, 'x'); regexp_replace({varchar}, '([a-z])', '<$1>')
+        translate({varchar}, 'ab', 'x')
         CAST({integer} AS varchar); CAST({bigint} AS varchar); CAST({double} AS varchar); CAST({real} AS varchar)
         CAST({decimal} AS varchar); CAST({boolean} AS varchar); CAST({date} AS varchar); CAST({timestamp} AS varchar)
         CAST({moment} AS varchar); CAST({varchar} AS varchar(2)); date_format({timestamp}, {format})
-        date_format({moment}, {format}); to_iso8601({timestamp}); to_iso8601({date}); to_hex({varbinary}); to_base64({varbinary})
-        to_hex(md5({varbinary})); to_hex(sha256({varbinary})); to_hex(xxhash64({varbinary})); to_base({bigint}, 16); chr({integer})
+        date_format({moment}, {format}); to_iso8601({timestamp}); to_iso8601({date}); to_hex({varbinary})
+        to_base64({varbinary})
+        to_hex(md5({varbinary})); to_hex(sha256({varbinary})); to_hex(xxhash64({varbinary})); to_base({bigint}, 16)
+        chr({integer})
         from_utf8({varbinary}); array_join({numbers}, ','); array_join({texts}, '-', '?'); element_at({texts}, {small})
-        json_extract_scalar('{{"a": {{"b": [1, "x"]}}}}', '$.a.b[1]'); url_extract_host('http://a.b/c'); soundex('Robert')
+        json_extract_scalar('{{"a": {{"b": [1, "x"]}}}}', '$.a.b[1]'); url_extract_host('http://a.b/c')
+        soundex('Robert')
         format_datetime({timestamp}, 'yyyy-MM-dd HH:mm'); typeof({any})""",
     "varbinary": """
         to_utf8({varchar}); from_hex('00ff'); from_base64('w6Q='); md5({varbinary}); sha1({varbinary})
         to_big_endian_64({bigint}); CAST({varchar} AS varbinary); xxhash64({varbinary})""",
     "date": """
-        date({timestamp}); date({varchar}); CAST({timestamp} AS date); CAST({moment} AS date); TRY_CAST({varchar} AS date)
+        date({timestamp}); date({varchar}); CAST({timestamp} AS date); CAST({moment} AS date)
+        TRY_CAST({varchar} AS date)
         date_add('day', {small}, {date}); date_add('month', {small}, {date}); date_add('year', {small}, {date})
-        date_trunc('month', {date}); date_trunc('week', {date}); date_trunc('quarter', {date}); last_day_of_month({time})
+        date_trunc('month', {date}); date_trunc('week', {date}); date_trunc('quarter', {date})
+        last_day_of_month({time})
         {date} + INTERVAL '1' DAY; {date} - INTERVAL '1' MONTH; from_iso8601_date('2026-03-07')""",
     "timestamp": """
         date_trunc({unit}, {timestamp}); date_add({unit}, {small}, {timestamp}); CAST({date} AS timestamp)
@@ -136,12 +148,14 @@ FORMS = {
         CAST({timestamp} AS timestamp with time zone); from_iso8601_timestamp('2026-03-07T10:00:00+02:00')
         {timestamp} AT TIME ZONE {zone}""",
     "numbers": """
-        ARRAY[{integer}, {integer}]; array_distinct({numbers}); array_sort({numbers}); array_remove({numbers}, {integer})
+        ARRAY[{integer}, {integer}]; array_distinct({numbers}); array_sort({numbers})
+        array_remove({numbers}, {integer})
         array_union({numbers}, {numbers}); array_except({numbers}, {numbers}); array_intersect({numbers}, {numbers})
         slice({numbers}, 1, 2); reverse({numbers}); {numbers} || {numbers}; filter({numbers}, x -> x > 1)
         transform({numbers}, x -> x * 2); repeat({integer}, 3); flatten(ARRAY[{numbers}, {numbers}])""",
     "texts": """
-        split({varchar}, ','); split({varchar}, 'a'); ARRAY[{varchar}, {varchar}]; array_sort({texts}); array_distinct({texts})
+        split({varchar}, ','); split({varchar}, 'a'); ARRAY[{varchar}, {varchar}]; array_sort({texts})
+        array_distinct({texts})
         array_remove({texts}, {varchar}); {texts} || {texts}; CAST({numbers} AS array(varchar))
         transform({numbers}, x -> CAST(x AS varchar))""",
 }
@@ -180,7 +194,9 @@ class Expressions:
         parts = HOLE.split(form.replace("{{", "\0").replace("}}", "\1"))
         for at in range(1, len(parts), 2):
             parts[at] = self.argument(parts[at], depth - 1)
-        return Node(kind, *(part.replace("\0", "{").replace("\1", "}") if isinstance(part, str) else part for part in parts))
+        for at in range(0, len(parts), 2):
+            parts[at] = parts[at].replace("\0", "{").replace("\1", "}")
+        return Node(kind, *parts)
 
     def argument(self, wanted, depth):
         if wanted in WORDS:

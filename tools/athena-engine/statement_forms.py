@@ -2,7 +2,7 @@
 
 import random as chance
 
-from expression_forms import NUMBERS, PLAIN, Expressions
+from expression_forms import NUMBERS, PLAIN, UNCOMPARED, Expressions
 from statement_tree import Node, Several, optional
 
 DAYS = "year = 2026 AND month = 11 AND token IN ('DUST', 'SAME', 'WHALE', 'BIGSLOT', 'btc')"
@@ -19,23 +19,28 @@ ARCHIVE = {
 AGGREGATES = [
     "count(*)", "count({any})", "count(DISTINCT {plain})", "sum({integer})", "sum({bigint})", "sum({double})",
     "sum({decimal})", "avg({integer})", "avg({double})", "avg({decimal})", "min({any})", "max({any})", "min({double})",
-    "max({double})", "max({varchar})", "min({time})", "count_if({boolean})", "bool_and({boolean})", "bool_or({boolean})",
+    "max({double})", "max({varchar})", "min({time})", "count_if({boolean})", "bool_and({boolean})",
+    "bool_or({boolean})",
     "every({boolean})", "stddev({double})", "stddev_pop({double})", "var_samp({double})", "variance({number})",
     "var_pop({integer})", "corr({double}, {double})", "covar_pop({double}, {double})", "regr_slope({double}, {double})",
     "geometric_mean({double})", "approx_distinct({plain})", "sum(DISTINCT {integer})", "avg(DISTINCT {double})",
     "max_by({any}, {unique})", "min_by({any}, {unique})", "array_agg({plain} ORDER BY {unique})",
     "array_sort(array_agg(DISTINCT {integer}))", "listagg({varchar}, ',') WITHIN GROUP (ORDER BY {unique})",
-    "array_join(array_agg({varchar} ORDER BY {unique} DESC), '|')", "bitwise_and_agg({bigint})", "bitwise_or_agg({bigint})",
-    "sum({double}) FILTER (WHERE {boolean})", "count(*) FILTER (WHERE {boolean})", "max({any}) FILTER (WHERE {boolean})",
+    "array_join(array_agg({varchar} ORDER BY {unique} DESC), '|')", "bitwise_and_agg({bigint})",
+    "bitwise_or_agg({bigint})",
+    "sum({double}) FILTER (WHERE {boolean})", "count(*) FILTER (WHERE {boolean})",
+    "max({any}) FILTER (WHERE {boolean})",
     "approx_percentile({double}, 0.5)", "sum({real})", "avg({real})", "sum({integer}) * 1.0 / count(*)",
 ]
 WINDOWS = [
-    "row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile(3)", "lag({any})", "lead({any}, 2)",
+    "row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile(3)", "lag({any})",
+    "lead({any}, 2)",
     "lag({integer}, 1, 0)", "lead({varchar}, 1, 'z')", "lag({double}) IGNORE NULLS",
 ]
 FRAMED = [
     "first_value({any})", "last_value({any})", "nth_value({any}, 2)", "sum({integer})", "sum({double})", "count(*)",
-    "count({any})", "avg({double})", "min({double})", "max({varchar})", "avg({decimal})", "sum({decimal})", "max({time})",
+    "count({any})", "avg({double})", "min({double})", "max({varchar})", "avg({decimal})", "sum({decimal})",
+    "max({time})",
     "last_value({double}) IGNORE NULLS", "bool_or({boolean})", "stddev({double})", "count_if({boolean})",
     "first_value({integer}) IGNORE NULLS", "max_by({varchar}, {unique})", "array_agg({integer})",
 ]
@@ -45,6 +50,8 @@ FRAMES = [
     " RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING", " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW",
     " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
 ]
+CUTS = [" LIMIT 2", " OFFSET 1 LIMIT 2", " OFFSET 1", " FETCH FIRST 2 ROWS ONLY"]
+HAVING = ["count(*) > 1", "sum({integer}) > 1", "max({double}) > 1"]
 GROUPINGS = ["GROUP BY {0}", "GROUP BY {0}, {1}", "GROUP BY ROLLUP ({0}, {1})", "GROUP BY CUBE ({0}, {1})",
              "GROUP BY GROUPING SETS (({0}), ({1}), ())", "GROUP BY GROUPING SETS (({0}, {1}), ({0}))"]
 
@@ -72,7 +79,7 @@ class Statement:
         return Node(None, "(VALUES ", Several(rows, least=1), f") AS {name} (k, {', '.join(columns)})"), known, ["k"]
 
     def source(self):
-        """What stands after FROM, its columns, those that no two rows have in common, and a condition that must stay."""
+        """What stands after FROM, its columns, those that no two rows share, and a condition that must stay."""
         if self.maybe(0.6):
             return *self.values(), None
         table = self.pick(list(ARCHIVE))
@@ -86,7 +93,8 @@ class Statement:
         return optional(" WHERE ", condition) if self.maybe(0.5) else ""
 
     def items(self, expressions, most=3, depth=3):
-        kinds = [self.pick(PLAIN if self.maybe(0.9) else ["numbers", "texts"]) for _ in range(self.random.randint(1, most))]
+        count = self.random.randint(1, most)
+        kinds = [self.pick(PLAIN if self.maybe(0.9) else UNCOMPARED) for _ in range(count)]
         nodes = [Node(None, expressions.of(kind, depth), f" AS r{at}") for at, kind in enumerate(kinds)]
         return Several(nodes, least=1), kinds
 
@@ -110,7 +118,7 @@ class Statement:
             direction = self.pick(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"])
             key = optional(expressions.of(self.pick(PLAIN), 2), f"{direction}, ")
         order = ", ".join(unique)
-        cut = optional(self.pick([" LIMIT 2", " OFFSET 1 LIMIT 2", " OFFSET 1", " FETCH FIRST 2 ROWS ONLY"])) if self.maybe(0.2) else ""
+        cut = optional(self.pick(CUTS)) if self.maybe(0.2) else ""
         tail = optional(" FROM ", table, self.where(expressions, must), " ORDER BY ", key, order, cut)
         return Node(None, "SELECT ", items, tail)
 
@@ -123,7 +131,8 @@ class Statement:
     def aggregated(self):
         table, columns, unique, must = self.source()
         expressions = Expressions(self.random, columns)
-        calls = self.calls(expressions, AGGREGATES, unique[0] if len(unique) == 1 else f"ROW({', '.join(unique)})", self.random.randint(1, 3))
+        key = unique[0] if len(unique) == 1 else f"ROW({', '.join(unique)})"
+        calls = self.calls(expressions, AGGREGATES, key, self.random.randint(1, 3))
         calls = Several([Node(None, call, f" AS r{at}") for at, call in enumerate(calls)], least=1)
         keys = [name for name, kind in columns if name not in ("k", "ts", "time", "slot")]
         grouping, key_item = "", ""
@@ -135,7 +144,7 @@ class Statement:
                 keys[0] = str(expressions.of(self.pick(PLAIN), 1))
             grouping = optional(" " + form.format(*keys))
             key_item = optional(f"{keys[0]} AS g, ")
-        having = optional(" HAVING ", *self.calls(expressions, ["count(*) > 1", "sum({integer}) > 1", "max({double}) > 1"], "k", 1)) if self.maybe(0.15) else ""
+        having = optional(" HAVING ", *self.calls(expressions, HAVING, "k", 1)) if self.maybe(0.15) else ""
         tail = optional(" FROM ", table, self.where(expressions, must), grouping, having)
         return Node(None, "SELECT ", key_item, calls, tail)
 
@@ -151,8 +160,10 @@ class Statement:
             frame = "" if ranked else self.pick(FRAMES)
             direction = self.pick(["", "", " DESC"])
             by = unique[0] if "RANGE BETWEEN 1" in frame else order.replace(",", direction + ",") + direction
-            nodes.append(Node(None, call, " OVER (", partition, f"ORDER BY {by}", optional(frame) if frame else "", f") AS r{at}"))
-        return Node(None, "SELECT ", Several(nodes, least=1), " FROM ", table, self.where(expressions, must), f" ORDER BY {order}")
+            frame = optional(frame) if frame else ""
+            nodes.append(Node(None, call, " OVER (", partition, f"ORDER BY {by}", frame, f") AS r{at}"))
+        items = Several(nodes, least=1)
+        return Node(None, "SELECT ", items, " FROM ", table, self.where(expressions, must), f" ORDER BY {order}")
 
     def combined(self):
         """UNION, EXCEPT and INTERSECT."""
@@ -162,7 +173,8 @@ class Statement:
             table, columns, _, must = self.source()
             expressions = Expressions(self.random, columns)
             of = [self.pick(NUMBERS) if kind in NUMBERS and self.maybe(0.5) else kind for kind in kinds]
-            items = Several([Node(None, expressions.of(kind, 2), f" AS r{at}") for at, kind in enumerate(of)], least=len(of))
+            nodes = [Node(None, expressions.of(kind, 2), f" AS r{at}") for at, kind in enumerate(of)]
+            items = Several(nodes, least=len(of))
             sides.append(Node("side", "SELECT ", items, optional(" FROM ", table, self.where(expressions, must))))
         operator = self.pick(["UNION", "UNION ALL", "EXCEPT", "INTERSECT", "UNION"])
         return Node("side", sides[0], f" {operator} ", sides[1])
@@ -202,7 +214,8 @@ class Statement:
         elif form == 2:
             comparison = self.pick(["=", "<", ">=", "<>"])
             quantifier = self.pick(["ANY", "ALL", "SOME"])
-            test = (outside.argument(kind, 1), f" {comparison} {quantifier} (SELECT ", inside.of(kind, 1), " FROM ", inner, ")")
+            operator = f" {comparison} {quantifier} (SELECT "
+            test = (outside.argument(kind, 1), operator, inside.of(kind, 1), " FROM ", inner, ")")
         elif form == 3:
             return Node(None, "WITH q AS (SELECT ", inside.of(kind, 2), " AS x FROM ", inner, ") SELECT x, ",
                         Expressions(self.random, [("x", kind)]).of(self.pick(PLAIN), 2), " AS r FROM q")
@@ -214,8 +227,8 @@ class Statement:
 
 
 FORMS = [
-    (Statement.constants, 5), (Statement.rows, 4), (Statement.distinct, 1), (Statement.aggregated, 5), (Statement.windowed, 3),
-    (Statement.combined, 2), (Statement.joined, 2), (Statement.nested, 2),
+    (Statement.constants, 5), (Statement.rows, 4), (Statement.distinct, 1), (Statement.aggregated, 5),
+    (Statement.windowed, 3),    (Statement.combined, 2), (Statement.joined, 2), (Statement.nested, 2),
 ]
 
 
