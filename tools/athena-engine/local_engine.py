@@ -83,7 +83,7 @@ def difference(sql, athena, local):
         return f"{len(local.rows)} rows, not {len(athena.rows)}"
     kinds = [kind for _, kind in athena.columns]
     is_row = lambda one, other: len(one) == len(other) and all(map(is_same, one, other, kinds))
-    if "ORDER BY" in sql.upper():
+    if is_ordered(sql):
         for number, (one, other) in enumerate(zip(athena.rows, local.rows), 1):
             if not is_row(one, other):
                 return f"values of row {number}"
@@ -97,6 +97,12 @@ def difference(sql, athena, local):
     return None
 
 
+def is_ordered(sql):
+    """Whether the rows have an order: ORDER BY outside of all parentheses. Those of calls and windows are inside."""
+    _, found, rest = sql.upper().rpartition("ORDER BY")
+    return bool(found) and rest.count("(") >= rest.count(")")
+
+
 def is_same(there, here, kind):
     if isinstance(there, dict):
         pairs = dict(zip(here.names, here)) if isinstance(here, Row) else None
@@ -108,7 +114,7 @@ def is_same(there, here, kind):
             is_same(one, other, kind) for one, other in zip(there, here)
         )
     if isinstance(there, str) and isinstance(here, str):
-        if there == here or (kind == "varbinary" and bytes_of(there) == here):
+        if there == here or ("varbinary" in kind and bytes_of(there) == here):
             return True
         if moment(there) is not None and moment(there) == moment(here):
             return True
