@@ -5,8 +5,9 @@
 //! functions, and gives operators and casts Athena's results ([`rule`]).
 
 pub(crate) mod arithmetic;
-mod array_items;
+pub(crate) mod array_items;
 pub(crate) mod casts;
+mod expanded;
 pub(crate) mod grammar;
 mod like;
 pub(crate) mod moments;

@@ -21,6 +21,7 @@ mod regexp_replacement;
 mod scalar_function;
 mod sequence;
 mod split_part;
+mod split_text;
 mod substring;
 mod timestamps;
 mod type_of;
@@ -31,14 +32,15 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
+use crate::dialect::array_items::item_function;
+
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
-const SCALAR_NAMES: [(&str, &str); 8] = [
+const SCALAR_NAMES: [(&str, &str); 7] = [
     ("random", "rand"),
     ("ceil", "ceiling"),
     ("trunc", "truncate"),
     ("signum", "sign"),
     ("isnan", "is_nan"),
-    ("string_to_array", "split"),
     ("levenshtein", "levenshtein_distance"),
     ("ascii", "codepoint"),
 ];
@@ -87,7 +89,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
     for function in zones::functions()
         .into_iter()
         .chain(sequence::functions())
-        .chain([type_of::function()])
+        .chain([type_of::function(), item_function(true)])
     {
         context.register_udf(function);
     }

@@ -12,15 +12,13 @@ use crate::suggestions::{did_you_mean, suggestions};
 const TOO_LARGE: [&str; 2] = ["lpad", "rpad"];
 
 /// Functions of Athena that are not here, and what to write instead.
-const INSTEAD: [(&str, &str); 10] = [
+const INSTEAD: [(&str, &str); 8] = [
     ("try", "write a condition, nullif or try_cast"),
     ("histogram", "write GROUP BY and count(*)"),
     ("map_agg", "write GROUP BY"),
-    ("map", "write CASE"),
     ("format", "write concat and CAST(… AS varchar)"),
     ("json_parse", "json_extract_scalar takes the text itself"),
     ("json_extract", "json_extract_scalar returns a single value"),
-    ("format_datetime", "write date_format"),
     ("parse_datetime", "write date_parse"),
     ("reduce", "write UNNEST and an aggregate"),
 ];

@@ -20,7 +20,7 @@ use crate::result_columns::type_name;
 
 /// `array[n]`, which fails outside of the array, and `element_at(array, n)`, which is NULL there and counts from the
 /// end below 0.
-pub(super) fn item_function(is_lenient: bool) -> ScalarUDF {
+pub(crate) fn item_function(is_lenient: bool) -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);
     ScalarUDF::from(Item {
         is_lenient,

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::grammar::AthenaDialect;
-use super::{like, moments, shows, type_names};
+use super::{expanded, like, moments, shows, type_names};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
@@ -352,7 +352,7 @@ impl Rewriter<'_> {
                     right,
                 }
             }
-            Expr::Function(function) => of_function(function),
+            Expr::Function(function) => of_function(function, span)?,
             other => other,
         })
     }
@@ -557,10 +557,13 @@ pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
     })
 }
 
-fn of_function(mut function: Function) -> Expr {
+fn of_function(mut function: Function, span: Span) -> Result<Expr, SqlError> {
     let name = function.name.to_string().to_lowercase();
     if name == "localtimestamp" {
-        return local_timestamp();
+        return Ok(local_timestamp());
+    }
+    if let Some(expr) = expanded::expanded(&function, &name, span)? {
+        return Ok(expr);
     }
     let engines = match name.as_str() {
         "transform" => Some("array_transform"),
@@ -578,14 +581,14 @@ fn of_function(mut function: Function) -> Expr {
         _ => None,
     };
     if let Some(constant) = constant {
-        return typed(constant, double());
+        return Ok(typed(constant, double()));
     }
     if name == "from_unixtime"
         && let FunctionArguments::List(list) = &mut function.args
         && list.args.len() == 2
         && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(zone))) = list.args.pop()
     {
-        return call("at_timezone", vec![Expr::Function(function), zone]);
+        return Ok(call("at_timezone", vec![Expr::Function(function), zone]));
     }
     if let Some(WindowType::WindowSpec(spec)) = &mut function.over {
         bare_bounds(&mut spec.window_frame);
@@ -604,7 +607,7 @@ fn of_function(mut function: Function) -> Expr {
             list.clauses.push(FunctionArgumentClause::OrderBy(order));
         }
     }
-    Expr::Function(function)
+    Ok(Expr::Function(function))
 }
 
 /// The function that takes a field out of a time.

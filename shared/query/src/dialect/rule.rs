@@ -29,7 +29,7 @@ use super::array_items::item_function;
 use super::replaced::Replaced;
 use super::types::{self, castable, common};
 use super::{arithmetic, casts, signatures};
-use crate::functions::integer_sum::integer_sum;
+use crate::functions::integer_sum::{SUMMAND, integer_sum};
 use crate::result_columns::type_name;
 
 /// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
@@ -320,6 +320,8 @@ impl Functions {
                 && types::integer_digits(one).is_some()
             {
                 function.func = Arc::clone(&self.integer_sum);
+                let args = std::mem::take(&mut params.args);
+                params.args = converted(args, &given, &[SUMMAND]);
             }
             if matches!(*name, "max" | "min")
                 && let [arg] = params.args.as_mut_slice()

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::{signatures, type_names};
+use super::{expanded, signatures, type_names};
 use crate::ast_names::last_name;
 use crate::error::SqlError;
 use crate::position::Position;
@@ -583,6 +583,9 @@ fn of_expr(expr: &Expr) -> Checked {
             }
         }
         Expr::TypedString(typed) => type_names::check(&typed.data_type, span),
+        Expr::Substring { substring_from: None, .. } => {
+            refuse("substring without a start", "write substr(text, start) or substr(text, start, length)")
+        }
         Expr::Extract { field, .. } => of_field(field, span),
         Expr::Ceil {
             field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
@@ -758,7 +761,8 @@ fn of_function(function: &Function, span: Span) -> Checked {
     let name = last_name(&function.name)
         .map(|name| name.value.to_lowercase())
         .unwrap_or_default();
-    if !signatures::is_known(&name) && !name.starts_with("localtime") {
+    if !signatures::is_known(&name) && !expanded::is_known(&name) && !name.starts_with("localtime")
+    {
         return Err(unknown_function::error(
             &name,
             Position::new(span.start.line, span.start.column),

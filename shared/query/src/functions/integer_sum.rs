@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 /// An integer as a decimal, and the type of the sum of such decimals.
-const SUMMAND: DataType = DataType::Decimal128(28, 0);
+pub(crate) const SUMMAND: DataType = DataType::Decimal128(28, 0);
 const SUM: DataType = DataType::Decimal128(38, 0);
 
 /// Builds it from the engine's `sum`.
