@@ -191,6 +191,43 @@ fn a_shell_that_ends_by_a_signal_says_that_it_cannot_keep_its_answers() {
     assert!(rest.contains("all.csv"), "{rest}");
 }
 
+/// The exit code is the signal's as well if the signal stops a query.
+#[test]
+fn a_busy_shell_that_ends_by_a_signal_says_that_it_cannot_keep_its_answers() {
+    let world = World::new();
+    let folder = world.home.path().join("answers");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("all.csv");
+    let mut command = world.command(&["shell", "-f", "csv", "-o", file.to_str().unwrap()]);
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| numbers(1_000, name));
+    let typed = format!(
+        "SELECT sum(a.k * b.k + c.k * d.k) AS n FROM {a} CROSS JOIN {b} CROSS JOIN {c} CROSS JOIN {d};\n"
+    );
+    let mut input = process.stdin.take().unwrap();
+    let mut status = BufReader::new(process.stderr.take().unwrap());
+    input.write_all(b"SELECT 1 AS one;\n").unwrap();
+    let mut line = String::new();
+    while !line.starts_with("1 row") {
+        line.clear();
+        assert!(status.read_line(&mut line).unwrap() > 0);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    input.write_all(typed.as_bytes()).unwrap();
+    // A shell that has not begun the query by then ends in the same way.
+    thread::sleep(Duration::from_millis(500));
+    send("-TERM", &process);
+    let code = code_of(&mut process);
+    let mut rest = String::new();
+    status.read_to_string(&mut rest).unwrap();
+    assert_eq!(code, Some(143), "{rest}");
+    assert!(rest.contains("all.csv"), "{rest}");
+}
+
 /// What a shell does with an input that is not a terminal.
 fn typed_ahead(world: &World, typed: &str) -> (i32, String, String) {
     typed_with(world, &[], typed)
