@@ -254,7 +254,10 @@ impl ScalarUDFImpl for FromText {
                         Some((_, Some(text))) => Some(text),
                         Some((_, None)) if self.is_try => None,
                         Some((text, None)) => {
-                            return exec_err!("'{text}' cannot be cast to {}: try_cast returns NULL instead", type_name(&self.to));
+                            return exec_err!(
+                                "'{text}' cannot be cast to {}: try_cast returns NULL instead",
+                                type_name(&self.to)
+                            );
                         }
                     },
                 );

@@ -583,9 +583,13 @@ fn of_expr(expr: &Expr) -> Checked {
             }
         }
         Expr::TypedString(typed) => type_names::check(&typed.data_type, span),
-        Expr::Substring { substring_from: None, .. } => {
-            refuse("substring without a start", "write substr(text, start) or substr(text, start, length)")
-        }
+        Expr::Substring {
+            substring_from: None,
+            ..
+        } => refuse(
+            "substring without a start",
+            "write substr(text, start) or substr(text, start, length)",
+        ),
         Expr::Extract { field, .. } => of_field(field, span),
         Expr::Ceil {
             field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
