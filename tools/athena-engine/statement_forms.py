@@ -23,7 +23,7 @@ AGGREGATES = [
     "bool_or({boolean})",
     "every({boolean})", "stddev({double})", "stddev_pop({double})", "var_samp({double})", "variance({number})",
     "var_pop({integer})", "corr({double}, {double})", "covar_pop({double}, {double})", "regr_slope({double}, {double})",
-    "geometric_mean({double})", "approx_distinct({plain})", "sum(DISTINCT {integer})", "avg(DISTINCT {double})",
+    "approx_distinct({plain})", "sum(DISTINCT {integer})", "avg(DISTINCT {double})",
     "max_by({any}, {unique})", "min_by({any}, {unique})", "array_agg({plain} ORDER BY {unique})",
     "array_sort(array_agg(DISTINCT {integer}))", "listagg({varchar}, ',') WITHIN GROUP (ORDER BY {unique})",
     "array_join(array_agg({varchar} ORDER BY {unique} DESC), '|')", "bitwise_and_agg({bigint})",
