@@ -54,9 +54,8 @@ FORMS = {
         {boolean} AND {boolean}; {boolean} OR {boolean}; NOT {boolean}
         {any} IS NULL; {any} IS NOT NULL; {varchar} LIKE {pattern}; {varchar} NOT LIKE {pattern}
         {varchar} LIKE 'a#_b' ESCAPE '#'; starts_with({varchar}, {varchar}); regexp_like({varchar}, {regexp})
-        is_nan({double}); is_finite({double}); is_infinite({double}); contains({numbers}, {integer})
-        contains({texts}, {varchar}); arrays_overlap({numbers}, {numbers}); any_match({numbers}, x -> x > {small})
-        all_match({numbers}, x -> x < {small}); none_match({numbers}, x -> x = {small})
+        is_nan({double}); contains({numbers}, {integer})
+        contains({texts}, {varchar}); any_match({numbers}, x -> x > {small})
         {varchar} IN ({varchar}, {varchar}); {integer} IN ({integer}, {bigint}, {integer})
         {integer} NOT IN ({integer}, {integer}); {double} IN ({double}, {integer}); CAST({integer} AS boolean)
         {number} = {number}; {number} <> {number}; {number} < {number}; {number} >= {number}
@@ -71,23 +70,21 @@ FORMS = {
         {integer} % {integer}; - {integer}; codepoint('ä'); codepoint(CAST({varchar} AS varchar(1)))
         CAST({number} AS integer)
         TRY_CAST({varchar} AS integer); TRY_CAST({double} AS integer); CAST({boolean} AS integer)
-        element_at({numbers}, {small}); array_max({numbers}); array_min({numbers}); array_sort({numbers})[1]
+        element_at({numbers}, {small}); array_sort({numbers})[1]
         sign({integer}); CAST({integer} AS smallint); CAST({small} AS tinyint); TRY_CAST({decimal} AS integer)""",
     "bigint": """
         {bigint} + {integer}; {bigint} - {bigint}; {bigint} * {small}; {bigint} / {integer}; {bigint} % {bigint}
         length({varchar}); length({varbinary}); position('b' IN {varchar}); strpos({varchar}, {varchar})
         cardinality({numbers})
-        array_position({numbers}, {integer}); levenshtein_distance({varchar}, {varchar})
+        levenshtein_distance({varchar}, {varchar})
         bitwise_and({bigint}, {bigint}); bitwise_or({bigint}, {integer}); bitwise_xor({integer}, {bigint})
-        bitwise_not({bigint}); bitwise_left_shift({bigint}, {small}); bitwise_right_shift({bigint}, {small})
         year({time}); quarter({time}); month({time}); week({time}); day({time}); day_of_week({time})
         day_of_year({time}); year_of_week({time}); hour({timestamp}); minute({moment}); second({timestamp})
         millisecond({timestamp}); extract(DAY FROM {time}); extract(HOUR FROM {timestamp})
         date_diff({unit}, {timestamp}, {timestamp}); date_diff('day', {date}, {date})
         date_diff({unit}, {moment}, {moment}); date_diff('month', {date}, {date}); from_base({varchar}, 16)
         CAST({number} AS bigint); CAST({double} AS bigint); TRY_CAST({varchar} AS bigint)
-        width_bucket({double}, 0e0, 10e0, 5); json_array_length('[1, null, 2]'); from_big_endian_64(X'0000000000000001')
-        hamming_distance('abc', substr({varchar} || 'xyz', 1, 3))""",
+        from_big_endian_64(X'0000000000000001')""",
     "double": """
         {double} + {double}; {double} - {number}; {double} * {double}; {double} / {double}; {double} % {double}
         - {double}; sqrt({double}); cbrt({double}); exp({double}); ln({double}); log2({double}); log10({double})
@@ -123,11 +120,11 @@ FORMS = {
         to_hex(md5({varbinary})); to_hex(sha256({varbinary})); to_hex(xxhash64({varbinary})); to_base({bigint}, 16)
         chr({integer})
         from_utf8({varbinary}); array_join({numbers}, ','); array_join({texts}, '-', '?'); element_at({texts}, {small})
-        json_extract_scalar('{{"a": {{"b": [1, "x"]}}}}', '$.a.b[1]'); url_extract_host('http://a.b/c')
+        json_extract_scalar('{{"a": {{"b": [1, "x"]}}}}', '$.a.b[1]')
         soundex('Robert')
-        format_datetime({timestamp}, 'yyyy-MM-dd HH:mm'); typeof({any})""",
+        typeof({any})""",
     "varbinary": """
-        to_utf8({varchar}); from_hex('00ff'); from_base64('w6Q='); md5({varbinary}); sha1({varbinary})
+        to_utf8({varchar}); from_hex('00ff'); from_base64('w6Q='); md5({varbinary})
         to_big_endian_64({bigint}); CAST({varchar} AS varbinary); xxhash64({varbinary})""",
     "date": """
         date({timestamp}); date({varchar}); CAST({timestamp} AS date); CAST({moment} AS date)
@@ -151,7 +148,7 @@ FORMS = {
         ARRAY[{integer}, {integer}]; array_distinct({numbers}); array_sort({numbers})
         array_remove({numbers}, {integer})
         array_union({numbers}, {numbers}); array_except({numbers}, {numbers}); array_intersect({numbers}, {numbers})
-        slice({numbers}, 1, 2); reverse({numbers}); {numbers} || {numbers}; filter({numbers}, x -> x > 1)
+        reverse({numbers}); {numbers} || {numbers}; filter({numbers}, x -> x > 1)
         transform({numbers}, x -> x * 2); repeat({integer}, 3); flatten(ARRAY[{numbers}, {numbers}])""",
     "texts": """
         split({varchar}, ','); split({varchar}, 'a'); ARRAY[{varchar}, {varchar}]; array_sort({texts})

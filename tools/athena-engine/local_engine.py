@@ -12,6 +12,8 @@ import zoneinfo
 import same
 
 RUNAWAY_SECONDS = 10
+# A variance or a difference of equal numbers may be this much instead of 0.
+ROUNDING = (1e-30, 1e-15)
 # How an answer of a marker begins on standard output. Markers stand between statements.
 MARKER = '{"columns":[{"name":"mark","type":"varchar"}]'
 
@@ -127,6 +129,8 @@ def is_same(there, here, kind):
 
 
 def close(one, other):
+    if 0 in (one, other) and ROUNDING[0] < abs(one - other) < ROUNDING[1]:
+        return True
     return math.isfinite(one - other) and abs(one - other) <= same.DIGITS * max(abs(one), abs(other))
 
 

@@ -23,7 +23,7 @@ AGGREGATES = [
     "bool_or({boolean})",
     "every({boolean})", "stddev({double})", "stddev_pop({double})", "var_samp({double})", "variance({number})",
     "var_pop({integer})", "corr({double}, {double})", "covar_pop({double}, {double})", "regr_slope({double}, {double})",
-    "geometric_mean({double})", "approx_distinct({plain})", "sum(DISTINCT {integer})", "avg(DISTINCT {double})",
+    "approx_distinct({plain})", "sum(DISTINCT {integer})", "avg(DISTINCT {double})",
     "max_by({any}, {unique})", "min_by({any}, {unique})", "array_agg({plain} ORDER BY {unique})",
     "array_sort(array_agg(DISTINCT {integer}))", "listagg({varchar}, ',') WITHIN GROUP (ORDER BY {unique})",
     "array_join(array_agg({varchar} ORDER BY {unique} DESC), '|')", "bitwise_and_agg({bigint})",
@@ -158,8 +158,11 @@ class Statement:
             [call] = self.calls(expressions, WINDOWS if ranked else FRAMED, unique[0], 1)
             partition = optional("PARTITION BY ", expressions.of(self.pick(PLAIN), 1), " ") if self.maybe(0.5) else ""
             frame = "" if ranked else self.pick(FRAMES)
+            if "RANGE BETWEEN 1" in frame and unique != ["k"]:
+                # It needs one number that orders the rows.
+                frame = ""
             direction = self.pick(["", "", " DESC"])
-            by = unique[0] if "RANGE BETWEEN 1" in frame else order.replace(",", direction + ",") + direction
+            by = order.replace(",", direction + ",") + direction
             frame = optional(frame) if frame else ""
             nodes.append(Node(None, call, " OVER (", partition, f"ORDER BY {by}", frame, f") AS r{at}"))
         items = Several(nodes, least=1)
