@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array};
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimeUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ExprSchema as _, exec_err, plan_err};
 use datafusion::error::Result;
@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::casts::{applied, call};
+use super::casts::{applied, call, is_utc};
 use super::types;
 use crate::result_columns::type_name;
 
@@ -68,7 +68,26 @@ pub(super) fn operation(
             "hours, minutes and seconds cannot be added to a date: cast it to timestamp"
         );
     }
-    same(one, other)
+    // The sum has thousandths, whatever the digits of the time.
+    let in_ms = |expr: Expr, given: &DataType| match given {
+        DataType::Timestamp(TimeUnit::Second, zone) => cast_expr(
+            expr,
+            DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        ),
+        _ => expr,
+    };
+    if let DataType::Timestamp(_, Some(zone)) = time
+        && !is_utc(zone)
+    {
+        return plan_err!(
+            "an interval and a time in a zone have another sum on Athena where clocks change: add it in UTC"
+        );
+    }
+    Ok(Transformed::yes(binary_expr(
+        in_ms(one, left),
+        op,
+        in_ms(other, right),
+    )))
 }
 
 fn numbers(

@@ -11,7 +11,7 @@ use crate::error::SqlError;
 use crate::position::Position;
 
 /// A function, the number of its arguments, and the expression: `{0}` is the first argument.
-const EXPANSIONS: [(&str, usize, &str); 12] = [
+const EXPANSIONS: [(&str, usize, &str); 11] = [
     ("bitwise_not", 1, "(-1 - ({0}))"),
     ("geometric_mean", 1, "exp(avg(ln({0})))"),
     ("is_finite", 1, "(abs({0}) < CAST('Infinity' AS DOUBLE))"),
@@ -42,12 +42,6 @@ const EXPANSIONS: [(&str, usize, &str); 12] = [
         "url_extract_host",
         1,
         r"regexp_extract({0}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@ ]*@)?([A-Za-z0-9.-]+)(?::[0-9]*)?(?:[/?#][!-~]*)?$', 1)",
-    ),
-    (
-        "width_bucket",
-        4,
-        "CASE WHEN {0} < {1} THEN 0 WHEN {0} >= {2} THEN {3} + 1 \
-         ELSE CAST(floor((CAST({0} AS DOUBLE) - {1}) * {3} / (CAST({2} AS DOUBLE) - {1})) AS BIGINT) + 1 END",
     ),
 ];
 

@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
-use datafusion::functions::{core, math};
+use datafusion::functions::math;
 use datafusion::logical_expr::{
     Expr, ExprSchemable as _, Operator, ScalarUDF, binary_expr, cast as cast_expr, lit, when,
 };
@@ -52,7 +52,14 @@ pub(super) struct Replaced {
 
 impl Replaced {
     pub(super) fn of(context: &SessionContext) -> Self {
-        let names = ["date_trunc", "date_add", "date_format", "to_iso8601"];
+        let names = [
+            "date_trunc",
+            "date_add",
+            "date_format",
+            "to_iso8601",
+            "greatest",
+            "least",
+        ];
         let session = PARTS
             .into_iter()
             .chain(names)
@@ -151,17 +158,21 @@ impl Replaced {
                 } else {
                     f64::INFINITY
                 };
+                let double = |arg: &Expr| cast_expr(arg.clone(), DataType::Float64);
+                let nans: Vec<Expr> = args
+                    .iter()
+                    .map(|arg| call(math::isnan(), vec![double(arg)]))
+                    .collect();
                 let without = |arg: &Expr| {
                     let arg = cast_expr(arg.clone(), DataType::Float64);
                     when(call(math::isnan(), vec![arg.clone()]), lit(passed_over)).otherwise(arg)
                 };
                 let args = args.iter().map(without).collect::<Result<Vec<_>>>()?;
-                let function = if name == "greatest" {
-                    core::greatest()
-                } else {
-                    core::least()
-                };
-                Some(call(function, args))
+                let all_nan = nans
+                    .into_iter()
+                    .reduce(Expr::and)
+                    .unwrap_or_else(|| lit(false));
+                Some(when(all_nan, lit(f64::NAN)).otherwise(self.call(name, args)?)?)
             }
             _ => None,
         })

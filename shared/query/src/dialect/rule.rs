@@ -24,6 +24,8 @@ use datafusion::prelude::SessionContext;
 
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::AggregateUDF;
+use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
+use datafusion::scalar::ScalarValue;
 
 use super::array_items::item_function;
 use super::replaced::Replaced;
@@ -352,6 +354,39 @@ impl Functions {
             let params = &mut function.params;
             let given = types_of(&params.args, schema)?;
             let takes = self.accepted(name, &given)?;
+            let may_be_nan = |arg: &Expr| {
+                let is_float = arg
+                    .get_type(schema)
+                    .is_ok_and(|given| types::is_float(&given));
+                is_float && arithmetic::may_be_nan(arg, schema)
+            };
+            if matches!(*name, "sum" | "avg") && params.args.iter().any(may_be_nan) {
+                return plan_err!(
+                    "{name} over a window takes prices and volumes, or integers: elsewhere, a value that is not finite has another effect on Athena"
+                );
+            }
+            if let Some(key) = params.order_by.first()
+                && types::is_time(&key.expr.get_type(schema)?)
+                && params.window_frame.units == WindowFrameUnits::Range
+            {
+                let bounds = [
+                    &params.window_frame.start_bound,
+                    &params.window_frame.end_bound,
+                ];
+                let is_number = |bound: &&WindowFrameBound| match bound {
+                    WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => {
+                        !by.is_null()
+                            && !types::is_interval(&by.data_type())
+                            && !matches!(by, ScalarValue::Utf8(_))
+                    }
+                    WindowFrameBound::CurrentRow => false,
+                };
+                if bounds.iter().any(is_number) {
+                    return plan_err!(
+                        "the bounds of RANGE over times are intervals: INTERVAL '1' MINUTE PRECEDING"
+                    );
+                }
+            }
             if matches!(function.fun, WindowFunctionDefinition::AggregateUDF(_)) {
                 params.args = converted(std::mem::take(&mut params.args), &given, &takes);
             }

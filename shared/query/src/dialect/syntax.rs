@@ -514,6 +514,19 @@ fn of_expr(expr: &Expr) -> Checked {
     match expr {
         Expr::BinaryOp { op, .. } => of_operator(op, span),
         Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } if matches!(
+            expr.as_ref(),
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                ..
+            }
+        ) =>
+        {
+            refuse("a minus of a minus", "leave both out")
+        }
+        Expr::UnaryOp {
             op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not,
             ..
         } => Ok(()),

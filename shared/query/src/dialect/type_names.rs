@@ -17,7 +17,6 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         | Type::Int(None)
         | Type::Integer(None)
         | Type::BigInt(None)
-        | Type::Real
         | Type::Double(ExactNumberInfo::None)
         | Type::DoublePrecision
         | Type::Decimal(_)
@@ -35,7 +34,8 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         Type::Array(ArrayElemTypeDef::Parenthesis(item) | ArrayElemTypeDef::AngleBracket(item)) => {
             return check(item, span);
         }
-        Type::Char(_)
+        Type::Real
+        | Type::Char(_)
         | Type::JSON
         | Type::Map(..)
         | Type::Custom(..)

@@ -185,6 +185,6 @@ pub(crate) fn castable(from: &DataType, to: &DataType) -> bool {
     if is_text(to) {
         return scalar(from);
     }
-    let number = |it: &DataType| is_number(it) || *it == DataType::Boolean;
-    (number(from) && number(to)) || (is_time(from) && is_time(to))
+    (is_number(from) && (is_number(to) || *to == DataType::Boolean))
+        || (is_time(from) && is_time(to))
 }
