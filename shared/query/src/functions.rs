@@ -77,6 +77,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(json_extract::functions())
         .chain(number_bases::functions())
         .chain(split_part::functions())
+        .chain([split_text::function()])
         .chain(substring::functions())
         .chain(letter_case::functions())
         .chain([

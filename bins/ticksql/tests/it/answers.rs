@@ -226,7 +226,7 @@ fn numbers_that_json_lacks_are_texts_and_not_null() {
 #[test]
 fn infinities_are_spelled_in_one_way() {
     let world = World::new();
-    let query = "SELECT CAST('-Infinity' AS double) AS a, CAST('Infinity' AS real) AS b, \
+    let query = "SELECT CAST('-Infinity' AS double) AS a, CAST('Infinity' AS double) AS b, \
                  ARRAY[CAST('-Infinity' AS double), 1e0] AS c, 1e0 / 3 AS d, CAST('NaN' AS double) AS e";
     for (format, separator) in [
         ("csv", ","),

@@ -51,7 +51,16 @@ pub(crate) fn on_one_line(sql: &str) -> String {
 
 /// The statements that only Athena takes, without the reasons.
 pub(crate) fn refused() -> BTreeSet<String> {
-    let text = fs::read_to_string(folder().join("refused.txt")).unwrap();
+    listed("refused.txt")
+}
+
+/// The statements that still have another answer here, without the reasons.
+pub(crate) fn different() -> BTreeSet<String> {
+    listed("different.txt")
+}
+
+fn listed(file: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(folder().join(file)).unwrap();
     text.lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(str::to_owned)

@@ -288,7 +288,7 @@ pub(super) fn may_be_nan(expr: &Expr, schema: &DFSchema) -> bool {
         }
         // A number that is written out.
         Expr::ScalarFunction(function) if function.name() == "cast_from_varchar" => {
-            !matches!(function.args.as_slice(), [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] if text != "NaN")
+            !matches!(function.args.as_slice(), [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] if !text.contains("NaN") && !text.contains("Infinity"))
         }
         Expr::Column(column) => match schema.field_from_column(column) {
             Ok(field) => {

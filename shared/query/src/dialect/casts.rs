@@ -37,6 +37,12 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
             cast_expr(expr, to)
         }
     };
+    if let (DataType::Timestamp(fine, _), DataType::Timestamp(coarse, _)) = (&from, to)
+        && fine != coarse
+        && types::finer(*fine, *coarse)
+    {
+        return plan_err!("a cast to fewer digits of a second rounds on Athena: write date_trunc");
+    }
     let is_integer = types::integer_digits(to).is_some();
     Ok(match to {
         _ if types::is_text(to) && (types::is_float(&from) || types::is_timestamp(&from)) => {

@@ -120,10 +120,7 @@ impl Moment {
             .naive_utc()
             .format("%Y-%m-%d %H:%M:%S%.f")
             .to_string();
-        let utc = typed(
-            &text,
-            DataType::Timestamp(Some(unit.max(3)), TimezoneInfo::None),
-        );
+        let utc = typed(&text, DataType::Timestamp(Some(unit), TimezoneInfo::None));
         let name = Expr::value(Value::SingleQuotedString(zone));
         Some(call("at_timezone", vec![utc, name]))
     }

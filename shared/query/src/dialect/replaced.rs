@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
@@ -112,6 +112,25 @@ impl Replaced {
                     _ => type_name(&given),
                 }))
             }
+            ("sign", [value]) => {
+                let given = value.get_type(schema)?;
+                match types::is_float(&given) {
+                    true => None,
+                    false => Some(cast_expr(call(math::signum(), vec![value.clone()]), given)),
+                }
+            }
+            ("date_diff", [_, one, other]) => {
+                for time in [one, other] {
+                    if let DataType::Timestamp(_, Some(zone)) = time.get_type(schema)?
+                        && !is_utc(&zone)
+                    {
+                        return plan_err!(
+                            "date_diff of times in a zone is not on this engine: compute it in UTC"
+                        );
+                    }
+                }
+                None
+            }
             ("contains", [array, item]) => Some(call(
                 Arc::new(contains_function()),
                 vec![array.clone(), item.clone()],
@@ -211,6 +230,13 @@ impl Replaced {
         };
         if *given == DataType::Date32 && OF_THE_DAY.contains(&unit.as_str()) {
             return plan_err!("a date has no {unit}: cast it to timestamp");
+        }
+        if let DataType::Timestamp(TimeUnit::Second, _) = given
+            && unit == "millisecond"
+        {
+            return plan_err!(
+                "the time has no milliseconds: write it with three digits after the second"
+            );
         }
         let mut args = args.to_vec();
         if let Some(time) = args.last_mut() {

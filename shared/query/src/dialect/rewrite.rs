@@ -9,7 +9,8 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
     GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select,
     SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo,
-    Value, ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound, WindowType,
+    UnaryOperator, Value, ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound,
+    WindowType,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -260,6 +261,11 @@ impl Rewriter<'_> {
                 names.iter_mut().for_each(lower);
                 Expr::CompoundIdentifier(names)
             }
+            // As an integer, which the planner would make a bigint.
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                expr: ref inner,
+            } if is_2_to_the_31(inner) => typed("-2147483648", DataType::Integer(None)),
             Expr::Value(value) => self.literal(value),
             Expr::TypedString(typed) => {
                 let text = typed.value.value.clone().into_string().unwrap_or_default();
@@ -460,6 +466,10 @@ fn has_name(expr: &Expr) -> bool {
         Expr::Nested(inner) => has_name(inner),
         _ => false,
     }
+}
+
+fn is_2_to_the_31(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == Value::Number("2147483648".to_owned(), false))
 }
 
 fn lower(name: &mut Ident) {

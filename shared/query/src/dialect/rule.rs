@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, plan_err};
@@ -186,6 +186,24 @@ impl Functions {
                 let given = type_of(&expr)?;
                 comparable("BETWEEN", &given, &type_of(&low)?)?;
                 comparable("BETWEEN", &given, &type_of(&high)?)?;
+                let is_float = [&expr, &low, &high]
+                    .iter()
+                    .any(|it| type_of(it).is_ok_and(|given| types::is_float(&given)));
+                if is_float
+                    && [&expr, &low, &high]
+                        .iter()
+                        .any(|it| arithmetic::may_be_nan(it, schema))
+                {
+                    let from = BinaryExpr::new(expr.clone(), Operator::GtEq, low);
+                    let to = BinaryExpr::new(expr, Operator::LtEq, high);
+                    let from = arithmetic::comparison(from, schema)?.data;
+                    let both = from.and(arithmetic::comparison(to, schema)?.data);
+                    return Ok(Transformed::yes(if negated {
+                        Expr::Not(Box::new(both))
+                    } else {
+                        both
+                    }));
+                }
                 Ok(Transformed::no(Expr::Between(Between {
                     expr,
                     negated,
@@ -218,6 +236,7 @@ impl Functions {
             }) => {
                 if let Some(field) = subquery.subquery.schema().fields().first() {
                     comparable("IN", &type_of(&expr)?, field.data_type())?;
+                    finite("IN", &expr, field, schema)?;
                 }
                 Ok(Transformed::no(Expr::InSubquery(InSubquery {
                     expr,
@@ -228,6 +247,7 @@ impl Functions {
             Expr::SetComparison(comparison) => {
                 if let Some(field) = comparison.subquery.subquery.schema().fields().first() {
                     comparable("ANY or ALL", &type_of(&comparison.expr)?, field.data_type())?;
+                    finite("ANY or ALL", &comparison.expr, field, schema)?;
                 }
                 Ok(Transformed::no(Expr::SetComparison(comparison)))
             }
@@ -255,6 +275,11 @@ impl Functions {
                     .map(|arg| as_type(arg, &items, schema))
                     .collect::<Result<_>>()?;
                 return Ok(Transformed::yes(Expr::ScalarFunction(function)));
+            }
+            "array_concat" | "array_append" | "array_prepend" => {
+                return plan_err!(
+                    "`||` of arrays is not on this engine: write concat of texts, or flatten"
+                );
             }
             "array_element" => {
                 let args = function.args;
@@ -317,6 +342,24 @@ impl Functions {
                 );
             }
             params.args = converted(std::mem::take(&mut params.args), &given, &takes);
+            let nan_differs = PAIRS.contains(name) || matches!(*name, "max_by" | "min_by");
+            // Of `max_by`, the value that orders decides.
+            let deciding = match PAIRS.contains(name) {
+                true => params.args.as_slice(),
+                false => params.args.get(1..).unwrap_or_default(),
+            };
+            if nan_differs
+                && deciding.iter().any(|arg| {
+                    arg.get_type(schema)
+                        .is_ok_and(|given| types::is_float(&given))
+                        && !matches!(arg, Expr::Column(_))
+                        && arithmetic::may_be_nan(arg, schema)
+                })
+            {
+                return plan_err!(
+                    "{name} of a value that may be NaN has another result on Athena: filter it, or cast it to decimal"
+                );
+            }
             if *name == "sum"
                 && let [one] = given.as_slice()
                 && types::integer_digits(one).is_some()
@@ -354,15 +397,21 @@ impl Functions {
             let params = &mut function.params;
             let given = types_of(&params.args, schema)?;
             let takes = self.accepted(name, &given)?;
+            // A column of a subquery has lost the note that it is finite.
             let may_be_nan = |arg: &Expr| {
                 let is_float = arg
                     .get_type(schema)
                     .is_ok_and(|given| types::is_float(&given));
-                is_float && arithmetic::may_be_nan(arg, schema)
+                is_float && !matches!(arg, Expr::Column(_)) && arithmetic::may_be_nan(arg, schema)
             };
-            if matches!(*name, "sum" | "avg") && params.args.iter().any(may_be_nan) {
+            // Values leave only a frame whose start moves.
+            let slides = !matches!(&params.window_frame.start_bound, WindowFrameBound::Preceding(by) if by.is_null());
+            if matches!(*name, "sum" | "avg" | "max" | "min" | "max_by" | "min_by")
+                && slides
+                && params.args.iter().any(may_be_nan)
+            {
                 return plan_err!(
-                    "{name} over a window takes prices and volumes, or integers: elsewhere, a value that is not finite has another effect on Athena"
+                    "{name} over a frame that slides takes prices and volumes, or integers: elsewhere, a value that is not finite has another effect on Athena"
                 );
             }
             if let Some(key) = params.order_by.first()
@@ -374,11 +423,10 @@ impl Functions {
                     &params.window_frame.end_bound,
                 ];
                 let is_number = |bound: &&WindowFrameBound| match bound {
-                    WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => {
-                        !by.is_null()
-                            && !types::is_interval(&by.data_type())
-                            && !matches!(by, ScalarValue::Utf8(_))
-                    }
+                    WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => match by {
+                        ScalarValue::Utf8(Some(text)) => text.parse::<f64>().is_ok(),
+                        by => !by.is_null() && !types::is_interval(&by.data_type()),
+                    },
                     WindowFrameBound::CurrentRow => false,
                 };
                 if bounds.iter().any(is_number) {
@@ -393,6 +441,21 @@ impl Functions {
         }
         Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))))
     }
+}
+
+/// Refuses doubles that may be NaN where the engine takes NaN for equal to itself.
+fn finite(place: &str, expr: &Expr, field: &Field, schema: &DFSchema) -> Result<()> {
+    let may_be_nan =
+        types::is_float(&expr.get_type(schema)?) && arithmetic::may_be_nan(expr, schema);
+    if may_be_nan
+        || (types::is_float(field.data_type())
+            && !field.metadata().contains_key(arithmetic::FINITE))
+    {
+        return plan_err!(
+            "{place} of doubles that may be NaN is not on this engine: write a join, or compare with max or min"
+        );
+    }
+    Ok(())
 }
 
 /// `x IN (a, b)` as comparisons, since a NaN is in no list.
@@ -506,9 +569,7 @@ fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>>
             return arithmetic::operation(binary, &left, &right);
         }
         Operator::StringConcat => {
-            let fits = |given: &DataType| {
-                types::is_text(given) || types::items(given).is_some() || given.is_null()
-            };
+            let fits = |given: &DataType| types::is_text(given) || given.is_null();
             if !fits(&left) || !fits(&right) || common(&left, &right).is_none() {
                 return plan_err!(
                     "`||` takes two texts or two arrays, not {} and {}: write CAST(… AS varchar)",

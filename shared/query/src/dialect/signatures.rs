@@ -10,7 +10,7 @@ use super::types;
 /// Each function and the ways to call it. A letter is an argument: `b` boolean, `l` bigint, `f` double, `n` any number,
 /// `v` varchar, `x` varbinary, `d` date, `t` date, timestamp or moment, `y` interval, `a` array, `e` an item of the array
 /// before it, `m` map, `r` anything, `s` the same type as the first such argument, `c` a lambda; `*` repeats the last.
-const FUNCTIONS: [(&str, &str); 178] = [
+const FUNCTIONS: [(&str, &str); 176] = [
     ("abs", "n"),
     ("acos", "f"),
     ("any_match", "ac"),
@@ -24,8 +24,6 @@ const FUNCTIONS: [(&str, &str); 178] = [
     ("array_intersect", "aa"),
     ("array_join", "av avv"),
     ("array_remove", "ae"),
-    ("array_sort", "a"),
-    ("array_union", "aa"),
     ("asin", "f"),
     ("at_timezone", "tv"),
     ("atan", "f"),
@@ -101,7 +99,7 @@ const FUNCTIONS: [(&str, &str); 178] = [
     ("last_value", "r"),
     ("lead", "r rl rlr"),
     ("least", "ss*"),
-    ("length", "v x"),
+    ("length", "v"),
     ("levenshtein_distance", "vv"),
     ("listagg", "vv"),
     ("ln", "f"),
@@ -142,8 +140,8 @@ const FUNCTIONS: [(&str, &str); 178] = [
     ("regr_intercept", "ff"),
     ("regr_slope", "ff"),
     ("repeat", "rl"),
-    ("replace", "vv vvv"),
-    ("reverse", "v a"),
+    ("replace", "vvv"),
+    ("reverse", "v"),
     ("round", "n nl"),
     ("row", "r*"),
     ("row_number", ""),

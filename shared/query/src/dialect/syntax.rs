@@ -265,6 +265,9 @@ fn of_select(select: &Select) -> Checked {
         );
     }
     for key in keys {
+        if matches!(key, Expr::UnaryOp { .. } | Expr::Value(_)) && !is_place(key) {
+            return refuse("GROUP BY of a constant", "leave it out", key.span());
+        }
         if let Some(name) = only_an_alias(key, select) {
             let instead = "write the expression, or its place: GROUP BY 1";
             return refuse(
@@ -285,6 +288,11 @@ fn of_select(select: &Select) -> Checked {
         );
     }
     Ok(())
+}
+
+/// Whether it is the place of a result, such as 1.
+fn is_place(key: &Expr) -> bool {
+    matches!(key, Expr::Value(value) if is_count(&value.value))
 }
 
 /// The name of a result that an expression refers to, if the rest of the SELECT does not show that it is also

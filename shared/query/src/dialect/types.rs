@@ -93,8 +93,19 @@ pub(crate) fn common(one: &DataType, other: &DataType) -> Option<DataType> {
         (one, other) if is_number(one) && is_number(other) => Some(common_number(one, other)),
         (one, other) if is_text(one) && is_text(other) => Some(Type::Utf8View),
         (one, other) if is_bytes(one) && is_bytes(other) => Some(Type::BinaryView),
+        (Type::Date32, Type::Timestamp(_, zone)) | (Type::Timestamp(_, zone), Type::Date32)
+            if !in_utc(zone) =>
+        {
+            None
+        }
         (Type::Date32, time @ Type::Timestamp(..)) | (time @ Type::Timestamp(..), Type::Date32) => {
             Some(time.clone())
+        }
+        // Each value keeps its zone on Athena; here a column has one.
+        (Type::Timestamp(_, zone), Type::Timestamp(_, other))
+            if zone != other && !(in_utc(zone) && in_utc(other)) =>
+        {
+            None
         }
         (Type::Timestamp(unit, zone), Type::Timestamp(other_unit, other_zone)) => {
             let unit = if finer(*unit, *other_unit) {
@@ -125,7 +136,11 @@ pub(crate) fn common(one: &DataType, other: &DataType) -> Option<DataType> {
     }
 }
 
-fn finer(one: TimeUnit, other: TimeUnit) -> bool {
+fn in_utc(zone: &Option<Arc<str>>) -> bool {
+    zone.as_deref().is_none_or(super::casts::is_utc)
+}
+
+pub(crate) fn finer(one: TimeUnit, other: TimeUnit) -> bool {
     let rank = |unit| match unit {
         TimeUnit::Second => 0,
         TimeUnit::Millisecond => 1,

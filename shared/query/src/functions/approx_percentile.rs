@@ -117,6 +117,9 @@ impl Accumulator for Percentile {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        if self.values.iter().any(|value| value.is_nan()) {
+            return exec_err!("approx_percentile takes no NaN");
+        }
         ScalarValue::Float64(self.found()).cast_to(&self.returns)
     }
 

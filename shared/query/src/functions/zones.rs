@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
@@ -62,7 +62,6 @@ impl ScalarUDFImpl for InZone {
             );
         }
         let unit = match time.data_type() {
-            DataType::Timestamp(TimeUnit::Second, _) | DataType::Date32 => TimeUnit::Millisecond,
             DataType::Timestamp(unit, _) => *unit,
             other => return plan_err!("{} takes a timestamp, not {other}", self.name),
         };
