@@ -78,6 +78,18 @@ ci:
 bless:
     INSTA_UPDATE=always cargo test --workspace --locked
 
+# Record the answers of Athena's engine to sql/dialect again, and look at the diff (JDK 24 or later, and Maven)
+[group: 'golden']
+athena-answers:
+    cargo test --workspace --locked --test query_it golden
+    tools/athena-engine/record
+
+# Run COUNT statements, generated from SEED, on Athena's engine and the local one, and show what differs
+[group: 'golden']
+athena-generate SEED COUNT *OPTIONS:
+    cargo build --locked -p ticksql
+    tools/athena-engine/generate {{SEED}} {{COUNT}} --ticksql "${CARGO_TARGET_DIR:-target}/debug/ticksql" {{OPTIONS}}
+
 # Benchmarks of parsing and analysis
 [group: 'bench']
 bench:

@@ -17,6 +17,7 @@ use crate::outputs::Outputs;
 use crate::query_failure::QueryFailure;
 use crate::shell;
 use crate::source;
+use crate::stop::ShellSignal;
 
 pub(crate) async fn run(
     cli: &Cli,
@@ -117,7 +118,15 @@ async fn answer(
     let answered = async {
         let file = options.output.as_deref().map(AtomicFile::start);
         let mut file = file.transpose()?;
-        let summary = execute::execute(&*engine, &source, options, file.as_mut(), outputs).await?;
+        let summary = execute::execute(
+            &*engine,
+            &source,
+            options,
+            file.as_mut(),
+            ShellSignal::none(),
+            outputs,
+        )
+        .await?;
         if let Some(file) = file {
             file.finish()?;
         }

@@ -28,7 +28,7 @@ use crate::progress::Line;
 use crate::render::{PageInfo, Renderings};
 use crate::source::Source;
 use crate::statement::Statement;
-use crate::stop::unless_stopped;
+use crate::stop::{ShellSignal, unless_stopped};
 pub(crate) use prepare::{prepared, within};
 use query_summary::QuerySummary;
 use runtime::printable::PrintableWriter;
@@ -36,12 +36,13 @@ use runtime::printable::PrintableWriter;
 /// How often the progress line is updated while rows are read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// Runs a query and writes its rows to a file, or to standard output.
+/// Runs a query and writes its rows to a file, or to standard output. `earlier` is a signal that a shell received.
 pub(crate) async fn execute(
     engine: &dyn Engine,
     source: &Source,
     options: &Options,
     file: Option<&mut AtomicFile>,
+    earlier: ShellSignal,
     outputs: &mut Outputs<'_>,
 ) -> Result<QuerySummary, CliError> {
     let format = destination::format(options)?;
@@ -60,7 +61,7 @@ pub(crate) async fn execute(
     let time_max = Duration::from_secs(options.timeout);
     let cancel = CancellationToken::new();
     let work = execution.work(cancel.clone(), file, outputs);
-    let outcome = unless_stopped(time_max, cancel, work).await;
+    let outcome = unless_stopped(time_max, cancel, earlier, work).await;
     execution.remember(at_ms, &outcome);
     outcome
 }

@@ -29,7 +29,8 @@ use crate::options::{Format, Options};
 use crate::outputs::Outputs;
 use crate::query_failure::QueryFailure;
 use crate::source::{self, Source};
-use crate::stop::ShellWatch;
+use crate::stop::{ShellSignal, ShellWatch};
+use crate::stop_reason::StopReason;
 use completion::InputHelper;
 use meta_command::{MetaCommand, parse_bare_word, words};
 use terminal_state::TerminalState;
@@ -131,12 +132,6 @@ pub(crate) async fn run(
     let tables = engine.tables().await.unwrap_or_default();
     let file = options.output.as_deref().map(AtomicFile::start);
     let file = Arc::new(Mutex::new(file.transpose()?));
-    let mut shell = Shell {
-        engine,
-        options: options.clone(),
-        tables,
-        file: Arc::clone(&file),
-    };
     let state = TerminalState::save();
     let answers = Arc::clone(&file);
     let at_end = move || {
@@ -151,12 +146,30 @@ pub(crate) async fn run(
         }
     };
     let watch = ShellWatch::start(at_end).map_err(CliError::Start)?;
+    let mut shell = Shell {
+        engine,
+        options: options.clone(),
+        tables,
+        file: Arc::clone(&file),
+        signal: watch.signal(),
+    };
     let outcome = converse(&mut shell, &watch, outputs).await;
     // However the shell ends, the answers are kept.
-    if let Some(file) = file.lock().await.take() {
-        file.finish()?;
+    let kept = file.lock().await.take().map_or(Ok(()), AtomicFile::finish);
+    match (outcome, kept) {
+        // As for a shell that waits: the exit code is the signal's.
+        (Err(failure), Err(error))
+            if failure
+                .error
+                .stop_reason()
+                .is_some_and(StopReason::ends_shell)
+                || watch.received_signal().is_some() =>
+        {
+            _ = writeln!(outputs.status, "ticksql: {error}");
+            Err(failure)
+        }
+        (outcome, kept) => kept.map_err(QueryFailure::from).and(outcome),
     }
-    outcome
 }
 
 /// Runs statement after statement.
@@ -176,13 +189,21 @@ async fn converse(
     };
     let mut last_failure = None;
     loop {
+        if let Some(reason) = watch.wait() {
+            return Err(CliError::Stopped {
+                reason,
+                cancelled: Cancelled::default(),
+            }
+            .into());
+        }
         let next = match &mut input {
-            Input::Terminal(terminal) => terminal.next().map_err(failed)?,
+            Input::Terminal(terminal) => terminal.next().map_err(failed),
             Input::Script => script::next(&mut stdin().lock())
-                .map_err(CliError::Input)?
-                .filter(|text| !script::is_quit(text)),
+                .map(|next| next.filter(|text| !script::is_quit(text)))
+                .map_err(CliError::Input),
         };
-        let Some(text) = next else {
+        watch.begin().await;
+        let Some(text) = next? else {
             break;
         };
         let text = text.trim();
@@ -192,13 +213,11 @@ async fn converse(
         if let Input::Terminal(terminal) = &mut input {
             terminal.remember(text, outputs);
         }
-        let done = watch.while_busy(shell.line(text, outputs)).await;
-        let signal = watch.received_signal();
-        match done {
+        match shell.line(text, outputs).await {
             Ok(Next::Go) => {}
             Ok(Next::Leave) => break,
             Err(failure) => match failure.error.stop_reason() {
-                Some(reason) if signal.is_some() || reason.ends_shell() => {
+                Some(reason) if watch.received_signal().is_some() || reason.ends_shell() => {
                     return Err(failure.error.into());
                 }
                 _ => {
@@ -208,13 +227,6 @@ async fn converse(
                     }
                 }
             },
-        }
-        if let Some(reason) = signal {
-            return Err(CliError::Stopped {
-                reason,
-                cancelled: Cancelled::default(),
-            }
-            .into());
         }
     }
     match (last_failure, input) {
@@ -238,6 +250,7 @@ struct Shell<'a> {
     tables: Vec<TableColumns>,
     /// The file that all answers go to, one after another.
     file: Arc<Mutex<Option<AtomicFile>>>,
+    signal: ShellSignal,
 }
 
 impl Shell<'_> {
@@ -337,14 +350,15 @@ impl Shell<'_> {
             params,
             ..self.options.clone()
         };
-        let engine = self.engine;
+        let (engine, signal) = (self.engine, self.signal.clone());
         let answer = async {
             let mut file = self.file.lock().await;
             let Some(file) = file.as_mut() else {
-                return execute::execute(engine, source, &options, None, outputs).await;
+                return execute::execute(engine, source, &options, None, signal, outputs).await;
             };
             let before = file.len()?;
-            let answer = execute::execute(engine, source, &options, Some(file), outputs).await;
+            let answer =
+                execute::execute(engine, source, &options, Some(file), signal, outputs).await;
             if answer.is_err() {
                 // No partial answer is left between the others.
                 file.truncate(before)?;

@@ -4,11 +4,11 @@ use std::fs;
 use std::future::{self, Future};
 use std::io::{self, IsTerminal as _, stdin};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cli_error::CliError;
@@ -24,15 +24,22 @@ const HANG_MAX: Duration = Duration::from_secs(20);
 /// SIGHUP, which is signal 1, in a mask of signals.
 const SIGHUP_BIT: u64 = 1;
 
-/// Runs work that can be cancelled, until it is done or a signal or the timeout stops it.
+/// Runs work that can be cancelled, until it is done or a signal or the timeout stops it. `earlier` is a signal that a
+/// shell received.
 pub(crate) async fn unless_stopped<T>(
     time_max: Duration,
     cancel: CancellationToken,
+    earlier: ShellSignal,
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
     let reason = Arc::new(OnceLock::new());
     let signals = Signals::of_query().map_err(CliError::Start)?;
-    let _guard = watch(signals, time_max, cancel.clone(), Arc::clone(&reason));
+    let _guard = watch(
+        (signals, earlier),
+        time_max,
+        cancel.clone(),
+        Arc::clone(&reason),
+    );
     let mut work = pin!(work);
     let outcome = tokio::select! {
         biased;
@@ -56,7 +63,7 @@ pub(crate) async fn unless_stopped<T>(
 /// Cancels on the first signal, in a task of its own: the work may block in a write to a reader that
 /// does not read. On a second signal, or if the work does not end, the process exits.
 fn watch(
-    mut signals: Signals,
+    (mut signals, mut earlier): (Signals, ShellSignal),
     time_max: Duration,
     cancel: CancellationToken,
     reason: Arc<OnceLock<StopReason>>,
@@ -65,8 +72,11 @@ fn watch(
     let guard = done.clone().drop_guard();
     tokio::spawn(async move {
         let first = tokio::select! {
+            // A signal that the shell receives too is not a second one.
+            biased;
             () = done.cancelled() => return,
             reason = signals.next() => reason,
+            reason = earlier.received() => reason,
             () = tokio::time::sleep(time_max) => StopReason::Timeout(time_max),
         };
         let first = *reason.get_or_init(|| first);
@@ -81,11 +91,38 @@ fn watch(
     guard
 }
 
+/// What a shell does, and the signal that it received.
+#[derive(Debug, Clone, Copy, Default)]
+struct ShellState {
+    busy: bool,
+    signal: Option<StopReason>,
+}
+
+/// The signal that a shell receives: its query may begin to listen only afterwards.
+#[derive(Debug, Clone)]
+pub(crate) struct ShellSignal(Option<watch::Receiver<ShellState>>);
+
+impl ShellSignal {
+    /// That of a query without a shell.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    async fn received(&mut self) -> StopReason {
+        if let Some(state) = &mut self.0
+            && let Ok(state) = state.wait_for(|state| state.signal.is_some()).await
+            && let Some(reason) = state.signal
+        {
+            return reason;
+        }
+        future::pending().await
+    }
+}
+
 /// Listens for signals while a shell runs. A shell that waits for its user ends at once; one that runs
 /// a query, which the query's own watch stops, ends after it.
 pub(crate) struct ShellWatch {
-    busy: Arc<AtomicBool>,
-    received_signal: Arc<OnceLock<StopReason>>,
+    state: Arc<watch::Sender<ShellState>>,
     _guard: DropGuard,
 }
 
@@ -95,19 +132,22 @@ impl ShellWatch {
         let mut signals = Signals::of_shell()?;
         let done = CancellationToken::new();
         let watch = Self {
-            busy: Arc::new(AtomicBool::new(false)),
-            received_signal: Arc::new(OnceLock::new()),
+            state: Arc::new(watch::Sender::new(ShellState::default())),
             _guard: done.clone().drop_guard(),
         };
-        let (busy, received_signal) = (Arc::clone(&watch.busy), Arc::clone(&watch.received_signal));
+        let state = Arc::clone(&watch.state);
         tokio::spawn(async move {
             let reason = tokio::select! {
                 () = done.cancelled() => return,
                 reason = signals.next() => reason,
             };
-            let reason = *received_signal.get_or_init(|| reason);
-            // A busy shell checks for the signal afterwards.
-            if !busy.load(Ordering::SeqCst) {
+            let mut busy = false;
+            state.send_modify(|state| {
+                state.signal = Some(reason);
+                busy = state.busy;
+            });
+            // A busy shell checks for the signal before it waits again.
+            if !busy {
                 at_end();
                 std::process::exit(i32::from(reason.exit_code()));
             }
@@ -115,17 +155,36 @@ impl ShellWatch {
         Ok(watch)
     }
 
-    /// Runs work during which a signal does not end the process.
-    pub(crate) async fn while_busy<T>(&self, work: impl Future<Output = T>) -> T {
-        self.busy.store(true, Ordering::SeqCst);
-        let done = work.await;
-        self.busy.store(false, Ordering::SeqCst);
-        done
+    /// From now on a signal does not end the process.
+    pub(crate) async fn begin(&self) {
+        let mut exits = false;
+        self.state.send_modify(|state| {
+            exits = state.signal.is_some() && !state.busy;
+            state.busy |= !exits;
+        });
+        if exits {
+            future::pending().await
+        }
     }
 
-    /// The signal that was received meanwhile.
+    /// From now on a signal ends the process, unless one has been received, which is returned.
+    pub(crate) fn wait(&self) -> Option<StopReason> {
+        let mut signal = None;
+        self.state.send_modify(|state| {
+            signal = state.signal;
+            state.busy &= signal.is_some();
+        });
+        signal
+    }
+
+    /// The signal that was received, if any.
     pub(crate) fn received_signal(&self) -> Option<StopReason> {
-        self.received_signal.get().copied()
+        self.state.borrow().signal
+    }
+
+    /// The signal, for a query that begins.
+    pub(crate) fn signal(&self) -> ShellSignal {
+        ShellSignal(Some(self.state.subscribe()))
     }
 }
 

@@ -27,6 +27,7 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
 use crate::day_table::{DayFormat, DayScan, DayTable};
+use crate::dialect::arithmetic::FINITE;
 use crate::error::{UnreadableFile, message};
 use crate::implied_filters;
 use crate::partitions::days_with_files;
@@ -52,7 +53,13 @@ fn file_schema() -> SchemaRef {
             true => DataType::Utf8View,
             false => field.data_type().clone(),
         };
-        Field::new(field.name(), data_type, true)
+        let is_double = data_type == DataType::Float64;
+        let own = Field::new(field.name(), data_type, true);
+        // Prices and volumes are checked when they are written.
+        match is_double {
+            true => own.with_metadata([(FINITE.to_owned(), String::new())].into()),
+            false => own,
+        }
     };
     let fields = codec::columnar::schema();
     Arc::new(Schema::new(

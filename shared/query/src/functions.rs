@@ -9,34 +9,48 @@ mod bytes;
 mod calendar;
 mod count_if;
 mod expr_functions;
+pub(crate) mod integer_sum;
 mod json_extract;
+mod letter_case;
 mod max_by;
 mod mysql_format;
 mod null_propagation;
 mod number_bases;
+mod regexp_pattern;
 mod regexp_replacement;
 mod scalar_function;
+mod sequence;
 mod split_part;
+mod split_text;
+mod substring;
 mod timestamps;
+mod type_of;
+mod zones;
 
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
+use crate::dialect::array_items::item_function;
+
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
 const SCALAR_NAMES: [(&str, &str); 7] = [
+    ("random", "rand"),
     ("ceil", "ceiling"),
     ("trunc", "truncate"),
     ("signum", "sign"),
     ("isnan", "is_nan"),
-    ("string_to_array", "split"),
     ("levenshtein", "levenshtein_distance"),
     ("ascii", "codepoint"),
 ];
 
 /// The same for aggregates.
-const AGGREGATE_NAMES: [(&str, &str); 3] = [
+const AGGREGATE_NAMES: [(&str, &str); 7] = [
+    ("var_samp", "variance"),
+    ("bit_and", "bitwise_and_agg"),
+    ("bit_or", "bitwise_or_agg"),
+    ("bit_xor", "bitwise_xor_agg"),
     ("any_value", "arbitrary"),
     ("bool_and", "every"),
     ("string_agg", "listagg"),
@@ -62,9 +76,23 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(timestamps::functions())
         .chain(json_extract::functions())
         .chain(number_bases::functions())
-        .chain(split_part::functions());
+        .chain(split_part::functions())
+        .chain([split_text::function()])
+        .chain(substring::functions())
+        .chain(letter_case::functions())
+        .chain([
+            regexp_pattern::extract_function(),
+            substring::shortened_function(),
+        ]);
     for function in scalars {
         context.register_udf(ScalarUDF::from(function));
+    }
+    for function in zones::functions()
+        .into_iter()
+        .chain(sequence::functions())
+        .chain([type_of::function(), item_function(true)])
+    {
+        context.register_udf(function);
     }
     for function in expr_functions::functions(context)? {
         context.register_udf(ScalarUDF::from(function));
@@ -72,9 +100,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
     for function in max_by::functions(&context.udaf("first_value")?) {
         context.register_udaf(function);
     }
-    context.register_udaf(approx_percentile::approx_percentile(
-        &context.udaf("approx_percentile_cont")?,
-    ));
+    context.register_udaf(approx_percentile::approx_percentile());
     context.register_udaf(count_if::count_if(&context.udaf("count")?));
     Ok(())
 }

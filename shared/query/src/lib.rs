@@ -11,6 +11,7 @@ mod compact_string_views;
 mod cooperative_yield;
 mod day_predicate;
 mod day_table;
+mod dialect;
 mod error;
 mod error_text;
 mod from_clause;

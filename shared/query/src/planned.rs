@@ -13,10 +13,10 @@ use datafusion::sql::parser::Statement;
 
 use crate::error::{self, SqlError, UnknownTable};
 use crate::limits::Limits;
-use crate::read_only::{Answers, ReadOnly, parse};
-use crate::result_columns::unique_names;
-use crate::value::Value;
-use crate::{session, unknown_function};
+use crate::read_only::{Answers, ReadOnly, parse_unbound};
+use crate::result_columns::result_schema;
+use crate::value::{self, Value};
+use crate::{dialect, session};
 
 /// A statement that can be run.
 pub(crate) struct Planned {
@@ -39,7 +39,14 @@ pub(crate) async fn plan(
     values: &[Value],
     limits: Limits,
 ) -> Result<Planned, SqlError> {
-    let ReadOnly { statement, answers } = parse(sql, values)?;
+    let ReadOnly {
+        mut statement,
+        answers,
+    } = parse_unbound(sql)?;
+    dialect::check(&statement)?;
+    value::bind(&mut statement, values)?;
+    let tables = session::tables(&state).await;
+    dialect::rewrite(&mut statement, sql, &tables)?;
     let plan = match state.statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,
         Err(error) => return Err(explained(error, &state, &statement, sql, limits).await),
@@ -58,9 +65,9 @@ pub(crate) async fn plan(
         Answers::Rows | Answers::Description => plan,
     };
     let frame = DataFrame::new(state, plan);
-    let schema = unique_names(frame.schema().as_arrow());
     let context = Arc::new(frame.task_ctx());
     let physical = frame.create_physical_plan().await.map_err(failed)?;
+    let schema = result_schema(&physical.schema())?;
     Ok(Planned {
         schema,
         physical,
@@ -84,9 +91,6 @@ async fn explained(
             position: error.position(),
             suggestions,
         };
-    }
-    if matches!(error, SqlError::Invalid { .. }) {
-        return unknown_function::find(state, statement).unwrap_or(error);
     }
     error
 }

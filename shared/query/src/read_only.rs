@@ -1,8 +1,12 @@
 //! Which statements run: exactly one, and one that only reads.
 
-use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::error::DataFusionError;
+use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Standard;
+use datafusion::sql::sqlparser::parser::Parser;
 
+use crate::dialect::grammar::AthenaDialect;
+use crate::dialect::tokens::tokens;
 use crate::error::{self, SqlError};
 use crate::partition_filter::{self, ArchiveScan};
 use crate::value::{self, Value};
@@ -76,24 +80,37 @@ pub fn archive_scans(sql: &str, values: &[Value]) -> Result<ArchiveReads, SqlErr
 
 /// Parses a text, replaces each `?` by its value, and refuses what is not one statement that reads.
 pub(crate) fn parse(sql: &str, values: &[Value]) -> Result<ReadOnly, SqlError> {
+    let ReadOnly {
+        mut statement,
+        answers,
+    } = parse_unbound(sql)?;
+    value::bind(&mut statement, values)?;
+    Ok(ReadOnly { statement, answers })
+}
+
+/// As [`parse`], with its `?` as they are.
+pub(crate) fn parse_unbound(sql: &str) -> Result<ReadOnly, SqlError> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(SqlError::TooLong {
             bytes: sql.len(),
             bytes_max: SQL_BYTES_MAX,
         });
     }
-    let mut statements = DFParserBuilder::new(sql)
-        .with_recursion_limit(RECURSION_LIMIT)
-        .build()
-        .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| error::of_parsing(&error, sql))?;
+    let parsed = tokens(sql)?.and_then(|tokens| {
+        let parser = Parser::new(&AthenaDialect).with_recursion_limit(RECURSION_LIMIT);
+        parser.with_tokens_with_locations(tokens).parse_statements()
+    });
+    let mut statements = parsed.map_err(|error| {
+        let error = DataFusionError::SQL(Box::new(error), None);
+        error::of_parsing(&error, sql)
+    })?;
     let count = statements.len();
-    match (statements.pop_front(), count) {
-        (Some(mut statement), 1) => match answers(&statement) {
-            Some(answers) => {
-                value::bind(&mut statement, values)?;
-                Ok(ReadOnly { statement, answers })
-            }
+    let statement = statements
+        .pop()
+        .map(|statement| Statement::Statement(Box::new(statement)));
+    match (statement, count) {
+        (Some(statement), 1) => match answers(&statement) {
+            Some(answers) => Ok(ReadOnly { statement, answers }),
             None => Err(SqlError::NotReadOnly(first_words(&statement))),
         },
         _ => Err(SqlError::NotOne(count)),

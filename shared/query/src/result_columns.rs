@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use crate::dialect::rewrite::UNNAMED;
 use crate::error::SqlError;
 
 /// A type's name in Trino.
@@ -25,25 +26,46 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Timestamp(_, None) => "timestamp".to_owned(),
         DataType::Timestamp(_, Some(_)) => "timestamp with time zone".to_owned(),
         DataType::Date32 => "date".to_owned(),
+        DataType::Null => "unknown".to_owned(),
+        DataType::List(item) | DataType::LargeList(item) => {
+            format!("array({})", type_name(item.data_type()))
+        }
+        DataType::Struct(fields) => {
+            let types: Vec<String> = fields
+                .iter()
+                .map(|field| type_name(field.data_type()))
+                .collect();
+            format!("row({})", types.join(", "))
+        }
+        DataType::Interval(_) => "interval".to_owned(),
+        DataType::Int8 => "tinyint".to_owned(),
+        DataType::Int16 => "smallint".to_owned(),
         DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
         other => other.to_string().to_lowercase(),
     }
 }
 
-/// The columns, with a number appended to a repeated name: a join may return two columns of one name.
-pub(crate) fn unique_names(schema: &Schema) -> SchemaRef {
+/// The columns under Athena's names.
+///
+/// # Errors
+/// [`SqlError::Invalid`] if two have the same name: Athena returns both, but a JSON object or a Parquet file cannot.
+pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
     let mut seen = HashSet::new();
-    let mut unique = |field: &FieldRef| {
-        let numbered = (2_u32..).map(|number| format!("{}_{number}", field.name()));
-        let mut names = std::iter::once(field.name().clone()).chain(numbered);
-        let name = names
-            .find(|name| seen.insert(name.clone()))
-            .unwrap_or_default();
-        Field::new(name, field.data_type().clone(), true)
-    };
-    Arc::new(Schema::new(
-        schema.fields().iter().map(&mut unique).collect::<Vec<_>>(),
-    ))
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for (place, field) in schema.fields().iter().enumerate() {
+        let name = match field.name().starts_with(UNNAMED) {
+            true => format!("_col{place}"),
+            false => field.name().clone(),
+        };
+        if !seen.insert(name.clone()) {
+            return Err(SqlError::Invalid {
+                message: format!("two columns are called `{name}`: name one of them with AS"),
+                position: None,
+            });
+        }
+        columns.push(Field::new(name, field.data_type().clone(), true));
+    }
+    Ok(Arc::new(Schema::new(columns)))
 }
 
 /// A batch under the columns' unique names.

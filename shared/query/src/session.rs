@@ -13,6 +13,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::object_store::local::LocalFileSystem;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -20,11 +21,12 @@ use datafusion::sql::parser::Statement;
 
 use crate::compact_string_views::CompactStringViews;
 use crate::cooperative_yield::CooperativeYield;
+use crate::dialect::rule::AthenaTypes;
 use crate::error::{self, SqlError, UnknownTable};
 use crate::limits::Limits;
 use crate::suggestions::suggestions;
 use crate::table_names::{PRICE_ARCHIVE, QUARANTINE, VIEWS};
-use crate::{archive_table, functions, quarantine_table};
+use crate::{archive_table, dialect, functions, quarantine_table, read_only};
 
 /// The address under which the engine sees the archive's folder, and only that.
 const STORE_URL: &str = "archive://local/";
@@ -34,18 +36,6 @@ const FILE_SYSTEM_URL: &str = "file:///";
 
 /// Memory for the footers of files that were read before.
 const FOOTER_CACHE_BYTES: usize = 16 * 1024 * 1024;
-
-/// Functions that build a large value from a small one: the memory limit counts what operators
-/// hold, not single values, and one call could take all of the machine's memory.
-pub(crate) const FUNCTIONS_DISABLED: [&str; 7] = [
-    "repeat",
-    "lpad",
-    "rpad",
-    "array_repeat",
-    "array_resize",
-    "range",
-    "generate_series",
-];
 
 /// The rule after which DataFusion's own rules have all run, and which checks the plan.
 const LAST_RULE: &str = "SanityCheckPlan";
@@ -66,19 +56,21 @@ pub(crate) async fn open(
         .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
         .build_arc()
         .map_err(engine)?;
+    let types = Arc::new(AthenaTypes::default());
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::clone(&types) as _];
+    rules.extend(Analyzer::new().rules);
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config(limits))
         .with_runtime_env(runtime)
+        .with_analyzer_rules(rules)
         .with_physical_optimizer_rules(optimizer_rules())
         .build();
     let context = SessionContext::new_with_state(state);
     confine(&context, archive_folder).map_err(engine)?;
     functions::register(&context).map_err(engine)?;
-    FUNCTIONS_DISABLED
-        .iter()
-        .for_each(|name| context.deregister_udf(name));
     add_tables(&context, archive_folder).await.map_err(engine)?;
+    types.know(&context);
     Ok(context)
 }
 
@@ -89,6 +81,8 @@ fn config(limits: Limits) -> SessionConfig {
         .with_batch_size(limits.batch_rows);
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
+    options.sql_parser.parse_float_as_decimal = true;
+    options.execution.time_zone = Some("UTC".to_owned());
     // As in Trino, for both directions.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.parquet.pushdown_filters = true;
@@ -117,7 +111,11 @@ async fn add_tables(
     context.register_table(QUARANTINE, Arc::new(quarantine))?;
     for view in VIEWS {
         let sql = view.query();
-        let plan = context.state().create_logical_plan(sql).await?;
+        let planned =
+            |error: SqlError| datafusion::error::DataFusionError::External(Box::new(error));
+        let mut statement = read_only::parse_unbound(sql).map_err(planned)?.statement;
+        dialect::rewrite(&mut statement, sql, &[]).map_err(planned)?;
+        let plan = context.state().statement_to_plan(statement).await?;
         let table: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(sql.to_owned())));
         context.register_table(view.name, table)?;
     }

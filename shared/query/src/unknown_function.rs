@@ -1,76 +1,40 @@
 //! The error for a function that this engine does not have.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
-use datafusion::execution::SessionState;
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, visit_expressions};
-
-use crate::ast_names::last_name;
+use crate::dialect::signatures;
 use crate::error::SqlError;
 use crate::position::Position;
-use crate::session::FUNCTIONS_DISABLED;
 use crate::suggestions::{did_you_mean, suggestions};
 
-/// A function of Trino that builds a large value from a small one, like those of [`FUNCTIONS_DISABLED`]; the
-/// engine has none of that name.
-const SEQUENCE: &str = "sequence";
-
-/// What the planner handles itself.
-const PLANNED: [&str; 1] = ["unnest"];
+/// Functions of Athena that build a large value from a small one: the memory limit counts what operators hold, not single
+/// values, and one call could take all of the machine's memory.
+const TOO_LARGE: [&str; 2] = ["lpad", "rpad"];
 
 /// Functions of Athena that are not here, and what to write instead.
-const INSTEAD: [(&str, &str); 14] = [
+const INSTEAD: [(&str, &str); 8] = [
     ("try", "write a condition, nullif or try_cast"),
-    ("typeof", "arrow_typeof returns the engine's own type"),
     ("histogram", "write GROUP BY and count(*)"),
     ("map_agg", "write GROUP BY"),
-    ("map", "write CASE"),
     ("format", "write concat and CAST(… AS varchar)"),
     ("json_parse", "json_extract_scalar takes the text itself"),
     ("json_extract", "json_extract_scalar returns a single value"),
-    ("at_timezone", "all times are UTC"),
-    ("with_timezone", "all times are UTC"),
-    ("format_datetime", "write date_format"),
     ("parse_datetime", "write date_parse"),
-    ("width_bucket", "write CASE or floor"),
     ("reduce", "write UNNEST and an aggregate"),
 ];
 
-/// The error of the first function in a statement that the session does not have.
-pub(crate) fn find(state: &SessionState, statement: &Statement) -> Option<SqlError> {
-    let statement = match statement {
-        Statement::Statement(statement) => statement,
-        Statement::Explain(explain) => return find(state, &explain.statement),
-        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => {
-            return None;
-        }
-    };
-    let known = names(state);
-    let found = visit_expressions(statement.as_ref(), |expression| {
-        if let Expr::Function(function) = expression
-            && let Some(name) = last_name(&function.name)
-        {
-            let lower = name.value.to_lowercase();
-            if !known.contains(lower.as_str()) && !PLANNED.contains(&lower.as_str()) {
-                return ControlFlow::Break(SqlError::Invalid {
-                    message: message(&name.value, &known),
-                    position: Position::new(name.span.start.line, name.span.start.column),
-                });
-            }
-        }
-        ControlFlow::Continue(())
-    });
-    match found {
-        ControlFlow::Break(error) => Some(error),
-        ControlFlow::Continue(()) => None,
+/// The error of a function that is not here.
+pub(crate) fn error(name: &str, position: Option<Position>) -> SqlError {
+    let known: BTreeSet<&str> = signatures::names().collect();
+    SqlError::Invalid {
+        message: message(name, &known),
+        position,
     }
 }
 
 fn message(name: &str, known: &BTreeSet<&str>) -> String {
     let lower = name.to_lowercase();
-    if lower == SEQUENCE || FUNCTIONS_DISABLED.contains(&lower.as_str()) {
+    if TOO_LARGE.contains(&lower.as_str()) {
         return format!("the function `{name}` is disabled (one call could use all memory)");
     }
     let similar = suggestions(name, known.iter().copied());
@@ -80,15 +44,6 @@ fn message(name: &str, known: &BTreeSet<&str>) -> String {
         None => did_you_mean(&similar).trim_start_matches(": ").to_owned(),
     };
     format!("this engine has no function `{name}` ({help})")
-}
-
-/// The names of all functions.
-fn names(state: &SessionState) -> BTreeSet<&str> {
-    let scalars = state.scalar_functions().keys();
-    let aggregates = state.aggregate_functions().keys();
-    let windows = state.window_functions().keys();
-    let names = scalars.chain(aggregates).chain(windows);
-    names.map(String::as_str).collect()
 }
 
 #[cfg(test)]
@@ -102,10 +57,6 @@ mod tests {
         check(
             "LPAD",
             "the function `LPAD` is disabled (one call could use all memory)",
-        );
-        check(
-            "sequence",
-            "the function `sequence` is disabled (one call could use all memory)",
         );
         check(
             "try",

@@ -42,17 +42,18 @@ impl Value {
     }
 
     fn expression(&self) -> Expr {
-        let number = |text: String| match text.strip_prefix('-') {
+        // Marked as long, it stays a bigint.
+        let number = |text: String, long: bool| match text.strip_prefix('-') {
             Some(positive) => Expr::Nested(Box::new(Expr::UnaryOp {
                 op: UnaryOperator::Minus,
-                expr: Box::new(Expr::value(Literal::Number(positive.to_owned(), false))),
+                expr: Box::new(Expr::value(Literal::Number(positive.to_owned(), long))),
             })),
-            None => Expr::value(Literal::Number(text, false)),
+            None => Expr::value(Literal::Number(text, long)),
         };
         match self {
             Self::Varchar(text) => Expr::value(Literal::SingleQuotedString(text.clone())),
-            Self::Bigint(value) => number(value.to_string()),
-            Self::Double(value) => number(format!("{value:E}")),
+            Self::Bigint(value) => number(value.to_string(), true),
+            Self::Double(value) => number(format!("{value:E}"), false),
             Self::Boolean(value) => Expr::value(Literal::Boolean(*value)),
         }
     }
@@ -136,8 +137,8 @@ mod tests {
         ];
         assert_eq!(
             bound(sql, &values).unwrap(),
-            "SELECT approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY price + (-3)) FILTER (WHERE volume > 2.5E-1) \
-             FROM ticks WHERE token = 'it''s' AND flag = true LIMIT 7"
+            "SELECT approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY price + (-3L)) FILTER (WHERE volume > 2.5E-1) \
+             FROM ticks WHERE token = 'it''s' AND flag = true LIMIT 7L"
         );
     }
 

@@ -38,7 +38,7 @@ impl Query {
         let body = text.lines().skip(header.lines).collect::<Vec<_>>();
         let body = body.join("\n");
         let first_line = 1 + header.lines as u64;
-        let tokens = tokens(body.trim_end().trim_end_matches(';'), first_line)?;
+        let tokens = tokens(without_end(body.trim_end()), first_line)?;
         let query = Self {
             declares: header.declares(),
             title: header.title,
@@ -250,5 +250,13 @@ fn values_at(
         PlaceholderContext::Compared | PlaceholderContext::RowCount | PlaceholderContext::Alone => {
             Ok(vec![param.value.clone()])
         }
+    }
+}
+
+/// A statement without the semicolon that ends it. Two are an error, which the engine reports.
+fn without_end(sql: &str) -> &str {
+    match sql.strip_suffix(';') {
+        Some(rest) if !rest.trim_end().ends_with(';') => rest,
+        _ => sql,
     }
 }

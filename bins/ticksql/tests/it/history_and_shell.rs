@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::world::{FIRST_DAY, World, hearing_hang_up, outcome_of};
+use crate::world::{FIRST_DAY, World, hearing_hang_up, numbers, outcome_of};
 
 #[test]
 fn queries_are_remembered_with_how_they_ended() {
@@ -52,8 +52,9 @@ fn queries_are_remembered_with_how_they_ended() {
 #[test]
 fn a_reader_that_has_seen_enough_is_not_a_failure() {
     let world = World::new();
-    let query = "SELECT value FROM generate_series(1, 2000000)";
-    let mut command = world.command(&["-f", "csv", query]);
+    let (a, b) = (numbers(2_000, "a"), numbers(1_000, "b"));
+    let query = format!("SELECT a.k AS value FROM {a} CROSS JOIN {b}");
+    let mut command = world.command(&["-f", "csv", &query]);
     let mut process = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -187,6 +188,43 @@ fn a_shell_that_ends_by_a_signal_says_that_it_cannot_keep_its_answers() {
     assert_eq!(code_of(&mut process), Some(143));
     let mut rest = String::new();
     status.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("all.csv"), "{rest}");
+}
+
+/// The exit code is the signal's as well if the signal stops a query.
+#[test]
+fn a_busy_shell_that_ends_by_a_signal_says_that_it_cannot_keep_its_answers() {
+    let world = World::new();
+    let folder = world.home.path().join("answers");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("all.csv");
+    let mut command = world.command(&["shell", "-f", "csv", "-o", file.to_str().unwrap()]);
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| numbers(1_000, name));
+    let typed = format!(
+        "SELECT sum(a.k * b.k + c.k * d.k) AS n FROM {a} CROSS JOIN {b} CROSS JOIN {c} CROSS JOIN {d};\n"
+    );
+    let mut input = process.stdin.take().unwrap();
+    let mut status = BufReader::new(process.stderr.take().unwrap());
+    input.write_all(b"SELECT 1 AS one;\n").unwrap();
+    let mut line = String::new();
+    while !line.starts_with("1 row") {
+        line.clear();
+        assert!(status.read_line(&mut line).unwrap() > 0);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    input.write_all(typed.as_bytes()).unwrap();
+    // A shell that has not begun the query by then ends in the same way.
+    thread::sleep(Duration::from_millis(500));
+    send("-TERM", &process);
+    let code = code_of(&mut process);
+    let mut rest = String::new();
+    status.read_to_string(&mut rest).unwrap();
+    assert_eq!(code, Some(143), "{rest}");
     assert!(rest.contains("all.csv"), "{rest}");
 }
 
@@ -361,10 +399,13 @@ fn a_shell_takes_statements_and_its_own_commands() {
 fn a_shell_keeps_every_answer_in_its_file() {
     let world = World::new();
     let file = world.path("out.csv");
-    let typed = "SELECT 1 AS a;\nSELECT wrong;\n\\l\n\
-                 SELECT 1 / (20000 - value) AS n FROM generate_series(1, 30000);\n\
-                 SELECT 2 AS b;\n\\run candles token=X from=2026-03-07 to=2026-03-08\nSELECT 3 AS c";
-    let (code, output, status) = typed_with(&world, &["-o", &file], typed);
+    let (a, b) = (numbers(30, "a"), numbers(1_000, "b"));
+    let typed = format!(
+        "SELECT 1 AS a;\nSELECT wrong;\n\\l\n\
+         SELECT 1 / (20000 - 1000 * a.k - b.k) AS n FROM {a} CROSS JOIN {b};\n\
+         SELECT 2 AS b;\n\\run candles token=X from=2026-03-07 to=2026-03-08\nSELECT 3 AS c"
+    );
+    let (code, output, status) = typed_with(&world, &["-o", &file], &typed);
     assert_eq!(code, 1, "{status}");
     assert!(output.contains("candles"), "{output}");
     // No partial answer is left between the others.
@@ -411,7 +452,7 @@ fn a_shell_that_ends_by_a_signal_keeps_its_answers() {
 #[test]
 fn a_shell_without_timing_still_says_that_an_answer_is_cut() {
     let world = World::new();
-    let typed = "\\timing\nSELECT 1 AS a;\nSELECT value FROM generate_series(1, 5);\n";
+    let typed = "\\timing\nSELECT 1 AS a;\nSELECT k FROM (VALUES 1, 2, 3, 4, 5) AS t (k);\n";
     let (code, _, status) = typed_with(&world, &["--max-rows", "2"], typed);
     assert_eq!(code, 0, "{status}");
     assert_eq!(

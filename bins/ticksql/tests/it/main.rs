@@ -5,9 +5,13 @@
 mod answers;
 #[cfg(feature = "aws")]
 mod athena;
+mod athena_answers;
 mod history_and_shell;
+mod ordered_json;
 mod parameters;
+mod recorded;
 mod refusals;
+mod same_answer;
 #[cfg(feature = "aws")]
 mod service;
 mod world;

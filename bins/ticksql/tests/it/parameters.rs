@@ -90,9 +90,8 @@ fn a_statement_that_begins_with_a_comment_is_an_argument() {
 #[test]
 fn every_type_keeps_its_type() {
     let world = World::new();
-    let query = "SELECT arrow_typeof(:a) AS a, arrow_typeof(:b) AS b, arrow_typeof(:c) AS c, arrow_typeof(:d) AS d, :a - 1 AS e";
     let args = [
-        query,
+        "SELECT :a AS a, :b AS b, :c AS c, :d AS d, :a - 1 AS e",
         "-p",
         "a=-9223372036854775807",
         "-p",
@@ -101,10 +100,18 @@ fn every_type_keeps_its_type() {
         "c=true",
         "-p",
         "d:varchar=5",
+        "-f",
+        "json",
     ];
+    let answer: serde_json::Value = serde_json::from_str(&world.answer(&args)).unwrap();
+    let columns = answer["columns"].as_array().unwrap().iter();
+    let types: Vec<&str> = columns
+        .map(|column| column["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(types, ["bigint", "double", "boolean", "varchar", "bigint"]);
     assert_eq!(
-        world.rows(&args),
-        "Int64,Float64,Boolean,Utf8,-9223372036854775808\n"
+        answer["rows"],
+        serde_json::json!([{"a": -i64::MAX, "b": -0.5, "c": true, "d": "5", "e": i64::MIN}])
     );
 }
 

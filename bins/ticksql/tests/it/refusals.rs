@@ -4,10 +4,16 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::world::{FIRST_DAY, World, bare, outcome_of};
+use crate::world::{FIRST_DAY, World, bare, numbers, outcome_of};
 
 /// A query that takes minutes.
-const LONG: &str = "SELECT sum(a.value * b.value % 7) AS n FROM generate_series(1, 3000000) a, generate_series(1, 3000000) b";
+fn long() -> String {
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| numbers(2_000, name));
+    format!(
+        "SELECT sum((a.k + b.k) * (c.k + d.k) % 7) AS n \
+         FROM {a} CROSS JOIN {b} CROSS JOIN {c} CROSS JOIN {d}"
+    )
+}
 
 #[test]
 fn an_archive_that_no_condition_narrows_is_not_read() {
@@ -317,17 +323,18 @@ fn a_condition_that_fails_is_a_failure_of_the_query() {
     let query =
         |condition: &str| format!("SELECT price FROM ticks WHERE {FIRST_DAY} AND {condition}");
     check(
-        &[&query("token = 123")],
-        "to value of bigint type: put a text that looks like a number in quotes",
-    );
-    check(
         &[&query("CAST(token AS bigint) > 1")],
-        "Cannot cast string '",
+        "'BTC' cannot be cast to bigint",
     );
     check(&[&query("1 / (ts - ts) = 1")], "Divide by zero error");
+    // Refused before it runs: Athena converts no text.
+    check(
+        &[&query("token = 123")],
+        "cannot compare varchar with integer",
+    );
     check(
         &[&query("token = :t"), "-p", "t=123"],
-        "as a parameter, declare it varchar",
+        "cannot compare varchar with bigint",
     );
     let found = world.rows(&[&query("token = :t"), "-p", "t:varchar=123"]);
     assert_eq!(found, "");
@@ -410,7 +417,7 @@ fn a_cut_file_is_named() {
 
 fn stopped_by(signal: &str) -> (i32, String, String) {
     let world = World::new();
-    let mut command = world.command(&["-o", "out.csv", LONG]);
+    let mut command = world.command(&["-o", "out.csv", &long()]);
     let process = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -443,7 +450,7 @@ fn signals_and_the_clock_stop_a_query() {
     assert_eq!(code, 143, "{status}");
     let world = World::new();
     let started = Instant::now();
-    let (code, _, status) = world.run(&["--timeout", "1", LONG]);
+    let (code, _, status) = world.run(&["--timeout", "1", &long()]);
     assert_eq!(code, 4, "{status}");
     assert!(status.contains("stopped after 1 s"), "{status}");
     assert!(started.elapsed() < Duration::from_secs(30));

@@ -106,6 +106,13 @@ impl World {
     }
 }
 
+/// A table of the numbers from 0 to below `count`, for FROM: its column is `k`.
+pub(crate) fn numbers(count: usize, name: &str) -> String {
+    let numbers: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    let numbers = numbers.join(", ");
+    format!("(SELECT CAST(k AS bigint) AS k FROM (VALUES {numbers}) AS v (k)) AS {name}")
+}
+
 /// The program, with a home and no other environment that matters to it.
 pub(crate) fn bare(home: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ticksql"));

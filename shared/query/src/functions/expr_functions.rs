@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 
 use super::arg_type::{ArgType, coerced};
-use super::regexp_replacement;
+use super::{regexp_pattern, regexp_replacement};
 
 /// Types that a call takes, and the type that it returns, for the types of the arguments.
 type Types = Box<dyn Fn(&[DataType]) -> Option<(Vec<DataType>, DataType)> + Send + Sync>;
@@ -157,25 +157,10 @@ pub(super) fn functions(context: &SessionContext) -> Result<Vec<ExprFunction>> {
             of(&[ArgType::Bytes], DataType::Binary),
             call(udf("digest")?, &["md5"]),
         ),
-        contains(udf("contains")?, udf("array_has")?),
-        ExprFunction::new(
-            "element_at",
-            "element_at(array, bigint)",
-            Box::new(|given| match given {
-                [DataType::List(item), index] if index.is_integer() => {
-                    let takes = vec![DataType::List(Arc::clone(item)), DataType::Int64];
-                    Some((takes, item.data_type().clone()))
-                }
-                _ => None,
-            }),
-            call(udf("array_element")?, &[]),
-        ),
     ];
     functions.extend(regular_expressions(
         udf("regexp_replace")?,
-        udf("regexp_match")?,
-        udf("array_element")?,
-        udf("concat")?,
+        udf("regexp_like")?,
     ));
     functions.extend(parts_of_times(&udf("date_part")?));
     functions.extend(bitwise());
@@ -238,79 +223,47 @@ fn if_function() -> ExprFunction {
     }
 }
 
-/// Trino's takes an array; the engine's own, which takes a text, still works.
-fn contains(of_texts: Arc<ScalarUDF>, of_arrays: Arc<ScalarUDF>) -> ExprFunction {
-    let types = |given: &[DataType]| match given {
-        [DataType::List(item), _] => Some((
-            vec![DataType::List(Arc::clone(item)), item.data_type().clone()],
-            DataType::Boolean,
-        )),
-        [text, part] => Some((
-            vec![ArgType::Text.coerced(text)?, ArgType::Text.coerced(part)?],
-            DataType::Boolean,
-        )),
-        _ => None,
-    };
-    let body = move |args, types: &[DataType]| match types.first() {
-        Some(DataType::List(_)) => Ok(called(&of_arrays, args)),
-        _ => Ok(called(&of_texts, args)),
-    };
-    ExprFunction::new(
-        "contains",
-        "contains(array, element)",
-        Box::new(types),
-        Box::new(body),
-    )
-}
-
-/// Trino replaces every match, the engine's own function only the first, and the syntax of its
-/// replacements differs. Group 0 is the whole match.
-fn regular_expressions(
-    replace: Arc<ScalarUDF>,
-    matched: Arc<ScalarUDF>,
-    element: Arc<ScalarUDF>,
-    concat: Arc<ScalarUDF>,
-) -> [ExprFunction; 2] {
-    let texts = |given: &[DataType], last: ArgType| {
-        let kinds = [ArgType::Text, ArgType::Text, last];
-        let kinds = kinds.get(..given.len().max(2))?;
-        Some((coerced(kinds, given)?, DataType::Utf8View))
+/// Trino replaces every match, the engine's own function only the first, and the syntax of patterns and replacements
+/// differs.
+fn regular_expressions(replace: Arc<ScalarUDF>, like: Arc<ScalarUDF>) -> [ExprFunction; 2] {
+    let texts = |given: &[DataType], returns: DataType| {
+        let kinds = [ArgType::Text; 3];
+        Some((coerced(kinds.get(..given.len().max(2))?, given)?, returns))
     };
     let replacement = Arc::new(ScalarUDF::from(regexp_replacement::function()));
+    let pattern_of = Arc::new(ScalarUDF::from(regexp_pattern::pattern_function()));
+    let pattern_for_like = Arc::clone(&pattern_of);
     let replaced = move |args: Vec<Expr>, _: &[DataType]| {
         let mut args = args.into_iter();
         let (Some(text), Some(pattern)) = (args.next(), args.next()) else {
             return plan_err!("regexp_replace takes two or three arguments");
         };
+        let pattern = called(&pattern_of, vec![pattern]);
         let with = match args.next() {
             Some(with) => called(&replacement, vec![pattern.clone(), with]),
             None => lit(""),
         };
         Ok(called(&replace, vec![text, pattern, with, lit("g")]))
     };
-    let extracted = move |args: Vec<Expr>, _: &[DataType]| {
-        let mut args = args.into_iter();
-        let (Some(text), Some(pattern)) = (args.next(), args.next()) else {
-            return plan_err!("regexp_extract takes two or three arguments");
-        };
-        let group = args.next().unwrap_or(lit(0_i64));
-        let whole = called(&concat, vec![lit("("), pattern, lit(")")]);
-        let groups = called(&matched, vec![text, whole]);
-        let position = binary_expr(group, Operator::Plus, lit(1_i64));
-        Ok(called(&element, vec![groups, position]))
+    let matched = move |mut args: Vec<Expr>, _: &[DataType]| {
+        let pattern = args
+            .pop()
+            .map(|pattern| called(&pattern_for_like, vec![pattern]));
+        args.extend(pattern);
+        Ok(called(&like, args))
     };
     [
         ExprFunction::new(
             "regexp_replace",
             "regexp_replace(varchar, pattern[, replacement])",
-            Box::new(move |given| texts(given, ArgType::Text)),
+            Box::new(move |given| texts(given, DataType::Utf8View)),
             Box::new(replaced),
         ),
         ExprFunction::new(
-            "regexp_extract",
-            "regexp_extract(varchar, pattern[, group])",
-            Box::new(move |given| texts(given, ArgType::Integer)),
-            Box::new(extracted),
+            "regexp_like",
+            "regexp_like(varchar, pattern)",
+            Box::new(move |given| texts(given, DataType::Boolean)),
+            Box::new(matched),
         ),
     ]
 }

@@ -1,4 +1,5 @@
-//! One value of a JSON text by its path, for the entries of the quarantine.
+//! One value of a JSON text by its path, for the entries of the quarantine. As on Athena, the text is read only as far as
+//! the value, so that it may be cut off behind it, and a number is returned as it is written.
 
 use std::sync::Arc;
 
@@ -6,10 +7,12 @@ use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
-use serde_json::Value;
 
 use super::arg_type::ArgType;
 use super::scalar_function::{Returns, Scalar, argument};
+
+/// Arrays and objects within each other, at most.
+const DEPTH_MAX: usize = 1_000;
 
 pub(super) fn functions() -> Vec<Scalar> {
     vec![Scalar::new(
@@ -50,7 +53,7 @@ fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
                 }
             },
         };
-        values.push(scalar(text, &steps));
+        values.push(Reader(text).found(&steps));
         parsed = Some((path, steps));
     }
     Ok(Arc::new(StringArray::from(values)))
@@ -78,20 +81,115 @@ fn steps(path: &str) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "objects, arrays and null are not scalars"
-)]
-fn scalar(text: &str, steps: &[Step]) -> Option<String> {
-    let document: Value = serde_json::from_str(text).ok()?;
-    let found = steps.iter().try_fold(&document, |value, step| match step {
-        Step::Key(key) => value.get(key),
-        Step::Index(index) => value.get(index),
-    })?;
-    match found {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(found.to_string()),
-        _ => None,
+/// What is left of a JSON text.
+struct Reader<'a>(&'a str);
+
+impl<'a> Reader<'a> {
+    fn found(mut self, steps: &[Step]) -> Option<String> {
+        for step in steps {
+            match step {
+                Step::Key(key) => {
+                    self.expect('{')?;
+                    loop {
+                        let name = self.string()?;
+                        self.expect(':')?;
+                        if name == *key {
+                            break;
+                        }
+                        self.skip(0)?;
+                        self.expect(',')?;
+                    }
+                }
+                Step::Index(index) => {
+                    self.expect('[')?;
+                    for _ in 0..*index {
+                        self.skip(0)?;
+                        self.expect(',')?;
+                    }
+                }
+            }
+        }
+        match self.peek()? {
+            '"' => self.string(),
+            '{' | '[' => None,
+            _ => Some(self.word()?.to_owned()).filter(|word| word != "null"),
+        }
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
+        self.0.chars().next()
+    }
+
+    fn expect(&mut self, char: char) -> Option<()> {
+        self.peek()?;
+        self.0 = self.0.strip_prefix(char)?;
+        Some(())
+    }
+
+    /// A text in quotes, decoded.
+    fn string(&mut self) -> Option<String> {
+        self.peek()?;
+        let inside = self.0.strip_prefix('"')?;
+        let mut escaped = false;
+        let end = inside.find(|char| {
+            let ends = char == '"' && !escaped;
+            escaped = char == '\\' && !escaped;
+            ends
+        })?;
+        let (quoted, rest) = self.0.split_at_checked(end + 2)?;
+        self.0 = rest;
+        serde_json::from_str(quoted).ok()
+    }
+
+    /// A number, true, false or null.
+    fn word(&mut self) -> Option<&'a str> {
+        self.peek()?;
+        let ends = |char: char| char.is_ascii_whitespace() || matches!(char, ',' | ']' | '}');
+        let end = self.0.find(ends).unwrap_or(self.0.len());
+        let (word, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest;
+        serde_json::from_str::<&serde_json::value::RawValue>(word).ok()?;
+        Some(word)
+    }
+
+    fn skip(&mut self, depth: usize) -> Option<()> {
+        if depth > DEPTH_MAX {
+            return None;
+        }
+        match self.peek()? {
+            '"' => drop(self.string()?),
+            '{' => {
+                self.expect('{')?;
+                if self.peek()? != '}' {
+                    loop {
+                        self.string()?;
+                        self.expect(':')?;
+                        self.skip(depth + 1)?;
+                        if self.peek()? != ',' {
+                            break;
+                        }
+                        self.expect(',')?;
+                    }
+                }
+                self.expect('}')?;
+            }
+            '[' => {
+                self.expect('[')?;
+                if self.peek()? != ']' {
+                    loop {
+                        self.skip(depth + 1)?;
+                        if self.peek()? != ',' {
+                            break;
+                        }
+                        self.expect(',')?;
+                    }
+                }
+                self.expect(']')?;
+            }
+            _ => drop(self.word()?),
+        }
+        Some(())
     }
 }
 
@@ -99,20 +197,36 @@ fn scalar(text: &str, steps: &[Step]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn scalar(text: &str, path: &str) -> Option<String> {
+        Reader(text).found(&steps(path).unwrap())
+    }
+
     #[test]
     fn a_path_leads_to_a_scalar_or_nowhere() {
         let text = r#"{"a": {"b c": [1, "two", true, null]}, "n": 1.50}"#;
-        let found = |path| scalar(text, &steps(path).unwrap());
+        let found = |path| scalar(text, path);
         assert_eq!(found(r#"$.a["b c"][0]"#).as_deref(), Some("1"));
         assert_eq!(found(r#"$.a["b c"][1]"#).as_deref(), Some("two"));
         assert_eq!(found(r#"$.a["b c"][2]"#).as_deref(), Some("true"));
-        assert_eq!(found("$.n").as_deref(), Some("1.5"));
+        assert_eq!(found("$.n").as_deref(), Some("1.50"));
         for path in [r#"$.a["b c"][3]"#, "$.a", "$.x.y", "$.n[0]"] {
             assert_eq!(found(path), None, "{path}");
         }
         for path in ["", "a", "$.", "$[x]", "$.a[", "$a"] {
             assert_eq!(steps(path), None, "{path}");
         }
-        assert_eq!(scalar("not JSON", &steps("$.a").unwrap()), None);
+        assert_eq!(scalar("not JSON", "$.a"), None);
+    }
+
+    #[test]
+    fn a_text_that_is_cut_off_is_read_as_far_as_the_value() {
+        assert_eq!(scalar(r#"{"a":"1"#, "$.a"), None);
+        assert_eq!(scalar(r#"{"a":"1""#, "$.a").as_deref(), Some("1"));
+        assert_eq!(scalar(r#"{"a":1e2,"#, "$.a").as_deref(), Some("1e2"));
+        assert_eq!(
+            scalar(r#"{"x":{"a":[1]},"a":"ä\n"}"#, "$.a").as_deref(),
+            Some("ä\n")
+        );
+        assert_eq!(scalar(r#"{"a":1,"a":2}"#, "$.a").as_deref(), Some("1"));
     }
 }

@@ -108,7 +108,7 @@ fn from_iso8601_timestamp(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         match text.map(|text| (text, iso8601(text))) {
             None => moments.push(None),
             Some((_, Some(ms))) => moments.push(Some(ms)),
-            Some((text, None)) => return exec_err!("'{text}' is not a time in ISO 8601"),
+            Some((text, None)) => return exec_err!("'{text}' is not a time in ISO 8601, in UTC"),
         }
     }
     Ok(Arc::new(
@@ -117,14 +117,18 @@ fn from_iso8601_timestamp(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 }
 
 fn iso8601(text: &str) -> Option<i64> {
+    // A value keeps the offset of its text on Athena, and a column has one zone here.
+    let in_utc = |moment: DateTime<chrono::FixedOffset>| {
+        (moment.offset().local_minus_utc() == 0).then(|| moment.timestamp_millis())
+    };
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
-        return Some(moment.timestamp_millis());
+        return in_utc(moment);
     }
     const WITH_OFFSET: [&str; 2] = ["%Y-%m-%dT%H:%M%:z", "%Y-%m-%dT%H:%M:%S%.f%z"];
     const WITHOUT: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
     let with_offset = |format| DateTime::parse_from_str(text, format).ok();
     if let Some(moment) = WITH_OFFSET.into_iter().find_map(with_offset) {
-        return Some(moment.timestamp_millis());
+        return in_utc(moment);
     }
     let without = |format| NaiveDateTime::parse_from_str(text, format).ok();
     let day = || {

@@ -65,6 +65,13 @@ pub(crate) async fn open(data: &Path) -> LocalSql {
     LocalSql::open(data, LIMITS).await.unwrap()
 }
 
+/// A table of the numbers from 0 to below `count`, for FROM: its column is `k`.
+pub(crate) fn numbers(count: usize, name: &str) -> String {
+    let numbers: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    let numbers = numbers.join(", ");
+    format!("(SELECT CAST(k AS bigint) AS k FROM (VALUES {numbers}) AS v (k)) AS {name}")
+}
+
 /// Runs a query to its end.
 pub(crate) async fn run(sql: &LocalSql, query: &str) -> Result<Answer, SqlError> {
     let mut rows = sql.start(query, &[]).await?;

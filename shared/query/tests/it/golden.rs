@@ -129,6 +129,26 @@ async fn the_local_engine_gives_the_golden_answers() {
     assert!(differences.is_empty(), "{differences}");
 }
 
+/// `tools/athena-engine/record` asks Athena's engine the same: it finds the archive, and each case's statement, in
+/// the build folder.
+#[tokio::test]
+async fn the_cases_are_written_for_athenas_engine() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("athena-golden");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    let data = folder.join("archive");
+    fs::create_dir_all(&data).unwrap();
+    drop(generated(&data).await);
+    let mut lines = String::new();
+    for case in golden::cases() {
+        let file = query_file(&case.query);
+        let sql = Parameters::of(&file, &case.parameters).rendered(&file);
+        lines += &format!("{}\n", serde_json::json!({"name": case.name, "sql": sql}));
+    }
+    fs::write(folder.join("statements.jsonl"), lines).unwrap();
+}
+
 #[test]
 fn every_named_query_has_a_golden_answer() {
     let queries: BTreeSet<String> = fs::read_dir(sql_folder().join("queries"))

@@ -39,11 +39,11 @@ async fn no_part_of_a_statement_is_shown_in_debug_form() {
         ("SELECT substring(token) FROM ticks", 18),
     ] {
         let error = refusal(&sql, query).await;
-        let expected = format!(
-            "substr and substring take a text and a start, and optionally a length: \
-             substr(token, 1, 4) at line 1, column {column}"
-        );
-        assert_eq!(error.to_string(), expected, "{query}");
+        let position = Position { line: 1, column };
+        assert_eq!(error.position(), Some(position), "{query}: {error}");
+        let message = error.to_string();
+        assert!(message.contains("substr"), "{query}: {message}");
+        assert!(!message.contains(['{', '[']), "{query}: {message}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use query::{Limits, LocalSql, Position, ScanEstimate, SqlError, Value};
 
-use crate::answer::{LIMITS, archive_of};
+use crate::answer::{LIMITS, archive_of, numbers};
 use testkit::market::{DAY_MS, market, tick};
 
 const NEXT_DAY_MS: i64 = DAY_MS + 86_400_000;
@@ -35,7 +35,7 @@ async fn rows_come_with_what_was_read() {
     let sql = open(data.path(), limits).await;
     let mut rows = sql
         .start(
-            "SELECT a.token, b.token FROM ticks a JOIN ticks b USING (tick_id)",
+            "SELECT a.token, b.price FROM ticks a JOIN ticks b USING (tick_id)",
             &[],
         )
         .await
@@ -46,7 +46,7 @@ async fn rows_come_with_what_was_read() {
         .iter()
         .map(|field| field.name().clone())
         .collect();
-    assert_eq!(names, ["token", "token_2"]);
+    assert_eq!(names, ["token", "price"]);
     let stats = rows.scan_stats();
     let mut rows_read = 0;
     while let Some(batch) = rows.next().await.unwrap() {
@@ -76,9 +76,13 @@ async fn a_dropped_query_does_not_delay_the_next_one() {
         ..LIMITS
     };
     let sql = open(data.path(), limits).await;
-    let endless = "SELECT sum(a.value * b.value % c.value) FROM generate_series(1, 1000000) a, \
-                   generate_series(1, 1000000) b, generate_series(1, 1000000) c";
-    let mut rows = sql.start(endless, &[]).await.unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| numbers(1_000, name));
+    let [d, e, f] = ["d", "e", "f"].map(|name| numbers(1_000, name));
+    let endless = format!(
+        "SELECT sum((a.k + b.k) * (c.k + d.k) % (1 + e.k + f.k)) AS n FROM {a} CROSS JOIN {b} \
+         CROSS JOIN {c} CROSS JOIN {d} CROSS JOIN {e} CROSS JOIN {f}"
+    );
+    let mut rows = sql.start(&endless, &[]).await.unwrap();
     let begun = tokio::time::timeout(Duration::from_millis(100), rows.next()).await;
     assert!(begun.is_err());
     drop(rows);
@@ -192,8 +196,11 @@ async fn a_failure_does_not_look_like_the_end() {
 #[tokio::test]
 async fn what_does_not_fit_in_memory_is_spilled_if_allowed() {
     let data = archive_of(&market(10));
-    let query =
-        "SELECT value % 1000 AS a, value FROM generate_series(1, 2000000) ORDER BY a, value DESC";
+    let (thousands, ones) = (numbers(2_000, "thousands"), numbers(1_000, "ones"));
+    let query = format!(
+        "SELECT ones.k AS a, 1000 * thousands.k + ones.k AS b \
+         FROM {thousands} CROSS JOIN {ones} ORDER BY a, b DESC"
+    );
     let limits = Limits {
         rows_max: usize::MAX,
         memory_bytes_max: 24 * 1024 * 1024,
@@ -202,12 +209,12 @@ async fn what_does_not_fit_in_memory_is_spilled_if_allowed() {
         ..LIMITS
     };
     let tight = open(data.path(), limits).await;
-    let error = count(&tight, query, &[]).await.unwrap_err();
+    let error = count(&tight, &query, &[]).await.unwrap_err();
     assert!(matches!(error, SqlError::OutOfMemory { .. }), "{error}");
     let limits = Limits {
         spill_bytes_max: 1024 * 1024 * 1024,
         ..limits
     };
     let spilling = open(data.path(), limits).await;
-    assert_eq!(count(&spilling, query, &[]).await.unwrap(), 2_000_000);
+    assert_eq!(count(&spilling, &query, &[]).await.unwrap(), 2_000_000);
 }

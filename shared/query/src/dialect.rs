@@ -1,0 +1,49 @@
+//! Athena's SQL on this engine: what runs here runs there and means the same, and everything else is refused.
+//!
+//! The parser takes Athena's grammar ([`grammar`], [`syntax`]), and the statement is rewritten where the engine's planner
+//! would read it in another way ([`rewrite`]). Of the plan, a rule of the analyzer checks the types of operators and
+//! functions, and gives operators and casts Athena's results ([`rule`]).
+
+pub(crate) mod arithmetic;
+pub(crate) mod array_items;
+pub(crate) mod casts;
+mod expanded;
+pub(crate) mod grammar;
+mod like;
+pub(crate) mod moments;
+mod replaced;
+pub(crate) mod rewrite;
+pub(crate) mod rule;
+mod shows;
+pub(crate) mod signatures;
+pub(crate) mod syntax;
+pub(crate) mod tokens;
+mod type_names;
+pub(crate) mod types;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::sql::parser::Statement;
+
+use crate::error::SqlError;
+
+/// Refuses a statement that Athena does not run, or for which this engine has no such meaning.
+pub(crate) fn check(statement: &Statement) -> Result<(), SqlError> {
+    match statement {
+        Statement::Statement(standard) => syntax::check(standard),
+        Statement::Explain(explain) => check(&explain.statement),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => Ok(()),
+    }
+}
+
+/// Rewrites a statement for the engine's planner. `sql` is its text, `tables` those that it may describe.
+pub(crate) fn rewrite(
+    statement: &mut Statement,
+    sql: &str,
+    tables: &[(String, SchemaRef)],
+) -> Result<(), SqlError> {
+    match statement {
+        Statement::Statement(standard) => rewrite::rewrite(standard, sql, tables),
+        Statement::Explain(explain) => rewrite(&mut explain.statement, sql, tables),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => Ok(()),
+    }
+}

@@ -1,0 +1,359 @@
+//! Operators with Athena's results: integers do not wrap around, decimals keep their scale, and a NaN equals nothing.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array};
+use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimeUnit};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, ExprSchema as _, exec_err, plan_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{BinaryExpr, Cast};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable as _, Operator, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility, binary_expr, cast as cast_expr,
+};
+use datafusion::scalar::ScalarValue;
+
+use super::casts::{applied, call, is_utc};
+use super::types;
+use crate::result_columns::type_name;
+
+/// In the metadata of a column of doubles that are never NaN or infinite, since the archive has no such prices.
+pub(crate) const FINITE: &str = "finite";
+
+/// `+`, `-`, `*`, `/` or `%`.
+pub(super) fn operation(
+    binary: BinaryExpr,
+    left: &DataType,
+    right: &DataType,
+) -> Result<Transformed<Expr>> {
+    let BinaryExpr {
+        left: one,
+        op,
+        right: other,
+    } = binary;
+    let (one, other) = (*one, *other);
+    let same = |one, other| Ok(Transformed::no(binary_expr(one, op, other)));
+    if left.is_null() || right.is_null() {
+        return same(one, other);
+    }
+    if types::is_number(left) && types::is_number(right) {
+        return numbers(one, op, other, left, right);
+    }
+    let (time, interval) = match types::is_interval(left) {
+        true => (right, &one),
+        false => (left, &other),
+    };
+    let intervals = false;
+    let shifts = types::is_time(time)
+        && (types::is_interval(right) || (types::is_interval(left) && op == Operator::Plus));
+    if !matches!(op, Operator::Plus | Operator::Minus) || !(intervals || shifts) {
+        let instead = match types::is_time(left) && types::is_time(right) {
+            true => "write date_diff('millisecond', a, b)",
+            false if types::is_time(left) => "write INTERVAL '1' DAY or date_add('day', 1, x)",
+            false => "write CAST",
+        };
+        return plan_err!(
+            "`{op}` is not for {} and {}: {instead}",
+            type_name(left),
+            type_name(right)
+        );
+    }
+    if *time == DataType::Date32
+        && let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) = interval
+        && of.nanoseconds != 0
+    {
+        return plan_err!(
+            "hours, minutes and seconds cannot be added to a date: cast it to timestamp"
+        );
+    }
+    // The sum has thousandths, whatever the digits of the time.
+    let in_ms = |expr: Expr, given: &DataType| match given {
+        DataType::Timestamp(TimeUnit::Second, zone) => cast_expr(
+            expr,
+            DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        ),
+        _ => expr,
+    };
+    if let DataType::Timestamp(_, Some(zone)) = time
+        && !is_utc(zone)
+    {
+        return plan_err!(
+            "an interval and a time in a zone have another sum on Athena where clocks change: add it in UTC"
+        );
+    }
+    Ok(Transformed::yes(binary_expr(
+        in_ms(one, left),
+        op,
+        in_ms(other, right),
+    )))
+}
+
+fn numbers(
+    one: Expr,
+    op: Operator,
+    other: Expr,
+    left: &DataType,
+    right: &DataType,
+) -> Result<Transformed<Expr>> {
+    if types::is_float(left) || types::is_float(right) {
+        return Ok(Transformed::no(binary_expr(one, op, other)));
+    }
+    let (Some((precision, scale)), Some((other_precision, other_scale))) =
+        (types::exact(left), types::exact(right))
+    else {
+        return Ok(Transformed::no(binary_expr(one, op, other)));
+    };
+    let decimals = types::integer_digits(left).is_none() || types::integer_digits(right).is_none();
+    if !decimals {
+        let Some(both) = types::common(left, right) else {
+            return plan_err!(
+                "`{op}` is not for {} and {}",
+                type_name(left),
+                type_name(right)
+            );
+        };
+        let (one, other) = (as_type(one, left, &both), as_type(other, right, &both));
+        return Ok(Transformed::yes(match op {
+            Operator::Plus | Operator::Minus | Operator::Multiply => {
+                call(Exact::udf(op, both), vec![one, other])
+            }
+            _ => binary_expr(one, op, other),
+        }));
+    }
+    let exact = |expr, given: &DataType, precision, scale| {
+        as_type(expr, given, &DataType::Decimal128(precision, scale))
+    };
+    let (one, other) = (
+        exact(one, left, precision, scale),
+        exact(other, right, other_precision, other_scale),
+    );
+    Ok(Transformed::yes(match op {
+        Operator::Divide => {
+            let digits = precision.cast_signed() + other_scale + (other_scale - scale).max(0);
+            let returns = types::decimal(digits, scale.max(other_scale));
+            call(Exact::udf(op, returns), vec![one, other])
+        }
+        _ => {
+            let needed = match op {
+                Operator::Multiply => precision + other_precision,
+                Operator::Modulo => 0,
+                _ => {
+                    let whole = (precision.cast_signed() - scale)
+                        .max(other_precision.cast_signed() - other_scale);
+                    (whole + scale.max(other_scale) + 1).cast_unsigned()
+                }
+            };
+            if needed > types::DIGITS_MAX {
+                return plan_err!(
+                    "the result of `{op}` may have more than 38 digits: cast to double, or to fewer digits"
+                );
+            }
+            binary_expr(one, op, other)
+        }
+    }))
+}
+
+fn as_type(expr: Expr, given: &DataType, to: &DataType) -> Expr {
+    if given == to {
+        expr
+    } else {
+        cast_expr(expr, to.clone())
+    }
+}
+
+/// Operators on exact numbers that fail where the result does not fit.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Exact {
+    op: Operator,
+    returns: DataType,
+    signature: Signature,
+}
+
+impl Exact {
+    fn udf(op: Operator, returns: DataType) -> Arc<ScalarUDF> {
+        let signature = Signature::any(2, Volatility::Immutable);
+        Arc::new(ScalarUDF::from(Self {
+            op,
+            returns,
+            signature,
+        }))
+    }
+}
+
+impl ScalarUDFImpl for Exact {
+    fn name(&self) -> &'static str {
+        match self.op {
+            Operator::Plus => "add",
+            Operator::Minus => "subtract",
+            Operator::Multiply => "multiply",
+            _ => "divide",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        use datafusion::physical_expr_common::datum::apply;
+        let [one, other] = args.args.as_slice() else {
+            return exec_err!("an operator has two arguments");
+        };
+        match self.op {
+            Operator::Plus => apply(one, other, add),
+            Operator::Minus => apply(one, other, sub),
+            Operator::Multiply => apply(one, other, mul),
+            _ => applied(&args, |arrays| self.divided(arrays)),
+        }
+    }
+}
+
+impl Exact {
+    /// Rounds half away from zero, to the larger scale.
+    fn divided(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let ([one, other], DataType::Decimal128(precision, scale)) = (arrays, &self.returns) else {
+            return exec_err!("an operator has two arguments");
+        };
+        let (DataType::Decimal128(_, one_scale), DataType::Decimal128(_, other_scale)) =
+            (one.data_type(), other.data_type())
+        else {
+            return exec_err!("the operands are not decimals");
+        };
+        let shift = u32::from((other_scale + scale - one_scale).cast_unsigned());
+        let (one, other) = (
+            one.as_primitive::<Decimal128Type>(),
+            other.as_primitive::<Decimal128Type>(),
+        );
+        let mut quotients = Vec::with_capacity(one.len());
+        for (dividend, divisor) in one.iter().zip(other) {
+            quotients.push(match (dividend, divisor) {
+                (Some(_), Some(0)) => return exec_err!("division by zero"),
+                (Some(dividend), Some(divisor)) => {
+                    let shifted = 10_i128
+                        .checked_pow(shift)
+                        .and_then(|by| dividend.checked_mul(by));
+                    let Some(shifted) = shifted else {
+                        return exec_err!("a decimal has at most 38 digits: cast to double");
+                    };
+                    let (quotient, rest) = (shifted / divisor, shifted % divisor);
+                    let rounds =
+                        rest.unsigned_abs() >= divisor.unsigned_abs() - rest.unsigned_abs();
+                    let sign = if (dividend < 0) == (divisor < 0) {
+                        1
+                    } else {
+                        -1
+                    };
+                    Some(if rounds && rest != 0 {
+                        quotient + sign
+                    } else {
+                        quotient
+                    })
+                }
+                _ => None,
+            });
+        }
+        let quotients =
+            Decimal128Array::from(quotients).with_precision_and_scale(*precision, *scale)?;
+        Ok(Arc::new(quotients))
+    }
+}
+
+/// A comparison of doubles of which one may be NaN.
+pub(super) fn comparison(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if !may_be_nan(&binary.left, schema) && !may_be_nan(&binary.right, schema) {
+        return Ok(Transformed::no(Expr::BinaryExpr(binary)));
+    }
+    let double = |expr: Box<Expr>| cast_expr(*expr, DataType::Float64);
+    let args = vec![double(binary.left), double(binary.right)];
+    Ok(Transformed::yes(call(Compare::udf(binary.op), args)))
+}
+
+/// Whether the value of an expression may be NaN.
+pub(super) fn may_be_nan(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(Some(value)), _) => value.is_nan(),
+        Expr::Literal(..) => false,
+        Expr::Alias(alias) => may_be_nan(&alias.expr, schema),
+        Expr::Negative(inner) => may_be_nan(inner, schema),
+        Expr::Cast(Cast { expr, .. }) => {
+            expr.get_type(schema)
+                .map_or(true, |given| types::is_float(&given))
+                && may_be_nan(expr, schema)
+        }
+        // A number that is written out.
+        Expr::ScalarFunction(function) if function.name() == "cast_from_varchar" => {
+            !matches!(function.args.as_slice(), [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] if !text.contains("NaN") && !text.contains("Infinity"))
+        }
+        Expr::Column(column) => match schema.field_from_column(column) {
+            Ok(field) => {
+                types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE)
+            }
+            Err(_) => true,
+        },
+        Expr::OuterReferenceColumn(field, _) => {
+            types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE)
+        }
+        other => other
+            .get_type(schema)
+            .map_or(true, |given| types::is_float(&given)),
+    }
+}
+
+/// A comparison by IEEE 754; the engine's has NaN as the largest number, equal to itself.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Compare {
+    op: Operator,
+    signature: Signature,
+}
+
+impl Compare {
+    fn udf(op: Operator) -> Arc<ScalarUDF> {
+        let signature = Signature::exact(vec![DataType::Float64; 2], Volatility::Immutable);
+        Arc::new(ScalarUDF::from(Self { op, signature }))
+    }
+}
+
+impl ScalarUDFImpl for Compare {
+    fn name(&self) -> &'static str {
+        "compare"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let compare = match self.op {
+            Operator::Eq => |one: f64, other: f64| one == other,
+            Operator::NotEq => |one: f64, other: f64| one != other,
+            Operator::Lt => |one: f64, other: f64| one < other,
+            Operator::LtEq => |one: f64, other: f64| one <= other,
+            Operator::Gt => |one: f64, other: f64| one > other,
+            _ => |one: f64, other: f64| one >= other,
+        };
+        applied(&args, |arrays| {
+            let [one, other] = arrays else {
+                return exec_err!("a comparison has two arguments");
+            };
+            let (one, other) = (
+                one.as_primitive::<Float64Type>(),
+                other.as_primitive::<Float64Type>(),
+            );
+            let pairs = one.iter().zip(other);
+            let results: BooleanArray = pairs
+                .map(|(one, other)| Some(compare(one?, other?)))
+                .collect();
+            Ok(Arc::new(results))
+        })
+    }
+}

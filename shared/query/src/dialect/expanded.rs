@@ -1,0 +1,165 @@
+//! Functions of Athena that are expressions of others.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
+};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::grammar::AthenaDialect;
+use crate::error::SqlError;
+use crate::position::Position;
+
+/// A function, the number of its arguments, and the expression: `{0}` is the first argument.
+const EXPANSIONS: [(&str, usize, &str); 11] = [
+    ("bitwise_not", 1, "(-1 - ({0}))"),
+    ("geometric_mean", 1, "exp(avg(ln({0})))"),
+    ("is_finite", 1, "(abs({0}) < CAST('Infinity' AS DOUBLE))"),
+    ("is_infinite", 1, "(abs({0}) = CAST('Infinity' AS DOUBLE))"),
+    (
+        "max",
+        2,
+        "array_slice(array_agg({0} ORDER BY {0} DESC) FILTER (WHERE {0} IS NOT NULL), 1, {1})",
+    ),
+    (
+        "max_by",
+        3,
+        "array_slice(array_agg({0} ORDER BY {1} DESC) FILTER (WHERE {1} IS NOT NULL), 1, {2})",
+    ),
+    (
+        "min",
+        2,
+        "array_slice(array_agg({0} ORDER BY {0}) FILTER (WHERE {0} IS NOT NULL), 1, {1})",
+    ),
+    (
+        "min_by",
+        3,
+        "array_slice(array_agg({0} ORDER BY {1}) FILTER (WHERE {1} IS NOT NULL), 1, {2})",
+    ),
+    ("rand", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
+    ("random", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
+    (
+        "url_extract_host",
+        1,
+        r"regexp_extract({0}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@ ]*@)?([A-Za-z0-9.-]+)(?::[0-9]*)?(?:[/?#][!-~]*)?$', 1)",
+    ),
+];
+
+/// Letters of `format_datetime`, and those of `date_format`.
+const LETTERS: [(&str, &str); 6] = [
+    ("yyyy", "%Y"),
+    ("MM", "%m"),
+    ("dd", "%d"),
+    ("HH", "%H"),
+    ("mm", "%i"),
+    ("ss", "%s"),
+];
+
+/// The names of the functions.
+pub(super) fn is_known(name: &str) -> bool {
+    name == "format_datetime" || EXPANSIONS.iter().any(|(of, ..)| *of == name)
+}
+
+/// The expression for a call, whose arguments are already rewritten; `None` if the function is another.
+pub(super) fn expanded(
+    function: &Function,
+    name: &str,
+    span: Span,
+) -> Result<Option<Expr>, SqlError> {
+    let FunctionArguments::List(list) = &function.args else {
+        return Ok(None);
+    };
+    let args: Vec<&Expr> = list
+        .args
+        .iter()
+        .filter_map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+            _ => None,
+        })
+        .collect();
+    let refused = |message: &str| {
+        let position = Position::new(span.start.line, span.start.column);
+        Err(SqlError::Invalid {
+            message: message.to_owned(),
+            position,
+        })
+    };
+    let text = if name == "format_datetime" {
+        let [time, Expr::Value(pattern)] = args.as_slice() else {
+            return refused("call it as format_datetime(timestamp, 'pattern')");
+        };
+        let Value::SingleQuotedString(pattern) = &pattern.value else {
+            return refused("call it as format_datetime(timestamp, 'pattern')");
+        };
+        let Some(format) = letters(pattern) else {
+            return refused(
+                "on this engine, format_datetime takes yyyy, MM, dd, HH, mm and ss alone: write date_format",
+            );
+        };
+        format!("date_format({time}, '{format}')")
+    } else {
+        let Some((.., template)) = EXPANSIONS
+            .iter()
+            .find(|(of, count, _)| *of == name && *count == args.len())
+        else {
+            return Ok(None);
+        };
+        if function.filter.is_some()
+            || function.over.is_some()
+            || list.duplicate_treatment.is_some()
+            || !list.clauses.is_empty()
+        {
+            return refused(
+                "on this engine, this form takes no DISTINCT, ORDER BY, FILTER or OVER: write it in a subquery",
+            );
+        }
+        let text = args.iter().enumerate();
+        text.fold((*template).to_owned(), |text, (place, arg)| {
+            text.replace(&format!("{{{place}}}"), &arg.to_string())
+        })
+    };
+    let parsed = Parser::new(&AthenaDialect)
+        .try_with_sql(&text)
+        .and_then(|mut parser| parser.parse_expr());
+    match parsed {
+        Ok(expr) => Ok(Some(expr)),
+        Err(error) => Err(SqlError::Engine(error.to_string())),
+    }
+}
+
+fn letters(pattern: &str) -> Option<String> {
+    let mut format = String::new();
+    let mut rest = pattern;
+    while let Some(char) = rest.chars().next() {
+        if let Some((joda, mysql)) = LETTERS.iter().find(|(joda, _)| rest.starts_with(joda)) {
+            format.push_str(mysql);
+            rest = rest.strip_prefix(joda)?;
+            // A letter more is another form.
+            if rest.starts_with(joda.chars().next()?) {
+                return None;
+            }
+        } else if char.is_ascii_alphabetic() || char == '\'' || char == '%' {
+            return None;
+        } else {
+            format.push(char);
+            rest = rest.strip_prefix(char)?;
+        }
+    }
+    Some(format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_few_letters_are_translated() {
+        assert_eq!(
+            letters("yyyy-MM-dd HH:mm:ss").as_deref(),
+            Some("%Y-%m-%d %H:%i:%s")
+        );
+        for pattern in ["yyyyy", "EEE", "yyyy'T'HH", "SSS", "50%"] {
+            assert_eq!(letters(pattern), None, "{pattern}");
+        }
+    }
+}

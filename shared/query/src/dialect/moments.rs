@@ -1,0 +1,213 @@
+//! Literals with the name of a type: `TIMESTAMP '2026-03-07 10:00:00'`, `BIGINT '42'`.
+
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _};
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::sql::sqlparser::ast::{
+    DataType, ExactNumberInfo, Expr, TimezoneInfo, UnaryOperator, Value,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::rewrite::{call, typed};
+use super::type_names;
+use crate::error::SqlError;
+use crate::position::Position;
+
+/// The literal as an expression of the engine.
+pub(super) fn typed_literal(
+    data_type: &DataType,
+    text: String,
+    span: Span,
+) -> Result<Expr, SqlError> {
+    let invalid = || SqlError::Invalid {
+        message: format!("'{text}' is not a {}", data_type.to_string().to_lowercase()),
+        position: Position::new(span.start.line, span.start.column),
+    };
+    match data_type {
+        DataType::Timestamp(_, _) => {
+            let moment = Moment::parse(&text).ok_or_else(invalid)?;
+            moment.expression().ok_or_else(invalid)
+        }
+        DataType::Date => {
+            let day = day(&text).ok_or_else(invalid)?;
+            Ok(typed(&day.to_string(), DataType::Date))
+        }
+        // With as many digits as it has.
+        DataType::Decimal(ExactNumberInfo::None) if text.contains('.') => {
+            let (sign, digits) = text.split_at(text.len() - text.trim_start_matches('-').len());
+            let number = Expr::value(Value::Number(digits.to_owned(), false));
+            Ok(match sign {
+                "" => number,
+                _ => Expr::Nested(Box::new(Expr::UnaryOp {
+                    op: UnaryOperator::Minus,
+                    expr: Box::new(number),
+                })),
+            })
+        }
+        DataType::Decimal(ExactNumberInfo::None) => {
+            let digits = text.trim_start_matches(['-', '0']).len().max(1) as u64;
+            Ok(typed(
+                &text,
+                DataType::Decimal(ExactNumberInfo::PrecisionAndScale(digits, 0)),
+            ))
+        }
+        other => Ok(typed(&text, type_names::planned(other))),
+    }
+}
+
+/// A date and time of day as it is written, perhaps with a zone.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Moment {
+    day: NaiveDate,
+    time: NaiveTime,
+    /// The digits of the second's fraction.
+    digits: usize,
+    zone: Option<String>,
+}
+
+impl Moment {
+    /// `None` if Athena does not read the text as a timestamp.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.trim().splitn(3, ' ');
+        let day = day(parts.next()?)?;
+        let (mut time, mut digits, mut zone) = (NaiveTime::MIN, 0, None);
+        for part in parts {
+            if zone.is_some() {
+                return None;
+            }
+            match time_of_day(part) {
+                Some((at, count)) => (time, digits) = (at, count),
+                None => {
+                    let (at, rest) = split_zone(part)?;
+                    if let Some(at) = at {
+                        (time, digits) = time_of_day(at)?;
+                    }
+                    zone = Some(rest.to_owned());
+                }
+            }
+        }
+        Some(Self {
+            day,
+            time,
+            digits,
+            zone,
+        })
+    }
+
+    /// The moment without its zone, and the zone.
+    pub(crate) fn local(self) -> (NaiveDateTime, Option<String>) {
+        (self.day.and_time(self.time), self.zone)
+    }
+
+    fn expression(self) -> Option<Expr> {
+        let unit = match self.digits {
+            0 => 0,
+            1..=3 => 3,
+            4..=6 => 6,
+            7..=9 => 9,
+            _ => return None,
+        };
+        let local = self.day.and_time(self.time);
+        let Some(zone) = self.zone else {
+            let text = local.format("%Y-%m-%d %H:%M:%S%.f").to_string();
+            return Some(typed(
+                &text,
+                DataType::Timestamp(Some(unit), TimezoneInfo::None),
+            ));
+        };
+        let zone_of: Tz = zone.parse().ok()?;
+        let moment = zone_of.from_local_datetime(&local).earliest()?;
+        let text = moment
+            .naive_utc()
+            .format("%Y-%m-%d %H:%M:%S%.f")
+            .to_string();
+        let utc = typed(&text, DataType::Timestamp(Some(unit), TimezoneInfo::None));
+        let name = Expr::value(Value::SingleQuotedString(zone));
+        Some(call("at_timezone", vec![utc, name]))
+    }
+}
+
+/// `2026-3-7`, with or without leading zeros.
+pub(crate) fn day(text: &str) -> Option<NaiveDate> {
+    let mut numbers = text.splitn(3, '-').map(number);
+    let (year, month, day) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
+}
+
+/// `10:05`, `10:05:09` or `10:05:09.123`, and the digits of the fraction.
+fn time_of_day(text: &str) -> Option<(NaiveTime, usize)> {
+    let (text, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut numbers = text.splitn(3, ':').map(number);
+    let (hour, minute) = (numbers.next()??, numbers.next()??);
+    let second = numbers.next().map_or(Some(0), |second| second)?;
+    if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    Some((
+        NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?,
+        fraction.len(),
+    ))
+}
+
+fn number(digits: &str) -> Option<u32> {
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// A time of day that its zone follows without a blank, or a zone alone.
+fn split_zone(text: &str) -> Option<(Option<&str>, &str)> {
+    let is_zone = |zone: &str| zone.parse::<Tz>().is_ok();
+    if is_zone(text) {
+        return Some((None, text));
+    }
+    let at = text.find(['+', '-', 'Z'])?;
+    let (time, zone) = text.split_at_checked(at)?;
+    let zone = if zone == "Z" { "UTC" } else { zone };
+    is_zone(zone).then_some((Some(time), zone))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_read_as_athena_reads_it() {
+        let parsed = |text: &str| {
+            let moment = Moment::parse(text)?;
+            let digits = moment.digits;
+            let (local, zone) = moment.local();
+            Some((local.to_string(), digits, zone))
+        };
+        let at = |text: &str, digits, zone: Option<&str>| {
+            Some((text.to_owned(), digits, zone.map(str::to_owned)))
+        };
+        assert_eq!(parsed("2026-03-07"), at("2026-03-07 00:00:00", 0, None));
+        assert_eq!(parsed("2026-3-7 1:05"), at("2026-03-07 01:05:00", 0, None));
+        assert_eq!(
+            parsed("2026-03-07 10:00:00.5"),
+            at("2026-03-07 10:00:00.500", 1, None)
+        );
+        let zone = Some("America/New_York");
+        assert_eq!(
+            parsed("2026-03-07 10:00:00 America/New_York"),
+            at("2026-03-07 10:00:00", 0, zone)
+        );
+        assert_eq!(
+            parsed("2026-03-07 10:00:00 +09:00"),
+            at("2026-03-07 10:00:00", 0, Some("+09:00"))
+        );
+        assert_eq!(
+            parsed("2026-03-07 10:00:00+09:00"),
+            at("2026-03-07 10:00:00", 0, Some("+09:00"))
+        );
+        for text in [
+            "2026-03-07T10:00:00",
+            "07.03.2026",
+            "2026-13-01",
+            "2026-03-07 10",
+            "2026-03-07 x",
+        ] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+}

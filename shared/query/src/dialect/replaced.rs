@@ -1,0 +1,247 @@
+//! Functions that the engine has under the same name with another meaning, as expressions with Athena's.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{DFSchema, plan_err};
+use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::functions::math;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable as _, Operator, ScalarUDF, binary_expr, cast as cast_expr, lit, when,
+};
+use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
+
+use super::arithmetic::may_be_nan;
+use super::array_items::{contains_function, item_function};
+use super::casts::{call, is_utc, local};
+use super::types;
+use crate::result_columns::type_name;
+
+/// Functions of one time that are those of its zone.
+const PARTS: [&str; 18] = [
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "year_of_week",
+    "yow",
+    "day",
+    "day_of_month",
+    "day_of_week",
+    "dow",
+    "day_of_year",
+    "doy",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "date",
+    "last_day_of_month",
+];
+
+/// Parts that a date has not.
+const OF_THE_DAY: [&str; 4] = ["hour", "minute", "second", "millisecond"];
+
+/// The engine's functions that expressions are made of.
+#[derive(Debug)]
+pub(super) struct Replaced {
+    session: Vec<Arc<ScalarUDF>>,
+}
+
+impl Replaced {
+    pub(super) fn of(context: &SessionContext) -> Self {
+        let names = [
+            "date_trunc",
+            "date_add",
+            "date_format",
+            "to_iso8601",
+            "greatest",
+            "least",
+        ];
+        let session = PARTS
+            .into_iter()
+            .chain(names)
+            .filter_map(|name| context.udf(name).ok());
+        Self {
+            session: session.collect(),
+        }
+    }
+
+    fn call(&self, name: &str, args: Vec<Expr>) -> Result<Expr> {
+        match self.session.iter().find(|function| {
+            function.name() == name || function.aliases().iter().any(|it| it == name)
+        }) {
+            Some(function) => Ok(call(Arc::clone(function), args)),
+            None => plan_err!("the engine has no {name}"),
+        }
+    }
+
+    /// The expression for a call; `None` if the engine's function means the same.
+    pub(super) fn function(
+        &self,
+        name: &str,
+        args: &[Expr],
+        schema: &DFSchema,
+    ) -> Result<Option<Expr>> {
+        let nan = |expr: &Expr| {
+            types::is_float(&expr.get_type(schema).unwrap_or(DataType::Null))
+                && may_be_nan(expr, schema)
+        };
+        Ok(match (name, args) {
+            ("typeof", [value]) => {
+                let given = value.get_type(schema)?;
+                let is_literal = matches!(value, Expr::Literal(..));
+                // The lengths of texts and the digits of decimals and timestamps are not kept.
+                let is_known = is_literal || !matches!(given, DataType::Decimal128(..));
+                if types::is_timestamp(&given)
+                    || types::items(&given).is_some()
+                    || !is_known
+                    || matches!(given, DataType::Struct(_))
+                {
+                    return plan_err!(
+                        "typeof of {} is not on this engine: write DESCRIBE and a table",
+                        type_name(&given)
+                    );
+                }
+                Some(lit(match value {
+                    Expr::Literal(ScalarValue::Utf8(Some(text)), _) => {
+                        format!("varchar({})", text.chars().count())
+                    }
+                    _ => type_name(&given),
+                }))
+            }
+            ("sign", [value]) => {
+                let given = value.get_type(schema)?;
+                match types::is_float(&given) {
+                    true => None,
+                    false => Some(cast_expr(call(math::signum(), vec![value.clone()]), given)),
+                }
+            }
+            ("date_diff", [_, one, other]) => {
+                for time in [one, other] {
+                    if let DataType::Timestamp(_, Some(zone)) = time.get_type(schema)?
+                        && !is_utc(&zone)
+                    {
+                        return plan_err!(
+                            "date_diff of times in a zone is not on this engine: compute it in UTC"
+                        );
+                    }
+                }
+                None
+            }
+            ("contains", [array, item]) => Some(call(
+                Arc::new(contains_function()),
+                vec![array.clone(), item.clone()],
+            )),
+            ("element_at", [array, place]) if types::items(&array.get_type(schema)?).is_some() => {
+                Some(call(
+                    Arc::new(item_function(true)),
+                    vec![array.clone(), place.clone()],
+                ))
+            }
+            ("date_trunc" | "date_add", [.., time]) => {
+                let given = time.get_type(schema)?;
+                self.stepped(name, args, &given)?
+            }
+            ("date_format" | "to_iso8601", [time, ..]) => self.in_zone(name, args, time, schema)?,
+            (_, [time]) if PARTS.contains(&name) => {
+                let given = time.get_type(schema)?;
+                if given == DataType::Date32 && OF_THE_DAY.contains(&name) {
+                    return plan_err!("{name} takes a timestamp, not a date");
+                }
+                self.in_zone(name, args, time, schema)?
+            }
+            ("split", [_, Expr::Literal(ScalarValue::Utf8(Some(text)), _)]) if text.is_empty() => {
+                return plan_err!("the delimiter of split is a text of at least one character");
+            }
+            ("codepoint", [text]) => match text {
+                Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.chars().count() == 1 => {
+                    None
+                }
+                _ => {
+                    return plan_err!(
+                        "codepoint takes a text of exactly one character, such as 'a'"
+                    );
+                }
+            },
+            ("sqrt", [value]) => {
+                let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
+                let root = call(math::sqrt(), vec![value.clone()]);
+                Some(when(negative, lit(f64::NAN)).otherwise(root)?)
+            }
+            ("greatest" | "least", args) if args.iter().any(nan) => {
+                let passed_over = if name == "greatest" {
+                    f64::NEG_INFINITY
+                } else {
+                    f64::INFINITY
+                };
+                let double = |arg: &Expr| cast_expr(arg.clone(), DataType::Float64);
+                let nans: Vec<Expr> = args
+                    .iter()
+                    .map(|arg| call(math::isnan(), vec![double(arg)]))
+                    .collect();
+                let without = |arg: &Expr| {
+                    let arg = cast_expr(arg.clone(), DataType::Float64);
+                    when(call(math::isnan(), vec![arg.clone()]), lit(passed_over)).otherwise(arg)
+                };
+                let args = args.iter().map(without).collect::<Result<Vec<_>>>()?;
+                let all_nan = nans
+                    .into_iter()
+                    .reduce(Expr::and)
+                    .unwrap_or_else(|| lit(false));
+                Some(when(all_nan, lit(f64::NAN)).otherwise(self.call(name, args)?)?)
+            }
+            _ => None,
+        })
+    }
+
+    /// A function of the date and time of day in the zone of its first argument.
+    fn in_zone(
+        &self,
+        name: &str,
+        args: &[Expr],
+        time: &Expr,
+        schema: &DFSchema,
+    ) -> Result<Option<Expr>> {
+        let given = time.get_type(schema)?;
+        match &given {
+            DataType::Timestamp(_, Some(zone)) if !is_utc(zone) => {}
+            _ => return Ok(None),
+        }
+        if name == "to_iso8601" {
+            return plan_err!(
+                "to_iso8601 of a zone other than UTC is not on this engine: write date_format"
+            );
+        }
+        let mut args = args.to_vec();
+        if let Some(first) = args.first_mut() {
+            *first = local(first.clone(), &given);
+        }
+        self.call(name, args).map(Some)
+    }
+
+    /// `date_trunc` and `date_add`, whose results have the type of the time.
+    fn stepped(&self, name: &str, args: &[Expr], given: &DataType) -> Result<Option<Expr>> {
+        let unit = match args.first() {
+            Some(Expr::Literal(ScalarValue::Utf8(Some(unit)), _)) => unit.to_lowercase(),
+            _ => return plan_err!("the unit of {name} is a text such as 'day'"),
+        };
+        if *given == DataType::Date32 && OF_THE_DAY.contains(&unit.as_str()) {
+            return plan_err!("a date has no {unit}: cast it to timestamp");
+        }
+        if let DataType::Timestamp(TimeUnit::Second, _) = given
+            && unit == "millisecond"
+        {
+            return plan_err!(
+                "the time has no milliseconds: write it with three digits after the second"
+            );
+        }
+        let mut args = args.to_vec();
+        if let Some(time) = args.last_mut() {
+            *time = local(time.clone(), given);
+        }
+        Ok(Some(cast_expr(self.call(name, args)?, given.clone())))
+    }
+}

@@ -1,0 +1,119 @@
+"""Athena's engine as a child of this process, and Trino's protocol to ask it statements."""
+
+import collections
+import json
+import pathlib
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+CATALOG = "awsdatacatalog"
+NOT_HERE = 3  # The exit code of `start` if this machine cannot run the engine.
+STATEMENT_SECONDS_MAX = 120
+STOP_SECONDS_MAX = 20
+LOG_LINES_SHOWN = 15
+
+Answer = collections.namedtuple("Answer", "columns rows error")
+
+
+class Unavailable(Exception):
+    """This machine cannot run the engine; the reason."""
+
+
+def short(error):
+    """An error without what differs from run to run: names of Java's classes, lists in any order."""
+    code, _, message = error.partition(": ")
+    message = message.removeprefix("io.trino.spi.TrinoException: ").splitlines()[0]
+    for list_of_all in (" Expected: ", ". Expecting: "):
+        message = message.split(list_of_all)[0]
+    return f"{code}: {message}"
+
+
+class Connection:
+    """A running engine, by its address such as http://127.0.0.1:8080."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def ask(self, statement, schema):
+        """Columns as [name, type] and rows as the engine sends them, or its error."""
+        headers = {
+            "X-Trino-User": "analyst",
+            "X-Trino-Catalog": CATALOG,
+            "X-Trino-Schema": schema,
+            "X-Trino-Time-Zone": "UTC",
+            # Otherwise times come without their precision, cut to milliseconds.
+            "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
+        }
+        # Athena takes a statement with its semicolon, as its clients leave it.
+        statement = statement.rstrip().removesuffix(";")
+        columns, rows = [], []
+        until = time.monotonic() + STATEMENT_SECONDS_MAX
+        page = self._send(f"{self.address}/v1/statement", headers, statement.encode())
+        while True:
+            if "error" in page:
+                error = page["error"]
+                return Answer(None, None, f"{error['errorName']}: {error.get('message')}")
+            if "columns" in page:
+                columns = [[column["name"], column["type"]] for column in page["columns"]]
+            rows += page.get("data") or []
+            if "nextUri" not in page:
+                return Answer(columns, rows, None)
+            if time.monotonic() > until:
+                raise SystemExit(f"no answer within {STATEMENT_SECONDS_MAX} s to: {statement}")
+            page = self._send(page["nextUri"], headers)
+
+    def must(self, statement, schema):
+        """The rows of a statement that has to succeed."""
+        answer = self.ask(statement, schema)
+        if answer.error:
+            raise SystemExit(f"the engine refuses a statement of the repository: {answer.error}\n{statement}")
+        return answer.rows
+
+    @staticmethod
+    def _send(address, headers, body=None):
+        request = urllib.request.Request(address, body, headers)
+        with urllib.request.urlopen(request, timeout=STATEMENT_SECONDS_MAX) as response:
+            return json.load(response)
+
+
+class Engine(Connection):
+    """An engine that this process starts: `with Engine() as engine`. It ends with the block, and with the process."""
+
+    def __init__(self):
+        super().__init__(None)
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="athena-engine-")
+        self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
+        self.process = subprocess.Popen(
+            [HERE / "start", "0", pathlib.Path(self.folder.name) / "metastore", "--until-eof"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        for line in self.process.stdout:
+            if line.startswith("listening "):
+                self.address = line.split()[1]
+                return self
+        self.process.wait()
+        self.log.seek(0)
+        last = self.log.read().splitlines()[-LOG_LINES_SHOWN:]
+        self.__exit__()
+        if self.process.returncode == NOT_HERE:
+            raise Unavailable(last[-1].removeprefix("athena-engine: "))
+        raise SystemExit("the engine did not start; the end of its log:\n" + "\n".join(last))
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+        self.folder.cleanup()
