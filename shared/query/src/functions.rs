@@ -19,12 +19,20 @@ mod number_bases;
 mod regexp_pattern;
 mod regexp_replacement;
 mod scalar_function;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of the engine's types are times"
+)]
 mod sequence;
 mod split_part;
 mod split_text;
 mod substring;
 mod timestamps;
 mod type_of;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of the engine's types are times"
+)]
 mod zones;
 
 use datafusion::error::Result;

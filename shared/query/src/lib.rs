@@ -11,6 +11,10 @@ mod compact_string_views;
 mod cooperative_yield;
 mod day_predicate;
 mod day_table;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of the many forms of SQL, types and plans, each place means a few"
+)]
 mod dialect;
 mod error;
 mod error_text;

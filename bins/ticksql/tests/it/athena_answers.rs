@@ -168,10 +168,11 @@ fn what_runs_here_means_the_same_on_athena() {
         let is_listed = refused.contains(&on_one_line(&one.sql));
         let (outcome, shown) = compare(one, &here, is_listed);
         let is_known = different.contains(&on_one_line(&one.sql));
-        let outcome = match outcome {
-            Outcome::OnlyHere | Outcome::Differ if is_known => Outcome::KnownDifference,
-            _ if is_known => Outcome::NoLongerDifferent,
-            outcome => outcome,
+        let differs = matches!(outcome, Outcome::OnlyHere | Outcome::Differ);
+        let outcome = match (is_known, differs) {
+            (true, true) => Outcome::KnownDifference,
+            (true, false) => Outcome::NoLongerDifferent,
+            (false, _) => outcome,
         };
         found.entry(outcome).or_default().push(shown);
     }

@@ -70,11 +70,7 @@ fn types_in_brackets(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 }
                 open.push(follows_array);
             }
-            Token::RParen => {
-                if open.pop() == Some(true) {
-                    token.token = Token::Gt;
-                }
-            }
+            Token::RParen if open.pop() == Some(true) => token.token = Token::Gt,
             _ => {}
         }
         if !matches!(token.token, Token::Whitespace(_)) {
