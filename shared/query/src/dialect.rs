@@ -6,11 +6,13 @@
 
 pub(crate) mod arithmetic;
 pub(crate) mod array_items;
+mod ast_builder;
 pub(crate) mod casts;
 mod expanded;
 pub(crate) mod grammar;
 mod like;
 pub(crate) mod moments;
+mod refusal;
 mod replaced;
 pub(crate) mod rewrite;
 pub(crate) mod rule;
@@ -20,6 +22,7 @@ pub(crate) mod syntax;
 pub(crate) mod tokens;
 mod type_names;
 pub(crate) mod types;
+pub(crate) mod unnamed;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::parser::Statement;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::dialect::rewrite::UNNAMED;
+use crate::dialect::unnamed::UNNAMED;
 use crate::error::SqlError;
 
 /// A type's name in Trino.

@@ -15,8 +15,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::casts::{applied, call, is_utc};
-use super::types;
+use super::casts::{applied, call};
+use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 
 /// In the metadata of a column of doubles that are never NaN or infinite, since the archive has no such prices.

@@ -18,11 +18,8 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::moments::{Moment, day};
-use super::types;
+use super::types::{self, UTC, is_utc};
 use crate::result_columns::type_name;
-
-/// The zone of times without one.
-pub(crate) const UTC: &str = "+00:00";
 
 /// A cast with Athena's meaning.
 pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema) -> Result<Expr> {
@@ -90,10 +87,6 @@ pub(super) fn local(expr: Expr, given: &DataType) -> Expr {
         DataType::Timestamp(unit, Some(_)) => cast_expr(expr, DataType::Timestamp(*unit, None)),
         _ => expr,
     }
-}
-
-pub(super) fn is_utc(zone: &str) -> bool {
-    matches!(zone, "UTC" | "+00:00" | "Z")
 }
 
 /// A call of a function.

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::ast::{Expr, Value, ValueWithSpan};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::rewrite::call;
+use super::ast_builder::call;
 use crate::error::SqlError;
 use crate::position::Position;
 

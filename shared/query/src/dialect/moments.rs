@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::rewrite::{call, typed};
+use super::ast_builder::{call, typed};
 use super::type_names;
 use crate::error::SqlError;
 use crate::position::Position;

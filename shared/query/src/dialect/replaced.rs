@@ -15,8 +15,8 @@ use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
 use super::array_items::{contains_function, item_function};
-use super::casts::{call, is_utc, local};
-use super::types;
+use super::casts::{call, local};
+use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 
 /// Functions of one time that are those of its zone.

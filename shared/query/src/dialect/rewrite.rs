@@ -5,23 +5,21 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr, Fetch, Function,
-    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
-    GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select,
-    SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo,
-    UnaryOperator, Value, ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound,
-    WindowType,
+    CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr, Fetch, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
+    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value,
+    ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound, WindowType,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::ast_builder::{call, cast, typed};
 use super::grammar::AthenaDialect;
+use super::unnamed::UNNAMED;
 use super::{expanded, like, moments, shows, type_names};
 use crate::error::SqlError;
 use crate::table_names::is_table;
-
-/// Begins the name of a result without one; Athena calls it `_col` and its place.
-pub(crate) const UNNAMED: &str = "\u{1}unnamed";
 
 /// The name of the column that ANY and ALL compare with.
 const COMPARED: &str = "\u{1}compared";
@@ -491,24 +489,6 @@ fn narrow(value: ValueWithSpan) -> Expr {
     cast(Expr::Value(value), DataType::Integer(None))
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type,
-        array: false,
-        format: None,
-    }
-}
-
-/// A text as a value of a type.
-pub(super) fn typed(text: &str, data_type: DataType) -> Expr {
-    cast(
-        Expr::value(Value::SingleQuotedString(text.to_owned())),
-        data_type,
-    )
-}
-
 /// Takes a literal back to how it was written, where the planner needs it: as a place or a count.
 fn bare(expr: &mut Expr) {
     if let Expr::Cast {
@@ -544,27 +524,6 @@ fn local_timestamp() -> Expr {
         call("now", Vec::new()),
         DataType::Timestamp(Some(3), TimezoneInfo::None),
     )
-}
-
-/// A call of a function.
-pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args
-        .into_iter()
-        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: args.collect(),
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }
 
 fn of_function(mut function: Function, span: Span) -> Result<Expr, SqlError> {

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::refusal::refused;
 use super::{expanded, signatures, type_names};
 use crate::ast_names::last_name;
 use crate::error::SqlError;
@@ -23,14 +24,6 @@ pub(crate) fn check(statement: &Statement) -> Result<(), SqlError> {
     match statement.visit(&mut Syntax) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
-    }
-}
-
-/// An error at a place of the statement.
-pub(crate) fn refused(what: &str, instead: &str, span: Span) -> SqlError {
-    SqlError::Invalid {
-        message: format!("{what} does not run on Athena: {instead}"),
-        position: Position::new(span.start.line, span.start.column),
     }
 }
 

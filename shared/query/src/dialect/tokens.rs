@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use super::grammar::AthenaDialect;
-use super::syntax::refused;
+use super::refusal::refused;
 use crate::error::SqlError;
 
 /// Ends the rows of VALUES, at the same depth.

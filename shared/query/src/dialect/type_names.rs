@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::syntax::refused;
+use super::refusal::refused;
 use crate::error::SqlError;
 use crate::position::Position;
 

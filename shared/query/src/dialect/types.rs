@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 
+/// The zone of times without one.
+pub(crate) const UTC: &str = "+00:00";
+
 /// The most digits of a decimal.
 pub(crate) const DIGITS_MAX: u8 = 38;
 
@@ -137,7 +140,7 @@ pub(crate) fn common(one: &DataType, other: &DataType) -> Option<DataType> {
 }
 
 fn in_utc(zone: &Option<Arc<str>>) -> bool {
-    zone.as_deref().is_none_or(super::casts::is_utc)
+    zone.as_deref().is_none_or(is_utc)
 }
 
 pub(crate) fn finer(one: TimeUnit, other: TimeUnit) -> bool {
@@ -202,4 +205,9 @@ pub(crate) fn castable(from: &DataType, to: &DataType) -> bool {
     }
     (is_number(from) && (is_number(to) || *to == DataType::Boolean))
         || (is_time(from) && is_time(to))
+}
+
+/// Whether a zone is UTC.
+pub(crate) fn is_utc(zone: &str) -> bool {
+    matches!(zone, "UTC" | "+00:00" | "Z")
 }
