@@ -11,8 +11,8 @@ use crate::suggestions::{did_you_mean, suggestions};
 /// values, and one call could take all of the machine's memory.
 const TOO_LARGE: [&str; 2] = ["lpad", "rpad"];
 
-/// Functions of Athena that are not here, and what to write instead.
-const INSTEAD: [(&str, &str); 8] = [
+/// Functions of Athena and of other engines that are not here, and what to write instead.
+const INSTEAD: [(&str, &str); 35] = [
     ("try", "write a condition, nullif or try_cast"),
     ("histogram", "write GROUP BY and count(*)"),
     ("map_agg", "write GROUP BY"),
@@ -21,6 +21,39 @@ const INSTEAD: [(&str, &str); 8] = [
     ("json_extract", "json_extract_scalar returns a single value"),
     ("parse_datetime", "write date_parse"),
     ("reduce", "write UNNEST and an aggregate"),
+    ("nvl", "write coalesce"),
+    ("ifnull", "write coalesce"),
+    ("median", "write approx_percentile(x, 0.5)"),
+    ("percentile_cont", "write approx_percentile(x, 0.5)"),
+    ("approx_percentile_cont", "write approx_percentile(x, 0.5)"),
+    (
+        "string_agg",
+        "write listagg(x, ',') WITHIN GROUP (ORDER BY y)",
+    ),
+    ("to_timestamp", "write from_unixtime"),
+    ("date_part", "write extract(HOUR FROM x), or hour(x)"),
+    ("char_length", "write length"),
+    ("character_length", "write length"),
+    ("octet_length", "write length(to_utf8(x))"),
+    ("left", "write substr(x, 1, n)"),
+    ("right", "write substr(x, -n)"),
+    ("array_length", "write cardinality"),
+    ("to_char", "write date_format"),
+    ("strftime", "write date_format"),
+    ("trunc", "write truncate"),
+    ("isnan", "write is_nan"),
+    ("generate_series", "write sequence"),
+    ("range", "write sequence"),
+    ("regexp_match", "write regexp_extract"),
+    ("arrow_typeof", "write typeof"),
+    ("signum", "write sign"),
+    ("btrim", "write trim"),
+    (
+        "arrays_overlap",
+        "write cardinality(array_intersect(a, b)) > 0",
+    ),
+    ("first", "write min_by(x, ts)"),
+    ("last", "write max_by(x, ts)"),
 ];
 
 /// The error of a function that is not here.

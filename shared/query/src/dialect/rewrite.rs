@@ -22,7 +22,7 @@ use crate::error::SqlError;
 use crate::table_names::is_table;
 
 /// The name of the column that ANY and ALL compare with.
-const COMPARED: &str = "\u{1}compared";
+const COMPARED: &str = "__compared";
 
 /// Functions of which the planner takes only literals as further arguments.
 const LITERAL_ARGUMENTS: [&str; 4] = ["lag", "lead", "nth_value", "ntile"];

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
-use datafusion::common::{DFSchema, plan_err};
-use datafusion::error::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Diagnostic, Span, plan_err};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::logical_expr::expr::{
     AggregateFunction, Between, BinaryExpr, Case, Cast, InList, InSubquery, Like, ScalarFunction,
@@ -120,7 +120,11 @@ impl Functions {
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let typed = expr.transform_up(|expr| self.of_expr(expr, &schema))?;
+            let typed = expr.transform_up(|expr| {
+                let span = first_span(&expr);
+                let typed = self.of_expr(expr, &schema);
+                typed.map_err(|error| placed(error, span))
+            })?;
             Ok(typed.update_data(|expr| name.restore(expr)))
         })?
         .map_data(|plan| plan.recompute_schema())
@@ -456,6 +460,33 @@ fn finite(place: &str, expr: &Expr, field: &Field, schema: &DFSchema) -> Result<
         );
     }
     Ok(())
+}
+
+/// Where the first column of an expression is in the statement.
+fn first_span(expr: &Expr) -> Option<Span> {
+    let mut span = None;
+    let looked = expr.apply(|expr| {
+        if let Expr::Column(column) = expr
+            && let Some(first) = column.spans().first()
+        {
+            span = Some(first);
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(looked.is_ok());
+    span
+}
+
+/// The error with its place, unless it has one.
+fn placed(error: DataFusionError, span: Option<Span>) -> DataFusionError {
+    match (error.diagnostic(), span) {
+        (None, Some(span)) => {
+            let diagnostic = Diagnostic::new_error(error.strip_backtrace(), Some(span));
+            error.with_diagnostic(diagnostic)
+        }
+        _ => error,
+    }
 }
 
 /// `x IN (a, b)` as comparisons, since a NaN is in no list.
