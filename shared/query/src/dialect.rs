@@ -7,11 +7,17 @@
 pub(crate) mod arithmetic;
 pub(crate) mod array_items;
 mod ast_builder;
+mod call_syntax;
 pub(crate) mod casts;
+mod error_place;
 mod expanded;
+mod expr_syntax;
+mod from_syntax;
 pub(crate) mod grammar;
 mod like;
 pub(crate) mod moments;
+mod operands;
+mod plan_columns;
 mod refusal;
 mod replaced;
 pub(crate) mod rewrite;

@@ -12,3 +12,19 @@ pub(crate) fn refused(what: &str, instead: &str, span: Span) -> SqlError {
         position: Position::new(span.start.line, span.start.column),
     }
 }
+
+/// The outcome of a check.
+pub(super) type Checked = Result<(), SqlError>;
+
+/// As [`refused`], as the outcome of a check.
+pub(super) fn refuse(what: &str, instead: &str, span: Span) -> Checked {
+    Err(refused(what, instead, span))
+}
+
+/// What Athena has and the local engine has not.
+pub(super) fn here_only(what: &str, instead: &str, span: Span) -> SqlError {
+    SqlError::Invalid {
+        message: format!("{what} runs on Athena, but not on this engine: {instead}"),
+        position: Position::new(span.start.line, span.start.column),
+    }
+}

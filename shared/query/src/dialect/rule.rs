@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Diagnostic, Span, plan_err};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::{DFSchema, plan_err};
+use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::logical_expr::expr::{
     AggregateFunction, Between, BinaryExpr, Case, Cast, InList, InSubquery, Like, ScalarFunction,
@@ -28,8 +28,11 @@ use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
 use datafusion::scalar::ScalarValue;
 
 use super::array_items::item_function;
+use super::error_place::{first_span, placed};
+use super::operands::{advice, as_type, boolean, comparable, converted, types_of};
+use super::plan_columns::check_plan;
 use super::replaced::Replaced;
-use super::types::{self, castable, common};
+use super::types::{self, common};
 use super::{arithmetic, casts, signatures};
 use crate::functions::integer_sum::{SUMMAND, integer_sum};
 use crate::result_columns::type_name;
@@ -462,33 +465,6 @@ fn finite(place: &str, expr: &Expr, field: &Field, schema: &DFSchema) -> Result<
     Ok(())
 }
 
-/// Where the first column of an expression is in the statement.
-fn first_span(expr: &Expr) -> Option<Span> {
-    let mut span = None;
-    let looked = expr.apply(|expr| {
-        if let Expr::Column(column) = expr
-            && let Some(first) = column.spans().first()
-        {
-            span = Some(first);
-            return Ok(TreeNodeRecursion::Stop);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    debug_assert!(looked.is_ok());
-    span
-}
-
-/// The error with its place, unless it has one.
-fn placed(error: DataFusionError, span: Option<Span>) -> DataFusionError {
-    match (error.diagnostic(), span) {
-        (None, Some(span)) => {
-            let diagnostic = Diagnostic::new_error(error.strip_backtrace(), Some(span));
-            error.with_diagnostic(diagnostic)
-        }
-        _ => error,
-    }
-}
-
 /// `x IN (a, b)` as comparisons, since a NaN is in no list.
 fn in_list_of_doubles(
     expr: Expr,
@@ -508,57 +484,6 @@ fn in_list_of_doubles(
     } else {
         any
     })
-}
-
-fn types_of(args: &[Expr], schema: &DFSchema) -> Result<Vec<DataType>> {
-    args.iter().map(|arg| arg.get_type(schema)).collect()
-}
-
-/// The arguments, cast where Athena converts them.
-fn converted(args: Vec<Expr>, given: &[DataType], takes: &[DataType]) -> Vec<Expr> {
-    let types = given.iter().zip(takes);
-    let cast = |(arg, (given, takes)): (Expr, (&DataType, &DataType))| match given == takes {
-        true => arg,
-        false => datafusion::logical_expr::cast(arg, takes.clone()),
-    };
-    args.into_iter().zip(types).map(cast).collect()
-}
-
-fn as_type(expr: Expr, to: &DataType, schema: &DFSchema) -> Result<Expr> {
-    Ok(match expr.get_type(schema)? == *to {
-        true => expr,
-        false => datafusion::logical_expr::cast(expr, to.clone()),
-    })
-}
-
-fn boolean(given: &DataType, place: &str) -> Result<()> {
-    match types::is_boolean(given) {
-        true => Ok(()),
-        false => plan_err!(
-            "{place} takes a boolean, not {}: write a comparison",
-            type_name(given)
-        ),
-    }
-}
-
-fn comparable(place: &str, one: &DataType, other: &DataType) -> Result<DataType> {
-    match common(one, other) {
-        Some(both) => Ok(both),
-        None => plan_err!(
-            "{place} cannot compare {} with {}{}",
-            type_name(one),
-            type_name(other),
-            advice(other, one)
-        ),
-    }
-}
-
-/// What to write where Athena does not convert by itself.
-fn advice(given: &DataType, wanted: &DataType) -> String {
-    match castable(given, wanted) {
-        true => format!(": write CAST(… AS {})", type_name(wanted)),
-        false => String::new(),
-    }
 }
 
 fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -639,45 +564,4 @@ fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
         when_then_expr: when_then_expr.collect::<Result<_>>()?,
         else_expr: case.else_expr.map(typed).transpose()?,
     })))
-}
-
-/// What is not in an expression: predicates, keys of joins, and the columns of UNION and VALUES.
-fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
-    match plan {
-        LogicalPlan::Filter(filter) => boolean(&filter.predicate.get_type(schema)?, "a condition"),
-        LogicalPlan::Join(join) => {
-            for (left, right) in &join.on {
-                comparable("a join", &left.get_type(schema)?, &right.get_type(schema)?)?;
-            }
-            match &join.filter {
-                Some(filter) => boolean(&filter.get_type(schema)?, "ON"),
-                None => Ok(()),
-            }
-        }
-        LogicalPlan::Union(union) => {
-            let [first, others @ ..] = union.inputs.as_slice() else {
-                return Ok(());
-            };
-            for other in others {
-                let columns = first.schema().fields().iter().zip(other.schema().fields());
-                for (one, other) in columns {
-                    comparable("UNION", one.data_type(), other.data_type())?;
-                }
-            }
-            Ok(())
-        }
-        LogicalPlan::Values(values) => {
-            let columns = values.schema.fields().len();
-            for column in 0..columns {
-                let mut both = DataType::Null;
-                for row in &values.values {
-                    if let Some(value) = row.get(column) {
-                        both = comparable("VALUES", &both, &value.get_type(schema)?)?;
-                    }
-                }
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,0 +1,315 @@
+//! Which expressions are on both engines.
+
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Interval,
+    Spanned as _, Subscript, UnaryOperator, Value,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::call_syntax;
+use super::refusal::{Checked, here_only, refuse};
+use super::type_names;
+
+/// Whether it compares, so that Athena does not take it as an operand of another comparison.
+fn compares(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryOp { op, .. } => is_comparison(op) || is_logical(op),
+        Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsDistinctFrom(..)
+        | Expr::IsNotDistinctFrom(..)
+        | Expr::InList { .. }
+        | Expr::InSubquery { .. }
+        | Expr::Between { .. }
+        | Expr::Like { .. }
+        | Expr::AnyOp { .. }
+        | Expr::AllOp { .. } => true,
+        Expr::UnaryOp { op, .. } => matches!(op, UnaryOperator::Not),
+        _ => false,
+    }
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator as Op;
+    matches!(
+        op,
+        Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq
+    )
+}
+
+fn is_logical(op: &BinaryOperator) -> bool {
+    matches!(op, BinaryOperator::And | BinaryOperator::Or)
+}
+
+pub(super) fn of_expr(expr: &Expr) -> Checked {
+    let span = expr.span();
+    let refuse = |what: &str, instead: &str| refuse(what, instead, span);
+    let operands: &[&Expr] = match expr {
+        Expr::BinaryOp { left, op, right } if is_comparison(op) => &[left, right],
+        Expr::IsNull(operand) | Expr::IsNotNull(operand) => &[operand],
+        Expr::InList { expr, .. } | Expr::InSubquery { expr, .. } => &[expr],
+        Expr::Between {
+            expr, low, high, ..
+        } => &[expr, low, high],
+        Expr::Like { expr, pattern, .. } => &[expr, pattern],
+        Expr::AnyOp { left, .. } | Expr::AllOp { left, .. } => &[left],
+        _ => &[],
+    };
+    if operands.iter().any(|operand| compares(operand)) {
+        return refuse(
+            "a comparison of a comparison",
+            "put the inner one in parentheses",
+        );
+    }
+    match expr {
+        Expr::BinaryOp { op, .. } => of_operator(op, span),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } if matches!(
+            expr.as_ref(),
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                ..
+            }
+        ) =>
+        {
+            refuse("a minus of a minus", "leave both out")
+        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not,
+            ..
+        } => Ok(()),
+        Expr::UnaryOp { op, .. } => refuse(&format!("`{op}`"), "write the function for it"),
+        Expr::CompoundFieldAccess { access_chain, .. } => {
+            let plain = access_chain.iter().all(|access| {
+                matches!(
+                    access,
+                    AccessExpr::Dot(_) | AccessExpr::Subscript(Subscript::Index { .. })
+                )
+            });
+            let is_key = access_chain.iter().any(|access| {
+                matches!(access, AccessExpr::Subscript(Subscript::Index { index: Expr::Value(value) })
+                    if matches!(value.value, Value::SingleQuotedString(_)))
+            });
+            if is_key {
+                return Err(here_only(
+                    "a key of a map in brackets",
+                    "write CASE, or UNNEST",
+                    span,
+                ));
+            }
+            match plain {
+                true => Ok(()),
+                false => refuse("a part of an array", "write slice(array, start, length)"),
+            }
+        }
+        Expr::JsonAccess { .. } => refuse("`:`", "write json_extract_scalar(json, '$.key')"),
+        Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotUnknown(_) => refuse(
+            "IS TRUE, IS FALSE and IS UNKNOWN",
+            "write coalesce(x, false), or x IS NULL",
+        ),
+        Expr::InList { list, .. } if list.is_empty() => refuse("IN ()", "write false"),
+        Expr::InUnnest { .. } => refuse("IN UNNEST", "write contains(array, x)"),
+        Expr::Like { any: true, .. } => refuse("LIKE ANY", "write x LIKE 'a' OR x LIKE 'b'"),
+        Expr::ILike { .. } => refuse("ILIKE", "write lower(x) LIKE 'pattern in lower case'"),
+        Expr::SimilarTo { .. } | Expr::RLike { .. } => refuse(
+            "SIMILAR TO, RLIKE and REGEXP",
+            "write regexp_like(x, 'pattern')",
+        ),
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => match right.as_ref() {
+            Expr::Subquery(_) => Ok(()),
+            _ => refuse(
+                "ANY or ALL of an array",
+                "write contains(array, x) or any_match",
+            ),
+        },
+        Expr::Cast {
+            kind,
+            data_type,
+            format,
+            array,
+            ..
+        } => {
+            if *array || format.is_some() {
+                return refuse("this form of CAST", "write CAST(x AS type)");
+            }
+            match kind {
+                CastKind::Cast | CastKind::TryCast => type_names::check(data_type, span),
+                CastKind::DoubleColon => refuse("`::`", "write CAST(x AS type)"),
+                CastKind::SafeCast => refuse("SAFE_CAST", "write TRY_CAST(x AS type)"),
+            }
+        }
+        Expr::TypedString(typed) => type_names::check(&typed.data_type, span),
+        Expr::Substring {
+            substring_from: None,
+            ..
+        } => refuse(
+            "substring without a start",
+            "write substr(text, start) or substr(text, start, length)",
+        ),
+        Expr::Extract { field, .. } => of_field(field, span),
+        Expr::Ceil {
+            field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            ..
+        }
+        | Expr::Floor {
+            field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            ..
+        } => Ok(()),
+        Expr::Ceil { .. } | Expr::Floor { .. } => refuse(
+            "CEIL or FLOOR to a unit",
+            "write date_trunc, or divide and multiply",
+        ),
+        Expr::Value(value) => of_value(&value.value, span),
+        Expr::Interval(interval) => of_interval(interval, span),
+        Expr::Function(function) => call_syntax::of_function(function, span),
+        Expr::Identifier(name) => match name.value.to_lowercase().as_str() {
+            "current_user" | "localtime" | "current_time" | "current_catalog"
+            | "current_schema"
+                if name.quote_style.is_none() =>
+            {
+                Err(here_only(&format!("`{name}`"), "leave it out", span))
+            }
+            _ => Ok(()),
+        },
+        Expr::CompoundIdentifier(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsDistinctFrom(..)
+        | Expr::IsNotDistinctFrom(..)
+        | Expr::InList { .. }
+        | Expr::InSubquery { .. }
+        | Expr::Between { .. }
+        | Expr::Like { .. }
+        | Expr::AtTimeZone { .. }
+        | Expr::Position { .. }
+        | Expr::Substring { .. }
+        | Expr::Trim { .. }
+        | Expr::Nested(_)
+        | Expr::Case { .. }
+        | Expr::Exists { .. }
+        | Expr::Subquery(_)
+        | Expr::GroupingSets(_)
+        | Expr::Cube(_)
+        | Expr::Rollup(_)
+        | Expr::Tuple(_)
+        | Expr::Array(_)
+        | Expr::Lambda(_)
+        | Expr::Wildcard(_)
+        | Expr::QualifiedWildcard(..) => Ok(()),
+        _ => refuse(&format!("`{expr}`"), "docs/sql.md lists what runs on both"),
+    }
+}
+
+fn of_operator(op: &BinaryOperator, span: Span) -> Checked {
+    use BinaryOperator as Op;
+    let instead = match op {
+        Op::Plus | Op::Minus | Op::Multiply | Op::Divide | Op::Modulo | Op::StringConcat => {
+            return Ok(());
+        }
+        _ if is_comparison(op) || is_logical(op) => return Ok(()),
+        Op::Spaceship => "write IS NOT DISTINCT FROM",
+        Op::BitwiseXor | Op::PGExp => "write power(x, y) or bitwise_xor(x, y)",
+        Op::BitwiseAnd => "write bitwise_and(x, y)",
+        Op::BitwiseOr => "write bitwise_or(x, y)",
+        Op::PGBitwiseShiftLeft => "write bitwise_left_shift(x, n)",
+        Op::PGBitwiseShiftRight => "write bitwise_right_shift(x, n)",
+        Op::PGRegexMatch | Op::PGRegexIMatch | Op::PGRegexNotMatch | Op::PGRegexNotIMatch => {
+            "write regexp_like(x, 'pattern')"
+        }
+        Op::Xor => "write a <> b",
+        Op::Arrow | Op::LongArrow => "write json_extract_scalar(json, '$.key')",
+        Op::DuckIntegerDivide | Op::MyIntegerDivide => {
+            "the quotient of integers is one: write x / y"
+        }
+        _ => "write the function for it",
+    };
+    refuse(&format!("`{op}`"), instead, span)
+}
+
+fn of_field(field: &DateTimeField, span: Span) -> Checked {
+    match super::rewrite::field_function(field) {
+        Some(_) => Ok(()),
+        None if matches!(field, DateTimeField::Epoch) => {
+            refuse("extract(epoch FROM x)", "write to_unixtime(x)", span)
+        }
+        None => refuse(
+            &format!("extract({field} FROM x)"),
+            "see the functions of docs/sql.md",
+            span,
+        ),
+    }
+}
+
+fn of_value(value: &Value, span: Span) -> Checked {
+    match value {
+        Value::Number(digits, long) => {
+            let whole = digits.bytes().all(|b| b.is_ascii_digit());
+            match *long || (whole && digits.parse::<i64>().is_err()) {
+                true => refuse(
+                    &format!("`{value}`"),
+                    "write it as a decimal or a double",
+                    span,
+                ),
+                false => Ok(()),
+            }
+        }
+        Value::HexStringLiteral(digits) if digits.len() % 2 == 1 => refuse(
+            "an odd number of digits",
+            "write two for each byte: X'0A'",
+            span,
+        ),
+        Value::SingleQuotedString(_)
+        | Value::HexStringLiteral(_)
+        | Value::UnicodeStringLiteral(_)
+        | Value::Boolean(_)
+        | Value::Null
+        | Value::Placeholder(_) => Ok(()),
+        Value::DoubleQuotedString(_) => refuse("a text in double quotes", "write 'text'", span),
+        _ => refuse(&format!("`{value}`"), "write 'text'", span),
+    }
+}
+
+/// Athena's intervals have one field, with the number in quotes.
+fn of_interval(interval: &Interval, span: Span) -> Checked {
+    let text = match interval.value.as_ref() {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text.as_str()),
+            _ => None,
+        },
+        _ => None,
+    };
+    use DateTimeField as Field;
+    let field = matches!(
+        interval.leading_field,
+        Some(Field::Year | Field::Month | Field::Day | Field::Hour | Field::Minute | Field::Second)
+    );
+    let seconds = matches!(interval.leading_field, Some(Field::Second));
+    let number = text.is_some_and(|text| {
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        match digits.split_once('.') {
+            Some((whole, part)) if seconds => {
+                is_digits(whole) && is_digits(part) && part.len() <= 3
+            }
+            _ => is_digits(digits),
+        }
+    });
+    match field && number && interval.last_field.is_none() {
+        true => Ok(()),
+        false => refuse(
+            "this INTERVAL",
+            "write the number and the unit: INTERVAL '1' DAY",
+            span,
+        ),
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
