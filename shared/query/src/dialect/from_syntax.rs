@@ -1,6 +1,8 @@
 //! Which tables and joins of FROM are on both engines.
 
-use datafusion::sql::sqlparser::ast::{JoinConstraint, JoinOperator, Spanned as _, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    Join, JoinConstraint, JoinOperator, ObjectName, Spanned as _, TableFactor,
+};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{Checked, here_only, refuse};
@@ -80,5 +82,18 @@ pub(super) fn of_table(factor: &TableFactor) -> Checked {
             "name a table or a subquery",
             span,
         ),
+    }
+}
+
+/// The columns of USING.
+pub(super) fn using(join: &Join) -> Option<&[ObjectName]> {
+    match &join.join_operator {
+        JoinOperator::Join(JoinConstraint::Using(columns))
+        | JoinOperator::Inner(JoinConstraint::Using(columns))
+        | JoinOperator::Left(JoinConstraint::Using(columns))
+        | JoinOperator::LeftOuter(JoinConstraint::Using(columns))
+        | JoinOperator::Right(JoinConstraint::Using(columns))
+        | JoinOperator::RightOuter(JoinConstraint::Using(columns)) => Some(columns),
+        _ => None,
     }
 }

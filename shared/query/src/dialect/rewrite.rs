@@ -496,7 +496,7 @@ fn bare(expr: &mut Expr) {
         data_type: DataType::Integer(None),
         ..
     } = expr
-        && matches!(inner.as_ref(), Expr::Value(_))
+        && matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(..)))
     {
         *expr = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
     }

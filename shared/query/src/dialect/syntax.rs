@@ -228,6 +228,10 @@ fn of_select(select: &Select) -> Checked {
             from_syntax::of_join(&join.join_operator, join.span())?;
         }
     }
+    if let Some((name, span)) = qualified_column_of_using(select) {
+        let what = format!("`{name}` of one table, a column of USING,");
+        return refuse(&what, "write it without the table", span);
+    }
     let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else {
         return refuse("GROUP BY ALL", "name the columns, by name or place", span);
     };
@@ -262,6 +266,30 @@ fn of_select(select: &Select) -> Checked {
         );
     }
     Ok(())
+}
+
+/// The first column of USING that is written with a table. Athena has only the column of both.
+fn qualified_column_of_using(select: &Select) -> Option<(String, Span)> {
+    let joins = select.from.iter().flat_map(|joined| &joined.joins);
+    let using: Vec<String> = joins
+        .filter_map(from_syntax::using)
+        .flatten()
+        .filter_map(last_name)
+        .map(|name| name.value.to_lowercase())
+        .collect();
+    if using.is_empty() {
+        return None;
+    }
+    let found = datafusion::sql::sqlparser::ast::visit_expressions(select, |expr| match expr {
+        Expr::CompoundIdentifier(names) => match names.last() {
+            Some(name) if using.contains(&name.value.to_lowercase()) => {
+                ControlFlow::Break((expr.to_string(), expr.span()))
+            }
+            _ => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    });
+    found.break_value()
 }
 
 /// Whether it is the place of a result, such as 1.
