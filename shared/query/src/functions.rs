@@ -40,10 +40,12 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
-use crate::dialect::array_items::item_function;
+use crate::dialect::array_items::{contains_function, item_function};
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
-const SCALAR_NAMES: [(&str, &str); 7] = [
+const SCALAR_NAMES: [(&str, &str); 8] = [
+    // The engine's own of this name removes the first one only.
+    ("array_remove_all", "array_remove"),
     ("random", "rand"),
     ("ceil", "ceiling"),
     ("trunc", "truncate"),
@@ -98,7 +100,11 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
     for function in zones::functions()
         .into_iter()
         .chain(sequence::functions())
-        .chain([type_of::function(), item_function(true)])
+        .chain([
+            type_of::function(),
+            item_function(true),
+            contains_function(),
+        ])
     {
         context.register_udf(function);
     }

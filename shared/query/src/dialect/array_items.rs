@@ -107,7 +107,7 @@ fn item_at(lists: &ArrayRef, places: &Int64Array, is_lenient: bool) -> Result<Ar
 }
 
 /// `contains(array, item)`, which is NULL where only a NULL could be the item.
-pub(super) fn contains_function() -> ScalarUDF {
+pub(crate) fn contains_function() -> ScalarUDF {
     ScalarUDF::from(Contains(Signature::any(2, Volatility::Immutable)))
 }
 
@@ -116,7 +116,7 @@ struct Contains(Signature);
 
 impl ScalarUDFImpl for Contains {
     fn name(&self) -> &'static str {
-        "contains_item"
+        "contains"
     }
 
     fn signature(&self) -> &Signature {

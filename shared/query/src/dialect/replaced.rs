@@ -14,7 +14,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
-use super::array_items::{contains_function, item_function};
+use super::array_items::item_function;
 use super::casts::{call, local};
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
@@ -131,10 +131,6 @@ impl Replaced {
                 }
                 None
             }
-            ("contains", [array, item]) => Some(call(
-                Arc::new(contains_function()),
-                vec![array.clone(), item.clone()],
-            )),
             ("element_at", [array, place]) if types::items(&array.get_type(schema)?).is_some() => {
                 Some(call(
                     Arc::new(item_function(true)),
