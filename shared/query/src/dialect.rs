@@ -7,8 +7,10 @@
 pub(crate) mod arithmetic;
 pub(crate) mod array_items;
 mod ast_builder;
+mod call_rewrite;
 mod call_syntax;
 pub(crate) mod casts;
+mod derived_table;
 mod error_place;
 mod expanded;
 mod expr_syntax;

@@ -45,10 +45,9 @@ pub(super) fn operation(
         true => (right, &one),
         false => (left, &other),
     };
-    let intervals = false;
     let shifts = types::is_time(time)
         && (types::is_interval(right) || (types::is_interval(left) && op == Operator::Plus));
-    if !matches!(op, Operator::Plus | Operator::Minus) || !(intervals || shifts) {
+    if !matches!(op, Operator::Plus | Operator::Minus) || !shifts {
         let instead = match types::is_time(left) && types::is_time(right) {
             true => "write date_diff('millisecond', a, b)",
             false if types::is_time(left) => "write INTERVAL '1' DAY or date_add('day', 1, x)",

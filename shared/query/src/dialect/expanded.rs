@@ -11,9 +11,12 @@ use crate::error::SqlError;
 use crate::position::Position;
 
 /// A function, the number of its arguments, and the expression: `{0}` is the first argument.
-const EXPANSIONS: [(&str, usize, &str); 11] = [
+const EXPANSIONS: [(&str, usize, &str); 15] = [
     ("bitwise_not", 1, "(-1 - ({0}))"),
+    ("e", 0, "CAST('2.718281828459045' AS DOUBLE)"),
+    ("from_unixtime", 2, "at_timezone(from_unixtime({0}), {1})"),
     ("geometric_mean", 1, "exp(avg(ln({0})))"),
+    ("infinity", 0, "CAST('Infinity' AS DOUBLE)"),
     ("is_finite", 1, "(abs({0}) < CAST('Infinity' AS DOUBLE))"),
     ("is_infinite", 1, "(abs({0}) = CAST('Infinity' AS DOUBLE))"),
     (
@@ -36,6 +39,7 @@ const EXPANSIONS: [(&str, usize, &str); 11] = [
         3,
         "array_slice(array_agg({0} ORDER BY {1}) FILTER (WHERE {1} IS NOT NULL), 1, {2})",
     ),
+    ("nan", 0, "CAST('NaN' AS DOUBLE)"),
     ("rand", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
     ("random", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
     (

@@ -178,15 +178,8 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             }
             _ => Ok(()),
         },
+        _ if compares(expr) => Ok(()),
         Expr::CompoundIdentifier(_)
-        | Expr::IsNull(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsDistinctFrom(..)
-        | Expr::IsNotDistinctFrom(..)
-        | Expr::InList { .. }
-        | Expr::InSubquery { .. }
-        | Expr::Between { .. }
-        | Expr::Like { .. }
         | Expr::AtTimeZone { .. }
         | Expr::Position { .. }
         | Expr::Substring { .. }
@@ -234,7 +227,7 @@ fn of_operator(op: &BinaryOperator, span: Span) -> Checked {
 }
 
 fn of_field(field: &DateTimeField, span: Span) -> Checked {
-    match super::rewrite::field_function(field) {
+    match super::call_rewrite::field_function(field) {
         Some(_) => Ok(()),
         None if matches!(field, DateTimeField::Epoch) => {
             refuse("extract(epoch FROM x)", "write to_unixtime(x)", span)

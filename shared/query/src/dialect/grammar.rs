@@ -1,10 +1,10 @@
-//! What the parser accepts. Much that other products have is not in Athena's grammar, and is a syntax error here too.
+//! The dialect of the parser: forms of other products that Athena's grammar lacks are syntax errors.
 
 use std::any::TypeId;
 
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 
-/// Athena's grammar, as far as the parser can be told. [`super::syntax`] refuses the rest.
+/// The parser's settings for Athena's grammar. What they cannot express, [`super::syntax`] refuses.
 #[derive(Debug, Default)]
 pub(crate) struct AthenaDialect;
 

@@ -5,27 +5,20 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::{
-    CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr, Fetch, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    CharacterLength, DataType, ExactNumberInfo, Expr, Fetch, GroupByExpr, Ident, LimitClause,
     ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value,
-    ValueWithSpan, Values, VisitMut as _, VisitorMut, WindowFrameBound, WindowType,
+    TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, ValueWithSpan, Values,
+    VisitMut as _, VisitorMut,
 };
-use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::ast_builder::{call, cast, typed};
-use super::grammar::AthenaDialect;
+use super::call_rewrite::{bare, bare_bounds, local_timestamp};
+use super::derived_table::{named, selected_from};
 use super::unnamed::UNNAMED;
-use super::{expanded, like, moments, shows, type_names};
+use super::{call_rewrite, like, moments, shows, type_names};
 use crate::error::SqlError;
 use crate::table_names::is_table;
-
-/// The name of the column that ANY and ALL compare with.
-const COMPARED: &str = "__compared";
-
-/// Functions of which the planner takes only literals as further arguments.
-const LITERAL_ARGUMENTS: [&str; 4] = ["lag", "lead", "nth_value", "ntile"];
 
 /// Rewrites a statement. `sql` is its text.
 pub(crate) fn rewrite(
@@ -293,9 +286,10 @@ impl Rewriter<'_> {
                     format,
                 }
             }
-            Expr::Extract { field, expr, .. } => {
-                call(field_function(&field).unwrap_or_default(), vec![*expr])
-            }
+            Expr::Extract { field, expr, .. } => call(
+                call_rewrite::field_function(&field).unwrap_or_default(),
+                vec![*expr],
+            ),
             Expr::AtTimeZone {
                 timestamp,
                 time_zone,
@@ -356,7 +350,7 @@ impl Rewriter<'_> {
                     right,
                 }
             }
-            Expr::Function(function) => of_function(function, span)?,
+            Expr::Function(function) => call_rewrite::of_function(function, span)?,
             other => other,
         })
     }
@@ -365,9 +359,10 @@ impl Rewriter<'_> {
         match &value.value {
             // The value of a parameter, which is a bigint.
             Value::Number(digits, true) => Expr::value(Value::Number(digits.clone(), false)),
-            Value::Number(digits, false) if digits.contains(['e', 'E']) => {
-                typed(&digits.replace('_', ""), double())
-            }
+            Value::Number(digits, false) if digits.contains(['e', 'E']) => typed(
+                &digits.replace('_', ""),
+                DataType::Double(ExactNumberInfo::None),
+            ),
             Value::Number(digits, false) if digits.contains('_') => {
                 let plain = Value::Number(digits.replace('_', ""), false).with_span(value.span);
                 self.literal(plain)
@@ -403,51 +398,6 @@ impl Rewriter<'_> {
         let text = self.sql.split('\n').nth(line).unwrap_or_default();
         text.chars().nth(column) == Some('0')
     }
-}
-
-/// `SELECT * FROM (body) AS alias`
-fn selected_from(body: SetExpr, alias: TableAlias) -> Option<SetExpr> {
-    let mut outer = parsed("SELECT * FROM (SELECT 1) AS t")?;
-    let SetExpr::Select(select) = outer.body.as_mut() else {
-        return None;
-    };
-    let TableFactor::Derived {
-        subquery,
-        alias: named,
-        ..
-    } = &mut select.from.first_mut()?.relation
-    else {
-        return None;
-    };
-    *subquery.body = body;
-    *named = Some(alias);
-    Some(*outer.body)
-}
-
-fn parsed(sql: &str) -> Option<Box<Query>> {
-    Parser::new(&AthenaDialect)
-        .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_query())
-        .ok()
-}
-
-/// The subquery of ANY or ALL under a name of its own: the planner's EXISTS takes a column of the statement around it
-/// for one of the subquery with the same name and table.
-fn named(subquery: Expr) -> Expr {
-    let Expr::Subquery(query) = subquery else {
-        return subquery;
-    };
-    let text = format!("SELECT * FROM (SELECT 1) AS \"{COMPARED}\" (\"{COMPARED}\")");
-    let Some(mut outer) = parsed(&text) else {
-        return Expr::Subquery(query);
-    };
-    if let SetExpr::Select(select) = outer.body.as_mut()
-        && let Some(TableFactor::Derived { subquery, .. }) =
-            select.from.first_mut().map(|from| &mut from.relation)
-    {
-        *subquery = query;
-    }
-    Expr::Subquery(outer)
 }
 
 fn part_is_table(part: &ObjectNamePart) -> bool {
@@ -487,119 +437,4 @@ fn lower_alias(alias: &mut TableAlias) {
 /// An integer literal that fits into 32 bits: the planner would make it a bigint.
 fn narrow(value: ValueWithSpan) -> Expr {
     cast(Expr::Value(value), DataType::Integer(None))
-}
-
-/// Takes a literal back to how it was written, where the planner needs it: as a place or a count.
-fn bare(expr: &mut Expr) {
-    if let Expr::Cast {
-        expr: inner,
-        data_type: DataType::Integer(None),
-        ..
-    } = expr
-        && matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(..)))
-    {
-        *expr = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
-    }
-}
-
-fn bare_bounds(frame: &mut Option<datafusion::sql::sqlparser::ast::WindowFrame>) {
-    if let Some(frame) = frame {
-        let bounds = std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound);
-        for bound in bounds {
-            if let WindowFrameBound::Preceding(Some(count))
-            | WindowFrameBound::Following(Some(count)) = bound
-            {
-                bare(count);
-            }
-        }
-    }
-}
-
-fn double() -> DataType {
-    DataType::Double(ExactNumberInfo::None)
-}
-
-fn local_timestamp() -> Expr {
-    cast(
-        call("now", Vec::new()),
-        DataType::Timestamp(Some(3), TimezoneInfo::None),
-    )
-}
-
-fn of_function(mut function: Function, span: Span) -> Result<Expr, SqlError> {
-    let name = function.name.to_string().to_lowercase();
-    if name == "localtimestamp" {
-        return Ok(local_timestamp());
-    }
-    if let Some(expr) = expanded::expanded(&function, &name, span)? {
-        return Ok(expr);
-    }
-    let engines = match name.as_str() {
-        "transform" => Some("array_transform"),
-        "filter" => Some("array_filter"),
-        "any_match" => Some("array_any_match"),
-        _ => None,
-    };
-    if let Some(engines) = engines {
-        function.name = ObjectName::from(vec![Ident::new(engines)]);
-    }
-    let constant = match name.as_str() {
-        "nan" => Some("NaN"),
-        "infinity" => Some("Infinity"),
-        "e" => Some("2.718281828459045"),
-        _ => None,
-    };
-    if let Some(constant) = constant {
-        return Ok(typed(constant, double()));
-    }
-    if name == "from_unixtime"
-        && let FunctionArguments::List(list) = &mut function.args
-        && list.args.len() == 2
-        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(zone))) = list.args.pop()
-    {
-        return Ok(call("at_timezone", vec![Expr::Function(function), zone]));
-    }
-    if let Some(WindowType::WindowSpec(spec)) = &mut function.over {
-        bare_bounds(&mut spec.window_frame);
-    }
-    if let FunctionArguments::List(list) = &mut function.args {
-        if LITERAL_ARGUMENTS.contains(&name.as_str()) {
-            for argument in &mut list.args {
-                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
-                    bare(expr);
-                }
-            }
-        }
-        // The planner has the order among the arguments.
-        if !function.within_group.is_empty() {
-            let order = std::mem::take(&mut function.within_group);
-            list.clauses.push(FunctionArgumentClause::OrderBy(order));
-        }
-    }
-    Ok(Expr::Function(function))
-}
-
-/// The function that takes a field out of a time.
-pub(super) fn field_function(field: &DateTimeField) -> Option<&'static str> {
-    use DateTimeField as Field;
-    Some(match field {
-        Field::Year => "year",
-        Field::Quarter => "quarter",
-        Field::Month => "month",
-        Field::Week(None) => "week",
-        Field::Day => "day",
-        Field::Dow | Field::DayOfWeek => "day_of_week",
-        Field::Doy | Field::DayOfYear => "day_of_year",
-        Field::Hour => "hour",
-        Field::Minute => "minute",
-        Field::Second => "second",
-        Field::Custom(name) => match name.value.to_lowercase().as_str() {
-            "day_of_month" => "day",
-            "day_of_week" => "day_of_week",
-            "day_of_year" => "day_of_year",
-            "year_of_week" | "yow" => "year_of_week",
-            _ => return None,
-        },
-        _ => return None,
-    })
 }

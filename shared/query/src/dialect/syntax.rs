@@ -173,7 +173,7 @@ fn of_set_expr(body: &SetExpr) -> Checked {
     if *set_quantifier == SetQuantifier::All && *op != SetOperator::Union {
         let instead = "count the rows of each side with GROUP BY";
         return Err(here_only(
-            "EXCEPT ALL and INTERSECT ALL",
+            "EXCEPT ALL or INTERSECT ALL",
             instead,
             body.span(),
         ));

@@ -67,13 +67,12 @@ impl ScalarUDFImpl for Sequence {
         };
         // Milliseconds, days or numbers.
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let (unit, in_ms) = match item.data_type() {
-            DataType::Date32 => (1, DataType::Int32),
-            DataType::Timestamp(..) => (
-                1,
-                DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Millisecond, None),
-            ),
-            _ => (1, DataType::Int64),
+        let in_ms = match item.data_type() {
+            DataType::Date32 => DataType::Int32,
+            DataType::Timestamp(..) => {
+                DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Millisecond, None)
+            }
+            _ => DataType::Int64,
         };
         let numbers = |array: &ArrayRef| -> Result<Int64Array> {
             let array = cast(&cast(array, &in_ms)?, &DataType::Int64)?;
@@ -97,7 +96,7 @@ impl ScalarUDFImpl for Sequence {
                 continue;
             };
             let (from, to) = (first.value(row), last.value(row));
-            let step = step.unwrap_or(if from <= to { unit } else { -unit });
+            let step = step.unwrap_or(if from <= to { 1 } else { -1 });
             if step == 0 || (step > 0) != (from <= to) && from != to {
                 return exec_err!("the step of a sequence leads from its first to its last value");
             }

@@ -1,0 +1,65 @@
+//! Queries around a part of a statement, which give its columns names.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+};
+use datafusion::sql::sqlparser::parser::Parser;
+
+use super::grammar::AthenaDialect;
+
+/// The name of the column that ANY and ALL compare with.
+const COMPARED: &str = "__compared";
+
+/// `SELECT * FROM (body) AS alias`
+pub(super) fn selected_from(body: SetExpr, alias: TableAlias) -> Option<SetExpr> {
+    let mut outer = parsed("SELECT * FROM (SELECT 1) AS t")?;
+    let SetExpr::Select(select) = outer.body.as_mut() else {
+        return None;
+    };
+    let TableFactor::Derived {
+        subquery,
+        alias: named,
+        ..
+    } = &mut select.from.first_mut()?.relation
+    else {
+        return None;
+    };
+    *subquery.body = body;
+    *named = Some(alias);
+    Some(*outer.body)
+}
+
+fn parsed(sql: &str) -> Option<Box<Query>> {
+    Parser::new(&AthenaDialect)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_query())
+        .ok()
+}
+
+/// The subquery of ANY or ALL under a name of its own: the planner's EXISTS takes a column of the statement around it
+/// for one of the subquery with the same name and table.
+pub(super) fn named(subquery: Expr) -> Expr {
+    let Expr::Subquery(query) = subquery else {
+        return subquery;
+    };
+    let name = || Ident::with_quote('"', COMPARED);
+    let alias = TableAlias {
+        explicit: true,
+        name: name(),
+        columns: vec![TableAliasColumnDef {
+            name: name(),
+            data_type: None,
+        }],
+        at: None,
+    };
+    match (
+        selected_from(SetExpr::Query(query.clone()), alias),
+        parsed("SELECT 1"),
+    ) {
+        (Some(body), Some(mut outer)) => {
+            *outer.body = body;
+            Expr::Subquery(outer)
+        }
+        _ => Expr::Subquery(query),
+    }
+}
