@@ -29,6 +29,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use runtime::log_rate::LogRate;
 use runtime::problem::Problem;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -105,7 +106,10 @@ async fn receive(
             Err(not_stored())
         }
         Err(_) => {
-            tracing::warn!("a delivery exceeded the time to a response");
+            static RATE: LogRate = LogRate::new();
+            if let Some(left_out) = RATE.line_due() {
+                tracing::warn!(left_out, "a delivery exceeded the time to a response");
+            }
             Err(not_stored())
         }
     }
@@ -152,7 +156,10 @@ fn refused(error: &IngestError) -> Problem {
                 .with_code(entry.reason.as_str())
         }
         IngestError::NotStored(cause) => {
-            tracing::error!(operation = cause.operation, cause = %cause.source, "a delivery was not stored");
+            static RATE: LogRate = LogRate::new();
+            if let Some(left_out) = RATE.line_due() {
+                tracing::error!(operation = cause.operation, cause = %cause.source, left_out, "a delivery was not stored");
+            }
             not_stored()
         }
     }

@@ -9,6 +9,18 @@ fn texts(resources: &[Resource]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
+/// The texts of the alarms that tell of a throttled table.
+fn told(given: &[(&str, &str)]) -> String {
+    let alarms = stack("alarms.yaml", given);
+    let descriptions = alarms.all("AWS::CloudWatch::Alarm");
+    descriptions
+        .iter()
+        .filter_map(|alarm| alarm.find("/AlarmDescription")?.as_str())
+        .filter(|text| text.contains("DynamoDB refuses"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 /// What the functions and their permissions say about the table, and what the alarms do.
 fn tables(given: &[(&str, &str)]) -> (String, Vec<String>) {
     let service: Stack = stack("service.yaml", given);
@@ -47,6 +59,12 @@ fn functions_permissions_and_alarms_use_a_restored_table() {
     assert_eq!(uses(&restored, "prices-ticks"), (0, 0));
     assert_eq!(watched.iter().filter(|name| *name == RESTORED).count(), 3);
     assert!(!watched.iter().any(|name| name == "prices-ticks"));
+    let told = told(&[("TicksTable", RESTORED)]);
+    assert_eq!(told.matches(RESTORED).count(), 4, "{told}");
+    assert!(!told.contains("prices-ticks "), "{told}");
+    let dashboards = stack("alarms.yaml", &[("TicksTable", RESTORED)]);
+    let dashboards = texts(&dashboards.all("AWS::CloudWatch::Dashboard"));
+    assert_eq!(dashboards.matches(RESTORED).count(), 1, "{dashboards}");
     let stream = r#""STREAM_NAME":"prices-ticks""#;
     assert!(restored.contains(stream), "the stream stays the same");
 }

@@ -19,11 +19,11 @@ pub(crate) struct Killable {
 }
 
 pub(crate) fn spawn(folder: &TempDir) -> Killable {
-    spawn_with_log(folder, Stdio::null())
+    spawn_with_log(folder, &[], Stdio::null())
 }
 
-pub(crate) fn spawn_with_log(folder: &TempDir, log: Stdio) -> Killable {
-    spawn_logging(folder.path(), "127.0.0.1:0", &[], log)
+pub(crate) fn spawn_with_log(folder: &TempDir, arguments: &[&str], log: Stdio) -> Killable {
+    spawn_logging(folder.path(), "127.0.0.1:0", arguments, log)
 }
 
 pub(crate) fn spawn_on(folder: &Path, listen: &str, arguments: &[&str]) -> Killable {

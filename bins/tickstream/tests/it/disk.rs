@@ -58,13 +58,45 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let Killable { mut child, url } = spawn_with_log(&folder, full.into());
+    let Killable { mut child, url } = spawn_with_log(&folder, &[], full.into());
     deliver_until(&url, &mut 0, 200).await;
     let id = child.id().to_string();
     let killed = Command::new("kill").args(["-INT", &id]).status();
     assert!(killed.unwrap().success());
     // It logs that it stops.
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_on_a_full_disk_is_logged_once_a_second() {
+    const DELIVERIES: u64 = 300;
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let to_log = std::fs::File::create(&log).unwrap();
+    // No disk has so much room.
+    let full = ["--min-free-disk-mb", "1000000000"];
+    let started = std::time::Instant::now();
+    let Killable { mut child, url } = spawn_with_log(&folder, &full, to_log.into());
+    let http = reqwest::Client::new();
+    for number in 0..DELIVERIES {
+        let request = http.post(format!("{url}/webhooks/ticks"));
+        let request = request.header("content-type", "application/json");
+        let refused = request.body(trade(number)).send().await.unwrap();
+        assert_eq!(refused.status(), 503);
+    }
+    let seconds = started.elapsed().as_secs() + 1;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("a delivery was not stored"))
+        .count();
+    let lines = u64::try_from(lines).unwrap();
+    assert!(
+        (1..=seconds).contains(&lines),
+        "{lines} lines in {seconds} s:\n{log}"
+    );
 }
 
 /// A small file system, until it is dropped.

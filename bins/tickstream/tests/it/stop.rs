@@ -61,7 +61,7 @@ async fn one_interrupt_stops_it_gracefully() {
 #[tokio::test(flavor = "multi_thread")]
 async fn live_readers_get_a_close_frame_before_the_store_closes() {
     let folder = TempDir::new().unwrap();
-    let mut process = spawn_with_log(&folder, Stdio::piped());
+    let mut process = spawn_with_log(&folder, &[], Stdio::piped());
     let url = format!("{}/ws", process.url.replace("http://", "ws://"));
     let (mut reader, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
     // A reader that accepts nothing must not delay the stop.
