@@ -18,7 +18,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::attributes::{Item, ItemError, PK, SK, text_of, unpacked};
-use super::batch_write::{BatchWriter, Write, without_retries};
+use super::batch_write::{BatchWriter, without_retries};
 use super::candle_item::{
     anomaly_item, anomaly_of, anomaly_partition, candle_key, candle_of, candle_partition,
     second_key,
@@ -304,7 +304,7 @@ impl AnalyticsTable {
         retention: &Retention,
         deadline: Instant,
     ) -> Result<(), PortError> {
-        let put = |anomaly| anomaly_item(anomaly, retention.now_ms, retention.days).map(Write::Put);
+        let put = |anomaly| anomaly_item(anomaly, retention.now_ms, retention.days);
         let mut writes = Vec::with_capacity(anomalies.len());
         for anomaly in anomalies {
             writes.push(put(anomaly).map_err(|error| error.at(STORE))?);
