@@ -54,8 +54,9 @@ async fn of_a_watcher(pairs: u32) -> [(usize, usize); 2] {
     assert_eq!(together, scene.connections.messages("c99"));
     // Each kind alone.
     let (ticks, results) = bodies.split_at(pairs as usize);
+    let (candles, averages) = results.split_at(1);
     let mut apart = Vec::new();
-    for kind in [ticks, &results[..1], &results[1..]] {
+    for kind in [ticks, candles, averages] {
         let before = scene.connections.messages("c7").len();
         scene.handle(batch(kind)).await;
         apart.extend(scene.connections.messages("c7").split_off(before));
