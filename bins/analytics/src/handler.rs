@@ -1,16 +1,16 @@
 //! Handles one batch of one shard: decodes and folds its records, commits, and quarantines poison.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use app::analyse::{Analyser, AnalysisFeed};
 use app::poison;
 use app::ports::{AnalyticsStore, Clock, PortError, Quarantine, SequenceNumber, StreamRecord};
+use aws::emf::{FAILED_ITEMS, InvocationMetrics};
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use domain::analytics::AnalysisConfig;
 use domain::{Malformed, Reason};
-use runtime::partial_batch::{self, BatchResponse, ShardBatch};
+use runtime::partial_batch::{self, BatchError, BatchResponse, FailedRecord, ShardBatch};
 use tokio::sync::Mutex;
 
 /// The most shards whose states an instance keeps in memory. One instance mostly serves one shard.
@@ -30,6 +30,7 @@ pub struct Analytics {
     feed: Arc<dyn AnalysisFeed>,
     quarantine: Arc<dyn Quarantine>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<InvocationMetrics>,
     config: AnalysisConfig,
     cached: Mutex<HashMap<String, Analyser>>,
 }
@@ -49,12 +50,14 @@ impl Analytics {
         feed: Arc<dyn AnalysisFeed>,
         quarantine: Arc<dyn Quarantine>,
         clock: Arc<dyn Clock>,
+        metrics: Arc<InvocationMetrics>,
     ) -> Self {
         Self {
             store,
             feed,
             quarantine,
             clock,
+            metrics,
             // Kinesis may hold a tick twice: after a lost response, a redrive or a sender's retry.
             config: AnalysisConfig {
                 keep_members: true,
@@ -64,38 +67,37 @@ impl Analytics {
         }
     }
 
-    /// Handles an event. Failed records are named in the response and are delivered again.
+    /// Handles an event. If only records at its start are done, the response names the next one.
     ///
     /// # Errors
-    /// None: failures are part of the response.
-    pub async fn handle(&self, event: KinesisEvent) -> Result<BatchResponse, Infallible> {
+    /// [`BatchError`] if the whole batch must be delivered again.
+    pub async fn handle(&self, event: KinesisEvent) -> Result<BatchResponse, BatchError> {
         let analyse = async |batch: &ShardBatch| self.analyse(batch).await;
-        Ok(partial_batch::kinesis(event, analyse).await)
+        let answer = partial_batch::kinesis(event, analyse).await;
+        if let Ok(response) = &answer {
+            self.metrics.add(FAILED_ITEMS, response.failed_items);
+        }
+        self.metrics.flush();
+        answer
     }
 
-    /// Returns the position from which the batch must be delivered again.
-    async fn analyse(&self, batch: &ShardBatch) -> Option<usize> {
+    async fn analyse(&self, batch: &ShardBatch) -> Result<(), FailedRecord> {
         let Decoded { records, poison } = decode(batch);
-        if let Err(error) = self.fold(&batch.shard, &records).await {
-            tracing::error!(
-                error = %error, cause = %error.source, shard = batch.shard, records = records.len(),
-                "a batch was not analysed and will be delivered again"
-            );
-            return Some(0);
-        }
+        let fold = self.fold(&batch.shard, &records).await;
+        fold.map_err(|error| FailedRecord {
+            position: 0,
+            cause: error.into(),
+        })?;
         // After the commit, so a batch that is delivered again quarantines its poison only once.
-        let first = poison.first().map(|entry| entry.index)?;
+        let Some(first) = poison.first().map(|entry| entry.index) else {
+            return Ok(());
+        };
         let now_ms = self.clock.now_ms();
-        match poison::keep(self.quarantine.as_ref(), PLACE, poison, now_ms).await {
-            Ok(()) => None,
-            Err(error) => {
-                tracing::error!(
-                    error = %error, cause = %error.source, shard = batch.shard,
-                    "undecodable records were not quarantined and will be delivered again"
-                );
-                Some(first)
-            }
-        }
+        let kept = poison::keep(self.quarantine.as_ref(), PLACE, poison, now_ms).await;
+        kept.map_err(|error| FailedRecord {
+            position: first,
+            cause: error.into(),
+        })
     }
 
     /// Folds and commits, starting from the cached states if they are current.

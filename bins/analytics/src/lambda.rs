@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use app::ports::Clock;
 use aws::dynamodb::AnalyticsTable;
-use aws::emf::EmfWriter;
+use aws::emf::InvocationMetrics;
 use aws::s3::S3Quarantine;
 use aws::sns::SnsTopic;
 use aws::sqs::SqsFeed;
@@ -32,9 +32,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         dynamodb::analytics::TIMEOUT,
         Arc::clone(&clock),
     );
-    let metrics = EmfWriter::new(std::io::stdout(), config.function_name);
+    let metrics = Arc::new(InvocationMetrics::new(
+        std::io::stdout(),
+        Arc::clone(&clock),
+        config.function_name,
+    ));
     let analytics = Analytics::new(
-        Arc::new(table.with_metrics(metrics)),
+        Arc::new(table.with_metrics(Arc::clone(&metrics))),
         Arc::new(SqsFeed::new(
             &clients::sqs(&sdk),
             config.broadcast_queue_url,
@@ -43,6 +47,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         )),
         Arc::new(S3Quarantine::new(&clients::s3(&sdk), config.archive_bucket)),
         clock,
+        metrics,
     );
     runtime::lambda::serve(async |event| analytics.handle(event).await).await
 }

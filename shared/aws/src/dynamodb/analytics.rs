@@ -1,6 +1,6 @@
 //! The analytics table: states, candles and anomalies.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::attributes::{Item, ItemError, PK, SK, text_of, unpacked};
-use super::batch_write::{BatchWriter, Write, without_retries};
+use super::batch_write::{BatchWriter, without_retries};
 use super::candle_item::{
     anomaly_item, anomaly_of, anomaly_partition, candle_key, candle_of, candle_partition,
     second_key,
 };
 use super::pair_step::{CORRECTED_MAX, PairStep, Retention, STATE, StepError, by_pair, state_key};
 use super::reads::{Found, read_all};
-use crate::emf::{EmfWriter, LATE_TICKS, REPEATED_TICKS, TOO_LATE_TICKS};
+use crate::emf::{InvocationMetrics, LATE_TICKS, REPEATED_TICKS, TOO_LATE_TICKS};
 use crate::error::CallError;
 use crate::retry::{Backoff, within};
 
@@ -60,7 +60,7 @@ pub struct AnalyticsTable {
     timeout: Duration,
     clock: Arc<dyn Clock>,
     writer: BatchWriter,
-    metrics: Option<Arc<EmfWriter>>,
+    metrics: Option<Arc<InvocationMetrics>>,
 }
 
 /// Why a pair's step was not stored.
@@ -130,22 +130,18 @@ impl AnalyticsTable {
         }
     }
 
-    /// Reports repeated ticks and unreadable states as metrics.
+    /// Counts late and repeated ticks and unreadable states.
     #[must_use]
-    pub fn with_metrics(self, metrics: EmfWriter) -> Self {
+    pub fn with_metrics(self, metrics: Arc<InvocationMetrics>) -> Self {
         Self {
-            metrics: Some(Arc::new(metrics)),
+            metrics: Some(metrics),
             ..self
         }
     }
 
-    fn count(&self, metric: &str, count: u64) {
-        if let Some(metrics) = &self.metrics
-            && count > 0
-            && let Err(error) =
-                metrics.write_counts(self.clock.now_ms(), &[(metric, count)], BTreeMap::new())
-        {
-            tracing::warn!(error = %error, metric, count, "a metric was not written");
+    fn count(&self, metric: &'static str, count: u64) {
+        if let Some(metrics) = &self.metrics {
+            metrics.add(metric, count);
         }
     }
 }
@@ -204,7 +200,7 @@ impl AnalyticsStore for AnalyticsTable {
                 duplicates,
                 ..
             } = commit;
-            tracing::info!(shard, %last, late, too_late, duplicates, "ticks out of order");
+            tracing::debug!(shard, %last, late, too_late, duplicates, "ticks out of order");
         }
         let counts = [
             (REPEATED_TICKS, commit.duplicates),
@@ -308,7 +304,7 @@ impl AnalyticsTable {
         retention: &Retention,
         deadline: Instant,
     ) -> Result<(), PortError> {
-        let put = |anomaly| anomaly_item(anomaly, retention.now_ms, retention.days).map(Write::Put);
+        let put = |anomaly| anomaly_item(anomaly, retention.now_ms, retention.days);
         let mut writes = Vec::with_capacity(anomalies.len());
         for anomaly in anomalies {
             writes.push(put(anomaly).map_err(|error| error.at(STORE))?);
