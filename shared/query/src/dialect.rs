@@ -4,6 +4,7 @@
 //! would read it in another way ([`rewrite`]). Of the plan, a rule of the analyzer checks the types of operators and
 //! functions, and gives operators and casts Athena's results ([`rule`]).
 
+mod aggregate_types;
 pub(crate) mod arithmetic;
 pub(crate) mod array_items;
 mod ast_builder;
@@ -15,14 +16,18 @@ mod error_place;
 mod expanded;
 mod expr_syntax;
 mod from_syntax;
+mod function_types;
 pub(crate) mod grammar;
 mod like;
 pub(crate) mod moments;
+mod multisets;
+mod operator_types;
 mod operands;
 mod plan_columns;
 mod refusal;
 mod replaced;
 pub(crate) mod rewrite;
+mod row_comparison;
 pub(crate) mod rule;
 mod shows;
 pub(crate) mod signatures;

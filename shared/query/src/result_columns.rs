@@ -1,10 +1,11 @@
 //! The columns of an answer: their types and names.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{
+    DataType, Field, IntervalMonthDayNano, IntervalMonthDayNanoType, Schema, SchemaRef,
+};
 
 use crate::dialect::unnamed::UNNAMED;
 use crate::error::SqlError;
@@ -37,6 +38,13 @@ pub fn type_name(data_type: &DataType) -> String {
                 .collect();
             format!("row({})", types.join(", "))
         }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => {
+                let types = fields.iter().map(|field| type_name(field.data_type()));
+                format!("map({})", types.collect::<Vec<_>>().join(", "))
+            }
+            other => type_name(other),
+        },
         DataType::Interval(_) => "interval".to_owned(),
         DataType::Int8 => "tinyint".to_owned(),
         DataType::Int16 => "smallint".to_owned(),
@@ -48,28 +56,53 @@ pub fn type_name(data_type: &DataType) -> String {
 /// The columns under Athena's names.
 ///
 /// # Errors
-/// [`SqlError::Invalid`] if two have the same name: Athena returns both, but a JSON object or a Parquet file cannot.
+/// [`SqlError::Invalid`] if an interval is in an array or row.
 pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
-    let mut seen = HashSet::new();
     let mut columns = Vec::with_capacity(schema.fields().len());
     for (place, field) in schema.fields().iter().enumerate() {
         let name = match field.name().starts_with(UNNAMED) {
             true => format!("_col{place}"),
             false => field.name().clone(),
         };
-        if !seen.insert(name.clone()) {
-            return Err(SqlError::Invalid {
-                message: format!("two columns are called `{name}`: name one of them with AS"),
-                position: None,
-            });
-        }
-        columns.push(Field::new(name, field.data_type().clone(), true));
+        let data_type = match field.data_type() {
+            DataType::Interval(_) => DataType::Utf8,
+            nested if nested.is_nested() && nested.to_string().contains("Interval") => {
+                return Err(SqlError::Invalid {
+                    message: format!("`{name}` has intervals in it: select them by themselves"),
+                    position: None,
+                });
+            }
+            other => other.clone(),
+        };
+        columns.push(Field::new(name, data_type, true));
     }
     Ok(Arc::new(Schema::new(columns)))
 }
 
-/// A batch under the columns' unique names.
+/// A batch under the columns' names, with intervals as Athena's texts.
 pub(crate) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, SqlError> {
-    RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
+    let texts = |column: &ArrayRef| match column.as_primitive_opt::<IntervalMonthDayNanoType>() {
+        Some(intervals) => {
+            let texts = intervals.iter().map(|interval| interval.map(interval_text));
+            Arc::new(texts.collect::<StringArray>())
+        }
+        None => Arc::clone(column),
+    };
+    let columns = batch.columns().iter().map(texts).collect();
+    RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|error| SqlError::Engine(error.to_string()))
+}
+
+/// `1 12:00:00.000`, or `1-2` of years and months.
+fn interval_text(interval: IntervalMonthDayNano) -> String {
+    if interval.months != 0 {
+        let sign = if interval.months < 0 { "-" } else { "" };
+        let months = interval.months.unsigned_abs();
+        return format!("{sign}{}-{}", months / 12, months % 12);
+    }
+    let ms = i64::from(interval.days) * 86_400_000 + interval.nanoseconds / 1_000_000;
+    let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
+    let (days, hours, minutes) = (ms / 86_400_000, ms / 3_600_000 % 24, ms / 60_000 % 60);
+    let (seconds, ms) = (ms / 1_000 % 60, ms % 1_000);
+    format!("{sign}{days} {hours:02}:{minutes:02}:{seconds:02}.{ms:03}")
 }

@@ -95,7 +95,7 @@ pub(super) fn call(function: Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
 }
 
 /// Applies a function to arrays, also where all arguments are constants.
-pub(super) fn applied(
+pub(crate) fn applied(
     args: &ScalarFunctionArgs,
     code: impl FnOnce(&[ArrayRef]) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
@@ -111,7 +111,7 @@ pub(super) fn applied(
     Ok(ColumnarValue::Array(result))
 }
 
-pub(super) fn first(arrays: &[ArrayRef]) -> Result<&ArrayRef> {
+pub(crate) fn first(arrays: &[ArrayRef]) -> Result<&ArrayRef> {
     match arrays.first() {
         Some(array) => Ok(array),
         None => exec_err!("an argument is missing"),

@@ -88,17 +88,6 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
                     AccessExpr::Dot(_) | AccessExpr::Subscript(Subscript::Index { .. })
                 )
             });
-            let is_key = access_chain.iter().any(|access| {
-                matches!(access, AccessExpr::Subscript(Subscript::Index { index: Expr::Value(value) })
-                    if matches!(value.value, Value::SingleQuotedString(_)))
-            });
-            if is_key {
-                return Err(here_only(
-                    "a key of a map in brackets",
-                    "write CASE, or UNNEST",
-                    span,
-                ));
-            }
             match plain {
                 true => Ok(()),
                 false => refuse("a part of an array", "write slice(array, start, length)"),

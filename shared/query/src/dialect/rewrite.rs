@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::{
-    CharacterLength, DataType, ExactNumberInfo, Expr, Fetch, GroupByExpr, Ident, LimitClause,
-    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
+    AccessExpr, CharacterLength, DataType, ExactNumberInfo, Expr, Fetch, GroupByExpr, Ident, LimitClause,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, Subscript,
     TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, ValueWithSpan, Values,
     VisitMut as _, VisitorMut,
 };
@@ -16,7 +16,7 @@ use super::ast_builder::{call, cast, typed};
 use super::call_rewrite::{bare, bare_bounds, local_timestamp};
 use super::derived_table::{named, selected_from};
 use super::unnamed::UNNAMED;
-use super::{call_rewrite, like, moments, shows, type_names};
+use super::{call_rewrite, derived_table, like, moments, shows, type_names};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
@@ -182,6 +182,15 @@ impl VisitorMut for Rewriter<'_> {
         } = factor
         {
             lower_alias(alias);
+        }
+        if let TableFactor::UNNEST {
+            array_exprs,
+            with_ordinality,
+            ..
+        } = factor
+            && std::mem::take(with_ordinality)
+        {
+            array_exprs.extend(derived_table::ordinality(array_exprs));
         }
         if let TableFactor::Derived {
             alias, subquery, ..
@@ -350,6 +359,32 @@ impl Rewriter<'_> {
                     right,
                 }
             }
+            Expr::CompoundFieldAccess { root, access_chain } => subscripts(*root, access_chain),
+            Expr::BinaryOp { left, op, right } => Expr::BinaryOp {
+                left: Box::new(row(*left)),
+                op,
+                right: Box::new(row(*right)),
+            },
+            Expr::InList {
+                expr,
+                list,
+                negated,
+            } => Expr::InList {
+                expr: Box::new(row(*expr)),
+                list: list.into_iter().map(row).collect(),
+                negated,
+            },
+            Expr::Between {
+                expr,
+                negated,
+                low,
+                high,
+            } => Expr::Between {
+                expr: Box::new(row(*expr)),
+                negated,
+                low: Box::new(row(*low)),
+                high: Box::new(row(*high)),
+            },
             Expr::Function(function) => call_rewrite::of_function(function, span)?,
             other => other,
         })
@@ -398,6 +433,28 @@ impl Rewriter<'_> {
         let text = self.sql.split('\n').nth(line).unwrap_or_default();
         text.chars().nth(column) == Some('0')
     }
+}
+
+/// `(a, b)` as `ROW(a, b)`.
+fn row(expr: Expr) -> Expr {
+    match expr {
+        Expr::Tuple(fields) => call("row", fields),
+        other => other,
+    }
+}
+
+/// `x[a][b]` as calls; the planner has other functions for some of them.
+fn subscripts(root: Expr, access_chain: Vec<AccessExpr>) -> Expr {
+    let is_subscript =
+        |access: &AccessExpr| matches!(access, AccessExpr::Subscript(Subscript::Index { .. }));
+    if !access_chain.iter().all(is_subscript) {
+        let root = Box::new(root);
+        return Expr::CompoundFieldAccess { root, access_chain };
+    }
+    access_chain.into_iter().fold(root, |of, access| match access {
+        AccessExpr::Subscript(Subscript::Index { index }) => call("subscript", vec![of, index]),
+        _ => of,
+    })
 }
 
 fn part_is_table(part: &ObjectNamePart) -> bool {
