@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Field, IntervalMonthDayNano, IntervalMonthDayNanoType, Schema, SchemaRef,
 };
@@ -66,6 +67,7 @@ pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
         };
         let data_type = match field.data_type() {
             DataType::Interval(_) => DataType::Utf8,
+            map @ DataType::Map(..) => text_keys(map),
             nested if nested.is_nested() && nested.to_string().contains("Interval") => {
                 return Err(SqlError::Invalid {
                     message: format!("`{name}` has intervals in it: select them by themselves"),
@@ -79,6 +81,24 @@ pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
     Ok(Arc::new(Schema::new(columns)))
 }
 
+/// A map with texts as keys, as JSON has them.
+fn text_keys(map: &DataType) -> DataType {
+    if let DataType::Map(entries, sorted) = map
+        && let DataType::Struct(fields) = entries.data_type()
+        && let [key, value] = fields.as_ref()
+        && !matches!(
+            key.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        )
+    {
+        let key = Arc::new(key.as_ref().clone().with_data_type(DataType::Utf8));
+        let fields = DataType::Struct(vec![key, Arc::clone(value)].into());
+        let entries = entries.as_ref().clone().with_data_type(fields);
+        return DataType::Map(Arc::new(entries), *sorted);
+    }
+    map.clone()
+}
+
 /// A batch under the columns' names, with intervals as Athena's texts.
 pub(crate) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, SqlError> {
     let texts = |column: &ArrayRef| match column.as_primitive_opt::<IntervalMonthDayNanoType>() {
@@ -88,7 +108,14 @@ pub(crate) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         }
         None => Arc::clone(column),
     };
-    let columns = batch.columns().iter().map(texts).collect();
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| match field.data_type() {
+        map @ DataType::Map(..) => cast(column, map),
+        _ => Ok(texts(column)),
+    });
+    let columns = columns
+        .collect::<Result<_, _>>()
+        .map_err(|error| SqlError::Engine(error.to_string()))?;
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|error| SqlError::Engine(error.to_string()))
 }

@@ -22,7 +22,10 @@ const INSTEAD: [(&str, &str); 42] = [
     ("soundex", "write levenshtein_distance"),
     ("hamming_distance", "write levenshtein_distance"),
     ("normalize", "compare texts as they are stored"),
-    ("current_user", "the local engine has no users: leave it out"),
+    (
+        "current_user",
+        "the local engine has no users: leave it out",
+    ),
     ("json_value", "write json_extract_scalar(json, '$.key')"),
     (
         "json_query",

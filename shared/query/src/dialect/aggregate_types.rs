@@ -6,18 +6,20 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
-use datafusion::functions::math;
+use datafusion::functions::core as structs;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
     Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition, lit, when,
+    WindowFunctionDefinition, lit,
 };
 use datafusion::scalar::ScalarValue;
 
-use super::arithmetic::may_be_nan;
 use super::casts::call;
 use super::function_types::Functions;
+use super::nan::{is_odd, sorted, with_nan};
 use super::operands::{boolean, converted, types_of};
+use super::present::Present;
+use super::row_comparison;
 use super::types;
 use crate::functions::mapped::{SUMMAND, finite_or_null};
 use crate::functions::recomputed::recomputed;
@@ -51,6 +53,16 @@ impl Functions {
         if let Some(name) = self.names.get(function.func.name()) {
             let args = std::mem::take(&mut params.args);
             params.args = self.aggregated(name, args, schema)?;
+            if params.distinct {
+                let args = std::mem::take(&mut params.args).into_iter();
+                let args = args.map(|arg| match is_odd(&arg, schema) {
+                    // The engine also tells the signs of 0 apart.
+                    true => with_nan(arg + lit(0.0), Some(f64::NAN), schema),
+                    false => Ok(arg),
+                });
+                params.args = args.collect::<Result<_>>()?;
+            }
+            sorted(&mut params.order_by, schema)?;
             let types = types_of(&params.args, schema)?;
             if *name == "sum" && types.iter().any(|it| types::integer_digits(it).is_some()) {
                 function.func = Arc::clone(&self.integer_sum);
@@ -92,6 +104,10 @@ impl Functions {
                 }
             }
         }
+        sorted(&mut params.order_by, schema)?;
+        let partitions = std::mem::take(&mut params.partition_by).into_iter();
+        let partitions = partitions.map(|key| with_nan(key, Some(f64::NAN), schema));
+        params.partition_by = partitions.collect::<Result<_>>()?;
         if let Some(key) = params.order_by.first()
             && types::is_time(&key.expr.get_type(schema)?)
         {
@@ -116,26 +132,30 @@ impl Functions {
             "max_by" | "min_by" => args.get_mut(1),
             _ => None,
         };
-        if let Some(arg) = ordered
-            && is_odd(arg, schema)
-        {
-            *arg = passed_over(arg, name.starts_with("max"), &arg.get_type(schema)?)?;
+        if let Some(arg) = ordered {
+            // The engine orders NaN by its sign, below or above all numbers; Athena chooses it last.
+            let nan = Some(if name.starts_with("max") {
+                -f64::NAN
+            } else {
+                f64::NAN
+            });
+            *arg = match row_comparison::fields(arg) {
+                Some(fields) => {
+                    let field = |field: &Expr| -> Result<Expr> {
+                        let ordered = with_nan(field.clone(), nan, schema)?;
+                        Ok(match field.nullable(schema)? {
+                            true => call(Present::udf(), vec![ordered]),
+                            false => ordered,
+                        })
+                    };
+                    let fields = fields.iter().map(field);
+                    call(structs::r#struct(), fields.collect::<Result<_>>()?)
+                }
+                None => with_nan(arg.clone(), nan, schema)?,
+            };
         }
         Ok(args)
     }
-}
-
-/// Whether it is a double that may be NaN.
-fn is_odd(arg: &Expr, schema: &DFSchema) -> bool {
-    let given = arg.get_type(schema);
-    given.is_ok_and(|given| types::is_float(&given)) && may_be_nan(arg, schema)
-}
-
-/// A value with NaN as the last one to be chosen: the engine orders NaN by its sign, below or above all numbers.
-fn passed_over(arg: &Expr, is_max: bool, given: &DataType) -> Result<Expr> {
-    let nan = if is_max { -f64::NAN } else { f64::NAN };
-    let nan = ScalarValue::Float64(Some(nan)).cast_to(given)?;
-    when(call(math::isnan(), vec![arg.clone()]), lit(nan)).otherwise(arg.clone())
 }
 
 /// The bounds of RANGE over times are intervals, and not numbers.

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array};
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
-use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Float64Type, IntervalUnit, TimeUnit,
-};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, IntervalUnit, TimeUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ExprSchema as _, exec_err, plan_err};
 use datafusion::error::Result;
@@ -46,8 +44,13 @@ pub(super) fn operation(
     if types::is_time(left)
         && types::is_time(right)
         && op == Operator::Minus
-        && let Some(DataType::Timestamp(_, zone)) = types::common(left, right)
-            .map(|both| if both == DataType::Date32 { ms(None) } else { both })
+        && let Some(DataType::Timestamp(_, zone)) = types::common(left, right).map(|both| {
+            if both == DataType::Date32 {
+                ms(None)
+            } else {
+                both
+            }
+        })
     {
         let (one, other) = (cast_expr(one, ms(zone.clone())), cast_expr(other, ms(zone)));
         let interval = DataType::Interval(IntervalUnit::MonthDayNano);

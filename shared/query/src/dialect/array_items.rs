@@ -84,11 +84,7 @@ impl ScalarUDFImpl for Item {
                 return value_at(maps, places, self.is_lenient);
             }
             let places = cast(places, &DataType::Int64)?;
-            item_at(
-                lists,
-                places.as_primitive::<Int64Type>(),
-                self.is_lenient,
-            )
+            item_at(lists, places.as_primitive::<Int64Type>(), self.is_lenient)
         })
     }
 }

@@ -68,7 +68,8 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
             return Err(here_only("regexp_replace with a lambda", instead, span));
         }
     }
-    let is_aggregate = signatures::is_aggregate(&name);
+    // An expansion refuses what it does not take by itself.
+    let is_aggregate = signatures::is_aggregate(&name) || expanded::is_known(&name);
     if function.over.is_none() && signatures::needs_window(&name) {
         return refuse(
             &format!("{name} without OVER"),

@@ -38,7 +38,9 @@ fn parsed(sql: &str) -> Option<Box<Query>> {
 
 /// The numbers of the rows of UNNEST, as one more array.
 pub(super) fn ordinality(arrays: &[Expr]) -> Option<Expr> {
-    let lengths = arrays.iter().map(|array| format!("coalesce(cardinality({array}), 0)"));
+    let lengths = arrays
+        .iter()
+        .map(|array| format!("coalesce(CAST(cardinality({array}) AS BIGINT), 0)"));
     let longest = lengths.reduce(|one, other| format!("greatest({one}, {other})"))?;
     let sql = format!("if({longest} > 0, sequence(1, {longest}))");
     let parser = Parser::new(&AthenaDialect).try_with_sql(&sql);

@@ -135,7 +135,11 @@ pub(super) fn expanded(
             position,
         })
     };
-    let text = if name == "format_datetime" {
+    let text = if let ("approx_percentile", [value, Expr::Array(shares)]) = (name, &*args) {
+        let of = |share: &Expr| format!("approx_percentile({value}, {share})");
+        let each: Vec<String> = shares.elem.iter().map(of).collect();
+        format!("if(count({value}) > 0, ARRAY[{}])", each.join(", "))
+    } else if name == "format_datetime" {
         let [time, Expr::Value(pattern)] = args.as_slice() else {
             return refused("call it as format_datetime(timestamp, 'pattern')");
         };

@@ -46,6 +46,11 @@ fn place() -> Expr {
 
 fn numbered(input: &LogicalPlan) -> Result<LogicalPlan> {
     let columns = input.schema().columns().into_iter().map(Expr::Column);
-    let place = row_number().partition_by(columns.collect()).build()?.alias(PLACE);
-    LogicalPlanBuilder::from(input.clone()).window([place])?.build()
+    let place = row_number()
+        .partition_by(columns.collect())
+        .build()?
+        .alias(PLACE);
+    LogicalPlanBuilder::from(input.clone())
+        .window([place])?
+        .build()
 }

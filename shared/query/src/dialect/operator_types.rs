@@ -1,7 +1,7 @@
 //! Athena's types for operators, and comparisons by their parts where the engine compares in another way.
 
 use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, Like};
@@ -13,6 +13,9 @@ use super::operands::{advice, as_type, boolean, comparable};
 use super::row_comparison;
 use super::types::{self, common};
 use crate::result_columns::type_name;
+
+/// Functions that literals are made of.
+const FROM_LITERALS: [&str; 2] = ["concat", "struct"];
 
 pub(super) fn of_like(like: Like, schema: &DFSchema) -> Result<Transformed<Expr>> {
     for operand in [&like.expr, &like.pattern] {
@@ -37,8 +40,18 @@ pub(super) fn of_between(between: Between, schema: &DFSchema) -> Result<Transfor
     if !operands.iter().any(|operand| by_parts(operand, schema)) {
         return Ok(Transformed::no(Expr::Between(between)));
     }
-    let from = compared((*between.expr).clone(), Operator::GtEq, *between.low, schema)?;
-    let both = from.and(compared(*between.expr, Operator::LtEq, *between.high, schema)?);
+    let from = compared(
+        (*between.expr).clone(),
+        Operator::GtEq,
+        *between.low,
+        schema,
+    )?;
+    let both = from.and(compared(
+        *between.expr,
+        Operator::LtEq,
+        *between.high,
+        schema,
+    )?);
     Ok(Transformed::yes(negated_if(between.negated, both)))
 }
 
@@ -48,18 +61,27 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
         comparable("IN", &given, &item.get_type(schema)?)?;
     }
     // The engine does not evaluate the items after the one that is found.
-    let is_literal = |expr: &Expr| matches!(expr, Expr::Literal(..));
-    if is_literal(&list.expr) && !list.list.iter().all(is_literal) {
-        return plan_err!("IN with a constant on its left takes constants: write `=` and OR");
+    if !list.expr.any_column_refs() && list.list.iter().any(may_fail) {
+        return plan_err!(
+            "IN with a constant on its left takes no computed items: write `=` and OR"
+        );
     }
     if !by_parts(&list.expr, schema) {
         return Ok(Transformed::no(Expr::InList(list)));
     }
     let equals = list.list.into_iter();
-    let equals =
-        equals.map(|item| compared((*list.expr).clone(), Operator::Eq, item, schema));
+    let equals = equals.map(|item| compared((*list.expr).clone(), Operator::Eq, item, schema));
     let any = disjunction(equals.collect::<Result<Vec<_>>>()?).unwrap_or_else(|| lit(false));
     Ok(Transformed::yes(negated_if(list.negated, any)))
+}
+
+fn may_fail(expr: &Expr) -> bool {
+    let fails = |expr: &Expr| match expr {
+        Expr::BinaryExpr(_) => Ok(true),
+        Expr::ScalarFunction(function) => Ok(!FROM_LITERALS.contains(&function.name())),
+        _ => Ok(false),
+    };
+    expr.exists(fails).unwrap_or(true)
 }
 
 /// Whether the engine's own comparison is another one: of rows, and of NaN, which it takes for the largest number.
@@ -77,16 +99,17 @@ pub(super) fn compared(one: Expr, op: Operator, other: Expr, schema: &DFSchema) 
 }
 
 fn negated_if(negated: bool, expr: Expr) -> Expr {
-    if negated { Expr::Not(Box::new(expr)) } else { expr }
+    if negated {
+        Expr::Not(Box::new(expr))
+    } else {
+        expr
+    }
 }
 
 /// Refuses doubles that may be NaN where the engine takes NaN for equal to itself.
 pub(super) fn finite(place: &str, expr: &Expr, field: &Field, schema: &DFSchema) -> Result<()> {
-    let may_be_nan =
-        types::is_float(&expr.get_type(schema)?) && may_be_nan(expr, schema);
-    if may_be_nan
-        || (types::is_float(field.data_type())
-            && !field.metadata().contains_key(FINITE))
+    let may_be_nan = types::is_float(&expr.get_type(schema)?) && may_be_nan(expr, schema);
+    if may_be_nan || (types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE))
     {
         return plan_err!(
             "{place} of doubles that may be NaN is not on this engine: write a join, or compare with max or min"
@@ -177,4 +200,3 @@ pub(super) fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>
         else_expr: case.else_expr.map(typed).transpose()?,
     })))
 }
-

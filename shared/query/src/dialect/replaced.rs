@@ -162,6 +162,17 @@ impl Replaced {
                     );
                 }
             },
+            // The engine returns the other array.
+            ("array_intersect" | "array_except", arrays) => {
+                let item = |array: &Expr| {
+                    let given = array.get_type(schema);
+                    given.is_ok_and(|given| types::items(&given).is_some_and(DataType::is_null))
+                };
+                if arrays.iter().all(item) {
+                    return plan_err!("{name} of arrays without a type is not on this engine");
+                }
+                None
+            }
             ("sqrt", [value]) => {
                 let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
                 let root = call(math::sqrt(), vec![value.clone()]);
@@ -236,7 +247,10 @@ impl Replaced {
             {
                 *ms = ms.clone() + lit(500_i64);
                 let second = vec![lit("second"), self.call(name, args)?];
-                return Ok(Some(cast_expr(self.call("date_trunc", second)?, given.clone())));
+                return Ok(Some(cast_expr(
+                    self.call("date_trunc", second)?,
+                    given.clone(),
+                )));
             }
         }
         Ok(Some(cast_expr(self.call(name, args)?, given.clone())))

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CharacterLength, DataType, ExactNumberInfo, Expr, Fetch, GroupByExpr, Ident, LimitClause,
-    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, Subscript,
-    TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, ValueWithSpan, Values,
-    VisitMut as _, VisitorMut,
+    AccessExpr, CharacterLength, DataType, ExactNumberInfo, Expr, Fetch, GroupByExpr, Ident,
+    LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Statement, Subscript, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
+    ValueWithSpan, Values, VisitMut as _, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -192,13 +192,23 @@ impl VisitorMut for Rewriter<'_> {
         {
             array_exprs.extend(derived_table::ordinality(array_exprs));
         }
-        if let TableFactor::Derived {
-            alias, subquery, ..
-        } = factor
-            && let SetExpr::Values(values) = subquery.body.as_ref()
-            && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
-        {
-            let columns = values.rows.first().map_or(0, |row| row.content.len());
+        // What has no names on Athena.
+        let (alias, columns) = match factor {
+            TableFactor::Derived {
+                alias, subquery, ..
+            } => match subquery.body.as_ref() {
+                SetExpr::Values(values) => {
+                    let columns = values.rows.first().map_or(0, |row| row.content.len());
+                    (alias, columns)
+                }
+                _ => return ControlFlow::Continue(()),
+            },
+            TableFactor::UNNEST {
+                alias, array_exprs, ..
+            } => (alias, array_exprs.len()),
+            _ => return ControlFlow::Continue(()),
+        };
+        if alias.as_ref().is_none_or(|alias| alias.columns.is_empty()) {
             let mut named = self.unnamed_alias(columns);
             if let Some(alias) = alias {
                 named.name = alias.name.clone();
@@ -451,10 +461,12 @@ fn subscripts(root: Expr, access_chain: Vec<AccessExpr>) -> Expr {
         let root = Box::new(root);
         return Expr::CompoundFieldAccess { root, access_chain };
     }
-    access_chain.into_iter().fold(root, |of, access| match access {
-        AccessExpr::Subscript(Subscript::Index { index }) => call("subscript", vec![of, index]),
-        _ => of,
-    })
+    access_chain
+        .into_iter()
+        .fold(root, |of, access| match access {
+            AccessExpr::Subscript(Subscript::Index { index }) => call("subscript", vec![of, index]),
+            _ => of,
+        })
 }
 
 fn part_is_table(part: &ObjectNamePart) -> bool {

@@ -15,7 +15,9 @@ pub(super) fn of_fields(binary: &BinaryExpr, schema: &DFSchema) -> Result<Option
     let pairs = || ones.iter().cloned().zip(others.iter().cloned());
     let all_equal = || {
         let equals = pairs().map(|(one, other)| compared(one, Operator::Eq, other, schema));
-        equals.reduce(|all, next| Ok(all?.and(next?))).unwrap_or_else(|| Ok(lit(true)))
+        equals
+            .reduce(|all, next| Ok(all?.and(next?)))
+            .unwrap_or_else(|| Ok(lit(true)))
     };
     let (strict, or_equal) = match binary.op {
         Operator::Eq => return all_equal().map(Some),
@@ -40,8 +42,10 @@ pub(super) fn of_fields(binary: &BinaryExpr, schema: &DFSchema) -> Result<Option
 }
 
 /// The fields of `ROW(…)`.
-fn fields(expr: &Expr) -> Option<&[Expr]> {
+pub(super) fn fields(expr: &Expr) -> Option<&[Expr]> {
     match expr {
+        // The planner calls it by the name that the statement has for it.
+        Expr::Alias(alias) => fields(&alias.expr),
         Expr::ScalarFunction(function) if function.name() == "struct" => Some(&function.args),
         _ => None,
     }

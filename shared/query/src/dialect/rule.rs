@@ -18,7 +18,7 @@ use super::error_place::{first_span, placed};
 use super::function_types::Functions;
 use super::operands::{boolean, comparable};
 use super::plan_columns::check_plan;
-use super::{casts, multisets, operator_types, types};
+use super::{casts, multisets, nan, operator_types, types};
 use crate::result_columns::type_name;
 
 /// Athena's types for a plan.
@@ -57,6 +57,7 @@ impl Functions {
             )?);
         }
         check_plan(&plan, &schema)?;
+        let nan = nan::in_plan(&plan);
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
@@ -65,9 +66,16 @@ impl Functions {
                 let typed = self.of_expr(expr, &schema);
                 typed.map_err(|error| placed(error, span))
             })?;
-            Ok(typed.update_data(|expr| name.restore(expr)))
+            let Some(nan) = nan else {
+                return Ok(typed.update_data(|expr| name.restore(expr)));
+            };
+            typed.map_data(|expr| match expr {
+                // The results of aggregates are left as they are.
+                Expr::AggregateFunction(_) | Expr::Alias(_) => Ok(name.restore(expr)),
+                expr => nan::with_nan(expr, nan, &schema).map(|expr| name.restore(expr)),
+            })
         })?
-        .map_data(|plan| multisets::with_places(plan.recompute_schema()?))
+        .map_data(|plan| nan::distinct(multisets::with_places(plan.recompute_schema()?)?))
     }
 
     fn of_expr(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, MapArray, StructArray, UInt64Array,
+    Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, MapArray, StructArray,
+    UInt64Array,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{cast, take};
@@ -24,12 +25,25 @@ use crate::result_columns::type_name;
 pub(super) fn functions() -> [ScalarUDF; 3] {
     let of = |name, code, returns| {
         let signature = Signature::any(1, Volatility::Immutable);
-        ScalarUDF::from(OfItems { name, code, returns, signature })
+        ScalarUDF::from(OfItems {
+            name,
+            code,
+            returns,
+            signature,
+        })
     };
     [
         of("__histogram", histogram as Code, histogram_type as Returns),
-        of("__skewness", |lists| moments(lists, skewness), |_| Ok(DataType::Float64)),
-        of("__kurtosis", |lists| moments(lists, kurtosis), |_| Ok(DataType::Float64)),
+        of(
+            "__skewness",
+            |lists| moments(lists, skewness),
+            |_| Ok(DataType::Float64),
+        ),
+        of(
+            "__kurtosis",
+            |lists| moments(lists, kurtosis),
+            |_| Ok(DataType::Float64),
+        ),
     ]
 }
 
@@ -85,7 +99,10 @@ fn entries(item: &DataType) -> Fields {
 }
 
 fn histogram_type(item: &DataType) -> Result<DataType> {
-    if is_float(item) || items(item).is_some() || matches!(item, DataType::Struct(_) | DataType::Map(..)) {
+    if is_float(item)
+        || items(item).is_some()
+        || matches!(item, DataType::Struct(_) | DataType::Map(..))
+    {
         return plan_err!(
             "histogram of {} is not on this engine: write GROUP BY and count(*)",
             type_name(item)
@@ -105,7 +122,10 @@ fn histogram(lists: &ArrayRef) -> Result<ArrayRef> {
         let mut found = BTreeMap::new();
         if let (true, [start, end]) = (lists.is_valid(list), range) {
             for item in usize::try_from(*start).unwrap_or(0)..usize::try_from(*end).unwrap_or(0) {
-                found.entry(rows.row(item)).or_insert((item as u64, 0_i64)).1 += 1;
+                found
+                    .entry(rows.row(item))
+                    .or_insert((item as u64, 0_i64))
+                    .1 += 1;
             }
         }
         lengths.push(found.len());
@@ -118,7 +138,13 @@ fn histogram(lists: &ArrayRef) -> Result<ArrayRef> {
     let field = Field::new("entries", DataType::Struct(entries.clone()), false);
     let offsets = OffsetBuffer::from_lengths(lengths);
     let entries = StructArray::try_new(entries, columns, None)?;
-    let maps = MapArray::try_new(Arc::new(field), offsets, entries, lists.nulls().cloned(), false)?;
+    let maps = MapArray::try_new(
+        Arc::new(field),
+        offsets,
+        entries,
+        lists.nulls().cloned(),
+        false,
+    )?;
     Ok(Arc::new(maps))
 }
 
@@ -139,13 +165,25 @@ fn moments(lists: &ArrayRef, of: fn(&[f64]) -> Option<f64>) -> Result<ArrayRef> 
     Ok(Arc::new(Float64Array::from(results)))
 }
 
-/// The number of values, and the sums of their distances from the mean to the powers of 2, 3 and 4.
-#[expect(clippy::cast_precision_loss, reason = "the number of values in memory")]
+/// The number of values, and the sums of their distances from the mean to the powers of 2, 3 and 4, one value after the
+/// other, with the rounding of Athena's.
 fn central(values: &[f64]) -> (f64, [f64; 3]) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let sum = |power| values.iter().map(|value| (value - mean).powi(power)).sum();
-    (count, [sum(2), sum(3), sum(4)])
+    let (mut count, mut mean) = (0.0, 0.0);
+    let [mut second, mut third, mut fourth] = [0.0; 3];
+    for value in values {
+        let before = count;
+        count += 1.0;
+        let distance = value - mean;
+        let step = distance / count;
+        let added = distance * step * before;
+        mean += step;
+        fourth += added * step * step * (count * count - 3.0 * count + 3.0)
+            + 6.0 * step * step * second
+            - 4.0 * step * third;
+        third += added * step * (count - 2.0) - 3.0 * step * second;
+        second += added;
+    }
+    (count, [second, third, fourth])
 }
 
 fn skewness(values: &[f64]) -> Option<f64> {
