@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{
     DataType, Field, IntervalMonthDayNano, IntervalMonthDayNanoType, Schema, SchemaRef,
 };
 
+use crate::dialect::types::exact;
 use crate::dialect::unnamed::UNNAMED;
 use crate::error::SqlError;
 
@@ -57,7 +58,7 @@ pub fn type_name(data_type: &DataType) -> String {
 /// The columns under Athena's names.
 ///
 /// # Errors
-/// [`SqlError::Invalid`] if an interval is in an array or row.
+/// [`SqlError::Invalid`] if a column is not written as on Athena.
 pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
     let mut columns = Vec::with_capacity(schema.fields().len());
     for (place, field) in schema.fields().iter().enumerate() {
@@ -65,38 +66,48 @@ pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
             true => format!("_col{place}"),
             false => field.name().clone(),
         };
-        let data_type = match field.data_type() {
-            DataType::Interval(_) => DataType::Utf8,
-            map @ DataType::Map(..) => text_keys(map),
-            nested if nested.is_nested() && nested.to_string().contains("Interval") => {
-                return Err(SqlError::Invalid {
-                    message: format!("`{name}` has intervals in it: select them by themselves"),
-                    position: None,
-                });
-            }
-            other => other.clone(),
+        let Some(data_type) = written(field.data_type()) else {
+            return Err(SqlError::Invalid {
+                message: format!(
+                    "`{name}`, {}, is not written as on Athena: select its parts, map_keys and map_values by themselves",
+                    type_name(field.data_type())
+                ),
+                position: None,
+            });
         };
         columns.push(Field::new(name, data_type, true));
     }
     Ok(Arc::new(Schema::new(columns)))
 }
 
-/// A map with texts as keys, as JSON has them.
-fn text_keys(map: &DataType) -> DataType {
-    if let DataType::Map(entries, sorted) = map
+/// The type that a column is written as: intervals are texts, and so are the keys of maps. `None` if Athena writes it in
+/// another way.
+fn written(data_type: &DataType) -> Option<DataType> {
+    if matches!(data_type, DataType::Interval(_)) {
+        return Some(DataType::Utf8);
+    }
+    if data_type.is_nested() && data_type.to_string().contains("Interval") {
+        return None;
+    }
+    if let DataType::Map(entries, sorted) = data_type
         && let DataType::Struct(fields) = entries.data_type()
         && let [key, value] = fields.as_ref()
-        && !matches!(
-            key.data_type(),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        )
     {
+        let is_text = |key: &DataType| {
+            matches!(
+                key,
+                DataType::Utf8 | DataType::Utf8View | DataType::Boolean | DataType::Date32
+            )
+        };
+        if !is_text(key.data_type()) && exact(key.data_type()).is_none() {
+            return None;
+        }
         let key = Arc::new(key.as_ref().clone().with_data_type(DataType::Utf8));
         let fields = DataType::Struct(vec![key, Arc::clone(value)].into());
         let entries = entries.as_ref().clone().with_data_type(fields);
-        return DataType::Map(Arc::new(entries), *sorted);
+        return Some(DataType::Map(Arc::new(entries), *sorted));
     }
-    map.clone()
+    Some(data_type.clone())
 }
 
 /// A batch under the columns' names, with intervals as Athena's texts.
@@ -109,9 +120,9 @@ pub(crate) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         None => Arc::clone(column),
     };
     let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| match field.data_type() {
-        map @ DataType::Map(..) => cast(column, map),
-        _ => Ok(texts(column)),
+    let columns = columns.map(|(column, field)| match column.as_map_opt() {
+        Some(_) => cast(column, field.data_type()),
+        None => Ok(texts(column)),
     });
     let columns = columns
         .collect::<Result<_, _>>()
