@@ -82,11 +82,20 @@ pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
 
 /// The type that a column is written as: intervals are texts, and so are the keys of maps. `None` if Athena writes it in
 /// another way.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of Arrow's types have others in them"
+)]
 fn written(data_type: &DataType) -> Option<DataType> {
     if matches!(data_type, DataType::Interval(_)) {
         return Some(DataType::Utf8);
     }
-    if data_type.is_nested() && data_type.to_string().contains("Interval") {
+    let inner: Vec<&Field> = match data_type {
+        DataType::List(item) | DataType::LargeList(item) => vec![item],
+        DataType::Struct(fields) => fields.iter().map(AsRef::as_ref).collect(),
+        _ => Vec::new(),
+    };
+    if inner.iter().any(|field| !is_plain(field)) {
         return None;
     }
     if let DataType::Map(entries, sorted) = data_type
@@ -99,6 +108,9 @@ fn written(data_type: &DataType) -> Option<DataType> {
                 DataType::Utf8 | DataType::Utf8View | DataType::Boolean | DataType::Date32
             )
         };
+        if !is_plain(value) {
+            return None;
+        }
         if !is_text(key.data_type()) && exact(key.data_type()).is_none() {
             return None;
         }
@@ -108,6 +120,10 @@ fn written(data_type: &DataType) -> Option<DataType> {
         return Some(DataType::Map(Arc::new(entries), *sorted));
     }
     Some(data_type.clone())
+}
+
+fn is_plain(field: &Field) -> bool {
+    written(field.data_type()).as_ref() == Some(field.data_type())
 }
 
 /// A batch under the columns' names, with intervals as Athena's texts.

@@ -9,6 +9,7 @@ use datafusion::logical_expr::utils::disjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
 
 use super::arithmetic::{self, FINITE, may_be_nan};
+use super::nan;
 use super::operands::{advice, as_type, boolean, comparable};
 use super::row_comparison;
 use super::types::{self, common};
@@ -61,7 +62,10 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
         comparable("IN", &given, &item.get_type(schema)?)?;
     }
     // The engine does not evaluate the items after the one that is found.
-    if !list.expr.any_column_refs() && list.list.iter().any(may_fail) {
+    if !list.expr.any_column_refs()
+        && !nan::is_odd(&list.expr, schema)
+        && list.list.iter().any(may_fail)
+    {
         return plan_err!(
             "IN with a constant on its left takes no computed items: write `=` and OR"
         );
@@ -93,7 +97,7 @@ fn by_parts(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-pub(super) fn compared(one: Expr, op: Operator, other: Expr, schema: &DFSchema) -> Result<Expr> {
+fn compared(one: Expr, op: Operator, other: Expr, schema: &DFSchema) -> Result<Expr> {
     let binary = BinaryExpr::new(Box::new(one), op, Box::new(other));
     of_binary(binary, schema).map(|compared| compared.data)
 }
@@ -136,7 +140,7 @@ pub(super) fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transfo
         | Operator::Gt
         | Operator::GtEq => {
             let both = comparable(&format!("`{op}`"), &left, &right)?;
-            if let Some(fields) = row_comparison::of_fields(&binary, schema)? {
+            if let Some(fields) = row_comparison::of_fields(&binary, schema, compared)? {
                 return Ok(Transformed::yes(fields));
             }
             if !types::is_orderable(&both) {

@@ -5,16 +5,18 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
 
-use super::operator_types::compared;
-
-/// The expression for a comparison of rows; `None` if it is one of other values.
-pub(super) fn of_fields(binary: &BinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
+/// The expression for a comparison of rows, whose fields `compare` compares; `None` if it is one of other values.
+pub(super) fn of_fields(
+    binary: &BinaryExpr,
+    schema: &DFSchema,
+    compare: fn(Expr, Operator, Expr, &DFSchema) -> Result<Expr>,
+) -> Result<Option<Expr>> {
     let (Some(ones), Some(others)) = (fields(&binary.left), fields(&binary.right)) else {
         return Ok(None);
     };
     let pairs = || ones.iter().cloned().zip(others.iter().cloned());
     let all_equal = || {
-        let equals = pairs().map(|(one, other)| compared(one, Operator::Eq, other, schema));
+        let equals = pairs().map(|(one, other)| compare(one, Operator::Eq, other, schema));
         equals
             .reduce(|all, next| Ok(all?.and(next?)))
             .unwrap_or_else(|| Ok(lit(true)))
@@ -35,8 +37,8 @@ pub(super) fn of_fields(binary: &BinaryExpr, schema: &DFSchema) -> Result<Option
     }
     let mut result = lit(or_equal);
     for (one, other) in pairs().rev() {
-        let equal = compared(one.clone(), Operator::Eq, other.clone(), schema)?;
-        result = compared(one, strict, other, schema)?.or(equal.and(result));
+        let equal = compare(one.clone(), Operator::Eq, other.clone(), schema)?;
+        result = compare(one, strict, other, schema)?.or(equal.and(result));
     }
     Ok(Some(result))
 }

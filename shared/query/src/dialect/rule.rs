@@ -72,6 +72,13 @@ impl Functions {
             typed.map_data(|expr| match expr {
                 // The results of aggregates are left as they are.
                 Expr::AggregateFunction(_) | Expr::Alias(_) => Ok(name.restore(expr)),
+                Expr::GroupingSet(set)
+                    if set.distinct_expr().iter().any(|key| nan::is_odd(key, &schema)) =>
+                {
+                    plan_err!(
+                        "ROLLUP, CUBE and GROUPING SETS of doubles that may be NaN are not on this engine: write UNION ALL"
+                    )
+                }
                 expr => nan::with_nan(expr, nan, &schema).map(|expr| name.restore(expr)),
             })
         })?
