@@ -14,6 +14,7 @@ pub(crate) mod casts;
 mod derived_table;
 mod error_place;
 mod expanded;
+mod expr_rewrite;
 mod expr_syntax;
 mod from_syntax;
 mod function_types;
