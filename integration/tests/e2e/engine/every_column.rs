@@ -87,7 +87,7 @@ pub(crate) async fn agree(
         "SELECT {} FROM {table} WHERE {condition}",
         listed.join(", ")
     );
-    let arguments = ["run", &query, "--max-rows", "100000"].map(str::to_owned);
+    let arguments = ["run", &query, "--max-rows", "100000", "--full-scan"];
     let there = rows(&analyst.run_as("jsonl", &arguments).await.ok());
     let local = rows(&analyst.here_as("jsonl", here, &arguments).await.ok());
     let given = sorted(given.to_vec());

@@ -23,103 +23,103 @@ pub(crate) struct Both<'a> {
 }
 
 impl Both<'_> {
-    /// Compares what a case reads on both engines.
-    pub(crate) async fn read_the_same_files(&self, case: &Case) {
+    /// Runs a case on both engines: the rows are the golden ones, and the files that are read for them the same.
+    pub(crate) async fn agree_on(&self, case: &Case) {
         let name = &case.name;
-        let file = sql_folder()
-            .join("queries")
-            .join(format!("{}.sql", case.query));
+        let file = sql_folder().join(format!("queries/{}.sql", case.query));
         let file = std::fs::read_to_string(file).unwrap();
         let table = match file.contains("FROM quarantine") {
             true => "quarantine",
             false => "price_archive",
         };
-        let listed: BTreeSet<String> = self
-            .bucket
-            .keys(&folder_of(table))
-            .await
-            .into_iter()
-            .collect();
+        let keys = self.bucket.keys(&folder_of(table)).await;
+        let listed: BTreeSet<String> = keys.into_iter().collect();
 
-        // The query itself, on the engine: the days that it planned to read, of those that have files.
-        let arguments = arguments("run", &case.query, case);
-        let output = self.analyst.run(&arguments).await;
-        let (_, rows) = output.csv();
-        let (_, id) = output.err.rsplit_once("query ").unwrap();
-        let inputs = self.engine.query(id.trim()).await["inputs"].take();
-        let inputs = inputs.as_array().unwrap();
-        let planned = inputs.iter().flat_map(|input| {
-            assert_eq!(input["table"], table, "{name}");
-            let days = input["connectorInfo"]["partitionIds"].as_array().unwrap();
-            days.iter().map(|day| day.as_str().unwrap().to_owned())
-        });
-        let planned: BTreeSet<String> = planned.collect();
-        let read: BTreeSet<String> = listed
-            .iter()
-            .filter(|key| planned.contains(day_of(key)))
-            .cloned()
-            .collect();
-
-        // The files of the query's own condition of days, by the engine's own account.
-        let declared = file.lines().take_while(|line| line.starts_with("--"));
-        let declared = declared.collect::<Vec<_>>().join("\n");
-        let paths =
-            format!("{declared}\nSELECT DISTINCT \"$path\" AS path FROM {table} WHERE :days");
-        let (_, paths) = self
-            .analyst
-            .run(&self::arguments("run", &paths, case))
-            .await
-            .csv();
-        let bucket = format!("s3://{}/", self.bucket.name());
-        let paths: BTreeSet<String> = paths
-            .into_iter()
-            .map(|row| {
-                row[0]
-                    .as_deref()
-                    .unwrap()
-                    .strip_prefix(&bucket)
-                    .unwrap()
-                    .to_owned()
-            })
-            .collect();
+        let (scans, days) = self.planned(case, table).await;
+        let planned = listed.iter().filter(|key| days.contains(day_of(key)));
+        let planned: BTreeSet<String> = planned.cloned().collect();
+        let paths = self.paths(case, &file, table).await;
         assert!(
             !paths.is_empty() && paths.len() < listed.len(),
-            "{name}: {paths:?}"
+            "{name} should read some files: {paths:?}"
         );
-        assert_eq!(read, paths, "{name}: what the engine plans to read");
+        assert_eq!(planned, paths, "{name}: what the engine plans to read");
+        self.guard_counts(case, &paths).await;
+        self.local_engine_opens(case, scans, &listed, &paths).await;
+    }
 
-        // What the guard counts.
-        let days: BTreeSet<String> = paths.iter().map(|key| date_of(key)).collect();
-        let explain = self::arguments("explain", &case.query, case);
-        let estimate = self.analyst.explained(&explain).await;
-        assert_eq!(estimate["files"], paths.len(), "{name}: {estimate}");
+    /// Runs the query on the engine. How often it reads the table, and the days (`year=2026/month=03/day=30`) that it
+    /// planned to read, with and without files.
+    async fn planned(&self, case: &Case, table: &str) -> (usize, BTreeSet<String>) {
+        let output = self.analyst.run(&arguments("run", &case.query, case)).await;
+        let (columns, rows) = output.csv();
+        case.check(&columns, &rows).unwrap();
+        let (_, id) = output.err.rsplit_once("query ").unwrap();
+        let query = self.engine.query(id.trim()).await;
+        let inputs = query["inputs"].as_array().unwrap();
+        let days = inputs.iter().flat_map(|input| {
+            assert_eq!(input["table"], table, "{}", case.name);
+            let days = input["connectorInfo"]["partitionIds"].as_array();
+            days.unwrap()
+                .iter()
+                .map(|day| day.as_str().unwrap().to_owned())
+        });
+        (inputs.len(), days.collect())
+    }
+
+    /// The files of the query's own condition of days, as the engine names them.
+    async fn paths(&self, case: &Case, file: &str, table: &str) -> BTreeSet<String> {
+        let period = period_of(file);
+        let query = format!("{period}\nSELECT DISTINCT \"$path\" AS path FROM {table} WHERE :days");
+        let arguments = arguments("run", &query, &with_period(case, file));
+        let (_, rows) = self.analyst.run(&arguments).await.csv();
+        let bucket = format!("s3://{}/", self.bucket.name());
+        let paths = rows.into_iter().map(|row| {
+            let path = row[0].as_deref().unwrap();
+            path.strip_prefix(&bucket).unwrap().to_owned()
+        });
+        paths.collect()
+    }
+
+    /// The estimate, by which the guard decides, has these files and their days.
+    async fn guard_counts(&self, case: &Case, paths: &BTreeSet<String>) {
+        let explain = arguments("explain", &case.query, case);
+        let estimate = self.analyst.run_as("json", &explain).await.ok();
+        let estimate: Value = serde_json::from_str(&estimate).unwrap();
+        assert_eq!(estimate["files"], paths.len(), "{}: {estimate}", case.name);
         let counted = estimate["days"].as_array().unwrap().iter();
         let counted: BTreeSet<String> = counted
             .map(|day| day.as_str().unwrap().to_owned())
             .collect();
-        assert_eq!(counted, days, "{name}");
+        let days: BTreeSet<String> = paths.iter().map(|key| date_of(key)).collect();
+        assert_eq!(counted, days, "{}", case.name);
+    }
 
-        // What the local engine opens: as many files, and none but these.
+    /// The local engine opens as many files, and none but these: others cannot be read.
+    async fn local_engine_opens(
+        &self,
+        case: &Case,
+        scans: usize,
+        listed: &BTreeSet<String>,
+        paths: &BTreeSet<String>,
+    ) {
         let data = tempfile::tempdir().unwrap();
-        for key in &listed {
-            let (from, to) = (
-                self.here.join(local_name(key)),
-                data.path().join(local_name(key)),
-            );
+        // A data folder has one, whatever the query reads.
+        std::fs::create_dir(data.path().join("price-archive")).unwrap();
+        for key in listed {
+            let name = local_name(key);
+            let to = data.path().join(&name);
             std::fs::create_dir_all(to.parent().unwrap()).unwrap();
             match paths.contains(key) {
-                true => drop(std::fs::copy(from, to).unwrap()),
+                true => drop(std::fs::copy(self.here.join(&name), to).unwrap()),
                 false => std::fs::write(to, UNREADABLE).unwrap(),
             }
         }
-        let local = self.analyst.here(data.path(), &arguments).await;
-        assert_eq!(local.csv().1.len(), rows.len(), "{name}");
-        assert_eq!(
-            opened(&local.err),
-            paths.len() * inputs.len(),
-            "{name}: {}",
-            local.err
-        );
+        let run = arguments("run", &case.query, case);
+        let output = self.analyst.here(data.path(), &run).await;
+        let (columns, rows) = output.csv();
+        case.check(&columns, &rows).unwrap();
+        assert_eq!(opened(&output.err), scans * paths.len(), "{}", output.err);
     }
 }
 
@@ -132,6 +132,40 @@ pub(crate) fn arguments(command: &str, query: &str, case: &Case) -> Vec<String> 
         .into_iter()
         .chain(parameters)
         .collect()
+}
+
+/// The declarations of a query's `:days`, and of the two moments that it goes by.
+fn period_of(file: &str) -> String {
+    let [days, from, to] = moments(file);
+    let is_of_them = |line: &&str| {
+        let mut words = line.split_whitespace().skip(1);
+        match words.next() {
+            Some("@param") => words.next().is_some_and(|name| name == from || name == to),
+            _ => *line == days,
+        }
+    };
+    file.lines()
+        .filter(is_of_them)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The line `-- @days from to` and its names.
+fn moments(file: &str) -> [&str; 3] {
+    let days = file
+        .lines()
+        .find(|line| line.starts_with("-- @days"))
+        .unwrap();
+    let mut names = days.split_whitespace().skip(2);
+    [days, names.next().unwrap(), names.next().unwrap()]
+}
+
+/// A case with no other parameters than those of its period.
+fn with_period(case: &Case, file: &str) -> Case {
+    let [_, from, to] = moments(file);
+    let mut case = case.clone();
+    case.parameters.retain(|name, _| name == from || name == to);
+    case
 }
 
 /// The files that the local engine opened, as its summary says: `3 rows in 0.2 s, 5 files, …`.
@@ -160,12 +194,4 @@ fn date_of(key: &str) -> String {
         .split('/')
         .map(|part| part.split_once('=').unwrap().1);
     parts.collect::<Vec<_>>().join("-")
-}
-
-impl Analyst {
-    /// What `explain` says of a query on Athena, as JSON.
-    async fn explained(&self, arguments: &[String]) -> Value {
-        let output = self.run_as("json", arguments).await;
-        serde_json::from_str(&output.ok()).unwrap()
-    }
 }
