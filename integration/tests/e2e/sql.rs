@@ -10,9 +10,6 @@ use crate::flow::at_full;
 use analyst::Analyst;
 use files::Bucket;
 
-/// Views that the emulator cannot run, each with the function that its Athena lacks.
-const EMULATOR_GAPS_OF_VIEWS: [(&str, &str); 1] = [("ticks", "from_unixtime")];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_run_on_the_emulator() {
     let project = at_full().await;
@@ -49,16 +46,6 @@ async fn views_are_added_to_the_statement(analyst: &Analyst) {
     let query = "SELECT min(\"timestamp\") AS first FROM price_history WHERE :days";
     let (_, rows) = analyst.ask(query, &TWO_DAYS).await.csv();
     assert_eq!(rows, [[Some("1774828801234".to_owned())]]);
-    for (view, lacks) in EMULATOR_GAPS_OF_VIEWS {
-        let output = analyst
-            .ask(
-                &format!("SELECT count(*) FROM {view} WHERE :days"),
-                &TWO_DAYS,
-            )
-            .await;
-        assert_eq!(output.code, 1, "{view} is supported now: {output:?}");
-        assert!(output.err.contains(lacks), "{output:?}");
-    }
 }
 
 /// A value cannot inject SQL.

@@ -85,6 +85,10 @@ impl Fixture {
     }
 
     async fn tables_are_found_again(&self) {
+        let name = self.emulator.unique_project();
+        let elsewhere = Analyst::of(self.emulator, &name, &name).on(self.engine);
+        let lost = elsewhere.run(&["init"]).await;
+        assert!(lost.code == 2 && lost.err.contains("--archive"), "{lost:?}");
         let again = self.analyst.run(&["init"]).await.ok_status();
         for part in ["quarantine: exists, over s3://", "ticks: exists, replaced"] {
             assert!(again.contains(part), "{part} in {again}");
@@ -149,7 +153,7 @@ impl Fixture {
         self.row(all, &more, &[&dear.count().to_string()]).await;
     }
 
-    /// The engine takes nothing else there.
+    /// Athena takes no parameters there.
     async fn limits_are_bare_integers(&self) {
         let query = format!(
             "-- @param n bigint\n-- @param skip bigint\n-- @param t varchar\nSELECT ts FROM price_archive \
@@ -163,6 +167,12 @@ impl Fixture {
         let third = third.unwrap().timestamp_ms.to_string();
         let given = ["-p", "n=1", "-p", "skip=2", "-p", "t=BTC"];
         self.row(&query, &given, &[&third]).await;
+        let sent = self.engine.query(&self.newest().await).await;
+        let text = sent["preparedQuery"].as_str().unwrap();
+        assert!(
+            text.ends_with("token = ? ORDER BY ts OFFSET 2 LIMIT 1"),
+            "{text}"
+        );
         let first = query.replace("LIMIT :n", "FETCH FIRST :n ROWS ONLY");
         self.row(&first, &given, &[&third]).await;
     }
