@@ -64,10 +64,14 @@ impl StreamTail {
             let ended = shard
                 .sequence_number_range()
                 .is_some_and(|range| range.ending_sequence_number().is_some());
-            if ended && begin == Begin::Latest {
-                continue;
-            }
             tail.add(&shard, begin);
+            if ended
+                && begin == Begin::Latest
+                && let Some(passed_over) = tail.shards.get_mut(shard.shard_id())
+            {
+                // Kept, so that it is not taken for a new one when the stream is resharded later.
+                passed_over.position = Position::Ended;
+            }
         }
         tail.open_ready().await?;
         Ok(tail)

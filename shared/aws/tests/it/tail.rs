@@ -187,6 +187,33 @@ async fn closed_shards_are_skipped_when_starting_at_latest() {
     assert_eq!(opened, ["s1"]);
 }
 
+/// Only records that arrive after the start are read, however often the stream is resharded then.
+#[tokio::test(start_paused = true)]
+async fn shards_that_were_passed_over_at_latest_are_not_read_after_a_split() {
+    let wire = Wire::new(|n, call| match call.operation.as_str() {
+        "ListShards" => {
+            let split = n > 0;
+            let mut shards = vec![shard("s0", None, true), shard("s1", Some("s0"), split)];
+            if split {
+                shards.push(shard("s2", Some("s1"), false));
+            }
+            Answer::Good(json!({"Shards": shards}))
+        }
+        "GetShardIterator" => opened(call),
+        _ => match iterator(call) {
+            "s0" => page(&[record("A", 1)], None, 0),
+            "s1" => page(&[record("A", 2)], None, 0),
+            later => page(&[record("A", 3)], Some(later), 0),
+        },
+    });
+    let mut tail = tail(&wire, Begin::Latest).await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        seen.extend(sequences(&tail.poll().await.unwrap()));
+    }
+    assert_eq!(seen, [2, 3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_expired_iterator_is_replaced_after_the_last_record() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
