@@ -29,33 +29,18 @@ impl ShardMetric {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use serde_json::{Value, json};
+    use serde_json::json;
+    use testkit::written::Written;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Output(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Output {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn the_line_is_a_metric_that_the_alarms_read() {
-        let output = Output::default();
+        let output = Written::default();
         ShardMetric::new(output.clone(), "prices-scaler").write(4, 1_767_225_600_000);
-        let line: Value = serde_json::from_slice(&output.0.lock().unwrap()).unwrap();
         assert_eq!(
-            line,
-            json!({
+            output.json_lines(),
+            [json!({
                 "_aws": {
                     "Timestamp": 1_767_225_600_000_i64,
                     "CloudWatchMetrics": [{
@@ -66,7 +51,7 @@ mod tests {
                 },
                 "FunctionName": "prices-scaler",
                 "OpenShards": 4,
-            })
+            })]
         );
     }
 }

@@ -14,3 +14,4 @@ pub mod release_1_0;
 pub mod runtime_api;
 pub mod throttled_table;
 pub mod ticks;
+pub mod written;

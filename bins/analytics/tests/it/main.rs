@@ -8,7 +8,6 @@
 
 mod bootstrap;
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use analytics::handler::Analytics;
@@ -23,6 +22,7 @@ use domain::{Reason, Tick};
 use serde_json::{Value, json};
 use testkit::analysis::MemoryAnalytics;
 use testkit::ticks::{START_MS, tick, ticks};
+use testkit::written::Written;
 
 /// The leading digits of a Kinesis sequence number.
 const SEQUENCE: &str = "4959033827149025660855969253836157109592157598";
@@ -57,25 +57,11 @@ impl AnalysisFeed for Fakes {
     }
 }
 
-/// What the function writes to standard output.
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[derive(Default)]
 struct Scene {
     store: Arc<MemoryAnalytics>,
     fakes: Arc<Fakes>,
-    output: Output,
+    output: Written,
 }
 
 impl Scene {
@@ -96,9 +82,8 @@ impl Scene {
 
     /// The metric of each invocation that has it.
     fn failed_items(&self) -> Vec<u64> {
-        let output = String::from_utf8(self.output.0.lock().unwrap().clone()).unwrap();
-        let counts = output.lines().filter_map(|line| {
-            let line: Value = serde_json::from_str(line).unwrap();
+        let lines = self.output.json_lines().into_iter();
+        let counts = lines.filter_map(|line| {
             assert_eq!(line["FunctionName"], "prices-analytics");
             line["FailedItems"].as_u64()
         });

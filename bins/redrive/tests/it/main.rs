@@ -6,7 +6,6 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use app::ports::{OutboxId, PortError, Quarantine, Quarantined, Refused, TickStream};
@@ -21,6 +20,7 @@ use runtime::partial_batch::{BatchError, BatchResponse};
 use serde_json::{Value, json};
 use testkit::runtime_api::{self, Answered};
 use testkit::ticks::{START_MS, tick};
+use testkit::written::Written;
 
 /// How the ports behave.
 #[derive(Default)]
@@ -88,26 +88,12 @@ fn event(bodies: &[String]) -> Value {
     json!({"Records": records})
 }
 
-/// What the function writes to standard output.
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The response, and the metrics.
 async fn handle(
     fakes: &Arc<Fakes>,
     bodies: &[String],
 ) -> (Result<BatchResponse, BatchError>, Option<Value>) {
-    let output = Output::default();
+    let output = Written::default();
     let clock = Arc::new(|| START_MS);
     let metrics = InvocationMetrics::new(output.clone(), Arc::clone(&clock) as _, "redrive");
     let redriver = Redriver {
@@ -120,8 +106,9 @@ async fn handle(
     };
     let event = serde_json::from_value(event(bodies)).unwrap();
     let response = redriver.handle(event).await;
-    let lines = output.0.lock().unwrap();
-    (response, serde_json::from_slice(&lines).ok())
+    let lines = output.json_lines();
+    assert!(lines.len() <= 1, "one line an invocation: {lines:?}");
+    (response, lines.into_iter().next())
 }
 
 async fn check(fakes: Fakes, bodies: &[String], failed: &[&str]) -> Arc<Fakes> {

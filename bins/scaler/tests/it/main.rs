@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use app::ports::PortError;
@@ -16,6 +15,7 @@ use scaler::handler::{Scaler, ScalerError};
 use scaler::metric::ShardMetric;
 use serde_json::{Value, json};
 use testkit::runtime_api::{self, Answered};
+use testkit::written::Written;
 
 /// A stream that reaches the requested number at once.
 struct Stream {
@@ -33,27 +33,11 @@ impl Shards for Stream {
     }
 }
 
-/// The output of the function.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Written {
-    /// The numbers of open shards that were written as metrics.
-    fn open(&self) -> Vec<u64> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let line = |line: &str| serde_json::from_str::<Value>(line).unwrap();
-        let open = |line: Value| line.get("OpenShards").and_then(Value::as_u64).unwrap();
-        text.lines().map(line).map(open).collect()
-    }
+/// The numbers of open shards that were written as metrics.
+fn metrics(written: &Written) -> Vec<u64> {
+    let lines = written.json_lines();
+    let open = |line: &Value| line["OpenShards"].as_u64().unwrap();
+    lines.iter().map(open).collect()
 }
 
 fn scaler(open: u32, mode: Mode) -> (Arc<Stream>, Written, Scaler) {
@@ -103,7 +87,7 @@ async fn alarms_move_the_shards_up_and_down_between_the_limits() {
         seen.push(*stream.open.lock().unwrap());
     }
     assert_eq!(seen, [6, 9, 10, 10, 7, 5, 3, 2, 2, 2]);
-    assert_eq!(written.open(), [4, 6, 9, 10, 10, 7, 5, 3, 2, 2]);
+    assert_eq!(metrics(&written), [4, 6, 9, 10, 10, 7, 5, 3, 2, 2]);
 }
 
 #[tokio::test]
@@ -113,7 +97,7 @@ async fn an_alarm_that_ended_changes_nothing_but_the_metric_is_written() {
         let answered = answer(&scaler, "t-shards-up", state).await.unwrap();
         assert_eq!(answered, Scaled::Ended { open: 4 });
     }
-    assert_eq!(written.open(), [4, 4]);
+    assert_eq!(metrics(&written), [4, 4]);
     assert_eq!(*stream.open.lock().unwrap(), 4);
 }
 

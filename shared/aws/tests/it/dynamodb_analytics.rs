@@ -1,6 +1,6 @@
 //! The analytics table: errors of a step's transactions.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
@@ -20,6 +20,7 @@ use domain::{Tick, TickId};
 use serde_json::{Value, json};
 use testkit::throttled_table::{ThrottledTable, UNLIMITED};
 use testkit::ticks::{START_MS, tick};
+use testkit::written::Written;
 use tokio::time::Instant;
 
 use crate::dynamodb_ticks::At;
@@ -317,28 +318,14 @@ async fn counts(table: &AnalyticsTable) -> Vec<u64> {
     counts
 }
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Metrics {
-    lines: Buffer,
+    lines: Written,
     counted: Arc<InvocationMetrics>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let lines = Buffer::default();
+        let lines = Written::default();
         let clock = Arc::new(|| START_MS);
         let counted = InvocationMetrics::new(lines.clone(), clock, "analytics");
         Self {
@@ -352,12 +339,11 @@ impl Metrics {
     /// The sum of a metric over all invocations.
     fn sum(&self, name: &str) -> u64 {
         self.counted.flush();
-        let lines = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
-        let values = lines.lines().map(|line| {
-            let line: Value = serde_json::from_str(line).unwrap();
-            line[name].as_u64().unwrap_or(0)
-        });
-        values.sum()
+        let lines = self.lines.json_lines();
+        lines
+            .iter()
+            .map(|line| line[name].as_u64().unwrap_or(0))
+            .sum()
     }
 }
 

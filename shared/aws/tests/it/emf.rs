@@ -2,31 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use app::ledger::LedgerEntry;
 use app::ports::{Clock, LedgerWriter};
 use aws::emf::{EmfLedger, InvocationMetrics, METRICS};
 use domain::Reason;
-use serde_json::{Value, json};
+use serde_json::json;
+use testkit::written::Written;
 
 struct Fixed;
 
 impl Clock for Fixed {
     fn now_ms(&self) -> i64 {
         1_767_225_600_000
-    }
-}
-
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -56,7 +45,7 @@ fn entry() -> LedgerEntry {
 
 #[tokio::test]
 async fn a_delivery_is_one_line_whose_counts_balance() {
-    let output = Output::default();
+    let output = Written::default();
     let ledger = EmfLedger::new(output.clone(), Arc::new(Fixed), "prices-webhook");
     ledger.commit(None, entry()).await.unwrap();
     let one = LedgerEntry {
@@ -65,11 +54,7 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
         ..LedgerEntry::default()
     };
     ledger.commit(None, one).await.unwrap();
-    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = output.json_lines();
     assert_eq!(lines.len(), 2);
 
     let line = &lines[0];
@@ -116,19 +101,20 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
 
 #[test]
 fn an_invocation_is_one_line_with_what_was_counted() {
-    let output = Output::default();
+    let output = Written::default();
     let metrics = InvocationMetrics::new(output.clone(), Arc::new(Fixed), "prices-analytics");
     metrics.flush();
     metrics.add("FailedItems", 0);
     metrics.flush();
-    assert!(output.0.lock().unwrap().is_empty(), "nothing was counted");
+    assert!(output.bytes().is_empty(), "nothing was counted");
     metrics.add("LateTicks", 2);
     metrics.add("FailedItems", 3);
     metrics.add("LateTicks", 1);
     metrics.flush();
     metrics.flush();
-    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
-    let line: Value = serde_json::from_str(&text).unwrap();
+    let lines = output.json_lines();
+    assert_eq!(lines.len(), 1);
+    let line = &lines[0];
     assert_eq!(
         (&line["FailedItems"], &line["LateTicks"]),
         (&json!(3), &json!(3))

@@ -56,7 +56,7 @@ impl Functions {
             if params.distinct {
                 let args = std::mem::take(&mut params.args).into_iter();
                 let args = args.map(|arg| match is_odd(&arg, schema) {
-                    // The engine also tells the signs of 0 apart.
+                    // DataFusion distinguishes 0.0 and -0.0, which are equal on Athena.
                     true => with_nan(arg + lit(0.0), Some(f64::NAN), schema),
                     false => Ok(arg),
                 });
