@@ -11,6 +11,7 @@ pub mod live;
 pub mod market;
 pub mod real;
 pub mod release_1_0;
+pub mod replay;
 pub mod runtime_api;
 pub mod throttled_table;
 pub mod ticks;

@@ -5,5 +5,6 @@
 mod corrections;
 mod kept_pairs;
 mod quarantine_unavailable;
+mod replayed;
 mod retimed;
 mod unoffered;

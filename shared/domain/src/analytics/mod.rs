@@ -21,6 +21,7 @@
 
 mod anomaly;
 mod averages;
+mod block;
 mod candle;
 mod config;
 mod detector;
@@ -35,6 +36,7 @@ mod total_volume;
 
 pub use anomaly::Anomaly;
 pub use averages::{Averages, WINDOWS_MS, WindowAverages};
+pub use block::{Added, CandleBlock};
 pub use candle::Candle;
 pub use config::AnalysisConfig;
 pub use detector::{AnomalyReason, Detector, DetectorConfig, Verdict};
