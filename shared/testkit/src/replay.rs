@@ -190,7 +190,10 @@ impl Checkpoints for MemoryShards {
             let name = format!("{shard}/{}", position.padded());
             held.snapshots.insert(name.clone(), bytes);
             if let Some(head) = held.heads.get_mut(shard)
-                && head.snapshots.first().is_none_or(|it| it.position <= position)
+                && head
+                    .snapshots
+                    .first()
+                    .is_none_or(|it| it.position <= position)
             {
                 head.snapshots.retain(|it| it.name != name);
                 head.snapshots.insert(0, Snapshot { position, name });
@@ -222,7 +225,11 @@ impl Blocks for MemoryShards {
     }
 
     async fn blocks(&self, keys: &[(Pair, i64)]) -> Result<Vec<Option<StoredBlock>>, PortError> {
-        self.run(|held| keys.iter().map(|key| held.blocks.get(key).cloned()).collect())
+        self.run(|held| {
+            keys.iter()
+                .map(|key| held.blocks.get(key).cloned())
+                .collect()
+        })
     }
 
     async fn put(&self, blocks: &[StoredBlock]) -> Vec<Result<(), PortError>> {
@@ -241,7 +248,10 @@ impl Blocks for MemoryShards {
     async fn put_anomalies(&self, anomalies: &[Anomaly]) -> Result<(), PortError> {
         self.run(|held| {
             for anomaly in anomalies {
-                let key = format!("{}{}{}", anomaly.timestamp_ms, anomaly.tick_id, anomaly.token);
+                let key = format!(
+                    "{}{}{}",
+                    anomaly.timestamp_ms, anomaly.tick_id, anomaly.token
+                );
                 held.anomalies.insert(key, anomaly.clone());
             }
         })

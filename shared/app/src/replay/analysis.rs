@@ -94,12 +94,16 @@ struct StoredDue {
 
 /// Another process has committed records of the shard since this one read its head.
 #[derive(Debug, thiserror::Error)]
-#[error("another process has analysed shard {0} meanwhile: the batch is analysed again from what it left")]
+#[error(
+    "another process has analysed shard {0} meanwhile: the batch is analysed again from what it left"
+)]
 struct Overtaken(String);
 
 /// There is more to read again than one call can: what it read is in the snapshot.
 #[derive(Debug, thiserror::Error)]
-#[error("shard {0} is still being read again: this call has read {1} records, and the next one continues")]
+#[error(
+    "shard {0} is still being read again: this call has read {1} records, and the next one continues"
+)]
 struct StillReplaying(String, u64);
 
 impl Replayable {
@@ -122,7 +126,10 @@ impl Replayable {
         // Dropped on any error: the next call begins with the snapshot.
         let mut memory = match kept.0.take() {
             Some(memory) => memory,
-            None => self.restored(shard, head.as_ref(), 0, &mut analysed).await?,
+            None => {
+                self.restored(shard, head.as_ref(), 0, &mut analysed)
+                    .await?
+            }
         };
         if memory.position < committed && memory.position < first.sequence {
             self.replay(&mut memory, shard, Some(first.sequence), &mut analysed)
@@ -258,7 +265,9 @@ impl Replayable {
                 analysed.replayed += replayed;
                 return Ok(());
             }
-            if replayed as usize >= self.settings.records_per_snapshot * 2 && memory.position > start {
+            if replayed as usize >= self.settings.records_per_snapshot * 2
+                && memory.position > start
+            {
                 // The next call continues from here.
                 self.save(shard, memory).await?;
                 return Err(PortError {
@@ -278,7 +287,8 @@ impl Replayable {
         last: SequenceNumber,
         analysed: &mut Analysed,
     ) -> Result<(), PortError> {
-        self.replay(memory, shard, Some(last.next()), analysed).await
+        self.replay(memory, shard, Some(last.next()), analysed)
+            .await
     }
 
     async fn include_again(
@@ -306,9 +316,7 @@ impl Replayable {
             retryable: false,
             source: Box::new(error),
         })?;
-        self.checkpoints
-            .save(shard, memory.position, bytes)
-            .await?;
+        self.checkpoints.save(shard, memory.position, bytes).await?;
         memory.records_unsaved = 0;
         memory.saved = true;
         Ok(())
@@ -317,7 +325,8 @@ impl Replayable {
     /// Stores the blocks that are due, and forgets what is stored. A block that cannot be stored now stays in memory.
     async fn store_due(&self, memory: &mut Memory) -> StoredDue {
         let due_before_ms = self.clock.now_ms() - BLOCK_DUE_AFTER_MS;
-        let (mut due, mut finished): (Vec<StoredBlock>, Vec<(Pair, i64)>) = (Vec::new(), Vec::new());
+        let (mut due, mut finished): (Vec<StoredBlock>, Vec<(Pair, i64)>) =
+            (Vec::new(), Vec::new());
         for (pair, held) in &memory.pairs {
             for (start_ms, block) in &held.blocks {
                 if block.block.end_ms().max(block.changed_ms) > due_before_ms {

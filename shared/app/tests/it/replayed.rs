@@ -130,7 +130,11 @@ impl World {
 
     async fn deliver(&mut self, records_max: usize, instance: usize) {
         // The event source finishes a shard before its children.
-        let Some(shard) = self.records.iter().position(|(all, done)| *done < all.len()) else {
+        let Some(shard) = self
+            .records
+            .iter()
+            .position(|(all, done)| *done < all.len())
+        else {
             return;
         };
         let (all, done) = &self.records[shard];

@@ -227,7 +227,12 @@ mod tests {
     fn ticks() -> Vec<Tick> {
         let made = (0..50_u32).map(|n| {
             let at_ms = CandleBlock::start_of(START_MS) + i64::from(n) * 11_000;
-            tick(u128::from(n) + 1, at_ms, "5.25", (n % 3 == 0).then_some("2"))
+            tick(
+                u128::from(n) + 1,
+                at_ms,
+                "5.25",
+                (n % 3 == 0).then_some("2"),
+            )
         });
         made.collect()
     }
