@@ -4,8 +4,8 @@
 //! them.
 //!
 //! It is a model based on AWS's documentation: it proves how our functions behave under these
-//! rules, not that AWS follows them. The rules are in [`shard`], [`bisect`]
-//! and [`answer`], without I/O.
+//! rules, not that AWS follows them. The rules are in [`shard`], [`bisect`], [`answer`] and, for queues,
+//! [`queue`], without I/O. Each names the page and section that it follows.
 //! Implemented: batch size, payload size, window, bisect, retries, record age, partial failures,
 //! failure destination, resharding (parents before children), one batch in flight per shard. Not
 //! implemented: tumbling windows, more than one batch per shard, filters, enhanced fan-out.
@@ -17,6 +17,7 @@ pub mod event;
 pub mod function;
 pub mod lineage;
 pub mod mapping;
+pub mod queue;
 mod reading;
 pub mod record;
 pub mod shard;

@@ -1,11 +1,8 @@
 //! Handles one event: a batch of the queue, or an event of a connection.
 
-use std::collections::BTreeSet;
-
 use app::live::{ConflatedUpdates, Fanout};
 use app::ports::PortError;
 use aws_lambda_events::event::sqs::SqsEvent;
-use runtime::partial_batch::{self, BatchResponse};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,16 +20,27 @@ pub struct Broadcast {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// To a batch of the queue.
-    Batch(BatchResponse),
+    /// To a batch of the queue: nothing, since all of it is done.
+    Batch,
     /// To the WebSocket API.
     Socket(SocketResponse),
 }
 
-/// An event is of neither shape.
+/// Why an event was not handled.
 #[derive(Debug, thiserror::Error)]
-#[error("the event is neither a batch of a queue nor one of a WebSocket API: {0}")]
-pub struct EventError(#[from] serde_json::Error);
+pub enum EventError {
+    /// It is of neither shape.
+    #[error("the event is neither a batch of a queue nor one of a WebSocket API")]
+    Unknown(#[from] serde_json::Error),
+    /// Nothing of a batch was sent.
+    #[error("a batch of {messages} messages was not sent and will be delivered again")]
+    NotSent {
+        /// The size of the batch.
+        messages: usize,
+        /// Why.
+        source: PortError,
+    },
+}
 
 /// Why a client's request was not done.
 enum Refusal {
@@ -58,12 +66,12 @@ impl Broadcast {
     /// Handles an event of either shape.
     ///
     /// # Errors
-    /// [`EventError`].
+    /// [`EventError`]. After one, Lambda delivers a batch again, and invokes the function less often
+    /// for a while.
     pub async fn handle(&self, event: Value) -> Result<Answer, EventError> {
         if event.get("Records").is_some() {
             let event: SqsEvent = serde_json::from_value(event)?;
-            let publish = async |bodies: &[String]| self.publish(bodies).await;
-            return Ok(Answer::Batch(partial_batch::sqs(event, publish).await));
+            return self.publish(event).await.map(|()| Answer::Batch);
         }
         let event: SocketEvent = serde_json::from_value(event)?;
         let response = match event.request_context.event_type {
@@ -74,25 +82,21 @@ impl Broadcast {
         Ok(Answer::Socket(response))
     }
 
-    /// Returns the messages that must be retried: all or none. A message that cannot be parsed is
-    /// dropped, since a retry would not help and newer values follow.
-    async fn publish(&self, bodies: &[String]) -> BTreeSet<usize> {
+    /// Sends a batch. A message that cannot be parsed is dropped, since a retry would not help and newer
+    /// values follow.
+    async fn publish(&self, event: SqsEvent) -> Result<(), EventError> {
+        let messages = event.records.len();
         let mut updates = ConflatedUpdates::default();
-        for body in bodies {
-            if let Err(error) = queue::read(body, &mut updates) {
+        for message in event.records {
+            let body = message.body.unwrap_or_default();
+            if let Err(error) = queue::read(&body, &mut updates) {
                 tracing::error!(error = %error, bytes = body.len(), "a message of the broadcast queue cannot be read and is dropped");
             }
         }
-        match self.fanout.publish(updates).await {
-            Ok(report) => {
-                tracing::debug!(?report, messages = bodies.len(), "updates were sent");
-                BTreeSet::new()
-            }
-            Err(error) => {
-                tracing::error!(error = %error, cause = %error.source, "the subscribers cannot be read: the batch will be retried");
-                (0..bodies.len()).collect()
-            }
-        }
+        let published = self.fanout.publish(updates).await;
+        let report = published.map_err(|source| EventError::NotSent { messages, source })?;
+        tracing::debug!(?report, messages, "updates were sent");
+        Ok(())
     }
 
     async fn connect(&self, event: &SocketEvent) -> SocketResponse {

@@ -15,6 +15,10 @@ pub struct Config {
     #[arg(long, env = "ARCHIVE_BUCKET")]
     pub archive_bucket: String,
 
+    /// The function's name, which Lambda sets. It is the dimension of the metrics.
+    #[arg(long, env = "AWS_LAMBDA_FUNCTION_NAME")]
+    pub function_name: String,
+
     /// The settings that all functions share.
     #[command(flatten)]
     pub common: Common,

@@ -1,15 +1,15 @@
 //! Handles one batch of the redrive queue.
 
 use std::collections::{BTreeSet, HashSet};
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use app::poison;
 use app::ports::{Clock, Quarantine};
 use app::redrive::Redrive;
+use aws::emf::{FAILED_ITEMS, InvocationMetrics};
 use aws_lambda_events::event::sqs::SqsEvent;
 use domain::{Malformed, Tick, TickIdentity};
-use runtime::partial_batch::{self, BatchResponse};
+use runtime::partial_batch::{self, BatchError, BatchResponse, FailedMessages};
 
 /// The origin of poison, as recorded in the quarantine.
 const PLACE: &str = "redrive";
@@ -22,19 +22,31 @@ pub struct Redriver {
     pub quarantine: Arc<dyn Quarantine>,
     /// Gives the time of quarantine.
     pub clock: Arc<dyn Clock>,
+    /// Counts the messages that failed in a batch that did not.
+    pub metrics: Arc<InvocationMetrics>,
 }
 
+/// Ticks that the stream refused again.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream refused {0} ticks again")]
+struct RefusedAgain(usize);
+
 impl Redriver {
-    /// Handles an event. Failed messages are named in the response and are delivered again.
+    /// Handles an event. The response names the messages that failed.
     ///
     /// # Errors
-    /// None: failures are part of the response.
-    pub async fn handle(&self, event: SqsEvent) -> Result<BatchResponse, Infallible> {
+    /// [`BatchError`] if all messages failed.
+    pub async fn handle(&self, event: SqsEvent) -> Result<BatchResponse, BatchError> {
         let append_again = async |bodies: &[String]| self.append_again(bodies).await;
-        Ok(partial_batch::sqs(event, append_again).await)
+        let answer = partial_batch::sqs(event, append_again).await;
+        if let Ok(response) = &answer {
+            self.metrics.add(FAILED_ITEMS, response.failed_items);
+        }
+        self.metrics.flush();
+        answer
     }
 
-    async fn append_again(&self, bodies: &[String]) -> BTreeSet<usize> {
+    async fn append_again(&self, bodies: &[String]) -> Result<(), FailedMessages> {
         let (mut ticks, mut poison) = (Vec::new(), Vec::new());
         for (index, body) in bodies.iter().enumerate() {
             match codec::json::from_json(body.as_bytes()) {
@@ -44,49 +56,56 @@ impl Redriver {
         }
         // A queue delivers in any order; the stream gets the ticks of a token in order.
         ticks.sort_by_key(|(_, tick)| tick.order());
-        let mut failed = self.append(ticks).await;
-        failed.append(&mut self.quarantine_poison(poison).await);
-        failed
+        let appended = self.append(ticks).await;
+        let quarantined = self.quarantine_poison(poison).await;
+        match (appended, quarantined) {
+            (Err(mut of_ticks), Err(of_poison)) => {
+                tracing::error!(error = %of_poison.cause, "undecodable messages were not quarantined");
+                of_ticks.positions.extend(of_poison.positions);
+                Err(of_ticks)
+            }
+            (appended, quarantined) => appended.and(quarantined),
+        }
     }
 
-    /// Returns the messages whose ticks are not in the stream.
-    async fn append(&self, ticks: Vec<(usize, Tick)>) -> BTreeSet<usize> {
+    /// Fails with the messages whose ticks are not in the stream.
+    async fn append(&self, ticks: Vec<(usize, Tick)>) -> Result<(), FailedMessages> {
         if ticks.is_empty() {
-            return BTreeSet::new();
+            return Ok(());
         }
         let (indices, ticks): (Vec<usize>, Vec<Tick>) = ticks.into_iter().unzip();
-        match self.redrive.append_again(&ticks).await {
-            Ok(refused) => {
-                if !refused.is_empty() {
-                    tracing::warn!(ticks = refused.len(), "the stream refused ticks again");
-                }
-                let refused: HashSet<TickIdentity> =
-                    refused.iter().map(|tick| tick.identity()).collect();
-                let of_refused = |(index, tick): (usize, &Tick)| {
-                    refused.contains(&tick.identity()).then_some(index)
-                };
-                let pairs = indices.into_iter().zip(&ticks);
-                pairs.filter_map(of_refused).collect()
-            }
+        let refused = match self.redrive.append_again(&ticks).await {
+            Ok(refused) if refused.is_empty() => return Ok(()),
+            Ok(refused) => refused,
             Err(error) => {
-                tracing::error!(error = %error, cause = %error.source, ticks = ticks.len(), "the \
-                    ticks could not be appended to the stream");
-                indices.into_iter().collect()
+                return Err(FailedMessages {
+                    positions: indices.into_iter().collect(),
+                    cause: error.into(),
+                });
             }
-        }
+        };
+        let count = refused.len();
+        let refused: HashSet<TickIdentity> = refused.iter().map(|tick| tick.identity()).collect();
+        let of_refused =
+            |(index, tick): (usize, &Tick)| refused.contains(&tick.identity()).then_some(index);
+        Err(FailedMessages {
+            positions: indices
+                .into_iter()
+                .zip(&ticks)
+                .filter_map(of_refused)
+                .collect(),
+            cause: RefusedAgain(count).into(),
+        })
     }
 
-    /// Returns the messages that could not be quarantined.
-    async fn quarantine_poison(&self, poison: Vec<Malformed>) -> BTreeSet<usize> {
-        let indices = poison.iter().map(|entry| entry.index).collect();
+    /// Fails with the messages that could not be quarantined.
+    async fn quarantine_poison(&self, poison: Vec<Malformed>) -> Result<(), FailedMessages> {
+        let positions: BTreeSet<usize> = poison.iter().map(|entry| entry.index).collect();
         let now_ms = self.clock.now_ms();
-        match poison::keep(self.quarantine.as_ref(), PLACE, poison, now_ms).await {
-            Ok(()) => BTreeSet::new(),
-            Err(error) => {
-                tracing::error!(error = %error, cause = %error.source, "undecodable messages were \
-                    not quarantined and will be delivered again");
-                indices
-            }
-        }
+        let kept = poison::keep(self.quarantine.as_ref(), PLACE, poison, now_ms).await;
+        kept.map_err(|error| FailedMessages {
+            positions,
+            cause: error.into(),
+        })
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::ports::Clock;
 use app::redrive::Redrive;
+use aws::emf::InvocationMetrics;
 use aws::kinesis::KinesisStream;
 use aws::s3::S3Quarantine;
 use aws::{client, clients};
@@ -22,12 +24,18 @@ const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let sdk = client::config(client::BATCH).await;
     let stream = KinesisStream::new(&clients::kinesis(&sdk), config.stream_name, APPEND_TIMEOUT);
+    let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
     let redriver = Redriver {
         redrive: Redrive {
             stream: Arc::new(stream),
         },
         quarantine: Arc::new(S3Quarantine::new(&clients::s3(&sdk), config.archive_bucket)),
-        clock: Arc::new(runtime::clock::now_ms),
+        metrics: Arc::new(InvocationMetrics::new(
+            std::io::stdout(),
+            Arc::clone(&clock),
+            config.function_name,
+        )),
+        clock,
     };
     runtime::lambda::serve(async |event| redriver.handle(event).await).await
 }

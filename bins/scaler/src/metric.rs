@@ -61,7 +61,7 @@ mod tests {
                     "CloudWatchMetrics": [{
                         "Namespace": "Tickstream",
                         "Dimensions": [["FunctionName"]],
-                        "Metrics": [{"Name": "OpenShards", "Unit": "Count"}],
+                        "Metrics": [{"Name": "OpenShards"}],
                     }],
                 },
                 "FunctionName": "prices-scaler",

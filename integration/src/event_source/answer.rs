@@ -1,4 +1,4 @@
-//! How AWS interprets a function's response to a batch of a stream.
+//! How AWS interprets what a function returns for a batch of a stream.
 
 use app::ports::SequenceNumber;
 use serde_json::Value;
@@ -17,9 +17,15 @@ pub enum Answer {
     NotInvoked(String),
 }
 
-/// What the response means for the batch. An empty or null response or list is success; a failure
-/// without a record fails the whole batch; of several records, the lowest counts. Without
-/// `ReportBatchItemFailures`, any response is success.
+/// What the answer means for a batch of a stream.
+///
+/// - An error halves the batch, whatever the response type: "Configuring partial batch response with
+///   Kinesis Data Streams and Lambda", section "Bisecting a batch", of the AWS Lambda Developer Guide.
+/// - An empty or null response or list is success, and an identifier that is empty, null or under
+///   another name fails the whole batch: section "Success and failure conditions". Lambda then retries
+///   by the retry strategy; that it halves the batch is said of invocations that fail only.
+/// - Of several records, the lowest sequence number counts: section "Report syntax".
+/// - Without `ReportBatchItemFailures`, every response is success: the note under the page's title.
 #[must_use]
 pub fn outcome(settings: &MappingSettings, answer: &Answer) -> Outcome {
     let returned = match answer {
@@ -27,21 +33,29 @@ pub fn outcome(settings: &MappingSettings, answer: &Answer) -> Outcome {
         Answer::Raised(_) => return Outcome::Failed,
         Answer::Returned(returned) => returned,
     };
-    let failures = match returned.get("batchItemFailures") {
-        Some(Value::Array(failures)) if settings.partial_failures => failures,
-        Some(Value::Null) | None => return Outcome::Done,
-        Some(_) if settings.partial_failures => return Outcome::Failed,
-        Some(_) => return Outcome::Done,
+    let Some(identifiers) = identifiers(settings.partial_failures, returned) else {
+        return Outcome::AllReported;
     };
-    let mut lowest: Option<SequenceNumber> = None;
-    for failure in failures {
-        let named = failure.get("itemIdentifier").and_then(Value::as_str);
-        let Some(Ok(number)) = named.map(str::parse::<SequenceNumber>) else {
-            return Outcome::Failed;
-        };
-        if lowest.as_ref().is_none_or(|lowest| number < *lowest) {
-            lowest = Some(number);
-        }
+    let numbers = identifiers.into_iter().map(str::parse::<SequenceNumber>);
+    match numbers.collect::<Result<Vec<_>, _>>() {
+        Ok(numbers) => numbers
+            .into_iter()
+            .min()
+            .map_or(Outcome::Done, Outcome::DoneBefore),
+        Err(_) => Outcome::AllReported,
     }
-    lowest.map_or(Outcome::Done, Outcome::DoneBefore)
+}
+
+/// The items that a response names; `None` if it fails the whole batch.
+pub(super) fn identifiers(partial_failures: bool, returned: &Value) -> Option<Vec<&str>> {
+    match returned.get("batchItemFailures") {
+        Some(_) if !partial_failures => Some(Vec::new()),
+        Some(Value::Null) | None => Some(Vec::new()),
+        Some(Value::Array(failures)) => failures
+            .iter()
+            .map(|failure| failure.get("itemIdentifier").and_then(Value::as_str))
+            .map(|name| name.filter(|name| !name.is_empty()))
+            .collect(),
+        Some(_) => None,
+    }
 }

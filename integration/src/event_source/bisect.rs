@@ -1,5 +1,9 @@
-//! What happens to a batch that failed: it is split at the record that the function reported, halved
-//! (`BisectBatchOnFunctionError`), retried later, or given up.
+//! What happens to a batch that failed: it is halved (`BisectBatchOnFunctionError`), continued at the
+//! record that the function reported, retried later, or given up.
+//!
+//! Pages of the AWS Lambda Developer Guide: "Configuring partial batch response with Kinesis Data Streams
+//! and Lambda", section "Bisecting a batch", and "Retain discarded batch records for a Kinesis Data
+//! Streams event source in Lambda", which says that splitting uses up no retry.
 
 use app::ports::SequenceNumber;
 
@@ -9,9 +13,9 @@ use super::shard::{Batch, Condition, InProgress, Shard};
 pub const RETRY_DELAY_MS_MAX: i64 = 60_000;
 
 impl Shard {
-    /// Splits a failed batch if bisect is on and it has several records, which uses up no retry.
-    /// Otherwise the same batch is retried until its retries are used up.
-    pub(super) fn retry(&mut self, mut batch: Batch, now_ms: i64) {
+    /// After an error: halves the batch if bisect is on and it has several records, which uses up no
+    /// retry. Otherwise it is retried.
+    pub(super) fn halve(&mut self, batch: Batch, now_ms: i64) {
         if self.settings.bisect && batch.records.len() > 1 {
             let middle = batch.records.len().div_ceil(2);
             let (first, second) = batch.split_at(middle);
@@ -19,6 +23,11 @@ impl Shard {
             self.put_back(first);
             return;
         }
+        self.retry(batch, now_ms);
+    }
+
+    /// Retries the same batch later, or gives it up if its retries are used up.
+    pub(super) fn retry(&mut self, mut batch: Batch, now_ms: i64) {
         if self
             .settings
             .retries_max
@@ -35,9 +44,9 @@ impl Shard {
         self.put_back(batch);
     }
 
-    /// Retries a batch from the record that the function reported; those before it are done. With bisect,
-    /// this splits the batch at that record, which uses up no retry. If it is the first record, or not in
-    /// the batch, the whole batch has failed.
+    /// Continues at the record that the function reported; those before it are done. With bisect, this
+    /// splits the batch at that record, which uses up no retry. If it is the first record, nothing is split
+    /// off: the whole batch is retried, and never halved.
     pub(super) fn retry_from(&mut self, batch: Batch, number: SequenceNumber, now_ms: i64) {
         let mut records = batch.records.iter();
         let position = records.position(|record| record.sequence_number == number);

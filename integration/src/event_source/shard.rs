@@ -4,8 +4,8 @@
 //! If AWS's documentation is ambiguous, the harsher interpretation is used:
 //! - Without bisect, a partial failure counts as a retry even if the checkpoint moved.
 //! - A reported record that is not in the batch fails the whole batch.
-//! - A partial failure at the first record is not progress: with bisect the batch is halved; without it
-//!   the same batch is retried, and eventually given up as a whole.
+//! - A response that fails the whole batch does not halve it, since it is not a failed invocation: the
+//!   same batch is retried, and eventually given up as a whole.
 
 use app::ports::SequenceNumber;
 use std::collections::VecDeque;
@@ -74,6 +74,8 @@ pub enum Outcome {
     DoneBefore(SequenceNumber),
     /// The invocation failed, and with it the whole batch.
     Failed,
+    /// The invocation succeeded, and its response fails the whole batch.
+    AllReported,
     /// The function was not invoked (throttled, unavailable): this uses up no retry.
     NotInvoked,
 }
@@ -244,6 +246,10 @@ impl Shard {
                 self.put_back(batch);
             }
             Outcome::Failed => {
+                batch.invocations = batch.invocations.saturating_add(1);
+                self.halve(batch, now_ms);
+            }
+            Outcome::AllReported => {
                 batch.invocations = batch.invocations.saturating_add(1);
                 self.retry(batch, now_ms);
             }

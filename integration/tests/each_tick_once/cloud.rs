@@ -14,6 +14,7 @@ use app::recent_offers::RecentOffers;
 use async_trait::async_trait;
 use aws::dynamodb::analytics::ReadRange;
 use aws::dynamodb::{AnalyticsTable, StoreTimeout, TickTable, TickTableConfig};
+use aws::emf::InvocationMetrics;
 use aws_client::scripted_http::{Answer as Response, Wire};
 use codec::tick_columns::{COLUMNS, Kind};
 use domain::analytics::Interval;
@@ -158,13 +159,16 @@ impl Cloud {
             region: "us-east-1".to_owned(),
         };
         let event = serde_json::from_value(invocation(&origin, batch));
-        let response = self.function.handle(event.unwrap()).await.unwrap();
+        let response = self.function.handle(event.unwrap()).await;
         if fails {
             // Another instance continues.
             self.function = function(&self.analytics, &self.outside);
             return Answer::Raised("after its work".to_owned());
         }
-        Answer::Returned(serde_json::to_value(response).unwrap())
+        match response {
+            Ok(response) => Answer::Returned(serde_json::to_value(response).unwrap()),
+            Err(error) => Answer::Raised(error.to_string()),
+        }
     }
 
     /// Offers new records of the stream to the event source.
@@ -309,8 +313,15 @@ fn mortal<T>(life: &Arc<Life>, port: &Arc<T>) -> Mortal<T> {
 
 fn function(analytics: &Table, outside: &Outside) -> Analytics {
     let table = analytics_table(analytics, outside);
-    let clock = Arc::clone(&outside.clock) as _;
-    Analytics::new(Arc::new(table), Arc::new(NoFeed), Arc::new(Ignored), clock)
+    let clock = Arc::clone(&outside.clock);
+    let metrics = InvocationMetrics::new(std::io::sink(), Arc::clone(&clock) as _, "analytics");
+    Analytics::new(
+        Arc::new(table),
+        Arc::new(NoFeed),
+        Arc::new(Ignored),
+        clock,
+        Arc::new(metrics),
+    )
 }
 
 fn analytics_table(analytics: &Table, outside: &Outside) -> AnalyticsTable {

@@ -11,5 +11,6 @@ mod answers;
 mod lineage;
 mod mapping;
 mod properties;
+mod queue;
 mod rules;
 mod simulation;

@@ -37,6 +37,7 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
         1 => Just(Behaviour::Poison),
         1 => (1..4_u32).prop_map(Behaviour::Flaky),
         1 => (1..9_u32).prop_map(Behaviour::ReportedFailed),
+        1 => (1..9_u32).prop_map(Behaviour::Failing),
     ]
 }
 
@@ -115,8 +116,10 @@ proptest! {
         batch_records_max in 1..200_usize,
         retries in 0..4_u32,
         poison in prop::collection::btree_set(0..150_usize, 0..6),
+        is_named in any::<bool>(),
     ) {
         let behaviours = (0..150).map(|index| match poison.contains(&index) {
+            true if is_named => Behaviour::Failing(u32::MAX),
             true => Behaviour::Poison,
             false => Behaviour::Good,
         });
@@ -167,6 +170,7 @@ proptest! {
                 Just(Behaviour::Good),
                 (1..6_u32).prop_map(Behaviour::Flaky),
                 (1..6_u32).prop_map(Behaviour::ReportedFailed),
+                (1..6_u32).prop_map(Behaviour::Failing),
             ],
             0..80,
         ),

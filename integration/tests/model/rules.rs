@@ -9,7 +9,7 @@ use integration::event_source::shard::{
 
 use crate::simulation::{Behaviour, RecordOutcome, START_MS, Simulation};
 
-use Behaviour::{Flaky, Good, Poison, ReportedFailed};
+use Behaviour::{Failing, Flaky, Good, Poison, ReportedFailed};
 
 fn settings() -> MappingSettings {
     MappingSettings {
@@ -108,13 +108,38 @@ fn without_bisect_a_record_that_always_fails_takes_the_following_ones_with_it() 
 }
 
 #[test]
-fn with_bisect_a_record_that_always_fails_is_given_up_alone() {
+fn a_response_that_names_the_first_record_never_halves_the_batch() {
+    // So a record that always fails takes the following ones with it, bisect or not.
     check(
         bisecting(),
         &[Good, Good, ReportedFailed(99), Good, Good],
+        &[&[0, 1, 2, 3], &[2, 3], &[2, 3], &[4]],
+        &[(2, 3)],
+    );
+}
+
+#[test]
+fn with_an_error_for_the_first_record_a_record_that_always_fails_is_given_up_alone() {
+    check(
+        bisecting(),
+        &[Good, Good, Failing(99), Good, Good],
         &[&[0, 1, 2, 3], &[2, 3], &[2], &[2], &[3], &[4]],
         &[(2, 2)],
     );
+}
+
+#[test]
+fn a_response_that_fails_the_whole_batch_does_not_halve_it() {
+    let mut shard = Shard::new(bisecting());
+    shard.offer(records(&[1, 2]), START_MS).unwrap();
+    for retries in 0..=1 {
+        let Step::Invoke(batch) = shard.step(START_MS) else {
+            panic!()
+        };
+        assert_eq!((batch.records.len(), batch.retries), (2, retries));
+        shard.answered(&Outcome::AllReported, START_MS).unwrap();
+    }
+    assert!(matches!(shard.step(START_MS), Step::GiveUp(batch, _) if batch.records.len() == 2));
 }
 
 #[test]

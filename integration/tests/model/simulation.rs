@@ -16,8 +16,11 @@ pub(crate) enum Behaviour {
     Poison,
     /// The first invocations with this record fail, this many times.
     Flaky(u32),
-    /// The function reports this record as failed, this many times.
+    /// The function reports this record as failed, this many times, even as the first one.
     ReportedFailed(u32),
+    /// This record fails, this many times. The function reports it, or raises an error if nothing before it
+    /// is done, as ours do.
+    Failing(u32),
 }
 
 /// The outcome of one record.
@@ -152,15 +155,20 @@ impl Simulation {
                     *left -= 1;
                     return (Outcome::Failed, 0);
                 }
-                Behaviour::Good | Behaviour::Flaky(_) | Behaviour::ReportedFailed(_) => {}
+                _ => {}
             }
         }
         for (position, index) in all.iter().enumerate() {
-            if let Behaviour::ReportedFailed(left) = &mut self.behaviours[*index]
-                && *left > 0
-            {
-                *left -= 1;
-                return (Outcome::DoneBefore(number(*index)), position);
+            match &mut self.behaviours[*index] {
+                Behaviour::Failing(left) if *left > 0 && position == 0 => {
+                    *left -= 1;
+                    return (Outcome::Failed, 0);
+                }
+                Behaviour::ReportedFailed(left) | Behaviour::Failing(left) if *left > 0 => {
+                    *left -= 1;
+                    return (Outcome::DoneBefore(number(*index)), position);
+                }
+                _ => {}
             }
         }
         (Outcome::Done, all.len())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws::emf;
 use serde_json::Value;
 
 use crate::stack::{Resource, stack, text};
@@ -227,6 +228,60 @@ fn alarms_watch_resources_that_exist() {
             }
         }
     }
+}
+
+/// The metrics that the functions write, by their function.
+fn written() -> BTreeSet<(String, String)> {
+    let of = |function: &str, metric: &str| (format!("prices-{function}"), metric.to_owned());
+    let of_webhook = emf::METRICS.iter().map(|metric| of("webhook", metric));
+    let others = [
+        of("analytics", emf::FAILED_ITEMS),
+        of("redrive", emf::FAILED_ITEMS),
+        of("scaler", "OpenShards"),
+    ];
+    of_webhook.chain(others).collect()
+}
+
+#[test]
+fn alarms_and_dashboard_read_metrics_that_are_written() {
+    let mut read = BTreeSet::new();
+    let provisioned = [("StreamMode", "PROVISIONED")];
+    for (file, given) in [
+        ("alarms.yaml", &[][..]),
+        ("alarms-math.yaml", &provisioned[..]),
+    ] {
+        for alarm in stack(file, given).all("AWS::CloudWatch::Alarm") {
+            let single = std::iter::once(&alarm.properties);
+            let stats = alarm.find("/Metrics").and_then(Value::as_array);
+            let stats = stats.into_iter().flatten();
+            let all = single.chain(stats.filter_map(|metric| metric.pointer("/MetricStat/Metric")));
+            for metric in all.filter(|metric| metric["Namespace"] == emf::NAMESPACE) {
+                assert_eq!(metric["Dimensions"][0]["Name"], emf::DIMENSION);
+                let function = text(&metric["Dimensions"][0]["Value"]);
+                read.insert((function, text(&metric["MetricName"])));
+                // A line has only what is not 0.
+                assert_eq!(
+                    alarm.text("/TreatMissingData"),
+                    "notBreaching",
+                    "{}",
+                    alarm.id
+                );
+            }
+        }
+    }
+    for widget in widgets() {
+        let metrics = widget["properties"]["metrics"].as_array();
+        for metric in metrics.into_iter().flatten() {
+            if metric[0] == emf::NAMESPACE {
+                assert_eq!(metric[2], emf::DIMENSION);
+                read.insert((text(&metric[3]), text(&metric[1])));
+            }
+        }
+    }
+    let unwritten: Vec<_> = read.difference(&written()).cloned().collect();
+    assert!(unwritten.is_empty(), "{unwritten:?}");
+    let unread: Vec<_> = written().difference(&read).cloned().collect();
+    assert!(unread.is_empty(), "{unread:?}");
 }
 
 fn widgets() -> Vec<Value> {

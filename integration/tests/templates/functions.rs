@@ -61,6 +61,23 @@ fn logs_expire() {
     }
 }
 
+#[test]
+fn logs_are_json_without_the_lines_of_invocations_that_succeed() {
+    let service = stack("service.yaml", &[]);
+    for name in NAMES {
+        let function = function(&service, name);
+        let logging = |property: &str| {
+            function
+                .text(&format!("/LoggingConfig/{property}"))
+                .to_owned()
+        };
+        assert_eq!(logging("LogFormat"), "JSON");
+        assert_eq!(logging("SystemLogLevel"), "WARN");
+        // Lines of metrics have no level, and LogLevel filters in the function.
+        assert_eq!(logging("ApplicationLogLevel"), "TRACE");
+    }
+}
+
 /// Asserts that the function starts with the template's variables: it reads each of them, and accepts
 /// their values as flags, which have the same names.
 #[track_caller]

@@ -23,7 +23,7 @@ use domain::analytics::{Anomaly, CandleBlock};
 
 use crate::ports::{PortError, SequenceNumber};
 
-pub use analysis::{Replayable, Settings, ShardMemory};
+pub use analysis::{Analysed, Replayable, Settings, ShardMemory};
 
 /// What is known about a shard, whoever analyses it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -119,6 +119,9 @@ pub trait ShardLog: Send + Sync {
         after: SequenceNumber,
         before: Option<SequenceNumber>,
     ) -> Result<ReplayedRecords, PortError>;
+
+    /// The shards whose records the stream has, closed ones too.
+    async fn shards(&self) -> Result<Vec<String>, PortError>;
 
     /// The shards that a shard was made from by a split or a merge, if the stream still has them.
     async fn parents(&self, shard: &str) -> Result<Vec<String>, PortError>;

@@ -1,5 +1,8 @@
-//! Metrics in CloudWatch's embedded metric format: one line of the function's log per call.
-//! CloudWatch extracts them without a request of ours, so they cost nothing and cannot fail a call.
+//! Metrics in CloudWatch's embedded metric format: one line of the function's log per invocation.
+//! CloudWatch extracts them without a request of ours, so they cannot fail a call.
+//!
+//! The log costs more than the metrics. So a line has only what is not 0, and nothing that follows
+//! from the rest: alarms treat missing data as 0.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,14 +21,13 @@ pub const NAMESPACE: &str = "Tickstream";
 pub const DIMENSION: &str = "FunctionName";
 
 /// The metrics of a delivery, all counts. received = stored + duplicate + rejected + ignored, and
-/// in cohort = streamed + redriven + pending.
-pub const METRICS: [&str; 9] = [
+/// the ticks of the cohort are streamed + redriven + pending.
+pub const METRICS: [&str; 8] = [
     "Received",
     "Stored",
     "Duplicate",
     "Ignored",
     "Rejected",
-    "InCohort",
     "Streamed",
     "Redriven",
     "Pending",
@@ -40,8 +42,16 @@ pub const LATE_TICKS: &str = "LateTicks";
 /// Ticks behind their pair's newest one by more than the allowed lateness.
 pub const TOO_LATE_TICKS: &str = "TooLateTicks";
 
-/// Pairs whose stored state could not be read: their analysis continues after their stored candles.
+/// Records that the analysis read from the stream again: after a cold start, or after another instance.
+pub const REPLAYED_RECORDS: &str = "ReplayedRecords";
+
+/// Pairs whose state could not be read, so that their analysis continues after their stored candles, and blocks of
+/// candles that could not be read or stored.
 pub const STATES_SET_ASIDE: &str = "StatesSetAside";
+
+/// Messages or records that Lambda delivers again although the invocation counts as a success,
+/// because the rest of their batch is done.
+pub const FAILED_ITEMS: &str = "FailedItems";
 
 /// Counts of rejected entries by reason: a property of the line, not a metric.
 const REJECTED_BY_REASON: &str = "RejectedByReason";
@@ -74,9 +84,7 @@ impl EmfWriter {
         properties: BTreeMap<&str, Value>,
     ) -> std::io::Result<()> {
         let metrics = counts.iter();
-        let metrics: Vec<Value> = metrics
-            .map(|(name, _)| json!({"Name": name, "Unit": "Count"}))
-            .collect();
+        let metrics: Vec<Value> = metrics.map(|(name, _)| json!({"Name": name})).collect();
         let metadata = json!({
             "Timestamp": now_ms,
             "CloudWatchMetrics": [{
@@ -94,6 +102,51 @@ impl EmfWriter {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.write_all(&bytes)?;
         out.flush()
+    }
+}
+
+/// Counts what happens in an invocation, and writes it as one line at its end.
+pub struct InvocationMetrics {
+    writer: EmfWriter,
+    clock: Arc<dyn Clock>,
+    counts: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl InvocationMetrics {
+    /// The metrics of a function, see [`EmfWriter::new`].
+    #[must_use]
+    pub fn new(
+        out: impl Write + Send + 'static,
+        clock: Arc<dyn Clock>,
+        function_name: impl Into<String>,
+    ) -> Self {
+        Self {
+            writer: EmfWriter::new(out, function_name),
+            clock,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Adds to a metric of the current invocation.
+    pub fn add(&self, metric: &'static str, count: u64) {
+        if count > 0 {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            *counts.entry(metric).or_default() += count;
+        }
+    }
+
+    /// Ends an invocation: writes what was counted, if anything. A failure is only logged, since the
+    /// work is done.
+    pub fn flush(&self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts: Vec<(&str, u64)> = std::mem::take(&mut *counts).into_iter().collect();
+        if !counts.is_empty()
+            && let Err(error) =
+                self.writer
+                    .write_counts(self.clock.now_ms(), &counts, BTreeMap::new())
+        {
+            tracing::warn!(error = %error, ?counts, "the metrics of an invocation were not written");
+        }
     }
 }
 
@@ -125,12 +178,12 @@ impl EmfLedger {
             entry.duplicate,
             entry.ignored,
             entry.rejected(),
-            entry.in_cohort,
             entry.streamed,
             entry.redriven,
             entry.in_cohort.saturating_sub(offered),
         ];
-        let counts: Vec<(&str, u64)> = METRICS.into_iter().zip(counts).collect();
+        let counts = METRICS.into_iter().zip(counts);
+        let counts: Vec<(&str, u64)> = counts.filter(|(_, count)| *count > 0).collect();
         let mut properties = BTreeMap::new();
         if !entry.rejected_by_reason.is_empty() {
             let by_reason = serde_json::to_value(&entry.rejected_by_reason)?;

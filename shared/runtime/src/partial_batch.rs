@@ -1,15 +1,26 @@
-//! Partial batch responses for the two event sources that support them: for a queue, the response
-//! lists every failed message; for a stream, it lists the first failed record, and Lambda retries
-//! from that record on.
+//! What a handler answers to a batch: nothing failed, a part failed, or nothing progressed.
 //!
-//! Both event source mappings must have `ReportBatchItemFailures` set. Without it, Lambda considers
-//! a batch with failures done.
+//! - **Nothing progressed**: an error, so that Lambda counts the invocation in `Errors`, invokes a
+//!   function with messages of a queue less often for a while, and halves a batch of a stream.
+//!   To a response, however many items it names, Lambda does none of that.
+//! - **A part failed**: for a queue, the response lists every failed message; for a stream, it lists
+//!   the first failed record, and Lambda retries from that record on. Such a response counts as a
+//!   success, so [`BatchResponse::failed_items`] is for a metric.
+//!
+//! The event source mapping must have `ReportBatchItemFailures` set. Without it, Lambda considers a
+//! batch of which a part failed done.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use aws_lambda_events::event::sqs::SqsEvent;
 use serde::Serialize;
+
+use crate::causes;
+
+/// Why items failed.
+pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// The response to a batch: what Lambda must deliver again. Queues and streams use the same JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -17,24 +28,45 @@ use serde::Serialize;
 pub struct BatchResponse {
     /// What failed; empty if nothing did.
     pub batch_item_failures: Vec<ItemFailure>,
+    /// How many items Lambda delivers again.
+    #[serde(skip)]
+    pub failed_items: u64,
 }
 
 /// One item that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFailure {
-    /// A message's id, or a record's sequence number. An empty one fails the whole batch, as
-    /// a message without an id requires.
+    /// A message's id, or a record's sequence number.
     pub item_identifier: String,
 }
 
-impl BatchResponse {
-    fn of(identifiers: impl IntoIterator<Item = String>) -> Self {
-        let failed = |item_identifier| ItemFailure { item_identifier };
-        Self {
-            batch_item_failures: identifiers.into_iter().map(failed).collect(),
-        }
-    }
+/// Nothing of a batch progressed: Lambda delivers all of it again.
+#[derive(Debug, thiserror::Error)]
+#[error("a batch of {batch} failed and will be delivered again")]
+pub struct BatchError {
+    /// Such as `4 messages`.
+    batch: String,
+    #[source]
+    cause: Cause,
+}
+
+/// Messages that failed.
+#[derive(Debug)]
+pub struct FailedMessages {
+    /// Their positions; at least one.
+    pub positions: BTreeSet<usize>,
+    /// Why, or why the first of them did.
+    pub cause: Cause,
+}
+
+/// The first record that failed.
+#[derive(Debug)]
+pub struct FailedRecord {
+    /// Its position. The records before it are done.
+    pub position: usize,
+    /// Why.
+    pub cause: Cause,
 }
 
 /// A record of a stream as the handler sees it.
@@ -55,31 +87,44 @@ pub struct ShardBatch {
     pub records: Vec<Record>,
 }
 
-/// Passes the bodies of a queue's messages to a handler, which returns the positions that must be
-/// retried. The service deletes the other messages.
-pub async fn sqs<H>(event: SqsEvent, handle: H) -> BatchResponse
+/// Passes the bodies of a queue's messages to a handler, which returns those that must be retried.
+/// The service deletes the other messages.
+///
+/// # Errors
+/// [`BatchError`] if every message failed, or one that cannot be named.
+pub async fn sqs<H>(event: SqsEvent, handle: H) -> Result<BatchResponse, BatchError>
 where
-    H: AsyncFnOnce(&[String]) -> BTreeSet<usize>,
+    H: AsyncFnOnce(&[String]) -> Result<(), FailedMessages>,
 {
     let (ids, bodies): (Vec<_>, Vec<_>) = event
         .records
         .into_iter()
-        .map(|message| {
-            let (id, body) = (message.message_id, message.body);
-            (id.unwrap_or_default(), body.unwrap_or_default())
-        })
+        .map(|message| (message.message_id, message.body.unwrap_or_default()))
         .unzip();
-    let failed = handle(&bodies).await;
-    let of_failed = |(at, id): (usize, String)| failed.contains(&at).then_some(id);
-    BatchResponse::of(ids.into_iter().enumerate().filter_map(of_failed))
+    let Err(FailedMessages { positions, cause }) = handle(&bodies).await else {
+        return Ok(BatchResponse::default());
+    };
+    let (items, batch) = (ids.len(), format!("{} messages", ids.len()));
+    let of_failed = |(at, id): (usize, Option<String>)| positions.contains(&at).then_some(id);
+    let named: Option<Vec<String>> = ids.into_iter().enumerate().filter_map(of_failed).collect();
+    match named {
+        Some(named) if !named.is_empty() && named.len() < items => {
+            Ok(partial(named, positions.len(), &batch, &cause))
+        }
+        _ => Err(BatchError { batch, cause }),
+    }
 }
 
-/// Passes the records of a shard to a handler, which returns the first position that must be
-/// retried. The service then delivers that record and all later ones again, so whatever the handler
-/// did with them must be safe to repeat.
-pub async fn kinesis<H>(event: KinesisEvent, handle: H) -> BatchResponse
+/// Passes the records of a shard to a handler, which returns the first one that must be retried. The
+/// service then delivers that record and all later ones again, so whatever the handler did with them
+/// must be safe to repeat.
+///
+/// # Errors
+/// [`BatchError`] if the first record failed. A response that names it would make Lambda deliver
+/// the whole batch again and again.
+pub async fn kinesis<H>(event: KinesisEvent, handle: H) -> Result<BatchResponse, BatchError>
 where
-    H: AsyncFnOnce(&ShardBatch) -> Option<usize>,
+    H: AsyncFnOnce(&ShardBatch) -> Result<(), FailedRecord>,
 {
     let shard = event
         .records
@@ -96,98 +141,38 @@ where
         shard,
         records: records.collect(),
     };
-    let failed = handle(&batch)
-        .await
-        // A position past the end would name no record, and the failure would be lost.
-        .map(|at| at.min(batch.records.len().saturating_sub(1)))
-        .and_then(|at| batch.records.get(at))
-        .map(|record| record.sequence.clone());
-    BatchResponse::of(failed)
+    let Err(FailedRecord { position, cause }) = handle(&batch).await else {
+        return Ok(BatchResponse::default());
+    };
+    let ShardBatch { shard, records } = batch;
+    let batch = format!("{} records of {shard}", records.len());
+    match records.get(position) {
+        Some(record) if position > 0 => {
+            let named = vec![record.sequence.clone()];
+            Ok(partial(named, records.len() - position, &batch, &cause))
+        }
+        // A position past the end names no record.
+        _ => Err(BatchError { batch, cause }),
+    }
+}
+
+/// The response that names these items. Lambda does not log it, so this does.
+fn partial(named: Vec<String>, failed: usize, batch: &str, cause: &Cause) -> BatchResponse {
+    let error = causes::joined(cause.as_ref());
+    tracing::error!(
+        error,
+        failed,
+        batch,
+        "a part of a batch failed and will be delivered again"
+    );
+    let failures = named.into_iter();
+    BatchResponse {
+        batch_item_failures: failures
+            .map(|item_identifier| ItemFailure { item_identifier })
+            .collect(),
+        failed_items: failed as u64,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn messages() -> SqsEvent {
-        let message = |id: &str, body: &str| json!({"messageId": id, "body": body});
-        serde_json::from_value(json!({"Records": [
-            message("m-1", "a"), message("m-2", "b"), message("m-3", "c"), {"body": "d"},
-        ]}))
-        .unwrap()
-    }
-
-    #[tokio::test]
-    async fn every_failed_message_is_reported_to_a_queue() {
-        let response = sqs(messages(), async |bodies: &[String]| {
-            assert_eq!(bodies, ["a", "b", "c", "d"]);
-            BTreeSet::from([0, 2])
-        })
-        .await;
-        assert_eq!(
-            serde_json::to_value(response).unwrap(),
-            json!({"batchItemFailures": [{"itemIdentifier": "m-1"}, {"itemIdentifier": "m-3"}]})
-        );
-    }
-
-    #[tokio::test]
-    async fn a_failed_message_without_an_id_fails_the_whole_batch() {
-        let response = sqs(messages(), async |_: &[String]| BTreeSet::from([3])).await;
-        assert_eq!(
-            response.batch_item_failures,
-            [ItemFailure {
-                item_identifier: String::new()
-            }]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_batch_that_was_done_is_answered_with_an_empty_list() {
-        let response = sqs(messages(), async |_: &[String]| BTreeSet::new()).await;
-        assert_eq!(
-            serde_json::to_value(response).unwrap(),
-            json!({"batchItemFailures": []})
-        );
-    }
-
-    fn records() -> KinesisEvent {
-        let record = |sequence: &str, data: &str| {
-            json!({
-                "eventID": format!("shardId-000000000003:{sequence}"),
-                "kinesis": {
-                    "sequenceNumber": sequence, "data": data, "partitionKey": "SOL",
-                    "approximateArrivalTimestamp": 1_767_225_600.5,
-                },
-            })
-        };
-        serde_json::from_value(json!({"Records": [record("101", "aGk="), record("102", "")]}))
-            .unwrap()
-    }
-
-    #[track_caller]
-    fn check(response: &BatchResponse, expected: &[&str]) {
-        let found: Vec<_> = response
-            .batch_item_failures
-            .iter()
-            .map(|failure| failure.item_identifier.as_str())
-            .collect();
-        assert_eq!(found, expected);
-    }
-
-    #[tokio::test]
-    async fn the_first_failed_record_is_reported_to_a_stream() {
-        let response = kinesis(records(), async |batch: &ShardBatch| {
-            assert_eq!(batch.shard, "shardId-000000000003");
-            assert_eq!(batch.records[0].data, b"hi");
-            assert_eq!(batch.records[1].data, b"");
-            Some(1)
-        })
-        .await;
-        check(&response, &["102"]);
-        check(&kinesis(records(), async |_: &ShardBatch| None).await, &[]);
-        let past_the_end = kinesis(records(), async |_: &ShardBatch| Some(9)).await;
-        check(&past_the_end, &["102"]);
-    }
-}
+mod tests;

@@ -279,6 +279,10 @@ impl ShardLog for MemoryShards {
         })
     }
 
+    async fn shards(&self) -> Result<Vec<String>, PortError> {
+        self.run(|held| held.shards.keys().cloned().collect())
+    }
+
     async fn parents(&self, shard: &str) -> Result<Vec<String>, PortError> {
         self.run(|held| {
             let log = held.shards.get(shard);

@@ -13,10 +13,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// How long any step of a bootstrap may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,6 +50,8 @@ pub struct Bootstrap {
     events: mpsc::Sender<Invocation>,
     shared: Arc<Shared>,
     process: Child,
+    /// Standard output and standard error, which are read all the time: a full pipe would stop the process.
+    output: [JoinHandle<Vec<u8>>; 2],
 }
 
 /// Starts a bootstrap with a Runtime API, and with only these environment variables.
@@ -74,12 +77,24 @@ pub async fn start(program: impl AsRef<FilePath>, environment: &[(&str, &str)]) 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let process = command(program, address, environment).spawn().unwrap();
+    let mut process = command(program, address, environment).spawn().unwrap();
+    let output = [
+        tokio::spawn(all_of(process.stdout.take().unwrap())),
+        tokio::spawn(all_of(process.stderr.take().unwrap())),
+    ];
     Bootstrap {
         events,
         shared,
         process,
+        output,
     }
+}
+
+async fn all_of(mut pipe: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What was read until an error is all that there is.
+    drop(pipe.read_to_end(&mut bytes).await);
+    bytes
 }
 
 /// Starts a service that permanently refuses every call, and returns its endpoint. It shows how a
@@ -91,6 +106,37 @@ pub async fn start(program: impl AsRef<FilePath>, environment: &[(&str, &str)]) 
 pub async fn refusing_service() -> String {
     let refusal = r#"{"__type":"AccessDeniedException","message":"refused by the test"}"#;
     let router = Router::new().fallback(async move || (StatusCode::BAD_REQUEST, refusal));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+/// Starts a service that accepts every call of a webhook for one tick, and returns its endpoint.
+///
+/// # Panics
+/// If no socket can be opened.
+#[expect(clippy::unwrap_used, reason = "a test that cannot start should fail")]
+pub async fn accepting_service() -> String {
+    let accept = async |headers: HeaderMap| {
+        let target = headers.get("x-amz-target").map(|it| it.to_str().unwrap());
+        let (_, operation) = target
+            .unwrap_or_default()
+            .split_once('.')
+            .unwrap_or_default();
+        match operation {
+            "BatchGetItem" => r#"{"Responses":{},"UnprocessedKeys":{}}"#,
+            "BatchWriteItem" => r#"{"UnprocessedItems":{}}"#,
+            "PutRecords" => {
+                r#"{"FailedRecordCount":0,"Records":[{"SequenceNumber":"1","ShardId":"shardId-000000000000"}]}"#
+            }
+            "SendMessageBatch" => {
+                r#"{"Successful":[{"Id":"0","MessageId":"m","MD5OfMessageBody":"-"}],"Failed":[]}"#
+            }
+            _ => "{}",
+        }
+    };
+    let router = Router::new().fallback(accept);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -115,6 +161,7 @@ fn command(
             ("AWS_SECRET_ACCESS_KEY", "test"),
         ])
         .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
@@ -194,6 +241,24 @@ impl Bootstrap {
             .expect("the bootstrap does not answer")
     }
 
+    /// Ends the process, and returns what it wrote to standard output and standard error: all that Lambda
+    /// would keep as the function's log.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    #[expect(
+        clippy::unwrap_used,
+        reason = "a log that cannot be read fails the test"
+    )]
+    pub async fn written(mut self) -> String {
+        self.process.kill().await.unwrap();
+        let mut log = Vec::new();
+        for output in self.output {
+            log.extend(output.await.unwrap());
+        }
+        String::from_utf8(log).unwrap()
+    }
+
     /// Waits for the process to end by itself, and returns its exit status and log.
     ///
     /// # Panics
@@ -203,17 +268,12 @@ impl Bootstrap {
         reason = "a bootstrap that does not end fails the test"
     )]
     pub async fn ended(mut self) -> (ExitStatus, String) {
-        let mut log = String::new();
+        let [_, stderr] = self.output;
         let exchange = async {
-            if let Some(stderr) = self.process.stderr.as_mut() {
-                stderr.read_to_string(&mut log).await.ok()?;
-            }
-            self.process.wait().await.ok()
+            let log = String::from_utf8(stderr.await.ok()?).ok()?;
+            Some((self.process.wait().await.ok()?, log))
         };
-        let status = tokio::time::timeout(TIMEOUT, exchange).await;
-        (
-            status.ok().flatten().expect("the bootstrap does not end"),
-            log,
-        )
+        let ended = tokio::time::timeout(TIMEOUT, exchange).await;
+        ended.ok().flatten().expect("the bootstrap does not end")
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use testkit::runtime_api::{self, Answered};
 use testkit::ticks::ticks;
 
-use crate::{data_of_all, event_value, sequence};
+use crate::{data_of_all, event_value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_analytics");
 
@@ -22,15 +22,24 @@ const ENVIRONMENT: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn the_program_responds_even_if_its_services_are_down() {
+async fn an_invocation_fails_while_its_services_are_down() {
     let endpoint = runtime_api::refusing_service().await;
     let mut environment = ENVIRONMENT.to_vec();
     environment.push(("AWS_ENDPOINT_URL", &endpoint));
     let bootstrap = runtime_api::start(PROGRAM, &environment).await;
     bootstrap.ready().await;
     let event = event_value(7, &data_of_all(&ticks(&["A"], 2)));
-    let failed = json!({"batchItemFailures": [{"itemIdentifier": sequence(7)}]});
-    assert_eq!(bootstrap.invoke(event).await, Answered::Response(failed));
+    let answered = bootstrap.invoke(event).await;
+    let Answered::Error(error) = answered else {
+        panic!("{answered:?}");
+    };
+    assert_eq!(error["errorType"], "BatchError");
+    let message = error["errorMessage"].as_str().unwrap();
+    assert!(
+        message.contains("2 records of shardId-000000000001")
+            && message.contains("refused by the test"),
+        "{message}"
+    );
     // An unreadable event fails its invocation, and the process continues.
     let answered = bootstrap.invoke(json!({"Records": "none"})).await;
     assert!(matches!(answered, Answered::Error(_)), "{answered:?}");

@@ -4,12 +4,14 @@
 
 mod bootstrap;
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use analytics::handler::Analytics;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{PortError, Quarantine, Quarantined};
 use async_trait::async_trait;
+use aws::emf::InvocationMetrics;
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -51,10 +53,25 @@ impl AnalysisFeed for Fakes {
     }
 }
 
+/// What the function writes to standard output.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[derive(Default)]
 struct Scene {
     store: Arc<MemoryAnalytics>,
     fakes: Arc<Fakes>,
+    output: Output,
 }
 
 impl Scene {
@@ -65,7 +82,23 @@ impl Scene {
             Arc::clone(&self.fakes) as _,
             Arc::clone(&self.fakes) as _,
             Arc::new(|| START_MS),
+            Arc::new(InvocationMetrics::new(
+                self.output.clone(),
+                Arc::new(|| START_MS),
+                "prices-analytics",
+            )),
         )
+    }
+
+    /// The metric of each invocation that has it.
+    fn failed_items(&self) -> Vec<u64> {
+        let output = String::from_utf8(self.output.0.lock().unwrap().clone()).unwrap();
+        let counts = output.lines().filter_map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["FunctionName"], "prices-analytics");
+            line["FailedItems"].as_u64()
+        });
+        counts.collect()
     }
 
     fn reasons(&self) -> Vec<Reason> {
@@ -200,13 +233,17 @@ async fn one_failed_commit_is_retried_within_the_invocation() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_unavailable_the_whole_batch_fails() {
+async fn while_the_store_is_unavailable_the_invocation_fails() {
     let scene = Scene::default();
     let mut data = data_of_all(&ticks(&["A"], 10));
     data.insert(3, b"poison".to_vec());
     let analytics = scene.instance();
     scene.store.fail_commits(2);
-    assert_eq!(failed(&analytics, event(1, &data)).await, [sequence(1)]);
+    let error = analytics.handle(event(1, &data)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a batch of 11 records of shardId-000000000001 failed and will be delivered again"
+    );
     assert!(scene.store.candles().is_empty());
     assert_eq!(
         scene.reasons(),
@@ -218,6 +255,8 @@ async fn while_the_store_is_unavailable_the_whole_batch_fails() {
     let minute = &scene.store.candles()[1];
     assert_eq!(minute.interval.as_str(), "1m");
     assert_eq!(minute.tick_count, 10);
+    // `Errors` counts it, and bisect halves the batch.
+    assert!(scene.failed_items().is_empty());
 }
 
 #[tokio::test]
@@ -269,9 +308,13 @@ async fn poison_that_cannot_be_quarantined_is_reported_by_its_position() {
     data.insert(2, b"poison".to_vec());
     let analytics = scene.instance();
     assert_eq!(failed(&analytics, event(1, &data)).await, [sequence(3)]);
+    assert_eq!(scene.failed_items(), [3]);
     let candles = scene.store.candles();
+    // Then it is the first one: a response would make Lambda deliver the same batch again.
+    assert!(analytics.handle(event(3, &data[2..])).await.is_err());
     *scene.fakes.full.lock().unwrap() = false;
     assert_eq!(failed(&analytics, event(3, &data[2..])).await, NONE);
+    assert_eq!(scene.failed_items(), [3]);
     assert_eq!(
         scene.store.candles(),
         candles,

@@ -2,15 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use app::ports::{OutboxId, PortError, Quarantine, Quarantined, Refused, TickStream};
 use app::redrive::Redrive;
 use async_trait::async_trait;
+use aws::emf::InvocationMetrics;
 use domain::{Reason, Tick};
 use redrive::config::Config;
 use redrive::handler::Redriver;
 use runtime::lambda::Settings;
+use runtime::partial_batch::{BatchError, BatchResponse};
 use serde_json::{Value, json};
 use testkit::runtime_api::{self, Answered};
 use testkit::ticks::{START_MS, tick};
@@ -81,24 +84,60 @@ fn event(bodies: &[String]) -> Value {
     json!({"Records": records})
 }
 
-async fn check(fakes: Fakes, bodies: &[String], failed: &[&str]) -> Arc<Fakes> {
-    let fakes = Arc::new(fakes);
+/// What the function writes to standard output.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The response, and the metrics.
+async fn handle(
+    fakes: &Arc<Fakes>,
+    bodies: &[String],
+) -> (Result<BatchResponse, BatchError>, Option<Value>) {
+    let output = Output::default();
+    let clock = Arc::new(|| START_MS);
+    let metrics = InvocationMetrics::new(output.clone(), Arc::clone(&clock) as _, "redrive");
     let redriver = Redriver {
         redrive: Redrive {
-            stream: Arc::clone(&fakes) as _,
+            stream: Arc::clone(fakes) as _,
         },
-        quarantine: Arc::clone(&fakes) as _,
-        clock: Arc::new(|| START_MS),
+        quarantine: Arc::clone(fakes) as _,
+        clock,
+        metrics: Arc::new(metrics),
     };
     let event = serde_json::from_value(event(bodies)).unwrap();
-    let response = redriver.handle(event).await.unwrap();
-    let found: Vec<_> = response
-        .batch_item_failures
+    let response = redriver.handle(event).await;
+    let lines = output.0.lock().unwrap();
+    (response, serde_json::from_slice(&lines).ok())
+}
+
+async fn check(fakes: Fakes, bodies: &[String], failed: &[&str]) -> Arc<Fakes> {
+    let fakes = Arc::new(fakes);
+    let (response, metrics) = handle(&fakes, bodies).await;
+    let failures = response.unwrap().batch_item_failures;
+    let found: Vec<_> = failures
         .iter()
         .map(|failure| failure.item_identifier.as_str())
         .collect();
     assert_eq!(found, failed);
+    let counted = metrics.map_or(json!(0), |line| line["FailedItems"].clone());
+    assert_eq!(counted, failed.len());
     fakes
+}
+
+async fn fails(fakes: Fakes, bodies: &[String], message: &str) {
+    let (response, metrics) = handle(&Arc::new(fakes), bodies).await;
+    assert_eq!(runtime::causes::joined(&response.unwrap_err()), message);
+    assert_eq!(metrics, None, "Lambda counts the error");
 }
 
 fn bodies() -> Vec<String> {
@@ -160,14 +199,37 @@ async fn a_tick_that_occurs_twice_in_a_batch_fails_twice() {
         refused: vec!["A"],
         ..Fakes::default()
     };
-    let twice = [body(&tick("A", 1)), body(&tick("A", 1))];
-    check(fakes, &twice, &["m-0", "m-1"]).await;
+    let bodies = [("A", 1), ("A", 1), ("B", 1)].map(|(token, n)| body(&tick(token, n)));
+    check(fakes, &bodies, &["m-0", "m-1"]).await;
+}
+
+#[tokio::test]
+async fn a_batch_of_which_nothing_is_done_is_an_error() {
+    let ticks = [body(&tick("A", 1)), body(&tick("A", 2))];
+    let refusing = Fakes {
+        refused: vec!["A"],
+        ..Fakes::default()
+    };
+    let failed = "a batch of 2 messages failed and will be delivered again: \
+                  the stream refused 2 ticks again";
+    fails(refusing, &ticks, failed).await;
+    let down = || Fakes {
+        stream_down: true,
+        quarantine_down: true,
+        ..Fakes::default()
+    };
+    let failed = "a batch of 2 messages failed and will be delivered again: append failed: \
+                  a fault of the test";
+    fails(down(), &ticks, failed).await;
+    let failed = "a batch of 4 messages failed and will be delivered again: append failed: \
+                  a fault of the test";
+    fails(down(), &bodies(), failed).await;
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_redrive");
 
 #[tokio::test]
-async fn the_program_reports_all_messages_while_the_stream_is_unavailable() {
+async fn an_invocation_fails_while_the_stream_is_unavailable() {
     let endpoint = runtime_api::refusing_service().await;
     let environment = [
         ("STREAM_NAME", "tickstream-ticks"),
@@ -176,10 +238,18 @@ async fn the_program_reports_all_messages_while_the_stream_is_unavailable() {
     ];
     let bootstrap = runtime_api::start(PROGRAM, &environment).await;
     bootstrap.ready().await;
-    let event = event(&[body(&tick("A", 1)), body(&tick("B", 1))]);
-    let failed =
-        json!({"batchItemFailures": [{"itemIdentifier": "m-0"}, {"itemIdentifier": "m-1"}]});
-    assert_eq!(bootstrap.invoke(event).await, Answered::Response(failed));
+    let answered = bootstrap
+        .invoke(event(&[body(&tick("A", 1)), body(&tick("B", 1))]))
+        .await;
+    let Answered::Error(error) = answered else {
+        panic!("{answered:?}");
+    };
+    assert_eq!(error["errorType"], "BatchError");
+    let message = error["errorMessage"].as_str().unwrap();
+    assert!(
+        message.starts_with("a batch of 2 messages failed"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -201,6 +271,11 @@ async fn an_invalid_log_filter_prevents_the_start() {
 fn the_environment_variables_match_the_template() {
     assert_eq!(
         Config::environment(),
-        ["ARCHIVE_BUCKET", "LOG", "STREAM_NAME"]
+        [
+            "ARCHIVE_BUCKET",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "LOG",
+            "STREAM_NAME"
+        ]
     );
 }

@@ -223,6 +223,43 @@ async fn a_parameter_that_cannot_be_read_ends_the_start() {
     assert!(log.contains("/t/rollout"), "{log}");
 }
 
+/// The longest name that the templates allow.
+const FUNCTION_NAME: &str = "aproject-of-24-character-webhook";
+
+/// The log is billed by its bytes, and costs more than the metrics that are in it.
+#[tokio::test]
+async fn a_delivery_of_one_tick_is_logged_in_at_most_300_bytes() {
+    let endpoint = runtime_api::accepting_service().await;
+    let tick =
+        r#"[{"id":"1","token":"BTC","quote":"USD","price":"1.5","timestamp":1767225600000}]"#;
+    let headers = json!({"authorization": SECRET, "content-type": "application/json"});
+    let delivery = event("POST", "/webhooks/ticks", headers, Some(tick), false);
+    let written = async |deliveries: usize| {
+        let bootstrap = start(&[
+            ("AWS_ENDPOINT_URL", &endpoint),
+            ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
+            ("KINESIS_PERCENTAGE", "100"),
+            ("WEBHOOK_SECRETS", SECRET),
+        ])
+        .await;
+        bootstrap.ready().await;
+        for _ in 0..deliveries {
+            let (status, body) = status_and_body(&bootstrap, delivery.clone()).await;
+            assert_eq!(status, 200, "{body}");
+        }
+        bootstrap.written().await
+    };
+    let (start, all) = (written(0).await, written(1).await);
+    let log = all.strip_prefix(&start).unwrap();
+    assert!(log.len() <= 300, "{} bytes: {log}", log.len());
+    let line: Value = serde_json::from_str(log).unwrap();
+    for metric in ["Received", "Stored", "Streamed"] {
+        assert_eq!(line[metric], 1, "{log}");
+    }
+    assert_eq!(line["FunctionName"], FUNCTION_NAME);
+    assert_eq!(line.as_object().unwrap().len(), 5, "{log}");
+}
+
 #[test]
 fn the_environment_lists_the_variables_of_the_template() {
     assert_eq!(

@@ -20,7 +20,7 @@ use super::block_item::{
     POSITION, block_items, block_key, block_of, block_partition, members_of, part_keys,
 };
 use super::reads::{Found, read_all};
-use crate::emf::{EmfWriter, STATES_SET_ASIDE};
+use crate::emf::{InvocationMetrics, STATES_SET_ASIDE};
 use crate::error::CallError;
 use crate::retry::{Backoff, within};
 
@@ -52,7 +52,7 @@ pub struct CandleTable {
     timeout: Duration,
     clock: Arc<dyn Clock>,
     writer: BatchWriter,
-    metrics: Option<Arc<EmfWriter>>,
+    metrics: Option<Arc<InvocationMetrics>>,
 }
 
 impl CandleTable {
@@ -81,7 +81,7 @@ impl CandleTable {
 
     /// Counts blocks that cannot be read.
     #[must_use]
-    pub fn with_metrics(self, metrics: Arc<EmfWriter>) -> Self {
+    pub fn with_metrics(self, metrics: Arc<InvocationMetrics>) -> Self {
         Self {
             metrics: Some(metrics),
             ..self
@@ -90,14 +90,8 @@ impl CandleTable {
 
     fn set_aside(&self, pair: &Pair, cause: &dyn std::error::Error) {
         tracing::error!(pair = %pair, cause = %cause, "stored candles of a pair cannot be read and are set aside");
-        if let Some(metrics) = &self.metrics
-            && let Err(error) = metrics.write_counts(
-                self.clock.now_ms(),
-                &[(STATES_SET_ASIDE, 1)],
-                BTreeMap::new(),
-            )
-        {
-            tracing::warn!(error = %error, "a metric was not written");
+        if let Some(metrics) = &self.metrics {
+            metrics.add(STATES_SET_ASIDE, 1);
         }
     }
 

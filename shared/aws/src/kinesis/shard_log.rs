@@ -85,6 +85,11 @@ impl ShardLog for KinesisLog {
         }
     }
 
+    async fn shards(&self) -> Result<Vec<String>, PortError> {
+        let shards = self.reader.list().await?;
+        Ok(shards.iter().map(|it| it.shard_id().to_owned()).collect())
+    }
+
     async fn parents(&self, shard: &str) -> Result<Vec<String>, PortError> {
         let shards = self.reader.list().await?;
         let Some(of_shard) = shards.iter().find(|it| it.shard_id() == shard) else {

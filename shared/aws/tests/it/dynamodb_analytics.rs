@@ -10,7 +10,7 @@ use app::ports::{
 };
 use aws::dynamodb::AnalyticsTable;
 use aws::dynamodb::analytics::ReadRange;
-use aws::emf::EmfWriter;
+use aws::emf::InvocationMetrics;
 use aws_sdk_dynamodb::Client;
 use domain::Pair;
 use domain::analytics::{
@@ -317,15 +317,6 @@ async fn counts(table: &AnalyticsTable) -> Vec<u64> {
     counts
 }
 
-fn metric(lines: &Buffer, name: &str) -> u64 {
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let values = lines.lines().map(|line| {
-        let line: Value = serde_json::from_str(line).unwrap();
-        line[name].as_u64().unwrap_or(0)
-    });
-    values.sum()
-}
-
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
 
@@ -340,11 +331,41 @@ impl std::io::Write for Buffer {
     }
 }
 
+struct Metrics {
+    lines: Buffer,
+    counted: Arc<InvocationMetrics>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let lines = Buffer::default();
+        let clock = Arc::new(|| START_MS);
+        let counted = InvocationMetrics::new(lines.clone(), clock, "analytics");
+        Self {
+            lines,
+            counted: Arc::new(counted),
+        }
+    }
+}
+
+impl Metrics {
+    /// The sum of a metric over all invocations.
+    fn sum(&self, name: &str) -> u64 {
+        self.counted.flush();
+        let lines = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
+        let values = lines.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line[name].as_u64().unwrap_or(0)
+        });
+        values.sum()
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tick_that_the_stream_holds_again_counts_once_whoever_reads_it() {
     let (_, wire) = modelled();
-    let lines = Buffer::default();
-    let table = table(&wire).with_metrics(EmfWriter::new(lines.clone(), "analytics"));
+    let metrics = Metrics::default();
+    let table = table(&wire).with_metrics(Arc::clone(&metrics.counted));
     let made: Vec<Tick> = (0..1_500).map(|n| tick("BTC", n)).collect();
     let mut first = analyser(&table);
     fold(&mut first, &records(1, made.clone())).await;
@@ -362,10 +383,10 @@ async fn a_tick_that_the_stream_holds_again_counts_once_whoever_reads_it() {
     let mut other = analyser(&table);
     fold(&mut other, &records(3_000, again.into_iter().chain(made))).await;
     assert_eq!(counts(&table).await, [1_501; 4]);
-    assert_eq!(metric(&lines, "RepeatedTicks"), 3 + 4 + 1_500);
-    assert_eq!(metric(&lines, "StatesSetAside"), 0);
+    assert_eq!(metrics.sum("RepeatedTicks"), 3 + 4 + 1_500);
+    assert_eq!(metrics.sum("StatesSetAside"), 0);
     // Of the late tick, only its first copy.
-    let late = ["LateTicks", "TooLateTicks"].map(|name| metric(&lines, name));
+    let late = ["LateTicks", "TooLateTicks"].map(|name| metrics.sum(name));
     assert_eq!(late, [0, 1]);
 }
 
@@ -390,8 +411,8 @@ async fn members_are_read_once_per_second_and_returned_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_state_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     let (model, wire) = modelled();
-    let lines = Buffer::default();
-    let table = table(&wire).with_metrics(EmfWriter::new(lines.clone(), "analytics"));
+    let metrics = Metrics::default();
+    let table = table(&wire).with_metrics(Arc::clone(&metrics.counted));
     let made = |from, to| (from..to).flat_map(|n| ["BTC", "ETH"].map(|token| tick(token, n)));
     fold(&mut analyser(&table), &records(1, made(0, 100))).await;
     let pairs = ["BTC", "ETH"].map(|token| Pair::of(&tick(token, 1)));
@@ -409,17 +430,17 @@ async fn a_state_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     item["state"] = json!({ "B": "AAAA" });
     model.set(item);
     assert_eq!(averages().await[1], before[1]);
-    assert_eq!(metric(&lines, "StatesSetAside"), 1);
+    assert_eq!(metrics.sum("StatesSetAside"), 1);
 
     // Repeats, late ticks and new ones: all count once.
     let mut next = analyser(&table);
     let more = made(0, 100).chain([late_tick(50)]).chain(made(100, 150));
     fold(&mut next, &records(1_000, more)).await;
     assert_eq!(counts(&table).await, [151; 4]);
-    assert_eq!(metric(&lines, "RepeatedTicks"), 200);
+    assert_eq!(metrics.sum("RepeatedTicks"), 200);
     let stored = table.load(0, &pairs).await.unwrap();
     assert_eq!(
-        metric(&lines, "StatesSetAside"),
+        metrics.sum("StatesSetAside"),
         2,
         "the state is readable again"
     );

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use app::ledger::LedgerEntry;
 use app::ports::{Clock, LedgerWriter};
-use aws::emf::{EmfLedger, METRICS};
+use aws::emf::{EmfLedger, InvocationMetrics, METRICS};
 use domain::Reason;
 use serde_json::{Value, json};
 
@@ -59,7 +59,12 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
     let output = Output::default();
     let ledger = EmfLedger::new(output.clone(), Arc::new(Fixed), "prices-webhook");
     ledger.commit(None, entry()).await.unwrap();
-    ledger.commit(None, LedgerEntry::default()).await.unwrap();
+    let one = LedgerEntry {
+        received: 1,
+        stored: 1,
+        ..LedgerEntry::default()
+    };
+    ledger.commit(None, one).await.unwrap();
     let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<Value> = text
         .lines()
@@ -74,8 +79,9 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
         count("Stored") + count("Duplicate") + count("Rejected") + count("Ignored")
     );
     assert_eq!(
-        count("InCohort"),
-        count("Streamed") + count("Redriven") + count("Pending")
+        5,
+        count("Streamed") + count("Redriven") + count("Pending"),
+        "the cohort"
     );
     assert_eq!(
         (count("Received"), count("Rejected"), count("Pending")),
@@ -95,10 +101,38 @@ async fn a_delivery_is_one_line_whose_counts_balance() {
     let declared = directive["Metrics"].as_array().unwrap();
     assert_eq!(declared.len(), METRICS.len());
     for metric in declared {
-        assert_eq!(metric["Unit"], "Count");
         assert!(line[metric["Name"].as_str().unwrap()].is_u64(), "{metric}");
     }
-    assert!(lines[1].get("RejectedByReason").is_none());
+
+    // What is 0 is left out.
+    let line = lines[1].as_object().unwrap();
+    let names: Vec<&str> = line.keys().map(String::as_str).collect();
+    assert_eq!(names, ["FunctionName", "Received", "Stored", "_aws"]);
+    assert_eq!(
+        line["_aws"]["CloudWatchMetrics"][0]["Metrics"],
+        json!([{"Name": "Received"}, {"Name": "Stored"}])
+    );
+}
+
+#[test]
+fn an_invocation_is_one_line_with_what_was_counted() {
+    let output = Output::default();
+    let metrics = InvocationMetrics::new(output.clone(), Arc::new(Fixed), "prices-analytics");
+    metrics.flush();
+    metrics.add("FailedItems", 0);
+    metrics.flush();
+    assert!(output.0.lock().unwrap().is_empty(), "nothing was counted");
+    metrics.add("LateTicks", 2);
+    metrics.add("FailedItems", 3);
+    metrics.add("LateTicks", 1);
+    metrics.flush();
+    metrics.flush();
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&line["FailedItems"], &line["LateTicks"]),
+        (&json!(3), &json!(3))
+    );
 }
 
 #[tokio::test]
