@@ -33,6 +33,12 @@ pub struct Config {
     #[arg(long, env = "CANDLE_INTERVAL", default_value = "1m", value_parser = stored_interval)]
     pub candle_interval: Interval,
 
+    /// How many seconds after their ten minutes have ended candles are stored: later ticks of them need a read and
+    /// another write.
+    #[arg(long, env = "CANDLE_DELAY_SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    pub candle_delay_seconds: u32,
+
     /// How many days candles and anomalies are kept.
     #[arg(long, env = "RETENTION_DAYS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]

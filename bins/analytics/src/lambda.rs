@@ -56,6 +56,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         clock: Arc::clone(&clock),
         settings: Settings {
             interval: config.candle_interval,
+            delay_ms: i64::from(config.candle_delay_seconds) * 1_000,
             ..Settings::default()
         },
     };

@@ -30,6 +30,8 @@ struct Held {
     /// Whether it fails after its effect.
     after_effect: bool,
     last_sequence: u64,
+    /// Whether all calls fail.
+    fails: bool,
 }
 
 #[derive(Default)]
@@ -61,15 +63,27 @@ impl MemoryShards {
 
     /// Appends a tick to a shard.
     pub fn append(&self, shard: &str, tick: &Tick) -> SequenceNumber {
+        let sequence = {
+            let mut held = self.held();
+            held.last_sequence += 1;
+            SequenceNumber::from(held.last_sequence)
+        };
+        self.append_as(shard, sequence, tick);
+        sequence
+    }
+
+    /// Appends a tick to a shard under a sequence number.
+    pub fn append_as(&self, shard: &str, sequence: SequenceNumber, tick: &Tick) {
         let mut data = Vec::new();
         codec::json::write_json(tick, &mut data);
-        let mut held = self.held();
-        held.last_sequence += 1;
-        let sequence = SequenceNumber::from(held.last_sequence);
-        if let Some(log) = held.shards.get_mut(shard) {
+        if let Some(log) = self.held().shards.get_mut(shard) {
             log.records.push((sequence, data));
         }
-        sequence
+    }
+
+    /// Makes all calls fail, or none.
+    pub fn fail_all(&self, fail: bool) {
+        self.held().fails = fail;
     }
 
     /// Makes a later call fail: the one after `calls` others.
@@ -109,6 +123,9 @@ impl MemoryShards {
 
     fn call(&self) -> Fault {
         let mut held = self.held();
+        if held.fails {
+            return Fault::Before;
+        }
         match held.calls_left {
             Some(0) => {
                 held.calls_left = None;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::Pair;
-use domain::analytics::{AnalysisConfig, Interval};
+use domain::analytics::{ALLOWED_LATENESS_MS, AnalysisConfig, Interval};
 use futures_util::future::BoxFuture;
 
 use super::memory::{Memory, Results};
@@ -11,10 +11,6 @@ use super::snapshot::{decode, encode};
 use super::{Blocks, Checkpoints, Head, ReplayedRecords, ShardLog, Snapshot, StoredBlock};
 use crate::analyse::AnalysisFeed;
 use crate::ports::{Clock, PortError, SequenceNumber, StreamRecord};
-
-/// How long after its end, and after its last tick, a block is stored: a minute is the allowed lateness, within which
-/// senders' retries come.
-const BLOCK_DUE_AFTER_MS: i64 = 60_000;
 
 /// How many generations of parents are searched for a state: a stream that is resharded again and again.
 const GENERATIONS_MAX: usize = 8;
@@ -24,6 +20,8 @@ const GENERATIONS_MAX: usize = 8;
 pub struct Settings {
     /// The candles that are stored; longer ones are merged from these when they are read.
     pub interval: Interval,
+    /// How long after its end, and after its last tick, a block is stored, in milliseconds.
+    pub delay_ms: i64,
     /// After how many records a snapshot is saved: a cold start reads so many again. 50,000 records of 350 bytes are
     /// read in 9 s at a shard's 2 MB a second.
     pub records_per_snapshot: usize,
@@ -41,6 +39,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             interval: Interval::OneMinute,
+            // The allowed lateness, within which senders' retries come.
+            delay_ms: ALLOWED_LATENESS_MS,
             records_per_snapshot: 50_000,
             blocks_per_batch_max: 500,
             pairs_max: 20_000,
@@ -324,7 +324,7 @@ impl Replayable {
 
     /// Stores the blocks that are due, and forgets what is stored. A block that cannot be stored now stays in memory.
     async fn store_due(&self, memory: &mut Memory) -> StoredDue {
-        let due_before_ms = self.clock.now_ms() - BLOCK_DUE_AFTER_MS;
+        let due_before_ms = self.clock.now_ms() - self.settings.delay_ms;
         let (mut due, mut finished): (Vec<StoredBlock>, Vec<(Pair, i64)>) =
             (Vec::new(), Vec::new());
         for (pair, held) in &memory.pairs {

@@ -270,3 +270,9 @@ async fn an_instance_that_was_overtaken_begins_again() {
     let head = app::replay::Checkpoints::head(world.shards.as_ref(), "s0").await;
     assert_eq!(head.unwrap().unwrap().last, sequence);
 }
+
+#[tokio::test]
+async fn the_ports_in_memory_keep_their_contracts() {
+    testkit::contract::blocks(&MemoryShards::default()).await;
+    testkit::contract::checkpoints(&MemoryShards::default()).await;
+}
