@@ -86,14 +86,17 @@ impl Broadcast {
     /// values follow.
     async fn publish(&self, event: SqsEvent) -> Result<(), EventError> {
         let messages = event.records.len();
-        let mut updates = ConflatedUpdates::default();
-        for message in event.records {
-            let body = message.body.unwrap_or_default();
-            if let Err(error) = queue::read(&body, &mut updates) {
-                tracing::error!(error = %error, bytes = body.len(), "a message of the broadcast queue cannot be read and is dropped");
+        let read = || {
+            let mut updates = ConflatedUpdates::default();
+            for message in event.records {
+                let body = message.body.unwrap_or_default();
+                if let Err(error) = queue::read(&body, &mut updates) {
+                    tracing::error!(error = %error, bytes = body.len(), "a message of the broadcast queue cannot be read and is dropped");
+                }
             }
-        }
-        let published = self.fanout.publish(updates).await;
+            updates
+        };
+        let published = self.fanout.publish(read).await;
         let report = published.map_err(|source| EventError::NotSent { messages, source })?;
         tracing::debug!(?report, messages, "updates were sent");
         Ok(())

@@ -37,11 +37,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         clock,
     );
     let broadcast = Broadcast {
-        fanout: Fanout {
-            subscribers: Arc::new(subscribers),
-            push: Arc::new(GatewayPush::new(&sdk, &config.live_callback_url)),
-            latest: Arc::new(latest),
-        },
+        fanout: Fanout::new(
+            Arc::new(subscribers),
+            Arc::new(GatewayPush::new(&sdk, &config.live_callback_url)),
+            Arc::new(latest),
+        ),
     };
     runtime::lambda::serve(async |event| broadcast.handle(event).await).await
 }

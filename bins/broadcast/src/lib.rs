@@ -9,6 +9,8 @@
 //! being established, so the latest values are not sent automatically: `subscribe` returns them, even
 //! for tokens that were named on connect, and `snapshot` returns them without subscribing.
 //! `unsubscribe` without tokens ends all subscriptions of the connection.
+//!
+//! While nobody watches, the first to connect gets the updates of a second later on.
 
 pub mod config;
 pub mod handler;

@@ -204,21 +204,15 @@ function chartError(text) {
 // ---- The live feed
 
 function receive(message) {
-  const takers = {
-    snapshot: () => takeTicks(message.ticks ?? [], true),
-    ticks: () => {
-      const ticks = message.ticks ?? [];
-      pipeline.count(message.counts?.ticks ?? ticks.length);
-      takeTicks(ticks, false);
-    },
-    candles: () => takeCandles(message.candles ?? []),
-    averages: () => {
-      const rows = (message.averages ?? []).filter((row) => row.token === page.pair?.token && row.quote === page.pair?.quote);
-      if (rows.length) takeAverages(rows);
-    },
-    anomalies: () => takeAnomalies(message.anomalies ?? []),
-  };
-  if (Object.hasOwn(takers, message.type)) takers[message.type]();
+  if (message.type === "snapshot") takeTicks(message.ticks ?? [], true);
+  if (message.type !== "updates") return;
+  const ticks = message.ticks ?? [];
+  pipeline.count(message.counts?.ticks ?? ticks.length);
+  takeTicks(ticks, false);
+  takeCandles(message.candles ?? []);
+  const rows = (message.averages ?? []).filter((row) => row.token === page.pair?.token && row.quote === page.pair?.quote);
+  if (rows.length) takeAverages(rows);
+  if (message.anomalies) takeAnomalies(message.anomalies);
 }
 
 function takeTicks(ticks, isSnapshot) {

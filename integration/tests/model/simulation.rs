@@ -155,7 +155,10 @@ impl Simulation {
                     *left -= 1;
                     return (Outcome::Failed, 0);
                 }
-                _ => {}
+                Behaviour::Good
+                | Behaviour::Flaky(_)
+                | Behaviour::ReportedFailed(_)
+                | Behaviour::Failing(_) => {}
             }
         }
         for (position, index) in all.iter().enumerate() {
@@ -168,7 +171,11 @@ impl Simulation {
                     *left -= 1;
                     return (Outcome::DoneBefore(number(*index)), position);
                 }
-                _ => {}
+                Behaviour::Good
+                | Behaviour::Poison
+                | Behaviour::Flaky(_)
+                | Behaviour::ReportedFailed(_)
+                | Behaviour::Failing(_) => {}
             }
         }
         (Outcome::Done, all.len())

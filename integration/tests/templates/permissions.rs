@@ -86,7 +86,6 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
         "BroadcastRole",
         "lambda.amazonaws.com",
         &[
-            "dynamodb:BatchWriteItem on ConnectionsTable",
             "dynamodb:DeleteItem on ConnectionsTable",
             "dynamodb:GetItem on ConnectionsTable",
             "dynamodb:Query on ConnectionsTable",

@@ -10,6 +10,6 @@ mod results_json;
 
 pub use conflated_updates::{ConflatedUpdates, Kind, Update};
 pub use conflator::{Conflator, Reader};
-pub use fanout::{DELIVER_WITHIN, DeliveryReport, Fanout, MESSAGE_BYTES_MAX};
+pub use fanout::{DELIVER_WITHIN, DeliveryReport, Fanout, MESSAGE_BYTES_MAX, NOBODY_WATCHES_FOR};
 pub use messages::{messages, snapshot};
 pub use results_json::{AnomalyJson, AveragesJson, CandleJson};

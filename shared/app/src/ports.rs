@@ -3,6 +3,8 @@
 //! A batch port reports the outcome of every position; success is never inferred from the success of
 //! a call.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use domain::analytics::{Anomaly, Candle, Member, PairState};
 use domain::{Malformed, Pair, Rollout, RolloutChange, Tick, Token};
@@ -276,6 +278,15 @@ pub enum Topic {
     Token(Token),
 }
 
+/// A connection and its topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watcher {
+    /// The connection's id.
+    pub connection: String,
+    /// Its topics; at least one.
+    pub topics: BTreeSet<Topic>,
+}
+
 /// The subscriptions of the live API. A connection that never disconnects expires.
 #[async_trait]
 pub trait Subscribers: Send + Sync {
@@ -285,8 +296,9 @@ pub trait Subscribers: Send + Sync {
     async fn unsubscribe(&self, connection: &str, topics: &[Topic]) -> Result<(), PortError>;
     /// Removes a connection with all its topics; an unknown one is not an error.
     async fn forget(&self, connection: &str) -> Result<(), PortError>;
-    /// The connections of each topic, in the order given.
-    async fn watching(&self, topics: &[Topic]) -> Result<Vec<Vec<String>>, PortError>;
+    /// All connections with at least one topic. One that was added or removed a moment ago may be missing or
+    /// still there.
+    async fn watchers(&self) -> Result<Vec<Watcher>, PortError>;
 }
 
 /// The outcome of a message to a connection.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use app::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic};
+use app::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic, Watcher};
 use async_trait::async_trait;
 use domain::{Tick, Token};
 
@@ -33,6 +33,7 @@ pub struct Connections {
     messages: Mutex<Vec<(String, String)>>,
     latest: Mutex<Vec<Tick>>,
     down: AtomicBool,
+    reads: AtomicUsize,
     posting: AtomicUsize,
     /// The most concurrent posts.
     posting_max: AtomicUsize,
@@ -90,6 +91,12 @@ impl Connections {
         Some(found.iter().cloned().collect())
     }
 
+    /// How often the subscribers were read.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
     /// The most concurrent posts.
     #[must_use]
     pub fn posting_max(&self) -> usize {
@@ -126,14 +133,17 @@ impl Subscribers for Connections {
         Ok(())
     }
 
-    async fn watching(&self, topics: &[Topic]) -> Result<Vec<Vec<String>>, PortError> {
+    async fn watchers(&self) -> Result<Vec<Watcher>, PortError> {
         self.check("read subscribers")?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let held = lock(&self.topics);
-        let of = |topic: &Topic| {
-            let watching = held.iter().filter(|(_, topics)| topics.contains(topic));
-            watching.map(|(connection, _)| connection.clone()).collect()
-        };
-        Ok(topics.iter().map(of).collect())
+        let watching = held.iter().filter(|(_, topics)| !topics.is_empty());
+        Ok(watching
+            .map(|(connection, topics)| Watcher {
+                connection: connection.clone(),
+                topics: topics.clone(),
+            })
+            .collect())
     }
 }
 

@@ -1,6 +1,10 @@
 //! The function on an in-memory store, and its bootstrap with a fake Runtime API.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod bootstrap;
 

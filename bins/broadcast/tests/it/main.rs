@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod bootstrap;
+mod units;
 
 use std::sync::Arc;
 
@@ -23,11 +24,8 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let connections = Arc::new(Connections::default());
-        let fanout = Fanout {
-            subscribers: Arc::clone(&connections) as _,
-            push: Arc::clone(&connections) as _,
-            latest: Arc::clone(&connections) as _,
-        };
+        let port = || Arc::clone(&connections);
+        let fanout = Fanout::new(port(), port(), port());
         let broadcast = Broadcast { fanout };
         Self {
             connections,
@@ -107,7 +105,7 @@ async fn a_batch_of_the_queue_goes_to_its_subscribers() {
     assert_eq!(answer, json!(null));
     let all = scene.messages("all");
     assert_eq!(all.len(), 1);
-    assert_eq!(all[0]["type"], "ticks");
+    assert_eq!(all[0]["type"], "updates");
     assert_eq!(all[0]["counts"]["ticks"], 10);
     assert_eq!(all[0]["ticks"].as_array().unwrap().len(), 2);
     assert_eq!(
@@ -161,14 +159,14 @@ async fn results_are_forwarded_unchanged_and_the_later_one_wins_in_any_order() {
     ];
     scene.handle(batch(&bodies)).await;
     let messages = scene.messages("a");
-    assert_eq!(messages.len(), 2);
+    assert_eq!(messages.len(), 1, "one message for all kinds");
     let candle = serde_json::to_value(CandleJson::of(&revised)).unwrap();
-    assert_eq!(messages[0], json!({"type": "candles", "candles": [candle]}));
+    assert_eq!(messages[0]["candles"], json!([candle]));
     // Compares the text, since parsing and writing could change a double.
-    let message = &scene.connections.messages("a")[1];
+    let message = &scene.connections.messages("a")[0];
     let rows: Vec<_> = AveragesJson::rows(&averages[2]).collect();
     assert_eq!(
-        messages[1]["averages"].as_array().unwrap().len(),
+        messages[0]["averages"].as_array().unwrap().len(),
         rows.len()
     );
     for row in rows {

@@ -19,14 +19,14 @@ async fn listen(process: &Process, query: &str) -> Socket {
     tokio_tungstenite::connect_async(url).await.unwrap().0
 }
 
-/// The next message of a type.
+/// The next snapshot, or the next message of updates that has a list of this kind.
 async fn next(socket: &mut Socket, kind: &str) -> Value {
     let reading = async {
         loop {
             let message = socket.next().await.unwrap().unwrap();
             if let Message::Text(text) = message {
                 let value: Value = serde_json::from_str(&text).unwrap();
-                if value["type"] == kind {
+                if value["type"] == kind || value["type"] == "updates" && value[kind].is_array() {
                     return value;
                 }
             }

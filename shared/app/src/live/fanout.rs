@@ -1,11 +1,12 @@
 //! Updates go to the connections of the live API that subscribe to them.
 //!
 //! Best effort by design, since the next batch has newer values. So a batch is only retried if the
-//! subscribers cannot be read, and no connection waits for another.
+//! subscribers cannot be read, and no connection waits for another. While nobody watches, a batch is
+//! dropped without being read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::{Tick, Token};
@@ -15,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::conflated_updates::{ConflatedUpdates, Update};
 use super::messages::{messages, snapshot};
-use crate::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic};
+use crate::ports::{LatestTicks, PortError, Posted, Push, Subscribers, Topic, Watcher};
 
 /// The largest message in bytes: API Gateway's limit (128 KiB).
 pub const MESSAGE_BYTES_MAX: usize = 128 * 1_024;
@@ -36,6 +37,10 @@ const THROTTLED_RETRIES_MAX: u32 = 3;
 /// The longest wait before the first retry; it doubles with each.
 const BACKOFF: Duration = Duration::from_millis(50);
 
+/// How long the subscribers are not read again after there were none. Somebody who connects meanwhile
+/// gets the updates after that.
+pub const NOBODY_WATCHES_FOR: Duration = Duration::from_secs(1);
+
 /// Tokens whose latest ticks are read at once.
 const READS_AT_ONCE: usize = 16;
 
@@ -47,6 +52,8 @@ pub struct Fanout {
     pub push: Arc<dyn Push>,
     /// The latest values, for a new subscriber.
     pub latest: Arc<dyn LatestTicks>,
+    /// Until when nobody watches.
+    deserted_until: Mutex<Option<Instant>>,
 }
 
 /// The outcome of a batch.
@@ -89,17 +96,40 @@ enum Sent {
 }
 
 impl Fanout {
-    /// Sends a batch to everyone who subscribes to something in it. Each connection gets as few
-    /// messages as its topics allow.
+    /// Sends to these subscribers.
+    #[must_use]
+    pub fn new(
+        subscribers: Arc<dyn Subscribers>,
+        push: Arc<dyn Push>,
+        latest: Arc<dyn LatestTicks>,
+    ) -> Self {
+        Self {
+            subscribers,
+            push,
+            latest,
+            deserted_until: Mutex::default(),
+        }
+    }
+
+    /// Sends the updates that `read` returns to everyone who subscribes to something in them. Each
+    /// connection gets one message, or as few as the size limit allows. While nobody watches, `read` is
+    /// not called, and the subscribers are read at most once in [`NOBODY_WATCHES_FOR`].
     ///
     /// # Errors
     /// [`PortError`] if the subscribers cannot be read: nothing was sent.
-    pub async fn publish(&self, batch: ConflatedUpdates) -> Result<DeliveryReport, PortError> {
-        if batch.is_empty() {
+    pub async fn publish(
+        &self,
+        read: impl FnOnce() -> ConflatedUpdates + Send,
+    ) -> Result<DeliveryReport, PortError> {
+        let watchers = self.watchers().await?;
+        if watchers.is_empty() {
             return Ok(DeliveryReport::default());
         }
-        let updates = batch.into_updates();
-        let groups = self.groups(&updates).await?;
+        let updates = read().into_updates();
+        if updates.is_empty() {
+            return Ok(DeliveryReport::default());
+        }
+        let groups = groups(watchers, &updates);
         let deadline = Instant::now() + DELIVER_WITHIN;
         let counters = Counters::default();
         let connections = groups.values().map(|group| group.len() as u64).sum();
@@ -131,23 +161,14 @@ impl Fanout {
         })
     }
 
-    /// The connections, grouped by their topics among these updates: a group gets the same messages.
-    async fn groups(&self, updates: &[Update]) -> Result<BTreeMap<Wanted, Vec<String>>, PortError> {
-        let tokens: BTreeSet<&Token> = updates.iter().map(|update| &update.token).collect();
-        let mut topics = vec![Topic::All];
-        topics.extend(tokens.into_iter().cloned().map(Topic::Token));
-        let watching = self.subscribers.watching(&topics).await?;
-        let mut by_connection: HashMap<String, Wanted> = HashMap::new();
-        for (topic, connections) in topics.into_iter().zip(watching) {
-            for connection in connections {
-                by_connection.entry(connection).or_default().add(&topic);
-            }
+    async fn watchers(&self) -> Result<Vec<Watcher>, PortError> {
+        let now = Instant::now();
+        if lock(&self.deserted_until).is_some_and(|until| now < until) {
+            return Ok(Vec::new());
         }
-        let mut groups: BTreeMap<Wanted, Vec<String>> = BTreeMap::new();
-        for (connection, wanted) in by_connection {
-            groups.entry(wanted).or_default().push(connection);
-        }
-        Ok(groups)
+        let watchers = self.subscribers.watchers().await?;
+        *lock(&self.deserted_until) = watchers.is_empty().then(|| now + NOBODY_WATCHES_FOR);
+        Ok(watchers)
     }
 
     async fn post_all(
@@ -241,6 +262,23 @@ impl Fanout {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The connections, grouped by their topics among these updates: a group gets the same messages.
+fn groups(watchers: Vec<Watcher>, updates: &[Update]) -> BTreeMap<Wanted, Vec<String>> {
+    let tokens: BTreeSet<&Token> = updates.iter().map(|update| &update.token).collect();
+    let mut groups: BTreeMap<Wanted, Vec<String>> = BTreeMap::new();
+    for Watcher { connection, topics } in watchers {
+        let wanted = Wanted::of(topics, &tokens);
+        if wanted.all || !wanted.tokens.is_empty() {
+            groups.entry(wanted).or_default().push(connection);
+        }
+    }
+    groups
+}
+
 /// The topics of a connection among those of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
@@ -249,16 +287,20 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn add(&mut self, topic: &Topic) {
-        match topic {
-            Topic::All => {
-                self.all = true;
-                self.tokens.clear();
-            }
-            Topic::Token(_) if self.all => {}
-            Topic::Token(token) => {
-                self.tokens.insert(token.clone());
-            }
+    fn of(topics: BTreeSet<Topic>, tokens: &BTreeSet<&Token>) -> Self {
+        if topics.contains(&Topic::All) {
+            return Self {
+                all: true,
+                tokens: BTreeSet::new(),
+            };
+        }
+        let token = |topic| match topic {
+            Topic::Token(token) => tokens.contains(&token).then_some(token),
+            Topic::All => None,
+        };
+        Self {
+            all: false,
+            tokens: topics.into_iter().filter_map(token).collect(),
         }
     }
 

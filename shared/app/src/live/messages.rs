@@ -4,23 +4,91 @@ use domain::Tick;
 
 use super::conflated_updates::{Kind, Update, tick_json};
 
-/// Packs updates into messages of one kind each, in the order of [`Kind::ALL`], with as few messages
-/// per kind as `bytes_max` allows.
+/// Packs updates into as few messages as `bytes_max` allows, in the order of [`Kind::ALL`]. A message
+/// has a list for each kind that it has updates of, and `counts` beside `ticks`. An update that is
+/// larger than a message is omitted and logged.
 #[must_use]
 pub fn messages(updates: &[&Update], bytes_max: usize) -> Vec<String> {
     let mut messages = Vec::new();
-    for kind in Kind::ALL {
-        let parts = updates
-            .iter()
-            .filter(|update| update.kind == kind)
-            .map(|update| (update.json.as_str(), update.tick_count));
-        let envelope = match kind {
-            Kind::Ticks => Envelope::Ticks,
-            Kind::Candles | Kind::Averages | Kind::Anomalies => Envelope::Results(kind),
-        };
-        envelope.pack(parts, bytes_max, &mut messages);
+    let mut message = Message::default();
+    let of_kind = |kind: Kind| updates.iter().filter(move |update| update.kind == kind);
+    for update in Kind::ALL.into_iter().flat_map(of_kind) {
+        if !message.has_room(update, bytes_max) {
+            messages.extend(std::mem::take(&mut message).close());
+        }
+        if message.has_room(update, bytes_max) {
+            message.add(update);
+        } else {
+            let bytes = update.json.len();
+            tracing::error!(bytes, "an update is larger than a message may be");
+        }
     }
+    messages.extend(message.close());
     messages
+}
+
+/// How a message of updates begins.
+const UPDATES: &str = r#"{"type":"updates""#;
+
+/// The longest end of a list and of a message.
+const CLOSE_BYTES_MAX: usize = r#"],"counts":{"ticks":18446744073709551615}}"#.len();
+
+/// A message of updates, without its end.
+#[derive(Default)]
+struct Message {
+    json: String,
+    /// The kind of the open list; `None` if the message is empty.
+    kind: Option<Kind>,
+    ticks: u64,
+}
+
+impl Message {
+    fn has_room(&self, update: &Update, bytes_max: usize) -> bool {
+        let before = match self.kind {
+            None => UPDATES.len() + opening(update.kind).len(),
+            Some(kind) if kind == update.kind => self.json.len() + 1,
+            Some(_) => self.json.len() + CLOSE_BYTES_MAX + opening(update.kind).len(),
+        };
+        before + update.json.len() + CLOSE_BYTES_MAX <= bytes_max
+    }
+
+    fn add(&mut self, update: &Update) {
+        if self.kind == Some(update.kind) {
+            self.json.push(',');
+        } else {
+            if self.kind.is_none() {
+                self.json.push_str(UPDATES);
+            }
+            self.close_list();
+            self.json.push_str(&opening(update.kind));
+            self.kind = Some(update.kind);
+        }
+        self.json.push_str(&update.json);
+        self.ticks += update.tick_count;
+    }
+
+    fn close_list(&mut self) {
+        match self.kind {
+            None => {}
+            Some(Kind::Ticks) => {
+                let counts = format!(r#"],"counts":{{"ticks":{}}}"#, self.ticks);
+                self.json.push_str(&counts);
+            }
+            Some(_) => self.json.push(']'),
+        }
+    }
+
+    /// The complete message; `None` if it is empty.
+    fn close(mut self) -> Option<String> {
+        self.kind?;
+        self.close_list();
+        Some(self.json + "}")
+    }
+}
+
+/// The beginning of a list.
+fn opening(kind: Kind) -> String {
+    format!(r#","{}":["#, kind.as_str())
 }
 
 /// The latest ticks, for a new subscriber or for one that missed messages. There is always at least one
@@ -31,80 +99,22 @@ pub fn snapshot<'a>(
     missed: u64,
     bytes_max: usize,
 ) -> Vec<String> {
-    let parts: Vec<String> = latest.map(tick_json).collect();
-    let parts = parts.iter().map(|json| (json.as_str(), 0));
-    let envelope = Envelope::Snapshot { missed };
+    const OPEN: &str = r#"{"type":"snapshot","ticks":["#;
+    let close = format!(r#"],"missed":{missed}}}"#);
+    let room = bytes_max.saturating_sub(close.len());
     let mut messages = Vec::new();
-    envelope.pack(parts, bytes_max, &mut messages);
-    if messages.is_empty() {
-        messages.push(envelope.open() + &envelope.close(0));
+    let mut message = OPEN.to_owned();
+    for json in latest.map(tick_json) {
+        if message.len() > OPEN.len() && message.len() + 1 + json.len() > room {
+            messages.push(std::mem::replace(&mut message, OPEN.to_owned()) + &close);
+        }
+        if message.len() > OPEN.len() {
+            message.push(',');
+        }
+        message.push_str(&json);
     }
+    messages.push(message + &close);
     messages
-}
-
-/// The parts of a message around its objects.
-#[derive(Clone, Copy)]
-enum Envelope {
-    Ticks,
-    Results(Kind),
-    Snapshot { missed: u64 },
-}
-
-impl Envelope {
-    fn open(self) -> String {
-        match self {
-            Self::Ticks => r#"{"type":"ticks","ticks":["#.to_owned(),
-            Self::Snapshot { .. } => r#"{"type":"snapshot","ticks":["#.to_owned(),
-            Self::Results(kind) => {
-                let name = kind.as_str();
-                format!(r#"{{"type":"{name}","{name}":["#)
-            }
-        }
-    }
-
-    fn close(self, ticks: u64) -> String {
-        match self {
-            Self::Ticks => format!(r#"],"counts":{{"ticks":{ticks}}}}}"#),
-            Self::Snapshot { missed } => format!(r#"],"missed":{missed}}}"#),
-            Self::Results(_) => "]}".to_owned(),
-        }
-    }
-
-    /// Adds messages with all parts in order. A part that is larger than a message is omitted and logged.
-    fn pack<'a>(
-        self,
-        parts: impl Iterator<Item = (&'a str, u64)>,
-        bytes_max: usize,
-        messages: &mut Vec<String>,
-    ) {
-        let open = self.open();
-        // With the longest possible count.
-        let room = bytes_max.saturating_sub(open.len() + self.close(u64::MAX).len());
-        let (mut message, mut ticks) = (String::new(), 0);
-        for (json, behind) in parts {
-            if json.len() > room {
-                tracing::error!(
-                    bytes = json.len(),
-                    "an update is larger than a message may be"
-                );
-                continue;
-            }
-            if !message.is_empty() && message.len() - open.len() + 1 + json.len() > room {
-                messages.push(std::mem::take(&mut message) + &self.close(ticks));
-                ticks = 0;
-            }
-            if message.is_empty() {
-                message.push_str(&open);
-            } else {
-                message.push(',');
-            }
-            message.push_str(json);
-            ticks += behind;
-        }
-        if !message.is_empty() {
-            messages.push(message + &self.close(ticks));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -140,19 +150,50 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_one_message_if_it_fits() {
+    fn all_kinds_are_one_message_if_they_fit() {
         let updates = [
             update(Kind::Ticks, 300, 2),
             update(Kind::Ticks, 300, 3),
             update(Kind::Averages, 300, 0),
         ];
         let messages = read(&packed(&updates));
-        assert_eq!(messages.len(), 2);
-        assert_eq!(messages[0]["type"], "ticks");
+        assert_eq!(messages.len(), 1);
+        assert_eq!(messages[0]["type"], "updates");
         assert_eq!(messages[0]["counts"]["ticks"], 5);
         assert_eq!(messages[0]["ticks"].as_array().unwrap().len(), 2);
-        assert_eq!(messages[1]["type"], "averages");
-        assert_eq!(messages[1]["averages"].as_array().unwrap().len(), 1);
+        assert_eq!(messages[0]["averages"].as_array().unwrap().len(), 1);
+        assert!(messages[0].get("candles").is_none());
+        assert!(packed(&[]).is_empty());
+    }
+
+    #[test]
+    fn kinds_continue_in_the_next_message() {
+        for bytes in [100, 40_000, 43_600, 65_000] {
+            let of =
+                |kind| (0..5).map(move |_| update(kind, bytes, u64::from(kind == Kind::Ticks)));
+            let updates: Vec<Update> = Kind::ALL.into_iter().rev().flat_map(of).collect();
+            let messages = read(&packed(&updates));
+            for kind in Kind::ALL {
+                let lists = messages
+                    .iter()
+                    .filter_map(|message| message[kind.as_str()].as_array());
+                assert_eq!(
+                    lists.map(Vec::len).sum::<usize>(),
+                    5,
+                    "{kind:?} of {bytes} bytes"
+                );
+            }
+            let counts = messages
+                .iter()
+                .filter_map(|it| it["counts"]["ticks"].as_u64());
+            assert_eq!(counts.sum::<u64>(), 5);
+            let of_a_message = (MESSAGE_BYTES_MAX - 200) / bytes;
+            assert_eq!(
+                messages.len(),
+                20_usize.div_ceil(of_a_message),
+                "{bytes} bytes"
+            );
+        }
     }
 
     #[test]

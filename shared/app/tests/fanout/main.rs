@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::live::{
-    ConflatedUpdates, DELIVER_WITHIN, DeliveryReport, Fanout, Kind, MESSAGE_BYTES_MAX, Update,
+    ConflatedUpdates, DELIVER_WITHIN, DeliveryReport, Fanout, Kind, MESSAGE_BYTES_MAX,
+    NOBODY_WATCHES_FOR, Update,
 };
 use app::ports::Topic;
 use domain::{Tick, Token};
@@ -35,11 +36,8 @@ fn batch(ticks: impl IntoIterator<Item = Tick>) -> ConflatedUpdates {
 }
 
 fn fanout(connections: &Arc<Connections>) -> Fanout {
-    Fanout {
-        subscribers: Arc::clone(connections) as _,
-        push: Arc::clone(connections) as _,
-        latest: Arc::clone(connections) as _,
-    }
+    let connections = || Arc::clone(connections);
+    Fanout::new(connections(), connections(), connections())
 }
 
 fn read(message: &str) -> Value {
@@ -64,7 +62,7 @@ async fn a_connection_gets_one_message_with_the_latest_ticks_of_its_topics() {
     connections.watch("other", &[topic("X")]);
     let mut made = ticks(&["A", "B", "C"], 10);
     made.reverse();
-    let report = fanout(&connections).publish(batch(made)).await.unwrap();
+    let report = fanout(&connections).publish(|| batch(made)).await.unwrap();
     assert_eq!(report.connections, 4);
     assert_eq!(report.sent, 4, "one message each");
     let of = |connection: &str| connections.messages(connection);
@@ -103,13 +101,36 @@ async fn only_the_latest_result_of_each_kind_is_sent() {
             json.to_owned(),
         ));
     }
-    fanout(&connections).publish(batch).await.unwrap();
+    fanout(&connections).publish(|| batch).await.unwrap();
     let messages = connections.messages("a");
-    assert_eq!(messages.len(), 2, "one message per kind");
-    assert_eq!(
-        read(&messages[1]),
-        serde_json::json!({"type": "candles", "candles": [{"revision": 2}]})
-    );
+    assert_eq!(messages.len(), 1, "one message for all kinds");
+    let message = read(&messages[0]);
+    assert_eq!(message["type"], "updates");
+    assert_eq!(message["candles"], serde_json::json!([{"revision": 2}]));
+    assert_eq!(tokens(&messages[0]), ["A"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_watches_nothing_is_queried_and_no_batch_is_read() {
+    let connections = Arc::new(Connections::default());
+    connections.watch("without topics", &[]);
+    let fanout = fanout(&connections);
+    for _ in 0..100 {
+        let unread = || panic!("nobody watches");
+        assert_eq!(
+            fanout.publish(unread).await.unwrap(),
+            DeliveryReport::default()
+        );
+    }
+    assert_eq!(connections.reads(), 1);
+    // Who connects is found after a moment, and from then on the subscribers are read for each batch.
+    connections.watch("first", &[Topic::All]);
+    tokio::time::advance(NOBODY_WATCHES_FOR).await;
+    for sent in 1..=3 {
+        fanout.publish(|| batch([tick("A", 1)])).await.unwrap();
+        assert_eq!(connections.messages("first").len(), sent);
+    }
+    assert_eq!(connections.reads(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +141,7 @@ async fn a_connection_that_is_gone_is_forgotten() {
     }
     connections.behave("gone", Behaviour::Gone);
     let report = fanout(&connections)
-        .publish(batch([tick("A", 1)]))
+        .publish(|| batch([tick("A", 1)]))
         .await
         .unwrap();
     assert_eq!((report.sent, report.gone), (1, 1));
@@ -136,7 +157,7 @@ async fn throttled_messages_are_retried_a_few_times_and_then_dropped() {
         connections.behave(name, Behaviour::Throttled(times));
     }
     let report = fanout(&connections)
-        .publish(batch([tick("A", 1)]))
+        .publish(|| batch([tick("A", 1)]))
         .await
         .unwrap();
     assert_eq!((report.sent, report.throttled), (1, 1));
@@ -161,7 +182,7 @@ async fn connections_that_fail_or_hang_do_not_delay_others() {
     }
     let before = tokio::time::Instant::now();
     let report = fanout(&connections)
-        .publish(batch([tick("A", 1)]))
+        .publish(|| batch([tick("A", 1)]))
         .await
         .unwrap();
     assert_eq!(
@@ -195,7 +216,7 @@ async fn a_batch_ends_within_its_time_limit() {
     }
     let before = tokio::time::Instant::now();
     let report = fanout(&connections)
-        .publish(batch([tick("A", 1)]))
+        .publish(|| batch([tick("A", 1)]))
         .await
         .unwrap();
     assert!(before.elapsed() <= DELIVER_WITHIN + Duration::from_millis(10));
@@ -209,16 +230,19 @@ async fn a_batch_is_only_retried_if_the_subscribers_cannot_be_read() {
     connections.set_down(true);
     assert!(
         fanout(&connections)
-            .publish(batch([tick("A", 1)]))
+            .publish(|| batch([tick("A", 1)]))
             .await
             .is_err()
     );
+    connections.set_down(false);
+    connections.watch("all", &[Topic::All]);
     assert_eq!(
         fanout(&connections)
-            .publish(ConflatedUpdates::default())
+            .publish(ConflatedUpdates::default)
             .await
             .unwrap(),
-        DeliveryReport::default()
+        DeliveryReport::default(),
+        "nothing is new"
     );
 }
 
@@ -227,7 +251,7 @@ async fn many_tokens_are_split_into_messages_within_the_services_limit() {
     let connections = Arc::new(Connections::default());
     connections.watch("all", &[Topic::All]);
     let made = (0..1_000).map(|n| tick(&format!("T{n}"), n));
-    let report = fanout(&connections).publish(batch(made)).await.unwrap();
+    let report = fanout(&connections).publish(|| batch(made)).await.unwrap();
     let messages = connections.messages("all");
     assert_eq!(report.sent, messages.len() as u64);
     assert!((2..=4).contains(&messages.len()), "{}", messages.len());

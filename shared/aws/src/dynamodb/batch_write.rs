@@ -7,7 +7,8 @@ use std::sync::Arc;
 use app::ports::PortError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::Instant;
@@ -26,22 +27,6 @@ const BYTES_PER_CALL_MAX: usize = 8 * 1_024 * 1_024;
 
 /// The most concurrent calls.
 const CALLS_AT_ONCE_MAX: usize = 8;
-
-/// One write.
-#[derive(Debug, Clone)]
-pub(crate) enum Write {
-    /// Puts an item, replacing one with the same key.
-    Put(Item),
-    /// Removes the item with this key.
-    Delete(Item),
-}
-
-impl Write {
-    fn bytes(&self) -> usize {
-        let (Self::Put(item) | Self::Delete(item)) = self;
-        size_bytes(item)
-    }
-}
 
 /// Why a write failed, or may have failed.
 #[derive(Debug, Clone)]
@@ -100,7 +85,7 @@ pub(crate) struct BatchWriter {
 }
 
 /// The writes of one call, with their positions.
-type Chunk = Vec<(usize, Write)>;
+type Chunk = Vec<(usize, Item)>;
 
 impl BatchWriter {
     pub(crate) fn new(client: &Client, table: String, key: [&'static str; 2]) -> Self {
@@ -108,13 +93,9 @@ impl BatchWriter {
         Self { client, table, key }
     }
 
-    /// Executes writes, of which no two may have the same key, until `deadline`. Returns a result
+    /// Puts items, of which no two may have the same key, until `deadline`. Returns a result
     /// for every position: `None` if the write succeeded.
-    pub(crate) async fn write(
-        &self,
-        writes: Vec<Write>,
-        deadline: Instant,
-    ) -> Vec<Option<Failure>> {
+    pub(crate) async fn write(&self, writes: Vec<Item>, deadline: Instant) -> Vec<Option<Failure>> {
         let mut answer = vec![None; writes.len()];
         let (chunks, too_large) = chunked(writes);
         for (index, bytes) in too_large {
@@ -136,11 +117,11 @@ impl BatchWriter {
         answer
     }
 
-    /// Executes writes, and fails if one of them fails.
+    /// Puts items, and fails if one of them fails.
     pub(crate) async fn write_all(
         &self,
         operation: &'static str,
-        writes: Vec<Write>,
+        writes: Vec<Item>,
         deadline: Instant,
     ) -> Result<(), PortError> {
         let answer = self.write(writes, deadline).await;
@@ -214,15 +195,11 @@ impl BatchWriter {
         let keys: HashSet<Option<[&str; 2]>> = unprocessed
             .iter()
             .map(|request| {
-                let put = request.put_request().map(|put| put.item());
-                let delete = request.delete_request().map(|delete| delete.key());
-                put.or(delete).and_then(|item| self.key_of(item))
+                let put = request.put_request();
+                put.and_then(|put| self.key_of(put.item()))
             })
             .collect();
-        let sent = |(_, write): &(usize, Write)| {
-            let (Write::Put(item) | Write::Delete(item)) = write;
-            keys.contains(&self.key_of(item))
-        };
+        let sent = |(_, item): &(usize, Item)| keys.contains(&self.key_of(item));
         if left.iter().filter(|entry| sent(entry)).count() == unprocessed.len() {
             left.retain(sent);
         }
@@ -236,27 +213,16 @@ impl BatchWriter {
     }
 }
 
-fn request(write: &Write) -> Result<WriteRequest, aws_sdk_dynamodb::error::BuildError> {
-    let request = WriteRequest::builder();
-    Ok(match write {
-        Write::Put(item) => {
-            let put = PutRequest::builder().set_item(Some(item.clone())).build()?;
-            request.put_request(put).build()
-        }
-        Write::Delete(key) => {
-            let delete = DeleteRequest::builder()
-                .set_key(Some(key.clone()))
-                .build()?;
-            request.delete_request(delete).build()
-        }
-    })
+fn request(item: &Item) -> Result<WriteRequest, BuildError> {
+    let put = PutRequest::builder().set_item(Some(item.clone())).build()?;
+    Ok(WriteRequest::builder().put_request(put).build())
 }
 
 /// Splits writes into calls, and separates those that are too large for any call.
-fn chunked(writes: Vec<Write>) -> (Vec<Chunk>, Vec<(usize, usize)>) {
+fn chunked(writes: Vec<Item>) -> (Vec<Chunk>, Vec<(usize, usize)>) {
     let (mut fitting, mut too_large) = (Vec::new(), Vec::new());
     for (index, write) in writes.into_iter().enumerate() {
-        let bytes = write.bytes();
+        let bytes = size_bytes(&write);
         if bytes > ITEM_BYTES_MAX {
             too_large.push((index, bytes));
         } else {
@@ -267,7 +233,7 @@ fn chunked(writes: Vec<Write>) -> (Vec<Chunk>, Vec<(usize, usize)>) {
         entries_max: WRITES_PER_CALL_MAX,
         bytes_max: BYTES_PER_CALL_MAX,
     };
-    let chunks = chunks(fitting, |(_, write)| write.bytes(), &limits);
+    let chunks = chunks(fitting, |(_, item)| size_bytes(item), &limits);
     (chunks, too_large)
 }
 
@@ -278,10 +244,10 @@ mod tests {
     use super::super::attributes::{bytes, key};
     use super::*;
 
-    fn put(n: usize, payload_bytes: usize) -> Write {
+    fn put(n: usize, payload_bytes: usize) -> Item {
         let mut item = key(format!("p{n}"), "s");
         item.insert("payload".to_owned(), bytes(vec![0; payload_bytes]));
-        Write::Put(item)
+        item
     }
 
     proptest! {
@@ -292,13 +258,13 @@ mod tests {
                 0..90,
             )
         ) {
-            let writes: Vec<Write> = sizes.iter().enumerate().map(|(n, size)| put(n, *size)).collect();
+            let writes: Vec<Item> = sizes.iter().enumerate().map(|(n, size)| put(n, *size)).collect();
             let (chunks, too_large) = chunked(writes.clone());
             let mut seen: Vec<usize> = too_large.iter().map(|(index, _)| *index).collect();
             for chunk in &chunks {
                 let total: usize = chunk
                     .iter()
-                    .map(|(_, write)| write.bytes())
+                    .map(|(_, item)| size_bytes(item))
                     .sum();
                 prop_assert!((1..=25).contains(&chunk.len()));
                 prop_assert!(total <= BYTES_PER_CALL_MAX);

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use super::arrival_time_claims::{ClaimError, claim};
 use super::attributes::{Item, ItemError, PK, SK};
-use super::batch_write::{BatchWriter, Failure, Write, without_retries};
+use super::batch_write::{BatchWriter, Failure, without_retries};
 use super::known_ticks::{Known, KnownTicks};
 use super::reads::{Consistency, KEYS_PER_CALL_MAX, read_once};
 use super::tick_item::{Place, claim_key, claimed_ms, item, stored_tick_of};
@@ -356,7 +356,7 @@ impl RowWriter {
         for (place, (number, row)) in rows {
             match item(&row.tick, row.in_cohort, &place, self.retention_days) {
                 Ok(item) => {
-                    writes.push(Write::Put(item));
+                    writes.push(item);
                     written.push((number, row));
                 }
                 Err(error) => {

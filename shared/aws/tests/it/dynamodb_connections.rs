@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use app::ports::{Subscribers, Topic};
+use app::ports::{Subscribers, Topic, Watcher};
 use aws::dynamodb::ConnectionTable;
 use aws::dynamodb::connections::TOPICS_PER_CONNECTION_MAX;
 use aws_sdk_dynamodb::Client;
 use domain::Token;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::ticks::START_MS;
 
 use crate::dynamodb_ticks::At;
@@ -44,35 +44,17 @@ fn holding(names: Vec<String>) -> Wire {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_connection_is_written_before_its_topics_and_all_expire_together() {
+async fn a_connection_is_one_item_with_its_topics_that_expires() {
     let wire = holding(vec![]);
     let topics = [topic("BTC"), Topic::All, topic("BTC")];
     table(&wire).subscribe("one", &topics).await.unwrap();
-    assert_eq!(
-        operations(&wire),
-        ["GetItem", "UpdateItem", "BatchWriteItem"]
-    );
+    assert_eq!(operations(&wire), ["GetItem", "UpdateItem"]);
     let calls = wire.calls();
     assert_eq!(calls[1].body["Key"]["topic"]["S"], "#connection");
     let values = &calls[1].body["ExpressionAttributeValues"];
     assert_eq!(values[":tokens"]["SS"], json!(["*", "BTC"]));
     let expires_at = json!({ "N": (START_MS / 1_000 + 7_200).to_string() });
     assert_eq!(values[":ttl"], expires_at);
-    let puts = calls[2].body["RequestItems"]["tickstream-connections"]
-        .as_array()
-        .unwrap();
-    let seen: Vec<(&Value, &Value)> = puts
-        .iter()
-        .map(|put| {
-            let item = &put["PutRequest"]["Item"];
-            assert_eq!(item["connection_id"]["S"], "one");
-            (&item["topic"]["S"], &item["expires_at"])
-        })
-        .collect();
-    assert_eq!(
-        seen,
-        [(&json!("*"), &expires_at), (&json!("BTC"), &expires_at)]
-    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,30 +90,6 @@ async fn too_many_topics_are_refused_before_anything_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_deleted_after_its_topics() {
-    let wire = holding(vec!["*".to_owned(), "BTC".to_owned()]);
-    table(&wire).forget("one").await.unwrap();
-    assert_eq!(
-        operations(&wire),
-        ["GetItem", "BatchWriteItem", "DeleteItem"]
-    );
-
-    let unknown = holding(vec![]);
-    table(&unknown).forget("never").await.unwrap();
-    assert_eq!(operations(&unknown), ["GetItem"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_connection_is_kept_while_it_has_topics_in_the_table() {
-    let wire = Wire::new(|_, call| match call.operation.as_str() {
-        "GetItem" => Answer::Good(json!({ "Item": { "tokens": { "SS": ["BTC"] } } })),
-        _ => Answer::Good(json!({ "UnprocessedItems": call.body["RequestItems"] })),
-    });
-    assert!(table(&wire).forget("one").await.unwrap_err().retryable);
-    assert!(!operations(&wire).contains(&"DeleteItem".to_owned()));
-}
-
-#[tokio::test(start_paused = true)]
 async fn unsubscribing_does_not_create_a_connection() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
         "UpdateItem" => {
@@ -144,27 +102,34 @@ async fn unsubscribing_does_not_create_a_connection() {
         .unsubscribe("never", &[topic("BTC")])
         .await
         .unwrap();
-    assert_eq!(operations(&wire), ["BatchWriteItem", "UpdateItem"]);
+    assert_eq!(operations(&wire), ["UpdateItem"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribers_are_read_page_by_page_without_expired_ones() {
+async fn all_subscribers_are_one_query_without_expired_ones() {
     let wire = Wire::new(|_, call| {
         assert_eq!(call.operation, "Query");
-        assert_eq!(call.body["FilterExpression"], "#ttl > :now");
-        let now = (START_MS / 1_000).to_string();
-        assert_eq!(call.body["ExpressionAttributeValues"][":now"]["N"], now);
-        let topic = call.body["ExpressionAttributeValues"][":topic"]["S"]
-            .as_str()
-            .unwrap();
-        let id = |n: u32| json!({ "connection_id": { "S": format!("{topic}-{n}") } });
-        let key = json!({ "topic": { "S": topic }, "connection_id": { "S": "x" } });
+        let filter = "#ttl > :now AND attribute_exists(#tokens)";
+        assert_eq!(call.body["FilterExpression"], filter);
+        let values = &call.body["ExpressionAttributeValues"];
+        assert_eq!(values[":now"]["N"], (START_MS / 1_000).to_string());
+        assert_eq!(values[":topic"]["S"], "#connection");
+        let item = |id: &str, tokens: &[&str]| json!({ "connection_id": { "S": id }, "tokens": { "SS": tokens } });
+        let key = json!({ "topic": { "S": "#connection" }, "connection_id": { "S": "x" } });
         match call.body["ExclusiveStartKey"].is_object() {
-            false => Answer::Good(json!({ "Items": [id(1), id(2)], "LastEvaluatedKey": key })),
-            true => Answer::Good(json!({ "Items": [id(3)] })),
+            false => {
+                Answer::Good(json!({ "Items": [item("one", &["*"])], "LastEvaluatedKey": key }))
+            }
+            true => Answer::Good(json!({ "Items": [item("two", &["BTC", "no token"])] })),
         }
     });
-    let topics = [topic("B"), Topic::All];
-    let found = table(&wire).watching(&topics).await.unwrap();
-    assert_eq!(found, [["B-1", "B-2", "B-3"], ["*-1", "*-2", "*-3"]]);
+    let watcher = |connection: &str, topic| Watcher {
+        connection: connection.to_owned(),
+        topics: [topic].into(),
+    };
+    assert_eq!(
+        table(&wire).watchers().await.unwrap(),
+        [watcher("one", Topic::All), watcher("two", topic("BTC"))]
+    );
+    assert_eq!(operations(&wire).len(), 2, "a query of two pages");
 }
