@@ -31,6 +31,11 @@ def short(error):
     return f"{code}: {message}"
 
 
+def error_of(page):
+    """The error of a page: its code and its message."""
+    return f"{page['error']['errorName']}: {page['error'].get('message')}"
+
+
 class Connection:
     """A running engine, by its address such as http://127.0.0.1:8080."""
 
@@ -39,31 +44,41 @@ class Connection:
 
     def ask(self, statement, schema):
         """Columns as [name, type] and rows as the engine sends them, or its error."""
-        headers = {
-            "X-Trino-User": "analyst",
-            "X-Trino-Catalog": CATALOG,
-            "X-Trino-Schema": schema,
-            "X-Trino-Time-Zone": "UTC",
-            # Otherwise times come without their precision, cut to milliseconds.
-            "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
-        }
-        # Athena takes a statement with its semicolon, as its clients leave it.
-        statement = statement.rstrip().removesuffix(";")
         columns, rows = [], []
         until = time.monotonic() + STATEMENT_SECONDS_MAX
-        page = self._send(f"{self.address}/v1/statement", headers, statement.encode())
-        while True:
+        for page in self.pages(statement, schema):
             if "error" in page:
-                error = page["error"]
-                return Answer(None, None, f"{error['errorName']}: {error.get('message')}")
+                return Answer(None, None, error_of(page))
             if "columns" in page:
                 columns = [[column["name"], column["type"]] for column in page["columns"]]
             rows += page.get("data") or []
-            if "nextUri" not in page:
-                return Answer(columns, rows, None)
             if time.monotonic() > until:
                 raise SystemExit(f"no answer within {STATEMENT_SECONDS_MAX} s to: {statement}")
-            page = self._send(page["nextUri"], headers)
+        return Answer(columns, rows, None)
+
+    def pages(self, statement, schema, more_headers=None, parse_float=None):
+        """What the engine sends until the statement has ended. `nextUri` of a page is where the next one is; DELETE
+        of it cancels the statement.
+        """
+        headers = {
+            "X-Trino-User": "analyst",
+            "X-Trino-Catalog": CATALOG,
+            "X-Trino-Time-Zone": "UTC",
+            # Otherwise times come without their precision, cut to milliseconds.
+            "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
+        } | (more_headers or {})
+        if schema:
+            headers["X-Trino-Schema"] = schema
+        # Athena takes a statement with its semicolon, as its clients leave it.
+        statement = statement.rstrip().removesuffix(";")
+        request = urllib.request.Request(f"{self.address}/v1/statement", statement.encode(), headers)
+        while True:
+            with urllib.request.urlopen(request, timeout=STATEMENT_SECONDS_MAX) as response:
+                page = json.load(response, parse_float=parse_float)
+            yield page
+            if "nextUri" not in page:
+                return
+            request = urllib.request.Request(page["nextUri"], headers=headers)
 
     def must(self, statement, schema):
         """The rows of a statement that has to succeed."""
@@ -72,24 +87,21 @@ class Connection:
             raise SystemExit(f"the engine refuses a statement of the repository: {answer.error}\n{statement}")
         return answer.rows
 
-    @staticmethod
-    def _send(address, headers, body=None):
-        request = urllib.request.Request(address, body, headers)
-        with urllib.request.urlopen(request, timeout=STATEMENT_SECONDS_MAX) as response:
-            return json.load(response)
-
 
 class Engine(Connection):
-    """An engine that this process starts: `with Engine() as engine`. It ends with the block, and with the process."""
+    """An engine that this process starts: `with Engine() as engine`. It ends with the block, and with the process.
+    The options are those of `start`.
+    """
 
-    def __init__(self):
+    def __init__(self, *options):
         super().__init__(None)
+        self.options = options
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="athena-engine-")
         self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
         self.process = subprocess.Popen(
-            [HERE / "start", "0", pathlib.Path(self.folder.name) / "metastore", "--until-eof"],
+            [HERE / "start", "0", pathlib.Path(self.folder.name) / "metastore", "--until-eof", *self.options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

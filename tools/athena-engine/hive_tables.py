@@ -3,6 +3,7 @@
 Hive's text stays the only source: what this does not understand is an error, and nothing is left out.
 """
 
+import collections
 import pathlib
 import re
 import urllib.parse
@@ -28,6 +29,8 @@ STATEMENT = re.compile(
 )
 PROPERTY = re.compile(r"'([^']+)' = '([^']*)'")
 
+HiveTable = collections.namedtuple("HiveTable", "name columns partitions format location properties")
+
 
 def each(pattern, text, separator):
     """The parts of a list, each of which the pattern must match as a whole."""
@@ -51,32 +54,42 @@ def projection(properties, name):
     return ", ".join(parts)
 
 
-def in_trino(hive, placeholder, location):
-    """CREATE TABLE of a Hive text whose placeholder stands for the location."""
-    text = re.sub(r"^--.*\n", "", hive, flags=re.MULTILINE).replace(placeholder, location)
-    found = STATEMENT.fullmatch(text)
+def parsed(hive):
+    """The table of a Hive text: its names, and each column as (name, type, comment)."""
+    found = STATEMENT.fullmatch(re.sub(r"^--.*\n", "", hive, flags=re.MULTILINE))
     if not found:
-        raise SystemExit(f"sql/tables: this form is not understood; extend hive_tables.py:\n{text}")
-    properties = dict(part.groups() for part in each(PROPERTY, found["properties"], r",\n"))
+        raise SystemExit(f"sql/tables: this form is not understood; extend hive_tables.py:\n{hive}")
+    columns = lambda text, separator: [column.group("name", "type", "comment") for column in each(COLUMN, text, separator)]
+    return HiveTable(
+        found["name"],
+        columns(found["columns"], r",\n"),
+        columns(found["partitions"], ","),
+        FORMATS[found["format"]],
+        found["location"],
+        dict(part.groups() for part in each(PROPERTY, found["properties"], r",\n")),
+    )
+
+
+def in_trino(table):
+    """CREATE TABLE of a table."""
+    properties = dict(table.properties)
     lines = []
-    for column in each(COLUMN, found["columns"], r",\n"):
-        comment = f" COMMENT '{column['comment']}'" if column["comment"] else ""
-        lines.append(f'"{column["name"]}" {TYPES[column["type"]]}{comment}')
-    partitions = list(each(COLUMN, found["partitions"], ","))
-    for column in partitions:
-        lines.append(f'"{column["name"]}" {TYPES[column["type"]]} WITH ({projection(properties, column["name"])})')
-    names = ", ".join(f"'{column['name']}'" for column in partitions)
+    for name, kind, comment in table.columns:
+        lines.append(f'"{name}" {TYPES[kind]}' + (f" COMMENT '{comment}'" if comment else ""))
+    for name, kind, _ in table.partitions:
+        lines.append(f'"{name}" {TYPES[kind]} WITH ({projection(properties, name)})')
+    names = ", ".join(f"'{name}'" for name, _, _ in table.partitions)
     settings = [
-        f"format = '{FORMATS[found['format']]}'",
-        f"external_location = '{found['location']}'",
+        f"format = '{table.format}'",
+        f"external_location = '{table.location}'",
         f"partitioned_by = ARRAY[{names}]",
         f"partition_projection_enabled = {properties.pop('projection.enabled')}",
         f"partition_projection_location_template = '{properties.pop('storage.location.template')}'",
     ]
     if properties:
         raise SystemExit(f"sql/tables: {sorted(properties)} is not understood; extend hive_tables.py")
-    return "CREATE TABLE {} (\n  {}\n) WITH (\n  {}\n)".format(
-        found["name"], ",\n  ".join(lines), ",\n  ".join(settings)
+    return "CREATE TABLE IF NOT EXISTS {} (\n  {}\n) WITH (\n  {}\n)".format(
+        table.name, ",\n  ".join(lines), ",\n  ".join(settings)
     )
 
 
@@ -86,7 +99,7 @@ def create(engine, schema, data):
     folder = "local://" + urllib.parse.quote(str(pathlib.Path(data).resolve()))
     for name, (placeholder, part) in TABLES.items():
         hive = (ROOT / "sql/tables" / f"{name}.sql").read_text()
-        engine.must(in_trino(hive, placeholder, f"{folder}/{part}/"), schema)
+        engine.must(in_trino(parsed(hive.replace(placeholder, f"{folder}/{part}/"))), schema)
     # As they stand.
     for name in VIEWS:
         engine.must((ROOT / "sql/views" / f"{name}.sql").read_text(), schema)

@@ -115,7 +115,7 @@ pub(crate) enum State {
 
 /// Rows, and what they cost.
 pub(crate) struct Answer {
-    /// The columns; no two have the same name.
+    /// The columns; two may have the same name.
     pub(crate) schema: SchemaRef,
     /// The rows, in their order.
     pub(crate) batches: BoxStream<'static, Result<RecordBatch, EngineError>>,

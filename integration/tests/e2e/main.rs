@@ -8,6 +8,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod engine;
 mod flow;
 mod functions;
 mod project;

@@ -4,6 +4,7 @@
 //! would read it in another way ([`rewrite`]). Of the plan, a rule of the analyzer checks the types of operators and
 //! functions, and gives operators and casts Athena's results ([`rule`]).
 
+mod aggregate_types;
 pub(crate) mod arithmetic;
 pub(crate) mod array_items;
 mod ast_builder;
@@ -13,16 +14,23 @@ pub(crate) mod casts;
 mod derived_table;
 mod error_place;
 mod expanded;
+mod expr_rewrite;
 mod expr_syntax;
 mod from_syntax;
+mod function_types;
 pub(crate) mod grammar;
 mod like;
 pub(crate) mod moments;
+mod multisets;
+mod nan;
 mod operands;
+mod operator_types;
 mod plan_columns;
+mod present;
 mod refusal;
 mod replaced;
 pub(crate) mod rewrite;
+mod row_comparison;
 pub(crate) mod rule;
 mod shows;
 pub(crate) mod signatures;

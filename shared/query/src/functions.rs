@@ -9,13 +9,15 @@ mod bytes;
 mod calendar;
 mod count_if;
 mod expr_functions;
-pub(crate) mod integer_sum;
 mod json_extract;
 mod letter_case;
+pub(crate) mod mapped;
 mod max_by;
 mod mysql_format;
 mod null_propagation;
 mod number_bases;
+mod of_items;
+pub(crate) mod recomputed;
 mod regexp_pattern;
 mod regexp_replacement;
 mod scalar_function;
@@ -100,9 +102,11 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
     for function in zones::functions()
         .into_iter()
         .chain(sequence::functions())
+        .chain(of_items::functions())
         .chain([
             type_of::function(),
             item_function(true),
+            item_function(false),
             contains_function(),
         ])
     {

@@ -20,7 +20,7 @@ use crate::{dialect, session};
 
 /// A statement that can be run.
 pub(crate) struct Planned {
-    /// The columns of its rows; no two have the same name.
+    /// The columns of its rows; two may have the same name.
     pub(crate) schema: SchemaRef,
     pub(crate) physical: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,

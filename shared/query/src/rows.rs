@@ -61,7 +61,7 @@ impl Rows {
         })
     }
 
-    /// The columns; no two have the same name.
+    /// The columns; two may have the same name.
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema

@@ -12,10 +12,30 @@ use crate::suggestions::{did_you_mean, suggestions};
 const TOO_LARGE: [&str; 2] = ["lpad", "rpad"];
 
 /// Functions of Athena and of other engines that are not here, and what to write instead.
-const INSTEAD: [(&str, &str); 35] = [
+const INSTEAD: [(&str, &str); 42] = [
     ("try", "write a condition, nullif or try_cast"),
-    ("histogram", "write GROUP BY and count(*)"),
-    ("map_agg", "write GROUP BY"),
+    (
+        "approx_most_frequent",
+        "write GROUP BY, ORDER BY count(*) DESC and LIMIT",
+    ),
+    ("format_number", "write CAST(x AS varchar)"),
+    ("soundex", "write levenshtein_distance"),
+    ("hamming_distance", "write levenshtein_distance"),
+    ("normalize", "compare texts as they are stored"),
+    (
+        "current_user",
+        "the local engine has no users: leave it out",
+    ),
+    ("json_value", "write json_extract_scalar(json, '$.key')"),
+    (
+        "json_query",
+        "write json_extract_scalar for each value of it",
+    ),
+    (
+        "json_exists",
+        "write json_extract_scalar(json, '$.key') IS NOT NULL",
+    ),
+    ("json_size", "json_extract_scalar returns a single value"),
     ("format", "write concat and CAST(… AS varchar)"),
     ("json_parse", "json_extract_scalar takes the text itself"),
     ("json_extract", "json_extract_scalar returns a single value"),
@@ -48,10 +68,6 @@ const INSTEAD: [(&str, &str); 35] = [
     ("arrow_typeof", "write typeof"),
     ("signum", "write sign"),
     ("btrim", "write trim"),
-    (
-        "arrays_overlap",
-        "write cardinality(array_intersect(a, b)) > 0",
-    ),
     ("first", "write min_by(x, ts)"),
     ("last", "write max_by(x, ts)"),
 ];

@@ -1,10 +1,12 @@
-//! JSON: one object per row, or one object for the answer. Numbers that JSON cannot write are texts:
+//! JSON: one object per row, or one object for the answer. A row is a list if two columns have the same name. Numbers that JSON cannot write are texts:
 //! `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
+use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::json::StructMode;
 use arrow::json::writer::LineDelimited;
 use query::{json_writer, type_name};
 use serde_json::json;
@@ -36,7 +38,19 @@ impl Rows for Lines<'_> {
 }
 
 fn lines(batch: &RecordBatch, output: &mut impl Write) -> Result<(), CliError> {
-    let mut writer = json_writer().build::<_, LineDelimited>(output);
+    let names: HashSet<_> = batch
+        .schema_ref()
+        .fields()
+        .iter()
+        .map(|field| field.name())
+        .collect();
+    let mode = match names.len() == batch.num_columns() {
+        true => StructMode::ObjectOnly,
+        false => StructMode::ListOnly,
+    };
+    let mut writer = json_writer()
+        .with_struct_mode(mode)
+        .build::<_, LineDelimited>(output);
     writer.write(batch)?;
     Ok(writer.finish()?)
 }

@@ -1,5 +1,6 @@
 //! A Parquet file.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use arrow::array::RecordBatch;
@@ -19,6 +20,17 @@ impl<'w> File<'w> {
         schema: &SchemaRef,
         output: &'w mut (dyn Write + Send),
     ) -> Result<Self, CliError> {
+        let mut names = HashSet::new();
+        if let Some(field) = schema
+            .fields()
+            .iter()
+            .find(|field| !names.insert(field.name()))
+        {
+            return Err(CliError::Usage(format!(
+                "two columns are called `{}`, which a Parquet file cannot have: name one of them with AS",
+                field.name()
+            )));
+        }
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .build();

@@ -353,6 +353,22 @@ fn the_answer_and_the_page_are_not_one_file() {
     assert!(!fs::exists(&file).unwrap());
 }
 
+/// An object or a Parquet file cannot have them.
+#[test]
+fn two_columns_of_one_name_are_lists_in_json() {
+    let world = World::new();
+    let query = "SELECT a.k, b.k FROM (VALUES 1, 2) AS a (k), (VALUES 5) AS b (k) ORDER BY 1";
+    assert_eq!(world.answer(&["-f", "jsonl", query]), "[1,5]\n[2,5]\n");
+    assert_eq!(world.answer(&["-f", "csv", query]), "k,k\n1,5\n2,5\n");
+    let json = world.answer(&["-f", "json", query]);
+    assert!(json.contains("\"rows\":[[1,5],[2,5]]"), "{json}");
+    let (code, _, status) = world.run(&["-o", &world.path("out.parquet"), query]);
+    assert_eq!(code, 2, "{status}");
+    assert!(status.contains("two columns are called `k`"), "{status}");
+    let named = query.replace("b.k", "b.k AS other");
+    world.answer(&["-o", &world.path("out.parquet"), &named]);
+}
+
 #[test]
 fn a_parquet_file_has_types_and_nulls() {
     let world = World::new();

@@ -8,6 +8,7 @@ use integration::emulator::Emulator;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::engine::athena_engine::AthenaEngine;
 use crate::project::CommandOutput;
 
 /// Columns and rows; `None` is NULL.
@@ -48,13 +49,36 @@ impl Analyst {
         }
     }
 
+    /// The same user, to whom an engine with Athena's API is AWS: only its address and that of S3 are set.
+    pub(crate) fn on(&self, engine: &AthenaEngine) -> Self {
+        let mut other = self.without(&["AWS_ENDPOINT_URL"]);
+        let s3 = self
+            .environment
+            .iter()
+            .find(|(name, _)| name == "AWS_ENDPOINT_URL");
+        for (name, url) in [("ATHENA", &engine.api), ("S3", &s3.unwrap().1)] {
+            let variable = (format!("AWS_ENDPOINT_URL_{name}"), url.clone());
+            other.environment.push(variable);
+        }
+        other
+    }
+
     /// Runs the program on Athena.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> CommandOutput {
-        let mut arguments = arguments.to_vec();
+    pub(crate) async fn run(&self, arguments: &[impl AsRef<str>]) -> CommandOutput {
+        self.run_as("csv", arguments).await
+    }
+
+    /// Runs the program on Athena, with its answer in a format.
+    pub(crate) async fn run_as(
+        &self,
+        format: &str,
+        arguments: &[impl AsRef<str>],
+    ) -> CommandOutput {
+        let mut arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         arguments.extend(["--engine", "athena"]);
         // These have no rows, and refuse a format.
         if !matches!(arguments.first(), Some(&("init" | "cancel"))) {
-            arguments.extend(["--format", "csv"]);
+            arguments.extend(["--format", format]);
         }
         self.start(&arguments).await
     }
@@ -67,9 +91,23 @@ impl Analyst {
     }
 
     /// Runs the program on a data folder.
-    pub(crate) async fn here(&self, data_dir: &Path, arguments: &[&str]) -> CommandOutput {
-        let mut arguments = arguments.to_vec();
-        arguments.extend(["--engine", "local", "--format", "csv"]);
+    pub(crate) async fn here(
+        &self,
+        data_dir: &Path,
+        arguments: &[impl AsRef<str>],
+    ) -> CommandOutput {
+        self.here_as("csv", data_dir, arguments).await
+    }
+
+    /// Runs the program on a data folder, with its answer in a format.
+    pub(crate) async fn here_as(
+        &self,
+        format: &str,
+        data_dir: &Path,
+        arguments: &[impl AsRef<str>],
+    ) -> CommandOutput {
+        let mut arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+        arguments.extend(["--engine", "local", "--format", format]);
         arguments.extend(["--data-dir", data_dir.to_str().unwrap()]);
         self.start(&arguments).await
     }

@@ -17,12 +17,14 @@ use domain::Tick;
 use integration::emulator::Emulator;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tokio::process::Command;
 
 use crate::project::Project;
 
 /// The prefix of ticks in the bucket.
 const ARCHIVE: &str = "price-archive/";
+
+/// The prefix of what could not become a tick.
+const QUARANTINE: &str = "quarantine/";
 
 /// The suffix of files from the archive's writer.
 const WRITTEN: &str = ".parquet";
@@ -83,6 +85,11 @@ impl Bucket {
         &self.name
     }
 
+    /// The address of the archive's folder.
+    pub(crate) fn archive(&self) -> String {
+        format!("s3://{}/{ARCHIVE}", self.name)
+    }
+
     /// Stores the files that the archive's writer creates for ranges of the stream.
     pub(crate) async fn put_archived(&self, ranges: &[Vec<Tick>]) {
         let folder = tempfile::tempdir().unwrap();
@@ -94,10 +101,17 @@ impl Bucket {
             assert_eq!(written.rows, ticks.len() as u64);
             next = last + 1;
         }
-        for path in files_below(&folder.path().join(ARCHIVE)) {
-            let key = path.strip_prefix(folder.path()).unwrap();
-            let content = std::fs::read(&path).unwrap();
-            self.put_object(key.to_str().unwrap(), content).await;
+        self.upload(folder.path()).await;
+    }
+
+    /// Stores the archive and the quarantine of a data folder.
+    pub(crate) async fn upload(&self, data_dir: &Path) {
+        for prefix in [ARCHIVE, QUARANTINE] {
+            for path in files_below(&data_dir.join(prefix)) {
+                let key = path.strip_prefix(data_dir).unwrap();
+                let content = std::fs::read(&path).unwrap();
+                self.put_object(key.to_str().unwrap(), content).await;
+            }
         }
     }
 
@@ -169,21 +183,16 @@ impl Bucket {
 
     /// Downloads archive and quarantine into a data folder.
     pub(crate) async fn download(&self, data_dir: &Path) {
-        for prefix in [ARCHIVE, "quarantine/"] {
+        for prefix in [ARCHIVE, QUARANTINE] {
             for key in self.keys(prefix).await {
-                let path = data_dir.join(&key);
+                let path = data_dir.join(local_name(&key));
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                // Local readers need the file extension; Athena does not.
-                let path = match prefix {
-                    ARCHIVE if !key.ends_with(WRITTEN) => path.with_extension("parquet"),
-                    _ => path,
-                };
                 std::fs::write(path, self.content(&key).await).unwrap();
             }
         }
     }
 
-    async fn keys(&self, prefix: &str) -> Vec<String> {
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
         let request = self.s3.list_objects_v2().bucket(&self.name).prefix(prefix);
         let mut pages = request.into_paginator().send();
         let mut keys = Vec::new();
@@ -206,6 +215,14 @@ impl Bucket {
     }
 }
 
+/// The name that a file is downloaded to: local readers need the extension, Athena does not.
+pub(crate) fn local_name(key: &str) -> String {
+    match key.starts_with(ARCHIVE) && !key.ends_with(WRITTEN) {
+        true => format!("{key}{WRITTEN}"),
+        false => key.to_owned(),
+    }
+}
+
 /// The folder of a time's UTC day.
 fn day_of(time_ms: i64) -> String {
     let day = DateTime::from_timestamp_millis(time_ms).unwrap();
@@ -213,9 +230,10 @@ fn day_of(time_ms: i64) -> String {
     format!("{ARCHIVE}year={year:04}/month={month:02}/day={day:02}/")
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+/// The files in a folder and below; none if it does not exist.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(files_below(&path));
@@ -277,29 +295,5 @@ pub(crate) fn with_a_column(name: &'static str) -> impl Fn(RecordBatch) -> Recor
         let mut columns = batch.columns().to_vec();
         columns.push(Arc::new(Float64Array::from(vec![0.25; batch.num_rows()])));
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
-    }
-}
-
-/// The catalogue through the AWS CLI, since the emulator's Athena does not create databases.
-pub(crate) struct Glue<'a> {
-    emulator: &'a Emulator,
-}
-
-impl<'a> Glue<'a> {
-    pub(crate) fn of(emulator: &'a Emulator) -> Self {
-        Self { emulator }
-    }
-
-    pub(crate) async fn create_database(&self, name: &str) {
-        let tools = integration::emulator::tools().await.unwrap();
-        let output = Command::new(tools.aws)
-            .args(["glue", "create-database", "--database-input"])
-            .arg(format!("Name={name}"))
-            .envs(self.emulator.environment())
-            .output()
-            .await
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
     }
 }

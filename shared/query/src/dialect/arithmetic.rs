@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Decimal128Array};
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, IntervalUnit, TimeUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ExprSchema as _, exec_err, plan_err};
 use datafusion::error::Result;
@@ -41,6 +41,22 @@ pub(super) fn operation(
     if types::is_number(left) && types::is_number(right) {
         return numbers(one, op, other, left, right);
     }
+    if types::is_time(left)
+        && types::is_time(right)
+        && op == Operator::Minus
+        && let Some(DataType::Timestamp(_, zone)) = types::common(left, right).map(|both| {
+            if both == DataType::Date32 {
+                ms(None)
+            } else {
+                both
+            }
+        })
+    {
+        let (one, other) = (cast_expr(one, ms(zone.clone())), cast_expr(other, ms(zone)));
+        let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+        let difference = binary_expr(one, op, other);
+        return Ok(Transformed::yes(cast_expr(difference, interval)));
+    }
     let (time, interval) = match types::is_interval(left) {
         true => (right, &one),
         false => (left, &other),
@@ -48,10 +64,9 @@ pub(super) fn operation(
     let shifts = types::is_time(time)
         && (types::is_interval(right) || (types::is_interval(left) && op == Operator::Plus));
     if !matches!(op, Operator::Plus | Operator::Minus) || !shifts {
-        let instead = match types::is_time(left) && types::is_time(right) {
-            true => "write date_diff('millisecond', a, b)",
-            false if types::is_time(left) => "write INTERVAL '1' DAY or date_add('day', 1, x)",
-            false => "write CAST",
+        let instead = match op {
+            _ if types::is_time(left) => "write INTERVAL '1' DAY or date_add('day', 1, x)",
+            _ => "write CAST",
         };
         return plan_err!(
             "`{op}` is not for {} and {}: {instead}",
@@ -59,20 +74,15 @@ pub(super) fn operation(
             type_name(right)
         );
     }
-    if *time == DataType::Date32
-        && let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) = interval
-        && of.nanoseconds != 0
-    {
+    let of_days = matches!(interval, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) if of.nanoseconds == 0);
+    if *time == DataType::Date32 && !of_days {
         return plan_err!(
-            "hours, minutes and seconds cannot be added to a date: cast it to timestamp"
+            "only days, months and years, written as a constant, can be added to a date: cast it to timestamp"
         );
     }
     // The sum has thousandths, whatever the digits of the time.
     let in_ms = |expr: Expr, given: &DataType| match given {
-        DataType::Timestamp(TimeUnit::Second, zone) => cast_expr(
-            expr,
-            DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
-        ),
+        DataType::Timestamp(TimeUnit::Second, zone) => cast_expr(expr, ms(zone.clone())),
         _ => expr,
     };
     if let DataType::Timestamp(_, Some(zone)) = time
@@ -87,6 +97,10 @@ pub(super) fn operation(
         op,
         in_ms(other, right),
     )))
+}
+
+fn ms(zone: Option<Arc<str>>) -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, zone)
 }
 
 fn numbers(

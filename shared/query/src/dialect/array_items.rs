@@ -1,25 +1,26 @@
-//! One item of an array.
+//! One item of an array, or the value of a key of a map.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, Scalar, UInt64Array,
+    Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, MapArray, Scalar, UInt64Array,
 };
 use datafusion::arrow::compute::kernels::cmp::eq;
 use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::casts::{applied, first};
+use super::casts::applied;
 use super::types;
 use crate::result_columns::type_name;
 
 /// `array[n]`, which fails outside of the array, and `element_at(array, n)`, which is NULL there and counts from the
-/// end below 0.
+/// end below 0. The same of a key of a map.
 pub(crate) fn item_function(is_lenient: bool) -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);
     ScalarUDF::from(Item {
@@ -49,6 +50,23 @@ impl ScalarUDFImpl for Item {
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         match given {
+            [DataType::Map(entries, _), key] => {
+                let DataType::Struct(fields) = entries.data_type() else {
+                    return plan_err!("a map has entries");
+                };
+                match fields.as_ref() {
+                    [keys, value]
+                        if types::common(keys.data_type(), key).is_some()
+                            && !types::is_float(keys.data_type()) =>
+                    {
+                        Ok(value.data_type().clone())
+                    }
+                    _ => plan_err!(
+                        "a key of this map is not {}: a key is of its type, and not a double",
+                        type_name(key)
+                    ),
+                }
+            }
             [array, index] if types::integer_digits(index).is_some() => match types::items(array) {
                 Some(item) => Ok(item.clone()),
                 None => plan_err!("{} has no [n]", type_name(array)),
@@ -62,12 +80,11 @@ impl ScalarUDFImpl for Item {
             let [lists, places] = arrays else {
                 return exec_err!("array[n] has two arguments");
             };
+            if let Some(maps) = lists.as_map_opt() {
+                return value_at(maps, places, self.is_lenient);
+            }
             let places = cast(places, &DataType::Int64)?;
-            item_at(
-                first(std::slice::from_ref(lists))?,
-                places.as_primitive::<Int64Type>(),
-                self.is_lenient,
-            )
+            item_at(lists, places.as_primitive::<Int64Type>(), self.is_lenient)
         })
     }
 }
@@ -104,6 +121,31 @@ fn item_at(lists: &ArrayRef, places: &Int64Array, is_lenient: bool) -> Result<Ar
         indices.push(u64::try_from(start + place - 1).ok());
     }
     Ok(take(lists.values(), &UInt64Array::from(indices), None)?)
+}
+
+fn value_at(maps: &MapArray, keys: &ArrayRef, is_lenient: bool) -> Result<ArrayRef> {
+    let Some(both) = types::common(maps.key_type(), keys.data_type()) else {
+        return exec_err!("a key is of the type of the map's keys");
+    };
+    let (known, keys) = (cast(maps.keys(), &both)?, cast(keys, &both)?);
+    let mut indices = Vec::with_capacity(maps.len());
+    for (row, offset) in maps.value_offsets().iter().take(maps.len()).enumerate() {
+        if maps.is_null(row) || keys.is_null(row) {
+            indices.push(None);
+            continue;
+        }
+        let start = usize::try_from(*offset).unwrap_or_default();
+        let length = usize::try_from(maps.value_length(row)).unwrap_or_default();
+        let key = keys.slice(row, 1);
+        let equal = eq(&known.slice(start, length), &Scalar::new(Arc::clone(&key)))?;
+        let place = equal.values().set_indices().next();
+        if place.is_none() && !is_lenient {
+            let key = array_value_to_string(&key, 0)?;
+            return exec_err!("the map has no key {key}: element_at returns NULL instead");
+        }
+        indices.push(place.map(|place| (start + place) as u64));
+    }
+    Ok(take(maps.values(), &UInt64Array::from(indices), None)?)
 }
 
 /// `contains(array, item)`, which is NULL where only a NULL could be the item.

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::refusal::{Checked, refuse};
+use super::refusal::{Checked, here_only, refuse};
 use super::{expanded, signatures};
 use crate::ast_names::last_name;
 use crate::position::Position;
@@ -20,6 +20,13 @@ fn is_ordered(over: Option<&WindowType>) -> bool {
         Some(WindowType::NamedWindow(_)) => true,
         None => false,
     }
+}
+
+fn is_lambda(argument: &FunctionArg) -> bool {
+    matches!(
+        argument,
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(_)))
+    )
 }
 
 pub(super) fn of_function(function: &Function, span: Span) -> Checked {
@@ -51,7 +58,18 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
             false => refuse("WITHIN GROUP", "write approx_percentile(x, 0.5)", span),
         };
     }
-    let is_aggregate = signatures::is_aggregate(&name);
+    if let FunctionArguments::List(list) = &function.args {
+        if name == "approx_percentile" && list.args.len() > 2 {
+            let instead = "write sum(w) OVER (ORDER BY x) in a subquery";
+            return Err(here_only("approx_percentile with weights", instead, span));
+        }
+        if name == "regexp_replace" && list.args.iter().any(is_lambda) {
+            let instead = "write regexp_extract and concat";
+            return Err(here_only("regexp_replace with a lambda", instead, span));
+        }
+    }
+    // An expansion refuses what it does not take by itself.
+    let is_aggregate = signatures::is_aggregate(&name) || expanded::is_known(&name);
     if function.over.is_none() && signatures::needs_window(&name) {
         return refuse(
             &format!("{name} without OVER"),

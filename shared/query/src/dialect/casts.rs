@@ -95,7 +95,7 @@ pub(super) fn call(function: Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
 }
 
 /// Applies a function to arrays, also where all arguments are constants.
-pub(super) fn applied(
+pub(crate) fn applied(
     args: &ScalarFunctionArgs,
     code: impl FnOnce(&[ArrayRef]) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
@@ -111,7 +111,7 @@ pub(super) fn applied(
     Ok(ColumnarValue::Array(result))
 }
 
-pub(super) fn first(arrays: &[ArrayRef]) -> Result<&ArrayRef> {
+pub(crate) fn first(arrays: &[ArrayRef]) -> Result<&ArrayRef> {
     match arrays.first() {
         Some(array) => Ok(array),
         None => exec_err!("an argument is missing"),
@@ -176,8 +176,13 @@ pub(crate) fn double_text(value: f64, is_real: bool) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    if value == 0.0 && value.is_sign_negative() {
-        return "-0E0".to_owned();
+    if value == 0.0 {
+        return if value.is_sign_negative() {
+            "-0E0"
+        } else {
+            "0E0"
+        }
+        .to_owned();
     }
     #[expect(clippy::cast_possible_truncation, reason = "it was a real")]
     let text = if is_real {
@@ -381,7 +386,7 @@ mod tests {
         check(1e-12, "1.0E-12");
         check(0.1, "1.0E-1");
         check(-123.25, "-1.2325E2");
-        check(0.0, "0.0E0");
+        check(0.0, "0E0");
         check(f64::NEG_INFINITY, "-Infinity");
         assert_eq!(double_text(f64::from(0.1_f32), true), "1.0E-1");
     }

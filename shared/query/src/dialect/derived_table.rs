@@ -36,6 +36,17 @@ fn parsed(sql: &str) -> Option<Box<Query>> {
         .ok()
 }
 
+/// The numbers of the rows of UNNEST, as one more array.
+pub(super) fn ordinality(arrays: &[Expr]) -> Option<Expr> {
+    let lengths = arrays
+        .iter()
+        .map(|array| format!("coalesce(CAST(cardinality({array}) AS BIGINT), 0)"));
+    let longest = lengths.reduce(|one, other| format!("greatest({one}, {other})"))?;
+    let sql = format!("if({longest} > 0, sequence(1, {longest}))");
+    let parser = Parser::new(&AthenaDialect).try_with_sql(&sql);
+    parser.and_then(|mut parser| parser.parse_expr()).ok()
+}
+
 /// The subquery of ANY or ALL under a name of its own: the planner's EXISTS takes a column of the statement around it
 /// for one of the subquery with the same name and table.
 pub(super) fn named(subquery: Expr) -> Expr {

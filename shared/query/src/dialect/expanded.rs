@@ -11,14 +11,43 @@ use crate::error::SqlError;
 use crate::position::Position;
 
 /// A function, the number of its arguments, and the expression: `{0}` is the first argument.
-const EXPANSIONS: [(&str, usize, &str); 15] = [
+const EXPANSIONS: [(&str, usize, &str); 24] = [
+    (
+        "array_union",
+        2,
+        "if({0} IS NOT NULL AND {1} IS NOT NULL, array_distinct(flatten(ARRAY[{0}, {1}])))",
+    ),
+    (
+        "arrays_overlap",
+        2,
+        "CASE WHEN cardinality({0}) = 0 OR cardinality({1}) = 0 THEN false \
+         WHEN cardinality(array_intersect(array_filter({0}, x -> x IS NOT NULL), {1})) > 0 THEN true \
+         WHEN array_any_match({0}, x -> x IS NULL) OR array_any_match({1}, x -> x IS NULL) THEN NULL \
+         WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN false END",
+    ),
     ("bitwise_not", 1, "(-1 - ({0}))"),
+    ("current_timezone", 0, "'UTC'"),
     ("e", 0, "CAST('2.718281828459045' AS DOUBLE)"),
     ("from_unixtime", 2, "at_timezone(from_unixtime({0}), {1})"),
     ("geometric_mean", 1, "exp(avg(ln({0})))"),
+    (
+        "histogram",
+        1,
+        "__histogram(array_agg({0}) FILTER (WHERE {0} IS NOT NULL))",
+    ),
     ("infinity", 0, "CAST('Infinity' AS DOUBLE)"),
     ("is_finite", 1, "(abs({0}) < CAST('Infinity' AS DOUBLE))"),
     ("is_infinite", 1, "(abs({0}) = CAST('Infinity' AS DOUBLE))"),
+    (
+        "kurtosis",
+        1,
+        "__kurtosis(array_agg(CAST('1' AS DOUBLE) * {0}) FILTER (WHERE {0} IS NOT NULL))",
+    ),
+    (
+        "map_agg",
+        2,
+        "map(array_agg({0}) FILTER (WHERE {0} IS NOT NULL), array_agg({1}) FILTER (WHERE {0} IS NOT NULL))",
+    ),
     (
         "max",
         2,
@@ -40,12 +69,30 @@ const EXPANSIONS: [(&str, usize, &str); 15] = [
         "array_slice(array_agg({0} ORDER BY {1}) FILTER (WHERE {1} IS NOT NULL), 1, {2})",
     ),
     ("nan", 0, "CAST('NaN' AS DOUBLE)"),
+    ("none_match", 2, "(NOT array_any_match({0}, {1}))"),
     ("rand", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
     ("random", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
+    (
+        "skewness",
+        1,
+        "__skewness(array_agg(CAST('1' AS DOUBLE) * {0}) FILTER (WHERE {0} IS NOT NULL))",
+    ),
     (
         "url_extract_host",
         1,
         r"regexp_extract({0}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@ ]*@)?([A-Za-z0-9.-]+)(?::[0-9]*)?(?:[/?#][!-~]*)?$', 1)",
+    ),
+    (
+        "width_bucket",
+        4,
+        "CAST(CASE \
+         WHEN {1} = {2} OR {3} < 1 OR is_nan({0}) OR NOT abs(CAST('1' AS DOUBLE) * {1} * {2}) < CAST('Infinity' AS DOUBLE) \
+         THEN 1 / ({3} - {3}) \
+         WHEN {0} < least({1}, {2}) THEN if({1} < {2}, 0, {3} + 1) \
+         WHEN {0} >= greatest({1}, {2}) THEN if({1} < {2}, {3} + 1, 0) \
+         WHEN {1} < {2} THEN 1 + floor({3} * (CAST('1' AS DOUBLE) * {0} - {1}) / ({2} - {1})) \
+         WHEN {1} > {2} THEN {3} - floor({3} * (CAST('1' AS DOUBLE) * {0} - {2}) / ({1} - {2})) \
+         END AS BIGINT)",
     ),
 ];
 
@@ -88,7 +135,11 @@ pub(super) fn expanded(
             position,
         })
     };
-    let text = if name == "format_datetime" {
+    let text = if let ("approx_percentile", [value, Expr::Array(shares)]) = (name, &*args) {
+        let of = |share: &Expr| format!("approx_percentile({value}, {share})");
+        let each: Vec<String> = shares.elem.iter().map(of).collect();
+        format!("if(count({value}) > 0, ARRAY[{}])", each.join(", "))
+    } else if name == "format_datetime" {
         let [time, Expr::Value(pattern)] = args.as_slice() else {
             return refused("call it as format_datetime(timestamp, 'pattern')");
         };

@@ -88,17 +88,6 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
                     AccessExpr::Dot(_) | AccessExpr::Subscript(Subscript::Index { .. })
                 )
             });
-            let is_key = access_chain.iter().any(|access| {
-                matches!(access, AccessExpr::Subscript(Subscript::Index { index: Expr::Value(value) })
-                    if matches!(value.value, Value::SingleQuotedString(_)))
-            });
-            if is_key {
-                return Err(here_only(
-                    "a key of a map in brackets",
-                    "write CASE, or UNNEST",
-                    span,
-                ));
-            }
             match plain {
                 true => Ok(()),
                 false => refuse("a part of an array", "write slice(array, start, length)"),
@@ -283,6 +272,15 @@ fn of_interval(interval: &Interval, span: Span) -> Checked {
         interval.leading_field,
         Some(Field::Year | Field::Month | Field::Day | Field::Hour | Field::Minute | Field::Second)
     );
+    if matches!(interval.leading_field, Some(Field::Year | Field::Month))
+        && text.is_some_and(|text| text.trim_start_matches(['-', '+']).parse() == Ok(0))
+    {
+        return Err(here_only(
+            "an INTERVAL of no months",
+            "leave it out, or write INTERVAL '0' DAY",
+            span,
+        ));
+    }
     let seconds = matches!(interval.leading_field, Some(Field::Second));
     let number = text.is_some_and(|text| {
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);

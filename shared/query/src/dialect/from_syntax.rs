@@ -64,13 +64,6 @@ pub(super) fn of_table(factor: &TableFactor) -> Checked {
         TableFactor::UNNEST {
             with_offset: true, ..
         } => refuse("WITH OFFSET", "write WITH ORDINALITY", span),
-        TableFactor::UNNEST {
-            with_ordinality: true,
-            ..
-        } => {
-            let instead = "UNNEST the array and sequence(1, cardinality(array)) together";
-            Err(here_only("WITH ORDINALITY", instead, span))
-        }
         TableFactor::Derived { .. }
         | TableFactor::UNNEST { .. }
         | TableFactor::NestedJoin { .. } => Ok(()),

@@ -14,17 +14,17 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
-use super::array_items::item_function;
 use super::casts::{call, local};
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 
 /// Functions of one time that are those of its zone.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 19] = [
     "year",
     "quarter",
     "month",
     "week",
+    "week_of_year",
     "year_of_week",
     "yow",
     "day",
@@ -53,6 +53,7 @@ pub(super) struct Replaced {
 impl Replaced {
     pub(super) fn of(context: &SessionContext) -> Self {
         let names = [
+            "now",
             "date_trunc",
             "date_add",
             "date_format",
@@ -131,12 +132,11 @@ impl Replaced {
                 }
                 None
             }
-            ("element_at", [array, place]) if types::items(&array.get_type(schema)?).is_some() => {
-                Some(call(
-                    Arc::new(item_function(true)),
-                    vec![array.clone(), place.clone()],
-                ))
-            }
+            // The engine counts nanoseconds.
+            ("now" | "current_timestamp", []) => Some(cast_expr(
+                self.call(name, Vec::new())?,
+                DataType::Timestamp(TimeUnit::Millisecond, Some(types::UTC.into())),
+            )),
             ("date_trunc" | "date_add", [.., time]) => {
                 let given = time.get_type(schema)?;
                 self.stepped(name, args, &given)?
@@ -162,6 +162,17 @@ impl Replaced {
                     );
                 }
             },
+            // The engine returns the other array.
+            ("array_intersect" | "array_except", arrays) => {
+                let item = |array: &Expr| {
+                    let given = array.get_type(schema);
+                    given.is_ok_and(|given| types::items(&given).is_some_and(DataType::is_null))
+                };
+                if arrays.iter().all(item) {
+                    return plan_err!("{name} of arrays without a type is not on this engine");
+                }
+                None
+            }
             ("sqrt", [value]) => {
                 let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
                 let root = call(math::sqrt(), vec![value.clone()]);
@@ -227,16 +238,20 @@ impl Replaced {
         if *given == DataType::Date32 && OF_THE_DAY.contains(&unit.as_str()) {
             return plan_err!("a date has no {unit}: cast it to timestamp");
         }
-        if let DataType::Timestamp(TimeUnit::Second, _) = given
-            && unit == "millisecond"
-        {
-            return plan_err!(
-                "the time has no milliseconds: write it with three digits after the second"
-            );
-        }
         let mut args = args.to_vec();
         if let Some(time) = args.last_mut() {
             *time = local(time.clone(), given);
+            // Rounded to whole seconds.
+            if let (DataType::Timestamp(TimeUnit::Second, _), [_, ms, _]) = (given, &mut *args)
+                && unit == "millisecond"
+            {
+                *ms = ms.clone() + lit(500_i64);
+                let second = vec![lit("second"), self.call(name, args)?];
+                return Ok(Some(cast_expr(
+                    self.call("date_trunc", second)?,
+                    given.clone(),
+                )));
+            }
         }
         Ok(Some(cast_expr(self.call(name, args)?, given.clone())))
     }

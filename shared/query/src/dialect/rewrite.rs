@@ -5,18 +5,15 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::{
-    CharacterLength, DataType, ExactNumberInfo, Expr, Fetch, GroupByExpr, Ident, LimitClause,
-    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, ValueWithSpan, Values,
-    VisitMut as _, VisitorMut,
+    Expr, Fetch, GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query,
+    Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value,
+    Values, VisitMut as _, VisitorMut,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::ast_builder::{call, cast, typed};
-use super::call_rewrite::{bare, bare_bounds, local_timestamp};
-use super::derived_table::{named, selected_from};
+use super::call_rewrite::{bare, bare_bounds};
+use super::derived_table::selected_from;
 use super::unnamed::UNNAMED;
-use super::{call_rewrite, like, moments, shows, type_names};
+use super::{derived_table, shows};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
@@ -37,8 +34,8 @@ pub(crate) fn rewrite(
     }
 }
 
-struct Rewriter<'a> {
-    sql: &'a str,
+pub(super) struct Rewriter<'a> {
+    pub(super) sql: &'a str,
     tables: &'a [(String, SchemaRef)],
     unnamed: usize,
 }
@@ -183,13 +180,32 @@ impl VisitorMut for Rewriter<'_> {
         {
             lower_alias(alias);
         }
-        if let TableFactor::Derived {
-            alias, subquery, ..
+        if let TableFactor::UNNEST {
+            array_exprs,
+            with_ordinality,
+            ..
         } = factor
-            && let SetExpr::Values(values) = subquery.body.as_ref()
-            && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
+            && std::mem::take(with_ordinality)
         {
-            let columns = values.rows.first().map_or(0, |row| row.content.len());
+            array_exprs.extend(derived_table::ordinality(array_exprs));
+        }
+        // What has no names on Athena.
+        let (alias, columns) = match factor {
+            TableFactor::Derived {
+                alias, subquery, ..
+            } => match subquery.body.as_ref() {
+                SetExpr::Values(values) => {
+                    let columns = values.rows.first().map_or(0, |row| row.content.len());
+                    (alias, columns)
+                }
+                _ => return ControlFlow::Continue(()),
+            },
+            TableFactor::UNNEST {
+                alias, array_exprs, ..
+            } => (alias, array_exprs.len()),
+            _ => return ControlFlow::Continue(()),
+        };
+        if alias.as_ref().is_none_or(|alias| alias.columns.is_empty()) {
             let mut named = self.unnamed_alias(columns);
             if let Some(alias) = alias {
                 named.name = alias.name.clone();
@@ -232,172 +248,6 @@ impl Rewriter<'_> {
             at: None,
         }
     }
-
-    fn rewritten(&self, expr: Expr, span: Span) -> Result<Expr, SqlError> {
-        Ok(match expr {
-            Expr::Identifier(mut name) => {
-                if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("localtimestamp") {
-                    return Ok(local_timestamp());
-                }
-                lower(&mut name);
-                Expr::Identifier(name)
-            }
-            Expr::CompoundIdentifier(mut names) => {
-                if let [.., table, _] = names.as_slice()
-                    && names.len() > 2
-                    && is_table(&table.value)
-                {
-                    names.drain(..names.len() - 2);
-                }
-                names.iter_mut().for_each(lower);
-                Expr::CompoundIdentifier(names)
-            }
-            // As an integer, which the planner would make a bigint.
-            Expr::UnaryOp {
-                op: UnaryOperator::Minus,
-                expr: ref inner,
-            } if is_2_to_the_31(inner) => typed("-2147483648", DataType::Integer(None)),
-            Expr::Value(value) => self.literal(value),
-            Expr::TypedString(typed) => {
-                let text = typed.value.value.clone().into_string().unwrap_or_default();
-                moments::typed_literal(&typed.data_type, text, span)?
-            }
-            Expr::Cast {
-                expr,
-                data_type: DataType::Varchar(Some(CharacterLength::IntegerLength { length, .. })),
-                ..
-            } => call(
-                "varchar_of_length",
-                vec![*expr, typed(&length.to_string(), DataType::BigInt(None))],
-            ),
-            Expr::Cast {
-                kind,
-                expr,
-                data_type,
-                array,
-                format,
-            } => {
-                let data_type = type_names::planned(&data_type);
-                Expr::Cast {
-                    kind,
-                    expr,
-                    data_type,
-                    array,
-                    format,
-                }
-            }
-            Expr::Extract { field, expr, .. } => call(
-                call_rewrite::field_function(&field).unwrap_or_default(),
-                vec![*expr],
-            ),
-            Expr::AtTimeZone {
-                timestamp,
-                time_zone,
-            } => call("at_timezone", vec![*timestamp, *time_zone]),
-            Expr::Position { expr, r#in } => call("strpos", vec![*r#in, *expr]),
-            Expr::Substring {
-                expr,
-                substring_from,
-                substring_for,
-                ..
-            } => {
-                let mut args = vec![*expr];
-                args.push(
-                    substring_from.map_or_else(|| typed("1", DataType::BigInt(None)), |from| *from),
-                );
-                args.extend(substring_for.map(|length| *length));
-                call("substr", args)
-            }
-            Expr::Like {
-                negated,
-                any,
-                expr,
-                pattern,
-                escape_char,
-            } => {
-                let pattern = Box::new(like::pattern(*pattern, escape_char.as_ref(), span)?);
-                Expr::Like {
-                    negated,
-                    any,
-                    expr,
-                    pattern,
-                    escape_char: None,
-                }
-            }
-            Expr::AnyOp {
-                left,
-                compare_op,
-                right,
-                is_some,
-            } => {
-                let right = Box::new(named(*right));
-                Expr::AnyOp {
-                    left,
-                    compare_op,
-                    right,
-                    is_some,
-                }
-            }
-            Expr::AllOp {
-                left,
-                compare_op,
-                right,
-            } => {
-                let right = Box::new(named(*right));
-                Expr::AllOp {
-                    left,
-                    compare_op,
-                    right,
-                }
-            }
-            Expr::Function(function) => call_rewrite::of_function(function, span)?,
-            other => other,
-        })
-    }
-
-    fn literal(&self, value: ValueWithSpan) -> Expr {
-        match &value.value {
-            // The value of a parameter, which is a bigint.
-            Value::Number(digits, true) => Expr::value(Value::Number(digits.clone(), false)),
-            Value::Number(digits, false) if digits.contains(['e', 'E']) => typed(
-                &digits.replace('_', ""),
-                DataType::Double(ExactNumberInfo::None),
-            ),
-            Value::Number(digits, false) if digits.contains('_') => {
-                let plain = Value::Number(digits.replace('_', ""), false).with_span(value.span);
-                self.literal(plain)
-            }
-            Value::Number(digits, false) if digits.parse::<i32>().is_ok() => narrow(value),
-            Value::HexStringLiteral(digits) if self.starts_with_zero(value.span) => {
-                let number = i64::from_str_radix(digits, 16)
-                    .unwrap_or(i64::MAX)
-                    .to_string();
-                let is_integer = number.parse::<i32>().is_ok();
-                let value = Value::Number(number, false).with_span(value.span);
-                if is_integer {
-                    narrow(value)
-                } else {
-                    Expr::Value(value)
-                }
-            }
-            Value::UnicodeStringLiteral(text) => {
-                Expr::value(Value::SingleQuotedString(text.clone()))
-            }
-            _ => Expr::Value(value),
-        }
-    }
-
-    /// Whether it is a number such as `0x1F`, and not bytes such as `X'1F'`.
-    fn starts_with_zero(&self, span: Span) -> bool {
-        let line = usize::try_from(span.start.line)
-            .unwrap_or_default()
-            .saturating_sub(1);
-        let column = usize::try_from(span.start.column)
-            .unwrap_or_default()
-            .saturating_sub(1);
-        let text = self.sql.split('\n').nth(line).unwrap_or_default();
-        text.chars().nth(column) == Some('0')
-    }
 }
 
 fn part_is_table(part: &ObjectNamePart) -> bool {
@@ -416,11 +266,7 @@ fn has_name(expr: &Expr) -> bool {
     }
 }
 
-fn is_2_to_the_31(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if value.value == Value::Number("2147483648".to_owned(), false))
-}
-
-fn lower(name: &mut Ident) {
+pub(super) fn lower(name: &mut Ident) {
     if name.quote_style.is_some() {
         name.value = name.value.to_lowercase();
     }
@@ -432,9 +278,4 @@ fn lower_alias(alias: &mut TableAlias) {
         .columns
         .iter_mut()
         .for_each(|column| lower(&mut column.name));
-}
-
-/// An integer literal that fits into 32 bits: the planner would make it a bigint.
-fn narrow(value: ValueWithSpan) -> Expr {
-    cast(Expr::Value(value), DataType::Integer(None))
 }

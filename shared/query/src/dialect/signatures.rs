@@ -8,15 +8,15 @@ use datafusion::arrow::datatypes::DataType;
 use super::types;
 
 /// Each function and the ways to call it. A letter is an argument: `b` boolean, `l` bigint, `f` double, `n` any number,
-/// `v` varchar, `x` varbinary, `d` date, `t` date, timestamp or moment, `y` interval, `a` array, `e` an item of the array
+/// `v` varchar, `x` varbinary, `d` date, `t` date, timestamp or moment, `y` interval, `a` array, `e` an item or key of the array or map
 /// before it, `m` map, `r` anything, `s` the same type as the first such argument, `c` a lambda; `*` repeats the last.
-const FUNCTIONS: [(&str, &str); 173] = [
+const FUNCTIONS: [(&str, &str); 174] = [
     ("abs", "n"),
     ("acos", "f"),
     ("any_match", "ac"),
     ("any_value", "r"),
     ("approx_distinct", "r"),
-    ("approx_percentile", "nf nff"),
+    ("approx_percentile", "nf"),
     ("arbitrary", "r"),
     ("array_agg", "r"),
     ("array_distinct", "a"),
@@ -71,7 +71,7 @@ const FUNCTIONS: [(&str, &str); 173] = [
     ("dense_rank", ""),
     ("dow", "t"),
     ("doy", "t"),
-    ("element_at", "al"),
+    ("element_at", "al me"),
     ("every", "b"),
     ("exp", "f"),
     ("filter", "ac"),
@@ -180,6 +180,7 @@ const FUNCTIONS: [(&str, &str); 173] = [
     ("var_samp", "f"),
     ("variance", "f"),
     ("week", "t"),
+    ("week_of_year", "t"),
     ("with_timezone", "tv"),
     ("xxhash64", "x"),
     ("year", "t"),
@@ -264,7 +265,10 @@ fn letter(letters: &[char], place: usize) -> Option<char> {
 }
 
 fn item(array: &DataType, given: &DataType) -> Option<DataType> {
-    types::common(types::items(array)?, given)
+    match array {
+        DataType::Map(..) => Some(given.clone()),
+        _ => types::common(types::items(array)?, given),
+    }
 }
 
 fn converted(letter: char, given: &DataType) -> Option<DataType> {

@@ -170,14 +170,6 @@ fn of_set_expr(body: &SetExpr) -> Checked {
     if *op == SetOperator::Minus {
         return refuse("MINUS", "write EXCEPT", body.span());
     }
-    if *set_quantifier == SetQuantifier::All && *op != SetOperator::Union {
-        let instead = "count the rows of each side with GROUP BY";
-        return Err(here_only(
-            "EXCEPT ALL or INTERSECT ALL",
-            instead,
-            body.span(),
-        ));
-    }
     of_set_expr(left)?;
     of_set_expr(right)
 }

@@ -25,9 +25,9 @@ async fn explain_shows_the_plan_that_runs() {
                   FROM ticks GROUP BY token";
     check(
         by_row,
-        "first_value(ticks.price) ORDER BY [ticks.ts DESC NULLS LAST, \
+        "first_value(ticks.price) ORDER BY [present(ticks.ts) DESC NULLS LAST, \
          CASE WHEN ticks.sequence IS NOT NULL THEN ticks.sequence ELSE Int64(-1) END DESC NULLS LAST, \
-         ticks.tick_id DESC",
+         present(ticks.tick_id) DESC",
         "price_archive",
     )
     .await;

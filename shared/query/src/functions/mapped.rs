@@ -1,11 +1,12 @@
-//! `sum` of integers that fails where it does not fit: the engine's own wraps around. It is the engine's sum of decimals,
-//! whose result is cast back.
+//! Aggregates of the engine whose results are changed: `sum` of integers fails where it does not fit, since the engine's own
+//! wraps around, and `corr` and its like are NULL where they are not finite.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray};
+use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, Float64Array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -17,27 +18,72 @@ use datafusion::scalar::ScalarValue;
 pub(crate) const SUMMAND: DataType = DataType::Decimal128(28, 0);
 const SUM: DataType = DataType::Decimal128(38, 0);
 
-/// Builds it from the engine's `sum`.
+/// The engine's sum of decimals, cast back.
 pub(crate) fn integer_sum(inner: &Arc<AggregateUDF>) -> AggregateUDF {
-    AggregateUDF::from(IntegerSum {
+    mapped(inner, "integer_sum", SUM, DataType::Int64, narrowed)
+}
+
+/// The engine's aggregate of pairs, which is NULL where it is not finite.
+pub(crate) fn finite_or_null(inner: &Arc<AggregateUDF>) -> AggregateUDF {
+    let double = DataType::Float64;
+    mapped(inner, "finite_or_null", double.clone(), double, finite)
+}
+
+type Map = fn(&ArrayRef) -> Result<ArrayRef>;
+
+fn mapped(
+    inner: &Arc<AggregateUDF>,
+    name: &'static str,
+    given: DataType,
+    returns: DataType,
+    map: Map,
+) -> AggregateUDF {
+    AggregateUDF::from(Mapped {
         inner: Arc::clone(inner),
-        signature: Signature::exact(vec![SUMMAND], Volatility::Immutable),
+        name,
+        given,
+        returns,
+        map,
+        signature: Signature::variadic_any(Volatility::Immutable),
     })
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct IntegerSum {
+#[derive(Debug)]
+struct Mapped {
     inner: Arc<AggregateUDF>,
+    name: &'static str,
+    /// The type of the engine's result.
+    given: DataType,
+    returns: DataType,
+    map: Map,
     signature: Signature,
 }
 
-fn sum_field() -> FieldRef {
-    Arc::new(Field::new("sum", SUM, true))
+// The names identify the function.
+impl PartialEq for Mapped {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.inner == other.inner
+    }
 }
 
-impl AggregateUDFImpl for IntegerSum {
-    fn name(&self) -> &str {
-        "integer_sum"
+impl Eq for Mapped {}
+
+impl Hash for Mapped {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+        self.inner.hash(state);
+    }
+}
+
+impl Mapped {
+    fn given(&self) -> FieldRef {
+        Arc::new(Field::new("given", self.given.clone(), true))
+    }
+}
+
+impl AggregateUDFImpl for Mapped {
+    fn name(&self) -> &'static str {
+        self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -45,11 +91,11 @@ impl AggregateUDFImpl for IntegerSum {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Int64)
+        Ok(self.returns.clone())
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        let return_field = sum_field();
+        let return_field = self.given();
         self.inner.state_fields(StateFieldsArgs {
             return_field,
             ..args
@@ -57,16 +103,16 @@ impl AggregateUDFImpl for IntegerSum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let return_field = sum_field();
+        let return_field = self.given();
         let inner = self.inner.accumulator(AccumulatorArgs {
             return_field,
             ..args
         })?;
-        Ok(Box::new(Summed(inner)))
+        Ok(Box::new(One(inner, self.map)))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        let return_field = sum_field();
+        let return_field = self.given();
         self.inner.groups_accumulator_supported(AccumulatorArgs {
             return_field,
             ..args
@@ -77,12 +123,12 @@ impl AggregateUDFImpl for IntegerSum {
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        let return_field = sum_field();
+        let return_field = self.given();
         let inner = self.inner.create_groups_accumulator(AccumulatorArgs {
             return_field,
             ..args
         })?;
-        Ok(Box::new(GroupsSummed(inner)))
+        Ok(Box::new(Groups(inner, self.map)))
     }
 }
 
@@ -95,10 +141,18 @@ fn narrowed(sums: &ArrayRef) -> Result<ArrayRef> {
     Ok(cast_with_options(sums, &DataType::Int64, &options)?)
 }
 
-#[derive(Debug)]
-struct Summed(Box<dyn Accumulator>);
+fn finite(results: &ArrayRef) -> Result<ArrayRef> {
+    let results = results.as_primitive::<Float64Type>().iter();
+    let finite: Float64Array = results
+        .map(|result| result.filter(|result| result.is_finite()))
+        .collect();
+    Ok(Arc::new(finite))
+}
 
-impl Accumulator for Summed {
+#[derive(Debug)]
+struct One(Box<dyn Accumulator>, Map);
+
+impl Accumulator for One {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.0.update_batch(values)
     }
@@ -112,8 +166,8 @@ impl Accumulator for Summed {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let sum = narrowed(&self.0.evaluate()?.to_array()?)?;
-        ScalarValue::try_from_array(&sum, 0)
+        let result = (self.1)(&self.0.evaluate()?.to_array()?)?;
+        ScalarValue::try_from_array(&result, 0)
     }
 
     fn size(&self) -> usize {
@@ -129,9 +183,9 @@ impl Accumulator for Summed {
     }
 }
 
-struct GroupsSummed(Box<dyn GroupsAccumulator>);
+struct Groups(Box<dyn GroupsAccumulator>, Map);
 
-impl GroupsAccumulator for GroupsSummed {
+impl GroupsAccumulator for Groups {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -143,7 +197,7 @@ impl GroupsAccumulator for GroupsSummed {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        narrowed(&self.0.evaluate(emit_to)?)
+        (self.1)(&self.0.evaluate(emit_to)?)
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {

@@ -1,0 +1,178 @@
+//! Athena's types for aggregates and windows, and its results where a value is not finite.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, plan_err};
+use datafusion::error::Result;
+use datafusion::functions::core as structs;
+use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, lit,
+};
+use datafusion::scalar::ScalarValue;
+
+use super::casts::call;
+use super::function_types::Functions;
+use super::nan::{is_odd, sorted, with_nan};
+use super::operands::{boolean, converted, types_of};
+use super::present::Present;
+use super::row_comparison;
+use super::types;
+use crate::functions::mapped::{SUMMAND, finite_or_null};
+use crate::functions::recomputed::recomputed;
+
+/// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
+const PAIRS: [&str; 5] = [
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_slope",
+    "regr_intercept",
+];
+
+/// Those that are NULL instead of NaN.
+const FINITE_OR_NULL: [&str; 3] = ["corr", "regr_slope", "regr_intercept"];
+
+/// Aggregates from which the engine takes back the values that leave a frame, which leaves a rest if they are not finite.
+const TAKEN_BACK: &str = " avg corr covar_pop covar_samp max_by min_by regr_intercept regr_slope stddev stddev_pop \
+    stddev_samp sum var_pop var_samp variance ";
+
+impl Functions {
+    pub(super) fn of_aggregate(
+        &self,
+        mut function: AggregateFunction,
+        schema: &DFSchema,
+    ) -> Result<Transformed<Expr>> {
+        let params = &mut function.params;
+        if let Some(filter) = &params.filter {
+            boolean(&filter.get_type(schema)?, "FILTER")?;
+        }
+        if let Some(name) = self.names.get(function.func.name()) {
+            let args = std::mem::take(&mut params.args);
+            params.args = self.aggregated(name, args, schema)?;
+            if params.distinct {
+                let args = std::mem::take(&mut params.args).into_iter();
+                let args = args.map(|arg| match is_odd(&arg, schema) {
+                    // The engine also tells the signs of 0 apart.
+                    true => with_nan(arg + lit(0.0), Some(f64::NAN), schema),
+                    false => Ok(arg),
+                });
+                params.args = args.collect::<Result<_>>()?;
+            }
+            sorted(&mut params.order_by, schema)?;
+            let types = types_of(&params.args, schema)?;
+            if *name == "sum" && types.iter().any(|it| types::integer_digits(it).is_some()) {
+                function.func = Arc::clone(&self.integer_sum);
+                let args = std::mem::take(&mut params.args);
+                params.args = converted(args, &types, &[SUMMAND]);
+            } else if FINITE_OR_NULL.contains(name) {
+                function.func = Arc::new(finite_or_null(&function.func));
+            }
+        }
+        Ok(Transformed::yes(Expr::AggregateFunction(function)))
+    }
+
+    pub(super) fn of_window(
+        &self,
+        mut function: WindowFunction,
+        schema: &DFSchema,
+    ) -> Result<Transformed<Expr>> {
+        let params = &mut function.params;
+        match &mut function.fun {
+            WindowFunctionDefinition::WindowUDF(inner) => {
+                if let Some(name) = self.names.get(inner.name()) {
+                    self.accepted(name, &types_of(&params.args, schema)?)?;
+                }
+            }
+            WindowFunctionDefinition::AggregateUDF(inner) => {
+                if let Some(name) = self.names.get(inner.name()) {
+                    let args = std::mem::take(&mut params.args);
+                    params.args = self.aggregated(name, args, schema)?;
+                    let slides = !params.window_frame.start_bound.is_unbounded();
+                    if slides
+                        && TAKEN_BACK.contains(&format!(" {name} "))
+                        && params.args.iter().any(|arg| is_odd(arg, schema))
+                    {
+                        *inner = Arc::new(recomputed(inner));
+                    }
+                    if FINITE_OR_NULL.contains(name) {
+                        *inner = Arc::new(finite_or_null(inner));
+                    }
+                }
+            }
+        }
+        sorted(&mut params.order_by, schema)?;
+        let partitions = std::mem::take(&mut params.partition_by).into_iter();
+        let partitions = partitions.map(|key| with_nan(key, Some(f64::NAN), schema));
+        params.partition_by = partitions.collect::<Result<_>>()?;
+        if let Some(key) = params.order_by.first()
+            && types::is_time(&key.expr.get_type(schema)?)
+        {
+            bounds_of_times(&params.window_frame)?;
+        }
+        Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))))
+    }
+
+    /// The arguments of an aggregate, converted, and with NaN where Athena's order has it.
+    fn aggregated(&self, name: &str, args: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+        // The planner passes a literal for `count(*)`.
+        let given = types_of(&args, schema)?;
+        let takes = self.accepted(name, &given)?;
+        if PAIRS.contains(&name) && !given.contains(&DataType::Float64) {
+            return plan_err!(
+                "{name} of two integers or decimals is of type real on Athena: cast one to double"
+            );
+        }
+        let mut args = converted(args, &given, &takes);
+        let ordered = match name {
+            "max" | "min" => args.first_mut(),
+            "max_by" | "min_by" => args.get_mut(1),
+            _ => None,
+        };
+        if let Some(arg) = ordered {
+            // The engine orders NaN by its sign, below or above all numbers; Athena chooses it last.
+            let nan = Some(if name.starts_with("max") {
+                -f64::NAN
+            } else {
+                f64::NAN
+            });
+            *arg = match row_comparison::fields(arg) {
+                Some(fields) => {
+                    let field = |field: &Expr| -> Result<Expr> {
+                        let ordered = with_nan(field.clone(), nan, schema)?;
+                        Ok(match field.nullable(schema)? {
+                            true => call(Present::udf(), vec![ordered]),
+                            false => ordered,
+                        })
+                    };
+                    let fields = fields.iter().map(field);
+                    call(structs::r#struct(), fields.collect::<Result<_>>()?)
+                }
+                None => with_nan(arg.clone(), nan, schema)?,
+            };
+        }
+        Ok(args)
+    }
+}
+
+/// The bounds of RANGE over times are intervals, and not numbers.
+fn bounds_of_times(frame: &WindowFrame) -> Result<()> {
+    let is_number = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => match by {
+            ScalarValue::Utf8(Some(text)) => text.parse::<f64>().is_ok(),
+            by => !by.is_null() && !types::is_interval(&by.data_type()),
+        },
+        WindowFrameBound::CurrentRow => false,
+    };
+    if frame.units == WindowFrameUnits::Range
+        && (is_number(&frame.start_bound) || is_number(&frame.end_bound))
+    {
+        return plan_err!(
+            "the bounds of RANGE over times are intervals: INTERVAL '1' MINUTE PRECEDING"
+        );
+    }
+    Ok(())
+}

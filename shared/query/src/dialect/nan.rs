@@ -1,0 +1,84 @@
+//! NaN is one value on Athena; the engine tells its signs apart where it orders and groups.
+
+use std::sync::Arc;
+
+use datafusion::common::{DFSchema, NullEquality};
+use datafusion::error::Result;
+use datafusion::functions::math;
+use datafusion::logical_expr::expr::Sort;
+use datafusion::logical_expr::{
+    Distinct, Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder, lit, when,
+};
+use datafusion::scalar::ScalarValue;
+
+use super::arithmetic::may_be_nan;
+use super::casts::call;
+use super::types;
+
+/// Whether it is a double that may be NaN.
+pub(super) fn is_odd(expr: &Expr, schema: &DFSchema) -> bool {
+    let given = expr.get_type(schema);
+    given.is_ok_and(|given| types::is_float(&given)) && may_be_nan(expr, schema)
+}
+
+/// An expression with another value for NaN, if it may be NaN.
+pub(super) fn with_nan(expr: Expr, nan: Option<f64>, schema: &DFSchema) -> Result<Expr> {
+    if !is_odd(&expr, schema) {
+        return Ok(expr);
+    }
+    let nan = ScalarValue::Float64(nan).cast_to(&expr.get_type(schema)?)?;
+    when(call(math::isnan(), vec![expr.clone()]), lit(nan)).otherwise(expr)
+}
+
+pub(super) fn sorted(keys: &mut Vec<Sort>, schema: &DFSchema) -> Result<()> {
+    let sorts = std::mem::take(keys).into_iter();
+    let sorts = sorts.map(
+        |Sort {
+             expr,
+             asc,
+             nulls_first,
+         }| {
+            with_nan(expr, Some(f64::NAN), schema).map(|expr| Sort::new(expr, asc, nulls_first))
+        },
+    );
+    *keys = sorts.collect::<Result<_>>()?;
+    Ok(())
+}
+
+/// What NaN becomes in the expressions of a plan; the outer `None` leaves it as it is.
+pub(super) fn in_plan(plan: &LogicalPlan) -> Option<Option<f64>> {
+    match plan {
+        LogicalPlan::Sort(_) | LogicalPlan::Aggregate(_) => Some(Some(f64::NAN)),
+        // It equals nothing, not even itself.
+        LogicalPlan::Join(join) if join.null_equality == NullEquality::NullEqualsNothing => {
+            Some(None)
+        }
+        LogicalPlan::Join(_) => Some(Some(f64::NAN)),
+        _ => None,
+    }
+}
+
+/// DISTINCT over columns with one NaN.
+pub(super) fn distinct(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let LogicalPlan::Distinct(Distinct::All(input)) = plan else {
+        return Ok(plan);
+    };
+    let schema = Arc::clone(input.schema());
+    let columns = || schema.columns().into_iter().map(Expr::Column);
+    if !columns().any(|column| is_odd(&column, &schema)) {
+        return Ok(LogicalPlan::Distinct(Distinct::All(input)));
+    }
+    let named = schema.columns().into_iter().map(|column| {
+        let (relation, name) = (column.relation.clone(), column.name.clone());
+        let one = with_nan(Expr::Column(column), Some(f64::NAN), &schema)?;
+        Ok(match one {
+            Expr::Column(_) => one,
+            _ => one.alias_qualified(relation, name),
+        })
+    });
+    let named = named.collect::<Result<Vec<_>>>()?;
+    LogicalPlanBuilder::from(input)
+        .project(named)?
+        .distinct()?
+        .build()
+}

@@ -1,0 +1,206 @@
+//! Athena's types for operators, and comparisons by their parts where the engine compares in another way.
+
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::{DFSchema, plan_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, Like};
+use datafusion::logical_expr::utils::disjunction;
+use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
+
+use super::arithmetic::{self, FINITE, may_be_nan};
+use super::nan;
+use super::operands::{advice, as_type, boolean, comparable};
+use super::row_comparison;
+use super::types::{self, common};
+use crate::result_columns::type_name;
+
+/// Functions that literals are made of.
+const FROM_LITERALS: [&str; 2] = ["concat", "struct"];
+
+pub(super) fn of_like(like: Like, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    for operand in [&like.expr, &like.pattern] {
+        let given = operand.get_type(schema)?;
+        if !types::is_text(&given) && !given.is_null() {
+            return plan_err!(
+                "LIKE takes texts, not {}{}",
+                type_name(&given),
+                advice(&given, &DataType::Utf8)
+            );
+        }
+    }
+    Ok(Transformed::no(Expr::Like(like)))
+}
+
+pub(super) fn of_between(between: Between, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let given = between.expr.get_type(schema)?;
+    let operands = [&between.expr, &between.low, &between.high];
+    for bound in [&between.low, &between.high] {
+        comparable("BETWEEN", &given, &bound.get_type(schema)?)?;
+    }
+    if !operands.iter().any(|operand| by_parts(operand, schema)) {
+        return Ok(Transformed::no(Expr::Between(between)));
+    }
+    let from = compared(
+        (*between.expr).clone(),
+        Operator::GtEq,
+        *between.low,
+        schema,
+    )?;
+    let both = from.and(compared(
+        *between.expr,
+        Operator::LtEq,
+        *between.high,
+        schema,
+    )?);
+    Ok(Transformed::yes(negated_if(between.negated, both)))
+}
+
+pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let given = list.expr.get_type(schema)?;
+    for item in &list.list {
+        comparable("IN", &given, &item.get_type(schema)?)?;
+    }
+    // The engine does not evaluate the items after the one that is found.
+    if !list.expr.any_column_refs()
+        && !nan::is_odd(&list.expr, schema)
+        && list.list.iter().any(may_fail)
+    {
+        return plan_err!(
+            "IN with a constant on its left takes no computed items: write `=` and OR"
+        );
+    }
+    if !by_parts(&list.expr, schema) {
+        return Ok(Transformed::no(Expr::InList(list)));
+    }
+    let equals = list.list.into_iter();
+    let equals = equals.map(|item| compared((*list.expr).clone(), Operator::Eq, item, schema));
+    let any = disjunction(equals.collect::<Result<Vec<_>>>()?).unwrap_or_else(|| lit(false));
+    Ok(Transformed::yes(negated_if(list.negated, any)))
+}
+
+fn may_fail(expr: &Expr) -> bool {
+    let fails = |expr: &Expr| match expr {
+        Expr::BinaryExpr(_) => Ok(true),
+        Expr::ScalarFunction(function) => Ok(!FROM_LITERALS.contains(&function.name())),
+        _ => Ok(false),
+    };
+    expr.exists(fails).unwrap_or(true)
+}
+
+/// Whether the engine's own comparison is another one: of rows, and of NaN, which it takes for the largest number.
+fn by_parts(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr.get_type(schema) {
+        Ok(DataType::Struct(_)) => true,
+        Ok(given) => types::is_float(&given) && may_be_nan(expr, schema),
+        Err(_) => false,
+    }
+}
+
+fn compared(one: Expr, op: Operator, other: Expr, schema: &DFSchema) -> Result<Expr> {
+    let binary = BinaryExpr::new(Box::new(one), op, Box::new(other));
+    of_binary(binary, schema).map(|compared| compared.data)
+}
+
+fn negated_if(negated: bool, expr: Expr) -> Expr {
+    if negated {
+        Expr::Not(Box::new(expr))
+    } else {
+        expr
+    }
+}
+
+/// Refuses doubles that may be NaN where the engine takes NaN for equal to itself.
+pub(super) fn finite(place: &str, expr: &Expr, field: &Field, schema: &DFSchema) -> Result<()> {
+    let may_be_nan = types::is_float(&expr.get_type(schema)?) && may_be_nan(expr, schema);
+    if may_be_nan || (types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE))
+    {
+        return plan_err!(
+            "{place} of doubles that may be NaN is not on this engine: write a join, or compare with max or min"
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (left, right) = (
+        binary.left.get_type(schema)?,
+        binary.right.get_type(schema)?,
+    );
+    let op = binary.op;
+    match op {
+        Operator::And | Operator::Or => {
+            boolean(&left, &op.to_string())?;
+            boolean(&right, &op.to_string())?;
+        }
+        Operator::Eq
+        | Operator::NotEq
+        | Operator::Lt
+        | Operator::LtEq
+        | Operator::Gt
+        | Operator::GtEq => {
+            let both = comparable(&format!("`{op}`"), &left, &right)?;
+            if let Some(fields) = row_comparison::of_fields(&binary, schema, compared)? {
+                return Ok(Transformed::yes(fields));
+            }
+            if !types::is_orderable(&both) {
+                return plan_err!(
+                    "`{op}` of {} has another meaning on Athena: compare their parts",
+                    type_name(&both)
+                );
+            }
+            if types::is_float(&left) || types::is_float(&right) {
+                return arithmetic::comparison(binary, schema);
+            }
+        }
+        Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
+            comparable("IS DISTINCT FROM", &left, &right)?;
+        }
+        Operator::Plus
+        | Operator::Minus
+        | Operator::Multiply
+        | Operator::Divide
+        | Operator::Modulo => {
+            return arithmetic::operation(binary, &left, &right);
+        }
+        Operator::StringConcat => {
+            let fits = |given: &DataType| types::is_text(given) || given.is_null();
+            if !fits(&left) || !fits(&right) || common(&left, &right).is_none() {
+                return plan_err!(
+                    "`||` takes two texts or two arrays, not {} and {}: write CAST(… AS varchar)",
+                    type_name(&left),
+                    type_name(&right)
+                );
+            }
+        }
+        _ => {}
+    }
+    Ok(Transformed::no(Expr::BinaryExpr(binary)))
+}
+
+pub(super) fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let operand = match &case.expr {
+        Some(operand) => Some(operand.get_type(schema)?),
+        None => None,
+    };
+    let mut result = DataType::Null;
+    for (when, then) in &case.when_then_expr {
+        let given = when.get_type(schema)?;
+        match &operand {
+            Some(operand) => drop(comparable("CASE", operand, &given)?),
+            None => boolean(&given, "WHEN")?,
+        }
+        result = comparable("the results of CASE", &result, &then.get_type(schema)?)?;
+    }
+    if let Some(other) = &case.else_expr {
+        result = comparable("the results of CASE", &result, &other.get_type(schema)?)?;
+    }
+    let typed = |expr: Box<Expr>| as_type(*expr, &result, schema).map(Box::new);
+    let when_then_expr = case.when_then_expr.into_iter();
+    let when_then_expr = when_then_expr.map(|(when, then)| Ok((when, typed(then)?)));
+    Ok(Transformed::yes(Expr::Case(Case {
+        expr: case.expr,
+        when_then_expr: when_then_expr.collect::<Result<_>>()?,
+        else_expr: case.else_expr.map(typed).transpose()?,
+    })))
+}
