@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use app::ports::Clock;
 use app::replay::{Replayable, Settings};
+use aws::archive::S3Objects;
 use aws::dynamodb::candle_blocks::TIMEOUT;
+use aws::dynamodb::shard_heads::SNAPSHOT_PREFIX;
 use aws::dynamodb::{CandleTable, ShardCheckpoints};
 use aws::emf::InvocationMetrics;
 use aws::kinesis::shard_log::KinesisLog;
@@ -40,7 +42,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let analysis = Replayable {
         checkpoints: Arc::new(ShardCheckpoints::new(
             (&dynamodb, table),
-            (&s3, config.archive_bucket.clone()),
+            Arc::new(S3Objects::new(
+                &s3,
+                config.archive_bucket.clone(),
+                SNAPSHOT_PREFIX,
+            )),
             days,
             TIMEOUT,
             Arc::clone(&clock),

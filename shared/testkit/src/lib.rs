@@ -9,6 +9,7 @@ pub mod golden;
 pub mod killed_objects;
 pub mod live;
 pub mod market;
+pub mod memory_objects;
 pub mod real;
 pub mod release_1_0;
 pub mod replay;

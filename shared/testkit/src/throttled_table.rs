@@ -297,7 +297,12 @@ impl ThrottledTable {
         let mut item = before.clone().unwrap_or(key);
         let expression = body["UpdateExpression"].as_str().unwrap();
         let (sets, removes) = expression.split_once("REMOVE ").unwrap_or((expression, ""));
-        let named = |name: &str| body["ExpressionAttributeNames"][name].as_str().unwrap().to_owned();
+        let named = |name: &str| {
+            body["ExpressionAttributeNames"][name]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
         let valued = |name: &str| body["ExpressionAttributeValues"][name].clone();
         // A comma within parentheses separates arguments.
         let sets = sets.trim().trim_start_matches("SET ").replace("), ", ")\n");
@@ -382,9 +387,7 @@ impl Held {
 }
 
 fn throttled() -> Refusal {
-    Refusal {
-        code: THROTTLED,
-    }
+    Refusal { code: THROTTLED }
 }
 
 fn invalid() -> Refusal {
@@ -399,7 +402,7 @@ fn condition_failed() -> Refusal {
     }
 }
 
-/// Knows `attribute_exists`, `attribute_not_exists`, `=`, `<=`, `AND`, `OR` and parentheses.
+/// Knows `attribute_exists`, `attribute_not_exists`, `=`, `<`, `<=`, `AND`, `OR` and parentheses.
 fn holds(fields: &Value, item: Option<&Item>) -> bool {
     fields["ConditionExpression"]
         .as_str()
@@ -414,7 +417,9 @@ fn evaluate(condition: &str, fields: &Value, item: Option<&Item>) -> bool {
         return evaluate(one, fields, item) || evaluate(other, fields, item);
     }
     let attribute = |name: &str| {
-        let name = fields["ExpressionAttributeNames"][name.trim_end_matches(')')].as_str().unwrap();
+        let name = fields["ExpressionAttributeNames"][name.trim_end_matches(')')]
+            .as_str()
+            .unwrap();
         item.and_then(|item| item.get(name))
     };
     if let Some(inner) = condition.strip_prefix('(') {
@@ -427,14 +432,17 @@ fn evaluate(condition: &str, fields: &Value, item: Option<&Item>) -> bool {
         return attribute(name).is_some();
     }
     let value = |name: &str| &fields["ExpressionAttributeValues"][name];
-    match condition.split_once(" <= ") {
-        Some((name, limit)) => attribute(name)
-            .is_some_and(|held| held["S"].as_str() <= value(limit)["S"].as_str()),
-        None => {
-            let (name, wanted) = condition.split_once(" = ").unwrap();
-            attribute(name) == Some(value(wanted))
-        }
-    }
+    let (name, operator, operand) = condition
+        .split_once(' ')
+        .and_then(|(name, rest)| rest.split_once(' ').map(|(op, of)| (name, op, of)))
+        .unwrap();
+    let operand = value(operand);
+    attribute(name).is_some_and(|held| match operator {
+        "=" => held == operand,
+        "<" => held["S"].as_str() < operand["S"].as_str(),
+        "<=" => held["S"].as_str() <= operand["S"].as_str(),
+        other => panic!("the model does not know {other}"),
+    })
 }
 
 /// The two sides of the first operator that is not within parentheses.

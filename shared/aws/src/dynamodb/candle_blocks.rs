@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::anomaly_item::{anomaly_item, anomaly_of, anomaly_partition};
 use super::attributes::{Item, PK, SK, fits, sortable, text, text_of};
-use super::batch_write::{BatchWriter, Write, without_retries};
+use super::batch_write::{BatchWriter, without_retries};
 use super::block_item::{
     POSITION, block_items, block_key, block_of, block_partition, members_of, part_keys,
 };
@@ -326,7 +326,7 @@ impl Blocks for CandleTable {
         let mut writes = Vec::with_capacity(anomalies.len());
         for anomaly in anomalies {
             let item = anomaly_item(anomaly, now_ms, self.retention_days);
-            writes.push(Write::Put(item.map_err(|error| error.at(STORE))?));
+            writes.push(item.map_err(|error| error.at(STORE))?);
         }
         self.writer.write_all(STORE, writes, deadline).await
     }

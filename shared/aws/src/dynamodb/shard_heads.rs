@@ -1,8 +1,9 @@
-//! How far the analysis of a shard is: an item a shard in the table of the analysis, and snapshots in a bucket.
+//! How far the analysis of a shard is: an item a shard in the table of the analysis, and snapshots as objects.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::objects::{Condition, Objects};
 use app::ports::{Clock, PortError, SequenceNumber};
 use app::replay::{Checkpoints, Head, Snapshot};
 use async_trait::async_trait;
@@ -10,17 +11,16 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::ReturnValue;
-use aws_sdk_s3::primitives::ByteStream;
 use tokio::time::Instant;
 
 use super::attributes::{EXPIRES_AT, Item, ItemError, expires_at, key, text, text_of};
 use super::batch_write::without_retries;
 use super::reads::read_all;
-use crate::error::{CallError, port_error};
+use crate::error::CallError;
 use crate::retry::{Backoff, within};
 
 /// The prefix of snapshots in the archive's bucket.
-pub const SNAPSHOT_PREFIX: &str = "analytics-snapshots";
+pub const SNAPSHOT_PREFIX: &str = "analytics-snapshots/";
 
 /// The attribute with the last record that was committed, padded.
 const LAST: &str = "last";
@@ -31,26 +31,25 @@ const BEFORE: &str = "snapshot_before";
 const READ: &str = "read how far a shard is analysed";
 const COMMIT: &str = "commit the analysis of a batch";
 const SAVE: &str = "save a snapshot of the analysis";
-const LOAD: &str = "load a snapshot of the analysis";
 
-/// Heads in a DynamoDB table, and snapshots in an S3 bucket.
+/// Heads in a DynamoDB table, and snapshots as objects.
 #[derive(Clone)]
 pub struct ShardCheckpoints {
     client: Client,
     table: String,
-    s3: aws_sdk_s3::Client,
-    bucket: String,
+    snapshots: Arc<dyn Objects>,
     retention_days: u32,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
 
 impl ShardCheckpoints {
-    /// Checkpoints in a table and a bucket. The item of a shard expires `retention_days` after its last batch.
+    /// Heads in a table, whose items expire `retention_days` after the last batch of their shard, and snapshots among
+    /// objects of their own, see [`SNAPSHOT_PREFIX`].
     #[must_use]
     pub fn new(
         (client, table): (&Client, impl Into<String>),
-        (s3, bucket): (&aws_sdk_s3::Client, impl Into<String>),
+        snapshots: Arc<dyn Objects>,
         retention_days: u32,
         timeout: Duration,
         clock: Arc<dyn Clock>,
@@ -58,8 +57,7 @@ impl ShardCheckpoints {
         Self {
             client: without_retries(client),
             table: table.into(),
-            s3: s3.clone(),
-            bucket: bucket.into(),
+            snapshots,
             retention_days,
             timeout,
             clock,
@@ -101,10 +99,10 @@ impl ShardCheckpoints {
     }
 
     async fn delete_snapshot(&self, shard: &str, padded: &str) {
-        let call = self.s3.delete_object().bucket(&self.bucket);
-        if let Err(error) = call.key(snapshot_name(shard, padded)).send().await {
+        let name = snapshot_name(shard, padded);
+        if let Err(error) = self.snapshots.delete(&[name]).await {
             // The bucket's lifecycle removes it later.
-            tracing::warn!(shard, cause = %CallError::of(&error), "an old snapshot was not deleted");
+            tracing::warn!(shard, cause = %error.source, "an old snapshot was not deleted");
         }
     }
 }
@@ -114,7 +112,7 @@ fn head_key(shard: &str) -> Item {
 }
 
 fn snapshot_name(shard: &str, padded: &str) -> String {
-    format!("{SNAPSHOT_PREFIX}/{shard}/{padded}")
+    format!("{shard}/{padded}")
 }
 
 fn sequence(item: &Item, name: &'static str) -> Result<Option<SequenceNumber>, ItemError> {
@@ -215,24 +213,8 @@ impl Checkpoints for ShardCheckpoints {
     }
 
     async fn load(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
-        let call = self.s3.get_object().bucket(&self.bucket).key(name).send();
-        let object = match call.await {
-            Ok(object) => object,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|it| it.is_no_such_key()) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(port_error(LOAD, &error)),
-        };
-        let bytes = object.body.collect().await.map_err(|error| PortError {
-            operation: LOAD,
-            retryable: true,
-            source: Box::new(error),
-        })?;
-        Ok(Some(bytes.to_vec()))
+        let found = self.snapshots.read(name).await?;
+        Ok(found.map(|(bytes, _)| bytes))
     }
 
     async fn save(
@@ -242,24 +224,20 @@ impl Checkpoints for ShardCheckpoints {
         bytes: Vec<u8>,
     ) -> Result<(), PortError> {
         let padded = position.padded();
-        self.s3
-            .put_object()
-            .bucket(&self.bucket)
-            .key(snapshot_name(shard, &padded))
-            .body(ByteStream::from(bytes))
-            .send()
-            .await
-            .map_err(|error| port_error(SAVE, &error))?;
+        // Another process may have saved one of the same position, with more of its candles still to be stored.
+        self.snapshots
+            .replace(&snapshot_name(shard, &padded), bytes, Condition::Always)
+            .await?;
         let update = self
             .update(shard)
             .update_expression("SET #before = if_not_exists(#newest, :position), #newest = :position")
-            .condition_expression("attribute_exists(#last) AND (attribute_not_exists(#newest) OR #newest <= :position)")
+            .condition_expression("attribute_exists(#last) AND (attribute_not_exists(#newest) OR #newest < :position)")
             .expression_attribute_names("#last", LAST)
             .expression_attribute_names("#before", BEFORE)
             .expression_attribute_values(":position", text(&padded))
             .return_values(ReturnValue::AllOld);
         let Some(output) = self.send(SAVE, update).await? else {
-            // Somebody has saved a later one.
+            // The head names this one already, or a later one.
             return Ok(());
         };
         let old = output.attributes.unwrap_or_default();

@@ -18,7 +18,9 @@ fn stored(token: &str, n: i64, ticks: std::ops::Range<u32>, position: u64) -> St
     };
     let start_ms = CandleBlock::start_of(made(0).timestamp_ms);
     let mut block = CandleBlock::new(Pair::of(&made(0)), Interval::OneMinute, start_ms);
-    ticks.for_each(|at| drop(block.add(&made(at), false)));
+    for at in ticks {
+        block.add(&made(at), false);
+    }
     StoredBlock {
         block,
         position: SequenceNumber::from(position),
@@ -41,9 +43,16 @@ pub async fn blocks(store: &dyn Blocks) {
     put(&all).await;
     let pair = all[0].block.pair().clone();
     let unknown = Pair::of(&tick("contract-unknown", 1));
-    let newest = store.newest(&[pair.clone(), unknown.clone()]).await.unwrap();
+    let newest = store
+        .newest(&[pair.clone(), unknown.clone()])
+        .await
+        .unwrap();
     let starts: Vec<&StoredBlock> = all.iter().rev().take(6).collect();
-    assert_eq!(newest[0].iter().collect::<Vec<_>>(), starts, "those of the last hour");
+    assert_eq!(
+        newest[0].iter().collect::<Vec<_>>(),
+        starts,
+        "those of the last hour"
+    );
     assert!(newest[1].is_empty(), "a pair without candles");
 
     let key = |n: usize| (pair.clone(), all[n].block.start_ms());
@@ -75,32 +84,55 @@ pub async fn checkpoints(store: &dyn Checkpoints) {
         snapshots.iter().map(|it| it.position.count()).collect()
     };
     assert_eq!(head().await, None);
-    assert!(!store.advance(shard, Some(at(1)), at(2)).await.unwrap(), "no head yet");
+    assert!(
+        !store.advance(shard, Some(at(1)), at(2)).await.unwrap(),
+        "no head yet"
+    );
     assert!(store.advance(shard, None, at(5)).await.unwrap());
-    assert!(!store.advance(shard, None, at(6)).await.unwrap(), "there is a head");
-    assert!(!store.advance(shard, Some(at(4)), at(6)).await.unwrap(), "another base");
+    assert!(
+        !store.advance(shard, None, at(6)).await.unwrap(),
+        "there is a head"
+    );
+    assert!(
+        !store.advance(shard, Some(at(4)), at(6)).await.unwrap(),
+        "another base"
+    );
     assert!(store.advance(shard, Some(at(5)), at(9)).await.unwrap());
     assert_eq!(head().await.unwrap().last, at(9));
     assert!(positions().await.is_empty());
 
     for position in [9, 12, 15] {
-        store.save(shard, at(position), vec![7; 1_000]).await.unwrap();
+        store
+            .save(shard, at(position), vec![7; 1_000])
+            .await
+            .unwrap();
     }
     assert_eq!(positions().await, [15, 12], "the newest two");
     store.save(shard, at(11), vec![1]).await.unwrap();
     assert_eq!(positions().await, [15, 12], "a late one changes nothing");
     let snapshots = head().await.unwrap().snapshots;
-    assert_eq!(store.load(&snapshots[0].name).await.unwrap(), Some(vec![7; 1_000]));
+    assert_eq!(
+        store.load(&snapshots[0].name).await.unwrap(),
+        Some(vec![7; 1_000])
+    );
     assert_eq!(store.load("analytics-snapshots/none").await.unwrap(), None);
 
     store.forget(shard, &snapshots[0].name).await.unwrap();
     assert_eq!(positions().await, [12]);
     store.save(shard, at(13), vec![3]).await.unwrap();
-    assert_eq!(positions().await, [13, 12], "an earlier one than what was lost");
+    assert_eq!(
+        positions().await,
+        [13, 12],
+        "an earlier one than what was lost"
+    );
     for snapshot in head().await.unwrap().snapshots {
         store.forget(shard, &snapshot.name).await.unwrap();
     }
     assert!(positions().await.is_empty());
-    assert_eq!(head().await.unwrap().last, at(9), "the head itself is as it was");
+    assert_eq!(
+        head().await.unwrap().last,
+        at(9),
+        "the head itself is as it was"
+    );
     assert!(store.advance(shard, Some(at(9)), at(20)).await.unwrap());
 }
