@@ -18,6 +18,14 @@ pub struct Event {
     settle: bool,
 }
 
+impl Event {
+    /// Whether it is the schedule's.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        self.settle
+    }
+}
+
 /// The invocation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
@@ -34,7 +42,7 @@ pub enum InvocationError {
 /// # Errors
 /// [`InvocationError`] if it must be delivered again.
 pub async fn handle(analytics: &Analytics, event: Event) -> Result<BatchResponse, InvocationError> {
-    if event.settle {
+    if event.settles() {
         analytics.settle().await?;
         return Ok(BatchResponse::default());
     }

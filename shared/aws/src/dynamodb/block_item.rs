@@ -144,7 +144,9 @@ mod tests {
         let first = tick("BTC", 0);
         let start_ms = CandleBlock::start_of(first.timestamp_ms);
         let mut block = CandleBlock::new(Pair::of(&first), Interval::OneSecond, start_ms);
-        (0..ticks).for_each(|n| drop(block.add(&tick("BTC", n), false)));
+        for n in 0..ticks {
+            block.add(&tick("BTC", n), false);
+        }
         StoredBlock {
             block,
             position: SequenceNumber::from(7),
