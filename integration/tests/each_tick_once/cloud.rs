@@ -49,7 +49,7 @@ const INSTANCES: usize = 2;
 const SETTLED_AFTER_MS: i64 = 700_000;
 
 /// More than the blocks of a shard need.
-const SETTLES: usize = 10;
+const SETTLES: usize = 4;
 
 /// A stream in memory, with a shard for each half of the tokens.
 #[derive(Default)]
@@ -456,7 +456,7 @@ fn function(
         settings: Settings {
             interval: Interval::OneSecond,
             records_per_snapshot: 4,
-            blocks_per_batch_max: 4,
+            blocks_per_batch_max: 8,
             pairs_max: 2,
             ..Settings::default()
         },

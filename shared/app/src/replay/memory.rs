@@ -287,7 +287,6 @@ impl Results {
             Timeliness::InOrder => {}
             Timeliness::Late => self.late += 1,
             Timeliness::TooLate => self.too_late += 1,
-            Timeliness::Duplicate => self.duplicates += 1,
         }
     }
 

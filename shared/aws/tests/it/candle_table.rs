@@ -117,8 +117,8 @@ async fn the_contracts_are_kept() {
 #[tokio::test(start_paused = true)]
 async fn blocks_that_a_small_table_throttles_are_stored() {
     let small = Units {
-        write: 10,
-        read: 10,
+        write: 20,
+        read: 20,
     };
     let scene = Scene::new(small);
     let stored = blocks(&by_minutes("BTC", 600));
