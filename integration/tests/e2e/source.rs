@@ -214,7 +214,7 @@ async fn poison_and_outages_do_not_lose_records() {
     assert_eq!(report.errors.len(), report.failed_invocations);
     for error in &report.errors {
         assert!(
-            error.contains("BatchError") && error.contains("records of shardId-"),
+            error.contains("InvocationError") && error.contains("records of shardId-"),
             "{error}"
         );
     }

@@ -265,8 +265,7 @@ impl Replayable {
                 analysed.replayed += replayed;
                 return Ok(());
             }
-            if replayed as usize >= self.settings.records_per_snapshot * 2
-                && memory.position > start
+            if replayed >= self.settings.records_per_snapshot as u64 * 2 && memory.position > start
             {
                 // The next call continues from here.
                 self.save(shard, memory).await?;

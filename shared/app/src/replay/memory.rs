@@ -206,7 +206,7 @@ impl PairMemory {
         interval: Interval,
         config: &AnalysisConfig,
         now_ms: i64,
-        mut results: Option<&mut Results>,
+        results: Option<&mut Results>,
     ) {
         let tick = &record.tick;
         let start_ms = CandleBlock::start_of(tick.timestamp_ms);
@@ -230,7 +230,7 @@ impl PairMemory {
             held.dirty |= added == Added::New;
             held.changed_ms = now_ms;
         }
-        let Some(results) = results.as_deref_mut() else {
+        let Some(results) = results else {
             return;
         };
         results.count(effects.timeliness);
