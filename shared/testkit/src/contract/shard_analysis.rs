@@ -1,5 +1,11 @@
 //! What keeps candles, heads and snapshots of the analysis.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a contract suite fails by panicking"
+)]
+
 use app::ports::SequenceNumber;
 use app::replay::{Blocks, Checkpoints, StoredBlock};
 use domain::analytics::{CandleBlock, Interval};
@@ -31,7 +37,6 @@ fn stored(token: &str, n: i64, ticks: std::ops::Range<u32>, position: u64) -> St
 ///
 /// # Panics
 /// If the adapter breaks the contract.
-#[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 pub async fn blocks(store: &dyn Blocks) {
     let put = async |blocks: &[StoredBlock]| {
         for outcome in store.put(blocks).await {
@@ -74,7 +79,6 @@ pub async fn blocks(store: &dyn Blocks) {
 ///
 /// # Panics
 /// If the adapter breaks the contract.
-#[expect(clippy::unwrap_used, reason = "a contract suite fails by panicking")]
 pub async fn checkpoints(store: &dyn Checkpoints) {
     let shard = "shardId-contract";
     let at = SequenceNumber::from;
