@@ -1,5 +1,10 @@
 //! The analysis with a snapshot and a replay: whatever fails, each tick counts once in the stored candles.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
