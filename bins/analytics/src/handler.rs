@@ -3,36 +3,35 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use app::analyse::{Analyser, AnalysisFeed};
 use app::poison;
-use app::ports::{AnalyticsStore, Clock, PortError, Quarantine, SequenceNumber, StreamRecord};
-use aws::emf::{FAILED_ITEMS, InvocationMetrics};
+use app::ports::{Clock, PortError, Quarantine, SequenceNumber, StreamRecord};
+use app::replay::{Analysed, Replayable, ShardMemory};
+use aws::emf::{
+    FAILED_ITEMS, InvocationMetrics, LATE_TICKS, REPEATED_TICKS, REPLAYED_RECORDS,
+    STATES_SET_ASIDE, TOO_LATE_TICKS,
+};
 use aws_lambda_events::event::kinesis::KinesisEvent;
-use domain::analytics::AnalysisConfig;
 use domain::{Malformed, Reason};
 use runtime::partial_batch::{self, BatchError, BatchResponse, FailedRecord, ShardBatch};
 use tokio::sync::Mutex;
 
-/// The most shards whose states an instance keeps in memory. One instance mostly serves one shard.
-/// Beyond the limit, the cache is cleared and states are loaded again.
-const CACHED_SHARDS_MAX: usize = 8;
+/// The most shards that an instance keeps in memory. One instance mostly serves one shard. Beyond the limit, the memory
+/// is cleared, and the shards are restored from their snapshots.
+const SHARDS_MAX: usize = 4;
 
-/// How often folding a batch is attempted. The second attempt is for states that changed in the
-/// store meanwhile, because another instance served the shard in between.
-const FOLD_ATTEMPTS_MAX: u32 = 2;
+/// How often a batch is attempted. The second attempt is for a shard that another instance has served in between.
+const ATTEMPTS_MAX: u32 = 2;
 
 /// The origin of poison, as recorded in the quarantine.
 const PLACE: &str = "kinesis";
 
-/// The analysis, with the states of the shards that this instance has served.
+/// The analysis, with the memory of the shards that this instance has served.
 pub struct Analytics {
-    store: Arc<dyn AnalyticsStore>,
-    feed: Arc<dyn AnalysisFeed>,
+    analysis: Replayable,
     quarantine: Arc<dyn Quarantine>,
     clock: Arc<dyn Clock>,
     metrics: Arc<InvocationMetrics>,
-    config: AnalysisConfig,
-    cached: Mutex<HashMap<String, Analyser>>,
+    shards: Mutex<HashMap<String, ShardMemory>>,
 }
 
 /// The decoded content of a batch.
@@ -43,27 +42,20 @@ struct Decoded {
 }
 
 impl Analytics {
-    /// An analysis that starts from the stored states.
+    /// An analysis that starts from what is stored.
     #[must_use]
     pub fn new(
-        store: Arc<dyn AnalyticsStore>,
-        feed: Arc<dyn AnalysisFeed>,
+        analysis: Replayable,
         quarantine: Arc<dyn Quarantine>,
         clock: Arc<dyn Clock>,
         metrics: Arc<InvocationMetrics>,
     ) -> Self {
         Self {
-            store,
-            feed,
+            analysis,
             quarantine,
             clock,
             metrics,
-            // Kinesis may hold a tick twice: after a lost response, a redrive or a sender's retry.
-            config: AnalysisConfig {
-                keep_members: true,
-                ..AnalysisConfig::default()
-            },
-            cached: Mutex::default(),
+            shards: Mutex::default(),
         }
     }
 
@@ -100,30 +92,21 @@ impl Analytics {
         })
     }
 
-    /// Folds and commits, starting from the cached states if they are current.
     async fn fold(&self, shard: &str, records: &[StreamRecord]) -> Result<(), PortError> {
-        if records.is_empty() {
-            return Ok(());
+        let mut shards = self.shards.lock().await;
+        if shards.len() >= SHARDS_MAX && !shards.contains_key(shard) {
+            shards.clear();
         }
-        let mut cached = self.cached.lock().await;
-        if cached.len() >= CACHED_SHARDS_MAX && !cached.contains_key(shard) {
-            cached.clear();
-        }
-        for fold in 1..=FOLD_ATTEMPTS_MAX {
-            let mut analyser = cached.remove(shard).unwrap_or_else(|| self.analyser(shard));
-            let folded = match analyser.fold(records).await {
-                Ok(()) => analyser.commit().await,
-                Err(error) => Err(error),
-            };
-            match folded {
-                Ok(()) => {
-                    cached.insert(shard.to_owned(), analyser);
+        let memory = shards.entry(shard.to_owned()).or_default();
+        for attempt in 1..=ATTEMPTS_MAX {
+            match self.analysis.analyse(memory, shard, records).await {
+                Ok(analysed) => {
+                    self.count(analysed);
                     return Ok(());
                 }
-                // The next fold starts without cached states, from the store.
-                Err(error) if error.retryable && fold < FOLD_ATTEMPTS_MAX => {
-                    tracing::warn!(error = %error, cause = %error.source, shard, "the cached \
-                        states were outdated; folding the batch again");
+                // The next attempt begins with the newest snapshot.
+                Err(error) if error.retryable && attempt < ATTEMPTS_MAX => {
+                    tracing::warn!(error = %error, cause = %error.source, shard, "a batch is analysed again");
                 }
                 Err(error) => return Err(error),
             }
@@ -131,24 +114,36 @@ impl Analytics {
         Ok(())
     }
 
-    fn analyser(&self, shard: &str) -> Analyser {
-        Analyser::new(
-            shard_number(shard),
-            Arc::clone(&self.store),
-            Arc::clone(&self.feed),
-            self.config.clone(),
-        )
+    /// Stores what is due in all shards of the stream, for the time without new records.
+    ///
+    /// # Errors
+    /// The first failure of a shard, after all shards were tried.
+    pub async fn settle(&self) -> Result<(), PortError> {
+        let mut failed = None;
+        for shard in self.analysis.log.shards().await? {
+            match self.analysis.settle(&shard).await {
+                Ok(analysed) => self.count(analysed),
+                Err(error) => {
+                    tracing::error!(error = %error, cause = %error.source, shard, "a shard was not settled");
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        self.metrics.flush();
+        failed.map_or(Ok(()), Err)
     }
-}
 
-/// The last byte of a shard's number. It is only a label: the store keeps states by pair, since
-/// pairs move to other shards when a stream is resharded, and all records of a pair are in one
-/// shard at a time.
-fn shard_number(shard: &str) -> u8 {
-    let digits = shard.rsplit('-').next().unwrap_or_default();
-    let number: u64 = digits.parse().unwrap_or_default();
-    let [.., low] = number.to_be_bytes();
-    low
+    fn count(&self, analysed: Analysed) {
+        for (metric, count) in [
+            (REPEATED_TICKS, analysed.duplicates),
+            (LATE_TICKS, analysed.late),
+            (TOO_LATE_TICKS, analysed.too_late),
+            (STATES_SET_ASIDE, analysed.set_aside),
+            (REPLAYED_RECORDS, analysed.replayed),
+        ] {
+            self.metrics.add(metric, count);
+        }
+    }
 }
 
 /// Separates ticks from poison.
@@ -172,21 +167,4 @@ fn decode(batch: &ShardBatch) -> Decoded {
         }
     }
     decoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shard_id_gives_a_number() {
-        for (id, number) in [
-            ("shardId-000000000003", 3),
-            ("shardId-000000000259", 3),
-            ("shardId-", 0),
-            ("", 0),
-        ] {
-            assert_eq!(shard_number(id), number, "{id}");
-        }
-    }
 }

@@ -5,5 +5,6 @@
 //! are in them. A record that is not a tick is quarantined and skipped, so it never blocks its shard.
 
 pub mod config;
+pub mod event;
 pub mod handler;
 pub mod lambda;

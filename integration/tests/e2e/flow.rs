@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Tick, TickId};
+use aws::dynamodb::CandleTable;
+use aws::dynamodb::candle_blocks::{ReadRange, TIMEOUT};
+use domain::analytics::{Candle, Interval};
+use domain::{Pair, Tick, TickId};
 use futures_util::{SinkExt as _, StreamExt as _};
 use integration::faults::{Choice, Fault, FaultyEndpoint, Times};
 use serde_json::{Value, json};
-use testkit::ticks::{tick, ticks};
+use testkit::ticks::{START_MS, tick, ticks};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::project::{Project, until};
@@ -166,39 +170,29 @@ async fn poison(project: &Project) {
         .unwrap();
 }
 
-/// The candles of a token in the table.
-async fn candle_items(
-    project: &Project,
-    token: &str,
-    interval: &str,
-) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
-    use aws_sdk_dynamodb::types::AttributeValue;
-    let found = project
-        .dynamodb
-        .query()
-        .table_name(format!("{}-analytics", project.name))
-        .key_condition_expression("pk = :pk")
-        .expression_attribute_values(
-            ":pk",
-            AttributeValue::S(format!("candle#{token}#USD#{interval}#2026-01-01")),
-        )
-        .send()
-        .await
-        .unwrap();
-    found.items.unwrap_or_default()
+/// The candles of a minute that are stored of a token.
+async fn stored_candles(project: &Project, token: &str) -> Vec<Candle> {
+    let table = format!("{}-analytics", project.name);
+    let clock = Arc::new(runtime::clock::now_ms);
+    let table = CandleTable::new(&project.dynamodb, table, 30, TIMEOUT, clock);
+    let day = ReadRange {
+        from_ms: START_MS,
+        to_ms: START_MS + 86_400_000,
+        limit: 1_000,
+    };
+    let pair = Pair::of(&tick(token, 0));
+    let read = table.candles(&pair, Interval::OneMinute, day).await;
+    read.unwrap()
 }
 
 async fn candles(project: &Project, token: &str) -> usize {
-    candle_items(project, token, "1m").await.len()
+    stored_candles(project, token).await.len()
 }
 
 /// The tick counts of all minutes.
 pub(crate) async fn minute_trades(project: &Project, token: &str) -> u64 {
-    let items = candle_items(project, token, "1m").await;
-    let trades = items
-        .iter()
-        .map(|item| item["trades"].as_n().unwrap().parse::<u64>().unwrap());
-    trades.sum()
+    let candles = stored_candles(project, token).await;
+    candles.iter().map(|candle| candle.tick_count).sum()
 }
 
 /// A tick's token, time, price and volume, as in the archive's columns.

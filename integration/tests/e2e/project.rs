@@ -361,6 +361,8 @@ async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> CommandO
         .env("ZIPS", zips.folder())
         .env("TICKCTL", tickctl)
         .env("AWS_CLI", &tools.aws)
+        // The ticks of the tests are old: their candles are stored with their batch.
+        .env("SERVICE_PARAMETERS", "CandleDelaySeconds=0")
         .envs(emulator.environment())
         // Users may only set AWS_REGION, which pip's CLI does not read.
         .env_remove("AWS_DEFAULT_REGION")

@@ -53,14 +53,15 @@ impl Function for Analytics {
     }
 }
 
-/// Analytics with the deployed variables, behind a proxy that can make DynamoDB fail.
-async fn analytics(project: &Project) -> Arc<Analytics> {
+/// Analytics of a stream with the deployed variables, behind a proxy that can make DynamoDB fail.
+async fn analytics(project: &Project, stream: &str) -> Arc<Analytics> {
     let faulty = FaultyEndpoint::start(project.emulator).await.unwrap();
     let mut environment = project.variables("analytics").await;
     for (name, value) in project.emulator.environment() {
         environment.insert(name.to_owned(), value.into());
     }
     environment.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), faulty.url().into());
+    environment.insert("STREAM_NAME".into(), stream.into());
     let environment: Vec<(&str, &str)> = environment
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
@@ -145,14 +146,15 @@ async fn trades(project: &Project) -> Vec<u64> {
     trades
 }
 
-/// The whole analytics table: states, candles and anomalies.
+/// The whole analytics table without the times of expiry: candles, anomalies, and how far the shards are analysed.
 async fn analysis(project: &Project) -> BTreeMap<String, BTreeMap<String, AttributeValue>> {
     let scan = project.dynamodb.scan();
     let scan = scan.table_name(format!("{}-analytics", project.name));
     let mut items = scan.into_paginator().items().send();
     let mut found = BTreeMap::new();
     while let Some(item) = items.next().await {
-        let item: BTreeMap<_, _> = item.unwrap().into_iter().collect();
+        let mut item: BTreeMap<_, _> = item.unwrap().into_iter().collect();
+        item.remove("expires_at");
         found.insert(format!("{:?} {:?}", item["pk"], item["sk"]), item);
     }
     found
@@ -162,7 +164,7 @@ async fn analysis(project: &Project) -> BTreeMap<String, BTreeMap<String, Attrib
 async fn poison_and_outages_do_not_lose_records() {
     let project = Project::deploy().await;
     let stream = own_stream(&project, "own", 2).await;
-    let function = analytics(&project).await;
+    let function = analytics(&project, &stream).await;
     let mut source = open(&project, &stream, &function).await;
 
     // Poison among ticks is quarantined, and all other ticks are counted.
@@ -180,20 +182,17 @@ async fn poison_and_outages_do_not_lose_records() {
     assert_eq!(garbage.count(), 1, "{kept:?}");
 
     // A short outage is retried inside the invocation. After a lost response, it is unknown whether the
-    // transaction took effect.
-    let transact = "TransactWriteItems";
+    // commit took effect.
+    let commit = "UpdateItem";
     for (fault, numbers) in [(Fault::Unavailable, 40..50), (Fault::LostAnswer, 50..60)] {
-        let before = function.faulty.calls(transact).with_fault;
+        let before = function.faulty.calls(commit).with_fault;
         let times = Times::Next(3);
-        function
-            .faulty
-            .fail(transact, fault.clone(), times)
-            .unwrap();
+        function.faulty.fail(commit, fault.clone(), times).unwrap();
         let end = u64::from(numbers.end);
         put(&project, &stream, &records(numbers)).await;
         let report = source.drain().await.unwrap();
         assert_eq!(report.given_up, [], "{fault:?}");
-        let faults = function.faulty.calls(transact).with_fault - before;
+        let faults = function.faulty.calls(commit).with_fault - before;
         assert_eq!(faults, 3, "{fault:?}");
         counted(&trades(&project).await, end);
         function.faulty.heal();
@@ -206,7 +205,7 @@ async fn poison_and_outages_do_not_lose_records() {
     let batches_before = function.batches.lock().unwrap().len();
     function
         .faulty
-        .fail(transact, Fault::Unavailable, Times::Always)
+        .fail(commit, Fault::Unavailable, Times::Always)
         .unwrap();
     put(&project, &stream, &records(60..80)).await;
     let report = source.drain().await.unwrap().clone();
@@ -215,7 +214,7 @@ async fn poison_and_outages_do_not_lose_records() {
     assert_eq!(report.errors.len(), report.failed_invocations);
     for error in &report.errors {
         assert!(
-            error.contains("BatchError") && error.contains("records of shardId-"),
+            error.contains("InvocationError") && error.contains("records of shardId-"),
             "{error}"
         );
     }
@@ -229,7 +228,7 @@ async fn poison_and_outages_do_not_lose_records() {
     assert_eq!(report.records_processed, 80 * TOKENS.len() + 1);
     counted(&trades(&project).await, 80);
 
-    // Everything again, in the same process and in a new one, which has to read the states.
+    // Everything again, in the same process and in a new one, which has to read a snapshot.
     let before = analysis(&project).await;
     for is_cold in [false, true] {
         if is_cold {

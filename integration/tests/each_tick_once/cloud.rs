@@ -1,19 +1,22 @@
-//! The functions on AWS: the webhook's write path on the table of ticks, and the analytics function
-//! behind the event source, on models of DynamoDB's tables that throttle by the second.
+//! The functions on AWS: the webhook's write path on the table of ticks, and two instances of the analytics function
+//! behind the event source, on models of DynamoDB's tables that throttle by the second. Instances end, calls of the
+//! analysis find its table throttled, and snapshots are lost.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use analytics::handler::Analytics;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ingest::Ingest;
+use app::objects::Objects as _;
 use app::ports::{CohortTick, OutboxId, PortError, Refused, SequenceNumber, TickStream};
 use app::recent_offers::RecentOffers;
+use app::replay::{Replayable, ReplayedRecords, Settings, ShardLog};
 use async_trait::async_trait;
-use aws::dynamodb::analytics::ReadRange;
-use aws::dynamodb::{AnalyticsTable, StoreTimeout, TickTable, TickTableConfig};
+use aws::dynamodb::candle_blocks::{ReadRange, TIMEOUT};
+use aws::dynamodb::{CandleTable, ShardCheckpoints, StoreTimeout, TickTable, TickTableConfig};
 use aws::emf::InvocationMetrics;
 use aws_client::scripted_http::{Answer as Response, Wire};
 use codec::tick_columns::{COLUMNS, Kind};
@@ -26,7 +29,8 @@ use integration::event_source::record::Record;
 use integration::event_source::shard::{Batch, Shard, Step as ShardStep};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use testkit::throttled_table::{OF_PARTITION, ThrottledTable, UNLIMITED, Units};
+use testkit::memory_objects::MemoryObjects;
+use testkit::throttled_table::{OF_PARTITION, THROTTLED, ThrottledTable, UNLIMITED, Units};
 use tokio::time::Instant;
 
 use crate::ports::{Ignored, Life, Mortal, Queue};
@@ -38,6 +42,14 @@ use crate::scenario::{START_MS, Weather, scenario};
 const SCARCE: Units = Units { write: 3, read: 9 };
 
 const SHARDS: usize = 2;
+
+const INSTANCES: usize = 2;
+
+/// More than a block takes from its first tick until it is stored.
+const SETTLED_AFTER_MS: i64 = 700_000;
+
+/// More than the blocks of a shard need.
+const SETTLES: usize = 4;
 
 /// A stream in memory, with a shard for each half of the tokens.
 #[derive(Default)]
@@ -63,6 +75,58 @@ impl TickStream for Stream {
     }
 }
 
+impl Stream {
+    /// The records of a shard, numbered from 1.
+    fn records(&self, shard: usize) -> Vec<(SequenceNumber, Tick)> {
+        let ticks = self.shards[shard].lock().unwrap();
+        let numbered = (1_u64..).zip(ticks.iter().cloned());
+        numbered.map(|(n, tick)| (n.into(), tick)).collect()
+    }
+}
+
+fn name_of(shard: usize) -> String {
+    format!("shardId-{shard:012}")
+}
+
+fn data_of(tick: &Tick) -> Vec<u8> {
+    let mut data = Vec::new();
+    codec::json::write_json(tick, &mut data);
+    data
+}
+
+#[async_trait]
+impl ShardLog for Stream {
+    async fn between(
+        &self,
+        shard: &str,
+        after: SequenceNumber,
+        before: Option<SequenceNumber>,
+    ) -> Result<ReplayedRecords, PortError> {
+        const RECORDS_PER_READ_MAX: usize = 4;
+        let shard = (0..SHARDS).find(|it| name_of(*it) == shard).unwrap();
+        let mut records = self.records(shard);
+        records.retain(|(sequence, _)| {
+            *sequence > after && before.is_none_or(|before| *sequence < before)
+        });
+        let complete = records.len() <= RECORDS_PER_READ_MAX;
+        let records = records.into_iter().take(RECORDS_PER_READ_MAX);
+        Ok(ReplayedRecords {
+            records: records
+                .map(|(sequence, tick)| (sequence, data_of(&tick)))
+                .collect(),
+            complete,
+        })
+    }
+
+    async fn shards(&self) -> Result<Vec<String>, PortError> {
+        Ok((0..SHARDS).map(name_of).collect())
+    }
+
+    async fn parents(&self, _: &str) -> Result<Vec<String>, PortError> {
+        Ok(Vec::new())
+    }
+}
+
 struct NoFeed;
 
 #[async_trait]
@@ -74,13 +138,25 @@ impl AnalysisFeed for NoFeed {
 struct Table {
     model: Arc<ThrottledTable>,
     client: aws_sdk_dynamodb::Client,
+    /// Calls until all are throttled.
+    calls_left: Arc<AtomicU32>,
 }
 
 impl Table {
     fn new(seed: u64) -> Self {
         let model = Arc::new(ThrottledTable::new(UNLIMITED, OF_PARTITION, seed));
         let (held, start) = (Arc::clone(&model), Instant::now());
+        let calls_left = Arc::new(AtomicU32::new(u32::MAX));
+        let left = Arc::clone(&calls_left);
         let wire = Wire::new(move |_, call| {
+            let passes = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+            if passes.is_err() {
+                let body =
+                    serde_json::json!({ "__type": THROTTLED, "message": "a fault of the test" });
+                return Response::Refused(400, body);
+            }
             let second = start.elapsed().as_secs();
             match held.respond(&call.operation, &call.body, second) {
                 Ok(answer) => Response::Good(answer),
@@ -90,7 +166,12 @@ impl Table {
         Self {
             model,
             client: aws_sdk_dynamodb::Client::new(&wire.config()),
+            calls_left,
         }
+    }
+
+    fn throttle_after(&self, calls: u32) {
+        self.calls_left.store(calls, Ordering::Relaxed);
     }
 }
 
@@ -107,10 +188,20 @@ struct Cloud {
     stream: Arc<Stream>,
     ticks: Table,
     analytics: Table,
+    snapshots: Arc<MemoryObjects>,
     shards: [(Shard, usize); SHARDS],
-    function: Analytics,
-    /// Whether a function that fails does so before its work.
-    fails_early: bool,
+    instances: [Analytics; INSTANCES],
+    invocations: u32,
+    fails: Fails,
+    loses_snapshots: bool,
+}
+
+/// When a function fails.
+#[derive(Clone, Copy)]
+enum Fails {
+    BeforeItsWork,
+    WhileItsTableIsThrottled,
+    AfterItsWork,
 }
 
 /// The settings of the mapping between stream and function.
@@ -126,16 +217,25 @@ fn mapping() -> MappingSettings {
 impl Cloud {
     fn new(outside: &Outside, seed: u64) -> Self {
         let (ticks, analytics) = (Table::new(seed), Table::new(seed + 1));
+        let (snapshots, stream): (Arc<MemoryObjects>, Arc<Stream>) = Default::default();
+        let instance = |_| function(&analytics, &snapshots, &stream, outside);
         Self {
             webhook: webhook(&ticks, outside),
-            function: function(&analytics, outside),
+            instances: std::array::from_fn(instance),
+            invocations: 0,
             shards: [0, 1].map(|_| (Shard::new(mapping()), 0)),
             outside: outside.clone(),
             redriven: Arc::default(),
-            stream: Arc::default(),
+            stream,
             ticks,
             analytics,
-            fails_early: seed.is_multiple_of(2),
+            snapshots,
+            fails: match seed % 3 {
+                0 => Fails::BeforeItsWork,
+                1 => Fails::WhileItsTableIsThrottled,
+                _ => Fails::AfterItsWork,
+            },
+            loses_snapshots: seed.is_multiple_of(2),
         }
     }
 
@@ -149,20 +249,28 @@ impl Cloud {
     /// Invokes the function with a batch. Perhaps it ends before or after its work, so that the batch
     /// is delivered again.
     async fn invoke(&mut self, shard: usize, batch: &Batch, fails: bool) -> Answer {
-        if fails && self.fails_early {
-            return Answer::Raised("before its work".to_owned());
+        // In turns, since Lambda ties no shard to an instance.
+        self.invocations += 1;
+        let number = self.invocations as usize % INSTANCES;
+        match self.fails {
+            _ if !fails => {}
+            Fails::BeforeItsWork => return Answer::Raised("before its work".to_owned()),
+            Fails::WhileItsTableIsThrottled => {
+                self.analytics.throttle_after(self.invocations % 7);
+            }
+            Fails::AfterItsWork => {}
         }
         let origin = Origin {
             stream_arn: "arn:stream".to_owned(),
-            shard_id: format!("shardId-{shard:012}"),
+            shard_id: name_of(shard),
             function_arn: "arn:function".to_owned(),
             region: "us-east-1".to_owned(),
         };
         let event = serde_json::from_value(invocation(&origin, batch));
-        let response = self.function.handle(event.unwrap()).await;
-        if fails {
-            // Another instance continues.
-            self.function = function(&self.analytics, &self.outside);
+        let response = self.instances[number].handle(event.unwrap()).await;
+        self.analytics.throttle_after(u32::MAX);
+        if fails && matches!(self.fails, Fails::AfterItsWork) {
+            self.instances[number] = self.instance();
             return Answer::Raised("after its work".to_owned());
         }
         match response {
@@ -171,26 +279,27 @@ impl Cloud {
         }
     }
 
+    fn instance(&self) -> Analytics {
+        function(
+            &self.analytics,
+            &self.snapshots,
+            &self.stream,
+            &self.outside,
+        )
+    }
+
     /// Offers new records of the stream to the event source.
     fn offer(&mut self, shard: usize, now_ms: i64) {
         let (reader, offered) = &mut self.shards[shard];
-        let ticks = self.stream.shards[shard].lock().unwrap();
-        let records = ticks
-            .iter()
-            .enumerate()
-            .skip(*offered)
-            .map(|(index, tick)| {
-                let mut data = Vec::new();
-                codec::json::write_json(tick, &mut data);
-                Record {
-                    sequence_number: SequenceNumber::from(index as u64 + 1),
-                    arrival_ms: now_ms,
-                    partition_key: tick.token.to_string(),
-                    data,
-                }
-            });
+        let all = self.stream.records(shard);
+        let records = all.iter().skip(*offered).map(|(sequence, tick)| Record {
+            sequence_number: *sequence,
+            arrival_ms: now_ms,
+            partition_key: tick.token.to_string(),
+            data: data_of(tick),
+        });
         reader.offer(records.collect(), now_ms).unwrap();
-        *offered = ticks.len();
+        *offered = all.len();
     }
 }
 
@@ -226,6 +335,12 @@ impl System for Cloud {
 
     /// The event source invokes the function with up to so many batches of each shard.
     async fn analyse(&mut self, batches_max: usize, fails: bool) {
+        if fails && self.loses_snapshots {
+            let mut names = self.snapshots.names();
+            // All, or those of some positions.
+            names.retain(|name| batches_max > 6 || name.ends_with(['1', '3', '6', '8']));
+            self.snapshots.delete(&names).await.unwrap();
+        }
         for shard in 0..SHARDS {
             for number in 0..batches_max {
                 let now_ms = self.outside.clock.0.load(Ordering::Relaxed);
@@ -267,13 +382,20 @@ impl System for Cloud {
         while !self.is_idle() {
             self.analyse(100, false).await;
         }
+        for number in 0..SETTLES {
+            self.outside
+                .clock
+                .0
+                .fetch_add(SETTLED_AFTER_MS, Ordering::Relaxed);
+            self.instances[number % INSTANCES].settle().await.unwrap();
+        }
         let mut outcome = Outcome::default();
         for shard in &self.stream.shards {
             let ticks = shard.lock().unwrap();
             outcome.streamed.extend(ticks.iter().cloned());
         }
         let pairs: BTreeSet<Pair> = outcome.streamed.iter().map(Pair::of).collect();
-        let table = analytics_table(&self.analytics, &self.outside);
+        let table = candle_table(&self.analytics, &self.outside);
         for pair in &pairs {
             for interval in Interval::ALL {
                 let range = ReadRange {
@@ -311,28 +433,40 @@ fn mortal<T>(life: &Arc<Life>, port: &Arc<T>) -> Mortal<T> {
     }
 }
 
-fn function(analytics: &Table, outside: &Outside) -> Analytics {
-    let table = analytics_table(analytics, outside);
+fn function(
+    analytics: &Table,
+    snapshots: &Arc<MemoryObjects>,
+    stream: &Arc<Stream>,
+    outside: &Outside,
+) -> Analytics {
     let clock = Arc::clone(&outside.clock);
     let metrics = InvocationMetrics::new(std::io::sink(), Arc::clone(&clock) as _, "analytics");
-    Analytics::new(
-        Arc::new(table),
-        Arc::new(NoFeed),
-        Arc::new(Ignored),
-        clock,
-        Arc::new(metrics),
-    )
+    let analysis = Replayable {
+        checkpoints: Arc::new(ShardCheckpoints::new(
+            (&analytics.client, "analytics"),
+            Arc::clone(snapshots) as _,
+            30,
+            TIMEOUT,
+            Arc::clone(&clock) as _,
+        )),
+        blocks: Arc::new(candle_table(analytics, outside)),
+        log: Arc::clone(stream) as _,
+        feed: Arc::new(NoFeed),
+        clock: Arc::clone(&clock) as _,
+        settings: Settings {
+            interval: Interval::OneSecond,
+            records_per_snapshot: 4,
+            blocks_per_batch_max: 8,
+            pairs_max: 2,
+            ..Settings::default()
+        },
+    };
+    Analytics::new(analysis, Arc::new(Ignored), clock, Arc::new(metrics))
 }
 
-fn analytics_table(analytics: &Table, outside: &Outside) -> AnalyticsTable {
-    let within = Duration::from_secs(10);
-    AnalyticsTable::new(
-        analytics.client.clone(),
-        "analytics",
-        30,
-        within,
-        Arc::clone(&outside.clock) as _,
-    )
+fn candle_table(analytics: &Table, outside: &Outside) -> CandleTable {
+    let clock = Arc::clone(&outside.clock) as _;
+    CandleTable::new(&analytics.client, "analytics", 30, TIMEOUT, clock)
 }
 
 /// The tick of an item, read without the adapter.

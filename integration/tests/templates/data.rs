@@ -144,6 +144,15 @@ fn rules(bucket: &Resource) -> Vec<&Value> {
 }
 
 #[test]
+fn snapshots_of_closed_shards_expire() {
+    let bucket = stack("data.yaml", &[]).one("ArchiveBucket");
+    let prefix = aws::dynamodb::shard_heads::SNAPSHOT_PREFIX;
+    let all = rules(&bucket);
+    let rule = all.iter().find(|rule| rule["Prefix"] == prefix).unwrap();
+    assert_eq!(rule["ExpirationInDays"], 30);
+}
+
+#[test]
 fn the_archive_moves_to_glacier_after_90_days_and_expires_after_seven_years() {
     let bucket = stack("data.yaml", &[]).one("ArchiveBucket");
     let rules = rules(&bucket);

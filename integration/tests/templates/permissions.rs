@@ -8,7 +8,7 @@ use crate::stack::{Resource, TEMPLATES, stack, text, texts};
 
 /// The permissions of each role, as `action on resource`. The resource is abbreviated to the last part
 /// of its ARN, or to its id in the template.
-const ROLES: [(&str, &str, &[&str]); 7] = [
+const ROLES: [(&str, &str, &[&str]); 8] = [
     (
         "ArchiveRole",
         "firehose.amazonaws.com",
@@ -65,9 +65,9 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
         &[
             "dynamodb:BatchGetItem on table/prices-analytics",
             "dynamodb:BatchWriteItem on table/prices-analytics",
-            "dynamodb:ConditionCheckItem on table/prices-analytics",
             "dynamodb:PutItem on table/prices-analytics",
             "dynamodb:Query on table/prices-analytics",
+            "dynamodb:UpdateItem on table/prices-analytics",
             "kinesis:DescribeStream on stream/prices-ticks",
             "kinesis:DescribeStreamSummary on stream/prices-ticks",
             "kinesis:GetRecords on stream/prices-ticks",
@@ -75,6 +75,11 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
             "kinesis:ListShards on stream/prices-ticks",
             "logs:CreateLogStream on AnalyticsLogs",
             "logs:PutLogEvents on AnalyticsLogs",
+            "s3:DeleteObject on prices-archive-111122223333-eu-central-1/analytics-snapshots/*",
+            "s3:GetObject on prices-archive-111122223333-eu-central-1/analytics-snapshots/*",
+            // Otherwise a missing object is a 403.
+            "s3:ListBucket on prices-archive-111122223333-eu-central-1",
+            "s3:PutObject on prices-archive-111122223333-eu-central-1/analytics-snapshots/*",
             "s3:PutObject on prices-archive-111122223333-eu-central-1/quarantine/*",
             "sns:Publish on AnomaliesTopic",
             // The failure destination is written with the function's role.
@@ -121,6 +126,11 @@ const ROLES: [(&str, &str, &[&str]); 7] = [
             "logs:CreateLogStream on ScalerLogs",
             "logs:PutLogEvents on ScalerLogs",
         ],
+    ),
+    (
+        "SettleRole",
+        "scheduler.amazonaws.com",
+        &["lambda:InvokeFunction on AnalyticsFunction"],
     ),
     (
         "ShardCountRole",

@@ -132,7 +132,6 @@ fn a_bad_record_cannot_block_its_shard() {
     let given = [
         ("AnalyticsRetries", "3"),
         ("AnalyticsRecordAgeSeconds", "600"),
-        ("AnalyticsParallelization", "4"),
         ("AnalyticsBatchSize", "200"),
     ];
     let source = stack("service.yaml", &given).one("AnalyticsSource");
@@ -145,7 +144,8 @@ fn a_bad_record_cannot_block_its_shard() {
             "StartingPosition": "TRIM_HORIZON",
             "BatchSize": 200,
             "MaximumBatchingWindowInSeconds": 1,
-            "ParallelizationFactor": 4,
+            // With more, a shard would have no position up to which it is analysed.
+            "ParallelizationFactor": 1,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             "BisectBatchOnFunctionError": true,
             "MaximumRetryAttempts": 3,
@@ -153,6 +153,20 @@ fn a_bad_record_cannot_block_its_shard() {
             "DestinationConfig": {"OnFailure": {"Destination": "att:AnalyticsFailedQueue.Arn"}},
         })
     );
+}
+
+/// Each hour, also in shards without new records.
+#[test]
+fn the_analysis_accepts_the_scheduled_event() {
+    let schedule = service().one("SettleSchedule");
+    assert_eq!(schedule.text("/ScheduleExpression"), "rate(1 hour)");
+    assert_eq!(schedule.text("/Target/Arn"), "att:AnalyticsFunction.Arn");
+    let event: analytics::event::Event =
+        serde_json::from_str(schedule.text("/Target/Input")).unwrap();
+    assert!(event.settles());
+    // The emulator has no such service.
+    let local = [("EmulatorEndpoint", "http://127.0.0.1:4566")];
+    assert!(!stack("service.yaml", &local).has("SettleSchedule"));
 }
 
 #[test]

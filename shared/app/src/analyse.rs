@@ -1,11 +1,11 @@
 //! Computes averages, candles and anomalies from the stream.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::analytics::{
-    AnalysisConfig, Anomaly, Averages, Candle, Interval, Member, PairState, Timeliness,
+    AnalysisConfig, Anomaly, Averages, Candle, Interval, PairState, Timeliness,
 };
 
 use lru::LruCache;
@@ -42,8 +42,6 @@ struct CachedPair {
     base: SequenceNumber,
     stored: StoredState,
     dirty: bool,
-    /// How many corrections of the pair are in the step.
-    corrections: usize,
     /// The candles that the step changed.
     changed: BTreeSet<(Interval, i64)>,
 }
@@ -58,8 +56,6 @@ pub struct Analyser {
     cached: LruCache<Pair, CachedPair>,
     cached_pairs_max: usize,
     dirty_pairs: u32,
-    /// The members of ended seconds that this step has looked up, closed or corrected.
-    ended_seconds: HashMap<(Pair, i64), HashSet<Member>>,
     step: AnalysisCommit,
     last: Option<SequenceNumber>,
 }
@@ -82,7 +78,6 @@ impl Analyser {
             cached,
             cached_pairs_max: CACHED_PAIRS_MAX,
             dirty_pairs: 0,
-            ended_seconds: HashMap::new(),
             step,
             last: None,
         }
@@ -109,26 +104,14 @@ impl Analyser {
     }
 
     /// Folds records of the shard, in the order of the stream. A record that a stored state already
-    /// includes is skipped, so a batch may be delivered twice. If the store limits the corrections
-    /// per step, a full step is committed along the way.
+    /// includes is skipped, so a batch may be delivered twice.
     ///
     /// # Errors
-    /// [`PortError`] if states cannot be loaded (nothing was folded then), or if a full step cannot
-    /// be stored (see [`Analyser::commit`]).
+    /// [`PortError`] if states cannot be loaded. Nothing was folded then.
     pub async fn fold(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
         self.load_states(records).await?;
-        self.load_members(records).await?;
-        let corrections_max = self.store.corrections_per_pair_max();
-        for (index, record) in records.iter().enumerate() {
+        for record in records {
             let pair = Pair::of(&record.tick);
-            let is_full =
-                |cached: &CachedPair| cached.corrections + Interval::ALL.len() > corrections_max;
-            if self.cached.peek(&pair).is_some_and(is_full) {
-                self.commit().await?;
-                // The commit dropped what was looked up.
-                self.load_members(records.get(index..).unwrap_or_default())
-                    .await?;
-            }
             self.last = Some(record.sequence);
             let Some(cached) = self.cached.get_mut(&pair) else {
                 continue;
@@ -139,37 +122,16 @@ impl Analyser {
             cached.stored.last_sequence = record.sequence;
             self.dirty_pairs += u32::from(!cached.dirty);
             cached.dirty = true;
-            let member = Member::of(&record.tick);
-            let second = cached.stored.state.ended_second(&record.tick);
-            let second = second
-                .filter(|_| self.config.keep_members)
-                .map(|start_ms| (pair.clone(), start_ms));
-            if let Some(second) = &second
-                && let Some(members) = self.ended_seconds.get(second)
-                && members.contains(&member)
-            {
-                self.step.duplicates += 1;
-                continue;
-            }
             let effects = cached.stored.state.apply(&record.tick, &self.config);
             for interval in Interval::ALL {
                 let start_ms = interval.start_of(record.tick.timestamp_ms);
                 cached.changed.insert((interval, start_ms));
             }
-            if self.config.keep_members {
-                let of_seconds = effects.closed.iter().chain(&effects.corrections);
-                for candle in of_seconds.filter(|it| it.interval == Interval::OneSecond) {
-                    let members = self.ended_seconds.entry((pair.clone(), candle.start_ms));
-                    members.or_default().extend(&candle.members);
-                }
-            }
             match effects.timeliness {
                 Timeliness::InOrder => {}
                 Timeliness::Late => self.step.late += 1,
                 Timeliness::TooLate => self.step.too_late += 1,
-                Timeliness::Duplicate => self.step.duplicates += 1,
             }
-            cached.corrections += effects.corrections.len();
             self.step.candles.extend(effects.closed);
             self.step.corrections.extend(effects.corrections);
             self.step.anomalies.extend(effects.anomaly);
@@ -210,40 +172,9 @@ impl Analyser {
                     base: stored.last_sequence,
                     stored,
                     dirty: false,
-                    corrections: 0,
                     changed: BTreeSet::new(),
                 },
             );
-        }
-        Ok(())
-    }
-
-    /// Looks up the members of the seconds that have ended and that these records belong to.
-    async fn load_members(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
-        if !self.config.keep_members {
-            return Ok(());
-        }
-        let mut missing = HashSet::new();
-        for StreamRecord { sequence, tick } in records {
-            let pair = Pair::of(tick);
-            let Some(cached) = self.cached.peek(&pair) else {
-                continue;
-            };
-            if *sequence > cached.stored.last_sequence
-                && let Some(start_ms) = cached.stored.state.ended_second(tick)
-                && !self.ended_seconds.contains_key(&(pair.clone(), start_ms))
-            {
-                missing.insert((pair, start_ms));
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let missing: Vec<(Pair, i64)> = missing.into_iter().collect();
-        let found = self.store.members(&missing).await?;
-        for (second, members) in missing.into_iter().zip(found) {
-            self.ended_seconds
-                .insert(second, members.into_iter().collect());
         }
         Ok(())
     }
@@ -276,11 +207,9 @@ impl Analyser {
             step.candles.extend(open.filter(is_changed).cloned());
             update.averages.push(cached.stored.state.averages());
             cached.dirty = false;
-            cached.corrections = 0;
         }
         update.candles.clone_from(&step.candles);
         self.dirty_pairs = 0;
-        self.ended_seconds.clear();
         match self.store.commit(self.shard, last, step).await {
             Ok(corrected) => update.candles.extend(corrected),
             Err(error) => {

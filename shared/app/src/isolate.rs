@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use domain::Pair;
-use domain::analytics::{AnalysisConfig, Candle, Member};
+use domain::analytics::{AnalysisConfig, Candle};
 use futures_util::FutureExt as _;
 
 use crate::analyse::{Analyser, AnalysisFeed};
@@ -104,16 +104,8 @@ struct Together {
 
 #[async_trait]
 impl AnalyticsStore for Together {
-    fn corrections_per_pair_max(&self) -> usize {
-        self.store.corrections_per_pair_max()
-    }
-
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError> {
         self.store.load(shard, pairs).await
-    }
-
-    async fn members(&self, seconds: &[(Pair, i64)]) -> Result<Vec<Vec<Member>>, PortError> {
-        self.store.members(seconds).await
     }
 
     async fn commit(

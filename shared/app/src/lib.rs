@@ -18,4 +18,5 @@ pub mod ports;
 mod quarantine;
 pub mod recent_offers;
 pub mod redrive;
+pub mod replay;
 pub mod sequence;

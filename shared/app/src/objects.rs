@@ -27,6 +27,20 @@ pub enum Condition<'a> {
     Absent,
     /// It still has the version that [`Objects::read`] or [`Objects::replace`] returned.
     Is(&'a str),
+    /// None: it is replaced or created.
+    Always,
+}
+
+impl Condition<'_> {
+    /// Whether it holds for an object of this version; `None` if there is none.
+    #[must_use]
+    pub fn holds(self, version: Option<&str>) -> bool {
+        match self {
+            Self::Absent => version.is_none(),
+            Self::Is(expected) => version == Some(expected),
+            Self::Always => true,
+        }
+    }
 }
 
 /// The result of [`Objects::replace`].

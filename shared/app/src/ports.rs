@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use domain::analytics::{Anomaly, Candle, Member, PairState};
+use domain::analytics::{Anomaly, Candle, PairState};
 use domain::{Malformed, Pair, Rollout, RolloutChange, Tick, Token};
 use serde::{Deserialize, Serialize};
 
@@ -237,28 +237,14 @@ pub struct AnalysisCommit {
     pub late: u64,
     /// The number of ticks beyond the allowed lateness.
     pub too_late: u64,
-    /// The number of duplicates.
-    pub duplicates: u64,
 }
 
 /// Keeps the state and the results of the analysis.
 #[async_trait]
 pub trait AnalyticsStore: Send + Sync {
-    /// The most corrections of one pair per step, if the store has such a limit. The analysis commits
-    /// before it would exceed the limit.
-    fn corrections_per_pair_max(&self) -> usize {
-        usize::MAX
-    }
-
     /// The states of pairs in a shard; `None` if a pair has none yet. A state that cannot be read is
     /// replaced by one that continues after the pair's stored candles: it never stops the others.
     async fn load(&self, shard: u8, pairs: &[Pair]) -> Result<Vec<Option<StoredState>>, PortError>;
-
-    /// The members of stored candles of one second, by pair and start; none for a candle that is not
-    /// stored. Only needed if the stream may hold a tick twice.
-    async fn members(&self, seconds: &[(Pair, i64)]) -> Result<Vec<Vec<Member>>, PortError> {
-        Ok(vec![Vec::new(); seconds.len()])
-    }
 
     /// Stores a step, with `last` as the shard's checkpoint, and returns the merged corrected candles.
     async fn commit(

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Decimal digits in the lower part of a sequence number.
 const LOW_DIGITS: usize = 38;
 
+/// The end of the lower part.
+const LOW_END: u128 = 10_u128.pow(38);
+
 /// The most decimal digits of a sequence number; those of Kinesis have 56.
 const DIGITS_MAX: usize = LOW_DIGITS + 19;
 
@@ -38,6 +41,18 @@ impl SequenceNumber {
         match self.high {
             0 => u64::try_from(self.low).unwrap_or(u64::MAX),
             _ => u64::MAX,
+        }
+    }
+
+    /// The number after this one, whether or not there is a record with it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self.low.checked_add(1) {
+            Some(low) if low < LOW_END => Self { low, ..self },
+            _ => Self {
+                high: self.high.saturating_add(1),
+                low: 0,
+            },
         }
     }
 

@@ -157,11 +157,11 @@ impl Shared {
         &self,
         name: &str,
         content: &[u8],
-        expected: Option<&str>,
+        condition: Condition<'_>,
     ) -> Result<Replaced, ArchiveError> {
         let _swap = lock::swap(&self.data_dir)?;
         let found = self.read(name)?.map(|(_, version)| version);
-        if found.as_deref() != expected {
+        if !condition.holds(found.as_deref()) {
             return Ok(Replaced::Changed);
         }
         let temp = self.temp()?;
@@ -262,11 +262,17 @@ impl Objects for Folder {
     ) -> Result<Replaced, PortError> {
         let name = name.to_owned();
         let expected = match condition {
-            Condition::Absent => None,
+            Condition::Absent | Condition::Always => None,
             Condition::Is(version) => Some(version.to_owned()),
         };
+        let is_always = matches!(condition, Condition::Always);
         self.run("replace in the archive", move |shared| {
-            shared.replace(&name, &content, expected.as_deref())
+            let condition = match &expected {
+                Some(version) => Condition::Is(version),
+                None if is_always => Condition::Always,
+                None => Condition::Absent,
+            };
+            shared.replace(&name, &content, condition)
         })
         .await
     }

@@ -168,6 +168,7 @@ impl Objects for S3Objects {
         let put = match condition {
             Condition::Absent => put.if_none_match("*"),
             Condition::Is(version) => put.if_match(version),
+            Condition::Always => put,
         };
         match put.send().await {
             Ok(done) => Ok(Replaced::Done(done.e_tag().unwrap_or_default().to_owned())),

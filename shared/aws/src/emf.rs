@@ -42,7 +42,11 @@ pub const LATE_TICKS: &str = "LateTicks";
 /// Ticks behind their pair's newest one by more than the allowed lateness.
 pub const TOO_LATE_TICKS: &str = "TooLateTicks";
 
-/// Pairs whose stored state could not be read: their analysis continues after their stored candles.
+/// Records that the analysis read from the stream again: after a cold start, or after another instance.
+pub const REPLAYED_RECORDS: &str = "ReplayedRecords";
+
+/// Pairs whose state could not be read, so that their analysis continues after their stored candles, and blocks of
+/// candles that could not be read or stored.
 pub const STATES_SET_ASIDE: &str = "StatesSetAside";
 
 /// Messages or records that Lambda delivers again although the invocation counts as a success,

@@ -27,6 +27,7 @@ use crate::kinesis::per_key_order::{OrderedQueue, PendingRecord};
 use crate::retry::{Backoff, within};
 
 mod per_key_order;
+pub mod shard_log;
 pub mod shard_reader;
 pub mod tail;
 

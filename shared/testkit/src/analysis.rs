@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use app::ports::{AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StoredState};
 use async_trait::async_trait;
 use domain::Pair;
-use domain::analytics::{Anomaly, Candle, Interval, Member};
+use domain::analytics::{Anomaly, Candle, Interval};
 
 type CandleKey = (Pair, Interval, i64);
 
@@ -95,18 +95,6 @@ impl AnalyticsStore for MemoryAnalytics {
             .iter()
             .map(|pair| held.states.get(pair).cloned())
             .collect())
-    }
-
-    async fn members(&self, seconds: &[(Pair, i64)]) -> Result<Vec<Vec<Member>>, PortError> {
-        let held = self.lock();
-        let members = |(pair, start_ms): &(Pair, i64)| {
-            let key = (pair.clone(), Interval::OneSecond, *start_ms);
-            let candle = held.candles.get(&key);
-            candle
-                .map(|candle| candle.members.clone())
-                .unwrap_or_default()
-        };
-        Ok(seconds.iter().map(members).collect())
     }
 
     async fn commit(

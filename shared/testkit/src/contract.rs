@@ -3,6 +3,7 @@
 mod analytics;
 mod latest;
 mod objects;
+mod shard_analysis;
 mod subscribers;
 
 use app::ports::{PutOutcome, TickQueue, TickStore, TickStream};
@@ -11,6 +12,7 @@ use domain::{Tick, Token};
 pub use analytics::{ANALYTICS_TOKENS, analytics_store};
 pub use latest::latest_ticks;
 pub use objects::objects;
+pub use shard_analysis::{blocks, checkpoints};
 pub use subscribers::subscribers;
 
 use crate::ticks::{in_cohort, tick, ticks};

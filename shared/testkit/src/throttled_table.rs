@@ -46,24 +46,19 @@ pub const THROTTLED: &str = "ProvisionedThroughputExceededException";
 
 const WRITES_PER_BATCH_MAX: usize = 25;
 const READS_PER_BATCH_MAX: usize = 100;
-const ACTIONS_MAX: usize = 100;
 
-/// An error of the service: its code, and the reasons if a transaction was cancelled.
+/// An error of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The code.
     pub code: &'static str,
-    /// One per action of a cancelled transaction.
-    pub reasons: Vec<&'static str>,
 }
 
 impl Refusal {
     /// The body of the service's response.
     #[must_use]
     pub fn body(&self) -> Value {
-        let reasons = self.reasons.iter().map(|code| json!({ "Code": code }));
-        let reasons: Vec<Value> = reasons.collect();
-        json!({ "__type": self.code, "message": "by the model", "CancellationReasons": reasons })
+        json!({ "__type": self.code, "message": "by the model" })
     }
 }
 
@@ -132,9 +127,9 @@ impl ThrottledTable {
         match operation {
             "BatchGetItem" => self.batch_get(&mut held, body),
             "BatchWriteItem" => self.batch_write(&mut held, body),
+            "PutItem" => self.put_item(&mut held, body),
             "UpdateItem" => self.update(&mut held, body),
             "Query" => self.query(&mut held, body),
-            "TransactWriteItems" => self.transact(&mut held, body),
             other => panic!("the model does not know {other}"),
         }
     }
@@ -280,26 +275,68 @@ impl ThrottledTable {
         Ok(json!({ "UnprocessedItems": unprocessed }))
     }
 
-    /// Knows `SET #name = if_not_exists(#name, :value), …`, and returns all attributes.
-    fn update(&self, held: &mut Held, body: &Value) -> Result<Value, Refusal> {
-        let key = object(&body["Key"]);
-        let place = key_of(&key);
-        let mut item = held.items.get(&place).cloned().unwrap_or(key);
-        let expression = body["UpdateExpression"].as_str().unwrap();
-        let sets = expression.strip_prefix("SET ").unwrap().split("), ");
-        for set in sets {
-            let (name, value) = set.split_once(" = if_not_exists(").unwrap();
-            let (again, value) = value.trim_end_matches(')').split_once(", ").unwrap();
-            assert_eq!(name, again, "{expression}");
-            let name = body["ExpressionAttributeNames"][name].as_str().unwrap();
-            let value = body["ExpressionAttributeValues"][value].clone();
-            item.entry(name).or_insert(value);
-        }
+    fn put_item(&self, held: &mut Held, body: &Value) -> Result<Value, Refusal> {
+        let item = object(&body["Item"]);
+        let place = key_of(&item);
+        let holds = holds(body, held.items.get(&place));
         if !self.charge(held, &place.0, size_bytes(&item).div_ceil(1_024).max(1), 0) {
             return Err(throttled());
         }
+        if !holds {
+            return Err(condition_failed());
+        }
+        held.put(place, item);
+        Ok(json!({}))
+    }
+
+    /// Knows `SET` of values and of `if_not_exists`, `REMOVE`, and conditions; returns the old or the new attributes.
+    fn update(&self, held: &mut Held, body: &Value) -> Result<Value, Refusal> {
+        let key = object(&body["Key"]);
+        let place = key_of(&key);
+        let before = held.items.get(&place).cloned();
+        let mut item = before.clone().unwrap_or(key);
+        let expression = body["UpdateExpression"].as_str().unwrap();
+        let (sets, removes) = expression.split_once("REMOVE ").unwrap_or((expression, ""));
+        let named = |name: &str| {
+            body["ExpressionAttributeNames"][name]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let valued = |name: &str| body["ExpressionAttributeValues"][name].clone();
+        // A comma within parentheses separates arguments.
+        let sets = sets.trim().trim_start_matches("SET ").replace("), ", ")\n");
+        let sets = sets.lines().flat_map(|line| match line.contains('(') {
+            true => vec![line.to_owned()],
+            false => line.split(", ").map(str::to_owned).collect(),
+        });
+        for set in sets.filter(|it| !it.is_empty()) {
+            let (name, value) = set.split_once(" = ").unwrap();
+            let value = match value.strip_prefix("if_not_exists(") {
+                Some(arguments) => {
+                    let (of, default) = arguments.trim_end_matches(')').split_once(", ").unwrap();
+                    let held = before.as_ref().and_then(|it| it.get(&named(of)));
+                    held.cloned().unwrap_or_else(|| valued(default))
+                }
+                None => valued(value),
+            };
+            item.insert(named(name), value);
+        }
+        for name in removes.split(", ").filter(|it| !it.is_empty()) {
+            item.remove(&named(name.trim()));
+        }
+        let holds = holds(body, before.as_ref());
+        if !self.charge(held, &place.0, size_bytes(&item).div_ceil(1_024).max(1), 0) {
+            return Err(throttled());
+        }
+        if !holds {
+            return Err(condition_failed());
+        }
         held.put(place, item.clone());
-        Ok(json!({ "Attributes": item }))
+        Ok(match body["ReturnValues"].as_str() {
+            Some("ALL_OLD") => json!({ "Attributes": before.unwrap_or_default() }),
+            _ => json!({ "Attributes": item }),
+        })
     }
 
     /// Knows a partition key, and optionally sort keys below one or between two.
@@ -340,71 +377,6 @@ impl ThrottledTable {
         }
         Ok(json!({ "Items": items, "Count": items.len() }))
     }
-
-    /// Knows puts and condition checks, with the conditions `attribute_not_exists(#name)` and
-    /// `#name = :value`.
-    fn transact(&self, held: &mut Held, body: &Value) -> Result<Value, Refusal> {
-        let actions = body["TransactItems"].as_array().unwrap();
-        let mut steps: Vec<(Key, Option<Item>, bool)> = Vec::with_capacity(actions.len());
-        for action in actions {
-            let (fields, place, item) = match action.get("Put") {
-                Some(put) => {
-                    let item = object(&put["Item"]);
-                    (put, key_of(&item), Some(item))
-                }
-                None => {
-                    let check = &action["ConditionCheck"];
-                    (check, key_of_value(&check["Key"]), None)
-                }
-            };
-            let holds = holds(fields, held.items.get(&place));
-            steps.push((place, item, holds));
-        }
-        let different: HashSet<&Key> = steps.iter().map(|(key, ..)| key).collect();
-        if actions.len() > ACTIONS_MAX || different.len() < steps.len() {
-            return Err(invalid());
-        }
-        let cancelled = |reasons| Refusal {
-            code: "TransactionCanceledException",
-            reasons,
-        };
-        if steps.iter().any(|(.., holds)| !holds) {
-            let reason = |holds: &bool| {
-                if *holds {
-                    "None"
-                } else {
-                    "ConditionalCheckFailed"
-                }
-            };
-            return Err(cancelled(
-                steps.iter().map(|(.., holds)| reason(holds)).collect(),
-            ));
-        }
-        for (place, item, _) in &steps {
-            // A transaction costs twice, and all of it or nothing; the model keeps what it charged.
-            let units = 2 * item
-                .as_ref()
-                .map_or(1, |item| size_bytes(item).div_ceil(1_024).max(1));
-            if !self.charge(held, &place.0, units, 0) {
-                let reason = |other: &Key| {
-                    if other == place {
-                        "ThrottlingError"
-                    } else {
-                        "None"
-                    }
-                };
-                return Err(cancelled(
-                    steps.iter().map(|(key, ..)| reason(key)).collect(),
-                ));
-            }
-        }
-        for (place, item, _) in steps {
-            if let Some(item) = item {
-                held.put(place, item);
-            }
-        }
-        Ok(json!({}))
-    }
 }
 
 impl Held {
@@ -415,32 +387,71 @@ impl Held {
 }
 
 fn throttled() -> Refusal {
-    Refusal {
-        code: THROTTLED,
-        reasons: Vec::new(),
-    }
+    Refusal { code: THROTTLED }
 }
 
 fn invalid() -> Refusal {
     Refusal {
         code: "ValidationException",
-        reasons: Vec::new(),
     }
 }
 
+fn condition_failed() -> Refusal {
+    Refusal {
+        code: "ConditionalCheckFailedException",
+    }
+}
+
+/// Knows `attribute_exists`, `attribute_not_exists`, `=`, `<`, `<=`, `AND`, `OR` and parentheses.
 fn holds(fields: &Value, item: Option<&Item>) -> bool {
-    let Some(condition) = fields["ConditionExpression"].as_str() else {
-        return true;
-    };
+    fields["ConditionExpression"]
+        .as_str()
+        .is_none_or(|condition| evaluate(condition.trim(), fields, item))
+}
+
+fn evaluate(condition: &str, fields: &Value, item: Option<&Item>) -> bool {
+    if let Some((one, other)) = split_outside(condition, " AND ") {
+        return evaluate(one, fields, item) && evaluate(other, fields, item);
+    }
+    if let Some((one, other)) = split_outside(condition, " OR ") {
+        return evaluate(one, fields, item) || evaluate(other, fields, item);
+    }
     let attribute = |name: &str| {
-        let name = fields["ExpressionAttributeNames"][name].as_str().unwrap();
+        let name = fields["ExpressionAttributeNames"][name.trim_end_matches(')')]
+            .as_str()
+            .unwrap();
         item.and_then(|item| item.get(name))
     };
-    if let Some(name) = condition.strip_prefix("attribute_not_exists(") {
-        return attribute(name.trim_end_matches(')')).is_none();
+    if let Some(inner) = condition.strip_prefix('(') {
+        return evaluate(inner.strip_suffix(')').unwrap(), fields, item);
     }
-    let (name, value) = condition.split_once(" = ").unwrap();
-    attribute(name) == Some(&fields["ExpressionAttributeValues"][value])
+    if let Some(name) = condition.strip_prefix("attribute_not_exists(") {
+        return attribute(name).is_none();
+    }
+    if let Some(name) = condition.strip_prefix("attribute_exists(") {
+        return attribute(name).is_some();
+    }
+    let value = |name: &str| &fields["ExpressionAttributeValues"][name];
+    let (name, operator, operand) = condition
+        .split_once(' ')
+        .and_then(|(name, rest)| rest.split_once(' ').map(|(op, of)| (name, op, of)))
+        .unwrap();
+    let operand = value(operand);
+    attribute(name).is_some_and(|held| match operator {
+        "=" => held == operand,
+        "<" => held["S"].as_str() < operand["S"].as_str(),
+        "<=" => held["S"].as_str() <= operand["S"].as_str(),
+        other => panic!("the model does not know {other}"),
+    })
+}
+
+/// The two sides of the first operator that is not within parentheses.
+fn split_outside<'a>(condition: &'a str, operator: &str) -> Option<(&'a str, &'a str)> {
+    condition.match_indices(operator).find_map(|(at, _)| {
+        let (before, after) = condition.split_at(at);
+        let depth = before.matches('(').count() - before.matches(')').count();
+        (depth == 0).then(|| (before, &after[operator.len()..]))
+    })
 }
 
 /// The only table of a batch, with what is asked of it.
@@ -531,24 +542,35 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_all_or_nothing() {
+    fn a_condition_is_about_the_item_before() {
         let table = ThrottledTable::new(UNLIMITED, UNLIMITED, 1);
-        let put = |condition: &str| {
-            json!({ "Put": {
-                "Item": { "pk": { "S": "a" }, "sk": { "S": "b" }, "n": { "N": "1" } },
+        let put = |n: &str, condition: &str| {
+            let body = json!({
+                "Item": { "pk": { "S": "a" }, "sk": { "S": "b" }, "n": { "S": n } },
                 "ConditionExpression": condition,
                 "ExpressionAttributeNames": { "#n": "n" },
-                "ExpressionAttributeValues": { ":n": { "N": "1" } },
-            } })
+                "ExpressionAttributeValues": { ":n": { "S": n } },
+            });
+            table.respond("PutItem", &body, 0).is_ok()
         };
-        let run = |condition| {
-            let body = json!({ "TransactItems": [put(condition)] });
-            table.respond("TransactWriteItems", &body, 0).is_ok()
-        };
-        assert!(!run("#n = :n"));
-        assert!(run("attribute_not_exists(#n)"));
-        assert!(!run("attribute_not_exists(#n)"));
-        assert!(run("#n = :n"));
-        assert_eq!(table.tick_writes(), (2, 2));
+        assert!(!put("2", "#n = :n"));
+        assert!(!put("2", "attribute_exists(#n) AND (#n = :n OR #n <= :n)"));
+        assert!(put("2", "attribute_not_exists(#n) OR #n <= :n"));
+        assert!(!put("1", "attribute_not_exists(#n) OR #n <= :n"));
+        assert!(put("2", "attribute_not_exists(#n) OR #n <= :n"));
+        assert!(put("3", "attribute_exists(#n) AND (#n = :n OR #n <= :n)"));
+        let update = json!({
+            "Key": { "pk": { "S": "a" }, "sk": { "S": "b" } },
+            "UpdateExpression": "SET #m = if_not_exists(#n, :n), #n = :n, #o = :n REMOVE #p",
+            "ConditionExpression": "#n = :three",
+            "ExpressionAttributeNames": { "#m": "m", "#n": "n", "#o": "o", "#p": "p" },
+            "ExpressionAttributeValues": { ":n": { "S": "4" }, ":three": { "S": "3" } },
+        });
+        let after = table.respond("UpdateItem", &update, 0).unwrap();
+        for (name, text) in [("m", "3"), ("n", "4"), ("o", "4")] {
+            assert_eq!(after["Attributes"][name]["S"], text, "{name}");
+        }
+        let again = table.respond("UpdateItem", &update, 0).unwrap_err();
+        assert_eq!(again.code, "ConditionalCheckFailedException");
     }
 }

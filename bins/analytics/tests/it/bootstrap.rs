@@ -10,7 +10,7 @@ use crate::{data_of_all, event_value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_analytics");
 
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("ANALYTICS_TABLE", "tickstream-analytics"),
     ("BROADCAST_QUEUE_URL", "http://127.0.0.1:9/broadcast"),
     (
@@ -18,6 +18,7 @@ const ENVIRONMENT: [(&str, &str); 5] = [
         "arn:aws:sns:us-east-1:000000000000:anomalies",
     ),
     ("ARCHIVE_BUCKET", "archive"),
+    ("STREAM_NAME", "tickstream-ticks"),
     ("AWS_LAMBDA_FUNCTION_NAME", "tickstream-analytics"),
 ];
 
@@ -33,7 +34,7 @@ async fn an_invocation_fails_while_its_services_are_down() {
     let Answered::Error(error) = answered else {
         panic!("{answered:?}");
     };
-    assert_eq!(error["errorType"], "BatchError");
+    assert_eq!(error["errorType"], "InvocationError");
     let message = error["errorMessage"].as_str().unwrap();
     assert!(
         message.contains("2 records of shardId-000000000001")
@@ -70,8 +71,11 @@ fn the_environment_variables_match_the_template() {
             "ARCHIVE_BUCKET",
             "AWS_LAMBDA_FUNCTION_NAME",
             "BROADCAST_QUEUE_URL",
+            "CANDLE_DELAY_SECONDS",
+            "CANDLE_INTERVAL",
             "LOG",
             "RETENTION_DAYS",
+            "STREAM_NAME",
         ]
     );
 }

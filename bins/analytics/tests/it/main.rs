@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use analytics::handler::Analytics;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{PortError, Quarantine, Quarantined};
+use app::replay::{Replayable, Settings};
 use async_trait::async_trait;
 use aws::emf::InvocationMetrics;
 use aws_lambda_events::event::kinesis::KinesisEvent;
@@ -20,9 +21,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use domain::{Reason, Tick};
 use serde_json::{Value, json};
-use testkit::analysis::MemoryAnalytics;
+use testkit::replay::MemoryShards;
 use testkit::ticks::{START_MS, tick, ticks};
 use testkit::written::Written;
+
+/// The shard of all events.
+const SHARD: &str = "shardId-000000000001";
 
 /// The leading digits of a Kinesis sequence number.
 const SEQUENCE: &str = "4959033827149025660855969253836157109592157598";
@@ -57,27 +61,53 @@ impl AnalysisFeed for Fakes {
     }
 }
 
-#[derive(Default)]
 struct Scene {
-    store: Arc<MemoryAnalytics>,
+    shards: Arc<MemoryShards>,
     fakes: Arc<Fakes>,
     output: Written,
 }
 
 impl Scene {
-    /// A new instance of the function, without cached states.
+    fn new() -> Self {
+        let shards = Arc::new(MemoryShards::default());
+        shards.add_shard(SHARD, &[]);
+        Self {
+            shards,
+            fakes: Arc::default(),
+            output: Written::default(),
+        }
+    }
+
+    /// A new instance of the function, without anything in memory. Candles are stored at once.
     fn instance(&self) -> Analytics {
+        let clock = || START_MS + 86_400_000;
+        let analysis = Replayable {
+            checkpoints: Arc::clone(&self.shards) as _,
+            blocks: Arc::clone(&self.shards) as _,
+            log: Arc::clone(&self.shards) as _,
+            feed: Arc::clone(&self.fakes) as _,
+            clock: Arc::new(clock),
+            settings: Settings {
+                delay_ms: 0,
+                ..Settings::default()
+            },
+        };
+        let metrics =
+            InvocationMetrics::new(self.output.clone(), Arc::new(clock), "prices-analytics");
+        let quarantine = Arc::clone(&self.fakes) as _;
         Analytics::new(
-            Arc::clone(&self.store) as _,
-            Arc::clone(&self.fakes) as _,
-            Arc::clone(&self.fakes) as _,
+            analysis,
+            quarantine,
             Arc::new(|| START_MS),
-            Arc::new(InvocationMetrics::new(
-                self.output.clone(),
-                Arc::new(|| START_MS),
-                "prices-analytics",
-            )),
+            Arc::new(metrics),
         )
+    }
+
+    /// The tick counts of a token's candles.
+    fn counts(&self, token: &str) -> Vec<u64> {
+        let candles = self.shards.candles();
+        let of_token = candles.iter().filter(|it| it.token.as_str() == token);
+        of_token.map(|candle| candle.tick_count).collect()
     }
 
     /// The metric of each invocation that has it.
@@ -141,7 +171,7 @@ const NONE: [String; 0] = [];
 
 #[tokio::test]
 async fn a_tick_that_the_stream_holds_twice_counts_once() {
-    let scene = Scene::default();
+    let scene = Scene::new();
     let data = data_of_all(&ticks(&["A", "B"], 1_500));
     // By the same instance and by another one, long after its 512 most recent ids.
     let instance = scene.instance();
@@ -151,29 +181,21 @@ async fn a_tick_that_the_stream_holds_twice_counts_once() {
         (20_000, &scene.instance()),
     ] {
         assert_eq!(failed(instance, event(first, &data)).await, NONE);
-        let counts = scene.store.candles();
-        let counts = counts.iter().filter(|it| it.interval.as_str() == "1h");
-        let counts: Vec<u64> = counts.map(|candle| candle.tick_count).collect();
-        assert_eq!(counts, [1_500, 1_500]);
+        for token in ["A", "B"] {
+            assert_eq!(scene.counts(token).iter().sum::<u64>(), 1_500);
+        }
     }
 }
 
 #[tokio::test]
 async fn a_batch_becomes_candles_and_is_published() {
-    let scene = Scene::default();
+    let scene = Scene::new();
     let made = ticks(&["A", "B"], 90);
     assert_eq!(
         failed(&scene.instance(), event(1, &data_of_all(&made))).await,
         NONE
     );
-    let minutes: Vec<_> = scene
-        .store
-        .candles()
-        .into_iter()
-        .filter(|candle| candle.interval.as_str() == "1m" && candle.token.as_str() == "A")
-        .map(|candle| candle.tick_count)
-        .collect();
-    assert_eq!(minutes, [60, 30]);
+    assert_eq!(scene.counts("A"), [60, 30]);
     let published = scene.fakes.published.lock().unwrap();
     assert_eq!(published.len(), 1);
     assert_eq!(published[0].averages.len(), 2);
@@ -181,11 +203,11 @@ async fn a_batch_becomes_candles_and_is_published() {
 
 #[tokio::test]
 async fn a_repeated_batch_changes_nothing() {
-    let scene = Scene::default();
+    let scene = Scene::new();
     let data = data_of_all(&ticks(&["A", "B"], 90));
     let first = scene.instance();
     assert_eq!(failed(&first, event(1, &data)).await, NONE);
-    let (candles, anomalies) = (scene.store.candles(), scene.store.anomalies());
+    let (candles, anomalies) = (scene.shards.candles(), scene.shards.anomalies());
     // To the same instance, to a new one, and in two halves.
     assert_eq!(failed(&first, event(1, &data)).await, NONE);
     assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
@@ -193,64 +215,73 @@ async fn a_repeated_batch_changes_nothing() {
     let second = scene.instance();
     assert_eq!(failed(&second, event(1, one)).await, NONE);
     assert_eq!(failed(&second, event(78, other)).await, NONE);
-    assert_eq!(scene.store.candles(), candles);
-    assert_eq!(scene.store.anomalies(), anomalies);
+    assert_eq!(scene.shards.candles(), candles);
+    assert_eq!(scene.shards.anomalies(), anomalies);
 }
 
 #[tokio::test]
 async fn two_alternating_instances_give_the_same_as_one() {
     let data = data_of_all(&ticks(&["A", "B", "C"], 100));
-    let alone = Scene::default();
+    let alone = Scene::new();
     assert_eq!(failed(&alone.instance(), event(1, &data)).await, NONE);
-    let shared = Scene::default();
+    let shared = Scene::new();
     let instances = [shared.instance(), shared.instance()];
+    for (at, tick) in ticks(&["A", "B", "C"], 100).iter().enumerate() {
+        shared
+            .shards
+            .append_as(SHARD, sequence(1 + at).parse().unwrap(), tick);
+    }
     for (turn, part) in data.chunks(30).enumerate() {
-        // From the third turn on, the cached states of the other instance are outdated.
+        // From the second turn on, an instance reads what the other one has analysed.
         let failures = failed(&instances[turn % 2], event(1 + turn * 30, part)).await;
         assert_eq!(failures, NONE, "turn {turn}");
     }
-    assert_eq!(shared.store.candles(), alone.store.candles());
+    assert_eq!(shared.shards.candles(), alone.shards.candles());
 }
 
 #[tokio::test]
-async fn one_failed_commit_is_retried_within_the_invocation() {
-    let scene = Scene::default();
-    let data = data_of_all(&ticks(&["A"], 10));
-    scene.store.fail_commits(1);
-    assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
-    assert_eq!(scene.store.commits(), 1);
+async fn one_failed_call_is_retried_within_the_invocation() {
+    // Whichever call it is.
+    for calls in 0..6 {
+        let scene = Scene::new();
+        let data = data_of_all(&ticks(&["A"], 10));
+        scene.shards.fail_after(calls, calls % 2 == 0);
+        assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
+        // Candles that could not be stored are stored later.
+        scene.instance().settle().await.unwrap();
+        assert_eq!(scene.counts("A"), [10], "call {calls}");
+    }
 }
 
 #[tokio::test]
 async fn while_the_store_is_unavailable_the_invocation_fails() {
-    let scene = Scene::default();
+    let scene = Scene::new();
     let mut data = data_of_all(&ticks(&["A"], 10));
     data.insert(3, b"poison".to_vec());
     let analytics = scene.instance();
-    scene.store.fail_commits(2);
+    scene.shards.fail_all(true);
     let error = analytics.handle(event(1, &data)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "a batch of 11 records of shardId-000000000001 failed and will be delivered again"
     );
-    assert!(scene.store.candles().is_empty());
+    assert!(scene.shards.candles().is_empty());
     assert_eq!(
         scene.reasons(),
         [],
         "poison is quarantined only after the commit"
     );
+    scene.shards.fail_all(false);
     assert_eq!(failed(&analytics, event(1, &data)).await, NONE);
     assert_eq!(scene.reasons(), [Reason::UnreadableBody]);
-    let minute = &scene.store.candles()[1];
-    assert_eq!(minute.interval.as_str(), "1m");
-    assert_eq!(minute.tick_count, 10);
+    assert_eq!(scene.counts("A"), [10]);
     // `Errors` counts it, and bisect halves the batch.
     assert!(scene.failed_items().is_empty());
 }
 
 #[tokio::test]
 async fn poison_is_quarantined_and_blocks_nothing() {
-    let scene = Scene::default();
+    let scene = Scene::new();
     let good = tick("A", 1);
     let data = [
         Vec::new(),
@@ -277,35 +308,35 @@ async fn poison_is_quarantined_and_blocks_nothing() {
         (kept[0].source.as_str(), kept[0].received_at_ms),
         ("kinesis", START_MS)
     );
-    assert_eq!(scene.store.candles()[0].tick_count, 1);
+    assert_eq!(scene.shards.candles()[0].tick_count, 1);
 }
 
 #[tokio::test]
 async fn a_batch_of_only_poison_succeeds() {
-    let scene = Scene::default();
+    let scene = Scene::new();
     let data = vec![b"no".to_vec(); 3];
     assert_eq!(failed(&scene.instance(), event(1, &data)).await, NONE);
     assert_eq!(scene.reasons().len(), 3);
-    assert_eq!(scene.store.commits(), 0);
+    assert!(scene.shards.candles().is_empty());
 }
 
 #[tokio::test]
 async fn poison_that_cannot_be_quarantined_is_reported_by_its_position() {
-    let scene = Scene::default();
+    let scene = Scene::new();
     *scene.fakes.full.lock().unwrap() = true;
     let mut data = data_of_all(&ticks(&["A"], 4));
     data.insert(2, b"poison".to_vec());
     let analytics = scene.instance();
     assert_eq!(failed(&analytics, event(1, &data)).await, [sequence(3)]);
     assert_eq!(scene.failed_items(), [3]);
-    let candles = scene.store.candles();
+    let candles = scene.shards.candles();
     // Then it is the first one: a response would make Lambda deliver the same batch again.
     assert!(analytics.handle(event(3, &data[2..])).await.is_err());
     *scene.fakes.full.lock().unwrap() = false;
     assert_eq!(failed(&analytics, event(3, &data[2..])).await, NONE);
     assert_eq!(scene.failed_items(), [3]);
     assert_eq!(
-        scene.store.candles(),
+        scene.shards.candles(),
         candles,
         "the records after it were folded once"
     );

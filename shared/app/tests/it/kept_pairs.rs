@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use app::analyse::Analyser;
+use app::analyse::{Analyser, AnalysisFeed, AnalysisUpdate};
 use app::ports::{
     AnalysisCommit, AnalyticsStore, PortError, SequenceNumber, StoredState, StreamRecord,
 };
@@ -12,7 +12,12 @@ use domain::analytics::{AnalysisConfig, Candle};
 use testkit::analysis::MemoryAnalytics;
 use testkit::ticks::tick;
 
-use crate::corrections::NoFeed;
+struct NoFeed;
+
+#[async_trait]
+impl AnalysisFeed for NoFeed {
+    async fn publish(&self, _: AnalysisUpdate) {}
+}
 
 /// A store that records which tokens' states are loaded.
 #[derive(Default)]

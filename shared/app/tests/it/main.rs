@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-mod corrections;
 mod kept_pairs;
 mod quarantine_unavailable;
+mod replayed;
 mod retimed;
 mod unoffered;

@@ -130,6 +130,23 @@ impl ShardReader {
         })
     }
 
+    /// Opens a shard after a record. If the shard does not have it any more, or never had it, the shard is opened at
+    /// the oldest record that is kept.
+    pub(super) async fn open_after(
+        &self,
+        shard_id: &str,
+        last_read: Option<String>,
+    ) -> Result<Position, PortError> {
+        let had = last_read.is_some();
+        match self.open(shard_id, Begin::TrimHorizon, last_read).await {
+            Err(error) if had && !error.retryable => {
+                tracing::warn!(shard = shard_id, cause = %error.source, "the shard is read again from its oldest record");
+                self.open(shard_id, Begin::TrimHorizon, None).await
+            }
+            opened => opened,
+        }
+    }
+
     /// Gets the next records of a shard, and the position after them.
     pub(super) async fn read(
         &self,

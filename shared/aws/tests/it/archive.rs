@@ -88,13 +88,18 @@ async fn a_condition_is_sent_and_its_failure_is_not_an_error() {
     let is = mock!(Client::put_object)
         .match_requests(|request| request.if_match() == Some("\"1\""))
         .then_output(|| PutObjectOutput::builder().e_tag("\"2\"").build());
-    let archive = objects(&[&absent, &is]);
+    let always = mock!(Client::put_object)
+        .match_requests(|request| request.if_none_match().is_none() && request.if_match().is_none())
+        .then_output(|| PutObjectOutput::builder().e_tag("\"3\"").build());
+    let archive = objects(&[&absent, &is, &always]);
     let replaced = archive.replace("m", b"x".to_vec(), Condition::Absent).await;
     assert_eq!(replaced.unwrap(), Replaced::Done("\"1\"".to_owned()));
     let replaced = archive
         .replace("m", b"x".to_vec(), Condition::Is("\"1\""))
         .await;
     assert_eq!(replaced.unwrap(), Replaced::Done("\"2\"".to_owned()));
+    let replaced = archive.replace("m", b"x".to_vec(), Condition::Always).await;
+    assert_eq!(replaced.unwrap(), Replaced::Done("\"3\"".to_owned()));
 
     for (status, code) in [
         (412, "PreconditionFailed"),

@@ -8,7 +8,7 @@
 
 mod archive;
 mod arrival_time_claims;
-mod dynamodb_analytics;
+mod candle_table;
 mod dynamodb_connections;
 mod dynamodb_ticks;
 mod emf;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::members::{MEMBERS_MAX, Member};
+use super::members::Member;
 use super::{Interval, TotalVolume};
 use crate::{Pair, Price, Tick, TickOrder, Token};
 
@@ -43,8 +43,7 @@ pub struct Candle {
     pub last: TickOrder,
     /// 0 when first closed, and one more each time a late tick makes the store reissue it.
     pub revision: u32,
-    /// The ticks in it, if it is of one second and they are kept (see
-    /// [`super::AnalysisConfig::keep_members`]).
+    /// Empty. It is in the layout of stored candles, which an upgrade would have to convert.
     pub members: Vec<Member>,
 }
 
@@ -107,8 +106,6 @@ impl Candle {
         self.quote_volume += other.quote_volume;
         self.tick_count = self.tick_count.saturating_add(other.tick_count);
         self.revision = self.revision.max(other.revision);
-        let room = MEMBERS_MAX.saturating_sub(self.members.len());
-        self.members.extend(other.members.iter().take(room));
     }
 
     /// Whether both are of the same pair, interval and start.
@@ -130,18 +127,6 @@ impl Candle {
     pub fn vwap(&self) -> Option<f64> {
         let volume = self.volume?.to_f64();
         (volume > 0.0).then(|| self.quote_volume / volume)
-    }
-
-    /// Whether a tick is known to be in it.
-    #[must_use]
-    pub fn has_member(&self, member: Member) -> bool {
-        self.members.contains(&member)
-    }
-
-    pub(super) fn keep_member(&mut self, member: Member) {
-        if self.interval == Interval::OneSecond && self.members.len() < MEMBERS_MAX {
-            self.members.push(member);
-        }
     }
 
     /// Same as `merge` with `Candle::of(tick, self.interval)`, without building that candle.

@@ -9,10 +9,6 @@ pub struct AnalysisConfig {
     /// How far behind the newest effective time a tick may be, in milliseconds, before it counts as
     /// too late.
     pub allowed_lateness_ms: i64,
-    /// Whether the candles of one second keep which ticks are in them, so that a tick which the
-    /// stream holds twice counts once, however much later it comes again. A stream that holds each
-    /// tick once does not need it; without it, repeats are not recognized.
-    pub keep_members: bool,
     /// The settings of the detector.
     pub detector: DetectorConfig,
 }
@@ -21,7 +17,6 @@ impl Default for AnalysisConfig {
     fn default() -> Self {
         Self {
             allowed_lateness_ms: ALLOWED_LATENESS_MS,
-            keep_members: false,
             detector: DetectorConfig::default(),
         }
     }

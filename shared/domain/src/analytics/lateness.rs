@@ -18,8 +18,6 @@ pub enum Timeliness {
     Late,
     /// Older than the watermark. It still counts in candles.
     TooLate,
-    /// The same tick was applied before; nothing changed.
-    Duplicate,
 }
 
 impl Tick {

@@ -1,12 +1,8 @@
-//! Which ticks are in a candle of one second.
+//! Which ticks are in a block of candles.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Tick;
-
-/// The most members of a candle, 320 KB: DynamoDB accepts 400 KB per item. Beyond that, a tick that
-/// the stream holds twice may count twice.
-pub const MEMBERS_MAX: usize = 40_000;
 
 /// An odd number with evenly spread bits (2^64 divided by the golden ratio).
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;

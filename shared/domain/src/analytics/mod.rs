@@ -4,8 +4,8 @@
 //! bounded (about 9 KB in memory, 6 KB stored), and only [`PairState::apply`] changes it.
 //!
 //! **Order and repetition.** Candles and averages depend on the set of ticks, not on their order of
-//! arrival; open and close follow [`crate::TickOrder`]. For repeats, see
-//! [`AnalysisConfig::keep_members`].
+//! arrival; open and close follow [`crate::TickOrder`]. A state does not recognize a tick that it has; a
+//! [`CandleBlock`] does.
 //!
 //! **Time.** Candles are in event time. A candle stays open until the pair's newest *effective* time
 //! (event time, or the time of receipt if that is earlier) reaches its end. A tick that is ahead of our
@@ -21,6 +21,7 @@
 
 mod anomaly;
 mod averages;
+mod block;
 mod candle;
 mod config;
 mod detector;
@@ -35,12 +36,13 @@ mod total_volume;
 
 pub use anomaly::Anomaly;
 pub use averages::{Averages, WINDOWS_MS, WindowAverages};
+pub use block::{Added, CandleBlock};
 pub use candle::Candle;
 pub use config::AnalysisConfig;
 pub use detector::{AnomalyReason, Detector, DetectorConfig, Verdict};
 pub use interval::{Interval, IntervalError};
 pub use lateness::{ALLOWED_LATENESS_MS, Timeliness};
-pub use members::{MEMBERS_MAX, Member};
+pub use members::Member;
 pub use pair_state::{Effects, Latest, PairState, STATE_VERSION};
 pub use state_v1::{CandleV1, PairStateV1, StateVersionError};
 pub use total_volume::{TotalVolume, TotalVolumeError};

@@ -9,7 +9,6 @@ use super::config::AnalysisConfig;
 use super::detector::Detector;
 use super::interval::Interval;
 use super::lateness::{self, Timeliness};
-use super::members::Member;
 use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The version of the stored state. It must change when the layout of anything in [`PairState`]
@@ -89,7 +88,8 @@ impl PairState {
         }
     }
 
-    /// Applies a tick to the state and returns the effects. The tick must belong to this pair.
+    /// Applies a tick to the state and returns the effects. The tick must belong to this pair, and must not have been
+    /// applied before.
     pub fn apply(&mut self, tick: &Tick, config: &AnalysisConfig) -> Effects {
         debug_assert!(
             tick.token == self.token && tick.quote == self.quote,
@@ -99,10 +99,6 @@ impl PairState {
             self.token,
             self.quote
         );
-        let member = Member::of(tick);
-        if self.is_in_open_candle(tick, member) {
-            return Effects::of(Timeliness::Duplicate);
-        }
         let effective_ms = tick.effective_ms();
         let timeliness = Timeliness::of(effective_ms, self.newest_ms, config.allowed_lateness_ms);
         let mut effects = Effects::of(timeliness);
@@ -114,7 +110,7 @@ impl PairState {
             .map_or(effective_ms, |ms| ms.max(effective_ms));
         self.newest_ms = Some(newest_ms);
         self.latest = self.latest.max(Some(Latest::of(tick)));
-        self.add_to_candles(tick, config.keep_members.then_some(member), &mut effects);
+        self.add_to_candles(tick, &mut effects);
         self.close_candles(newest_ms, &mut effects);
         let price = tick.price.to_f64();
         let volume = tick.volume.map(|volume| volume.to_f64());
@@ -128,19 +124,17 @@ impl PairState {
         effects
     }
 
-    fn add_to_candles(&mut self, tick: &Tick, member: Option<Member>, effects: &mut Effects) {
+    fn add_to_candles(&mut self, tick: &Tick, effects: &mut Effects) {
         for interval in Interval::ALL {
             let start_ms = interval.start_of(tick.timestamp_ms);
             match self.position(interval, start_ms) {
                 Ok(at) => {
                     if let Some(candle) = self.open.get_mut(at) {
                         candle.add(tick);
-                        member.into_iter().for_each(|it| candle.keep_member(it));
                     }
                 }
                 Err(at) => {
-                    let mut candle = Candle::of(tick, interval);
-                    member.into_iter().for_each(|it| candle.keep_member(it));
+                    let candle = Candle::of(tick, interval);
                     if self.newest_ms.is_some_and(|ms| candle.end_ms() <= ms) {
                         effects.corrections.push(candle);
                     } else {
@@ -161,45 +155,6 @@ impl PairState {
     fn position(&self, interval: Interval, start_ms: i64) -> Result<usize, usize> {
         self.open
             .binary_search_by_key(&(interval, start_ms), |it| (it.interval, it.start_ms))
-    }
-
-    fn is_in_open_candle(&self, tick: &Tick, member: Member) -> bool {
-        let start_ms = Interval::OneSecond.start_of(tick.timestamp_ms);
-        self.position(Interval::OneSecond, start_ms)
-            .ok()
-            .and_then(|at| self.open.get(at))
-            .is_some_and(|candle| candle.has_member(member))
-    }
-
-    /// The start of the tick's candle of one second, if that candle has ended. Only the members of the
-    /// stored candle show whether the tick was applied before.
-    #[must_use]
-    pub fn ended_second(&self, tick: &Tick) -> Option<i64> {
-        let interval = Interval::OneSecond;
-        let start_ms = interval.start_of(tick.timestamp_ms);
-        let end_ms = start_ms.saturating_add(interval.duration_ms());
-        self.newest_ms
-            .is_some_and(|newest_ms| end_ms <= newest_ms)
-            .then_some(start_ms)
-    }
-
-    /// Removes the members of the open candles, for a store that keeps them only with the candles. Its
-    /// counterpart is [`PairState::restore_members`].
-    pub fn strip_members(&mut self) {
-        for candle in &mut self.open {
-            candle.members = Vec::new();
-        }
-    }
-
-    /// Sets the members of the open candle of one second that starts at `start_ms`, if there is one.
-    /// The stored candle may be ahead of the state, if a process died between the two: members are in
-    /// the order in which their ticks were added, so those after the state's are not in it.
-    pub fn restore_members(&mut self, start_ms: i64, mut members: Vec<Member>) {
-        let at = self.position(Interval::OneSecond, start_ms);
-        if let Some(candle) = at.ok().and_then(|at| self.open.get_mut(at)) {
-            members.truncate(usize::try_from(candle.tick_count).unwrap_or(usize::MAX));
-            candle.members = members;
-        }
     }
 
     /// A state that continues after candles that were stored, in place of one that cannot be read:

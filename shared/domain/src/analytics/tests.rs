@@ -73,7 +73,7 @@ fn check(
     corrected: &[(&str, i64)],
 ) {
     let mut state = state();
-    let mut effects = Effects::of(Timeliness::Duplicate);
+    let mut effects = Effects::of(Timeliness::InOrder);
     for (id, offset_ms) in (1..).zip(offsets_ms) {
         effects = state.apply(
             &tick(id, START_MS + offset_ms, "5", None),
@@ -218,19 +218,6 @@ fn a_tick_ahead_of_our_clock_does_not_blind_its_pair() {
 }
 
 #[test]
-fn the_same_id_at_another_time_is_another_tick() {
-    let mut state = state();
-    for offset_ms in [0, 1] {
-        let effects = state.apply(
-            &tick(1, START_MS + offset_ms, "5", None),
-            &AnalysisConfig::default(),
-        );
-        assert_ne!(effects.timeliness, Timeliness::Duplicate);
-    }
-    assert_eq!(state.open_candles().next().unwrap().tick_count, 2);
-}
-
-#[test]
 fn a_price_of_low_quality_is_kept_out_of_candles_and_averages() {
     let mut state = state();
     let dust = Tick {
@@ -241,33 +228,6 @@ fn a_price_of_low_quality_is_kept_out_of_candles_and_averages() {
     assert_eq!(effects.timeliness, Timeliness::InOrder);
     assert_eq!(state.open_candles().count(), 0);
     assert_eq!(state.latest(), None);
-}
-
-/// A process died after it had stored the candle of a second, and before it had stored the state.
-#[test]
-fn members_of_ticks_after_the_state_are_left_out() {
-    let config = AnalysisConfig {
-        keep_members: true,
-        ..AnalysisConfig::default()
-    };
-    let [first, second] = [(1, 0), (2, 1)].map(|(id, ms)| tick(id, START_MS + ms, "5", None));
-    let mut ahead = state();
-    drop(ahead.apply(&first, &config));
-    let mut stored = ahead.clone();
-    drop(ahead.apply(&second, &config));
-    let candle = ahead.open_candles().next().unwrap();
-    let (start_ms, members) = (candle.start_ms, candle.members.clone());
-    assert_eq!(members.len(), 2);
-    stored.strip_members();
-    stored.restore_members(start_ms, members);
-    for (tick, expected) in [
-        (&first, Timeliness::Duplicate),
-        (&second, Timeliness::InOrder),
-    ] {
-        assert_eq!(stored.apply(tick, &config).timeliness, expected);
-    }
-    let candles = |state: &PairState| state.open_candles().cloned().collect::<Vec<_>>();
-    assert_eq!(candles(&stored), candles(&ahead));
 }
 
 #[test]

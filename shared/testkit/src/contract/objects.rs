@@ -129,6 +129,15 @@ async fn conditions(objects: &dyn Objects) {
     assert_eq!(replace("3", Condition::Is(&first)).await, None);
     let read = objects.read(NAME).await.expect("an answer");
     assert_eq!(read, Some((b"2".to_vec(), second)));
+    for content in ["4", "5"] {
+        let written = replace(content, Condition::Always).await;
+        let written = written.expect("whatever it was");
+        let read = objects.read(NAME).await.expect("an answer");
+        assert_eq!(read, Some((content.as_bytes().to_vec(), written)));
+    }
     let name = [NAME.to_owned()];
+    objects.delete(&name).await.expect("it is gone");
+    let created = replace("6", Condition::Always).await;
+    assert!(created.is_some(), "it did not exist");
     objects.delete(&name).await.expect("it is gone");
 }

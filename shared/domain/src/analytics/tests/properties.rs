@@ -194,32 +194,6 @@ proptest! {
         prop_assert!(watermark_ms <= Some(clock_ms - ALLOWED_LATENESS_MS));
     }
 
-    /// A candle of one second recognizes its members, however much later they are repeated.
-    #[test]
-    fn members_recognize_every_repeat(
-        ticks in ticks(3 * 3_600_000, 1..60),
-        repeats in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
-    ) {
-        let config = AnalysisConfig { keep_members: true, ..AnalysisConfig::default() };
-        let (mut state, mut store) = (state(), Store::default());
-        let all = ticks.iter().chain(repeats.iter().map(|at| &ticks[at.index(ticks.len())]));
-        for tick in all {
-            let is_stored = state.ended_second(tick).is_some_and(|start_ms| {
-                let stored = store.candles.get(&(Interval::OneSecond, start_ms));
-                stored.is_some_and(|candle| candle.has_member(Member::of(tick)))
-            });
-            if is_stored {
-                continue;
-            }
-            store.take(state.apply(tick, &config));
-        }
-        let mut expected = Candles::new();
-        for interval in Interval::ALL {
-            expected.extend(reference(&ticks, interval));
-        }
-        prop_assert_eq!(comparable(store.finish(&state)), expected);
-    }
-
     #[test]
     fn storing_the_state_between_ticks_changes_nothing(
         ticks in ticks(600_000, 1..60),

@@ -1,9 +1,9 @@
-//! Reads results by their time, latest first. Each UTC day is a partition.
+//! Reads results by their time, latest first. Anomalies have a partition for each UTC day.
 
 use app::ports::PortError;
 
 use super::super::attributes::{Item, ItemError, PK, SK, sortable, text};
-use super::AnalyticsTable;
+use super::CandleTable;
 use crate::error::port_error;
 
 /// The operation's name in errors.
@@ -61,10 +61,10 @@ impl ReadRange {
     }
 }
 
-impl AnalyticsTable {
+impl CandleTable {
     /// The items of a range, latest first. `partition` returns the partition key for a moment of a
     /// day.
-    pub(super) async fn read_range(
+    pub(super) async fn read_days(
         &self,
         range: ReadRange,
         partition: impl Fn(i64) -> Result<String, ItemError>,
@@ -77,7 +77,14 @@ impl AnalyticsTable {
         let mut items: Vec<Item> = Vec::new();
         for day_ms in days {
             let partition = partition(day_ms).map_err(|error| error.at(READ))?;
-            self.read_day(range, &partition, &mut items).await?;
+            let to = format!("{}{AFTER_ALL}", sortable(range.to_ms.saturating_sub(1)));
+            self.read(
+                range.limit,
+                &partition,
+                [sortable(range.from_ms), to],
+                &mut items,
+            )
+            .await?;
             if items.len() >= range.limit {
                 break;
             }
@@ -85,29 +92,49 @@ impl AnalyticsTable {
         Ok(items)
     }
 
-    async fn read_day(
+    /// The items of a partition between two sort keys, latest first, if the range is within its limits.
+    pub(super) async fn read_between(
         &self,
+        partition: String,
+        from: String,
+        to: String,
         range: ReadRange,
+    ) -> Result<Vec<Item>, PortError> {
+        drop(range.days().map_err(|error| PortError {
+            operation: READ,
+            retryable: false,
+            source: Box::new(error),
+        })?);
+        let mut items = Vec::new();
+        // A block has at most as many candles as are asked for.
+        self.read(LIMIT_MAX, &partition, [from, to], &mut items)
+            .await?;
+        Ok(items)
+    }
+
+    async fn read(
+        &self,
+        limit: usize,
         partition: &str,
+        [from, to]: [String; 2],
         items: &mut Vec<Item>,
     ) -> Result<(), PortError> {
         let mut after = None;
         loop {
-            let left = range.limit.saturating_sub(items.len());
+            let left = limit.saturating_sub(items.len());
             if left == 0 {
                 return Ok(());
             }
-            let to = format!("{}{AFTER_ALL}", sortable(range.to_ms.saturating_sub(1)));
             let answer = self
-                .client
+                .reader
                 .query()
                 .table_name(&self.table)
                 .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :to")
                 .expression_attribute_names("#pk", PK)
                 .expression_attribute_names("#sk", SK)
                 .expression_attribute_values(":pk", text(partition))
-                .expression_attribute_values(":from", text(sortable(range.from_ms)))
-                .expression_attribute_values(":to", text(to))
+                .expression_attribute_values(":from", text(&from))
+                .expression_attribute_values(":to", text(&to))
                 .scan_index_forward(false)
                 .limit(i32::try_from(left).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(after)

@@ -1,0 +1,299 @@
+//! What the analysis of a shard holds in memory, and how a record changes it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use domain::analytics::{
+    Added, AnalysisConfig, Anomaly, Averages, Candle, CandleBlock, Interval, PairState, Timeliness,
+};
+use domain::{Pair, Tick};
+use lru::LruCache;
+
+use super::{Blocks, StoredBlock};
+use crate::analyse::AnalysisUpdate;
+use crate::ports::{PortError, SequenceNumber, StreamRecord};
+
+/// The analysis of one shard as of a position in it.
+pub(super) struct Memory {
+    /// The last record that it includes.
+    pub(super) position: SequenceNumber,
+    pub(super) pairs: LruCache<Pair, PairMemory>,
+    /// How many records it has included since its last snapshot.
+    pub(super) records_unsaved: usize,
+    /// Whether there is a snapshot of it, so that a cold start need not begin with the oldest record.
+    pub(super) saved: bool,
+}
+
+/// The analysis of one pair.
+pub(super) struct PairMemory {
+    pub(super) state: PairState,
+    /// The blocks that are not stored completely, and those that were read for late ticks, by their start.
+    pub(super) blocks: BTreeMap<i64, HeldBlock>,
+    /// The start of the newest block that may be stored; those that start later are not.
+    pub(super) stored_newest_ms: Option<i64>,
+}
+
+/// A block in memory.
+pub(super) struct HeldBlock {
+    pub(super) block: CandleBlock,
+    /// The records up to this one are in the stored block, and so in this one.
+    pub(super) stored_to: SequenceNumber,
+    /// Whether it has ticks that the stored one may lack.
+    pub(super) dirty: bool,
+    /// When it last changed, by our clock, epoch milliseconds.
+    pub(super) changed_ms: i64,
+}
+
+/// Results of records that were not committed before.
+#[derive(Default)]
+pub(super) struct Results {
+    pub(super) anomalies: Vec<Anomaly>,
+    closed: Vec<Candle>,
+    changed: HashMap<Pair, BTreeSet<(Interval, i64)>>,
+    reissued: BTreeSet<(Pair, i64)>,
+    pub(super) late: u64,
+    pub(super) too_late: u64,
+    pub(super) duplicates: u64,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self {
+            position: SequenceNumber::START,
+            pairs: LruCache::unbounded(),
+            records_unsaved: 0,
+            saved: false,
+        }
+    }
+
+    /// Reads what the records need and the memory lacks: the stored candles of pairs that it does not know, and the
+    /// blocks of late ticks.
+    pub(super) async fn prepare(
+        &mut self,
+        records: &[StreamRecord],
+        interval: Interval,
+        now_ms: i64,
+        blocks: &dyn Blocks,
+    ) -> Result<(), PortError> {
+        let pairs: HashSet<Pair> = records.iter().map(|it| Pair::of(&it.tick)).collect();
+        let unknown: Vec<Pair> = pairs
+            .into_iter()
+            .filter(|pair| !self.pairs.contains(pair))
+            .collect();
+        if !unknown.is_empty() {
+            let found = blocks.newest(&unknown).await?;
+            for (pair, stored) in unknown.into_iter().zip(found) {
+                let resumed = PairMemory::resumed(&pair, stored, now_ms);
+                self.pairs.put(pair, resumed);
+            }
+        }
+        let mut missing = BTreeSet::new();
+        for StreamRecord { tick, sequence } in records {
+            let start_ms = CandleBlock::start_of(tick.timestamp_ms);
+            let pair = Pair::of(tick);
+            if *sequence > self.position
+                && let Some(held) = self.pairs.peek(&pair)
+                && !held.blocks.contains_key(&start_ms)
+                && held.stored_newest_ms.is_some_and(|ms| start_ms <= ms)
+            {
+                missing.insert((pair, start_ms));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<(Pair, i64)> = missing.into_iter().collect();
+        let found = blocks.blocks(&missing).await?;
+        for ((pair, start_ms), stored) in missing.into_iter().zip(found) {
+            let held = match stored {
+                Some(stored) => HeldBlock::stored(stored, now_ms),
+                None => HeldBlock::empty(pair.clone(), interval, start_ms),
+            };
+            if let Some(of_pair) = self.pairs.peek_mut(&pair) {
+                of_pair.blocks.insert(start_ms, held);
+            }
+        }
+        Ok(())
+    }
+
+    /// Includes the records after the position, in order. Those after `committed` have results.
+    pub(super) fn fold(
+        &mut self,
+        records: &[StreamRecord],
+        committed: SequenceNumber,
+        interval: Interval,
+        config: &AnalysisConfig,
+        now_ms: i64,
+        results: &mut Results,
+    ) {
+        for record in records {
+            if record.sequence <= self.position {
+                continue;
+            }
+            self.position = record.sequence;
+            self.records_unsaved += 1;
+            let pair = Pair::of(&record.tick);
+            if let Some(of_pair) = self.pairs.get_mut(&pair) {
+                let results = (record.sequence > committed).then_some(&mut *results);
+                of_pair.include(&pair, record, interval, config, now_ms, results);
+            }
+        }
+    }
+
+    /// What subscribers get.
+    pub(super) fn update(&self, results: Results) -> AnalysisUpdate {
+        let mut update = AnalysisUpdate {
+            candles: results.closed,
+            averages: Vec::new(),
+            anomalies: results.anomalies,
+        };
+        for (pair, changed) in &results.changed {
+            if let Some(held) = self.pairs.peek(pair) {
+                let open = held.state.open_candles();
+                let is_changed = |it: &&Candle| changed.contains(&(it.interval, it.start_ms));
+                update.candles.extend(open.filter(is_changed).cloned());
+                update.averages.push(held.state.averages());
+            }
+        }
+        let by_pair = |one: &Averages, other: &Averages| {
+            (&one.token, &one.quote).cmp(&(&other.token, &other.quote))
+        };
+        update.averages.sort_by(by_pair);
+        for (pair, start_ms) in results.reissued {
+            let block_ms = CandleBlock::start_of(start_ms);
+            let held = self
+                .pairs
+                .peek(&pair)
+                .and_then(|it| it.blocks.get(&block_ms));
+            update
+                .candles
+                .extend(held.and_then(|it| it.block.candle(start_ms)).cloned());
+        }
+        update
+    }
+}
+
+impl PairMemory {
+    /// The analysis of a pair that the memory does not know, after its stored candles. Averages and the detector
+    /// start from nothing.
+    pub(super) fn resumed(pair: &Pair, stored: Vec<StoredBlock>, now_ms: i64) -> Self {
+        let mut newest: BTreeMap<Interval, Candle> = BTreeMap::new();
+        for block in &stored {
+            for candle in block.block.candles() {
+                for interval in Interval::ALL {
+                    if interval >= candle.interval {
+                        continue_candle(&mut newest, candle, interval);
+                    }
+                }
+            }
+        }
+        let state = PairState::resumed(pair, newest.into_values().collect());
+        let stored_newest_ms = stored.first().map(|it| it.block.start_ms());
+        let blocks = stored
+            .into_iter()
+            .map(|it| (it.block.start_ms(), HeldBlock::stored(it, now_ms)))
+            .collect();
+        Self {
+            state,
+            blocks,
+            stored_newest_ms,
+        }
+    }
+
+    fn include(
+        &mut self,
+        pair: &Pair,
+        record: &StreamRecord,
+        interval: Interval,
+        config: &AnalysisConfig,
+        now_ms: i64,
+        results: Option<&mut Results>,
+    ) {
+        let tick = &record.tick;
+        let start_ms = CandleBlock::start_of(tick.timestamp_ms);
+        let held = self
+            .blocks
+            .entry(start_ms)
+            .or_insert_with(|| HeldBlock::empty(pair.clone(), interval, start_ms));
+        let is_stored = record.sequence <= held.stored_to;
+        if !is_stored && held.block.has(tick) {
+            if let Some(results) = results {
+                results.duplicates += 1;
+            }
+            return;
+        }
+        let interval = held.block.interval();
+        let effects = self.state.apply(tick, config);
+        let of_interval = |it: &&Candle| it.interval == interval;
+        let reissues = effects.corrections.iter().any(|it| of_interval(&it));
+        if !is_stored && tick.quality.is_none() {
+            let added = held.block.add(tick, reissues);
+            held.dirty |= added == Added::New;
+            held.changed_ms = now_ms;
+        }
+        let Some(results) = results else {
+            return;
+        };
+        results.count(effects.timeliness);
+        results.changed(pair, tick);
+        results.closed.extend(effects.closed);
+        results.anomalies.extend(effects.anomaly);
+        if reissues {
+            results
+                .reissued
+                .insert((pair.clone(), interval.start_of(tick.timestamp_ms)));
+        }
+    }
+}
+
+/// Adds the candle to that of a longer interval, or begins a newer one.
+fn continue_candle(newest: &mut BTreeMap<Interval, Candle>, candle: &Candle, interval: Interval) {
+    let part = Candle {
+        interval,
+        start_ms: interval.start_of(candle.start_ms),
+        ..candle.clone()
+    };
+    match newest.get_mut(&interval) {
+        Some(held) if held.start_ms > part.start_ms => {}
+        Some(held) if held.start_ms == part.start_ms => held.merge(&part),
+        Some(_) | None => {
+            newest.insert(interval, part);
+        }
+    }
+}
+
+impl HeldBlock {
+    fn empty(pair: Pair, interval: Interval, start_ms: i64) -> Self {
+        Self {
+            block: CandleBlock::new(pair, interval, start_ms),
+            stored_to: SequenceNumber::START,
+            dirty: false,
+            changed_ms: i64::MIN,
+        }
+    }
+
+    fn stored(stored: StoredBlock, now_ms: i64) -> Self {
+        Self {
+            block: stored.block,
+            stored_to: stored.position,
+            dirty: false,
+            changed_ms: now_ms,
+        }
+    }
+}
+
+impl Results {
+    fn count(&mut self, timeliness: Timeliness) {
+        match timeliness {
+            Timeliness::InOrder => {}
+            Timeliness::Late => self.late += 1,
+            Timeliness::TooLate => self.too_late += 1,
+        }
+    }
+
+    fn changed(&mut self, pair: &Pair, tick: &Tick) {
+        let changed = self.changed.entry(pair.clone()).or_default();
+        for interval in Interval::ALL {
+            changed.insert((interval, interval.start_of(tick.timestamp_ms)));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The analysis with a snapshot and a replay: whatever fails, each tick counts once in the stored candles.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use app::analyse::{AnalysisFeed, AnalysisUpdate};
+use app::ports::{SequenceNumber, StreamRecord};
+use app::replay::{Replayable, Settings, ShardMemory};
+use async_trait::async_trait;
+use domain::Tick;
+use domain::analytics::{Candle, Interval};
+use proptest::prelude::*;
+use testkit::replay::{MemoryShards, expected_candles};
+use testkit::ticks::{START_MS, tick};
+
+#[derive(Default)]
+struct Published(Mutex<Vec<AnalysisUpdate>>);
+
+#[async_trait]
+impl AnalysisFeed for Published {
+    async fn publish(&self, update: AnalysisUpdate) {
+        self.0.lock().unwrap().push(update);
+    }
+}
+
+/// One thing that happens to a stream and its analysis.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A tick is appended: which of the made ones, and how often.
+    Append(usize, usize),
+    /// A batch of up to so many records is delivered to one of the instances.
+    Deliver { records_max: usize, instance: usize },
+    /// A later call fails, before or after its effect.
+    Fail(u32, bool),
+    /// An instance ends, and another one begins.
+    Restart(usize),
+    /// The last batch is delivered again, though it succeeded.
+    Redeliver(usize),
+    /// The newest snapshots are lost.
+    LoseSnapshots(usize),
+    /// The clock advances.
+    Advance(i64),
+    /// The shards are settled.
+    Settle,
+    /// The shard is closed, and another one continues it.
+    Reshard,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..MADE, 1_usize..3).prop_map(|(at, times)| Step::Append(at, times)),
+        8 => (1_usize..6, 0_usize..INSTANCES)
+            .prop_map(|(records_max, instance)| Step::Deliver { records_max, instance }),
+        2 => (0_u32..12, any::<bool>()).prop_map(|(calls, after)| Step::Fail(calls, after)),
+        1 => (0..INSTANCES).prop_map(Step::Restart),
+        1 => (0..INSTANCES).prop_map(Step::Redeliver),
+        1 => (1_usize..3).prop_map(Step::LoseSnapshots),
+        2 => prop_oneof![Just(1_000_i64), Just(70_000), Just(700_000)].prop_map(Step::Advance),
+        1 => Just(Step::Settle),
+        1 => Just(Step::Reshard),
+    ]
+}
+
+const MADE: usize = 60;
+const INSTANCES: usize = 2;
+
+/// Ticks of three tokens over two hours, most of them close to each other.
+fn made(at: usize) -> Tick {
+    let n = u32::try_from(at).unwrap();
+    let tick = tick(["BTC", "ETH", "SOL"][at % 3], n);
+    let offset_ms = match at % 5 {
+        0 => i64::from(n) * 120_000,
+        _ => i64::from(n % 9) * 900,
+    };
+    Tick {
+        timestamp_ms: START_MS + offset_ms,
+        ingested_at_ms: START_MS + offset_ms + 20,
+        ..tick
+    }
+}
+
+struct World {
+    shards: Arc<MemoryShards>,
+    feed: Arc<Published>,
+    clock: Arc<AtomicI64>,
+    analysis: Replayable,
+    /// What each instance keeps of each shard.
+    kept: Vec<std::collections::HashMap<String, ShardMemory>>,
+    /// The shards so far; the last one is open.
+    names: Vec<String>,
+    /// The records of each shard, and how many of them are done.
+    records: Vec<(Vec<StreamRecord>, usize)>,
+    last_batch: Option<(usize, Vec<StreamRecord>)>,
+    appended: Vec<Tick>,
+}
+
+impl World {
+    fn new(records_per_snapshot: usize) -> Self {
+        let shards = Arc::new(MemoryShards::default());
+        shards.add_shard("s0", &[]);
+        let feed = Arc::new(Published::default());
+        let clock = Arc::new(AtomicI64::new(START_MS + 7_200_000));
+        let of_clock = Arc::clone(&clock);
+        let analysis = Replayable {
+            checkpoints: Arc::clone(&shards) as _,
+            blocks: Arc::clone(&shards) as _,
+            log: Arc::clone(&shards) as _,
+            feed: Arc::clone(&feed) as _,
+            clock: Arc::new(move || of_clock.load(Ordering::Relaxed)),
+            settings: Settings {
+                records_per_snapshot,
+                blocks_per_batch_max: 2,
+                pairs_max: 2,
+                ..Settings::default()
+            },
+        };
+        Self {
+            shards,
+            feed,
+            clock,
+            analysis,
+            kept: (0..INSTANCES).map(|_| Default::default()).collect(),
+            names: vec!["s0".to_owned()],
+            records: vec![(Vec::new(), 0)],
+            last_batch: None,
+            appended: Vec::new(),
+        }
+    }
+
+    async fn deliver(&mut self, records_max: usize, instance: usize) {
+        // The event source finishes a shard before its children.
+        let Some(shard) = self
+            .records
+            .iter()
+            .position(|(all, done)| *done < all.len())
+        else {
+            return;
+        };
+        let (all, done) = &self.records[shard];
+        let batch: Vec<StreamRecord> = all[*done..].iter().take(records_max).cloned().collect();
+        if self.analyse(shard, &batch, instance).await {
+            self.records[shard].1 += batch.len();
+            self.last_batch = Some((shard, batch));
+        }
+    }
+
+    async fn analyse(&mut self, shard: usize, batch: &[StreamRecord], instance: usize) -> bool {
+        let name = self.names[shard].clone();
+        let kept = self.kept[instance].entry(name.clone()).or_default();
+        self.analysis.analyse(kept, &name, batch).await.is_ok()
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match step {
+            Step::Append(at, times) => {
+                let tick = made(*at);
+                for _ in 0..*times {
+                    let sequence = self.shards.append(self.names.last().unwrap(), &tick);
+                    let (records, _) = self.records.last_mut().unwrap();
+                    let tick = tick.clone();
+                    records.push(StreamRecord { sequence, tick });
+                }
+                self.appended.push(tick);
+            }
+            Step::Deliver {
+                records_max,
+                instance,
+            } => self.deliver(*records_max, *instance).await,
+            Step::Fail(calls, after_effect) => self.shards.fail_after(*calls, *after_effect),
+            Step::Restart(instance) => self.kept[*instance].clear(),
+            Step::Redeliver(instance) => {
+                if let Some((shard, batch)) = self.last_batch.clone() {
+                    self.analyse(shard, &batch, *instance).await;
+                }
+            }
+            Step::LoseSnapshots(count) => {
+                for name in &self.names {
+                    self.shards.lose_snapshots(name, *count);
+                }
+            }
+            Step::Advance(ms) => {
+                self.clock.fetch_add(*ms, Ordering::Relaxed);
+            }
+            Step::Settle => {
+                for name in &self.names {
+                    self.analysis.settle(name).await.ok();
+                }
+            }
+            Step::Reshard => {
+                let (parent, name) = (self.names.last().unwrap(), format!("s{}", self.names.len()));
+                self.shards.add_shard(&name, &[parent]);
+                self.names.push(name);
+                self.records.push((Vec::new(), 0));
+            }
+        }
+    }
+
+    async fn finish(&mut self) {
+        self.shards.heal();
+        let mut calls = 0;
+        while self.records.iter().any(|(all, done)| *done < all.len()) {
+            self.deliver(5, calls % INSTANCES).await;
+            calls += 1;
+            assert!(calls < 5_000, "the batches do not end");
+        }
+        for _ in 0..60 {
+            self.clock.fetch_add(700_000, Ordering::Relaxed);
+            for name in &self.names {
+                // Reading again may take several calls.
+                self.analysis.settle(name).await.ok();
+            }
+        }
+    }
+}
+
+/// Without what the order of arrival decides: revisions, and the last digits of a double.
+fn plain(candles: Vec<Candle>) -> Vec<Candle> {
+    let plain = |candle: Candle| Candle {
+        revision: 0,
+        quote_volume: (candle.quote_volume * 1e6).round(),
+        ..candle
+    };
+    candles.into_iter().map(plain).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_tick_counts_once(
+        steps in proptest::collection::vec(step(), 1..80),
+        records_per_snapshot in 1_usize..12,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new(records_per_snapshot);
+            for step in &steps {
+                world.take(step).await;
+            }
+            world.finish().await;
+            let mut seen = BTreeSet::new();
+            let mut once = world.appended.clone();
+            once.retain(|tick| seen.insert(tick.tick_id));
+            let expected = expected_candles(&once, Interval::OneMinute);
+            assert_eq!(plain(world.shards.candles()), plain(expected));
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_was_overtaken_begins_again() {
+    let mut world = World::new(1_000);
+    for at in 0..12 {
+        world.take(&Step::Append(at, 1)).await;
+    }
+    // In turns: each must read what the other one has analysed.
+    for instance in [0, 1, 0, 1, 0, 1] {
+        world.deliver(2, instance).await;
+    }
+    assert_eq!(world.records[0].1, 12);
+    let published: usize = {
+        let updates = world.feed.0.lock().unwrap();
+        assert_eq!(updates.len(), 6, "nothing is published twice");
+        updates.iter().map(|it| it.averages.len()).sum()
+    };
+    assert!(published >= 6, "{published}");
+    // The other one has the same batch at the same time.
+    let sequence = SequenceNumber::from(12);
+    let head = app::replay::Checkpoints::head(world.shards.as_ref(), "s0").await;
+    assert_eq!(head.unwrap().unwrap().last, sequence);
+}
+
+#[tokio::test]
+async fn the_ports_in_memory_keep_their_contracts() {
+    testkit::contract::blocks(&MemoryShards::default()).await;
+    testkit::contract::checkpoints(&MemoryShards::default()).await;
+}

@@ -1,0 +1,80 @@
+//! Anomalies as items: readable attributes for people, and the bytes from which they are restored without loss.
+
+use domain::analytics::Anomaly;
+
+use super::attributes::{
+    EXPIRES_AT, Item, ItemError, day_of, expires_at, key, number, packed, sortable, text, unpacked,
+};
+
+/// The attribute with the complete anomaly.
+const PACKED: &str = "packed";
+
+/// The partition key of the anomalies of one UTC day.
+pub(crate) fn anomaly_partition(timestamp_ms: i64) -> Result<String, ItemError> {
+    Ok(format!("anomaly#{}", day_of(timestamp_ms)?))
+}
+
+/// The item of an anomaly. The same anomaly found again gives the same item.
+pub(crate) fn anomaly_item(anomaly: &Anomaly, now_ms: i64, days: u32) -> Result<Item, ItemError> {
+    let Anomaly { token, quote, .. } = anomaly;
+    let time = sortable(anomaly.timestamp_ms);
+    let sort = format!("{time}#{}#{token}/{quote}", anomaly.tick_id);
+    let mut item = key(anomaly_partition(anomaly.timestamp_ms)?, sort);
+    item.extend(
+        [
+            ("token", text(anomaly.token.as_str())),
+            ("quote", text(anomaly.quote.as_str())),
+            ("tick_id", text(anomaly.tick_id.to_string())),
+            ("timestamp", number(anomaly.timestamp_ms)),
+            ("price", number(anomaly.price)),
+            ("message", text(anomaly.message.as_str())),
+            (PACKED, packed(anomaly)?),
+            (EXPIRES_AT, expires_at(now_ms, days)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    Ok(item)
+}
+
+/// The anomaly of an item.
+pub(crate) fn anomaly_of(item: &Item) -> Result<Anomaly, ItemError> {
+    unpacked(item, PACKED)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Token;
+    use domain::analytics::AnomalyReason;
+    use testkit::ticks::tick;
+
+    use super::super::attributes::{PK, SK};
+    use super::*;
+
+    #[test]
+    fn an_anomaly_round_trips() {
+        let made = tick("BTC", 7);
+        let anomaly = Anomaly {
+            token: made.token,
+            quote: made.quote,
+            tick_id: made.tick_id,
+            timestamp_ms: made.timestamp_ms,
+            price: made.price,
+            score: 14.5,
+            threshold: 8.0,
+            window_ms: 1_200,
+            reason: AnomalyReason::Jump,
+            message: "rose 5.1 % in 1.2 s, 14 times the expected move".to_owned(),
+        };
+        let item = anomaly_item(&anomaly, 0, 30).unwrap();
+        assert_eq!(anomaly_of(&item).unwrap(), anomaly);
+        assert_eq!(item[PK], text("anomaly#2026-01-01"));
+        // The same id and time in another pair is another item.
+        let other = Anomaly {
+            quote: Token::new("EUR").unwrap(),
+            ..anomaly
+        };
+        let of_other = anomaly_item(&other, 0, 30).unwrap();
+        assert_eq!(of_other[PK], item[PK]);
+        assert_ne!(of_other[SK], item[SK]);
+    }
+}

@@ -1,0 +1,106 @@
+//! Reads a part of a shard again.
+
+use std::time::Duration;
+
+use app::ports::{PortError, SequenceNumber};
+use app::replay::{ReplayedRecords, ShardLog};
+use async_trait::async_trait;
+use aws_sdk_kinesis::Client;
+use tokio::time::Instant;
+
+use super::shard_reader::{Position, ShardReader};
+
+/// The most bytes that one call returns: 4 s of a shard's 2 MB a second.
+const BYTES_MAX: usize = 8 * 1_024 * 1_024;
+
+/// How long one call reads.
+const READ_FOR: Duration = Duration::from_secs(8);
+
+/// A stream whose shards can be read again, for as long as it keeps its records.
+pub struct KinesisLog {
+    reader: ShardReader,
+}
+
+impl KinesisLog {
+    /// The shards of a stream.
+    #[must_use]
+    pub fn new(client: &Client, stream: impl Into<String>) -> Self {
+        Self {
+            reader: ShardReader::new(client, stream.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl ShardLog for KinesisLog {
+    async fn between(
+        &self,
+        shard: &str,
+        after: SequenceNumber,
+        before: Option<SequenceNumber>,
+    ) -> Result<ReplayedRecords, PortError> {
+        let deadline = Instant::now() + READ_FOR;
+        let last_read = (after > SequenceNumber::START).then(|| after.to_string());
+        let mut position = self.reader.open_after(shard, last_read).await?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        loop {
+            let Position::Open(cursor) = position else {
+                return Ok(ReplayedRecords {
+                    records,
+                    complete: true,
+                });
+            };
+            if bytes >= BYTES_MAX || Instant::now() >= deadline {
+                return Ok(ReplayedRecords {
+                    records,
+                    complete: false,
+                });
+            }
+            tokio::time::sleep_until(cursor.next_read).await;
+            let (read, next) = self.reader.read(shard, cursor).await?;
+            for record in read {
+                let Ok(sequence) = record.sequence_number().parse::<SequenceNumber>() else {
+                    continue;
+                };
+                if before.is_some_and(|it| sequence >= it) {
+                    return Ok(ReplayedRecords {
+                        records,
+                        complete: true,
+                    });
+                }
+                // A shard that was made anew has records with smaller numbers.
+                if sequence > after {
+                    bytes += record.data().as_ref().len();
+                    records.push((sequence, record.data.into_inner()));
+                }
+            }
+            let at_end = matches!(&next, Position::Open(cursor) if cursor.behind_ms == 0);
+            if at_end {
+                return Ok(ReplayedRecords {
+                    records,
+                    complete: true,
+                });
+            }
+            position = next;
+        }
+    }
+
+    async fn shards(&self) -> Result<Vec<String>, PortError> {
+        let shards = self.reader.list().await?;
+        Ok(shards.iter().map(|it| it.shard_id().to_owned()).collect())
+    }
+
+    async fn parents(&self, shard: &str) -> Result<Vec<String>, PortError> {
+        let shards = self.reader.list().await?;
+        let Some(of_shard) = shards.iter().find(|it| it.shard_id() == shard) else {
+            return Ok(Vec::new());
+        };
+        let parents = [
+            of_shard.parent_shard_id(),
+            of_shard.adjacent_parent_shard_id(),
+        ];
+        let is_kept = |parent: &&str| shards.iter().any(|it| it.shard_id() == *parent);
+        let kept = parents.into_iter().flatten().filter(is_kept);
+        Ok(kept.map(str::to_owned).collect())
+    }
+}

@@ -1,0 +1,295 @@
+//! Ten minutes of a pair's candles, with the ticks that are in them: what is stored at once where each write costs.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Candle, Interval, Member, TotalVolume};
+use crate::{Pair, Price, Tick, TickOrder};
+
+/// How long a block is. With candles of one minute, the block of a pair that trades about once a minute fits into 1 KB.
+const DURATION_MS: i64 = 600_000;
+
+/// The candles of one pair and interval that start in ten minutes, and which ticks are in them.
+///
+/// It depends on the set of ticks alone, not on their order (except for the rounding of quote volumes): two blocks
+/// with the same ticks are the same block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
+pub struct CandleBlock {
+    interval: Interval,
+    start_ms: i64,
+    candles: BTreeMap<i64, Candle>,
+    /// In the order in which they were added.
+    members: Vec<Member>,
+    known: HashSet<Member>,
+    pair: Pair,
+}
+
+/// Whether a tick changed a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is in the block now.
+    New,
+    /// It was in it before.
+    Duplicate,
+}
+
+/// A block as stored, without what all its candles have in common.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    pair: Pair,
+    interval: Interval,
+    start_ms: i64,
+    candles: Vec<StoredCandle>,
+    members: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCandle {
+    start_ms: i64,
+    open: Price,
+    high: Price,
+    low: Price,
+    close: Price,
+    volume: Option<TotalVolume>,
+    quote_volume: f64,
+    tick_count: u64,
+    first: TickOrder,
+    last: TickOrder,
+    revision: u32,
+}
+
+impl CandleBlock {
+    /// The block without candles that starts at `start_ms`, which is a [`CandleBlock::start_of`].
+    #[must_use]
+    pub fn new(pair: Pair, interval: Interval, start_ms: i64) -> Self {
+        Self {
+            interval,
+            start_ms,
+            candles: BTreeMap::new(),
+            members: Vec::new(),
+            known: HashSet::new(),
+            pair,
+        }
+    }
+
+    /// The start of the block of an event time, epoch milliseconds, for candles of at most ten minutes.
+    #[must_use]
+    pub fn start_of(timestamp_ms: i64) -> i64 {
+        timestamp_ms.saturating_sub(timestamp_ms.rem_euclid(DURATION_MS))
+    }
+
+    /// The pair.
+    #[must_use]
+    pub fn pair(&self) -> &Pair {
+        &self.pair
+    }
+
+    /// The first millisecond of it.
+    #[must_use]
+    pub fn start_ms(&self) -> i64 {
+        self.start_ms
+    }
+
+    /// The first millisecond after it.
+    #[must_use]
+    pub fn end_ms(&self) -> i64 {
+        self.start_ms.saturating_add(DURATION_MS)
+    }
+
+    /// The interval of its candles.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// Adds a tick of its pair and time. `reissues` says that the tick's candle had ended, so that it is reissued with
+    /// the next revision.
+    pub fn add(&mut self, tick: &Tick, reissues: bool) -> Added {
+        let member = Member::of(tick);
+        if !self.known.insert(member) {
+            return Added::Duplicate;
+        }
+        self.members.push(member);
+        let start_ms = self.interval.start_of(tick.timestamp_ms);
+        self.candles
+            .entry(start_ms)
+            .and_modify(|candle| {
+                candle.add(tick);
+                candle.revision += u32::from(reissues);
+            })
+            .or_insert_with(|| Candle::of(tick, self.interval));
+        Added::New
+    }
+
+    /// Whether a tick is in it.
+    #[must_use]
+    pub fn has(&self, tick: &Tick) -> bool {
+        self.known.contains(&Member::of(tick))
+    }
+
+    /// The candle that starts at a time.
+    #[must_use]
+    pub fn candle(&self, start_ms: i64) -> Option<&Candle> {
+        self.candles.get(&start_ms)
+    }
+
+    /// Its candles, in order of time.
+    pub fn candles(&self) -> impl DoubleEndedIterator<Item = &Candle> {
+        self.candles.values()
+    }
+
+    /// How many ticks are in it.
+    #[must_use]
+    pub fn ticks(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Separates its members from it, for a store that keeps them elsewhere. See [`CandleBlock::restore_members`].
+    pub fn take_members(&mut self) -> Vec<Member> {
+        self.known.clear();
+        std::mem::take(&mut self.members)
+    }
+
+    /// Its members, in the order in which they were added.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Puts back members that were kept elsewhere.
+    pub fn restore_members(&mut self, members: Vec<Member>) {
+        self.known = members.iter().copied().collect();
+        self.members = members;
+    }
+}
+
+impl From<CandleBlock> for Stored {
+    fn from(block: CandleBlock) -> Self {
+        let stored = |candle: Candle| StoredCandle {
+            start_ms: candle.start_ms,
+            open: candle.open,
+            high: candle.high,
+            low: candle.low,
+            close: candle.close,
+            volume: candle.volume,
+            quote_volume: candle.quote_volume,
+            tick_count: candle.tick_count,
+            first: candle.first,
+            last: candle.last,
+            revision: candle.revision,
+        };
+        Self {
+            pair: block.pair,
+            interval: block.interval,
+            start_ms: block.start_ms,
+            candles: block.candles.into_values().map(stored).collect(),
+            members: block.members.into_iter().map(|member| member.0).collect(),
+        }
+    }
+}
+
+impl From<Stored> for CandleBlock {
+    fn from(stored: Stored) -> Self {
+        let mut block = Self::new(stored.pair, stored.interval, stored.start_ms);
+        for candle in stored.candles {
+            let whole = Candle {
+                token: block.pair.token.clone(),
+                quote: block.pair.quote.clone(),
+                interval: block.interval,
+                start_ms: candle.start_ms,
+                open: candle.open,
+                high: candle.high,
+                low: candle.low,
+                close: candle.close,
+                volume: candle.volume,
+                quote_volume: candle.quote_volume,
+                tick_count: candle.tick_count,
+                first: candle.first,
+                last: candle.last,
+                revision: candle.revision,
+                members: Vec::new(),
+            };
+            block.candles.insert(candle.start_ms, whole);
+        }
+        block.restore_members(stored.members.into_iter().map(Member).collect());
+        block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{START_MS, tick};
+    use super::*;
+
+    /// Fifty ticks of 10 minutes, 11 s apart.
+    fn ticks() -> Vec<Tick> {
+        let made = (0..50_u32).map(|n| {
+            let at_ms = CandleBlock::start_of(START_MS) + i64::from(n) * 11_000;
+            tick(
+                u128::from(n) + 1,
+                at_ms,
+                "5.25",
+                (n % 3 == 0).then_some("2"),
+            )
+        });
+        made.collect()
+    }
+
+    fn block(interval: Interval) -> CandleBlock {
+        let start_ms = CandleBlock::start_of(START_MS);
+        CandleBlock::new(Pair::of(&ticks()[0]), interval, start_ms)
+    }
+
+    #[test]
+    fn a_tick_counts_once_and_a_late_one_reissues_its_candle() {
+        let mut block = block(Interval::OneMinute);
+        let made = ticks();
+        for tick in &made {
+            assert_eq!(block.add(tick, false), Added::New);
+            assert_eq!(block.add(tick, true), Added::Duplicate);
+            assert!(block.has(tick));
+        }
+        let count: u64 = block.candles().map(|candle| candle.tick_count).sum();
+        assert_eq!(count, made.len() as u64);
+        assert!(block.candles().all(|candle| candle.revision == 0));
+        let late = Tick {
+            timestamp_ms: made[0].timestamp_ms + 1,
+            ..made[0].clone()
+        };
+        assert_eq!(block.add(&late, true), Added::New);
+        assert_eq!(block.candles().next().map(|it| it.revision), Some(1));
+    }
+
+    #[test]
+    fn a_block_survives_being_stored() {
+        let mut block = block(Interval::OneSecond);
+        for tick in &ticks() {
+            block.add(tick, false);
+        }
+        let bytes = postcard::to_stdvec(&block).unwrap();
+        assert_eq!(postcard::from_bytes::<CandleBlock>(&bytes).unwrap(), block);
+    }
+
+    /// A pair that trades about once a minute costs one write unit a block.
+    #[test]
+    fn a_quiet_block_has_less_than_1_kb() {
+        let mut block = block(Interval::OneMinute);
+        for tick in ticks().iter().step_by(5) {
+            block.add(tick, false);
+        }
+        assert_eq!(block.candles().count(), 9);
+        let bytes = postcard::to_stdvec(&block).unwrap().len();
+        assert!(bytes < 1_000, "{bytes}");
+    }
+
+    #[test]
+    fn blocks_start_on_multiples_of_ten_minutes() {
+        assert_eq!(CandleBlock::start_of(0), 0);
+        assert_eq!(CandleBlock::start_of(599_999), 0);
+        assert_eq!(CandleBlock::start_of(-1), -600_000);
+        let block = block(Interval::OneMinute);
+        assert_eq!(block.end_ms() - block.start_ms(), 600_000);
+    }
+}
