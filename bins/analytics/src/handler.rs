@@ -12,12 +12,16 @@ use aws::emf::{
 };
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use domain::{Malformed, Reason};
+use futures_util::{StreamExt as _, stream};
 use runtime::partial_batch::{self, BatchError, BatchResponse, FailedRecord, ShardBatch};
 use tokio::sync::Mutex;
 
 /// The most shards that an instance keeps in memory. One instance mostly serves one shard. Beyond the limit, the memory
 /// is cleared, and the shards are restored from their snapshots.
 const SHARDS_MAX: usize = 4;
+
+/// How many shards are settled at the same time: each may be read again at its own 2 MB a second, and is in memory.
+const SETTLED_AT_ONCE_MAX: usize = 4;
 
 /// How often a batch is attempted. The second attempt is for a shard that another instance has served in between.
 const ATTEMPTS_MAX: u32 = 2;
@@ -119,18 +123,24 @@ impl Analytics {
     /// # Errors
     /// The first failure of a shard, after all shards were tried.
     pub async fn settle(&self) -> Result<(), PortError> {
-        let mut failed = None;
+        let mut settled = Vec::new();
         for shard in self.analysis.log.shards().await? {
-            match self.analysis.settle(&shard).await {
-                Ok(analysed) => self.count(analysed),
-                Err(error) => {
-                    tracing::error!(error = %error, cause = %error.source, shard, "a shard was not settled");
-                    failed.get_or_insert(error);
-                }
-            }
+            settled.push(self.settle_shard(shard));
+        }
+        let mut outcomes = stream::iter(settled).buffer_unordered(SETTLED_AT_ONCE_MAX);
+        let mut failed = None;
+        while let Some(outcome) = outcomes.next().await {
+            failed = failed.or(outcome.err());
         }
         self.metrics.flush();
         failed.map_or(Ok(()), Err)
+    }
+
+    async fn settle_shard(&self, shard: String) -> Result<(), PortError> {
+        let settled = self.analysis.settle(&shard).await;
+        settled.map(|analysed| self.count(analysed)).inspect_err(|error| {
+            tracing::error!(error = %error, cause = %error.source, shard, "a shard was not settled");
+        })
     }
 
     fn count(&self, analysed: Analysed) {

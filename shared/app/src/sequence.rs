@@ -61,6 +61,26 @@ impl SequenceNumber {
     pub fn padded(self) -> String {
         format!("{:019}{:038}", self.high, self.low)
     }
+
+    /// 24 bytes that sort like the numbers.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let (high, low) = bytes.split_at_mut(8);
+        high.copy_from_slice(&self.high.to_be_bytes());
+        low.copy_from_slice(&self.low.to_be_bytes());
+        bytes
+    }
+
+    /// The number of [`SequenceNumber::to_bytes`]; `None` if they are not such bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (high, low) = bytes.split_first_chunk()?;
+        Some(Self {
+            high: u64::from_be_bytes(*high),
+            low: u128::from_be_bytes(low.try_into().ok()?),
+        })
+    }
 }
 
 impl From<u64> for SequenceNumber {
@@ -113,11 +133,13 @@ mod tests {
             let number: SequenceNumber = text.parse().unwrap();
             assert_eq!(number.to_string(), text);
             assert_eq!(number.padded().parse(), Ok(number));
+            assert_eq!(SequenceNumber::from_bytes(&number.to_bytes()), Some(number));
+            assert_eq!(SequenceNumber::from_bytes(&number.to_bytes()[1..]), None);
         }
     }
 
     #[test]
-    fn numbers_sort_by_value_and_so_do_their_padded_texts() {
+    fn numbers_sort_by_value_and_so_do_their_padded_texts_and_bytes() {
         let texts = [
             "0",
             "9",
@@ -135,6 +157,7 @@ mod tests {
                 .collect::<Vec<_>>()
                 .is_sorted()
         );
+        assert!(numbers.iter().map(|n| n.to_bytes()).is_sorted());
         assert_eq!(SequenceNumber::from(10).count(), 10);
         assert_eq!(numbers.last().unwrap().count(), u64::MAX);
     }

@@ -123,21 +123,22 @@ impl Replayable {
         let head = self.checkpoints.head(shard).await?;
         let committed = head.as_ref().map_or(SequenceNumber::START, |it| it.last);
         let mut analysed = Analysed::default();
-        // Dropped on any error: the next call begins with the snapshot.
-        let mut memory = match kept.0.take() {
-            Some(memory) => memory,
-            None => {
-                self.restored(shard, head.as_ref(), 0, &mut analysed)
-                    .await?
-            }
-        };
-        if memory.position < committed && memory.position < first.sequence {
-            self.replay(&mut memory, shard, Some(first.sequence), &mut analysed)
-                .await?;
+        if kept.0.is_none() {
+            let restored = self.restored(shard, head.as_ref(), 0, &mut analysed);
+            kept.0 = Some(restored.await?);
         }
+        if let Some(memory) = &mut kept.0 {
+            if memory.position < committed && memory.position < first.sequence {
+                self.replay(memory, shard, Some(first.sequence), &mut analysed)
+                    .await?;
+            }
+            self.prepare(memory, records).await?;
+        }
+        // Dropped when the commit fails: the next call begins with the snapshot, since this memory has the batch, but
+        // its results are lost.
+        let mut memory = kept.0.take().unwrap_or_else(Memory::new);
         let mut results = Results::default();
-        self.fold(&mut memory, records, committed, &mut results)
-            .await?;
+        self.fold(&mut memory, records, committed, &mut results);
         if last.sequence > committed {
             self.blocks.put_anomalies(&results.anomalies).await?;
             let base = head.map(|it| it.last);
@@ -184,20 +185,26 @@ impl Replayable {
         Ok(analysed)
     }
 
-    async fn fold(
+    async fn prepare(
+        &self,
+        memory: &mut Memory,
+        records: &[StreamRecord],
+    ) -> Result<(), PortError> {
+        let (interval, now_ms) = (self.settings.interval, self.clock.now_ms());
+        let blocks = self.blocks.as_ref();
+        memory.prepare(records, interval, now_ms, blocks).await
+    }
+
+    fn fold(
         &self,
         memory: &mut Memory,
         records: &[StreamRecord],
         committed: SequenceNumber,
         results: &mut Results,
-    ) -> Result<(), PortError> {
+    ) {
         let (interval, now_ms) = (self.settings.interval, self.clock.now_ms());
-        memory
-            .prepare(records, interval, now_ms, self.blocks.as_ref())
-            .await?;
         let config = &self.settings.analysis;
         memory.fold(records, committed, interval, config, now_ms, results);
-        Ok(())
     }
 
     /// The newest memory that can be had of a shard: of its newest snapshot, or of its parents.
@@ -215,7 +222,7 @@ impl Replayable {
                     self.checkpoints.forget(shard, name).await?;
                     continue;
                 };
-                match decode(&bytes, self.clock.now_ms()) {
+                match decode(&bytes) {
                     Ok((memory, unreadable)) => {
                         analysed.set_aside += unreadable.len() as u64;
                         return Ok(memory);
@@ -305,8 +312,9 @@ impl Replayable {
         let Some(last) = records.last().map(|it| it.sequence) else {
             return Ok(());
         };
-        let mut results = Results::default();
-        self.fold(memory, &records, last, &mut results).await
+        self.prepare(memory, &records).await?;
+        self.fold(memory, &records, last, &mut Results::default());
+        Ok(())
     }
 
     async fn save(&self, shard: &str, memory: &mut Memory) -> Result<(), PortError> {

@@ -37,6 +37,8 @@ pub(super) struct HeldBlock {
     pub(super) block: CandleBlock,
     /// The records up to this one are in the stored block, and so in this one.
     pub(super) stored_to: SequenceNumber,
+    /// Whether these records are in the pair's state, too, which was resumed after this block.
+    pub(super) in_state: bool,
     /// Whether it has ticks that the stored one may lack.
     pub(super) dirty: bool,
     /// When it last changed, by our clock, epoch milliseconds.
@@ -82,7 +84,10 @@ impl Memory {
         if !unknown.is_empty() {
             let found = blocks.newest(&unknown).await?;
             for (pair, stored) in unknown.into_iter().zip(found) {
-                let resumed = PairMemory::resumed(&pair, stored, now_ms);
+                let newest_ms = stored.first().map(|it| it.block.start_ms());
+                let blocks = stored.into_iter().map(|it| HeldBlock::stored(it, now_ms));
+                let blocks = blocks.map(|held| (held.block.start_ms(), held)).collect();
+                let resumed = PairMemory::resumed(&pair, blocks, newest_ms);
                 self.pairs.put(pair, resumed);
             }
         }
@@ -173,12 +178,16 @@ impl Memory {
 }
 
 impl PairMemory {
-    /// The analysis of a pair that the memory does not know, after its stored candles. Averages and the detector
-    /// start from nothing.
-    pub(super) fn resumed(pair: &Pair, stored: Vec<StoredBlock>, now_ms: i64) -> Self {
+    /// The analysis of a pair without a state, after its blocks. Averages and the detector start from nothing.
+    pub(super) fn resumed(
+        pair: &Pair,
+        mut blocks: BTreeMap<i64, HeldBlock>,
+        stored_newest_ms: Option<i64>,
+    ) -> Self {
         let mut newest: BTreeMap<Interval, Candle> = BTreeMap::new();
-        for block in &stored {
-            for candle in block.block.candles() {
+        for held in blocks.values_mut() {
+            held.in_state = true;
+            for candle in held.block.candles() {
                 for interval in Interval::ALL {
                     if interval >= candle.interval {
                         continue_candle(&mut newest, candle, interval);
@@ -186,14 +195,8 @@ impl PairMemory {
                 }
             }
         }
-        let state = PairState::resumed(pair, newest.into_values().collect());
-        let stored_newest_ms = stored.first().map(|it| it.block.start_ms());
-        let blocks = stored
-            .into_iter()
-            .map(|it| (it.block.start_ms(), HeldBlock::stored(it, now_ms)))
-            .collect();
         Self {
-            state,
+            state: PairState::resumed(pair, newest.into_values().collect()),
             blocks,
             stored_newest_ms,
         }
@@ -219,6 +222,9 @@ impl PairMemory {
             if let Some(results) = results {
                 results.duplicates += 1;
             }
+            return;
+        }
+        if is_stored && held.in_state {
             return;
         }
         let interval = held.block.interval();
@@ -266,6 +272,7 @@ impl HeldBlock {
         Self {
             block: CandleBlock::new(pair, interval, start_ms),
             stored_to: SequenceNumber::START,
+            in_state: false,
             dirty: false,
             changed_ms: i64::MIN,
         }
@@ -275,6 +282,7 @@ impl HeldBlock {
         Self {
             block: stored.block,
             stored_to: stored.position,
+            in_state: false,
             dirty: false,
             changed_ms: now_ms,
         }

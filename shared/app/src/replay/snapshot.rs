@@ -1,13 +1,10 @@
 //! A shard's memory as bytes.
 
-use std::collections::BTreeMap;
-
 use domain::Pair;
-use domain::analytics::{CandleBlock, PairState};
+use domain::analytics::CompactBlock;
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
-use super::StoredBlock;
 use super::memory::{HeldBlock, Memory, PairMemory};
 use crate::ports::SequenceNumber;
 
@@ -41,8 +38,9 @@ struct StoredPair {
 
 #[derive(Serialize, Deserialize)]
 struct StoredHeld {
-    block: CandleBlock,
+    block: CompactBlock,
     stored_to: SequenceNumber,
+    in_state: bool,
     dirty: bool,
     changed_ms: i64,
 }
@@ -51,8 +49,9 @@ struct StoredHeld {
 pub(super) fn encode(memory: &Memory) -> Result<Vec<u8>, postcard::Error> {
     let pairs = memory.pairs.iter().rev().map(|(pair, held)| {
         let blocks = held.blocks.values().map(|it| StoredHeld {
-            block: it.block.clone(),
+            block: it.block.compact(),
             stored_to: it.stored_to,
+            in_state: it.in_state,
             dirty: it.dirty,
             changed_ms: it.changed_ms,
         });
@@ -71,7 +70,7 @@ pub(super) fn encode(memory: &Memory) -> Result<Vec<u8>, postcard::Error> {
 }
 
 /// The memory of a snapshot, and the pairs whose states could not be read: these continue after their blocks.
-pub(super) fn decode(bytes: &[u8], now_ms: i64) -> Result<(Memory, Vec<Pair>), SnapshotError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<(Memory, Vec<Pair>), SnapshotError> {
     match bytes.first() {
         Some(&VERSION) => {}
         other => return Err(SnapshotError::Version(other.copied().unwrap_or_default())),
@@ -86,37 +85,29 @@ pub(super) fn decode(bytes: &[u8], now_ms: i64) -> Result<(Memory, Vec<Pair>), S
         stored_newest_ms,
     } in stored.pairs
     {
-        let of_blocks = || {
-            let newest_first = blocks.iter().rev().map(|held| StoredBlock {
-                block: held.block.clone(),
-                position: held.stored_to,
-            });
-            PairMemory::resumed(&pair, newest_first.collect(), now_ms).state
+        let held = |it: StoredHeld| HeldBlock {
+            block: it.block.into_block(pair.clone()),
+            stored_to: it.stored_to,
+            in_state: it.in_state,
+            dirty: it.dirty,
+            changed_ms: it.changed_ms,
         };
-        let state = postcard::from_bytes::<PairState>(&state).unwrap_or_else(|error| {
-            tracing::error!(pair = %pair, cause = %error, "the analysis of a pair continues after its candles, since \
-                its state cannot be read");
-            unreadable.push(pair.clone());
-            of_blocks()
-        });
-        let held = |it: StoredHeld| {
-            let held = HeldBlock {
-                block: it.block,
-                stored_to: it.stored_to,
-                dirty: it.dirty,
-                changed_ms: it.changed_ms,
-            };
-            (held.block.start_ms(), held)
-        };
-        let blocks: BTreeMap<i64, HeldBlock> = blocks.into_iter().map(held).collect();
-        pairs.put(
-            pair,
-            PairMemory {
+        let blocks = blocks.into_iter().map(held);
+        let blocks = blocks.map(|held| (held.block.start_ms(), held)).collect();
+        let restored = match postcard::from_bytes(&state) {
+            Ok(state) => PairMemory {
                 state,
                 blocks,
                 stored_newest_ms,
             },
-        );
+            Err(error) => {
+                tracing::error!(pair = %pair, cause = %error, "the analysis of a pair continues after its candles, \
+                    since its state cannot be read");
+                unreadable.push(pair.clone());
+                PairMemory::resumed(&pair, blocks, stored_newest_ms)
+            }
+        };
+        pairs.put(pair, restored);
     }
     let memory = Memory {
         position: stored.position,

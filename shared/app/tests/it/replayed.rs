@@ -133,6 +133,13 @@ impl World {
         }
     }
 
+    fn append(&mut self, tick: &Tick) {
+        let sequence = self.shards.append(self.names.last().unwrap(), tick);
+        let (records, _) = self.records.last_mut().unwrap();
+        let tick = tick.clone();
+        records.push(StreamRecord { sequence, tick });
+    }
+
     async fn deliver(&mut self, records_max: usize, instance: usize) {
         // The event source finishes a shard before its children.
         let Some(shard) = self
@@ -159,14 +166,10 @@ impl World {
     async fn take(&mut self, step: &Step) {
         match step {
             Step::Append(at, times) => {
-                let tick = made(*at);
                 for _ in 0..*times {
-                    let sequence = self.shards.append(self.names.last().unwrap(), &tick);
-                    let (records, _) = self.records.last_mut().unwrap();
-                    let tick = tick.clone();
-                    records.push(StreamRecord { sequence, tick });
+                    self.append(&made(*at));
                 }
-                self.appended.push(tick);
+                self.appended.push(made(*at));
             }
             Step::Deliver {
                 records_max,
@@ -274,6 +277,51 @@ async fn an_instance_that_was_overtaken_begins_again() {
     let sequence = SequenceNumber::from(12);
     let head = app::replay::Checkpoints::head(world.shards.as_ref(), "s0").await;
     assert_eq!(head.unwrap().unwrap().last, sequence);
+}
+
+#[tokio::test]
+async fn an_open_candle_counts_each_tick_once_after_the_loss_of_all_snapshots() {
+    let mut world = World::new(1_000);
+    let of_one_minute = |n: u32| Tick {
+        timestamp_ms: START_MS + i64::from(n),
+        ..tick("BTC", n)
+    };
+    for n in 0..5 {
+        world.append(&of_one_minute(n));
+    }
+    world.deliver(5, 0).await;
+    world.take(&Step::Advance(700_000)).await;
+    world.take(&Step::Settle).await;
+    assert_eq!(world.shards.candles().len(), 1, "they are stored");
+    world.take(&Step::LoseSnapshots(2)).await;
+    world.take(&Step::Restart(0)).await;
+    world.append(&of_one_minute(5));
+    world.deliver(1, 0).await;
+    let updates = world.feed.0.lock().unwrap();
+    let candles = &updates.last().unwrap().candles;
+    // That of a second is not stored, and begins again.
+    let stored = candles
+        .iter()
+        .filter(|it| it.interval >= Interval::OneMinute);
+    let counts: Vec<u64> = stored.map(|it| it.tick_count).collect();
+    assert_eq!(counts, [6, 6, 6]);
+}
+
+#[tokio::test]
+async fn a_read_that_fails_leaves_the_memory_as_it_was() {
+    let mut world = World::new(1_000);
+    for n in 0..5 {
+        world.append(&tick("BTC", n));
+    }
+    world.deliver(5, 0).await;
+    world.append(&tick("ETH", 5));
+    let batch = world.records[0].0[5..].to_vec();
+    // The head is read; the candles of the new pair are not.
+    world.shards.fail_after(1, false);
+    assert!(!world.analyse(0, &batch, 0).await);
+    let kept = world.kept[0].get_mut("s0").unwrap();
+    let analysed = world.analysis.analyse(kept, "s0", &batch).await.unwrap();
+    assert_eq!(analysed.replayed, 0);
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ use app::ports::SequenceNumber;
 use app::replay::StoredBlock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Pair;
-use domain::analytics::{CandleBlock, Member};
+use domain::analytics::{CandleBlock, CompactBlock, Member};
 
 use super::attributes::{
     EXPIRES_AT, Item, ItemError, bytes, bytes_of, expires_at, integer_of, key, number, packed,
-    sortable, text, text_of, unpacked,
+    sortable, unpacked,
 };
 
-/// The attribute with the last record that a block includes, padded so that texts compare like numbers.
+/// The attribute with the last record that a block includes, as bytes that compare like the numbers.
 pub(crate) const POSITION: &str = "position";
 
 /// The attribute with the candles.
@@ -55,7 +55,10 @@ pub(crate) fn block_items(
     let (pair, start_ms) = (block.pair().clone(), block.start_ms());
     let common = || {
         [
-            (POSITION.to_owned(), text(stored.position.padded())),
+            (
+                POSITION.to_owned(),
+                bytes(stored.position.to_bytes().to_vec()),
+            ),
             (EXPIRES_AT.to_owned(), expires_at(now_ms, days)),
         ]
     };
@@ -69,16 +72,17 @@ pub(crate) fn block_items(
     let first = members.get(..MEMBERS_PER_ITEM_MAX).unwrap_or(&members);
     let mut item = block_key(&pair, start_ms);
     item.extend(common());
-    item.insert(CANDLES.to_owned(), packed(&block)?);
+    item.insert(CANDLES.to_owned(), packed(&block.compact())?);
     item.insert(MEMBERS.to_owned(), members_value(first));
     item.insert(TICKS.to_owned(), number(members.len()));
     items.push(item);
     Ok(items)
 }
 
-/// The block of an item, with the members that are in the item.
-pub(crate) fn block_of(item: &Item) -> Result<StoredBlock, ItemError> {
-    let mut block: CandleBlock = unpacked(item, CANDLES)?;
+/// The block of an item of a pair, with the members that are in the item.
+pub(crate) fn block_of(item: &Item, pair: &Pair) -> Result<StoredBlock, ItemError> {
+    let compact: CompactBlock = unpacked(item, CANDLES)?;
+    let mut block = compact.into_block(pair.clone());
     block.restore_members(members_of(item)?);
     Ok(StoredBlock {
         block,
@@ -122,22 +126,20 @@ fn members_value(members: &[Member]) -> AttributeValue {
 }
 
 fn position_of(item: &Item) -> Result<SequenceNumber, ItemError> {
-    text_of(item, POSITION)?
-        .parse()
-        .map_err(
-            |error: app::ports::SequenceNumberError| ItemError::Unreadable {
-                name: POSITION,
-                cause: error.to_string(),
-            },
-        )
+    let bytes = bytes_of(item, POSITION)?;
+    SequenceNumber::from_bytes(bytes).ok_or_else(|| ItemError::Unreadable {
+        name: POSITION,
+        cause: format!("{} bytes are not the 24 of a position", bytes.len()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use domain::analytics::Interval;
-    use testkit::ticks::tick;
+    use domain::{Price, Tick, Token};
+    use testkit::ticks::{START_MS, tick};
 
-    use super::super::attributes::{PK, SK, fits};
+    use super::super::attributes::{PK, SK, fits, size_bytes};
     use super::*;
 
     fn stored(ticks: u32) -> StoredBlock {
@@ -160,11 +162,34 @@ mod tests {
         let [item] = items.as_slice() else {
             panic!("{} items", items.len())
         };
-        assert_eq!(block_of(item).unwrap(), stored);
+        assert_eq!(block_of(item, stored.block.pair()).unwrap(), stored);
         assert!(part_keys(item, &stored.block).unwrap().is_empty());
         assert_eq!(item[PK], text("candles#BTC#USD"));
         assert_eq!(item[SK], text("1767225600000"));
         assert_eq!(item[EXPIRES_AT], number(1_769_817_600));
+    }
+
+    /// The goal for a pair that trades 1.4 times a minute: its ten minutes cost one write unit.
+    #[test]
+    fn the_item_of_a_quiet_pair_fits_into_1_kb() {
+        let mint = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
+        let made = |n: u32| Tick {
+            token: Token::new(mint).unwrap(),
+            quote: Token::new(mint).unwrap(),
+            price: Price::parse(&format!("152.3847{:02}", n * 37 % 100)).unwrap(),
+            timestamp_ms: START_MS + i64::from(n) * 43_000,
+            ..tick("BTC", n)
+        };
+        let start_ms = CandleBlock::start_of(START_MS);
+        let mut block = CandleBlock::new(Pair::of(&made(0)), Interval::OneMinute, start_ms);
+        (0..14)
+            .map(made)
+            .filter(|it| CandleBlock::start_of(it.timestamp_ms) == start_ms)
+            .for_each(|tick| drop(block.add(&tick, false)));
+        let position = SequenceNumber::from(u64::MAX);
+        let items = block_items(&StoredBlock { block, position }, START_MS, 30).unwrap();
+        let sizes: Vec<usize> = items.iter().map(size_bytes).collect();
+        assert!(matches!(sizes[..], [900..1_024]), "{sizes:?}");
     }
 
     #[test]
@@ -178,7 +203,7 @@ mod tests {
         let items: Vec<Item> = items.into_iter().map(|item| fits(item).unwrap()).collect();
         assert_eq!(items.len(), 3);
         let main = items.last().unwrap();
-        let mut read = block_of(main).unwrap();
+        let mut read = block_of(main, stored.block.pair()).unwrap();
         let keys = part_keys(main, &read.block).unwrap();
         assert_eq!(keys.len(), 2);
         let mut members = read.block.take_members();

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::anomaly_item::{anomaly_item, anomaly_of, anomaly_partition};
-use super::attributes::{Item, PK, SK, fits, sortable, text, text_of};
+use super::attributes::{Item, PK, SK, bytes, fits, sortable, text, text_of};
 use super::batch_write::{BatchWriter, without_retries};
 use super::block_item::{
     POSITION, block_items, block_key, block_of, block_partition, members_of, part_keys,
@@ -129,8 +129,8 @@ impl CandleTable {
     ) -> Result<Vec<StoredBlock>, PortError> {
         let mut blocks = Vec::with_capacity(items.len());
         for item in items {
-            let read =
-                block_of(&item).and_then(|stored| Ok((part_keys(&item, &stored.block)?, stored)));
+            let read = block_of(&item, pair)
+                .and_then(|stored| Ok((part_keys(&item, &stored.block)?, stored)));
             let (keys, mut stored) = match read {
                 Ok(read) => read,
                 Err(error) => {
@@ -184,7 +184,10 @@ impl CandleTable {
                 .set_item(Some(item.clone()))
                 .condition_expression("attribute_not_exists(#position) OR #position <= :position")
                 .expression_attribute_names("#position", POSITION)
-                .expression_attribute_values(":position", text(stored.position.padded()))
+                .expression_attribute_values(
+                    ":position",
+                    bytes(stored.position.to_bytes().to_vec()),
+                )
                 .send();
             let late = || CallError::Unanswered("the write timed out".to_owned());
             let error = match within(deadline, call).await {
@@ -230,7 +233,7 @@ impl CandleTable {
             .await?;
         let mut candles: BTreeMap<i64, Candle> = BTreeMap::new();
         for item in &items {
-            let stored = block_of(item).map_err(|error| error.at(range::READ))?;
+            let stored = block_of(item, pair).map_err(|error| error.at(range::READ))?;
             for candle in stored.block.candles().filter(|it| it.interval <= interval) {
                 let part = Candle {
                     interval,

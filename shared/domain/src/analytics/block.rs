@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::{Deserialize, Serialize};
+use super::{Candle, Interval, Member};
+use crate::{Pair, Tick};
 
-use super::{Candle, Interval, Member, TotalVolume};
-use crate::{Pair, Price, Tick, TickOrder};
+mod compact;
+
+pub use compact::CompactBlock;
 
 /// How long a block is. With candles of one minute, the block of a pair that trades about once a minute fits into 1 KB.
 const DURATION_MS: i64 = 600_000;
@@ -14,8 +16,7 @@ const DURATION_MS: i64 = 600_000;
 ///
 /// It depends on the set of ticks alone, not on their order (except for the rounding of quote volumes): two blocks
 /// with the same ticks are the same block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CandleBlock {
     interval: Interval,
     start_ms: i64,
@@ -33,31 +34,6 @@ pub enum Added {
     New,
     /// It was in it before.
     Duplicate,
-}
-
-/// A block as stored, without what all its candles have in common.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    pair: Pair,
-    interval: Interval,
-    start_ms: i64,
-    candles: Vec<StoredCandle>,
-    members: Vec<u64>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredCandle {
-    start_ms: i64,
-    open: Price,
-    high: Price,
-    low: Price,
-    close: Price,
-    volume: Option<TotalVolume>,
-    quote_volume: f64,
-    tick_count: u64,
-    first: TickOrder,
-    last: TickOrder,
-    revision: u32,
 }
 
 impl CandleBlock {
@@ -165,59 +141,6 @@ impl CandleBlock {
     }
 }
 
-impl From<CandleBlock> for Stored {
-    fn from(block: CandleBlock) -> Self {
-        let stored = |candle: Candle| StoredCandle {
-            start_ms: candle.start_ms,
-            open: candle.open,
-            high: candle.high,
-            low: candle.low,
-            close: candle.close,
-            volume: candle.volume,
-            quote_volume: candle.quote_volume,
-            tick_count: candle.tick_count,
-            first: candle.first,
-            last: candle.last,
-            revision: candle.revision,
-        };
-        Self {
-            pair: block.pair,
-            interval: block.interval,
-            start_ms: block.start_ms,
-            candles: block.candles.into_values().map(stored).collect(),
-            members: block.members.into_iter().map(|member| member.0).collect(),
-        }
-    }
-}
-
-impl From<Stored> for CandleBlock {
-    fn from(stored: Stored) -> Self {
-        let mut block = Self::new(stored.pair, stored.interval, stored.start_ms);
-        for candle in stored.candles {
-            let whole = Candle {
-                token: block.pair.token.clone(),
-                quote: block.pair.quote.clone(),
-                interval: block.interval,
-                start_ms: candle.start_ms,
-                open: candle.open,
-                high: candle.high,
-                low: candle.low,
-                close: candle.close,
-                volume: candle.volume,
-                quote_volume: candle.quote_volume,
-                tick_count: candle.tick_count,
-                first: candle.first,
-                last: candle.last,
-                revision: candle.revision,
-                members: Vec::new(),
-            };
-            block.candles.insert(candle.start_ms, whole);
-        }
-        block.restore_members(stored.members.into_iter().map(Member).collect());
-        block
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{START_MS, tick};
@@ -260,28 +183,6 @@ mod tests {
         };
         assert_eq!(block.add(&late, true), Added::New);
         assert_eq!(block.candles().next().map(|it| it.revision), Some(1));
-    }
-
-    #[test]
-    fn a_block_survives_being_stored() {
-        let mut block = block(Interval::OneSecond);
-        for tick in &ticks() {
-            block.add(tick, false);
-        }
-        let bytes = postcard::to_stdvec(&block).unwrap();
-        assert_eq!(postcard::from_bytes::<CandleBlock>(&bytes).unwrap(), block);
-    }
-
-    /// A pair that trades about once a minute costs one write unit a block.
-    #[test]
-    fn a_quiet_block_has_less_than_1_kb() {
-        let mut block = block(Interval::OneMinute);
-        for tick in ticks().iter().step_by(5) {
-            block.add(tick, false);
-        }
-        assert_eq!(block.candles().count(), 9);
-        let bytes = postcard::to_stdvec(&block).unwrap().len();
-        assert!(bytes < 1_000, "{bytes}");
     }
 
     #[test]

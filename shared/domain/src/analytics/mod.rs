@@ -36,7 +36,7 @@ mod total_volume;
 
 pub use anomaly::Anomaly;
 pub use averages::{Averages, WINDOWS_MS, WindowAverages};
-pub use block::{Added, CandleBlock};
+pub use block::{Added, CandleBlock, CompactBlock};
 pub use candle::Candle;
 pub use config::AnalysisConfig;
 pub use detector::{AnomalyReason, Detector, DetectorConfig, Verdict};
