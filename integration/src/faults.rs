@@ -8,9 +8,12 @@
 //! method (S3). WebSockets are not forwarded.
 
 mod answers;
+mod limits;
+mod metered;
 mod parts;
 
 pub use answers::Protocol;
+pub use limits::Limits;
 pub use parts::{Choice, NotPartiallyRefusable};
 
 use std::collections::BTreeMap;
@@ -23,10 +26,13 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::emulator::Emulator;
+use metered::Meter;
+use parts::Split;
 
 /// The largest body that is forwarded (our largest request is PutRecords with 10 MiB).
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -90,7 +96,7 @@ pub struct RuleId(u64);
 pub struct Calls {
     /// All calls.
     pub seen: u64,
-    /// Calls with a fault.
+    /// Calls with a fault, or of which the limits refused something.
     pub with_fault: u64,
 }
 
@@ -99,6 +105,7 @@ struct Control {
     next_id: u64,
     rules: Vec<Rule>,
     calls: BTreeMap<String, Calls>,
+    meter: Option<Arc<Meter>>,
 }
 
 struct Shared {
@@ -194,14 +201,21 @@ impl FaultyEndpoint {
         self.add(None, Fault::Unavailable, Times::Always)
     }
 
+    /// Allows only so much a second from now on, beside the rules: what is more is refused as DynamoDB and Kinesis do.
+    pub fn limit(&self, limits: Limits) {
+        self.shared.control().meter = Some(Arc::new(Meter::new(limits)));
+    }
+
     /// Removes a rule.
     pub fn remove(&self, id: RuleId) {
         self.shared.control().rules.retain(|rule| rule.id != id);
     }
 
-    /// Removes all rules, so everything is forwarded.
+    /// Removes all rules and limits, so everything is forwarded.
     pub fn heal(&self) {
-        self.shared.control().rules.clear();
+        let mut control = self.shared.control();
+        control.rules.clear();
+        control.meter = None;
     }
 
     /// How often an operation was called.
@@ -258,6 +272,13 @@ impl Shared {
         fault
     }
 
+    /// Counts a call of which the limits refused something.
+    fn count_limited(&self, operation: &str) {
+        let mut control = self.control();
+        let calls = control.calls.entry(operation.to_owned()).or_default();
+        calls.with_fault += 1;
+    }
+
     async fn forward(&self, parts: &request::Parts, body: Bytes) -> Response {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let sent = self
@@ -279,18 +300,7 @@ impl Shared {
     }
 
     /// Forwards the entries that are not refused, and adds the refused ones to the response.
-    async fn forward_parts(
-        &self,
-        operation: &str,
-        choice: &Choice,
-        parts: &request::Parts,
-        body: Bytes,
-    ) -> Response {
-        let split = match parts::split(operation, choice, &body) {
-            Ok(split) => split,
-            // Not a valid request of the operation: the service reports that itself.
-            Err(_) => return self.forward(parts, body).await,
-        };
+    async fn forward_split(&self, split: &Split, parts: &request::Parts) -> Response {
         let Some(through) = split.through.as_ref() else {
             return split.answer_without_service(&parts.headers);
         };
@@ -320,7 +330,16 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     };
     let (protocol, operation) = answers::operation(&parts, &body);
     match shared.fault(&operation) {
-        None => shared.forward(&parts, body).await,
+        None => {
+            let meter = shared.control().meter.clone();
+            match meter {
+                Some(meter) => {
+                    let call = (&protocol, operation.as_str());
+                    meter.forward(&shared, call, &parts, body).await
+                }
+                None => shared.forward(&parts, body).await,
+            }
+        }
         Some(Fault::Throttled) => answers::throttled(&protocol),
         Some(Fault::InternalError) => answers::internal_error(&protocol),
         Some(Fault::Unavailable) => answers::unavailable(&protocol),
@@ -337,9 +356,13 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
             shared.forward(&parts, body).await
         }
         Some(Fault::Refused(choice)) => {
-            shared
-                .forward_parts(&operation, &choice, &parts, body)
-                .await
+            let refuses =
+                |position, entry: &Value, _: Option<&str>| choice.refuses(position, entry);
+            match parts::split(&operation, &body, refuses) {
+                Ok(split) => shared.forward_split(&split, &parts).await,
+                // Not a valid request of the operation: the service reports that itself.
+                Err(_) => shared.forward(&parts, body).await,
+            }
         }
     }
 }

@@ -10,4 +10,6 @@ mod emulator;
 mod event_source;
 mod faults;
 mod functions;
+mod large_delivery;
+mod limits;
 mod recovery;
