@@ -1,6 +1,11 @@
 //! What a call uses of the limits: of which table, partition key and shard it takes how many units, and
 //! how the service refuses what has none left.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the field gives null"
+)]
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

@@ -112,7 +112,7 @@ fn analysis(
 #[tokio::test]
 async fn candles_and_anomalies_equal_those_of_the_analysis_in_memory() {
     let log = Arc::new(MemoryShards::default());
-    log.add_shard(SHARD, &[]);
+    log.add_shard(SHARD, &[], 0..=u128::MAX);
     let records = records(&log);
     let memory = analysis((Arc::clone(&log) as _, Arc::clone(&log) as _), &log);
     memory

@@ -39,7 +39,7 @@ pub(crate) async fn proxied() -> ProxiedClients {
     }
 }
 
-async fn stream(proxied: &ProxiedClients) -> aws_sdk_kinesis::Client {
+pub(crate) async fn stream(proxied: &ProxiedClients) -> aws_sdk_kinesis::Client {
     let kinesis = aws_sdk_kinesis::Client::new(&proxied.config);
     kinesis
         .create_stream()
@@ -213,11 +213,15 @@ async fn a_slow_call_takes_effect_later() {
 }
 
 /// A table with these text keys, the partition key first.
-pub(crate) async fn table(proxied: &ProxiedClients, keys: &[&str]) -> aws_sdk_dynamodb::Client {
+pub(crate) async fn table(
+    proxied: &ProxiedClients,
+    name: &str,
+    keys: &[&str],
+) -> aws_sdk_dynamodb::Client {
     let dynamo = aws_sdk_dynamodb::Client::new(&proxied.config);
     let mut create = dynamo
         .create_table()
-        .table_name(&proxied.name)
+        .table_name(name)
         .billing_mode(BillingMode::PayPerRequest);
     for (key, kind) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
         let attribute = AttributeDefinition::builder()
@@ -237,7 +241,7 @@ pub(crate) async fn table(proxied: &ProxiedClients, keys: &[&str]) -> aws_sdk_dy
 #[tokio::test]
 async fn unprocessed_items_are_returned_and_the_others_are_stored() {
     let proxied = proxied().await;
-    let dynamo = table(&proxied, &["pk"]).await;
+    let dynamo = table(&proxied, &proxied.name, &["pk"]).await;
     proxied
         .proxy
         .fail(

@@ -1,5 +1,5 @@
-//! A large delivery of one token, by the real webhook and redrive, within the limits of AWS by the second: it
-//! ends, and each tick is stored once and reaches the stream.
+//! A large delivery of one token, by the real webhook and redrive, within limits by the second: it ends, and each
+//! tick is stored once and reaches the stream.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,90 +7,38 @@ use std::time::Duration;
 use aws::kinesis::shard_reader::Begin;
 use aws::kinesis::tail::StreamTail;
 use domain::TickId;
-use integration::bootstraps;
-use integration::emulator::{ACCOUNT, REGION};
-use integration::event_source::function::BootstrapFunction;
+use integration::emulator::ACCOUNT;
 use integration::event_source::{Answer, Function as _};
 use integration::faults::Limits;
 use serde_json::{Value, json};
 use testkit::ticks::ticks;
 
-use crate::faults::{ProxiedClients, proxied, table};
+use crate::resources::{Resources, SECRET};
 
-/// Three times what a partition of the table, or a shard, takes in a second.
-const TICKS: u32 = 3_000;
+/// Six times what a partition of the table, or a shard, takes in a second.
+const TICKS: u32 = 600;
 
-/// The sender's attempts. Five are enough on a fast machine.
+/// A tenth of AWS's, so that the emulator is faster than they are on any machine.
+const LIMITS: Limits = Limits {
+    partition_units: 100,
+    shard_records: 100,
+    ..Limits::AWS
+};
+
+/// The sender's attempts, of which most machines need about six.
 const TRIES_MAX: u32 = 30;
 
-const SECRET: &str = "open-sesame-1234";
-
-/// The functions' resources, with a stream of one shard.
-struct Resources {
-    proxied: ProxiedClients,
-    sqs: aws_sdk_sqs::Client,
-    redrive_queue: String,
-    environment: Vec<(&'static str, String)>,
-}
-
-async fn resources() -> Resources {
-    let proxied = proxied().await;
-    table(&proxied, &["pk", "sk"]).await;
-    let name = proxied.name.clone();
-    let config = proxied.emulator.sdk_config();
-    let kinesis = aws_sdk_kinesis::Client::new(&config);
-    let create = kinesis.create_stream().stream_name(&name);
-    create.shard_count(1).send().await.unwrap();
-    let s3 = proxied.emulator.s3();
-    s3.create_bucket().bucket(&name).send().await.unwrap();
-    let sqs = aws_sdk_sqs::Client::new(&config);
-    let queue = async |queue: &str| {
-        let create = sqs.create_queue().queue_name(format!("{name}-{queue}"));
-        create.send().await.unwrap().queue_url.unwrap()
-    };
-    let (broadcast, redrive_queue) = (queue("broadcast").await, queue("redrive").await);
-    let mut environment = proxied.emulator.environment();
-    environment.extend([
-        ("AWS_ENDPOINT_URL_DYNAMODB", proxied.proxy.url().to_owned()),
-        ("AWS_ENDPOINT_URL_KINESIS", proxied.proxy.url().to_owned()),
-        ("TICKS_TABLE", name.clone()),
-        ("STREAM_NAME", name.clone()),
-        ("BROADCAST_QUEUE_URL", broadcast),
-        ("REDRIVE_QUEUE_URL", redrive_queue.clone()),
-        ("ARCHIVE_BUCKET", name.clone()),
-        (
-            "MALFORMED_TOPIC_ARN",
-            format!("arn:aws:sns:{REGION}:{ACCOUNT}:{name}"),
-        ),
-        ("WEBHOOK_SECRETS", SECRET.to_owned()),
-        ("KINESIS_PERCENTAGE", "100".to_owned()),
-    ]);
-    Resources {
-        proxied,
-        sqs,
-        redrive_queue,
-        environment,
-    }
-}
-
 impl Resources {
-    fn function(&self, name: &str) -> BootstrapFunction {
-        let environment: Vec<(&str, &str)> = self
-            .environment
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
-        let program = bootstraps::program(name).unwrap();
-        BootstrapFunction::new(name, program, &environment, Duration::from_secs(30))
-    }
-
     /// Lets the function append what is in the redrive queue, as the event source does: what it reports
     /// stays in the queue. Returns the number of messages.
     async fn redrive(&self) -> usize {
         let function = self.function("redrive");
         let mut redriven = 0;
         loop {
-            let receive = self.sqs.receive_message().queue_url(&self.redrive_queue);
+            let receive = self
+                .sqs
+                .receive_message()
+                .queue_url(self.variable("REDRIVE_QUEUE_URL"));
             let receive = receive.max_number_of_messages(10).visibility_timeout(2);
             let messages = receive.send().await.unwrap().messages.unwrap_or_default();
             if messages.is_empty() && self.is_empty().await {
@@ -110,7 +58,10 @@ impl Resources {
             for message in messages {
                 let id = message.message_id().unwrap();
                 if failed.iter().all(|it| it["itemIdentifier"] != id) {
-                    let delete = self.sqs.delete_message().queue_url(&self.redrive_queue);
+                    let delete = self
+                        .sqs
+                        .delete_message()
+                        .queue_url(self.variable("REDRIVE_QUEUE_URL"));
                     let delete = delete.set_receipt_handle(message.receipt_handle);
                     delete.send().await.unwrap();
                     redriven += 1;
@@ -129,7 +80,7 @@ impl Resources {
         let request = self
             .sqs
             .get_queue_attributes()
-            .queue_url(&self.redrive_queue);
+            .queue_url(self.variable("REDRIVE_QUEUE_URL"));
         let found = request.set_attribute_names(Some(names.to_vec()));
         let found = found.send().await.unwrap().attributes.unwrap();
         found.values().all(|count| count == "0")
@@ -188,8 +139,11 @@ fn delivery() -> Value {
 
 #[tokio::test]
 async fn a_large_delivery_of_one_token_ends() {
-    let resources = resources().await;
-    resources.proxied.proxy.limit(Limits::AWS);
+    let mut resources = Resources::new().await;
+    let proxy = resources.proxied.proxy.url().to_owned();
+    resources.set("AWS_ENDPOINT_URL_DYNAMODB", &proxy);
+    resources.set("AWS_ENDPOINT_URL_KINESIS", &proxy);
+    resources.proxied.proxy.limit(LIMITS);
     let webhook = resources.function("webhook");
     let mut tries = 0;
     let answer = loop {

@@ -47,7 +47,7 @@ async fn write(
 #[tokio::test]
 async fn items_without_units_are_unprocessed_by_partition_and_by_table() {
     let proxied = proxied().await;
-    let dynamo = table(&proxied, &["pk", "sk"]).await;
+    let dynamo = table(&proxied, &proxied.name, &["pk", "sk"]).await;
     let put =
         async |partition, sort_keys| write(&dynamo, &proxied.name, partition, sort_keys).await;
     // Units return during the test, so each call has new limits.

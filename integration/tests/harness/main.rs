@@ -13,3 +13,5 @@ mod functions;
 mod large_delivery;
 mod limits;
 mod recovery;
+mod resharding;
+mod resources;
