@@ -14,7 +14,7 @@ use crate::build_folder;
 use crate::emulator::sdk_config;
 
 /// The exit code of `tools/aws-parts/start` if this machine cannot run the part.
-const NOT_HERE: i32 = 3;
+pub(crate) const NOT_HERE: i32 = 3;
 
 /// A service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Prints what is not shown, also if the test passes.
-fn not_shown(unshown: &str, why: &str) {
+pub(crate) fn not_shown(unshown: &str, why: &str) {
     // Not with `eprintln`, which a passing test hides. A closed standard error is not a failure of the test.
     drop(writeln!(
         std::io::stderr(),
@@ -82,6 +82,8 @@ fn not_shown(unshown: &str, why: &str) {
 }
 
 fn spawn(name: &str) -> anyhow::Result<Started> {
+    // Only one process installs it.
+    let _lock = build_folder::lock("aws-parts")?;
     let mut log = tempfile::tempfile()?;
     let mut process = Command::new(program())
         .arg(name)

@@ -7,5 +7,6 @@ pub mod build_folder;
 pub mod emulator;
 pub mod event_source;
 pub mod faults;
+pub mod lambda_emulator;
 pub mod python;
 pub mod sources;

@@ -10,6 +10,7 @@ mod emulator;
 mod event_source;
 mod faults;
 mod functions;
+mod lambda_emulator;
 mod large_delivery;
 mod limits;
 mod recovery;
