@@ -18,9 +18,6 @@ use testkit::ticks::{START_MS, tick};
 
 use crate::resources::{Resources, SECRET};
 
-/// What is not shown without the emulator.
-const UNSHOWN: &str = "the functions in AWS's Lambda Runtime Interface Emulator";
-
 /// In seconds: longer than any invocation here takes, and one that a service delays exceeds.
 const TIMEOUTS: [u32; 2] = [60, 5];
 
@@ -163,8 +160,9 @@ async fn check(function: &str) {
     let folder = tempfile::tempdir().unwrap();
     let bootstrap = with_id(folder.path(), function);
     let environment = &resources.environment;
+    let unshown = format!("{function} in AWS's Lambda Runtime Interface Emulator");
     let start = async |timeout| {
-        let started = LambdaEmulator::start(&bootstrap, environment, timeout, UNSHOWN).await;
+        let started = LambdaEmulator::start(&bootstrap, environment, timeout, &unshown).await;
         started.unwrap()
     };
     let Some(lambda) = start(TIMEOUTS[0]).await else {
