@@ -22,7 +22,8 @@ use testkit::throttled_table::item_bytes;
 
 use super::answers::{Protocol, TARGET, throttled, transaction_throttled};
 use super::limits::{Buckets, Limits, Scope, Use};
-use super::{BODY_BYTES_MAX, Shared, parts};
+use super::parts::{self, Split};
+use super::upstream::{BODY_BYTES_MAX, Upstream};
 
 /// One write unit is for so many bytes.
 const UNIT_BYTES: u64 = 1_024;
@@ -40,7 +41,19 @@ pub(super) struct Meter {
     iterators: Mutex<HashMap<String, ShardName>>,
 }
 
-/// Writes, each with its scopes.
+/// What became of a call.
+enum Charged {
+    /// It is within the limits.
+    Within,
+    /// So it is, and it returns an iterator of a shard.
+    Read(ShardName),
+    /// So are the entries that are forwarded.
+    InPart(Split),
+    /// It is not.
+    Refused,
+}
+
+/// Units of scopes.
 type Wanted = Vec<(Scope, u64)>;
 
 impl Meter {
@@ -52,147 +65,142 @@ impl Meter {
         }
     }
 
-    /// Forwards a call, or what of it is within the limits.
+    /// Forwards a call, or what of it is within the limits. Returns whether something was refused.
     pub(super) async fn forward(
         &self,
-        shared: &Shared,
+        upstream: &Upstream,
         (protocol, operation): (&Protocol, &str),
         request: &Parts,
         body: Bytes,
-    ) -> Response {
-        let Ok(fields) = serde_json::from_slice::<Value>(&body) else {
+    ) -> (Response, bool) {
+        let charged = match serde_json::from_slice(&body) {
+            Ok(fields) => {
+                let call = (operation, &fields, &body[..]);
+                self.charge(upstream, request, call).await
+            }
             // Not a call with a limit, or one that the service refuses.
-            return shared.forward(request, body).await;
+            Err(_) => Charged::Within,
         };
-        let is_within = match operation {
+        match charged {
+            Charged::Within => (upstream.forward(request, body).await, false),
+            Charged::Read(shard) => {
+                let answer = self.forward_read(upstream, shard, request, body).await;
+                (answer, false)
+            }
+            Charged::InPart(split) => {
+                let answer = upstream.forward_split(&split, request).await;
+                (answer, split.has_refused())
+            }
+            Charged::Refused if operation == "TransactWriteItems" => {
+                (transaction_throttled(), true)
+            }
+            Charged::Refused => (throttled(protocol), true),
+        }
+    }
+
+    /// Takes the units of a call.
+    async fn charge(
+        &self,
+        upstream: &Upstream,
+        request: &Parts,
+        (operation, fields, body): (&str, &Value, &[u8]),
+    ) -> Charged {
+        match operation {
             "BatchWriteItem" => {
-                for table in fields["RequestItems"].as_object().into_iter().flatten() {
-                    self.learn_key(shared, request, table.0).await;
+                let tables = fields["RequestItems"].as_object();
+                for table in tables.into_iter().flat_map(|it| it.keys()) {
+                    self.learn_key(upstream, request, table).await;
                 }
-                return self
-                    .forward_batch(shared, (protocol, operation), request, body)
-                    .await;
+                let of_entry = |entry: &Value, table: &str| self.of_write(table, entry, 1);
+                match self.charge_each(operation, body, of_entry) {
+                    // "If none of the items can be processed …, then BatchWriteItem returns a
+                    // ProvisionedThroughputExceededException" (API reference of BatchWriteItem).
+                    Charged::InPart(split) if split.through.is_none() => Charged::Refused,
+                    charged => charged,
+                }
             }
             "PutRecords" => {
-                let shards = shards_of(shared, request, &fields).await;
-                return self.forward_records(shared, &shards, request, body).await;
+                let shards = shards_of(upstream, request, fields).await;
+                self.charge_each(operation, body, |record, _| of_record(&shards, record))
             }
             "PutItem" | "UpdateItem" | "DeleteItem" => {
                 let table = text(&fields["TableName"]);
-                self.learn_key(shared, request, table).await;
-                let wanted = self.of_write(table, &fields, 1);
-                self.buckets().take(Instant::now(), &wanted)
+                self.learn_key(upstream, request, table).await;
+                self.take(&self.of_write(table, fields, 1))
             }
             "TransactWriteItems" => {
                 let mut wanted = Wanted::new();
                 for action in fields["TransactItems"].as_array().into_iter().flatten() {
                     for write in action.as_object().into_iter().flat_map(|it| it.values()) {
                         let table = text(&write["TableName"]);
-                        self.learn_key(shared, request, table).await;
+                        self.learn_key(upstream, request, table).await;
                         wanted.extend(self.of_write(table, write, 2));
                     }
                 }
-                if !self.buckets().take(Instant::now(), &summed(wanted)) {
-                    shared.count_limited(operation);
-                    return transaction_throttled();
-                }
-                true
+                self.take(&summed(wanted))
             }
             "PutRecord" => {
-                let shards = shards_of(shared, request, &fields).await;
-                let wanted = of_record(&shards, &fields);
-                self.buckets().take(Instant::now(), &wanted)
+                let shards = shards_of(upstream, request, fields).await;
+                self.take(&of_record(&shards, fields))
             }
             "GetShardIterator" => {
-                let shard = (stream_of(&fields), text(&fields["ShardId"]).to_owned());
-                let wanted = [(Scope::Shard(shard.clone(), Use::Iterators), 1)];
-                if self.buckets().take(Instant::now(), &wanted) {
-                    return self.forward_read(shared, Some(shard), request, body).await;
+                let shard = (stream_of(fields), text(&fields["ShardId"]).to_owned());
+                match self.take(&[(Scope::Shard(shard.clone(), Use::Iterators), 1)]) {
+                    Charged::Within => Charged::Read(shard),
+                    charged => charged,
                 }
-                false
             }
             "GetRecords" => {
-                let shard = lock(&self.iterators)
-                    .get(text(&fields["ShardIterator"]))
-                    .cloned();
-                let is_within = shard
-                    .as_ref()
-                    .is_none_or(|it| self.buckets().take_read(Instant::now(), it));
-                if is_within {
-                    return self.forward_read(shared, shard, request, body).await;
+                let iterator = text(&fields["ShardIterator"]);
+                match lock(&self.iterators).get(iterator).cloned() {
+                    Some(shard) if self.buckets().take_read(Instant::now(), &shard) => {
+                        Charged::Read(shard)
+                    }
+                    Some(_) => Charged::Refused,
+                    // Of a reader that began without the proxy.
+                    None => Charged::Within,
                 }
-                false
             }
-            _ => true,
-        };
-        if is_within {
-            return shared.forward(request, body).await;
+            _ => Charged::Within,
         }
-        shared.count_limited(operation);
-        throttled(protocol)
     }
 
-    /// Charges each item, and forwards those that have units.
-    async fn forward_batch(
+    fn take(&self, wanted: &[(Scope, u64)]) -> Charged {
+        if self.buckets().take(Instant::now(), wanted) {
+            Charged::Within
+        } else {
+            Charged::Refused
+        }
+    }
+
+    /// Takes the units of each entry of a batch, in their order.
+    fn charge_each(
         &self,
-        shared: &Shared,
-        (protocol, operation): (&Protocol, &str),
-        request: &Parts,
-        body: Bytes,
-    ) -> Response {
+        operation: &str,
+        body: &[u8],
+        wanted: impl Fn(&Value, &str) -> Wanted,
+    ) -> Charged {
         let now = Instant::now();
-        let split = parts::split(operation, &body, |_, entry, table| {
-            let wanted = self.of_write(table.unwrap_or_default(), entry, 1);
+        let split = parts::split(operation, body, |_, entry, table| {
+            let wanted = wanted(entry, table.unwrap_or_default());
             !self.buckets().take(now, &wanted)
         });
-        let Ok(split) = split else {
-            return shared.forward(request, body).await;
-        };
-        if split.has_refused() {
-            shared.count_limited(operation);
-        }
-        if split.through.is_none() {
-            // "If none of the items can be processed …, then BatchWriteItem returns a
-            // ProvisionedThroughputExceededException" (API reference of BatchWriteItem).
-            return throttled(protocol);
-        }
-        shared.forward_split(&split, request).await
-    }
-
-    /// Charges each record, and forwards those that have units.
-    async fn forward_records(
-        &self,
-        shared: &Shared,
-        shards: &[HashRange],
-        request: &Parts,
-        body: Bytes,
-    ) -> Response {
-        let now = Instant::now();
-        let split = parts::split("PutRecords", &body, |_, record, _| {
-            !self.buckets().take(now, &of_record(shards, record))
-        });
-        let Ok(split) = split else {
-            return shared.forward(request, body).await;
-        };
-        if split.has_refused() {
-            shared.count_limited("PutRecords");
-        }
-        shared.forward_split(&split, request).await
+        split.map_or(Charged::Within, Charged::InPart)
     }
 
     /// Forwards a call that returns an iterator of a shard, and charges the bytes of its records.
     async fn forward_read(
         &self,
-        shared: &Shared,
-        shard: Option<ShardName>,
+        upstream: &Upstream,
+        shard: ShardName,
         request: &Parts,
         body: Bytes,
     ) -> Response {
-        let (head, body) = shared.forward(request, body).await.into_parts();
+        let (head, body) = upstream.forward(request, body).await.into_parts();
         let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
             return StatusCode::BAD_GATEWAY.into_response();
         };
-        if let (Some(shard), Ok(answer)) = (shard, serde_json::from_slice::<Value>(&body)) {
+        if let Ok(answer) = serde_json::from_slice::<Value>(&body) {
             let bytes = answer["Records"].as_array().into_iter().flatten();
             let bytes: u64 = bytes.map(record_bytes).sum();
             let scope = Scope::Shard(shard.clone(), Use::ReadBytes);
@@ -222,12 +230,12 @@ impl Meter {
         vec![(Scope::Table(table.to_owned()), units), (partition, units)]
     }
 
-    async fn learn_key(&self, shared: &Shared, request: &Parts, table: &str) {
+    async fn learn_key(&self, upstream: &Upstream, request: &Parts, table: &str) {
         if lock(&self.keys).contains_key(table) {
             return;
         }
         let fields = serde_json::json!({ "TableName": table });
-        let Some(answer) = ask(shared, request, "DescribeTable", &fields).await else {
+        let Some(answer) = ask(upstream, request, "DescribeTable", &fields).await else {
             return;
         };
         let schema = answer["Table"]["KeySchema"].as_array();
@@ -259,14 +267,14 @@ struct HashRange {
 }
 
 /// The open shards of the stream that a call names.
-async fn shards_of(shared: &Shared, request: &Parts, fields: &Value) -> Vec<HashRange> {
+async fn shards_of(upstream: &Upstream, request: &Parts, fields: &Value) -> Vec<HashRange> {
     let stream = stream_of(fields);
     // Asked each time, since a split or a merge changes them.
     let named = match fields.get("StreamName") {
         Some(name) => serde_json::json!({ "StreamName": name }),
         None => serde_json::json!({ "StreamARN": fields["StreamARN"] }),
     };
-    let answer = ask(shared, request, "ListShards", &named).await;
+    let answer = ask(upstream, request, "ListShards", &named).await;
     let listed = answer.as_ref().and_then(|it| it["Shards"].as_array());
     let is_open = |it: &&Value| it["SequenceNumberRange"]["EndingSequenceNumber"].is_null();
     let open = listed.into_iter().flatten().filter(is_open);
@@ -317,13 +325,18 @@ fn text(value: &Value) -> &str {
 }
 
 /// Asks the service with the headers of a request.
-async fn ask(shared: &Shared, request: &Parts, operation: &str, fields: &Value) -> Option<Value> {
+async fn ask(
+    upstream: &Upstream,
+    request: &Parts,
+    operation: &str,
+    fields: &Value,
+) -> Option<Value> {
     let mut request = request.clone();
     let target = request.headers.get(TARGET)?.to_str().ok()?;
     let (service, _) = target.rsplit_once('.')?;
     let target = HeaderValue::from_str(&format!("{service}.{operation}")).ok()?;
     request.headers.insert(TARGET, target);
-    let answer = shared
+    let answer = upstream
         .forward(&request, Bytes::from(fields.to_string()))
         .await;
     let body = to_bytes(answer.into_body(), BODY_BYTES_MAX).await.ok()?;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use integration::emulator::ACCOUNT;
 use integration::faults::{Fault, Times};
 use integration::lambda_emulator::LambdaEmulator;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use testkit::ticks::{START_MS, tick};
 
 use crate::resources::{Resources, SECRET};
@@ -119,18 +120,8 @@ fn event(function: &str) -> (Value, Value) {
     }
 }
 
-/// The answer without what changes from time to time.
-fn plain(function: &str, answer: &str) -> Value {
-    let answer: Value =
-        serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
-    match function {
-        "webhook" => answer["statusCode"].clone(),
-        _ => answer,
-    }
-}
-
 /// A bootstrap that leaves its process id in a file.
-fn with_id(folder: &Path, function: &str) -> std::path::PathBuf {
+fn with_id(folder: &Path, function: &str) -> PathBuf {
     let script = folder.join("bootstrap");
     let program = bootstraps::program(function).unwrap();
     let text = format!(
@@ -143,118 +134,142 @@ fn with_id(folder: &Path, function: &str) -> std::path::PathBuf {
     script
 }
 
-/// Sends a signal to the bootstrap; returns whether it exists.
-fn signal(folder: &Path, signal: &str) -> bool {
-    let id = fs::read_to_string(folder.join("id")).unwrap();
-    let sent = Command::new("kill")
-        .args(["-s", signal, id.trim()])
-        .output();
-    sent.unwrap().status.success()
+/// A function, and what it is tried with.
+struct Subject {
+    function: &'static str,
+    resources: Resources,
+    /// The bootstrap's folder.
+    folder: TempDir,
+    event: String,
+    /// The answer to the event.
+    expected: Value,
 }
 
-async fn check(function: &str) {
-    let mut resources = Resources::new().await;
-    let proxy = resources.proxied.proxy.url().to_owned();
-    resources.set("AWS_ENDPOINT_URL", &proxy);
-    resources.set("AWS_LAMBDA_FUNCTION_NAME", function);
-    let folder = tempfile::tempdir().unwrap();
-    let bootstrap = with_id(folder.path(), function);
-    let environment = &resources.environment;
-    let unshown = format!("{function} in AWS's Lambda Runtime Interface Emulator");
-    let start = async |timeout| {
-        let started = LambdaEmulator::start(&bootstrap, environment, timeout, &unshown).await;
-        started.unwrap()
-    };
-    let Some(lambda) = start(TIMEOUTS[0]).await else {
-        return;
-    };
-    let (event, expected) = event(function);
-    let event = event.to_string();
-    let invoke = async |lambda: &LambdaEmulator| {
-        let answer = lambda.invoke(event.clone()).await.unwrap();
-        assert_eq!(plain(function, &answer), expected, "{}", lambda.log());
-    };
-    // Cold, and warm.
-    invoke(&lambda).await;
-    invoke(&lambda).await;
-
-    let error = lambda.invoke("{\"Records\": 7}").await.unwrap();
-    let error: Value = serde_json::from_str(&error).unwrap();
-    if function == "webhook" {
-        // The router answers what is not an HTTP event's.
-        assert!(
-            error["errorType"].is_string() || error["statusCode"] == 404,
-            "{error}"
-        );
-    } else {
-        assert!(error["errorType"].is_string(), "{error}");
-    }
-    invoke(&lambda).await;
-
-    // The bootstrap ends between two events: Lambda starts another one.
-    assert!(signal(folder.path(), "KILL"));
-    let mut answer = String::new();
-    for _ in 0..3 {
-        // The invocation that finds it dead may fail.
-        answer = lambda.invoke(event.clone()).await.unwrap();
-        if serde_json::from_str::<Value>(&answer).is_ok_and(|it| it["errorType"].is_null()) {
-            break;
+impl Subject {
+    async fn new(function: &'static str) -> Self {
+        let mut resources = Resources::new().await;
+        let proxy = resources.proxied.proxy.url().to_owned();
+        resources.set("AWS_ENDPOINT_URL", &proxy);
+        resources.set("AWS_LAMBDA_FUNCTION_NAME", function);
+        let (event, expected) = event(function);
+        Self {
+            function,
+            resources,
+            folder: tempfile::tempdir().unwrap(),
+            event: event.to_string(),
+            expected,
         }
     }
-    assert_eq!(plain(function, &answer), expected, "{}", lambda.log());
 
-    let large = match function {
-        "webhook" => Some((
-            webhook_event(&"7".repeat(EVENT_BYTES_MAX - 2_000)),
-            json!(413),
-        )),
-        "analytics" => Some((records(10_000, EVENT_BYTES_MAX - 2_000), expected.clone())),
-        _ => None,
-    };
-    if let Some((event, expected)) = large {
-        let event = event.to_string();
-        assert!(
-            (EVENT_BYTES_MAX * 8 / 10..EVENT_BYTES_MAX).contains(&event.len()),
-            "{}",
-            event.len()
+    async fn start(&self, timeout_seconds: u32) -> Option<LambdaEmulator> {
+        let bootstrap = with_id(self.folder.path(), self.function);
+        let environment = &self.resources.environment;
+        let unshown = format!(
+            "{} in AWS's Lambda Runtime Interface Emulator",
+            self.function
         );
-        let answer = lambda.invoke(event).await.unwrap();
-        assert_eq!(plain(function, &answer), expected, "{}", lambda.log());
+        let started = LambdaEmulator::start(&bootstrap, environment, timeout_seconds, &unshown);
+        started.await.unwrap()
     }
-    assert!(lambda.terminate().await.unwrap().success());
-    assert!(
-        !signal(folder.path(), "0"),
-        "the bootstrap ends with its environment"
-    );
 
-    // A service that does not answer.
-    let Some(lambda) = start(TIMEOUTS[1]).await else {
+    /// Sends a signal to the bootstrap; returns whether it exists.
+    fn signal(&self, signal: &str) -> bool {
+        let id = fs::read_to_string(self.folder.path().join("id")).unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", signal, id.trim()])
+            .output();
+        sent.unwrap().status.success()
+    }
+
+    /// Compares an answer, without what changes from time to time.
+    #[track_caller]
+    fn assert_answer(&self, lambda: &LambdaEmulator, answer: &str, expected: &Value) {
+        let answer: Value = serde_json::from_str(answer).unwrap_or_else(|_| answer.into());
+        let answer = match self.function {
+            "webhook" => answer["statusCode"].clone(),
+            _ => answer,
+        };
+        assert_eq!(&answer, expected, "{}", lambda.log());
+    }
+
+    async fn invoke(&self, lambda: &LambdaEmulator) {
+        let answer = lambda.invoke(self.event.clone()).await.unwrap();
+        self.assert_answer(lambda, &answer, &self.expected);
+    }
+
+    /// Events, an error, and a crash between two events, after which Lambda starts the bootstrap again.
+    async fn events(&self, lambda: &LambdaEmulator) {
+        self.invoke(lambda).await;
+        self.invoke(lambda).await;
+        let error = lambda.invoke("{\"Records\": 7}").await.unwrap();
+        let error: Value = serde_json::from_str(&error).unwrap();
+        assert!(error["errorType"].is_string(), "{error}");
+        self.invoke(lambda).await;
+
+        assert!(self.signal("KILL"));
+        let mut answer = String::new();
+        for _ in 0..3 {
+            // The invocation that finds it dead may fail.
+            answer = lambda.invoke(self.event.clone()).await.unwrap();
+            let parsed = serde_json::from_str::<Value>(&answer);
+            if parsed.is_ok_and(|it| it["errorType"].is_null()) {
+                break;
+            }
+        }
+        self.assert_answer(lambda, &answer, &self.expected);
+    }
+
+    /// The largest event, for functions that get one.
+    async fn largest(&self, lambda: &LambdaEmulator) {
+        let bytes = EVENT_BYTES_MAX - 2_000;
+        let (event, expected) = match self.function {
+            "webhook" => (webhook_event(&"7".repeat(bytes)), json!(413)),
+            "analytics" => (records(10_000, bytes), self.expected.clone()),
+            _ => return,
+        };
+        let event = event.to_string();
+        let sizes = EVENT_BYTES_MAX * 8 / 10..EVENT_BYTES_MAX;
+        assert!(sizes.contains(&event.len()), "{}", event.len());
+        let answer = lambda.invoke(event).await.unwrap();
+        self.assert_answer(lambda, &answer, &expected);
+    }
+
+    /// A service that does not answer: the invocation ends at the time limit, and the next one begins anew.
+    async fn time_limit(&self, lambda: &LambdaEmulator) {
+        self.invoke(lambda).await;
+        let proxy = &self.resources.proxied.proxy;
+        for operation in FIRST_CALLS {
+            let slow = Fault::Slow(Duration::from_secs(20));
+            proxy.fail(operation, slow, Times::Always).unwrap();
+        }
+        if self.function == "webhook" {
+            // It answers within limits of its own. A new tick, since it knows the other one.
+            let answer = lambda.invoke(delivery(2).to_string()).await.unwrap();
+            self.assert_answer(lambda, &answer, &json!(503));
+        } else {
+            let answer = lambda.invoke(self.event.clone()).await.unwrap();
+            let timed_out = format!("Task timed out after {}.00 seconds", TIMEOUTS[1]);
+            assert_eq!(answer, timed_out, "{}", lambda.log());
+        }
+        proxy.heal();
+        self.invoke(lambda).await;
+    }
+}
+
+async fn check(function: &'static str) {
+    let subject = Subject::new(function).await;
+    let Some(lambda) = subject.start(TIMEOUTS[0]).await else {
         return;
     };
-    invoke(&lambda).await;
-    for operation in FIRST_CALLS {
-        let slow = Fault::Slow(Duration::from_secs(20));
-        resources
-            .proxied
-            .proxy
-            .fail(operation, slow, Times::Always)
-            .unwrap();
-    }
-    if function == "webhook" {
-        // A new tick, since it knows the other one.
-        let answer = lambda.invoke(delivery(2).to_string()).await.unwrap();
-        assert_eq!(
-            plain(function, &answer),
-            json!(503),
-            "within its own limits"
-        );
-    } else {
-        let answer = lambda.invoke(event.clone()).await.unwrap();
-        let timed_out = format!("Task timed out after {}.00 seconds", TIMEOUTS[1]);
-        assert_eq!(answer, timed_out, "{}", lambda.log());
-    }
-    resources.proxied.proxy.heal();
-    invoke(&lambda).await;
+    subject.events(&lambda).await;
+    subject.largest(&lambda).await;
+    assert!(lambda.terminate().await.unwrap().success());
+    assert!(
+        !subject.signal("0"),
+        "the bootstrap ends with its environment"
+    );
+    let lambda = subject.start(TIMEOUTS[1]).await.unwrap();
+    subject.time_limit(&lambda).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
