@@ -20,11 +20,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, anyhow};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_config::SdkConfig;
 use tokio::sync::OnceCell;
 
-pub use account::{ACCESS_KEY, ACCOUNT, REGION};
+pub use account::{ACCESS_KEY, ACCOUNT, REGION, sdk_config};
 
 use crate::build_folder;
 use crate::python::{self, Tools};
@@ -143,13 +142,7 @@ impl Emulator {
     /// The configuration of clients that call it through another endpoint, such as a faulty one.
     #[must_use]
     pub fn sdk_config_at(&self, endpoint: &str) -> SdkConfig {
-        let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "emulator");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static(REGION))
-            .endpoint_url(endpoint)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build()
+        account::sdk_config(endpoint)
     }
 
     /// An S3 client; buckets are in the path, since bucket host names do not resolve to the
@@ -183,16 +176,22 @@ impl Emulator {
         format!("{}/_aws/execute-api/{api_id}/{stage}", self.endpoint())
     }
 
-    /// A project name that is unique across tests and runs: `t` and 11 characters.
+    /// See [`unique_project`].
     #[must_use]
     pub fn unique_project(&self) -> String {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let ms = u64::try_from(runtime::clock::now_ms()).unwrap_or_default();
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // 26 bits of the time, 10 of the process, 8 of the count: 44 bits are 11 hex digits.
-        let seed = ((ms & 0x3ff_ffff) << 18)
-            | ((u64::from(std::process::id()) & 0x3ff) << 8)
-            | (number & 0xff);
-        format!("t{seed:011x}")
+        unique_project()
     }
+}
+
+/// A project name that is unique across tests and runs: `t` and 11 characters.
+#[must_use]
+pub fn unique_project() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let ms = u64::try_from(runtime::clock::now_ms()).unwrap_or_default();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // 26 bits of the time, 10 of the process, 8 of the count: 44 bits are 11 hex digits.
+    let seed = ((ms & 0x3ff_ffff) << 18)
+        | ((u64::from(std::process::id()) & 0x3ff) << 8)
+        | (number & 0xff);
+    format!("t{seed:011x}")
 }

@@ -8,9 +8,13 @@
 //! method (S3). WebSockets are not forwarded.
 
 mod answers;
+mod limits;
+mod metered;
 mod parts;
+mod upstream;
 
 pub use answers::Protocol;
+pub use limits::Limits;
 pub use parts::{Choice, NotPartiallyRefusable};
 
 use std::collections::BTreeMap;
@@ -19,32 +23,20 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::emulator::Emulator;
-
-/// The largest body that is forwarded (our largest request is PutRecords with 10 MiB).
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+use metered::Meter;
+use upstream::{BODY_BYTES_MAX, Upstream};
 
 /// The loopback address.
 const LOOPBACK: &str = "127.0.0.1";
-
-/// Hop-by-hop headers, which are not forwarded; the length is computed again.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 /// A fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +82,7 @@ pub struct RuleId(u64);
 pub struct Calls {
     /// All calls.
     pub seen: u64,
-    /// Calls with a fault.
+    /// Calls with a fault, or of which the limits refused something.
     pub with_fault: u64,
 }
 
@@ -99,11 +91,11 @@ struct Control {
     next_id: u64,
     rules: Vec<Rule>,
     calls: BTreeMap<String, Calls>,
+    meter: Option<Arc<Meter>>,
 }
 
 struct Shared {
-    upstream: String,
-    client: reqwest::Client,
+    upstream: Upstream,
     control: Mutex<Control>,
 }
 
@@ -133,13 +125,8 @@ impl FaultyEndpoint {
             .await
             .context("the faulty endpoint cannot open a port")?;
         let port = listener.local_addr()?.port();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
         let shared = Arc::new(Shared {
-            upstream: emulator.endpoint().to_owned(),
-            client,
+            upstream: Upstream::new(emulator.endpoint())?,
             control: Mutex::default(),
         });
         let router = Router::new()
@@ -194,14 +181,21 @@ impl FaultyEndpoint {
         self.add(None, Fault::Unavailable, Times::Always)
     }
 
+    /// Allows only so much a second from now on, beside the rules: what is more is refused as DynamoDB and Kinesis do.
+    pub fn limit(&self, limits: Limits) {
+        self.shared.control().meter = Some(Arc::new(Meter::new(limits)));
+    }
+
     /// Removes a rule.
     pub fn remove(&self, id: RuleId) {
         self.shared.control().rules.retain(|rule| rule.id != id);
     }
 
-    /// Removes all rules, so everything is forwarded.
+    /// Removes all rules and limits, so everything is forwarded.
     pub fn heal(&self) {
-        self.shared.control().rules.clear();
+        let mut control = self.shared.control();
+        control.rules.clear();
+        control.meter = None;
     }
 
     /// How often an operation was called.
@@ -258,57 +252,11 @@ impl Shared {
         fault
     }
 
-    async fn forward(&self, parts: &request::Parts, body: Bytes) -> Response {
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let sent = self
-            .client
-            .request(parts.method.clone(), format!("{}{path}", self.upstream))
-            .headers(without_hop_by_hop(&parts.headers))
-            .body(body)
-            .send()
-            .await;
-        let answer = match sent {
-            Ok(answer) => answer,
-            Err(error) => return answers::bad_gateway(&error),
-        };
-        let (status, headers) = (answer.status(), without_hop_by_hop(answer.headers()));
-        match answer.bytes().await {
-            Ok(body) => (status, headers, body).into_response(),
-            Err(error) => answers::bad_gateway(&error),
-        }
-    }
-
-    /// Forwards the entries that are not refused, and adds the refused ones to the response.
-    async fn forward_parts(
-        &self,
-        operation: &str,
-        choice: &Choice,
-        parts: &request::Parts,
-        body: Bytes,
-    ) -> Response {
-        let split = match parts::split(operation, choice, &body) {
-            Ok(split) => split,
-            // Not a valid request of the operation: the service reports that itself.
-            Err(_) => return self.forward(parts, body).await,
-        };
-        let Some(through) = split.through.as_ref() else {
-            return split.answer_without_service(&parts.headers);
-        };
-        let answer = self.forward(parts, Bytes::from(through.to_string())).await;
-        if !answer.status().is_success() {
-            return answer;
-        }
-        let (mut head, body) = answer.into_parts();
-        let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-            return StatusCode::BAD_GATEWAY.into_response();
-        };
-        // DynamoDB's checksum is that of the original body.
-        head.headers.remove(HeaderName::from_static("x-amz-crc32"));
-        head.headers.remove(header::CONTENT_LENGTH);
-        match split.merge(&body) {
-            Ok(merged) => Response::from_parts(head, Body::from(merged)),
-            Err(error) => answers::bad_gateway(&error),
-        }
+    /// Counts a call of which the limits refused something.
+    fn count_limited(&self, operation: &str) {
+        let mut control = self.control();
+        let calls = control.calls.entry(operation.to_owned()).or_default();
+        calls.with_fault += 1;
     }
 }
 
@@ -320,12 +268,26 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     };
     let (protocol, operation) = answers::operation(&parts, &body);
     match shared.fault(&operation) {
-        None => shared.forward(&parts, body).await,
+        None => {
+            let meter = shared.control().meter.clone();
+            match meter {
+                Some(meter) => {
+                    let call = (&protocol, operation.as_str());
+                    let (answer, limited) =
+                        meter.forward(&shared.upstream, call, &parts, body).await;
+                    if limited {
+                        shared.count_limited(&operation);
+                    }
+                    answer
+                }
+                None => shared.upstream.forward(&parts, body).await,
+            }
+        }
         Some(Fault::Throttled) => answers::throttled(&protocol),
         Some(Fault::InternalError) => answers::internal_error(&protocol),
         Some(Fault::Unavailable) => answers::unavailable(&protocol),
         Some(Fault::LostAnswer) => {
-            let answer = shared.forward(&parts, body).await;
+            let answer = shared.upstream.forward(&parts, body).await;
             if answer.status().is_success() {
                 answers::internal_error(&protocol)
             } else {
@@ -334,20 +296,16 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         }
         Some(Fault::Slow(delay)) => {
             tokio::time::sleep(delay).await;
-            shared.forward(&parts, body).await
+            shared.upstream.forward(&parts, body).await
         }
         Some(Fault::Refused(choice)) => {
-            shared
-                .forward_parts(&operation, &choice, &parts, body)
-                .await
+            let refuses =
+                |position, entry: &Value, _: Option<&str>| choice.refuses(position, entry);
+            match parts::split(&operation, &body, refuses) {
+                Ok(split) => shared.upstream.forward_split(&split, &parts).await,
+                // Not a valid request of the operation: the service reports that itself.
+                Err(_) => shared.upstream.forward(&parts, body).await,
+            }
         }
     }
-}
-
-fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap<HeaderValue> {
-    let mut headers = headers.clone();
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-    headers
 }

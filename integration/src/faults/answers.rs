@@ -20,7 +20,8 @@ pub enum Protocol {
     Cbor,
 }
 
-const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+/// Names service and operation.
+pub(super) const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// The protocol and the operation's name.
@@ -80,6 +81,20 @@ pub(super) fn throttled(protocol: &Protocol) -> Response {
             message,
         ),
     }
+}
+
+/// A transaction that was throttled: DynamoDB cancels it as a whole.
+pub(super) fn transaction_throttled() -> Response {
+    let service = "DynamoDB_20120810".to_owned();
+    let message = "Transaction cancelled, please refer cancellation reasons for specific reasons \
+                   [ProvisionedThroughputExceeded] (a fault of the test)";
+    let code = "TransactionCanceledException";
+    error(
+        &Protocol::Json { service },
+        StatusCode::BAD_REQUEST,
+        code,
+        message,
+    )
 }
 
 /// A 500 with the service's own code.

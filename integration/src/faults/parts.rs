@@ -21,7 +21,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    fn refuses(&self, position: usize, entry: &Value) -> bool {
+    pub(super) fn refuses(&self, position: usize, entry: &Value) -> bool {
         match self {
             Self::All => true,
             Self::First(count) => position < *count,
@@ -88,11 +88,11 @@ pub(super) struct Split {
     tables: Vec<String>,
 }
 
-/// Splits a request's body.
+/// Splits a request's body. `refuses` gets each entry with its position and, for BatchWriteItem, its table.
 pub(super) fn split(
     operation: &str,
-    choice: &Choice,
     body: &[u8],
+    mut refuses: impl FnMut(usize, &Value, Option<&str>) -> bool,
 ) -> Result<Split, serde_json::Error> {
     let mut request: Map<String, Value> = serde_json::from_slice(body)?;
     let batch = batch(operation).unwrap_or(Batch::Records);
@@ -110,7 +110,7 @@ pub(super) fn split(
         };
         let mut through = Vec::new();
         for entry in all {
-            if choice.refuses(position, &entry) {
+            if refuses(position, &entry, table) {
                 split.refused.push((position, entry));
                 split.tables.extend(table.map(ToOwned::to_owned));
             } else {
@@ -141,6 +141,11 @@ pub(super) fn split(
 }
 
 impl Split {
+    /// Whether an entry is refused.
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
     /// The service's response, with the refused entries in their positions.
     pub(super) fn merge(&self, answer: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
         let mut answer: Map<String, Value> = serde_json::from_slice(answer)?;
@@ -217,6 +222,11 @@ fn refused_record() -> Value {
 mod tests {
     use super::*;
 
+    fn split_by(operation: &str, choice: &Choice, body: &[u8]) -> Split {
+        let refuses = |position, entry: &Value, _: Option<&str>| choice.refuses(position, entry);
+        split(operation, body, refuses).unwrap()
+    }
+
     fn records(keys: &[&str]) -> String {
         let records: Vec<_> = keys
             .iter()
@@ -227,12 +237,11 @@ mod tests {
 
     /// The keys that are forwarded, and for each position of the response whether it was refused.
     fn check_records(choice: &Choice, through: &[&str], refused: &[bool]) {
-        let split = split(
+        let split = split_by(
             "PutRecords",
             choice,
             records(&["a", "b", "c", "d"]).as_bytes(),
-        )
-        .unwrap();
+        );
         let sent: Vec<String> = split.through.as_ref().map_or_else(Vec::new, |request| {
             let records = request["Records"].as_array().unwrap();
             records
@@ -281,12 +290,11 @@ mod tests {
     fn unprocessed_items_are_named_by_table() {
         let put = |id: u32| json!({ "PutRequest": { "Item": { "pk": { "S": id.to_string() } } } });
         let request = json!({ "RequestItems": { "t": [put(1), put(2)], "u": [put(3)] } });
-        let split = split(
+        let split = split_by(
             "BatchWriteItem",
             &Choice::Every(2),
             request.to_string().as_bytes(),
-        )
-        .unwrap();
+        );
         let through = split.through.as_ref().unwrap();
         assert_eq!(
             through["RequestItems"],
@@ -300,12 +308,11 @@ mod tests {
     #[test]
     fn a_table_with_only_refused_entries_is_not_called() {
         let request = json!({ "RequestItems": { "t": [{ "PutRequest": {} }], "u": [{}, {}] } });
-        let split = split(
+        let split = split_by(
             "BatchWriteItem",
             &Choice::First(1),
             request.to_string().as_bytes(),
-        )
-        .unwrap();
+        );
         let through = split.through.as_ref().unwrap();
         assert_eq!(through["RequestItems"], json!({ "u": [{}, {}] }));
     }
@@ -313,12 +320,11 @@ mod tests {
     #[test]
     fn refused_messages_are_named_by_id() {
         let request = json!({ "Entries": [{ "Id": "x" }, { "Id": "y" }] });
-        let split = split(
+        let split = split_by(
             "SendMessageBatch",
             &Choice::First(1),
             request.to_string().as_bytes(),
-        )
-        .unwrap();
+        );
         let answer = split.merge(br#"{"Successful":[{"Id":"y"}]}"#).unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         assert_eq!(answer["Failed"][0]["Id"], "x");

@@ -1,4 +1,4 @@
-//! The stream: the contract of its port, and reading it.
+//! The stream: the contract of its port, and reading it, on the emulator and on kinesalite.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,31 +8,48 @@ use aws::kinesis::KinesisStream;
 use aws::kinesis::shard_reader::Begin;
 use aws::kinesis::tail::{StreamTail, Tailed};
 use aws::shards::KinesisShards;
+use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::StreamStatus;
 use domain::Tick;
+use integration::aws_parts::Part;
 use integration::emulator;
 use ops::ports::Shards;
 use testkit::contract;
 use testkit::ticks::ticks;
 
 /// The emulator shares its cores with other tests, so it gets more time than AWS needs.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long a stream may take to be created or resharded.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(30);
 
-async fn new_stream(shards: i32) -> (Client, String) {
+/// A new stream on each service that can run here: the emulator always, and kinesalite.
+async fn new_streams(shards: i32) -> Vec<(Client, String)> {
     let emulator = emulator::start().await.unwrap();
-    let client = Client::new(&emulator.sdk_config());
-    let name = format!("{}-ticks", emulator.unique_project());
-    let create = client.create_stream().stream_name(&name);
-    create.shard_count(shards).send().await.unwrap();
-    active(&client, &name).await;
-    (client, name)
+    let kinesalite = kinesalite("the stream's contract on a second implementation").await;
+    let mut streams = Vec::new();
+    for config in [Some(emulator.sdk_config()), kinesalite] {
+        let Some(config) = config else { continue };
+        let client = Client::new(&config);
+        streams.push((client.clone(), new_stream(&client, shards).await));
+    }
+    streams
 }
 
-async fn active(client: &Client, name: &str) {
+pub(crate) async fn kinesalite(unshown: &str) -> Option<SdkConfig> {
+    Part::Kinesalite.start(unshown).await.unwrap()
+}
+
+pub(crate) async fn new_stream(client: &Client, shards: i32) -> String {
+    let name = format!("{}-ticks", emulator::unique_project());
+    let create = client.create_stream().stream_name(&name);
+    create.shard_count(shards).send().await.unwrap();
+    active(client, &name).await;
+    name
+}
+
+pub(crate) async fn active(client: &Client, name: &str) {
     let wait = async {
         loop {
             let summary = client.describe_stream_summary().stream_name(name);
@@ -47,7 +64,7 @@ async fn active(client: &Client, name: &str) {
     tokio::time::timeout(ACTIVE_WITHIN, wait).await.unwrap();
 }
 
-fn by_token(ticks: impl IntoIterator<Item = Tick>) -> BTreeMap<String, Vec<Tick>> {
+pub(crate) fn by_token(ticks: impl IntoIterator<Item = Tick>) -> BTreeMap<String, Vec<Tick>> {
     let mut by_token: BTreeMap<String, Vec<Tick>> = BTreeMap::new();
     for tick in ticks {
         let token = tick.token.to_string();
@@ -56,117 +73,142 @@ fn by_token(ticks: impl IntoIterator<Item = Tick>) -> BTreeMap<String, Vec<Tick>
     by_token
 }
 
-fn ticks_of(tailed: Vec<Tailed>) -> Vec<Tick> {
+/// Whether the ticks of each token were read once and in the order in which they were sent.
+#[track_caller]
+pub(crate) fn assert_read(read: Vec<Tick>, sent: Vec<Tick>) {
+    let seconds = |ticks| {
+        let of_token = |ticks: Vec<Tick>| {
+            ticks
+                .iter()
+                .map(|it| it.timestamp_ms / 1_000 % 1_000)
+                .collect()
+        };
+        let all = by_token(ticks)
+            .into_iter()
+            .map(|(token, ticks)| (token, of_token(ticks)));
+        all.collect::<BTreeMap<String, Vec<i64>>>()
+    };
+    assert_eq!(seconds(read.clone()), seconds(sent.clone()));
+    assert_eq!(by_token(read), by_token(sent));
+}
+
+pub(crate) fn ticks_of(tailed: Vec<Tailed>) -> Vec<Tick> {
     tailed
         .into_iter()
         .map(|tailed| tailed.tick.unwrap())
         .collect()
 }
 
-async fn append(stream: &KinesisStream, sent: &[Tick]) {
+pub(crate) async fn append(stream: &KinesisStream, sent: &[Tick]) {
     let all: Vec<&Tick> = sent.iter().collect();
     assert_eq!(stream.append(&all, None).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn the_stream_keeps_its_contract() {
-    let (client, name) = new_stream(2).await;
-    contract::tick_stream(&KinesisStream::new(&client, name, DEADLINE)).await;
+    for (client, name) in new_streams(2).await {
+        contract::tick_stream(&KinesisStream::new(&client, name, DEADLINE)).await;
+    }
 }
 
 #[tokio::test]
 async fn appended_ticks_are_read_once_and_in_order_per_token() {
-    let (client, name) = new_stream(3).await;
-    let stream = KinesisStream::new(&client, &name, DEADLINE);
-    let sent = ticks(&["SOL", "BTC", "ETH", "JUP"], 300);
-    append(&stream, &sent).await;
-    let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
-        .await
-        .unwrap();
-    let tailed = tail.catch_up().await.unwrap();
-    let mut shard_of: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut last: BTreeMap<&str, _> = BTreeMap::new();
-    for tailed in &tailed {
-        let shard = shard_of
-            .entry(&tailed.partition_key)
-            .or_insert(&tailed.shard_id);
-        assert_eq!(*shard, tailed.shard_id, "a token stays in its shard");
-        let before = last.insert(tailed.shard_id.as_str(), tailed.sequence);
-        assert!(before.is_none_or(|before| before < tailed.sequence));
+    for (client, name) in new_streams(3).await {
+        let stream = KinesisStream::new(&client, &name, DEADLINE);
+        let sent = ticks(&["SOL", "BTC", "ETH", "JUP"], 300);
+        append(&stream, &sent).await;
+        let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
+            .await
+            .unwrap();
+        let tailed = tail.catch_up().await.unwrap();
+        let mut shard_of: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut last: BTreeMap<&str, _> = BTreeMap::new();
+        for tailed in &tailed {
+            let shard = shard_of
+                .entry(&tailed.partition_key)
+                .or_insert(&tailed.shard_id);
+            assert_eq!(*shard, tailed.shard_id, "a token stays in its shard");
+            let before = last.insert(tailed.shard_id.as_str(), tailed.sequence);
+            assert!(before.is_none_or(|before| before < tailed.sequence));
+            assert!(
+                tailed
+                    .arrived_at_ms
+                    .is_some_and(|ms| ms > 1_700_000_000_000)
+            );
+        }
+        assert_eq!(by_token(ticks_of(tailed)), by_token(sent));
         assert!(
-            tailed
-                .arrived_at_ms
-                .is_some_and(|ms| ms > 1_700_000_000_000)
+            tail.catch_up().await.unwrap().is_empty(),
+            "no tick is read twice"
         );
     }
-    assert_eq!(by_token(ticks_of(tailed)), by_token(sent));
-    assert!(
-        tail.catch_up().await.unwrap().is_empty(),
-        "no tick is read twice"
-    );
 }
 
 #[tokio::test]
 async fn a_reader_may_start_at_a_time_or_at_latest() {
-    let (client, name) = new_stream(2).await;
-    let stream = KinesisStream::new(&client, &name, DEADLINE);
-    let sent = ticks(&["SOL", "BTC"], 20);
-    let (early, late) = sent.split_at(20);
-    append(&stream, early).await;
-    let mut all = StreamTail::open(&client, &name, Begin::TrimHorizon)
-        .await
-        .unwrap();
-    let arrived = all.catch_up().await.unwrap();
-    let last_ms = arrived
-        .iter()
-        .filter_map(|tailed| tailed.arrived_at_ms)
-        .max()
-        .unwrap();
-    let mut tip = StreamTail::open(&client, &name, Begin::Latest)
-        .await
-        .unwrap();
-    // Arrival times have milliseconds.
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    append(&stream, late).await;
-    let begin = Begin::AtTimestamp(last_ms + 1);
-    let mut at_time = StreamTail::open(&client, &name, begin).await.unwrap();
-    for tail in [&mut tip, &mut at_time] {
-        let read = ticks_of(tail.catch_up().await.unwrap());
-        assert_eq!(by_token(read), by_token(late.to_vec()));
+    for (client, name) in new_streams(2).await {
+        let stream = KinesisStream::new(&client, &name, DEADLINE);
+        // Each shard has a late one: kinesalite never answers if none is as late.
+        let sent = ticks(&["SOL", "BTC", "ETH", "JUP"], 20);
+        let (early, late) = sent.split_at(40);
+        append(&stream, early).await;
+        let mut all = StreamTail::open(&client, &name, Begin::TrimHorizon)
+            .await
+            .unwrap();
+        let arrived = all.catch_up().await.unwrap();
+        let last_ms = arrived
+            .iter()
+            .filter_map(|tailed| tailed.arrived_at_ms)
+            .max()
+            .unwrap();
+        let mut tip = StreamTail::open(&client, &name, Begin::Latest)
+            .await
+            .unwrap();
+        // Arrival times have milliseconds.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        append(&stream, late).await;
+        let begin = Begin::AtTimestamp(last_ms + 1);
+        let mut at_time = StreamTail::open(&client, &name, begin).await.unwrap();
+        for tail in [&mut tip, &mut at_time] {
+            let read = ticks_of(tail.catch_up().await.unwrap());
+            assert_eq!(by_token(read), by_token(late.to_vec()));
+        }
     }
 }
 
 #[tokio::test]
 async fn a_stream_that_does_not_exist_refuses_every_tick_with_the_reason() {
-    let (client, name) = new_stream(1).await;
-    let stream = KinesisStream::new(&client, format!("{name}-no"), DEADLINE);
-    let sent = ticks(&["SOL"], 3);
-    let all: Vec<&Tick> = sent.iter().collect();
-    let refused = stream.append(&all, None).await.unwrap();
-    assert_eq!(refused.len(), 3);
-    assert!(
-        refused[0].reason.contains("ResourceNotFoundException"),
-        "{}",
-        refused[0].reason
-    );
+    for (client, name) in new_streams(1).await {
+        let stream = KinesisStream::new(&client, format!("{name}-no"), DEADLINE);
+        let sent = ticks(&["SOL"], 3);
+        let all: Vec<&Tick> = sent.iter().collect();
+        let refused = stream.append(&all, None).await.unwrap();
+        assert_eq!(refused.len(), 3);
+        assert!(
+            refused[0].reason.contains("ResourceNotFoundException"),
+            "{}",
+            refused[0].reason
+        );
+    }
 }
 
 /// The emulator creates new shards with the old names and drops the records, while AWS closes the old
-/// shards and keeps them. So reading across a reshard is tested with a fake HTTP client.
+/// shards and keeps them. Reading across a reshard is tested in `resharding.rs`, and with a fake HTTP client.
 #[tokio::test]
 async fn shards_are_counted_and_changed_and_the_stream_continues() {
-    let (client, name) = new_stream(2).await;
-    let shards = KinesisShards::new(&client, &name);
-    assert_eq!(shards.open_count().await.unwrap(), 2);
-    shards.set(4).await.unwrap();
-    active(&client, &name).await;
-    assert_eq!(shards.open_count().await.unwrap(), 4);
-    let stream = KinesisStream::new(&client, &name, DEADLINE);
-    let sent = ticks(&["SOL", "BTC", "ETH"], 20);
-    append(&stream, &sent).await;
-    let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
-        .await
-        .unwrap();
-    let read = ticks_of(tail.catch_up().await.unwrap());
-    assert_eq!(by_token(read), by_token(sent));
+    for (client, name) in new_streams(2).await {
+        let shards = KinesisShards::new(&client, &name);
+        assert_eq!(shards.open_count().await.unwrap(), 2);
+        shards.set(4).await.unwrap();
+        active(&client, &name).await;
+        assert_eq!(shards.open_count().await.unwrap(), 4);
+        let stream = KinesisStream::new(&client, &name, DEADLINE);
+        let sent = ticks(&["SOL", "BTC", "ETH"], 20);
+        append(&stream, &sent).await;
+        let mut tail = StreamTail::open(&client, &name, Begin::TrimHorizon)
+            .await
+            .unwrap();
+        let read = ticks_of(tail.catch_up().await.unwrap());
+        assert_eq!(by_token(read), by_token(sent));
+    }
 }

@@ -7,6 +7,7 @@ mod archive;
 mod athena;
 mod dynamodb;
 mod kinesis;
+mod resharding;
 mod s3;
 mod sns;
 mod sqs;

@@ -13,7 +13,7 @@ use app::ingest::Ingest;
 use app::objects::Objects as _;
 use app::ports::{CohortTick, OutboxId, PortError, Refused, SequenceNumber, TickStream};
 use app::recent_offers::RecentOffers;
-use app::replay::{Replayable, ReplayedRecords, Settings, ShardLog};
+use app::replay::{Lineage, Replayable, ReplayedRecords, Settings, ShardLog};
 use async_trait::async_trait;
 use aws::dynamodb::candle_blocks::{ReadRange, TIMEOUT};
 use aws::dynamodb::{CandleTable, ShardCheckpoints, StoreTimeout, TickTable, TickTableConfig};
@@ -21,7 +21,7 @@ use aws::emf::InvocationMetrics;
 use aws_client::scripted_http::{Answer as Response, Wire};
 use codec::tick_columns::{COLUMNS, Kind};
 use domain::analytics::Interval;
-use domain::{Pair, Tick};
+use domain::{Pair, Tick, Token};
 use integration::event_source::answer::{Answer, outcome};
 use integration::event_source::event::{Origin, invocation};
 use integration::event_source::mapping::MappingSettings;
@@ -30,6 +30,7 @@ use integration::event_source::shard::{Batch, Shard, Step as ShardStep};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use testkit::memory_objects::MemoryObjects;
+use testkit::replay::ONLY_SHARD;
 use testkit::throttled_table::{OF_PARTITION, THROTTLED, ThrottledTable, UNLIMITED, Units};
 use tokio::time::Instant;
 
@@ -122,8 +123,12 @@ impl ShardLog for Stream {
         Ok((0..SHARDS).map(name_of).collect())
     }
 
-    async fn parents(&self, _: &str) -> Result<Vec<String>, PortError> {
-        Ok(Vec::new())
+    async fn lineage(&self, _: &str) -> Result<Lineage, PortError> {
+        Ok(ONLY_SHARD)
+    }
+
+    fn hash_key(&self, _: &Token) -> u128 {
+        0
     }
 }
 

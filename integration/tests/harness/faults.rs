@@ -14,15 +14,15 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use integration::emulator::{self, Emulator};
 use integration::faults::{Calls, Choice, Fault, FaultyEndpoint, Times};
 
-struct ProxiedClients {
-    emulator: &'static Emulator,
-    proxy: FaultyEndpoint,
-    config: aws_config::SdkConfig,
-    name: String,
+pub(crate) struct ProxiedClients {
+    pub(crate) emulator: &'static Emulator,
+    pub(crate) proxy: FaultyEndpoint,
+    pub(crate) config: aws_config::SdkConfig,
+    pub(crate) name: String,
 }
 
 /// Clients behind a proxy. They do not retry, so each call is counted.
-async fn proxied() -> ProxiedClients {
+pub(crate) async fn proxied() -> ProxiedClients {
     let emulator = emulator::start().await.unwrap();
     let proxy = FaultyEndpoint::start(emulator).await.unwrap();
     let config = emulator.sdk_config_at(proxy.url());
@@ -39,7 +39,7 @@ async fn proxied() -> ProxiedClients {
     }
 }
 
-async fn stream(proxied: &ProxiedClients) -> aws_sdk_kinesis::Client {
+pub(crate) async fn stream(proxied: &ProxiedClients) -> aws_sdk_kinesis::Client {
     let kinesis = aws_sdk_kinesis::Client::new(&proxied.config);
     kinesis
         .create_stream()
@@ -212,25 +212,36 @@ async fn a_slow_call_takes_effect_later() {
     assert!(started.elapsed() >= delay);
 }
 
+/// A table with these text keys, the partition key first.
+pub(crate) async fn table(
+    proxied: &ProxiedClients,
+    name: &str,
+    keys: &[&str],
+) -> aws_sdk_dynamodb::Client {
+    let dynamo = aws_sdk_dynamodb::Client::new(&proxied.config);
+    let mut create = dynamo
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest);
+    for (key, kind) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(*key)
+            .attribute_type(ScalarAttributeType::S);
+        let element = KeySchemaElement::builder()
+            .attribute_name(*key)
+            .key_type(kind);
+        create = create
+            .attribute_definitions(attribute.build().unwrap())
+            .key_schema(element.build().unwrap());
+    }
+    create.send().await.unwrap();
+    dynamo
+}
+
 #[tokio::test]
 async fn unprocessed_items_are_returned_and_the_others_are_stored() {
     let proxied = proxied().await;
-    let dynamo = aws_sdk_dynamodb::Client::new(&proxied.config);
-    let key = AttributeDefinition::builder()
-        .attribute_name("pk")
-        .attribute_type(ScalarAttributeType::S);
-    let schema = KeySchemaElement::builder()
-        .attribute_name("pk")
-        .key_type(KeyType::Hash);
-    dynamo
-        .create_table()
-        .table_name(&proxied.name)
-        .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(key.build().unwrap())
-        .key_schema(schema.build().unwrap())
-        .send()
-        .await
-        .unwrap();
+    let dynamo = table(&proxied, &proxied.name, &["pk"]).await;
     proxied
         .proxy
         .fail(

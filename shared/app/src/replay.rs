@@ -10,6 +10,9 @@
 //! of a later position. A block that is not in memory is complete in the store, up to the position at least. Its
 //! records are not added again: those up to its stored position are in it, and each tick is known by its member.
 //!
+//! **Resharding.** A shard begins with what its parents hold of its own pairs. A half of a split does not take the pairs
+//! of the other half: it would hold them as they were at the split, and give that to the shard that both are merged into.
+//!
 //! **Who may go on.** The head of a shard names the last record that was committed. A commit is conditional on the
 //! head from which it began, so that of two processes with the same batch one fails, and begins again.
 
@@ -17,9 +20,11 @@ mod analysis;
 mod memory;
 mod snapshot;
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
-use domain::Pair;
 use domain::analytics::{Anomaly, CandleBlock};
+use domain::{Pair, Token};
 
 use crate::ports::{PortError, SequenceNumber};
 
@@ -123,6 +128,18 @@ pub trait ShardLog: Send + Sync {
     /// The shards whose records the stream has, closed ones too.
     async fn shards(&self) -> Result<Vec<String>, PortError>;
 
-    /// The shards that a shard was made from by a split or a merge, if the stream still has them.
-    async fn parents(&self, shard: &str) -> Result<Vec<String>, PortError>;
+    /// Where a shard comes from, and what belongs to it.
+    async fn lineage(&self, shard: &str) -> Result<Lineage, PortError>;
+
+    /// The hash key of a token's records.
+    fn hash_key(&self, token: &Token) -> u128;
+}
+
+/// Where a shard comes from, and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// The shards that it was made from by a split or a merge, if the stream still has them.
+    pub parents: Vec<String>,
+    /// The hash keys of its records.
+    pub hash_keys: RangeInclusive<u128>,
 }

@@ -1,18 +1,27 @@
 //! In-memory ports of the analysis with a snapshot and a replay, whose calls can fail before or after their effect.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use app::ports::{PortError, SequenceNumber};
-use app::replay::{Blocks, Checkpoints, Head, ReplayedRecords, ShardLog, Snapshot, StoredBlock};
+use app::replay::{
+    Blocks, Checkpoints, Head, Lineage, ReplayedRecords, ShardLog, Snapshot, StoredBlock,
+};
 use async_trait::async_trait;
 use domain::analytics::{Anomaly, Candle, CandleBlock};
-use domain::{Pair, Tick};
+use domain::{Pair, Tick, Token};
 
 /// The most records of one read.
 const RECORDS_PER_READ_MAX: usize = 7;
 
 const MS_PER_HOUR: i64 = 3_600_000;
+
+/// The lineage of the only shard of a stream.
+pub const ONLY_SHARD: Lineage = Lineage {
+    parents: Vec::new(),
+    hash_keys: 0..=u128::MAX,
+};
 
 /// A stream with its shards, and what the analysis keeps of them.
 #[derive(Default)]
@@ -34,9 +43,8 @@ struct Held {
     fails: bool,
 }
 
-#[derive(Default)]
 struct Log {
-    parents: Vec<String>,
+    lineage: Lineage,
     records: Vec<(SequenceNumber, Vec<u8>)>,
 }
 
@@ -51,11 +59,11 @@ impl MemoryShards {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a shard with its parents.
-    pub fn add_shard(&self, shard: &str, parents: &[&str]) {
+    /// Adds a shard with its parents. The hash key of a token is its first byte.
+    pub fn add_shard(&self, shard: &str, parents: &[&str], hash_keys: RangeInclusive<u128>) {
         let parents = parents.iter().map(|it| (*it).to_owned()).collect();
         let log = Log {
-            parents,
+            lineage: Lineage { parents, hash_keys },
             records: Vec::new(),
         };
         self.held().shards.insert(shard.to_owned(), log);
@@ -300,11 +308,15 @@ impl ShardLog for MemoryShards {
         self.run(|held| held.shards.keys().cloned().collect())
     }
 
-    async fn parents(&self, shard: &str) -> Result<Vec<String>, PortError> {
+    async fn lineage(&self, shard: &str) -> Result<Lineage, PortError> {
         self.run(|held| {
             let log = held.shards.get(shard);
-            log.map(|it| it.parents.clone()).unwrap_or_default()
+            log.map_or(ONLY_SHARD, |it| it.lineage.clone())
         })
+    }
+
+    fn hash_key(&self, token: &Token) -> u128 {
+        token.as_str().bytes().next().map_or(0, u128::from)
     }
 }
 

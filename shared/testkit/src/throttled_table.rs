@@ -220,7 +220,7 @@ impl ThrottledTable {
         for key in shuffled {
             let place = key_of_value(key);
             let item = held.items.get(&place).cloned();
-            let bytes = item.as_ref().map_or(0, size_bytes);
+            let bytes = item.as_ref().map_or(0, item_bytes);
             // An eventually consistent read costs a half.
             let units = bytes.div_ceil(4_096).max(1) * if is_consistent { 2 } else { 1 };
             if self.charge(held, &place.0, 0, units) {
@@ -256,7 +256,7 @@ impl ThrottledTable {
         for write in shuffled {
             let place = key(write);
             let item = write.get("PutRequest").map(|put| object(&put["Item"]));
-            let bytes = item.as_ref().map_or(0, size_bytes);
+            let bytes = item.as_ref().map_or(0, item_bytes);
             let units = bytes.div_ceil(1_024).max(1);
             if !self.charge(held, &place.0, units, 0) {
                 left.push(write.clone());
@@ -283,7 +283,7 @@ impl ThrottledTable {
         let item = object(&body["Item"]);
         let place = key_of(&item);
         let holds = holds(body, held.items.get(&place));
-        if !self.charge(held, &place.0, size_bytes(&item).div_ceil(1_024).max(1), 0) {
+        if !self.charge(held, &place.0, item_bytes(&item).div_ceil(1_024).max(1), 0) {
             return Err(throttled());
         }
         if !holds {
@@ -330,7 +330,7 @@ impl ThrottledTable {
             item.remove(&named(name.trim()));
         }
         let holds = holds(body, before.as_ref());
-        if !self.charge(held, &place.0, size_bytes(&item).div_ceil(1_024).max(1), 0) {
+        if !self.charge(held, &place.0, item_bytes(&item).div_ceil(1_024).max(1), 0) {
             return Err(throttled());
         }
         if !holds {
@@ -375,7 +375,7 @@ impl ThrottledTable {
             .as_u64()
             .and_then(|limit| usize::try_from(limit).ok());
         items.truncate(limit.unwrap_or(usize::MAX));
-        let bytes: u64 = items.iter().map(size_bytes).sum();
+        let bytes: u64 = items.iter().map(item_bytes).sum();
         if !self.charge(held, pk, 0, 2 * bytes.div_ceil(4_096).max(1)) {
             return Err(throttled());
         }
@@ -427,7 +427,8 @@ fn key_of(item: &Item) -> Key {
 }
 
 /// The size of an item as DynamoDB counts it.
-fn size_bytes(item: &Item) -> u64 {
+#[must_use]
+pub fn item_bytes(item: &Item) -> u64 {
     let bytes = |(name, value): (&String, &Value)| {
         let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
         let text = value.as_str().unwrap_or_default();

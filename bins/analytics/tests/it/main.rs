@@ -70,7 +70,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let shards = Arc::new(MemoryShards::default());
-        shards.add_shard(SHARD, &[]);
+        shards.add_shard(SHARD, &[], 0..=u128::MAX);
         Self {
             shards,
             fakes: Arc::default(),

@@ -237,7 +237,8 @@ impl Replayable {
             if generation >= GENERATIONS_MAX {
                 return Ok(memory);
             }
-            for parent in self.log.parents(shard).await? {
+            let lineage = self.log.lineage(shard).await?;
+            for parent in lineage.parents {
                 let head = self.checkpoints.head(&parent).await?;
                 let mut of_parent = self
                     .restored(&parent, head.as_ref(), generation + 1, analysed)
@@ -246,7 +247,10 @@ impl Replayable {
                     self.replay(&mut of_parent, &parent, None, analysed).await?;
                 }
                 while let Some((pair, held)) = of_parent.pairs.pop_lru() {
-                    memory.pairs.put(pair, held);
+                    let hash_key = self.log.hash_key(&pair.token);
+                    if lineage.hash_keys.contains(&hash_key) {
+                        memory.pairs.put(pair, held);
+                    }
                 }
             }
             Ok(memory)

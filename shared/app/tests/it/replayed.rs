@@ -6,17 +6,18 @@
 )]
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{SequenceNumber, StreamRecord};
-use app::replay::{Replayable, Settings, ShardMemory};
+use app::replay::{Replayable, Settings, ShardLog as _, ShardMemory};
 use async_trait::async_trait;
 use domain::Tick;
 use domain::analytics::{Candle, Interval};
 use proptest::prelude::*;
-use testkit::replay::{MemoryShards, expected_candles};
+use testkit::replay::{MemoryShards, ONLY_SHARD, expected_candles};
 use testkit::ticks::{START_MS, tick};
 
 #[derive(Default)]
@@ -48,8 +49,8 @@ enum Step {
     Advance(i64),
     /// The shards are settled.
     Settle,
-    /// The shard is closed, and another one continues it.
-    Reshard,
+    /// A shard is split, or two of them are merged.
+    Reshard { merge: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -63,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1_usize..3).prop_map(Step::LoseSnapshots),
         2 => prop_oneof![Just(1_000_i64), Just(70_000), Just(700_000)].prop_map(Step::Advance),
         1 => Just(Step::Settle),
-        1 => Just(Step::Reshard),
+        2 => any::<bool>().prop_map(|merge| Step::Reshard { merge }),
     ]
 }
 
@@ -92,8 +93,10 @@ struct World {
     analysis: Replayable,
     /// What each instance keeps of each shard.
     kept: Vec<std::collections::HashMap<String, ShardMemory>>,
-    /// The shards so far; the last one is open.
+    /// The shards so far, parents before their children.
     names: Vec<String>,
+    /// The open ones of them, in the order of their hash keys.
+    open: Vec<(usize, RangeInclusive<u128>)>,
     /// The records of each shard, and how many of them are done.
     records: Vec<(Vec<StreamRecord>, usize)>,
     last_batch: Option<(usize, Vec<StreamRecord>)>,
@@ -103,7 +106,7 @@ struct World {
 impl World {
     fn new(records_per_snapshot: usize) -> Self {
         let shards = Arc::new(MemoryShards::default());
-        shards.add_shard("s0", &[]);
+        shards.add_shard("s0", &[], ONLY_SHARD.hash_keys);
         let feed = Arc::new(Published::default());
         let clock = Arc::new(AtomicI64::new(START_MS + 7_200_000));
         let of_clock = Arc::clone(&clock);
@@ -127,6 +130,7 @@ impl World {
             analysis,
             kept: (0..INSTANCES).map(|_| Default::default()).collect(),
             names: vec!["s0".to_owned()],
+            open: vec![(0, ONLY_SHARD.hash_keys)],
             records: vec![(Vec::new(), 0)],
             last_batch: None,
             appended: Vec::new(),
@@ -134,8 +138,11 @@ impl World {
     }
 
     fn append(&mut self, tick: &Tick) {
-        let sequence = self.shards.append(self.names.last().unwrap(), tick);
-        let (records, _) = self.records.last_mut().unwrap();
+        let hash_key = self.shards.hash_key(&tick.token);
+        let mut open = self.open.iter();
+        let (shard, _) = open.find(|(_, keys)| keys.contains(&hash_key)).unwrap();
+        let sequence = self.shards.append(&self.names[*shard], tick);
+        let (records, _) = &mut self.records[*shard];
         let tick = tick.clone();
         records.push(StreamRecord { sequence, tick });
     }
@@ -195,13 +202,47 @@ impl World {
                     self.analysis.settle(name).await.ok();
                 }
             }
-            Step::Reshard => {
-                let (parent, name) = (self.names.last().unwrap(), format!("s{}", self.names.len()));
-                self.shards.add_shard(&name, &[parent]);
-                self.names.push(name);
-                self.records.push((Vec::new(), 0));
+            Step::Reshard { merge } => self.reshard(*merge),
+        }
+    }
+
+    /// Merges the first two open shards, or splits the first one that has several tokens.
+    fn reshard(&mut self, merge: bool) {
+        if merge {
+            if let [(low, from), (high, to), ..] = &self.open[..] {
+                let parents = [*low, *high];
+                let keys = *from.start()..=*to.end();
+                let merged = self.add(&parents, keys);
+                self.open.splice(..2, [merged]);
+            }
+            return;
+        }
+        // Between the first letters of the tokens.
+        for boundary in [u128::from(b'D'), u128::from(b'F')] {
+            let has = |(_, keys): &(usize, RangeInclusive<u128>)| {
+                keys.contains(&boundary) && *keys.start() < boundary
+            };
+            if let Some(at) = self.open.iter().position(has) {
+                let (parent, keys) = self.open[at].clone();
+                let low = self.add(&[parent], *keys.start()..=boundary - 1);
+                let high = self.add(&[parent], boundary..=*keys.end());
+                self.open.splice(at..=at, [low, high]);
+                return;
             }
         }
+    }
+
+    fn add(
+        &mut self,
+        parents: &[usize],
+        keys: RangeInclusive<u128>,
+    ) -> (usize, RangeInclusive<u128>) {
+        let name = format!("s{}", self.names.len());
+        let parents: Vec<&str> = parents.iter().map(|it| self.names[*it].as_str()).collect();
+        self.shards.add_shard(&name, &parents, keys.clone());
+        self.names.push(name);
+        self.records.push((Vec::new(), 0));
+        (self.names.len() - 1, keys)
     }
 
     async fn finish(&mut self) {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use app::ports::{PortError, SequenceNumber};
-use app::replay::{ReplayedRecords, ShardLog};
+use app::replay::{Lineage, ReplayedRecords, ShardLog};
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
+use domain::Token;
+use md5::{Digest as _, Md5};
 use tokio::time::Instant;
 
 use super::shard_reader::{Position, ShardReader};
@@ -90,17 +92,26 @@ impl ShardLog for KinesisLog {
         Ok(shards.iter().map(|it| it.shard_id().to_owned()).collect())
     }
 
-    async fn parents(&self, shard: &str) -> Result<Vec<String>, PortError> {
+    async fn lineage(&self, shard: &str) -> Result<Lineage, PortError> {
         let shards = self.reader.list().await?;
-        let Some(of_shard) = shards.iter().find(|it| it.shard_id() == shard) else {
-            return Ok(Vec::new());
-        };
-        let parents = [
-            of_shard.parent_shard_id(),
-            of_shard.adjacent_parent_shard_id(),
-        ];
+        let of_shard = shards.iter().find(|it| it.shard_id() == shard);
+        let parents = of_shard.into_iter().flat_map(|it| {
+            let parents = [it.parent_shard_id(), it.adjacent_parent_shard_id()];
+            parents.into_iter().flatten()
+        });
         let is_kept = |parent: &&str| shards.iter().any(|it| it.shard_id() == *parent);
-        let kept = parents.into_iter().flatten().filter(is_kept);
-        Ok(kept.map(str::to_owned).collect())
+        let range = of_shard.and_then(|it| it.hash_key_range());
+        let range = range.map(|it| (it.starting_hash_key(), it.ending_hash_key()));
+        let (from, to) = range.unwrap_or_default();
+        Ok(Lineage {
+            parents: parents.filter(is_kept).map(str::to_owned).collect(),
+            // A shard that is not listed has no parents either, whose pairs would be taken.
+            hash_keys: from.parse().unwrap_or(0)..=to.parse().unwrap_or(u128::MAX),
+        })
+    }
+
+    /// The MD5 of the partition key, which is the token.
+    fn hash_key(&self, token: &Token) -> u128 {
+        u128::from_be_bytes(Md5::digest(token.as_str()).into())
     }
 }

@@ -61,11 +61,8 @@ impl StreamTail {
             shards: BTreeMap::new(),
         };
         for shard in tail.reader.list().await? {
-            let ended = shard
-                .sequence_number_range()
-                .is_some_and(|range| range.ending_sequence_number().is_some());
             tail.add(&shard, begin);
-            if ended
+            if is_closed(&shard)
                 && begin == Begin::Latest
                 && let Some(passed_over) = tail.shards.get_mut(shard.shard_id())
             {
@@ -166,6 +163,7 @@ impl StreamTail {
                 Position::Open(cursor) => cursor.behind_ms == 0,
                 Position::Ended => true,
             });
+            let caught_up = caught_up && !self.is_resharded().await?;
             if caught_up || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok((all, caught_up));
             }
@@ -180,6 +178,17 @@ impl StreamTail {
                 parents: parents.into_iter().flatten().map(str::to_owned).collect(),
                 position: Position::Closed(begin),
             });
+    }
+
+    /// Whether a shard that is read was closed: what arrived since then is in its children. Kinesis may return the last
+    /// record of a closed shard as its newest, together with another iterator.
+    async fn is_resharded(&self) -> Result<bool, PortError> {
+        let listed = self.reader.list().await?;
+        let mut closed = listed.iter().filter(|shard| is_closed(shard));
+        Ok(closed.any(|shard| {
+            let read = self.shards.get(shard.shard_id());
+            read.is_some_and(|it| !matches!(it.position, Position::Ended))
+        }))
     }
 
     async fn add_children(&mut self) -> Result<(), PortError> {
@@ -222,6 +231,12 @@ impl StreamTail {
         }
         Ok(())
     }
+}
+
+fn is_closed(shard: &Shard) -> bool {
+    shard
+        .sequence_number_range()
+        .is_some_and(|range| range.ending_sequence_number().is_some())
 }
 
 fn cursor(shard: &ShardTail) -> Option<&Cursor> {

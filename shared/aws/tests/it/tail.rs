@@ -166,6 +166,30 @@ async fn a_split_shard_is_read_to_its_end_before_its_children() {
     );
 }
 
+/// The last record of a closed shard comes with an iterator, and as the newest.
+#[tokio::test(start_paused = true)]
+async fn a_reader_has_not_caught_up_before_it_has_read_the_children() {
+    let wire = Wire::new(|n, call| match call.operation.as_str() {
+        "ListShards" => {
+            let split = n > 0;
+            let mut shards = vec![shard("s0", None, split)];
+            if split {
+                shards.push(shard("s1", Some("s0"), false));
+            }
+            Answer::Good(json!({"Shards": shards}))
+        }
+        "GetShardIterator" => opened(call),
+        _ => match iterator(call) {
+            "s0" => page(&[record("A", 1)], Some("s0b"), 0),
+            "s0b" => page(&[], None, 0),
+            "s1" => page(&[record("A", 2)], Some("s1b"), 0),
+            later => page(&[], Some(later), 0),
+        },
+    });
+    let mut tail = tail(&wire, Begin::TrimHorizon).await;
+    assert_eq!(sequences(&tail.catch_up().await.unwrap()), [1, 2]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn closed_shards_are_skipped_when_starting_at_latest() {
     let wire = Wire::new(|_, call| match call.operation.as_str() {
