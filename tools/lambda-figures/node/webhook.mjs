@@ -4,9 +4,11 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBDocumentClient, PutCommand } from "@aws-sdk/lib-dynamodb";
 import { KinesisClient, PutRecordCommand } from "@aws-sdk/client-kinesis";
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
 
 const table = DynamoDBDocumentClient.from(new DynamoDBClient({}));
-const stream = new KinesisClient({});
+// Its default is HTTP/2, which the stand-in for AWS does not speak.
+const stream = new KinesisClient({ requestHandler: new NodeHttpHandler() });
 const queue = new SQSClient({});
 const { TICKS_TABLE, STREAM_NAME, BROADCAST_QUEUE_URL, WEBHOOK_SECRETS, KINESIS_PERCENTAGE } = process.env;
 
