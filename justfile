@@ -101,6 +101,12 @@ sql-figures FOLDER *OPTIONS:
     cargo build --release --locked -p ticksql -p tickctl
     python3 tools/sql-figures {{FOLDER}} {{OPTIONS}}
 
+# CPU time and memory of the Lambdas beside the same functions in Node (needs npm and Node 20 or later)
+[group: 'bench']
+lambda-figures *OPTIONS:
+    cargo build --release --locked -p webhook -p analytics
+    tools/lambda-figures/figures {{OPTIONS}}
+
 # Open-loop load on a running tickstream
 [group: 'bench']
 load RATE='4000' SECONDS='60' BATCH='1':
