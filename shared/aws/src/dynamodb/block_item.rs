@@ -7,9 +7,10 @@ use domain::Pair;
 use domain::analytics::{CandleBlock, Member};
 
 use super::attributes::{
-    EXPIRES_AT, Item, ItemError, bytes, bytes_of, expires_at, integer_of, key, number, packed,
-    sortable, text, text_of, unpacked,
+    EXPIRES_AT, Item, ItemError, bytes, bytes_of, expires_at, integer_of, key, number, sortable,
+    text, text_of,
 };
+use super::deflated::{deflated, inflated};
 
 /// The attribute with the last record that a block includes, padded so that texts compare like numbers.
 pub(crate) const POSITION: &str = "position";
@@ -69,7 +70,8 @@ pub(crate) fn block_items(
     let first = members.get(..MEMBERS_PER_ITEM_MAX).unwrap_or(&members);
     let mut item = block_key(&pair, start_ms);
     item.extend(common());
-    item.insert(CANDLES.to_owned(), packed(&block)?);
+    let candles = deflated(&block, &item)?;
+    item.insert(CANDLES.to_owned(), candles);
     item.insert(MEMBERS.to_owned(), members_value(first));
     item.insert(TICKS.to_owned(), number(members.len()));
     items.push(item);
@@ -78,7 +80,7 @@ pub(crate) fn block_items(
 
 /// The block of an item, with the members that are in the item.
 pub(crate) fn block_of(item: &Item) -> Result<StoredBlock, ItemError> {
-    let mut block: CandleBlock = unpacked(item, CANDLES)?;
+    let mut block: CandleBlock = inflated(item, CANDLES)?;
     block.restore_members(members_of(item)?);
     Ok(StoredBlock {
         block,

@@ -8,6 +8,7 @@ mod batch_write;
 mod block_item;
 pub mod candle_blocks;
 pub mod connections;
+mod deflated;
 mod known_ticks;
 mod put_rows;
 mod reads;
