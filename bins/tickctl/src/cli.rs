@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{backup, compact, load, replay, server};
+use crate::commands::{backup, compact, cost, load, replay, server};
 use crate::process::{BadInput, ProcessContext};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
@@ -25,6 +25,7 @@ Examples:
   tickctl compact --dry-run
   tickctl server rollout 10 --why 'second stage'
   tickctl backup --to http://127.0.0.1:8080
+  tickctl cost --ticks-per-day 10M --tokens 5000
   tickctl rollout to canary
   tickctl rollout back
 
@@ -34,7 +35,7 @@ Exit codes:
   2  a wrong option or an invalid file";
 
 /// Operates a tickstream: sends it real trades, measures it under load, compacts its archive, makes
-/// backups, controls its rollout on AWS.
+/// backups, controls its rollout on AWS, says what it costs there.
 #[derive(Debug, Parser)]
 #[command(name = "tickctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -56,6 +57,8 @@ pub enum Command {
     Server(server::ServerArgs),
     /// Makes a backup of the data folder of a running tickstream.
     Backup(backup::BackupArgs),
+    /// Says what a month on AWS costs, by item.
+    Cost(cost::CostArgs),
     /// Shows and changes the share of ticks that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
@@ -69,6 +72,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Compact(args) => Box::pin(compact::run(args, process)).await,
         Command::Server(args) => Box::pin(server::run(args)).await,
         Command::Backup(args) => Box::pin(backup::run(args, process)).await,
+        Command::Cost(args) => cost::run(&args),
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
     };

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod compact;
+pub mod cost;
 pub mod load;
 pub mod replay;
 #[cfg(feature = "aws")]

@@ -11,6 +11,7 @@
 
 mod alarms;
 mod archive;
+mod bill;
 mod data;
 mod deploy;
 mod functions;

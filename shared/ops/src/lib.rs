@@ -1,6 +1,8 @@
 //! The control plane: how the rollout moves from stage to stage, what is checked before and watched
-//! after each step, and how a provisioned stream is scaled. Nothing here is on the path of a tick.
+//! after each step, how a provisioned stream is scaled, and what a month on AWS costs. Nothing here is on the path of
+//! a tick.
 
+pub mod bill;
 pub mod flag_record;
 pub mod ports;
 pub mod rollout_controller;

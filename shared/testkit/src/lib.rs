@@ -11,6 +11,7 @@ pub mod live;
 pub mod market;
 pub mod memory_objects;
 pub mod real;
+pub mod recording_service;
 pub mod release_1_0;
 pub mod replay;
 pub mod runtime_api;

@@ -36,6 +36,12 @@ impl MemoryObjects {
         self.held().objects.keys().cloned().collect()
     }
 
+    /// How many objects were written, replaced ones too.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.held().writes
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -112,37 +112,6 @@ pub async fn refusing_service() -> String {
     format!("http://{address}")
 }
 
-/// Starts a service that accepts every call of a webhook for one tick, and returns its endpoint.
-///
-/// # Panics
-/// If no socket can be opened.
-#[expect(clippy::unwrap_used, reason = "a test that cannot start should fail")]
-pub async fn accepting_service() -> String {
-    let accept = async |headers: HeaderMap| {
-        let target = headers.get("x-amz-target").map(|it| it.to_str().unwrap());
-        let (_, operation) = target
-            .unwrap_or_default()
-            .split_once('.')
-            .unwrap_or_default();
-        match operation {
-            "BatchGetItem" => r#"{"Responses":{},"UnprocessedKeys":{}}"#,
-            "BatchWriteItem" => r#"{"UnprocessedItems":{}}"#,
-            "PutRecords" => {
-                r#"{"FailedRecordCount":0,"Records":[{"SequenceNumber":"1","ShardId":"shardId-000000000000"}]}"#
-            }
-            "SendMessageBatch" => {
-                r#"{"Successful":[{"Id":"0","MessageId":"m","MD5OfMessageBody":"-"}],"Failed":[]}"#
-            }
-            _ => "{}",
-        }
-    };
-    let router = Router::new().fallback(accept);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
-}
-
 fn command(
     program: impl AsRef<FilePath>,
     address: SocketAddr,

@@ -179,6 +179,12 @@ impl ThrottledTable {
         }
     }
 
+    /// The sizes of the items, in bytes as DynamoDB counts them.
+    #[must_use]
+    pub fn item_sizes(&self) -> Vec<u64> {
+        self.lock().items.values().map(size_bytes).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,6 +7,7 @@
 )]
 
 mod bootstrap;
+mod guide_day;
 
 use std::sync::{Arc, Mutex};
 

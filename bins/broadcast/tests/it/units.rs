@@ -2,8 +2,9 @@
 
 use app::live::{AveragesJson, CandleJson};
 use app::ports::Topic;
-use domain::Token;
 use domain::analytics::{AnalysisConfig, PairState};
+use domain::{Price, Tick, Token, Volume};
+use ops::bill::units::FRAME_BYTES_PER_PAIR;
 use testkit::ticks::tick;
 
 use crate::{Scene, batch, body, result};
@@ -12,6 +13,47 @@ const WATCHERS: usize = 100;
 
 /// API Gateway bills a message for each 32 KB that it begins.
 const BYTES_OF_A_UNIT: usize = 32 * 1_024;
+
+/// What a pair adds to a message, with names of Solana's length, which the bill counts with.
+#[tokio::test(start_paused = true)]
+async fn a_message_has_the_bytes_of_the_bill() {
+    let scene = Scene::new();
+    scene.connections.watch("all", &[Topic::All]);
+    let bytes = async |pairs: u32| {
+        let (mut bodies, mut candles, mut averages) = (Vec::new(), Vec::new(), Vec::new());
+        for n in 0..pairs {
+            let quote = Token::new("So11111111111111111111111111111111111111112").unwrap();
+            let made = Tick {
+                quote: quote.clone(),
+                price: Price::parse("0.0068912345").unwrap(),
+                volume: Some(Volume::parse("1234.567891").unwrap()),
+                ..tick(
+                    &format!("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTD{n:03}"),
+                    n,
+                )
+            };
+            let mut state = PairState::new(made.token.clone(), quote);
+            drop(state.apply(&made, &AnalysisConfig::default()));
+            bodies.push(body(&made));
+            candles.extend(state.open_candles().cloned());
+            averages.push(state.averages());
+        }
+        let candles: Vec<CandleJson<'_>> = candles.iter().map(CandleJson::of).collect();
+        let averages: Vec<_> = averages.iter().flat_map(AveragesJson::rows).collect();
+        bodies.push(result("candles", &candles));
+        bodies.push(result("averages", &averages));
+        let before = scene.connections.messages("all").len();
+        scene.handle(batch(&bodies)).await;
+        let sent = scene.connections.messages("all").split_off(before);
+        sent.iter().map(String::len).sum::<usize>() as f64
+    };
+    let per_pair = (bytes(20).await - bytes(10).await) / 10.0;
+    let in_the_bill = FRAME_BYTES_PER_PAIR;
+    assert!(
+        (per_pair / in_the_bill - 1.0).abs() < 0.02,
+        "counted {per_pair} bytes, but ops::bill::units has {in_the_bill}"
+    );
+}
 
 /// A second with a tick of each of these pairs, and the results of the analysis. 10 million ticks a day
 /// are 116 a second.

@@ -8,6 +8,7 @@
 
 mod backup;
 mod compact;
+mod cost;
 mod files;
 mod load;
 mod process;

@@ -6,6 +6,8 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod units;
+
 use std::io::Write as _;
 
 use base64::Engine as _;
@@ -16,6 +18,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use runtime::lambda::Settings;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use testkit::recording_service::RecordingService;
 use testkit::runtime_api::{self, Answered, Bootstrap};
 use webhook::BODY_BYTES_MAX;
 use webhook::config::Config;
@@ -229,14 +232,14 @@ const FUNCTION_NAME: &str = "aproject-of-24-character-webhook";
 /// The log is billed by its bytes, and costs more than the metrics that are in it.
 #[tokio::test]
 async fn a_delivery_of_one_tick_is_logged_in_at_most_300_bytes() {
-    let endpoint = runtime_api::accepting_service().await;
+    let service = RecordingService::start().await;
     let tick =
         r#"[{"id":"1","token":"BTC","quote":"USD","price":"1.5","timestamp":1767225600000}]"#;
     let headers = json!({"authorization": SECRET, "content-type": "application/json"});
     let delivery = event("POST", "/webhooks/ticks", headers, Some(tick), false);
     let written = async |deliveries: usize| {
         let bootstrap = start(&[
-            ("AWS_ENDPOINT_URL", &endpoint),
+            ("AWS_ENDPOINT_URL", service.endpoint()),
             ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
             ("KINESIS_PERCENTAGE", "100"),
             ("WEBHOOK_SECRETS", SECRET),
