@@ -182,7 +182,7 @@ impl ThrottledTable {
     /// The sizes of the items, in bytes as DynamoDB counts them.
     #[must_use]
     pub fn item_sizes(&self) -> Vec<u64> {
-        self.lock().items.values().map(size_bytes).collect()
+        self.lock().items.values().map(item_bytes).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {

@@ -17,11 +17,11 @@ pub(crate) const POSITION: &str = "position";
 /// The attribute with the candles.
 const CANDLES: &str = "candles";
 
-/// The attribute with members, eight bytes each.
+/// The attribute with the members that the candles do not tell, eight bytes each.
 const MEMBERS: &str = "members";
 
-/// The attribute with the number of ticks, of blocks that have parts.
-const TICKS: &str = "ticks";
+/// The attribute with the number of these, of blocks that have parts.
+const COUNT: &str = "member_count";
 
 /// The most members of an item, 320 KB: DynamoDB accepts 400 KB per item.
 pub(crate) const MEMBERS_PER_ITEM_MAX: usize = 40_000;
@@ -50,9 +50,9 @@ pub(crate) fn block_items(
     now_ms: i64,
     days: u32,
 ) -> Result<Vec<Item>, ItemError> {
-    let mut block = stored.block.clone();
-    let members = block.take_members();
-    let (pair, start_ms) = (block.pair().clone(), block.start_ms());
+    let mut compact = stored.block.compact();
+    let members = compact.take_members();
+    let (pair, start_ms) = (stored.block.pair(), stored.block.start_ms());
     let common = || {
         [
             (
@@ -64,18 +64,18 @@ pub(crate) fn block_items(
     };
     let mut items = Vec::new();
     for (part, members) in members.chunks(MEMBERS_PER_ITEM_MAX).enumerate().skip(1) {
-        let mut item = part_key(&pair, start_ms, part);
+        let mut item = part_key(pair, start_ms, part);
         item.extend(common());
         item.insert(MEMBERS.to_owned(), members_value(members));
         items.push(item);
     }
     let first = members.get(..MEMBERS_PER_ITEM_MAX).unwrap_or(&members);
-    let mut item = block_key(&pair, start_ms);
+    let mut item = block_key(pair, start_ms);
     item.extend(common());
-    item.insert(CANDLES.to_owned(), packed(&block.compact())?);
+    item.insert(CANDLES.to_owned(), packed(&compact)?);
     item.insert(MEMBERS.to_owned(), members_value(first));
     if !items.is_empty() {
-        item.insert(TICKS.to_owned(), number(members.len()));
+        item.insert(COUNT.to_owned(), number(members.len()));
     }
     items.push(item);
     Ok(items)
@@ -85,7 +85,7 @@ pub(crate) fn block_items(
 pub(crate) fn block_of(item: &Item, pair: &Pair) -> Result<StoredBlock, ItemError> {
     let compact: CompactBlock = unpacked(item, CANDLES)?;
     let mut block = compact.into_block(pair.clone());
-    block.restore_members(members_of(item)?);
+    block.add_members(members_of(item)?);
     Ok(StoredBlock {
         block,
         position: position_of(item)?,
@@ -94,11 +94,11 @@ pub(crate) fn block_of(item: &Item, pair: &Pair) -> Result<StoredBlock, ItemErro
 
 /// The keys of the other parts of the members of an item's block.
 pub(crate) fn part_keys(item: &Item, block: &CandleBlock) -> Result<Vec<Item>, ItemError> {
-    if !item.contains_key(TICKS) {
+    if !item.contains_key(COUNT) {
         return Ok(Vec::new());
     }
-    let ticks = usize::try_from(integer_of(item, TICKS)?).unwrap_or_default();
-    let parts = 1..ticks.div_ceil(MEMBERS_PER_ITEM_MAX);
+    let count = usize::try_from(integer_of(item, COUNT)?).unwrap_or_default();
+    let parts = 1..count.div_ceil(MEMBERS_PER_ITEM_MAX);
     Ok(parts
         .map(|part| part_key(block.pair(), block.start_ms(), part))
         .collect())
@@ -195,16 +195,14 @@ mod tests {
         let position = SequenceNumber::from(u64::MAX);
         let items = block_items(&StoredBlock { block, position }, START_MS, 30).unwrap();
         let sizes: Vec<usize> = items.iter().map(size_bytes).collect();
-        assert!(matches!(sizes[..], [900..1_024]), "{sizes:?}");
+        assert!(matches!(sizes[..], [800..1_024]), "{sizes:?}");
     }
 
     #[test]
     fn members_that_do_not_fit_have_items_of_their_own() {
         let mut stored = stored(3);
         let count = 2 * MEMBERS_PER_ITEM_MAX as u64 + 5;
-        stored
-            .block
-            .restore_members((0..count).map(Member).collect());
+        stored.block.add_members((0..count).map(Member));
         let items = block_items(&stored, 0, 30).unwrap();
         let items: Vec<Item> = items.into_iter().map(|item| fits(item).unwrap()).collect();
         assert_eq!(items.len(), 3);
@@ -212,12 +210,10 @@ mod tests {
         let mut read = block_of(main, stored.block.pair()).unwrap();
         let keys = part_keys(main, &read.block).unwrap();
         assert_eq!(keys.len(), 2);
-        let mut members = read.block.take_members();
         for (key, item) in keys.iter().zip(&items) {
             assert_eq!((&item[PK], &item[SK]), (&key[PK], &key[SK]));
-            members.extend(members_of(item).unwrap());
+            read.block.add_members(members_of(item).unwrap());
         }
-        read.block.restore_members(members);
         assert_eq!(read, stored);
     }
 }

@@ -9,7 +9,7 @@ use app::replay::{Blocks, StoredBlock};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use domain::Pair;
-use domain::analytics::{Anomaly, Candle, CandleBlock, Interval, Member};
+use domain::analytics::{Anomaly, Candle, CandleBlock, Interval};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
@@ -141,15 +141,13 @@ impl CandleTable {
             if !keys.is_empty() {
                 let found =
                     read_all(&self.client, &self.table, LOAD, keys.clone(), deadline).await?;
-                let mut members: Vec<Member> = stored.block.take_members();
                 for key in &keys {
                     match take(&found, key).map(members_of) {
-                        Some(Ok(more)) => members.extend(more),
+                        Some(Ok(more)) => stored.block.add_members(more),
                         Some(Err(error)) => self.set_aside(pair, &error),
                         None => {}
                     }
                 }
-                stored.block.restore_members(members);
             }
             blocks.push(stored);
         }

@@ -21,9 +21,7 @@ pub struct CandleBlock {
     interval: Interval,
     start_ms: i64,
     candles: BTreeMap<i64, Candle>,
-    /// In the order in which they were added.
-    members: Vec<Member>,
-    known: HashSet<Member>,
+    members: HashSet<Member>,
     pair: Pair,
 }
 
@@ -44,8 +42,7 @@ impl CandleBlock {
             interval,
             start_ms,
             candles: BTreeMap::new(),
-            members: Vec::new(),
-            known: HashSet::new(),
+            members: HashSet::new(),
             pair,
         }
     }
@@ -83,11 +80,9 @@ impl CandleBlock {
     /// Adds a tick of its pair and time. `reissues` says that the tick's candle had ended, so that it is reissued with
     /// the next revision.
     pub fn add(&mut self, tick: &Tick, reissues: bool) -> Added {
-        let member = Member::of(tick);
-        if !self.known.insert(member) {
+        if !self.members.insert(Member::of(tick)) {
             return Added::Duplicate;
         }
-        self.members.push(member);
         let start_ms = self.interval.start_of(tick.timestamp_ms);
         self.candles
             .entry(start_ms)
@@ -102,7 +97,7 @@ impl CandleBlock {
     /// Whether a tick is in it.
     #[must_use]
     pub fn has(&self, tick: &Tick) -> bool {
-        self.known.contains(&Member::of(tick))
+        self.members.contains(&Member::of(tick))
     }
 
     /// The candle that starts at a time.
@@ -122,22 +117,9 @@ impl CandleBlock {
         self.members.len()
     }
 
-    /// Separates its members from it, for a store that keeps them elsewhere. See [`CandleBlock::restore_members`].
-    pub fn take_members(&mut self) -> Vec<Member> {
-        self.known.clear();
-        std::mem::take(&mut self.members)
-    }
-
-    /// Its members, in the order in which they were added.
-    #[must_use]
-    pub fn members(&self) -> &[Member] {
-        &self.members
-    }
-
-    /// Puts back members that were kept elsewhere.
-    pub fn restore_members(&mut self, members: Vec<Member>) {
-        self.known = members.iter().copied().collect();
-        self.members = members;
+    /// Adds members that were stored elsewhere. Their ticks are in its candles.
+    pub fn add_members(&mut self, members: impl IntoIterator<Item = Member>) {
+        self.members.extend(members);
     }
 }
 

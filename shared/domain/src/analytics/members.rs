@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Tick;
+use crate::{Tick, TickOrder};
 
 /// An odd number with evenly spread bits (2^64 divided by the golden ratio).
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -16,10 +16,16 @@ impl Member {
     /// The member that a tick is.
     #[must_use]
     pub fn of(tick: &Tick) -> Self {
-        let bits = u128::from_be_bytes(*tick.tick_id.as_bytes());
+        Self::at(tick.order())
+    }
+
+    /// The member that the tick at a place is.
+    #[must_use]
+    pub fn at(place: TickOrder) -> Self {
+        let bits = u128::from_be_bytes(*place.tick_id.as_bytes());
         let [high, low] = [bits >> 64, bits & u128::from(u64::MAX)].map(low_half);
         // Derived ids are evenly distributed; the products separate others.
-        let time = tick.timestamp_ms.cast_unsigned().wrapping_mul(SPREAD);
+        let time = place.timestamp_ms.cast_unsigned().wrapping_mul(SPREAD);
         Self(high.wrapping_mul(SPREAD) ^ low ^ time.rotate_left(32))
     }
 }

@@ -1,5 +1,7 @@
 //! A block as stored: small, since a table charges for each kilobyte of a write.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::CandleBlock;
@@ -7,12 +9,13 @@ use crate::analytics::{Candle, Interval, Member, TotalVolume};
 use crate::{Pair, Price, TickId, TickOrder};
 
 /// A block without its pair, which is in the key of whatever stores it. Most candles of a quiet pair are of one tick,
-/// and have each price and place once.
+/// and have each price and place once. The first and the last tick of a candle are members by their places.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompactBlock {
     interval: Interval,
     start_ms: i64,
     candles: Vec<CompactCandle>,
+    /// The other members, sorted.
     members: Vec<u64>,
 }
 
@@ -48,11 +51,15 @@ impl CandleBlock {
     #[must_use]
     pub fn compact(&self) -> CompactBlock {
         let candle = |it: &Candle| CompactCandle::of(it, self.start_ms);
+        let of_places: HashSet<Member> = places(self.candles.values()).collect();
+        let others = self.members.difference(&of_places);
+        let mut members: Vec<u64> = others.map(|member| member.0).collect();
+        members.sort_unstable();
         CompactBlock {
             interval: self.interval,
             start_ms: self.start_ms,
             candles: self.candles.values().map(candle).collect(),
-            members: self.members.iter().map(|member| member.0).collect(),
+            members,
         }
     }
 }
@@ -66,9 +73,23 @@ impl CompactBlock {
             let candle = compact.into_candle(&block);
             block.candles.insert(candle.start_ms, candle);
         }
-        block.restore_members(self.members.into_iter().map(Member).collect());
+        let of_places: HashSet<Member> = places(block.candles.values()).collect();
+        block.members = of_places;
+        block.add_members(self.members.into_iter().map(Member));
         block
     }
+
+    /// Separates the members that its candles do not tell, for a store that keeps them elsewhere. See
+    /// [`CandleBlock::add_members`].
+    pub fn take_members(&mut self) -> Vec<Member> {
+        let members = std::mem::take(&mut self.members);
+        members.into_iter().map(Member).collect()
+    }
+}
+
+/// The members that are the first or the last tick of a candle.
+fn places<'a>(candles: impl Iterator<Item = &'a Candle>) -> impl Iterator<Item = Member> {
+    candles.flat_map(|candle| [candle.first, candle.last].map(Member::at))
 }
 
 impl CompactCandle {
@@ -166,10 +187,12 @@ mod tests {
     /// that trades 1.4 times a minute costs one write unit.
     #[test]
     fn the_block_of_a_quiet_pair_fits_into_1_kb() {
-        let mut block = block(Interval::OneMinute, 43_000);
+        let block = block(Interval::OneMinute, 43_000);
         assert_eq!((block.ticks(), block.candles().count()), (13, 9));
-        let members = block.take_members().len() * 8;
-        let bytes = postcard::to_stdvec(&block.compact()).unwrap().len() + members;
+        let mut compact = block.compact();
+        // Each candle has at most two ticks, which are its first and its last.
+        assert!(compact.take_members().is_empty());
+        let bytes = postcard::to_stdvec(&compact).unwrap().len();
         assert!(bytes < 1_024 - 300, "{bytes}");
     }
 }
