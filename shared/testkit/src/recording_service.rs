@@ -91,7 +91,7 @@ impl RecordingService {
     /// The sizes of the items of the table, in bytes.
     #[must_use]
     pub fn item_sizes(&self) -> Vec<u64> {
-        self.shared.table.item_sizes()
+        self.shared.table.item_sizes("")
     }
 }
 

@@ -179,10 +179,13 @@ impl ThrottledTable {
         }
     }
 
-    /// The sizes of the items, in bytes as DynamoDB counts them.
+    /// The sizes of the items whose partition key begins with this, in bytes as DynamoDB counts them.
     #[must_use]
-    pub fn item_sizes(&self) -> Vec<u64> {
-        self.lock().items.values().map(item_bytes).collect()
+    pub fn item_sizes(&self, partition: &str) -> Vec<u64> {
+        let held = self.lock();
+        let items = held.items.iter();
+        let of_partition = items.filter(|((key, _), _)| key.starts_with(partition));
+        of_partition.map(|(_, item)| item_bytes(item)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {

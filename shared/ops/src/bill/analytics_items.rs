@@ -81,7 +81,7 @@ fn bytes_of_block(ticks: f64, candles_per_block: f64) -> f64 {
     BLOCK_BYTES
         + SINGLE_TICK_CANDLE_BYTES * singles
         + CANDLE_BYTES * (candles - singles)
-        + TICK_IN_BLOCK_BYTES * ticks
+        + TICK_IN_BLOCK_BYTES * (ticks - singles - 2.0 * (candles - singles)).max(0.0)
 }
 
 /// The mean units of sizes around a mean.

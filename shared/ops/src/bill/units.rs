@@ -39,17 +39,17 @@ pub const READ_UNITS_PER_BATCH: f64 = 1.0;
 /// See [`READ_UNITS_PER_BATCH`].
 pub const WRITE_UNITS_PER_BATCH: f64 = 1.0;
 /// The item of ten minutes of a pair, without its candles and ticks, with names of Solana's length.
-pub const BLOCK_BYTES: f64 = 264.0;
-/// A candle in it that has one tick, compressed.
-pub const SINGLE_TICK_CANDLE_BYTES: f64 = 60.0;
+pub const BLOCK_BYTES: f64 = 183.0;
+/// A candle in it that has one tick.
+pub const SINGLE_TICK_CANDLE_BYTES: f64 = 55.0;
 /// A candle in it that has several ticks.
-pub const CANDLE_BYTES: f64 = 89.0;
-/// Each of its ticks.
+pub const CANDLE_BYTES: f64 = 110.0;
+/// Each tick that is neither the first nor the last of its candle.
 pub const TICK_IN_BLOCK_BYTES: f64 = 8.0;
 /// The standard deviation of the size of blocks with as many ticks.
-pub const BLOCK_BYTES_SPREAD: f64 = 40.0;
+pub const BLOCK_BYTES_SPREAD: f64 = 80.0;
 /// A pair in a snapshot.
-pub const SNAPSHOT_BYTES_PER_PAIR: f64 = 4_180.0;
+pub const SNAPSHOT_BYTES_PER_PAIR: f64 = 3_705.0;
 /// `Settings::records_per_snapshot`.
 pub const RECORDS_PER_SNAPSHOT: f64 = 50_000.0;
 /// `Settings::pairs_max`.

@@ -29,7 +29,7 @@ struct CompactCandle {
     low: Option<Price>,
     close: Option<Price>,
     volume: Option<TotalVolume>,
-    /// `None` if it is 0.
+    /// `None` if it is the open price × the volume, as of a candle of one tick.
     quote_volume: Option<f64>,
     tick_count: u64,
     first: CompactOrder,
@@ -87,6 +87,10 @@ impl CompactBlock {
     }
 }
 
+fn quote_volume(price: Price, volume: Option<TotalVolume>) -> f64 {
+    volume.map_or(0.0, |volume| price.to_f64() * volume.to_f64())
+}
+
 /// The members that are the first or the last tick of a candle.
 fn places<'a>(candles: impl Iterator<Item = &'a Candle>) -> impl Iterator<Item = Member> {
     candles.flat_map(|candle| [candle.first, candle.last].map(Member::at))
@@ -100,6 +104,7 @@ impl CompactCandle {
             sequence: place.sequence,
             tick_id: *place.tick_id.as_bytes(),
         };
+        let of_one_tick = quote_volume(candle.open, candle.volume);
         Self {
             offset_ms: candle.start_ms.saturating_sub(block_ms),
             open: candle.open,
@@ -107,7 +112,8 @@ impl CompactCandle {
             low: unlike_open(candle.low),
             close: unlike_open(candle.close),
             volume: candle.volume,
-            quote_volume: (candle.quote_volume != 0.0).then_some(candle.quote_volume),
+            quote_volume: (candle.quote_volume.to_bits() != of_one_tick.to_bits())
+                .then_some(candle.quote_volume),
             tick_count: candle.tick_count,
             first: order(candle.first),
             last: (candle.last != candle.first).then(|| order(candle.last)),
@@ -133,7 +139,9 @@ impl CompactCandle {
             low: self.low.unwrap_or(self.open),
             close: self.close.unwrap_or(self.open),
             volume: self.volume,
-            quote_volume: self.quote_volume.unwrap_or_default(),
+            quote_volume: self
+                .quote_volume
+                .unwrap_or_else(|| quote_volume(self.open, self.volume)),
             tick_count: self.tick_count,
             first,
             last: self.last.map_or(first, place),
