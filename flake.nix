@@ -16,6 +16,7 @@
         "broadcast"
         "redrive"
         "scaler"
+        "compaction"
       ];
       programNames = [
         "tickstream"

@@ -14,7 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-functions=(webhook analytics broadcast redrive scaler)
+functions=(webhook analytics broadcast redrive scaler compaction)
 # Fetching and evaluating nixpkgs takes at most a minute; without a network it may hang.
 NIXPKGS_WITHIN_SECONDS=120
 # Longer than the update of the service stack takes, with the 5 minutes that an event may be ahead of our clock.
@@ -30,7 +30,7 @@ aws() { command "${AWS_CLI:-aws}" "$@"; }
 tickctl() {
   if [ -z "${TICKCTL:-}" ]; then
     # Same arguments as in tools/zips, so nothing is compiled twice.
-    tools/reproducible-cargo build --release --quiet --locked -p tickctl -p webhook -p analytics -p broadcast -p redrive -p scaler
+    tools/reproducible-cargo build --release --quiet --locked -p tickctl -p webhook -p analytics -p broadcast -p redrive -p scaler -p compaction
     TICKCTL=${CARGO_TARGET_DIR:-target}/release/tickctl
   fi
   "$TICKCTL" "$@"

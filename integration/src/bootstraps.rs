@@ -15,7 +15,14 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use crate::{build_folder, sources};
 
 /// The functions, by the names of their programs.
-pub const FUNCTIONS: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
+pub const FUNCTIONS: [&str; 6] = [
+    "webhook",
+    "analytics",
+    "broadcast",
+    "redrive",
+    "scaler",
+    "compaction",
+];
 
 /// The command that builds the programs with the same features as the tests.
 const BUILT_BY: &str = "`cargo test --workspace --no-run` builds it";

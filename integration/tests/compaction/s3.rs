@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use app::objects::Objects;
 use aws::archive::S3Objects;
 use integration::emulator::{self, Emulator};
+use testkit::runtime_api::Answered;
 
 use crate::generated::{counted, program, write};
 
@@ -106,6 +107,39 @@ async fn an_archive_on_s3_is_compacted_and_killed_runs_are_completed() {
         .iter()
         .filter(|object| object.name.contains("/_next-"));
     assert_eq!(hidden.count(), 0, "{names:?}");
+}
+
+#[tokio::test]
+async fn the_function_compacts_the_closed_days() {
+    let bucket = bucket().await;
+    let data = tempfile::tempdir().unwrap();
+    write(data.path(), 0, 0, 200, 50);
+    write(data.path(), 1, 0, 50, 50);
+    bucket.upload(data.path()).await;
+    let mut environment = bucket.emulator.environment();
+    environment.push(("ARCHIVE_URL", bucket.place.clone()));
+    // The generated days are long ago.
+    environment.push(("COMPACTION_DAYS", "3650".to_owned()));
+    let environment: Vec<(&str, &str)> = environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let program = integration::bootstraps::program("compaction").unwrap();
+    let function = testkit::runtime_api::start(&program, &environment).await;
+    let answered = function.invoke(serde_json::json!({})).await;
+    let Answered::Response(outcome) = answered else {
+        panic!("{answered:?}");
+    };
+    assert!(outcome["compacted"].as_u64() >= Some(1), "{outcome}");
+    let seen = bucket.as_athena_sees_it().await;
+    assert_eq!(counted(seen.path()), (200, 200), "duplicates are removed");
+    let again = function.invoke(serde_json::json!({})).await;
+    assert_eq!(
+        again,
+        Answered::Response(serde_json::json!({
+            "compacted": 0, "unchanged": outcome["compacted"],
+        }))
+    );
 }
 
 #[tokio::test]

@@ -340,7 +340,8 @@ fn programs_are_built_without_the_libraries_that_they_do_not_need() {
     let functions = ["analytics", "broadcast", "redrive", "scaler", "webhook"];
     let not_in_functions: &[&str] = &["arrow", "datafusion", "fjall", "parquet", "workspace-hack"];
     let of_functions = functions.map(|function| (function, not_in_functions));
-    let of_programs: [(&str, &[&str]); 3] = [
+    let of_programs: [(&str, &[&str]); 4] = [
+        ("compaction", &["aws-sdk-athena", "datafusion", "fjall"]),
         ("tickstream", &["aws-config", "datafusion", "rustls"]),
         ("ticksql", &["aws-sdk-dynamodb", "aws-sdk-kinesis", "fjall"]),
         ("tickctl", &["aws-sdk-athena", "datafusion", "fjall"]),

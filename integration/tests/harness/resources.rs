@@ -42,6 +42,7 @@ impl Resources {
             ("CONNECTIONS_TABLE", connections),
             ("STREAM_NAME", name.clone()),
             ("ARCHIVE_BUCKET", name.clone()),
+            ("ARCHIVE_URL", format!("s3://{name}/price-archive/")),
             ("MALFORMED_TOPIC_ARN", topic.clone()),
             ("ANOMALIES_TOPIC_ARN", topic),
             ("LIVE_CALLBACK_URL", "http://127.0.0.1:9/live".to_owned()),

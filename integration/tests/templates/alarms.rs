@@ -11,7 +11,7 @@ use crate::stack::{Resource, stack, text};
 const DESCRIPTION_LENGTH_MAX: usize = 1_024;
 
 /// Every alarm, without the project's name.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 28] = [
     "analytics-errors",
     "analytics-failed",
     "analytics-iterator-age",
@@ -28,6 +28,8 @@ const NAMES: [&str; 26] = [
     "redrive-dlq",
     "redrive-errors",
     "scaler-errors",
+    "compaction-errors",
+    "compaction-silent",
     "stream-read-throttles",
     "stream-write-throttles",
     "ticks-pending",
@@ -87,13 +89,13 @@ fn the_list_is_complete() {
 fn each_alarm_notifies_with_instructions() {
     for alarm in alarms() {
         notifies_with_instructions(&alarm);
-        // Missing data is normal: these services send nothing if there is nothing to count.
-        assert_eq!(
-            alarm.text("/TreatMissingData"),
-            "notBreaching",
-            "{}",
-            alarm.id
-        );
+        // Missing data is normal: these services send nothing if there is nothing to count. It is a failure of what a
+        // schedule should start.
+        let missing = match alarm.id.as_str() {
+            "CompactionSilent" => "breaching",
+            _ => "notBreaching",
+        };
+        assert_eq!(alarm.text("/TreatMissingData"), missing, "{}", alarm.id);
         assert!(alarm.number("/DatapointsToAlarm") <= alarm.number("/EvaluationPeriods"));
     }
 }
@@ -110,6 +112,19 @@ fn check(name: &str, metric: &str, threshold: u64) {
         "GreaterThanThreshold",
         "{name}"
     );
+}
+
+/// Where silence is the failure, missing data is one.
+#[test]
+fn a_compaction_that_is_not_started_is_an_alarm() {
+    let alarm = alarm("compaction-silent");
+    assert_eq!(alarm.text("/MetricName"), "Invocations");
+    assert_eq!(alarm.text("/ComparisonOperator"), "LessThanThreshold");
+    assert_eq!(
+        (alarm.number("/Threshold"), alarm.number("/Period")),
+        (1, 86_400)
+    );
+    assert_eq!(alarm.text("/TreatMissingData"), "breaching");
 }
 
 #[test]
@@ -165,7 +180,14 @@ fn alarms_watch_metrics_that_exist() {
         "AWS/SQS ApproximateNumberOfMessagesVisible",
         0,
     );
-    for function in ["webhook", "analytics", "broadcast", "redrive", "scaler"] {
+    for function in [
+        "webhook",
+        "analytics",
+        "broadcast",
+        "redrive",
+        "scaler",
+        "compaction",
+    ] {
         check(&format!("{function}-errors"), "AWS/Lambda Errors", 0);
     }
     for table in ["ticks", "analytics", "connections"] {

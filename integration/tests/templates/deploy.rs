@@ -31,7 +31,14 @@ case "$*" in
 esac
 "#;
 
-const FUNCTIONS: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
+const FUNCTIONS: [&str; 6] = [
+    "webhook",
+    "analytics",
+    "broadcast",
+    "redrive",
+    "scaler",
+    "compaction",
+];
 
 /// Variables that a developer may have set.
 const OPTIONS: [&str; 8] = [

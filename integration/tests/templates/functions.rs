@@ -7,7 +7,14 @@ use serde_json::json;
 
 use crate::stack::{Resource, Stack, stack, text};
 
-const NAMES: [&str; 5] = ["webhook", "analytics", "broadcast", "redrive", "scaler"];
+const NAMES: [&str; 6] = [
+    "webhook",
+    "analytics",
+    "broadcast",
+    "redrive",
+    "scaler",
+    "compaction",
+];
 
 fn function(service: &Stack, name: &str) -> Resource {
     let all = service.all("AWS::Lambda::Function");
@@ -128,6 +135,7 @@ fn functions_accept_their_environment() {
         check_environment::<broadcast::config::Config>(&service, "broadcast");
         check_environment::<redrive::config::Config>(&service, "redrive");
         check_environment::<scaler::config::Config>(&service, "scaler");
+        check_environment::<compaction::config::Config>(&service, "compaction");
     }
 }
 

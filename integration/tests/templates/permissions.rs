@@ -8,7 +8,7 @@ use crate::stack::{Resource, TEMPLATES, stack, text, texts};
 
 /// The permissions of each role, as `action on resource`. The resource is abbreviated to the last part
 /// of its ARN, or to its id in the template.
-const ROLES: [(&str, &str, &[&str]); 8] = [
+const ROLES: [(&str, &str, &[&str]); 10] = [
     (
         "ArchiveRole",
         "firehose.amazonaws.com",
@@ -86,6 +86,23 @@ const ROLES: [(&str, &str, &[&str]); 8] = [
             "sqs:SendMessage on AnalyticsFailedQueue",
             "sqs:SendMessage on BroadcastQueue",
         ],
+    ),
+    (
+        "CompactionRole",
+        "lambda.amazonaws.com",
+        &[
+            "logs:CreateLogStream on CompactionLogs",
+            "logs:PutLogEvents on CompactionLogs",
+            "s3:DeleteObject on prices-archive-111122223333-eu-central-1/price-archive/*",
+            "s3:GetObject on prices-archive-111122223333-eu-central-1/price-archive/*",
+            "s3:ListBucket on prices-archive-111122223333-eu-central-1",
+            "s3:PutObject on prices-archive-111122223333-eu-central-1/price-archive/*",
+        ],
+    ),
+    (
+        "CompactionScheduleRole",
+        "scheduler.amazonaws.com",
+        &["lambda:InvokeFunction on CompactionFunction"],
     ),
     (
         "BroadcastRole",

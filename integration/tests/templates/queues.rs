@@ -1,5 +1,6 @@
 //! Queues and event sources: retries are limited, and what is given up is not lost.
 
+use clap::Parser as _;
 use serde_json::{Value, json};
 
 use crate::stack::{Resource, Stack, stack};
@@ -167,6 +168,24 @@ fn the_analysis_accepts_the_scheduled_event() {
     // The emulator has no such service.
     let local = [("EmulatorEndpoint", "http://127.0.0.1:4566")];
     assert!(!stack("service.yaml", &local).has("SettleSchedule"));
+}
+
+/// Each night, and never twice at once: a failed run is not repeated before the next night.
+#[test]
+fn closed_days_are_compacted_each_night() {
+    let service = service();
+    let schedule = service.one("CompactionSchedule");
+    assert_eq!(schedule.text("/ScheduleExpression"), "cron(0 3 * * ? *)");
+    assert_eq!(schedule.text("/ScheduleExpressionTimezone"), "UTC");
+    assert_eq!(schedule.text("/Target/Arn"), "att:CompactionFunction.Arn");
+    let invoked = service.one("CompactionInvoked");
+    assert_eq!(invoked.number("/MaximumRetryAttempts"), 0);
+    // The function stops before Lambda would end it, with time for what is under way.
+    let config =
+        compaction::config::Config::try_parse_from(["compaction", "--archive-url=s3://a/"]);
+    let stops_after = config.unwrap().compaction_seconds;
+    let timeout = service.one("CompactionFunction").number("/Timeout");
+    assert!(u64::from(stops_after) + 60 <= timeout);
 }
 
 #[test]

@@ -214,7 +214,8 @@ fn the_check_before_a_stage_covers_every_alarm() {
             .filter_map(|resource| resource.find("/AlarmName"));
         declared.extend(names.map(|name| name.as_str().unwrap().to_owned()));
     }
-    declared.retain(|name| !name.starts_with("scaling-"));
+    // Small files in the archive are no reason to keep ticks out of the stream.
+    declared.retain(|name| !name.starts_with("scaling-") && !name.contains("-compaction-"));
     declared.sort();
     assert_eq!(declared, aws::alarms::names("prices"));
 }

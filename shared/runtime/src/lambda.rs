@@ -87,7 +87,8 @@ where
               and is started by it; to run the whole pipeline here, start `tickstream`",
         );
     }
-    let outcome = tokio::runtime::Builder::new_multi_thread()
+    // An instance has one invocation at a time and mostly less than one CPU: waking other threads costs more than they do.
+    let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)

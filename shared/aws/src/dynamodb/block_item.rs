@@ -20,7 +20,7 @@ const CANDLES: &str = "candles";
 /// The attribute with members, eight bytes each.
 const MEMBERS: &str = "members";
 
-/// The attribute with the number of ticks.
+/// The attribute with the number of ticks, of blocks that have parts.
 const TICKS: &str = "ticks";
 
 /// The most members of an item, 320 KB: DynamoDB accepts 400 KB per item.
@@ -74,7 +74,9 @@ pub(crate) fn block_items(
     item.extend(common());
     item.insert(CANDLES.to_owned(), packed(&block.compact())?);
     item.insert(MEMBERS.to_owned(), members_value(first));
-    item.insert(TICKS.to_owned(), number(members.len()));
+    if !items.is_empty() {
+        item.insert(TICKS.to_owned(), number(members.len()));
+    }
     items.push(item);
     Ok(items)
 }
@@ -92,6 +94,9 @@ pub(crate) fn block_of(item: &Item, pair: &Pair) -> Result<StoredBlock, ItemErro
 
 /// The keys of the other parts of the members of an item's block.
 pub(crate) fn part_keys(item: &Item, block: &CandleBlock) -> Result<Vec<Item>, ItemError> {
+    if !item.contains_key(TICKS) {
+        return Ok(Vec::new());
+    }
     let ticks = usize::try_from(integer_of(item, TICKS)?).unwrap_or_default();
     let parts = 1..ticks.div_ceil(MEMBERS_PER_ITEM_MAX);
     Ok(parts
@@ -135,11 +140,12 @@ fn position_of(item: &Item) -> Result<SequenceNumber, ItemError> {
 
 #[cfg(test)]
 mod tests {
-    use domain::analytics::Interval;
+    use domain::analytics::{Added, Interval};
+
     use domain::{Price, Tick, Token};
     use testkit::ticks::{START_MS, tick};
 
-    use super::super::attributes::{PK, SK, fits, size_bytes};
+    use super::super::attributes::{PK, SK, fits, size_bytes, text};
     use super::*;
 
     fn stored(ticks: u32) -> StoredBlock {
@@ -185,7 +191,7 @@ mod tests {
         (0..14)
             .map(made)
             .filter(|it| CandleBlock::start_of(it.timestamp_ms) == start_ms)
-            .for_each(|tick| drop(block.add(&tick, false)));
+            .for_each(|tick| assert_eq!(block.add(&tick, false), Added::New));
         let position = SequenceNumber::from(u64::MAX);
         let items = block_items(&StoredBlock { block, position }, START_MS, 30).unwrap();
         let sizes: Vec<usize> = items.iter().map(size_bytes).collect();

@@ -26,7 +26,8 @@ struct CompactCandle {
     low: Option<Price>,
     close: Option<Price>,
     volume: Option<TotalVolume>,
-    quote_volume: f64,
+    /// `None` if it is 0.
+    quote_volume: Option<f64>,
     tick_count: u64,
     first: CompactOrder,
     /// `None` if it is the first.
@@ -85,7 +86,7 @@ impl CompactCandle {
             low: unlike_open(candle.low),
             close: unlike_open(candle.close),
             volume: candle.volume,
-            quote_volume: candle.quote_volume,
+            quote_volume: (candle.quote_volume != 0.0).then_some(candle.quote_volume),
             tick_count: candle.tick_count,
             first: order(candle.first),
             last: (candle.last != candle.first).then(|| order(candle.last)),
@@ -111,7 +112,7 @@ impl CompactCandle {
             low: self.low.unwrap_or(self.open),
             close: self.close.unwrap_or(self.open),
             volume: self.volume,
-            quote_volume: self.quote_volume,
+            quote_volume: self.quote_volume.unwrap_or_default(),
             tick_count: self.tick_count,
             first,
             last: self.last.map_or(first, place),
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn the_block_of_a_quiet_pair_fits_into_1_kb() {
         let mut block = block(Interval::OneMinute, 43_000);
-        assert_eq!((block.ticks(), block.candles().count()), (13, 10));
+        assert_eq!((block.ticks(), block.candles().count()), (13, 9));
         let members = block.take_members().len() * 8;
         let bytes = postcard::to_stdvec(&block.compact()).unwrap().len() + members;
         assert!(bytes < 1_024 - 300, "{bytes}");

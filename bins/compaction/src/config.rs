@@ -1,0 +1,41 @@
+//! The settings of the function, from flags or the environment.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use runtime::lambda::{Common, Settings};
+
+/// Lambda function that merges the archive's small files of each closed day.
+#[derive(Debug, Parser)]
+#[command(name = "compaction", version)]
+pub struct Config {
+    /// The archive: `s3://BUCKET/price-archive/`.
+    #[arg(long, env = "ARCHIVE_URL")]
+    pub archive_url: String,
+
+    /// How many days before today are compacted. Ticks arrive late for as many days as a provider replays; earlier
+    /// days can be compacted with `tickctl compact`.
+    #[arg(long, env = "COMPACTION_DAYS", default_value_t = 35,
+          value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub compaction_days: u32,
+
+    /// After how many seconds no other day is begun, and the one under way is left unchanged: before Lambda ends the
+    /// invocation after 900 seconds.
+    #[arg(long, env = "COMPACTION_SECONDS", default_value_t = 840,
+          value_parser = clap::value_parser!(u32).range(1..=890))]
+    pub compaction_seconds: u32,
+
+    /// The working folder, with room for about three times the largest day.
+    #[arg(long, env = "WORK_DIR", default_value = "/tmp")]
+    pub work_dir: PathBuf,
+
+    /// The settings that all functions share.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Settings for Config {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
