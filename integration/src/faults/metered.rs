@@ -112,12 +112,13 @@ impl Meter {
                     self.learn_key(upstream, request, table).await;
                 }
                 let of_entry = |entry: &Value, table: &str| self.of_write(table, entry, 1);
-                match self.charge_each(operation, body, of_entry) {
-                    // "If none of the items can be processed …, then BatchWriteItem returns a
-                    // ProvisionedThroughputExceededException" (API reference of BatchWriteItem).
-                    Charged::InPart(split) if split.through.is_none() => Charged::Refused,
-                    charged => charged,
+                let charged = self.charge_each(operation, body, of_entry);
+                // "If none of the items can be processed …, then BatchWriteItem returns a
+                // ProvisionedThroughputExceededException" (API reference of BatchWriteItem).
+                if matches!(&charged, Charged::InPart(split) if split.through.is_none()) {
+                    return Charged::Refused;
                 }
+                charged
             }
             "PutRecords" => {
                 let shards = shards_of(upstream, request, fields).await;
@@ -145,9 +146,11 @@ impl Meter {
             }
             "GetShardIterator" => {
                 let shard = (stream_of(fields), text(&fields["ShardId"]).to_owned());
-                match self.take(&[(Scope::Shard(shard.clone(), Use::Iterators), 1)]) {
-                    Charged::Within => Charged::Read(shard),
-                    charged => charged,
+                let wanted = [(Scope::Shard(shard.clone(), Use::Iterators), 1)];
+                if self.buckets().take(Instant::now(), &wanted) {
+                    Charged::Read(shard)
+                } else {
+                    Charged::Refused
                 }
             }
             "GetRecords" => {

@@ -1,6 +1,10 @@
 //! The AWS adapters on an emulator, with the same contracts as the embedded store.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod analysis_table;
 mod archive;

@@ -1,10 +1,12 @@
 //! Kinesis, Firehose and the archive.
 
-use super::flow::{DAYS_PER_MONTH, Flow, GIB, HOURS_PER_MONTH, KIB, steps};
+use super::flow::{DAYS_PER_MONTH, Flow, GIB, HOURS_PER_MONTH, KIB, gb_seconds, steps};
 use super::item::{Item, Part};
 use super::load::{Load, StreamMode};
 use super::prices::Prices;
-use super::units::{ARCHIVE_BYTES_PER_TICK, RECORD_BYTES};
+use super::units::{
+    ARCHIVE_BYTES_PER_TICK, COMPACTED_TICKS_PER_SECOND, COMPACTION_MEMORY_MB, RECORD_BYTES,
+};
 
 /// A provisioned stream bills a record for each so many bytes.
 const PUT_UNIT_BYTES: f64 = 25.0 * KIB;
@@ -69,6 +71,12 @@ pub(super) fn items(load: &Load, flow: &Flow, prices: &Prices) -> Vec<Item> {
             item("Firehose files", files, &prices.firehose_objects),
         ]);
     }
+    let compaction_ms = flow.streamed / COMPACTED_TICKS_PER_SECOND * 1_000.0;
+    items.push(item(
+        "compaction",
+        gb_seconds(1.0, compaction_ms, COMPACTION_MEMORY_MB),
+        &prices.lambda_gb_seconds,
+    ));
     let archived_a_day = flow.streamed / DAYS_PER_MONTH * ARCHIVE_BYTES_PER_TICK / GIB;
     let recent = load.archive_days.min(COLD_AFTER_DAYS);
     items.extend([
