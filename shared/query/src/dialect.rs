@@ -34,6 +34,7 @@ mod row_comparison;
 pub(crate) mod rule;
 mod shows;
 pub(crate) mod signatures;
+mod subqueries;
 pub(crate) mod syntax;
 pub(crate) mod tokens;
 mod type_names;

@@ -29,7 +29,7 @@ mod sequence;
 mod split_part;
 mod split_text;
 mod substring;
-mod timestamps;
+pub(crate) mod timestamps;
 mod type_of;
 #[expect(
     clippy::wildcard_enum_match_arm,

@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use datafusion::functions::core as structs;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    AggregateUDF, Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
     WindowFunctionDefinition, lit,
 };
 use datafusion::scalar::ScalarValue;
@@ -21,7 +21,7 @@ use super::operands::{boolean, converted, types_of};
 use super::present::Present;
 use super::row_comparison;
 use super::types;
-use crate::functions::mapped::{SUMMAND, finite_or_null};
+use crate::functions::mapped::{SUMMAND, finite_or_null, variance_of_pairs};
 use crate::functions::recomputed::recomputed;
 
 /// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
@@ -70,6 +70,11 @@ impl Functions {
                 params.args = converted(args, &types, &[SUMMAND]);
             } else if FINITE_OR_NULL.contains(name) {
                 function.func = Arc::new(finite_or_null(&function.func));
+            } else if let Some(of_pair) = population(name, &params.args, schema)
+                && !params.distinct
+            {
+                function.func = Arc::new(of_pair);
+                params.args.extend_from_within(..);
             }
         }
         Ok(Transformed::yes(Expr::AggregateFunction(function)))
@@ -91,6 +96,10 @@ impl Functions {
                 if let Some(name) = self.names.get(inner.name()) {
                     let args = std::mem::take(&mut params.args);
                     params.args = self.aggregated(name, args, schema)?;
+                    if let Some(of_pair) = population(name, &params.args, schema) {
+                        *inner = Arc::new(of_pair);
+                        params.args.extend_from_within(..);
+                    }
                     let slides = !params.window_frame.start_bound.is_unbounded();
                     if slides
                         && TAKEN_BACK.contains(&format!(" {name} "))
@@ -156,6 +165,17 @@ impl Functions {
         }
         Ok(args)
     }
+}
+
+/// Variance as the covariance of a value and itself, if the value may be NaN: the engine's own is 0 of a single value.
+fn population(name: &str, args: &[Expr], schema: &DFSchema) -> Option<AggregateUDF> {
+    let root = match name {
+        "var_pop" => false,
+        "stddev_pop" => true,
+        _ => return None,
+    };
+    let is_odd = args.iter().any(|arg| is_odd(arg, schema));
+    is_odd.then(|| variance_of_pairs(root))
 }
 
 /// The bounds of RANGE over times are intervals, and not numbers.

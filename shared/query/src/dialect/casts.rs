@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use chrono::{TimeZone as _, Utc};
+use chrono::{TimeDelta, TimeZone as _, Utc};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampNanosecondType};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 use datafusion::common::{DFSchema, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::functions::math;
@@ -19,7 +19,11 @@ use datafusion::scalar::ScalarValue;
 
 use super::moments::{Moment, day};
 use super::types::{self, UTC, is_utc};
+use crate::functions::timestamps::civil;
 use crate::result_columns::type_name;
+
+/// In a second.
+const NANOS: i64 = 1_000_000_000;
 
 /// A cast with Athena's meaning.
 pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema) -> Result<Expr> {
@@ -42,7 +46,7 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
     }
     let is_integer = types::integer_digits(to).is_some();
     Ok(match to {
-        _ if types::is_text(to) && (types::is_float(&from) || types::is_timestamp(&from)) => {
+        _ if types::is_text(to) && (types::is_float(&from) || types::is_time(&from)) => {
             call(ToText::udf(), vec![expr])
         }
         _ if types::is_text(&from) && !types::is_text(to) && !types::is_bytes(to) => {
@@ -147,15 +151,26 @@ impl ScalarUDFImpl for ToText {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         applied(&args, |arrays| {
             let values = first(arrays)?;
+            let day = DataType::Timestamp(TimeUnit::Second, None);
+            let is_date = *values.data_type() == DataType::Date32;
+            let values = &if is_date {
+                cast(values, &day)?
+            } else {
+                Arc::clone(values)
+            };
             let texts: StringArray = if let DataType::Timestamp(unit, zone) = values.data_type() {
-                let zone = zone.clone();
-                let nanos = cast(
-                    values,
-                    &DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()),
-                )?;
-                let shown = |nanos: i64| moment_text(nanos, *unit, zone.as_deref());
-                let nanos = nanos.as_primitive::<TimestampNanosecondType>();
-                nanos.iter().map(|nanos| nanos.map(shown)).collect()
+                let shown = |count: i64| {
+                    let mut text = moment_text(count, *unit, zone.as_deref())?;
+                    if is_date {
+                        text.truncate("2026-03-07".len());
+                    }
+                    Ok(text)
+                };
+                let counts = cast(values, &DataType::Int64)?;
+                let counts = counts.as_primitive::<Int64Type>().iter();
+                counts
+                    .map(|count| count.map(shown).transpose())
+                    .collect::<Result<_>>()?
             } else {
                 let is_real = *values.data_type() == DataType::Float32;
                 let doubles = cast(values, &DataType::Float64)?;
@@ -197,22 +212,28 @@ pub(crate) fn double_text(value: f64, is_real: bool) -> String {
 }
 
 /// A time as Athena writes it, with the digits of its type.
-pub(crate) fn moment_text(nanos: i64, unit: TimeUnit, zone: Option<&str>) -> String {
-    let utc = Utc.timestamp_nanos(nanos);
-    let digits = match unit {
-        TimeUnit::Second => "%Y-%m-%d %H:%M:%S",
-        TimeUnit::Millisecond => "%Y-%m-%d %H:%M:%S%.3f",
-        TimeUnit::Microsecond => "%Y-%m-%d %H:%M:%S%.6f",
-        TimeUnit::Nanosecond => "%Y-%m-%d %H:%M:%S%.9f",
+fn moment_text(count: i64, unit: TimeUnit, zone: Option<&str>) -> Result<String> {
+    let (per_second, digits) = match unit {
+        TimeUnit::Second => (1, "%Y-%m-%d %H:%M:%S"),
+        TimeUnit::Millisecond => (1_000, "%Y-%m-%d %H:%M:%S%.3f"),
+        TimeUnit::Microsecond => (1_000_000, "%Y-%m-%d %H:%M:%S%.6f"),
+        TimeUnit::Nanosecond => (NANOS, "%Y-%m-%d %H:%M:%S%.9f"),
     };
-    match zone {
+    let second = civil(count.div_euclid(per_second).saturating_mul(1_000))?.and_utc();
+    let rest = TimeDelta::nanoseconds(count.rem_euclid(per_second) * (NANOS / per_second));
+    let utc = second + rest;
+    Ok(match zone {
         None => utc.format(digits).to_string(),
         Some(zone) if is_utc(zone) => format!("{} UTC", utc.format(digits)),
         Some(zone) => match zone.parse::<Tz>() {
-            Ok(of) => format!("{} {zone}", utc.with_timezone(&of).format(digits)),
+            Ok(of) => {
+                let local = utc.with_timezone(&of);
+                civil(local.naive_local().and_utc().timestamp_millis())?;
+                format!("{} {zone}", local.format(digits))
+            }
             Err(_) => format!("{} UTC", utc.format(digits)),
         },
-    }
+    })
 }
 
 /// Texts as values of a type.

@@ -60,6 +60,11 @@ impl Replaced {
             "to_iso8601",
             "greatest",
             "least",
+            "ceil",
+            "floor",
+            "round",
+            "sign",
+            "truncate",
         ];
         let session = PARTS
             .into_iter()
@@ -113,12 +118,23 @@ impl Replaced {
                     _ => type_name(&given),
                 }))
             }
-            ("sign", [value]) => {
+            ("ceil" | "ceiling" | "floor" | "round" | "sign" | "truncate", [value, ..]) => {
                 let given = value.get_type(schema)?;
-                match types::is_float(&given) {
-                    true => None,
-                    false => Some(cast_expr(call(math::signum(), vec![value.clone()]), given)),
+                if types::is_integer(&given) && args.len() == 1 && name != "sign" {
+                    return Ok(Some(value.clone()));
                 }
+                let Some(returns) = whole(name, args.len(), &given) else {
+                    return Ok(None);
+                };
+                let mut args = args.to_vec();
+                // 0.5 becomes 1.0, which has one digit more.
+                if let (DataType::Decimal128(precision, scale), Some(first)) =
+                    (&given, args.first_mut())
+                {
+                    let wider = types::decimal(precision.cast_signed() + 1, *scale);
+                    *first = cast_expr(first.clone(), wider);
+                }
+                Some(cast_expr(self.call(name, args)?, returns))
             }
             ("date_diff", [_, one, other]) => {
                 for time in [one, other] {
@@ -255,4 +271,19 @@ impl Replaced {
         }
         Ok(Some(cast_expr(self.call(name, args)?, given.clone())))
     }
+}
+
+/// The type of a rounded integer or decimal, where the engine has another one: it keeps digits that are always 0.
+fn whole(name: &str, args: usize, given: &DataType) -> Option<DataType> {
+    let DataType::Decimal128(precision, scale) = given else {
+        return (name == "sign" && types::is_integer(given)).then(|| given.clone());
+    };
+    let (precision, scale) = (precision.cast_signed(), *scale);
+    Some(match (name, args) {
+        ("sign", _) => types::decimal(1, 0),
+        ("round", 2) => types::decimal(precision + 1, scale),
+        ("truncate", 1) => types::decimal(precision - scale, 0),
+        (_, 1) => types::decimal(precision - scale + scale.min(1), 0),
+        _ => return None,
+    })
 }

@@ -18,7 +18,7 @@ use super::error_place::{first_span, placed};
 use super::function_types::Functions;
 use super::operands::{boolean, comparable};
 use super::plan_columns::check_plan;
-use super::{casts, multisets, nan, operator_types, types};
+use super::{casts, multisets, nan, operator_types, subqueries, types};
 use crate::result_columns::type_name;
 
 /// Athena's types for a plan.
@@ -57,6 +57,7 @@ impl Functions {
             )?);
         }
         check_plan(&plan, &schema)?;
+        subqueries::check(&plan, &schema)?;
         let nan = nan::in_plan(&plan);
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
