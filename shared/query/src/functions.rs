@@ -43,6 +43,7 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
 use crate::dialect::array_items::{contains_function, item_function};
+use crate::dialect::casts;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
 const SCALAR_NAMES: [(&str, &str); 8] = [
@@ -105,6 +106,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(of_items::functions())
         .chain([
             type_of::function(),
+            casts::iso8601_function(),
             item_function(true),
             item_function(false),
             contains_function(),

@@ -21,7 +21,7 @@ use super::operands::{boolean, converted, types_of};
 use super::present::Present;
 use super::row_comparison;
 use super::types;
-use crate::functions::mapped::{SUMMAND, finite_or_null, variance_of_pairs};
+use crate::functions::mapped::{SUMMAND, extreme, finite_or_null, variance_of_pairs};
 use crate::functions::recomputed::recomputed;
 
 /// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
@@ -70,6 +70,11 @@ impl Functions {
                 params.args = converted(args, &types, &[SUMMAND]);
             } else if FINITE_OR_NULL.contains(name) {
                 function.func = Arc::new(finite_or_null(&function.func));
+            } else if matches!(*name, "max" | "min")
+                && types.contains(&DataType::Float64)
+                && params.args.iter().any(|arg| is_odd(arg, schema))
+            {
+                function.func = Arc::new(extreme(&function.func));
             } else if let Some(of_pair) = population(name, &params.args, schema)
                 && !params.distinct
             {
@@ -101,10 +106,11 @@ impl Functions {
                         params.args.extend_from_within(..);
                     }
                     let slides = !params.window_frame.start_bound.is_unbounded();
-                    if slides
+                    let takes_back = slides
                         && TAKEN_BACK.contains(&format!(" {name} "))
-                        && params.args.iter().any(|arg| is_odd(arg, schema))
-                    {
+                        && params.args.iter().any(|arg| is_odd(arg, schema));
+                    // The engine may run a window backwards, and has the items of arrays in that order.
+                    if takes_back || *name == "array_agg" {
                         *inner = Arc::new(recomputed(inner));
                     }
                     if FINITE_OR_NULL.contains(name) {

@@ -25,6 +25,9 @@ use crate::result_columns::type_name;
 /// In a second.
 const NANOS: i64 = 1_000_000_000;
 
+/// More digits than a decimal has.
+const ZEROS_MAX: usize = 80;
+
 /// A cast with Athena's meaning.
 pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema) -> Result<Expr> {
     let from = expr.get_type(schema)?;
@@ -47,7 +50,7 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
     let is_integer = types::integer_digits(to).is_some();
     Ok(match to {
         _ if types::is_text(to) && (types::is_float(&from) || types::is_time(&from)) => {
-            call(ToText::udf(), vec![expr])
+            call(Arc::new(ToText::udf(false)), vec![expr])
         }
         _ if types::is_text(&from) && !types::is_text(to) && !types::is_bytes(to) => {
             let to = with_zone(to, &from);
@@ -122,26 +125,32 @@ pub(crate) fn first(arrays: &[ArrayRef]) -> Result<&ArrayRef> {
     }
 }
 
-/// Doubles and times as texts.
+/// `to_iso8601`
+pub(crate) fn iso8601_function() -> ScalarUDF {
+    ToText::udf(true)
+}
+
+/// Doubles and times as texts, times perhaps in ISO 8601.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct ToText(Signature);
+struct ToText {
+    iso: bool,
+    signature: Signature,
+}
 
 impl ToText {
-    fn udf() -> Arc<ScalarUDF> {
-        Arc::new(ScalarUDF::from(Self(Signature::any(
-            1,
-            Volatility::Immutable,
-        ))))
+    fn udf(iso: bool) -> ScalarUDF {
+        let signature = Signature::any(1, Volatility::Immutable);
+        ScalarUDF::from(Self { iso, signature })
     }
 }
 
 impl ScalarUDFImpl for ToText {
     fn name(&self) -> &'static str {
-        "cast_to_varchar"
+        if self.iso { "to_iso8601" } else { "cast_to_varchar" }
     }
 
     fn signature(&self) -> &Signature {
-        &self.0
+        &self.signature
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -160,7 +169,7 @@ impl ScalarUDFImpl for ToText {
             };
             let texts: StringArray = if let DataType::Timestamp(unit, zone) = values.data_type() {
                 let shown = |count: i64| {
-                    let mut text = moment_text(count, *unit, zone.as_deref())?;
+                    let mut text = moment_text(count, *unit, zone.as_deref(), self.iso)?;
                     if is_date {
                         text.truncate("2026-03-07".len());
                     }
@@ -212,27 +221,29 @@ pub(crate) fn double_text(value: f64, is_real: bool) -> String {
 }
 
 /// A time as Athena writes it, with the digits of its type.
-fn moment_text(count: i64, unit: TimeUnit, zone: Option<&str>) -> Result<String> {
-    let (per_second, digits) = match unit {
-        TimeUnit::Second => (1, "%Y-%m-%d %H:%M:%S"),
-        TimeUnit::Millisecond => (1_000, "%Y-%m-%d %H:%M:%S%.3f"),
-        TimeUnit::Microsecond => (1_000_000, "%Y-%m-%d %H:%M:%S%.6f"),
-        TimeUnit::Nanosecond => (NANOS, "%Y-%m-%d %H:%M:%S%.9f"),
+fn moment_text(count: i64, unit: TimeUnit, zone: Option<&str>, iso: bool) -> Result<String> {
+    let (per_second, fraction) = match unit {
+        TimeUnit::Second => (1, ""),
+        TimeUnit::Millisecond => (1_000, "%.3f"),
+        TimeUnit::Microsecond => (1_000_000, "%.6f"),
+        TimeUnit::Nanosecond => (NANOS, "%.9f"),
     };
-    let second = civil(count.div_euclid(per_second).saturating_mul(1_000))?.and_utc();
+    let second = civil(count.div_euclid(per_second).saturating_mul(1_000))?;
     let rest = TimeDelta::nanoseconds(count.rem_euclid(per_second) * (NANOS / per_second));
-    let utc = second + rest;
-    Ok(match zone {
-        None => utc.format(digits).to_string(),
-        Some(zone) if is_utc(zone) => format!("{} UTC", utc.format(digits)),
-        Some(zone) => match zone.parse::<Tz>() {
-            Ok(of) => {
-                let local = utc.with_timezone(&of);
-                civil(local.naive_local().and_utc().timestamp_millis())?;
-                format!("{} {zone}", local.format(digits))
+    let utc = (second + rest).and_utc();
+    let digits = format!("%Y-%m-%d{}%H:%M:%S{fraction}", if iso { 'T' } else { ' ' });
+    let zone = zone.map(|zone| if is_utc(zone) { "UTC" } else { zone });
+    Ok(match (zone, iso) {
+        (None, _) => utc.format(&digits).to_string(),
+        (Some("UTC"), true) => format!("{}Z", utc.format(&digits)),
+        (Some(zone), _) => {
+            let local = utc.with_timezone(&zone.parse::<Tz>()?);
+            civil(local.naive_local().and_utc().timestamp_millis())?;
+            match iso {
+                true => local.format(&(digits + "%:z")).to_string(),
+                false => format!("{} {zone}", local.format(&digits)),
             }
-            Err(_) => format!("{} UTC", utc.format(digits)),
-        },
+        }
     })
 }
 
@@ -328,7 +339,7 @@ fn canonical_text(text: &str, to: &DataType) -> Option<String> {
             let is_number = text
                 .bytes()
                 .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-            is_number.then(|| text.to_owned())
+            is_number.then(|| plain(text)).flatten()
         }
         to if types::integer_digits(to).is_some() => {
             let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -337,6 +348,31 @@ fn canonical_text(text: &str, to: &DataType) -> Option<String> {
         }
         _ => Some(text.to_owned()),
     }
+}
+
+/// A decimal without an exponent, which the engine does not read.
+fn plain(text: &str) -> Option<String> {
+    let Some((number, exponent)) = text.split_once(['e', 'E']) else {
+        return Some(text.to_owned());
+    };
+    let exponent: isize = exponent.parse().ok()?;
+    let digits = number.trim_start_matches(['-', '+']);
+    let sign = if number.starts_with('-') { "-" } else { "" };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    let zeros = "0".repeat(exponent.unsigned_abs().min(ZEROS_MAX));
+    let (digits, point) = match exponent < 0 {
+        true => (format!("{zeros}{whole}{fraction}"), whole.len()),
+        false => {
+            let point = whole.len() + zeros.len();
+            (format!("{whole}{fraction}{zeros}"), point)
+        }
+    };
+    let (whole, fraction) = digits.split_at_checked(point)?;
+    let fraction = fraction.get(..usize::from(types::DIGITS_MAX)).unwrap_or(fraction);
+    Some(format!("{sign}{whole}.{fraction}"))
 }
 
 /// Moments as date and time of day in their zone.

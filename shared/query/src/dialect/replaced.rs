@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{DFSchema, plan_err};
+use datafusion::common::{Column, DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions::math;
@@ -17,6 +17,7 @@ use super::arithmetic::may_be_nan;
 use super::casts::{call, local};
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
+use crate::table_names::is_table;
 
 /// Functions of one time that are those of its zone.
 const PARTS: [&str; 19] = [
@@ -57,7 +58,6 @@ impl Replaced {
             "date_trunc",
             "date_add",
             "date_format",
-            "to_iso8601",
             "greatest",
             "least",
             "ceil",
@@ -100,7 +100,11 @@ impl Replaced {
                 let given = value.get_type(schema)?;
                 let is_literal = matches!(value, Expr::Literal(..));
                 // The lengths of texts and the digits of decimals and timestamps are not kept.
-                let is_known = is_literal || !matches!(given, DataType::Decimal128(..));
+                let of_table = matches!(value, Expr::Column(Column { relation: Some(table), .. })
+                    if is_table(table.table()));
+                let is_known = is_literal
+                    || of_table
+                    || !(matches!(given, DataType::Decimal128(..)) || types::is_text(&given));
                 if types::is_timestamp(&given)
                     || types::items(&given).is_some()
                     || !is_known
@@ -157,7 +161,7 @@ impl Replaced {
                 let given = time.get_type(schema)?;
                 self.stepped(name, args, &given)?
             }
-            ("date_format" | "to_iso8601", [time, ..]) => self.in_zone(name, args, time, schema)?,
+            ("date_format", [time, ..]) => self.in_zone(name, args, time, schema)?,
             (_, [time]) if PARTS.contains(&name) => {
                 let given = time.get_type(schema)?;
                 if given == DataType::Date32 && OF_THE_DAY.contains(&name) {
@@ -193,6 +197,14 @@ impl Replaced {
                 let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
                 let root = call(math::sqrt(), vec![value.clone()]);
                 Some(when(negative, lit(f64::NAN)).otherwise(root)?)
+            }
+            // 1 to the power of NaN is 1 in the engine.
+            ("power" | "pow", [base, exponent]) if nan(exponent) => {
+                let size = |expr: &Expr| call(math::abs(), vec![expr.clone()]);
+                let of_one = binary_expr(size(base), Operator::Eq, lit(1.0));
+                let infinite = binary_expr(size(exponent), Operator::GtEq, lit(f64::INFINITY));
+                let power = call(math::power(), args.to_vec());
+                Some(when(of_one.and(infinite), lit(f64::NAN)).otherwise(power)?)
             }
             ("greatest" | "least", args) if args.iter().any(nan) => {
                 let passed_over = if name == "greatest" {
@@ -232,11 +244,6 @@ impl Replaced {
         match &given {
             DataType::Timestamp(_, Some(zone)) if !is_utc(zone) => {}
             _ => return Ok(None),
-        }
-        if name == "to_iso8601" {
-            return plan_err!(
-                "to_iso8601 of a zone other than UTC is not on this engine: write date_format"
-            );
         }
         let mut args = args.to_vec();
         if let Some(first) = args.first_mut() {

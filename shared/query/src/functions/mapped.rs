@@ -43,6 +43,14 @@ pub(crate) fn variance_of_pairs(root: bool) -> AggregateUDF {
     mapped(&covar_pop_udaf(), name, double.clone(), double, map)
 }
 
+/// The engine's `max` or `min` without its accumulator for groups, which begins with the least finite number.
+pub(crate) fn extreme(inner: &Arc<AggregateUDF>) -> AggregateUDF {
+    let double = DataType::Float64;
+    mapped(inner, EXTREME, double.clone(), double, |found| Ok(Arc::clone(found)))
+}
+
+const EXTREME: &str = "extreme";
+
 type Map = fn(&ArrayRef) -> Result<ArrayRef>;
 
 fn mapped(
@@ -127,7 +135,7 @@ impl AggregateUDFImpl for Mapped {
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         let return_field = self.given();
-        self.inner.groups_accumulator_supported(AccumulatorArgs {
+        self.name != EXTREME && self.inner.groups_accumulator_supported(AccumulatorArgs {
             return_field,
             ..args
         })

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, SecondsFormat};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime};
 use datafusion::arrow::array::{
     ArrayRef, AsArray as _, Date32Array, Float64Array, StringArray, TimestampMillisecondArray,
 };
@@ -46,7 +46,6 @@ pub(super) fn functions() -> Vec<Scalar> {
             Returns::Type(DataType::Date32),
             from_iso8601_date,
         ),
-        Scalar::new("to_iso8601", &[&[ArgType::Time]], text(), to_iso8601),
         Scalar::new(
             "date_format",
             &[&[ArgType::Time, ArgType::Text]],
@@ -156,32 +155,6 @@ fn from_iso8601_date(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(Date32Array::from(days)))
-}
-
-/// A moment ends with `Z`, a timestamp has no offset, and a date no time of day.
-fn to_iso8601(arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    let times = argument(arguments, 0)?;
-    let (is_date, is_moment) = (
-        *times.data_type() == DataType::Date32,
-        *times.data_type() == moment(),
-    );
-    let shown = |ms: i64| {
-        let civil = civil(ms)?;
-        Ok(match (is_date, is_moment) {
-            (true, _) => civil.date().to_string(),
-            (_, true) => civil.and_utc().to_rfc3339_opts(SecondsFormat::Millis, true),
-            (_, false) => civil.format("%Y-%m-%dT%H:%M:%S%.3f").to_string(),
-        })
-    };
-    texts(times, shown)
-}
-
-fn texts(times: &ArrayRef, shown: impl Fn(i64) -> Result<String>) -> Result<ArrayRef> {
-    let texts = epoch_ms(times)?
-        .iter()
-        .map(|ms| ms.map(&shown).transpose())
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Arc::new(StringArray::from(texts)))
 }
 
 fn date_format(arguments: &[ArrayRef]) -> Result<ArrayRef> {
