@@ -23,7 +23,7 @@ VALUES = {
              "DATE '2026-01-31'", "DATE '1582-10-10'", "DATE '9999-12-31'"],
     "timestamp": ["TIMESTAMP '2026-03-07 10:05:09'", "TIMESTAMP '2026-03-07 10:05:09.123'",
                   "TIMESTAMP '1969-12-31 23:59:59.999'", "TIMESTAMP '2024-02-29 00:00:00'",
-                  "TIMESTAMP '2026-03-07 10:05:09.123456'", "TIMESTAMP '2026-01-31 12:00:00.500'"],
+                  "TIMESTAMP '1910-03-07 10:05:09.877'", "TIMESTAMP '2026-01-31 12:00:00.500'"],
     "moment": ["TIMESTAMP '2026-03-07 10:00:00 UTC'", "TIMESTAMP '2026-03-08 01:30:00 America/New_York'",
                "TIMESTAMP '2026-03-07 10:05:09.123 +05:30'", "from_unixtime(1772877600)",
                "TIMESTAMP '2026-11-01 00:30:00 America/New_York'", "from_unixtime(0, 'Asia/Tokyo')"],

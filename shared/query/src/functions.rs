@@ -20,6 +20,7 @@ mod of_items;
 pub(crate) mod recomputed;
 mod regexp_pattern;
 mod regexp_replacement;
+mod replaced_text;
 mod scalar_function;
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -90,7 +91,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(json_extract::functions())
         .chain(number_bases::functions())
         .chain(split_part::functions())
-        .chain([split_text::function()])
+        .chain([split_text::function(), replaced_text::function()])
         .chain(substring::functions())
         .chain(letter_case::functions())
         .chain([

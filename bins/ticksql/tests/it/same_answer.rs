@@ -85,9 +85,7 @@ fn is_same(there: &Json, here: &Json, kind: &str) -> bool {
             };
             // A text of a time has to be the same text.
             let is_time = ["time", "date"].iter().any(|time| kind.contains(time));
-            there == here
-                || hex().as_ref() == Some(here)
-                || (is_time && same_moment(there, here))
+            there == here || hex().as_ref() == Some(here) || (is_time && same_moment(there, here))
         }
         _ => match (number(there, kind), number(here, kind)) {
             (Some(there), Some(here)) => is_close(there, here),

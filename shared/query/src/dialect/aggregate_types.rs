@@ -23,6 +23,7 @@ use super::row_comparison;
 use super::types;
 use crate::functions::mapped::{SUMMAND, extreme, finite_or_null, variance_of_pairs};
 use crate::functions::recomputed::recomputed;
+use crate::result_columns::type_name;
 
 /// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
 const PAIRS: [&str; 5] = [
@@ -36,7 +37,7 @@ const PAIRS: [&str; 5] = [
 /// Those that are NULL instead of NaN.
 const FINITE_OR_NULL: [&str; 3] = ["corr", "regr_slope", "regr_intercept"];
 
-/// Aggregates from which the engine takes back the values that leave a frame, which leaves a rest if they are not finite.
+/// Aggregates from which the engine takes back the values that leave a frame, which leaves a rest of large doubles.
 const TAKEN_BACK: &str = " avg corr covar_pop covar_samp max_by min_by regr_intercept regr_slope stddev stddev_pop \
     stddev_samp sum var_pop var_samp variance ";
 
@@ -94,7 +95,19 @@ impl Functions {
         match &mut function.fun {
             WindowFunctionDefinition::WindowUDF(inner) => {
                 if let Some(name) = self.names.get(inner.name()) {
-                    self.accepted(name, &types_of(&params.args, schema)?)?;
+                    let given = types_of(&params.args, schema)?;
+                    let takes = self.accepted(name, &given)?;
+                    // The engine has the type of the first argument.
+                    if let (Some(one), Some(both)) = (given.first(), takes.first())
+                        && one != both
+                        && !types::is_integer(both)
+                    {
+                        return plan_err!(
+                            "{name} of {} is {} on Athena: cast the first argument to it",
+                            type_name(one),
+                            type_name(both)
+                        );
+                    }
                 }
             }
             WindowFunctionDefinition::AggregateUDF(inner) => {
@@ -108,7 +121,7 @@ impl Functions {
                     let slides = !params.window_frame.start_bound.is_unbounded();
                     let takes_back = slides
                         && TAKEN_BACK.contains(&format!(" {name} "))
-                        && params.args.iter().any(|arg| is_odd(arg, schema));
+                        && types_of(&params.args, schema)?.iter().any(types::is_float);
                     // The engine may run a window backwards, and has the items of arrays in that order.
                     if takes_back || *name == "array_agg" {
                         *inner = Arc::new(recomputed(inner));

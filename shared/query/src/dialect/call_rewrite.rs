@@ -65,10 +65,15 @@ pub(super) fn bare(expr: &mut Expr) {
         data_type: DataType::Integer(None),
         ..
     } = expr
-        && matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(..)))
+        && matches!(inner.as_ref(), Expr::Value(value) if is_narrow(&value.value))
     {
         *expr = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
     }
+}
+
+/// Whether the literal was written as an integer.
+fn is_narrow(value: &Value) -> bool {
+    matches!(value, Value::Number(digits, _) if digits.parse::<i32>().is_ok())
 }
 
 /// As [`bare`], of the bounds of a frame.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{TimeDelta, TimeZone as _, Utc};
+use chrono::{TimeZone as _, Utc};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
@@ -21,9 +21,6 @@ use super::moments::{Moment, day};
 use super::types::{self, UTC, is_utc};
 use crate::functions::timestamps::civil;
 use crate::result_columns::type_name;
-
-/// In a second.
-const NANOS: i64 = 1_000_000_000;
 
 /// More digits than a decimal has.
 const ZEROS_MAX: usize = 80;
@@ -146,7 +143,11 @@ impl ToText {
 
 impl ScalarUDFImpl for ToText {
     fn name(&self) -> &'static str {
-        if self.iso { "to_iso8601" } else { "cast_to_varchar" }
+        if self.iso {
+            "to_iso8601"
+        } else {
+            "cast_to_varchar"
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -222,15 +223,11 @@ pub(crate) fn double_text(value: f64, is_real: bool) -> String {
 
 /// A time as Athena writes it, with the digits of its type.
 fn moment_text(count: i64, unit: TimeUnit, zone: Option<&str>, iso: bool) -> Result<String> {
-    let (per_second, fraction) = match unit {
-        TimeUnit::Second => (1, ""),
-        TimeUnit::Millisecond => (1_000, "%.3f"),
-        TimeUnit::Microsecond => (1_000_000, "%.6f"),
-        TimeUnit::Nanosecond => (NANOS, "%.9f"),
+    let (ms, fraction) = match unit {
+        TimeUnit::Second => (count.saturating_mul(1_000), ""),
+        _ => (count, "%.3f"),
     };
-    let second = civil(count.div_euclid(per_second).saturating_mul(1_000))?;
-    let rest = TimeDelta::nanoseconds(count.rem_euclid(per_second) * (NANOS / per_second));
-    let utc = (second + rest).and_utc();
+    let utc = civil(ms)?.and_utc();
     let digits = format!("%Y-%m-%d{}%H:%M:%S{fraction}", if iso { 'T' } else { ' ' });
     let zone = zone.map(|zone| if is_utc(zone) { "UTC" } else { zone });
     Ok(match (zone, iso) {
@@ -371,7 +368,9 @@ fn plain(text: &str) -> Option<String> {
         }
     };
     let (whole, fraction) = digits.split_at_checked(point)?;
-    let fraction = fraction.get(..usize::from(types::DIGITS_MAX)).unwrap_or(fraction);
+    let fraction = fraction
+        .get(..usize::from(types::DIGITS_MAX))
+        .unwrap_or(fraction);
     Some(format!("{sign}{whole}.{fraction}"))
 }
 

@@ -26,11 +26,11 @@ pub(super) fn typed_literal(
     match data_type {
         DataType::Timestamp(_, _) => {
             let moment = Moment::parse(&text).ok_or_else(invalid)?;
-            // The digits are those of the type, and the engine has these types alone.
-            if !matches!(moment.digits, 0 | 3 | 6 | 9) {
+            // The digits are those of the type, and functions have milliseconds.
+            if !matches!(moment.digits, 0 | 3) {
                 return Err(here_only(
                     &format!("a timestamp with {} digits of a second", moment.digits),
-                    "write 3, 6 or 9 of them",
+                    "write 3 of them",
                     span,
                 ));
             }

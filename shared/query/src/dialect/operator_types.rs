@@ -187,6 +187,11 @@ pub(super) fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>
     for (when, then) in &case.when_then_expr {
         let given = when.get_type(schema)?;
         match &operand {
+            Some(_) if case.expr.as_ref() == Some(when) && when.any_column_refs() => {
+                return plan_err!(
+                    "CASE x WHEN x is true on Athena even where x is NULL: write CASE WHEN x = x"
+                );
+            }
             Some(operand) => drop(comparable("CASE", operand, &given)?),
             None => boolean(&given, "WHEN")?,
         }

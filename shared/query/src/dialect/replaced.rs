@@ -14,7 +14,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
-use super::casts::{call, local};
+use super::casts::{call, cast_to, local};
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 use crate::table_names::is_table;
@@ -160,6 +160,9 @@ impl Replaced {
             ("date_trunc" | "date_add", [.., time]) => {
                 let given = time.get_type(schema)?;
                 self.stepped(name, args, &given)?
+            }
+            ("date", [text]) if types::is_text(&text.get_type(schema)?) => {
+                Some(cast_to(text.clone(), &DataType::Date32, false, schema)?)
             }
             ("date_format", [time, ..]) => self.in_zone(name, args, time, schema)?,
             (_, [time]) if PARTS.contains(&name) => {

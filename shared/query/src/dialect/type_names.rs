@@ -25,10 +25,7 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         | Type::Varbinary(None)
         | Type::Date
         | Type::Time(None, TimezoneInfo::None)
-        | Type::Timestamp(
-            None | Some(0 | 3 | 6 | 9),
-            TimezoneInfo::None | TimezoneInfo::WithTimeZone,
-        ) => {
+        | Type::Timestamp(None | Some(0 | 3), TimezoneInfo::None | TimezoneInfo::WithTimeZone) => {
             return Ok(());
         }
         Type::Array(ArrayElemTypeDef::Parenthesis(item) | ArrayElemTypeDef::AngleBracket(item)) => {

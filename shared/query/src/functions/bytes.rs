@@ -52,7 +52,9 @@ fn to_utf8(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 /// Trino has its own rules for how many U+FFFD stand for bytes that are not UTF-8.
 fn from_utf8(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let bytes = argument(arguments, 0)?.as_binary::<i32>();
-    let texts = bytes.iter().map(|bytes| bytes.map(str::from_utf8).transpose());
+    let texts = bytes
+        .iter()
+        .map(|bytes| bytes.map(str::from_utf8).transpose());
     match texts.collect::<Result<StringArray, _>>() {
         Ok(texts) => Ok(Arc::new(texts)),
         Err(_) => exec_err!("from_utf8 takes UTF-8 alone on this engine: write to_hex"),

@@ -46,7 +46,9 @@ pub(crate) fn variance_of_pairs(root: bool) -> AggregateUDF {
 /// The engine's `max` or `min` without its accumulator for groups, which begins with the least finite number.
 pub(crate) fn extreme(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     let double = DataType::Float64;
-    mapped(inner, EXTREME, double.clone(), double, |found| Ok(Arc::clone(found)))
+    mapped(inner, EXTREME, double.clone(), double, |found| {
+        Ok(Arc::clone(found))
+    })
 }
 
 const EXTREME: &str = "extreme";
@@ -135,10 +137,11 @@ impl AggregateUDFImpl for Mapped {
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         let return_field = self.given();
-        self.name != EXTREME && self.inner.groups_accumulator_supported(AccumulatorArgs {
-            return_field,
-            ..args
-        })
+        self.name != EXTREME
+            && self.inner.groups_accumulator_supported(AccumulatorArgs {
+                return_field,
+                ..args
+            })
     }
 
     fn create_groups_accumulator(
