@@ -6,17 +6,19 @@
 
 mod aggregate_types;
 pub(crate) mod arithmetic;
+pub(crate) mod array_function;
 pub(crate) mod array_items;
 mod ast_builder;
 mod call_rewrite;
 mod call_syntax;
-pub(crate) mod casts;
+mod casts;
 mod derived_table;
 mod error_place;
 mod expanded;
 mod expr_rewrite;
 mod expr_syntax;
 mod from_syntax;
+mod from_text;
 mod function_types;
 pub(crate) mod grammar;
 mod like;
@@ -36,6 +38,7 @@ mod shows;
 pub(crate) mod signatures;
 mod subqueries;
 pub(crate) mod syntax;
+pub(crate) mod to_text;
 pub(crate) mod tokens;
 mod type_names;
 pub(crate) mod types;

@@ -43,8 +43,9 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
-use crate::dialect::array_items::{contains_function, item_function};
-use crate::dialect::casts;
+use crate::dialect::array_function::ArrayFunction as _;
+use crate::dialect::array_items::{Contains, Item};
+use crate::dialect::to_text::ToText;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
 const SCALAR_NAMES: [(&str, &str); 8] = [
@@ -106,11 +107,11 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(sequence::functions())
         .chain(of_items::functions())
         .chain([
-            type_of::function(),
-            casts::iso8601_function(),
-            item_function(true),
-            item_function(false),
-            contains_function(),
+            type_of::TypeOf.udf(),
+            ToText { iso: true }.udf(),
+            Item { is_lenient: true }.udf(),
+            Item { is_lenient: false }.udf(),
+            Contains.udf(),
         ])
     {
         context.register_udf(function);

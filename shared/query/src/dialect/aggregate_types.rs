@@ -10,10 +10,11 @@ use datafusion::functions::core as structs;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
     AggregateUDF, Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition, lit,
+    WindowFunctionDefinition,
 };
 use datafusion::scalar::ScalarValue;
 
+use super::array_function::ArrayFunction as _;
 use super::casts::call;
 use super::function_types::Functions;
 use super::nan::{is_odd, sorted, with_nan};
@@ -56,11 +57,7 @@ impl Functions {
             params.args = self.aggregated(name, args, schema)?;
             if params.distinct {
                 let args = std::mem::take(&mut params.args).into_iter();
-                let args = args.map(|arg| match is_odd(&arg, schema) {
-                    // DataFusion distinguishes 0.0 and -0.0, which are equal on Athena.
-                    true => with_nan(arg + lit(0.0), Some(f64::NAN), schema),
-                    false => Ok(arg),
-                });
+                let args = args.map(|arg| with_nan(arg, Some(f64::NAN), schema));
                 params.args = args.collect::<Result<_>>()?;
             }
             sorted(&mut params.order_by, schema)?;
@@ -172,7 +169,7 @@ impl Functions {
                     let field = |field: &Expr| -> Result<Expr> {
                         let ordered = with_nan(field.clone(), nan, schema)?;
                         Ok(match field.nullable(schema)? {
-                            true => call(Present::udf(), vec![ordered]),
+                            true => Present.call(vec![ordered]),
                             false => ordered,
                         })
                     };

@@ -108,10 +108,14 @@ impl Functions {
             }
             Expr::Negative(inner) => {
                 let given = type_of(&inner)?;
-                if !types::is_number(&given) && !types::is_interval(&given) && !given.is_null() {
+                if !types::is_number(&given) && !types::is_interval(&given) {
                     return plan_err!("`-` takes a number, not {}", type_name(&given));
                 }
-                if types::is_integer(&given) {
+                let is_literal = match inner.as_ref() {
+                    Expr::Cast(Cast { expr, .. }) => matches!(expr.as_ref(), Expr::Literal(..)),
+                    inner => matches!(inner, Expr::Literal(..)),
+                };
+                if types::is_integer(&given) && !is_literal {
                     // The engine's own wraps around.
                     let zero = Box::new(lit(ScalarValue::new_zero(&given)?));
                     let difference = BinaryExpr::new(zero, Operator::Minus, inner);
