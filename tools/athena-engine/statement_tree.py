@@ -6,7 +6,6 @@ SIMPLE = {
     "integer": ["1", "0", "CAST(NULL AS integer)"],
     "bigint": ["BIGINT '1'", "CAST(NULL AS bigint)"],
     "double": ["1e0", "nan()", "CAST(NULL AS double)"],
-    "real": ["REAL '1'", "CAST(NULL AS real)"],
     "decimal": ["1.5", "CAST(NULL AS decimal(2, 1))"],
     "varchar": ["'a'", "''", "CAST(NULL AS varchar)"],
     "varbinary": ["X'61'", "CAST(NULL AS varbinary)"],

@@ -20,6 +20,7 @@ mod of_items;
 pub(crate) mod recomputed;
 mod regexp_pattern;
 mod regexp_replacement;
+mod replaced_text;
 mod scalar_function;
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -29,7 +30,7 @@ mod sequence;
 mod split_part;
 mod split_text;
 mod substring;
-mod timestamps;
+pub(crate) mod timestamps;
 mod type_of;
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -42,7 +43,9 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
-use crate::dialect::array_items::{contains_function, item_function};
+use crate::dialect::array_function::ArrayFunction as _;
+use crate::dialect::array_items::{Contains, Item};
+use crate::dialect::to_text::ToText;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
 const SCALAR_NAMES: [(&str, &str); 8] = [
@@ -89,7 +92,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(json_extract::functions())
         .chain(number_bases::functions())
         .chain(split_part::functions())
-        .chain([split_text::function()])
+        .chain([split_text::function(), replaced_text::function()])
         .chain(substring::functions())
         .chain(letter_case::functions())
         .chain([
@@ -104,10 +107,11 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(sequence::functions())
         .chain(of_items::functions())
         .chain([
-            type_of::function(),
-            item_function(true),
-            item_function(false),
-            contains_function(),
+            type_of::TypeOf.udf(),
+            ToText { iso: true }.udf(),
+            Item { is_lenient: true }.udf(),
+            Item { is_lenient: false }.udf(),
+            Contains.udf(),
         ])
     {
         context.register_udf(function);

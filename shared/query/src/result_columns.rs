@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use chrono::{Offset as _, TimeZone as _};
+use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{cast, max, min};
 use datafusion::arrow::datatypes::{
     DataType, Field, IntervalMonthDayNano, IntervalMonthDayNanoType, Schema, SchemaRef,
 };
+use datafusion::common::exec_err;
 
-use crate::dialect::types::exact;
+use crate::dialect::types::{exact, is_utc};
 use crate::dialect::unnamed::UNNAMED;
-use crate::error::SqlError;
+use crate::error::{SqlError, message};
+use crate::functions::timestamps::{civil, epoch_ms};
 
 /// A type's name in Trino.
 #[must_use]
@@ -127,6 +131,10 @@ fn is_plain(field: &Field) -> bool {
 }
 
 /// A batch under the columns' names, with intervals as Athena's texts.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "few of Arrow's types are written in another way"
+)]
 pub(crate) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, SqlError> {
     let texts = |column: &ArrayRef| match column.as_primitive_opt::<IntervalMonthDayNanoType>() {
         Some(intervals) => {
@@ -136,15 +144,48 @@ pub(crate) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         None => Arc::clone(column),
     };
     let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| match column.as_map_opt() {
-        Some(_) => cast(column, field.data_type()),
-        None => Ok(texts(column)),
+    let columns = columns.map(|(column, field)| match column.data_type() {
+        DataType::Map(..) => {
+            cast(column, field.data_type()).map_err(|error| SqlError::Engine(error.to_string()))
+        }
+        DataType::Timestamp(..) => match in_calendar(column) {
+            Ok(()) => Ok(Arc::clone(column)),
+            Err(error) => Err(SqlError::Invalid {
+                message: message(&error),
+                position: None,
+            }),
+        },
+        _ => Ok(texts(column)),
     });
-    let columns = columns
-        .collect::<Result<_, _>>()
-        .map_err(|error| SqlError::Engine(error.to_string()))?;
+    let columns = columns.collect::<Result<_, _>>()?;
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|error| SqlError::Engine(error.to_string()))
+}
+
+/// Times of other years are written in another form than on Athena, and so are those of zones before they had whole minutes.
+fn in_calendar(times: &ArrayRef) -> datafusion::error::Result<()> {
+    let ms = epoch_ms(times)?;
+    for ms in min(&ms).into_iter().chain(max(&ms)) {
+        civil(ms)?;
+    }
+    let DataType::Timestamp(_, Some(name)) = times.data_type() else {
+        return Ok(());
+    };
+    if is_utc(name) {
+        return Ok(());
+    }
+    let zone: Tz = name.parse()?;
+    for ms in ms.iter().flatten() {
+        let local = zone.from_utc_datetime(&civil(ms)?);
+        civil(local.naive_local().and_utc().timestamp_millis())?;
+        if local.offset().fix().local_minus_utc() % 60 != 0 {
+            return exec_err!(
+                "{name} was not whole minutes from UTC at {}: write the time in UTC",
+                local.naive_local()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// `1 12:00:00.000`, or `1-2` of years and months.

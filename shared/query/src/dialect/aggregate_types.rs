@@ -9,11 +9,12 @@ use datafusion::error::Result;
 use datafusion::functions::core as structs;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition, lit,
+    AggregateUDF, Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition,
 };
 use datafusion::scalar::ScalarValue;
 
+use super::array_function::ArrayFunction as _;
 use super::casts::call;
 use super::function_types::Functions;
 use super::nan::{is_odd, sorted, with_nan};
@@ -21,8 +22,9 @@ use super::operands::{boolean, converted, types_of};
 use super::present::Present;
 use super::row_comparison;
 use super::types;
-use crate::functions::mapped::{SUMMAND, finite_or_null};
+use crate::functions::mapped::{SUMMAND, extreme, finite_or_null, variance_of_pairs};
 use crate::functions::recomputed::recomputed;
+use crate::result_columns::type_name;
 
 /// Aggregates of pairs, which Athena computes in 32 bits unless one is a double.
 const PAIRS: [&str; 5] = [
@@ -36,7 +38,7 @@ const PAIRS: [&str; 5] = [
 /// Those that are NULL instead of NaN.
 const FINITE_OR_NULL: [&str; 3] = ["corr", "regr_slope", "regr_intercept"];
 
-/// Aggregates from which the engine takes back the values that leave a frame, which leaves a rest if they are not finite.
+/// Aggregates from which the engine takes back the values that leave a frame, which leaves a rest of large doubles.
 const TAKEN_BACK: &str = " avg corr covar_pop covar_samp max_by min_by regr_intercept regr_slope stddev stddev_pop \
     stddev_samp sum var_pop var_samp variance ";
 
@@ -55,11 +57,7 @@ impl Functions {
             params.args = self.aggregated(name, args, schema)?;
             if params.distinct {
                 let args = std::mem::take(&mut params.args).into_iter();
-                let args = args.map(|arg| match is_odd(&arg, schema) {
-                    // DataFusion distinguishes 0.0 and -0.0, which are equal on Athena.
-                    true => with_nan(arg + lit(0.0), Some(f64::NAN), schema),
-                    false => Ok(arg),
-                });
+                let args = args.map(|arg| with_nan(arg, Some(f64::NAN), schema));
                 params.args = args.collect::<Result<_>>()?;
             }
             sorted(&mut params.order_by, schema)?;
@@ -70,6 +68,16 @@ impl Functions {
                 params.args = converted(args, &types, &[SUMMAND]);
             } else if FINITE_OR_NULL.contains(name) {
                 function.func = Arc::new(finite_or_null(&function.func));
+            } else if matches!(*name, "max" | "min")
+                && types.contains(&DataType::Float64)
+                && params.args.iter().any(|arg| is_odd(arg, schema))
+            {
+                function.func = Arc::new(extreme(&function.func));
+            } else if let Some(of_pair) = population(name, &params.args, schema)
+                && !params.distinct
+            {
+                function.func = Arc::new(of_pair);
+                params.args.extend_from_within(..);
             }
         }
         Ok(Transformed::yes(Expr::AggregateFunction(function)))
@@ -84,18 +92,35 @@ impl Functions {
         match &mut function.fun {
             WindowFunctionDefinition::WindowUDF(inner) => {
                 if let Some(name) = self.names.get(inner.name()) {
-                    self.accepted(name, &types_of(&params.args, schema)?)?;
+                    let given = types_of(&params.args, schema)?;
+                    let takes = self.accepted(name, &given)?;
+                    // The engine has the type of the first argument.
+                    if let (Some(one), Some(both)) = (given.first(), takes.first())
+                        && one != both
+                        && !types::is_integer(both)
+                    {
+                        return plan_err!(
+                            "{name} of {} is {} on Athena: cast the first argument to it",
+                            type_name(one),
+                            type_name(both)
+                        );
+                    }
                 }
             }
             WindowFunctionDefinition::AggregateUDF(inner) => {
                 if let Some(name) = self.names.get(inner.name()) {
                     let args = std::mem::take(&mut params.args);
                     params.args = self.aggregated(name, args, schema)?;
+                    if let Some(of_pair) = population(name, &params.args, schema) {
+                        *inner = Arc::new(of_pair);
+                        params.args.extend_from_within(..);
+                    }
                     let slides = !params.window_frame.start_bound.is_unbounded();
-                    if slides
+                    let takes_back = slides
                         && TAKEN_BACK.contains(&format!(" {name} "))
-                        && params.args.iter().any(|arg| is_odd(arg, schema))
-                    {
+                        && types_of(&params.args, schema)?.iter().any(types::is_float);
+                    // The engine may run a window backwards, and has the items of arrays in that order.
+                    if takes_back || *name == "array_agg" {
                         *inner = Arc::new(recomputed(inner));
                     }
                     if FINITE_OR_NULL.contains(name) {
@@ -144,7 +169,7 @@ impl Functions {
                     let field = |field: &Expr| -> Result<Expr> {
                         let ordered = with_nan(field.clone(), nan, schema)?;
                         Ok(match field.nullable(schema)? {
-                            true => call(Present::udf(), vec![ordered]),
+                            true => Present.call(vec![ordered]),
                             false => ordered,
                         })
                     };
@@ -156,6 +181,17 @@ impl Functions {
         }
         Ok(args)
     }
+}
+
+/// Variance as the covariance of a value and itself, if the value may be NaN: the engine's own is 0 of a single value.
+fn population(name: &str, args: &[Expr], schema: &DFSchema) -> Option<AggregateUDF> {
+    let root = match name {
+        "var_pop" => false,
+        "stddev_pop" => true,
+        _ => return None,
+    };
+    let is_odd = args.iter().any(|arg| is_odd(arg, schema));
+    is_odd.then(|| variance_of_pairs(root))
 }
 
 /// The bounds of RANGE over times are intervals, and not numbers.

@@ -10,12 +10,11 @@ use datafusion::common::{DFSchema, ExprSchema as _, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable as _, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, binary_expr, cast as cast_expr,
+    Expr, ExprSchemable as _, Operator, binary_expr, cast as cast_expr,
 };
 use datafusion::scalar::ScalarValue;
 
-use super::casts::{applied, call};
+use super::array_function::ArrayFunction;
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 
@@ -130,7 +129,7 @@ fn numbers(
         let (one, other) = (as_type(one, left, &both), as_type(other, right, &both));
         return Ok(Transformed::yes(match op {
             Operator::Plus | Operator::Minus | Operator::Multiply => {
-                call(Exact::udf(op, both), vec![one, other])
+                Exact { op, returns: both }.call(vec![one, other])
             }
             _ => binary_expr(one, op, other),
         }));
@@ -146,7 +145,7 @@ fn numbers(
         Operator::Divide => {
             let digits = precision.cast_signed() + other_scale + (other_scale - scale).max(0);
             let returns = types::decimal(digits, scale.max(other_scale));
-            call(Exact::udf(op, returns), vec![one, other])
+            Exact { op, returns }.call(vec![one, other])
         }
         _ => {
             let needed = match op {
@@ -181,21 +180,9 @@ fn as_type(expr: Expr, given: &DataType, to: &DataType) -> Expr {
 struct Exact {
     op: Operator,
     returns: DataType,
-    signature: Signature,
 }
 
-impl Exact {
-    fn udf(op: Operator, returns: DataType) -> Arc<ScalarUDF> {
-        let signature = Signature::any(2, Volatility::Immutable);
-        Arc::new(ScalarUDF::from(Self {
-            op,
-            returns,
-            signature,
-        }))
-    }
-}
-
-impl ScalarUDFImpl for Exact {
+impl ArrayFunction for Exact {
     fn name(&self) -> &'static str {
         match self.op {
             Operator::Plus => "add",
@@ -205,24 +192,19 @@ impl ScalarUDFImpl for Exact {
         }
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn returns(&self, _: &[DataType]) -> Result<DataType> {
         Ok(self.returns.clone())
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        use datafusion::physical_expr_common::datum::apply;
-        let [one, other] = args.args.as_slice() else {
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let [one, other] = arrays else {
             return exec_err!("an operator has two arguments");
         };
         match self.op {
-            Operator::Plus => apply(one, other, add),
-            Operator::Minus => apply(one, other, sub),
-            Operator::Multiply => apply(one, other, mul),
-            _ => applied(&args, |arrays| self.divided(arrays)),
+            Operator::Plus => Ok(add(one, other)?),
+            Operator::Minus => Ok(sub(one, other)?),
+            Operator::Multiply => Ok(mul(one, other)?),
+            _ => self.divided(arrays),
         }
     }
 }
@@ -284,7 +266,7 @@ pub(super) fn comparison(binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
     }
     let double = |expr: Box<Expr>| cast_expr(*expr, DataType::Float64);
     let args = vec![double(binary.left), double(binary.right)];
-    Ok(Transformed::yes(call(Compare::udf(binary.op), args)))
+    Ok(Transformed::yes(Compare(binary.op).call(args)))
 }
 
 /// Whether the value of an expression may be NaN.
@@ -293,15 +275,17 @@ pub(super) fn may_be_nan(expr: &Expr, schema: &DFSchema) -> bool {
         Expr::Literal(ScalarValue::Float64(Some(value)), _) => value.is_nan(),
         Expr::Literal(..) => false,
         Expr::Alias(alias) => may_be_nan(&alias.expr, schema),
-        Expr::Negative(inner) => may_be_nan(inner, schema),
+        // -0 is no more like the engine's other numbers than NaN.
+        Expr::Negative(inner) => {
+            !is_written_out(inner, |number| number != 0.0 && number.is_finite())
+        }
         Expr::Cast(Cast { expr, .. }) => {
             expr.get_type(schema)
                 .map_or(true, |given| types::is_float(&given))
                 && may_be_nan(expr, schema)
         }
-        // A number that is written out.
         Expr::ScalarFunction(function) if function.name() == "cast_from_varchar" => {
-            !matches!(function.args.as_slice(), [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] if !text.contains("NaN") && !text.contains("Infinity"))
+            !is_written_out(expr, f64::is_finite)
         }
         Expr::Column(column) => match schema.field_from_column(column) {
             Ok(field) => {
@@ -318,35 +302,32 @@ pub(super) fn may_be_nan(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// A comparison by IEEE 754; the engine's has NaN as the largest number, equal to itself.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Compare {
-    op: Operator,
-    signature: Signature,
-}
-
-impl Compare {
-    fn udf(op: Operator) -> Arc<ScalarUDF> {
-        let signature = Signature::exact(vec![DataType::Float64; 2], Volatility::Immutable);
-        Arc::new(ScalarUDF::from(Self { op, signature }))
+/// Whether it is a number that is written out, and of a kind.
+fn is_written_out(expr: &Expr, is_kind: fn(f64) -> bool) -> bool {
+    match expr {
+        Expr::ScalarFunction(function) => match function.args.as_slice() {
+            [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] => text.parse().is_ok_and(is_kind),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
-impl ScalarUDFImpl for Compare {
+/// A comparison by IEEE 754; the engine's has NaN as the largest number, equal to itself.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Compare(Operator);
+
+impl ArrayFunction for Compare {
     fn name(&self) -> &'static str {
         "compare"
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn returns(&self, _: &[DataType]) -> Result<DataType> {
         Ok(DataType::Boolean)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let compare = match self.op {
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let compare = match self.0 {
             Operator::Eq => |one: f64, other: f64| one == other,
             Operator::NotEq => |one: f64, other: f64| one != other,
             Operator::Lt => |one: f64, other: f64| one < other,
@@ -354,19 +335,14 @@ impl ScalarUDFImpl for Compare {
             Operator::Gt => |one: f64, other: f64| one > other,
             _ => |one: f64, other: f64| one >= other,
         };
-        applied(&args, |arrays| {
-            let [one, other] = arrays else {
-                return exec_err!("a comparison has two arguments");
-            };
-            let (one, other) = (
-                one.as_primitive::<Float64Type>(),
-                other.as_primitive::<Float64Type>(),
-            );
-            let pairs = one.iter().zip(other);
-            let results: BooleanArray = pairs
-                .map(|(one, other)| Some(compare(one?, other?)))
-                .collect();
-            Ok(Arc::new(results))
-        })
+        let [one, other] = arrays else {
+            return exec_err!("a comparison has two arguments");
+        };
+        let others = other.as_primitive::<Float64Type>();
+        let pairs = one.as_primitive::<Float64Type>().iter().zip(others);
+        let results: BooleanArray = pairs
+            .map(|(one, other)| Some(compare(one?, other?)))
+            .collect();
+        Ok(Arc::new(results))
     }
 }

@@ -11,31 +11,19 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
 
-use super::casts::applied;
+use super::array_function::ArrayFunction;
 use super::types;
 use crate::result_columns::type_name;
 
 /// `array[n]`, which fails outside of the array, and `element_at(array, n)`, which is NULL there and counts from the
 /// end below 0. The same of a key of a map.
-pub(crate) fn item_function(is_lenient: bool) -> ScalarUDF {
-    let signature = Signature::any(2, Volatility::Immutable);
-    ScalarUDF::from(Item {
-        is_lenient,
-        signature,
-    })
-}
-
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Item {
-    is_lenient: bool,
-    signature: Signature,
+pub(crate) struct Item {
+    pub(crate) is_lenient: bool,
 }
 
-impl ScalarUDFImpl for Item {
+impl ArrayFunction for Item {
     fn name(&self) -> &'static str {
         if self.is_lenient {
             "element_at"
@@ -44,11 +32,7 @@ impl ScalarUDFImpl for Item {
         }
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+    fn returns(&self, given: &[DataType]) -> Result<DataType> {
         match given {
             [DataType::Map(entries, _), key] => {
                 let DataType::Struct(fields) = entries.data_type() else {
@@ -75,17 +59,15 @@ impl ScalarUDFImpl for Item {
         }
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        applied(&args, |arrays| {
-            let [lists, places] = arrays else {
-                return exec_err!("array[n] has two arguments");
-            };
-            if let Some(maps) = lists.as_map_opt() {
-                return value_at(maps, places, self.is_lenient);
-            }
-            let places = cast(places, &DataType::Int64)?;
-            item_at(lists, places.as_primitive::<Int64Type>(), self.is_lenient)
-        })
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let [lists, places] = arrays else {
+            return exec_err!("array[n] has two arguments");
+        };
+        if let Some(maps) = lists.as_map_opt() {
+            return value_at(maps, places, self.is_lenient);
+        }
+        let places = cast(places, &DataType::Int64)?;
+        item_at(lists, places.as_primitive::<Int64Type>(), self.is_lenient)
     }
 }
 
@@ -149,49 +131,46 @@ fn value_at(maps: &MapArray, keys: &ArrayRef, is_lenient: bool) -> Result<ArrayR
 }
 
 /// `contains(array, item)`, which is NULL where only a NULL could be the item.
-pub(crate) fn contains_function() -> ScalarUDF {
-    ScalarUDF::from(Contains(Signature::any(2, Volatility::Immutable)))
-}
-
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Contains(Signature);
+pub(crate) struct Contains;
 
-impl ScalarUDFImpl for Contains {
+impl ArrayFunction for Contains {
     fn name(&self) -> &'static str {
         "contains"
     }
 
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        applied(&args, |arrays| {
-            let [lists, items] = arrays else {
-                return exec_err!("contains takes an array and an item");
-            };
-            let Some(lists) = lists.as_list_opt::<i32>() else {
-                return exec_err!("contains takes an array");
-            };
-            let items = cast(items, &lists.value_type())?;
-            let mut found = Vec::with_capacity(lists.len());
-            for row in 0..lists.len() {
-                if lists.is_null(row) || items.is_null(row) {
-                    found.push(None);
-                    continue;
-                }
-                let list = lists.value(row);
-                let equal = eq(&list, &Scalar::new(items.slice(row, 1)))?;
-                found.push(match equal.true_count() {
-                    0 if list.null_count() > 0 => None,
-                    count => Some(count > 0),
-                });
+    fn returns(&self, given: &[DataType]) -> Result<DataType> {
+        match given.first().and_then(types::items) {
+            Some(item) if types::is_float(item) => {
+                plan_err!(
+                    "contains of doubles is not on this engine: write any_match(array, y -> y = x)"
+                )
             }
-            Ok(Arc::new(BooleanArray::from(found)))
-        })
+            _ => Ok(DataType::Boolean),
+        }
+    }
+
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let [lists, items] = arrays else {
+            return exec_err!("contains takes an array and an item");
+        };
+        let Some(lists) = lists.as_list_opt::<i32>() else {
+            return exec_err!("contains takes an array");
+        };
+        let items = cast(items, &lists.value_type())?;
+        let mut found = Vec::with_capacity(lists.len());
+        for row in 0..lists.len() {
+            if lists.is_null(row) || items.is_null(row) {
+                found.push(None);
+                continue;
+            }
+            let list = lists.value(row);
+            let equal = eq(&list, &Scalar::new(items.slice(row, 1)))?;
+            found.push(match equal.true_count() {
+                0 if list.null_count() > 0 => None,
+                count => Some(count > 0),
+            });
+        }
+        Ok(Arc::new(BooleanArray::from(found)))
     }
 }

@@ -52,17 +52,28 @@ pub(super) fn of_function(mut function: Function, span: Span) -> Result<Expr, Sq
     Ok(Expr::Function(function))
 }
 
-/// Takes a literal back to how it was written, where the planner needs it: as a place or a count.
+/// Takes a literal back to how it was written, without parentheses, where the planner needs it: as a place or a count.
 pub(super) fn bare(expr: &mut Expr) {
+    if let Expr::Nested(inner) = expr {
+        bare(inner);
+        if matches!(inner.as_ref(), Expr::Value(_)) {
+            *expr = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+        }
+    }
     if let Expr::Cast {
         expr: inner,
         data_type: DataType::Integer(None),
         ..
     } = expr
-        && matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(..)))
+        && matches!(inner.as_ref(), Expr::Value(value) if is_narrow(&value.value))
     {
         *expr = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
     }
+}
+
+/// Whether the literal was written as an integer.
+fn is_narrow(value: &Value) -> bool {
+    matches!(value, Value::Number(digits, _) if digits.parse::<i32>().is_ok())
 }
 
 /// As [`bare`], of the bounds of a frame.

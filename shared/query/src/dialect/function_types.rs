@@ -10,10 +10,12 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable as _};
+use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable as _, Operator, lit, when};
 use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
 
 use super::operands::{as_type, comparable, converted, types_of};
+use super::operator_types::compared;
 use super::replaced::Replaced;
 use super::signatures;
 use crate::functions::mapped::integer_sum;
@@ -80,6 +82,13 @@ impl Functions {
                 );
             }
             _ => {}
+        }
+        // The result is the first argument, whatever the type in which both are compared.
+        if let ("nullif", [one, other]) = (engines.as_str(), function.args.as_slice()) {
+            self.accepted("nullif", &given)?;
+            let equal = compared(one.clone(), Operator::Eq, other.clone(), schema)?;
+            let nullif = when(equal, lit(ScalarValue::Null)).otherwise(one.clone())?;
+            return Ok(Transformed::yes(nullif));
         }
         let Some(name) = self.names.get(&engines) else {
             return Ok(Transformed::no(Expr::ScalarFunction(function)));

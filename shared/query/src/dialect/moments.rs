@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::ast_builder::{call, typed};
+use super::refusal::here_only;
 use super::type_names;
 use crate::error::SqlError;
 use crate::position::Position;
@@ -25,6 +26,14 @@ pub(super) fn typed_literal(
     match data_type {
         DataType::Timestamp(_, _) => {
             let moment = Moment::parse(&text).ok_or_else(invalid)?;
+            // The digits are those of the type, and functions have milliseconds.
+            if !matches!(moment.digits, 0 | 3) {
+                return Err(here_only(
+                    &format!("a timestamp with {} digits of a second", moment.digits),
+                    "write 3 of them",
+                    span,
+                ));
+            }
             moment.expression().ok_or_else(invalid)
         }
         DataType::Date => {
@@ -99,13 +108,7 @@ impl Moment {
     }
 
     fn expression(self) -> Option<Expr> {
-        let unit = match self.digits {
-            0 => 0,
-            1..=3 => 3,
-            4..=6 => 6,
-            7..=9 => 9,
-            _ => return None,
-        };
+        let unit = u64::try_from(self.digits).ok()?;
         let local = self.day.and_time(self.time);
         let Some(zone) = self.zone else {
             let text = local.format("%Y-%m-%d %H:%M:%S%.f").to_string();

@@ -21,13 +21,13 @@ pub(super) fn is_odd(expr: &Expr, schema: &DFSchema) -> bool {
     given.is_ok_and(|given| types::is_float(&given)) && may_be_nan(expr, schema)
 }
 
-/// An expression with another value for NaN, if it may be NaN.
+/// An expression with another value for NaN, if it may be NaN, and without -0, which the engine tells from 0.
 pub(super) fn with_nan(expr: Expr, nan: Option<f64>, schema: &DFSchema) -> Result<Expr> {
     if !is_odd(&expr, schema) {
         return Ok(expr);
     }
     let nan = ScalarValue::Float64(nan).cast_to(&expr.get_type(schema)?)?;
-    when(call(math::isnan(), vec![expr.clone()]), lit(nan)).otherwise(expr)
+    when(call(math::isnan(), vec![expr.clone()]), lit(nan)).otherwise(expr + lit(0.0))
 }
 
 pub(super) fn sorted(keys: &mut Vec<Sort>, schema: &DFSchema) -> Result<()> {

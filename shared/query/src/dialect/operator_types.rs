@@ -62,13 +62,8 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
         comparable("IN", &given, &item.get_type(schema)?)?;
     }
     // The engine does not evaluate the items after the one that is found.
-    if !list.expr.any_column_refs()
-        && !nan::is_odd(&list.expr, schema)
-        && list.list.iter().any(may_fail)
-    {
-        return plan_err!(
-            "IN with a constant on its left takes no computed items: write `=` and OR"
-        );
+    if !nan::is_odd(&list.expr, schema) && list.list.iter().any(may_fail) {
+        return plan_err!("IN takes no computed items on this engine: write `=` and OR");
     }
     if !by_parts(&list.expr, schema) {
         return Ok(Transformed::no(Expr::InList(list)));
@@ -97,7 +92,7 @@ fn by_parts(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-fn compared(one: Expr, op: Operator, other: Expr, schema: &DFSchema) -> Result<Expr> {
+pub(super) fn compared(one: Expr, op: Operator, other: Expr, schema: &DFSchema) -> Result<Expr> {
     let binary = BinaryExpr::new(Box::new(one), op, Box::new(other));
     of_binary(binary, schema).map(|compared| compared.data)
 }
@@ -187,6 +182,11 @@ pub(super) fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>
     for (when, then) in &case.when_then_expr {
         let given = when.get_type(schema)?;
         match &operand {
+            Some(_) if case.expr.as_ref() == Some(when) && when.any_column_refs() => {
+                return plan_err!(
+                    "CASE x WHEN x is true on Athena even where x is NULL: write CASE WHEN x = x"
+                );
+            }
             Some(operand) => drop(comparable("CASE", operand, &given)?),
             None => boolean(&given, "WHEN")?,
         }
@@ -196,11 +196,21 @@ pub(super) fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>
         result = comparable("the results of CASE", &result, &other.get_type(schema)?)?;
     }
     let typed = |expr: Box<Expr>| as_type(*expr, &result, schema).map(Box::new);
+    // The engine's own comparison has NaN equal to itself.
+    let doubles = case
+        .expr
+        .as_ref()
+        .filter(|_| operand.as_ref().is_some_and(types::is_float));
+    let condition = |when: Box<Expr>| match doubles {
+        Some(operand) => compared((**operand).clone(), Operator::Eq, *when, schema).map(Box::new),
+        None => Ok(when),
+    };
     let when_then_expr = case.when_then_expr.into_iter();
-    let when_then_expr = when_then_expr.map(|(when, then)| Ok((when, typed(then)?)));
+    let when_then_expr = when_then_expr.map(|(when, then)| Ok((condition(when)?, typed(then)?)));
+    let when_then_expr = when_then_expr.collect::<Result<_>>()?;
     Ok(Transformed::yes(Expr::Case(Case {
-        expr: case.expr,
-        when_then_expr: when_then_expr.collect::<Result<_>>()?,
+        expr: if doubles.is_some() { None } else { case.expr },
+        when_then_expr,
         else_expr: case.else_expr.map(typed).transpose()?,
     })))
 }

@@ -1,11 +1,15 @@
 //! Types that are not in an expression of a plan.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ExprSchemable as _, LogicalPlan};
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 
 use super::operands::{boolean, comparable};
+use super::types::{self, is_utc};
 
 /// What is not in an expression: predicates, keys of joins, and the columns of UNION and VALUES.
 pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
@@ -38,6 +42,7 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
                 let mut both = DataType::Null;
                 for row in &values.values {
                     if let Some(value) = row.get(column) {
+                        one_zone(value, schema)?;
                         both = comparable("VALUES", &both, &value.get_type(schema)?)?;
                     }
                 }
@@ -45,5 +50,23 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// The planner casts the values of a column to one type, and thereby times to one zone.
+fn one_zone(value: &Expr, schema: &DFSchema) -> Result<()> {
+    let Expr::Cast(Cast { expr, field }) = value else {
+        return Ok(());
+    };
+    let zone = |given: &DataType| match given {
+        DataType::Timestamp(_, Some(zone)) if !is_utc(zone) => Some(Arc::clone(zone)),
+        _ => None,
+    };
+    let given = expr.get_type(schema)?;
+    match types::is_time(&given) && zone(&given) != zone(field.data_type()) {
+        true => plan_err!(
+            "VALUES of several zones are not on this engine: write the times of a column in one zone"
+        ),
+        false => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{DFSchema, plan_err};
+use datafusion::common::{Column, DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions::math;
@@ -14,9 +14,10 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
-use super::casts::{call, local};
+use super::casts::{call, cast_to, local};
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
+use crate::table_names::is_table;
 
 /// Functions of one time that are those of its zone.
 const PARTS: [&str; 19] = [
@@ -57,9 +58,13 @@ impl Replaced {
             "date_trunc",
             "date_add",
             "date_format",
-            "to_iso8601",
             "greatest",
             "least",
+            "ceil",
+            "floor",
+            "round",
+            "sign",
+            "truncate",
         ];
         let session = PARTS
             .into_iter()
@@ -95,7 +100,11 @@ impl Replaced {
                 let given = value.get_type(schema)?;
                 let is_literal = matches!(value, Expr::Literal(..));
                 // The lengths of texts and the digits of decimals and timestamps are not kept.
-                let is_known = is_literal || !matches!(given, DataType::Decimal128(..));
+                let of_table = matches!(value, Expr::Column(Column { relation: Some(table), .. })
+                    if is_table(table.table()));
+                let is_known = is_literal
+                    || of_table
+                    || !(matches!(given, DataType::Decimal128(..)) || types::is_text(&given));
                 if types::is_timestamp(&given)
                     || types::items(&given).is_some()
                     || !is_known
@@ -113,12 +122,23 @@ impl Replaced {
                     _ => type_name(&given),
                 }))
             }
-            ("sign", [value]) => {
+            ("ceil" | "ceiling" | "floor" | "round" | "sign" | "truncate", [value, ..]) => {
                 let given = value.get_type(schema)?;
-                match types::is_float(&given) {
-                    true => None,
-                    false => Some(cast_expr(call(math::signum(), vec![value.clone()]), given)),
+                if types::is_integer(&given) && args.len() == 1 && name != "sign" {
+                    return Ok(Some(value.clone()));
                 }
+                let Some(returns) = whole(name, args.len(), &given) else {
+                    return Ok(None);
+                };
+                let mut args = args.to_vec();
+                // 0.5 becomes 1.0, which has one digit more.
+                if let (DataType::Decimal128(precision, scale), Some(first)) =
+                    (&given, args.first_mut())
+                {
+                    let wider = types::decimal(precision.cast_signed() + 1, *scale);
+                    *first = cast_expr(first.clone(), wider);
+                }
+                Some(cast_expr(self.call(name, args)?, returns))
             }
             ("date_diff", [_, one, other]) => {
                 for time in [one, other] {
@@ -141,7 +161,10 @@ impl Replaced {
                 let given = time.get_type(schema)?;
                 self.stepped(name, args, &given)?
             }
-            ("date_format" | "to_iso8601", [time, ..]) => self.in_zone(name, args, time, schema)?,
+            ("date", [text]) if types::is_text(&text.get_type(schema)?) => {
+                Some(cast_to(text.clone(), &DataType::Date32, false, schema)?)
+            }
+            ("date_format", [time, ..]) => self.in_zone(name, args, time, schema)?,
             (_, [time]) if PARTS.contains(&name) => {
                 let given = time.get_type(schema)?;
                 if given == DataType::Date32 && OF_THE_DAY.contains(&name) {
@@ -177,6 +200,14 @@ impl Replaced {
                 let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
                 let root = call(math::sqrt(), vec![value.clone()]);
                 Some(when(negative, lit(f64::NAN)).otherwise(root)?)
+            }
+            // 1 to the power of NaN is 1 in the engine.
+            ("power" | "pow", [base, exponent]) if nan(exponent) => {
+                let size = |expr: &Expr| call(math::abs(), vec![expr.clone()]);
+                let of_one = binary_expr(size(base), Operator::Eq, lit(1.0));
+                let infinite = binary_expr(size(exponent), Operator::GtEq, lit(f64::INFINITY));
+                let power = call(math::power(), args.to_vec());
+                Some(when(of_one.and(infinite), lit(f64::NAN)).otherwise(power)?)
             }
             ("greatest" | "least", args) if args.iter().any(nan) => {
                 let passed_over = if name == "greatest" {
@@ -217,11 +248,6 @@ impl Replaced {
             DataType::Timestamp(_, Some(zone)) if !is_utc(zone) => {}
             _ => return Ok(None),
         }
-        if name == "to_iso8601" {
-            return plan_err!(
-                "to_iso8601 of a zone other than UTC is not on this engine: write date_format"
-            );
-        }
         let mut args = args.to_vec();
         if let Some(first) = args.first_mut() {
             *first = local(first.clone(), &given);
@@ -255,4 +281,19 @@ impl Replaced {
         }
         Ok(Some(cast_expr(self.call(name, args)?, given.clone())))
     }
+}
+
+/// The type of a rounded integer or decimal, where the engine has another one: it keeps digits that are always 0.
+fn whole(name: &str, args: usize, given: &DataType) -> Option<DataType> {
+    let DataType::Decimal128(precision, scale) = given else {
+        return (name == "sign" && types::is_integer(given)).then(|| given.clone());
+    };
+    let (precision, scale) = (precision.cast_signed(), *scale);
+    Some(match (name, args) {
+        ("sign", _) => types::decimal(1, 0),
+        ("round", 2) => types::decimal(precision + 1, scale),
+        ("truncate", 1) => types::decimal(precision - scale, 0),
+        (_, 1) => types::decimal(precision - scale + scale.min(1), 0),
+        _ => return None,
+    })
 }

@@ -121,6 +121,11 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
         if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            let all = std::mem::take(keys).into_iter();
+            keys.extend(all.flat_map(|key| match key {
+                Expr::Tuple(keys) => keys,
+                key => vec![key],
+            }));
             keys.iter_mut().for_each(bare);
         }
         for window in &mut select.named_window {

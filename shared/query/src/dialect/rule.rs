@@ -7,18 +7,19 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{Cast, InSubquery, TryCast};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
 
 use super::error_place::{first_span, placed};
 use super::function_types::Functions;
 use super::operands::{boolean, comparable};
 use super::plan_columns::check_plan;
-use super::{casts, multisets, nan, operator_types, types};
+use super::{arithmetic, casts, multisets, nan, operator_types, subqueries, types};
 use crate::result_columns::type_name;
 
 /// Athena's types for a plan.
@@ -57,6 +58,7 @@ impl Functions {
             )?);
         }
         check_plan(&plan, &schema)?;
+        subqueries::check(&plan, &schema)?;
         let nan = nan::in_plan(&plan);
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
@@ -106,8 +108,18 @@ impl Functions {
             }
             Expr::Negative(inner) => {
                 let given = type_of(&inner)?;
-                if !types::is_number(&given) && !types::is_interval(&given) && !given.is_null() {
+                if !types::is_number(&given) && !types::is_interval(&given) {
                     return plan_err!("`-` takes a number, not {}", type_name(&given));
+                }
+                let is_literal = match inner.as_ref() {
+                    Expr::Cast(Cast { expr, .. }) => matches!(expr.as_ref(), Expr::Literal(..)),
+                    inner => matches!(inner, Expr::Literal(..)),
+                };
+                if types::is_integer(&given) && !is_literal {
+                    // The engine's own wraps around.
+                    let zero = Box::new(lit(ScalarValue::new_zero(&given)?));
+                    let difference = BinaryExpr::new(zero, Operator::Minus, inner);
+                    return arithmetic::operation(difference, &given, &given);
                 }
                 Ok(Transformed::no(Expr::Negative(inner)))
             }

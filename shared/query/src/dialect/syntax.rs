@@ -83,6 +83,14 @@ fn of_query(query: &Query) -> Checked {
         let OrderByKind::Expressions(keys) = &order_by.kind else {
             return refuse("ORDER BY ALL", "name the columns", order_by.span());
         };
+        for key in keys {
+            if let Expr::UnaryOp { expr, .. } = without_parentheses(&key.expr)
+                && is_place(without_parentheses(expr))
+            {
+                let instead = "write the place of a result, from 1 on";
+                return refuse("ORDER BY of a number with a sign", instead, key.expr.span());
+            }
+        }
         if order_by.interpolate.is_some() || keys.iter().any(|key| key.with_fill.is_some()) {
             return refuse("WITH FILL", "join with a sequence", order_by.span());
         }
@@ -235,7 +243,11 @@ fn of_select(select: &Select) -> Checked {
         );
     }
     for key in keys {
-        if matches!(key, Expr::UnaryOp { .. } | Expr::Value(_)) && !is_place(key) {
+        if matches!(key, Expr::Tuple(keys) if keys.is_empty()) {
+            return refuse("GROUP BY ()", "leave it out", key.span());
+        }
+        let bare = without_parentheses(key);
+        if matches!(bare, Expr::UnaryOp { .. } | Expr::Value(_)) && !is_place(bare) {
             return refuse("GROUP BY of a constant", "leave it out", key.span());
         }
         if let Some(name) = only_an_alias(key, select) {
@@ -282,6 +294,13 @@ fn qualified_column_of_using(select: &Select) -> Option<(String, Span)> {
         _ => ControlFlow::Continue(()),
     });
     found.break_value()
+}
+
+fn without_parentheses(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => without_parentheses(inner),
+        expr => expr,
+    }
 }
 
 /// Whether it is the place of a result, such as 1.

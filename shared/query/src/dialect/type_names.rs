@@ -25,16 +25,14 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         | Type::Varbinary(None)
         | Type::Date
         | Type::Time(None, TimezoneInfo::None)
-        | Type::Timestamp(
-            None | Some(0 | 3 | 6 | 9),
-            TimezoneInfo::None | TimezoneInfo::WithTimeZone,
-        ) => {
+        | Type::Timestamp(None | Some(0 | 3), TimezoneInfo::None | TimezoneInfo::WithTimeZone) => {
             return Ok(());
         }
         Type::Array(ArrayElemTypeDef::Parenthesis(item) | ArrayElemTypeDef::AngleBracket(item)) => {
             return check(item, span);
         }
         Type::Real
+        | Type::Timestamp(..)
         | Type::Char(_)
         | Type::JSON
         | Type::Map(..)
@@ -43,7 +41,7 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         | Type::Uuid => {
             return Err(SqlError::Invalid {
                 message: format!(
-                    "the type `{data_type}` is not on this engine: write varchar, or the parts of it"
+                    "the type `{data_type}` is not on this engine: write timestamp, varchar, or the parts of it"
                 ),
                 position: Position::new(span.start.line, span.start.column),
             });
@@ -76,16 +74,7 @@ pub(crate) fn planned(data_type: &DataType) -> DataType {
             Number::Precision(precision) => Number::PrecisionAndScale(*precision, 0),
             both @ Number::PrecisionAndScale(..) => *both,
         }),
-        Type::Timestamp(digits, zone) => {
-            // The engine has seconds and thousandths of thousandths of them.
-            let unit = match digits.unwrap_or(3) {
-                0 => 0,
-                1..=3 => 3,
-                4..=6 => 6,
-                _ => 9,
-            };
-            Type::Timestamp(Some(unit), *zone)
-        }
+        Type::Timestamp(digits, zone) => Type::Timestamp(Some(digits.unwrap_or(3)), *zone),
         Type::Array(ArrayElemTypeDef::Parenthesis(item) | ArrayElemTypeDef::AngleBracket(item)) => {
             Type::Array(ArrayElemTypeDef::AngleBracket(Box::new(planned(item))))
         }

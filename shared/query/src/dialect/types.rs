@@ -22,6 +22,10 @@ pub(crate) fn integer_digits(data_type: &DataType) -> Option<u8> {
     })
 }
 
+pub(crate) fn is_integer(data_type: &DataType) -> bool {
+    integer_digits(data_type).is_some()
+}
+
 /// Precision and scale of an integer or a decimal.
 pub(crate) fn exact(data_type: &DataType) -> Option<(u8, i8)> {
     match data_type {
@@ -203,7 +207,8 @@ pub(crate) fn castable(from: &DataType, to: &DataType) -> bool {
     if is_text(to) {
         return scalar(from);
     }
-    (is_number(from) && (is_number(to) || *to == DataType::Boolean))
+    (*from == DataType::Boolean && (is_integer(to) || is_float(to)))
+        || (is_number(from) && (is_number(to) || *to == DataType::Boolean))
         || (is_time(from) && is_time(to))
 }
 

@@ -117,8 +117,10 @@ impl Accumulator for Percentile {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        if self.values.iter().any(|value| value.is_nan()) {
-            return exec_err!("approx_percentile takes no NaN");
+        if !self.values.iter().all(|value| value.is_finite()) {
+            return exec_err!(
+                "approx_percentile takes no NaN and no Infinity: leave them out with FILTER (WHERE is_finite(x))"
+            );
         }
         ScalarValue::Float64(self.found()).cast_to(&self.returns)
     }

@@ -49,14 +49,16 @@ fn to_utf8(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(bytes))
 }
 
-/// Bytes that are not UTF-8 become U+FFFD, as in Trino.
+/// Trino has its own rules for how many U+FFFD stand for bytes that are not UTF-8.
 fn from_utf8(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let bytes = argument(arguments, 0)?.as_binary::<i32>();
-    let texts: StringArray = bytes
+    let texts = bytes
         .iter()
-        .map(|bytes| bytes.map(String::from_utf8_lossy))
-        .collect();
-    Ok(Arc::new(texts))
+        .map(|bytes| bytes.map(str::from_utf8).transpose());
+    match texts.collect::<Result<StringArray, _>>() {
+        Ok(texts) => Ok(Arc::new(texts)),
+        Err(_) => exec_err!("from_utf8 takes UTF-8 alone on this engine: write to_hex"),
+    }
 }
 
 /// Capital letters, as in Trino.

@@ -8,6 +8,7 @@ use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, Float64Arra
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::error::Result;
+use datafusion::functions_aggregate::covariance::covar_pop_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
@@ -28,6 +29,29 @@ pub(crate) fn finite_or_null(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     let double = DataType::Float64;
     mapped(inner, "finite_or_null", double.clone(), double, finite)
 }
+
+/// The variance of a value that is passed twice, or its square root.
+pub(crate) fn variance_of_pairs(root: bool) -> AggregateUDF {
+    let double = DataType::Float64;
+    let (name, map): (_, Map) = match root {
+        false => ("variance_of_pairs", |variance| Ok(Arc::clone(variance))),
+        true => ("deviation_of_pairs", |variance| {
+            let variance = variance.as_primitive::<Float64Type>();
+            Ok(Arc::new(variance.unary::<_, Float64Type>(f64::sqrt)))
+        }),
+    };
+    mapped(&covar_pop_udaf(), name, double.clone(), double, map)
+}
+
+/// The engine's `max` or `min` without its accumulator for groups, which begins with the least finite number.
+pub(crate) fn extreme(inner: &Arc<AggregateUDF>) -> AggregateUDF {
+    let double = DataType::Float64;
+    mapped(inner, EXTREME, double.clone(), double, |found| {
+        Ok(Arc::clone(found))
+    })
+}
+
+const EXTREME: &str = "extreme";
 
 type Map = fn(&ArrayRef) -> Result<ArrayRef>;
 
@@ -113,10 +137,11 @@ impl AggregateUDFImpl for Mapped {
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         let return_field = self.given();
-        self.inner.groups_accumulator_supported(AccumulatorArgs {
-            return_field,
-            ..args
-        })
+        self.name != EXTREME
+            && self.inner.groups_accumulator_supported(AccumulatorArgs {
+                return_field,
+                ..args
+            })
     }
 
     fn create_groups_accumulator(

@@ -13,83 +13,48 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Float64Type};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::ScalarUDF;
 
-use crate::dialect::casts::{applied, first};
+use crate::dialect::array_function::{ArrayFunction, first};
 use crate::dialect::types::{is_float, items};
 use crate::result_columns::type_name;
 
 /// The functions, under names that statements cannot call.
 pub(super) fn functions() -> [ScalarUDF; 3] {
-    let of = |name, code, returns| {
-        let signature = Signature::any(1, Volatility::Immutable);
-        ScalarUDF::from(OfItems {
-            name,
-            code,
-            returns,
-            signature,
-        })
-    };
-    [
-        of("__histogram", histogram as Code, histogram_type as Returns),
-        of(
-            "__skewness",
-            |lists| moments(lists, skewness),
-            |_| Ok(DataType::Float64),
-        ),
-        of(
-            "__kurtosis",
-            |lists| moments(lists, kurtosis),
-            |_| Ok(DataType::Float64),
-        ),
-    ]
+    [OfItems::Histogram, OfItems::Skewness, OfItems::Kurtosis].map(ArrayFunction::udf)
 }
 
-type Code = fn(&ArrayRef) -> Result<ArrayRef>;
-type Returns = fn(&DataType) -> Result<DataType>;
-
-#[derive(Debug)]
-struct OfItems {
-    name: &'static str,
-    code: Code,
-    returns: Returns,
-    signature: Signature,
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum OfItems {
+    Histogram,
+    Skewness,
+    Kurtosis,
 }
 
-impl PartialEq for OfItems {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for OfItems {}
-
-impl std::hash::Hash for OfItems {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for OfItems {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        match given.first().and_then(items) {
-            Some(item) => (self.returns)(item),
-            None => plan_err!("{} takes an array", self.name),
+impl ArrayFunction for OfItems {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Histogram => "__histogram",
+            Self::Skewness => "__skewness",
+            Self::Kurtosis => "__kurtosis",
         }
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        applied(&args, |arrays| (self.code)(first(arrays)?))
+    fn returns(&self, given: &[DataType]) -> Result<DataType> {
+        match (self, given.first().and_then(items)) {
+            (Self::Histogram, Some(item)) => histogram_type(item),
+            (_, Some(_)) => Ok(DataType::Float64),
+            _ => plan_err!("{} takes an array", self.name()),
+        }
+    }
+
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let lists = first(arrays)?;
+        match self {
+            Self::Histogram => histogram(lists),
+            Self::Skewness => moments(lists, skewness),
+            Self::Kurtosis => moments(lists, kurtosis),
+        }
     }
 }
 

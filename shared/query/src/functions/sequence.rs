@@ -10,9 +10,9 @@ use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::dialect::array_function::ArrayFunction;
 
 /// The most items, as on Athena.
 const ITEMS_MAX: i64 = 10_000;
@@ -20,11 +20,14 @@ const ITEMS_MAX: i64 = 10_000;
 const DAY_MS: i64 = 86_400_000;
 
 pub(super) fn functions() -> [ScalarUDF; 2] {
-    let signature = || Signature::variadic_any(Volatility::Immutable);
-    [
-        ScalarUDF::from(Sequence(signature())),
-        ScalarUDF::from(Repeat(signature())),
-    ]
+    [Sequence.udf(), Repeat.udf()]
+}
+
+fn types_of(arrays: &[ArrayRef]) -> Vec<DataType> {
+    arrays
+        .iter()
+        .map(|array| array.data_type().clone())
+        .collect()
 }
 
 fn list_of(item: DataType) -> DataType {
@@ -32,18 +35,14 @@ fn list_of(item: DataType) -> DataType {
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Sequence(Signature);
+struct Sequence;
 
-impl ScalarUDFImpl for Sequence {
-    fn name(&self) -> &str {
+impl ArrayFunction for Sequence {
+    fn name(&self) -> &'static str {
         "sequence"
     }
 
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+    fn returns(&self, given: &[DataType]) -> Result<DataType> {
         match given {
             [first, last, step @ ..] if step.len() <= 1 => match (first, last) {
                 (DataType::Date32, DataType::Date32) => Ok(list_of(DataType::Date32)),
@@ -61,12 +60,11 @@ impl ScalarUDFImpl for Sequence {
         }
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let DataType::List(item) = args.return_field.data_type().clone() else {
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let DataType::List(item) = self.returns(&types_of(arrays))? else {
             return exec_err!("sequence returns an array");
         };
         // Milliseconds, days or numbers.
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let in_ms = match item.data_type() {
             DataType::Date32 => DataType::Int32,
             DataType::Timestamp(..) => {
@@ -78,7 +76,7 @@ impl ScalarUDFImpl for Sequence {
             let array = cast(&cast(array, &in_ms)?, &DataType::Int64)?;
             Ok(array.as_primitive::<Int64Type>().clone())
         };
-        let [first, last, step @ ..] = arrays.as_slice() else {
+        let [first, last, step @ ..] = arrays else {
             return exec_err!("sequence takes a first and a last value");
         };
         let (first, last) = (numbers(first)?, numbers(last)?);
@@ -121,7 +119,7 @@ impl ScalarUDFImpl for Sequence {
             items,
             lists.nulls().cloned(),
         )?;
-        Ok(ColumnarValue::Array(Arc::new(lists)))
+        Ok(Arc::new(lists))
     }
 }
 
@@ -157,30 +155,25 @@ fn steps(step: &ArrayRef, item: &DataType) -> Result<Int64Array> {
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Repeat(Signature);
+struct Repeat;
 
-impl ScalarUDFImpl for Repeat {
-    fn name(&self) -> &str {
+impl ArrayFunction for Repeat {
+    fn name(&self) -> &'static str {
         "repeat"
     }
 
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+    fn returns(&self, given: &[DataType]) -> Result<DataType> {
         match given {
             [item, count] if count.is_integer() => Ok(list_of(item.clone())),
             _ => plan_err!("call it as repeat(value, count)"),
         }
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let DataType::List(item) = args.return_field.data_type().clone() else {
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let DataType::List(item) = self.returns(&types_of(arrays))? else {
             return exec_err!("repeat returns an array");
         };
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [values, counts] = arrays.as_slice() else {
+        let [values, counts] = arrays else {
             return exec_err!("repeat takes a value and a count");
         };
         let counts = cast(counts, &DataType::Int64)?;
@@ -198,6 +191,6 @@ impl ScalarUDFImpl for Repeat {
         let offsets = OffsetBuffer::from_lengths(lengths);
         let nulls = Some(datafusion::arrow::buffer::NullBuffer::from(valid));
         let lists = datafusion::arrow::array::ListArray::try_new(item, offsets, items, nulls)?;
-        Ok(ColumnarValue::Array(Arc::new(lists)))
+        Ok(Arc::new(lists))
     }
 }

@@ -1,8 +1,9 @@
 //! Converts timestamps from and to numbers and texts.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime};
 use datafusion::arrow::array::{
     ArrayRef, AsArray as _, Date32Array, Float64Array, StringArray, TimestampMillisecondArray,
 };
@@ -15,8 +16,8 @@ use super::arg_type::{ArgType, UTC, moment, timestamp};
 use super::mysql_format;
 use super::scalar_function::{Returns, Scalar, argument};
 
-/// Beyond it a double does not hold every millisecond (the years ±285,000).
-const MS_MAX: f64 = 9_007_199_254_740_992.0;
+/// Beyond year 9999 a time has a sign and more digits, which not every function of Athena writes alike.
+const YEARS: RangeInclusive<i32> = 1..=9999;
 
 pub(super) fn functions() -> Vec<Scalar> {
     let text = || Returns::Type(DataType::Utf8);
@@ -45,7 +46,6 @@ pub(super) fn functions() -> Vec<Scalar> {
             Returns::Type(DataType::Date32),
             from_iso8601_date,
         ),
-        Scalar::new("to_iso8601", &[&[ArgType::Time]], text(), to_iso8601),
         Scalar::new(
             "date_format",
             &[&[ArgType::Time, ArgType::Text]],
@@ -64,16 +64,18 @@ pub(super) fn functions() -> Vec<Scalar> {
 fn from_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let mut moments = Vec::new();
     for seconds in argument(arguments, 0)?.as_primitive::<Float64Type>() {
-        let ms = seconds.map(|seconds| (seconds * 1_000.0).round());
-        let Some(ms) = ms else {
+        let Some(seconds) = seconds else {
             moments.push(None);
             continue;
         };
-        if !(-MS_MAX..=MS_MAX).contains(&ms) {
-            return exec_err!("from_unixtime takes seconds within 285,000 years of 1970");
+        #[expect(clippy::cast_possible_truncation, reason = "years are checked")]
+        let ms = (seconds * 1_000.0).round() as i64;
+        if civil(ms).is_err() || seconds.is_nan() {
+            return exec_err!(
+                "from_unixtime takes seconds, of the years 1 to 9999, not {seconds:.0}: divide milliseconds by 1e3"
+            );
         }
-        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
-        moments.push(Some(ms as i64));
+        moments.push(Some(ms));
     }
     Ok(Arc::new(
         TimestampMillisecondArray::from(moments).with_timezone(UTC),
@@ -88,16 +90,18 @@ fn to_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 }
 
 /// Moments and dates as milliseconds since the epoch.
-pub(super) fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
+pub(crate) fn epoch_ms(times: &ArrayRef) -> Result<TimestampMillisecondArray> {
     let times = cast(times, &timestamp())?;
     Ok(times.as_primitive::<TimestampMillisecondType>().clone())
 }
 
 /// The date and time of day of a moment, in UTC.
-pub(super) fn civil(ms: i64) -> Result<NaiveDateTime> {
+pub(crate) fn civil(ms: i64) -> Result<NaiveDateTime> {
     match DateTime::from_timestamp_millis(ms) {
-        Some(moment) => Ok(moment.naive_utc()),
-        None => exec_err!("{ms} ms after the epoch is outside the calendar"),
+        Some(moment) if YEARS.contains(&moment.year()) => Ok(moment.naive_utc()),
+        _ => exec_err!(
+            "a time is {ms} ms after 1970, and this engine has the years 1 to 9999: leave it out with WHERE"
+        ),
     }
 }
 
@@ -151,32 +155,6 @@ fn from_iso8601_date(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(Date32Array::from(days)))
-}
-
-/// A moment ends with `Z`, a timestamp has no offset, and a date no time of day.
-fn to_iso8601(arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    let times = argument(arguments, 0)?;
-    let (is_date, is_moment) = (
-        *times.data_type() == DataType::Date32,
-        *times.data_type() == moment(),
-    );
-    let shown = |ms: i64| {
-        let civil = civil(ms)?;
-        Ok(match (is_date, is_moment) {
-            (true, _) => civil.date().to_string(),
-            (_, true) => civil.and_utc().to_rfc3339_opts(SecondsFormat::Millis, true),
-            (_, false) => civil.format("%Y-%m-%dT%H:%M:%S%.3f").to_string(),
-        })
-    };
-    texts(times, shown)
-}
-
-fn texts(times: &ArrayRef, shown: impl Fn(i64) -> Result<String>) -> Result<ArrayRef> {
-    let texts = epoch_ms(times)?
-        .iter()
-        .map(|ms| ms.map(&shown).transpose())
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Arc::new(StringArray::from(texts)))
 }
 
 fn date_format(arguments: &[ArrayRef]) -> Result<ArrayRef> {
