@@ -13,14 +13,14 @@ pub struct Config {
     #[arg(long, env = "ARCHIVE_URL")]
     pub archive_url: String,
 
-    /// How many days before today are compacted. Ticks arrive late for as many days as a provider replays; earlier
-    /// days can be compacted with `tickctl compact`.
+    /// How many days before today are compacted. Late ticks rarely belong to earlier days; compact those with
+    /// `tickctl compact`.
     #[arg(long, env = "COMPACTION_DAYS", default_value_t = 35,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub compaction_days: u32,
 
-    /// After how many seconds no other day is begun, and the one under way is left unchanged: before Lambda ends the
-    /// invocation after 900 seconds.
+    /// After how many seconds the run stops, leaving the current day unchanged. Must be less than the function's
+    /// timeout of 900 seconds.
     #[arg(long, env = "COMPACTION_SECONDS", default_value_t = 840,
           value_parser = clap::value_parser!(u32).range(1..=890))]
     pub compaction_seconds: u32,

@@ -55,7 +55,7 @@ pub enum ClosedDaysError {
     #[error("could not list the archive")]
     List(#[from] PortError),
     /// Another compaction is running, or took over.
-    #[error("the archive is not ours to compact")]
+    #[error("another compaction holds the lease on the archive")]
     Lease(#[from] LeaseError),
     /// Some days failed or have files that cannot be read: each was logged.
     #[error("{failed} of {of} days failed or have files that cannot be read; the first is {first}")]
@@ -67,10 +67,10 @@ pub enum ClosedDaysError {
         /// The folder of the first.
         first: String,
     },
-    /// The time was not enough.
+    /// The run ran out of time.
     #[error(
-        "the time was not enough: {left} days are left, the newest in {newest}; the next run goes on. If that is so \
-         every day, compact with `tickctl compact`, which has no limit of time"
+        "the run ran out of time: {left} days are left, the newest in {newest}; the next run continues. If this happens \
+         every day, run `tickctl compact`, which has no time limit"
     )]
     Time {
         /// How many days are left.

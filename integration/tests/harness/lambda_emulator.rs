@@ -10,14 +10,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use integration::bootstraps::{self, FUNCTIONS};
-use integration::emulator::ACCOUNT;
 use integration::faults::{Fault, Times};
 use integration::lambda_emulator::LambdaEmulator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, tick};
 
-use crate::resources::{Resources, SECRET};
+use crate::resources::{Resources, webhook_event};
 
 /// In seconds: longer than any invocation here takes, and one that a service delays exceeds.
 const TIMEOUTS: [u32; 2] = [60, 5];
@@ -41,24 +40,6 @@ fn data(n: u32) -> Vec<u8> {
     let mut data = Vec::new();
     codec::json::write_json(&tick("BTC", n), &mut data);
     data
-}
-
-fn webhook_event(body: &str) -> Value {
-    let path = "/webhooks/ticks";
-    json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
-        "headers": { "authorization": SECRET, "content-type": "application/json" },
-        "requestContext": {
-            "accountId": ACCOUNT, "apiId": "api", "domainName": "api.example",
-            "domainPrefix": "api", "requestId": "r", "routeKey": "$default", "stage": "$default",
-            "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": START_MS,
-            "http": {
-                "method": "POST", "path": path, "protocol": "HTTP/1.1",
-                "sourceIp": "192.0.2.1", "userAgent": "test",
-            },
-        },
-        "body": body, "isBase64Encoded": false,
-    })
 }
 
 fn delivery(n: u32) -> Value {
@@ -239,7 +220,7 @@ impl Subject {
         self.assert_answer(lambda, &answer, &expected);
     }
 
-    /// A service that does not answer: the invocation ends at the time limit, and the next one begins anew.
+    /// When a service does not respond, the invocation times out, and the next invocation runs in a restarted process.
     async fn time_limit(&self, lambda: &LambdaEmulator) {
         self.invoke(lambda).await;
         let proxy = &self.resources.proxied.proxy;

@@ -7,13 +7,12 @@ use std::time::Duration;
 use aws::kinesis::shard_reader::Begin;
 use aws::kinesis::tail::StreamTail;
 use domain::TickId;
-use integration::emulator::ACCOUNT;
 use integration::event_source::{Answer, Function as _};
 use integration::faults::Limits;
 use serde_json::{Value, json};
 use testkit::ticks::ticks;
 
-use crate::resources::{Resources, SECRET};
+use crate::resources::{Resources, webhook_event};
 
 /// Six times what a partition of the table, or a shard, takes in a second.
 const TICKS: u32 = 600;
@@ -120,21 +119,7 @@ fn delivery() -> Value {
         codec::json::write_json(&tick, &mut body);
     }
     body.push(b']');
-    let path = "/webhooks/ticks";
-    json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
-        "headers": { "authorization": SECRET, "content-type": "application/json" },
-        "requestContext": {
-            "accountId": ACCOUNT, "apiId": "api", "domainName": "api.example",
-            "domainPrefix": "api", "requestId": "r", "routeKey": "$default", "stage": "$default",
-            "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1_767_225_600_000_i64,
-            "http": {
-                "method": "POST", "path": path, "protocol": "HTTP/1.1",
-                "sourceIp": "192.0.2.1", "userAgent": "test",
-            },
-        },
-        "body": String::from_utf8(body).unwrap(), "isBase64Encoded": false,
-    })
+    webhook_event(&String::from_utf8(body).unwrap())
 }
 
 #[tokio::test]

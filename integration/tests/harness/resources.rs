@@ -5,6 +5,8 @@ use std::time::Duration;
 use integration::bootstraps;
 use integration::emulator::{ACCOUNT, REGION};
 use integration::event_source::function::BootstrapFunction;
+use serde_json::{Value, json};
+use testkit::ticks::START_MS;
 
 use crate::faults::{ProxiedClients, proxied, stream, table};
 
@@ -13,6 +15,25 @@ pub(crate) const SECRET: &str = "open-sesame-1234";
 
 /// How long an invocation may take.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A delivery to the webhook, in payload format 2.0 of API Gateway.
+pub(crate) fn webhook_event(body: &str) -> Value {
+    let path = "/webhooks/ticks";
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
+        "headers": { "authorization": SECRET, "content-type": "application/json" },
+        "requestContext": {
+            "accountId": ACCOUNT, "apiId": "api", "domainName": "api.example",
+            "domainPrefix": "api", "requestId": "r", "routeKey": "$default", "stage": "$default",
+            "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": START_MS,
+            "http": {
+                "method": "POST", "path": path, "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1", "userAgent": "test",
+            },
+        },
+        "body": body, "isBase64Encoded": false,
+    })
+}
 
 /// The resources of a test, all with its name.
 pub(crate) struct Resources {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws::emf;
+use integration::bootstraps::FUNCTIONS;
 use serde_json::Value;
 
 use crate::stack::{Resource, stack, text};
@@ -180,14 +181,7 @@ fn alarms_watch_metrics_that_exist() {
         "AWS/SQS ApproximateNumberOfMessagesVisible",
         0,
     );
-    for function in [
-        "webhook",
-        "analytics",
-        "broadcast",
-        "redrive",
-        "scaler",
-        "compaction",
-    ] {
+    for function in FUNCTIONS {
         check(&format!("{function}-errors"), "AWS/Lambda Errors", 0);
     }
     for table in ["ticks", "analytics", "connections"] {

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use integration::bootstraps::FUNCTIONS;
 use tempfile::TempDir;
 
 /// Responds to the calls of the script. A stack's status is in the file with its name.
@@ -30,15 +31,6 @@ case "$*" in
   *" build "*) echo "$HERE" ;;
 esac
 "#;
-
-const FUNCTIONS: [&str; 6] = [
-    "webhook",
-    "analytics",
-    "broadcast",
-    "redrive",
-    "scaler",
-    "compaction",
-];
 
 /// Variables that a developer may have set.
 const OPTIONS: [&str; 8] = [

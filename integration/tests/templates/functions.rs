@@ -2,19 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use integration::bootstraps::FUNCTIONS;
 use runtime::lambda::Settings;
 use serde_json::json;
 
 use crate::stack::{Resource, Stack, stack, text};
-
-const NAMES: [&str; 6] = [
-    "webhook",
-    "analytics",
-    "broadcast",
-    "redrive",
-    "scaler",
-    "compaction",
-];
 
 fn function(service: &Stack, name: &str) -> Resource {
     let all = service.all("AWS::Lambda::Function");
@@ -31,8 +23,8 @@ fn five_functions_run_a_bootstrap_of_ours() {
         ("CodeVersion", "v1"),
     ];
     let service = stack("service.yaml", &given);
-    assert_eq!(service.all("AWS::Lambda::Function").len(), NAMES.len());
-    for name in NAMES {
+    assert_eq!(service.all("AWS::Lambda::Function").len(), FUNCTIONS.len());
+    for name in FUNCTIONS {
         let function = function(&service, name);
         assert_eq!(function.text("/Runtime"), "provided.al2023");
         assert_eq!(function.text("/Handler"), "bootstrap");
@@ -52,7 +44,7 @@ fn five_functions_run_a_bootstrap_of_ours() {
 #[test]
 fn logs_expire() {
     let service = stack("service.yaml", &[("LogRetentionDays", "7")]);
-    for name in NAMES {
+    for name in FUNCTIONS {
         let group = function(&service, name)
             .text("/LoggingConfig/LogGroup")
             .replace("ref:", "");
@@ -71,7 +63,7 @@ fn logs_expire() {
 #[test]
 fn logs_are_json_without_the_lines_of_invocations_that_succeed() {
     let service = stack("service.yaml", &[]);
-    for name in NAMES {
+    for name in FUNCTIONS {
         let function = function(&service, name);
         let logging = |property: &str| {
             function
@@ -142,7 +134,7 @@ fn functions_accept_their_environment() {
 #[test]
 fn secrets_are_passed_by_name_only() {
     let service = stack("service.yaml", &[]);
-    for name in NAMES {
+    for name in FUNCTIONS {
         let function = function(&service, name);
         let variables = function.at("/Environment/Variables").as_object().unwrap();
         assert!(!variables.contains_key("WEBHOOK_SECRETS"), "{name}");
@@ -189,7 +181,7 @@ fn parameters_reach_the_functions() {
         100
     );
     // Reserved concurrency would be taken from the rest of the account.
-    for name in NAMES {
+    for name in FUNCTIONS {
         let function = function(&stack("service.yaml", &[]), name);
         assert!(function.find("/ReservedConcurrentExecutions").is_none());
     }

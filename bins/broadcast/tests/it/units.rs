@@ -20,28 +20,16 @@ async fn a_message_has_the_bytes_of_the_bill() {
     let scene = Scene::new();
     scene.connections.watch("all", &[Topic::All]);
     let bytes = async |pairs: u32| {
-        let (mut bodies, mut candles, mut averages) = (Vec::new(), Vec::new(), Vec::new());
-        for n in 0..pairs {
-            let quote = Token::new("So11111111111111111111111111111111111111112").unwrap();
-            let made = Tick {
-                quote: quote.clone(),
-                price: Price::parse("0.0068912345").unwrap(),
-                volume: Some(Volume::parse("1234.567891").unwrap()),
-                ..tick(
-                    &format!("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTD{n:03}"),
-                    n,
-                )
-            };
-            let mut state = PairState::new(made.token.clone(), quote);
-            drop(state.apply(&made, &AnalysisConfig::default()));
-            bodies.push(body(&made));
-            candles.extend(state.open_candles().cloned());
-            averages.push(state.averages());
-        }
-        let candles: Vec<CandleJson<'_>> = candles.iter().map(CandleJson::of).collect();
-        let averages: Vec<_> = averages.iter().flat_map(AveragesJson::rows).collect();
-        bodies.push(result("candles", &candles));
-        bodies.push(result("averages", &averages));
+        let quote = Token::new("So11111111111111111111111111111111111111112").unwrap();
+        let bodies = messages((0..pairs).map(|n| Tick {
+            quote: quote.clone(),
+            price: Price::parse("0.0068912345").unwrap(),
+            volume: Some(Volume::parse("1234.567891").unwrap()),
+            ..tick(
+                &format!("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTD{n:03}"),
+                n,
+            )
+        }));
         let before = scene.connections.messages("all").len();
         scene.handle(batch(&bodies)).await;
         let sent = scene.connections.messages("all").split_off(before);
@@ -58,10 +46,14 @@ async fn a_message_has_the_bytes_of_the_bill() {
 /// A second with a tick of each of these pairs, and the results of the analysis. 10 million ticks a day
 /// are 116 a second.
 fn second(pairs: u32) -> Vec<String> {
+    messages((0..pairs).map(|n| tick(&format!("T{n}"), n)))
+}
+
+/// The messages of ticks, and of the candles and averages that each of them begins.
+fn messages(ticks: impl Iterator<Item = Tick>) -> Vec<String> {
     let (mut bodies, mut candles, mut averages) = (Vec::new(), Vec::new(), Vec::new());
-    for n in 0..pairs {
-        let made = tick(&format!("T{n}"), n);
-        let mut state = PairState::new(made.token.clone(), Token::new("USD").unwrap());
+    for made in ticks {
+        let mut state = PairState::new(made.token.clone(), made.quote.clone());
         let effects = state.apply(&made, &AnalysisConfig::default());
         assert!(effects.corrections.is_empty());
         bodies.push(body(&made));

@@ -21,7 +21,8 @@ pub(super) fn is_odd(expr: &Expr, schema: &DFSchema) -> bool {
     given.is_ok_and(|given| types::is_float(&given)) && may_be_nan(expr, schema)
 }
 
-/// An expression with another value for NaN, if it may be NaN, and without -0, which the engine tells from 0.
+/// Replaces NaN with another value if the expression can be NaN, and -0 with 0, since DataFusion treats -0 and 0 as
+/// different values.
 pub(super) fn with_nan(expr: Expr, nan: Option<f64>, schema: &DFSchema) -> Result<Expr> {
     if !is_odd(&expr, schema) {
         return Ok(expr);
