@@ -1,7 +1,7 @@
 //! What the function is invoked with: records of a shard, or the schedule's `{"settle": true}`.
 
 use app::ports::PortError;
-use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
+use runtime::kinesis_event::{KinesisEvent, KinesisEventRecord};
 use runtime::partial_batch::{BatchError, BatchResponse};
 use serde::Deserialize;
 
@@ -46,7 +46,6 @@ pub async fn handle(analytics: &Analytics, event: Event) -> Result<BatchResponse
         analytics.settle().await?;
         return Ok(BatchResponse::default());
     }
-    let mut batch = KinesisEvent::default();
-    batch.records = event.records;
-    Ok(analytics.handle(batch).await?)
+    let records = event.records;
+    Ok(analytics.handle(KinesisEvent { records }).await?)
 }

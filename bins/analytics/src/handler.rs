@@ -10,9 +10,9 @@ use aws::emf::{
     FAILED_ITEMS, InvocationMetrics, LATE_TICKS, REPEATED_TICKS, REPLAYED_RECORDS,
     STATES_SET_ASIDE, TOO_LATE_TICKS,
 };
-use aws_lambda_events::event::kinesis::KinesisEvent;
 use domain::{Malformed, Reason};
 use futures_util::{StreamExt as _, stream};
+use runtime::kinesis_event::KinesisEvent;
 use runtime::partial_batch::{self, BatchError, BatchResponse, FailedRecord, ShardBatch};
 use tokio::sync::Mutex;
 

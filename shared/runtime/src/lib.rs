@@ -5,6 +5,8 @@ pub mod causes;
 pub mod clock;
 pub mod host;
 #[cfg(feature = "lambda")]
+pub mod kinesis_event;
+#[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod log_rate;
 #[cfg(feature = "lambda")]

@@ -13,11 +13,11 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 
-use aws_lambda_events::event::kinesis::KinesisEvent;
 use aws_lambda_events::event::sqs::SqsEvent;
 use serde::Serialize;
 
 use crate::causes;
+use crate::kinesis_event::KinesisEvent;
 
 /// Why items failed.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -129,13 +129,12 @@ where
     let shard = event
         .records
         .first()
-        .and_then(|record| record.event_id.as_deref())
-        .and_then(|id| id.split(':').next())
+        .and_then(|record| record.event_id.split(':').next())
         .unwrap_or_default()
         .to_owned();
     let records = event.records.into_iter().map(|record| Record {
         sequence: record.kinesis.sequence_number,
-        data: record.kinesis.data.0,
+        data: record.kinesis.data,
     });
     let batch = ShardBatch {
         shard,

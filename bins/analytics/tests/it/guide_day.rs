@@ -210,6 +210,7 @@ async fn sizes(candles: i64, ticks: i64) -> f64 {
 #[tokio::test(start_paused = true)]
 async fn a_block_has_the_bytes_of_the_bill() {
     let (one, singles, several) = (sizes(1, 1).await, sizes(10, 1).await, sizes(10, 2).await);
+    println!("items with 1, 10 and 10 double candles: {one}, {singles}, {several} bytes");
     let bill = |singles: f64, several: f64, other_ticks: f64| {
         units::BLOCK_BYTES
             + units::SINGLE_TICK_CANDLE_BYTES * singles
@@ -251,6 +252,10 @@ async fn the_results_of_a_pair_have_the_bytes_of_the_bill() {
         units::RESULT_BYTES_PER_PAIR,
         2.0,
     );
+}
+
+fn bytes_of_candles(scene: &Scene) -> u64 {
+    scene.services.table.item_sizes("candles#").iter().sum()
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,14 +312,17 @@ async fn a_day_of_the_guides_case_uses_the_units_of_the_bill() {
     let expected = blocks(ticks_a_month, f64::from(TOKENS), 10.0);
     let stored = of(&settled.calls, "PutItem");
     near("blocks", stored, expected.stored / DAYS_PER_MONTH, 1.0);
+    println!(
+        "of which the bill has {expected:?} a month, candles of {} bytes",
+        bytes_of_candles(&scene)
+    );
     near(
         "write units of candles",
         of(&settled.written, "PutItem"),
         expected.write_units / DAYS_PER_MONTH,
         5.0,
     );
-    let sizes = scene.services.table.item_sizes("candles#");
-    let bytes: u64 = sizes.iter().sum();
+    let bytes = bytes_of_candles(&scene);
     near(
         "bytes of candles",
         bytes as f64,

@@ -195,7 +195,7 @@ mod tests {
         let position = SequenceNumber::from(u64::MAX);
         let items = block_items(&StoredBlock { block, position }, START_MS, 30).unwrap();
         let sizes: Vec<usize> = items.iter().map(size_bytes).collect();
-        assert!(matches!(sizes[..], [800..1_024]), "{sizes:?}");
+        assert!(matches!(sizes[..], [700..1_024]), "{sizes:?}");
     }
 
     #[test]

@@ -44,11 +44,11 @@ pub const READ_UNITS_PER_BATCH: f64 = 1.0;
 /// See [`READ_UNITS_PER_BATCH`].
 pub const WRITE_UNITS_PER_BATCH: f64 = 1.0;
 /// The item of ten minutes of a pair, without its candles and ticks, with names of Solana's length.
-pub const BLOCK_BYTES: f64 = 183.0;
+pub const BLOCK_BYTES: f64 = 184.0;
 /// A candle in it that has one tick.
-pub const SINGLE_TICK_CANDLE_BYTES: f64 = 55.0;
+pub const SINGLE_TICK_CANDLE_BYTES: f64 = 53.0;
 /// A candle in it that has several ticks.
-pub const CANDLE_BYTES: f64 = 110.0;
+pub const CANDLE_BYTES: f64 = 96.0;
 /// Each tick that is neither the first nor the last of its candle.
 pub const TICK_IN_BLOCK_BYTES: f64 = 8.0;
 /// The standard deviation of the size of blocks with as many ticks.

@@ -21,13 +21,13 @@ pub struct CompactBlock {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct CompactCandle {
-    /// After the start of the block.
-    offset_ms: i64,
+    /// After the start of the block, in intervals.
+    position: i64,
     open: Price,
-    /// `None` if it is the open price, as the next two.
+    /// `None` if it is the open price, as the next one.
     high: Option<Price>,
     low: Option<Price>,
-    close: Option<Price>,
+    close: Close,
     volume: Option<TotalVolume>,
     /// `None` if it is the open price × the volume, as of a candle of one tick.
     quote_volume: Option<f64>,
@@ -36,6 +36,15 @@ struct CompactCandle {
     /// `None` if it is the first.
     last: Option<CompactOrder>,
     revision: u32,
+}
+
+/// The close price, which is mostly one of the others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Close {
+    AtOpen,
+    AtHigh,
+    AtLow,
+    At(Price),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,12 +114,18 @@ impl CompactCandle {
             tick_id: *place.tick_id.as_bytes(),
         };
         let of_one_tick = quote_volume(candle.open, candle.volume);
+        let after_ms = candle.start_ms.saturating_sub(block_ms);
         Self {
-            offset_ms: candle.start_ms.saturating_sub(block_ms),
+            position: after_ms / candle.interval.duration_ms(),
             open: candle.open,
             high: unlike_open(candle.high),
             low: unlike_open(candle.low),
-            close: unlike_open(candle.close),
+            close: match candle.close {
+                close if close == candle.open => Close::AtOpen,
+                close if close == candle.high => Close::AtHigh,
+                close if close == candle.low => Close::AtLow,
+                close => Close::At(close),
+            },
             volume: candle.volume,
             quote_volume: (candle.quote_volume.to_bits() != of_one_tick.to_bits())
                 .then_some(candle.quote_volume),
@@ -122,22 +137,30 @@ impl CompactCandle {
     }
 
     fn into_candle(self, block: &CandleBlock) -> Candle {
-        let start_ms = block.start_ms.saturating_add(self.offset_ms);
+        let after_ms = self.position.saturating_mul(block.interval.duration_ms());
+        let start_ms = block.start_ms.saturating_add(after_ms);
         let place = |it: CompactOrder| TickOrder {
             timestamp_ms: start_ms.saturating_add(it.offset_ms),
             sequence: it.sequence,
             tick_id: TickId::from_bytes(it.tick_id),
         };
         let first = place(self.first);
+        let high = self.high.unwrap_or(self.open);
+        let low = self.low.unwrap_or(self.open);
         Candle {
             token: block.pair.token.clone(),
             quote: block.pair.quote.clone(),
             interval: block.interval,
             start_ms,
             open: self.open,
-            high: self.high.unwrap_or(self.open),
-            low: self.low.unwrap_or(self.open),
-            close: self.close.unwrap_or(self.open),
+            high,
+            low,
+            close: match self.close {
+                Close::AtOpen => self.open,
+                Close::AtHigh => high,
+                Close::AtLow => low,
+                Close::At(close) => close,
+            },
             volume: self.volume,
             quote_volume: self
                 .quote_volume
