@@ -14,6 +14,7 @@ mod call_syntax;
 mod casts;
 mod derived_table;
 mod error_place;
+pub(crate) mod exact_doubles;
 mod expanded;
 mod expr_rewrite;
 mod expr_syntax;

@@ -12,7 +12,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::causes;
@@ -161,12 +162,24 @@ where
     X: std::error::Error + 'static,
 {
     let handle = &handle;
-    // The runtime would keep track of the path of each value that it reads, which costs more than reading it.
-    let service = service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
-        let event = serde_json::from_str(event.payload.get()).map_err(|error| failed(&error))?;
+    let service = service_fn(|event: LambdaEvent<Whole<E>>| async move {
+        let Whole(event) = event.payload;
         handle(event).await.map_err(|error| failed(&error))
     });
     lambda_runtime::run(service).await.map_err(runtime_error)
+}
+
+/// An event that is read as a whole: the runtime would keep track of the path of each value in it, which costs more than
+/// reading it.
+struct Whole<E>(E);
+
+impl<'de, E: DeserializeOwned> Deserialize<'de> for Whole<E> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        serde_json::from_str(text)
+            .map(Self)
+            .map_err(D::Error::custom)
+    }
 }
 
 /// Logs an error of an invocation, and reports it to Lambda.

@@ -50,11 +50,33 @@ pub(super) struct HeldBlock {
 pub(super) struct Results {
     pub(super) anomalies: Vec<Anomaly>,
     closed: Vec<Candle>,
-    changed: HashMap<Pair, BTreeSet<(Interval, i64)>>,
+    changed: HashMap<Pair, ChangedCandles>,
     reissued: BTreeSet<(Pair, i64)>,
     pub(super) late: u64,
     pub(super) too_late: u64,
     pub(super) duplicates: u64,
+}
+
+/// The starts of the candles of a pair that changed, by interval. One may be there twice.
+#[derive(Default)]
+struct ChangedCandles([Vec<i64>; Interval::ALL.len()]);
+
+impl ChangedCandles {
+    fn add(&mut self, timestamp_ms: i64) {
+        for (starts_ms, interval) in self.0.iter_mut().zip(Interval::ALL) {
+            let start_ms = interval.start_of(timestamp_ms);
+            // Most ticks are in the candle of the tick before.
+            if starts_ms.last() != Some(&start_ms) {
+                starts_ms.push(start_ms);
+            }
+        }
+    }
+
+    fn contains(&self, candle: &Candle) -> bool {
+        let mut of_intervals = self.0.iter().zip(Interval::ALL);
+        let starts_ms = of_intervals.find(|(_, interval)| *interval == candle.interval);
+        starts_ms.is_some_and(|(starts_ms, _)| starts_ms.contains(&candle.start_ms))
+    }
 }
 
 impl Memory {
@@ -76,31 +98,23 @@ impl Memory {
         now_ms: i64,
         blocks: &dyn Blocks,
     ) -> Result<(), PortError> {
-        let pairs: HashSet<Pair> = records.iter().map(|it| Pair::of(&it.tick)).collect();
-        let unknown: Vec<Pair> = pairs
-            .into_iter()
-            .filter(|pair| !self.pairs.contains(pair))
-            .collect();
+        let mut unknown = HashSet::new();
+        let mut missing = BTreeSet::new();
+        for record in records {
+            self.note_missing(record, &mut unknown, &mut missing);
+        }
         if !unknown.is_empty() {
-            let found = blocks.newest(&unknown).await?;
-            for (pair, stored) in unknown.into_iter().zip(found) {
+            let pairs: Vec<Pair> = unknown.drain().collect();
+            let found = blocks.newest(&pairs).await?;
+            for (pair, stored) in pairs.into_iter().zip(found) {
                 let newest_ms = stored.first().map(|it| it.block.start_ms());
                 let blocks = stored.into_iter().map(|it| HeldBlock::stored(it, now_ms));
                 let blocks = blocks.map(|held| (held.block.start_ms(), held)).collect();
                 let resumed = PairMemory::resumed(&pair, blocks, newest_ms);
                 self.pairs.put(pair, resumed);
             }
-        }
-        let mut missing = BTreeSet::new();
-        for StreamRecord { tick, sequence } in records {
-            let start_ms = CandleBlock::start_of(tick.timestamp_ms);
-            let pair = Pair::of(tick);
-            if *sequence > self.position
-                && let Some(held) = self.pairs.peek(&pair)
-                && !held.blocks.contains_key(&start_ms)
-                && held.stored_newest_ms.is_some_and(|ms| start_ms <= ms)
-            {
-                missing.insert((pair, start_ms));
+            for record in records {
+                self.note_missing(record, &mut unknown, &mut missing);
             }
         }
         if missing.is_empty() {
@@ -118,6 +132,27 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Notes the pair of a record if the memory does not have it, or the record's block if that is stored and not here.
+    fn note_missing(
+        &self,
+        record: &StreamRecord,
+        unknown: &mut HashSet<Pair>,
+        missing: &mut BTreeSet<(Pair, i64)>,
+    ) {
+        let pair = Pair::of(&record.tick);
+        let Some(held) = self.pairs.peek(&pair) else {
+            unknown.insert(pair);
+            return;
+        };
+        let start_ms = CandleBlock::start_of(record.tick.timestamp_ms);
+        if record.sequence > self.position
+            && !held.blocks.contains_key(&start_ms)
+            && held.stored_newest_ms.is_some_and(|ms| start_ms <= ms)
+        {
+            missing.insert((pair, start_ms));
+        }
     }
 
     /// Includes the records after the position, in order. Those after `committed` have results.
@@ -154,8 +189,9 @@ impl Memory {
         for (pair, changed) in &results.changed {
             if let Some(held) = self.pairs.peek(pair) {
                 let open = held.state.open_candles();
-                let is_changed = |it: &&Candle| changed.contains(&(it.interval, it.start_ms));
-                update.candles.extend(open.filter(is_changed).cloned());
+                update
+                    .candles
+                    .extend(open.filter(|candle| changed.contains(candle)).cloned());
                 update.averages.push(held.state.averages());
             }
         }
@@ -300,8 +336,6 @@ impl Results {
 
     fn changed(&mut self, pair: &Pair, tick: &Tick) {
         let changed = self.changed.entry(pair.clone()).or_default();
-        for interval in Interval::ALL {
-            changed.insert((interval, interval.start_of(tick.timestamp_ms)));
-        }
+        changed.add(tick.timestamp_ms);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::candle::quote_volume;
 use super::{Candle, Interval, Member};
 use crate::{Pair, Tick};
 
@@ -87,7 +88,7 @@ impl CandleBlock {
         self.candles
             .entry(start_ms)
             .and_modify(|candle| {
-                candle.add(tick);
+                candle.add(tick, quote_volume(tick));
                 candle.revision += u32::from(reissues);
             })
             .or_insert_with(|| Candle::of(tick, self.interval));

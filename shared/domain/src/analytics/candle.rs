@@ -129,8 +129,9 @@ impl Candle {
         (volume > 0.0).then(|| self.quote_volume / volume)
     }
 
-    /// Same as `merge` with `Candle::of(tick, self.interval)`, without building that candle.
-    pub(super) fn add(&mut self, tick: &Tick) {
+    /// Same as `merge` with `Candle::of(tick, self.interval)`, without building that candle. A tick is added to a candle of
+    /// each interval, so its [`quote_volume`] is passed.
+    pub(super) fn add(&mut self, tick: &Tick, quote_volume: f64) {
         let (order, price) = (tick.order(), tick.price);
         if (order, price) < (self.first, self.open) {
             (self.first, self.open) = (order, price);
@@ -142,7 +143,7 @@ impl Candle {
         self.low = self.low.min(tick.price);
         if let Some(volume) = tick.volume {
             self.volume = TotalVolume::sum(self.volume, Some(volume.into()));
-            self.quote_volume += quote_volume(tick);
+            self.quote_volume += quote_volume;
         }
         self.tick_count = self.tick_count.saturating_add(1);
     }
@@ -150,7 +151,7 @@ impl Candle {
 
 /// Quote units traded in one tick; 0 if the source reports no volume. At most 10^42, so no sum of
 /// them overflows a double.
-fn quote_volume(tick: &Tick) -> f64 {
+pub(super) fn quote_volume(tick: &Tick) -> f64 {
     tick.volume
         .map_or(0.0, |volume| tick.price.to_f64() * volume.to_f64())
 }
@@ -258,7 +259,7 @@ mod tests {
         #[test]
         fn adding_a_tick_equals_merging_its_candle(ticks in ticks(3_600_000, 1..40)) {
             let mut added = Candle::of(&ticks[0], Interval::OneHour);
-            ticks[1..].iter().for_each(|tick| added.add(tick));
+            ticks[1..].iter().for_each(|tick| added.add(tick, quote_volume(tick)));
             prop_assert_eq!(added, candle(&ticks));
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::Anomaly;
 use super::averages::{Averages, WINDOWS_MS, Window};
-use super::candle::Candle;
+use super::candle::{Candle, quote_volume};
 use super::config::AnalysisConfig;
 use super::detector::Detector;
 use super::interval::Interval;
@@ -125,12 +125,13 @@ impl PairState {
     }
 
     fn add_to_candles(&mut self, tick: &Tick, effects: &mut Effects) {
+        let quote_volume = quote_volume(tick);
         for interval in Interval::ALL {
             let start_ms = interval.start_of(tick.timestamp_ms);
             match self.position(interval, start_ms) {
                 Ok(at) => {
                     if let Some(candle) = self.open.get_mut(at) {
-                        candle.add(tick);
+                        candle.add(tick, quote_volume);
                     }
                 }
                 Err(at) => {
