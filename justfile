@@ -118,19 +118,19 @@ emulator:
     cargo build --workspace --bins --locked
     "${CARGO_TARGET_DIR:-target}/debug/emulator" --port 4566
 
-# Deploy to AWS or an emulator: infra (zips of Nix if it can build them, else of cargo), canary, 10, 50 or 100
+# Deploy to AWS or an emulator: infra, canary, 10, 50 or 100, or `code [VERSION]` for earlier code
 [group: 'aws']
 [positional-arguments]
 deploy STAGE *OPTIONS:
     bash infra/deploy.sh "$@"
 
-# Set the share to 0 %, and wait until no new tick arrives in the stream
+# Set the share to 0 % with only the AWS CLI, then wait until no new tick arrives in the stream
 [group: 'aws']
 [positional-arguments]
 rollback *OPTIONS:
     bash infra/deploy.sh rollback "$@"
 
-# The flag, its last changes, the alarms that are firing, and which code is deployed
+# The flag, its last changes, the alarms, and which code answers and did before
 [group: 'aws']
 [positional-arguments]
 status *OPTIONS:

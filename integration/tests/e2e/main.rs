@@ -13,6 +13,7 @@ mod flow;
 mod functions;
 mod project;
 mod redelivery;
+mod released;
 mod source;
 mod sql;
 mod staged;

@@ -65,7 +65,7 @@ impl Project {
     pub(crate) async fn deploy() -> Self {
         let emulator = emulator::start().await.unwrap();
         let name = &emulator.unique_project();
-        let deployed = run(emulator, name, &["infra"]).await.ok();
+        let deployed = run(emulator, name, &["infra"], None).await.ok();
         println!("{deployed}");
         let config = emulator.sdk_config();
         let mut outputs = BTreeMap::new();
@@ -97,7 +97,29 @@ impl Project {
 
     /// Runs a verb of `infra/deploy.sh`.
     pub(crate) async fn run(&self, arguments: &[&str]) -> CommandOutput {
-        run(self.emulator, &self.name, arguments).await
+        run(self.emulator, &self.name, arguments, None).await
+    }
+
+    /// Runs a verb with other zips than those of the tests.
+    pub(crate) async fn run_with_zips(&self, arguments: &[&str], zips: &Path) -> CommandOutput {
+        run(self.emulator, &self.name, arguments, Some(zips)).await
+    }
+
+    /// Copies the zips of the tests, with a comment that makes one of them another file.
+    pub(crate) async fn other_zips(&self, folder: &Path, changed: &str) {
+        let zips = &PROGRAMS.get_or_init(programs).await.zips;
+        for name in bootstraps::FUNCTIONS {
+            let file = format!("{name}.zip");
+            let mut bytes = std::fs::read(zips.folder().join(&file)).unwrap();
+            if name == changed {
+                // A zip ends with the length of its comment, and the comment.
+                let length = bytes.len() - 2;
+                assert_eq!(bytes[length..], [0, 0], "{file} has a comment");
+                bytes[length] = 1;
+                bytes.push(b'x');
+            }
+            std::fs::write(folder.join(file), bytes).unwrap();
+        }
     }
 
     /// The value that the deploy printed for a name.
@@ -347,7 +369,12 @@ async fn programs() -> Programs {
     }
 }
 
-async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> CommandOutput {
+async fn run(
+    emulator: &Emulator,
+    project: &str,
+    arguments: &[&str],
+    other_zips: Option<&Path>,
+) -> CommandOutput {
     let Programs {
         zips,
         tickctl,
@@ -358,7 +385,7 @@ async fn run(emulator: &Emulator, project: &str, arguments: &[&str]) -> CommandO
         .args(arguments)
         .env("PROJECT", project)
         .env("USER", "night shift")
-        .env("ZIPS", zips.folder())
+        .env("ZIPS", other_zips.unwrap_or(zips.folder()))
         .env("TICKCTL", tickctl)
         .env("AWS_CLI", &tools.aws)
         // The ticks of the tests are old: their candles are stored with their batch.

@@ -92,6 +92,7 @@ fn nothing_that_the_bill_does_not_have_is_deployed() {
         "AWS::Lambda::EventInvokeConfig",
         "AWS::Lambda::EventSourceMapping",
         "AWS::Lambda::Function",
+        "AWS::Lambda::Alias",
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::Logs::LogStream",
@@ -100,7 +101,6 @@ fn nothing_that_the_bill_does_not_have_is_deployed() {
         "AWS::SNS::Subscription",
         "AWS::SNS::Topic",
         "AWS::SQS::Queue",
-        "AWS::SSM::Parameter",
         "AWS::Scheduler::Schedule",
     ];
     let unknown: Vec<&String> = kinds

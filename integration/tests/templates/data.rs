@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stack::{Resource, stack};
+use crate::stack::{Resource, TEMPLATES, stack};
 
 /// A bucket's policy.
 fn policy_of<'a>(bucket: &Resource, policies: &'a [Resource]) -> &'a Resource {
@@ -198,10 +198,12 @@ fn no_rule_deletes_more_than_its_own_folder() {
     );
 }
 
+/// The deploy makes it, so that no update of a stack can write it.
 #[test]
-fn the_rollout_of_a_new_project_is_0_percent() {
-    let flag = stack("data.yaml", &[]).one("RolloutParameter");
-    assert_eq!(flag.text("/Name"), "/prices/rollout");
-    assert_eq!(flag.text("/Value"), "0");
-    assert_eq!(flag.text("/Type"), "String");
+fn no_stack_has_the_rollout_flag() {
+    for file in TEMPLATES {
+        let resources = stack(file, &[]).resources();
+        let is_parameter = |it: &Resource| it.kind == "AWS::SSM::Parameter";
+        assert!(!resources.iter().any(is_parameter), "{file}");
+    }
 }

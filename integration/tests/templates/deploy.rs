@@ -1,145 +1,12 @@
 //! `infra/deploy.sh` with a fake AWS CLI that records its calls.
 
+mod code;
+pub(crate) mod sandbox;
+mod way_back;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
 
-use integration::bootstraps::FUNCTIONS;
-use tempfile::TempDir;
-
-/// Responds to the calls of the script. A stack's status is in the file with its name.
-const CLI: &str = r#"#!/usr/bin/env bash
-echo "$AWS_REGION/$AWS_DEFAULT_REGION $*" >>"$HERE/calls"
-case "$*" in
-  *"'Architecture'"*) cat "$HERE/architecture" ;;
-  *"'NewIdsFromMs'"*) cat "$HERE/new-ids-from" ;;
-  *StackStatus*) cat "$HERE/$4" 2>/dev/null ;;
-  *list-functions*) cat "$HERE/functions" ;;
-  *deploy*) echo UPDATE_COMPLETE >"$HERE/$4" ;;
-  *describe-stacks*) echo output ;;
-  *get-parameter*) cat "$HERE/flag" ;;
-esac
-"#;
-
-/// Responds to `nix eval` and `nix build` as if nixpkgs were available, unless a file `broken` exists, which
-/// is its error.
-const NIX: &str = r#"#!/usr/bin/env bash
-echo "nix $*" >>"$HERE/calls"
-[ ! -e "$HERE/broken" ] || { cat "$HERE/broken" >&2; exit 1; }
-case "$*" in
-  *" build "*) echo "$HERE" ;;
-esac
-"#;
-
-/// Variables that a developer may have set.
-const OPTIONS: [&str; 8] = [
-    "ALERT_EMAIL",
-    "ARCHITECTURE",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_REGION",
-    "BUILDER",
-    "DATA_PARAMETERS",
-    "SERVICE_PARAMETERS",
-];
-
-struct Sandbox(TempDir);
-
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-    calls: String,
-}
-
-impl Sandbox {
-    fn new() -> Self {
-        let sandbox = Self(tempfile::tempdir().unwrap());
-        sandbox.write("aws", CLI);
-        sandbox.write("tickctl-output", "");
-        sandbox.write("flag", "0\n");
-        sandbox.write("architecture", "arm64\n");
-        sandbox.write("new-ids-from", "0\n");
-        sandbox.write(
-            "tickctl",
-            "#!/usr/bin/env bash\ncat \"$HERE/tickctl-output\"\n",
-        );
-        sandbox.write("nix", NIX);
-        for program in ["aws", "tickctl", "nix"] {
-            sandbox.make_executable(program);
-        }
-        let empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-        let listed = FUNCTIONS.map(|name| {
-            sandbox.write(&format!("{name}.zip"), "");
-            format!("{empty}\tprices-{name}\n")
-        });
-        sandbox.write("functions", &listed.concat());
-        sandbox
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn make_executable(&self, name: &str) {
-        let runs = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(self.path().join(name), runs).unwrap();
-    }
-
-    fn run(&self, verb: &str, environment: &[(&str, &str)]) -> Outcome {
-        self.write("calls", "");
-        let mut script = Command::new("bash");
-        for name in OPTIONS {
-            script.env_remove(name);
-        }
-        // The fake programs take precedence over the installed ones.
-        let output = script
-            .args(["-c", r#"PATH="$HERE:$PATH" exec bash "$0" "$@""#])
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/deploy.sh"))
-            .arg(verb)
-            .env("HERE", self.path())
-            .env("ZIPS", self.path())
-            .env("AWS_CLI", self.path().join("aws"))
-            .env("TICKCTL", self.path().join("tickctl"))
-            .env("PROJECT", "prices")
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap();
-        Outcome {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-            calls: fs::read_to_string(self.path().join("calls")).unwrap(),
-        }
-    }
-}
-
-const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
-
-impl Outcome {
-    /// Asserts that it failed with this message before anything was deployed.
-    #[track_caller]
-    fn assert_refused(&self, message: &str) {
-        assert_ne!(self.code, 0);
-        assert!(self.err.contains(message), "{}", self.err);
-        let deploys = self.calls.contains("deploy --stack-name");
-        assert!(!deploys, "{}", self.calls);
-    }
-
-    /// The call that deployed a stack.
-    #[track_caller]
-    fn deploy(&self, stack: &str) -> &str {
-        assert_eq!(self.code, 0, "{}\n{}", self.err, self.calls);
-        let start = format!("cloudformation deploy --stack-name prices-{stack} ");
-        let mut deploys = self.calls.lines().filter(|call| call.contains(&start));
-        deploys.next().unwrap()
-    }
-}
+use sandbox::{EMPTY_SHA256, NO_ZIPS, REGION, Sandbox};
 
 #[test]
 fn the_cli_gets_the_region_from_either_variable() {
@@ -204,7 +71,7 @@ fn only_the_upgrade_from_1_0_sets_when_the_new_ids_begin() {
 
     // A stack of 1.0 has no such parameter; CLIs print that as nothing, or as `None`.
     for absent in ["", "\n", "None\n"] {
-        sandbox.write("new-ids-from", absent);
+        sandbox.write("parameter-NewIdsFromMs", absent);
         let earliest_ms = now_ms();
         let outcome = sandbox.run("infra", &[REGION]);
         let call = outcome.deploy("service");
@@ -221,22 +88,13 @@ fn only_the_upgrade_from_1_0_sets_when_the_new_ids_begin() {
         assert!(outcome.deploy("service").ends_with(" NewIdsFromMs=7"));
     }
     for deployed in ["0\n", "1767225600000\n"] {
-        sandbox.write("new-ids-from", deployed);
+        sandbox.write("parameter-NewIdsFromMs", deployed);
         let outcome = sandbox.run("infra", &[REGION]);
         assert!(
             !outcome.deploy("service").contains("NewIdsFromMs="),
             "{deployed}"
         );
     }
-    std::fs::remove_file(sandbox.path().join("new-ids-from")).unwrap();
-    let outcome = sandbox.run("infra", &[REGION]);
-    assert!(
-        outcome
-            .err
-            .contains("cannot read the parameters of prices-service"),
-        "{}",
-        outcome.err
-    );
 }
 
 #[test]
@@ -263,20 +121,17 @@ fn the_alarm_stacks_get_the_function_url_parameter() {
 #[test]
 fn a_stack_that_cannot_be_updated_is_reported_with_a_remedy() {
     let sandbox = Sandbox::new();
-    sandbox.write("prices-service", "ROLLBACK_COMPLETE\n");
+    sandbox.write("stack-prices-service", "ROLLBACK_COMPLETE\n");
     let outcome = sandbox.run("infra", &[REGION]);
     assert_ne!(outcome.code, 0);
     let remedy = "aws cloudformation delete-stack --stack-name prices-service";
     assert!(outcome.err.contains(remedy), "{}", outcome.err);
     assert!(!outcome.calls.contains("deploy --stack-name prices-service"));
 
-    sandbox.write("prices-service", "UPDATE_IN_PROGRESS\n");
+    sandbox.write("stack-prices-service", "UPDATE_IN_PROGRESS\n");
     let outcome = sandbox.run("infra", &[REGION]);
     assert!(outcome.err.contains("is being changed"), "{}", outcome.err);
 }
-
-/// No prebuilt zips: the script builds them.
-const NO_ZIPS: (&str, &str) = ("ZIPS", "");
 
 #[test]
 fn nix_builds_the_zips_if_it_can_get_nixpkgs() {
@@ -291,8 +146,8 @@ fn nix_builds_the_zips_if_it_can_get_nixpkgs() {
             assert!(outcome.calls.contains(&build), "{}", outcome.calls);
             let expected = format!("build     with nix for {}\n", architecture.1);
             assert!(outcome.out.contains(&expected), "{}", outcome.out);
-            let code = "code      e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 webhook.zip\n";
-            assert!(outcome.out.contains(code), "{}", outcome.out);
+            let file = format!("file      {EMPTY_SHA256}  webhook.zip\n");
+            assert!(outcome.out.contains(&file), "{}", outcome.out);
         }
     }
 }
@@ -311,7 +166,7 @@ fn the_share_is_read_from_every_form_of_the_flag() {
             "0",
         ),
     ] {
-        sandbox.write("flag", flag);
+        sandbox.write("ssm/prices/rollout", flag);
         let outcome = sandbox.run("infra", &[REGION]);
         let line = format!("\nrollout   {share} %\n");
         assert!(
@@ -330,7 +185,7 @@ fn an_unknown_stage_is_reported_before_the_usage() {
     let named = "deploy: `5` is not a verb; the stages are canary, 10, 50 and 100\n";
     assert!(outcome.err.starts_with(named), "{}", outcome.err);
     assert!(
-        outcome.err.contains("ALERT_EMAIL") && outcome.err.ends_with("(built by cargo).\n"),
+        outcome.err.contains("ALERT_EMAIL") && outcome.err.ends_with("else cargo builds it).\n"),
         "{}",
         outcome.err
     );
@@ -346,8 +201,8 @@ fn a_deploy_from_another_machine_keeps_the_architecture() {
         ("x86_64", None, "x86_64"),
         ("arm64", Some("x86_64"), "x86_64"),
     ] {
-        sandbox.write("prices-service", "UPDATE_COMPLETE\n");
-        sandbox.write("architecture", &format!("{deployed}\n"));
+        sandbox.write("stack-prices-service", "UPDATE_COMPLETE\n");
+        sandbox.write("parameter-Architecture", &format!("{deployed}\n"));
         let requested = requested.map(|architecture| ("ARCHITECTURE", architecture));
         let given = [REGION, NO_ZIPS].into_iter().chain(requested);
         let outcome = sandbox.run("infra", &given.collect::<Vec<_>>());
@@ -364,7 +219,7 @@ fn a_deploy_from_another_machine_keeps_the_architecture() {
         );
     }
     // If it cannot be read, it is not guessed.
-    fs::remove_file(sandbox.path().join("architecture")).unwrap();
+    fs::remove_file(sandbox.path().join("parameter-Architecture")).unwrap();
     let outcome = sandbox.run("infra", &[REGION]);
     outcome.assert_refused("set ARCHITECTURE to arm64 or x86_64");
 }
@@ -387,9 +242,7 @@ fn a_builder_that_fails_is_reported_with_the_alternative() {
 #[test]
 fn without_nixpkgs_the_deploy_says_why_it_builds_with_cargo() {
     let sandbox = Sandbox::new();
-    // Ends before anything is compiled.
-    sandbox.write("cargo", "#!/usr/bin/env bash\nexit 1\n");
-    sandbox.make_executable("cargo");
+    // The fake cargo fails, so nothing is compiled.
     let hint = "(use '--show-trace' to show detailed location information)";
     for (error, reason) in [
         (
@@ -410,38 +263,145 @@ fn without_nixpkgs_the_deploy_says_why_it_builds_with_cargo() {
 }
 
 #[test]
-fn the_status_compares_the_webhooks_hash_with_lambdas() {
-    let sandbox = Sandbox::new();
-    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    sandbox.write(
-        "tickctl-output",
-        &format!("code      {empty} webhook 0.1.0\n"),
+fn a_deploy_says_who_and_where_first() {
+    let outcome = Sandbox::new().run("infra", &[REGION]);
+    let first: Vec<&str> = outcome.ok().lines().take(2).collect();
+    assert_eq!(
+        first,
+        [
+            "who       arn:aws:iam::123456789012:user/ann",
+            "where     account 123456789012, region eu-central-1, project prices",
+        ]
     );
-    let outcome = sandbox.run("status", &[REGION]);
-    assert_eq!(outcome.code, 0, "{}", outcome.err);
+}
+
+#[test]
+fn a_parameter_that_no_template_has_is_refused() {
+    for (variable, words, message) in [
+        (
+            "SERVICE_PARAMETERS",
+            "RetentionDay=7",
+            "no template of SERVICE_PARAMETERS has a parameter RetentionDay: the names are under `Parameters` in \
+             infra/service.yaml infra/alarms.yaml infra/alarms-math.yaml",
+        ),
+        (
+            "DATA_PARAMETERS",
+            "StreamMode=PROVISIONED RetentionDays=7",
+            "no template of DATA_PARAMETERS has a parameter RetentionDays",
+        ),
+        (
+            "SERVICE_PARAMETERS",
+            "RetentionDays 7",
+            "`RetentionDays` in SERVICE_PARAMETERS is not `Name=Value`",
+        ),
+    ] {
+        let outcome = Sandbox::new().run("infra", &[REGION, (variable, words)]);
+        outcome.assert_refused(message);
+    }
+}
+
+#[test]
+fn a_low_quota_is_refused_unless_it_is_ignored() {
+    let sandbox = Sandbox::new();
+    sandbox.write("quota-functions", "10\n");
+    sandbox.run("infra", &[REGION]).assert_refused(
+        "the account allows 10 concurrent functions in eu-central-1, and tickstream needs 100: \
+         `aws service-quotas request-service-quota-increase --service-code lambda",
+    );
+    let ignored = sandbox.run("infra", &[REGION, ("QUOTAS", "ignore")]);
+    assert!(ignored.ok().contains("quota     10 concurrent functions\n"));
+
+    sandbox.write("quota-functions", "1000\n");
+    sandbox.write("quota-writes", "1000\n");
+    let outcome = sandbox.run("infra", &[REGION]);
+    outcome.assert_refused("the account allows 1000 write units of a table");
+
+    // What cannot be seen is not passed over, except on an emulator.
+    fs::remove_file(sandbox.path().join("quota-writes")).unwrap();
+    let outcome = sandbox.run("infra", &[REGION]);
+    outcome.assert_refused("cannot be read: allow `aws dynamodb describe-limits`");
+    let emulated = [REGION, ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")];
+    let outcome = sandbox.run("infra", &emulated);
+    assert!(outcome.ok().contains("write units of a table: not seen"));
+}
+
+#[test]
+fn no_answer_is_not_taken_for_no_stack() {
+    let sandbox = Sandbox::new();
+    for (verb, message) in [
+        ("infra", "AWS does not know who you are"),
+        (
+            "code",
+            "AWS did not answer `aws ssm get-parameter-history`: Could not connect",
+        ),
+        (
+            "rollback",
+            "aws ssm put-parameter --name /prices/rollout --value 0 --overwrite",
+        ),
+    ] {
+        sandbox.write("silent", "");
+        let outcome = sandbox.run(verb, &[REGION]);
+        outcome.assert_refused(message);
+    }
+    // Between the first calls and the stacks.
+    fs::remove_file(sandbox.path().join("silent")).unwrap();
+    let aws = sandbox.read("aws");
+    let forgetful = aws.replace("case \"$1 $2\" in", "[ \"$2\" != describe-stacks ] || { echo 'Read timeout' >&2; exit 255; }\ncase \"$1 $2\" in");
+    sandbox.write("aws", &forgetful);
+    sandbox
+        .run("infra", &[REGION])
+        .assert_refused("AWS did not answer `aws cloudformation describe-stacks`: Read timeout");
+}
+
+#[test]
+fn a_failed_way_back_of_a_stack_is_named_with_its_remedy() {
+    let sandbox = Sandbox::new();
+    sandbox.write("stack-prices-data", "UPDATE_ROLLBACK_FAILED\n");
+    sandbox
+        .run("infra", &[REGION])
+        .assert_refused("aws cloudformation continue-update-rollback --stack-name prices-data");
+}
+
+#[test]
+fn the_first_deploy_protects_the_data_once_it_is_there() {
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run("infra", &[REGION]);
+    let calls = outcome.ok_calls();
+    let place = |text: &str| {
+        calls
+            .find(text)
+            .unwrap_or_else(|| panic!("no {text} in {calls}"))
+    };
+    let created = place("deploy --stack-name prices-data");
+    let protected = place(
+        "update-termination-protection --enable-termination-protection --stack-name prices-data",
+    );
+    assert!(created < protected && protected < place("TableDeletionProtection=true"));
+    // Later ones keep the deployed value, which an operator may have changed.
+    let outcome = sandbox.run("infra", &[REGION]);
+    assert!(
+        !outcome.ok_calls().contains("rotection"),
+        "{}",
+        outcome.calls
+    );
+}
+
+#[test]
+fn the_deploy_makes_the_flag_and_never_changes_it() {
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run("infra", &[REGION]);
     assert!(
         outcome
-            .out
-            .contains(&format!("lambda    {empty} prices-webhook\n")),
+            .ok()
+            .contains("flag      /prices/rollout was created, at 0 %\n")
+    );
+    assert_eq!(sandbox.read("ssm/prices/rollout"), "0\n");
+    sandbox.write("ssm/prices/rollout", "50\n");
+    let outcome = sandbox.run("infra", &[REGION]);
+    assert!(
+        outcome.ok().ends_with("rollout   50 %\n"),
         "{}",
         outcome.out
     );
-
-    let other = "1".repeat(64);
-    sandbox.write(
-        "tickctl-output",
-        &format!("code      {other} webhook 0.1.0\n"),
-    );
-    let outcome = sandbox.run("status", &[REGION]);
-    assert_ne!(outcome.code, 0);
-    assert!(
-        outcome.out.contains(&other),
-        "shown anyway: {}",
-        outcome.out
-    );
-    assert!(
-        outcome.err.contains("which is not Lambda's"),
-        "{}",
-        outcome.err
-    );
+    assert_eq!(sandbox.read("ssm/prices/rollout"), "50\n");
 }

@@ -196,9 +196,9 @@ fn routes(service: &Stack, api: &str) -> BTreeSet<(String, String)> {
     own.map(|route| {
         let integration = route.text("/Target").replace("integrations/ref:", "");
         let uri = service.one(&integration).text("/IntegrationUri").to_owned();
-        let (_, function) = uri.split_once("att:").unwrap();
-        let function = function.split_once(".Arn").unwrap().0;
-        (route.text("/RouteKey").to_owned(), function.to_owned())
+        let (_, alias) = uri.split_once("ref:").unwrap();
+        let alias = alias.split('/').next().unwrap();
+        (route.text("/RouteKey").to_owned(), alias.to_owned())
     })
     .collect()
 }
@@ -214,17 +214,11 @@ fn the_apis_call_their_functions() {
     let service = stack("service.yaml", &[]);
     assert_eq!(
         routes(&service, "WebhookApi"),
-        pairs(
-            &["POST /webhooks/{source}", "GET /healthz"],
-            "WebhookFunction"
-        )
+        pairs(&["POST /webhooks/{source}", "GET /healthz"], "WebhookAlias")
     );
     assert_eq!(
         routes(&service, "LiveApi"),
-        pairs(
-            &["$connect", "$disconnect", "$default"],
-            "BroadcastFunction"
-        )
+        pairs(&["$connect", "$disconnect", "$default"], "BroadcastAlias")
     );
     assert_eq!(
         service
@@ -256,8 +250,8 @@ fn only_the_apis_may_call_the_functions() {
             (path.to_owned(), permission.text("/FunctionName").to_owned())
         })
         .collect();
-    let webhook = "att:WebhookFunction.Arn".to_owned();
-    let broadcast = "att:BroadcastFunction.Arn".to_owned();
+    let webhook = "ref:WebhookAlias".to_owned();
+    let broadcast = "ref:BroadcastAlias".to_owned();
     assert_eq!(
         sources,
         BTreeSet::from([
@@ -321,4 +315,30 @@ fn addresses_are_those_of_the_emulator_if_it_is_set() {
             format!("{endpoint}{path}")
         );
     }
+}
+
+/// What invoked a function itself would get $LATEST, which a stack has changed and nobody has released.
+#[test]
+fn everything_invokes_the_functions_through_their_aliases() {
+    let service = stack("service.yaml", &[("WebhookFunctionUrl", "true")]);
+    for alias in service.all("AWS::Lambda::Alias") {
+        assert_eq!(alias.text("/Name"), "live");
+        let function = alias.text("/FunctionName").strip_prefix("ref:").unwrap();
+        assert_eq!(alias.id.replace("Alias", "Function"), function);
+    }
+    let count = |kind: &str| service.all(kind).len();
+    assert_eq!(count("AWS::Lambda::Alias"), count("AWS::Lambda::Function"));
+    for kind in ["AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"] {
+        for resource in service.all(kind) {
+            let invoked = resource.text("/FunctionName");
+            assert!(invoked.ends_with("Alias"), "{}: {invoked}", resource.id);
+        }
+    }
+    for schedule in service.all("AWS::Scheduler::Schedule") {
+        let invoked = schedule.text("/Target/Arn");
+        assert!(invoked.ends_with("Alias"), "{}: {invoked}", schedule.id);
+    }
+    let url = service.one("WebhookUrl");
+    assert_eq!(url.text("/Qualifier"), "live");
+    assert_eq!(service.one("CompactionInvoked").text("/Qualifier"), "live");
 }

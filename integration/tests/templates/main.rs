@@ -16,6 +16,7 @@ mod data;
 mod deploy;
 mod functions;
 mod lint;
+mod operators;
 mod permissions;
 mod queues;
 mod reader;

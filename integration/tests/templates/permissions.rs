@@ -102,7 +102,7 @@ const ROLES: [(&str, &str, &[&str]); 10] = [
     (
         "CompactionScheduleRole",
         "scheduler.amazonaws.com",
-        &["lambda:InvokeFunction on CompactionFunction"],
+        &["lambda:InvokeFunction on CompactionAlias"],
     ),
     (
         "BroadcastRole",
@@ -147,7 +147,7 @@ const ROLES: [(&str, &str, &[&str]); 10] = [
     (
         "SettleRole",
         "scheduler.amazonaws.com",
-        &["lambda:InvokeFunction on AnalyticsFunction"],
+        &["lambda:InvokeFunction on AnalyticsAlias"],
     ),
     (
         "ShardCountRole",

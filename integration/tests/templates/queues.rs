@@ -82,7 +82,12 @@ fn a_message_is_hidden_for_six_timeouts_of_its_function() {
         }
         seen += 1;
         let queue = queue_of(&service, source.at("/EventSourceArn"));
-        let function = service.one(&source.text("/FunctionName").replace("ref:", ""));
+        let function = service.one(
+            &source
+                .text("/FunctionName")
+                .replace("ref:", "")
+                .replace("Alias", "Function"),
+        );
         let window = source.number("/MaximumBatchingWindowInSeconds");
         let needed = 6 * function.number("/Timeout") + window;
         assert!(queue.number("/VisibilityTimeout") >= needed, "{}", queue.id);
@@ -139,7 +144,7 @@ fn a_bad_record_cannot_block_its_shard() {
     assert_eq!(
         source.properties,
         json!({
-            "FunctionName": "ref:AnalyticsFunction",
+            "FunctionName": "ref:AnalyticsAlias",
             "EventSourceArn": "arn:aws:kinesis:eu-central-1:111122223333:stream/prices-ticks",
             // LATEST would skip records that arrive while a mapping is recreated.
             "StartingPosition": "TRIM_HORIZON",
@@ -161,7 +166,7 @@ fn a_bad_record_cannot_block_its_shard() {
 fn the_analysis_accepts_the_scheduled_event() {
     let schedule = service().one("SettleSchedule");
     assert_eq!(schedule.text("/ScheduleExpression"), "rate(1 hour)");
-    assert_eq!(schedule.text("/Target/Arn"), "att:AnalyticsFunction.Arn");
+    assert_eq!(schedule.text("/Target/Arn"), "ref:AnalyticsAlias");
     let event: analytics::event::Event =
         serde_json::from_str(schedule.text("/Target/Input")).unwrap();
     assert!(event.settles());
@@ -177,7 +182,7 @@ fn closed_days_are_compacted_each_night() {
     let schedule = service.one("CompactionSchedule");
     assert_eq!(schedule.text("/ScheduleExpression"), "cron(0 3 * * ? *)");
     assert_eq!(schedule.text("/ScheduleExpressionTimezone"), "UTC");
-    assert_eq!(schedule.text("/Target/Arn"), "att:CompactionFunction.Arn");
+    assert_eq!(schedule.text("/Target/Arn"), "ref:CompactionAlias");
     let invoked = service.one("CompactionInvoked");
     assert_eq!(invoked.number("/MaximumRetryAttempts"), 0);
     // The function stops before Lambda would end it, with time for what is under way.

@@ -8,7 +8,7 @@ use crate::error::port_error;
 
 /// Every alarm of the templates that blocks a step up, without the project's name. Full names are
 /// used instead of a prefix: with a prefix, the project `prices` would see the alarms of
-/// `prices-eu`. Names that are not deployed do not matter.
+/// `prices-eu`.
 pub const NAMES: [&str; 30] = [
     "analytics-errors",
     "analytics-failed",
@@ -42,19 +42,33 @@ pub const NAMES: [&str; 30] = [
     "webhook-url-errors",
 ];
 
+/// Those that are only deployed with the parameter `WebhookFunctionUrl`.
+pub const OPTIONAL: [&str; 1] = ["webhook-url-errors"];
+
 /// The most names per request; CloudWatch's own limit.
 const NAMES_PER_REQUEST_MAX: usize = 100;
 
 /// The most alarms per response; CloudWatch's own limit.
 const ALARMS_PER_PAGE_MAX: i32 = 100;
 
+/// The state of an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// `OK`.
+    Off,
+    /// `ALARM`.
+    On,
+    /// `INSUFFICIENT_DATA`: it has not been evaluated yet, mostly because it is new.
+    Undecided,
+}
+
 /// An alarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     /// Its name.
     pub name: String,
-    /// Whether it is in state ALARM.
-    pub is_on: bool,
+    /// Its state.
+    pub state: State,
     /// Its description, which says what to do; empty if it has none.
     pub description: String,
     /// The reason for its state, in CloudWatch's words; empty if there is none.
@@ -117,7 +131,11 @@ fn of(
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     Alarm {
         name: text(name),
-        is_on: state == Some(&StateValue::Alarm),
+        state: match state {
+            Some(StateValue::Alarm) => State::On,
+            Some(StateValue::Ok) => State::Off,
+            Some(_) | None => State::Undecided,
+        },
         description: text(description),
         state_reason: text(state_reason),
     }

@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use ops::ports::{AlarmStates, Alarms, Arrival, Arrivals, Poll};
 use tokio::time::Instant;
 
-use crate::alarms::{names, states};
+use crate::alarms::{OPTIONAL, State, names, states};
 use crate::kinesis::shard_reader::Begin;
 use crate::kinesis::tail::StreamTail;
 
@@ -19,15 +19,20 @@ const POLL_DURATION_MAX: Duration = Duration::from_secs(2);
 pub struct ProjectAlarms {
     client: aws_sdk_cloudwatch::Client,
     names: Vec<String>,
+    optional: Vec<String>,
+    is_emulated: bool,
 }
 
 impl ProjectAlarms {
-    /// The alarms of a project's templates.
+    /// The alarms of a project's templates. With an endpoint for all services, it is an emulator's project, where
+    /// no state can be seen.
     #[must_use]
     pub fn new(config: &SdkConfig, project: &str) -> Self {
         Self {
             client: aws_sdk_cloudwatch::Client::new(config),
             names: names(project),
+            optional: OPTIONAL.map(|name| format!("{project}-{name}")).into(),
+            is_emulated: config.endpoint_url().is_some(),
         }
     }
 }
@@ -35,14 +40,28 @@ impl ProjectAlarms {
 #[async_trait]
 impl Alarms for ProjectAlarms {
     async fn states(&self) -> Result<AlarmStates, PortError> {
-        let all = states(&self.client, &self.names).await?;
-        Ok(AlarmStates {
-            watched: all.len(),
-            on: (all.into_iter())
-                .filter(|alarm| alarm.is_on)
-                .map(|alarm| alarm.name)
-                .collect(),
-        })
+        let found = states(&self.client, &self.names).await?;
+        let of = |state: State| -> Vec<String> {
+            let of_state = found.iter().filter(|alarm| alarm.state == state);
+            of_state.map(|alarm| alarm.name.clone()).collect()
+        };
+        let is_found = |name: &&String| found.iter().any(|alarm| alarm.name == **name);
+        let needed = self.names.iter().filter(|it| !self.optional.contains(it));
+        let missing: Vec<String> = needed.filter(|it| !is_found(it)).cloned().collect();
+        let mut states = AlarmStates {
+            watched: found.len(),
+            on: of(State::On),
+            undecided: of(State::Undecided),
+            missing,
+            unseen: Vec::new(),
+        };
+        if self.is_emulated {
+            states.undecided.clear();
+            states.missing.clear();
+            let unseen = self.names.iter().filter(|it| !states.on.contains(it));
+            states.unseen = unseen.cloned().collect();
+        }
+        Ok(states)
     }
 }
 

@@ -21,12 +21,18 @@ pub trait Alarms: Send + Sync {
 }
 
 /// The states of the project's alarms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AlarmStates {
     /// The number of alarms that the project has. Without any, silence proves nothing.
     pub watched: usize,
-    /// The names of those in ALARM, sorted.
+    /// The names of those in ALARM, sorted, as in each of these lists.
     pub on: Vec<String>,
+    /// Those that were not evaluated yet.
+    pub undecided: Vec<String>,
+    /// Those of the templates that the project does not have.
+    pub missing: Vec<String>,
+    /// Those whose state nobody can see, since an emulator does not evaluate alarms.
+    pub unseen: Vec<String>,
 }
 
 /// A tick that arrived in the stream.

@@ -38,6 +38,12 @@ const PRECHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a single poll of the stream may take.
 const POLL_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a step up waits for alarms that have not been evaluated yet: five periods of a minute, and a margin.
+const ALARMS_UNDECIDED_TIMEOUT: Duration = Duration::from_secs(420);
+
+/// How often their states are read meanwhile.
+const ALARMS_POLL_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How often a change is attempted when somebody else changes the flag at the same time.
 const WRITES_MAX: usize = 5;
 
@@ -196,7 +202,8 @@ impl RolloutController<'_> {
         if up && forced {
             prior.notes.extend(self.what_force_overrides().await);
         } else if let (true, Some(now)) = (up, prior.before) {
-            check_step(now, stage, &self.alarms.states().await?)?;
+            let unseen = self.wait_for_alarms(now, stage).await?;
+            prior.notes.extend(unseen);
             let from_ms = self.clock.now_ms() - CLOCK_SKEW_MS_MAX;
             in_time(
                 POLL_TIMEOUT,
@@ -316,6 +323,32 @@ impl RolloutController<'_> {
                 } else {
                     RolloutControllerError::Behind
                 });
+            }
+        }
+    }
+
+    /// Checks a step up against the alarms. Those that are new and not evaluated yet are waited for. Returns a remark
+    /// about those that nobody can see.
+    async fn wait_for_alarms(
+        &self,
+        now: Percentage,
+        stage: Stage,
+    ) -> Result<Option<String>, RolloutControllerError> {
+        let deadline = Instant::now() + ALARMS_UNDECIDED_TIMEOUT;
+        loop {
+            let alarms = self.alarms.states().await?;
+            match check_step(now, stage, &alarms) {
+                Err(StepRefused::Undecided(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(ALARMS_POLL_INTERVAL).await;
+                }
+                refused @ Err(_) => refused?,
+                Ok(()) if alarms.unseen.is_empty() => return Ok(None),
+                Ok(()) => {
+                    return Ok(Some(format!(
+                        "on an emulator, which evaluates no alarms, these could not be seen: {}",
+                        alarms.unseen.join(", ")
+                    )));
+                }
             }
         }
     }

@@ -76,15 +76,29 @@ pub enum StepRefused {
         requested: Stage,
     },
     /// An alarm is on.
-    #[error("{} on: {}", if .0.len() == 1 { "an alarm is" } else { "alarms are" }, .0.join(", "))]
+    #[error("{} on: {}", alarms_are(.0), .0.join(", "))]
     Alarms(Vec<String>),
+    /// An alarm was not evaluated yet.
+    #[error("{} without enough data yet: {}", alarms_are(.0), .0.join(", "))]
+    Undecided(Vec<String>),
+    /// An alarm is not deployed.
+    #[error("{} missing: {}: deploy `infra` first", alarms_are(.0), .0.join(", "))]
+    Missing(Vec<String>),
     /// The project has no alarms.
     #[error("the project has no alarms, so nobody would notice a problem: deploy `infra` first")]
     NoAlarms,
 }
 
+fn alarms_are(names: &[String]) -> &'static str {
+    if names.len() == 1 {
+        "an alarm is"
+    } else {
+        "alarms are"
+    }
+}
+
 /// Checks a step. Down is always allowed; up is allowed one stage at a time, while the project has
-/// alarms and none of them is on. Further conditions for a step up belong here, such as the
+/// all alarms and each of them is off. Those that cannot be seen on an emulator do not count. Further conditions for a step up belong here, such as the
 /// comparison of the stores.
 ///
 /// # Errors
@@ -109,10 +123,13 @@ pub fn check_step(
     if alarms.watched == 0 {
         return Err(StepRefused::NoAlarms);
     }
-    if !alarms.on.is_empty() {
-        return Err(StepRefused::Alarms(alarms.on.clone()));
-    }
-    Ok(())
+    let refusals: [(&[String], fn(Vec<String>) -> StepRefused); 3] = [
+        (&alarms.on, StepRefused::Alarms),
+        (&alarms.missing, StepRefused::Missing),
+        (&alarms.undecided, StepRefused::Undecided),
+    ];
+    let found = refusals.into_iter().find(|(names, _)| !names.is_empty());
+    found.map_or(Ok(()), |(names, refused)| Err(refused(names.to_vec())))
 }
 
 #[cfg(test)]
@@ -123,6 +140,7 @@ mod tests {
         let alarms = AlarmStates {
             watched: 26,
             on: alarms.iter().map(|name| (*name).to_owned()).collect(),
+            ..AlarmStates::default()
         };
         check_step(now.parse().unwrap(), requested.parse().unwrap(), &alarms)
             .map_err(|refused| refused.to_string())
@@ -169,15 +187,38 @@ mod tests {
 
     #[test]
     fn without_alarms_no_step_up_is_allowed() {
-        let none = AlarmStates {
-            watched: 0,
-            on: Vec::new(),
-        };
+        let none = AlarmStates::default();
         let check = |now: &str, requested: &str| {
             check_step(now.parse().unwrap(), requested.parse().unwrap(), &none)
         };
         assert_eq!(check("1", "10"), Err(StepRefused::NoAlarms));
         assert_eq!(check("50", "10"), Ok(()));
+    }
+
+    #[test]
+    fn an_alarm_that_is_missing_or_undecided_blocks_a_step_up() {
+        let names = || vec!["ticks-lag".to_owned()];
+        let all = AlarmStates {
+            watched: 25,
+            ..AlarmStates::default()
+        };
+        let missing = AlarmStates {
+            missing: names(),
+            ..all.clone()
+        };
+        let undecided = AlarmStates {
+            undecided: names(),
+            ..all.clone()
+        };
+        let unseen = AlarmStates {
+            unseen: names(),
+            ..all
+        };
+        let canary = "canary".parse::<Stage>().unwrap();
+        let check = |alarms| check_step(Percentage::ZERO, canary, &alarms);
+        assert_eq!(check(missing), Err(StepRefused::Missing(names())));
+        assert_eq!(check(undecided), Err(StepRefused::Undecided(names())));
+        assert_eq!(check(unseen), Ok(()));
     }
 
     #[test]

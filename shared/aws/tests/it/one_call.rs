@@ -1,7 +1,7 @@
 //! Adapters with a single request each: the request, and how its response is handled.
 
 use app::ports::{Notifier, Posted, Push};
-use aws::alarms;
+use aws::alarms::{self, State};
 use aws::gateway::GatewayPush;
 use aws::shards::KinesisShards;
 use aws::sns::SnsTopic;
@@ -172,11 +172,14 @@ async fn a_projects_alarms_are_read_by_name_in_pages_including_composite_ones() 
     });
     let client = client!(aws_sdk_cloudwatch, &first, &second);
     let read = alarms::states(&client, &names).await.unwrap();
-    let states: Vec<(&str, bool)> = read
+    let states: Vec<(&str, State)> = read
         .iter()
-        .map(|alarm| (alarm.name.as_str(), alarm.is_on))
+        .map(|alarm| (alarm.name.as_str(), alarm.state))
         .collect();
-    assert_eq!(states, [("tickstream-a", false), ("tickstream-b", true)]);
+    assert_eq!(
+        states,
+        [("tickstream-a", State::Off), ("tickstream-b", State::On)]
+    );
     assert_eq!(
         (read[1].description.as_str(), read[1].state_reason.as_str()),
         ("do this", "too old")

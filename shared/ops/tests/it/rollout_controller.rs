@@ -1,6 +1,7 @@
 //! Steps of the rollout against a stream that follows the flag with a delay.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -125,6 +126,8 @@ impl FlagRecord for Flag {
 
 struct FixedAlarms {
     states: AlarmStates,
+    /// How often they are read before an alarm that was new is decided.
+    decided_after: AtomicU32,
     health: Health,
 }
 
@@ -132,7 +135,13 @@ struct FixedAlarms {
 impl Alarms for FixedAlarms {
     async fn states(&self) -> Result<AlarmStates, PortError> {
         self.health.respond().await?;
-        Ok(self.states.clone())
+        let mut states = self.states.clone();
+        let left = self.decided_after.load(Ordering::Relaxed);
+        if left > 0 {
+            self.decided_after.store(left - 1, Ordering::Relaxed);
+            states.undecided = vec!["ticks-new".to_owned()];
+        }
+        Ok(states)
     }
 }
 
@@ -216,7 +225,9 @@ fn bench(behind_ms: i64, on: &[&str]) -> Bench {
             states: AlarmStates {
                 watched: 26,
                 on: on.iter().map(|name| (*name).to_owned()).collect(),
+                ..AlarmStates::default()
             },
+            decided_after: 0.into(),
             health: Health::Working,
         },
         traffic: Traffic {
@@ -301,6 +312,32 @@ impl Bench {
         let changed = self.lower(signed("rollback")).await;
         self.watch_drained(&changed).await
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_up_waits_for_alarms_that_are_new() {
+    let mut bench = bench(0, &[]);
+    bench.alarms.decided_after = 20.into();
+    bench.set("canary", false).await.unwrap();
+    assert_eq!(bench.alarms.decided_after.load(Ordering::Relaxed), 0);
+
+    // One that is never decided is no reason to go up.
+    bench.alarms.decided_after = u32::MAX.into();
+    let refused = bench.set("10", false).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "an alarm is without enough data yet: ticks-new"
+    );
+    assert_eq!(bench.flag.share(), Percentage::try_from(1.0).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_up_on_an_emulator_names_the_alarms_that_nobody_sees() {
+    let mut bench = bench(0, &[]);
+    bench.alarms.states.unseen = vec!["ticks-lag".to_owned()];
+    let changed = bench.set("canary", false).await.unwrap();
+    let note = "on an emulator, which evaluates no alarms, these could not be seen: ticks-lag";
+    assert_eq!(changed.notes, [note]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,13 +38,23 @@ pub(super) fn flag_text(content: &FlagContent) -> String {
 }
 
 pub(super) fn alarms_text(alarms: &AlarmStates) -> String {
-    match (alarms.watched, alarms.on.as_slice()) {
-        (0, _) => {
-            "the project has none, so nobody would notice a problem: deploy `infra`".to_owned()
-        }
-        (_, []) => "none in alarm".to_owned(),
-        (_, on) => format!("{} on: {}", on.len(), on.join(", ")),
+    if alarms.watched == 0 {
+        return "the project has none, so nobody would notice a problem: deploy `infra`".to_owned();
     }
+    let lists = [
+        (&alarms.on, "on"),
+        (&alarms.undecided, "without enough data yet"),
+        (&alarms.missing, "missing: deploy `infra`"),
+        (&alarms.unseen, "not seen, since an emulator evaluates none"),
+    ];
+    let lists = lists.into_iter().filter(|(names, _)| !names.is_empty());
+    let texts: Vec<String> = lists
+        .map(|(names, what)| format!("{} {what}: {}", names.len(), names.join(", ")))
+        .collect();
+    if texts.is_empty() {
+        return "none in alarm".to_owned();
+    }
+    texts.join("; ")
 }
 
 pub(super) fn change_text(change: &FlagChange) -> String {
@@ -243,10 +253,6 @@ mod tests {
 
     #[test]
     fn the_status_mentions_missing_alarms() {
-        let none = AlarmStates {
-            watched: 0,
-            on: Vec::new(),
-        };
-        assert!(alarms_text(&none).contains("nobody would notice"));
+        assert!(alarms_text(&AlarmStates::default()).contains("nobody would notice"));
     }
 }
