@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::poison;
 use app::ports::{Clock, PortError, Quarantine, SequenceNumber, StreamRecord};
@@ -15,6 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use runtime::kinesis_event::KinesisEvent;
 use runtime::partial_batch::{self, BatchError, BatchResponse, FailedRecord, ShardBatch};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 /// The most shards that an instance keeps in memory. One instance mostly serves one shard. Beyond the limit, the memory
 /// is cleared, and the shards are restored from their snapshots.
@@ -26,6 +28,11 @@ const SETTLED_AT_ONCE_MAX: usize = 4;
 /// How often a batch is attempted. The second attempt is for a shard that another instance has served in between.
 const ATTEMPTS_MAX: u32 = 2;
 
+/// How long the analysis of a batch, or of all shards at the hour, may take. Each call has a limit of its own, but there
+/// are as many as a restart needs, and together they could outlast the function, which Lambda ends after 60 s: then
+/// nobody would know why. What is left is for the quarantine, one call of at most 10 s.
+pub const ANALYSE_WITHIN: Duration = Duration::from_secs(40);
+
 /// The origin of poison, as recorded in the quarantine.
 const PLACE: &str = "kinesis";
 
@@ -36,6 +43,21 @@ pub struct Analytics {
     clock: Arc<dyn Clock>,
     metrics: Arc<InvocationMetrics>,
     shards: Mutex<HashMap<String, ShardMemory>>,
+}
+
+/// The calls of an analysis took too long together.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "shard {0} was not analysed within {within} s: it continues with the next invocation", within = ANALYSE_WITHIN.as_secs()
+)]
+struct Late(String);
+
+fn late(shard: &str) -> PortError {
+    PortError {
+        operation: "analyse a shard",
+        retryable: true,
+        source: Box::new(Late(shard.to_owned())),
+    }
 }
 
 /// The decoded content of a batch.
@@ -102,6 +124,18 @@ impl Analytics {
             shards.clear();
         }
         let memory = shards.entry(shard.to_owned()).or_default();
+        let deadline = Instant::now() + ANALYSE_WITHIN;
+        let done = timeout_at(deadline, self.attempts(memory, shard, records)).await;
+        // What the memory holds then is what it held when a call failed at the same place.
+        done.unwrap_or_else(|_| Err(late(shard)))
+    }
+
+    async fn attempts(
+        &self,
+        memory: &mut ShardMemory,
+        shard: &str,
+        records: &[StreamRecord],
+    ) -> Result<(), PortError> {
         for attempt in 1..=ATTEMPTS_MAX {
             match self.analysis.analyse(memory, shard, records).await {
                 Ok(analysed) => {
@@ -123,9 +157,10 @@ impl Analytics {
     /// # Errors
     /// The first failure of a shard, after all shards were tried.
     pub async fn settle(&self) -> Result<(), PortError> {
+        let deadline = Instant::now() + ANALYSE_WITHIN;
         let mut settled = Vec::new();
         for shard in self.analysis.log.shards().await? {
-            settled.push(self.settle_shard(shard));
+            settled.push(self.settle_shard(shard, deadline));
         }
         let mut outcomes = stream::iter(settled).buffer_unordered(SETTLED_AT_ONCE_MAX);
         let mut failed = None;
@@ -136,8 +171,9 @@ impl Analytics {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn settle_shard(&self, shard: String) -> Result<(), PortError> {
-        let settled = self.analysis.settle(&shard).await;
+    async fn settle_shard(&self, shard: String, deadline: Instant) -> Result<(), PortError> {
+        let settled = timeout_at(deadline, self.analysis.settle(&shard)).await;
+        let settled = settled.unwrap_or_else(|_| Err(late(&shard)));
         settled.map(|analysed| self.count(analysed)).inspect_err(|error| {
             tracing::error!(error = %error, cause = %error.source, shard, "a shard was not settled");
         })

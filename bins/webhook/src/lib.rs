@@ -205,6 +205,15 @@ impl Webhook {
 }
 
 fn unauthorized(error: AuthError) -> Problem {
+    // Nothing else says why callers get a 401; strangers get one too, so at most a line a second.
+    static RATE: LogRate = LogRate::new();
+    if let Some(left_out) = RATE.line_due() {
+        tracing::warn!(
+            reason = %error,
+            left_out,
+            "a delivery was not authenticated"
+        );
+    }
     Problem::new(StatusCode::UNAUTHORIZED, error.message()).with_code("unauthorized")
 }
 

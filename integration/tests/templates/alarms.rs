@@ -1,71 +1,40 @@
-//! The alarms on single metrics, and the dashboard.
+//! The texts of the alarms, whom they notify, and that what they watch exists. Whether they rise: `alarm_pairs.rs`.
 
 use std::collections::BTreeSet;
 
 use aws::emf;
-use integration::bootstraps::FUNCTIONS;
 use serde_json::Value;
 
-use crate::stack::{Resource, stack, text};
+use crate::dashboard::widgets;
+use crate::stack::{PROJECT, Resource, stack, text};
 
 /// CloudWatch's limit for a description.
 const DESCRIPTION_LENGTH_MAX: usize = 1_024;
 
-/// Every alarm, without the project's name.
-const NAMES: [&str; 28] = [
-    "analytics-errors",
-    "analytics-failed",
-    "analytics-iterator-age",
-    "analytics-read-throttles",
-    "analytics-write-throttles",
-    "archive-conversion-failures",
-    "archive-freshness",
-    "broadcast-age",
-    "broadcast-dlq",
-    "broadcast-errors",
-    "connections-read-throttles",
-    "connections-write-throttles",
-    "redrive-age",
-    "redrive-dlq",
-    "redrive-errors",
-    "scaler-errors",
-    "compaction-errors",
-    "compaction-silent",
-    "stream-read-throttles",
-    "stream-write-throttles",
-    "ticks-pending",
-    "ticks-read-throttles",
-    "ticks-system-errors",
-    "ticks-write-throttles",
-    "webhook-errors",
-    "webhook-latency",
-    "webhook-server-errors",
-    "webhook-throttles",
-];
+/// The longest name that the templates allow for a project.
+const LONGEST_PROJECT: &str = "prices-of-all-the-world2";
 
-fn alarms() -> Vec<Resource> {
-    stack("alarms.yaml", &[]).all("AWS::CloudWatch::Alarm")
+/// Regions and accounts with longer names than those of the tests need so many characters more.
+const LONGER_REGION: usize = 40;
+
+/// The alarms for people that can be deployed, and the composite one.
+pub(crate) fn alarms(project: &str) -> Vec<Resource> {
+    let given = [("Project", project), ("WebhookFunctionUrl", "true")];
+    let provisioned = given.into_iter().chain([("StreamMode", "PROVISIONED")]);
+    let mut all = stack("alarms.yaml", &given).resources();
+    all.extend(stack("alarms-math.yaml", &provisioned.collect::<Vec<_>>()).resources());
+    // Those that adjust shards are not for people.
+    let is_for_people = |it: &Resource| {
+        it.find("/AlarmName")
+            .is_some_and(|name| !text(name).starts_with("scaling-"))
+    };
+    all.retain(is_for_people);
+    all
 }
 
+/// Asserts that the alarm notifies people.
 #[track_caller]
-fn alarm(name: &str) -> Resource {
-    alarms()
-        .into_iter()
-        .find(|alarm| alarm.text("/AlarmName") == format!("prices-{name}"))
-        .unwrap_or_else(|| panic!("no alarm {name}"))
-}
-
-/// Asserts that the alarm notifies people, and that its description says what to do.
-#[track_caller]
-pub(crate) fn notifies_with_instructions(alarm: &Resource) {
-    let description = alarm.text("/AlarmDescription");
-    assert!(
-        description.contains("Do: ") || description.contains("Do now: "),
-        "{}: {description}",
-        alarm.id
-    );
-    assert!(description.len() <= DESCRIPTION_LENGTH_MAX, "{}", alarm.id);
-    assert!(!description.contains("${"), "{}: {description}", alarm.id);
+fn notifies(alarm: &Resource) {
     for state in ["/AlarmActions", "/OKActions"] {
         assert_eq!(
             alarm.at(state),
@@ -77,143 +46,103 @@ pub(crate) fn notifies_with_instructions(alarm: &Resource) {
 }
 
 #[test]
-fn the_list_is_complete() {
-    let names: BTreeSet<String> = alarms()
-        .iter()
-        .map(|alarm| alarm.text("/AlarmName").to_owned())
-        .collect();
-    let expected: BTreeSet<String> = NAMES.iter().map(|name| format!("prices-{name}")).collect();
-    assert_eq!(names, expected);
-}
-
-#[test]
-fn each_alarm_notifies_with_instructions() {
-    for alarm in alarms() {
-        notifies_with_instructions(&alarm);
-        // Missing data is normal: these services send nothing if there is nothing to count. It is a failure of what a
-        // schedule should start.
-        let missing = match alarm.id.as_str() {
-            "CompactionSilent" => "breaching",
-            _ => "notBreaching",
-        };
-        assert_eq!(alarm.text("/TreatMissingData"), missing, "{}", alarm.id);
-        assert!(alarm.number("/DatapointsToAlarm") <= alarm.number("/EvaluationPeriods"));
+fn each_alarm_notifies_people_once() {
+    for alarm in alarms(PROJECT) {
+        match alarm.kind.as_str() {
+            "AWS::CloudWatch::CompositeAlarm" => {
+                assert!(
+                    alarm.find("/AlarmActions").is_none(),
+                    "each alarm under it notifies people"
+                );
+            }
+            _ => notifies(&alarm),
+        }
     }
 }
 
-#[track_caller]
-fn check(name: &str, metric: &str, threshold: u64) {
-    let alarm = alarm(name);
-    let (namespace, metric) = metric.rsplit_once(' ').unwrap();
-    assert_eq!(alarm.text("/Namespace"), namespace, "{name}");
-    assert_eq!(alarm.text("/MetricName"), metric, "{name}");
-    assert_eq!(alarm.number("/Threshold"), threshold, "{name}");
+/// What to do, the page with more, and the way back, which needs nothing but the AWS CLI.
+#[test]
+fn each_text_says_what_to_do_and_the_way_back() {
+    assert_eq!(LONGEST_PROJECT.len(), 24);
+    for alarm in alarms(LONGEST_PROJECT) {
+        let description = alarm.text("/AlarmDescription");
+        let about = format!("{}: {description}", alarm.id);
+        assert!(
+            description.contains("Do: ")
+                || description.contains("Do, for")
+                || description.contains("Do now: "),
+            "{about}"
+        );
+        let name = alarm
+            .text("/AlarmName")
+            .strip_prefix(LONGEST_PROJECT)
+            .unwrap()
+            .trim_start_matches('-');
+        let end = format!(
+            " Runbook: docs/runbooks/{name}.md. Way back: `aws ssm put-parameter --name /{LONGEST_PROJECT}/rollout --value 0 --overwrite`"
+        );
+        assert!(description.ends_with(&end), "{about}");
+        assert!(
+            description.chars().count() + LONGER_REGION <= DESCRIPTION_LENGTH_MAX,
+            "{about}"
+        );
+        assert!(!description.contains("${"), "{about}");
+    }
+    let service = stack("service.yaml", &[("Project", LONGEST_PROJECT)]);
+    let read = service.one("WebhookFunction");
     assert_eq!(
-        alarm.text("/ComparisonOperator"),
-        "GreaterThanThreshold",
-        "{name}"
+        read.text("/Environment/Variables/ROLLOUT_PARAMETER"),
+        format!("/{LONGEST_PROJECT}/rollout")
     );
 }
 
-/// Where silence is the failure, missing data is one.
+/// Missing data is normal: these services send nothing if there is nothing to count. Where silence is the failure, it is one.
 #[test]
-fn a_compaction_that_is_not_started_is_an_alarm() {
-    let alarm = alarm("compaction-silent");
-    assert_eq!(alarm.text("/MetricName"), "Invocations");
-    assert_eq!(alarm.text("/ComparisonOperator"), "LessThanThreshold");
+fn silence_is_a_failure_where_it_should_not_be() {
+    let breaching: BTreeSet<String> = alarms(PROJECT)
+        .iter()
+        .filter(|alarm| alarm.kind == "AWS::CloudWatch::Alarm")
+        .filter(|alarm| match alarm.text("/TreatMissingData") {
+            "breaching" => true,
+            other => {
+                assert_eq!(other, "notBreaching", "{}", alarm.id);
+                false
+            }
+        })
+        .map(|alarm| alarm.text("/AlarmName").to_owned())
+        .collect();
+    let expected = [
+        "analytics-source",
+        "broadcast-source",
+        "compaction-silent",
+        "redrive-source",
+        "stream-write-throughput",
+        "webhook-silent",
+    ];
     assert_eq!(
-        (alarm.number("/Threshold"), alarm.number("/Period")),
-        (1, 86_400)
-    );
-    assert_eq!(alarm.text("/TreatMissingData"), "breaching");
-}
-
-#[test]
-fn a_function_url_has_a_separate_alarm() {
-    let with = stack("alarms.yaml", &[("WebhookFunctionUrl", "true")]);
-    let alarm = with.one("WebhookUrlErrors");
-    notifies_with_instructions(&alarm);
-    assert_eq!(alarm.text("/AlarmName"), "prices-webhook-url-errors");
-    assert_eq!(
-        (alarm.text("/Namespace"), alarm.text("/MetricName")),
-        ("AWS/Lambda", "Url5xxCount")
-    );
-    assert_eq!(alarm.number("/Threshold"), 0);
-    assert_eq!(
-        alarm.at("/Dimensions"),
-        &serde_json::json!([{"Name": "FunctionName", "Value": "prices-webhook"}])
-    );
-    let board = with.one("Dashboard");
-    let body: Value = serde_json::from_str(board.text("/DashboardBody")).unwrap();
-    assert!(
-        body.to_string()
-            .contains(":alarm:prices-webhook-url-errors\"")
+        breaching,
+        expected.map(|name| format!("prices-{name}")).into()
     );
 }
 
 #[test]
 fn the_alarm_for_given_up_batches_describes_the_consequences() {
-    let alarm = alarm("analytics-failed");
+    let all = alarms(PROJECT);
+    let alarm = all.iter().find(|it| it.id == "AnalyticsFailed").unwrap();
     let description = alarm.text("/AlarmDescription");
     for truth in ["No tick is lost", "changes nothing", "from the archive"] {
         assert!(description.contains(truth), "{description}");
     }
 }
 
-#[test]
-fn alarms_watch_metrics_that_exist() {
-    check("analytics-iterator-age", "AWS/Lambda IteratorAge", 60_000);
-    check(
-        "stream-write-throttles",
-        "AWS/Kinesis WriteProvisionedThroughputExceeded",
-        0,
-    );
-    check(
-        "stream-read-throttles",
-        "AWS/Kinesis ReadProvisionedThroughputExceeded",
-        0,
-    );
-    for name in ["broadcast-dlq", "redrive-dlq"] {
-        check(name, "AWS/SQS ApproximateNumberOfMessagesVisible", 10);
-    }
-    check(
-        "analytics-failed",
-        "AWS/SQS ApproximateNumberOfMessagesVisible",
-        0,
-    );
-    for function in FUNCTIONS {
-        check(&format!("{function}-errors"), "AWS/Lambda Errors", 0);
-    }
-    for table in ["ticks", "analytics", "connections"] {
-        // Not UserErrors, which is per account and does not include throttling.
-        check(
-            &format!("{table}-write-throttles"),
-            "AWS/DynamoDB WriteThrottleEvents",
-            0,
-        );
-        check(
-            &format!("{table}-read-throttles"),
-            "AWS/DynamoDB ReadThrottleEvents",
-            0,
-        );
-    }
-    check("ticks-system-errors", "AWS/DynamoDB SystemErrors", 0);
-    check("webhook-server-errors", "AWS/ApiGateway 5xx", 0);
-    check("ticks-pending", "Tickstream Pending", 0);
-    check(
-        "archive-conversion-failures",
-        "AWS/Firehose FailedConversion.Records",
-        0,
-    );
-}
-
 /// The names of the other stacks' resources, by the dimension that contains them in metrics.
-fn existing(dimension: &str) -> BTreeSet<String> {
+pub(crate) fn existing(dimension: &str) -> BTreeSet<String> {
     let (kind, property) = match dimension {
         "FunctionName" => ("AWS::Lambda::Function", "/FunctionName"),
         "QueueName" => ("AWS::SQS::Queue", "/QueueName"),
         "TableName" => ("AWS::DynamoDB::Table", "/TableName"),
         "StreamName" => ("AWS::Kinesis::Stream", "/Name"),
+        "LogGroupName" => ("AWS::Logs::LogGroup", "/LogGroupName"),
         "DeliveryStreamName" => (
             "AWS::KinesisFirehose::DeliveryStream",
             "/DeliveryStreamName",
@@ -230,11 +159,25 @@ fn existing(dimension: &str) -> BTreeSet<String> {
 
 #[test]
 fn alarms_watch_resources_that_exist() {
-    for alarm in alarms() {
-        for dimension in alarm.at("/Dimensions").as_array().unwrap() {
+    for alarm in alarms(PROJECT) {
+        let single = std::iter::once(&alarm.properties);
+        let stats = alarm.find("/Metrics").and_then(Value::as_array);
+        let stats = stats
+            .into_iter()
+            .flatten()
+            .filter_map(|query| query.pointer("/MetricStat/Metric"));
+        for dimension in single
+            .chain(stats)
+            .filter_map(|metric| metric["Dimensions"].as_array())
+            .flatten()
+        {
             let (name, value) = (text(&dimension["Name"]), text(&dimension["Value"]));
             match name.as_str() {
                 "ApiId" => assert_eq!(value, "import:prices-webhook-api"),
+                "EventSourceMappingUUID" => {
+                    let function = alarm.text("/AlarmName").strip_suffix("-source").unwrap();
+                    assert_eq!(value, format!("import:{function}-source"));
+                }
                 "Operation" => assert_eq!(value, "BatchWriteItem"),
                 _ => assert!(
                     existing(&name).contains(&value),
@@ -246,12 +189,31 @@ fn alarms_watch_resources_that_exist() {
     }
 }
 
+/// The metrics of a mapping that the alarms watch are switched on, and its id is exported.
+#[test]
+fn mappings_write_the_metrics_that_alarms_watch() {
+    let service = stack("service.yaml", &[]);
+    for mapping in service.all("AWS::Lambda::EventSourceMapping") {
+        assert_eq!(
+            mapping.at("/MetricsConfig/Metrics"),
+            &serde_json::json!(["EventCount"]),
+            "{}",
+            mapping.id
+        );
+        assert_eq!(
+            service.output(&format!("{}Id", mapping.id)),
+            format!("ref:{}", mapping.id)
+        );
+    }
+}
+
 /// The metrics that the functions write, by their function.
 fn written() -> BTreeSet<(String, String)> {
     let of = |function: &str, metric: &str| (format!("prices-{function}"), metric.to_owned());
     let of_webhook = emf::METRICS.iter().map(|metric| of("webhook", metric));
     let others = [
         of("analytics", emf::FAILED_ITEMS),
+        of("analytics", emf::STATES_SET_ASIDE),
         of("redrive", emf::FAILED_ITEMS),
         of("scaler", "OpenShards"),
     ];
@@ -275,17 +237,10 @@ fn alarms_and_dashboard_read_metrics_that_are_written() {
                 assert_eq!(metric["Dimensions"][0]["Name"], emf::DIMENSION);
                 let function = text(&metric["Dimensions"][0]["Value"]);
                 read.insert((function, text(&metric["MetricName"])));
-                // A line has only what is not 0.
-                assert_eq!(
-                    alarm.text("/TreatMissingData"),
-                    "notBreaching",
-                    "{}",
-                    alarm.id
-                );
             }
         }
     }
-    for widget in widgets() {
+    for widget in widgets(&[]) {
         let metrics = widget["properties"]["metrics"].as_array();
         for metric in metrics.into_iter().flatten() {
             if metric[0] == emf::NAMESPACE {
@@ -298,104 +253,4 @@ fn alarms_and_dashboard_read_metrics_that_are_written() {
     assert!(unwritten.is_empty(), "{unwritten:?}");
     let unread: Vec<_> = written().difference(&read).cloned().collect();
     assert!(unread.is_empty(), "{unread:?}");
-}
-
-fn widgets() -> Vec<Value> {
-    let dashboard = stack("alarms.yaml", &[]).one("Dashboard");
-    let body: Value = serde_json::from_str(dashboard.text("/DashboardBody")).unwrap();
-    body["widgets"].as_array().unwrap().clone()
-}
-
-#[test]
-fn the_dashboard_shows_the_flow_from_left_to_right() {
-    let widgets = widgets();
-    let titles: Vec<&str> = widgets
-        .iter()
-        .filter(|widget| widget["type"] == "text")
-        .map(|widget| widget["properties"]["markdown"].as_str().unwrap())
-        .collect();
-    let order = [
-        "1 Webhook",
-        "2 Store",
-        "3 Stream",
-        "4 Analytics",
-        "5 Archive",
-        "6 Broadcast",
-    ];
-    assert_eq!(titles.len(), order.len());
-    for (title, step) in titles.iter().zip(order) {
-        assert!(title.contains(step), "{title}");
-    }
-    let columns: Vec<u64> = widgets
-        .iter()
-        .filter(|widget| widget["type"] == "text")
-        .map(|widget| widget["x"].as_u64().unwrap())
-        .collect();
-    assert!(columns.is_sorted(), "{columns:?}");
-}
-
-#[test]
-fn widgets_do_not_overlap() {
-    let mut taken = BTreeSet::new();
-    for widget in widgets() {
-        let side = |name: &str| widget[name].as_u64().unwrap();
-        for x in side("x")..side("x") + side("width") {
-            assert!(x < 24, "{widget} is wider than the page");
-            for y in side("y")..side("y") + side("height") {
-                assert!(taken.insert((x, y)), "{widget} covers another");
-            }
-        }
-    }
-}
-
-#[test]
-fn the_dashboard_lists_all_alarms() {
-    let widgets = widgets();
-    let list = widgets
-        .iter()
-        .find(|widget| widget["type"] == "alarm")
-        .unwrap();
-    let listed: BTreeSet<String> = list["properties"]["alarms"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(text)
-        .collect();
-    let prefix = "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:prices-";
-    let expected: BTreeSet<String> = NAMES.iter().map(|name| format!("{prefix}{name}")).collect();
-    assert_eq!(listed, expected);
-}
-
-#[test]
-fn the_dashboard_shows_resources_that_exist() {
-    for widget in widgets() {
-        let mut dimension = String::new();
-        for metric in widget["properties"]["metrics"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
-            let parts: Vec<&str> = metric
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter_map(Value::as_str)
-                .collect();
-            // `[namespace, metric, dimension, value]`, where a dot repeats the value above.
-            let value = match parts.as_slice() {
-                [_, _, name, value] => {
-                    if *name != "." {
-                        dimension = (*name).to_owned();
-                    }
-                    *value
-                }
-                ["...", value] => *value,
-                _ => continue,
-            };
-            if value == "." || dimension == "ApiId" {
-                continue;
-            }
-            assert!(existing(&dimension).contains(value), "{metric}");
-        }
-    }
 }

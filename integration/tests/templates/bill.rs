@@ -43,7 +43,7 @@ fn alarms_and_dashboards_are_those_of_the_bill() {
     }
     let composite = stack("alarms-math.yaml", &[]).all("AWS::CloudWatch::CompositeAlarm");
     same("composite alarms", composite.len(), units::COMPOSITE_ALARMS);
-    let dashboards = stack("alarms.yaml", &[]).all("AWS::CloudWatch::Dashboard");
+    let dashboards = stack("alarms-math.yaml", &[]).all("AWS::CloudWatch::Dashboard");
     same("dashboards", dashboards.len(), units::DASHBOARDS);
 }
 

@@ -77,6 +77,18 @@ fn logs_are_json_without_the_lines_of_invocations_that_succeed() {
     }
 }
 
+/// Each call has its own limit, and all calls of an invocation one together: what fails is logged, not cut off.
+#[test]
+fn the_budgets_of_analytics_fit_into_its_timeout() {
+    let timeout_s = function(&stack("service.yaml", &[]), "analytics").number("/Timeout");
+    let quarantine = aws::client::BATCH.operation;
+    let longest = analytics::handler::ANALYSE_WITHIN + quarantine;
+    assert!(
+        longest.as_secs() + 10 <= timeout_s,
+        "{longest:?} of {timeout_s} s"
+    );
+}
+
 /// Asserts that the function starts with the template's variables: it reads each of them, and accepts
 /// their values as flags, which have the same names.
 #[track_caller]

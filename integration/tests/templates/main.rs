@@ -9,9 +9,12 @@
     reason = "helpers of tests may panic too; clippy excuses only the test functions themselves"
 )]
 
+mod alarm_evaluator;
+mod alarm_pairs;
 mod alarms;
 mod archive;
 mod bill;
+mod dashboard;
 mod data;
 mod deploy;
 mod functions;
@@ -21,6 +24,7 @@ mod permissions;
 mod queues;
 mod reader;
 mod restored_table;
+mod runbooks;
 mod scaling;
 mod stack;
 mod startable;

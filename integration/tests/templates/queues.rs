@@ -157,6 +157,8 @@ fn a_bad_record_cannot_block_its_shard() {
             "MaximumRetryAttempts": 3,
             "MaximumRecordAgeInSeconds": 600,
             "DestinationConfig": {"OnFailure": {"Destination": "att:AnalyticsFailedQueue.Arn"}},
+            // A mapping that stops is visible in nothing else.
+            "MetricsConfig": {"Metrics": ["EventCount"]},
         })
     );
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::alarms::notifies_with_instructions;
 use crate::stack::{Resource, Stack, stack};
 
 fn provisioned() -> Stack {
@@ -26,7 +25,7 @@ fn metric(alarm: &Resource, id: &str) -> Value {
 /// Asserts that each name in an expression is the id of a metric, and that each metric is used.
 #[track_caller]
 fn uses_existing_metrics(alarm: &Resource) {
-    const FUNCTIONS: [&str; 5] = ["IF", "MAX", "FILL", "DIFF", "REPEAT"];
+    const FUNCTIONS: [&str; 6] = ["ABS", "IF", "MAX", "FILL", "DIFF", "REPEAT"];
     let metrics = alarm.at("/Metrics").as_array().unwrap();
     let ids: Vec<&str> = metrics
         .iter()
@@ -60,7 +59,7 @@ fn expressions_use_existing_metrics() {
     for mode in ["ON_DEMAND", "PROVISIONED"] {
         let alarms =
             stack("alarms-math.yaml", &[("StreamMode", mode)]).all("AWS::CloudWatch::Alarm");
-        assert_eq!(alarms.len(), if mode == "ON_DEMAND" { 2 } else { 4 });
+        assert!(alarms.len() >= 9, "{mode}: {}", alarms.len());
         for alarm in &alarms {
             uses_existing_metrics(alarm);
         }
@@ -70,7 +69,6 @@ fn expressions_use_existing_metrics() {
 #[test]
 fn more_than_five_percent_malformed_raises_an_alarm() {
     let alarm = provisioned().one("MalformedShare");
-    notifies_with_instructions(&alarm);
     assert_eq!(alarm.number("/Threshold"), 5);
     assert_eq!(alarm.text("/ComparisonOperator"), "GreaterThanThreshold");
     for (id, name) in [("received", "Received"), ("rejected", "Rejected")] {
@@ -89,7 +87,6 @@ fn more_than_five_percent_malformed_raises_an_alarm() {
 #[test]
 fn the_load_is_relative_to_the_streams_capacity() {
     let alarm = provisioned().one("StreamWriteThroughput");
-    notifies_with_instructions(&alarm);
     assert_eq!(alarm.number("/Threshold"), 80);
     // The capacity of a shard per minute: 1 MiB and 1,000 records a second.
     assert_eq!(
@@ -218,39 +215,4 @@ fn the_check_before_a_stage_covers_every_alarm() {
     declared.retain(|name| !name.starts_with("scaling-") && !name.contains("-compaction-"));
     declared.sort();
     assert_eq!(declared, aws::alarms::names("prices"));
-}
-
-#[test]
-fn the_composite_alarm_uses_existing_alarms() {
-    for given in ["false", "true"] {
-        uses_existing_alarms(given);
-    }
-}
-
-#[track_caller]
-fn uses_existing_alarms(function_url: &str) {
-    let url = ("WebhookFunctionUrl", function_url);
-    let math = stack("alarms-math.yaml", &[("StreamMode", "PROVISIONED"), url]);
-    let singles = stack("alarms.yaml", &[url]).all("AWS::CloudWatch::Alarm");
-    let blocked = math.one("RampBlocked");
-    let rule = blocked.text("/AlarmRule");
-    let named: Vec<&str> = rule.split('"').skip(1).step_by(2).collect();
-    assert!(named.len() > 10, "{rule}");
-    let watches_the_url = named.contains(&"prices-webhook-url-errors");
-    assert_eq!(watches_the_url, function_url == "true", "{rule}");
-    // Each operator must be followed by a name.
-    assert_eq!(rule.matches(" OR ").count() + 1, named.len(), "{rule}");
-    for name in named {
-        let exists = match name.strip_prefix("ref:") {
-            Some(id) => math.has(id),
-            None => singles.iter().any(|alarm| alarm.text("/AlarmName") == name),
-        };
-        assert!(exists, "{name}");
-    }
-    assert!(
-        blocked.find("/AlarmActions").is_none(),
-        "people would be notified twice"
-    );
-    let description = blocked.text("/AlarmDescription");
-    assert!(description.contains("Do: "), "{description}");
 }

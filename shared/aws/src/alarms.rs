@@ -9,41 +9,58 @@ use crate::error::port_error;
 /// Every alarm of the templates that blocks a step up, without the project's name. Full names are
 /// used instead of a prefix: with a prefix, the project `prices` would see the alarms of
 /// `prices-eu`.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 43] = [
     "analytics-errors",
     "analytics-failed",
     "analytics-iterator-age",
     "analytics-read-throttles",
+    "analytics-source",
+    "analytics-states-set-aside",
     "analytics-write-throttles",
     "archive-conversion-failures",
+    "archive-errors",
     "archive-freshness",
+    "archive-partitions",
+    "archive-silent",
     "broadcast-age",
     "broadcast-dlq",
     "broadcast-errors",
+    "broadcast-source",
     "connections-read-throttles",
     "connections-write-throttles",
+    "ledger-difference",
     "malformed-share",
     "ramp-blocked",
     "redrive-age",
     "redrive-dlq",
     "redrive-errors",
+    "redrive-source",
     "scaler-errors",
     "stream-read-throttles",
+    "stream-silent",
     "stream-write-throttles",
     "stream-write-throughput",
     "ticks-pending",
     "ticks-read-throttles",
     "ticks-system-errors",
     "ticks-write-throttles",
+    "webhook-client-errors",
     "webhook-errors",
     "webhook-latency",
     "webhook-server-errors",
+    "webhook-silent",
     "webhook-throttles",
+    "webhook-url-client-errors",
     "webhook-url-errors",
+    "webhook-url-latency",
 ];
 
 /// Those that are only deployed with the parameter `WebhookFunctionUrl`.
-pub const OPTIONAL: [&str; 1] = ["webhook-url-errors"];
+pub const OPTIONAL: [&str; 3] = [
+    "webhook-url-client-errors",
+    "webhook-url-errors",
+    "webhook-url-latency",
+];
 
 /// The most names per request; CloudWatch's own limit.
 const NAMES_PER_REQUEST_MAX: usize = 100;

@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod guide_day;
+mod hanging;
 
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,9 @@
 //! The table of connections: the subscriptions of the live API.
 //!
 //! There is one item per connection, with its topics, and all items are in one partition: who watches
-//! is one query, which costs half a read unit while nobody does, however many tokens a batch has.
+//! is one query, which costs half a read unit while nobody does, however many tokens a batch has. One partition takes 1,000
+//! writes a second, which are the 500 new connections that API Gateway accepts with a subscription each, and gives 3,000
+//! read units: eight queries a second of 20,000 connections (`docs/operations.md`, "Ceilings on AWS").
 //! A connection that disappears silently expires.
 
 use std::collections::BTreeSet;

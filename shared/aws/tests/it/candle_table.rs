@@ -1,5 +1,6 @@
 //! The table of the analysis on a model of DynamoDB, and the snapshots in memory.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use app::ports::SequenceNumber;
@@ -7,6 +8,9 @@ use app::replay::{Blocks as _, Checkpoints as _, StoredBlock};
 use aws::dynamodb::candle_blocks::{ReadRange, TIMEOUT};
 use aws::dynamodb::{CandleTable, ShardCheckpoints};
 use aws::emf::InvocationMetrics;
+use aws_client::client::BATCH;
+use aws_client::scripted_http::{Answer, Wire};
+use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::Client;
 use domain::analytics::{Candle, CandleBlock, Interval};
 use domain::{Pair, Tick};
@@ -159,6 +163,36 @@ async fn candles_are_read_by_time_and_a_limit_keeps_the_latest() {
     let long = table.candles(&pair, Interval::OneHour, range(0, 40 * 1_440, 1));
     let refused = long.await.unwrap_err();
     assert!(!refused.retryable && refused.source.to_string().contains("at most 31"));
+}
+
+/// With the client of a process, which has attempts left; the loops of the port would only retry what they send.
+#[tokio::test(start_paused = true)]
+async fn a_read_of_results_is_tried_again() {
+    let scene = Scene::new(UNLIMITED);
+    let made = by_minutes("BTC", 3);
+    put(&scene.candles(), &blocks(&made)).await;
+    let (model, queries) = (Arc::clone(&scene.model), AtomicU32::new(0));
+    let wire = Wire::new(move |_, call| {
+        if call.operation == "Query" && queries.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"});
+            return Answer::Refused(500, body);
+        }
+        match model.respond(&call.operation, &call.body, 0) {
+            Ok(answer) => Answer::Good(answer),
+            Err(refusal) => Answer::Refused(400, refusal.body()),
+        }
+    });
+    let retries = RetryConfig::standard().with_max_attempts(BATCH.attempts_max);
+    let config = wire.config().into_builder().retry_config(retries).build();
+    let table = Scene {
+        client: Client::new(&config),
+        ..scene
+    }
+    .candles();
+    let pair = Pair::of(&made[0]);
+    let read = table.candles(&pair, Interval::OneMinute, range(0, 10, 10));
+    assert_eq!(minutes(&read.await.unwrap()), [0, 1, 2]);
+    assert_eq!(table.anomalies(range(0, 10, 10)).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]
