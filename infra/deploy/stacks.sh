@@ -26,7 +26,7 @@ template_parameters() { # templates…
 check_parameters() {
   local word
   # shellcheck disable=SC2086 # the parameters are words
-  for word in ${DATA_PARAMETERS:-}; do check_parameter DATA_PARAMETERS "$word" data alarms-math; done
+  for word in ${DATA_PARAMETERS:-}; do check_parameter DATA_PARAMETERS "$word" data service alarms-math; done
   # shellcheck disable=SC2086
   for word in ${SERVICE_PARAMETERS:-}; do check_parameter SERVICE_PARAMETERS "$word" service alarms alarms-math; done
 }
@@ -159,14 +159,15 @@ deploy_service_stack() {
   [ -z "${ALERT_EMAIL+set}" ] || service+=("AlertEmail=$ALERT_EMAIL")
   new_ids=$(new_ids_from)
   [ -z "$new_ids" ] || service+=("$new_ids")
+  # It shares StreamMode with the data stack; the CLI ignores parameters that a template does not have.
   # shellcheck disable=SC2086
   deploy_stack "$project-service" infra/service.yaml "CodeBucket=$bucket" "CodeVersion=$version" \
     "WebhookCodeSha256=$(hash_of webhook)" "Architecture=$architecture" \
-    "EmulatorEndpoint=${AWS_ENDPOINT_URL:-}" ${service[@]+"${service[@]}"} ${SERVICE_PARAMETERS:-}
+    "EmulatorEndpoint=${AWS_ENDPOINT_URL:-}" ${service[@]+"${service[@]}"} ${DATA_PARAMETERS:-} ${SERVICE_PARAMETERS:-}
 }
 
 deploy_alarm_stacks() {
-  # Some of its parameters are those of the service; the CLI ignores parameters that a template does not have.
+  # Some of its parameters are those of the service.
   # shellcheck disable=SC2086
   deploy_stack "$project-alarms" infra/alarms.yaml ${SERVICE_PARAMETERS:-}
   if [ -n "${AWS_ENDPOINT_URL:-}" ]; then

@@ -1,7 +1,7 @@
 //! Implementations of AWS's services that others wrote, as processes of `tools/aws-parts`. Each is stricter than the
 //! emulator in what it has. Tests print what they do not show on a machine that cannot run one.
 
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::build_folder;
 use crate::emulator::sdk_config;
+use crate::not_shown::not_shown;
 
 /// The exit code of `tools/aws-parts/start` if this machine cannot run the part.
 pub(crate) const NOT_HERE: i32 = 3;
@@ -70,15 +71,6 @@ impl Part {
 #[must_use]
 pub fn program() -> PathBuf {
     build_folder::checkout().join("tools/aws-parts/start")
-}
-
-/// Prints what is not shown, also if the test passes.
-pub(crate) fn not_shown(unshown: &str, why: &str) {
-    // Not with `eprintln`, which a passing test hides. A closed standard error is not a failure of the test.
-    drop(writeln!(
-        std::io::stderr(),
-        "== NOT SHOWN HERE: {unshown}: {why}"
-    ));
 }
 
 fn spawn(name: &str) -> anyhow::Result<Started> {

@@ -11,13 +11,15 @@ mod answers;
 mod limits;
 mod metered;
 mod parts;
+mod permission;
 mod upstream;
 
 pub use answers::Protocol;
 pub use limits::Limits;
 pub use parts::{Choice, NotPartiallyRefusable};
+pub use permission::Permission;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -91,6 +93,7 @@ struct Control {
     next_id: u64,
     rules: Vec<Rule>,
     calls: BTreeMap<String, Calls>,
+    needed: BTreeSet<Permission>,
     meter: Option<Arc<Meter>>,
 }
 
@@ -205,6 +208,12 @@ impl FaultyEndpoint {
         control.calls.get(operation).copied().unwrap_or_default()
     }
 
+    /// What IAM would have to allow for the calls so far.
+    #[must_use]
+    pub fn permissions(&self) -> BTreeSet<Permission> {
+        self.shared.control().needed.clone()
+    }
+
     fn add(&self, operation: Option<String>, fault: Fault, times: Times) -> RuleId {
         let mut control = self.shared.control();
         control.next_id += 1;
@@ -267,6 +276,8 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         Err(error) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response(),
     };
     let (protocol, operation) = answers::operation(&parts, &body);
+    let needed = permission::needed(&protocol, &operation, &parts, &body);
+    shared.control().needed.extend(needed);
     match shared.fault(&operation) {
         None => {
             let meter = shared.control().meter.clone();

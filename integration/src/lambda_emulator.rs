@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tempfile::NamedTempFile;
 
-use crate::aws_parts::{self, NOT_HERE, not_shown};
+use crate::aws_parts::{self, NOT_HERE};
 use crate::build_folder;
+use crate::not_shown::not_shown;
 
 /// How long it may take to be built and started; a new machine needs about two minutes.
 const START_TIMEOUT: Duration = Duration::from_secs(480);

@@ -8,5 +8,7 @@ pub mod emulator;
 pub mod event_source;
 pub mod faults;
 pub mod lambda_emulator;
+pub mod not_shown;
 pub mod python;
 pub mod sources;
+pub mod stream_metrics;

@@ -5,7 +5,7 @@ use clap::{ArgAction, Parser};
 use ops::scaling::{Mode, ShardLimits, ShardLimitsError};
 use runtime::lambda::{Common, Settings};
 
-/// Lambda function that adjusts the number of shards on alarms, within limits.
+/// Lambda function that adjusts the number of shards to the load, within limits.
 #[derive(Debug, Parser)]
 #[command(name = "scaler", version)]
 pub struct Config {
@@ -13,11 +13,11 @@ pub struct Config {
     #[arg(long, env = "STREAM_NAME")]
     pub stream_name: String,
 
-    /// The smallest number of shards that an alarm may set.
+    /// The smallest number of shards that is set.
     #[arg(long, env = "SHARDS_MIN", default_value_t = 2)]
     pub shards_min: u32,
 
-    /// The largest number of shards that an alarm may set.
+    /// The largest number of shards that is set.
     #[arg(long, env = "SHARDS_MAX", default_value_t = 10)]
     pub shards_max: u32,
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use aws::shards::KinesisShards;
+use aws::stream_metrics::CloudWatchStreamMetrics;
 use aws::{client, clients};
 use ops::scaling::Scaling;
 
@@ -23,7 +24,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         scaling: Scaling {
             shards: Arc::new(KinesisShards::new(
                 &clients::kinesis(&sdk),
-                config.stream_name,
+                &config.stream_name,
+            )),
+            metrics: Arc::new(CloudWatchStreamMetrics::new(
+                &clients::cloudwatch(&sdk),
+                &config.stream_name,
+                &config.function_name,
             )),
             limits,
             mode,

@@ -1,4 +1,4 @@
-//! Lambda function that adjusts the number of shards on alarms, within limits.
+//! Lambda function that adjusts the number of shards to the load, within limits.
 
 use std::process::ExitCode;
 

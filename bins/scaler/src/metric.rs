@@ -1,11 +1,9 @@
-//! The number of open shards as a metric, which the alarms read.
+//! The number of open shards as a metric, which the alarms and the next calls read.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use aws::emf::EmfWriter;
-
-const NAME: &str = "OpenShards";
+use aws::emf::{EmfWriter, OPEN_SHARDS};
 
 /// Writes the number of open shards.
 pub struct ShardMetric(EmfWriter);
@@ -20,7 +18,7 @@ impl ShardMetric {
     /// Writes how many shards are open at a time in epoch milliseconds. A failure is only logged,
     /// since the shards are unaffected.
     pub fn write(&self, open: u32, now_ms: i64) {
-        let counts = [(NAME, u64::from(open))];
+        let counts = [(OPEN_SHARDS, u64::from(open))];
         if let Err(error) = self.0.write_counts(now_ms, &counts, BTreeMap::new()) {
             tracing::warn!(error = %error, open, "the metric of open shards was not written");
         }

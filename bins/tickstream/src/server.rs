@@ -19,6 +19,7 @@ use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use webhook::Webhook;
+use webhook::auth::FixedSecrets;
 
 use crate::access::Access;
 use crate::api::{self, Api};
@@ -137,7 +138,11 @@ impl Server {
         let live = Live::new(Arc::clone(&conflator), store.clone(), connections_max);
         let supervisor = Supervisor::default();
         let metrics = Arc::new(Metrics::new(store.clone(), supervisor.clone()));
-        let webhook = Arc::new(Webhook::new(ingest.clone(), secrets, ANSWER_WITHIN));
+        let webhook = Arc::new(Webhook::new(
+            ingest.clone(),
+            Arc::new(FixedSecrets::new(secrets)),
+            ANSWER_WITHIN,
+        ));
         let control = FlagEditor {
             flag: flag as _,
             store: Arc::new(store.clone()),

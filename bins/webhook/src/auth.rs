@@ -1,6 +1,7 @@
 //! Authenticates senders: the `Authorization` echo and Standard Webhooks signatures, on raw bytes.
 //! All comparisons with a secret take constant time.
 
+mod active_secrets;
 mod operator_token;
 mod secrets;
 mod standard_webhooks;
@@ -8,6 +9,7 @@ mod unique_header;
 
 use axum::http::{HeaderMap, header};
 
+pub use active_secrets::{ActiveSecrets, FixedSecrets, SecretsTooOld};
 pub use operator_token::{OPERATOR_TOKEN_BYTES_MIN, OperatorToken, OperatorTokenError};
 pub use secrets::{DISTINCT_BYTES_MIN, PLAIN_BYTES_MIN, SECRETS_MAX, Secrets, SecretsError};
 pub use standard_webhooks::{Claim, ID_BYTES_MAX, SIGNATURES_MAX, TOLERANCE_SECONDS};

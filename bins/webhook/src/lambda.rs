@@ -7,28 +7,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use app::digest::DigestingQuarantine;
 use app::ingest::Ingest;
 use app::ports::{Clock, RolloutFlag};
 use async_trait::async_trait;
 use aws::client::{self, Timeouts};
-use aws::clients::{self, SsmClient};
+use aws::clients;
 use aws::dynamodb::{STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout, TickTable, TickTableConfig};
-use aws::emf::EmfLedger;
+use aws::emf::{EmfLedger, InvocationMetrics};
 use aws::kinesis::KinesisStream;
 use aws::s3::S3Quarantine;
 use aws::sns::SnsTopic;
 use aws::sqs::SqsQueue;
-use aws::ssm::start::AtStart;
+use aws::ssm::live::LiveParameters;
+use aws::ssm::rollout::{FLAG_INTERVAL, SsmRollout};
 use axum::routing::get;
 use axum::{Json, Router};
 use domain::Rollout;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use crate::auth::Secrets;
+use crate::auth::{ActiveSecrets, FixedSecrets, Secrets};
 use crate::config::Config;
+use crate::parameter_secrets::{ParameterSecrets, SECRETS_INTERVAL};
 use crate::{Webhook, router};
 
 /// The longest time to a response: longer than the ports' limits together ([`PORTS_WITHIN`]), and
@@ -83,12 +85,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ..client::INTERACTIVE
     })
     .await;
-    let parameters = clients::ssm(&sdk);
-    // One call for both, to save time at a cold start and calls against SSM's limit.
-    let mut read = AtStart::read(&parameters, &parameter_names(&config)).await?;
-    let secrets = secrets(&config, &mut read)?;
-    let flag = flag(&config, &parameters, &mut read)?;
     let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
+    // One call for both, to save time at a cold start and calls against SSM's limit.
+    let parameters = LiveParameters::start(&clients::ssm(&sdk), &parameters(&config)).await?;
+    let parameters = Arc::new(parameters);
+    let secrets = secrets(&config, &parameters, &clock).await?;
+    let flag = flag(&config, &parameters).await?;
     let queues = clients::sqs(&sdk);
     let queue = |url: &str, within| SqsQueue::new(&queues, url, within);
     let quarantine = DigestingQuarantine::new(
@@ -147,39 +149,46 @@ fn routes(webhook: Webhook, code_sha256: Option<String>) -> Router {
     router(Arc::new(webhook)).route("/healthz", get(answer))
 }
 
-/// The parameters that are needed for a start.
-fn parameter_names(config: &Config) -> Vec<&str> {
-    let secrets = match config.webhook_secrets {
-        Some(_) => None,
-        None => config.webhook_secrets_parameter.as_deref(),
-    };
+/// The parameters of the process, each with how often it is read again.
+fn parameters(config: &Config) -> Vec<(&str, Duration)> {
+    let secrets = config.webhook_secrets_parameter.as_deref();
     let flag = config.rollout_parameter.as_deref();
+    let secrets = secrets.map(|name| (name, SECRETS_INTERVAL));
+    let flag = flag.map(|name| (name, FLAG_INTERVAL));
     secrets.into_iter().chain(flag).collect()
 }
 
-fn secrets(config: &Config, read: &mut AtStart) -> anyhow::Result<Secrets> {
-    let (text, place) = match (&config.webhook_secrets, &config.webhook_secrets_parameter) {
-        (Some(text), _) => (text.clone(), "WEBHOOK_SECRETS".to_owned()),
-        (None, Some(name)) => (read.secret(name)?, format!("the parameter `{name}`")),
-        (None, None) => anyhow::bail!("set WEBHOOK_SECRETS or WEBHOOK_SECRETS_PARAMETER"),
+async fn secrets(
+    config: &Config,
+    parameters: &Arc<LiveParameters>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn ActiveSecrets>> {
+    if let Some(name) = &config.webhook_secrets_parameter {
+        let name_of_function = config.function_name.as_str();
+        let metrics =
+            InvocationMetrics::new(std::io::stdout(), Arc::clone(clock), name_of_function);
+        let secrets = ParameterSecrets::new(Arc::clone(parameters), name, metrics).await?;
+        return Ok(Arc::new(secrets));
+    }
+    let Some(text) = &config.webhook_secrets else {
+        bail!("set WEBHOOK_SECRETS or WEBHOOK_SECRETS_PARAMETER")
     };
-    let secrets = Secrets::parse(text.expose_secret()).with_context(|| place.clone())?;
+    let secrets = Secrets::parse(text.expose_secret()).context("WEBHOOK_SECRETS")?;
     ensure!(
         !secrets.is_empty(),
-        "{place} has no secret, so anybody could deliver: add at least one"
+        "WEBHOOK_SECRETS has no secret, so anybody could deliver: add at least one"
     );
-    Ok(secrets)
+    Ok(Arc::new(FixedSecrets::new(secrets)))
 }
 
-fn flag(
+async fn flag(
     config: &Config,
-    client: &SsmClient,
-    read: &mut AtStart,
+    parameters: &Arc<LiveParameters>,
 ) -> anyhow::Result<Arc<dyn RolloutFlag>> {
     let fixed = config.rollout();
     Ok(match &config.rollout_parameter {
         None => Arc::new(FixedRollout(fixed)),
-        Some(name) => Arc::new(read.rollout(client, name, fixed)?),
+        Some(name) => Arc::new(SsmRollout::new(Arc::clone(parameters), name, fixed).await?),
     })
 }
 

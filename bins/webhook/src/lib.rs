@@ -12,6 +12,8 @@ mod content_coding;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod memory;
+#[cfg(feature = "lambda")]
+pub mod parameter_secrets;
 pub mod source_options;
 #[cfg(test)]
 mod tests;
@@ -33,7 +35,7 @@ use runtime::log_rate::LogRate;
 use runtime::problem::Problem;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::auth::{AuthError, Secrets, Sender};
+use crate::auth::{ActiveSecrets, AuthError, Secrets, SecretsTooOld, Sender};
 use crate::body::{BodyLimits, Decoded};
 use crate::content_coding::ContentCoding;
 use crate::wire::{Answer, RETRY_AFTER_SECONDS};
@@ -44,17 +46,17 @@ pub use crate::body_size::{BODY_BYTES_MAX, ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX};
 /// What the webhook needs.
 pub struct Webhook {
     ingest: Ingest,
-    secrets: Secrets,
+    secrets: Arc<dyn ActiveSecrets>,
     body: BodyLimits,
     answer_within: Duration,
 }
 
 impl Webhook {
-    /// A webhook that accepts deliveries authenticated by one of `secrets`. Without secrets it accepts
-    /// all deliveries, which is for loopback only. After `answer_within` it returns 503, while the
+    /// A webhook that accepts deliveries authenticated by one of `secrets`. If there are none, it accepts
+    /// all deliveries, which is for loopback only; if they are too old, it returns 503. After `answer_within` it returns 503, while the
     /// delivery is finished in the background.
     #[must_use]
-    pub fn new(ingest: Ingest, secrets: Secrets, answer_within: Duration) -> Self {
+    pub fn new(ingest: Ingest, secrets: Arc<dyn ActiveSecrets>, answer_within: Duration) -> Self {
         Self {
             ingest,
             secrets,
@@ -77,7 +79,13 @@ async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, mut body) = request.into_parts();
-    let read = match webhook.read(&parts.headers, &mut body).await {
+    let secrets = webhook.secrets.current().await;
+    let read = async {
+        let secrets = secrets.map_err(too_old)?;
+        let read = webhook.read(&secrets, &parts.headers, &mut body).await?;
+        Ok((secrets, read))
+    };
+    let (secrets, read) = match read.await {
         Ok(read) => read,
         Err(problem) => {
             body::discard(&parts.headers, body);
@@ -85,7 +93,7 @@ async fn receive(
         }
     };
     read.sender
-        .verify(&webhook.secrets, &read.bytes)
+        .verify(&secrets, &read.bytes)
         .map_err(unauthorized)?;
     // Only now: nothing is decompressed before its sender is known.
     let (body, working) = webhook.body.decode(read.coding, read.bytes).await?;
@@ -181,12 +189,17 @@ struct Read {
 
 impl Webhook {
     /// Reads a body, if its headers allow that. Its sender may only be known with the body.
-    async fn read(&self, headers: &HeaderMap, body: &mut Body) -> Result<Read, Problem> {
-        let sender = if self.secrets.is_empty() {
+    async fn read(
+        &self,
+        secrets: &Secrets,
+        headers: &HeaderMap,
+        body: &mut Body,
+    ) -> Result<Read, Problem> {
+        let sender = if secrets.is_empty() {
             Sender::Known
         } else {
             let now_ms = self.ingest.clock.now_ms();
-            Sender::of(&self.secrets, headers, now_ms).map_err(unauthorized)?
+            Sender::of(secrets, headers, now_ms).map_err(unauthorized)?
         };
         body::check_media_type(headers)?;
         let coding = ContentCoding::of(headers)?;
@@ -202,6 +215,15 @@ impl Webhook {
             memory,
         })
     }
+}
+
+/// Not a 401: the sender is not to blame, and its next attempt may succeed.
+fn too_old(error: SecretsTooOld) -> Problem {
+    static RATE: LogRate = LogRate::new();
+    if let Some(left_out) = RATE.line_due() {
+        tracing::error!(%error, left_out, "a delivery was refused");
+    }
+    not_stored()
 }
 
 fn unauthorized(error: AuthError) -> Problem {

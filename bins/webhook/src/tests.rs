@@ -22,7 +22,7 @@ use testkit::ticks::START_MS;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::auth::Secrets;
+use crate::auth::{ActiveSecrets, FixedSecrets, Secrets, SecretsTooOld};
 use crate::body::BodyLimits;
 use crate::{Webhook, router};
 
@@ -115,7 +115,7 @@ fn scene(working_bytes_max: usize) -> Scene {
     };
     let webhook = Arc::new(Webhook {
         ingest,
-        secrets: Secrets::default(),
+        secrets: Arc::new(FixedSecrets::new(Secrets::default())),
         body: BodyLimits::new(1_024 * 1_024, 1_024 * 1_024, working_bytes_max),
         answer_within: Duration::from_secs(5),
     });
@@ -207,4 +207,29 @@ async fn memory_is_not_released_when_senders_are_asked_to_retry() {
     }
     scene.slow.allowed.add_permits(100);
     assert_eq!(scene.deliver().await.status(), StatusCode::OK);
+}
+
+/// Secrets that SSM has not returned for too long.
+struct TooOld;
+
+#[async_trait]
+impl ActiveSecrets for TooOld {
+    async fn current(&self) -> Result<Arc<Secrets>, SecretsTooOld> {
+        Err(SecretsTooOld {
+            seconds: 901,
+            max: 900,
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_refused_for_a_retry_while_the_secrets_are_too_old() {
+    let mut scene = scene(1_024 * 1_024);
+    let webhook = Arc::get_mut(&mut scene.webhook).unwrap();
+    webhook.secrets = Arc::new(TooOld);
+    let response = scene.deliver().await;
+    // A 401 would make senders give up.
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    assert_eq!(scene.begun(), 0);
 }

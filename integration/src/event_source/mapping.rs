@@ -89,6 +89,20 @@ struct Mapping {
 }
 
 impl MappingSettings {
+    /// The mapping of analytics as `infra/service.yaml` has it by default; a test of the templates compares both.
+    #[must_use]
+    pub fn deployed() -> Self {
+        Self {
+            batch_records_max: 500,
+            window_ms: 1_000,
+            bisect: true,
+            retries_max: Some(10_000),
+            record_age_max_ms: Some(82_800_000),
+            partial_failures: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads a mapping from a template or Lambda's API, so the model uses the deployed settings.
     /// Intrinsic functions must be resolved before.
     ///

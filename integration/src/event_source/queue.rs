@@ -3,6 +3,16 @@
 
 use super::answer::{Answer, identifiers};
 
+/// The redrive queue and its mapping as `infra/service.yaml` has them; a test of the templates compares both. How long a message
+/// is hidden after each attempt, in seconds.
+pub const REDRIVE_VISIBILITY_SECONDS: u64 = 190;
+
+/// After so many attempts, a message goes to the DLQ.
+pub const REDRIVE_RECEIVES_MAX: u32 = 100;
+
+/// The most messages of a batch.
+pub const REDRIVE_MESSAGES_MAX: usize = 100;
+
 /// What becomes of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueOutcome {

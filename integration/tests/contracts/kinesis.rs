@@ -198,10 +198,10 @@ async fn a_stream_that_does_not_exist_refuses_every_tick_with_the_reason() {
 async fn shards_are_counted_and_changed_and_the_stream_continues() {
     for (client, name) in new_streams(2).await {
         let shards = KinesisShards::new(&client, &name);
-        assert_eq!(shards.open_count().await.unwrap(), 2);
+        assert_eq!(shards.describe().await.unwrap().open, 2);
         shards.set(4).await.unwrap();
         active(&client, &name).await;
-        assert_eq!(shards.open_count().await.unwrap(), 4);
+        assert_eq!(shards.describe().await.unwrap().open, 4);
         let stream = KinesisStream::new(&client, &name, DEADLINE);
         let sent = ticks(&["SOL", "BTC", "ETH"], 20);
         append(&stream, &sent).await;

@@ -12,7 +12,7 @@ use aws::kinesis::tail::StreamTail;
 use aws::shards::KinesisShards;
 use aws_sdk_kinesis::Client;
 use domain::Tick;
-use ops::ports::Shards as _;
+use ops::ports::{Resize, Shards as _, StreamState};
 use testkit::ticks::ticks;
 
 use crate::kinesis::{DEADLINE, append, assert_read, kinesalite, new_stream, ticks_of};
@@ -43,8 +43,13 @@ async fn play(client: &Client, name: &str, rounds: &[Vec<Tick>], counts: &[u32])
     for (round, count) in rounds.iter().zip(counts) {
         append(&stream, round).await;
         if let Some(count) = count {
-            shards.set(*count).await.unwrap();
-            assert_eq!(shards.open_count().await.unwrap(), *count);
+            assert_eq!(shards.set(*count).await.unwrap(), Resize::Accepted);
+            let open = shards.describe().await.unwrap();
+            let expected = StreamState {
+                open: *count,
+                is_active: true,
+            };
+            assert_eq!(open, expected);
         }
     }
 }

@@ -1,8 +1,13 @@
 //! The flag and the secrets, which one process writes and another reads.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use app::ports::RolloutFlag;
+use aws::ssm::ParameterError;
+use aws::ssm::live::{LiveParameters, Outcome};
 use aws::ssm::record::SsmFlagRecord;
-use aws::ssm::{ParameterError, SsmRollout, secrets};
+use aws::ssm::rollout::{FLAG_INTERVAL, SsmRollout};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::ParameterType;
 use domain::{Rollout, RolloutKey};
@@ -16,6 +21,12 @@ fn rollout(percentage: &str) -> Rollout {
         percentage: percentage.parse().unwrap(),
         key: RolloutKey::Tick,
     }
+}
+
+/// The flag of a process that starts now.
+async fn opened(client: &Client, name: &str) -> Result<SsmRollout, ParameterError> {
+    let parameters = LiveParameters::start(client, &[(name, FLAG_INTERVAL)]).await?;
+    SsmRollout::new(Arc::new(parameters), name, rollout("100")).await
 }
 
 async fn parameter(kind: ParameterType, value: &str) -> (Client, String) {
@@ -43,9 +54,7 @@ fn change(percentage: &str, who: &str, at_ms: i64) -> FlagChange {
 #[tokio::test]
 async fn a_change_is_seen_by_another_process_and_kept_in_the_history() {
     let (client, name) = parameter(ParameterType::String, "0").await;
-    let flag = SsmRollout::open(&client, &name, rollout("100"))
-        .await
-        .unwrap();
+    let flag = opened(&client, &name).await.unwrap();
     assert_eq!(flag.current().await, rollout("0"));
     let record = SsmFlagRecord::new(&client, &name);
     let before = record.read().await.unwrap().version;
@@ -57,9 +66,7 @@ async fn a_change_is_seen_by_another_process_and_kept_in_the_history() {
         let version = record.write(change).await.unwrap();
         assert_eq!(version, before + n, "the version counts the writes");
     }
-    let other = SsmRollout::open(&client, &name, rollout("100"))
-        .await
-        .unwrap();
+    let other = opened(&client, &name).await.unwrap();
     assert_eq!(other.current().await, rollout("12.5"));
     let history = record.history(10).await.unwrap();
     let listed: Vec<_> = history.iter().map(|past| past.change.clone()).collect();
@@ -91,9 +98,9 @@ async fn a_long_history_is_read_completely() {
 #[tokio::test]
 async fn a_missing_or_broken_flag_stops_the_start() {
     let (client, name) = parameter(ParameterType::String, "1O").await;
-    let refused = SsmRollout::open(&client, &name, rollout("100")).await;
+    let refused = opened(&client, &name).await;
     assert!(matches!(refused, Err(ParameterError::Refused { .. })));
-    let missing = SsmRollout::open(&client, format!("{name}-no"), rollout("100")).await;
+    let missing = opened(&client, &format!("{name}-no")).await;
     assert!(matches!(missing, Err(ParameterError::Missing { .. })));
 }
 
@@ -106,8 +113,19 @@ async fn a_secret_is_read_decrypted() {
         at_rest, "one,two",
         "it is encrypted unless decryption is requested"
     );
-    assert_eq!(
-        secrets(&client, &name).await.unwrap().expose_secret(),
-        "one,two"
-    );
+    // Each call is due, so the second one sees what was written in between.
+    let parameters = LiveParameters::start(&client, &[(&name, Duration::ZERO)]).await;
+    let parameters = parameters.unwrap();
+    for secret in ["one,two", "two"] {
+        let put = client.put_parameter().name(&name).value(secret);
+        put.overwrite(true).send().await.unwrap();
+        let reading = parameters.reading(&name, Duration::ZERO).await.unwrap();
+        let Outcome::Value(read) = reading.outcome else {
+            panic!("{reading:?}")
+        };
+        assert_eq!(read.expose_secret(), secret);
+    }
+    client.delete_parameter().name(&name).send().await.unwrap();
+    let reading = parameters.reading(&name, Duration::ZERO).await.unwrap();
+    assert!(matches!(reading.outcome, Outcome::Missing), "{reading:?}");
 }

@@ -14,6 +14,7 @@ use integration::bootstraps;
 use integration::event_source::function::BootstrapFunction;
 use integration::event_source::{Answer, EventSource, Function, MappingSettings, StartingPosition};
 use integration::faults::{Choice, Fault, FaultyEndpoint, Times};
+use integration::stream_metrics;
 use serde_json::{Value, json};
 use testkit::ticks::{tick, ticks};
 
@@ -288,20 +289,6 @@ async fn items_that_dynamodb_leaves_unprocessed_are_stored() {
     .await;
 }
 
-/// The event that CloudWatch sends for an alarm that is on.
-fn alarm(project: &Project, direction: &str, load_percent: f64) -> Value {
-    let name = format!("scaling-{}-shards-{direction}", project.name);
-    let reason = json!({ "recentDatapoints": [load_percent], "threshold": 80.0 }).to_string();
-    json!({
-        "source": "aws.cloudwatch",
-        "alarmArn": format!("arn:aws:cloudwatch:us-east-1:000000000000:alarm:{name}"),
-        "alarmData": {
-            "alarmName": name,
-            "state": { "value": "ALARM", "reason": "Threshold Crossed", "reasonData": reason },
-        },
-    })
-}
-
 async fn open_shards(project: &Project, stream: &str) -> Option<i32> {
     let described = project.kinesis.describe_stream_summary();
     let described = described.stream_name(stream).send().await.unwrap();
@@ -320,26 +307,32 @@ async fn the_scaler_stays_within_its_limits() {
     let few = own_stream(&project, "few", 2).await;
     let many = own_stream(&project, "many", 9).await;
 
-    // A dry run reports the step, limited to the maximum, and changes nothing.
-    let dry = [("STREAM_NAME", many.as_str()), ("DRY_RUN", "true")];
-    project.set_variables("scaler", &dry).await;
-    for (direction, load, to) in [("up", 400.0, 10), ("down", 1.0, 6)] {
-        let event = alarm(&project, direction, load);
-        let answer = project.invoke("scaler", &event).await;
-        let expected = json!({ "outcome": "would_ask", "from": 9, "to": to });
-        assert_eq!(answer, expected, "{direction}");
+    let quiet = own_stream(&project, "quiet", 9).await;
+    let function_name = format!("{}-scaler", project.name);
+    let config = project.emulator.sdk_config();
+    let set = stream_metrics::set_open_shards(&config, &function_name, 9);
+    set.await.unwrap();
+    for (stream, shards_filled) in [(&many, 36.0), (&quiet, 0.1), (&few, 1.7)] {
+        let add = stream_metrics::add_traffic(&config, stream, shards_filled);
+        add.await.unwrap();
     }
-    assert_eq!(open_shards(&project, &many).await, Some(9));
 
-    // Not below the minimum; then a real step up.
+    // A dry run reports the step, limited to the maximum, and changes nothing.
+    for (stream, to) in [(&many, 10), (&quiet, 6)] {
+        let dry = [("STREAM_NAME", stream.as_str()), ("DRY_RUN", "true")];
+        project.set_variables("scaler", &dry).await;
+        let answer = project.invoke("scaler", &json!({})).await;
+        let expected = json!({ "outcome": "would_request", "from": 9, "to": to });
+        assert_eq!(answer, expected, "{stream}");
+        assert_eq!(open_shards(&project, stream).await, Some(9));
+    }
+
+    // A real step up.
     let earnest = [("STREAM_NAME", few.as_str()), ("DRY_RUN", "false")];
     project.set_variables("scaler", &earnest).await;
-    let down = alarm(&project, "down", 1.0);
-    let answer = project.invoke("scaler", &down).await;
-    assert_eq!(answer, json!({ "outcome": "unchanged", "open": 2 }));
-    let up = alarm(&project, "up", 85.0);
-    let answer = project.invoke("scaler", &up).await;
-    assert_eq!(answer, json!({ "outcome": "asked", "from": 2, "to": 3 }));
+    let answer = project.invoke("scaler", &json!({})).await;
+    let expected = json!({ "outcome": "requested", "from": 2, "to": 3 });
+    assert_eq!(answer, expected);
     until("the third shard is open", async || {
         open_shards(&project, &few).await == Some(3)
     })

@@ -11,7 +11,7 @@ use analytics::handler::Analytics;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ingest::Ingest;
 use app::objects::Objects as _;
-use app::ports::{CohortTick, OutboxId, PortError, Refused, SequenceNumber, TickStream};
+use app::ports::{Clock, CohortTick, OutboxId, PortError, Refused, SequenceNumber, TickStream};
 use app::recent_offers::RecentOffers;
 use app::replay::{Lineage, Replayable, ReplayedRecords, Settings, ShardLog};
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use aws::dynamodb::candle_blocks::{ReadRange, TIMEOUT};
 use aws::dynamodb::{CandleTable, ShardCheckpoints, StoreTimeout, TickTable, TickTableConfig};
 use aws::emf::InvocationMetrics;
 use aws_client::scripted_http::{Answer as Response, Wire};
+use aws_sdk_dynamodb::Client;
 use codec::tick_columns::{COLUMNS, Kind};
 use domain::analytics::Interval;
 use domain::{Pair, Tick, Token};
@@ -42,7 +43,7 @@ use crate::scenario::{START_MS, Weather, scenario};
 /// A capacity of a few ticks a second.
 const SCARCE: Units = Units { write: 3, read: 9 };
 
-const SHARDS: usize = 2;
+pub(crate) const SHARDS: usize = 2;
 
 const INSTANCES: usize = 2;
 
@@ -54,8 +55,8 @@ const SETTLES: usize = 4;
 
 /// A stream in memory, with a shard for each half of the tokens.
 #[derive(Default)]
-struct Stream {
-    shards: [Mutex<Vec<Tick>>; SHARDS],
+pub(crate) struct Stream {
+    pub(crate) shards: [Mutex<Vec<Tick>>; SHARDS],
 }
 
 #[async_trait]
@@ -78,18 +79,18 @@ impl TickStream for Stream {
 
 impl Stream {
     /// The records of a shard, numbered from 1.
-    fn records(&self, shard: usize) -> Vec<(SequenceNumber, Tick)> {
+    pub(crate) fn records(&self, shard: usize) -> Vec<(SequenceNumber, Tick)> {
         let ticks = self.shards[shard].lock().unwrap();
         let numbered = (1_u64..).zip(ticks.iter().cloned());
         numbered.map(|(n, tick)| (n.into(), tick)).collect()
     }
 }
 
-fn name_of(shard: usize) -> String {
+pub(crate) fn name_of(shard: usize) -> String {
     format!("shardId-{shard:012}")
 }
 
-fn data_of(tick: &Tick) -> Vec<u8> {
+pub(crate) fn data_of(tick: &Tick) -> Vec<u8> {
     let mut data = Vec::new();
     codec::json::write_json(tick, &mut data);
     data
@@ -142,7 +143,7 @@ impl AnalysisFeed for NoFeed {
 /// A model of a table, and a client for it.
 struct Table {
     model: Arc<ThrottledTable>,
-    client: aws_sdk_dynamodb::Client,
+    client: Client,
     /// Calls until all are throttled.
     calls_left: Arc<AtomicU32>,
 }
@@ -170,7 +171,7 @@ impl Table {
         });
         Self {
             model,
-            client: aws_sdk_dynamodb::Client::new(&wire.config()),
+            client: Client::new(&wire.config()),
             calls_left,
         }
     }
@@ -223,7 +224,7 @@ impl Cloud {
     fn new(outside: &Outside, seed: u64) -> Self {
         let (ticks, analytics) = (Table::new(seed), Table::new(seed + 1));
         let (snapshots, stream): (Arc<MemoryObjects>, Arc<Stream>) = Default::default();
-        let instance = |_| function(&analytics, &snapshots, &stream, outside);
+        let instance = |_| instance(&analytics, &snapshots, &stream, outside);
         Self {
             webhook: webhook(&ticks, outside),
             instances: std::array::from_fn(instance),
@@ -285,7 +286,7 @@ impl Cloud {
     }
 
     fn instance(&self) -> Analytics {
-        function(
+        instance(
             &self.analytics,
             &self.snapshots,
             &self.stream,
@@ -400,7 +401,8 @@ impl System for Cloud {
             outcome.streamed.extend(ticks.iter().cloned());
         }
         let pairs: BTreeSet<Pair> = outcome.streamed.iter().map(Pair::of).collect();
-        let table = candle_table(&self.analytics, &self.outside);
+        let clock = Arc::clone(&self.outside.clock) as _;
+        let table = candle_table(&self.analytics.client, &clock);
         for pair in &pairs {
             for interval in Interval::ALL {
                 let range = ReadRange {
@@ -417,17 +419,21 @@ impl System for Cloud {
 }
 
 fn webhook(ticks: &Table, outside: &Outside) -> Webhook {
+    let clock = Arc::clone(&outside.clock) as _;
+    Webhook {
+        table: Arc::new(tick_table(&ticks.client, &clock)),
+        recent: Arc::default(),
+    }
+}
+
+pub(crate) fn tick_table(client: &Client, clock: &Arc<dyn Clock>) -> TickTable {
     let config = TickTableConfig {
         table: "ticks".to_owned(),
         retention_days: 30,
         timeout: StoreTimeout::default(),
         new_ids_from_ms: 0,
     };
-    let clock = Arc::clone(&outside.clock) as _;
-    Webhook {
-        table: Arc::new(TickTable::new(ticks.client.clone(), config, clock)),
-        recent: Arc::default(),
-    }
+    TickTable::new(client.clone(), config, Arc::clone(clock))
 }
 
 fn mortal<T>(life: &Arc<Life>, port: &Arc<T>) -> Mortal<T> {
@@ -438,44 +444,56 @@ fn mortal<T>(life: &Arc<Life>, port: &Arc<T>) -> Mortal<T> {
     }
 }
 
-fn function(
+/// An instance that makes snapshots, and forgets pairs, often.
+fn instance(
     analytics: &Table,
     snapshots: &Arc<MemoryObjects>,
     stream: &Arc<Stream>,
     outside: &Outside,
 ) -> Analytics {
-    let clock = Arc::clone(&outside.clock);
-    let metrics = InvocationMetrics::new(std::io::sink(), Arc::clone(&clock) as _, "analytics");
+    let settings = Settings {
+        interval: Interval::OneSecond,
+        records_per_snapshot: 4,
+        blocks_per_batch_max: 8,
+        pairs_max: 2,
+        ..Settings::default()
+    };
+    let clock = Arc::clone(&outside.clock) as _;
+    function(&analytics.client, snapshots, stream, &clock, settings)
+}
+
+pub(crate) fn function(
+    client: &Client,
+    snapshots: &Arc<MemoryObjects>,
+    stream: &Arc<Stream>,
+    clock: &Arc<dyn Clock>,
+    settings: Settings,
+) -> Analytics {
+    let metrics = InvocationMetrics::new(std::io::sink(), Arc::clone(clock), "analytics");
     let analysis = Replayable {
         checkpoints: Arc::new(ShardCheckpoints::new(
-            (&analytics.client, "analytics"),
+            (client, "analytics"),
             Arc::clone(snapshots) as _,
             30,
             TIMEOUT,
-            Arc::clone(&clock) as _,
+            Arc::clone(clock),
         )),
-        blocks: Arc::new(candle_table(analytics, outside)),
+        blocks: Arc::new(candle_table(client, clock)),
         log: Arc::clone(stream) as _,
         feed: Arc::new(NoFeed),
-        clock: Arc::clone(&clock) as _,
-        settings: Settings {
-            interval: Interval::OneSecond,
-            records_per_snapshot: 4,
-            blocks_per_batch_max: 8,
-            pairs_max: 2,
-            ..Settings::default()
-        },
+        clock: Arc::clone(clock),
+        settings,
     };
+    let clock = Arc::clone(clock);
     Analytics::new(analysis, Arc::new(Ignored), clock, Arc::new(metrics))
 }
 
-fn candle_table(analytics: &Table, outside: &Outside) -> CandleTable {
-    let clock = Arc::clone(&outside.clock) as _;
-    CandleTable::new(&analytics.client, "analytics", 30, TIMEOUT, clock)
+pub(crate) fn candle_table(client: &Client, clock: &Arc<dyn Clock>) -> CandleTable {
+    CandleTable::new(client, "analytics", 30, TIMEOUT, Arc::clone(clock))
 }
 
 /// The tick of an item, read without the adapter.
-fn decided(item: &Map<String, Value>) -> CohortTick {
+pub(crate) fn decided(item: &Map<String, Value>) -> CohortTick {
     let mut fields = Map::new();
     for column in COLUMNS {
         let Some(value) = item.get(column.json) else {

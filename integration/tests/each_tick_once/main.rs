@@ -10,7 +10,9 @@
 
 mod cloud;
 mod embedded;
+mod outage;
 mod ports;
 mod reference;
 mod run;
 mod scenario;
+mod world;

@@ -13,6 +13,7 @@ mod functions;
 mod lambda_emulator;
 mod large_delivery;
 mod limits;
+mod operations;
 mod recovery;
 mod resharding;
 mod resources;

@@ -18,6 +18,7 @@ use integration::event_source::function::BootstrapFunction;
 use integration::event_source::{
     Answer, EventSource, Function as _, MappingSettings, StartingPosition,
 };
+use integration::stream_metrics;
 use serde_json::{Value, json};
 use testkit::replay::expected_candles;
 use testkit::ticks::{START_MS, tick, ticks};
@@ -32,12 +33,6 @@ const ROUND: u32 = 180;
 /// More calls of the schedule, a second apart, than the last blocks need.
 const SETTLES_MAX: u32 = 30;
 
-/// An alarm, as CloudWatch sends it.
-fn alarm(name: &str, excess: f64) -> Value {
-    let reason = json!({ "recentDatapoints": [excess], "threshold": 1.0 }).to_string();
-    json!({ "alarmData": { "alarmName": name, "state": { "value": "ALARM", "reasonData": reason } } })
-}
-
 async fn returned(function: &BootstrapFunction, event: Value) -> Value {
     let answer = function.invoke(event).await;
     let Answer::Returned(answer) = answer else {
@@ -46,21 +41,60 @@ async fn returned(function: &BootstrapFunction, event: Value) -> Value {
     answer
 }
 
-/// What the scaler does on an alarm, and its answer.
-fn changes() -> [(Value, Value); 4] {
-    let asked = |from, to| json!({ "outcome": "asked", "from": from, "to": to });
-    [
-        (alarm("x-shards-up", 2.0), asked(2, 4)),
-        (alarm("x-shards-up", 0.5), asked(4, 5)),
-        (alarm("x-shards-down", 0.0), asked(5, 3)),
-        (alarm("x-shards-down", 0.0), asked(3, 2)),
-    ]
+/// A change of the number of shards.
+struct Change {
+    /// What the traffic grows by, in shards that it fills.
+    more: f64,
+    from: u32,
+    to: u32,
+}
+
+/// First down, since the sums of CloudWatch only grow.
+const CHANGES: [Change; 4] = [
+    Change {
+        more: 0.0,
+        from: 5,
+        to: 3,
+    },
+    Change {
+        more: 0.5,
+        from: 3,
+        to: 2,
+    },
+    Change {
+        more: 2.7,
+        from: 2,
+        to: 4,
+    },
+    Change {
+        more: 0.3,
+        from: 4,
+        to: 6,
+    },
+];
+
+/// Has the scaler called after minutes that ask for this change.
+async fn scale(resources: &mut Resources, number: usize, change: &Change) {
+    let Change { more, from, to } = *change;
+    let emulator = resources.proxied.emulator.sdk_config();
+    let stream = &resources.proxied.name;
+    // A function of its own has a history of its own, with this number of shards for long.
+    let function_name = format!("{stream}-scaler-{number}");
+    stream_metrics::add_traffic(&emulator, stream, more)
+        .await
+        .unwrap();
+    let set = stream_metrics::set_open_shards(&emulator, &function_name, from);
+    set.await.unwrap();
+    resources.set("AWS_LAMBDA_FUNCTION_NAME", &function_name);
+    let answer = returned(&resources.function("scaler"), json!({})).await;
+    let expected = json!({ "outcome": "requested", "from": from, "to": to });
+    assert_eq!(answer, expected);
 }
 
 /// Ticks of an hour ago, since candles expire.
 fn market() -> (i64, Vec<Tick>) {
     let start_ms = runtime::clock::now_ms() / 600_000 * 600_000 - 3_600_000;
-    let rounds = u32::try_from(changes().len()).unwrap() + 1;
+    let rounds = u32::try_from(CHANGES.len()).unwrap() + 1;
     let ticks = ticks(&TOKENS, rounds * ROUND).into_iter();
     let moved = ticks.map(|tick| Tick {
         timestamp_ms: tick.timestamp_ms - START_MS + start_ms,
@@ -72,7 +106,7 @@ fn market() -> (i64, Vec<Tick>) {
 
 async fn new_stream(client: &Client, name: &str) {
     let create = client.create_stream().stream_name(name);
-    create.shard_count(2).send().await.unwrap();
+    create.shard_count(5).send().await.unwrap();
     loop {
         let described = client.describe_stream_summary().stream_name(name);
         let summary = described.send().await.unwrap().stream_description_summary;
@@ -114,7 +148,6 @@ async fn candles_count_each_tick_once_while_the_scaler_splits_and_merges_shards(
     let name = resources.proxied.name.clone();
     let client = Client::new(&kinesalite);
     new_stream(&client, &name).await;
-    let scaler = resources.function("scaler");
     let analytics = Arc::new(resources.function("analytics"));
     let mut source = event_source(&kinesalite, &name, &analytics).await;
 
@@ -124,14 +157,14 @@ async fn candles_count_each_tick_once_while_the_scaler_splits_and_merges_shards(
         let all: Vec<&Tick> = ticks.iter().collect();
         assert_eq!(stream.append(&all, None).await.unwrap(), []);
     };
-    let changes = changes().map(Some).into_iter().chain([None]);
+    let changes = CHANGES.iter().map(Some).chain([None]);
     let rounds = sent.chunks(ROUND as usize * TOKENS.len());
     for (number, (round, change)) in rounds.zip(changes).enumerate() {
         // Half of a round waits in the shards that are then closed.
         let (before, after) = round.split_at(round.len() / 2);
         append(before).await;
-        if let Some((alarm, answer)) = change {
-            assert_eq!(returned(&scaler, alarm).await, answer);
+        if let Some(change) = change {
+            scale(&mut resources, number, change).await;
         }
         append(after).await;
         if number % 2 == 1 {

@@ -17,18 +17,13 @@ const LONGEST_PROJECT: &str = "prices-of-all-the-world2";
 /// Regions and accounts with longer names than those of the tests need so many characters more.
 const LONGER_REGION: usize = 40;
 
-/// The alarms for people that can be deployed, and the composite one.
+/// The alarms that can be deployed, and the composite one.
 pub(crate) fn alarms(project: &str) -> Vec<Resource> {
     let given = [("Project", project), ("WebhookFunctionUrl", "true")];
     let provisioned = given.into_iter().chain([("StreamMode", "PROVISIONED")]);
     let mut all = stack("alarms.yaml", &given).resources();
     all.extend(stack("alarms-math.yaml", &provisioned.collect::<Vec<_>>()).resources());
-    // Those that adjust shards are not for people.
-    let is_for_people = |it: &Resource| {
-        it.find("/AlarmName")
-            .is_some_and(|name| !text(name).starts_with("scaling-"))
-    };
-    all.retain(is_for_people);
+    all.retain(|it| it.find("/AlarmName").is_some());
     all
 }
 
@@ -215,7 +210,7 @@ fn written() -> BTreeSet<(String, String)> {
         of("analytics", emf::FAILED_ITEMS),
         of("analytics", emf::STATES_SET_ASIDE),
         of("redrive", emf::FAILED_ITEMS),
-        of("scaler", "OpenShards"),
+        of("scaler", emf::OPEN_SHARDS),
     ];
     of_webhook.chain(others).collect()
 }

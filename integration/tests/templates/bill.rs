@@ -48,6 +48,16 @@ fn alarms_and_dashboards_are_those_of_the_bill() {
 }
 
 #[test]
+fn the_scaler_is_called_as_often_as_in_the_bill() {
+    let provisioned = [("StreamMode", "PROVISIONED")];
+    let schedule = stack("service.yaml", &provisioned).one("ScalerSchedule");
+    assert_eq!(schedule.text("/ScheduleExpression"), "rate(1 minute)");
+    same("calls of the scaler", 60, units::SCALER_CALLS_PER_HOUR);
+    let read = aws::stream_metrics::METRICS_READ;
+    same("metrics that it reads", read, units::SCALER_METRICS_READ);
+}
+
+#[test]
 fn metrics_of_the_functions_are_those_of_the_bill() {
     let analytics = [
         emf::FAILED_ITEMS,
@@ -57,8 +67,8 @@ fn metrics_of_the_functions_are_those_of_the_bill() {
         emf::STATES_SET_ASIDE,
         emf::TOO_LATE_TICKS,
     ];
-    // FailedItems of redrive, and OpenShards of the scaler.
-    let all = emf::METRICS.len() + analytics.len() + 2;
+    let others = [emf::FAILED_ITEMS, emf::STALE_SECRETS, emf::OPEN_SHARDS];
+    let all = emf::METRICS.len() + analytics.len() + others.len();
     same("metrics", all, units::METRICS);
 }
 
@@ -71,7 +81,12 @@ fn nothing_that_the_bill_does_not_have_is_deployed() {
         "alarms.yaml",
         "alarms-math.yaml",
     ] {
-        kinds.extend(stack(file, &[]).resources().into_iter().map(|it| it.kind));
+        let provisioned = match file {
+            "service.yaml" => &[("StreamMode", "PROVISIONED")][..],
+            _ => &[],
+        };
+        let resources = stack(file, provisioned).resources();
+        kinds.extend(resources.into_iter().map(|it| it.kind));
     }
     // These have no price of their own, or one that is in the bill.
     const KNOWN: [&str; 27] = [
@@ -133,6 +148,7 @@ fn batches_and_memory_are_those_of_the_bill() {
             "AnalyticsFunction" => units::ANALYTICS_MEMORY_MB,
             "BroadcastFunction" => units::BROADCAST_MEMORY_MB,
             "CompactionFunction" => units::COMPACTION_MEMORY_MB,
+            "ScalerFunction" => units::SCALER_MEMORY_MB,
             "WebhookFunction" => 512.0,
             _ => continue,
         };

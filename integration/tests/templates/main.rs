@@ -17,6 +17,7 @@ mod bill;
 mod dashboard;
 mod data;
 mod deploy;
+mod event_days;
 mod functions;
 mod lint;
 mod operators;

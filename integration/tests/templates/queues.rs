@@ -1,6 +1,10 @@
 //! Queues and event sources: retries are limited, and what is given up is not lost.
 
 use clap::Parser as _;
+use integration::event_source::MappingSettings;
+use integration::event_source::queue::{
+    REDRIVE_MESSAGES_MAX, REDRIVE_RECEIVES_MAX, REDRIVE_VISIBILITY_SECONDS,
+};
 use serde_json::{Value, json};
 
 use crate::stack::{Resource, Stack, stack};
@@ -223,4 +227,20 @@ fn alarms_are_mailed_if_there_is_an_address() {
         assert_eq!(subscription.text("/TopicArn"), topic);
         assert_eq!(subscription.text("/Endpoint"), "ops@example.com");
     }
+}
+
+/// What tests play on our models is what is deployed.
+#[test]
+fn the_models_of_the_event_sources_have_the_settings_of_the_template() {
+    let service = service();
+    let analytics = service.one("AnalyticsSource");
+    let mapping = MappingSettings::from_mapping(&analytics.properties);
+    assert_eq!(mapping.unwrap(), MappingSettings::deployed());
+    let queue = service.one("RedriveQueue");
+    let hidden = queue.number("/VisibilityTimeout");
+    assert_eq!(hidden, REDRIVE_VISIBILITY_SECONDS);
+    let receives = queue.number("/RedrivePolicy/maxReceiveCount");
+    assert_eq!(receives, u64::from(REDRIVE_RECEIVES_MAX));
+    let messages = service.one("RedriveSource").number("/BatchSize");
+    assert_eq!(messages, REDRIVE_MESSAGES_MAX as u64);
 }

@@ -1,4 +1,4 @@
-//! The alarms with metric math: shares, the load of the stream, its shards, and the composite alarm.
+//! The alarms with metric math: shares, the load of the stream, and the composite alarm; and what calls the scaler.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn metric(alarm: &Resource, id: &str) -> Value {
 /// Asserts that each name in an expression is the id of a metric, and that each metric is used.
 #[track_caller]
 fn uses_existing_metrics(alarm: &Resource) {
-    const FUNCTIONS: [&str; 6] = ["ABS", "IF", "MAX", "FILL", "DIFF", "REPEAT"];
+    const FUNCTIONS: [&str; 5] = ["ABS", "IF", "MAX", "FILL", "REPEAT"];
     let metrics = alarm.at("/Metrics").as_array().unwrap();
     let ids: Vec<&str> = metrics
         .iter()
@@ -112,91 +112,48 @@ fn the_load_is_relative_to_the_streams_capacity() {
     );
 }
 
-const SCALER: &str = "arn:aws:lambda:eu-central-1:111122223333:function:prices-scaler";
-
+/// The two thresholds and their minutes are the scaler's own; the template only has it called.
 #[test]
-fn shards_are_adjusted_above_80_and_below_30_percent_for_15_minutes() {
-    let stack = provisioned();
-    for (id, name, operator, threshold, minutes) in [
-        ("ShardsUp", "shards-up", "GreaterThanThreshold", 80, 2),
-        ("ShardsDown", "shards-down", "LessThanThreshold", 30, 15),
-    ] {
-        let alarm = stack.one(id);
-        // The check before a rollout stage ignores these two, since they must not block it on an empty
-        // stream.
-        assert_eq!(alarm.text("/AlarmName"), format!("scaling-prices-{name}"));
-        assert_eq!(alarm.text("/ComparisonOperator"), operator);
-        assert_eq!(alarm.number("/Threshold"), threshold);
-        assert_eq!(alarm.number("/EvaluationPeriods"), minutes);
-        assert_eq!(metric(&alarm, "bytes")["MetricStat"]["Period"], 60);
-        assert_eq!(alarm.at("/AlarmActions"), &json!([SCALER]));
-        let permission = stack.one(&format!("{id}Permission"));
-        assert_eq!(
-            permission.text("/Principal"),
-            "lambda.alarms.cloudwatch.amazonaws.com"
-        );
-        assert_eq!(permission.text("/SourceArn"), format!("att:{id}.Arn"));
-        assert_eq!(permission.text("/FunctionName"), "prices-scaler");
-    }
-}
-
-/// A minute with late metrics is not empty: with FILL, the alarm would end and start again. For scaling
-/// down, an empty minute must count, and fifteen consecutive late ones do not occur.
-#[test]
-fn a_late_metric_does_not_end_a_high_load() {
-    let stack = provisioned();
-    let expression = |id: &str, of: &str| metric(&stack.one(id), of)["Expression"].clone();
-    assert_eq!(expression("ShardsUp", "by_bytes"), "bytes / (1048576 * 60)");
-    assert_eq!(
-        expression("ShardsUp", "by_records"),
-        "records / (1000 * 60)"
-    );
-    assert_eq!(
-        expression("ShardsDown", "by_bytes"),
-        "FILL(bytes, 0) / (1048576 * 60)"
-    );
-    assert!(
-        stack.one("ShardsUp").find("/DatapointsToAlarm").is_none(),
-        "M of N would ignore the minute that rearms the alarm"
-    );
-}
-
-/// An alarm only invokes a function when its state changes, so without this there would be no second
-/// step.
-#[test]
-fn a_change_of_the_shard_count_rearms_the_alarms() {
-    let given = [("StreamMode", "PROVISIONED"), ("ShardsMin", "3")];
-    let stack = stack("alarms-math.yaml", &given);
-    assert_eq!(
-        metric(&stack.one("ShardsUp"), "armed")["Expression"],
-        "IF(DIFF(FILL(shards, REPEAT)) != 0, 50, load)"
-    );
-    assert_eq!(
-        metric(&stack.one("ShardsDown"), "armed")["Expression"],
-        "IF(DIFF(FILL(shards, REPEAT)) != 0, 50, IF(FILL(shards, REPEAT) <= 3, 50, load))"
-    );
-}
-
-#[test]
-fn an_on_demand_stream_has_no_scaling_alarms() {
-    let stack = stack("alarms-math.yaml", &[]);
-    for id in ["ShardsUp", "ShardsDown", "ShardCountSchedule"] {
-        assert!(!stack.has(id), "{id}");
-    }
-}
-
-/// The scheduled event looks like an alarm that has ended, so the scaler only writes the metric.
-#[test]
-fn the_scaler_accepts_the_scheduled_event() {
-    let schedule = provisioned().one("ShardCountSchedule");
+fn the_scaler_of_a_provisioned_stream_is_called_each_minute() {
+    let service = stack("service.yaml", &[("StreamMode", "PROVISIONED")]);
+    let schedule = service.one("ScalerSchedule");
     assert_eq!(schedule.text("/ScheduleExpression"), "rate(1 minute)");
-    assert_eq!(schedule.text("/Target/Arn"), SCALER);
-    let event: scaler::wire::AlarmEvent =
-        serde_json::from_str(schedule.text("/Target/Input")).unwrap();
-    assert_eq!(event.load(), Ok(None));
+    assert_eq!(schedule.text("/Target/Arn"), "att:ScalerFunction.Arn");
+    let role = schedule.text("/Target/RoleArn");
+    assert_eq!(role, "att:ScalerScheduleRole.Arn");
+    // A failed call is not repeated, neither by the schedule nor by Lambda, since the next one reads everything anew.
+    assert_eq!(
+        schedule.number("/Target/RetryPolicy/MaximumRetryAttempts"),
+        0
+    );
+    let invoked = service.one("ScalerInvoked");
+    assert_eq!(invoked.text("/FunctionName"), "ref:ScalerFunction");
+    assert_eq!(invoked.number("/MaximumRetryAttempts"), 0);
 }
 
-/// The check before a rollout stage covers all alarms of the templates, except those that adjust shards.
+#[test]
+fn an_on_demand_stream_and_an_emulator_have_no_schedule_of_the_scaler() {
+    let emulator = ("EmulatorEndpoint", "http://127.0.0.1:4566");
+    for given in [&[][..], &[("StreamMode", "PROVISIONED"), emulator]] {
+        let service = stack("service.yaml", given);
+        for id in ["ScalerSchedule", "ScalerScheduleRole", "ScalerInvoked"] {
+            assert!(!service.has(id), "{id}");
+        }
+    }
+}
+
+/// Nobody else changes the number of shards: no alarm calls a function.
+#[test]
+fn no_alarm_calls_a_function() {
+    for stack in [stack("alarms.yaml", &[]), provisioned()] {
+        for alarm in stack.all("AWS::CloudWatch::Alarm") {
+            let actions = alarm.at("/AlarmActions").to_string();
+            assert!(!actions.contains(":function:"), "{}: {actions}", alarm.id);
+        }
+    }
+}
+
+/// The check before a rollout stage covers all alarms of the templates, except those about compaction.
 #[test]
 fn the_check_before_a_stage_covers_every_alarm() {
     let url = ("WebhookFunctionUrl", "true");
@@ -212,7 +169,7 @@ fn the_check_before_a_stage_covers_every_alarm() {
         declared.extend(names.map(|name| name.as_str().unwrap().to_owned()));
     }
     // Small files in the archive are no reason to keep ticks out of the stream.
-    declared.retain(|name| !name.starts_with("scaling-") && !name.contains("-compaction-"));
+    declared.retain(|name| !name.contains("-compaction-"));
     declared.sort();
     assert_eq!(declared, aws::alarms::names("prices"));
 }

@@ -192,6 +192,13 @@ impl Stack {
                 self.resolve(&argument[branch])
             }
             "Fn::Equals" => Some(Value::Bool(text(&item(0)) == text(&item(1)))),
+            "Fn::And" => {
+                let mut rules = argument.as_array().unwrap().iter();
+                let all = rules.all(|rule| self.resolve(rule) == Some(Value::Bool(true)));
+                Some(Value::Bool(all))
+            }
+            // Only among conditions; elsewhere a condition is a property of its own.
+            "Fn::Condition" => Some(Value::Bool(self.holds(argument.as_str().unwrap()))),
             "Fn::Not" => Some(Value::Bool(item(0) == Value::Bool(false))),
             "Fn::Join" => {
                 let (with, parts) = (item(0), item(1));
@@ -307,7 +314,7 @@ fn names_start_with_the_project() {
     let mut named = 0;
     for file in TEMPLATES {
         let given: &[_] = match file {
-            "alarms-math.yaml" => &[("StreamMode", "PROVISIONED")],
+            "service.yaml" => &[("StreamMode", "PROVISIONED")],
             _ => &[],
         };
         for resource in stack(file, given).resources() {

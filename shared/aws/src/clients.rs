@@ -11,6 +11,12 @@ pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::new(config)
 }
 
+/// For metrics and alarms.
+#[must_use]
+pub fn cloudwatch(config: &SdkConfig) -> aws_sdk_cloudwatch::Client {
+    aws_sdk_cloudwatch::Client::new(config)
+}
+
 /// For streams.
 #[must_use]
 pub fn kinesis(config: &SdkConfig) -> aws_sdk_kinesis::Client {
@@ -29,11 +35,8 @@ pub fn sns(config: &SdkConfig) -> aws_sdk_sns::Client {
     aws_sdk_sns::Client::new(config)
 }
 
-/// The client for parameters, for use in signatures.
-pub type SsmClient = aws_sdk_ssm::Client;
-
 /// For parameters.
 #[must_use]
-pub fn ssm(config: &SdkConfig) -> SsmClient {
+pub fn ssm(config: &SdkConfig) -> aws_sdk_ssm::Client {
     aws_sdk_ssm::Client::new(config)
 }

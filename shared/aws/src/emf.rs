@@ -53,6 +53,13 @@ pub const STATES_SET_ASIDE: &str = "StatesSetAside";
 /// because the rest of their batch is done.
 pub const FAILED_ITEMS: &str = "FailedItems";
 
+/// Deliveries that were judged by secrets read more than a minute ago, or refused because those were read more than 15
+/// minutes ago.
+pub const STALE_SECRETS: &str = "StaleSecrets";
+
+/// The open shards of the stream, each minute.
+pub const OPEN_SHARDS: &str = "OpenShards";
+
 /// Counts of rejected entries by reason: a property of the line, not a metric.
 const REJECTED_BY_REASON: &str = "RejectedByReason";
 

@@ -22,3 +22,4 @@ pub mod shards;
 pub mod sns;
 pub mod sqs;
 pub mod ssm;
+pub mod stream_metrics;

@@ -2,12 +2,12 @@
 
 use app::ports::PortError;
 use async_trait::async_trait;
-use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::operation::update_shard_count::UpdateShardCountError;
-use aws_sdk_kinesis::types::ScalingType;
-use ops::ports::Shards;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::types::{ScalingType, StreamStatus};
+use aws_sdk_kinesis::{Client, Config};
+use ops::ports::{Resize, Shards, StreamState};
 
-use crate::error::port_error;
+use crate::error::{CallError, port_error};
 
 /// The shards of a stream in provisioned mode.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl KinesisShards {
 
 #[async_trait]
 impl Shards for KinesisShards {
-    async fn open_count(&self) -> Result<u32, PortError> {
+    async fn describe(&self) -> Result<StreamState, PortError> {
         const OPERATION: &str = "count the stream's shards";
         let answer = self
             .client
@@ -38,19 +38,23 @@ impl Shards for KinesisShards {
             .send()
             .await
             .map_err(|error| port_error(OPERATION, &error))?;
-        answer
-            .stream_description_summary()
-            .and_then(|summary| u32::try_from(summary.open_shard_count()).ok())
-            .ok_or_else(|| PortError {
-                operation: OPERATION,
-                retryable: false,
-                source: "the response has no count of open shards".into(),
+        let state = answer.stream_description_summary().and_then(|summary| {
+            Some(StreamState {
+                open: u32::try_from(summary.open_shard_count()).ok()?,
+                is_active: summary.stream_status() == &StreamStatus::Active,
             })
+        });
+        state.ok_or_else(|| PortError {
+            operation: OPERATION,
+            retryable: false,
+            source: "the response has no count of open shards".into(),
+        })
     }
 
-    /// Kinesis allows 10 changes of a stream in 24 hours, to at most double and at least half of
-    /// the open shards, and no change while another is in progress.
-    async fn set(&self, count: u32) -> Result<(), PortError> {
+    /// Kinesis allows 10 changes of a stream in 24 hours, to at most double and at least half of the open shards, and no
+    /// change while another is in progress: `LimitExceededException` and `ResourceInUseException`.
+    /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html>
+    async fn set(&self, count: u32) -> Result<Resize, PortError> {
         const OPERATION: &str = "change the stream's shards";
         let target = i32::try_from(count)
             .ok()
@@ -60,22 +64,27 @@ impl Shards for KinesisShards {
                 retryable: false,
                 source: format!("a stream cannot have {count} shards").into(),
             })?;
-        self.client
+        // The SDK would repeat what is refused for hours.
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let sent = self
+            .client
             .update_shard_count()
             .stream_name(&self.stream)
             .target_shard_count(target)
             .scaling_type(ScalingType::UniformScaling)
+            .customize()
+            .config_override(once)
             .send()
-            .await
-            .map_err(|error| {
-                // Ten changes in 24 hours, or a quota: retries do not help.
-                let limited = error
-                    .as_service_error()
-                    .is_some_and(UpdateShardCountError::is_limit_exceeded_exception);
-                let mut refused = port_error(OPERATION, &error);
-                refused.retryable &= !limited;
-                refused
-            })?;
-        Ok(())
+            .await;
+        let Err(error) = sent else {
+            return Ok(Resize::Accepted);
+        };
+        let passes = error.as_service_error().is_some_and(|refusal| {
+            refusal.is_limit_exceeded_exception() || refusal.is_resource_in_use_exception()
+        });
+        match passes {
+            true => Ok(Resize::Refused(CallError::of(&error).to_string())),
+            false => Err(port_error(OPERATION, &error)),
+        }
     }
 }

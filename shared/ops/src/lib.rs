@@ -8,3 +8,4 @@ pub mod ports;
 pub mod rollout_controller;
 pub mod scaling;
 pub mod stage_gate;
+pub mod stream_history;

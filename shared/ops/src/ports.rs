@@ -4,13 +4,40 @@ use app::ports::PortError;
 use async_trait::async_trait;
 use domain::Tick;
 
+use crate::stream_history::StreamHistory;
+
+/// How a provisioned stream describes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// The number of open shards.
+    pub open: u32,
+    /// Whether it is neither being created nor changed, so that a change may be requested.
+    pub is_active: bool,
+}
+
+/// What the service said to another number of shards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resize {
+    /// It will be reached later.
+    Accepted,
+    /// Not now, with the reason: another change is in progress, or a limit is reached. A later request may be accepted.
+    Refused(String),
+}
+
 /// The shards of a provisioned stream.
 #[async_trait]
 pub trait Shards: Send + Sync {
-    /// The number of open shards.
-    async fn open_count(&self) -> Result<u32, PortError>;
-    /// Requests another number of shards, which the service reaches later.
-    async fn set(&self, count: u32) -> Result<(), PortError>;
+    /// The current state.
+    async fn describe(&self) -> Result<StreamState, PortError>;
+    /// Requests another number of shards.
+    async fn set(&self, count: u32) -> Result<Resize, PortError>;
+}
+
+/// The metrics of a provisioned stream.
+#[async_trait]
+pub trait StreamMetrics: Send + Sync {
+    /// Those of the day before a time (epoch milliseconds), as far as there are any.
+    async fn read(&self, now_ms: i64) -> Result<StreamHistory, PortError>;
 }
 
 /// The alarms of the project.

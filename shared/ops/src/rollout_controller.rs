@@ -22,8 +22,8 @@ pub const FLAG_CACHED_MS: i64 = 5_000;
 /// How long nothing new must arrive after that for the stream to count as drained, in milliseconds.
 const QUIET_MS: i64 = 1_500;
 
-/// How often the stream is polled; a shard allows five reads a second across all its readers.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the stream is polled; a shard allows five reads a second across all its readers, and has two already.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a rollback waits for the stream to drain, in milliseconds.
 const DRAIN_TIMEOUT_MS: u64 = 60_000;

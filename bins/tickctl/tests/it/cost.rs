@@ -75,7 +75,11 @@ fn without_traffic_only_what_is_there_all_the_time_costs() {
     assert!((usd(&bill, "stream", "") - 29.2).abs() < 0.01);
     assert!(usd(&bill, "analytics", "") < 0.01);
     let provisioned = json(&["--stream", "provisioned"]);
-    assert!((usd(&provisioned, "stream", "") - 21.9).abs() < 0.01);
+    let shards = usd(&provisioned, "stream", "Kinesis shards");
+    assert!((shards - 21.9).abs() < 0.01);
+    // The scaler is called each minute, and reads three metrics.
+    let scaler = usd(&provisioned, "stream", "") - shards;
+    assert!((scaler - 1.34).abs() < 0.01, "{scaler}");
 }
 
 #[test]

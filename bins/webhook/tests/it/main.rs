@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod rotation;
 mod units;
 
 use std::io::Write as _;

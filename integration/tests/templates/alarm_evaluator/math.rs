@@ -210,16 +210,6 @@ impl Context<'_> {
                     .map(|it| it.map(f64::abs))
                     .collect(),
             ),
-            ("DIFF", [_]) => {
-                let series = first.series();
-                let mut before = None;
-                let differences = series.iter().map(|value| {
-                    let difference = value.zip(before).map(|(value, before)| value - before);
-                    before = value.or(before);
-                    difference
-                });
-                Operand::Series(differences.collect())
-            }
             ("MAX", [_]) => over_all(first, f64::max),
             ("IF", [_, when_true, when_false]) => {
                 if_value(&first, &self.of(when_true), Some(&self.of(when_false)))
@@ -336,7 +326,6 @@ fn missing_values_are_zero_only_beside_a_value() {
     check("ABS(a - b)", metrics, "1 2 2 -");
     check("FILL(a, 0) + 2 * 3", metrics, "7 6 9 6");
     check("FILL(b, REPEAT)", metrics, "- 2 1 1");
-    check("DIFF(FILL(b, REPEAT))", metrics, "- - -1 0");
     check("(a + c) * 2", metrics, "2 0 6 0");
 }
 

@@ -15,6 +15,10 @@ use super::shard_reader::{Position, ShardReader};
 /// The most bytes that one call returns: 4 s of a shard's 2 MB a second.
 const BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
+/// The time between two reads of a shard. The function's event source does not read it meanwhile, since its batch waits
+/// for this: so there is only Firehose beside it.
+const READ_INTERVAL: Duration = Duration::from_millis(250);
+
 /// How long one call reads.
 const READ_FOR: Duration = Duration::from_secs(8);
 
@@ -28,7 +32,7 @@ impl KinesisLog {
     #[must_use]
     pub fn new(client: &Client, stream: impl Into<String>) -> Self {
         Self {
-            reader: ShardReader::new(client, stream.into()),
+            reader: ShardReader::new(client, stream.into(), READ_INTERVAL),
         }
     }
 }

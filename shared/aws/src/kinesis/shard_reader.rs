@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use app::ports::PortError;
-use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{Record, Shard, ShardIteratorType};
+use aws_sdk_kinesis::{Client, Config};
 use tokio::time::Instant;
 
 use crate::error::{CallError, port_error};
-
-/// The time between two reads of a shard. Kinesis allows 5 GetRecords per second and shard, shared
-/// by all readers without enhanced fan-out; four leave some for the others.
-pub(super) const READ_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The most records that one GetRecords returns; Kinesis's own limit.
 const RECORDS_MAX: i32 = 10_000;
@@ -57,13 +54,18 @@ pub(super) struct Cursor {
 pub(super) struct ShardReader {
     client: Client,
     stream: String,
+    read_interval: Duration,
 }
 
 impl ShardReader {
-    pub(super) fn new(client: &Client, stream: String) -> Self {
+    /// A reader that reads a shard once in `read_interval` at most. Kinesis allows five reads a second and shard for all
+    /// readers together.
+    /// <https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>
+    pub(super) fn new(client: &Client, stream: String, read_interval: Duration) -> Self {
         Self {
             client: client.clone(),
             stream,
+            read_interval,
         }
     }
 
@@ -153,17 +155,23 @@ impl ShardReader {
         shard_id: &str,
         cursor: Cursor,
     ) -> Result<(Vec<Record>, Position), PortError> {
-        let next_read = Instant::now() + READ_INTERVAL;
+        let next_read = Instant::now() + self.read_interval;
         let request = self.client.get_records().shard_iterator(&cursor.iterator);
-        let output = match request.limit(RECORDS_MAX).send().await {
+        // A retry of the SDK would be a read more; a read that failed is repeated after the interval.
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let request = request.limit(RECORDS_MAX).customize().config_override(once);
+        let output = match request.send().await {
             Ok(output) => output,
             Err(error) => {
                 let expired = error
                     .as_service_error()
                     .is_some_and(|refusal| refusal.is_expired_iterator_exception());
                 if expired {
-                    // Five minutes without a read: continue after the last record.
-                    let position = self.open(shard_id, cursor.begin, cursor.last_read).await?;
+                    // Five minutes without a read: continue after the last record. The refused read counts as one.
+                    let mut position = self.open(shard_id, cursor.begin, cursor.last_read).await?;
+                    if let Position::Open(reopened) = &mut position {
+                        reopened.next_read = next_read;
+                    }
                     return Ok((Vec::new(), position));
                 }
                 let cause = CallError::of(&error);

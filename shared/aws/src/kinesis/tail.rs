@@ -1,6 +1,7 @@
 //! Follows the stream from outside the pipeline, for operators and tests.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use app::ports::{PortError, SequenceNumber};
 use aws_sdk_kinesis::Client;
@@ -10,8 +11,12 @@ use domain::Tick;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use super::shard_reader::{Begin, Cursor, Position, READ_INTERVAL, ShardReader};
+use super::shard_reader::{Begin, Cursor, Position, ShardReader};
 use crate::epoch::epoch_ms;
+
+/// The time between two reads of a shard. Of the five a second, two readers take some already: Lambda, which reads once a
+/// second, and Firehose. A third that reads often would make them fall behind, just while somebody watches whether they do.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The most shards that are read concurrently.
 const SHARDS_AT_ONCE_MAX: usize = 16;
@@ -57,7 +62,7 @@ impl StreamTail {
         begin: Begin,
     ) -> Result<Self, PortError> {
         let mut tail = Self {
-            reader: ShardReader::new(client, stream.into()),
+            reader: ShardReader::new(client, stream.into(), READ_INTERVAL),
             shards: BTreeMap::new(),
         };
         for shard in tail.reader.list().await? {

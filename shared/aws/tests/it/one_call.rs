@@ -3,7 +3,6 @@
 use app::ports::{Notifier, Posted, Push};
 use aws::alarms::{self, State};
 use aws::gateway::GatewayPush;
-use aws::shards::KinesisShards;
 use aws::sns::SnsTopic;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_cloudwatch::operation::describe_alarms::DescribeAlarmsOutput;
@@ -11,7 +10,6 @@ use aws_sdk_cloudwatch::types::{CompositeAlarm, MetricAlarm, StateValue};
 use aws_sdk_kinesis::config::Credentials;
 use aws_sdk_sns::operation::publish::PublishOutput;
 use aws_smithy_mocks::{MockResponseInterceptor, Rule, create_mock_http_client, mock};
-use ops::ports::Shards;
 use serde_json::json;
 
 use aws_client::scripted_http::{Answer, Wire};
@@ -94,46 +92,6 @@ async fn a_message_that_is_too_large_is_not_sent() {
     let good = || Answer::Good(json!({}));
     assert_eq!(post(good(), &most).await, (Ok(Posted::Sent), 1));
     assert_eq!(post(good(), &format!("{most}x")).await, (Err(false), 0));
-}
-
-#[tokio::test]
-async fn shards_are_counted_and_changed() {
-    let wire = Wire::new(|_, call| match call.operation.as_str() {
-        "DescribeStreamSummary" => Answer::Good(json!({"StreamDescriptionSummary": {
-            "StreamName": "ticks", "StreamARN": "arn", "StreamStatus": "ACTIVE",
-            "RetentionPeriodHours": 24, "StreamCreationTimestamp": 1.0,
-            "EnhancedMonitoring": [], "OpenShardCount": 4,
-        }})),
-        _ => Answer::Good(json!({"StreamName": "ticks", "TargetShardCount": 5})),
-    });
-    let shards = KinesisShards::new(&aws_sdk_kinesis::Client::new(&wire.config()), "ticks");
-    assert_eq!(shards.open_count().await.unwrap(), 4);
-    shards.set(5).await.unwrap();
-    let calls = wire.calls();
-    assert_eq!(calls[1].operation, "UpdateShardCount");
-    assert_eq!(
-        calls[1].body,
-        json!({"StreamName": "ticks", "TargetShardCount": 5, "ScalingType": "UNIFORM_SCALING"})
-    );
-    for impossible in [0, u32::MAX] {
-        assert!(!shards.set(impossible).await.unwrap_err().retryable);
-    }
-    assert_eq!(wire.calls().len(), 2);
-}
-
-#[tokio::test]
-async fn a_refused_change_of_shards_reports_the_reason() {
-    let wire = Wire::new(|_, _| Answer::Refusal(400, "ResourceInUseException"));
-    let shards = KinesisShards::new(&aws_sdk_kinesis::Client::new(&wire.config()), "ticks");
-    let error = shards.set(5).await.unwrap_err();
-    assert!(
-        error
-            .source
-            .to_string()
-            .starts_with("ResourceInUseException"),
-        "{}",
-        error.source
-    );
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use app::ports::RolloutFlag;
+use aws::ssm::ParameterError;
+use aws::ssm::live::{LiveParameters, Outcome, Reading};
 use aws::ssm::record::SsmFlagRecord;
-use aws::ssm::start::AtStart;
-use aws::ssm::{ParameterError, SsmRollout, secrets};
+use aws::ssm::rollout::{FLAG_INTERVAL, SsmRollout};
 use aws_sdk_ssm::Client;
 use domain::{Rollout, RolloutKey};
 use ops::flag_record::{FlagChange, FlagContent, FlagRecord, FlagValue};
@@ -32,8 +33,8 @@ fn value(text: &str) -> Answer {
     )
 }
 
-/// Converts a response of GetParameter to one of GetParameters, which is used at start.
-fn at_start(answer: Answer, call: &Call) -> Answer {
+/// Converts a response of GetParameter, which operators use, to one of GetParameters.
+fn of_several(answer: Answer, call: &Call) -> Answer {
     match answer {
         Answer::Good(mut body) => {
             let mut parameter = body["Parameter"].take();
@@ -58,7 +59,7 @@ fn parameter(first: Answer) -> (Arc<Mutex<Answer>>, Wire) {
         let answer = says.lock().unwrap().clone();
         match call.operation.as_str() {
             "PutParameter" => Answer::Good(json!({"Version": 2, "Tier": "Standard"})),
-            "GetParameters" => at_start(answer, call),
+            "GetParameters" => of_several(answer, call),
             _ => answer,
         }
     });
@@ -69,8 +70,14 @@ fn set(answer: &Mutex<Answer>, to: Answer) {
     *answer.lock().unwrap() = to;
 }
 
+/// The flag of a process with this environment.
+async fn opened(client: &Client, env: Rollout) -> Result<SsmRollout, ParameterError> {
+    let parameters = LiveParameters::start(client, &[(NAME, FLAG_INTERVAL)]).await?;
+    SsmRollout::new(Arc::new(parameters), NAME, env).await
+}
+
 async fn open(wire: &Wire) -> Result<SsmRollout, ParameterError> {
-    SsmRollout::open(&Client::new(&wire.config()), NAME, rollout("100")).await
+    opened(&Client::new(&wire.config()), rollout("100")).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +94,8 @@ async fn a_value_is_cached_for_five_seconds() {
         assert_eq!(flag.current().await, rollout("50"));
     }
     assert_eq!(wire.calls().len(), 2);
-    assert_eq!(wire.calls()[1].body, json!({"Name": NAME}));
+    let body = json!({"Names": [NAME], "WithDecryption": true});
+    assert_eq!(wire.calls()[1].body, body);
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +189,7 @@ async fn the_environments_off_switch_wins_and_sends_no_request() {
         ..rollout("100")
     };
     let client = Client::new(&wire.config());
-    let flag = SsmRollout::open(&client, NAME, off).await.unwrap();
+    let flag = opened(&client, off).await.unwrap();
     advance(Duration::from_secs(60)).await;
     assert!(!flag.current().await.use_kinesis);
     assert_eq!(wire.calls().len(), 1, "the one at the start");
@@ -209,26 +217,95 @@ async fn retries_after_a_failure_have_jitter() {
     assert!(waits.len() > 5, "{waits:?}");
 }
 
+const SECRETS: &str = "/t/secrets";
+
+/// Two parameters, of which `GetParameters` returns those that are asked for.
+fn two_parameters() -> Wire {
+    Wire::new(|number, call| {
+        let names = call.body["Names"].as_array().unwrap().iter();
+        let parameters = names.map(|name| match name.as_str().unwrap() {
+            NAME => json!({"Name": NAME, "Value": "10", "Version": 1}),
+            name => json!({"Name": name, "Value": format!("secret-{number}"), "Version": 3}),
+        });
+        Answer::Good(json!({"Parameters": parameters.collect::<Vec<_>>()}))
+    })
+}
+
+fn secret(reading: Option<Reading>) -> String {
+    match reading.unwrap().outcome {
+        Outcome::Value(text) => text.expose_secret().to_owned(),
+        other @ (Outcome::Missing | Outcome::Unread) => panic!("{other:?}"),
+    }
+}
+
+/// SSM allows 40 calls a second for all processes of an account: what is due at the same time is one call.
 #[tokio::test(start_paused = true)]
-async fn a_start_reads_flag_and_secrets_in_one_call() {
-    let wire = Wire::new(|_, _| {
-        Answer::Good(json!({"Parameters": [
-            {"Name": "/t/secrets", "Value": "hunter2-hunter2", "Version": 3},
-            {"Name": NAME, "Value": "10", "Version": 1},
-        ]}))
-    });
+async fn flag_and_secrets_are_read_in_one_call_each_after_its_own_interval() {
+    let wire = two_parameters();
     let client = Client::new(&wire.config());
-    let mut read = AtStart::read(&client, &["/t/secrets", NAME]).await.unwrap();
-    let secret = read.secret("/t/secrets").unwrap();
-    assert_eq!(secret.expose_secret(), "hunter2-hunter2");
-    let flag = read.rollout(&client, NAME, rollout("100")).unwrap();
-    assert_eq!(flag.current().await, rollout("10"));
+    let intervals = [(SECRETS, Duration::from_secs(30)), (NAME, FLAG_INTERVAL)];
+    let parameters = LiveParameters::start(&client, &intervals).await.unwrap();
+    let parameters = Arc::new(parameters);
+    let flag = SsmRollout::new(Arc::clone(&parameters), NAME, rollout("100"));
+    let flag = flag.await.unwrap();
+    let minute = Duration::from_secs(60);
+    for _ in 0..60 {
+        assert_eq!(flag.current().await, rollout("10"));
+        secret(parameters.reading(SECRETS, minute).await);
+        advance(Duration::from_secs(1)).await;
+    }
     let calls = wire.calls();
-    assert_eq!(calls.len(), 1);
-    assert_eq!(
-        calls[0].body,
-        json!({"Names": ["/t/secrets", NAME], "WithDecryption": true})
-    );
+    let names = |call: &Call| call.body["Names"].as_array().unwrap().len();
+    let counts: Vec<usize> = calls.iter().map(names).collect();
+    assert_eq!(counts, [2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1]);
+    assert!(calls.iter().all(|call| call.body["WithDecryption"] == true));
+}
+
+/// A process that Lambda had frozen: whoever comes first reads, and nobody is answered with what is old.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_too_old_is_waited_for_by_everybody() {
+    let wire = two_parameters().with_latency(Duration::from_millis(100));
+    let client = Client::new(&wire.config());
+    let interval = Duration::from_secs(30);
+    let parameters = LiveParameters::start(&client, &[(SECRETS, interval)]).await;
+    let parameters = Arc::new(parameters.unwrap());
+    let read = || {
+        let parameters = Arc::clone(&parameters);
+        tokio::spawn(
+            async move { secret(parameters.reading(SECRETS, Duration::from_secs(60)).await) },
+        )
+    };
+    // Due, but not old: one reads, the others go on.
+    advance(Duration::from_secs(31)).await;
+    let (first, second) = (read(), read());
+    assert_eq!(first.await.unwrap(), "secret-1");
+    assert_eq!(second.await.unwrap(), "secret-0");
+    advance(Duration::from_secs(61)).await;
+    let readers: Vec<_> = (0..20).map(|_| read()).collect();
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), "secret-2");
+    }
+    assert_eq!(wire.calls().len(), 3);
+}
+
+/// Its connection may be gone.
+#[tokio::test(start_paused = true)]
+async fn an_old_value_is_tried_twice_at_once() {
+    for (failures, outcome) in [(1, true), (2, false)] {
+        let wire = Wire::new(move |number, call| match number {
+            0 => of_several(value("one"), call),
+            number if number <= failures => Answer::Refusal(500, "InternalServerError"),
+            _ => of_several(value("two"), call),
+        });
+        let client = Client::new(&wire.config());
+        let parameters = LiveParameters::start(&client, &[(SECRETS, FLAG_INTERVAL)]).await;
+        let parameters = parameters.unwrap();
+        advance(Duration::from_secs(3_600)).await;
+        let reading = parameters.reading(SECRETS, Duration::from_secs(60)).await;
+        let is_read = matches!(reading.unwrap().outcome, Outcome::Value(_));
+        assert_eq!(is_read, outcome, "{failures}");
+        assert_eq!(wire.calls().len(), 3, "{failures}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,16 +315,14 @@ async fn a_start_retries_for_five_seconds_regardless_of_the_clients_limits() {
         0..1_000 => Answer::Refusal(400, "ThrottlingException"),
         // One attempt without a response (1.5 s) and the longest wait (1.6 s) fit into the 5 s.
         1_000..1_800 => Answer::Silence,
-        _ => at_start(value("10"), call),
+        _ => of_several(value("10"), call),
     });
     let timeouts = aws_sdk_ssm::config::timeout::TimeoutConfig::builder()
         .operation_timeout(Duration::from_millis(600))
         .build();
     let config = wire.config().into_builder().timeout_config(timeouts);
     let client = Client::new(&config.build());
-    let flag = SsmRollout::open(&client, NAME, rollout("100"))
-        .await
-        .unwrap();
+    let flag = opened(&client, rollout("100")).await.unwrap();
     assert_eq!(flag.current().await, rollout("10"));
     assert!(wire.calls().len() > 3);
 
@@ -354,24 +429,4 @@ async fn the_history_is_read_in_pages_newest_first() {
         ("0".parse().unwrap(), None)
     );
     assert_eq!(record.history(1).await.unwrap().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn secrets_are_read_decrypted_and_never_blank() {
-    let (answer, wire) = parameter(value("whsec_one,whsec_two"));
-    let client = Client::new(&wire.config());
-    let read = secrets(&client, "/tickstream/webhook-secrets")
-        .await
-        .unwrap();
-    assert_eq!(read.expose_secret(), "whsec_one,whsec_two");
-    assert!(!format!("{read:?}").contains("whsec_one"));
-    assert_eq!(wire.calls()[0].body["WithDecryption"], true);
-    set(&answer, value(" "));
-    let error = secrets(&client, "/tickstream/webhook-secrets")
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("/tickstream/webhook-secrets"),
-        "{error}"
-    );
 }

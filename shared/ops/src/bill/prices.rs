@@ -100,6 +100,7 @@ prices! {
     s3_cold_storage: "GB in Glacier Instant Retrieval.",
     sqs_requests: "Requests, for each 64 KB.",
     metrics: "Custom metrics.",
+    metric_reads: "Metrics of `GetMetricData`, in each request.",
     logs_ingest: "GB of logs taken.",
     logs_storage: "GB of logs kept, compressed.",
     alarms: "Metrics of alarms.",

@@ -6,6 +6,7 @@ use super::load::{Load, StreamMode};
 use super::prices::Prices;
 use super::units::{
     ARCHIVE_BYTES_PER_TICK, COMPACTED_TICKS_PER_SECOND, COMPACTION_MEMORY_MB, RECORD_BYTES,
+    SCALER_CALLS_PER_HOUR, SCALER_MEMORY_MB, SCALER_METRICS_READ, SCALER_MS,
 };
 
 /// A provisioned stream bills a record for each so many bytes.
@@ -33,6 +34,7 @@ pub(super) fn items(load: &Load, flow: &Flow, prices: &Prices) -> Vec<Item> {
     let item = |name, quantity, price| Item::new(Part::Stream, name, quantity, price);
     let rounded_to = |step| flow.streamed * steps(RECORD_BYTES, step) * step / GIB;
     let bytes = flow.streamed * RECORD_BYTES / GIB;
+    let scaler_calls = SCALER_CALLS_PER_HOUR * HOURS_PER_MONTH;
     let mut items = match load.stream {
         StreamMode::OnDemand => vec![
             item(
@@ -53,6 +55,17 @@ pub(super) fn items(load: &Load, flow: &Flow, prices: &Prices) -> Vec<Item> {
                 "Kinesis records",
                 flow.streamed * steps(RECORD_BYTES, PUT_UNIT_BYTES),
                 &prices.kinesis_put_units,
+            ),
+            item("scaler requests", scaler_calls, &prices.lambda_requests),
+            item(
+                "scaler time",
+                gb_seconds(scaler_calls, SCALER_MS, SCALER_MEMORY_MB),
+                &prices.lambda_gb_seconds,
+            ),
+            item(
+                "scaler's metrics",
+                scaler_calls * SCALER_METRICS_READ,
+                &prices.metric_reads,
             ),
         ],
     };
