@@ -15,7 +15,7 @@ use failure::Failure;
 
 /// An alarm without the project's name, its failure, and the longest time until it rises, in minutes. The time includes
 /// two minutes until CloudWatch has a metric.
-const PAIRS: [(&str, Failure, i64); 45] = [
+const PAIRS: [(&str, Failure, i64); 46] = [
     ("webhook-server-errors", Failure::StoreDown, 3),
     ("webhook-url-errors", Failure::StoreDown, 3),
     ("webhook-errors", Failure::WebhookCrashes, 3),
@@ -24,6 +24,7 @@ const PAIRS: [(&str, Failure, i64); 45] = [
     ("webhook-url-latency", Failure::ColdStarts, 5),
     ("webhook-client-errors", Failure::SecretRotated, 23),
     ("webhook-url-client-errors", Failure::SecretRotated, 23),
+    ("webhook-stale-secrets", Failure::SecretsUnread, 4),
     ("webhook-silent", Failure::NoSenders, 18),
     ("ledger-difference", Failure::CountsDiffer, 3),
     ("malformed-share", Failure::FormatChanged, 4),

@@ -207,6 +207,7 @@ fn written() -> BTreeSet<(String, String)> {
     let of = |function: &str, metric: &str| (format!("prices-{function}"), metric.to_owned());
     let of_webhook = emf::METRICS.iter().map(|metric| of("webhook", metric));
     let others = [
+        of("webhook", emf::STALE_SECRETS),
         of("analytics", emf::FAILED_ITEMS),
         of("analytics", emf::STATES_SET_ASIDE),
         of("redrive", emf::FAILED_ITEMS),

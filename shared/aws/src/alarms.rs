@@ -9,7 +9,7 @@ use crate::error::port_error;
 /// Every alarm of the templates that blocks a step up, without the project's name. Full names are
 /// used instead of a prefix: with a prefix, the project `prices` would see the alarms of
 /// `prices-eu`.
-pub const NAMES: [&str; 43] = [
+pub const NAMES: [&str; 44] = [
     "analytics-errors",
     "analytics-failed",
     "analytics-iterator-age",
@@ -49,6 +49,7 @@ pub const NAMES: [&str; 43] = [
     "webhook-latency",
     "webhook-server-errors",
     "webhook-silent",
+    "webhook-stale-secrets",
     "webhook-throttles",
     "webhook-url-client-errors",
     "webhook-url-errors",

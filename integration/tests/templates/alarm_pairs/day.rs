@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use app::ledger::LedgerEntry;
 use app::ports::{Clock, LedgerWriter as _};
-use aws::emf::{EmfLedger, EmfWriter, InvocationMetrics};
+use aws::emf::{EmfLedger, EmfWriter, InvocationMetrics, STALE_SECRETS};
 use domain::Reason;
 use futures_util::FutureExt as _;
 use testkit::written::Written;
@@ -67,6 +67,7 @@ pub(super) fn simulate(minutes: Range<i64>, plan: Plan) -> Metrics {
         minute: 0,
         metrics: Metrics::default(),
         ledger: EmfLedger::new(lines.clone(), Arc::clone(&clock), "prices-webhook"),
+        webhook: InvocationMetrics::new(lines.clone(), Arc::clone(&clock), "prices-webhook"),
         analytics: InvocationMetrics::new(lines.clone(), clock, "prices-analytics"),
         scaler: EmfWriter::new(lines.clone(), "prices-scaler"),
         redrive: RedriveQueue::default(),
@@ -89,6 +90,7 @@ struct Day {
     minute: i64,
     metrics: Metrics,
     ledger: EmfLedger,
+    webhook: InvocationMetrics,
     analytics: InvocationMetrics,
     scaler: EmfWriter,
     redrive: RedriveQueue,
@@ -214,6 +216,10 @@ impl Day {
             if crashes || self.fails(Failure::StoreDown) {
                 self.answer(if crashes { 500 } else { 503 }, 600.0);
                 continue;
+            }
+            if self.fails(Failure::SecretsUnread) {
+                self.webhook.add(STALE_SECRETS, 1);
+                self.webhook.flush();
             }
             self.answer(200, latency_ms);
             let entry = self.entry(ticks, delivery);

@@ -14,6 +14,8 @@ pub(super) enum Failure {
     ColdStarts,
     /// A provider has a new secret that the webhook does not have.
     SecretRotated,
+    /// SSM does not answer the webhook.
+    SecretsUnread,
     /// The API refuses half of the requests with a 429.
     ApiThrottled,
     /// No provider sends.
