@@ -286,8 +286,8 @@ fn a_parameter_that_no_template_has_is_refused() {
         ),
         (
             "DATA_PARAMETERS",
-            "StreamMode=PROVISIONED RetentionDays=7",
-            "no template of DATA_PARAMETERS has a parameter RetentionDays",
+            "StreamMode=PROVISIONED RetentionDay=7",
+            "no template of DATA_PARAMETERS has a parameter RetentionDay:",
         ),
         (
             "SERVICE_PARAMETERS",

@@ -1,4 +1,5 @@
-//! The policies for people allow what `infra/deploy.sh` and `tickctl rollout` call, and the operator's nothing else.
+//! The policies for people allow what `infra/deploy.sh`, `tickctl rollout` and the runbooks call; those of operators and of
+//! whoever is on call allow nothing else.
 
 use std::collections::BTreeSet;
 
@@ -217,6 +218,56 @@ fn a_deployer_may_use_every_service_of_the_templates() {
             assert!(policy.iter().any(|it| of_service(&it)), "{}", resource.kind);
         }
     }
+}
+
+/// Actions that a call needs besides its own, or in its place.
+const NEEDED: [(&str, &[&str]); 6] = [
+    ("apigatewayv2:GetApis", &["apigateway:GET"]),
+    ("dynamodb:Wait", &["dynamodb:DescribeTable"]),
+    ("lambda:Invoke", &["lambda:InvokeFunction"]),
+    ("s3:Ls", &["s3:ListBucket"]),
+    // "Configuring permissions for using a dead-letter queue redrive" in the guide of SQS
+    (
+        "sqs:StartMessageMoveTask",
+        &[
+            "sqs:StartMessageMoveTask",
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:SendMessage",
+        ],
+    ),
+    ("sts:GetCallerIdentity", &[]),
+];
+
+/// What a command of the CLI needs.
+fn actions_of(command: &str) -> Vec<String> {
+    let mut words = command.split_whitespace().skip(1);
+    let (service, operation) = (words.next().unwrap(), words.next().unwrap());
+    let pascal = operation
+        .split('-')
+        .map(|word| word[..1].to_uppercase() + &word[1..]);
+    let action = format!("{service}:{}", pascal.collect::<String>());
+    match NEEDED.iter().find(|(call, _)| *call == action) {
+        Some((_, needed)) => needed.iter().map(|it| (*it).to_owned()).collect(),
+        None => vec![action],
+    }
+}
+
+#[test]
+fn whoever_is_on_call_may_do_what_the_runbooks_say_and_nothing_else() {
+    let needed: BTreeSet<String> = crate::runbooks::commands()
+        .iter()
+        .flat_map(|command| actions_of(command))
+        .collect();
+    let actions =
+        |id| -> BTreeSet<String> { policy(id).into_iter().map(|(action, _)| action).collect() };
+    let (operator, on_call) = (actions("OperatorPolicy"), actions("OnCallPolicy"));
+    let both: BTreeSet<String> = operator.union(&on_call).cloned().collect();
+    let missing: Vec<_> = needed.difference(&both).collect();
+    assert!(missing.is_empty(), "not allowed: {missing:?}");
+    let unused: Vec<_> = on_call.difference(&needed).collect();
+    assert!(unused.is_empty(), "in no runbook: {unused:?}");
 }
 
 #[test]

@@ -141,7 +141,7 @@ const ROLES: [(&str, &str, &[&str]); 4] = [
     (
         "ScalerScheduleRole",
         "scheduler.amazonaws.com",
-        &["lambda:InvokeFunction on ScalerFunction"],
+        &["lambda:InvokeFunction on ScalerAlias"],
     ),
 ];
 

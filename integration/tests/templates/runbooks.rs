@@ -99,7 +99,7 @@ fn commands_of_texts() -> Vec<String> {
     commands
 }
 
-fn commands() -> Vec<String> {
+pub(crate) fn commands() -> Vec<String> {
     let of_pages = pages()
         .into_iter()
         .flat_map(|(_, page)| commands_of_page(&page));
@@ -240,6 +240,7 @@ fn patterns_find_what_they_mean() {
         metrics(rejected),
         ours("ERROR", "a delivery was not stored"),
         ours("WARN", "a delivery was not authenticated"),
+        json!({"level": "WARN", "message": "the parameter cannot be read", "parameter": "/prices/webhook-secrets"}),
         platform("timeout"),
         platform("error"),
         json!({"errorCode": "DataFormatConversion.ParseError", "message": "m"}),

@@ -118,7 +118,7 @@ fn the_scaler_of_a_provisioned_stream_is_called_each_minute() {
     let service = stack("service.yaml", &[("StreamMode", "PROVISIONED")]);
     let schedule = service.one("ScalerSchedule");
     assert_eq!(schedule.text("/ScheduleExpression"), "rate(1 minute)");
-    assert_eq!(schedule.text("/Target/Arn"), "att:ScalerFunction.Arn");
+    assert_eq!(schedule.text("/Target/Arn"), "ref:ScalerAlias");
     let role = schedule.text("/Target/RoleArn");
     assert_eq!(role, "att:ScalerScheduleRole.Arn");
     // A failed call is not repeated, neither by the schedule nor by Lambda, since the next one reads everything anew.
