@@ -17,12 +17,15 @@ CANARY_ALARMS=(webhook-server-errors webhook-errors webhook-throttles webhook-la
 
 # Publishes the code that the stack has put into the functions, and lets it answer.
 release() {
-  local name number released="version=$version" before
+  local name published released="version=$version" before
   for name in "${functions[@]}"; do
-    number=$(aws lambda publish-version --function-name "$project-$name" --description "$version" --output text --query Version) ||
-      fail "no version of $project-$name was published; the code is unchanged"
-    released+=" $name=$number"
+    published=$(aws lambda publish-version --function-name "$project-$name" --description "$version" --output text --query '[Version, CodeSha256]') ||
+      fail "no version of $project-$name was published; the code that answers is unchanged"
+    [ "$(hexadecimal "$(cut -f2 <<<"$published")")" = "$(hash_of "$name")" ] ||
+      fail "the published version of $project-$name is not the built $name.zip, according to Lambda's hash; the code that answers is unchanged"
+    released+=" $name=$(cut -f1 <<<"$published")"
   done
+  say code "the published versions are the zips above, according to Lambda's hashes"
   ask ParameterNotFound ssm get-parameter --name "/$project/code" --query Parameter.Value --output text
   before=$answer
   # Those that read what the webhook writes are first. All at once: two versions in turn on one shard would take each
@@ -35,8 +38,9 @@ release() {
     fail "the new code was taken back, and all functions run version $(value_of version "$before") again. CANARY_SECONDS=0 releases it at once, such as a fix while an alarm is on"
   fi
   remember "$released"
-  check_code
 }
+
+hexadecimal() { base64 -d <<<"$1" | od -An -v -tx1 | tr -d ' \n'; }
 
 # The value of a name in the parameter's text.
 value_of() { # name text
@@ -124,15 +128,5 @@ live_hash() { # function
   local hash
   hash=$(aws lambda get-function-configuration --function-name "$project-$1" --qualifier "$ALIAS" --query CodeSha256 --output text) ||
     fail "Lambda does not say which code $project-$1 runs"
-  base64 -d <<<"$hash" | od -An -v -tx1 | tr -d ' \n'
-}
-
-check_code() {
-  local name hash
-  for name in "${functions[@]}"; do
-    hash=$(live_hash "$name")
-    [ "$hash" = "$(hash_of "$name")" ] ||
-      fail "$project-$name does not run the built $name.zip; Lambda reports: $hash"
-  done
-  say code "each function runs the zip above, according to Lambda's hashes"
+  hexadecimal "$hash"
 }

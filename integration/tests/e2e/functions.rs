@@ -15,7 +15,8 @@ impl Project {
         variables.unwrap().clone()
     }
 
-    /// Sets environment variables of a function, and keeps the others.
+    /// Sets environment variables of a function, and keeps the others. They count in a new version, to which the alias is
+    /// moved.
     pub(crate) async fn set_variables(&self, function: &str, changes: &[(&str, &str)]) {
         let name = self.function(function);
         let mut variables = self.variables(function).await;
@@ -29,6 +30,20 @@ impl Project {
             &name,
             "--environment",
             &environment,
+        ])
+        .await;
+        let published = self
+            .lambda(&["publish-version", "--function-name", &name])
+            .await;
+        let version = published["Version"].as_str().unwrap();
+        self.lambda(&[
+            "update-alias",
+            "--function-name",
+            &name,
+            "--name",
+            "live",
+            "--function-version",
+            version,
         ])
         .await;
     }
@@ -57,6 +72,8 @@ impl Project {
                 "invoke",
                 "--function-name",
                 &name,
+                "--qualifier",
+                "live",
                 "--payload",
                 &format!("fileb://{}", payload.display()),
                 answer.to_str().unwrap(),

@@ -123,13 +123,22 @@ pub fn check_step(
     if alarms.watched == 0 {
         return Err(StepRefused::NoAlarms);
     }
-    let refusals: [(&[String], fn(Vec<String>) -> StepRefused); 3] = [
-        (&alarms.on, StepRefused::Alarms),
-        (&alarms.missing, StepRefused::Missing),
-        (&alarms.undecided, StepRefused::Undecided),
-    ];
-    let found = refusals.into_iter().find(|(names, _)| !names.is_empty());
-    found.map_or(Ok(()), |(names, refused)| Err(refused(names.to_vec())))
+    let AlarmStates {
+        on,
+        missing,
+        undecided,
+        ..
+    } = alarms;
+    if !on.is_empty() {
+        return Err(StepRefused::Alarms(on.clone()));
+    }
+    if !missing.is_empty() {
+        return Err(StepRefused::Missing(missing.clone()));
+    }
+    if !undecided.is_empty() {
+        return Err(StepRefused::Undecided(undecided.clone()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -176,6 +176,7 @@ fn code_that_is_not_the_built_one_is_refused() {
     sandbox.write("hash-prices-redrive", "AAAA\n");
     let outcome = sandbox.run("infra", &[REGION]);
     assert_ne!(outcome.code, 0);
-    let message = "prices-redrive does not run the built redrive.zip; Lambda reports: 000000";
+    let message = "the published version of prices-redrive is not the built redrive.zip";
     assert!(outcome.err.contains(message), "{}", outcome.err);
+    assert!(!outcome.calls.contains("update-alias"), "{}", outcome.calls);
 }

@@ -60,7 +60,7 @@ case "$1 $2" in
     [ "$to" = - ] || mkdir -p "${to%/*}"
     case $from in -) cat >"$to" ;; *) [ -e "$from" ] || refuse 404 "Not Found"; [ "$to" = - ] && cat "$from" || cp "$from" "$to" ;; esac
     ;;
-  "lambda publish-version") cat "next-$function" 2>/dev/null || echo 7 ;;
+  "lambda publish-version") printf '%s\t%s\n' "$(cat "next-$function" 2>/dev/null || echo 7)" "$(cat "hash-$function")" ;;
   "lambda update-alias") echo "$(value --function-version "$@") $(value --routing-config "$@")" >>"alias-$function" ;;
   "lambda get-function-configuration") cat "hash-$function" ;;
   "cloudwatch describe-alarms") cat alarms-on 2>/dev/null || true ;;
