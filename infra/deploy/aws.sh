@@ -19,8 +19,8 @@ need_aws() {
   export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION
 }
 
-# Sets `answer` to the output of a CLI call, or to nothing if the error is that what was asked for does not exist,
-# which the pattern tells. Another error ends the script: no answer does not mean that there is nothing.
+# Sets `answer` to the output of a CLI call. If the call fails with an error that matches the pattern, which is that of
+# something that does not exist, `answer` is empty. Any other error ends the script: a timeout is not a missing stack.
 ask() { # pattern arguments…
   local pattern=$1 errors code=0
   shift

@@ -28,8 +28,8 @@ release() {
   say code "the published versions are the zips above, according to Lambda's hashes"
   ask ParameterNotFound ssm get-parameter --name "/$project/code" --query Parameter.Value --output text
   before=$answer
-  # Those that read what the webhook writes are first. All at once: two versions in turn on one shard would take each
-  # other's place again and again.
+  # Those that read what the webhook writes are first. All at once: two versions on one shard would keep taking
+  # it from each other.
   for name in "${functions[@]:1}"; do answer_with "$name" "$released"; done
   if [ -z "$before" ] || ! is_canary_needed "$before" "$released"; then
     answer_with webhook "$released"

@@ -121,7 +121,7 @@ fn the_scaler_of_a_provisioned_stream_is_called_each_minute() {
     assert_eq!(schedule.text("/Target/Arn"), "ref:ScalerAlias");
     let role = schedule.text("/Target/RoleArn");
     assert_eq!(role, "att:ScalerScheduleRole.Arn");
-    // A failed call is not repeated, neither by the schedule nor by Lambda, since the next one reads everything anew.
+    // A failed call is not repeated, neither by the schedule nor by Lambda, since the next one reads all metrics again.
     assert_eq!(
         schedule.number("/Target/RetryPolicy/MaximumRetryAttempts"),
         0

@@ -1,7 +1,7 @@
 //! What CloudWatch has of the stream's last day, and what follows from it: whether there are too few or too many shards.
 //!
-//! Each call reads this anew, so nothing has to be remembered between calls, and a step that was refused is decided again
-//! from the minutes that have passed since.
+//! Each call reads the whole day, so nothing is kept between calls, and after a refused step the next call decides again
+//! with the minutes since then.
 
 use std::collections::BTreeMap;
 

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use analytics::handler::{ANALYSE_WITHIN, Analytics};
 use app::ports::{PortError, SequenceNumber};
-use app::replay::{Checkpoints, Head, Replayable, Settings};
+use app::replay::{Checkpoints, Head};
 use async_trait::async_trait;
-use aws::emf::InvocationMetrics;
 use testkit::replay::MemoryShards;
-use testkit::ticks::{START_MS, ticks};
+use testkit::ticks::ticks;
 use tokio::time::Instant;
 
 use super::{NONE, SHARD, Scene, data_of_all, event, failed, sequence};
@@ -69,30 +68,11 @@ impl Checkpoints for Hanging {
 }
 
 fn instance(scene: &Scene, calls_left: i64) -> (Analytics, Arc<Hanging>) {
-    let clock = || START_MS + 86_400_000;
     let checkpoints = Arc::new(Hanging {
         inner: Arc::clone(&scene.shards),
         calls_left: AtomicI64::new(calls_left),
     });
-    let analysis = Replayable {
-        checkpoints: Arc::clone(&checkpoints) as _,
-        blocks: Arc::clone(&scene.shards) as _,
-        log: Arc::clone(&scene.shards) as _,
-        feed: Arc::clone(&scene.fakes) as _,
-        clock: Arc::new(clock),
-        settings: Settings {
-            delay_ms: 0,
-            ..Settings::default()
-        },
-    };
-    let metrics = InvocationMetrics::new(scene.output.clone(), Arc::new(clock), "t-analytics");
-    let quarantine = Arc::clone(&scene.fakes) as _;
-    let analytics = Analytics::new(
-        analysis,
-        quarantine,
-        Arc::new(|| START_MS),
-        Arc::new(metrics),
-    );
+    let analytics = scene.instance_with(Arc::clone(&checkpoints) as _);
     (analytics, checkpoints)
 }
 

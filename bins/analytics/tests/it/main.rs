@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use analytics::handler::Analytics;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{PortError, Quarantine, Quarantined};
-use app::replay::{Replayable, Settings};
+use app::replay::{Checkpoints, Replayable, Settings};
 use async_trait::async_trait;
 use aws::emf::InvocationMetrics;
 use base64::Engine as _;
@@ -82,9 +82,14 @@ impl Scene {
 
     /// A new instance of the function, without anything in memory. Candles are stored at once.
     fn instance(&self) -> Analytics {
+        self.instance_with(Arc::clone(&self.shards) as _)
+    }
+
+    /// The same with other checkpoints.
+    fn instance_with(&self, checkpoints: Arc<dyn Checkpoints>) -> Analytics {
         let clock = || START_MS + 86_400_000;
         let analysis = Replayable {
-            checkpoints: Arc::clone(&self.shards) as _,
+            checkpoints,
             blocks: Arc::clone(&self.shards) as _,
             log: Arc::clone(&self.shards) as _,
             feed: Arc::clone(&self.fakes) as _,
