@@ -16,6 +16,7 @@ pub mod objects;
 pub mod poison;
 pub mod ports;
 mod quarantine;
+pub mod read_back;
 pub mod recent_offers;
 pub mod redrive;
 pub mod replay;
