@@ -14,7 +14,6 @@ use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::target::Target;
 
@@ -28,7 +27,7 @@ const DETAIL_CHARS_MAX: usize = 400;
 /// so they do not close one that we are about to use.
 const IDLE_SECONDS_MAX: u64 = 30;
 
-const USER_AGENT_TEXT: &str = concat!("tickctl/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT_TEXT: &str = concat!("tickctl/", env!("CARGO_PKG_VERSION"));
 
 /// One webhook of a tickstream.
 #[derive(Debug, Clone)]
@@ -99,6 +98,9 @@ pub enum PostError {
     /// Status 200, but not the response of a webhook.
     #[error("the response is not from a tickstream ({0}): is the address in --to correct?")]
     Unreadable(String),
+    /// The server ended a job that it had begun.
+    #[error("the server could not do it: {0}")]
+    Failed(String),
 }
 
 impl PostError {
@@ -112,7 +114,7 @@ impl PostError {
                     || *status == StatusCode::REQUEST_TIMEOUT
             }
             Self::Timeout(_) | Self::Connect(_) | Self::Broken(_) => true,
-            Self::Unreadable(_) => false,
+            Self::Unreadable(_) | Self::Failed(_) => false,
         }
     }
 
@@ -121,7 +123,11 @@ impl PostError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
-            Self::Timeout(_) | Self::Connect(_) | Self::Broken(_) | Self::Unreadable(_) => None,
+            Self::Timeout(_)
+            | Self::Connect(_)
+            | Self::Broken(_)
+            | Self::Unreadable(_)
+            | Self::Failed(_) => None,
         }
     }
 
@@ -134,6 +140,17 @@ impl PostError {
             Self::Connect(_) => "connect".to_owned(),
             Self::Broken(_) => "broken_connection".to_owned(),
             Self::Unreadable(_) => "unreadable_answer".to_owned(),
+            Self::Failed(_) => "failed".to_owned(),
+        }
+    }
+
+    /// Why a request got no response.
+    pub(crate) fn unsent(error: hyper_util::client::legacy::Error) -> Self {
+        let text = innermost_cause(&error);
+        if error.is_connect() {
+            Self::Connect(text)
+        } else {
+            Self::Broken(text)
         }
     }
 }
@@ -191,51 +208,12 @@ impl Webhook {
     }
 }
 
-/// What operators may have a tickstream do.
-#[derive(Debug)]
-pub(crate) struct Operator {
-    transport: Transport,
-    uri: Uri,
-    authorization: Option<HeaderValue>,
-    timeout: Duration,
-}
-
-impl Operator {
-    /// Prepares one `POST {to}{path}` without a body.
-    pub(crate) fn new(
-        to: &Uri,
-        path: &str,
-        authorization: Option<HeaderValue>,
-        timeout: Duration,
-    ) -> anyhow::Result<Self> {
-        let base = to.to_string();
-        let uri: Uri = format!("{}{path}", base.trim_end_matches('/'))
-            .parse()
-            .with_context(|| format!("{base} with {path} is not a valid address"))?;
-        Ok(Self {
-            transport: Transport::new(&uri, 1)?,
-            uri,
-            authorization,
-            timeout,
-        })
-    }
-
-    /// Sends it once, and waits for the complete response.
-    pub(crate) async fn post<T: DeserializeOwned>(&self) -> Result<T, PostError> {
-        let (uri, authorization) = (&self.uri, self.authorization.as_ref());
-        let post = post(&self.transport, uri, authorization, Bytes::new());
-        tokio::time::timeout(self.timeout, post)
-            .await
-            .unwrap_or(Err(PostError::Timeout(self.timeout)))
-    }
-}
-
-async fn post<T: DeserializeOwned>(
+async fn post(
     transport: &Transport,
     uri: &Uri,
     secret: Option<&HeaderValue>,
     body: Bytes,
-) -> Result<T, PostError> {
+) -> Result<Answer, PostError> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri.clone();
@@ -245,15 +223,8 @@ async fn post<T: DeserializeOwned>(
     if let Some(secret) = secret {
         headers.insert(AUTHORIZATION, secret.clone());
     }
-    let response = transport.request(request).await.map_err(|error| {
-        let text = innermost_cause(&error);
-        if error.is_connect() {
-            PostError::Connect(text)
-        } else {
-            PostError::Broken(text)
-        }
-    })?;
-    let (head, body) = response.into_parts();
+    let response = transport.request(request).await;
+    let (head, body) = response.map_err(PostError::unsent)?.into_parts();
     let bytes = Limited::new(body, ANSWER_BYTES_MAX)
         .collect()
         .await

@@ -7,6 +7,7 @@ pub mod batches;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod data_access;
 pub mod delivery;
 pub mod formats;
 #[cfg(feature = "aws")]
@@ -17,4 +18,5 @@ pub mod open_loop;
 mod operator_clients;
 pub mod pace;
 pub mod process;
+pub mod server_client;
 pub mod target;

@@ -21,7 +21,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use runtime::problem::Problem;
 use serde::Deserialize;
-use store::{Archiver, Backups, EmbeddedStore};
+use store::{Archiver, Backups, EmbeddedStore, ProcessFile};
 
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
@@ -38,7 +38,7 @@ pub(crate) struct Api {
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) supervisor: Supervisor,
-    pub(crate) started_at_ms: i64,
+    pub(crate) process: ProcessFile,
     pub(crate) demo: bool,
     /// Whether the process was started with the stream off, which no change can override.
     pub(crate) turned_off: bool,

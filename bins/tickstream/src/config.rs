@@ -1,6 +1,6 @@
 //! The configuration, from flags or the environment.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use axum::http::uri::Authority;
@@ -190,6 +190,17 @@ impl Listen {
         let host = host.to_owned();
         Ok(Self { address, host })
     }
+}
+
+/// The address to connect to from this machine, since nobody can connect to "every address".
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// Parses a name as browsers send it, without a port: every port of the name is accepted.

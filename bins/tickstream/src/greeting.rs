@@ -1,10 +1,9 @@
 //! The text at start: the dashboard's address, and two commands to try.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::Server;
-use crate::config::DATA_DIR;
+use crate::config::{DATA_DIR, reachable};
 
 impl Server {
     /// Prints the dashboard's address and commands to try, on standard output.
@@ -72,17 +71,6 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
         )
     }
-}
-
-/// The address to connect to from this machine, since nobody can connect to "every address".
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use archive::Archive;
 use axum::Router;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Limits};
-use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, QuarantineFiles};
+use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, ProcessFile, QuarantineFiles};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use webhook::Webhook;
@@ -23,7 +23,7 @@ use webhook::auth::FixedSecrets;
 
 use crate::access::Access;
 use crate::api::{self, Api};
-use crate::config::Config;
+use crate::config::{Config, reachable};
 use crate::consumers::{self, Consumers, Retention};
 use crate::dashboard;
 use crate::demo::feeder;
@@ -70,6 +70,8 @@ pub struct Server {
     pub(crate) rollout: Rollout,
     listener: TcpListener,
     pub(crate) address: SocketAddr,
+    /// How the operators' tool finds this process.
+    process: ProcessFile,
     pub(crate) secured: bool,
     /// Whether operators can change the rollout.
     pub(crate) changeable: bool,
@@ -151,6 +153,12 @@ impl Server {
             clock: Arc::clone(&clock),
         };
         let rollout = control.flag.current().await;
+        let process = ProcessFile {
+            url: format!("http://{}", reachable(address)),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: runtime::clock::now_ms(),
+        };
         let consumers = Consumers {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -176,7 +184,7 @@ impl Server {
             live,
             metrics: Arc::clone(&metrics),
             supervisor: supervisor.clone(),
-            started_at_ms: runtime::clock::now_ms(),
+            process: process.clone(),
             demo: config.demo,
             turned_off: config.use_kinesis == Some(false),
         });
@@ -191,6 +199,7 @@ impl Server {
             rollout,
             listener,
             address,
+            process,
             secured,
             changeable: operator.is_possible(),
             store,
@@ -231,6 +240,7 @@ impl Server {
         let Self {
             config,
             listener,
+            process,
             store,
             ingest,
             consumers,
@@ -240,6 +250,9 @@ impl Server {
             connections_max,
             ..
         } = self;
+        if let Err(error) = process.write(&config.data_dir) {
+            tracing::warn!(error = %error, "the address could not be written to the data folder: tickctl needs --to");
+        }
         let live = consumers.live.clone();
         consumers::spawn(consumers, &supervisor, &stopping);
         let feeding = stopping.child_token();
@@ -277,6 +290,9 @@ impl Server {
         drop(ingest);
         // Each reader's connection holds the store.
         live.end().await;
+        if let Err(error) = ProcessFile::remove(&config.data_dir) {
+            tracing::warn!(error = %error, "the file with this process's address could not be removed");
+        }
         tokio::task::spawn_blocking(move || store.close())
             .await
             .context("closing the store")?;

@@ -14,7 +14,7 @@ use crate::keys::{self, meta};
 use crate::keyspaces::{Keyspaces, Memtables};
 use crate::shared_state::SharedState;
 use crate::state::State;
-use crate::upgrade::{new_ids_from_ms, upgrade};
+use crate::upgrade::{check_layout, new_ids_from_ms, upgrade};
 use crate::writer::{Commit, Writer};
 
 /// Memory for blocks read from disk.
@@ -26,6 +26,9 @@ const JOURNAL_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
 /// Threads that flush and compact: while one merges files, which takes seconds under load, the other one
 /// flushes memory. See `docs/storage.md`.
 const WORKERS: usize = 2;
+
+/// The engine's file that each of its folders has, from the moment the folder is complete.
+pub(crate) const FORMAT_FILE: &str = "version";
 
 /// How long closing may take to flush memory to sorted files.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -74,17 +77,33 @@ impl EmbeddedStore {
         Self::open_with(config, Memtables::default())
     }
 
+    /// Opens the store that a folder has, and leaves a folder alone that has none, or has another layout. It is for
+    /// tools: that they look into a folder must not keep the version of tickstream that wrote it from using it.
+    ///
+    /// # Errors
+    /// [`StorageError`] as for [`EmbeddedStore::open`], and [`StorageError::Missing`] and
+    /// [`StorageError::NotUpgraded`].
+    pub fn open_existing(config: &EmbeddedConfig) -> Result<Self, StorageError> {
+        if !config.folder.join(FORMAT_FILE).is_file() {
+            return Err(StorageError::Missing(config.folder.display().to_string()));
+        }
+        let db = open_engine(config)?;
+        check_layout(&db)?;
+        Self::open_in(db, config, Memtables::default())
+    }
+
     pub(crate) fn open_with(
         config: &EmbeddedConfig,
         memtables: Memtables,
     ) -> Result<Self, StorageError> {
-        let db = Database::builder(&config.folder)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES_MAX)
-            .journal_compression(fjall::CompressionType::None)
-            .worker_threads(WORKERS)
-            .open()
-            .map_err(|error| open_error(&config.folder, error))?;
+        Self::open_in(open_engine(config)?, config, memtables)
+    }
+
+    fn open_in(
+        db: Database,
+        config: &EmbeddedConfig,
+        memtables: Memtables,
+    ) -> Result<Self, StorageError> {
         let spaces = Keyspaces::open(&db, memtables)?;
         upgrade(&db, &spaces)?;
         let state = match spaces.meta.get(meta::STATE)? {
@@ -236,6 +255,16 @@ fn flush_memory(spaces: &Keyspaces) {
     }
 }
 
+fn open_engine(config: &EmbeddedConfig) -> Result<Database, StorageError> {
+    Database::builder(&config.folder)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNAL_BYTES_MAX)
+        .journal_compression(fjall::CompressionType::None)
+        .worker_threads(WORKERS)
+        .open()
+        .map_err(|error| open_error(&config.folder, error))
+}
+
 fn open_error(folder: &Path, error: fjall::Error) -> StorageError {
     if matches!(error, fjall::Error::Locked) {
         return StorageError::Locked(folder.display().to_string());
@@ -282,5 +311,19 @@ mod tests {
         let store = EmbeddedStore::open(&config).unwrap();
         assert_eq!(store.inner.state().stored_rows, u64::from(puts));
         store.close();
+    }
+
+    #[test]
+    fn a_tool_opens_a_store_that_exists_and_creates_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::new(folder.path().join("store"));
+        let refused = EmbeddedStore::open_existing(&config).err().unwrap();
+        assert!(matches!(refused, StorageError::Missing(_)), "{refused}");
+        assert!(!config.folder.exists());
+        let store = EmbeddedStore::open(&config).unwrap();
+        let refused = EmbeddedStore::open_existing(&config).err().unwrap();
+        assert!(matches!(refused, StorageError::Locked(_)), "{refused}");
+        store.close();
+        EmbeddedStore::open_existing(&config).unwrap().close();
     }
 }

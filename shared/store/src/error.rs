@@ -31,6 +31,19 @@ pub enum StorageError {
     /// Another process has the folder open.
     #[error("{0} is in use by another tickstream: stop it, or choose another --data-dir")]
     Locked(String),
+    /// There is no store in the folder.
+    #[error("there is no store in {0}")]
+    Missing(String),
+    /// The folder was written by an earlier version, and only a start of tickstream upgrades it.
+    #[error(
+        "the data folder has layout {found}, which is older than layout {expected}: start tickstream with it once, which upgrades it"
+    )]
+    NotUpgraded {
+        /// The layout found.
+        found: u32,
+        /// The layout that this version reads.
+        expected: u32,
+    },
     /// The folder was written by another version.
     #[error(
         "the data folder has layout {found}, but this version reads layout {expected}: use the version that wrote it, or another --data-dir"

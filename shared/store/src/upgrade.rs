@@ -75,6 +75,24 @@ pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageEr
     Ok(())
 }
 
+/// Refuses a folder with another layout than [`LAYOUT`], and writes nothing.
+pub(crate) fn check_layout(db: &Database) -> Result<(), StorageError> {
+    let found = if db.keyspace_exists(meta::KEYSPACE) {
+        let meta = before(db, meta::KEYSPACE)?;
+        meta.get(meta::LAYOUT)?
+    } else {
+        None
+    };
+    let found = found.as_deref().and_then(<[u8]>::first_chunk::<4>);
+    let found = found.map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    let expected = LAYOUT;
+    match found {
+        LAYOUT => Ok(()),
+        0..LAYOUT => Err(StorageError::NotUpgraded { found, expected }),
+        _ => Err(StorageError::Layout { found, expected }),
+    }
+}
+
 /// From which event time on ticks get the ids of version 1.1, in epoch milliseconds.
 pub(crate) fn new_ids_from_ms(spaces: &Keyspaces) -> Result<i64, StorageError> {
     let found = spaces.meta.get(meta::NEW_IDS_FROM)?;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, value_parser};
-use hyper::{StatusCode, Uri};
+use hyper::{Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Operator, PostError};
-use crate::process::{BadInput, ProcessContext, print_line};
+use crate::client::PostError;
+use crate::process::{ProcessContext, print_line};
+use crate::server_client::ServerClient;
 use crate::target::{Secret, parse_base};
 
 /// Options of `tickctl backup`.
@@ -57,19 +58,15 @@ struct Made {
 /// # Errors
 /// If there is no backup, or the server did not report it in time.
 pub async fn run(args: BackupArgs, process: ProcessContext) -> anyhow::Result<()> {
-    let token = args.token.as_ref().map(Secret::bearer).transpose();
-    let token =
-        token.map_err(|rule| BadInput(format!("the token in OPERATOR_TOKEN or --token {rule}")))?;
-    let has_token = args.token.is_some();
     let timeout = Duration::from_secs(args.timeout);
-    let operator = Operator::new(&args.to, "/api/backup", token.flatten(), timeout)?;
+    let server = ServerClient::new(&args.to, args.token.as_ref(), timeout)?;
     let made: Result<Made, PostError> = tokio::select! {
-        made = operator.post() => made,
+        made = server.call(Method::POST, "/api/backup", None) => made,
         () = process.stop.cancelled() => {
             return Err(anyhow!("stopped waiting; the server completes the backup"));
         }
     };
-    let made = made.map_err(|error| explained(error, has_token))?;
+    let made = made.map_err(|error| explained(&server, error))?;
     let text = match args.json {
         true => serde_json::to_string(&made)?,
         false => report(&made),
@@ -77,15 +74,8 @@ pub async fn run(args: BackupArgs, process: ProcessContext) -> anyhow::Result<()
     print_line(&text).context("the report cannot be written")
 }
 
-fn explained(error: PostError, has_token: bool) -> anyhow::Error {
+fn explained(server: &ServerClient, error: PostError) -> anyhow::Error {
     let what_to_do = match &error {
-        PostError::Status { status, .. } if *status == StatusCode::UNAUTHORIZED => {
-            if has_token {
-                "the token in OPERATOR_TOKEN or --token is not that of the server".to_owned()
-            } else {
-                "set OPERATOR_TOKEN to that of the server".to_owned()
-            }
-        }
         PostError::Status { status, .. } if *status == StatusCode::NOT_FOUND => {
             "is the address in --to that of a tickstream that makes backups?".to_owned()
         }
@@ -97,8 +87,9 @@ fn explained(error: PostError, has_token: bool) -> anyhow::Error {
         PostError::Status { .. }
         | PostError::Connect(_)
         | PostError::Broken(_)
-        | PostError::Unreadable(_) => {
-            return anyhow::Error::new(error).context("there is no backup");
+        | PostError::Unreadable(_)
+        | PostError::Failed(_) => {
+            return server.explain(error).context("there is no backup");
         }
     };
     anyhow::Error::new(error).context(what_to_do)

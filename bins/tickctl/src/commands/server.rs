@@ -2,23 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use bytes::Bytes;
 use clap::{Args, Subcommand};
 use domain::{Percentage, RolloutKey};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Uri};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::client::{Transport, refusal};
 use crate::process::{BadInput, print_line};
+use crate::server_client::ServerClient;
 use crate::target::{Secret, parse_base};
-
-/// The most bytes of a response that are read: the rollout with its history is far smaller.
-const RESPONSE_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// How many changes are shown.
 const HISTORY_SHOWN: usize = 10;
@@ -157,19 +149,22 @@ struct Flushed {
 /// # Errors
 /// If the server refuses the request or does not respond.
 pub async fn run(args: ServerArgs) -> anyhow::Result<()> {
-    let server = Server::new(&args)?;
+    let timeout = Duration::from_secs(args.timeout);
+    let server = ServerClient::new(&args.to, args.token.as_ref(), timeout)?;
     match &args.action {
         Action::Rollout(change) => {
-            let request = match change.body()? {
-                None => (Method::GET, None),
-                Some(body) => (Method::PUT, Some(body)),
+            let body = change.body()?;
+            let method = match body {
+                None => Method::GET,
+                Some(_) => Method::PUT,
             };
-            let shown: Shown = server.call(request, "/api/rollout").await?;
+            let shown = server.call(method, "/api/rollout", body.as_ref()).await;
+            let shown: Shown = shown.map_err(|error| server.explain(error))?;
             print_line(&shown.text())?;
         }
         Action::Flush => {
-            let request = (Method::POST, None);
-            let flushed: Flushed = server.call(request, "/api/archive/flush").await?;
+            let flushed = server.call(Method::POST, "/api/archive/flush", None).await;
+            let flushed = flushed.map_err(|error| server.explain(error))?;
             let Flushed { ticks, files } = flushed;
             print_line(&format!(
                 "archive   {ticks} ticks were written in {files} files"
@@ -177,73 +172,4 @@ pub async fn run(args: ServerArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A running tickstream.
-struct Server {
-    transport: Transport,
-    base: String,
-    authorization: Option<HeaderValue>,
-    timeout: Duration,
-}
-
-impl Server {
-    fn new(args: &ServerArgs) -> anyhow::Result<Self> {
-        let token = args.token.as_ref().map(Secret::bearer).transpose();
-        let token = token
-            .map_err(|rule| BadInput(format!("the token in OPERATOR_TOKEN or --token {rule}")))?;
-        Ok(Self {
-            transport: Transport::new(&args.to, 1)?,
-            base: args.to.to_string().trim_end_matches('/').to_owned(),
-            authorization: token.flatten(),
-            timeout: Duration::from_secs(args.timeout),
-        })
-    }
-
-    /// Sends a request, and reads the response to it.
-    async fn call<T: DeserializeOwned>(
-        &self,
-        (method, body): (Method, Option<Value>),
-        path: &str,
-    ) -> anyhow::Result<T> {
-        let uri = format!("{}{path}", self.base);
-        let mut request = Request::new(Full::new(match &body {
-            None => Bytes::new(),
-            Some(body) => Bytes::from(body.to_string()),
-        }));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri
-            .parse()
-            .with_context(|| format!("{uri} is not a valid address"))?;
-        let headers = request.headers_mut();
-        if body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
-        let responding = async {
-            let (head, body) = self.transport.request(request).await?.into_parts();
-            let read = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
-            let bytes = read.map_err(anyhow::Error::from_boxed)?.to_bytes();
-            anyhow::Ok((head, bytes))
-        };
-        let (head, bytes) = tokio::time::timeout(self.timeout, responding)
-            .await
-            .with_context(|| format!("no response within {} s", self.timeout.as_secs()))
-            .flatten()
-            .with_context(|| format!("{uri} cannot be reached"))?;
-        if head.status != StatusCode::OK {
-            let unauthorized = head.status == StatusCode::UNAUTHORIZED;
-            let error = anyhow::Error::new(refusal(&Response::from_parts(head, ()), &bytes));
-            return Err(match (unauthorized, &self.authorization) {
-                (false, _) => error,
-                (true, None) => error.context("set OPERATOR_TOKEN to that of the server"),
-                (true, Some(_)) => error
-                    .context("the token in OPERATOR_TOKEN or --token is not that of the server"),
-            });
-        }
-        serde_json::from_slice(&bytes)
-            .with_context(|| format!("the response is not from a tickstream: is {uri} correct?"))
-    }
 }

@@ -89,9 +89,10 @@ pub(super) async fn status(
         })
     });
     Ok(Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "started_at": api.started_at_ms,
-        "uptime_seconds": (now_ms - api.started_at_ms) / 1_000,
+        "version": api.process.version,
+        "pid": api.process.pid,
+        "started_at": api.process.started_at_ms,
+        "uptime_seconds": (now_ms - api.process.started_at_ms) / 1_000,
         "ticks_per_second": api.metrics.ticks_per_second(now_ms, api.store.ledger().stored_rows),
         "pairs": api.store.pairs_live(),
         "stream": {"shards": shards, "blocks_unreadable": api.store.unreadable_blocks()},

@@ -30,7 +30,12 @@ pub(crate) fn spawn_on(folder: &Path, listen: &str, arguments: &[&str]) -> Killa
     spawn_logging(folder, listen, arguments, Stdio::null())
 }
 
-fn spawn_logging(folder: &Path, listen: &str, arguments: &[&str], log: Stdio) -> Killable {
+pub(crate) fn spawn_logging(
+    folder: &Path,
+    listen: &str,
+    arguments: &[&str],
+    log: Stdio,
+) -> Killable {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tickstream"))
         .args(["--listen", listen, "--archive-seconds", "1", "--data-dir"])
         .arg(folder)

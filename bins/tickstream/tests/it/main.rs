@@ -20,6 +20,7 @@ mod hosts;
 mod identity;
 mod live;
 mod process;
+mod process_file;
 mod real;
 mod real_disk;
 mod rollout;

@@ -26,6 +26,7 @@ use fjall::{AbstractTree as _, Keyspace};
 
 use super::backup_error::BackupError;
 use super::file_copy::{create_folder, link_or_copy, read, write};
+use crate::embedded::FORMAT_FILE;
 use crate::keys;
 use crate::keyspaces::Keyspaces;
 use crate::state::State;
@@ -38,8 +39,6 @@ const NAMES_FOLDER: &str = "keyspaces/0";
 const CURRENT: &str = "current";
 /// The folder of the tables of a keyspace.
 const TABLES_FOLDER: &str = "tables";
-/// The version of the engine's format.
-const FORMAT: &str = "version";
 /// The file that the engine locks while the folder is open.
 const LOCK: &str = "lock";
 /// The ending of the name of a journal.
@@ -93,7 +92,7 @@ pub(super) fn capture(
         captured.take_version(space, to)?;
     }
     captured.take_names(from, to)?;
-    captured.take_file(&from.join(FORMAT), to.join(FORMAT))?;
+    captured.take_file(&from.join(FORMAT_FILE), to.join(FORMAT_FILE))?;
     captured.paused = begun.elapsed();
     Ok(captured)
 }

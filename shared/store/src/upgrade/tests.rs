@@ -138,3 +138,29 @@ async fn a_folder_with_an_unknown_layout_is_not_opened() {
         assert!(error.to_string().contains("layout 5"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_tool_neither_upgrades_a_folder_nor_opens_one_of_a_later_version() {
+    let folder = TempDir::new().unwrap();
+    open(&folder).close();
+    let set_layout = |layout: u32| {
+        let db = Database::builder(folder.path()).open().unwrap();
+        let spaces = Keyspaces::open(&db, Memtables::default()).unwrap();
+        spaces
+            .meta
+            .insert(meta::LAYOUT, layout.to_be_bytes())
+            .unwrap();
+    };
+    let config = EmbeddedConfig::new(folder.path().to_owned());
+    let refused = || EmbeddedStore::open_existing(&config).err().unwrap();
+    set_layout(LAYOUT_4);
+    for _ in 0..2 {
+        let error = refused().to_string();
+        assert!(error.contains("start tickstream with it once"), "{error}");
+    }
+    set_layout(LAYOUT + 1);
+    let error = refused().to_string();
+    assert!(error.contains("use the version that wrote it"), "{error}");
+    set_layout(LAYOUT);
+    EmbeddedStore::open_existing(&config).unwrap().close();
+}
