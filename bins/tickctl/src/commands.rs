@@ -8,3 +8,4 @@ pub mod replay;
 #[cfg(feature = "aws")]
 pub mod rollout;
 pub mod server;
+pub mod verify;

@@ -15,3 +15,4 @@ mod process;
 mod replay;
 mod server;
 mod stub;
+mod verify;

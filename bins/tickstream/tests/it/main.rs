@@ -30,3 +30,4 @@ mod start;
 mod stop;
 mod supervision;
 mod upgrade;
+mod verify;
