@@ -4,15 +4,16 @@ use async_trait::async_trait;
 
 use crate::rollout_controller::FLAG_CACHED_MS;
 use crate::stage_gate::StepRefused;
-use crate::verify::{Place, PlaceCounts, Proof, Verdict, VerifyError};
+use crate::verify::{Place, PlaceCounts, Proof, Verdict};
 
 const MS_PER_SECOND: i64 = 1_000;
 
 /// Compares store, stream and archive.
 #[async_trait]
 pub trait Prover: Send + Sync {
-    /// A comparison of all ticks received from a time on (epoch milliseconds), never of a sample.
-    async fn prove(&self, from_ms: i64) -> Result<Proof, VerifyError>;
+    /// A comparison of all ticks received from a time on (epoch milliseconds), never of a sample; or why there is none,
+    /// in a sentence.
+    async fn prove(&self, from_ms: i64) -> Result<Proof, String>;
 }
 
 /// What a step up needs of the stage before.
@@ -40,11 +41,8 @@ impl StageProof<'_> {
                 needed_s: needed_ms.div_euclid(MS_PER_SECOND) + 1,
             });
         }
-        let proof = self.prover.prove(from_ms).await.map_err(|error| {
-            let cause = std::error::Error::source(&error);
-            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
-            StepRefused::Unproven(format!("{error}{cause}"))
-        })?;
+        let proof = self.prover.prove(from_ms).await;
+        let proof = proof.map_err(StepRefused::Unproven)?;
         match proof.verdict() {
             Verdict::Proven => Ok(proof),
             Verdict::Differences => Err(StepRefused::Unproven(differences(&proof))),

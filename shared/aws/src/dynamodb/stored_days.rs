@@ -84,10 +84,8 @@ impl ListedTicks {
         if items.is_empty() {
             return Ok(());
         }
-        let written = self
-            .writer
-            .write_all("list the days of ticks", items, deadline);
-        written.await?;
+        let deadline = Instant::now() + LIST_WITHIN;
+        self.writer.write_all(LIST, items, deadline).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() + new.len() > ENTRIES_KNOWN_MAX {
             known.clear();

@@ -86,11 +86,10 @@ async fn what_could_not_be_seen_and_no_traffic_are_not_a_proof() {
     assert!(refused.contains("access denied"), "{refused}");
     let refused = refusal(Ok(proof(0))).await;
     assert!(refused.contains("no traffic"), "{refused}");
-    let refused = refusal(Err("throttled".to_owned())).await;
-    assert!(
-        refused.contains("the store could not be read")
-            && refused.contains("read the store failed"),
-        "{refused}"
+    let refused = refusal(Err("the store could not be read: throttled".to_owned())).await;
+    assert_eq!(
+        refused,
+        "the stage is not proven: the store could not be read: throttled"
     );
 }
 
