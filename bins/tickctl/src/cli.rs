@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{backup, compact, cost, load, replay, server};
+use crate::commands::{backup, compact, cost, load, quarantine, replay, requeue, server};
 use crate::process::{BadInput, ProcessContext};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
@@ -25,6 +25,8 @@ Examples:
   tickctl compact --dry-run
   tickctl server rollout 10 --why 'second stage'
   tickctl backup --to http://127.0.0.1:8080
+  tickctl quarantine list --from 2h
+  tickctl requeue redrive --project tickstream
   tickctl cost --ticks-per-day 10M --tokens 5000
   tickctl rollout to canary
   tickctl rollout back
@@ -49,6 +51,10 @@ pub struct Cli {
 pub enum Command {
     /// Sends real trades from a file to a running tickstream.
     Replay(replay::ReplayArgs),
+    /// Shows quarantined entries, and replays them once their cause is fixed.
+    Quarantine(quarantine::QuarantineArgs),
+    /// Sends dead letters back to where they can be processed.
+    Requeue(requeue::RequeueArgs),
     /// Sends generated ticks at a fixed rate and reports the latency (open loop).
     Load(load::LoadArgs),
     /// Merges the archive's many small files into a few large sorted ones.
@@ -68,6 +74,8 @@ pub enum Command {
 pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     let done = match cli.command {
         Command::Replay(args) => Box::pin(replay::run(args, process)).await,
+        Command::Quarantine(args) => Box::pin(quarantine::run(args, process)).await,
+        Command::Requeue(args) => Box::pin(requeue::run(args, process)).await,
         Command::Load(args) => Box::pin(load::run(args, process)).await,
         Command::Compact(args) => Box::pin(compact::run(args, process)).await,
         Command::Server(args) => Box::pin(server::run(args)).await,

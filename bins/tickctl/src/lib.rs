@@ -13,6 +13,7 @@ pub mod formats;
 #[cfg(feature = "aws")]
 mod health;
 pub mod market;
+pub mod moment;
 pub mod open_loop;
 #[cfg(feature = "aws")]
 mod operator_clients;

@@ -19,6 +19,7 @@ mod pairs;
 mod process_file;
 mod quarantine;
 mod quarantine_files;
+mod quarantine_review;
 mod retention;
 mod rollout;
 mod shared_state;

@@ -12,6 +12,7 @@ mod cost;
 mod files;
 mod load;
 mod process;
+mod quarantine;
 mod replay;
 mod server;
 mod stub;

@@ -21,6 +21,7 @@ mod identity;
 mod live;
 mod process;
 mod process_file;
+mod quarantine;
 mod real;
 mod real_disk;
 mod rollout;

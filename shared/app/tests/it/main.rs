@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod kept_pairs;
+mod quarantine_objects;
 mod quarantine_unavailable;
 mod replayed;
 mod retimed;
+mod tick_replay;
 mod unoffered;

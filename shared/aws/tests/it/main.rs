@@ -9,6 +9,7 @@
 mod archive;
 mod arrival_time_claims;
 mod candle_table;
+mod dead_letters;
 mod dynamodb_connections;
 mod dynamodb_ticks;
 mod emf;

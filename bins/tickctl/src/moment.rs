@@ -1,0 +1,115 @@
+//! A moment on the command line: a time, or how long ago.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, SecondsFormat};
+
+/// A moment: absolute, or relative to now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Epoch milliseconds.
+    At(i64),
+    /// So many milliseconds ago.
+    Ago(i64),
+}
+
+/// The text is not a moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a time: use 2026-03-07T12:00:00Z, 2026-03-07 (its beginning, UTC), epoch milliseconds, `now`, or \
+     how long ago, such as 90s, 30m, 2h or 7d"
+)]
+pub struct MomentError(String);
+
+impl Moment {
+    /// The moment in epoch milliseconds.
+    #[must_use]
+    pub fn ms(self, now_ms: i64) -> i64 {
+        match self {
+            Self::At(ms) => ms,
+            Self::Ago(ms) => now_ms.saturating_sub(ms),
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = MomentError;
+
+    fn from_str(text: &str) -> Result<Self, MomentError> {
+        let refused = || MomentError(text.chars().take(40).collect());
+        if text == "now" {
+            return Ok(Self::Ago(0));
+        }
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At(time.timestamp_millis()));
+        }
+        if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            let start = day.and_hms_opt(0, 0, 0).ok_or_else(refused)?;
+            return Ok(Self::At(start.and_utc().timestamp_millis()));
+        }
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        let (number, unit) = text
+            .split_at_checked(end.unwrap_or(text.len()))
+            .ok_or_else(refused)?;
+        let number: i64 = number.parse().map_err(|_| refused())?;
+        let unit_ms = match unit {
+            // Eleven digits are seconds, which somebody meant as milliseconds.
+            "" if number >= 100_000_000_000 => return Ok(Self::At(number)),
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(refused()),
+        };
+        number
+            .checked_mul(unit_ms)
+            .map(Self::Ago)
+            .ok_or_else(refused)
+    }
+}
+
+/// A time for people: `2026-03-07T12:00:00Z`; the number if it is outside the calendar.
+#[must_use]
+pub fn time_text(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms).map_or_else(
+        || ms.to_string(),
+        |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_times_or_how_long_ago() {
+        const DAY_MS: i64 = 1_767_312_000_000;
+        for (text, expected) in [
+            ("2026-01-02T00:00:00Z", DAY_MS),
+            ("2026-01-02T01:00:00+01:00", DAY_MS),
+            ("2026-01-02", DAY_MS),
+            ("1767312000000", DAY_MS),
+            ("now", DAY_MS + 5),
+            ("5m", DAY_MS + 5 - 300_000),
+            ("2h", DAY_MS + 5 - 7_200_000),
+            ("7d", DAY_MS + 5 - 604_800_000),
+        ] {
+            let moment: Moment = text.parse().unwrap();
+            assert_eq!(moment.ms(DAY_MS + 5), expected, "{text}");
+        }
+        for bad in [
+            "",
+            "h",
+            "5",
+            "1767312000",
+            "yesterday",
+            "-5m",
+            "5x",
+            "2026-02-30",
+            "99999999999999999999d",
+        ] {
+            assert!(bad.parse::<Moment>().is_err(), "{bad}");
+        }
+        assert_eq!(time_text(DAY_MS), "2026-01-02T00:00:00Z");
+    }
+}
