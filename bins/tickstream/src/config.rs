@@ -113,6 +113,16 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
 
+    /// Hours that the stream keeps ticks after all consumers have read them, for `tickctl verify`.
+    #[arg(long, env = "STREAM_HOURS", default_value_t = 24,
+          value_parser = clap::value_parser!(u32).range(0..=8_760))]
+    pub stream_hours: u32,
+
+    /// The most MB on disk for these ticks; the oldest ones beyond it are removed.
+    #[arg(long, env = "STREAM_MAX_MB", default_value_t = 2_048,
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    pub stream_max_mb: u64,
+
     /// Room in MB that the disk must have: with less, new ticks are refused with a 503, so that what was
     /// accepted can be archived. 0 turns it off.
     #[arg(long, env = "MIN_FREE_DISK_MB", default_value_t = 256,

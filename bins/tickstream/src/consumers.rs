@@ -11,7 +11,7 @@ use app::isolate::Isolation;
 use app::live::Conflator;
 use app::ports::Clock;
 use domain::analytics::AnalysisConfig;
-use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS};
+use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS, StreamRetention};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,17 @@ const SWEEP_FIRST_AFTER: Duration = Duration::from_secs(60);
 /// How often the rate of ticks is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long data is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// In the store, in milliseconds.
+    pub(crate) store_ms: i64,
+    /// In the stream, after it has been read, in milliseconds.
+    pub(crate) stream_ms: i64,
+    /// The most bytes of the stream on disk.
+    pub(crate) stream_bytes_max: u64,
+}
+
 /// What the consumers need.
 pub(crate) struct Consumers {
     pub(crate) store: EmbeddedStore,
@@ -47,7 +58,7 @@ pub(crate) struct Consumers {
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) archive_every: Duration,
-    pub(crate) retention_ms: i64,
+    pub(crate) retention: Retention,
 }
 
 /// Starts all consumers; each ends after its last batch once `stopping` is cancelled.
@@ -62,7 +73,7 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
         live,
         metrics,
         archive_every,
-        retention_ms,
+        retention,
     } = consumers;
     for shard in 0..SHARDS {
         let analysis = Arc::new(Analysis {
@@ -90,7 +101,7 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
     let quarantine_files = Arc::new(quarantine_files);
     supervisor.spawn("quarantine", stopping, move |progress, stopping| {
         let files = Arc::clone(&quarantine_files);
-        quarantine(files, archive_every, retention_ms, progress, stopping)
+        quarantine(files, archive_every, retention.store_ms, progress, stopping)
     });
     let outbox = store.clone();
     supervisor.spawn("outbox", stopping, move |progress, stopping| {
@@ -108,7 +119,7 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
         sample(sampled.clone(), Arc::clone(&metrics), progress, stopping)
     });
     supervisor.spawn("retention", stopping, move |progress, stopping| {
-        sweep(store.clone(), retention_ms, progress, stopping)
+        sweep(store.clone(), retention, progress, stopping)
     });
 }
 
@@ -213,7 +224,7 @@ async fn sample(
 
 async fn sweep(
     store: EmbeddedStore,
-    retention_ms: i64,
+    retention: Retention,
     progress: Progress,
     stopping: CancellationToken,
 ) -> Result<(), Failure> {
@@ -224,8 +235,12 @@ async fn sweep(
     };
     let mut turns = tokio::time::interval_at(Instant::now() + first, SWEEP_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        let before_ms = runtime::clock::now_ms() - retention_ms;
-        let sweep = store.sweep(before_ms, &store::CONSUMERS);
+        let now_ms = runtime::clock::now_ms();
+        let stream = StreamRetention {
+            from_ms: now_ms - retention.stream_ms,
+            bytes_max: retention.stream_bytes_max,
+        };
+        let sweep = store.sweep(now_ms - retention.store_ms, stream, &store::CONSUMERS);
         let Some(swept) = stopping.run_until_cancelled(sweep).await else {
             break;
         };

@@ -24,7 +24,7 @@ use webhook::auth::FixedSecrets;
 use crate::access::Access;
 use crate::api::{self, Api};
 use crate::config::{Config, reachable};
-use crate::consumers::{self, Consumers};
+use crate::consumers::{self, Consumers, Retention};
 use crate::dashboard;
 use crate::demo::feeder;
 use crate::guard::{Hosts, guard};
@@ -40,6 +40,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the consumers may take to finish and flush after that.
 const FLUSH_WITHIN: Duration = Duration::from_secs(20);
+
+const MS_PER_HOUR: i64 = 60 * 60 * 1_000;
 
 /// How often a disk that failed is tried.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
@@ -167,7 +169,11 @@ impl Server {
             live: live.clone(),
             metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),
-            retention_ms: i64::from(config.retention_days) * 24 * 60 * 60 * 1_000,
+            retention: Retention {
+                store_ms: i64::from(config.retention_days) * 24 * MS_PER_HOUR,
+                stream_ms: i64::from(config.stream_hours) * MS_PER_HOUR,
+                stream_bytes_max: config.stream_max_mb * 1_000_000,
+            },
         };
         let api = Arc::new(Api {
             store: store.clone(),

@@ -22,7 +22,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("app", &["codec", "domain", "sources"]),
     ("archive", &["app", "codec", "domain"]),
     ("ops", &["app", "domain"]),
-    ("store", &["app", "archive", "codec", "domain"]),
+    ("store", &["app", "archive", "codec", "domain", "ops"]),
     ("query", &["archive", "codec", "domain"]),
     ("aws-client", &["app"]),
     ("aws", &["app", "aws-client", "codec", "domain", "ops"]),

@@ -7,9 +7,17 @@ use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use domain::{Method, Pair, Quality, SourceName, Tick, TickId};
-use futures_util::stream::BoxStream;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::mpsc;
 
 use crate::ports::PortError;
+
+/// Pages that wait for their reader.
+const PAGES_WAITING_MAX: usize = 2;
+
+/// The number of ticks at which a page is passed on.
+pub const PAGE_TICKS: usize = 8_192;
 
 /// Ticks by the time of their receipt ([`Tick::ingested_at_ms`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +39,7 @@ impl ReceiptRange {
 /// A part of what was read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Page<T> {
-    /// Ticks, in no particular order; at most about 10,000.
+    /// Ticks, in no particular order; about [`PAGE_TICKS`] at most.
     Ticks(Vec<T>),
     /// Something of the range could not be seen. The ticks of the rest follow.
     Unseen(Unseen),
@@ -48,6 +56,20 @@ pub struct Unseen {
 
 /// The pages of a range.
 pub type Pages<'a, T> = BoxStream<'a, Result<Page<T>, PortError>>;
+
+/// The sending side of [`Pages`].
+pub type PageSender<T> = mpsc::Sender<Result<Page<T>, PortError>>;
+
+/// Pages that another task sends. It ends when sending fails: the pages are not wanted any more.
+#[must_use]
+pub fn channel<T: Send + 'static>() -> (PageSender<T>, Pages<'static, T>) {
+    let (sender, receiver) = mpsc::channel(PAGES_WAITING_MAX);
+    let pages = stream::unfold(receiver, |mut receiver| async move {
+        let page = receiver.recv().await?;
+        Some((page, receiver))
+    });
+    (sender, pages.boxed())
+}
 
 /// A tick as the store has it.
 #[derive(Debug, Clone, PartialEq)]

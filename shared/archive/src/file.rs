@@ -56,8 +56,12 @@ const DELTA_LENGTH: &str = ID;
 /// Integers that are close to those of the previous row.
 const DELTA: [&str; 4] = ["ts", "ingested_at", "slot", SEQUENCE];
 
-/// Sorts the ticks and writes them to a new file. Returns its size in bytes once it is on disk.
-pub(crate) fn write(path: &Path, range: Range, ticks: &mut [&Tick]) -> Result<u64, ArchiveError> {
+/// Sorts the ticks and writes them to a new file, with metadata from [`of_range`] or [`about`]. Returns its size in bytes once it is on disk.
+pub(crate) fn write(
+    path: &Path,
+    about: Vec<KeyValue>,
+    ticks: &mut [&Tick],
+) -> Result<u64, ArchiveError> {
     ticks.sort_unstable_by(|a, b| {
         (a.token.cmp(&b.token))
             .then_with(|| a.order().cmp(&b.order()))
@@ -69,7 +73,7 @@ pub(crate) fn write(path: &Path, range: Range, ticks: &mut [&Tick]) -> Result<u6
     };
     let file = File::create_new(path).map_err(ArchiveError::io("create", path))?;
     let tokens: HashSet<&str> = ticks.iter().map(|tick| tick.token.as_str()).collect();
-    let properties = properties(tokens.len(), of_range(range)).map_err(failed)?;
+    let properties = properties(tokens.len(), about).map_err(failed)?;
     let mut writer = ArrowWriter::try_new(file, schema(), Some(properties)).map_err(failed)?;
     for group in ticks.chunks(ROW_GROUP_TICKS_MAX) {
         writer.write(&record_batch(group)?).map_err(failed)?;
@@ -128,7 +132,7 @@ fn sorting_columns() -> Vec<SortingColumn> {
 }
 
 /// Metadata: the writer of the file, and its range of the stream.
-fn of_range(range: Range) -> Vec<KeyValue> {
+pub(crate) fn of_range(range: Range) -> Vec<KeyValue> {
     about(&[
         ("shard", range.shard.to_string()),
         ("first", range.first.to_string()),

@@ -23,6 +23,9 @@ const SEQUENCE_DIGITS: usize = 20;
 /// The prefix of the name of a compacted file.
 const COMPACTED: &str = "compacted-";
 
+/// The prefix of the name of a file with ticks that the archive lacked.
+const REPAIRED: &str = "repaired-";
+
 /// Digits of the id checksum in the name of a compacted file.
 const COMPACTED_ID_DIGITS: usize = 12;
 
@@ -71,6 +74,15 @@ pub(crate) fn range_of(name: &str) -> Option<(u8, u64)> {
 pub(crate) fn compacted_name(generation: u64, part: usize, ids: &str) -> String {
     let ids: String = ids.chars().take(COMPACTED_ID_DIGITS).collect();
     format!("{COMPACTED}{generation:06}-{part:03}-{ids}{EXTENSION}")
+}
+
+/// `repaired-IDS.parquet`: the name of a file with ticks that the archive lacked; another `attempt` has another name.
+pub(crate) fn repaired_name(ids: &str, attempt: usize) -> String {
+    let ids: String = ids.chars().take(COMPACTED_ID_DIGITS).collect();
+    match attempt {
+        0 => format!("{REPAIRED}{ids}{EXTENSION}"),
+        attempt => format!("{REPAIRED}{ids}-{attempt}{EXTENSION}"),
+    }
 }
 
 /// The generation in a file's name, if a compaction gave it.

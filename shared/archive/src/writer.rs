@@ -87,7 +87,7 @@ impl Archive {
         for (day, mut ticks) in by_day(ticks)? {
             let path = self.staging.file(day, range)?;
             written.duplicates -= ticks.len() as u64;
-            let bytes = file::write(&path, range, &mut ticks)?;
+            let bytes = file::write(&path, file::of_range(range), &mut ticks)?;
             staged.push((day, path, bytes, ticks));
         }
         for (day, path, bytes, ticks) in staged {
@@ -116,7 +116,7 @@ impl Archive {
         let range = Range { shard, first, last };
         for (day, mut ticks) in by_day(ticks)? {
             let path = self.staging.file(day, range)?;
-            let written = file::write(&path, range, &mut ticks);
+            let written = file::write(&path, file::of_range(range), &mut ticks);
             if path.exists() {
                 staging::remove(&path)?;
             }
@@ -183,7 +183,7 @@ fn identity(tick: &Tick) -> Identity<'_> {
 }
 
 /// The ticks by the UTC day of their event time, each event once: the first of the range stays.
-fn by_day(ticks: &[Tick]) -> Result<BTreeMap<NaiveDate, Vec<&Tick>>, ArchiveError> {
+pub(crate) fn by_day(ticks: &[Tick]) -> Result<BTreeMap<NaiveDate, Vec<&Tick>>, ArchiveError> {
     let mut seen = HashSet::with_capacity(ticks.len());
     let mut days: BTreeMap<NaiveDate, Vec<&Tick>> = BTreeMap::new();
     for tick in ticks.iter().filter(|tick| seen.insert(identity(tick))) {

@@ -9,3 +9,4 @@ pub mod rollout_controller;
 pub mod scaling;
 pub mod stage_gate;
 pub mod stream_history;
+pub mod verify;

@@ -394,7 +394,10 @@ mod tests {
             .keep(&[entry(DAY_MS - 1, "old"), entry(DAY_MS, "new")])
             .await
             .unwrap();
-        store.sweep(DAY_MS, &[]).await.unwrap();
+        store
+            .sweep(DAY_MS, crate::retention::StreamRetention::ALL, &[])
+            .await
+            .unwrap();
         assert_eq!(files.flush().await.unwrap(), 1);
         assert_eq!(
             lines(&data).into_values().flatten().collect::<Vec<_>>(),

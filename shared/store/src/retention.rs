@@ -12,14 +12,28 @@ use fjall::{AbstractTree as _, Keyspace};
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::day::{self, Day};
-use crate::keys::stream_block::SHARDS;
-use crate::keys::{meta, pair, sortable};
+use crate::keys::stream_block::{self, SHARDS};
+use crate::keys::{meta, number_of, pair, sortable};
 
 /// Pairs looked at per step, so a sweep never blocks the writer for long.
 const PAIRS_PER_STEP: usize = 1_000;
 
-/// Records of the stream that are kept after the slowest consumer has read them.
-const STREAM_KEPT_RECORDS: u64 = 1_000_000;
+/// What the stream keeps after all consumers have read it. What one of them has not read is kept in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamRetention {
+    /// Records of ticks that were received at this time or later are kept, epoch milliseconds.
+    pub from_ms: i64,
+    /// Within this size on disk, in bytes: the oldest records beyond it are removed.
+    pub bytes_max: u64,
+}
+
+impl StreamRetention {
+    /// Everything is kept.
+    pub const ALL: Self = Self {
+        from_ms: i64::MIN,
+        bytes_max: u64::MAX,
+    };
+}
 
 /// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,18 +48,23 @@ impl EmbeddedStore {
     /// Removes the days that are entirely before `before_ms` (epoch milliseconds): ticks, by the day of
     /// their receipt and not of their event time, so replayed old trades are kept as long as new ones;
     /// candles and anomalies, by the day on which they were written last; quarantined entries; and pairs
-    /// with their states. Also removes blocks of the stream that all `consumers` have read long ago.
+    /// with their states. Also removes blocks of the stream that all `consumers` have read and `stream` does not keep.
     ///
     /// # Errors
     /// [`StorageError`]; what was removed before the error stays removed.
-    pub async fn sweep(&self, before_ms: i64, consumers: &[&str]) -> Result<Swept, StorageError> {
+    pub async fn sweep(
+        &self,
+        before_ms: i64,
+        stream: StreamRetention,
+        consumers: &[&str],
+    ) -> Result<Swept, StorageError> {
         let first_day = day::of(before_ms);
         let mut swept = Swept::default();
         let begins = first_day > self.inner.first_day();
         if begins {
             swept.ticks = self.hide_days_before(first_day).await?;
         }
-        self.drop_files(consumers).await?;
+        self.drop_files(stream, consumers).await?;
         if begins {
             swept.pairs = self.remove_pairs(first_day).await?;
         }
@@ -80,7 +99,11 @@ impl EmbeddedStore {
 
     /// Drops the files that only have rows of days before the first one, and only blocks of the stream that
     /// are not needed any more.
-    async fn drop_files(&self, consumers: &[&str]) -> Result<(), StorageError> {
+    async fn drop_files(
+        &self,
+        retention: StreamRetention,
+        consumers: &[&str],
+    ) -> Result<(), StorageError> {
         let mut stream_from = Vec::new();
         for shard in 0..SHARDS {
             let mut slowest = u64::MAX;
@@ -88,7 +111,7 @@ impl EmbeddedStore {
                 slowest = slowest.min(self.checkpoint(consumer, shard)?.count());
             }
             if !consumers.is_empty() {
-                stream_from.push((shard, slowest.saturating_sub(STREAM_KEPT_RECORDS)));
+                stream_from.push((shard, slowest));
             }
         }
         self.read(move |inner| {
@@ -104,8 +127,12 @@ impl EmbeddedStore {
                 drop_before(space, &first_day.to_be_bytes())?;
             }
             drop_before(&spaces.quarantine, &sortable(day::start_ms(first_day)))?;
-            for (shard, keep_from) in stream_from {
+            for (shard, slowest) in stream_from {
                 let stream = spaces.shard(shard)?;
+                let end =
+                    inner.with_state(|state| state.end_offsets.get(usize::from(shard)).copied());
+                let end = end.unwrap_or_default();
+                let keep_from = keep_from(stream, end, retention)?.min(slowest);
                 // The block with the first record that is kept begins at or before it.
                 if let Some(guard) = stream.range(..=keep_from.to_be_bytes()).next_back() {
                     drop_before(stream, &guard.key()?)?;
@@ -163,6 +190,44 @@ impl EmbeddedStore {
     }
 }
 
+/// The first record of a shard that is kept, whoever has read it.
+fn keep_from(shard: &Keyspace, end: u64, retention: StreamRetention) -> Result<u64, StorageError> {
+    let Some(first) = shard.first_key_value() else {
+        return Ok(0);
+    };
+    let first = number_of(&first.key()?)?;
+    // Blocks are in the order of their receipt, except for what was drained from the outbox; where that lies in the
+    // way of the search, some minutes more or less are kept.
+    let (mut old, mut kept) = (first, end.saturating_add(1));
+    while old < kept {
+        let middle = old + (kept - old) / 2;
+        match received_ms(shard, middle)? {
+            Some(received_ms) if received_ms < retention.from_ms => old = middle + 1,
+            Some(_) | None => kept = middle,
+        }
+    }
+    let records = end.saturating_sub(first) + 1;
+    let (bytes, bytes_max) = (shard.disk_space(), retention.bytes_max / u64::from(SHARDS));
+    let beyond = match bytes.checked_sub(bytes_max) {
+        None | Some(0) => first,
+        Some(excess) => {
+            let share = u128::from(records) * u128::from(excess) / u128::from(bytes);
+            first + u64::try_from(share).unwrap_or(records)
+        }
+    };
+    Ok(kept.max(beyond))
+}
+
+/// When the first tick of the block with a record was received, epoch milliseconds; `None` if it cannot be read.
+fn received_ms(shard: &Keyspace, record: u64) -> Result<Option<i64>, StorageError> {
+    let Some(guard) = shard.range(..=record.to_be_bytes()).next_back() else {
+        return Ok(None);
+    };
+    let block = stream_block::read(&guard.value()?);
+    let first = block.ok().and_then(|ticks| ticks.into_iter().next());
+    Ok(first.map(|tick| tick.ingested_at_ms))
+}
+
 /// Drops the files of a keyspace whose rows all come before a key.
 fn drop_before(space: &Keyspace, key: &[u8]) -> Result<(), StorageError> {
     let dropped = space.tree.drop_range::<&[u8], _>(..key);
@@ -207,7 +272,10 @@ mod tests {
                 store.append(&made, None).await.unwrap();
             }
             let first_day = (day + 20_000).saturating_sub(3);
-            store.sweep(day::start_ms(first_day), &[]).await.unwrap();
+            store
+                .sweep(day::start_ms(first_day), StreamRetention::ALL, &[])
+                .await
+                .unwrap();
             if day < 10 {
                 most_tables = most_tables.max(store.inner.spaces.ticks.table_count());
             }
@@ -218,7 +286,10 @@ mod tests {
         let before = (20_000_u16 + 23).to_be_bytes();
         let started = std::time::Instant::now();
         loop {
-            store.sweep(day::start_ms(20_026), &[]).await.unwrap();
+            store
+                .sweep(day::start_ms(20_026), StreamRetention::ALL, &[])
+                .await
+                .unwrap();
             let tables = store.inner.spaces.ticks.table_count();
             let first_row = store.inner.spaces.ticks.first_key_value().unwrap();
             let first_row = first_row.key().unwrap();

@@ -17,11 +17,12 @@ async fn a_reader_sees_each_row_once_at_every_moment() {
     let archive = Archive::open(room.data.path()).unwrap();
     let written = Arc::new(AtomicUsize::new(0));
     let ended = Arc::new(AtomicBool::new(false));
+    let looks = Arc::new(AtomicUsize::new(0));
     let day = room.day("07");
     let reader = {
         let (written, ended) = (Arc::clone(&written), Arc::clone(&ended));
+        let looks = Arc::clone(&looks);
         std::thread::spawn(move || {
-            let mut looks = 0;
             while !ended.load(Ordering::Acquire) {
                 let least = written.load(Ordering::Acquire);
                 let files = day_files(&day).unwrap();
@@ -35,9 +36,8 @@ async fn a_reader_sees_each_row_once_at_every_moment() {
                 ids.dedup();
                 assert_eq!(ids.len(), rows, "a row twice in {files:?}");
                 assert!(rows >= least, "{rows} rows of {least} in {files:?}");
-                looks += 1;
+                looks.fetch_add(1, Ordering::Release);
             }
-            looks
         })
     };
     for round in 0..12_u64 {
@@ -52,11 +52,14 @@ async fn a_reader_sees_each_row_once_at_every_moment() {
         }
         // Commits, and removes in the next round the files that this one replaced.
         room.compact().await;
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        // On a busy machine, too, the reader looks between two rounds.
+        let looked = looks.load(Ordering::Acquire);
+        while looks.load(Ordering::Acquire) == looked && !reader.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
         room.now_ms.fetch_add(1, Ordering::Relaxed);
     }
     ended.store(true, Ordering::Release);
-    let looks = reader.join().unwrap();
-    assert!(looks > 10, "{looks} looks");
+    reader.join().unwrap();
     assert_eq!(room.rows()["2026-3-7"].len(), 360);
 }

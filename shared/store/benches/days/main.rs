@@ -105,7 +105,10 @@ impl Simulation {
             let rate = self.ticks as f64 / started.elapsed().as_secs_f64();
             let started = Instant::now();
             let before_ms = FIRST_DAY_MS + (day + 1 - self.retention) * DAY_MS;
-            expired += store.sweep(before_ms, &["analytics"]).await?.ticks;
+            expired += store
+                .sweep(before_ms, store::StreamRetention::ALL, &["analytics"])
+                .await?
+                .ticks;
             let sweep_s = started.elapsed().as_secs_f64();
             if (day + 1) % REPORT_EVERY != 0 && day != 0 {
                 continue;

@@ -107,7 +107,10 @@ async fn upgrading_a_folder_neither_loses_nor_duplicates_ticks() {
     assert_eq!(id, Some(OutboxId(3)));
     // Retention goes by the days of receipt.
     let before_ms = START_MS + 3 * day::DAY_MS;
-    let swept = store.sweep(before_ms, &[]).await.unwrap();
+    let swept = store
+        .sweep(before_ms, crate::retention::StreamRetention::ALL, &[])
+        .await
+        .unwrap();
     assert_eq!((swept.ticks, swept.pairs), (14, 2));
     store.close();
 

@@ -205,7 +205,10 @@ async fn an_arrival_stamped_tick_is_identified_by_its_id() {
         let receipt = store.put(&in_cohort([&tick, &tick])).await.unwrap();
         assert_eq!(receipt.outcomes, [expected, PutOutcome::Duplicate]);
     }
-    store.sweep(START_MS + DAY_MS, &[]).await.unwrap();
+    store
+        .sweep(START_MS + DAY_MS, store::StreamRetention::ALL, &[])
+        .await
+        .unwrap();
     let again = store.put(&in_cohort([&at(START_MS + 5)])).await.unwrap();
     assert_eq!(
         again.outcomes,

@@ -7,6 +7,7 @@ mod embedded;
 mod outbox;
 mod poison;
 mod retention;
+mod verify;
 
 use std::sync::Arc;
 

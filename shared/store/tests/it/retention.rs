@@ -34,7 +34,10 @@ async fn put(store: &EmbeddedStore, made: &[Tick]) -> Vec<PutOutcome> {
 
 async fn sweep_before(store: &EmbeddedStore, day: i64) -> store::Swept {
     let before_ms = MIDNIGHT_MS + day * DAY_MS;
-    store.sweep(before_ms, &[]).await.unwrap()
+    store
+        .sweep(before_ms, store::StreamRetention::ALL, &[])
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -60,7 +63,14 @@ async fn the_day_of_receipt_decides_and_a_day_is_removed_as_a_whole() {
 
     // A limit within a day removes only the days before it.
     let within = MIDNIGHT_MS + DAY_MS - 1;
-    assert_eq!(store.sweep(within, &[]).await.unwrap().ticks, 0);
+    assert_eq!(
+        store
+            .sweep(within, store::StreamRetention::ALL, &[])
+            .await
+            .unwrap()
+            .ticks,
+        0
+    );
     assert_eq!(sweep_before(&store, 1).await.ticks, 1);
     assert_eq!(sweep_before(&store, 1).await.ticks, 0, "already removed");
     let mut store = store;
@@ -197,7 +207,10 @@ async fn the_stream_keeps_what_a_consumer_has_not_read() {
     put(&store, &made).await;
     store.append(&refs(&made), None).await.unwrap();
     let before_ms = START_MS + 2 * DAY_MS;
-    let swept = store.sweep(before_ms, &["analytics"]).await.unwrap();
+    let swept = store
+        .sweep(before_ms, store::StreamRetention::ALL, &["analytics"])
+        .await
+        .unwrap();
     assert_eq!(swept.ticks, 20);
     assert_eq!(whole_stream(&store).await.len(), 20);
 }

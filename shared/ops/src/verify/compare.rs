@@ -1,0 +1,253 @@
+//! Compares the records of each tick.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::Tick;
+
+use super::names::{Names, PairNumber, SourceNumber};
+use super::proof::{Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, Place, TOKENS_MAX};
+use super::record::{Origin, Record};
+
+const MS_PER_HOUR: i64 = 60 * 60 * 1_000;
+
+/// When a tick must be where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    /// Ticks received at this time or later may be missing in the stream, epoch milliseconds.
+    pub(super) stream_ms: i64,
+    /// The same for the archive.
+    pub(super) archive_ms: i64,
+}
+
+/// What could be seen of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// Ticks received before this time may be there without having been seen.
+    pub(super) before_ms: i64,
+}
+
+impl Sight {
+    pub(super) const CLEAR: Self = Self {
+        before_ms: i64::MIN,
+    };
+    pub(super) const NONE: Self = Self {
+        before_ms: i64::MAX,
+    };
+
+    pub(super) fn without(self, before_ms: Option<i64>) -> Self {
+        Self {
+            before_ms: self.before_ms.max(before_ms.unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+/// The rules of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) due: Due,
+    pub(super) store: Sight,
+    pub(super) stream: Sight,
+    pub(super) archive: Sight,
+}
+
+/// The result of some records.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    by_hour: BTreeMap<i64, Counts>,
+    by_source: HashMap<SourceNumber, Counts>,
+    by_pair: HashMap<PairNumber, Counts>,
+    pub(super) examples: Vec<Example>,
+    examples_of: HashMap<(Finding, Place), usize>,
+}
+
+/// What a repair needs of a portion of the records.
+#[derive(Debug, Default)]
+pub(super) struct Lacking {
+    /// Ticks of the cohort that the stream lacks.
+    pub(super) in_stream: Vec<Tick>,
+    /// Ticks of the cohort that the stream has and the archive lacks.
+    pub(super) in_archive: Vec<Tick>,
+}
+
+impl Tally {
+    /// Adds records, sorted by identity and place. With `lacking`, collects what a repair needs.
+    pub(super) fn compare(
+        &mut self,
+        records: &[Record],
+        names: &Names,
+        rules: &Rules,
+        mut lacking: Option<&mut Lacking>,
+    ) {
+        for copies in records.chunk_by(|one, other| one.identity == other.identity) {
+            self.compare_tick(copies, names, rules, lacking.as_deref_mut());
+        }
+    }
+
+    fn compare_tick(
+        &mut self,
+        copies: &[Record],
+        names: &Names,
+        rules: &Rules,
+        lacking: Option<&mut Lacking>,
+    ) {
+        let is_stored = |record: &&Record| matches!(record.origin, Origin::Store(_));
+        let stored = copies.iter().find(is_stored);
+        let Some(first) = stored.or(copies.first()) else {
+            return;
+        };
+        let mut counts = Counts::default();
+        let decision = stored.map(|record| match record.origin {
+            Origin::Store(in_cohort) => in_cohort,
+            Origin::Stream | Origin::Archive => None,
+        });
+        if let Some(decision) = decision {
+            counts.stored = 1;
+            counts.cohort = u64::from(decision == Some(true));
+            counts.undecided = u64::from(decision.is_none());
+        }
+        let mut found = [0_u64; 2];
+        for (place, found) in Place::ALL.into_iter().zip(&mut found) {
+            let origin = match place {
+                Place::Stream => Origin::Stream,
+                Place::Archive => Origin::Archive,
+            };
+            let in_place = || copies.iter().filter(|record| record.origin == origin);
+            let copies_there = in_place().count() as u64;
+            *found = copies_there;
+            let of_place = counts.of_mut(place);
+            if copies_there > 1 {
+                of_place.repeated = copies_there - 1;
+                self.example(Finding::Repeated, place, first, None, names);
+            }
+            match (stored, decision) {
+                (Some(stored), Some(Some(true))) => {
+                    let other = in_place().find(|record| !stored.is_same(record));
+                    if let Some(other) = other {
+                        of_place.different = 1;
+                        self.example(Finding::Different, place, stored, Some(other), names);
+                    } else if copies_there == 1 {
+                        of_place.matched = 1;
+                    } else if copies_there == 0 {
+                        let (sight, due_ms) = match place {
+                            Place::Stream => (rules.stream, rules.due.stream_ms),
+                            Place::Archive => (rules.archive, rules.due.archive_ms),
+                        };
+                        if stored.ingested_at_ms < sight.before_ms {
+                            of_place.unseen = 1;
+                        } else if stored.ingested_at_ms >= due_ms {
+                            of_place.late = 1;
+                        } else {
+                            of_place.missing = 1;
+                            self.example(Finding::Missing, place, stored, None, names);
+                        }
+                    }
+                }
+                (Some(_), Some(Some(false))) if copies_there > 0 => {
+                    of_place.extra = 1;
+                    self.example(Finding::OutsideCohort, place, first, None, names);
+                }
+                (None, _) if copies_there > 0 && first.ingested_at_ms >= rules.store.before_ms => {
+                    of_place.extra = 1;
+                    self.example(Finding::NotStored, place, first, None, names);
+                }
+                _ => {}
+            }
+        }
+        counts.matched = u64::from(counts.stream.matched == 1 && counts.archive.matched == 1);
+        if let (Some(lacking), Some(stored)) = (lacking, stored) {
+            if counts.stream.missing == 1 {
+                lacking.in_stream.extend(stored.tick(names));
+            } else if counts.archive.missing == 1 && found[0] > 0 {
+                lacking.in_archive.extend(stored.tick(names));
+            }
+        }
+        self.counts.add(&counts);
+        let hour_ms = first.ingested_at_ms - first.ingested_at_ms.rem_euclid(MS_PER_HOUR);
+        self.by_hour.entry(hour_ms).or_default().add(&counts);
+        self.by_source.entry(first.source).or_default().add(&counts);
+        let pair = first.identity.pair;
+        self.by_pair.entry(pair).or_default().add(&counts);
+    }
+
+    fn example(
+        &mut self,
+        finding: Finding,
+        place: Place,
+        record: &Record,
+        other: Option<&Record>,
+        names: &Names,
+    ) {
+        let count = self.examples_of.entry((finding, place)).or_default();
+        if *count >= EXAMPLES_MAX {
+            return;
+        }
+        *count += 1;
+        let pair = names.pair_name(record.identity.pair);
+        let source = names.source_name(record.source);
+        self.examples.push(Example {
+            finding,
+            place,
+            tick_id: record.tick_id().to_string(),
+            token: pair.map(|pair| pair.token.to_string()).unwrap_or_default(),
+            quote: pair.map(|pair| pair.quote.to_string()).unwrap_or_default(),
+            source: source.map(ToString::to_string).unwrap_or_default(),
+            timestamp_ms: record.identity.timestamp_ms,
+            ingested_at_ms: record.ingested_at_ms,
+            fields: other.map_or_else(Vec::new, |other| record.differences(other, names)),
+        });
+    }
+
+    /// Adds the result of other records.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.counts.add(&other.counts);
+        for (hour, counts) in other.by_hour {
+            self.by_hour.entry(hour).or_default().add(&counts);
+        }
+        for (source, counts) in other.by_source {
+            self.by_source.entry(source).or_default().add(&counts);
+        }
+        for (pair, counts) in other.by_pair {
+            self.by_pair.entry(pair).or_default().add(&counts);
+        }
+        for example in other.examples {
+            let count = self.examples_of.entry((example.finding, example.place));
+            let count = count.or_default();
+            if *count < EXAMPLES_MAX {
+                *count += 1;
+                self.examples.push(example);
+            }
+        }
+    }
+
+    /// The counts by hour, source and token.
+    pub(super) fn groups(&self, names: &Names) -> Groups {
+        let mut groups = Groups {
+            by_hour: self.by_hour.clone(),
+            ..Groups::default()
+        };
+        for (source, counts) in &self.by_source {
+            let name = names.source_name(*source).map(ToString::to_string);
+            let of_source = groups.by_source.entry(name.unwrap_or_default());
+            of_source.or_default().add(counts);
+        }
+        for (pair, counts) in &self.by_pair {
+            let name = names.pair_name(*pair).map(|pair| pair.token.to_string());
+            let mut name = name.unwrap_or_default();
+            let is_full = groups.by_token.len() >= TOKENS_MAX;
+            if is_full && !groups.by_token.contains_key(&name) {
+                OTHER_TOKENS.clone_into(&mut name);
+            }
+            groups.by_token.entry(name).or_default().add(counts);
+        }
+        groups
+    }
+}
+
+/// Counts by hour, source and token.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    pub(super) by_hour: BTreeMap<i64, Counts>,
+    pub(super) by_source: BTreeMap<String, Counts>,
+    pub(super) by_token: BTreeMap<String, Counts>,
+}

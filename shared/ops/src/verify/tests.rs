@@ -1,0 +1,555 @@
+//! A comparison of places in memory, with faults of each kind.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use domain::{Pair, Price, TickId};
+use futures_util::stream;
+use rust_decimal::Decimal;
+use testkit::ticks::{START_MS, tick};
+use twox_hash::XxHash64;
+
+use super::*;
+
+/// Ticks of three places.
+#[derive(Default)]
+struct Memory {
+    stored: Vec<StoredTick>,
+    streamed: Mutex<Vec<Tick>>,
+    archived: Mutex<Vec<ArchivedTick>>,
+    stream_unseen: Option<Unseen>,
+    archive_error: bool,
+}
+
+fn pages<T: Clone + Send>(ticks: &[T], unseen: Option<&Unseen>) -> Vec<Result<Page<T>, PortError>> {
+    let unseen = unseen.into_iter().map(|it| Ok(Page::Unseen(it.clone())));
+    let ticks = ticks.chunks(100).map(|page| Ok(Page::Ticks(page.to_vec())));
+    unseen.chain(ticks).collect()
+}
+
+impl StoredTicks for Memory {
+    fn stored(&self, range: ReceiptRange) -> Pages<'_, StoredTick> {
+        let mut ticks = self.stored.clone();
+        ticks.retain(|stored| range.contains(stored.tick.ingested_at_ms));
+        stream::iter(pages(&ticks, None)).boxed()
+    }
+}
+
+impl StreamedTicks for Memory {
+    fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
+        let mut ticks = self.streamed.lock().unwrap().clone();
+        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
+        stream::iter(pages(&ticks, self.stream_unseen.as_ref())).boxed()
+    }
+}
+
+impl ArchivedTicks for Memory {
+    fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
+        let mut ticks = self.archived.lock().unwrap().clone();
+        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
+        ticks.retain(|tick| days.contains(&day_of(tick.timestamp_ms).unwrap()));
+        let mut pages = pages(&ticks, None);
+        if self.archive_error {
+            pages.push(Err(PortError {
+                operation: "read the archive",
+                retryable: false,
+                source: "access denied".into(),
+            }));
+        }
+        stream::iter(pages).boxed()
+    }
+}
+
+#[async_trait]
+impl Repair for Memory {
+    async fn append(&self, ticks: &[Tick]) -> Result<(), PortError> {
+        self.streamed.lock().unwrap().extend_from_slice(ticks);
+        Ok(())
+    }
+    async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError> {
+        let mut archived = self.archived.lock().unwrap();
+        archived.extend(ticks.iter().map(archived_form));
+        Ok(())
+    }
+}
+
+struct Quiet;
+
+impl Watch for Quiet {
+    fn progress(&self, _: Phase, _: u64, _: Option<u64>) {}
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+fn archived_form(tick: &Tick) -> ArchivedTick {
+    ArchivedTick {
+        tick_id: tick.tick_id,
+        pair: Pair::of(tick),
+        price: tick.price.to_f64(),
+        volume: tick.volume.map(domain::Volume::to_f64),
+        timestamp_ms: tick.timestamp_ms,
+        ingested_at_ms: tick.ingested_at_ms,
+        source: tick.source.clone(),
+        slot: tick.slot,
+        method: tick.method,
+        sequence: tick.sequence,
+        quality: tick.quality,
+    }
+}
+
+/// Ticks a second apart, of which every tenth is outside the cohort, all where they belong.
+fn healthy(count: u32) -> Memory {
+    let mut memory = Memory::default();
+    for n in 0..count {
+        let tick = tick(&format!("T{}", n % 7), n);
+        let in_cohort = n % 10 != 9;
+        memory.stored.push(StoredTick {
+            tick: tick.clone(),
+            in_cohort: Some(in_cohort),
+        });
+        if in_cohort {
+            memory
+                .archived
+                .get_mut()
+                .unwrap()
+                .push(archived_form(&tick));
+            memory.streamed.get_mut().unwrap().push(tick);
+        }
+    }
+    memory
+}
+
+const COUNT: u32 = 1_000;
+const COHORT: u64 = 900;
+
+/// Long after all ticks.
+const NOW_MS: i64 = START_MS + 3_600_000;
+
+struct Options {
+    request: VerifyRequest,
+    now_ms: i64,
+}
+
+async fn verified(
+    memory: &Memory,
+    change: impl FnOnce(&mut Options),
+) -> Result<Proof, VerifyError> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options {
+        request: VerifyRequest {
+            from_ms: START_MS,
+            to_ms: NOW_MS,
+            one_in: 1,
+            repeats_max: 0,
+            due_after: DueAfter {
+                stored_ms: 10_000,
+                streamed_ms: 20_000,
+                archived_ms: 300_000,
+            },
+            repair: false,
+        },
+        now_ms: NOW_MS,
+    };
+    change(&mut options);
+    let verify = Verify {
+        places: Places {
+            store: memory,
+            stream: memory,
+            archive: memory,
+        },
+        repair: memory,
+        now_ms: options.now_ms,
+        temp_folder: folder.path().to_owned(),
+        watch: &Quiet,
+    };
+    let proof = verify.run(&options.request).await;
+    let left = folder.path().read_dir().unwrap().count();
+    assert_eq!(left, 0, "files are left");
+    proof
+}
+
+async fn proof_of(memory: &Memory) -> Proof {
+    verified(memory, |_| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn places_that_agree_are_proven() {
+    let proof = proof_of(&healthy(COUNT)).await;
+    assert_eq!(proof.verdict(), Verdict::Proven, "{proof:?}");
+    let matched = PlaceCounts {
+        matched: COHORT,
+        ..PlaceCounts::default()
+    };
+    let expected = Counts {
+        stored: u64::from(COUNT),
+        cohort: COHORT,
+        matched: COHORT,
+        undecided: 0,
+        stream: matched,
+        archive: matched,
+    };
+    assert_eq!(proof.counts, expected);
+    for groups in [
+        proof.by_hour.values().collect::<Vec<_>>(),
+        proof.by_source.values().collect(),
+        proof.by_token.values().collect(),
+    ] {
+        let mut sum = Counts::default();
+        groups.into_iter().for_each(|counts| sum.add(counts));
+        assert_eq!(sum, expected);
+    }
+    assert_eq!(proof.by_token.len(), 7);
+}
+
+/// Each fault, where it must be found, and what its example says.
+#[tokio::test]
+async fn each_fault_is_found_at_its_place() {
+    type Break = fn(&mut Memory);
+    let faults: [(&str, Break, Finding, Place); 9] = [
+        (
+            "one is missing in the stream",
+            |it| drop(it.streamed.get_mut().unwrap().remove(500)),
+            Finding::Missing,
+            Place::Stream,
+        ),
+        (
+            "one is missing in the archive",
+            |it| drop(it.archived.get_mut().unwrap().remove(500)),
+            Finding::Missing,
+            Place::Archive,
+        ),
+        (
+            "one is twice in the stream",
+            |it| {
+                let streamed = it.streamed.get_mut().unwrap();
+                streamed.push(streamed[500].clone());
+            },
+            Finding::Repeated,
+            Place::Stream,
+        ),
+        (
+            "one is twice in the archive",
+            |it| {
+                let archived = it.archived.get_mut().unwrap();
+                archived.push(archived[500].clone());
+            },
+            Finding::Repeated,
+            Place::Archive,
+        ),
+        (
+            "one has another price in the stream",
+            |it| {
+                let tick = &mut it.streamed.get_mut().unwrap()[500];
+                let price = tick.price.decimal() + Decimal::new(1, 8);
+                tick.price = Price::new(price).unwrap();
+            },
+            Finding::Different,
+            Place::Stream,
+        ),
+        (
+            "one has another price in the archive",
+            |it| it.archived.get_mut().unwrap()[500].price += 1e-8,
+            Finding::Different,
+            Place::Archive,
+        ),
+        (
+            "one is in the stream, but outside the cohort",
+            |it| {
+                let outside = it.stored[9].tick.clone();
+                it.streamed.get_mut().unwrap().push(outside);
+            },
+            Finding::OutsideCohort,
+            Place::Stream,
+        ),
+        (
+            "one is in the archive, but outside the cohort",
+            |it| {
+                let outside = archived_form(&it.stored[9].tick);
+                it.archived.get_mut().unwrap().push(outside);
+            },
+            Finding::OutsideCohort,
+            Place::Archive,
+        ),
+        (
+            "one is not in the store",
+            |it| drop(it.stored.remove(500)),
+            Finding::NotStored,
+            Place::Archive,
+        ),
+    ];
+    for (what, fault, finding, place) in faults {
+        let mut memory = healthy(COUNT);
+        fault(&mut memory);
+        let proof = proof_of(&memory).await;
+        assert_eq!(proof.verdict(), Verdict::Differences, "{what}");
+        let found = proof.examples.iter();
+        let found = found.filter(|it| it.finding == finding && it.place == place);
+        assert_eq!(found.count(), 1, "{what}: {:?}", proof.examples);
+        let of_place = proof.counts.of(place);
+        let total = of_place.missing + of_place.different + of_place.repeated + of_place.extra;
+        assert_eq!(total, 1, "{what}: {of_place:?}");
+        assert!(
+            proof.counts.matched < COHORT || finding == Finding::OutsideCohort,
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_difference_is_shown_field_by_field() {
+    let mut memory = healthy(20);
+    {
+        let tick = &mut memory.streamed.get_mut().unwrap()[3];
+        tick.price = Price::parse("10.030000001").unwrap();
+        tick.volume = None;
+        tick.slot = Some(7);
+    }
+    let proof = proof_of(&memory).await;
+    let [example] = proof.examples.as_slice() else {
+        panic!("{:?}", proof.examples);
+    };
+    let fields: Vec<_> = example
+        .fields
+        .iter()
+        .map(|it| (it.field.as_str(), it.stored.as_str(), it.found.as_str()))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            ("price", "10.03", "10.030000001"),
+            ("volume", "0.4", ""),
+            ("slot", "", "7")
+        ]
+    );
+    assert_eq!(
+        example.tick_id,
+        TickId::derive("testkit", &["T3", "3"]).to_string()
+    );
+}
+
+/// Amounts are compared with the archive after rounding, and a slot that its column cannot hold is left out.
+#[tokio::test]
+async fn the_archive_is_compared_as_far_as_its_columns_go() {
+    let mut memory = healthy(1);
+    let digits = Price::parse("0.1234567890123456789012345").unwrap();
+    memory.stored[0].tick.price = digits;
+    memory.stored[0].tick.slot = Some(u64::MAX);
+    memory.streamed = Mutex::new(vec![memory.stored[0].tick.clone()]);
+    let mut archived = archived_form(&memory.stored[0].tick);
+    archived.slot = None;
+    memory.archived = Mutex::new(vec![archived]);
+    assert_eq!(proof_of(&memory).await.verdict(), Verdict::Proven);
+}
+
+#[tokio::test]
+async fn a_tick_that_is_not_due_is_late_and_one_that_is_due_is_missing() {
+    let memory = healthy(COUNT);
+    memory.archived.lock().unwrap().truncate(850);
+    // The last 50 ticks of the cohort were received in the last minute.
+    let soon = START_MS + 1_000_000 + 10_000;
+    let proof = verified(&memory, |it| it.now_ms = soon).await.unwrap();
+    assert_eq!(proof.verdict(), Verdict::Proven);
+    assert_eq!(
+        (proof.counts.archive.late, proof.counts.archive.missing),
+        (50, 0)
+    );
+    let proof = proof_of(&memory).await;
+    assert_eq!(proof.verdict(), Verdict::Differences);
+    assert_eq!(
+        (proof.counts.archive.late, proof.counts.archive.missing),
+        (0, 50)
+    );
+    assert_eq!(proof.examples.len(), EXAMPLES_MAX);
+}
+
+#[tokio::test]
+async fn deliveries_under_way_are_left_out() {
+    let memory = healthy(100);
+    memory.streamed.lock().unwrap().clear();
+    memory.archived.lock().unwrap().clear();
+    // The last 50 may still be on their way to the store.
+    let soon = START_MS + 50_000 + 10_000;
+    let proof = verified(&memory, |it| it.now_ms = soon).await.unwrap();
+    assert_eq!(proof.counts.stored, 50);
+    assert_eq!(proof.scope.to_ms, START_MS + 50_000);
+}
+
+#[tokio::test]
+async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
+    let mut memory = healthy(COUNT);
+    memory.streamed.lock().unwrap().drain(..450);
+    let trimmed = "the stream has no ticks received before 00:08:20";
+    memory.stream_unseen = Some(Unseen {
+        before_ms: Some(START_MS + 500_000),
+        what: trimmed.to_owned(),
+    });
+    let proof = proof_of(&memory).await;
+    assert_eq!(proof.verdict(), Verdict::Incomplete);
+    assert_eq!(proof.unseen, [trimmed]);
+    assert_eq!(
+        (proof.counts.stream.unseen, proof.counts.stream.missing),
+        (450, 0)
+    );
+
+    let mut memory = healthy(COUNT);
+    memory.archived.lock().unwrap().truncate(10);
+    memory.archive_error = true;
+    let proof = proof_of(&memory).await;
+    assert_eq!(proof.verdict(), Verdict::Incomplete);
+    assert!(
+        proof.unseen[0].contains("access denied"),
+        "{:?}",
+        proof.unseen
+    );
+    assert_eq!(proof.counts.archive.missing, 0);
+    // A difference that was seen counts all the same.
+    memory.streamed.lock().unwrap().remove(3);
+    assert_eq!(proof_of(&memory).await.verdict(), Verdict::Differences);
+}
+
+#[tokio::test]
+async fn a_range_without_ticks_proves_nothing() {
+    let mut none = healthy(0);
+    assert_eq!(proof_of(&none).await.verdict(), Verdict::NoTicks);
+    none.stored = healthy(10).stored;
+    none.stored
+        .iter_mut()
+        .for_each(|it| it.in_cohort = Some(false));
+    assert_eq!(proof_of(&none).await.verdict(), Verdict::NoTicks);
+    let refused = verified(&none, |it| it.request.to_ms = START_MS).await;
+    assert!(
+        matches!(refused, Err(VerifyError::Empty { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn ticks_of_release_1_0_are_counted_and_not_judged() {
+    let mut memory = healthy(COUNT);
+    memory
+        .stored
+        .iter_mut()
+        .take(100)
+        .for_each(|it| it.in_cohort = None);
+    let proof = proof_of(&memory).await;
+    assert_eq!(proof.verdict(), Verdict::Proven);
+    assert_eq!((proof.counts.undecided, proof.counts.matched), (100, 810));
+}
+
+#[tokio::test]
+async fn repeats_are_allowed_up_to_a_number() {
+    let memory = healthy(COUNT);
+    let twice = memory.streamed.lock().unwrap()[..3].to_vec();
+    memory.streamed.lock().unwrap().extend(twice);
+    for (repeats_max, verdict) in [(2, Verdict::Differences), (3, Verdict::Proven)] {
+        let proof = verified(&memory, |it| it.request.repeats_max = repeats_max)
+            .await
+            .unwrap();
+        assert_eq!(proof.verdict(), verdict);
+        assert_eq!(proof.counts.stream.repeated, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_repair_puts_back_what_is_missing_and_a_second_run_finds_nothing() {
+    let memory = healthy(COUNT);
+    memory.archived.lock().unwrap().drain(100..130);
+    let lost = memory
+        .streamed
+        .lock()
+        .unwrap()
+        .drain(700..702)
+        .collect::<Vec<_>>();
+    let proof = verified(&memory, |it| it.request.repair = true)
+        .await
+        .unwrap();
+    let repaired = Repaired {
+        appended: 2,
+        archived: 30,
+    };
+    assert_eq!(proof.repaired, Some(repaired));
+    assert!(memory.streamed.lock().unwrap().ends_with(&lost) || lost.len() == 2);
+    let proof = verified(&memory, |it| it.request.repair = true)
+        .await
+        .unwrap();
+    assert_eq!(proof.verdict(), Verdict::Proven, "{:?}", proof.examples);
+    assert_eq!(proof.repaired, Some(Repaired::default()));
+}
+
+#[tokio::test]
+async fn a_sample_is_the_same_everywhere() {
+    let proof = verified(&healthy(COUNT), |it| it.request.one_in = 5)
+        .await
+        .unwrap();
+    assert_eq!(proof.verdict(), Verdict::Proven, "{:?}", proof.counts);
+    assert!(
+        (50..400).contains(&proof.counts.cohort),
+        "{:?}",
+        proof.counts
+    );
+}
+
+/// Whatever is lost, doubled or changed, the counts are those of a plain comparison in memory.
+#[tokio::test]
+async fn the_counts_are_those_of_a_plain_comparison() {
+    for seed in 0..20 {
+        let mut rng = seed;
+        let mut chance = |one_in: u64| {
+            rng = XxHash64::oneshot(seed, &u64::to_le_bytes(rng));
+            rng.is_multiple_of(one_in)
+        };
+        let mut memory = Memory::default();
+        let mut expected = Counts::default();
+        for n in 0..2_000 {
+            let tick = tick(&format!("T{}", n % 5), n);
+            let in_cohort = !chance(4);
+            memory.stored.push(StoredTick {
+                tick: tick.clone(),
+                in_cohort: Some(in_cohort),
+            });
+            expected.stored += 1;
+            expected.cohort += u64::from(in_cohort);
+            let mut copies = [u64::from(in_cohort); 2];
+            let mut changed = [false; 2];
+            for (copies, changed) in copies.iter_mut().zip(&mut changed) {
+                if chance(50) {
+                    *copies = 0;
+                } else if chance(50) {
+                    *copies += 1;
+                }
+                *changed = *copies > 0 && in_cohort && chance(50);
+            }
+            for _ in 0..copies[0] {
+                let mut copy = tick.clone();
+                if changed[0] {
+                    copy.sequence = Some(1);
+                }
+                memory.streamed.get_mut().unwrap().push(copy);
+            }
+            for _ in 0..copies[1] {
+                let mut copy = archived_form(&tick);
+                if changed[1] {
+                    copy.price = f64::from_bits(copy.price.to_bits() + 1);
+                }
+                memory.archived.get_mut().unwrap().push(copy);
+            }
+            let mut of_places = [PlaceCounts::default(); 2];
+            for ((counts, copies), changed) in of_places.iter_mut().zip(copies).zip(changed) {
+                counts.repeated = copies.saturating_sub(1);
+                counts.extra = u64::from(!in_cohort && copies > 0);
+                counts.missing = u64::from(in_cohort && copies == 0);
+                counts.different = u64::from(changed);
+                counts.matched = u64::from(in_cohort && copies == 1 && !changed);
+            }
+            expected.matched += u64::from(of_places.iter().all(|it| it.matched == 1));
+            let [stream, archive] = of_places;
+            expected.add(&Counts {
+                stream,
+                archive,
+                ..Counts::default()
+            });
+        }
+        assert_eq!(proof_of(&memory).await.counts, expected, "seed {seed}");
+    }
+}

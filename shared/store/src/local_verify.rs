@@ -1,0 +1,90 @@
+//! Compares store, stream and archive of a data folder (`ops::verify`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use app::ports::{PortError, TickStream as _};
+use archive::{ArchiveReader, Folder, add_missing};
+use async_trait::async_trait;
+use domain::Tick;
+use ops::verify::{Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
+
+use crate::embedded::EmbeddedStore;
+
+/// The folder for temporary files inside the data folder, so that files of the archive are linked and not copied.
+const WORK_FOLDER: &str = "verify";
+
+/// The comparison on this machine.
+#[derive(Clone)]
+pub struct LocalVerify {
+    store: EmbeddedStore,
+    archive: Folder,
+    work: PathBuf,
+}
+
+impl LocalVerify {
+    /// The comparison of a data folder, whose store is open.
+    #[must_use]
+    pub fn new(store: EmbeddedStore, data_dir: &Path) -> Self {
+        Self {
+            store,
+            archive: Folder::new(data_dir),
+            work: data_dir.join(WORK_FOLDER),
+        }
+    }
+
+    /// Compares, and repairs if requested. Only one comparison of a data folder may run at a time.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub async fn run(
+        &self,
+        request: &VerifyRequest,
+        now_ms: i64,
+        watch: &dyn Watch,
+    ) -> Result<Proof, VerifyError> {
+        // What a comparison that was killed has left.
+        match std::fs::remove_dir_all(&self.work) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(self.disk_error(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::create_dir_all(&self.work).map_err(|error| self.disk_error(error))?;
+        let archive = ArchiveReader::new(Arc::new(self.archive.clone()), self.work.clone());
+        let verify = Verify {
+            places: Places {
+                store: &self.store,
+                stream: &self.store,
+                archive: &archive,
+            },
+            repair: self,
+            now_ms,
+            temp_folder: self.work.clone(),
+            watch,
+        };
+        let proof = verify.run(request).await;
+        drop(std::fs::remove_dir_all(&self.work));
+        proof
+    }
+
+    fn disk_error(&self, source: std::io::Error) -> VerifyError {
+        VerifyError::Disk {
+            folder: self.work.clone(),
+            source,
+        }
+    }
+}
+
+#[async_trait]
+impl Repair for LocalVerify {
+    async fn append(&self, ticks: &[Tick]) -> Result<(), PortError> {
+        let ticks: Vec<&Tick> = ticks.iter().collect();
+        self.store.append(&ticks, None).await?;
+        Ok(())
+    }
+
+    async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError> {
+        add_missing(&self.archive, &self.work, ticks).await
+    }
+}

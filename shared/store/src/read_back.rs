@@ -1,0 +1,193 @@
+//! Reads ticks back by the time of their receipt, from the store and from the stream.
+
+use app::ports::PortError;
+use app::read_back::{
+    PAGE_TICKS, Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks,
+    Unseen, channel,
+};
+use domain::Tick;
+
+use crate::embedded::EmbeddedStore;
+use crate::error::StorageError;
+use crate::keys::day;
+use crate::keys::stream_block::{self, SHARDS};
+use crate::keys::{number_of, tick};
+use crate::shared_state::SharedState;
+
+/// How long after the receipt of a tick it may be appended to the stream: the records of the stream are in the order
+/// in which they were appended, so what was removed from its beginning may have been received so much later than its
+/// first record.
+const APPENDED_WITHIN_MS: i64 = 60_000;
+
+impl StoredTicks for EmbeddedStore {
+    fn stored(&self, range: ReceiptRange) -> Pages<'_, StoredTick> {
+        self.pages("read the store", move |inner, sender| {
+            stored(inner, range, sender)
+        })
+    }
+}
+
+impl StreamedTicks for EmbeddedStore {
+    fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
+        self.pages("read the stream", move |inner, sender| {
+            (0..SHARDS).try_for_each(|shard| streamed(inner, shard, range, sender))
+        })
+    }
+}
+
+/// Why reading ended early.
+enum Ended {
+    /// Nobody wants more.
+    Unwanted,
+    Failed(StorageError),
+}
+
+impl From<StorageError> for Ended {
+    fn from(error: StorageError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<fjall::Error> for Ended {
+    fn from(error: fjall::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl EmbeddedStore {
+    /// Reads on a thread that may block, as of the moment at which it begins.
+    fn pages<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&SharedState, &PageSender<T>) -> Result<(), Ended> + Send + 'static,
+    ) -> Pages<'static, T> {
+        let (sender, pages) = channel();
+        let inner = std::sync::Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || {
+            if let Err(Ended::Failed(error)) = read(&inner, &sender) {
+                let error: PortError = error.at(operation);
+                drop(sender.blocking_send(Err(error)));
+            }
+        });
+        pages
+    }
+}
+
+fn send<T>(sender: &PageSender<T>, page: Page<T>) -> Result<(), Ended> {
+    sender.blocking_send(Ok(page)).map_err(|_| Ended::Unwanted)
+}
+
+fn unseen<T>(sender: &PageSender<T>, before_ms: Option<i64>, what: String) -> Result<(), Ended> {
+    send(sender, Page::Unseen(Unseen { before_ms, what }))
+}
+
+/// Sends a page if it is full.
+fn send_full<T>(sender: &PageSender<T>, ticks: &mut Vec<T>) -> Result<(), Ended> {
+    if ticks.len() >= PAGE_TICKS {
+        send(sender, Page::Ticks(std::mem::take(ticks)))?;
+    }
+    Ok(())
+}
+
+/// Rows are sorted by the day of receipt.
+fn stored(
+    inner: &SharedState,
+    range: ReceiptRange,
+    sender: &PageSender<StoredTick>,
+) -> Result<(), Ended> {
+    let first_day = inner.first_day();
+    let kept_from_ms = day::start_ms(first_day);
+    if range.from_ms < kept_from_ms {
+        let what = format!(
+            "the store keeps ticks that were received from {} on; earlier ones have been removed",
+            utc(kept_from_ms)
+        );
+        unseen(sender, Some(kept_from_ms), what)?;
+    }
+    let from = day::of(range.from_ms).max(first_day);
+    // With a clock that went back, a row is in a later day than that of its receipt.
+    let to = day::of(range.to_ms.saturating_sub(1)).max(first_day);
+    let mut ticks = Vec::new();
+    let mut unreadable = 0_u64;
+    for guard in inner.spaces.ticks.range(from.to_be_bytes().as_slice()..) {
+        let (key, value) = guard.into_inner()?;
+        if key
+            .first_chunk()
+            .is_none_or(|day| u16::from_be_bytes(*day) > to)
+        {
+            break;
+        }
+        match tick::decode_decided(&value) {
+            Ok((tick, in_cohort)) if range.contains(tick.ingested_at_ms) => {
+                ticks.push(StoredTick { tick, in_cohort });
+            }
+            Ok(_) => {}
+            Err(_) => unreadable += 1,
+        }
+        send_full(sender, &mut ticks)?;
+    }
+    send(sender, Page::Ticks(ticks))?;
+    if unreadable > 0 {
+        let what = format!("{unreadable} rows of the store cannot be read");
+        unseen(sender, None, what)?;
+    }
+    Ok(())
+}
+
+fn streamed(
+    inner: &SharedState,
+    shard: u8,
+    range: ReceiptRange,
+    sender: &PageSender<Tick>,
+) -> Result<(), Ended> {
+    let end = inner.with_state(|state| state.end_offsets.get(usize::from(shard)).copied());
+    let mut ticks = Vec::new();
+    // The sequence number of the next record, if nothing is missing.
+    let mut next = 1;
+    for guard in inner.spaces.shard(shard)?.iter() {
+        let (key, value) = guard.into_inner()?;
+        let first = number_of(&key)?;
+        let block = match stream_block::read(&value) {
+            Ok(block) => block,
+            Err(error @ StorageError::Corrupt { .. }) => {
+                let what = format!(
+                    "a block of the stream cannot be read (shard {shard}, from record {first} on): {error}"
+                );
+                unseen(sender, None, what)?;
+                next = 0;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let is_first = next == 1 && first > 1;
+        if is_first && let Some(received_ms) = block.iter().map(|tick| tick.ingested_at_ms).max() {
+            let before_ms = received_ms + APPENDED_WITHIN_MS;
+            if range.from_ms < before_ms {
+                let what = format!(
+                    "shard {shard} of the stream has records from {first} on, received at {}; earlier ones have been \
+                     removed",
+                    utc(received_ms)
+                );
+                unseen(sender, Some(before_ms), what)?;
+            }
+        }
+        next = first + block.len() as u64;
+        ticks.extend(
+            block
+                .into_iter()
+                .filter(|tick| range.contains(tick.ingested_at_ms)),
+        );
+        send_full(sender, &mut ticks)?;
+    }
+    if next == 1 && end.is_some_and(|end| end > 0) {
+        let what = format!("all records of shard {shard} of the stream have been removed");
+        unseen(sender, None, what)?;
+    }
+    send(sender, Page::Ticks(ticks))
+}
+
+fn utc(epoch_ms: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(epoch_ms);
+    let text = time.map(|time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+    text.unwrap_or_else(|| format!("{epoch_ms} ms"))
+}

@@ -1,0 +1,199 @@
+//! The comparison of store, stream and archive on this machine.
+
+use std::sync::Arc;
+
+use app::ports::{Clock, TickStore, TickStream};
+use archive::Archive;
+use domain::Tick;
+use ops::verify::{DueAfter, Phase, Proof, Repaired, Verdict, VerifyRequest, Watch};
+use store::{Archiver, EmbeddedStore, LocalVerify, StreamRetention};
+use tempfile::TempDir;
+use testkit::ticks::{START_MS, in_cohort, tick, ticks};
+
+use crate::{open, refs};
+
+const HOUR_MS: i64 = 60 * 60 * 1_000;
+
+/// Long after all ticks.
+const NOW_MS: i64 = START_MS + 24 * HOUR_MS;
+
+struct Now;
+
+impl Clock for Now {
+    fn now_ms(&self) -> i64 {
+        NOW_MS
+    }
+}
+
+struct Quiet;
+
+impl Watch for Quiet {
+    fn progress(&self, _: Phase, _: u64, _: Option<u64>) {}
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+async fn verify(store: &EmbeddedStore, folder: &TempDir, repair: bool) -> Proof {
+    let request = VerifyRequest {
+        from_ms: START_MS,
+        to_ms: NOW_MS,
+        one_in: 1,
+        repeats_max: 0,
+        due_after: DueAfter {
+            stored_ms: 0,
+            streamed_ms: 0,
+            archived_ms: 0,
+        },
+        repair,
+    };
+    let verify = LocalVerify::new(store.clone(), folder.path());
+    verify.run(&request, NOW_MS, &Quiet).await.unwrap()
+}
+
+async fn flush(store: &EmbeddedStore, folder: &TempDir) {
+    let archive = Arc::new(Archive::open(folder.path()).unwrap());
+    let archiver = Archiver::new(store.clone(), archive, Arc::new(Now));
+    archiver.flush().await.unwrap();
+}
+
+/// Ticks of which the last tenth is outside the cohort, stored, streamed except for `lost`, and archived.
+async fn market(store: &EmbeddedStore, folder: &TempDir, lost: &[usize]) -> Vec<Tick> {
+    let made = ticks(&["BTC", "ETH", "SOL"], 1_000);
+    let mut decided = in_cohort(&made);
+    decided[2_700..]
+        .iter_mut()
+        .for_each(|it| it.in_cohort = false);
+    let receipt = store.put(&decided).await.unwrap();
+    let streamed = made[..2_700].iter().enumerate();
+    let streamed: Vec<&Tick> = streamed
+        .filter(|(n, _)| !lost.contains(n))
+        .map(|(_, it)| it)
+        .collect();
+    store.append(&streamed, receipt.outbox_id).await.unwrap();
+    flush(store, folder).await;
+    made
+}
+
+#[tokio::test]
+async fn what_was_stored_is_in_stream_and_archive() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    market(&store, &folder, &[]).await;
+    let proof = verify(&store, &folder, false).await;
+    assert_eq!(proof.verdict(), Verdict::Proven, "{proof:?}");
+    assert_eq!((proof.counts.stored, proof.counts.matched), (3_000, 2_700));
+    assert!(
+        !folder.path().join("verify").exists(),
+        "temporary files are left"
+    );
+}
+
+#[tokio::test]
+async fn a_repair_brings_back_what_is_missing_and_a_second_run_finds_nothing() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    market(&store, &folder, &[7, 1_500]).await;
+    // Of one day's files, one is lost.
+    let day = folder
+        .path()
+        .join("price-archive/year=2026/month=01/day=01");
+    let mut files: Vec<_> = day
+        .read_dir()
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    files.sort();
+    std::fs::remove_file(files.last().unwrap()).unwrap();
+    let proof = verify(&store, &folder, true).await;
+    assert_eq!(proof.verdict(), Verdict::Differences);
+    assert_eq!(proof.counts.stream.missing, 2);
+    let gone = proof.counts.archive.missing;
+    assert!(gone > 2, "{gone}");
+    let repaired = Repaired {
+        appended: 2,
+        archived: gone - 2,
+    };
+    assert_eq!(proof.repaired, Some(repaired));
+    flush(&store, &folder).await;
+    let proof = verify(&store, &folder, true).await;
+    assert_eq!(proof.verdict(), Verdict::Proven, "{proof:?}");
+    assert_eq!(proof.repaired, Some(Repaired::default()));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_named() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    market(&store, &folder, &[]).await;
+    let day = folder
+        .path()
+        .join("price-archive/year=2026/month=01/day=01");
+    std::fs::write(day.join("foreign.parquet"), b"PAR1 not a file").unwrap();
+    let proof = verify(&store, &folder, false).await;
+    assert_eq!(proof.verdict(), Verdict::Incomplete);
+    assert!(
+        proof.unseen[0].contains("foreign.parquet"),
+        "{:?}",
+        proof.unseen
+    );
+}
+
+/// The stream is kept by time and by size, and a comparison says what it has lost.
+#[tokio::test]
+async fn what_the_stream_no_longer_has_is_not_missing() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    for hour in 0..20 {
+        let made: Vec<Tick> = (0..2_000)
+            .map(|n| {
+                let mut made = tick(&format!("T{}", n % 4), hour * 10_000 + n);
+                made.ingested_at_ms = START_MS + i64::from(hour) * HOUR_MS + i64::from(n);
+                made.timestamp_ms = made.ingested_at_ms - 5;
+                made
+            })
+            .collect();
+        let receipt = store.put(&in_cohort(&made)).await.unwrap();
+        store.append(&refs(&made), receipt.outbox_id).await.unwrap();
+        // What is removed is whole files, and closing writes one.
+        store.close();
+        store = open(&folder);
+    }
+    flush(&store, &folder).await;
+    let keep_all = StreamRetention {
+        from_ms: START_MS,
+        bytes_max: u64::MAX,
+    };
+    store.sweep(START_MS, keep_all, &["archive"]).await.unwrap();
+    let proof = verify(&store, &folder, false).await;
+    assert_eq!(proof.verdict(), Verdict::Proven);
+
+    let keep_none = StreamRetention {
+        from_ms: NOW_MS,
+        bytes_max: u64::MAX,
+    };
+    store
+        .sweep(START_MS, keep_none, &["analytics"])
+        .await
+        .unwrap();
+    let proof = verify(&store, &folder, false).await;
+    assert_eq!(
+        proof.verdict(),
+        Verdict::Proven,
+        "analytics has read nothing yet"
+    );
+
+    store
+        .sweep(START_MS, keep_none, &["archive"])
+        .await
+        .unwrap();
+    let proof = verify(&store, &folder, false).await;
+    assert_eq!(proof.verdict(), Verdict::Incomplete);
+    assert_eq!(proof.counts.stream.missing, 0);
+    assert!(proof.counts.stream.unseen > 0);
+    assert!(
+        proof.unseen.iter().any(|it| it.contains("removed")),
+        "{:?}",
+        proof.unseen
+    );
+}
