@@ -5,6 +5,7 @@ pub mod compact;
 pub mod cost;
 pub mod load;
 pub mod quarantine;
+pub mod rebuild;
 pub mod replay;
 pub mod requeue;
 #[cfg(feature = "aws")]

@@ -1,13 +1,16 @@
-//! The read API, the live feed, and what operators may do: change the rollout, flush the archive, make a backup, and
-//! replay quarantined entries.
+//! The read API, the live feed, and what operators may do: change the rollout, flush the archive, make a backup,
+//! replay quarantined entries, read ticks back, and rebuild candles.
 
 mod archive;
 mod backup;
+mod job_lines;
 mod json_body;
 mod market;
 mod params;
 mod quarantine;
 mod read_error;
+mod rebuild;
+mod replay;
 mod rollout;
 mod status;
 
@@ -65,6 +68,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/quarantine/{id}", get(quarantine::show))
         .route("/api/quarantine/replay", post(quarantine::replay))
         .route("/api/status", get(status::status))
+        .route("/api/rebuild", post(rebuild::run))
+        .route("/api/replay/ticks", post(replay::ticks))
         .route("/api/archive/flush", post(archive::flush))
         .route("/api/backup", post(backup::make))
         .route("/healthz", get(status::health))

@@ -255,7 +255,7 @@ fn actions_of(command: &str) -> Vec<String> {
 }
 
 /// What the commands of `tickctl` in the runbooks call, besides what an operator may: by the command, as its ports do.
-const REPAIRS: [(&str, &[(&str, &str)]); 2] = [
+const REPAIRS: [(&str, &[(&str, &str)]); 4] = [
     (
         "tickctl requeue",
         &[
@@ -266,6 +266,25 @@ const REPAIRS: [(&str, &[(&str, &str)]); 2] = [
             ("sqs:GetQueueUrl", "prices-broadcast"),
             ("sqs:ReceiveMessage", "prices-broadcast-dlq"),
             ("sqs:SendMessage", "prices-redrive"),
+        ],
+    ),
+    (
+        "tickctl replay",
+        &[
+            ("kinesis:PutRecords", "stream/prices-ticks"),
+            (
+                "s3:GetObject",
+                "prices-archive-111122223333-eu-central-1/price-archive/x",
+            ),
+            ("s3:ListBucket", "prices-archive-111122223333-eu-central-1"),
+        ],
+    ),
+    (
+        "tickctl rebuild",
+        &[
+            ("dynamodb:BatchGetItem", "table/prices-analytics"),
+            ("dynamodb:PutItem", "table/prices-analytics"),
+            ("dynamodb:Query", "table/prices-ticks"),
         ],
     ),
     (

@@ -6,11 +6,10 @@ use domain::Malformed;
 use serde::{Deserialize, Serialize};
 
 use crate::ports::Quarantined;
-use crate::quarantine_review::{ReplayRecord, ReviewedEntry};
 
 /// One line. The names are the columns of the table `quarantine` (`sql/tables/quarantine.sql`).
 #[derive(Debug, Serialize, Deserialize)]
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Epoch milliseconds.
     received_at: i64,
     source: Cow<'a, str>,
@@ -25,41 +24,18 @@ struct Line<'a> {
     index: usize,
 }
 
-/// An entry with its name and what became of it, as the read API and `tickctl` have it.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct ReviewedLine {
-    id: String,
-    #[serde(flatten)]
-    line: Line<'static>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    replayed: Option<ReplayRecord>,
-}
-
-impl From<ReviewedEntry> for ReviewedLine {
-    fn from(entry: ReviewedEntry) -> Self {
-        let ReviewedEntry { id, kept, replayed } = entry;
+impl From<Quarantined> for Line<'static> {
+    fn from(kept: Quarantined) -> Self {
         Self {
-            id,
-            line: Line {
-                received_at: kept.received_at_ms,
-                source: kept.source.into(),
-                reason: kept.entry.reason,
-                severity: kept.entry.reason.severity(),
-                message: kept.entry.message.into(),
-                raw: kept.entry.raw.into(),
-                raw_bytes: kept.entry.raw_bytes,
-                index: kept.entry.index,
-            },
-            replayed,
+            received_at: kept.received_at_ms,
+            source: kept.source.into(),
+            reason: kept.entry.reason,
+            severity: kept.entry.reason.severity(),
+            message: kept.entry.message.into(),
+            raw: kept.entry.raw.into(),
+            raw_bytes: kept.entry.raw_bytes,
+            index: kept.entry.index,
         }
-    }
-}
-
-impl From<ReviewedLine> for ReviewedEntry {
-    fn from(reviewed: ReviewedLine) -> Self {
-        let ReviewedLine { id, line, replayed } = reviewed;
-        let kept = line.into();
-        Self { id, kept, replayed }
     }
 }
 

@@ -11,7 +11,7 @@ use sources::{Entry, ParseContext, Source};
 
 use crate::ingest::{Delivered, Ingest, IngestError};
 use crate::ports::{PortError, Quarantined};
-use crate::quarantine::ReviewedLine;
+use crate::quarantine::Line;
 
 /// The header of a delivery to a webhook of an entry that is in the quarantine. If it is still malformed, it is neither
 /// counted nor quarantined a second time.
@@ -58,6 +58,32 @@ pub struct ReviewedEntry {
     pub kept: Quarantined,
     /// The last time that it was replayed, if it was.
     pub replayed: Option<ReplayRecord>,
+}
+
+/// A [`ReviewedEntry`] as the read API and `tickctl` have it.
+#[derive(Serialize, Deserialize)]
+struct ReviewedLine {
+    id: String,
+    #[serde(flatten)]
+    line: Line<'static>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replayed: Option<ReplayRecord>,
+}
+
+impl From<ReviewedEntry> for ReviewedLine {
+    fn from(entry: ReviewedEntry) -> Self {
+        let ReviewedEntry { id, kept, replayed } = entry;
+        let line = kept.into();
+        Self { id, line, replayed }
+    }
+}
+
+impl From<ReviewedLine> for ReviewedEntry {
+    fn from(reviewed: ReviewedLine) -> Self {
+        let ReviewedLine { id, line, replayed } = reviewed;
+        let kept = line.into();
+        Self { id, kept, replayed }
+    }
 }
 
 /// What became of an entry that was replayed, and who did that.

@@ -4,6 +4,7 @@
 mod analytics;
 mod archiver;
 mod backup;
+mod candle_rebuild;
 mod candles;
 mod day_index;
 mod disk;
@@ -34,6 +35,7 @@ mod writer;
 pub use analytics::AnalysisCounters;
 pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
 pub use backup::{BackedUp, BackupError, Backups, STORE_FOLDER};
+pub use candle_rebuild::NotAnalysed;
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;
 pub use keys::meta::CONSUMERS;

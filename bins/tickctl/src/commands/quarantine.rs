@@ -1,8 +1,8 @@
 //! `tickctl quarantine`: shows quarantined entries, and replays them once their cause is fixed.
 
+mod entry_text;
 mod place;
 mod redelivery;
-mod report;
 
 use anyhow::bail;
 use app::quarantine_review::{QuarantineFilter, ReviewedEntry};
@@ -156,18 +156,18 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
             for entry in &found {
                 print_line(&match json {
                     true => serde_json::to_string(entry)?,
-                    false => report::line(entry),
+                    false => entry_text::line(entry),
                 })?;
             }
             if !json {
-                print_line(&report::counts(&found, selection.limit()))?;
+                print_line(&entry_text::counts(&found, selection.limit()))?;
             }
         }
         Action::Show { id, json } => {
             let entry = entry(place, &id).await?;
             print_line(&match json {
                 true => serde_json::to_string(&entry)?,
-                false => report::whole(&entry),
+                false => entry_text::whole(&entry),
             })?;
         }
         Action::Replay {
@@ -197,11 +197,11 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
                 for entry in &chosen {
                     print_line(&match json {
                         true => serde_json::to_string(entry)?,
-                        false => report::plan_line(entry),
+                        false => entry_text::plan_line(entry),
                     })?;
                 }
                 if !json {
-                    print_line(&report::plan(&chosen))?;
+                    print_line(&entry_text::plan(&chosen))?;
                 }
                 return Ok(());
             }

@@ -13,6 +13,7 @@ mod files;
 mod load;
 mod process;
 mod quarantine;
+mod ranges;
 mod replay;
 mod server;
 mod stub;

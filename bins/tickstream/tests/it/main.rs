@@ -24,6 +24,8 @@ mod process_file;
 mod quarantine;
 mod real;
 mod real_disk;
+mod rebuild;
+mod replayed;
 mod rollout;
 mod secrets;
 mod simulation;

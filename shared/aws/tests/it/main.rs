@@ -13,6 +13,7 @@ mod dead_letters;
 mod dynamodb_connections;
 mod dynamodb_ticks;
 mod emf;
+mod event_ticks;
 mod kinesis;
 mod latest_ticks;
 mod one_call;

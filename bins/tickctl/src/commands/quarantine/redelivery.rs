@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::report::{Summary, replayed_line};
+use super::entry_text::{Summary, replayed_line};
 use crate::client::{Answer, Transport, innermost_cause};
 use crate::process::{BadInput, ProcessContext, print_line};
 use crate::server_client::ServerClient;

@@ -1,0 +1,144 @@
+//! `POST /api/rebuild`: computes the candles of a range again from the stored ticks, and compares or replaces them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use app::candle_rebuild::{RebuildReport, RebuildRequest, rebuild};
+use app::ports::PortError;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use domain::Token;
+use runtime::problem::Problem;
+use serde::Deserialize;
+use serde_json::json;
+use store::NotAnalysed;
+use tokio::sync::mpsc;
+
+use super::job_lines::{HungUp, JobLines};
+use super::params::{NoParameters, Query, bad};
+use super::{Api, Shared, json_body};
+
+/// How long the analysis may take to catch up with what is in the stream.
+const ANALYSED_WITHIN: Duration = Duration::from_secs(10);
+
+/// What was received within this time may be on its way to the stream.
+const RECENT_MS: i64 = 60_000;
+
+/// How often the caller gets a line: it gives up after a minute without one.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// The body.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Event time, epoch milliseconds, inclusive.
+    from: i64,
+    /// Epoch milliseconds, exclusive.
+    to: i64,
+    /// As they are stored; none means all.
+    #[serde(default)]
+    tokens: BTreeSet<Token>,
+    /// Whether candles are replaced.
+    #[serde(default)]
+    apply: bool,
+}
+
+/// Compares, and replaces if that is requested. Stops when the caller hangs up.
+pub(super) async fn run(
+    State(api): Shared,
+    Query(NoParameters {}): Query<NoParameters>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    // Before a byte of the body is read.
+    api.operator.check(&headers)?;
+    let wanted: Wanted = json_body::read(
+        &headers,
+        body,
+        "from and to (epoch milliseconds), tokens, and apply",
+    )
+    .await?;
+    if wanted.from >= wanted.to {
+        return Err(bad("`from` is not before `to`"));
+    }
+    let complete_from_ms = api.store.complete_from_ms();
+    if wanted.from < complete_from_ms {
+        return Err(bad(format!(
+            "ticks with event times before {complete_from_ms} may have been removed, so that their candles cannot be \
+             computed: use a later `from`"
+        )));
+    }
+    let now_ms = runtime::clock::now_ms();
+    api.store
+        .analysed_within(ANALYSED_WITHIN)
+        .await
+        .map_err(not_analysed)?;
+    let request = RebuildRequest {
+        from_ms: wanted.from,
+        to_ms: wanted.to,
+        tokens: wanted.tokens,
+        received_before_ms: now_ms - RECENT_MS,
+        apply: wanted.apply,
+    };
+    let (lines, response) = JobLines::new();
+    tokio::spawn(async move { drop(send(&api, &request, &lines).await) });
+    Ok(response)
+}
+
+async fn send(api: &Arc<Api>, request: &RebuildRequest, lines: &JobLines) -> Result<(), HungUp> {
+    let hung_up = AtomicBool::new(false);
+    let stopped = || hung_up.load(Ordering::Relaxed);
+    let (sender, mut reports) = mpsc::channel::<RebuildReport>(1);
+    // One that does not fit is followed by another.
+    let progress = |report: &RebuildReport| drop(sender.try_send(report.clone()));
+    let rebuilding = rebuild(&api.store, &api.store, request, &stopped, &progress);
+    tokio::pin!(rebuilding);
+    let mut newest = RebuildReport::default();
+    let mut every = tokio::time::interval(PROGRESS_EVERY);
+    let (report, done) = loop {
+        tokio::select! {
+            ended = &mut rebuilding => break ended,
+            Some(report) = reports.recv() => newest = report,
+            _ = every.tick() => {
+                let line = json!(newest).to_string();
+                if lines.progress(line.as_bytes()).await.is_err() {
+                    hung_up.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    if report.replaced > 0 {
+        tracing::info!(
+            replaced = report.replaced,
+            "candles were replaced by those of the stored ticks"
+        );
+    }
+    match done {
+        Ok(()) => lines.result(&json!(report)).await,
+        Err(error) => {
+            log(&error);
+            lines.error("the store cannot be read or written; the cause is in the log, and a repetition is safe").await
+        }
+    }
+}
+
+fn log(error: &PortError) {
+    tracing::error!(error = %error, cause = %error.source, "candles could not be rebuilt");
+}
+
+fn not_analysed(error: NotAnalysed) -> Problem {
+    match &error {
+        NotAnalysed::Failed(cause) => {
+            log(cause);
+            let detail = "the store cannot be read; the cause is in the log";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        }
+        NotAnalysed::Outbox | NotAnalysed::Behind(_) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(5)
+        }
+    }
+}
