@@ -6,11 +6,16 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{backup, compact, cost, load, quarantine, rebuild, replay, requeue, server};
-use crate::process::{BadInput, ProcessContext};
+use crate::commands::{
+    backup, compact, cost, load, quarantine, rebuild, replay, requeue, server, verify,
+};
+use crate::process::{BadInput, ProcessContext, Unseen};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
 const EXIT_FAILED: u8 = 1;
+
+/// The exit code if something could not be seen, so that nothing is proven.
+const EXIT_UNSEEN: u8 = 3;
 
 /// The exit code for wrong arguments or an invalid file; clap uses the same for wrong options.
 const EXIT_BAD_INPUT: u8 = 2;
@@ -24,6 +29,7 @@ Examples:
   tickctl load --rate 200 --batch 500 --seconds 60 --json
   tickctl compact --dry-run
   tickctl server rollout 10 --why 'second stage'
+  tickctl verify --from 1h
   tickctl backup --to http://127.0.0.1:8080
   tickctl replay --store --from 24h --into http://127.0.0.1:9090
   tickctl rebuild --from 24h --to 1h
@@ -35,8 +41,9 @@ Examples:
 
 Exit codes:
   0  done
-  1  failed: ticks not stored, request refused, stopped, unreadable files, or errors under load
-  2  a wrong option or an invalid file";
+  1  failed: ticks not stored, request refused, stopped, unreadable files, errors under load, or differences
+  2  a wrong option or an invalid file
+  3  not everything could be seen, so nothing is proven";
 
 /// Operates a tickstream: sends it real trades, measures it under load, compacts its archive, makes
 /// backups, controls its rollout on AWS, says what it costs there.
@@ -65,6 +72,8 @@ pub enum Command {
     Compact(compact::CompactArgs),
     /// Shows and changes the rollout of a running tickstream, and has it write its archive.
     Server(server::ServerArgs),
+    /// Compares store, stream and archive, tick by tick.
+    Verify(verify::VerifyArgs),
     /// Makes a backup of the data folder of a running tickstream.
     Backup(backup::BackupArgs),
     /// Says what a month on AWS costs, by item.
@@ -85,6 +94,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Compact(args) => Box::pin(compact::run(args, process)).await,
         Command::Server(args) => Box::pin(server::run(args)).await,
         Command::Backup(args) => Box::pin(backup::run(args, process)).await,
+        Command::Verify(args) => Box::pin(verify::run(args, process)).await,
         Command::Cost(args) => cost::run(&args),
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
@@ -95,6 +105,8 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     eprintln!("tickctl: {error:#}");
     if error.chain().any(|cause| cause.is::<BadInput>()) {
         ExitCode::from(EXIT_BAD_INPUT)
+    } else if error.chain().any(|cause| cause.is::<Unseen>()) {
+        ExitCode::from(EXIT_UNSEEN)
     } else {
         ExitCode::from(EXIT_FAILED)
     }

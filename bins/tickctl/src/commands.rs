@@ -11,3 +11,4 @@ pub mod requeue;
 #[cfg(feature = "aws")]
 pub mod rollout;
 pub mod server;
+pub mod verify;

@@ -36,7 +36,7 @@ pub struct DataOptions {
     /// The address of a running tickstream, http or https, instead of a folder; a path in front of /api is
     /// kept.
     #[arg(long, value_name = "URL", value_parser = parse_base)]
-    pub to: Option<Uri>,
+    pub server: Option<Uri>,
     /// The server's OPERATOR_TOKEN. Prefer the environment variable: other users of the machine can read
     /// arguments.
     #[arg(long, value_name = "TOKEN", env = "OPERATOR_TOKEN", hide_env_values = true, value_parser = Secret::read)]
@@ -70,14 +70,14 @@ struct Identity {
 }
 
 impl DataOptions {
-    /// Finds the data. With `--to`, nothing is sent yet.
+    /// Finds the data. With `--server`, nothing is sent yet.
     ///
     /// # Errors
     /// [`BadInput`] if the folder has no store; or it is in use, and who has it open does not answer or refuses
     /// the token; or it was written by another version.
     pub async fn open(&self) -> anyhow::Result<DataAccess> {
-        if let Some(to) = &self.to {
-            return self.client(to).map(DataAccess::Server);
+        if let Some(server) = &self.server {
+            return self.client(server).map(DataAccess::Server);
         }
         let folder = &self.data_dir;
         let deadline = Instant::now() + FOUND_WITHIN;
@@ -99,7 +99,7 @@ impl DataOptions {
                 Err(why) if Instant::now() >= deadline => {
                     let found = format!(
                         "a process has the store in {} open, but {why}: is it starting or stopping? Pass \
-                         its address with --to, or stop it",
+                         its address with --server, or stop it",
                         folder.display()
                     );
                     return Err(anyhow::Error::new(locked).context(found));
@@ -163,7 +163,7 @@ fn unopened(folder: &Path, error: StorageError) -> anyhow::Error {
     if matches!(error, StorageError::Missing(_)) {
         return anyhow!(BadInput(format!(
             "{folder} is not a data folder of tickstream, since it has no store: pass its folder with \
-             --data-dir, or the address of a running tickstream with --to"
+             --data-dir, or the address of a running tickstream with --server"
         )));
     }
     anyhow::Error::new(error).context(format!("the store in {folder} cannot be opened"))
@@ -186,7 +186,7 @@ mod tests {
     fn options(folder: &TempDir, token: Option<&str>) -> DataOptions {
         DataOptions {
             data_dir: folder.path().to_owned(),
-            to: None,
+            server: None,
             token: token.map(|token| Secret::read(token).unwrap()),
             timeout: 20,
         }
@@ -263,7 +263,7 @@ mod tests {
         let store = store(&folder);
         let error = refused(&options(&folder, None)).await;
         assert!(error.contains("no address of it"), "{error}");
-        assert!(error.contains("--to"), "{error}");
+        assert!(error.contains("--server"), "{error}");
 
         let running = process(4711, false).await;
         let before = ProcessFile {

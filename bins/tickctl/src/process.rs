@@ -18,6 +18,11 @@ pub struct ProcessContext {
 #[error("{0}")]
 pub struct BadInput(pub String);
 
+/// Not everything could be seen, so nothing is proven: exit code 3 instead of 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unseen(pub String);
+
 /// Writes a line to stdout. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ mod rebuild;
 mod replay;
 mod rollout;
 mod status;
+mod verify;
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use runtime::problem::Problem;
 use serde::Deserialize;
-use store::{Archiver, Backups, EmbeddedStore, ProcessFile};
+use store::{Archiver, Backups, EmbeddedStore, LocalVerify, ProcessFile};
 
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
@@ -41,6 +42,9 @@ pub(crate) struct Api {
     pub(crate) control: FlagEditor,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) backups: Arc<Backups>,
+    pub(crate) verify: LocalVerify,
+    /// Held while a comparison runs.
+    pub(crate) verifying: Arc<tokio::sync::Mutex<()>>,
     pub(crate) operator: Arc<Operator>,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
@@ -72,6 +76,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/replay/ticks", post(replay::ticks))
         .route("/api/archive/flush", post(archive::flush))
         .route("/api/backup", post(backup::make))
+        .route("/api/verify", post(verify::run))
+        .route("/api/proof", get(verify::last))
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/ws", get(listen))

@@ -11,6 +11,7 @@ mod dashboard;
 pub mod demo;
 mod greeting;
 mod guard;
+mod job;
 mod live;
 mod metrics;
 mod operator;

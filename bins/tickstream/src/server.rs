@@ -15,7 +15,9 @@ use archive::Archive;
 use axum::Router;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Limits};
-use store::{Archiver, Backups, EmbeddedConfig, EmbeddedStore, ProcessFile, QuarantineFiles};
+use store::{
+    Archiver, Backups, EmbeddedConfig, EmbeddedStore, LocalVerify, ProcessFile, QuarantineFiles,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use webhook::Webhook;
@@ -181,6 +183,8 @@ impl Server {
             control,
             archiver,
             backups: Arc::new(backups),
+            verify: LocalVerify::new(store.clone(), &config.data_dir),
+            verifying: Arc::default(),
             operator: Arc::clone(&operator),
             live,
             metrics: Arc::clone(&metrics),
@@ -252,7 +256,7 @@ impl Server {
             ..
         } = self;
         if let Err(error) = process.write(&config.data_dir) {
-            tracing::warn!(error = %error, "the address could not be written to the data folder: tickctl needs --to");
+            tracing::warn!(error = %error, "the address could not be written to the data folder: tickctl needs --server");
         }
         let live = consumers.live.clone();
         consumers::spawn(consumers, &supervisor, &stopping);

@@ -66,6 +66,31 @@ pub struct DueAfter {
     pub archived_ms: i64,
 }
 
+impl DueAfter {
+    /// On this machine: a delivery ends within 5 s, the outbox is drained every 10 s, and the archive is written every
+    /// 10 s by default.
+    pub const HERE: Self = Self {
+        stored_ms: 6_000,
+        streamed_ms: 30_000,
+        archived_ms: 60_000,
+    };
+
+    /// On AWS: API Gateway ends a request after 30 s; a tick that the stream refused is offered again by the redrive
+    /// within minutes; and Firehose writes files every 300 s, and takes up to a minute to convert them.
+    /// <https://docs.aws.amazon.com/firehose/latest/dev/create-destination.html>
+    pub const AWS: Self = Self {
+        stored_ms: 30_000,
+        streamed_ms: 60_000,
+        archived_ms: 420_000,
+    };
+}
+
+impl Default for DueAfter {
+    fn default() -> Self {
+        Self::HERE
+    }
+}
+
 /// The three places.
 #[derive(Clone, Copy)]
 pub struct Places<'a> {
@@ -95,13 +120,47 @@ pub struct VerifyRequest {
     /// And before this time. What was received within [`DueAfter::stored_ms`] is left out.
     pub to_ms: i64,
     /// One in how many minutes of each token, by event time, is compared: 1 for all.
+    #[serde(default = "all")]
     pub one_in: u32,
     /// How many copies beyond the first are allowed in each place.
+    #[serde(default)]
     pub repeats_max: u64,
     /// When ticks are due.
+    #[serde(default)]
     pub due_after: DueAfter,
     /// Whether to repair what is missing.
+    #[serde(default)]
     pub repair: bool,
+}
+
+fn all() -> u32 {
+    1
+}
+
+impl VerifyRequest {
+    /// The range that is compared if it begins now.
+    ///
+    /// # Errors
+    /// [`VerifyError::Future`] and [`VerifyError::Empty`].
+    pub fn range(&self, now_ms: i64) -> Result<ReceiptRange, VerifyError> {
+        if self.to_ms > now_ms {
+            return Err(VerifyError::Future {
+                ahead_s: (self.to_ms - now_ms).div_euclid(1_000) + 1,
+            });
+        }
+        let to_ms = self.to_ms.min(now_ms - self.due_after.stored_ms);
+        if self.from_ms >= to_ms {
+            return Err(VerifyError::Empty {
+                from_ms: self.from_ms,
+                to_ms,
+                settle_s: self.due_after.stored_ms / 1_000,
+            });
+        }
+        Ok(ReceiptRange {
+            from_ms: self.from_ms,
+            to_ms,
+        })
+    }
 }
 
 /// What a comparison works with.
@@ -118,8 +177,20 @@ pub struct Verify<'a> {
     pub watch: &'a dyn Watch,
 }
 
+/// How far a comparison is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it does.
+    pub phase: Phase,
+    /// How much of that is done.
+    pub done: u64,
+    /// Of how much, if that is known.
+    pub of: Option<u64>,
+}
+
 /// A phase of a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Reading the store and the stream, in ticks.
     StoreAndStream,
@@ -131,8 +202,8 @@ pub enum Phase {
 
 /// Hears of the progress of a comparison.
 pub trait Watch: Send + Sync {
-    /// So much of a phase is done; `of` is known for [`Phase::Compare`] only.
-    fn progress(&self, phase: Phase, done: u64, of: Option<u64>);
+    /// It is so far.
+    fn progress(&self, progress: Progress);
     /// Whether to stop.
     fn stopped(&self) -> bool;
 }
@@ -152,6 +223,14 @@ pub enum VerifyError {
         to_ms: i64,
         /// That time.
         settle_s: i64,
+    },
+    /// The range is not over.
+    #[error(
+        "the range ends {ahead_s} s in the future, so nobody can know its ticks: end it now, or earlier"
+    )]
+    Future {
+        /// How far ahead of our clock it ends.
+        ahead_s: i64,
     },
     /// The store could not be read, without which nothing can be compared.
     #[error("the store could not be read")]
@@ -198,24 +277,12 @@ impl Verify<'_> {
     /// # Errors
     /// [`VerifyError`]. If the stream or the archive cannot be read, the proof says so.
     pub async fn run(&self, request: &VerifyRequest) -> Result<Proof, VerifyError> {
-        let due_after = request.due_after;
-        let to_ms = request.to_ms.min(self.now_ms - due_after.stored_ms);
-        let range = ReceiptRange {
-            from_ms: request.from_ms,
-            to_ms,
-        };
-        if range.from_ms >= to_ms {
-            return Err(VerifyError::Empty {
-                from_ms: range.from_ms,
-                to_ms,
-                settle_s: due_after.stored_ms / 1_000,
-            });
-        }
+        let range = request.range(self.now_ms)?;
         let runs = Runs::new(&self.temp_folder).map_err(|source| self.disk_error(source))?;
         let (pages, received) = mpsc::channel(PAGES_WAITING_MAX);
         let sample = Sample::one_in(request.one_in);
         let divider = tokio::task::spawn_blocking(move || divide(received, runs, sample));
-        let read = self.read(range, due_after, pages).await;
+        let read = self.read(range, request.due_after, pages).await;
         let divided = divider.await.map_err(io::Error::other).flatten();
         let divided = divided.map_err(|source| self.disk_error(source))?;
         let (rules, unseen) = read?;
@@ -224,7 +291,7 @@ impl Verify<'_> {
         Ok(Proof {
             scope: Scope {
                 from_ms: range.from_ms,
-                to_ms,
+                to_ms: range.to_ms,
                 one_in: request.one_in.max(1),
             },
             made_at_ms: self.now_ms,
@@ -314,7 +381,8 @@ impl Verify<'_> {
                         return Err(VerifyError::Stopped);
                     }
                     let done = done.fetch_add(count, Ordering::Relaxed) + count;
-                    self.watch.progress(phase, done, None);
+                    let of = None;
+                    self.watch.progress(Progress { phase, done, of });
                 }
                 Ok(Page::Unseen(Unseen { before_ms, what })) => {
                     seen.sight = seen.sight.without(before_ms);
@@ -364,7 +432,9 @@ impl Verify<'_> {
                 put_back(self.repair, &lacking, repaired).await?;
             }
             done += 1;
-            self.watch.progress(Phase::Compare, done, Some(of));
+            let phase = Phase::Compare;
+            let of = Some(of);
+            self.watch.progress(Progress { phase, done, of });
             if self.watch.stopped() {
                 return Err(VerifyError::Stopped);
             }

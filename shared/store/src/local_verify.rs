@@ -10,6 +10,8 @@ use domain::Tick;
 use ops::verify::{Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
 
 use crate::embedded::EmbeddedStore;
+use crate::error::StorageError;
+use crate::keys::meta;
 
 /// The folder for temporary files inside the data folder, so that files of the archive are linked and not copied.
 const WORK_FOLDER: &str = "verify";
@@ -33,7 +35,7 @@ impl LocalVerify {
         }
     }
 
-    /// Compares, and repairs if requested. Only one comparison of a data folder may run at a time.
+    /// Compares, repairs if requested, and keeps the proof. Only one comparison of a data folder may run at a time.
     ///
     /// # Errors
     /// [`VerifyError`].
@@ -65,7 +67,11 @@ impl LocalVerify {
         };
         let proof = verify.run(request).await;
         drop(std::fs::remove_dir_all(&self.work));
-        proof
+        let proof = proof?;
+        if let Err(error) = self.store.keep_proof(&proof).await {
+            tracing::warn!(error = %error, "the proof could not be kept");
+        }
+        Ok(proof)
     }
 
     fn disk_error(&self, source: std::io::Error) -> VerifyError {
@@ -73,6 +79,36 @@ impl LocalVerify {
             folder: self.work.clone(),
             source,
         }
+    }
+}
+
+/// The most tokens that a kept proof counts by name.
+const TOKENS_KEPT: usize = 100;
+
+impl EmbeddedStore {
+    async fn keep_proof(&self, proof: &Proof) -> Result<(), StorageError> {
+        let proof = proof.clone().with_tokens_max(TOKENS_KEPT);
+        let json =
+            serde_json::to_vec(&proof).map_err(|error| StorageError::corrupt("proof", error))?;
+        self.commit(move |commit| {
+            commit.insert(&commit.spaces().meta, meta::PROOF.as_bytes(), json);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The last result of a comparison, with at most 100 tokens by name; `None` before the first one.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn last_proof(&self) -> Result<Option<Proof>, StorageError> {
+        self.read(|inner| {
+            let found = inner.spaces.meta.get(meta::PROOF)?;
+            let read = found.map(|json| serde_json::from_slice(&json));
+            read.transpose()
+                .map_err(|error| StorageError::corrupt("proof", error))
+        })
+        .await
     }
 }
 

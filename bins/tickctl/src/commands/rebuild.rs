@@ -5,7 +5,6 @@ mod difference_text;
 mod project_candles;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -13,7 +12,7 @@ use app::candle_rebuild::{RebuildReport, RebuildRequest, rebuild};
 use app::ports::PortError;
 use clap::{Args, value_parser};
 use domain::Token;
-use hyper::{Method, Uri};
+use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -21,7 +20,6 @@ use crate::data_access::{DataAccess, DataOptions, OpenStore};
 use crate::moment::{Moment, time_text};
 use crate::process::{BadInput, ProcessContext, print_line};
 use crate::server_client::ServerClient;
-use crate::target::{Secret, parse_base};
 
 /// Options of `tickctl rebuild`.
 #[derive(Debug, Args)]
@@ -55,15 +53,9 @@ pub struct RebuildArgs {
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
-    /// The data folder of tickstream. If a process has it open, that process is asked; otherwise its store is opened.
-    #[arg(long, env = "DATA_DIR", default_value = "./data", value_name = "DIR")]
-    pub data_dir: PathBuf,
-    /// The address of a running tickstream, http or https, instead of a folder.
-    #[arg(long, value_name = "URL", value_parser = parse_base)]
-    pub server: Option<Uri>,
-    /// The server's OPERATOR_TOKEN. Prefer the environment variable: other users of the machine can read arguments.
-    #[arg(long, value_name = "TOKEN", env = "OPERATOR_TOKEN", hide_env_values = true, value_parser = Secret::read)]
-    pub token: Option<Secret>,
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataOptions,
     /// The project on AWS, instead of this machine. --tokens is needed.
     #[arg(long, env = "PROJECT", value_name = "NAME", requires = "tokens")]
     pub project: Option<String>,
@@ -122,13 +114,7 @@ impl Place {
             let project = project_candles::ProjectCandles::open(project, args, wanted).await?;
             return Ok(Self::Project(Box::new(project)));
         }
-        let options = DataOptions {
-            data_dir: args.data_dir.clone(),
-            to: args.server.clone(),
-            token: args.token.clone(),
-            timeout: 60,
-        };
-        let opened = match options.open().await? {
+        let opened = match args.data.open().await? {
             DataAccess::Server(server) => return Ok(Self::Server(server)),
             DataAccess::Store(opened) => opened,
         };

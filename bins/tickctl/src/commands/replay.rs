@@ -46,8 +46,8 @@ Examples:
   tickctl replay --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/ --from 2h --to 1h \\
     --into stream --project tickstream
 
-Exit codes: 0 all is stored; 1 it was not all accepted, or not all of the range could be seen; 2 a bad row (the rows
-before it were sent) or a wrong option.")]
+Exit codes: 0 all is stored; 1 it was not all accepted; 2 a bad row (the rows before it were sent) or a wrong option;
+3 not all of the range could be seen.")]
 pub struct ReplayArgs {
     /// A file; `-` is stdin.
     #[arg(value_name = "FILE", required_unless_present_any = ["store", "archive"])]

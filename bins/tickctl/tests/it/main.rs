@@ -17,3 +17,4 @@ mod ranges;
 mod replay;
 mod server;
 mod stub;
+mod verify;

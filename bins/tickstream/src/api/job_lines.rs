@@ -1,5 +1,5 @@
-//! The response of a job that may take any time: NDJSON, with lines of progress, and at the end a result or an error.
-//! A caller whose response ended without either knows that it was broken off.
+//! The response of a job whose lines of progress are what it is asked for: in the form of [`crate::job`], which keeps only
+//! the newest, but here each is sent, as fast as the caller reads.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};

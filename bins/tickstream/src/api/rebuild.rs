@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use app::candle_rebuild::{RebuildReport, RebuildRequest, rebuild};
@@ -14,22 +13,19 @@ use axum::response::Response;
 use domain::Token;
 use runtime::problem::Problem;
 use serde::Deserialize;
-use serde_json::json;
 use store::NotAnalysed;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::job_lines::{HungUp, JobLines};
 use super::params::{NoParameters, Query, bad};
 use super::{Api, Shared, json_body};
+use crate::job;
 
 /// How long the analysis may take to catch up with what is in the stream.
 const ANALYSED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What was received within this time may be on its way to the stream.
 const RECENT_MS: i64 = 60_000;
-
-/// How often the caller gets a line: it gives up after a minute without one.
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// The body.
 #[derive(Deserialize)]
@@ -84,46 +80,31 @@ pub(super) async fn run(
         received_before_ms: now_ms - RECENT_MS,
         apply: wanted.apply,
     };
-    let (lines, response) = JobLines::new();
-    tokio::spawn(async move { drop(send(&api, &request, &lines).await) });
-    Ok(response)
+    Ok(job::respond(move |progress, stop| {
+        rebuilt(api, request, progress, stop)
+    }))
 }
 
-async fn send(api: &Arc<Api>, request: &RebuildRequest, lines: &JobLines) -> Result<(), HungUp> {
-    let hung_up = AtomicBool::new(false);
-    let stopped = || hung_up.load(Ordering::Relaxed);
-    let (sender, mut reports) = mpsc::channel::<RebuildReport>(1);
-    // One that does not fit is followed by another.
-    let progress = |report: &RebuildReport| drop(sender.try_send(report.clone()));
-    let rebuilding = rebuild(&api.store, &api.store, request, &stopped, &progress);
-    tokio::pin!(rebuilding);
-    let mut newest = RebuildReport::default();
-    let mut every = tokio::time::interval(PROGRESS_EVERY);
-    let (report, done) = loop {
-        tokio::select! {
-            ended = &mut rebuilding => break ended,
-            Some(report) = reports.recv() => newest = report,
-            _ = every.tick() => {
-                let line = json!(newest).to_string();
-                if lines.progress(line.as_bytes()).await.is_err() {
-                    hung_up.store(true, Ordering::Relaxed);
-                }
-            }
-        }
-    };
+async fn rebuilt(
+    api: Arc<Api>,
+    request: RebuildRequest,
+    progress: watch::Sender<Option<RebuildReport>>,
+    stop: CancellationToken,
+) -> Result<RebuildReport, String> {
+    let stopped = || stop.is_cancelled();
+    let seen = |report: &RebuildReport| drop(progress.send_replace(Some(report.clone())));
+    let (report, done) = rebuild(&api.store, &api.store, &request, &stopped, &seen).await;
     if report.replaced > 0 {
         tracing::info!(
             replaced = report.replaced,
             "candles were replaced by those of the stored ticks"
         );
     }
-    match done {
-        Ok(()) => lines.result(&json!(report)).await,
-        Err(error) => {
-            log(&error);
-            lines.error("the store cannot be read or written; the cause is in the log, and a repetition is safe").await
-        }
-    }
+    done.map(|()| report).map_err(|error| {
+        log(&error);
+        "the store cannot be read or written; the cause is in the log, and a repetition is safe"
+            .to_owned()
+    })
 }
 
 fn log(error: &PortError) {

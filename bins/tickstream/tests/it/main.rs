@@ -33,3 +33,4 @@ mod start;
 mod stop;
 mod supervision;
 mod upgrade;
+mod verify;

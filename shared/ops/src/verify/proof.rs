@@ -103,6 +103,22 @@ impl Counts {
         self.archive.add(&other.archive);
     }
 
+    /// How many differences there are, in both places.
+    #[must_use]
+    pub fn differences(&self) -> u64 {
+        let of = |place| {
+            let PlaceCounts {
+                missing,
+                different,
+                repeated,
+                extra,
+                ..
+            } = self.of(place);
+            missing + different + repeated + extra
+        };
+        Place::ALL.into_iter().map(of).sum()
+    }
+
     /// The counts of a place.
     #[must_use]
     pub fn of(&self, place: Place) -> &PlaceCounts {
@@ -235,6 +251,27 @@ pub enum Verdict {
 }
 
 impl Proof {
+    /// The same with the counts of at most so many tokens by name: those with the most differences first.
+    #[must_use]
+    pub fn with_tokens_max(mut self, tokens_max: usize) -> Self {
+        if self.by_token.len() <= tokens_max {
+            return self;
+        }
+        let mut tokens: Vec<(String, Counts)> =
+            std::mem::take(&mut self.by_token).into_iter().collect();
+        tokens.sort_by_key(|(name, counts)| {
+            (
+                name == OTHER_TOKENS,
+                std::cmp::Reverse((counts.differences(), counts.cohort)),
+            )
+        });
+        let others = tokens.split_off(tokens_max);
+        self.by_token = tokens.into_iter().collect();
+        let of_others = self.by_token.entry(OTHER_TOKENS.to_owned()).or_default();
+        others.iter().for_each(|(_, counts)| of_others.add(counts));
+        self
+    }
+
     /// The outcome.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

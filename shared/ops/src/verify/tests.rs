@@ -76,7 +76,7 @@ impl Repair for Memory {
 struct Quiet;
 
 impl Watch for Quiet {
-    fn progress(&self, _: Phase, _: u64, _: Option<u64>) {}
+    fn progress(&self, _: Progress) {}
     fn stopped(&self) -> bool {
         false
     }

@@ -18,7 +18,7 @@ use app::ledger::LedgerEntry;
 use app::ports::{Clock, CohortTick, LedgerWriter, TickStore, TickStream};
 use archive::Archive;
 use domain::{Tick, TickId, Token};
-use ops::verify::{DueAfter, Phase, VerifyRequest, Watch};
+use ops::verify::{DueAfter, Progress, VerifyRequest, Watch};
 use store::{Archiver, EmbeddedConfig, EmbeddedStore, LocalVerify, STORE_FOLDER};
 use testkit::ticks::tick;
 
@@ -43,7 +43,7 @@ impl Clock for FixedClock {
 struct Quiet;
 
 impl Watch for Quiet {
-    fn progress(&self, _: Phase, _: u64, _: Option<u64>) {}
+    fn progress(&self, _: Progress) {}
     fn stopped(&self) -> bool {
         false
     }

@@ -22,6 +22,9 @@ pub(crate) const PAIRS_LIVE: &str = "pairs-live";
 /// The last number of the quarantine that is in the files (u64).
 pub(crate) const QUARANTINE_WRITTEN: &str = "quarantine-written";
 
+/// The last result of a comparison of store, stream and archive: [`ops::verify::Proof`] (JSON).
+pub(crate) const PROOF: &str = "proof";
+
 /// The analysis, as a consumer of the stream.
 pub(crate) const ANALYTICS: &str = "analytics";
 

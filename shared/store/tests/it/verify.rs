@@ -5,7 +5,7 @@ use std::sync::Arc;
 use app::ports::{Clock, TickStore, TickStream};
 use archive::Archive;
 use domain::Tick;
-use ops::verify::{DueAfter, Phase, Proof, Repaired, Verdict, VerifyRequest, Watch};
+use ops::verify::{DueAfter, Progress, Proof, Repaired, Verdict, VerifyRequest, Watch};
 use store::{Archiver, EmbeddedStore, LocalVerify, StreamRetention};
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, in_cohort, tick, ticks};
@@ -28,7 +28,7 @@ impl Clock for Now {
 struct Quiet;
 
 impl Watch for Quiet {
-    fn progress(&self, _: Phase, _: u64, _: Option<u64>) {}
+    fn progress(&self, _: Progress) {}
     fn stopped(&self) -> bool {
         false
     }

@@ -74,7 +74,7 @@ impl PlaceOptions {
         }
         let options = DataOptions {
             data_dir: self.data_dir.clone(),
-            to: self.server.clone(),
+            server: self.server.clone(),
             token: self.token.clone(),
             timeout: self.timeout,
         };

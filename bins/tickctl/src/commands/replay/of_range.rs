@@ -23,7 +23,7 @@ use super::range_text::text;
 use super::spool::SpooledTicks;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
 use crate::moment::Moment;
-use crate::process::{BadInput, ProcessContext, print_line};
+use crate::process::{BadInput, ProcessContext, Unseen, print_line};
 
 /// Why the stream of one machine is not a destination.
 const NO_STREAM_HERE: &str = "the stream of a tickstream on this machine takes no repeats, since its analysis would count them \
@@ -99,7 +99,8 @@ fn failure(report: &TickReplayReport) -> anyhow::Result<()> {
     }
     let unread = report.unreadable + report.undecided;
     if !report.unseen.is_empty() || unread > 0 {
-        bail!("not all of the range could be replayed: see above");
+        let why = "not all of the range could be seen, and what could was replayed: see above";
+        return Err(Unseen(why.to_owned()).into());
     }
     Ok(())
 }
@@ -175,7 +176,7 @@ async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<
         None => {
             let options = DataOptions {
                 data_dir: args.data_dir.clone(),
-                to: args.server.clone(),
+                server: args.server.clone(),
                 token: args.token.clone(),
                 timeout: args.timeout,
             };

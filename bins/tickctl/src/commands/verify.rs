@@ -1,0 +1,156 @@
+//! `tickctl verify`: compares store, stream and archive, tick by tick.
+
+mod proof_text;
+mod watch;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, value_parser};
+use hyper::Method;
+use ops::verify::{DueAfter, Progress, Proof, Verdict, VerifyError, VerifyRequest};
+use store::LocalVerify;
+
+use crate::client::PostError;
+use crate::data_access::{DataAccess, DataOptions};
+use crate::moment::Moment;
+use crate::process::{BadInput, ProcessContext, Unseen, print_line};
+use watch::Shown;
+
+pub(crate) use proof_text::proof_text;
+
+const MS_PER_SECOND: i64 = 1_000;
+
+/// Compares store, stream and archive.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Compared are the ticks that were received in the range and whose first decision was to go to the stream: each must be
+in the stream once with the same content, and in the archive once with the same content after rounding to doubles. A
+tick that is there without belonging there is found, too.
+
+  matched    in stream and archive, as stored
+  missing    not there, although it is due
+  late       not there, and not due yet
+  different  there with other content: the fields are shown
+  repeated   there more than once: consumers count it once; --repeats-max allows some
+  extra      there, but outside the cohort or not in the store
+  unseen     may be there: that part could not be read
+
+With --repair, a tick that the stream lacks is appended to it, and the archive follows; one that only the archive lacks
+is written to it. A second run then finds nothing.
+
+Examples:
+  tickctl verify --from 1h
+  tickctl verify --from 2026-03-07 --to 2026-03-08 --json
+  tickctl verify --from 1h --repair && tickctl verify --from 1h
+
+Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, or there was
+nothing to compare.")]
+pub struct VerifyArgs {
+    /// Ticks received from this time on: 2026-03-07T12:00:00Z, 2026-03-07, epoch milliseconds, or how long ago (90s, 30m, 2h, 7d).
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    from: Moment,
+    /// And before this time. What was received in the last seconds is left out, since it may be on its way.
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    to: Moment,
+    /// Compare only one minute in N of each token.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=100_000))]
+    sample: u32,
+    /// How many copies beyond the first are allowed in each place.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    repeats_max: u64,
+    /// Seconds until a tick must be in the archive; the default is what the archive's writer needs.
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=86_400))]
+    due: Option<u32>,
+    /// Offer what is missing again.
+    #[arg(long)]
+    repair: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Where the data is.
+    #[command(flatten)]
+    data: DataOptions,
+}
+
+/// Runs `tickctl verify`.
+///
+/// # Errors
+/// If there are differences, or nothing is proven, or the data cannot be read.
+pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()> {
+    let now_ms = (process.now_ms)();
+    let request = args.request(now_ms, DueAfter::HERE);
+    request.range(now_ms).map_err(bad_range)?;
+    let watch = Shown::new(process.stop.clone());
+    let proof = match args.data.open().await? {
+        DataAccess::Server(server) => {
+            let body = serde_json::to_value(request)?;
+            let path = "/api/verify";
+            let job = server.job(
+                Method::POST,
+                path,
+                Some(&body),
+                |progress: Option<Progress>| {
+                    if let Some(progress) = progress {
+                        watch.show(progress);
+                    }
+                },
+            );
+            let proof: Option<Result<Proof, PostError>> =
+                process.stop.run_until_cancelled(job).await;
+            let Some(proof) = proof else {
+                bail!("stopped");
+            };
+            proof.map_err(|error| server.explain(error))?
+        }
+        DataAccess::Store(opened) => {
+            let verify = LocalVerify::new(opened.store.clone(), &opened.data_dir);
+            let proof = verify.run(&request, now_ms, &watch).await;
+            drop(verify);
+            opened.store.close();
+            proof.context("there is no proof")?
+        }
+    };
+    watch.clear();
+    args.report(&proof)
+}
+
+fn bad_range(error: VerifyError) -> BadInput {
+    BadInput(error.to_string())
+}
+
+impl VerifyArgs {
+    fn request(&self, now_ms: i64, due_after: DueAfter) -> VerifyRequest {
+        let due_ms = self.due.map(|seconds| i64::from(seconds) * MS_PER_SECOND);
+        VerifyRequest {
+            from_ms: self.from.ms(now_ms),
+            to_ms: self.to.ms(now_ms),
+            one_in: self.sample,
+            repeats_max: self.repeats_max,
+            due_after: DueAfter {
+                archived_ms: due_ms.unwrap_or(due_after.archived_ms),
+                ..due_after
+            },
+            repair: self.repair,
+        }
+    }
+
+    fn report(&self, proof: &Proof) -> anyhow::Result<()> {
+        if self.json {
+            let verdict = serde_json::json!({ "verdict": proof.verdict(), "proof": proof });
+            print_line(&verdict.to_string())?;
+        } else {
+            print_line(&proof_text(proof))?;
+        }
+        match proof.verdict() {
+            Verdict::Proven => Ok(()),
+            Verdict::Differences => bail!("store, stream and archive differ"),
+            Verdict::Incomplete => {
+                let message = "nothing differs, but not everything could be seen";
+                Err(Unseen(message.to_owned()).into())
+            }
+            Verdict::NoTicks => {
+                let message = "no tick of the cohort that is due was received in the range, so nothing is proven";
+                Err(Unseen(message.to_owned()).into())
+            }
+        }
+    }
+}

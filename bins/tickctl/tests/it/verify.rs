@@ -1,0 +1,145 @@
+//! `tickctl verify` on a data folder that no process has open.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use app::ports::{Clock, TickStore as _, TickStream as _};
+use archive::Archive;
+use domain::Tick;
+use serde_json::Value;
+use store::{Archiver, EmbeddedConfig, EmbeddedStore, STORE_FOLDER};
+use tempfile::TempDir;
+use testkit::ticks::{START_MS, in_cohort, ticks};
+
+use crate::process::{Run, tickctl};
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now_ms(&self) -> i64 {
+        START_MS
+    }
+}
+
+/// A folder with ticks, of which some are missing in the stream.
+#[tokio::main]
+async fn make(folder: &Path, lost: usize) {
+    let config = EmbeddedConfig::new(folder.join(STORE_FOLDER));
+    let store = EmbeddedStore::open(&config).unwrap();
+    let made = ticks(&["BTC", "ETH"], 500);
+    store.put(&in_cohort(&made)).await.unwrap();
+    let streamed: Vec<&Tick> = made.iter().skip(lost).collect();
+    store.append(&streamed, None).await.unwrap();
+    let archive = Arc::new(Archive::open(folder).unwrap());
+    let archiver = Archiver::new(store.clone(), archive, Arc::new(Fixed));
+    archiver.flush().await.unwrap();
+    drop(archiver);
+    store.close();
+}
+
+fn verify(folder: &TempDir, more: &[&str]) -> Run {
+    let folder = folder.path().to_str().unwrap();
+    let fixed = [
+        "verify",
+        "--data-dir",
+        folder,
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2026-01-02",
+    ];
+    tickctl(&[&fixed[..], more].concat())
+}
+
+#[test]
+fn a_proof_says_what_it_rests_on() {
+    let folder = TempDir::new().unwrap();
+    make(folder.path(), 0);
+    let run = verify(&folder, &[]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let expected = "\
+proven    1000 ticks of the cohort are in stream and archive as stored
+range     received from 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z
+stored    1000 ticks, of which 1000 in the cohort
+stream    1000 matched
+archive   1000 matched
+";
+    assert_eq!(run.stdout, expected);
+    let run = verify(&folder, &["--json"]);
+    let proof: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        (&proof["verdict"], &proof["proof"]["counts"]["matched"]),
+        (&"proven".into(), &1_000.into())
+    );
+}
+
+#[test]
+fn what_is_missing_is_shown_and_repaired() {
+    let folder = TempDir::new().unwrap();
+    make(folder.path(), 3);
+    let run = verify(&folder, &[]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stdout.contains("stream    997 matched, 3 missing"),
+        "{run:?}"
+    );
+    assert!(
+        run.stdout
+            .contains("token     BTC: stream: 498 matched, 2 missing"),
+        "{run:?}"
+    );
+    assert!(
+        run.stdout.contains("example   stream: missing: "),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("differ"), "{run:?}");
+    let run = verify(&folder, &["--repair"]);
+    assert!(
+        run.stdout
+            .contains("repaired  3 ticks appended to the stream"),
+        "{run:?}"
+    );
+    let run = verify(&folder, &[]);
+    assert!(
+        run.stdout
+            .contains("stream    1000 matched\narchive   997 matched, 3 missing"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn nothing_to_compare_is_not_fine() {
+    let folder = TempDir::new().unwrap();
+    make(folder.path(), 0);
+    let at = folder.path().to_str().unwrap();
+    let run = tickctl(&[
+        "verify",
+        "--data-dir",
+        at,
+        "--from",
+        "2025-01-01",
+        "--to",
+        "2025-01-02",
+    ]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains("nothing is proven"), "{run:?}");
+    for (arguments, expected) in [
+        (
+            ["--from", "2026-01-01", "--to", "2100-01-01"],
+            "in the future",
+        ),
+        (
+            ["--from", "2026-01-02", "--to", "2026-01-01"],
+            "the range is empty",
+        ),
+        (["--from", "noon", "--to", "now"], "is not a time"),
+    ] {
+        let run = tickctl(&[&["verify", "--data-dir", at][..], &arguments].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains(expected), "{run:?}");
+    }
+    let empty = TempDir::new().unwrap();
+    let run = verify(&empty, &[]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("is not a data folder"), "{run:?}");
+}

@@ -1,0 +1,93 @@
+//! `POST /api/verify`: compares store, stream and archive tick by tick. `GET /api/proof`: the last result.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ops::verify::{Progress, Proof, VerifyRequest, Watch};
+use runtime::problem::Problem;
+use serde_json::{Value, json};
+use tokio::sync::OwnedMutexGuard;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::params::{NoParameters, Query};
+use super::read_error::unreadable;
+use super::{Api, Shared, json_body};
+use crate::job;
+
+/// What the body has.
+const WANTED: &str = "from_ms and to_ms, and any of one_in, repeats_max, repair and due_after";
+
+/// Writes progress while it compares, and at the end the proof.
+pub(super) async fn run(
+    State(api): Shared,
+    Query(NoParameters {}): Query<NoParameters>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    api.operator.check(&headers)?;
+    let request: VerifyRequest = json_body::read(&headers, body, WANTED).await?;
+    let now_ms = runtime::clock::now_ms();
+    if let Err(error) = request.range(now_ms) {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()));
+    }
+    let Ok(turn) = std::sync::Arc::clone(&api.verifying).try_lock_owned() else {
+        let detail = "another comparison is running: wait for its end";
+        return Err(Problem::new(StatusCode::CONFLICT, detail).with_code("verify_running"));
+    };
+    Ok(job::respond(move |progress, stop| {
+        compare(api, request, now_ms, progress, stop, turn)
+    }))
+}
+
+/// The last proof, and its outcome in a word; null before the first one.
+pub(super) async fn last(
+    State(api): Shared,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<Value>, Problem> {
+    let proof = api.store.last_proof().await.map_err(unreadable)?;
+    let verdict = proof.as_ref().map(Proof::verdict);
+    Ok(Json(json!({ "verdict": verdict, "proof": proof })))
+}
+
+/// Reports progress to the response, and stops with it.
+struct Reported {
+    progress: watch::Sender<Option<Progress>>,
+    stop: CancellationToken,
+}
+
+impl Watch for Reported {
+    fn progress(&self, progress: Progress) {
+        self.progress.send_replace(Some(progress));
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+}
+
+async fn compare(
+    api: std::sync::Arc<Api>,
+    request: VerifyRequest,
+    now_ms: i64,
+    progress: watch::Sender<Option<Progress>>,
+    stop: CancellationToken,
+    _turn: OwnedMutexGuard<()>,
+) -> Result<Proof, String> {
+    let watch = Reported { progress, stop };
+    let proof = api.verify.run(&request, now_ms, &watch).await;
+    let proof = proof.map_err(|error| {
+        let cause = runtime::causes::joined(&error);
+        tracing::error!(error = %cause, "the comparison failed");
+        cause
+    })?;
+    tracing::info!(
+        verdict = ?proof.verdict(),
+        cohort = proof.counts.cohort,
+        matched = proof.counts.matched,
+        "store, stream and archive were compared"
+    );
+    Ok(proof)
+}

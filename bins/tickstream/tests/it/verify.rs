@@ -1,0 +1,108 @@
+//! The comparison of store, stream and archive, over HTTP.
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::process::{Process, start, ticks_body};
+
+/// The lines of a comparison's response.
+async fn verify(process: &Process, body: Value) -> (u16, Vec<Value>) {
+    let request = process.post("/api/verify", body.to_string());
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    (status, lines.collect())
+}
+
+/// Everything up to now, with nothing on its way.
+fn everything() -> Value {
+    let now_ms = runtime::clock::now_ms();
+    json!({
+        "from_ms": 0, "to_ms": now_ms,
+        "due_after": {"stored_ms": 0, "streamed_ms": 0, "archived_ms": 0},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_is_made_while_the_process_runs_and_kept() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let (_, none) = process.get("/api/proof").await;
+    assert_eq!(none, json!({"verdict": null, "proof": null}));
+    let (status, _) = process.deliver("ticks", ticks_body("BTC", 200)).await;
+    assert_eq!(status, 200);
+    assert_eq!(process.flush_archive().await.0, 200);
+    let (status, lines) = verify(&process, everything()).await;
+    assert_eq!(status, 200);
+    let proof = &lines.last().unwrap()["result"];
+    assert_eq!(proof["counts"]["matched"], 200, "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .rev()
+            .skip(1)
+            .all(|line| !line["progress"].is_object() || line["progress"]["phase"].is_string())
+    );
+    let (_, kept) = process.get("/api/proof").await;
+    assert_eq!(kept["verdict"], "proven");
+    assert_eq!(kept["proof"]["counts"], proof["counts"]);
+    process.stop().await;
+    let process = start(&folder, &[]).await;
+    assert_eq!(
+        process.get("/api/proof").await.1,
+        kept,
+        "it survives a restart"
+    );
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_that_cannot_be_seen_are_refused_or_prove_nothing() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let now_ms = runtime::clock::now_ms();
+    for (body, expected) in [
+        (
+            json!({"from_ms": 0, "to_ms": now_ms + 60_000}),
+            "in the future",
+        ),
+        (
+            json!({"from_ms": now_ms, "to_ms": now_ms}),
+            "the range is empty",
+        ),
+        (json!({"from_ms": 5}), "missing field `to_ms`"),
+        (
+            json!({"from_ms": 0, "to_ms": 5, "all": true}),
+            "unknown field",
+        ),
+    ] {
+        let (status, problem) = process
+            .send(process.post("/api/verify", body.to_string()))
+            .await;
+        assert_eq!(status, 400, "{body}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(expected), "{detail}");
+    }
+    let (status, lines) = verify(&process, everything()).await;
+    assert_eq!(status, 200);
+    assert_eq!(lines.last().unwrap()["result"]["counts"]["stored"], 0);
+    assert_eq!(process.get("/api/proof").await.1["verdict"], "no_ticks");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_operators_may_compare() {
+    let folder = TempDir::new().unwrap();
+    let token = "operator-0123456789-0123456789-0";
+    let process = start(&folder, &["--operator-token", token]).await;
+    let body = everything().to_string();
+    let (status, _) = process
+        .send(process.post("/api/verify", body.clone()))
+        .await;
+    assert_eq!(status, 401);
+    let request = process.post("/api/verify", body);
+    let response = request.bearer_auth(token).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    process.stop().await;
+}
