@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{backup, compact, cost, load, replay, server, verify};
+use crate::commands::{
+    backup, compact, cost, load, quarantine, rebuild, replay, requeue, server, verify,
+};
 use crate::process::{BadInput, ProcessContext, Unseen};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
@@ -29,6 +31,10 @@ Examples:
   tickctl server rollout 10 --why 'second stage'
   tickctl verify --from 1h
   tickctl backup --to http://127.0.0.1:8080
+  tickctl replay --store --from 24h --into http://127.0.0.1:9090
+  tickctl rebuild --from 24h --to 1h
+  tickctl quarantine list --from 2h
+  tickctl requeue redrive --project tickstream
   tickctl cost --ticks-per-day 10M --tokens 5000
   tickctl rollout to canary
   tickctl rollout back
@@ -52,8 +58,14 @@ pub struct Cli {
 /// All subcommands. A new one needs its file under `commands` and a line here.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Sends real trades from a file to a running tickstream.
+    /// Sends real trades from a file, or a range of stored ticks, to a tickstream or into the stream.
     Replay(replay::ReplayArgs),
+    /// Computes candles again from the stored ticks.
+    Rebuild(rebuild::RebuildArgs),
+    /// Shows quarantined entries, and replays them once their cause is fixed.
+    Quarantine(quarantine::QuarantineArgs),
+    /// Sends dead letters back to where they can be processed.
+    Requeue(requeue::RequeueArgs),
     /// Sends generated ticks at a fixed rate and reports the latency (open loop).
     Load(load::LoadArgs),
     /// Merges the archive's many small files into a few large sorted ones.
@@ -75,6 +87,9 @@ pub enum Command {
 pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     let done = match cli.command {
         Command::Replay(args) => Box::pin(replay::run(args, process)).await,
+        Command::Rebuild(args) => Box::pin(rebuild::run(args, process)).await,
+        Command::Quarantine(args) => Box::pin(quarantine::run(args, process)).await,
+        Command::Requeue(args) => Box::pin(requeue::run(args, process)).await,
         Command::Load(args) => Box::pin(load::run(args, process)).await,
         Command::Compact(args) => Box::pin(compact::run(args, process)).await,
         Command::Server(args) => Box::pin(server::run(args)).await,

@@ -4,7 +4,10 @@ pub mod backup;
 pub mod compact;
 pub mod cost;
 pub mod load;
+pub mod quarantine;
+pub mod rebuild;
 pub mod replay;
+pub mod requeue;
 #[cfg(feature = "aws")]
 pub mod rollout;
 pub mod server;

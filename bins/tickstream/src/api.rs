@@ -1,12 +1,16 @@
-//! The read API, the live feed, and what operators may do: change the rollout, flush the archive, and make a
-//! backup.
+//! The read API, the live feed, and what operators may do: change the rollout, flush the archive, make a backup,
+//! replay quarantined entries, read ticks back, and rebuild candles.
 
 mod archive;
 mod backup;
+mod job_lines;
 mod json_body;
 mod market;
 mod params;
+mod quarantine;
 mod read_error;
+mod rebuild;
+mod replay;
 mod rollout;
 mod status;
 mod verify;
@@ -14,6 +18,7 @@ mod verify;
 use std::sync::Arc;
 
 use app::flag_editor::FlagEditor;
+use app::ingest::Ingest;
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -33,6 +38,7 @@ use crate::supervisor::Supervisor;
 /// The state of the routes.
 pub(crate) struct Api {
     pub(crate) store: EmbeddedStore,
+    pub(crate) ingest: Ingest,
     pub(crate) control: FlagEditor,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) backups: Arc<Backups>,
@@ -62,8 +68,12 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/anomalies", get(market::anomalies))
         .route("/api/rollout", get(rollout::show).put(rollout::change))
         .route("/api/ledger", get(status::ledger))
-        .route("/api/quarantine", get(status::quarantine))
+        .route("/api/quarantine", get(quarantine::list))
+        .route("/api/quarantine/{id}", get(quarantine::show))
+        .route("/api/quarantine/replay", post(quarantine::replay))
         .route("/api/status", get(status::status))
+        .route("/api/rebuild", post(rebuild::run))
+        .route("/api/replay/ticks", post(replay::ticks))
         .route("/api/archive/flush", post(archive::flush))
         .route("/api/backup", post(backup::make))
         .route("/api/verify", post(verify::run))

@@ -179,6 +179,7 @@ impl Server {
         };
         let api = Arc::new(Api {
             store: store.clone(),
+            ingest: ingest.clone(),
             control,
             archiver,
             backups: Arc::new(backups),

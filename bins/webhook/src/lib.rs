@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ingest::{Ingest, IngestError};
+use app::quarantine_review::QUARANTINED_HEADER;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -31,6 +32,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use domain::Reason;
 use runtime::log_rate::LogRate;
 use runtime::problem::Problem;
 use tokio::sync::OwnedSemaphorePermit;
@@ -98,7 +100,8 @@ async fn receive(
     // Only now: nothing is decompressed before its sender is known.
     let (body, working) = webhook.body.decode(read.coding, read.bytes).await?;
     drop(read.memory);
-    let task = deliver(Arc::clone(&webhook), source, body);
+    let quarantined = parts.headers.contains_key(QUARANTINED_HEADER);
+    let task = deliver(Arc::clone(&webhook), source, body, quarantined);
     let task = tokio::spawn(async move {
         let delivered = task.await;
         // Only released now, even if the sender hung up or was asked to retry.
@@ -128,6 +131,7 @@ async fn deliver(
     webhook: Arc<Webhook>,
     name: String,
     body: Decoded,
+    quarantined: bool,
 ) -> Result<app::ingest::Delivered, Problem> {
     let Some(source) = sources::find(&name) else {
         let known: Vec<_> = sources::ALL.iter().map(|source| source.name()).collect();
@@ -135,6 +139,10 @@ async fn deliver(
             "there is no source with this name; the sources are {}",
             known.join(", ")
         );
+        if quarantined {
+            let problem = Problem::new(StatusCode::NOT_FOUND, message);
+            return Err(problem.with_code(Reason::UnknownSource.as_str()));
+        }
         return Err(
             match webhook
                 .ingest
@@ -149,6 +157,9 @@ async fn deliver(
         );
     };
     let delivered = match &body {
+        Decoded::Body(bytes) if quarantined => {
+            webhook.ingest.deliver_quarantined(source, bytes).await
+        }
         Decoded::Body(bytes) => webhook.ingest.deliver(source, bytes).await,
         Decoded::Corrupt { sent, message } => {
             Err(webhook.ingest.refuse_body(&name, message, sent).await)

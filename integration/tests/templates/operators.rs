@@ -254,11 +254,93 @@ fn actions_of(command: &str) -> Vec<String> {
     }
 }
 
+/// What the commands of `tickctl` in the runbooks call, besides what an operator may: by the command, as its ports do.
+const REPAIRS: [(&str, &[(&str, &str)]); 4] = [
+    (
+        "tickctl requeue",
+        &[
+            ("kinesis:PutRecords", "stream/prices-ticks"),
+            ("sqs:ChangeMessageVisibility", "prices-redrive-dlq"),
+            ("sqs:DeleteMessage", "prices-analytics-failed"),
+            ("sqs:GetQueueAttributes", "prices-broadcast-dlq"),
+            ("sqs:GetQueueUrl", "prices-broadcast"),
+            ("sqs:ReceiveMessage", "prices-broadcast-dlq"),
+            ("sqs:SendMessage", "prices-redrive"),
+        ],
+    ),
+    (
+        "tickctl replay",
+        &[
+            ("kinesis:PutRecords", "stream/prices-ticks"),
+            (
+                "s3:GetObject",
+                "prices-archive-111122223333-eu-central-1/price-archive/x",
+            ),
+            ("s3:ListBucket", "prices-archive-111122223333-eu-central-1"),
+        ],
+    ),
+    (
+        "tickctl rebuild",
+        &[
+            ("dynamodb:BatchGetItem", "table/prices-analytics"),
+            ("dynamodb:PutItem", "table/prices-analytics"),
+            ("dynamodb:Query", "table/prices-ticks"),
+        ],
+    ),
+    (
+        "tickctl quarantine",
+        &[
+            (
+                "s3:GetObject",
+                "prices-archive-111122223333-eu-central-1/quarantine/x",
+            ),
+            (
+                "s3:GetObject",
+                "prices-archive-111122223333-eu-central-1/quarantine-outcomes/x",
+            ),
+            ("s3:ListBucket", "prices-archive-111122223333-eu-central-1"),
+            (
+                "s3:PutObject",
+                "prices-archive-111122223333-eu-central-1/quarantine-outcomes/x",
+            ),
+        ],
+    ),
+];
+
+#[test]
+fn whoever_is_on_call_may_run_the_repairs_of_the_runbooks() {
+    let pages = crate::runbooks::text();
+    let policy = policy("OnCallPolicy");
+    for (command, calls) in REPAIRS {
+        assert!(pages.contains(command), "{command} is in no runbook");
+        for (action, resource) in calls {
+            let call = ((*action).to_owned(), (*resource).to_owned());
+            assert!(
+                policy.iter().any(|it| allows(it, &call)),
+                "not allowed: {call:?}"
+            );
+        }
+    }
+    let entries = (
+        "s3:PutObject".to_owned(),
+        "prices-archive-111122223333-eu-central-1/quarantine/x".to_owned(),
+    );
+    assert!(
+        !policy.iter().any(|it| allows(it, &entries)),
+        "an entry stays as it is"
+    );
+}
+
 #[test]
 fn whoever_is_on_call_may_do_what_the_runbooks_say_and_nothing_else() {
     let needed: BTreeSet<String> = crate::runbooks::commands()
         .iter()
         .flat_map(|command| actions_of(command))
+        .chain(
+            REPAIRS
+                .iter()
+                .flat_map(|(_, calls)| calls.iter().map(|(action, _)| (*action).to_owned())),
+        )
         .collect();
     let actions =
         |id| -> BTreeSet<String> { policy(id).into_iter().map(|(action, _)| action).collect() };

@@ -99,6 +99,12 @@ fn commands_of_texts() -> Vec<String> {
     commands
 }
 
+/// All pages.
+pub(crate) fn text() -> String {
+    let pages = pages().into_iter().map(|(_, page)| page);
+    pages.collect::<Vec<_>>().join("\n")
+}
+
 pub(crate) fn commands() -> Vec<String> {
     let of_pages = pages()
         .into_iter()

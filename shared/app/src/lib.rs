@@ -5,6 +5,7 @@
 
 pub mod analyse;
 pub mod bisect;
+pub mod candle_rebuild;
 pub mod digest;
 mod drain_outbox;
 pub mod flag_editor;
@@ -16,8 +17,14 @@ pub mod objects;
 pub mod poison;
 pub mod ports;
 mod quarantine;
+pub mod quarantine_objects;
+pub mod quarantine_review;
 pub mod read_back;
+pub mod rebuilt_blocks;
 pub mod recent_offers;
 pub mod redrive;
 pub mod replay;
+pub mod requeue;
+pub mod requeue_batches;
 pub mod sequence;
+pub mod tick_replay;

@@ -11,6 +11,7 @@ use domain::Tick;
 
 use crate::sqs::send_batch::BatchSender;
 
+pub mod dead_letters;
 mod digest;
 mod messages;
 mod send_batch;

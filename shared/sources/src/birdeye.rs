@@ -33,9 +33,9 @@ impl Source for Birdeye {
     fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let now_ms = context.now_ms;
         let mut answer = Answer::default();
-        for raw in delivery::one_or_many(delivery::text(body)?)? {
-            match message(raw, now_ms) {
-                Ok(Content::One(outcome)) => answer.push(raw.get(), Ok(outcome))?,
+        for whole in delivery::one_or_many(delivery::text(body)?)? {
+            match message(whole, now_ms) {
+                Ok(Content::One(outcome)) => answer.push(whole.get(), Ok(outcome))?,
                 Ok(Content::Prices(prices)) => {
                     let mut seen = BTreeSet::new();
                     for (address, raw) in prices {
@@ -45,10 +45,10 @@ impl Source for Birdeye {
                         } else {
                             Err(twice(&address))
                         };
-                        answer.push(raw.get(), read)?;
+                        answer.push_part(raw.get(), whole.get(), read)?;
                     }
                 }
-                Err(refused) => answer.push(raw.get(), Err(refused))?,
+                Err(refused) => answer.push(whole.get(), Err(refused))?,
             }
         }
         Ok(answer.into_entries())

@@ -86,20 +86,21 @@ impl Source for Bybit {
     fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let now_ms = context.now_ms;
         let mut answer = Answer::default();
-        for raw in delivery::one_or_many(delivery::text(body)?)? {
-            match message(raw) {
+        for whole in delivery::one_or_many(delivery::text(body)?)? {
+            match message(whole) {
                 Ok(Content::Trades(data)) => {
                     for raw in data {
-                        answer.push(raw.get(), self.trade(raw, now_ms))?;
+                        answer.push_part(raw.get(), whole.get(), self.trade(raw, now_ms))?;
                     }
                 }
                 Ok(Content::Tickers(data, time)) => {
                     for raw in data {
-                        answer.push(raw.get(), self.ticker(raw, time, now_ms))?;
+                        let read = self.ticker(raw, time, now_ms);
+                        answer.push_part(raw.get(), whole.get(), read)?;
                     }
                 }
-                Ok(Content::Other(why)) => answer.push(raw.get(), Ok(Outcome::Ignored(why)))?,
-                Err(refused) => answer.push(raw.get(), Err(refused))?,
+                Ok(Content::Other(why)) => answer.push(whole.get(), Ok(Outcome::Ignored(why)))?,
+                Err(refused) => answer.push(whole.get(), Err(refused))?,
             }
         }
         Ok(answer.into_entries())

@@ -40,7 +40,7 @@ impl Source for Coinbase {
             match reader.envelope(raw) {
                 Ok(Some(prices)) => {
                     for (price, read) in prices {
-                        answer.push(price.raw(), read)?;
+                        answer.push_part(price.raw(), raw.get(), read)?;
                     }
                 }
                 Ok(None) => answer.push(raw.get(), reader.exchange(raw))?,

@@ -84,31 +84,31 @@ impl Source for CoinGecko {
     fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let now_ms = context.now_ms;
         let mut answer = Answer::default();
-        for raw in delivery::one_or_many(delivery::text(body)?)? {
-            let coins = match coins(raw) {
+        for whole in delivery::one_or_many(delivery::text(body)?)? {
+            let coins = match coins(whole) {
                 Ok(coins) => coins,
                 Err(refused) => {
-                    answer.push(raw.get(), Err(refused))?;
+                    answer.push(whole.get(), Err(refused))?;
                     continue;
                 }
             };
             if coins.iter().any(is_notice) {
-                answer.push(raw.get(), Ok(Outcome::Ignored("an error or a notice")))?;
+                answer.push(whole.get(), Ok(Outcome::Ignored("an error or a notice")))?;
                 continue;
             }
             let mut seen = BTreeSet::new();
             for (id, raw) in &coins {
                 if !seen.insert(id) {
-                    answer.push(raw.get(), Err(twice(id)))?;
+                    answer.push_part(raw.get(), whole.get(), Err(twice(id)))?;
                     continue;
                 }
                 match coin(id, raw, now_ms) {
                     Ok(prices) => {
                         for (value, price) in prices {
-                            answer.push(shown(raw, value), price)?;
+                            answer.push_part(shown(raw, value), whole.get(), price)?;
                         }
                     }
-                    Err(refused) => answer.push(raw.get(), Err(refused))?,
+                    Err(refused) => answer.push_part(raw.get(), whole.get(), Err(refused))?,
                 }
             }
         }

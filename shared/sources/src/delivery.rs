@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use domain::{EncodingError, Malformed, Method, Reason, Tick};
+use domain::{EncodingError, Malformed, Method, RAW_BYTES_MAX, Reason, Tick};
 use serde::Deserializer;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -54,6 +54,18 @@ impl Answer {
         Ok(answer.into_entries())
     }
 
+    /// Adds the outcome of the next entry, which is a part of a message and cannot be read without it. A malformed one
+    /// is kept with the whole message, if the quarantine has room for that: once its cause is fixed, it can be replayed.
+    pub(crate) fn push_part(
+        &mut self,
+        part: &str,
+        message: &str,
+        read: Result<Outcome, Refused>,
+    ) -> Result<(), Unreadable> {
+        let fits = message.len() <= RAW_BYTES_MAX;
+        self.push(if fits { message } else { part }, read)
+    }
+
     /// Adds the outcome of the next entry; `raw` is its text.
     pub(crate) fn push(
         &mut self,
@@ -87,7 +99,7 @@ impl Answer {
         match content {
             Ok(Content::Prices(method, prices)) => prices
                 .into_iter()
-                .try_for_each(|raw| self.push(raw.get(), read(raw, method))),
+                .try_for_each(|raw| self.push_part(raw.get(), message.get(), read(raw, method))),
             Ok(Content::Other(why)) => self.push(message.get(), Ok(Outcome::Ignored(why))),
             Err(refused) => self.push(message.get(), Err(refused)),
         }

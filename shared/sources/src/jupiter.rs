@@ -32,10 +32,12 @@ impl Source for Jupiter {
     fn read(&self, body: &[u8], context: &ParseContext<'_>) -> Result<Vec<Entry>, Unreadable> {
         let mut answer = Answer::default();
         let mut seen = BTreeSet::new();
-        for (mint, raw) in delivery::members(delivery::text(body)?)? {
+        let whole = delivery::text(body)?;
+        for (mint, raw) in delivery::members(whole)? {
             let read = price(&mint, raw, context.now_ms);
             let is_new = seen.insert(mint.clone());
-            answer.push(raw.get(), if is_new { read } else { Err(twice(&mint)) })?;
+            let read = if is_new { read } else { Err(twice(&mint)) };
+            answer.push_part(raw.get(), whole, read)?;
         }
         Ok(answer.into_entries())
     }

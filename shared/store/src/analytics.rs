@@ -352,7 +352,8 @@ fn resumed(
     })
 }
 
-fn state_of(
+/// The state of a pair in a shard.
+pub(crate) fn state_of(
     inner: &SharedState,
     shard: u8,
     number: u32,

@@ -269,6 +269,34 @@ impl EmbeddedStore {
         .await
     }
 
+    /// The pairs with ticks after one, in the order of token and quote (as bytes).
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub(crate) async fn pairs_after(
+        &self,
+        after: Option<Pair>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StorageError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let start = after.map_or(Unbounded, |after| Excluded(pair::key(&after)));
+        self.read(move |inner| {
+            let first_day = inner.first_day();
+            let mut pairs = Vec::new();
+            for guard in inner.spaces.pairs.range::<Vec<u8>, _>((start, Unbounded)) {
+                let (key, value) = guard.into_inner()?;
+                if pairs.len() >= limit {
+                    break;
+                }
+                if pair::decode(&value)?.last_day >= first_day {
+                    pairs.push(pair::pair_of(&key)?);
+                }
+            }
+            Ok(pairs)
+        })
+        .await
+    }
+
     /// Whether there are ticks of a token, in one quote or in any.
     ///
     /// # Errors
@@ -322,7 +350,8 @@ impl EmbeddedStore {
         Ok(found.map(|ticks| ticks.into_iter().filter_map(decided).collect()))
     }
 
-    async fn read_range(
+    /// The ticks of a range with their decisions, also those that have none.
+    pub(crate) async fn read_range(
         &self,
         token: &str,
         quote: Option<&str>,

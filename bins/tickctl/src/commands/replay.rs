@@ -1,57 +1,109 @@
-//! `tickctl replay`: sends real trades from a file to a running tickstream, in the file's order.
+//! `tickctl replay`: sends real trades from a file, or a range of ticks that tickstream has, to a tickstream or into
+//! the stream.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::fs::File;
-use std::io::{IsTerminal as _, Read};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod destination;
+mod of_file;
+mod of_range;
+mod range_text;
+mod spool;
 
-use anyhow::{Context as _, anyhow, bail};
-use bytes::Bytes;
+use std::path::PathBuf;
+
 use clap::{Args, value_parser};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
-use hyper::StatusCode;
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
-use tokio::time::Instant;
+use hyper::Uri;
 
-use crate::batches::{Batch, Batches, Event};
-use crate::client::{Answer, PostError, Webhook};
-use crate::delivery::{Undelivered, deliver};
-use crate::formats::{About, Format, Market, ReadError};
+use crate::formats::{Format, Market};
+use crate::moment::Moment;
 use crate::pace::Speed;
-use crate::process::{BadInput, ProcessContext, print_line};
-use crate::target::Target;
+use crate::process::{BadInput, ProcessContext};
+use crate::target::{Secret, Target, parse_base};
 
-/// The most bad or rejected rows that are listed; all are counted.
-const ROWS_SHOWN_MAX: u64 = 10;
+/// Where ticks are sent if nothing else is named.
+const INTO_DEFAULT: &str = "http://127.0.0.1:8080";
 
 /// Options of `tickctl replay`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It is safe to repeat a replay: a tick that is already stored counts as duplicate. Numbers are sent
-with exactly the digits in the file.
+It is safe to repeat a replay: a tick that is already stored counts as duplicate. Numbers are sent with exactly the
+digits in the file.
+
+With --store or --archive, ticks that tickstream received in a range are sent again, with the ids that they have:
+into another tickstream, or the stream of a project on AWS. What was counted there stays as it is; analytics that
+lost it, or that starts from nothing, counts it. The archive has amounts as doubles, and only the ticks of the
+stream. The stream gets the ticks that were decided for it when they were first stored. The archive on AWS has
+repeats twice until `tickctl compact` merges their days. Ticks are found by the time of their receipt; in the
+archive, in the folders of these days, the day before and the day after.
 
 Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
-  tickctl replay kraken-XBTUSDT-trades.json --format kraken-trades --to https://ticks.example/stage
+  tickctl replay kraken-XBTUSDT-trades.json --format kraken-trades --into https://ticks.example/stage
   unzip -p BTCUSDT-trades-2025-01-08.zip | tickctl replay - --format binance-trades --symbol BTCUSDT
   tickctl replay futures/BTCUSDT-trades-2025-01-08.csv --format binance-trades --market usdm
   tickctl replay BTCUSD_PERP-trades-2025-01-08.csv --format binance-trades
   tickctl replay ticks.csv --format ticks-csv --batch 500 --skip 120000
+  tickctl replay --store --from 24h --dry-run --into http://127.0.0.1:9090
+  tickctl replay --store --from 24h --tokens BTC,ETH --rate 5000 --into http://127.0.0.1:9090
+  tickctl replay --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/ --from 2h --to 1h \\
+    --into stream --project tickstream
 
-Exit codes: 0 all rows are stored; 1 the server did not accept them all; 2 a bad row (the rows
-before it were sent) or a wrong option.")]
+Exit codes: 0 all is stored; 1 it was not all accepted; 2 a bad row (the rows before it were sent) or a wrong option;
+3 not all of the range could be seen.")]
 pub struct ReplayArgs {
-    /// The file; `-` is stdin.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// A file; `-` is stdin.
+    #[arg(value_name = "FILE", required_unless_present_any = ["store", "archive"])]
+    pub file: Option<PathBuf>,
+    /// Ticks of the store, received from --from to --to.
+    #[arg(long, conflicts_with_all = ["file", "archive"], requires = "from")]
+    pub store: bool,
+    /// Ticks of the archive of the data folder, or of one on S3, received from --from to --to.
+    #[arg(long, value_name = "s3://BUCKET/PREFIX", num_args = 0..=1, default_missing_value = "", conflicts_with = "file", requires = "from")]
+    pub archive: Option<String>,
+    /// The start of the range: a time, or how long ago (24h).
+    #[arg(long, value_name = "TIME", conflicts_with = "file")]
+    pub from: Option<Moment>,
+    /// The end of the range: a time, or how long ago; the default is now.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Only these tokens, as they are stored.
+    #[arg(
+        long,
+        value_name = "TOKEN,…",
+        value_delimiter = ',',
+        conflicts_with = "file"
+    )]
+    pub tokens: Vec<String>,
+    /// The most ticks of a range a second. The stream is shared with live traffic.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
+    /// Only count the ticks of a range that would be sent.
+    #[arg(long, conflicts_with = "file")]
+    pub dry_run: bool,
+    /// Where to send: the address of a tickstream, http or https, where a path in front of /webhooks is kept; or
+    /// `stream`, the stream of --project. Of a file, the default is http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL|stream")]
+    pub into: Option<String>,
+    /// The project on AWS of the stream.
+    #[arg(long, env = "PROJECT", value_name = "NAME")]
+    pub project: Option<String>,
+    /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
+    /// variable: other users of the machine can read arguments.
+    #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = Secret::read)]
+    pub secret: Option<Secret>,
+    /// Seconds after which a request without a response fails.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+    /// The data folder that has the store or the archive. If a process has its store open, that process is asked.
+    #[arg(long, env = "DATA_DIR", default_value = "./data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The address of the running tickstream that has the store, instead of a folder.
+    #[arg(long, value_name = "URL", value_parser = parse_base, conflicts_with = "file")]
+    pub server: Option<Uri>,
+    /// The OPERATOR_TOKEN of that tickstream. Prefer the environment variable.
+    #[arg(long, value_name = "TOKEN", env = "OPERATOR_TOKEN", hide_env_values = true, value_parser = Secret::read)]
+    pub token: Option<Secret>,
     /// The format of the file.
-    #[arg(long, value_enum)]
-    pub format: Format,
+    #[arg(long, value_enum, required_unless_present_any = ["store", "archive"])]
+    pub format: Option<Format>,
     /// `max`: as fast as the server responds; 1: in real time; N: N times faster.
     #[arg(long, value_name = "N|max", default_value = "max")]
     pub speed: Speed,
@@ -80,282 +132,41 @@ pub struct ReplayArgs {
     /// The most attempts per request, if the server is unavailable, busy or too slow.
     #[arg(long, value_name = "A", default_value_t = 10, value_parser = value_parser!(u32).range(1..=1_000))]
     pub attempts: u32,
-    /// Where to send.
-    #[command(flatten)]
-    pub target: Target,
 }
 
-/// The outcome of the rows so far.
-#[derive(Debug, Default)]
-struct Summary {
-    requests: u64,
-    sent: u64,
-    stored: u64,
-    duplicate: u64,
-    rejected: u64,
-    ignored: u64,
-    bad_rows: u64,
-    /// Entry errors in the responses; only the first are shown.
-    errors_seen: u64,
-    /// Rows from the start of the file that are done.
-    rows_done: u64,
-}
-
-/// Replays the file and prints a summary.
-///
-/// # Errors
-/// [`BadInput`] for an invalid file or row; others if the server did not accept every tick.
-pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()> {
-    let in_flight_max = usize::try_from(args.in_flight)?;
-    let mut webhooks = BTreeMap::new();
-    for source in args.format.sources() {
-        let webhook = Webhook::new(&args.target, source, in_flight_max)?;
-        webhooks.insert(*source, webhook);
-    }
-    let (input, bytes_total) = open(&args.file)?;
-    let file_name = args
-        .file
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let (format, symbol, market) = (args.format, args.symbol.clone(), args.market);
-    let rows = move || {
-        let about = About {
-            file_name: &file_name,
-            symbol: symbol.as_deref(),
-            market,
-        };
-        format.rows(input, about)
-    };
-    let batches = Batches::new(rows, args.skip, args.speed, usize::try_from(args.batch)?)?;
-    let replay = Replay {
-        bar: progress_bar(bytes_total),
-        summary: Summary {
-            rows_done: args.skip,
-            ..Summary::default()
-        },
-        args,
-        webhooks,
-        process,
-    };
-    replay.run(batches).await
-}
-
-struct Replay {
-    args: ReplayArgs,
-    /// By the source of a row.
-    webhooks: BTreeMap<&'static str, Webhook>,
-    process: ProcessContext,
-    bar: ProgressBar,
-    summary: Summary,
-}
-
-impl Replay {
-    async fn run(mut self, batches: Batches) -> anyhow::Result<()> {
-        let started = Instant::now();
-        let ended = self.send_all(batches).await;
-        self.bar.finish_and_clear();
-        // If a file is refused before anything was sent, there are no figures.
-        if ended.is_ok() || self.summary.requests > 0 {
-            print_line(&self.summary.text(started.elapsed()))?;
-        }
-        ended.map_err(|error| self.with_continuation(error))?;
-        if self.summary.rejected > 0 && !self.args.skip_bad {
-            bail!(
-                "the server rejected {} ticks; they are in its quarantine",
-                self.summary.rejected
-            );
-        }
-        Ok(())
-    }
-
-    /// Reads, sends and counts until the rows end or the attempts are exhausted.
-    async fn send_all(&mut self, mut batches: Batches) -> anyhow::Result<()> {
-        let in_flight_max = usize::try_from(self.args.in_flight)?;
-        let stop = self.process.stop.clone();
-        // In order, so the rows done are always a prefix of the file.
-        let mut in_flight = FuturesOrdered::new();
-        let mut end = None;
-        loop {
-            if end.is_some() && in_flight.is_empty() {
-                return end.unwrap_or(Ok(()));
-            }
-            tokio::select! {
-                Some((batch, delivered)) = in_flight.next() => {
-                    let answer: Result<Answer, Undelivered> = delivered;
-                    let answer = answer.map_err(|error| self.with_secret(error))?;
-                    self.count(&batch, &answer);
-                }
-                () = stop.cancelled(), if end.is_none() => end = Some(Err(anyhow!("stopped"))),
-                event = batches.next(), if end.is_none() && in_flight.len() < in_flight_max => {
-                    match event {
-                        Event::Batch(batch) => in_flight.push_back(self.delivery(batch)?),
-                        Event::Bad(error) => end = self.bad_row(error).err().map(Err),
-                        Event::End => end = Some(Ok(())),
-                    }
-                }
-            }
-        }
-    }
-
-    fn delivery(
-        &self,
-        batch: Batch,
-    ) -> anyhow::Result<impl Future<Output = (Batch, Result<Answer, Undelivered>)> + use<>> {
-        // All rows of a file have the same source.
-        let source = batch.rows.first().map(|row| row.source).unwrap_or_default();
-        let webhook = self.webhooks.get(source).context("a batch without rows")?;
-        let (webhook, stop, bar) = (webhook.clone(), self.process.stop.clone(), self.bar.clone());
-        let attempts_max = self.args.attempts;
-        let body = Bytes::from(self.args.format.delivery(&batch.rows));
-        let rng = StdRng::seed_from_u64(uuid::Uuid::now_v7().as_u64_pair().1);
-        Ok(async move {
-            let notice = |error: &PostError, delay: Duration| {
-                say(
-                    &bar,
-                    &format!("{error}; retrying in {:.1} s", delay.as_secs_f64()),
-                );
-            };
-            let answer = deliver(&webhook, body, attempts_max, rng, &stop, notice).await;
-            (batch, answer)
+impl ReplayArgs {
+    /// The tickstream at an address.
+    fn target(&self, into: &str) -> Result<Target, BadInput> {
+        let to = parse_base(into).map_err(|rule| BadInput(format!("--into {into}: {rule}")))?;
+        Ok(Target {
+            to,
+            secret: self.secret.clone(),
+            timeout: self.timeout,
         })
     }
-
-    fn count(&mut self, batch: &Batch, answer: &Answer) {
-        let summary = &mut self.summary;
-        for error in &answer.errors {
-            summary.errors_seen += 1;
-            if summary.errors_seen <= ROWS_SHOWN_MAX {
-                let line = batch.rows.get(error.index).map_or(0, |row| row.place.line);
-                say(
-                    &self.bar,
-                    &format!(
-                        "line {line}: the server rejected it: {}: {}",
-                        error.reason, error.message
-                    ),
-                );
-            }
-        }
-        summary.requests += 1;
-        summary.sent += batch.rows.len() as u64;
-        summary.stored += answer.stored;
-        summary.duplicate += answer.duplicate;
-        summary.rejected += answer.rejected;
-        summary.ignored += answer.ignored;
-        if let Some(last) = batch.rows.last() {
-            summary.rows_done = last.place.number;
-            self.bar.set_position(last.place.offset_bytes);
-        }
-        self.bar.set_message(format!("{} ticks", summary.sent));
-    }
-
-    /// Skips the row if requested; an unreadable file always ends the replay.
-    fn bad_row(&mut self, error: ReadError) -> anyhow::Result<()> {
-        if self.args.skip_bad && matches!(error, ReadError::Row { .. }) {
-            self.summary.bad_rows += 1;
-            if self.summary.bad_rows <= ROWS_SHOWN_MAX {
-                say(&self.bar, &format!("skipped: {error}"));
-            }
-            return Ok(());
-        }
-        let hint = match error {
-            ReadError::Row { .. } => "; correct the row, or skip such rows with --skip-bad",
-            ReadError::File(_) => "",
-        };
-        Err(BadInput(format!("{}: {error}{hint}", self.args.file.display())).into())
-    }
-
-    /// Adds what to do about a 401.
-    fn with_secret(&self, error: Undelivered) -> anyhow::Error {
-        match error {
-            Undelivered::Refused(PostError::Status { status, .. })
-                if status == StatusCode::UNAUTHORIZED =>
-            {
-                anyhow!("{error}; {}", self.args.target.about_secret())
-            }
-            error @ (Undelivered::Refused(_)
-            | Undelivered::GaveUp { .. }
-            | Undelivered::Stopped) => error.into(),
-        }
-    }
-
-    /// Adds how far it got and how to continue.
-    fn with_continuation(&self, error: anyhow::Error) -> anyhow::Error {
-        let rows = self.summary.rows_done;
-        let continuation = match rows {
-            0 => "nothing of this file was stored".to_owned(),
-            rows => format!(
-                "the first {rows} rows are done; continue after them with --skip \
-                             {rows}"
-            ),
-        };
-        // The type decides the exit code, so it is kept.
-        match error.downcast::<BadInput>() {
-            Ok(BadInput(rule)) => BadInput(format!("{rule}; {continuation}")).into(),
-            Err(error) => anyhow!("{error:#}; {continuation}"),
-        }
-    }
 }
 
-impl Summary {
-    fn text(&self, elapsed: Duration) -> String {
-        let seconds = elapsed.as_secs_f64();
-        let per_s = if seconds > 0.0 {
-            self.sent as f64 / seconds
-        } else {
-            0.0
-        };
-        let bad_rows = match self.bad_rows {
-            0 => String::new(),
-            rows => format!(", {rows} bad rows skipped"),
-        };
-        format!(
-            "sent {} ticks in {} requests: {} stored, {} duplicate, {} rejected, {} ignored{bad_rows}; \
-             {seconds:.2} s, {per_s:.0} ticks/s",
-            self.sent, self.requests, self.stored, self.duplicate, self.rejected, self.ignored,
-        )
-    }
-}
-
-/// The input, and its length if it is a file.
-fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
-    if path == Path::new("-") {
-        return Ok((Box::new(std::io::stdin()), None));
-    }
-    let bad = |error: std::io::Error| BadInput(format!("{}: {error}", path.display()));
-    let file = File::open(path).map_err(bad)?;
-    let metadata = file.metadata().map_err(bad)?;
-    if metadata.is_dir() {
-        return Err(BadInput(format!("{} is a directory", path.display())).into());
-    }
-    let bytes_total = metadata.is_file().then_some(metadata.len());
-    Ok((Box::new(file), bytes_total))
-}
-
-fn progress_bar(bytes_total: Option<u64>) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match bytes_total {
-        Some(bytes) => (ProgressBar::new(bytes), "{wide_bar} {percent}% {msg}{left}"),
-        None => (ProgressBar::no_length(), "{spinner} {msg}, {elapsed}"),
+/// Replays the file or the range, and prints a summary.
+///
+/// # Errors
+/// [`BadInput`] for an invalid file, row or option; others if not every tick was accepted or could be seen.
+pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()> {
+    let (Some(file), Some(format)) = (args.file.clone(), args.format) else {
+        return of_range::run(&args, &process).await;
     };
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("left", time_left);
-    bar.with_style(style).with_message("reading the file")
-}
-
-/// `, 12s left`, once it can be estimated.
-fn time_left(state: &ProgressState, text: &mut dyn fmt::Write) {
-    if state.pos() > 0 {
-        _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
+    if let Some(to) = &args.to {
+        let rule = match to.contains("://") {
+            true => format!("--to is now --into, which also takes `stream`: pass --into {to}"),
+            false => "--to is the end of a range, which a file does not have".to_owned(),
+        };
+        return Err(BadInput(rule).into());
     }
-}
-
-/// Writes a line to stderr, above the progress bar if there is one.
-fn say(bar: &ProgressBar, line: &str) {
-    bar.suspend(|| eprintln!("tickctl: {line}"));
+    let into = args.into.as_deref().unwrap_or(INTO_DEFAULT);
+    if into == "stream" {
+        let rule = "a file has trades, not stored ticks: send it to a tickstream, which stores them and decides which \
+                    of them go to the stream";
+        return Err(BadInput(rule.to_owned()).into());
+    }
+    let target = args.target(into)?;
+    of_file::run(args, file, format, target, process).await
 }

@@ -12,6 +12,8 @@ mod cost;
 mod files;
 mod load;
 mod process;
+mod quarantine;
+mod ranges;
 mod replay;
 mod server;
 mod stub;

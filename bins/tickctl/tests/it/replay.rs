@@ -28,7 +28,7 @@ fn arguments<'a>(file: &'a NamedTempFile, to: &'a str) -> [&'a str; 8] {
         "binance-trades",
         "--symbol",
         "BTCUSDT",
-        "--to",
+        "--into",
         to,
     ]
 }
@@ -50,7 +50,7 @@ fn the_real_binance_file_arrives_completely_and_a_repeat_is_all_duplicates() {
         "binance-trades",
         "--speed",
         "max",
-        "--to",
+        "--into",
         &stub.url,
     ];
     let first = tickctl(&args);
@@ -119,7 +119,7 @@ fn a_dump_of_coin_margined_futures_is_recognized_and_an_unclear_one_needs_its_ma
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let line = ["replay", path.to_str().unwrap(), "--to", &stub.url];
+        let line = ["replay", path.to_str().unwrap(), "--into", &stub.url];
         tickctl(&[&line[..], &["--format", "binance-trades"], more].concat())
     };
     let run = send("BTCUSD_PERP-trades-2020-06-04.csv", coinm, &[]);
@@ -160,7 +160,7 @@ fn the_real_kraken_file_arrives_completely() {
         "kraken-trades",
         "--batch",
         "300",
-        "--to",
+        "--into",
         &stub.url,
     ]);
     assert!(
@@ -186,7 +186,7 @@ fn our_own_csv_is_read_from_stdin() {
     let stub = Stub::start(Script::default());
     let csv = b"token,price,timestamp,id\nBTC,1.10,1610064000278,a\nETH,2,1610064000279,b\n";
     let run = tickctl_with(
-        &["replay", "-", "--format", "ticks-csv", "--to", &stub.url],
+        &["replay", "-", "--format", "ticks-csv", "--into", &stub.url],
         &[],
         csv,
     );
@@ -206,7 +206,7 @@ fn the_line_of_a_bad_row_is_that_of_the_file_whatever_ends_its_lines() {
             "TL,x,1636156719115",
             "",
         ];
-        let args = ["replay", "-", "--format", "ticks-csv", "--to", &stub.url];
+        let args = ["replay", "-", "--format", "ticks-csv", "--into", &stub.url];
         let run = tickctl_with(&args, &[], lines.join(end).as_bytes());
         assert_eq!(run.code, 2, "{run:?}");
         assert!(run.stderr.contains("line 4: price"), "{run:?}");
@@ -227,7 +227,7 @@ fn a_header_that_cannot_be_read_is_not_a_bad_row_to_skip() {
         "--format",
         "ticks-csv",
         "--skip-bad",
-        "--to",
+        "--into",
         &stub.url,
     ];
     let run = tickctl_with(&args, &[], &utf_16);
@@ -260,7 +260,7 @@ fn a_byte_order_mark_in_front_of_a_file_is_skipped() {
         ("ticks-csv", None, ticks),
     ] {
         let stub = Stub::start(Script::default());
-        let line = ["replay", "-", "--format", format, "--to", &stub.url];
+        let line = ["replay", "-", "--format", format, "--into", &stub.url];
         let symbol = symbol.map(|symbol| ["--symbol", symbol]);
         let args: Vec<&str> = line
             .into_iter()
@@ -496,9 +496,42 @@ fn files_that_cannot_be_read_are_bad_input() {
             "not a speed",
         ),
     ] {
-        let run = tickctl(&[&["replay", "--to", &stub.url][..], &args].concat());
+        let run = tickctl(&[&["replay", "--into", &stub.url][..], &args].concat());
         assert_eq!(run.code, 2, "{run:?}");
         assert!(run.stderr.contains(part), "{part}: {run:?}");
+    }
+    assert_eq!(stub.requests(), 0);
+}
+
+#[test]
+fn the_address_was_to_before_it_was_into() {
+    let stub = Stub::start(Script::default());
+    let file = binance_csv(1);
+    let path = file.path().to_str().unwrap();
+    let run = tickctl(&[
+        "replay",
+        path,
+        "--format",
+        "binance-trades",
+        "--to",
+        &stub.url,
+    ]);
+    assert_eq!(run.code, 2, "{run:?}");
+    let hint = format!(
+        "--to is now --into, which also takes `stream`: pass --into {}",
+        stub.url
+    );
+    assert!(run.stderr.contains(&hint), "{run:?}");
+    for (options, rule) in [
+        (&["--into", "stream"][..], "not stored ticks"),
+        (&["--to", "1h"], "the end of a range"),
+        (&["--into", "127.0.0.1:1"], "a complete address"),
+        (&["--store", "--from", "1h"], "cannot be used with"),
+    ] {
+        let line = ["replay", path, "--format", "binance-trades"];
+        let run = tickctl(&[&line[..], options].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains(rule), "{rule}: {run:?}");
     }
     assert_eq!(stub.requests(), 0);
 }

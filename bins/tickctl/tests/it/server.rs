@@ -161,7 +161,12 @@ fn marked_secrets_are_in_no_output() {
             &["load", "--rate", "5", "--seconds", "1"],
             &["replay", "-", "--format", "ticks-csv"],
         ] {
-            let arguments = [command, &["--to", to, "--timeout", "2"]].concat();
+            let address = if command[0] == "replay" {
+                "--into"
+            } else {
+                "--to"
+            };
+            let arguments = [command, &[address, to, "--timeout", "2"]].concat();
             let run = tickctl_with(&arguments, &environment, b"");
             assert!(
                 !format!("{}{}", run.stdout, run.stderr).contains("c0ffee"),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::params::bad;
 
 /// The largest body: short texts, and at most a hundred names.
-const BYTES_MAX: usize = 16 * 1_024;
+const OPERATOR_BYTES_MAX: usize = 16 * 1_024;
 
 /// How long an operator may take to send it.
 const READ_WITHIN: Duration = Duration::from_secs(10);
@@ -42,14 +42,14 @@ pub(super) async fn read<T: DeserializeOwned>(
 /// Reads the body within its limits.
 async fn bytes(body: Body) -> Result<Bytes, Problem> {
     let too_large = || {
-        let detail = format!("the body has at most {BYTES_MAX} bytes: shorten it");
+        let detail = format!("the body has at most {OPERATOR_BYTES_MAX} bytes: shorten it");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
     // What is announced is enough to refuse it.
-    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > BYTES_MAX) {
+    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > OPERATOR_BYTES_MAX) {
         return Err(too_large());
     }
-    let reading = Limited::new(body, BYTES_MAX).collect();
+    let reading = Limited::new(body, OPERATOR_BYTES_MAX).collect();
     match tokio::time::timeout(READ_WITHIN, reading).await {
         Ok(Ok(read)) => Ok(read.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),

@@ -132,11 +132,15 @@ pub(super) struct Tokens {
     pub(super) token: Option<String>,
 }
 
-/// The parameters of other lists.
+/// The parameters of `/api/quarantine`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rows {
-    pub(super) limit: Option<String>,
+pub(super) struct Entries {
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) source: Option<String>,
 }
 
 /// The parameters of a path that has none.
@@ -164,8 +168,8 @@ impl Parameters for Tokens {
     const NAMES: &'static [&'static str] = &["limit", "after", "token"];
 }
 
-impl Parameters for Rows {
-    const NAMES: &'static [&'static str] = &["limit"];
+impl Parameters for Entries {
+    const NAMES: &'static [&'static str] = &["from", "to", "limit", "reason", "source"];
 }
 
 impl Parameters for NoParameters {
@@ -173,6 +177,12 @@ impl Parameters for NoParameters {
 }
 
 impl Ticks {
+    pub(super) fn range(&self) -> Result<TickRange, Problem> {
+        range(&self.from, &self.to, self.limit.as_deref())
+    }
+}
+
+impl Entries {
     pub(super) fn range(&self) -> Result<TickRange, Problem> {
         range(&self.from, &self.to, self.limit.as_deref())
     }

@@ -1,18 +1,16 @@
 //! The rollout: its state, its history, and its control.
 
-use std::time::Duration;
-
 use app::flag_editor::{RolloutError, RolloutRequest};
 use axum::Json;
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use domain::{Percentage, RolloutKey};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::json_body;
 use super::params::{NoParameters, Query, bad};
 use super::read_error::unreadable;
 use super::{Api, Shared};
@@ -20,11 +18,8 @@ use super::{Api, Shared};
 /// Changes shown.
 const HISTORY_MAX: usize = 50;
 
-/// The largest body of a change: `who` and `why` are short texts.
-const CHANGE_BYTES_MAX: usize = 16 * 1_024;
-
-/// How long an operator may take to send it.
-const READ_WITHIN: Duration = Duration::from_secs(10);
+/// What a body has, for people.
+const WANTED: &str = "any of use_kinesis, percentage, key, with who and why";
 
 /// The body of `PUT /api/rollout`.
 #[derive(Deserialize)]
@@ -72,22 +67,7 @@ pub(super) async fn change(
 ) -> Result<Json<Value>, Problem> {
     // Before a byte of the body is read.
     api.operator.check(&headers)?;
-    // A form on another site could send a body, but not with this media type.
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
-        let detail = "send JSON, with `Content-Type: application/json`";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-    }
-    let unreadable = |error: &dyn std::fmt::Display| {
-        bad(format!(
-            "the change cannot be read: {error}; send any of use_kinesis, percentage, key, with who and why"
-        ))
-    };
-    let body = read(body).await?;
-    let text = domain::utf8_text(&body).map_err(|error| unreadable(&error))?;
-    let change: Change = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    let change: Change = json_body::read(&headers, body, WANTED).await?;
     if api.turned_off && change.use_kinesis != Some(false) {
         let detail = "the process was started with USE_KINESIS=false, which always wins: start it \
                       without that, and change the rollout then (a change with \"use_kinesis\": \
@@ -113,28 +93,6 @@ pub(super) async fn change(
             tracing::error!(cause = %error.source, "the rollout could not be changed");
             let detail = "the change could not be stored; the rollout has not changed";
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1))
-        }
-    }
-}
-
-/// Reads the body within its limits.
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("a change has at most {CHANGE_BYTES_MAX} bytes: shorten its `why`");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    };
-    // What is announced is enough to refuse it.
-    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > CHANGE_BYTES_MAX) {
-        return Err(too_large());
-    }
-    let reading = Limited::new(body, CHANGE_BYTES_MAX).collect();
-    match tokio::time::timeout(READ_WITHIN, reading).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(bad("the body ended before it was complete".to_owned())),
-        Err(_) => {
-            let detail = format!("the body took longer than {} s", READ_WITHIN.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
         }
     }
 }

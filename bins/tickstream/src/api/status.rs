@@ -1,4 +1,4 @@
-//! The ledger, the quarantine, the state of the process, and its metrics.
+//! The ledger, the state of the process, and its metrics.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use runtime::problem::Problem;
 use serde_json::{Value, json};
 
-use super::params::{NoParameters, Query, Rows, limit};
+use super::params::{NoParameters, Query};
 use super::read_error::unreadable;
 use super::{Api, Shared};
 
@@ -40,31 +40,6 @@ pub(super) async fn ledger(
         "quarantined": view.quarantined,
         "stream_records": streamed,
     })))
-}
-
-/// Malformed entries, newest first.
-pub(super) async fn quarantine(
-    State(api): Shared,
-    Query(rows): Query<Rows>,
-) -> Result<Json<Value>, Problem> {
-    let limit = limit(rows.limit.as_deref())?;
-    let found = api.store.quarantined(limit).await.map_err(unreadable)?;
-    let rows: Vec<_> = found
-        .iter()
-        .map(|kept| {
-            json!({
-                "received_at": kept.received_at_ms,
-                "source": kept.source,
-                "index": kept.entry.index,
-                "reason": kept.entry.reason,
-                "severity": kept.entry.reason.severity(),
-                "message": kept.entry.message,
-                "raw": kept.entry.raw,
-                "raw_bytes": kept.entry.raw_bytes,
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "quarantine": rows })))
 }
 
 /// The state of the process.

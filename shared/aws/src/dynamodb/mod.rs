@@ -8,6 +8,7 @@ mod batch_write;
 mod block_item;
 pub mod candle_blocks;
 pub mod connections;
+pub mod event_ticks;
 mod known_ticks;
 mod put_rows;
 mod reads;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use app::ports::{PortError, SequenceNumber};
 use app::replay::{Lineage, ReplayedRecords, ShardLog};
+use app::requeue_batches::ShardRange;
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use domain::Token;
@@ -117,5 +118,48 @@ impl ShardLog for KinesisLog {
     /// The MD5 of the partition key, which is the token.
     fn hash_key(&self, token: &Token) -> u128 {
         u128::from_be_bytes(Md5::digest(token.as_str()).into())
+    }
+}
+
+#[async_trait]
+impl ShardRange for KinesisLog {
+    async fn records(
+        &self,
+        shard: &str,
+        first: SequenceNumber,
+        last: SequenceNumber,
+    ) -> Result<Vec<Vec<u8>>, PortError> {
+        let mut position = match self.reader.open_at(shard, &first.to_string()).await {
+            // Kinesis refuses a number of a shard that was removed.
+            Err(error) if !error.retryable => {
+                tracing::warn!(shard, cause = %error.source, "the shard cannot be read at a record");
+                return Ok(Vec::new());
+            }
+            opened => opened?,
+        };
+        let mut records = Vec::new();
+        while let Position::Open(cursor) = position {
+            tokio::time::sleep_until(cursor.next_read).await;
+            let (read, next) = self.reader.read(shard, cursor).await?;
+            for record in read {
+                let Ok(sequence) = record.sequence_number().parse::<SequenceNumber>() else {
+                    continue;
+                };
+                if sequence > last {
+                    return Ok(records);
+                }
+                if sequence >= first {
+                    records.push(record.data.into_inner());
+                }
+                if sequence == last {
+                    return Ok(records);
+                }
+            }
+            if matches!(&next, Position::Open(cursor) if cursor.behind_ms == 0) {
+                break;
+            }
+            position = next;
+        }
+        Ok(records)
     }
 }

@@ -36,6 +36,21 @@ pub(super) enum Position {
     Ended,
 }
 
+impl Position {
+    fn opened(iterator: Option<String>, begin: Begin, last_read: Option<String>) -> Self {
+        match iterator {
+            Some(iterator) => Self::Open(Cursor {
+                begin,
+                iterator,
+                last_read,
+                next_read: Instant::now(),
+                behind_ms: i64::MAX,
+            }),
+            None => Self::Ended,
+        }
+    }
+}
+
 /// The position in an open shard.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor {
@@ -120,16 +135,29 @@ impl ShardReader {
             .send()
             .await
             .map_err(|error| port_error("open a shard", &error))?;
-        Ok(match output.shard_iterator {
-            Some(iterator) => Position::Open(Cursor {
-                begin,
-                iterator,
-                last_read,
-                next_read: Instant::now(),
-                behind_ms: i64::MAX,
-            }),
-            None => Position::Ended,
-        })
+        Ok(Position::opened(output.shard_iterator, begin, last_read))
+    }
+
+    /// Opens a shard at a record that it has or had.
+    pub(super) async fn open_at(
+        &self,
+        shard_id: &str,
+        sequence: &str,
+    ) -> Result<Position, PortError> {
+        let request = self
+            .client
+            .get_shard_iterator()
+            .stream_name(&self.stream)
+            .shard_id(shard_id)
+            .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+            .starting_sequence_number(sequence);
+        let output = request.send().await;
+        let output = output.map_err(|error| port_error("open a shard", &error))?;
+        Ok(Position::opened(
+            output.shard_iterator,
+            Begin::TrimHorizon,
+            None,
+        ))
     }
 
     /// Opens a shard after a record. If the shard does not have it any more, or never had it, the shard is opened at

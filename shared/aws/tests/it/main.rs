@@ -9,9 +9,11 @@
 mod archive;
 mod arrival_time_claims;
 mod candle_table;
+mod dead_letters;
 mod dynamodb_connections;
 mod dynamodb_ticks;
 mod emf;
+mod event_ticks;
 mod kinesis;
 mod latest_ticks;
 mod one_call;

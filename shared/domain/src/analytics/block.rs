@@ -112,6 +112,13 @@ impl CandleBlock {
         self.candles.values()
     }
 
+    /// Sets the revision of each candle, by its start.
+    pub fn set_revisions(&mut self, revision_of: impl Fn(i64) -> u32) {
+        for (start_ms, candle) in &mut self.candles {
+            candle.revision = revision_of(*start_ms);
+        }
+    }
+
     /// How many ticks are in it.
     #[must_use]
     pub fn ticks(&self) -> usize {

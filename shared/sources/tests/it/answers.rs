@@ -3,7 +3,7 @@
 use domain::Reason;
 use sources::{ALL, Entry, ParseContext, find};
 
-use crate::{NOW_MS, entries, fixtures, parse};
+use crate::{NOW_MS, entries, fixtures, only_malformed, parse};
 
 const GOOD: &str = r#"{"token":"A","price":"1","timestamp":1760000000000}"#;
 
@@ -202,4 +202,51 @@ fn a_malformed_entry_is_kept_with_its_position_and_text() {
         (r#"{"token": "A"}"#, 14)
     );
     assert_eq!(malformed.message, "`price` is missing: add it");
+}
+
+/// What the quarantine keeps is read by the same parser, and breaks the same rule: so it can be replayed after a fix.
+#[test]
+fn a_malformed_entry_is_kept_so_that_its_parser_can_read_it() {
+    let mint = "So11111111111111111111111111111111111111112";
+    let bodies = [
+        ("binance", r#"{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","t":1,"p":"-1","q":"1","T":1790000000000}}"#.to_owned()),
+        ("birdeye", format!(r#"{{"success":true,"data":{{"{mint}":{{"value":-1,"updateUnixTime":1790000000}}}}}}"#)),
+        ("bybit", r#"{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1790000000000,"data":[{"T":1790000000000,"s":"BTCUSDT","S":"Buy","v":"1","p":"-1","i":"a"}]}"#.to_owned()),
+        ("coinbase", r#"{"channel":"market_trades","timestamp":"2026-09-21T14:13:20Z","sequence_num":1,"events":[{"type":"update","trades":[{"trade_id":"1","product_id":"BTC-USD","price":"-1","size":"1","side":"BUY","time":"2026-09-21T14:13:20Z"}]}]}"#.to_owned()),
+        ("coingecko", r#"{"bitcoin":{"usd":-1,"last_updated_at":1790000000}}"#.to_owned()),
+        ("jupiter", format!(r#"{{"{mint}":{{"usdPrice":-1,"blockId":1,"decimals":9}}}}"#)),
+        ("kraken", r#"{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"buy","price":-1,"qty":1,"trade_id":1,"timestamp":"2026-09-21T14:13:20Z"}]}"#.to_owned()),
+        ("okx", r#"{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1","px":"-1","sz":"1","side":"buy","ts":"1790000000000"}]}"#.to_owned()),
+        ("pyth", r#"{"parsed":[{"id":"e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43","price":{"price":"-1","conf":"1","expo":-2,"publish_time":1790000000}}]}"#.to_owned()),
+        ("ticks", r#"{"ticks":[{"token":"BTC","price":"-1","timestamp":1790000000000}]}"#.to_owned()),
+    ];
+    for (source, body) in bodies {
+        let malformed = only_malformed(source, &body);
+        assert_eq!(malformed.raw.len(), malformed.raw_bytes, "{source}");
+        let again = only_malformed(source, &malformed.raw);
+        assert_eq!(
+            (again.reason, &again.message),
+            (malformed.reason, &malformed.message),
+            "{source}: {}",
+            malformed.raw
+        );
+    }
+}
+
+/// Beside a part, its whole message is kept only if there is room for it.
+#[test]
+fn a_large_message_is_kept_without_what_is_beside_its_malformed_part() {
+    let good = r#"{"symbol":"BTC/USD","side":"buy","price":1,"qty":1,"trade_id":1,"timestamp":"2026-09-21T14:13:20Z"}"#;
+    let bad = good.replace("\"price\":1", "\"price\":-1");
+    let message = |count: usize| {
+        let parts = vec![good; count].join(",");
+        format!(r#"{{"channel":"trade","type":"update","data":[{bad},{parts}]}}"#)
+    };
+    for (count, kept) in [(1, message(1)), (100, bad.clone())] {
+        let entries = entries("kraken", &message(count));
+        let Some(Entry::Malformed(malformed)) = entries.first() else {
+            panic!("{entries:?}")
+        };
+        assert_eq!(malformed.raw, kept);
+    }
 }

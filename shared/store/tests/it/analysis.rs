@@ -25,7 +25,7 @@ impl AnalysisFeed for Nobody {
     async fn publish(&self, _update: AnalysisUpdate) {}
 }
 
-async fn analyse(store: &EmbeddedStore, batch: usize) {
+pub(crate) async fn analyse(store: &EmbeddedStore, batch: usize) {
     for shard in 0..SHARDS {
         let mut analyser = Analyser::new(
             shard,

@@ -1,0 +1,202 @@
+//! What `tickctl quarantine` prints.
+
+use std::collections::BTreeMap;
+
+use app::quarantine_review::{EntryOutcome, ReviewedEntry};
+
+use crate::moment::time_text;
+
+/// How much of a text from outside is shown in a line, in characters.
+const TEXT_CHARS_MAX: usize = 120;
+
+/// What became of all.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) replayed: u64,
+    stored: u64,
+    duplicate: u64,
+    ignored: u64,
+    /// Still malformed, or not replayable.
+    pub(super) left: u64,
+    pub(super) stopped: bool,
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, outcome: &EntryOutcome) {
+        self.replayed += 1;
+        match outcome {
+            EntryOutcome::Stored { .. } => self.stored += 1,
+            EntryOutcome::Duplicate { .. } => self.duplicate += 1,
+            EntryOutcome::Ignored { .. } => self.ignored += 1,
+            EntryOutcome::StillMalformed { .. } | EntryOutcome::NotReplayable { .. } => {
+                self.left += 1;
+            }
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!(
+            "replayed {} entries: {} stored, {} stored before, {} without a price, {} left",
+            self.replayed, self.stored, self.duplicate, self.ignored, self.left
+        )
+    }
+}
+
+/// One line of a list.
+pub(super) fn line(entry: &ReviewedEntry) -> String {
+    let kept = &entry.kept;
+    let became = entry.replayed.as_ref().map_or(String::new(), |record| {
+        let (when, who) = (time_text(record.at_ms), shown(&record.who));
+        format!(
+            "\n    replayed {when} by {who}: {}",
+            outcome_text(&record.outcome)
+        )
+    });
+    format!(
+        "{}  {}  {}  {}  {}{became}",
+        entry.id,
+        time_text(kept.received_at_ms),
+        shown(&kept.source),
+        kept.entry.reason,
+        shown(&kept.entry.message),
+    )
+}
+
+/// One line of a dry run.
+pub(super) fn plan_line(entry: &ReviewedEntry) -> String {
+    match entry.kept.obstacle() {
+        Some(why) => format!("{}\n    cannot be replayed: {why}", line(entry)),
+        None => line(entry),
+    }
+}
+
+/// The end of a dry run.
+pub(super) fn plan(entries: &[ReviewedEntry]) -> String {
+    let able = entries
+        .iter()
+        .filter(|it| it.kept.obstacle().is_none())
+        .count();
+    match able {
+        0 => "nothing to replay".to_owned(),
+        able => format!("dry run: {able} entries would be replayed; add --apply to replay them"),
+    }
+}
+
+/// What became of one.
+pub(super) fn replayed_line(entry: &ReviewedEntry, outcome: &EntryOutcome) -> String {
+    format!(
+        "{}  {}  {}",
+        entry.id,
+        shown(&entry.kept.source),
+        outcome_text(outcome)
+    )
+}
+
+/// The end of a list.
+pub(super) fn counts(entries: &[ReviewedEntry], limit: usize) -> String {
+    let mut by_reason: BTreeMap<(String, &str), u64> = BTreeMap::new();
+    for entry in entries {
+        let key = (shown(&entry.kept.source), entry.kept.entry.reason.as_str());
+        *by_reason.entry(key).or_default() += 1;
+    }
+    let mut lines = vec![match entries.len() {
+        count if count >= limit => format!("{count} entries, and there may be more (--limit)"),
+        count => format!("{count} entries"),
+    }];
+    for ((source, reason), count) in by_reason {
+        lines.push(format!("{count:>8}  {source}  {reason}"));
+    }
+    lines.join("\n")
+}
+
+/// An entry as it was received.
+pub(super) fn whole(entry: &ReviewedEntry) -> String {
+    let kept = &entry.kept;
+    let raw: Vec<String> = kept
+        .entry
+        .raw
+        .lines()
+        .map(|line| line.chars().map(printable).collect())
+        .collect();
+    let raw = raw.join("\n");
+    let cut = match kept.entry.raw.len() < kept.entry.raw_bytes {
+        true => format!(" of {} bytes", kept.entry.raw_bytes),
+        false => String::new(),
+    };
+    let position = kept.entry.index;
+    format!(
+        "{}\nposition  {position} in its delivery\nreceived  {} bytes{cut}:\n{raw}",
+        plan_line(entry),
+        kept.entry.raw.len()
+    )
+}
+
+fn outcome_text(outcome: &EntryOutcome) -> String {
+    match outcome {
+        EntryOutcome::Stored { ticks } => format!("stored ({ticks})"),
+        EntryOutcome::Duplicate { ticks } => format!("was stored before ({ticks})"),
+        EntryOutcome::Ignored { what } => format!("without a price ({})", shown(what)),
+        EntryOutcome::StillMalformed { reason, message } => {
+            format!("still malformed: {}: {}", shown(reason), shown(message))
+        }
+        EntryOutcome::NotReplayable { why } => format!("cannot be replayed: {}", shown(why)),
+    }
+}
+
+/// A text from outside, in a line.
+fn shown(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut shown: String = chars.by_ref().take(TEXT_CHARS_MAX).map(printable).collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Control characters must not reach the terminal.
+fn printable(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use app::ports::Quarantined;
+    use app::quarantine_review::ReplayRecord;
+    use domain::{Malformed, Reason};
+
+    use super::*;
+
+    #[test]
+    fn a_line_shows_the_entry_and_what_became_of_it() {
+        let mut entry = ReviewedEntry {
+            id: "1767312000000-3".to_owned(),
+            kept: Quarantined {
+                received_at_ms: 1_767_312_000_000,
+                source: "pyth\u{1b}[2J".to_owned(),
+                entry: Malformed::new(0, Reason::InvalidToken, "feed ab is not known", b"{}"),
+            },
+            replayed: None,
+        };
+        let first =
+            "1767312000000-3  2026-01-02T00:00:00Z  pyth [2J  invalid_token  feed ab is not known";
+        assert_eq!(line(&entry), first);
+        assert_eq!(
+            plan(std::slice::from_ref(&entry)),
+            "dry run: 1 entries would be replayed; add --apply to replay them"
+        );
+        entry.replayed = Some(ReplayRecord {
+            at_ms: 1_767_312_000_500,
+            who: "ann".to_owned(),
+            outcome: EntryOutcome::Stored { ticks: 1 },
+        });
+        let second = "\n    replayed 2026-01-02T00:00:00.500Z by ann: stored (1)";
+        assert_eq!(line(&entry), format!("{first}{second}"));
+        entry.kept.entry.raw_bytes = 5_000;
+        assert!(
+            plan_line(&entry).contains("only 2 of its 5000 bytes"),
+            "{}",
+            plan_line(&entry)
+        );
+        assert_eq!(plan(&[entry]), "nothing to replay");
+    }
+}

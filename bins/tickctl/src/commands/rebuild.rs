@@ -1,0 +1,245 @@
+//! `tickctl rebuild`: computes candles again from the stored ticks.
+
+mod difference_text;
+#[cfg(feature = "aws")]
+mod project_candles;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use app::candle_rebuild::{RebuildReport, RebuildRequest, rebuild};
+use app::ports::PortError;
+use clap::{Args, value_parser};
+use domain::Token;
+use hyper::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::data_access::{DataAccess, DataOptions, OpenStore};
+use crate::moment::{Moment, time_text};
+use crate::process::{BadInput, ProcessContext, print_line};
+use crate::server_client::ServerClient;
+
+/// Options of `tickctl rebuild`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The candles of a range of event time are computed from the stored ticks that belong to the stream, and compared with
+the stored candles. Without --apply, it shows what would change. With --apply, candles that are missing or differ are
+replaced, each with the next revision, and are compared once more. Candles that may still get ticks are left alone:
+those with ticks of the last minute (on AWS: the last two hours), and those that the analysis has open. So are
+candles without stored ticks. Averages and the detector look at the last minutes only, and are not rebuilt.
+
+Examples:
+  tickctl rebuild --from 24h --to 1h
+  tickctl rebuild --from 2026-03-07T10:00:00Z --to 2026-03-07T12:00:00Z --tokens BTC,ETH --apply
+  tickctl rebuild --project tickstream --from 2026-03-07 --to 2026-03-08 --tokens BTC
+
+Exit codes: 0 all candles are as they should be, or were replaced; 1 some are not, or the store cannot be read; 2 a
+wrong option.")]
+pub struct RebuildArgs {
+    /// The first event time: a time, or how long ago (24h).
+    #[arg(long, value_name = "TIME")]
+    pub from: Moment,
+    /// The end of event times.
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    pub to: Moment,
+    /// Only these tokens, as they are stored.
+    #[arg(long, value_name = "TOKEN,…", value_delimiter = ',')]
+    pub tokens: Vec<String>,
+    /// Replace candles, instead of only showing what would change.
+    #[arg(long)]
+    pub apply: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the store is.
+    #[command(flatten)]
+    pub data: DataOptions,
+    /// The project on AWS, instead of this machine. --tokens is needed.
+    #[arg(long, env = "PROJECT", value_name = "NAME", requires = "tokens")]
+    pub project: Option<String>,
+    /// The interval of the project's candles (parameter CandleInterval of the service stack).
+    #[arg(long, value_name = "INTERVAL", default_value = "1m")]
+    pub interval: domain::analytics::Interval,
+    /// The days that the project keeps ticks and candles (parameter RetentionDays of the service stack).
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3_650))]
+    pub retention_days: u32,
+}
+
+/// What is compared, without where.
+struct Wanted {
+    from_ms: i64,
+    to_ms: i64,
+    tokens: BTreeSet<Token>,
+    now_ms: i64,
+}
+
+/// The longest wait for the analysis of a store that no process has open: it does not go on by itself.
+const ANALYSED_WITHIN: Duration = Duration::ZERO;
+
+impl Wanted {
+    fn of(args: &RebuildArgs, now_ms: i64) -> Result<Self, BadInput> {
+        let (from_ms, to_ms) = (args.from.ms(now_ms), args.to.ms(now_ms));
+        if from_ms >= to_ms {
+            return Err(BadInput("--from is not before --to".to_owned()));
+        }
+        let mut tokens = BTreeSet::new();
+        for text in &args.tokens {
+            let token =
+                Token::new(text).map_err(|error| BadInput(format!("--tokens {text}: {error}")))?;
+            tokens.insert(token);
+        }
+        Ok(Self {
+            from_ms,
+            to_ms,
+            tokens,
+            now_ms,
+        })
+    }
+}
+
+/// Where candles are rebuilt.
+enum Place {
+    Server(ServerClient),
+    Store(OpenStore),
+    #[cfg(feature = "aws")]
+    Project(Box<project_candles::ProjectCandles>),
+}
+
+impl Place {
+    async fn open(args: &RebuildArgs, wanted: &Wanted) -> anyhow::Result<Self> {
+        #[cfg(feature = "aws")]
+        if let Some(project) = &args.project {
+            let project = project_candles::ProjectCandles::open(project, args, wanted).await?;
+            return Ok(Self::Project(Box::new(project)));
+        }
+        let opened = match args.data.open().await? {
+            DataAccess::Server(server) => return Ok(Self::Server(server)),
+            DataAccess::Store(opened) => opened,
+        };
+        let complete_from_ms = opened.store.complete_from_ms();
+        let refused = if wanted.from_ms < complete_from_ms {
+            Some(BadInput(format!(
+                "ticks with event times before {} may have been removed: use a later --from",
+                time_text(complete_from_ms)
+            )))
+        } else {
+            let analysed = opened.store.analysed_within(ANALYSED_WITHIN).await;
+            analysed.err().map(|error| BadInput(error.to_string()))
+        };
+        match refused {
+            None => Ok(Self::Store(opened)),
+            Some(refused) => {
+                opened.store.close();
+                Err(refused.into())
+            }
+        }
+    }
+
+    /// Compares, and replaces if that is requested.
+    async fn run(
+        &self,
+        wanted: &Wanted,
+        apply: bool,
+        process: &ProcessContext,
+    ) -> anyhow::Result<RebuildReport> {
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {msg}, {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
+        let progress = |report: &RebuildReport| {
+            bar.set_message(format!("{} tokens, {} ticks", report.tokens, report.ticks));
+        };
+        let stop = process.stop.clone();
+        let stopped = move || stop.is_cancelled();
+        let request = |received_before_ms| RebuildRequest {
+            from_ms: wanted.from_ms,
+            to_ms: wanted.to_ms,
+            tokens: wanted.tokens.clone(),
+            received_before_ms,
+            apply,
+        };
+        let done = match self {
+            Self::Server(server) => {
+                let tokens: Vec<&str> = wanted.tokens.iter().map(Token::as_str).collect();
+                let body = json!({"from": wanted.from_ms, "to": wanted.to_ms, "tokens": tokens, "apply": apply});
+                let job = server.job(Method::POST, "/api/rebuild", Some(&body), |it| {
+                    progress(&it)
+                });
+                tokio::select! {
+                    report = job => report.map_err(|error| server.explain(error)),
+                    () = process.stop.cancelled() => Err(anyhow::anyhow!("stopped; to repeat the command is safe")),
+                }
+            }
+            Self::Store(opened) => {
+                let (store, request) = (&opened.store, request(i64::MAX));
+                finished(rebuild(store, store, &request, &stopped, &progress).await)
+            }
+            #[cfg(feature = "aws")]
+            Self::Project(project) => {
+                let request = request(project.received_before_ms);
+                let rebuilt = rebuild(
+                    &project.ticks,
+                    &project.candles,
+                    &request,
+                    &stopped,
+                    &progress,
+                );
+                finished(rebuilt.await)
+            }
+        };
+        bar.finish_and_clear();
+        done
+    }
+}
+
+fn finished(
+    (report, done): (RebuildReport, Result<(), PortError>),
+) -> anyhow::Result<RebuildReport> {
+    done.map_err(|error| anyhow::anyhow!("{error}: {}", error.source))
+        .context("not all was compared; to repeat the command is safe")?;
+    Ok(report)
+}
+
+/// Shows or replaces candles.
+///
+/// # Errors
+/// If candles are not as they should be, or cannot be compared.
+pub async fn run(args: RebuildArgs, process: ProcessContext) -> anyhow::Result<()> {
+    let wanted = Wanted::of(&args, (process.now_ms)())?;
+    let place = Place::open(&args, &wanted).await?;
+    let done = compare(&args, &wanted, &place, &process).await;
+    if let Place::Store(opened) = place {
+        opened.store.close();
+    }
+    done
+}
+
+async fn compare(
+    args: &RebuildArgs,
+    wanted: &Wanted,
+    place: &Place,
+    process: &ProcessContext,
+) -> anyhow::Result<()> {
+    let report = place.run(wanted, args.apply, process).await?;
+    // What a late tick changed at the moment of its replacement is found here.
+    let after = match args.apply && report.changes() > 0 && !report.stopped {
+        true => Some(place.run(wanted, false, process).await?),
+        false => None,
+    };
+    print_line(&match args.json {
+        true => json!({"rebuild": report, "after": after}).to_string(),
+        false => difference_text::text(&report, after.as_ref(), args.apply),
+    })?;
+    if report.stopped {
+        bail!("stopped; to repeat the command is safe");
+    }
+    match after.map_or(report.changes(), |after| after.changes()) {
+        0 => Ok(()),
+        left if args.apply => bail!("{left} candles still differ: repeat the command"),
+        left => bail!("{left} candles are not as they should be; --apply replaces them"),
+    }
+}

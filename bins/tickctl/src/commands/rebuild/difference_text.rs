@@ -1,0 +1,145 @@
+//! What `tickctl rebuild` prints.
+
+use app::candle_rebuild::{Difference, Figures, RebuildReport};
+
+use crate::moment::time_text;
+
+pub(super) fn text(report: &RebuildReport, after: Option<&RebuildReport>, apply: bool) -> String {
+    let mut lines = vec![format!(
+        "compared  {} tokens, {} ticks: {} candles are as they should be, {} differ, {} are missing",
+        report.tokens, report.ticks, report.same, report.different, report.missing
+    )];
+    for (count, why) in [
+        (report.growing, "may still get ticks"),
+        (report.without_ticks, "have no stored ticks"),
+        (
+            report.undecided,
+            "have ticks of a release before 1.1, which did not keep whether they belong to the stream",
+        ),
+    ] {
+        if count > 0 {
+            lines.push(format!("left      {count} candles: they {why}"));
+        }
+    }
+    lines.extend(report.examples.iter().map(line));
+    let shown = report.examples.len() as u64;
+    if report.changes() > shown {
+        lines.push(format!("          and {} more", report.changes() - shown));
+    }
+    lines.push(match (report.changes(), apply) {
+        (0, _) => "nothing to change".to_owned(),
+        (changes, false) => {
+            format!("dry run   {changes} candles would be replaced; add --apply to replace them")
+        }
+        (_, true) => format!("replaced  {} candles", report.replaced),
+    });
+    if let Some(after) = after {
+        lines.push(match after.changes() {
+            0 => "compared once more: nothing to change".to_owned(),
+            left => format!("compared once more: {left} candles still differ"),
+        });
+    }
+    lines.join("\n")
+}
+
+fn line(difference: &Difference) -> String {
+    let Difference {
+        token,
+        quote,
+        interval,
+        start,
+        before,
+        after,
+    } = difference;
+    let place = format!(
+        "          {token}/{quote} {interval} {}:",
+        time_text(*start)
+    );
+    let Some(before) = before else {
+        return format!(
+            "{place} missing; {} ticks, close {}",
+            after.tick_count, after.prices[3]
+        );
+    };
+    let mut changed = Vec::new();
+    let names = ["open", "high", "low", "close"];
+    for ((name, before), after) in names.into_iter().zip(&before.prices).zip(&after.prices) {
+        if before != after {
+            changed.push(format!("{name} {before} becomes {after}"));
+        }
+    }
+    let volume = |figures: &Figures| figures.volume.clone().unwrap_or_else(|| "none".to_owned());
+    if before.volume != after.volume {
+        changed.push(format!(
+            "volume {} becomes {}",
+            volume(before),
+            volume(after)
+        ));
+    }
+    if before.tick_count != after.tick_count {
+        changed.push(format!(
+            "ticks {} becomes {}",
+            before.tick_count, after.tick_count
+        ));
+    }
+    if changed.is_empty() {
+        changed.push("other ticks with the same figures".to_owned());
+    }
+    format!("{place} {}", changed.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::analytics::Interval;
+
+    use super::*;
+
+    fn figures(close: &str, tick_count: u64) -> Figures {
+        Figures {
+            prices: ["1", "9", "1", close].map(str::to_owned),
+            volume: None,
+            tick_count,
+        }
+    }
+
+    #[test]
+    fn each_change_is_a_line_with_what_becomes_of_it() {
+        let example = |before| Difference {
+            token: "BTC".to_owned(),
+            quote: "USD".to_owned(),
+            interval: Interval::OneMinute,
+            start: 1_767_312_000_000,
+            before,
+            after: figures("5", 60),
+        };
+        let report = RebuildReport {
+            tokens: 1,
+            ticks: 120,
+            same: 3,
+            missing: 1,
+            different: 30,
+            growing: 2,
+            replaced: 31,
+            examples: vec![example(Some(figures("4", 59))), example(None)],
+            ..RebuildReport::default()
+        };
+        let expected = "\
+compared  1 tokens, 120 ticks: 3 candles are as they should be, 30 differ, 1 are missing
+left      2 candles: they may still get ticks
+          BTC/USD 1m 2026-01-02T00:00:00Z: close 4 becomes 5, ticks 59 becomes 60
+          BTC/USD 1m 2026-01-02T00:00:00Z: missing; 60 ticks, close 5
+          and 29 more
+";
+        assert_eq!(
+            text(&report, None, false),
+            format!(
+                "{expected}dry run   31 candles would be replaced; add --apply to replace them"
+            )
+        );
+        let after = RebuildReport::default();
+        assert_eq!(
+            text(&report, Some(&after), true),
+            format!("{expected}replaced  31 candles\ncompared once more: nothing to change")
+        );
+    }
+}

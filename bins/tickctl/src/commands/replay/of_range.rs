@@ -1,0 +1,218 @@
+//! Sends a range of the store or of the archive again.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use app::objects::Objects;
+use app::read_back::ReceiptRange;
+use app::tick_replay::{
+    ReplayAction, ReplayDestination, ReplayOrigin, TickReplayReport, TickSelection, event_days,
+    replay_ticks,
+};
+use archive::{ArchiveReader, Folder, table_folder};
+use domain::Token;
+use indicatif::{ProgressBar, ProgressStyle};
+use tempfile::TempDir;
+
+use super::ReplayArgs;
+use super::destination::Inbox;
+use super::range_text::text;
+use super::spool::SpooledTicks;
+use crate::data_access::{DataAccess, DataOptions, OpenStore};
+use crate::moment::Moment;
+use crate::process::{BadInput, ProcessContext, Unseen, print_line};
+
+/// Why the stream of one machine is not a destination.
+const NO_STREAM_HERE: &str = "the stream of a tickstream on this machine takes no repeats, since its analysis would count them \
+    twice. What it lacks is appended by `tickctl verify --repair`, candles are computed again by `tickctl rebuild`, and \
+    a new tickstream is filled by --into URL. For the stream of a project on AWS, pass --project NAME";
+
+/// Where the ticks are.
+enum Origin {
+    Spooled(SpooledTicks),
+    Store(OpenStore),
+    Archive {
+        reader: ArchiveReader,
+        /// Kept until the end.
+        _work: TempDir,
+    },
+}
+
+pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::Result<()> {
+    let selection = selection(args, (process.now_ms)())?;
+    let Some(into) = args.into.as_deref() else {
+        let rule = "where to? Pass --into URL, or --into stream with --project NAME";
+        return Err(BadInput(rule.to_owned()).into());
+    };
+    let to = destination(args, into, process).await?;
+    let origin = origin(args, &selection).await?;
+    let action = match args.dry_run {
+        true => ReplayAction::Count {
+            only_cohort: to.only_cohort(),
+        },
+        false => ReplayAction::Send {
+            to: to.as_ref(),
+            per_second_max: args.rate,
+        },
+    };
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} {msg}, {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    let progress = |report: &TickReplayReport| {
+        let sent = report.sent.new + report.sent.duplicate + report.sent.rejected;
+        bar.set_message(format!("{} ticks selected, {sent} sent", report.selected));
+    };
+    let stop = process.stop.clone();
+    let stopped = move || stop.is_cancelled();
+    let days = event_days(selection.range);
+    let replaying = {
+        let origin = match &origin {
+            Origin::Spooled(spooled) => ReplayOrigin::Store(spooled),
+            Origin::Store(opened) => ReplayOrigin::Store(&opened.store),
+            Origin::Archive { reader, .. } => ReplayOrigin::Archive(reader),
+        };
+        replay_ticks(origin, &selection, days, action, &stopped, &progress).await
+    };
+    bar.finish_and_clear();
+    if let Origin::Store(opened) = origin {
+        opened.store.close();
+    }
+    let (report, done) = replaying;
+    print_line(&text(&report, args.dry_run, into))?;
+    done.map_err(|error| anyhow::anyhow!("{}", error.source))
+        .context("not all was sent; to repeat the command is safe")?;
+    failure(&report)
+}
+
+fn failure(report: &TickReplayReport) -> anyhow::Result<()> {
+    if report.stopped {
+        bail!("stopped; to repeat the command is safe");
+    }
+    if report.sent.rejected > 0 {
+        bail!("{} ticks were rejected", report.sent.rejected);
+    }
+    let unread = report.unreadable + report.undecided;
+    if !report.unseen.is_empty() || unread > 0 {
+        let why = "not all of the range could be seen, and what could was replayed: see above";
+        return Err(Unseen(why.to_owned()).into());
+    }
+    Ok(())
+}
+
+fn selection(args: &ReplayArgs, now_ms: i64) -> Result<TickSelection, BadInput> {
+    let from_ms = args.from.map_or(0, |from| from.ms(now_ms));
+    let to: Moment = match &args.to {
+        Some(text) => text
+            .parse()
+            .map_err(|error| BadInput(format!("--to: {error}")))?,
+        None => Moment::Ago(0),
+    };
+    let to_ms = to.ms(now_ms);
+    if from_ms >= to_ms {
+        return Err(BadInput("--from is not before --to".to_owned()));
+    }
+    let mut tokens = BTreeSet::new();
+    for text in &args.tokens {
+        let token =
+            Token::new(text).map_err(|error| BadInput(format!("--tokens {text}: {error}")))?;
+        tokens.insert(token);
+    }
+    let range = ReceiptRange { from_ms, to_ms };
+    Ok(TickSelection { range, tokens })
+}
+
+async fn destination(
+    args: &ReplayArgs,
+    into: &str,
+    process: &ProcessContext,
+) -> anyhow::Result<Box<dyn ReplayDestination>> {
+    if into != "stream" {
+        let inbox = Inbox::new(&args.target(into)?, args.attempts, process.stop.clone())?;
+        return Ok(Box::new(inbox));
+    }
+    match &args.project {
+        None => Err(BadInput(NO_STREAM_HERE.to_owned()).into()),
+        Some(project) => stream(project).await,
+    }
+}
+
+#[cfg(feature = "aws")]
+async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
+    /// How long the stream may take to accept a batch, with retries.
+    const ACCEPT_WITHIN: Duration = Duration::from_secs(30);
+    let config = aws::client::config(aws::client::BATCH).await;
+    aws::client::check(&config).await?;
+    let client = aws::clients::kinesis(&config);
+    let stream =
+        aws::kinesis::KinesisStream::new(&client, format!("{project}-ticks"), ACCEPT_WITHIN);
+    Ok(Box::new(app::tick_replay::IntoStream(Arc::new(stream))))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
+    bail!("this tickctl was built without AWS, where {project} is")
+}
+
+async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<Origin> {
+    match args.archive.as_deref() {
+        Some("") => {
+            if !table_folder(&args.data_dir).is_dir() {
+                let rule = format!(
+                    "there is no archive in {}: pass the data folder of tickstream with --data-dir",
+                    args.data_dir.display()
+                );
+                return Err(BadInput(rule).into());
+            }
+            // Beside the archive's files, so that they are linked and not copied.
+            read_archive(Arc::new(Folder::new(&args.data_dir)), &args.data_dir)
+        }
+        Some(place) => read_archive(on_s3(place).await?, &std::env::temp_dir()),
+        None => {
+            let options = DataOptions {
+                data_dir: args.data_dir.clone(),
+                server: args.server.clone(),
+                token: args.token.clone(),
+                timeout: args.timeout,
+            };
+            Ok(match options.open().await? {
+                DataAccess::Server(server) => {
+                    Origin::Spooled(SpooledTicks::read(&server, selection).await?)
+                }
+                DataAccess::Store(opened) => Origin::Store(opened),
+            })
+        }
+    }
+}
+
+fn read_archive(objects: Arc<dyn Objects>, work: &Path) -> anyhow::Result<Origin> {
+    let work = tempfile::Builder::new()
+        .prefix("tickctl-replay-")
+        .tempdir_in(work);
+    let work = work.context("cannot create a working folder")?;
+    let reader = ArchiveReader::new(objects, work.path().to_owned());
+    Ok(Origin::Archive {
+        reader,
+        _work: work,
+    })
+}
+
+#[cfg(feature = "aws")]
+async fn on_s3(place: &str) -> anyhow::Result<Arc<dyn Objects>> {
+    let config = aws::client::config(aws::client::BATCH).await;
+    aws::client::check(&config).await?;
+    let objects = aws::archive::S3Objects::at(&config, place);
+    Ok(Arc::new(
+        objects.map_err(|error| BadInput(error.to_string()))?,
+    ))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn on_s3(place: &str) -> anyhow::Result<Arc<dyn Objects>> {
+    bail!("this tickctl was built without AWS, where {place} is")
+}

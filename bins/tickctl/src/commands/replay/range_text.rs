@@ -1,0 +1,74 @@
+//! What the replay of a range prints.
+
+use app::tick_replay::TickReplayReport;
+
+pub(super) fn text(report: &TickReplayReport, dry_run: bool, into: &str) -> String {
+    let mut lines: Vec<String> = report
+        .unseen
+        .iter()
+        .map(|what| format!("unseen    {what}"))
+        .collect();
+    let mut left_out = |count: u64, why: &str| {
+        if count > 0 {
+            lines.push(format!("left out  {count} ticks: {why}"));
+        }
+    };
+    left_out(report.outside_cohort, "they do not belong to the stream");
+    left_out(
+        report.undecided,
+        "a release before 1.1 stored them, which did not keep whether they belong to the stream",
+    );
+    left_out(
+        report.unreadable,
+        "the archive has amounts of them that are not those of a tick",
+    );
+    let sent = report.sent;
+    lines.push(match (dry_run, into) {
+        (true, _) => format!(
+            "dry run   {} ticks would be sent; omit --dry-run to send them",
+            report.selected
+        ),
+        (false, "stream") => format!("replayed  {} ticks into the stream", sent.new),
+        (false, _) => format!(
+            "replayed  {} ticks: {} stored, {} duplicate, {} rejected",
+            sent.new + sent.duplicate + sent.rejected,
+            sent.new,
+            sent.duplicate,
+            sent.rejected
+        ),
+    });
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use app::tick_replay::Sent;
+
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_and_what_could_not_be_seen_is_said() {
+        let report = TickReplayReport {
+            selected: 7,
+            sent: Sent {
+                new: 5,
+                duplicate: 2,
+                rejected: 0,
+            },
+            outside_cohort: 3,
+            unseen: vec!["a file".to_owned()],
+            ..TickReplayReport::default()
+        };
+        let of = |dry_run, into| text(&report, dry_run, into);
+        let before = "unseen    a file\nleft out  3 ticks: they do not belong to the stream\n";
+        assert_eq!(
+            of(false, "http://h"),
+            format!("{before}replayed  7 ticks: 5 stored, 2 duplicate, 0 rejected")
+        );
+        assert!(
+            of(true, "stream")
+                .ends_with("dry run   7 ticks would be sent; omit --dry-run to send them")
+        );
+        assert!(of(false, "stream").ends_with("replayed  5 ticks into the stream"));
+    }
+}

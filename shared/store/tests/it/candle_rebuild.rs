@@ -1,0 +1,151 @@
+//! Candles are compared with the stored ticks, and replaced.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use app::candle_rebuild::{
+    CandleChange, EventTicks as _, RebuildReport, RebuildRequest, RebuiltCandles as _, SpanChanges,
+    rebuild,
+};
+use app::ports::{TickStore as _, TickStream as _};
+use domain::analytics::{Candle, Interval};
+use domain::{Pair, Price};
+use store::{EmbeddedStore, NotAnalysed};
+use tempfile::TempDir;
+use testkit::ticks::{START_MS, in_cohort, ticks};
+
+use crate::analysis::analyse;
+use crate::{open, refs};
+
+/// An hour and some minutes of two tokens, analysed.
+async fn analysed(folder: &TempDir) -> EmbeddedStore {
+    let store = open(folder);
+    let made = ticks(&["BTC", "ETH"], 4_000);
+    store.put(&in_cohort(&made)).await.unwrap();
+    store.append(&refs(&made), None).await.unwrap();
+    analyse(&store, 5_000).await;
+    store
+}
+
+async fn run(store: &EmbeddedStore, apply: bool) -> RebuildReport {
+    let request = RebuildRequest {
+        from_ms: START_MS,
+        to_ms: START_MS + 7_200_000,
+        tokens: BTreeSet::new(),
+        received_before_ms: i64::MAX,
+        apply,
+    };
+    let (report, done) = rebuild(store, store, &request, &|| false, &|_| {}).await;
+    done.unwrap();
+    report
+}
+
+async fn candle(store: &EmbeddedStore, interval: Interval, start_ms: i64) -> Candle {
+    let token = store.tokens().await.unwrap().remove(0);
+    let none = BTreeSet::new();
+    let found = store
+        .stored(&token, &none, start_ms, start_ms + 1)
+        .await
+        .unwrap();
+    found
+        .into_iter()
+        .find(|it| it.interval == interval)
+        .unwrap()
+}
+
+/// Stores a candle with a wrong close, as if the analysis had done that.
+async fn damage(store: &EmbeddedStore, before: &Candle) -> u64 {
+    let after = Candle {
+        close: Price::parse("77").unwrap(),
+        tick_count: before.tick_count + 1,
+        ..before.clone()
+    };
+    let change = CandleChange {
+        before: Some(before.clone()),
+        after,
+    };
+    let span = SpanChanges {
+        changes: vec![change],
+        ticks: Vec::new(),
+    };
+    let pair = Pair {
+        token: before.token.clone(),
+        quote: before.quote.clone(),
+    };
+    store.replace(&pair, span).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_the_analysis_stored_is_what_the_ticks_give() {
+    let folder = TempDir::new().unwrap();
+    let store = analysed(&folder).await;
+    let tokens = store.tokens().await.unwrap();
+    assert_eq!(
+        tokens.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
+        ["BTC", "ETH"]
+    );
+    let report = run(&store, true).await;
+    assert_eq!((report.tokens, report.ticks), (2, 8_000));
+    // Per token: 4,000 of a second, 67 of a minute, 14 of five minutes, 2 of an hour.
+    assert_eq!(report.same, 2 * (4_000 + 67 + 14 + 2));
+    assert_eq!(
+        (report.changes(), report.without_ticks, report.growing),
+        (0, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_candle_is_shown_then_replaced_and_then_right() {
+    let folder = TempDir::new().unwrap();
+    let store = analysed(&folder).await;
+    let minute_ms = START_MS + 5 * 60_000;
+    let right = candle(&store, Interval::OneMinute, minute_ms).await;
+    let hour = candle(&store, Interval::OneHour, START_MS).await;
+    assert_eq!(damage(&store, &right).await, 1);
+    assert_eq!(
+        damage(&store, &right).await,
+        0,
+        "it is not as it was compared any more"
+    );
+    assert_eq!(damage(&store, &hour).await, 1);
+    let shown = run(&store, false).await;
+    assert_eq!((shown.different, shown.missing, shown.replaced), (2, 0, 0));
+    let example = shown
+        .examples
+        .iter()
+        .find(|it| it.interval == Interval::OneMinute)
+        .unwrap();
+    assert_eq!((example.start, example.after.tick_count), (minute_ms, 60));
+    assert_eq!(example.before.as_ref().unwrap().prices[3], "77");
+    let applied = run(&store, true).await;
+    assert_eq!((applied.different, applied.replaced), (2, 2));
+    let after = candle(&store, Interval::OneMinute, minute_ms).await;
+    assert_eq!((after.close, after.tick_count), (right.close, 60));
+    assert_eq!(after.revision, right.revision + 2);
+    assert_eq!(run(&store, true).await.changes(), 0);
+}
+
+#[tokio::test]
+async fn a_candle_that_the_analysis_has_open_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let store = analysed(&folder).await;
+    let open = candle(&store, Interval::OneHour, START_MS + 3_600_000).await;
+    assert_eq!(damage(&store, &open).await, 0);
+}
+
+#[tokio::test]
+async fn it_waits_for_the_analysis() {
+    let folder = TempDir::new().unwrap();
+    let store = analysed(&folder).await;
+    store.analysed_within(Duration::ZERO).await.unwrap();
+    let more = ticks(&["SOL"], 3);
+    store.put(&in_cohort(&more)).await.unwrap();
+    store.append(&refs(&more), None).await.unwrap();
+    let behind = store.analysed_within(Duration::ZERO).await.unwrap_err();
+    assert!(matches!(behind, NotAnalysed::Behind(3)), "{behind}");
+    store.close();
+    // The deliveries of the process before did not commit their ledger.
+    let store = open(&folder);
+    let waiting = store.analysed_within(Duration::ZERO).await.unwrap_err();
+    assert!(matches!(waiting, NotAnalysed::Outbox), "{waiting}");
+}
