@@ -271,6 +271,7 @@ const REPAIRS: [(&str, &[(&str, &str)]); 4] = [
     (
         "tickctl replay",
         &[
+            ("dynamodb:Query", "table/prices-ticks"),
             ("kinesis:PutRecords", "stream/prices-ticks"),
             (
                 "s3:GetObject",
