@@ -62,7 +62,7 @@ deploy_infra() {
 case $verb in
   infra) deploy_infra ;;
   code) need_aws && deploy_code "$@" ;;
-  canary | 10 | 50 | 100) need_aws && need_tickctl && tickctl rollout to "$verb" "$@" ;;
+  canary | 10 | 50 | 100) need_aws && need_tickctl && step "$verb" "$@" ;;
   rollback) need_aws && rollback "$@" ;;
   status) need_aws && status "$@" ;;
   *)

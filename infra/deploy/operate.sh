@@ -6,6 +6,15 @@ FLAG_SECONDS=5
 LOG_SECONDS=10
 DRAINED_WITHIN_SECONDS=60
 
+# A step up needs a proof of the stage before, which reads the archive, too. Without the data stack's answer, `--force`
+# still works.
+step() { # stage
+  local stage=$1 bucket
+  shift
+  bucket=$(output "$project-data" ArchiveBucketName 2>/dev/null) || bucket=
+  tickctl rollout to "$stage" ${bucket:+--archive "s3://$bucket/price-archive"} "$@"
+}
+
 # The flag first, with nothing but the CLI. Then what is there confirms it.
 rollback() {
   aws ssm put-parameter --name "$flag" --value 0 --overwrite >/dev/null ||

@@ -6,6 +6,8 @@
 pub mod batches;
 pub mod cli;
 pub mod client;
+#[cfg(feature = "aws")]
+mod cloud_verify;
 pub mod commands;
 pub mod data_access;
 pub mod delivery;

@@ -14,7 +14,9 @@ use app::ports::{Clock, RolloutFlag};
 use async_trait::async_trait;
 use aws::client::{self, Timeouts};
 use aws::clients;
-use aws::dynamodb::{STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout, TickTable, TickTableConfig};
+use aws::dynamodb::{
+    ListedTicks, STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout, TickTable, TickTableConfig,
+};
 use aws::emf::{EmfLedger, InvocationMetrics};
 use aws::kinesis::KinesisStream;
 use aws::s3::S3Quarantine;
@@ -104,16 +106,23 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         )),
         Arc::clone(&clock),
     );
+    let tables = clients::dynamodb(&sdk);
+    let table = TickTable::new(
+        tables.clone(),
+        TickTableConfig {
+            table: config.ticks_table.clone(),
+            retention_days: config.retention_days,
+            timeout: store_timeout(offer_within),
+            new_ids_from_ms: config.new_ids_from_ms,
+        },
+        Arc::clone(&clock),
+    );
     let ingest = Ingest {
-        store: Arc::new(TickTable::new(
-            clients::dynamodb(&sdk),
-            TickTableConfig {
-                table: config.ticks_table,
-                retention_days: config.retention_days,
-                timeout: store_timeout(offer_within),
-                new_ids_from_ms: config.new_ids_from_ms,
-            },
-            Arc::clone(&clock),
+        store: Arc::new(ListedTicks::new(
+            Arc::new(table),
+            &tables,
+            config.ticks_table,
+            config.retention_days,
         )),
         stream: Arc::new(KinesisStream::new(
             &clients::kinesis(&sdk),

@@ -12,7 +12,7 @@ use domain::{Tick, TickId};
 use testkit::ticks::{tick, ticks};
 use tokio::time::Instant;
 
-use crate::project::{FLAG_CACHED, Project, cohort, until};
+use crate::project::{FLAG_CACHED, Project, WAIT_TIMEOUT, cohort, until};
 
 /// The ticks of a stage: enough for a share of them to be in the cohort, but few at high shares, since the
 /// emulator writes an object for each.
@@ -103,15 +103,27 @@ async fn stages_are_raised_one_by_one_and_rolled_back_within_seconds() {
         "{skipped:?}"
     );
 
+    // Traffic goes on all the time.
+    let stop = Arc::new(AtomicBool::new(false));
+    let background = tokio::spawn(slow_traffic(Arc::clone(&project), Arc::clone(&stop)));
     for (stage, percent) in [("canary", "1"), ("10", "10"), ("50", "50"), ("100", "100")] {
-        let printed = project
-            .run(&[stage, "--watch", "1", "--why", "a test"])
-            .await
-            .ok();
+        if stage != "canary" {
+            let young = project.run(&[stage, "--watch", "1"]).await;
+            assert!(
+                young.err.contains("the stage has been running for"),
+                "{young:?}"
+            );
+        }
+        let printed = raise(&project, stage).await;
         println!("{printed}");
         assert!(printed.contains("->"), "{printed}");
+        if stage != "canary" {
+            assert!(printed.starts_with("proven    "), "{printed}");
+        }
         share_is_exact(&project, percent).await;
     }
+    stop.store(true, Ordering::Relaxed);
+    background.await.unwrap();
 
     // Stages can also be lowered, and an alarm blocks raising until it is forced.
     project.run(&["50", "--watch", "1"]).await.ok();
@@ -142,6 +154,45 @@ async fn stages_are_raised_one_by_one_and_rolled_back_within_seconds() {
     // A second deploy of the same code does not change the flag.
     let again = project.run(&["infra"]).await.ok();
     assert!(again.contains("rollout   0 %"), "{again}");
+}
+
+/// A tick of one token every fifth of a second: the emulator writes an object for each.
+async fn slow_traffic(project: Arc<Project>, stop: Arc<AtomicBool>) {
+    let mut n = 0;
+    while !stop.load(Ordering::Relaxed) {
+        project.deliver(&[tick("ramp", n)]).await;
+        n += 1;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Moves to the next stage as soon as the one before is old enough and proven; ticks are due in the archive after 20 s.
+async fn raise(project: &Project, stage: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let options = [
+            "--watch",
+            "1",
+            "--why",
+            "a test",
+            "--proof-seconds",
+            "3",
+            "--due",
+            "20",
+        ];
+        let step = project.run(&[&[stage][..], &options].concat()).await;
+        if step.code == 0 {
+            return step.out;
+        }
+        println!("{}", step.err);
+        let is_waiting = ["the stage has been running for", "missing in the"];
+        assert!(
+            is_waiting.iter().any(|it| step.err.contains(it)),
+            "{step:?}"
+        );
+        assert!(began.elapsed() < WAIT_TIMEOUT, "{step:?}");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
 }
 
 async fn alarm(project: &Project, state: &str) {

@@ -8,12 +8,19 @@ use serde_json::Value;
 use crate::deploy::sandbox::{NO_TICKCTL, REGION as OPTION_REGION, Sandbox, tickctl_name};
 use crate::stack::{ACCOUNT, PROJECT, REGION, stack, text, texts};
 
-/// What `tickctl rollout` calls, as its ports do (`bins/tickctl/src/operator_clients.rs`).
-const TICKCTL: [(&str, &str); 7] = [
+/// What `tickctl rollout` calls, as its ports do (`bins/tickctl/src/operator_clients.rs` and `cloud_verify.rs`).
+const TICKCTL: [(&str, &str); 11] = [
     ("cloudwatch:DescribeAlarms", "*"),
+    ("dynamodb:Query", "table/prices-ticks"),
+    ("kinesis:DescribeStreamSummary", "stream/prices-ticks"),
     ("kinesis:GetRecords", "stream/prices-ticks"),
     ("kinesis:GetShardIterator", "stream/prices-ticks"),
     ("kinesis:ListShards", "stream/prices-ticks"),
+    (
+        "s3:GetObject",
+        "prices-archive-111122223333-eu-central-1/price-archive/x",
+    ),
+    ("s3:ListBucket", "prices-archive-111122223333-eu-central-1"),
     ("ssm:GetParameter", "parameter/prices/rollout"),
     ("ssm:GetParameterHistory", "parameter/prices/rollout"),
     ("ssm:PutParameter", "parameter/prices/rollout"),
@@ -255,7 +262,18 @@ fn actions_of(command: &str) -> Vec<String> {
 }
 
 /// What the commands of `tickctl` in the runbooks call, besides what an operator may: by the command, as its ports do.
-const REPAIRS: [(&str, &[(&str, &str)]); 4] = [
+const REPAIRS: [(&str, &[(&str, &str)]); 5] = [
+    (
+        "tickctl verify",
+        &[
+            ("dynamodb:Scan", "table/prices-ticks"),
+            ("kinesis:PutRecords", "stream/prices-ticks"),
+            (
+                "s3:PutObject",
+                "prices-archive-111122223333-eu-central-1/price-archive/x",
+            ),
+        ],
+    ),
     (
         "tickctl requeue",
         &[

@@ -29,6 +29,7 @@ use crate::retry::{Backoff, within};
 mod per_key_order;
 pub mod shard_log;
 pub mod shard_reader;
+pub mod streamed_ticks;
 pub mod tail;
 
 /// The most concurrent requests of one call; all ticks of a token are in the same one.

@@ -8,5 +8,6 @@ pub mod ports;
 pub mod rollout_controller;
 pub mod scaling;
 pub mod stage_gate;
+pub mod stage_proof;
 pub mod stream_history;
 pub mod verify;

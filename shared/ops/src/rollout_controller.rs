@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 use crate::ports::{Alarms, Arrival, Arrivals, Poll};
 use crate::stage_gate::{Stage, StepRefused, check_step};
+use crate::stage_proof::StageProof;
+use crate::verify::Proof;
 use app::flag_editor::{RolloutError, WHO_CHARS_MAX, WHY_CHARS_MAX, signed};
 use app::ports::{Clock, PortError};
 
@@ -95,7 +97,7 @@ impl From<PortError> for RolloutControllerError {
 }
 
 /// A change that was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Changed {
     /// The share before; `None` if it was not known.
     pub before: Option<Percentage>,
@@ -105,6 +107,8 @@ pub struct Changed {
     pub began_ms: i64,
     /// How long storing the flag took, in milliseconds.
     pub stored_after_ms: i64,
+    /// The proof of the stage before, if the step needed one.
+    pub proof: Option<Proof>,
     /// Remarks for the operator, one sentence each.
     pub notes: Vec<String>,
 }
@@ -174,8 +178,8 @@ pub struct RolloutController<'a> {
 }
 
 impl RolloutController<'_> {
-    /// Moves to a stage. A step up needs the stage rules to allow it, and alarms and stream to be
-    /// readable; a forced step skips these checks.
+    /// Moves to a stage. A step up needs the stage rules to allow it, a proof of the stage before unless that is 0, and
+    /// alarms and stream to be readable; a forced step skips these checks.
     ///
     /// # Errors
     /// [`RolloutControllerError`]; the flag is then unchanged, except after [`RolloutControllerError::Contended`].
@@ -184,6 +188,7 @@ impl RolloutController<'_> {
         stage: Stage,
         forced: bool,
         signature: Signature,
+        proof: &StageProof<'_>,
         arrivals: &mut dyn Arrivals,
     ) -> Result<Changed, RolloutControllerError> {
         let signature = signature.checked()?;
@@ -204,6 +209,10 @@ impl RolloutController<'_> {
         } else if let (true, Some(now)) = (up, prior.before) {
             let unseen = self.wait_for_alarms(now, stage).await?;
             prior.notes.extend(unseen);
+            if now > Percentage::ZERO {
+                let began_ms = self.stage_began_ms().await?;
+                prior.proof = Some(proof.of(began_ms, self.clock.now_ms()).await?);
+            }
             let from_ms = self.clock.now_ms() - CLOCK_SKEW_MS_MAX;
             in_time(
                 POLL_TIMEOUT,
@@ -327,6 +336,20 @@ impl RolloutController<'_> {
         }
     }
 
+    /// When the share that is in force was set, epoch milliseconds.
+    async fn stage_began_ms(&self) -> Result<i64, RolloutControllerError> {
+        let history = self.flag.history(HISTORY_READ_MAX).await?;
+        let mut newest = history.iter();
+        let Some(last) = newest.next() else {
+            let unknown = "nobody knows when the stage began, since the flag has no history";
+            return Err(StepRefused::Unproven(unknown.to_owned()).into());
+        };
+        // A change of who or why alone is not another stage.
+        let share = last.change.value;
+        let same = newest.take_while(|past| past.change.value == share).last();
+        Ok(same.unwrap_or(last).change.at_ms)
+    }
+
     /// Checks a step up against the alarms. Those that are new and not evaluated yet are waited for. Returns a remark
     /// about those that nobody can see.
     async fn wait_for_alarms(
@@ -408,6 +431,7 @@ impl RolloutController<'_> {
                     value: change.value,
                     began_ms,
                     stored_after_ms,
+                    proof: prior.proof,
                     notes,
                 });
             };
@@ -461,6 +485,7 @@ struct PriorFlag {
     version: Option<i64>,
     key: Option<RolloutKey>,
     unreadable: Option<String>,
+    proof: Option<Proof>,
     notes: Vec<String>,
 }
 
@@ -471,6 +496,7 @@ impl PriorFlag {
             version: read.as_ref().ok().map(|read| read.version),
             key: None,
             unreadable: None,
+            proof: None,
             notes: Vec::new(),
         };
         match read.map(|read| read.content) {

@@ -84,6 +84,17 @@ pub enum StepRefused {
     /// An alarm is not deployed.
     #[error("{} missing: {}: deploy `infra` first", alarms_are(.0), .0.join(", "))]
     Missing(Vec<String>),
+    /// The stage before is too young: not enough of its traffic is due everywhere yet.
+    #[error("the stage has been running for {ran_s} s, and its proof needs {needed_s} s: try again in {} s", needed_s - ran_s)]
+    TooYoung {
+        /// How long it has been running.
+        ran_s: i64,
+        /// How long it must run.
+        needed_s: i64,
+    },
+    /// The stage before is not proven.
+    #[error("the stage is not proven: {0}")]
+    Unproven(String),
     /// The project has no alarms.
     #[error("the project has no alarms, so nobody would notice a problem: deploy `infra` first")]
     NoAlarms,
@@ -98,8 +109,8 @@ fn alarms_are(names: &[String]) -> &'static str {
 }
 
 /// Checks a step. Down is always allowed; up is allowed one stage at a time, while the project has
-/// all alarms and each of them is off. Those that cannot be seen on an emulator do not count. Further conditions for a step up belong here, such as the
-/// comparison of the stores.
+/// all alarms and each of them is off. Those that cannot be seen on an emulator do not count. The proof of the stage before
+/// is `stage_proof`'s.
 ///
 /// # Errors
 /// [`StepRefused`], the first reason found.

@@ -13,7 +13,11 @@ use ops::flag_record::FlagRecord;
 use ops::ports::Alarms;
 use ops::rollout_controller::{Changed, RolloutController, RolloutControllerError};
 use ops::stage_gate::Stage;
+use ops::stage_proof::StageProof;
+use ops::verify::DueAfter;
 
+use crate::cloud_verify::{CloudOptions, StageProver};
+use crate::commands::verify::{Shown, proof_text};
 use crate::health;
 use crate::operator_clients::OperatorClients;
 use crate::process::{ProcessContext, print_line};
@@ -45,16 +49,29 @@ enum Action {
         #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
         webhook: Option<Uri>,
     },
-    /// Moves to a stage: canary (1 %), 10, 50 or 100. A step up is allowed one stage at a time,
-    /// while no alarm is on.
+    /// Moves to a stage: canary (1 %), 10, 50 or 100. A step up is allowed one stage at a time, while no alarm is on, and
+    /// from canary on only if the stage before is proven: all ticks of its cohort since it began are in stream and
+    /// archive, as stored (`tickctl verify`).
     To {
         /// The stage.
         stage: Stage,
         #[command(flatten)]
         signed: Signed,
-        /// Move even if a stage is skipped or an alarm is on; the reason is recorded.
+        /// Move even if a stage is skipped, an alarm is on, or the stage before is not proven; the reason is recorded.
         #[arg(long, value_name = "REASON", value_parser = reason)]
         force: Option<String>,
+        /// How many seconds of traffic the proof of the stage before must rest on, after those until a tick is due.
+        #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=604_800))]
+        proof_seconds: u32,
+        /// Seconds until a tick must be in the archive.
+        #[arg(long, value_name = "SECONDS", default_value_t = 420, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+        due: u32,
+        /// How many copies beyond the first the proof allows in stream and archive each.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        repeats_max: u64,
+        /// How the project's stores are read for the proof.
+        #[command(flatten)]
+        cloud: CloudOptions,
         /// How many seconds to watch the stream afterwards.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
         watch: u64,
@@ -93,13 +110,41 @@ pub async fn run(args: RolloutArgs, process: ProcessContext) -> anyhow::Result<(
             stage,
             signed,
             force,
+            proof_seconds,
+            due,
+            repeats_max,
+            cloud,
             watch,
         } => {
             let signature = signed.step(stage, force.as_deref());
+            let shown = Shown::new(process.stop.clone());
+            let due_ms = i64::from(due) * 1_000;
+            let prover = StageProver {
+                project: &args.project,
+                options: &cloud,
+                due_after: DueAfter {
+                    archived_ms: due_ms,
+                    stored_ms: DueAfter::AWS.stored_ms.min(due_ms),
+                    streamed_ms: DueAfter::AWS.streamed_ms.min(due_ms),
+                },
+                repeats_max,
+                watch: &shown,
+                now_ms: process.now_ms,
+            };
+            let proof = StageProof {
+                prover: &prover,
+                traffic_ms: i64::from(proof_seconds) * 1_000,
+                due_ms,
+            };
+            let forced = force.is_some();
             let changed = controller
-                .step(stage, force.is_some(), signature, &mut clients.arrivals)
-                .await
-                .map_err(advise)?;
+                .step(stage, forced, signature, &proof, &mut clients.arrivals)
+                .await;
+            shown.clear();
+            let changed = changed.map_err(advise)?;
+            if let Some(proof) = &changed.proof {
+                print_line(&proof_text(proof))?;
+            }
             print_line(&step_text(stage, &changed))?;
             let watch = Duration::from_secs(watch);
             let seen = match controller

@@ -6,14 +6,16 @@ mod watch;
 use anyhow::{Context as _, bail};
 use clap::{Args, value_parser};
 use hyper::Method;
-use ops::verify::{DueAfter, Progress, Proof, Verdict, VerifyError, VerifyRequest};
+use ops::verify::{DueAfter, Progress, Proof, Verdict, VerifyRequest};
 use store::LocalVerify;
 
 use crate::client::PostError;
+#[cfg(feature = "aws")]
+use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::moment::Moment;
 use crate::process::{BadInput, ProcessContext, Unseen, print_line};
-use watch::Shown;
+pub(crate) use watch::Shown;
 
 pub(crate) use proof_text::proof_text;
 
@@ -41,6 +43,7 @@ Examples:
   tickctl verify --from 1h
   tickctl verify --from 2026-03-07 --to 2026-03-08 --json
   tickctl verify --from 1h --repair && tickctl verify --from 1h
+  tickctl verify --from 1h --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
 Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, or there was
 nothing to compare.")]
@@ -69,6 +72,14 @@ pub struct VerifyArgs {
     /// Where the data is.
     #[command(flatten)]
     data: DataOptions,
+    /// Compare the stores of this project on AWS instead, with --archive.
+    #[cfg(feature = "aws")]
+    #[arg(long, value_name = "NAME")]
+    project: Option<String>,
+    /// How a project's stores are read.
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    cloud: CloudOptions,
 }
 
 /// Runs `tickctl verify`.
@@ -77,9 +88,19 @@ pub struct VerifyArgs {
 /// If there are differences, or nothing is proven, or the data cannot be read.
 pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()> {
     let now_ms = (process.now_ms)();
-    let request = args.request(now_ms, DueAfter::HERE);
-    request.range(now_ms).map_err(bad_range)?;
     let watch = Shown::new(process.stop.clone());
+    #[cfg(feature = "aws")]
+    if let Some(project) = &args.project {
+        let request = args.request(now_ms, DueAfter::AWS)?;
+        let verify = args.cloud.open(project, process.now_ms).await?;
+        let proof = verify
+            .run(&request, &watch)
+            .await
+            .context("there is no proof")?;
+        watch.clear();
+        return args.report(&proof);
+    }
+    let request = args.request(now_ms, DueAfter::HERE)?;
     let proof = match args.data.open().await? {
         DataAccess::Server(server) => {
             let body = serde_json::to_value(request)?;
@@ -113,14 +134,10 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     args.report(&proof)
 }
 
-fn bad_range(error: VerifyError) -> BadInput {
-    BadInput(error.to_string())
-}
-
 impl VerifyArgs {
-    fn request(&self, now_ms: i64, due_after: DueAfter) -> VerifyRequest {
+    fn request(&self, now_ms: i64, due_after: DueAfter) -> Result<VerifyRequest, BadInput> {
         let due_ms = self.due.map(|seconds| i64::from(seconds) * MS_PER_SECOND);
-        VerifyRequest {
+        let request = VerifyRequest {
             from_ms: self.from.ms(now_ms),
             to_ms: self.to.ms(now_ms),
             one_in: self.sample,
@@ -130,6 +147,10 @@ impl VerifyArgs {
                 ..due_after
             },
             repair: self.repair,
+        };
+        match request.range(now_ms) {
+            Ok(_) => Ok(request),
+            Err(error) => Err(BadInput(error.to_string())),
         }
     }
 

@@ -49,7 +49,9 @@ fn a_step_fetches_tickctl_by_its_hash_and_keeps_it() {
         let outcome = sandbox.run("canary", &[REGION, NO_TICKCTL]);
         outcome.ok();
         assert!(
-            outcome.calls.ends_with("tickctl rollout to canary\n"),
+            outcome
+                .calls
+                .ends_with("tickctl rollout to canary --archive s3://output/price-archive\n"),
             "{}",
             outcome.calls
         );

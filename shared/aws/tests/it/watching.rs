@@ -141,6 +141,7 @@ async fn watch(stream: Stream) -> Vec<Call> {
         },
         began_ms: clock.now_ms(),
         stored_after_ms: 0,
+        proof: None,
         notes: Vec::new(),
     };
     let watched = controller.watch(&changed, &mut arrivals, Duration::from_secs(30));

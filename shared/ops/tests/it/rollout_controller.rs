@@ -1,6 +1,6 @@
 //! Steps of the rollout against a stream that follows the flag with a delay.
 
-mod bench;
+pub(crate) mod bench;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,11 +1,15 @@
 //! The comparison of store, stream and archive on this machine.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use app::ports::{Clock, TickStore, TickStream};
+use app::ports::{Clock, OutboxId, PortError, Refused, TickStore, TickStream};
 use archive::Archive;
-use domain::Tick;
+use async_trait::async_trait;
+use domain::{Price, Tick};
+use ops::stage_proof::{Prover, StageProof};
 use ops::verify::{DueAfter, Progress, Proof, Repaired, Verdict, VerifyRequest, Watch};
+use rust_decimal::Decimal;
 use store::{Archiver, EmbeddedStore, LocalVerify, StreamRetention};
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, in_cohort, tick, ticks};
@@ -196,4 +200,116 @@ async fn what_the_stream_no_longer_has_is_not_missing() {
         "{:?}",
         proof.unseen
     );
+}
+
+/// What a stream does to the ticks that it is given.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    None,
+    /// It loses one of 10,000.
+    Drops,
+    /// It appends one of 10,000 twice.
+    Doubles,
+    /// It changes the ninth digit of one price of 10,000.
+    Changes,
+}
+
+/// The stream of a store behind a fault.
+struct Faulty {
+    stream: EmbeddedStore,
+    fault: Fault,
+    seen: AtomicU64,
+}
+
+#[async_trait]
+impl TickStream for Faulty {
+    async fn append(
+        &self,
+        ticks: &[&Tick],
+        outbox_id: Option<OutboxId>,
+    ) -> Result<Vec<Refused>, PortError> {
+        let mut appended: Vec<Tick> = Vec::with_capacity(ticks.len());
+        for tick in ticks {
+            let is_hit = self.seen.fetch_add(1, Ordering::Relaxed) % 10_000 == 5_000;
+            let mut tick = (*tick).clone();
+            match self.fault {
+                Fault::Drops if is_hit => continue,
+                Fault::Doubles if is_hit => appended.push(tick.clone()),
+                Fault::Changes if is_hit => {
+                    let price = tick.price.decimal() + Decimal::new(1, 7);
+                    tick.price = Price::new(price).unwrap();
+                }
+                Fault::None | Fault::Drops | Fault::Doubles | Fault::Changes => {}
+            }
+            appended.push(tick);
+        }
+        let appended: Vec<&Tick> = appended.iter().collect();
+        self.stream.append(&appended, outbox_id).await
+    }
+}
+
+struct LocalProver<'a>(&'a EmbeddedStore, &'a TempDir);
+
+#[async_trait]
+impl Prover for LocalProver<'_> {
+    async fn prove(&self, from_ms: i64) -> Result<Proof, String> {
+        assert!(from_ms < START_MS);
+        Ok(verify(self.0, self.1, false).await)
+    }
+}
+
+/// 33,000 ticks of the cohort through a stream with each fault: the gate lets only the sound one go up.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stage_goes_up_over_a_fault_of_one_in_ten_thousand() {
+    for (fault, archives, expected) in [
+        (Fault::None, true, Ok(33_000)),
+        (Fault::Drops, true, Err("3 missing in the stream")),
+        (Fault::Doubles, true, Err("3 more than once in the stream")),
+        (Fault::Changes, true, Err("3 different in the stream")),
+        (Fault::None, false, Err("33000 missing in the archive")),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let faulty = Faulty {
+            stream: store.clone(),
+            fault,
+            seen: AtomicU64::new(0),
+        };
+        // Five digits before the point and two after it: the next one that a double holds is far beyond the ninth.
+        let mut made = ticks(&["BTC", "ETH", "SOL"], 12_000);
+        made.iter_mut().for_each(|it| {
+            it.price = Price::new(it.price.decimal() + Decimal::from(40_000)).unwrap()
+        });
+        let mut decided = in_cohort(&made);
+        decided[33_000..]
+            .iter_mut()
+            .for_each(|it| it.in_cohort = false);
+        for part in decided.chunks(1_000) {
+            let receipt = store.put(part).await.unwrap();
+            let cohort: Vec<&Tick> = part
+                .iter()
+                .filter(|it| it.in_cohort)
+                .map(|it| &it.tick)
+                .collect();
+            faulty.append(&cohort, receipt.outbox_id).await.unwrap();
+        }
+        if archives {
+            flush(&store, &folder).await;
+        }
+        let prover = LocalProver(&store, &folder);
+        let gate = StageProof {
+            prover: &prover,
+            traffic_ms: HOUR_MS,
+            due_ms: HOUR_MS,
+        };
+        let found = gate.of(START_MS - HOUR_MS, NOW_MS).await;
+        match (found, expected) {
+            (Ok(proof), Ok(matched)) => assert_eq!(proof.counts.matched, matched),
+            (Err(refused), Err(expected)) => {
+                let refused = refused.to_string();
+                assert!(refused.contains(expected), "{fault:?}: {refused}");
+            }
+            (found, _) => panic!("{fault:?}: {found:?}"),
+        }
+    }
 }

@@ -8,13 +8,13 @@ use ops::verify::{Phase, Progress, Watch};
 use tokio_util::sync::CancellationToken;
 
 /// A line on stderr, if that is a terminal.
-pub(super) struct Shown {
+pub(crate) struct Shown {
     bar: ProgressBar,
     stop: CancellationToken,
 }
 
 impl Shown {
-    pub(super) fn new(stop: CancellationToken) -> Self {
+    pub(crate) fn new(stop: CancellationToken) -> Self {
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new_spinner()
         } else {
@@ -26,7 +26,7 @@ impl Shown {
         Self { bar, stop }
     }
 
-    pub(super) fn show(&self, progress: Progress) {
+    pub(crate) fn show(&self, progress: Progress) {
         let Progress { phase, done, of } = progress;
         self.bar.set_message(match (phase, of) {
             (Phase::StoreAndStream, _) => format!("reading store and stream: {done} ticks"),
@@ -36,7 +36,7 @@ impl Shown {
         });
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }

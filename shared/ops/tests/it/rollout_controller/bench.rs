@@ -1,6 +1,6 @@
 //! A project in memory: a flag, alarms, and a webhook whose ticks arrive in a stream.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,10 +13,12 @@ use ops::ports::{AlarmStates, Alarms, Arrival, Arrivals, Poll};
 use ops::rollout_controller::{
     Changed, DrainReport, RolloutController, RolloutControllerError, Signature, StepReport,
 };
+use ops::stage_proof::{Prover, StageProof};
+use ops::verify::{Counts, PlaceCounts, Proof, Scope};
 use testkit::ticks::ticks;
 use tokio::time::Instant;
 
-pub(super) fn port_error() -> PortError {
+pub(crate) fn port_error() -> PortError {
     PortError {
         operation: "read",
         retryable: true,
@@ -26,7 +28,7 @@ pub(super) fn port_error() -> PortError {
 
 /// How a port behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
+pub(crate) enum Health {
     Working,
     Broken,
     Silent,
@@ -43,7 +45,7 @@ impl Health {
 }
 
 /// A clock that follows tokio's, which the tests pause.
-pub(super) struct TestClock(Instant);
+pub(crate) struct TestClock(Instant);
 
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
@@ -52,16 +54,16 @@ impl Clock for TestClock {
 }
 
 /// The flag's record. Processes keep the last value that they understood.
-pub(super) struct Flag {
-    pub(super) changes: Mutex<Vec<FlagChange>>,
+pub(crate) struct Flag {
+    pub(crate) changes: Mutex<Vec<FlagChange>>,
     /// What the record holds instead of the last change.
-    pub(super) unreadable: Mutex<Option<String>>,
-    pub(super) reading: Mutex<Health>,
+    pub(crate) unreadable: Mutex<Option<String>>,
+    pub(crate) reading: Mutex<Health>,
     /// What others write immediately before our next write.
-    pub(super) meanwhile: Mutex<VecDeque<FlagChange>>,
+    pub(crate) meanwhile: Mutex<VecDeque<FlagChange>>,
 }
 
-pub(super) fn value(percentage: &str, key: Option<RolloutKey>) -> FlagValue {
+pub(crate) fn value(percentage: &str, key: Option<RolloutKey>) -> FlagValue {
     FlagValue {
         use_kinesis: true,
         percentage: percentage.parse().unwrap(),
@@ -69,7 +71,7 @@ pub(super) fn value(percentage: &str, key: Option<RolloutKey>) -> FlagValue {
     }
 }
 
-pub(super) fn by(who: &str, value: FlagValue) -> FlagChange {
+pub(crate) fn by(who: &str, value: FlagValue) -> FlagChange {
     FlagChange {
         at_ms: 1,
         who: who.to_owned(),
@@ -79,11 +81,11 @@ pub(super) fn by(who: &str, value: FlagValue) -> FlagChange {
 }
 
 impl Flag {
-    pub(super) fn last(&self) -> FlagChange {
+    pub(crate) fn last(&self) -> FlagChange {
         self.changes.lock().unwrap().last().unwrap().clone()
     }
 
-    pub(super) fn share(&self) -> Percentage {
+    pub(crate) fn share(&self) -> Percentage {
         self.last().value.share()
     }
 }
@@ -124,11 +126,11 @@ impl FlagRecord for Flag {
     }
 }
 
-pub(super) struct FixedAlarms {
-    pub(super) states: AlarmStates,
+pub(crate) struct FixedAlarms {
+    pub(crate) states: AlarmStates,
     /// How often they are read before an alarm that was new is decided.
-    pub(super) decided_after: AtomicU32,
-    pub(super) health: Health,
+    pub(crate) decided_after: AtomicU32,
+    pub(crate) health: Health,
 }
 
 #[async_trait]
@@ -147,18 +149,18 @@ impl Alarms for FixedAlarms {
 
 /// A webhook that ingests a hundred ticks per poll, and follows the flag with a delay of
 /// `behind_ms`.
-pub(super) struct Traffic {
-    pub(super) flag: Arc<Flag>,
-    pub(super) clock: Arc<TestClock>,
-    pub(super) behind_ms: i64,
+pub(crate) struct Traffic {
+    pub(crate) flag: Arc<Flag>,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) behind_ms: i64,
     /// What the webhook was started with.
-    pub(super) key: RolloutKey,
-    pub(super) seen: VecDeque<(i64, FlagValue)>,
-    pub(super) health: Health,
+    pub(crate) key: RolloutKey,
+    pub(crate) seen: VecDeque<(i64, FlagValue)>,
+    pub(crate) health: Health,
     /// The stream is written faster than it can be read.
-    pub(super) never_caught_up: bool,
+    pub(crate) never_caught_up: bool,
     /// The shares that were in force each time the stream was opened.
-    pub(super) opened_at: Vec<Percentage>,
+    pub(crate) opened_at: Vec<Percentage>,
 }
 
 #[async_trait]
@@ -204,14 +206,16 @@ impl Arrivals for Traffic {
     }
 }
 
-pub(super) struct Bench {
-    pub(super) flag: Arc<Flag>,
-    pub(super) clock: Arc<TestClock>,
-    pub(super) alarms: FixedAlarms,
-    pub(super) traffic: Traffic,
+pub(crate) struct Bench {
+    pub(crate) flag: Arc<Flag>,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) alarms: FixedAlarms,
+    pub(crate) traffic: Traffic,
+    pub(crate) prover: FakeProver,
+    pub(crate) traffic_ms: i64,
 }
 
-pub(super) fn bench(behind_ms: i64, on: &[&str]) -> Bench {
+pub(crate) fn bench(behind_ms: i64, on: &[&str]) -> Bench {
     let first = by("a deploy", value("0", None));
     let flag = Arc::new(Flag {
         changes: Mutex::new(vec![first]),
@@ -242,27 +246,71 @@ pub(super) fn bench(behind_ms: i64, on: &[&str]) -> Bench {
         },
         flag,
         clock,
+        prover: FakeProver(Ok(proof(7))),
+        // Not too young, whenever the stage began.
+        traffic_ms: i64::MIN / 2,
     }
 }
 
-pub(super) fn signed(why: &str) -> Signature {
+/// What a comparison finds.
+pub(crate) struct FakeProver(pub(crate) Result<Proof, String>);
+
+#[async_trait]
+impl Prover for FakeProver {
+    async fn prove(&self, _: i64) -> Result<Proof, String> {
+        self.0.clone()
+    }
+}
+
+/// A proof of so many ticks.
+pub(crate) fn proof(matched: u64) -> Proof {
+    let of_place = PlaceCounts {
+        matched,
+        ..PlaceCounts::default()
+    };
+    Proof {
+        scope: Scope {
+            from_ms: 0,
+            to_ms: 1,
+            one_in: 1,
+        },
+        made_at_ms: 2,
+        repeats_max: 0,
+        counts: Counts {
+            stored: matched,
+            cohort: matched,
+            matched,
+            undecided: 0,
+            stream: of_place,
+            archive: of_place,
+        },
+        by_hour: BTreeMap::new(),
+        by_source: BTreeMap::new(),
+        by_token: BTreeMap::new(),
+        examples: Vec::new(),
+        unseen: Vec::new(),
+        repaired: None,
+    }
+}
+
+pub(crate) fn signed(why: &str) -> Signature {
     Signature {
         who: "night shift".to_owned(),
         why: why.to_owned(),
     }
 }
 
-pub(super) const WATCH: Duration = Duration::from_secs(10);
+pub(crate) const WATCH: Duration = Duration::from_secs(10);
 
 impl Bench {
     /// Starts at a share.
-    pub(super) fn at(self, share: &str, key: Option<RolloutKey>) -> Self {
+    pub(crate) fn at(self, share: &str, key: Option<RolloutKey>) -> Self {
         let change = by("a test", value(share, key));
         self.flag.changes.lock().unwrap().push(change);
         self
     }
 
-    pub(super) async fn set(
+    pub(crate) async fn set(
         &mut self,
         stage: &str,
         forced: bool,
@@ -273,11 +321,18 @@ impl Bench {
             clock: self.clock.as_ref(),
         };
         let stage = stage.parse().unwrap();
+        let proof = StageProof {
+            prover: &self.prover,
+            traffic_ms: self.traffic_ms,
+            due_ms: 0,
+        };
         let arrivals = &mut self.traffic;
-        controller.step(stage, forced, signed("up"), arrivals).await
+        controller
+            .step(stage, forced, signed("up"), &proof, arrivals)
+            .await
     }
 
-    pub(super) async fn step(
+    pub(crate) async fn step(
         &mut self,
         stage: &str,
         forced: bool,
@@ -291,7 +346,7 @@ impl Bench {
         controller.watch(&changed, &mut self.traffic, WATCH).await
     }
 
-    pub(super) async fn lower(&mut self, signature: Signature) -> Changed {
+    pub(crate) async fn lower(&mut self, signature: Signature) -> Changed {
         let controller = RolloutController {
             flag: self.flag.as_ref(),
             alarms: &self.alarms,
@@ -300,7 +355,7 @@ impl Bench {
         controller.rollback(signature).await.unwrap()
     }
 
-    pub(super) async fn watch_drained(
+    pub(crate) async fn watch_drained(
         &mut self,
         changed: &Changed,
     ) -> Result<DrainReport, RolloutControllerError> {
@@ -312,7 +367,7 @@ impl Bench {
         controller.watch_drained(changed, &mut self.traffic).await
     }
 
-    pub(super) async fn rollback(&mut self) -> Result<DrainReport, RolloutControllerError> {
+    pub(crate) async fn rollback(&mut self) -> Result<DrainReport, RolloutControllerError> {
         let changed = self.lower(signed("rollback")).await;
         self.watch_drained(&changed).await
     }

@@ -1,0 +1,177 @@
+//! The comparison of the stores of a project on AWS.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use app::objects::Objects;
+use app::ports::{Clock, PortError, TickStream as _};
+use archive::{ArchiveReader, add_missing};
+use async_trait::async_trait;
+use aws::archive::S3Objects;
+use aws::dynamodb::{Find, TickTableReader};
+use aws::kinesis::KinesisStream;
+use aws::kinesis::streamed_ticks::StreamReader;
+use clap::Args;
+use domain::Tick;
+use ops::stage_proof::Prover;
+use ops::verify::{DueAfter, Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
+use tempfile::TempDir;
+
+use crate::process::BadInput;
+
+/// How long appending missing ticks to the stream may take, for each batch of them.
+const APPEND_WITHIN: Duration = Duration::from_secs(30);
+
+/// The stores of a project.
+pub(crate) struct CloudVerify {
+    store: TickTableReader,
+    stream: StreamReader,
+    appender: KinesisStream,
+    archive: Arc<dyn Objects>,
+    work: TempDir,
+    now_ms: fn() -> i64,
+}
+
+impl CloudVerify {
+    /// Prepares the comparison of a project in the account and region of the environment, with its archive, such as
+    /// `s3://bucket/price-archive`. Nothing is read yet. Temporary files are in `temp_dir`.
+    ///
+    /// # Errors
+    /// Without credentials, with an invalid archive, or if the folder cannot be used.
+    async fn open(
+        project: &str,
+        archive: &str,
+        find: Find,
+        temp_dir: &Path,
+        now_ms: fn() -> i64,
+    ) -> anyhow::Result<Self> {
+        let config = aws::client::config(aws::client::BATCH).await;
+        aws::client::check(&config).await?;
+        let stream = format!("{project}-ticks");
+        let streams = aws::clients::kinesis(&config);
+        let tables = aws::clients::dynamodb(&config);
+        let clock: Arc<dyn Clock> = Arc::new(now_ms);
+        let work = TempDir::with_prefix_in("tickctl-verify-", temp_dir);
+        Ok(Self {
+            store: TickTableReader::new(tables, format!("{project}-ticks"), find),
+            stream: StreamReader::new(&streams, stream.as_str(), clock),
+            appender: KinesisStream::new(&streams, stream, APPEND_WITHIN),
+            archive: Arc::new(S3Objects::at(&config, archive)?),
+            work: work.with_context(|| format!("{} cannot be used", temp_dir.display()))?,
+            now_ms,
+        })
+    }
+
+    /// Compares, and repairs if requested.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub(crate) async fn run(
+        &self,
+        request: &VerifyRequest,
+        watch: &dyn Watch,
+    ) -> Result<Proof, VerifyError> {
+        let work = self.work.path().to_owned();
+        let archive = ArchiveReader::new(Arc::clone(&self.archive), work.clone());
+        let verify = Verify {
+            places: Places {
+                store: &self.store,
+                stream: &self.stream,
+                archive: &archive,
+            },
+            repair: self,
+            now_ms: (self.now_ms)(),
+            temp_folder: work,
+            watch,
+        };
+        verify.run(request).await
+    }
+}
+
+#[async_trait]
+impl Repair for CloudVerify {
+    async fn append(&self, ticks: &[Tick]) -> Result<(), PortError> {
+        let ticks: Vec<&Tick> = ticks.iter().collect();
+        let refused = self.appender.append(&ticks, None).await?;
+        match refused.first() {
+            None => Ok(()),
+            Some(first) => Err(PortError {
+                operation: "append to the stream",
+                retryable: true,
+                source: format!("{} ticks were refused: {}", refused.len(), first.reason).into(),
+            }),
+        }
+    }
+
+    async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError> {
+        add_missing(self.archive.as_ref(), self.work.path(), ticks).await
+    }
+}
+
+/// The options of a comparison on AWS.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CloudOptions {
+    /// The project's archive: `s3://` with the output ArchiveBucketName of its data stack and /price-archive.
+    #[arg(long, value_name = "S3-URL")]
+    pub(crate) archive: Option<String>,
+    /// Find the ticks by reading the whole table, instead of the partitions that the webhook has listed: slower, and
+    /// it costs a read of everything.
+    #[arg(long)]
+    pub(crate) scan: bool,
+    /// Folder for temporary files, with room for the archive's files of a day and about 80 bytes for each tick and store;
+    /// the default is the system's.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) temp_dir: Option<PathBuf>,
+}
+
+impl CloudOptions {
+    /// Prepares the comparison of a project.
+    ///
+    /// # Errors
+    /// [`BadInput`] without an archive, and as [`CloudVerify::open`].
+    pub(crate) async fn open(
+        &self,
+        project: &str,
+        now_ms: fn() -> i64,
+    ) -> anyhow::Result<CloudVerify> {
+        let Some(archive) = &self.archive else {
+            return Err(BadInput(NO_ARCHIVE.to_owned()).into());
+        };
+        let find = if self.scan { Find::Scan } else { Find::Listed };
+        let temp_dir = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        CloudVerify::open(project, archive, find, &temp_dir, now_ms).await
+    }
+}
+
+const NO_ARCHIVE: &str = "pass --archive s3://BUCKET/price-archive, with the output ArchiveBucketName of the data stack: \
+                          the comparison reads the archive, too";
+
+/// The proof of a stage: everything since it began, and nothing is repaired.
+pub(crate) struct StageProver<'a> {
+    pub(crate) project: &'a str,
+    pub(crate) options: &'a CloudOptions,
+    pub(crate) due_after: DueAfter,
+    pub(crate) repeats_max: u64,
+    pub(crate) watch: &'a dyn Watch,
+    pub(crate) now_ms: fn() -> i64,
+}
+
+#[async_trait]
+impl Prover for StageProver<'_> {
+    async fn prove(&self, from_ms: i64) -> Result<Proof, String> {
+        let verify = self.options.open(self.project, self.now_ms).await;
+        let verify = verify.map_err(|error| format!("{error:#}"))?;
+        let request = VerifyRequest {
+            from_ms,
+            to_ms: (self.now_ms)(),
+            one_in: 1,
+            repeats_max: self.repeats_max,
+            due_after: self.due_after,
+            repair: false,
+        };
+        let proof = verify.run(&request, self.watch).await;
+        proof.map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+    }
+}

@@ -1,0 +1,197 @@
+//! Reads the ticks of a range of receipt times from the table.
+
+use std::collections::BTreeSet;
+
+use app::ports::PortError;
+use app::read_back::{
+    Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen, channel,
+};
+use aws_sdk_dynamodb::Client;
+use chrono::{DateTime, NaiveDate};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::attributes::{Item, PK, number, text, text_of};
+use super::stored_days::listed;
+use super::tick_item::stored_tick_of;
+use crate::error::port_error;
+
+/// The partitions that are read at once.
+const PARTITIONS_AT_ONCE: usize = 8;
+
+/// The segments of a scan.
+const SCAN_SEGMENTS: i32 = 8;
+
+/// The operation's name in errors.
+const READ: &str = "read the table of ticks";
+
+/// How the ticks of a range are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    /// In the partitions that the webhook has listed.
+    Listed,
+    /// By reading the whole table, whatever is listed.
+    Scan,
+}
+
+/// A reader of the table of ticks. Reads are eventually consistent, which costs half: what is compared was received
+/// at least half a minute ago.
+#[derive(Debug, Clone)]
+pub struct TickTableReader {
+    client: Client,
+    table: String,
+    find: Find,
+}
+
+impl TickTableReader {
+    /// A reader of a table.
+    #[must_use]
+    pub fn new(client: Client, table: String, find: Find) -> Self {
+        Self {
+            client,
+            table,
+            find,
+        }
+    }
+
+    /// The number of partitions that have ticks of a range, as the webhook has listed them.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn partitions(&self, range: ReceiptRange) -> Result<BTreeSet<String>, PortError> {
+        let mut partitions = BTreeSet::new();
+        for day in days(range) {
+            let day = day.format("%Y-%m-%d").to_string();
+            partitions.extend(listed(&self.client, &self.table, &day).await?);
+        }
+        Ok(partitions)
+    }
+
+    async fn send(
+        &self,
+        range: ReceiptRange,
+        sender: &PageSender<StoredTick>,
+    ) -> Result<(), PortError> {
+        match self.find {
+            Find::Listed => {
+                let partitions = self.partitions(range).await?;
+                let reads = partitions
+                    .into_iter()
+                    .map(|partition| self.send_partition(partition, range, sender));
+                let mut reads = stream::iter(reads).buffer_unordered(PARTITIONS_AT_ONCE);
+                while reads.try_next().await?.is_some() {}
+            }
+            Find::Scan => {
+                let scans =
+                    (0..SCAN_SEGMENTS).map(|segment| self.send_segment(segment, range, sender));
+                futures_util::future::try_join_all(scans).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_partition(
+        &self,
+        partition: String,
+        range: ReceiptRange,
+        sender: &PageSender<StoredTick>,
+    ) -> Result<(), PortError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#pk = :pk")
+            .filter_expression("#received >= :from AND #received < :to")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#received", RECEIVED)
+            .expression_attribute_values(":pk", text(partition))
+            .expression_attribute_values(":from", number(range.from_ms))
+            .expression_attribute_values(":to", number(range.to_ms));
+        let mut pages = query.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| port_error(READ, &error))?;
+            if !send_items(page.items(), sender).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_segment(
+        &self,
+        segment: i32,
+        range: ReceiptRange,
+        sender: &PageSender<StoredTick>,
+    ) -> Result<(), PortError> {
+        let scan = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .segment(segment)
+            .total_segments(SCAN_SEGMENTS)
+            .filter_expression("#received >= :from AND #received < :to")
+            .expression_attribute_names("#received", RECEIVED)
+            .expression_attribute_values(":from", number(range.from_ms))
+            .expression_attribute_values(":to", number(range.to_ms));
+        let mut pages = scan.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| port_error(READ, &error))?;
+            if !send_items(page.items(), sender).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The attribute with the time of receipt, which only ticks have.
+const RECEIVED: &str = "ingested_at";
+
+impl StoredTicks for TickTableReader {
+    fn stored(&self, range: ReceiptRange) -> Pages<'_, StoredTick> {
+        let (sender, pages) = channel();
+        let reader = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = reader.send(range, &sender).await {
+                drop(sender.send(Err(error)).await);
+            }
+        });
+        pages
+    }
+}
+
+/// Sends the ticks of a page; returns whether more are wanted.
+async fn send_items(items: &[Item], sender: &PageSender<StoredTick>) -> bool {
+    let mut ticks = Vec::with_capacity(items.len());
+    let mut unreadable = None;
+    for item in items {
+        match stored_tick_of(item) {
+            Ok(stored) => ticks.push(StoredTick {
+                tick: stored.tick,
+                in_cohort: stored.in_cohort,
+            }),
+            Err(error) => {
+                let key = text_of(item, PK).unwrap_or("without a key");
+                unreadable = Some(format!("an item of {key} cannot be read: {error}"));
+            }
+        }
+    }
+    if let Some(what) = unreadable {
+        let page = Page::Unseen(Unseen {
+            before_ms: None,
+            what,
+        });
+        if sender.send(Ok(page)).await.is_err() {
+            return false;
+        }
+    }
+    sender.send(Ok(Page::Ticks(ticks))).await.is_ok()
+}
+
+/// The UTC days of a range.
+fn days(range: ReceiptRange) -> Vec<NaiveDate> {
+    let day = |ms: i64| DateTime::from_timestamp_millis(ms).map(|time| time.date_naive());
+    let (Some(first), Some(last)) = (day(range.from_ms), day(range.to_ms.saturating_sub(1))) else {
+        return Vec::new();
+    };
+    first.iter_days().take_while(|day| *day <= last).collect()
+}

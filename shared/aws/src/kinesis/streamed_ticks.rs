@@ -1,0 +1,134 @@
+//! Reads the ticks of a range of receipt times from the stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::ports::{Clock, PortError};
+use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, Unseen, channel};
+use aws_sdk_kinesis::Client;
+use domain::Tick;
+use tokio::time::Instant;
+
+use super::shard_reader::Begin;
+use super::tail::StreamTail;
+use crate::error::port_error;
+
+/// How far the clocks of the webhook and of Kinesis may differ: a tick arrives after it was received, by one clock.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
+/// How long the stream is read before the ticks are passed on: long enough for a read of every shard.
+const READ_FOR: Duration = Duration::from_secs(2);
+
+const MS_PER_HOUR: i64 = 60 * 60 * 1_000;
+
+/// A reader of the stream, at one read a second and shard, which leaves room for its consumers.
+#[derive(Clone)]
+pub struct StreamReader {
+    client: Client,
+    stream: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl StreamReader {
+    /// A reader of a stream.
+    #[must_use]
+    pub fn new(client: &Client, stream: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            client: client.clone(),
+            stream: stream.into(),
+            clock,
+        }
+    }
+
+    /// Reads from the first record that may have a tick of the range up to what is in the stream now: a tick may be
+    /// offered to the stream again long after its receipt.
+    async fn send(&self, range: ReceiptRange, sender: &PageSender<Tick>) -> Result<(), PortError> {
+        let oldest_ms = self.oldest_ms().await?;
+        if range.from_ms < oldest_ms
+            && !unseen(sender, Some(oldest_ms), self.trimmed(oldest_ms)).await
+        {
+            return Ok(());
+        }
+        let from_ms = (range.from_ms.max(oldest_ms) - CLOCKS_DIFFER_MS).max(0);
+        let begin = Begin::AtTimestamp(from_ms);
+        let mut tail = StreamTail::open(&self.client, &self.stream, begin).await?;
+        let mut other_records = 0_u64;
+        loop {
+            let (records, caught_up) = tail.catch_up_until(Instant::now() + READ_FOR).await?;
+            let mut ticks = Vec::with_capacity(records.len());
+            for record in records {
+                match record.tick {
+                    Ok(tick) if range.contains(tick.ingested_at_ms) => ticks.push(tick),
+                    Ok(_) => {}
+                    Err(_) => other_records += 1,
+                }
+            }
+            if sender.send(Ok(Page::Ticks(ticks))).await.is_err() {
+                return Ok(());
+            }
+            if caught_up {
+                break;
+            }
+        }
+        if other_records > 0 {
+            let what = format!("{other_records} records of the stream are not ticks");
+            unseen(sender, None, what).await;
+        }
+        Ok(())
+    }
+
+    fn trimmed(&self, oldest_ms: i64) -> String {
+        let time = chrono::DateTime::from_timestamp_millis(oldest_ms);
+        let time = time.map(|time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+        format!(
+            "the stream {} has no records from before {}",
+            self.stream,
+            time.unwrap_or_default()
+        )
+    }
+
+    /// The time of arrival of the oldest record that the stream may have, epoch milliseconds.
+    async fn oldest_ms(&self) -> Result<i64, PortError> {
+        const DESCRIBE: &str = "describe the stream";
+        let described = self
+            .client
+            .describe_stream_summary()
+            .stream_name(&self.stream)
+            .send()
+            .await
+            .map_err(|error| port_error(DESCRIBE, &error))?;
+        let summary = described.stream_description_summary();
+        let hours = summary.map_or(24, |summary| summary.retention_period_hours());
+        let created =
+            summary.map(|summary| crate::epoch::epoch_ms(summary.stream_creation_timestamp()));
+        let kept_from_ms = self.clock.now_ms() - i64::from(hours) * MS_PER_HOUR;
+        Ok(
+            created.map_or(kept_from_ms, |created_ms| match created_ms > kept_from_ms {
+                // Nothing was trimmed yet.
+                true => i64::MIN / 2,
+                false => kept_from_ms,
+            }),
+        )
+    }
+}
+
+impl StreamedTicks for StreamReader {
+    fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
+        let (sender, pages) = channel();
+        let reader = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = reader.send(range, &sender).await {
+                drop(sender.send(Err(error)).await);
+            }
+        });
+        pages
+    }
+}
+
+/// Returns whether more is wanted.
+async fn unseen(sender: &PageSender<Tick>, before_ms: Option<i64>, what: String) -> bool {
+    sender
+        .send(Ok(Page::Unseen(Unseen { before_ms, what })))
+        .await
+        .is_ok()
+}

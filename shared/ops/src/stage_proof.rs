@@ -1,0 +1,93 @@
+//! The proof of a stage: what was stored since it began is in stream and archive, tick by tick.
+
+use async_trait::async_trait;
+
+use crate::rollout_controller::FLAG_CACHED_MS;
+use crate::stage_gate::StepRefused;
+use crate::verify::{Place, PlaceCounts, Proof, Verdict};
+
+const MS_PER_SECOND: i64 = 1_000;
+
+/// Compares store, stream and archive.
+#[async_trait]
+pub trait Prover: Send + Sync {
+    /// A comparison of all ticks received from a time on (epoch milliseconds), never of a sample; or why there is none,
+    /// in a sentence.
+    async fn prove(&self, from_ms: i64) -> Result<Proof, String>;
+}
+
+/// What a step up needs of the stage before.
+pub struct StageProof<'a> {
+    /// Makes the proof.
+    pub prover: &'a dyn Prover,
+    /// How many milliseconds of the stage's traffic must be due everywhere.
+    pub traffic_ms: i64,
+    /// How long a tick may take to the archive, in milliseconds.
+    pub due_ms: i64,
+}
+
+impl StageProof<'_> {
+    /// The proof of a stage that began at a time (epoch milliseconds).
+    ///
+    /// # Errors
+    /// [`StepRefused`], also if there is no proof.
+    pub async fn of(&self, began_ms: i64, now_ms: i64) -> Result<Proof, StepRefused> {
+        // Until then a process may use the flag of the stage before.
+        let from_ms = began_ms + FLAG_CACHED_MS;
+        let (ran_ms, needed_ms) = (now_ms - from_ms, self.traffic_ms + self.due_ms);
+        if ran_ms < needed_ms {
+            return Err(StepRefused::TooYoung {
+                ran_s: ran_ms.max(0) / MS_PER_SECOND,
+                needed_s: needed_ms.div_euclid(MS_PER_SECOND) + 1,
+            });
+        }
+        let proof = self.prover.prove(from_ms).await;
+        let proof = proof.map_err(StepRefused::Unproven)?;
+        match proof.verdict() {
+            Verdict::Proven => Ok(proof),
+            Verdict::Differences => Err(StepRefused::Unproven(differences(&proof))),
+            Verdict::Incomplete => Err(StepRefused::Unproven(format!(
+                "not everything could be seen: {}",
+                proof.unseen.join("; ")
+            ))),
+            Verdict::NoTicks => Err(StepRefused::Unproven(
+                "it had no traffic: no tick of the cohort that is due was received".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Such as `3 missing in the stream, 1 different in the archive`.
+fn differences(proof: &Proof) -> String {
+    let of_place = |place: Place| {
+        let PlaceCounts {
+            missing,
+            different,
+            repeated,
+            extra,
+            ..
+        } = *proof.counts.of(place);
+        let counts = [
+            (missing, "missing"),
+            (different, "different"),
+            (repeated, "more than once"),
+            (extra, "that do not belong there"),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        counts.map(move |(count, what)| format!("{count} {what} in the {}", place.as_str()))
+    };
+    let all: Vec<String> = Place::ALL.into_iter().flat_map(of_place).collect();
+    let first = proof.examples.first().map(|example| {
+        format!(
+            "; the first: tick {} of {}/{}",
+            example.tick_id, example.token, example.quote
+        )
+    });
+    let matched = proof.counts.matched;
+    format!(
+        "of {} ticks of the cohort {matched} match, and {}{}",
+        proof.counts.cohort,
+        all.join(", "),
+        first.unwrap_or_default()
+    )
+}

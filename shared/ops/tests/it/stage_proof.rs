@@ -1,0 +1,106 @@
+//! A step up needs a proof of the stage before.
+
+use ops::rollout_controller::RolloutControllerError;
+use ops::verify::{Example, Finding, Place, PlaceCounts, Proof};
+
+use crate::rollout_controller::bench::{FakeProver, bench, proof};
+
+fn with_stream(change: impl FnOnce(&mut PlaceCounts)) -> Proof {
+    let mut proof = proof(9_999);
+    change(&mut proof.counts.stream);
+    proof
+}
+
+/// Why a step from 1 to 10 % is refused.
+async fn refusal(found: Result<Proof, String>) -> String {
+    let mut bench = bench(0, &[]).at("1", None);
+    bench.prover = FakeProver(found);
+    let refused = bench.set("10", false).await;
+    let error = match refused {
+        Err(error @ RolloutControllerError::Refused(_)) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(bench.flag.share().to_string(), "1", "the flag is unchanged");
+    let forced = bench.set("10", true).await.unwrap();
+    assert_eq!(forced.proof, None);
+    error
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_that_is_proven_is_followed_by_the_next_and_the_proof_is_reported() {
+    let mut bench = bench(0, &[]).at("1", None);
+    let changed = bench.set("10", false).await.unwrap();
+    assert_eq!(changed.proof, Some(proof(7)));
+    // Down, and up from 0, need none.
+    bench.prover = FakeProver(Err("nobody asks".to_owned()));
+    assert_eq!(bench.set("canary", false).await.unwrap().proof, None);
+    let mut off = crate::rollout_controller::bench::bench(0, &[]);
+    off.prover = FakeProver(Err("nobody asks".to_owned()));
+    assert_eq!(off.set("canary", false).await.unwrap().proof, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_difference_refuses_a_step_up_unless_it_is_forced() {
+    for (found, expected) in [
+        (with_stream(|it| it.missing = 3), "3 missing in the stream"),
+        (
+            with_stream(|it| it.different = 1),
+            "1 different in the stream",
+        ),
+        (
+            with_stream(|it| it.repeated = 1),
+            "1 more than once in the stream",
+        ),
+        (
+            with_stream(|it| it.extra = 2),
+            "2 that do not belong there in the stream",
+        ),
+    ] {
+        let refused = refusal(Ok(found)).await;
+        assert!(refused.contains("the stage is not proven"), "{refused}");
+        assert!(refused.contains(expected), "{refused}");
+    }
+    let mut named = with_stream(|it| it.missing = 1);
+    named.examples.push(Example {
+        finding: Finding::Missing,
+        place: Place::Stream,
+        tick_id: "00ff".to_owned(),
+        token: "BTC".to_owned(),
+        quote: "USD".to_owned(),
+        source: "binance:spot".to_owned(),
+        timestamp_ms: 5,
+        ingested_at_ms: 6,
+        fields: Vec::new(),
+    });
+    let refused = refusal(Ok(named)).await;
+    assert!(refused.contains("tick 00ff of BTC/USD"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_seen_and_no_traffic_are_not_a_proof() {
+    let mut unseen = proof(5);
+    unseen
+        .unseen
+        .push("the archive could not be read: access denied".to_owned());
+    let refused = refusal(Ok(unseen)).await;
+    assert!(refused.contains("access denied"), "{refused}");
+    let refused = refusal(Ok(proof(0))).await;
+    assert!(refused.contains("no traffic"), "{refused}");
+    let refused = refusal(Err("the store could not be read: throttled".to_owned())).await;
+    assert_eq!(
+        refused,
+        "the stage is not proven: the store could not be read: throttled"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_must_run_long_enough() {
+    let mut bench = bench(0, &[]).at("1", None);
+    // It began at 1 ms after the epoch.
+    bench.traffic_ms = i64::MAX / 2;
+    let refused = bench.set("10", false).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("the stage has been running for"),
+        "{refused}"
+    );
+}
