@@ -289,6 +289,7 @@ const REPAIRS: [(&str, &[(&str, &str)]); 5] = [
     (
         "tickctl replay",
         &[
+            ("dynamodb:Query", "table/prices-ticks"),
             ("kinesis:PutRecords", "stream/prices-ticks"),
             (
                 "s3:GetObject",

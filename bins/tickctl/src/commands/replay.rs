@@ -32,7 +32,7 @@ into another tickstream, or the stream of a project on AWS. What was counted the
 lost it, or that starts from nothing, counts it. The archive has amounts as doubles, and only the ticks of the
 stream. The stream gets the ticks that were decided for it when they were first stored. The archive on AWS has
 repeats twice until `tickctl compact` merges their days. Ticks are found by the time of their receipt; in the
-archive, in the folders of these days, the day before and the day after.
+archive and in a table on AWS, among those with event times of these days, the day before and the day after.
 
 Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
@@ -43,6 +43,7 @@ Examples:
   tickctl replay ticks.csv --format ticks-csv --batch 500 --skip 120000
   tickctl replay --store --from 24h --dry-run --into http://127.0.0.1:9090
   tickctl replay --store --from 24h --tokens BTC,ETH --rate 5000 --into http://127.0.0.1:9090
+  tickctl replay --store --table tickstream-ticks --tokens BTC --from 24h --into http://127.0.0.1:8080
   tickctl replay --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/ --from 2h --to 1h \\
     --into stream --project tickstream
 
@@ -55,6 +56,9 @@ pub struct ReplayArgs {
     /// Ticks of the store, received from --from to --to.
     #[arg(long, conflicts_with_all = ["file", "archive"], requires = "from")]
     pub store: bool,
+    /// With --store: a table of ticks on AWS, such as tickstream-ticks, instead of this machine; --tokens is needed.
+    #[arg(long, value_name = "NAME", requires_all = ["store", "tokens"])]
+    pub table: Option<String>,
     /// Ticks of the archive of the data folder, or of one on S3, received from --from to --to.
     #[arg(long, value_name = "s3://BUCKET/PREFIX", num_args = 0..=1, default_missing_value = "", conflicts_with = "file", requires = "from")]
     pub archive: Option<String>,

@@ -1,11 +1,14 @@
 //! The ticks of a token by event time, from the table of ticks.
 
+use std::collections::BTreeSet;
+
 use app::candle_rebuild::EventTicks as _;
-use app::read_back::StoredTick;
-use aws::dynamodb::event_ticks::TicksByEventTime;
+use app::read_back::{Page, ReceiptRange, StoredTick, StoredTicks as _};
+use aws::dynamodb::event_ticks::{TicksByEventTime, TicksOfTokens};
 use aws_client::scripted_http::{Answer, Wire};
 use aws_sdk_dynamodb::Client;
 use domain::Token;
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use testkit::ticks::{START_MS, tick};
 
@@ -61,4 +64,44 @@ async fn each_day_of_the_range_is_queried_to_its_end() {
         (&json!("1767225599000"), &json!("1767225602000"))
     );
     assert_eq!(calls[0].body["ConsistentRead"], true);
+}
+
+#[tokio::test]
+async fn ticks_by_receipt_are_found_on_the_days_around_it() {
+    let mut items = Vec::new();
+    for n in 0..3 {
+        items.push(item_of(&tick("BTC", n)).await);
+    }
+    let wire = Wire::new(move |number, call| {
+        let is_its_day = call.body["ExpressionAttributeValues"][":pk"]["S"] == "BTC#2026-01-01";
+        match (is_its_day, number) {
+            (true, _) => Answer::Good(json!({"Items": items, "Count": 3})),
+            (false, 5) => Answer::Refusal(400, "AccessDeniedException"),
+            (false, _) => Answer::Good(json!({"Items": [], "Count": 0})),
+        }
+    });
+    let ticks = TicksByEventTime::new(&Client::new(&wire.config()), "tickstream-ticks");
+    let tokens = BTreeSet::from(["BTC", "ETH"].map(|token| Token::new(token).unwrap()));
+    let ticks = TicksOfTokens::new(ticks, tokens);
+    // The generated ticks are received 20 ms after their time, a second apart.
+    let range = ReceiptRange {
+        from_ms: START_MS + 1_000,
+        to_ms: START_MS + 2_020,
+    };
+    let pages: Vec<_> = ticks.stored(range).collect().await;
+    let found: Vec<StoredTick> = pages
+        .iter()
+        .filter_map(|page| match page {
+            Ok(Page::Ticks(ticks)) => Some(ticks.clone()),
+            Ok(Page::Unseen(_)) | Err(_) => None,
+        })
+        .flatten()
+        .collect();
+    assert_eq!(
+        found.iter().map(|row| row.tick.clone()).collect::<Vec<_>>(),
+        [tick("BTC", 1)]
+    );
+    // Three days of each token; the last one may not be read.
+    assert_eq!(wire.calls().len(), 6);
+    assert!(pages.last().unwrap().is_err());
 }

@@ -34,6 +34,8 @@ const NO_STREAM_HERE: &str = "the stream of a tickstream on this machine takes n
 enum Origin {
     Spooled(SpooledTicks),
     Store(OpenStore),
+    #[cfg(feature = "aws")]
+    Table(aws::dynamodb::event_ticks::TicksOfTokens),
     Archive {
         reader: ArchiveReader,
         /// Kept until the end.
@@ -75,6 +77,8 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
         let origin = match &origin {
             Origin::Spooled(spooled) => ReplayOrigin::Store(spooled),
             Origin::Store(opened) => ReplayOrigin::Store(&opened.store),
+            #[cfg(feature = "aws")]
+            Origin::Table(table) => ReplayOrigin::Store(table),
             Origin::Archive { reader, .. } => ReplayOrigin::Archive(reader),
         };
         replay_ticks(origin, &selection, days, action, &stopped, &progress).await
@@ -160,6 +164,9 @@ async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
 }
 
 async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<Origin> {
+    if let Some(table) = &args.table {
+        return in_table(table, selection).await;
+    }
     match args.archive.as_deref() {
         Some("") => {
             if !table_folder(&args.data_dir).is_dir() {
@@ -215,4 +222,21 @@ async fn on_s3(place: &str) -> anyhow::Result<Arc<dyn Objects>> {
 #[cfg(not(feature = "aws"))]
 async fn on_s3(place: &str) -> anyhow::Result<Arc<dyn Objects>> {
     bail!("this tickctl was built without AWS, where {place} is")
+}
+
+#[cfg(feature = "aws")]
+async fn in_table(table: &str, selection: &TickSelection) -> anyhow::Result<Origin> {
+    use aws::dynamodb::event_ticks::{TicksByEventTime, TicksOfTokens};
+    let config = aws::client::config(aws::client::BATCH).await;
+    aws::client::check(&config).await?;
+    let ticks = TicksByEventTime::new(&aws::clients::dynamodb(&config), table);
+    Ok(Origin::Table(TicksOfTokens::new(
+        ticks,
+        selection.tokens.clone(),
+    )))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn in_table(table: &str, _: &TickSelection) -> anyhow::Result<Origin> {
+    bail!("this tickctl was built without AWS, where {table} is")
 }
