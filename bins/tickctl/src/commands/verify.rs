@@ -6,6 +6,8 @@ mod watch;
 use anyhow::{Context as _, bail};
 use clap::{Args, value_parser};
 use hyper::Method;
+#[cfg(feature = "aws")]
+use ops::verify::EstimateLine;
 use ops::verify::{DueAfter, Progress, Proof, Verdict, VerifyRequest};
 use store::LocalVerify;
 
@@ -66,6 +68,10 @@ pub struct VerifyArgs {
     /// Offer what is missing again.
     #[arg(long)]
     repair: bool,
+    /// Only say what the comparison would read on AWS, and what that costs at most.
+    #[cfg(feature = "aws")]
+    #[arg(long, requires = "project")]
+    estimate: bool,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -93,6 +99,10 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     if let Some(project) = &args.project {
         let request = args.request(now_ms, DueAfter::AWS)?;
         let verify = args.cloud.open(project, process.now_ms).await?;
+        if args.estimate {
+            let lines = verify.estimate(request.range(now_ms)?).await?;
+            return print_line(&estimate_text(&lines, args.json)).map_err(Into::into);
+        }
         let proof = verify
             .run(&request, &watch)
             .await
@@ -132,6 +142,27 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     };
     watch.clear();
     args.report(&proof)
+}
+
+#[cfg(feature = "aws")]
+fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
+    let usd: f64 = lines.iter().map(|line| line.usd).sum();
+    if json {
+        return serde_json::json!({ "reads": lines, "usd": usd }).to_string();
+    }
+    let text = lines.iter().map(|line| {
+        let EstimateLine {
+            what,
+            quantity,
+            unit,
+            usd,
+        } = line;
+        format!("{what:<9} {quantity:.3} {unit}: at most {usd:.4} USD\n")
+    });
+    let text: String = text.collect();
+    format!(
+        "{text}total     at most {usd:.2} USD, at the prices of us-east-1; the table's size is up to 6 hours old"
+    )
 }
 
 impl VerifyArgs {
