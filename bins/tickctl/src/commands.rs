@@ -3,8 +3,10 @@
 pub mod backup;
 pub mod compact;
 pub mod cost;
+pub mod doctor;
 pub mod load;
 pub mod replay;
 #[cfg(feature = "aws")]
 pub mod rollout;
 pub mod server;
+pub mod status;

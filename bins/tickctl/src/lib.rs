@@ -13,6 +13,7 @@ pub mod formats;
 #[cfg(feature = "aws")]
 mod health;
 pub mod market;
+mod observe;
 pub mod open_loop;
 #[cfg(feature = "aws")]
 mod operator_clients;
@@ -20,3 +21,4 @@ pub mod pace;
 pub mod process;
 pub mod server_client;
 pub mod target;
+mod watch;

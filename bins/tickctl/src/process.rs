@@ -18,6 +18,11 @@ pub struct ProcessContext {
 #[error("{0}")]
 pub struct BadInput(pub String);
 
+/// An exit code of a command that has said everything on stdout: nothing more is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("exit code {0}")]
+pub struct ExitWith(pub u8);
+
 /// Writes a line to stdout. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors

@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::deploy::sandbox::{NO_TICKCTL, REGION as OPTION_REGION, Sandbox, tickctl_name};
 use crate::stack::{ACCOUNT, PROJECT, REGION, stack, text, texts};
 
-/// What `tickctl rollout` calls, as its ports do (`bins/tickctl/src/operator_clients.rs`).
-const TICKCTL: [(&str, &str); 7] = [
+/// What `tickctl rollout`, `doctor` and `status` call, as their ports do (`bins/tickctl/src/operator_clients.rs`).
+const TICKCTL: [(&str, &str); 8] = [
     ("cloudwatch:DescribeAlarms", "*"),
+    ("cloudwatch:GetMetricData", "*"),
     ("kinesis:GetRecords", "stream/prices-ticks"),
     ("kinesis:GetShardIterator", "stream/prices-ticks"),
     ("kinesis:ListShards", "stream/prices-ticks"),

@@ -5,6 +5,7 @@ mod analytics;
 mod archiver;
 mod backup;
 mod candles;
+mod consumer_lag;
 mod day_index;
 mod disk;
 mod drainable_entries;
@@ -30,7 +31,8 @@ mod writer;
 
 pub use analytics::AnalysisCounters;
 pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
-pub use backup::{BackedUp, BackupError, Backups, STORE_FOLDER};
+pub use backup::{BackedUp, BackupError, Backups, BackupsMade, STORE_FOLDER};
+pub use consumer_lag::Lag;
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;
 pub use keys::meta::CONSUMERS;

@@ -15,6 +15,7 @@ mod emf;
 mod kinesis;
 mod latest_ticks;
 mod one_call;
+mod project_metrics;
 mod scaling;
 mod sqs;
 mod ssm;
