@@ -19,8 +19,8 @@ use domain::Tick;
 use ops::bill::prices::PriceTable;
 use ops::stage_proof::Prover;
 use ops::verify::{
-    DueAfter, EstimateLine, Places, Proof, ReadPlan, Repair, Verify, VerifyError, VerifyRequest, Watch, days_of,
-    estimate,
+    DueAfter, EstimateLine, Places, Proof, ReadPlan, Repair, Verify, VerifyError, VerifyRequest,
+    Watch, days_of, estimate,
 };
 use tempfile::TempDir;
 
