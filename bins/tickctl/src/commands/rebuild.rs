@@ -33,7 +33,7 @@ candles without stored ticks. Averages and the detector look at the last minutes
 Examples:
   tickctl rebuild --from 24h --to 1h
   tickctl rebuild --from 2026-03-07T10:00:00Z --to 2026-03-07T12:00:00Z --tokens BTC,ETH --apply
-  tickctl rebuild --project tickstream --from 2026-03-07 --to 2026-03-08 --tokens BTC
+  tickctl rebuild --project tickstream --from 2026-03-07 --to 2026-03-08
 
 Exit codes: 0 all candles are as they should be, or were replaced; 1 some are not, or the store cannot be read; 2 a
 wrong option.")]
@@ -56,8 +56,8 @@ pub struct RebuildArgs {
     /// Where the store is.
     #[command(flatten)]
     pub data: DataOptions,
-    /// The project on AWS, instead of this machine. --tokens is needed.
-    #[arg(long, env = "PROJECT", value_name = "NAME", requires = "tokens")]
+    /// The project on AWS, instead of this machine. Its tokens are those that its webhook has listed.
+    #[arg(long, value_name = "NAME")]
     pub project: Option<String>,
     /// The interval of the project's candles (parameter CandleInterval of the service stack).
     #[arg(long, value_name = "INTERVAL", default_value = "1m")]

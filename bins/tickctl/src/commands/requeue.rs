@@ -33,7 +33,7 @@ pub struct RequeueArgs {
     #[arg(value_enum)]
     pub queue: Option<Queue>,
     /// The project on AWS, which is the prefix of its stacks. Without it, tickstream on this machine is meant.
-    #[arg(long, env = "PROJECT", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub project: Option<String>,
     /// Only letters that were first sent at this time or later: a time, or how long ago (2h). Of `broadcast`, the
     /// default is 1h, since nobody wants old prices.

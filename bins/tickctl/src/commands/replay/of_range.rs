@@ -35,7 +35,7 @@ enum Origin {
     Spooled(SpooledTicks),
     Store(OpenStore),
     #[cfg(feature = "aws")]
-    Table(aws::dynamodb::event_ticks::TicksOfTokens),
+    Table(aws::dynamodb::TickTableReader),
     Archive {
         reader: ArchiveReader,
         /// Kept until the end.
@@ -164,8 +164,8 @@ async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
 }
 
 async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<Origin> {
-    if let Some(table) = &args.table {
-        return in_table(table, selection).await;
+    if let (true, Some(project)) = (args.store, &args.project) {
+        return in_table(project).await;
     }
     match args.archive.as_deref() {
         Some("") => {
@@ -225,18 +225,20 @@ async fn on_s3(place: &str) -> anyhow::Result<Arc<dyn Objects>> {
 }
 
 #[cfg(feature = "aws")]
-async fn in_table(table: &str, selection: &TickSelection) -> anyhow::Result<Origin> {
-    use aws::dynamodb::event_ticks::{TicksByEventTime, TicksOfTokens};
+async fn in_table(project: &str) -> anyhow::Result<Origin> {
+    use aws::dynamodb::{Find, TickTableReader};
     let config = aws::client::config(aws::client::BATCH).await;
     aws::client::check(&config).await?;
-    let ticks = TicksByEventTime::new(&aws::clients::dynamodb(&config), table);
-    Ok(Origin::Table(TicksOfTokens::new(
-        ticks,
-        selection.tokens.clone(),
+    let client = aws::clients::dynamodb(&config);
+    let table = format!("{project}-ticks");
+    Ok(Origin::Table(TickTableReader::new(
+        client,
+        table,
+        Find::Listed,
     )))
 }
 
 #[cfg(not(feature = "aws"))]
-async fn in_table(table: &str, _: &TickSelection) -> anyhow::Result<Origin> {
-    bail!("this tickctl was built without AWS, where {table} is")
+async fn in_table(project: &str) -> anyhow::Result<Origin> {
+    bail!("this tickctl was built without AWS, where {project} is")
 }
