@@ -34,6 +34,31 @@ export const rollout = () => call("/api/rollout");
 export const ledger = () => call("/api/ledger");
 export const status = () => call("/api/status");
 
+export const proof = () => call("/api/proof");
+
+/** Compares store, stream and archive; `onProgress` gets the progress while it runs. Returns the proof with its verdict. */
+export async function verify(request, secret, onProgress) {
+  const headers = { "content-type": "application/json" };
+  if (secret) headers.authorization = `Bearer ${secret}`;
+  const answer = await fetch(`${location.origin}/api/verify`, { method: "POST", headers, cache: "no-store", body: JSON.stringify(request) });
+  if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => null));
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    text += value ?? "";
+    const lines = text.split("\n");
+    text = lines.pop();
+    for (const line of lines) {
+      const { progress, result, error } = JSON.parse(line);
+      if (error !== undefined) throw new Error(error);
+      if (result !== undefined) return { ...result, verdict: (await proof()).verdict };
+      onProgress(progress);
+    }
+    if (done) throw new Error("The comparison was broken off.");
+  }
+}
+
 export function changeRollout(change, secret) {
   const headers = { "content-type": "application/json" };
   if (secret) headers.authorization = `Bearer ${secret}`;

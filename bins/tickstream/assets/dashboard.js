@@ -334,6 +334,7 @@ async function pollStatus() {
 async function pollRollout() {
   const answer = await api.rollout().catch(() => null);
   if (answer) rollout.show(answer);
+  await rollout.proof.load();
 }
 
 /** Polls sequentially while the page is visible and the server is connected. */

@@ -3,6 +3,7 @@
 import { changeRollout } from "./api.js";
 import { element, setText } from "./elements.js";
 import { duration, localTime, percent, rate, toMs, utcTime } from "./format.js";
+import { ProofPanel } from "./proof.js";
 
 const STAGES = [0, 1, 10, 50, 100];
 const SECRET_NAME = "tickstream.secret";
@@ -19,6 +20,7 @@ export class RolloutControl {
   #onChange;
   /** The current ticks per second, to show the effect of a step. */
   rate = NaN;
+  proof = new ProofPanel({ withSecret: (send) => this.#withSecret(send) });
 
   constructor({ stored, store, onChange }) {
     this.#onChange = onChange;
@@ -60,6 +62,7 @@ export class RolloutControl {
     $("rollout-fill").style.width = `${share(state)}%`;
     $("rollback").disabled = !flows;
     this.#showHistory(state.history ?? []);
+    this.proof.stageBeganAt = state.history?.length ? toMs(state.history[0].at) : null;
     this.#onChange();
     this.#showButton();
   }
@@ -140,9 +143,17 @@ export class RolloutControl {
     const more = (this.rate * (percentage - now)) / 100;
     const added = raised && Number.isFinite(more) ? `At the current rate, that is about ${rate(more)} more ticks per second in the stream. ` : "";
     const other = key ? `The cohort will be selected by ${key}, so different ticks go to the stream than before. ` : "";
+    // From 0 there is nothing to prove yet.
+    const proof = raised && now > 0 ? this.proof.forStep() : { good: true, text: "" };
     setText($("confirm-text"), `${added}${other}Rolling back takes one click.`);
-    setText($("confirm-yes"), raised ? `Raise to ${percent(percentage)}` : `Select by ${key}`);
-    return (await answerOf(dialog)) === "yes";
+    setText($("confirm-proof"), proof.text);
+    $("confirm-verify").hidden = proof.good;
+    const raise = proof.good ? `Raise to ${percent(percentage)}` : `Raise to ${percent(percentage)} without a proof`;
+    setText($("confirm-yes"), raised ? raise : `Select by ${key}`);
+    const answer = await answerOf(dialog);
+    if (answer !== "verify") return answer === "yes";
+    await this.proof.verify();
+    return this.#agreed(now, percentage, key);
   }
 
   async #send(change, { andChoose = change.percentage } = {}) {
@@ -151,7 +162,10 @@ export class RolloutControl {
     this.#showButton();
     this.#showResult("", "");
     try {
-      const state = await this.#sendWithSecret(change);
+      const state = await this.#withSecret((secret) => {
+        this.#sentAt = performance.now();
+        return changeRollout(change, secret);
+      });
       this.#choose(andChoose);
       $("why").value = "";
       this.show(state);
@@ -166,18 +180,18 @@ export class RolloutControl {
     }
   }
 
-  async #sendWithSecret(change) {
+  /** Calls `send` with the operators' token, and asks for it if the server wants one. */
+  async #withSecret(send) {
     for (;;) {
-      this.#sentAt = performance.now();
       try {
-        return await changeRollout(change, sessionStorage.getItem(SECRET_NAME));
+        return await send(sessionStorage.getItem(SECRET_NAME));
       } catch (error) {
         if (error.status !== 401) throw error;
         sessionStorage.removeItem(SECRET_NAME);
         $("secret-value").value = "";
         const given = (await answerOf($("secret"))) === "yes" ? $("secret-value").value : "";
         $("secret-value").value = "";
-        if (!given) throw new Error("Not changed: the server requires the operators' token.");
+        if (!given) throw new Error("Not done: the server requires the operators' token.");
         sessionStorage.setItem(SECRET_NAME, given);
       }
     }

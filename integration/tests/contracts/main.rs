@@ -16,3 +16,4 @@ mod s3;
 mod sns;
 mod sqs;
 mod ssm;
+mod verify;

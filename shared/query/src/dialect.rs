@@ -13,6 +13,7 @@ mod call_rewrite;
 mod call_syntax;
 mod casts;
 mod derived_table;
+mod double_text;
 mod error_place;
 pub(crate) mod exact_doubles;
 mod expanded;

@@ -31,7 +31,6 @@ mod split_part;
 mod split_text;
 mod substring;
 pub(crate) mod timestamps;
-mod type_of;
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "few of the engine's types are times"
@@ -48,7 +47,9 @@ use crate::dialect::array_items::{Contains, Item};
 use crate::dialect::to_text::ToText;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
-const SCALAR_NAMES: [(&str, &str); 8] = [
+const SCALAR_NAMES: [(&str, &str); 9] = [
+    // The analyzer puts the name of Athena's type in its place.
+    ("arrow_typeof", "typeof"),
     // The engine's own of this name removes the first one only.
     ("array_remove_all", "array_remove"),
     ("random", "rand"),
@@ -107,7 +108,6 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(sequence::functions())
         .chain(of_items::functions())
         .chain([
-            type_of::TypeOf.udf(),
             ToText { iso: true }.udf(),
             Item { is_lenient: true }.udf(),
             Item { is_lenient: false }.udf(),

@@ -18,6 +18,7 @@ mod day_table;
 mod dialect;
 mod error;
 mod error_text;
+mod filters_by_name;
 mod from_clause;
 mod functions;
 mod implied_filters;

@@ -24,6 +24,7 @@ use crate::cooperative_yield::CooperativeYield;
 use crate::dialect::exact_doubles::ExactDoubles;
 use crate::dialect::rule::AthenaTypes;
 use crate::error::{self, SqlError, UnknownTable};
+use crate::filters_by_name::{FiltersByName, PUSHES_FILTERS};
 use crate::limits::Limits;
 use crate::suggestions::suggestions;
 use crate::table_names::{PRICE_ARCHIVE, QUARANTINE, VIEWS};
@@ -94,7 +95,15 @@ fn config(limits: Limits) -> SessionConfig {
 
 /// DataFusion's rules and ours, before the one that checks the plan.
 fn optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
+    let by_name = |rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>| match rule
+        .name()
+        .starts_with(PUSHES_FILTERS)
+    {
+        true => Arc::new(FiltersByName(rule)),
+        false => rule,
+    };
+    let rules = PhysicalOptimizer::new().rules.into_iter();
+    let mut rules: Vec<_> = rules.map(by_name).collect();
     let last = rules.iter().position(|rule| rule.name() == LAST_RULE);
     let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
         [Arc::new(CompactStringViews), Arc::new(CooperativeYield)];

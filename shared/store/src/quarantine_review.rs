@@ -167,7 +167,14 @@ mod tests {
         // Readers that do not know of it still read the entries.
         assert_eq!(store.quarantined(1).await.unwrap(), kept[2..]);
 
-        store.sweep(DAY_MS + 86_400_000, &[]).await.unwrap();
+        store
+            .sweep(
+                DAY_MS + 86_400_000,
+                crate::retention::StreamRetention::ALL,
+                &[],
+            )
+            .await
+            .unwrap();
         store.record(&[(all[0].clone(), record(9))]).await.unwrap();
         assert_eq!(of(&all[0]).await, None, "it expires with its entry");
     }

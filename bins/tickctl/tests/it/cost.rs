@@ -48,7 +48,7 @@ fn the_table_has_the_items_the_parts_and_the_total() {
     );
     assert_eq!(
         line("  DynamoDB writes "),
-        "DynamoDB writes 304,166,667 0.625 1,000,000 x unit of 1 KB 190.10"
+        "DynamoDB writes 304,318,750 0.625 1,000,000 x unit of 1 KB 190.20"
     );
     assert_eq!(
         line("  Kinesis shards"),

@@ -3,9 +3,9 @@
 //! follows from when it was received.
 //!
 //! An entry is written before the first tick of its partition, so a partition that is not listed has no tick of that
-//! day of receipt. Each process writes each entry once.
+//! day of receipt. Each process looks for each entry once, and writes it if it is not there.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +18,11 @@ use twox_hash::XxHash64;
 use super::attributes::{
     EXPIRES_AT, Item, ItemError, PK, SK, day_of, expires_at, key, text, text_of,
 };
-use super::batch_write::BatchWriter;
+use super::batch_write::{BatchWriter, without_retries};
+use super::reads::{Consistency, KEYS_PER_CALL_MAX, read_once};
 use super::tick_item::partition;
 use crate::error::port_error;
+use crate::retry::within;
 
 /// The partitions of a day's list. At midnight all tokens begin a new day at once, and a partition of DynamoDB accepts
 /// 1,000 writes a second.
@@ -42,6 +44,8 @@ const LIST_WITHIN: Duration = Duration::from_secs(1);
 /// A store whose partitions are listed before ticks are stored in them.
 pub struct ListedTicks {
     store: Arc<dyn TickStore>,
+    client: Client,
+    table: String,
     writer: BatchWriter,
     retention_days: u32,
     known: Mutex<HashSet<Entry>>,
@@ -58,7 +62,9 @@ impl ListedTicks {
     ) -> Self {
         Self {
             store,
-            writer: BatchWriter::new(client, table, [PK, SK]),
+            client: without_retries(client),
+            writer: BatchWriter::new(client, table.clone(), [PK, SK]),
+            table,
             retention_days,
             known: Mutex::default(),
         }
@@ -66,33 +72,75 @@ impl ListedTicks {
 
     /// Makes sure that the partitions of these ticks are listed.
     async fn list(&self, ticks: &[CohortTick]) -> Result<(), PortError> {
-        let mut new: HashSet<Entry> = HashSet::new();
-        let mut items = Vec::new();
-        for CohortTick { tick, .. } in ticks {
-            // A tick without a key is refused when it is stored.
-            let Ok(entry) = entry(tick) else {
-                continue;
-            };
-            let is_known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if is_known.contains(&entry) || new.contains(&entry) {
-                continue;
+        let mut new: HashMap<Entry, i64> = HashMap::new();
+        {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            for CohortTick { tick, .. } in ticks {
+                // A tick without a key is refused when it is stored.
+                if let Ok(entry) = entry(tick)
+                    && !known.contains(&entry)
+                {
+                    new.insert(entry, tick.ingested_at_ms);
+                }
             }
-            drop(is_known);
-            items.push(item(&entry, tick.ingested_at_ms, self.retention_days));
-            new.insert(entry);
         }
-        if items.is_empty() {
+        if new.is_empty() {
             return Ok(());
         }
         let deadline = Instant::now() + LIST_WITHIN;
-        self.writer.write_all(LIST, items, deadline).await?;
+        let listed = self.listed_by_others(new.keys(), deadline).await;
+        let items = new.iter().filter(|(entry, _)| !listed.contains(*entry));
+        let items: Vec<Item> = items
+            .map(|(entry, received_ms)| item(entry, *received_ms, self.retention_days))
+            .collect();
+        if !items.is_empty() {
+            self.writer.write_all(LIST, items, deadline).await?;
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() + new.len() > ENTRIES_KNOWN_MAX {
             known.clear();
         }
-        known.extend(new);
+        known.extend(new.into_keys());
         Ok(())
     }
+}
+
+impl ListedTicks {
+    /// The entries that another process has written: a read costs a tenth of a write. What could not be read is written
+    /// again.
+    async fn listed_by_others(
+        &self,
+        entries: impl Iterator<Item = &Entry>,
+        deadline: Instant,
+    ) -> HashSet<Entry> {
+        let keys: Vec<Item> = entries.map(list_key).collect();
+        let mut found = HashSet::new();
+        for keys in keys.chunks(KEYS_PER_CALL_MAX) {
+            let call = read_once(
+                &self.client,
+                &self.table,
+                keys.to_vec(),
+                Consistency::Eventual,
+            );
+            let Some(Ok((items, _))) = within(deadline, call).await else {
+                return found;
+            };
+            found.extend(items.iter().filter_map(entry_of));
+        }
+        found
+    }
+}
+
+/// The entry of an item.
+fn entry_of(item: &Item) -> Option<Entry> {
+    let list = text_of(item, PK).ok()?;
+    let day = list.strip_prefix("days#")?.split('#').next()?;
+    Some((day.to_owned(), text_of(item, SK).ok()?.to_owned()))
+}
+
+fn list_key((day, partition): &Entry) -> Item {
+    let number = XxHash64::oneshot(0, partition.as_bytes()) % LIST_PARTITIONS;
+    key(list_partition(day, number), partition.as_str())
 }
 
 #[async_trait]
@@ -108,9 +156,8 @@ fn entry(tick: &domain::Tick) -> Result<Entry, ItemError> {
     Ok((day, partition(&tick.token, tick.timestamp_ms)?))
 }
 
-fn item((day, partition): &Entry, received_ms: i64, retention_days: u32) -> Item {
-    let number = XxHash64::oneshot(0, partition.as_bytes()) % LIST_PARTITIONS;
-    let mut item = key(list_partition(day, number), partition.as_str());
+fn item(entry: &Entry, received_ms: i64, retention_days: u32) -> Item {
+    let mut item = list_key(entry);
     // A day longer than the ticks, of which some are received at its end.
     let days = retention_days.saturating_add(1);
     item.insert(EXPIRES_AT.to_owned(), expires_at(received_ms, days));

@@ -11,6 +11,11 @@ pub const LOG_BYTES_PER_DELIVERY: f64 = 281.0 + 26.0;
 pub const READ_UNITS_PER_TICK: f64 = 1.0;
 /// See [`READ_UNITS_PER_TICK`].
 pub const WRITE_UNITS_PER_TICK: f64 = 1.0;
+/// Each instance of the webhook looks up each token in the list of the days of ticks, eventually consistent.
+pub const READ_UNITS_PER_LISTED_TOKEN: f64 = 0.5;
+/// How many instances of the webhook there are in a day for each that is busy on average: Lambda replaces them after some
+/// hours. An estimate.
+pub const INSTANCES_PER_DAY: f64 = 12.0;
 /// A tick in its table, with names of Solana's length.
 pub const TICK_ITEM_BYTES: f64 = 411.0;
 /// The same tick in the stream, and in the broadcast queue.

@@ -56,9 +56,9 @@ impl Functions {
             let args = std::mem::take(&mut params.args);
             params.args = self.aggregated(name, args, schema)?;
             if params.distinct {
-                let args = std::mem::take(&mut params.args).into_iter();
-                let args = args.map(|arg| with_nan(arg, Some(f64::NAN), schema));
-                params.args = args.collect::<Result<_>>()?;
+                for arg in &mut params.args {
+                    *arg = with_nan(arg.clone(), Some(f64::NAN), schema)?;
+                }
             }
             sorted(&mut params.order_by, schema)?;
             let types = types_of(&params.args, schema)?;
@@ -130,9 +130,9 @@ impl Functions {
             }
         }
         sorted(&mut params.order_by, schema)?;
-        let partitions = std::mem::take(&mut params.partition_by).into_iter();
-        let partitions = partitions.map(|key| with_nan(key, Some(f64::NAN), schema));
-        params.partition_by = partitions.collect::<Result<_>>()?;
+        for key in &mut params.partition_by {
+            *key = with_nan(key.clone(), Some(f64::NAN), schema)?;
+        }
         if let Some(key) = params.order_by.first()
             && types::is_time(&key.expr.get_type(schema)?)
         {

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::array_function::ArrayFunction;
+use super::operands::{as_type, mixes};
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 
@@ -167,14 +168,6 @@ fn numbers(
     }))
 }
 
-fn as_type(expr: Expr, given: &DataType, to: &DataType) -> Expr {
-    if given == to {
-        expr
-    } else {
-        cast_expr(expr, to.clone())
-    }
-}
-
 /// Operators on exact numbers that fail where the result does not fit.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Exact {
@@ -262,11 +255,23 @@ impl Exact {
 /// A comparison of doubles of which one may be NaN.
 pub(super) fn comparison(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if !may_be_nan(&binary.left, schema) && !may_be_nan(&binary.right, schema) {
-        return Ok(Transformed::no(Expr::BinaryExpr(binary)));
+        return in_doubles(binary, schema);
     }
     let double = |expr: Box<Expr>| cast_expr(*expr, DataType::Float64);
     let args = vec![double(binary.left), double(binary.right)];
     Ok(Transformed::yes(Compare(binary.op).call(args)))
+}
+
+/// The engine would compare a decimal and a double as decimals.
+pub(super) fn in_doubles(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    let (one, other) = (left.get_type(schema)?, right.get_type(schema)?);
+    if !mixes(&one, &other) {
+        return Ok(Transformed::no(binary_expr(*left, op, *right)));
+    }
+    let double = |expr, given: &DataType| as_type(expr, given, &DataType::Float64);
+    let (left, right) = (double(*left, &one), double(*right, &other));
+    Ok(Transformed::yes(binary_expr(left, op, right)))
 }
 
 /// Whether the value of an expression may be NaN.

@@ -140,8 +140,10 @@ impl ArrayFunction for Contains {
     }
 
     fn returns(&self, given: &[DataType]) -> Result<DataType> {
-        match given.first().and_then(types::items) {
-            Some(item) if types::is_float(item) => {
+        match given {
+            [array, item]
+                if types::items(array).is_some_and(types::is_float) || types::is_float(item) =>
+            {
                 plan_err!(
                     "contains of doubles is not on this engine: write any_match(array, y -> y = x)"
                 )
@@ -157,14 +159,19 @@ impl ArrayFunction for Contains {
         let Some(lists) = lists.as_list_opt::<i32>() else {
             return exec_err!("contains takes an array");
         };
-        let items = cast(items, &lists.value_type())?;
+        let Some(both) = types::common(&lists.value_type(), items.data_type()) else {
+            return exec_err!("an item is of the type of the array's");
+        };
+        let (known, items) = (cast(lists.values(), &both)?, cast(items, &both)?);
         let mut found = Vec::with_capacity(lists.len());
-        for row in 0..lists.len() {
+        for (row, offset) in lists.value_offsets().iter().take(lists.len()).enumerate() {
             if lists.is_null(row) || items.is_null(row) {
                 found.push(None);
                 continue;
             }
-            let list = lists.value(row);
+            let start = usize::try_from(*offset).unwrap_or_default();
+            let length = usize::try_from(lists.value_length(row)).unwrap_or_default();
+            let list = known.slice(start, length);
             let equal = eq(&list, &Scalar::new(items.slice(row, 1)))?;
             found.push(match equal.true_count() {
                 0 if list.null_count() > 0 => None,

@@ -4,6 +4,9 @@ use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, ObjectName, Value,
 };
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+
+use super::grammar::AthenaDialect;
 
 /// `CAST(expr AS data_type)`
 pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
@@ -22,6 +25,11 @@ pub(super) fn typed(text: &str, data_type: DataType) -> Expr {
         Expr::value(Value::SingleQuotedString(text.to_owned())),
         data_type,
     )
+}
+
+/// The expression that a text is.
+pub(super) fn parsed(sql: &str) -> Result<Expr, ParserError> {
+    Parser::new(&AthenaDialect).try_with_sql(sql)?.parse_expr()
 }
 
 /// A call of a function.

@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::ast_builder;
 use super::grammar::AthenaDialect;
 
 /// The name of the column that ANY and ALL compare with.
@@ -30,10 +31,8 @@ pub(super) fn selected_from(body: SetExpr, alias: TableAlias) -> Option<SetExpr>
 }
 
 fn parsed(sql: &str) -> Option<Box<Query>> {
-    Parser::new(&AthenaDialect)
-        .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_query())
-        .ok()
+    let parser = Parser::new(&AthenaDialect).try_with_sql(sql);
+    parser.ok()?.parse_query().ok()
 }
 
 /// The numbers of the rows of UNNEST, as one more array.
@@ -42,16 +41,14 @@ pub(super) fn ordinality(arrays: &[Expr]) -> Option<Expr> {
         .iter()
         .map(|array| format!("coalesce(CAST(cardinality({array}) AS BIGINT), 0)"));
     let longest = lengths.reduce(|one, other| format!("greatest({one}, {other})"))?;
-    let sql = format!("if({longest} > 0, sequence(1, {longest}))");
-    let parser = Parser::new(&AthenaDialect).try_with_sql(&sql);
-    parser.and_then(|mut parser| parser.parse_expr()).ok()
+    ast_builder::parsed(&format!("if({longest} > 0, sequence(1, {longest}))")).ok()
 }
 
 /// The subquery of ANY or ALL under a name of its own: the planner's EXISTS takes a column of the statement around it
 /// for one of the subquery with the same name and table.
-pub(super) fn named(subquery: Expr) -> Expr {
+pub(super) fn name_column(subquery: &mut Expr) {
     let Expr::Subquery(query) = subquery else {
-        return subquery;
+        return;
     };
     let name = || Ident::with_quote('"', COMPARED);
     let alias = TableAlias {
@@ -63,14 +60,10 @@ pub(super) fn named(subquery: Expr) -> Expr {
         }],
         at: None,
     };
-    match (
-        selected_from(SetExpr::Query(query.clone()), alias),
-        parsed("SELECT 1"),
-    ) {
-        (Some(body), Some(mut outer)) => {
-            *outer.body = body;
-            Expr::Subquery(outer)
-        }
-        _ => Expr::Subquery(query),
+    if let Some(mut outer) = parsed("SELECT 1")
+        && let Some(body) = selected_from(SetExpr::Query(query.clone()), alias)
+    {
+        *outer.body = body;
+        *query = outer;
     }
 }

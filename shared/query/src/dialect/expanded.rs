@@ -3,12 +3,11 @@
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
 };
-use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::grammar::AthenaDialect;
+use super::ast_builder::parsed;
+use super::refusal::invalid;
 use crate::error::SqlError;
-use crate::position::Position;
 
 /// A function, the number of its arguments, and the expression: `{0}` is the first argument.
 const EXPANSIONS: [(&str, usize, &str); 24] = [
@@ -29,7 +28,12 @@ const EXPANSIONS: [(&str, usize, &str); 24] = [
     ("current_timezone", 0, "'UTC'"),
     ("e", 0, "CAST('2.718281828459045' AS DOUBLE)"),
     ("from_unixtime", 2, "at_timezone(from_unixtime({0}), {1})"),
-    ("geometric_mean", 1, "exp(avg(ln({0})))"),
+    // It is of type real if those are decimals, which this engine's avg refuses.
+    (
+        "geometric_mean",
+        1,
+        "if(avg({0}) IS NOT NULL, exp(avg(ln({0}))))",
+    ),
     (
         "histogram",
         1,
@@ -128,13 +132,7 @@ pub(super) fn expanded(
             _ => None,
         })
         .collect();
-    let refused = |message: &str| {
-        let position = Position::new(span.start.line, span.start.column);
-        Err(SqlError::Invalid {
-            message: message.to_owned(),
-            position,
-        })
-    };
+    let refused = |message| Err(invalid(message, span));
     let text = if let ("approx_percentile", [value, Expr::Array(shares)]) = (name, &*args) {
         let of = |share: &Expr| format!("approx_percentile({value}, {share})");
         let each: Vec<String> = shares.elem.iter().map(of).collect();
@@ -173,13 +171,9 @@ pub(super) fn expanded(
             text.replace(&format!("{{{place}}}"), &arg.to_string())
         })
     };
-    let parsed = Parser::new(&AthenaDialect)
-        .try_with_sql(&text)
-        .and_then(|mut parser| parser.parse_expr());
-    match parsed {
-        Ok(expr) => Ok(Some(expr)),
-        Err(error) => Err(SqlError::Engine(error.to_string())),
-    }
+    let expr = parsed(&text);
+    expr.map(Some)
+        .map_err(|error| SqlError::Engine(error.to_string()))
 }
 
 fn letters(pattern: &str) -> Option<String> {

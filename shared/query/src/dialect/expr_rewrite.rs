@@ -8,14 +8,14 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::ast_builder::{call, cast, typed};
 use super::call_rewrite::local_timestamp;
-use super::derived_table::named;
+use super::derived_table::name_column;
 use super::rewrite::{Rewriter, lower};
 use super::{call_rewrite, like, moments, type_names};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
 impl Rewriter<'_> {
-    pub(super) fn rewritten(&self, expr: Expr, span: Span) -> Result<Expr, SqlError> {
+    pub(super) fn rewritten(&self, mut expr: Expr, span: Span) -> Result<Expr, SqlError> {
         Ok(match expr {
             Expr::Identifier(mut name) => {
                 if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("localtimestamp") {
@@ -53,20 +53,10 @@ impl Rewriter<'_> {
                 vec![*expr, typed(&length.to_string(), DataType::BigInt(None))],
             ),
             Expr::Cast {
-                kind,
-                expr,
-                data_type,
-                array,
-                format,
+                ref mut data_type, ..
             } => {
-                let data_type = type_names::planned(&data_type);
-                Expr::Cast {
-                    kind,
-                    expr,
-                    data_type,
-                    array,
-                    format,
-                }
+                *data_type = type_names::planned(data_type);
+                expr
             }
             Expr::Extract { field, expr, .. } => call(
                 call_rewrite::field_function(&field).unwrap_or_default(),
@@ -91,73 +81,46 @@ impl Rewriter<'_> {
                 call("substr", args)
             }
             Expr::Like {
-                negated,
-                any,
-                expr,
-                pattern,
-                escape_char,
+                ref mut pattern,
+                ref mut escape_char,
+                ..
             } => {
-                let pattern = Box::new(like::pattern(*pattern, escape_char.as_ref(), span)?);
-                Expr::Like {
-                    negated,
-                    any,
-                    expr,
-                    pattern,
-                    escape_char: None,
-                }
+                let given = std::mem::replace(pattern.as_mut(), Expr::value(Value::Null));
+                **pattern = like::pattern(given, escape_char.take().as_ref(), span)?;
+                expr
             }
-            Expr::AnyOp {
-                left,
-                compare_op,
-                right,
-                is_some,
-            } => {
-                let right = Box::new(named(*right));
-                Expr::AnyOp {
-                    left,
-                    compare_op,
-                    right,
-                    is_some,
-                }
-            }
-            Expr::AllOp {
-                left,
-                compare_op,
-                right,
-            } => {
-                let right = Box::new(named(*right));
-                Expr::AllOp {
-                    left,
-                    compare_op,
-                    right,
-                }
+            Expr::AnyOp { ref mut right, .. } | Expr::AllOp { ref mut right, .. } => {
+                name_column(right);
+                expr
             }
             Expr::CompoundFieldAccess { root, access_chain } => subscripts(*root, access_chain),
-            Expr::BinaryOp { left, op, right } => Expr::BinaryOp {
-                left: Box::new(row(*left)),
-                op,
-                right: Box::new(row(*right)),
-            },
+            Expr::BinaryOp {
+                ref mut left,
+                ref mut right,
+                ..
+            } => {
+                row(left);
+                row(right);
+                expr
+            }
             Expr::InList {
-                expr,
-                list,
-                negated,
-            } => Expr::InList {
-                expr: Box::new(row(*expr)),
-                list: list.into_iter().map(row).collect(),
-                negated,
-            },
+                expr: ref mut one,
+                ref mut list,
+                ..
+            } => {
+                row(one);
+                list.iter_mut().for_each(row);
+                expr
+            }
             Expr::Between {
-                expr,
-                negated,
-                low,
-                high,
-            } => Expr::Between {
-                expr: Box::new(row(*expr)),
-                negated,
-                low: Box::new(row(*low)),
-                high: Box::new(row(*high)),
-            },
+                expr: ref mut one,
+                ref mut low,
+                ref mut high,
+                ..
+            } => {
+                [one, low, high].into_iter().for_each(|it| row(it));
+                expr
+            }
             Expr::Function(function) => call_rewrite::of_function(function, span)?,
             other => other,
         })
@@ -209,10 +172,9 @@ impl Rewriter<'_> {
 }
 
 /// `(a, b)` as `ROW(a, b)`.
-fn row(expr: Expr) -> Expr {
-    match expr {
-        Expr::Tuple(fields) => call("row", fields),
-        other => other,
+fn row(expr: &mut Expr) {
+    if let Expr::Tuple(fields) = expr {
+        *expr = call("row", std::mem::take(fields));
     }
 }
 

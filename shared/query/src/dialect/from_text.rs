@@ -73,7 +73,7 @@ fn canonical_text(text: &str, to: &DataType) -> Option<String> {
             let utc = fits.then_some(local)?;
             Some(utc.format("%Y-%m-%dT%H:%M:%S%.f").to_string())
         }
-        DataType::Float64 | DataType::Float32 => {
+        DataType::Float64 => {
             let text = text.trim();
             let is_number = matches!(text, "NaN" | "Infinity" | "-Infinity" | "+Infinity")
                 || (text

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable as _, Operator,
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
-use super::operands::{as_type, comparable, converted, types_of};
+use super::operands::{comparable, converted, types_of};
 use super::operator_types::compared;
 use super::replaced::Replaced;
 use super::signatures;
@@ -69,11 +69,7 @@ impl Functions {
                 for one in &given {
                     items = comparable("an array", &items, one)?;
                 }
-                function.args = function
-                    .args
-                    .into_iter()
-                    .map(|arg| as_type(arg, &items, schema))
-                    .collect::<Result<_>>()?;
+                function.args = converted(function.args, &given, &vec![items; given.len()]);
                 return Ok(Transformed::yes(Expr::ScalarFunction(function)));
             }
             "array_concat" | "array_append" | "array_prepend" => {

@@ -4,6 +4,14 @@ use std::any::TypeId;
 
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 
+macro_rules! supports {
+    ($($part:ident;)*) => {
+        $(fn $part(&self) -> bool {
+            true
+        })*
+    };
+}
+
 /// The parser's settings for Athena's grammar. What they cannot express, [`super::syntax`] refuses.
 #[derive(Debug, Default)]
 pub(crate) struct AthenaDialect;
@@ -26,63 +34,19 @@ impl Dialect for AthenaDialect {
         char == '"'
     }
 
-    fn supports_unicode_string_literal(&self) -> bool {
-        true
-    }
-
-    fn supports_filter_during_aggregation(&self) -> bool {
-        true
-    }
-
-    fn supports_group_by_expr(&self) -> bool {
-        true
-    }
-
-    fn supports_window_function_null_treatment_arg(&self) -> bool {
-        true
-    }
-
-    fn supports_window_clause_named_window_reference(&self) -> bool {
-        true
-    }
-
-    fn supports_lambda_functions(&self) -> bool {
-        true
-    }
-
-    fn supports_parens_around_table_factor(&self) -> bool {
-        true
-    }
-
-    fn supports_values_as_table_factor(&self) -> bool {
-        true
-    }
-
-    fn supports_left_associative_joins_without_parens(&self) -> bool {
-        true
-    }
-
-    fn supports_array_typedef_with_brackets(&self) -> bool {
-        true
-    }
-
-    fn supports_comma_separated_trim(&self) -> bool {
-        true
-    }
-
-    fn supports_match_recognize(&self) -> bool {
-        true
-    }
-
-    fn supports_numeric_literal_underscores(&self) -> bool {
-        true
-    }
-
-    fn allow_extract_custom(&self) -> bool {
-        true
-    }
-
-    fn supports_nested_comments(&self) -> bool {
-        false
+    supports! {
+        supports_unicode_string_literal;
+        supports_filter_during_aggregation;
+        supports_group_by_expr;
+        supports_window_function_null_treatment_arg;
+        supports_window_clause_named_window_reference;
+        supports_lambda_functions;
+        supports_parens_around_table_factor;
+        supports_values_as_table_factor;
+        supports_array_typedef_with_brackets;
+        supports_comma_separated_trim;
+        supports_match_recognize;
+        supports_numeric_literal_underscores;
+        allow_extract_custom;
     }
 }

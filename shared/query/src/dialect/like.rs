@@ -4,8 +4,8 @@ use datafusion::sql::sqlparser::ast::{Expr, Value, ValueWithSpan};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::ast_builder::call;
+use super::refusal::invalid;
 use crate::error::SqlError;
-use crate::position::Position;
 
 /// The engine's pattern for Athena's.
 pub(super) fn pattern(
@@ -13,10 +13,7 @@ pub(super) fn pattern(
     escape: Option<&ValueWithSpan>,
     span: Span,
 ) -> Result<Expr, SqlError> {
-    let invalid = |message: &str| SqlError::Invalid {
-        message: message.to_owned(),
-        position: Position::new(span.start.line, span.start.column),
-    };
+    let invalid = |message| invalid(message, span);
     let escape = match escape.map(|escape| &escape.value) {
         None => None,
         Some(Value::SingleQuotedString(text)) => {

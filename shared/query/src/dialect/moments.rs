@@ -8,10 +8,9 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::ast_builder::{call, typed};
-use super::refusal::here_only;
+use super::refusal::{here_only, invalid};
 use super::type_names;
 use crate::error::SqlError;
-use crate::position::Position;
 
 /// The literal as an expression of the engine.
 pub(super) fn typed_literal(
@@ -19,9 +18,9 @@ pub(super) fn typed_literal(
     text: String,
     span: Span,
 ) -> Result<Expr, SqlError> {
-    let invalid = || SqlError::Invalid {
-        message: format!("'{text}' is not a {}", data_type.to_string().to_lowercase()),
-        position: Position::new(span.start.line, span.start.column),
+    let invalid = || {
+        let data_type = data_type.to_string().to_lowercase();
+        invalid(format!("'{text}' is not a {data_type}"), span)
     };
     match data_type {
         DataType::Timestamp(_, _) => {

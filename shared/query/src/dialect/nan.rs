@@ -31,18 +31,10 @@ pub(super) fn with_nan(expr: Expr, nan: Option<f64>, schema: &DFSchema) -> Resul
     when(call(math::isnan(), vec![expr.clone()]), lit(nan)).otherwise(expr + lit(0.0))
 }
 
-pub(super) fn sorted(keys: &mut Vec<Sort>, schema: &DFSchema) -> Result<()> {
-    let sorts = std::mem::take(keys).into_iter();
-    let sorts = sorts.map(
-        |Sort {
-             expr,
-             asc,
-             nulls_first,
-         }| {
-            with_nan(expr, Some(f64::NAN), schema).map(|expr| Sort::new(expr, asc, nulls_first))
-        },
-    );
-    *keys = sorts.collect::<Result<_>>()?;
+pub(super) fn sorted(keys: &mut [Sort], schema: &DFSchema) -> Result<()> {
+    for key in keys {
+        key.expr = with_nan(key.expr.clone(), Some(f64::NAN), schema)?;
+    }
     Ok(())
 }
 

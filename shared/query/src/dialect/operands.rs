@@ -15,18 +15,16 @@ pub(super) fn types_of(args: &[Expr], schema: &DFSchema) -> Result<Vec<DataType>
 /// The arguments, cast where Athena converts them.
 pub(super) fn converted(args: Vec<Expr>, given: &[DataType], takes: &[DataType]) -> Vec<Expr> {
     let types = given.iter().zip(takes);
-    let cast = |(arg, (given, takes)): (Expr, (&DataType, &DataType))| match given == takes {
-        true => arg,
-        false => datafusion::logical_expr::cast(arg, takes.clone()),
-    };
-    args.into_iter().zip(types).map(cast).collect()
+    let args = args.into_iter().zip(types);
+    args.map(|(arg, (given, takes))| as_type(arg, given, takes))
+        .collect()
 }
 
-pub(super) fn as_type(expr: Expr, to: &DataType, schema: &DFSchema) -> Result<Expr> {
-    Ok(match expr.get_type(schema)? == *to {
+pub(super) fn as_type(expr: Expr, given: &DataType, to: &DataType) -> Expr {
+    match given == to {
         true => expr,
         false => datafusion::logical_expr::cast(expr, to.clone()),
-    })
+    }
 }
 
 pub(super) fn boolean(given: &DataType, place: &str) -> Result<()> {
@@ -49,6 +47,22 @@ pub(super) fn comparable(place: &str, one: &DataType, other: &DataType) -> Resul
             advice(other, one)
         ),
     }
+}
+
+/// As [`comparable`], where the engine would make decimals of doubles.
+pub(super) fn alike(place: &str, one: &DataType, other: &DataType) -> Result<()> {
+    match mixes(one, other) {
+        true => plan_err!(
+            "{place} of a decimal and a double is not on this engine: write CAST(… AS double)"
+        ),
+        false => comparable(place, one, other).map(drop),
+    }
+}
+
+/// Whether one is a decimal and the other a double, which Athena compares as doubles.
+pub(super) fn mixes(one: &DataType, other: &DataType) -> bool {
+    let is_decimal = |given: &DataType| matches!(given, DataType::Decimal128(..));
+    (types::is_float(one) && is_decimal(other)) || (is_decimal(one) && types::is_float(other))
 }
 
 /// What to write where Athena does not convert by itself.

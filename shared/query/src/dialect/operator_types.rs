@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
 
 use super::arithmetic::{self, FINITE, may_be_nan};
 use super::nan;
-use super::operands::{advice, as_type, boolean, comparable};
+use super::operands::{advice, alike, as_type, boolean, comparable, mixes};
 use super::row_comparison;
 use super::types::{self, common};
 use crate::result_columns::type_name;
@@ -38,7 +38,15 @@ pub(super) fn of_between(between: Between, schema: &DFSchema) -> Result<Transfor
     for bound in [&between.low, &between.high] {
         comparable("BETWEEN", &given, &bound.get_type(schema)?)?;
     }
-    if !operands.iter().any(|operand| by_parts(operand, schema)) {
+    let is_double = |bound: &Expr| {
+        bound
+            .get_type(schema)
+            .is_ok_and(|bound| mixes(&given, &bound))
+    };
+    if !operands
+        .iter()
+        .any(|operand| by_parts(operand, schema) || is_double(operand))
+    {
         return Ok(Transformed::no(Expr::Between(between)));
     }
     let from = compared(
@@ -65,7 +73,8 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
     if !nan::is_odd(&list.expr, schema) && list.list.iter().any(may_fail) {
         return plan_err!("IN takes no computed items on this engine: write `=` and OR");
     }
-    if !by_parts(&list.expr, schema) {
+    let is_double = |item: &Expr| item.get_type(schema).is_ok_and(|item| mixes(&given, &item));
+    if !by_parts(&list.expr, schema) && !list.list.iter().any(is_double) {
         return Ok(Transformed::no(Expr::InList(list)));
     }
     let equals = list.list.into_iter();
@@ -107,7 +116,9 @@ fn negated_if(negated: bool, expr: Expr) -> Expr {
 
 /// Refuses doubles that may be NaN where the engine takes NaN for equal to itself.
 pub(super) fn finite(place: &str, expr: &Expr, field: &Field, schema: &DFSchema) -> Result<()> {
-    let may_be_nan = types::is_float(&expr.get_type(schema)?) && may_be_nan(expr, schema);
+    let given = expr.get_type(schema)?;
+    alike(place, &given, field.data_type())?;
+    let may_be_nan = types::is_float(&given) && may_be_nan(expr, schema);
     if may_be_nan || (types::is_float(field.data_type()) && !field.metadata().contains_key(FINITE))
     {
         return plan_err!(
@@ -150,6 +161,7 @@ pub(super) fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transfo
         }
         Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
             comparable("IS DISTINCT FROM", &left, &right)?;
+            return arithmetic::in_doubles(binary, schema);
         }
         Operator::Plus
         | Operator::Minus
@@ -178,9 +190,10 @@ pub(super) fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>
         Some(operand) => Some(operand.get_type(schema)?),
         None => None,
     };
-    let mut result = DataType::Null;
+    let (mut result, mut whens) = (DataType::Null, Vec::new());
     for (when, then) in &case.when_then_expr {
         let given = when.get_type(schema)?;
+        whens.push(given.clone());
         match &operand {
             Some(_) if case.expr.as_ref() == Some(when) && when.any_column_refs() => {
                 return plan_err!(
@@ -195,12 +208,15 @@ pub(super) fn of_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>
     if let Some(other) = &case.else_expr {
         result = comparable("the results of CASE", &result, &other.get_type(schema)?)?;
     }
-    let typed = |expr: Box<Expr>| as_type(*expr, &result, schema).map(Box::new);
+    let typed = |expr: Box<Expr>| -> Result<_> {
+        let given = expr.get_type(schema)?;
+        Ok(Box::new(as_type(*expr, &given, &result)))
+    };
     // The engine's own comparison has NaN equal to itself.
     let doubles = case
         .expr
         .as_ref()
-        .filter(|_| operand.as_ref().is_some_and(types::is_float));
+        .filter(|_| operand.iter().chain(&whens).any(types::is_float));
     let condition = |when: Box<Expr>| match doubles {
         Some(operand) => compared((**operand).clone(), Operator::Eq, *when, schema).map(Box::new),
         None => Ok(when),

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
+use datafusion::scalar::ScalarValue;
 
-use super::operands::{boolean, comparable};
+use super::operands::{alike, boolean, comparable};
 use super::types::{self, is_utc};
+use crate::result_columns::type_name;
 
 /// What is not in an expression: predicates, keys of joins, and the columns of UNION and VALUES.
 pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
@@ -17,7 +21,7 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
         LogicalPlan::Filter(filter) => boolean(&filter.predicate.get_type(schema)?, "a condition"),
         LogicalPlan::Join(join) => {
             for (left, right) in &join.on {
-                comparable("a join", &left.get_type(schema)?, &right.get_type(schema)?)?;
+                alike("a join", &left.get_type(schema)?, &right.get_type(schema)?)?;
             }
             match &join.filter {
                 Some(filter) => boolean(&filter.get_type(schema)?, "ON"),
@@ -31,7 +35,7 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
             for other in others {
                 let columns = first.schema().fields().iter().zip(other.schema().fields());
                 for (one, other) in columns {
-                    comparable("UNION", one.data_type(), other.data_type())?;
+                    alike("UNION", one.data_type(), other.data_type())?;
                 }
             }
             Ok(())
@@ -42,7 +46,7 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
                 let mut both = DataType::Null;
                 for row in &values.values {
                     if let Some(value) = row.get(column) {
-                        one_zone(value, schema)?;
+                        cast_as_is(value, schema)?;
                         both = comparable("VALUES", &both, &value.get_type(schema)?)?;
                     }
                 }
@@ -53,8 +57,37 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
     }
 }
 
-/// The planner casts the values of a column to one type, and thereby times to one zone.
-fn one_zone(value: &Expr, schema: &DFSchema) -> Result<()> {
+/// Refuses a recursive query whose columns change their types: the planner casts them to the first ones.
+pub(super) fn check_recursion(plan: &LogicalPlan) -> Result<()> {
+    let LogicalPlan::RecursiveQuery(query) = plan else {
+        return Ok(());
+    };
+    let schema = merge_schema(&query.recursive_term.inputs());
+    for next in query.recursive_term.expressions() {
+        if let Expr::Cast(Cast { expr, field }) = next.unalias()
+            && let (given, to) = (expr.get_type(&schema)?, field.data_type())
+            && !types::is_text(to)
+            && types::common(&given, to).as_ref() != Some(to)
+        {
+            return plan_err!(
+                "a recursive query begins with {} and goes on with {}: cast the first to it",
+                type_name(to),
+                type_name(&given)
+            );
+        }
+    }
+    let is_text = |expr: Expr| matches!(expr.unalias(), Expr::Literal(ScalarValue::Utf8(_), _));
+    let has_text = |plan: &LogicalPlan| Ok(plan.expressions().into_iter().any(is_text));
+    match query.static_term.exists(has_text)? {
+        true => plan_err!(
+            "the texts of a recursive query are as short as its first one: write CAST('…' AS varchar)"
+        ),
+        false => Ok(()),
+    }
+}
+
+/// The planner casts the values of a column to one type, and thereby times to one zone and doubles to decimals.
+fn cast_as_is(value: &Expr, schema: &DFSchema) -> Result<()> {
     let Expr::Cast(Cast { expr, field }) = value else {
         return Ok(());
     };
@@ -63,6 +96,9 @@ fn one_zone(value: &Expr, schema: &DFSchema) -> Result<()> {
         _ => None,
     };
     let given = expr.get_type(schema)?;
+    if types::is_float(&given) {
+        alike("VALUES", &given, field.data_type())?;
+    }
     match types::is_time(&given) && zone(&given) != zone(field.data_type()) {
         true => plan_err!(
             "VALUES of several zones are not on this engine: write the times of a column in one zone"

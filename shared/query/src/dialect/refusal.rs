@@ -6,11 +6,16 @@ use crate::error::SqlError;
 use crate::position::Position;
 
 /// An error at a place of the statement.
-pub(crate) fn refused(what: &str, instead: &str, span: Span) -> SqlError {
+pub(super) fn invalid(message: impl Into<String>, span: Span) -> SqlError {
     SqlError::Invalid {
-        message: format!("{what} does not run on Athena: {instead}"),
+        message: message.into(),
         position: Position::new(span.start.line, span.start.column),
     }
+}
+
+/// The error for what Athena has not.
+pub(crate) fn refused(what: &str, instead: &str, span: Span) -> SqlError {
+    invalid(format!("{what} does not run on Athena: {instead}"), span)
 }
 
 /// The outcome of a check.
@@ -23,8 +28,6 @@ pub(super) fn refuse(what: &str, instead: &str, span: Span) -> Checked {
 
 /// What Athena has and the local engine has not.
 pub(super) fn here_only(what: &str, instead: &str, span: Span) -> SqlError {
-    SqlError::Invalid {
-        message: format!("{what} runs on Athena, but not on this engine: {instead}"),
-        position: Position::new(span.start.line, span.start.column),
-    }
+    let message = format!("{what} runs on Athena, but not on this engine: {instead}");
+    invalid(message, span)
 }

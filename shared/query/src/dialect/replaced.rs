@@ -14,36 +14,24 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
+use super::array_function::ArrayFunction as _;
 use super::casts::{call, cast_to, local};
+use super::operands::alike;
+use super::to_text::ToText;
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 use crate::table_names::is_table;
 
 /// Functions of one time that are those of its zone.
-const PARTS: [&str; 19] = [
-    "year",
-    "quarter",
-    "month",
-    "week",
-    "week_of_year",
-    "year_of_week",
-    "yow",
-    "day",
-    "day_of_month",
-    "day_of_week",
-    "dow",
-    "day_of_year",
-    "doy",
-    "hour",
-    "minute",
-    "second",
-    "millisecond",
-    "date",
-    "last_day_of_month",
-];
+const PARTS: &str = "year quarter month week week_of_year year_of_week yow day day_of_month day_of_week dow \
+    day_of_year doy hour minute second millisecond date last_day_of_month";
 
 /// Parts that a date has not.
 const OF_THE_DAY: [&str; 4] = ["hour", "minute", "second", "millisecond"];
+
+/// Others that are part of an expression.
+const CALLED: &str =
+    "now array_join date_trunc date_add date_format greatest least ceil floor round sign truncate";
 
 /// The engine's functions that expressions are made of.
 #[derive(Debug)]
@@ -53,22 +41,9 @@ pub(super) struct Replaced {
 
 impl Replaced {
     pub(super) fn of(context: &SessionContext) -> Self {
-        let names = [
-            "now",
-            "date_trunc",
-            "date_add",
-            "date_format",
-            "greatest",
-            "least",
-            "ceil",
-            "floor",
-            "round",
-            "sign",
-            "truncate",
-        ];
         let session = PARTS
-            .into_iter()
-            .chain(names)
+            .split_whitespace()
+            .chain(CALLED.split_whitespace())
             .filter_map(|name| context.udf(name).ok());
         Self {
             session: session.collect(),
@@ -140,6 +115,19 @@ impl Replaced {
                 }
                 Some(cast_expr(self.call(name, args)?, returns))
             }
+            ("array_join", [array, others @ ..]) => {
+                let given = array.get_type(schema)?;
+                let item = types::items(&given).unwrap_or(&DataType::Null);
+                if !types::castable(item, &DataType::Utf8) {
+                    return plan_err!("{name} takes no {}", type_name(&given));
+                }
+                if !types::is_float(item) && !types::is_time(item) {
+                    return Ok(None);
+                }
+                let mut args = vec![ToText { iso: false }.call(vec![array.clone()])];
+                args.extend_from_slice(others);
+                Some(self.call(name, args)?)
+            }
             ("date_diff", [_, one, other]) => {
                 for time in [one, other] {
                     if let DataType::Timestamp(_, Some(zone)) = time.get_type(schema)?
@@ -165,7 +153,7 @@ impl Replaced {
                 Some(cast_to(text.clone(), &DataType::Date32, false, schema)?)
             }
             ("date_format", [time, ..]) => self.in_zone(name, args, time, schema)?,
-            (_, [time]) if PARTS.contains(&name) => {
+            (_, [time]) if PARTS.split_whitespace().any(|part| part == name) => {
                 let given = time.get_type(schema)?;
                 if given == DataType::Date32 && OF_THE_DAY.contains(&name) {
                     return plan_err!("{name} takes a timestamp, not a date");
@@ -193,6 +181,12 @@ impl Replaced {
                 };
                 if arrays.iter().all(item) {
                     return plan_err!("{name} of arrays without a type is not on this engine");
+                }
+                if let [one, other] = arrays
+                    && let (one, other) = (one.get_type(schema)?, other.get_type(schema)?)
+                    && let (Some(one), Some(other)) = (types::items(&one), types::items(&other))
+                {
+                    alike(name, one, other)?;
                 }
                 None
             }

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery, TryCast};
@@ -17,8 +17,8 @@ use datafusion::scalar::ScalarValue;
 
 use super::error_place::{first_span, placed};
 use super::function_types::Functions;
-use super::operands::{boolean, comparable};
-use super::plan_columns::check_plan;
+use super::operands::boolean;
+use super::plan_columns::{check_plan, check_recursion};
 use super::{arithmetic, casts, multisets, nan, operator_types, subqueries, types};
 use crate::result_columns::type_name;
 
@@ -42,6 +42,10 @@ impl AnalyzerRule for AthenaTypes {
         let Some(functions) = self.0.get() else {
             return Ok(plan);
         };
+        plan.apply_with_subqueries(|plan| {
+            check_recursion(plan)?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
         let plan = plan.transform_up_with_subqueries(|plan| functions.of_plan(plan))?;
         Ok(plan.data)
     }
@@ -132,7 +136,6 @@ impl Functions {
                 negated,
             }) => {
                 if let Some(field) = subquery.subquery.schema().fields().first() {
-                    comparable("IN", &type_of(&expr)?, field.data_type())?;
                     operator_types::finite("IN", &expr, field, schema)?;
                 }
                 Ok(Transformed::no(Expr::InSubquery(InSubquery {
@@ -143,7 +146,6 @@ impl Functions {
             }
             Expr::SetComparison(comparison) => {
                 if let Some(field) = comparison.subquery.subquery.schema().fields().first() {
-                    comparable("ANY or ALL", &type_of(&comparison.expr)?, field.data_type())?;
                     operator_types::finite("ANY or ALL", &comparison.expr, field, schema)?;
                 }
                 Ok(Transformed::no(Expr::SetComparison(comparison)))

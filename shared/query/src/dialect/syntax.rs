@@ -378,22 +378,7 @@ fn of_item(item: &SelectItem) -> Checked {
         }
         SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. } => return Ok(()),
     };
-    let WildcardAdditionalOptions {
-        opt_ilike,
-        opt_exclude,
-        opt_except,
-        opt_replace,
-        opt_rename,
-        opt_alias,
-        ..
-    } = options;
-    let plain = opt_ilike.is_none()
-        && opt_exclude.is_none()
-        && opt_except.is_none()
-        && opt_replace.is_none()
-        && opt_rename.is_none()
-        && opt_alias.is_none();
-    match plain {
+    match *options == WildcardAdditionalOptions::default() {
         true => Ok(()),
         false => refuse(
             "`*` with a change of its columns",

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::arrow::array::{ArrayRef, AsArray as _, StringArray};
+use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, ListArray, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit};
 use datafusion::error::Result;
 
 use super::array_function::{ArrayFunction, first};
+use super::double_text::double_text;
 use super::types::is_utc;
 use crate::functions::timestamps::civil;
 
-/// A cast to varchar or, with `iso`, `to_iso8601`.
+/// A cast to varchar or, with `iso`, `to_iso8601`; of an array, of each item.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ToText {
     pub(crate) iso: bool,
@@ -26,13 +27,23 @@ impl ArrayFunction for ToText {
         }
     }
 
-    fn returns(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
+    fn returns(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(match given {
+            [DataType::List(_)] => DataType::List(text_item()),
+            _ => DataType::Utf8,
+        })
     }
 
     fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
         let values = first(arrays)?;
         let texts: StringArray = match values.data_type() {
+            DataType::List(_) => {
+                let lists = values.as_list::<i32>();
+                let texts = self.run(&[Arc::clone(lists.values())])?;
+                let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+                let lists = ListArray::try_new(text_item(), offsets, texts, nulls)?;
+                return Ok(Arc::new(lists));
+            }
             DataType::Timestamp(unit, zone) => {
                 let shown = |count| moment_text(count, *unit, zone.as_deref(), self.iso);
                 let counts = cast(values, &DataType::Int64)?;
@@ -50,49 +61,22 @@ impl ArrayFunction for ToText {
                     .map(|time| time.map(days))
                     .collect()
             }
-            given => {
-                let is_real = *given == DataType::Float32;
+            _ => {
                 let doubles = cast(values, &DataType::Float64)?;
                 let doubles = doubles.as_primitive::<Float64Type>().iter();
-                doubles
-                    .map(|value| value.map(|value| double_text(value, is_real)))
-                    .collect()
+                doubles.map(|value| value.map(double_text)).collect()
             }
         };
         Ok(Arc::new(texts))
     }
 }
 
+fn text_item() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Utf8, true))
+}
+
 /// Those of `2026-03-07`.
 const DAY_CHARS: usize = 10;
-
-/// A double as Athena writes it: `1.0E10`.
-fn double_text(value: f64, is_real: bool) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    if value == 0.0 {
-        return if value.is_sign_negative() {
-            "-0E0"
-        } else {
-            "0E0"
-        }
-        .to_owned();
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "it was a real")]
-    let text = if is_real {
-        format!("{:E}", value as f32)
-    } else {
-        format!("{value:E}")
-    };
-    match text.split_once('E') {
-        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
-        _ => text,
-    }
-}
 
 /// A time as Athena writes it, with the digits of its type.
 fn moment_text(count: i64, unit: TimeUnit, zone: Option<&str>, iso: bool) -> Result<String> {
@@ -115,22 +99,4 @@ fn moment_text(count: i64, unit: TimeUnit, zone: Option<&str>, iso: bool) -> Res
             }
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn doubles_are_written_as_on_athena() {
-        let check = |value: f64, text: &str| assert_eq!(double_text(value, false), text);
-        check(1.0, "1.0E0");
-        check(1e10, "1.0E10");
-        check(1e-12, "1.0E-12");
-        check(0.1, "1.0E-1");
-        check(-123.25, "-1.2325E2");
-        check(0.0, "0E0");
-        check(f64::NEG_INFINITY, "-Infinity");
-        assert_eq!(double_text(f64::from(0.1_f32), true), "1.0E-1");
-    }
 }

@@ -131,11 +131,10 @@ fn enclose(tokens: &mut Vec<TokenWithSpan>, start: usize) {
     };
     let mut depth = 0_i32;
     let mut closes_early = false;
-    let count = row.len();
     let last = row
         .iter()
         .rposition(|token| !matches!(token.token, Token::Whitespace(_)));
-    for (place, token) in row.iter().enumerate().take(count) {
+    for (place, token) in row.iter().enumerate() {
         match token.token {
             Token::LParen => depth += 1,
             Token::RParen => depth -= 1,
@@ -145,9 +144,8 @@ fn enclose(tokens: &mut Vec<TokenWithSpan>, start: usize) {
             closes_early = true;
         }
     }
-    let is_list = first.token == Token::LParen && !closes_early;
-    let is_row = keyword(first) == Some(Keyword::ROW) && !closes_early;
-    if is_list || is_row {
+    let opens = first.token == Token::LParen || keyword(first) == Some(Keyword::ROW);
+    if opens && !closes_early {
         return;
     }
     let span = first.span;

@@ -3,9 +3,8 @@
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::refusal::refused;
+use super::refusal::{invalid, refused};
 use crate::error::SqlError;
-use crate::position::Position;
 
 /// Refuses a type that Athena does not have under this name, or that the engine does not have.
 pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
@@ -39,12 +38,10 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         | Type::Custom(..)
         | Type::Interval { .. }
         | Type::Uuid => {
-            return Err(SqlError::Invalid {
-                message: format!(
-                    "the type `{data_type}` is not on this engine: write timestamp, varchar, or the parts of it"
-                ),
-                position: Position::new(span.start.line, span.start.column),
-            });
+            let message = format!(
+                "the type `{data_type}` is not on this engine: write timestamp, varchar, or the parts of it"
+            );
+            return Err(invalid(message, span));
         }
         Type::Text | Type::String(_) | Type::Character(_) | Type::CharacterVarying(_) => {
             "write varchar"

@@ -35,7 +35,7 @@ pub(crate) fn exact(data_type: &DataType) -> Option<(u8, i8)> {
 }
 
 pub(crate) fn is_float(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Float64 | DataType::Float32)
+    *data_type == DataType::Float64
 }
 
 pub(crate) fn is_number(data_type: &DataType) -> bool {
@@ -159,12 +159,7 @@ pub(crate) fn finer(one: TimeUnit, other: TimeUnit) -> bool {
 
 fn common_number(one: &DataType, other: &DataType) -> DataType {
     if is_float(one) || is_float(other) {
-        let double = *one == DataType::Float64 || *other == DataType::Float64;
-        return if double {
-            DataType::Float64
-        } else {
-            DataType::Float32
-        };
+        return DataType::Float64;
     }
     match (integer_digits(one), integer_digits(other)) {
         (Some(digits), Some(others)) => match digits.max(others) {

@@ -205,7 +205,12 @@ async fn a_named_query_reads_the_requested_days_and_no_others() {
     for case in golden::cases() {
         let file = query_file(&case.query);
         let mut parameters = case.parameters.clone();
-        parameters.insert("from".to_owned(), "2026-03-31T10:00:00Z".to_owned());
+        let begin = if file.contains("@days earliest to") {
+            "earliest"
+        } else {
+            "from"
+        };
+        parameters.insert(begin.to_owned(), "2026-03-31T10:00:00Z".to_owned());
         let end = if file.contains("@days from at") {
             "at"
         } else {

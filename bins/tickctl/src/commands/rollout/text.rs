@@ -159,6 +159,7 @@ mod tests {
             },
             began_ms: 0,
             stored_after_ms: 31,
+            proof: None,
             notes: Vec::new(),
         }
     }

@@ -164,6 +164,7 @@ pub(super) fn answer(
             quality::anomalies_around(once(day_before), from, given.double("threshold"))
         }
         "cohort_check" => quality::cohort_check(&ticks_between, given),
+        "verify_counts" => quality::verify_counts(ticks, given, from, to),
         "data_quality" => quality::data_quality(quarantined, given, from, to),
         _ => panic!("no reference for `{query}`: add one beside the others"),
     }

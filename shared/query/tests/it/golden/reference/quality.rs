@@ -230,6 +230,48 @@ pub(super) fn cohort_check(ticks: &[Tick], given: &Parameters) -> Table {
     )
 }
 
+/// The lowest stage that lets a bucket in, in percent.
+fn stage(bucket: u16) -> u32 {
+    let stages = [1, 10, 50, 100];
+    let admits = |percent: &u32| {
+        let share: domain::Percentage = percent.to_string().parse().unwrap();
+        share.admits(bucket)
+    };
+    stages.into_iter().find(admits).unwrap()
+}
+
+pub(super) fn verify_counts(ticks: &[Tick], given: &Parameters, from: i64, to: i64) -> Table {
+    const HOUR_MS: i64 = 3_600_000;
+    let earliest = given.time("earliest");
+    let mut copies: BTreeMap<(i64, u32), BTreeMap<domain::TickIdentity, u64>> = BTreeMap::new();
+    for tick in ticks {
+        let received = tick.ingested_at_ms;
+        if tick.timestamp_ms < earliest || !(from..to).contains(&received) {
+            continue;
+        }
+        let bucket = match given.text("key").as_deref() {
+            Some("token") => cohort_bucket(tick.token.as_str()),
+            _ => cohort_bucket(&tick.tick_id.to_string()),
+        };
+        let group = copies.entry((received - received % HOUR_MS, stage(bucket)));
+        *group.or_default().entry(tick.identity()).or_default() += 1;
+    }
+    let row = |((hour_ms, stage), events): ((i64, u32), BTreeMap<_, u64>)| {
+        let rows: u64 = events.values().sum();
+        let ticks = events.len() as u64;
+        vec![
+            timestamp(hour_ms),
+            cell(stage),
+            cell(ticks),
+            cell(rows - ticks),
+        ]
+    };
+    (
+        &["hour", "stage", "ticks", "repeated"],
+        copies.into_iter().map(row).collect(),
+    )
+}
+
 pub(super) fn data_quality(
     entries: &[Quarantined],
     given: &Parameters,
