@@ -101,7 +101,7 @@ impl Wanted {
 
 /// Where candles are rebuilt.
 enum Place {
-    Server(ServerClient),
+    Server(Box<ServerClient>),
     Store(OpenStore),
     #[cfg(feature = "aws")]
     Project(Box<project_candles::ProjectCandles>),
@@ -115,7 +115,7 @@ impl Place {
             return Ok(Self::Project(Box::new(project)));
         }
         let opened = match args.data.open().await? {
-            DataAccess::Server(server) => return Ok(Self::Server(server)),
+            DataAccess::Server(server) => return Ok(Self::Server(Box::new(server))),
             DataAccess::Store(opened) => opened,
         };
         let complete_from_ms = opened.store.complete_from_ms();

@@ -46,7 +46,7 @@ pub(super) struct PlaceOptions {
 
 /// A quarantine.
 pub(super) enum Place {
-    Server(ServerClient),
+    Server(Box<ServerClient>),
     Store(OpenStore),
     #[cfg(feature = "aws")]
     Bucket(Arc<dyn QuarantineReview>),
@@ -79,7 +79,7 @@ impl PlaceOptions {
             timeout: self.timeout,
         };
         Ok(match options.open().await? {
-            DataAccess::Server(server) => Place::Server(server),
+            DataAccess::Server(server) => Place::Server(Box::new(server)),
             DataAccess::Store(opened) => Place::Store(opened),
         })
     }
