@@ -26,6 +26,12 @@ sql *ARGS:
 compact *ARGS:
     cargo run --release -p tickctl -- compact "$@"
 
+# Check a tickstream, here or on AWS: just doctor --aws --project prices
+[group: 'dev']
+[positional-arguments]
+doctor *ARGS:
+    cargo run --release -p tickctl -- doctor "$@"
+
 # Format everything
 [group: 'check']
 fmt:

@@ -7,14 +7,15 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
 use crate::commands::{
-    backup, compact, cost, load, quarantine, rebuild, replay, requeue, server, verify,
+    backup, compact, cost, doctor, load, quarantine, rebuild, replay, requeue, server, status,
+    verify,
 };
-use crate::process::{BadInput, ProcessContext, Unseen};
+use crate::process::{BadInput, ExitWith, ProcessContext, Unseen};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
 const EXIT_FAILED: u8 = 1;
 
-/// The exit code if something could not be seen, so that nothing is proven.
+/// The exit code if something could not be seen.
 const EXIT_UNSEEN: u8 = 3;
 
 /// The exit code for wrong arguments or an invalid file; clap uses the same for wrong options.
@@ -28,6 +29,8 @@ Examples:
   tickctl load --rate 4000 --seconds 60
   tickctl load --rate 200 --batch 500 --seconds 60 --json
   tickctl compact --dry-run
+  tickctl doctor
+  tickctl status --watch
   tickctl server rollout 10 --why 'second stage'
   tickctl verify --from 1h
   tickctl backup --to http://127.0.0.1:8080
@@ -43,10 +46,10 @@ Exit codes:
   0  done
   1  failed: ticks not stored, request refused, stopped, unreadable files, errors under load, or differences
   2  a wrong option or an invalid file
-  3  not everything could be seen, so nothing is proven";
+  3  not everything could be seen, so it is not known whether all is well";
 
-/// Operates a tickstream: sends it real trades, measures it under load, compacts its archive, makes
-/// backups, controls its rollout on AWS, says what it costs there.
+/// Operates a tickstream: checks it, sends it real trades, measures it under load, compacts its archive,
+/// makes backups, controls its rollout on AWS, says what it costs there.
 #[derive(Debug, Parser)]
 #[command(name = "tickctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -76,6 +79,10 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Makes a backup of the data folder of a running tickstream.
     Backup(backup::BackupArgs),
+    /// Checks everything that a tickstream needs, here or on AWS, with evidence and advice.
+    Doctor(doctor::DoctorArgs),
+    /// Shows rollout, rate, lag, ledger, malformed entries and the last changes, here or on AWS.
+    Status(status::StatusArgs),
     /// Says what a month on AWS costs, by item.
     Cost(cost::CostArgs),
     /// Shows and changes the share of ticks that goes to the stream on AWS.
@@ -95,6 +102,8 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Server(args) => Box::pin(server::run(args)).await,
         Command::Backup(args) => Box::pin(backup::run(args, process)).await,
         Command::Verify(args) => Box::pin(verify::run(args, process)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, process)).await,
+        Command::Status(args) => Box::pin(status::run(args, process)).await,
         Command::Cost(args) => cost::run(&args),
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
@@ -102,6 +111,9 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     let Err(error) = done else {
         return ExitCode::SUCCESS;
     };
+    if let Some(ExitWith(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
     eprintln!("tickctl: {error:#}");
     if error.chain().any(|cause| cause.is::<BadInput>()) {
         ExitCode::from(EXIT_BAD_INPUT)

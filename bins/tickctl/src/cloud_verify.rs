@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use app::objects::Objects;
 use app::ports::{Clock, PortError, TickStream as _};
+use app::read_back::ReceiptRange;
 use archive::{ArchiveReader, add_missing};
 use async_trait::async_trait;
 use aws::archive::S3Objects;
@@ -15,8 +16,12 @@ use aws::kinesis::KinesisStream;
 use aws::kinesis::streamed_ticks::StreamReader;
 use clap::Args;
 use domain::Tick;
+use ops::bill::prices::PriceTable;
 use ops::stage_proof::Prover;
-use ops::verify::{DueAfter, Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
+use ops::verify::{
+    DueAfter, EstimateLine, Places, Proof, ReadPlan, Repair, Verify, VerifyError, VerifyRequest,
+    Watch, days_of, estimate,
+};
 use tempfile::TempDir;
 
 use crate::process::BadInput;
@@ -87,6 +92,27 @@ impl CloudVerify {
             watch,
         };
         verify.run(request).await
+    }
+}
+
+/// For how many days the webhook's list of partitions is read to find their mean size: the default of `RetentionDays`.
+const RETENTION_DAYS: u32 = 30;
+
+impl CloudVerify {
+    /// What a comparison of a range costs at most.
+    ///
+    /// # Errors
+    /// If the table or the archive cannot be looked at.
+    pub(crate) async fn estimate(&self, range: ReceiptRange) -> anyhow::Result<Vec<EstimateLine>> {
+        let archive = ArchiveReader::new(Arc::clone(&self.archive), self.work.path().to_owned());
+        let days = days_of(range);
+        let (ticks, size) = tokio::join!(
+            self.store.ticks_to_read(range, RETENTION_DAYS),
+            archive.size(&days)
+        );
+        let (objects, bytes) = size?;
+        let plan = ReadPlan::of_ticks(ticks?, objects, bytes);
+        Ok(estimate(&plan, &PriceTable::us_east_1()?.prices))
     }
 }
 

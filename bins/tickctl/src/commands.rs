@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod compact;
 pub mod cost;
+pub mod doctor;
 pub mod load;
 pub mod quarantine;
 pub mod rebuild;
@@ -11,4 +12,5 @@ pub mod requeue;
 #[cfg(feature = "aws")]
 pub mod rollout;
 pub mod server;
+pub mod status;
 pub mod verify;

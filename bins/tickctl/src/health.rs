@@ -1,10 +1,12 @@
 //! Reads which code a deployed webhook runs, from `GET /healthz`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
+use chrono::DateTime;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::DATE;
 use hyper::{Request, StatusCode, Uri};
 use serde::Deserialize;
 
@@ -20,9 +22,9 @@ const RESPONSE_BYTES_MAX: usize = 16 * 1_024;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Health {
     /// The package's version.
-    version: String,
+    pub(crate) version: String,
     /// SHA-256 of the zip in hexadecimal, if the deployment set it.
-    code_sha256: Option<String>,
+    pub(crate) code_sha256: Option<String>,
 }
 
 impl Health {
@@ -38,11 +40,22 @@ impl Health {
     }
 }
 
+/// A response of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Responded {
+    /// What it says.
+    pub(crate) health: Health,
+    /// The time of the response by its clock, in epoch milliseconds; it has whole seconds.
+    pub(crate) date_ms: Option<i64>,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
 /// Queries the webhook at an address; a path in front of `/healthz` is kept.
 ///
 /// # Errors
 /// If no webhook responds with 200 in time.
-pub(crate) async fn query(base: &Uri) -> anyhow::Result<Health> {
+pub(crate) async fn query(base: &Uri) -> anyhow::Result<Responded> {
     let uri: Uri = format!("{}/healthz", base.to_string().trim_end_matches('/'))
         .parse()
         .with_context(|| format!("{base} with /healthz is not a valid address"))?;
@@ -53,7 +66,8 @@ pub(crate) async fn query(base: &Uri) -> anyhow::Result<Health> {
         .with_context(|| format!("{uri} cannot be reached"))
 }
 
-async fn query_unbounded(uri: Uri) -> anyhow::Result<Health> {
+async fn query_unbounded(uri: Uri) -> anyhow::Result<Responded> {
+    let asked = Instant::now();
     let transport = Transport::new(&uri, 1)?;
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.uri_mut() = uri;
@@ -65,7 +79,19 @@ async fn query_unbounded(uri: Uri) -> anyhow::Result<Health> {
     );
     let read = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
     let bytes = read.map_err(anyhow::Error::from_boxed)?.to_bytes();
-    serde_json::from_slice(&bytes).context("the response is not from a webhook")
+    let health = serde_json::from_slice(&bytes).context("the response is not from a webhook")?;
+    let date = head.headers.get(DATE).and_then(|date| date.to_str().ok());
+    Ok(Responded {
+        health,
+        date_ms: date.and_then(date_ms),
+        took: asked.elapsed(),
+    })
+}
+
+/// Reads a date of HTTP (RFC 9110, section 5.6.7), such as `Wed, 21 Oct 2015 07:28:00 GMT`.
+fn date_ms(text: &str) -> Option<i64> {
+    let date = DateTime::parse_from_rfc2822(text).ok()?;
+    Some(date.timestamp_millis())
 }
 
 #[cfg(test)]
@@ -87,14 +113,18 @@ mod tests {
     #[tokio::test]
     async fn a_webhook_reports_its_code() {
         let base = serve(r#"{"status":"ok","version":"0.1.0","code_sha256":"5aa78a"}"#).await;
-        let health = query(&base).await.unwrap();
-        assert_eq!(health.summary(), "5aa78a webhook 0.1.0");
+        let responded = query(&base).await.unwrap();
+        assert_eq!(responded.health.summary(), "5aa78a webhook 0.1.0");
+        assert!(responded.date_ms.is_some(), "{responded:?}");
+        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(date_ms(date), Some(1_445_412_480_000));
+        assert_eq!(date_ms("yesterday"), None);
     }
 
     #[tokio::test]
     async fn a_webhook_without_a_hash_is_reported_as_such() {
         let base = serve(r#"{"status":"ok","version":"0.1.0"}"#).await;
-        let summary = query(&base).await.unwrap().summary();
+        let summary = query(&base).await.unwrap().health.summary();
         assert_eq!(
             summary,
             "webhook 0.1.0, whose deployment did not set a hash"

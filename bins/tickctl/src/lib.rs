@@ -16,6 +16,7 @@ pub mod formats;
 mod health;
 pub mod market;
 pub mod moment;
+mod observe;
 pub mod open_loop;
 #[cfg(feature = "aws")]
 mod operator_clients;
@@ -23,3 +24,4 @@ pub mod pace;
 pub mod process;
 pub mod server_client;
 pub mod target;
+mod watch;

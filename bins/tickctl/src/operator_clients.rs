@@ -1,15 +1,17 @@
-//! The operator's AWS clients for a project: flag, alarms and stream.
+//! The operator's AWS clients for a project: flag, alarms, metrics and stream.
 
 use app::ports::Clock;
 use aws::operator_ports::{ProjectAlarms, StreamArrivals};
+use aws::project_metrics::CloudWatchProjectMetrics;
 use aws::ssm::record::SsmFlagRecord;
 
-/// Flag, alarms and stream of a project. Each is only accessed when it is needed, so a failure of
+/// Flag, alarms, metrics and stream of a project. Each is only accessed when it is needed, so a failure of
 /// one does not block the others.
 pub(crate) struct OperatorClients {
     pub(crate) flag: SsmFlagRecord,
     pub(crate) alarms: ProjectAlarms,
     pub(crate) arrivals: StreamArrivals,
+    pub(crate) metrics: CloudWatchProjectMetrics,
     pub(crate) clock: ProcessClock,
 }
 
@@ -34,6 +36,7 @@ impl OperatorClients {
             alarms: ProjectAlarms::new(&config, project),
             arrivals: StreamArrivals::new(&streams, format!("{project}-ticks")),
             clock: ProcessClock(now_ms),
+            metrics: CloudWatchProjectMetrics::new(&aws::clients::cloudwatch(&config), project),
         })
     }
 }

@@ -18,10 +18,15 @@ pub struct ProcessContext {
 #[error("{0}")]
 pub struct BadInput(pub String);
 
-/// Not everything could be seen, so nothing is proven: exit code 3 instead of 1.
+/// Not everything could be seen: exit code 3 instead of 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unseen(pub String);
+
+/// An exit code of a command that has said everything on stdout: nothing more is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("exit code {0}")]
+pub struct ExitWith(pub u8);
 
 /// Writes a line to stdout. A closed pipe (`| head`) is not an error.
 ///

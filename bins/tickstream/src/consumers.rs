@@ -33,7 +33,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// When old data is removed for the first time, after the burst of work at the start.
 const SWEEP_FIRST_AFTER: Duration = Duration::from_secs(60);
 
-/// How often the rate of ticks is sampled.
+/// How often the rate of ticks and the traffic are sampled.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long data is kept.
@@ -216,7 +216,11 @@ async fn sample(
 ) -> Result<(), Failure> {
     let mut turns = tokio::time::interval(SAMPLE_EVERY);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        metrics.ticks_per_second(runtime::clock::now_ms(), store.ledger().stored_rows);
+        let (now_ms, ledger) = (runtime::clock::now_ms(), store.ledger());
+        metrics.ticks_per_second(now_ms, ledger.stored_rows);
+        metrics
+            .traffic
+            .sample(now_ms, &ledger, store.stream_records());
         progress.made();
     }
     Ok(())

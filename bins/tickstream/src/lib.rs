@@ -19,6 +19,7 @@ pub mod own_process;
 pub mod secret_files;
 mod server;
 mod supervisor;
+mod traffic_history;
 
 pub use server::{Ended, Server};
 pub use supervisor::{Failure, Progress, Supervisor};

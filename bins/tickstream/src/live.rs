@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use app::live::{Conflator, Update, messages, snapshot};
@@ -65,6 +66,8 @@ pub(crate) struct Live {
     ending: CancellationToken,
     connections: TaskTracker,
     readers_max: usize,
+    /// When updates were last taken to be sent, in epoch milliseconds; 0 before.
+    flushed_at_ms: Arc<AtomicI64>,
 }
 
 /// The tokens a reader wants.
@@ -100,6 +103,7 @@ impl Live {
             ending: CancellationToken::new(),
             connections: TaskTracker::new(),
             readers_max: READERS_MAX.min(connections_max / 2),
+            flushed_at_ms: Arc::default(),
         }
     }
 
@@ -128,6 +132,14 @@ impl Live {
         self.conflator.readers()
     }
 
+    /// How old an update can be that was not sent yet: the time since updates were last taken to be sent.
+    pub(crate) fn waiting_ms(&self, now_ms: i64) -> i64 {
+        match self.flushed_at_ms.load(Ordering::Relaxed) {
+            0 => 0,
+            at_ms => (now_ms - at_ms).max(0),
+        }
+    }
+
     /// Sends frames until stopped.
     pub(crate) async fn send_frames(&self, progress: &Progress, stopping: &CancellationToken) {
         let Self {
@@ -137,6 +149,8 @@ impl Live {
         turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stopping.run_until_cancelled(turns.tick()).await.is_some() {
             let updates = conflator.flush().into_updates();
+            self.flushed_at_ms
+                .store(runtime::clock::now_ms(), Ordering::Relaxed);
             if !updates.is_empty() {
                 let messages = render(&updates, &TokenFilter::All);
                 // It fails if there are no readers any more.

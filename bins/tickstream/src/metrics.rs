@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use store::{CONSUMERS, EmbeddedStore};
 
 use crate::supervisor::Supervisor;
+use crate::traffic_history::TrafficHistory;
 
 /// Upper bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 12] = [
@@ -45,6 +46,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     latencies: Latencies,
     rate: Mutex<Rate>,
+    pub(crate) traffic: TrafficHistory,
 }
 
 impl Metrics {
@@ -63,6 +65,7 @@ impl Metrics {
             registry,
             latencies,
             rate: Mutex::default(),
+            traffic: TrafficHistory::default(),
         }
     }
 
@@ -105,6 +108,9 @@ async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     }
     .to_owned();
     let response = next.run(request).await;
+    if response.status().is_server_error() && route.starts_with("/webhooks/") {
+        metrics.traffic.count_server_error();
+    }
     let route = Route {
         method,
         route,

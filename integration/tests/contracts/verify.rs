@@ -97,6 +97,8 @@ async fn ticks_of_a_range_of_receipt_times_are_found_without_a_scan() {
         let reader = TickTableReader::new(client.clone(), name.clone(), Find::Listed);
         // Each token, today and yesterday.
         assert_eq!(reader.partitions(range).await.unwrap().len(), 6);
+        let ticks = reader.ticks_to_read(range, RETENTION_DAYS).await.unwrap();
+        assert!(ticks >= 0.0, "{ticks}");
 
         // What is not listed, as by a release before, is only found by a scan.
         let others = received(&["OTHER"], 1, now_ms);

@@ -8,9 +8,11 @@ use serde_json::Value;
 use crate::deploy::sandbox::{NO_TICKCTL, REGION as OPTION_REGION, Sandbox, tickctl_name};
 use crate::stack::{ACCOUNT, PROJECT, REGION, stack, text, texts};
 
-/// What `tickctl rollout` calls, as its ports do (`bins/tickctl/src/operator_clients.rs` and `cloud_verify.rs`).
-const TICKCTL: [(&str, &str); 11] = [
+/// What `tickctl rollout`, `doctor` and `status` call, as their ports do (`bins/tickctl/src/operator_clients.rs` and
+/// `cloud_verify.rs`).
+const TICKCTL: [(&str, &str); 12] = [
     ("cloudwatch:DescribeAlarms", "*"),
+    ("cloudwatch:GetMetricData", "*"),
     ("dynamodb:Query", "table/prices-ticks"),
     ("kinesis:DescribeStreamSummary", "stream/prices-ticks"),
     ("kinesis:GetRecords", "stream/prices-ticks"),

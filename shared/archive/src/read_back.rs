@@ -46,6 +46,22 @@ impl ArchiveReader {
         Self { objects, work }
     }
 
+    /// How many files the folders of these days have, and their size in bytes.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn size(&self, days: &BTreeSet<NaiveDate>) -> Result<(u64, u64), PortError> {
+        let (mut files, mut bytes) = (0, 0);
+        for day in days {
+            let folder = day_folder(*day).display().to_string();
+            for object in self.objects.list(&format!("{folder}/")).await? {
+                files += 1;
+                bytes += object.bytes;
+            }
+        }
+        Ok((files, bytes))
+    }
+
     async fn send(
         &self,
         range: ReceiptRange,

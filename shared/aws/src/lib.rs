@@ -16,6 +16,7 @@ mod epoch;
 pub mod gateway;
 pub mod kinesis;
 pub mod operator_ports;
+pub mod project_metrics;
 mod retry;
 pub mod s3;
 pub mod shards;

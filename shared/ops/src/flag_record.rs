@@ -5,6 +5,9 @@ use domain::{Percentage, Rollout, RolloutKey};
 
 use app::ports::PortError;
 
+/// How long a process may use a cached value of the flag, in milliseconds.
+pub const FLAG_CACHED_MS: i64 = 5_000;
+
 /// The value of the flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlagValue {

@@ -4,6 +4,7 @@ use app::ports::PortError;
 use async_trait::async_trait;
 use domain::Tick;
 
+use crate::project_series::ProjectSeries;
 use crate::stream_history::StreamHistory;
 
 /// How a provisioned stream describes itself.
@@ -38,6 +39,13 @@ pub trait Shards: Send + Sync {
 pub trait StreamMetrics: Send + Sync {
     /// Those of the day before a time (epoch milliseconds), as far as there are any.
     async fn read(&self, now_ms: i64) -> Result<StreamHistory, PortError>;
+}
+
+/// The metrics of a project.
+#[async_trait]
+pub trait ProjectMetrics: Send + Sync {
+    /// Those of the minutes between two times (epoch milliseconds), as far as there are any.
+    async fn read(&self, from_ms: i64, to_ms: i64) -> Result<ProjectSeries, PortError>;
 }
 
 /// The alarms of the project.

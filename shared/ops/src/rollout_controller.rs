@@ -16,10 +16,9 @@ use crate::verify::Proof;
 use app::flag_editor::{RolloutError, WHO_CHARS_MAX, WHY_CHARS_MAX, signed};
 use app::ports::{Clock, PortError};
 
-use crate::flag_record::{FlagChange, FlagContent, FlagRead, FlagRecord, FlagValue};
-
-/// How long a process may use a cached value of the flag, in milliseconds.
-pub const FLAG_CACHED_MS: i64 = 5_000;
+use crate::flag_record::{
+    FLAG_CACHED_MS, FlagChange, FlagContent, FlagRead, FlagRecord, FlagValue,
+};
 
 /// How long nothing new must arrive after that for the stream to count as drained, in milliseconds.
 const QUIET_MS: i64 = 1_500;

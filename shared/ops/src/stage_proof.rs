@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::rollout_controller::FLAG_CACHED_MS;
+use crate::flag_record::FLAG_CACHED_MS;
 use crate::stage_gate::StepRefused;
 use crate::verify::{Place, PlaceCounts, Proof, Verdict};
 

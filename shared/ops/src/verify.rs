@@ -9,6 +9,7 @@
 //! days that the store's ticks of the range have, and the days of the range itself, are read.
 
 mod compare;
+mod estimate;
 mod names;
 mod proof;
 mod record;
@@ -43,6 +44,7 @@ use record::Record;
 use runs::{Part, Runs};
 use sample::Sample;
 
+pub use estimate::{EstimateLine, ReadPlan, estimate};
 pub use proof::{
     Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, Place, PlaceCounts, Proof, Repaired,
     Scope, TOKENS_MAX, Verdict,
@@ -532,8 +534,9 @@ fn partly(place: Place, seen: Result<Seen, PortError>) -> Seen {
     })
 }
 
-/// The UTC days of a range of receipt times, and the next one, since event times may be ahead of our clock.
-fn days_of(range: ReceiptRange) -> BTreeSet<NaiveDate> {
+/// The UTC days of a range of receipt times, and the next one at its end, since event times may be ahead of our clock.
+#[must_use]
+pub fn days_of(range: ReceiptRange) -> BTreeSet<NaiveDate> {
     let (Some(first), Some(last)) = (
         day_of(range.from_ms),
         day_of(range.to_ms.saturating_add(FUTURE_TOLERANCE_MS)),

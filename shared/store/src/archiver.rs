@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use app::bisect::{Cause, Failed, Suspect, bisect};
 use app::poison;
@@ -80,6 +81,8 @@ pub struct Archiver {
     archive: Arc<dyn RangeWriter>,
     clock: Arc<dyn Clock>,
     one_at_a_time: tokio::sync::Mutex<()>,
+    /// When the last file was written since the start, in epoch milliseconds; 0 if there is none.
+    written_at_ms: AtomicI64,
 }
 
 impl Archiver {
@@ -91,6 +94,7 @@ impl Archiver {
             archive,
             clock,
             one_at_a_time: tokio::sync::Mutex::default(),
+            written_at_ms: AtomicI64::new(0),
         }
     }
 
@@ -100,6 +104,13 @@ impl Archiver {
     /// [`StorageError`].
     pub fn lag_ticks(&self) -> Result<u64, StorageError> {
         self.store.lag_records(meta::ARCHIVE)
+    }
+
+    /// When the last file was written since the start, in epoch milliseconds.
+    #[must_use]
+    pub fn last_written_ms(&self) -> Option<i64> {
+        let at_ms = self.written_at_ms.load(Ordering::Relaxed);
+        (at_ms > 0).then_some(at_ms)
     }
 
     /// Waits until no flush is running, and keeps flushes waiting until the result is dropped.
@@ -118,6 +129,10 @@ impl Archiver {
         let mut outcome = Ok(());
         for (shard, end) in (0..SHARDS).zip(self.store.end_offsets()) {
             outcome = outcome.and(self.flush_shard(shard, end, &mut flushed).await);
+        }
+        if flushed.files > 0 {
+            self.written_at_ms
+                .store(self.clock.now_ms(), Ordering::Relaxed);
         }
         outcome.map(|()| flushed)
     }

@@ -15,6 +15,7 @@ mod backup_error;
 mod day_files;
 mod engine_files;
 mod file_copy;
+mod made;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 
 pub use backup_error::BackupError;
+pub use made::BackupsMade;
 
 use crate::archiver::Archiver;
 use crate::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -83,6 +85,12 @@ impl Backups {
             data_dir: absolute(data_dir),
             backup_dir: absolute(backup_dir),
         }
+    }
+
+    /// The folder of the backups.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.backup_dir
     }
 
     /// Makes a backup, which gets its name from the time. Everything that the store had answered before the
@@ -157,11 +165,7 @@ fn check(copy: &Path, captured: &Captured) -> Result<(), BackupError> {
 
 fn name_at(now_ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
-    format!(
-        "{}{}",
-        staging::NAME_PREFIX,
-        time.format("%Y%m%dT%H%M%S%.3fZ")
-    )
+    format!("{}{}", staging::NAME_PREFIX, time.format(made::NAME_TIME))
 }
 
 async fn blocking<R: Send + 'static>(

@@ -36,6 +36,10 @@ impl Disk {
         }
     }
 
+    pub(crate) fn min_free_bytes(&self) -> u64 {
+        self.min_free_bytes
+    }
+
     /// Whether there is enough room for new ticks.
     pub(crate) fn check(&self) -> Result<(), StorageError> {
         if self.min_free_bytes == 0 {

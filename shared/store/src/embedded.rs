@@ -199,6 +199,12 @@ impl EmbeddedStore {
         self.inner.disk.free_bytes()
     }
 
+    /// The room below which new ticks are refused.
+    #[must_use]
+    pub fn min_free_disk_bytes(&self) -> u64 {
+        self.inner.disk.min_free_bytes()
+    }
+
     /// Bytes on disk.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod archiver;
 mod backup;
 mod candle_rebuild;
 mod candles;
+mod consumer_lag;
 mod day_index;
 mod disk;
 mod drainable_entries;
@@ -34,8 +35,9 @@ mod writer;
 
 pub use analytics::AnalysisCounters;
 pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
-pub use backup::{BackedUp, BackupError, Backups, STORE_FOLDER};
+pub use backup::{BackedUp, BackupError, Backups, BackupsMade, STORE_FOLDER};
 pub use candle_rebuild::NotAnalysed;
+pub use consumer_lag::Lag;
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;
 pub use keys::meta::CONSUMERS;

@@ -1,7 +1,7 @@
 //! `tickctl rollout`: shows and changes the share of ticks that goes to the stream on AWS.
 
 mod signed;
-mod text;
+pub(crate) mod text;
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ pub async fn run(args: RolloutArgs, process: ProcessContext) -> anyhow::Result<(
             let status = status(&clients.flag, &clients.alarms).await;
             if let Some(webhook) = webhook {
                 print_line(&match health::query(&webhook).await {
-                    Ok(health) => format!("code      {}", health.summary()),
+                    Ok(it) => format!("code      {}", it.health.summary()),
                     Err(error) => format!("code      unknown: {error:#}"),
                 })?;
             }

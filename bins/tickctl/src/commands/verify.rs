@@ -1,11 +1,13 @@
 //! `tickctl verify`: compares store, stream and archive, tick by tick.
 
 mod proof_text;
-mod watch;
+mod shown_progress;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, value_parser};
 use hyper::Method;
+#[cfg(feature = "aws")]
+use ops::verify::EstimateLine;
 use ops::verify::{DueAfter, Progress, Proof, Verdict, VerifyRequest};
 use store::LocalVerify;
 
@@ -14,12 +16,18 @@ use crate::client::PostError;
 use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::moment::Moment;
-use crate::process::{BadInput, ProcessContext, Unseen, print_line};
-pub(crate) use watch::Shown;
+use crate::process::{BadInput, ExitWith, ProcessContext, print_line};
+pub(crate) use shown_progress::Shown;
 
 pub(crate) use proof_text::proof_text;
 
 const MS_PER_SECOND: i64 = 1_000;
+
+/// The exit code if something differs.
+const EXIT_DIFFERENCES: u8 = 1;
+
+/// The exit code if not everything could be seen, or there was nothing to compare.
+const EXIT_UNSEEN: u8 = 3;
 
 /// Compares store, stream and archive.
 #[derive(Debug, Args)]
@@ -43,7 +51,7 @@ Examples:
   tickctl verify --from 1h
   tickctl verify --from 2026-03-07 --to 2026-03-08 --json
   tickctl verify --from 1h --repair && tickctl verify --from 1h
-  tickctl verify --from 1h --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
+  tickctl verify --from 1h --aws --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
 Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, or there was
 nothing to compare.")]
@@ -66,16 +74,24 @@ pub struct VerifyArgs {
     /// Offer what is missing again.
     #[arg(long)]
     repair: bool,
+    /// Only say what the comparison would read on AWS, and what that costs at most.
+    #[cfg(feature = "aws")]
+    #[arg(long, requires = "aws")]
+    estimate: bool,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
     /// Where the data is.
     #[command(flatten)]
     data: DataOptions,
-    /// Compare the stores of this project on AWS instead, with --archive.
+    /// Compare the stores of a project on AWS, whose archive is --archive, instead of those on this machine.
     #[cfg(feature = "aws")]
-    #[arg(long, value_name = "NAME")]
-    project: Option<String>,
+    #[arg(long)]
+    aws: bool,
+    /// The project's name on AWS, which is the prefix of its stacks.
+    #[cfg(feature = "aws")]
+    #[arg(long, env = "PROJECT", default_value = "tickstream")]
+    project: String,
     /// How a project's stores are read.
     #[cfg(feature = "aws")]
     #[command(flatten)]
@@ -90,9 +106,13 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     let now_ms = (process.now_ms)();
     let watch = Shown::new(process.stop.clone());
     #[cfg(feature = "aws")]
-    if let Some(project) = &args.project {
+    if args.aws {
         let request = args.request(now_ms, DueAfter::AWS)?;
-        let verify = args.cloud.open(project, process.now_ms).await?;
+        let verify = args.cloud.open(&args.project, process.now_ms).await?;
+        if args.estimate {
+            let lines = verify.estimate(request.range(now_ms)?).await?;
+            return print_line(&estimate_text(&lines, args.json)).map_err(Into::into);
+        }
         let proof = verify
             .run(&request, &watch)
             .await
@@ -134,6 +154,27 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     args.report(&proof)
 }
 
+#[cfg(feature = "aws")]
+fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
+    let usd: f64 = lines.iter().map(|line| line.usd).sum();
+    if json {
+        return serde_json::json!({ "reads": lines, "usd": usd }).to_string();
+    }
+    let text = lines.iter().map(|line| {
+        let EstimateLine {
+            what,
+            quantity,
+            unit,
+            usd,
+        } = line;
+        format!("{what:<9} {quantity:.3} {unit}: at most {usd:.4} USD\n")
+    });
+    let text: String = text.collect();
+    format!(
+        "{text}total     at most {usd:.2} USD, at the prices of us-east-1; the table's size is up to 6 hours old"
+    )
+}
+
 impl VerifyArgs {
     fn request(&self, now_ms: i64, due_after: DueAfter) -> Result<VerifyRequest, BadInput> {
         let due_ms = self.due.map(|seconds| i64::from(seconds) * MS_PER_SECOND);
@@ -163,15 +204,8 @@ impl VerifyArgs {
         }
         match proof.verdict() {
             Verdict::Proven => Ok(()),
-            Verdict::Differences => bail!("store, stream and archive differ"),
-            Verdict::Incomplete => {
-                let message = "nothing differs, but not everything could be seen";
-                Err(Unseen(message.to_owned()).into())
-            }
-            Verdict::NoTicks => {
-                let message = "no tick of the cohort that is due was received in the range, so nothing is proven";
-                Err(Unseen(message.to_owned()).into())
-            }
+            Verdict::Differences => Err(ExitWith(EXIT_DIFFERENCES).into()),
+            Verdict::Incomplete | Verdict::NoTicks => Err(ExitWith(EXIT_UNSEEN).into()),
         }
     }
 }

@@ -158,6 +158,8 @@ fn marked_secrets_are_in_no_output() {
             &["server", "rollout", "10", "--why", "x"],
             &["server", "flush"],
             &["backup"],
+            &["doctor"],
+            &["status"],
             &["load", "--rate", "5", "--seconds", "1"],
             &["replay", "-", "--format", "ticks-csv"],
         ] {

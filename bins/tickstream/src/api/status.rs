@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use runtime::problem::Problem;
 use serde_json::{Value, json};
+use store::BackupsMade;
 
 use super::params::{NoParameters, Query};
 use super::read_error::unreadable;
@@ -18,13 +19,16 @@ use super::{Api, Shared};
 /// able to store deliveries in time, and load balancers wait no longer than 5 s for a health check.
 const COMMIT_WITHIN: Duration = Duration::from_secs(2);
 
+/// The pairs whose latest ticks are compared with the clock: those that are in memory anyway.
+const LATEST_TICKS: usize = 1_000;
+
 /// The ledger; its `difference` is 0 if the counters reconcile.
 pub(super) async fn ledger(
     State(api): Shared,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     let view = api.store.current_ledger(COMMIT_WITHIN).await;
-    let streamed: u64 = api.store.end_offsets().iter().map(|end| end.count()).sum();
+    let streamed = api.store.stream_records();
     Ok(Json(json!({
         "received": view.received(),
         "stored": view.stored_rows,
@@ -57,6 +61,11 @@ pub(super) async fn status(
     for name in store::CONSUMERS {
         consumers.push(api.lag(name, now_ms).await?);
     }
+    let ledger = api.store.ledger();
+    // Of the pairs with the latest ticks: how far their event time was ahead of our clock.
+    let latest = api.store.recent_ticks(LATEST_TICKS);
+    let ahead_ms = latest.iter().map(|it| it.timestamp_ms - it.ingested_at_ms);
+    let traffic = &api.metrics.traffic;
     let health = api.supervisor.health().into_iter().map(|it| {
         json!({
             "name": it.name, "up": it.down_since_ms.is_none(), "down_since": it.down_since_ms,
@@ -68,7 +77,11 @@ pub(super) async fn status(
         "pid": api.process.pid,
         "started_at": api.process.started_at_ms,
         "uptime_seconds": (now_ms - api.process.started_at_ms) / 1_000,
-        "ticks_per_second": api.metrics.ticks_per_second(now_ms, api.store.ledger().stored_rows),
+        "now": now_ms,
+        "ticks_per_second": api.metrics.ticks_per_second(now_ms, ledger.stored_rows),
+        "traffic": traffic.periods(now_ms, &ledger, api.store.stream_records()),
+        "pending_min": traffic.pending_min(&ledger),
+        "event_ahead_ms": ahead_ms.max(),
         "pairs": api.store.pairs_live(),
         "stream": {"shards": shards, "blocks_unreadable": api.store.unreadable_blocks()},
         "consumers": consumers,
@@ -77,7 +90,11 @@ pub(super) async fn status(
             "late": analysis.late, "too_late": analysis.too_late,
             "states_resumed": analysis.states_resumed,
         },
+        "archive": {"last_file_at": api.archiver.last_written_ms()},
+        "disk": api.disk()?,
+        "backups": api.backups_made().await,
         "readers": api.live.readers(),
+        "feed_waiting_ms": api.live.waiting_ms(now_ms),
         "demo": api.demo,
     })))
 }
@@ -85,26 +102,31 @@ pub(super) async fn status(
 impl Api {
     /// How far a consumer is behind: in records, and by the age of its oldest unread record.
     async fn lag(&self, consumer: &str, now_ms: i64) -> Result<Value, Problem> {
-        let (mut records, mut oldest_ms) = (0, now_ms);
-        for (shard, end) in (0_u8..).zip(self.store.end_offsets()) {
-            let at = self.store.checkpoint(consumer, shard).map_err(unreadable)?;
-            let behind = end.count().saturating_sub(at.count());
-            if behind > 0 {
-                let next = self
-                    .store
-                    .read_stream(shard, at, 1)
-                    .await
-                    .map_err(unreadable)?;
-                if let Some(record) = next.first() {
-                    oldest_ms = oldest_ms.min(record.tick.ingested_at_ms);
-                }
-            }
-            records += behind;
-        }
+        let lag = self.store.consumer_lag(consumer, now_ms).await;
+        let lag = lag.map_err(unreadable)?;
         Ok(json!({
-            "name": consumer, "lag_records": records, "lag_ms": now_ms - oldest_ms,
+            "name": consumer, "lag_records": lag.records, "lag_ms": lag.age_ms,
             "set_aside": self.store.set_aside(consumer),
         }))
+    }
+
+    fn disk(&self) -> Result<Value, Problem> {
+        Ok(json!({
+            "free_bytes": self.store.free_disk_bytes(),
+            "min_free_bytes": self.store.min_free_disk_bytes(),
+            "store_bytes": self.store.disk_bytes().map_err(unreadable)?,
+        }))
+    }
+
+    /// `null` if their folder cannot be read.
+    async fn backups_made(&self) -> Value {
+        let folder = self.backups.folder().to_owned();
+        let shown = folder.display().to_string();
+        let made = tokio::task::spawn_blocking(move || BackupsMade::read(&folder)).await;
+        let Ok(Ok(made)) = made else {
+            return Value::Null;
+        };
+        json!({ "folder": shown, "count": made.count, "newest_at": made.newest_ms })
     }
 }
 

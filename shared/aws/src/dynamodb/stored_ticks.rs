@@ -7,6 +7,7 @@ use app::read_back::{
     Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen, channel,
 };
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::TableDescription;
 use chrono::{DateTime, NaiveDate};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -20,6 +21,8 @@ const PARTITIONS_AT_ONCE: usize = 8;
 
 /// The segments of a scan.
 const SCAN_SEGMENTS: i32 = 8;
+
+const MS_PER_DAY: i64 = 86_400_000;
 
 /// The operation's name in errors.
 const READ: &str = "read the table of ticks";
@@ -64,6 +67,33 @@ impl TickTableReader {
             partitions.extend(listed(&self.client, &self.table, &day).await?);
         }
         Ok(partitions)
+    }
+
+    /// About how many ticks have to be read for a range: those of whole partitions, whose mean size is known from what
+    /// DynamoDB counts about every six hours; the partitions are those that the webhook has listed in `retention_days`.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn ticks_to_read(
+        &self,
+        range: ReceiptRange,
+        retention_days: u32,
+    ) -> Result<f64, PortError> {
+        let described = self.client.describe_table().table_name(&self.table);
+        let described = described.send().await;
+        let described = described.map_err(|error| port_error("describe the table", &error))?;
+        let items = described.table().and_then(TableDescription::item_count);
+        let items = count(items.and_then(|items| items.try_into().ok()).unwrap_or(0));
+        if self.find == Find::Scan {
+            return Ok(items);
+        }
+        let kept = ReceiptRange {
+            from_ms: range.to_ms - i64::from(retention_days) * MS_PER_DAY,
+            to_ms: range.to_ms,
+        };
+        let of_range = self.partitions(range).await?.len();
+        let all = self.partitions(kept).await?.len().max(of_range).max(1);
+        Ok(items * count(of_range) / count(all))
     }
 
     async fn send(
@@ -141,6 +171,10 @@ impl TickTableReader {
         }
         Ok(())
     }
+}
+
+fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 
 /// The attribute with the time of receipt, which only ticks have.

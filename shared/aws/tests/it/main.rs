@@ -17,6 +17,7 @@ mod event_ticks;
 mod kinesis;
 mod latest_ticks;
 mod one_call;
+mod project_metrics;
 mod scaling;
 mod sqs;
 mod ssm;

@@ -8,7 +8,7 @@ use ops::rollout_controller::{Changed, DrainReport, StepReport};
 use ops::stage_gate::Stage;
 use runtime::printable::printable;
 
-pub(super) fn flag_text(content: &FlagContent) -> String {
+pub(crate) fn flag_text(content: &FlagContent) -> String {
     match content {
         FlagContent::Value(FlagValue {
             use_kinesis,
@@ -37,7 +37,7 @@ pub(super) fn flag_text(content: &FlagContent) -> String {
     }
 }
 
-pub(super) fn alarms_text(alarms: &AlarmStates) -> String {
+pub(crate) fn alarms_text(alarms: &AlarmStates) -> String {
     if alarms.watched == 0 {
         return "the project has none, so nobody would notice a problem: deploy `infra`".to_owned();
     }
@@ -57,7 +57,7 @@ pub(super) fn alarms_text(alarms: &AlarmStates) -> String {
     texts.join("; ")
 }
 
-pub(super) fn change_text(change: &FlagChange) -> String {
+pub(crate) fn change_text(change: &FlagChange) -> String {
     let at = DateTime::from_timestamp_millis(change.at_ms).map_or_else(String::new, |at| {
         at.to_rfc3339_opts(SecondsFormat::Secs, true)
     });

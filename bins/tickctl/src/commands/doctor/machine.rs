@@ -1,0 +1,102 @@
+//! The checks of a tickstream on this machine, or at an address.
+
+use std::path::Path;
+use std::time::Instant;
+
+use hyper::Uri;
+use ops::doctor::{self, CheckLine, Place, Seen, Unseen};
+
+use crate::data_access::{DataAccess, DataOptions};
+use crate::observe::sql_probe::{self, SqlPlace};
+use crate::observe::{self, MachineView, tls_probe};
+use crate::process::ProcessContext;
+
+/// Looks once.
+///
+/// # Errors
+/// If there is neither a process nor a store that can be looked at.
+pub(super) async fn look(
+    options: &DataOptions,
+    ticksql: Option<&Path>,
+    process: &ProcessContext,
+) -> anyhow::Result<Vec<CheckLine>> {
+    let access = options.open().await?;
+    // With an address, the folder may be anybody's.
+    let here = options
+        .server
+        .is_none()
+        .then_some(options.data_dir.as_path());
+    let view = observe::observe(&access, here, process.now_ms).await;
+    let writes = writes(&access).await;
+    // Nobody is kept out of the store while SQL runs.
+    if let DataAccess::Store(opened) = access {
+        opened.store.close();
+    }
+    let view = view?;
+    let sql = match &view.data_dir {
+        Some(data_dir) => sql_probe::probe(SqlPlace::Local(data_dir), ticksql).await,
+        None => Err(Unseen {
+            why: "the archive is on the server's machine".to_owned(),
+            advice: "run tickctl doctor there, with --data-dir".to_owned(),
+        }),
+    };
+    let address = view.process.as_ref().and_then(|it| it.url.parse().ok());
+    let certificate = certificate(address, process).await;
+    Ok(lines(&view, &writes, &sql, certificate.as_ref()))
+}
+
+/// The line of the certificate only exists where there is an address.
+async fn certificate(
+    address: Option<Uri>,
+    process: &ProcessContext,
+) -> Option<Seen<doctor::Certificate>> {
+    Some(tls_probe::probe(&address?, (process.now_ms)()).await)
+}
+
+async fn writes(access: &DataAccess) -> Seen<Result<String, String>> {
+    match access {
+        DataAccess::Server(server) => observe::probe_write(server).await.map_err(|error| Unseen {
+            why: error.to_string(),
+            advice: "see whether the process answers at all: `curl -s URL/healthz`".to_owned(),
+        }),
+        DataAccess::Store(opened) => {
+            let asked = Instant::now();
+            let written = opened.store.committed_ledger().await;
+            let took_ms = asked.elapsed().as_millis();
+            Ok(match written {
+                Ok(_) => Ok(format!("the store committed in {took_ms} ms")),
+                Err(error) => Err(error.to_string()),
+            })
+        }
+    }
+}
+
+fn lines(
+    view: &MachineView,
+    writes: &Seen<Result<String, String>>,
+    sql: &Seen<Result<doctor::SqlAnswer, String>>,
+    certificate: Option<&Seen<doctor::Certificate>>,
+) -> Vec<CheckLine> {
+    let place = Place::Machine;
+    let running = view.process.as_ref();
+    let running = running.map(|it| (it.url.as_str(), it.pid, it.uptime_ms));
+    let mut lines = vec![
+        doctor::process(running),
+        doctor::receiving(&place, &view.receiving()),
+        doctor::files(&place, &view.files),
+        doctor::errors(&place, &view.traffic),
+        doctor::writes(&place, writes),
+        doctor::broadcasts(&place, &view.broadcasts),
+        doctor::sql(sql),
+        doctor::lag(&place, &view.lag),
+        doctor::ledger(&place, &view.ledger),
+        doctor::outbox(&view.backlog),
+        doctor::quarantine(&view.quarantined),
+        doctor::clocks(&view.clocks),
+        doctor::disk(&view.disk),
+        doctor::versions(&place, &view.versions),
+        doctor::backups(&view.backups),
+    ];
+    lines.extend(certificate.map(doctor::certificate));
+    lines
+}

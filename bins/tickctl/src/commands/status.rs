@@ -1,0 +1,81 @@
+//! `tickctl status`: one screen about a tickstream on this machine or on AWS.
+
+#[cfg(feature = "aws")]
+mod cloud_screen;
+mod machine_screen;
+mod screen;
+
+use std::time::Duration;
+
+use clap::Args;
+#[cfg(feature = "aws")]
+use hyper::Uri;
+
+use crate::data_access::{DataAccess, DataOptions};
+use crate::observe;
+#[cfg(feature = "aws")]
+use crate::observe::cloud_view;
+#[cfg(feature = "aws")]
+use crate::operator_clients::OperatorClients;
+use crate::process::ProcessContext;
+#[cfg(feature = "aws")]
+use crate::target::parse_base;
+use crate::watch;
+
+/// Options of `tickctl status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Whether all of it is as it should be is what `tickctl doctor` says. On AWS, a look reads 23 metrics ($0.0002);
+`tickctl rollout status` shows the flag without them.
+
+Examples:
+  tickctl status
+  tickctl status --watch 2
+  tickctl status --aws --project prices --watch 60")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    data: DataOptions,
+    /// Show a project on AWS instead of a tickstream on this machine.
+    #[cfg(feature = "aws")]
+    #[arg(long)]
+    aws: bool,
+    /// The project's name on AWS, which is the prefix of its stacks.
+    #[cfg(feature = "aws")]
+    #[arg(long, env = "PROJECT", default_value = "tickstream")]
+    project: String,
+    /// The address of the webhook on AWS, without /webhooks, to show its code.
+    #[cfg(feature = "aws")]
+    #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
+    webhook: Option<Uri>,
+    /// Draw the screen again every so many seconds, until Ctrl-C.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    watch: Option<u64>,
+}
+
+/// Runs `tickctl status`.
+///
+/// # Errors
+/// If there is nothing that can be looked at.
+pub async fn run(args: StatusArgs, process: ProcessContext) -> anyhow::Result<()> {
+    let every = args.watch.map(Duration::from_secs);
+    watch::draw(every, &process, async || {
+        look(&args, &process).await.map(|screen| (screen, ()))
+    })
+    .await
+}
+
+async fn look(args: &StatusArgs, process: &ProcessContext) -> anyhow::Result<String> {
+    #[cfg(feature = "aws")]
+    if args.aws {
+        let clients = OperatorClients::open(&args.project, process.now_ms).await?;
+        let webhook = args.webhook.as_ref();
+        let view = cloud_view::observe(&clients, webhook, process.now_ms).await;
+        return Ok(cloud_screen::text(&args.project, &view));
+    }
+    let access = args.data.open().await?;
+    let view = observe::observe(&access, None, process.now_ms).await;
+    if let DataAccess::Store(opened) = access {
+        opened.store.close();
+    }
+    Ok(machine_screen::text(&view?))
+}

@@ -1,0 +1,36 @@
+//! Rows of a screen: a name, and what was seen or why it was not.
+
+use chrono::{DateTime, SecondsFormat};
+use ops::doctor::{Seen, Traffic};
+use runtime::printable::printable;
+
+/// A row. Control characters of others do not reach the terminal.
+pub(super) fn row(name: &str, seen: Seen<String>) -> String {
+    let text = match seen {
+        Ok(text) => text,
+        Err(unseen) => format!("not seen: {} ({})", unseen.why, unseen.advice),
+    };
+    let text = text.replace(['\n', '\t'], " ");
+    format!("{name:<9} {}", printable(&text))
+}
+
+/// The share of the stored ticks that are in the cohort.
+#[expect(clippy::cast_precision_loss, reason = "a share shown to people")]
+pub(super) fn share_seen(traffic: &Traffic) -> String {
+    if traffic.stored == 0 {
+        return format!("no new tick in {} s", traffic.seconds);
+    }
+    format!(
+        "{:.2} % of {} new ticks in {} s",
+        100.0 * traffic.in_cohort as f64 / traffic.stored as f64,
+        traffic.stored,
+        traffic.seconds
+    )
+}
+
+/// A time to the second, in UTC.
+pub(super) fn time(at_ms: i64) -> String {
+    DateTime::from_timestamp_millis(at_ms).map_or_else(String::new, |at| {
+        at.to_rfc3339_opts(SecondsFormat::Secs, true)
+    })
+}

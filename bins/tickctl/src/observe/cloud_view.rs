@@ -1,0 +1,288 @@
+//! What can be observed of a project on AWS. Each part is observed even if the others cannot be.
+
+use app::ports::PortError;
+use hyper::Uri;
+use ops::bill::Bill;
+use ops::bill::load::Load;
+use ops::bill::prices::PriceTable;
+use ops::doctor::{Clocks, CloudObservations, Cost, Receiving, Seen, Traffic, Unseen, Versions};
+use ops::flag_record::{FlagContent, FlagRecord as _, FlagVersion};
+use ops::ports::{AlarmStates, Alarms as _, ProjectMetrics as _};
+
+use super::machine_view::unseen;
+use crate::health::{self, Responded};
+use crate::operator_clients::OperatorClients;
+
+/// How many changes of the flag are read.
+const CHANGES_READ: usize = 10;
+
+/// How exactly a date of HTTP says the time: it has whole seconds.
+const DATE_WITHIN_MS: i64 = 1_000;
+
+/// Seconds of a day.
+const DAY_SECONDS: f64 = 86_400.0;
+
+/// A project on AWS, as it was observed.
+pub(crate) struct CloudView {
+    pub(crate) flag: Seen<FlagContent>,
+    pub(crate) changes: Seen<Vec<FlagVersion>>,
+    pub(crate) alarms: Seen<AlarmStates>,
+    pub(crate) observations: Seen<CloudObservations>,
+    /// What the webhook said, and when it was asked.
+    pub(crate) webhook: Seen<(Responded, i64)>,
+}
+
+/// Observes a project, and its webhook if its address is known.
+pub(crate) async fn observe(
+    clients: &OperatorClients,
+    webhook: Option<&Uri>,
+    now_ms: fn() -> i64,
+) -> CloudView {
+    let metrics = clients.metrics.clone().with_api(webhook.and_then(api_id));
+    let at_ms = now_ms();
+    let (flag, changes, alarms, series, webhook) = tokio::join!(
+        clients.flag.read(),
+        clients.flag.history(CHANGES_READ),
+        clients.alarms.states(),
+        metrics.read(CloudObservations::from_ms(at_ms), at_ms),
+        ask(webhook, now_ms),
+    );
+    let observations = series.map_err(refused).and_then(|series| {
+        if series.is_empty() {
+            let why = "CloudWatch has no metric of the project in the last hour";
+            let advice = "check project, account and region; without any traffic there are none, and an emulator \
+                          has none";
+            return Err(unseen(why, advice));
+        }
+        Ok(CloudObservations::new(series, at_ms))
+    });
+    CloudView {
+        flag: flag.map(|read| read.content).map_err(refused),
+        changes: changes.map_err(refused),
+        alarms: alarms.map_err(refused),
+        observations,
+        webhook,
+    }
+}
+
+/// The id of the API in its own address, `ID.execute-api.REGION.amazonaws.com`.
+fn api_id(webhook: &Uri) -> Option<String> {
+    let (id, rest) = webhook.host()?.split_once('.')?;
+    rest.starts_with("execute-api.").then(|| id.to_owned())
+}
+
+async fn ask(webhook: Option<&Uri>, now_ms: fn() -> i64) -> Seen<(Responded, i64)> {
+    let Some(webhook) = webhook else {
+        let why = "the address of the webhook is not known";
+        return Err(unseen(
+            why,
+            "pass it with --webhook: `just status` shows it",
+        ));
+    };
+    let asked_ms = now_ms();
+    let responded = health::query(webhook).await;
+    let responded = responded.map_err(|error| {
+        let advice = "see docs/runbooks/webhook-server-errors.md";
+        unseen(format!("the webhook did not answer: {error:#}"), advice)
+    })?;
+    Ok((responded, asked_ms))
+}
+
+fn refused(error: PortError) -> Unseen {
+    unseen(
+        format!("{error}: {}", error.source),
+        "check the credentials, the region and the rights: infra/operators.yaml has those of an operator",
+    )
+}
+
+impl CloudView {
+    /// What the metrics say.
+    pub(crate) fn metrics<T>(&self, of: impl FnOnce(&CloudObservations) -> T) -> Seen<T> {
+        self.observations.as_ref().map(of).map_err(Clone::clone)
+    }
+
+    /// What goes to the stream.
+    pub(crate) fn receiving(&self) -> Seen<Receiving> {
+        let recent = self.metrics(|it| it.traffic().recent)?;
+        let share_percent = match self.flag.as_ref().map_err(Clone::clone)? {
+            FlagContent::Value(value) => f64::from(value.share()),
+            FlagContent::Unreadable(what) => {
+                let why = format!("the flag is not valid: {what}");
+                return Err(unseen(why, "`tickctl rollout back` overwrites it"));
+            }
+            FlagContent::Missing => {
+                let why = "there is no flag";
+                return Err(unseen(
+                    why,
+                    "is the project deployed in this account and region?",
+                ));
+            }
+        };
+        Ok(Receiving {
+            recent,
+            share_percent,
+        })
+    }
+
+    /// The clock of the webhook's API against ours.
+    pub(crate) fn clocks(&self) -> Seen<Clocks> {
+        let (responded, asked_ms) = self.webhook.as_ref().map_err(Clone::clone)?;
+        let Some(date_ms) = responded.date_ms else {
+            let why = "the response of the webhook has no date";
+            return Err(unseen(why, "ask the address of the API itself"));
+        };
+        let half_ms = i64::try_from(responded.took.as_millis() / 2).unwrap_or(i64::MAX);
+        Ok(Clocks {
+            ahead_ms: date_ms - (asked_ms + half_ms),
+            within_ms: half_ms + DATE_WITHIN_MS,
+            event_ahead_ms: None,
+        })
+    }
+
+    /// Whether writes work: the webhook answers, and stores what it gets.
+    pub(crate) fn writes(&self) -> Seen<Result<String, String>> {
+        let (responded, _) = self.webhook.as_ref().map_err(Clone::clone)?;
+        let recent = self.metrics(|it| it.traffic().recent)?;
+        let evidence = format!(
+            "the webhook answered in {} ms, and stored {} of {} entries that came lately",
+            responded.took.as_millis(),
+            recent.stored,
+            recent.received
+        );
+        let kept = recent.stored + recent.rejected();
+        // Duplicates and what is ignored need no write, so only errors show that writes fail.
+        if kept == 0 && recent.server_errors.unwrap_or(0) > 0 {
+            return Ok(Err(evidence));
+        }
+        Ok(Ok(evidence))
+    }
+
+    /// The versions of this tool and of the webhook.
+    pub(crate) fn versions(&self) -> Seen<Versions> {
+        let (responded, _) = self.webhook.as_ref().map_err(Clone::clone)?;
+        Ok(Versions {
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            running: responded.health.version.clone(),
+            code_sha256: responded.health.code_sha256.clone(),
+        })
+    }
+
+    /// What a month costs at the rate of the last hour.
+    pub(crate) fn cost(&self, budget_usd: Option<f64>, tokens: f64) -> Seen<Cost> {
+        let periods = self.metrics(CloudObservations::traffic)?;
+        let Some(budget_usd) = budget_usd else {
+            let why = "the budget is not known";
+            return Err(unseen(why, "pass it with --budget, in USD a month"));
+        };
+        let stored =
+            count(&periods.recent, |it| it.stored) + count(&periods.before, |it| it.stored);
+        let seconds =
+            count(&periods.recent, |it| it.seconds) + count(&periods.before, |it| it.seconds);
+        let ticks_per_day = DAY_SECONDS * stored / seconds.max(1.0);
+        let load = Load {
+            ticks_per_day,
+            tokens,
+            percent: self.receiving()?.share_percent,
+            ..Load::default()
+        };
+        let table = PriceTable::us_east_1().map_err(|error| {
+            unseen(format!("the prices cannot be read: {error}"), "report this")
+        })?;
+        let bill =
+            Bill::of(&load, &table).map_err(|error| unseen(error.to_string(), "pass --tokens"))?;
+        Ok(Cost {
+            month_usd: bill.total_usd,
+            ticks_per_day,
+            budget_usd,
+        })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the bill is an estimate")]
+fn count(traffic: &Traffic, of: fn(&Traffic) -> u64) -> f64 {
+    of(traffic) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use domain::Percentage;
+    use ops::flag_record::FlagValue;
+    use ops::project_series::{MINUTE_MS, ProjectMetric, ProjectSeries};
+
+    use super::*;
+    use crate::health::Health;
+
+    const NOW_MS: i64 = 100 * MINUTE_MS;
+
+    fn view(points: &[(ProjectMetric, f64)]) -> CloudView {
+        let mut series = ProjectSeries::default();
+        for (metric, value) in points {
+            series.insert(*metric, NOW_MS - 5 * MINUTE_MS, *value);
+        }
+        let responded = Responded {
+            health: Health {
+                version: "0.1.0".to_owned(),
+                code_sha256: None,
+            },
+            date_ms: Some(NOW_MS + 7_000),
+            took: Duration::from_millis(100),
+        };
+        let away = || unseen("away", "wait");
+        CloudView {
+            flag: Ok(FlagContent::Value(FlagValue {
+                use_kinesis: true,
+                percentage: Percentage::FULL,
+                key: None,
+            })),
+            changes: Err(away()),
+            alarms: Err(away()),
+            observations: Ok(CloudObservations::new(series, NOW_MS)),
+            webhook: Ok((responded, NOW_MS)),
+        }
+    }
+
+    #[test]
+    fn the_api_is_known_by_its_own_address_alone() {
+        let id = |uri: &str| api_id(&uri.parse().unwrap());
+        let address = "https://abc123.execute-api.eu-central-1.amazonaws.com/webhooks";
+        assert_eq!(id(address), Some("abc123".to_owned()));
+        assert_eq!(id("https://ticks.example.com"), None);
+        assert_eq!(id("http://localhost:4566"), None);
+    }
+
+    #[test]
+    fn cost_needs_a_budget_and_follows_the_rate() {
+        let view = view(&[(ProjectMetric::Stored, 360_000.0)]);
+        assert!(
+            view.cost(None, 100.0)
+                .unwrap_err()
+                .advice
+                .contains("--budget")
+        );
+        let cost = view.cost(Some(500.0), 100.0).unwrap();
+        // 360,000 an hour.
+        assert!((cost.ticks_per_day - 8_640_000.0).abs() < 1.0, "{cost:?}");
+        assert!(cost.month_usd > 100.0, "{cost:?}");
+    }
+
+    #[test]
+    fn a_webhook_that_answers_but_stores_nothing_is_found() {
+        use ProjectMetric::{Received, Stored, WebhookErrors};
+        assert!(
+            view(&[(Received, 9.0), (Stored, 9.0)])
+                .writes()
+                .unwrap()
+                .is_ok()
+        );
+        let failing = view(&[(Received, 9.0), (WebhookErrors, 3.0)]);
+        assert!(failing.writes().unwrap().is_err());
+    }
+
+    #[test]
+    fn the_clock_is_that_of_the_response() {
+        let clocks = view(&[]).clocks().unwrap();
+        assert_eq!((clocks.ahead_ms, clocks.within_ms), (6_950, 1_050));
+    }
+}

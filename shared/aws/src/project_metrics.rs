@@ -1,0 +1,255 @@
+//! The metrics of a project, from CloudWatch.
+
+use app::ports::PortError;
+use async_trait::async_trait;
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{
+    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, StatusCode,
+};
+use ops::ports::ProjectMetrics;
+use ops::project_series::{ProjectMetric, ProjectSeries};
+
+use crate::emf;
+use crate::error::port_error;
+
+const OPERATION: &str = "read the project's metrics";
+
+/// A page has up to 100,800 values, so an hour of all metrics by the minute is one.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html>
+const PERIOD_SECONDS: i32 = 60;
+
+/// Where a metric is: its namespace, its name, the dimension, what follows the project's name in its value,
+/// and the statistic.
+type Place = (
+    ProjectMetric,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+/// A dimension whose value is not made from the project's name.
+const API_ID: &str = "ApiId";
+
+/// What is read. CloudWatch charges for each with every request.
+const METRICS: [Place; 23] = {
+    use ProjectMetric as M;
+    const LAMBDA: &str = "AWS/Lambda";
+    const SQS: &str = "AWS/SQS";
+    const QUEUE: &str = "QueueName";
+    const FUNCTION: &str = emf::DIMENSION;
+    const OURS: &str = emf::NAMESPACE;
+    const VISIBLE: &str = "ApproximateNumberOfMessagesVisible";
+    [
+        (M::Received, OURS, "Received", FUNCTION, "webhook", "Sum"),
+        (M::Stored, OURS, "Stored", FUNCTION, "webhook", "Sum"),
+        (M::Duplicate, OURS, "Duplicate", FUNCTION, "webhook", "Sum"),
+        (M::Ignored, OURS, "Ignored", FUNCTION, "webhook", "Sum"),
+        (M::Rejected, OURS, "Rejected", FUNCTION, "webhook", "Sum"),
+        (M::Streamed, OURS, "Streamed", FUNCTION, "webhook", "Sum"),
+        (M::Redriven, OURS, "Redriven", FUNCTION, "webhook", "Sum"),
+        (M::Pending, OURS, "Pending", FUNCTION, "webhook", "Sum"),
+        (
+            M::StreamRecords,
+            "AWS/Kinesis",
+            "IncomingRecords",
+            "StreamName",
+            "ticks",
+            "Sum",
+        ),
+        (
+            M::ArchiveFreshness,
+            "AWS/Firehose",
+            "DeliveryToS3.DataFreshness",
+            "DeliveryStreamName",
+            "archive",
+            "Maximum",
+        ),
+        (
+            M::WebhookErrors,
+            LAMBDA,
+            "Errors",
+            FUNCTION,
+            "webhook",
+            "Sum",
+        ),
+        (M::ServerErrors, "AWS/ApiGateway", "5xx", API_ID, "", "Sum"),
+        (
+            M::UrlServerErrors,
+            LAMBDA,
+            "Url5xxCount",
+            FUNCTION,
+            "webhook",
+            "Sum",
+        ),
+        (
+            M::IteratorAge,
+            LAMBDA,
+            "IteratorAge",
+            FUNCTION,
+            "analytics",
+            "Maximum",
+        ),
+        (
+            M::BroadcastAge,
+            SQS,
+            "ApproximateAgeOfOldestMessage",
+            QUEUE,
+            "broadcast",
+            "Maximum",
+        ),
+        (
+            M::BroadcastErrors,
+            LAMBDA,
+            "Errors",
+            FUNCTION,
+            "broadcast",
+            "Sum",
+        ),
+        (
+            M::BroadcastDlq,
+            SQS,
+            VISIBLE,
+            QUEUE,
+            "broadcast-dlq",
+            "Maximum",
+        ),
+        (M::Redrive, SQS, VISIBLE, QUEUE, "redrive", "Maximum"),
+        (M::RedriveDlq, SQS, VISIBLE, QUEUE, "redrive-dlq", "Maximum"),
+        (
+            M::AnalyticsFailed,
+            SQS,
+            VISIBLE,
+            QUEUE,
+            "analytics-failed",
+            "Maximum",
+        ),
+        (
+            M::ThrottledInvocations,
+            LAMBDA,
+            "Throttles",
+            FUNCTION,
+            "webhook",
+            "Sum",
+        ),
+        (
+            M::ThrottledWrites,
+            "AWS/DynamoDB",
+            "WriteThrottleEvents",
+            "TableName",
+            "ticks",
+            "Sum",
+        ),
+        (
+            M::ThrottledRecords,
+            "AWS/Kinesis",
+            "WriteProvisionedThroughputExceeded",
+            "StreamName",
+            "ticks",
+            "Sum",
+        ),
+    ]
+};
+
+/// The metrics of a project.
+#[derive(Debug, Clone)]
+pub struct CloudWatchProjectMetrics {
+    client: Client,
+    project: String,
+    api_id: Option<String>,
+}
+
+impl CloudWatchProjectMetrics {
+    /// The metrics of a project.
+    #[must_use]
+    pub fn new(client: &Client, project: impl Into<String>) -> Self {
+        Self {
+            client: client.clone(),
+            project: project.into(),
+            api_id: None,
+        }
+    }
+
+    /// With those of its webhook's API, which have its id, not the project's name.
+    #[must_use]
+    pub fn with_api(self, api_id: Option<String>) -> Self {
+        Self { api_id, ..self }
+    }
+
+    fn queries(&self) -> Vec<MetricDataQuery> {
+        let queries = METRICS.iter().enumerate().filter_map(|(number, place)| {
+            let (_, namespace, name, dimension, resource, statistic) = *place;
+            let value = match dimension {
+                API_ID => self.api_id.clone()?,
+                _ => format!("{}-{resource}", self.project),
+            };
+            let dimension = Dimension::builder().name(dimension).value(value).build();
+            let metric = Metric::builder()
+                .namespace(namespace)
+                .metric_name(name)
+                .dimensions(dimension)
+                .build();
+            let statistic = MetricStat::builder()
+                .metric(metric)
+                .period(PERIOD_SECONDS)
+                .stat(statistic)
+                .build();
+            let query = MetricDataQuery::builder().id(format!("m{number}"));
+            Some(query.metric_stat(statistic).build())
+        });
+        queries.collect()
+    }
+}
+
+#[async_trait]
+impl ProjectMetrics for CloudWatchProjectMetrics {
+    async fn read(&self, from_ms: i64, to_ms: i64) -> Result<ProjectSeries, PortError> {
+        let mut pages = self
+            .client
+            .get_metric_data()
+            .set_metric_data_queries(Some(self.queries()))
+            .start_time(DateTime::from_millis(from_ms))
+            .end_time(DateTime::from_millis(to_ms))
+            .into_paginator()
+            .send();
+        let mut series = ProjectSeries::default();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| port_error(OPERATION, &error))?;
+            for result in page.metric_data_results() {
+                add(&mut series, result)?;
+            }
+        }
+        Ok(series)
+    }
+}
+
+/// A metric that CloudWatch could not read is an error: it would look like nothing happened.
+fn add(series: &mut ProjectSeries, result: &MetricDataResult) -> Result<(), PortError> {
+    let id = result.id().unwrap_or_default();
+    let number = id.strip_prefix('m').and_then(|number| number.parse().ok());
+    let Some((metric, ..)) = number.and_then(|number: usize| METRICS.get(number)) else {
+        return Ok(());
+    };
+    // `PartialData` says that another page follows.
+    if !matches!(
+        result.status_code(),
+        None | Some(StatusCode::Complete | StatusCode::PartialData)
+    ) {
+        return Err(PortError {
+            operation: OPERATION,
+            retryable: true,
+            source: format!(
+                "{metric:?}: {:?}, {:?}",
+                result.status_code(),
+                result.messages()
+            )
+            .into(),
+        });
+    }
+    for (at, value) in result.timestamps().iter().zip(result.values()) {
+        series.insert(*metric, at.secs() * 1_000, *value);
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! The archive: its files, whether SQL answers on them, and backups.
+
+use super::check_line::{CheckLine, Place, Seen, duration};
+use super::observations::{BackupAge, Files, SqlAnswer};
+
+const FILES: &str = "archive";
+const SQL: &str = "sql";
+const BACKUPS: &str = "backups";
+
+/// A tick is in a file after five minutes, and the file is visible a little later.
+const WAITING_MS_MAX: i64 = 6 * 60_000;
+
+/// A statement that takes longer needs a look; analysts' tools give up after a minute or two.
+const SQL_MS_MAX: u64 = 30_000;
+
+/// The age of a backup from which on it needs a look.
+const BACKUP_MS_MAX: i64 = 7 * 24 * 60 * 60_000;
+
+/// Whether files arrive every five minutes.
+#[must_use]
+pub fn files(place: &Place, seen: &Seen<Files>) -> CheckLine {
+    CheckLine::of(FILES, seen, |it| {
+        let newest = match (it.newest_age_ms, it.waiting) {
+            (Some(age_ms), _) => format!("newest file {} ago, ", duration(age_ms)),
+            (None, Some(_)) => "no file since the start, ".to_owned(),
+            (None, None) => format!("{} ticks streamed lately, ", it.streamed),
+        };
+        let waiting = match (it.waiting, it.waiting_ms) {
+            (Some(0), _) => "no tick waits".to_owned(),
+            (Some(ticks), Some(ms)) => format!("{ticks} ticks wait for up to {}", duration(ms)),
+            (None, Some(ms)) => format!("the oldest undelivered record is {} old", duration(ms)),
+            (_, None) => "Firehose reports nothing".to_owned(),
+        };
+        let evidence = newest + &waiting;
+        // Without anything to write, no file is due.
+        let is_late = it.waiting != Some(0) && it.waiting_ms.is_some_and(|ms| ms > WAITING_MS_MAX);
+        let is_silent = it.waiting_ms.is_none() && it.streamed > 0;
+        if !is_late && !is_silent {
+            return CheckLine::ok(FILES, evidence);
+        }
+        let advice = place.advice(
+            "`tickctl server flush` writes them now, and says what is wrong if it cannot",
+            "see docs/runbooks/archive-freshness.md: `aws firehose describe-delivery-stream --delivery-stream-name \
+             PROJECT-archive`",
+        );
+        CheckLine::failed(FILES, evidence, advice)
+    })
+}
+
+/// Whether SQL answers. The inner error is what the statement failed with.
+#[must_use]
+pub fn sql(seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
+    CheckLine::of(SQL, seen, |answer| match answer {
+        Ok(it) => {
+            let evidence = format!(
+                "{} counted {} ticks of today and yesterday in {:.1} s",
+                it.engine,
+                it.ticks,
+                std::time::Duration::from_millis(it.took_ms).as_secs_f64()
+            );
+            if it.took_ms <= SQL_MS_MAX {
+                return CheckLine::ok(SQL, evidence);
+            }
+            let advice =
+                "`tickctl compact` merges small files, which are what slows queries down most";
+            CheckLine::warning(SQL, evidence, advice)
+        }
+        Err(why) => {
+            let advice = "run `ticksql \"SELECT count(*) FROM ticks WHERE :days\" -p from=now-1d -p to=now` (with --engine \
+                          athena on AWS) to see all of it";
+            CheckLine::failed(SQL, format!("ticksql failed: {why}"), advice)
+        }
+    })
+}
+
+/// Whether there is a recent backup.
+#[must_use]
+pub fn backups(seen: &Seen<BackupAge>) -> CheckLine {
+    CheckLine::of(BACKUPS, seen, |it| {
+        let advice = "`tickctl backup`, and copy it to another disk";
+        match it.newest_ms {
+            None => {
+                let evidence = format!("there is none in {}", it.folder);
+                CheckLine::warning(BACKUPS, evidence, advice)
+            }
+            Some(age_ms) => {
+                let evidence = format!(
+                    "{} in {}, the newest {} ago",
+                    it.count,
+                    it.folder,
+                    duration(age_ms)
+                );
+                if age_ms > BACKUP_MS_MAX {
+                    CheckLine::warning(BACKUPS, evidence, advice)
+                } else {
+                    CheckLine::ok(BACKUPS, evidence)
+                }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check_line::CheckState::{Failed, Ok as Fine, Warning};
+    use super::super::tests::check;
+    use super::*;
+
+    #[test]
+    fn files_that_do_not_arrive_are_found() {
+        let line = |newest_age_ms, waiting, waiting_ms, streamed| {
+            let files = Files {
+                newest_age_ms,
+                waiting,
+                waiting_ms,
+                streamed,
+            };
+            super::files(&Place::Machine, &Ok(files))
+        };
+        check(
+            &line(Some(9_000), Some(5), Some(3_000), 9),
+            Fine,
+            "newest file 9 s ago, 5 ticks wait",
+            "",
+        );
+        check(
+            &line(Some(90_000_000), Some(0), Some(0), 0),
+            Fine,
+            "25 h ago, no tick waits",
+            "",
+        );
+        check(&line(None, Some(0), Some(0), 0), Fine, "no file", "");
+        check(
+            &line(Some(400_000), Some(5), Some(400_000), 9),
+            Failed,
+            "wait for up to 6 min",
+            "flush",
+        );
+        // On AWS, Firehose says how old its oldest record is, and nothing at all if it stands still.
+        let aws = |waiting_ms, streamed| {
+            let files = Files {
+                newest_age_ms: None,
+                waiting: None,
+                waiting_ms,
+                streamed,
+            };
+            let project = "prices".to_owned();
+            super::files(&Place::Aws { project }, &Ok(files))
+        };
+        check(
+            &aws(Some(300_000), 9),
+            Fine,
+            "9 ticks streamed lately, the oldest undelivered record is 5 min",
+            "",
+        );
+        check(&aws(None, 0), Fine, "reports nothing", "");
+        check(
+            &aws(None, 9),
+            Failed,
+            "9 ticks streamed lately, Firehose reports nothing",
+            "prices-archive",
+        );
+        check(
+            &aws(Some(3_600_000), 9),
+            Failed,
+            "60 min old",
+            "archive-freshness",
+        );
+    }
+
+    #[test]
+    fn sql_that_fails_or_is_slow_is_found() {
+        let answer = |took_ms| {
+            super::sql(&Ok(Ok(SqlAnswer {
+                engine: "local",
+                ticks: 12,
+                took_ms,
+            })))
+        };
+        check(
+            &answer(250),
+            Fine,
+            "local counted 12 ticks of today and yesterday in 0.2 s",
+            "",
+        );
+        check(&answer(31_000), Warning, "31.0 s", "tickctl compact");
+        let failed = super::sql(&Ok(Err("a file is damaged".to_owned())));
+        check(&failed, Failed, "a file is damaged", "ticksql");
+    }
+
+    #[test]
+    fn a_missing_or_old_backup_is_found() {
+        let line = |newest_ms: Option<i64>| {
+            super::backups(&Ok(BackupAge {
+                folder: "/d/backups".to_owned(),
+                count: u64::from(newest_ms.is_some()),
+                newest_ms,
+            }))
+        };
+        check(&line(Some(3_600_000)), Fine, "the newest 60 min ago", "");
+        check(
+            &line(Some(8 * 86_400_000)),
+            Warning,
+            "8 days ago",
+            "tickctl backup",
+        );
+        check(&line(None), Warning, "none in /d/backups", "tickctl backup");
+    }
+}

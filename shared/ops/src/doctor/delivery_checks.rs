@@ -1,0 +1,271 @@
+//! Deliveries: whether writes work, whether more fail than before, what is malformed, and the broadcast.
+
+use std::collections::BTreeMap;
+
+use super::check_line::{CheckLine, Place, Seen, duration, percent};
+use super::observations::{Broadcasts, Quarantined, Traffic, TrafficPeriods};
+
+const ERRORS: &str = "errors";
+const WRITES: &str = "writes";
+const BROADCASTS: &str = "broadcasts";
+const QUARANTINE: &str = "quarantine";
+
+/// The share of malformed entries from which on it is a failure: the limit of the alarm `malformed-share`.
+const REJECTED_PERCENT_MAX: f64 = 5.0;
+
+/// By how many percentage points the share may exceed that of the period before.
+const RISE_PERCENT_MAX: f64 = 1.0;
+
+/// Fewer malformed entries than this are no trend.
+const REJECTED_COUNT_MIN: u64 = 10;
+
+/// An update of the feed that waits for longer is late: the limit of the alarm `broadcast-age`.
+const FEED_MS_MAX: i64 = 60_000;
+
+/// Whether there are no more errors than before.
+#[must_use]
+pub fn errors(place: &Place, seen: &Seen<TrafficPeriods>) -> CheckLine {
+    CheckLine::of(ERRORS, seen, |TrafficPeriods { recent, before }| {
+        let (now, then) = (rejected_percent(recent), rejected_percent(before));
+        let server_errors = recent.server_errors.unwrap_or_default();
+        let evidence = format!(
+            "{} of {} entries malformed ({now:.1} %, before {then:.1} % of {}), {} (before {})",
+            recent.rejected(),
+            recent.received,
+            before.received,
+            match recent.server_errors {
+                Some(count) => format!("{count} answers 5xx"),
+                None => "5xx not counted".to_owned(),
+            },
+            match before.server_errors {
+                Some(count) => count.to_string(),
+                None => "not counted".to_owned(),
+            },
+        );
+        let advice = place.advice(
+            "`curl -s http://127.0.0.1:8080/api/quarantine?limit=5` shows the newest malformed entries with their reasons; \
+             a 5xx has its cause in the log",
+            "see docs/runbooks/malformed-share.md and docs/runbooks/webhook-server-errors.md",
+        );
+        let enough = recent.rejected() >= REJECTED_COUNT_MIN;
+        // Periods of different length are compared by the second.
+        let more_errors = server_errors > 0
+            && per_hour(server_errors, recent)
+                > per_hour(before.server_errors.unwrap_or_default(), before);
+        if enough && now > REJECTED_PERCENT_MAX && now > then {
+            CheckLine::failed(ERRORS, evidence, advice)
+        } else if more_errors || (enough && now > then + RISE_PERCENT_MAX) {
+            CheckLine::warning(ERRORS, evidence, advice)
+        } else {
+            CheckLine::ok(ERRORS, evidence)
+        }
+    })
+}
+
+fn rejected_percent(traffic: &Traffic) -> f64 {
+    percent(traffic.rejected(), traffic.received)
+}
+
+fn per_hour(count: u64, traffic: &Traffic) -> u64 {
+    count.saturating_mul(3_600) / traffic.seconds.max(1)
+}
+
+/// Whether writes work: what shows it, or why they do not.
+#[must_use]
+pub fn writes(place: &Place, seen: &Seen<Result<String, String>>) -> CheckLine {
+    CheckLine::of(WRITES, seen, |probe| match probe {
+        Ok(evidence) => CheckLine::ok(WRITES, evidence.clone()),
+        Err(why) => {
+            let advice = place.advice(
+                "see the log for the cause; deliveries get a 503 meanwhile, and their senders deliver again",
+                "see docs/runbooks/webhook-server-errors.md",
+            );
+            CheckLine::failed(WRITES, why.clone(), advice)
+        }
+    })
+}
+
+/// Whether the live feed is sent as before.
+#[must_use]
+pub fn broadcasts(place: &Place, seen: &Seen<Broadcasts>) -> CheckLine {
+    CheckLine::of(BROADCASTS, seen, |it| {
+        let readers = it.readers.map_or_else(
+            || "readers not counted".to_owned(),
+            |readers| format!("{readers} readers"),
+        );
+        let evidence = format!(
+            "{readers}, the oldest unsent update is {} old, {} failures, {} given up",
+            duration(it.waiting_ms),
+            it.failures,
+            it.given_up
+        );
+        let advice = place.advice(
+            "see the log of tickstream for `live`: it is restarted by itself",
+            "see docs/runbooks/broadcast-age.md, and docs/runbooks/broadcast-dlq.md for what was given up",
+        );
+        if it.waiting_ms > FEED_MS_MAX {
+            CheckLine::failed(BROADCASTS, evidence, advice)
+        } else if it.failures > 0 || it.given_up > 0 {
+            CheckLine::warning(BROADCASTS, evidence, advice)
+        } else {
+            CheckLine::ok(BROADCASTS, evidence)
+        }
+    })
+}
+
+/// What was malformed lately, by reason.
+#[must_use]
+pub fn quarantine(seen: &Seen<Quarantined>) -> CheckLine {
+    CheckLine::of(QUARANTINE, seen, |it| {
+        let kept = it
+            .total
+            .map(|total| format!("{total} kept, "))
+            .unwrap_or_default();
+        let evidence = format!("{kept}lately {}", by_reason(&it.recent));
+        if it.unprocessable == 0 {
+            return CheckLine::ok(QUARANTINE, evidence);
+        }
+        let evidence = format!(
+            "{evidence}; {} ticks could not be processed",
+            it.unprocessable
+        );
+        let advice = "`tickctl quarantine list` shows those with the reason `unprocessable`, which are a defect: report \
+                      them, and replay them after an update";
+        CheckLine::warning(QUARANTINE, evidence, advice)
+    })
+}
+
+/// Counts by reason, the largest first.
+#[must_use]
+pub fn by_reason(counts: &BTreeMap<String, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).collect();
+    counts.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), (*reason).clone()));
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    let texts: Vec<String> = counts
+        .into_iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check_line::CheckState::{Failed, Ok as Fine, Warning};
+    use super::super::tests::check;
+    use super::*;
+
+    fn traffic(seconds: u64, received: u64, rejected: u64, server_errors: u64) -> Traffic {
+        Traffic {
+            seconds,
+            received,
+            rejected_by_reason: BTreeMap::from([("invalid_price".to_owned(), rejected)]),
+            server_errors: Some(server_errors),
+            ..Traffic::default()
+        }
+    }
+
+    #[test]
+    fn more_errors_than_before_are_found() {
+        let line =
+            |recent, before| super::errors(&Place::Machine, &Ok(TrafficPeriods { recent, before }));
+        let before = || traffic(3_300, 10_000, 100, 11);
+        check(
+            &line(traffic(300, 1_000, 15, 1), before()),
+            Fine,
+            "15 of 1000 entries malformed (1.5 %",
+            "",
+        );
+        check(
+            &line(traffic(300, 1_000, 30, 0), before()),
+            Warning,
+            "(3.0 %, before 1.0 %",
+            "quarantine",
+        );
+        check(
+            &line(traffic(300, 1_000, 60, 0), before()),
+            Failed,
+            "(6.0 %",
+            "quarantine",
+        );
+        check(
+            &line(traffic(300, 1_000, 0, 3), before()),
+            Warning,
+            "3 answers 5xx (before 11)",
+            "log",
+        );
+        // Bad all the time is not worse than before, and one of three is no trend.
+        check(
+            &line(traffic(300, 1_000, 60, 0), traffic(3_300, 1_000, 70, 0)),
+            Fine,
+            "before 7.0 %",
+            "",
+        );
+        check(&line(traffic(300, 3, 1, 0), before()), Fine, "1 of 3", "");
+        check(
+            &line(traffic(300, 0, 0, 0), traffic(0, 0, 0, 0)),
+            Fine,
+            "0 of 0",
+            "",
+        );
+    }
+
+    #[test]
+    fn writes_that_fail_are_found() {
+        let place = Place::Aws {
+            project: "prices".to_owned(),
+        };
+        let confirmed = Ok(Ok("confirmed in 12 ms".to_owned()));
+        check(&super::writes(&place, &confirmed), Fine, "in 12 ms", "");
+        let failed = super::writes(&place, &Ok(Err("the disk is full".to_owned())));
+        check(&failed, Failed, "the disk is full", "webhook-server-errors");
+    }
+
+    #[test]
+    fn a_feed_that_is_late_or_fails_is_found() {
+        let line = |waiting_ms, failures, given_up| {
+            super::broadcasts(
+                &Place::Machine,
+                &Ok(Broadcasts {
+                    readers: Some(3),
+                    waiting_ms,
+                    given_up,
+                    failures,
+                }),
+            )
+        };
+        check(&line(900, 0, 0), Fine, "3 readers", "");
+        check(&line(0, 1, 0), Warning, "1 failures", "log");
+        check(&line(0, 0, 1), Warning, "1 given up", "log");
+        check(&line(61_000, 0, 0), Failed, "61 s old", "log");
+    }
+
+    #[test]
+    fn reasons_are_counted_and_defects_are_found() {
+        let mut entries = Quarantined {
+            total: Some(20),
+            recent: BTreeMap::from([
+                ("invalid_price".to_owned(), 2),
+                ("missing_token".to_owned(), 5),
+                ("unknown".to_owned(), 0),
+            ]),
+            unprocessable: 0,
+        };
+        let line = super::quarantine(&Ok(entries.clone()));
+        check(
+            &line,
+            Fine,
+            "20 kept, lately 5 missing_token, 2 invalid_price",
+            "",
+        );
+        entries.unprocessable = 1;
+        check(
+            &super::quarantine(&Ok(entries)),
+            Warning,
+            "1 ticks could not",
+            "tickctl quarantine",
+        );
+        assert_eq!(by_reason(&BTreeMap::new()), "none");
+    }
+}
