@@ -79,7 +79,7 @@ impl PlaceOptions {
             timeout: self.timeout,
         };
         Ok(match options.open().await? {
-            DataAccess::Server(server) => Place::Server(Box::new(server)),
+            DataAccess::Server(server) => Place::Server(server),
             DataAccess::Store(opened) => Place::Store(opened),
         })
     }

@@ -90,7 +90,7 @@ mod tests {
     const NOW_MS: i64 = 1_767_312_000_000;
 
     fn checked(options: &[&str]) -> Result<(), String> {
-        let fixed = ["tickctl", "rebuild", "--project", "p"];
+        let fixed = ["tickctl", "rebuild", "--aws"];
         let cli = Cli::try_parse_from([&fixed[..], options].concat()).unwrap();
         let Command::Rebuild(args) = cli.command else {
             panic!("{options:?} is another command");

@@ -28,7 +28,7 @@ use crate::process::{BadInput, ProcessContext, Unseen, print_line};
 /// Why the stream of one machine is not a destination.
 const NO_STREAM_HERE: &str = "the stream of a tickstream on this machine takes no repeats, since its analysis would count them \
     twice. What it lacks is appended by `tickctl verify --repair`, candles are computed again by `tickctl rebuild`, and \
-    a new tickstream is filled by --into URL. For the stream of a project on AWS, pass --project NAME";
+    a new tickstream is filled by --into URL. For the stream of a project on AWS, pass --aws";
 
 /// Where the ticks are.
 enum Origin {
@@ -46,7 +46,7 @@ enum Origin {
 pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::Result<()> {
     let selection = selection(args, (process.now_ms)())?;
     let Some(into) = args.into.as_deref() else {
-        let rule = "where to? Pass --into URL, or --into stream with --project NAME";
+        let rule = "where to? Pass --into URL, or --into stream with --aws";
         return Err(BadInput(rule.to_owned()).into());
     };
     let to = destination(args, into, process).await?;
@@ -140,9 +140,9 @@ async fn destination(
         let inbox = Inbox::new(&args.target(into)?, args.attempts, process.stop.clone())?;
         return Ok(Box::new(inbox));
     }
-    match &args.project {
-        None => Err(BadInput(NO_STREAM_HERE.to_owned()).into()),
-        Some(project) => stream(project).await,
+    match args.aws {
+        false => Err(BadInput(NO_STREAM_HERE.to_owned()).into()),
+        true => stream(&args.project).await,
     }
 }
 
@@ -164,8 +164,8 @@ async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
 }
 
 async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<Origin> {
-    if let (true, Some(project)) = (args.store, &args.project) {
-        return in_table(project).await;
+    if args.store && args.aws {
+        return in_table(&args.project).await;
     }
     match args.archive.as_deref() {
         Some("") => {
