@@ -37,7 +37,7 @@ Examples:
   tickctl replay --store --from 24h --into http://127.0.0.1:9090
   tickctl rebuild --from 24h --to 1h
   tickctl quarantine list --from 2h
-  tickctl requeue redrive --project tickstream
+  tickctl requeue redrive --aws
   tickctl cost --ticks-per-day 10M --tokens 5000
   tickctl rollout to canary
   tickctl rollout back

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use app::ports::TickStream;
+use app::requeue_batches::ShardRange as _;
 use aws::kinesis::KinesisStream;
+use aws::kinesis::shard_log::KinesisLog;
 use aws::kinesis::shard_reader::Begin;
 use aws::kinesis::tail::{StreamTail, Tailed};
 use aws::shards::KinesisShards;
@@ -210,5 +212,38 @@ async fn shards_are_counted_and_changed_and_the_stream_continues() {
             .unwrap();
         let read = ticks_of(tail.catch_up().await.unwrap());
         assert_eq!(by_token(read), by_token(sent));
+    }
+}
+
+/// What `tickctl requeue analytics` reads of a batch that Lambda gave up.
+#[tokio::test]
+async fn a_part_of_a_shard_is_read_again_by_its_sequence_numbers() {
+    for (client, name) in new_streams(1).await {
+        let sent = ticks(&["SOL"], 6);
+        let all: Vec<&Tick> = sent.iter().collect();
+        let stream = KinesisStream::new(&client, name.as_str(), DEADLINE);
+        assert_eq!(stream.append(&all, None).await.unwrap(), []);
+        let mut tail = StreamTail::open(&client, name.as_str(), Begin::TrimHorizon)
+            .await
+            .unwrap();
+        let mut tailed: Vec<Tailed> = Vec::new();
+        while tailed.len() < sent.len() {
+            tailed.extend(tail.poll().await.unwrap());
+        }
+        let (first, last) = (&tailed[1], &tailed[4]);
+        let log = KinesisLog::new(&client, name.as_str());
+        let read = log
+            .records(&first.shard_id, first.sequence, last.sequence)
+            .await
+            .unwrap();
+        let read: Vec<Tick> = read
+            .iter()
+            .map(|data| codec::json::from_json(data).unwrap())
+            .collect();
+        let expected: Vec<Tick> = tailed[1..=4]
+            .iter()
+            .map(|it| it.tick.as_ref().unwrap().clone())
+            .collect();
+        assert_eq!(read, expected);
     }
 }

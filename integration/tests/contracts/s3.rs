@@ -1,6 +1,11 @@
-//! The quarantine: its lines, and that a repetition overwrites them.
+//! The quarantine: its lines, that a repetition overwrites them, and what became of entries.
+
+use std::sync::Arc;
 
 use app::ports::{Quarantine, Quarantined};
+use app::quarantine_objects::QuarantineObjects;
+use app::quarantine_review::{EntryOutcome, QuarantineFilter, QuarantineReview as _, ReplayRecord};
+use aws::archive::S3Objects;
 use aws::s3::S3Quarantine;
 use domain::{Malformed, Reason};
 use integration::emulator;
@@ -64,6 +69,51 @@ async fn entries_are_kept_as_lines_and_a_repetition_overwrites() {
         }
     }
     assert_eq!(lines, 3);
+}
+
+#[tokio::test]
+async fn what_the_webhook_kept_is_reviewed() {
+    let emulator = emulator::start().await.unwrap();
+    let client = emulator.s3();
+    let bucket = format!("{}-archive", emulator.unique_project());
+    client.create_bucket().bucket(&bucket).send().await.unwrap();
+    let kept = [entry(0, "{\"price\":-1}"), entry(4, "Tür\n")];
+    S3Quarantine::new(&client, &bucket)
+        .keep(&kept)
+        .await
+        .unwrap();
+    let objects = Arc::new(S3Objects::new(&client, &bucket, ""));
+    let quarantine = QuarantineObjects::new(objects);
+    let filter = QuarantineFilter {
+        from_ms: RECEIVED_AT_MS,
+        to_ms: RECEIVED_AT_MS + 1,
+        ..QuarantineFilter::ALL
+    };
+    let found = quarantine.entries(&filter, 10).await.unwrap();
+    assert_eq!(
+        found.iter().map(|it| it.kept.clone()).collect::<Vec<_>>(),
+        kept
+    );
+    let record = ReplayRecord {
+        at_ms: RECEIVED_AT_MS + 5,
+        who: "ann".to_owned(),
+        outcome: EntryOutcome::Stored { ticks: 1 },
+    };
+    let id = found[1].id.clone();
+    quarantine
+        .record(&[(id.clone(), record.clone())])
+        .await
+        .unwrap();
+    let entry = quarantine.entry(&id).await.unwrap().unwrap();
+    assert_eq!(
+        (entry.kept, entry.replayed),
+        (kept[1].clone(), Some(record))
+    );
+    let listed = quarantine
+        .entries(&QuarantineFilter::ALL, 10)
+        .await
+        .unwrap();
+    assert_eq!(listed.iter().filter(|it| it.replayed.is_some()).count(), 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{Notifier, PortError, TickQueue};
+use app::requeue::{DeadLetters as _, LetterAction, LetterFilter, LetterKind, requeue};
 use async_trait::async_trait;
+use aws::sqs::dead_letters::{SourceQueue, SqsDeadLetters, queue_url};
 use aws::sqs::{SqsFeed, SqsQueue};
 use aws_sdk_sqs::Client;
 use domain::Tick;
@@ -81,6 +83,53 @@ async fn a_queue_that_does_not_exist_refuses_every_tick_with_the_reason() {
         reason.contains("NonExistentQueue") || reason.contains("QueueDoesNotExist"),
         "{reason}"
     );
+}
+
+#[tokio::test]
+async fn dead_letters_are_shown_then_moved_to_their_queue() {
+    let (client, source) = new_queue().await;
+    let name = source.rsplit('/').next().unwrap();
+    let name = format!("{name}-dlq");
+    client
+        .create_queue()
+        .queue_name(&name)
+        .send()
+        .await
+        .unwrap();
+    let url = queue_url(&client, &name).await.unwrap();
+    let sent = ticks(&["SOL"], 25);
+    let all: Vec<&Tick> = sent.iter().collect();
+    let dead = SqsQueue::new(&client, &url, DEADLINE);
+    assert_eq!(dead.send(&all).await.unwrap(), []);
+    let letters = SqsDeadLetters::new(&client, &url);
+    let filter = LetterFilter {
+        from_ms: 0,
+        to_ms: i64::MAX,
+        kind: Some(LetterKind::Tick),
+        reason: None,
+    };
+    let go_on = || false;
+    let (shown, done) = requeue(&letters, &filter, 1_000, LetterAction::Show, &go_on).await;
+    done.unwrap();
+    assert_eq!((shown.matching, shown.requeued), (25, 0));
+    let (oldest, newest) = shown.sent_at_ms.unwrap();
+    assert!(
+        oldest > 1_700_000_000_000 && newest >= oldest,
+        "{oldest} to {newest}"
+    );
+    // What was shown is visible again.
+    assert_eq!(letters.count().await.unwrap(), 25);
+
+    let to = SourceQueue::new(&client, &source, DEADLINE);
+    let send = LetterAction::Send {
+        to: &to,
+        per_second_max: 1_000,
+    };
+    let (moved, done) = requeue(&letters, &filter, 1_000, send, &go_on).await;
+    done.unwrap();
+    assert_eq!((moved.requeued, moved.refused.len()), (25, 0));
+    assert_eq!(letters.count().await.unwrap(), 0);
+    assert_eq!(receive_all(&client, &source).await.len(), 25);
 }
 
 #[derive(Default)]

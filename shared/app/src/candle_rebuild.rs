@@ -30,8 +30,8 @@ const ROUNDING: f64 = 1e-9;
 /// Reads the store by event time.
 #[async_trait]
 pub trait EventTicks: Send + Sync {
-    /// All tokens, in order.
-    async fn tokens(&self) -> Result<Vec<Token>, PortError>;
+    /// The tokens that have ticks with `from_ms <= event time < to_ms`, and possibly others, in order.
+    async fn tokens(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Token>, PortError>;
 
     /// The ticks of a token in all its quotes with `from_ms <= event time < to_ms`, in any order.
     async fn of_token(
@@ -209,7 +209,10 @@ impl Rebuild<'_> {
         progress: &(dyn Fn(&RebuildReport) + Send + Sync),
     ) -> Result<(), PortError> {
         let tokens = match self.request.tokens.is_empty() {
-            true => self.ticks.tokens().await?,
+            true => {
+                let (from_ms, to_ms) = (self.request.from_ms, self.request.to_ms);
+                self.ticks.tokens(from_ms, to_ms).await?
+            }
             false => self.request.tokens.iter().cloned().collect(),
         };
         let span_ms = self.candles.span_ms();

@@ -99,7 +99,7 @@ fn all(from_ms: i64, to_ms: i64) -> TickRange {
 
 #[async_trait]
 impl EventTicks for EmbeddedStore {
-    async fn tokens(&self) -> Result<Vec<Token>, PortError> {
+    async fn tokens(&self, _: i64, _: i64) -> Result<Vec<Token>, PortError> {
         let mut tokens: Vec<Token> = Vec::new();
         let mut after: Option<Pair> = None;
         loop {

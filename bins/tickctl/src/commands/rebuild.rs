@@ -33,7 +33,7 @@ candles without stored ticks. Averages and the detector look at the last minutes
 Examples:
   tickctl rebuild --from 24h --to 1h
   tickctl rebuild --from 2026-03-07T10:00:00Z --to 2026-03-07T12:00:00Z --tokens BTC,ETH --apply
-  tickctl rebuild --project tickstream --from 2026-03-07 --to 2026-03-08 --tokens BTC
+  tickctl rebuild --aws --from 2026-03-07 --to 2026-03-08
 
 Exit codes: 0 all candles are as they should be, or were replaced; 1 some are not, or the store cannot be read; 2 a
 wrong option.")]
@@ -56,9 +56,17 @@ pub struct RebuildArgs {
     /// Where the store is.
     #[command(flatten)]
     pub data: DataOptions,
-    /// The project on AWS, instead of this machine. --tokens is needed.
-    #[arg(long, env = "PROJECT", value_name = "NAME", requires = "tokens")]
-    pub project: Option<String>,
+    /// The candles of the project on AWS, instead of this machine. Its tokens are those that its webhook has listed.
+    #[arg(long)]
+    pub aws: bool,
+    /// The project's name, which is the prefix of its stacks.
+    #[arg(
+        long,
+        env = "PROJECT",
+        default_value = "tickstream",
+        value_name = "NAME"
+    )]
+    pub project: String,
     /// The interval of the project's candles (parameter CandleInterval of the service stack).
     #[arg(long, value_name = "INTERVAL", default_value = "1m")]
     pub interval: domain::analytics::Interval,
@@ -101,7 +109,7 @@ impl Wanted {
 
 /// Where candles are rebuilt.
 enum Place {
-    Server(ServerClient),
+    Server(Box<ServerClient>),
     Store(OpenStore),
     #[cfg(feature = "aws")]
     Project(Box<project_candles::ProjectCandles>),
@@ -110,8 +118,9 @@ enum Place {
 impl Place {
     async fn open(args: &RebuildArgs, wanted: &Wanted) -> anyhow::Result<Self> {
         #[cfg(feature = "aws")]
-        if let Some(project) = &args.project {
-            let project = project_candles::ProjectCandles::open(project, args, wanted).await?;
+        if args.aws {
+            let project = project_candles::ProjectCandles::open(&args.project, args, wanted);
+            let project = project.await?;
             return Ok(Self::Project(Box::new(project)));
         }
         let opened = match args.data.open().await? {

@@ -32,7 +32,7 @@ into another tickstream, or the stream of a project on AWS. What was counted the
 lost it, or that starts from nothing, counts it. The archive has amounts as doubles, and only the ticks of the
 stream. The stream gets the ticks that were decided for it when they were first stored. The archive on AWS has
 repeats twice until `tickctl compact` merges their days. Ticks are found by the time of their receipt; in the
-archive and in a table on AWS, among those with event times of these days, the day before and the day after.
+archive, among those with event times of these days, the day before and the day after.
 
 Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
@@ -43,9 +43,9 @@ Examples:
   tickctl replay ticks.csv --format ticks-csv --batch 500 --skip 120000
   tickctl replay --store --from 24h --dry-run --into http://127.0.0.1:9090
   tickctl replay --store --from 24h --tokens BTC,ETH --rate 5000 --into http://127.0.0.1:9090
-  tickctl replay --store --table tickstream-ticks --tokens BTC --from 24h --into http://127.0.0.1:8080
+  tickctl replay --store --aws --from 24h --into http://127.0.0.1:8080
   tickctl replay --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/ --from 2h --to 1h \\
-    --into stream --project tickstream
+    --into stream --aws
 
 Exit codes: 0 all is stored; 1 it was not all accepted; 2 a bad row (the rows before it were sent) or a wrong option;
 3 not all of the range could be seen.")]
@@ -53,12 +53,9 @@ pub struct ReplayArgs {
     /// A file; `-` is stdin.
     #[arg(value_name = "FILE", required_unless_present_any = ["store", "archive"])]
     pub file: Option<PathBuf>,
-    /// Ticks of the store, received from --from to --to.
+    /// Ticks of the store, received from --from to --to: of this machine, or with --aws of the project.
     #[arg(long, conflicts_with_all = ["file", "archive"], requires = "from")]
     pub store: bool,
-    /// With --store: a table of ticks on AWS, such as tickstream-ticks, instead of this machine; --tokens is needed.
-    #[arg(long, value_name = "NAME", requires_all = ["store", "tokens"])]
-    pub table: Option<String>,
     /// Ticks of the archive of the data folder, or of one on S3, received from --from to --to.
     #[arg(long, value_name = "s3://BUCKET/PREFIX", num_args = 0..=1, default_missing_value = "", conflicts_with = "file", requires = "from")]
     pub archive: Option<String>,
@@ -83,12 +80,20 @@ pub struct ReplayArgs {
     #[arg(long, conflicts_with = "file")]
     pub dry_run: bool,
     /// Where to send: the address of a tickstream, http or https, where a path in front of /webhooks is kept; or
-    /// `stream`, the stream of --project. Of a file, the default is http://127.0.0.1:8080.
+    /// `stream`, with --aws. Of a file, the default is http://127.0.0.1:8080.
     #[arg(long, value_name = "URL|stream")]
     pub into: Option<String>,
-    /// The project on AWS of the stream.
-    #[arg(long, env = "PROJECT", value_name = "NAME")]
-    pub project: Option<String>,
+    /// The store and the stream of the project on AWS, instead of those of this machine.
+    #[arg(long)]
+    pub aws: bool,
+    /// The project's name, which is the prefix of its stacks.
+    #[arg(
+        long,
+        env = "PROJECT",
+        default_value = "tickstream",
+        value_name = "NAME"
+    )]
+    pub project: String,
     /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
     /// variable: other users of the machine can read arguments.
     #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = Secret::read)]

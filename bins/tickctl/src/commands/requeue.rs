@@ -21,20 +21,28 @@ the candles from the stored ticks.
 Without --apply, it only shows what would be sent. Fix the cause first: the runbooks say how.
 
 Examples:
-  tickctl requeue --project tickstream
-  tickctl requeue redrive --project tickstream
-  tickctl requeue redrive --project tickstream --apply --rate 20
-  tickctl requeue analytics --project tickstream --reason RetryAttemptsExhausted --from 6h --apply
-  tickctl requeue broadcast --project tickstream --from 10m --limit 100 --apply
+  tickctl requeue --aws
+  tickctl requeue redrive --aws
+  tickctl requeue redrive --aws --apply --rate 20
+  tickctl requeue analytics --aws --reason RetryAttemptsExhausted --from 6h --apply
+  tickctl requeue broadcast --aws --from 10m --limit 100 --apply
 
 Exit codes: 0 done, or nothing to do; 1 a letter was not accepted, or a queue cannot be read; 2 a wrong option.")]
 pub struct RequeueArgs {
     /// The queue; all are shown if none is named.
     #[arg(value_enum)]
     pub queue: Option<Queue>,
-    /// The project on AWS, which is the prefix of its stacks. Without it, tickstream on this machine is meant.
-    #[arg(long, env = "PROJECT", value_name = "NAME")]
-    pub project: Option<String>,
+    /// The queues of the project on AWS. Without it, tickstream on this machine is meant.
+    #[arg(long)]
+    pub aws: bool,
+    /// The project's name, which is the prefix of its stacks.
+    #[arg(
+        long,
+        env = "PROJECT",
+        default_value = "tickstream",
+        value_name = "NAME"
+    )]
+    pub project: String,
     /// Only letters that were first sent at this time or later: a time, or how long ago (2h). Of `broadcast`, the
     /// default is 1h, since nobody wants old prices.
     #[arg(long, value_name = "TIME")]
@@ -90,18 +98,18 @@ pub enum Kind {
 const NONE_HERE: &str = "\
 tickstream on this machine has no dead letters: what the stream does not accept stays in the store's outbox, and is
 offered again by itself; a tick for which a consumer fails is in the quarantine (`tickctl quarantine list --reason
-unprocessable`). For a project on AWS, pass --project NAME.";
+unprocessable`). For a project on AWS, pass --aws.";
 
 /// Shows or requeues dead letters.
 ///
 /// # Errors
 /// If a queue cannot be read, or a letter was not accepted.
 pub async fn run(args: RequeueArgs, process: ProcessContext) -> anyhow::Result<()> {
-    let Some(project) = args.project.clone() else {
+    if !args.aws {
         print_line(NONE_HERE)?;
         return Ok(());
-    };
-    on_aws(&project, &args, &process).await
+    }
+    on_aws(&args.project, &args, &process).await
 }
 
 #[cfg(feature = "aws")]

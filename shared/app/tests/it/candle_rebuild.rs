@@ -18,7 +18,7 @@ struct Ticks(Vec<StoredTick>);
 
 #[async_trait]
 impl EventTicks for Ticks {
-    async fn tokens(&self) -> Result<Vec<Token>, PortError> {
+    async fn tokens(&self, _: i64, _: i64) -> Result<Vec<Token>, PortError> {
         let tokens: BTreeSet<Token> = self.0.iter().map(|row| row.tick.token.clone()).collect();
         Ok(tokens.into_iter().collect())
     }

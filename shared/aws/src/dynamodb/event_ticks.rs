@@ -1,16 +1,17 @@
 //! Reads the table of ticks by token and event time, as its key has them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use app::candle_rebuild::EventTicks;
-use app::ports::PortError;
-use app::read_back::{Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, channel};
-use app::tick_replay::event_days;
+use app::ports::{Clock, PortError};
+use app::read_back::StoredTick;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use domain::Token;
+use domain::{FUTURE_TOLERANCE_MS, Token};
 
-use super::attributes::{Item, PK, SK, sortable, text};
+use super::attributes::{Item, PK, SK, day_of, sortable, text};
+use super::stored_days::listed;
 use super::tick_item::{partition, stored_tick_of};
 use crate::error::port_error;
 
@@ -19,19 +20,36 @@ const READ: &str = "read the ticks of a token";
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// The ticks of a table, by token and event time.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TicksByEventTime {
     client: Client,
     table: String,
+    clock: Arc<dyn Clock>,
+}
+
+fn start_of_day(ms: i64) -> i64 {
+    ms.div_euclid(MS_PER_DAY) * MS_PER_DAY
+}
+
+/// The UTC days of a range, as they are in keys.
+fn days(from_ms: i64, to_ms: i64) -> Vec<String> {
+    let mut days = Vec::new();
+    let mut day_ms = start_of_day(from_ms);
+    while day_ms < to_ms {
+        days.extend(day_of(day_ms).ok());
+        day_ms += MS_PER_DAY;
+    }
+    days
 }
 
 impl TicksByEventTime {
     /// The ticks of a table.
     #[must_use]
-    pub fn new(client: &Client, table: impl Into<String>) -> Self {
+    pub fn new(client: &Client, table: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             client: client.clone(),
             table: table.into(),
+            clock,
         }
     }
 
@@ -77,14 +95,25 @@ impl TicksByEventTime {
 
 #[async_trait]
 impl EventTicks for TicksByEventTime {
-    /// # Errors
-    /// Always: the key of the table has the token, and nothing lists those that there are.
-    async fn tokens(&self) -> Result<Vec<Token>, PortError> {
-        Err(PortError {
-            operation: "list the tokens",
-            retryable: false,
-            source: "the table of ticks does not list them: name the tokens".into(),
-        })
+    /// Those of the days that the webhook has listed, whenever their ticks were received since.
+    async fn tokens(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Token>, PortError> {
+        let last_ms = self.clock.now_ms().max(to_ms);
+        let wanted = days(from_ms, to_ms);
+        let mut tokens = BTreeSet::new();
+        // A sender's clock may be ahead, so a tick may be received before the day of its event.
+        for received in days(from_ms.saturating_sub(FUTURE_TOLERANCE_MS), last_ms) {
+            for partition in listed(&self.client, &self.table, &received).await? {
+                let Some((token, day)) = partition.rsplit_once('#') else {
+                    continue;
+                };
+                if wanted.iter().any(|wanted| wanted == day)
+                    && let Ok(token) = Token::new(token)
+                {
+                    tokens.insert(token);
+                }
+            }
+        }
+        Ok(tokens.into_iter().collect())
     }
 
     async fn of_token(
@@ -94,7 +123,7 @@ impl EventTicks for TicksByEventTime {
         to_ms: i64,
     ) -> Result<Vec<StoredTick>, PortError> {
         let mut ticks = Vec::new();
-        let mut day_ms = from_ms.div_euclid(MS_PER_DAY) * MS_PER_DAY;
+        let mut day_ms = start_of_day(from_ms);
         while day_ms < to_ms {
             let partition = partition(token, day_ms).map_err(|error| error.at(READ))?;
             let mut after = None;
@@ -110,65 +139,5 @@ impl EventTicks for TicksByEventTime {
         }
         ticks.retain(|row| (from_ms..to_ms).contains(&row.tick.timestamp_ms));
         Ok(ticks)
-    }
-}
-
-/// The ticks of some tokens, by the time of their receipt: those whose event time is on one of its days, the day before,
-/// or the day after.
-#[derive(Debug, Clone)]
-pub struct TicksOfTokens {
-    ticks: TicksByEventTime,
-    tokens: BTreeSet<Token>,
-}
-
-impl TicksOfTokens {
-    /// The ticks of these tokens in a table.
-    #[must_use]
-    pub fn new(ticks: TicksByEventTime, tokens: BTreeSet<Token>) -> Self {
-        Self { ticks, tokens }
-    }
-
-    async fn send(
-        &self,
-        range: ReceiptRange,
-        sender: &PageSender<StoredTick>,
-    ) -> Result<(), PortError> {
-        for token in &self.tokens {
-            for day in event_days(range) {
-                let start_ms = day
-                    .and_time(chrono::NaiveTime::MIN)
-                    .and_utc()
-                    .timestamp_millis();
-                let partition = partition(token, start_ms).map_err(|error| error.at(READ))?;
-                let all_day = [start_ms, start_ms + MS_PER_DAY];
-                let mut after = None;
-                loop {
-                    let (mut ticks, next) = self.ticks.page(&partition, all_day, after).await?;
-                    ticks.retain(|row| range.contains(row.tick.ingested_at_ms));
-                    if sender.send(Ok(Page::Ticks(ticks))).await.is_err() {
-                        // Nobody wants more.
-                        return Ok(());
-                    }
-                    match next {
-                        Some(next) => after = Some(next),
-                        None => break,
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl StoredTicks for TicksOfTokens {
-    fn stored(&self, range: ReceiptRange) -> Pages<'_, StoredTick> {
-        let (sender, pages) = channel();
-        let reader = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = reader.send(range, &sender).await {
-                drop(sender.send(Err(error)).await);
-            }
-        });
-        pages
     }
 }

@@ -1,14 +1,13 @@
 //! The ticks of a token by event time, from the table of ticks.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use app::candle_rebuild::EventTicks as _;
-use app::read_back::{Page, ReceiptRange, StoredTick, StoredTicks as _};
-use aws::dynamodb::event_ticks::{TicksByEventTime, TicksOfTokens};
+use app::read_back::StoredTick;
+use aws::dynamodb::event_ticks::TicksByEventTime;
 use aws_client::scripted_http::{Answer, Wire};
 use aws_sdk_dynamodb::Client;
 use domain::Token;
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use testkit::ticks::{START_MS, tick};
 
@@ -37,7 +36,11 @@ async fn each_day_of_the_range_is_queried_to_its_end() {
         }
         Answer::Good(answer)
     });
-    let ticks = TicksByEventTime::new(&Client::new(&wire.config()), "tickstream-ticks");
+    let ticks = TicksByEventTime::new(
+        &Client::new(&wire.config()),
+        "tickstream-ticks",
+        Arc::new(|| START_MS),
+    );
     let token = Token::new("BTC").unwrap();
     // From the last second of a day to the third second of the next.
     let found = ticks
@@ -67,41 +70,27 @@ async fn each_day_of_the_range_is_queried_to_its_end() {
 }
 
 #[tokio::test]
-async fn ticks_by_receipt_are_found_on_the_days_around_it() {
-    let mut items = Vec::new();
-    for n in 0..3 {
-        items.push(item_of(&tick("BTC", n)).await);
-    }
-    let wire = Wire::new(move |number, call| {
-        let is_its_day = call.body["ExpressionAttributeValues"][":pk"]["S"] == "BTC#2026-01-01";
-        match (is_its_day, number) {
-            (true, _) => Answer::Good(json!({"Items": items, "Count": 3})),
-            (false, 5) => Answer::Refusal(400, "AccessDeniedException"),
-            (false, _) => Answer::Good(json!({"Items": [], "Count": 0})),
-        }
+async fn tokens_are_those_that_the_webhook_listed() {
+    let wire = Wire::new(move |_, call| {
+        let partition = call.body["ExpressionAttributeValues"][":pk"]["S"]
+            .as_str()
+            .unwrap();
+        let listed: &[&str] = match partition {
+            "days#2025-12-31#3" => &["BTC#2025-12-31", "ETH#2026-01-01"],
+            // Received later, of an earlier event.
+            "days#2026-01-02#0" => &["OLD#2025-12-30", "ETH#2026-01-01", "SOL#2026-01-02"],
+            _ => &[],
+        };
+        let item = |sort: &&str| json!({"pk": {"S": partition}, "sk": {"S": sort}});
+        let items: Vec<Value> = listed.iter().map(item).collect();
+        Answer::Good(json!({"Items": items, "Count": items.len()}))
     });
-    let ticks = TicksByEventTime::new(&Client::new(&wire.config()), "tickstream-ticks");
-    let tokens = BTreeSet::from(["BTC", "ETH"].map(|token| Token::new(token).unwrap()));
-    let ticks = TicksOfTokens::new(ticks, tokens);
-    // The generated ticks are received 20 ms after their time, a second apart.
-    let range = ReceiptRange {
-        from_ms: START_MS + 1_000,
-        to_ms: START_MS + 2_020,
-    };
-    let pages: Vec<_> = ticks.stored(range).collect().await;
-    let found: Vec<StoredTick> = pages
-        .iter()
-        .filter_map(|page| match page {
-            Ok(Page::Ticks(ticks)) => Some(ticks.clone()),
-            Ok(Page::Unseen(_)) | Err(_) => None,
-        })
-        .flatten()
-        .collect();
-    assert_eq!(
-        found.iter().map(|row| row.tick.clone()).collect::<Vec<_>>(),
-        [tick("BTC", 1)]
-    );
-    // Three days of each token; the last one may not be read.
-    assert_eq!(wire.calls().len(), 6);
-    assert!(pages.last().unwrap().is_err());
+    let clock = Arc::new(|| START_MS + 2 * 86_400_000);
+    let ticks = TicksByEventTime::new(&Client::new(&wire.config()), "tickstream-ticks", clock);
+    let tokens = ticks
+        .tokens(START_MS - 1, START_MS + 86_400_000)
+        .await
+        .unwrap();
+    let tokens: Vec<&str> = tokens.iter().map(|token| token.as_str()).collect();
+    assert_eq!(tokens, ["BTC", "ETH"]);
 }

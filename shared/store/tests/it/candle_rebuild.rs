@@ -41,7 +41,7 @@ async fn run(store: &EmbeddedStore, apply: bool) -> RebuildReport {
 }
 
 async fn candle(store: &EmbeddedStore, interval: Interval, start_ms: i64) -> Candle {
-    let token = store.tokens().await.unwrap().remove(0);
+    let token = store.tokens(0, i64::MAX).await.unwrap().remove(0);
     let none = BTreeSet::new();
     let found = store
         .stored(&token, &none, start_ms, start_ms + 1)
@@ -79,7 +79,7 @@ async fn damage(store: &EmbeddedStore, before: &Candle) -> u64 {
 async fn what_the_analysis_stored_is_what_the_ticks_give() {
     let folder = TempDir::new().unwrap();
     let store = analysed(&folder).await;
-    let tokens = store.tokens().await.unwrap();
+    let tokens = store.tokens(0, i64::MAX).await.unwrap();
     assert_eq!(
         tokens.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
         ["BTC", "ETH"]

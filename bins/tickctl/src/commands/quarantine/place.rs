@@ -46,7 +46,7 @@ pub(super) struct PlaceOptions {
 
 /// A quarantine.
 pub(super) enum Place {
-    Server(ServerClient),
+    Server(Box<ServerClient>),
     Store(OpenStore),
     #[cfg(feature = "aws")]
     Bucket(Arc<dyn QuarantineReview>),

@@ -47,7 +47,7 @@ pub(super) struct InboxOptions {
 }
 
 impl InboxOptions {
-    pub(super) fn open(&self) -> anyhow::Result<Inbox> {
+    pub(super) fn open(&self) -> anyhow::Result<Box<Inbox>> {
         let Some(to) = self.into.clone() else {
             let rule = "entries on AWS are delivered to the webhook again: pass its address with --into URL, and a \
                         secret of its senders in TICKCTL_SECRET";
@@ -58,12 +58,12 @@ impl InboxOptions {
             secret: self.secret.clone(),
             timeout: self.delivery_timeout,
         };
-        Ok(Inbox {
+        Ok(Box::new(Inbox {
             transport: Transport::new(&to, 1)?,
             base: to.to_string().trim_end_matches('/').to_owned(),
             authorization: target.authorization()?,
             timeout: Duration::from_secs(self.delivery_timeout),
-        })
+        }))
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) enum Replayer<'a> {
     Server(&'a ServerClient),
     Webhook {
         review: Arc<dyn QuarantineReview>,
-        inbox: Inbox,
+        inbox: Box<Inbox>,
     },
 }
 
@@ -116,7 +116,7 @@ impl Replayer<'_> {
                 Self::Server(server) => of_server(server, chunk, who).await?,
                 Self::Webhook { review, inbox } => {
                     let now_ms = (process.now_ms)();
-                    delivered_again(review.as_ref(), inbox, chunk, who, now_ms).await?
+                    delivered_again(review.as_ref(), inbox.as_ref(), chunk, who, now_ms).await?
                 }
             };
             for (entry, outcome) in chunk.iter().zip(outcomes) {

@@ -44,7 +44,11 @@ impl ProjectCandles {
             Arc::new(move || now_ms),
         );
         Ok(Self {
-            ticks: TicksByEventTime::new(&tables, format!("{project}-ticks")),
+            ticks: TicksByEventTime::new(
+                &tables,
+                format!("{project}-ticks"),
+                Arc::new(move || now_ms),
+            ),
             candles: RebuiltBlocks::new(Arc::new(blocks), args.interval),
             received_before_ms: now_ms - UNSTORED_MS,
         })
@@ -86,7 +90,7 @@ mod tests {
     const NOW_MS: i64 = 1_767_312_000_000;
 
     fn checked(options: &[&str]) -> Result<(), String> {
-        let fixed = ["tickctl", "rebuild", "--project", "p", "--tokens", "BTC"];
+        let fixed = ["tickctl", "rebuild", "--aws"];
         let cli = Cli::try_parse_from([&fixed[..], options].concat()).unwrap();
         let Command::Rebuild(args) = cli.command else {
             panic!("{options:?} is another command");

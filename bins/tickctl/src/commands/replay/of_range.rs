@@ -28,14 +28,14 @@ use crate::process::{BadInput, ProcessContext, Unseen, print_line};
 /// Why the stream of one machine is not a destination.
 const NO_STREAM_HERE: &str = "the stream of a tickstream on this machine takes no repeats, since its analysis would count them \
     twice. What it lacks is appended by `tickctl verify --repair`, candles are computed again by `tickctl rebuild`, and \
-    a new tickstream is filled by --into URL. For the stream of a project on AWS, pass --project NAME";
+    a new tickstream is filled by --into URL. For the stream of a project on AWS, pass --aws";
 
 /// Where the ticks are.
 enum Origin {
     Spooled(SpooledTicks),
     Store(OpenStore),
     #[cfg(feature = "aws")]
-    Table(aws::dynamodb::event_ticks::TicksOfTokens),
+    Table(aws::dynamodb::TickTableReader),
     Archive {
         reader: ArchiveReader,
         /// Kept until the end.
@@ -46,7 +46,7 @@ enum Origin {
 pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::Result<()> {
     let selection = selection(args, (process.now_ms)())?;
     let Some(into) = args.into.as_deref() else {
-        let rule = "where to? Pass --into URL, or --into stream with --project NAME";
+        let rule = "where to? Pass --into URL, or --into stream with --aws";
         return Err(BadInput(rule.to_owned()).into());
     };
     let to = destination(args, into, process).await?;
@@ -140,9 +140,9 @@ async fn destination(
         let inbox = Inbox::new(&args.target(into)?, args.attempts, process.stop.clone())?;
         return Ok(Box::new(inbox));
     }
-    match &args.project {
-        None => Err(BadInput(NO_STREAM_HERE.to_owned()).into()),
-        Some(project) => stream(project).await,
+    match args.aws {
+        false => Err(BadInput(NO_STREAM_HERE.to_owned()).into()),
+        true => stream(&args.project).await,
     }
 }
 
@@ -164,8 +164,8 @@ async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
 }
 
 async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<Origin> {
-    if let Some(table) = &args.table {
-        return in_table(table, selection).await;
+    if args.store && args.aws {
+        return in_table(&args.project).await;
     }
     match args.archive.as_deref() {
         Some("") => {
@@ -225,18 +225,20 @@ async fn on_s3(place: &str) -> anyhow::Result<Arc<dyn Objects>> {
 }
 
 #[cfg(feature = "aws")]
-async fn in_table(table: &str, selection: &TickSelection) -> anyhow::Result<Origin> {
-    use aws::dynamodb::event_ticks::{TicksByEventTime, TicksOfTokens};
+async fn in_table(project: &str) -> anyhow::Result<Origin> {
+    use aws::dynamodb::{Find, TickTableReader};
     let config = aws::client::config(aws::client::BATCH).await;
     aws::client::check(&config).await?;
-    let ticks = TicksByEventTime::new(&aws::clients::dynamodb(&config), table);
-    Ok(Origin::Table(TicksOfTokens::new(
-        ticks,
-        selection.tokens.clone(),
+    let client = aws::clients::dynamodb(&config);
+    let table = format!("{project}-ticks");
+    Ok(Origin::Table(TickTableReader::new(
+        client,
+        table,
+        Find::Listed,
     )))
 }
 
 #[cfg(not(feature = "aws"))]
-async fn in_table(table: &str, _: &TickSelection) -> anyhow::Result<Origin> {
-    bail!("this tickctl was built without AWS, where {table} is")
+async fn in_table(project: &str) -> anyhow::Result<Origin> {
+    bail!("this tickctl was built without AWS, where {project} is")
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use app::ports::PortError;
 use app::requeue::{
     DeadLetters as _, LetterAction, LetterDestination, LetterFilter, LetterKind, RequeueReport,
@@ -152,10 +152,8 @@ fn failure(report: &RequeueReport) -> anyhow::Result<()> {
 }
 
 fn named(error: PortError, queue: &str) -> anyhow::Error {
-    let operation = error.operation;
-    Err::<(), _>(anyhow::anyhow!("{}", error.source))
-        .with_context(|| format!("{queue}: {operation} failed"))
-        .unwrap_err()
+    let cause = anyhow::anyhow!("{}", error.source);
+    cause.context(format!("{queue}: {error}"))
 }
 
 #[cfg(test)]
