@@ -49,7 +49,7 @@ pub struct DataOptions {
 /// The data of a tickstream.
 pub enum DataAccess {
     /// A running process.
-    Server(ServerClient),
+    Server(Box<ServerClient>),
     /// The store itself, which no process has open. Other processes are kept out until it is closed.
     Store(OpenStore),
 }
@@ -77,7 +77,7 @@ impl DataOptions {
     /// the token; or it was written by another version.
     pub async fn open(&self) -> anyhow::Result<DataAccess> {
         if let Some(to) = &self.to {
-            return self.client(to).map(DataAccess::Server);
+            return Ok(DataAccess::Server(Box::new(self.client(to)?)));
         }
         let folder = &self.data_dir;
         let deadline = Instant::now() + FOUND_WITHIN;
@@ -95,7 +95,7 @@ impl DataOptions {
                 Err(error) => return Err(unopened(folder, error)),
             };
             match self.find_process().await? {
-                Ok(server) => return Ok(DataAccess::Server(server)),
+                Ok(server) => return Ok(DataAccess::Server(Box::new(server))),
                 Err(why) if Instant::now() >= deadline => {
                     let found = format!(
                         "a process has the store in {} open, but {why}: is it starting or stopping? Pass \
