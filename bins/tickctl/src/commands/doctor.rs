@@ -95,7 +95,7 @@ fn usd(text: &str) -> Result<f64, String> {
 pub async fn run(args: DoctorArgs, process: ProcessContext) -> anyhow::Result<()> {
     let every = args.watch.map(Duration::from_secs);
     let state = watch::draw(every, &process, async || {
-        let lines = look(&args, &process).await?;
+        let lines = Box::pin(look(&args, &process)).await?;
         let state = overall(&lines);
         let screen = match args.json {
             true => json!({ "state": state, "checks": lines }).to_string(),
@@ -121,11 +121,13 @@ async fn look(args: &DoctorArgs, process: &ProcessContext) -> anyhow::Result<Vec
 
 /// The lines as a table; advice stands under its line.
 fn text(lines: &[CheckLine]) -> String {
-    let rows = lines.iter().map(|line| {
+    let rows = lines.iter().enumerate().map(|(at, line)| {
         // Evidence may contain what others wrote.
         let evidence = printable(&line.evidence).replace(['\n', '\t'], " ");
         let mut row = format!("{:<9} {:<11} {evidence}", line.state.as_str(), line.check);
-        if let Some(advice) = &line.advice {
+        // Where lines in a row have the same, it stands under the last of them.
+        let next = lines.get(at + 1).and_then(|next| next.advice.as_ref());
+        if let Some(advice) = line.advice.as_ref().filter(|advice| next != Some(*advice)) {
             let advice = printable(advice).replace(['\n', '\t'], " ");
             row += &format!("\n{:<21} do: {advice}", "");
         }
@@ -149,12 +151,14 @@ mod tests {
         let lines = [
             line(CheckState::Ok, None),
             line(CheckState::NotSeen, Some("make room")),
+            line(CheckState::Failed, Some("make room")),
         ];
         let text = text(&lines);
         let rows: Vec<&str> = text.lines().collect();
         assert!(rows[0].starts_with("ok        disk        10 MB"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
         assert!(rows[1].starts_with("not seen  disk        10 MB"), "{text}");
-        assert_eq!(rows[2], "                      do: make room");
+        assert!(rows[2].starts_with("failed    disk        10 MB"), "{text}");
+        assert_eq!(rows[3], "                      do: make room");
     }
 }

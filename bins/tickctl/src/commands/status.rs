@@ -59,7 +59,8 @@ pub struct StatusArgs {
 pub async fn run(args: StatusArgs, process: ProcessContext) -> anyhow::Result<()> {
     let every = args.watch.map(Duration::from_secs);
     watch::draw(every, &process, async || {
-        look(&args, &process).await.map(|screen| (screen, ()))
+        let screen = Box::pin(look(&args, &process)).await?;
+        Ok((screen, ()))
     })
     .await
 }

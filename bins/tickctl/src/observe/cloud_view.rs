@@ -19,8 +19,18 @@ const CHANGES_READ: usize = 10;
 /// How exactly a date of HTTP says the time: it has whole seconds.
 const DATE_WITHIN_MS: i64 = 1_000;
 
+/// The most characters of an error that are shown.
+const CAUSE_CHARS_MAX: usize = 160;
+
 /// Seconds of a day.
 const DAY_SECONDS: f64 = 86_400.0;
+
+/// What the webhook said, and when it was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct WebhookAnswer {
+    pub(crate) responded: Responded,
+    pub(crate) asked_ms: i64,
+}
 
 /// A project on AWS, as it was observed.
 pub(crate) struct CloudView {
@@ -28,8 +38,8 @@ pub(crate) struct CloudView {
     pub(crate) changes: Seen<Vec<FlagVersion>>,
     pub(crate) alarms: Seen<AlarmStates>,
     pub(crate) observations: Seen<CloudObservations>,
-    /// What the webhook said, and when it was asked.
-    pub(crate) webhook: Seen<(Responded, i64)>,
+    /// What the webhook said; unseen if its address is not known.
+    pub(crate) webhook: Seen<Result<WebhookAnswer, String>>,
 }
 
 /// Observes a project, and its webhook if its address is known.
@@ -71,7 +81,7 @@ fn api_id(webhook: &Uri) -> Option<String> {
     rest.starts_with("execute-api.").then(|| id.to_owned())
 }
 
-async fn ask(webhook: Option<&Uri>, now_ms: fn() -> i64) -> Seen<(Responded, i64)> {
+async fn ask(webhook: Option<&Uri>, now_ms: fn() -> i64) -> Seen<Result<WebhookAnswer, String>> {
     let Some(webhook) = webhook else {
         let why = "the address of the webhook is not known";
         return Err(unseen(
@@ -81,16 +91,24 @@ async fn ask(webhook: Option<&Uri>, now_ms: fn() -> i64) -> Seen<(Responded, i64
     };
     let asked_ms = now_ms();
     let responded = health::query(webhook).await;
-    let responded = responded.map_err(|error| {
-        let advice = "see docs/runbooks/webhook-server-errors.md";
-        unseen(format!("the webhook did not answer: {error:#}"), advice)
-    })?;
-    Ok((responded, asked_ms))
+    Ok(match responded {
+        Ok(responded) => Ok(WebhookAnswer {
+            responded,
+            asked_ms,
+        }),
+        Err(error) => Err(format!("the webhook did not answer: {error:#}")),
+    })
 }
 
 fn refused(error: PortError) -> Unseen {
+    let cause: String = error
+        .source
+        .to_string()
+        .chars()
+        .take(CAUSE_CHARS_MAX)
+        .collect();
     unseen(
-        format!("{error}: {}", error.source),
+        format!("could not {}: {cause}", error.operation),
         "check the credentials, the region and the rights: infra/operators.yaml has those of an operator",
     )
 }
@@ -99,6 +117,20 @@ impl CloudView {
     /// What the metrics say.
     pub(crate) fn metrics<T>(&self, of: impl FnOnce(&CloudObservations) -> T) -> Seen<T> {
         self.observations.as_ref().map(of).map_err(Clone::clone)
+    }
+
+    /// The answer of the webhook, if there is one.
+    fn answer(&self) -> Seen<&WebhookAnswer> {
+        let answer = self.webhook.as_ref().map_err(Clone::clone)?;
+        answer.as_ref().map_err(|why| {
+            let advice = "see the line `writes`, and docs/runbooks/webhook-server-errors.md";
+            unseen(why.clone(), advice)
+        })
+    }
+
+    /// Which code the webhook runs.
+    pub(crate) fn code(&self) -> Seen<String> {
+        Ok(self.answer()?.responded.health.summary())
     }
 
     /// What goes to the stream.
@@ -126,7 +158,10 @@ impl CloudView {
 
     /// The clock of the webhook's API against ours.
     pub(crate) fn clocks(&self) -> Seen<Clocks> {
-        let (responded, asked_ms) = self.webhook.as_ref().map_err(Clone::clone)?;
+        let WebhookAnswer {
+            responded,
+            asked_ms,
+        } = self.answer()?;
         let Some(date_ms) = responded.date_ms else {
             let why = "the response of the webhook has no date";
             return Err(unseen(why, "ask the address of the API itself"));
@@ -141,7 +176,11 @@ impl CloudView {
 
     /// Whether writes work: the webhook answers, and stores what it gets.
     pub(crate) fn writes(&self) -> Seen<Result<String, String>> {
-        let (responded, _) = self.webhook.as_ref().map_err(Clone::clone)?;
+        let answer = self.webhook.as_ref().map_err(Clone::clone)?;
+        let responded = match answer {
+            Ok(answer) => &answer.responded,
+            Err(why) => return Ok(Err(why.clone())),
+        };
         let recent = self.metrics(|it| it.traffic().recent)?;
         let evidence = format!(
             "the webhook answered in {} ms, and stored {} of {} entries that came lately",
@@ -159,7 +198,7 @@ impl CloudView {
 
     /// The versions of this tool and of the webhook.
     pub(crate) fn versions(&self) -> Seen<Versions> {
-        let (responded, _) = self.webhook.as_ref().map_err(Clone::clone)?;
+        let responded = &self.answer()?.responded;
         Ok(Versions {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             running: responded.health.version.clone(),
@@ -239,7 +278,10 @@ mod tests {
             changes: Err(away()),
             alarms: Err(away()),
             observations: Ok(CloudObservations::new(series, NOW_MS)),
-            webhook: Ok((responded, NOW_MS)),
+            webhook: Ok(Ok(WebhookAnswer {
+                responded,
+                asked_ms: NOW_MS,
+            })),
         }
     }
 
@@ -278,6 +320,12 @@ mod tests {
         );
         let failing = view(&[(Received, 9.0), (WebhookErrors, 3.0)]);
         assert!(failing.writes().unwrap().is_err());
+        let away = CloudView {
+            webhook: Ok(Err("status 502".to_owned())),
+            ..view(&[])
+        };
+        assert_eq!(away.writes().unwrap(), Err("status 502".to_owned()));
+        assert!(away.versions().is_err() && away.clocks().is_err());
     }
 
     #[test]

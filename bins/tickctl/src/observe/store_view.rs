@@ -1,6 +1,8 @@
 //! What the store of a folder that no process has open says.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use app::ports::RolloutStore as _;
 use domain::Reason;
@@ -21,6 +23,9 @@ const CHANGES_READ: usize = 50;
 /// The folder of backups that tickstream uses unless it is told another one.
 const BACKUPS_FOLDER: &str = "backups";
 
+/// The levels of folders above the archive's files: year, month and day.
+const DAY_LEVELS: usize = 3;
+
 /// Entries of this age are recent, as in a running process.
 const RECENT_MS: i64 = 5 * 60_000;
 
@@ -39,9 +44,10 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
             set_aside: 0,
         });
     }
-    let archive = lag.last().filter(|it| it.name == "archive");
-    let files = archive.map(|lag| Files {
-        newest_age_ms: None,
+    let archive_lag = lag.last().filter(|it| it.name == "archive");
+    let newest_ms = newest_file_ms(&archive::table_folder(&opened.data_dir), DAY_LEVELS);
+    let files = archive_lag.map(|lag| Files {
+        newest_age_ms: newest_ms.map(|at_ms| (now_ms - at_ms).max(0)),
         waiting: lag.records,
         waiting_ms: Some(lag.age_ms),
         streamed: 0,
@@ -135,6 +141,41 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
     })
 }
 
+/// When the newest file of the last day was written. Days are three levels of folders whose names sort as they
+/// follow each other.
+fn newest_file_ms(folder: &Path, levels: usize) -> Option<i64> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    if levels > 0 {
+        let mut folders: Vec<_> = entries.map(|entry| entry.path()).collect();
+        folders.sort();
+        return newest_file_ms(folders.last()?, levels - 1);
+    }
+    let written = entries.filter_map(|entry| entry.metadata().ok()?.modified().ok());
+    let newest = written.max()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(newest.as_millis()).ok()
+}
+
 fn not_running() -> Unseen {
     unseen("no process runs", "start tickstream, and look again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_file_is_that_of_the_last_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let newest = || newest_file_ms(folder.path(), DAY_LEVELS);
+        assert_eq!(newest(), None);
+        for day in ["year=2025/month=12/day=31", "year=2026/month=01/day=02"] {
+            std::fs::create_dir_all(folder.path().join(day)).unwrap();
+        }
+        assert_eq!(newest(), None);
+        let file = folder.path().join("year=2026/month=01/day=02/a.parquet");
+        let file = std::fs::File::create(file).unwrap();
+        let written = UNIX_EPOCH + std::time::Duration::from_millis(1_772_878_440_000);
+        file.set_modified(written).unwrap();
+        assert_eq!(newest(), Some(1_772_878_440_000));
+    }
 }

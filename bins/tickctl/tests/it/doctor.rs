@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use crate::process::{Run, tickctl};
 
 /// A program in the place of `ticksql` that counts 3 ticks.
-#[cfg(unix)]
 fn ticksql(folder: &TempDir) -> String {
     use std::os::unix::fs::PermissionsExt as _;
     let program = folder.path().join("ticksql");
@@ -81,7 +80,6 @@ fn has(run: &Run, lines: &[&str]) {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_store_that_no_process_has_open_is_looked_at() {
     let folder = TempDir::new().unwrap();

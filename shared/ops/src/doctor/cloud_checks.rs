@@ -27,7 +27,11 @@ pub fn alarms(seen: &Seen<AlarmStates>) -> CheckLine {
             return CheckLine::failed(ALARMS, evidence, advice);
         }
         if !it.missing.is_empty() || it.watched == 0 {
-            let evidence = format!("{} exist; missing: {}", it.watched, list(&it.missing));
+            let missing = match it.missing.as_slice() {
+                [] => String::new(),
+                names => format!("; missing: {}", list(names)),
+            };
+            let evidence = format!("{} exist{missing}", it.watched);
             return CheckLine::failed(ALARMS, evidence, "`just deploy infra` deploys them");
         }
         if !it.unseen.is_empty() {

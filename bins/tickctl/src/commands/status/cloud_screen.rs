@@ -2,7 +2,7 @@
 
 use ops::doctor::{self, CloudObservations, Place, Traffic};
 
-use super::screen::{row, share_seen};
+use super::screen::{evidence, row, share_seen};
 use crate::commands::rollout::text::{alarms_text, change_text, flag_text};
 use crate::observe::cloud_view::CloudView;
 
@@ -21,26 +21,18 @@ pub(super) fn text(project: &str, view: &CloudView) -> String {
     };
     let flag = view.flag.as_ref().map_err(Clone::clone);
     let alarms = view.alarms.as_ref().map_err(Clone::clone);
-    let webhook = view.webhook.as_ref().map_err(Clone::clone);
+    let lag = view.metrics(CloudObservations::lag);
+    let ledger = view.metrics(CloudObservations::ledger);
     let mut rows = vec![
         row("project", Ok(project.to_owned())),
-        row(
-            "code",
-            webhook.map(|(responded, _)| responded.health.summary()),
-        ),
+        row("code", view.code()),
         row(
             "rollout",
             flag.map(|flag| format!("{}; seen: {seen_share}", flag_text(flag))),
         ),
         row("rate", traffic.clone().map(|recent| rate(&recent))),
-        row(
-            "lag",
-            Ok(doctor::lag(&place, &view.metrics(CloudObservations::lag)).evidence),
-        ),
-        row(
-            "ledger",
-            Ok(doctor::ledger(&place, &view.metrics(CloudObservations::ledger)).evidence),
-        ),
+        row("lag", evidence(&lag, doctor::lag(&place, &lag))),
+        row("ledger", evidence(&ledger, doctor::ledger(&place, &ledger))),
         row(
             "malformed",
             traffic.map(|recent| {

@@ -2,7 +2,7 @@
 
 use ops::doctor::{self, Place, Seen};
 
-use super::screen::{row, share_seen, time};
+use super::screen::{evidence, row, share_seen, time};
 use crate::observe::{MachineView, PastChange, RolloutView};
 
 /// How many changes are shown.
@@ -31,8 +31,11 @@ pub(super) fn text(view: &MachineView) -> String {
             }),
         ),
         row("rate", rate(&view.ticks_per_second)),
-        row("lag", Ok(doctor::lag(&place, &view.lag).evidence)),
-        row("ledger", Ok(doctor::ledger(&place, &view.ledger).evidence)),
+        row("lag", evidence(&view.lag, doctor::lag(&place, &view.lag))),
+        row(
+            "ledger",
+            evidence(&view.ledger, doctor::ledger(&place, &view.ledger)),
+        ),
         row(
             "malformed",
             malformed.map(|it| {
@@ -171,5 +174,9 @@ mod tests {
         let text = text(&view());
         let expected = "rate      not seen: no process runs (start it)";
         assert!(text.contains(expected), "{text}");
+        assert!(
+            text.contains("lag       not seen: no process runs"),
+            "{text}"
+        );
     }
 }

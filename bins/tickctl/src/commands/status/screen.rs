@@ -1,7 +1,7 @@
 //! Rows of a screen: a name, and what was seen or why it was not.
 
 use chrono::{DateTime, SecondsFormat};
-use ops::doctor::{Seen, Traffic};
+use ops::doctor::{CheckLine, Seen, Traffic};
 use runtime::printable::printable;
 
 /// A row. Control characters of others do not reach the terminal.
@@ -12,6 +12,14 @@ pub(super) fn row(name: &str, seen: Seen<String>) -> String {
     };
     let text = text.replace(['\n', '\t'], " ");
     format!("{name:<9} {}", printable(&text))
+}
+
+/// The evidence of a check, without its judgement, of what was seen.
+pub(super) fn evidence<T>(seen: &Seen<T>, line: CheckLine) -> Seen<String> {
+    match seen {
+        Ok(_) => Ok(line.evidence),
+        Err(unseen) => Err(unseen.clone()),
+    }
 }
 
 /// The share of the stored ticks that are in the cohort.
