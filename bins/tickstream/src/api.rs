@@ -43,6 +43,8 @@ pub(crate) struct Api {
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) backups: Arc<Backups>,
     pub(crate) verify: LocalVerify,
+    /// Held while the disk is looked at.
+    pub(crate) disk_look: Arc<tokio::sync::Mutex<()>>,
     /// Held while a comparison runs.
     pub(crate) verifying: Arc<tokio::sync::Mutex<()>>,
     pub(crate) operator: Arc<Operator>,

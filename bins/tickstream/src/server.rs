@@ -184,6 +184,7 @@ impl Server {
             archiver,
             backups: Arc::new(backups),
             verify: LocalVerify::new(store.clone(), &config.data_dir),
+            disk_look: Arc::default(),
             verifying: Arc::default(),
             operator: Arc::clone(&operator),
             live,

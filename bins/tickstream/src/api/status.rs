@@ -22,6 +22,9 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(2);
 /// The pairs whose latest ticks are compared with the clock: those that are in memory anyway.
 const LATEST_TICKS: usize = 1_000;
 
+/// How long a look at the disk may take.
+const DISK_WITHIN: Duration = Duration::from_millis(500);
+
 /// The ledger; its `difference` is 0 if the counters reconcile.
 pub(super) async fn ledger(
     State(api): Shared,
@@ -52,6 +55,7 @@ pub(super) async fn status(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     let now_ms = runtime::clock::now_ms();
+    let (disk, backups) = api.disk_and_backups().await;
     let shards: Vec<_> = (0_u8..)
         .zip(api.store.end_offsets())
         .map(|(shard, end)| json!({"shard": shard, "head": end.count()}))
@@ -91,8 +95,8 @@ pub(super) async fn status(
             "states_resumed": analysis.states_resumed,
         },
         "archive": {"last_file_at": api.archiver.last_written_ms()},
-        "disk": api.disk()?,
-        "backups": api.backups_made().await,
+        "disk": disk,
+        "backups": backups,
         "readers": api.live.readers(),
         "feed_waiting_ms": api.live.waiting_ms(now_ms),
         "demo": api.demo,
@@ -110,23 +114,33 @@ impl Api {
         }))
     }
 
-    fn disk(&self) -> Result<Value, Problem> {
-        Ok(json!({
-            "free_bytes": self.store.free_disk_bytes(),
-            "min_free_bytes": self.store.min_free_disk_bytes(),
-            "store_bytes": self.store.disk_bytes().map_err(unreadable)?,
-        }))
-    }
-
-    /// `null` if their folder cannot be read.
-    async fn backups_made(&self) -> Value {
-        let folder = self.backups.folder().to_owned();
-        let shown = folder.display().to_string();
-        let made = tokio::task::spawn_blocking(move || BackupsMade::read(&folder)).await;
-        let Ok(Ok(made)) = made else {
-            return Value::Null;
+    /// The disk and the backups on it; each is `null` if it cannot be looked at, or not in time: whoever asks for the
+    /// status of a process whose disk hangs must get an answer.
+    async fn disk_and_backups(&self) -> (Value, Value) {
+        // One look at a time, so that a disk that hangs holds one thread and not one for each request.
+        let Ok(turn) = std::sync::Arc::clone(&self.disk_look).try_lock_owned() else {
+            return (Value::Null, Value::Null);
         };
-        json!({ "folder": shown, "count": made.count, "newest_at": made.newest_ms })
+        let (store, folder) = (self.store.clone(), self.backups.folder().to_owned());
+        let look = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let disk = store.disk_bytes().map(|store_bytes| {
+                json!({
+                    "free_bytes": store.free_disk_bytes(),
+                    "min_free_bytes": store.min_free_disk_bytes(),
+                    "store_bytes": store_bytes,
+                })
+            });
+            let backups = BackupsMade::read(&folder).map(|made| {
+                let shown = folder.display().to_string();
+                json!({ "folder": shown, "count": made.count, "newest_at": made.newest_ms })
+            });
+            (disk.unwrap_or_default(), backups.unwrap_or_default())
+        });
+        match tokio::time::timeout(DISK_WITHIN, look).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) | Err(_) => (Value::Null, Value::Null),
+        }
     }
 }
 
