@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
-use crate::commands::{backup, compact, cost, load, replay, server};
+use crate::commands::{backup, compact, cost, detect, load, replay, server};
 use crate::process::{BadInput, ProcessContext};
 
 /// The exit code of a failure: of the server or the network, or errors under load.
@@ -59,6 +59,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Says what a month on AWS costs, by item.
     Cost(cost::CostArgs),
+    /// Finds the anomalies of a series on standard input.
+    Detect(detect::DetectArgs),
     /// Shows and changes the share of ticks that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
@@ -73,6 +75,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Server(args) => Box::pin(server::run(args)).await,
         Command::Backup(args) => Box::pin(backup::run(args, process)).await,
         Command::Cost(args) => cost::run(&args),
+        Command::Detect(args) => detect::run(&args),
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
     };
