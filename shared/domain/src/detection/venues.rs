@@ -24,8 +24,12 @@ const TICKS_MIN: u32 = 64;
 const RATIO_MIN: f32 = 4.0;
 const NOISE: f32 = 1e-4;
 
-/// A distance that is as rare as that is a divergence: less than one in ten days of a tick a second.
-const PROBABILITY_MAX: f32 = 1e-6;
+/// A distance that is as rare is a divergence if the venue's next price has it, too: a single one may be a mistake.
+const PROBABILITY_MAX: f32 = 1e-4;
+const TICKS_AWAY: u32 = 2;
+
+/// A venue that is away for so many ticks has another premium.
+const TICKS_AWAY_MAX: u32 = 600;
 
 /// The latest prices of a pair's venues, and how far apart they usually are. At most 400 bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -44,12 +48,13 @@ struct Venue {
     /// The mean distance from the others (venues have a premium), and the mean size of its changes.
     premium: Mean,
     size: Mean,
-    /// Whether it is away: a divergence is reported once.
-    is_away: bool,
+    /// For how many ticks it has been away: a divergence is reported once.
+    ticks_away: u32,
 }
 
 impl Venues {
-    /// Takes a price of a venue, and compares it with the median of the latest prices of the others. A divergence is
+    /// Takes a price of a venue, and compares it with the median of the latest prices of those
+    /// others that are not away themselves, less their premiums. A divergence is
     /// reported when it begins. A price that is not above 0 is ignored.
     pub fn observe(&mut self, timestamp_ms: i64, venue: u32, price: f64) -> Option<Detection> {
         let log_price = price.ln();
@@ -72,19 +77,24 @@ impl Venues {
         let is_away = state.ticks >= TICKS_MIN
             && ratio >= RATIO_MIN
             && self.distances.tail_probability(ratio) <= PROBABILITY_MAX;
-        let begins = is_away && !state.is_away;
-        state.is_away = is_away;
-        state.ticks = state.ticks.saturating_add(1);
-        #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
-        let share = 1.0 / state.ticks as f32;
-        if !is_away {
-            state.premium.add(difference, DISTANCE_SPAN, share);
+        if is_away && state.ticks_away < TICKS_AWAY_MAX {
+            state.ticks_away += 1;
+        } else if is_away {
+            // Away for good: that is its premium now.
+            (state.ticks, state.ticks_away) = (0, 0);
+        } else {
+            state.ticks_away = 0;
             self.distances.add(ratio);
         }
-        // Away for good, it becomes usual.
-        state
-            .size
-            .add(distance.min(GROWTH_MAX * usual), DISTANCE_SPAN, share);
+        let begins = state.ticks_away == TICKS_AWAY;
+        if state.ticks_away == 0 {
+            state.ticks = state.ticks.saturating_add(1);
+            #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
+            let share = 1.0 / state.ticks as f32;
+            state.premium.add(difference, DISTANCE_SPAN, share);
+            let most = GROWTH_MAX * usual;
+            state.size.add(distance.min(most), DISTANCE_SPAN, share);
+        }
         begins.then(|| Detection {
             kind: AnomalyKind::Divergence,
             direction: Direction::of(difference),
@@ -98,10 +108,12 @@ impl Venues {
     fn median_of_others(&self, timestamp_ms: i64, venue: u32) -> Option<f64> {
         let is_recent = |it: &&Venue| {
             let age_ms = timestamp_ms.saturating_sub(it.last_ms);
-            it.id != venue && age_ms <= PRICE_AGE_MAX_MS
+            it.id != venue && age_ms <= PRICE_AGE_MAX_MS && it.ticks_away == 0
         };
         let recent = self.venues.iter().filter(is_recent);
-        let mut prices: Vec<f64> = recent.map(|it| it.log_price).collect();
+        let mut prices: Vec<f64> = recent
+            .map(|it| it.log_price - f64::from(it.premium.get()))
+            .collect();
         prices.sort_by(f64::total_cmp);
         let middle = prices.len() / 2;
         let upper = *prices.get(middle)?;
@@ -131,7 +143,7 @@ impl Venues {
             ticks: 0,
             premium: Mean::default(),
             size: Mean::default(),
-            is_away: false,
+            ticks_away: 0,
         });
         self.venues.len() - 1
     }

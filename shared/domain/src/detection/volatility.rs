@@ -48,3 +48,43 @@ impl<const FAST: u16, const ONLY_LESS: bool> Statistic for Volatility<FAST, ONLY
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The statistic after 2,000 changes of 1 and as many samples as it takes of another size.
+    fn after<const ONLY_LESS: bool>(size: f32) -> (f32, Observed) {
+        let mut statistic = Volatility::<20, ONLY_LESS>::default();
+        let mut last = None;
+        for n in 0..2_100_u16 {
+            let size = if n < 2_000 { 1.0 } else { size };
+            let sample = Sample {
+                timestamp_ms: 0,
+                value: 0.0,
+                change: if n % 2 == 0 { size } else { -size },
+                noise: 0.01,
+                low: -1.0,
+                high: 1.0,
+                outside: 0.0,
+                share: 1.0 / (f32::from(n) + 1.0),
+            };
+            last = Some((statistic.measure(&sample), statistic.observed(&sample)));
+        }
+        last.unwrap()
+    }
+
+    #[test]
+    fn more_and_less_movement_are_measured_in_doublings() {
+        let (more, observed) = after::<false>(8.0);
+        assert!((1.5..3.0).contains(&more), "{more}");
+        let kind_and_direction = |it: Observed| (it.kind, it.direction);
+        let expected = (AnomalyKind::Volatility, Direction::Up);
+        assert_eq!(kind_and_direction(observed), expected);
+        let (none, observed) = after::<true>(0.0);
+        assert!(none > 5.0, "{none}");
+        let expected = (AnomalyKind::StuckFeed, Direction::Down);
+        assert_eq!(kind_and_direction(observed), expected);
+        assert_eq!(after::<true>(8.0).0, 0.0);
+    }
+}
