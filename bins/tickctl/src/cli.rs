@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
 use crate::commands::{
-    backup, compact, cost, doctor, load, quarantine, rebuild, replay, requeue, server, status,
-    verify,
+    backup, compact, cost, detect, doctor, load, quarantine, rebuild, replay, requeue, server,
+    status, verify,
 };
 use crate::process::{BadInput, ExitWith, ProcessContext, Unseen};
 
@@ -85,6 +85,8 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Says what a month on AWS costs, by item.
     Cost(cost::CostArgs),
+    /// Finds the anomalies of a series on standard input.
+    Detect(detect::DetectArgs),
     /// Shows and changes the share of ticks that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
@@ -105,6 +107,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Doctor(args) => Box::pin(doctor::run(args, process)).await,
         Command::Status(args) => Box::pin(status::run(args, process)).await,
         Command::Cost(args) => cost::run(&args),
+        Command::Detect(args) => detect::run(&args),
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
     };

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod compact;
 pub mod cost;
+pub mod detect;
 pub mod doctor;
 pub mod load;
 pub mod quarantine;

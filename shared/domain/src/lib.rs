@@ -4,6 +4,7 @@
 //! returns the same result for the same arguments.
 
 pub mod analytics;
+pub mod detection;
 
 pub mod aliases;
 mod amount;

@@ -9,6 +9,7 @@
 mod backup;
 mod compact;
 mod cost;
+mod detect;
 mod doctor;
 mod files;
 mod load;

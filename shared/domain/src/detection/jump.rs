@@ -1,0 +1,106 @@
+//! Moves that are larger than those of the series' past, judged at each tick.
+
+use serde::{Deserialize, Serialize};
+
+use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
+use super::mean::Mean;
+use super::past::Past;
+use super::statistic::Observed;
+
+/// The expected move is the mean of about this many samples.
+const EXPECTED_SPAN: f32 = 200.0;
+
+/// A move enters the expectation with at most this multiple of it, so that one jump does not hide the next.
+const GROWTH_MAX: f32 = 4.0;
+
+/// No judgement before that many samples; and none of moves below this multiple of the expected one, to save time.
+const SAMPLES_MIN: u32 = 64;
+const RATIO_MIN: f32 = 4.0;
+
+/// In a silence of `n` usual intervals a price moves √n times as far, up to this `n`. A move after a longer one is a
+/// jump after silence.
+const SILENCE_INTERVALS_MAX: f32 = 900.0;
+
+/// A jump that comes back within this many samples by at least half was a spike.
+const SPIKE_SAMPLES: u8 = 12;
+
+/// The moves of a horizon.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Jumps {
+    expected: Mean,
+    ratios: Past,
+    /// The last jump: from where, to where, and how many samples ago.
+    from: f32,
+    to: f32,
+    age_samples: u8,
+}
+
+/// A move since the horizon's last sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Move {
+    pub(super) from: f32,
+    pub(super) to: f32,
+    /// How many usual intervals it took.
+    pub(super) intervals: f32,
+    /// Moves up to this size are noise.
+    pub(super) noise: f32,
+}
+
+impl Move {
+    fn silence(&self) -> f32 {
+        self.intervals.clamp(1.0, SILENCE_INTERVALS_MAX).sqrt()
+    }
+}
+
+impl Jumps {
+    /// The probability of a move as large, and what it looks like; `None` if it is usual.
+    pub(super) fn judge(&self, moved: &Move, samples: u32) -> Option<(f32, Observed)> {
+        let ratio = self.ratio(moved);
+        if samples < SAMPLES_MIN || ratio < RATIO_MIN {
+            return None;
+        }
+        let difference = moved.to - moved.from;
+        let is_back = self.age_samples > 0
+            && (self.to - self.from) * difference < 0.0
+            && (moved.to - self.from).abs() <= 0.5 * (self.to - self.from).abs();
+        let kind = if is_back {
+            AnomalyKind::Spike
+        } else if moved.intervals >= SILENCE_INTERVALS_MAX {
+            AnomalyKind::JumpAfterSilence
+        } else {
+            AnomalyKind::Jump
+        };
+        let observed = Observed {
+            kind,
+            direction: Direction::of(difference),
+            quantity: Quantity::Value,
+            expected: moved.from,
+            seen: moved.to,
+            samples: moved.intervals,
+        };
+        Some((self.ratios.tail_probability(ratio), observed))
+    }
+
+    /// Remembers a jump, to know a spike when it comes back.
+    pub(super) fn remember(&mut self, moved: &Move) {
+        (self.from, self.to, self.age_samples) = (moved.from, moved.to, SPIKE_SAMPLES);
+    }
+
+    /// Adds the move from sample to sample.
+    pub(super) fn learn(&mut self, moved: &Move, samples: u32) {
+        self.age_samples = self.age_samples.saturating_sub(1);
+        if samples > 1 {
+            self.ratios.add(self.ratio(moved));
+        }
+        let size = (moved.to - moved.from).abs() / moved.silence();
+        let most = GROWTH_MAX * (self.expected.get() + moved.noise);
+        #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
+        let share = 1.0 / samples.max(1) as f32;
+        self.expected.add(size.min(most), EXPECTED_SPAN, share);
+    }
+
+    fn ratio(&self, moved: &Move) -> f32 {
+        let expected = (self.expected.get() + moved.noise) * moved.silence();
+        (moved.to - moved.from).abs() / expected
+    }
+}

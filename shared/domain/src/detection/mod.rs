@@ -1,0 +1,38 @@
+//! Anomalies of a series, found while it comes in: one pass, bounded state, and nothing that comes later is looked at.
+//!
+//! A [`SeriesDetector`] sees its series at horizons side by side: samples that are at least 1 s, 10 s, 60 s and
+//! 600 s of event time apart. At each, seven statistics measure how a sample departs from the past. Each measure is
+//! ranked in its own past, so that no distribution is assumed, and the root mean square of the ranks is the
+//! evidence. It is strong if it exceeds what is usually the largest evidence of a day of such samples, and if it begins: an
+//! anomaly has one onset. Beside them, each tick's move, each silence and each run of one value is compared with the tail of
+//! its own past, and prices that no market makes are recognized at once. [`Venues`] compares the venues of a pair.
+//!
+//! A statistic is a file with a type that implements `Statistic`. docs/analytics.md has the method and its figures.
+
+mod anomaly_kind;
+mod assessment;
+mod config;
+mod horizon;
+mod jump;
+mod level;
+mod logarithm;
+mod mean;
+mod onset;
+mod out_of_range;
+mod past;
+mod price_fault;
+mod rhythm;
+mod series;
+mod statistic;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod time_of_day;
+mod venues;
+mod volatility;
+
+pub use anomaly_kind::{AnomalyKind, Direction, Quantity};
+pub use assessment::{Assessment, Detection};
+pub use config::{DetectionConfig, Scale};
+pub use series::{DETECTOR_STATE_VERSION, SeriesDetector};
+pub use venues::Venues;

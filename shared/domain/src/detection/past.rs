@@ -1,0 +1,168 @@
+//! How often a measure was as large in the series' own past. No distribution is assumed: counters hold
+//! the ranks, and beyond them the tail continues as the series' own largest values do.
+
+use serde::{Deserialize, Serialize};
+
+use super::logarithm::{log2, log10};
+
+/// Counters, four for each doubling of the measure, from 1/4 to 64.
+const BINS: usize = 32;
+const BINS_PER_DOUBLING: f32 = 4.0;
+const LOWEST_POWER: f32 = -2.0;
+
+/// All counters are halved when this many samples are in them: the past is forgotten slowly.
+const SAMPLES_MAX: u16 = 8_192;
+
+/// The tail is estimated from the largest 2 % of the past, and from at least 8 samples.
+const TAIL_SHARE: f32 = 0.02;
+const TAIL_SAMPLES_MIN: f32 = 8.0;
+
+/// Until a series has shown its own tail, it counts as this many samples of a tail that falls with the third
+/// power, as those of returns do (Gabaix et al., Nature 423, 2003, pages 267 to 270): their mean excess is
+/// 4 / (3 ln 2) counters.
+const PRIOR_SAMPLES: f32 = 8.0;
+const PRIOR_EXCESS: f32 = 1.92;
+
+/// The past of one measure.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Past {
+    counts: [u16; BINS],
+    total: u16,
+}
+
+impl Past {
+    /// How rare a measure is: minus the decimal logarithm of the share of the past that was as large. Then adds it.
+    pub(super) fn rank(&mut self, measure: f32) -> f32 {
+        let bin = bin_of(position(measure));
+        let (mut above, mut same) = (0, 0);
+        for (at, count) in self.counts.iter().copied().enumerate() {
+            above += if at > bin { count } else { 0 };
+            same += if at == bin { count } else { 0 };
+        }
+        let as_large = f32::from(above) + 0.5 * f32::from(same) + 0.5;
+        let share = as_large / (f32::from(self.total) + 1.0);
+        self.add_to(bin);
+        -log10(share.min(1.0))
+    }
+
+    /// Adds a measure.
+    pub(super) fn add(&mut self, measure: f32) {
+        self.add_to(bin_of(position(measure)));
+    }
+
+    fn add_to(&mut self, bin: usize) {
+        if let Some(count) = self.counts.get_mut(bin) {
+            *count += 1;
+            self.total += 1;
+        }
+        if self.total >= SAMPLES_MAX {
+            for count in &mut self.counts {
+                *count /= 2;
+            }
+            self.total = self.counts.iter().sum();
+        }
+    }
+
+    /// The probability of a measure as large, also beyond all of the past: above its largest samples, it falls
+    /// with a power of the measure, as they do (Hill's estimator, on the counters).
+    pub(super) fn tail_probability(&self, measure: f32) -> f32 {
+        let total = f32::from(self.total);
+        let wanted = (TAIL_SHARE * total).max(TAIL_SAMPLES_MIN);
+        let (mut weight, mut excess_sum, mut first) = (0.0_f32, 0.0_f32, as_f32(BINS));
+        for count in self.counts.iter().rev().copied().map(f32::from) {
+            if weight > 0.0 && weight + count >= wanted {
+                break;
+            }
+            // All that was counted before is one counter further above the tail's first.
+            first -= 1.0;
+            excess_sum += weight + 0.5 * count;
+            weight += count;
+        }
+        let excess = position(measure) - first;
+        if excess <= 0.0 {
+            return 1.0;
+        }
+        let mean_excess = (excess_sum + PRIOR_SAMPLES * PRIOR_EXCESS) / (weight + PRIOR_SAMPLES);
+        ((weight + 0.5) / (total + 1.0)).min(1.0) * (-excess / mean_excess).exp()
+    }
+}
+
+/// The position of a measure on the scale of the counters.
+fn position(measure: f32) -> f32 {
+    (log2(measure) - LOWEST_POWER) * BINS_PER_DOUBLING
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the counters"
+)]
+fn bin_of(position: f32) -> usize {
+    position.clamp(0.0, as_f32(BINS - 1)) as usize
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a small count")]
+const fn as_f32(count: usize) -> f32 {
+    count as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_is_as_rare_as_its_share_of_the_past() {
+        let mut past = Past::default();
+        for n in 0..1_000_u16 {
+            past.add(if n % 10 == 0 { 8.0 } else { 1.0 });
+        }
+        let rank = |measure| past.clone().rank(measure);
+        assert!((rank(8.0) - 1.3).abs() < 0.01, "half of its own 10 %");
+        assert!(rank(1.0) < 0.3);
+        assert!(rank(60.0) > 3.0, "never seen");
+    }
+
+    #[test]
+    fn the_tail_goes_on_as_the_past_does() {
+        // P(measure > x) = x^-alpha
+        let of = |alpha: f32| {
+            let mut past = Past::default();
+            for n in 1..=8_000_u16 {
+                past.add((f32::from(n) / 8_001.0).powf(-1.0 / alpha));
+            }
+            past
+        };
+        for alpha in [2.0, 3.0, 5.0] {
+            let expected = 40.0_f32.powf(-alpha).log10();
+            let estimated = of(alpha).tail_probability(40.0).log10();
+            assert!(
+                (estimated - expected).abs() < 0.25 * expected.abs(),
+                "{alpha}: {estimated}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_past_is_forgotten() {
+        let mut past = Past::default();
+        for _ in 0..5_000 {
+            past.add(20.0);
+        }
+        let rarity = past.clone().rank(20.0);
+        for _ in 0..60_000 {
+            past.add(1.0);
+        }
+        assert!(past.rank(20.0) > rarity + 1.5);
+        assert!(past.total < SAMPLES_MAX);
+    }
+
+    #[test]
+    fn measures_that_are_no_size_are_in_the_first_counter() {
+        let mut past = Past::default();
+        for measure in [0.0, -1.0, f32::NAN] {
+            past.add(measure);
+        }
+        assert_eq!(past.total, 3);
+        assert!(past.clone().rank(1.0) > past.rank(0.0));
+    }
+}

@@ -1,0 +1,302 @@
+//! The detector of one series.
+
+use serde::{Deserialize, Serialize};
+
+use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
+use super::assessment::{Assessment, Detection};
+use super::config::{DetectionConfig, Scale};
+use super::horizon::{self, Horizon, Limits, Signal};
+use super::price_fault;
+use super::rhythm::Rhythm;
+use super::statistic::Observed;
+
+/// The version of the stored state. It must change when the layout of anything in it changes.
+pub const DETECTOR_STATE_VERSION: u8 = 1;
+
+/// How far apart the samples of each horizon are at least, in event time. Of a slow series, each tick is a
+/// sample of the first one.
+const PERIODS_MS: [i64; 4] = [1_000, 10_000, 60_000, 600_000];
+
+/// A horizon is used if its samples are usually of at least so many ticks; with fewer, the one below sees the same.
+const TICKS_PER_SAMPLE_MIN: f32 = 3.0;
+
+/// Smaller relative moves than 1/10,000 (one basis point) are noise; of other numbers, only those that are nothing at all.
+const NOISE_MIN_LOGARITHMIC: f32 = 1e-4;
+const NOISE_MIN_LINEAR: f32 = 1e-12;
+
+/// Of the reports of a day, this share may be onsets of what the statistics show, of all horizons; jumps, of each; runs
+/// of one value; and silences. They are small: the tails are estimates, and a gap in the data is mostly of no interest.
+const ONSETS_PER_DAY: f32 = 0.4;
+const JUMPS_PER_DAY: f32 = 0.05;
+const RUNS_PER_DAY: f32 = 0.001;
+const SILENCES_PER_DAY: f32 = 0.0001;
+
+/// The strength of a price that no market makes.
+const FAULT_STRENGTH: f32 = 4.0;
+
+/// As many faulty prices in a row are the new price.
+const FAULTS_MAX: u8 = 3;
+
+/// A report within the cooldown must be stronger by a tenth.
+const LARGER: f32 = 1.1;
+
+/// Finds anomalies in a series, one value after the other: it looks at nothing that comes later, and its state is
+/// bounded (less than 4 KB).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SeriesDetector {
+    version: DetectorVersion,
+    /// The first value, which all others are compared with: small numbers keep their digits.
+    origin: Option<f64>,
+    rhythm: Rhythm,
+    horizons: [Horizon; PERIODS_MS.len()],
+    faults: u8,
+    last_report: Option<Report>,
+}
+
+/// The last report.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Report {
+    timestamp_ms: i64,
+    strength: f32,
+    direction: Direction,
+}
+
+impl Default for SeriesDetector {
+    fn default() -> Self {
+        let [_, second, third, fourth] = <[Horizon; PERIODS_MS.len()]>::default();
+        let first = Horizon::with_time_of_day();
+        Self {
+            version: DetectorVersion,
+            origin: None,
+            rhythm: Rhythm::default(),
+            horizons: [first, second, third, fourth],
+            faults: 0,
+            last_report: None,
+        }
+    }
+}
+
+impl SeriesDetector {
+    /// Judges a value and learns from it. Values come in the order of event time; a time that goes back starts again
+    /// from there. A value that is not finite, or a price that is not above 0, is ignored with a score of 0.
+    pub fn observe(
+        &mut self,
+        timestamp_ms: i64,
+        value: f64,
+        config: &DetectionConfig,
+    ) -> Assessment {
+        let position = match config.scale {
+            Scale::Linear => value,
+            Scale::Logarithmic => value.ln(),
+        };
+        if !position.is_finite() {
+            return Assessment::NONE;
+        }
+        let origin = *self.origin.get_or_insert(position);
+        if let Some(fault) = self.fault(position, origin, config) {
+            return self.assess(timestamp_ms, fault, origin, config);
+        }
+        let value = narrowed(position - origin);
+        let mut strongest = self.rhythm(timestamp_ms, value, config);
+        let usual_gap_ms = self.rhythm.usual_gap_ms().unwrap_or(f32::MAX);
+        // A horizon whose samples are of few ticks sees what the one below sees.
+        let is_used = |period_ms: i64| {
+            period_ms == PERIODS_MS[0] || TICKS_PER_SAMPLE_MIN * usual_gap_ms <= span_ms(period_ms)
+        };
+        let used = PERIODS_MS.into_iter().filter(|it| is_used(*it)).count();
+        let limits = limits(used, config);
+        for (horizon, period_ms) in self.horizons.iter_mut().zip(PERIODS_MS) {
+            if !is_used(period_ms) {
+                continue;
+            }
+            let [jump, shape] = horizon.observe(timestamp_ms, value, period_ms, &limits);
+            // What jumped is said to have jumped, however much its level also changed by it.
+            let signal = match (jump, shape) {
+                (Some(jump), Some(shape)) => Some(Signal {
+                    strength: jump.strength.max(shape.strength),
+                    ..jump
+                }),
+                (jump, shape) => jump.or(shape),
+            };
+            strongest = [strongest, signal]
+                .into_iter()
+                .flatten()
+                .max_by(|a, b| a.strength.total_cmp(&b.strength));
+        }
+        match strongest {
+            Some(signal) => self.assess(timestamp_ms, signal, origin, config),
+            None => Assessment::NONE,
+        }
+    }
+
+    /// A silence that the tick ends, or a value that repeats.
+    fn rhythm(
+        &mut self,
+        timestamp_ms: i64,
+        value: f32,
+        config: &DetectionConfig,
+    ) -> Option<Signal> {
+        let [silences_per_day, runs_per_day] =
+            [SILENCES_PER_DAY, RUNS_PER_DAY].map(|it| it * config.reports_per_day);
+        let silence = self.rhythm.silence(timestamp_ms);
+        let silence = silence.map(|it| (it, silences_per_day));
+        let run = self.rhythm.add(timestamp_ms, value, runs_per_day);
+        let run = run.map(|it| (it, runs_per_day));
+        let gap_ms = self.rhythm.usual_gap_ms().unwrap_or_default();
+        let signals = [silence, run].into_iter().flatten();
+        let signals = signals.map(|((per_day, observed), limit_per_day)| Signal {
+            strength: horizon::strength_of(per_day, limit_per_day),
+            observed,
+            window_ms: observed.samples * gap_ms,
+        });
+        let unusual = signals.filter(|it| it.strength >= 1.0);
+        unusual.max_by(|a, b| a.strength.total_cmp(&b.strength))
+    }
+
+    /// A price that no market makes. It is not learned, unless it stays.
+    fn fault(&mut self, position: f64, origin: f64, config: &DetectionConfig) -> Option<Signal> {
+        let earlier = self.horizons.first()?.last()?;
+        let kind = match config.scale {
+            Scale::Linear => None,
+            Scale::Logarithmic => price_fault::of(position, origin + f64::from(earlier)),
+        };
+        self.faults = match kind {
+            Some(_) => self.faults + 1,
+            None => 0,
+        };
+        let kind = kind.filter(|_| self.faults < FAULTS_MAX)?;
+        let seen = narrowed(position - origin);
+        Some(Signal {
+            strength: FAULT_STRENGTH,
+            observed: Observed {
+                kind,
+                direction: Direction::of(seen - earlier),
+                quantity: Quantity::Value,
+                expected: earlier,
+                seen,
+                samples: 1.0,
+            },
+            window_ms: 0.0,
+        })
+    }
+
+    fn assess(
+        &mut self,
+        timestamp_ms: i64,
+        signal: Signal,
+        origin: f64,
+        config: &DetectionConfig,
+    ) -> Assessment {
+        let Observed {
+            kind,
+            direction,
+            quantity,
+            expected,
+            seen,
+            ..
+        } = signal.observed;
+        let in_units = |number: f32| match (quantity, config.scale) {
+            (Quantity::Value, Scale::Linear) => origin + f64::from(number),
+            (Quantity::Value, Scale::Logarithmic) => (origin + f64::from(number)).exp(),
+            (Quantity::Change, Scale::Logarithmic) => f64::from(number).exp_m1(),
+            (Quantity::Change | Quantity::IntervalMs | Quantity::Ticks, _) => f64::from(number),
+        };
+        let strength = f64::from(signal.strength);
+        let score = strength / (strength + 1.0);
+        let is_repeated = self.last_report.is_some_and(|last| {
+            let elapsed_ms = timestamp_ms.saturating_sub(last.timestamp_ms);
+            (0..config.cooldown_ms).contains(&elapsed_ms)
+                && direction == last.direction
+                && signal.strength <= LARGER * last.strength
+        });
+        let is_reported = score >= config.threshold && !is_repeated;
+        if is_reported {
+            self.last_report = Some(Report {
+                timestamp_ms,
+                strength: signal.strength,
+                direction,
+            });
+        }
+        let window_ms = if kind == AnomalyKind::Silence {
+            seen
+        } else {
+            signal.window_ms
+        };
+        Assessment {
+            score,
+            detection: Some(Detection {
+                kind,
+                direction,
+                quantity,
+                expected: in_units(expected),
+                seen: in_units(seen),
+                window_ms: whole_ms(window_ms),
+            }),
+            is_reported,
+        }
+    }
+}
+
+/// The limits of each of so many horizons.
+fn limits(horizons: usize, config: &DetectionConfig) -> Limits {
+    #[expect(clippy::cast_precision_loss, reason = "at most 4")]
+    let share = config.reports_per_day / horizons.max(1) as f32;
+    let (noise_min, jump_noise_share) = match config.scale {
+        Scale::Linear => (NOISE_MIN_LINEAR, horizon::NOISE_SHARE),
+        // A jump widens the range, and must not hide the next.
+        Scale::Logarithmic => (NOISE_MIN_LOGARITHMIC, 0.0),
+    };
+    Limits {
+        noise_min,
+        jump_noise_share,
+        jumps_per_day: JUMPS_PER_DAY * config.reports_per_day,
+        onsets_per_day: ONSETS_PER_DAY * share,
+    }
+}
+
+/// Stored as [`DETECTOR_STATE_VERSION`]; any other number is refused.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+struct DetectorVersion;
+
+impl TryFrom<u8> for DetectorVersion {
+    type Error = DetectorVersionError;
+    fn try_from(version: u8) -> Result<Self, DetectorVersionError> {
+        match version {
+            DETECTOR_STATE_VERSION => Ok(Self),
+            other => Err(DetectorVersionError(other)),
+        }
+    }
+}
+
+impl From<DetectorVersion> for u8 {
+    fn from(_: DetectorVersion) -> Self {
+        DETECTOR_STATE_VERSION
+    }
+}
+
+/// A stored detector is of another version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored detector has version {0}, but this release reads {DETECTOR_STATE_VERSION}")]
+struct DetectorVersionError(u8);
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the statistics need seven digits"
+)]
+fn narrowed(number: f64) -> f32 {
+    number as f32
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a span of time")]
+fn span_ms(ms: i64) -> f32 {
+    ms as f32
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a span of time; the cast saturates"
+)]
+fn whole_ms(ms: f32) -> i64 {
+    ms.round() as i64
+}

@@ -1,0 +1,84 @@
+//! The statistics of a horizon, and their common evidence.
+
+use serde::{Deserialize, Serialize};
+
+use super::level::Level;
+use super::out_of_range::OutOfRange;
+use super::past::Past;
+use super::statistic::{Observed, Sample, Statistic};
+use super::time_of_day::TimeOfDay;
+use super::volatility::Volatility;
+
+/// How many there are.
+const STATISTICS: usize = 7;
+
+/// The first samples are no evidence: their past is too short.
+const SHARE_MAX: f32 = 1.0 / 10.0;
+
+/// The statistics of one horizon, each with its past.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Statistics {
+    short: Level<3, 50>,
+    middle: Level<12, 500>,
+    long: Level<30, 1_500>,
+    volatility: Volatility<20, false>,
+    quiet: Volatility<60, true>,
+    out_of_range: OutOfRange,
+    /// Of the first horizon alone: the others would see the same.
+    time_of_day: Option<Box<TimeOfDay>>,
+    pasts: [Past; STATISTICS],
+}
+
+impl Statistics {
+    /// With a range for each time of the day.
+    pub(super) fn with_time_of_day() -> Self {
+        Self {
+            time_of_day: Some(Box::default()),
+            ..Self::default()
+        }
+    }
+
+    fn each(&mut self) -> [Option<&mut dyn Statistic>; STATISTICS] {
+        [
+            Some(&mut self.short),
+            Some(&mut self.middle),
+            Some(&mut self.long),
+            Some(&mut self.volatility),
+            Some(&mut self.quiet),
+            Some(&mut self.out_of_range),
+            self.time_of_day
+                .as_deref_mut()
+                .map(|it| it as &mut dyn Statistic),
+        ]
+    }
+
+    /// The evidence that a sample is an anomaly: the root mean square of the rarities of all measures; and the
+    /// number of the statistic that contributed most.
+    pub(super) fn evidence(&mut self, sample: &Sample) -> (f32, usize) {
+        let measures = self.each().map(|it| it.map(|it| it.measure(sample)));
+        let (mut squares, mut used) = (0.0, 0.0);
+        let (mut largest, mut most) = (-1.0, 0);
+        for (at, (past, measure)) in self.pasts.iter_mut().zip(measures).enumerate() {
+            let Some(measure) = measure else {
+                continue;
+            };
+            let rarity = past.rank(measure);
+            squares += rarity * rarity;
+            used += 1.0;
+            if rarity > largest {
+                (largest, most) = (rarity, at);
+            }
+        }
+        if sample.share >= SHARE_MAX {
+            return (0.0, most);
+        }
+        ((squares / used).sqrt(), most)
+    }
+
+    /// What a statistic saw in the last sample.
+    pub(super) fn observed(&mut self, number: usize, sample: &Sample) -> Option<Observed> {
+        let mut each = self.each();
+        let statistic = each.get_mut(number)?.as_deref()?;
+        Some(statistic.observed(sample))
+    }
+}

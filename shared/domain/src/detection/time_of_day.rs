@@ -1,0 +1,113 @@
+//! Values outside of the range that the series has at this time of the day (UTC).
+
+use serde::{Deserialize, Serialize};
+
+use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
+use super::mean::Mean;
+use super::statistic::{Observed, Sample, Statistic};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Half hours of a day; in threes, as serde knows arrays up to 32.
+const SLOTS: usize = 48;
+type Slots = [[Slot; SLOTS / 3]; 3];
+
+/// By how much of its width a range shrinks toward its middle each time the series comes back to it.
+const SHRINKING: f32 = 0.1;
+
+/// A slot has a range once it has this many samples.
+const SAMPLES_MIN: u16 = 4;
+
+/// The mean distance from the middle is taken over this many samples.
+const DISTANCE_SPAN: f32 = 1_000.0;
+
+/// How far a value is outside of the range of its half hour and its neighbours, in multiples of the mean
+/// distance from the middle of that range.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct TimeOfDay {
+    slots: Slots,
+    /// The slot of the last sample, plus 1.
+    current: u8,
+    distance: Mean,
+    distances: u32,
+    low: f32,
+    high: f32,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Slot {
+    low: f32,
+    high: f32,
+    samples: u16,
+}
+
+impl TimeOfDay {
+    fn slot(&self, at: usize) -> Option<&Slot> {
+        self.slots.as_flattened().get(at % SLOTS)
+    }
+}
+
+impl Statistic for TimeOfDay {
+    fn measure(&mut self, sample: &Sample) -> f32 {
+        let slot_number = sample.timestamp_ms.rem_euclid(DAY_MS) / (DAY_MS / 48);
+        let slot_number = u8::try_from(slot_number).unwrap_or_default();
+        let at = usize::from(slot_number);
+        let is_new = self.current != slot_number + 1;
+        self.current = slot_number + 1;
+        if let Some(slot) = self.slots.as_flattened_mut().get_mut(at)
+            && is_new
+        {
+            let shrinking = SHRINKING * 0.5 * (slot.high - slot.low);
+            slot.low += shrinking;
+            slot.high -= shrinking;
+        }
+        let near = [at, at + 1, at + SLOTS - 1].map(|at| self.slot(at));
+        let near = near.into_iter().flatten().filter(|slot| slot.samples > 0);
+        (self.low, self.high) = near.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), it| {
+            (low.min(it.low), high.max(it.high))
+        });
+        let mut measure = 0.0;
+        if self.slot(at).is_some_and(|it| it.samples >= SAMPLES_MIN) {
+            let outside = (sample.value - self.high)
+                .max(self.low - sample.value)
+                .max(0.0);
+            measure = outside / (self.distance.get() + sample.noise);
+            self.distances = self.distances.saturating_add(1);
+            let distance = (sample.value - 0.5 * (self.low + self.high)).abs();
+            #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
+            let share = 1.0 / self.distances as f32;
+            self.distance.add(distance, DISTANCE_SPAN, share);
+        }
+        if let Some(slot) = self.slots.as_flattened_mut().get_mut(at) {
+            let first = slot.samples == 0;
+            slot.low = if first {
+                sample.value
+            } else {
+                slot.low.min(sample.value)
+            };
+            slot.high = if first {
+                sample.value
+            } else {
+                slot.high.max(sample.value)
+            };
+            slot.samples = slot.samples.saturating_add(1);
+        }
+        measure
+    }
+
+    fn observed(&self, sample: &Sample) -> Observed {
+        let above = sample.value > self.high;
+        Observed {
+            kind: AnomalyKind::OutOfRange,
+            direction: if above {
+                Direction::Up
+            } else {
+                Direction::Down
+            },
+            quantity: Quantity::Value,
+            expected: if above { self.high } else { self.low },
+            seen: sample.value,
+            samples: 1.0,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The venues of one pair: one that is away from the others.
+
+use serde::{Deserialize, Serialize};
+
+use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
+use super::assessment::Detection;
+use super::mean::Mean;
+use super::past::Past;
+
+/// A pair has at most this many; of more, the one that was quiet for longest is forgotten.
+const VENUES_MAX: usize = 8;
+
+/// A price of another venue counts for this long.
+const PRICE_AGE_MAX_MS: i64 = 60_000;
+
+/// The usual distance of a venue is the mean of about this many ticks; a distance enters it with at most this
+/// multiple of the usual one.
+const DISTANCE_SPAN: f32 = 256.0;
+const GROWTH_MAX: f32 = 4.0;
+
+/// No judgement before that many ticks of the venue, nor of distances below this multiple of the usual one, nor below
+/// two basis points.
+const TICKS_MIN: u32 = 64;
+const RATIO_MIN: f32 = 4.0;
+const NOISE: f32 = 1e-4;
+
+/// A distance that is as rare is a divergence if the venue's next price has it, too: a single one may be a mistake.
+const PROBABILITY_MAX: f32 = 1e-4;
+const TICKS_AWAY: u32 = 2;
+
+/// A venue that is away for so many ticks has another premium.
+const TICKS_AWAY_MAX: u32 = 600;
+
+/// The latest prices of a pair's venues, and how far apart they usually are. At most 400 bytes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Venues {
+    venues: Vec<Venue>,
+    distances: Past,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Venue {
+    /// Which one: a number of the caller's.
+    id: u32,
+    last_ms: i64,
+    log_price: f64,
+    ticks: u32,
+    /// The mean distance from the others (venues have a premium), and the mean size of its changes.
+    premium: Mean,
+    size: Mean,
+    /// For how many ticks it has been away: a divergence is reported once.
+    ticks_away: u32,
+}
+
+impl Venues {
+    /// Takes a price of a venue, and compares it with the median of the latest prices of those
+    /// others that are not away themselves, less their premiums. A divergence is
+    /// reported when it begins. A price that is not above 0 is ignored.
+    pub fn observe(&mut self, timestamp_ms: i64, venue: u32, price: f64) -> Option<Detection> {
+        let log_price = price.ln();
+        if !log_price.is_finite() {
+            return None;
+        }
+        let others = self.median_of_others(timestamp_ms, venue);
+        let at = self.position(timestamp_ms, venue, log_price);
+        let state = self.venues.get_mut(at)?;
+        (state.last_ms, state.log_price) = (timestamp_ms, log_price);
+        let others = others?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a difference needs seven digits"
+        )]
+        let difference = (log_price - others) as f32;
+        let distance = (difference - state.premium.get()).abs();
+        let usual = state.size.get() + NOISE;
+        let ratio = distance / usual;
+        let is_away = state.ticks >= TICKS_MIN
+            && ratio >= RATIO_MIN
+            && self.distances.tail_probability(ratio) <= PROBABILITY_MAX;
+        if is_away && state.ticks_away < TICKS_AWAY_MAX {
+            state.ticks_away += 1;
+        } else if is_away {
+            // Away for good: that is its premium now.
+            (state.ticks, state.ticks_away) = (0, 0);
+        } else {
+            state.ticks_away = 0;
+            self.distances.add(ratio);
+        }
+        let begins = state.ticks_away == TICKS_AWAY;
+        if state.ticks_away == 0 {
+            state.ticks = state.ticks.saturating_add(1);
+            #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
+            let share = 1.0 / state.ticks as f32;
+            state.premium.add(difference, DISTANCE_SPAN, share);
+            let most = GROWTH_MAX * usual;
+            state.size.add(distance.min(most), DISTANCE_SPAN, share);
+        }
+        begins.then(|| Detection {
+            kind: AnomalyKind::Divergence,
+            direction: Direction::of(difference),
+            quantity: Quantity::Value,
+            expected: others.exp(),
+            seen: price,
+            window_ms: PRICE_AGE_MAX_MS,
+        })
+    }
+
+    fn median_of_others(&self, timestamp_ms: i64, venue: u32) -> Option<f64> {
+        let is_recent = |it: &&Venue| {
+            let age_ms = timestamp_ms.saturating_sub(it.last_ms);
+            it.id != venue && age_ms <= PRICE_AGE_MAX_MS && it.ticks_away == 0
+        };
+        let recent = self.venues.iter().filter(is_recent);
+        let mut prices: Vec<f64> = recent
+            .map(|it| it.log_price - f64::from(it.premium.get()))
+            .collect();
+        prices.sort_by(f64::total_cmp);
+        let middle = prices.len() / 2;
+        let upper = *prices.get(middle)?;
+        let lower = match prices.len() % 2 {
+            0 => *prices.get(middle.checked_sub(1)?)?,
+            _ => upper,
+        };
+        Some(0.5 * (lower + upper))
+    }
+
+    /// The position of a venue, which is made if it is new.
+    fn position(&mut self, timestamp_ms: i64, venue: u32, log_price: f64) -> usize {
+        if let Some(at) = self.venues.iter().position(|it| it.id == venue) {
+            return at;
+        }
+        if self.venues.len() >= VENUES_MAX {
+            let quietest = self.venues.iter().enumerate();
+            let quietest = quietest.min_by_key(|(_, it)| it.last_ms);
+            if let Some((at, _)) = quietest {
+                self.venues.swap_remove(at);
+            }
+        }
+        self.venues.push(Venue {
+            id: venue,
+            last_ms: timestamp_ms,
+            log_price,
+            ticks: 0,
+            premium: Mean::default(),
+            size: Mean::default(),
+            ticks_away: 0,
+        });
+        self.venues.len() - 1
+    }
+}
