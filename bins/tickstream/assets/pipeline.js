@@ -1,7 +1,7 @@
 // The panels of the process: throughput, lag, the stream, the ledger, malformed entries.
 
 import { colour, element, setText } from "./elements.js";
-import { compact, count, duration, rate, toMs, utcTime, words } from "./format.js";
+import { compact, count, duration, localTime, rate, toMs, utcTime, words } from "./format.js";
 import { sparkline } from "./paint.js";
 
 const SECONDS_SHOWN = 180;
@@ -66,7 +66,7 @@ export class Pipeline {
       ...term("Stream", `${compact(total)} records`, heads),
       ...term("Shards", count(shards.length), heads),
       ...(analysis ? term("Late ticks", count(analysis.late), `${count(analysis.too_late)} too late for their candles`) : []),
-      ...(archive ? term("Archive", `${compact(archive.rows)} rows, ${count(archive.files)} files`) : []),
+      ...(archive ? term("Last file", archive.last_file_at ? localTime(toMs(archive.last_file_at)) : "none yet", "When the archive got its last file") : []),
       ...(readers === undefined ? [] : term("Live readers", count(readers))),
     );
   }

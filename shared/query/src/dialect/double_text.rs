@@ -59,6 +59,10 @@ fn digits(bits: u64) -> (String, i32) {
         return digits_of_integer(odd << (exponent - used + 1), exponent - precision - 1);
     }
     let from_1_to_2 = f64::from_bits(1.0_f64.to_bits() | (significand & (HIGHEST - 1)));
+    #[expect(
+        clippy::approx_constant,
+        reason = "the estimate must be the engine's own, to the last bit"
+    )]
     let log10 = (from_1_to_2 - 1.5) * 0.289_529_654
         + 0.176_091_259
         + f64::from(exponent) * 0.301_029_995_663_981;
