@@ -196,6 +196,6 @@ mod tests {
     #[test]
     fn only_a_named_queue_is_changed() {
         let refused = Cli::try_parse_from(["tickctl", "requeue", "--apply"]).unwrap_err();
-        assert!(refused.to_string().contains("[QUEUE]"), "{refused}");
+        assert!(refused.to_string().contains("QUEUE"), "{refused}");
     }
 }
