@@ -1,12 +1,14 @@
-//! The file in the data folder that says where the process can be reached.
+//! What the operators' tool relies on: the file in the data folder that says where the process can be reached,
+//! and what the status says of it.
 
 use std::process::Stdio;
 
+use serde_json::Value;
 use store::ProcessFile;
 use tempfile::TempDir;
 
 use crate::crash::{Killable, spawn, spawn_logging};
-use crate::process::start;
+use crate::process::{start, ticks_body};
 
 fn file(folder: &TempDir) -> Option<ProcessFile> {
     ProcessFile::read(folder.path()).unwrap()
@@ -24,6 +26,33 @@ async fn a_process_says_where_it_is_while_it_runs() {
     assert_eq!(status["version"], file_of.version);
     process.stop().await;
     assert_eq!(file(&folder), None);
+}
+
+/// `tickctl doctor` compares the last minutes with those before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_has_what_came_lately() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let is_sampled = |status: &Value| status["traffic"]["recent"]["seconds"].as_u64() >= Some(1);
+    process.until("/api/status", is_sampled).await;
+    process.deliver("ticks", ticks_body("BTC", 3)).await;
+    let malformed = r#"[{"token":"BTC","quote":"USD","price":"-1","timestamp":1767225600000}]"#;
+    process.deliver("ticks", malformed).await;
+    process.flush_archive().await;
+    let has_all = |status: &Value| status["traffic"]["recent"]["received"] == 4;
+    let status = process.until("/api/status", has_all).await;
+    let recent = &status["traffic"]["recent"];
+    assert_eq!(recent["stored"], 3, "{status}");
+    assert_eq!(recent["streamed"], 3, "{status}");
+    assert_eq!(recent["stream_records"], 3, "{status}");
+    assert_eq!(recent["rejected_by_reason"]["invalid_price"], 1, "{status}");
+    assert_eq!(recent["server_errors"], 0, "{status}");
+    assert_eq!(status["traffic"]["before"]["received"], 0, "{status}");
+    assert!(status["archive"]["last_file_at"].is_i64(), "{status}");
+    assert!(status["event_ahead_ms"].as_i64() < Some(0), "{status}");
+    assert_eq!(status["backups"]["count"], 0, "{status}");
+    assert_eq!(status["disk"]["min_free_bytes"], 256_000_000, "{status}");
+    process.stop().await;
 }
 
 #[test]
