@@ -161,8 +161,8 @@ fn explanation(assessment: &Assessment) -> (&'static str, String) {
 
 fn unreadable(error: csv::Error) -> anyhow::Error {
     let text = error.to_string();
-    match error.into_kind() {
-        ErrorKind::Io(error) => anyhow::Error::new(error).context("standard input cannot be read"),
-        _ => BadInput(format!("standard input is not CSV: {text}")).into(),
+    if let ErrorKind::Io(error) = error.into_kind() {
+        return anyhow::Error::new(error).context("standard input cannot be read");
     }
+    BadInput(format!("standard input is not CSV: {text}")).into()
 }

@@ -53,17 +53,17 @@ impl Plot {
             let (x, y) = scale.place(ms, value);
             let command = if path.is_empty() { 'M' } else { 'L' };
             // Writing to a String does not fail.
-            let _ = write!(path, "{command}{x:.1} {y:.1}");
+            _ = write!(path, "{command}{x:.1} {y:.1}");
         }
         let (mut circles, mut rows) = (String::new(), String::new());
         for mark in &self.marks {
             let (x, y) = scale.place(mark.timestamp_ms, mark.value);
             let text = escaped(&mark.text);
-            let _ = writeln!(
+            _ = writeln!(
                 circles,
                 "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"><title>{text}</title></circle>"
             );
-            let _ = writeln!(rows, "<li>{text}</li>");
+            _ = writeln!(rows, "<li>{text}</li>");
         }
         format!(
             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Anomalies</title>\n\
