@@ -10,6 +10,7 @@ mod compaction;
 mod evolution;
 mod folder;
 mod kills;
+mod read_back;
 mod readers;
 mod replay;
 mod test_archive;

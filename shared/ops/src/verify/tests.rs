@@ -131,6 +131,13 @@ struct Options {
     now_ms: i64,
 }
 
+impl Options {
+    /// The comparison begins at another time, and compares until then.
+    fn until(&mut self, now_ms: i64) {
+        (self.now_ms, self.request.to_ms) = (now_ms, now_ms);
+    }
+}
+
 async fn verified(
     memory: &Memory,
     change: impl FnOnce(&mut Options),
@@ -348,7 +355,7 @@ async fn a_tick_that_is_not_due_is_late_and_one_that_is_due_is_missing() {
     memory.archived.lock().unwrap().truncate(850);
     // The last 50 ticks of the cohort were received in the last minute.
     let soon = START_MS + 1_000_000 + 10_000;
-    let proof = verified(&memory, |it| it.now_ms = soon).await.unwrap();
+    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
     assert_eq!(proof.verdict(), Verdict::Proven);
     assert_eq!(
         (proof.counts.archive.late, proof.counts.archive.missing),
@@ -370,7 +377,7 @@ async fn deliveries_under_way_are_left_out() {
     memory.archived.lock().unwrap().clear();
     // The last 50 may still be on their way to the store.
     let soon = START_MS + 50_000 + 10_000;
-    let proof = verified(&memory, |it| it.now_ms = soon).await.unwrap();
+    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
     assert_eq!(proof.counts.stored, 50);
     assert_eq!(proof.scope.to_ms, START_MS + 50_000);
 }
