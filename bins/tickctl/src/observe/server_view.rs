@@ -185,7 +185,12 @@ fn view(
             }),
             None => Err(older()),
         },
-        disk: status.disk.ok_or_else(older),
+        disk: status.disk.ok_or_else(|| {
+            unseen(
+                "the server did not look at its disk in time, or is of an earlier version",
+                "look again; if it stays so, the disk may hang: see the log",
+            )
+        }),
         versions: Ok(Versions {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             running: status.version,
