@@ -11,7 +11,7 @@
 
 mod anomaly_kind;
 mod assessment;
-mod config;
+mod detection_config;
 mod horizon;
 mod jump;
 mod level;
@@ -33,6 +33,6 @@ mod volatility;
 
 pub use anomaly_kind::{AnomalyKind, Direction, Quantity};
 pub use assessment::{Assessment, Detection};
-pub use config::{DetectionConfig, Scale};
+pub use detection_config::{DetectionConfig, Scale};
 pub use series::{DETECTOR_STATE_VERSION, SeriesDetector};
 pub use venues::Venues;

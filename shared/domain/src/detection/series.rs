@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::assessment::{Assessment, Detection};
-use super::config::{DetectionConfig, Scale};
+use super::detection_config::{DetectionConfig, Scale};
 use super::horizon::{self, Horizon, Limits, Signal};
 use super::price_fault;
 use super::rhythm::Rhythm;
