@@ -25,6 +25,10 @@ fn delivery(ticks: usize) -> String {
     serde_json::to_string(&entries).unwrap()
 }
 
+/// A new process looks for its first token's day in the list of the days of ticks, and writes it if it is the first. The
+/// bill counts that by token and day, and the look-up as half a unit, which is counted as one here.
+const OF_THE_LIST: f64 = 1.0;
+
 struct Counted {
     billed: Billed,
     body_bytes: usize,
@@ -81,12 +85,12 @@ async fn a_delivery_uses_the_units_of_the_bill() {
         same(
             "read units",
             billed.read_units as f64,
-            all(READ_UNITS_PER_TICK),
+            all(READ_UNITS_PER_TICK) + OF_THE_LIST,
         );
         same(
             "write units",
             billed.write_units as f64,
-            all(WRITE_UNITS_PER_TICK),
+            all(WRITE_UNITS_PER_TICK) + OF_THE_LIST,
         );
         same("records", billed.stream_records as f64, all(1.0));
         same(
