@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use app::objects::Objects;
 use app::ports::{Clock, PortError, TickStream as _};
-use app::read_back::ReceiptRange;
+use app::read_back::{ArchivedTicks, ReceiptRange};
 use archive::{ArchiveReader, add_missing};
 use async_trait::async_trait;
 use aws::archive::S3Objects;
@@ -24,6 +24,8 @@ use ops::verify::{
 };
 use tempfile::TempDir;
 
+use crate::archive_by_sql::ArchiveBySql;
+use crate::observe::sql_probe;
 use crate::process::BadInput;
 
 /// How long appending missing ticks to the stream may take, for each batch of them.
@@ -35,6 +37,8 @@ pub(crate) struct CloudVerify {
     stream: StreamReader,
     appender: KinesisStream,
     archive: Arc<dyn Objects>,
+    /// Reads the archive through Athena, if that is requested.
+    by_sql: Option<ArchiveBySql>,
     work: TempDir,
     now_ms: fn() -> i64,
 }
@@ -49,6 +53,7 @@ impl CloudVerify {
         project: &str,
         archive: &str,
         find: Find,
+        by_athena: bool,
         temp_dir: &Path,
         now_ms: fn() -> i64,
     ) -> anyhow::Result<Self> {
@@ -59,12 +64,18 @@ impl CloudVerify {
         let tables = aws::clients::dynamodb(&config);
         let clock: Arc<dyn Clock> = Arc::new(now_ms);
         let work = TempDir::with_prefix_in("tickctl-verify-", temp_dir);
+        let work = work.with_context(|| format!("{} cannot be used", temp_dir.display()))?;
         Ok(Self {
+            by_sql: by_athena.then(|| ArchiveBySql {
+                program: sql_probe::find(),
+                project: project.to_owned(),
+                work: work.path().to_owned(),
+            }),
             store: TickTableReader::new(tables, format!("{project}-ticks"), find),
             stream: StreamReader::new(&streams, stream.as_str(), clock),
             appender: KinesisStream::new(&streams, stream, APPEND_WITHIN),
             archive: Arc::new(S3Objects::at(&config, archive)?),
-            work: work.with_context(|| format!("{} cannot be used", temp_dir.display()))?,
+            work,
             now_ms,
         })
     }
@@ -79,12 +90,16 @@ impl CloudVerify {
         watch: &dyn Watch,
     ) -> Result<Proof, VerifyError> {
         let work = self.work.path().to_owned();
-        let archive = ArchiveReader::new(Arc::clone(&self.archive), work.clone());
+        let files = ArchiveReader::new(Arc::clone(&self.archive), work.clone());
+        let archive: &dyn ArchivedTicks = match &self.by_sql {
+            Some(by_sql) => by_sql,
+            None => &files,
+        };
         let verify = Verify {
             places: Places {
                 store: &self.store,
                 stream: &self.stream,
-                archive: &archive,
+                archive,
             },
             repair: self,
             now_ms: (self.now_ms)(),
@@ -146,6 +161,10 @@ pub(crate) struct CloudOptions {
     /// it costs a read of everything.
     #[arg(long)]
     pub(crate) scan: bool,
+    /// Read the archive through Athena, as an analyst does, instead of its files: `ticksql` is asked, beside this program or
+    /// on the PATH, and each day costs what a scan of it costs.
+    #[arg(long)]
+    pub(crate) athena: bool,
     /// Folder for temporary files, with room for the archive's files of a day and about 80 bytes for each tick and store;
     /// the default is the system's.
     #[arg(long, value_name = "DIR")]
@@ -167,7 +186,7 @@ impl CloudOptions {
         };
         let find = if self.scan { Find::Scan } else { Find::Listed };
         let temp_dir = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        CloudVerify::open(project, archive, find, &temp_dir, now_ms).await
+        CloudVerify::open(project, archive, find, self.athena, &temp_dir, now_ms).await
     }
 }
 

@@ -3,6 +3,8 @@
 //! A subcommand gets its arguments and a [`process::ProcessContext`], and returns its error. To add
 //! one, write its file and list it in [`cli::Command`].
 
+#[cfg(feature = "aws")]
+mod archive_by_sql;
 pub mod batches;
 pub mod cli;
 pub mod client;

@@ -25,7 +25,7 @@ pub use identity_sum::IdentitySum;
 pub use layout::{Day, days, table_folder};
 pub use lock::{RunLock, RunLockError};
 pub use manifest::{Added, MANIFEST, Manifest, ManifestError, MergedRange, hidden, visible};
-pub use read_back::ArchiveReader;
+pub use read_back::{ArchiveReader, ticks_of_file};
 pub use repair::add_missing;
 pub use schema::readable;
 pub use snapshot::{DayFile, day_files};

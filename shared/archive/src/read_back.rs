@@ -152,6 +152,23 @@ impl ArchiveReader {
     }
 }
 
+/// The ticks of a range in one file with the archive's columns, such as the result of a query.
+#[must_use]
+pub fn ticks_of_file(path: PathBuf, range: ReceiptRange) -> Pages<'static, ArchivedTick> {
+    let (sender, pages) = channel();
+    tokio::task::spawn_blocking(move || {
+        if let Err(cause) = read_file(&path, range, &sender) {
+            let error: Box<dyn std::error::Error + Send + Sync> = cause.into();
+            drop(sender.blocking_send(Err(PortError {
+                operation: "read the archive",
+                retryable: false,
+                source: error,
+            })));
+        }
+    });
+    pages
+}
+
 impl ArchivedTicks for ArchiveReader {
     fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
         let (sender, pages) = channel();

@@ -95,7 +95,7 @@ pub(crate) async fn probe(
 }
 
 /// The program beside this one, if there is one; else its name, which is looked for in the PATH.
-fn find() -> PathBuf {
+pub(crate) fn find() -> PathBuf {
     let name = format!("{TICKSQL}{}", std::env::consts::EXE_SUFFIX);
     let own = std::env::current_exe().ok();
     let beside = own.and_then(|own| Some(own.parent()?.join(&name)));
@@ -105,7 +105,7 @@ fn find() -> PathBuf {
 }
 
 /// The first lines of what the program said, in one.
-fn message(stderr: &[u8]) -> String {
+pub(crate) fn message(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text: String = printable(&text).chars().take(MESSAGE_CHARS_MAX).collect();
