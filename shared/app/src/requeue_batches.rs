@@ -14,12 +14,13 @@ use crate::requeue::{DeadLetter, FailedBatch, LetterDestination};
 /// Reads a part of a shard.
 #[async_trait]
 pub trait ShardRange: Send + Sync {
-    /// The data of the records from one sequence number to another, both included, as far as the stream has them.
+    /// The data of the records from one sequence number to another, both included, as far as the stream has them. They
+    /// are the texts that the stream gave to its records.
     async fn records(
         &self,
         shard: &str,
-        first: SequenceNumber,
-        last: SequenceNumber,
+        first: &str,
+        last: &str,
     ) -> Result<Vec<Vec<u8>>, PortError>;
 }
 
@@ -48,9 +49,10 @@ impl LetterDestination for StreamAgain {
 impl StreamAgain {
     async fn append_again(&self, batch: &FailedBatch) -> Result<Result<(), String>, PortError> {
         let (first, last) = (&batch.start_sequence_number, &batch.end_sequence_number);
-        let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {
+        let is_number = |text: &str| text.parse::<SequenceNumber>().is_ok();
+        if !(is_number(first) && is_number(last)) {
             return Ok(Err("its sequence numbers cannot be read".to_owned()));
-        };
+        }
         let records = self.range.records(&batch.shard_id, first, last).await?;
         if (records.len() as u64) < batch.batch_size {
             return Ok(Err(format!(

@@ -242,9 +242,11 @@ impl ShardRange for Stream {
     async fn records(
         &self,
         shard: &str,
-        first: SequenceNumber,
-        last: SequenceNumber,
+        first: &str,
+        last: &str,
     ) -> Result<Vec<Vec<u8>>, PortError> {
+        let number = |text: &str| text.parse::<SequenceNumber>().unwrap();
+        let (first, last) = (number(first), number(last));
         assert_eq!(shard, "shardId-000000000001");
         let in_range = |n: u64| (first..=last).contains(&SequenceNumber::from(n));
         let found = self.records.iter().filter(|(n, _)| in_range(*n));

@@ -126,16 +126,22 @@ impl ShardRange for KinesisLog {
     async fn records(
         &self,
         shard: &str,
-        first: SequenceNumber,
-        last: SequenceNumber,
+        first: &str,
+        last: &str,
     ) -> Result<Vec<Vec<u8>>, PortError> {
-        let mut position = match self.reader.open_at(shard, &first.to_string()).await {
+        let mut position = match self.reader.open_at(shard, first).await {
             // Kinesis refuses a number of a shard that was removed.
             Err(error) if !error.retryable => {
                 tracing::warn!(shard, cause = %error.source, "the shard cannot be read at a record");
                 return Ok(Vec::new());
             }
             opened => opened?,
+        };
+        let (Ok(first), Ok(last)) = (
+            first.parse::<SequenceNumber>(),
+            last.parse::<SequenceNumber>(),
+        ) else {
+            return Ok(Vec::new());
         };
         let mut records = Vec::new();
         while let Position::Open(cursor) = position {

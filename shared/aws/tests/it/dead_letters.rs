@@ -134,7 +134,7 @@ async fn a_part_of_a_shard_is_read_between_two_records() {
         &aws_sdk_kinesis::Client::new(&wire.config()),
         "tickstream-ticks",
     );
-    let read = log.records("shardId-1", 7.into(), 10.into()).await.unwrap();
+    let read = log.records("shardId-1", "7", "10").await.unwrap();
     assert_eq!(
         read,
         [b"d7", b"d8", b"d9"]
@@ -164,7 +164,7 @@ async fn a_shard_that_ends_or_is_gone_has_fewer_records() {
         "tickstream-ticks",
     );
     for shard in ["ended", "gone"] {
-        let read = log.records(shard, 7.into(), 10.into()).await.unwrap();
+        let read = log.records(shard, "7", "10").await.unwrap();
         assert!(read.is_empty(), "{shard}");
     }
 }
