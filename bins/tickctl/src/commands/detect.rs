@@ -66,12 +66,10 @@ pub fn run(args: &DetectArgs) -> anyhow::Result<()> {
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let causes = error
+    let mut causes = error
         .chain()
         .filter_map(|it| it.downcast_ref::<io::Error>());
-    causes
-        .into_iter()
-        .any(|it| it.kind() == io::ErrorKind::BrokenPipe)
+    causes.any(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The columns of the series.
@@ -162,7 +160,8 @@ fn explanation(assessment: &Assessment) -> (&'static str, String) {
 fn unreadable(error: csv::Error) -> anyhow::Error {
     let text = error.to_string();
     if let ErrorKind::Io(error) = error.into_kind() {
-        return anyhow::Error::new(error).context("standard input cannot be read");
+        anyhow::Error::new(error).context("standard input cannot be read")
+    } else {
+        BadInput(format!("standard input is not CSV: {text}")).into()
     }
-    BadInput(format!("standard input is not CSV: {text}")).into()
 }

@@ -1,7 +1,5 @@
 //! A page with a series and its anomalies: one SVG, no script, nothing from elsewhere.
 
-use std::fmt::Write as _;
-
 use domain::detection::Assessment;
 
 /// The picture, in CSS pixels.
@@ -52,18 +50,16 @@ impl Plot {
         for (ms, value) in self.thinned() {
             let (x, y) = scale.place(ms, value);
             let command = if path.is_empty() { 'M' } else { 'L' };
-            // Writing to a String does not fail.
-            _ = write!(path, "{command}{x:.1} {y:.1}");
+            path.push_str(&format!("{command}{x:.1} {y:.1}"));
         }
         let (mut circles, mut rows) = (String::new(), String::new());
         for mark in &self.marks {
             let (x, y) = scale.place(mark.timestamp_ms, mark.value);
             let text = escaped(&mark.text);
-            _ = writeln!(
-                circles,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"><title>{text}</title></circle>"
-            );
-            _ = writeln!(rows, "<li>{text}</li>");
+            circles.push_str(&format!(
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"><title>{text}</title></circle>\n"
+            ));
+            rows.push_str(&format!("<li>{text}</li>\n"));
         }
         format!(
             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Anomalies</title>\n\
