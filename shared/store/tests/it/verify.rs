@@ -65,11 +65,12 @@ async fn flush(store: &EmbeddedStore, folder: &TempDir) {
 async fn market(store: &EmbeddedStore, folder: &TempDir, lost: &[usize]) -> Vec<Tick> {
     let made = ticks(&["BTC", "ETH", "SOL"], 1_000);
     let mut decided = in_cohort(&made);
-    decided[2_700..]
+    decided
         .iter_mut()
+        .skip(2_700)
         .for_each(|it| it.in_cohort = false);
     let receipt = store.put(&decided).await.unwrap();
-    let streamed = made[..2_700].iter().enumerate();
+    let streamed = made.iter().take(2_700).enumerate();
     let streamed: Vec<&Tick> = streamed
         .filter(|(n, _)| !lost.contains(n))
         .map(|(_, it)| it)
