@@ -1,6 +1,10 @@
 //! The use cases with in-memory ports.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod candle_rebuild;
 mod kept_pairs;

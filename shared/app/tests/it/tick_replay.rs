@@ -32,7 +32,7 @@ fn unseen<T>() -> Page<T> {
 
 impl StoredTicks for Kept {
     fn stored(&self, range: ReceiptRange) -> Pages<'_, StoredTick> {
-        let in_cohort = |at: usize| (at > 0).then_some(at % 3 != 0);
+        let in_cohort = |at: usize| (at > 0).then_some(!at.is_multiple_of(3));
         let rows = self
             .0
             .iter()
