@@ -50,7 +50,7 @@ is written to it. A second run then finds nothing.
 Examples:
   tickctl verify --from 1h
   tickctl verify --from 2026-03-07 --to 2026-03-08 --json
-  tickctl verify --from 1h --repair && tickctl verify --from 1h
+  tickctl verify --from 1h --repair; tickctl verify --from 1h
   tickctl verify --from 1h --aws --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
 Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, or there was
