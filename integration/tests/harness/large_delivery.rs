@@ -92,7 +92,10 @@ impl Resources {
         let mut pages = scan.into_paginator().items().send();
         let mut ids = Vec::new();
         while let Some(item) = pages.next().await {
-            ids.push(TickId::parse(item.unwrap()["tick_id"].as_s().unwrap()).unwrap());
+            // The list of the days of ticks is in the same table.
+            if let Some(id) = item.unwrap().get("tick_id") {
+                ids.push(TickId::parse(id.as_s().unwrap()).unwrap());
+            }
         }
         ids
     }
