@@ -11,15 +11,23 @@ mod retention;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::ports::{Clock, SequenceNumber, StreamRecord};
 use domain::Tick;
-use store::{EmbeddedConfig, EmbeddedStore, SHARDS};
+use store::{EmbeddedConfig, EmbeddedStore, SHARDS, StorageError};
 use tempfile::TempDir;
 use testkit::ticks::START_MS;
 
+/// Opens the store. One that was dropped without being closed is locked until its writing thread has ended.
 fn open(folder: &TempDir) -> EmbeddedStore {
-    EmbeddedStore::open(&EmbeddedConfig::new(folder.path().join("store"))).unwrap()
+    let config = EmbeddedConfig::new(folder.path().join("store"));
+    loop {
+        match EmbeddedStore::open(&config) {
+            Err(StorageError::Locked(_)) => std::thread::sleep(Duration::from_millis(5)),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// A clock that stands still.
