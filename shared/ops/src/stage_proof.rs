@@ -30,7 +30,7 @@ impl StageProof<'_> {
     /// The proof of a stage that began at a time (epoch milliseconds).
     ///
     /// # Errors
-    /// [`StepRefused`], also if there is no proof.
+    /// [`StepRefused`] if the stage is not proven, or the comparison could not be made.
     pub async fn of(&self, began_ms: i64, now_ms: i64) -> Result<Proof, StepRefused> {
         // Until then a process may use the flag of the stage before.
         let from_ms = began_ms + FLAG_CACHED_MS;

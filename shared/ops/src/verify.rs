@@ -210,7 +210,7 @@ pub trait Watch: Send + Sync {
     fn stopped(&self) -> bool;
 }
 
-/// Why there is no proof.
+/// Why the comparison could not be completed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The range is empty.

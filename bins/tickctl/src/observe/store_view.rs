@@ -20,7 +20,7 @@ const QUARANTINED_READ: usize = 1_000;
 /// How many changes are read.
 const CHANGES_READ: usize = 50;
 
-/// The folder of backups that tickstream uses unless it is told another one.
+/// tickstream's default folder for backups.
 const BACKUPS_FOLDER: &str = "backups";
 
 /// The levels of folders above the archive's files: year, month and day.

@@ -93,7 +93,7 @@ impl DeadLetters for Queue {
     }
 }
 
-/// Accepts all but what it is told to refuse.
+/// Accepts everything except the listed letters.
 #[derive(Default)]
 struct Destination {
     accepted: Mutex<Vec<String>>,

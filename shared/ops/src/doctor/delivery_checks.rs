@@ -195,7 +195,7 @@ mod tests {
             "3 answers 5xx (before 11)",
             "log",
         );
-        // Bad all the time is not worse than before, and one of three is no trend.
+        // A constantly high share has not become worse, and three entries are too few for a trend.
         check(
             &line(traffic(300, 1_000, 60, 0), traffic(3_300, 1_000, 70, 0)),
             Fine,

@@ -77,7 +77,7 @@ impl Plot {
         )
     }
 
-    /// The points that can be told apart.
+    /// The points that are visibly different at the size of the plot.
     fn thinned(&self) -> Vec<(i64, f64)> {
         let per_column = self.points.len().div_ceil(COLUMNS).max(1);
         let columns = self.points.chunks(per_column);
