@@ -116,7 +116,7 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
         let proof = verify
             .run(&request, &watch)
             .await
-            .context("there is no proof")?;
+            .context("the comparison could not be completed")?;
         watch.clear();
         return args.report(&proof);
     }
@@ -147,7 +147,7 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
             let proof = verify.run(&request, now_ms, &watch).await;
             drop(verify);
             opened.store.close();
-            proof.context("there is no proof")?
+            proof.context("the comparison could not be completed")?
         }
     };
     watch.clear();

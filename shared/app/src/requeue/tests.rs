@@ -93,7 +93,7 @@ impl DeadLetters for Queue {
     }
 }
 
-/// Accepts everything except the listed letters.
+/// Accepts every letter except the one in `refuses`.
 #[derive(Default)]
 struct Destination {
     accepted: Mutex<Vec<String>>,
