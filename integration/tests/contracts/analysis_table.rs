@@ -12,18 +12,14 @@ use aws::dynamodb::candle_blocks::ReadRange;
 use aws::dynamodb::shard_heads::SNAPSHOT_PREFIX;
 use aws::dynamodb::{CandleTable, ShardCheckpoints};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
-use domain::analytics::{Anomaly, AnomalyReason, Interval};
+use domain::analytics::Interval;
 use domain::{Pair, Price, Tick};
 use integration::emulator;
 use testkit::contract;
 use testkit::replay::{MemoryShards, expected_candles};
 use testkit::ticks::{START_MS, tick, ticks};
 
-use crate::dynamodb::{RETENTION_DAYS, STORE_TIMEOUT, dynalite, new_table, new_tables};
-
-/// DynamoDB's limit of an item: 400 KB.
-const ITEM_BYTES_MAX: usize = 400 * 1_024;
+use crate::dynamodb::{RETENTION_DAYS, STORE_TIMEOUT, new_tables};
 
 const SHARD: &str = "shardId-000000000000";
 
@@ -184,53 +180,4 @@ async fn check(
     assert_eq!(anomalies.len(), log.anomalies(), "each is stored once");
     let jump = tick("ETH", 401).tick_id;
     assert!(anomalies.iter().any(|it| it.tick_id == jump));
-}
-
-/// An anomaly whose message has so many bytes, each of which is in its item twice.
-fn anomaly(message_bytes: usize) -> Anomaly {
-    let made = tick("BTC", 7);
-    Anomaly {
-        token: made.token,
-        quote: made.quote,
-        tick_id: made.tick_id,
-        timestamp_ms: made.timestamp_ms,
-        price: made.price,
-        score: 14.0,
-        threshold: 8.0,
-        window_ms: 1_200,
-        reason: AnomalyReason::Jump,
-        message: "x".repeat(message_bytes),
-    }
-}
-
-/// The largest item that is sent is accepted, and one that is a few bytes larger would not be.
-#[tokio::test]
-async fn an_items_size_is_counted_as_the_service_does() {
-    let Some(config) = dynalite("the size of an item to the byte").await else {
-        return;
-    };
-    let client = Client::new(&config);
-    let name = new_table(&client, ["pk", "sk"]).await;
-    let (candles, _) = adapters(client.clone(), name.clone()).await;
-    let put = async |bytes| {
-        let stored = candles.put_anomalies(&[anomaly(bytes)]).await;
-        stored.map_err(|error| error.source.to_string())
-    };
-    let refused = put(ITEM_BYTES_MAX / 2).await.unwrap_err();
-    let counted = refused
-        .split(' ')
-        .find_map(|word| word.parse::<usize>().ok());
-    let largest = ITEM_BYTES_MAX / 2 - (counted.unwrap() - ITEM_BYTES_MAX).div_ceil(2);
-    assert!(put(largest + 1).await.is_err());
-    put(largest).await.unwrap();
-
-    let stored = client.scan().table_name(&name).send().await.unwrap();
-    let mut item = stored.items.unwrap().remove(0);
-    let message = item["message"].as_s().unwrap();
-    // Numbers are counted with the most bytes that they may have.
-    let larger = message.to_owned() + &"x".repeat(70);
-    item.insert("message".to_owned(), AttributeValue::S(larger));
-    let put = client.put_item().table_name(&name).set_item(Some(item));
-    let error = put.send().await.unwrap_err().into_service_error();
-    assert_eq!(error.meta().code(), Some("ValidationException"));
 }

@@ -11,7 +11,7 @@ use aws::sqs::dead_letters::{SourceQueue, SqsDeadLetters, queue_url};
 use aws::sqs::{SqsFeed, SqsQueue};
 use aws_sdk_sqs::Client;
 use domain::Tick;
-use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval};
+use domain::analytics::{Candle, Interval};
 use integration::emulator;
 use serde_json::Value;
 use testkit::contract;
@@ -148,25 +148,13 @@ async fn results_are_received_by_kind() {
     let (client, url) = new_queue().await;
     let fake = Arc::new(FakeNotifier::default());
     let notifier: Arc<dyn Notifier> = fake.clone();
-    let sent = tick("SOL", 1);
     let update = AnalysisUpdate {
         // More than fit into a message of results, or into a request.
         candles: (0..6_000)
             .map(|n| Candle::of(&tick("SOL", n), Interval::OneSecond))
             .collect(),
         averages: Vec::new(),
-        anomalies: vec![Anomaly {
-            token: sent.token.clone(),
-            quote: sent.quote.clone(),
-            tick_id: sent.tick_id,
-            timestamp_ms: sent.timestamp_ms,
-            price: sent.price,
-            score: 14.0,
-            threshold: 8.0,
-            window_ms: 1_000,
-            reason: AnomalyReason::Jump,
-            message: "rose 5.1 % in 1.0 s".to_owned(),
-        }],
+        anomalies: vec![jump_at(&tick("SOL", 1))],
     };
     SqsFeed::new(&client, &url, DEADLINE, notifier)
         .publish(update)
@@ -182,5 +170,5 @@ async fn results_are_received_by_kind() {
         }
     }
     assert_eq!((candles, anomalies), (6_000, 1));
-    assert_eq!(*fake.0.lock().unwrap(), ["SOL/USD rose 5.1 % in 1.0 s"]);
+    assert_eq!(*fake.0.lock().unwrap(), ["SOL/USD rose 5.0 % in 1.0 s"]);
 }

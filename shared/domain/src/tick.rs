@@ -166,6 +166,16 @@ impl Method {
             Self::NetBalances => "net_balances",
         }
     }
+
+    /// Whether the price is of a trade. What a sender of `ticks` reports is one, unless it names another method. Other
+    /// prices are quotes: tickers, oracles and price services.
+    #[must_use]
+    pub fn is_trade(self) -> bool {
+        match self {
+            Self::Reported | Self::Trade | Self::SwapEvent | Self::NetBalances => true,
+            Self::Ticker | Self::Oracle | Self::Quote => false,
+        }
+    }
 }
 
 impl FromStr for Method {

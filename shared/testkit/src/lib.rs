@@ -3,6 +3,7 @@
 //! bootstraps, and the real payloads if they are available.
 
 pub mod analysis;
+pub mod anomalies;
 pub mod contract;
 pub mod faulty;
 pub mod golden;

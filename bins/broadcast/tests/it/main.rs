@@ -179,25 +179,16 @@ async fn results_are_forwarded_unchanged_and_the_later_one_wins_in_any_order() {
 async fn an_anomaly_that_is_queued_twice_is_sent_once() {
     let scene = Scene::new();
     scene.connections.watch("all", &[Topic::All]);
-    let found = tick("A", 7);
-    let anomaly = domain::analytics::Anomaly {
-        token: found.token.clone(),
-        quote: found.quote.clone(),
-        tick_id: found.tick_id,
-        timestamp_ms: found.timestamp_ms,
-        price: found.price,
-        score: 14.0,
-        threshold: 8.0,
-        window_ms: 1_000,
-        reason: domain::analytics::AnomalyReason::Jump,
-        message: "rose 5 % in 1 s".to_owned(),
-    };
+    let anomaly = testkit::anomalies::jump_at(&tick("A", 7));
     let body = result("anomalies", &[AnomalyJson::of(&anomaly)]);
     scene.handle(batch(&[body.clone(), body])).await;
     let messages = scene.messages("all");
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0]["anomalies"].as_array().unwrap().len(), 1);
-    assert_eq!(messages[0]["anomalies"][0]["message"], "rose 5 % in 1 s");
+    assert_eq!(
+        messages[0]["anomalies"][0]["message"],
+        "rose 5.0 % in 1.0 s, from 9.5857 to 10.065"
+    );
 
     // The same id and time in another pair is another anomaly.
     let other = domain::analytics::Anomaly {

@@ -188,27 +188,16 @@ pub(super) fn tick_json(tick: &Tick) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::analytics::AnomalyReason;
+    use testkit::anomalies::jump_at;
     use testkit::ticks::tick;
 
     use super::*;
 
     #[test]
     fn an_anomaly_is_one_of_its_pair() {
-        let of = |token: &str| {
-            let found = tick("BTC", 7);
-            Anomaly {
-                token: tick(token, 7).token,
-                quote: found.quote,
-                tick_id: found.tick_id,
-                timestamp_ms: found.timestamp_ms,
-                price: found.price,
-                score: 14.0,
-                threshold: 8.0,
-                window_ms: 1_000,
-                reason: AnomalyReason::Jump,
-                message: "rose 5 % in 1 s".to_owned(),
-            }
+        let of = |token: &str| Anomaly {
+            token: tick(token, 7).token,
+            ..jump_at(&tick("BTC", 7))
         };
         let mut updates = ConflatedUpdates::default();
         for token in ["A", "B", "A"] {

@@ -1,7 +1,9 @@
 //! Results of the analysis as JSON: the same fields in the read API, on the live feed and on the
 //! broadcast queue.
 
-use domain::analytics::{Anomaly, AnomalyReason, Averages, Candle, Interval};
+use domain::SourceName;
+use domain::analytics::{Anomaly, Averages, Candle, Interval};
+use domain::detection::{AnomalyKind, Detection, Direction, Quantity};
 use serde::Serialize;
 
 /// A candle as the API shows it.
@@ -78,31 +80,49 @@ impl<'a> AveragesJson<'a> {
 pub struct AnomalyJson<'a> {
     token: &'a str,
     quote: &'a str,
+    source: Option<&'a str>,
     tick_id: String,
     timestamp: i64,
     price: String,
+    /// In [0, 1).
     score: f64,
-    threshold: f64,
-    window: String,
-    reason: AnomalyReason,
-    message: &'a str,
+    kind: AnomalyKind,
+    direction: Direction,
+    /// What `expected` and `seen` are.
+    quantity: Quantity,
+    expected: f64,
+    seen: f64,
+    window_ms: i64,
+    message: String,
 }
 
 impl<'a> AnomalyJson<'a> {
     /// The anomaly's fields.
     #[must_use]
     pub fn of(anomaly: &'a Anomaly) -> Self {
+        let Detection {
+            kind,
+            direction,
+            quantity,
+            expected,
+            seen,
+            window_ms,
+        } = anomaly.detection;
         Self {
             token: anomaly.token.as_str(),
             quote: anomaly.quote.as_str(),
+            source: anomaly.source.as_ref().map(SourceName::as_str),
             tick_id: anomaly.tick_id.to_string(),
             timestamp: anomaly.timestamp_ms,
             price: anomaly.price.to_string(),
             score: anomaly.score,
-            threshold: anomaly.threshold,
-            window: window_name(anomaly.window_ms),
-            reason: anomaly.reason,
-            message: &anomaly.message,
+            kind,
+            direction,
+            quantity,
+            expected,
+            seen,
+            window_ms,
+            message: anomaly.message(),
         }
     }
 }

@@ -27,7 +27,8 @@ pub(crate) fn anomaly_item(anomaly: &Anomaly, now_ms: i64, days: u32) -> Result<
             ("tick_id", text(anomaly.tick_id.to_string())),
             ("timestamp", number(anomaly.timestamp_ms)),
             ("price", number(anomaly.price)),
-            ("message", text(anomaly.message.as_str())),
+            ("kind", text(anomaly.detection.kind.as_str())),
+            ("message", text(anomaly.message())),
             (PACKED, packed(anomaly)?),
             (EXPIRES_AT, expires_at(now_ms, days)),
         ]
@@ -44,7 +45,7 @@ pub(crate) fn anomaly_of(item: &Item) -> Result<Anomaly, ItemError> {
 #[cfg(test)]
 mod tests {
     use domain::Token;
-    use domain::analytics::AnomalyReason;
+    use testkit::anomalies::jump_at;
     use testkit::ticks::tick;
 
     use super::super::attributes::{PK, SK};
@@ -52,19 +53,7 @@ mod tests {
 
     #[test]
     fn an_anomaly_round_trips() {
-        let made = tick("BTC", 7);
-        let anomaly = Anomaly {
-            token: made.token,
-            quote: made.quote,
-            tick_id: made.tick_id,
-            timestamp_ms: made.timestamp_ms,
-            price: made.price,
-            score: 14.5,
-            threshold: 8.0,
-            window_ms: 1_200,
-            reason: AnomalyReason::Jump,
-            message: "rose 5.1 % in 1.2 s, 14 times the expected move".to_owned(),
-        };
+        let anomaly = jump_at(&tick("BTC", 7));
         let item = anomaly_item(&anomaly, 0, 30).unwrap();
         assert_eq!(anomaly_of(&item).unwrap(), anomaly);
         assert_eq!(item[PK], text("anomaly#2026-01-01"));

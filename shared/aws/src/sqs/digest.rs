@@ -1,4 +1,4 @@
-//! Describes anomalies for people.
+//! Describes anomalies for people: one message a kind, pair and cooldown, and those of a batch in one.
 
 use std::fmt::Write as _;
 
@@ -12,23 +12,25 @@ const LINES_MAX: usize = 50;
 /// the whole names.
 const NAME_CHARS_MAX: usize = 20;
 
-/// Subject and text of a digest; `None` if there are no anomalies.
+/// Subject and text of a digest; `None` if there are no anomalies of which people are notified.
 pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
-    let first = anomalies.first()?;
+    let notified: Vec<&Anomaly> = anomalies.iter().filter(|it| it.notifies).collect();
+    let first = notified.first()?;
     let (token, quote) = (short(first.token.as_str()), short(first.quote.as_str()));
-    // The text also says how unexpected it is.
-    let what = first.message.split(',').next().unwrap_or_default();
+    // The text also has what was expected and seen.
+    let message = first.message();
+    let what = message.split(',').next().unwrap_or_default();
     let what = format!("{token}/{quote} {what}");
-    let subject = match anomalies.len() {
+    let subject = match notified.len() {
         1 => what,
         count => format!("{count} anomalies, the first: {what}"),
     };
     let mut text = String::new();
-    for anomaly in anomalies.iter().take(LINES_MAX) {
+    for anomaly in notified.iter().take(LINES_MAX) {
         // Writing to a String cannot fail.
         _ = writeln!(text, "{}", line(anomaly));
     }
-    let unlisted = anomalies.len().saturating_sub(LINES_MAX);
+    let unlisted = notified.len().saturating_sub(LINES_MAX);
     if unlisted > 0 {
         _ = writeln!(
             text,
@@ -55,14 +57,16 @@ fn line(anomaly: &Anomaly) -> String {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
         None => format!("{} ms", anomaly.timestamp_ms),
     };
+    let source = anomaly.source.as_ref();
+    let source = source.map_or_else(String::new, |it| format!(" of {}", it.as_str()));
     format!(
-        "{at} {}/{} at {}: {} (score {:.1}, threshold {:.1}, tick {})",
+        "{at} {}/{}{source} at {}: {} ({}, score {:.2}, tick {})",
         anomaly.token,
         anomaly.quote,
         anomaly.price,
-        anomaly.message,
+        anomaly.message(),
+        anomaly.detection.kind,
         anomaly.score,
-        anomaly.threshold,
         anomaly.tick_id
     )
 }
@@ -72,36 +76,30 @@ mod tests {
     use super::*;
     use crate::sns::{SUBJECT_CHARS_MAX, subject_line};
     use domain::Token;
-    use domain::analytics::AnomalyReason;
+    use domain::detection::{AnomalyKind, Detection};
+    use testkit::anomalies::jump_at;
     use testkit::ticks::tick;
 
     fn anomaly(n: u32) -> Anomaly {
-        let tick = tick("SOL", n);
-        Anomaly {
-            token: tick.token,
-            quote: tick.quote,
-            tick_id: tick.tick_id,
-            timestamp_ms: tick.timestamp_ms,
-            price: tick.price,
-            score: 14.04,
-            threshold: 8.0,
-            window_ms: 1_000,
-            reason: AnomalyReason::Jump,
-            message: "rose 5.1 % in 1.0 s".to_owned(),
-        }
+        jump_at(&tick("SOL", n))
     }
 
     #[test]
     fn a_single_anomaly_is_in_the_subject() {
         let (subject, text) = of(&[anomaly(1)]).unwrap();
-        assert_eq!(subject, "SOL/USD rose 5.1 % in 1.0 s");
+        assert_eq!(subject, "SOL/USD rose 5.0 % in 1.0 s");
         assert!(
             text.starts_with(
-                "2026-01-01T00:00:01.000Z SOL/USD at 10.01: rose 5.1 % in 1.0 s (score 14.0, threshold 8.0, tick "
+                "2026-01-01T00:00:01.000Z SOL/USD of test at 10.01: rose 5.0 % in 1.0 s, from 9.5333 to 10.01 (jump, score 0.75, tick "
             ),
             "{text}"
         );
         assert_eq!(of(&[]), None);
+        let later = Anomaly {
+            notifies: false,
+            ..anomaly(2)
+        };
+        assert_eq!(of(&[later]), None, "within the cooldown");
     }
 
     #[test]
@@ -117,26 +115,29 @@ mod tests {
     #[test]
     fn the_longest_subject_is_sent_as_it_is() {
         let longest = "x".repeat(64);
-        let long = |message: &str| Anomaly {
-            token: Token::try_from(longest.clone()).unwrap(),
-            quote: Token::try_from(longest.to_uppercase()).unwrap(),
-            message: message.to_owned(),
-            ..anomaly(1)
-        };
-        let message = "fell 99.9 % in 59.9 minutes";
-        let whole = format!("{message}, 14 times the expected move");
-        for count in [1, 10_000] {
-            let (subject, _) = of(&vec![long(&whole); count]).unwrap();
-            assert!(
-                subject.contains("xxxxxxxxx..xxxxxxxxx/XXXXXXXXX..XXXXXXXXX"),
-                "{subject}"
-            );
-            assert!(subject.ends_with(message), "{subject}");
-            assert!(subject.len() <= SUBJECT_CHARS_MAX, "{subject}");
-            assert_eq!(subject_line(&subject), subject);
+        for kind in AnomalyKind::ALL {
+            let found = anomaly(1);
+            let long = Anomaly {
+                token: Token::try_from(longest.clone()).unwrap(),
+                quote: Token::try_from(longest.to_uppercase()).unwrap(),
+                detection: Detection {
+                    kind,
+                    expected: 1.234_567_8e-20,
+                    seen: 1.234_567_8e-9,
+                    window_ms: i64::MAX,
+                    ..found.detection
+                },
+                ..found
+            };
+            for count in [1, 10_000] {
+                let (subject, _) = of(&vec![long.clone(); count]).unwrap();
+                assert!(
+                    subject.contains("xxxxxxxxx..xxxxxxxxx/XXXXXXXXX..XXXXXXXXX"),
+                    "{subject}"
+                );
+                assert!(subject.len() <= SUBJECT_CHARS_MAX, "{subject}");
+                assert_eq!(subject_line(&subject), subject);
+            }
         }
-        // A longer one is cut.
-        let (subject, _) = of(&[long(&message.repeat(9))]).unwrap();
-        assert_eq!(subject_line(&subject).len(), SUBJECT_CHARS_MAX);
     }
 }

@@ -1,49 +1,51 @@
-//! An anomaly: a price that moved further than the pair's volatility explains.
+//! An anomaly: how the series of a venue departs from its past, and the tick that shows it.
 
 use serde::{Deserialize, Serialize};
 
-use super::detector::{AnomalyReason, DetectorConfig, Verdict};
-use crate::{Price, Tick, TickId, Token};
+use crate::detection::Detection;
+use crate::{Price, SourceName, Tick, TickId, Token};
 
-/// A price that moved further than the pair's volatility explains.
+/// A tick at which the prices of a venue depart from their past, or from those of the other venues.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Anomaly {
     /// What is priced (the base).
     pub token: Token,
     /// The currency of the price.
     pub quote: Token,
+    /// The venue: the origin of the prices. `None` of an anomaly that release 1.0 found.
+    pub source: Option<SourceName>,
     /// The tick.
     pub tick_id: TickId,
     /// Its event time.
     pub timestamp_ms: i64,
     /// Its price.
     pub price: Price,
-    /// How far the price moved, in multiples of the expected deviation.
+    /// How anomalous it is, in [0, 1).
     pub score: f64,
-    /// The score at which a move becomes an anomaly.
-    pub threshold: f64,
-    /// The time over which the price moved, in milliseconds.
-    pub window_ms: i64,
-    /// Why it is one.
-    pub reason: AnomalyReason,
-    /// A description for people, such as `rose 5.1 % in 1.2 s, 14 times the expected move`.
-    pub message: String,
+    /// What was expected, and what was seen.
+    pub detection: Detection,
+    /// Whether people are notified: it is the first of its kind and pair within the cooldown.
+    pub notifies: bool,
 }
 
 impl Anomaly {
-    pub(super) fn of(tick: &Tick, verdict: Verdict, config: &DetectorConfig) -> Option<Self> {
-        let reason = verdict.reason?;
-        Some(Self {
+    pub(super) fn of(tick: &Tick, score: f64, detection: Detection, notifies: bool) -> Self {
+        Self {
             token: tick.token.clone(),
             quote: tick.quote.clone(),
+            source: Some(tick.source.clone()),
             tick_id: tick.tick_id,
             timestamp_ms: tick.timestamp_ms,
             price: tick.price,
-            score: verdict.score,
-            threshold: config.threshold,
-            window_ms: verdict.window_ms,
-            reason,
-            message: verdict.message(),
-        })
+            score,
+            detection,
+            notifies,
+        }
+    }
+
+    /// It as a sentence without its subject, such as `rose 5.1 % in 1.2 s, from 1.17 to 1.23`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.detection.message()
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of the analysis.
 
-use super::detector::DetectorConfig;
 use super::lateness::ALLOWED_LATENESS_MS;
+use crate::detection::DetectionConfig;
 
 /// The settings of the analysis.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,15 +9,15 @@ pub struct AnalysisConfig {
     /// How far behind the newest effective time a tick may be, in milliseconds, before it counts as
     /// too late.
     pub allowed_lateness_ms: i64,
-    /// The settings of the detector.
-    pub detector: DetectorConfig,
+    /// The settings of the detection of anomalies.
+    pub detection: DetectionConfig,
 }
 
 impl Default for AnalysisConfig {
     fn default() -> Self {
         Self {
             allowed_lateness_ms: ALLOWED_LATENESS_MS,
-            detector: DetectorConfig::default(),
+            detection: DetectionConfig::PRICES,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Candles, moving averages and anomalies of one pair, from its ticks in event time.
 //!
 //! A pair is a token and a quote: prices in different quotes cannot be averaged. Its state is
-//! bounded (about 9 KB in memory, 6 KB stored), and only [`PairState::apply`] changes it.
+//! bounded (about 9 KB in memory, 6 KB stored, and half as much again for each of at most 8 series of prices), and only [`PairState::apply`] changes it.
 //!
 //! **Order and repetition.** Candles and averages depend on the set of ticks, not on their order of
 //! arrival; open and close follow [`crate::TickOrder`]. A state does not recognize a tick that it has; a
@@ -20,14 +20,15 @@
 //! Within a step, store closed candles before merging corrections.
 
 mod anomaly;
+mod anomaly_v1;
 mod averages;
 mod block;
 mod candle;
 mod config;
-mod detector;
 mod interval;
 mod lateness;
 mod members;
+mod pair_detector;
 mod pair_state;
 mod state_v1;
 #[cfg(test)]
@@ -35,11 +36,11 @@ mod tests;
 mod total_volume;
 
 pub use anomaly::Anomaly;
+pub use anomaly_v1::AnomalyV1;
 pub use averages::{Averages, WINDOWS_MS, WindowAverages};
 pub use block::{Added, CandleBlock, CompactBlock};
 pub use candle::Candle;
 pub use config::AnalysisConfig;
-pub use detector::{AnomalyReason, Detector, DetectorConfig, Verdict};
 pub use interval::{Interval, IntervalError};
 pub use lateness::{ALLOWED_LATENESS_MS, Timeliness};
 pub use members::Member;

@@ -6,14 +6,14 @@ use super::anomaly::Anomaly;
 use super::averages::{Averages, WINDOWS_MS, Window};
 use super::candle::{Candle, quote_volume};
 use super::config::AnalysisConfig;
-use super::detector::Detector;
 use super::interval::Interval;
 use super::lateness::{self, Timeliness};
+use super::pair_detector::PairDetector;
 use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The version of the stored state. It must change when the layout of anything in [`PairState`]
 /// changes: a state of another version is then replaced (see [`PairState::resumed`]), not misread.
-pub const STATE_VERSION: u8 = 3;
+pub const STATE_VERSION: u8 = 4;
 
 /// The state that the analysis keeps for a pair.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct PairState {
     /// interval, and more if a sender's clock is ahead.
     pub(super) open: Vec<Candle>,
     pub(super) windows: [Window; WINDOWS_MS.len()],
-    pub(super) detector: Detector,
+    detector: PairDetector,
 }
 
 /// The effects of a tick.
@@ -44,7 +44,7 @@ pub struct Effects {
     /// One-tick parts of older candles, to be merged into the stored ones, whose revision then
     /// grows by one.
     pub corrections: Vec<Candle>,
-    /// The anomaly, if the tick's price is one. Only ticks in order are judged.
+    /// The anomaly, if the tick is one. Only ticks that are in the order of their venue are judged.
     pub anomaly: Option<Anomaly>,
 }
 
@@ -84,7 +84,7 @@ impl PairState {
             latest: None,
             open: Vec::new(),
             windows: WINDOWS_MS.map(Window::new),
-            detector: Detector::default(),
+            detector: PairDetector::default(),
         }
     }
 
@@ -117,10 +117,8 @@ impl PairState {
         for window in &mut self.windows {
             window.add(effective_ms, price, volume);
         }
-        if effects.timeliness == Timeliness::InOrder {
-            let verdict = self.detector.observe(effective_ms, price, &config.detector);
-            effects.anomaly = Anomaly::of(tick, verdict, &config.detector);
-        }
+        let detector = &mut self.detector;
+        effects.anomaly = detector.observe(tick, effective_ms, price, &config.detection);
         effects
     }
 

@@ -4,7 +4,6 @@ use serde::Deserialize;
 
 use super::averages::{WINDOWS_MS, Window};
 use super::candle::Candle;
-use super::detector::Detector;
 use super::interval::Interval;
 use super::pair_state::{Latest, PairState};
 use super::total_volume::TotalVolume;
@@ -74,7 +73,17 @@ pub struct PairStateV1 {
     _recent_ids: Vec<[u8; 8]>,
     open: [Option<CandleV1>; Interval::ALL.len()],
     windows: [Window; WINDOWS_MS.len()],
-    detector: Detector,
+    _detector: DetectorV1,
+}
+
+/// The detector of version 1, which is not continued.
+#[derive(Debug, Clone, Deserialize)]
+struct DetectorV1 {
+    _reference: Option<(i64, f64)>,
+    _samples: u32,
+    _variance: f64,
+    _inter_arrival_ms: f64,
+    _cooldown_until_ms: Option<i64>,
 }
 
 /// The state is not of version 1.
@@ -94,7 +103,7 @@ impl TryFrom<PairStateV1> for PairState {
             _recent_ids: _,
             open,
             windows,
-            detector,
+            _detector: _,
         } = before
         else {
             return Err(StateVersionError(before.version));
@@ -103,7 +112,6 @@ impl TryFrom<PairStateV1> for PairState {
         let mut state = Self::resumed(&Pair { token, quote }, candles.collect());
         state.newest_ms = newest_ms.max(state.latest().map(|latest: Latest| latest.effective_ms));
         state.windows = windows;
-        state.detector = detector;
         Ok(state)
     }
 }

@@ -37,7 +37,7 @@ const FAULT_STRENGTH: f32 = 4.0;
 /// As many faulty prices in a row are the new price.
 const FAULTS_MAX: u8 = 3;
 
-/// A report within the cooldown must be stronger by a tenth.
+/// A report within the cooldown must be stronger, or its move larger, by a tenth.
 const LARGER: f32 = 1.1;
 
 /// Finds anomalies in a series, one value after the other: it looks at nothing that comes later, and its state is
@@ -58,6 +58,8 @@ pub struct SeriesDetector {
 struct Report {
     timestamp_ms: i64,
     strength: f32,
+    /// How far the value moved; the largest number if it did not.
+    size: f32,
     direction: Direction,
 }
 
@@ -203,17 +205,24 @@ impl SeriesDetector {
         };
         let strength = f64::from(signal.strength);
         let score = strength / (strength + 1.0);
+        // A second jump is less of a surprise than the first, however large it is.
+        let size = match quantity {
+            Quantity::Value => (seen - expected).abs(),
+            Quantity::Change | Quantity::IntervalMs | Quantity::Ticks => f32::MAX,
+        };
         let is_repeated = self.last_report.is_some_and(|last| {
             let elapsed_ms = timestamp_ms.saturating_sub(last.timestamp_ms);
             (0..config.cooldown_ms).contains(&elapsed_ms)
                 && direction == last.direction
                 && signal.strength <= LARGER * last.strength
+                && (size >= f32::MAX || size <= LARGER * last.size)
         });
         let is_reported = score >= config.threshold && !is_repeated;
         if is_reported {
             self.last_report = Some(Report {
                 timestamp_ms,
                 strength: signal.strength,
+                size,
                 direction,
             });
         }

@@ -1,8 +1,8 @@
 //! Key: day on which it was written (u16), timestamp (u64), tick id (16 bytes), pair (text). In rows of
 //! release 1.0 the pair is missing.
-//! Value: the anomaly (postcard).
+//! Value: [`FORMAT`] and the anomaly (postcard). Release 1.0 had anomalies of version 1 without it.
 
-use domain::analytics::Anomaly;
+use domain::analytics::{Anomaly, AnomalyV1};
 
 use super::day::Day;
 use super::sortable;
@@ -18,37 +18,32 @@ pub(crate) fn key(day: Day, anomaly: &Anomaly) -> Vec<u8> {
     key
 }
 
+/// The first byte of a value. An anomaly of version 1 begins with the length of a name, at most 64.
+const FORMAT: u8 = 0xc3;
+
 pub(crate) fn encode(anomaly: &Anomaly) -> Result<Vec<u8>, StorageError> {
-    super::encode("anomaly", anomaly)
+    super::encode("anomaly", &(FORMAT, anomaly))
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Anomaly, StorageError> {
-    super::decode("anomaly", bytes)
+    match bytes.split_first() {
+        Some((&FORMAT, anomaly)) => super::decode("anomaly", anomaly),
+        _ => super::decode::<AnomalyV1>("anomaly", bytes).map(Anomaly::from),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::analytics::AnomalyReason;
+    use testkit::anomalies::jump_at;
     use testkit::ticks::tick;
 
     use super::*;
 
     #[test]
     fn anomalies_of_two_pairs_have_two_keys() {
-        let of = |token: &str| {
-            let found = tick("BTC", 7);
-            Anomaly {
-                token: tick(token, 7).token,
-                quote: found.quote,
-                tick_id: found.tick_id,
-                timestamp_ms: found.timestamp_ms,
-                price: found.price,
-                score: 14.0,
-                threshold: 8.0,
-                window_ms: 1_000,
-                reason: AnomalyReason::Jump,
-                message: "rose 5 % in 1 s".to_owned(),
-            }
+        let of = |token: &str| Anomaly {
+            token: tick(token, 7).token,
+            ..jump_at(&tick("BTC", 7))
         };
         assert_eq!(key(7, &of("A")), key(7, &of("A")));
         assert_ne!(key(7, &of("A")), key(7, &of("B")));

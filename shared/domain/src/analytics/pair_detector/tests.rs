@@ -1,0 +1,147 @@
+use super::super::tests::{START_MS, tick};
+use super::*;
+use crate::Method;
+use crate::detection::Direction;
+
+/// The ticks of a venue, one a second, whose prices hardly move.
+fn calm(source: &str, first_id: u128, seconds: std::ops::Range<i64>) -> Vec<Tick> {
+    let ticks = (first_id..).zip(seconds).map(|(id, second)| {
+        let price = format!("100.{:02}", second * 7 % 10);
+        Tick {
+            source: SourceName::new(source).unwrap(),
+            ..tick(id, START_MS + second * 1_000, &price, None)
+        }
+    });
+    ticks.collect()
+}
+
+fn at(tick: &Tick, offset_ms: i64, price: &str) -> Tick {
+    Tick {
+        timestamp_ms: START_MS + offset_ms,
+        ingested_at_ms: START_MS + offset_ms,
+        price: crate::Price::parse(price).unwrap(),
+        ..tick.clone()
+    }
+}
+
+fn observe(detector: &mut PairDetector, tick: &Tick) -> Option<Anomaly> {
+    let (ms, price) = (tick.effective_ms(), tick.price.to_f64());
+    detector.observe(tick, ms, price, &DetectionConfig::PRICES)
+}
+
+/// A detector that knows a calm venue.
+fn detector(ticks: &[Tick]) -> PairDetector {
+    let mut detector = PairDetector::default();
+    for tick in ticks {
+        assert_eq!(observe(&mut detector, tick), None);
+    }
+    detector
+}
+
+#[test]
+fn an_anomaly_has_the_tick_the_venue_and_what_was_expected() {
+    let ticks = calm("kraken", 0, 0..600);
+    let mut detector = detector(&ticks);
+    let jump = at(&ticks[0], 600_000, "110.25");
+    let anomaly = observe(&mut detector, &jump).unwrap();
+    assert_eq!((anomaly.tick_id, anomaly.price), (jump.tick_id, jump.price));
+    assert_eq!(anomaly.source.as_ref(), Some(&jump.source));
+    let found = anomaly.detection;
+    assert_eq!(
+        (found.kind, found.direction),
+        (AnomalyKind::Jump, Direction::Up)
+    );
+    assert!(
+        (found.expected - 100.05).abs() < 0.1 && (found.seen - 110.25).abs() < 0.001,
+        "{found:?}"
+    );
+    assert!((0.5..1.0).contains(&anomaly.score) && anomaly.notifies);
+    assert!(
+        anomaly.message().starts_with("rose 10."),
+        "{}",
+        anomaly.message()
+    );
+    // A larger one within the cooldown is an anomaly again, of which nobody is notified a second time.
+    let larger = observe(&mut detector, &at(&ticks[0], 602_000, "180")).unwrap();
+    assert!(!larger.notifies);
+    for second in 603..1_800_i64 {
+        let price = format!("180.{:02}", second * 7 % 10);
+        _ = observe(&mut detector, &at(&ticks[0], second * 1_000, &price));
+    }
+    let later = observe(&mut detector, &at(&ticks[0], 1_800_000, "250")).unwrap();
+    assert!(later.notifies, "after the cooldown");
+}
+
+#[test]
+fn each_venue_has_its_own_order_and_its_own_past() {
+    let [one, other] = [calm("kraken", 0, 0..600), calm("bybit", 1_000, 0..600)];
+    // A venue that always comes 30 s after the other is late for the pair, and in order by itself.
+    let mut detector = detector(&one);
+    for tick in &other {
+        assert_eq!(observe(&mut detector, tick), None);
+    }
+    let jump = at(&other[0], 600_000, "110");
+    assert!(observe(&mut detector, &jump).is_some());
+    // Its own late ticks are not judged.
+    assert_eq!(observe(&mut detector, &at(&other[0], 599_000, "1")), None);
+    // The first venue does not move by that.
+    assert_eq!(
+        observe(&mut detector, &at(&one[0], 600_000, "100.02")),
+        None
+    );
+}
+
+#[test]
+fn quotes_of_a_venue_are_not_judged_by_its_trades() {
+    let trades = calm("coinbase", 0, 0..600);
+    let mut detector = detector(&trades);
+    let quote = Tick {
+        method: Method::Ticker,
+        ..at(&trades[0], 600_000, "101.5")
+    };
+    assert_eq!(
+        observe(&mut detector, &quote),
+        None,
+        "the first of its series"
+    );
+    assert_eq!(detector.series.len(), 2);
+    assert_eq!(detector.series[0].venue, detector.series[1].venue);
+}
+
+#[test]
+fn a_venue_that_leaves_the_others_diverges() {
+    let venues = ["a", "b", "c"].map(|name| calm(name, 0, 0..600));
+    let mut detector = PairDetector::default();
+    for second in 0..600 {
+        for venue in &venues {
+            assert_eq!(observe(&mut detector, &venue[second]), None);
+        }
+    }
+    let mut found = Vec::new();
+    for second in 600..610_i64 {
+        for (venue, price) in venues.iter().zip([100, 100, 110]) {
+            let price = format!("{price}.{:02}", second * 7 % 10);
+            let anomaly = observe(&mut detector, &at(&venue[0], second * 1_000, &price));
+            found.extend(anomaly.map(|it| (it.detection.kind, it.source.unwrap())));
+        }
+    }
+    let of_third = |kind| (kind, SourceName::new("c").unwrap());
+    let expected = [AnomalyKind::Jump, AnomalyKind::Divergence].map(of_third);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn of_too_many_series_the_quietest_is_forgotten() {
+    let mut detector = PairDetector::default();
+    for n in 0..20_u32 {
+        let ticks = calm(&format!("venue{n}"), 0, i64::from(n)..i64::from(n) + 3);
+        for tick in &ticks {
+            assert_eq!(observe(&mut detector, tick), None);
+        }
+    }
+    assert_eq!(detector.series.len(), SERIES_MAX);
+    let newest: Vec<_> = detector.series.iter().map(|it| it.venue).collect();
+    assert!(newest.contains(&19) && !newest.contains(&0), "{newest:?}");
+    let bytes = postcard::to_stdvec(&detector).unwrap().len();
+    assert!(bytes < SERIES_MAX * 2_700, "{bytes}");
+}
