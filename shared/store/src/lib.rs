@@ -37,6 +37,7 @@ pub use analytics::AnalysisCounters;
 pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
 pub use backup::{BackedUp, BackupError, Backups, BackupsMade, STORE_FOLDER};
 pub use candle_rebuild::NotAnalysed;
+pub use candles::CandleFilter;
 pub use consumer_lag::Lag;
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;

@@ -58,9 +58,9 @@ fn messages(ticks: impl Iterator<Item = Tick>) -> Vec<String> {
         assert!(effects.corrections.is_empty());
         bodies.push(body(&made));
         candles.extend(state.open_candles().cloned());
-        averages.push(state.averages());
+        averages.extend(state.averages());
     }
-    let candles: Vec<CandleJson<'_>> = candles.iter().map(CandleJson::of).collect();
+    let candles: Vec<CandleJson<'_>> = candles.iter().flat_map(CandleJson::rows).collect();
     let averages: Vec<_> = averages.iter().flat_map(AveragesJson::rows).collect();
     bodies.push(result("candles", &candles));
     bodies.push(result("averages", &averages));

@@ -9,7 +9,7 @@ use app::ledger::LedgerEntry;
 use app::ports::{CohortTick, LedgerWriter, TickStore as _, TickStream as _};
 use archive::Archive;
 use async_trait::async_trait;
-use domain::analytics::{AnalysisConfig, Candle, Interval};
+use domain::analytics::{AnalysisConfig, Interval};
 use domain::{Method, Pair, Price, SourceName, Tick, TickId, Token};
 use serde_json::Value;
 use store::{EmbeddedConfig, EmbeddedStore, SHARDS, STORE_FOLDER};
@@ -241,10 +241,8 @@ async fn damage(data: &Path) {
         .into_iter()
         .find(|it| it.interval == Interval::OneMinute)
         .unwrap();
-    let after = Candle {
-        close: Price::parse("77").unwrap(),
-        ..before.clone()
-    };
+    let mut after = before.clone();
+    after.series[0].values.close = Price::parse("77").unwrap();
     let change = CandleChange {
         before: Some(before),
         after,

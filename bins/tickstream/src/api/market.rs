@@ -6,9 +6,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use codec::json::TickJson;
 use domain::aliases;
-use domain::analytics::Interval;
+use domain::analytics::{Interval, SeriesKind};
 use runtime::problem::Problem;
 use serde_json::json;
+use store::CandleFilter;
 
 use super::params::{self, Now, Path, Query, bad};
 use super::read_error::unreadable;
@@ -133,7 +134,7 @@ pub(super) async fn latest(
     Ok(Json(TickJson(&tick)).into_response())
 }
 
-/// Candles of a token, over all its quotes or one.
+/// Candles of a token, over all its quotes or one: of trades or of quotes, over all venues or one.
 pub(super) async fn candles(
     State(api): Shared,
     Path(token): Path,
@@ -147,16 +148,33 @@ pub(super) async fn candles(
         .map_err(|error| bad(format!("{error}")))?;
     let token = api.token(&token).await?;
     let quote = api.quote(&token, asked.quote.as_deref()).await?;
-    let found = api
-        .store
-        .candles(&token, quote.as_deref(), interval, asked.range()?)
-        .await
-        .map_err(unreadable)?;
-    let Some(found) = found else {
-        return Err(api.unknown(&token, quote.as_deref()).await);
+    let (filter, range) = (asked.filter()?, asked.range()?);
+    // Without a wish, those of trades; if there are none, those of quotes.
+    let kinds = match filter.series {
+        Some(series) => vec![series],
+        None => SeriesKind::ALL.to_vec(),
     };
-    let candles: Vec<_> = found.iter().map(CandleJson::of).collect();
-    Ok(Json(json!({ "candles": candles })).into_response())
+    for series in kinds {
+        let wanted = CandleFilter {
+            series: Some(series),
+            ..filter.clone()
+        };
+        let found = api
+            .store
+            .candles_of(&wanted, &token, quote.as_deref(), interval, range);
+        let Some(found) = found.await.map_err(unreadable)? else {
+            return Err(api.unknown(&token, quote.as_deref()).await);
+        };
+        let source = wanted.source.as_deref();
+        let rows = found
+            .iter()
+            .filter_map(|it| CandleJson::of(it, series, source));
+        let rows: Vec<_> = rows.collect();
+        if !rows.is_empty() {
+            return Ok(Json(json!({ "candles": rows })).into_response());
+        }
+    }
+    Ok(Json(json!({ "candles": [] })).into_response())
 }
 
 /// Averages of a token, over all its quotes or one, as of the analysis' last step.

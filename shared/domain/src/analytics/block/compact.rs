@@ -262,7 +262,9 @@ mod tests {
                 method: Method::Oracle,
                 ..it
             });
-            quotes.for_each(|it| drop(block.add(&it, false)));
+            for quote in quotes {
+                assert_eq!(block.add(&quote, false), crate::analytics::Added::New);
+            }
             let bytes = postcard::to_stdvec(&block.compact()).unwrap();
             let read: CompactBlock = postcard::from_bytes(&bytes).unwrap();
             assert_eq!(read.into_block(block.pair().clone()), block);
