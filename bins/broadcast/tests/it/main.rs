@@ -188,7 +188,7 @@ async fn an_anomaly_that_is_queued_twice_is_sent_once() {
     assert_eq!(messages[0]["anomalies"].as_array().unwrap().len(), 1);
     assert_eq!(
         messages[0]["anomalies"][0]["message"],
-        "rose 5.0 % in 1.0 s, from 9.5857 to 10.065"
+        "rose 5.0 % in 1.0 s, from 9.5905 to 10.07"
     );
 
     // The same id and time in another pair is another anomaly.

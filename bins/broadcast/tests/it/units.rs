@@ -102,5 +102,5 @@ async fn of_a_watcher(pairs: u32) -> [(usize, usize); 2] {
 async fn a_batch_is_one_query_and_as_few_messages_as_it_fits_into() {
     assert_eq!(of_a_watcher(1).await, [(1, 1), (3, 3)]);
     assert_eq!(of_a_watcher(20).await, [(1, 1), (3, 3)]);
-    assert_eq!(of_a_watcher(116).await, [(2, 5), (3, 6)]);
+    assert_eq!(of_a_watcher(116).await, [(2, 6), (3, 6)]);
 }

@@ -1,4 +1,4 @@
-//! Tokens, ticks, candles, averages and anomalies.
+//! Tokens, ticks, candles and averages.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,14 +14,14 @@ use store::CandleFilter;
 use super::params::{self, Now, Path, Query, bad};
 use super::read_error::unreadable;
 use super::{Api, Shared};
-use app::live::{AnomalyJson, AveragesJson, CandleJson};
+use app::live::{AveragesJson, CandleJson};
 
 /// The most known tokens or quotes that an error for an unknown one names.
 const KNOWN_NAMED_MAX: usize = 10;
 
 impl Api {
     /// The error for an unknown token or quote, which names some known ones.
-    async fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
+    pub(super) async fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
         let known = async {
             let some = self.store.latest_page(None, KNOWN_NAMED_MAX).await?.0;
             Ok::<_, store::StorageError>((some, self.store.latest_of(token, None).await?))
@@ -195,29 +195,4 @@ pub(super) async fn averages(
     };
     let rows: Vec<_> = found.iter().flat_map(AveragesJson::rows).collect();
     Ok(Json(json!({ "averages": rows })).into_response())
-}
-
-/// Anomalies, newest first.
-pub(super) async fn anomalies(
-    State(api): Shared,
-    Query(asked): Query<params::Anomalies>,
-) -> Result<Response, Problem> {
-    let limit = params::limit(asked.limit.as_deref())?;
-    let token = match asked.token.as_deref() {
-        Some(token) => Some(api.token(token).await?),
-        None => None,
-    };
-    let found = api
-        .store
-        .anomalies(token.as_deref(), limit)
-        .await
-        .map_err(unreadable)?;
-    if let Some(token) = &token
-        && found.is_empty()
-        && !api.store.has_pair(token, None).await.map_err(unreadable)?
-    {
-        return Err(api.unknown(token, None).await);
-    }
-    let rows: Vec<_> = found.iter().map(AnomalyJson::of).collect();
-    Ok(Json(json!({ "anomalies": rows })).into_response())
 }

@@ -3,6 +3,7 @@
 //! Value: [`FORMAT`] and the anomaly (postcard). Release 1.0 had anomalies of version 1 without it.
 
 use domain::analytics::{Anomaly, AnomalyV1};
+use domain::{Pair, TickId};
 
 use super::day::Day;
 use super::sortable;
@@ -11,10 +12,18 @@ use crate::error::StorageError;
 pub(crate) const KEYSPACE: &str = "anomalies-by-day";
 
 pub(crate) fn key(day: Day, anomaly: &Anomaly) -> Vec<u8> {
+    let pair = Pair {
+        token: anomaly.token.clone(),
+        quote: anomaly.quote.clone(),
+    };
+    key_of(day, anomaly.timestamp_ms, anomaly.tick_id, &pair)
+}
+
+pub(crate) fn key_of(day: Day, timestamp_ms: i64, tick_id: TickId, pair: &Pair) -> Vec<u8> {
     let mut key = day.to_be_bytes().to_vec();
-    key.extend(sortable(anomaly.timestamp_ms));
-    key.extend(anomaly.tick_id.as_bytes());
-    key.extend(format!("{}/{}", anomaly.token, anomaly.quote).into_bytes());
+    key.extend(sortable(timestamp_ms));
+    key.extend(tick_id.as_bytes());
+    key.extend(pair.to_string().into_bytes());
     key
 }
 
