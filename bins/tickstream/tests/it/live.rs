@@ -107,7 +107,7 @@ async fn an_anomaly_reaches_the_reader_and_the_list() {
     );
     assert_eq!(
         (&jump["source"], &jump["quantity"]),
-        (&json!("ticks"), &json!("value"))
+        (&json!("ticks:api"), &json!("value"))
     );
     assert_eq!(jump["seen"].as_f64().unwrap().round(), 150.0);
     assert!(
