@@ -107,6 +107,12 @@ sql-figures FOLDER *OPTIONS:
     cargo build --release --locked -p ticksql -p tickctl
     python3 tools/sql-figures {{FOLDER}} {{OPTIONS}}
 
+# Candles and averages beside DuckDB's, over real trades (CSV: timestamp,id,price,amount)
+[group: 'bench']
+check-analytics FILE *OPTIONS:
+    cargo build --release --locked -p tickstream
+    tools/check-analytics {{FILE}} --tickstream "${CARGO_TARGET_DIR:-target}/release/tickstream" {{OPTIONS}}
+
 # CPU time and memory of the Lambdas beside the same functions in Node (needs npm and Node 20 or later)
 [group: 'bench']
 lambda-figures *OPTIONS:

@@ -277,7 +277,7 @@ fn candles_are_rebuilt_after_a_dry_run_and_then_as_they_should_be() {
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
         run.stdout
-            .contains("BTC/USD 1m 2026-03-07T00:00:00Z: close 77 becomes 1.25"),
+            .contains("BTC/USD trades 1m 2026-03-07T00:00:00Z: close 77 becomes 1.25"),
         "{run:?}"
     );
     assert!(
