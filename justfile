@@ -119,6 +119,11 @@ lambda-figures *OPTIONS:
     cargo build --release --locked -p webhook -p analytics
     tools/lambda-figures/figures {{OPTIONS}}
 
+# What the detector of anomalies and others find of faults in markets: the CSV series of FOLDER, or generated ones
+[group: 'bench']
+detector-markets *FOLDER:
+    cargo run --release --locked --manifest-path tools/detector-markets/Cargo.toml -- {{FOLDER}}
+
 # Open-loop load on a running tickstream
 [group: 'bench']
 load RATE='4000' SECONDS='60' BATCH='1':

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
+use super::burst::Bursts;
 use super::jump::{Jumps, Move};
 use super::logarithm::log10;
 use super::mean::Mean;
@@ -33,6 +35,17 @@ pub(super) struct Horizon {
     statistics: Statistics,
     onsets: Onsets,
     jumps: Jumps,
+    /// Of the first horizon alone.
+    bursts: Option<Box<Bursts>>,
+}
+
+/// A value of the series.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tick {
+    pub(super) timestamp_ms: i64,
+    pub(super) value: f32,
+    /// How far it is from the value of the tick before.
+    pub(super) step: f32,
 }
 
 /// What is usual anywhere.
@@ -44,6 +57,8 @@ pub(super) struct Limits {
     pub(super) jump_noise_share: f32,
     /// A move is a jump if as large ones are expected at most so often in a day.
     pub(super) jumps_per_day: f32,
+    /// The same for times of large moves.
+    pub(super) bursts_per_day: f32,
     /// The same for onsets of anomalies that the statistics show.
     pub(super) onsets_per_day: f32,
 }
@@ -58,9 +73,10 @@ pub(super) struct Signal {
 }
 
 impl Horizon {
-    /// A horizon that also has a range for each time of the day.
-    pub(super) fn with_time_of_day() -> Self {
+    /// The first horizon: it also has bursts, and a range for each time of the day.
+    pub(super) fn first() -> Self {
         Self {
+            bursts: Some(Box::default()),
             statistics: Statistics::with_time_of_day(),
             ..Self::default()
         }
@@ -71,25 +87,55 @@ impl Horizon {
         (self.samples > 0).then_some(self.last)
     }
 
-    /// Judges a value, and learns from it if the last sample is at least `period_ms` old. Returns a jump, and what
-    /// the statistics show.
+    /// Judges a value, and learns from it if the last sample is at least `period_ms` old. Returns a move that is too
+    /// large, and what the statistics show.
     pub(super) fn observe(
         &mut self,
-        timestamp_ms: i64,
-        value: f32,
+        tick: &Tick,
         period_ms: i64,
         limits: &Limits,
     ) -> [Option<Signal>; 2] {
-        if self.samples == 0 {
-            (self.last_ms, self.last) = (timestamp_ms, value);
-            (self.low, self.high) = (value, value);
+        let (mut moved, elapsed_ms) = self.moved(tick, period_ms, limits);
+        let shape = elapsed_ms.and_then(|elapsed_ms| {
+            moved = moved.or_else(|| self.burst(limits));
+            let sample = self.sample(tick, elapsed_ms, limits);
+            self.judge(&sample, limits)
+        });
+        [moved, shape]
+    }
+
+    /// The same for moves alone.
+    pub(super) fn observe_moves(
+        &mut self,
+        tick: &Tick,
+        period_ms: i64,
+        limits: &Limits,
+    ) -> Option<Signal> {
+        let (moved, elapsed_ms) = self.moved(tick, period_ms, limits);
+        if let Some(elapsed_ms) = elapsed_ms {
+            self.sample(tick, elapsed_ms, limits);
         }
-        let elapsed_ms = timestamp_ms.saturating_sub(self.last_ms);
+        moved
+    }
+
+    /// A move that is too large; and the time since the last sample if the tick is one.
+    fn moved(
+        &mut self,
+        tick: &Tick,
+        period_ms: i64,
+        limits: &Limits,
+    ) -> (Option<Signal>, Option<f32>) {
+        if self.samples == 0 {
+            (self.last_ms, self.last) = (tick.timestamp_ms, tick.value);
+            (self.low, self.high) = (tick.value, tick.value);
+        }
+        let elapsed_ms = tick.timestamp_ms.saturating_sub(self.last_ms);
         let interval_ms = self.interval_ms.get().max(1.0);
         let elapsed = span_ms(elapsed_ms.max(0));
         let moved = Move {
             from: self.last,
-            to: value,
+            to: tick.value,
+            step: tick.step,
             intervals: elapsed / interval_ms,
             noise: limits.noise_min + limits.jump_noise_share * (self.high - self.low),
         };
@@ -108,23 +154,41 @@ impl Horizon {
         }
         // Time that goes back starts again from there.
         let is_sample = self.samples == 0 || elapsed_ms >= period_ms || elapsed_ms < 0;
-        let shape = if is_sample {
+        if is_sample {
             self.samples = self.samples.saturating_add(1);
             self.jumps.learn(&moved, self.samples);
-            self.sample(timestamp_ms, value, elapsed, limits)
-        } else {
-            None
-        };
-        [jump, shape]
+        }
+        (jump, is_sample.then_some(elapsed))
     }
 
-    fn sample(
-        &mut self,
-        timestamp_ms: i64,
-        value: f32,
-        elapsed_ms: f32,
-        limits: &Limits,
-    ) -> Option<Signal> {
+    /// Moves that are larger than ever together, if the last one was a sample's.
+    fn burst(&mut self, limits: &Limits) -> Option<Signal> {
+        let bursts = self.bursts.as_mut()?;
+        let burst = bursts.add(self.jumps.last_ratio(), self.samples)?;
+        let interval_ms = self.interval_ms.get().max(1.0);
+        let expected_per_day = burst.probability * DAY_MS / interval_ms;
+        let strength = strength_of(expected_per_day, limits.bursts_per_day);
+        if strength < 1.0 {
+            return None;
+        }
+        bursts.was_reported();
+        let expected = self.jumps.expected();
+        Some(Signal {
+            strength,
+            observed: Observed {
+                kind: AnomalyKind::Volatility,
+                direction: Direction::Up,
+                quantity: Quantity::Change,
+                expected,
+                seen: burst.ratio * expected,
+                samples: burst.samples,
+            },
+            window_ms: burst.samples * interval_ms,
+        })
+    }
+
+    /// Makes a tick the last sample.
+    fn sample(&mut self, tick: &Tick, elapsed_ms: f32, limits: &Limits) -> Sample {
         #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
         let share = 1.0 / self.samples as f32;
         if self.samples > 1 {
@@ -139,12 +203,13 @@ impl Horizon {
             };
             self.interval_ms.add(interval_ms, INTERVAL_SPAN, share);
         }
+        let value = tick.value;
         let shrinking = 0.5 * (self.high - self.low) / RANGE_SPAN;
         let (low, high) = (self.low + shrinking, self.high - shrinking);
         let outside = (value - high).max(0.0) + (value - low).min(0.0);
         (self.low, self.high) = (low.min(value), high.max(value));
         let sample = Sample {
-            timestamp_ms,
+            timestamp_ms: tick.timestamp_ms,
             value,
             change: value - self.last,
             noise: limits.noise_min + NOISE_SHARE * (self.high - self.low),
@@ -153,15 +218,20 @@ impl Horizon {
             outside,
             share,
         };
-        (self.last_ms, self.last) = (timestamp_ms, value);
-        let (evidence, most) = self.statistics.evidence(&sample);
+        (self.last_ms, self.last) = (tick.timestamp_ms, value);
+        sample
+    }
+
+    /// What the statistics show.
+    fn judge(&mut self, sample: &Sample, limits: &Limits) -> Option<Signal> {
+        let (evidence, most) = self.statistics.evidence(sample);
         let strength = self
             .onsets
-            .strength(timestamp_ms, evidence, limits.onsets_per_day);
+            .strength(sample.timestamp_ms, evidence, limits.onsets_per_day);
         if strength <= 0.0 {
             return None;
         }
-        let observed = self.statistics.observed(most, &sample)?;
+        let observed = self.statistics.observed(most, sample)?;
         Some(Signal {
             strength,
             observed,

@@ -24,14 +24,26 @@ const TICKS_MIN: u32 = 64;
 const RATIO_MIN: f32 = 4.0;
 const NOISE: f32 = 1e-4;
 
-/// A distance that is as rare is a divergence if the venue's next price has it, too: a single one may be a mistake.
-const PROBABILITY_MAX: f32 = 1e-4;
+/// The first distances only make the premium and the usual distance.
+const FIRST_TICKS: u32 = 16;
+
+const DAY_MS: f32 = 86_400_000.0;
+
+/// A distance that is expected at most so often in a day is a divergence if the venue's next price has it, too: a
+/// single one may be a mistake.
+const DIVERGENCES_PER_DAY: f32 = 0.1;
 const TICKS_AWAY: u32 = 2;
+
+/// Between ticks of a venue, more than an hour counts as one.
+const GAP_MAX_MS: i64 = 3_600_000;
 
 /// A venue that is away for so many ticks has another premium.
 const TICKS_AWAY_MAX: u32 = 600;
 
-/// The latest prices of a pair's venues, and how far apart they usually are. At most 400 bytes.
+/// A venue that is away after it repeated its price so often is stuck: the others have moved.
+const SAME_TICKS_MIN: u32 = 8;
+
+/// The latest prices of a pair's venues, and how far apart they usually are. At most 600 bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Venues {
     venues: Vec<Venue>,
@@ -50,6 +62,11 @@ struct Venue {
     size: Mean,
     /// For how many ticks it has been away: a divergence is reported once.
     ticks_away: u32,
+    /// For how many ticks its price has been the same, and since when.
+    same_ticks: u32,
+    same_since_ms: i64,
+    /// The usual time between its ticks.
+    gap_ms: Mean,
 }
 
 impl Venues {
@@ -64,6 +81,19 @@ impl Venues {
         let others = self.median_of_others(timestamp_ms, venue);
         let at = self.position(timestamp_ms, venue, log_price);
         let state = self.venues.get_mut(at)?;
+        if log_price.to_bits() != state.log_price.to_bits() || state.same_ticks == 0 {
+            (state.same_ticks, state.same_since_ms) = (0, timestamp_ms);
+        }
+        state.same_ticks = state.same_ticks.saturating_add(1);
+        let gap_ms = timestamp_ms
+            .saturating_sub(state.last_ms)
+            .clamp(0, GAP_MAX_MS);
+        #[expect(clippy::cast_precision_loss, reason = "an hour, and a reciprocal")]
+        state.gap_ms.add(
+            gap_ms as f32,
+            DISTANCE_SPAN,
+            1.0 / (state.ticks as f32 + 1.0),
+        );
         (state.last_ms, state.log_price) = (timestamp_ms, log_price);
         let others = others?;
         #[expect(
@@ -76,7 +106,8 @@ impl Venues {
         let ratio = distance / usual;
         let is_away = state.ticks >= TICKS_MIN
             && ratio >= RATIO_MIN
-            && self.distances.tail_probability(ratio) <= PROBABILITY_MAX;
+            && self.distances.tail_probability(ratio) * DAY_MS
+                <= DIVERGENCES_PER_DAY * state.gap_ms.get();
         if is_away && state.ticks_away < TICKS_AWAY_MAX {
             state.ticks_away += 1;
         } else if is_away {
@@ -84,7 +115,9 @@ impl Venues {
             (state.ticks, state.ticks_away) = (0, 0);
         } else {
             state.ticks_away = 0;
-            self.distances.add(ratio);
+            if state.ticks >= FIRST_TICKS {
+                self.distances.add(ratio);
+            }
         }
         let begins = state.ticks_away == TICKS_AWAY;
         if state.ticks_away == 0 {
@@ -95,13 +128,20 @@ impl Venues {
             let most = GROWTH_MAX * usual;
             state.size.add(distance.min(most), DISTANCE_SPAN, share);
         }
+        let is_stuck = state.same_ticks >= SAME_TICKS_MIN;
+        let (kind, window_ms) = if is_stuck {
+            let same_ms = timestamp_ms.saturating_sub(state.same_since_ms);
+            (AnomalyKind::StuckFeed, same_ms)
+        } else {
+            (AnomalyKind::Divergence, PRICE_AGE_MAX_MS)
+        };
         begins.then(|| Detection {
-            kind: AnomalyKind::Divergence,
+            kind,
             direction: Direction::of(difference),
             quantity: Quantity::Value,
             expected: others.exp(),
             seen: price,
-            window_ms: PRICE_AGE_MAX_MS,
+            window_ms,
         })
     }
 
@@ -144,6 +184,9 @@ impl Venues {
             premium: Mean::default(),
             size: Mean::default(),
             ticks_away: 0,
+            same_ticks: 0,
+            same_since_ms: timestamp_ms,
+            gap_ms: Mean::default(),
         });
         self.venues.len() - 1
     }
