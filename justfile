@@ -99,7 +99,7 @@ athena-generate SEED COUNT *OPTIONS:
 # Benchmarks of parsing and analysis
 [group: 'bench']
 bench:
-    cargo bench -p sources -p domain
+    cargo bench -p sources -p domain -p analytics --benches
 
 # ticksql against DuckDB, and bytes by layout, on 50 million generated ticks (the script says what it needs)
 [group: 'bench']

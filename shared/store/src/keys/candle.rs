@@ -43,3 +43,62 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Candle, StorageError> {
         _ => super::decode::<CandleV1>("candle", bytes).map(Candle::from),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::analytics::{Ohlcv, SeriesKind, TotalVolume};
+    use domain::{Price, TickOrder, Token};
+    use testkit::ticks::tick;
+
+    use super::*;
+
+    /// A candle without venues, as it was stored.
+    #[derive(serde::Serialize)]
+    struct V2 {
+        token: Token,
+        quote: Token,
+        interval: Interval,
+        start_ms: i64,
+        open: Price,
+        high: Price,
+        low: Price,
+        close: Price,
+        volume: Option<TotalVolume>,
+        quote_volume: f64,
+        tick_count: u64,
+        first: TickOrder,
+        last: TickOrder,
+        revision: u32,
+        members: Vec<u64>,
+    }
+
+    #[test]
+    fn a_candle_without_venues_is_read() {
+        let made = tick("BTC", 7);
+        let values = Ohlcv::of(&made);
+        let before = V2 {
+            token: made.token.clone(),
+            quote: made.quote.clone(),
+            interval: Interval::OneHour,
+            start_ms: 3_600_000,
+            open: values.open,
+            high: values.high,
+            low: values.low,
+            close: values.close,
+            volume: values.volume,
+            quote_volume: values.quote_volume,
+            tick_count: values.tick_count,
+            first: values.first,
+            last: values.last,
+            revision: 3,
+            members: Vec::new(),
+        };
+        let read = decode(&postcard::to_stdvec(&(FORMAT_2, before)).unwrap()).unwrap();
+        assert_eq!((read.start_ms, read.revision), (3_600_000, 3));
+        assert_eq!(read.of_kind(SeriesKind::Trades), Some(values));
+        assert_eq!(read.series[0].source.as_str(), "unknown");
+
+        let candle = Candle::of(&made, Interval::OneHour);
+        assert_eq!(decode(&encode(&candle).unwrap()).unwrap(), candle);
+    }
+}
