@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
-use super::burst::Bursts;
 use super::jump::{Jumps, Move};
 use super::logarithm::log10;
 use super::mean::Mean;
@@ -35,8 +33,6 @@ pub(super) struct Horizon {
     statistics: Statistics,
     onsets: Onsets,
     jumps: Jumps,
-    /// Of the first horizon alone.
-    bursts: Option<Box<Bursts>>,
 }
 
 /// A value of the series.
@@ -57,8 +53,6 @@ pub(super) struct Limits {
     pub(super) jump_noise_share: f32,
     /// A move is a jump if as large ones are expected at most so often in a day.
     pub(super) jumps_per_day: f32,
-    /// The same for times of large moves.
-    pub(super) bursts_per_day: f32,
     /// The same for onsets of anomalies that the statistics show.
     pub(super) onsets_per_day: f32,
 }
@@ -73,10 +67,9 @@ pub(super) struct Signal {
 }
 
 impl Horizon {
-    /// The first horizon: it also has bursts, and a range for each time of the day.
+    /// The first horizon: it also has a range for each time of the day.
     pub(super) fn first() -> Self {
         Self {
-            bursts: Some(Box::default()),
             statistics: Statistics::with_time_of_day(),
             ..Self::default()
         }
@@ -95,9 +88,8 @@ impl Horizon {
         period_ms: i64,
         limits: &Limits,
     ) -> [Option<Signal>; 2] {
-        let (mut moved, elapsed_ms) = self.moved(tick, period_ms, limits);
+        let (moved, elapsed_ms) = self.moved(tick, period_ms, limits);
         let shape = elapsed_ms.and_then(|elapsed_ms| {
-            moved = moved.or_else(|| self.burst(limits));
             let sample = self.sample(tick, elapsed_ms, limits);
             self.judge(&sample, limits)
         });
@@ -119,6 +111,7 @@ impl Horizon {
     }
 
     /// A move that is too large; and the time since the last sample if the tick is one.
+    #[inline]
     fn moved(
         &mut self,
         tick: &Tick,
@@ -136,7 +129,8 @@ impl Horizon {
             from: self.last,
             to: tick.value,
             step: tick.step,
-            intervals: elapsed / interval_ms,
+            elapsed_ms: elapsed,
+            interval_ms,
             noise: limits.noise_min + limits.jump_noise_share * (self.high - self.low),
         };
         let jump = self.jumps.judge(&moved, self.samples);
@@ -159,32 +153,6 @@ impl Horizon {
             self.jumps.learn(&moved, self.samples);
         }
         (jump, is_sample.then_some(elapsed))
-    }
-
-    /// Moves that are larger than ever together, if the last one was a sample's.
-    fn burst(&mut self, limits: &Limits) -> Option<Signal> {
-        let bursts = self.bursts.as_mut()?;
-        let burst = bursts.add(self.jumps.last_ratio(), self.samples)?;
-        let interval_ms = self.interval_ms.get().max(1.0);
-        let expected_per_day = burst.probability * DAY_MS / interval_ms;
-        let strength = strength_of(expected_per_day, limits.bursts_per_day);
-        if strength < 1.0 {
-            return None;
-        }
-        bursts.was_reported();
-        let expected = self.jumps.expected();
-        Some(Signal {
-            strength,
-            observed: Observed {
-                kind: AnomalyKind::Volatility,
-                direction: Direction::Up,
-                quantity: Quantity::Change,
-                expected,
-                seen: burst.ratio * expected,
-                samples: burst.samples,
-            },
-            window_ms: burst.samples * interval_ms,
-        })
     }
 
     /// Makes a tick the last sample.

@@ -39,8 +39,6 @@ pub(super) struct Jumps {
     from: f32,
     to: f32,
     age_samples: u8,
-    /// The last move from sample to sample, in multiples of the expected one.
-    last_ratio: f32,
 }
 
 /// A move since the horizon's last sample.
@@ -50,32 +48,43 @@ pub(super) struct Move {
     pub(super) to: f32,
     /// The part of it that the last tick made.
     pub(super) step: f32,
-    /// How many usual intervals it took.
-    pub(super) intervals: f32,
+    /// How long it took, and the usual time between samples.
+    pub(super) elapsed_ms: f32,
+    pub(super) interval_ms: f32,
     /// Moves up to this size are noise.
     pub(super) noise: f32,
 }
 
 impl Move {
+    /// How many usual intervals it took.
+    fn intervals(&self) -> f32 {
+        self.elapsed_ms / self.interval_ms
+    }
+
     fn silence(&self) -> f32 {
-        self.intervals.clamp(1.0, SILENCE_INTERVALS_MAX).sqrt()
+        self.intervals().clamp(1.0, SILENCE_INTERVALS_MAX).sqrt()
     }
 }
 
 impl Jumps {
     /// The probability of a move as large, and what it looks like; `None` if it is usual.
     pub(super) fn judge(&self, moved: &Move, samples: u32) -> Option<(f32, Observed)> {
-        let ratio = self.ratio(moved);
-        if samples < SAMPLES_MIN || ratio < RATIO_MIN || self.is_known(moved) {
+        let difference = moved.to - moved.from;
+        // Most moves are small, and a silence makes them no larger: that needs no root and no division.
+        let is_small = difference.abs() < RATIO_MIN * (self.expected.get() + moved.noise);
+        if is_small || samples < SAMPLES_MIN {
             return None;
         }
-        let difference = moved.to - moved.from;
+        let ratio = self.ratio(moved);
+        if ratio < RATIO_MIN || self.is_known(moved) {
+            return None;
+        }
         let is_back = self.age_samples > 0
             && (self.to - self.from) * difference < 0.0
             && (moved.to - self.from).abs() <= 0.5 * (self.to - self.from).abs();
         let kind = if is_back {
             AnomalyKind::Spike
-        } else if moved.intervals >= SILENCE_INTERVALS_MAX {
+        } else if moved.intervals() >= SILENCE_INTERVALS_MAX {
             AnomalyKind::JumpAfterSilence
         } else if moved.step.abs() < 0.5 * difference.abs() {
             AnomalyKind::Drift
@@ -88,7 +97,7 @@ impl Jumps {
             quantity: Quantity::Value,
             expected: moved.from,
             seen: moved.to,
-            samples: moved.intervals,
+            samples: moved.intervals(),
         };
         Some((self.ratios.tail_probability(ratio), observed))
     }
@@ -101,23 +110,14 @@ impl Jumps {
     /// Adds the move from sample to sample.
     pub(super) fn learn(&mut self, moved: &Move, samples: u32) {
         self.age_samples = self.age_samples.saturating_sub(1);
-        self.last_ratio = self.ratio(moved);
         if samples > FIRST_SAMPLES {
-            self.ratios.add(self.last_ratio);
+            self.ratios.add(self.ratio(moved));
         }
         let size = (moved.to - moved.from).abs() / moved.silence();
         let most = GROWTH_MAX * (self.expected.get() + moved.noise);
         #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
         let share = 1.0 / samples.max(1) as f32;
         self.expected.add(size.min(most), EXPECTED_SPAN, share);
-    }
-
-    pub(super) fn last_ratio(&self) -> f32 {
-        self.last_ratio
-    }
-
-    pub(super) fn expected(&self) -> f32 {
-        self.expected.get()
     }
 
     /// Whether it is the last jump, which goes on.

@@ -11,7 +11,6 @@
 
 mod anomaly_kind;
 mod assessment;
-mod burst;
 mod detection_config;
 mod horizon;
 mod jump;

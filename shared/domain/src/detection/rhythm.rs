@@ -142,8 +142,8 @@ impl Rhythm {
         if self.ticks > 0 {
             let mut gap_ms = span_ms(timestamp_ms.saturating_sub(self.last_ms).max(0));
             if self.ticks >= TICKS_MIN {
-                let wait_ms = self.usual_wait_ms();
                 gaps = gap_ms / self.usual_gap_ms.get().max(1.0);
+                let wait_ms = self.usual_wait_ms();
                 self.gaps.add(gap_ms / wait_ms);
                 gap_ms = gap_ms.min(GAP_GROWTH_MAX * wait_ms);
             }

@@ -32,7 +32,6 @@ struct Shares {
     onsets: f32,
     /// Moves, of each horizon.
     moves: f32,
-    bursts: f32,
     /// Runs of one value.
     runs: f32,
     silences: f32,
@@ -41,17 +40,14 @@ struct Shares {
 const SHARES_OF_PRICES: Shares = Shares {
     onsets: 0.4,
     moves: 0.1,
-    bursts: 0.05,
     runs: 0.1,
     silences: 0.1,
 };
 
-/// Of other numbers than prices, runs and gaps are mostly of no interest: sensors rest, and collectors restart. Bursts
-/// are what many of them are made of.
+/// Of other numbers than prices, runs and gaps are mostly of no interest: sensors rest, and collectors restart.
 const SHARES_OF_NUMBERS: Shares = Shares {
     onsets: 0.4,
     moves: 0.05,
-    bursts: 0.0,
     runs: 1e-5,
     silences: 1e-6,
 };
@@ -319,7 +315,6 @@ fn limits(horizons: usize, config: &DetectionConfig) -> Limits {
         noise_min,
         jump_noise_share,
         jumps_per_day: shares.moves * config.reports_per_day,
-        bursts_per_day: shares.bursts * config.reports_per_day,
         onsets_per_day: shares.onsets * share,
     }
 }

@@ -27,15 +27,10 @@ const NOISE: f32 = 1e-4;
 /// The first distances only make the premium and the usual distance.
 const FIRST_TICKS: u32 = 16;
 
-const DAY_MS: f32 = 86_400_000.0;
-
-/// A distance that is expected at most so often in a day is a divergence if the venue's next price has it, too: a
-/// single one may be a mistake.
-const DIVERGENCES_PER_DAY: f32 = 0.1;
-const TICKS_AWAY: u32 = 2;
-
-/// Between ticks of a venue, more than an hour counts as one.
-const GAP_MAX_MS: i64 = 3_600_000;
+/// A distance that is as rare is a divergence if the venue's next two prices have it, too: one may be a mistake, and the
+/// others may take a tick longer to move.
+const PROBABILITY_MAX: f32 = 1e-4;
+const TICKS_AWAY: u32 = 3;
 
 /// A venue that is away for so many ticks has another premium.
 const TICKS_AWAY_MAX: u32 = 600;
@@ -65,8 +60,6 @@ struct Venue {
     /// For how many ticks its price has been the same, and since when.
     same_ticks: u32,
     same_since_ms: i64,
-    /// The usual time between its ticks.
-    gap_ms: Mean,
 }
 
 impl Venues {
@@ -85,15 +78,6 @@ impl Venues {
             (state.same_ticks, state.same_since_ms) = (0, timestamp_ms);
         }
         state.same_ticks = state.same_ticks.saturating_add(1);
-        let gap_ms = timestamp_ms
-            .saturating_sub(state.last_ms)
-            .clamp(0, GAP_MAX_MS);
-        #[expect(clippy::cast_precision_loss, reason = "an hour, and a reciprocal")]
-        state.gap_ms.add(
-            gap_ms as f32,
-            DISTANCE_SPAN,
-            1.0 / (state.ticks as f32 + 1.0),
-        );
         (state.last_ms, state.log_price) = (timestamp_ms, log_price);
         let others = others?;
         #[expect(
@@ -106,8 +90,7 @@ impl Venues {
         let ratio = distance / usual;
         let is_away = state.ticks >= TICKS_MIN
             && ratio >= RATIO_MIN
-            && self.distances.tail_probability(ratio) * DAY_MS
-                <= DIVERGENCES_PER_DAY * state.gap_ms.get();
+            && self.distances.tail_probability(ratio) <= PROBABILITY_MAX;
         if is_away && state.ticks_away < TICKS_AWAY_MAX {
             state.ticks_away += 1;
         } else if is_away {
@@ -186,7 +169,6 @@ impl Venues {
             ticks_away: 0,
             same_ticks: 0,
             same_since_ms: timestamp_ms,
-            gap_ms: Mean::default(),
         });
         self.venues.len() - 1
     }

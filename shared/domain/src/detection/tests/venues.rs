@@ -29,7 +29,7 @@ fn a_venue_that_leaves_the_others_is_found_once() {
     let [(second, divergence)] = found[..] else {
         panic!("{found:?}");
     };
-    assert_eq!((second, divergence.kind), (3_601, AnomalyKind::Divergence));
+    assert_eq!((second, divergence.kind), (3_602, AnomalyKind::Divergence));
     assert_eq!(divergence.direction, Direction::Down);
     assert!(divergence.message().contains("below the other venues"));
 }
@@ -41,7 +41,7 @@ fn a_venue_that_repeats_its_price_while_the_others_move_is_stuck() {
     let mut found = Vec::new();
     let mut stuck_at = 0.0;
     for second in 0..5_000 {
-        let price = market.next() * (1.0 + 1e-5 * f64::from((second - 3_600).max(0)));
+        let price = market.next() * (1.0 + 1e-3 * f64::from((second - 3_600).clamp(0, 100)));
         for venue in 0..3_u32 {
             let noise = 1.0 + 0.000_2 * market.heavy();
             let price = if venue == 2 && second > 3_600 {
