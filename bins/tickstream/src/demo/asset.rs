@@ -128,6 +128,9 @@ pub(super) struct Asset {
 struct Disturbance {
     /// What the next trade's price becomes.
     next_trade: Option<fn(f64) -> f64>,
+    spike_until_ms: i64,
+    /// The logarithm of how far.
+    spike: f64,
     repeated_until_ms: i64,
     repeated: Option<f64>,
     pool_away_until_ms: i64,
@@ -196,6 +199,12 @@ impl Asset {
         self.walk += share.ln_1p();
     }
 
+    /// The price is off by that share until then.
+    pub(super) fn spike(&mut self, until_ms: i64, share: f64) {
+        self.disturbance.spike_until_ms = until_ms;
+        self.disturbance.spike = share.ln_1p();
+    }
+
     /// All trades until then have the price of the next one.
     pub(super) fn repeat_price(&mut self, until_ms: i64) {
         self.disturbance.repeated_until_ms = until_ms;
@@ -253,6 +262,9 @@ impl Asset {
         let mut log_price = self.walk;
         if listing.venue == Venue::Pool && at_ms < disturbance.pool_away_until_ms {
             log_price += disturbance.pool_away;
+        }
+        if at_ms < disturbance.spike_until_ms {
+            log_price += disturbance.spike;
         }
         let price = log_price.exp();
         let buys = rng.random_bool(0.5);

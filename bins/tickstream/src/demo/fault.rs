@@ -4,10 +4,11 @@ use domain::detection::AnomalyKind;
 
 use super::asset::Asset;
 
-/// When the first one happens: late enough for a detector to know the market, and early enough to be seen soon.
-const FIRST_AFTER_MS: i64 = 90_000;
-/// The time between two.
-const EVERY_MS: i64 = 15_000;
+/// When each of them first happens after the start: late enough for a detector to know what is usual, and early enough
+/// to be seen soon. What the statistics show needs five minutes.
+const FIRST_AFTER_S: [i64; Fault::ALL.len()] = [90, 105, 120, 135, 150, 165, 180, 390, 405, 420];
+/// When it happens again. A fault that comes more often is usual.
+const ROUND_MS: i64 = 900_000;
 
 /// A fault of the market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) enum Fault {
     InvertedPair,
     /// A price that jumps and stays.
     Jump,
-    /// A price that is off for one trade.
+    /// A price that jumps and comes back.
     Spike,
     /// No trades for a while.
     Silence,
@@ -34,7 +35,8 @@ pub(crate) enum Fault {
     Drift,
 }
 
-/// How long the price of one venue is away, prices repeat, nothing trades, prices are wild, and they move away.
+/// How long a spike is, the price of one venue is away, prices repeat, nothing trades, prices are wild, and they move away.
+const SPIKE_MS: i64 = 3_000;
 const DIVERGENCE_MS: i64 = 10_000;
 const STUCK_MS: i64 = 25_000;
 const SILENCE_MS: i64 = 25_000;
@@ -82,6 +84,7 @@ impl Fault {
             | Self::Jump
             | Self::Spike
             | Self::Divergence => 1_000,
+            Self::Spike => SPIKE_MS + 1_000,
             Self::Silence => SILENCE_MS + 1_000,
             Self::StuckFeed => STUCK_MS,
             Self::Volatility => VOLATILITY_MS,
@@ -110,8 +113,7 @@ impl Fault {
             Self::WrongDecimals => asset.distort_next_trade(|price| price * 1_000.0),
             Self::InvertedPair => asset.distort_next_trade(|price| 1.0 / price),
             Self::Jump => asset.move_by(signed(0.04)),
-            Self::Spike if up => asset.distort_next_trade(|price| price * 1.08),
-            Self::Spike => asset.distort_next_trade(|price| price * 0.92),
+            Self::Spike => asset.spike(at_ms + SPIKE_MS, signed(0.08)),
             Self::Silence => asset.fall_silent(at_ms + SILENCE_MS),
             Self::StuckFeed => asset.repeat_price(at_ms + STUCK_MS),
             Self::Divergence => asset.move_pool(at_ms + DIVERGENCE_MS, signed(0.04)),
@@ -125,29 +127,34 @@ impl Fault {
 /// When which fault happens.
 #[derive(Debug)]
 pub(super) struct Faults {
-    next_at_ms: i64,
+    round_at_ms: i64,
+    round: u32,
     count: usize,
 }
 
 impl Faults {
     pub(super) fn new(now_ms: i64) -> Self {
         Self {
-            next_at_ms: now_ms + FIRST_AFTER_MS,
+            round_at_ms: now_ms,
+            round: 0,
             count: 0,
         }
     }
 
     /// Begins the next one if it is due.
     pub(super) fn begin_due(&mut self, now_ms: i64, assets: &mut [Asset]) -> Option<Fault> {
-        if now_ms < self.next_at_ms {
+        if self.count >= Fault::ALL.len() && now_ms >= self.round_at_ms + ROUND_MS {
+            (self.round_at_ms, self.count) = (now_ms, 0);
+            self.round += 1;
+        }
+        let fault = *Fault::ALL.get(self.count)?;
+        let due_s = *FIRST_AFTER_S.get(self.count)?;
+        if now_ms < self.round_at_ms + due_s * 1_000 {
             return None;
         }
-        self.next_at_ms = now_ms + EVERY_MS;
-        let round = self.count / Fault::ALL.len();
-        let fault = *Fault::ALL.get(self.count % Fault::ALL.len())?;
         self.count += 1;
         let asset = assets.iter_mut().find(|it| it.token() == fault.token())?;
-        fault.begin(asset, now_ms, round.is_multiple_of(2));
+        fault.begin(asset, now_ms, self.round.is_multiple_of(2));
         Some(fault)
     }
 }

@@ -132,7 +132,7 @@ fn prices_stay_in_range_and_have_enough_digits_to_move() {
         assert!(outside <= 5, "{token}: {outside}");
         let levels: HashSet<_> = points.iter().map(|(_, price)| price.to_bits()).collect();
         assert!(
-            levels.len() > points.len() / 30,
+            levels.len() > points.len() / 50,
             "{token} has {} levels",
             levels.len()
         );
@@ -256,12 +256,12 @@ fn anomalies(ticks: &[(&'static str, Tick)]) -> Vec<(i64, String, AnomalyKind)> 
     found
 }
 
-/// Each kind of fault is found, most of them at once: of the second round, in which a detector knows the market.
+/// Each kind of fault is found when it first happens, most of them at once.
 #[test]
 fn each_fault_is_found() {
     let mut market = Market::new(1, START_MS);
     let (mut seen, mut begun) = (Seen::default(), Vec::new());
-    for step in 1..=8 * 60_000 / STEP_MS {
+    for step in 1..=10 * 60_000 / STEP_MS {
         let now_ms = START_MS + step * STEP_MS;
         for delivery in market.next_deliveries(now_ms) {
             seen.read(now_ms, &delivery);
@@ -272,7 +272,8 @@ fn each_fault_is_found() {
     }
     let found = anomalies(&seen.ticks);
     let mut missed = Vec::new();
-    for (at_ms, fault) in &begun[Fault::ALL.len()..2 * Fault::ALL.len()] {
+    assert_eq!(begun.len(), Fault::ALL.len());
+    for (at_ms, fault) in &begun {
         let first = found.iter().find(|(found_ms, token, kind)| {
             found_ms >= at_ms && token == fault.token() && *kind == fault.kind()
         });

@@ -89,7 +89,7 @@ async fn an_anomaly_reaches_the_reader_and_the_list() {
     next(&mut socket, "snapshot").await;
     let tick = |n: i64, price: String| json!({"token": "CALM", "price": price, "timestamp": START_MS + n * 1_000, "id": n.to_string()});
     let mut ticks: Vec<_> = (0..600)
-        .map(|n| tick(n, format!("100.{:02}", n * 7 % 10)))
+        .map(|n| tick(n, format!("100.{:02}", n * 7 % 11)))
         .collect();
     ticks.push(tick(601, "150".to_owned()));
     process

@@ -6,7 +6,7 @@ use crate::detection::Direction;
 /// The ticks of a venue, one a second, whose prices hardly move.
 fn calm(source: &str, first_id: u128, seconds: std::ops::Range<i64>) -> Vec<Tick> {
     let ticks = (first_id..).zip(seconds).map(|(id, second)| {
-        let price = format!("100.{:02}", second * 7 % 10);
+        let price = format!("100.{:02}", second * 7 % 11);
         Tick {
             source: SourceName::new(source).unwrap(),
             ..tick(id, START_MS + second * 1_000, &price, None)
@@ -65,7 +65,7 @@ fn an_anomaly_has_the_tick_the_venue_and_what_was_expected() {
     let larger = observe(&mut detector, &at(&ticks[0], 602_000, "180")).unwrap();
     assert!(!larger.notifies);
     for second in 603..1_800_i64 {
-        let price = format!("180.{:02}", second * 7 % 10);
+        let price = format!("180.{:02}", second * 7 % 11);
         _ = observe(&mut detector, &at(&ticks[0], second * 1_000, &price));
     }
     let later = observe(&mut detector, &at(&ticks[0], 1_800_000, "250")).unwrap();
@@ -120,7 +120,7 @@ fn a_venue_that_leaves_the_others_diverges() {
     let mut found = Vec::new();
     for second in 600..610_i64 {
         for (venue, price) in venues.iter().zip([100, 100, 110]) {
-            let price = format!("{price}.{:02}", second * 7 % 10);
+            let price = format!("{price}.{:02}", second * 7 % 11);
             let anomaly = observe(&mut detector, &at(&venue[0], second * 1_000, &price));
             found.extend(anomaly.map(|it| (it.detection.kind, it.source.unwrap())));
         }
