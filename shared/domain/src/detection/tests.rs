@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{AnomalyKind, Assessment, DetectionConfig, Direction, SeriesDetector};
 
-mod rhythm;
-mod venues;
+mod pair_on_venues;
+mod stuck_and_silent;
 
 const SECOND_MS: i64 = 1_000;
 const START_MS: i64 = 1_700_000_000_000;

@@ -131,9 +131,13 @@ impl Venues {
     fn median_of_others(&self, timestamp_ms: i64, venue: u32) -> Option<f64> {
         let is_recent = |it: &&Venue| {
             let age_ms = timestamp_ms.saturating_sub(it.last_ms);
-            it.id != venue && age_ms <= PRICE_AGE_MAX_MS && it.ticks_away == 0
+            it.id != venue && age_ms <= PRICE_AGE_MAX_MS
         };
-        let recent = self.venues.iter().filter(is_recent);
+        let recent = || self.venues.iter().filter(is_recent);
+        // Next to one that moves, one that repeats its price says nothing.
+        let moves = |it: &&Venue| it.same_ticks < SAME_TICKS_MIN;
+        let only_moving = recent().any(|it| moves(&it));
+        let recent = recent().filter(|it| it.ticks_away == 0 && (moves(it) || !only_moving));
         let mut prices: Vec<f64> = recent
             .map(|it| it.log_price - f64::from(it.premium.get()))
             .collect();

@@ -41,7 +41,8 @@ fn a_venue_that_repeats_its_price_while_the_others_move_is_stuck() {
     let mut found = Vec::new();
     let mut stuck_at = 0.0;
     for second in 0..5_000 {
-        let price = market.next() * (1.0 + 1e-3 * f64::from((second - 3_600).clamp(0, 100)));
+        // The others rise by 2 % after twenty of its ticks.
+        let price = market.next() * if second > 3_620 { 1.02 } else { 1.0 };
         for venue in 0..3_u32 {
             let noise = 1.0 + 0.000_2 * market.heavy();
             let price = if venue == 2 && second > 3_600 {
