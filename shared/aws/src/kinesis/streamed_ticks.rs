@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{Clock, PortError};
-use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, Unseen, channel};
+use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, Unseen, sent_by};
 use aws_sdk_kinesis::Client;
 use domain::Tick;
 use tokio::time::Instant;
@@ -114,14 +114,8 @@ impl StreamReader {
 
 impl StreamedTicks for StreamReader {
     fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
-        let (sender, pages) = channel();
         let reader = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = reader.send(range, &sender).await {
-                drop(sender.send(Err(error)).await);
-            }
-        });
-        pages
+        sent_by(|sender| async move { reader.send(range, &sender).await })
     }
 }
 
