@@ -24,6 +24,7 @@ pub mod open_loop;
 mod operator_clients;
 pub mod pace;
 pub mod process;
+pub mod project_options;
 pub mod server_client;
 pub mod target;
 mod watch;

@@ -19,6 +19,8 @@ use crate::observe::cloud_view;
 use crate::operator_clients::OperatorClients;
 use crate::process::ProcessContext;
 #[cfg(feature = "aws")]
+use crate::project_options::ProjectOptions;
+#[cfg(feature = "aws")]
 use crate::target::parse_base;
 use crate::watch;
 
@@ -35,14 +37,10 @@ Examples:
 pub struct StatusArgs {
     #[command(flatten)]
     data: DataOptions,
-    /// Show a project on AWS instead of a tickstream on this machine.
+    /// A project on AWS, instead of this machine.
     #[cfg(feature = "aws")]
-    #[arg(long)]
-    aws: bool,
-    /// The project's name on AWS, which is the prefix of its stacks.
-    #[cfg(feature = "aws")]
-    #[arg(long, env = "PROJECT", default_value = "tickstream")]
-    project: String,
+    #[command(flatten)]
+    project: ProjectOptions,
     /// The address of the webhook on AWS, without /webhooks, to show its code.
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
@@ -67,11 +65,11 @@ pub async fn run(args: StatusArgs, process: ProcessContext) -> anyhow::Result<()
 
 async fn look(args: &StatusArgs, process: &ProcessContext) -> anyhow::Result<String> {
     #[cfg(feature = "aws")]
-    if args.aws {
-        let clients = OperatorClients::open(&args.project, process.now_ms).await?;
+    if args.project.aws {
+        let clients = OperatorClients::open(&args.project.name, process.now_ms).await?;
         let webhook = args.webhook.as_ref();
         let view = cloud_view::observe(&clients, webhook, process.now_ms).await;
-        return Ok(cloud_screen::text(&args.project, &view));
+        return Ok(cloud_screen::text(&args.project.name, &view));
     }
     let access = args.data.open().await?;
     let view = observe::observe(&access, None, process.now_ms).await;

@@ -17,6 +17,8 @@ use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::moment::Moment;
 use crate::process::{BadInput, ExitWith, ProcessContext, print_line};
+#[cfg(feature = "aws")]
+use crate::project_options::ProjectOptions;
 pub(crate) use shown_progress::Shown;
 
 pub(crate) use proof_text::proof_text;
@@ -84,14 +86,10 @@ pub struct VerifyArgs {
     /// Where the data is.
     #[command(flatten)]
     data: DataOptions,
-    /// Compare the stores of a project on AWS, whose archive is --archive, instead of those on this machine.
+    /// The stores of a project on AWS, whose archive is --archive, instead of those on this machine.
     #[cfg(feature = "aws")]
-    #[arg(long)]
-    aws: bool,
-    /// The project's name on AWS, which is the prefix of its stacks.
-    #[cfg(feature = "aws")]
-    #[arg(long, env = "PROJECT", default_value = "tickstream")]
-    project: String,
+    #[command(flatten)]
+    project: ProjectOptions,
     /// How a project's stores are read.
     #[cfg(feature = "aws")]
     #[command(flatten)]
@@ -106,9 +104,9 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     let now_ms = (process.now_ms)();
     let watch = Shown::new(process.stop.clone());
     #[cfg(feature = "aws")]
-    if args.aws {
+    if args.project.aws {
         let request = args.request(now_ms, DueAfter::AWS)?;
-        let verify = args.cloud.open(&args.project, process.now_ms).await?;
+        let verify = args.cloud.open(&args.project.name, process.now_ms).await?;
         if args.estimate {
             let lines = verify.estimate(request.range(now_ms)?).await?;
             return print_line(&estimate_text(&lines, args.json)).map_err(Into::into);
