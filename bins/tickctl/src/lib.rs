@@ -25,6 +25,8 @@ mod operator_clients;
 pub mod pace;
 pub mod process;
 pub mod project_options;
+#[cfg(feature = "aws")]
+mod quarantine_bucket;
 pub mod server_client;
 pub mod target;
 mod watch;

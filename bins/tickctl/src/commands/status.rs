@@ -21,6 +21,8 @@ use crate::process::ProcessContext;
 #[cfg(feature = "aws")]
 use crate::project_options::ProjectOptions;
 #[cfg(feature = "aws")]
+use crate::quarantine_bucket;
+#[cfg(feature = "aws")]
 use crate::target::parse_base;
 use crate::watch;
 
@@ -33,7 +35,7 @@ Whether all of it is as it should be is what `tickctl doctor` says. On AWS, a lo
 Examples:
   tickctl status
   tickctl status --watch 2
-  tickctl status --aws --project prices --watch 60")]
+  tickctl status --aws --project prices --bucket prices-archive-123456789012-us-east-1 --watch 60")]
 pub struct StatusArgs {
     #[command(flatten)]
     data: DataOptions,
@@ -45,6 +47,10 @@ pub struct StatusArgs {
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
     webhook: Option<Uri>,
+    /// The archive's bucket on AWS (output ArchiveBucketName of the data stack), to show malformed entries by reason.
+    #[cfg(feature = "aws")]
+    #[arg(long, value_name = "BUCKET", requires = "aws")]
+    bucket: Option<String>,
     /// Draw the screen again every so many seconds, until Ctrl-C.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
@@ -69,7 +75,11 @@ async fn look(args: &StatusArgs, process: &ProcessContext) -> anyhow::Result<Str
         let clients = OperatorClients::open(&args.project.name, process.now_ms).await?;
         let webhook = args.webhook.as_ref();
         let view = cloud_view::observe(&clients, webhook, process.now_ms).await;
-        return Ok(cloud_screen::text(&args.project.name, &view));
+        let reasons = match &args.bucket {
+            Some(bucket) => Some(quarantine_bucket::by_reason(bucket, (process.now_ms)()).await?),
+            None => None,
+        };
+        return Ok(cloud_screen::text(&args.project.name, &view, reasons));
     }
     let access = args.data.open().await?;
     let view = observe::observe(&access, None, process.now_ms).await;
