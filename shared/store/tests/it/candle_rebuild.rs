@@ -37,8 +37,9 @@ async fn all_candles(store: &EmbeddedStore) -> Vec<Candle> {
     let mut all = Vec::new();
     for token in store.tokens(0, i64::MAX).await.unwrap() {
         let end_ms = START_MS + 7_200_000;
-        let found = store.stored(&token, &BTreeSet::new(), START_MS, end_ms);
-        all.extend(found.await.unwrap());
+        let pairs = BTreeSet::new();
+        let found = store.stored(&token, &pairs, START_MS, end_ms).await;
+        all.extend(found.unwrap());
     }
     all
 }
