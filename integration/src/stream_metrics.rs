@@ -1,4 +1,5 @@
-//! Metrics that the scaler reads, put into the emulator's CloudWatch: it has none of a stream by itself.
+//! Metrics of the last minutes, put into the emulator's CloudWatch, which has none by itself: those that the scaler reads,
+//! and any other.
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
@@ -44,7 +45,12 @@ pub async fn set_open_shards(
     put(config, aws::emf::NAMESPACE, name, of, f64::from(open)).await
 }
 
-async fn put(
+/// Adds a value to each of the last minutes of a metric.
+///
+/// # Errors
+///
+/// The emulator refuses.
+pub async fn put(
     config: &SdkConfig,
     namespace: &str,
     name: &str,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use app::ports::PortError;
-use app::read_back::{ArchivedTick, ArchivedTicks, PageSender, Pages, ReceiptRange, channel};
+use app::read_back::{ArchivedTick, ArchivedTicks, PageSender, Pages, ReceiptRange, sent_by};
 use archive::ticks_of_file;
 use chrono::NaiveDate;
 use futures_util::StreamExt as _;
@@ -97,14 +97,8 @@ impl ArchiveBySql {
 
 impl ArchivedTicks for ArchiveBySql {
     fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
-        let (sender, pages) = channel();
         let reader = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = reader.send(range, days, &sender).await {
-                drop(sender.send(Err(error)).await);
-            }
-        });
-        pages
+        sent_by(|sender| async move { reader.send(range, days, &sender).await })
     }
 }
 

@@ -193,7 +193,7 @@ impl CloudOptions {
 const NO_ARCHIVE: &str = "pass --archive s3://BUCKET/price-archive, with the output ArchiveBucketName of the data stack: \
                           the comparison reads the archive, too";
 
-/// The proof of a stage: everything since it began, and nothing is repaired.
+/// Makes the proof of a stage, for which nothing is repaired.
 pub(crate) struct StageProver<'a> {
     pub(crate) project: &'a str,
     pub(crate) options: &'a CloudOptions,

@@ -24,6 +24,9 @@ pub mod open_loop;
 mod operator_clients;
 pub mod pace;
 pub mod process;
+pub mod project_options;
+#[cfg(feature = "aws")]
+mod quarantine_bucket;
 pub mod server_client;
 pub mod target;
 mod watch;

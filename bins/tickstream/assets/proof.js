@@ -6,8 +6,13 @@ import { count, duration, localTime, toMs } from "./format.js";
 
 /** A proof that is older than this is not shown as a good one. */
 const GOOD_FOR_MS = 60 * 60 * 1_000;
-/** What is compared if the stage is not known: the last day. */
-const DEFAULT_RANGE_MS = 24 * 60 * 60 * 1_000;
+/** A proof covers a stage from here on: until then, a process may use the share before. */
+const SHARE_CACHED_MS = 5_000;
+/** The most that is compared: the stream keeps 24 hours, and what it has removed cannot be seen. */
+const COMPARED_MS_MAX = 23 * 60 * 60 * 1_000;
+
+/** What was received in the last seconds is not compared; without them, a clock here that is a little ahead is no error. */
+const LEFT_OUT_MS = 6_000;
 
 const $ = (id) => document.getElementById(id);
 
@@ -34,21 +39,23 @@ export class ProofPanel {
   /** A sentence for a step up, and whether there is a good proof of the stage. */
   forStep() {
     if (!this.#last) return { good: false, text: "Nothing is proven yet: verify first that what was stored is in stream and archive." };
-    const covers = this.stageBeganAt === null || this.#last.scope.from_ms <= this.stageBeganAt + GOOD_FOR_MS;
+    const { from_ms: from, one_in: oneIn } = this.#last.scope;
+    // A sample is not a proof of a stage.
+    const covers = oneIn === 1 && from <= Math.max(this.stageBeganAt ?? 0, this.#last.made_at_ms - COMPARED_MS_MAX) + SHARE_CACHED_MS;
     const age = Date.now() - this.#last.made_at_ms;
     const good = this.#last.verdict === "proven" && covers && this.#last.made_at_ms >= (this.stageBeganAt ?? 0) && age < GOOD_FOR_MS;
     return { good, text: good ? `${sentence(this.#last)}, ${duration(age)} ago.` : `There is no current proof of this stage (${sentence(this.#last)}): verify first.` };
   }
 
-  /** Compares everything since the stage began. */
+  /** Compares everything since the stage began, as far as the stream goes back. */
   async verify() {
     if (this.#busy) return;
     this.#busy = true;
     $("verify").disabled = true;
     setText($("proof-result"), "Comparing …");
     try {
-      const to = Date.now();
-      const request = { from_ms: this.stageBeganAt ?? to - DEFAULT_RANGE_MS, to_ms: to };
+      const to = Date.now() - LEFT_OUT_MS;
+      const request = { from_ms: Math.max(this.stageBeganAt ?? 0, to - COMPARED_MS_MAX), to_ms: to };
       const proof = await this.#withSecret((secret) => api.verify(request, secret, (progress) => setText($("proof-result"), progressText(progress))));
       this.#last = proof;
       setText($("proof-result"), "");

@@ -15,8 +15,9 @@ use aws_sdk_dynamodb::Client;
 use domain::Tick;
 use futures_util::StreamExt as _;
 use integration::emulator;
+use integration::faults::{Fault, FaultyEndpoint, Times};
 use ops::verify::{
-    DueAfter, Places, Progress, Proof, Repair, Verdict, Verify, VerifyRequest, Watch,
+    DueAfter, Places, Progress, Proof, Repair, Verdict, Verify, VerifyError, VerifyRequest, Watch,
 };
 use testkit::ticks::{in_cohort, ticks};
 
@@ -175,7 +176,18 @@ impl Stores {
     }
 
     async fn verify(&self, from_ms: i64, repair: bool) -> Proof {
-        let store = TickTableReader::new(self.tables.clone(), self.table.clone(), Find::Listed);
+        let compared = self.compare(&self.tables, from_ms, repair).await;
+        compared.unwrap()
+    }
+
+    /// Compares, with a client that reads the table.
+    async fn compare(
+        &self,
+        tables: &Client,
+        from_ms: i64,
+        repair: bool,
+    ) -> Result<Proof, VerifyError> {
+        let store = TickTableReader::new(tables.clone(), self.table.clone(), Find::Listed);
         let objects = Arc::clone(&self.archive);
         let archive = ArchiveReader::new(objects, self.work.path().to_owned());
         let verify = Verify {
@@ -201,8 +213,37 @@ impl Stores {
             },
             repair,
         };
-        verify.run(&request).await.unwrap()
+        verify.run(&request).await
     }
+}
+
+/// A table that is throttled is not taken for an empty one.
+#[tokio::test]
+async fn throttling_is_waited_for_and_without_end_it_is_an_error() {
+    let stores = Stores::new().await;
+    let now_ms = runtime::clock::now_ms();
+    let made = received(&["BTC"], 10, now_ms);
+    listed(&stores.tables, &stores.table)
+        .put(&in_cohort(&made))
+        .await
+        .unwrap();
+    stores.append(&made).await.unwrap();
+    stores.archive(&made).await.unwrap();
+    let emulator = emulator::start().await.unwrap();
+    let faulty = FaultyEndpoint::start(emulator).await.unwrap();
+    let tables = Client::new(&emulator.sdk_config_at(faulty.url()));
+    let from_ms = now_ms - 2_000;
+    faulty
+        .fail("Query", Fault::Throttled, Times::Next(1))
+        .unwrap();
+    let proof = stores.compare(&tables, from_ms, false).await.unwrap();
+    assert_eq!(proof.counts.matched, 10, "{proof:?}");
+    assert_eq!(faulty.calls("Query").with_fault, 1);
+    faulty
+        .fail("Query", Fault::Throttled, Times::Always)
+        .unwrap();
+    let failed = stores.compare(&tables, from_ms, false).await;
+    assert!(matches!(failed, Err(VerifyError::Store(_))), "{failed:?}");
 }
 
 #[tokio::test]

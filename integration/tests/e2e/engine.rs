@@ -2,6 +2,7 @@
 //! writer, of `tickctl compact` and of tickstream from the emulator's S3, and the local engine reads the same files here.
 
 pub(crate) mod athena_engine;
+mod compared;
 mod every_column;
 mod reads;
 mod requests;
@@ -30,8 +31,17 @@ const ALL_DAYS: &str = "year = 2026 AND month BETWEEN 2 AND 4";
 
 /// A user of the engine, whose tables are made over an archive.
 async fn analyst_on(engine: &AthenaEngine, emulator: &Emulator, bucket: &Bucket) -> Analyst {
-    let name = emulator.unique_project();
-    let analyst = Analyst::of(emulator, &name, &name).on(engine);
+    analyst_of(engine, emulator, bucket, &emulator.unique_project()).await
+}
+
+/// The same for a project, whose name workgroup and database have.
+async fn analyst_of(
+    engine: &AthenaEngine,
+    emulator: &Emulator,
+    bucket: &Bucket,
+    name: &str,
+) -> Analyst {
+    let analyst = Analyst::of(emulator, name, name).on(engine);
     let created = analyst.run(&["init", "--archive", &bucket.archive()]).await;
     let created = created.ok_status();
     for part in [

@@ -11,6 +11,7 @@
 mod engine;
 mod flow;
 mod functions;
+mod operator;
 mod project;
 mod redelivery;
 mod released;

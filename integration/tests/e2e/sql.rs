@@ -7,6 +7,7 @@ pub(crate) mod files;
 use testkit::golden;
 
 use crate::flow::at_full;
+use crate::operator::doctor_and_status_look_at_it;
 use analyst::Analyst;
 use files::Bucket;
 
@@ -36,6 +37,7 @@ async fn statements_run_on_the_emulator() {
     estimates_use_the_bucket(&analyst).await;
     errors_say_what_to_do(&analyst).await;
     a_query_over_its_timeout_is_stopped(&analyst).await;
+    doctor_and_status_look_at_it(&project).await;
 }
 
 const TWO_DAYS: [&str; 4] = ["-p", "from=2026-03-30", "-p", "to=2026-04-01"];

@@ -195,7 +195,7 @@ async fn raise(project: &Project, stage: &str) -> String {
     }
 }
 
-async fn alarm(project: &Project, state: &str) {
+pub(crate) async fn alarm(project: &Project, state: &str) {
     use aws_sdk_cloudwatch::types::StateValue;
     let cloudwatch = aws_sdk_cloudwatch::Client::new(&project.emulator.sdk_config());
     let alarms = cloudwatch

@@ -71,6 +71,23 @@ pub fn channel<T: Send + 'static>() -> (PageSender<T>, Pages<'static, T>) {
     (sender, pages.boxed())
 }
 
+/// Pages that a task sends until it ends or they are not wanted any more. Its error follows its last page.
+#[must_use]
+pub fn sent_by<T, F>(send: impl FnOnce(PageSender<T>) -> F) -> Pages<'static, T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<(), PortError>> + Send + 'static,
+{
+    let (sender, pages) = channel();
+    let sending = send(sender.clone());
+    tokio::spawn(async move {
+        if let Err(error) = sending.await {
+            drop(sender.send(Err(error)).await);
+        }
+    });
+    pages
+}
+
 /// A tick as the store has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredTick {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use app::objects::Objects;
 use app::ports::PortError;
 use app::read_back::{
-    ArchivedTick, ArchivedTicks, Page, PageSender, Pages, ReceiptRange, Unseen, channel,
+    ArchivedTick, ArchivedTicks, Page, PageSender, Pages, ReceiptRange, Unseen, channel, sent_by,
 };
 use arrow::array::{Array, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
@@ -171,14 +171,8 @@ pub fn ticks_of_file(path: PathBuf, range: ReceiptRange) -> Pages<'static, Archi
 
 impl ArchivedTicks for ArchiveReader {
     fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
-        let (sender, pages) = channel();
         let reader = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = reader.send(range, days, &sender).await {
-                drop(sender.send(Err(error)).await);
-            }
-        });
-        pages
+        sent_by(|sender| async move { reader.send(range, days, &sender).await })
     }
 }
 

@@ -15,6 +15,7 @@ pub mod emf;
 mod epoch;
 pub mod gateway;
 pub mod kinesis;
+mod metric_data;
 pub mod operator_ports;
 pub mod project_metrics;
 mod retry;

@@ -4,20 +4,15 @@ use app::ports::PortError;
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{
-    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, StatusCode,
-};
+use aws_sdk_cloudwatch::types::{MetricDataQuery, MetricDataResult};
 use ops::ports::ProjectMetrics;
 use ops::project_series::{ProjectMetric, ProjectSeries};
 
 use crate::emf;
 use crate::error::port_error;
+use crate::metric_data::{self, Series};
 
 const OPERATION: &str = "read the project's metrics";
-
-/// A page has up to 100,800 values, so an hour of all metrics by the minute is one.
-/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html>
-const PERIOD_SECONDS: i32 = 60;
 
 /// Where a metric is: its namespace, its name, the dimension, what follows the project's name in its value,
 /// and the statistic.
@@ -185,19 +180,14 @@ impl CloudWatchProjectMetrics {
                 API_ID => self.api_id.clone()?,
                 _ => format!("{}-{resource}", self.project),
             };
-            let dimension = Dimension::builder().name(dimension).value(value).build();
-            let metric = Metric::builder()
-                .namespace(namespace)
-                .metric_name(name)
-                .dimensions(dimension)
-                .build();
-            let statistic = MetricStat::builder()
-                .metric(metric)
-                .period(PERIOD_SECONDS)
-                .stat(statistic)
-                .build();
-            let query = MetricDataQuery::builder().id(format!("m{number}"));
-            Some(query.metric_stat(statistic).build())
+            let series = Series {
+                namespace,
+                name,
+                dimension,
+                value: &value,
+                statistic,
+            };
+            Some(series.query(format!("m{number}")))
         });
         queries.collect()
     }
@@ -225,31 +215,14 @@ impl ProjectMetrics for CloudWatchProjectMetrics {
     }
 }
 
-/// A metric that CloudWatch could not read is an error: it would look like nothing happened.
 fn add(series: &mut ProjectSeries, result: &MetricDataResult) -> Result<(), PortError> {
     let id = result.id().unwrap_or_default();
     let number = id.strip_prefix('m').and_then(|number| number.parse().ok());
     let Some((metric, ..)) = number.and_then(|number: usize| METRICS.get(number)) else {
         return Ok(());
     };
-    // `PartialData` says that another page follows.
-    if !matches!(
-        result.status_code(),
-        None | Some(StatusCode::Complete | StatusCode::PartialData)
-    ) {
-        return Err(PortError {
-            operation: OPERATION,
-            retryable: true,
-            source: format!(
-                "{metric:?}: {:?}, {:?}",
-                result.status_code(),
-                result.messages()
-            )
-            .into(),
-        });
-    }
-    for (at, value) in result.timestamps().iter().zip(result.values()) {
-        series.insert(*metric, at.secs() * 1_000, *value);
+    for (at_ms, value) in metric_data::points(OPERATION, format_args!("{metric:?}"), result)? {
+        series.insert(*metric, at_ms, value);
     }
     Ok(())
 }

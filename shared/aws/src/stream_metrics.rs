@@ -4,20 +4,15 @@ use app::ports::PortError;
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{
-    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
-};
+use aws_sdk_cloudwatch::types::{MetricDataQuery, MetricDataResult, ScanBy};
 use ops::ports::StreamMetrics;
 use ops::stream_history::{HISTORY_MS, Minute, StreamHistory};
 
 use crate::emf;
 use crate::error::port_error;
+use crate::metric_data::{self, Series};
 
 const OPERATION: &str = "read the stream's metrics";
-
-/// A day of three metrics by the minute: a page has up to 100,800 values, so there is one.
-/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html>
-const PERIOD_SECONDS: i32 = 60;
 
 /// How many metrics a request reads; CloudWatch charges for each.
 pub const METRICS_READ: usize = 3;
@@ -51,47 +46,26 @@ impl CloudWatchStreamMetrics {
     }
 
     fn queries(&self) -> [MetricDataQuery; METRICS_READ] {
-        let of_stream = |id, name| {
-            let dimension = ("StreamName", self.stream.as_str());
-            query(id, "AWS/Kinesis", name, dimension, "Sum")
+        let of_stream = |name| Series {
+            namespace: "AWS/Kinesis",
+            name,
+            dimension: "StreamName",
+            value: &self.stream,
+            statistic: "Sum",
         };
-        let of_function = (emf::DIMENSION, self.function_name.as_str());
+        let open_shards = Series {
+            namespace: emf::NAMESPACE,
+            name: emf::OPEN_SHARDS,
+            dimension: emf::DIMENSION,
+            value: &self.function_name,
+            statistic: "Maximum",
+        };
         [
-            of_stream(BYTES, "IncomingBytes"),
-            of_stream(RECORDS, "IncomingRecords"),
-            query(
-                OPEN,
-                emf::NAMESPACE,
-                emf::OPEN_SHARDS,
-                of_function,
-                "Maximum",
-            ),
+            of_stream("IncomingBytes").query(BYTES),
+            of_stream("IncomingRecords").query(RECORDS),
+            open_shards.query(OPEN),
         ]
     }
-}
-
-fn query(
-    id: &str,
-    namespace: &str,
-    name: &str,
-    (dimension, value): (&str, &str),
-    statistic: &str,
-) -> MetricDataQuery {
-    let dimension = Dimension::builder().name(dimension).value(value).build();
-    let metric = Metric::builder()
-        .namespace(namespace)
-        .metric_name(name)
-        .dimensions(dimension)
-        .build();
-    let statistic = MetricStat::builder()
-        .metric(metric)
-        .period(PERIOD_SECONDS)
-        .stat(statistic)
-        .build();
-    MetricDataQuery::builder()
-        .id(id)
-        .metric_stat(statistic)
-        .build()
 }
 
 #[async_trait]
@@ -117,7 +91,6 @@ impl StreamMetrics for CloudWatchStreamMetrics {
     }
 }
 
-/// A metric that CloudWatch could not read is an error: it would look like a stream without traffic.
 fn add(history: &mut StreamHistory, result: &MetricDataResult) -> Result<(), PortError> {
     let id = result.id().unwrap_or_default();
     let set: fn(&mut Minute, f64) = match id {
@@ -126,19 +99,8 @@ fn add(history: &mut StreamHistory, result: &MetricDataResult) -> Result<(), Por
         OPEN => |minute, value| minute.open = Some(value),
         _ => return Ok(()),
     };
-    // `PartialData` says that another page follows.
-    if !matches!(
-        result.status_code(),
-        None | Some(StatusCode::Complete | StatusCode::PartialData)
-    ) {
-        return Err(PortError {
-            operation: OPERATION,
-            retryable: true,
-            source: format!("{id}: {:?}, {:?}", result.status_code(), result.messages()).into(),
-        });
-    }
-    for (at, value) in result.timestamps().iter().zip(result.values()) {
-        set(history.minute_mut(at.secs() * 1_000), *value);
+    for (at_ms, value) in metric_data::points(OPERATION, id, result)? {
+        set(history.minute_mut(at_ms), value);
     }
     Ok(())
 }

@@ -211,6 +211,8 @@ impl RolloutController<'_> {
             if now > Percentage::ZERO {
                 let began_ms = self.stage_began_ms().await?;
                 prior.proof = Some(proof.of(began_ms, self.clock.now_ms()).await?);
+                // A comparison takes minutes, in which an alarm may have risen.
+                self.wait_for_alarms(now, stage).await?;
             }
             let from_ms = self.clock.now_ms() - CLOCK_SKEW_MS_MAX;
             in_time(

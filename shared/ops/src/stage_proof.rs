@@ -8,6 +8,10 @@ use crate::verify::{Place, PlaceCounts, Proof, Verdict};
 
 const MS_PER_SECOND: i64 = 1_000;
 
+/// The most of a stage that is compared, in milliseconds: a stream keeps 24 hours, and what it has removed cannot be seen, so
+/// a longer stage could never be proven.
+pub const COMPARED_MS_MAX: i64 = 23 * 60 * 60 * 1_000;
+
 /// Compares store, stream and archive.
 #[async_trait]
 pub trait Prover: Send + Sync {
@@ -27,7 +31,7 @@ pub struct StageProof<'a> {
 }
 
 impl StageProof<'_> {
-    /// The proof of a stage that began at a time (epoch milliseconds).
+    /// The proof of a stage that began at a time (epoch milliseconds): of all of it, at most [`COMPARED_MS_MAX`].
     ///
     /// # Errors
     /// [`StepRefused`] if the stage is not proven, or the comparison could not be made.
@@ -41,6 +45,7 @@ impl StageProof<'_> {
                 needed_s: needed_ms.div_euclid(MS_PER_SECOND) + 1,
             });
         }
+        let from_ms = from_ms.max(now_ms - COMPARED_MS_MAX);
         let proof = self.prover.prove(from_ms).await;
         let proof = proof.map_err(StepRefused::Unproven)?;
         match proof.verdict() {
@@ -84,10 +89,12 @@ fn differences(proof: &Proof) -> String {
         )
     });
     let matched = proof.counts.matched;
+    let advice = proof.advice_on_repeats().map(|it| format!(". {it}"));
     format!(
-        "of {} ticks of the cohort {matched} match, and {}{}",
+        "of {} ticks of the cohort {matched} match, and {}{}{}",
         proof.counts.cohort,
         all.join(", "),
-        first.unwrap_or_default()
+        first.unwrap_or_default(),
+        advice.unwrap_or_default()
     )
 }

@@ -17,6 +17,8 @@ use serde_json::json;
 use crate::data_access::DataOptions;
 use crate::process::{ExitWith, ProcessContext};
 #[cfg(feature = "aws")]
+use crate::project_options::ProjectOptions;
+#[cfg(feature = "aws")]
 use crate::target::parse_base;
 use crate::watch;
 
@@ -47,14 +49,10 @@ seen failed, but not everything could be seen.")]
 pub struct DoctorArgs {
     #[command(flatten)]
     data: DataOptions,
-    /// Check a project on AWS instead of a tickstream on this machine.
+    /// A project on AWS, instead of this machine.
     #[cfg(feature = "aws")]
-    #[arg(long)]
-    aws: bool,
-    /// The project's name on AWS, which is the prefix of its stacks.
-    #[cfg(feature = "aws")]
-    #[arg(long, env = "PROJECT", default_value = "tickstream")]
-    project: String,
+    #[command(flatten)]
+    project: ProjectOptions,
     /// The address of the webhook on AWS, without /webhooks.
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
@@ -113,7 +111,7 @@ pub async fn run(args: DoctorArgs, process: ProcessContext) -> anyhow::Result<()
 
 async fn look(args: &DoctorArgs, process: &ProcessContext) -> anyhow::Result<Vec<CheckLine>> {
     #[cfg(feature = "aws")]
-    if args.aws {
+    if args.project.aws {
         return cloud::look(args, process).await;
     }
     machine::look(&args.data, args.ticksql.as_deref(), process).await

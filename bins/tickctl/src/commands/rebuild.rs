@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
 use crate::moment::{Moment, time_text};
 use crate::process::{BadInput, ProcessContext, print_line};
+use crate::project_options::ProjectOptions;
 use crate::server_client::ServerClient;
 
 /// Options of `tickctl rebuild`.
@@ -28,7 +29,8 @@ The candles of a range of event time are computed from the stored ticks that bel
 the stored candles. Without --apply, it shows what would change. With --apply, candles that are missing or differ are
 replaced, each with the next revision, and are compared once more. Candles that may still get ticks are left alone:
 those with ticks of the last minute (on AWS: the last two hours), and those that the analysis has open. So are
-candles without stored ticks. Averages and the detector look at the last minutes only, and are not rebuilt.
+candles without stored ticks, and on AWS tokens that the webhook has not listed, unless --tokens names them. Averages
+and the detector look at the last minutes only, and are not rebuilt.
 
 Examples:
   tickctl rebuild --from 24h --to 1h
@@ -56,17 +58,9 @@ pub struct RebuildArgs {
     /// Where the store is.
     #[command(flatten)]
     pub data: DataOptions,
-    /// The candles of the project on AWS, instead of this machine. Its tokens are those that its webhook has listed.
-    #[arg(long)]
-    pub aws: bool,
-    /// The project's name, which is the prefix of its stacks.
-    #[arg(
-        long,
-        env = "PROJECT",
-        default_value = "tickstream",
-        value_name = "NAME"
-    )]
-    pub project: String,
+    /// Whose candles: those of a project on AWS, whose tokens are those that its webhook has listed, or of this machine.
+    #[command(flatten)]
+    pub project: ProjectOptions,
     /// The interval of the project's candles (parameter CandleInterval of the service stack).
     #[arg(long, value_name = "INTERVAL", default_value = "1m")]
     pub interval: domain::analytics::Interval,
@@ -118,8 +112,8 @@ enum Place {
 impl Place {
     async fn open(args: &RebuildArgs, wanted: &Wanted) -> anyhow::Result<Self> {
         #[cfg(feature = "aws")]
-        if args.aws {
-            let project = project_candles::ProjectCandles::open(&args.project, args, wanted);
+        if args.project.aws {
+            let project = project_candles::ProjectCandles::open(&args.project.name, args, wanted);
             let project = project.await?;
             return Ok(Self::Project(Box::new(project)));
         }

@@ -16,6 +16,7 @@ use crate::formats::{Format, Market};
 use crate::moment::Moment;
 use crate::pace::Speed;
 use crate::process::{BadInput, ProcessContext};
+use crate::project_options::ProjectOptions;
 use crate::target::{Secret, Target, parse_base};
 
 /// Where ticks are sent if nothing else is named.
@@ -83,17 +84,9 @@ pub struct ReplayArgs {
     /// `stream`, with --aws. Of a file, the default is http://127.0.0.1:8080.
     #[arg(long, value_name = "URL|stream")]
     pub into: Option<String>,
-    /// The store and the stream of the project on AWS, instead of those of this machine.
-    #[arg(long)]
-    pub aws: bool,
-    /// The project's name, which is the prefix of its stacks.
-    #[arg(
-        long,
-        env = "PROJECT",
-        default_value = "tickstream",
-        value_name = "NAME"
-    )]
-    pub project: String,
+    /// Whose store and stream: those of a project on AWS, or of this machine.
+    #[command(flatten)]
+    pub project: ProjectOptions,
     /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
     /// variable: other users of the machine can read arguments.
     #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = Secret::read)]

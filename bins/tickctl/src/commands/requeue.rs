@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum, value_parser};
 
 use crate::moment::Moment;
 use crate::process::{ProcessContext, print_line};
+use crate::project_options::ProjectOptions;
 
 /// Options of `tickctl requeue`.
 #[derive(Debug, Args)]
@@ -32,17 +33,9 @@ pub struct RequeueArgs {
     /// The queue; all are shown if none is named.
     #[arg(value_enum)]
     pub queue: Option<Queue>,
-    /// The queues of the project on AWS. Without it, tickstream on this machine is meant.
-    #[arg(long)]
-    pub aws: bool,
-    /// The project's name, which is the prefix of its stacks.
-    #[arg(
-        long,
-        env = "PROJECT",
-        default_value = "tickstream",
-        value_name = "NAME"
-    )]
-    pub project: String,
+    /// Whose queues: those of a project on AWS.
+    #[command(flatten)]
+    pub project: ProjectOptions,
     /// Only letters that were first sent at this time or later: a time, or how long ago (2h). Of `broadcast`, the
     /// default is 1h, since nobody wants old prices.
     #[arg(long, value_name = "TIME")]
@@ -105,11 +98,11 @@ unprocessable`). For a project on AWS, pass --aws.";
 /// # Errors
 /// If a queue cannot be read, or a letter was not accepted.
 pub async fn run(args: RequeueArgs, process: ProcessContext) -> anyhow::Result<()> {
-    if !args.aws {
+    if !args.project.aws {
         print_line(NONE_HERE)?;
         return Ok(());
     }
-    on_aws(&args.project, &args, &process).await
+    on_aws(&args.project.name, &args, &process).await
 }
 
 #[cfg(feature = "aws")]

@@ -50,8 +50,8 @@ enum Action {
         webhook: Option<Uri>,
     },
     /// Moves to a stage: canary (1 %), 10, 50 or 100. A step up is allowed one stage at a time, while no alarm is on, and
-    /// from canary on only if the stage before is proven: all ticks of its cohort since it began are in stream and
-    /// archive, as stored (`tickctl verify`).
+    /// from canary on only if the stage before is proven: all ticks of its cohort since it began, or of its last 23
+    /// hours, are in stream and archive, as stored (`tickctl verify`).
     To {
         /// The stage.
         stage: Stage,
@@ -61,7 +61,7 @@ enum Action {
         #[arg(long, value_name = "REASON", value_parser = reason)]
         force: Option<String>,
         /// How many seconds of traffic the proof of the stage before must rest on, after those until a tick is due.
-        #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=604_800))]
+        #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=72_000))]
         proof_seconds: u32,
         /// Seconds until a tick must be in the archive.
         #[arg(long, value_name = "SECONDS", default_value_t = 420, value_parser = clap::value_parser!(u32).range(0..=86_400))]

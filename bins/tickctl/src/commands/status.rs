@@ -19,6 +19,10 @@ use crate::observe::cloud_view;
 use crate::operator_clients::OperatorClients;
 use crate::process::ProcessContext;
 #[cfg(feature = "aws")]
+use crate::project_options::ProjectOptions;
+#[cfg(feature = "aws")]
+use crate::quarantine_bucket;
+#[cfg(feature = "aws")]
 use crate::target::parse_base;
 use crate::watch;
 
@@ -31,22 +35,22 @@ Whether all of it is as it should be is what `tickctl doctor` says. On AWS, a lo
 Examples:
   tickctl status
   tickctl status --watch 2
-  tickctl status --aws --project prices --watch 60")]
+  tickctl status --aws --project prices --bucket prices-archive-123456789012-us-east-1 --watch 60")]
 pub struct StatusArgs {
     #[command(flatten)]
     data: DataOptions,
-    /// Show a project on AWS instead of a tickstream on this machine.
+    /// A project on AWS, instead of this machine.
     #[cfg(feature = "aws")]
-    #[arg(long)]
-    aws: bool,
-    /// The project's name on AWS, which is the prefix of its stacks.
-    #[cfg(feature = "aws")]
-    #[arg(long, env = "PROJECT", default_value = "tickstream")]
-    project: String,
+    #[command(flatten)]
+    project: ProjectOptions,
     /// The address of the webhook on AWS, without /webhooks, to show its code.
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
     webhook: Option<Uri>,
+    /// The archive's bucket on AWS (output ArchiveBucketName of the data stack), to show malformed entries by reason.
+    #[cfg(feature = "aws")]
+    #[arg(long, value_name = "BUCKET", requires = "aws")]
+    bucket: Option<String>,
     /// Draw the screen again every so many seconds, until Ctrl-C.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
@@ -67,11 +71,15 @@ pub async fn run(args: StatusArgs, process: ProcessContext) -> anyhow::Result<()
 
 async fn look(args: &StatusArgs, process: &ProcessContext) -> anyhow::Result<String> {
     #[cfg(feature = "aws")]
-    if args.aws {
-        let clients = OperatorClients::open(&args.project, process.now_ms).await?;
+    if args.project.aws {
+        let clients = OperatorClients::open(&args.project.name, process.now_ms).await?;
         let webhook = args.webhook.as_ref();
         let view = cloud_view::observe(&clients, webhook, process.now_ms).await;
-        return Ok(cloud_screen::text(&args.project, &view));
+        let reasons = match &args.bucket {
+            Some(bucket) => Some(quarantine_bucket::by_reason(bucket, (process.now_ms)()).await?),
+            None => None,
+        };
+        return Ok(cloud_screen::text(&args.project.name, &view, reasons));
     }
     let access = args.data.open().await?;
     let view = observe::observe(&access, None, process.now_ms).await;

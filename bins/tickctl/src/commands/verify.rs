@@ -3,7 +3,7 @@
 mod proof_text;
 mod shown_progress;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, value_parser};
 use hyper::Method;
 #[cfg(feature = "aws")]
@@ -16,7 +16,9 @@ use crate::client::PostError;
 use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::moment::Moment;
-use crate::process::{BadInput, ExitWith, ProcessContext, print_line};
+use crate::process::{BadInput, ExitWith, ProcessContext, Unseen, print_line};
+#[cfg(feature = "aws")]
+use crate::project_options::ProjectOptions;
 pub(crate) use shown_progress::Shown;
 
 pub(crate) use proof_text::proof_text;
@@ -53,11 +55,12 @@ Examples:
   tickctl verify --from 1h --repair; tickctl verify --from 1h
   tickctl verify --from 1h --aws --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
-Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, or there was
-nothing to compare.")]
+Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, the comparison
+could not be completed, or there was nothing to compare.")]
 pub struct VerifyArgs {
     /// Ticks received from this time on: 2026-03-07T12:00:00Z, 2026-03-07, epoch milliseconds, or how long ago (90s, 30m, 2h, 7d).
-    #[arg(long, value_name = "TIME", default_value = "24h")]
+    /// The stream keeps 24 hours, so what was received earlier cannot be seen there.
+    #[arg(long, value_name = "TIME", default_value = "23h")]
     from: Moment,
     /// And before this time. What was received in the last seconds is left out, since it may be on its way.
     #[arg(long, value_name = "TIME", default_value = "now")]
@@ -84,14 +87,10 @@ pub struct VerifyArgs {
     /// Where the data is.
     #[command(flatten)]
     data: DataOptions,
-    /// Compare the stores of a project on AWS, whose archive is --archive, instead of those on this machine.
+    /// The stores of a project on AWS, whose archive is --archive, instead of those on this machine.
     #[cfg(feature = "aws")]
-    #[arg(long)]
-    aws: bool,
-    /// The project's name on AWS, which is the prefix of its stacks.
-    #[cfg(feature = "aws")]
-    #[arg(long, env = "PROJECT", default_value = "tickstream")]
-    project: String,
+    #[command(flatten)]
+    project: ProjectOptions,
     /// How a project's stores are read.
     #[cfg(feature = "aws")]
     #[command(flatten)]
@@ -103,20 +102,28 @@ pub struct VerifyArgs {
 /// # Errors
 /// If there are differences, or nothing is proven, or the data cannot be read.
 pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()> {
+    compare(args, process).await.map_err(|error| {
+        let is_said = error.is::<ExitWith>() || error.chain().any(|it| it.is::<BadInput>());
+        match is_said {
+            true => error,
+            // It must not look like differences.
+            false => Unseen(format!("the comparison could not be completed: {error:#}")).into(),
+        }
+    })
+}
+
+async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()> {
     let now_ms = (process.now_ms)();
     let watch = Shown::new(process.stop.clone());
     #[cfg(feature = "aws")]
-    if args.aws {
+    if args.project.aws {
         let request = args.request(now_ms, DueAfter::AWS)?;
-        let verify = args.cloud.open(&args.project, process.now_ms).await?;
+        let verify = args.cloud.open(&args.project.name, process.now_ms).await?;
         if args.estimate {
             let lines = verify.estimate(request.range(now_ms)?).await?;
             return print_line(&estimate_text(&lines, args.json)).map_err(Into::into);
         }
-        let proof = verify
-            .run(&request, &watch)
-            .await
-            .context("the comparison could not be completed")?;
+        let proof = verify.run(&request, &watch).await?;
         watch.clear();
         return args.report(&proof);
     }
@@ -147,7 +154,7 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
             let proof = verify.run(&request, now_ms, &watch).await;
             drop(verify);
             opened.store.close();
-            proof.context("the comparison could not be completed")?
+            proof?
         }
     };
     watch.clear();

@@ -10,8 +10,9 @@ use tokio::process::Command;
 
 use super::machine_view::unseen;
 
-/// The ticks of two days: on Athena the smallest read that shows that files are found, for a fraction of a cent.
-const STATEMENT: &str = "SELECT count(*) AS ticks FROM ticks WHERE :days";
+/// The ticks of two days, of the table and not of a view, which a project has only after `ticksql init`: on Athena the
+/// smallest read that shows that files are found, for a fraction of a cent.
+const STATEMENT: &str = "SELECT count(*) AS ticks FROM price_archive WHERE :days";
 
 /// How long the statement may take, in seconds.
 const QUERY_SECONDS: u64 = 60;

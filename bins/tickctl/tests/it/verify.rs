@@ -141,6 +141,10 @@ fn nothing_to_compare_is_not_fine() {
         assert_eq!(run.code, 2, "{run:?}");
         assert!(run.stderr.contains(expected), "{run:?}");
     }
+    // What could not be compared does not look like differences.
+    let run = tickctl(&["verify", "--server", "http://127.0.0.1:9"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains("could not be completed"), "{run:?}");
     let empty = TempDir::new().unwrap();
     let run = verify(&empty, &[]);
     assert_eq!(run.code, 2, "{run:?}");

@@ -79,6 +79,14 @@ pub(super) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
+/// Checks the range of a body, which has both ends.
+pub(super) fn check_range(from: i64, to: i64) -> Result<(), Problem> {
+    match from < to {
+        true => Ok(()),
+        false => Err(bad("`from` is not before `to`")),
+    }
+}
+
 /// The default number of rows.
 pub(super) const LIMIT_DEFAULT: usize = 100;
 

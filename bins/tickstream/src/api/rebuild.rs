@@ -17,7 +17,7 @@ use store::NotAnalysed;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::params::{NoParameters, Query, bad};
+use super::params::{NoParameters, Query, bad, check_range};
 use super::{Api, Shared, json_body};
 use crate::job;
 
@@ -58,9 +58,7 @@ pub(super) async fn run(
         "from and to (epoch milliseconds), tokens, and apply",
     )
     .await?;
-    if wanted.from >= wanted.to {
-        return Err(bad("`from` is not before `to`"));
-    }
+    check_range(wanted.from, wanted.to)?;
     let complete_from_ms = api.store.complete_from_ms();
     if wanted.from < complete_from_ms {
         return Err(bad(format!(

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::job_lines::{HungUp, JobLines};
-use super::params::{NoParameters, Query, bad};
+use super::params::{NoParameters, Query, check_range};
 use super::{Api, Shared, json_body};
 
 /// The most ticks of a line.
@@ -49,9 +49,7 @@ pub(super) async fn ticks(
         "from and to (epoch milliseconds), and tokens",
     )
     .await?;
-    if wanted.from >= wanted.to {
-        return Err(bad("`from` is not before `to`"));
-    }
+    check_range(wanted.from, wanted.to)?;
     let (lines, response) = JobLines::new();
     tokio::spawn(async move { drop(send(&api, wanted, &lines).await) });
     Ok(response)

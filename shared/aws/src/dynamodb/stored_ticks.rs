@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use app::ports::PortError;
 use app::read_back::{
-    Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen, channel,
+    Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen, sent_by,
 };
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableDescription;
@@ -182,14 +182,8 @@ const RECEIVED: &str = "ingested_at";
 
 impl StoredTicks for TickTableReader {
     fn stored(&self, range: ReceiptRange) -> Pages<'_, StoredTick> {
-        let (sender, pages) = channel();
         let reader = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = reader.send(range, &sender).await {
-                drop(sender.send(Err(error)).await);
-            }
-        });
-        pages
+        sent_by(|sender| async move { reader.send(range, &sender).await })
     }
 }
 

@@ -44,6 +44,7 @@ impl Position {
                 iterator,
                 last_read,
                 next_read: Instant::now(),
+                read_at: Instant::now(),
                 behind_ms: i64::MAX,
             }),
             None => Self::Ended,
@@ -60,6 +61,8 @@ pub(super) struct Cursor {
     last_read: Option<String>,
     /// The earliest time of the next read.
     pub(super) next_read: Instant,
+    /// When it was last read, or opened.
+    pub(super) read_at: Instant,
     /// How far the last read was behind the end of the shard.
     pub(super) behind_ms: i64,
 }
@@ -226,6 +229,7 @@ impl ShardReader {
                 iterator,
                 last_read,
                 next_read,
+                read_at: Instant::now(),
                 behind_ms: output.millis_behind_latest.unwrap_or(0),
             }),
             None => Position::Ended,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{Clock, PortError};
-use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, Unseen, channel};
+use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, Unseen, sent_by};
 use aws_sdk_kinesis::Client;
 use domain::Tick;
 use tokio::time::Instant;
@@ -18,6 +18,12 @@ const CLOCKS_DIFFER_MS: i64 = 60_000;
 
 /// How long the stream is read before the ticks are passed on: long enough for a read of every shard.
 const READ_FOR: Duration = Duration::from_secs(2);
+
+/// How long a shard may refuse to be read.
+const STALLED_FOR_MAX: Duration = Duration::from_secs(600);
+
+/// The operation's name in errors.
+const READ: &str = "read the stream";
 
 const MS_PER_HOUR: i64 = 60 * 60 * 1_000;
 
@@ -43,14 +49,9 @@ impl StreamReader {
     /// Reads from the first record that may have a tick of the range up to what is in the stream now: a tick may be
     /// offered to the stream again long after its receipt.
     async fn send(&self, range: ReceiptRange, sender: &PageSender<Tick>) -> Result<(), PortError> {
-        let oldest_ms = self.oldest_ms().await?;
-        if range.from_ms < oldest_ms
-            && !unseen(sender, Some(oldest_ms), self.trimmed(oldest_ms)).await
-        {
-            return Ok(());
-        }
-        let from_ms = (range.from_ms.max(oldest_ms) - CLOCKS_DIFFER_MS).max(0);
-        let begin = Begin::AtTimestamp(from_ms);
+        // A time before the oldest record begins with that.
+        // <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetShardIterator.html>
+        let begin = Begin::AtTimestamp((range.from_ms - CLOCKS_DIFFER_MS).max(0));
         let mut tail = StreamTail::open(&self.client, &self.stream, begin).await?;
         let mut other_records = 0_u64;
         loop {
@@ -69,10 +70,28 @@ impl StreamReader {
             if caught_up {
                 break;
             }
+            if tail.stalled_for() >= STALLED_FOR_MAX {
+                let source = format!(
+                    "a shard could not be read for {} s, as when its reads are throttled: stop other readers of {}, or \
+                     try again later",
+                    STALLED_FOR_MAX.as_secs(),
+                    self.stream
+                );
+                return Err(PortError {
+                    operation: READ,
+                    retryable: true,
+                    source: source.into(),
+                });
+            }
         }
         if other_records > 0 {
             let what = format!("{other_records} records of the stream are not ticks");
             unseen(sender, None, what).await;
+        }
+        // Asked at the end: records are removed while others are read.
+        let oldest_ms = self.oldest_ms().await?;
+        if range.from_ms < oldest_ms {
+            unseen(sender, Some(oldest_ms), self.trimmed(oldest_ms)).await;
         }
         Ok(())
     }
@@ -114,21 +133,13 @@ impl StreamReader {
 
 impl StreamedTicks for StreamReader {
     fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
-        let (sender, pages) = channel();
         let reader = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = reader.send(range, &sender).await {
-                drop(sender.send(Err(error)).await);
-            }
-        });
-        pages
+        sent_by(|sender| async move { reader.send(range, &sender).await })
     }
 }
 
-/// Returns whether more is wanted.
-async fn unseen(sender: &PageSender<Tick>, before_ms: Option<i64>, what: String) -> bool {
-    sender
-        .send(Ok(Page::Unseen(Unseen { before_ms, what })))
-        .await
-        .is_ok()
+/// The last pages: nothing follows if they are not wanted any more.
+async fn unseen(sender: &PageSender<Tick>, before_ms: Option<i64>, what: String) {
+    let page = Page::Unseen(Unseen { before_ms, what });
+    drop(sender.send(Ok(page)).await);
 }

@@ -151,6 +151,15 @@ impl StreamTail {
         self.read_all(Some(deadline)).await
     }
 
+    /// For how long some shard could not be read: reads that are throttled are repeated without end.
+    #[must_use]
+    pub fn stalled_for(&self) -> Duration {
+        let open = self.shards.values().filter_map(cursor);
+        open.map(|cursor| cursor.read_at.elapsed())
+            .max()
+            .unwrap_or_default()
+    }
+
     async fn read_all(
         &mut self,
         deadline: Option<Instant>,

@@ -21,6 +21,7 @@ mod project_metrics;
 mod scaling;
 mod sqs;
 mod ssm;
+mod streamed_ticks;
 mod tail;
 mod throttled_ticks;
 mod watching;

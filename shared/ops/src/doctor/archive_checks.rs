@@ -66,7 +66,7 @@ pub fn sql(seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
             CheckLine::warning(SQL, evidence, advice)
         }
         Err(why) => {
-            let advice = "run `ticksql \"SELECT count(*) FROM ticks WHERE :days\" -p from=now-1d -p to=now` (with --engine \
+            let advice = "run `ticksql \"SELECT count(*) FROM price_archive WHERE :days\" -p from=now-1d -p to=now` (with --engine \
                           athena on AWS) to see all of it";
             CheckLine::failed(SQL, format!("ticksql failed: {why}"), advice)
         }

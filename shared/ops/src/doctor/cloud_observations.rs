@@ -77,15 +77,17 @@ impl CloudObservations {
         }
     }
 
-    /// How far analytics is behind.
+    /// How far analytics is behind. Lambda reports that when it invokes the function, and nothing at all if it does not
+    /// read the stream.
     #[must_use]
     pub fn lag(&self) -> Vec<ConsumerLag> {
         let age_ms = self.recent(ProjectMetric::IteratorAge, ProjectSeries::last);
+        let is_silent = age_ms.is_none() && self.traffic().recent.streamed > 0;
         vec![ConsumerLag {
             name: "analytics".to_owned(),
             records: None,
             age_ms: i64::try_from(whole(age_ms)).unwrap_or(i64::MAX),
-            down_ms: None,
+            down_ms: is_silent.then_some(RECENT_MS),
             set_aside: 0,
         }]
     }
@@ -253,6 +255,16 @@ mod tests {
         assert_eq!(seen.lag()[0].age_ms, 1_500);
         let nothing = CloudObservations::new(ProjectSeries::default(), NOW_MS);
         assert_eq!(nothing.files().waiting_ms, None);
+        assert_eq!(nothing.lag()[0].down_ms, None);
+    }
+
+    #[test]
+    fn a_consumer_of_which_nothing_is_reported_is_down() {
+        use ProjectMetric::{IteratorAge, Streamed};
+        let down_ms =
+            |points: &[_]| CloudObservations::new(series(points), NOW_MS).lag()[0].down_ms;
+        assert_eq!(down_ms(&[(Streamed, 5, 9.0)]), Some(10 * MINUTE_MS));
+        assert_eq!(down_ms(&[(Streamed, 5, 9.0), (IteratorAge, 5, 3.0)]), None);
     }
 
     #[test]

@@ -103,6 +103,12 @@ impl Counts {
         self.archive.add(&other.archive);
     }
 
+    /// Whether there is any tick of the cohort that was compared. One that a place has more than once is not `matched`.
+    fn has_matches(&self) -> bool {
+        let is_there = |it: &PlaceCounts| it.matched + it.repeated > 0;
+        is_there(&self.stream) && is_there(&self.archive)
+    }
+
     /// How many differences there are, in both places.
     #[must_use]
     pub fn differences(&self) -> u64 {
@@ -272,6 +278,20 @@ impl Proof {
         self
     }
 
+    /// What to do if the only differences are copies beyond the first.
+    #[must_use]
+    pub fn advice_on_repeats(&self) -> Option<String> {
+        let of_places = Place::ALL.map(|place| self.counts.of(place));
+        let differs = |it: &&PlaceCounts| it.has_differences(u64::MAX);
+        if self.verdict() != Verdict::Differences || of_places.iter().any(differs) {
+            return None;
+        }
+        let most = of_places.iter().map(|it| it.repeated).max()?;
+        Some(format!(
+            "nothing is lost or changed, and consumers count a copy once. Kinesis and Firehose deliver at least once, so              some copies are normal on AWS: `--repeats-max {most}` allows these. Many of them, or any on one machine,              point to a writer that appends twice"
+        ))
+    }
+
     /// The outcome.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -280,7 +300,7 @@ impl Proof {
             Verdict::Differences
         } else if !self.unseen.is_empty() {
             Verdict::Incomplete
-        } else if self.counts.matched == 0 {
+        } else if !self.counts.has_matches() {
             Verdict::NoTicks
         } else {
             Verdict::Proven

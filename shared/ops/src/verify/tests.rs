@@ -455,7 +455,17 @@ async fn repeats_are_allowed_up_to_a_number() {
             .unwrap();
         assert_eq!(proof.verdict(), verdict);
         assert_eq!(proof.counts.stream.repeated, 3);
+        let advice = proof.advice_on_repeats();
+        let advises = advice.is_some_and(|it| it.contains("--repeats-max 3"));
+        assert_eq!(advises, verdict == Verdict::Differences);
     }
+    // If everything is there twice, there was still something to compare.
+    let all = memory.streamed.lock().unwrap().clone();
+    memory.streamed.lock().unwrap().extend(all);
+    let proof = verified(&memory, |it| it.request.repeats_max = u64::MAX);
+    let proof = proof.await.unwrap();
+    assert_eq!(proof.counts.matched, 0);
+    assert_eq!(proof.verdict(), Verdict::Proven);
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! A step up needs a proof of the stage before.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use ops::flag_record::FLAG_CACHED_MS;
 use ops::rollout_controller::RolloutControllerError;
+use ops::stage_proof::{COMPARED_MS_MAX, Prover, StageProof};
 use ops::verify::{Example, Finding, Place, PlaceCounts, Proof};
 
 use crate::rollout_controller::bench::{FakeProver, bench, proof};
@@ -77,6 +82,31 @@ async fn each_difference_refuses_a_step_up_unless_it_is_forced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_alarm_that_rises_during_the_comparison_refuses_a_step_up() {
+    let mut bench = bench(0, &[]).at("1", None);
+    bench.alarms.rises_at_read = 2.into();
+    let refused = bench.set("10", false).await.unwrap_err().to_string();
+    assert!(refused.contains("an alarm is on: ticks-lag"), "{refused}");
+    assert_eq!(bench.flag.share().to_string(), "1", "the flag is unchanged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_alone_are_refused_with_what_to_do_about_them() {
+    let advice = "--repeats-max 2";
+    let mut repeated = with_stream(|it| it.repeated = 2);
+    repeated.counts.archive.repeated = 1;
+    let refused = refusal(Ok(repeated.clone())).await;
+    assert!(
+        refused.contains("2 more than once in the stream"),
+        "{refused}"
+    );
+    assert!(refused.contains(advice), "{refused}");
+    repeated.counts.archive.missing = 1;
+    let refused = refusal(Ok(repeated)).await;
+    assert!(!refused.contains("--repeats-max"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_seen_and_no_traffic_are_not_a_proof() {
     let mut unseen = proof(5);
     unseen
@@ -91,6 +121,37 @@ async fn what_could_not_be_seen_and_no_traffic_are_not_a_proof() {
         refused,
         "the stage is not proven: the store could not be read: throttled"
     );
+}
+
+/// Remembers since when it was asked to compare.
+struct Since(AtomicI64);
+
+#[async_trait]
+impl Prover for Since {
+    async fn prove(&self, from_ms: i64) -> Result<Proof, String> {
+        self.0.store(from_ms, Ordering::Relaxed);
+        Ok(proof(7))
+    }
+}
+
+/// The stream keeps a day: of a stage that ran for longer, the beginning can never be seen.
+#[tokio::test(start_paused = true)]
+async fn a_stage_is_proven_since_it_began_or_as_far_back_as_the_stream_goes() {
+    let since = Since(AtomicI64::new(0));
+    let gate = StageProof {
+        prover: &since,
+        traffic_ms: 600_000,
+        due_ms: 420_000,
+    };
+    let began_ms = 1_000;
+    for (ran_ms, expected) in [
+        (3_600_000, began_ms + FLAG_CACHED_MS),
+        (COMPARED_MS_MAX, began_ms + FLAG_CACHED_MS),
+        (COMPARED_MS_MAX * 9, began_ms + COMPARED_MS_MAX * 8),
+    ] {
+        gate.of(began_ms, began_ms + ran_ms).await.unwrap();
+        assert_eq!(since.0.load(Ordering::Relaxed), expected, "{ran_ms}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,17 +14,34 @@ use store::{EmbeddedStore, NotAnalysed};
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, in_cohort, ticks};
 
-use crate::analysis::analyse;
+use crate::analysis::{analyse, pass_over};
 use crate::{open, refs};
 
-/// An hour and some minutes of two tokens, analysed.
-async fn analysed(folder: &TempDir) -> EmbeddedStore {
+/// An hour and some minutes of two tokens, in the stream.
+async fn streamed(folder: &TempDir) -> EmbeddedStore {
     let store = open(folder);
     let made = ticks(&["BTC", "ETH"], 4_000);
     store.put(&in_cohort(&made)).await.unwrap();
     store.append(&refs(&made), None).await.unwrap();
+    store
+}
+
+/// The same, analysed.
+async fn analysed(folder: &TempDir) -> EmbeddedStore {
+    let store = streamed(folder).await;
     analyse(&store, 5_000).await;
     store
+}
+
+async fn all_candles(store: &EmbeddedStore) -> Vec<Candle> {
+    let mut all = Vec::new();
+    for token in store.tokens(0, i64::MAX).await.unwrap() {
+        let end_ms = START_MS + 7_200_000;
+        let pairs = BTreeSet::new();
+        let found = store.stored(&token, &pairs, START_MS, end_ms).await;
+        all.extend(found.unwrap());
+    }
+    all
 }
 
 async fn run(store: &EmbeddedStore, apply: bool) -> RebuildReport {
@@ -90,6 +107,23 @@ async fn what_the_analysis_stored_is_what_the_ticks_give() {
         (report.changes(), report.without_ticks, report.growing),
         (0, 0, 0)
     );
+}
+
+/// Analytics from nothing: each candle comes from the stored ticks, as if they had been analysed.
+#[tokio::test]
+async fn all_candles_are_rebuilt_from_nothing() {
+    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let expected = all_candles(&analysed(&folders[0]).await).await;
+    let store = streamed(&folders[1]).await;
+    pass_over(&store).await;
+    assert_eq!(all_candles(&store).await, []);
+    let shown = run(&store, false).await;
+    assert_eq!((shown.missing, shown.replaced), (expected.len() as u64, 0));
+    assert_eq!(all_candles(&store).await, [], "it was a dry run");
+    let applied = run(&store, true).await;
+    assert_eq!(applied.replaced, expected.len() as u64);
+    assert_eq!(all_candles(&store).await, expected);
+    assert_eq!(run(&store, true).await.changes(), 0);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(super) async fn look(
     args: &DoctorArgs,
     process: &ProcessContext,
 ) -> anyhow::Result<Vec<CheckLine>> {
-    let clients = OperatorClients::open(&args.project, process.now_ms).await?;
+    let clients = OperatorClients::open(&args.project.name, process.now_ms).await?;
     let certificate = async {
         match &args.webhook {
             Some(webhook) => tls_probe::probe(webhook, (process.now_ms)()).await,
@@ -29,11 +29,14 @@ pub(super) async fn look(
     };
     let (view, sql, certificate) = tokio::join!(
         cloud_view::observe(&clients, args.webhook.as_ref(), process.now_ms),
-        sql_probe::probe(SqlPlace::Athena(&args.project), args.ticksql.as_deref()),
+        sql_probe::probe(
+            SqlPlace::Athena(&args.project.name),
+            args.ticksql.as_deref()
+        ),
         certificate,
     );
     let cost = view.cost(args.budget, f64::from(args.tokens));
-    let mut lines = lines(&view, &args.project);
+    let mut lines = lines(&view, &args.project.name);
     lines.extend([
         doctor::sql(&sql),
         doctor::cost(&cost),

@@ -62,14 +62,7 @@ impl PlaceOptions {
     pub(super) async fn open(&self) -> anyhow::Result<Place> {
         #[cfg(feature = "aws")]
         if let Some(bucket) = &self.bucket {
-            let config = aws::client::config(aws::client::BATCH).await;
-            aws::client::check(&config).await?;
-            let name = bucket
-                .strip_prefix("s3://")
-                .unwrap_or(bucket)
-                .trim_end_matches('/');
-            let objects = aws::archive::S3Objects::new(&aws::clients::s3(&config), name, "");
-            let objects = app::quarantine_objects::QuarantineObjects::new(Arc::new(objects));
+            let objects = crate::quarantine_bucket::open(bucket).await?;
             return Ok(Place::Bucket(Arc::new(objects)));
         }
         let options = DataOptions {

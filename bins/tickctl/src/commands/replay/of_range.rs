@@ -140,9 +140,9 @@ async fn destination(
         let inbox = Inbox::new(&args.target(into)?, args.attempts, process.stop.clone())?;
         return Ok(Box::new(inbox));
     }
-    match args.aws {
+    match args.project.aws {
         false => Err(BadInput(NO_STREAM_HERE.to_owned()).into()),
-        true => stream(&args.project).await,
+        true => stream(&args.project.name).await,
     }
 }
 
@@ -164,8 +164,8 @@ async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
 }
 
 async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<Origin> {
-    if args.store && args.aws {
-        return in_table(&args.project).await;
+    if args.store && args.project.aws {
+        return in_table(&args.project.name).await;
     }
     match args.archive.as_deref() {
         Some("") => {

@@ -1,6 +1,8 @@
 //! The screen of a project on AWS.
 
-use ops::doctor::{self, CloudObservations, Place, Traffic};
+use std::collections::BTreeMap;
+
+use ops::doctor::{self, CloudObservations, Place, Seen, Traffic};
 
 use super::screen::{evidence, row, share_seen};
 use crate::commands::rollout::text::{alarms_text, change_text, flag_text};
@@ -9,8 +11,12 @@ use crate::observe::cloud_view::CloudView;
 /// How many changes are shown.
 const CHANGES_SHOWN: usize = 5;
 
-/// The screen.
-pub(super) fn text(project: &str, view: &CloudView) -> String {
+/// The screen; `reasons` are those of malformed entries of the last hour, if they were asked for.
+pub(super) fn text(
+    project: &str,
+    view: &CloudView,
+    reasons: Option<Seen<BTreeMap<String, u64>>>,
+) -> String {
     let place = Place::Aws {
         project: project.to_owned(),
     };
@@ -33,15 +39,13 @@ pub(super) fn text(project: &str, view: &CloudView) -> String {
         row("rate", traffic.clone().map(|recent| rate(&recent))),
         row("lag", evidence(&lag, doctor::lag(&place, &lag))),
         row("ledger", evidence(&ledger, doctor::ledger(&place, &ledger))),
-        row(
-            "malformed",
-            traffic.map(|recent| {
-                let (rejected, received) = (recent.rejected(), recent.received);
-                format!("{rejected} of {received} entries lately; the quarantine has the reasons")
-            }),
-        ),
+        row("malformed", traffic.map(|recent| malformed(&recent))),
         row("alarms", alarms.map(alarms_text)),
     ];
+    rows.extend(reasons.map(|reasons| {
+        let text = reasons.map(|it| format!("in the last hour: {}", doctor::by_reason(&it)));
+        row("reasons", text)
+    }));
     match &view.changes {
         Ok(changes) => rows.extend(
             changes
@@ -52,6 +56,11 @@ pub(super) fn text(project: &str, view: &CloudView) -> String {
         Err(unseen) => rows.push(row("changes", Err(unseen.clone()))),
     }
     rows.join("\n")
+}
+
+fn malformed(recent: &Traffic) -> String {
+    let (rejected, received) = (recent.rejected(), recent.received);
+    format!("{rejected} of {received} entries lately; --bucket shows the reasons of the last hour")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate shown to people")]
@@ -110,13 +119,16 @@ mod tests {
                 advice: "--webhook".to_owned(),
             }),
         };
-        let text = text("prices", &view);
+        let reasons = BTreeMap::from([("invalid_price".to_owned(), 70)]);
+        let text = text("prices", &view, Some(Ok(reasons)));
         for line in [
             "code      not seen: no address (--webhook)",
             "rollout   100 %; seen: 100.00 % of 600 new ticks in 600 s",
             "rate      1.0 ticks/s",
             "ledger    received 700 = stored 600",
             "malformed 100 of 700 entries lately",
+            "reasons   in the last hour: ",
+            "invalid_price",
             "alarms    1 on: prices-webhook-latency",
             "change    2026-03-07T10:14:00Z  100 %  ann: stage 100 %",
         ] {

@@ -50,6 +50,9 @@ fn write_proof(text: &mut String, proof: &Proof) -> std::fmt::Result {
     for unseen in &proof.unseen {
         writeln!(text, "unseen    {unseen}")?;
     }
+    if let Some(advice) = proof.advice_on_repeats() {
+        writeln!(text, "repeats   {advice}")?;
+    }
     if let Some(repaired) = proof.repaired {
         writeln!(
             text,

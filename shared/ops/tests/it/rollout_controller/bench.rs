@@ -130,6 +130,8 @@ pub(crate) struct FixedAlarms {
     pub(crate) states: AlarmStates,
     /// How often they are read before an alarm that was new is decided.
     pub(crate) decided_after: AtomicU32,
+    /// From which read on an alarm is on; 0 for never.
+    pub(crate) rises_at_read: AtomicU32,
     pub(crate) health: Health,
 }
 
@@ -142,6 +144,11 @@ impl Alarms for FixedAlarms {
         if left > 0 {
             self.decided_after.store(left - 1, Ordering::Relaxed);
             states.undecided = vec!["ticks-new".to_owned()];
+        }
+        match self.rises_at_read.load(Ordering::Relaxed) {
+            0 => {}
+            1 => states.on = vec!["ticks-lag".to_owned()],
+            left => self.rises_at_read.store(left - 1, Ordering::Relaxed),
         }
         Ok(states)
     }
@@ -232,6 +239,7 @@ pub(crate) fn bench(behind_ms: i64, on: &[&str]) -> Bench {
                 ..AlarmStates::default()
             },
             decided_after: 0.into(),
+            rises_at_read: 0.into(),
             health: Health::Working,
         },
         traffic: Traffic {

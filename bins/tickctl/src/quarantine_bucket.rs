@@ -1,0 +1,67 @@
+//! The quarantine of a project on AWS, in the bucket of its archive.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use app::quarantine_objects::QuarantineObjects;
+use app::quarantine_review::{QuarantineFilter, QuarantineReview as _};
+use ops::doctor::{Seen, Unseen};
+
+/// How far back entries are counted.
+const COUNTED_MS: i64 = 60 * 60 * 1_000;
+
+/// How far the clock of the webhook may be ahead of ours.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
+/// The most entries that are counted, the newest ones: each delivery has an object.
+const COUNTED_MAX: usize = 1_000;
+
+/// Opens the quarantine in a bucket.
+///
+/// # Errors
+/// Without credentials or a region.
+pub(crate) async fn open(bucket: &str) -> anyhow::Result<QuarantineObjects> {
+    let config = aws::client::config(aws::client::BATCH).await;
+    aws::client::check(&config).await?;
+    let name = bucket
+        .strip_prefix("s3://")
+        .unwrap_or(bucket)
+        .trim_end_matches('/');
+    let objects = aws::archive::S3Objects::new(&aws::clients::s3(&config), name, "");
+    Ok(QuarantineObjects::new(Arc::new(objects)))
+}
+
+/// The entries of the last hour by reason, of the newest [`COUNTED_MAX`].
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn by_reason(
+    bucket: &str,
+    now_ms: i64,
+) -> anyhow::Result<Seen<BTreeMap<String, u64>>> {
+    let quarantine = open(bucket).await?;
+    let filter = QuarantineFilter {
+        from_ms: now_ms - COUNTED_MS,
+        // The webhook's clock may be ahead of ours.
+        to_ms: now_ms + CLOCKS_DIFFER_MS,
+        ..QuarantineFilter::ALL
+    };
+    let entries = match quarantine.entries(&filter, COUNTED_MAX).await {
+        Ok(entries) => entries,
+        Err(error) => {
+            return Ok(Err(Unseen {
+                why: format!(
+                    "the quarantine in {bucket} cannot be read: {}",
+                    error.source
+                ),
+                advice: "pass the output ArchiveBucketName of the data stack".to_owned(),
+            }));
+        }
+    };
+    let mut counts = BTreeMap::new();
+    for entry in entries {
+        let reason = entry.kept.entry.reason.as_str().to_owned();
+        *counts.entry(reason).or_default() += 1;
+    }
+    Ok(Ok(counts))
+}
