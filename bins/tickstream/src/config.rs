@@ -45,7 +45,7 @@ pub struct Config {
     #[arg(long, env = "BACKUP_DIR", value_name = "DIR")]
     pub backup_dir: Option<PathBuf>,
 
-    /// Feed a built-in market: several tokens with jumps, outages, late and duplicate ticks. The
+    /// Feed a built-in market: several tokens with anomalies of each kind, late and duplicate ticks. The
     /// source of each begins with `demo:`.
     #[arg(long)]
     pub demo: bool,

@@ -143,7 +143,7 @@ struct Disturbance {
 }
 
 /// How much more than usual a price moves while it is wild.
-const WILDNESS: f64 = 40.0;
+const WILDNESS: f64 = 100.0;
 
 /// Digits after the point of a price that is distorted: a reciprocal needs more than the price.
 const DISTORTED_DIGITS: usize = 18;

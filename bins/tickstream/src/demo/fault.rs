@@ -42,7 +42,7 @@ const STUCK_MS: i64 = 25_000;
 const SILENCE_MS: i64 = 25_000;
 const VOLATILITY_MS: i64 = 40_000;
 const LEVEL_SHIFT_MS: i64 = 10_000;
-const DRIFT_MS: i64 = 120_000;
+const DRIFT_MS: i64 = 60_000;
 
 impl Fault {
     /// All of them, in the order in which they happen.
@@ -112,8 +112,8 @@ impl Fault {
             Self::Divergence => "SOL",
             Self::LevelShift => "WIF",
             Self::Silence | Self::Volatility => "JUP",
-            Self::StuckFeed | Self::Drift => "BONK",
-            Self::WrongDecimals => "BABYDOGE",
+            Self::StuckFeed => "BONK",
+            Self::WrongDecimals | Self::Drift => "BABYDOGE",
         }
     }
 
@@ -130,7 +130,7 @@ impl Fault {
             Self::Divergence => asset.move_pool(at_ms + DIVERGENCE_MS, signed(0.04)),
             Self::Volatility => asset.be_wild(at_ms + VOLATILITY_MS),
             Self::LevelShift => asset.drift(at_ms, at_ms + LEVEL_SHIFT_MS, signed(0.15)),
-            Self::Drift => asset.drift(at_ms, at_ms + DRIFT_MS, signed(0.3)),
+            Self::Drift => asset.drift(at_ms, at_ms + DRIFT_MS, signed(0.6)),
         }
     }
 }

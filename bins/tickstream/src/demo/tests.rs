@@ -126,7 +126,7 @@ fn every_tick_says_that_it_is_made_up() {
 fn prices_stay_in_range_and_have_enough_digits_to_move() {
     for (token, points) in series(ten_minutes()) {
         let first = points[0].1;
-        let is_in_range = |(_, price): &&(i64, f64)| (0.6..1.6).contains(&(price / first));
+        let is_in_range = |(_, price): &&(i64, f64)| (0.3..3.0).contains(&(price / first));
         // Of faults, one price each is anywhere.
         let outside = points.iter().filter(|it| !is_in_range(it)).count();
         assert!(outside <= 5, "{token}: {outside}");
