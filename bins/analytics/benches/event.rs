@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use analytics::Analytics;
+use analytics::handler::Analytics;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{PortError, Quarantine, Quarantined};
 use app::replay::{Replayable, Settings};

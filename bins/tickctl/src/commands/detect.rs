@@ -65,7 +65,7 @@ fn reports_per_day(text: &str) -> Result<f32, String> {
 pub async fn run(args: &DetectArgs) -> anyhow::Result<()> {
     if args.review {
         let kinds = review::read(&args.data).await?;
-        print!("{}", review::text(&kinds));
+        writeln!(io::stdout(), "{}", review::text(&kinds))?;
         return Ok(());
     }
     let mut out = BufWriter::new(io::stdout().lock());

@@ -242,7 +242,7 @@ async fn damage(data: &Path) {
         .find(|it| it.interval == Interval::OneMinute)
         .unwrap();
     let mut after = before.clone();
-    after.series[0].values.close = Price::parse("77").unwrap();
+    after.series.first_mut().unwrap().values.close = Price::parse("77").unwrap();
     let change = CandleChange {
         before: Some(before),
         after,

@@ -86,7 +86,13 @@ impl Fault {
         ];
         match self {
             Self::Volatility | Self::LevelShift | Self::Drift => of_moves.contains(&kind),
-            _ => kind == self.kind(),
+            Self::WrongDecimals
+            | Self::InvertedPair
+            | Self::Jump
+            | Self::Spike
+            | Self::Silence
+            | Self::StuckFeed
+            | Self::Divergence => kind == self.kind(),
         }
     }
 

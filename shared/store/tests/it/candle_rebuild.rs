@@ -73,8 +73,9 @@ async fn candle(store: &EmbeddedStore, interval: Interval, start_ms: i64) -> Can
 /// Stores a candle with a wrong close, as if the analysis had done that.
 async fn damage(store: &EmbeddedStore, before: &Candle) -> u64 {
     let mut after = before.clone();
-    after.series[0].values.close = Price::parse("77").unwrap();
-    after.series[0].values.tick_count += 1;
+    let series = after.series.first_mut().unwrap();
+    series.values.close = Price::parse("77").unwrap();
+    series.values.tick_count += 1;
     let change = CandleChange {
         before: Some(before.clone()),
         after,

@@ -30,13 +30,13 @@ pub(super) async fn read(data: &DataOptions) -> anyhow::Result<Vec<KindReview>> 
 /// A table of them.
 pub(super) fn text(kinds: &[KindReview]) -> String {
     if kinds.is_empty() {
-        return "no anomaly was found yet\n".to_owned();
+        return "no anomaly was found yet".to_owned();
     }
-    let mut text = format!("{:<20}{:>8}{:>14}\n", "kind", "found", "false alarms");
+    let mut text = format!("{:<20}{:>8}{:>14}", "kind", "found", "false alarms");
     let mut line = |name: &str, found: u64, false_alarms: u64| {
         let share = (false_alarms * 100).checked_div(found).unwrap_or_default();
         // Writing to a String cannot fail.
-        _ = writeln!(text, "{name:<20}{found:>8}{false_alarms:>14}{share:>5} %");
+        _ = write!(text, "\n{name:<20}{found:>8}{false_alarms:>14}{share:>5} %");
     };
     for it in kinds {
         line(it.kind.as_str(), it.found, it.false_alarms);
@@ -69,9 +69,8 @@ mod tests {
 kind                   found  false alarms
 jump                      12             3   25 %
 stuck_feed                 1             0    0 %
-all                       13             3   23 %
-"
+all                       13             3   23 %"
         );
-        assert_eq!(text(&[]), "no anomaly was found yet\n");
+        assert_eq!(text(&[]), "no anomaly was found yet");
     }
 }

@@ -76,7 +76,9 @@ fn reference(ticks: &[Tick], interval: Interval) -> Candles {
         for tick in &group {
             let kind = match tick.method {
                 Method::Ticker | Method::Oracle | Method::Quote => SeriesKind::Quotes,
-                _ => SeriesKind::Trades,
+                Method::Reported | Method::Trade | Method::SwapEvent | Method::NetBalances => {
+                    SeriesKind::Trades
+                }
             };
             of_venues
                 .entry((kind, &tick.source))
