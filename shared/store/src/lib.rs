@@ -2,6 +2,7 @@
 //! here needs an account, a server or a network.
 
 mod analytics;
+mod anomaly_files;
 mod archiver;
 mod backup;
 mod candle_rebuild;
@@ -34,6 +35,7 @@ mod upgrade;
 mod writer;
 
 pub use analytics::AnalysisCounters;
+pub use anomaly_files::{AnomalyFiles, AnomalyFilesError};
 pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
 pub use backup::{BackedUp, BackupError, Backups, BackupsMade, STORE_FOLDER};
 pub use candle_rebuild::NotAnalysed;

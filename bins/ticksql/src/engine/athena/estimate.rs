@@ -5,11 +5,11 @@ use athena::folder::{Folder, Location};
 use chrono::NaiveDate;
 use query::ArchiveScan;
 
-use super::Athena;
 use super::athena_errors::engine_error;
 use super::folder_address::location;
-use crate::ddl::{ARCHIVE, QUARANTINE, TableFile};
-use crate::engine::{EngineError, Estimate};
+use super::{Athena, file_of};
+use crate::ddl::{ARCHIVE, TableFile};
+use crate::engine::{DayTable, EngineError, Estimate};
 use crate::statement::Statement;
 
 /// The schema that describes a database's tables: it has no files.
@@ -33,14 +33,11 @@ impl Athena {
             ..Estimate::default()
         };
         let ours = |scan: &&ArchiveScan| is_of(database, scan);
-        let (quarantine, ticks): (Vec<&ArchiveScan>, Vec<&ArchiveScan>) = statement
-            .scans
-            .iter()
-            .filter(ours)
-            .partition(|scan| scan.is_of_quarantine());
-        for (table, scans) in [(&ARCHIVE, ticks), (&QUARANTINE, quarantine)] {
+        for table in DayTable::ALL {
+            let scans = statement.scans.iter().filter(ours);
+            let scans: Vec<&ArchiveScan> = scans.filter(|scan| table.is_read_by(scan)).collect();
             if !scans.is_empty() {
-                self.add(table, &scans, &mut estimate).await?;
+                self.add(file_of(table), &scans, &mut estimate).await?;
             }
         }
         estimate.days.sort_unstable();
