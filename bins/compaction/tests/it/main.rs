@@ -215,30 +215,32 @@ impl Stored {
     }
 }
 
+struct Listed(Arc<Stored>);
+
 #[async_trait]
-impl UnarchivedAnomalies for Arc<Stored> {
+impl UnarchivedAnomalies for Listed {
     async fn days(&self) -> Result<Vec<UnarchivedDay>, PortError> {
-        if self.fails.load(Ordering::Relaxed) {
+        if self.0.fails.load(Ordering::Relaxed) {
             return Err(PortError {
                 operation: "list days",
                 retryable: true,
                 source: "throttled".into(),
             });
         }
-        Ok(self.days.lock().unwrap().clone())
+        Ok(self.0.days.lock().unwrap().clone())
     }
 
     async fn of_day(&self, day: &str) -> Result<Vec<Anomaly>, PortError> {
         assert_eq!(day, "2026-03-07");
-        let found = self.anomalies.lock().unwrap().clone();
-        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
-            self.put(meanwhile);
+        let found = self.0.anomalies.lock().unwrap().clone();
+        if let Some(meanwhile) = self.0.meanwhile.lock().unwrap().take() {
+            self.0.put(meanwhile);
         }
         Ok(found)
     }
 
     async fn archived(&self, day: &UnarchivedDay) -> Result<(), PortError> {
-        self.days.lock().unwrap().retain(|listed| listed != day);
+        self.0.days.lock().unwrap().retain(|listed| listed != day);
         Ok(())
     }
 }
@@ -248,7 +250,7 @@ fn tasks(scene: &Scene, stored: &Arc<Stored>) -> Tasks {
     Tasks {
         closed_days: scene.closed_days(MINUTE),
         anomalies: AnomalyArchive::new(Arc::new(folder)),
-        unarchived: Box::new(Arc::clone(stored)),
+        unarchived: Box::new(Listed(Arc::clone(stored))),
     }
 }
 
@@ -261,7 +263,7 @@ fn at_hour(hour: u32) -> Event {
 async fn anomalies_are_archived_each_hour_and_those_stored_meanwhile_in_the_next() {
     let (scene, stored) = (Scene::new(), Arc::new(Stored::default()));
     let tasks = tasks(&scene, &stored);
-    let of = |second| jump_at(&tick("BTC", "68900.5", DAY_MS + second * 1_000));
+    let of = |second: i64| jump_at(&tick("BTC", "68900.5", DAY_MS + second * 1_000));
     stored.put(of(0));
     *stored.meanwhile.lock().unwrap() = Some(of(1));
     for (hour, archived) in [(1, 1), (2, 1), (4, 0)] {

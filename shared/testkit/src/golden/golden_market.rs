@@ -389,7 +389,7 @@ pub fn anomalies() -> Vec<Anomaly> {
         of(221, spike),
         Anomaly {
             source: None,
-            ..of(100, volatile)
+            ..of(85, volatile)
         },
         of(290, silent),
     ]
