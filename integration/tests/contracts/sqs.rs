@@ -14,6 +14,7 @@ use domain::Tick;
 use domain::analytics::{Candle, Interval};
 use integration::emulator;
 use serde_json::Value;
+use testkit::anomalies::jump_at;
 use testkit::contract;
 use testkit::ticks::{tick, ticks};
 

@@ -19,10 +19,10 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, DayTable, Engine, EngineError, Estimate, PastQuery, Progress, TableColumns};
-use crate::ddl::{ANOMALIES, ARCHIVE, QUARANTINE, TableFile};
 use crate::options::{AthenaSettings, EngineName};
 use crate::statement::Statement;
 pub(crate) use athena_errors::engine_error;
+use estimate::file_of;
 pub(crate) use estimate::other_archive;
 pub(crate) use folder_address::location;
 use rendered_statement::{Capabilities, RenderedStatement};
@@ -51,15 +51,6 @@ pub(crate) async fn open(settings: &AthenaSettings) -> Result<Box<dyn Engine>, E
         capabilities,
         bounds: std::array::from_fn(|_| OnceCell::new()),
     }))
-}
-
-/// The file that creates a table.
-fn file_of(table: DayTable) -> &'static TableFile {
-    match table {
-        DayTable::Archive => &ARCHIVE,
-        DayTable::Quarantine => &QUARANTINE,
-        DayTable::Anomalies => &ANOMALIES,
-    }
 }
 
 impl Athena {

@@ -5,10 +5,10 @@ use athena::folder::{Folder, Location};
 use chrono::NaiveDate;
 use query::ArchiveScan;
 
+use super::Athena;
 use super::athena_errors::engine_error;
 use super::folder_address::location;
-use super::{Athena, file_of};
-use crate::ddl::{ARCHIVE, TableFile};
+use crate::ddl::{ANOMALIES, ARCHIVE, QUARANTINE, TableFile};
 use crate::engine::{DayTable, EngineError, Estimate};
 use crate::statement::Statement;
 
@@ -110,6 +110,15 @@ impl Athena {
             }
         };
         Ok(self.athena.folder(at))
+    }
+}
+
+/// The file that creates a table.
+pub(super) fn file_of(table: DayTable) -> &'static TableFile {
+    match table {
+        DayTable::Archive => &ARCHIVE,
+        DayTable::Quarantine => &QUARANTINE,
+        DayTable::Anomalies => &ANOMALIES,
     }
 }
 
