@@ -99,7 +99,7 @@ athena-generate SEED COUNT *OPTIONS:
 # Benchmarks of parsing and analysis
 [group: 'bench']
 bench:
-    cargo bench -p sources -p domain
+    cargo bench -p sources -p domain -p analytics --benches
 
 # ticksql against DuckDB, and bytes by layout, on 50 million generated ticks (the script says what it needs)
 [group: 'bench']
@@ -107,11 +107,22 @@ sql-figures FOLDER *OPTIONS:
     cargo build --release --locked -p ticksql -p tickctl
     python3 tools/sql-figures {{FOLDER}} {{OPTIONS}}
 
+# Candles and averages beside DuckDB's, over real trades (CSV: timestamp,id,price,amount)
+[group: 'bench']
+check-analytics FILE *OPTIONS:
+    cargo build --release --locked -p tickstream
+    tools/check-analytics {{FILE}} --tickstream "${CARGO_TARGET_DIR:-target}/release/tickstream" {{OPTIONS}}
+
 # CPU time and memory of the Lambdas beside the same functions in Node (needs npm and Node 20 or later)
 [group: 'bench']
 lambda-figures *OPTIONS:
     cargo build --release --locked -p webhook -p analytics
     tools/lambda-figures/figures {{OPTIONS}}
+
+# What the detector of anomalies and others find of faults in markets: the CSV series of FOLDER, or generated ones
+[group: 'bench']
+detector-markets *FOLDER:
+    cargo run --release --locked --manifest-path tools/detector-markets/Cargo.toml -- {{FOLDER}}
 
 # Open-loop load on a running tickstream
 [group: 'bench']

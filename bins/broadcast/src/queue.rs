@@ -30,6 +30,8 @@ struct Keys<'a> {
     #[serde(borrow)]
     quote: Cow<'a, str>,
     #[serde(borrow, default)]
+    series: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     interval: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     window: Option<Cow<'a, str>>,
@@ -79,15 +81,16 @@ impl Keys<'_> {
     fn of(&self, kind: Kind) -> (String, (i64, u64)) {
         let Self { token, quote, .. } = self;
         let text = |part: &Option<Cow<'_, str>>| part.as_deref().unwrap_or_default().to_owned();
+        let series = text(&self.series);
         match kind {
-            // A candle gets trades until it closes, and revisions after that.
+            // A candle gets trades or quotes until it closes, and revisions after that.
             Kind::Candles => {
                 let interval = text(&self.interval);
-                let identity = format!("{token}/{quote}/{interval}/{:013}", self.start);
-                (identity, (self.revision, self.trades))
+                let identity = format!("{token}/{quote}/{series}/{interval}/{:013}", self.start);
+                (identity, (self.revision, self.trades.max(self.ticks)))
             }
             Kind::Averages => {
-                let identity = format!("{token}/{quote}/{}", text(&self.window));
+                let identity = format!("{token}/{quote}/{series}/{}", text(&self.window));
                 (identity, (self.timestamp, self.ticks))
             }
             Kind::Anomalies | Kind::Ticks => {

@@ -107,7 +107,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         Command::Doctor(args) => Box::pin(doctor::run(args, process)).await,
         Command::Status(args) => Box::pin(status::run(args, process)).await,
         Command::Cost(args) => cost::run(&args),
-        Command::Detect(args) => detect::run(&args),
+        Command::Detect(args) => Box::pin(detect::run(&args)).await,
         #[cfg(feature = "aws")]
         Command::Rollout(args) => Box::pin(rollout::run(args, process)).await,
     };

@@ -1,6 +1,6 @@
 // The panels of analytics: the table of averages, and the list of anomalies.
 
-import { score, why } from "./chart.js";
+import { kindName, score } from "./chart.js";
 import { element, onlyOneStop, setText, stepThrough } from "./elements.js";
 import { compact, exact, localTime, percent, price, textDigits, utcTime } from "./format.js";
 
@@ -81,20 +81,25 @@ function fitting(value, digits) {
   return text.length > CELL_CHARS_MAX ? price(value, digits - 1) : text;
 }
 
-/** Anomalies, newest first; selecting one shows its time in the chart. */
+/** Anomalies, newest first; selecting one shows its time in the chart. Each can be marked as a false alarm, and its pair muted. */
 export class AnomalyList {
   #list;
   #here;
   #name;
   #onPick;
+  #onMark;
+  #onMute;
   #known = new Map();
+  #muted = new Set();
   #pair = null;
 
-  constructor(list, here, { name, onPick }) {
+  constructor(list, here, { name, onPick, onMark, onMute }) {
     this.#list = list;
     this.#here = here;
     this.#name = name;
     this.#onPick = onPick;
+    this.#onMark = onMark;
+    this.#onMute = onMute;
     here.addEventListener("change", () => this.#show());
     stepThrough(list);
     this.#show();
@@ -103,14 +108,21 @@ export class AnomalyList {
   add(rows) {
     let added = false;
     for (const row of rows) {
-      const key = `${row.tick_id} ${row.quote} ${row.window}`;
-      if (this.#known.has(key)) continue;
-      this.#known.set(key, row);
+      const known = this.#known.get(keyOf(row));
+      // The live feed does not know the marks.
+      if (known && (row.false_alarm === undefined || Boolean(row.false_alarm) === Boolean(known.false_alarm))) continue;
+      this.#known.set(keyOf(row), row);
       added = true;
     }
     if (!added) return;
     const newest = [...this.#known].sort(([, a], [, b]) => b.timestamp - a.timestamp).slice(0, ANOMALIES_MAX);
     this.#known = new Map(newest);
+    this.#show();
+  }
+
+  /** The muted pairs, as the server has them. */
+  mute(pairs) {
+    this.#muted = new Set(pairs.map(({ token, quote }) => `${token}/${quote}`));
     this.#show();
   }
 
@@ -123,31 +135,51 @@ export class AnomalyList {
     return [...this.#known.values()].filter((row) => row.token === token && row.quote === quote);
   }
 
+  #isMuted({ token, quote }) {
+    return this.#muted.has(`${token}/${quote}`);
+  }
+
   #show() {
-    const rows = this.#here.checked && this.#pair ? this.of(this.#pair) : [...this.#known.values()];
+    const onlyHere = this.#here.checked && this.#pair;
+    const all = onlyHere ? this.of(this.#pair) : [...this.#known.values()];
+    // The market that is looked at is shown, so that its mute can be ended.
+    const rows = all.filter((row) => onlyHere || !this.#isMuted(row));
     if (!rows.length) {
-      this.#list.replaceChildren(element("li", { class: "none" }, "None so far. Prices far from the preceding ones appear here and on the chart."));
+      const hidden = all.length ? ` ${compact(all.length)} of muted markets are hidden: select the market to see them.` : "";
+      this.#list.replaceChildren(element("li", { class: "none" }, `None so far. Prices that depart from their past appear here and on the chart.${hidden}`));
       return;
     }
     const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     this.#list.replaceChildren(...rows.slice(0, ANOMALIES_SHOWN_MAX).map((row) => this.#item(row)));
-    const again = [...this.#list.querySelectorAll("button")].find((button) => button.dataset.key === focused);
-    onlyOneStop(this.#list, again ?? this.#list.querySelector("button"));
+    const again = [...this.#list.querySelectorAll("button.pick")].find((button) => button.dataset.key === focused);
+    onlyOneStop(this.#list, again ?? this.#list.querySelector("button.pick"));
     again?.focus({ preventScroll: true });
   }
 
   #item(row) {
-    const title = `${this.#name(row.token, row.quote)}\n${utcTime(row.timestamp)}\n${why(row)}`;
+    const name = this.#name(row.token, row.quote);
+    const venue = row.source ? ` at ${row.source}` : "";
+    const title = `${name}${venue}\n${utcTime(row.timestamp)}\n${row.message}`;
     const button = element(
       "button",
-      { type: "button", title, data: { key: `${row.tick_id} ${row.quote} ${row.window}` } },
+      { type: "button", class: "pick", title, data: { key: keyOf(row) } },
       element("span", { class: "time" }, localTime(row.timestamp)),
-      element("span", { class: "what" }, this.#name(row.token, row.quote)),
+      element("span", { class: "what" }, name),
       element("span", { class: "number", title: exact(row.price) }, price(row.price, textDigits(row.price))),
-      element("span", { class: "score" }, `${score(row.score)} > ${score(row.threshold)}`),
-      element("span", { class: "reason" }, why(row)),
+      element("span", { class: "score", title: "Score: 0.5 is reported, 1 is the most" }, score(row.score)),
+      element("span", { class: "reason" }, element("strong", {}, kindName(row)), ` ${row.message}`),
     );
     button.addEventListener("click", () => this.#onPick(row));
-    return element("li", {}, button);
+    const isFalse = Boolean(row.false_alarm);
+    const mark = element("button", { type: "button", class: "mark", "aria-pressed": String(isFalse), title: isFalse ? `Marked by ${row.false_alarm.who}` : "Keeps that this was no anomaly" }, "False alarm");
+    mark.addEventListener("click", () => void this.#onMark(row, !isFalse));
+    const isMuted = this.#isMuted(row);
+    const mute = element("button", { type: "button", class: "mark", "aria-pressed": String(isMuted), title: `Hides the anomalies of ${name}` }, isMuted ? "Muted" : "Mute");
+    mute.addEventListener("click", () => void this.#onMute(row, !isMuted));
+    return element("li", { class: isFalse || isMuted ? "quiet" : "" }, button, element("span", { class: "marks" }, mark, mute));
   }
+}
+
+function keyOf(row) {
+  return `${row.tick_id} ${row.token} ${row.quote}`;
 }

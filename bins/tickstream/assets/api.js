@@ -30,6 +30,8 @@ export const tokens = (parameters = {}) => call(query("/api/tokens", parameters)
 export const candles = (token, parameters) => call(query(`/api/candles/${encodeURIComponent(token)}`, parameters));
 export const averages = (token) => call(`/api/averages/${encodeURIComponent(token)}`);
 export const anomalies = (parameters) => call(query("/api/anomalies", parameters));
+export const markAnomaly = (mark, secret) => call("/api/anomalies/mark", sent("PUT", mark, secret));
+export const mutePair = (mute, secret) => call("/api/anomalies/mute", sent("PUT", mute, secret));
 export const rollout = () => call("/api/rollout");
 export const ledger = () => call("/api/ledger");
 export const status = () => call("/api/status");
@@ -38,9 +40,7 @@ export const proof = () => call("/api/proof");
 
 /** Compares store, stream and archive; `onProgress` gets the progress while it runs. Returns the proof with its verdict. */
 export async function verify(request, secret, onProgress) {
-  const headers = { "content-type": "application/json" };
-  if (secret) headers.authorization = `Bearer ${secret}`;
-  const answer = await fetch(`${location.origin}/api/verify`, { method: "POST", headers, cache: "no-store", body: JSON.stringify(request) });
+  const answer = await fetch(`${location.origin}/api/verify`, { ...sent("POST", request, secret), cache: "no-store" });
   if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => null));
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -59,8 +59,11 @@ export async function verify(request, secret, onProgress) {
   }
 }
 
-export function changeRollout(change, secret) {
+export const changeRollout = (change, secret) => call("/api/rollout", sent("PUT", change, secret));
+
+/** The options of a request with a body. */
+function sent(method, body, secret) {
   const headers = { "content-type": "application/json" };
   if (secret) headers.authorization = `Bearer ${secret}`;
-  return call("/api/rollout", { method: "PUT", headers, body: JSON.stringify(change) });
+  return { method, headers, body: JSON.stringify(body) };
 }

@@ -274,10 +274,12 @@ export class Chart {
     }
     if (candle) {
       const of = (name, value) => (candle.row ? exact(candle.row[name]) : number(value));
-      rows.push(["Open", of("open", candle.o)], ["High", of("high", candle.h)], ["Low", of("low", candle.l)], ["Close", of("close", candle.c)]);
+      const quotes = candle.row?.series === "quotes";
+      if (!quotes) rows.push(["Open", of("open", candle.o)]);
+      rows.push(["High", of("high", candle.h)], ["Low", of("low", candle.l)], quotes ? ["Last", of("last", candle.c)] : ["Close", of("close", candle.c)]);
       if (candle.v !== null) rows.push(["Volume", compact(candle.v)]);
       if (candle.vwap !== null) rows.push(["VWAP", number(candle.vwap)]);
-      if (candle.n !== null) rows.push(["Trades", count(candle.n)]);
+      if (candle.n !== null) rows.push([quotes ? "Quotes" : "Trades", count(candle.n)]);
       if (candle.row?.revision > 0) rows.push(["Revision", String(candle.row.revision)]);
     } else if (item) {
       rows.push([item.candle ? "Close 1s" : "Price", number(item.p)]);
@@ -292,8 +294,9 @@ export class Chart {
     if (anomaly) {
       rows.push(["◆ Anomaly", exact(anomaly.price), this.#colours.odd]);
       rows.push(["at", localTime(anomaly.timestamp, { millis: true })]);
-      rows.push(["Score", `${score(anomaly.score)} over ${score(anomaly.threshold)}`]);
-      rows.push([why(anomaly)]);
+      rows.push(["Kind", kindName(anomaly)], ["Score", score(anomaly.score)]);
+      if (anomaly.source) rows.push(["Venue", anomaly.source]);
+      rows.push([anomaly.message]);
     }
     return rows;
   }
@@ -423,11 +426,12 @@ export class Chart {
   }
 }
 
-/** The reason for an anomaly, in words. */
-export function why({ message, reason }) {
-  return message || words(reason);
+/** The kind of an anomaly, in words. */
+export function kindName({ kind }) {
+  return words(kind);
 }
 
+/** A score in [0, 1). */
 export function score(value) {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "–";
+  return Number.isFinite(value) ? value.toFixed(2) : "–";
 }

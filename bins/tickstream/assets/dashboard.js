@@ -2,13 +2,14 @@
 
 import * as api from "./api.js";
 import { Chart } from "./chart.js";
+import { setText } from "./elements.js";
 import { change, duration, exact, localTime, price, utcTime } from "./format.js";
 import { Live } from "./live.js";
 import { Markets } from "./markets.js";
 import { AnomalyList, AverageTable, WINDOWS } from "./analytics.js";
 import { Pipeline } from "./pipeline.js";
 import { RolloutControl } from "./rollout.js";
-import { Averages, averagesOf, Candles, lowerBound, Points } from "./series.js";
+import { Averages, averagesOf, Candles, lowerBound, Points, seriesOf } from "./series.js";
 
 const INTERVALS = { line: 1_000, "1s": 1_000, "1m": 60_000, "5m": 300_000, "1h": 3_600_000 };
 const CANDLES_PER_CALL = 900;
@@ -31,6 +32,8 @@ const page = {
   candles: null,
   points: new Points(),
   averages: null,
+  /** "trades" or "quotes"; null until it is known which ones the market has. */
+  series: null,
   /** The number of selections, so responses for an earlier one are dropped. */
   turn: 0,
   /** Whether the candles of the current selection are loaded. */
@@ -60,6 +63,8 @@ const anomalyList = new AnomalyList($("anomalies"), $("anomalies-here"), {
     const pair = markets.get(anomaly.token, anomaly.quote);
     if (pair) select(pair, anomaly.timestamp);
   },
+  onMark: (row, isFalse) => review((who, secret) => api.markAnomaly({ token: row.token, quote: row.quote, timestamp: row.timestamp, tick_id: row.tick_id, false_alarm: isFalse, who }, secret)),
+  onMute: (row, muted) => review((who, secret) => api.mutePair({ token: row.token, quote: row.quote, muted, who }, secret)),
 });
 const pipeline = new Pipeline();
 const rollout = new RolloutControl({ stored, store, onChange: refreshOverlays });
@@ -71,7 +76,9 @@ function select(pair, showAt = null) {
   if (page.pair?.key === pair.key && showAt !== null) return chart.show(showAt);
   page.pair = pair;
   page.points = new Points();
-  page.averages = Object.fromEntries(WINDOWS.map(({ name }) => [name, new Averages()]));
+  page.series = null;
+  $("series").hidden = true;
+  clearAverages();
   markets.choose(pair);
   anomalyList.choose(pair);
   history.replaceState(null, "", `#${encodeURIComponent(pair.token)}/${encodeURIComponent(pair.quote)}`);
@@ -79,6 +86,22 @@ function select(pair, showAt = null) {
   void loadAverages(pair);
   void loadAnomalies(pair);
   return loadCandles(showAt);
+}
+
+function clearAverages() {
+  page.averages = Object.fromEntries(WINDOWS.map(({ name }) => [name, new Averages()]));
+}
+
+/** The series that is shown: the one that was chosen, or else trades, if the market has any. */
+function showSeries(series) {
+  page.series ??= series;
+  for (const input of document.querySelectorAll("#series input")) input.checked = input.value === page.series;
+}
+
+/** Of rows with both series, those of the one that is shown. */
+function ofSeries(rows) {
+  if (rows.length) showSeries(rows.some((row) => row.series === "trades") ? "trades" : "quotes");
+  return rows.filter((row) => row.series === page.series);
 }
 
 async function loadCandles(showAt = null) {
@@ -111,9 +134,9 @@ async function fetchCandles(candles, pair, from, to, turn) {
   try {
     for (let start = Math.max(0, from); start < to; start += step) {
       const until = Math.min(to, start + step);
-      const answer = await api.candles(pair.token, { interval, from: start, to: until, limit: CANDLES_PER_CALL + 1, quote: pair.quote });
+      const answer = await api.candles(pair.token, { interval, from: start, to: until, limit: CANDLES_PER_CALL + 1, quote: pair.quote, series: page.series });
       if (turn !== page.turn) return 0;
-      candles.merge(answer.candles.filter((candle) => candle.quote === pair.quote));
+      candles.merge(ofSeries(answer.candles.filter((candle) => candle.quote === pair.quote)));
       if (start + step >= to) return answer.candles.length;
     }
   } catch (error) {
@@ -143,7 +166,9 @@ async function loadAverages(pair) {
   const { averages } = page;
   const answer = await api.averages(pair.token).catch(() => null);
   if (page.averages !== averages || !answer) return;
-  takeAverages(answer.averages.filter((row) => row.quote === pair.quote));
+  const rows = answer.averages.filter((row) => row.quote === pair.quote);
+  $("series").hidden = new Set(rows.map((row) => row.series)).size < 2;
+  takeAverages(rows);
 }
 
 async function loadAnomalies(pair) {
@@ -152,7 +177,7 @@ async function loadAnomalies(pair) {
 }
 
 function takeAverages(rows) {
-  for (const row of [...rows].sort((a, b) => a.timestamp - b.timestamp)) page.averages?.[row.window]?.add(row);
+  for (const row of ofSeries(rows).sort((a, b) => a.timestamp - b.timestamp)) page.averages?.[row.window]?.add(row);
   averageTable.show(page.averages, page.pair.digits);
   refreshOverlays();
 }
@@ -233,6 +258,7 @@ function takeTicks(ticks, isSnapshot) {
 }
 
 function takeTick(tick) {
+  if (page.series && seriesOf(tick) !== page.series) return;
   const value = Number(tick.price);
   page.points.add(tick.timestamp, value);
   page.candles?.fold(tick.timestamp, value);
@@ -246,7 +272,7 @@ function takeCandles(rows) {
   const { pair, candles } = page;
   const ours = rows.filter((row) => row.token === pair?.token && row.quote === pair?.quote && row.interval === interval);
   if (!ours.length) return;
-  candles.merge(ours);
+  candles.merge(ofSeries(ours));
   chart.draw();
 }
 
@@ -305,7 +331,22 @@ async function loadSymbols(tokens) {
 
 async function loadRecentAnomalies() {
   const answer = await api.anomalies({ limit: 100 }).catch(() => null);
-  if (answer) takeAnomalies(answer.anomalies);
+  if (!answer) return;
+  takeAnomalies(answer.anomalies);
+  anomalyList.mute(answer.muted);
+}
+
+/** Sends what somebody says about an anomaly, with the operators' token if it is needed, and shows the result. */
+async function review(send) {
+  const who = $("who").value.trim() || "dashboard";
+  try {
+    await rollout.withSecret((secret) => send(who, secret));
+    setText($("anomalies-error"), "");
+  } catch (error) {
+    setText($("anomalies-error"), error.message);
+  }
+  await loadRecentAnomalies();
+  if (page.pair) await loadAnomalies(page.pair);
 }
 
 function chooseFirst() {
@@ -363,7 +404,8 @@ function showQuote() {
   $("change").title = "From the first to the last price in view";
   $("change").dataset.sign = String(Math.sign(Math.round(ratio * 10_000)));
   const age = markets.age(pair);
-  $("price-note").textContent = `${pair.source}${age > AGE_SHOWN_FROM_MS ? ` · last tick ${duration(age)} ago` : ""}`;
+  const series = page.series ? ` · ${page.series} of all venues` : "";
+  $("price-note").textContent = `${pair.source}${series}${age > AGE_SHOWN_FROM_MS ? ` · last tick ${duration(age)} ago` : ""}`;
   $("price-note").classList.toggle("warn", age > QUIET_AFTER_MS);
   $("nothing").hidden = !(chart.blank && page.loaded);
   $("nothing-text").textContent = `No ticks in view. The last one was on ${localTime(pair.timestamp, { day: true })}, ${duration(age)} ago.`;
@@ -415,6 +457,16 @@ function setUpControls() {
       page.interval = input.value;
       store("interval", input.value);
       void loadCandles();
+    });
+  }
+  for (const input of document.querySelectorAll("#series input")) {
+    input.addEventListener("change", () => {
+      page.series = input.value;
+      page.points = new Points();
+      clearAverages();
+      averageTable.show({}, page.pair.digits);
+      void loadCandles();
+      void loadAverages(page.pair);
     });
   }
   $("zoom-in").addEventListener("click", () => chart.zoom(1.5));

@@ -269,10 +269,27 @@ function overlayLine(draw, { items, kind, dash, width }) {
   stroke(draw, colours[kind], width, dash);
 }
 
-function anomalyMark(draw, { timestamp, price: at }) {
+/** The narrowest band that shows what was expected, in pixels. */
+const BAND_WIDTH_MIN = 10;
+
+function anomalyMark(draw, { timestamp, price: at, quantity, expected, window_ms: windowMs }) {
   const { context, x, y, plot, colours, view } = draw;
   if (timestamp < view.from || timestamp > view.to) return;
-  const [px, py] = [x(timestamp), Math.min(plot.bottom - 6, Math.max(plot.top + 2, y(Number(at))))];
+  const within = (value) => Math.min(plot.bottom - 6, Math.max(plot.top + 2, y(value)));
+  const [px, py] = [x(timestamp), within(Number(at))];
+  if (quantity === "value" && Number.isFinite(expected)) {
+    // From what was expected to what was seen, over the time that it took.
+    const left = Math.max(plot.left, Math.min(px - BAND_WIDTH_MIN, x(timestamp - windowMs)));
+    const from = within(expected);
+    context.globalAlpha = 0.15;
+    context.fillStyle = colours.odd;
+    context.fillRect(left, Math.min(from, py), px - left, Math.abs(py - from));
+    context.globalAlpha = 1;
+    context.beginPath();
+    context.moveTo(left, from);
+    context.lineTo(px, from);
+    stroke(draw, colours.odd, 1, [2, 2]);
+  }
   context.beginPath();
   context.moveTo(px, py + 8);
   context.lineTo(px, plot.bottom);

@@ -20,7 +20,7 @@ export class RolloutControl {
   #onChange;
   /** The current ticks per second, to show the effect of a step. */
   rate = NaN;
-  proof = new ProofPanel({ withSecret: (send) => this.#withSecret(send) });
+  proof = new ProofPanel({ withSecret: (send) => this.withSecret(send) });
 
   constructor({ stored, store, onChange }) {
     this.#onChange = onChange;
@@ -162,7 +162,7 @@ export class RolloutControl {
     this.#showButton();
     this.#showResult("", "");
     try {
-      const state = await this.#withSecret((secret) => {
+      const state = await this.withSecret((secret) => {
         this.#sentAt = performance.now();
         return changeRollout(change, secret);
       });
@@ -181,7 +181,7 @@ export class RolloutControl {
   }
 
   /** Calls `send` with the operators' token, and asks for it if the server wants one. */
-  async #withSecret(send) {
+  async withSecret(send) {
     for (;;) {
       try {
         return await send(sessionStorage.getItem(SECRET_NAME));

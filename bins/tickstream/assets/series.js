@@ -68,19 +68,25 @@ export class Candles {
   }
 }
 
+/** A candle of trades, or the high, low and last of quotes. */
 function fromServer(row) {
   return {
     t: row.start,
-    o: Number(row.open),
+    o: Number(row.open ?? row.last),
     h: Number(row.high),
     l: Number(row.low),
-    c: Number(row.close),
+    c: Number(row.close ?? row.last),
     // null if no tick has a volume, which is not 0.
     v: row.volume == null ? null : Number(row.volume),
     vwap: row.vwap ?? null,
-    n: row.trades ?? null,
+    n: row.trades ?? row.ticks ?? null,
     row,
   };
+}
+
+/** The series of a tick: other methods than these are of trades. */
+export function seriesOf({ method }) {
+  return ["ticker", "oracle", "quote"].includes(method) ? "quotes" : "trades";
 }
 
 /** The averages of one window, at most one a second. */
@@ -102,40 +108,36 @@ export class Averages {
 
 /**
  * Averages for the time before the page was opened, worked out of candles: close to the server's,
- * which it computes from every tick. Empty where the candles are longer than the window.
+ * which has bars of a sixtieth of the window. Empty where the candles are longer than the window.
  */
 export function averagesOf(candles, intervalMs, windowMs, before) {
   if (windowMs < intervalMs) return [];
   const found = [];
-  let [oldest, trades, priced, volume, paid] = [0, 0, 0, 0, 0];
-  let [decayedPrices, decayedTrades, decayedAt] = [0, 0, 0];
+  let [oldest, bars, closes, volume, paid] = [0, 0, 0, 0, 0];
+  let [ema, held, emaAt] = [null, null, null];
+  const towards = (price, ms) => price + (ema - price) * Math.exp(-ms / (windowMs / 2));
   for (const candle of candles) {
     const end = candle.t + intervalMs;
     if (end > before) break;
     const weigh = (one, sign) => {
-      const n = one.n ?? 1;
-      const typical = one.vwap ?? one.c;
-      trades += sign * n;
-      priced += sign * n * typical;
+      bars += sign;
+      closes += sign * one.c;
       volume += sign * (one.v ?? 0);
-      paid += sign * (one.v ?? 0) * typical;
+      paid += sign * (one.v ?? 0) * (one.vwap ?? one.c);
     };
     weigh(candle, 1);
     while (candles[oldest].t + intervalMs <= end - windowMs) {
       weigh(candles[oldest], -1);
       oldest += 1;
     }
-    // The server's EMA: each trade has the weight e^(−age / τ), where τ is half the window.
-    const kept = Math.exp((decayedAt - end) / (windowMs / 2));
-    decayedTrades = decayedTrades * kept + (candle.n ?? 1);
-    decayedPrices = decayedPrices * kept + (candle.n ?? 1) * (candle.vwap ?? candle.c);
-    decayedAt = end;
-    found.push({
-      t: end,
-      sma: trades > 0 ? priced / trades : null,
-      ema: decayedTrades > 0 ? decayedPrices / decayedTrades : null,
-      vwap: volume > 0 ? paid / volume : null,
-    });
+    // A close holds until the next one.
+    if (ema === null) ema = candle.c;
+    else {
+      ema = towards(held, Math.max(0, candle.t - emaAt));
+      ema = towards(candle.c, end - Math.max(candle.t, emaAt));
+    }
+    [held, emaAt] = [candle.c, end];
+    found.push({ t: end, sma: closes / bars, ema, vwap: volume > 0 ? paid / volume : null });
   }
   return found;
 }

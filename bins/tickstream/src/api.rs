@@ -1,6 +1,7 @@
 //! The read API, the live feed, and what operators may do: change the rollout, flush the archive, make a backup,
 //! replay quarantined entries, read ticks back, and rebuild candles.
 
+mod anomalies;
 mod archive;
 mod backup;
 mod job_lines;
@@ -25,7 +26,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use store::{Archiver, Backups, EmbeddedStore, LocalVerify, ProcessFile};
@@ -67,7 +68,10 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/ticks/{token}/latest", get(market::latest))
         .route("/api/candles/{token}", get(market::candles))
         .route("/api/averages/{token}", get(market::averages))
-        .route("/api/anomalies", get(market::anomalies))
+        .route("/api/anomalies", get(anomalies::list))
+        .route("/api/anomalies/review", get(anomalies::review))
+        .route("/api/anomalies/mark", put(anomalies::mark))
+        .route("/api/anomalies/mute", put(anomalies::mute))
         .route("/api/rollout", get(rollout::show).put(rollout::change))
         .route("/api/ledger", get(status::ledger))
         .route("/api/quarantine", get(quarantine::list))

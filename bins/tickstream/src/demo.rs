@@ -1,8 +1,9 @@
 //! The built-in market of `--demo`: a pure, seeded generator of deliveries with everything that occurs
-//! in real feeds: jumps, outages, late and repeated deliveries, malformed entries, heartbeats.
+//! in real feeds: each kind of anomaly, late and repeated deliveries, malformed entries, heartbeats.
 
 mod asset;
 mod delivery;
+mod fault;
 pub(crate) mod feeder;
 mod source;
 mod trade;
@@ -12,6 +13,7 @@ use rand::{RngExt, SeedableRng};
 
 use asset::Asset;
 pub use delivery::Delivery;
+use fault::{Fault, Faults};
 pub(crate) use source::DemoSource;
 use trade::{Trade, Venue};
 
@@ -29,10 +31,6 @@ const LATE_MS: std::ops::RangeInclusive<i64> = 5_000..=40_000;
 const REPEAT_ONE_IN: u32 = 100;
 /// The time between the two.
 const REPEAT_MS: std::ops::RangeInclusive<i64> = 0..=3_000;
-/// The pause between two outages of the market's tokens.
-const OUTAGE_PAUSE_MS: std::ops::RangeInclusive<i64> = 45_000..=150_000;
-/// How long a token is silent.
-const OUTAGE_MS: std::ops::RangeInclusive<i64> = 10_000..=40_000;
 /// The pause between two malformed entries.
 const MALFORMED_PAUSE_MS: std::ops::RangeInclusive<i64> = 3_000..=9_000;
 /// The pause between two heartbeats, which are valid but not prices.
@@ -55,7 +53,8 @@ pub struct Market {
     trade_number: i64,
     pace_percent: i64,
     pace_until_ms: i64,
-    outage_at_ms: i64,
+    faults: Faults,
+    last_fault: Option<(i64, Fault)>,
     malformed_at_ms: i64,
     malformed_count: usize,
     heartbeat_at_ms: i64,
@@ -67,18 +66,17 @@ impl Market {
     #[must_use]
     pub fn new(seed: u64, now_ms: i64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let assets = asset::all(&mut rng, now_ms);
-        let outage_at_ms = now_ms + rng.random_range(OUTAGE_PAUSE_MS);
         let malformed_at_ms = now_ms + rng.random_range(MALFORMED_PAUSE_MS);
         Self {
             rng,
-            assets,
+            assets: asset::all(now_ms),
             held: Vec::new(),
             // There are fewer than a thousand trades per millisecond, so two runs never share a number.
             trade_number: now_ms * 1_000,
             pace_percent: 100,
             pace_until_ms: now_ms,
-            outage_at_ms,
+            faults: Faults::new(now_ms),
+            last_fault: None,
             malformed_at_ms,
             malformed_count: 0,
             heartbeat_at_ms: now_ms,
@@ -90,7 +88,7 @@ impl Market {
     /// every [`STEP_MS`]; after a longer pause, only the last second is generated.
     pub fn next_deliveries(&mut self, now_ms: i64) -> Vec<Delivery> {
         self.change_pace(now_ms);
-        self.start_outage(now_ms);
+        self.begin_fault(now_ms);
         let mut deliveries = self.take_held(now_ms);
         for delivery in self.fresh_deliveries(now_ms) {
             if self.one_in(LATE_ONE_IN) {
@@ -117,6 +115,7 @@ impl Market {
             };
             match first.venue {
                 Venue::Ticks => entries.extend(trades.iter().map(delivery::ticks_entry)),
+                Venue::Pool => deliveries.push(delivery::pool_trades(&trades)),
                 Venue::Binance => deliveries.extend(trades.iter().map(delivery::binance_trade)),
                 Venue::Coinbase => deliveries.push(delivery::coinbase_trades(&trades, now_ms)),
             }
@@ -180,15 +179,17 @@ impl Market {
         }
     }
 
-    fn start_outage(&mut self, now_ms: i64) {
-        if now_ms >= self.outage_at_ms {
-            self.outage_at_ms = now_ms + self.rng.random_range(OUTAGE_PAUSE_MS);
-            let silent = self.rng.random_range(0..self.assets.len());
-            let until_ms = now_ms + self.rng.random_range(OUTAGE_MS);
-            if let Some(asset) = self.assets.get_mut(silent) {
-                asset.fall_silent(until_ms);
-            }
+    fn begin_fault(&mut self, now_ms: i64) {
+        if let Some(fault) = self.faults.begin_due(now_ms, &mut self.assets) {
+            tracing::info!(token = fault.token(), kind = %fault.kind(), "a fault of the demo market begins");
+            self.last_fault = Some((now_ms, fault));
         }
+    }
+
+    /// The last fault, with the time when it began.
+    #[cfg(test)]
+    fn last_fault(&self) -> Option<(i64, Fault)> {
+        self.last_fault
     }
 
     fn take_held(&mut self, now_ms: i64) -> Vec<Delivery> {

@@ -192,7 +192,7 @@ async fn candles(project: &Project, token: &str) -> usize {
 /// The tick counts of all minutes.
 pub(crate) async fn minute_trades(project: &Project, token: &str) -> u64 {
     let candles = stored_candles(project, token).await;
-    candles.iter().map(|candle| candle.tick_count).sum()
+    candles.iter().map(|candle| candle.tick_count()).sum()
 }
 
 /// A tick's token, time, price and volume, as in the archive's columns.

@@ -220,7 +220,7 @@ async fn redrive(world: &World, redriver: &Redriver) -> u64 {
 }
 
 fn counts(candles: &[Candle]) -> Vec<(Token, i64, u64)> {
-    let count = |it: &Candle| (it.token.clone(), it.start_ms, it.tick_count);
+    let count = |it: &Candle| (it.token.clone(), it.start_ms, it.tick_count());
     let mut counts: Vec<_> = candles.iter().map(count).collect();
     counts.sort();
     counts

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::ports::CohortTick;
-use domain::analytics::{Candle, Interval, TotalVolume};
-use domain::{Pair, Rollout, Tick, TickIdentity};
+use domain::analytics::{Candle, CandleSeries, Interval, Ohlcv, SeriesKind, TotalVolume};
+use domain::{Method, Pair, Rollout, SourceName, Tick, TickIdentity};
 
 /// What each path holds at the end of a run.
 #[derive(Debug, Default)]
@@ -120,14 +120,13 @@ fn key(candle: &Candle) -> (Pair, Interval, i64) {
     (candle.pair(), candle.interval, candle.start_ms)
 }
 
-/// Without what may differ by design: revisions, members, and the last digits of a double.
-fn comparable(candle: Candle) -> Candle {
-    Candle {
-        quote_volume: 0.0,
-        revision: 0,
-        members: Vec::new(),
-        ..candle
+/// Without what may differ by design: revisions, and the last digits of a double.
+fn comparable(mut candle: Candle) -> Candle {
+    candle.revision = 0;
+    for series in &mut candle.series {
+        series.values.quote_volume = 0.0;
     }
+    candle
 }
 
 /// The candles of ticks, by their definition.
@@ -148,20 +147,47 @@ fn candles<'a>(ticks: impl Iterator<Item = &'a Tick>) -> Vec<Candle> {
             quote: pair.quote,
             interval,
             start_ms,
-            open: group[0].price,
-            high: group.iter().map(|tick| tick.price).max().unwrap(),
-            low: group.iter().map(|tick| tick.price).min().unwrap(),
-            close: group[group.len() - 1].price,
-            volume: group
-                .iter()
-                .filter_map(|tick| tick.volume.map(TotalVolume::from))
-                .reduce(TotalVolume::plus),
-            quote_volume: 0.0,
-            tick_count: group.len() as u64,
-            first: group[0].order(),
-            last: group[group.len() - 1].order(),
+            series: series(&group),
             revision: 0,
-            members: Vec::new(),
         };
     groups.into_iter().map(candle).collect()
+}
+
+/// The series of ticks that are in order: the trades and the quotes of each venue.
+fn series(ticks: &[&Tick]) -> Vec<CandleSeries> {
+    let mut of_venues: BTreeMap<(SeriesKind, &SourceName), Vec<&Tick>> = BTreeMap::new();
+    for tick in ticks {
+        let kind = match tick.method {
+            Method::Ticker | Method::Oracle | Method::Quote => SeriesKind::Quotes,
+            Method::Reported | Method::Trade | Method::SwapEvent | Method::NetBalances => {
+                SeriesKind::Trades
+            }
+        };
+        of_venues
+            .entry((kind, &tick.source))
+            .or_default()
+            .push(tick);
+    }
+    let series = of_venues.into_iter().map(|((kind, source), ticks)| {
+        let (first, last) = (ticks[0], ticks[ticks.len() - 1]);
+        let volumes = ticks.iter().filter_map(|tick| tick.volume);
+        let volume = volumes.map(TotalVolume::from).reduce(TotalVolume::plus);
+        let prices = || ticks.iter().map(|tick| tick.price);
+        CandleSeries {
+            kind,
+            source: source.clone(),
+            values: Ohlcv {
+                open: first.price,
+                high: prices().max().unwrap(),
+                low: prices().min().unwrap(),
+                close: last.price,
+                volume: volume.filter(|_| kind == SeriesKind::Trades),
+                quote_volume: 0.0,
+                tick_count: ticks.len() as u64,
+                first: first.order(),
+                last: last.order(),
+            },
+        }
+    });
+    series.collect()
 }

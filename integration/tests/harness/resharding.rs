@@ -212,7 +212,7 @@ async fn assert_stored(
 
 /// The ticks of each candle.
 fn counts(candles: &[Candle]) -> Vec<(Token, i64, u64)> {
-    let count = |it: &Candle| (it.token.clone(), it.start_ms, it.tick_count);
+    let count = |it: &Candle| (it.token.clone(), it.start_ms, it.tick_count());
     let mut counts: Vec<_> = candles.iter().map(count).collect();
     counts.sort();
     counts

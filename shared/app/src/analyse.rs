@@ -83,7 +83,7 @@ impl Analyser {
         }
     }
 
-    /// Keeps the states of at most this many pairs in memory between steps, about 6 KB each: those with the
+    /// Keeps the states of at most this many pairs in memory between steps, about 17 KB each: those with the
     /// most recent records. The states of others are loaded again.
     #[must_use]
     pub fn keep_pairs(mut self, pairs_max: usize) -> Self {
@@ -97,7 +97,7 @@ impl Analyser {
         self.last.is_some()
     }
 
-    /// How many pair states the next commit stores, about 6 KB each for busy pairs.
+    /// How many pair states the next commit stores, about 12 KB each for busy pairs.
     #[must_use]
     pub fn dirty_pairs(&self) -> u32 {
         self.dirty_pairs
@@ -205,7 +205,7 @@ impl Analyser {
                 |candle: &&Candle| changed.contains(&(candle.interval, candle.start_ms));
             let open = cached.stored.state.open_candles();
             step.candles.extend(open.filter(is_changed).cloned());
-            update.averages.push(cached.stored.state.averages());
+            update.averages.extend(cached.stored.state.averages());
             cached.dirty = false;
         }
         update.candles.clone_from(&step.candles);

@@ -10,7 +10,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use domain::analytics::{Candle, Interval, TotalVolume};
+use domain::analytics::{Candle, CandleSeries, Interval, Ohlcv, SeriesKind};
 use domain::{Pair, Tick, Token};
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +136,8 @@ pub struct Difference {
     pub token: String,
     /// The quote.
     pub quote: String,
+    /// Whether the figures are those of its trades or of its quotes.
+    pub series: SeriesKind,
     /// The interval.
     pub interval: Interval,
     /// The start, epoch milliseconds.
@@ -295,7 +297,7 @@ impl Rebuild<'_> {
                 None => report.missing += 1,
             }
             if report.examples.len() < EXAMPLES_MAX {
-                report.examples.push(difference(before.as_ref(), &after));
+                report.examples.extend(difference(before.as_ref(), &after));
             }
             changes
                 .entry(place.0)
@@ -353,31 +355,48 @@ impl Rebuild<'_> {
 
 /// Whether two candles have the same ticks: all but the revision, and the digits of sums that rounding may change.
 fn is_same(stored: &Candle, rebuilt: &Candle) -> bool {
+    let place = |it: &CandleSeries| (it.kind, it.source.clone());
+    let pairs = || stored.series.iter().zip(&rebuilt.series);
+    stored.series.len() == rebuilt.series.len()
+        && pairs().all(|(one, other)| place(one) == place(other))
+        && pairs().all(|(one, other)| has_same_ticks(&one.values, &other.values))
+}
+
+fn has_same_ticks(stored: &Ohlcv, rebuilt: &Ohlcv) -> bool {
     let close = |one: f64, other: f64| (one - other).abs() <= ROUNDING * one.abs().max(other.abs());
-    let volume = |candle: &Candle| candle.volume.map(TotalVolume::to_f64);
-    let volumes = match (volume(stored), volume(rebuilt)) {
-        (Some(one), Some(other)) => close(one, other),
+    let volumes = match (stored.volume, rebuilt.volume) {
+        (Some(one), Some(other)) => close(one.to_f64(), other.to_f64()),
         (one, other) => one.is_none() && other.is_none(),
     };
-    let exact = |candle: &Candle| {
-        let prices = [candle.open, candle.high, candle.low, candle.close];
-        (prices, candle.tick_count, candle.first, candle.last)
+    let exact = |it: &Ohlcv| {
+        let prices = [it.open, it.high, it.low, it.close];
+        (prices, it.tick_count, it.first, it.last)
     };
     volumes && close(stored.quote_volume, rebuilt.quote_volume) && exact(stored) == exact(rebuilt)
 }
 
-fn difference(before: Option<&Candle>, after: &Candle) -> Difference {
-    let figures = |candle: &Candle| Figures {
-        prices: [candle.open, candle.high, candle.low, candle.close].map(|price| price.to_string()),
-        volume: candle.volume.map(|volume| volume.to_string()),
-        tick_count: candle.tick_count,
+/// The difference of the trades if they differ, or else of the quotes.
+fn difference(before: Option<&Candle>, after: &Candle) -> Option<Difference> {
+    let figures = |values: Ohlcv| Figures {
+        prices: [values.open, values.high, values.low, values.close].map(|price| price.to_string()),
+        volume: values.volume.map(|volume| volume.to_string()),
+        tick_count: values.tick_count,
     };
-    Difference {
+    let of_kind = |kind| {
+        let before = before.and_then(|it| it.of_kind(kind));
+        Some((kind, before, after.of_kind(kind)?))
+    };
+    let present = || SeriesKind::ALL.into_iter().filter_map(of_kind);
+    let differing = present()
+        .find(|(_, before, after)| before.is_none_or(|before| !has_same_ticks(&before, after)));
+    let (series, before, after_values) = differing.or_else(|| present().next())?;
+    Some(Difference {
         token: after.token.to_string(),
         quote: after.quote.to_string(),
+        series,
         interval: after.interval,
         start: after.start_ms,
         before: before.map(figures),
-        after: figures(after),
-    }
+        after: figures(after_values),
+    })
 }

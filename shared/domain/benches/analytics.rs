@@ -17,14 +17,15 @@ const ROUND_TICKS: u64 = 1_000;
 /// up to one percent.
 fn tick(n: u64, interval_us: i64) -> Option<Tick> {
     let step = i64::try_from(n * 7_919 % 2_003).ok()?;
+    let timestamp_ms = 1_700_000_000_000 + interval_us * i64::try_from(n).ok()? / 1_000;
     Some(Tick {
         tick_id: TickId::derive("bench", &[&n.to_string()]),
         token: Token::new("So11111111111111111111111111111111111111112").ok()?,
         quote: Token::new("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v").ok()?,
         price: Price::new(Decimal::new(18_345_000_000 + 90_000 * step, 8)).ok()?,
         volume: Volume::new(Decimal::new(1_000_000 + 12_347 * step, 9)).ok(),
-        timestamp_ms: 1_700_000_000_000 + interval_us * i64::try_from(n).ok()? / 1_000,
-        ingested_at_ms: 1_700_000_000_000,
+        timestamp_ms,
+        ingested_at_ms: timestamp_ms,
         source: SourceName::new("bench:bench").ok()?,
         slot: None,
         method: Method::Trade,
@@ -94,7 +95,7 @@ fn apply(criterion: &mut Criterion) -> Option<()> {
 fn read_and_store(criterion: &mut Criterion) -> Option<()> {
     let (state, _) = prepared(10_000)?;
     criterion.bench_function("averages", |bencher| {
-        bencher.iter(|| black_box(state.averages()));
+        bencher.iter(|| black_box(state.averages().collect::<Vec<_>>()));
     });
     let stored = postcard::to_stdvec(&state).ok()?;
     criterion.bench_function("store", |bencher| {

@@ -184,7 +184,7 @@ impl EmbeddedStore {
             for (_, number) in pairs {
                 for shard in 0..SHARDS {
                     match state_of(inner, shard, number) {
-                        Ok(Some(stored)) => found.push(stored.state.averages()),
+                        Ok(Some(stored)) => found.extend(stored.state.averages()),
                         // The analysis replaces a state that cannot be read with the pair's next tick.
                         Ok(None) | Err(StorageError::Corrupt { .. }) => {}
                         Err(error) => return Err(error),

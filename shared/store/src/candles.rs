@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::analytics::{Candle, Interval};
+use domain::analytics::{Candle, Interval, SeriesKind};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
@@ -11,6 +11,25 @@ use crate::keys::day::{self, Day};
 use crate::keys::{candle, number_of};
 use crate::shared_state::SharedState;
 use crate::ticks::{TickRange, pairs_of};
+
+/// Which candles are wanted: those with ticks of a series.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CandleFilter {
+    /// Trades or quotes; `None` for either.
+    pub series: Option<SeriesKind>,
+    /// The venue; `None` for any.
+    pub source: Option<String>,
+}
+
+impl CandleFilter {
+    fn takes(&self, candle: &Candle) -> bool {
+        candle.series.iter().any(|it| {
+            let source = self.source.as_deref();
+            self.series.is_none_or(|series| it.kind == series)
+                && source.is_none_or(|source| it.source.as_str() == source)
+        })
+    }
+}
 
 impl EmbeddedStore {
     /// A token's candles whose start is in a range, in ascending order; only the latest if there are
@@ -25,6 +44,23 @@ impl EmbeddedStore {
         interval: Interval,
         range: TickRange,
     ) -> Result<Option<Vec<Candle>>, StorageError> {
+        let all = CandleFilter::default();
+        self.candles_of(&all, token, quote, interval, range).await
+    }
+
+    /// Those of [`EmbeddedStore::candles`] that have ticks of a series.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn candles_of(
+        &self,
+        wanted: &CandleFilter,
+        token: &str,
+        quote: Option<&str>,
+        interval: Interval,
+        range: TickRange,
+    ) -> Result<Option<Vec<Candle>>, StorageError> {
+        let wanted = wanted.clone();
         let (token, quote) = (token.to_owned(), quote.map(str::to_owned));
         self.read(move |inner| {
             let pairs = pairs_of(inner, &token, quote.as_deref())?;
@@ -33,7 +69,7 @@ impl EmbeddedStore {
             }
             let mut found: Vec<Candle> = Vec::new();
             for (_, number) in pairs {
-                let of_pair = in_range(inner, number, interval, range)?;
+                let of_pair = in_range(inner, number, interval, &wanted, range)?;
                 found.extend(of_pair.into_values());
                 if found.len() > range.limit.saturating_mul(2) {
                     keep_latest(&mut found, range.limit);
@@ -57,6 +93,7 @@ fn in_range(
     inner: &SharedState,
     number: u32,
     interval: Interval,
+    wanted: &CandleFilter,
     range: TickRange,
 ) -> Result<BTreeMap<u64, Candle>, StorageError> {
     let mut found = BTreeMap::new();
@@ -67,14 +104,19 @@ fn in_range(
         if low >= high {
             continue;
         }
-        let rows = inner.spaces.candles.range(low..high).rev();
-        for guard in rows.take(range.limit) {
-            let (key, value) = guard.into_inner()?;
-            // Later days come first.
-            if let std::collections::btree_map::Entry::Vacant(free) = found.entry(number_of(&key)?)
-            {
-                free.insert(candle::decode(&value)?);
+        let mut of_day = 0;
+        for guard in inner.spaces.candles.range(low..high).rev() {
+            if of_day >= range.limit {
+                break;
             }
+            let (key, value) = guard.into_inner()?;
+            let candle = candle::decode(&value)?;
+            if !wanted.takes(&candle) {
+                continue;
+            }
+            of_day += 1;
+            // Later days come first.
+            found.entry(number_of(&key)?).or_insert(candle);
         }
     }
     Ok(found)

@@ -3,6 +3,7 @@
 
 pub(crate) mod analysis_state;
 pub(crate) mod anomaly;
+pub(crate) mod anomaly_mark;
 pub(crate) mod arrival_stamped;
 pub(crate) mod candle;
 pub(crate) mod day;

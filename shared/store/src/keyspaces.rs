@@ -28,6 +28,7 @@ pub(crate) struct Keyspaces {
     pub(crate) states: Keyspace,
     pub(crate) candles: Keyspace,
     pub(crate) anomalies: Keyspace,
+    pub(crate) anomaly_marks: Keyspace,
     pub(crate) rollouts: Keyspace,
     pub(crate) meta: Keyspace,
     memtables: Memtables,
@@ -90,6 +91,7 @@ impl Keyspaces {
             states: db.keyspace(keys::analysis_state::KEYSPACE, small)?,
             candles: db.keyspace(keys::candle::KEYSPACE, small)?,
             anomalies: db.keyspace(keys::anomaly::KEYSPACE, small)?,
+            anomaly_marks: db.keyspace(keys::anomaly_mark::KEYSPACE, small)?,
             rollouts: db.keyspace(keys::rollout_change::KEYSPACE, small)?,
             meta: db.keyspace(keys::meta::KEYSPACE, small)?,
             memtables,
@@ -126,6 +128,7 @@ impl Keyspaces {
             &self.states,
             &self.candles,
             &self.anomalies,
+            &self.anomaly_marks,
             &self.rollouts,
             &self.meta,
         ]

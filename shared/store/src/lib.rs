@@ -3,6 +3,7 @@
 
 mod analytics;
 mod anomaly_files;
+mod anomaly_review;
 mod archiver;
 mod backup;
 mod candle_rebuild;
@@ -36,9 +37,11 @@ mod writer;
 
 pub use analytics::AnalysisCounters;
 pub use anomaly_files::{AnomalyFiles, AnomalyFilesError};
+pub use anomaly_review::{AnomalyPlace, KindReview, Mute, SaidBy};
 pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
 pub use backup::{BackedUp, BackupError, Backups, BackupsMade, STORE_FOLDER};
 pub use candle_rebuild::NotAnalysed;
+pub use candles::CandleFilter;
 pub use consumer_lag::Lag;
 pub use embedded::{EmbeddedConfig, EmbeddedStore};
 pub use error::StorageError;

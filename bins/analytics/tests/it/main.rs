@@ -114,7 +114,7 @@ impl Scene {
     fn counts(&self, token: &str) -> Vec<u64> {
         let candles = self.shards.candles();
         let of_token = candles.iter().filter(|it| it.token.as_str() == token);
-        of_token.map(|candle| candle.tick_count).collect()
+        of_token.map(|candle| candle.tick_count()).collect()
     }
 
     /// The metric of each invocation that has it.
@@ -315,7 +315,7 @@ async fn poison_is_quarantined_and_blocks_nothing() {
         (kept[0].source.as_str(), kept[0].received_at_ms),
         ("kinesis", START_MS)
     );
-    assert_eq!(scene.shards.candles()[0].tick_count, 1);
+    assert_eq!(scene.shards.candles()[0].tick_count(), 1);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use app::live::{AnomalyJson, AveragesJson, CandleJson, Fanout};
 use app::ports::Topic;
 use broadcast::handler::Broadcast;
-use domain::analytics::{AnalysisConfig, Candle, Interval, PairState};
+use domain::analytics::{AnalysisConfig, Candle, Interval, PairState, SeriesKind};
 use domain::{Tick, Token, aliases};
 use serde_json::{Value, json};
 use testkit::live::{Behaviour, Connections};
@@ -122,6 +122,10 @@ fn result<T: serde::Serialize>(kind: &str, rows: &[T]) -> String {
     format!(r#"{{"type":"{kind}","{kind}":{rows}}}"#)
 }
 
+fn of_trades(candle: &Candle) -> CandleJson<'_> {
+    CandleJson::of(candle, SeriesKind::Trades, None).unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn results_are_forwarded_unchanged_and_the_later_one_wins_in_any_order() {
     let scene = Scene::new();
@@ -136,18 +140,15 @@ async fn results_are_forwarded_unchanged_and_the_later_one_wins_in_any_order() {
             .open_candles()
             .find(|candle| candle.interval == Interval::OneMinute);
         candles.push(minute.unwrap().clone());
-        averages.push(state.averages());
+        averages.extend(state.averages());
     }
     let mut revised = candles[2].clone();
     revised.revision = 1;
     let other = Candle::of(&tick("B", 1), Interval::OneMinute);
     let bodies = [
-        result(
-            "candles",
-            &[CandleJson::of(&revised), CandleJson::of(&other)],
-        ),
-        result("candles", &[CandleJson::of(&candles[2])]),
-        result("candles", &[CandleJson::of(&candles[0])]),
+        result("candles", &[of_trades(&revised), of_trades(&other)]),
+        result("candles", &[of_trades(&candles[2])]),
+        result("candles", &[of_trades(&candles[0])]),
         result(
             "averages",
             &AveragesJson::rows(&averages[2]).collect::<Vec<_>>(),
@@ -160,7 +161,7 @@ async fn results_are_forwarded_unchanged_and_the_later_one_wins_in_any_order() {
     scene.handle(batch(&bodies)).await;
     let messages = scene.messages("a");
     assert_eq!(messages.len(), 1, "one message for all kinds");
-    let candle = serde_json::to_value(CandleJson::of(&revised)).unwrap();
+    let candle = serde_json::to_value(of_trades(&revised)).unwrap();
     assert_eq!(messages[0]["candles"], json!([candle]));
     // Compares the text, since parsing and writing could change a double.
     let message = &scene.connections.messages("a")[0];
@@ -187,7 +188,7 @@ async fn an_anomaly_that_is_queued_twice_is_sent_once() {
     assert_eq!(messages[0]["anomalies"].as_array().unwrap().len(), 1);
     assert_eq!(
         messages[0]["anomalies"][0]["message"],
-        "rose 5.0 % in 1.0 s, from 9.5857 to 10.065"
+        "rose 5.0 % in 1.0 s, from 9.5905 to 10.07"
     );
 
     // The same id and time in another pair is another anomaly.

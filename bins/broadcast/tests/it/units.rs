@@ -58,9 +58,9 @@ fn messages(ticks: impl Iterator<Item = Tick>) -> Vec<String> {
         assert!(effects.corrections.is_empty());
         bodies.push(body(&made));
         candles.extend(state.open_candles().cloned());
-        averages.push(state.averages());
+        averages.extend(state.averages());
     }
-    let candles: Vec<CandleJson<'_>> = candles.iter().map(CandleJson::of).collect();
+    let candles: Vec<CandleJson<'_>> = candles.iter().flat_map(CandleJson::rows).collect();
     let averages: Vec<_> = averages.iter().flat_map(AveragesJson::rows).collect();
     bodies.push(result("candles", &candles));
     bodies.push(result("averages", &averages));
@@ -102,5 +102,5 @@ async fn of_a_watcher(pairs: u32) -> [(usize, usize); 2] {
 async fn a_batch_is_one_query_and_as_few_messages_as_it_fits_into() {
     assert_eq!(of_a_watcher(1).await, [(1, 1), (3, 3)]);
     assert_eq!(of_a_watcher(20).await, [(1, 1), (3, 3)]);
-    assert_eq!(of_a_watcher(116).await, [(2, 5), (3, 6)]);
+    assert_eq!(of_a_watcher(116).await, [(2, 6), (3, 6)]);
 }

@@ -8,9 +8,11 @@ use clap::Args;
 use csv::{ErrorKind, StringRecord};
 use domain::detection::{Assessment, DetectionConfig, SeriesDetector};
 
+use crate::data_access::DataOptions;
 use crate::process::BadInput;
 
 mod plot;
+mod review;
 mod timestamp;
 
 use plot::Plot;
@@ -25,7 +27,8 @@ a score depends on no later row. A score is in [0, 1), and an anomaly from 0.5. 
 Examples:
   tickctl detect < cpu.csv > scores.csv
   tickctl detect --prices --explain < eth_btc_5m.csv | grep -v ',,$'
-  tickctl detect --prices --plot marks.html < eth_btc_5m.csv > scores.csv")]
+  tickctl detect --prices --plot marks.html < eth_btc_5m.csv > scores.csv
+  tickctl detect --review --data-dir data")]
 pub struct DetectArgs {
     /// The values are prices: they are compared by their ratio, and wrong decimals and inverted pairs are found.
     #[arg(long)]
@@ -39,6 +42,12 @@ pub struct DetectArgs {
     /// About how many anomalies a day a quiet series may have at most.
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = reports_per_day)]
     pub reports_per_day: f32,
+    /// Reads no series: counts the anomalies that a tickstream found, and the false alarms among them that people marked
+    /// on its dashboard, by kind.
+    #[arg(long, conflicts_with_all = ["prices", "explain", "plot"])]
+    pub review: bool,
+    #[command(flatten)]
+    data: DataOptions,
 }
 
 fn reports_per_day(text: &str) -> Result<f32, String> {
@@ -48,11 +57,17 @@ fn reports_per_day(text: &str) -> Result<f32, String> {
     }
 }
 
-/// Reads the series from stdin and writes its scores to stdout. A closed pipe (`| head`) is not an error.
+/// Reads the series from stdin and writes its scores to stdout, or what people marked with `--review`. A closed pipe
+/// (`| head`) is not an error.
 ///
 /// # Errors
 /// [`BadInput`] if a row cannot be read; those of reading and writing.
-pub fn run(args: &DetectArgs) -> anyhow::Result<()> {
+pub async fn run(args: &DetectArgs) -> anyhow::Result<()> {
+    if args.review {
+        let kinds = review::read(&args.data).await?;
+        print!("{}", review::text(&kinds));
+        return Ok(());
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     let plot = match detect(io::stdin().lock(), &mut out, args) {
         Err(error) if is_closed_pipe(&error) => return Ok(()),

@@ -9,7 +9,7 @@ use app::ledger::LedgerEntry;
 use app::ports::{CohortTick, LedgerWriter, TickStore as _, TickStream as _};
 use archive::Archive;
 use async_trait::async_trait;
-use domain::analytics::{AnalysisConfig, Candle, Interval};
+use domain::analytics::{AnalysisConfig, Interval};
 use domain::{Method, Pair, Price, SourceName, Tick, TickId, Token};
 use serde_json::Value;
 use store::{EmbeddedConfig, EmbeddedStore, SHARDS, STORE_FOLDER};
@@ -241,10 +241,8 @@ async fn damage(data: &Path) {
         .into_iter()
         .find(|it| it.interval == Interval::OneMinute)
         .unwrap();
-    let after = Candle {
-        close: Price::parse("77").unwrap(),
-        ..before.clone()
-    };
+    let mut after = before.clone();
+    after.series[0].values.close = Price::parse("77").unwrap();
     let change = CandleChange {
         before: Some(before),
         after,
@@ -279,7 +277,7 @@ fn candles_are_rebuilt_after_a_dry_run_and_then_as_they_should_be() {
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
         run.stdout
-            .contains("BTC/USD 1m 2026-03-07T00:00:00Z: close 77 becomes 1.25"),
+            .contains("BTC/USD trades 1m 2026-03-07T00:00:00Z: close 77 becomes 1.25"),
         "{run:?}"
     );
     assert!(

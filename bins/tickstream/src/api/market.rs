@@ -1,4 +1,4 @@
-//! Tokens, ticks, candles, averages and anomalies.
+//! Tokens, ticks, candles and averages.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,21 +6,22 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use codec::json::TickJson;
 use domain::aliases;
-use domain::analytics::Interval;
+use domain::analytics::{Interval, SeriesKind};
 use runtime::problem::Problem;
 use serde_json::json;
+use store::CandleFilter;
 
 use super::params::{self, Now, Path, Query, bad};
 use super::read_error::unreadable;
 use super::{Api, Shared};
-use app::live::{AnomalyJson, AveragesJson, CandleJson};
+use app::live::{AveragesJson, CandleJson};
 
 /// The most known tokens or quotes that an error for an unknown one names.
 const KNOWN_NAMED_MAX: usize = 10;
 
 impl Api {
     /// The error for an unknown token or quote, which names some known ones.
-    async fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
+    pub(super) async fn unknown(&self, token: &str, quote: Option<&str>) -> Problem {
         let known = async {
             let some = self.store.latest_page(None, KNOWN_NAMED_MAX).await?.0;
             Ok::<_, store::StorageError>((some, self.store.latest_of(token, None).await?))
@@ -133,7 +134,7 @@ pub(super) async fn latest(
     Ok(Json(TickJson(&tick)).into_response())
 }
 
-/// Candles of a token, over all its quotes or one.
+/// Candles of a token, over all its quotes or one: of trades or of quotes, over all venues or one.
 pub(super) async fn candles(
     State(api): Shared,
     Path(token): Path,
@@ -147,16 +148,33 @@ pub(super) async fn candles(
         .map_err(|error| bad(format!("{error}")))?;
     let token = api.token(&token).await?;
     let quote = api.quote(&token, asked.quote.as_deref()).await?;
-    let found = api
-        .store
-        .candles(&token, quote.as_deref(), interval, asked.range()?)
-        .await
-        .map_err(unreadable)?;
-    let Some(found) = found else {
-        return Err(api.unknown(&token, quote.as_deref()).await);
+    let (filter, range) = (asked.filter()?, asked.range()?);
+    // Without a wish, those of trades; if there are none, those of quotes.
+    let kinds = match filter.series {
+        Some(series) => vec![series],
+        None => SeriesKind::ALL.to_vec(),
     };
-    let candles: Vec<_> = found.iter().map(CandleJson::of).collect();
-    Ok(Json(json!({ "candles": candles })).into_response())
+    for series in kinds {
+        let wanted = CandleFilter {
+            series: Some(series),
+            ..filter.clone()
+        };
+        let found = api
+            .store
+            .candles_of(&wanted, &token, quote.as_deref(), interval, range);
+        let Some(found) = found.await.map_err(unreadable)? else {
+            return Err(api.unknown(&token, quote.as_deref()).await);
+        };
+        let source = wanted.source.as_deref();
+        let rows = found
+            .iter()
+            .filter_map(|it| CandleJson::of(it, series, source));
+        let rows: Vec<_> = rows.collect();
+        if !rows.is_empty() {
+            return Ok(Json(json!({ "candles": rows })).into_response());
+        }
+    }
+    Ok(Json(json!({ "candles": [] })).into_response())
 }
 
 /// Averages of a token, over all its quotes or one, as of the analysis' last step.
@@ -177,29 +195,4 @@ pub(super) async fn averages(
     };
     let rows: Vec<_> = found.iter().flat_map(AveragesJson::rows).collect();
     Ok(Json(json!({ "averages": rows })).into_response())
-}
-
-/// Anomalies, newest first.
-pub(super) async fn anomalies(
-    State(api): Shared,
-    Query(asked): Query<params::Anomalies>,
-) -> Result<Response, Problem> {
-    let limit = params::limit(asked.limit.as_deref())?;
-    let token = match asked.token.as_deref() {
-        Some(token) => Some(api.token(token).await?),
-        None => None,
-    };
-    let found = api
-        .store
-        .anomalies(token.as_deref(), limit)
-        .await
-        .map_err(unreadable)?;
-    if let Some(token) = &token
-        && found.is_empty()
-        && !api.store.has_pair(token, None).await.map_err(unreadable)?
-    {
-        return Err(api.unknown(token, None).await);
-    }
-    let rows: Vec<_> = found.iter().map(AnomalyJson::of).collect();
-    Ok(Json(json!({ "anomalies": rows })).into_response())
 }

@@ -6,11 +6,12 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use chrono::DateTime;
-use domain::{Pair, Token, aliases};
+use domain::analytics::SeriesKindError;
+use domain::{Pair, SourceName, Token, aliases};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use store::TickRange;
+use store::{CandleFilter, TickRange};
 
 use super::Api;
 use super::read_error::unreadable;
@@ -106,6 +107,22 @@ pub(super) struct Candles {
     limit: Option<String>,
     pub(super) quote: Option<String>,
     pub(super) interval: Option<String>,
+    series: Option<String>,
+    source: Option<String>,
+}
+
+impl Candles {
+    /// The series that are asked for.
+    pub(super) fn filter(&self) -> Result<CandleFilter, Problem> {
+        let series = self.series.as_deref().map(str::parse).transpose();
+        let source = self.source.as_deref().map(SourceName::new).transpose();
+        Ok(CandleFilter {
+            series: series.map_err(|error: SeriesKindError| bad(error.to_string()))?,
+            source: source
+                .map_err(|error| bad(format!("`source`: {error}")))?
+                .map(String::from),
+        })
+    }
 }
 
 /// The parameters of paths about current values.
@@ -153,7 +170,9 @@ impl Parameters for Ticks {
 }
 
 impl Parameters for Candles {
-    const NAMES: &'static [&'static str] = &["interval", "from", "to", "limit", "quote"];
+    const NAMES: &'static [&'static str] = &[
+        "interval", "from", "to", "limit", "quote", "series", "source",
+    ];
 }
 
 impl Parameters for Now {

@@ -1,4 +1,4 @@
-//! One token's price: a mean-reverting random walk with jumps that fade, traded on several feeds.
+//! One token's price: a mean-reverting random walk, traded on several feeds.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -7,15 +7,6 @@ use super::trade::{Trade, Venue};
 
 /// The time scale of the walk's mean reversion, which keeps a demo of days in range.
 const RETURN_S: f64 = 2_400.0;
-/// The time scale in which a jump fades.
-const JUMP_FADES_S: f64 = 25.0;
-/// The pause between two jumps of one token.
-const JUMP_PAUSE_MS: std::ops::RangeInclusive<i64> = 40_000..=420_000;
-/// When the first token jumps first: late enough for a detector to know the usual volatility, and early
-/// enough to be seen soon after the demo's start.
-const FIRST_JUMP_MS: i64 = 55_000;
-/// A jump's size in standard deviations of a minute's move: far outside the usual.
-const JUMP_DEVIATIONS: std::ops::Range<f64> = 5.0..16.0;
 /// Half of the bid-ask spread, as a share of the price.
 const HALF_SPREAD: f64 = 0.000_04;
 /// The median value of a trade in dollars.
@@ -73,7 +64,11 @@ const PROFILES: &[Profile] = &[
         volume_digits: 4,
         pause_ms: 18,
         volatility: 0.000_16,
-        listings: &[on("USDC", Venue::Ticks), on("USD", Venue::Coinbase)],
+        listings: &[
+            on("USDC", Venue::Ticks),
+            on("USDC", Venue::Pool),
+            on("USD", Venue::Coinbase),
+        ],
     },
     Profile {
         token: "WIF",
@@ -121,29 +116,45 @@ const fn on(quote: &'static str, venue: Venue) -> Listing {
 #[derive(Debug)]
 pub(super) struct Asset {
     profile: &'static Profile,
-    /// The logarithms of the walk's price, and of what is left of a jump.
+    /// The logarithm of the price.
     walk: f64,
-    jump: f64,
     walked_to_ms: i64,
     trade_at_ms: i64,
-    jump_at_ms: i64,
+    disturbance: Disturbance,
 }
 
+/// What is wrong with a token's prices, and until when.
+#[derive(Debug, Default)]
+struct Disturbance {
+    /// What the next trade's price becomes.
+    next_trade: Option<fn(f64) -> f64>,
+    repeated_until_ms: i64,
+    repeated: Option<f64>,
+    pool_away_until_ms: i64,
+    /// The logarithm of how far.
+    pool_away: f64,
+    wild_until_ms: i64,
+    drift_until_ms: i64,
+    /// The logarithm of the price a second.
+    drift_per_s: f64,
+}
+
+/// How much more than usual a price moves while it is wild.
+const WILDNESS: f64 = 15.0;
+
+/// Digits after the point of a price that is distorted: a reciprocal needs more than the price.
+const DISTORTED_DIGITS: usize = 18;
+
 /// Every token of the market, at its first price.
-pub(super) fn all(rng: &mut StdRng, now_ms: i64) -> Vec<Asset> {
-    let mut open = |profile: &'static Profile| Asset {
+pub(super) fn all(now_ms: i64) -> Vec<Asset> {
+    let open = |profile: &'static Profile| Asset {
         profile,
         walk: profile.price.ln(),
-        jump: 0.0,
         walked_to_ms: now_ms,
         trade_at_ms: now_ms,
-        jump_at_ms: now_ms + rng.random_range(JUMP_PAUSE_MS),
+        disturbance: Disturbance::default(),
     };
-    let mut assets: Vec<_> = PROFILES.iter().map(&mut open).collect();
-    if let Some(first) = assets.first_mut() {
-        first.jump_at_ms = now_ms + FIRST_JUMP_MS;
-    }
-    assets
+    PROFILES.iter().map(open).collect()
 }
 
 impl Asset {
@@ -170,6 +181,45 @@ impl Asset {
         times
     }
 
+    /// The token.
+    pub(super) fn token(&self) -> &'static str {
+        self.profile.token
+    }
+
+    /// The next trade has another price.
+    pub(super) fn distort_next_trade(&mut self, distorted: fn(f64) -> f64) {
+        self.disturbance.next_trade = Some(distorted);
+    }
+
+    /// The price moves by that share at once, and stays.
+    pub(super) fn move_by(&mut self, share: f64) {
+        self.walk += share.ln_1p();
+    }
+
+    /// All trades until then have the price of the next one.
+    pub(super) fn repeat_price(&mut self, until_ms: i64) {
+        self.disturbance.repeated_until_ms = until_ms;
+        self.disturbance.repeated = None;
+    }
+
+    /// The price of the pool is away by that share until then.
+    pub(super) fn move_pool(&mut self, until_ms: i64, share: f64) {
+        self.disturbance.pool_away_until_ms = until_ms;
+        self.disturbance.pool_away = share.ln_1p();
+    }
+
+    /// The price moves much more than usual until then.
+    pub(super) fn be_wild(&mut self, until_ms: i64) {
+        self.disturbance.wild_until_ms = until_ms;
+    }
+
+    /// The price moves by that share in small steps.
+    pub(super) fn drift(&mut self, from_ms: i64, until_ms: i64, share: f64) {
+        let seconds = (until_ms - from_ms).max(1) as f64 / 1_000.0;
+        self.disturbance.drift_until_ms = until_ms;
+        self.disturbance.drift_per_s = share.ln_1p() / seconds;
+    }
+
     /// No trade until then.
     pub(super) fn fall_silent(&mut self, until_ms: i64) {
         self.trade_at_ms = self.trade_at_ms.max(until_ms);
@@ -180,25 +230,31 @@ impl Asset {
         let seconds = (at_ms - self.walked_to_ms).max(0) as f64 / 1_000.0;
         self.walked_to_ms = self.walked_to_ms.max(at_ms);
         self.walk += (self.profile.price.ln() - self.walk) * (seconds / RETURN_S).min(1.0);
-        self.walk += self.profile.volatility * seconds.sqrt() * normal(rng);
-        self.jump *= (-seconds / JUMP_FADES_S).exp();
-        if at_ms >= self.jump_at_ms {
-            self.jump_at_ms = at_ms + rng.random_range(JUMP_PAUSE_MS);
-            let size =
-                self.profile.volatility * 60.0_f64.sqrt() * rng.random_range(JUMP_DEVIATIONS);
-            self.jump += if rng.random_bool(0.5) { size } else { -size };
+        let wildness = if at_ms < self.disturbance.wild_until_ms {
+            WILDNESS
+        } else {
+            1.0
+        };
+        self.walk += wildness * self.profile.volatility * seconds.sqrt() * normal(rng);
+        if at_ms < self.disturbance.drift_until_ms {
+            self.walk += self.disturbance.drift_per_s * seconds;
         }
     }
 
     /// A trade at the price of this moment.
     pub(super) fn trade(
-        &self,
+        &mut self,
         rng: &mut StdRng,
         listing: &Listing,
         number: i64,
         at_ms: i64,
     ) -> Trade {
-        let price = (self.walk + self.jump).exp();
+        let disturbance = &mut self.disturbance;
+        let mut log_price = self.walk;
+        if listing.venue == Venue::Pool && at_ms < disturbance.pool_away_until_ms {
+            log_price += disturbance.pool_away;
+        }
+        let price = log_price.exp();
         let buys = rng.random_bool(0.5);
         let paid = price
             * if buys {
@@ -206,12 +262,19 @@ impl Asset {
             } else {
                 1.0 - HALF_SPREAD
             };
+        let mut digits = self.profile.price_digits;
+        let mut paid = paid;
+        if at_ms < disturbance.repeated_until_ms {
+            paid = *disturbance.repeated.get_or_insert(paid);
+        } else if let Some(distorted) = disturbance.next_trade.take() {
+            (paid, digits) = (distorted(paid), DISTORTED_DIGITS);
+        }
         let worth = TRADE_WORTH * (TRADE_WORTH_SPREAD * normal(rng)).exp();
         Trade {
             venue: listing.venue,
             token: self.profile.token,
             quote: listing.quote,
-            price: format!("{paid:.*}", self.profile.price_digits),
+            price: format!("{paid:.digits$}"),
             volume: format!("{:.*}", self.profile.volume_digits, worth / price),
             number,
             at_ms,

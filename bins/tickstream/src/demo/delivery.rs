@@ -35,6 +35,11 @@ pub(super) fn ticks_batch(entries: Vec<Value>) -> Delivery {
     delivery("ticks", &Value::Array(entries))
 }
 
+/// Trades of the demo's second venue.
+pub(super) fn pool_trades(trades: &[Trade]) -> Delivery {
+    delivery("pool", &trades.iter().map(ticks_entry).collect())
+}
+
 /// A trade as Binance's trade stream sends it.
 pub(super) fn binance_trade(trade: &Trade) -> Delivery {
     let body = json!({

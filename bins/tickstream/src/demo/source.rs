@@ -14,14 +14,15 @@ pub(crate) struct DemoSource {
 impl DemoSource {
     /// The demo's source for deliveries in a provider's format.
     pub(crate) fn find(provider: &str) -> Option<Self> {
-        let name = match provider {
-            "ticks" => "demo:market",
-            "binance" => "demo:binance",
-            "coinbase" => "demo:coinbase",
+        let (format, name) = match provider {
+            "ticks" => ("ticks", "demo:market"),
+            "pool" => ("ticks", "demo:pool"),
+            "binance" => ("binance", "demo:binance"),
+            "coinbase" => ("coinbase", "demo:coinbase"),
             _ => return None,
         };
         Some(Self {
-            format: sources::find(provider)?,
+            format: sources::find(format)?,
             name,
             label: SourceName::new(name).ok()?,
         })

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
 
-use domain::{Reason, Tick};
+use domain::analytics::{AnalysisConfig, PairState};
+use domain::detection::AnomalyKind;
+use domain::{Pair, Reason, Tick};
 use sources::{Entry, ParseContext, Source as _};
 
 use super::*;
@@ -97,7 +99,10 @@ fn several_tokens_trade_on_several_feeds_some_hundred_times_a_second() {
     let a_second = seen.ticks.len() as i64 / (MINUTES * 60);
     assert!((200..800).contains(&a_second), "{a_second} ticks/s");
     let feeds: HashSet<_> = seen.ticks.iter().map(|(feed, _)| *feed).collect();
-    assert_eq!(feeds, HashSet::from(["ticks", "binance", "coinbase"]));
+    assert_eq!(
+        feeds,
+        HashSet::from(["ticks", "pool", "binance", "coinbase"])
+    );
     let pairs: HashSet<_> = seen
         .ticks
         .iter()
@@ -113,7 +118,7 @@ fn every_tick_says_that_it_is_made_up() {
         .iter()
         .map(|(_, tick)| tick.source.as_str())
         .collect();
-    let expected = ["demo:market", "demo:binance", "demo:coinbase"];
+    let expected = ["demo:market", "demo:pool", "demo:binance", "demo:coinbase"];
     assert_eq!(named, HashSet::from(expected));
 }
 
@@ -121,15 +126,13 @@ fn every_tick_says_that_it_is_made_up() {
 fn prices_stay_in_range_and_have_enough_digits_to_move() {
     for (token, points) in series(ten_minutes()) {
         let first = points[0].1;
-        assert!(
-            points
-                .iter()
-                .all(|(_, price)| (0.6..1.6).contains(&(price / first))),
-            "{token}"
-        );
+        let is_in_range = |(_, price): &&(i64, f64)| (0.6..1.6).contains(&(price / first));
+        // Of faults, one price each is anywhere.
+        let outside = points.iter().filter(|it| !is_in_range(it)).count();
+        assert!(outside <= 5, "{token}: {outside}");
         let levels: HashSet<_> = points.iter().map(|(_, price)| price.to_bits()).collect();
         assert!(
-            levels.len() > points.len() / 20,
+            levels.len() > points.len() / 30,
             "{token} has {} levels",
             levels.len()
         );
@@ -193,20 +196,6 @@ fn a_restarted_market_uses_other_ids() {
 }
 
 #[test]
-fn tokens_fall_silent_and_jump() {
-    let (mut outages, mut jumps) = (0, 0);
-    for points in series(ten_minutes()).values() {
-        for pair in points.windows(2) {
-            outages += usize::from(pair[1].0 - pair[0].0 >= 10_000);
-            let calm = pair[1].0 - pair[0].0 < 1_000;
-            jumps += usize::from(calm && (pair[1].1 / pair[0].1).ln().abs() > 0.003);
-        }
-    }
-    assert!((3..30).contains(&outages), "{outages} outages");
-    assert!((5..60).contains(&jumps), "{jumps} jumps");
-}
-
-#[test]
 fn malformed_entries_are_of_all_kinds_and_no_others() {
     let malformed = &ten_minutes().malformed;
     let total: usize = malformed.values().sum();
@@ -244,4 +233,54 @@ fn only_the_last_second_of_a_pause_is_generated() {
         "{} ticks at once",
         seen.ticks.len()
     );
+}
+
+/// The anomalies of ticks in the order of arrival, as the analysis finds them: when, and of which token and kind.
+fn anomalies(ticks: &[(&'static str, Tick)]) -> Vec<(i64, String, AnomalyKind)> {
+    let config = AnalysisConfig::default();
+    let mut states: HashMap<Pair, PairState> = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for (_, tick) in ticks
+        .iter()
+        .filter(|(_, tick)| seen.insert(tick.identity()))
+    {
+        let new = || PairState::new(tick.token.clone(), tick.quote.clone());
+        let state = states.entry(Pair::of(tick)).or_insert_with(new);
+        let anomaly = state.apply(tick, &config).anomaly;
+        found.extend(anomaly.map(|it| {
+            let token = it.token.to_string();
+            (tick.ingested_at_ms, token, it.detection.kind)
+        }));
+    }
+    found
+}
+
+/// Each kind of fault is found, most of them at once: of the second round, in which a detector knows the market.
+#[test]
+fn each_fault_is_found() {
+    let mut market = Market::new(1, START_MS);
+    let (mut seen, mut begun) = (Seen::default(), Vec::new());
+    for step in 1..=8 * 60_000 / STEP_MS {
+        let now_ms = START_MS + step * STEP_MS;
+        for delivery in market.next_deliveries(now_ms) {
+            seen.read(now_ms, &delivery);
+        }
+        if begun.last() != market.last_fault().as_ref() {
+            begun.extend(market.last_fault());
+        }
+    }
+    let found = anomalies(&seen.ticks);
+    let mut missed = Vec::new();
+    for (at_ms, fault) in &begun[Fault::ALL.len()..2 * Fault::ALL.len()] {
+        let first = found.iter().find(|(found_ms, token, kind)| {
+            found_ms >= at_ms && token == fault.token() && *kind == fault.kind()
+        });
+        let delay_ms = first.map(|(found_ms, ..)| found_ms - at_ms);
+        println!("{fault:?} {delay_ms:?}");
+        if delay_ms.is_none_or(|ms| ms > fault.found_within_ms()) {
+            missed.push((fault, delay_ms));
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}, found: {found:?}");
 }

@@ -5,6 +5,8 @@
 pub(super) enum Venue {
     /// Our own JSON.
     Ticks,
+    /// Our own JSON, from another venue.
+    Pool,
     /// A Binance trade message.
     Binance,
     /// A Coinbase `market_trades` message.

@@ -93,6 +93,6 @@ async fn a_feed_without_a_currency_is_refused_and_a_wide_price_is_not_in_candles
     let path = format!("/api/candles/BTC?interval=1m&{range}");
     let candles = process.list(&path, "candles").await;
     assert_eq!(candles.len(), 1, "{candles:?}");
-    assert_eq!(candles[0]["trades"], 1, "{candles:?}");
+    assert_eq!(candles[0]["ticks"], 1, "{candles:?}");
     process.stop().await;
 }

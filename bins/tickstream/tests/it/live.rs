@@ -99,7 +99,50 @@ async fn an_anomaly_reaches_the_reader_and_the_list() {
     assert_eq!(message["anomalies"][0]["price"], "150");
     let listed = process.list("/api/anomalies?token=CALM", "anomalies").await;
     assert_eq!(listed.len(), 1);
-    assert!(listed[0]["score"].as_f64() > listed[0]["threshold"].as_f64());
+    let jump = &listed[0];
+    assert!(jump["score"].as_f64() >= Some(0.5));
+    assert_eq!(
+        (&jump["kind"], &jump["direction"]),
+        (&json!("jump"), &json!("up"))
+    );
+    assert_eq!(
+        (&jump["source"], &jump["quantity"]),
+        (&json!("ticks:api"), &json!("value"))
+    );
+    assert_eq!(jump["seen"].as_f64().unwrap().round(), 150.0);
+    assert!(
+        (jump["expected"].as_f64().unwrap() - 100.0).abs() < 0.2,
+        "{jump}"
+    );
+
+    // A person says that it was none, and wants to see no others of this pair.
+    let mark = |who: &str| json!({"token": "CALM", "quote": jump["quote"], "timestamp": jump["timestamp"], "tick_id": jump["tick_id"], "false_alarm": true, "who": who});
+    let (status, answer) = process.put("/api/anomalies/mark", mark(" ")).await;
+    assert_eq!(status, 400, "{answer}");
+    let (status, answer) = process.put("/api/anomalies/mark", mark("ada")).await;
+    assert_eq!((status, &answer["false_alarm"]), (200, &json!(true)));
+    let mut other = mark("ada");
+    other["timestamp"] = json!(START_MS);
+    assert_eq!(process.put("/api/anomalies/mark", other).await.0, 404);
+    let mute =
+        |token: &str| json!({"token": token, "quote": jump["quote"], "muted": true, "who": "ada"});
+    assert_eq!(
+        process.put("/api/anomalies/mute", mute("NOBODY")).await.0,
+        404
+    );
+    let (status, answer) = process.put("/api/anomalies/mute", mute("CALM")).await;
+    assert_eq!(
+        (status, &answer["muted"][0]["token"]),
+        (200, &json!("CALM"))
+    );
+    let (_, listed) = process.get("/api/anomalies?token=CALM").await;
+    assert_eq!(listed["anomalies"][0]["false_alarm"]["who"], "ada");
+    assert_eq!(listed["muted"][0]["who"], "ada");
+    let (_, review) = process.get("/api/anomalies/review").await;
+    assert_eq!(
+        review["kinds"],
+        json!([{"kind": "jump", "found": 1, "false_alarms": 1}])
+    );
     process.stop().await;
 }
 

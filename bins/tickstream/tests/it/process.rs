@@ -106,12 +106,12 @@ impl Process {
     }
 
     pub(crate) async fn put_rollout(&self, change: Value) -> Answer {
-        self.send(
-            self.http
-                .put(format!("{}/api/rollout", self.url))
-                .json(&change),
-        )
-        .await
+        self.put("/api/rollout", change).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(self.http.put(format!("{}{path}", self.url)).json(&body))
+            .await
     }
 
     /// Writes everything that was streamed so far to the archive.

@@ -75,16 +75,19 @@ impl Update {
         }
     }
 
-    pub(super) fn of_candle(candle: &Candle) -> Self {
+    /// One update for the trades, and one for the quotes.
+    pub(super) fn of_candle(candle: &Candle) -> impl Iterator<Item = Self> {
         let Candle { token, quote, .. } = candle;
-        let identity = format!(
-            "{token}/{quote}/{}/{:013}",
-            candle.interval.as_str(),
-            candle.start_ms
-        );
-        let rank = (i64::from(candle.revision), candle.tick_count);
-        let json = json(&CandleJson::of(candle));
-        Self::of_result(Kind::Candles, token.clone(), identity, rank, json)
+        CandleJson::rows(candle).map(move |row| {
+            let identity = format!(
+                "{token}/{quote}/{}/{}/{:013}",
+                row.series(),
+                candle.interval.as_str(),
+                candle.start_ms
+            );
+            let rank = (i64::from(candle.revision), candle.tick_count());
+            Self::of_result(Kind::Candles, token.clone(), identity, rank, json(&row))
+        })
     }
 
     /// One update for each window.
@@ -92,7 +95,7 @@ impl Update {
         let Averages { token, quote, .. } = averages;
         let rows = AveragesJson::rows(averages).zip(&averages.windows);
         rows.map(move |(row, window)| {
-            let identity = format!("{token}/{quote}/{}", window.window_ms);
+            let identity = format!("{token}/{quote}/{}/{}", averages.kind, window.window_ms);
             let rank = (averages.timestamp_ms, window.ticks);
             Self::of_result(Kind::Averages, token.clone(), identity, rank, json(&row))
         })

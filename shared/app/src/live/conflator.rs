@@ -77,7 +77,7 @@ impl AnalysisFeed for Conflator {
             } = &update;
             candles
                 .iter()
-                .map(Update::of_candle)
+                .flat_map(Update::of_candle)
                 .for_each(|update| batch.add(update));
             averages.iter().for_each(|averages| {
                 Update::of_averages(averages).for_each(|update| batch.add(update));

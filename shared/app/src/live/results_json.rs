@@ -2,47 +2,97 @@
 //! broadcast queue.
 
 use domain::SourceName;
-use domain::analytics::{Anomaly, Averages, Candle, Interval};
+use domain::analytics::{Anomaly, Averages, Candle, Interval, SeriesKind};
 use domain::detection::{AnomalyKind, Detection, Direction, Quantity};
 use serde::Serialize;
 
-/// A candle as the API shows it.
+/// The trades or the quotes of a candle as the API shows them.
 #[derive(Debug, Serialize)]
 pub struct CandleJson<'a> {
     token: &'a str,
     quote: &'a str,
+    series: SeriesKind,
+    /// The venue; all venues if it is omitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
     interval: Interval,
     /// Epoch milliseconds.
     start: i64,
-    open: String,
-    high: String,
-    low: String,
-    close: String,
-    /// `null` if no tick has a volume.
-    volume: Option<String>,
-    vwap: Option<f64>,
-    trades: u64,
+    #[serde(flatten)]
+    values: ValuesJson,
     revision: u32,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ValuesJson {
+    Trades {
+        open: String,
+        high: String,
+        low: String,
+        close: String,
+        /// `null` if no trade has a volume.
+        volume: Option<String>,
+        vwap: Option<f64>,
+        trades: u64,
+    },
+    Quotes {
+        last: String,
+        high: String,
+        low: String,
+        ticks: u64,
+    },
+}
+
 impl<'a> CandleJson<'a> {
-    /// The candle's fields.
+    /// The trades or the quotes of all venues, or of one; `None` if the candle has none.
     #[must_use]
-    pub fn of(candle: &'a Candle) -> Self {
-        Self {
+    pub fn of(candle: &'a Candle, series: SeriesKind, source: Option<&'a str>) -> Option<Self> {
+        let values = match source {
+            Some(source) => candle.of_venue(series, source),
+            None => candle.of_kind(series),
+        }?;
+        let [open, high, low, close] =
+            [values.open, values.high, values.low, values.close].map(|price| price.to_string());
+        let values = match series {
+            SeriesKind::Trades => ValuesJson::Trades {
+                open,
+                high,
+                low,
+                close,
+                volume: values.volume.map(|volume| volume.to_string()),
+                vwap: values.vwap(),
+                trades: values.tick_count,
+            },
+            SeriesKind::Quotes => ValuesJson::Quotes {
+                last: close,
+                high,
+                low,
+                ticks: values.tick_count,
+            },
+        };
+        Some(Self {
             token: candle.token.as_str(),
             quote: candle.quote.as_str(),
+            series,
+            source,
             interval: candle.interval,
             start: candle.start_ms,
-            open: candle.open.to_string(),
-            high: candle.high.to_string(),
-            low: candle.low.to_string(),
-            close: candle.close.to_string(),
-            volume: candle.volume.map(|volume| volume.to_string()),
-            vwap: candle.vwap(),
-            trades: candle.tick_count,
+            values,
             revision: candle.revision,
-        }
+        })
+    }
+
+    /// The trades and the quotes of all venues, as far as there are any.
+    pub fn rows(candle: &'a Candle) -> impl Iterator<Item = Self> {
+        let kinds = SeriesKind::ALL.into_iter();
+        kinds.filter_map(move |series| Self::of(candle, series, None))
+    }
+
+    /// Trades or quotes.
+    #[must_use]
+    pub fn series(&self) -> SeriesKind {
+        self.series
     }
 }
 
@@ -51,9 +101,11 @@ impl<'a> CandleJson<'a> {
 pub struct AveragesJson<'a> {
     token: &'a str,
     quote: &'a str,
+    series: SeriesKind,
     timestamp: i64,
     window: String,
     sma: Option<f64>,
+    twap: Option<f64>,
     ema: Option<f64>,
     vwap: Option<f64>,
     ticks: u64,
@@ -65,9 +117,11 @@ impl<'a> AveragesJson<'a> {
         averages.windows.iter().map(|window| Self {
             token: averages.token.as_str(),
             quote: averages.quote.as_str(),
+            series: averages.kind,
             timestamp: averages.timestamp_ms,
             window: window_name(window.window_ms),
             sma: window.sma,
+            twap: window.twap,
             ema: window.ema,
             vwap: window.vwap,
             ticks: window.ticks,
@@ -139,7 +193,7 @@ fn window_name(window_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Tick, Volume};
+    use domain::{Method, Tick, Volume};
     use serde_json::{Value, json};
     use testkit::ticks::tick;
 
@@ -157,7 +211,8 @@ mod tests {
             });
             let mut candle = parts.next().unwrap();
             parts.for_each(|part| candle.merge(&part));
-            let json = serde_json::to_value(CandleJson::of(&candle)).unwrap();
+            let row = CandleJson::of(&candle, SeriesKind::Trades, None);
+            let json = serde_json::to_value(row.unwrap()).unwrap();
             (json["volume"].clone(), json["vwap"].is_null())
         };
         assert_eq!(shown(&[None]), (Value::Null, true));
@@ -167,6 +222,32 @@ mod tests {
             shown(&[None, Some("1.50"), Some("2")]),
             (json!("3.5"), false)
         );
+    }
+
+    #[test]
+    fn trades_and_quotes_are_rows_of_their_own() {
+        let quote = Tick {
+            method: Method::Oracle,
+            source: SourceName::new("pyth").unwrap(),
+            ..tick("BTC", 2)
+        };
+        let mut candle = Candle::of(&tick("BTC", 1), Interval::OneHour);
+        candle.merge(&Candle::of(&quote, Interval::OneHour));
+        let rows: Vec<_> = CandleJson::rows(&candle).collect();
+        let rows = serde_json::to_value(rows).unwrap();
+        assert_eq!(rows.as_array().unwrap().len(), 2);
+        assert_eq!(
+            (&rows[0]["series"], &rows[0]["trades"], &rows[0]["close"]),
+            (&json!("trades"), &json!(1), &json!("10.01"))
+        );
+        let expected = json!({
+            "token": "BTC", "quote": "USD", "series": "quotes", "interval": "1h", "start": candle.start_ms,
+            "last": "10.02", "high": "10.02", "low": "10.02", "ticks": 1, "revision": 0
+        });
+        assert_eq!(rows[1], expected);
+        let of_pyth = CandleJson::of(&candle, SeriesKind::Quotes, Some("pyth"));
+        assert_eq!(serde_json::to_value(of_pyth).unwrap()["source"], "pyth");
+        assert!(CandleJson::of(&candle, SeriesKind::Trades, Some("pyth")).is_none());
     }
 
     #[test]

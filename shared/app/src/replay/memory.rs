@@ -192,11 +192,12 @@ impl Memory {
                 update
                     .candles
                     .extend(open.filter(|candle| changed.contains(candle)).cloned());
-                update.averages.push(held.state.averages());
+                update.averages.extend(held.state.averages());
             }
         }
         let by_pair = |one: &Averages, other: &Averages| {
-            (&one.token, &one.quote).cmp(&(&other.token, &other.quote))
+            let place = |it: &'_ Averages| (it.token.clone(), it.quote.clone(), it.kind);
+            place(one).cmp(&place(other))
         };
         update.averages.sort_by(by_pair);
         for (pair, start_ms) in results.reissued {

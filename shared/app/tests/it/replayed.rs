@@ -265,10 +265,12 @@ impl World {
 
 /// Without what the order of arrival decides: revisions, and the last digits of a double.
 fn plain(candles: Vec<Candle>) -> Vec<Candle> {
-    let plain = |candle: Candle| Candle {
-        revision: 0,
-        quote_volume: (candle.quote_volume * 1e6).round(),
-        ..candle
+    let plain = |mut candle: Candle| {
+        candle.revision = 0;
+        for series in &mut candle.series {
+            series.values.quote_volume = (series.values.quote_volume * 1e6).round();
+        }
+        candle
     };
     candles.into_iter().map(plain).collect()
 }
@@ -344,7 +346,7 @@ async fn an_open_candle_counts_each_tick_once_after_the_loss_of_all_snapshots() 
     let stored = candles
         .iter()
         .filter(|it| it.interval >= Interval::OneMinute);
-    let counts: Vec<u64> = stored.map(|it| it.tick_count).collect();
+    let counts: Vec<u64> = stored.map(|it| it.tick_count()).collect();
     assert_eq!(counts, [6, 6, 6]);
 }
 

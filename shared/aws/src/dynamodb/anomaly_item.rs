@@ -7,7 +7,7 @@ use super::attributes::{
 };
 
 /// The attribute with the complete anomaly.
-const PACKED: &str = "packed";
+const PACKED: &str = "anomaly";
 
 /// The partition key of the anomalies of one UTC day.
 pub(crate) fn anomaly_partition(timestamp_ms: i64) -> Result<String, ItemError> {

@@ -15,7 +15,7 @@ use super::attributes::{
 pub(crate) const POSITION: &str = "position";
 
 /// The attribute with the candles.
-const CANDLES: &str = "candles";
+const CANDLES: &str = "series";
 
 /// The attribute with the members that the candles do not tell, eight bytes each.
 const MEMBERS: &str = "members";

@@ -19,7 +19,7 @@ pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
     let (token, quote) = (short(first.token.as_str()), short(first.quote.as_str()));
     // The text also has what was expected and seen.
     let message = first.message();
-    let what = message.split(',').next().unwrap_or_default();
+    let what = message.split([',', ';']).next().unwrap_or_default();
     let what = format!("{token}/{quote} {what}");
     let subject = match notified.len() {
         1 => what,
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(subject, "SOL/USD rose 5.0 % in 1.0 s");
         assert!(
             text.starts_with(
-                "2026-01-01T00:00:01.000Z SOL/USD of test at 10.01: rose 5.0 % in 1.0 s, from 9.5333 to 10.01 (jump, score 0.75, tick "
+                "2026-01-01T00:00:01.000Z SOL/USD of testkit:made at 10.01: rose 5.0 % in 1.0 s, from 9.5333 to 10.01 (jump, score 0.75, tick "
             ),
             "{text}"
         );
@@ -122,9 +122,9 @@ mod tests {
                 quote: Token::try_from(longest.to_uppercase()).unwrap(),
                 detection: Detection {
                     kind,
-                    expected: 1.234_567_8e-20,
-                    seen: 1.234_567_8e-9,
-                    window_ms: i64::MAX,
+                    expected: 0.012_345_678,
+                    seen: 12.345_678,
+                    window_ms: 99 * 86_400_000,
                     ..found.detection
                 },
                 ..found

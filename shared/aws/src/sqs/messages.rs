@@ -9,7 +9,7 @@ const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
 
 /// The messages of an update, each with rows of one kind: `{"type":"candles","candles":[…]}`.
 pub(super) fn of(update: &AnalysisUpdate) -> Vec<String> {
-    let candles = update.candles.iter().map(CandleJson::of);
+    let candles = update.candles.iter().flat_map(CandleJson::rows);
     let averages = update.averages.iter().flat_map(AveragesJson::rows);
     let anomalies = update.anomalies.iter().map(AnomalyJson::of);
     let mut messages = rows("candles", candles, MESSAGE_BYTES_MAX);

@@ -12,7 +12,7 @@ use aws_client::client::BATCH;
 use aws_client::scripted_http::{Answer, Wire};
 use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::Client;
-use domain::analytics::{Candle, CandleBlock, Interval};
+use domain::analytics::{Candle, CandleBlock, Interval, SeriesKind};
 use domain::{Pair, Tick};
 use serde_json::{Value, json};
 use testkit::contract;
@@ -206,14 +206,12 @@ async fn longer_candles_are_merged_from_the_stored_ones() {
 
     let hours = read(Interval::OneHour, range(0, 180, 100)).await;
     assert_eq!(minutes(&hours), [0, 60, 120]);
-    let counts: Vec<u64> = hours.iter().map(|it| it.tick_count).collect();
+    let hour = hours[1].of_kind(SeriesKind::Trades).unwrap();
+    let counts: Vec<u64> = hours.iter().map(Candle::tick_count).collect();
     assert_eq!(counts, [60, 60, 10]);
-    assert_eq!(
-        (hours[1].open, hours[1].close),
-        (made[60].price, made[119].price)
-    );
+    assert_eq!((hour.open, hour.close), (made[60].price, made[119].price));
     let prices = made[60..120].iter().map(|it| it.price);
-    assert_eq!(Some(hours[1].high), prices.max());
+    assert_eq!(Some(hour.high), prices.max());
     // An hour that begins in the range is whole, although the range ends within it.
     assert_eq!(
         read(Interval::OneHour, range(60, 61, 100)).await,

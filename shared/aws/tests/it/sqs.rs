@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use aws::sqs::{SqsFeed, SqsQueue};
 use aws_sdk_sqs::Client;
 use domain::Tick;
-use domain::analytics::{Anomaly, AnomalyReason, Candle, Interval};
+use domain::analytics::{Anomaly, Candle, Interval};
 use serde_json::{Value, json};
+use testkit::anomalies::jump_at;
 use testkit::ticks::{tick, ticks};
 use tokio::time::Instant;
 
@@ -190,19 +191,7 @@ impl Notifier for FakeNotifier {
 }
 
 fn anomaly(n: u32) -> Anomaly {
-    let tick = tick("SOL", n);
-    Anomaly {
-        token: tick.token,
-        quote: tick.quote,
-        tick_id: tick.tick_id,
-        timestamp_ms: tick.timestamp_ms,
-        price: tick.price,
-        score: 14.0,
-        threshold: 8.0,
-        window_ms: 1_000,
-        reason: AnomalyReason::Jump,
-        message: "rose 5.1 % in 1.0 s".to_owned(),
-    }
+    jump_at(&tick("SOL", n))
 }
 
 fn feed(wire: &Wire, notifier: &Arc<FakeNotifier>) -> SqsFeed {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::candle::quote_volume;
+use super::ohlcv::Ohlcv;
 use super::{Candle, Interval, Member};
 use crate::{Pair, Tick};
 
@@ -88,7 +88,7 @@ impl CandleBlock {
         self.candles
             .entry(start_ms)
             .and_modify(|candle| {
-                candle.add(tick, quote_volume(tick));
+                candle.add(tick, &Ohlcv::of(tick));
                 candle.revision += u32::from(reissues);
             })
             .or_insert_with(|| Candle::of(tick, self.interval));
@@ -164,7 +164,7 @@ mod tests {
             assert_eq!(block.add(tick, true), Added::Duplicate);
             assert!(block.has(tick));
         }
-        let count: u64 = block.candles().map(|candle| candle.tick_count).sum();
+        let count: u64 = block.candles().map(Candle::tick_count).sum();
         assert_eq!(count, made.len() as u64);
         assert!(block.candles().all(|candle| candle.revision == 0));
         let late = Tick {

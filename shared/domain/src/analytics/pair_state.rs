@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::anomaly::Anomaly;
-use super::averages::{Averages, WINDOWS_MS, Window};
-use super::candle::{Candle, quote_volume};
+use super::averages::{Averages, SeriesWindows};
+use super::candle::Candle;
 use super::config::AnalysisConfig;
 use super::interval::Interval;
 use super::lateness::{self, Timeliness};
+use super::ohlcv::Ohlcv;
 use super::pair_detector::PairDetector;
+use super::series_kind::SeriesKind;
 use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The version of the stored state. It must change when the layout of anything in [`PairState`]
@@ -28,7 +30,10 @@ pub struct PairState {
     /// The candles that have not ended at `newest_ms`, by interval and start: mostly one of each
     /// interval, and more if a sender's clock is ahead.
     pub(super) open: Vec<Candle>,
-    pub(super) windows: [Window; WINDOWS_MS.len()],
+    /// Of the trades, if there were any.
+    trades: Option<Box<SeriesWindows>>,
+    /// Of the quotes, if there were any.
+    quotes: Option<Box<SeriesWindows>>,
     detector: PairDetector,
 }
 
@@ -83,7 +88,8 @@ impl PairState {
             newest_ms: None,
             latest: None,
             open: Vec::new(),
-            windows: WINDOWS_MS.map(Window::new),
+            trades: None,
+            quotes: None,
             detector: PairDetector::default(),
         }
     }
@@ -113,23 +119,25 @@ impl PairState {
         self.add_to_candles(tick, &mut effects);
         self.close_candles(newest_ms, &mut effects);
         let price = tick.price.to_f64();
-        let volume = tick.volume.map(|volume| volume.to_f64());
-        for window in &mut self.windows {
-            window.add(effective_ms, price, volume);
-        }
+        let (windows, volume) = match SeriesKind::of(tick) {
+            SeriesKind::Trades => (&mut self.trades, tick.volume.map(|it| it.to_f64())),
+            SeriesKind::Quotes => (&mut self.quotes, None),
+        };
+        let windows = windows.get_or_insert_with(|| Box::new(SeriesWindows::new()));
+        windows.add(tick, effective_ms, price, volume);
         let detector = &mut self.detector;
         effects.anomaly = detector.observe(tick, effective_ms, price, &config.detection);
         effects
     }
 
     fn add_to_candles(&mut self, tick: &Tick, effects: &mut Effects) {
-        let quote_volume = quote_volume(tick);
+        let values = Ohlcv::of(tick);
         for interval in Interval::ALL {
             let start_ms = interval.start_of(tick.timestamp_ms);
             match self.position(interval, start_ms) {
                 Ok(at) => {
                     if let Some(candle) = self.open.get_mut(at) {
-                        candle.add(tick, quote_volume);
+                        candle.add(tick, &values);
                     }
                 }
                 Err(at) => {
@@ -165,11 +173,11 @@ impl PairState {
     #[must_use]
     pub fn resumed(pair: &Pair, candles: Vec<Candle>) -> Self {
         let mut state = Self::new(pair.token.clone(), pair.quote.clone());
-        for candle in &candles {
+        for (order, price) in candles.iter().filter_map(Candle::last) {
             let latest = Latest {
-                effective_ms: candle.last.timestamp_ms,
-                order: candle.last,
-                price: candle.close,
+                effective_ms: order.timestamp_ms,
+                order,
+                price,
             };
             state.latest = state.latest.max(Some(latest));
         }
@@ -213,15 +221,18 @@ impl PairState {
         self.latest
     }
 
-    /// The moving averages as of the newest tick.
-    #[must_use]
-    pub fn averages(&self) -> Averages {
-        Averages {
+    /// The moving averages of the trades and of the quotes, each as of the newest of them.
+    pub fn averages(&self) -> impl Iterator<Item = Averages> {
+        let pair = || Pair {
             token: self.token.clone(),
             quote: self.quote.clone(),
-            timestamp_ms: self.newest_ms.unwrap_or_default(),
-            windows: self.windows.each_ref().map(Window::averages),
-        }
+        };
+        let of_kinds = [
+            (SeriesKind::Trades, &self.trades),
+            (SeriesKind::Quotes, &self.quotes),
+        ];
+        let of_kinds = of_kinds.into_iter();
+        of_kinds.filter_map(move |(kind, it)| Some(it.as_deref()?.averages(kind, pair())))
     }
 
     /// The candles that have not ended yet, the shortest interval first.

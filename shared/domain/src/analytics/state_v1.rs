@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::averages::{WINDOWS_MS, Window};
 use super::candle::Candle;
+use super::candle_v2::CandleV2;
 use super::interval::Interval;
 use super::pair_state::{Latest, PairState};
 use super::total_volume::TotalVolume;
@@ -41,7 +41,7 @@ impl From<CandleV1> for Candle {
             sequence: None,
             tick_id,
         };
-        Self {
+        Self::from(CandleV2 {
             token: before.token,
             quote: before.quote,
             interval: before.interval,
@@ -58,7 +58,7 @@ impl From<CandleV1> for Candle {
             last: order(before.last_ms, before.last_id),
             revision: before.revision,
             members: Vec::new(),
-        }
+        })
     }
 }
 
@@ -72,8 +72,18 @@ pub struct PairStateV1 {
     /// The ids of the last 512 ticks, which are no longer needed.
     _recent_ids: Vec<[u8; 8]>,
     open: [Option<CandleV1>; Interval::ALL.len()],
-    windows: [Window; WINDOWS_MS.len()],
+    _windows: [WindowV1; 3],
     _detector: DetectorV1,
+}
+
+/// A window of version 1, which is not continued: it had no closes of bars.
+#[derive(Debug, Clone, Deserialize)]
+struct WindowV1 {
+    _window_ms: i64,
+    _newest_ms: Option<i64>,
+    _decayed_prices: f64,
+    _decayed_ticks: f64,
+    _buckets: Vec<(u8, (u64, f64, f64, f64))>,
 }
 
 /// The detector of version 1, which is not continued.
@@ -102,7 +112,7 @@ impl TryFrom<PairStateV1> for PairState {
             newest_ms,
             _recent_ids: _,
             open,
-            windows,
+            _windows: _,
             _detector: _,
         } = before
         else {
@@ -111,7 +121,6 @@ impl TryFrom<PairStateV1> for PairState {
         let candles = open.into_iter().flatten().map(Candle::from);
         let mut state = Self::resumed(&Pair { token, quote }, candles.collect());
         state.newest_ms = newest_ms.max(state.latest().map(|latest: Latest| latest.effective_ms));
-        state.windows = windows;
         Ok(state)
     }
 }

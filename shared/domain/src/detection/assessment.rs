@@ -79,6 +79,9 @@ impl Detection {
                     change(*expected)
                 )
             }
+            AnomalyKind::StuckFeed if self.quantity == Quantity::Value => {
+                format!("at {to} for {window}, while the other venues went to {from}")
+            }
             AnomalyKind::Volatility | AnomalyKind::StuckFeed => {
                 format!("the same value {to} times in a row over {window}; {from} is usual")
             }

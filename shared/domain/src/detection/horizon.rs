@@ -35,6 +35,15 @@ pub(super) struct Horizon {
     jumps: Jumps,
 }
 
+/// A value of the series.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tick {
+    pub(super) timestamp_ms: i64,
+    pub(super) value: f32,
+    /// How far it is from the value of the tick before.
+    pub(super) step: f32,
+}
+
 /// What is usual anywhere.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -58,8 +67,8 @@ pub(super) struct Signal {
 }
 
 impl Horizon {
-    /// A horizon that also has a range for each time of the day.
-    pub(super) fn with_time_of_day() -> Self {
+    /// The first horizon: it also has a range for each time of the day.
+    pub(super) fn first() -> Self {
         Self {
             statistics: Statistics::with_time_of_day(),
             ..Self::default()
@@ -71,26 +80,57 @@ impl Horizon {
         (self.samples > 0).then_some(self.last)
     }
 
-    /// Judges a value, and learns from it if the last sample is at least `period_ms` old. Returns a jump, and what
-    /// the statistics show.
+    /// Judges a value, and learns from it if the last sample is at least `period_ms` old. Returns a move that is too
+    /// large, and what the statistics show.
     pub(super) fn observe(
         &mut self,
-        timestamp_ms: i64,
-        value: f32,
+        tick: &Tick,
         period_ms: i64,
         limits: &Limits,
     ) -> [Option<Signal>; 2] {
-        if self.samples == 0 {
-            (self.last_ms, self.last) = (timestamp_ms, value);
-            (self.low, self.high) = (value, value);
+        let (moved, elapsed_ms) = self.moved(tick, period_ms, limits);
+        let shape = elapsed_ms.and_then(|elapsed_ms| {
+            let sample = self.sample(tick, elapsed_ms, limits);
+            self.judge(&sample, limits)
+        });
+        [moved, shape]
+    }
+
+    /// The same for moves alone.
+    pub(super) fn observe_moves(
+        &mut self,
+        tick: &Tick,
+        period_ms: i64,
+        limits: &Limits,
+    ) -> Option<Signal> {
+        let (moved, elapsed_ms) = self.moved(tick, period_ms, limits);
+        if let Some(elapsed_ms) = elapsed_ms {
+            self.sample(tick, elapsed_ms, limits);
         }
-        let elapsed_ms = timestamp_ms.saturating_sub(self.last_ms);
+        moved
+    }
+
+    /// A move that is too large; and the time since the last sample if the tick is one.
+    #[inline]
+    fn moved(
+        &mut self,
+        tick: &Tick,
+        period_ms: i64,
+        limits: &Limits,
+    ) -> (Option<Signal>, Option<f32>) {
+        if self.samples == 0 {
+            (self.last_ms, self.last) = (tick.timestamp_ms, tick.value);
+            (self.low, self.high) = (tick.value, tick.value);
+        }
+        let elapsed_ms = tick.timestamp_ms.saturating_sub(self.last_ms);
         let interval_ms = self.interval_ms.get().max(1.0);
         let elapsed = span_ms(elapsed_ms.max(0));
         let moved = Move {
             from: self.last,
-            to: value,
-            intervals: elapsed / interval_ms,
+            to: tick.value,
+            step: tick.step,
+            elapsed_ms: elapsed,
+            interval_ms,
             noise: limits.noise_min + limits.jump_noise_share * (self.high - self.low),
         };
         let jump = self.jumps.judge(&moved, self.samples);
@@ -108,23 +148,15 @@ impl Horizon {
         }
         // Time that goes back starts again from there.
         let is_sample = self.samples == 0 || elapsed_ms >= period_ms || elapsed_ms < 0;
-        let shape = if is_sample {
+        if is_sample {
             self.samples = self.samples.saturating_add(1);
             self.jumps.learn(&moved, self.samples);
-            self.sample(timestamp_ms, value, elapsed, limits)
-        } else {
-            None
-        };
-        [jump, shape]
+        }
+        (jump, is_sample.then_some(elapsed))
     }
 
-    fn sample(
-        &mut self,
-        timestamp_ms: i64,
-        value: f32,
-        elapsed_ms: f32,
-        limits: &Limits,
-    ) -> Option<Signal> {
+    /// Makes a tick the last sample.
+    fn sample(&mut self, tick: &Tick, elapsed_ms: f32, limits: &Limits) -> Sample {
         #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
         let share = 1.0 / self.samples as f32;
         if self.samples > 1 {
@@ -139,12 +171,13 @@ impl Horizon {
             };
             self.interval_ms.add(interval_ms, INTERVAL_SPAN, share);
         }
+        let value = tick.value;
         let shrinking = 0.5 * (self.high - self.low) / RANGE_SPAN;
         let (low, high) = (self.low + shrinking, self.high - shrinking);
         let outside = (value - high).max(0.0) + (value - low).min(0.0);
         (self.low, self.high) = (low.min(value), high.max(value));
         let sample = Sample {
-            timestamp_ms,
+            timestamp_ms: tick.timestamp_ms,
             value,
             change: value - self.last,
             noise: limits.noise_min + NOISE_SHARE * (self.high - self.low),
@@ -153,15 +186,20 @@ impl Horizon {
             outside,
             share,
         };
-        (self.last_ms, self.last) = (timestamp_ms, value);
-        let (evidence, most) = self.statistics.evidence(&sample);
+        (self.last_ms, self.last) = (tick.timestamp_ms, value);
+        sample
+    }
+
+    /// What the statistics show.
+    fn judge(&mut self, sample: &Sample, limits: &Limits) -> Option<Signal> {
+        let (evidence, most) = self.statistics.evidence(sample);
         let strength = self
             .onsets
-            .strength(timestamp_ms, evidence, limits.onsets_per_day);
+            .strength(sample.timestamp_ms, evidence, limits.onsets_per_day);
         if strength <= 0.0 {
             return None;
         }
-        let observed = self.statistics.observed(most, &sample)?;
+        let observed = self.statistics.observed(most, sample)?;
         Some(Signal {
             strength,
             observed,

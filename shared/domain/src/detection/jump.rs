@@ -14,12 +14,18 @@ const EXPECTED_SPAN: f32 = 200.0;
 const GROWTH_MAX: f32 = 4.0;
 
 /// No judgement before that many samples; and none of moves below this multiple of the expected one, to save time.
-const SAMPLES_MIN: u32 = 64;
+const SAMPLES_MIN: u32 = 32;
 const RATIO_MIN: f32 = 4.0;
+
+/// The first moves only make the expectation: next to nothing, the second would be the largest ever seen.
+const FIRST_SAMPLES: u32 = 16;
 
 /// In a silence of `n` usual intervals a price moves √n times as far, up to this `n`. A move after a longer one is a
 /// jump after silence.
 const SILENCE_INTERVALS_MAX: f32 = 900.0;
+
+/// A move that goes on until the next sample is found again if it is larger by this factor.
+const LARGER: f32 = 1.5;
 
 /// A jump that comes back within this many samples by at least half was a spike.
 const SPIKE_SAMPLES: u8 = 12;
@@ -40,33 +46,48 @@ pub(super) struct Jumps {
 pub(super) struct Move {
     pub(super) from: f32,
     pub(super) to: f32,
-    /// How many usual intervals it took.
-    pub(super) intervals: f32,
+    /// The part of it that the last tick made.
+    pub(super) step: f32,
+    /// How long it took, and the usual time between samples.
+    pub(super) elapsed_ms: f32,
+    pub(super) interval_ms: f32,
     /// Moves up to this size are noise.
     pub(super) noise: f32,
 }
 
 impl Move {
+    /// How many usual intervals it took.
+    fn intervals(&self) -> f32 {
+        self.elapsed_ms / self.interval_ms
+    }
+
     fn silence(&self) -> f32 {
-        self.intervals.clamp(1.0, SILENCE_INTERVALS_MAX).sqrt()
+        self.intervals().clamp(1.0, SILENCE_INTERVALS_MAX).sqrt()
     }
 }
 
 impl Jumps {
     /// The probability of a move as large, and what it looks like; `None` if it is usual.
     pub(super) fn judge(&self, moved: &Move, samples: u32) -> Option<(f32, Observed)> {
-        let ratio = self.ratio(moved);
-        if samples < SAMPLES_MIN || ratio < RATIO_MIN {
+        let difference = moved.to - moved.from;
+        // Most moves are small, and a silence makes them no larger: that needs no root and no division.
+        let is_small = difference.abs() < RATIO_MIN * (self.expected.get() + moved.noise);
+        if is_small || samples < SAMPLES_MIN {
             return None;
         }
-        let difference = moved.to - moved.from;
+        let ratio = self.ratio(moved);
+        if ratio < RATIO_MIN || self.is_known(moved) {
+            return None;
+        }
         let is_back = self.age_samples > 0
             && (self.to - self.from) * difference < 0.0
             && (moved.to - self.from).abs() <= 0.5 * (self.to - self.from).abs();
         let kind = if is_back {
             AnomalyKind::Spike
-        } else if moved.intervals >= SILENCE_INTERVALS_MAX {
+        } else if moved.intervals() >= SILENCE_INTERVALS_MAX {
             AnomalyKind::JumpAfterSilence
+        } else if moved.step.abs() < 0.5 * difference.abs() {
+            AnomalyKind::Drift
         } else {
             AnomalyKind::Jump
         };
@@ -76,7 +97,7 @@ impl Jumps {
             quantity: Quantity::Value,
             expected: moved.from,
             seen: moved.to,
-            samples: moved.intervals,
+            samples: moved.intervals(),
         };
         Some((self.ratios.tail_probability(ratio), observed))
     }
@@ -89,7 +110,7 @@ impl Jumps {
     /// Adds the move from sample to sample.
     pub(super) fn learn(&mut self, moved: &Move, samples: u32) {
         self.age_samples = self.age_samples.saturating_sub(1);
-        if samples > 1 {
+        if samples > FIRST_SAMPLES {
             self.ratios.add(self.ratio(moved));
         }
         let size = (moved.to - moved.from).abs() / moved.silence();
@@ -97,6 +118,15 @@ impl Jumps {
         #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
         let share = 1.0 / samples.max(1) as f32;
         self.expected.add(size.min(most), EXPECTED_SPAN, share);
+    }
+
+    /// Whether it is the last jump, which goes on.
+    fn is_known(&self, moved: &Move) -> bool {
+        let (known, difference) = (self.to - self.from, moved.to - moved.from);
+        self.age_samples == SPIKE_SAMPLES
+            && moved.from.to_bits() == self.from.to_bits()
+            && known * difference > 0.0
+            && difference.abs() < LARGER * known.abs()
     }
 
     fn ratio(&self, moved: &Move) -> f32 {

@@ -14,7 +14,8 @@ const LOG10_2: f32 = std::f32::consts::LOG10_2;
 /// The binary logarithm, to 0.01: a parabola between powers of two, which it meets exactly. Of 0 and of what is no
 /// number it is -127 or less, of infinity 128 or more.
 pub(super) fn log2(number: f32) -> f32 {
-    let bits = number.max(0.0).to_bits();
+    // The maximum of -0 and 0 may be either, by how the compiler optimizes, and the bits of -0 are large. The sum is 0.
+    let bits = (number.max(0.0) + 0.0).to_bits();
     let power = small_f32(bits >> MANTISSA_BITS) - small_f32(EXPONENT_OF_ONE);
     let fraction = f32::from_bits((bits & MANTISSA) | (EXPONENT_OF_ONE << MANTISSA_BITS)) - 1.0;
     power + fraction * (1.0 + CURVATURE - CURVATURE * fraction)
@@ -44,6 +45,7 @@ mod tests {
             assert!(found >= last);
             last = found;
         }
+        assert!(log2(-0.0) <= -127.0);
         assert!(log2(8.0) == 3.0 && log2(0.0) <= -127.0 && log2(f32::NAN) <= -127.0);
         assert!((log10(1_000.0) - 3.0).abs() < 0.003);
     }

@@ -2,34 +2,55 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
+use super::anomaly_kind::{Direction, Quantity};
 use super::assessment::{Assessment, Detection};
 use super::detection_config::{DetectionConfig, Scale};
-use super::horizon::{self, Horizon, Limits, Signal};
+use super::horizon::{self, Horizon, Limits, Signal, Tick};
 use super::price_fault;
-use super::rhythm::Rhythm;
+use super::rhythm::{Pause, Rhythm};
 use super::statistic::Observed;
 
 /// The version of the stored state. It must change when the layout of anything in it changes.
-pub const DETECTOR_STATE_VERSION: u8 = 1;
+pub const DETECTOR_STATE_VERSION: u8 = 2;
 
 /// How far apart the samples of each horizon are at least, in event time. Of a slow series, each tick is a
 /// sample of the first one.
 const PERIODS_MS: [i64; 4] = [1_000, 10_000, 60_000, 600_000];
 
-/// A horizon is used if its samples are usually of at least so many ticks; with fewer, the one below sees the same.
+/// A horizon is used if its samples are usually of at least so many ticks; with fewer, the one below sees the same. Those
+/// that are not used judge moves over so many ticks.
 const TICKS_PER_SAMPLE_MIN: f32 = 3.0;
+const TICKS_OF_MOVES: [f32; 4] = [1.0, 8.0, 32.0, 128.0];
 
 /// Smaller relative moves than 1/10,000 (one basis point) are noise; of other numbers, only those that are nothing at all.
 const NOISE_MIN_LOGARITHMIC: f32 = 1e-4;
 const NOISE_MIN_LINEAR: f32 = 1e-12;
 
-/// Of the reports of a day, this share may be onsets of what the statistics show, of all horizons; jumps, of each; runs
-/// of one value; and silences. They are small: the tails are estimates, and a gap in the data is mostly of no interest.
-const ONSETS_PER_DAY: f32 = 0.4;
-const JUMPS_PER_DAY: f32 = 0.05;
-const RUNS_PER_DAY: f32 = 0.001;
-const SILENCES_PER_DAY: f32 = 0.0001;
+/// How the reports of a day are shared out: they are the limits of what is expected by chance. Together they are about 1.
+struct Shares {
+    /// Onsets of what the statistics show, of all horizons.
+    onsets: f32,
+    /// Moves, of each horizon.
+    moves: f32,
+    /// Runs of one value.
+    runs: f32,
+    silences: f32,
+}
+
+const SHARES_OF_PRICES: Shares = Shares {
+    onsets: 0.4,
+    moves: 0.1,
+    runs: 0.1,
+    silences: 0.1,
+};
+
+/// Of other numbers than prices, runs and gaps are mostly of no interest: sensors rest, and collectors restart.
+const SHARES_OF_NUMBERS: Shares = Shares {
+    onsets: 0.4,
+    moves: 0.05,
+    runs: 1e-5,
+    silences: 1e-6,
+};
 
 /// The strength of a price that no market makes.
 const FAULT_STRENGTH: f32 = 4.0;
@@ -66,7 +87,7 @@ struct Report {
 impl Default for SeriesDetector {
     fn default() -> Self {
         let [_, second, third, fourth] = <[Horizon; PERIODS_MS.len()]>::default();
-        let first = Horizon::with_time_of_day();
+        let first = Horizon::first();
         Self {
             version: DetectorVersion,
             origin: None,
@@ -99,6 +120,11 @@ impl SeriesDetector {
             return self.assess(timestamp_ms, fault, origin, config);
         }
         let value = narrowed(position - origin);
+        let tick = Tick {
+            timestamp_ms,
+            value,
+            step: value - self.rhythm.last(),
+        };
         let mut strongest = self.rhythm(timestamp_ms, value, config);
         let usual_gap_ms = self.rhythm.usual_gap_ms().unwrap_or(f32::MAX);
         // A horizon whose samples are of few ticks sees what the one below sees.
@@ -107,11 +133,16 @@ impl SeriesDetector {
         };
         let used = PERIODS_MS.into_iter().filter(|it| is_used(*it)).count();
         let limits = limits(used, config);
-        for (horizon, period_ms) in self.horizons.iter_mut().zip(PERIODS_MS) {
-            if !is_used(period_ms) {
+        let horizons = self.horizons.iter_mut().zip(PERIODS_MS);
+        for ((horizon, period_ms), ticks) in horizons.zip(TICKS_OF_MOVES) {
+            let [jump, shape] = if is_used(period_ms) {
+                horizon.observe(&tick, period_ms, &limits)
+            } else if config.scale == Scale::Linear {
                 continue;
-            }
-            let [jump, shape] = horizon.observe(timestamp_ms, value, period_ms, &limits);
+            } else {
+                let period_ms = whole_ms(ticks * usual_gap_ms);
+                [horizon.observe_moves(&tick, period_ms, &limits), None]
+            };
             // What jumped is said to have jumped, however much its level also changed by it.
             let signal = match (jump, shape) {
                 (Some(jump), Some(shape)) => Some(Signal {
@@ -131,6 +162,24 @@ impl SeriesDetector {
         }
     }
 
+    /// Judges the silence that lasts at `now_ms`, a time after that of the last value: a feed that is dead sends nothing
+    /// that [`Self::observe`] could judge. It may be called at any times. A silence that it reported is not reported
+    /// again when it ends.
+    pub fn silence(&mut self, now_ms: i64, config: &DetectionConfig) -> Assessment {
+        let (Some(origin), Some(silence)) = (self.origin, self.rhythm.silence(now_ms)) else {
+            return Assessment::NONE;
+        };
+        let limit_per_day = shares(config).silences * config.reports_per_day;
+        let Some(signal) = unusual(silence, limit_per_day) else {
+            return Assessment::NONE;
+        };
+        let assessment = self.assess(now_ms, signal, origin, config);
+        if assessment.is_reported {
+            self.rhythm.silence_was_reported();
+        }
+        assessment
+    }
+
     /// A silence that the tick ends, or a value that repeats.
     fn rhythm(
         &mut self,
@@ -138,21 +187,15 @@ impl SeriesDetector {
         value: f32,
         config: &DetectionConfig,
     ) -> Option<Signal> {
-        let [silences_per_day, runs_per_day] =
-            [SILENCES_PER_DAY, RUNS_PER_DAY].map(|it| it * config.reports_per_day);
+        let shares = shares(config);
+        let silences_per_day = shares.silences * config.reports_per_day;
+        let runs_per_day = shares.runs * config.reports_per_day;
         let silence = self.rhythm.silence(timestamp_ms);
-        let silence = silence.map(|it| (it, silences_per_day));
+        let silence = silence.and_then(|it| unusual(it, silences_per_day));
         let run = self.rhythm.add(timestamp_ms, value, runs_per_day);
-        let run = run.map(|it| (it, runs_per_day));
-        let gap_ms = self.rhythm.usual_gap_ms().unwrap_or_default();
-        let signals = [silence, run].into_iter().flatten();
-        let signals = signals.map(|((per_day, observed), limit_per_day)| Signal {
-            strength: horizon::strength_of(per_day, limit_per_day),
-            observed,
-            window_ms: observed.samples * gap_ms,
-        });
-        let unusual = signals.filter(|it| it.strength >= 1.0);
-        unusual.max_by(|a, b| a.strength.total_cmp(&b.strength))
+        let run = run.and_then(|it| unusual(it, runs_per_day));
+        let both = [silence, run].into_iter().flatten();
+        both.max_by(|a, b| a.strength.total_cmp(&b.strength))
     }
 
     /// A price that no market makes. It is not learned, unless it stays.
@@ -226,11 +269,6 @@ impl SeriesDetector {
                 direction,
             });
         }
-        let window_ms = if kind == AnomalyKind::Silence {
-            seen
-        } else {
-            signal.window_ms
-        };
         Assessment {
             score,
             detection: Some(Detection {
@@ -239,17 +277,35 @@ impl SeriesDetector {
                 quantity,
                 expected: in_units(expected),
                 seen: in_units(seen),
-                window_ms: whole_ms(window_ms),
+                window_ms: whole_ms(signal.window_ms),
             }),
             is_reported,
         }
     }
 }
 
+fn shares(config: &DetectionConfig) -> Shares {
+    match config.scale {
+        Scale::Linear => SHARES_OF_NUMBERS,
+        Scale::Logarithmic => SHARES_OF_PRICES,
+    }
+}
+
+/// A silence or a run, if it is rarer than the limit.
+fn unusual(pause: Pause, limit_per_day: f32) -> Option<Signal> {
+    let strength = horizon::strength_of(pause.per_day, limit_per_day);
+    (strength >= 1.0).then_some(Signal {
+        strength,
+        observed: pause.observed,
+        window_ms: pause.length_ms,
+    })
+}
+
 /// The limits of each of so many horizons.
 fn limits(horizons: usize, config: &DetectionConfig) -> Limits {
     #[expect(clippy::cast_precision_loss, reason = "at most 4")]
     let share = config.reports_per_day / horizons.max(1) as f32;
+    let shares = shares(config);
     let (noise_min, jump_noise_share) = match config.scale {
         Scale::Linear => (NOISE_MIN_LINEAR, horizon::NOISE_SHARE),
         // A jump widens the range, and must not hide the next.
@@ -258,8 +314,8 @@ fn limits(horizons: usize, config: &DetectionConfig) -> Limits {
     Limits {
         noise_min,
         jump_noise_share,
-        jumps_per_day: JUMPS_PER_DAY * config.reports_per_day,
-        onsets_per_day: ONSETS_PER_DAY * share,
+        jumps_per_day: shares.moves * config.reports_per_day,
+        onsets_per_day: shares.onsets * share,
     }
 }
 

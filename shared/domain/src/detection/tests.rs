@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::{AnomalyKind, Assessment, DetectionConfig, Direction, SeriesDetector, Venues};
+use super::{AnomalyKind, Assessment, DetectionConfig, Direction, SeriesDetector};
+
+mod rhythm;
+mod venues;
 
 const SECOND_MS: i64 = 1_000;
 const START_MS: i64 = 1_700_000_000_000;
@@ -152,29 +155,6 @@ fn a_fall_of_a_tenth_in_small_steps_is_found() {
 }
 
 #[test]
-fn a_feed_that_repeats_its_price_is_found() {
-    let mut detected = 0;
-    for seed in 1..=10 {
-        let mut ticks = Market::ticks(seed, MINUTE_MS, QUIET + 120);
-        let price = ticks[QUIET].1;
-        for tick in &mut ticks[QUIET..] {
-            tick.1 = price;
-        }
-        let is_stuck = |(at, it): &(usize, Assessment)| {
-            *at > QUIET && it.detection.unwrap().kind == AnomalyKind::StuckFeed
-        };
-        detected += usize::from(reports(&ticks).iter().any(is_stuck));
-    }
-    assert_eq!(detected, 10);
-}
-
-#[test]
-fn a_silence_is_found_when_it_ends() {
-    let silence = |_: usize, tick: &mut (i64, f64)| tick.0 += 60 * MINUTE_MS;
-    check(silence, 1, &[AnomalyKind::Silence]);
-}
-
-#[test]
 fn a_price_that_no_market_makes_is_found_and_not_learned() {
     for (wrong, kind) in [
         (10.0, AnomalyKind::WrongDecimals),
@@ -208,37 +188,6 @@ fn a_price_that_stays_at_a_tenth_becomes_the_price() {
     let last = found.last().unwrap();
     assert_eq!(last.0, 2 * QUIET - 1);
     assert_eq!(last.1.detection.unwrap().kind, AnomalyKind::WrongDecimals);
-}
-
-#[test]
-fn a_venue_that_leaves_the_others_is_found_once() {
-    let mut market = Market::seeded(5, SECOND_MS);
-    let mut venues = Venues::default();
-    let mut found = Vec::new();
-    for second in 0..5_000 {
-        let price = market.next();
-        for venue in 0..3_u32 {
-            // Each venue has its own premium and noise; the last leaves by 2 % after an hour, and stays there.
-            let away = if venue == 2 && second >= 3_600 {
-                0.98
-            } else {
-                1.0
-            };
-            let noise = 1.0 + 0.000_2 * market.heavy() + 0.001 * f64::from(venue);
-            let ms = START_MS + second * SECOND_MS + i64::from(venue);
-            found.extend(
-                venues
-                    .observe(ms, venue, price * noise * away)
-                    .map(|it| (second, it)),
-            );
-        }
-    }
-    let [(second, divergence)] = found[..] else {
-        panic!("{found:?}");
-    };
-    assert_eq!((second, divergence.kind), (3_601, AnomalyKind::Divergence));
-    assert_eq!(divergence.direction, Direction::Down);
-    assert!(divergence.message().contains("below the other venues"));
 }
 
 #[test]

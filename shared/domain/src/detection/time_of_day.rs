@@ -30,8 +30,10 @@ pub(super) struct TimeOfDay {
     current: u8,
     distance: Mean,
     distances: u32,
+    /// The range of the current slot and its neighbours, and how far the last sample was outside of it.
     low: f32,
     high: f32,
+    outside: f32,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -42,8 +44,19 @@ struct Slot {
 }
 
 impl TimeOfDay {
-    fn slot(&self, at: usize) -> Option<&Slot> {
-        self.slots.as_flattened().get(at % SLOTS)
+    /// Enters a slot: its range shrinks, and with those of its neighbours it is the range to compare with.
+    fn enter(&mut self, at: usize) {
+        let slots = self.slots.as_flattened_mut();
+        if let Some(slot) = slots.get_mut(at) {
+            let shrinking = SHRINKING * 0.5 * (slot.high - slot.low);
+            slot.low += shrinking;
+            slot.high -= shrinking;
+        }
+        let near = [at, at + 1, at + SLOTS - 1].map(|at| slots.get(at % SLOTS));
+        let near = near.into_iter().flatten().filter(|slot| slot.samples > 0);
+        (self.low, self.high) = near.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), it| {
+            (low.min(it.low), high.max(it.high))
+        });
     }
 }
 
@@ -52,60 +65,39 @@ impl Statistic for TimeOfDay {
         let slot_number = sample.timestamp_ms.rem_euclid(DAY_MS) / (DAY_MS / 48);
         let slot_number = u8::try_from(slot_number).unwrap_or_default();
         let at = usize::from(slot_number);
-        let is_new = self.current != slot_number + 1;
-        self.current = slot_number + 1;
-        if let Some(slot) = self.slots.as_flattened_mut().get_mut(at)
-            && is_new
-        {
-            let shrinking = SHRINKING * 0.5 * (slot.high - slot.low);
-            slot.low += shrinking;
-            slot.high -= shrinking;
+        if self.current != slot_number + 1 {
+            self.current = slot_number + 1;
+            self.enter(at);
         }
-        let near = [at, at + 1, at + SLOTS - 1].map(|at| self.slot(at));
-        let near = near.into_iter().flatten().filter(|slot| slot.samples > 0);
-        (self.low, self.high) = near.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), it| {
-            (low.min(it.low), high.max(it.high))
-        });
+        let Some(slot) = self.slots.as_flattened_mut().get_mut(at) else {
+            return 0.0;
+        };
+        let value = sample.value;
         let mut measure = 0.0;
-        if self.slot(at).is_some_and(|it| it.samples >= SAMPLES_MIN) {
-            let outside = (sample.value - self.high)
-                .max(self.low - sample.value)
-                .max(0.0);
-            measure = outside / (self.distance.get() + sample.noise);
+        if slot.samples >= SAMPLES_MIN {
+            self.outside = (value - self.high).max(0.0) + (value - self.low).min(0.0);
+            measure = self.outside.abs() / (self.distance.get() + sample.noise);
             self.distances = self.distances.saturating_add(1);
-            let distance = (sample.value - 0.5 * (self.low + self.high)).abs();
+            let distance = (value - 0.5 * (self.low + self.high)).abs();
             #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
             let share = 1.0 / self.distances as f32;
             self.distance.add(distance, DISTANCE_SPAN, share);
         }
-        if let Some(slot) = self.slots.as_flattened_mut().get_mut(at) {
-            let first = slot.samples == 0;
-            slot.low = if first {
-                sample.value
-            } else {
-                slot.low.min(sample.value)
-            };
-            slot.high = if first {
-                sample.value
-            } else {
-                slot.high.max(sample.value)
-            };
-            slot.samples = slot.samples.saturating_add(1);
+        if slot.samples == 0 {
+            (slot.low, slot.high) = (value, value);
         }
+        (slot.low, slot.high) = (slot.low.min(value), slot.high.max(value));
+        slot.samples = slot.samples.saturating_add(1);
+        (self.low, self.high) = (self.low.min(value), self.high.max(value));
         measure
     }
 
     fn observed(&self, sample: &Sample) -> Observed {
-        let above = sample.value > self.high;
         Observed {
             kind: AnomalyKind::OutOfRange,
-            direction: if above {
-                Direction::Up
-            } else {
-                Direction::Down
-            },
+            direction: Direction::of(self.outside),
             quantity: Quantity::Value,
-            expected: if above { self.high } else { self.low },
+            expected: sample.value - self.outside,
             seen: sample.value,
             samples: 1.0,
         }

@@ -24,14 +24,21 @@ const TICKS_MIN: u32 = 64;
 const RATIO_MIN: f32 = 4.0;
 const NOISE: f32 = 1e-4;
 
-/// A distance that is as rare is a divergence if the venue's next price has it, too: a single one may be a mistake.
+/// The first distances only make the premium and the usual distance.
+const FIRST_TICKS: u32 = 16;
+
+/// A distance that is as rare is a divergence if the venue's next two prices have it, too: one may be a mistake, and the
+/// others may take a tick longer to move.
 const PROBABILITY_MAX: f32 = 1e-4;
-const TICKS_AWAY: u32 = 2;
+const TICKS_AWAY: u32 = 3;
 
 /// A venue that is away for so many ticks has another premium.
 const TICKS_AWAY_MAX: u32 = 600;
 
-/// The latest prices of a pair's venues, and how far apart they usually are. At most 400 bytes.
+/// A venue that is away after it repeated its price so often is stuck: the others have moved.
+const SAME_TICKS_MIN: u32 = 8;
+
+/// The latest prices of a pair's venues, and how far apart they usually are. At most 600 bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Venues {
     venues: Vec<Venue>,
@@ -50,6 +57,9 @@ struct Venue {
     size: Mean,
     /// For how many ticks it has been away: a divergence is reported once.
     ticks_away: u32,
+    /// For how many ticks its price has been the same, and since when.
+    same_ticks: u32,
+    same_since_ms: i64,
 }
 
 impl Venues {
@@ -64,6 +74,10 @@ impl Venues {
         let others = self.median_of_others(timestamp_ms, venue);
         let at = self.position(timestamp_ms, venue, log_price);
         let state = self.venues.get_mut(at)?;
+        if log_price.to_bits() != state.log_price.to_bits() || state.same_ticks == 0 {
+            (state.same_ticks, state.same_since_ms) = (0, timestamp_ms);
+        }
+        state.same_ticks = state.same_ticks.saturating_add(1);
         (state.last_ms, state.log_price) = (timestamp_ms, log_price);
         let others = others?;
         #[expect(
@@ -84,7 +98,9 @@ impl Venues {
             (state.ticks, state.ticks_away) = (0, 0);
         } else {
             state.ticks_away = 0;
-            self.distances.add(ratio);
+            if state.ticks >= FIRST_TICKS {
+                self.distances.add(ratio);
+            }
         }
         let begins = state.ticks_away == TICKS_AWAY;
         if state.ticks_away == 0 {
@@ -95,13 +111,20 @@ impl Venues {
             let most = GROWTH_MAX * usual;
             state.size.add(distance.min(most), DISTANCE_SPAN, share);
         }
+        let is_stuck = state.same_ticks >= SAME_TICKS_MIN;
+        let (kind, window_ms) = if is_stuck {
+            let same_ms = timestamp_ms.saturating_sub(state.same_since_ms);
+            (AnomalyKind::StuckFeed, same_ms)
+        } else {
+            (AnomalyKind::Divergence, PRICE_AGE_MAX_MS)
+        };
         begins.then(|| Detection {
-            kind: AnomalyKind::Divergence,
+            kind,
             direction: Direction::of(difference),
             quantity: Quantity::Value,
             expected: others.exp(),
             seen: price,
-            window_ms: PRICE_AGE_MAX_MS,
+            window_ms,
         })
     }
 
@@ -144,6 +167,8 @@ impl Venues {
             premium: Mean::default(),
             size: Mean::default(),
             ticks_away: 0,
+            same_ticks: 0,
+            same_since_ms: timestamp_ms,
         });
         self.venues.len() - 1
     }

@@ -58,9 +58,9 @@ pub const READ_UNITS_PER_BATCH: f64 = 1.0;
 /// See [`READ_UNITS_PER_BATCH`].
 pub const WRITE_UNITS_PER_BATCH: f64 = 1.0;
 /// The item of ten minutes of a pair, without its candles and ticks, with names of Solana's length.
-pub const BLOCK_BYTES: f64 = 184.0;
+pub const BLOCK_BYTES: f64 = 200.0;
 /// A candle in it that has one tick.
-pub const SINGLE_TICK_CANDLE_BYTES: f64 = 53.0;
+pub const SINGLE_TICK_CANDLE_BYTES: f64 = 55.0;
 /// A candle in it that has several ticks.
 pub const CANDLE_BYTES: f64 = 96.0;
 /// Each tick that is neither the first nor the last of its candle.
@@ -68,13 +68,13 @@ pub const TICK_IN_BLOCK_BYTES: f64 = 8.0;
 /// The standard deviation of the size of blocks with as many ticks.
 pub const BLOCK_BYTES_SPREAD: f64 = 80.0;
 /// A pair in a snapshot.
-pub const SNAPSHOT_BYTES_PER_PAIR: f64 = 3_705.0;
+pub const SNAPSHOT_BYTES_PER_PAIR: f64 = 6_925.0;
 /// `Settings::records_per_snapshot`.
 pub const RECORDS_PER_SNAPSHOT: f64 = 50_000.0;
 /// `Settings::pairs_max`.
-pub const PAIRS_IN_MEMORY_MAX: f64 = 20_000.0;
+pub const PAIRS_IN_MEMORY_MAX: f64 = 12_000.0;
 /// The results of a batch in the broadcast queue, for each pair with ticks.
-pub const RESULT_BYTES_PER_PAIR: f64 = 2_557.0;
+pub const RESULT_BYTES_PER_PAIR: f64 = 2_798.0;
 /// Candles and averages.
 pub const RESULT_MESSAGES_PER_BATCH: f64 = 2.0;
 /// `MemorySize` of analytics.
@@ -85,7 +85,7 @@ pub const ANALYTICS_MS: f64 = 30.0;
 pub const ANALYTICS_MS_PER_RECORD: f64 = 0.15;
 
 /// A pair with a tick in a message to a watcher: tick, candles and averages; `bins/broadcast/tests/it/units.rs` counts it.
-pub const FRAME_BYTES_PER_PAIR: f64 = 2_189.0;
+pub const FRAME_BYTES_PER_PAIR: f64 = 2_375.0;
 /// A connection that watches everything.
 pub const CONNECTION_ITEM_BYTES: f64 = 100.0;
 /// `MemorySize` of broadcast.

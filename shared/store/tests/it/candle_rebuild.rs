@@ -55,11 +55,9 @@ async fn candle(store: &EmbeddedStore, interval: Interval, start_ms: i64) -> Can
 
 /// Stores a candle with a wrong close, as if the analysis had done that.
 async fn damage(store: &EmbeddedStore, before: &Candle) -> u64 {
-    let after = Candle {
-        close: Price::parse("77").unwrap(),
-        tick_count: before.tick_count + 1,
-        ..before.clone()
-    };
+    let mut after = before.clone();
+    after.series[0].values.close = Price::parse("77").unwrap();
+    after.series[0].values.tick_count += 1;
     let change = CandleChange {
         before: Some(before.clone()),
         after,
@@ -120,7 +118,7 @@ async fn a_wrong_candle_is_shown_then_replaced_and_then_right() {
     let applied = run(&store, true).await;
     assert_eq!((applied.different, applied.replaced), (2, 2));
     let after = candle(&store, Interval::OneMinute, minute_ms).await;
-    assert_eq!((after.close, after.tick_count), (right.close, 60));
+    assert_eq!((&after.series, after.tick_count()), (&right.series, 60));
     assert_eq!(after.revision, right.revision + 2);
     assert_eq!(run(&store, true).await.changes(), 0);
 }

@@ -4,6 +4,7 @@
 
 mod analysis;
 mod anomalies_written;
+mod anomaly_review;
 mod candle_rebuild;
 mod embedded;
 mod outbox;

@@ -210,7 +210,7 @@ fn revisions(candles: &[Candle]) -> Vec<(i64, u64, u32)> {
     let second = |candle: &Candle| (candle.start_ms - crate::ticks::START_MS) / 1_000;
     let mut seen: Vec<_> = candles
         .iter()
-        .map(|candle| (second(candle), candle.tick_count, candle.revision))
+        .map(|candle| (second(candle), candle.tick_count(), candle.revision))
         .collect();
     seen.sort_unstable();
     seen
@@ -222,7 +222,8 @@ fn same(found: Option<&StoredState>, expected: &StoredState) {
     let found = found.unwrap();
     assert_eq!(found.last_sequence, expected.last_sequence);
     assert_eq!(found.state.latest(), expected.state.latest());
-    assert_eq!(found.state.averages(), expected.state.averages());
+    let averages = |stored: &StoredState| stored.state.averages().collect::<Vec<_>>();
+    assert_eq!(averages(found), averages(expected));
     let candles = |stored: &StoredState| stored.state.open_candles().cloned().collect::<Vec<_>>();
     assert_eq!(candles(found), candles(expected));
 }

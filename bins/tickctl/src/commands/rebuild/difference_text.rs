@@ -46,13 +46,14 @@ fn line(difference: &Difference) -> String {
     let Difference {
         token,
         quote,
+        series,
         interval,
         start,
         before,
         after,
     } = difference;
     let place = format!(
-        "          {token}/{quote} {interval} {}:",
+        "          {token}/{quote} {series} {interval} {}:",
         time_text(*start)
     );
     let Some(before) = before else {
@@ -90,7 +91,7 @@ fn line(difference: &Difference) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::analytics::Interval;
+    use domain::analytics::{Interval, SeriesKind};
 
     use super::*;
 
@@ -107,6 +108,7 @@ mod tests {
         let example = |before| Difference {
             token: "BTC".to_owned(),
             quote: "USD".to_owned(),
+            series: SeriesKind::Trades,
             interval: Interval::OneMinute,
             start: 1_767_312_000_000,
             before,
@@ -126,8 +128,8 @@ mod tests {
         let expected = "\
 compared  1 tokens, 120 ticks: 3 candles are as they should be, 30 differ, 1 are missing
 left      2 candles: they may still get ticks
-          BTC/USD 1m 2026-01-02T00:00:00Z: close 4 becomes 5, ticks 59 becomes 60
-          BTC/USD 1m 2026-01-02T00:00:00Z: missing; 60 ticks, close 5
+          BTC/USD trades 1m 2026-01-02T00:00:00Z: close 4 becomes 5, ticks 59 becomes 60
+          BTC/USD trades 1m 2026-01-02T00:00:00Z: missing; 60 ticks, close 5
           and 29 more
 ";
         assert_eq!(

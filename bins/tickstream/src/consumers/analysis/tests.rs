@@ -43,8 +43,10 @@ impl Fragile {
         }
         let has = |price| {
             let price = Price::new(Decimal::from(price)).unwrap();
-            let mut candles = commit.candles.iter().chain(&commit.corrections);
-            candles.any(|it| it.high == price || it.low == price)
+            let candles = commit.candles.iter().chain(&commit.corrections);
+            candles
+                .flat_map(|it| &it.series)
+                .any(|it| it.values.high == price || it.values.low == price)
         };
         assert!(!has(PANIC), "a panic of the test");
         if has(ERROR) {
@@ -177,7 +179,7 @@ impl Harness {
         let hour = domain::analytics::Interval::OneHour;
         let found = self.store.candles("BTC", None, hour, everything).await;
         let candles = found.unwrap().unwrap_or_default();
-        candles.iter().map(|it| it.tick_count).sum()
+        candles.iter().map(Candle::tick_count).sum()
     }
 
     /// The messages of the quarantine.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::{FUTURE_TOLERANCE_MS, Tick};
+use crate::{FUTURE_TOLERANCE_MS, Method, SourceName, Tick};
 
 use super::{START_MS, bytes, state, tick, ticks};
 
@@ -72,24 +72,45 @@ fn reference(ticks: &[Tick], interval: Interval) -> Candles {
         groups.entry(start_ms).or_default().push(tick);
     }
     let candle = |(start_ms, group): (i64, Vec<&Tick>)| {
-        let (first, last) = (group[0], group[group.len() - 1]);
-        let volumes = group.iter().filter_map(|tick| tick.volume);
+        let mut of_venues: BTreeMap<(SeriesKind, &SourceName), Vec<&Tick>> = BTreeMap::new();
+        for tick in &group {
+            let kind = match tick.method {
+                Method::Ticker | Method::Oracle | Method::Quote => SeriesKind::Quotes,
+                _ => SeriesKind::Trades,
+            };
+            of_venues
+                .entry((kind, &tick.source))
+                .or_default()
+                .push(tick);
+        }
+        let series = of_venues.into_iter().map(|((kind, source), ticks)| {
+            let (first, last) = (ticks[0], ticks[ticks.len() - 1]);
+            let volumes = ticks.iter().filter_map(|tick| tick.volume);
+            let volume = volumes.map(TotalVolume::from).reduce(TotalVolume::plus);
+            let prices = || ticks.iter().map(|tick| tick.price);
+            CandleSeries {
+                kind,
+                source: source.clone(),
+                values: Ohlcv {
+                    open: first.price,
+                    high: prices().max().unwrap(),
+                    low: prices().min().unwrap(),
+                    close: last.price,
+                    volume: volume.filter(|_| kind == SeriesKind::Trades),
+                    quote_volume: 0.0,
+                    tick_count: ticks.len() as u64,
+                    first: first.order(),
+                    last: last.order(),
+                },
+            }
+        });
         let candle = Candle {
-            token: first.token.clone(),
-            quote: first.quote.clone(),
+            token: group[0].token.clone(),
+            quote: group[0].quote.clone(),
             interval,
             start_ms,
-            open: first.price,
-            high: group.iter().map(|tick| tick.price).max().unwrap(),
-            low: group.iter().map(|tick| tick.price).min().unwrap(),
-            close: last.price,
-            volume: volumes.map(TotalVolume::from).reduce(TotalVolume::plus),
-            quote_volume: 0.0,
-            tick_count: group.len() as u64,
-            first: first.order(),
-            last: last.order(),
+            series: series.collect(),
             revision: 0,
-            members: Vec::new(),
         };
         ((interval, start_ms), candle)
     };
@@ -98,11 +119,12 @@ fn reference(ticks: &[Tick], interval: Interval) -> Candles {
 
 /// Removes what depends on the order by design (revisions) or in its last digits.
 fn comparable(candles: Candles) -> Candles {
-    let strip = |candle| Candle {
-        quote_volume: 0.0,
-        revision: 0,
-        members: Vec::new(),
-        ..candle
+    let strip = |mut candle: Candle| {
+        candle.revision = 0;
+        for series in &mut candle.series {
+            series.values.quote_volume = 0.0;
+        }
+        candle
     };
     candles
         .into_iter()
@@ -125,8 +147,9 @@ fn a_late_tick_raises_the_revision_of_the_candle_it_corrects() {
         ));
     }
     let candle = &store.candles[&(Interval::OneMinute, START_MS)];
-    assert_eq!((candle.revision, candle.tick_count), (2, 3));
-    let prices = [candle.open, candle.high, candle.low, candle.close].map(|p| p.to_string());
+    assert_eq!((candle.revision, candle.tick_count()), (2, 3));
+    let values = candle.of_kind(SeriesKind::Trades).unwrap();
+    let prices = [values.open, values.high, values.low, values.close].map(|p| p.to_string());
     assert_eq!(prices, ["5", "9", "1", "1"]);
 
     let [mut older, newer] = [0, 2].map(|revision| Candle {
@@ -153,18 +176,24 @@ proptest! {
             expected.extend(reference(&ticks, interval));
         }
         let (state, candles) = apply_all(&shuffled);
-        let total: f64 = ticks.iter().filter_map(|t| Some(t.price.to_f64() * t.volume?.to_f64())).sum();
-        let seen: f64 = candles.values().filter(|c| c.interval == Interval::OneHour).map(|c| c.quote_volume).sum();
+        let traded = ticks.iter().filter(|t| SeriesKind::of(t) == SeriesKind::Trades);
+        let total: f64 = traded.filter_map(|t| Some(t.price.to_f64() * t.volume?.to_f64())).sum();
+        let hours = candles.values().filter(|c| c.interval == Interval::OneHour);
+        let seen: f64 = hours.flat_map(|c| &c.series).map(|it| it.values.quote_volume).sum();
         prop_assert!((total - seen).abs() <= 1e-9 * total);
         prop_assert_eq!(comparable(candles), expected);
 
         let (sorted_state, _) = apply_all(&ticks);
-        let pairs = state.averages().windows.into_iter().zip(sorted_state.averages().windows);
-        for (seen, expected) in pairs {
-            prop_assert_eq!(seen.ticks, expected.ticks);
-            for (seen, expected) in [(seen.sma, expected.sma), (seen.ema, expected.ema), (seen.vwap, expected.vwap)] {
-                let (seen, expected) = (seen.unwrap_or_default(), expected.unwrap_or_default());
-                prop_assert!((seen - expected).abs() <= 1e-9 * expected, "{} {}", seen, expected);
+        let [seen, expected] = [&state, &sorted_state].map(|it| it.averages().collect::<Vec<_>>());
+        let close = |one: Option<f64>, other: Option<f64>| match (one, other) {
+            (Some(one), Some(other)) => (one - other).abs() <= 1e-9 * other,
+            (one, other) => one == other,
+        };
+        prop_assert_eq!(seen.len(), expected.len());
+        for (seen, expected) in seen.into_iter().zip(expected) {
+            for (seen, expected) in seen.windows.into_iter().zip(expected.windows) {
+                prop_assert!(close(seen.vwap, expected.vwap));
+                prop_assert_eq!(WindowAverages { vwap: None, ..seen }, WindowAverages { vwap: None, ..expected });
             }
         }
     }
@@ -229,14 +258,14 @@ proptest! {
         for (id, (timestamp_ms, price, volume)) in (1..).zip(parts) {
             let effects = state.apply(&tick(id, timestamp_ms, price, volume), &rules);
             prop_assert!(finite(effects.anomaly.map(|anomaly| anomaly.score)));
-            for window in state.averages().windows {
-                prop_assert!(finite(window.sma) && finite(window.ema) && finite(window.vwap));
+            for window in state.averages().flat_map(|it| it.windows) {
+                prop_assert!(finite(window.sma) && finite(window.twap) && finite(window.ema) && finite(window.vwap));
                 prop_assert!(window.ticks > 0 && window.ema.is_some());
             }
-            for candle in state.open_candles() {
-                prop_assert!(candle.quote_volume.is_finite() && finite(candle.vwap()));
-                prop_assert!(candle.low <= candle.high);
+            for Ohlcv { quote_volume, low, high, .. } in state.open_candles().flat_map(|it| &it.series).map(|it| it.values) {
+                prop_assert!(quote_volume.is_finite() && low <= high);
             }
+            prop_assert!(state.open_candles().filter_map(|it| it.of_kind(SeriesKind::Trades)).all(|it| finite(it.vwap())));
         }
     }
 }

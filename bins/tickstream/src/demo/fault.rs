@@ -1,0 +1,153 @@
+//! What goes wrong in the market, one after the other, so that each kind of anomaly can be watched.
+
+use domain::detection::AnomalyKind;
+
+use super::asset::Asset;
+
+/// When the first one happens: late enough for a detector to know the market, and early enough to be seen soon.
+const FIRST_AFTER_MS: i64 = 90_000;
+/// The time between two.
+const EVERY_MS: i64 = 15_000;
+
+/// A fault of the market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A price that is a thousand times too high.
+    WrongDecimals,
+    /// A reciprocal price.
+    InvertedPair,
+    /// A price that jumps and stays.
+    Jump,
+    /// A price that is off for one trade.
+    Spike,
+    /// No trades for a while.
+    Silence,
+    /// Trades at the same price.
+    StuckFeed,
+    /// A venue that is away from the other one.
+    Divergence,
+    /// Wild prices.
+    Volatility,
+    /// A price that moves to another level within seconds.
+    LevelShift,
+    /// A price that moves away by small steps.
+    Drift,
+}
+
+/// How long the price of one venue is away, prices repeat, nothing trades, prices are wild, and they move away.
+const DIVERGENCE_MS: i64 = 10_000;
+const STUCK_MS: i64 = 25_000;
+const SILENCE_MS: i64 = 25_000;
+const VOLATILITY_MS: i64 = 40_000;
+const LEVEL_SHIFT_MS: i64 = 10_000;
+const DRIFT_MS: i64 = 120_000;
+
+impl Fault {
+    /// All of them, in the order in which they happen.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::WrongDecimals,
+        Self::InvertedPair,
+        Self::Jump,
+        Self::Spike,
+        Self::Silence,
+        Self::StuckFeed,
+        Self::Divergence,
+        Self::Volatility,
+        Self::LevelShift,
+        Self::Drift,
+    ];
+
+    /// The kind of anomaly that it is.
+    pub(crate) fn kind(self) -> AnomalyKind {
+        match self {
+            Self::WrongDecimals => AnomalyKind::WrongDecimals,
+            Self::InvertedPair => AnomalyKind::InvertedPair,
+            Self::Jump => AnomalyKind::Jump,
+            Self::Spike => AnomalyKind::Spike,
+            Self::Silence => AnomalyKind::Silence,
+            Self::StuckFeed => AnomalyKind::StuckFeed,
+            Self::Divergence => AnomalyKind::Divergence,
+            Self::Volatility => AnomalyKind::Volatility,
+            Self::LevelShift => AnomalyKind::LevelShift,
+            Self::Drift => AnomalyKind::Drift,
+        }
+    }
+
+    /// How long after its beginning it is found at the latest: within a second of when it shows.
+    #[cfg(test)]
+    pub(super) fn found_within_ms(self) -> i64 {
+        match self {
+            Self::WrongDecimals
+            | Self::InvertedPair
+            | Self::Jump
+            | Self::Spike
+            | Self::Divergence => 1_000,
+            Self::Silence => SILENCE_MS + 1_000,
+            Self::StuckFeed => STUCK_MS,
+            Self::Volatility => VOLATILITY_MS,
+            Self::LevelShift => LEVEL_SHIFT_MS + 20_000,
+            Self::Drift => DRIFT_MS,
+        }
+    }
+
+    /// The token that it happens to. Each has one fault at a time.
+    pub(crate) fn token(self) -> &'static str {
+        match self {
+            Self::Jump => "BTC",
+            Self::InvertedPair => "ETH",
+            Self::Divergence => "SOL",
+            Self::Spike | Self::LevelShift => "WIF",
+            Self::Silence | Self::Volatility => "JUP",
+            Self::StuckFeed | Self::Drift => "BONK",
+            Self::WrongDecimals => "BABYDOGE",
+        }
+    }
+
+    /// Begins. The direction alternates, so that prices stay where they are over a long time.
+    fn begin(self, asset: &mut Asset, at_ms: i64, up: bool) {
+        let signed = |share: f64| if up { share } else { -share };
+        match self {
+            Self::WrongDecimals => asset.distort_next_trade(|price| price * 1_000.0),
+            Self::InvertedPair => asset.distort_next_trade(|price| 1.0 / price),
+            Self::Jump => asset.move_by(signed(0.04)),
+            Self::Spike if up => asset.distort_next_trade(|price| price * 1.08),
+            Self::Spike => asset.distort_next_trade(|price| price * 0.92),
+            Self::Silence => asset.fall_silent(at_ms + SILENCE_MS),
+            Self::StuckFeed => asset.repeat_price(at_ms + STUCK_MS),
+            Self::Divergence => asset.move_pool(at_ms + DIVERGENCE_MS, signed(0.04)),
+            Self::Volatility => asset.be_wild(at_ms + VOLATILITY_MS),
+            Self::LevelShift => asset.drift(at_ms, at_ms + LEVEL_SHIFT_MS, signed(0.05)),
+            Self::Drift => asset.drift(at_ms, at_ms + DRIFT_MS, signed(0.10)),
+        }
+    }
+}
+
+/// When which fault happens.
+#[derive(Debug)]
+pub(super) struct Faults {
+    next_at_ms: i64,
+    count: usize,
+}
+
+impl Faults {
+    pub(super) fn new(now_ms: i64) -> Self {
+        Self {
+            next_at_ms: now_ms + FIRST_AFTER_MS,
+            count: 0,
+        }
+    }
+
+    /// Begins the next one if it is due.
+    pub(super) fn begin_due(&mut self, now_ms: i64, assets: &mut [Asset]) -> Option<Fault> {
+        if now_ms < self.next_at_ms {
+            return None;
+        }
+        self.next_at_ms = now_ms + EVERY_MS;
+        let round = self.count / Fault::ALL.len();
+        let fault = *Fault::ALL.get(self.count % Fault::ALL.len())?;
+        self.count += 1;
+        let asset = assets.iter_mut().find(|it| it.token() == fault.token())?;
+        fault.begin(asset, now_ms, round.is_multiple_of(2));
+        Some(fault)
+    }
+}
