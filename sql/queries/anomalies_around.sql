@@ -1,18 +1,20 @@
--- Prices of one token that stand out from those before them, around a time.
+-- Prices of one token that stand out from those before them, around a time: judged anew from the archived ticks.
 --
 -- A row is a tick whose price is at least threshold spreads away from the mean of the 100 ticks before
 -- it in the same quote. The spread is their standard deviation, and at least a hundredth of a percent of
 -- their mean, so that not every step stands out after a constant price. Ticks with fewer than 20 before
 -- them are not judged; ticks since the start of the first day count as before. Ticks in the same
 -- millisecond are ordered by sequence, and then by tick_id. time is a timestamp (UTC). A tick that is
--- in the archive twice counts once. Ticks with a quality are left out. The detector of the stream uses
--- other windows: this is a second opinion.
+-- in the archive twice counts once. Ticks with a quality are left out. Either trades are judged, or
+-- the quotes of tickers, oracles and price services. The detector of the stream works in another way: this is a second
+-- opinion, and the query anomalies has what the detector reported.
 --
--- @param token      token              The token, as symbol or mint address
--- @param quote      token     = ''     Only prices in this; empty for all, each judged by itself
--- @param from       timestamp          First moment of the time around
--- @param to         timestamp = now    End, not included
--- @param threshold  double    = 5      [0..] Spreads from which a price stands out
+-- @param token      token                 The token, as symbol or mint address
+-- @param quote      token     = ''        Only prices in this; empty for all, each judged by itself
+-- @param series     varchar   = 'trades'  [trades|quotes] Trades, or the quotes of tickers, oracles and price services
+-- @param from       timestamp             First moment of the time around
+-- @param to         timestamp = now       End, not included
+-- @param threshold  double    = 5         [0..] Spreads from which a price stands out
 -- @days from to
 WITH once AS (
   SELECT
@@ -28,6 +30,7 @@ WITH once AS (
     AND token IN (:token)
     AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
+    AND (:series = 'quotes') = (method IN ('ticker', 'oracle', 'quote'))
     AND quality IS NULL
   GROUP BY token, quote, ts, tick_id
 ),

@@ -1,4 +1,4 @@
--- OHLCV candles of one token at any interval.
+-- OHLCV candles of one token's trades, at any interval.
 --
 -- A row is an interval with at least one tick, in one quote. Intervals start at multiples of their
 -- length since the epoch, in event time; start is a timestamp (UTC). Open and close are chosen by event
@@ -6,11 +6,16 @@
 -- tick_id, as in the candles of the stream. Volume is in units of the token, NULL if no tick has one.
 -- Ticks with a quality are left out. A tick that is in the archive twice counts once.
 --
--- @param token       token               The token, as symbol or mint address
--- @param quote       token     = ''      Only prices in this; empty for all, each in rows of its own
--- @param from        timestamp           First moment
--- @param to          timestamp = now     End, not included
--- @param interval_s  bigint    = 60      [1..31536000] Seconds of a candle
+-- Candles are made of trades alone. Quotes make a series of their own, with series = 'quotes': close is the last one
+-- of the interval, and volume is NULL.
+--
+-- @param token       token                 The token, as symbol or mint address
+-- @param quote       token     = ''        Only prices in this; empty for all, each in rows of its own
+-- @param source      varchar   = ''        Only this venue, as in the column source; empty for all, combined
+-- @param series      varchar   = 'trades'  [trades|quotes] Trades, or the quotes of tickers, oracles and price services
+-- @param from        timestamp             First moment
+-- @param to          timestamp = now       End, not included
+-- @param interval_s  bigint    = 60        [1..31536000] Seconds of a candle
 -- @days from to
 WITH once AS (
   SELECT
@@ -26,6 +31,8 @@ WITH once AS (
     AND token IN (:token)
     AND ts >= :from AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
+    AND (:source = '' OR source = :source)
+    AND (:series = 'quotes') = (method IN ('ticker', 'oracle', 'quote'))
     AND quality IS NULL
   GROUP BY token, quote, ts, tick_id
 ),
@@ -47,7 +54,7 @@ SELECT
   max(price) AS high,
   min(price) AS low,
   max_by(price, ROW(ts, number, tick_id)) AS close,
-  sum(volume) AS volume,
+  sum(CASE WHEN :series = 'trades' THEN volume END) AS volume,
   count(*) AS ticks
 FROM placed
 GROUP BY quote, start_ms

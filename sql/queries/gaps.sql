@@ -1,4 +1,4 @@
--- Times without ticks, by token.
+-- Times without ticks, trades and quotes alike, by token.
 --
 -- A row is a time of at least min_gap_s between two ticks of a token in one quote, or from its last
 -- tick to the end of the queried period (still_open). gap_start and gap_end are timestamps (UTC). A token

@@ -1,15 +1,16 @@
--- The tokens whose prices moved most, up or down.
+-- The tokens whose traded prices moved most, up or down.
 --
 -- A row is a token in one quote, by the distance from its first price to its last in the period. Ticks
 -- in the same millisecond are ordered by sequence, and then by tick_id. Ticks that are in the archive
 -- twice change only the number of ticks; if their prices differ, the lowest counts as first or last.
--- Ticks with a quality are left out.
+-- Ticks with a quality are left out. Either trades count, or the quotes of tickers, oracles and price services.
 --
--- @param quote      token     = ''       Only prices in this; empty for all, each in rows of its own
--- @param from       timestamp = now-1d   First moment
--- @param to         timestamp = now      End, not included
--- @param top        bigint    = 20       [1..] Most rows
--- @param min_ticks  bigint    = 2        [1..] Tokens with fewer ticks are left out
+-- @param quote      token     = ''        Only prices in this; empty for all, each in rows of its own
+-- @param series     varchar   = 'trades'  [trades|quotes] Trades, or the quotes of tickers, oracles and price services
+-- @param from       timestamp = now-1d    First moment
+-- @param to         timestamp = now       End, not included
+-- @param top        bigint    = 20        [1..] Most rows
+-- @param min_ticks  bigint    = 2         [1..] Tokens with fewer ticks are left out
 -- @days from to
 WITH moves AS (
   SELECT
@@ -24,6 +25,7 @@ WITH moves AS (
   WHERE :days
     AND ts >= :from AND ts < :to
     AND (:quote = '' OR quote IN (:quote))
+    AND (:series = 'quotes') = (method IN ('ticker', 'oracle', 'quote'))
     AND quality IS NULL
   GROUP BY token, quote
 ),

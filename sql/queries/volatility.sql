@@ -1,15 +1,17 @@
--- How much prices vary: the standard deviation of logarithmic returns from interval to interval.
+-- How much traded prices vary: the standard deviation of logarithmic returns from interval to interval.
 --
 -- A row is a token in one quote with at least two returns. A return is from the last price of an
 -- interval to that of the next; there is none if an interval has no tick, since a step across a gap is
 -- not a step of one interval. volatility_per_year scales by the square root of the intervals per year
--- (365 days). Ticks with a quality are left out. Ticks that are in the archive twice change nothing.
+-- (365 days). Either trades count, or the quotes of tickers, oracles and price services. Ticks with a quality are left
+-- out. Ticks that are in the archive twice change nothing.
 --
--- @param token       token     = ''       Only this token, as symbol or mint address; empty for all
--- @param quote       token     = ''       Only prices in this; empty for all
--- @param from        timestamp            First moment
--- @param to          timestamp = now      End, not included
--- @param interval_s  bigint    = 3600     [1..31536000] Seconds of an interval
+-- @param token       token     = ''        Only this token, as symbol or mint address; empty for all
+-- @param quote       token     = ''        Only prices in this; empty for all
+-- @param series      varchar   = 'trades'  [trades|quotes] Trades, or the quotes of tickers, oracles and price services
+-- @param from        timestamp             First moment
+-- @param to          timestamp = now       End, not included
+-- @param interval_s  bigint    = 3600      [1..31536000] Seconds of an interval
 -- @days from to
 WITH placed AS (
   SELECT token, quote, ts, sequence, tick_id, price, ts - ts % (CAST(:interval_s AS bigint) * 1000) AS start_ms
@@ -18,6 +20,7 @@ WITH placed AS (
     AND ts >= :from AND ts < :to
     AND (:token = '' OR token IN (:token))
     AND (:quote = '' OR quote IN (:quote))
+    AND (:series = 'quotes') = (method IN ('ticker', 'oracle', 'quote'))
     AND quality IS NULL
 ),
 closes AS (

@@ -1,7 +1,8 @@
 -- Traded volume by token and source.
 --
--- A row is a token in one quote from one source: volumes of different tokens are never added up.
--- volume is in units of the token, quote_volume in units of the quote; both are NULL if no tick of the
+-- A row is a token in one quote from one source with trades: volumes of different tokens are never added up, and the
+-- quotes of tickers, oracles and price services do not count.
+-- volume is in units of the token, quote_volume in units of the quote; both are NULL if no trade of the
 -- source has a volume. share_pct is of the token's quote_volume over all sources. A tick that is in the
 -- archive twice counts twice (see the query duplicates); compaction removes the copies.
 --
@@ -24,6 +25,7 @@ WITH by_source AS (
     AND ts >= :from AND ts < :to
     AND (:token = '' OR token IN (:token))
     AND (:quote = '' OR quote IN (:quote))
+    AND method NOT IN ('ticker', 'oracle', 'quote')
   GROUP BY token, quote, source
 )
 SELECT

@@ -16,7 +16,11 @@ FORMATS = {
 }
 # Views in the order of their use of each other.
 VIEWS = ("price_history", "ticks")
-TABLES = {"price_archive": ("{archive}", "price-archive"), "quarantine": ("{quarantine}", "quarantine")}
+TABLES = {
+    "price_archive": ("{archive}", "price-archive"),
+    "quarantine": ("{quarantine}", "quarantine"),
+    "anomalies": ("{anomalies}", "anomalies"),
+}
 
 COLUMN = re.compile(r"`(?P<name>\w+)` (?P<type>\w+)(?: COMMENT '(?P<comment>(?:[^']|'')*)')?")
 STATEMENT = re.compile(
@@ -98,6 +102,8 @@ def create(engine, schema, data):
     engine.must(f"CREATE SCHEMA {schema}", schema)
     folder = "local://" + urllib.parse.quote(str(pathlib.Path(data).resolve()))
     for name, (placeholder, part) in TABLES.items():
+        # The engine refuses a table over a folder that does not exist, as before the first quarantined entry.
+        (pathlib.Path(data) / part).mkdir(exist_ok=True)
         hive = (ROOT / "sql/tables" / f"{name}.sql").read_text()
         engine.must(in_trino(parsed(hive.replace(placeholder, f"{folder}/{part}/"))), schema)
     # As they stand.

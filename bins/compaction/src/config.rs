@@ -5,13 +5,21 @@ use std::path::PathBuf;
 use clap::Parser;
 use runtime::lambda::{Common, Settings};
 
-/// Lambda function that merges the archive's small files of each closed day.
+/// Lambda function that merges the archive's small files of each closed day, and archives anomalies.
 #[derive(Debug, Parser)]
 #[command(name = "compaction", version)]
 pub struct Config {
     /// The archive: `s3://BUCKET/price-archive/`.
     #[arg(long, env = "ARCHIVE_URL")]
     pub archive_url: String,
+
+    /// The table of the analysis, which has the anomalies.
+    #[arg(long, env = "ANALYTICS_TABLE")]
+    pub analytics_table: String,
+
+    /// The archive of anomalies: `s3://BUCKET/anomalies/`.
+    #[arg(long, env = "ANOMALIES_URL")]
+    pub anomalies_url: String,
 
     /// How many days before today are compacted. Late ticks rarely belong to earlier days; compact those with
     /// `tickctl compact`.

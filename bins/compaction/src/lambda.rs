@@ -1,20 +1,22 @@
-//! Wiring: the archive on S3, and the handler in the Lambda runtime.
+//! Wiring: the archive on S3, the anomalies in DynamoDB, and the handler in the Lambda runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use archive::AnomalyArchive;
 use aws::archive::S3Objects;
-use aws::client;
-use serde::de::IgnoredAny;
+use aws::dynamodb::UnarchivedDays;
+use aws::{client, clients};
 
 use crate::config::Config;
+use crate::event::Tasks;
 use crate::handler::ClosedDays;
 
 /// Serves events until Lambda ends the process.
 ///
 /// # Errors
-/// When the archive's address is none, or the Lambda Runtime API fails.
+/// When an address is not one of S3, or the Lambda Runtime API fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let sdk = client::config(client::BATCH).await;
     let objects = S3Objects::at(&sdk, &config.archive_url).context("ARCHIVE_URL")?;
@@ -25,6 +27,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         time: Duration::from_secs(config.compaction_seconds.into()),
         work: config.work_dir,
     };
-    // The schedule's event says nothing.
-    runtime::lambda::serve(async |_: IgnoredAny| closed_days.compact().await).await
+    let anomalies = S3Objects::at(&sdk, &config.anomalies_url).context("ANOMALIES_URL")?;
+    let unarchived = UnarchivedDays::new(&clients::dynamodb(&sdk), config.analytics_table);
+    let tasks = Tasks {
+        closed_days,
+        anomalies: AnomalyArchive::new(Arc::new(anomalies)),
+        unarchived: Box::new(unarchived),
+    };
+    runtime::lambda::serve(async |event| tasks.handle(event).await).await
 }

@@ -7,9 +7,12 @@ use crate::options::Options;
 /// Query the archive of ticks in SQL: on Amazon Athena, or in this process on a data folder.
 ///
 /// Tables: price_archive (as stored), price_history (`timestamp` in milliseconds), ticks (with
-/// `time`, a timestamp), quarantine (entries that could not become a tick). A statement on them needs
-/// a condition on year, month and day, so that only those days are read; `:days` writes it from
-/// --param from=… --param to=….
+/// `time`, a timestamp), anomalies (what the analysis found), quarantine (entries that could not become a
+/// tick). A statement on them needs a condition on year, month and day, so that only those days are read;
+/// `:days` writes it from --param from=… --param to=….
+///
+/// Named queries on prices have `series`: trades (the default), which alone make candles, averages by volume and
+/// volumes, or quotes, the prices of tickers, oracles and price services.
 #[derive(Debug, Parser)]
 #[command(name = "ticksql", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {

@@ -36,6 +36,14 @@ pub(crate) const QUARANTINE: TableFile = TableFile {
     folder: Some("quarantine/"),
 };
 
+/// What the analysis of the stream found.
+pub(crate) const ANOMALIES: TableFile = TableFile {
+    name: query::ANOMALIES,
+    text: include_str!("../../../sql/tables/anomalies.sql"),
+    placeholder: "{anomalies}",
+    folder: Some("anomalies/"),
+};
+
 impl TableFile {
     /// The statement that creates the table, for an archive in a folder.
     pub(crate) fn statement(&self, archive: &Location) -> String {
@@ -111,11 +119,11 @@ mod tests {
         assert!(sql.contains("'s3://b/price-archive/year=${year}/"), "{sql}");
         let sql = QUARANTINE.statement(&archive);
         assert!(sql.contains("LOCATION 's3://b/quarantine/'"), "{sql}");
-        for sql in [ARCHIVE.statement(&archive), QUARANTINE.statement(&archive)] {
-            assert!(
-                !sql.contains("{archive}") && !sql.contains("{quarantine}"),
-                "{sql}"
-            );
+        let sql = ANOMALIES.statement(&archive);
+        assert!(sql.contains("LOCATION 's3://b/anomalies/'"), "{sql}");
+        for file in [&ARCHIVE, &QUARANTINE, &ANOMALIES] {
+            let sql = file.statement(&archive);
+            assert!(!sql.contains(file.placeholder), "{sql}");
             assert!(!sql.contains("--"), "{sql}");
         }
         let deeper = Location::parse("s3://b/a/c/ticks/").unwrap();
@@ -135,6 +143,7 @@ mod tests {
             "{columns:?}"
         );
         assert!(QUARANTINE.columns().any(|name| name == "reason"));
+        assert!(ANOMALIES.columns().any(|name| name == "window_ms"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use futures_util::stream::BoxStream;
+use query::ArchiveScan;
 use tokio_util::sync::CancellationToken;
 
 use crate::options::EngineName;
@@ -72,6 +73,27 @@ pub(crate) enum DayTable {
     Archive,
     /// What could not become a tick, by the day of receipt.
     Quarantine,
+    /// What the analysis found, by the day of the event.
+    Anomalies,
+}
+
+impl DayTable {
+    /// All tables.
+    pub(crate) const ALL: [Self; 3] = [Self::Archive, Self::Quarantine, Self::Anomalies];
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Archive => query::PRICE_ARCHIVE,
+            Self::Quarantine => query::QUARANTINE,
+            Self::Anomalies => query::ANOMALIES,
+        }
+    }
+
+    /// Whether a scan reads its files.
+    pub(crate) fn is_read_by(self, scan: &ArchiveScan) -> bool {
+        scan.files_of() == self.name()
+    }
 }
 
 /// What a statement would read.

@@ -29,9 +29,9 @@ pub(crate) async fn check(
     let since_2000 = calendar(today);
     let this_year = calendar(NaiveDate::from_ymd_opt(today.year(), 12, 31).unwrap_or(today));
     let mut note = None;
-    for table in [DayTable::Archive, DayTable::Quarantine] {
+    for table in DayTable::ALL {
         let scans = statement.scans.iter();
-        let scans = scans.filter(|scan| scan.is_of_quarantine() == (table == DayTable::Quarantine));
+        let scans = scans.filter(|scan| table.is_read_by(scan));
         let wide = scans.filter(|scan| scan.kept_count(&this_year, today) > NAMED_DAYS_MAX);
         let mut wide = wide.peekable();
         if wide.peek().is_none() {

@@ -8,7 +8,7 @@ use athena::error::AthenaError;
 use athena::folder::Location;
 use athena::{Athena, Query};
 
-use crate::ddl::{self, ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile};
+use crate::ddl::{self, ANOMALIES, ARCHIVE, ARCHIVE_FOLDER, QUARANTINE, RESULTS_FOLDER, TableFile};
 use crate::engine::EngineError;
 use crate::engine::athena::{engine_error, location, other_archive};
 use crate::options::{AthenaSettings, InitArgs};
@@ -33,6 +33,7 @@ pub(crate) async fn run(
     init.database().await?;
     init.table(&ARCHIVE, group.as_ref()).await?;
     init.table(&QUARANTINE, group.as_ref()).await?;
+    init.table(&ANOMALIES, group.as_ref()).await?;
     init.views().await?;
     init.report(
         "next",

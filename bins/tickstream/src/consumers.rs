@@ -11,7 +11,7 @@ use app::isolate::Isolation;
 use app::live::Conflator;
 use app::ports::Clock;
 use domain::analytics::AnalysisConfig;
-use store::{Archiver, EmbeddedStore, QuarantineFiles, SHARDS, StreamRetention};
+use store::{AnomalyFiles, Archiver, EmbeddedStore, QuarantineFiles, SHARDS, StreamRetention};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +55,7 @@ pub(crate) struct Consumers {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) archiver: Arc<Archiver>,
     pub(crate) quarantine_files: QuarantineFiles,
+    pub(crate) anomaly_files: AnomalyFiles,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) archive_every: Duration,
@@ -70,6 +71,7 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
         clock,
         archiver,
         quarantine_files,
+        anomaly_files,
         live,
         metrics,
         archive_every,
@@ -102,6 +104,9 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
     supervisor.spawn("quarantine", stopping, move |progress, stopping| {
         let files = Arc::clone(&quarantine_files);
         quarantine(files, archive_every, retention.store_ms, progress, stopping)
+    });
+    supervisor.spawn("anomalies", stopping, move |progress, stopping| {
+        anomalies(anomaly_files.clone(), archive_every, progress, stopping)
     });
     let outbox = store.clone();
     supervisor.spawn("outbox", stopping, move |progress, stopping| {
@@ -178,6 +183,31 @@ async fn quarantine(
         // Old files are removed even if new ones cannot be written.
         files.sweep(before_ms).await?;
         flushed?;
+        progress.made();
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes the files of anomalies at intervals and once more at the end.
+async fn anomalies(
+    files: AnomalyFiles,
+    every: Duration,
+    progress: Progress,
+    stopping: CancellationToken,
+) -> Result<(), Failure> {
+    loop {
+        let wait = if progress.is_down() {
+            Duration::ZERO
+        } else {
+            every
+        };
+        let last = stopping
+            .run_until_cancelled(tokio::time::sleep(wait))
+            .await
+            .is_none();
+        files.flush().await?;
         progress.made();
         if last {
             return Ok(());

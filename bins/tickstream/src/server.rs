@@ -16,7 +16,8 @@ use axum::Router;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Limits};
 use store::{
-    Archiver, Backups, EmbeddedConfig, EmbeddedStore, LocalVerify, ProcessFile, QuarantineFiles,
+    AnomalyFiles, Archiver, Backups, EmbeddedConfig, EmbeddedStore, LocalVerify, ProcessFile,
+    QuarantineFiles,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -117,10 +118,15 @@ impl Server {
             Arc::clone(&clock),
         ));
         let quarantine_files = QuarantineFiles::new(store.clone(), &config.data_dir);
+        let anomaly_files =
+            AnomalyFiles::open(store.clone(), &config.data_dir).with_context(|| {
+                format!("cannot open the anomalies in {}", config.data_dir.display())
+            })?;
         let backups = Backups::new(
             store.clone(),
             Arc::clone(&archiver),
             quarantine_files.clone(),
+            anomaly_files.clone(),
             &config.data_dir,
             &config.backup_dir(),
         );
@@ -168,6 +174,7 @@ impl Server {
             clock,
             archiver: Arc::clone(&archiver),
             quarantine_files,
+            anomaly_files,
             live: live.clone(),
             metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),

@@ -118,6 +118,8 @@ async fn the_function_compacts_the_closed_days() {
     bucket.upload(data.path()).await;
     let mut environment = bucket.emulator.environment();
     environment.push(("ARCHIVE_URL", bucket.place.clone()));
+    environment.push(("ANOMALIES_URL", "s3://nothing/anomalies/".to_owned()));
+    environment.push(("ANALYTICS_TABLE", "nothing".to_owned()));
     // The generated days are long ago.
     environment.push(("COMPACTION_DAYS", "3650".to_owned()));
     let environment: Vec<(&str, &str)> = environment

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::ports::{SequenceNumber, StreamRecord};
 use app::replay::{Blocks, Checkpoints, Replayable, Settings, ShardMemory};
+use app::unarchived_anomalies::UnarchivedAnomalies as _;
+use archive::AnomalyArchive;
 use async_trait::async_trait;
 use aws::archive::S3Objects;
 use aws::dynamodb::candle_blocks::ReadRange;
 use aws::dynamodb::shard_heads::SNAPSHOT_PREFIX;
-use aws::dynamodb::{CandleTable, ShardCheckpoints};
+use aws::dynamodb::{CandleTable, ShardCheckpoints, UnarchivedDays};
 use aws_sdk_dynamodb::Client;
-use domain::analytics::Interval;
+use domain::analytics::{Anomaly, Interval};
 use domain::{Pair, Price, Tick};
 use integration::emulator;
+use testkit::anomalies::jump_at;
 use testkit::contract;
+use testkit::memory_objects::MemoryObjects;
 use testkit::replay::{MemoryShards, expected_candles};
 use testkit::ticks::{START_MS, tick, ticks};
 
@@ -182,4 +186,41 @@ async fn check(
     assert_eq!(anomalies.len(), log.anomalies(), "each is stored once");
     let jump = tick("ETH", 401).tick_id;
     assert!(anomalies.iter().any(|it| it.tick_id == jump));
+}
+
+/// A day is listed with its anomalies until the archive has them, and again once there are more.
+#[tokio::test]
+async fn days_with_new_anomalies_are_listed_until_they_are_archived() {
+    for (client, table) in new_tables(["pk", "sk"]).await {
+        let clock = Arc::new(now_ms);
+        let candles = CandleTable::new(&client, &table, RETENTION_DAYS, STORE_TIMEOUT, clock);
+        let unarchived = UnarchivedDays::new(&client, &table);
+        assert_eq!(unarchived.days().await.unwrap(), []);
+        candles.put_anomalies(&[]).await.unwrap();
+        assert_eq!(unarchived.days().await.unwrap(), []);
+        let of = |number: u32, timestamp_ms| Anomaly {
+            timestamp_ms,
+            ..jump_at(&tick("BTC", number))
+        };
+        let first = of(1, START_MS);
+        let (second, next_day) = (of(2, START_MS + 1), of(3, START_MS + 86_400_000));
+        let both = [first.clone(), next_day.clone()];
+        candles.put_anomalies(&both).await.unwrap();
+        let listed = unarchived.days().await.unwrap();
+        let days: Vec<&str> = listed.iter().map(|it| it.day.as_str()).collect();
+        assert_eq!(days, ["2026-01-01", "2026-01-02"]);
+        // Stored after the listing: the day stays listed.
+        candles.put_anomalies(&[second.clone()]).await.unwrap();
+        unarchived.archived(&listed[0]).await.unwrap();
+        assert_eq!(unarchived.days().await.unwrap().len(), 2);
+        let of_day = unarchived.of_day("2026-01-01").await.unwrap();
+        assert_eq!(of_day, [first, second.clone()]);
+        let archive = AnomalyArchive::new(Arc::new(MemoryObjects::default()));
+        assert_eq!(archive.add_unarchived(&unarchived).await.unwrap(), 3);
+        assert_eq!(unarchived.days().await.unwrap(), []);
+        // A batch that is analysed again lists its day again, and adds nothing.
+        candles.put_anomalies(&[second]).await.unwrap();
+        assert_eq!(archive.add_unarchived(&unarchived).await.unwrap(), 0);
+        assert_eq!(unarchived.days().await.unwrap(), []);
+    }
 }

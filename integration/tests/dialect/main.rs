@@ -54,7 +54,8 @@ fn athena_accepts_the_tables() {
             sql: fs::read_to_string(&path)
                 .unwrap()
                 .replace("{archive}", "s3://bucket/price-archive/")
-                .replace("{quarantine}", "s3://bucket/quarantine/"),
+                .replace("{quarantine}", "s3://bucket/quarantine/")
+                .replace("{anomalies}", "s3://bucket/anomalies/"),
         })
         .collect();
     assert!(!texts.is_empty(), "{} has files", folder.display());

@@ -20,7 +20,7 @@ use crate::project::{CommandOutput, Project, until};
 use crate::sql::analyst::Analyst;
 use crate::sql::files::{self, Bucket};
 use athena_engine::AthenaEngine;
-use every_column::{agree, rows_of_entries, rows_of_ticks};
+use every_column::{agree, rows_of_anomalies, rows_of_entries, rows_of_ticks};
 use reads::{Both, arguments};
 
 /// One golden tick in this many goes through Firehose, since the emulator writes a file for each.
@@ -52,6 +52,7 @@ async fn analyst_of(
         format!("{name}: created\n"),
         "price_archive: created".to_owned(),
         "quarantine: created".to_owned(),
+        "anomalies: created".to_owned(),
         "price_history: created".to_owned(),
         "ticks: created".to_owned(),
     ] {
@@ -98,7 +99,7 @@ fn awkward() -> Vec<Tick> {
     ]
 }
 
-/// Fills a deployed project's archive and quarantine with the golden ticks and entries, and with awkward ticks, half of
+/// Fills a deployed project's archive, quarantine and anomalies with the golden ticks, entries and anomalies, and with awkward ticks, half of
 /// them by each way.
 async fn fill(project: &Project) -> Bucket {
     let bucket = Bucket::of(project).await;
@@ -122,6 +123,7 @@ async fn fill(project: &Project) -> Bucket {
     files::stream(project, &streamed).await;
     bucket.put_archived(&[written, ranges.remove(0)]).await;
     bucket.quarantine(&quarantined()).await;
+    bucket.anomalies(&golden::anomalies()).await;
     until("Firehose has written its ticks", async || {
         bucket.rows_of_firehose().await.len() >= streamed.len()
     })
@@ -197,6 +199,8 @@ async fn named_queries_read_the_same_files_and_have_the_golden_results_on_both_e
     let read = agree(analyst, here.path(), "price_archive", ALL_DAYS, &given).await;
     let entries = rows_of_entries(&quarantined());
     agree(analyst, here.path(), "quarantine", ALL_DAYS, &entries).await;
+    let found = rows_of_anomalies(&golden::anomalies());
+    agree(analyst, here.path(), "anomalies", ALL_DAYS, &found).await;
 
     // Compaction keeps every tick once.
     compact(project.emulator, &bucket).await.ok();

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::TickStream as _;
+use app::replay::Blocks as _;
 use archive::Archive;
+use aws::dynamodb::CandleTable;
 use aws::kinesis::KinesisStream;
 use aws_sdk_ssm::types::ParameterType;
 use domain::{Price, Tick};
@@ -20,6 +22,7 @@ use integration::event_source::{
 use integration::faults::{Fault, FaultyEndpoint, Times};
 use integration::stream_metrics;
 use serde_json::{Value, json};
+use testkit::anomalies::jump_at;
 use testkit::ticks::{START_MS, tick};
 
 use crate::resources::{SECRET, webhook_event};
@@ -116,6 +119,10 @@ impl Project {
                 "ARCHIVE_URL",
                 format!("s3://{}/price-archive/", self.of("archive")),
             ),
+            (
+                "ANOMALIES_URL",
+                format!("s3://{}/anomalies/", self.of("archive")),
+            ),
             ("MALFORMED_TOPIC_ARN", topic("malformed")),
             ("ANOMALIES_TOPIC_ARN", topic("anomalies")),
             ("LIVE_CALLBACK_URL", format!("{url}/live")),
@@ -194,7 +201,7 @@ impl Project {
         );
     }
 
-    /// Two files of a closed day.
+    /// Two files of a closed day, and an anomaly.
     async fn compaction(&self, function: &BootstrapFunction) {
         let data = tempfile::tempdir().unwrap();
         let archive = Archive::open(data.path()).unwrap();
@@ -208,6 +215,24 @@ impl Project {
         upload(self.emulator, &self.of("archive"), data.path(), &folder).await;
         let answer = returned(function, json!({})).await;
         assert_eq!(answer, json!({ "compacted": 1, "unchanged": 0 }));
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.emulator.sdk_config());
+        let candles = CandleTable::new(
+            &dynamodb,
+            self.of("analytics"),
+            1,
+            TIMEOUT,
+            Arc::new(runtime::clock::now_ms),
+        );
+        let anomaly = jump_at(&moved(0, day_ms));
+        candles.put_anomalies(&[anomaly.clone()]).await.unwrap();
+        let hour = json!({ "scheduled": "2026-03-07T14:00:00Z" });
+        let archived = returned(function, hour.clone()).await;
+        // The analysis, which ran before, may have found some, too.
+        assert!(archived["anomalies"].as_u64() >= Some(1), "{archived}");
+        // It is listed again, and the archive has it.
+        candles.put_anomalies(&[anomaly]).await.unwrap();
+        let again = returned(function, hour).await;
+        assert_eq!(again, json!({ "anomalies": 0 }));
     }
 }
 

@@ -64,6 +64,7 @@ impl Resources {
             ("STREAM_NAME", name.clone()),
             ("ARCHIVE_BUCKET", name.clone()),
             ("ARCHIVE_URL", format!("s3://{name}/price-archive/")),
+            ("ANOMALIES_URL", format!("s3://{name}/anomalies/")),
             ("MALFORMED_TOPIC_ARN", topic.clone()),
             ("ANOMALIES_TOPIC_ARN", topic),
             ("LIVE_CALLBACK_URL", "http://127.0.0.1:9/live".to_owned()),

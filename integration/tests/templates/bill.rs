@@ -58,6 +58,14 @@ fn the_scaler_is_called_as_often_as_in_the_bill() {
 }
 
 #[test]
+fn the_archive_of_anomalies_is_called_as_in_the_bill() {
+    let schedule = stack("service.yaml", &[]).one("CompactionSchedule");
+    assert_eq!(schedule.text("/ScheduleExpression"), "cron(0 * * * ? *)");
+    let in_the_bill = units::ANOMALIES_ARCHIVED_PER_HOUR;
+    same("calls for anomalies", 1, in_the_bill);
+}
+
+#[test]
 fn metrics_of_the_functions_are_those_of_the_bill() {
     let analytics = [
         emf::FAILED_ITEMS,

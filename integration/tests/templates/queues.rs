@@ -181,19 +181,35 @@ fn the_analysis_accepts_the_scheduled_event() {
     assert!(!stack("service.yaml", &local).has("SettleSchedule"));
 }
 
-/// Each night, and never twice at once: a failed run is not repeated before the next night.
+/// Anomalies each hour, closed days each night, and never twice at once: a failed run is not repeated before the next one.
 #[test]
-fn closed_days_are_compacted_each_night() {
+fn closed_days_are_compacted_each_night_and_anomalies_archived_each_hour() {
     let service = service();
     let schedule = service.one("CompactionSchedule");
-    assert_eq!(schedule.text("/ScheduleExpression"), "cron(0 3 * * ? *)");
+    assert_eq!(schedule.text("/ScheduleExpression"), "cron(0 * * * ? *)");
     assert_eq!(schedule.text("/ScheduleExpressionTimezone"), "UTC");
     assert_eq!(schedule.text("/Target/Arn"), "ref:CompactionAlias");
+    let at = |hour: u32| -> compaction::event::Event {
+        let time = format!("2026-03-07T{hour:02}:00:00Z");
+        let input = schedule.text("/Target/Input");
+        let input = input.replace("<aws.scheduler.scheduled-time>", &time);
+        assert!(input.contains(&time), "{input}");
+        serde_json::from_str(&input).unwrap()
+    };
+    assert!((0..24).all(|hour| at(hour).archives_anomalies()));
+    let compacts: Vec<u32> = (0..24).filter(|hour| at(*hour).compacts()).collect();
+    assert_eq!(compacts, [3]);
+    let by_hand: compaction::event::Event = serde_json::from_str("{}").unwrap();
+    assert!(by_hand.compacts() && !by_hand.archives_anomalies());
     let invoked = service.one("CompactionInvoked");
     assert_eq!(invoked.number("/MaximumRetryAttempts"), 0);
     // The function stops before Lambda would end it, with time for what is under way.
-    let config =
-        compaction::config::Config::try_parse_from(["compaction", "--archive-url=s3://a/"]);
+    let config = compaction::config::Config::try_parse_from([
+        "compaction",
+        "--archive-url=s3://a/b/",
+        "--anomalies-url=s3://a/c/",
+        "--analytics-table=t",
+    ]);
     let stops_after = config.unwrap().compaction_seconds;
     let timeout = service.one("CompactionFunction").number("/Timeout");
     assert!(u64::from(stops_after) + 60 <= timeout);

@@ -28,3 +28,4 @@ pub mod requeue;
 pub mod requeue_batches;
 pub mod sequence;
 pub mod tick_replay;
+pub mod unarchived_anomalies;

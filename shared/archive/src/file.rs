@@ -91,7 +91,7 @@ pub(crate) fn properties(
 ) -> Result<WriterProperties, ParquetError> {
     let token = ColumnPath::from("token");
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_compression(compression()?)
         .set_max_row_group_row_count(Some(ROW_GROUP_TICKS_MAX))
         .set_data_page_row_count_limit(PAGE_TICKS_MAX)
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -116,6 +116,11 @@ pub(crate) fn properties(
         builder = builder.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
     }
     Ok(builder.build())
+}
+
+/// How columns are compressed.
+pub(crate) fn compression() -> Result<Compression, ParquetError> {
+    Ok(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
 }
 
 fn sorting_columns() -> Vec<SortingColumn> {

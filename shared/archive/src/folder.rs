@@ -17,6 +17,7 @@ use app::ports::PortError;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
+use crate::anomalies::ANOMALIES_FOLDER;
 use crate::error::ArchiveError;
 use crate::layout::table_folder;
 use crate::lock::{self, COMPACTION_FOLDER, RunLock, RunLockError};
@@ -28,7 +29,10 @@ const TEMP_FOLDER: &str = "tmp";
 /// What that folder was called in earlier builds, whose leftovers are removed as well.
 const OLD_TEMP_FOLDER: &str = "aside";
 
-/// The objects of the archive in a data folder of tickstream.
+/// The folder for temporary files of the anomalies.
+const ANOMALIES_STAGING: &str = "anomalies.staging";
+
+/// The objects of the archive in a data folder of tickstream, or of the anomalies beside it.
 #[derive(Debug, Clone)]
 pub struct Folder {
     shared: Arc<Shared>,
@@ -54,6 +58,28 @@ impl Folder {
                 next: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// The anomalies in a data folder. Leftovers of a stopped process are removed: only one process may write there.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] if these cannot be removed.
+    pub fn of_anomalies(data_dir: &Path) -> Result<Self, ArchiveError> {
+        let temp = data_dir.join(ANOMALIES_STAGING);
+        match fs::remove_dir_all(&temp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ArchiveError::io("remove", &temp)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                data_dir: data_dir.to_owned(),
+                table: data_dir.join(ANOMALIES_FOLDER),
+                temp,
+                next: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// The right to compact this archive, and a working folder. Leftovers of an interrupted

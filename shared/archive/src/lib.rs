@@ -2,8 +2,10 @@
 //! folder or on S3. `docs/archive.md` describes its layout and its rules.
 //!
 //! [`Archive`] writes ticks from the stream, [`days`] and [`day_files`] list the files for a
-//! reader, and [`compaction`] merges many small files into a few large ones.
+//! reader, and [`compaction`] merges many small files into a few large ones. [`AnomalyArchive`] keeps the anomalies
+//! beside it.
 
+mod anomalies;
 pub mod compaction;
 mod error;
 mod file;
@@ -19,6 +21,7 @@ mod snapshot;
 mod staging;
 mod writer;
 
+pub use anomalies::{ANOMALIES_FOLDER, AnomalyArchive};
 pub use error::ArchiveError;
 pub use folder::Folder;
 pub use identity_sum::IdentitySum;
@@ -27,6 +30,6 @@ pub use lock::{RunLock, RunLockError};
 pub use manifest::{Added, MANIFEST, Manifest, ManifestError, MergedRange, hidden, visible};
 pub use read_back::{ArchiveReader, ticks_of_file};
 pub use repair::add_missing;
-pub use schema::readable;
+pub use schema::readable_as;
 pub use snapshot::{DayFile, day_files};
 pub use writer::{Archive, Written};

@@ -7,13 +7,21 @@ use codec::columnar;
 /// The column that every file of ticks has.
 pub(crate) const ID: &str = "tick_id";
 
-/// Checks that a file can be read as the current table, in queries and in compaction.
+/// Checks that a file can be read as the current table of ticks.
 ///
 /// # Errors
 /// A description, if it has no ids, or a column of an incompatible type.
-pub fn readable(file: &Schema) -> Result<(), String> {
+pub(crate) fn readable(file: &Schema) -> Result<(), String> {
+    readable_as(&columnar::schema(), file)
+}
+
+/// Checks that a file can be read as a table of ticks or of anomalies, which have the ids of ticks, too.
+///
+/// # Errors
+/// A description, if it has no ids, or a column of an incompatible type.
+pub fn readable_as(table: &Schema, file: &Schema) -> Result<(), String> {
     of_ticks(file)?;
-    lacking(&columnar::schema(), file).map(|_| ())
+    lacking(table, file).map(|_| ())
 }
 
 /// Checks that a file has ticks at all.

@@ -31,6 +31,11 @@ pub fn data_type(kind: Kind) -> DataType {
 /// The schema of the archive's files: the table of columns. The partition columns are in the path.
 #[must_use]
 pub fn schema() -> SchemaRef {
+    schema_of(&COLUMNS)
+}
+
+/// The schema of a table of columns.
+pub(crate) fn schema_of(columns: &[Column]) -> SchemaRef {
     let field = |column: &Column| {
         Field::new(
             column.name,
@@ -38,7 +43,7 @@ pub fn schema() -> SchemaRef {
             column.presence == Presence::Optional,
         )
     };
-    Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
 /// Ticks as one batch, in the given order. Amounts become the nearest double; a slot of 2^63 or
@@ -77,24 +82,24 @@ fn array<T: Borrow<Tick>>(column: &Column, ticks: &[T]) -> Result<ArrayRef, Code
         "sequence" => {
             integers(ticks.map(|tick| tick.sequence.and_then(|number| number.try_into().ok())))
         }
-        "quality" => Arc::new(
-            ticks
-                .map(|tick| tick.quality.map(domain::Quality::as_str))
-                .collect::<StringArray>(),
-        ),
+        "quality" => optional_texts(ticks.map(|tick| tick.quality.map(domain::Quality::as_str))),
         _ => return Err(CodecError::Column(column.name)),
     })
 }
 
-fn texts<T: AsRef<str>>(values: impl Iterator<Item = T>) -> ArrayRef {
+pub(crate) fn texts<T: AsRef<str>>(values: impl Iterator<Item = T>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
 
-fn doubles(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
+pub(crate) fn optional_texts<T: AsRef<str>>(values: impl Iterator<Item = Option<T>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+pub(crate) fn doubles(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
     Arc::new(values.collect::<Float64Array>())
 }
 
-fn integers(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+pub(crate) fn integers(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(values.collect::<Int64Array>())
 }
 
@@ -191,7 +196,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn column<'a, A: Array + 'static>(
+pub(crate) fn column<'a, A: Array + 'static>(
     batch: &'a RecordBatch,
     name: &'static str,
 ) -> Result<&'a A, CodecError> {
@@ -217,7 +222,7 @@ fn optional<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, row: usize) -> Opt
     array.is_valid(row).then(|| array.value(row))
 }
 
-fn required<T: ArrowPrimitiveType>(
+pub(crate) fn required<T: ArrowPrimitiveType>(
     array: &PrimitiveArray<T>,
     column: &'static str,
     row: usize,
@@ -225,7 +230,7 @@ fn required<T: ArrowPrimitiveType>(
     optional(array, row).ok_or(CodecError::Null { column, row })
 }
 
-fn text<'a>(
+pub(crate) fn text<'a>(
     array: &'a StringArray,
     column: &'static str,
     row: usize,
@@ -236,7 +241,11 @@ fn text<'a>(
         .ok_or(CodecError::Null { column, row })
 }
 
-fn token(array: &StringArray, column: &'static str, row: usize) -> Result<Token, CodecError> {
+pub(crate) fn token(
+    array: &StringArray,
+    column: &'static str,
+    row: usize,
+) -> Result<Token, CodecError> {
     Token::new(text(array, column, row)?).map_err(|source| CodecError::Name { column, source })
 }
 

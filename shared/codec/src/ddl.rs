@@ -1,8 +1,8 @@
-//! The table of columns as DDL for Glue and Athena (Hive's dialect).
+//! A table of columns as DDL for Glue and Athena (Hive's dialect).
 
 use std::fmt::Write as _;
 
-use crate::tick_columns::{COLUMNS, Kind, PARTITIONS};
+use crate::tick_columns::{Column, Kind, PARTITIONS};
 
 /// The column's type in Hive's DDL.
 #[must_use]
@@ -17,10 +17,10 @@ pub fn hive_type(kind: Kind) -> &'static str {
 /// The list of columns between the parentheses of `CREATE EXTERNAL TABLE`: one line per column,
 /// indented by two spaces, with the meaning as its comment.
 #[must_use]
-pub fn column_list() -> String {
+pub fn column_list(columns: &[Column]) -> String {
     let mut text = String::new();
-    for (index, column) in COLUMNS.iter().enumerate() {
-        let comma = if index + 1 < COLUMNS.len() { "," } else { "" };
+    for (index, column) in columns.iter().enumerate() {
+        let comma = if index + 1 < columns.len() { "," } else { "" };
         // Writing to a String cannot fail.
         _ = writeln!(
             text,
@@ -42,11 +42,12 @@ pub fn partition_list() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{anomaly_columns, tick_columns};
 
     #[test]
     fn each_column_is_a_line_with_its_type_and_meaning() {
-        let list = column_list();
-        assert_eq!(list.lines().count(), COLUMNS.len());
+        let list = column_list(&tick_columns::COLUMNS);
+        assert_eq!(list.lines().count(), tick_columns::COLUMNS.len());
         assert!(
             list.starts_with("  `tick_id` string COMMENT 'Identity"),
             "{list}"
@@ -60,8 +61,10 @@ mod tests {
 
     #[test]
     fn meanings_need_no_escaping() {
+        let tables = [tick_columns::COLUMNS.as_slice(), &anomaly_columns::COLUMNS];
         assert!(
-            COLUMNS
+            tables
+                .concat()
                 .iter()
                 .all(|column| !column.doc.contains(['\'', '"', '\\', '\n']))
         );

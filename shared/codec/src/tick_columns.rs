@@ -5,7 +5,7 @@
 pub enum Kind {
     /// A text, in JSON and in the archive.
     Text,
-    /// An exact decimal: a text in JSON, so no reader rounds it; a `double` in the archive.
+    /// A decimal number: an exact text in JSON, so no reader rounds it; a `double` in the archive.
     Amount,
     /// A whole number of at most 63 bits: a number in JSON, `bigint` in the archive.
     Integer,
@@ -16,29 +16,29 @@ pub enum Kind {
 /// Whether a column may be absent from JSON, and NULL in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// Every tick has it.
+    /// Every tick or anomaly has it.
     Required,
-    /// Some ticks lack it.
+    /// Some lack it.
     Optional,
 }
 
-/// One column of a stored tick.
+/// One column of a stored tick or anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     /// The name in Parquet, Arrow, Glue and SQL.
     pub name: &'static str,
-    /// The name in JSON and in DynamoDB items.
+    /// The name in JSON and in DynamoDB items, of a tick.
     pub json: &'static str,
     /// The type.
     pub kind: Kind,
-    /// Whether every tick has a value.
+    /// Whether every one has a value.
     pub presence: Presence,
     /// The meaning, in one line without quotation marks.
     pub doc: &'static str,
 }
 
 impl Column {
-    const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+    pub(crate) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Self {
         Self {
             name,
             json: name,
@@ -48,7 +48,7 @@ impl Column {
         }
     }
 
-    const fn optional(self) -> Self {
+    pub(crate) const fn optional(self) -> Self {
         Self {
             presence: Presence::Optional,
             ..self

@@ -1,11 +1,11 @@
-//! The archive as a table of the engine: Parquet files in folders by the UTC day of the event, read by
+//! The archive and the anomalies as tables of the engine: Parquet files in folders by the UTC day of the event, read by
 //! the engine's own Parquet reader.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use archive::{DayFile, day_files, readable};
+use archive::{DayFile, day_files, readable_as};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -20,6 +20,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::object_store::Error as StoreError;
+use datafusion::object_store::local::LocalFileSystem;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -31,13 +32,55 @@ use crate::dialect::arithmetic::FINITE;
 use crate::error::{UnreadableFile, message};
 use crate::implied_filters;
 use crate::partitions::days_with_files;
+use crate::table_names::{ANOMALIES, PRICE_ARCHIVE};
+
+/// The address under which the engine sees the archive's folder, and only that.
+const TICKS_URL: &str = "archive://local/";
+
+/// The address of the anomalies' folder.
+const ANOMALIES_URL: &str = "anomalies://local/";
 
 /// Footers that are read at the same time when a query is planned.
 const FOOTERS_AT_A_TIME: usize = 16;
 
-/// The table `price_archive`. `store` is the archive's folder.
-pub(crate) fn table(folder: &Path, store: ObjectStoreUrl) -> DayTable<ParquetFiles> {
-    DayTable::new(folder, file_schema(), ParquetFiles { store })
+/// The table `price_archive`.
+pub(crate) fn of_ticks(folder: &Path) -> Result<DayTable<ParquetFiles>> {
+    table(
+        folder,
+        TICKS_URL,
+        codec::columnar::schema(),
+        &["price", "volume"],
+    )
+}
+
+/// The table `anomalies`.
+pub(crate) fn of_anomalies(folder: &Path) -> Result<DayTable<ParquetFiles>> {
+    let columns = codec::anomaly_batch::schema();
+    table(folder, ANOMALIES_URL, columns, &["price"])
+}
+
+/// The table whose folder has an address.
+pub(crate) fn at(store: &ObjectStoreUrl) -> &'static str {
+    match store.as_str() {
+        ANOMALIES_URL => ANOMALIES,
+        _ => PRICE_ARCHIVE,
+    }
+}
+
+/// A table of files with these columns. Those that are `finite` are checked when they are written.
+fn table(
+    folder: &Path,
+    url: &str,
+    columns: SchemaRef,
+    finite: &[&str],
+) -> Result<DayTable<ParquetFiles>> {
+    let store = ObjectStoreUrl::parse(url)?;
+    let schema = file_schema(&columns, finite);
+    Ok(DayTable::new(
+        folder,
+        schema,
+        ParquetFiles { store, columns },
+    ))
 }
 
 /// The days for which there are files, in order.
@@ -47,30 +90,29 @@ pub(crate) fn days(folder: &Path) -> io::Result<Vec<NaiveDate>> {
 
 /// The schema of the files as the engine reads them: texts as views, which are not copied, and
 /// every column nullable, so that files of other writers and older ones fit.
-fn file_schema() -> SchemaRef {
+fn file_schema(columns: &Schema, finite: &[&str]) -> SchemaRef {
     let field = |field: &FieldRef| {
         let data_type = match *field.data_type() == DataType::Utf8 {
             true => DataType::Utf8View,
             false => field.data_type().clone(),
         };
-        let is_double = data_type == DataType::Float64;
         let own = Field::new(field.name(), data_type, true);
-        // Prices and volumes are checked when they are written.
-        match is_double {
+        match finite.contains(&field.name().as_str()) {
             true => own.with_metadata([(FINITE.to_owned(), String::new())].into()),
             false => own,
         }
     };
-    let fields = codec::columnar::schema();
     Arc::new(Schema::new(
-        fields.fields().iter().map(field).collect::<Vec<_>>(),
+        columns.fields().iter().map(field).collect::<Vec<_>>(),
     ))
 }
 
-/// The Parquet files of the archive.
+/// Parquet files.
 #[derive(Debug)]
 pub(crate) struct ParquetFiles {
     store: ObjectStoreUrl,
+    /// As they are written.
+    columns: SchemaRef,
 }
 
 #[async_trait]
@@ -88,6 +130,10 @@ impl DayFormat for ParquetFiles {
 
     async fn read(&self, scan: DayScan<'_>) -> Result<Arc<dyn ExecutionPlan>> {
         let state = scan.state;
+        // Registered only now: the folder may not have existed when the session began.
+        let folder = LocalFileSystem::new_with_prefix(scan.folder)?;
+        let runtime = state.runtime_env();
+        runtime.register_object_store(self.store.as_ref(), Arc::new(folder));
         let parquet = state.config_options().execution.parquet.clone();
         let mut options = state.default_table_options().parquet;
         options.global = parquet;
@@ -150,7 +196,7 @@ impl ParquetFiles {
                     .fetch_metadata()
                     .await;
                 let statistics = footer
-                    .and_then(|footer| statistics(&footer, scan.schema.file_schema()))
+                    .and_then(|footer| self.statistics(&footer, scan.schema.file_schema()))
                     .map_err(|error| in_file(error, scan.folder, &file))?;
                 Ok::<_, DataFusionError>(file.with_statistics(Arc::new(statistics)))
             }
@@ -161,15 +207,15 @@ impl ParquetFiles {
             .try_collect()
             .await
     }
-}
 
-/// The statistics in a file's footer. The engine would cast columns of other types, even texts to
-/// numbers, so such a file is refused, as in compaction.
-fn statistics(footer: &ParquetMetaData, file_schema: &SchemaRef) -> Result<Statistics> {
-    let file = footer.file_metadata();
-    let columns = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
-    readable(&columns).map_err(DataFusionError::Execution)?;
-    DFParquetMetadata::statistics_from_parquet_metadata(footer, file_schema)
+    /// The statistics in a file's footer. The engine would cast columns of other types, even texts to
+    /// numbers, so such a file is refused, as in compaction.
+    fn statistics(&self, footer: &ParquetMetaData, schema: &SchemaRef) -> Result<Statistics> {
+        let file = footer.file_metadata();
+        let columns = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+        readable_as(&self.columns, &columns).map_err(DataFusionError::Execution)?;
+        DFParquetMetadata::statistics_from_parquet_metadata(footer, schema)
+    }
 }
 
 /// Names the file with an error of its footer. One that was removed since it was listed is not corrupt.

@@ -1,8 +1,8 @@
 //! SQL over the archive: read only, within limits, and with nothing but the archive in reach.
 //!
 //! Tables: `price_archive` (the files as they are), `price_history` (the column names of the JSON
-//! record), `ticks` (with `time`, a real timestamp, and the cohort) and `quarantine` (what could not
-//! become a tick). The engine is DataFusion, on threads of its own, so that a heavy query does not
+//! record), `ticks` (with `time`, a real timestamp, and the cohort), `anomalies` (what the analysis found) and
+//! `quarantine` (what could not become a tick). The engine is DataFusion, on threads of its own, so that a heavy query does not
 //! block the process around it.
 
 mod archive_table;
@@ -57,5 +57,5 @@ pub use result_columns::type_name;
 pub use rows::Rows;
 pub use scan_stats::{ScanEstimate, ScanStats};
 pub use suggestions::{did_you_mean, suggestions};
-pub use table_names::{PRICE_ARCHIVE, QUARANTINE, VIEWS, View, table_names};
+pub use table_names::{ANOMALIES, PRICE_ARCHIVE, QUARANTINE, VIEWS, View, table_names};
 pub use value::Value;

@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::planned::{self, Planned};
 use crate::rows::Rows;
 use crate::scan_stats::ScanEstimate;
+use crate::table_names::{QUARANTINE, folder_of};
 use crate::threads::Threads;
 use crate::value::Value;
 use crate::{archive_table, quarantine_table, session};
@@ -75,22 +76,17 @@ impl LocalSql {
         Ok(ScanEstimate::of(&planned.physical))
     }
 
-    /// The days for which the archive has files, in order.
+    /// The days for which a table has files, in order: [`crate::PRICE_ARCHIVE`], [`QUARANTINE`] or [`crate::ANOMALIES`].
     ///
     /// # Errors
     /// [`SqlError::Engine`] if the folder cannot be listed.
-    pub fn days(&self) -> Result<Vec<NaiveDate>, SqlError> {
-        archive_table::days(&self.archive_folder)
-            .map_err(|error| SqlError::Engine(error.to_string()))
-    }
-
-    /// The days for which the quarantine has files, in order.
-    ///
-    /// # Errors
-    /// [`SqlError::Engine`] if the folder cannot be listed.
-    pub fn quarantine_days(&self) -> Result<Vec<NaiveDate>, SqlError> {
-        quarantine_table::days(&session::quarantine_folder(&self.archive_folder))
-            .map_err(|error| SqlError::Engine(error.to_string()))
+    pub fn days(&self, table: &str) -> Result<Vec<NaiveDate>, SqlError> {
+        let folder = folder_of(table, &self.archive_folder);
+        let days = match table {
+            QUARANTINE => quarantine_table::days(&folder),
+            _ => archive_table::days(&folder),
+        };
+        days.map_err(|error| SqlError::Engine(error.to_string()))
     }
 
     /// Tables and views with their columns, by name.

@@ -14,7 +14,7 @@ use crate::from_clause::{JoinedPredicate, RelationKind, Scope};
 use crate::position::Position;
 use crate::predicate::{Comparison, Integer, Predicate, Truth};
 use crate::pushdown::{by_alias, by_position, pushed};
-use crate::table_names::{QUARANTINE, is_table};
+use crate::table_names::{is_table, table_of};
 
 /// Names of the time in milliseconds that decides the folder: of the event, or of receipt.
 const TIMES_MS: [&str; 3] = ["ts", "timestamp", "received_at"];
@@ -36,10 +36,11 @@ pub struct ArchiveScan {
 }
 
 impl ArchiveScan {
-    /// Whether it reads the quarantine, whose files are beside those of the ticks.
+    /// The table whose files it reads: [`crate::PRICE_ARCHIVE`], [`crate::QUARANTINE`] or [`crate::ANOMALIES`], each of
+    /// which has days of its own.
     #[must_use]
-    pub fn is_of_quarantine(&self) -> bool {
-        self.table.eq_ignore_ascii_case(QUARANTINE)
+    pub fn files_of(&self) -> &'static str {
+        table_of(&self.table)
     }
 
     /// Whether the predicates may leave a day. What only the engine can compute counts as true.

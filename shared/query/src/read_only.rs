@@ -36,7 +36,7 @@ pub(crate) struct ReadOnly {
 /// What a statement reads of the archive.
 #[derive(Debug, Clone)]
 pub struct ArchiveReads {
-    /// Where it reads the archive or the quarantine.
+    /// Where it reads the archive, the quarantine or the anomalies.
     pub scans: Vec<ArchiveScan>,
     /// The names of everything else that it reads, as they are written there.
     pub others: Vec<String>,

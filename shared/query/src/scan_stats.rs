@@ -12,7 +12,9 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::archive_table;
 use crate::partitions::date;
+use crate::table_names::folder_of;
 
 /// The name of the reader of Parquet files.
 const PARQUET: &str = "parquet";
@@ -97,16 +99,18 @@ fn read_by(node: &Arc<dyn ExecutionPlan>) -> (usize, u64) {
 }
 
 /// The Parquet files that a plan reads, below the folder of their table.
-fn files(plan: &Arc<dyn ExecutionPlan>, folder: &Path) -> Vec<PathBuf> {
+fn files(plan: &Arc<dyn ExecutionPlan>, archive_folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Some(scan) = scan_of(plan)
         && scan.file_source().file_type() == PARQUET
     {
+        let table = archive_table::at(&scan.object_store_url);
+        let folder = folder_of(table, archive_folder);
         let locations = files_of(scan).into_keys();
         found.extend(locations.map(|location| folder.join(location.as_ref())));
     }
     for child in plan.children() {
-        found.extend(files(child, folder));
+        found.extend(files(child, archive_folder));
     }
     found.sort_unstable();
     found.dedup();
@@ -122,7 +126,7 @@ impl ScanStats {
         Self(Arc::clone(plan))
     }
 
-    /// The files of ticks that the query reads, below the archive's folder.
+    /// The Parquet files that the query reads, in the archive's folder and beside it.
     pub(crate) fn files(&self, archive_folder: &Path) -> Vec<PathBuf> {
         files(&self.0, archive_folder)
     }

@@ -1,6 +1,6 @@
 //! The engine's session: its settings, rules, tables and views, and nothing else in reach.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -12,7 +12,6 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::object_store::local::LocalFileSystem;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -27,11 +26,8 @@ use crate::error::{self, SqlError, UnknownTable};
 use crate::filters_by_name::{FiltersByName, PUSHES_FILTERS};
 use crate::limits::Limits;
 use crate::suggestions::suggestions;
-use crate::table_names::{PRICE_ARCHIVE, QUARANTINE, VIEWS};
+use crate::table_names::{ANOMALIES, PRICE_ARCHIVE, QUARANTINE, VIEWS, folder_of};
 use crate::{archive_table, dialect, functions, quarantine_table, read_only};
-
-/// The address under which the engine sees the archive's folder, and only that.
-const STORE_URL: &str = "archive://local/";
 
 /// The engine's own store of the whole file system, which is removed.
 const FILE_SYSTEM_URL: &str = "file:///";
@@ -70,7 +66,7 @@ pub(crate) async fn open(
         .with_physical_optimizer_rules(optimizer_rules())
         .build();
     let context = SessionContext::new_with_state(state);
-    confine(&context, archive_folder).map_err(engine)?;
+    confine(&context).map_err(engine)?;
     functions::register(&context).map_err(engine)?;
     add_tables(&context, archive_folder).await.map_err(engine)?;
     types.know(&context);
@@ -116,10 +112,14 @@ async fn add_tables(
     context: &SessionContext,
     archive_folder: &Path,
 ) -> datafusion::error::Result<()> {
-    let archive = archive_table::table(archive_folder, ObjectStoreUrl::parse(STORE_URL)?);
-    context.register_table(PRICE_ARCHIVE, Arc::new(archive))?;
-    let quarantine = quarantine_table::table(&quarantine_folder(archive_folder));
-    context.register_table(QUARANTINE, Arc::new(quarantine))?;
+    context.register_table(
+        PRICE_ARCHIVE,
+        Arc::new(archive_table::of_ticks(archive_folder)?),
+    )?;
+    let folder = folder_of(ANOMALIES, archive_folder);
+    context.register_table(ANOMALIES, Arc::new(archive_table::of_anomalies(&folder)?))?;
+    let folder = folder_of(QUARANTINE, archive_folder);
+    context.register_table(QUARANTINE, Arc::new(quarantine_table::table(&folder)))?;
     for view in VIEWS {
         let sql = view.query();
         let planned =
@@ -131,11 +131,6 @@ async fn add_tables(
         context.register_table(view.name, table)?;
     }
     Ok(())
-}
-
-/// The quarantine's folder, beside the archive's.
-pub(crate) fn quarantine_folder(archive_folder: &Path) -> PathBuf {
-    archive_folder.with_file_name(QUARANTINE)
 }
 
 /// Tables and views with their columns, by name.
@@ -153,10 +148,8 @@ pub(crate) async fn tables(state: &SessionState) -> Vec<(String, SchemaRef)> {
     tables
 }
 
-/// Leaves the engine one store: the archive's folder.
-fn confine(context: &SessionContext, table: &Path) -> datafusion::error::Result<()> {
-    let folder = LocalFileSystem::new_with_prefix(table)?;
-    context.register_object_store(ObjectStoreUrl::parse(STORE_URL)?.as_ref(), Arc::new(folder));
+/// Leaves the engine no store: each table adds its folder when it is read.
+fn confine(context: &SessionContext) -> datafusion::error::Result<()> {
     context.deregister_object_store(ObjectStoreUrl::parse(FILE_SYSTEM_URL)?.as_ref())?;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! A backup of a data folder while it is in use: the store, the archive's files and the quarantine's files,
+//! A backup of a data folder while it is in use: the store, and the files of the archive, the quarantine and the anomalies,
 //! as they were at one moment between two commits.
 //!
-//! No flush of the archive or the quarantine runs while the files are taken, so the archive has exactly the
+//! No flush of these runs while the files are taken, so the archive has exactly the
 //! ranges that the store's checkpoints say. If the archive's files were taken before the store, a flush in
 //! between would move the checkpoint past ticks that the copied files lack: they would be lost. If they were
 //! taken after it, they would have ranges that the restored store does not know of: it would give their
@@ -29,6 +29,7 @@ use chrono::DateTime;
 pub use backup_error::BackupError;
 pub use made::BackupsMade;
 
+use crate::anomaly_files::AnomalyFiles;
 use crate::archiver::Archiver;
 use crate::embedded::{EmbeddedConfig, EmbeddedStore};
 use crate::keys;
@@ -45,6 +46,7 @@ pub struct Backups {
     store: EmbeddedStore,
     archiver: Arc<Archiver>,
     quarantine: QuarantineFiles,
+    anomalies: AnomalyFiles,
     data_dir: PathBuf,
     backup_dir: PathBuf,
 }
@@ -67,13 +69,14 @@ pub struct BackedUp {
 }
 
 impl Backups {
-    /// Backups of the data folder of a store, its archive and its quarantine, into folders of `backup_dir`,
+    /// Backups of the data folder of a store, its archive, its quarantine and its anomalies, into folders of `backup_dir`,
     /// which is created when it is first needed.
     #[must_use]
     pub fn new(
         store: EmbeddedStore,
         archiver: Arc<Archiver>,
         quarantine: QuarantineFiles,
+        anomalies: AnomalyFiles,
         data_dir: &Path,
         backup_dir: &Path,
     ) -> Self {
@@ -82,6 +85,7 @@ impl Backups {
             store,
             archiver,
             quarantine,
+            anomalies,
             data_dir: absolute(data_dir),
             backup_dir: absolute(backup_dir),
         }
@@ -127,6 +131,7 @@ impl Backups {
     async fn take_files(&self, staging: &Arc<Staging>) -> Result<Captured, BackupError> {
         let _no_archive_flush = self.archiver.pause().await;
         let _no_quarantine_flush = self.quarantine.pause().await;
+        let _no_anomalies_flush = self.anomalies.pause().await;
         let (copy, data_dir) = (staging.folder().to_owned(), self.data_dir.clone());
         // A job of the writer runs between two commits.
         let capture = {
@@ -139,8 +144,11 @@ impl Backups {
         let captured = self.store.commit(capture).await??;
         blocking(move || {
             captured.write()?;
-            let tables: [fn(&Path) -> PathBuf; 2] =
-                [archive::table_folder, quarantine_files::folder];
+            let tables: [fn(&Path) -> PathBuf; 3] = [
+                archive::table_folder,
+                quarantine_files::folder,
+                |data_dir| data_dir.join(archive::ANOMALIES_FOLDER),
+            ];
             for table in tables {
                 day_files::take(&table(&data_dir), &table(&copy))?;
             }

@@ -2,6 +2,7 @@
 //! here needs an account, a server or a network.
 
 mod analytics;
+mod anomaly_files;
 mod anomaly_review;
 mod archiver;
 mod backup;
@@ -35,6 +36,7 @@ mod upgrade;
 mod writer;
 
 pub use analytics::AnalysisCounters;
+pub use anomaly_files::{AnomalyFiles, AnomalyFilesError};
 pub use anomaly_review::{AnomalyPlace, KindReview, Mute, SaidBy};
 pub use archiver::{Archiver, FlushError, Flushed, RangeWriter};
 pub use backup::{BackedUp, BackupError, Backups, BackupsMade, STORE_FOLDER};

@@ -1,4 +1,4 @@
-//! A small generated archive and quarantine, and the rows that every named query of `sql/queries/`
+//! A small generated archive, its anomalies and its quarantine, and the rows that every named query of `sql/queries/`
 //! must return for them on every engine.
 //!
 //! The expected rows are in `sql/golden/`: `cases.json` names the query and the parameters of each
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-pub use golden_market::{quarantined, ranges, ticks};
+pub use golden_market::{anomalies, quarantined, ranges, ticks};
 
 /// The relative tolerance for doubles, since engines sum in different orders.
 const TOLERANCE: f64 = 1e-9;
@@ -198,6 +198,12 @@ mod tests {
         });
         assert!(bursts.count() > 10, "numbers in another order than ids");
         assert!(ticks.iter().any(|tick| tick.volume.is_none()));
+        let quotes = ticks.iter().filter(|tick| !tick.method.is_trade());
+        let with_volume = quotes.clone().filter(|tick| tick.volume.is_some()).count();
+        assert!(
+            quotes.count() > 60 && with_volume > 2,
+            "a wrong filter shows"
+        );
         assert!(
             ticks
                 .iter()

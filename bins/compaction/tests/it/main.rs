@@ -3,17 +3,24 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use app::objects::Objects;
+use app::ports::PortError;
+use app::unarchived_anomalies::{UnarchivedAnomalies, UnarchivedDay};
 use archive::compaction::Lease;
-use archive::{Archive, Folder};
+use archive::{AnomalyArchive, Archive, Folder};
+use async_trait::async_trait;
 use compaction::config::Config;
+use compaction::event::{Done, Event, Tasks};
 use compaction::handler::{ClosedDays, ClosedDaysError, Outcome};
 use domain::Tick;
+use domain::analytics::Anomaly;
 use runtime::lambda::Settings as _;
 use serde_json::json;
+use testkit::anomalies::jump_at;
 use testkit::market::{DAY_MS, tick};
 use testkit::runtime_api::{self, Answered};
 
@@ -152,6 +159,8 @@ async fn a_working_folder_that_is_missing_is_named() {
 fn the_variables_are_those_of_the_template() {
     let variables = Config::environment();
     let expected = [
+        "ANALYTICS_TABLE",
+        "ANOMALIES_URL",
         "ARCHIVE_URL",
         "COMPACTION_DAYS",
         "COMPACTION_SECONDS",
@@ -165,6 +174,8 @@ fn the_variables_are_those_of_the_template() {
 async fn the_program_reports_that_it_could_not_reach_the_archive() {
     let environment = [
         ("ARCHIVE_URL", "s3://archive/price-archive/"),
+        ("ANOMALIES_URL", "s3://archive/anomalies/"),
+        ("ANALYTICS_TABLE", "analytics"),
         // Nobody listens on this port, so every call fails at once.
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
     ];
@@ -179,4 +190,106 @@ async fn the_program_reports_that_it_could_not_reach_the_archive() {
         message.starts_with("could not list the archive"),
         "{message}"
     );
+}
+
+/// Anomalies that are stored, and the days that are listed.
+#[derive(Default)]
+struct Stored {
+    days: Mutex<Vec<UnarchivedDay>>,
+    anomalies: Mutex<Vec<Anomaly>>,
+    /// An anomaly that is stored while those of its day are read.
+    meanwhile: Mutex<Option<Anomaly>>,
+    fails: AtomicBool,
+}
+
+impl Stored {
+    /// Stores an anomaly of the first day.
+    fn put(&self, anomaly: Anomaly) {
+        let mut anomalies = self.anomalies.lock().unwrap();
+        anomalies.push(anomaly);
+        let version = anomalies.len().to_string();
+        *self.days.lock().unwrap() = vec![UnarchivedDay {
+            day: "2026-03-07".to_owned(),
+            version,
+        }];
+    }
+}
+
+struct Listed(Arc<Stored>);
+
+#[async_trait]
+impl UnarchivedAnomalies for Listed {
+    async fn days(&self) -> Result<Vec<UnarchivedDay>, PortError> {
+        if self.0.fails.load(Ordering::Relaxed) {
+            return Err(PortError {
+                operation: "list days",
+                retryable: true,
+                source: "throttled".into(),
+            });
+        }
+        Ok(self.0.days.lock().unwrap().clone())
+    }
+
+    async fn of_day(&self, day: &str) -> Result<Vec<Anomaly>, PortError> {
+        assert_eq!(day, "2026-03-07");
+        let found = self.0.anomalies.lock().unwrap().clone();
+        if let Some(meanwhile) = self.0.meanwhile.lock().unwrap().take() {
+            self.0.put(meanwhile);
+        }
+        Ok(found)
+    }
+
+    async fn archived(&self, day: &UnarchivedDay) -> Result<(), PortError> {
+        self.0.days.lock().unwrap().retain(|listed| listed != day);
+        Ok(())
+    }
+}
+
+fn tasks(scene: &Scene, stored: &Arc<Stored>) -> Tasks {
+    let folder = Folder::of_anomalies(scene.data.path()).unwrap();
+    Tasks {
+        closed_days: scene.closed_days(MINUTE),
+        anomalies: AnomalyArchive::new(Arc::new(folder)),
+        unarchived: Box::new(Listed(Arc::clone(stored))),
+    }
+}
+
+fn at_hour(hour: u32) -> Event {
+    let event = json!({ "scheduled": format!("2026-03-09T{hour:02}:00:00Z") });
+    serde_json::from_value(event).unwrap()
+}
+
+#[tokio::test]
+async fn anomalies_are_archived_each_hour_and_those_stored_meanwhile_in_the_next() {
+    let (scene, stored) = (Scene::new(), Arc::new(Stored::default()));
+    let tasks = tasks(&scene, &stored);
+    let of = |second: i64| jump_at(&tick("BTC", "68900.5", DAY_MS + second * 1_000));
+    stored.put(of(0));
+    *stored.meanwhile.lock().unwrap() = Some(of(1));
+    for (hour, archived) in [(1, 1), (2, 1), (4, 0)] {
+        let done = tasks.handle(at_hour(hour)).await.unwrap();
+        let expected = Done {
+            anomalies: Some(archived),
+            closed_days: None,
+        };
+        assert_eq!(done, expected, "{hour}");
+    }
+    assert!(stored.days.lock().unwrap().is_empty());
+    assert_eq!(scene.all_files(), [5, 5, 5, 5]);
+}
+
+#[tokio::test]
+async fn anomalies_that_cannot_be_archived_do_not_prevent_the_compaction() {
+    let (scene, stored) = (Scene::new(), Arc::new(Stored::default()));
+    let tasks = tasks(&scene, &stored);
+    stored.put(jump_at(&tick("BTC", "68900.5", DAY_MS)));
+    stored.fails.store(true, Ordering::Relaxed);
+    let error = tasks.handle(at_hour(3)).await.unwrap_err();
+    assert_eq!(error.to_string(), "anomalies were not archived");
+    assert_eq!(scene.all_files(), [5, 1, 1, 5]);
+    stored.fails.store(false, Ordering::Relaxed);
+    let done = tasks.handle(at_hour(4)).await.unwrap();
+    assert_eq!(done.anomalies, Some(1));
+    let by_hand = tasks.handle(Event::default()).await.unwrap();
+    assert_eq!(json!(by_hand), json!({ "compacted": 0, "unchanged": 2 }));
 }

@@ -19,10 +19,10 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, DayTable, Engine, EngineError, Estimate, PastQuery, Progress, TableColumns};
-use crate::ddl::{ARCHIVE, QUARANTINE};
 use crate::options::{AthenaSettings, EngineName};
 use crate::statement::Statement;
 pub(crate) use athena_errors::engine_error;
+use estimate::file_of;
 pub(crate) use estimate::other_archive;
 pub(crate) use folder_address::location;
 use rendered_statement::{Capabilities, RenderedStatement};
@@ -32,8 +32,8 @@ struct Athena {
     athena: athena::Athena,
     settings: AthenaSettings,
     capabilities: Capabilities,
-    /// The first and the last day of the archive and of the quarantine: listed once.
-    bounds: [OnceCell<Option<(NaiveDate, NaiveDate)>>; 2],
+    /// The first and the last day of each of [`DayTable::ALL`]: listed once.
+    bounds: [OnceCell<Option<(NaiveDate, NaiveDate)>>; DayTable::ALL.len()],
 }
 
 /// Connects with what the environment says of region, credentials and endpoint.
@@ -49,7 +49,7 @@ pub(crate) async fn open(settings: &AthenaSettings) -> Result<Box<dyn Engine>, E
         athena,
         settings: settings.clone(),
         capabilities,
-        bounds: [OnceCell::new(), OnceCell::new()],
+        bounds: std::array::from_fn(|_| OnceCell::new()),
     }))
 }
 
@@ -134,19 +134,16 @@ impl Engine for Athena {
     }
 
     async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
-        let file = match table {
-            DayTable::Archive => &ARCHIVE,
-            DayTable::Quarantine => &QUARANTINE,
-        };
-        let folder = self.folder(file).await?;
+        let folder = self.folder(file_of(table)).await?;
         folder.days().await.map_err(|error| engine_error(&error))
     }
 
     async fn existing_days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
-        let [archive, quarantine] = &self.bounds;
+        let [archive, quarantine, anomalies] = &self.bounds;
         let bounds = match table {
             DayTable::Archive => archive,
             DayTable::Quarantine => quarantine,
+            DayTable::Anomalies => anomalies,
         };
         let listed = bounds.get_or_try_init(async || {
             let days = self.days(table).await?;

@@ -163,10 +163,7 @@ impl Engine for Local {
     }
 
     async fn days(&self, table: DayTable) -> Result<Vec<NaiveDate>, EngineError> {
-        match table {
-            DayTable::Archive => Ok(self.sql.days()?),
-            DayTable::Quarantine => Ok(self.sql.quarantine_days()?),
-        }
+        Ok(self.sql.days(table.name())?)
     }
 
     async fn history(&self, count_max: usize) -> Result<Vec<PastQuery>, EngineError> {

@@ -1,7 +1,6 @@
 //! Why an answer is empty, as far as that is known.
 
 use chrono::NaiveDate;
-use query::ArchiveScan;
 
 use super::Execution;
 use crate::engine::DayTable;
@@ -28,8 +27,8 @@ impl Execution<'_> {
     /// Which days the archive has, if it has none of those requested.
     async fn note_on_days(&self) -> Option<String> {
         let scans = &self.statement.scans;
-        // The quarantine has days of its own.
-        if scans.is_empty() || scans.iter().any(ArchiveScan::is_of_quarantine) {
+        // The other tables have days of their own.
+        if scans.is_empty() || !scans.iter().all(|scan| DayTable::Archive.is_read_by(scan)) {
             return None;
         }
         let days = self.engine.days(DayTable::Archive).await.ok()?;

@@ -85,20 +85,23 @@ fn an_archive_that_no_condition_narrows_is_not_read() {
     allowed("SELECT count(*) FROM ticks WHERE year = 2026 AND month = 3 AND day IN (7, 8)");
 }
 
-/// The quarantine has days of its own; without any, the calendar is the measure.
+/// The quarantine and the anomalies have days of their own; without any, the calendar is the measure.
 #[test]
-fn the_quarantine_is_measured_by_its_own_days() {
+fn the_other_tables_are_measured_by_their_own_days() {
     let world = World::new();
-    let query = "SELECT count(*) FROM quarantine WHERE year = 2026";
-    let code = || world.run(&[query]).0;
-    assert_eq!(code(), 0);
-    let days = world
-        .data
-        .path()
-        .join("quarantine/year=2026/month=03/day=07");
-    fs::create_dir_all(&days).unwrap();
-    fs::write(days.join("1-1.jsonl"), "").unwrap();
-    assert_eq!(code(), 3);
+    for (table, file) in [
+        ("quarantine", "1-1.jsonl"),
+        ("anomalies", "anomalies.parquet"),
+    ] {
+        let query = format!("SELECT count(*) FROM {table} WHERE year = 2026");
+        let code = || world.run(&[&query]).0;
+        assert_eq!(code(), 0, "{table}");
+        let day = format!("{table}/year=2026/month=03/day=07");
+        let day = world.data.path().join(day);
+        fs::create_dir_all(&day).unwrap();
+        fs::write(day.join(file), "").unwrap();
+        assert_eq!(code(), 3, "{table}");
+    }
 }
 
 #[test]

@@ -19,19 +19,37 @@ pub(crate) struct ArchivedTick {
 
 /// All rows of the archive in a data folder, in no particular order.
 pub(crate) fn archived(data: &Path) -> Vec<ArchivedTick> {
-    let mut rows = Vec::new();
-    let table = archive::table_folder(data);
-    for day in archive::days(&table).unwrap() {
+    let batches = batches(&archive::table_folder(data)).into_iter();
+    batches
+        .flat_map(|(date, batch)| ticks(&batch, date))
+        .collect()
+}
+
+/// The ids of the ticks that the anomalies' files in a data folder have, in order.
+pub(crate) fn anomalies(data: &Path) -> Vec<String> {
+    let mut ids = Vec::new();
+    for (_, batch) in batches(&data.join(archive::ANOMALIES_FOLDER)) {
+        let column = batch["tick_id"].as_string::<i32>();
+        ids.extend(column.iter().map(|id| id.unwrap().to_owned()));
+    }
+    ids.sort();
+    ids
+}
+
+/// The rows of a table, each batch with year, month and day of its folder.
+fn batches(table: &Path) -> Vec<((i32, i32, i32), RecordBatch)> {
+    let mut found = Vec::new();
+    for day in archive::days(table).unwrap() {
         let date = (day.year, day.month, day.day);
         for file in archive::day_files(&day.path).unwrap() {
             let file = File::open(day.path.join(file.name)).unwrap();
             let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
             for batch in batches.build().unwrap() {
-                rows.extend(ticks(&batch.unwrap(), date));
+                found.push((date, batch.unwrap()));
             }
         }
     }
-    rows
+    found
 }
 
 fn ticks(batch: &RecordBatch, date: (i32, i32, i32)) -> Vec<ArchivedTick> {

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod anomalies;
 mod answers;
 mod archived;
 mod backup;

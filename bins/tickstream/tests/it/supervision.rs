@@ -72,6 +72,7 @@ async fn a_consumer_that_panics_is_restarted_and_seen() {
         "analytics-3",
         "archive",
         "quarantine",
+        "anomalies",
         "outbox",
         "live",
         "metrics",

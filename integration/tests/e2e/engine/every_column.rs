@@ -7,6 +7,7 @@ use app::ports::Quarantined;
 use chrono::{DateTime, Datelike as _};
 use codec::tick_columns::{COLUMNS, Kind};
 use domain::Tick;
+use domain::analytics::Anomaly;
 use integration::build_folder;
 use serde_json::{Map, Value, json};
 
@@ -43,6 +44,33 @@ pub(crate) fn rows_of_entries(entries: &[Quarantined]) -> Vec<Row> {
         let mut row: Row = serde_json::from_slice(&line).unwrap();
         row.extend(day(entry.received_at_ms));
         row
+    });
+    rows.collect()
+}
+
+/// The rows that the anomalies must have.
+pub(crate) fn rows_of_anomalies(anomalies: &[Anomaly]) -> Vec<Row> {
+    let rows = anomalies.iter().map(|anomaly| {
+        let detection = &anomaly.detection;
+        let columns = [
+            ("token", json!(anomaly.token)),
+            ("quote", json!(anomaly.quote)),
+            ("source", json!(anomaly.source)),
+            ("tick_id", json!(anomaly.tick_id.to_string())),
+            ("ts", json!(anomaly.timestamp_ms)),
+            ("price", json!(anomaly.price.to_f64())),
+            ("score", json!(anomaly.score)),
+            ("kind", json!(detection.kind)),
+            ("direction", json!(detection.direction)),
+            ("quantity", json!(detection.quantity)),
+            ("expected", json!(detection.expected)),
+            ("seen", json!(detection.seen)),
+            ("window_ms", json!(detection.window_ms)),
+            ("message", json!(anomaly.message())),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let day = day(anomaly.timestamp_ms);
+        columns.into_iter().chain(day).collect()
     });
     rows.collect()
 }

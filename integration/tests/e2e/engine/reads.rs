@@ -28,10 +28,9 @@ impl Both<'_> {
         let name = &case.name;
         let file = sql_folder().join(format!("queries/{}.sql", case.query));
         let file = std::fs::read_to_string(file).unwrap();
-        let table = match file.contains("FROM quarantine") {
-            true => "quarantine",
-            false => "price_archive",
-        };
+        let beside = ["quarantine", "anomalies"];
+        let is_read = |table: &&str| file.contains(&format!("FROM {table}"));
+        let table = beside.into_iter().find(is_read).unwrap_or("price_archive");
         let keys = self.bucket.keys(&folder_of(table)).await;
         let listed: BTreeSet<String> = keys.into_iter().collect();
 

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use app::ports::{Quarantine as _, Quarantined};
+use archive::AnomalyArchive;
 use arrow::array::{AsArray as _, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use aws::archive::S3Objects;
 use aws::s3::S3Quarantine;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
@@ -14,6 +16,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use chrono::{DateTime, Datelike as _};
 use codec::tick_columns::PARTITIONS;
 use domain::Tick;
+use domain::analytics::Anomaly;
 use integration::emulator::Emulator;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -25,6 +28,9 @@ const ARCHIVE: &str = "price-archive/";
 
 /// The prefix of what could not become a tick.
 const QUARANTINE: &str = "quarantine/";
+
+/// The folder of the anomalies.
+const ANOMALIES: &str = "anomalies/";
 
 /// The suffix of files from the archive's writer.
 const WRITTEN: &str = ".parquet";
@@ -104,9 +110,9 @@ impl Bucket {
         self.upload(folder.path()).await;
     }
 
-    /// Stores the archive and the quarantine of a data folder.
+    /// Stores the archive, the quarantine and the anomalies of a data folder.
     pub(crate) async fn upload(&self, data_dir: &Path) {
-        for prefix in [ARCHIVE, QUARANTINE] {
+        for prefix in [ARCHIVE, QUARANTINE, ANOMALIES] {
             for path in files_below(&data_dir.join(prefix)) {
                 let key = path.strip_prefix(data_dir).unwrap();
                 let content = std::fs::read(&path).unwrap();
@@ -132,6 +138,14 @@ impl Bucket {
         for entry in entries {
             quarantine.keep(std::slice::from_ref(entry)).await.unwrap();
         }
+    }
+
+    /// Stores anomalies like the function that archives them.
+    pub(crate) async fn anomalies(&self, anomalies: &[Anomaly]) {
+        let objects = S3Objects::new(&self.s3, &self.name, ANOMALIES);
+        let archive = AnomalyArchive::new(Arc::new(objects));
+        let added = archive.add(anomalies).await.unwrap();
+        assert_eq!(added, anomalies.len() as u64);
     }
 
     /// The event times in each object from Firehose.
@@ -181,9 +195,9 @@ impl Bucket {
         columns
     }
 
-    /// Downloads archive and quarantine into a data folder.
+    /// Downloads archive, quarantine and anomalies into a data folder.
     pub(crate) async fn download(&self, data_dir: &Path) {
-        for prefix in [ARCHIVE, QUARANTINE] {
+        for prefix in [ARCHIVE, QUARANTINE, ANOMALIES] {
             for key in self.keys(prefix).await {
                 let path = data_dir.join(local_name(&key));
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();

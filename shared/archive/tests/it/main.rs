@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod anomaly_archive;
 mod compaction;
 mod evolution;
 mod folder;

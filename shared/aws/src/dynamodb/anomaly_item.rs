@@ -11,7 +11,12 @@ const PACKED: &str = "anomaly";
 
 /// The partition key of the anomalies of one UTC day.
 pub(crate) fn anomaly_partition(timestamp_ms: i64) -> Result<String, ItemError> {
-    Ok(format!("anomaly#{}", day_of(timestamp_ms)?))
+    Ok(partition_of_day(&day_of(timestamp_ms)?))
+}
+
+/// The same of a day as `YYYY-MM-DD`.
+pub(crate) fn partition_of_day(day: &str) -> String {
+    format!("anomaly#{day}")
 }
 
 /// The item of an anomaly. The same anomaly found again gives the same item.

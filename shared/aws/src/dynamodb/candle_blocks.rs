@@ -20,6 +20,7 @@ use super::block_item::{
     POSITION, block_items, block_key, block_of, block_partition, members_of, part_keys,
 };
 use super::reads::{Found, read_all};
+use super::unarchived_days::day_item;
 use crate::emf::{InvocationMetrics, STATES_SET_ASIDE};
 use crate::error::CallError;
 use crate::retry::{Backoff, within};
@@ -329,6 +330,14 @@ impl Blocks for CandleTable {
             let item = anomaly_item(anomaly, now_ms, self.retention_days);
             writes.push(item.map_err(|error| error.at(STORE))?);
         }
-        self.writer.write_all(STORE, writes, deadline).await
+        self.writer.write_all(STORE, writes, deadline).await?;
+        let mut days = BTreeMap::new();
+        for anomaly in anomalies {
+            let item = day_item(anomaly.timestamp_ms, now_ms, self.retention_days);
+            let item = item.map_err(|error| error.at(STORE))?;
+            days.insert(text_of(&item, SK).unwrap_or_default().to_owned(), item);
+        }
+        let days = days.into_values().collect();
+        self.writer.write_all(STORE, days, deadline).await
     }
 }

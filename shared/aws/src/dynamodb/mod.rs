@@ -19,6 +19,7 @@ mod stored_ticks;
 mod tick_item;
 mod tick_row;
 pub mod ticks;
+mod unarchived_days;
 
 pub use attributes::ItemError;
 pub use candle_blocks::CandleTable;
@@ -28,3 +29,4 @@ pub use store_timeout::{STORE_TIMEOUT, STORE_TIMEOUT_MAX, StoreTimeout};
 pub use stored_days::ListedTicks;
 pub use stored_ticks::{Find, TickTableReader};
 pub use ticks::{TickTable, TickTableConfig};
+pub use unarchived_days::UnarchivedDays;

@@ -1,14 +1,15 @@
 //! JSON, the Arrow schema, the DDL and the files in `sql/` agree with the table of columns.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use codec::json::TickJson;
 use codec::tick_columns::{COLUMNS, Column, Kind, PARTITIONS, Presence};
-use codec::{columnar, ddl};
+use codec::{anomaly_batch, anomaly_columns, columnar, ddl};
 use serde_json::Value;
 
 use crate::arbitrary::{swap, ticker};
 
 const TABLE_SQL: &str = include_str!("../../../../sql/tables/price_archive.sql");
+const ANOMALIES_SQL: &str = include_str!("../../../../sql/tables/anomalies.sql");
 const VIEW_SQL: &str = include_str!("../../../../sql/views/price_history.sql");
 
 #[test]
@@ -38,16 +39,23 @@ fn json_has_the_columns_in_their_order_and_types() {
 }
 
 #[test]
-fn the_arrow_schema_has_the_columns_in_their_order_and_types() {
-    let schema = columnar::schema();
+fn the_arrow_schemas_have_the_columns_in_their_order_and_types() {
+    check_schema(&columnar::schema(), &COLUMNS);
+    check_schema(&anomaly_batch::schema(), &anomaly_columns::COLUMNS);
+}
+
+fn check_schema(schema: &Schema, columns: &[Column]) {
     let seen: Vec<_> = schema
         .fields()
         .iter()
         .map(|f| (f.name().as_str(), f.is_nullable()))
         .collect();
-    let table = COLUMNS.map(|column| (column.name, column.presence == Presence::Optional));
+    let table = columns.iter();
+    let table: Vec<_> = table
+        .map(|column| (column.name, column.presence == Presence::Optional))
+        .collect();
     assert_eq!(seen, table);
-    for (field, column) in schema.fields().iter().zip(COLUMNS) {
+    for (field, column) in schema.fields().iter().zip(columns) {
         let hive = [
             (DataType::Utf8, "string"),
             (DataType::Float64, "double"),
@@ -60,17 +68,22 @@ fn the_arrow_schema_has_the_columns_in_their_order_and_types() {
 }
 
 #[test]
-fn the_table_file_is_the_ddl() {
-    let (_, from_columns) = TABLE_SQL.split_once("price_archive (\n").unwrap();
+fn the_table_files_are_the_ddl() {
+    check_ddl(TABLE_SQL, "price_archive", &COLUMNS);
+    check_ddl(ANOMALIES_SQL, "anomalies", &anomaly_columns::COLUMNS);
+}
+
+fn check_ddl(file: &str, table: &str, columns: &[Column]) {
+    let (_, from_columns) = file.split_once(&format!("{table} (\n")).unwrap();
+    let list = ddl::column_list(columns);
     assert!(
-        from_columns.starts_with(&format!("{})\n", ddl::column_list())),
-        "sql/tables/price_archive.sql must list:\n{}",
-        ddl::column_list()
+        from_columns.starts_with(&format!("{list})\n")),
+        "sql/tables/{table}.sql must list:\n{list}"
     );
-    assert!(TABLE_SQL.contains(&format!("\nPARTITIONED BY ({})\n", ddl::partition_list())));
+    assert!(file.contains(&format!("\nPARTITIONED BY ({})\n", ddl::partition_list())));
     for partition in PARTITIONS {
-        assert!(TABLE_SQL.contains(&format!("'projection.{partition}.type' = 'integer'")));
-        assert!(TABLE_SQL.contains(&format!("{partition}=${{{partition}}}/")));
+        assert!(file.contains(&format!("'projection.{partition}.type' = 'integer'")));
+        assert!(file.contains(&format!("{partition}=${{{partition}}}/")));
     }
 }
 

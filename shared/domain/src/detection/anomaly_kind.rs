@@ -95,6 +95,15 @@ impl Direction {
             Self::Up
         }
     }
+
+    /// Its name, as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// What `expected` and `seen` of a [`super::Detection`] are.
@@ -109,4 +118,17 @@ pub enum Quantity {
     IntervalMs,
     /// Ticks in a row with the same value.
     Ticks,
+}
+
+impl Quantity {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Change => "change",
+            Self::IntervalMs => "interval_ms",
+            Self::Ticks => "ticks",
+        }
+    }
 }

@@ -5,10 +5,10 @@ use super::item::{Item, Part};
 use super::load::Load;
 use super::prices::Prices;
 use super::units::{
-    ANALYTICS_MEMORY_MB, ANALYTICS_MS, ANALYTICS_MS_PER_RECORD, BLOCK_BYTES, BLOCK_BYTES_SPREAD,
-    CANDLE_BYTES, INDEX_BYTES_PER_ITEM, PAIRS_IN_MEMORY_MAX, READ_UNITS_PER_BATCH,
-    RECORDS_PER_SNAPSHOT, SINGLE_TICK_CANDLE_BYTES, SNAPSHOT_BYTES_PER_PAIR, TICK_IN_BLOCK_BYTES,
-    WRITE_UNITS_PER_BATCH,
+    ANALYTICS_MEMORY_MB, ANALYTICS_MS, ANALYTICS_MS_PER_RECORD, ANOMALIES_PER_PAIR_AND_DAY,
+    BLOCK_BYTES, BLOCK_BYTES_SPREAD, CANDLE_BYTES, INDEX_BYTES_PER_ITEM, PAIRS_IN_MEMORY_MAX,
+    READ_UNITS_PER_BATCH, RECORDS_PER_SNAPSHOT, SINGLE_TICK_CANDLE_BYTES, SNAPSHOT_BYTES_PER_PAIR,
+    TICK_IN_BLOCK_BYTES, WRITE_UNITS_PER_ANOMALY, WRITE_UNITS_PER_BATCH,
 };
 
 const BLOCKS_PER_DAY: f64 = 144.0;
@@ -106,6 +106,10 @@ pub(super) fn items(load: &Load, flow: &Flow, prices: &Prices) -> Vec<Item> {
     let table = blocks.bytes + blocks.stored * INDEX_BYTES_PER_ITEM;
     let table = table * per_month / GIB;
     let held = pairs_per_shard.min(PAIRS_IN_MEMORY_MAX);
+    let anomalies = match flow.streamed > 0.0 {
+        true => load.tokens * ANOMALIES_PER_PAIR_AND_DAY * DAYS_PER_MONTH,
+        false => 0.0,
+    };
     let kept = snapshots * SNAPSHOTS_KEPT_DAYS / DAYS_PER_MONTH;
     let kept = kept * held * SNAPSHOT_BYTES_PER_PAIR / GIB;
     vec![
@@ -123,6 +127,11 @@ pub(super) fn items(load: &Load, flow: &Flow, prices: &Prices) -> Vec<Item> {
         item(
             "DynamoDB writes, candles",
             blocks.write_units,
+            &prices.dynamodb_writes,
+        ),
+        item(
+            "DynamoDB, anomalies",
+            anomalies * WRITE_UNITS_PER_ANOMALY,
             &prices.dynamodb_writes,
         ),
         item(

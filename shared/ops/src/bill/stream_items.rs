@@ -5,8 +5,9 @@ use super::item::{Item, Part};
 use super::load::{Load, StreamMode};
 use super::prices::Prices;
 use super::units::{
-    ARCHIVE_BYTES_PER_TICK, COMPACTED_TICKS_PER_SECOND, COMPACTION_MEMORY_MB, RECORD_BYTES,
-    SCALER_CALLS_PER_HOUR, SCALER_MEMORY_MB, SCALER_METRICS_READ, SCALER_MS,
+    ANOMALIES_ARCHIVED_MS, ANOMALIES_ARCHIVED_PER_HOUR, ARCHIVE_BYTES_PER_TICK,
+    COMPACTED_TICKS_PER_SECOND, COMPACTION_MEMORY_MB, RECORD_BYTES, SCALER_CALLS_PER_HOUR,
+    SCALER_MEMORY_MB, SCALER_METRICS_READ, SCALER_MS,
 };
 
 /// A provisioned stream bills a record for each so many bytes.
@@ -90,6 +91,18 @@ pub(super) fn items(load: &Load, flow: &Flow, prices: &Prices) -> Vec<Item> {
         gb_seconds(1.0, compaction_ms, COMPACTION_MEMORY_MB),
         &prices.lambda_gb_seconds,
     ));
+    let anomalies = match flow.streamed > 0.0 {
+        true => ANOMALIES_ARCHIVED_PER_HOUR * HOURS_PER_MONTH,
+        false => 0.0,
+    };
+    items.extend([
+        item(
+            "anomalies, Lambda time",
+            gb_seconds(anomalies, ANOMALIES_ARCHIVED_MS, COMPACTION_MEMORY_MB),
+            &prices.lambda_gb_seconds,
+        ),
+        item("anomalies, S3 writes", anomalies, &prices.s3_puts),
+    ]);
     let archived_a_day = flow.streamed / DAYS_PER_MONTH * ARCHIVE_BYTES_PER_TICK / GIB;
     let recent = load.archive_days.min(COLD_AFTER_DAYS);
     items.extend([

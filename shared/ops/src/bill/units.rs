@@ -43,6 +43,15 @@ pub const COMPACTION_MEMORY_MB: f64 = 1_769.0;
 /// What one CPU compacts, with reading from and writing to S3: an estimate.
 pub const COMPACTED_TICKS_PER_SECOND: f64 = 50_000.0;
 
+/// `CompactionSchedule`, which archives anomalies; `integration/tests/templates/bill.rs` compares it.
+pub const ANOMALIES_ARCHIVED_PER_HOUR: f64 = 1.0;
+/// A call of DynamoDB for the days, and three more of DynamoDB and S3 for each: an estimate like [`WEBHOOK_MS`].
+pub const ANOMALIES_ARCHIVED_MS: f64 = 300.0;
+/// Anomalies of a pair in a day, at most, on average: the goal of the detector.
+pub const ANOMALIES_PER_PAIR_AND_DAY: f64 = 1.0;
+/// An anomaly, and the item that lists its day.
+pub const WRITE_UNITS_PER_ANOMALY: f64 = 2.0;
+
 /// A batch of analytics reads and writes its position; `bins/analytics/tests/it/guide_day.rs` counts these and the next
 /// ones.
 pub const READ_UNITS_PER_BATCH: f64 = 1.0;

@@ -15,7 +15,7 @@ use crate::suggestions::suggestions;
 use crate::table_names::table_names;
 
 /// The DDL of the tables, which has the comments of their columns.
-const TABLES: [(&str, &str); 2] = [
+const TABLES: [(&str, &str); 3] = [
     (
         "price_archive",
         include_str!("../../../../sql/tables/price_archive.sql"),
@@ -23,6 +23,10 @@ const TABLES: [(&str, &str); 2] = [
     (
         "quarantine",
         include_str!("../../../../sql/tables/quarantine.sql"),
+    ),
+    (
+        "anomalies",
+        include_str!("../../../../sql/tables/anomalies.sql"),
     ),
 ];
 

@@ -7,18 +7,22 @@ mod reference;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use app::ports::Quarantined;
-use archive::Archive;
+use archive::{AnomalyArchive, Archive, Folder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, Datelike as _};
+use domain::Method;
+use domain::detection::AnomalyKind;
 use parameters::Parameters;
 use query::LocalSql;
+use reference::Tables;
 use testkit::golden::{self, Case, sql_folder};
 
 use crate::answer::{answer, open};
 
-/// The generated archive and quarantine, as tickstream writes them.
+/// The generated archive, its anomalies and its quarantine, as tickstream writes them.
 async fn generated(data: &Path) -> LocalSql {
     let archive = Archive::open(data).unwrap();
     for (shard, ticks) in (0..).zip(golden::ranges()) {
@@ -27,6 +31,8 @@ async fn generated(data: &Path) -> LocalSql {
             .unwrap();
     }
     write_quarantine(&data.join("quarantine"), &golden::quarantined());
+    let anomalies = AnomalyArchive::new(Arc::new(Folder::of_anomalies(data).unwrap()));
+    anomalies.add(&golden::anomalies()).await.unwrap();
     open(data).await
 }
 
@@ -76,8 +82,12 @@ async fn engines_answer(sql: &LocalSql, query: &str) -> Texts {
 }
 
 fn reference_answer(case: &Case, given: &Parameters) -> Texts {
-    let (ticks, quarantined) = (golden::ticks(), golden::quarantined());
-    let (columns, rows) = reference::answer(&case.query, given, &ticks, &quarantined);
+    let tables = Tables {
+        ticks: golden::ticks(),
+        anomalies: golden::anomalies(),
+        quarantined: golden::quarantined(),
+    };
+    let (columns, rows) = reference::answer(&case.query, given, &tables);
     (
         columns.iter().map(|name| (*name).to_owned()).collect(),
         rows,
@@ -170,6 +180,37 @@ fn every_named_query_has_a_golden_answer() {
     }
 }
 
+/// A method that is added must be added to the queries, which list those that are no trades.
+#[test]
+fn queries_on_prices_tell_trades_from_quotes() {
+    let quotes = Method::ALL.into_iter().filter(|method| !method.is_trade());
+    let quotes: Vec<String> = quotes.map(|method| format!("'{method}'")).collect();
+    let list = format!("IN ({})", quotes.join(", "));
+    let mut series = BTreeSet::new();
+    let cases = golden::cases();
+    for case in &cases {
+        let file = query_file(&case.query);
+        assert_eq!(file.matches("method ").count(), file.matches(&list).count());
+        if file.contains(&list) {
+            series.insert(case.query.as_str());
+        }
+    }
+    let expected = [
+        "anomalies_around",
+        "candles",
+        "last_price",
+        "monthly_prices",
+        "top_movers",
+        "volatility",
+        "volume_by_source",
+        "vwap",
+    ];
+    assert_eq!(series, expected.into());
+    let kinds = AnomalyKind::ALL.map(AnomalyKind::as_str).join("|");
+    let file = query_file("anomalies");
+    assert!(file.contains(&format!("[all|{kinds}]")), "{kinds}");
+}
+
 /// The first and the last of an order are found without sorting, by the engine's own function.
 #[tokio::test]
 async fn extremes_of_named_queries_are_rewritten() {
@@ -219,8 +260,11 @@ async fn a_named_query_reads_the_requested_days_and_no_others() {
         parameters.insert(end.to_owned(), "2026-03-31T11:00:00Z".to_owned());
         let query = Parameters::of(&file, &parameters).rendered(&file);
         let answer = answer(&sql, &query).await;
-        // Three ranges wrote files of that day, or one flush of the quarantine did.
-        let expected = if case.query == "data_quality" { 1 } else { 3 };
+        // Three ranges wrote files of that day; the quarantine and the anomalies have one.
+        let expected = match case.query.as_str() {
+            "anomalies" | "data_quality" => 1,
+            _ => 3,
+        };
         assert_eq!(answer.files, expected, "{}", case.name);
         assert!(answer.bytes_read > 0, "{}", case.name);
     }

@@ -145,7 +145,7 @@ async fn an_estimate_reads_no_rows() {
     let data = archive_of(&[tick("BTC", "100", DAY_MS), tick("BTC", "103", NEXT_DAY_MS)]);
     let sql = open(data.path(), LIMITS).await;
     let day = |day| NaiveDate::from_ymd_opt(2026, 3, day).unwrap();
-    assert_eq!(sql.days().unwrap(), [day(7), day(8)]);
+    assert_eq!(sql.days(query::PRICE_ARCHIVE).unwrap(), [day(7), day(8)]);
     let one = sql
         .estimate(
             "SELECT price FROM ticks WHERE year = 2026 AND day = ?",

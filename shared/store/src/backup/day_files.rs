@@ -1,4 +1,4 @@
-//! The files of the archive and of the quarantine, in folders by day, as of one moment.
+//! The files of the archive, of the quarantine and of the anomalies, in folders by day, as of one moment.
 //!
 //! Files get their names by a rename and are never changed in place. `tickstream` writes none meanwhile, but
 //! `tickctl compact` may replace the files of a day. It commits by replacing the day's manifest, and deletes

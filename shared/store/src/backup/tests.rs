@@ -32,6 +32,7 @@ struct Running {
     store: EmbeddedStore,
     archiver: Arc<Archiver>,
     quarantine: QuarantineFiles,
+    anomalies: AnomalyFiles,
 }
 
 impl Running {
@@ -43,6 +44,7 @@ impl Running {
         Self {
             archiver: Arc::new(Archiver::new(store.clone(), archive, Arc::new(|| 0_i64))),
             quarantine: QuarantineFiles::new(store.clone(), data),
+            anomalies: AnomalyFiles::open(store.clone(), data).unwrap(),
             store,
         }
     }
@@ -52,6 +54,7 @@ impl Running {
             self.store.clone(),
             Arc::clone(&self.archiver),
             self.quarantine.clone(),
+            self.anomalies.clone(),
             data,
             backup_dir,
         ))
@@ -72,7 +75,7 @@ impl Running {
     }
 
     fn close(self) {
-        drop((self.archiver, self.quarantine));
+        drop((self.archiver, self.quarantine, self.anomalies));
         self.store.close();
     }
 }

@@ -22,6 +22,9 @@ pub(crate) const PAIRS_LIVE: &str = "pairs-live";
 /// The last number of the quarantine that is in the files (u64).
 pub(crate) const QUARANTINE_WRITTEN: &str = "quarantine-written";
 
+/// The day since whose beginning rows of anomalies may not be in the files (u16).
+pub(crate) const ANOMALIES_WRITTEN: &str = "anomalies-written";
+
 /// The last result of a comparison of store, stream and archive: [`ops::verify::Proof`] (JSON).
 pub(crate) const PROOF: &str = "proof";
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod analysis;
+mod anomalies_written;
 mod anomaly_review;
 mod candle_rebuild;
 mod embedded;

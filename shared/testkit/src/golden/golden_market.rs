@@ -2,6 +2,8 @@
 
 use app::ports::Quarantined;
 use domain::aliases::SOL_MINT;
+use domain::analytics::Anomaly;
+use domain::detection::{AnomalyKind, Detection, Direction, Quantity};
 use domain::{Malformed, Method, Price, Reason, SourceName, Tick, TickId, Token, Volume};
 use rust_decimal::Decimal;
 
@@ -78,6 +80,22 @@ const RAYDIUM_BTC: Feed = Feed {
 };
 const KRAKEN: Feed = Feed {
     source: "kraken:spot",
+    ..COINBASE
+};
+const KRAKEN_TICKER: Feed = Feed {
+    source: "kraken:ticker",
+    method: Method::Ticker,
+    ..COINBASE
+};
+const JUPITER: Feed = Feed {
+    source: "jupiter:price",
+    method: Method::Quote,
+    ..RAYDIUM
+};
+const DESK_ETH: Feed = Feed {
+    token: "ETH",
+    source: "ticks:desk",
+    method: Method::Reported,
     ..COINBASE
 };
 const KRAKEN_XRP: Feed = Feed {
@@ -247,6 +265,28 @@ impl Market {
         ];
         self.ticks.extend(more.into_iter().flatten());
     }
+
+    /// Tickers with a volume, which are no trades, at the times of the first and the last trade of the busy minutes, and
+    /// outside of their prices; quotes of a price service; and trades that somebody reports without volumes.
+    fn quotes_and_reports(&mut self) {
+        let noon = START_MS + DAY_MS + 12 * HOUR_MS;
+        for (turn, cents) in [
+            (0, 5_500_000),
+            (0, 6_500_000),
+            (59, 6_600_000),
+            (59, 5_400_000),
+        ] {
+            let volume = Some(900_000);
+            self.add(KRAKEN_TICKER, noon + turn * 10 * SECOND_MS, cents, volume);
+        }
+        for hour in 0..8 {
+            let cents = 14_000 + 50 * hour;
+            self.add(JUPITER, noon + hour * HOUR_MS + 1_234, cents, None);
+        }
+        for (hour, cents) in [(21, 300_150), (22, 299_900), (27, 300_400)] {
+            self.add(DESK_ETH, noon + hour * HOUR_MS, cents, None);
+        }
+    }
 }
 
 /// The ticks in ranges, each of which becomes separate files. The first range has every tick once;
@@ -262,6 +302,7 @@ pub fn ranges() -> Vec<Vec<Tick>> {
     market.ether();
     let of_one_feed_each = market.ticks.len();
     market.exchange();
+    market.quotes_and_reports();
     let mut ticks = market.ticks;
     if let Some(ahead) = ticks.get_mut(3) {
         ahead.ingested_at_ms = ahead.timestamp_ms - 150;
@@ -295,6 +336,63 @@ pub fn ranges() -> Vec<Vec<Tick>> {
 #[must_use]
 pub fn ticks() -> Vec<Tick> {
     ranges().into_iter().flatten().collect()
+}
+
+/// What the analysis found: four of the ticks, and one of release 1.0, which did not know the venue.
+#[must_use]
+#[expect(
+    clippy::unwrap_used,
+    reason = "an invalid anomaly should fail its tests"
+)]
+pub fn anomalies() -> Vec<Anomaly> {
+    let ticks = ticks();
+    let of = |number: usize, detection: Detection| {
+        let tick = ticks.get(number).unwrap();
+        Anomaly {
+            token: tick.token.clone(),
+            quote: tick.quote.clone(),
+            source: Some(tick.source.clone()),
+            tick_id: tick.tick_id,
+            timestamp_ms: tick.timestamp_ms,
+            price: tick.price,
+            score: 0.5 + detection.expected.fract() / 10.0,
+            detection,
+            notifies: true,
+        }
+    };
+    let jump = |direction, expected, seen| Detection {
+        kind: AnomalyKind::Jump,
+        direction,
+        quantity: Quantity::Value,
+        expected,
+        seen,
+        window_ms: 10 * SECOND_MS,
+    };
+    let volatile = Detection {
+        kind: AnomalyKind::Volatility,
+        quantity: Quantity::Change,
+        ..jump(Direction::Up, 0.001_25, 0.0131)
+    };
+    let spike = Detection {
+        kind: AnomalyKind::Spike,
+        ..jump(Direction::Down, 63_105.25, 60_120.5)
+    };
+    let silent = Detection {
+        kind: AnomalyKind::Silence,
+        quantity: Quantity::IntervalMs,
+        window_ms: 90 * MINUTE_MS,
+        ..jump(Direction::Up, 3_600_000.0, 5_400_000.0)
+    };
+    vec![
+        of(50, jump(Direction::Up, 58_000.5, 60_011.75)),
+        of(200, jump(Direction::Down, 63_105.25, 60_100.5)),
+        of(221, spike),
+        Anomaly {
+            source: None,
+            ..of(85, volatile)
+        },
+        of(290, silent),
+    ]
 }
 
 /// The content of the quarantine.

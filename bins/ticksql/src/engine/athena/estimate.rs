@@ -8,8 +8,8 @@ use query::ArchiveScan;
 use super::Athena;
 use super::athena_errors::engine_error;
 use super::folder_address::location;
-use crate::ddl::{ARCHIVE, QUARANTINE, TableFile};
-use crate::engine::{EngineError, Estimate};
+use crate::ddl::{ANOMALIES, ARCHIVE, QUARANTINE, TableFile};
+use crate::engine::{DayTable, EngineError, Estimate};
 use crate::statement::Statement;
 
 /// The schema that describes a database's tables: it has no files.
@@ -33,14 +33,11 @@ impl Athena {
             ..Estimate::default()
         };
         let ours = |scan: &&ArchiveScan| is_of(database, scan);
-        let (quarantine, ticks): (Vec<&ArchiveScan>, Vec<&ArchiveScan>) = statement
-            .scans
-            .iter()
-            .filter(ours)
-            .partition(|scan| scan.is_of_quarantine());
-        for (table, scans) in [(&ARCHIVE, ticks), (&QUARANTINE, quarantine)] {
+        for table in DayTable::ALL {
+            let scans = statement.scans.iter().filter(ours);
+            let scans: Vec<&ArchiveScan> = scans.filter(|scan| table.is_read_by(scan)).collect();
             if !scans.is_empty() {
-                self.add(table, &scans, &mut estimate).await?;
+                self.add(file_of(table), &scans, &mut estimate).await?;
             }
         }
         estimate.days.sort_unstable();
@@ -113,6 +110,15 @@ impl Athena {
             }
         };
         Ok(self.athena.folder(at))
+    }
+}
+
+/// The file that creates a table.
+pub(super) fn file_of(table: DayTable) -> &'static TableFile {
+    match table {
+        DayTable::Archive => &ARCHIVE,
+        DayTable::Quarantine => &QUARANTINE,
+        DayTable::Anomalies => &ANOMALIES,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate};
 use query::ArchiveScan;
 
+use crate::engine::DayTable;
 use crate::sql_tokens::SqlTokens;
 use crate::statement::Statement;
 
@@ -46,7 +47,8 @@ pub(super) fn is_closed(statement: &Statement, now_ms: i64) -> bool {
         return false;
     }
     // It is unknown when other tables change.
-    let of_ticks = |scan: &ArchiveScan| scan.database.is_none() && !scan.is_of_quarantine();
+    let of_ticks =
+        |scan: &ArchiveScan| scan.database.is_none() && DayTable::Archive.is_read_by(scan);
     if statement
         .others
         .as_ref()

@@ -1,6 +1,7 @@
 //! The answers to the named queries, computed from the ticks in plain Rust: the reference for the
 //! golden answers.
 
+mod anomalies;
 mod prices;
 mod quality;
 
@@ -8,6 +9,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::ports::Quarantined;
+use domain::analytics::Anomaly;
 use domain::{Tick, TickId, Token, Volume, cohort_bucket};
 
 use super::parameters::Parameters;
@@ -86,11 +88,26 @@ fn matching(ticks: &[Tick], given: &Parameters, from: i64, to: i64) -> Vec<Tick>
         let wanted = given.text(name).unwrap_or_default();
         wanted.is_empty() || wanted == value.as_str()
     };
+    let source = given.text("source").unwrap_or_default();
     ticks
         .iter()
         .filter(|tick| (from..to).contains(&tick.timestamp_ms))
         .filter(|tick| names("token", &tick.token) && names("quote", &tick.quote))
+        .filter(|tick| source.is_empty() || source == tick.source.as_str())
         .cloned()
+        .collect()
+}
+
+/// The trades among the ticks, or what is none.
+fn of_series(ticks: Vec<Tick>, series: &str) -> Vec<Tick> {
+    let trades = match series {
+        "trades" => true,
+        "quotes" => false,
+        other => panic!("`{other}` is not a series"),
+    };
+    let ticks = ticks.into_iter();
+    ticks
+        .filter(|tick| tick.method.is_trade() == trades)
         .collect()
 }
 
@@ -139,18 +156,41 @@ fn civil_day(tick: &Tick) -> (i32, u32, u32) {
     (day.year(), day.month(), day.day())
 }
 
+/// The queries on prices without the parameter `series`: they are on trades alone.
+const TRADES_ALONE: [&str; 2] = ["vwap", "volume_by_source"];
+
+/// What the tables have.
+pub(super) struct Tables {
+    pub(super) ticks: Vec<Tick>,
+    pub(super) anomalies: Vec<Anomaly>,
+    pub(super) quarantined: Vec<Quarantined>,
+}
+
 /// The answer to a query. A query that is not here has no reference.
-pub(super) fn answer(
-    query: &str,
-    given: &Parameters,
-    ticks: &[Tick],
-    quarantined: &[Quarantined],
-) -> Table {
+pub(super) fn answer(query: &str, given: &Parameters, tables: &Tables) -> Table {
     let (from, to) = (given.time("from"), given.time_or("to", "at"));
-    let ticks_between = matching(ticks, given, from, to);
+    let Tables {
+        ticks,
+        anomalies,
+        quarantined,
+    } = tables;
+    let alone = TRADES_ALONE.contains(&query).then(|| "trades".to_owned());
+    let series = given.text("series").or(alone);
+    let between = |from| match &series {
+        Some(series) => of_series(matching(ticks, given, from, to), series),
+        None => matching(ticks, given, from, to),
+    };
+    let ticks_between = between(from);
     match query {
+        "anomalies" => anomalies::anomalies(anomalies, given, from, to),
         "monthly_prices" => prices::monthly_prices(&ticks_between),
-        "candles" => prices::candles(once(ticks_between), given.integer("interval_s")),
+        "candles" => {
+            let mut ticks = once(ticks_between);
+            if series.as_deref() == Some("quotes") {
+                ticks.iter_mut().for_each(|tick| tick.volume = None);
+            }
+            prices::candles(ticks, given.integer("interval_s"))
+        }
         "vwap" => prices::vwap(once(ticks_between), given.integer("interval_s")),
         "last_price" => prices::last_price(&ticks_between, to),
         "top_movers" => prices::top_movers(&ticks_between, given),
@@ -160,7 +200,7 @@ pub(super) fn answer(
         "late_arrivals" => quality::late_arrivals(&ticks_between, given.integer("late_after_s")),
         "volume_by_source" => quality::volume_by_source(&ticks_between),
         "anomalies_around" => {
-            let day_before = matching(ticks, given, from - from % DAY_MS, to);
+            let day_before = between(from - from % DAY_MS);
             quality::anomalies_around(once(day_before), from, given.double("threshold"))
         }
         "cohort_check" => quality::cohort_check(&ticks_between, given),
