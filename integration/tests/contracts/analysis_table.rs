@@ -210,7 +210,10 @@ async fn days_with_new_anomalies_are_listed_until_they_are_archived() {
         let days: Vec<&str> = listed.iter().map(|it| it.day.as_str()).collect();
         assert_eq!(days, ["2026-01-01", "2026-01-02"]);
         // Stored after the listing: the day stays listed.
-        candles.put_anomalies(&[second.clone()]).await.unwrap();
+        candles
+            .put_anomalies(std::slice::from_ref(&second))
+            .await
+            .unwrap();
         unarchived.archived(&listed[0]).await.unwrap();
         assert_eq!(unarchived.days().await.unwrap().len(), 2);
         let of_day = unarchived.of_day("2026-01-01").await.unwrap();

@@ -224,7 +224,10 @@ impl Project {
             Arc::new(runtime::clock::now_ms),
         );
         let anomaly = jump_at(&moved(0, day_ms));
-        candles.put_anomalies(&[anomaly.clone()]).await.unwrap();
+        candles
+            .put_anomalies(std::slice::from_ref(&anomaly))
+            .await
+            .unwrap();
         let hour = json!({ "scheduled": "2026-03-07T14:00:00Z" });
         let archived = returned(function, hour.clone()).await;
         // The analysis, which ran before, may have found some, too.

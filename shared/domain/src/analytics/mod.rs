@@ -42,7 +42,7 @@ mod window;
 
 pub use anomaly::Anomaly;
 pub use anomaly_v1::AnomalyV1;
-pub use averages::{Averages, WindowAverages};
+pub use averages::Averages;
 pub use block::{Added, CandleBlock, CompactBlock};
 pub use candle::{Candle, CandleSeries, OTHER_VENUES};
 pub use candle_v2::CandleV2;
@@ -55,4 +55,4 @@ pub use pair_state::{Effects, Latest, PairState, STATE_VERSION};
 pub use series_kind::{SeriesKind, SeriesKindError};
 pub use state_v1::{CandleV1, PairStateV1, StateVersionError};
 pub use total_volume::{TotalVolume, TotalVolumeError};
-pub use window::WINDOWS_MS;
+pub use window::{WINDOWS_MS, WindowAverages};

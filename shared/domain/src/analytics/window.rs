@@ -4,7 +4,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::averages::WindowAverages;
 use crate::Tick;
 
 #[cfg(test)]
@@ -19,6 +18,31 @@ const DECAY: f64 = 0.967_216_100_482_005_9;
 
 /// The lengths of the windows, in milliseconds: one minute, five minutes, one hour.
 pub const WINDOWS_MS: [i64; 3] = [60_000, 300_000, 3_600_000];
+
+/// The averages over one window: 60 bars of a sixtieth of its length, of which the newest is still filling. So it covers
+/// up to one bar less than its length. The close of a bar is the price of its last tick.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WindowAverages {
+    /// The length of the window in milliseconds.
+    pub window_ms: i64,
+    /// The simple moving average: the mean of the closes of the bars that have ticks. `None` before the first tick.
+    pub sma: Option<f64>,
+    /// The time-weighted mean, at the resolution of a bar: the mean of the closes of all bars, of which those without
+    /// ticks have the close before them. Bars before the first tick are left out. `None` before the first tick.
+    pub twap: Option<f64>,
+    /// The exponential moving average by elapsed time: that of the same closes, each weighted by e^(-age / τ), with τ
+    /// half the window, divided by the sum of the weights. `None` before the first tick.
+    ///
+    /// It is the recursion `ema = α close + (1 - α) ema` with `α = 1 - e^(-1/30)`, cut off after the window, of prices
+    /// that hold until the next one (Eckner, Algorithms for Unevenly Spaced Time Series, 2019: `EMA_last`). τ is half the
+    /// window because the mean age of a bar is half the window in the simple average and τ in this one.
+    pub ema: Option<f64>,
+    /// The mean price weighted by volume, of the ticks in the bars. `None` if nothing was traded, no source reports
+    /// volumes, or it is of quotes.
+    pub vwap: Option<f64>,
+    /// How many ticks are in the bars.
+    pub ticks: u64,
+}
 
 /// The bars of one window, about 3 KB.
 #[derive(Debug, Clone, Serialize, Deserialize)]

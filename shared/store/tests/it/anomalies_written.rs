@@ -31,7 +31,10 @@ async fn found(store: &EmbeddedStore, number: u32, day: i64) -> Anomaly {
         ingested_at_ms: START_MS + day * DAY_MS + i64::from(number),
         ..tick("BTC", number)
     };
-    store.put(&in_cohort(&[received.clone()])).await.unwrap();
+    store
+        .put(&in_cohort(std::slice::from_ref(&received)))
+        .await
+        .unwrap();
     store.append(&[&received], None).await.unwrap();
     let anomaly = jump_at(&received);
     commit(store, &anomaly).await;
