@@ -171,7 +171,7 @@ export class AnomalyList {
     );
     button.addEventListener("click", () => this.#onPick(row));
     const isFalse = Boolean(row.false_alarm);
-    const mark = element("button", { type: "button", class: "mark", "aria-pressed": String(isFalse), title: isFalse ? `Marked by ${row.false_alarm.who}` : "Keeps that this was no anomaly" }, "False alarm");
+    const mark = element("button", { type: "button", class: "mark", "aria-pressed": String(isFalse), title: isFalse ? `Marked by ${row.false_alarm.who}` : "Marks it as a false alarm" }, "False alarm");
     mark.addEventListener("click", () => void this.#onMark(row, !isFalse));
     const isMuted = this.#isMuted(row);
     const mute = element("button", { type: "button", class: "mark", "aria-pressed": String(isMuted), title: `Hides the anomalies of ${name}` }, isMuted ? "Muted" : "Mute");

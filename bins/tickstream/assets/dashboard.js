@@ -77,15 +77,17 @@ function select(pair, showAt = null) {
   page.pair = pair;
   page.points = new Points();
   page.series = null;
+  page.candles = null;
   $("series").hidden = true;
   clearAverages();
+  attachSeries();
   markets.choose(pair);
   anomalyList.choose(pair);
   history.replaceState(null, "", `#${encodeURIComponent(pair.token)}/${encodeURIComponent(pair.quote)}`);
   averageTable.show({}, pair.digits);
-  void loadAverages(pair);
   void loadAnomalies(pair);
-  return loadCandles(showAt);
+  // They say which series the market has.
+  return loadAverages(pair).then(() => (page.pair === pair ? loadCandles(showAt) : undefined));
 }
 
 function clearAverages() {
@@ -93,16 +95,14 @@ function clearAverages() {
 }
 
 /** The series that is shown: the one that was chosen, or else trades, if the market has any. */
-function showSeries(series) {
-  page.series ??= series;
+function showSeries(kinds) {
+  $("series").hidden = kinds.size < 2;
+  page.series ??= kinds.has("trades") || !kinds.size ? "trades" : "quotes";
   for (const input of document.querySelectorAll("#series input")) input.checked = input.value === page.series;
 }
 
 /** Of rows with both series, those of the one that is shown. */
-function ofSeries(rows) {
-  if (rows.length) showSeries(rows.some((row) => row.series === "trades") ? "trades" : "quotes");
-  return rows.filter((row) => row.series === page.series);
-}
+const ofSeries = (rows) => rows.filter((row) => row.series === page.series);
 
 async function loadCandles(showAt = null) {
   const { pair, interval } = page;
@@ -136,7 +136,9 @@ async function fetchCandles(candles, pair, from, to, turn) {
       const until = Math.min(to, start + step);
       const answer = await api.candles(pair.token, { interval, from: start, to: until, limit: CANDLES_PER_CALL + 1, quote: pair.quote, series: page.series });
       if (turn !== page.turn) return 0;
-      candles.merge(ofSeries(answer.candles.filter((candle) => candle.quote === pair.quote)));
+      const rows = answer.candles.filter((candle) => candle.quote === pair.quote);
+      if (page.series === null && rows.length) showSeries(new Set(rows.map((row) => row.series)));
+      candles.merge(ofSeries(rows));
       if (start + step >= to) return answer.candles.length;
     }
   } catch (error) {
@@ -165,9 +167,10 @@ async function loadOlder() {
 async function loadAverages(pair) {
   const { averages } = page;
   const answer = await api.averages(pair.token).catch(() => null);
-  if (page.averages !== averages || !answer) return;
-  const rows = answer.averages.filter((row) => row.quote === pair.quote);
-  $("series").hidden = new Set(rows.map((row) => row.series)).size < 2;
+  if (page.averages !== averages) return;
+  const rows = (answer?.averages ?? []).filter((row) => row.quote === pair.quote);
+  // A market that nothing is known of may have only quotes.
+  if (rows.length || page.series) showSeries(new Set(rows.map((row) => row.series)));
   takeAverages(rows);
 }
 
@@ -258,7 +261,8 @@ function takeTicks(ticks, isSnapshot) {
 }
 
 function takeTick(tick) {
-  if (page.series && seriesOf(tick) !== page.series) return;
+  if (page.series === null) showSeries(new Set([seriesOf(tick)]));
+  if (seriesOf(tick) !== page.series) return;
   const value = Number(tick.price);
   page.points.add(tick.timestamp, value);
   page.candles?.fold(tick.timestamp, value);
@@ -271,7 +275,7 @@ function takeCandles(rows) {
   const interval = page.interval === "line" ? "1s" : page.interval;
   const { pair, candles } = page;
   const ours = rows.filter((row) => row.token === pair?.token && row.quote === pair?.quote && row.interval === interval);
-  if (!ours.length) return;
+  if (!candles || !ours.length) return;
   candles.merge(ofSeries(ours));
   chart.draw();
 }

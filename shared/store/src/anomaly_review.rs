@@ -62,7 +62,7 @@ struct FalseAlarm {
 }
 
 impl EmbeddedStore {
-    /// Marks an anomaly as a false alarm, or takes the mark back (`None`). Returns whether there is such an anomaly.
+    /// Marks an anomaly as a false alarm, or removes the mark (`None`). Returns whether there is such an anomaly.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -8,6 +8,9 @@
 //!
 //! Layout 4 had keys without days, and pairs by number. The upgrade to layout 5 writes all rows again, sorted
 //! by day; it needs room for them.
+//!
+//! Layout 5 had candles without venues, and anomalies of version 1. Layout 6 reads them as they are; its number is only for
+//! earlier builds, which cannot read what it writes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,11 +27,12 @@ use crate::keys::{self, analysis_state, arrival_stamped, candle, meta, pair, tic
 use crate::keyspaces::Keyspaces;
 
 /// The layout of keys and values.
-pub(crate) const LAYOUT: u32 = 5;
+pub(crate) const LAYOUT: u32 = 6;
 
 /// The layouts that are upgraded.
 const LAYOUT_3: u32 = 3;
 const LAYOUT_4: u32 = 4;
+const LAYOUT_5: u32 = 5;
 
 /// Keyspaces of layout 4.
 const TICKS: &str = "ticks";
@@ -53,6 +57,7 @@ pub(crate) fn upgrade(db: &Database, spaces: &Keyspaces) -> Result<(), StorageEr
                 .map_or(0, |bytes| u32::from_be_bytes(*bytes));
             match found {
                 LAYOUT => {}
+                LAYOUT_5 => spaces.meta.insert(meta::LAYOUT, LAYOUT.to_be_bytes())?,
                 LAYOUT_4 => from_layout_4(db, spaces)?,
                 LAYOUT_3 => {
                     from_layout_3(db, spaces)?;

@@ -94,7 +94,7 @@ pub(super) async fn review(
     Ok(Json(json!({ "kinds": kinds })))
 }
 
-/// Marks an anomaly as a false alarm, or takes that back.
+/// Marks an anomaly as a false alarm, or removes the mark.
 pub(super) async fn mark(
     State(api): Shared,
     Query(NoParameters {}): Query<NoParameters>,

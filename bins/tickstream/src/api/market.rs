@@ -149,7 +149,7 @@ pub(super) async fn candles(
     let token = api.token(&token).await?;
     let quote = api.quote(&token, asked.quote.as_deref()).await?;
     let (filter, range) = (asked.filter()?, asked.range()?);
-    // Without a wish, those of trades; if there are none, those of quotes.
+    // By default those of trades; if there are none, those of quotes.
     let kinds = match filter.series {
         Some(series) => vec![series],
         None => SeriesKind::ALL.to_vec(),

@@ -136,14 +136,14 @@ struct Disturbance {
     pool_away_until_ms: i64,
     /// The logarithm of how far.
     pool_away: f64,
-    wild_until_ms: i64,
+    volatile_until_ms: i64,
     drift_until_ms: i64,
     /// The logarithm of the price a second.
     drift_per_s: f64,
 }
 
-/// How much more than usual a price moves while it is wild.
-const WILDNESS: f64 = 100.0;
+/// How much more than usual a volatile price moves.
+const VOLATILITY_FACTOR: f64 = 100.0;
 
 /// Digits after the point of a price that is distorted: a reciprocal needs more than the price.
 const DISTORTED_DIGITS: usize = 18;
@@ -218,8 +218,8 @@ impl Asset {
     }
 
     /// The price moves much more than usual until then.
-    pub(super) fn be_wild(&mut self, until_ms: i64) {
-        self.disturbance.wild_until_ms = until_ms;
+    pub(super) fn raise_volatility(&mut self, until_ms: i64) {
+        self.disturbance.volatile_until_ms = until_ms;
     }
 
     /// The price moves by that share in small steps.
@@ -239,12 +239,12 @@ impl Asset {
         let seconds = (at_ms - self.walked_to_ms).max(0) as f64 / 1_000.0;
         self.walked_to_ms = self.walked_to_ms.max(at_ms);
         self.walk += (self.profile.price.ln() - self.walk) * (seconds / RETURN_S).min(1.0);
-        let wildness = if at_ms < self.disturbance.wild_until_ms {
-            WILDNESS
+        let factor = if at_ms < self.disturbance.volatile_until_ms {
+            VOLATILITY_FACTOR
         } else {
             1.0
         };
-        self.walk += wildness * self.profile.volatility * seconds.sqrt() * normal(rng);
+        self.walk += factor * self.profile.volatility * seconds.sqrt() * normal(rng);
         if at_ms < self.disturbance.drift_until_ms {
             self.walk += self.disturbance.drift_per_s * seconds;
         }

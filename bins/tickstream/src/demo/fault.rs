@@ -134,7 +134,7 @@ impl Fault {
             Self::Silence => asset.fall_silent(at_ms + SILENCE_MS),
             Self::StuckFeed => asset.repeat_price(at_ms + STUCK_MS),
             Self::Divergence => asset.move_pool(at_ms + DIVERGENCE_MS, signed(0.04)),
-            Self::Volatility => asset.be_wild(at_ms + VOLATILITY_MS),
+            Self::Volatility => asset.raise_volatility(at_ms + VOLATILITY_MS),
             Self::LevelShift => asset.drift(at_ms, at_ms + LEVEL_SHIFT_MS, signed(0.15)),
             Self::Drift => asset.drift(at_ms, at_ms + DRIFT_MS, signed(0.6)),
         }

@@ -28,7 +28,7 @@ pub struct Settings {
     /// The most blocks that are stored with a batch: many end at the same time, and a new table takes 4,000 write
     /// units a second.
     pub blocks_per_batch_max: usize,
-    /// The most pairs in memory, about 17 KB each, and the same again if they have quotes besides trades. Beyond it, those with the least recent ticks continue after their
+    /// The most pairs in memory, about 17 KB each, and at most 56 KB if they have quotes besides trades and several venues. Beyond it, those with the least recent ticks continue after their
     /// stored candles when they have ticks again; their averages and their detector start from nothing.
     pub pairs_max: usize,
     /// The analysis itself.
@@ -43,7 +43,7 @@ impl Default for Settings {
             delay_ms: ALLOWED_LATENESS_MS,
             records_per_snapshot: 50_000,
             blocks_per_batch_max: 500,
-            pairs_max: 12_000,
+            pairs_max: 8_000,
             analysis: AnalysisConfig::default(),
         }
     }

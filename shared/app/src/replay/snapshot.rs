@@ -9,7 +9,7 @@ use super::memory::{HeldBlock, Memory, PairMemory};
 use crate::ports::SequenceNumber;
 
 /// The layout of what is around the states, which have a version of their own.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The bytes of a snapshot are not one of this release.
 #[derive(Debug, thiserror::Error)]

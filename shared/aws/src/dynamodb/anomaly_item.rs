@@ -3,7 +3,7 @@
 use domain::analytics::Anomaly;
 
 use super::attributes::{
-    EXPIRES_AT, Item, ItemError, day_of, expires_at, key, number, packed, sortable, text, unpacked,
+    EXPIRES_AT, Item, ItemError, SK, day_of, expires_at, key, number, packed, sortable, text, unpacked,
 };
 
 /// The attribute with the complete anomaly.
@@ -42,9 +42,16 @@ pub(crate) fn anomaly_item(anomaly: &Anomaly, now_ms: i64, days: u32) -> Result<
     Ok(item)
 }
 
-/// The anomaly of an item.
-pub(crate) fn anomaly_of(item: &Item) -> Result<Anomaly, ItemError> {
-    unpacked(item, PACKED)
+/// The anomalies of items. One that cannot be read, such as one of an earlier build, is left out, and logged.
+pub(crate) fn anomalies_of(items: &[Item]) -> Vec<Anomaly> {
+    let readable = items.iter().filter_map(|item| match unpacked(item, PACKED) {
+        Ok(anomaly) => Some(anomaly),
+        Err(error) => {
+            tracing::warn!(error = %error, key = ?item.get(SK), "an anomaly cannot be read and is left out");
+            None
+        }
+    });
+    readable.collect()
 }
 
 #[cfg(test)]
@@ -53,14 +60,17 @@ mod tests {
     use testkit::anomalies::jump_at;
     use testkit::ticks::tick;
 
-    use super::super::attributes::{PK, SK};
+    use super::super::attributes::PK;
     use super::*;
 
     #[test]
     fn an_anomaly_round_trips() {
         let anomaly = jump_at(&tick("BTC", 7));
         let item = anomaly_item(&anomaly, 0, 30).unwrap();
-        assert_eq!(anomaly_of(&item).unwrap(), anomaly);
+        let mut earlier = item.clone();
+        let bytes = earlier.remove(PACKED).unwrap();
+        earlier.insert("packed".to_owned(), bytes);
+        assert_eq!(anomalies_of(&[earlier, item.clone()]), [anomaly.clone()]);
         assert_eq!(item[PK], text("anomaly#2026-01-01"));
         // The same id and time in another pair is another item.
         let other = Anomaly {

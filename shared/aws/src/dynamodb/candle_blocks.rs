@@ -13,7 +13,7 @@ use domain::analytics::{Anomaly, Candle, CandleBlock, Interval};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use super::anomaly_item::{anomaly_item, anomaly_of, anomaly_partition};
+use super::anomaly_item::{anomaly_item, anomalies_of, anomaly_partition};
 use super::attributes::{Item, PK, SK, bytes, fits, sortable, text, text_of};
 use super::batch_write::{BatchWriter, without_retries};
 use super::block_item::{
@@ -256,11 +256,7 @@ impl CandleTable {
     /// As [`CandleTable::candles`].
     pub async fn anomalies(&self, range: ReadRange) -> Result<Vec<Anomaly>, PortError> {
         let items = self.read_days(range, anomaly_partition).await?;
-        items
-            .iter()
-            .map(anomaly_of)
-            .collect::<Result<_, _>>()
-            .map_err(|error| error.at(range::READ))
+        Ok(anomalies_of(&items))
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use domain::analytics::Anomaly;
 
-use super::anomaly_item::{anomaly_of, partition_of_day};
+use super::anomaly_item::{anomalies_of, partition_of_day};
 use super::attributes::{
     EXPIRES_AT, Item, ItemError, PK, SK, day_of, expires_at, key, text, text_of,
 };
@@ -95,8 +95,7 @@ impl UnarchivedAnomalies for UnarchivedDays {
 
     async fn of_day(&self, day: &str) -> Result<Vec<Anomaly>, PortError> {
         let items = self.items(READ, &partition_of_day(day)).await?;
-        let anomalies: Result<_, ItemError> = items.iter().map(anomaly_of).collect();
-        anomalies.map_err(|error| error.at(READ))
+        Ok(anomalies_of(&items))
     }
 
     async fn archived(&self, day: &UnarchivedDay) -> Result<(), PortError> {

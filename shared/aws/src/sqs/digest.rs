@@ -122,9 +122,9 @@ mod tests {
                 quote: Token::try_from(longest.to_uppercase()).unwrap(),
                 detection: Detection {
                     kind,
-                    expected: 0.012_345_678,
+                    expected: 1.234_567_8,
                     seen: 12.345_678,
-                    window_ms: 99 * 86_400_000,
+                    window_ms: 9 * 86_400_000,
                     ..found.detection
                 },
                 ..found

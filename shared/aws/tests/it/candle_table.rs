@@ -239,7 +239,7 @@ async fn a_damaged_block_is_set_aside_and_the_others_are_read() {
         .into_iter()
         .find(|((_, sort), _)| sort.ends_with(&place))
         .unwrap();
-    item.insert("candles".to_owned(), json!({ "B": "AAAA" }));
+    item.insert("series".to_owned(), json!({ "B": "AAAA" }));
     scene.model.set(Value::Object(item));
 
     let newest = table

@@ -10,7 +10,7 @@ use crate::{Pair, Price, SourceName, Tick, TickOrder, Token};
 
 /// A candle has at most this many series of each kind. The ticks of further venues are in a series named
 /// [`OTHER_VENUES`], so that senders cannot fill the memory with names.
-const SERIES_PER_KIND_MAX: usize = 16;
+const SERIES_PER_KIND_MAX: usize = 8;
 
 /// The name of the series of the venues for which there is no room.
 pub const OTHER_VENUES: &str = "other";

@@ -6,11 +6,14 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::anomaly::Anomaly;
+use super::series_kind::SeriesKind;
 use crate::detection::{AnomalyKind, Detection, DetectionConfig, SeriesDetector, Venues};
 use crate::{SourceName, Tick};
 
-/// A pair has at most this many series; of more, the one that was quiet for longest is forgotten.
+/// A pair has at most this many series. Of more, one that has been quiet for so long is forgotten; if there is none, the
+/// new one is not judged, so that many venues in turns do not drive each other out.
 const SERIES_MAX: usize = 8;
+const QUIET_MS: i64 = 600_000;
 
 /// The score of a divergence, which is either there or not.
 const DIVERGENCE_SCORE: f64 = 0.5;
@@ -19,7 +22,8 @@ const DIVERGENCE_SCORE: f64 = 0.5;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct PairDetector {
     series: Vec<VenueSeries>,
-    venues: Venues,
+    /// The venues of trades, and those of quotes.
+    venues: [Venues; SeriesKind::ALL.len()],
     venues_seen: u32,
     /// When people were last notified of each kind, event time.
     notified: Vec<(AnomalyKind, i64)>,
@@ -29,8 +33,8 @@ pub(super) struct PairDetector {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct VenueSeries {
     source: SourceName,
-    is_trade: bool,
-    /// The venue's number.
+    kind: SeriesKind,
+    /// The number of it.
     venue: u32,
     newest_ms: i64,
     detector: SeriesDetector,
@@ -38,7 +42,7 @@ struct VenueSeries {
 
 impl PairDetector {
     /// Judges a tick and learns from it, unless it is older than the newest of its series. A tick is one anomaly at most:
-    /// if it departs both from the past and from the other venues, the first is reported.
+    /// if it departs both from the past and from the other venues, the second is reported, which it does only once.
     pub(super) fn observe(
         &mut self,
         tick: &Tick,
@@ -46,46 +50,53 @@ impl PairDetector {
         price: f64,
         config: &DetectionConfig,
     ) -> Option<Anomaly> {
-        let at = self.position(tick, effective_ms);
+        let at = self.position(tick, effective_ms)?;
         let series = self.series.get_mut(at)?;
         if effective_ms < series.newest_ms {
             return None;
         }
         series.newest_ms = effective_ms;
         let assessed = series.detector.observe(effective_ms, price, config);
-        let divergence = self.venues.observe(effective_ms, series.venue, price);
+        let [of_trades, of_quotes] = &mut self.venues;
+        let venues = match series.kind {
+            SeriesKind::Trades => of_trades,
+            SeriesKind::Quotes => of_quotes,
+        };
+        let divergence = venues.observe(effective_ms, series.venue, price);
         let of_past = assessed
             .detection
             .filter(|_| assessed.is_reported)
             .map(|detection| (assessed.score, detection));
-        let (score, detection) = of_past.or(divergence.map(|it| (DIVERGENCE_SCORE, it)))?;
+        let divergence = divergence.map(|it| (DIVERGENCE_SCORE, it));
+        let (score, detection) = divergence.or(of_past)?;
         let notifies = self.notifies(effective_ms, &detection, config);
         Some(Anomaly::of(tick, score, detection, notifies))
     }
 
-    /// The position of a tick's series, which is made if it is the first.
-    fn position(&mut self, tick: &Tick, effective_ms: i64) -> usize {
-        let is_trade = tick.method.is_trade();
-        let of_tick = |it: &VenueSeries| it.is_trade == is_trade && it.source == tick.source;
+    /// The position of a tick's series, which is made if it is the first; `None` if there is no room.
+    fn position(&mut self, tick: &Tick, effective_ms: i64) -> Option<usize> {
+        let kind = SeriesKind::of(tick);
+        let of_tick = |it: &VenueSeries| it.kind == kind && it.source == tick.source;
         if let Some(at) = self.series.iter().position(of_tick) {
-            return at;
+            return Some(at);
         }
         if self.series.len() >= SERIES_MAX {
             let quietest = (0..).zip(&self.series).min_by_key(|(_, it)| it.newest_ms);
-            let quietest = quietest.map_or(0, |(at, _)| at);
-            self.series.swap_remove(quietest);
+            let (at, last_ms) = quietest.map(|(at, it)| (at, it.newest_ms))?;
+            if effective_ms.saturating_sub(last_ms) < QUIET_MS {
+                return None;
+            }
+            self.series.swap_remove(at);
         }
-        let known = self.series.iter().find(|it| it.source == tick.source);
-        let venue = known.map_or(self.venues_seen, |it| it.venue);
-        self.venues_seen += u32::from(known.is_none());
         self.series.push(VenueSeries {
             source: tick.source.clone(),
-            is_trade,
-            venue,
+            kind,
+            venue: self.venues_seen,
             newest_ms: effective_ms,
             detector: SeriesDetector::default(),
         });
-        self.series.len() - 1
+        self.venues_seen = self.venues_seen.wrapping_add(1);
+        Some(self.series.len() - 1)
     }
 
     /// Whether an anomaly is the first of its kind within the cooldown.

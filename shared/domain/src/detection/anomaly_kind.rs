@@ -132,3 +132,26 @@ impl Quantity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stored anomalies have these numbers: a new kind is the last one.
+    #[test]
+    fn the_numbers_of_kinds_are_a_format() {
+        let byte = |kind: &AnomalyKind| postcard::to_stdvec(kind).unwrap();
+        let numbers: Vec<Vec<u8>> = AnomalyKind::ALL.iter().map(byte).collect();
+        let expected: Vec<Vec<u8>> = (0..12_u8).map(|number| vec![number]).collect();
+        assert_eq!(numbers, expected);
+        assert_eq!(AnomalyKind::Divergence.as_str(), "divergence");
+        assert_eq!(postcard::to_stdvec(&[Direction::Up, Direction::Down]).unwrap(), [0, 1]);
+        let quantities = [
+            Quantity::Value,
+            Quantity::Change,
+            Quantity::IntervalMs,
+            Quantity::Ticks,
+        ];
+        assert_eq!(postcard::to_stdvec(&quantities).unwrap(), [0, 1, 2, 3]);
+    }
+}

@@ -72,7 +72,7 @@ pub const SNAPSHOT_BYTES_PER_PAIR: f64 = 6_925.0;
 /// `Settings::records_per_snapshot`.
 pub const RECORDS_PER_SNAPSHOT: f64 = 50_000.0;
 /// `Settings::pairs_max`.
-pub const PAIRS_IN_MEMORY_MAX: f64 = 12_000.0;
+pub const PAIRS_IN_MEMORY_MAX: f64 = 8_000.0;
 /// The results of a batch in the broadcast queue, for each pair with ticks.
 pub const RESULT_BYTES_PER_PAIR: f64 = 2_798.0;
 /// Candles and averages.

@@ -135,7 +135,7 @@ async fn a_folder_with_an_unknown_layout_is_not_opened() {
         drop((spaces, db));
         let config = EmbeddedConfig::new(folder.path().to_owned());
         let error = EmbeddedStore::open(&config).err().unwrap();
-        assert!(error.to_string().contains("layout 5"), "{error}");
+        assert!(error.to_string().contains("layout 6"), "{error}");
     }
 }
 
@@ -158,6 +158,11 @@ async fn a_tool_neither_upgrades_a_folder_nor_opens_one_of_a_later_version() {
         let error = refused().to_string();
         assert!(error.contains("start tickstream with it once"), "{error}");
     }
+    // One of layout 5 is read as it is, by tickstream.
+    set_layout(LAYOUT_5);
+    assert!(refused().to_string().contains("start tickstream with it once"));
+    open(&folder).close();
+    EmbeddedStore::open_existing(&config).unwrap().close();
     set_layout(LAYOUT + 1);
     let error = refused().to_string();
     assert!(error.contains("use the version that wrote it"), "{error}");

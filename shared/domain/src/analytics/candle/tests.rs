@@ -130,7 +130,7 @@ fn venues_for_which_there_is_no_room_share_a_series() {
     let candle = candle(&of_venues(&parts));
     assert_eq!(candle.series.len(), SERIES_PER_KIND_MAX + 1);
     let others = candle.of_venue(SeriesKind::Trades, OTHER_VENUES).unwrap();
-    assert_eq!(others.tick_count, 40 - 16);
+    assert_eq!(others.tick_count, 40 - 8);
     let all = candle.of_kind(SeriesKind::Trades).unwrap();
     assert_eq!((all.tick_count, all.quote_volume), (40, 200.0));
 }

@@ -105,7 +105,6 @@ fn quotes_of_a_venue_are_not_judged_by_its_trades() {
         "the first of its series"
     );
     assert_eq!(detector.series.len(), 2);
-    assert_eq!(detector.series[0].venue, detector.series[1].venue);
 }
 
 #[test]
@@ -131,17 +130,33 @@ fn a_venue_that_leaves_the_others_diverges() {
 }
 
 #[test]
-fn of_too_many_series_the_quietest_is_forgotten() {
+fn of_too_many_series_one_that_is_quiet_makes_room_and_no_other() {
+    let venue = |n: u32, second: i64| calm(&format!("venue{n}"), 0, second..second + 1);
     let mut detector = PairDetector::default();
-    for n in 0..20_u32 {
-        let ticks = calm(&format!("venue{n}"), 0, i64::from(n)..i64::from(n) + 3);
-        for tick in &ticks {
-            assert_eq!(observe(&mut detector, tick), None);
+    // Twenty venues in turns: the first eight are judged.
+    for second in 0..100_i64 {
+        for n in 0..20 {
+            for tick in &venue(n, second) {
+                assert_eq!(observe(&mut detector, tick), None);
+            }
         }
     }
-    assert_eq!(detector.series.len(), SERIES_MAX);
-    let newest: Vec<_> = detector.series.iter().map(|it| it.venue).collect();
-    assert!(newest.contains(&19) && !newest.contains(&0), "{newest:?}");
+    let judged = |detector: &PairDetector| -> Vec<String> {
+        let names = detector.series.iter().map(|it| it.source.to_string());
+        names.collect()
+    };
+    let first: Vec<String> = (0..8).map(|n| format!("venue{n}")).collect();
+    assert_eq!(judged(&detector), first);
+    // Late ticks of a new venue do not make room for it, and ticks after a long silence of the others do.
+    let long_after = 99 + QUIET_MS / 1_000;
+    for (second, is_judged) in [(3, false), (long_after, true)] {
+        for tick in &venue(30, second) {
+            assert_eq!(observe(&mut detector, tick), None);
+        }
+        let names = judged(&detector);
+        assert_eq!(names.contains(&"venue30".to_owned()), is_judged, "{names:?}");
+        assert_eq!(names.len(), SERIES_MAX);
+    }
     let bytes = postcard::to_stdvec(&detector).unwrap().len();
     assert!(bytes < SERIES_MAX * 2_700, "{bytes}");
 }
