@@ -18,7 +18,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Datelike as _, NaiveDate};
 use codec::anomaly_batch::{identities, record_batch, schema};
 use domain::analytics::Anomaly;
-use domain::{Pair, TickIdentity};
+use domain::TickIdentity;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -191,10 +191,7 @@ fn extended(
 /// The tick that shows an anomaly: it shows no other one.
 fn identity(anomaly: &Anomaly) -> TickIdentity {
     TickIdentity {
-        pair: Pair {
-            token: anomaly.token.clone(),
-            quote: anomaly.quote.clone(),
-        },
+        pair: anomaly.pair(),
         timestamp_ms: anomaly.timestamp_ms,
         tick_id: anomaly.tick_id,
     }

@@ -187,11 +187,7 @@ impl EmbeddedStore {
 }
 
 fn mark_key(anomaly: &Anomaly) -> Vec<u8> {
-    let pair = Pair {
-        token: anomaly.token.clone(),
-        quote: anomaly.quote.clone(),
-    };
-    anomaly_mark::false_alarm(anomaly.timestamp_ms, anomaly.tick_id, &pair)
+    anomaly_mark::false_alarm(anomaly.timestamp_ms, anomaly.tick_id, &anomaly.pair())
 }
 
 /// The anomaly, if it is kept. It was stored on the day of its receipt or a later one.

@@ -24,6 +24,20 @@ fn change(process: &Process) -> RequestBuilder {
     process.http.put(url).json(&change)
 }
 
+/// What a person says about an anomaly, and about a pair.
+fn marks(process: &Process) -> [RequestBuilder; 2] {
+    ["mark", "mute"].map(|path| {
+        let url = format!("{}/api/anomalies/{path}", process.url);
+        process.http.put(url).json(&json!({"who": "ann"}))
+    })
+}
+
+/// Requests that only operators may send.
+fn operator_requests(process: &Process) -> Vec<RequestBuilder> {
+    let [mark, mute] = marks(process);
+    vec![change(process), flush(process), mark, mute]
+}
+
 fn flush(process: &Process) -> RequestBuilder {
     process.post("/api/archive/flush", String::new())
 }
@@ -55,7 +69,7 @@ async fn what_a_provider_echoes_changes_nothing() {
     let folder = TempDir::new().unwrap();
     let secured = ["--webhook-secrets", SECRETS];
     let process = start(&folder, &secured).await;
-    for request in [change(&process), flush(&process)] {
+    for request in operator_requests(&process) {
         let (status, answer) = process.send(request.bearer_auth("first-secret-text")).await;
         assert_eq!(status, 403, "{answer}");
         assert_eq!(answer["reason"], "operator_token_not_set");
@@ -68,7 +82,7 @@ async fn what_a_provider_echoes_changes_nothing() {
     let with_token = [&secured[..], &["--operator-token", TOKEN]].concat();
     let process = start(&folder, &with_token).await;
     for shown in ["first-secret-text", "", &TOKEN.replace('0', "1")] {
-        for request in [change(&process), flush(&process)] {
+        for request in operator_requests(&process) {
             let response = request.bearer_auth(shown).send().await.unwrap();
             assert_eq!(response.status(), 401, "{shown}");
             let asked = response.headers()["www-authenticate"].to_str().unwrap();
@@ -82,7 +96,7 @@ async fn what_a_provider_echoes_changes_nothing() {
     let entered = change(&process).basic_auth("ann", Some(TOKEN));
     assert_eq!(process.send(entered).await.0, 401);
     assert_eq!(process.get("/api/rollout").await.1["percentage"], 100.0);
-    for request in [change(&process), flush(&process)] {
+    for request in operator_requests(&process) {
         let (status, answer) = process.send(request.bearer_auth(TOKEN)).await;
         assert_eq!(status, 200, "{answer}");
     }

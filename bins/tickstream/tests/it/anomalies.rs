@@ -10,7 +10,7 @@ use crate::process::{Process, WAIT_TIMEOUT, start};
 /// A calm price of a token, and a jump at the end.
 fn jump_of(token: &str) -> String {
     let tick = |n: i64, price: String| json!({"token": token, "price": price, "timestamp": START_MS + n * 1_000, "id": n.to_string()});
-    let calm = (0..600).map(|n| tick(n, format!("100.{:02}", n * 7 % 10)));
+    let calm = (0..600).map(|n| tick(n, format!("100.{:02}", n * 7 % 11)));
     let ticks: Vec<Value> = calm.chain([tick(601, "150".to_owned())]).collect();
     Value::from(ticks).to_string()
 }

@@ -3,7 +3,8 @@
 use domain::analytics::Anomaly;
 
 use super::attributes::{
-    EXPIRES_AT, Item, ItemError, SK, day_of, expires_at, key, number, packed, sortable, text, unpacked,
+    EXPIRES_AT, Item, ItemError, SK, day_of, expires_at, key, number, packed, sortable, text,
+    unpacked,
 };
 
 /// The attribute with the complete anomaly.

@@ -13,7 +13,7 @@ use domain::analytics::{Anomaly, Candle, CandleBlock, Interval};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use super::anomaly_item::{anomaly_item, anomalies_of, anomaly_partition};
+use super::anomaly_item::{anomalies_of, anomaly_item, anomaly_partition};
 use super::attributes::{Item, PK, SK, bytes, fits, sortable, text, text_of};
 use super::batch_write::{BatchWriter, without_retries};
 use super::block_item::{

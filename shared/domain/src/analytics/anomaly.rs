@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::detection::Detection;
-use crate::{Price, SourceName, Tick, TickId, Token};
+use crate::{Pair, Price, SourceName, Tick, TickId, Token};
 
 /// A tick at which the prices of a venue depart from their past, or from those of the other venues.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,15 @@ impl Anomaly {
             score,
             detection,
             notifies,
+        }
+    }
+
+    /// The pair that it belongs to.
+    #[must_use]
+    pub fn pair(&self) -> Pair {
+        Pair {
+            token: self.token.clone(),
+            quote: self.quote.clone(),
         }
     }
 

@@ -145,7 +145,10 @@ mod tests {
         let expected: Vec<Vec<u8>> = (0..12_u8).map(|number| vec![number]).collect();
         assert_eq!(numbers, expected);
         assert_eq!(AnomalyKind::Divergence.as_str(), "divergence");
-        assert_eq!(postcard::to_stdvec(&[Direction::Up, Direction::Down]).unwrap(), [0, 1]);
+        assert_eq!(
+            postcard::to_stdvec(&[Direction::Up, Direction::Down]).unwrap(),
+            [0, 1]
+        );
         let quantities = [
             Quantity::Value,
             Quantity::Change,

@@ -12,11 +12,7 @@ use crate::error::StorageError;
 pub(crate) const KEYSPACE: &str = "anomalies-by-day";
 
 pub(crate) fn key(day: Day, anomaly: &Anomaly) -> Vec<u8> {
-    let pair = Pair {
-        token: anomaly.token.clone(),
-        quote: anomaly.quote.clone(),
-    };
-    key_of(day, anomaly.timestamp_ms, anomaly.tick_id, &pair)
+    key_of(day, anomaly.timestamp_ms, anomaly.tick_id, &anomaly.pair())
 }
 
 pub(crate) fn key_of(day: Day, timestamp_ms: i64, tick_id: TickId, pair: &Pair) -> Vec<u8> {

@@ -160,7 +160,11 @@ async fn a_tool_neither_upgrades_a_folder_nor_opens_one_of_a_later_version() {
     }
     // One of layout 5 is read as it is, by tickstream.
     set_layout(LAYOUT_5);
-    assert!(refused().to_string().contains("start tickstream with it once"));
+    assert!(
+        refused()
+            .to_string()
+            .contains("start tickstream with it once")
+    );
     open(&folder).close();
     EmbeddedStore::open_existing(&config).unwrap().close();
     set_layout(LAYOUT + 1);

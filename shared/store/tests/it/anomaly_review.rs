@@ -13,10 +13,7 @@ use crate::open;
 
 fn place(anomaly: &Anomaly) -> AnomalyPlace {
     AnomalyPlace {
-        pair: Pair {
-            token: anomaly.token.clone(),
-            quote: anomaly.quote.clone(),
-        },
+        pair: anomaly.pair(),
         timestamp_ms: anomaly.timestamp_ms,
         tick_id: anomaly.tick_id,
     }

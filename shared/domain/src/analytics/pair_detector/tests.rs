@@ -154,7 +154,11 @@ fn of_too_many_series_one_that_is_quiet_makes_room_and_no_other() {
             assert_eq!(observe(&mut detector, tick), None);
         }
         let names = judged(&detector);
-        assert_eq!(names.contains(&"venue30".to_owned()), is_judged, "{names:?}");
+        assert_eq!(
+            names.contains(&"venue30".to_owned()),
+            is_judged,
+            "{names:?}"
+        );
         assert_eq!(names.len(), SERIES_MAX);
     }
     let bytes = postcard::to_stdvec(&detector).unwrap().len();
