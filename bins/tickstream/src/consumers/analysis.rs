@@ -30,7 +30,7 @@ const PAIRS_PER_STEP: u32 = 50;
 /// The longest time between commits.
 const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
-/// The most pairs whose states the analysis of a shard keeps in memory, about 6 KB each. Reading one back
+/// The most pairs whose states the analysis of a shard keeps in memory, about 17 KB each with one venue. Reading one back
 /// takes tens of microseconds.
 const STATES_PER_SHARD_MAX: usize = 2_500;
 

@@ -10,20 +10,24 @@ const LINES_MAX: usize = 50;
 
 /// The most characters of a name in a subject, which has no room for two addresses of Solana. The text has
 /// the whole names.
-const NAME_CHARS_MAX: usize = 20;
+const NAME_CHARS_MAX: usize = 18;
 
 /// Subject and text of a digest; `None` if there are no anomalies of which people are notified.
 pub(super) fn of(anomalies: &[Anomaly]) -> Option<(String, String)> {
     let notified: Vec<&Anomaly> = anomalies.iter().filter(|it| it.notifies).collect();
     let first = notified.first()?;
     let (token, quote) = (short(first.token.as_str()), short(first.quote.as_str()));
-    // The text also has what was expected and seen.
-    let message = first.message();
-    let what = message.split([',', ';']).next().unwrap_or_default();
-    let what = format!("{token}/{quote} {what}");
     let subject = match notified.len() {
-        1 => what,
-        count => format!("{count} anomalies, the first: {what}"),
+        1 => {
+            // The text also has what was expected and seen.
+            let message = first.message();
+            let what = message.split([',', ';']).next().unwrap_or_default();
+            format!("{token}/{quote} {what}")
+        }
+        count => {
+            let kind = first.detection.kind;
+            format!("{count} anomalies, the first: {token}/{quote} {kind}")
+        }
     };
     let mut text = String::new();
     for anomaly in notified.iter().take(LINES_MAX) {
@@ -132,7 +136,7 @@ mod tests {
             for count in [1, 10_000] {
                 let (subject, _) = of(&vec![long.clone(); count]).unwrap();
                 assert!(
-                    subject.contains("xxxxxxxxx..xxxxxxxxx/XXXXXXXXX..XXXXXXXXX"),
+                    subject.contains("xxxxxxxx..xxxxxxxx/XXXXXXXX..XXXXXXXX"),
                     "{subject}"
                 );
                 assert!(subject.len() <= SUBJECT_CHARS_MAX, "{subject}");
