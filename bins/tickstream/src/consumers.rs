@@ -159,6 +159,17 @@ async fn archive(
     }
 }
 
+/// Waits for the next turn of a consumer, which is at once if the last one failed. Returns whether the process stops.
+async fn stops_within(every: Duration, progress: &Progress, stopping: &CancellationToken) -> bool {
+    let wait = if progress.is_down() {
+        Duration::ZERO
+    } else {
+        every
+    };
+    let waited = stopping.run_until_cancelled(tokio::time::sleep(wait));
+    waited.await.is_none()
+}
+
 /// Writes the quarantine's files at intervals and once more at the end, and removes those older than
 /// the retention.
 async fn quarantine(
@@ -169,15 +180,7 @@ async fn quarantine(
     stopping: CancellationToken,
 ) -> Result<(), Failure> {
     loop {
-        let wait = if progress.is_down() {
-            Duration::ZERO
-        } else {
-            every
-        };
-        let last = stopping
-            .run_until_cancelled(tokio::time::sleep(wait))
-            .await
-            .is_none();
+        let last = stops_within(every, &progress, &stopping).await;
         let flushed = files.flush().await;
         let before_ms = runtime::clock::now_ms() - retention_ms;
         // Old files are removed even if new ones cannot be written.
@@ -198,15 +201,7 @@ async fn anomalies(
     stopping: CancellationToken,
 ) -> Result<(), Failure> {
     loop {
-        let wait = if progress.is_down() {
-            Duration::ZERO
-        } else {
-            every
-        };
-        let last = stopping
-            .run_until_cancelled(tokio::time::sleep(wait))
-            .await
-            .is_none();
+        let last = stops_within(every, &progress, &stopping).await;
         files.flush().await?;
         progress.made();
         if last {

@@ -47,7 +47,7 @@ struct Seen {
 pub struct AnomalyFiles {
     store: EmbeddedStore,
     files: AnomalyArchive,
-    /// What the last flush of this process looked at: while there is no more, there is nothing to write.
+    /// What the last flush of this process read. If nothing was added since then, there is nothing to write.
     seen: Arc<Mutex<Option<Seen>>>,
 }
 

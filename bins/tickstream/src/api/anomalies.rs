@@ -16,9 +16,6 @@ use super::params::{self, NoParameters, Query, bad};
 use super::read_error::unreadable;
 use super::{Api, Shared, json_body};
 
-/// The longest name of an operator, in characters.
-const WHO_CHARS_MAX: usize = 100;
-
 /// An anomaly with what people say about it.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -182,14 +179,8 @@ fn pair(token: &str, quote: &str) -> Result<Pair, Problem> {
 }
 
 fn said_by(who: &str) -> Result<SaidBy, Problem> {
-    let who = who.trim();
-    if who.is_empty() || who.chars().count() > WHO_CHARS_MAX {
-        return Err(bad(format!(
-            "`who` is kept with it: send a name of 1 to {WHO_CHARS_MAX} characters"
-        )));
-    }
     Ok(SaidBy {
-        who: who.to_owned(),
+        who: json_body::who(who)?,
         at_ms: runtime::clock::now_ms(),
     })
 }

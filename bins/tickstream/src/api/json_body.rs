@@ -13,6 +13,9 @@ use super::params::bad;
 /// The largest body: short texts, and at most a hundred names.
 const OPERATOR_BYTES_MAX: usize = 16 * 1_024;
 
+/// The longest name of an operator, in characters.
+const WHO_CHARS_MAX: usize = 100;
+
 /// How long an operator may take to send it.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
@@ -37,6 +40,17 @@ pub(super) async fn read<T: DeserializeOwned>(
     let body = bytes(body).await?;
     let text = domain::utf8_text(&body).map_err(|error| unreadable(&error))?;
     serde_json::from_str(text).map_err(|error| unreadable(&error))
+}
+
+/// The name of the operator in a body, which is recorded.
+pub(super) fn who(text: &str) -> Result<String, Problem> {
+    let who = text.trim();
+    if who.is_empty() || who.chars().count() > WHO_CHARS_MAX {
+        return Err(bad(format!(
+            "`who` is recorded: send a name of 1 to {WHO_CHARS_MAX} characters"
+        )));
+    }
+    Ok(who.to_owned())
 }
 
 /// Reads the body within its limits.

@@ -21,9 +21,6 @@ use super::{Api, Shared, json_body};
 /// The most entries of one request: each is a delivery of its own.
 const IDS_MAX: usize = 100;
 
-/// The longest name of an operator, in characters.
-const WHO_CHARS_MAX: usize = 100;
-
 /// The body of `POST /api/quarantine/replay`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,13 +70,7 @@ pub(super) async fn replay(
     if request.ids.is_empty() || request.ids.len() > IDS_MAX {
         return Err(bad(format!("send 1 to {IDS_MAX} ids")));
     }
-    let who = request.who.trim();
-    if who.is_empty() || who.chars().count() > WHO_CHARS_MAX {
-        return Err(bad(format!(
-            "`who` is recorded with the outcome: send a name of 1 to {WHO_CHARS_MAX} characters"
-        )));
-    }
-    let who = who.to_owned();
+    let who = json_body::who(&request.who)?;
     // In its own task, since a caller that disconnects must not stop a delivery halfway.
     let replayed = tokio::spawn(async move { replay_all(&api, request.ids, who).await }).await;
     let outcomes = replayed.map_err(|error| not_replayed(&error))??;

@@ -211,7 +211,7 @@ impl Asset {
         self.disturbance.repeated = None;
     }
 
-    /// The price of the pool is away by that share until then.
+    /// The price of the pool differs by that share until then.
     pub(super) fn move_pool(&mut self, until_ms: i64, share: f64) {
         self.disturbance.pool_away_until_ms = until_ms;
         self.disturbance.pool_away = share.ln_1p();

@@ -25,7 +25,7 @@ pub(crate) enum Fault {
     Silence,
     /// Trades at the same price.
     StuckFeed,
-    /// A venue that is away from the other one.
+    /// A venue whose price differs from that of the other one.
     Divergence,
     /// Wild prices.
     Volatility,
@@ -35,7 +35,7 @@ pub(crate) enum Fault {
     Drift,
 }
 
-/// How long a spike is, the price of one venue is away, prices repeat, nothing trades, prices are wild, and they move away.
+/// How long each fault lasts.
 const SPIKE_MS: i64 = 3_000;
 const DIVERGENCE_MS: i64 = 10_000;
 const STUCK_MS: i64 = 25_000;

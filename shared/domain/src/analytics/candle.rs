@@ -12,7 +12,7 @@ use crate::{Pair, Price, SourceName, Tick, TickOrder, Token};
 /// [`OTHER_VENUES`], so that senders cannot fill the memory with names.
 const SERIES_PER_KIND_MAX: usize = 8;
 
-/// The name of the series of the venues for which there is no room.
+/// The series that holds the ticks of further venues once a candle is full.
 pub const OTHER_VENUES: &str = "other";
 
 /// What the prices of a pair did in one interval of event time: a series of trades and one of quotes for each venue.

@@ -10,8 +10,8 @@ use super::series_kind::SeriesKind;
 use crate::detection::{AnomalyKind, Detection, DetectionConfig, SeriesDetector, Venues};
 use crate::{SourceName, Tick};
 
-/// A pair has at most this many series. Of more, one that has been quiet for so long is forgotten; if there is none, the
-/// new one is not judged, so that many venues in turns do not drive each other out.
+/// The maximum number of series of a pair. A new one replaces a series that has had no ticks for [`QUIET_MS`]. If there is
+/// no such series, the new one is not judged: otherwise, many active venues would keep evicting each other.
 const SERIES_MAX: usize = 8;
 const QUIET_MS: i64 = 600_000;
 
@@ -73,7 +73,7 @@ impl PairDetector {
         Some(Anomaly::of(tick, score, detection, notifies))
     }
 
-    /// The position of a tick's series, which is made if it is the first; `None` if there is no room.
+    /// Finds the series of a tick, or adds one for a new venue. `None` if the limit is reached and no series is quiet.
     fn position(&mut self, tick: &Tick, effective_ms: i64) -> Option<usize> {
         let kind = SeriesKind::of(tick);
         let of_tick = |it: &VenueSeries| it.kind == kind && it.source == tick.source;
