@@ -263,7 +263,7 @@ const AT_ONCE: usize = 8;
 
 proptest! {
     // 4,000 runs.
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn each_tick_counts_once_in_one_process(
