@@ -6,7 +6,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS anomalies (
   `quote` string COMMENT 'The currency of the price',
   `source` string COMMENT 'The venue whose prices depart from their past, as provider:venue; NULL if release 1.0 found it',
   `tick_id` string COMMENT 'Identity of the tick that shows the anomaly',
-  `ts` bigint COMMENT 'Event time of the tick, milliseconds since the epoch (UTC)',
+  `ts` bigint COMMENT 'Event time of the tick, or when a lasting silence was found, milliseconds since the epoch (UTC)',
   `price` double COMMENT 'Price of the tick, units of the quote for one unit of the token',
   `score` double COMMENT 'How anomalous it is, at least 0 and less than 1',
   `kind` string COMMENT 'How the series departs from its past, such as jump or drift',

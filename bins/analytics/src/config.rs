@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use domain::analytics::Interval;
+use domain::detection::ReportsPerDay;
 use runtime::lambda::{Common, Settings};
 
 /// Lambda function that computes averages, candles and anomalies from batches of the stream.
@@ -38,6 +39,10 @@ pub struct Config {
     #[arg(long, env = "CANDLE_DELAY_SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(0..=3_600))]
     pub candle_delay_seconds: u32,
+
+    /// About how many anomalies a day a quiet series of prices may have at most.
+    #[arg(long, env = "ANOMALY_REPORTS_PER_DAY", default_value = "1")]
+    pub anomaly_reports_per_day: ReportsPerDay,
 
     /// How many days candles and anomalies are kept.
     #[arg(long, env = "RETENTION_DAYS", default_value_t = 30,

@@ -15,6 +15,7 @@ use aws::s3::S3Quarantine;
 use aws::sns::SnsTopic;
 use aws::sqs::SqsFeed;
 use aws::{client, clients};
+use domain::analytics::AnalysisConfig;
 
 use crate::config::Config;
 use crate::event;
@@ -63,6 +64,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         settings: Settings {
             interval: config.candle_interval,
             delay_ms: i64::from(config.candle_delay_seconds) * 1_000,
+            analysis: AnalysisConfig::with_reports_per_day(config.anomaly_reports_per_day),
             ..Settings::default()
         },
     };

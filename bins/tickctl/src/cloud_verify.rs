@@ -126,7 +126,10 @@ impl CloudVerify {
             archive.size(&days)
         );
         let (objects, bytes) = size?;
-        let plan = ReadPlan::of_ticks(ticks?, objects, bytes);
+        let plan = ReadPlan {
+            by_athena: self.by_sql.is_some(),
+            ..ReadPlan::of_ticks(ticks?, objects, bytes)
+        };
         Ok(estimate(&plan, &PriceTable::us_east_1()?.prices))
     }
 }

@@ -9,7 +9,7 @@ export const WINDOWS = [
   { name: "5m", ms: 300_000, dash: [], width: 1.9 },
   { name: "1h", ms: 3_600_000, dash: [6, 4], width: 1.9 },
 ];
-const KINDS = ["sma", "ema", "vwap"];
+const KINDS = ["sma", "twap", "ema", "vwap"];
 const DRAWN_AT_FIRST = "1m.ema,5m.vwap";
 const CELL_CHARS_MAX = 10;
 const ANOMALIES_MAX = 500;
@@ -181,5 +181,6 @@ export class AnomalyList {
 }
 
 function keyOf(row) {
-  return `${row.tick_id} ${row.token} ${row.quote}`;
+  // A silence has the tick that came before it, which may be an anomaly of its own.
+  return `${row.tick_id} ${row.timestamp} ${row.token} ${row.quote}`;
 }

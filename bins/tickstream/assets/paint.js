@@ -12,7 +12,7 @@ const ROOM = 0.09;
 const GAP_MS = 5_000;
 /** An average far from the prices is clipped instead of compressing them. */
 const OVERLAY_REACH = 1.2;
-const NAMES = ["text", "muted", "faint", "grid", "line", "pane", "price", "fill", "up", "down", "odd", "accent", "sma", "ema", "vwap", "volume"];
+const NAMES = ["text", "muted", "faint", "grid", "line", "pane", "price", "fill", "up", "down", "odd", "accent", "sma", "twap", "ema", "vwap", "volume"];
 
 /** The current colours and font of the style sheet. */
 export function readColours(element) {

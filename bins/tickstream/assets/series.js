@@ -93,8 +93,8 @@ export function seriesOf({ method }) {
 export class Averages {
   items = [];
 
-  add({ timestamp, sma, ema, vwap, ticks }) {
-    const item = { t: timestamp, sma, ema, vwap, ticks };
+  add({ timestamp, sma, twap, ema, vwap, ticks }) {
+    const item = { t: timestamp, sma, twap, ema, vwap, ticks };
     const last = this.items.at(-1);
     if (!last || timestamp >= last.t + AVERAGES_STEP_MS) this.items.push(item);
     else if (timestamp >= (last.seen ?? last.t)) this.items[this.items.length - 1] = { ...item, t: last.t, seen: timestamp };
@@ -114,11 +114,19 @@ export function averagesOf(candles, intervalMs, windowMs, before) {
   if (windowMs < intervalMs) return [];
   const found = [];
   let [oldest, bars, closes, volume, paid] = [0, 0, 0, 0, 0];
+  let [heldMs, priceMs] = [0, 0];
   let [ema, held, emaAt] = [null, null, null];
   const towards = (price, ms) => price + (ema - price) * Math.exp(-ms / (windowMs / 2));
-  for (const candle of candles) {
+  for (const [index, candle] of candles.entries()) {
     const end = candle.t + intervalMs;
     if (end > before) break;
+    const hold = (price, ms) => {
+      heldMs += ms;
+      priceMs += price * ms;
+    };
+    // A close holds until the next candle.
+    if (index > oldest) hold(held, candle.t - candles[index - 1].t - intervalMs);
+    hold(candle.c, intervalMs);
     const weigh = (one, sign) => {
       bars += sign;
       closes += sign * one.c;
@@ -128,16 +136,16 @@ export function averagesOf(candles, intervalMs, windowMs, before) {
     weigh(candle, 1);
     while (candles[oldest].t + intervalMs <= end - windowMs) {
       weigh(candles[oldest], -1);
+      hold(candles[oldest].c, candles[oldest].t - candles[oldest + 1].t);
       oldest += 1;
     }
-    // A close holds until the next one.
     if (ema === null) ema = candle.c;
     else {
       ema = towards(held, Math.max(0, candle.t - emaAt));
       ema = towards(candle.c, end - Math.max(candle.t, emaAt));
     }
     [held, emaAt] = [candle.c, end];
-    found.push({ t: end, sma: closes / bars, ema, vwap: volume > 0 ? paid / volume : null });
+    found.push({ t: end, sma: closes / bars, twap: priceMs / heldMs, ema, vwap: volume > 0 ? paid / volume : null });
   }
   return found;
 }

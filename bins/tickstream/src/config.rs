@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use axum::http::uri::Authority;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
+use domain::detection::ReportsPerDay;
 use domain::{Percentage, Rollout, RolloutKey};
 use secrecy::SecretString;
 use webhook::source_options::SourceOptions;
@@ -122,6 +123,15 @@ pub struct Config {
     #[arg(long, env = "STREAM_MAX_MB", default_value_t = 2_048,
           value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
     pub stream_max_mb: u64,
+
+    /// About how many anomalies a day a quiet series of prices (trades or quotes of a pair at a venue) may have at most.
+    #[arg(
+        long,
+        env = "ANOMALY_REPORTS_PER_DAY",
+        default_value = "1",
+        value_name = "N"
+    )]
+    pub anomaly_reports_per_day: ReportsPerDay,
 
     /// Room in MB that the disk must have: with less, new ticks are refused with a 503, so that what was
     /// accepted can be archived. 0 turns it off.

@@ -59,6 +59,7 @@ pub(crate) struct Consumers {
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) archive_every: Duration,
+    pub(crate) analysis: AnalysisConfig,
     pub(crate) retention: Retention,
 }
 
@@ -75,6 +76,7 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
         live,
         metrics,
         archive_every,
+        analysis: config,
         retention,
     } = consumers;
     for shard in 0..SHARDS {
@@ -85,7 +87,7 @@ pub(crate) fn spawn(consumers: Consumers, supervisor: &Supervisor, stopping: &Ca
                 store: Arc::new(store.clone()),
                 feed: Arc::clone(&conflator) as _,
                 clock: Arc::clone(&clock),
-                config: AnalysisConfig::default(),
+                config: config.clone(),
             },
         });
         supervisor.spawn(

@@ -13,6 +13,7 @@ use app::live::Conflator;
 use app::ports::{Clock, RolloutStore};
 use archive::Archive;
 use axum::Router;
+use domain::analytics::AnalysisConfig;
 use domain::{Rollout, RolloutChange};
 use runtime::host::{self, Limits};
 use store::{
@@ -178,6 +179,7 @@ impl Server {
             live: live.clone(),
             metrics: Arc::clone(&metrics),
             archive_every: Duration::from_secs(config.archive_seconds),
+            analysis: AnalysisConfig::with_reports_per_day(config.anomaly_reports_per_day),
             retention: Retention {
                 store_ms: i64::from(config.retention_days) * 24 * MS_PER_HOUR,
                 stream_ms: i64::from(config.stream_hours) * MS_PER_HOUR,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::analytics::{
-    AnalysisConfig, Anomaly, Averages, Candle, Interval, PairState, Timeliness,
+    AnalysisConfig, Anomaly, Averages, Candle, Interval, PairState, Timeliness, Watch,
 };
 
 use lru::LruCache;
@@ -58,6 +58,8 @@ pub struct Analyser {
     dirty_pairs: u32,
     step: AnalysisCommit,
     last: Option<SequenceNumber>,
+    committed: Option<SequenceNumber>,
+    watch: Watch,
 }
 
 impl Analyser {
@@ -80,6 +82,8 @@ impl Analyser {
             dirty_pairs: 0,
             step,
             last: None,
+            committed: None,
+            watch: Watch::default(),
         }
     }
 
@@ -91,7 +95,7 @@ impl Analyser {
         self
     }
 
-    /// Whether there are folded records that are not committed yet.
+    /// Whether there are results that are not committed yet.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         self.last.is_some()
@@ -137,6 +141,25 @@ impl Analyser {
             self.step.anomalies.extend(effects.anomaly);
         }
         Ok(())
+    }
+
+    /// Judges the silence of the pairs in memory, at most once a second. To be called about as often while the shard has
+    /// no more records: feeds that are only behind are not silent.
+    pub fn find_silences(&mut self, now_ms: i64) {
+        self.watch.add(now_ms);
+        let (Some(watched), Some(last)) = (self.watch.due(), self.last.or(self.committed)) else {
+            return;
+        };
+        for (_, cached) in &mut self.cached {
+            let found = cached.stored.state.silences(watched, &self.config);
+            if found.is_empty() {
+                continue;
+            }
+            self.step.anomalies.extend(found);
+            self.dirty_pairs += u32::from(!cached.dirty);
+            cached.dirty = true;
+            self.last = Some(last);
+        }
     }
 
     /// Passes over a record that cannot be processed.
@@ -210,6 +233,7 @@ impl Analyser {
         }
         update.candles.clone_from(&step.candles);
         self.dirty_pairs = 0;
+        self.committed = Some(last);
         match self.store.commit(self.shard, last, step).await {
             Ok(corrected) => update.candles.extend(corrected),
             Err(error) => {

@@ -25,7 +25,7 @@ pub const COLUMNS: [Column; 14] = [
     Column::required(
         "ts",
         Kind::EpochMs,
-        "Event time of the tick, milliseconds since the epoch (UTC)",
+        "Event time of the tick, or when a lasting silence was found, milliseconds since the epoch (UTC)",
     ),
     Column::required(
         "price",

@@ -68,6 +68,7 @@ fn the_environment_variables_match_the_template() {
         [
             "ANALYTICS_TABLE",
             "ANOMALIES_TOPIC_ARN",
+            "ANOMALY_REPORTS_PER_DAY",
             "ARCHIVE_BUCKET",
             "AWS_LAMBDA_FUNCTION_NAME",
             "BROADCAST_QUEUE_URL",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use csv::{ErrorKind, StringRecord};
-use domain::detection::{Assessment, DetectionConfig, SeriesDetector};
+use domain::detection::{Assessment, DetectionConfig, ReportsPerDay, SeriesDetector};
 
 use crate::data_access::DataOptions;
 use crate::process::BadInput;
@@ -40,21 +40,14 @@ pub struct DetectArgs {
     #[arg(long, value_name = "FILE.html")]
     pub plot: Option<PathBuf>,
     /// About how many anomalies a day a quiet series may have at most.
-    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = reports_per_day)]
-    pub reports_per_day: f32,
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub reports_per_day: ReportsPerDay,
     /// Reads no series: counts the anomalies that a tickstream found, and the false alarms among them that people marked
     /// on its dashboard, by kind.
     #[arg(long, conflicts_with_all = ["prices", "explain", "plot"])]
     pub review: bool,
     #[command(flatten)]
     data: DataOptions,
-}
-
-fn reports_per_day(text: &str) -> Result<f32, String> {
-    match text.parse() {
-        Ok(number) if (0.001..=10_000.0).contains(&number) => Ok(number),
-        _ => Err("a number from 0.001 to 10000 is needed".to_owned()),
-    }
 }
 
 /// Reads the series from stdin and writes its scores to stdout, or what people marked with `--review`. A closed pipe
@@ -123,7 +116,7 @@ fn detect(
         DetectionConfig::NUMBERS
     };
     let config = DetectionConfig {
-        reports_per_day: args.reports_per_day,
+        reports_per_day: args.reports_per_day.get(),
         ..base
     };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);

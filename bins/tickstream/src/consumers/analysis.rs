@@ -30,6 +30,9 @@ const PAIRS_PER_STEP: u32 = 50;
 /// The longest time between commits.
 const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
+/// How often the silence of feeds is judged while nothing else happens.
+const SILENCES_EVERY: Duration = Duration::from_secs(1);
+
 /// The most pairs whose states the analysis of a shard keeps in memory, about 17 KB each with one venue. Reading one back
 /// takes tens of microseconds.
 const STATES_PER_SHARD_MAX: usize = 2_500;
@@ -67,6 +70,7 @@ impl Analysis {
             if read > 0 {
                 continue;
             }
+            analyser.find_silences(self.isolation.clock.now_ms());
             if analyser.is_dirty() {
                 let until_due = commit_every(&analyser).saturating_sub(committed_at.elapsed());
                 stopping
@@ -78,7 +82,9 @@ impl Analysis {
             if stopping.is_cancelled() {
                 return Ok(());
             }
-            wait_for_commit(&mut commits, stopping).await;
+            // Feeds that are silent make no commit.
+            let wait = wait_for_commit(&mut commits, stopping);
+            tokio::time::timeout(SILENCES_EVERY, wait).await.ok();
         }
     }
 

@@ -102,7 +102,7 @@ impl Fault {
         match self {
             Self::WrongDecimals | Self::InvertedPair | Self::Jump | Self::Divergence => 1_000,
             Self::Spike => SPIKE_MS + 1_000,
-            Self::Silence => SILENCE_MS + 1_000,
+            Self::Silence => SILENCE_MS,
             Self::StuckFeed => STUCK_MS,
             Self::Volatility => VOLATILITY_MS,
             Self::LevelShift => LEVEL_SHIFT_MS + 20_000,

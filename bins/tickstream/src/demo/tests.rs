@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
 
-use domain::analytics::{AnalysisConfig, PairState};
+use domain::analytics::{AnalysisConfig, Anomaly, PairState, Watch};
 use domain::detection::AnomalyKind;
 use domain::{Pair, Reason, Tick};
 use sources::{Entry, ParseContext, Source as _};
@@ -240,15 +240,20 @@ fn anomalies(ticks: &[(&'static str, Tick)]) -> Vec<(i64, String, AnomalyKind)> 
     let config = AnalysisConfig::default();
     let mut states: HashMap<Pair, PairState> = HashMap::new();
     let mut seen = HashSet::new();
-    let mut found = Vec::new();
+    let (mut found, mut watch) = (Vec::new(), Watch::default());
     for (_, tick) in ticks
         .iter()
         .filter(|(_, tick)| seen.insert(tick.identity()))
     {
         let new = || PairState::new(tick.token.clone(), tick.quote.clone());
         let state = states.entry(Pair::of(tick)).or_insert_with(new);
-        let anomaly = state.apply(tick, &config).anomaly;
-        found.extend(anomaly.map(|it| {
+        let mut anomalies: Vec<Anomaly> = state.apply(tick, &config).anomaly.into_iter().collect();
+        watch.add(tick.ingested_at_ms);
+        if let Some(watched) = watch.due() {
+            let silences = states.values_mut().map(|it| it.silences(watched, &config));
+            anomalies.extend(silences.flatten());
+        }
+        found.extend(anomalies.into_iter().map(|it| {
             let token = it.token.to_string();
             (tick.ingested_at_ms, token, it.detection.kind)
         }));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use domain::analytics::{
     Added, AnalysisConfig, Anomaly, Averages, Candle, CandleBlock, Interval, PairState, Timeliness,
+    Watch,
 };
 use domain::{Pair, Tick};
 use lru::LruCache;
@@ -21,6 +22,8 @@ pub(super) struct Memory {
     pub(super) records_unsaved: usize,
     /// Whether there is a snapshot of it, so that a cold start need not begin with the oldest record.
     pub(super) saved: bool,
+    /// By the arrival of ticks at the webhook. After a restart, it begins with the records that are read again.
+    pub(super) watch: Watch,
 }
 
 /// The analysis of one pair.
@@ -86,6 +89,7 @@ impl Memory {
             pairs: LruCache::unbounded(),
             records_unsaved: 0,
             saved: false,
+            watch: Watch::default(),
         }
     }
 
@@ -171,10 +175,19 @@ impl Memory {
             }
             self.position = record.sequence;
             self.records_unsaved += 1;
+            self.watch.add(record.tick.ingested_at_ms);
             let pair = Pair::of(&record.tick);
             if let Some(of_pair) = self.pairs.get_mut(&pair) {
                 let results = (record.sequence > committed).then_some(&mut *results);
                 of_pair.include(&pair, record, interval, config, now_ms, results);
+            }
+        }
+        if let Some(watched) = self.watch.due() {
+            for (_, held) in &mut self.pairs {
+                let found = held.state.silences(watched, config);
+                if self.position > committed {
+                    results.anomalies.extend(found);
+                }
             }
         }
     }

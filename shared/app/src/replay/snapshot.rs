@@ -1,7 +1,7 @@
 //! A shard's memory as bytes.
 
 use domain::Pair;
-use domain::analytics::CompactBlock;
+use domain::analytics::{CompactBlock, Watch};
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Memory, Vec<Pair>), SnapshotError>
         pairs,
         records_unsaved: 0,
         saved: true,
+        watch: Watch::default(),
     };
     Ok((memory, unreadable))
 }

@@ -16,6 +16,7 @@ use app::replay::{Replayable, Settings, ShardLog as _, ShardMemory};
 use async_trait::async_trait;
 use domain::Tick;
 use domain::analytics::{Candle, Interval};
+use domain::detection::AnomalyKind;
 use proptest::prelude::*;
 use testkit::replay::{MemoryShards, ONLY_SHARD, expected_candles};
 use testkit::ticks::{START_MS, tick};
@@ -365,6 +366,65 @@ async fn a_read_that_fails_leaves_the_memory_as_it_was() {
     let kept = world.kept[0].get_mut("s0").unwrap();
     let analysed = world.analysis.analyse(kept, "s0", &batch).await.unwrap();
     assert_eq!(analysed.replayed, 0);
+}
+
+/// A tick a second of each token.
+async fn append_each_second(world: &mut World, tokens: &[&str], seconds: std::ops::Range<u32>) {
+    for second in seconds {
+        for token in tokens {
+            let ms = START_MS + i64::from(second) * 1_000;
+            world.append(&Tick {
+                timestamp_ms: ms,
+                ingested_at_ms: ms + 20,
+                ..tick(token, second)
+            });
+        }
+        world.deliver(10, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_feed_that_is_dead_while_others_are_alive_is_reported_once() {
+    let mut world = World::new(100);
+    append_each_second(&mut world, &["BTC", "ETH"], 0..300).await;
+    append_each_second(&mut world, &["ETH"], 300..360).await;
+    // Another instance reads again what the first one analysed, and does not report it again.
+    world.take(&Step::Restart(0)).await;
+    append_each_second(&mut world, &["ETH"], 360..400).await;
+    let updates = world.feed.0.lock().unwrap();
+    let silences: Vec<_> = updates
+        .iter()
+        .flat_map(|it| &it.anomalies)
+        .filter(|it| it.detection.kind == AnomalyKind::Silence)
+        .collect();
+    let [silence] = &silences[..] else {
+        panic!("{silences:?}")
+    };
+    assert_eq!(silence.token.as_str(), "BTC");
+    let found_ms = silence.timestamp_ms - START_MS;
+    assert!((305_000..360_000).contains(&found_ms), "{found_ms}");
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_unavailable_makes_no_feed_silent() {
+    let mut world = World::new(100);
+    append_each_second(&mut world, &["BTC", "ETH"], 0..300).await;
+    // One of them comes first after half an hour.
+    append_each_second(&mut world, &["ETH"], 2_100..2_102).await;
+    append_each_second(&mut world, &["BTC", "ETH"], 2_102..2_130).await;
+    let updates = world.feed.0.lock().unwrap();
+    let found: Vec<_> = updates.iter().flat_map(|it| &it.anomalies).collect();
+    // What both show when they resume, each for itself.
+    assert!(
+        found
+            .iter()
+            .all(|it| it.timestamp_ms - START_MS <= 2_102_000),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().all(|it| it.detection.window_ms > 1_000_000),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]

@@ -14,11 +14,11 @@ pub struct Anomaly {
     pub quote: Token,
     /// The venue: the origin of the prices. `None` of an anomaly that release 1.0 found.
     pub source: Option<SourceName>,
-    /// The tick.
+    /// The tick; of a silence that lasts, the last one before it.
     pub tick_id: TickId,
-    /// Its event time.
+    /// Its event time; of a silence that lasts, our clock when it was found.
     pub timestamp_ms: i64,
-    /// Its price.
+    /// The price of the tick.
     pub price: Price,
     /// How anomalous it is, in [0, 1).
     pub score: f64,

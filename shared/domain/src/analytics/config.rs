@@ -1,7 +1,7 @@
 //! The settings of the analysis.
 
 use super::lateness::ALLOWED_LATENESS_MS;
-use crate::detection::DetectionConfig;
+use crate::detection::{DetectionConfig, ReportsPerDay};
 
 /// The settings of the analysis.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,5 +19,15 @@ impl Default for AnalysisConfig {
             allowed_lateness_ms: ALLOWED_LATENESS_MS,
             detection: DetectionConfig::PRICES,
         }
+    }
+}
+
+impl AnalysisConfig {
+    /// The default with another number of reports of anomalies.
+    #[must_use]
+    pub fn with_reports_per_day(reports: ReportsPerDay) -> Self {
+        let mut config = Self::default();
+        config.detection.reports_per_day = reports.get();
+        config
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A pair is a token and a quote: prices in different quotes cannot be averaged. Its state is
 //! bounded: about 17 KB in memory and 12 KB stored of a busy pair with one series of prices, and 15 KB and 11 KB
-//! more if it has both trades and quotes, or 4 KB and 3 KB for each further venue, of which at most 8 are judged, and only [`PairState::apply`] changes it.
+//! more if it has both trades and quotes, or 4 KB and 3 KB for each further venue, of which at most 8 are judged. Only
+//! [`PairState::apply`] and [`PairState::silences`] change it.
 //!
 //! **Order and repetition.** Candles and averages depend on the set of ticks, not on their order of
 //! arrival; open and close follow [`crate::TickOrder`]. A state does not recognize a tick that it has; a
@@ -38,6 +39,7 @@ mod state_v1;
 #[cfg(test)]
 mod tests;
 mod total_volume;
+mod watched;
 mod window;
 
 pub use anomaly::Anomaly;
@@ -55,4 +57,5 @@ pub use pair_state::{Effects, Latest, PairState, STATE_VERSION};
 pub use series_kind::{SeriesKind, SeriesKindError};
 pub use state_v1::{CandleV1, PairStateV1, StateVersionError};
 pub use total_volume::{TotalVolume, TotalVolumeError};
+pub use watched::{Watch, Watched};
 pub use window::{WINDOWS_MS, WindowAverages};

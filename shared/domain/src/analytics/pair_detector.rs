@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::Anomaly;
 use super::series_kind::SeriesKind;
-use crate::detection::{AnomalyKind, Detection, DetectionConfig, SeriesDetector, Venues};
-use crate::{SourceName, Tick};
+use super::watched::Watched;
+use crate::detection::{
+    AnomalyKind, Assessment, Detection, DetectionConfig, SeriesDetector, Venues,
+};
+use crate::{Price, SourceName, Tick, TickId, Token};
 
 /// The maximum number of series of a pair. A new one replaces a series that has had no ticks for [`QUIET_MS`]. If there is
 /// no such series, the new one is not judged: otherwise, many active venues would keep evicting each other.
@@ -18,6 +21,11 @@ const QUIET_MS: i64 = 600_000;
 /// The score of a divergence, which is either there or not.
 const DIVERGENCE_SCORE: f64 = 0.5;
 
+/// A provider may deliver the ticks of some minutes at once. If so, their mean delay is half of these minutes. A silence
+/// counts from this multiple of the mean on, which is that of about so many ticks.
+const DELAYS_ALLOWED: f32 = 3.0;
+const DELAY_SPAN_TICKS: u32 = 256;
+
 /// The detectors of a pair: about 4 KB in memory for each series, 2.6 KB stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct PairDetector {
@@ -25,9 +33,12 @@ pub(super) struct PairDetector {
     /// The venues of trades, and those of quotes.
     venues: [Venues; SeriesKind::ALL.len()],
     venues_seen: u32,
-    /// When people were last notified of each kind, event time.
-    notified: Vec<(AnomalyKind, i64)>,
+    notified: Notified,
 }
+
+/// When people were last notified of each kind, event time.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Notified(Vec<(AnomalyKind, i64)>);
 
 /// The prices of one kind at one venue. Quotes lie beside the trades of their venue, so they are a series of their own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,7 +47,12 @@ struct VenueSeries {
     kind: SeriesKind,
     /// The number of it.
     venue: u32,
+    /// The effective time of its newest tick, that tick, and its price.
     newest_ms: i64,
+    newest: (TickId, Price),
+    /// How long its ticks usually take to reach us, and how many there were.
+    delay_ms: f32,
+    ticks: u32,
     detector: SeriesDetector,
 }
 
@@ -52,10 +68,12 @@ impl PairDetector {
     ) -> Option<Anomaly> {
         let at = self.position(tick, effective_ms)?;
         let series = self.series.get_mut(at)?;
+        series.add_delay(tick.ingested_at_ms.saturating_sub(effective_ms));
         if effective_ms < series.newest_ms {
             return None;
         }
         series.newest_ms = effective_ms;
+        series.newest = (tick.tick_id, tick.price);
         let assessed = series.detector.observe(effective_ms, price, config);
         let [of_trades, of_quotes] = &mut self.venues;
         let venues = match series.kind {
@@ -69,8 +87,36 @@ impl PairDetector {
             .map(|detection| (assessed.score, detection));
         let divergence = divergence.map(|it| (DIVERGENCE_SCORE, it));
         let (score, detection) = divergence.or(of_past)?;
-        let notifies = self.notifies(effective_ms, &detection, config);
+        let notifies = self.notified.is_due(effective_ms, &detection, config);
         Some(Anomaly::of(tick, score, detection, notifies))
+    }
+
+    /// The venues that have fallen silent, as seen at a moment. A silence is reported once, whether it lasts or ends.
+    pub(super) fn silences(
+        &mut self,
+        (token, quote): (&Token, &Token),
+        watched: Watched,
+        config: &DetectionConfig,
+    ) -> Vec<Anomaly> {
+        let mut found = Vec::new();
+        for series in &mut self.series {
+            let assessed = series.silence(watched, config);
+            if let Some(detection) = assessed.detection.filter(|_| assessed.is_reported) {
+                let (tick_id, price) = series.newest;
+                found.push(Anomaly {
+                    token: token.clone(),
+                    quote: quote.clone(),
+                    source: Some(series.source.clone()),
+                    tick_id,
+                    timestamp_ms: watched.now_ms,
+                    price,
+                    score: assessed.score,
+                    notifies: self.notified.is_due(watched.now_ms, &detection, config),
+                    detection,
+                });
+            }
+        }
+        found
     }
 
     /// Finds the series of a tick, or adds one for a new venue. `None` if the limit is reached and no series is quiet.
@@ -93,24 +139,53 @@ impl PairDetector {
             kind,
             venue: self.venues_seen,
             newest_ms: effective_ms,
+            newest: (tick.tick_id, tick.price),
+            delay_ms: 0.0,
+            ticks: 0,
             detector: SeriesDetector::default(),
         });
         self.venues_seen = self.venues_seen.wrapping_add(1);
         Some(self.series.len() - 1)
     }
+}
 
+impl VenueSeries {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a span of time, which need not be exact"
+    )]
+    fn add_delay(&mut self, delay_ms: i64) {
+        self.ticks = self.ticks.saturating_add(1);
+        let share = 1.0 / self.ticks.min(DELAY_SPAN_TICKS) as f32;
+        self.delay_ms += share * (delay_ms as f32 - self.delay_ms);
+    }
+
+    /// Judges the silence that lasts, without the time in which ticks may be on their way or nobody watched.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a span of time; the cast saturates"
+    )]
+    fn silence(&mut self, watched: Watched, config: &DetectionConfig) -> Assessment {
+        let unwatched_ms = watched.since_ms.saturating_sub(self.newest_ms).max(0);
+        let delay_ms = (DELAYS_ALLOWED * self.delay_ms) as i64;
+        let silent_until_ms = watched.now_ms - unwatched_ms - delay_ms;
+        self.detector.silence(silent_until_ms, config)
+    }
+}
+
+impl Notified {
     /// Whether an anomaly is the first of its kind within the cooldown.
-    fn notifies(&mut self, at_ms: i64, detection: &Detection, config: &DetectionConfig) -> bool {
+    fn is_due(&mut self, at_ms: i64, detection: &Detection, config: &DetectionConfig) -> bool {
         let is_within = |last_ms: i64| at_ms.saturating_sub(last_ms) < config.cooldown_ms;
         let of_kind = |it: &&mut (AnomalyKind, i64)| it.0 == detection.kind;
-        match self.notified.iter_mut().find(of_kind) {
+        match self.0.iter_mut().find(of_kind) {
             Some((_, last_ms)) if is_within(*last_ms) => false,
             Some((_, last_ms)) => {
                 *last_ms = at_ms;
                 true
             }
             None => {
-                self.notified.push((detection.kind, at_ms));
+                self.0.push((detection.kind, at_ms));
                 true
             }
         }

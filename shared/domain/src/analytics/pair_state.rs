@@ -11,11 +11,12 @@ use super::lateness::{self, Timeliness};
 use super::ohlcv::Ohlcv;
 use super::pair_detector::PairDetector;
 use super::series_kind::SeriesKind;
+use super::watched::Watched;
 use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The version of the stored state. It must change when the layout of anything in [`PairState`]
 /// changes: a state of another version is then replaced (see [`PairState::resumed`]), not misread.
-pub const STATE_VERSION: u8 = 4;
+pub const STATE_VERSION: u8 = 5;
 
 /// The state that the analysis keeps for a pair.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -128,6 +129,13 @@ impl PairState {
         let detector = &mut self.detector;
         effects.anomaly = detector.observe(tick, effective_ms, price, &config.detection);
         effects
+    }
+
+    /// The venues of the pair that have fallen silent: a dead feed sends nothing that [`Self::apply`] could judge. It may
+    /// be called at any time; a silence is reported once.
+    pub fn silences(&mut self, watched: Watched, config: &AnalysisConfig) -> Vec<Anomaly> {
+        let pair = (&self.token, &self.quote);
+        self.detector.silences(pair, watched, &config.detection)
     }
 
     fn add_to_candles(&mut self, tick: &Tick, effects: &mut Effects) {

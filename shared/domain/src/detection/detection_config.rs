@@ -1,5 +1,7 @@
 //! The settings of the detection.
 
+use std::str::FromStr;
+
 /// The settings of the detection of anomalies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DetectionConfig {
@@ -30,6 +32,33 @@ impl DetectionConfig {
     };
 }
 
+/// How many reports a day a quiet series may have, from 0.001 to 10,000: a setting that people write.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReportsPerDay(f32);
+
+/// A text is not a number of reports.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a number from 0.001 to 10000 is needed")]
+pub struct ReportsPerDayError;
+
+impl ReportsPerDay {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f32 {
+        self.0
+    }
+}
+
+impl FromStr for ReportsPerDay {
+    type Err = ReportsPerDayError;
+    fn from_str(text: &str) -> Result<Self, ReportsPerDayError> {
+        match text.parse() {
+            Ok(number) if (0.001..=10_000.0).contains(&number) => Ok(Self(number)),
+            Ok(_) | Err(_) => Err(ReportsPerDayError),
+        }
+    }
+}
+
 /// How two values of a series are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
@@ -37,4 +66,24 @@ pub enum Scale {
     Linear,
     /// By their ratio: for prices, which are above 0.
     Logarithmic,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sensible_numbers_of_reports_are_read() {
+        for text in ["0.001", "1", "12.5", "10000"] {
+            let read: ReportsPerDay = text.parse().unwrap();
+            assert_eq!(read.get(), text.parse::<f32>().unwrap());
+        }
+        for text in ["0", "-1", "10001", "NaN", "inf", "", "many"] {
+            assert_eq!(
+                text.parse::<ReportsPerDay>(),
+                Err(ReportsPerDayError),
+                "{text}"
+            );
+        }
+    }
 }

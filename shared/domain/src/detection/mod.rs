@@ -33,6 +33,6 @@ mod volatility;
 
 pub use anomaly_kind::{AnomalyKind, Direction, Quantity};
 pub use assessment::{Assessment, Detection};
-pub use detection_config::{DetectionConfig, Scale};
+pub use detection_config::{DetectionConfig, ReportsPerDay, ReportsPerDayError, Scale};
 pub use series::{DETECTOR_STATE_VERSION, SeriesDetector};
 pub use venues::Venues;

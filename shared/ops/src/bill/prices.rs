@@ -98,6 +98,7 @@ prices! {
     s3_puts: "Writing requests.",
     s3_storage: "GB in the standard class.",
     s3_cold_storage: "GB in Glacier Instant Retrieval.",
+    athena_scans: "TB that Athena's queries read, at least 10 MB each.",
     sqs_requests: "Requests, for each 64 KB.",
     metrics: "Custom metrics.",
     metric_reads: "Metrics of `GetMetricData`, in each request.",

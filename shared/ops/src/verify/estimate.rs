@@ -11,6 +11,11 @@ const GIB: f64 = 1_024.0 * 1_024.0 * 1_024.0;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html>
 const BYTES_PER_READ_UNIT: f64 = 2.0 * 4_096.0;
 
+/// Athena's smallest charge for a query, in bytes, and what it charges for.
+/// <https://aws.amazon.com/athena/pricing/>
+const ATHENA_BYTES_MIN: f64 = 10e6;
+const TB: f64 = 1e12;
+
 /// What a comparison would read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReadPlan {
@@ -22,6 +27,8 @@ pub struct ReadPlan {
     pub objects: u64,
     /// Their size.
     pub archive_bytes: u64,
+    /// Whether Athena reads them.
+    pub by_athena: bool,
 }
 
 impl ReadPlan {
@@ -33,6 +40,7 @@ impl ReadPlan {
             stream_bytes: ticks * RECORD_BYTES,
             objects,
             archive_bytes,
+            by_athena: false,
         }
     }
 }
@@ -62,6 +70,14 @@ pub fn estimate(plan: &ReadPlan, prices: &Prices) -> Vec<EstimateLine> {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let (objects, archive_bytes) = (plan.objects as f64, plan.archive_bytes as f64);
     let all_bytes = plan.table_bytes + plan.stream_bytes + archive_bytes;
+    let archive = if plan.by_athena {
+        // A query reads at most all columns of the days.
+        let tb = archive_bytes.max(ATHENA_BYTES_MIN) / TB;
+        line("archive", tb, "TB read by Athena", &prices.athena_scans)
+    } else {
+        // A GET costs less than a PUT, whose price the table has.
+        line("archive", objects, "GETs", &prices.s3_puts)
+    };
     vec![
         line(
             "table",
@@ -75,8 +91,7 @@ pub fn estimate(plan: &ReadPlan, prices: &Prices) -> Vec<EstimateLine> {
             "GB read from an on-demand stream",
             &prices.kinesis_out,
         ),
-        // A GET costs less than a PUT, whose price the table has.
-        line("archive", objects, "GETs", &prices.s3_puts),
+        archive,
         line(
             "transfer",
             all_bytes / GIB,
@@ -101,5 +116,21 @@ mod tests {
         let usd: f64 = lines.iter().map(|line| line.usd).sum();
         assert!((0.1..2.0).contains(&usd), "{lines:?}");
         assert!(lines.iter().all(|line| line.usd > 0.0));
+    }
+
+    #[test]
+    fn athena_charges_for_what_it_reads_and_at_least_ten_megabytes() {
+        let prices = PriceTable::us_east_1().unwrap().prices;
+        let archive = |bytes| {
+            let plan = ReadPlan {
+                by_athena: true,
+                ..ReadPlan::of_ticks(1e7, 300, bytes)
+            };
+            let lines = estimate(&plan, &prices);
+            let line = lines.into_iter().find(|line| line.what == "archive");
+            line.unwrap().usd
+        };
+        assert!((archive(2_000_000_000_000) - 10.0).abs() < 1e-9);
+        assert!((archive(1) - 0.000_05).abs() < 1e-9);
     }
 }

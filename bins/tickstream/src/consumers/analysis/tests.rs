@@ -1,6 +1,7 @@
 //! The analysis with a store that fails for some ticks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::isolate::SettingAside;
@@ -9,7 +10,8 @@ use app::ports::{
     TickStream as _,
 };
 use async_trait::async_trait;
-use domain::analytics::{AnalysisConfig, Candle};
+use domain::analytics::{AnalysisConfig, Anomaly, Candle};
+use domain::detection::AnomalyKind;
 use domain::{Pair, Price, Reason, Tick};
 use rust_decimal::Decimal;
 use store::EmbeddedConfig;
@@ -89,11 +91,15 @@ impl SettingAside for Fragile {
     }
 }
 
-struct Nobody;
+/// Keeps the anomalies.
+#[derive(Default)]
+struct Published(Mutex<Vec<Anomaly>>);
 
 #[async_trait]
-impl AnalysisFeed for Nobody {
-    async fn publish(&self, _update: AnalysisUpdate) {}
+impl AnalysisFeed for Published {
+    async fn publish(&self, update: AnalysisUpdate) {
+        self.0.lock().unwrap().extend(update.anomalies);
+    }
 }
 
 /// The analysis of the shard of BTC.
@@ -101,6 +107,8 @@ struct Harness {
     _folder: TempDir,
     store: EmbeddedStore,
     fragile: Arc<Fragile>,
+    published: Arc<Published>,
+    clock_ms: Arc<AtomicI64>,
     shard: u8,
     supervisor: Supervisor,
     stopping: CancellationToken,
@@ -121,6 +129,8 @@ impl Harness {
             _folder: folder,
             store,
             fragile: Arc::new(fragile),
+            published: Arc::default(),
+            clock_ms: Arc::new(AtomicI64::new(START_MS)),
             shard: u8::try_from(shard).unwrap(),
             supervisor: Supervisor::default(),
             stopping: CancellationToken::new(),
@@ -130,13 +140,14 @@ impl Harness {
     }
 
     fn spawn(&self) {
+        let clock_ms = Arc::clone(&self.clock_ms);
         let analysis = Arc::new(Analysis {
             stream: self.store.clone(),
             isolation: Isolation {
                 shard: self.shard,
                 store: Arc::clone(&self.fragile) as _,
-                feed: Arc::new(Nobody),
-                clock: Arc::new(|| START_MS),
+                feed: Arc::clone(&self.published) as _,
+                clock: Arc::new(move || clock_ms.load(Ordering::Relaxed)),
                 config: AnalysisConfig::default(),
             },
         });
@@ -273,5 +284,36 @@ async fn nothing_is_set_aside_while_everything_fails() {
     harness.analysed().await;
     assert_eq!(harness.in_candles().await, 1);
     assert_eq!(harness.set_aside().await.len(), 5);
+    harness.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_feed_is_found_by_the_clock() {
+    let each_second = |n: u32| Tick {
+        timestamp_ms: START_MS + i64::from(n) * 1_000,
+        ingested_at_ms: START_MS + i64::from(n) * 1_000,
+        ..tick("BTC", n)
+    };
+    let made: Vec<Tick> = (0..300).map(each_second).collect();
+    let harness = Harness::start(&made).await;
+    harness.analysed().await;
+    let found = || harness.published.0.lock().unwrap().len();
+    // The clock advances as a process sees it.
+    let advance = || harness.clock_ms.fetch_add(10_000, Ordering::Relaxed);
+    harness.clock_ms.fetch_add(300_000, Ordering::Relaxed);
+    for _ in 0..6 {
+        assert_eq!(found(), 0);
+        advance();
+        tokio::time::sleep(SILENCES_EVERY).await;
+        if found() > 0 {
+            break;
+        }
+    }
+    harness.until(|| found() == 1).await;
+    let silence = harness.published.0.lock().unwrap()[0].clone();
+    assert_eq!(silence.detection.kind, AnomalyKind::Silence);
+    assert_eq!(silence.tick_id, made[299].tick_id);
+    let stored = harness.store.anomalies(None, 10).await.unwrap();
+    assert_eq!(stored, [silence]);
     harness.end().await;
 }

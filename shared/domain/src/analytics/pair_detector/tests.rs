@@ -164,3 +164,74 @@ fn of_too_many_series_one_that_is_quiet_makes_room_and_no_other() {
     let bytes = postcard::to_stdvec(&detector).unwrap().len();
     assert!(bytes < SERIES_MAX * 2_700, "{bytes}");
 }
+
+/// The silences of a pair that is watched from the start.
+fn silences(detector: &mut PairDetector, since_s: i64, now_s: i64) -> Vec<Anomaly> {
+    let watched = Watched {
+        since_ms: START_MS + since_s * 1_000,
+        now_ms: START_MS + now_s * 1_000,
+    };
+    let of = tick(0, START_MS, "1", None);
+    detector.silences((&of.token, &of.quote), watched, &DetectionConfig::PRICES)
+}
+
+#[test]
+fn a_dead_feed_is_reported_once_while_it_is_dead() {
+    let [dead, alive] = [calm("kraken", 0, 0..600), calm("bybit", 1_000, 0..700)];
+    let mut both = [&dead[..], &alive[..600]].concat();
+    both.sort_by_key(|it| (it.timestamp_ms, it.tick_id));
+    let mut detector = detector(&both);
+    let mut found = Vec::new();
+    for second in 600..700_i64 {
+        let tick = &alive[usize::try_from(second).unwrap()];
+        assert_eq!(observe(&mut detector, tick), None);
+        found.extend(silences(&mut detector, 0, second));
+    }
+    let [silence] = &found[..] else {
+        panic!("{found:?}")
+    };
+    let last = dead.last().unwrap();
+    assert_eq!(silence.source.as_ref(), Some(&last.source));
+    assert_eq!((silence.tick_id, silence.price), (last.tick_id, last.price));
+    assert_eq!(silence.detection.kind, AnomalyKind::Silence);
+    assert!(silence.notifies && silence.timestamp_ms < START_MS + 660_000);
+    // Its end is not reported again.
+    assert_eq!(
+        observe(&mut detector, &at(last, 700_000, "100.05")),
+        None,
+        "the end of a silence that was reported"
+    );
+    // The next one is.
+    for second in 701..900 {
+        _ = observe(&mut detector, &at(last, second * 1_000, "100.05"));
+    }
+    assert_eq!(silences(&mut detector, 0, 4_000).len(), 2);
+}
+
+#[test]
+fn a_time_that_nobody_watched_is_not_a_silence() {
+    let mut detector = detector(&calm("kraken", 0, 0..600));
+    assert_eq!(silences(&mut detector, 4_000, 4_005), []);
+    assert_eq!(silences(&mut detector, 4_000, 4_300).len(), 1);
+}
+
+#[test]
+fn a_provider_that_delivers_in_bursts_is_not_silent_between_them() {
+    let mut detector = PairDetector::default();
+    // Every five minutes, those of the five minutes before.
+    for second in 0..6_000 {
+        let tick = &calm("kraken", 0, second..second + 1)[0];
+        let delivered = Tick {
+            ingested_at_ms: START_MS + (second / 300 + 1) * 300_000,
+            ..tick.clone()
+        };
+        _ = observe(&mut detector, &delivered);
+        if second % 300 == 299 {
+            for later in 0..30 {
+                let now_s = second + 1 + later * 10;
+                assert_eq!(silences(&mut detector, 0, now_s), [], "{now_s}");
+            }
+        }
+    }
+    assert_eq!(silences(&mut detector, 0, 9_000).len(), 1);
+}
