@@ -90,7 +90,8 @@ export class AnomalyList {
   #onMark;
   #onMute;
   #known = new Map();
-  #muted = new Set();
+  /** Until when each pair is muted, epoch milliseconds. */
+  #muted = new Map();
   #pair = null;
 
   constructor(list, here, { name, onPick, onMark, onMute }) {
@@ -122,7 +123,7 @@ export class AnomalyList {
 
   /** The muted pairs, as the server has them. */
   mute(pairs) {
-    this.#muted = new Set(pairs.map(({ token, quote }) => `${token}/${quote}`));
+    this.#muted = new Map(pairs.map(({ token, quote, until }) => [`${token}/${quote}`, until ?? Infinity]));
     this.#show();
   }
 
@@ -131,17 +132,22 @@ export class AnomalyList {
     this.#show();
   }
 
-  of({ token, quote }) {
+  #of({ token, quote }) {
     return [...this.#known.values()].filter((row) => row.token === token && row.quote === quote);
   }
 
+  /** Those of a market that the chart marks: no false alarms, and none of a muted market. */
+  marked(pair) {
+    return this.#isMuted(pair) ? [] : this.#of(pair).filter((row) => !row.false_alarm);
+  }
+
   #isMuted({ token, quote }) {
-    return this.#muted.has(`${token}/${quote}`);
+    return Date.now() < (this.#muted.get(`${token}/${quote}`) ?? 0);
   }
 
   #show() {
     const onlyHere = this.#here.checked && this.#pair;
-    const all = onlyHere ? this.of(this.#pair) : [...this.#known.values()];
+    const all = onlyHere ? this.#of(this.#pair) : [...this.#known.values()];
     // The market that is looked at is shown, so that its mute can be ended.
     const rows = all.filter((row) => onlyHere || !this.#isMuted(row));
     if (!rows.length) {

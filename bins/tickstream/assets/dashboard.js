@@ -187,7 +187,7 @@ function takeAverages(rows) {
 
 function takeAnomalies(rows) {
   anomalyList.add(rows);
-  chart.anomalies = page.pair ? anomalyList.of(page.pair) : [];
+  chart.anomalies = page.pair ? anomalyList.marked(page.pair) : [];
   chart.draw();
 }
 
@@ -196,7 +196,7 @@ function attachSeries() {
   chart.points = page.interval === "line" ? page.points.items : [];
   chart.digits = page.pair?.digits ?? 2;
   chart.latest = latestOf(page.pair);
-  chart.anomalies = page.pair ? anomalyList.of(page.pair) : [];
+  chart.anomalies = page.pair ? anomalyList.marked(page.pair) : [];
   refreshOverlays();
 }
 
@@ -336,8 +336,8 @@ async function loadSymbols(tokens) {
 async function loadRecentAnomalies() {
   const answer = await api.anomalies({ limit: 100 }).catch(() => null);
   if (!answer) return;
-  takeAnomalies(answer.anomalies);
   anomalyList.mute(answer.muted);
+  takeAnomalies(answer.anomalies);
 }
 
 /** Sends what somebody says about an anomaly, with the operators' token if it is needed, and shows the result. */

@@ -471,7 +471,8 @@ fn instance(
         interval: Interval::OneSecond,
         records_per_snapshot: 4,
         blocks_per_batch_max: 8,
-        pairs_max: 2,
+        // About two pairs.
+        states_bytes_max: 40_000,
         ..Settings::default()
     };
     let clock = Arc::clone(&outside.clock) as _;

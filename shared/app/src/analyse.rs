@@ -16,8 +16,8 @@ use crate::ports::{
 };
 use domain::Pair;
 
-/// The default for [`Analyser::keep_pairs`].
-const CACHED_PAIRS_MAX: usize = 20_000;
+/// The default for [`Analyser::keep_states`], in bytes: about 20,000 pairs with one venue.
+const STATES_BYTES_MAX: usize = 340_000_000;
 
 /// The results of an analysis step, for live subscribers.
 #[derive(Debug, Clone, Default)]
@@ -54,7 +54,7 @@ pub struct Analyser {
     feed: Arc<dyn AnalysisFeed>,
     config: AnalysisConfig,
     cached: LruCache<Pair, CachedPair>,
-    cached_pairs_max: usize,
+    states_bytes_max: usize,
     dirty_pairs: u32,
     step: AnalysisCommit,
     last: Option<SequenceNumber>,
@@ -78,7 +78,7 @@ impl Analyser {
             feed,
             config,
             cached,
-            cached_pairs_max: CACHED_PAIRS_MAX,
+            states_bytes_max: STATES_BYTES_MAX,
             dirty_pairs: 0,
             step,
             last: None,
@@ -87,11 +87,11 @@ impl Analyser {
         }
     }
 
-    /// Keeps the states of at most this many pairs in memory between steps, about 17 KB each: those with the
-    /// most recent records. The states of others are loaded again.
+    /// Keeps states of at most so many bytes in memory between steps: those of the pairs with the most recent records.
+    /// The states of others are loaded again. One of a pair with one venue has about 17 KB.
     #[must_use]
-    pub fn keep_pairs(mut self, pairs_max: usize) -> Self {
-        self.cached_pairs_max = pairs_max;
+    pub fn keep_states(mut self, bytes_max: usize) -> Self {
+        self.states_bytes_max = bytes_max;
         self
     }
 
@@ -168,10 +168,6 @@ impl Analyser {
     }
 
     async fn load_states(&mut self, records: &[StreamRecord]) -> Result<(), PortError> {
-        // Nothing is dirty between steps.
-        while self.last.is_none() && self.cached.len() > self.cached_pairs_max {
-            self.cached.pop_lru();
-        }
         let mut missing = HashSet::new();
         for record in records {
             let pair = Pair::of(&record.tick);
@@ -241,7 +237,19 @@ impl Analyser {
                 return Err(error);
             }
         }
+        self.forget_least_recent();
         self.feed.publish(update).await;
         Ok(())
+    }
+
+    /// Keeps the memory within its limit. Nothing is dirty after a commit.
+    fn forget_least_recent(&mut self) {
+        let of_state = |cached: &CachedPair| cached.stored.state.memory_bytes();
+        let mut bytes: usize = self.cached.iter().map(|(_, cached)| of_state(cached)).sum();
+        while bytes > self.states_bytes_max
+            && let Some((_, forgotten)) = self.cached.pop_lru()
+        {
+            bytes -= of_state(&forgotten);
+        }
     }
 }

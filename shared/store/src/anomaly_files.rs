@@ -93,7 +93,13 @@ impl AnomalyFiles {
             let mut anomalies: Vec<Anomaly> = Vec::new();
             if last != Some(found) {
                 for guard in rows() {
-                    anomalies.push(anomaly::decode(&guard.value()?)?);
+                    match anomaly::decode(&guard.value()?) {
+                        Ok(anomaly) => anomalies.push(anomaly),
+                        // It must not keep the others out of the files.
+                        Err(error) => {
+                            tracing::error!(cause = %error, "an anomaly cannot be read and is left out of the files");
+                        }
+                    }
                 }
             }
             let record = (recorded != Some(yesterday)).then_some(yesterday);

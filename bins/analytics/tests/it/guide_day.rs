@@ -347,6 +347,7 @@ async fn a_day_of_the_guides_case_uses_the_units_of_the_bill() {
     let settings = Settings::default();
     assert!(
         (settings.records_per_snapshot as f64 - units::RECORDS_PER_SNAPSHOT).abs() < 0.5
-            && (settings.pairs_max as f64 - units::PAIRS_IN_MEMORY_MAX).abs() < 0.5
+            && (settings.states_bytes_max as f64 - units::PAIRS_IN_MEMORY_MAX * 17_000.0).abs()
+                < 0.5
     );
 }

@@ -33,9 +33,9 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 /// How often the silence of feeds is judged while nothing else happens.
 const SILENCES_EVERY: Duration = Duration::from_secs(1);
 
-/// The most pairs whose states the analysis of a shard keeps in memory, about 17 KB each with one venue. Reading one back
-/// takes tens of microseconds.
-const STATES_PER_SHARD_MAX: usize = 2_500;
+/// The most bytes of states that the analysis of a shard keeps in memory: about 2,500 pairs with one venue. Reading one
+/// back takes tens of microseconds.
+const STATES_PER_SHARD_BYTES_MAX: usize = 42_500_000;
 
 /// The analysis of one shard.
 pub(super) struct Analysis {
@@ -121,7 +121,7 @@ impl Analysis {
         } = &self.isolation;
         let store = Arc::clone(store);
         Analyser::new(*shard, store, Arc::clone(feed), config.clone())
-            .keep_pairs(STATES_PER_SHARD_MAX)
+            .keep_states(STATES_PER_SHARD_BYTES_MAX)
     }
 
     async fn analyse_batch(

@@ -28,9 +28,10 @@ pub struct Settings {
     /// The most blocks that are stored with a batch: many end at the same time, and a new table takes 4,000 write
     /// units a second.
     pub blocks_per_batch_max: usize,
-    /// The most pairs in memory, about 17 KB each, and at most 56 KB if they have quotes besides trades and several venues. Beyond it, those with the least recent ticks continue after their
-    /// stored candles when they have ticks again; their averages and their detector start from nothing.
-    pub pairs_max: usize,
+    /// The most bytes of states in memory: a state has about 17 KB, and up to 56 KB if its pair has quotes besides trades
+    /// and several venues. Beyond it, the pairs with the least recent ticks continue after their stored candles when they
+    /// have ticks again; their averages and their detector start from nothing.
+    pub states_bytes_max: usize,
     /// The analysis itself.
     pub analysis: AnalysisConfig,
 }
@@ -43,7 +44,7 @@ impl Default for Settings {
             delay_ms: ALLOWED_LATENESS_MS,
             records_per_snapshot: 50_000,
             blocks_per_batch_max: 500,
-            pairs_max: 8_000,
+            states_bytes_max: 8_000 * 17_000,
             analysis: AnalysisConfig::default(),
         }
     }
@@ -379,9 +380,17 @@ impl Replayable {
                 held.stored_newest_ms = held.stored_newest_ms.max(Some(start_ms));
             }
         }
-        while memory.pairs.len() > self.settings.pairs_max {
+        let of_states = memory
+            .pairs
+            .iter()
+            .map(|(_, held)| held.state.memory_bytes());
+        let mut bytes: usize = of_states.sum();
+        while bytes > self.settings.states_bytes_max {
             match memory.pairs.peek_lru() {
-                Some((_, held)) if held.blocks.is_empty() => drop(memory.pairs.pop_lru()),
+                Some((_, held)) if held.blocks.is_empty() => {
+                    bytes -= held.state.memory_bytes();
+                    drop(memory.pairs.pop_lru());
+                }
                 Some(_) | None => break,
             }
         }

@@ -49,7 +49,7 @@ async fn the_least_recent_pairs_are_forgotten_and_the_busy_one_is_not() {
     let store = Arc::new(Loads::default());
     let config = AnalysisConfig::default();
     let to: Arc<dyn AnalyticsStore> = Arc::clone(&store) as _;
-    let mut analyser = Analyser::new(0, to, Arc::new(NoFeed), config).keep_pairs(3);
+    let mut analyser = Analyser::new(0, to, Arc::new(NoFeed), config).keep_states(60_000);
     let mut sequence = 0;
     for step in 0..10 {
         let records: Vec<_> = ["BUSY".to_owned(), format!("NEW{step}")]

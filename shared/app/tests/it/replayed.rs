@@ -120,7 +120,8 @@ impl World {
             settings: Settings {
                 records_per_snapshot,
                 blocks_per_batch_max: 2,
-                pairs_max: 2,
+                // About two pairs.
+                states_bytes_max: 40_000,
                 ..Settings::default()
             },
         };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::series_kind::SeriesKind;
-use super::window::{WINDOWS_MS, Window, WindowAverages};
+use super::window::{BARS_BYTES, WINDOWS_MS, Window, WindowAverages};
 use crate::{Pair, Tick, Token};
 
 /// The moving averages of the trades or the quotes of a pair, of all venues, as of the newest of them.
@@ -47,6 +47,9 @@ impl SeriesWindows {
             windows: WINDOWS_MS.map(Window::new),
         }
     }
+
+    /// How much memory they take, in bytes.
+    pub(super) const BYTES: usize = size_of::<Self>() + WINDOWS_MS.len() * BARS_BYTES;
 
     /// Adds a tick of the series.
     pub(super) fn add(&mut self, tick: &Tick, effective_ms: i64, price: f64, volume: Option<f64>) {

@@ -91,6 +91,11 @@ impl PairDetector {
         Some(Anomaly::of(tick, score, detection, notifies))
     }
 
+    /// How much memory it takes outside of itself, in bytes, without its names.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.series.capacity() * size_of::<VenueSeries>()
+    }
+
     /// The venues that have fallen silent, as seen at a moment. A silence is reported once, whether it lasts or ends.
     pub(super) fn silences(
         &mut self,

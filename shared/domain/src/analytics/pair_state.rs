@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::Anomaly;
 use super::averages::{Averages, SeriesWindows};
-use super::candle::Candle;
+use super::candle::{Candle, CandleSeries};
 use super::config::AnalysisConfig;
 use super::interval::Interval;
 use super::lateness::{self, Timeliness};
@@ -136,6 +136,17 @@ impl PairState {
     pub fn silences(&mut self, watched: Watched, config: &AnalysisConfig) -> Vec<Anomaly> {
         let pair = (&self.token, &self.quote);
         self.detector.silences(pair, watched, &config.detection)
+    }
+
+    /// About how much memory it takes, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let kinds = usize::from(self.trades.is_some()) + usize::from(self.quotes.is_some());
+        let candle = size_of::<Candle>() + size_of::<CandleSeries>();
+        size_of::<Self>()
+            + kinds * SeriesWindows::BYTES
+            + self.open.capacity() * candle
+            + self.detector.heap_bytes()
     }
 
     fn add_to_candles(&mut self, tick: &Tick, effects: &mut Effects) {

@@ -291,11 +291,11 @@ fn the_state_of_a_busy_pair_stays_within_its_limits() {
     let stored = bytes(&state).len();
     assert!((8_000..13_000).contains(&stored), "{stored} bytes stored");
     let names = 10 * (44 + 16);
-    let bars = 3 * 60 * 56 + 3 * 80;
-    let open = state.open.capacity() * (size_of::<Candle>() + size_of::<CandleSeries>());
-    let detectors = 4 * 1_024;
-    let living = size_of::<PairState>() + bars + names + open + detectors;
-    assert!(living < 18 * 1024, "{living} bytes in memory");
+    let living = state.memory_bytes() + names;
+    assert!(
+        (14_000..18_000).contains(&living),
+        "{living} bytes in memory"
+    );
 }
 
 #[test]

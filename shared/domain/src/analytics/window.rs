@@ -57,6 +57,9 @@ pub(super) struct Window {
     bars: Box<[Bar; BARS]>,
 }
 
+/// What a window has outside of itself, in bytes.
+pub(super) const BARS_BYTES: usize = BARS * size_of::<Bar>();
+
 /// The ticks of one sixtieth of a window. Amounts are at most 10^21, so no sum of them overflows a
 /// double.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

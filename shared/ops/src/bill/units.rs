@@ -71,7 +71,7 @@ pub const BLOCK_BYTES_SPREAD: f64 = 80.0;
 pub const SNAPSHOT_BYTES_PER_PAIR: f64 = 6_925.0;
 /// `Settings::records_per_snapshot`.
 pub const RECORDS_PER_SNAPSHOT: f64 = 50_000.0;
-/// `Settings::pairs_max`.
+/// `Settings::states_bytes_max`, of pairs with one venue.
 pub const PAIRS_IN_MEMORY_MAX: f64 = 8_000.0;
 /// The results of a batch in the broadcast queue, for each pair with ticks.
 pub const RESULT_BYTES_PER_PAIR: f64 = 2_798.0;

@@ -36,7 +36,7 @@ const DELIVERIES_PER_STEP: u64 = 20;
 /// One tick of this many is a replayed trade of the last 100 days.
 const REPLAYED_EVERY: u64 = 50;
 /// As in the process.
-const STATES_PER_SHARD_MAX: usize = 2_500;
+const STATES_PER_SHARD_BYTES_MAX: usize = 42_500_000;
 /// Days between two lines of the report.
 const REPORT_EVERY: i64 = 5;
 
@@ -217,7 +217,7 @@ fn analysers_of(store: &EmbeddedStore) -> Vec<Analyser> {
     let analyser = |shard| {
         let (to, feed) = (Arc::new(store.clone()), Arc::new(Nobody));
         let analyser = Analyser::new(shard, to, feed, AnalysisConfig::default());
-        analyser.keep_pairs(STATES_PER_SHARD_MAX)
+        analyser.keep_states(STATES_PER_SHARD_BYTES_MAX)
     };
     (0..SHARDS).map(analyser).collect()
 }

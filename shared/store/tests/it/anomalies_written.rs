@@ -72,6 +72,31 @@ async fn each_anomaly_is_written_once_also_after_a_restart() {
     store.close();
 }
 
+#[tokio::test]
+async fn a_row_that_cannot_be_read_keeps_no_other_out_of_the_files() {
+    let data = TempDir::new().unwrap();
+    let (store, files) = open(&data);
+    for number in 1..=2 {
+        found(&store, number, 0).await;
+    }
+    drop(files);
+    store.close();
+    {
+        let db = fjall::Database::builder(data.path().join("store"))
+            .open()
+            .unwrap();
+        let keyspace = db
+            .keyspace("anomalies-by-day", fjall::KeyspaceCreateOptions::default)
+            .unwrap();
+        let (key, _) = keyspace.iter().next().unwrap().into_inner().unwrap();
+        keyspace.insert(key, [0xc3, 0xff]).unwrap();
+        db.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+    let (store, files) = open(&data);
+    assert_eq!(files.flush().await.unwrap(), 1);
+    store.close();
+}
+
 /// A flush that was killed after it had written a file, and before it recorded that.
 #[tokio::test]
 async fn a_flush_that_was_killed_is_completed() {
