@@ -36,6 +36,13 @@ pub(super) fn operation(
     let (one, other) = (*one, *other);
     let same = |one, other| Ok(Transformed::no(binary_expr(one, op, other)));
     if left.is_null() || right.is_null() {
+        let known = if left.is_null() { right } else { left };
+        if op == Operator::Multiply && matches!(known, DataType::Int64 | DataType::Float64) {
+            let known = type_name(known);
+            return plan_err!(
+                "`*` of NULL and {known} is a number or an interval: write CAST(NULL AS {known})"
+            );
+        }
         return same(one, other);
     }
     if types::is_number(left) && types::is_number(right) {

@@ -31,7 +31,7 @@ const OF_THE_DAY: [&str; 4] = ["hour", "minute", "second", "millisecond"];
 
 /// Others that are part of an expression.
 const CALLED: &str =
-    "now array_join date_trunc date_add date_format greatest least ceil floor round sign truncate";
+    "now array_except array_join cardinality date_trunc date_add date_format greatest least ceil floor round sign truncate";
 
 /// The engine's functions that expressions are made of.
 #[derive(Debug)]
@@ -188,7 +188,16 @@ impl Replaced {
                 {
                     alike(name, one, other)?;
                 }
-                None
+                match arrays {
+                    // With nothing to take away, the engine does not take repeats away either.
+                    [one, other] if name == "array_except" => {
+                        let items = self.call("cardinality", vec![other.clone()])?;
+                        let nothing = binary_expr(items, Operator::Eq, lit(0_u64));
+                        let rest = self.call(name, arrays.to_vec())?;
+                        Some(when(nothing, one.clone()).otherwise(rest)?)
+                    }
+                    _ => None,
+                }
             }
             ("sqrt", [value]) => {
                 let negative = binary_expr(value.clone(), Operator::Lt, lit(0.0));
