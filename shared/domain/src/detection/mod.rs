@@ -17,12 +17,14 @@ mod jump;
 mod level;
 mod logarithm;
 mod mean;
+mod moves;
 mod onset;
 mod out_of_range;
 mod past;
 mod price_fault;
 mod rhythm;
 mod series;
+mod signal;
 mod statistic;
 mod statistics;
 #[cfg(test)]

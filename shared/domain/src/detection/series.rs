@@ -5,28 +5,36 @@ use serde::{Deserialize, Serialize};
 use super::anomaly_kind::{Direction, Quantity};
 use super::assessment::{Assessment, Detection};
 use super::detection_config::{DetectionConfig, Scale};
-use super::horizon::{self, Horizon, Limits, Signal, Tick};
+use super::horizon::{Horizon, Limits, NOISE_SHARE};
+use super::moves::{MoveLimits, Moves};
 use super::price_fault;
 use super::rhythm::{Pause, Rhythm};
+use super::signal::{Signal, Tick, span_ms, strength_of};
 use super::statistic::Observed;
 
 /// The version of the stored state. It must change when the layout of anything in it changes.
-pub const DETECTOR_STATE_VERSION: u8 = 2;
+pub const DETECTOR_STATE_VERSION: u8 = 3;
 
 /// How far apart the samples of each horizon are at least, in event time. Of a slow series, each tick is a
 /// sample of the first one.
 const PERIODS_MS: [i64; 4] = [1_000, 10_000, 60_000, 600_000];
 
-/// A horizon is used if its samples are usually of at least so many ticks; with fewer, the one below sees the same. Those
-/// that are not used judge moves over so many ticks.
+/// A horizon is used if its samples are usually of at least so many ticks; with fewer, the one below sees the same.
 const TICKS_PER_SAMPLE_MIN: f32 = 3.0;
-const TICKS_OF_MOVES: [f32; 4] = [1.0, 8.0, 32.0, 128.0];
+
+/// Moves are judged within the time between the samples of each horizon, or that of so many ticks if that is longer.
+const TICKS_OF_MOVES: [f32; 4] = [0.0, 8.0, 32.0, 128.0];
 
 /// Smaller relative moves than 1/10,000 (one basis point) are noise; of other numbers, only those that are nothing at all.
 const NOISE_MIN_LOGARITHMIC: f32 = 1e-4;
 const NOISE_MIN_LINEAR: f32 = 1e-12;
 
-/// How the reports of a day are shared out: they are the limits of what is expected by chance. Together they are about 1.
+/// A limit per day is far beyond anything that can be learned in a few hours: even four times the largest of all that was
+/// seen would be within it. So as many reports as in eight hours may come in fewer, but not in less than one.
+const SHORT_PAST_HOURS: f32 = 8.0;
+
+/// How the reports of a day are shared out: the limits of what is expected by chance. Together they are about 1.
+#[derive(Debug, Clone, Copy)]
 struct Shares {
     /// Onsets of what the statistics show, of all horizons.
     onsets: f32,
@@ -44,13 +52,31 @@ const SHARES_OF_PRICES: Shares = Shares {
     silences: 0.1,
 };
 
-/// Of other numbers than prices, runs and gaps are mostly of no interest: sensors rest, and collectors restart.
+/// In numbers other than prices, runs and gaps are mostly of no interest: sensors rest, and collectors restart.
 const SHARES_OF_NUMBERS: Shares = Shares {
     onsets: 0.4,
     moves: 0.05,
-    runs: 1e-5,
-    silences: 1e-6,
+    runs: 1e-7,
+    silences: 1e-8,
 };
+
+impl Shares {
+    /// The limits after so many hours.
+    fn limits(config: &DetectionConfig, hours: f32) -> Self {
+        let shares = match config.scale {
+            Scale::Linear => SHARES_OF_NUMBERS,
+            Scale::Logarithmic => SHARES_OF_PRICES,
+        };
+        let short_past = SHORT_PAST_HOURS / hours.clamp(1.0, SHORT_PAST_HOURS);
+        let tails = config.reports_per_day * short_past;
+        Self {
+            onsets: shares.onsets * config.reports_per_day,
+            moves: shares.moves * tails,
+            runs: shares.runs * tails,
+            silences: shares.silences * tails,
+        }
+    }
+}
 
 /// The strength of a price that no market makes.
 const FAULT_STRENGTH: f32 = 4.0;
@@ -70,6 +96,7 @@ pub struct SeriesDetector {
     origin: Option<f64>,
     rhythm: Rhythm,
     horizons: [Horizon; PERIODS_MS.len()],
+    moves: [Moves; PERIODS_MS.len()],
     faults: u8,
     last_report: Option<Report>,
 }
@@ -93,6 +120,7 @@ impl Default for SeriesDetector {
             origin: None,
             rhythm: Rhythm::default(),
             horizons: [first, second, third, fourth],
+            moves: Default::default(),
             faults: 0,
             last_report: None,
         }
@@ -125,23 +153,44 @@ impl SeriesDetector {
             value,
             step: value - self.rhythm.last(),
         };
-        let mut strongest = self.rhythm(timestamp_ms, value, config);
-        let usual_gap_ms = self.rhythm.usual_gap_ms().unwrap_or(f32::MAX);
-        // A horizon whose samples are of few ticks sees what the one below sees.
+        let per_day = Shares::limits(config, self.rhythm.hours());
+        let mut strongest = self.rhythm(timestamp_ms, value, &per_day);
+        let usual_gap_ms = self.rhythm.usual_gap_ms().unwrap_or_default();
         let is_used = |period_ms: i64| {
             period_ms == PERIODS_MS[0] || TICKS_PER_SAMPLE_MIN * usual_gap_ms <= span_ms(period_ms)
         };
         let used = PERIODS_MS.into_iter().filter(|it| is_used(*it)).count();
-        let limits = limits(used, config);
+        #[expect(clippy::cast_precision_loss, reason = "at most 4")]
+        let onsets_per_day = per_day.onsets / used as f32;
+        let (noise_min, jump_noise_share) = match config.scale {
+            Scale::Linear => (NOISE_MIN_LINEAR, NOISE_SHARE),
+            // A jump widens the range, and must not hide the next.
+            Scale::Logarithmic => (NOISE_MIN_LOGARITHMIC, 0.0),
+        };
         let horizons = self.horizons.iter_mut().zip(PERIODS_MS);
-        for ((horizon, period_ms), ticks) in horizons.zip(TICKS_OF_MOVES) {
-            let [jump, shape] = if is_used(period_ms) {
-                horizon.observe(&tick, period_ms, &limits)
-            } else if config.scale == Scale::Linear {
+        for (at, ((horizon, period_ms), ticks)) in horizons.zip(TICKS_OF_MOVES).enumerate() {
+            let is_used = is_used(period_ms);
+            if !is_used && config.scale == Scale::Linear {
                 continue;
+            }
+            let move_limits = MoveLimits {
+                period_ms: period_ms.max(whole_ms(ticks * usual_gap_ms)),
+                noise: noise_min + jump_noise_share * horizon.range(),
+                per_day: per_day.moves,
+            };
+            let (below, moves) = self.moves.split_at_mut(at);
+            let moves = moves.first_mut();
+            let jump = moves.and_then(|it| it.observe(&tick, &move_limits, below));
+            let limits = Limits {
+                period_ms,
+                interval_ms: usual_gap_ms.max(span_ms(period_ms)),
+                noise_min,
+                onsets_per_day,
+            };
+            let shape = if is_used {
+                horizon.observe(&tick, &limits)
             } else {
-                let period_ms = whole_ms(ticks * usual_gap_ms);
-                [horizon.observe_moves(&tick, period_ms, &limits), None]
+                None
             };
             // What jumped is said to have jumped, however much its level also changed by it.
             let signal = match (jump, shape) {
@@ -169,8 +218,8 @@ impl SeriesDetector {
         let (Some(origin), Some(silence)) = (self.origin, self.rhythm.silence(now_ms)) else {
             return Assessment::NONE;
         };
-        let limit_per_day = shares(config).silences * config.reports_per_day;
-        let Some(signal) = unusual(silence, limit_per_day) else {
+        let per_day = Shares::limits(config, self.rhythm.hours());
+        let Some(signal) = unusual(silence, per_day.silences) else {
             return Assessment::NONE;
         };
         let assessment = self.assess(now_ms, signal, origin, config);
@@ -181,19 +230,11 @@ impl SeriesDetector {
     }
 
     /// A silence that the tick ends, or a value that repeats.
-    fn rhythm(
-        &mut self,
-        timestamp_ms: i64,
-        value: f32,
-        config: &DetectionConfig,
-    ) -> Option<Signal> {
-        let shares = shares(config);
-        let silences_per_day = shares.silences * config.reports_per_day;
-        let runs_per_day = shares.runs * config.reports_per_day;
+    fn rhythm(&mut self, timestamp_ms: i64, value: f32, per_day: &Shares) -> Option<Signal> {
         let silence = self.rhythm.silence(timestamp_ms);
-        let silence = silence.and_then(|it| unusual(it, silences_per_day));
-        let run = self.rhythm.add(timestamp_ms, value, runs_per_day);
-        let run = run.and_then(|it| unusual(it, runs_per_day));
+        let silence = silence.and_then(|it| unusual(it, per_day.silences));
+        let run = self.rhythm.add(timestamp_ms, value, per_day.runs);
+        let run = run.and_then(|it| unusual(it, per_day.runs));
         let both = [silence, run].into_iter().flatten();
         both.max_by(|a, b| a.strength.total_cmp(&b.strength))
     }
@@ -284,39 +325,14 @@ impl SeriesDetector {
     }
 }
 
-fn shares(config: &DetectionConfig) -> Shares {
-    match config.scale {
-        Scale::Linear => SHARES_OF_NUMBERS,
-        Scale::Logarithmic => SHARES_OF_PRICES,
-    }
-}
-
 /// A silence or a run, if it is rarer than the limit.
 fn unusual(pause: Pause, limit_per_day: f32) -> Option<Signal> {
-    let strength = horizon::strength_of(pause.per_day, limit_per_day);
+    let strength = strength_of(pause.per_day, limit_per_day);
     (strength >= 1.0).then_some(Signal {
         strength,
         observed: pause.observed,
         window_ms: pause.length_ms,
     })
-}
-
-/// The limits of each of so many horizons.
-fn limits(horizons: usize, config: &DetectionConfig) -> Limits {
-    #[expect(clippy::cast_precision_loss, reason = "at most 4")]
-    let share = config.reports_per_day / horizons.max(1) as f32;
-    let shares = shares(config);
-    let (noise_min, jump_noise_share) = match config.scale {
-        Scale::Linear => (NOISE_MIN_LINEAR, horizon::NOISE_SHARE),
-        // A jump widens the range, and must not hide the next.
-        Scale::Logarithmic => (NOISE_MIN_LOGARITHMIC, 0.0),
-    };
-    Limits {
-        noise_min,
-        jump_noise_share,
-        jumps_per_day: shares.moves * config.reports_per_day,
-        onsets_per_day: shares.onsets * share,
-    }
 }
 
 /// Stored as [`DETECTOR_STATE_VERSION`]; any other number is refused.
@@ -351,11 +367,6 @@ struct DetectorVersionError(u8);
 )]
 fn narrowed(number: f64) -> f32 {
     number as f32
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a span of time")]
-fn span_ms(ms: i64) -> f32 {
-    ms as f32
 }
 
 #[expect(

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{AnomalyKind, Assessment, DetectionConfig, Direction, SeriesDetector};
 
 mod pair_on_venues;
+mod short_past;
 mod stuck_and_silent;
 
 const SECOND_MS: i64 = 1_000;

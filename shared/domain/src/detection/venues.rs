@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::assessment::Detection;
 use super::mean::Mean;
-use super::past::Past;
+use super::past::{Past, Tail};
 
 /// A pair has at most this many; of more, the one that was quiet for longest is forgotten.
 const VENUES_MAX: usize = 8;
@@ -27,12 +27,14 @@ const NOISE: f32 = 1e-4;
 /// The first distances only make the premium and the usual distance.
 const FIRST_TICKS: u32 = 16;
 
-/// A distance that is as rare is a divergence if the venue's next two prices have it, too: one may be a mistake, and the
-/// others may take a tick longer to move.
+/// A distance that is as rare is a divergence once three of the venue's prices have it, each after a new price of another
+/// venue: one may be a mistake, and the others may need a tick longer to follow. After few distances, it is
+/// enough if it is expected once in three times as many.
 const PROBABILITY_MAX: f32 = 1e-4;
+const PASTS: f32 = 3.0;
 const TICKS_AWAY: u32 = 3;
 
-/// A venue that is away for so many ticks has another premium.
+/// A venue that stays away for so many ticks has a new premium.
 const TICKS_AWAY_MAX: u32 = 600;
 
 /// A venue that is away after it repeated its price so often is stuck: the others have moved.
@@ -43,6 +45,8 @@ const SAME_TICKS_MIN: u32 = 8;
 pub struct Venues {
     venues: Vec<Venue>,
     distances: Past,
+    /// The venue of the last price.
+    latest: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +77,9 @@ impl Venues {
         }
         let others = self.median_of_others(timestamp_ms, venue);
         let at = self.position(timestamp_ms, venue, log_price);
+        let others_moved = self.latest.replace(venue) != Some(venue);
+        let past = f32::from(self.distances.samples());
+        let probability_max = PROBABILITY_MAX.max(1.0 / (PASTS * past).max(1.0));
         let state = self.venues.get_mut(at)?;
         if log_price.to_bits() != state.log_price.to_bits() || state.same_ticks == 0 {
             (state.same_ticks, state.same_since_ms) = (0, timestamp_ms);
@@ -90,7 +97,11 @@ impl Venues {
         let ratio = distance / usual;
         let is_away = state.ticks >= TICKS_MIN
             && ratio >= RATIO_MIN
-            && self.distances.tail_probability(ratio) <= PROBABILITY_MAX;
+            && self.distances.tail_probability(ratio, Tail::OF_MOVES) <= probability_max;
+        if is_away && !others_moved {
+            // The others may have moved as far, unseen yet.
+            return None;
+        }
         if is_away && state.ticks_away < TICKS_AWAY_MAX {
             state.ticks_away += 1;
         } else if is_away {
