@@ -24,9 +24,11 @@ mod past;
 mod price_fault;
 mod rhythm;
 mod series;
+mod shares;
 mod signal;
 mod statistic;
 mod statistics;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod time_of_day;

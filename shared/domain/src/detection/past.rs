@@ -62,10 +62,10 @@ impl Past {
     pub(super) fn rank(&mut self, measure: f32) -> f32 {
         let bin = bin_of(position(measure));
         // Without a branch, and in numbers as narrow as the counters, so that the compiler adds eight at once.
-        let (mut above, this) = (0_u16, i16::try_from(bin).unwrap_or_default());
-        for (number, count) in NUMBERS.iter().zip(&self.counts) {
-            above += if *number > this { *count } else { 0 };
-        }
+        let this = i16::try_from(bin).unwrap_or_default();
+        let is_above = NUMBERS.map(|number| if number > this { u16::MAX } else { 0 });
+        let masked = is_above.iter().zip(&self.counts);
+        let above: u16 = masked.map(|(mask, count)| mask & count).sum();
         let same = self.counts.get(bin).copied().unwrap_or_default();
         let as_large = f32::from(above) + 0.5 * f32::from(same) + 0.5;
         let share = as_large / (f32::from(self.total) + 1.0);

@@ -107,15 +107,16 @@ impl Rhythm {
         self.silence_reported = true;
     }
 
-    /// Adds a tick. Returns the run of its value if that is long, until it has once been rarer than the limit.
+    /// Adds a tick; `share` is [`Self::share`]. Returns the run of its value if that is long, until it has once been rarer than the limit.
     pub(super) fn add(
         &mut self,
         timestamp_ms: i64,
         value: f32,
+        share: f32,
         limit_per_day: f32,
     ) -> Option<Pause> {
         let is_same = self.ticks > 0 && value.to_bits() == self.last.to_bits();
-        let gaps = self.add_gap(timestamp_ms);
+        let gaps = self.add_gap(timestamp_ms, share);
         if !is_same {
             self.end_run();
             (self.last, self.run_since_ms) = (value, timestamp_ms);
@@ -144,7 +145,12 @@ impl Rhythm {
         })
     }
 
-    fn ticks_per_day(&self) -> f32 {
+    /// 1 divided by the number of gaps up to the next tick.
+    pub(super) fn share(&self) -> f32 {
+        1.0 / ticks(self.ticks.max(1))
+    }
+
+    pub(super) fn ticks_per_day(&self) -> f32 {
         DAY_MS / self.mean_gap_ms.get().max(1.0)
     }
 
@@ -155,7 +161,7 @@ impl Rhythm {
     }
 
     /// The gap in front of a tick, in usual gaps. The first are only learned.
-    fn add_gap(&mut self, timestamp_ms: i64) -> f32 {
+    fn add_gap(&mut self, timestamp_ms: i64, share: f32) -> f32 {
         let mut gaps = 1.0;
         if self.ticks == 0 || timestamp_ms < self.first_ms {
             self.first_ms = timestamp_ms;
@@ -168,7 +174,6 @@ impl Rhythm {
                 self.gaps.add(gap_ms / wait_ms);
                 gap_ms = gap_ms.min(GAP_GROWTH_MAX * wait_ms);
             }
-            let share = 1.0 / ticks(self.ticks);
             self.usual_gap_ms.add(gap_ms, GAP_SPAN, share);
             self.mean_gap_ms.add(gap_ms, RATE_SPAN, share);
             self.gap_squares.add(gap_ms * gap_ms, GAP_SPAN, share);

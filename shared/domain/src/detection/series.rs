@@ -9,8 +9,10 @@ use super::horizon::{Horizon, Limits, NOISE_SHARE};
 use super::moves::{MoveLimits, Moves};
 use super::price_fault;
 use super::rhythm::{Pause, Rhythm};
-use super::signal::{Signal, Tick, span_ms, strength_of};
+use super::shares::Shares;
+use super::signal::{Signal, Tick, span_ms, strength_of, stronger};
 use super::statistic::Observed;
+use super::steps::Steps;
 
 /// The version of the stored state. It must change when the layout of anything in it changes.
 pub const DETECTOR_STATE_VERSION: u8 = 3;
@@ -28,55 +30,6 @@ const TICKS_OF_MOVES: [f32; 4] = [0.0, 8.0, 32.0, 128.0];
 /// Smaller relative moves than 1/10,000 (one basis point) are noise; of other numbers, only those that are nothing at all.
 const NOISE_MIN_LOGARITHMIC: f32 = 1e-4;
 const NOISE_MIN_LINEAR: f32 = 1e-12;
-
-/// A limit per day is far beyond anything that can be learned in a few hours: even four times the largest of all that was
-/// seen would be within it. So as many reports as in eight hours may come in fewer, but not in less than one.
-const SHORT_PAST_HOURS: f32 = 8.0;
-
-/// How the reports of a day are shared out: the limits of what is expected by chance. Together they are about 1.
-#[derive(Debug, Clone, Copy)]
-struct Shares {
-    /// Onsets of what the statistics show, of all horizons.
-    onsets: f32,
-    /// Moves, of each horizon.
-    moves: f32,
-    /// Runs of one value.
-    runs: f32,
-    silences: f32,
-}
-
-const SHARES_OF_PRICES: Shares = Shares {
-    onsets: 0.4,
-    moves: 0.1,
-    runs: 0.1,
-    silences: 0.1,
-};
-
-/// In numbers other than prices, runs and gaps are mostly of no interest: sensors rest, and collectors restart.
-const SHARES_OF_NUMBERS: Shares = Shares {
-    onsets: 0.4,
-    moves: 0.05,
-    runs: 1e-7,
-    silences: 1e-8,
-};
-
-impl Shares {
-    /// The limits after so many hours.
-    fn limits(config: &DetectionConfig, hours: f32) -> Self {
-        let shares = match config.scale {
-            Scale::Linear => SHARES_OF_NUMBERS,
-            Scale::Logarithmic => SHARES_OF_PRICES,
-        };
-        let short_past = SHORT_PAST_HOURS / hours.clamp(1.0, SHORT_PAST_HOURS);
-        let tails = config.reports_per_day * short_past;
-        Self {
-            onsets: shares.onsets * config.reports_per_day,
-            moves: shares.moves * tails,
-            runs: shares.runs * tails,
-            silences: shares.silences * tails,
-        }
-    }
-}
 
 /// The strength of a price that no market makes.
 const FAULT_STRENGTH: f32 = 4.0;
@@ -97,6 +50,7 @@ pub struct SeriesDetector {
     rhythm: Rhythm,
     horizons: [Horizon; PERIODS_MS.len()],
     moves: [Moves; PERIODS_MS.len()],
+    steps: Steps,
     faults: u8,
     last_report: Option<Report>,
 }
@@ -121,6 +75,7 @@ impl Default for SeriesDetector {
             rhythm: Rhythm::default(),
             horizons: [first, second, third, fourth],
             moves: Default::default(),
+            steps: Steps::default(),
             faults: 0,
             last_report: None,
         }
@@ -154,7 +109,7 @@ impl SeriesDetector {
             step: value - self.rhythm.last(),
         };
         let per_day = Shares::limits(config, self.rhythm.hours());
-        let mut strongest = self.rhythm(timestamp_ms, value, &per_day);
+        let mut strongest = self.rhythm(&tick, &per_day);
         let usual_gap_ms = self.rhythm.usual_gap_ms().unwrap_or_default();
         let is_used = |period_ms: i64| {
             period_ms == PERIODS_MS[0] || TICKS_PER_SAMPLE_MIN * usual_gap_ms <= span_ms(period_ms)
@@ -200,10 +155,7 @@ impl SeriesDetector {
                 }),
                 (jump, shape) => jump.or(shape),
             };
-            strongest = [strongest, signal]
-                .into_iter()
-                .flatten()
-                .max_by(|a, b| a.strength.total_cmp(&b.strength));
+            strongest = stronger(strongest, signal);
         }
         match strongest {
             Some(signal) => self.assess(timestamp_ms, signal, origin, config),
@@ -229,14 +181,22 @@ impl SeriesDetector {
         assessment
     }
 
-    /// A silence that the tick ends, or a value that repeats.
-    fn rhythm(&mut self, timestamp_ms: i64, value: f32, per_day: &Shares) -> Option<Signal> {
-        let silence = self.rhythm.silence(timestamp_ms);
+    /// A silence that the tick ends, a value that repeats, or a time of large steps.
+    fn rhythm(&mut self, tick: &Tick, per_day: &Shares) -> Option<Signal> {
+        let silence = self.rhythm.silence(tick.timestamp_ms);
         let silence = silence.and_then(|it| unusual(it, per_day.silences));
-        let run = self.rhythm.add(timestamp_ms, value, per_day.runs);
+        let share = self.rhythm.share();
+        let run = self
+            .rhythm
+            .add(tick.timestamp_ms, tick.value, share, per_day.runs);
         let run = run.and_then(|it| unusual(it, per_day.runs));
-        let both = [silence, run].into_iter().flatten();
-        both.max_by(|a, b| a.strength.total_cmp(&b.strength))
+        let signal = stronger(silence, run);
+        if per_day.steps <= 0.0 {
+            return signal;
+        }
+        let ticks_per_day = self.rhythm.ticks_per_day();
+        let steps = self.steps.add(tick, ticks_per_day, per_day.steps);
+        stronger(signal, steps)
     }
 
     /// A price that no market makes. It is not learned, unless it stays.

@@ -28,6 +28,16 @@ pub(super) fn strength_of(expected_per_day: f32, limit_per_day: f32) -> f32 {
     1.0 + 0.5 * log10(limit_per_day / expected_per_day.max(f32::MIN_POSITIVE))
 }
 
+/// The stronger of two. Mostly, there is none.
+#[inline]
+pub(super) fn stronger(a: Option<Signal>, b: Option<Signal>) -> Option<Signal> {
+    match (&a, &b) {
+        (_, None) => a,
+        (Some(first), Some(second)) if first.strength > second.strength => a,
+        _ => b,
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a span of time")]
 pub(super) fn span_ms(ms: i64) -> f32 {
     ms as f32
