@@ -1,4 +1,4 @@
-//! A series at one horizon: samples that are at least so far apart, and their statistics.
+//! A series at one horizon: samples that are at least a period apart, and their statistics.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,16 +25,16 @@ pub(super) struct Horizon {
     onsets: Onsets,
 }
 
-/// What is usual anywhere.
+/// The period of a horizon, and what is usual in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Samples are at least so far apart.
+    /// Samples are at least this far apart.
     pub(super) period_ms: i64,
     /// The usual time between samples.
     pub(super) interval_ms: f32,
     /// Differences up to this size are noise.
     pub(super) noise_min: f32,
-    /// An onset of what the statistics show is an anomaly if as strong ones are expected at most so often in a day.
+    /// The statistics show an anomaly if onsets as strong are expected at most this often in a day.
     pub(super) onsets_per_day: f32,
 }
 
@@ -60,7 +60,7 @@ impl Horizon {
     /// What the statistics show if the tick is a sample: if the last one is at least a period old.
     pub(super) fn observe(&mut self, tick: &Tick, limits: &Limits) -> Option<Signal> {
         let elapsed_ms = tick.timestamp_ms.saturating_sub(self.last_ms);
-        // A time that goes back starts again from there.
+        // If time goes back, the horizon continues from there.
         if self.samples > 0 && (0..limits.period_ms).contains(&elapsed_ms) {
             return None;
         }

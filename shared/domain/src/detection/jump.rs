@@ -1,4 +1,4 @@
-//! Moves that are larger than those of the series' past, judged at each tick.
+//! Moves that are larger than those in the past of the series, judged at each tick.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::statistic::Observed;
 /// The expected move is the mean of about this many samples.
 const EXPECTED_SPAN: f32 = 200.0;
 
-/// A move enters the expectation with at most this multiple of it, so that one jump does not hide the next.
+/// A move counts as at most this multiple of the expected one, so that one jump does not hide the next.
 const GROWTH_MAX: f32 = 4.0;
 
 /// Moves below this multiple of the expected one are not judged, to save time.
@@ -19,7 +19,7 @@ pub(super) const RATIO_MIN: f32 = 4.0;
 /// The first moves only make the expectation: compared with nothing, the second would be the largest ever seen.
 const FIRST_SAMPLES: u32 = 16;
 
-/// In a silence of `n` usual intervals a price moves √n times as far, up to this `n`. A move after a longer one is a
+/// In a silence of `n` usual intervals, a price moves √n times as far, up to this `n`. A move after a longer silence is a
 /// jump after silence.
 const SILENCE_INTERVALS_MAX: f32 = 900.0;
 
@@ -105,7 +105,7 @@ impl Jumps {
         Some((ratio, observed))
     }
 
-    /// The probability of a move that is so many times as large as expected.
+    /// The probability of a move of this multiple of the expected one.
     pub(super) fn tail_probability(&self, ratio: f32) -> f32 {
         self.ratios.tail_probability(ratio, Tail::OF_MOVES)
     }

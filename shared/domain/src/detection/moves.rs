@@ -1,4 +1,4 @@
-//! How far a series moves within a time, at several times side by side.
+//! How far a series moves within a period, judged at each tick.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,21 +7,21 @@ use super::mean::Mean;
 use super::signal::{DAY_MS, Signal, Tick, span_ms, strength_of};
 use super::statistic::Observed;
 
-/// The usual interval is the mean of about this many samples; a silence counts with at most this multiple.
+/// The usual interval is the mean over about this many samples; a silence counts as at most this multiple of it.
 const INTERVAL_SPAN: f32 = 256.0;
 const INTERVAL_GROWTH_MAX: f32 = 4.0;
 
 /// Moves are ranked in their own past once there are this many.
 const SAMPLES_MIN: u32 = 32;
 
-/// Fewer, but at least this many, only show how large a move usually is. How often one is several times as large is
-/// then taken from a t distribution with four degrees of freedom: sums of returns have thinner tails than the returns.
-/// A multiple m of its mean size has about the probability 5 / m^4.
+/// With fewer, but at least this many, only the usual size of a move is known. How often one is several times as large is
+/// then taken from a t distribution with four degrees of freedom, as sums of returns have thinner tails than returns: the
+/// probability of a multiple m of its mean size is about 5 / m^4.
 const FEW_SAMPLES_MIN: u32 = 4;
 const FEW_FACTOR: f32 = 5.0;
 const FEW_POWER: i32 = 4;
 
-/// The moves of a series within a time.
+/// The moves of a series within a period.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Moves {
     samples: u32,
@@ -34,17 +34,17 @@ pub(super) struct Moves {
 /// What counts as a move.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MoveLimits {
-    /// It is measured from a value that is at least so old when the next takes its place.
+    /// It is measured from the last sample, which is replaced once it is this old.
     pub(super) period_ms: i64,
     /// Moves up to this size are noise.
     pub(super) noise: f32,
-    /// It is an anomaly if as large ones are expected at most so often in a day.
+    /// A move is an anomaly if ones as large are expected at most this often in a day.
     pub(super) per_day: f32,
 }
 
 impl Moves {
     /// Judges the move to a tick, and learns from it if the last sample is at least a period old. `below` are the moves
-    /// within shorter times, from the shortest.
+    /// within shorter periods, from the shortest.
     #[inline]
     pub(super) fn observe(
         &mut self,
@@ -72,7 +72,7 @@ impl Moves {
         } else {
             self.judge(moved, limits, below)
         };
-        // A time that goes back starts again from there.
+        // If time goes back, the moves continue from there.
         if self.samples == 0 || elapsed_ms >= limits.period_ms || elapsed_ms < 0 {
             self.learn(&moved);
             (self.last_ms, self.last) = (tick.timestamp_ms, tick.value);
@@ -99,7 +99,7 @@ impl Moves {
         })
     }
 
-    /// The same with few samples.
+    /// Judges a move of which there are few samples.
     fn judge_few(
         &self,
         moved: Move,
@@ -119,8 +119,8 @@ impl Moves {
         Some((FEW_FACTOR * ratio.powi(-FEW_POWER), moved, observed))
     }
 
-    /// The usual size of a move. A few samples may all be of a quiet time, so that of the moves below counts as some more,
-    /// times the root of the ratio of their times, as of a random walk.
+    /// The usual size of a move. A few samples may all be from a quiet time, so the size of the moves below counts as some
+    /// more samples, times the square root of the ratio of their periods, as in a random walk.
     fn expected(&self, interval_ms: f32, below: &[Self]) -> f32 {
         let own = self.jumps.expected();
         match below.split_last() {

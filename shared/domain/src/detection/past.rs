@@ -1,5 +1,5 @@
-//! How often a measure was as large in the series' own past. No distribution is assumed: counters hold
-//! the ranks, and beyond them the tail continues as the series' own largest values do.
+//! How often a measure was as large in the past of the series. No distribution is assumed: counters hold the ranks, and
+//! beyond them, the tail continues as the largest values of the series suggest.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ const NUMBERS: [i16; BINS] = [
     26, 27, 28, 29, 30, 31,
 ];
 
-/// All counters are halved when this many samples are in them: the past is forgotten slowly.
+/// When they hold this many samples, all counters are halved: the past is forgotten slowly.
 const SAMPLES_MAX: u16 = 8_192;
 
 /// A tail is estimated from at least this many samples.
@@ -61,7 +61,7 @@ impl Past {
     /// How rare a measure is: minus the decimal logarithm of the share of the past that was as large. Then adds it.
     pub(super) fn rank(&mut self, measure: f32) -> f32 {
         let bin = bin_of(position(measure));
-        // Without a branch, and in numbers as narrow as the counters, so that the compiler adds eight at once.
+        // Without a branch, and in numbers as narrow as the counters, so that the compiler adds eight at a time.
         let this = i16::try_from(bin).unwrap_or_default();
         let is_above = NUMBERS.map(|number| if number > this { u16::MAX } else { 0 });
         let masked = is_above.iter().zip(&self.counts);
@@ -106,7 +106,7 @@ impl Past {
             if weight > 0.0 && weight + count >= wanted {
                 break;
             }
-            // All that was counted before is one counter further above the tail's first.
+            // What was counted before is now one counter further above the first of the tail.
             first -= 1.0;
             excess_sum += weight + 0.5 * count;
             weight += count;

@@ -1,4 +1,4 @@
-//! Silence against the series' own rhythm, and values that repeat for longer than ever.
+//! Silences against the rhythm of the series, and values that repeat for longer than ever.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,15 @@ use super::past::{Past, Tail};
 use super::signal::{DAY_MS, span_ms};
 use super::statistic::Observed;
 
-/// The usual gap is the mean of about this many ticks; a gap counts with at most this multiple of the usual wait.
+/// The usual gap is the mean over about this many ticks; a gap counts as at most this multiple of the usual wait.
 const GAP_SPAN: f32 = 256.0;
 const GAP_GROWTH_MAX: f32 = 4.0;
 
-/// How many ticks a day has is counted by the mean gap of about this many: by a shorter one, each burst of trades would
-/// make a gap of an hour look as if it came often.
+/// The number of ticks in a day is taken from the mean gap over about this many. By the usual gap, a long silence after a
+/// burst of trades would look as if it were to be expected several times a day.
 const RATE_SPAN: f32 = 4_096.0;
 
-/// The first ticks only make the usual gap. No judgement before that many ticks, or changes of the value.
+/// The first ticks only determine the usual gap. Nothing is judged before `TICKS_MIN` ticks, or changes of the value.
 const FIRST_TICKS: u32 = 64;
 const TICKS_MIN: u32 = 128;
 
@@ -24,7 +24,7 @@ const TICKS_MIN: u32 = 128;
 const GAPS_MIN: f32 = 8.0;
 const RUN_MIN: f32 = 8.0;
 
-/// In a run, a tick counts as a whole one if it follows the one before after at least this share of the usual gap.
+/// In a run, a tick counts in full if it follows the one before after at least this share of the usual gap.
 const WHOLE_TICK_GAP: f32 = 1.0 / 8.0;
 
 const HOURS_PER_MS: f32 = 1.0 / 3_600_000.0;
@@ -44,7 +44,8 @@ pub(super) struct Rhythm {
     last: f32,
     run_ticks: u32,
     run_since_ms: i64,
-    /// Its length in whole ticks. A large order fills many small ones at one price and time, and no feed is stuck.
+    /// Its length, in ticks that count in full: a large order fills many small ones at one price and time, and that is not
+    /// a stuck feed.
     run: f32,
     run_reported: bool,
     runs: Past,
@@ -55,7 +56,7 @@ pub(super) struct Rhythm {
 /// A silence or a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pause {
-    /// How often as long ones are expected in a day.
+    /// How often ones as long are expected in a day.
     pub(super) per_day: f32,
     pub(super) observed: Observed,
     pub(super) length_ms: f32,
@@ -160,7 +161,7 @@ impl Rhythm {
         (self.gap_squares.get() / usual_ms).max(1.0)
     }
 
-    /// The gap in front of a tick, in usual gaps. The first are only learned.
+    /// The gap before a tick, in usual gaps. The first ones are only learned.
     fn add_gap(&mut self, timestamp_ms: i64, share: f32) -> f32 {
         let mut gaps = 1.0;
         if self.ticks == 0 || timestamp_ms < self.first_ms {

@@ -14,27 +14,27 @@ use super::signal::{Signal, Tick, span_ms, strength_of, stronger};
 use super::statistic::Observed;
 use super::steps::Steps;
 
-/// The version of the stored state. It must change when the layout of anything in it changes.
+/// The version of the stored state. It changes whenever the layout of anything in it does.
 pub const DETECTOR_STATE_VERSION: u8 = 3;
 
-/// How far apart the samples of each horizon are at least, in event time. Of a slow series, each tick is a
-/// sample of the first one.
+/// How far apart the samples of each horizon are at least, in event time. In a slow series, each tick is a sample of the
+/// first horizon.
 const PERIODS_MS: [i64; 4] = [1_000, 10_000, 60_000, 600_000];
 
-/// A horizon is used if its samples are usually of at least so many ticks; with fewer, the one below sees the same.
+/// A horizon is used if its samples usually span at least this many ticks; with fewer, it would see what the one below sees.
 const TICKS_PER_SAMPLE_MIN: f32 = 3.0;
 
-/// Moves are judged within the time between the samples of each horizon, or that of so many ticks if that is longer.
+/// Moves are judged within the period of each horizon, or the usual time of this many ticks if that is longer.
 const TICKS_OF_MOVES: [f32; 4] = [0.0, 8.0, 32.0, 128.0];
 
-/// Smaller relative moves than 1/10,000 (one basis point) are noise; of other numbers, only those that are nothing at all.
+/// Relative moves of less than 1/10,000 (one basis point) are noise; in numbers other than prices, only rounding errors are.
 const NOISE_MIN_LOGARITHMIC: f32 = 1e-4;
 const NOISE_MIN_LINEAR: f32 = 1e-12;
 
 /// The strength of a price that no market makes.
 const FAULT_STRENGTH: f32 = 4.0;
 
-/// As many faulty prices in a row are the new price.
+/// This many faulty prices in a row are the new price.
 const FAULTS_MAX: u8 = 3;
 
 /// A report within the cooldown must be stronger, or its move larger, by a tenth.
@@ -45,7 +45,7 @@ const LARGER: f32 = 1.1;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeriesDetector {
     version: DetectorVersion,
-    /// The first value, which all others are compared with: small numbers keep their digits.
+    /// The first value, which is subtracted from all others: small numbers keep their digits.
     origin: Option<f64>,
     rhythm: Rhythm,
     horizons: [Horizon; PERIODS_MS.len()],
@@ -60,7 +60,7 @@ pub struct SeriesDetector {
 struct Report {
     timestamp_ms: i64,
     strength: f32,
-    /// How far the value moved; the largest number if it did not.
+    /// How far the value moved; `f32::MAX` if the report was not of a move.
     size: f32,
     direction: Direction,
 }
@@ -83,7 +83,7 @@ impl Default for SeriesDetector {
 }
 
 impl SeriesDetector {
-    /// Judges a value and learns from it. Values come in the order of event time; a time that goes back starts again
+    /// Judges a value and learns from it. Values come in the order of event time; if time goes back, the detector continues
     /// from there. A value that is not finite, or a price that is not above 0, is ignored with a score of 0.
     pub fn observe(
         &mut self,
@@ -147,7 +147,7 @@ impl SeriesDetector {
             } else {
                 None
             };
-            // What jumped is said to have jumped, however much its level also changed by it.
+            // A jump is reported as a jump, even if it also changed the level.
             let signal = match (jump, shape) {
                 (Some(jump), Some(shape)) => Some(Signal {
                     strength: jump.strength.max(shape.strength),
@@ -163,9 +163,9 @@ impl SeriesDetector {
         }
     }
 
-    /// Judges the silence that lasts at `now_ms`, a time after that of the last value: a feed that is dead sends nothing
-    /// that [`Self::observe`] could judge. It may be called at any times. A silence that it reported is not reported
-    /// again when it ends.
+    /// Judges the silence that has lasted until `now_ms`, a time after that of the last value: a dead feed sends nothing that
+    /// [`Self::observe`] could judge. It may be called at any time. A silence that it reported is not reported again when it
+    /// ends.
     pub fn silence(&mut self, now_ms: i64, config: &DetectionConfig) -> Assessment {
         let (Some(origin), Some(silence)) = (self.origin, self.rhythm.silence(now_ms)) else {
             return Assessment::NONE;
@@ -199,7 +199,7 @@ impl SeriesDetector {
         stronger(signal, steps)
     }
 
-    /// A price that no market makes. It is not learned, unless it stays.
+    /// A price that no market makes. It is not learned unless it persists.
     fn fault(&mut self, position: f64, origin: f64, config: &DetectionConfig) -> Option<Signal> {
         let earlier = self.horizons.first()?.last()?;
         let kind = match config.scale {
@@ -249,7 +249,7 @@ impl SeriesDetector {
         };
         let strength = f64::from(signal.strength);
         let score = strength / (strength + 1.0);
-        // A second jump is less of a surprise than the first, however large it is.
+        // A second jump is less of a surprise than the first, so its size counts as well.
         let size = match quantity {
             Quantity::Value => (seen - expected).abs(),
             Quantity::Change | Quantity::IntervalMs | Quantity::Ticks => f32::MAX,
@@ -295,7 +295,7 @@ fn unusual(pause: Pause, limit_per_day: f32) -> Option<Signal> {
     })
 }
 
-/// Stored as [`DETECTOR_STATE_VERSION`]; any other number is refused.
+/// Stored as [`DETECTOR_STATE_VERSION`]; any other number is rejected.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 struct DetectorVersion;

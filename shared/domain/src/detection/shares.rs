@@ -1,4 +1,4 @@
-//! How the reports of a day are shared out.
+//! How the reports of a day are shared among what is judged.
 
 use super::detection_config::{DetectionConfig, Scale};
 
@@ -34,12 +34,12 @@ const OF_NUMBERS: Shares = Shares {
     silences: 1e-8,
 };
 
-/// A few hours cannot show what happens once in ten days: by a limit per day, even four times the largest of all that was
-/// seen would be usual. So as many reports as in eight hours may come in fewer, but not in less than one.
+/// A few hours cannot show what happens once in ten days: by such a limit, even four times the largest of all that was seen
+/// would count as usual. So the first hours may have as many reports as eight, but no hour may have more.
 const SHORT_PAST_HOURS: f32 = 8.0;
 
 impl Shares {
-    /// The limits of a series that has been seen for so many hours.
+    /// The limits for a series that has been seen for this many hours.
     pub(super) fn limits(config: &DetectionConfig, hours: f32) -> Self {
         let shares = match config.scale {
             Scale::Linear => OF_NUMBERS,

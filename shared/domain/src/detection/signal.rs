@@ -23,12 +23,12 @@ pub(super) struct Signal {
     pub(super) window_ms: f32,
 }
 
-/// The strength of what is expected so often in a day: 1 at the limit, and 1/2 more for each power of ten below it.
+/// The strength of something, by how often it is expected in a day: 1 at the limit, and 1/2 more for each power of ten below.
 pub(super) fn strength_of(expected_per_day: f32, limit_per_day: f32) -> f32 {
     1.0 + 0.5 * log10(limit_per_day / expected_per_day.max(f32::MIN_POSITIVE))
 }
 
-/// The stronger of two. Mostly, there is none.
+/// The stronger of two signals; usually, there are none.
 #[inline]
 pub(super) fn stronger(a: Option<Signal>, b: Option<Signal>) -> Option<Signal> {
     match (&a, &b) {

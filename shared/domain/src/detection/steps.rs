@@ -1,5 +1,5 @@
-//! The size of the steps from tick to tick against that of the past: a volatility that lasts for some ticks only, which
-//! the samples of a fast series are too far apart to show.
+//! The size of the steps from tick to tick against that of the past: volatility that lasts for a few dozen ticks only. The
+//! samples of a fast series are too far apart to show it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +9,12 @@ use super::past::{Past, Tail};
 use super::signal::{Signal, Tick, span_ms, strength_of};
 use super::statistic::Observed;
 
-/// The mean of so many steps is compared with that of about 128 times as many.
+/// The mean of this many steps is compared with that of about 128 times as many.
 const TICKS: f32 = 32.0;
 const USUAL_SPAN: f32 = 128.0;
 
-/// Smaller multiples are not judged, to save time. The first means only make the usual one, and none is judged before that
-/// many.
+/// Smaller multiples are not judged, to save time. The first means only determine the usual one; nothing is judged before
+/// `MEANS_MIN` of them.
 const RATIO_MIN: f32 = 2.0;
 const FIRST_MEANS: u32 = 4;
 const MEANS_MIN: u32 = 12;
@@ -25,7 +25,7 @@ const NOISE: f32 = 1e-4;
 /// The steps of a series.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Steps {
-    /// Of the ticks so far: their number, since when, and the sum of their steps.
+    /// The ticks since the last mean: their number, since when, and the sum of their steps.
     ticks: f32,
     since_ms: i64,
     sum: f32,
@@ -36,7 +36,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Adds a tick. Returns the steps of the last ticks if they are large and those before were not.
+    /// Adds a tick. Returns a signal if the last steps are large and the ones before were not.
     pub(super) fn add(
         &mut self,
         tick: &Tick,
