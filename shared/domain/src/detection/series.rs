@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::anomaly_kind::{Direction, Quantity};
+use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::assessment::{Assessment, Detection};
 use super::detection_config::{DetectionConfig, Scale};
 use super::horizon::{Horizon, Limits, NOISE_SHARE};
@@ -37,8 +37,9 @@ const FAULT_STRENGTH: f32 = 4.0;
 /// This many faulty prices in a row are the new price.
 const FAULTS_MAX: u8 = 3;
 
-/// A report within the cooldown must be stronger, or its move larger, by a tenth.
+/// A report within the cooldown must be stronger, or its move larger, by a tenth. A drift that continues must have doubled.
 const LARGER: f32 = 1.1;
+const LARGER_DRIFT: f32 = 2.0;
 
 /// Finds anomalies in a series, one value after the other: it looks at nothing that comes later, and its state is
 /// bounded (less than 4 KB).
@@ -59,6 +60,7 @@ pub struct SeriesDetector {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Report {
     timestamp_ms: i64,
+    kind: AnomalyKind,
     strength: f32,
     /// How far the value moved; `f32::MAX` if the report was not of a move.
     size: f32,
@@ -256,15 +258,20 @@ impl SeriesDetector {
         };
         let is_repeated = self.last_report.is_some_and(|last| {
             let elapsed_ms = timestamp_ms.saturating_sub(last.timestamp_ms);
+            let larger = match (last.kind, kind) {
+                (AnomalyKind::Drift, AnomalyKind::Drift) => LARGER_DRIFT,
+                _ => LARGER,
+            };
             (0..config.cooldown_ms).contains(&elapsed_ms)
                 && direction == last.direction
-                && signal.strength <= LARGER * last.strength
-                && (size >= f32::MAX || size <= LARGER * last.size)
+                && signal.strength <= larger * last.strength
+                && (size >= f32::MAX || size <= larger * last.size)
         });
         let is_reported = score >= config.threshold && !is_repeated;
         if is_reported {
             self.last_report = Some(Report {
                 timestamp_ms,
+                kind,
                 strength: signal.strength,
                 size,
                 direction,

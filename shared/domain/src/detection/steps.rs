@@ -19,8 +19,10 @@ const RATIO_MIN: f32 = 2.0;
 const FIRST_MEANS: u32 = 4;
 const MEANS_MIN: u32 = 12;
 
-/// Smaller steps than a basis point are noise.
+/// Smaller steps than a basis point are noise. Larger ones than this multiple of the usual one count as that: one jump is not
+/// volatility.
 const NOISE: f32 = 1e-4;
+const STEP_MAX: f32 = 16.0;
 
 /// The steps of a series.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -43,14 +45,19 @@ impl Steps {
         ticks_per_day: f32,
         limit_per_day: f32,
     ) -> Option<Signal> {
-        self.sum += tick.step.abs();
+        let usual = self.usual.get() + NOISE;
+        let most = if self.means == 0 {
+            f32::MAX
+        } else {
+            STEP_MAX * usual
+        };
+        self.sum += tick.step.abs().min(most);
         self.ticks += 1.0;
         if self.ticks < TICKS {
             return None;
         }
         let size = self.sum / TICKS;
-        let expected = self.usual.get();
-        let ratio = size / (expected + NOISE);
+        let ratio = size / usual;
         let strength = if ratio < RATIO_MIN || self.means < MEANS_MIN {
             0.0
         } else {
@@ -65,7 +72,7 @@ impl Steps {
                 kind: AnomalyKind::Volatility,
                 direction: Direction::Up,
                 quantity: Quantity::Change,
-                expected,
+                expected: self.usual.get(),
                 seen: size,
                 samples: TICKS,
             },
@@ -102,6 +109,19 @@ mod tests {
             signal.is_some_and(|it| it.observed.kind == AnomalyKind::Volatility)
         });
         found.collect()
+    }
+
+    #[test]
+    fn one_jump_is_not_a_time_of_large_steps() {
+        let mut steps = Steps::default();
+        for n in 0..6_000_u16 {
+            let tick = Tick {
+                timestamp_ms: i64::from(n) * 1_000,
+                value: 0.0,
+                step: if n == 5_000 { 1.0 } else { 0.001 },
+            };
+            assert!(steps.add(&tick, 86_400.0, 0.1).is_none(), "{n}");
+        }
     }
 
     #[test]

@@ -138,6 +138,21 @@ fn a_second_jump_in_the_cooldown_is_reported_if_it_is_opposite_or_larger() {
 }
 
 #[test]
+fn a_drift_that_continues_is_reported_again_once_it_has_doubled() {
+    let mut ticks = Market::ticks(4, SECOND_MS, QUIET + 50);
+    for (at, tick) in ticks.iter_mut().enumerate().skip(QUIET) {
+        let steps = i32::try_from(at - QUIET + 1).unwrap_or_default();
+        tick.1 *= 1.002_f64.powi(steps);
+    }
+    let found = reports(&ticks);
+    let found = found.iter().filter(|(at, _)| *at >= QUIET).count();
+    assert!(
+        (1..=6).contains(&found),
+        "{found} reports of a drift of 10 %"
+    );
+}
+
+#[test]
 fn a_fall_of_a_tenth_in_small_steps_is_found() {
     let fall = |at: usize, tick: &mut (i64, f64)| {
         let steps = i32::try_from(at.min(30)).unwrap_or_default() + 1;
