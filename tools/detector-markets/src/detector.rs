@@ -1,4 +1,4 @@
-//! Ours, and those that it is compared with, behind one type.
+//! Our detector and those it is compared with, behind one type.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -9,15 +9,15 @@ use krcf::{RandomCutForest, RandomCutForestOptions};
 use crate::series::{Series, Tick};
 use crate::venues::{Latest, VENUES};
 
-/// Smaller differences than a basis point are noise, also for those of others: without it, they report each
-/// change of a price that stood still.
+/// Differences of less than a basis point are noise, for the other detectors too: otherwise, they would report each change of
+/// a price that stood still.
 const NOISE: f64 = 1e-4;
 
 /// The windows of the plain detectors, in ticks.
 const Z_TICKS: usize = 100;
 const HAMPEL_TICKS: usize = 20;
 
-/// A median absolute deviation of normal numbers times this is their standard deviation.
+/// The standard deviation of normal numbers is their median absolute deviation times this.
 const MAD_TO_DEVIATION: f64 = 1.4826;
 
 /// What a detector says about a tick.
@@ -66,8 +66,8 @@ impl Method {
         }
     }
 
-    /// The threshold that is usual for it: ours reports by itself; three deviations for all others, of the scores of a
-    /// forest as well (<https://docs.aws.amazon.com/sagemaker/latest/dg/randomcutforest.html>).
+    /// Its usual threshold: ours decides itself what to report; for all others, three deviations, which are those of the scores
+    /// in the case of a forest (<https://docs.aws.amazon.com/sagemaker/latest/dg/randomcutforest.html>).
     pub fn usual_threshold(self) -> f64 {
         match self {
             Self::Ours => 0.5,
@@ -75,7 +75,7 @@ impl Method {
         }
     }
 
-    /// One that starts with this series. Of several venues, the others see the distance of one from the rest.
+    /// A new detector for this series. If it has several venues, the other detectors see the distance of each from the rest.
     ///
     /// # Errors
     /// Those of the forest.
@@ -189,7 +189,7 @@ impl Window {
         }
     }
 
-    /// The score of a tick in the past of a full window; then adds it.
+    /// The score of a tick, 0 until the window is full. Then adds the tick.
     fn observe(&mut self, tick: Tick, score: impl Fn(&VecDeque<f64>, f64) -> f64) -> f64 {
         let log_price = tick.price.ln();
         let last = self.last.replace(log_price).unwrap_or(log_price);
@@ -208,7 +208,7 @@ impl Window {
     }
 }
 
-/// A Random Cut Forest on eight prices in a row, otherwise with the crate's defaults: 50 trees of 256 points.
+/// A Random Cut Forest of eight consecutive prices, otherwise with the crate's defaults: 50 trees of 256 points.
 #[derive(Debug, Clone)]
 pub struct Forest {
     forest: RandomCutForest,
@@ -236,7 +236,7 @@ impl Forest {
         })
     }
 
-    /// By how many deviations the forest's score exceeds the mean of those before.
+    /// By how many deviations the score of the forest exceeds the mean of its scores so far.
     fn observe(&mut self, tick: Tick) -> Result<f64, Box<dyn Error>> {
         let log_price = tick.price.ln();
         let origin = *self.origin.get_or_insert(log_price);

@@ -1,8 +1,7 @@
 //! The faults: what each kind does to a series, and how large its sizes are.
 //!
-//! Sizes are multiples of the largest that the series did by itself before: within a day, or within 1,000 ticks if they take
-//! longer. At 2 it is larger than anything on a chart of that time; at 4, four times as large, a person would call it
-//! obvious.
+//! Sizes are multiples of the largest that the series itself showed in the day before, or in the 1,000 ticks before if they
+//! took longer. At 2, a fault is larger than anything on a chart of that time; at 4, a person would call it obvious.
 
 use domain::detection::AnomalyKind;
 
@@ -13,15 +12,15 @@ use crate::venues;
 const DAY_MS: i64 = 86_400_000;
 const HISTORY_TICKS_MIN: usize = 1_000;
 
-/// Ticks that a level shift, a drift and a time of volatility take.
+/// How many ticks a level shift, a drift and a time of volatility last.
 const SHIFT_TICKS: usize = 5;
 const DRIFT_TICKS: usize = 120;
 const VOLATILE_TICKS: usize = 60;
 
-/// A venue is away for so many ticks of all venues.
+/// A venue is away for this many ticks of all venues.
 const DIVERGING_TICKS: usize = 60;
 
-/// A run or a silence of less is not obvious, however regular the series is, in ticks and in mean gaps.
+/// However regular a series is, a run of fewer ticks or a silence of fewer mean gaps counts as this long.
 const LONGEST_MIN: f64 = 5.0;
 
 /// A kind of fault.
@@ -31,13 +30,13 @@ pub enum Fault {
     Spike,
     /// All ticks from here on are off.
     Jump,
-    /// So are they, after five equal steps.
+    /// All ticks are off after five equal steps.
     LevelShift,
-    /// After 120 equal steps.
+    /// All ticks are off after 120 equal steps.
     Drift,
     /// The changes of 60 ticks are larger.
     Volatility,
-    /// The price is repeated, and then the right one again.
+    /// The price is repeated.
     StuckFeed,
     /// Ticks are missing.
     Silence,
@@ -45,7 +44,7 @@ pub enum Fault {
     WrongDecimals,
     /// One price is its reciprocal.
     InvertedPair,
-    /// The prices of one venue are off, and those of the others are not.
+    /// The prices of one venue are off; those of the others are not.
     Divergence,
 }
 
@@ -70,7 +69,7 @@ impl Fault {
         Self::Divergence,
     ];
 
-    /// The sizes that are tried; of wrong decimals, powers of ten.
+    /// The sizes to try; for wrong decimals, powers of ten.
     pub fn sizes(self) -> &'static [f64] {
         match self {
             Self::WrongDecimals => &[1.0, 2.0, 3.0, 6.0],
@@ -104,8 +103,8 @@ impl Fault {
         }
     }
 
-    /// A series from `at` on with this fault, as far as a report counts as its detection. `None` if the series
-    /// cannot have it here.
+    /// The ticks from `at` on with this fault, up to the last at which a report still counts as its detection. `None` if the
+    /// series cannot have it there.
     pub fn inject(
         self,
         series: &Series,
@@ -126,7 +125,7 @@ impl Fault {
             price: tick.price * log.exp(),
             ..tick
         };
-        // What the tick that is the n-th of the fault, from 0, is multiplied by, as a logarithm.
+        // `log` is the logarithm of what the n-th tick of the fault, from 0, is multiplied by.
         let moved = |ticks_wanted: usize, log: &dyn Fn(usize) -> f64| {
             let with = |it: Option<(usize, Tick)>| {
                 it.map(|(number, tick)| (number, scaled(tick, log(number - at))))
@@ -180,7 +179,7 @@ impl Fault {
         Some(found?.into_iter().map(injected).collect())
     }
 
-    /// The largest that the series did by itself.
+    /// The largest that the series itself showed.
     fn unit(self, history: &[Tick], venue: usize) -> Option<f64> {
         let unit = match self {
             Self::Spike | Self::Jump => largest_move(history, 1),

@@ -1,8 +1,8 @@
-//! Markets that nobody has a licence on: heavy-tailed returns whose volatility clusters, with a rhythm of the day, in
-//! prices of whole steps.
+//! Generated markets, which need no licence: heavy-tailed returns with clustered volatility, a daily rhythm and prices in
+//! whole steps.
 //!
-//! The logarithm of the volatility goes back to its mean over some hours, and volatility and trades follow the
-//! hour of the day. Trades come in bursts, on either side of a spread.
+//! The logarithm of the volatility reverts to its mean within hours, and volatility and trading depend on the hour of the
+//! day. Trades come in bursts, on either side of a spread.
 
 use crate::random::Random;
 use crate::series::{Series, Tick};
@@ -10,17 +10,17 @@ use crate::series::{Series, Tick};
 const START_MS: i64 = 1_704_067_200_000;
 const DAY_S: f64 = 86_400.0;
 
-/// Returns of a day are of about this size, 3 %.
+/// The size of daily returns: about 3 %.
 const DAILY: f64 = 0.03;
 
-/// The logarithm of the volatility varies by this much, and goes back over four hours.
+/// The standard deviation of the logarithm of the volatility, and the time in which it reverts to its mean.
 const VOLATILITY_SPREAD: f64 = 0.5;
 const VOLATILITY_SPAN_S: f64 = 4.0 * 3_600.0;
 
-/// The price has steps of 1/10,000 of its first value, and trades are half of the spread of two steps away.
+/// The price moves in steps of 1/10,000 of its first value, and trades are one step away from the middle of the spread.
 const STEP: f64 = 1e-4;
 
-/// The price of a pair, as it moves on.
+/// The price of a pair as time passes.
 struct Market {
     random: Random,
     log_price: f64,
@@ -38,7 +38,7 @@ impl Market {
         }
     }
 
-    /// How busy the market is at this time of the day: from 0.4 to 1.6.
+    /// How busy the market is at this time of day: from 0.4 to 1.6.
     fn activity(&self) -> f64 {
         let day = self.ms as f64 / 1_000.0 / DAY_S;
         1.0 + 0.6 * (std::f64::consts::TAU * day).sin()
@@ -66,7 +66,7 @@ impl Market {
     }
 }
 
-/// One price in so many seconds.
+/// A price at regular intervals.
 fn bars(name: &str, seed: u64, seconds: f64, count: usize) -> Series {
     let mut market = Market::new(Random::seeded(seed, name));
     let ticks = (0..count).map(|_| {
@@ -80,7 +80,7 @@ fn bars(name: &str, seed: u64, seconds: f64, count: usize) -> Series {
     }
 }
 
-/// Trades, one in so many seconds on average: half of them follow the one before within a twentieth of that.
+/// Trades with this mean time between them, in seconds: half of them follow the one before after a tenth of it on average.
 fn trades(name: &str, seed: u64, seconds: f64, count: usize) -> Series {
     let mut market = Market::new(Random::seeded(seed, name));
     let ticks = (0..count).map(|_| {

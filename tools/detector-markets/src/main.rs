@@ -1,7 +1,7 @@
 //! What detectors find of faults that are injected into series of prices: `detector-markets [--ours] [FOLDER]`.
 //!
-//! FOLDER has CSV files, one a series; without it, the series are generated. All is seeded: the same input gives the
-//! same figures. It prints them as Markdown. `--ours` leaves the other detectors out.
+//! FOLDER has CSV files, one per series (`series.rs` describes them); without it, the series are generated. Everything is
+//! seeded: the same input gives the same figures. They are printed as Markdown. `--ours` skips the other detectors.
 
 mod detector;
 mod fault;
@@ -20,13 +20,13 @@ use report::Report;
 use series::Series;
 use trial::{Contender, Untouched};
 
-/// Of the generator and of the places.
+/// The seed of the generator and of the places.
 const SEED: u64 = 1;
 
-/// At so many places of each series, each fault is injected in each size.
+/// Each fault is injected in each size at this many places of each series.
 const PLACES: usize = 20;
 
-/// The option that leaves the other detectors out.
+/// The option that skips the other detectors.
 const OURS: &str = "--ours";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Each method at its usual threshold, and those of others at the one that gives at most as many false alarms as ours.
+/// Each method at its usual threshold, and the others also at the lowest one with at most as many false alarms as ours.
 fn contenders(methods: &[Method], series: &[Series], untouched: &[Untouched]) -> Vec<Contender> {
     let alarms = |contender: Contender| -> usize {
         let each = series.iter().zip(untouched);
@@ -81,7 +81,7 @@ fn contenders(methods: &[Method], series: &[Series], untouched: &[Untouched]) ->
     for method in methods.iter().copied().filter(|it| *it != Method::Ours) {
         let mut scores: Vec<f64> = untouched.iter().flat_map(|it| it.scores(method)).collect();
         scores.sort_by(|a, b| b.total_cmp(a));
-        // The lowest score at which there are not more.
+        // The lowest score at which there are no more than ours.
         let (mut enough, mut too_many) = (0, scores.len());
         while enough + 1 < too_many {
             let middle = enough.midpoint(too_many);

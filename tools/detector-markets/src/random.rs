@@ -44,7 +44,7 @@ impl Random {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Of Student's t distribution with 3 degrees of freedom: its tails are as heavy as those of returns.
+    /// From Student's t distribution with 3 degrees of freedom, whose tails are as heavy as those of returns.
     pub fn heavy(&mut self) -> f64 {
         let squares: f64 = (0..3).map(|_| self.normal().powi(2)).sum();
         self.normal() / (squares / 3.0).sqrt()

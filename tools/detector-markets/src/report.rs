@@ -20,7 +20,7 @@ struct SeriesFigures {
     ticks: usize,
     days: f64,
     gap_s: f64,
-    /// Of each contender.
+    /// The false alarms of each contender.
     alarms: Vec<Vec<Option<AnomalyKind>>>,
     outcomes: Vec<Outcome>,
 }
@@ -80,7 +80,7 @@ impl Report {
         out
     }
 
-    /// Of tickstream: each fault by its size.
+    /// Each fault by size, for tickstream.
     fn ours(&self) -> String {
         let mut out = String::from("### By kind and size\n\n");
         out += "| fault | size | faults | found | recall | precision | kind is right | delay, ticks | delay, s |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n";
@@ -107,7 +107,7 @@ impl Report {
         out
     }
 
-    /// Each contender at the sizes that are obvious.
+    /// Each contender at the obvious sizes.
     fn compared(&self) -> String {
         let mut out = String::from("### Beside others, at the size that is obvious\n\n");
         out += "| | threshold | false alarms a day |";
@@ -143,7 +143,7 @@ impl Report {
         out
     }
 
-    /// Of tickstream: each series.
+    /// Each series, for tickstream.
     fn each(&self) -> String {
         let mut out =
             String::from("### Recall by series, at the size that is obvious\n\n| series |");
@@ -182,7 +182,7 @@ impl Report {
         alarms as f64 / self.series.iter().map(|it| it.days).sum::<f64>()
     }
 
-    /// The share of reports that are faults if a series has one a day.
+    /// The share of reports that are faults if a series has one fault a day.
     fn precision(&self, contender: usize, recall: f64) -> f64 {
         if recall == 0.0 {
             return 0.0;

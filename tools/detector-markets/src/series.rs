@@ -9,7 +9,7 @@ use std::path::Path;
 pub struct Tick {
     pub ms: i64,
     pub price: f64,
-    /// Where, if the pair is on several.
+    /// The venue, if the pair is on several.
     pub venue: usize,
 }
 
@@ -18,12 +18,12 @@ pub struct Tick {
 pub struct Series {
     pub name: String,
     pub ticks: Vec<Tick>,
-    /// Whether they are of several venues.
+    /// Whether the ticks come from several venues.
     pub is_split: bool,
 }
 
 impl Series {
-    /// The CSV files of a folder, by name.
+    /// Reads the CSV files of a folder, in the order of their names.
     ///
     /// # Errors
     /// If the folder or a file cannot be read, or a file is not a series.

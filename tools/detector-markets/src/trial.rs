@@ -9,14 +9,14 @@ use crate::fault::{Fault, Injected};
 use crate::random::Random;
 use crate::series::{Series, Tick};
 
-/// After an alarm, others are none for this long: ours does the same by itself.
+/// After an alarm, others do not count for this long: our detector has the same cooldown.
 const COOLDOWN_MS: i64 = 60_000;
 
-/// No faults in the first third of a series, nor in its first ticks and its first hour.
+/// There are no faults in the first third of a series, nor in its first ticks and its first hour.
 const FIRST_TICKS_MIN: usize = 300;
 const FIRST_MS_MIN: i64 = 3_600_000;
 
-/// Ticks that the longest fault needs.
+/// How many ticks the longest fault needs.
 const ROOM_TICKS: usize = 300;
 
 /// A method and the threshold of its scores.
@@ -74,7 +74,7 @@ impl Untouched {
     }
 }
 
-/// One fault, and what became of it.
+/// One fault, and whether it was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
     pub contender: usize,
@@ -86,13 +86,13 @@ pub struct Outcome {
 /// When a fault was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
-    /// Ticks with the fault (of the venue that has it), up to the one that was reported: 1 is the first.
+    /// The number of ticks with the fault (of its venue) up to the one that was reported: 1 is the first.
     pub ticks: usize,
     pub seconds: f64,
     pub kind: Option<AnomalyKind>,
 }
 
-/// Puts every fault, in every size, at so many places of the series.
+/// Injects every fault, in every size, at this many places of the series.
 ///
 /// # Errors
 /// Those of the detectors.

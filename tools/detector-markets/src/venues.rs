@@ -9,11 +9,11 @@ pub const VENUES: usize = 3;
 /// A price of another venue counts for a minute.
 const AGE_MAX_MS: i64 = 60_000;
 
-/// A venue's prices are above those of the one before by five basis points, and each is off by about one.
+/// The prices of a venue are five basis points above those of the venue before, and each is off by about one.
 const PREMIUM: f64 = 5e-4;
 const NOISE: f64 = 1e-4;
 
-/// Only series with a tick in so many seconds: the prices of others would be too old.
+/// Only series with a shorter mean gap are split: the prices of other venues would be too old.
 const GAP_MAX_MS: f64 = 30_000.0;
 
 /// The ticks of a series, each at one of three venues. `None` if they are too far apart.

@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnomalyKind {
-    /// The value moved further at once than the moves of its past explain.
+    /// The value moved further at once than its past moves explain.
     Jump,
     /// It jumped and came back.
     Spike,
     /// A jump after a silence: the feed came back at another value.
     JumpAfterSilence,
-    /// Its level is another one after a sudden change.
+    /// Its level changed suddenly and stayed.
     LevelShift,
-    /// Its level has moved away by many small steps.
+    /// Its level moved by many small steps.
     Drift,
-    /// It moves more, or less, than it did.
+    /// It moves more, or less, than it used to.
     Volatility,
     /// It hardly moves, or repeats the same value for longer than it ever did.
     StuckFeed,
-    /// Nothing came for longer than its own rhythm explains.
+    /// No value came for longer than its own rhythm explains.
     Silence,
     /// It is outside of its range, or of its range at this time of the day.
     OutOfRange,
     /// It is off by a power of ten: misplaced decimals, or a fat finger.
     WrongDecimals,
-    /// It is the reciprocal of the price: base and quote are exchanged.
+    /// It is the reciprocal of the price: base and quote are swapped.
     InvertedPair,
-    /// A venue is away from the other venues of the pair.
+    /// A venue departs from the other venues of the pair.
     Divergence,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for AnomalyKind {
     }
 }
 
-/// Where what was seen lies from what was expected.
+/// On which side of the expected value the seen one lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -137,7 +137,7 @@ impl Quantity {
 mod tests {
     use super::*;
 
-    /// Stored anomalies have these numbers: a new kind is the last one.
+    /// Stored anomalies have these numbers: a new kind is added at the end.
     #[test]
     fn the_numbers_of_kinds_are_a_format() {
         let byte = |kind: &AnomalyKind| postcard::to_stdvec(kind).unwrap();

@@ -9,10 +9,10 @@ use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 pub struct Assessment {
     /// How anomalous the value is, in [0, 1).
     pub score: f64,
-    /// What makes it so; `None` if the score is 0.
+    /// Why; `None` if the score is 0.
     pub detection: Option<Detection>,
-    /// Whether it is to be reported: the score reaches the threshold, and nothing as large in the same direction was
-    /// reported within the cooldown.
+    /// Whether to report it: the score reaches the threshold, and nothing as large in the same direction was reported
+    /// within the cooldown.
     pub is_reported: bool,
 }
 
@@ -29,15 +29,15 @@ impl Assessment {
 pub struct Detection {
     /// How the series departs from its past.
     pub kind: AnomalyKind,
-    /// Where `seen` lies from `expected`.
+    /// On which side of `expected` `seen` lies.
     pub direction: Direction,
     /// What `expected` and `seen` are.
     pub quantity: Quantity,
-    /// What the past lets expect.
+    /// What the past suggests.
     pub expected: f64,
     /// What was seen.
     pub seen: f64,
-    /// Over which time, in milliseconds of event time.
+    /// How long it took, in milliseconds of event time.
     pub window_ms: i64,
 }
 
@@ -103,7 +103,7 @@ impl Detection {
         }
     }
 
-    /// How far apart the values are, in percent, with a space at the end; empty if that has no meaning.
+    /// How far apart the values are, in percent, with a space at the end; empty if a percentage makes no sense.
     fn share_text(&self) -> String {
         let share = (self.seen - self.expected) / self.expected;
         if self.expected > 0.0 && share.is_finite() {
@@ -114,7 +114,7 @@ impl Detection {
     }
 }
 
-/// A number with five significant digits, and no zeros at the end.
+/// A number with five significant digits and no trailing zeros.
 fn number_text(number: f64) -> String {
     let magnitude = number.abs().log10().floor();
     if !magnitude.is_finite() {

@@ -7,12 +7,12 @@ use std::str::FromStr;
 pub struct DetectionConfig {
     /// How values are compared.
     pub scale: Scale,
-    /// About how many reports a day a quiet series may have at most. What is rarer in its own past scores 0.5 or more.
+    /// About how many reports a day a quiet series may have at most. What is rarer in its own past scores at least 0.5.
     pub reports_per_day: f32,
     /// The score from which a value is reported, in (0, 1).
     pub threshold: f64,
-    /// For how long after a report no other is made, in milliseconds of event time, unless it is larger or in the
-    /// opposite direction.
+    /// For how long after a report no other one is made unless it is larger or in the opposite direction, in milliseconds
+    /// of event time.
     pub cooldown_ms: i64,
 }
 

@@ -1,30 +1,29 @@
-//! Moves that are larger than those of the series' past, judged at each tick.
+//! Moves that are larger than those in the past of the series, judged at each tick.
 
 use serde::{Deserialize, Serialize};
 
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::mean::Mean;
-use super::past::Past;
+use super::past::{Past, Tail};
 use super::statistic::Observed;
 
 /// The expected move is the mean of about this many samples.
 const EXPECTED_SPAN: f32 = 200.0;
 
-/// A move enters the expectation with at most this multiple of it, so that one jump does not hide the next.
+/// A move counts as at most this multiple of the expected one, so that one jump does not hide the next.
 const GROWTH_MAX: f32 = 4.0;
 
-/// No judgement before that many samples; and none of moves below this multiple of the expected one, to save time.
-const SAMPLES_MIN: u32 = 32;
-const RATIO_MIN: f32 = 4.0;
+/// Moves below this multiple of the expected one are not judged, to save time.
+pub(super) const RATIO_MIN: f32 = 4.0;
 
-/// The first moves only make the expectation: next to nothing, the second would be the largest ever seen.
+/// The first moves only make the expectation: compared with nothing, the second would be the largest ever seen.
 const FIRST_SAMPLES: u32 = 16;
 
-/// In a silence of `n` usual intervals a price moves √n times as far, up to this `n`. A move after a longer one is a
+/// In a silence of `n` usual intervals, a price moves √n times as far, up to this `n`. A move after a longer silence is a
 /// jump after silence.
 const SILENCE_INTERVALS_MAX: f32 = 900.0;
 
-/// A move that goes on until the next sample is found again if it is larger by this factor.
+/// A jump that keeps growing until the next sample is reported again once it is larger by this factor.
 const LARGER: f32 = 1.5;
 
 /// A jump that comes back within this many samples by at least half was a spike.
@@ -64,18 +63,22 @@ impl Move {
     fn silence(&self) -> f32 {
         self.intervals().clamp(1.0, SILENCE_INTERVALS_MAX).sqrt()
     }
+
+    fn ratio(&self, expected: f32) -> f32 {
+        (self.to - self.from).abs() / ((expected + self.noise) * self.silence())
+    }
 }
 
 impl Jumps {
-    /// The probability of a move as large, and what it looks like; `None` if it is usual.
-    pub(super) fn judge(&self, moved: &Move, samples: u32) -> Option<(f32, Observed)> {
+    /// The usual size of a move.
+    pub(super) fn expected(&self) -> f32 {
+        self.expected.get()
+    }
+
+    /// How many times as large as expected a move is, and what it looks like; `None` if it is usual or already known.
+    pub(super) fn judge(&self, moved: &Move, expected: f32) -> Option<(f32, Observed)> {
         let difference = moved.to - moved.from;
-        // Most moves are small, and a silence makes them no larger: that needs no root and no division.
-        let is_small = difference.abs() < RATIO_MIN * (self.expected.get() + moved.noise);
-        if is_small || samples < SAMPLES_MIN {
-            return None;
-        }
-        let ratio = self.ratio(moved);
+        let ratio = moved.ratio(expected);
         if ratio < RATIO_MIN || self.is_known(moved) {
             return None;
         }
@@ -99,7 +102,12 @@ impl Jumps {
             seen: moved.to,
             samples: moved.intervals(),
         };
-        Some((self.ratios.tail_probability(ratio), observed))
+        Some((ratio, observed))
+    }
+
+    /// The probability of a move of this multiple of the expected one.
+    pub(super) fn tail_probability(&self, ratio: f32) -> f32 {
+        self.ratios.tail_probability(ratio, Tail::OF_MOVES)
     }
 
     /// Remembers a jump, to know a spike when it comes back.
@@ -107,30 +115,23 @@ impl Jumps {
         (self.from, self.to, self.age_samples) = (moved.from, moved.to, SPIKE_SAMPLES);
     }
 
-    /// Adds the move from sample to sample.
-    pub(super) fn learn(&mut self, moved: &Move, samples: u32) {
+    /// Adds the move from sample to sample. `share` is 1 divided by the number of moves so far, this one included.
+    pub(super) fn learn(&mut self, moved: &Move, samples: u32, share: f32) {
         self.age_samples = self.age_samples.saturating_sub(1);
         if samples > FIRST_SAMPLES {
-            self.ratios.add(self.ratio(moved));
+            self.ratios.add(moved.ratio(self.expected.get()));
         }
         let size = (moved.to - moved.from).abs() / moved.silence();
         let most = GROWTH_MAX * (self.expected.get() + moved.noise);
-        #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
-        let share = 1.0 / samples.max(1) as f32;
         self.expected.add(size.min(most), EXPECTED_SPAN, share);
     }
 
-    /// Whether it is the last jump, which goes on.
+    /// Whether it is the last jump, still in progress.
     fn is_known(&self, moved: &Move) -> bool {
         let (known, difference) = (self.to - self.from, moved.to - moved.from);
         self.age_samples == SPIKE_SAMPLES
             && moved.from.to_bits() == self.from.to_bits()
             && known * difference > 0.0
             && difference.abs() < LARGER * known.abs()
-    }
-
-    fn ratio(&self, moved: &Move) -> f32 {
-        let expected = (self.expected.get() + moved.noise) * moved.silence();
-        (moved.to - moved.from).abs() / expected
     }
 }

@@ -1,4 +1,4 @@
-//! The level now against the level of a longer past: level shifts and drifts.
+//! The current level against that of a longer past: level shifts and drifts.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +15,9 @@ pub(super) struct Level<const FAST: u16, const SLOW: u16> {
     fast: Mean,
     slow: Mean,
     distance: Mean,
-    /// The largest change of about the last `FAST` samples.
+    /// The largest change in about the last `FAST` samples.
     largest_change: f32,
-    /// The slow level in front of the last sample.
+    /// The slow level before the last sample.
     expected: f32,
 }
 

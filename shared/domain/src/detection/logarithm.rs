@@ -1,18 +1,18 @@
-//! A logarithm that is fast, and the same on every machine: those of the platform are neither.
+//! A logarithm that is fast and the same on every machine; the platform's are neither.
 
 /// Bits of an `f32` below its exponent, and the exponent of 1.
 const MANTISSA_BITS: u32 = 23;
 const MANTISSA: u32 = (1 << MANTISSA_BITS) - 1;
 const EXPONENT_OF_ONE: u32 = 127;
 
-/// With it, the parabola is closest to the logarithm.
+/// The curvature with which the parabola is closest to the logarithm.
 const CURVATURE: f32 = 0.344;
 
 /// log10 of 2.
 const LOG10_2: f32 = std::f32::consts::LOG10_2;
 
-/// The binary logarithm, to 0.01: a parabola between powers of two, which it meets exactly. Of 0 and of what is no
-/// number it is -127 or less, of infinity 128 or more.
+/// The binary logarithm, to 0.01: a parabola between powers of two, where it is exact. For 0 and NaN it is -127 or less,
+/// for infinity 128 or more.
 pub(super) fn log2(number: f32) -> f32 {
     // The maximum of -0 and 0 may be either, by how the compiler optimizes, and the bits of -0 are large. The sum is 0.
     let bits = (number.max(0.0) + 0.0).to_bits();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The mean of a span of samples, the newest weighing most. It starts as the plain mean.
+/// The mean over a span of samples; newer ones weigh more. It starts as the plain mean.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Mean(f32);
 

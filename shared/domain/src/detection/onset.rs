@@ -1,4 +1,4 @@
-//! From the evidence of samples to onsets of anomalies: how strong one is for this series, and each only once.
+//! Turns the evidence of samples into onsets of anomalies: each only once, and as strong as it is unusual for the series.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ use super::mean::Mean;
 const BLOCK_SAMPLES: u16 = 288;
 const BLOCKS_SPAN: f32 = 10.0;
 
-/// A mean of few maxima may be too low: of one, it counts as if it were larger by this share; of n, by 1/n of it.
+/// A mean of few maxima may be too low: the mean of n counts as if it were larger by 1/n of this share.
 const DOUBT: f32 = 0.1;
 
-/// Evidence is an onset if it is larger by an eighth than what is left of the last peak.
+/// Evidence is an onset if it exceeds what is left of the last peak by an eighth.
 const ONSET_RATIO: f32 = 1.125;
 const PEAK_SPAN: f32 = 1_000.0;
 
-/// Earlier onsets count by their height, eight counters a unit, and are forgotten over 60 days.
+/// Earlier onsets are counted by height, in eight counters per unit, and forgotten over 60 days.
 const HEIGHTS: usize = 16;
 const HEIGHTS_PER_UNIT: f32 = 8.0;
 const MEMORY_HOURS: f32 = 60.0 * 24.0;
@@ -26,7 +26,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// Less than a quarter of an hour says nothing about a day.
 const DAYS_MIN: f32 = 0.01;
 
-/// Ten times as many earlier onsets as high take this much from the evidence.
+/// Each tenfold of earlier onsets as high takes this much from the evidence.
 const REPETITION_WEIGHT: f32 = 0.3;
 
 /// The onsets of a horizon.
@@ -38,17 +38,17 @@ pub(super) struct Onsets {
     usual_max: Mean,
     blocks: u16,
     earlier: [f32; HEIGHTS],
-    /// The days in which they were, forgotten alike.
+    /// The days in which they occurred, forgotten in the same way.
     days: f32,
     forgotten_ms: i64,
 }
 
 impl Onsets {
-    /// The strength of an onset: 1 is about the usual maximum. 0 if the evidence is none, or the usual maximum
-    /// is not known yet.
+    /// The strength of an onset: 1 is about the usual maximum. It is 0 if the evidence is not an onset, or if the usual
+    /// maximum is not known yet.
     ///
-    /// Evidence that was reached more than `per_day_max` times a day is weaker, by the square root. What was never
-    /// reached may come half a time in as many days as have been seen.
+    /// Evidence that was reached more than `per_day_max` times a day is weakened by the square root of the ratio. What was
+    /// never reached counts as half an onset in the days seen so far.
     pub(super) fn strength(&mut self, timestamp_ms: i64, evidence: f32, per_day_max: f32) -> f32 {
         self.peak *= 1.0 - 1.0 / PEAK_SPAN;
         let is_onset = evidence > ONSET_RATIO * self.peak;

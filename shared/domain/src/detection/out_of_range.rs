@@ -1,4 +1,4 @@
-//! Values outside of the series' range.
+//! Values outside the range of the series.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::statistic::{Observed, Sample, Statistic};
 /// A value that is outside by a tenth of the range measures 1.
 const TENTHS: f32 = 10.0;
 
-/// How far a value is outside of the range of a long past, in tenths of it.
+/// How far a value is outside the range of a long past, in tenths of that range.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct OutOfRange;
 

@@ -1,5 +1,5 @@
-//! How often a measure was as large in the series' own past. No distribution is assumed: counters hold
-//! the ranks, and beyond them the tail continues as the series' own largest values do.
+//! How often a measure was as large in the past of the series. No distribution is assumed: counters hold the ranks, and
+//! beyond them, the tail continues as the largest values of the series suggest.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,18 +16,39 @@ const NUMBERS: [i16; BINS] = [
     26, 27, 28, 29, 30, 31,
 ];
 
-/// All counters are halved when this many samples are in them: the past is forgotten slowly.
+/// When they hold this many samples, all counters are halved: the past is forgotten slowly.
 const SAMPLES_MAX: u16 = 8_192;
 
-/// The tail is estimated from the largest 2 % of the past, and from at least 8 samples.
-const TAIL_SHARE: f32 = 0.02;
+/// A tail is estimated from at least this many samples.
 const TAIL_SAMPLES_MIN: f32 = 8.0;
 
-/// Until a series has shown its own tail, it counts as this many samples of a tail that falls with the third
-/// power, as those of returns do (Gabaix et al., Nature 423, 2003, pages 267 to 270): their mean excess is
-/// 4 / (3 ln 2) counters.
+/// What is known about a tail before the series has shown its own: it counts as this many samples of it.
 const PRIOR_SAMPLES: f32 = 8.0;
-const PRIOR_EXCESS: f32 = 1.92;
+
+/// What is known about the tail of a measure.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tail {
+    /// It is estimated from this share of the past, the largest samples.
+    share: f32,
+    /// The mean excess of the prior samples, in counters: 4 / (ln 2 · exponent).
+    prior_excess: f32,
+}
+
+impl Tail {
+    /// Moves: they fall with the third power, as returns do (Gabaix et al., Nature 423, 2003, pages 267 to 270).
+    pub(super) const OF_MOVES: Self = Self {
+        share: 0.02,
+        prior_excess: 1.92,
+    };
+
+    /// Waits and runs. If events are independent, they fall exponentially: the largest fiftieth exceed its limit of
+    /// ln 50 means by one mean, which is a power of about four. Events come in bursts, so only the largest hundredth
+    /// are waits between bursts.
+    pub(super) const OF_WAITS: Self = Self {
+        share: 0.01,
+        prior_excess: 1.44,
+    };
+}
 
 /// The past of one measure.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -40,11 +61,11 @@ impl Past {
     /// How rare a measure is: minus the decimal logarithm of the share of the past that was as large. Then adds it.
     pub(super) fn rank(&mut self, measure: f32) -> f32 {
         let bin = bin_of(position(measure));
-        // Without a branch, and in numbers as narrow as the counters, so that the compiler adds eight at once.
-        let (mut above, this) = (0_u16, i16::try_from(bin).unwrap_or_default());
-        for (number, count) in NUMBERS.iter().zip(&self.counts) {
-            above += if *number > this { *count } else { 0 };
-        }
+        // Without a branch, and in numbers as narrow as the counters, so that the compiler adds eight at a time.
+        let this = i16::try_from(bin).unwrap_or_default();
+        let is_above = NUMBERS.map(|number| if number > this { u16::MAX } else { 0 });
+        let masked = is_above.iter().zip(&self.counts);
+        let above: u16 = masked.map(|(mask, count)| mask & count).sum();
         let same = self.counts.get(bin).copied().unwrap_or_default();
         let as_large = f32::from(above) + 0.5 * f32::from(same) + 0.5;
         let share = as_large / (f32::from(self.total) + 1.0);
@@ -70,17 +91,22 @@ impl Past {
         }
     }
 
-    /// The probability of a measure as large, also beyond all of the past: above its largest samples, it falls
+    /// How many samples are in it.
+    pub(super) fn samples(&self) -> u16 {
+        self.total
+    }
+
+    /// The probability of a measure as large, even if it exceeds all of the past: above the largest samples, it falls
     /// with a power of the measure, as they do (Hill's estimator, on the counters).
-    pub(super) fn tail_probability(&self, measure: f32) -> f32 {
+    pub(super) fn tail_probability(&self, measure: f32, tail: Tail) -> f32 {
         let total = f32::from(self.total);
-        let wanted = (TAIL_SHARE * total).max(TAIL_SAMPLES_MIN);
+        let wanted = (tail.share * total).max(TAIL_SAMPLES_MIN);
         let (mut weight, mut excess_sum, mut first) = (0.0_f32, 0.0_f32, as_f32(BINS));
         for count in self.counts.iter().rev().copied().map(f32::from) {
             if weight > 0.0 && weight + count >= wanted {
                 break;
             }
-            // All that was counted before is one counter further above the tail's first.
+            // What was counted before is now one counter further above the first of the tail.
             first -= 1.0;
             excess_sum += weight + 0.5 * count;
             weight += count;
@@ -89,7 +115,8 @@ impl Past {
         if excess <= 0.0 {
             return 1.0;
         }
-        let mean_excess = (excess_sum + PRIOR_SAMPLES * PRIOR_EXCESS) / (weight + PRIOR_SAMPLES);
+        let mean_excess =
+            (excess_sum + PRIOR_SAMPLES * tail.prior_excess) / (weight + PRIOR_SAMPLES);
         ((weight + 0.5) / (total + 1.0)).min(1.0) * (-excess / mean_excess).exp()
     }
 }
@@ -130,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_goes_on_as_the_past_does() {
+    fn the_tail_continues_as_the_past_does() {
         // P(measure > x) = x^-alpha
         let of = |alpha: f32| {
             let mut past = Past::default();
@@ -141,12 +168,26 @@ mod tests {
         };
         for alpha in [2.0, 3.0, 5.0] {
             let expected = 40.0_f32.powf(-alpha).log10();
-            let estimated = of(alpha).tail_probability(40.0).log10();
+            let estimated = of(alpha).tail_probability(40.0, Tail::OF_MOVES).log10();
             assert!(
                 (estimated - expected).abs() < 0.25 * expected.abs(),
                 "{alpha}: {estimated}, not {expected}"
             );
         }
+    }
+
+    #[test]
+    fn waits_have_thinner_tails_than_moves_until_the_past_shows_its_own() {
+        let largest = |samples: u16| {
+            let mut past = Past::default();
+            for n in 1..=samples {
+                past.add((f32::from(n) / f32::from(samples + 1)).powf(-0.5));
+            }
+            let four_times = 4.0 * f32::from(samples + 1).sqrt();
+            let of = |tail| past.tail_probability(four_times, tail);
+            of(Tail::OF_MOVES) / of(Tail::OF_WAITS)
+        };
+        assert!(largest(200) > 1.5 * largest(8_000));
     }
 
     #[test]
@@ -164,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_that_are_no_size_are_in_the_first_counter() {
+    fn measures_without_a_size_are_in_the_first_counter() {
         let mut past = Past::default();
         for measure in [0.0, -1.0, f32::NAN] {
             past.add(measure);

@@ -2,13 +2,13 @@
 
 use super::anomaly_kind::AnomalyKind;
 
-/// How close to a power of ten, or to the reciprocal, a price must be: 5 % in logarithms.
+/// How close a price must be to a power of ten, or to the reciprocal: within 0.05 of its logarithm, or 5 %.
 const TOLERANCE: f64 = 0.05;
 
-/// A price is inverted only if its reciprocal is another price: further away than a half.
+/// Close to 1, a price and its reciprocal are the same: an inverted one differs by at least 0.5 in its logarithm.
 const INVERSION_MIN: f64 = 0.5;
 
-/// What is wrong with a price next to an earlier one, both as natural logarithms.
+/// What is wrong with a price, compared with an earlier one; both are natural logarithms.
 pub(super) fn of(log_price: f64, earlier: f64) -> Option<AnomalyKind> {
     let ratio = log_price - earlier;
     if ratio.abs() < INVERSION_MIN {

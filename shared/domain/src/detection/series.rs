@@ -2,74 +2,56 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::anomaly_kind::{Direction, Quantity};
+use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::assessment::{Assessment, Detection};
 use super::detection_config::{DetectionConfig, Scale};
-use super::horizon::{self, Horizon, Limits, Signal, Tick};
+use super::horizon::{Horizon, Limits, NOISE_SHARE};
+use super::moves::{MoveLimits, Moves};
 use super::price_fault;
 use super::rhythm::{Pause, Rhythm};
+use super::shares::Shares;
+use super::signal::{Signal, Tick, span_ms, strength_of, stronger};
 use super::statistic::Observed;
+use super::steps::Steps;
 
-/// The version of the stored state. It must change when the layout of anything in it changes.
-pub const DETECTOR_STATE_VERSION: u8 = 2;
+/// The version of the stored state. It changes whenever the layout of anything in it does.
+pub const DETECTOR_STATE_VERSION: u8 = 3;
 
-/// How far apart the samples of each horizon are at least, in event time. Of a slow series, each tick is a
-/// sample of the first one.
+/// How far apart the samples of each horizon are at least, in event time. In a slow series, each tick is a sample of the
+/// first horizon.
 const PERIODS_MS: [i64; 4] = [1_000, 10_000, 60_000, 600_000];
 
-/// A horizon is used if its samples are usually of at least so many ticks; with fewer, the one below sees the same. Those
-/// that are not used judge moves over so many ticks.
+/// A horizon is used if its samples usually span at least this many ticks; with fewer, it would see what the one below sees.
 const TICKS_PER_SAMPLE_MIN: f32 = 3.0;
-const TICKS_OF_MOVES: [f32; 4] = [1.0, 8.0, 32.0, 128.0];
 
-/// Smaller relative moves than 1/10,000 (one basis point) are noise; of other numbers, only those that are nothing at all.
+/// Moves are judged within the period of each horizon, or the usual time of this many ticks if that is longer.
+const TICKS_OF_MOVES: [f32; 4] = [0.0, 8.0, 32.0, 128.0];
+
+/// Relative moves of less than 1/10,000 (one basis point) are noise; in numbers other than prices, only rounding errors are.
 const NOISE_MIN_LOGARITHMIC: f32 = 1e-4;
 const NOISE_MIN_LINEAR: f32 = 1e-12;
-
-/// How the reports of a day are shared out: they are the limits of what is expected by chance. Together they are about 1.
-struct Shares {
-    /// Onsets of what the statistics show, of all horizons.
-    onsets: f32,
-    /// Moves, of each horizon.
-    moves: f32,
-    /// Runs of one value.
-    runs: f32,
-    silences: f32,
-}
-
-const SHARES_OF_PRICES: Shares = Shares {
-    onsets: 0.4,
-    moves: 0.1,
-    runs: 0.1,
-    silences: 0.1,
-};
-
-/// Of other numbers than prices, runs and gaps are mostly of no interest: sensors rest, and collectors restart.
-const SHARES_OF_NUMBERS: Shares = Shares {
-    onsets: 0.4,
-    moves: 0.05,
-    runs: 1e-5,
-    silences: 1e-6,
-};
 
 /// The strength of a price that no market makes.
 const FAULT_STRENGTH: f32 = 4.0;
 
-/// As many faulty prices in a row are the new price.
+/// This many faulty prices in a row are the new price.
 const FAULTS_MAX: u8 = 3;
 
-/// A report within the cooldown must be stronger, or its move larger, by a tenth.
+/// A report within the cooldown must be stronger, or its move larger, by a tenth. A drift that continues must have doubled.
 const LARGER: f32 = 1.1;
+const LARGER_DRIFT: f32 = 2.0;
 
 /// Finds anomalies in a series, one value after the other: it looks at nothing that comes later, and its state is
 /// bounded (less than 4 KB).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeriesDetector {
     version: DetectorVersion,
-    /// The first value, which all others are compared with: small numbers keep their digits.
+    /// The first value, which is subtracted from all others: small numbers keep their digits.
     origin: Option<f64>,
     rhythm: Rhythm,
     horizons: [Horizon; PERIODS_MS.len()],
+    moves: [Moves; PERIODS_MS.len()],
+    steps: Steps,
     faults: u8,
     last_report: Option<Report>,
 }
@@ -78,8 +60,9 @@ pub struct SeriesDetector {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Report {
     timestamp_ms: i64,
+    kind: AnomalyKind,
     strength: f32,
-    /// How far the value moved; the largest number if it did not.
+    /// How far the value moved; `f32::MAX` if the report was not of a move.
     size: f32,
     direction: Direction,
 }
@@ -93,6 +76,8 @@ impl Default for SeriesDetector {
             origin: None,
             rhythm: Rhythm::default(),
             horizons: [first, second, third, fourth],
+            moves: Default::default(),
+            steps: Steps::default(),
             faults: 0,
             last_report: None,
         }
@@ -100,7 +85,7 @@ impl Default for SeriesDetector {
 }
 
 impl SeriesDetector {
-    /// Judges a value and learns from it. Values come in the order of event time; a time that goes back starts again
+    /// Judges a value and learns from it. Values come in the order of event time; if time goes back, the detector continues
     /// from there. A value that is not finite, or a price that is not above 0, is ignored with a score of 0.
     pub fn observe(
         &mut self,
@@ -125,25 +110,46 @@ impl SeriesDetector {
             value,
             step: value - self.rhythm.last(),
         };
-        let mut strongest = self.rhythm(timestamp_ms, value, config);
-        let usual_gap_ms = self.rhythm.usual_gap_ms().unwrap_or(f32::MAX);
-        // A horizon whose samples are of few ticks sees what the one below sees.
+        let per_day = Shares::limits(config, self.rhythm.hours());
+        let mut strongest = self.rhythm(&tick, &per_day);
+        let usual_gap_ms = self.rhythm.usual_gap_ms().unwrap_or_default();
         let is_used = |period_ms: i64| {
             period_ms == PERIODS_MS[0] || TICKS_PER_SAMPLE_MIN * usual_gap_ms <= span_ms(period_ms)
         };
         let used = PERIODS_MS.into_iter().filter(|it| is_used(*it)).count();
-        let limits = limits(used, config);
+        #[expect(clippy::cast_precision_loss, reason = "at most 4")]
+        let onsets_per_day = per_day.onsets / used as f32;
+        let (noise_min, jump_noise_share) = match config.scale {
+            Scale::Linear => (NOISE_MIN_LINEAR, NOISE_SHARE),
+            // A jump widens the range, and must not hide the next.
+            Scale::Logarithmic => (NOISE_MIN_LOGARITHMIC, 0.0),
+        };
         let horizons = self.horizons.iter_mut().zip(PERIODS_MS);
-        for ((horizon, period_ms), ticks) in horizons.zip(TICKS_OF_MOVES) {
-            let [jump, shape] = if is_used(period_ms) {
-                horizon.observe(&tick, period_ms, &limits)
-            } else if config.scale == Scale::Linear {
+        for (at, ((horizon, period_ms), ticks)) in horizons.zip(TICKS_OF_MOVES).enumerate() {
+            let is_used = is_used(period_ms);
+            if !is_used && config.scale == Scale::Linear {
                 continue;
-            } else {
-                let period_ms = whole_ms(ticks * usual_gap_ms);
-                [horizon.observe_moves(&tick, period_ms, &limits), None]
+            }
+            let move_limits = MoveLimits {
+                period_ms: period_ms.max(whole_ms(ticks * usual_gap_ms)),
+                noise: noise_min + jump_noise_share * horizon.range(),
+                per_day: per_day.moves,
             };
-            // What jumped is said to have jumped, however much its level also changed by it.
+            let (below, moves) = self.moves.split_at_mut(at);
+            let moves = moves.first_mut();
+            let jump = moves.and_then(|it| it.observe(&tick, &move_limits, below));
+            let limits = Limits {
+                period_ms,
+                interval_ms: usual_gap_ms.max(span_ms(period_ms)),
+                noise_min,
+                onsets_per_day,
+            };
+            let shape = if is_used {
+                horizon.observe(&tick, &limits)
+            } else {
+                None
+            };
+            // A jump is reported as a jump, even if it also changed the level.
             let signal = match (jump, shape) {
                 (Some(jump), Some(shape)) => Some(Signal {
                     strength: jump.strength.max(shape.strength),
@@ -151,10 +157,7 @@ impl SeriesDetector {
                 }),
                 (jump, shape) => jump.or(shape),
             };
-            strongest = [strongest, signal]
-                .into_iter()
-                .flatten()
-                .max_by(|a, b| a.strength.total_cmp(&b.strength));
+            strongest = stronger(strongest, signal);
         }
         match strongest {
             Some(signal) => self.assess(timestamp_ms, signal, origin, config),
@@ -162,15 +165,15 @@ impl SeriesDetector {
         }
     }
 
-    /// Judges the silence that lasts at `now_ms`, a time after that of the last value: a feed that is dead sends nothing
-    /// that [`Self::observe`] could judge. It may be called at any times. A silence that it reported is not reported
-    /// again when it ends.
+    /// Judges the silence that has lasted until `now_ms`, a time after that of the last value: a dead feed sends nothing that
+    /// [`Self::observe`] could judge. It may be called at any time. A silence that it reported is not reported again when it
+    /// ends.
     pub fn silence(&mut self, now_ms: i64, config: &DetectionConfig) -> Assessment {
         let (Some(origin), Some(silence)) = (self.origin, self.rhythm.silence(now_ms)) else {
             return Assessment::NONE;
         };
-        let limit_per_day = shares(config).silences * config.reports_per_day;
-        let Some(signal) = unusual(silence, limit_per_day) else {
+        let per_day = Shares::limits(config, self.rhythm.hours());
+        let Some(signal) = unusual(silence, per_day.silences) else {
             return Assessment::NONE;
         };
         let assessment = self.assess(now_ms, signal, origin, config);
@@ -180,25 +183,25 @@ impl SeriesDetector {
         assessment
     }
 
-    /// A silence that the tick ends, or a value that repeats.
-    fn rhythm(
-        &mut self,
-        timestamp_ms: i64,
-        value: f32,
-        config: &DetectionConfig,
-    ) -> Option<Signal> {
-        let shares = shares(config);
-        let silences_per_day = shares.silences * config.reports_per_day;
-        let runs_per_day = shares.runs * config.reports_per_day;
-        let silence = self.rhythm.silence(timestamp_ms);
-        let silence = silence.and_then(|it| unusual(it, silences_per_day));
-        let run = self.rhythm.add(timestamp_ms, value, runs_per_day);
-        let run = run.and_then(|it| unusual(it, runs_per_day));
-        let both = [silence, run].into_iter().flatten();
-        both.max_by(|a, b| a.strength.total_cmp(&b.strength))
+    /// A silence that the tick ends, a value that repeats, or a time of large steps.
+    fn rhythm(&mut self, tick: &Tick, per_day: &Shares) -> Option<Signal> {
+        let silence = self.rhythm.silence(tick.timestamp_ms);
+        let silence = silence.and_then(|it| unusual(it, per_day.silences));
+        let share = self.rhythm.share();
+        let run = self
+            .rhythm
+            .add(tick.timestamp_ms, tick.value, share, per_day.runs);
+        let run = run.and_then(|it| unusual(it, per_day.runs));
+        let signal = stronger(silence, run);
+        if per_day.steps <= 0.0 {
+            return signal;
+        }
+        let ticks_per_day = self.rhythm.ticks_per_day();
+        let steps = self.steps.add(tick, ticks_per_day, per_day.steps);
+        stronger(signal, steps)
     }
 
-    /// A price that no market makes. It is not learned, unless it stays.
+    /// A price that no market makes. It is not learned unless it persists.
     fn fault(&mut self, position: f64, origin: f64, config: &DetectionConfig) -> Option<Signal> {
         let earlier = self.horizons.first()?.last()?;
         let kind = match config.scale {
@@ -248,22 +251,27 @@ impl SeriesDetector {
         };
         let strength = f64::from(signal.strength);
         let score = strength / (strength + 1.0);
-        // A second jump is less of a surprise than the first, however large it is.
+        // A second jump is less of a surprise than the first, so its size counts as well.
         let size = match quantity {
             Quantity::Value => (seen - expected).abs(),
             Quantity::Change | Quantity::IntervalMs | Quantity::Ticks => f32::MAX,
         };
         let is_repeated = self.last_report.is_some_and(|last| {
             let elapsed_ms = timestamp_ms.saturating_sub(last.timestamp_ms);
+            let larger = match (last.kind, kind) {
+                (AnomalyKind::Drift, AnomalyKind::Drift) => LARGER_DRIFT,
+                _ => LARGER,
+            };
             (0..config.cooldown_ms).contains(&elapsed_ms)
                 && direction == last.direction
-                && signal.strength <= LARGER * last.strength
-                && (size >= f32::MAX || size <= LARGER * last.size)
+                && signal.strength <= larger * last.strength
+                && (size >= f32::MAX || size <= larger * last.size)
         });
         let is_reported = score >= config.threshold && !is_repeated;
         if is_reported {
             self.last_report = Some(Report {
                 timestamp_ms,
+                kind,
                 strength: signal.strength,
                 size,
                 direction,
@@ -284,16 +292,9 @@ impl SeriesDetector {
     }
 }
 
-fn shares(config: &DetectionConfig) -> Shares {
-    match config.scale {
-        Scale::Linear => SHARES_OF_NUMBERS,
-        Scale::Logarithmic => SHARES_OF_PRICES,
-    }
-}
-
 /// A silence or a run, if it is rarer than the limit.
 fn unusual(pause: Pause, limit_per_day: f32) -> Option<Signal> {
-    let strength = horizon::strength_of(pause.per_day, limit_per_day);
+    let strength = strength_of(pause.per_day, limit_per_day);
     (strength >= 1.0).then_some(Signal {
         strength,
         observed: pause.observed,
@@ -301,25 +302,7 @@ fn unusual(pause: Pause, limit_per_day: f32) -> Option<Signal> {
     })
 }
 
-/// The limits of each of so many horizons.
-fn limits(horizons: usize, config: &DetectionConfig) -> Limits {
-    #[expect(clippy::cast_precision_loss, reason = "at most 4")]
-    let share = config.reports_per_day / horizons.max(1) as f32;
-    let shares = shares(config);
-    let (noise_min, jump_noise_share) = match config.scale {
-        Scale::Linear => (NOISE_MIN_LINEAR, horizon::NOISE_SHARE),
-        // A jump widens the range, and must not hide the next.
-        Scale::Logarithmic => (NOISE_MIN_LOGARITHMIC, 0.0),
-    };
-    Limits {
-        noise_min,
-        jump_noise_share,
-        jumps_per_day: shares.moves * config.reports_per_day,
-        onsets_per_day: shares.onsets * share,
-    }
-}
-
-/// Stored as [`DETECTOR_STATE_VERSION`]; any other number is refused.
+/// Stored as [`DETECTOR_STATE_VERSION`]; any other number is rejected.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 struct DetectorVersion;
@@ -351,11 +334,6 @@ struct DetectorVersionError(u8);
 )]
 fn narrowed(number: f64) -> f32 {
     number as f32
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a span of time")]
-fn span_ms(ms: i64) -> f32 {
-    ms as f32
 }
 
 #[expect(

@@ -12,7 +12,7 @@ use super::volatility::Volatility;
 /// How many there are.
 const STATISTICS: usize = 7;
 
-/// The first samples are no evidence: their past is too short.
+/// The first samples do not count as evidence: their past is too short.
 const SHARE_MAX: f32 = 1.0 / 10.0;
 
 /// The statistics of one horizon, each with its past.
@@ -24,13 +24,13 @@ pub(super) struct Statistics {
     volatility: Volatility<20, false>,
     quiet: Volatility<60, true>,
     out_of_range: OutOfRange,
-    /// Of the first horizon alone: the others would see the same.
+    /// Only at the first horizon: the others would see the same.
     time_of_day: Option<Box<TimeOfDay>>,
     pasts: [Past; STATISTICS],
 }
 
 impl Statistics {
-    /// With a range for each time of the day.
+    /// Statistics with a range for each time of day.
     pub(super) fn with_time_of_day() -> Self {
         Self {
             time_of_day: Some(Box::default()),
@@ -41,7 +41,7 @@ impl Statistics {
     /// The evidence that a sample is an anomaly: the root mean square of the rarities of all measures; and the
     /// number of the statistic that contributed most.
     pub(super) fn evidence(&mut self, sample: &Sample) -> (f32, usize) {
-        // Called by name, so that the compiler mixes their divisions, which wait for one another otherwise.
+        // Called one by one, so that the compiler can interleave their divisions, which would wait for one another in a loop.
         let measures = [
             Some(self.short.measure(sample)),
             Some(self.middle.measure(sample)),

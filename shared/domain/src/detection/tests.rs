@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{AnomalyKind, Assessment, DetectionConfig, Direction, SeriesDetector};
 
 mod pair_on_venues;
+mod short_past;
 mod stuck_and_silent;
 
 const SECOND_MS: i64 = 1_000;
@@ -134,6 +135,21 @@ fn a_second_jump_in_the_cooldown_is_reported_if_it_is_opposite_or_larger() {
     assert_eq!(two(0.9), [(0, Direction::Up), (20, Direction::Down)]);
     assert_eq!(two(1.2), [(0, Direction::Up), (20, Direction::Up)]);
     assert_eq!(two(1.01), [(0, Direction::Up)]);
+}
+
+#[test]
+fn a_drift_that_continues_is_reported_again_once_it_has_doubled() {
+    let mut ticks = Market::ticks(4, SECOND_MS, QUIET + 50);
+    for (at, tick) in ticks.iter_mut().enumerate().skip(QUIET) {
+        let steps = i32::try_from(at - QUIET + 1).unwrap_or_default();
+        tick.1 *= 1.002_f64.powi(steps);
+    }
+    let found = reports(&ticks);
+    let found = found.iter().filter(|(at, _)| *at >= QUIET).count();
+    assert!(
+        (1..=6).contains(&found),
+        "{found} reports of a drift of 10 %"
+    );
 }
 
 #[test]

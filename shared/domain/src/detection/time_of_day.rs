@@ -1,4 +1,4 @@
-//! Values outside of the range that the series has at this time of the day (UTC).
+//! Values outside the range that the series has at this time of day (UTC).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +8,11 @@ use super::statistic::{Observed, Sample, Statistic};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Half hours of a day; in threes, as serde knows arrays up to 32.
+/// The half hours of a day, in three parts: serde supports arrays of up to 32.
 const SLOTS: usize = 48;
 type Slots = [[Slot; SLOTS / 3]; 3];
 
-/// By how much of its width a range shrinks toward its middle each time the series comes back to it.
+/// The share of its width by which a range shrinks towards its middle each time the series comes back to it.
 const SHRINKING: f32 = 0.1;
 
 /// A slot has a range once it has this many samples.
@@ -21,16 +21,16 @@ const SAMPLES_MIN: u16 = 4;
 /// The mean distance from the middle is taken over this many samples.
 const DISTANCE_SPAN: f32 = 1_000.0;
 
-/// How far a value is outside of the range of its half hour and its neighbours, in multiples of the mean
-/// distance from the middle of that range.
+/// How far a value is outside the range of its half hour and the neighbouring ones, in multiples of the mean distance from
+/// the middle of that range.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct TimeOfDay {
     slots: Slots,
-    /// The slot of the last sample, plus 1.
+    /// The slot of the last sample, plus 1; 0 before the first.
     current: u8,
     distance: Mean,
     distances: u32,
-    /// The range of the current slot and its neighbours, and how far the last sample was outside of it.
+    /// The range of the current slot and its neighbours, and how far outside of it the last sample was.
     low: f32,
     high: f32,
     outside: f32,
@@ -44,7 +44,7 @@ struct Slot {
 }
 
 impl TimeOfDay {
-    /// Enters a slot: its range shrinks, and with those of its neighbours it is the range to compare with.
+    /// Enters a slot: its range shrinks, and the range to compare with is the union of its own and its neighbours'.
     fn enter(&mut self, at: usize) {
         let slots = self.slots.as_flattened_mut();
         if let Some(slot) = slots.get_mut(at) {

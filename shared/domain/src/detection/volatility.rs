@@ -1,4 +1,4 @@
-//! The size of changes now against that of a longer past: volatility, and series that hardly move.
+//! The current size of changes against that of a longer past: volatility, and series that hardly move.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::statistic::{Observed, Sample, Statistic};
 const SLOW_SPAN: f32 = 1_000.0;
 
 /// By how many doublings the size of the changes of the last `FAST` samples differs from that of the past. With
-/// `ONLY_LESS`, more movement is none.
+/// `ONLY_LESS`, more movement than usual measures 0.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Volatility<const FAST: u16, const ONLY_LESS: bool> {
     fast: Mean,

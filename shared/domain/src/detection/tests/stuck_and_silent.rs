@@ -5,7 +5,7 @@ use super::{MINUTE_MS, Market, QUIET, SECOND_MS, START_MS, check, reports};
 
 /// Trades of a market in two and a half days, one in 15 seconds on average: half of them in bursts, on both sides of a
 /// spread of 10 basis points, in steps of one.
-fn trades(seed: u64) -> Vec<(i64, f64)> {
+pub(super) fn trades(seed: u64) -> Vec<(i64, f64)> {
     let mut market = Market::seeded(seed, SECOND_MS);
     let mut ms = START_MS;
     let mut trade = || {
