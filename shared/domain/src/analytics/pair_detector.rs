@@ -173,7 +173,9 @@ impl VenueSeries {
     fn silence(&mut self, watched: Watched, config: &DetectionConfig) -> Assessment {
         let unwatched_ms = watched.since_ms.saturating_sub(self.newest_ms).max(0);
         let delay_ms = (DELAYS_ALLOWED * self.delay_ms) as i64;
-        let silent_until_ms = watched.now_ms - unwatched_ms - delay_ms;
+        let silent_until_ms = watched
+            .now_ms
+            .saturating_sub(unwatched_ms.saturating_add(delay_ms));
         self.detector.silence(silent_until_ms, config)
     }
 }

@@ -27,7 +27,7 @@ impl Watch {
     /// Notes that we watched at a moment by our clock. Moments may come in any order.
     pub fn add(&mut self, now_ms: i64) {
         match &mut self.watched {
-            Some(watched) if now_ms <= watched.now_ms + PAUSE_MAX_MS => {
+            Some(watched) if now_ms <= watched.now_ms.saturating_add(PAUSE_MAX_MS) => {
                 watched.now_ms = watched.now_ms.max(now_ms);
             }
             Some(_) | None => {

@@ -20,6 +20,9 @@ const RATE_SPAN: f32 = 4_096.0;
 const FIRST_TICKS: u32 = 64;
 const TICKS_MIN: u32 = 128;
 
+/// Nor of silences before a minute has been seen: a feed and its receiver that have just started often pause.
+const SEEN_MIN_MS: i64 = 60_000;
+
 /// Shorter silences and runs, in usual gaps, are not judged.
 const GAPS_MIN: f32 = 8.0;
 const RUN_MIN: f32 = 8.0;
@@ -83,7 +86,9 @@ impl Rhythm {
         let gap_ms = span_ms(timestamp_ms.saturating_sub(self.last_ms));
         let usual_ms = self.usual_gap_ms.get();
         let gaps = gap_ms / usual_ms.max(1.0);
-        if self.ticks < TICKS_MIN || gaps < GAPS_MIN || self.silence_reported {
+        let is_known =
+            self.ticks >= TICKS_MIN && self.last_ms.saturating_sub(self.first_ms) >= SEEN_MIN_MS;
+        if !is_known || gaps < GAPS_MIN || self.silence_reported {
             return None;
         }
         let waits = gap_ms / self.usual_wait_ms();

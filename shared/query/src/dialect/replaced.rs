@@ -30,8 +30,7 @@ const PARTS: &str = "year quarter month week week_of_year year_of_week yow day d
 const OF_THE_DAY: [&str; 4] = ["hour", "minute", "second", "millisecond"];
 
 /// Others that are part of an expression.
-const CALLED: &str =
-    "now array_except array_join cardinality date_trunc date_add date_format greatest least ceil floor round sign truncate";
+const CALLED: &str = "now array_except array_join cardinality date_trunc date_add date_format greatest least ceil floor round sign truncate";
 
 /// The engine's functions that expressions are made of.
 #[derive(Debug)]

@@ -109,3 +109,17 @@ fn a_dead_feed_is_reported_once_while_it_is_silent() {
     let end = detector.observe(last_ms + 181 * MINUTE_MS, price, &config);
     assert!(!end.is_reported, "{end:?}");
 }
+
+#[test]
+fn a_pause_in_the_first_minute_is_not_a_silence() {
+    for (seconds, expected) in [(20, 0), (120, 1)] {
+        let mut ticks = Market::ticks(1, 50, seconds * 20 + 10);
+        for tick in &mut ticks[seconds * 20..] {
+            tick.0 += 5 * SECOND_MS;
+        }
+        let is_silence =
+            |(_, it): &&(usize, Assessment)| it.detection.unwrap().kind == AnomalyKind::Silence;
+        let found = reports(&ticks).iter().filter(is_silence).count();
+        assert_eq!(found, expected, "after {seconds} s");
+    }
+}
