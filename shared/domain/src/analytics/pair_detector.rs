@@ -26,6 +26,9 @@ const DIVERGENCE_SCORE: f64 = 0.5;
 const DELAYS_ALLOWED: f32 = 3.0;
 const DELAY_SPAN_TICKS: u32 = 256;
 
+/// A shorter silence that lasts may be a pause of our own, of the network or of this process.
+const LASTING_MIN_MS: i64 = 5_000;
+
 /// The detectors of a pair: about 4 KB in memory for each series, 2.6 KB stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct PairDetector {
@@ -176,6 +179,9 @@ impl VenueSeries {
         let silent_until_ms = watched
             .now_ms
             .saturating_sub(unwatched_ms.saturating_add(delay_ms));
+        if silent_until_ms.saturating_sub(self.newest_ms) < LASTING_MIN_MS {
+            return Assessment::NONE;
+        }
         self.detector.silence(silent_until_ms, config)
     }
 }

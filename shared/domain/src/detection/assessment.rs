@@ -17,7 +17,7 @@ pub struct Assessment {
 }
 
 impl Assessment {
-    pub(super) const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         score: 0.0,
         detection: None,
         is_reported: false,
@@ -161,6 +161,7 @@ fn duration_text(ms: i64) -> String {
     ];
     match units.iter().find(|(length_s, _)| seconds >= 2.0 * length_s) {
         Some((length_s, unit)) => format!("{:.1} {unit}", seconds / length_s),
+        None if ms < 100 => format!("{ms} ms"),
         None => format!("{seconds:.1} s"),
     }
 }
