@@ -1,12 +1,13 @@
-//! For how long the ticks of all pairs have been watched.
+//! Since when ticks have been received without a pause.
 
-/// A time without a tick that is longer than this was not watched: this process stopped, or nobody could deliver.
+/// After a longer time without a tick, watching starts again: this process was stopped, or the webhook was unavailable.
 const PAUSE_MAX_MS: i64 = 30_000;
 
 /// How often silences are judged, at most.
 const JUDGED_EVERY_MS: i64 = 1_000;
 
-/// A span of time, by our clock, in which a feed without ticks was silent. In front of it, nobody may have watched.
+/// The time, by our clock, during which ticks would have been seen had there been any. Before it, we may not have been
+/// listening, so a feed without ticks then need not have been silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watched {
     /// Its start, milliseconds since the epoch (UTC).

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::onset::Onsets;
-use super::signal::{Signal, Tick};
+use super::signal::{Signal, Tick, as_f32};
 use super::statistic::Sample;
 use super::statistics::Statistics;
 
@@ -74,8 +74,7 @@ impl Horizon {
             (self.last, self.low, self.high) = (tick.value, tick.value, tick.value);
         }
         self.samples = self.samples.saturating_add(1);
-        #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
-        let share = 1.0 / self.samples as f32;
+        let share = 1.0 / as_f32(self.samples);
         let value = tick.value;
         let shrinking = 0.5 * (self.high - self.low) / RANGE_SPAN;
         let (low, high) = (self.low + shrinking, self.high - shrinking);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::jump::{Jumps, Move, RATIO_MIN};
 use super::mean::Mean;
-use super::signal::{DAY_MS, Signal, Tick, span_ms, strength_of};
+use super::signal::{DAY_MS, Signal, Tick, as_f32, span_ms, strength_of};
 use super::statistic::Observed;
 
 /// The usual interval is the mean over about this many samples; a silence counts as at most this multiple of it.
@@ -150,12 +150,4 @@ impl Moves {
         };
         self.interval_ms.add(interval_ms, INTERVAL_SPAN, share);
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a count whose size matters, not its last digit"
-)]
-fn as_f32(count: u32) -> f32 {
-    count as f32
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::mean::Mean;
 use super::past::{Past, Tail};
-use super::signal::{DAY_MS, span_ms};
+use super::signal::{DAY_MS, as_f32, span_ms};
 use super::statistic::Observed;
 
 /// The usual gap is the mean over about this many ticks; a gap counts as at most this multiple of the usual wait.
@@ -113,7 +113,8 @@ impl Rhythm {
         self.silence_reported = true;
     }
 
-    /// Adds a tick; `share` is [`Self::share`]. Returns the run of its value if that is long, until it has once been rarer than the limit.
+    /// Adds a tick; `share` is [`Self::share`]. Returns the run of its value if that is long, until it has once been rarer
+    /// than the limit.
     pub(super) fn add(
         &mut self,
         timestamp_ms: i64,
@@ -141,8 +142,8 @@ impl Rhythm {
             direction: Direction::Down,
             quantity: Quantity::Ticks,
             expected: self.usual_run.get(),
-            seen: ticks(self.run_ticks),
-            samples: ticks(self.run_ticks),
+            seen: as_f32(self.run_ticks),
+            samples: as_f32(self.run_ticks),
         };
         Some(Pause {
             per_day,
@@ -153,7 +154,7 @@ impl Rhythm {
 
     /// 1 divided by the number of gaps up to the next tick.
     pub(super) fn share(&self) -> f32 {
-        1.0 / ticks(self.ticks.max(1))
+        1.0 / as_f32(self.ticks.max(1))
     }
 
     pub(super) fn ticks_per_day(&self) -> f32 {
@@ -192,20 +193,13 @@ impl Rhythm {
 
     fn end_run(&mut self) {
         if self.run_ticks > 0 {
-            let run = ticks(self.run_ticks);
+            let run = as_f32(self.run_ticks);
             self.changes = self.changes.saturating_add(1);
-            self.usual_run.add(run, GAP_SPAN, 1.0 / ticks(self.changes));
+            self.usual_run
+                .add(run, GAP_SPAN, 1.0 / as_f32(self.changes));
             self.runs.add(self.run);
         }
         (self.run_ticks, self.run) = (1, 1.0);
         self.run_reported = false;
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a count whose size matters, not its last digit"
-)]
-fn ticks(count: u32) -> f32 {
-    count as f32
 }

@@ -42,3 +42,11 @@ pub(super) fn stronger(a: Option<Signal>, b: Option<Signal>) -> Option<Signal> {
 pub(super) fn span_ms(ms: i64) -> f32 {
     ms as f32
 }
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a count whose size matters, not its last digit"
+)]
+pub(super) fn as_f32(count: u32) -> f32 {
+    count as f32
+}

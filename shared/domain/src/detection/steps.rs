@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::mean::Mean;
 use super::past::{Past, Tail};
-use super::signal::{Signal, Tick, span_ms, strength_of};
+use super::signal::{Signal, Tick, as_f32, span_ms, strength_of};
 use super::statistic::Observed;
 
 /// The mean of this many steps is compared with that of about 128 times as many.
@@ -79,8 +79,7 @@ impl Steps {
             window_ms: span_ms(tick.timestamp_ms.saturating_sub(self.since_ms)),
         });
         self.means = self.means.saturating_add(1);
-        #[expect(clippy::cast_precision_loss, reason = "its reciprocal is what counts")]
-        let share = 1.0 / self.means as f32;
+        let share = 1.0 / as_f32(self.means);
         self.usual.add(size, USUAL_SPAN, share);
         if self.means > FIRST_MEANS {
             self.ratios.add(ratio);
