@@ -9,7 +9,7 @@ use super::anomaly::Anomaly;
 use super::series_kind::SeriesKind;
 use super::watched::Watched;
 use crate::detection::{
-    AnomalyKind, Assessment, Detection, DetectionConfig, SeriesDetector, Venues,
+    AnomalyKind, Assessment, Detection, DetectionConfig, Mean, SeriesDetector, Venues,
 };
 use crate::{Price, SourceName, Tick, TickId, Token};
 
@@ -24,7 +24,7 @@ const DIVERGENCE_SCORE: f64 = 0.5;
 /// A provider may deliver the ticks of some minutes at once. If so, their mean delay is half of these minutes. A silence
 /// counts from this multiple of the mean on, which is that of about so many ticks.
 const DELAYS_ALLOWED: f32 = 3.0;
-const DELAY_SPAN_TICKS: u32 = 256;
+const DELAY_SPAN_TICKS: f32 = 256.0;
 
 /// A shorter silence that lasts may be a pause of our own, of the network or of this process.
 const LASTING_MIN_MS: i64 = 5_000;
@@ -54,7 +54,7 @@ struct VenueSeries {
     newest_ms: i64,
     newest: (TickId, Price),
     /// How long its ticks usually take to reach us, and how many there were.
-    delay_ms: f32,
+    delay_ms: Mean,
     ticks: u32,
     detector: SeriesDetector,
 }
@@ -148,7 +148,7 @@ impl PairDetector {
             venue: self.venues_seen,
             newest_ms: effective_ms,
             newest: (tick.tick_id, tick.price),
-            delay_ms: 0.0,
+            delay_ms: Mean::default(),
             ticks: 0,
             detector: SeriesDetector::default(),
         });
@@ -164,8 +164,8 @@ impl VenueSeries {
     )]
     fn add_delay(&mut self, delay_ms: i64) {
         self.ticks = self.ticks.saturating_add(1);
-        let share = 1.0 / self.ticks.min(DELAY_SPAN_TICKS) as f32;
-        self.delay_ms += share * (delay_ms as f32 - self.delay_ms);
+        let share = 1.0 / self.ticks as f32;
+        self.delay_ms.add(delay_ms as f32, DELAY_SPAN_TICKS, share);
     }
 
     /// Judges the silence that lasts, without the time in which ticks may be on their way or nobody watched.
@@ -175,7 +175,7 @@ impl VenueSeries {
     )]
     fn silence(&mut self, watched: Watched, config: &DetectionConfig) -> Assessment {
         let unwatched_ms = watched.since_ms.saturating_sub(self.newest_ms).max(0);
-        let delay_ms = (DELAYS_ALLOWED * self.delay_ms) as i64;
+        let delay_ms = (DELAYS_ALLOWED * self.delay_ms.get()) as i64;
         let silent_until_ms = watched
             .now_ms
             .saturating_sub(unwatched_ms.saturating_add(delay_ms));

@@ -37,6 +37,8 @@ mod volatility;
 
 pub use anomaly_kind::{AnomalyKind, Direction, Quantity};
 pub use assessment::{Assessment, Detection};
+pub(crate) use mean::Mean;
+
 pub use detection_config::{DetectionConfig, ReportsPerDay, ReportsPerDayError, Scale};
 pub use series::{DETECTOR_STATE_VERSION, SeriesDetector};
 pub use venues::Venues;
