@@ -1,8 +1,8 @@
 //! Faults four times as large as anything in a past of some hours.
 
-use super::super::{AnomalyKind, Venues};
+use super::super::AnomalyKind;
 use super::stuck_and_silent::trades;
-use super::{MINUTE_MS, Market, SECOND_MS, START_MS, reports};
+use super::{MINUTE_MS, Market, reports};
 
 /// About three hours of trades, or twelve of a price a minute.
 const PAST: usize = 700;
@@ -108,61 +108,4 @@ fn a_few_hours_of_trades_without_faults_are_seldom_reported() {
     };
     let all = (1..=20).filter(reported).count();
     assert!(all <= 4, "{all} of 20");
-}
-
-#[test]
-fn a_venue_that_leaves_the_others_after_an_hour_is_found() {
-    let mut market = Market::seeded(5, SECOND_MS);
-    let mut venues = Venues::default();
-    let mut found = Vec::new();
-    for second in 0..1_200 {
-        // They trade in turn, every ten seconds; the last one leaves by 1 %.
-        let price = market.next();
-        let venue = u32::try_from(second % 3).unwrap();
-        let away = if venue == 2 && second >= 600 {
-            1.01
-        } else {
-            1.0
-        };
-        let noise = 1.0 + 0.000_2 * market.heavy();
-        let ms = START_MS + second * 10 * SECOND_MS;
-        found.extend(
-            venues
-                .observe(ms, venue, price * noise * away)
-                .map(|it| (second, it.kind)),
-        );
-    }
-    assert_eq!(found, [(608, AnomalyKind::Divergence)]);
-}
-
-#[test]
-fn a_venue_that_moves_before_the_others_trade_again_is_not_a_divergence() {
-    let mut market = Market::seeded(7, SECOND_MS);
-    let mut venues = Venues::default();
-    let mut found = Vec::new();
-    let mut jump = 1.0;
-    for second in 0..3_000 {
-        let price = market.next();
-        // All of them jump by 2 %, but one of them trades ten times before the others do.
-        if second == 2_000 {
-            jump = 1.02;
-            for n in 0..10 {
-                let ms = START_MS + second * SECOND_MS + n * 10;
-                found.extend(venues.observe(ms, 0, price * jump));
-            }
-        }
-        for venue in 0..3_u32 {
-            let noise = 1.0 + 0.000_2 * market.heavy();
-            let ms = START_MS + second * SECOND_MS + 100 + i64::from(venue);
-            found.extend(venues.observe(ms, venue, price * noise * jump));
-        }
-    }
-    assert!(found.is_empty(), "{found:?}");
-    // The others do not follow the next move, so it is one.
-    for n in 0..6_u32 {
-        let ms = START_MS + 3_000 * SECOND_MS + i64::from(n) * 100;
-        let away = if n % 2 == 0 { 1.05 } else { 1.0 };
-        found.extend(venues.observe(ms, n % 2, market.next() * jump * away));
-    }
-    assert_eq!(found.len(), 1, "{found:?}");
 }
