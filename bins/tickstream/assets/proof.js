@@ -11,7 +11,7 @@ const SHARE_CACHED_MS = 5_000;
 /** The most that is compared: the stream keeps 24 hours, and what it has removed cannot be seen. */
 const COMPARED_MS_MAX = 23 * 60 * 60 * 1_000;
 
-/** What was received in the last seconds is not compared; without them, a clock here that is a little ahead is no error. */
+/** What was received in the last seconds is not compared; without them, a clock here that is a little ahead is not an error. */
 const LEFT_OUT_MS = 6_000;
 
 const $ = (id) => document.getElementById(id);

@@ -65,3 +65,21 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
     )
         .into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::Method;
+
+    use super::*;
+
+    /// The page sorts live ticks into trades and quotes by itself.
+    #[test]
+    fn the_pages_quotes_are_the_methods_that_are_not_trades() {
+        let script = Assets::get("series.js").unwrap();
+        let script = str::from_utf8(&script.data).unwrap();
+        let quotes = Method::ALL.into_iter().filter(|it| !it.is_trade());
+        let quotes: Vec<_> = quotes.map(|it| format!("\"{}\"", it.as_str())).collect();
+        let list = format!("[{}].includes(method)", quotes.join(", "));
+        assert!(script.contains(&list), "series.js does not have {list}");
+    }
+}

@@ -180,7 +180,7 @@ fn every_named_query_has_a_golden_answer() {
     }
 }
 
-/// A method that is added must be added to the queries, which list those that are no trades.
+/// A method that is added must be added to the queries, which list those that are not trades.
 #[test]
 fn queries_on_prices_tell_trades_from_quotes() {
     let quotes = Method::ALL.into_iter().filter(|method| !method.is_trade());

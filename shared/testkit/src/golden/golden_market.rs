@@ -266,7 +266,7 @@ impl Market {
         self.ticks.extend(more.into_iter().flatten());
     }
 
-    /// Tickers with a volume, which are no trades, at the times of the first and the last trade of the busy minutes, and
+    /// Tickers with a volume, which are not trades, at the times of the first and the last trade of the busy minutes, and
     /// outside of their prices; quotes of a price service; and trades that somebody reports without volumes.
     fn quotes_and_reports(&mut self) {
         let noon = START_MS + DAY_MS + 12 * HOUR_MS;
