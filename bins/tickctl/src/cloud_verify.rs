@@ -52,7 +52,7 @@ impl CloudVerify {
     async fn open(
         project: &str,
         archive: &str,
-        find: Find,
+        (find, retention_days): (Find, u32),
         by_athena: bool,
         temp_dir: &Path,
         now_ms: fn() -> i64,
@@ -71,7 +71,13 @@ impl CloudVerify {
                 project: project.to_owned(),
                 work: work.path().to_owned(),
             }),
-            store: TickTableReader::new(tables, format!("{project}-ticks"), find),
+            store: TickTableReader::new(
+                tables,
+                format!("{project}-ticks"),
+                find,
+                retention_days,
+                Arc::clone(&clock),
+            ),
             stream: StreamReader::new(&streams, stream.as_str(), clock),
             appender: KinesisStream::new(&streams, stream, APPEND_WITHIN),
             archive: Arc::new(S3Objects::at(&config, archive)?),
@@ -100,8 +106,11 @@ impl CloudVerify {
                 store: &self.store,
                 stream: &self.stream,
                 archive,
+                // What the redrive queue and Firehose hold is not known.
+                pending: None,
             },
             repair: self,
+            due_after: DueAfter::AWS,
             now_ms: (self.now_ms)(),
             temp_folder: work,
             watch,
@@ -109,9 +118,6 @@ impl CloudVerify {
         verify.run(request).await
     }
 }
-
-/// For how many days the webhook's list of partitions is read to find their mean size: the default of `RetentionDays`.
-const RETENTION_DAYS: u32 = 30;
 
 impl CloudVerify {
     /// What a comparison of a range costs at most.
@@ -121,10 +127,7 @@ impl CloudVerify {
     pub(crate) async fn estimate(&self, range: ReceiptRange) -> anyhow::Result<Vec<EstimateLine>> {
         let archive = ArchiveReader::new(Arc::clone(&self.archive), self.work.path().to_owned());
         let days = days_of(range);
-        let (ticks, size) = tokio::join!(
-            self.store.ticks_to_read(range, RETENTION_DAYS),
-            archive.size(&days)
-        );
+        let (ticks, size) = tokio::join!(self.store.ticks_to_read(range), archive.size(&days));
         let (objects, bytes) = size?;
         let plan = ReadPlan {
             by_athena: self.by_sql.is_some(),
@@ -136,11 +139,11 @@ impl CloudVerify {
 
 #[async_trait]
 impl Repair for CloudVerify {
-    async fn append(&self, ticks: &[Tick]) -> Result<(), PortError> {
+    async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError> {
         let ticks: Vec<&Tick> = ticks.iter().collect();
         let refused = self.appender.append(&ticks, None).await?;
         match refused.first() {
-            None => Ok(()),
+            None => Ok(ticks.len() as u64),
             Some(first) => Err(PortError {
                 operation: "append to the stream",
                 retryable: true,
@@ -168,6 +171,10 @@ pub(crate) struct CloudOptions {
     /// on the PATH, and each day costs what a scan of it costs.
     #[arg(long)]
     pub(crate) athena: bool,
+    /// The days that the project keeps ticks (parameter RetentionDays of the service stack). What was received before cannot
+    /// be seen in the table.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub(crate) retention_days: u32,
     /// Folder for temporary files, with room for the archive's files of a day and about 80 bytes for each tick and store;
     /// the default is the system's.
     #[arg(long, value_name = "DIR")]
@@ -189,7 +196,8 @@ impl CloudOptions {
         };
         let find = if self.scan { Find::Scan } else { Find::Listed };
         let temp_dir = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        CloudVerify::open(project, archive, find, self.athena, &temp_dir, now_ms).await
+        let table = (find, self.retention_days);
+        CloudVerify::open(project, archive, table, self.athena, &temp_dir, now_ms).await
     }
 }
 
@@ -216,7 +224,7 @@ impl Prover for StageProver<'_> {
             to_ms: (self.now_ms)(),
             one_in: 1,
             repeats_max: self.repeats_max,
-            due_after: self.due_after,
+            due_after: Some(self.due_after),
             repair: false,
         };
         let proof = verify.run(&request, self.watch).await;

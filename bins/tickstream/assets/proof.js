@@ -79,11 +79,11 @@ export class ProofPanel {
   }
 }
 
-const WORDS = { proven: "proven", differences: "differs", incomplete: "not all seen", no_ticks: "no ticks" };
+const WORDS = { proven: "proven", differences: "differs", incomplete: "not proven", no_ticks: "no ticks" };
 
 function sentence({ verdict, counts }) {
   const matched = `${count(counts.matched)} of ${count(counts.cohort)} ticks of the cohort are in stream and archive as stored`;
-  if (verdict !== "differences") return counts.archive.late > 0 ? `${matched}, and ${count(counts.archive.late)} are not due yet` : matched;
+  if (verdict !== "differences") return counts.archive.late > 0 ? `${matched}, and ${count(counts.archive.late)} are still on their way` : matched;
   const places = ["stream", "archive"].map((place) => {
     const { missing, different, repeated, extra } = counts[place];
     const found = Object.entries({ missing, different, repeated, extra }).filter(([, number]) => number > 0);

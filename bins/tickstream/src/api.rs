@@ -17,6 +17,7 @@ mod status;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::flag_editor::FlagEditor;
 use app::ingest::Ingest;
@@ -42,6 +43,8 @@ pub(crate) struct Api {
     pub(crate) ingest: Ingest,
     pub(crate) control: FlagEditor,
     pub(crate) archiver: Arc<Archiver>,
+    /// How often the archiver writes.
+    pub(crate) archive_every: Duration,
     pub(crate) backups: Arc<Backups>,
     pub(crate) verify: LocalVerify,
     /// Held while the disk is looked at.

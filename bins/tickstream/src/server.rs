@@ -15,6 +15,7 @@ use archive::Archive;
 use axum::Router;
 use domain::analytics::AnalysisConfig;
 use domain::{Rollout, RolloutChange};
+use ops::verify::DueAfter;
 use runtime::host::{self, Limits};
 use store::{
     AnomalyFiles, Archiver, Backups, EmbeddedConfig, EmbeddedStore, LocalVerify, ProcessFile,
@@ -168,6 +169,7 @@ impl Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at_ms: runtime::clock::now_ms(),
         };
+        let archive_every = Duration::from_secs(config.archive_seconds);
         let consumers = Consumers {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -178,7 +180,7 @@ impl Server {
             anomaly_files,
             live: live.clone(),
             metrics: Arc::clone(&metrics),
-            archive_every: Duration::from_secs(config.archive_seconds),
+            archive_every,
             analysis: AnalysisConfig::with_reports_per_day(config.anomaly_reports_per_day),
             retention: Retention {
                 store_ms: i64::from(config.retention_days) * 24 * MS_PER_HOUR,
@@ -191,8 +193,13 @@ impl Server {
             ingest: ingest.clone(),
             control,
             archiver,
+            archive_every,
             backups: Arc::new(backups),
-            verify: LocalVerify::new(store.clone(), &config.data_dir),
+            verify: LocalVerify::new(
+                store.clone(),
+                &config.data_dir,
+                DueAfter::here(archive_every),
+            ),
             disk_look: Arc::default(),
             verifying: Arc::default(),
             operator: Arc::clone(&operator),

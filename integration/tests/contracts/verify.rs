@@ -36,6 +36,11 @@ fn received(tokens: &[&str], count: u32, now_ms: i64) -> Vec<Tick> {
     made
 }
 
+fn reader(client: &Client, name: &str, find: Find) -> TickTableReader {
+    let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
+    TickTableReader::new(client.clone(), name.to_owned(), find, RETENTION_DAYS, clock)
+}
+
 fn table(client: &Client, name: &str) -> Arc<TickTable> {
     let config = TickTableConfig {
         table: name.to_owned(),
@@ -55,7 +60,7 @@ fn listed(client: &Client, name: &str) -> ListedTicks {
 }
 
 async fn stored(client: &Client, name: &str, find: Find, range: ReceiptRange) -> Vec<Tick> {
-    let reader = TickTableReader::new(client.clone(), name.to_owned(), find);
+    let reader = reader(client, name, find);
     let mut pages = reader.stored(range);
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
@@ -95,10 +100,10 @@ async fn ticks_of_a_range_of_receipt_times_are_found_without_a_scan() {
                 "{find:?}"
             );
         }
-        let reader = TickTableReader::new(client.clone(), name.clone(), Find::Listed);
+        let reader = reader(&client, &name, Find::Listed);
         // Each token, today and yesterday.
         assert_eq!(reader.partitions(range).await.unwrap().len(), 6);
-        let ticks = reader.ticks_to_read(range, RETENTION_DAYS).await.unwrap();
+        let ticks = reader.ticks_to_read(range).await.unwrap();
         assert!(ticks >= 0.0, "{ticks}");
 
         // What is not listed, as by a release before, is only found by a scan.
@@ -143,10 +148,10 @@ struct Stores {
 
 #[async_trait]
 impl Repair for Stores {
-    async fn append(&self, ticks: &[Tick]) -> Result<(), app::ports::PortError> {
-        let ticks: Vec<&Tick> = ticks.iter().collect();
-        assert_eq!(self.stream.append(&ticks, None).await?, []);
-        Ok(())
+    async fn append(&self, ticks: &[Tick]) -> Result<u64, app::ports::PortError> {
+        let all: Vec<&Tick> = ticks.iter().collect();
+        assert_eq!(self.stream.append(&all, None).await?, []);
+        Ok(ticks.len() as u64)
     }
 
     async fn archive(&self, ticks: &[Tick]) -> Result<(), app::ports::PortError> {
@@ -187,7 +192,7 @@ impl Stores {
         from_ms: i64,
         repair: bool,
     ) -> Result<Proof, VerifyError> {
-        let store = TickTableReader::new(tables.clone(), self.table.clone(), Find::Listed);
+        let store = reader(tables, &self.table, Find::Listed);
         let objects = Arc::clone(&self.archive);
         let archive = ArchiveReader::new(objects, self.work.path().to_owned());
         let verify = Verify {
@@ -195,8 +200,10 @@ impl Stores {
                 store: &store,
                 stream: &self.reader,
                 archive: &archive,
+                pending: None,
             },
             repair: self,
+            due_after: DueAfter::AWS,
             now_ms: runtime::clock::now_ms(),
             temp_folder: self.work.path().to_owned(),
             watch: &Quiet,
@@ -206,11 +213,11 @@ impl Stores {
             to_ms: verify.now_ms,
             one_in: 1,
             repeats_max: 0,
-            due_after: DueAfter {
+            due_after: Some(DueAfter {
                 stored_ms: 0,
                 streamed_ms: 0,
                 archived_ms: 0,
-            },
+            }),
             repair,
         };
         verify.run(&request).await
@@ -293,9 +300,18 @@ async fn what_cannot_be_read_is_named() {
         .unwrap();
     stores.append(&made).await.unwrap();
     stores.archive(&made).await.unwrap();
-    // Longer ago than the stream keeps its records.
+    // The table has removed one that the archive still has.
+    let mut expired = made[0].clone();
+    expired.ingested_at_ms = now_ms - (i64::from(RETENTION_DAYS) + 10) * DAY_MS;
+    expired.timestamp_ms = expired.ingested_at_ms - 50;
+    stores.archive(&[expired]).await.unwrap();
+    // Longer ago than the table keeps its ticks, and the stream its records.
     let proof = stores.verify(now_ms - 400 * DAY_MS, false).await;
-    assert_eq!(proof.counts.matched, 10);
+    assert_eq!((proof.counts.matched, proof.counts.archive.extra), (10, 0));
+    assert_eq!(proof.verdict(), Verdict::Incomplete, "{proof:?}");
+    let expected = format!("keeps ticks for {RETENTION_DAYS} days");
+    let is_said = proof.unseen.iter().any(|it| it.contains(&expected));
+    assert!(is_said, "{:?}", proof.unseen);
     let emulator = emulator::start().await.unwrap();
     stores.archive = Arc::new(S3Objects::new(&emulator.s3(), "no-such-bucket-here", ""));
     let proof = stores.verify(now_ms - 2_000, false).await;

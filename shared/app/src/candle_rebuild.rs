@@ -10,6 +10,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use chrono::{NaiveDate, NaiveTime};
 use domain::analytics::{Candle, CandleSeries, Interval, Ohlcv, SeriesKind};
 use domain::{Pair, Tick, Token};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ const READ_MS: i64 = 600_000;
 /// The most differences that are kept as examples; all are counted.
 const EXAMPLES_MAX: usize = 20;
 
+const MS_PER_DAY: i64 = 86_400_000;
+
 /// How much rounding may change a sum of doubles.
 const ROUNDING: f64 = 1e-9;
 
@@ -33,6 +36,9 @@ pub trait EventTicks: Send + Sync {
     /// The tokens that have ticks with `from_ms <= event time < to_ms`, and possibly others, in order.
     async fn tokens(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Token>, PortError>;
 
+    /// The UTC days with events of `from_ms <= time < to_ms` of any token, and possibly others of the range.
+    async fn days(&self, from_ms: i64, to_ms: i64) -> Result<BTreeSet<NaiveDate>, PortError>;
+
     /// The ticks of a token in all its quotes with `from_ms <= event time < to_ms`, in any order.
     async fn of_token(
         &self,
@@ -41,6 +47,9 @@ pub trait EventTicks: Send + Sync {
         to_ms: i64,
     ) -> Result<Vec<StoredTick>, PortError>;
 }
+
+/// Which candle: its pair, its interval, and its start in epoch milliseconds.
+pub type CandlePlace = (Pair, Interval, i64);
 
 /// A candle that the stored ticks give, and the stored one.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +75,8 @@ pub trait RebuiltCandles: Send + Sync {
     /// The intervals of stored candles.
     fn intervals(&self) -> &[Interval];
 
-    /// How long a span is that is replaced at once, milliseconds: a multiple of each interval, and of ten minutes.
+    /// How long a span is that is replaced at once, milliseconds: a multiple of each interval and of ten minutes, of which
+    /// a day has a whole number.
     fn span_ms(&self) -> i64;
 
     /// Whether candles are stored with their ticks.
@@ -81,6 +91,9 @@ pub trait RebuiltCandles: Send + Sync {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<Candle>, PortError>;
+
+    /// The candles of these pairs that the analysis has open, and stores as it has them, whatever is stored.
+    async fn open(&self, pairs: &BTreeSet<Pair>) -> Result<BTreeSet<CandlePlace>, PortError>;
 
     /// Stores candles of a pair, each only if the stored one is still as it was compared, and none if others would be
     /// lost. Returns how many were stored.
@@ -117,7 +130,7 @@ pub struct RebuildReport {
     pub different: u64,
     /// Stored candles without stored ticks, which stay.
     pub without_ticks: u64,
-    /// Candles that may still get ticks, which stay.
+    /// Candles that may still get ticks, and those that differ in what the analysis has open, which stay.
     pub growing: u64,
     /// Candles with ticks of which nobody knows whether they belong to the stream, which stay.
     pub undecided: u64,
@@ -194,8 +207,6 @@ struct Rebuild<'a> {
     request: &'a RebuildRequest,
 }
 
-type Place = (Pair, Interval, i64);
-
 /// A candle from the stored ticks.
 struct Folded {
     candle: Candle,
@@ -218,22 +229,35 @@ impl Rebuild<'_> {
             false => self.request.tokens.iter().cloned().collect(),
         };
         let span_ms = self.candles.span_ms();
-        let first_ms = self.request.from_ms.div_euclid(span_ms) * span_ms;
+        let spans = self.spans(span_ms).await?;
         for token in tokens {
-            let mut from_ms = first_ms;
-            while from_ms < self.request.to_ms {
+            for from_ms in &spans {
                 if stopped() {
                     report.stopped = true;
                     return Ok(());
                 }
-                self.span(&token, from_ms, from_ms + span_ms, report)
+                self.span(&token, *from_ms, from_ms + span_ms, report)
                     .await?;
-                from_ms += span_ms;
             }
             report.tokens += 1;
             progress(report);
         }
         Ok(())
+    }
+
+    /// The starts of the spans that may have ticks.
+    async fn spans(&self, span_ms: i64) -> Result<Vec<i64>, PortError> {
+        let (from_ms, to_ms) = (self.request.from_ms, self.request.to_ms);
+        // The range is widened to whole spans.
+        let first_ms = from_ms.saturating_sub(from_ms.rem_euclid(span_ms));
+        let days = self.ticks.days(first_ms, to_ms).await?;
+        let mut spans = Vec::new();
+        for day in days {
+            let midnight_ms = day.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
+            let of_day = (0..MS_PER_DAY / span_ms).map(|n| midnight_ms + n * span_ms);
+            spans.extend(of_day.filter(|start_ms| (first_ms..to_ms).contains(start_ms)));
+        }
+        Ok(spans)
     }
 
     async fn span(
@@ -243,7 +267,7 @@ impl Rebuild<'_> {
         to_ms: i64,
         report: &mut RebuildReport,
     ) -> Result<(), PortError> {
-        let mut folded: BTreeMap<Place, Folded> = BTreeMap::new();
+        let mut folded: BTreeMap<CandlePlace, Folded> = BTreeMap::new();
         let mut counted: BTreeMap<Pair, Vec<Tick>> = BTreeMap::new();
         let mut part_ms = from_ms;
         while part_ms < to_ms {
@@ -268,10 +292,11 @@ impl Rebuild<'_> {
             .stored(token, &with_ticks, from_ms, to_ms)
             .await?;
         let place = |candle: &Candle| (candle.pair(), candle.interval, candle.start_ms);
-        let mut stored: BTreeMap<Place, Candle> = stored
+        let mut stored: BTreeMap<CandlePlace, Candle> = stored
             .into_iter()
             .map(|candle| (place(&candle), candle))
             .collect();
+        let open = self.candles.open(&with_ticks).await?;
         let mut changes: BTreeMap<Pair, Vec<CandleChange>> = BTreeMap::new();
         // Pairs of which not all ticks of the span are known.
         let mut incomplete: BTreeSet<Pair> = BTreeSet::new();
@@ -291,6 +316,11 @@ impl Rebuild<'_> {
             match &before {
                 Some(before) if is_same(before, &after) => {
                     report.same += 1;
+                    continue;
+                }
+                _ if open.contains(&place) => {
+                    report.growing += 1;
+                    incomplete.insert(place.0);
                     continue;
                 }
                 Some(_) => report.different += 1,
@@ -321,7 +351,7 @@ impl Rebuild<'_> {
     }
 
     /// Adds a stored tick to its candles; returns whether it counts.
-    fn fold(&self, row: &StoredTick, folded: &mut BTreeMap<Place, Folded>) -> bool {
+    fn fold(&self, row: &StoredTick, folded: &mut BTreeMap<CandlePlace, Folded>) -> bool {
         let tick = &row.tick;
         // As the analysis: such a price is stored, and not used in candles.
         if row.in_cohort == Some(false) || tick.quality.is_some() {

@@ -29,3 +29,4 @@ pub mod requeue_batches;
 pub mod sequence;
 pub mod tick_replay;
 pub mod unarchived_anomalies;
+pub mod utc_days;

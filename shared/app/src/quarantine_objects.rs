@@ -77,7 +77,7 @@ impl QuarantineObjects {
         Ok(days)
     }
 
-    /// What became of the entries of a day: the last outcome of each.
+    /// What became of the entries of a day, whose objects are in the order of the replays.
     async fn outcomes(&self, day: NaiveDate) -> Result<HashMap<String, ReplayRecord>, PortError> {
         let mut newest: HashMap<String, ReplayRecord> = HashMap::new();
         let listed = self.objects.list(&folder(OUTCOMES, day)).await?;
@@ -92,10 +92,8 @@ impl QuarantineObjects {
         for (content, _) in read.into_iter().flatten() {
             for line in lines(&content) {
                 let line: OutcomeLine = serde_json::from_slice(line).map_err(unreadable)?;
-                let held = newest.get(&line.id);
-                if held.is_none_or(|held| held.at_ms <= line.record.at_ms) {
-                    newest.insert(line.id, line.record);
-                }
+                let earlier = newest.remove(&line.id);
+                newest.insert(line.id, line.record.after(earlier));
             }
         }
         Ok(newest)

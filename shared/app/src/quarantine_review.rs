@@ -99,6 +99,21 @@ pub struct ReplayRecord {
     pub outcome: EntryOutcome,
 }
 
+impl ReplayRecord {
+    /// What became of an entry that was replayed before as well: the later of the two, except that the repeat of a replay
+    /// that stored its ticks, which finds them stored, changes nothing.
+    #[must_use]
+    pub fn after(self, earlier: Option<Self>) -> Self {
+        let is_stored = |it: &Self| matches!(it.outcome, EntryOutcome::Stored { .. });
+        let is_repeat = matches!(self.outcome, EntryOutcome::Duplicate { .. });
+        match earlier {
+            Some(earlier) if is_stored(&earlier) && is_repeat => earlier,
+            Some(earlier) if earlier.at_ms > self.at_ms => earlier,
+            Some(_) | None => self,
+        }
+    }
+}
+
 /// What became of an entry that was replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -206,7 +221,7 @@ pub trait QuarantineReview: Send + Sync {
     /// The entry of that name; `None` if there is none (any more).
     async fn entry(&self, id: &str) -> Result<Option<ReviewedEntry>, PortError>;
 
-    /// Records what became of entries, each by its name. It is durable when the call returns. An entry that has
+    /// Records what became of entries, each by its name, as [`ReplayRecord::after`]. It is durable when the call returns. An entry that has
     /// expired meanwhile is passed over.
     async fn record(&self, outcomes: &[(String, ReplayRecord)]) -> Result<(), PortError>;
 }
@@ -316,6 +331,27 @@ mod tests {
         }
         let ours = entry(Reason::Unprocessable, b"{}").obstacle().unwrap();
         assert!(ours.contains("tickctl rebuild"), "{ours}");
+    }
+
+    #[test]
+    fn a_repeat_does_not_hide_that_the_ticks_were_stored() {
+        let record = |at_ms, outcome| ReplayRecord {
+            at_ms,
+            who: "ann".to_owned(),
+            outcome,
+        };
+        let stored = record(5, EntryOutcome::Stored { ticks: 2 });
+        let repeat = record(9, EntryOutcome::Duplicate { ticks: 2 });
+        let left = record(
+            1,
+            EntryOutcome::NotReplayable {
+                why: "cut".to_owned(),
+            },
+        );
+        assert_eq!(repeat.clone().after(Some(stored.clone())), stored);
+        assert_eq!(stored.clone().after(Some(left.clone())), stored);
+        assert_eq!(left.after(Some(stored.clone())), stored, "it is older");
+        assert_eq!(repeat.clone().after(None), repeat);
     }
 
     #[test]

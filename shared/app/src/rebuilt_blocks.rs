@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::analytics::{Candle, CandleBlock, Interval};
 use domain::{Pair, Token};
 
-use crate::candle_rebuild::{RebuiltCandles, SpanChanges};
+use crate::candle_rebuild::{CandlePlace, RebuiltCandles, SpanChanges};
 use crate::ports::{PortError, SequenceNumber};
 use crate::replay::{Blocks, StoredBlock};
 
@@ -70,6 +70,11 @@ impl RebuiltCandles for RebuiltBlocks {
         Ok(candles
             .flat_map(|it| it.block.candles().cloned().collect::<Vec<_>>())
             .collect())
+    }
+
+    /// None: a block of which analytics has newer ticks in memory is told apart by when these were received.
+    async fn open(&self, _: &BTreeSet<Pair>) -> Result<BTreeSet<CandlePlace>, PortError> {
+        Ok(BTreeSet::new())
     }
 
     async fn replace(&self, pair: &Pair, span: SpanChanges) -> Result<u64, PortError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Days, NaiveDate};
+use chrono::NaiveDate;
 use domain::{Price, Tick, Token, Volume};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
@@ -14,6 +14,9 @@ use tokio::time::Instant;
 use crate::ports::{PortError, TickStream};
 use crate::read_back::{ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTicks};
 use crate::requeue::Stopped;
+use crate::utc_days::days;
+
+const MS_PER_DAY: i64 = 86_400_000;
 
 /// The most ticks that are sent at once.
 const BATCH_TICKS_MAX: usize = 500;
@@ -130,13 +133,10 @@ pub struct TickReplayReport {
 /// after it, for senders whose clock is ahead. Trades that were sent long after they happened are in older folders.
 #[must_use]
 pub fn event_days(range: ReceiptRange) -> BTreeSet<NaiveDate> {
-    let day = |ms: i64| DateTime::from_timestamp_millis(ms).map(|time| time.date_naive());
-    let (Some(first), Some(last)) = (day(range.from_ms), day(range.to_ms.saturating_sub(1))) else {
-        return BTreeSet::new();
-    };
-    let first = first.checked_sub_days(Days::new(1)).unwrap_or(first);
-    let last = last.checked_add_days(Days::new(1)).unwrap_or(last);
-    first.iter_days().take_while(|day| *day <= last).collect()
+    days(
+        range.from_ms.saturating_sub(MS_PER_DAY),
+        range.to_ms.saturating_add(MS_PER_DAY),
+    )
 }
 
 /// Replays ticks. `days` are the folders of the archive, see [`event_days`]; the store needs none. `progress` is called
@@ -194,6 +194,11 @@ impl Replay<'_> {
         read: impl Fn(T) -> Result<(Tick, Option<bool>), NotATick>,
     ) -> Result<(), PortError> {
         while let Some(page) = pages.next().await {
+            // A page may have nothing to send.
+            if (self.stopped)() {
+                self.report.stopped = true;
+                return Ok(());
+            }
             let rows = match page? {
                 Page::Ticks(rows) => rows,
                 Page::Unseen(unseen) => {

@@ -220,6 +220,27 @@ impl Shared {
         folders.iter().try_for_each(|folder| sync_folder(folder))
     }
 
+    /// The folders right below one.
+    fn folders(&self, of: &str) -> Result<Vec<String>, ArchiveError> {
+        let path = self.table.join(of);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ArchiveError::io("list", &path)(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(ArchiveError::io("list", &path))?;
+            // A name that is not UTF-8 is not one of ours.
+            let name = entry.file_name().into_string().ok();
+            if let Some(name) = name.filter(|_| entry.path().is_dir()) {
+                found.push(format!("{of}{name}/"));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// The objects whose names begin with a prefix.
     fn list(&self, prefix: &str) -> Result<Vec<Object>, ArchiveError> {
         let mut found = Vec::new();
@@ -271,6 +292,12 @@ impl Objects for Folder {
     async fn list(&self, prefix: &str) -> Result<Vec<Object>, PortError> {
         let prefix = prefix.to_owned();
         self.run("list the archive", move |shared| shared.list(&prefix))
+            .await
+    }
+
+    async fn folders(&self, of: &str) -> Result<Vec<String>, PortError> {
+        let of = of.to_owned();
+        self.run("list the archive", move |shared| shared.folders(&of))
             .await
     }
 

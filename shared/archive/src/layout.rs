@@ -98,15 +98,30 @@ pub(crate) fn day_folder(day: NaiveDate) -> PathBuf {
     PathBuf::from(format!("year={year:04}/month={month:02}/day={day:02}"))
 }
 
+/// The folder of a day's month, with a slash at its end, as [`app::objects::Objects::folders`] names it.
+pub(crate) fn month_folder(day: NaiveDate) -> String {
+    format!("{}month={:02}/", year_folder(day), day.month())
+}
+
+/// The folder of a day's year, as [`month_folder`].
+pub(crate) fn year_folder(day: NaiveDate) -> String {
+    format!("year={:04}/", day.year())
+}
+
 /// Splits the name of an object in a day's folder into day, folder and file name.
 pub(crate) fn in_day(name: &str) -> Option<(NaiveDate, &str, &str)> {
     let (folder, rest) = name.rsplit_once('/')?;
-    let mut parts = folder.split('/');
+    Some((day_of_folder(folder)?, folder, rest))
+}
+
+/// The day of a folder, with or without a slash at its end.
+pub(crate) fn day_of_folder(folder: &str) -> Option<NaiveDate> {
+    let mut parts = folder.trim_end_matches('/').split('/');
     let year = parts.next()?.strip_prefix("year=")?.parse().ok()?;
     let month = parts.next()?.strip_prefix("month=")?.parse().ok()?;
     let day = parts.next()?.strip_prefix("day=")?.parse().ok()?;
     let date = NaiveDate::from_ymd_opt(year, month, day)?;
-    parts.next().is_none().then_some((date, folder, rest))
+    parts.next().is_none().then_some(date)
 }
 
 /// A folder of one day's files.

@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 
-use crate::layout::day_folder;
+use crate::layout::{day_folder, day_of_folder, month_folder, year_folder};
 use crate::manifest::{MANIFEST, Manifest, visible};
 
 /// Rows that are decoded at once.
@@ -52,8 +52,8 @@ impl ArchiveReader {
     /// [`PortError`].
     pub async fn size(&self, days: &BTreeSet<NaiveDate>) -> Result<(u64, u64), PortError> {
         let (mut files, mut bytes) = (0, 0);
-        for day in days {
-            let folder = day_folder(*day).display().to_string();
+        for day in self.existing(days).await? {
+            let folder = day_folder(day).display().to_string();
             for object in self.objects.list(&format!("{folder}/")).await? {
                 files += 1;
                 bytes += object.bytes;
@@ -68,7 +68,11 @@ impl ArchiveReader {
         days: BTreeSet<NaiveDate>,
         sender: &PageSender<ArchivedTick>,
     ) -> Result<(), PortError> {
-        for day in days {
+        for day in self.existing(&days).await? {
+            // A day without ticks of the range sends nothing.
+            if sender.is_closed() {
+                return Ok(());
+            }
             let folder = day_folder(day).display().to_string();
             let (copies, names) = match self.fetch(&folder).await? {
                 Ok(fetched) => fetched,
@@ -101,6 +105,28 @@ impl ArchiveReader {
             read.await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Of some days, those that have a folder. A long range has few of them: years and months without one are not looked
+    /// into.
+    async fn existing(&self, days: &BTreeSet<NaiveDate>) -> Result<BTreeSet<NaiveDate>, PortError> {
+        let mut folders = vec![String::new()];
+        for label in [year_folder, month_folder] {
+            let wanted: BTreeSet<String> = days.iter().map(|day| label(*day)).collect();
+            let mut below = Vec::new();
+            for folder in folders {
+                below.extend(self.objects.folders(&folder).await?);
+            }
+            below.retain(|folder| wanted.contains(folder));
+            folders = below;
+        }
+        let mut found = BTreeSet::new();
+        for month in folders {
+            let of_month = self.objects.folders(&month).await?;
+            found.extend(of_month.iter().filter_map(|folder| day_of_folder(folder)));
+        }
+        found.retain(|day| days.contains(day));
+        Ok(found)
     }
 
     /// Copies the visible files of a day, all as of one moment, and returns their names; or why they could not be seen.

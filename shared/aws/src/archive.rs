@@ -143,6 +143,27 @@ impl Objects for S3Objects {
         Ok(objects)
     }
 
+    async fn folders(&self, of: &str) -> Result<Vec<String>, PortError> {
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(self.key(of))
+            // Keys with the same text up to the next slash count as one.
+            // <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+            .delimiter("/")
+            .into_paginator()
+            .send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| port_error("list the archive", &error))?;
+            let prefixes = page.common_prefixes().iter().filter_map(|it| it.prefix());
+            let names = prefixes.filter_map(|key| key.strip_prefix(&self.prefix));
+            folders.extend(names.map(str::to_owned));
+        }
+        Ok(folders)
+    }
+
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, PortError> {
         const OPERATION: &str = "read of the archive";
         let get = self.client.get_object().bucket(&self.bucket);

@@ -51,10 +51,12 @@ impl StageProof<'_> {
         match proof.verdict() {
             Verdict::Proven => Ok(proof),
             Verdict::Differences => Err(StepRefused::Unproven(differences(&proof))),
-            Verdict::Incomplete => Err(StepRefused::Unproven(format!(
-                "not everything could be seen: {}",
-                proof.unseen.join("; ")
-            ))),
+            Verdict::Incomplete => {
+                let unseen = proof.unseen.iter().cloned();
+                let all: Vec<String> = unseen.chain(proof.overdue()).collect();
+                let what = format!("not everything could be seen: {}", all.join("; "));
+                Err(StepRefused::Unproven(what))
+            }
             Verdict::NoTicks => Err(StepRefused::Unproven(
                 "it had no traffic: no tick of the cohort that is due was received".to_owned(),
             )),

@@ -11,8 +11,12 @@
 mod compare;
 mod estimate;
 mod names;
+mod places;
 mod proof;
+mod put_back;
+mod read;
 mod record;
+mod request;
 mod runs;
 mod sample;
 #[cfg(test)]
@@ -23,147 +27,33 @@ use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use app::ports::PortError;
-use app::read_back::{
-    ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks,
-    Unseen,
-};
-use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate};
-use domain::{FUTURE_TOLERANCE_MS, Tick};
+use app::read_back::ReceiptRange;
+use app::utc_days::days;
+use chrono::NaiveDate;
+use domain::FUTURE_TOLERANCE_MS;
 use futures_util::StreamExt as _;
-use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use compare::{Due, Lacking, Rules, Sight, Tally};
+use compare::{Lacking, Rules, Tally};
 use names::Names;
-use record::Record;
-use runs::{Part, Runs};
+use put_back::put_back;
+use read::{Divided, divide};
+use runs::Runs;
 use sample::Sample;
 
 pub use estimate::{EstimateLine, ReadPlan, estimate};
+pub use places::{PendingTicks, Phase, Places, Progress, Repair, Watch};
 pub use proof::{
     Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, Place, PlaceCounts, Proof, Repaired,
     Scope, TOKENS_MAX, Verdict,
 };
 pub use record::FieldDifference;
+pub use request::{DueAfter, VerifyRequest};
 
 /// Pages that wait for the thread that divides them.
 const PAGES_WAITING_MAX: usize = 4;
-
-/// The most ticks of a repair that are appended or written at once.
-const REPAIR_TICKS_MAX: usize = 500;
-
-/// How long a tick may take from its receipt to each place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DueAfter {
-    /// Until it is stored: later ticks are left out of the range, since their delivery may be under way.
-    pub stored_ms: i64,
-    /// Until it is in the stream.
-    pub streamed_ms: i64,
-    /// Until it is in the archive.
-    pub archived_ms: i64,
-}
-
-impl DueAfter {
-    /// On this machine: a delivery ends within 5 s, the outbox is drained every 10 s, and the archive is written every
-    /// 10 s by default.
-    pub const HERE: Self = Self {
-        stored_ms: 6_000,
-        streamed_ms: 30_000,
-        archived_ms: 60_000,
-    };
-
-    /// On AWS: API Gateway ends a request after 30 s; a tick that the stream refused is offered again by the redrive
-    /// within minutes; and Firehose writes files every 300 s, and takes up to a minute to convert them.
-    /// <https://docs.aws.amazon.com/firehose/latest/dev/create-destination.html>
-    pub const AWS: Self = Self {
-        stored_ms: 30_000,
-        streamed_ms: 60_000,
-        archived_ms: 420_000,
-    };
-}
-
-impl Default for DueAfter {
-    fn default() -> Self {
-        Self::HERE
-    }
-}
-
-/// The three places.
-#[derive(Clone, Copy)]
-pub struct Places<'a> {
-    /// The store.
-    pub store: &'a dyn StoredTicks,
-    /// The stream.
-    pub stream: &'a dyn StreamedTicks,
-    /// The archive.
-    pub archive: &'a dyn ArchivedTicks,
-}
-
-/// Puts ticks where they are missing. Both are idempotent in what is counted: consumers count a tick once.
-#[async_trait]
-pub trait Repair: Send + Sync {
-    /// Appends stored ticks to the stream.
-    async fn append(&self, ticks: &[Tick]) -> Result<(), PortError>;
-    /// Writes ticks to files of the archive. The same ticks make the same files.
-    async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError>;
-}
-
-/// What to compare, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VerifyRequest {
-    /// Ticks received from this time on, epoch milliseconds.
-    pub from_ms: i64,
-    /// And before this time. What was received within [`DueAfter::stored_ms`] is left out.
-    pub to_ms: i64,
-    /// One in how many minutes of each token, by event time, is compared: 1 for all.
-    #[serde(default = "all")]
-    pub one_in: u32,
-    /// How many copies beyond the first are allowed in each place.
-    #[serde(default)]
-    pub repeats_max: u64,
-    /// When ticks are due.
-    #[serde(default)]
-    pub due_after: DueAfter,
-    /// Whether to repair what is missing.
-    #[serde(default)]
-    pub repair: bool,
-}
-
-fn all() -> u32 {
-    1
-}
-
-impl VerifyRequest {
-    /// The range that is compared if it begins now.
-    ///
-    /// # Errors
-    /// [`VerifyError::Future`] and [`VerifyError::Empty`].
-    pub fn range(&self, now_ms: i64) -> Result<ReceiptRange, VerifyError> {
-        if self.to_ms > now_ms {
-            return Err(VerifyError::Future {
-                ahead_s: (self.to_ms - now_ms).div_euclid(1_000) + 1,
-            });
-        }
-        let to_ms = self.to_ms.min(now_ms - self.due_after.stored_ms);
-        if self.from_ms >= to_ms {
-            return Err(VerifyError::Empty {
-                from_ms: self.from_ms,
-                to_ms,
-                settle_s: self.due_after.stored_ms / 1_000,
-            });
-        }
-        Ok(ReceiptRange {
-            from_ms: self.from_ms,
-            to_ms,
-        })
-    }
-}
 
 /// What a comparison works with.
 pub struct Verify<'a> {
@@ -171,43 +61,14 @@ pub struct Verify<'a> {
     pub places: Places<'a>,
     /// Repairs what is missing, if that is requested.
     pub repair: &'a dyn Repair,
+    /// When ticks are due, unless the request says otherwise.
+    pub due_after: DueAfter,
     /// Our clock, epoch milliseconds.
     pub now_ms: i64,
     /// A folder on a disk with room: about 80 bytes for each tick and place.
     pub temp_folder: PathBuf,
     /// Hears of the progress.
     pub watch: &'a dyn Watch,
-}
-
-/// How far a comparison is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// What it does.
-    pub phase: Phase,
-    /// How much of that is done.
-    pub done: u64,
-    /// Of how much, if that is known.
-    pub of: Option<u64>,
-}
-
-/// A phase of a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Reading the store and the stream, in ticks.
-    StoreAndStream,
-    /// Reading the archive, in ticks.
-    Archive,
-    /// Comparing, in parts.
-    Compare,
-}
-
-/// Hears of the progress of a comparison.
-pub trait Watch: Send + Sync {
-    /// It is so far.
-    fn progress(&self, progress: Progress);
-    /// Whether to stop.
-    fn stopped(&self) -> bool;
 }
 
 /// Why the comparison could not be completed.
@@ -260,31 +121,23 @@ pub enum VerifyError {
     Stopped,
 }
 
-/// A page on its way to the thread that divides its records.
-enum Read {
-    Stored(Vec<StoredTick>),
-    Streamed(Vec<Tick>),
-    Archived(Vec<ArchivedTick>),
-}
-
-/// What was read of a place.
-struct Seen {
-    sight: Sight,
-    unseen: Vec<String>,
-}
-
 impl Verify<'_> {
     /// Compares, and repairs if requested.
     ///
     /// # Errors
     /// [`VerifyError`]. If the stream or the archive cannot be read, the proof says so.
     pub async fn run(&self, request: &VerifyRequest) -> Result<Proof, VerifyError> {
-        let range = request.range(self.now_ms)?;
+        let due_after = request.due_after.unwrap_or(self.due_after);
+        let due = VerifyRequest {
+            due_after: Some(due_after),
+            ..*request
+        };
+        let range = due.range(self.now_ms)?;
         let runs = Runs::new(&self.temp_folder).map_err(|source| self.disk_error(source))?;
         let (pages, received) = mpsc::channel(PAGES_WAITING_MAX);
         let sample = Sample::one_in(request.one_in);
         let divider = tokio::task::spawn_blocking(move || divide(received, runs, sample));
-        let read = self.read(range, request.due_after, pages).await;
+        let read = self.read(range, due_after, pages).await;
         let divided = divider.await.map_err(io::Error::other).flatten();
         let divided = divided.map_err(|source| self.disk_error(source))?;
         let (rules, unseen) = read?;
@@ -306,94 +159,6 @@ impl Verify<'_> {
             unseen,
             repaired,
         })
-    }
-
-    /// Reads the three places. The archive comes last, since the store's ticks say which days it must have.
-    async fn read(
-        &self,
-        range: ReceiptRange,
-        due_after: DueAfter,
-        pages: mpsc::Sender<Read>,
-    ) -> Result<(Rules, Vec<String>), VerifyError> {
-        let places = &self.places;
-        let done = AtomicU64::new(0);
-        let mut days = days_of(range);
-        let stored = self.drain(
-            Phase::StoreAndStream,
-            places.store.stored(range),
-            &done,
-            &pages,
-            |ticks: Vec<StoredTick>| {
-                let times = ticks.iter().map(|stored| stored.tick.timestamp_ms);
-                days.extend(times.filter_map(day_of));
-                Read::Stored(ticks)
-            },
-        );
-        let streamed = self.drain(
-            Phase::StoreAndStream,
-            places.stream.streamed(range),
-            &done,
-            &pages,
-            Read::Streamed,
-        );
-        let (stored, streamed) = tokio::join!(stored, streamed);
-        let stored = stored?.map_err(VerifyError::Store)?;
-        let streamed = partly(Place::Stream, streamed?);
-        let done = AtomicU64::new(0);
-        let archived = places.archive.archived(range, days);
-        let archived = self
-            .drain(Phase::Archive, archived, &done, &pages, Read::Archived)
-            .await?;
-        let archived = partly(Place::Archive, archived);
-        let rules = Rules {
-            due: Due {
-                stream_ms: self.now_ms - due_after.streamed_ms,
-                archive_ms: self.now_ms - due_after.archived_ms,
-            },
-            store: stored.sight,
-            stream: streamed.sight,
-            archive: archived.sight,
-        };
-        let unseen = [stored.unseen, streamed.unseen, archived.unseen].concat();
-        Ok((rules, unseen))
-    }
-
-    /// Passes the pages of a place on. The inner error is that of the place.
-    async fn drain<T>(
-        &self,
-        phase: Phase,
-        mut from: Pages<'_, T>,
-        done: &AtomicU64,
-        pages: &mpsc::Sender<Read>,
-        mut read: impl FnMut(Vec<T>) -> Read,
-    ) -> Result<Result<Seen, PortError>, VerifyError> {
-        let mut seen = Seen {
-            sight: Sight::CLEAR,
-            unseen: Vec::new(),
-        };
-        while let Some(page) = from.next().await {
-            if self.watch.stopped() {
-                return Err(VerifyError::Stopped);
-            }
-            match page {
-                Ok(Page::Ticks(ticks)) => {
-                    let count = ticks.len() as u64;
-                    // The other side ends only with an error of the disk, which is reported there.
-                    if pages.send(read(ticks)).await.is_err() {
-                        return Err(VerifyError::Stopped);
-                    }
-                    let done = done.fetch_add(count, Ordering::Relaxed) + count;
-                    let of = None;
-                    self.watch.progress(Progress { phase, done, of });
-                }
-                Ok(Page::Unseen(Unseen { before_ms, what })) => {
-                    seen.sight = seen.sight.without(before_ms);
-                    seen.unseen.push(what);
-                }
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        Ok(Ok(seen))
     }
 
     /// Compares the parts, one after the other, and repairs what each lacks.
@@ -454,98 +219,12 @@ impl Verify<'_> {
     }
 }
 
-/// Appends and writes what a part lacks.
-async fn put_back(
-    repair: &dyn Repair,
-    lacking: &Lacking,
-    repaired: &mut Repaired,
-) -> Result<(), VerifyError> {
-    let failed = |repaired: &Repaired| {
-        let done = repaired.appended + repaired.archived;
-        move |source| VerifyError::Repair { done, source }
-    };
-    for ticks in lacking.in_stream.chunks(REPAIR_TICKS_MAX) {
-        repair.append(ticks).await.map_err(failed(repaired))?;
-        repaired.appended += ticks.len() as u64;
-    }
-    if !lacking.in_archive.is_empty() {
-        repair
-            .archive(&lacking.in_archive)
-            .await
-            .map_err(failed(repaired))?;
-        repaired.archived += lacking.in_archive.len() as u64;
-    }
-    Ok(())
-}
-
-/// Records in parts on disk.
-struct Divided {
-    folder: TempDir,
-    parts: Vec<Part>,
-    names: Names,
-}
-
-/// Writes the records of pages to their parts, until there are no more pages.
-fn divide(mut pages: mpsc::Receiver<Read>, mut runs: Runs, sample: Sample) -> io::Result<Divided> {
-    let mut names = Names::default();
-    while let Some(page) = pages.blocking_recv() {
-        match page {
-            Read::Stored(ticks) => {
-                for stored in &ticks {
-                    let tick = &stored.tick;
-                    if sample.has(tick.token.as_str(), tick.timestamp_ms) {
-                        runs.push(&Record::stored(stored, &mut names))?;
-                    }
-                }
-            }
-            Read::Streamed(ticks) => {
-                for tick in &ticks {
-                    if sample.has(tick.token.as_str(), tick.timestamp_ms) {
-                        runs.push(&Record::streamed(tick, &mut names))?;
-                    }
-                }
-            }
-            Read::Archived(ticks) => {
-                for tick in &ticks {
-                    if sample.has(tick.pair.token.as_str(), tick.timestamp_ms) {
-                        runs.push(&Record::archived(tick, &mut names))?;
-                    }
-                }
-            }
-        }
-    }
-    let (folder, parts) = runs.finish()?;
-    Ok(Divided {
-        folder,
-        parts,
-        names,
-    })
-}
-
-/// A place that could be read in part, or not at all.
-fn partly(place: Place, seen: Result<Seen, PortError>) -> Seen {
-    seen.unwrap_or_else(|error| Seen {
-        sight: Sight::NONE,
-        unseen: vec![format!(
-            "the {} could not be read: {error}: {}",
-            place.as_str(),
-            error.source
-        )],
-    })
-}
-
-/// The UTC days of a range of receipt times, and the next one at its end, since event times may be ahead of our clock.
+/// The UTC days of event times of ticks that were received in a range: those of the range, and the next one at its end,
+/// since event times may be ahead of our clock.
 #[must_use]
 pub fn days_of(range: ReceiptRange) -> BTreeSet<NaiveDate> {
-    let (Some(first), Some(last)) = (
-        day_of(range.from_ms),
-        day_of(range.to_ms.saturating_add(FUTURE_TOLERANCE_MS)),
-    ) else {
-        return BTreeSet::new();
-    };
-    first.iter_days().take_while(|day| *day <= last).collect()
-}
-
-fn day_of(epoch_ms: i64) -> Option<NaiveDate> {
-    DateTime::from_timestamp_millis(epoch_ms).map(|time| time.date_naive())
+    days(
+        range.from_ms,
+        range.to_ms.saturating_add(FUTURE_TOLERANCE_MS),
+    )
 }

@@ -7,10 +7,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use app::candle_rebuild::{CandleChange, EventTicks, RebuiltCandles, SpanChanges};
+use app::candle_rebuild::{CandleChange, CandlePlace, EventTicks, RebuiltCandles, SpanChanges};
 use app::ports::{Outbox as _, PortError};
 use app::read_back::StoredTick;
+use app::utc_days::day_of;
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::analytics::{Candle, Interval};
 use domain::{FUTURE_TOLERANCE_MS, Pair, Token};
 use tokio::time::Instant;
@@ -22,6 +24,7 @@ use crate::error::StorageError;
 use crate::keys::event_day::Kind;
 use crate::keys::stream_block::shard_of;
 use crate::keys::{candle, day, meta};
+use crate::shared_state::SharedState;
 use crate::ticks::TickRange;
 use crate::writer::Commit;
 
@@ -117,6 +120,15 @@ impl EventTicks for EmbeddedStore {
         }
     }
 
+    async fn days(&self, from_ms: i64, to_ms: i64) -> Result<BTreeSet<NaiveDate>, PortError> {
+        let found = self.inner.tick_days.event_days(self.inner.first_day());
+        let in_range = found.into_iter().filter(|event_day| {
+            let start_ms = day::start_ms(*event_day);
+            start_ms < to_ms && from_ms < start_ms.saturating_add(day::DAY_MS)
+        });
+        Ok(in_range.map(|it| day_of(day::start_ms(it))).collect())
+    }
+
     async fn of_token(
         &self,
         token: &Token,
@@ -166,12 +178,44 @@ impl RebuiltCandles for EmbeddedStore {
         Ok(stored)
     }
 
+    async fn open(&self, pairs: &BTreeSet<Pair>) -> Result<BTreeSet<CandlePlace>, PortError> {
+        let pairs: Vec<Pair> = pairs.iter().cloned().collect();
+        let read = self.read(move |inner| {
+            let mut open = BTreeSet::new();
+            for pair in pairs {
+                let candles = open_candles(inner, &pair)?;
+                open.extend(
+                    candles
+                        .iter()
+                        .map(|it| (it.pair(), it.interval, it.start_ms)),
+                );
+            }
+            Ok(open)
+        });
+        read.await
+            .map_err(|error: StorageError| error.at("read the open candles"))
+    }
+
     async fn replace(&self, pair: &Pair, span: SpanChanges) -> Result<u64, PortError> {
         let pair = pair.clone();
         let replaced =
             self.commit(move |commit: &mut Commit<'_>| replace(commit, &pair, span.changes));
         replaced.await.map_err(|error| error.at("replace candles"))
     }
+}
+
+/// The candles of a pair that the analysis has open.
+fn open_candles(inner: &SharedState, pair: &Pair) -> Result<Vec<Candle>, StorageError> {
+    let Some(number) = inner.pair_number(pair)? else {
+        return Ok(Vec::new());
+    };
+    let state = match state_of(inner, shard_of(&pair.token), number) {
+        // The analysis replaces it with the pair's next tick, after the stored candles.
+        Err(StorageError::Corrupt { .. }) => None,
+        read => read?,
+    };
+    let open = state.iter().flat_map(|it| it.state.open_candles());
+    Ok(open.cloned().collect())
 }
 
 fn replace(
@@ -183,15 +227,8 @@ fn replace(
     let Some(number) = inner.pair_number(pair)? else {
         return Ok(0);
     };
-    let state = match state_of(inner, shard_of(&pair.token), number) {
-        // The analysis replaces it with the pair's next tick, after the stored candles.
-        Err(StorageError::Corrupt { .. }) => None,
-        read => read?,
-    };
-    let is_open = |candle: &Candle| {
-        let open = state.as_ref().map(|it| it.state.open_candles());
-        open.into_iter().flatten().any(|it| it.is_part_of(candle))
-    };
+    let open = open_candles(inner, pair)?;
+    let is_open = |candle: &Candle| open.iter().any(|it| it.is_part_of(candle));
     let today = inner.today();
     let mut replaced = 0;
     for CandleChange { before, mut after } in changes {

@@ -84,6 +84,15 @@ impl DayIndex {
         })
     }
 
+    /// The event days of the rows of the kept days.
+    pub(crate) fn event_days(&self, first_day: Day) -> BTreeSet<Day> {
+        self.read(|days| {
+            let kept = days.range(first_day..);
+            kept.flat_map(|(_, of_day)| of_day.event_days.iter().copied())
+                .collect()
+        })
+    }
+
     /// The last day that has rows.
     pub(crate) fn last_day(&self) -> Option<Day> {
         self.read(|days| days.last_key_value().map(|(day, _)| *day))

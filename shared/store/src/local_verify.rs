@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use app::ports::{PortError, TickStream as _};
+use app::ports::PortError;
 use archive::{ArchiveReader, Folder, add_missing};
 use async_trait::async_trait;
 use domain::Tick;
-use ops::verify::{Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
+use ops::verify::{DueAfter, Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
@@ -22,16 +22,18 @@ pub struct LocalVerify {
     store: EmbeddedStore,
     archive: Folder,
     work: PathBuf,
+    due_after: DueAfter,
 }
 
 impl LocalVerify {
-    /// The comparison of a data folder, whose store is open.
+    /// The comparison of a data folder, whose store is open, with the times after which ticks are due there.
     #[must_use]
-    pub fn new(store: EmbeddedStore, data_dir: &Path) -> Self {
+    pub fn new(store: EmbeddedStore, data_dir: &Path, due_after: DueAfter) -> Self {
         Self {
             store,
             archive: Folder::new(data_dir),
             work: data_dir.join(WORK_FOLDER),
+            due_after,
         }
     }
 
@@ -59,8 +61,10 @@ impl LocalVerify {
                 store: &self.store,
                 stream: &self.store,
                 archive: &archive,
+                pending: Some(&self.store),
             },
             repair: self,
+            due_after: self.due_after,
             now_ms,
             temp_folder: self.work.clone(),
             watch,
@@ -114,10 +118,9 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl Repair for LocalVerify {
-    async fn append(&self, ticks: &[Tick]) -> Result<(), PortError> {
-        let ticks: Vec<&Tick> = ticks.iter().collect();
-        self.store.append(&ticks, None).await?;
-        Ok(())
+    async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError> {
+        let appended = self.store.append_missing(ticks).await;
+        appended.map_err(|error| error.at("append to the stream"))
     }
 
     async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError> {

@@ -40,7 +40,7 @@ impl QuarantineReview for EmbeddedStore {
         let recorded = self.commit(move |commit: &mut Commit<'_>| {
             for (key, record) in outcomes {
                 if let Some(entry) = kept(commit.inner, &key)? {
-                    let replayed = Some(record);
+                    let replayed = Some(record.after(entry.replayed.clone()));
                     let value = quarantined::encode_reviewed(&Reviewed { replayed, ..entry })?;
                     commit.insert(&commit.spaces().quarantine, &key, value);
                 }
@@ -164,6 +164,16 @@ mod tests {
         assert_eq!(of(&all[1]).await.unwrap().replayed, None);
         assert_eq!(of("1-99").await, None);
         assert_eq!(of("x").await, None);
+        // A repeat, which finds the ticks stored, does not hide that a replay stored them.
+        let stored = ReplayRecord {
+            outcome: EntryOutcome::Stored { ticks: 1 },
+            ..record(8)
+        };
+        for became in [stored.clone(), record(9)] {
+            store.record(&[(all[1].clone(), became)]).await.unwrap();
+        }
+        assert_eq!(of(&all[1]).await.unwrap().replayed, Some(stored));
+
         // Readers that do not know of it still read the entries.
         assert_eq!(store.quarantined(1).await.unwrap(), kept[2..]);
 

@@ -6,13 +6,16 @@ use app::read_back::{
     Unseen, channel,
 };
 use domain::Tick;
+use ops::verify::{PendingTicks, Place};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
 use crate::keys::day;
+use crate::keys::outbox_entry::Entry;
 use crate::keys::stream_block::{self, SHARDS};
-use crate::keys::{number_of, tick};
+use crate::keys::{meta, number_of, tick};
 use crate::shared_state::SharedState;
+use crate::stream::read_after;
 
 /// How long after the receipt of a tick it may be appended to the stream: the records of the stream are in the order
 /// in which they were appended, so what was removed from its beginning may have been received so much later than its
@@ -31,6 +34,18 @@ impl StreamedTicks for EmbeddedStore {
     fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
         self.pages("read the stream", move |inner, sender| {
             (0..SHARDS).try_for_each(|shard| streamed(inner, shard, range, sender))
+        })
+    }
+}
+
+/// The outbox knows what will come to the stream, and the archiver's checkpoints what will come to the archive.
+impl PendingTicks for EmbeddedStore {
+    fn pending(&self, to: Place, range: ReceiptRange) -> Pages<'_, Tick> {
+        self.pages("read what is on its way", move |inner, sender| match to {
+            Place::Stream => in_outbox(inner, range, sender),
+            Place::Archive => {
+                (0..SHARDS).try_for_each(|shard| unarchived(inner, shard, range, sender))
+            }
         })
     }
 }
@@ -89,6 +104,14 @@ fn send_full<T>(sender: &PageSender<T>, ticks: &mut Vec<T>) -> Result<(), Ended>
     Ok(())
 }
 
+/// Ends reading that finds nothing to send, once in a while, if nobody wants more.
+fn check_wanted<T>(sender: &PageSender<T>, passed_over: usize) -> Result<(), Ended> {
+    match passed_over.is_multiple_of(PAGE_TICKS) && sender.is_closed() {
+        true => Err(Ended::Unwanted),
+        false => Ok(()),
+    }
+}
+
 /// Rows are sorted by the day of receipt.
 fn stored(
     inner: &SharedState,
@@ -97,7 +120,8 @@ fn stored(
 ) -> Result<(), Ended> {
     let first_day = inner.first_day();
     let kept_from_ms = day::start_ms(first_day);
-    if range.from_ms < kept_from_ms {
+    // From the first day on, nothing was removed.
+    if first_day > 0 && range.from_ms < kept_from_ms {
         let what = format!(
             "the store keeps ticks that were received from {} on; earlier ones have been removed",
             utc(kept_from_ms)
@@ -109,6 +133,7 @@ fn stored(
     let to = day::of(range.to_ms.saturating_sub(1)).max(first_day);
     let mut ticks = Vec::new();
     let mut unreadable = 0_u64;
+    let mut passed_over = 0;
     for guard in inner.spaces.ticks.range(from.to_be_bytes().as_slice()..) {
         let (key, value) = guard.into_inner()?;
         if key
@@ -121,7 +146,10 @@ fn stored(
             Ok((tick, in_cohort)) if range.contains(tick.ingested_at_ms) => {
                 ticks.push(StoredTick { tick, in_cohort });
             }
-            Ok(_) => {}
+            Ok(_) => {
+                passed_over += 1;
+                check_wanted(sender, passed_over)?;
+            }
             Err(_) => unreadable += 1,
         }
         send_full(sender, &mut ticks)?;
@@ -132,6 +160,53 @@ fn stored(
         unseen(sender, None, what)?;
     }
     Ok(())
+}
+
+/// The ticks of outbox entries that are not in the stream yet, but belong there.
+fn in_outbox(
+    inner: &SharedState,
+    range: ReceiptRange,
+    sender: &PageSender<Tick>,
+) -> Result<(), Ended> {
+    let mut ticks = Vec::new();
+    for guard in inner.spaces.outbox.iter() {
+        let entry = Entry::decode(&guard.value()?)?;
+        for key in &entry.keys {
+            // Retention may have removed it.
+            let Some(row) = inner.spaces.ticks.get(key)? else {
+                continue;
+            };
+            // One that cannot be read is reported where the store is read.
+            if let Ok((tick, in_cohort)) = tick::decode_decided(&row)
+                && in_cohort != Some(false)
+                && range.contains(tick.ingested_at_ms)
+            {
+                ticks.push(tick);
+            }
+        }
+        send_full(sender, &mut ticks)?;
+    }
+    send(sender, Page::Ticks(ticks))
+}
+
+/// The ticks of the records of a shard that the archiver has not passed.
+fn unarchived(
+    inner: &SharedState,
+    shard: u8,
+    range: ReceiptRange,
+    sender: &PageSender<Tick>,
+) -> Result<(), Ended> {
+    let mut after = inner.checkpoint(meta::ARCHIVE, shard)?.count();
+    loop {
+        let records = read_after(inner, shard, after, PAGE_TICKS)?;
+        let Some(last) = records.last() else {
+            return Ok(());
+        };
+        after = last.sequence.count();
+        let ticks = records.into_iter().map(|record| record.tick);
+        let ticks = ticks.filter(|tick| range.contains(tick.ingested_at_ms));
+        send(sender, Page::Ticks(ticks.collect()))?;
+    }
 }
 
 fn streamed(
@@ -145,6 +220,9 @@ fn streamed(
     // The sequence number of the next record, if nothing is missing.
     let mut next = 1;
     for guard in inner.spaces.shard(shard)?.iter() {
+        if sender.is_closed() {
+            return Err(Ended::Unwanted);
+        }
         let (key, value) = guard.into_inner()?;
         let first = number_of(&key)?;
         let block = match stream_block::read(&value) {

@@ -1,6 +1,6 @@
 //! The sharded stream: ticks in the order in which they were appended, each with a sequence number.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use app::ports::{OutboxId, PortError, Refused, SequenceNumber, StreamRecord, TickStream};
 use async_trait::async_trait;
@@ -8,6 +8,7 @@ use domain::{Pair, Tick};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
+use crate::keys::outbox_entry::Entry;
 use crate::keys::stream_block::{self, EncodedTicks, SHARDS, shard_of};
 use crate::keys::tick::Identity;
 use crate::keys::{meta, number_of, tick};
@@ -116,11 +117,57 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StorageError`].
     pub fn checkpoint(&self, consumer: &str, shard: u8) -> Result<SequenceNumber, StorageError> {
-        let found = self
-            .inner
-            .spaces
-            .meta
-            .get(meta::checkpoint(consumer, shard))?;
+        self.inner.checkpoint(consumer, shard)
+    }
+
+    /// Appends stored ticks that the stream lacks, except those in the outbox: they will be appended once their entry is
+    /// drained. Returns how many were appended.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub(crate) async fn append_missing(&self, ticks: &[Tick]) -> Result<u64, StorageError> {
+        let mut by_identity = HashMap::with_capacity(ticks.len());
+        for tick in ticks {
+            if let Some(number) = self.inner.pair_number(&Pair::of(tick))? {
+                let id = tick.tick_id.as_bytes();
+                let identity = tick::identity(number, tick.timestamp_ms, id);
+                by_identity.insert(identity, tick.clone());
+            }
+        }
+        self.commit(move |commit| {
+            // In the commit itself: each append of the outbox is in one before it or after it.
+            for guard in commit.spaces().outbox.iter() {
+                let entry = Entry::decode(&guard.value()?)?;
+                for key in &entry.keys {
+                    by_identity.remove(&tick::identity_of(key));
+                }
+            }
+            let mut by_shard: [Vec<&Tick>; SHARDS as usize] = Default::default();
+            for tick in by_identity.values() {
+                if let Some(shard) = by_shard.get_mut(usize::from(shard_of(&tick.token))) {
+                    shard.push(tick);
+                }
+            }
+            for (shard, mut ticks) in (0_u8..).zip(by_shard) {
+                ticks.sort_unstable_by_key(|tick| tick.order());
+                if let Some(block) = commit.stream_block(shard) {
+                    block.push(&EncodedTicks::of(&ticks));
+                }
+            }
+            Ok(by_identity.len() as u64)
+        })
+        .await
+    }
+}
+
+impl SharedState {
+    /// The last record of a shard that a consumer has processed.
+    pub(crate) fn checkpoint(
+        &self,
+        consumer: &str,
+        shard: u8,
+    ) -> Result<SequenceNumber, StorageError> {
+        let found = self.spaces.meta.get(meta::checkpoint(consumer, shard))?;
         found.map_or(Ok(SequenceNumber::START), |bytes| {
             number_of(&bytes).map(SequenceNumber::from)
         })
@@ -128,7 +175,7 @@ impl EmbeddedStore {
 }
 
 /// Records of a shard after a number: whole blocks, until at least `limit` records.
-fn read_after(
+pub(crate) fn read_after(
     inner: &SharedState,
     shard: u8,
     after: u64,

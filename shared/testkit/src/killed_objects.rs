@@ -77,6 +77,10 @@ impl Objects for KilledObjects {
         self.call(self.inner.list(prefix)).await
     }
 
+    async fn folders(&self, of: &str) -> Result<Vec<String>, PortError> {
+        self.call(self.inner.folders(of)).await
+    }
+
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, PortError> {
         self.call(self.inner.read(name)).await
     }

@@ -75,6 +75,16 @@ impl Objects for MemoryObjects {
         Ok(named.map(object).collect())
     }
 
+    async fn folders(&self, of: &str) -> Result<Vec<String>, PortError> {
+        let held = self.held();
+        let below = held.objects.keys().filter_map(|name| name.strip_prefix(of));
+        let mut found: Vec<String> = below
+            .filter_map(|rest| Some(format!("{of}{}/", rest.split_once('/')?.0)))
+            .collect();
+        found.dedup();
+        Ok(found)
+    }
+
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, PortError> {
         Ok(self.held().objects.get(name).cloned())
     }

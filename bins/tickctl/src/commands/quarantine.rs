@@ -1,6 +1,7 @@
 //! `tickctl quarantine`: shows quarantined entries, and replays them once their cause is fixed.
 
 mod entry_text;
+mod open_entries;
 mod place;
 mod redelivery;
 
@@ -11,6 +12,7 @@ use domain::Reason;
 
 use crate::moment::Moment;
 use crate::process::{BadInput, ProcessContext, print_line};
+use open_entries::OpenEntries;
 use place::{Place, PlaceOptions};
 use redelivery::InboxOptions;
 
@@ -19,7 +21,9 @@ use redelivery::InboxOptions;
 #[command(after_help = "\
 An entry is replayed through the parser of its source, as it was received. The ticks get the ids that the sender's
 own retry would give them: what is stored already is a duplicate. What became of each entry is recorded with who
-replayed it, and `list` shows it; one that is still malformed is not quarantined a second time. Of an entry, at most
+replayed it, and `list` shows it; one that is still malformed is not quarantined a second time. Without names, the
+entries that are not done are replayed, at most --limit at once: first those that were never replayed, oldest first,
+then those that stayed malformed. The output says how many are left for another run. Of an entry, at most
 4 KiB are kept: a larger one cannot be replayed, and its sender must deliver that time again.
 
 Without --apply, `replay` only shows what would be replayed.
@@ -183,15 +187,11 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
             for id in &ids {
                 chosen.push(entry(place, id).await?);
             }
+            let mut beyond_limit = 0;
             if ids.is_empty() {
                 let filter = selection.filter(now_ms)?;
-                chosen = place.entries(&filter, selection.limit()).await?;
-                // Oldest first, as they would have come.
-                chosen.reverse();
-                let is_done = |it: &ReviewedEntry| {
-                    it.replayed.as_ref().is_some_and(|it| it.outcome.is_final())
-                };
-                chosen.retain(|entry| !is_done(entry));
+                (chosen, beyond_limit) =
+                    OpenEntries::find(place, filter, selection.limit()).await?;
             }
             if !apply {
                 for entry in &chosen {
@@ -201,7 +201,7 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
                     })?;
                 }
                 if !json {
-                    print_line(&entry_text::plan(&chosen))?;
+                    print_line(&entry_text::plan(&chosen, beyond_limit))?;
                 }
                 return Ok(());
             }
@@ -209,6 +209,9 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
             let summary = replayer.replay(&chosen, &who, rate, json, process).await?;
             if !json {
                 print_line(&summary.text())?;
+                if let Some(more) = entry_text::more(beyond_limit) {
+                    print_line(&more)?;
+                }
             }
             if summary.left > 0 {
                 bail!(

@@ -87,6 +87,9 @@ pub struct ReplayArgs {
     /// Whose store and stream: those of a project on AWS, or of this machine.
     #[command(flatten)]
     pub project: ProjectOptions,
+    /// With --store --aws: the days that the project keeps ticks (parameter RetentionDays of the service stack).
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3_650))]
+    pub retention_days: u32,
     /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
     /// variable: other users of the machine can read arguments.
     #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = Secret::read)]

@@ -40,14 +40,15 @@ tick that is there without belonging there is found, too.
 
   matched    in stream and archive, as stored
   missing    not there, although it is due
-  late       not there, and not due yet
+  late       not there, and not due yet, or known to be on its way: in the outbox, or not read by the archive's writer
   different  there with other content: the fields are shown
-  repeated   there more than once: consumers count it once; --repeats-max allows some
+  repeated   there more than once: on AWS, where that is normal, analytics counts it once, and --repeats-max allows some;
+             the analysis of one machine counts each copy
   extra      there, but outside the cohort or not in the store
   unseen     may be there: that part could not be read
 
 With --repair, a tick that the stream lacks is appended to it, and the archive follows; one that only the archive lacks
-is written to it. A second run then finds nothing.
+is written to it. What is late stays as it is, since it will come. A second run then finds nothing.
 
 Examples:
   tickctl verify --from 1h
@@ -55,8 +56,8 @@ Examples:
   tickctl verify --from 1h --repair; tickctl verify --from 1h
   tickctl verify --from 1h --aws --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
-Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, the comparison
-could not be completed, or there was nothing to compare.")]
+Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, ticks that are due
+are still on their way, the comparison could not be completed, or there was nothing to compare.")]
 pub struct VerifyArgs {
     /// Ticks received from this time on: 2026-03-07T12:00:00Z, 2026-03-07, epoch milliseconds, or how long ago (90s, 30m, 2h, 7d).
     /// The stream keeps 24 hours, so what was received earlier cannot be seen there.
@@ -71,7 +72,8 @@ pub struct VerifyArgs {
     /// How many copies beyond the first are allowed in each place.
     #[arg(long, value_name = "N", default_value_t = 0)]
     repeats_max: u64,
-    /// Seconds until a tick must be in the archive; the default is what the archive's writer needs.
+    /// Seconds until a tick must be in the archive. The default is 50 more than the --archive-seconds of a running tickstream,
+    /// 60 in the folder of a stopped one, and 420 on AWS, where Firehose needs up to that.
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=86_400))]
     due: Option<u32>,
     /// Offer what is missing again.
@@ -117,7 +119,7 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     let watch = Shown::new(process.stop.clone());
     #[cfg(feature = "aws")]
     if args.project.aws {
-        let request = args.request(now_ms, DueAfter::AWS)?;
+        let request = args.request(now_ms, Some(DueAfter::AWS))?;
         let verify = args.cloud.open(&args.project.name, process.now_ms).await?;
         if args.estimate {
             let lines = verify.estimate(request.range(now_ms)?).await?;
@@ -127,7 +129,7 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
         watch.clear();
         return args.report(&proof);
     }
-    let request = args.request(now_ms, DueAfter::HERE)?;
+    let request = args.request(now_ms, None)?;
     let proof = match args.data.open().await? {
         DataAccess::Server(server) => {
             let body = serde_json::to_value(request)?;
@@ -150,7 +152,8 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
             proof.map_err(|error| server.explain(error))?
         }
         DataAccess::Store(opened) => {
-            let verify = LocalVerify::new(opened.store.clone(), &opened.data_dir);
+            let (store, due_after) = (opened.store.clone(), DueAfter::HERE);
+            let verify = LocalVerify::new(store, &opened.data_dir, due_after);
             let proof = verify.run(&request, now_ms, &watch).await;
             drop(verify);
             opened.store.close();
@@ -183,17 +186,18 @@ fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
 }
 
 impl VerifyArgs {
-    fn request(&self, now_ms: i64, due_after: DueAfter) -> Result<VerifyRequest, BadInput> {
-        let due_ms = self.due.map(|seconds| i64::from(seconds) * MS_PER_SECOND);
+    /// The request, with when ticks are due; without, those who compare know it.
+    fn request(&self, now_ms: i64, due_after: Option<DueAfter>) -> Result<VerifyRequest, BadInput> {
+        let by_option = self.due.map(|seconds| DueAfter {
+            archived_ms: i64::from(seconds) * MS_PER_SECOND,
+            ..due_after.unwrap_or_default()
+        });
         let request = VerifyRequest {
             from_ms: self.from.ms(now_ms),
             to_ms: self.to.ms(now_ms),
             one_in: self.sample,
             repeats_max: self.repeats_max,
-            due_after: DueAfter {
-                archived_ms: due_ms.unwrap_or(due_after.archived_ms),
-                ..due_after
-            },
+            due_after: by_option.or(due_after),
             repair: self.repair,
         };
         match request.range(now_ms) {

@@ -60,6 +60,8 @@ struct Health {
 #[derive(Deserialize)]
 struct Archive {
     last_file_at: Option<i64>,
+    #[serde(default)]
+    every_seconds: i64,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +120,8 @@ fn view(
         let since = down.filter_map(|it| it.down_since).min();
         since.map(|since_ms| (server_ms - since_ms).max(0))
     };
+    let every_seconds = status.archive.as_ref().map_or(0, |it| it.every_seconds);
+    let archive_every_ms = every_seconds.saturating_mul(1_000);
     let lag: Vec<ConsumerLag> = status
         .consumers
         .iter()
@@ -125,6 +129,11 @@ fn view(
             name: it.name.clone(),
             records: Some(it.lag_records),
             age_ms: it.lag_ms,
+            every_ms: if it.name == ARCHIVE {
+                archive_every_ms
+            } else {
+                0
+            },
             down_ms: down_ms(&it.name),
             set_aside: it.set_aside,
         })
@@ -136,6 +145,7 @@ fn view(
             newest_age_ms: archive.last_file_at.map(|at_ms| (server_ms - at_ms).max(0)),
             waiting: lag.records,
             waiting_ms: Some(lag.age_ms),
+            every_ms: archive_every_ms,
             streamed: traffic.as_ref().map_or(0, |it| it.recent.streamed),
         }),
         _ => Err(older()),

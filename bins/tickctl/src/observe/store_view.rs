@@ -40,6 +40,7 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
             name: name.to_owned(),
             records: Some(behind.records),
             age_ms: behind.age_ms,
+            every_ms: 0,
             down_ms: None,
             set_aside: 0,
         });
@@ -50,6 +51,7 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
         newest_age_ms: newest_ms.map(|at_ms| (now_ms - at_ms).max(0)),
         waiting: lag.records,
         waiting_ms: Some(lag.age_ms),
+        every_ms: 0,
         streamed: 0,
     });
     let history = store.history(CHANGES_READ).await;

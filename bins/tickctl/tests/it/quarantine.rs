@@ -30,6 +30,16 @@ fn entries() -> Vec<Value> {
     vec![cut, entry(2, done), entry(1, Value::Null)]
 }
 
+/// 32 entries, newest first, of which the newest 20 are done.
+fn many() -> Vec<Value> {
+    let done = json!({"at": 1_767_312_000_500_i64, "who": "ann", "outcome": "stored", "ticks": 1});
+    let one = |number| match number > 112 {
+        true => entry(number, done.clone()),
+        false => entry(number, Value::Null),
+    };
+    (101..=132).rev().map(one).collect()
+}
+
 /// The address of a stub: of entries 1 to 3, the first becomes a tick, and the others do not.
 fn start() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -38,7 +48,12 @@ fn start() -> String {
     let list = async |Query(query): Query<HashMap<String, String>>| {
         assert_eq!(query["reason"], "invalid_token");
         assert_eq!(query["from"], "1767312000000");
-        Json(json!({"quarantine": entries()}))
+        let mut found = match query.contains_key("source") {
+            true => many(),
+            false => entries(),
+        };
+        found.truncate(query["limit"].parse().unwrap());
+        Json(json!({"quarantine": found}))
     };
     let show = async |Path(id): Path<String>| {
         let found = entries()
@@ -152,6 +167,33 @@ fn entries_are_replayed_after_a_dry_run_except_those_that_are_done() {
     assert_eq!(run.code, 0, "{run:?}");
     let line: Value = serde_json::from_str(run.stdout.trim()).unwrap();
     assert_eq!(line["replayed"], json!({"outcome": "stored", "ticks": 2}));
+}
+
+/// Those that are done do not count for the limit, and the output says how many are left.
+#[test]
+fn entries_behind_those_that_are_done_are_found() {
+    let options = [&SELECTED[..], &["--source", "many", "--limit", "10"]].concat();
+    let run = quarantine(&["replay"], &options);
+    assert_eq!(run.code, 0, "{run:?}");
+    let names: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("  ")?.0.strip_prefix("1767312000000-"))
+        .collect();
+    let oldest: Vec<String> = (101..=110).map(|number| number.to_string()).collect();
+    assert_eq!(names, oldest);
+    assert!(
+        run.stdout.contains(
+            "10 entries would be replayed; add --apply to replay them\n2 more are not done"
+        ),
+        "{run:?}"
+    );
+    let run = quarantine(
+        &["replay", "--apply", "--who", "bob"],
+        &[&options[..], &["--rate", "1000"]].concat(),
+    );
+    assert!(run.stdout.contains("replayed 10 entries"), "{run:?}");
+    assert!(run.stdout.contains("2 more are not done"), "{run:?}");
 }
 
 #[test]

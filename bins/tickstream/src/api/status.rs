@@ -94,7 +94,9 @@ pub(super) async fn status(
             "late": analysis.late, "too_late": analysis.too_late,
             "states_resumed": analysis.states_resumed,
         },
-        "archive": {"last_file_at": api.archiver.last_written_ms()},
+        "archive": {
+            "last_file_at": api.archiver.last_written_ms(), "every_seconds": api.archive_every.as_secs(),
+        },
         "disk": disk,
         "backups": backups,
         "readers": api.live.readers(),

@@ -57,6 +57,33 @@ async fn a_proof_is_made_while_the_process_runs_and_kept() {
     process.stop().await;
 }
 
+/// The archive may be written every 15 minutes: what it will write is late, and a repair does not write it as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_archiver_will_write_is_not_repaired() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &["--archive-seconds", "900"]).await;
+    let (_, status) = process.get("/api/status").await;
+    assert_eq!(status["archive"]["every_seconds"], 900);
+    let (status, _) = process.deliver("ticks", ticks_body("BTC", 90)).await;
+    assert_eq!(status, 200);
+    let mut repair = everything();
+    repair["repair"] = true.into();
+    let (_, lines) = verify(&process, repair).await;
+    let proof = &lines.last().unwrap()["result"];
+    assert_eq!(proof["counts"]["archive"]["overdue"], 90, "{proof}");
+    assert_eq!(proof["counts"]["archive"]["missing"], 0);
+    assert_eq!(proof["repaired"], json!({"appended": 0, "archived": 0}));
+    assert_eq!(process.get("/api/proof").await.1["verdict"], "incomplete");
+    assert_eq!(process.flush_archive().await.0, 200);
+    let (_, lines) = verify(&process, everything()).await;
+    let counts = &lines.last().unwrap()["result"]["counts"];
+    assert_eq!(
+        (&counts["matched"], &counts["archive"]["repeated"]),
+        (&90.into(), &0.into())
+    );
+    process.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ranges_that_cannot_be_seen_are_refused_or_prove_nothing() {
     let folder = TempDir::new().unwrap();

@@ -8,7 +8,9 @@ use app::ports::{PortError, SequenceNumber};
 use app::read_back::StoredTick;
 use app::rebuilt_blocks::RebuiltBlocks;
 use app::replay::{Blocks as _, StoredBlock};
+use app::utc_days::days;
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::analytics::{CandleBlock, Interval, SeriesKind};
 use domain::{Pair, Quality, Tick, Token};
 use testkit::replay::MemoryShards;
@@ -21,6 +23,10 @@ impl EventTicks for Ticks {
     async fn tokens(&self, _: i64, _: i64) -> Result<Vec<Token>, PortError> {
         let tokens: BTreeSet<Token> = self.0.iter().map(|row| row.tick.token.clone()).collect();
         Ok(tokens.into_iter().collect())
+    }
+
+    async fn days(&self, from_ms: i64, to_ms: i64) -> Result<BTreeSet<NaiveDate>, PortError> {
+        Ok(days(from_ms, to_ms))
     }
 
     async fn of_token(

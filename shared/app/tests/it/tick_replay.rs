@@ -224,18 +224,21 @@ async fn it_ends_at_a_refusal_and_when_it_is_stopped() {
     let cause = done.unwrap_err().source.to_string();
     assert!(cause.contains("1 of 2 were refused: slow down"), "{cause}");
     assert_eq!(report.sent, Sent::default());
-    let stopped = selection(&[]);
-    let stopped = replay_ticks(
-        ReplayOrigin::Store(&kept),
-        &stopped,
-        BTreeSet::new(),
-        send,
-        &|| true,
-        &|_| {},
-    );
-    let (report, done) = stopped.await;
-    done.unwrap();
-    assert!(report.stopped);
+    // Also if nothing is to be sent.
+    for tokens in [&[][..], &["NONE"]] {
+        let stopped = selection(tokens);
+        let stopped = replay_ticks(
+            ReplayOrigin::Store(&kept),
+            &stopped,
+            BTreeSet::new(),
+            send,
+            &|| true,
+            &|_| {},
+        );
+        let (report, done) = stopped.await;
+        done.unwrap();
+        assert!(report.stopped, "{tokens:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use app::objects::{Condition, Object, Objects, Replaced};
 use app::ports::PortError;
 use app::read_back::{ArchivedTicks as _, Page, ReceiptRange};
+use app::utc_days::days;
 use archive::{Archive, ArchiveReader, Folder};
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -20,6 +21,7 @@ use testkit::ticks::{START_MS, ticks};
 struct Replacing {
     folder: Folder,
     missing: AtomicUsize,
+    lists: AtomicUsize,
 }
 
 #[async_trait]
@@ -28,7 +30,11 @@ impl Objects for Replacing {
         self.folder.place()
     }
     async fn list(&self, prefix: &str) -> Result<Vec<Object>, PortError> {
+        self.lists.fetch_add(1, Ordering::Relaxed);
         self.folder.list(prefix).await
+    }
+    async fn folders(&self, of: &str) -> Result<Vec<String>, PortError> {
+        self.folder.folders(of).await
     }
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, PortError> {
         self.folder.read(name).await
@@ -66,6 +72,7 @@ async fn read(data: &TempDir, missing: usize, range: ReceiptRange) -> (Vec<Strin
     let objects = Replacing {
         folder: Folder::new(data.path()),
         missing: missing.into(),
+        lists: AtomicUsize::new(0),
     };
     let reader = ArchiveReader::new(Arc::new(objects), work.path().to_owned());
     let days = BTreeSet::from([NaiveDate::from_ymd_opt(2026, 1, 1).unwrap()]);
@@ -109,6 +116,36 @@ async fn the_ticks_of_a_range_are_those_that_were_received_in_it() {
     let mut expected: Vec<String> = in_range.map(|tick| tick.tick_id.to_string()).collect();
     expected.sort();
     assert_eq!(read(&data, 0, range).await, (expected, Vec::new()));
+}
+
+/// A listing costs a request on S3, and a calendar has days that no archive has.
+#[tokio::test]
+async fn only_days_that_exist_are_looked_at() {
+    let (data, made) = written();
+    let work = TempDir::new().unwrap();
+    let objects = Arc::new(Replacing {
+        folder: Folder::new(data.path()),
+        missing: AtomicUsize::new(0),
+        lists: AtomicUsize::new(0),
+    });
+    let reader = ArchiveReader::new(Arc::clone(&objects) as _, work.path().to_owned());
+    let range = ReceiptRange {
+        from_ms: i64::MIN,
+        to_ms: i64::MAX,
+    };
+    let days = days(range.from_ms, START_MS + 1_000_000);
+    assert!(days.len() > 9_000);
+    assert_eq!(reader.size(&days).await.unwrap().0, 2);
+    let mut pages = reader.archived(range, days);
+    let mut found = 0;
+    while let Some(page) = pages.next().await {
+        if let Page::Ticks(ticks) = page.unwrap() {
+            found += ticks.len();
+        }
+    }
+    assert_eq!(found, made.len());
+    let lists = objects.lists.load(Ordering::Relaxed);
+    assert_eq!(lists, 2, "one for the size, and one for the ticks");
 }
 
 #[tokio::test]

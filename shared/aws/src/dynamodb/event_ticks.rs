@@ -6,11 +6,13 @@ use std::sync::Arc;
 use app::candle_rebuild::EventTicks;
 use app::ports::{Clock, PortError};
 use app::read_back::StoredTick;
+use app::utc_days::days;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
+use chrono::NaiveDate;
 use domain::{FUTURE_TOLERANCE_MS, Token};
 
-use super::attributes::{Item, PK, SK, day_of, sortable, text};
+use super::attributes::{Item, PK, SK, sortable, text};
 use super::stored_days::listed;
 use super::tick_item::{partition, stored_tick_of};
 use crate::error::port_error;
@@ -32,14 +34,11 @@ fn start_of_day(ms: i64) -> i64 {
 }
 
 /// The UTC days of a range, as they are in keys.
-fn days(from_ms: i64, to_ms: i64) -> Vec<String> {
-    let mut days = Vec::new();
-    let mut day_ms = start_of_day(from_ms);
-    while day_ms < to_ms {
-        days.extend(day_of(day_ms).ok());
-        day_ms += MS_PER_DAY;
-    }
-    days
+fn keys_of_days(from_ms: i64, to_ms: i64) -> Vec<String> {
+    days(from_ms, to_ms)
+        .iter()
+        .map(NaiveDate::to_string)
+        .collect()
 }
 
 impl TicksByEventTime {
@@ -98,10 +97,10 @@ impl EventTicks for TicksByEventTime {
     /// Those of the days that the webhook has listed, whenever their ticks were received since.
     async fn tokens(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Token>, PortError> {
         let last_ms = self.clock.now_ms().max(to_ms);
-        let wanted = days(from_ms, to_ms);
+        let wanted = keys_of_days(from_ms, to_ms);
         let mut tokens = BTreeSet::new();
         // A sender's clock may be ahead, so a tick may be received before the day of its event.
-        for received in days(from_ms.saturating_sub(FUTURE_TOLERANCE_MS), last_ms) {
+        for received in keys_of_days(from_ms.saturating_sub(FUTURE_TOLERANCE_MS), last_ms) {
             for partition in listed(&self.client, &self.table, &received).await? {
                 let Some((token, day)) = partition.rsplit_once('#') else {
                     continue;
@@ -114,6 +113,12 @@ impl EventTicks for TicksByEventTime {
             }
         }
         Ok(tokens.into_iter().collect())
+    }
+
+    async fn days(&self, from_ms: i64, to_ms: i64) -> Result<BTreeSet<NaiveDate>, PortError> {
+        // A sender's clock may be ahead, but not by more.
+        let last_ms = self.clock.now_ms().saturating_add(FUTURE_TOLERANCE_MS);
+        Ok(days(from_ms, to_ms.min(last_ms.saturating_add(1))))
     }
 
     async fn of_token(

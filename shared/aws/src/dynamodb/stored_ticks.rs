@@ -1,14 +1,15 @@
 //! Reads the ticks of a range of receipt times from the table.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use app::ports::PortError;
+use app::ports::{Clock, PortError};
 use app::read_back::{
     Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen, sent_by,
 };
+use app::utc_days::days;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableDescription;
-use chrono::{DateTime, NaiveDate};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::attributes::{Item, PK, number, text, text_of};
@@ -38,22 +39,38 @@ pub enum Find {
 
 /// A reader of the table of ticks. Reads are eventually consistent, which costs half: what is compared was received
 /// at least half a minute ago.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TickTableReader {
     client: Client,
     table: String,
     find: Find,
+    retention_days: u32,
+    clock: Arc<dyn Clock>,
 }
 
 impl TickTableReader {
-    /// A reader of a table.
+    /// A reader of a table that keeps ticks for so many days.
     #[must_use]
-    pub fn new(client: Client, table: String, find: Find) -> Self {
+    pub fn new(
+        client: Client,
+        table: String,
+        find: Find,
+        retention_days: u32,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             client,
             table,
             find,
+            retention_days,
+            clock,
         }
+    }
+
+    /// Since when all ticks are kept, epoch milliseconds. DynamoDB removes an item within days after it expires.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html>
+    fn kept_from_ms(&self) -> i64 {
+        self.clock.now_ms() - i64::from(self.retention_days) * MS_PER_DAY
     }
 
     /// The number of partitions that have ticks of a range, as the webhook has listed them.
@@ -62,7 +79,9 @@ impl TickTableReader {
     /// [`PortError`].
     pub async fn partitions(&self, range: ReceiptRange) -> Result<BTreeSet<String>, PortError> {
         let mut partitions = BTreeSet::new();
-        for day in days(range) {
+        // The list of a day expires a day after its ticks.
+        let listed_from_ms = self.kept_from_ms() - MS_PER_DAY;
+        for day in days(range.from_ms.max(listed_from_ms), range.to_ms) {
             let day = day.format("%Y-%m-%d").to_string();
             partitions.extend(listed(&self.client, &self.table, &day).await?);
         }
@@ -70,15 +89,11 @@ impl TickTableReader {
     }
 
     /// About how many ticks have to be read for a range: those of whole partitions, whose mean size is known from what
-    /// DynamoDB counts about every six hours; the partitions are those that the webhook has listed in `retention_days`.
+    /// DynamoDB counts about every six hours; the partitions are those that the webhook has listed.
     ///
     /// # Errors
     /// [`PortError`].
-    pub async fn ticks_to_read(
-        &self,
-        range: ReceiptRange,
-        retention_days: u32,
-    ) -> Result<f64, PortError> {
+    pub async fn ticks_to_read(&self, range: ReceiptRange) -> Result<f64, PortError> {
         let described = self.client.describe_table().table_name(&self.table);
         let described = described.send().await;
         let described = described.map_err(|error| port_error("describe the table", &error))?;
@@ -88,7 +103,7 @@ impl TickTableReader {
             return Ok(items);
         }
         let kept = ReceiptRange {
-            from_ms: range.to_ms - i64::from(retention_days) * MS_PER_DAY,
+            from_ms: self.kept_from_ms(),
             to_ms: range.to_ms,
         };
         let of_range = self.partitions(range).await?.len();
@@ -101,6 +116,16 @@ impl TickTableReader {
         range: ReceiptRange,
         sender: &PageSender<StoredTick>,
     ) -> Result<(), PortError> {
+        let kept_from_ms = self.kept_from_ms();
+        if range.from_ms < kept_from_ms {
+            let page = Page::Unseen(Unseen {
+                before_ms: Some(kept_from_ms),
+                what: self.expired(kept_from_ms),
+            });
+            if sender.send(Ok(page)).await.is_err() {
+                return Ok(());
+            }
+        }
         match self.find {
             Find::Listed => {
                 let partitions = self.partitions(range).await?;
@@ -117,6 +142,17 @@ impl TickTableReader {
             }
         }
         Ok(())
+    }
+
+    fn expired(&self, kept_from_ms: i64) -> String {
+        let time = chrono::DateTime::from_timestamp_millis(kept_from_ms);
+        let time = time.map(|time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+        format!(
+            "the table {} keeps ticks for {} days (--retention-days), so those received before {} may have been removed",
+            self.table,
+            self.retention_days,
+            time.unwrap_or_default()
+        )
     }
 
     async fn send_partition(
@@ -213,13 +249,4 @@ async fn send_items(items: &[Item], sender: &PageSender<StoredTick>) -> bool {
         }
     }
     sender.send(Ok(Page::Ticks(ticks))).await.is_ok()
-}
-
-/// The UTC days of a range.
-fn days(range: ReceiptRange) -> Vec<NaiveDate> {
-    let day = |ms: i64| DateTime::from_timestamp_millis(ms).map(|time| time.date_naive());
-    let (Some(first), Some(last)) = (day(range.from_ms), day(range.to_ms.saturating_sub(1))) else {
-        return Vec::new();
-    };
-    first.iter_days().take_while(|day| *day <= last).collect()
 }

@@ -10,6 +10,9 @@ const BACKUPS: &str = "backups";
 /// A tick is in a file after five minutes, and the file is visible a little later.
 const WAITING_MS_MAX: i64 = 6 * 60_000;
 
+/// How long writing the files takes at most, if they are written less often than that.
+const WRITING_MS_MAX: i64 = 60_000;
+
 /// A statement that takes longer needs a look; analysts' tools give up after a minute or two.
 const SQL_MS_MAX: u64 = 30_000;
 
@@ -33,7 +36,8 @@ pub fn files(place: &Place, seen: &Seen<Files>) -> CheckLine {
         };
         let evidence = newest + &waiting;
         // Without anything to write, no file is due.
-        let is_late = it.waiting != Some(0) && it.waiting_ms.is_some_and(|ms| ms > WAITING_MS_MAX);
+        let waiting_ms_max = WAITING_MS_MAX.max(it.every_ms.saturating_add(WRITING_MS_MAX));
+        let is_late = it.waiting != Some(0) && it.waiting_ms.is_some_and(|ms| ms > waiting_ms_max);
         let is_silent = it.waiting_ms.is_none() && it.streamed > 0;
         if !is_late && !is_silent {
             return CheckLine::ok(FILES, evidence);
@@ -108,14 +112,18 @@ mod tests {
 
     #[test]
     fn files_that_do_not_arrive_are_found() {
-        let line = |newest_age_ms, waiting, waiting_ms, streamed| {
+        let line_every = |every_ms, newest_age_ms, waiting, waiting_ms, streamed| {
             let files = Files {
                 newest_age_ms,
                 waiting,
                 waiting_ms,
+                every_ms,
                 streamed,
             };
             super::files(&Place::Machine, &Ok(files))
+        };
+        let line = |newest_age_ms, waiting, waiting_ms, streamed| {
+            line_every(10_000, newest_age_ms, waiting, waiting_ms, streamed)
         };
         check(
             &line(Some(9_000), Some(5), Some(3_000), 9),
@@ -136,12 +144,18 @@ mod tests {
             "wait for up to 6 min",
             "flush",
         );
+        // Files may be set to be written every 15 minutes.
+        for (waiting_ms, expected, advice) in [(900_000, Fine, ""), (970_000, Failed, "flush")] {
+            let line = line_every(900_000, Some(waiting_ms), Some(5), Some(waiting_ms), 9);
+            check(&line, expected, "5 ticks wait", advice);
+        }
         // On AWS, Firehose says how old its oldest record is, and nothing at all if it stands still.
         let aws = |waiting_ms, streamed| {
             let files = Files {
                 newest_age_ms: None,
                 waiting: None,
                 waiting_ms,
+                every_ms: 0,
                 streamed,
             };
             let project = "prices".to_owned();

@@ -87,6 +87,7 @@ impl CloudObservations {
             name: "analytics".to_owned(),
             records: None,
             age_ms: i64::try_from(whole(age_ms)).unwrap_or(i64::MAX),
+            every_ms: 0,
             down_ms: is_silent.then_some(RECENT_MS),
             set_aside: 0,
         }]
@@ -124,6 +125,7 @@ impl CloudObservations {
             newest_age_ms: None,
             waiting: None,
             waiting_ms: ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+            every_ms: 0,
             streamed: self.traffic().recent.streamed,
         }
     }

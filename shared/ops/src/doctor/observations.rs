@@ -63,6 +63,8 @@ pub struct ConsumerLag {
     pub records: Option<u64>,
     /// The age of the oldest of them.
     pub age_ms: i64,
+    /// How often it reads by its setting; 0 if it reads at once, or that is not known.
+    pub every_ms: i64,
     /// Since when it has been down, as an age; `None` if it is up.
     pub down_ms: Option<i64>,
     /// Ticks that it went on without, since it fails for them.
@@ -104,6 +106,8 @@ pub struct Files {
     pub waiting: Option<u64>,
     /// How long the oldest of them has waited; `None` if whoever writes the files reports nothing.
     pub waiting_ms: Option<i64>,
+    /// How often files are written, if that is set: 0 if it is not known, or not a setting.
+    pub every_ms: i64,
     /// Ticks that went to the stream in the last minutes.
     pub streamed: u64,
 }

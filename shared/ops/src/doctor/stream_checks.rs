@@ -8,7 +8,7 @@ const LAG: &str = "lag";
 const LEDGER: &str = "ledger";
 const OUTBOX: &str = "outbox";
 
-/// A reader that is further behind than this does not work. The archive's files are due every five minutes.
+/// A reader that is further behind than this, besides the time after which it is set to read, does not work.
 const LAG_FAILED_MS: i64 = 300_000;
 
 /// A reader that is further behind than this needs a look.
@@ -77,9 +77,9 @@ pub fn lag(place: &Place, seen: &Seen<Vec<ConsumerLag>>) -> CheckLine {
              /aws/lambda/PROJECT-analytics --filter-pattern '{ $.level = \"ERROR\" }'`",
         );
         let is = |wanted: fn(&ConsumerLag) -> bool| consumers.iter().any(wanted);
-        if is(|it| it.down_ms.is_some() || it.age_ms > LAG_FAILED_MS) {
+        if is(|it| it.down_ms.is_some() || it.age_ms - it.every_ms > LAG_FAILED_MS) {
             CheckLine::failed(LAG, evidence, advice)
-        } else if is(|it| it.age_ms > LAG_WARNING_MS || it.set_aside > 0) {
+        } else if is(|it| it.age_ms - it.every_ms > LAG_WARNING_MS || it.set_aside > 0) {
             CheckLine::warning(LAG, evidence, advice)
         } else {
             CheckLine::ok(LAG, evidence)
@@ -226,16 +226,26 @@ mod tests {
 
     #[test]
     fn a_reader_that_stands_still_or_omits_ticks_is_found() {
-        let line = |age_ms, down_ms, set_aside| {
+        let line_every = |every_ms, age_ms, down_ms, set_aside| {
             let consumer = ConsumerLag {
                 name: "archive".to_owned(),
                 records: Some(7),
                 age_ms,
+                every_ms,
                 down_ms,
                 set_aside,
             };
             lag(&aws(), &Ok(vec![consumer]))
         };
+        let line = |age_ms, down_ms, set_aside| line_every(0, age_ms, down_ms, set_aside);
+        // The archive may be set to be written every 15 minutes.
+        check(&line_every(900_000, 930_000, None, 0), Fine, "archive", "");
+        check(
+            &line_every(900_000, 970_000, None, 0),
+            Warning,
+            "archive",
+            "runbooks",
+        );
         check(
             &line(900, None, 0),
             Fine,

@@ -93,13 +93,14 @@ impl Tally {
     ) {
         let is_stored = |record: &&Record| matches!(record.origin, Origin::Store(_));
         let stored = copies.iter().find(is_stored);
-        let Some(first) = stored.or(copies.first()) else {
+        let is_pending = |record: &&Record| matches!(record.origin, Origin::Pending(_));
+        let Some(first) = stored.or(copies.first()).filter(|first| !is_pending(first)) else {
             return;
         };
         let mut counts = Counts::default();
         let decision = stored.map(|record| match record.origin {
             Origin::Store(in_cohort) => in_cohort,
-            Origin::Stream | Origin::Archive => None,
+            Origin::Stream | Origin::Archive | Origin::Pending(_) => None,
         });
         if let Some(decision) = decision {
             counts.stored = 1;
@@ -137,6 +138,9 @@ impl Tally {
                             of_place.unseen = 1;
                         } else if stored.ingested_at_ms >= due_ms {
                             of_place.late = 1;
+                        } else if copies.iter().any(|record| is_on_its_way(record, place)) {
+                            of_place.late = 1;
+                            of_place.overdue = 1;
                         } else {
                             of_place.missing = 1;
                             self.example(Finding::Missing, place, stored, None, names);
@@ -241,6 +245,16 @@ impl Tally {
             groups.by_token.entry(name).or_default().add(counts);
         }
         groups
+    }
+}
+
+/// Whether a record says that its tick is still to come to a place: one that is on its way to the stream has not been in
+/// front of the archive's writer.
+fn is_on_its_way(record: &Record, place: Place) -> bool {
+    match record.origin {
+        Origin::Pending(Place::Stream) => true,
+        Origin::Pending(Place::Archive) => place == Place::Archive,
+        Origin::Store(_) | Origin::Stream | Origin::Archive => false,
     }
 }
 

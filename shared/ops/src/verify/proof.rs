@@ -46,8 +46,11 @@ pub struct PlaceCounts {
     pub matched: u64,
     /// Ticks of the cohort that it lacks.
     pub missing: u64,
-    /// Ticks of the cohort that it lacks, but that are not due yet.
+    /// Ticks of the cohort that it lacks, but that are not due yet, or are known to be on their way to it.
     pub late: u64,
+    /// Of the late ones, those that are due.
+    #[serde(default)]
+    pub overdue: u64,
     /// Ticks that it has with other content.
     pub different: u64,
     /// Copies beyond the first. Consumers count a tick once, however often it arrives.
@@ -69,6 +72,7 @@ impl PlaceCounts {
         self.matched += other.matched;
         self.missing += other.missing;
         self.late += other.late;
+        self.overdue += other.overdue;
         self.different += other.different;
         self.repeated += other.repeated;
         self.extra += other.extra;
@@ -250,7 +254,7 @@ pub enum Verdict {
     Proven,
     /// There are differences.
     Differences,
-    /// Nothing differs, but not everything could be seen.
+    /// Nothing differs, but not everything could be seen, or ticks that are due are still on their way.
     Incomplete,
     /// There was no tick of the cohort that is due, so nothing is proven.
     NoTicks,
@@ -278,6 +282,26 @@ impl Proof {
         self
     }
 
+    /// What is on its way although it is due, and what to do: only where somebody knows what is on its way, which is on
+    /// one machine.
+    #[must_use]
+    pub fn overdue(&self) -> Option<String> {
+        let of = |place| self.counts.of(place).overdue;
+        // What waits for the stream waits for the archive, too.
+        let (stream, archive) = (of(Place::Stream), of(Place::Archive));
+        let text = match (stream, archive) {
+            (0, 0) => return None,
+            (0, archive) => {
+                format!("{archive} ticks of the stream are not written to the archive yet")
+            }
+            (stream, _) => format!("{stream} ticks wait in the outbox for the stream"),
+        };
+        Some(format!(
+            "{text}. A running tickstream does that; if it runs, its log says why it has not. They are not repaired, since \
+             they would be there twice then"
+        ))
+    }
+
     /// What to do if the only differences are copies beyond the first.
     #[must_use]
     pub fn advice_on_repeats(&self) -> Option<String> {
@@ -288,7 +312,10 @@ impl Proof {
         }
         let most = of_places.iter().map(|it| it.repeated).max()?;
         Some(format!(
-            "nothing is lost or changed, and consumers count a copy once. Kinesis and Firehose deliver at least once, so              some copies are normal on AWS: `--repeats-max {most}` allows these. Many of them, or any on one machine,              point to a writer that appends twice"
+            "nothing is lost or changed. On AWS, Kinesis and Firehose deliver at least once, so some copies are normal, and \
+             analytics counts a tick once: `--repeats-max {most}` allows these. On one machine there are none in normal \
+             operation: its analysis has counted each copy in the stream, so compute the candles of that time again \
+             (`tickctl rebuild --apply`), and look for a writer that appends twice"
         ))
     }
 
@@ -298,7 +325,7 @@ impl Proof {
         let differs = |place| self.counts.of(place).has_differences(self.repeats_max);
         if Place::ALL.into_iter().any(differs) {
             Verdict::Differences
-        } else if !self.unseen.is_empty() {
+        } else if !self.unseen.is_empty() || self.overdue().is_some() {
             Verdict::Incomplete
         } else if !self.counts.has_matches() {
             Verdict::NoTicks

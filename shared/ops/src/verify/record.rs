@@ -7,6 +7,7 @@ use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
 
 use super::names::{Names, PairNumber, SourceNumber};
+use super::proof::Place;
 
 /// Where a record was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub(super) enum Origin {
     Stream,
     /// The archive.
     Archive,
+    /// What is on its way to a place.
+    Pending(Place),
 }
 
 /// What identifies a tick in all places, as [`domain::TickIdentity`].
@@ -99,6 +102,10 @@ impl Record {
 
     pub(super) fn streamed(tick: &Tick, names: &mut Names) -> Self {
         Self::of_tick(tick, Origin::Stream, names)
+    }
+
+    pub(super) fn pending(to: Place, tick: &Tick, names: &mut Names) -> Self {
+        Self::of_tick(tick, Origin::Pending(to), names)
     }
 
     fn of_tick(tick: &Tick, origin: Origin, names: &mut Names) -> Self {

@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use domain::{Pair, Price, TickId};
+use app::read_back::{
+    ArchivedTick, ArchivedTicks, Page, Pages, StoredTick, StoredTicks, StreamedTicks, Unseen,
+};
+use app::utc_days::day_of;
+use async_trait::async_trait;
+use domain::{Pair, Price, Tick, TickId};
 use futures_util::stream;
 use rust_decimal::Decimal;
 use testkit::ticks::{START_MS, tick};
@@ -17,8 +22,12 @@ struct Memory {
     stored: Vec<StoredTick>,
     streamed: Mutex<Vec<Tick>>,
     archived: Mutex<Vec<ArchivedTick>>,
+    /// On their way to the stream, and to the archive.
+    pending: [Vec<Tick>; 2],
     stream_unseen: Option<Unseen>,
     archive_error: bool,
+    /// The archive never sends a page.
+    archive_hangs: bool,
 }
 
 fn pages<T: Clone + Send>(ticks: &[T], unseen: Option<&Unseen>) -> Vec<Result<Page<T>, PortError>> {
@@ -45,9 +54,12 @@ impl StreamedTicks for Memory {
 
 impl ArchivedTicks for Memory {
     fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
+        if self.archive_hangs {
+            return stream::pending().boxed();
+        }
         let mut ticks = self.archived.lock().unwrap().clone();
         ticks.retain(|tick| range.contains(tick.ingested_at_ms));
-        ticks.retain(|tick| days.contains(&day_of(tick.timestamp_ms).unwrap()));
+        ticks.retain(|tick| days.contains(&day_of(tick.timestamp_ms)));
         let mut pages = pages(&ticks, None);
         if self.archive_error {
             pages.push(Err(PortError {
@@ -60,11 +72,19 @@ impl ArchivedTicks for Memory {
     }
 }
 
+impl PendingTicks for Memory {
+    fn pending(&self, to: Place, range: ReceiptRange) -> Pages<'_, Tick> {
+        let mut ticks = self.pending[to as usize].clone();
+        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
+        stream::iter(pages(&ticks, None)).boxed()
+    }
+}
+
 #[async_trait]
 impl Repair for Memory {
-    async fn append(&self, ticks: &[Tick]) -> Result<(), PortError> {
+    async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError> {
         self.streamed.lock().unwrap().extend_from_slice(ticks);
-        Ok(())
+        Ok(ticks.len() as u64)
     }
     async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError> {
         let mut archived = self.archived.lock().unwrap();
@@ -73,12 +93,15 @@ impl Repair for Memory {
     }
 }
 
-struct Quiet;
+/// Wants to stop, or not.
+struct Quiet {
+    stopped: bool,
+}
 
 impl Watch for Quiet {
     fn progress(&self, _: Progress) {}
     fn stopped(&self) -> bool {
-        false
+        self.stopped
     }
 }
 
@@ -129,6 +152,7 @@ const NOW_MS: i64 = START_MS + 3_600_000;
 struct Options {
     request: VerifyRequest,
     now_ms: i64,
+    stopped: bool,
 }
 
 impl Options {
@@ -149,14 +173,11 @@ async fn verified(
             to_ms: NOW_MS,
             one_in: 1,
             repeats_max: 0,
-            due_after: DueAfter {
-                stored_ms: 10_000,
-                streamed_ms: 20_000,
-                archived_ms: 300_000,
-            },
+            due_after: None,
             repair: false,
         },
         now_ms: NOW_MS,
+        stopped: false,
     };
     change(&mut options);
     let verify = Verify {
@@ -164,11 +185,19 @@ async fn verified(
             store: memory,
             stream: memory,
             archive: memory,
+            pending: Some(memory),
         },
         repair: memory,
+        due_after: DueAfter {
+            stored_ms: 10_000,
+            streamed_ms: 20_000,
+            archived_ms: 300_000,
+        },
         now_ms: options.now_ms,
         temp_folder: folder.path().to_owned(),
-        watch: &Quiet,
+        watch: &Quiet {
+            stopped: options.stopped,
+        },
     };
     let proof = verify.run(&options.request).await;
     let left = folder.path().read_dir().unwrap().count();
@@ -370,6 +399,51 @@ async fn a_tick_that_is_not_due_is_late_and_one_that_is_due_is_missing() {
     assert_eq!(proof.examples.len(), EXAMPLES_MAX);
 }
 
+/// What is on its way is neither missing nor repaired; if it is due, nothing is proven.
+#[tokio::test]
+async fn a_tick_that_is_on_its_way_is_late_and_not_repaired() {
+    let mut memory = healthy(COUNT);
+    // Ten ticks have not come to the stream, and twenty more not to the archive.
+    let of_stream = memory.streamed.get_mut().unwrap().split_off(890);
+    let of_archive = memory.streamed.get_mut().unwrap()[870..].to_vec();
+    memory.archived.get_mut().unwrap().truncate(870);
+    memory.pending = [of_stream, of_archive];
+    for repair in [true, false] {
+        let proof = verified(&memory, |it| it.request.repair = repair)
+            .await
+            .unwrap();
+        let [stream, archive] = [proof.counts.stream, proof.counts.archive];
+        assert_eq!((stream.missing, stream.late, stream.overdue), (0, 10, 10));
+        assert_eq!(
+            (archive.missing, archive.late, archive.overdue),
+            (0, 30, 30)
+        );
+        assert_eq!(proof.verdict(), Verdict::Incomplete);
+        assert_eq!(proof.repaired, repair.then(Repaired::default));
+        let overdue = proof.overdue().unwrap();
+        assert!(
+            overdue.starts_with("10 ticks wait in the outbox"),
+            "{overdue}"
+        );
+    }
+    memory.pending[0].clear();
+    let proof = proof_of(&memory).await;
+    assert_eq!(
+        (proof.verdict(), proof.counts.stream.missing),
+        (Verdict::Differences, 10)
+    );
+    // What is not due is just late.
+    let soon = START_MS + 1_000_000 + 10_000;
+    memory.pending = healthy(COUNT).pending;
+    memory.streamed = healthy(COUNT).streamed;
+    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
+    assert_eq!(
+        (proof.verdict(), proof.counts.archive.late),
+        (Verdict::Proven, 30)
+    );
+    assert_eq!(proof.overdue(), None);
+}
+
 #[tokio::test]
 async fn deliveries_under_way_are_left_out() {
     let memory = healthy(100);
@@ -416,6 +490,14 @@ async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
 }
 
 #[tokio::test]
+async fn it_stops_while_a_place_sends_nothing() {
+    let mut memory = healthy(0);
+    memory.archive_hangs = true;
+    let stopped = verified(&memory, |it| it.stopped = true).await;
+    assert!(matches!(stopped, Err(VerifyError::Stopped)), "{stopped:?}");
+}
+
+#[tokio::test]
 async fn a_range_without_ticks_proves_nothing() {
     let mut none = healthy(0);
     assert_eq!(proof_of(&none).await.verdict(), Verdict::NoTicks);
@@ -456,8 +538,12 @@ async fn repeats_are_allowed_up_to_a_number() {
         assert_eq!(proof.verdict(), verdict);
         assert_eq!(proof.counts.stream.repeated, 3);
         let advice = proof.advice_on_repeats();
-        let advises = advice.is_some_and(|it| it.contains("--repeats-max 3"));
+        let advises = advice
+            .as_ref()
+            .is_some_and(|it| it.contains("--repeats-max 3"));
         assert_eq!(advises, verdict == Verdict::Differences);
+        let is_honest = |it: &String| it.contains("has counted each copy") && !it.contains("  ");
+        assert!(advice.iter().all(is_honest), "{advice:?}");
     }
     // If everything is there twice, there was still something to compare.
     let all = memory.streamed.lock().unwrap().clone();

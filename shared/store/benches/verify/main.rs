@@ -145,14 +145,14 @@ async fn compare(folder: &Path) -> Outcome {
         to_ms: FIRST_MS + DAY_MS,
         one_in: 1,
         repeats_max: 0,
-        due_after: DueAfter {
+        due_after: Some(DueAfter {
             stored_ms: 0,
             streamed_ms: 0,
             archived_ms: 0,
-        },
+        }),
         repair: false,
     };
-    let verify = LocalVerify::new(store.clone(), folder);
+    let verify = LocalVerify::new(store.clone(), folder, DueAfter::HERE);
     let proof = verify.run(&request, FIRST_MS + 2 * DAY_MS, &Quiet).await?;
     say(&format!(
         "{} ticks stored, {} in the cohort, {} matched: {:?}; {:.1} s; at most {} MB of memory ({opened_mb} MB before)",

@@ -9,7 +9,7 @@ use app::candle_rebuild::{
 };
 use app::ports::{TickStore as _, TickStream as _};
 use domain::analytics::{Candle, Interval};
-use domain::{Pair, Price};
+use domain::{Pair, Price, Tick};
 use store::{EmbeddedStore, NotAnalysed};
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, in_cohort, ticks};
@@ -45,9 +45,13 @@ async fn all_candles(store: &EmbeddedStore) -> Vec<Candle> {
 }
 
 async fn run(store: &EmbeddedStore, apply: bool) -> RebuildReport {
+    run_until(store, START_MS + 7_200_000, apply).await
+}
+
+async fn run_until(store: &EmbeddedStore, to_ms: i64, apply: bool) -> RebuildReport {
     let request = RebuildRequest {
         from_ms: START_MS,
-        to_ms: START_MS + 7_200_000,
+        to_ms,
         tokens: BTreeSet::new(),
         received_before_ms: i64::MAX,
         apply,
@@ -164,6 +168,32 @@ async fn a_candle_that_the_analysis_has_open_is_left_alone() {
     let store = analysed(&folder).await;
     let open = candle(&store, Interval::OneHour, START_MS + 3_600_000).await;
     assert_eq!(damage(&store, &open).await, 0);
+}
+
+/// As if a writer had appended each tick twice: what is open cannot be replaced, and a repetition has nothing to do.
+#[tokio::test]
+async fn a_candle_that_differs_while_it_is_open_is_growing() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let made = ticks(&["BTC", "ETH"], 4_000);
+    store.put(&in_cohort(&made)).await.unwrap();
+    let twice: Vec<&Tick> = made.iter().flat_map(|tick| [tick, tick]).collect();
+    store.append(&twice, None).await.unwrap();
+    analyse(&store, 10_000).await;
+    let applied = run(&store, true).await;
+    assert!(applied.replaced > 0 && applied.growing > 0, "{applied:?}");
+    assert_eq!(applied.replaced, applied.changes());
+    let again = run(&store, true).await;
+    assert_eq!((again.changes(), again.growing), (0, applied.growing));
+}
+
+/// Hours without ticks of any token are not looked at, so that it ends.
+#[tokio::test]
+async fn a_range_far_into_the_future_ends_with_the_last_tick() {
+    let folder = TempDir::new().unwrap();
+    let store = analysed(&folder).await;
+    let expected = run(&store, false).await;
+    assert_eq!(run_until(&store, i64::MAX, false).await, expected);
 }
 
 #[tokio::test]

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use app::ports::{Clock, OutboxId, PortError, Refused, TickStore, TickStream};
+use app::ledger::LedgerEntry;
+use app::ports::{
+    Clock, LedgerWriter, Outbox as _, OutboxId, PortError, PutOutcome, Refused, TickStore,
+    TickStream,
+};
 use archive::Archive;
 use async_trait::async_trait;
 use domain::{Price, Tick};
 use ops::stage_proof::{Prover, StageProof};
-use ops::verify::{DueAfter, Progress, Proof, Repaired, Verdict, VerifyRequest, Watch};
+use ops::verify::{DueAfter, Progress, Proof, Repair, Repaired, Verdict, VerifyRequest, Watch};
 use rust_decimal::Decimal;
 use store::{Archiver, EmbeddedStore, LocalVerify, StreamRetention};
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, in_cohort, tick, ticks};
 
-use crate::{open, refs};
+use crate::{open, refs, whole_stream};
 
 const HOUR_MS: i64 = 60 * 60 * 1_000;
 
@@ -38,20 +42,31 @@ impl Watch for Quiet {
     }
 }
 
+fn comparison(store: &EmbeddedStore, folder: &TempDir) -> LocalVerify {
+    let due_after = DueAfter {
+        stored_ms: 0,
+        streamed_ms: 0,
+        archived_ms: 0,
+    };
+    LocalVerify::new(store.clone(), folder.path(), due_after)
+}
+
+/// Completes a delivery, so that nothing waits in the outbox.
+async fn settle(store: &EmbeddedStore, outbox_id: Option<OutboxId>) {
+    let settled = LedgerWriter::commit(store, outbox_id, LedgerEntry::default());
+    settled.await.unwrap();
+}
+
 async fn verify(store: &EmbeddedStore, folder: &TempDir, repair: bool) -> Proof {
     let request = VerifyRequest {
         from_ms: START_MS,
         to_ms: NOW_MS,
         one_in: 1,
         repeats_max: 0,
-        due_after: DueAfter {
-            stored_ms: 0,
-            streamed_ms: 0,
-            archived_ms: 0,
-        },
+        due_after: None,
         repair,
     };
-    let verify = LocalVerify::new(store.clone(), folder.path());
+    let verify = comparison(store, folder);
     verify.run(&request, NOW_MS, &Quiet).await.unwrap()
 }
 
@@ -76,8 +91,77 @@ async fn market(store: &EmbeddedStore, folder: &TempDir, lost: &[usize]) -> Vec<
         .map(|(_, it)| it)
         .collect();
     store.append(&streamed, receipt.outbox_id).await.unwrap();
+    settle(store, receipt.outbox_id).await;
     flush(store, folder).await;
     made
+}
+
+/// A process that is killed leaves ticks in the outbox: they will come to the stream, and a repair would double them.
+#[tokio::test]
+async fn a_repair_leaves_what_waits_in_the_outbox() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let made = ticks(&["BTC", "ETH"], 500);
+    let mut decided = in_cohort(&made);
+    decided[900..]
+        .iter_mut()
+        .for_each(|it| it.in_cohort = false);
+    store.put(&decided).await.unwrap();
+    store.close();
+    let store = open(&folder);
+    let proof = verify(&store, &folder, true).await;
+    assert_eq!(proof.repaired, Some(Repaired::default()));
+    assert_eq!(proof.verdict(), Verdict::Incomplete, "{proof:?}");
+    let [stream, archive] = [proof.counts.stream, proof.counts.archive];
+    assert_eq!((stream.overdue, stream.missing), (900, 0));
+    assert_eq!((archive.overdue, archive.missing), (900, 0));
+    // Nor are they appended if they came to be on their way after they had been found missing.
+    let appended = Repair::append(&comparison(&store, &folder), &made).await;
+    assert_eq!(appended.unwrap(), 0);
+
+    // As the process does that is started next.
+    for entry in store.released(None).await.unwrap() {
+        let belongs = |(_, in_cohort): &&(Tick, Option<bool>)| *in_cohort == Some(true);
+        let ticks: Vec<&Tick> = entry.ticks.iter().filter(belongs).map(|it| &it.0).collect();
+        store.append(&ticks, Some(entry.id)).await.unwrap();
+        settle(&store, Some(entry.id)).await;
+    }
+    assert_eq!(whole_stream(&store).await.len(), 900, "each once");
+    flush(&store, &folder).await;
+    let proof = verify(&store, &folder, true).await;
+    assert_eq!(
+        (proof.verdict(), proof.counts.matched),
+        (Verdict::Proven, 900)
+    );
+}
+
+/// What the archiver has not read yet, it will write: a repair would write it a second time.
+#[tokio::test]
+async fn a_repair_leaves_what_the_archiver_will_write() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    market(&store, &folder, &[]).await;
+    let more = ticks(&["SOL", "JUP"], 1_100);
+    let receipt = store.put(&in_cohort(&more)).await.unwrap();
+    let new: Vec<&Tick> = (more.iter().zip(&receipt.outcomes))
+        .filter(|(_, outcome)| **outcome == PutOutcome::Stored)
+        .map(|(tick, _)| tick)
+        .collect();
+    store.append(&new, receipt.outbox_id).await.unwrap();
+    settle(&store, receipt.outbox_id).await;
+    let proof = verify(&store, &folder, true).await;
+    assert_eq!(proof.repaired, Some(Repaired::default()));
+    let archive = proof.counts.archive;
+    assert_eq!((archive.overdue, archive.missing), (new.len() as u64, 0));
+    let overdue = proof.overdue().unwrap();
+    assert!(
+        overdue.contains("are not written to the archive yet"),
+        "{overdue}"
+    );
+    flush(&store, &folder).await;
+    let proof = verify(&store, &folder, true).await;
+    assert_eq!(proof.verdict(), Verdict::Proven, "{proof:?}");
+    assert_eq!(proof.counts.archive.repeated, 0);
 }
 
 #[tokio::test]
@@ -160,6 +244,7 @@ async fn what_the_stream_no_longer_has_is_not_missing() {
             .collect();
         let receipt = store.put(&in_cohort(&made)).await.unwrap();
         store.append(&refs(&made), receipt.outbox_id).await.unwrap();
+        settle(&store, receipt.outbox_id).await;
         // What is removed is whole files, and closing writes one.
         store.close();
         store = open(&folder);
@@ -267,7 +352,11 @@ async fn no_stage_goes_up_over_a_fault_of_one_in_ten_thousand() {
         (Fault::Drops, true, Err("3 missing in the stream")),
         (Fault::Doubles, true, Err("3 more than once in the stream")),
         (Fault::Changes, true, Err("3 different in the stream")),
-        (Fault::None, false, Err("33000 missing in the archive")),
+        (
+            Fault::None,
+            false,
+            Err("33000 ticks of the stream are not written to the archive yet"),
+        ),
     ] {
         let folder = TempDir::new().unwrap();
         let store = open(&folder);
@@ -293,6 +382,7 @@ async fn no_stage_goes_up_over_a_fault_of_one_in_ten_thousand() {
                 .map(|it| &it.tick)
                 .collect();
             faulty.append(&cohort, receipt.outbox_id).await.unwrap();
+            settle(&store, receipt.outbox_id).await;
         }
         if archives {
             flush(&store, &folder).await;

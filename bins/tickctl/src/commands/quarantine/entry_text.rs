@@ -70,16 +70,30 @@ pub(super) fn plan_line(entry: &ReviewedEntry) -> String {
     }
 }
 
-/// The end of a dry run.
-pub(super) fn plan(entries: &[ReviewedEntry]) -> String {
+/// The end of a dry run of some entries, with so many more than its limit.
+pub(super) fn plan(entries: &[ReviewedEntry], beyond_limit: u64) -> String {
     let able = entries
         .iter()
         .filter(|it| it.kept.obstacle().is_none())
         .count();
-    match able {
-        0 => "nothing to replay".to_owned(),
-        able => format!("dry run: {able} entries would be replayed; add --apply to replay them"),
-    }
+    let plan = match (able, beyond_limit) {
+        (0, 0) => return "nothing to replay".to_owned(),
+        (able, _) => {
+            format!("dry run: {able} entries would be replayed; add --apply to replay them")
+        }
+    };
+    [Some(plan), more(beyond_limit)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// How many are left after a run, if there are any.
+pub(super) fn more(beyond_limit: u64) -> Option<String> {
+    (beyond_limit > 0).then(|| {
+        format!("{beyond_limit} more are not done: repeat the command for the next ones, or raise --limit")
+    })
 }
 
 /// What became of one.
@@ -181,8 +195,13 @@ mod tests {
             "1767312000000-3  2026-01-02T00:00:00Z  pyth [2J  invalid_token  feed ab is not known";
         assert_eq!(line(&entry), first);
         assert_eq!(
-            plan(std::slice::from_ref(&entry)),
+            plan(std::slice::from_ref(&entry), 0),
             "dry run: 1 entries would be replayed; add --apply to replay them"
+        );
+        assert_eq!(
+            plan(std::slice::from_ref(&entry), 3),
+            "dry run: 1 entries would be replayed; add --apply to replay them\n3 more are not done: repeat the command for \
+             the next ones, or raise --limit"
         );
         entry.replayed = Some(ReplayRecord {
             at_ms: 1_767_312_000_500,
@@ -197,6 +216,6 @@ mod tests {
             "{}",
             plan_line(&entry)
         );
-        assert_eq!(plan(&[entry]), "nothing to replay");
+        assert_eq!(plan(&[entry], 0), "nothing to replay");
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
         return Err(BadInput(rule.to_owned()).into());
     };
     let to = destination(args, into, process).await?;
-    let origin = origin(args, &selection).await?;
+    let origin = origin(args, &selection, process.now_ms).await?;
     let action = match args.dry_run {
         true => ReplayAction::Count {
             only_cohort: to.only_cohort(),
@@ -163,9 +163,13 @@ async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
     bail!("this tickctl was built without AWS, where {project} is")
 }
 
-async fn origin(args: &ReplayArgs, selection: &TickSelection) -> anyhow::Result<Origin> {
+async fn origin(
+    args: &ReplayArgs,
+    selection: &TickSelection,
+    now_ms: fn() -> i64,
+) -> anyhow::Result<Origin> {
     if args.store && args.project.aws {
-        return in_table(&args.project.name).await;
+        return in_table(args, now_ms).await;
     }
     match args.archive.as_deref() {
         Some("") => {
@@ -225,20 +229,23 @@ async fn on_s3(place: &str) -> anyhow::Result<Arc<dyn Objects>> {
 }
 
 #[cfg(feature = "aws")]
-async fn in_table(project: &str) -> anyhow::Result<Origin> {
+async fn in_table(args: &ReplayArgs, now_ms: fn() -> i64) -> anyhow::Result<Origin> {
     use aws::dynamodb::{Find, TickTableReader};
     let config = aws::client::config(aws::client::BATCH).await;
     aws::client::check(&config).await?;
     let client = aws::clients::dynamodb(&config);
-    let table = format!("{project}-ticks");
+    let table = format!("{}-ticks", args.project.name);
     Ok(Origin::Table(TickTableReader::new(
         client,
         table,
         Find::Listed,
+        args.retention_days,
+        Arc::new(now_ms),
     )))
 }
 
 #[cfg(not(feature = "aws"))]
-async fn in_table(project: &str) -> anyhow::Result<Origin> {
+async fn in_table(args: &ReplayArgs, _: fn() -> i64) -> anyhow::Result<Origin> {
+    let project = &args.project.name;
     bail!("this tickctl was built without AWS, where {project} is")
 }

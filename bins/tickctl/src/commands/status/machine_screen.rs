@@ -143,6 +143,7 @@ mod tests {
                 name: "archive".to_owned(),
                 records: Some(4),
                 age_ms: 3_000,
+                every_ms: 10_000,
                 down_ms: None,
                 set_aside: 0,
             }]),

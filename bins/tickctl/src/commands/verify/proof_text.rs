@@ -50,6 +50,9 @@ fn write_proof(text: &mut String, proof: &Proof) -> std::fmt::Result {
     for unseen in &proof.unseen {
         writeln!(text, "unseen    {unseen}")?;
     }
+    if let Some(overdue) = proof.overdue() {
+        writeln!(text, "overdue   {overdue}")?;
+    }
     if let Some(advice) = proof.advice_on_repeats() {
         writeln!(text, "repeats   {advice}")?;
     }
@@ -100,6 +103,9 @@ fn headline(proof: &Proof) -> String {
             "differs   {} differences; {matched} match",
             proof.counts.differences()
         ),
+        Verdict::Incomplete if proof.unseen.is_empty() => {
+            format!("unproven  ticks that are due are still on their way; {matched} match")
+        }
         Verdict::Incomplete => format!("unproven  not everything could be seen; {matched} match"),
         Verdict::NoTicks => "unproven  there was no tick of the cohort that is due".to_owned(),
     }

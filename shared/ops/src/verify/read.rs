@@ -1,0 +1,239 @@
+//! Reads the places, each once, and divides their records into parts on disk.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use app::ports::PortError;
+use app::read_back::{ArchivedTick, Page, Pages, ReceiptRange, StoredTick, Unseen};
+use app::utc_days::day_of;
+use domain::Tick;
+use futures_util::StreamExt as _;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::compare::{Due, Rules, Sight};
+use super::names::Names;
+use super::proof::Place;
+use super::record::Record;
+use super::runs::{Part, Runs};
+use super::sample::Sample;
+use super::{DueAfter, Phase, Progress, Verify, VerifyError, days_of};
+
+/// How often it is looked whether to stop, while a place sends nothing.
+const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A page on its way to the thread that divides its records.
+pub(super) enum Read {
+    Stored(Vec<StoredTick>),
+    Streamed(Vec<Tick>),
+    Archived(Vec<ArchivedTick>),
+    /// Ticks on their way to a place.
+    Pending(Place, Vec<Tick>),
+}
+
+/// What was read of a place.
+struct Seen {
+    sight: Sight,
+    unseen: Vec<String>,
+}
+
+impl Seen {
+    const ALL: Self = Self {
+        sight: Sight::CLEAR,
+        unseen: Vec::new(),
+    };
+
+    /// Both: what the other did not see was not seen.
+    fn and(mut self, other: Self) -> Self {
+        self.sight = self.sight.without(Some(other.sight.before_ms));
+        self.unseen.extend(other.unseen);
+        self
+    }
+}
+
+impl Verify<'_> {
+    /// Reads the three places. The archive comes last, since the store's ticks say which days it must have. What is on
+    /// its way to a place is read before that place, so that a tick that arrives meanwhile is not taken for a missing one.
+    pub(super) async fn read(
+        &self,
+        range: ReceiptRange,
+        due_after: DueAfter,
+        pages: mpsc::Sender<Read>,
+    ) -> Result<(Rules, Vec<String>), VerifyError> {
+        let places = &self.places;
+        let done = AtomicU64::new(0);
+        let mut days = days_of(range);
+        let for_stream = self.pending(Place::Stream, range, &done, &pages).await?;
+        let stored = self.drain(
+            Phase::StoreAndStream,
+            places.store.stored(range),
+            &done,
+            &pages,
+            |ticks: Vec<StoredTick>| {
+                let times = ticks.iter().map(|stored| stored.tick.timestamp_ms);
+                days.extend(times.map(day_of));
+                Read::Stored(ticks)
+            },
+        );
+        let streamed = self.drain(
+            Phase::StoreAndStream,
+            places.stream.streamed(range),
+            &done,
+            &pages,
+            Read::Streamed,
+        );
+        let (stored, streamed) = tokio::join!(stored, streamed);
+        let stored = stored?.map_err(VerifyError::Store)?;
+        let streamed = partly(Place::Stream, streamed?).and(for_stream);
+        let for_archive = self.pending(Place::Archive, range, &done, &pages).await?;
+        let done = AtomicU64::new(0);
+        let archived = places.archive.archived(range, days);
+        let archived = self
+            .drain(Phase::Archive, archived, &done, &pages, Read::Archived)
+            .await?;
+        let archived = partly(Place::Archive, archived).and(for_archive);
+        let rules = Rules {
+            due: Due {
+                stream_ms: self.now_ms - due_after.streamed_ms,
+                archive_ms: self.now_ms - due_after.archived_ms,
+            },
+            store: stored.sight,
+            stream: streamed.sight,
+            archive: archived.sight,
+        };
+        let unseen = [stored.unseen, streamed.unseen, archived.unseen].concat();
+        Ok((rules, unseen))
+    }
+
+    /// Reads what is on its way to a place.
+    async fn pending(
+        &self,
+        to: Place,
+        range: ReceiptRange,
+        done: &AtomicU64,
+        pages: &mpsc::Sender<Read>,
+    ) -> Result<Seen, VerifyError> {
+        let Some(pending) = self.places.pending else {
+            return Ok(Seen::ALL);
+        };
+        let read = |ticks| Read::Pending(to, ticks);
+        let phase = Phase::StoreAndStream;
+        let from = pending.pending(to, range);
+        let read = self.drain(phase, from, done, pages, read).await?;
+        read.map_err(VerifyError::Store)
+    }
+
+    /// Passes the pages of a place on. The inner error is that of the place.
+    async fn drain<T>(
+        &self,
+        phase: Phase,
+        mut from: Pages<'_, T>,
+        done: &AtomicU64,
+        pages: &mpsc::Sender<Read>,
+        mut read: impl FnMut(Vec<T>) -> Read,
+    ) -> Result<Result<Seen, PortError>, VerifyError> {
+        let mut seen = Seen::ALL;
+        // A place may work for minutes without sending a page.
+        let mut look = tokio::time::interval(STOP_LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let page = tokio::select! {
+                page = from.next() => page,
+                _ = look.tick() => match self.watch.stopped() {
+                    true => return Err(VerifyError::Stopped),
+                    false => continue,
+                },
+            };
+            let Some(page) = page else {
+                return Ok(Ok(seen));
+            };
+            if self.watch.stopped() {
+                return Err(VerifyError::Stopped);
+            }
+            match page {
+                Ok(Page::Ticks(ticks)) => {
+                    let count = ticks.len() as u64;
+                    // The other side ends only with an error of the disk, which is reported there.
+                    if pages.send(read(ticks)).await.is_err() {
+                        return Err(VerifyError::Stopped);
+                    }
+                    let done = done.fetch_add(count, Ordering::Relaxed) + count;
+                    let of = None;
+                    self.watch.progress(Progress { phase, done, of });
+                }
+                Ok(Page::Unseen(Unseen { before_ms, what })) => {
+                    seen.sight = seen.sight.without(before_ms);
+                    seen.unseen.push(what);
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+}
+
+/// Records in parts on disk.
+pub(super) struct Divided {
+    pub(super) folder: TempDir,
+    pub(super) parts: Vec<Part>,
+    pub(super) names: Names,
+}
+
+/// Writes the records of pages to their parts, until there are no more pages.
+pub(super) fn divide(
+    mut pages: mpsc::Receiver<Read>,
+    mut runs: Runs,
+    sample: Sample,
+) -> io::Result<Divided> {
+    let mut names = Names::default();
+    let is_in_sample = |tick: &Tick| sample.has(tick.token.as_str(), tick.timestamp_ms);
+    while let Some(page) = pages.blocking_recv() {
+        match page {
+            Read::Stored(ticks) => {
+                for stored in &ticks {
+                    if is_in_sample(&stored.tick) {
+                        runs.push(&Record::stored(stored, &mut names))?;
+                    }
+                }
+            }
+            Read::Streamed(ticks) => {
+                for tick in &ticks {
+                    if is_in_sample(tick) {
+                        runs.push(&Record::streamed(tick, &mut names))?;
+                    }
+                }
+            }
+            Read::Pending(place, ticks) => {
+                for tick in ticks.iter().filter(|tick| is_in_sample(tick)) {
+                    runs.push(&Record::pending(place, tick, &mut names))?;
+                }
+            }
+            Read::Archived(ticks) => {
+                for tick in &ticks {
+                    if sample.has(tick.pair.token.as_str(), tick.timestamp_ms) {
+                        runs.push(&Record::archived(tick, &mut names))?;
+                    }
+                }
+            }
+        }
+    }
+    let (folder, parts) = runs.finish()?;
+    Ok(Divided {
+        folder,
+        parts,
+        names,
+    })
+}
+
+/// A place that could be read in part, or not at all.
+fn partly(place: Place, seen: Result<Seen, PortError>) -> Seen {
+    seen.unwrap_or_else(|error| Seen {
+        sight: Sight::NONE,
+        unseen: vec![format!(
+            "the {} could not be read: {error}: {}",
+            place.as_str(),
+            error.source
+        )],
+    })
+}
