@@ -109,6 +109,9 @@ pub struct RebuildReport {
     pub tokens: u64,
     /// Ticks that count in candles.
     pub ticks: u64,
+    /// Of the tokens that were named, those without any such tick in the range.
+    #[serde(default)]
+    pub tokens_without_ticks: Vec<String>,
     /// Candles that are as they should be.
     pub same: u64,
     /// Candles that are not stored.
@@ -220,7 +223,7 @@ impl Rebuild<'_> {
         let span_ms = self.candles.span_ms();
         let first_ms = self.request.from_ms.div_euclid(span_ms) * span_ms;
         for token in tokens {
-            let mut from_ms = first_ms;
+            let (ticks_before, mut from_ms) = (report.ticks, first_ms);
             while from_ms < self.request.to_ms {
                 if stopped() {
                     report.stopped = true;
@@ -231,6 +234,9 @@ impl Rebuild<'_> {
                 from_ms += span_ms;
             }
             report.tokens += 1;
+            if report.ticks == ticks_before && self.request.tokens.contains(&token) {
+                report.tokens_without_ticks.push(token.to_string());
+            }
             progress(report);
         }
         Ok(())

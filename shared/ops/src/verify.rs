@@ -31,13 +31,14 @@ use app::read_back::{
     Unseen,
 };
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, NaiveDate, SecondsFormat};
 use domain::{FUTURE_TOLERANCE_MS, Tick};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use crate::text::duration;
 use compare::{Due, Lacking, Rules, Sight, Tally};
 use names::Names;
 use record::Record;
@@ -215,8 +216,8 @@ pub trait Watch: Send + Sync {
 pub enum VerifyError {
     /// The range is empty.
     #[error(
-        "the range is empty: it begins at {from_ms} and ends at {to_ms} (epoch milliseconds), where ticks of the \
-             last {settle_s} s are left out, since they may still be on their way"
+        "the range is empty: it begins at {}, and is compared up to {}; ticks of the last {settle_s} s are left out, \
+         since they may still be on their way", utc(*from_ms), utc(*to_ms)
     )]
     Empty {
         /// Its start.
@@ -228,7 +229,8 @@ pub enum VerifyError {
     },
     /// The range is not over.
     #[error(
-        "the range ends {ahead_s} s in the future, so nobody can know its ticks: end it now, or earlier"
+        "the range ends in the future, {} from now, so nobody can know its ticks: end it now, or earlier",
+        duration(ahead_s.saturating_mul(1_000))
     )]
     Future {
         /// How far ahead of our clock it ends.
@@ -544,6 +546,14 @@ pub fn days_of(range: ReceiptRange) -> BTreeSet<NaiveDate> {
         return BTreeSet::new();
     };
     first.iter_days().take_while(|day| *day <= last).collect()
+}
+
+/// A time for people; the number if it is outside the calendar.
+fn utc(epoch_ms: i64) -> String {
+    DateTime::from_timestamp_millis(epoch_ms).map_or_else(
+        || epoch_ms.to_string(),
+        |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+    )
 }
 
 fn day_of(epoch_ms: i64) -> Option<NaiveDate> {

@@ -99,7 +99,7 @@ fn stored(
     let kept_from_ms = day::start_ms(first_day);
     if range.from_ms < kept_from_ms {
         let what = format!(
-            "the store keeps ticks that were received from {} on; earlier ones have been removed",
+            "the store has ticks that were received from {} on; whether there were earlier ones, nobody can see",
             utc(kept_from_ms)
         );
         unseen(sender, Some(kept_from_ms), what)?;

@@ -288,7 +288,9 @@ impl Proof {
         }
         let most = of_places.iter().map(|it| it.repeated).max()?;
         Some(format!(
-            "nothing is lost or changed, and consumers count a copy once. Kinesis and Firehose deliver at least once, so              some copies are normal on AWS: `--repeats-max {most}` allows these. Many of them, or any on one machine,              point to a writer that appends twice"
+            "nothing is lost or changed, and consumers count a copy once. Kinesis and Firehose deliver at least once, so \
+             some copies are normal on AWS: `--repeats-max {most}` allows these. Many of them, or any on one machine, \
+             point to a writer that appends twice"
         ))
     }
 

@@ -456,6 +456,7 @@ async fn repeats_are_allowed_up_to_a_number() {
         assert_eq!(proof.verdict(), verdict);
         assert_eq!(proof.counts.stream.repeated, 3);
         let advice = proof.advice_on_repeats();
+        assert!(advice.iter().all(|it| !it.contains("  ")), "{advice:?}");
         let advises = advice.is_some_and(|it| it.contains("--repeats-max 3"));
         assert_eq!(advises, verdict == Verdict::Differences);
     }
