@@ -1,8 +1,11 @@
 //! The command line: its subcommands and exit codes.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
@@ -10,16 +13,10 @@ use crate::commands::{
     backup, compact, cost, detect, doctor, load, quarantine, rebuild, replay, requeue, server,
     status, verify,
 };
-use crate::process::{BadInput, ExitWith, ProcessContext, Unseen};
-
-/// The exit code of a failure: of the server or the network, or errors under load.
-const EXIT_FAILED: u8 = 1;
-
-/// The exit code if something could not be seen.
-const EXIT_UNSEEN: u8 = 3;
-
-/// The exit code for wrong arguments or an invalid file; clap uses the same for wrong options.
-const EXIT_BAD_INPUT: u8 = 2;
+use crate::process::{
+    BadInput, EXIT_BAD_INPUT, EXIT_FAILED, EXIT_UNSEEN, ExitWith, ProcessContext, Unseen,
+};
+use crate::project_options::ON_AWS;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -46,7 +43,7 @@ Exit codes:
   0  done
   1  failed: ticks not stored, request refused, stopped, unreadable files, errors under load, or differences
   2  a wrong option or an invalid file
-  3  not everything could be seen, so it is not known whether all is well";
+  3  not everything could be seen, or there was nothing to see, so it is not known whether all is well";
 
 /// Operates a tickstream: checks it, sends it real trades, measures it under load, compacts its archive,
 /// makes backups, controls its rollout on AWS, says what it costs there.
@@ -67,7 +64,7 @@ pub enum Command {
     Rebuild(rebuild::RebuildArgs),
     /// Shows quarantined entries, and replays them once their cause is fixed.
     Quarantine(quarantine::QuarantineArgs),
-    /// Sends dead letters back to where they can be processed.
+    /// Sends messages of dead-letter queues (DLQs) on AWS back to where they can be processed.
     Requeue(requeue::RequeueArgs),
     /// Sends generated ticks at a fixed rate and reports the latency (open loop).
     Load(load::LoadArgs),
@@ -90,6 +87,52 @@ pub enum Command {
     /// Shows and changes the share of ticks that goes to the stream on AWS.
     #[cfg(feature = "aws")]
     Rollout(rollout::RolloutArgs),
+}
+
+impl Cli {
+    /// Reads arguments. The first is the program's name.
+    ///
+    /// # Errors
+    /// Those of clap, also for an option of AWS without `--aws`: it would have no effect, and what is said of this
+    /// machine would look like an answer about the project.
+    pub fn read<T: Into<OsString> + Clone>(
+        arguments: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        check_project(&mut command, &matches)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// Refuses options of AWS without `--aws`, and the address of a tickstream with it. What is in the environment may be
+/// there for other commands.
+fn check_project(command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let Some(command) = command.find_subcommand_mut(name) else {
+        return Ok(());
+    };
+    let has = |id: &str| command.get_arguments().any(|it| it.get_id() == id);
+    let is_passed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if !has("aws") {
+        return check_project(command, matches);
+    }
+    let is_aws = is_passed("aws");
+    let of_aws = command
+        .get_arguments()
+        .filter(|it| it.get_help_heading() == Some(ON_AWS) && is_passed(it.get_id().as_str()));
+    let refused = of_aws.filter_map(clap::Arg::get_long).find(|_| !is_aws);
+    let rule = match refused {
+        Some(option) => format!("--{option} is for a project on AWS: pass --aws, too, or omit it"),
+        None if is_aws && has("server") && is_passed("server") => {
+            "--server is for a tickstream of one's own, and --aws for a project on AWS: pass one of them"
+                .to_owned()
+        }
+        None => return Ok(()),
+    };
+    Err(command.error(ErrorKind::ArgumentConflict, rule))
 }
 
 /// Runs the subcommand, prints its error to stderr, and returns the exit code.
@@ -129,13 +172,47 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn an_option_of_aws_is_not_ignored_without_aws() {
+        let refusal = |line: &str| {
+            let read = Cli::read(format!("tickctl {line}").split(' '));
+            read.err().map(|error| error.to_string())
+        };
+        for line in [
+            "verify --archive s3://x/y",
+            "verify --athena",
+            "verify --scan",
+            "verify --temp-dir /tmp",
+            "verify --estimate",
+            "verify --project prices",
+            "rebuild --from 2h --interval 5m",
+            "rebuild --from 2h --retention-days 90",
+            "rebuild --from 2h --project prices",
+            "doctor --budget 500",
+            "doctor --webhook https://h",
+            "doctor --tokens 7",
+            "status --bucket b",
+            "status --webhook https://h",
+            "replay --store --from 1h --into http://h --project prices",
+            "requeue redrive --project prices",
+        ] {
+            let refused = refusal(line).unwrap_or_else(|| panic!("{line} is accepted"));
+            assert!(refused.contains("pass --aws"), "{line}: {refused}");
+            assert_eq!(refusal(&format!("{line} --aws")), None);
+        }
+        let both = refusal("doctor --aws --server http://h").unwrap();
+        assert!(both.contains("pass one of them"), "{both}");
+        assert_eq!(refusal("verify --from 1h"), None);
+        // All of it is on AWS.
+        assert_eq!(refusal("rollout status --project prices"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The HTTP client of all subcommands that send: HTTP/1.1 with kept-alive connections, TLS for
 //! https. It uses hyper directly, which halves the overhead per request under load.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -34,8 +35,27 @@ pub(crate) const USER_AGENT_TEXT: &str = concat!("tickctl/", env!("CARGO_PKG_VER
 pub struct Webhook {
     transport: Transport,
     uri: Uri,
+    address: AddressFrom,
     secret: Option<HeaderValue>,
     timeout: Duration,
+}
+
+/// Where an address is from: what to check if a response is not that of a tickstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressFrom {
+    /// An option of the command, such as `--server`.
+    Option(&'static str),
+    /// The data folder, whose process has shown that it is the one.
+    DataFolder,
+}
+
+impl fmt::Display for AddressFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(name) => write!(f, "is the address in {name} correct?"),
+            Self::DataFolder => f.write_str("use the tickctl of the running version"),
+        }
+    }
 }
 
 /// The webhook's response to a stored delivery.
@@ -83,6 +103,8 @@ pub enum PostError {
         status: StatusCode,
         /// The server's explanation; may be empty.
         detail: String,
+        /// The server's code of the reason; may be empty.
+        reason: String,
         /// How long the server asks us to wait.
         retry_after: Option<Duration>,
     },
@@ -96,8 +118,13 @@ pub enum PostError {
     #[error("the connection broke: {0}")]
     Broken(String),
     /// Status 200, but not the response of a webhook.
-    #[error("the response is not from a tickstream ({0}): is the address in --to correct?")]
-    Unreadable(String),
+    #[error("the response is not from a tickstream ({why}): {address}")]
+    Unreadable {
+        /// Why it cannot be read.
+        why: String,
+        /// Where the address is from.
+        address: AddressFrom,
+    },
     /// The server ended a job that it had begun.
     #[error("the server could not do it: {0}")]
     Failed(String),
@@ -114,7 +141,7 @@ impl PostError {
                     || *status == StatusCode::REQUEST_TIMEOUT
             }
             Self::Timeout(_) | Self::Connect(_) | Self::Broken(_) => true,
-            Self::Unreadable(_) | Self::Failed(_) => false,
+            Self::Unreadable { .. } | Self::Failed(_) => false,
         }
     }
 
@@ -126,7 +153,7 @@ impl PostError {
             Self::Timeout(_)
             | Self::Connect(_)
             | Self::Broken(_)
-            | Self::Unreadable(_)
+            | Self::Unreadable { .. }
             | Self::Failed(_) => None,
         }
     }
@@ -139,7 +166,7 @@ impl PostError {
             Self::Timeout(_) => "timeout".to_owned(),
             Self::Connect(_) => "connect".to_owned(),
             Self::Broken(_) => "broken_connection".to_owned(),
-            Self::Unreadable(_) => "unreadable_answer".to_owned(),
+            Self::Unreadable { .. } => "unreadable_answer".to_owned(),
             Self::Failed(_) => "failed".to_owned(),
         }
     }
@@ -171,6 +198,7 @@ impl Webhook {
         Ok(Self {
             transport,
             uri,
+            address: AddressFrom::Option(target.option),
             secret,
             timeout: Duration::from_secs(target.timeout),
         })
@@ -204,7 +232,11 @@ impl Webhook {
     /// See [`Webhook::post`].
     pub async fn post_unbounded(&self, body: Bytes) -> Result<Answer, PostError> {
         let (uri, secret) = (&self.uri, self.secret.as_ref());
-        post(&self.transport, uri, secret, body).await
+        let bytes = post(&self.transport, uri, secret, body).await?;
+        serde_json::from_slice(&bytes).map_err(|error| PostError::Unreadable {
+            why: error.to_string(),
+            address: self.address,
+        })
     }
 }
 
@@ -213,7 +245,7 @@ async fn post(
     uri: &Uri,
     secret: Option<&HeaderValue>,
     body: Bytes,
-) -> Result<Answer, PostError> {
+) -> Result<Bytes, PostError> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri.clone();
@@ -233,7 +265,7 @@ async fn post(
     if head.status != StatusCode::OK {
         return Err(refusal(&Response::from_parts(head, ()), &bytes));
     }
-    serde_json::from_slice(&bytes).map_err(|error| PostError::Unreadable(error.to_string()))
+    Ok(bytes)
 }
 
 /// Plain and TLS clients are two types, so http neither loads certificates nor pays for TLS.
@@ -282,11 +314,16 @@ pub(crate) fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
         title: String,
         #[serde(default)]
         detail: String,
+        #[serde(default)]
+        reason: String,
     }
-    let detail = match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) if !problem.detail.is_empty() => problem.detail,
-        Ok(problem) => problem.title,
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    let (detail, reason) = match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) if !problem.detail.is_empty() => (problem.detail, problem.reason),
+        Ok(problem) => (problem.title, problem.reason),
+        Err(_) => {
+            let text = String::from_utf8_lossy(body).trim().to_owned();
+            (text, String::new())
+        }
     };
     let retry_after = head
         .headers()
@@ -302,6 +339,7 @@ pub(crate) fn refusal(head: &Response<()>, body: &[u8]) -> PostError {
     PostError::Status {
         status: head.status(),
         detail,
+        reason,
         retry_after,
     }
 }
@@ -401,6 +439,7 @@ mod tests {
         ] {
             let target = Target {
                 to: base.parse().unwrap(),
+                option: "--to",
                 secret: None,
                 timeout: 1,
             };

@@ -27,6 +27,7 @@ use tempfile::TempDir;
 use crate::archive_by_sql::ArchiveBySql;
 use crate::observe::sql_probe;
 use crate::process::BadInput;
+use crate::project_options::ON_AWS;
 
 /// How long appending missing ticks to the stream may take, for each batch of them.
 const APPEND_WITHIN: Duration = Duration::from_secs(30);
@@ -161,15 +162,15 @@ impl Repair for CloudVerify {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CloudOptions {
     /// The project's archive: `s3://` with the output ArchiveBucketName of its data stack and /price-archive.
-    #[arg(long, value_name = "S3-URL")]
+    #[arg(long, value_name = "S3-URL", help_heading = ON_AWS)]
     pub(crate) archive: Option<String>,
     /// Find the ticks by reading the whole table, instead of the partitions that the webhook has listed: slower, and
     /// it costs a read of everything.
-    #[arg(long)]
+    #[arg(long, help_heading = ON_AWS)]
     pub(crate) scan: bool,
     /// Read the archive through Athena, as an analyst does, instead of its files: `ticksql` is asked, beside this program or
     /// on the PATH, and each day costs what a scan of it costs.
-    #[arg(long)]
+    #[arg(long, help_heading = ON_AWS)]
     pub(crate) athena: bool,
     /// The days that the project keeps ticks (parameter RetentionDays of the service stack). What was received before cannot
     /// be seen in the table.
@@ -177,7 +178,7 @@ pub(crate) struct CloudOptions {
     pub(crate) retention_days: u32,
     /// Folder for temporary files, with room for the archive's files of a day and about 80 bytes for each tick and store;
     /// the default is the system's.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = ON_AWS)]
     pub(crate) temp_dir: Option<PathBuf>,
 }
 

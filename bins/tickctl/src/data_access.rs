@@ -11,7 +11,7 @@ use serde::Deserialize;
 use store::{EmbeddedConfig, EmbeddedStore, ProcessFile, STORE_FOLDER, StorageError};
 use tokio::time::Instant;
 
-use crate::client::PostError;
+use crate::client::{AddressFrom, PostError};
 use crate::process::BadInput;
 use crate::server_client::ServerClient;
 use crate::target::{Secret, parse_base};
@@ -77,64 +77,97 @@ impl DataOptions {
     /// the token; or it was written by another version.
     pub async fn open(&self) -> anyhow::Result<DataAccess> {
         if let Some(server) = &self.server {
-            return Ok(DataAccess::Server(Box::new(self.client(server)?)));
+            let client = self.client(server, AddressFrom::Option("--server"))?;
+            return Ok(DataAccess::Server(Box::new(client)));
         }
         let folder = &self.data_dir;
         let deadline = Instant::now() + FOUND_WITHIN;
         loop {
             // The lock is what proves that a process has the store open. So the file with its address is only
             // read then: one that a killed process left has no effect, and its address is not sent the token.
-            let locked = match open_store(folder).await {
+            match open_store(folder).await {
                 Ok(store) => {
                     return Ok(DataAccess::Store(OpenStore {
                         store,
                         data_dir: folder.clone(),
                     }));
                 }
-                Err(locked @ StorageError::Locked(_)) => locked,
+                Err(StorageError::Locked(_)) => {}
                 Err(error) => return Err(unopened(folder, error)),
-            };
+            }
             match self.find_process().await? {
                 Ok(server) => return Ok(DataAccess::Server(Box::new(server))),
-                Err(why) if Instant::now() >= deadline => {
-                    let found = format!(
-                        "a process has the store in {} open, but {why}: is it starting or stopping? Pass \
-                         its address with --server, or stop it",
-                        folder.display()
-                    );
-                    return Err(anyhow::Error::new(locked).context(found));
+                Err(not_found) if Instant::now() >= deadline => {
+                    return Err(not_found.explain(folder));
                 }
                 Err(_) => tokio::time::sleep(RETRY_AFTER).await,
             }
         }
     }
 
-    fn client(&self, to: &Uri) -> anyhow::Result<ServerClient> {
+    fn client(&self, to: &Uri, address: AddressFrom) -> anyhow::Result<ServerClient> {
         let timeout = Duration::from_secs(self.timeout);
-        ServerClient::new(to, self.token.as_ref(), timeout)
+        ServerClient::new(to, address, self.token.as_ref(), timeout)
     }
 
     /// The process whose address the folder has, if it is the one that wrote it; else why it was not found.
-    async fn find_process(&self) -> anyhow::Result<Result<ServerClient, String>> {
+    async fn find_process(&self) -> anyhow::Result<Result<ServerClient, NotFound>> {
+        let not_found = |why: String| Ok(Err(NotFound::Unknown(why)));
         let folder = self.data_dir.display();
         let file = ProcessFile::read(&self.data_dir).with_context(|| {
             format!("the address of the process that uses {folder} cannot be read")
         })?;
         let Some(file) = file else {
-            return Ok(Err("the folder has no address of it".to_owned()));
+            return not_found("the folder has no address of it".to_owned());
         };
         let Ok(to) = parse_base(&file.url) else {
-            return Ok(Err(format!("its address cannot be used: {}", file.url)));
+            return not_found(format!("its address cannot be used: {}", file.url));
         };
-        let client = self.client(&to)?;
-        Ok(match identity(&client).await {
-            Ok(seen) if (seen.pid, seen.started_at) == (file.pid, file.started_at_ms) => Ok(client),
-            Ok(_) => Err(format!("another process is at {}", file.url)),
-            Err(error @ PostError::Status { .. }) if error.kind() == "401" => {
-                return Err(client.explain(error));
+        let client = self.client(&to, AddressFrom::DataFolder)?;
+        match identity(&client).await {
+            Ok(seen) if (seen.pid, seen.started_at) == (file.pid, file.started_at_ms) => {
+                Ok(Ok(client))
             }
-            Err(error) => Err(format!("the one at {} does not answer: {error}", file.url)),
-        })
+            Ok(_) => not_found(format!("another process is at {}", file.url)),
+            Err(error @ PostError::Status { .. }) if error.kind() == "401" => {
+                Err(client.explain(error))
+            }
+            Err(timeout @ PostError::Timeout(_)) => Ok(Err(NotFound::Hung {
+                url: file.url,
+                timeout,
+            })),
+            Err(error) => not_found(format!("{} cannot be asked: {error}", file.url)),
+        }
+    }
+}
+
+/// Why the process that has a store open was not found.
+enum NotFound {
+    /// Its address is not known, or is not its own.
+    Unknown(String),
+    /// It does not answer in time.
+    Hung {
+        /// Its address.
+        url: String,
+        /// How long it had.
+        timeout: PostError,
+    },
+}
+
+impl NotFound {
+    /// What happened, and what to do.
+    fn explain(self, folder: &Path) -> anyhow::Error {
+        let folder = folder.display();
+        match self {
+            Self::Unknown(why) => anyhow!(
+                "a process has the store in {folder} open, but {why}: is it starting or stopping? Repeat the command, or \
+                 pass its address with --server"
+            ),
+            Self::Hung { url, timeout } => anyhow::Error::new(timeout).context(format!(
+                "the process that has the store in {folder} open does not answer at {url} (its log may say why; if it \
+                 hangs, restart it)"
+            )),
+        }
     }
 }
 
@@ -280,7 +313,7 @@ mod tests {
         };
         gone.write(folder.path()).unwrap();
         let error = refused(&options(&folder, None)).await;
-        assert!(error.contains("does not answer"), "{error}");
+        assert!(error.contains("cannot be asked"), "{error}");
 
         process(4711, true).await.write(folder.path()).unwrap();
         let error = refused(&options(&folder, None)).await;
@@ -289,6 +322,31 @@ mod tests {
         let error = refused(&options(&folder, Some(&wrong))).await;
         assert!(error.contains("is not that of the server"), "{error}");
         assert!(!error.contains(&wrong), "{error}");
+        store.close();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_hangs_is_one_failure_with_one_advice() {
+        let folder = TempDir::new().unwrap();
+        let store = store(&folder);
+        // Connections are accepted by the system, and nobody reads them.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hung = ProcessFile {
+            url: url.clone(),
+            pid: 4711,
+            version: "0.1.0".to_owned(),
+            started_at_ms: 5,
+        };
+        hung.write(folder.path()).unwrap();
+        let error = refused(&options(&folder, None)).await;
+        assert!(
+            error.contains(&format!("does not answer at {url}")),
+            "{error}"
+        );
+        assert!(error.contains("restart it): no response within"), "{error}");
+        assert!(!error.contains("--server"), "{error}");
+        assert!(!error.contains("another --data-dir"), "{error}");
         store.close();
     }
 

@@ -28,5 +28,6 @@ pub mod project_options;
 #[cfg(feature = "aws")]
 mod quarantine_bucket;
 pub mod server_client;
+mod spinner;
 pub mod target;
 mod watch;

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tickctl::cli::Cli;
 use tickctl::process::ProcessContext;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ async fn main() -> ExitCode {
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_interrupt(stop.clone()));
     tickctl::cli::run(
-        Cli::parse(),
+        Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit()),
         ProcessContext {
             now_ms: runtime::clock::now_ms,
             stop,

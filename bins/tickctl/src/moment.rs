@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 
+use crate::process::{BadInput, Unseen};
+
 /// A moment: absolute, or relative to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -68,6 +70,25 @@ impl FromStr for Moment {
     }
 }
 
+/// The range between two moments, in epoch milliseconds: the first inclusive, the second exclusive.
+///
+/// # Errors
+/// [`BadInput`] if it is empty, and [`Unseen`] if it has not begun.
+pub fn range_ms(from: Moment, to: Moment, now_ms: i64) -> anyhow::Result<(i64, i64)> {
+    let (from_ms, to_ms) = (from.ms(now_ms), to.ms(now_ms));
+    if from_ms >= to_ms {
+        return Err(BadInput("--from is not before --to".to_owned()).into());
+    }
+    if from_ms >= now_ms {
+        return Err(Unseen(format!(
+            "there is nothing to see yet: --from is in the future, {}",
+            time_text(from_ms)
+        ))
+        .into());
+    }
+    Ok((from_ms, to_ms))
+}
+
 /// A time for people: `2026-03-07T12:00:00Z`; the number if it is outside the calendar.
 #[must_use]
 pub fn time_text(ms: i64) -> String {
@@ -80,6 +101,15 @@ pub fn time_text(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_that_has_not_begun_is_nothing_to_see() {
+        let of = |from, to| range_ms(Moment::At(from), Moment::At(to), 50);
+        assert_eq!(of(10, 60).unwrap(), (10, 60));
+        assert!(of(10, 10).unwrap_err().is::<BadInput>());
+        let future = of(50, 60).unwrap_err();
+        assert!(future.is::<Unseen>() && future.to_string().contains("1970-01-01T00:00:00.050Z"));
+    }
 
     #[test]
     fn moments_are_times_or_how_long_ago() {

@@ -8,6 +8,7 @@ use aws::ssm::record::SsmFlagRecord;
 /// Flag, alarms, metrics and stream of a project. Each is only accessed when it is needed, so a failure of
 /// one does not block the others.
 pub(crate) struct OperatorClients {
+    pub(crate) project: String,
     pub(crate) flag: SsmFlagRecord,
     pub(crate) alarms: ProjectAlarms,
     pub(crate) arrivals: StreamArrivals,
@@ -32,6 +33,7 @@ impl OperatorClients {
         let flag = SsmFlagRecord::new(&aws::clients::ssm(&config), format!("/{project}/rollout"));
         let streams = aws::clients::kinesis(&config);
         Ok(Self {
+            project: project.to_owned(),
             flag,
             alarms: ProjectAlarms::new(&config, project),
             arrivals: StreamArrivals::new(&streams, format!("{project}-ticks")),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::client::{PostError, Transport, USER_AGENT_TEXT, innermost_cause, refusal};
+use crate::client::{AddressFrom, PostError, Transport, USER_AGENT_TEXT, innermost_cause, refusal};
 use crate::process::BadInput;
 use crate::target::Secret;
 
@@ -26,6 +26,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 pub struct ServerClient {
     transport: Transport,
     base: String,
+    address: AddressFrom,
     authorization: Option<HeaderValue>,
     timeout: Duration,
 }
@@ -34,8 +35,8 @@ pub struct ServerClient {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum JobLine<P, R> {
-    /// How far it is.
-    Progress(P),
+    /// How far it is; null before anything is done, from earlier servers.
+    Progress(Option<P>),
     /// What it found or did.
     Result(R),
     /// Why it ended without a result.
@@ -48,13 +49,19 @@ impl ServerClient {
     ///
     /// # Errors
     /// [`BadInput`] if the token is refused; or the machine has no root certificates for an https address.
-    pub fn new(to: &Uri, token: Option<&Secret>, timeout: Duration) -> anyhow::Result<Self> {
+    pub fn new(
+        to: &Uri,
+        address: AddressFrom,
+        token: Option<&Secret>,
+        timeout: Duration,
+    ) -> anyhow::Result<Self> {
         let token = token.map(Secret::bearer).transpose();
         let token = token
             .map_err(|rule| BadInput(format!("the token in OPERATOR_TOKEN or --token {rule}")))?;
         Ok(Self {
             transport: Transport::new(to, 1)?,
             base: to.to_string().trim_end_matches('/').to_owned(),
+            address,
             authorization: token.flatten(),
             timeout,
         })
@@ -71,6 +78,7 @@ impl ServerClient {
         Self {
             transport: self.transport.clone(),
             base: self.base.clone(),
+            address: self.address,
             authorization: None,
             timeout: self.timeout,
         }
@@ -98,8 +106,7 @@ impl ServerClient {
             let body = self.send(method, path, body).await?;
             let read = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
             let bytes = read.map_err(|error| PostError::Broken(innermost_cause(&*error)))?;
-            serde_json::from_slice(&bytes.to_bytes())
-                .map_err(|error| PostError::Unreadable(error.to_string()))
+            serde_json::from_slice(&bytes.to_bytes()).map_err(|error| self.unreadable(error))
         };
         tokio::time::timeout(self.timeout, responding)
             .await
@@ -127,8 +134,9 @@ impl ServerClient {
             .unwrap_or(Err(PostError::Timeout(SILENCE_MAX)))?;
         let mut lines = Lines::new(body, SILENCE_MAX);
         while let Some(line) = lines.next().await? {
+            let line = serde_json::from_slice(&line).map_err(|error| self.unreadable(error))?;
             match line {
-                JobLine::Progress(progress) => on_progress(progress),
+                JobLine::Progress(progress) => progress.into_iter().for_each(&mut on_progress),
                 JobLine::Result(result) => return Ok(result),
                 JobLine::Error(why) => return Err(PostError::Failed(why)),
             }
@@ -147,14 +155,24 @@ impl ServerClient {
                         .to_owned(),
                 }
             }
-            PostError::Timeout(_) | PostError::Connect(_) | PostError::Broken(_) => {
+            PostError::Timeout(_) => {
+                format!("{} does not answer (its log may say why)", self.base)
+            }
+            PostError::Connect(_) | PostError::Broken(_) => {
                 format!("{} cannot be reached", self.base)
             }
-            PostError::Status { .. } | PostError::Unreadable(_) | PostError::Failed(_) => {
+            PostError::Status { .. } | PostError::Unreadable { .. } | PostError::Failed(_) => {
                 return anyhow::Error::new(error);
             }
         };
         anyhow::Error::new(error).context(advice)
+    }
+
+    fn unreadable(&self, error: serde_json::Error) -> PostError {
+        PostError::Unreadable {
+            why: error.to_string(),
+            address: self.address,
+        }
     }
 
     /// Sends one request, and waits for the head of a response with status 200.
@@ -209,19 +227,19 @@ impl Lines {
         }
     }
 
-    /// The next line, as soon as it is complete; `None` at the end. Empty lines are passed over.
-    async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, PostError> {
+    /// The next line without its end, as soon as it is complete; `None` at the end. Empty lines are passed over.
+    async fn next(&mut self) -> Result<Option<BytesMut>, PostError> {
         loop {
             while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line = self.buffer.split_to(end);
                 self.buffer.advance(1);
                 if !line.trim_ascii().is_empty() {
-                    return read_line(&line).map(Some);
+                    return Ok(Some(line));
                 }
             }
             if self.buffer.len() > RESPONSE_BYTES_MAX {
-                let message = format!("a line has more than {RESPONSE_BYTES_MAX} bytes");
-                return Err(PostError::Unreadable(message));
+                let message = format!("a line of it has more than {RESPONSE_BYTES_MAX} bytes");
+                return Err(PostError::Failed(message));
             }
             let frame = tokio::time::timeout(self.silence_max, self.body.frame()).await;
             match frame.map_err(|_| PostError::Timeout(self.silence_max))? {
@@ -233,14 +251,10 @@ impl Lines {
                 Some(Err(error)) => return Err(PostError::Broken(innermost_cause(&error))),
                 // The last line needs no end, but must be complete.
                 None if self.buffer.trim_ascii().is_empty() => return Ok(None),
-                None => return read_line(&self.buffer.split()).map(Some),
+                None => return Ok(Some(self.buffer.split())),
             }
         }
     }
-}
-
-fn read_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, PostError> {
-    serde_json::from_slice(line).map_err(|error| PostError::Unreadable(error.to_string()))
 }
 
 #[cfg(test)]
@@ -267,7 +281,8 @@ mod tests {
             .route("/stage/api/number", get(async || "7"));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let to = format!("http://{address}/stage/").parse().unwrap();
-        ServerClient::new(&to, None, Duration::from_secs(20)).unwrap()
+        let address = AddressFrom::Option("--server");
+        ServerClient::new(&to, address, None, Duration::from_secs(20)).unwrap()
     }
 
     async fn run(pieces: &'static [&'static str]) -> (Vec<u32>, Result<String, PostError>) {
@@ -292,7 +307,7 @@ mod tests {
     #[tokio::test]
     async fn lines_of_progress_come_before_the_result_however_they_are_cut() {
         let (seen, result) = run(&[
-            "{\"progress\":1}\n\n{\"pro",
+            "{\"progress\":null}\n{\"progress\":1}\n\n{\"pro",
             "gress\":2}\n{\"result\":",
             "\"done\"}",
         ])
@@ -310,7 +325,7 @@ mod tests {
             ),
             (&["{\"progress\":1}\n"], "ended before its result"),
             (&["{\"progress\":1}\n{\"resu"], "not from a tickstream"),
-            (&["<html>\n"], "not from a tickstream"),
+            (&["<html>\n"], "is the address in --server correct?"),
         ] {
             let error = run(pieces).await.1.unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
@@ -322,9 +337,9 @@ mod tests {
         let client = client(&["{\"progress\":1}\n"], true).await;
         let body = client.send(Method::POST, "/api/job", None).await.unwrap();
         let mut lines = Lines::new(body, Duration::from_millis(50));
-        let line: Option<JobLine<u32, u32>> = lines.next().await.unwrap();
-        assert_eq!(line, Some(JobLine::Progress(1)));
-        let silent = lines.next::<JobLine<u32, u32>>().await.unwrap_err();
+        let line = lines.next().await.unwrap().unwrap();
+        assert_eq!(&line[..], b"{\"progress\":1}");
+        let silent = lines.next().await.unwrap_err();
         assert_eq!(silent.kind(), "timeout");
     }
 }

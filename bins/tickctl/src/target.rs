@@ -15,6 +15,9 @@ pub struct Target {
     /// The address of the tickstream, http or https; a path in front of /webhooks is kept.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = parse_base)]
     pub to: Uri,
+    /// The option that the address is from.
+    #[arg(skip = "--to")]
+    pub option: &'static str,
     /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
     /// variable: other users of the machine can read arguments.
     #[arg(long, value_name = "SECRET", env = "TICKCTL_SECRET", hide_env_values = true, value_parser = Secret::read)]
@@ -141,6 +144,7 @@ mod tests {
         let authorization = |text: &str| {
             let target = Target {
                 to: Uri::from_static("http://h"),
+                option: "--to",
                 secret: Some(Secret::read(text).unwrap()),
                 timeout: 1,
             };

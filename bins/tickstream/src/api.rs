@@ -1,5 +1,5 @@
 //! The read API, the live feed, and what operators may do: change the rollout, flush the archive, make a backup,
-//! replay quarantined entries, read ticks back, and rebuild candles.
+//! replay quarantined entries, read ticks back, rebuild candles, and compare store, stream and archive.
 
 mod anomalies;
 mod archive;
@@ -148,4 +148,35 @@ async fn listen(
         live.serve(socket, filter).await;
         drop(connection);
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    /// The requests of this file's routes that are not for reading, such as `POST /api/backup`.
+    fn requests() -> Vec<String> {
+        let routes = include_str!("api.rs").split(".route(\"").skip(1);
+        let routes = routes.filter_map(|rest| rest.split_once("\", "));
+        let mut requests = Vec::new();
+        for (path, rest) in routes {
+            let handlers = rest.lines().next().unwrap_or_default();
+            for (method, call) in [("POST", "post("), ("PUT", "put(")] {
+                if handlers.contains(call) {
+                    requests.push(format!("`{method} {path}`"));
+                }
+            }
+        }
+        requests
+    }
+
+    #[test]
+    fn the_document_lists_what_only_operators_may_do() {
+        let text = include_str!("../../../docs/api.md");
+        let (_, section) = text.split_once("\n## Operators\n").unwrap();
+        let (list, _) = section.split_once("need `Authorization").unwrap();
+        let requests = requests();
+        assert!(requests.len() >= 9, "{requests:?}");
+        for request in requests {
+            assert!(list.contains(&request), "{request}: {list}");
+        }
+    }
 }

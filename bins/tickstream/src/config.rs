@@ -65,8 +65,9 @@ pub struct Config {
     )]
     pub webhook_secrets: SecretString,
 
-    /// The token of operators, at least 32 characters, for `PUT /api/rollout` and `POST
-    /// /api/archive/flush`. Without it they are only open if there are no secrets either.
+    /// The token of operators, at least 32 characters: every request under `/api` that is not a GET needs it, such as
+    /// those of the rollout, backups, repairs and comparisons. Without it they are only open if there are no secrets
+    /// either.
     #[arg(
         long,
         env = "OPERATOR_TOKEN",
@@ -227,6 +228,8 @@ fn public_host(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Config, String> {
@@ -303,6 +306,37 @@ mod tests {
             let config = parse(&[option, "very-secret-text"]).unwrap();
             assert!(!format!("{config:?}").contains("very-secret"));
         }
+    }
+
+    /// The flags of the first column of a table row, and the environment variables that it names with them.
+    fn names(row: &str) -> Vec<String> {
+        let first = row.split('|').nth(1).unwrap_or_default();
+        let quoted = first.split('`').skip(1).step_by(2);
+        quoted.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_documents_table_has_each_flag_with_its_variable_and_no_other() {
+        use clap::CommandFactory;
+        let text = include_str!("../../../docs/api.md");
+        let (_, section) = text.split_once("\n## The process\n").unwrap();
+        let rows = section.lines().skip_while(|line| !line.starts_with('|'));
+        let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+        let documented: BTreeSet<String> = rows.flat_map(names).collect();
+        let mut command = Config::command();
+        command.build();
+        let mut flags = BTreeSet::new();
+        for option in command.get_arguments() {
+            let Some(long) = option.get_long() else {
+                continue;
+            };
+            if ["help", "version"].contains(&long) {
+                continue;
+            }
+            flags.insert(format!("--{long}"));
+            flags.extend(option.get_env().map(|it| it.to_string_lossy().into_owned()));
+        }
+        assert_eq!(documented, flags);
     }
 
     #[test]

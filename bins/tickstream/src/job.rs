@@ -22,23 +22,24 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// A running job, as its response sees it.
 struct Running<P, R> {
-    progress: watch::Receiver<Option<P>>,
+    progress: watch::Receiver<P>,
     ended: JoinHandle<Result<R, String>>,
     turns: Interval,
     _stop: DropGuard,
 }
 
-/// Starts a job and returns its response. The job gets a sender of its progress, and a token that is cancelled once
-/// nobody reads the response; its error is a sentence for people.
+/// Starts a job and returns its response. The job gets a sender of its progress, which is `begun` until it sends
+/// another, and a token that is cancelled once nobody reads the response; its error is a sentence for people.
 pub(crate) fn respond<P, R, F>(
-    job: impl FnOnce(watch::Sender<Option<P>>, CancellationToken) -> F,
+    begun: P,
+    job: impl FnOnce(watch::Sender<P>, CancellationToken) -> F,
 ) -> Response
 where
     P: Serialize + Clone + Send + Sync + 'static,
     R: Serialize + Send + 'static,
     F: Future<Output = Result<R, String>> + Send + 'static,
 {
-    let (sender, progress) = watch::channel(None);
+    let (sender, progress) = watch::channel(begun);
     let stop = CancellationToken::new();
     let running = Running {
         progress,

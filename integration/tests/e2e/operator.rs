@@ -141,7 +141,7 @@ pub(crate) async fn doctor_and_status_look_at_it(project: &Project) {
     has(&healthy, "lag", "ok", "analytics behind (0 s)");
     has(&healthy, "ledger", "ok", "difference 0");
     has(&healthy, "writes", "ok", "stored 600 of 600 entries");
-    has(&healthy, "redrive", "ok", "0 messages wait");
+    has(&healthy, "redrive", "ok", "0 ticks in the redrive queue");
     has(&healthy, "cost", "ok", "of the budget of $500");
     let unseen = healthy.iter().filter(|(_, (state, _))| state != "ok");
     let unseen: Vec<&str> = unseen.map(|(check, _)| check.as_str()).collect();

@@ -122,6 +122,9 @@ pub struct RebuildReport {
     pub tokens: u64,
     /// Ticks that count in candles.
     pub ticks: u64,
+    /// Of the tokens that were named, those without any such tick in the range.
+    #[serde(default)]
+    pub tokens_without_ticks: Vec<String>,
     /// Candles that are as they should be.
     pub same: u64,
     /// Candles that are not stored.
@@ -231,6 +234,7 @@ impl Rebuild<'_> {
         let span_ms = self.candles.span_ms();
         let spans = self.spans(span_ms).await?;
         for token in tokens {
+            let ticks_before = report.ticks;
             for from_ms in &spans {
                 if stopped() {
                     report.stopped = true;
@@ -240,6 +244,9 @@ impl Rebuild<'_> {
                     .await?;
             }
             report.tokens += 1;
+            if report.ticks == ticks_before && self.request.tokens.contains(&token) {
+                report.tokens_without_ticks.push(token.to_string());
+            }
             progress(report);
         }
         Ok(())

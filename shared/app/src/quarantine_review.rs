@@ -218,7 +218,7 @@ pub trait QuarantineReview: Send + Sync {
         limit: usize,
     ) -> Result<Vec<ReviewedEntry>, PortError>;
 
-    /// The entry of that name; `None` if there is none (any more).
+    /// The entry of that id; `None` if there is none, or it has been removed.
     async fn entry(&self, id: &str) -> Result<Option<ReviewedEntry>, PortError>;
 
     /// Records what became of entries, each by its name, as [`ReplayRecord::after`]. It is durable when the call returns. An entry that has

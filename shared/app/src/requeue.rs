@@ -186,6 +186,23 @@ impl LetterFilter {
     }
 }
 
+/// How often a wait looks whether it is to stop.
+const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Waits for the turn of what comes after `done` items, or until it is stopped.
+pub(crate) async fn wait_for_turn(
+    started: Instant,
+    done: u64,
+    per_second_max: u32,
+    stopped: Stopped<'_>,
+) {
+    let due = Duration::from_secs_f64(done as f64 / f64::from(per_second_max.max(1)));
+    let due = started + due;
+    while Instant::now() < due && !stopped() {
+        tokio::time::sleep_until(due.min(Instant::now() + STOP_LOOK_EVERY)).await;
+    }
+}
+
 /// What is done with the letters that are meant.
 #[derive(Clone, Copy)]
 pub enum LetterAction<'a> {
@@ -290,6 +307,7 @@ async fn go_through(
         empty = 0;
         report.seen += received.len() as u64;
         let mut meant = Vec::new();
+        let before = report.matching;
         for letter in received {
             if filter.matches(&letter) && report.matching < matching_max {
                 report.add(&letter);
@@ -304,6 +322,12 @@ async fn go_through(
         };
         if meant.is_empty() {
             continue;
+        }
+        wait_for_turn(started, before, per_second_max, stopped).await;
+        if stopped() {
+            report.stopped = true;
+            kept.extend(meant);
+            return Ok(());
         }
         let accepted = match to.accept(&meant).await {
             Ok(accepted) => accepted,
@@ -326,9 +350,6 @@ async fn go_through(
             queue.delete(&done).await?;
             report.requeued += done.len() as u64;
         }
-        let due =
-            Duration::from_secs_f64(report.matching as f64 / f64::from(per_second_max.max(1)));
-        tokio::time::sleep_until(started + due).await;
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -13,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::ports::{PortError, TickStream};
 use crate::read_back::{ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTicks};
-use crate::requeue::Stopped;
+use crate::requeue::{Stopped, wait_for_turn};
 use crate::utc_days::days;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// The most ticks that are sent at once.
-const BATCH_TICKS_MAX: usize = 500;
+/// The most ticks that are sent at once; at a lower rate, those of a second.
+const BATCH_TICKS_MAX: u32 = 500;
 
 /// Which ticks are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,8 +124,18 @@ pub struct TickReplayReport {
     pub unreadable: u64,
     /// What of the range could not be seen.
     pub unseen: Vec<String>,
+    /// Of the tokens that are meant, those of which no tick was seen.
+    pub tokens_without_ticks: BTreeSet<Token>,
     /// Whether it was stopped before the end.
     pub stopped: bool,
+}
+
+impl TickReplayReport {
+    /// Whether there was no tick that is meant, wherever it belongs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.selected + self.outside_cohort + self.undecided + self.unreadable == 0
+    }
 }
 
 /// The UTC days of event times whose folders may have ticks that were received in a range: a day before it, and one
@@ -158,7 +167,10 @@ pub async fn replay_ticks(
         stopped,
         progress,
         started: Instant::now(),
-        report: TickReplayReport::default(),
+        report: TickReplayReport {
+            tokens_without_ticks: selection.tokens.clone(),
+            ..TickReplayReport::default()
+        },
     };
     let done = match origin {
         ReplayOrigin::Store(store) => {
@@ -216,15 +228,13 @@ impl Replay<'_> {
             // Within a page, as they happened: fewer of them are late for the analysis.
             ticks.sort_unstable_by_key(Tick::order);
             self.report.selected += ticks.len() as u64;
-            while !ticks.is_empty() {
-                if (self.stopped)() {
-                    self.report.stopped = true;
-                    return Ok(());
-                }
-                let rest = ticks.split_off(ticks.len().min(BATCH_TICKS_MAX));
-                self.step(std::mem::replace(&mut ticks, rest)).await?;
+            if let ReplayAction::Send { to, per_second_max } = self.action {
+                self.send(ticks, to, per_second_max).await?;
             }
             (self.progress)(&self.report);
+            if self.report.stopped {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -235,6 +245,7 @@ impl Replay<'_> {
         if !(tokens.is_empty() || tokens.contains(&tick.token)) {
             return None;
         }
+        self.report.tokens_without_ticks.remove(&tick.token);
         let only_cohort = match self.action {
             ReplayAction::Count { only_cohort } => only_cohort,
             ReplayAction::Send { to, .. } => to.only_cohort(),
@@ -247,19 +258,34 @@ impl Replay<'_> {
         None
     }
 
-    async fn step(&mut self, ticks: Vec<Tick>) -> Result<(), PortError> {
-        let ReplayAction::Send { to, per_second_max } = self.action else {
-            return Ok(());
-        };
-        let sent = to.send(ticks).await?;
-        let total = &mut self.report.sent;
-        total.new += sent.new;
-        total.duplicate += sent.duplicate;
-        total.rejected += sent.rejected;
-        let count = total.new + total.duplicate + total.rejected;
-        (self.progress)(&self.report);
-        let due = Duration::from_secs_f64(count as f64 / f64::from(per_second_max.max(1)));
-        tokio::time::sleep_until(self.started + due).await;
+    /// Sends ticks in batches, each in its turn, until it is stopped.
+    async fn send(
+        &mut self,
+        mut ticks: Vec<Tick>,
+        to: &dyn ReplayDestination,
+        per_second_max: u32,
+    ) -> Result<(), PortError> {
+        let batch = BATCH_TICKS_MAX.min(per_second_max).max(1) as usize;
+        while !ticks.is_empty() {
+            let Sent {
+                new,
+                duplicate,
+                rejected,
+            } = self.report.sent;
+            let done = new + duplicate + rejected;
+            wait_for_turn(self.started, done, per_second_max, self.stopped).await;
+            if (self.stopped)() {
+                self.report.stopped = true;
+                return Ok(());
+            }
+            let rest = ticks.split_off(ticks.len().min(batch));
+            let sent = to.send(std::mem::replace(&mut ticks, rest)).await?;
+            let total = &mut self.report.sent;
+            total.new += sent.new;
+            total.duplicate += sent.duplicate;
+            total.rejected += sent.rejected;
+            (self.progress)(&self.report);
+        }
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ pub use check_line::{CheckLine, CheckState, Place, Seen, Unseen, overall};
 pub use cloud_checks::{alarms, cost, queues, throttles};
 pub use cloud_observations::CloudObservations;
 pub use delivery_checks::{broadcasts, by_reason, errors, quarantine, writes};
-pub use machine_checks::{certificate, clocks, disk, process, versions};
+pub use machine_checks::{certificate, clocks, disk, process, process_unseen, versions};
 pub use observations::{
     Backlog, BackupAge, Broadcasts, Certificate, Clocks, ConsumerLag, Cost, Disk, Files, Ledger,
     Quarantined, Queues, Receiving, SqlAnswer, Throttles, Traffic, TrafficPeriods, Versions,

@@ -12,4 +12,5 @@ pub mod scaling;
 pub mod stage_gate;
 pub mod stage_proof;
 pub mod stream_history;
+pub mod text;
 pub mod verify;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::flag_record::FLAG_CACHED_MS;
 use crate::stage_gate::StepRefused;
+use crate::text::count_of;
 use crate::verify::{Place, PlaceCounts, Proof, Verdict};
 
 const MS_PER_SECOND: i64 = 1_000;
@@ -93,8 +94,8 @@ fn differences(proof: &Proof) -> String {
     let matched = proof.counts.matched;
     let advice = proof.advice_on_repeats().map(|it| format!(". {it}"));
     format!(
-        "of {} ticks of the cohort {matched} match, and {}{}{}",
-        proof.counts.cohort,
+        "of {} of the cohort {matched} match, and {}{}{}",
+        count_of(proof.counts.cohort, "tick"),
         all.join(", "),
         first.unwrap_or_default(),
         advice.unwrap_or_default()

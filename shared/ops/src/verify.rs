@@ -31,11 +31,12 @@ use std::sync::Arc;
 use app::ports::PortError;
 use app::read_back::ReceiptRange;
 use app::utc_days::days;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, SecondsFormat};
 use domain::FUTURE_TOLERANCE_MS;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
+use crate::text::duration;
 use compare::{Lacking, Rules, Tally};
 use names::Names;
 use put_back::put_back;
@@ -76,8 +77,8 @@ pub struct Verify<'a> {
 pub enum VerifyError {
     /// The range is empty.
     #[error(
-        "the range is empty: it begins at {from_ms} and ends at {to_ms} (epoch milliseconds), where ticks of the \
-             last {settle_s} s are left out, since they may still be on their way"
+        "the range is empty: it begins at {}, and is compared up to {}; ticks of the last {settle_s} s are left out, \
+         since they may still be on their way", utc(*from_ms), utc(*to_ms)
     )]
     Empty {
         /// Its start.
@@ -89,7 +90,8 @@ pub enum VerifyError {
     },
     /// The range is not over.
     #[error(
-        "the range ends {ahead_s} s in the future, so nobody can know its ticks: end it now, or earlier"
+        "the range ends in the future, {} from now, so nobody can know its ticks: end it now, or earlier",
+        duration(ahead_s.saturating_mul(1_000))
     )]
     Future {
         /// How far ahead of our clock it ends.
@@ -226,5 +228,13 @@ pub fn days_of(range: ReceiptRange) -> BTreeSet<NaiveDate> {
     days(
         range.from_ms,
         range.to_ms.saturating_add(FUTURE_TOLERANCE_MS),
+    )
+}
+
+/// A time for people; the number if it is outside the calendar.
+fn utc(epoch_ms: i64) -> String {
+    DateTime::from_timestamp_millis(epoch_ms).map_or_else(
+        || epoch_ms.to_string(),
+        |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
     )
 }

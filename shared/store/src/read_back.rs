@@ -123,7 +123,7 @@ fn stored(
     // From the first day on, nothing was removed.
     if first_day > 0 && range.from_ms < kept_from_ms {
         let what = format!(
-            "the store keeps ticks that were received from {} on; earlier ones have been removed",
+            "the store has ticks that were received from {} on; whether there were earlier ones, nobody can see",
             utc(kept_from_ms)
         );
         unseen(sender, Some(kept_from_ms), what)?;

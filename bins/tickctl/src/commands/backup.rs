@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, value_parser};
 use hyper::{Method, StatusCode, Uri};
+use ops::text::count_of;
 use serde::{Deserialize, Serialize};
 
-use crate::client::PostError;
+use crate::client::{AddressFrom, PostError};
 use crate::process::{ProcessContext, print_line};
 use crate::server_client::ServerClient;
 use crate::target::{Secret, parse_base};
@@ -59,7 +60,8 @@ struct Made {
 /// If there is no backup, or the server did not report it in time.
 pub async fn run(args: BackupArgs, process: ProcessContext) -> anyhow::Result<()> {
     let timeout = Duration::from_secs(args.timeout);
-    let server = ServerClient::new(&args.to, args.token.as_ref(), timeout)?;
+    let token = args.token.as_ref();
+    let server = ServerClient::new(&args.to, AddressFrom::Option("--to"), token, timeout)?;
     let made: Result<Made, PostError> = tokio::select! {
         made = server.call(Method::POST, "/api/backup", None) => made,
         () = process.stop.cancelled() => {
@@ -87,7 +89,7 @@ fn explained(server: &ServerClient, error: PostError) -> anyhow::Error {
         PostError::Status { .. }
         | PostError::Connect(_)
         | PostError::Broken(_)
-        | PostError::Unreadable(_)
+        | PostError::Unreadable { .. }
         | PostError::Failed(_) => {
             return server.explain(error).context("there is no backup");
         }
@@ -98,10 +100,10 @@ fn explained(server: &ServerClient, error: PostError) -> anyhow::Error {
 fn report(made: &Made) -> String {
     let elapsed = Duration::from_millis(made.elapsed_ms);
     format!(
-        "backup    {}\ncontains  {} ticks; {} files, {} bytes\ntook      {:.1} s; writes waited for {} ms of them",
+        "backup    {}\ncontains  {}; {}, {} bytes\ntook      {:.1} s; writes waited for {} ms of them",
         made.path,
-        made.ticks,
-        made.files,
+        count_of(made.ticks, "tick"),
+        count_of(made.files, "file"),
         made.bytes,
         elapsed.as_secs_f64(),
         made.writes_paused_ms,

@@ -15,18 +15,12 @@ use runtime::printable::printable;
 use serde_json::json;
 
 use crate::data_access::DataOptions;
-use crate::process::{ExitWith, ProcessContext};
+use crate::process::{EXIT_FAILED, EXIT_UNSEEN, ExitWith, ProcessContext};
 #[cfg(feature = "aws")]
-use crate::project_options::ProjectOptions;
+use crate::project_options::{ON_AWS, ProjectOptions};
 #[cfg(feature = "aws")]
 use crate::target::parse_base;
 use crate::watch;
-
-/// The exit code if something could not be seen.
-const EXIT_NOT_SEEN: u8 = 3;
-
-/// The exit code if something failed.
-const EXIT_FAILED: u8 = 1;
 
 /// Options of `tickctl doctor`.
 #[derive(Debug, Args)]
@@ -55,15 +49,15 @@ pub struct DoctorArgs {
     project: ProjectOptions,
     /// The address of the webhook on AWS, without /webhooks.
     #[cfg(feature = "aws")]
-    #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
+    #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base, help_heading = ON_AWS)]
     webhook: Option<Uri>,
     /// What a month on AWS may cost.
     #[cfg(feature = "aws")]
-    #[arg(long, value_name = "USD", env = "MONTHLY_BUDGET_USD", value_parser = usd)]
+    #[arg(long, value_name = "USD", env = "MONTHLY_BUDGET_USD", value_parser = usd, help_heading = ON_AWS)]
     budget: Option<f64>,
     /// Tokens with ticks on AWS, which the bill depends on.
     #[cfg(feature = "aws")]
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = ON_AWS)]
     tokens: u32,
     /// The program `ticksql`.
     #[arg(long, value_name = "FILE")]
@@ -105,7 +99,7 @@ pub async fn run(args: DoctorArgs, process: ProcessContext) -> anyhow::Result<()
     match state {
         CheckState::Ok | CheckState::Warning => Ok(()),
         CheckState::Failed => Err(ExitWith(EXIT_FAILED).into()),
-        CheckState::NotSeen => Err(ExitWith(EXIT_NOT_SEEN).into()),
+        CheckState::NotSeen => Err(ExitWith(EXIT_UNSEEN).into()),
     }
 }
 

@@ -10,6 +10,7 @@ use clap::{Args, value_parser};
 use hdrhistogram::Histogram;
 use hyper::StatusCode;
 use indicatif::{ProgressBar, ProgressStyle};
+use ops::text::count_of;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -247,8 +248,8 @@ impl Report {
             count => format!("{count} ({})", kinds(self)),
         };
         format!(
-            "POST {}: {} requests/s of {} ticks for {} s\n\
-             sent        {} requests in {} s\n\
+            "POST {}: {} requests/s of {} for {} s\n\
+             sent        {} in {} s\n\
              errors      {errors}\n\
              latency     p50 {} ms, p95 {} ms, p99 {} ms, max {} ms (from due time)\n\
              throughput  {} requests/s, {} ticks/s stored\n\
@@ -256,9 +257,9 @@ impl Report {
              client      late by p99 {} ms",
             webhook.uri(),
             args.rate,
-            args.batch,
+            count_of(u64::from(args.batch), "tick"),
             args.seconds,
-            self.sent,
+            count_of(self.sent, "request"),
             self.seconds,
             self.p50_ms,
             self.p95_ms,

@@ -9,8 +9,9 @@ use anyhow::bail;
 use app::quarantine_review::{QuarantineFilter, ReviewedEntry};
 use clap::{Args, Subcommand, value_parser};
 use domain::Reason;
+use ops::text::count_of;
 
-use crate::moment::Moment;
+use crate::moment::{Moment, range_ms};
 use crate::process::{BadInput, ProcessContext, print_line};
 use open_entries::OpenEntries;
 use place::{Place, PlaceOptions};
@@ -38,7 +39,8 @@ Examples:
   TICKCTL_SECRET=... tickctl quarantine replay --from 1d --apply --into https://ticks.example \\
     --bucket tickstream-archive-123456789012-us-east-1
 
-Exit codes: 0 done; 1 an entry is still malformed or could not be replayed; 2 a wrong option.")]
+Exit codes: 0 done; 1 an entry is still malformed or could not be replayed; 2 a wrong option; 3 the range is in the
+future.")]
 pub struct QuarantineArgs {
     /// The action.
     #[command(subcommand)]
@@ -60,7 +62,7 @@ enum Action {
     },
     /// Shows one entry as it was received.
     Show {
-        /// Its name, as `list` shows it.
+        /// Its id, as `list` shows it.
         id: String,
         /// Print it as JSON.
         #[arg(long)]
@@ -68,7 +70,7 @@ enum Action {
     },
     /// Replays entries.
     Replay {
-        /// The names of entries; without any, those that the options select.
+        /// The ids of entries; without any, those that the options select.
         ids: Vec<String>,
         #[command(flatten)]
         selection: Selection,
@@ -116,11 +118,8 @@ struct Selection {
 }
 
 impl Selection {
-    fn filter(&self, now_ms: i64) -> Result<QuarantineFilter, BadInput> {
-        let (from_ms, to_ms) = (self.from.ms(now_ms), self.to.ms(now_ms));
-        if from_ms >= to_ms {
-            return Err(BadInput("--from is not before --to".to_owned()));
-        }
+    fn filter(&self, now_ms: i64) -> anyhow::Result<QuarantineFilter> {
+        let (from_ms, to_ms) = range_ms(self.from, self.to, now_ms)?;
         Ok(QuarantineFilter {
             from_ms,
             to_ms,
@@ -154,9 +153,8 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
     let now_ms = (process.now_ms)();
     match action {
         Action::List { selection, json } => {
-            let found = place
-                .entries(&selection.filter(now_ms)?, selection.limit())
-                .await?;
+            let filter = selection.filter(now_ms)?;
+            let found = place.entries(&filter, selection.limit()).await?;
             for entry in &found {
                 print_line(&match json {
                     true => serde_json::to_string(entry)?,
@@ -164,7 +162,7 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
                 })?;
             }
             if !json {
-                print_line(&entry_text::counts(&found, selection.limit()))?;
+                print_line(&entry_text::counts(&filter, &found, selection.limit()))?;
             }
         }
         Action::Show { id, json } => {
@@ -215,8 +213,8 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
             }
             if summary.left > 0 {
                 bail!(
-                    "{} entries are still malformed or could not be replayed",
-                    summary.left
+                    "still malformed or not replayable: {}",
+                    count_of(summary.left, "entry")
                 );
             }
             if summary.stopped {
@@ -230,7 +228,7 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
 async fn entry(place: &Place, id: &str) -> anyhow::Result<ReviewedEntry> {
     let missing = || {
         BadInput(format!(
-            "there is no entry {id} (any more): `list` shows those that there are"
+            "there is no entry {id}, or it has been removed with the ticks of its day: `list` shows those that exist"
         ))
     };
     place.entry(id).await?.ok_or_else(|| missing().into())

@@ -13,21 +13,23 @@ use app::ports::PortError;
 use clap::{Args, value_parser};
 use domain::Token;
 use hyper::Method;
-use indicatif::{ProgressBar, ProgressStyle};
+use ops::text::count_of;
 use serde_json::json;
 
+use crate::client::PostError;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
-use crate::moment::{Moment, time_text};
-use crate::process::{BadInput, ProcessContext, print_line};
-use crate::project_options::ProjectOptions;
+use crate::moment::{Moment, range_ms, time_text};
+use crate::process::{BadInput, ProcessContext, Unseen, print_line, selected_tokens};
+use crate::project_options::{ON_AWS, ProjectOptions};
 use crate::server_client::ServerClient;
+use crate::spinner::spinner;
 
 /// Options of `tickctl rebuild`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The candles of a range of event time are computed from the stored ticks that belong to the stream, and compared with
 the stored candles. Without --apply, it shows what would change. With --apply, candles that are missing or differ are
-replaced, each with the next revision, and are compared once more. Candles that may still get ticks are left alone:
+replaced, each with the next revision, and are compared again. Candles that may still get ticks are left alone:
 those with ticks of the last minute (on AWS: the last two hours), and those that the analysis has open. So are
 candles without stored ticks, and on AWS tokens that the webhook has not listed, unless --tokens names them. Averages
 and the detector look at the last minutes only, and are not rebuilt.
@@ -38,7 +40,7 @@ Examples:
   tickctl rebuild --aws --from 2026-03-07 --to 2026-03-08
 
 Exit codes: 0 all candles are as they should be, or were replaced; 1 some are not, or the store cannot be read; 2 a
-wrong option.")]
+wrong option; 3 there were no ticks to compute candles from, of the range or of one of --tokens: it says why.")]
 pub struct RebuildArgs {
     /// The first event time: a time, or how long ago (24h).
     #[arg(long, value_name = "TIME")]
@@ -62,10 +64,10 @@ pub struct RebuildArgs {
     #[command(flatten)]
     pub project: ProjectOptions,
     /// The interval of the project's candles (parameter CandleInterval of the service stack).
-    #[arg(long, value_name = "INTERVAL", default_value = "1m")]
+    #[arg(long, value_name = "INTERVAL", default_value = "1m", help_heading = ON_AWS)]
     pub interval: domain::analytics::Interval,
     /// The days that the project keeps ticks and candles (parameter RetentionDays of the service stack).
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3_650))]
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3_650), help_heading = ON_AWS)]
     pub retention_days: u32,
 }
 
@@ -81,21 +83,12 @@ struct Wanted {
 const ANALYSED_WITHIN: Duration = Duration::ZERO;
 
 impl Wanted {
-    fn of(args: &RebuildArgs, now_ms: i64) -> Result<Self, BadInput> {
-        let (from_ms, to_ms) = (args.from.ms(now_ms), args.to.ms(now_ms));
-        if from_ms >= to_ms {
-            return Err(BadInput("--from is not before --to".to_owned()));
-        }
-        let mut tokens = BTreeSet::new();
-        for text in &args.tokens {
-            let token =
-                Token::new(text).map_err(|error| BadInput(format!("--tokens {text}: {error}")))?;
-            tokens.insert(token);
-        }
+    fn of(args: &RebuildArgs, now_ms: i64) -> anyhow::Result<Self> {
+        let (from_ms, to_ms) = range_ms(args.from, args.to, now_ms)?;
         Ok(Self {
             from_ms,
             to_ms,
-            tokens,
+            tokens: selected_tokens(&args.tokens)?,
             now_ms,
         })
     }
@@ -122,20 +115,19 @@ impl Place {
             DataAccess::Store(opened) => opened,
         };
         let complete_from_ms = opened.store.complete_from_ms();
-        let refused = if wanted.from_ms < complete_from_ms {
-            Some(BadInput(format!(
-                "ticks with event times before {} may have been removed: use a later --from",
-                time_text(complete_from_ms)
-            )))
+        let refused: Option<anyhow::Error> = if wanted.from_ms < complete_from_ms {
+            Some(removed(&time_text(complete_from_ms)).into())
         } else {
             let analysed = opened.store.analysed_within(ANALYSED_WITHIN).await;
-            analysed.err().map(|error| BadInput(error.to_string()))
+            analysed
+                .err()
+                .map(|error| BadInput(error.to_string()).into())
         };
         match refused {
             None => Ok(Self::Store(opened)),
             Some(refused) => {
                 opened.store.close();
-                Err(refused.into())
+                Err(refused)
             }
         }
     }
@@ -147,14 +139,13 @@ impl Place {
         apply: bool,
         process: &ProcessContext,
     ) -> anyhow::Result<RebuildReport> {
-        let bar = ProgressBar::new_spinner();
-        bar.enable_steady_tick(Duration::from_millis(200));
-        bar.set_style(
-            ProgressStyle::with_template("{spinner} {msg}, {elapsed}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
+        let bar = spinner();
         let progress = |report: &RebuildReport| {
-            bar.set_message(format!("{} tokens, {} ticks", report.tokens, report.ticks));
+            let (tokens, ticks) = (
+                count_of(report.tokens, "token"),
+                count_of(report.ticks, "tick"),
+            );
+            bar.set_message(format!("{tokens}, {ticks}"));
         };
         let stop = process.stop.clone();
         let stopped = move || stop.is_cancelled();
@@ -173,8 +164,8 @@ impl Place {
                     progress(&it)
                 });
                 tokio::select! {
-                    report = job => report.map_err(|error| server.explain(error)),
-                    () = process.stop.cancelled() => Err(anyhow::anyhow!("stopped; to repeat the command is safe")),
+                    report = job => report.map_err(|error| refused(server, error)),
+                    () = process.stop.cancelled() => Err(anyhow::anyhow!(STOPPED)),
                 }
             }
             Self::Store(opened) => {
@@ -199,11 +190,34 @@ impl Place {
     }
 }
 
+const STOPPED: &str = "stopped; repeating the command is safe";
+
+/// Why candles of before that time cannot be computed.
+fn removed(complete_from: &str) -> Unseen {
+    Unseen(format!(
+        "ticks with event times before {complete_from} may have been removed, so that their candles cannot be computed: \
+         use a later --from"
+    ))
+}
+
+/// A server's refusal; one for its retention is as that of a folder.
+fn refused(server: &ServerClient, error: PostError) -> anyhow::Error {
+    match &error {
+        PostError::Status { reason, detail, .. } if reason == REMOVED => {
+            Unseen(detail.clone()).into()
+        }
+        _ => server.explain(error),
+    }
+}
+
+/// The code with which a server refuses a range of which ticks may have been removed.
+const REMOVED: &str = "ticks_removed";
+
 fn finished(
     (report, done): (RebuildReport, Result<(), PortError>),
 ) -> anyhow::Result<RebuildReport> {
     done.map_err(|error| anyhow::anyhow!("{error}: {}", error.source))
-        .context("not all was compared; to repeat the command is safe")?;
+        .context("not all was compared; repeating the command is safe")?;
     Ok(report)
 }
 
@@ -238,11 +252,12 @@ async fn compare(
         false => difference_text::text(&report, after.as_ref(), args.apply),
     })?;
     if report.stopped {
-        bail!("stopped; to repeat the command is safe");
+        bail!(STOPPED);
     }
+    let unseen = difference_text::unseen(&report);
     match after.map_or(report.changes(), |after| after.changes()) {
-        0 => Ok(()),
-        left if args.apply => bail!("{left} candles still differ: repeat the command"),
-        left => bail!("{left} candles are not as they should be; --apply replaces them"),
+        0 => unseen.map_or(Ok(()), |why| Err(Unseen(why).into())),
+        left if args.apply => bail!("candles that still differ: {left}; repeat the command"),
+        left => bail!("candles that are not as they should be: {left}; --apply replaces them"),
     }
 }

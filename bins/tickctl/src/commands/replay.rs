@@ -49,7 +49,7 @@ Examples:
     --into stream --aws
 
 Exit codes: 0 all is stored; 1 it was not all accepted; 2 a bad row (the rows before it were sent) or a wrong option;
-3 not all of the range could be seen.")]
+3 not all of the range could be seen, or it has no tick, or none of one of --tokens.")]
 pub struct ReplayArgs {
     /// A file; `-` is stdin.
     #[arg(value_name = "FILE", required_unless_present_any = ["store", "archive"])]
@@ -145,6 +145,7 @@ impl ReplayArgs {
         let to = parse_base(into).map_err(|rule| BadInput(format!("--into {into}: {rule}")))?;
         Ok(Target {
             to,
+            option: "--into",
             secret: self.secret.clone(),
             timeout: self.timeout,
         })

@@ -5,9 +5,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use domain::{Percentage, RolloutKey};
 use hyper::{Method, Uri};
+use ops::text::count_of;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::client::AddressFrom;
 use crate::process::{BadInput, print_line};
 use crate::server_client::ServerClient;
 use crate::target::{Secret, parse_base};
@@ -150,7 +152,8 @@ struct Flushed {
 /// If the server refuses the request or does not respond.
 pub async fn run(args: ServerArgs) -> anyhow::Result<()> {
     let timeout = Duration::from_secs(args.timeout);
-    let server = ServerClient::new(&args.to, args.token.as_ref(), timeout)?;
+    let token = args.token.as_ref();
+    let server = ServerClient::new(&args.to, AddressFrom::Option("--to"), token, timeout)?;
     match &args.action {
         Action::Rollout(change) => {
             let body = change.body()?;
@@ -167,7 +170,9 @@ pub async fn run(args: ServerArgs) -> anyhow::Result<()> {
             let flushed = flushed.map_err(|error| server.explain(error))?;
             let Flushed { ticks, files } = flushed;
             print_line(&format!(
-                "archive   {ticks} ticks were written in {files} files"
+                "archive   wrote {} in {}",
+                count_of(ticks, "tick"),
+                count_of(files, "file")
             ))?;
         }
     }

@@ -19,7 +19,7 @@ use crate::observe::cloud_view;
 use crate::operator_clients::OperatorClients;
 use crate::process::ProcessContext;
 #[cfg(feature = "aws")]
-use crate::project_options::ProjectOptions;
+use crate::project_options::{ON_AWS, ProjectOptions};
 #[cfg(feature = "aws")]
 use crate::quarantine_bucket;
 #[cfg(feature = "aws")]
@@ -45,11 +45,11 @@ pub struct StatusArgs {
     project: ProjectOptions,
     /// The address of the webhook on AWS, without /webhooks, to show its code.
     #[cfg(feature = "aws")]
-    #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base)]
+    #[arg(long, value_name = "URL", env = "WEBHOOK_URL", value_parser = parse_base, help_heading = ON_AWS)]
     webhook: Option<Uri>,
     /// The archive's bucket on AWS (output ArchiveBucketName of the data stack), to show malformed entries by reason.
     #[cfg(feature = "aws")]
-    #[arg(long, value_name = "BUCKET", requires = "aws")]
+    #[arg(long, value_name = "BUCKET", help_heading = ON_AWS)]
     bucket: Option<String>,
     /// Draw the screen again every so many seconds, until Ctrl-C.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u64).range(1..=86_400))]

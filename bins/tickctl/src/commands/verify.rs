@@ -16,20 +16,16 @@ use crate::client::PostError;
 use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::moment::Moment;
-use crate::process::{BadInput, ExitWith, ProcessContext, Unseen, print_line};
+use crate::process::{
+    BadInput, EXIT_FAILED, EXIT_UNSEEN, ExitWith, ProcessContext, Unseen, print_line,
+};
 #[cfg(feature = "aws")]
-use crate::project_options::ProjectOptions;
+use crate::project_options::{ON_AWS, ProjectOptions};
 pub(crate) use shown_progress::Shown;
 
 pub(crate) use proof_text::proof_text;
 
 const MS_PER_SECOND: i64 = 1_000;
-
-/// The exit code if something differs.
-const EXIT_DIFFERENCES: u8 = 1;
-
-/// The exit code if not everything could be seen, or there was nothing to compare.
-const EXIT_UNSEEN: u8 = 3;
 
 /// Compares store, stream and archive.
 #[derive(Debug, Args)]
@@ -81,7 +77,7 @@ pub struct VerifyArgs {
     repair: bool,
     /// Only say what the comparison would read on AWS, and what that costs at most.
     #[cfg(feature = "aws")]
-    #[arg(long, requires = "aws")]
+    #[arg(long, help_heading = ON_AWS)]
     estimate: bool,
     /// Print one JSON object instead of text.
     #[arg(long)]
@@ -134,16 +130,9 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
         DataAccess::Server(server) => {
             let body = serde_json::to_value(request)?;
             let path = "/api/verify";
-            let job = server.job(
-                Method::POST,
-                path,
-                Some(&body),
-                |progress: Option<Progress>| {
-                    if let Some(progress) = progress {
-                        watch.show(progress);
-                    }
-                },
-            );
+            let job = server.job(Method::POST, path, Some(&body), |progress: Progress| {
+                watch.show(progress);
+            });
             let proof: Option<Result<Proof, PostError>> =
                 process.stop.run_until_cancelled(job).await;
             let Some(proof) = proof else {
@@ -215,7 +204,7 @@ impl VerifyArgs {
         }
         match proof.verdict() {
             Verdict::Proven => Ok(()),
-            Verdict::Differences => Err(ExitWith(EXIT_DIFFERENCES).into()),
+            Verdict::Differences => Err(ExitWith(EXIT_FAILED).into()),
             Verdict::Incomplete | Verdict::NoTicks => Err(ExitWith(EXIT_UNSEEN).into()),
         }
     }

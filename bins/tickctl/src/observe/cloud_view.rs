@@ -34,6 +34,8 @@ pub(crate) struct WebhookAnswer {
 
 /// A project on AWS, as it was observed.
 pub(crate) struct CloudView {
+    /// The project's name.
+    pub(crate) project: String,
     pub(crate) flag: Seen<FlagContent>,
     pub(crate) changes: Seen<Vec<FlagVersion>>,
     pub(crate) alarms: Seen<AlarmStates>,
@@ -55,7 +57,7 @@ pub(crate) async fn observe(
         clients.flag.history(CHANGES_READ),
         clients.alarms.states(),
         metrics.read(CloudObservations::from_ms(at_ms), at_ms),
-        ask(webhook, now_ms),
+        ask(&clients.project, webhook, now_ms),
     );
     let observations = series.map_err(refused).and_then(|series| {
         if series.is_empty() {
@@ -67,6 +69,7 @@ pub(crate) async fn observe(
         Ok(CloudObservations::new(series, at_ms))
     });
     CloudView {
+        project: clients.project.clone(),
         flag: flag.map(|read| read.content).map_err(refused),
         changes: changes.map_err(refused),
         alarms: alarms.map_err(refused),
@@ -81,13 +84,19 @@ fn api_id(webhook: &Uri) -> Option<String> {
     rest.starts_with("execute-api.").then(|| id.to_owned())
 }
 
-async fn ask(webhook: Option<&Uri>, now_ms: fn() -> i64) -> Seen<Result<WebhookAnswer, String>> {
+/// How the address of a project's webhook is found.
+pub(crate) fn webhook_advice(project: &str) -> String {
+    format!("pass it with --webhook: `PROJECT={project} just status` shows it")
+}
+
+async fn ask(
+    project: &str,
+    webhook: Option<&Uri>,
+    now_ms: fn() -> i64,
+) -> Seen<Result<WebhookAnswer, String>> {
     let Some(webhook) = webhook else {
         let why = "the address of the webhook is not known";
-        return Err(unseen(
-            why,
-            "pass it with --webhook: `just status` shows it",
-        ));
+        return Err(unseen(why, webhook_advice(project)));
     };
     let asked_ms = now_ms();
     let responded = health::query(webhook).await;
@@ -140,7 +149,8 @@ impl CloudView {
             FlagContent::Value(value) => f64::from(value.share()),
             FlagContent::Unreadable(what) => {
                 let why = format!("the flag is not valid: {what}");
-                return Err(unseen(why, "`tickctl rollout back` overwrites it"));
+                let back = format!("`tickctl rollout back --project {}`", self.project);
+                return Err(unseen(why, format!("{back} overwrites it")));
             }
             FlagContent::Missing => {
                 let why = "there is no flag";
@@ -270,6 +280,7 @@ mod tests {
         };
         let away = || unseen("away", "wait");
         CloudView {
+            project: "prices".to_owned(),
             flag: Ok(FlagContent::Value(FlagValue {
                 use_kinesis: true,
                 percentage: Percentage::FULL,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ops::doctor::{
-    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Disk, Files, Ledger, Quarantined,
+    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Disk, Files, Ledger, Place, Quarantined,
     Receiving, Seen, TrafficPeriods, Unseen, Versions,
 };
 use serde::Deserialize;
@@ -68,6 +68,20 @@ pub(crate) struct MachineView {
 }
 
 impl MachineView {
+    /// Where it is.
+    pub(crate) fn place(&self) -> Place {
+        let data_dir = self.data_dir.as_ref().map(|it| it.display().to_string());
+        match &self.process {
+            Some(process) => Place::Process {
+                url: process.url.clone(),
+                data_dir,
+            },
+            None => Place::Folder {
+                data_dir: data_dir.unwrap_or_default(),
+            },
+        }
+    }
+
     /// What goes to the stream.
     pub(crate) fn receiving(&self) -> Seen<Receiving> {
         let share_percent = self.rollout.as_ref().map(RolloutView::share_percent);

@@ -29,8 +29,7 @@ struct Status {
     now: Option<i64>,
     ticks_per_second: f64,
     traffic: Option<TrafficPeriods>,
-    #[serde(default)]
-    pending_min: u64,
+    pending_min: Option<u64>,
     event_ahead_ms: Option<i64>,
     consumers: Vec<Consumer>,
     health: Vec<Health>,
@@ -38,8 +37,7 @@ struct Status {
     disk: Option<Disk>,
     backups: Option<Backups>,
     readers: u64,
-    #[serde(default)]
-    feed_waiting_ms: i64,
+    feed_waiting_ms: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -168,25 +166,31 @@ fn view(
             ignored: ledger.ignored,
             difference: ledger.difference,
         }),
-        backlog: Ok(Backlog {
-            pending: ledger.pending,
-            pending_min: status.pending_min.min(ledger.pending),
-        }),
+        backlog: match status.pending_min {
+            Some(pending_min) => Ok(Backlog {
+                pending: ledger.pending,
+                pending_min: pending_min.min(ledger.pending),
+            }),
+            None => Err(older()),
+        },
         files,
-        broadcasts: Ok(Broadcasts {
-            readers: Some(status.readers),
-            waiting_ms: status.feed_waiting_ms,
-            given_up: 0,
-            failures: live.map_or(0, |it| it.restarts),
-        }),
-        quarantined: Ok(Quarantined {
-            total: Some(ledger.quarantined),
-            recent: traffic
-                .as_ref()
-                .map(|it| it.recent.rejected_by_reason.clone())
-                .unwrap_or_default(),
-            unprocessable: lag.iter().map(|it| it.set_aside).sum(),
-        }),
+        broadcasts: match status.feed_waiting_ms {
+            Some(waiting_ms) => Ok(Broadcasts {
+                readers: Some(status.readers),
+                waiting_ms,
+                given_up: 0,
+                failures: live.map_or(0, |it| it.restarts),
+            }),
+            None => Err(older()),
+        },
+        quarantined: match &traffic {
+            Ok(periods) => Ok(Quarantined {
+                total: Some(ledger.quarantined),
+                recent: periods.recent.rejected_by_reason.clone(),
+                unprocessable: lag.iter().map(|it| it.set_aside).sum(),
+            }),
+            Err(unseen) => Err(unseen.clone()),
+        },
         clocks: match status.now {
             Some(at_ms) => Ok(Clocks {
                 ahead_ms: at_ms - (asked_ms + half_ms),
@@ -327,13 +331,23 @@ mod tests {
     #[test]
     fn what_an_earlier_release_does_not_report_is_not_seen() {
         let mut earlier = status();
-        for name in ["now", "traffic", "archive", "disk", "pid"] {
+        let names = [
+            "now",
+            "traffic",
+            "archive",
+            "disk",
+            "pid",
+            "pending_min",
+            "feed_waiting_ms",
+        ];
+        for name in names {
             earlier.as_object_mut().unwrap().remove(name);
         }
         let view = seen(earlier);
         assert!(view.traffic.is_err() && view.files.is_err());
         assert!(view.clocks.is_err() && view.disk.is_err());
-        assert!(view.receiving().is_err());
+        assert!(view.receiving().is_err() && view.quarantined.is_err());
+        assert!(view.backlog.is_err() && view.broadcasts.is_err());
         assert!(view.lag.is_ok() && view.ledger.is_ok());
     }
 }

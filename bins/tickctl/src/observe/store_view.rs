@@ -6,9 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use app::ports::RolloutStore as _;
 use domain::Reason;
-use ops::doctor::{
-    Backlog, BackupAge, Clocks, ConsumerLag, Disk, Files, Ledger, Quarantined, Unseen,
-};
+use ops::doctor::{Backlog, BackupAge, ConsumerLag, Disk, Files, Ledger, Quarantined, Unseen};
 use store::BackupsMade;
 
 use super::machine_view::{MachineView, PastChange, RolloutView, unseen};
@@ -32,6 +30,7 @@ const RECENT_MS: i64 = 5 * 60_000;
 /// Observes an opened store.
 pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<MachineView> {
     let store = &opened.store;
+    let not_running = || not_running(&opened.data_dir);
     let ledger = store.ledger();
     let mut lag = Vec::new();
     for name in store::CONSUMERS {
@@ -65,9 +64,6 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
             *recent.entry(kept.entry.reason.to_string()).or_default() += 1;
         }
     }
-    let latest = store.recent_ticks(QUARANTINED_READ);
-    let event_ahead_ms = latest.iter().map(|it| it.timestamp_ms - it.ingested_at_ms);
-    let event_ahead_ms = event_ahead_ms.max();
     let backups = opened.data_dir.join(BACKUPS_FOLDER);
     let made = BackupsMade::read(&backups);
     Ok(MachineView {
@@ -92,7 +88,7 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
             .ok_or_else(|| {
                 unseen(
                     "the rollout was never changed: tickstream's options set it",
-                    "start tickstream",
+                    not_running().advice,
                 )
             }),
         traffic: Err(not_running()),
@@ -117,15 +113,11 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
             recent,
             unprocessable,
         }),
-        // It is the same machine.
-        clocks: Ok(Clocks {
-            ahead_ms: 0,
-            within_ms: 0,
-            event_ahead_ms,
-        }),
+        clocks: Err(not_running()),
         disk: Ok(Disk {
             free_bytes: store.free_disk_bytes(),
-            min_free_bytes: store.min_free_disk_bytes(),
+            // It was opened without the options of its process.
+            min_free_bytes: None,
             store_bytes: store.disk_bytes()?,
         }),
         versions: Err(not_running()),
@@ -157,8 +149,9 @@ fn newest_file_ms(folder: &Path, levels: usize) -> Option<i64> {
     i64::try_from(newest.as_millis()).ok()
 }
 
-fn not_running() -> Unseen {
-    unseen("no process runs", "start tickstream, and look again")
+fn not_running(data_dir: &Path) -> Unseen {
+    let start = format!("start tickstream with --data-dir {}", data_dir.display());
+    unseen("no process runs", format!("{start}, and look again"))
 }
 
 #[cfg(test)]

@@ -100,7 +100,10 @@ fn a_store_that_no_process_has_open_is_looked_at() {
             "ok        sql         local counted 3 ticks",
             "ok        ledger      received 0 = stored 0",
             "warning   backups     there is none",
-            "do: start tickstream",
+            "do: start it: `tickstream --data-dir ",
+            // The clock and the settings of a process that does not run.
+            "not seen  clocks      no process runs",
+            "only a running tickstream knows its --min-free-disk-mb",
         ],
     );
     let run = tickctl(&[&arguments[..], &["--json"]].concat());
@@ -167,9 +170,61 @@ fn where_there_is_nothing_to_look_at_it_says_so() {
         let run = tickctl(&[command, "--data-dir", folder.path().to_str().unwrap()]);
         assert_eq!(run.code, 2, "{run:?}");
         assert!(run.stderr.contains("is not a data folder"), "{run:?}");
-        let run = tickctl(&[command, "--server", "http://127.0.0.1:9"]);
-        assert_eq!(run.code, 1, "{run:?}");
-        assert!(run.stderr.contains("cannot be reached"), "{run:?}");
     }
+    let run = tickctl(&["status", "--server", "http://127.0.0.1:9"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("cannot be reached"), "{run:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// The address of a server that refuses everybody, or accepts connections and says nothing.
+fn unwilling(status: Option<StatusCode>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let answer = async move || match status {
+                Some(status) => status.into_response(),
+                None => std::future::pending().await,
+            };
+            listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let router = Router::new().fallback(answer);
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    url
+}
+
+#[test]
+fn a_process_that_cannot_be_asked_is_a_line() {
+    let refusing = unwilling(Some(StatusCode::UNAUTHORIZED));
+    let hanging = unwilling(None);
+    for (url, code, state, why) in [
+        (refusing.as_str(), 3, "not seen", "set OPERATOR_TOKEN"),
+        ("http://127.0.0.1:9", 3, "not seen", "cannot be reached"),
+        (&hanging, 1, "failed", "does not answer"),
+    ] {
+        let arguments = ["doctor", "--server", url, "--timeout", "1"];
+        let run = tickctl(&arguments);
+        assert_eq!((run.code, run.stderr.as_str()), (code, ""), "{run:?}");
+        assert!(
+            run.stdout.starts_with(&format!("{state:<9} process     ")),
+            "{run:?}"
+        );
+        assert!(run.stdout.contains(why), "{run:?}");
+        let run = tickctl(&[&arguments[..], &["--json"]].concat());
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        let line = &report["checks"][0];
+        assert_eq!(
+            (run.code, &report["state"]),
+            (code, &line["state"]),
+            "{run:?}"
+        );
+        assert_eq!(line["check"], "process");
+        assert_eq!(line["state"], state.replace(' ', "_"));
+    }
 }

@@ -81,7 +81,7 @@ fn the_text_report_has_the_figures() {
     let run = load(&stub, &["--rate", "20", "--seconds", "1"]);
     assert_eq!(run.code, 0, "{run:?}");
     for part in [
-        "20 requests/s of 1 ticks for 1 s",
+        "20 requests/s of 1 tick for 1 s",
         "sent        20 requests",
         "p99",
         "20 stored",

@@ -7,6 +7,7 @@
 )]
 
 mod backup;
+mod beside;
 mod compact;
 mod cost;
 mod detect;

@@ -139,8 +139,7 @@ fn entries_are_replayed_after_a_dry_run_except_those_that_are_done() {
         "{run:?}"
     );
     assert!(
-        run.stdout
-            .contains("1 entries would be replayed; add --apply"),
+        run.stdout.contains("would replay 1 entry; add --apply"),
         "{run:?}"
     );
 
@@ -223,12 +222,24 @@ fn wrong_options_say_what_to_do() {
 }
 
 #[test]
-fn one_machine_has_no_dead_letters() {
-    let run = tickctl(&["requeue"]);
-    assert_eq!(run.code, 0, "{run:?}");
-    assert!(
-        run.stdout
-            .starts_with("tickstream on this machine has no dead letters"),
-        "{run:?}"
-    );
+fn one_machine_has_no_dlqs_which_is_not_taken_for_a_requeue() {
+    for options in [
+        &[][..],
+        &["redrive", "--apply"],
+        &["--json"],
+        &["--data-dir", "./data"],
+        &["--aws", "--data-dir", "./data"],
+        &["redrive", "--server", "http://127.0.0.1:9", "--apply"],
+    ] {
+        let run = tickctl(&[&["requeue"], options].concat());
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (2, ""),
+            "{options:?}: {run:?}"
+        );
+        assert!(
+            run.stderr.contains("only a project on AWS has DLQs"),
+            "{options:?}: {run:?}"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use domain::analytics::{AnalysisConfig, Interval};
 use domain::{Method, Pair, Price, SourceName, Tick, TickId, Token};
 use serde_json::Value;
-use store::{EmbeddedConfig, EmbeddedStore, SHARDS, STORE_FOLDER};
+use store::{EmbeddedConfig, EmbeddedStore, SHARDS, STORE_FOLDER, StreamRetention};
 use tempfile::TempDir;
 
 use crate::process::{Run, tickctl};
@@ -92,11 +92,31 @@ async fn stopped(data: &Path) {
     store.close();
 }
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(stopped(folder.path()));
     folder
+}
+
+/// Removes the days of a folder's store before this one.
+pub(crate) fn sweep(folder: &TempDir, day: &str) {
+    let midnight = format!("{day}T00:00:00Z");
+    let before = chrono::DateTime::parse_from_rfc3339(&midnight).unwrap();
+    let stream = StreamRetention {
+        from_ms: 0,
+        bytes_max: u64::MAX,
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = open(folder.path());
+        let before_ms = before.timestamp_millis();
+        store
+            .sweep(before_ms, stream, &store::CONSUMERS)
+            .await
+            .unwrap();
+        store.close();
+    });
 }
 
 fn on(folder: &TempDir, arguments: &[&str]) -> Run {
@@ -126,7 +146,7 @@ fn ticks_of_the_store_arrive_with_their_ids_and_a_repeat_is_all_duplicates() {
     let to = ["--into", &stub.url];
     let dry = on(&folder, &[&range[..], &to, &["--dry-run"]].concat());
     assert_eq!(dry.code, 0, "{dry:?}");
-    assert!(dry.stdout.contains("60 ticks would be sent"), "{dry:?}");
+    assert!(dry.stdout.contains("would send 60 ticks"), "{dry:?}");
     assert_eq!(stub.requests(), 0);
     let run = on(&folder, &[&range[..], &to, &["--tokens", "BTC"]].concat());
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
@@ -229,6 +249,55 @@ fn a_range_needs_a_destination_that_takes_repeats() {
     assert_eq!(run.code, 2, "{run:?}");
 }
 
+#[test]
+fn where_there_is_nothing_it_is_not_said_to_be_fine() {
+    let folder = folder();
+    let archive = Archive::open(folder.path()).unwrap();
+    archive.write_range(0, 1, 1, &[tick("BTC", 0)]).unwrap();
+    let day = ["--from", "2026-03-07", "--to", "2026-03-08"];
+    let past = ["--from", "2026-01-01", "--to", "2026-01-02"];
+    let future = ["--from", "2100-01-01", "--to", "2100-01-02"];
+    let replay = |origin| ["replay", origin, "--into", "http://h", "--dry-run"];
+    let no_tick = "there is no tick that was received in the range";
+    let store = replay("--store");
+    for (command, range, said) in [
+        (&replay("--archive")[..], &past, no_tick),
+        (&store, &past, no_tick),
+        (&store, &future, "--from is in the future"),
+        (
+            &[&store[..], &["--tokens", "NOPE"]].concat(),
+            &day,
+            "no tick of NOPE",
+        ),
+        (
+            &[&store[..], &["--tokens", "BTC,NOPE"]].concat(),
+            &day,
+            "no tick of NOPE",
+        ),
+        (&["rebuild"], &future, "--from is in the future"),
+        (&["rebuild"], &past, "nothing was compared"),
+        (
+            &["rebuild", "--tokens", "BTC,NOPE"],
+            &day,
+            "is stored of NOPE",
+        ),
+        (&["quarantine", "list"], &future, "--from is in the future"),
+    ] {
+        let run = on(&folder, &[command, &range[..]].concat());
+        assert_eq!(run.code, 3, "{command:?} {range:?}: {run:?}");
+        let output = format!("{}{}", run.stdout, run.stderr);
+        assert!(output.contains(said), "{command:?} {range:?}: {run:?}");
+    }
+    // Without malformed entries, nothing is wrong.
+    let run = on(&folder, &[&["quarantine", "list"], &past[..]].concat());
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.stdout
+            .starts_with("0 entries: none that is selected was received from 2026-01-01T00:00:00Z"),
+        "{run:?}"
+    );
+}
+
 /// Stores a candle with a wrong close.
 async fn damage(data: &Path) {
     let store = open(data);
@@ -269,7 +338,7 @@ fn candles_are_rebuilt_after_a_dry_run_and_then_as_they_should_be() {
     assert_eq!(run.code, 0, "{run:?}");
     // 120 of a second, 2 of a minute, and 1 each of five minutes and an hour; ETH is not in the stream.
     let compared =
-        "compared  2 tokens, 120 ticks: 124 candles are as they should be, 0 differ, 0 are missing";
+        "compared  2 tokens, 120 ticks; candles: 124 as they should be, 0 differ, 0 missing";
     assert_eq!(run.stdout, format!("{compared}\nnothing to change\n"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(damage(folder.path()));
@@ -281,15 +350,14 @@ fn candles_are_rebuilt_after_a_dry_run_and_then_as_they_should_be() {
         "{run:?}"
     );
     assert!(
-        run.stdout
-            .contains("1 candles would be replaced; add --apply"),
+        run.stdout.contains("would replace 1 candle; add --apply"),
         "{run:?}"
     );
     let run = on(&folder, &[&range[..], &["--apply"]].concat());
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
         run.stdout
-            .ends_with("replaced  1 candles\ncompared once more: nothing to change\n"),
+            .ends_with("replaced  1 candle\ncompared again: nothing to change\n"),
         "{run:?}"
     );
     let run = on(&folder, &[&range[..], &["--json"]].concat());

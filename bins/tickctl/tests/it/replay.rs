@@ -322,7 +322,7 @@ fn an_unavailable_server_ends_the_replay_with_advice_to_continue() {
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
         run.stderr
-            .contains("the first 20 rows are done; continue after them with --skip 20"),
+            .contains("the first 20 rows are done; continue after that with --skip 20"),
         "{run:?}"
     );
     assert!(run.stdout.starts_with("sent 20 ticks"), "{run:?}");

@@ -100,7 +100,7 @@ fn the_token_is_sent_with_a_change() {
     );
     let run = server(&["flush"], Some(TOKEN));
     assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!(run.stdout, "archive   12 ticks were written in 2 files\n");
+    assert_eq!(run.stdout, "archive   wrote 12 ticks in 2 files\n");
     let run = server(
         &["rollout", "--use-kinesis", "false", "--why", "x"],
         Some(TOKEN),

@@ -169,7 +169,11 @@ fn nothing_to_compare_is_not_fine() {
     for (arguments, expected) in [
         (
             ["--from", "2026-01-01", "--to", "2100-01-01"],
-            "in the future",
+            "the range ends in the future, ",
+        ),
+        (
+            ["--from", "2100-01-01", "--to", "now"],
+            "the range is empty: it begins at 2100-01-01T00:00:00Z, ",
         ),
         (
             ["--from", "2026-01-02", "--to", "2026-01-01"],

@@ -115,7 +115,7 @@ pub(super) async fn mark(
     if marked.await.map_err(unreadable)? {
         Ok(Json(json!({ "false_alarm": mark.false_alarm })))
     } else {
-        let detail = "there is no such anomaly (any more): see GET /api/anomalies";
+        let detail = "there is no such anomaly, or it has been removed: see GET /api/anomalies";
         Err(Problem::new(StatusCode::NOT_FOUND, detail))
     }
 }

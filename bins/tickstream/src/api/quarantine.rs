@@ -83,7 +83,7 @@ async fn replay_all(api: &Arc<Api>, ids: Vec<String>, who: String) -> Result<Vec
         let entry = api.store.entry(&id).await.map_err(unreadable)?;
         let Some(entry) = entry else {
             let outcome = EntryOutcome::NotReplayable {
-                why: "there is no such entry (any more)".to_owned(),
+                why: "there is no such entry, or it has been removed".to_owned(),
             };
             outcomes.push(json!({ "id": id, "replayed": outcome }));
             continue;
@@ -115,8 +115,7 @@ fn reason(text: &str) -> Result<Reason, Problem> {
 }
 
 fn missing() -> Problem {
-    let detail =
-        "there is no such entry (any more): GET /api/quarantine lists those that there are";
+    let detail = "there is no such entry, or it has been removed: GET /api/quarantine lists those that exist";
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
 

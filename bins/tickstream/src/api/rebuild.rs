@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use chrono::{DateTime, SecondsFormat};
 use domain::Token;
 use runtime::problem::Problem;
 use serde::Deserialize;
@@ -61,10 +62,15 @@ pub(super) async fn run(
     check_range(wanted.from, wanted.to)?;
     let complete_from_ms = api.store.complete_from_ms();
     if wanted.from < complete_from_ms {
+        let complete_from = DateTime::from_timestamp_millis(complete_from_ms)
+            .map_or_else(String::new, |time| {
+                time.to_rfc3339_opts(SecondsFormat::Secs, true)
+            });
         return Err(bad(format!(
-            "ticks with event times before {complete_from_ms} may have been removed, so that their candles cannot be \
+            "ticks with event times before {complete_from} ({complete_from_ms}) may have been removed, so that their candles cannot be \
              computed: use a later `from`"
-        )));
+        ))
+        .with_code("ticks_removed"));
     }
     let now_ms = runtime::clock::now_ms();
     api.store
@@ -78,19 +84,20 @@ pub(super) async fn run(
         received_before_ms: now_ms - RECENT_MS,
         apply: wanted.apply,
     };
-    Ok(job::respond(move |progress, stop| {
-        rebuilt(api, request, progress, stop)
-    }))
+    Ok(job::respond(
+        RebuildReport::default(),
+        move |progress, stop| rebuilt(api, request, progress, stop),
+    ))
 }
 
 async fn rebuilt(
     api: Arc<Api>,
     request: RebuildRequest,
-    progress: watch::Sender<Option<RebuildReport>>,
+    progress: watch::Sender<RebuildReport>,
     stop: CancellationToken,
 ) -> Result<RebuildReport, String> {
     let stopped = || stop.is_cancelled();
-    let seen = |report: &RebuildReport| drop(progress.send_replace(Some(report.clone())));
+    let seen = |report: &RebuildReport| drop(progress.send_replace(report.clone()));
     let (report, done) = rebuild(&api.store, &api.store, &request, &stopped, &seen).await;
     if report.replaced > 0 {
         tracing::info!(

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ops::verify::{Progress, Proof, VerifyRequest, Watch};
+use ops::verify::{Phase, Progress, Proof, VerifyRequest, Watch};
 use runtime::problem::Problem;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
@@ -37,7 +37,12 @@ pub(super) async fn run(
         let detail = "another comparison is running: wait for its end";
         return Err(Problem::new(StatusCode::CONFLICT, detail).with_code("verify_running"));
     };
-    Ok(job::respond(move |progress, stop| {
+    let begun = Progress {
+        phase: Phase::StoreAndStream,
+        done: 0,
+        of: None,
+    };
+    Ok(job::respond(begun, move |progress, stop| {
         compare(api, request, now_ms, progress, stop, turn)
     }))
 }
@@ -54,13 +59,13 @@ pub(super) async fn last(
 
 /// Reports progress to the response, and stops with it.
 struct Reported {
-    progress: watch::Sender<Option<Progress>>,
+    progress: watch::Sender<Progress>,
     stop: CancellationToken,
 }
 
 impl Watch for Reported {
     fn progress(&self, progress: Progress) {
-        self.progress.send_replace(Some(progress));
+        self.progress.send_replace(progress);
     }
 
     fn stopped(&self) -> bool {
@@ -72,7 +77,7 @@ async fn compare(
     api: std::sync::Arc<Api>,
     request: VerifyRequest,
     now_ms: i64,
-    progress: watch::Sender<Option<Progress>>,
+    progress: watch::Sender<Progress>,
     stop: CancellationToken,
     _turn: OwnedMutexGuard<()>,
 ) -> Result<Proof, String> {

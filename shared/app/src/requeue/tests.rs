@@ -202,11 +202,28 @@ async fn the_rate_and_the_number_are_limited() {
     let (report, done) = requeue(&queue, &ALL, 4, send, &go_on).await;
     done.unwrap();
     assert_eq!((report.matching, report.requeued), (4, 4));
-    assert_eq!(before.elapsed(), Duration::from_secs(2));
+    // Three at once, and the fourth in its turn; there is nothing to wait for after it.
+    assert_eq!(before.elapsed(), Duration::from_millis(1_500));
     assert_eq!(queue.left().len(), 5);
     let (stopped, _) = requeue(&queue, &ALL, 4, send, &|| true).await;
     assert!(stopped.stopped);
     assert_eq!(stopped.requeued, 0);
+    let (queue, to) = (Queue::with(tick_bodies(9)), Destination::default());
+    let send = LetterAction::Send {
+        to: &to,
+        per_second_max: 1,
+    };
+    let before = Instant::now();
+    let stop = move || before.elapsed() >= Duration::from_secs(1);
+    let (stopped, done) = requeue(&queue, &ALL, 9, send, &stop).await;
+    done.unwrap();
+    assert!(stopped.stopped);
+    assert_eq!(stopped.requeued, 3);
+    assert!(
+        before.elapsed() < Duration::from_secs(2),
+        "it waited for its turn"
+    );
+    assert_eq!(queue.left().len(), 6, "the others are visible again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
 //! The archive: its files, whether SQL answers on them, and backups.
 
-use super::check_line::{CheckLine, Place, Seen, duration};
+use super::check_line::{CheckLine, Place, Seen};
 use super::observations::{BackupAge, Files, SqlAnswer};
+use super::stream_checks::START;
+use crate::text::{count_of, duration};
 
 const FILES: &str = "archive";
 const SQL: &str = "sql";
@@ -26,10 +28,11 @@ pub fn files(place: &Place, seen: &Seen<Files>) -> CheckLine {
         let newest = match (it.newest_age_ms, it.waiting) {
             (Some(age_ms), _) => format!("newest file {} ago, ", duration(age_ms)),
             (None, Some(_)) => "no file since the start, ".to_owned(),
-            (None, None) => format!("{} ticks streamed lately, ", it.streamed),
+            (None, None) => format!("{} streamed lately, ", count_of(it.streamed, "tick")),
         };
         let waiting = match (it.waiting, it.waiting_ms) {
             (Some(0), _) => "no tick waits".to_owned(),
+            (Some(1), Some(ms)) => format!("1 tick waits for {}", duration(ms)),
             (Some(ticks), Some(ms)) => format!("{ticks} ticks wait for up to {}", duration(ms)),
             (None, Some(ms)) => format!("the oldest undelivered record is {} old", duration(ms)),
             (_, None) => "Firehose reports nothing".to_owned(),
@@ -43,9 +46,10 @@ pub fn files(place: &Place, seen: &Seen<Files>) -> CheckLine {
             return CheckLine::ok(FILES, evidence);
         }
         let advice = place.advice(
-            "`tickctl server flush` writes them now, and says what is wrong if it cannot",
+            "`tickctl server flush --to $URL` writes them now, and says what is wrong if it cannot",
+            START,
             "see docs/runbooks/archive-freshness.md: `aws firehose describe-delivery-stream --delivery-stream-name \
-             PROJECT-archive`",
+             $PROJECT-archive`",
         );
         CheckLine::failed(FILES, evidence, advice)
     })
@@ -53,25 +57,29 @@ pub fn files(place: &Place, seen: &Seen<Files>) -> CheckLine {
 
 /// Whether SQL answers. The inner error is what the statement failed with.
 #[must_use]
-pub fn sql(seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
+pub fn sql(place: &Place, seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
     CheckLine::of(SQL, seen, |answer| match answer {
         Ok(it) => {
             let evidence = format!(
-                "{} counted {} ticks of today and yesterday in {:.1} s",
+                "{} counted {} of today and yesterday in {:.1} s",
                 it.engine,
-                it.ticks,
+                count_of(it.ticks, "tick"),
                 std::time::Duration::from_millis(it.took_ms).as_secs_f64()
             );
             if it.took_ms <= SQL_MS_MAX {
                 return CheckLine::ok(SQL, evidence);
             }
-            let advice =
-                "`tickctl compact` merges small files, which are what slows queries down most";
-            CheckLine::warning(SQL, evidence, advice)
+            let merge = "`tickctl compact --data-dir $DIR` merges small files, which are what slows queries down most";
+            let on_aws = "small files are what slows queries down most: `aws logs filter-log-events --log-group-name \
+                          /aws/lambda/$PROJECT-compaction` shows whether they are merged";
+            CheckLine::warning(SQL, evidence, place.advice(merge, merge, on_aws))
         }
         Err(why) => {
-            let advice = "run `ticksql \"SELECT count(*) FROM price_archive WHERE :days\" -p from=now-1d -p to=now` (with --engine \
-                          athena on AWS) to see all of it";
+            let here = "`ticksql --data-dir $DIR \"SELECT count(*) FROM price_archive WHERE :days\" -p from=now-1d -p to=now` \
+                        shows all of it";
+            let on_aws = "`ticksql --engine athena --workgroup $PROJECT \"SELECT count(*) FROM price_archive WHERE :days\" -p \
+                          from=now-1d -p to=now` shows all of it";
+            let advice = place.advice(here, here, on_aws);
             CheckLine::failed(SQL, format!("ticksql failed: {why}"), advice)
         }
     })
@@ -79,9 +87,12 @@ pub fn sql(seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
 
 /// Whether there is a recent backup.
 #[must_use]
-pub fn backups(seen: &Seen<BackupAge>) -> CheckLine {
+pub fn backups(place: &Place, seen: &Seen<BackupAge>) -> CheckLine {
     CheckLine::of(BACKUPS, seen, |it| {
-        let advice = "`tickctl backup`, and copy it to another disk";
+        let advice = place.own(
+            "`tickctl backup --to $URL`, and copy it to another disk",
+            "`cp -a $DIR COPY` to another disk, while no process runs",
+        );
         match it.newest_ms {
             None => {
                 let evidence = format!("there is none in {}", it.folder);
@@ -110,6 +121,13 @@ mod tests {
     use super::super::tests::check;
     use super::*;
 
+    fn process() -> Place {
+        Place::Process {
+            url: "http://h:9".to_owned(),
+            data_dir: Some("/d".to_owned()),
+        }
+    }
+
     #[test]
     fn files_that_do_not_arrive_are_found() {
         let line_every = |every_ms, newest_age_ms, waiting, waiting_ms, streamed| {
@@ -120,7 +138,7 @@ mod tests {
                 every_ms,
                 streamed,
             };
-            super::files(&Place::Machine, &Ok(files))
+            super::files(&process(), &Ok(files))
         };
         let line = |newest_age_ms, waiting, waiting_ms, streamed| {
             line_every(10_000, newest_age_ms, waiting, waiting_ms, streamed)
@@ -142,7 +160,7 @@ mod tests {
             &line(Some(400_000), Some(5), Some(400_000), 9),
             Failed,
             "wait for up to 6 min",
-            "flush",
+            "`tickctl server flush --to http://h:9`",
         );
         // Files may be set to be written every 15 minutes.
         for (waiting_ms, expected, advice) in [(900_000, Fine, ""), (970_000, Failed, "flush")] {
@@ -185,11 +203,12 @@ mod tests {
     #[test]
     fn sql_that_fails_or_is_slow_is_found() {
         let answer = |took_ms| {
-            super::sql(&Ok(Ok(SqlAnswer {
+            let answer = SqlAnswer {
                 engine: "local",
                 ticks: 12,
                 took_ms,
-            })))
+            };
+            super::sql(&process(), &Ok(Ok(answer)))
         };
         check(
             &answer(250),
@@ -198,18 +217,19 @@ mod tests {
             "",
         );
         check(&answer(31_000), Warning, "31.0 s", "tickctl compact");
-        let failed = super::sql(&Ok(Err("a file is damaged".to_owned())));
+        let failed = super::sql(&process(), &Ok(Err("a file is damaged".to_owned())));
         check(&failed, Failed, "a file is damaged", "ticksql");
     }
 
     #[test]
     fn a_missing_or_old_backup_is_found() {
         let line = |newest_ms: Option<i64>| {
-            super::backups(&Ok(BackupAge {
+            let age = BackupAge {
                 folder: "/d/backups".to_owned(),
                 count: u64::from(newest_ms.is_some()),
                 newest_ms,
-            }))
+            };
+            super::backups(&process(), &Ok(age))
         };
         check(&line(Some(3_600_000)), Fine, "the newest 60 min ago", "");
         check(

@@ -57,8 +57,18 @@ pub type Seen<T> = Result<T, Unseen>;
 /// Where a tickstream runs: the commands of the advice depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// One process on a machine.
-    Machine,
+    /// A process, on this machine or another one.
+    Process {
+        /// Its address.
+        url: String,
+        /// Its data folder, if that is on this machine.
+        data_dir: Option<String>,
+    },
+    /// A data folder that no process has open.
+    Folder {
+        /// The folder.
+        data_dir: String,
+    },
     /// A project on AWS.
     Aws {
         /// Its name.
@@ -67,12 +77,44 @@ pub enum Place {
 }
 
 impl Place {
-    /// The advice for this place. In that for AWS, `PROJECT` stands for the project's name.
-    pub(super) fn advice(&self, machine: &str, aws: &str) -> String {
+    /// The advice for this place: `$URL`, `$DIR`, `$ACCESS` (the option that selects the process or the folder) and
+    /// `$PROJECT` stand for its own.
+    pub(super) fn advice(&self, process: &str, folder: &str, aws: &str) -> String {
+        let fill_folder = |text: &str, data_dir: &str| {
+            let access = format!("--data-dir {}", quoted(data_dir));
+            text.replace("$ACCESS", &access)
+                .replace("$DIR", &quoted(data_dir))
+        };
         match self {
-            Self::Machine => machine.to_owned(),
-            Self::Aws { project } => aws.replace("PROJECT", project),
+            Self::Process { url, data_dir } => {
+                let text = process
+                    .replace("$URL", &quoted(url))
+                    .replace("$ACCESS", &format!("--server {}", quoted(url)));
+                // Of a server elsewhere, only its own machine knows the folder.
+                fill_folder(&text, data_dir.as_deref().unwrap_or("DIR"))
+            }
+            Self::Folder { data_dir } => fill_folder(folder, data_dir),
+            Self::Aws { project } => aws.replace("$PROJECT", project),
         }
+    }
+
+    /// The advice of a check that only a project on AWS has.
+    pub(super) fn on_aws(&self, aws: &str) -> String {
+        self.advice(aws, aws, aws)
+    }
+
+    /// The advice of a check that only a tickstream of one's own has.
+    pub(super) fn own(&self, process: &str, folder: &str) -> String {
+        self.advice(process, folder, process)
+    }
+}
+
+/// A value as a word of a shell.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:[]".contains(c);
+    match !value.is_empty() && value.chars().all(is_plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
     }
 }
 
@@ -150,17 +192,6 @@ pub(super) fn percent(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// A length of time as people say it: `40 s`, `12 min`, `3.5 h`, `9 days`.
-pub(super) fn duration(ms: i64) -> String {
-    let seconds = ms.max(0) / 1_000;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +217,33 @@ mod tests {
     }
 
     #[test]
+    fn advice_is_a_command_for_this_place_and_no_other() {
+        let of = |place: Place| place.advice("a $URL $ACCESS $DIR", "b $ACCESS $DIR", "c $PROJECT");
+        let url = "http://h:9/stage".to_owned();
+        let data_dir = Some("/srv/my data".to_owned());
+        let expected = "a http://h:9/stage --server http://h:9/stage '/srv/my data'";
+        assert_eq!(
+            of(Place::Process {
+                url: url.clone(),
+                data_dir
+            }),
+            expected
+        );
+        let elsewhere = of(Place::Process {
+            url,
+            data_dir: None,
+        });
+        assert!(elsewhere.ends_with(" DIR"), "{elsewhere}");
+        let data_dir = "it's".to_owned();
+        assert_eq!(
+            of(Place::Folder { data_dir }),
+            r"b --data-dir 'it'\''s' 'it'\''s'"
+        );
+        let project = "prices".to_owned();
+        assert_eq!(of(Place::Aws { project }), "c prices");
+    }
+
+    #[test]
     fn what_was_not_seen_says_why_and_what_to_do() {
         let unseen = Unseen {
             why: "no process runs".to_owned(),
@@ -193,18 +251,5 @@ mod tests {
         };
         let line = CheckLine::of::<u8>("x", &Err(unseen), |_| CheckLine::ok("x", ""));
         check(&line, CheckState::NotSeen, "no process runs", "start it");
-    }
-
-    #[test]
-    fn a_length_of_time_has_one_unit() {
-        for (ms, text) in [
-            (-5, "0 s"),
-            (119_999, "119 s"),
-            (120_000, "2 min"),
-            (7_200_000, "2 h"),
-            (172_800_000, "2 days"),
-        ] {
-            assert_eq!(duration(ms), text);
-        }
     }
 }

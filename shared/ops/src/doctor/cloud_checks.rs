@@ -1,8 +1,9 @@
 //! What only a project on AWS has: alarms, quotas, queues, and a bill.
 
-use super::check_line::{CheckLine, Seen, Unseen};
+use super::check_line::{CheckLine, Place, Seen, Unseen};
 use super::observations::{Cost, Queues, Throttles};
 use crate::ports::AlarmStates;
+use crate::text::count_of;
 
 const ALARMS: &str = "alarms";
 const COST: &str = "cost";
@@ -14,7 +15,7 @@ const BUDGET_PERCENT_WARNING: f64 = 80.0;
 
 /// Whether every alarm is there, evaluated and off.
 #[must_use]
-pub fn alarms(seen: &Seen<AlarmStates>) -> CheckLine {
+pub fn alarms(place: &Place, seen: &Seen<AlarmStates>) -> CheckLine {
     CheckLine::of(ALARMS, seen, |it| {
         let list = |names: &[String]| names.join(", ");
         let off = it.watched.saturating_sub(it.on.len() + it.undecided.len());
@@ -32,7 +33,8 @@ pub fn alarms(seen: &Seen<AlarmStates>) -> CheckLine {
                 names => format!("; missing: {}", list(names)),
             };
             let evidence = format!("{} exist{missing}", it.watched);
-            return CheckLine::failed(ALARMS, evidence, "`just deploy infra` deploys them");
+            let advice = place.on_aws("`PROJECT=$PROJECT just deploy infra` deploys them");
+            return CheckLine::failed(ALARMS, evidence, advice);
         }
         if !it.unseen.is_empty() {
             let evidence = format!(
@@ -88,43 +90,52 @@ pub fn cost(seen: &Seen<Cost>) -> CheckLine {
 
 /// Whether a quota refuses requests.
 #[must_use]
-pub fn throttles(seen: &Seen<Throttles>) -> CheckLine {
+pub fn throttles(place: &Place, seen: &Seen<Throttles>) -> CheckLine {
     CheckLine::of(QUOTAS, seen, |it| {
         let evidence = format!(
-            "refused by quotas: {} invocations, {} writes of tables, {} records of the stream",
-            it.invocations, it.writes, it.records
+            "refused by quotas: {}, {} to tables, {} of the stream",
+            count_of(it.invocations, "invocation"),
+            count_of(it.writes, "write"),
+            count_of(it.records, "record")
         );
         let advice = if it.invocations > 0 {
-            "more concurrent functions: docs/runbooks/webhook-throttles.md"
+            "`aws lambda get-function-concurrency --function-name $PROJECT-webhook` shows its limit, and `aws lambda \
+             get-account-settings --query AccountLimit` the account's: docs/runbooks/webhook-throttles.md"
         } else if it.writes > 0 {
-            "see docs/runbooks/ticks-write-throttles.md"
+            "`aws dynamodb update-contributor-insights --table-name $PROJECT-ticks --contributor-insights-action ENABLE` \
+             finds the tokens: docs/runbooks/ticks-write-throttles.md"
         } else if it.records > 0 {
-            "more shards: docs/runbooks/stream-write-throttles.md"
+            "`aws kinesis describe-stream-summary --stream-name $PROJECT-ticks` shows the number of shards: \
+             docs/runbooks/stream-write-throttles.md"
         } else {
             return CheckLine::ok(QUOTAS, evidence);
         };
-        CheckLine::warning(QUOTAS, evidence, advice)
+        CheckLine::warning(QUOTAS, evidence, place.on_aws(advice))
     })
 }
 
 /// Whether everything that the stream refused has been offered again.
 #[must_use]
-pub fn queues(seen: &Seen<Queues>) -> CheckLine {
+pub fn queues(place: &Place, seen: &Seen<Queues>) -> CheckLine {
     CheckLine::of(REDRIVE, seen, |it| {
         let evidence = format!(
-            "{} messages wait for the stream, {} were given up; {} batches of analytics were given up",
-            it.redrive, it.redrive_dlq, it.analytics_failed
+            "{} in the redrive queue, {} given up; {} of analytics given up",
+            count_of(it.redrive, "tick"),
+            it.redrive_dlq,
+            count_of(it.analytics_failed, "batch")
         );
         if it.redrive_dlq > 0 {
-            let advice = "`tickctl requeue` offers them again: docs/runbooks/redrive-dlq.md";
-            CheckLine::failed(REDRIVE, evidence, advice)
+            let advice = "`tickctl requeue redrive --aws --project $PROJECT` shows them, and with --apply offers them again: \
+                          docs/runbooks/redrive-dlq.md";
+            CheckLine::failed(REDRIVE, evidence, place.on_aws(advice))
         } else if it.analytics_failed > 0 {
-            let advice = "docs/runbooks/analytics-failed.md says which records they were";
-            CheckLine::failed(REDRIVE, evidence, advice)
+            let advice = "`tickctl requeue analytics --aws --project $PROJECT` shows them, and with --apply appends their \
+                          records again: docs/runbooks/analytics-failed.md";
+            CheckLine::failed(REDRIVE, evidence, place.on_aws(advice))
         } else if it.redrive > 0 {
-            let advice =
-                "they are offered again within 200 s; if they stay: docs/runbooks/redrive-age.md";
-            CheckLine::warning(REDRIVE, evidence, advice)
+            let advice = "they are offered again within 200 s; if they stay, `aws logs filter-log-events --log-group-name \
+                          /aws/lambda/$PROJECT-redrive` says why: docs/runbooks/redrive-age.md";
+            CheckLine::warning(REDRIVE, evidence, place.on_aws(advice))
         } else {
             CheckLine::ok(REDRIVE, evidence)
         }
@@ -137,6 +148,12 @@ mod tests {
     use super::super::tests::check;
     use super::*;
 
+    fn aws() -> Place {
+        Place::Aws {
+            project: "prices".to_owned(),
+        }
+    }
+
     #[test]
     fn an_alarm_that_is_on_or_missing_is_found() {
         let names = || vec!["prices-redrive-dlq".to_owned()];
@@ -144,7 +161,7 @@ mod tests {
             watched: 44,
             ..AlarmStates::default()
         };
-        let line = |states| super::alarms(&Ok(states));
+        let line = |states| super::alarms(&aws(), &Ok(states));
         check(&line(all()), Fine, "all 44 are off", "");
         let on = AlarmStates {
             on: names(),
@@ -164,7 +181,7 @@ mod tests {
             &line(missing),
             Failed,
             "missing: prices-redrive-dlq",
-            "just deploy infra",
+            "`PROJECT=prices just deploy infra`",
         );
         check(
             &line(AlarmStates::default()),
@@ -216,20 +233,26 @@ mod tests {
     #[test]
     fn a_quota_that_refuses_is_found() {
         let line = |invocations, writes, records| {
-            super::throttles(&Ok(Throttles {
+            let throttles = Throttles {
                 invocations,
                 writes,
                 records,
-            }))
+            };
+            super::throttles(&aws(), &Ok(throttles))
         };
         check(&line(0, 0, 0), Fine, "0 invocations", "");
         check(
             &line(1, 0, 0),
             Warning,
-            "1 invocations",
+            "1 invocation,",
             "webhook-throttles",
         );
-        check(&line(0, 2, 0), Warning, "2 writes", "ticks-write-throttles");
+        check(
+            &line(0, 2, 0),
+            Warning,
+            "2 writes",
+            "--table-name prices-ticks",
+        );
         check(
             &line(0, 0, 3),
             Warning,
@@ -241,15 +264,26 @@ mod tests {
     #[test]
     fn what_waits_or_was_given_up_is_found() {
         let line = |redrive, redrive_dlq, analytics_failed| {
-            super::queues(&Ok(Queues {
+            let queues = Queues {
                 redrive,
                 redrive_dlq,
                 analytics_failed,
-            }))
+            };
+            super::queues(&aws(), &Ok(queues))
         };
-        check(&line(0, 0, 0), Fine, "0 messages wait", "");
-        check(&line(5, 0, 0), Warning, "5 messages wait", "redrive-age");
-        check(&line(0, 1, 0), Failed, "1 were given up", "tickctl requeue");
-        check(&line(0, 0, 2), Failed, "2 batches", "analytics-failed");
+        check(&line(0, 0, 0), Fine, "0 ticks in the redrive queue", "");
+        check(&line(5, 0, 0), Warning, "5 ticks in", "prices-redrive");
+        check(
+            &line(0, 1, 0),
+            Failed,
+            "1 given up",
+            "`tickctl requeue redrive --aws --project prices`",
+        );
+        check(
+            &line(0, 0, 2),
+            Failed,
+            "2 batches",
+            "`tickctl requeue analytics --aws --project prices`",
+        );
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::check_line::{CheckLine, Place, Seen, duration, percent};
+use super::check_line::{CheckLine, Place, Seen, percent};
 use super::observations::{Broadcasts, Quarantined, Traffic, TrafficPeriods};
+use super::stream_checks::START;
+use crate::text::{count_of, duration};
 
 const ERRORS: &str = "errors";
 const WRITES: &str = "writes";
@@ -34,7 +36,7 @@ pub fn errors(place: &Place, seen: &Seen<TrafficPeriods>) -> CheckLine {
             recent.received,
             before.received,
             match recent.server_errors {
-                Some(count) => format!("{count} answers 5xx"),
+                Some(count) => format!("{} with a 5xx", count_of(count, "response")),
                 None => "5xx not counted".to_owned(),
             },
             match before.server_errors {
@@ -43,9 +45,12 @@ pub fn errors(place: &Place, seen: &Seen<TrafficPeriods>) -> CheckLine {
             },
         );
         let advice = place.advice(
-            "`curl -s http://127.0.0.1:8080/api/quarantine?limit=5` shows the newest malformed entries with their reasons; \
-             a 5xx has its cause in the log",
-            "see docs/runbooks/malformed-share.md and docs/runbooks/webhook-server-errors.md",
+            "`tickctl quarantine list $ACCESS --from 1h` shows the newest malformed entries with their reasons; a 5xx has \
+             its cause in the log",
+            "`tickctl quarantine list $ACCESS --from 1h` shows the newest malformed entries with their reasons",
+            "`aws logs filter-log-events --log-group-name /aws/lambda/$PROJECT-webhook --filter-pattern '{ $.level = \
+             \"ERROR\" }'` has the causes of a 5xx; see docs/runbooks/webhook-server-errors.md, and \
+             docs/runbooks/malformed-share.md for malformed entries",
         );
         let enough = recent.rejected() >= REJECTED_COUNT_MIN;
         // Periods of different length are compared by the second.
@@ -77,8 +82,11 @@ pub fn writes(place: &Place, seen: &Seen<Result<String, String>>) -> CheckLine {
         Ok(evidence) => CheckLine::ok(WRITES, evidence.clone()),
         Err(why) => {
             let advice = place.advice(
-                "see the log for the cause; deliveries get a 503 meanwhile, and their senders deliver again",
-                "see docs/runbooks/webhook-server-errors.md",
+                "`curl -s $URL/healthz` has the reason, and the log the cause; deliveries get a 503 meanwhile, and their \
+                 senders deliver again",
+                "see whether the disk is full or read-only: `df -h $DIR`",
+                "`aws logs filter-log-events --log-group-name /aws/lambda/$PROJECT-webhook --filter-pattern '{ $.level = \
+                 \"ERROR\" }'` has the cause: docs/runbooks/webhook-server-errors.md",
             );
             CheckLine::failed(WRITES, why.clone(), advice)
         }
@@ -91,17 +99,19 @@ pub fn broadcasts(place: &Place, seen: &Seen<Broadcasts>) -> CheckLine {
     CheckLine::of(BROADCASTS, seen, |it| {
         let readers = it.readers.map_or_else(
             || "readers not counted".to_owned(),
-            |readers| format!("{readers} readers"),
+            |readers| count_of(readers, "reader"),
         );
         let evidence = format!(
-            "{readers}, the oldest unsent update is {} old, {} failures, {} given up",
+            "{readers}, the oldest unsent update is {} old, {}, {} given up",
             duration(it.waiting_ms),
-            it.failures,
+            count_of(it.failures, "failure"),
             it.given_up
         );
         let advice = place.advice(
             "see the log of tickstream for `live`: it is restarted by itself",
-            "see docs/runbooks/broadcast-age.md, and docs/runbooks/broadcast-dlq.md for what was given up",
+            START,
+            "`tickctl requeue broadcast --aws --project $PROJECT` shows what was given up: \
+             docs/runbooks/broadcast-dlq.md; docs/runbooks/broadcast-age.md if updates wait",
         );
         if it.waiting_ms > FEED_MS_MAX {
             CheckLine::failed(BROADCASTS, evidence, advice)
@@ -115,7 +125,7 @@ pub fn broadcasts(place: &Place, seen: &Seen<Broadcasts>) -> CheckLine {
 
 /// What was malformed lately, by reason.
 #[must_use]
-pub fn quarantine(seen: &Seen<Quarantined>) -> CheckLine {
+pub fn quarantine(place: &Place, seen: &Seen<Quarantined>) -> CheckLine {
     CheckLine::of(QUARANTINE, seen, |it| {
         let kept = it
             .total
@@ -126,11 +136,12 @@ pub fn quarantine(seen: &Seen<Quarantined>) -> CheckLine {
             return CheckLine::ok(QUARANTINE, evidence);
         }
         let evidence = format!(
-            "{evidence}; {} ticks could not be processed",
-            it.unprocessable
+            "{evidence}; {} could not be processed",
+            count_of(it.unprocessable, "tick")
         );
-        let advice = "`tickctl quarantine list` shows those with the reason `unprocessable`, which are a defect: report \
-                      them, and replay them after an update";
+        let list = "`tickctl quarantine list $ACCESS --reason unprocessable` shows them; they are a defect: report them, and \
+                    replay them after an update";
+        let advice = place.own(list, list);
         CheckLine::warning(QUARANTINE, evidence, advice)
     })
 }
@@ -156,6 +167,13 @@ mod tests {
     use super::super::tests::check;
     use super::*;
 
+    fn process() -> Place {
+        Place::Process {
+            url: "http://h:9".to_owned(),
+            data_dir: None,
+        }
+    }
+
     fn traffic(seconds: u64, received: u64, rejected: u64, server_errors: u64) -> Traffic {
         Traffic {
             seconds,
@@ -169,7 +187,7 @@ mod tests {
     #[test]
     fn more_errors_than_before_are_found() {
         let line =
-            |recent, before| super::errors(&Place::Machine, &Ok(TrafficPeriods { recent, before }));
+            |recent, before| super::errors(&process(), &Ok(TrafficPeriods { recent, before }));
         let before = || traffic(3_300, 10_000, 100, 11);
         check(
             &line(traffic(300, 1_000, 15, 1), before()),
@@ -192,7 +210,7 @@ mod tests {
         check(
             &line(traffic(300, 1_000, 0, 3), before()),
             Warning,
-            "3 answers 5xx (before 11)",
+            "3 responses with a 5xx (before 11)",
             "log",
         );
         // A constantly high share has not become worse, and three entries are too few for a trend.
@@ -226,7 +244,7 @@ mod tests {
     fn a_feed_that_is_late_or_fails_is_found() {
         let line = |waiting_ms, failures, given_up| {
             super::broadcasts(
-                &Place::Machine,
+                &process(),
                 &Ok(Broadcasts {
                     readers: Some(3),
                     waiting_ms,
@@ -236,7 +254,7 @@ mod tests {
             )
         };
         check(&line(900, 0, 0), Fine, "3 readers", "");
-        check(&line(0, 1, 0), Warning, "1 failures", "log");
+        check(&line(0, 1, 0), Warning, "1 failure,", "log");
         check(&line(0, 0, 1), Warning, "1 given up", "log");
         check(&line(61_000, 0, 0), Failed, "61 s old", "log");
     }
@@ -252,7 +270,7 @@ mod tests {
             ]),
             unprocessable: 0,
         };
-        let line = super::quarantine(&Ok(entries.clone()));
+        let line = super::quarantine(&process(), &Ok(entries.clone()));
         check(
             &line,
             Fine,
@@ -261,10 +279,10 @@ mod tests {
         );
         entries.unprocessable = 1;
         check(
-            &super::quarantine(&Ok(entries)),
+            &super::quarantine(&process(), &Ok(entries)),
             Warning,
-            "1 ticks could not",
-            "tickctl quarantine",
+            "1 tick could not",
+            "tickctl quarantine list --server http://h:9",
         );
         assert_eq!(by_reason(&BTreeMap::new()), "none");
     }

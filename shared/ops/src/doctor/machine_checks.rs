@@ -1,7 +1,9 @@
 //! What a tickstream runs on: its process, clocks, disk, versions, and the certificate of its address.
 
-use super::check_line::{CheckLine, Place, Seen, duration};
+use super::check_line::{CheckLine, Place, Seen, Unseen};
 use super::observations::{Certificate, Clocks, Disk, Versions};
+use super::stream_checks::START;
+use crate::text::duration;
 
 const PROCESS: &str = "process";
 const CLOCKS: &str = "clocks";
@@ -30,7 +32,7 @@ const CERTIFICATE_DAYS_MIN: u32 = 14;
 
 /// Whether the process runs: its address, its id and how long it has run.
 #[must_use]
-pub fn process(running: Option<(&str, u32, i64)>) -> CheckLine {
+pub fn process(place: &Place, running: Option<(&str, u32, i64)>) -> CheckLine {
     match running {
         Some((url, pid, uptime_ms)) => {
             let evidence = format!("{url}, process {pid}, up for {}", duration(uptime_ms));
@@ -39,21 +41,48 @@ pub fn process(running: Option<(&str, u32, i64)>) -> CheckLine {
         None => CheckLine::failed(
             PROCESS,
             "no process has the data folder open, so nothing is received; the store itself was looked at",
-            "start tickstream with this --data-dir",
+            place.own("start tickstream", START),
         ),
     }
 }
 
+/// A process or store that cannot be looked at: it hangs or is broken, which is a failure, or whether it works could not
+/// be seen.
+#[must_use]
+pub fn process_unseen(fails: bool, why: &str) -> CheckLine {
+    let advice = "nothing else could be looked at: do as it says, and look again";
+    if fails {
+        return CheckLine::failed(PROCESS, why, advice);
+    }
+    CheckLine::not_seen(
+        PROCESS,
+        &Unseen {
+            why: why.to_owned(),
+            advice: advice.to_owned(),
+        },
+    )
+}
+
 /// Whether the clocks agree, and event times are not ahead of them.
 #[must_use]
-pub fn clocks(seen: &Seen<Clocks>) -> CheckLine {
+pub fn clocks(place: &Place, seen: &Seen<Clocks>) -> CheckLine {
     CheckLine::of(CLOCKS, seen, |it| {
-        let events = it.event_ahead_ms.map_or_else(String::new, |ahead_ms| {
-            format!("; the latest ticks are at most {ahead_ms} ms ahead of it")
-        });
+        let events = match it.event_ahead_ms {
+            None => String::new(),
+            Some(ahead_ms @ 1..) => {
+                format!("; event times of the latest ticks are up to {ahead_ms} ms ahead of it")
+            }
+            Some(_) => "; event times of the latest ticks are not ahead of it".to_owned(),
+        };
+        let side = if it.ahead_ms < 0 {
+            "behind"
+        } else {
+            "ahead of"
+        };
         let evidence = format!(
-            "the server's clock is {} ms ahead of this one (± {} ms){events}",
-            it.ahead_ms, it.within_ms
+            "the server's clock is {} ms {side} this one (± {} ms){events}",
+            it.ahead_ms.unsigned_abs(),
+            it.within_ms
         );
         let off_ms = it.ahead_ms.abs().saturating_sub(it.within_ms);
         let advice = "`timedatectl timesync-status` on both machines: one of them does not synchronize its clock";
@@ -62,8 +91,11 @@ pub fn clocks(seen: &Seen<Clocks>) -> CheckLine {
         } else if off_ms > AHEAD_MS_MAX {
             CheckLine::warning(CLOCKS, evidence, advice)
         } else if it.event_ahead_ms.is_some_and(|ms| ms > EVENT_AHEAD_MS_MAX) {
-            let advice = "a provider's clock or unit of time is wrong: `tickctl status` shows the rate, and \
-                          `/api/tokens` the latest ticks with their sources";
+            let advice = place.own(
+                "a provider's clock or unit of time is wrong: `curl -s $URL/api/tokens` has the latest ticks with their \
+                 sources",
+                START,
+            );
             CheckLine::warning(CLOCKS, evidence, advice)
         } else {
             CheckLine::ok(CLOCKS, evidence)
@@ -73,20 +105,27 @@ pub fn clocks(seen: &Seen<Clocks>) -> CheckLine {
 
 /// Whether the disk has room.
 #[must_use]
-pub fn disk(seen: &Seen<Disk>) -> CheckLine {
+pub fn disk(place: &Place, seen: &Seen<Disk>) -> CheckLine {
     CheckLine::of(DISK, seen, |it| {
         let mb = |bytes: u64| bytes / 1_000_000;
         let evidence = format!(
-            "{} MB free, the store takes {} MB, ticks are refused below {} MB",
+            "{} MB free, the store takes {} MB, {}",
             mb(it.free_bytes),
             mb(it.store_bytes),
-            mb(it.min_free_bytes)
+            match it.min_free_bytes {
+                None => "and only a running tickstream knows its --min-free-disk-mb".to_owned(),
+                Some(0) =>
+                    "ticks are refused only when it is full (--min-free-disk-mb 0)".to_owned(),
+                Some(min) => format!("ticks are refused below {} MB", mb(min)),
+            }
         );
-        let advice = "make room: old backups (`ls backups`), fewer --retention-days, `tickctl compact` for the archive";
-        if it.free_bytes < it.min_free_bytes {
+        let room = "make room: old backups (the line `backups` has their folder), fewer --retention-days, `tickctl \
+                    compact --data-dir $DIR` for the archive";
+        let advice = place.own(room, room);
+        let min_bytes = it.min_free_bytes.unwrap_or_default();
+        if it.free_bytes < min_bytes {
             CheckLine::failed(DISK, evidence, advice)
-        } else if it.free_bytes < ROOM_BYTES_MIN.max(it.min_free_bytes.saturating_mul(ROOM_FACTOR))
-        {
+        } else if it.free_bytes < ROOM_BYTES_MIN.max(min_bytes.saturating_mul(ROOM_FACTOR)) {
             CheckLine::warning(DISK, evidence, advice)
         } else {
             CheckLine::ok(DISK, evidence)
@@ -108,7 +147,8 @@ pub fn versions(place: &Place, seen: &Seen<Versions>) -> CheckLine {
         }
         let advice = place.advice(
             "use the tickctl of the running version, or restart tickstream with this one's",
-            "`just status` has the deployed version, beside whose zips its tickctl is",
+            START,
+            "`PROJECT=$PROJECT just status` has the deployed version, beside whose zips its tickctl is",
         );
         CheckLine::warning(VERSIONS, evidence, advice)
     })
@@ -144,13 +184,23 @@ pub fn certificate(seen: &Seen<Certificate>) -> CheckLine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check_line::CheckState::{Failed, Ok as Fine, Warning};
+    use super::super::check_line::CheckState::{Failed, NotSeen, Ok as Fine, Warning};
     use super::super::tests::check;
     use super::*;
 
+    fn place() -> Place {
+        Place::Process {
+            url: "http://h:9".to_owned(),
+            data_dir: Some("/srv/data".to_owned()),
+        }
+    }
+
     #[test]
-    fn a_process_that_does_not_run_is_found() {
-        let up = super::process(Some(("http://127.0.0.1:8080", 7, 60_000)));
+    fn a_process_that_does_not_run_or_answer_is_found() {
+        let folder = Place::Folder {
+            data_dir: "/srv/data".to_owned(),
+        };
+        let up = super::process(&place(), Some(("http://127.0.0.1:8080", 7, 60_000)));
         check(
             &up,
             Fine,
@@ -158,43 +208,61 @@ mod tests {
             "",
         );
         check(
-            &super::process(None),
+            &super::process(&folder, None),
             Failed,
             "no process",
-            "start tickstream",
+            "`tickstream --data-dir /srv/data`",
         );
+        let hangs = process_unseen(true, "no response within 30 s");
+        check(&hangs, Failed, "no response", "nothing else");
+        let refused = process_unseen(false, "set OPERATOR_TOKEN");
+        check(&refused, NotSeen, "OPERATOR_TOKEN", "nothing else");
     }
 
     #[test]
     fn clocks_that_differ_and_ticks_from_the_future_are_found() {
         let line = |ahead_ms, within_ms, event_ahead_ms| {
-            super::clocks(&Ok(Clocks {
+            let clocks = Clocks {
                 ahead_ms,
                 within_ms,
                 event_ahead_ms,
-            }))
+            };
+            super::clocks(&place(), &Ok(clocks))
         };
-        check(&line(-1_500, 10, Some(900)), Fine, "-1500 ms ahead", "");
+        check(
+            &line(-1_500, 10, Some(900)),
+            Fine,
+            "1500 ms behind this one (± 10 ms); event times of the latest ticks are up to 900 ms ahead",
+            "",
+        );
+        check(&line(2, 10, Some(-20)), Fine, "are not ahead of it", "");
         check(&line(2_400, 500, None), Fine, "± 500 ms", "");
-        check(&line(-2_400, 10, None), Warning, "-2400 ms", "timedatectl");
+        check(
+            &line(-2_400, 10, None),
+            Warning,
+            "2400 ms behind",
+            "timedatectl",
+        );
         check(&line(400_000, 10, None), Failed, "400000 ms", "timedatectl");
         check(
             &line(0, 10, Some(3_600_000)),
             Warning,
             "3600000 ms ahead of it",
-            "provider",
+            "`curl -s http://h:9/api/tokens`",
         );
     }
 
     #[test]
     fn a_disk_that_fills_up_is_found() {
-        let line = |free_bytes| {
-            super::disk(&Ok(Disk {
+        let of = |free_bytes, min_free_bytes| {
+            let disk = Disk {
                 free_bytes,
-                min_free_bytes: 256_000_000,
+                min_free_bytes,
                 store_bytes: 70_000_000,
-            }))
+            };
+            super::disk(&place(), &Ok(disk))
         };
+        let line = |free_bytes| of(free_bytes, Some(256_000_000));
         check(
             &line(3_000_000_000),
             Fine,
@@ -202,14 +270,29 @@ mod tests {
             "",
         );
         check(&line(1_000_000_000), Warning, "1000 MB free", "make room");
-        check(&line(255_000_000), Failed, "below 256 MB", "make room");
+        check(
+            &line(255_000_000),
+            Failed,
+            "below 256 MB",
+            "tickctl compact --data-dir /srv/data",
+        );
+        // The limit of a process that does not run is not known, and must not be said to be 0.
+        let unknown = of(3_000_000_000, None);
+        check(&unknown, Fine, "only a running tickstream knows", "");
+        check(&of(255_000_000, None), Warning, "255 MB free", "make room");
+        check(
+            &of(3_000_000_000, Some(0)),
+            Fine,
+            "only when it is full",
+            "",
+        );
     }
 
     #[test]
     fn another_version_is_found() {
         let line = |running: &str| {
             super::versions(
-                &Place::Machine,
+                &place(),
                 &Ok(Versions {
                     tool: "0.1.0".to_owned(),
                     running: running.to_owned(),

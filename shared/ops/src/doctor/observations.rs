@@ -174,8 +174,8 @@ pub struct Clocks {
 pub struct Disk {
     /// The room that is left.
     pub free_bytes: u64,
-    /// The room below which new ticks are refused; 0 if it is not checked.
-    pub min_free_bytes: u64,
+    /// The room below which new ticks are refused; 0 if it is not checked, `None` if nobody knows.
+    pub min_free_bytes: Option<u64>,
     /// What the store takes.
     pub store_bytes: u64,
 }

@@ -1,7 +1,8 @@
 //! The stream: what goes in, who reads it, and whether the counters reconcile.
 
-use super::check_line::{CheckLine, Place, Seen, duration, percent};
+use super::check_line::{CheckLine, Place, Seen, percent};
 use super::observations::{Backlog, ConsumerLag, Ledger, Receiving};
+use crate::text::{count_of, duration};
 
 const STREAM: &str = "stream";
 const LAG: &str = "lag";
@@ -13,6 +14,9 @@ const LAG_FAILED_MS: i64 = 300_000;
 
 /// A reader that is further behind than this needs a look.
 const LAG_WARNING_MS: i64 = 60_000;
+
+/// What a stopped tickstream needs.
+pub(super) const START: &str = "start it: `tickstream --data-dir $DIR`";
 
 /// The share of the ticks that were offered that the stream must have counted itself. The two are not read at the
 /// same moment.
@@ -30,9 +34,11 @@ pub fn receiving(place: &Place, seen: &Seen<Receiving>) -> CheckLine {
         );
         if recent.received == 0 {
             let advice = place.advice(
-                "ask the provider whether it sends, and to which address; `tickctl load --rate 10 --seconds 5` sends \
-                 generated ticks",
-                "see docs/runbooks/webhook-silent.md; `just status` has the address of the webhook",
+                "ask the provider whether it sends, and to which address; `tickctl load --to $URL --rate 10 --seconds 5` \
+                 sends generated ticks",
+                START,
+                "ask the provider whether it sends to the webhook, whose address `PROJECT=$PROJECT just status` shows: \
+                 docs/runbooks/webhook-silent.md",
             );
             let evidence = format!("nothing arrived in {period} (share {share} %)");
             return CheckLine::warning(STREAM, evidence, advice);
@@ -42,8 +48,10 @@ pub fn receiving(place: &Place, seen: &Seen<Receiving>) -> CheckLine {
             recent.stored, recent.in_cohort, recent.streamed, recent.stream_records
         );
         let back = place.advice(
-            "`tickctl server rollout --use-kinesis false --why REASON` turns the stream off; the cause is in the log",
-            "`just rollback --why REASON` turns the stream off; then docs/runbooks/stream-silent.md",
+            "`tickctl server rollout --to $URL --use-kinesis false --why REASON` turns the stream off; the cause is in \
+             the log",
+            START,
+            "`PROJECT=$PROJECT just rollback --why REASON` turns the stream off; then docs/runbooks/stream-silent.md",
         );
         let counted = percent(recent.stream_records, recent.streamed);
         if recent.in_cohort == 0 {
@@ -52,10 +60,11 @@ pub fn receiving(place: &Place, seen: &Seen<Receiving>) -> CheckLine {
             CheckLine::failed(STREAM, evidence, back)
         } else if recent.streamed < recent.in_cohort || counted < COUNTED_PERCENT_MIN {
             let missing = recent.in_cohort.saturating_sub(recent.streamed);
-            let evidence = format!("{evidence}; {missing} are not in the stream yet");
+            let evidence = format!("{evidence}; {missing} not in the stream yet");
             let advice = place.advice(
                 "look again in a minute: the outbox offers them again every 10 s",
-                "look at the queue: docs/runbooks/redrive-age.md",
+                START,
+                "`tickctl requeue --aws --project $PROJECT` counts what was given up: docs/runbooks/redrive-age.md",
             );
             CheckLine::warning(STREAM, evidence, advice)
         } else {
@@ -71,10 +80,11 @@ pub fn lag(place: &Place, seen: &Seen<Vec<ConsumerLag>>) -> CheckLine {
         let texts: Vec<String> = consumers.iter().map(lag_text).collect();
         let evidence = texts.join("; ");
         let advice = place.advice(
-            "see the log of tickstream: it names the cause and restarts what fails; `tickctl backup` before anything else \
-             if the disk fails",
+            "see the log of tickstream: it names the cause and restarts what fails; if the disk fails, `tickctl backup \
+             --to $URL` comes first",
+            START,
             "see docs/runbooks/analytics-iterator-age.md: `aws logs filter-log-events --log-group-name \
-             /aws/lambda/PROJECT-analytics --filter-pattern '{ $.level = \"ERROR\" }'`",
+             /aws/lambda/$PROJECT-analytics --filter-pattern '{ $.level = \"ERROR\" }'`",
         );
         let is = |wanted: fn(&ConsumerLag) -> bool| consumers.iter().any(wanted);
         if is(|it| it.down_ms.is_some() || it.age_ms - it.every_ms > LAG_FAILED_MS) {
@@ -89,7 +99,7 @@ pub fn lag(place: &Place, seen: &Seen<Vec<ConsumerLag>>) -> CheckLine {
 
 fn lag_text(it: &ConsumerLag) -> String {
     let mut text = match it.records {
-        Some(records) => format!("{} {records} records behind", it.name),
+        Some(records) => format!("{} {} behind", it.name, count_of(records, "record")),
         None => format!("{} behind", it.name),
     };
     if it.records != Some(0) {
@@ -99,7 +109,7 @@ fn lag_text(it: &ConsumerLag) -> String {
         text += &format!(", down for {}", duration(down_ms));
     }
     if it.set_aside > 0 {
-        text += &format!(", {} ticks set aside", it.set_aside);
+        text += &format!(", {} set aside", count_of(it.set_aside, "tick"));
     }
     text
 }
@@ -116,9 +126,11 @@ pub fn ledger(place: &Place, seen: &Seen<Ledger>) -> CheckLine {
             return CheckLine::ok(LEDGER, evidence);
         }
         let advice = place.advice(
-            "this is a defect, and ticks may be lost: `tickctl backup`, then `tickctl server rollout --use-kinesis false \
-             --why REASON`, and report it with the backup",
-            "this is a defect, and ticks may be lost: docs/runbooks/ledger-difference.md",
+            "this is a defect, and ticks may be lost: `tickctl backup --to $URL`, then `tickctl server rollout --to $URL \
+             --use-kinesis false --why REASON`, and report it with the backup",
+            "this is a defect, and ticks may be lost: `cp -a $DIR COPY` before anything else, and report it with the copy",
+            "this is a defect, and ticks may be lost: `PROJECT=$PROJECT just rollback --why REASON`, then \
+             docs/runbooks/ledger-difference.md",
         );
         CheckLine::failed(LEDGER, evidence, advice)
     })
@@ -126,17 +138,20 @@ pub fn ledger(place: &Place, seen: &Seen<Ledger>) -> CheckLine {
 
 /// Whether what is stored is also offered to the stream.
 #[must_use]
-pub fn outbox(seen: &Seen<Backlog>) -> CheckLine {
+pub fn outbox(place: &Place, seen: &Seen<Backlog>) -> CheckLine {
     CheckLine::of(OUTBOX, seen, |it| {
         let evidence = format!(
-            "{} ticks of unfinished deliveries, at least {} all the last minute",
-            it.pending, it.pending_min
+            "{} of unfinished deliveries, at least {} all the last minute",
+            count_of(it.pending, "tick"),
+            it.pending_min
         );
         if it.pending_min == 0 {
             return CheckLine::ok(OUTBOX, evidence);
         }
-        let advice = "the outbox is drained every 10 s, so see the log for why it is not; without a running process, \
-                      start tickstream";
+        let advice = place.own(
+            "the outbox is drained every 10 s, so see the log for why it is not",
+            START,
+        );
         CheckLine::warning(OUTBOX, evidence, advice)
     })
 }
@@ -147,6 +162,13 @@ mod tests {
     use super::super::observations::Traffic;
     use super::super::tests::check;
     use super::*;
+
+    fn process() -> Place {
+        Place::Process {
+            url: "http://h:9".to_owned(),
+            data_dir: None,
+        }
+    }
 
     fn aws() -> Place {
         Place::Aws {
@@ -168,7 +190,7 @@ mod tests {
             };
             let share_percent = 10.0;
             receiving(
-                &Place::Machine,
+                &process(),
                 &Ok(Receiving {
                     recent,
                     share_percent,
@@ -186,7 +208,7 @@ mod tests {
         check(
             &line(100, 99, 99),
             Warning,
-            "1 are not in the stream",
+            "1 not in the stream",
             "look again",
         );
         check(&line(100, 100, 90), Warning, "90 counted", "look again");
@@ -272,19 +294,25 @@ mod tests {
                 difference,
                 ..Ledger::default()
             };
-            super::ledger(&Place::Machine, &Ok(ledger))
+            super::ledger(&process(), &Ok(ledger))
         };
         check(&line(0), Fine, "received 10 = stored 10", "");
-        check(&line(1), Failed, "difference 1", "tickctl backup");
+        check(
+            &line(1),
+            Failed,
+            "difference 1",
+            "tickctl backup --to http://h:9",
+        );
     }
 
     #[test]
     fn an_outbox_that_is_not_drained_is_found() {
         let line = |pending, pending_min| {
-            outbox(&Ok(Backlog {
+            let backlog = Backlog {
                 pending,
                 pending_min,
-            }))
+            };
+            outbox(&process(), &Ok(backlog))
         };
         check(&line(50, 0), Fine, "50 ticks", "");
         check(&line(50, 3), Warning, "at least 3", "see the log");

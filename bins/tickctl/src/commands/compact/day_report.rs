@@ -6,6 +6,7 @@ use archive::compaction::{
     CompactionError, DayFolder, DayPlan, DayReport, Files, Removed, Unreadable,
 };
 use chrono::{DateTime, NaiveDate, SecondsFormat};
+use ops::text::count_of;
 use serde::Serialize;
 
 use super::units::files;
@@ -198,13 +199,12 @@ impl Line {
             Outcome::Compacted => {
                 let duplicates = match self.duplicates {
                     0 => String::new(),
-                    1 => ", 1 duplicate removed".to_owned(),
-                    rows => format!(", {rows} duplicates removed"),
+                    rows => format!(", {} removed", count_of(rows, "duplicate")),
                 };
                 format!(
-                    "{before} -> {}; {} ticks written{duplicates}, {} ms",
+                    "{before} -> {}; {} written{duplicates}, {} ms",
                     files(self.files_after, self.bytes_after),
-                    self.rows_written,
+                    count_of(self.rows_written, "tick"),
                     self.elapsed_ms
                 )
             }

@@ -1,9 +1,10 @@
 //! The totals of all days.
 
 use archive::compaction::Files;
+use ops::text::count_of;
 
 use super::day_report::{Line, Outcome};
-use super::units::{count_of, files};
+use super::units::files;
 
 /// The totals of all days.
 #[derive(Debug, Default)]
@@ -32,8 +33,11 @@ impl Totals {
 
     /// A description of days and files that could not be processed.
     pub(super) fn failure(&self) -> Option<String> {
-        let failed = format!("{} failed", count_of(self.failed, "day"));
-        let unreadable = format!("{} cannot be read", count_of(self.unreadable, "file"));
+        let failed = format!("{} failed", count_of(self.failed as u64, "day"));
+        let unreadable = format!(
+            "{} cannot be read",
+            count_of(self.unreadable as u64, "file")
+        );
         let (summary, left) = match (self.failed, self.unreadable) {
             (0, 0) => return None,
             (0, 1) => (unreadable, "it was left unchanged"),
@@ -56,7 +60,7 @@ impl Totals {
             after,
             ..
         } = self;
-        let days = count_of(*days, "day");
+        let days = count_of(*days as u64, "day");
         let before = files(before.count, before.bytes);
         if dry_run {
             return format!("{changed} of {days} would be compacted: {before}");

@@ -1,11 +1,9 @@
 //! Numbers of files and sizes as text.
 
-pub(super) fn files(count: usize, bytes: u64) -> String {
-    format!("{}, {}", count_of(count, "file"), size(bytes))
-}
+use ops::text::count_of;
 
-pub(super) fn count_of(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+pub(super) fn files(count: usize, bytes: u64) -> String {
+    format!("{}, {}", count_of(count as u64, "file"), size(bytes))
 }
 
 /// A size in decimal units, with at least three digits.

@@ -23,7 +23,7 @@ pub(super) async fn look(
             Some(webhook) => tls_probe::probe(webhook, (process.now_ms)()).await,
             None => Err(Unseen {
                 why: "the address of the webhook is not known".to_owned(),
-                advice: "pass it with --webhook: `just status` shows it".to_owned(),
+                advice: cloud_view::webhook_advice(&args.project.name),
             }),
         }
     };
@@ -36,36 +36,36 @@ pub(super) async fn look(
         certificate,
     );
     let cost = view.cost(args.budget, f64::from(args.tokens));
-    let mut lines = lines(&view, &args.project.name);
+    let place = Place::Aws {
+        project: args.project.name.clone(),
+    };
+    let mut lines = lines(&view, &place);
     lines.extend([
-        doctor::sql(&sql),
+        doctor::sql(&place, &sql),
         doctor::cost(&cost),
         doctor::certificate(&certificate),
     ]);
     Ok(lines)
 }
 
-fn lines(view: &CloudView, project: &str) -> Vec<CheckLine> {
-    let place = Place::Aws {
-        project: project.to_owned(),
-    };
+fn lines(view: &CloudView, place: &Place) -> Vec<CheckLine> {
     let quarantined = view.metrics(|it| Quarantined {
         recent: it.traffic().recent.rejected_by_reason,
         ..Quarantined::default()
     });
     vec![
-        doctor::alarms(&view.alarms),
-        doctor::receiving(&place, &view.receiving()),
-        doctor::files(&place, &view.metrics(CloudObservations::files)),
-        doctor::errors(&place, &view.metrics(CloudObservations::traffic)),
-        doctor::writes(&place, &view.writes()),
-        doctor::broadcasts(&place, &view.metrics(CloudObservations::broadcasts)),
-        doctor::lag(&place, &view.metrics(CloudObservations::lag)),
-        doctor::ledger(&place, &view.metrics(CloudObservations::ledger)),
-        doctor::queues(&view.metrics(CloudObservations::queues)),
-        doctor::quarantine(&quarantined),
-        doctor::throttles(&view.metrics(CloudObservations::throttles)),
-        doctor::clocks(&view.clocks()),
-        doctor::versions(&place, &view.versions()),
+        doctor::alarms(place, &view.alarms),
+        doctor::receiving(place, &view.receiving()),
+        doctor::files(place, &view.metrics(CloudObservations::files)),
+        doctor::errors(place, &view.metrics(CloudObservations::traffic)),
+        doctor::writes(place, &view.writes()),
+        doctor::broadcasts(place, &view.metrics(CloudObservations::broadcasts)),
+        doctor::lag(place, &view.metrics(CloudObservations::lag)),
+        doctor::ledger(place, &view.metrics(CloudObservations::ledger)),
+        doctor::queues(place, &view.metrics(CloudObservations::queues)),
+        doctor::quarantine(place, &quarantined),
+        doctor::throttles(place, &view.metrics(CloudObservations::throttles)),
+        doctor::clocks(place, &view.clocks()),
+        doctor::versions(place, &view.versions()),
     ]
 }

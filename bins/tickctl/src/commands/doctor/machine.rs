@@ -4,18 +4,39 @@ use std::path::Path;
 use std::time::Instant;
 
 use hyper::Uri;
-use ops::doctor::{self, CheckLine, Place, Seen, Unseen};
+use ops::doctor::{self, CheckLine, Seen, Unseen};
+use store::StorageError;
 
+use crate::client::PostError;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::observe::sql_probe::{self, SqlPlace};
 use crate::observe::{self, MachineView, tls_probe};
-use crate::process::ProcessContext;
+use crate::process::{BadInput, ProcessContext};
 
-/// Looks once.
+/// Looks once. A process that refuses to be asked, or hangs, is a line.
 ///
 /// # Errors
 /// If there is neither a process nor a store that can be looked at.
 pub(super) async fn look(
+    options: &DataOptions,
+    ticksql: Option<&Path>,
+    process: &ProcessContext,
+) -> anyhow::Result<Vec<CheckLine>> {
+    look_at(options, ticksql, process).await.or_else(unanswered)
+}
+
+/// The only line of a process that cannot be asked.
+fn unanswered(error: anyhow::Error) -> anyhow::Result<Vec<CheckLine>> {
+    if error.chain().any(|cause| cause.is::<BadInput>()) {
+        return Err(error);
+    }
+    let fails = error.chain().any(|cause| {
+        cause.is::<StorageError>() || matches!(cause.downcast_ref(), Some(PostError::Timeout(_)))
+    });
+    Ok(vec![doctor::process_unseen(fails, &format!("{error:#}"))])
+}
+
+async fn look_at(
     options: &DataOptions,
     ticksql: Option<&Path>,
     process: &ProcessContext,
@@ -26,13 +47,15 @@ pub(super) async fn look(
         .server
         .is_none()
         .then_some(options.data_dir.as_path());
-    let view = observe::observe(&access, here, process.now_ms).await;
-    let writes = writes(&access).await;
+    let view = match observe::observe(&access, here, process.now_ms).await {
+        Ok(view) => Ok((view, writes(&access).await)),
+        Err(error) => Err(error),
+    };
     // Nobody is kept out of the store while SQL runs.
     if let DataAccess::Store(opened) = access {
         opened.store.close();
     }
-    let view = view?;
+    let (view, writes) = view?;
     let sql = match &view.data_dir {
         Some(data_dir) => sql_probe::probe(SqlPlace::Local(data_dir), ticksql).await,
         None => Err(Unseen {
@@ -57,7 +80,10 @@ async fn writes(access: &DataAccess) -> Seen<Result<String, String>> {
     match access {
         DataAccess::Server(server) => observe::probe_write(server).await.map_err(|error| Unseen {
             why: error.to_string(),
-            advice: "see whether the process answers at all: `curl -s URL/healthz`".to_owned(),
+            advice: format!(
+                "see whether the process answers at all: `curl -s {}/healthz`",
+                server.base()
+            ),
         }),
         DataAccess::Store(opened) => {
             let asked = Instant::now();
@@ -77,25 +103,25 @@ fn lines(
     sql: &Seen<Result<doctor::SqlAnswer, String>>,
     certificate: Option<&Seen<doctor::Certificate>>,
 ) -> Vec<CheckLine> {
-    let place = Place::Machine;
+    let place = view.place();
     let running = view.process.as_ref();
     let running = running.map(|it| (it.url.as_str(), it.pid, it.uptime_ms));
     let mut lines = vec![
-        doctor::process(running),
+        doctor::process(&place, running),
         doctor::receiving(&place, &view.receiving()),
         doctor::files(&place, &view.files),
         doctor::errors(&place, &view.traffic),
         doctor::writes(&place, writes),
         doctor::broadcasts(&place, &view.broadcasts),
-        doctor::sql(sql),
+        doctor::sql(&place, sql),
         doctor::lag(&place, &view.lag),
         doctor::ledger(&place, &view.ledger),
-        doctor::outbox(&view.backlog),
-        doctor::quarantine(&view.quarantined),
-        doctor::clocks(&view.clocks),
-        doctor::disk(&view.disk),
+        doctor::outbox(&place, &view.backlog),
+        doctor::quarantine(&place, &view.quarantined),
+        doctor::clocks(&place, &view.clocks),
+        doctor::disk(&place, &view.disk),
         doctor::versions(&place, &view.versions),
-        doctor::backups(&view.backups),
+        doctor::backups(&place, &view.backups),
     ];
     lines.extend(certificate.map(doctor::certificate));
     lines

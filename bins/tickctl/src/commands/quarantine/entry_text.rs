@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use app::quarantine_review::{EntryOutcome, ReviewedEntry};
+use app::quarantine_review::{EntryOutcome, QuarantineFilter, ReviewedEntry};
+use ops::text::count_of;
 
 use crate::moment::time_text;
 
@@ -36,8 +37,12 @@ impl Summary {
 
     pub(super) fn text(&self) -> String {
         format!(
-            "replayed {} entries: {} stored, {} stored before, {} without a price, {} left",
-            self.replayed, self.stored, self.duplicate, self.ignored, self.left
+            "replayed {}: {} stored, {} stored before, {} without a price, {} left",
+            count_of(self.replayed, "entry"),
+            self.stored,
+            self.duplicate,
+            self.ignored,
+            self.left
         )
     }
 }
@@ -78,9 +83,10 @@ pub(super) fn plan(entries: &[ReviewedEntry], beyond_limit: u64) -> String {
         .count();
     let plan = match (able, beyond_limit) {
         (0, 0) => return "nothing to replay".to_owned(),
-        (able, _) => {
-            format!("dry run: {able} entries would be replayed; add --apply to replay them")
-        }
+        (able, _) => format!(
+            "dry run: would replay {}; add --apply to replay them",
+            count_of(able as u64, "entry")
+        ),
     };
     [Some(plan), more(beyond_limit)]
         .into_iter()
@@ -107,15 +113,22 @@ pub(super) fn replayed_line(entry: &ReviewedEntry, outcome: &EntryOutcome) -> St
 }
 
 /// The end of a list.
-pub(super) fn counts(entries: &[ReviewedEntry], limit: usize) -> String {
+pub(super) fn counts(filter: &QuarantineFilter, entries: &[ReviewedEntry], limit: usize) -> String {
     let mut by_reason: BTreeMap<(String, &str), u64> = BTreeMap::new();
     for entry in entries {
         let key = (shown(&entry.kept.source), entry.kept.entry.reason.as_str());
         *by_reason.entry(key).or_default() += 1;
     }
+    let count = count_of(entries.len() as u64, "entry");
     let mut lines = vec![match entries.len() {
-        count if count >= limit => format!("{count} entries, and there may be more (--limit)"),
-        count => format!("{count} entries"),
+        0 => format!(
+            "{count}: none that is selected was received from {} to {}, or they have been removed with the ticks of \
+             their day",
+            time_text(filter.from_ms),
+            time_text(filter.to_ms)
+        ),
+        many if many >= limit => format!("{count}, and there may be more (--limit)"),
+        _ => count,
     }];
     for ((source, reason), count) in by_reason {
         lines.push(format!("{count:>8}  {source}  {reason}"));
@@ -196,11 +209,11 @@ mod tests {
         assert_eq!(line(&entry), first);
         assert_eq!(
             plan(std::slice::from_ref(&entry), 0),
-            "dry run: 1 entries would be replayed; add --apply to replay them"
+            "dry run: would replay 1 entry; add --apply to replay them"
         );
         assert_eq!(
             plan(std::slice::from_ref(&entry), 3),
-            "dry run: 1 entries would be replayed; add --apply to replay them\n3 more are not done: repeat the command for \
+            "dry run: would replay 1 entry; add --apply to replay them\n3 more are not done: repeat the command for \
              the next ones, or raise --limit"
         );
         entry.replayed = Some(ReplayRecord {
@@ -217,5 +230,17 @@ mod tests {
             plan_line(&entry)
         );
         assert_eq!(plan(&[entry], 0), "nothing to replay");
+        let filter = QuarantineFilter {
+            from_ms: 1_767_312_000_000,
+            to_ms: 1_767_315_600_000,
+            reason: None,
+            source: None,
+        };
+        let none = counts(&filter, &[], 10);
+        let range = "from 2026-01-02T00:00:00Z to 2026-01-02T01:00:00Z";
+        assert!(
+            none.starts_with("0 entries: none") && none.contains(range),
+            "{none}"
+        );
     }
 }

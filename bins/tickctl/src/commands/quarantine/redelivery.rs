@@ -55,6 +55,7 @@ impl InboxOptions {
         };
         let target = Target {
             to: to.clone(),
+            option: "--into",
             secret: self.secret.clone(),
             timeout: self.delivery_timeout,
         };
@@ -107,7 +108,9 @@ impl Replayer<'_> {
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let started = Instant::now();
-        for chunk in entries.chunks(IDS_PER_REQUEST) {
+        // At a low rate, those of a second.
+        let at_once = IDS_PER_REQUEST.min(per_second_max.max(1) as usize);
+        for chunk in entries.chunks(at_once) {
             if process.stop.is_cancelled() {
                 summary.stopped = true;
                 break;
@@ -199,7 +202,7 @@ async fn delivered_again(
         None => Ok(outcomes),
         Some(error) => Err(anyhow::anyhow!("{}", error.source)).with_context(|| {
             format!(
-                "an entry could not be delivered to {}, which is safe to repeat",
+                "an entry could not be delivered to {}; repeating the command is safe",
                 inbox.base
             )
         }),

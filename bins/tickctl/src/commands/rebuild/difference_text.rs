@@ -1,13 +1,18 @@
 //! What `tickctl rebuild` prints.
 
 use app::candle_rebuild::{Difference, Figures, RebuildReport};
+use ops::text::count_of;
 
 use crate::moment::time_text;
 
 pub(super) fn text(report: &RebuildReport, after: Option<&RebuildReport>, apply: bool) -> String {
     let mut lines = vec![format!(
-        "compared  {} tokens, {} ticks: {} candles are as they should be, {} differ, {} are missing",
-        report.tokens, report.ticks, report.same, report.different, report.missing
+        "compared  {}, {}; candles: {} as they should be, {} differ, {} missing",
+        count_of(report.tokens, "token"),
+        count_of(report.ticks, "tick"),
+        report.same,
+        report.different,
+        report.missing
     )];
     for (count, why) in [
         (report.growing, "may still get ticks"),
@@ -18,7 +23,10 @@ pub(super) fn text(report: &RebuildReport, after: Option<&RebuildReport>, apply:
         ),
     ] {
         if count > 0 {
-            lines.push(format!("left      {count} candles: they {why}"));
+            lines.push(format!(
+                "left      {}: they {why}",
+                count_of(count, "candle")
+            ));
         }
     }
     lines.extend(report.examples.iter().map(line));
@@ -28,18 +36,35 @@ pub(super) fn text(report: &RebuildReport, after: Option<&RebuildReport>, apply:
     }
     lines.push(match (report.changes(), apply) {
         (0, _) => "nothing to change".to_owned(),
-        (changes, false) => {
-            format!("dry run   {changes} candles would be replaced; add --apply to replace them")
-        }
-        (_, true) => format!("replaced  {} candles", report.replaced),
+        (changes, false) => format!(
+            "dry run   would replace {}; add --apply to replace them",
+            count_of(changes, "candle")
+        ),
+        (_, true) => format!("replaced  {}", count_of(report.replaced, "candle")),
     });
     if let Some(after) = after {
         lines.push(match after.changes() {
-            0 => "compared once more: nothing to change".to_owned(),
-            left => format!("compared once more: {left} candles still differ"),
+            0 => "compared again: nothing to change".to_owned(),
+            left => format!(
+                "compared again, and still different: {}",
+                count_of(left, "candle")
+            ),
         });
     }
     lines.join("\n")
+}
+
+/// Why there was nothing to compare, of the range or of tokens that are named.
+pub(super) fn unseen(report: &RebuildReport) -> Option<String> {
+    let why = "no tick of the stream with an event time in the range is stored";
+    match report.tokens_without_ticks.as_slice() {
+        [] if report.ticks > 0 => None,
+        [] => Some(format!("nothing was compared: {why}")),
+        tokens => Some(format!(
+            "not all was compared: {why} of {}",
+            tokens.join(", ")
+        )),
+    }
 }
 
 fn line(difference: &Difference) -> String {
@@ -58,8 +83,9 @@ fn line(difference: &Difference) -> String {
     );
     let Some(before) = before else {
         return format!(
-            "{place} missing; {} ticks, close {}",
-            after.tick_count, after.prices[3]
+            "{place} missing; {}, close {}",
+            count_of(after.tick_count, "tick"),
+            after.prices[3]
         );
     };
     let mut changed = Vec::new();
@@ -126,7 +152,7 @@ mod tests {
             ..RebuildReport::default()
         };
         let expected = "\
-compared  1 tokens, 120 ticks: 3 candles are as they should be, 30 differ, 1 are missing
+compared  1 token, 120 ticks; candles: 3 as they should be, 30 differ, 1 missing
 left      2 candles: they may still get ticks
           BTC/USD trades 1m 2026-01-02T00:00:00Z: close 4 becomes 5, ticks 59 becomes 60
           BTC/USD trades 1m 2026-01-02T00:00:00Z: missing; 60 ticks, close 5
@@ -134,14 +160,13 @@ left      2 candles: they may still get ticks
 ";
         assert_eq!(
             text(&report, None, false),
-            format!(
-                "{expected}dry run   31 candles would be replaced; add --apply to replace them"
-            )
+            format!("{expected}dry run   would replace 31 candles; add --apply to replace them")
         );
+        assert_eq!(unseen(&report), None);
         let after = RebuildReport::default();
         assert_eq!(
             text(&report, Some(&after), true),
-            format!("{expected}replaced  31 candles\ncompared once more: nothing to change")
+            format!("{expected}replaced  31 candles\ncompared again: nothing to change")
         );
     }
 }

@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use hyper::StatusCode;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use ops::text::count_of;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
@@ -113,8 +114,8 @@ impl Replay {
         ended.map_err(|error| self.with_continuation(error))?;
         if self.summary.rejected > 0 && !self.args.skip_bad {
             bail!(
-                "the server rejected {} ticks; they are in its quarantine",
-                self.summary.rejected
+                "the server rejected {}, now in its quarantine",
+                count_of(self.summary.rejected, "tick")
             );
         }
         Ok(())
@@ -236,8 +237,11 @@ impl Replay {
         let continuation = match rows {
             0 => "nothing of this file was stored".to_owned(),
             rows => format!(
-                "the first {rows} rows are done; continue after them with --skip \
-                             {rows}"
+                "the first {} done; continue after that with --skip {rows}",
+                match rows {
+                    1 => "row is".to_owned(),
+                    rows => format!("{rows} rows are"),
+                }
             ),
         };
         // The type decides the exit code, so it is kept.
@@ -258,12 +262,16 @@ impl Summary {
         };
         let bad_rows = match self.bad_rows {
             0 => String::new(),
-            rows => format!(", {rows} bad rows skipped"),
+            rows => format!(", {} skipped", count_of(rows, "bad row")),
         };
         format!(
-            "sent {} ticks in {} requests: {} stored, {} duplicate, {} rejected, {} ignored{bad_rows}; \
-             {seconds:.2} s, {per_s:.0} ticks/s",
-            self.sent, self.requests, self.stored, self.duplicate, self.rejected, self.ignored,
+            "sent {} in {}: {} stored, {} duplicate, {} rejected, {} ignored{bad_rows}; {seconds:.2} s, {per_s:.0} ticks/s",
+            count_of(self.sent, "tick"),
+            count_of(self.requests, "request"),
+            self.stored,
+            self.duplicate,
+            self.rejected,
+            self.ignored,
         )
     }
 }

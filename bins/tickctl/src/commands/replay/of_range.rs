@@ -1,9 +1,7 @@
 //! Sends a range of the store or of the archive again.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use app::objects::Objects;
@@ -13,8 +11,7 @@ use app::tick_replay::{
     replay_ticks,
 };
 use archive::{ArchiveReader, Folder, table_folder};
-use domain::Token;
-use indicatif::{ProgressBar, ProgressStyle};
+use ops::text::count_of;
 use tempfile::TempDir;
 
 use super::ReplayArgs;
@@ -22,8 +19,9 @@ use super::destination::Inbox;
 use super::range_text::text;
 use super::spool::SpooledTicks;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
-use crate::moment::Moment;
-use crate::process::{BadInput, ProcessContext, Unseen, print_line};
+use crate::moment::{Moment, range_ms};
+use crate::process::{BadInput, ProcessContext, Unseen, print_line, selected_tokens};
+use crate::spinner::spinner;
 
 /// Why the stream of one machine is not a destination.
 const NO_STREAM_HERE: &str = "the stream of a tickstream on this machine takes no repeats, since its analysis would count them \
@@ -60,15 +58,11 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
             per_second_max: args.rate,
         },
     };
-    let bar = ProgressBar::new_spinner();
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar.set_style(
-        ProgressStyle::with_template("{spinner} {msg}, {elapsed}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
+    let bar = spinner();
     let progress = |report: &TickReplayReport| {
         let sent = report.sent.new + report.sent.duplicate + report.sent.rejected;
-        bar.set_message(format!("{} ticks selected, {sent} sent", report.selected));
+        let selected = count_of(report.selected, "tick");
+        bar.set_message(format!("{selected} selected, {sent} sent"));
     };
     let stop = process.stop.clone();
     let stopped = move || stop.is_cancelled();
@@ -90,45 +84,42 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
     let (report, done) = replaying;
     print_line(&text(&report, args.dry_run, into))?;
     done.map_err(|error| anyhow::anyhow!("{}", error.source))
-        .context("not all was sent; to repeat the command is safe")?;
+        .context("not all was sent; repeating the command is safe")?;
     failure(&report)
 }
 
 fn failure(report: &TickReplayReport) -> anyhow::Result<()> {
     if report.stopped {
-        bail!("stopped; to repeat the command is safe");
+        bail!("stopped; repeating the command is safe");
     }
     if report.sent.rejected > 0 {
-        bail!("{} ticks were rejected", report.sent.rejected);
+        bail!("rejected: {}", count_of(report.sent.rejected, "tick"));
+    }
+    if report.is_empty() && report.unseen.is_empty() {
+        let why = "there was nothing to replay: see above";
+        return Err(Unseen(why.to_owned()).into());
     }
     let unread = report.unreadable + report.undecided;
-    if !report.unseen.is_empty() || unread > 0 {
+    if !report.tokens_without_ticks.is_empty() || !report.unseen.is_empty() || unread > 0 {
         let why = "not all of the range could be seen, and what could was replayed: see above";
         return Err(Unseen(why.to_owned()).into());
     }
     Ok(())
 }
 
-fn selection(args: &ReplayArgs, now_ms: i64) -> Result<TickSelection, BadInput> {
-    let from_ms = args.from.map_or(0, |from| from.ms(now_ms));
+fn selection(args: &ReplayArgs, now_ms: i64) -> anyhow::Result<TickSelection> {
+    let from = args.from.unwrap_or(Moment::At(0));
     let to: Moment = match &args.to {
         Some(text) => text
             .parse()
             .map_err(|error| BadInput(format!("--to: {error}")))?,
         None => Moment::Ago(0),
     };
-    let to_ms = to.ms(now_ms);
-    if from_ms >= to_ms {
-        return Err(BadInput("--from is not before --to".to_owned()));
-    }
-    let mut tokens = BTreeSet::new();
-    for text in &args.tokens {
-        let token =
-            Token::new(text).map_err(|error| BadInput(format!("--tokens {text}: {error}")))?;
-        tokens.insert(token);
-    }
-    let range = ReceiptRange { from_ms, to_ms };
-    Ok(TickSelection { range, tokens })
+    let (from_ms, to_ms) = range_ms(from, to, now_ms)?;
+    Ok(TickSelection {
+        range: ReceiptRange { from_ms, to_ms },
+        tokens: selected_tokens(&args.tokens)?,
+    })
 }
 
 async fn destination(
@@ -149,7 +140,7 @@ async fn destination(
 #[cfg(feature = "aws")]
 async fn stream(project: &str) -> anyhow::Result<Box<dyn ReplayDestination>> {
     /// How long the stream may take to accept a batch, with retries.
-    const ACCEPT_WITHIN: Duration = Duration::from_secs(30);
+    const ACCEPT_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
     let config = aws::client::config(aws::client::BATCH).await;
     aws::client::check(&config).await?;
     let client = aws::clients::kinesis(&config);

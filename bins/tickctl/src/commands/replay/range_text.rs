@@ -1,6 +1,7 @@
 //! What the replay of a range prints.
 
 use app::tick_replay::TickReplayReport;
+use ops::text::count_of;
 
 pub(super) fn text(report: &TickReplayReport, dry_run: bool, into: &str) -> String {
     let mut lines: Vec<String> = report
@@ -8,9 +9,17 @@ pub(super) fn text(report: &TickReplayReport, dry_run: bool, into: &str) -> Stri
         .iter()
         .map(|what| format!("unseen    {what}"))
         .collect();
+    for token in &report.tokens_without_ticks {
+        lines.push(format!(
+            "unseen    there is no tick of {token} that was received in the range"
+        ));
+    }
+    if report.is_empty() && lines.is_empty() {
+        lines.push("unseen    there is no tick that was received in the range".to_owned());
+    }
     let mut left_out = |count: u64, why: &str| {
         if count > 0 {
-            lines.push(format!("left out  {count} ticks: {why}"));
+            lines.push(format!("left out  {}: {why}", count_of(count, "tick")));
         }
     };
     left_out(report.outside_cohort, "they do not belong to the stream");
@@ -25,13 +34,13 @@ pub(super) fn text(report: &TickReplayReport, dry_run: bool, into: &str) -> Stri
     let sent = report.sent;
     lines.push(match (dry_run, into) {
         (true, _) => format!(
-            "dry run   {} ticks would be sent; omit --dry-run to send them",
-            report.selected
+            "dry run   would send {}; omit --dry-run to send them",
+            count_of(report.selected, "tick")
         ),
-        (false, "stream") => format!("replayed  {} ticks into the stream", sent.new),
+        (false, "stream") => format!("replayed  {} into the stream", count_of(sent.new, "tick")),
         (false, _) => format!(
-            "replayed  {} ticks: {} stored, {} duplicate, {} rejected",
-            sent.new + sent.duplicate + sent.rejected,
+            "replayed  {}: {} stored, {} duplicate, {} rejected",
+            count_of(sent.new + sent.duplicate + sent.rejected, "tick"),
             sent.new,
             sent.duplicate,
             sent.rejected
@@ -67,8 +76,13 @@ mod tests {
         );
         assert!(
             of(true, "stream")
-                .ends_with("dry run   7 ticks would be sent; omit --dry-run to send them")
+                .ends_with("dry run   would send 7 ticks; omit --dry-run to send them")
         );
         assert!(of(false, "stream").ends_with("replayed  5 ticks into the stream"));
+        let nothing = text(&TickReplayReport::default(), true, "stream");
+        assert!(
+            nothing.starts_with("unseen    there is no tick that was received in the range"),
+            "{nothing}"
+        );
     }
 }

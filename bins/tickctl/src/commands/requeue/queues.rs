@@ -1,4 +1,4 @@
-//! The queues of a project on AWS, and where their dead letters go.
+//! The DLQs of a project on AWS, and where their messages go.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,12 @@ use app::requeue_batches::StreamAgain;
 use aws::kinesis::KinesisStream;
 use aws::kinesis::shard_log::KinesisLog;
 use aws::sqs::dead_letters::{SourceQueue, SqsDeadLetters, queue_url};
+use ops::text::count_of;
 
 use super::report_text::{count_text, json, text};
 use super::{Kind, Queue, RequeueArgs};
-use crate::process::{BadInput, ProcessContext, print_line};
+use crate::moment::{Moment, range_ms};
+use crate::process::{ProcessContext, print_line};
 
 /// How long a destination may take to accept a few letters, with retries.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(20);
@@ -28,8 +30,8 @@ const BROADCAST_MS: i64 = 60 * 60 * 1_000;
 impl Queue {
     pub(super) const ALL: [Self; 3] = [Self::Broadcast, Self::Redrive, Self::Analytics];
 
-    /// The queue of its dead letters, without the project.
-    pub(super) fn letters(self) -> &'static str {
+    /// Its DLQ, without the project.
+    pub(super) fn dlq(self) -> &'static str {
         match self {
             Self::Broadcast => "broadcast-dlq",
             Self::Redrive => "redrive-dlq",
@@ -59,16 +61,13 @@ impl From<Kind> for LetterKind {
 }
 
 /// The letters that the options select.
-fn filter(queue: Queue, args: &RequeueArgs, now_ms: i64) -> Result<LetterFilter, BadInput> {
-    let from_ms = match (args.from, queue) {
-        (Some(from), _) => from.ms(now_ms),
-        (None, Queue::Broadcast) => now_ms.saturating_sub(BROADCAST_MS),
-        (None, Queue::Redrive | Queue::Analytics) => 0,
+fn filter(queue: Queue, args: &RequeueArgs, now_ms: i64) -> anyhow::Result<LetterFilter> {
+    let from = match (args.from, queue) {
+        (Some(from), _) => from,
+        (None, Queue::Broadcast) => Moment::Ago(BROADCAST_MS),
+        (None, Queue::Redrive | Queue::Analytics) => Moment::At(0),
     };
-    let to_ms = args.to.ms(now_ms);
-    if from_ms >= to_ms {
-        return Err(BadInput("--from is not before --to".to_owned()));
-    }
+    let (from_ms, to_ms) = range_ms(from, args.to, now_ms)?;
     Ok(LetterFilter {
         from_ms,
         to_ms,
@@ -88,7 +87,7 @@ pub(super) async fn run(
     let queues = aws::clients::sqs(&config);
     let Some(queue) = args.queue else {
         for queue in Queue::ALL {
-            let name = format!("{project}-{}", queue.letters());
+            let name = format!("{project}-{}", queue.dlq());
             let url = queue_url(&queues, &name)
                 .await
                 .map_err(|it| named(it, &name))?;
@@ -99,7 +98,7 @@ pub(super) async fn run(
         return Ok(());
     };
     let filter = filter(queue, args, now_ms)?;
-    let name = format!("{project}-{}", queue.letters());
+    let name = format!("{project}-{}", queue.dlq());
     let url = queue_url(&queues, &name)
         .await
         .map_err(|it| named(it, &name))?;
@@ -142,11 +141,14 @@ pub(super) async fn run(
 
 fn failure(report: &RequeueReport) -> anyhow::Result<()> {
     if report.stopped {
-        bail!("stopped; letters that were not sent are in the queue");
+        bail!("stopped; messages that were not sent are in the queue");
     }
     let refused: u64 = report.refused.values().sum();
     if refused > 0 {
-        bail!("{refused} letters were not accepted and are still in the queue");
+        bail!(
+            "not accepted, and still in the queue: {}",
+            count_of(refused, "message")
+        );
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What `tickctl requeue` prints.
 
 use app::requeue::RequeueReport;
+use ops::text::count_of;
 use serde_json::{Value, json as object};
 
 use super::{Queue, RequeueArgs};
@@ -9,9 +10,9 @@ use crate::moment::time_text;
 /// One queue of all.
 pub(super) fn count_text(queue: Queue, name: &str, count: u64, as_json: bool) -> String {
     if as_json {
-        return object!({"queue": queue_name(queue), "letters": count}).to_string();
+        return object!({"queue": queue_name(queue), "messages": count}).to_string();
     }
-    format!("{name:<32} about {count} letters")
+    format!("{name:<32} about {}", count_of(count, "message"))
 }
 
 fn queue_name(queue: Queue) -> &'static str {
@@ -24,7 +25,7 @@ fn queue_name(queue: Queue) -> &'static str {
 
 pub(super) fn json(queue: Queue, report: &RequeueReport) -> Value {
     let kinds = report.by_kind.iter().map(|((kind, reason), count)| {
-        object!({"kind": kind.as_str(), "reason": reason, "letters": count})
+        object!({"kind": kind.as_str(), "reason": reason, "messages": count})
     });
     object!({
         "queue": queue_name(queue),
@@ -41,8 +42,9 @@ pub(super) fn json(queue: Queue, report: &RequeueReport) -> Value {
 
 pub(super) fn text(queue: Queue, name: &str, report: &RequeueReport, args: &RequeueArgs) -> String {
     let mut lines = vec![format!(
-        "queue     {name}: {} letters seen, {} selected",
-        report.seen, report.matching
+        "queue     {name}: {} seen, {} selected",
+        count_of(report.seen, "message"),
+        report.matching
     )];
     for ((kind, reason), count) in &report.by_kind {
         let reason = reason.as_ref().map(|reason| format!(" ({reason})"));
@@ -108,7 +110,7 @@ mod tests {
             ..RequeueReport::default()
         };
         let expected = "\
-queue     p-analytics-failed: 3 letters seen, 2 selected
+queue     p-analytics-failed: 3 messages seen, 2 selected
           2 failed_batch (RecordAgeExceeded)
 sent      from 2026-01-02T00:00:00Z to 2026-01-02T00:00:01Z
 dry run   2 would be sent to the stream; add --apply to send them";

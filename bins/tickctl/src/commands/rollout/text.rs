@@ -6,6 +6,7 @@ use ops::flag_record::{FlagChange, FlagContent, FlagValue};
 use ops::ports::AlarmStates;
 use ops::rollout_controller::{Changed, DrainReport, StepReport};
 use ops::stage_gate::Stage;
+use ops::text::count_of;
 use runtime::printable::printable;
 
 pub(crate) fn flag_text(content: &FlagContent) -> String {
@@ -97,8 +98,7 @@ pub(super) fn step_text(stage: Stage, changed: &Changed) -> String {
 pub(super) fn arrivals_text(seen: &StepReport) -> String {
     let arrived = match seen.arrived {
         0 => "no tick arrived".to_owned(),
-        1 => "1 tick arrived".to_owned(),
-        ticks => format!("{ticks} ticks arrived"),
+        ticks => format!("{} arrived", count_of(ticks, "tick")),
     };
     let inside = match (seen.arrived, seen.outside_cohort) {
         (0, _) => " (is there traffic?)".to_owned(),
@@ -127,8 +127,8 @@ pub(super) fn drained_text(seen: &DrainReport) -> String {
     let arrivals = match seen.last_arrival_after_ms {
         None => "no tick ingested after the change arrived".to_owned(),
         Some(ms) => format!(
-            "the last of {} ticks ingested after the change arrived {:.1} s after it",
-            seen.arrived,
+            "the last of {} ingested after the change arrived {:.1} s after it",
+            count_of(seen.arrived, "tick"),
             seconds(ms)
         ),
     };

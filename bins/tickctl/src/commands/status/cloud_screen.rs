@@ -98,6 +98,7 @@ mod tests {
             series.insert(metric, NOW_MS - 5 * MINUTE_MS, count);
         }
         let view = CloudView {
+            project: "prices".to_owned(),
             flag: Ok(FlagContent::Value(value)),
             changes: Ok(vec![FlagVersion {
                 version: 3,

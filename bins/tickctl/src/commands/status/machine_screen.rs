@@ -1,6 +1,6 @@
 //! The screen of a tickstream on this machine, or at an address.
 
-use ops::doctor::{self, Place, Seen};
+use ops::doctor::{self, Seen};
 
 use super::screen::{evidence, row, share_seen, time};
 use crate::observe::{MachineView, PastChange, RolloutView};
@@ -10,7 +10,7 @@ const CHANGES_SHOWN: usize = 5;
 
 /// The screen.
 pub(super) fn text(view: &MachineView) -> String {
-    let place = Place::Machine;
+    let place = view.place();
     let running = view.process.as_ref();
     let running = running.map(|it| (it.url.as_str(), it.pid, it.uptime_ms));
     let seen_share = match view.traffic.as_ref() {
@@ -20,7 +20,7 @@ pub(super) fn text(view: &MachineView) -> String {
     let rollout = view.rollout.as_ref().map_err(Clone::clone);
     let malformed = view.quarantined.as_ref().map_err(Clone::clone);
     let mut rows = vec![
-        row("process", Ok(doctor::process(running).evidence)),
+        row("process", Ok(doctor::process(&place, running).evidence)),
         row(
             "rollout",
             rollout.map(|it| {

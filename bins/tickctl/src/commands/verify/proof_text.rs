@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ops::text::count_of;
 use ops::verify::{Counts, Example, Place, Proof, Verdict};
 
 use crate::moment::time_text;
@@ -100,8 +101,8 @@ fn headline(proof: &Proof) -> String {
             format!("proven    {matched} of the cohort are in stream and archive as stored")
         }
         Verdict::Differences => format!(
-            "differs   {} differences; {matched} match",
-            proof.counts.differences()
+            "differs   {}; {matched} match",
+            count_of(proof.counts.differences(), "difference")
         ),
         Verdict::Incomplete if proof.unseen.is_empty() => {
             format!("unproven  ticks that are due are still on their way; {matched} match")
@@ -186,8 +187,5 @@ fn write_example(text: &mut String, example: &Example) -> std::fmt::Result {
 }
 
 fn ticks(count: u64) -> String {
-    match count {
-        1 => "1 tick".to_owned(),
-        count => format!("{count} ticks"),
-    }
+    count_of(count, "tick")
 }

@@ -1,11 +1,11 @@
 //! Shows how far a comparison is.
 
-use std::io::IsTerminal as _;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+use ops::text::count_of;
 use ops::verify::{Phase, Progress, Watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::spinner::{show_part, spinner};
 
 /// A line on stderr, if that is a terminal.
 pub(crate) struct Shown {
@@ -15,25 +15,23 @@ pub(crate) struct Shown {
 
 impl Shown {
     pub(crate) fn new(stop: CancellationToken) -> Self {
-        let bar = if std::io::stderr().is_terminal() {
-            ProgressBar::new_spinner()
-        } else {
-            ProgressBar::hidden()
-        };
-        let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        bar.enable_steady_tick(Duration::from_millis(200));
+        let bar = spinner();
         Self { bar, stop }
     }
 
     pub(crate) fn show(&self, progress: Progress) {
         let Progress { phase, done, of } = progress;
-        self.bar.set_message(match (phase, of) {
-            (Phase::StoreAndStream, _) => format!("reading store and stream: {done} ticks"),
-            (Phase::Archive, _) => format!("reading the archive: {done} ticks"),
-            (Phase::Compare, Some(of)) => format!("comparing: part {done} of {of}"),
-            (Phase::Compare, None) => format!("comparing: part {done}"),
+        // How many ticks a range has is only known once they are read.
+        self.bar.set_message(match phase {
+            Phase::StoreAndStream => {
+                format!("reading store and stream: {}", count_of(done, "tick"))
+            }
+            Phase::Archive => format!("reading the archive: {}", count_of(done, "tick")),
+            Phase::Compare => "comparing".to_owned(),
         });
+        if let Some(of) = of {
+            show_part(&self.bar, done, of);
+        }
     }
 
     pub(crate) fn clear(&self) {
