@@ -53,7 +53,8 @@ impl CloudVerify {
     async fn open(
         project: &str,
         archive: &str,
-        (find, retention_days): (Find, u32),
+        find: Find,
+        retention_days: u32,
         by_athena: bool,
         temp_dir: &Path,
         now_ms: fn() -> i64,
@@ -197,8 +198,16 @@ impl CloudOptions {
         };
         let find = if self.scan { Find::Scan } else { Find::Listed };
         let temp_dir = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let table = (find, self.retention_days);
-        CloudVerify::open(project, archive, table, self.athena, &temp_dir, now_ms).await
+        CloudVerify::open(
+            project,
+            archive,
+            find,
+            self.retention_days,
+            self.athena,
+            &temp_dir,
+            now_ms,
+        )
+        .await
     }
 }
 

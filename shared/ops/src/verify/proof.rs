@@ -53,7 +53,7 @@ pub struct PlaceCounts {
     pub overdue: u64,
     /// Ticks that it has with other content.
     pub different: u64,
-    /// Copies beyond the first. Consumers count a tick once, however often it arrives.
+    /// Copies beyond the first. On AWS, analytics counts a tick once, however often it arrives.
     pub repeated: u64,
     /// Ticks that do not belong there: outside the cohort, or not in the store.
     pub extra: u64,
@@ -287,19 +287,24 @@ impl Proof {
     #[must_use]
     pub fn overdue(&self) -> Option<String> {
         let of = |place| self.counts.of(place).overdue;
+        let stream = of(Place::Stream);
         // What waits for the stream waits for the archive, too.
-        let (stream, archive) = (of(Place::Stream), of(Place::Archive));
-        let text = match (stream, archive) {
-            (0, 0) => return None,
-            (0, archive) => {
-                format!("{archive} ticks of the stream are not written to the archive yet")
-            }
-            (stream, _) => format!("{stream} ticks wait in the outbox for the stream"),
-        };
-        Some(format!(
-            "{text}. A running tickstream does that; if it runs, its log says why it has not. They are not repaired, since \
-             they would be there twice then"
-        ))
+        let archive = of(Place::Archive).saturating_sub(stream);
+        let waiting = [
+            (stream, "wait in the outbox for the stream"),
+            (archive, "of the stream are not written to the archive yet"),
+        ];
+        let waiting = waiting.into_iter().filter(|(count, _)| *count > 0);
+        let texts: Vec<String> = waiting
+            .map(|(count, what)| format!("{count} ticks {what}"))
+            .collect();
+        (!texts.is_empty()).then(|| {
+            format!(
+                "{}. A running tickstream does that by itself; if it runs, its log says what is in the way. A repair passes \
+                 over them, since they would be there twice",
+                texts.join(", and ")
+            )
+        })
     }
 
     /// What to do if the only differences are copies beyond the first.

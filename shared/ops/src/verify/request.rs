@@ -35,11 +35,11 @@ impl DueAfter {
     }
 
     /// On AWS: API Gateway ends a request after 30 s; a tick that the stream refused is offered again by the redrive
-    /// within minutes; and Firehose writes files every 300 s, and takes up to a minute to convert them.
+    /// 190 s after each attempt; and Firehose writes files every 300 s, and takes up to a minute to convert them.
     /// <https://docs.aws.amazon.com/firehose/latest/dev/create-destination.html>
     pub const AWS: Self = Self {
         stored_ms: 30_000,
-        streamed_ms: 60_000,
+        streamed_ms: 300_000,
         archived_ms: 420_000,
     };
 }

@@ -422,7 +422,7 @@ async fn a_tick_that_is_on_its_way_is_late_and_not_repaired() {
         assert_eq!(proof.repaired, repair.then(Repaired::default));
         let overdue = proof.overdue().unwrap();
         assert!(
-            overdue.starts_with("10 ticks wait in the outbox"),
+            overdue.starts_with("10 ticks wait in the outbox for the stream, and 20 ticks of the"),
             "{overdue}"
         );
     }
