@@ -1,7 +1,6 @@
 //! The HTTP client of all subcommands that send: HTTP/1.1 with kept-alive connections, TLS for
 //! https. It uses hyper directly, which halves the overhead per request under load.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 
-use crate::target::Target;
+use crate::target::{AddressFrom, Target};
 
 /// The most bytes of a response that are read (8 MiB), enough for thousands of entry errors.
 const ANSWER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
@@ -38,24 +37,6 @@ pub struct Webhook {
     address: AddressFrom,
     secret: Option<HeaderValue>,
     timeout: Duration,
-}
-
-/// Where an address is from: what to check if a response is not that of a tickstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressFrom {
-    /// An option of the command, such as `--server`.
-    Option(&'static str),
-    /// The data folder, whose process has shown that it is the one.
-    DataFolder,
-}
-
-impl fmt::Display for AddressFrom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option(name) => write!(f, "is the address in {name} correct?"),
-            Self::DataFolder => f.write_str("use the tickctl of the running version"),
-        }
-    }
 }
 
 /// The webhook's response to a stored delivery.

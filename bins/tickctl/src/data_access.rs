@@ -11,10 +11,10 @@ use serde::Deserialize;
 use store::{EmbeddedConfig, EmbeddedStore, ProcessFile, STORE_FOLDER, StorageError};
 use tokio::time::Instant;
 
-use crate::client::{AddressFrom, PostError};
+use crate::client::PostError;
 use crate::process::BadInput;
 use crate::server_client::ServerClient;
-use crate::target::{Secret, parse_base};
+use crate::target::{AddressFrom, Secret, parse_base};
 
 /// How long the process that has the folder open may take to show which it is. One that is just starting or
 /// stopping needs a moment.

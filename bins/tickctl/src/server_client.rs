@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::client::{AddressFrom, PostError, Transport, USER_AGENT_TEXT, innermost_cause, refusal};
+use crate::client::{PostError, Transport, USER_AGENT_TEXT, innermost_cause, refusal};
 use crate::process::BadInput;
-use crate::target::Secret;
+use crate::target::{AddressFrom, Secret};
 
 /// The most bytes of a response, or of a line of one, that are read (8 MiB).
 const RESPONSE_BYTES_MAX: usize = 8 * 1_024 * 1_024;

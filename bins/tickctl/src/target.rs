@@ -51,6 +51,24 @@ impl Target {
     }
 }
 
+/// Where an address is from: what to check if a response is not that of a tickstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressFrom {
+    /// An option of the command, such as `--server`.
+    Option(&'static str),
+    /// The data folder, whose process has shown that it is the one.
+    DataFolder,
+}
+
+impl fmt::Display for AddressFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(name) => write!(f, "is the address in {name} correct?"),
+            Self::DataFolder => f.write_str("use the tickctl of the running version"),
+        }
+    }
+}
+
 /// A secret. It is checked when it is used: an error in the arguments would show it.
 #[derive(Clone)]
 pub struct Secret(Result<HeaderValue, &'static str>);

@@ -8,10 +8,10 @@ use hyper::{Method, StatusCode, Uri};
 use ops::text::count_of;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{AddressFrom, PostError};
+use crate::client::PostError;
 use crate::process::{ProcessContext, print_line};
 use crate::server_client::ServerClient;
-use crate::target::{Secret, parse_base};
+use crate::target::{AddressFrom, Secret, parse_base};
 
 /// Options of `tickctl backup`.
 #[derive(Debug, Args)]

@@ -9,10 +9,9 @@ use ops::text::count_of;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::AddressFrom;
 use crate::process::{BadInput, print_line};
 use crate::server_client::ServerClient;
-use crate::target::{Secret, parse_base};
+use crate::target::{AddressFrom, Secret, parse_base};
 
 /// How many changes are shown.
 const HISTORY_SHOWN: usize = 10;

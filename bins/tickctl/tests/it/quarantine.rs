@@ -149,7 +149,7 @@ fn entries_are_replayed_after_a_dry_run_except_those_that_are_done() {
     assert!(run.stdout.contains(summary), "{run:?}");
     assert!(
         run.stderr
-            .contains("1 entries are still malformed or could not be replayed"),
+            .contains("still malformed or not replayable: 1 entry"),
         "{run:?}"
     );
     let run = quarantine(

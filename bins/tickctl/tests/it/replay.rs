@@ -101,7 +101,7 @@ fn dumps_of_spot_and_futures_go_to_the_webhooks_of_their_markets() {
         let run = replay(&file, &stub, more);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
         assert!(
-            run.stdout.starts_with("sent 2 ticks in 1 requests: "),
+            run.stdout.starts_with("sent 2 ticks in 1 request: "),
             "{run:?}"
         );
         let delivery = stub.deliveries().pop().unwrap();
@@ -429,7 +429,7 @@ fn a_bad_row_stops_after_the_rows_before_it() {
     let run = replay(&file, &stub, &["--batch", "10", "--skip-bad"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
-        run.stdout.contains("26 stored") && run.stdout.contains("1 bad rows skipped"),
+        run.stdout.contains("26 stored") && run.stdout.contains("1 bad row skipped"),
         "{run:?}"
     );
     assert!(run.stderr.contains("skipped: line 27"), "{run:?}");
