@@ -48,6 +48,7 @@ fn lines_with_advice(place: &Place) -> Vec<CheckLine> {
         waiting: Some(5),
         waiting_ms: Some(3_600_000),
         streamed: 9,
+        every_ms: 0,
     };
     let answer = SqlAnswer {
         engine: "local",
@@ -60,6 +61,7 @@ fn lines_with_advice(place: &Place) -> Vec<CheckLine> {
         age_ms: 3_600_000,
         down_ms: None,
         set_aside: 0,
+        every_ms: 0,
     };
     let ledger = Ledger {
         difference: 1,
