@@ -9,10 +9,11 @@ use datafusion::logical_expr::utils::disjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
 
 use super::arithmetic::{self, FINITE, may_be_nan};
+use super::array_function;
 use super::nan;
 use super::operands::{advice, alike, as_type, boolean, comparable, mixes};
 use super::row_comparison;
-use super::types::{self, common};
+use super::types;
 use crate::result_columns::type_name;
 
 /// Functions that literals are made of.
@@ -86,7 +87,9 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
 fn may_fail(expr: &Expr) -> bool {
     let fails = |expr: &Expr| match expr {
         Expr::BinaryExpr(_) => Ok(true),
-        Expr::ScalarFunction(function) => Ok(!FROM_LITERALS.contains(&function.name())),
+        Expr::ScalarFunction(function) => {
+            Ok(!FROM_LITERALS.contains(&function.name()) && !array_function::is_constant(function))
+        }
         _ => Ok(false),
     };
     expr.exists(fails).unwrap_or(true)
@@ -171,8 +174,8 @@ pub(super) fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transfo
             return arithmetic::operation(binary, &left, &right);
         }
         Operator::StringConcat => {
-            let fits = |given: &DataType| types::is_text(given) || given.is_null();
-            if !fits(&left) || !fits(&right) || common(&left, &right).is_none() {
+            // NULL could be an array.
+            if !types::is_text(&left) || !types::is_text(&right) {
                 return plan_err!(
                     "`||` takes two texts or two arrays, not {} and {}: write CAST(… AS varchar)",
                     type_name(&left),

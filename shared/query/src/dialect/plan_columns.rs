@@ -12,13 +12,16 @@ use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
 use super::operands::{alike, boolean, comparable};
+use super::set_operations::is_set_operation;
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 
-/// What is not in an expression: predicates, keys of joins, and the columns of UNION and VALUES.
+/// What is not in an expression: predicates, keys of joins, and the columns of VALUES.
 pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
     match plan {
         LogicalPlan::Filter(filter) => boolean(&filter.predicate.get_type(schema)?, "a condition"),
+        // Its columns have common types.
+        LogicalPlan::Join(join) if is_set_operation(join) => Ok(()),
         LogicalPlan::Join(join) => {
             for (left, right) in &join.on {
                 alike("a join", &left.get_type(schema)?, &right.get_type(schema)?)?;
@@ -27,18 +30,6 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
                 Some(filter) => boolean(&filter.get_type(schema)?, "ON"),
                 None => Ok(()),
             }
-        }
-        LogicalPlan::Union(union) => {
-            let [first, others @ ..] = union.inputs.as_slice() else {
-                return Ok(());
-            };
-            for other in others {
-                let columns = first.schema().fields().iter().zip(other.schema().fields());
-                for (one, other) in columns {
-                    alike("UNION", one.data_type(), other.data_type())?;
-                }
-            }
-            Ok(())
         }
         LogicalPlan::Values(values) => {
             let columns = values.schema.fields().len();

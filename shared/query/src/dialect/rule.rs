@@ -19,7 +19,8 @@ use super::error_place::{first_span, placed};
 use super::function_types::Functions;
 use super::operands::boolean;
 use super::plan_columns::{check_plan, check_recursion};
-use super::{arithmetic, casts, multisets, nan, operator_types, subqueries, types};
+use super::{arithmetic, casts, multisets, nan, operator_types, set_operations};
+use super::{stale_types, subqueries, types};
 use crate::result_columns::type_name;
 
 /// Athena's types for a plan.
@@ -46,32 +47,51 @@ impl AnalyzerRule for AthenaTypes {
             check_recursion(plan)?;
             Ok(TreeNodeRecursion::Continue)
         })?;
-        let plan = plan.transform_up_with_subqueries(|plan| functions.of_plan(plan))?;
-        Ok(plan.data)
+        functions.typed(plan, &DFSchema::empty())
     }
 }
 
 impl Functions {
-    fn of_plan(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-        let mut schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::TableScan(scan) = &plan {
-            let table = scan.source.schema();
-            schema.merge(&DFSchema::try_from_qualified_schema(
-                scan.table_name.clone(),
-                &table,
-            )?);
-        }
-        check_plan(&plan, &schema)?;
-        subqueries::check(&plan, &schema)?;
+    /// The plan with types, from its leaves on. A subquery may refer to columns of the statements around it, `outer`.
+    fn typed(&self, plan: LogicalPlan, outer: &DFSchema) -> Result<LogicalPlan> {
+        let typed = plan.transform_up(|plan| {
+            let plan = set_operations::with_common_types(plan)?;
+            let mut schema = merge_schema(&plan.inputs());
+            if let LogicalPlan::TableScan(scan) = &plan {
+                let table = scan.source.schema();
+                schema.merge(&DFSchema::try_from_qualified_schema(
+                    scan.table_name.clone(),
+                    &table,
+                )?);
+            }
+            let mut around = schema.clone();
+            around.merge(outer);
+            let plan =
+                plan.map_subqueries(|inner| self.typed(inner, &around).map(Transformed::yes))?;
+            self.of_plan(plan.data, &schema, outer)
+        })?;
+        Ok(typed.data)
+    }
+
+    fn of_plan(
+        &self,
+        plan: LogicalPlan,
+        schema: &DFSchema,
+        outer: &DFSchema,
+    ) -> Result<Transformed<LogicalPlan>> {
+        check_plan(&plan, schema)?;
+        subqueries::check(&plan, schema)?;
         let nan = nan::in_plan(&plan);
         let names = NamePreserver::new(&plan);
+        let plan = stale_types::with_outer_types(plan, outer);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let typed = expr.transform_up(|expr| {
                 let span = first_span(&expr);
-                let typed = self.of_expr(expr, &schema);
+                let typed = self.of_expr(stale_types::of_outer(expr, outer), schema);
                 typed.map_err(|error| placed(error, span))
             })?;
+            stale_types::check_lambdas(&typed.data, schema)?;
             let Some(nan) = nan else {
                 return Ok(typed.update_data(|expr| name.restore(expr)));
             };
@@ -79,16 +99,19 @@ impl Functions {
                 // The results of aggregates are left as they are.
                 Expr::AggregateFunction(_) | Expr::Alias(_) => Ok(name.restore(expr)),
                 Expr::GroupingSet(set)
-                    if set.distinct_expr().iter().any(|key| nan::is_odd(key, &schema)) =>
+                    if set.distinct_expr().iter().any(|key| nan::is_odd(key, schema)) =>
                 {
                     plan_err!(
                         "ROLLUP, CUBE and GROUPING SETS of doubles that may be NaN are not on this engine: write UNION ALL"
                     )
                 }
-                expr => nan::with_nan(expr, nan, &schema).map(|expr| name.restore(expr)),
+                expr => nan::with_nan(expr, nan, schema).map(|expr| name.restore(expr)),
             })
         })?
-        .map_data(|plan| nan::distinct(multisets::with_places(plan.recompute_schema()?)?))
+        .map_data(|plan| {
+            let plan = stale_types::checked(plan.recompute_schema()?)?;
+            nan::distinct(multisets::with_places(plan)?)
+        })
     }
 
     fn of_expr(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

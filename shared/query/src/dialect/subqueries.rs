@@ -4,11 +4,30 @@
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinType, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery};
+use datafusion::logical_expr::expr::{
+    BinaryExpr, Cast, Exists, InSubquery, SetComparison, SetQuantifier,
+};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
 
 /// Refuses the others.
 pub(super) fn check(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
+    plan.apply_expressions(|expr| {
+        expr.apply(|expr| {
+            if let Expr::InSubquery(InSubquery {
+                subquery: inner, ..
+            })
+            | Expr::Exists(Exists {
+                subquery: inner, ..
+            })
+            | Expr::SetComparison(SetComparison {
+                subquery: inner, ..
+            }) = expr
+            {
+                inner.subquery.apply(keeps_rows)?;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
     match plan {
         LogicalPlan::Filter(filter) => wanted(&filter.predicate, true, true, schema),
         LogicalPlan::Join(join) if join.join_type == JoinType::Inner => match &join.filter {
@@ -27,6 +46,23 @@ pub(super) fn check(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Refuses a part of a subquery that refers to the statement around it and has a row where nothing matches, or leaves rows
+/// out by their number: the engine's join takes the matches for all rows.
+fn keeps_rows(plan: &LogicalPlan) -> Result<TreeNodeRecursion> {
+    let by_number = match plan {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::Limit(limit) => limit.skip.is_some(),
+        _ => false,
+    };
+    let mut inputs = plan.inputs().into_iter();
+    if by_number && inputs.any(|input| !input.all_out_ref_exprs().is_empty()) {
+        return plan_err!(
+            "IN, EXISTS, ANY and ALL of an aggregate without GROUP BY, or of OFFSET, and with a condition on the statement around it are not on this engine: write a LEFT JOIN of a subquery with GROUP BY"
+        );
+    }
+    Ok(TreeNodeRecursion::Continue)
 }
 
 fn is_one(expr: &Expr) -> bool {
@@ -57,16 +93,35 @@ fn wanted(expr: &Expr, as_is: bool, alone: bool, schema: &DFSchema) -> Result<()
             }
             never_null(of, schema)
         }
+        Expr::SetComparison(of) if as_is != differs(of) => Ok(()),
         expr => {
             expr.apply(|expr| {
-                if let Expr::InSubquery(of) = expr {
-                    never_null(of, schema)?;
+                match expr {
+                    Expr::InSubquery(of) => never_null(of, schema)?,
+                    Expr::SetComparison(of) => never_null_of_two(of, schema)?,
+                    _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
             })?;
             Ok(())
         }
     }
+}
+
+/// `<> ANY`, which is true on Athena where the value is NULL and the subquery has two others, and not unknown.
+fn differs(of: &SetComparison) -> bool {
+    of.op == Operator::NotEq && of.quantifier == SetQuantifier::Any
+}
+
+/// As [`differs`], or `= ALL`, which is false there.
+fn never_null_of_two(of: &SetComparison, schema: &DFSchema) -> Result<()> {
+    let is_all = of.op == Operator::Eq && of.quantifier == SetQuantifier::All;
+    if (differs(of) || is_all) && of.expr.nullable(schema)? {
+        return plan_err!(
+            "`<> ANY` and NOT … `= ALL` of a value that may be NULL are not on this engine: compare it with min and max of the subquery"
+        );
+    }
+    Ok(())
 }
 
 fn is_column(expr: &Expr) -> bool {

@@ -1,5 +1,5 @@
 //! Aggregates of the engine whose results are changed: `sum` of integers fails where it does not fit, since the engine's own
-//! wraps around, and `corr` and its like are NULL where they are not finite.
+//! wraps around, `corr` and its like are NULL where they are not finite, and `listagg` fails where its text is long.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, Float64Array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::covariance::covar_pop_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -16,7 +17,8 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 /// An integer as a decimal, and the type of the sum of such decimals.
-pub(crate) const SUMMAND: DataType = DataType::Decimal128(28, 0);
+pub(crate) const SUMMAND_DIGITS: u8 = 28;
+pub(crate) const SUMMAND: DataType = DataType::Decimal128(SUMMAND_DIGITS, 0);
 const SUM: DataType = DataType::Decimal128(38, 0);
 
 /// The engine's sum of decimals, cast back.
@@ -50,6 +52,23 @@ pub(crate) fn extreme(inner: &Arc<AggregateUDF>) -> AggregateUDF {
         Ok(Arc::clone(found))
     })
 }
+
+/// The engine's `string_agg`, which fails where its text is longer than Athena's may be.
+pub(crate) fn short_text(inner: &Arc<AggregateUDF>) -> AggregateUDF {
+    let text = DataType::LargeUtf8;
+    mapped(inner, "short_text", text.clone(), text, |texts| {
+        let lengths = texts.as_string::<i64>().iter().flatten().map(str::len);
+        match lengths
+            .max()
+            .is_some_and(|longest| longest > TEXT_BYTES_MAX)
+        {
+            true => exec_err!("listagg makes texts of at most {TEXT_BYTES_MAX} bytes"),
+            false => Ok(Arc::clone(texts)),
+        }
+    })
+}
+
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
 const EXTREME: &str = "extreme";
 
