@@ -23,7 +23,7 @@ use super::present::Present;
 use super::row_comparison;
 use super::types;
 use crate::functions::mapped::{
-    SUMMAND, SUMMAND_DIGITS, extreme, finite_or_null, short_text, variance_of_pairs,
+    SUMMAND, SUMMAND_DIGITS, decimal_sum, extreme, finite_or_null, short_text, variance_of_pairs,
 };
 use crate::functions::recomputed::recomputed;
 use crate::result_columns::type_name;
@@ -74,7 +74,7 @@ impl Functions {
                 params.args = converted(args, &types, &[SUMMAND]);
             } else if *name == "sum" {
                 let args = std::mem::take(&mut params.args);
-                params.args = widened(args, &types);
+                (function.func, params.args) = decimal_sum_of(&function.func, args, &types);
             } else if *name == "listagg" {
                 function.func = Arc::new(short_text(&function.func));
             } else if FINITE_OR_NULL.contains(name) {
@@ -132,7 +132,7 @@ impl Functions {
                     if *name == "sum" {
                         let types = types_of(&params.args, schema)?;
                         let args = std::mem::take(&mut params.args);
-                        params.args = widened(args, &types);
+                        (*inner, params.args) = decimal_sum_of(inner, args, &types);
                     }
                     if let Some(of_pair) = population(name, &params.args, schema) {
                         *inner = Arc::new(of_pair);
@@ -204,18 +204,26 @@ impl Functions {
     }
 }
 
-/// Decimals whose sum has 38 digits, as on Athena: the engine's has ten more than they have.
-fn widened(args: Vec<Expr>, given: &[DataType]) -> Vec<Expr> {
-    let takes: Vec<DataType> = given
-        .iter()
-        .map(|given| match given {
-            DataType::Decimal128(precision, scale) => {
-                DataType::Decimal128((*precision).max(SUMMAND_DIGITS), *scale)
-            }
-            given => given.clone(),
-        })
-        .collect();
-    converted(args, given, &takes)
+/// The sum of decimals, which has 38 digits on Athena: the engine's has ten more than they have, as far as there are so many.
+fn decimal_sum_of(
+    sum: &Arc<AggregateUDF>,
+    args: Vec<Expr>,
+    given: &[DataType],
+) -> (Arc<AggregateUDF>, Vec<Expr>) {
+    let [DataType::Decimal128(precision, scale)] = given else {
+        return (Arc::clone(sum), args);
+    };
+    match *precision > SUMMAND_DIGITS {
+        false => {
+            let takes = [DataType::Decimal128(SUMMAND_DIGITS, *scale)];
+            (Arc::clone(sum), converted(args, given, &takes))
+        }
+        true => {
+            let takes = [DataType::Decimal256(types::DIGITS_MAX, *scale)];
+            let sum = Arc::new(decimal_sum(sum, *scale));
+            (sum, converted(args, given, &takes))
+        }
+    }
 }
 
 /// Variance as the covariance of a value and itself, if the value may be NaN: the engine's own is 0 of a single value.

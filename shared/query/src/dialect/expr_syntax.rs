@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::refusal::{Checked, here_only, refuse};
+use super::refusal::{Checked, here_only, invalid, refuse};
 use super::{call_syntax, signatures, type_names};
 use crate::ast_names::last_name;
 
@@ -209,11 +209,12 @@ fn of_lambda(body: &Expr) -> Checked {
     });
     match found.break_value() {
         None => Ok(()),
-        Some((what, span)) => refuse(
-            &format!("{what} in a lambda"),
-            "compute it in a subquery around which the lambda is",
+        Some((what, span)) => Err(invalid(
+            format!(
+                "{what} in a lambda is not on this engine: compute it in a subquery, as a column"
+            ),
             span,
-        ),
+        )),
     }
 }
 

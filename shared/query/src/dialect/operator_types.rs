@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, Like};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, Like};
 use datafusion::logical_expr::utils::disjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
 
@@ -74,6 +74,14 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
     if !nan::is_odd(&list.expr, schema) && list.list.iter().any(may_fail) {
         return plan_err!("IN takes no computed items on this engine: write `=` and OR");
     }
+    // Trino's switch of numbers has no default for NULL.
+    if list.list.len() > 2
+        && !types::is_text(&given)
+        && !types::is_float(&given)
+        && list.list.iter().any(is_null)
+    {
+        return plan_err!("NULL among the items of IN has another meaning on Athena: leave it out");
+    }
     let is_double = |item: &Expr| item.get_type(schema).is_ok_and(|item| mixes(&given, &item));
     if !by_parts(&list.expr, schema) && !list.list.iter().any(is_double) {
         return Ok(Transformed::no(Expr::InList(list)));
@@ -82,6 +90,14 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
     let equals = equals.map(|item| compared((*list.expr).clone(), Operator::Eq, item, schema));
     let any = disjunction(equals.collect::<Result<Vec<_>>>()?).unwrap_or_else(|| lit(false));
     Ok(Transformed::yes(negated_if(list.negated, any)))
+}
+
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(Cast { expr, .. }) => is_null(expr),
+        Expr::Literal(value, _) => value.is_null(),
+        _ => false,
+    }
 }
 
 fn may_fail(expr: &Expr) -> bool {
@@ -175,6 +191,11 @@ pub(super) fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transfo
         }
         Operator::StringConcat => {
             // NULL could be an array.
+            if left.is_null() || right.is_null() {
+                return plan_err!(
+                    "`||` of NULL may be of texts or of arrays: write CAST(NULL AS varchar)"
+                );
+            }
             if !types::is_text(&left) || !types::is_text(&right) {
                 return plan_err!(
                     "`||` takes two texts or two arrays, not {} and {}: write CAST(… AS varchar)",

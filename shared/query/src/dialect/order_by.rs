@@ -2,8 +2,8 @@
 //! and knows it again where it is an expression.
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Spanned as _,
-    Value,
+    Distinct, Expr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Spanned as _, Value,
 };
 
 use super::refusal::{Checked, here_only, refuse};
@@ -78,29 +78,33 @@ fn place(key: &Expr, select: &Select) -> Option<usize> {
     if is_column(key) || is_place(key) || key.to_string().to_lowercase().contains("rand") {
         return None;
     }
-    let items = || {
-        let all = select.projection.iter();
-        all.map_while(|item| match item {
-            SelectItem::UnnamedExpr(expr) => Some((expr, None)),
-            SelectItem::ExprWithAlias { expr, alias } => Some((expr, Some(alias))),
-            // It has as many places as there are columns.
-            _ => None,
-        })
-    };
-    // In ORDER BY, a name is first that of a result.
-    let is_renamed = |name: &String| {
-        items().any(|(expr, alias)| {
-            let is_same =
-                matches!(expr, Expr::Identifier(of) if of.value.eq_ignore_ascii_case(name));
-            alias.is_some_and(|alias| alias.value.eq_ignore_ascii_case(name)) && !is_same
-        })
-    };
-    if identifiers(key).iter().any(is_renamed) {
-        return None;
+    // A name is in ORDER BY first that of a result, so that the expression is another one than it was.
+    let names = identifiers(key);
+    let is_result = |name: &Ident| names.contains(&name.value.to_lowercase());
+    let mut place = None;
+    for (index, item) in select.projection.iter().enumerate() {
+        let (expr, name) = match item {
+            SelectItem::UnnamedExpr(expr) => (expr, column_name(expr)),
+            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias)),
+            // Its columns have the names.
+            _ => return None,
+        };
+        if name.is_some_and(is_result) {
+            return None;
+        }
+        if place.is_none() && is_same(expr, key) {
+            place = Some(index + 1);
+        }
     }
-    items()
-        .position(|(expr, _)| is_same(expr, key))
-        .map(|place| place + 1)
+    place
+}
+
+fn column_name(expr: &Expr) -> Option<&Ident> {
+    match without_parentheses(expr) {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        _ => None,
+    }
 }
 
 fn is_same(one: &Expr, other: &Expr) -> bool {

@@ -53,6 +53,12 @@ pub(super) fn check_recursion(plan: &LogicalPlan) -> Result<()> {
     let LogicalPlan::RecursiveQuery(query) = plan else {
         return Ok(());
     };
+    // Athena takes rows away that it has already only in the end, and may go on with them until it fails.
+    if query.is_distinct {
+        return plan_err!(
+            "UNION in a recursive query is not on this engine: write UNION ALL, and SELECT DISTINCT … FROM it"
+        );
+    }
     let schema = merge_schema(&query.recursive_term.inputs());
     for next in query.recursive_term.expressions() {
         if let Expr::Cast(Cast { expr, field }) = next.unalias()

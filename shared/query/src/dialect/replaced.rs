@@ -140,7 +140,7 @@ impl Replaced {
             ("flatten", [array]) => {
                 let given = array.get_type(schema)?;
                 let item = types::items(&given).unwrap_or(&DataType::Null);
-                if types::items(item).is_none() && !item.is_null() {
+                if types::items(item).is_none() {
                     return plan_err!(
                         "flatten takes an array of arrays, not {}",
                         type_name(&given)

@@ -204,7 +204,12 @@ impl VisitorMut for Rewriter<'_> {
                     let columns = values.rows.first().map_or(0, |row| row.content.len());
                     (alias, columns)
                 }
-                _ => return ControlFlow::Continue(()),
+                body => {
+                    if alias.is_none() && derived_table::has_own_names(body) {
+                        *alias = Some(self.unnamed_alias(0));
+                    }
+                    return ControlFlow::Continue(());
+                }
             },
             TableFactor::UNNEST {
                 alias, array_exprs, ..

@@ -3,12 +3,14 @@
 
 use std::sync::OnceLock;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::logical_plan::Values;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
@@ -81,6 +83,9 @@ impl Functions {
     ) -> Result<Transformed<LogicalPlan>> {
         check_plan(&plan, schema)?;
         subqueries::check(&plan, schema)?;
+        if let LogicalPlan::Values(values) = &plan {
+            self.check_values(values)?;
+        }
         let nan = nan::in_plan(&plan);
         let names = NamePreserver::new(&plan);
         let plan = stale_types::with_outer_types(plan, outer);
@@ -112,6 +117,33 @@ impl Functions {
             let plan = stale_types::checked(plan.recompute_schema()?)?;
             nan::distinct(multisets::with_places(plan)?)
         })
+    }
+
+    /// Refuses VALUES that the planner has cast to the type of a value that has another one on Athena.
+    fn check_values(&self, values: &Values) -> Result<()> {
+        let none = DFSchema::empty();
+        for column in 0..values.schema.fields().len() {
+            let (mut is_cast, mut changes) = (false, false);
+            for value in values.values.iter().filter_map(|row| row.get(column)) {
+                let given = match value {
+                    Expr::Cast(Cast { expr, .. }) => expr,
+                    value => value,
+                };
+                is_cast |= matches!(value, Expr::Cast(_));
+                let planned = given.get_type(&none)?;
+                if matches!(planned, DataType::Decimal128(..)) {
+                    let typed = given.clone();
+                    let typed = typed.transform_up(|expr| self.of_expr(expr, &none))?.data;
+                    changes |= typed.get_type(&none)? != planned;
+                }
+            }
+            if is_cast && changes {
+                return plan_err!(
+                    "VALUES of a decimal that is computed and of other types are not on this engine: write SELECT … UNION ALL SELECT …"
+                );
+            }
+        }
+        Ok(())
     }
 
     fn of_expr(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

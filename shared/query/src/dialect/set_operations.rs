@@ -1,10 +1,11 @@
 //! UNION, INTERSECT and EXCEPT with Athena's types: a column has the common type of its branches. The engine would give
 //! it that of the first branch, and convert the others after the expressions around are typed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, JoinType, NullEquality};
+use datafusion::common::{DFSchema, JoinType, NullEquality, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::logical_plan::{Join, Projection, Union};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
@@ -16,6 +17,9 @@ pub(super) fn with_common_types(plan: LogicalPlan) -> Result<LogicalPlan> {
     match plan {
         LogicalPlan::Union(union) => {
             let types = common_types("UNION", &union.inputs)?;
+            if let Some(first) = union.inputs.first() {
+                different_names(first.schema())?;
+            }
             let inputs = union.inputs.into_iter();
             let inputs = inputs.map(|input| converted(input, &types));
             Union::try_new(inputs.collect::<Result<_>>()?).map(LogicalPlan::Union)
@@ -48,6 +52,20 @@ pub(super) fn with_common_types(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         plan => Ok(plan),
     }
+}
+
+/// The planner gives columns of one name others.
+fn different_names(schema: &DFSchema) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for field in schema.fields() {
+        if !names.insert(field.name()) {
+            return plan_err!(
+                "two columns of UNION have the name {}, which they cannot on this engine: write AS with another name",
+                field.name()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Whether the join is an INTERSECT or EXCEPT: before the optimizer, only these are such joins.

@@ -112,7 +112,7 @@ const AGGREGATES: &str = " any_value approx_distinct approx_percentile arbitrary
     bitwise_or_agg bitwise_xor_agg bool_and bool_or corr count count_if covar_pop covar_samp every \
     listagg max max_by min min_by regr_intercept regr_slope stddev stddev_pop stddev_samp sum var_pop var_samp variance ";
 
-/// Functions of which NULL without a type is not the first argument, or none.
+/// Functions of which NULL without a type is not the first argument.
 const AMBIGUOUS_FIRST: [&str; 5] = [
     "json_extract_scalar",
     "reverse",
@@ -120,7 +120,6 @@ const AMBIGUOUS_FIRST: [&str; 5] = [
     "substring",
     "sum",
 ];
-const AMBIGUOUS: [&str; 1] = ["concat"];
 
 /// Functions of windows alone.
 const WINDOW_ONLY: &str = " cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number ";
@@ -141,7 +140,8 @@ pub(crate) fn accepted(name: &str, given: &[DataType]) -> Option<Vec<DataType>> 
     // Athena has such functions of other types too, and does not choose one for NULL.
     let is_null = |given: &[DataType]| given.iter().any(DataType::is_null);
     if AMBIGUOUS_FIRST.contains(&name) && is_null(given.get(..1).unwrap_or_default())
-        || AMBIGUOUS.contains(&name) && is_null(given)
+        || name == "concat" && is_null(given)
+        || name == "concat_ws" && given.len() == 2 && is_null(given.get(1..).unwrap_or_default())
     {
         return None;
     }

@@ -2,28 +2,30 @@
 //! false: that makes no difference where a row is kept only if the comparison is true.
 
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{DFSchema, JoinType, plan_err};
+use datafusion::common::{DFSchema, JoinType, Span, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{
-    BinaryExpr, Cast, Exists, InSubquery, SetComparison, SetQuantifier,
-};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
+
+use super::error_place::placed;
 
 /// Refuses the others.
 pub(super) fn check(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
     plan.apply_expressions(|expr| {
         expr.apply(|expr| {
-            if let Expr::InSubquery(InSubquery {
-                subquery: inner, ..
-            })
-            | Expr::Exists(Exists {
-                subquery: inner, ..
-            })
-            | Expr::SetComparison(SetComparison {
-                subquery: inner, ..
-            }) = expr
-            {
-                inner.subquery.apply(keeps_rows)?;
+            let (inner, kind) = match expr {
+                Expr::ScalarSubquery(inner) => (inner, Kind::Scalar),
+                Expr::InSubquery(of) => (&of.subquery, Kind::In),
+                Expr::SetComparison(of) => (&of.subquery, Kind::Compared),
+                Expr::Exists(of) => (&of.subquery, Kind::Exists),
+                _ => return Ok(TreeNodeRecursion::Continue),
+            };
+            if !inner.outer_ref_columns.is_empty() {
+                let checked = correlated(inner, kind);
+                let mut places = inner.outer_ref_columns.iter().filter_map(outer_span);
+                checked.map_err(|error| placed(error, places.next()))?;
             }
             Ok(TreeNodeRecursion::Continue)
         })
@@ -48,21 +50,72 @@ pub(super) fn check(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
     }
 }
 
-/// Refuses a part of a subquery that refers to the statement around it and has a row where nothing matches, or leaves rows
-/// out by their number: the engine's join takes the matches for all rows.
-fn keeps_rows(plan: &LogicalPlan) -> Result<TreeNodeRecursion> {
-    let by_number = match plan {
-        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
-        LogicalPlan::Limit(limit) => limit.skip.is_some(),
-        _ => false,
-    };
-    let mut inputs = plan.inputs().into_iter();
-    if by_number && inputs.any(|input| !input.all_out_ref_exprs().is_empty()) {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Scalar,
+    In,
+    Compared,
+    Exists,
+}
+
+fn outer_span(column: &Expr) -> Option<Span> {
+    match column {
+        Expr::OuterReferenceColumn(_, column) => column.spans().first(),
+        _ => None,
+    }
+}
+
+/// Refuses a subquery that refers to the statement around it, if it is not on Athena, or the engine's join takes the matches
+/// for all rows: where nothing matches, an aggregate without GROUP BY has a row, and OFFSET counts the rows.
+fn correlated(inner: &Subquery, kind: Kind) -> Result<()> {
+    if kind == Kind::Compared {
         return plan_err!(
-            "IN, EXISTS, ANY and ALL of an aggregate without GROUP BY, or of OFFSET, and with a condition on the statement around it are not on this engine: write a LEFT JOIN of a subquery with GROUP BY"
+            "ANY and ALL of a subquery that refers to the statement around it are not on this engine: write EXISTS"
         );
     }
-    Ok(TreeNodeRecursion::Continue)
+    let refers = |plan: &LogicalPlan| {
+        let mut inputs = plan.inputs().into_iter();
+        inputs.any(|input| !input.all_out_ref_exprs().is_empty())
+    };
+    let is_whole =
+        |plan: &LogicalPlan| matches!(plan, LogicalPlan::Aggregate(of) if of.group_expr.is_empty());
+    let has_aggregate = inner
+        .subquery
+        .exists(|plan| Ok(matches!(plan, LogicalPlan::Aggregate(_))))?;
+    inner.subquery.apply(|plan| {
+        let is_refused = match plan {
+            _ if is_whole(plan) => kind != Kind::Scalar && refers(plan),
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => {
+                kind == Kind::In && refers(plan)
+            }
+            LogicalPlan::Limit(limit) => limit.skip.is_some() && refers(plan),
+            LogicalPlan::Window(_) => kind != Kind::Exists && refers(plan),
+            LogicalPlan::Filter(filter) => match filter.input.as_ref() {
+                input @ LogicalPlan::Aggregate(_) => is_whole(input) && refers(input),
+                _ => {
+                    kind == Kind::Scalar
+                        && has_aggregate
+                        && split_conjunction(&filter.predicate)
+                            .into_iter()
+                            .any(is_other_condition)
+                }
+            },
+            _ => false,
+        };
+        match is_refused {
+            false => Ok(TreeNodeRecursion::Continue),
+            true => plan_err!(
+                "a subquery that refers to the statement around it has on this engine no OFFSET, and an aggregate only as a value, without HAVING and with `=` alone: write a join with a subquery that has GROUP BY"
+            ),
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether it is a condition on the statement around, and no equality.
+fn is_other_condition(expr: &Expr) -> bool {
+    let equality = matches!(expr, Expr::BinaryExpr(BinaryExpr { op, .. }) if *op == Operator::Eq);
+    expr.contains_outer() && !equality
 }
 
 fn is_one(expr: &Expr) -> bool {

@@ -16,6 +16,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use crate::dialect::types::DIGITS_MAX;
+
 /// An integer as a decimal, and the type of the sum of such decimals.
 pub(crate) const SUMMAND_DIGITS: u8 = 28;
 pub(crate) const SUMMAND: DataType = DataType::Decimal128(SUMMAND_DIGITS, 0);
@@ -24,6 +26,19 @@ const SUM: DataType = DataType::Decimal128(38, 0);
 /// The engine's sum of decimals, cast back.
 pub(crate) fn integer_sum(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     mapped(inner, "integer_sum", SUM, DataType::Int64, narrowed)
+}
+
+/// The engine's sum of long decimals of a scale, which fails where it has more than 38 digits: the engine's own wraps
+/// around.
+pub(crate) fn decimal_sum(inner: &Arc<AggregateUDF>, scale: i8) -> AggregateUDF {
+    let sum = DataType::Decimal256(DIGITS_MAX + 10, scale);
+    let returns = DataType::Decimal128(DIGITS_MAX, scale);
+    mapped(inner, "decimal_sum", sum, returns, |sums| {
+        let DataType::Decimal256(_, scale) = sums.data_type() else {
+            return exec_err!("the sum of decimals is a decimal");
+        };
+        converted(sums, &DataType::Decimal128(DIGITS_MAX, *scale))
+    })
 }
 
 /// The engine's aggregate of pairs, which is NULL where it is not finite.
@@ -178,11 +193,15 @@ impl AggregateUDFImpl for Mapped {
 
 /// The decimals as bigints, or an error if one does not fit.
 fn narrowed(sums: &ArrayRef) -> Result<ArrayRef> {
+    converted(sums, &DataType::Int64)
+}
+
+fn converted(sums: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let options = CastOptions {
         safe: false,
         ..CastOptions::default()
     };
-    Ok(cast_with_options(sums, &DataType::Int64, &options)?)
+    Ok(cast_with_options(sums, to, &options)?)
 }
 
 fn finite(results: &ArrayRef) -> Result<ArrayRef> {
