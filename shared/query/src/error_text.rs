@@ -24,6 +24,12 @@ const DEBUG_SPAN: &str = "Span(Location(";
 /// The engine's message if temporary files would exceed their limit.
 const SPILL_LIMIT: &str = "The used disk space during the spilling process has exceeded";
 
+/// The engine's message for a subquery that it cannot make a join of.
+const NO_JOIN: &str = "Physical plan does not support logical expression";
+
+/// The engine's message for two results of one expression.
+const TWICE: &str = "Projections require unique expression names";
+
 /// Types as the engine names them, and as SQL does.
 const TYPES: [(&str, &str); 22] = [
     ("Utf8", "varchar"),
@@ -55,6 +61,15 @@ pub(crate) fn in_sql(message: &str) -> String {
     if message.starts_with(NO_BOUNDS) {
         return "substr and substring take a text and a start, and optionally a length: \
                 substr(token, 1, 4)"
+            .to_owned();
+    }
+    if message.starts_with(NO_JOIN) {
+        return "this subquery, which refers to the statement around it, is not on this engine: \
+                write a join with a subquery that has GROUP BY"
+            .to_owned();
+    }
+    if message.starts_with(TWICE) {
+        return "two results of one expression are not on this engine: name one of them, x AS y"
             .to_owned();
     }
     let message = without_debug_form(message);

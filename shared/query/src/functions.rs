@@ -44,10 +44,11 @@ use datafusion::prelude::SessionContext;
 
 use crate::dialect::array_function::ArrayFunction as _;
 use crate::dialect::array_items::{Contains, Item};
+use crate::dialect::nan::NanLast;
 use crate::dialect::to_text::ToText;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
-const SCALAR_NAMES: [(&str, &str); 9] = [
+const SCALAR_NAMES: [(&str, &str); 10] = [
     // The analyzer puts the name of Athena's type in its place.
     ("arrow_typeof", "typeof"),
     // The engine's own of this name removes the first one only.
@@ -59,6 +60,8 @@ const SCALAR_NAMES: [(&str, &str); 9] = [
     ("isnan", "is_nan"),
     ("levenshtein", "levenshtein_distance"),
     ("ascii", "codepoint"),
+    // The planner takes the arguments of `map` for keys and values in turn.
+    ("map", "__map"),
 ];
 
 /// The same for aggregates.
@@ -112,6 +115,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
             Item { is_lenient: true }.udf(),
             Item { is_lenient: false }.udf(),
             Contains.udf(),
+            NanLast.udf(),
         ])
     {
         context.register_udf(function);

@@ -35,6 +35,7 @@ mod predicate_from_expr;
 mod pushdown;
 mod quarantine_table;
 mod read_only;
+mod recursion_depth;
 mod result_columns;
 mod rows;
 mod scan_stats;

@@ -25,6 +25,7 @@ use crate::dialect::rule::AthenaTypes;
 use crate::error::{self, SqlError, UnknownTable};
 use crate::filters_by_name::{FiltersByName, PUSHES_FILTERS};
 use crate::limits::Limits;
+use crate::recursion_depth::RecursionDepth;
 use crate::suggestions::suggestions;
 use crate::table_names::{ANOMALIES, PRICE_ARCHIVE, QUARANTINE, VIEWS, folder_of};
 use crate::{archive_table, dialect, functions, quarantine_table, read_only};
@@ -101,8 +102,11 @@ fn optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     let mut rules: Vec<_> = rules.map(by_name).collect();
     let last = rules.iter().position(|rule| rule.name() == LAST_RULE);
-    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
-        [Arc::new(CompactStringViews), Arc::new(CooperativeYield)];
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] = [
+        Arc::new(CompactStringViews),
+        Arc::new(CooperativeYield),
+        Arc::new(RecursionDepth),
+    ];
     let at = last.unwrap_or(rules.len());
     rules.splice(at..at, ours);
     rules

@@ -7,12 +7,12 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::functions::core as structs;
+use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
     AggregateUDF, Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition,
+    WindowFunctionDefinition, lit, when,
 };
-use datafusion::scalar::ScalarValue;
 
 use super::array_function::ArrayFunction as _;
 use super::casts::call;
@@ -22,7 +22,9 @@ use super::operands::{boolean, converted, types_of};
 use super::present::Present;
 use super::row_comparison;
 use super::types;
-use crate::functions::mapped::{SUMMAND, extreme, finite_or_null, variance_of_pairs};
+use crate::functions::mapped::{
+    SUMMAND, SUMMAND_DIGITS, decimal_sum, extreme, finite_or_null, short_text, variance_of_pairs,
+};
 use crate::functions::recomputed::recomputed;
 use crate::result_columns::type_name;
 
@@ -34,6 +36,10 @@ const PAIRS: [&str; 5] = [
     "regr_slope",
     "regr_intercept",
 ];
+
+/// The largest number in RANGE over integers, half of what there is for keys on either side, and the same over bigints.
+const INTEGER_BOUND_MAX: f64 = 1e9;
+const BIGINT_BOUND_MAX: f64 = 4e18;
 
 /// Those that are NULL instead of NaN.
 const FINITE_OR_NULL: [&str; 3] = ["corr", "regr_slope", "regr_intercept"];
@@ -66,6 +72,11 @@ impl Functions {
                 function.func = Arc::clone(&self.integer_sum);
                 let args = std::mem::take(&mut params.args);
                 params.args = converted(args, &types, &[SUMMAND]);
+            } else if *name == "sum" {
+                let args = std::mem::take(&mut params.args);
+                (function.func, params.args) = decimal_sum_of(&function.func, args, &types);
+            } else if *name == "listagg" {
+                function.func = Arc::new(short_text(&function.func));
             } else if FINITE_OR_NULL.contains(name) {
                 function.func = Arc::new(finite_or_null(&function.func));
             } else if matches!(*name, "max" | "min")
@@ -111,6 +122,18 @@ impl Functions {
                 if let Some(name) = self.names.get(inner.name()) {
                     let args = std::mem::take(&mut params.args);
                     params.args = self.aggregated(name, args, schema)?;
+                    if *name == "count_if"
+                        && let Some(condition) = params.args.pop()
+                    {
+                        *inner = count_udaf();
+                        params.args = vec![when(condition, lit(1_i64)).end()?];
+                        return Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))));
+                    }
+                    if *name == "sum" {
+                        let types = types_of(&params.args, schema)?;
+                        let args = std::mem::take(&mut params.args);
+                        (*inner, params.args) = decimal_sum_of(inner, args, &types);
+                    }
                     if let Some(of_pair) = population(name, &params.args, schema) {
                         *inner = Arc::new(of_pair);
                         params.args.extend_from_within(..);
@@ -133,10 +156,8 @@ impl Functions {
         for key in &mut params.partition_by {
             *key = with_nan(key.clone(), Some(f64::NAN), schema)?;
         }
-        if let Some(key) = params.order_by.first()
-            && types::is_time(&key.expr.get_type(schema)?)
-        {
-            bounds_of_times(&params.window_frame)?;
+        if let Some(key) = params.order_by.first() {
+            check_bounds(&params.window_frame, &key.expr.get_type(schema)?)?;
         }
         Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))))
     }
@@ -183,6 +204,28 @@ impl Functions {
     }
 }
 
+/// The sum of decimals, which has 38 digits on Athena: the engine's has ten more than they have, as far as there are so many.
+fn decimal_sum_of(
+    sum: &Arc<AggregateUDF>,
+    args: Vec<Expr>,
+    given: &[DataType],
+) -> (Arc<AggregateUDF>, Vec<Expr>) {
+    let [DataType::Decimal128(precision, scale)] = given else {
+        return (Arc::clone(sum), args);
+    };
+    match *precision > SUMMAND_DIGITS {
+        false => {
+            let takes = [DataType::Decimal128(SUMMAND_DIGITS, *scale)];
+            (Arc::clone(sum), converted(args, given, &takes))
+        }
+        true => {
+            let takes = [DataType::Decimal256(types::DIGITS_MAX, *scale)];
+            let sum = Arc::new(decimal_sum(sum, *scale));
+            (sum, converted(args, given, &takes))
+        }
+    }
+}
+
 /// Variance as the covariance of a value and itself, if the value may be NaN: the engine's own is 0 of a single value.
 fn population(name: &str, args: &[Expr], schema: &DFSchema) -> Option<AggregateUDF> {
     let root = match name {
@@ -194,21 +237,51 @@ fn population(name: &str, args: &[Expr], schema: &DFSchema) -> Option<AggregateU
     is_odd.then(|| variance_of_pairs(root))
 }
 
-/// The bounds of RANGE over times are intervals, and not numbers.
-fn bounds_of_times(frame: &WindowFrame) -> Result<()> {
-    let is_number = |bound: &WindowFrameBound| match bound {
-        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => match by {
-            ScalarValue::Utf8(Some(text)) => text.parse::<f64>().is_ok(),
-            by => !by.is_null() && !types::is_interval(&by.data_type()),
-        },
-        WindowFrameBound::CurrentRow => false,
-    };
-    if frame.units == WindowFrameUnits::Range
-        && (is_number(&frame.start_bound) || is_number(&frame.end_bound))
-    {
-        return plan_err!(
-            "the bounds of RANGE over times are intervals: INTERVAL '1' MINUTE PRECEDING"
-        );
+/// The bounds of RANGE are intervals over times, and numbers over numbers.
+fn check_bounds(frame: &WindowFrame, key: &DataType) -> Result<()> {
+    if frame.units != WindowFrameUnits::Range {
+        return Ok(());
+    }
+    for bound in [&frame.start_bound, &frame.end_bound] {
+        let (WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by)) = bound else {
+            continue;
+        };
+        if by.is_null() {
+            continue;
+        }
+        // The planner has texts for both.
+        let text = by.to_string().to_lowercase();
+        let number: Option<f64> = text.parse().ok();
+        if types::is_time(key) && number.is_some() {
+            return plan_err!(
+                "the bounds of RANGE over times are intervals: INTERVAL '1' MINUTE PRECEDING"
+            );
+        }
+        let has_time_of_day = ["hour", "minute", "second"]
+            .iter()
+            .any(|it| text.contains(it));
+        if *key == DataType::Date32 && has_time_of_day {
+            return plan_err!(
+                "the bounds of RANGE over dates are days, months or years: cast the date to timestamp"
+            );
+        }
+        if !types::is_time(key) && !types::is_number(key) {
+            return plan_err!(
+                "RANGE with a number or an interval is not for {}: order by a number or a time",
+                type_name(key)
+            );
+        }
+        // The key and it may not fit into the key's type, which fails on Athena.
+        let most = match key {
+            DataType::Int64 => BIGINT_BOUND_MAX,
+            _ => INTEGER_BOUND_MAX,
+        };
+        if types::is_integer(key) && number.is_some_and(|number| number > most) {
+            return plan_err!(
+                "{text} is too much for RANGE over {}: write UNBOUNDED, or cast the key to double",
+                type_name(key)
+            );
+        }
     }
     Ok(())
 }

@@ -35,6 +35,9 @@ pub(super) fn operation(
     } = binary;
     let (one, other) = (*one, *other);
     let same = |one, other| Ok(Transformed::no(binary_expr(one, op, other)));
+    if left.is_null() && right.is_null() {
+        return plan_err!("`{op}` of two NULLs has no type: write CAST(NULL AS bigint)");
+    }
     if left.is_null() || right.is_null() {
         let known = if left.is_null() { right } else { left };
         if op == Operator::Multiply && matches!(known, DataType::Int64 | DataType::Float64) {
@@ -149,30 +152,28 @@ fn numbers(
         exact(one, left, precision, scale),
         exact(other, right, other_precision, other_scale),
     );
-    Ok(Transformed::yes(match op {
+    let both = scale.max(other_scale);
+    let whole = (precision.cast_signed() - scale).max(other_precision.cast_signed() - other_scale);
+    let returns = match op {
+        Operator::Modulo => return Ok(Transformed::yes(binary_expr(one, op, other))),
         Operator::Divide => {
             let digits = precision.cast_signed() + other_scale + (other_scale - scale).max(0);
-            let returns = types::decimal(digits, scale.max(other_scale));
-            Exact { op, returns }.call(vec![one, other])
+            types::decimal(digits, both)
         }
-        _ => {
-            let needed = match op {
-                Operator::Multiply => precision + other_precision,
-                Operator::Modulo => 0,
-                _ => {
-                    let whole = (precision.cast_signed() - scale)
-                        .max(other_precision.cast_signed() - other_scale);
-                    (whole + scale.max(other_scale) + 1).cast_unsigned()
-                }
-            };
-            if needed > types::DIGITS_MAX {
-                return plan_err!(
-                    "the result of `{op}` may have more than 38 digits: cast to double, or to fewer digits"
-                );
-            }
-            binary_expr(one, op, other)
+        Operator::Multiply if scale + other_scale > types::DIGITS_MAX.cast_signed() => {
+            return plan_err!(
+                "the result of `{op}` has more than 38 digits: cast to double, or to fewer digits"
+            );
         }
-    }))
+        Operator::Multiply => {
+            let digits = (precision + other_precision).cast_signed();
+            types::decimal(digits, scale + other_scale)
+        }
+        _ => types::decimal(whole + both + 1, both),
+    };
+    Ok(Transformed::yes(
+        Exact { op, returns }.call(vec![one, other]),
+    ))
 }
 
 /// Operators on exact numbers that fail where the result does not fit.
@@ -201,61 +202,80 @@ impl ArrayFunction for Exact {
             return exec_err!("an operator has two arguments");
         };
         match self.op {
+            _ if matches!(self.returns, DataType::Decimal128(..)) => self.of_decimals(one, other),
             Operator::Plus => Ok(add(one, other)?),
             Operator::Minus => Ok(sub(one, other)?),
-            Operator::Multiply => Ok(mul(one, other)?),
-            _ => self.divided(arrays),
+            _ => Ok(mul(one, other)?),
         }
     }
 }
 
 impl Exact {
-    /// Rounds half away from zero, to the larger scale.
-    fn divided(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
-        let ([one, other], DataType::Decimal128(precision, scale)) = (arrays, &self.returns) else {
-            return exec_err!("an operator has two arguments");
-        };
-        let (DataType::Decimal128(_, one_scale), DataType::Decimal128(_, other_scale)) =
-            (one.data_type(), other.data_type())
+    fn of_decimals(&self, one: &ArrayRef, other: &ArrayRef) -> Result<ArrayRef> {
+        let (
+            DataType::Decimal128(precision, scale),
+            DataType::Decimal128(_, one_scale),
+            DataType::Decimal128(_, other_scale),
+        ) = (&self.returns, one.data_type(), other.data_type())
         else {
             return exec_err!("the operands are not decimals");
         };
-        let shift = u32::from((other_scale + scale - one_scale).cast_unsigned());
+        // Powers of ten by which both become numbers of one unit, or of one that the operator leaves as it is.
+        let (shift, other_shift) = match self.op {
+            Operator::Multiply => (0, 0),
+            Operator::Divide => (other_scale + scale - one_scale, 0),
+            _ => (scale - one_scale, scale - other_scale),
+        };
+        let by = |shift: i8| 10_i128.checked_pow(u32::from(shift.cast_unsigned()));
+        let (by, other_by) = (by(shift), by(other_shift));
+        let most = 10_u128.pow(u32::from(*precision));
+        let result = |one: i128, other: i128| {
+            let (one, other) = (one.checked_mul(by?)?, other.checked_mul(other_by?)?);
+            let result = match self.op {
+                Operator::Plus => one.checked_add(other),
+                Operator::Minus => one.checked_sub(other),
+                Operator::Multiply => one.checked_mul(other),
+                _ => Some(rounded_quotient(one, other)),
+            };
+            result.filter(|result| result.unsigned_abs() < most)
+        };
         let (one, other) = (
             one.as_primitive::<Decimal128Type>(),
             other.as_primitive::<Decimal128Type>(),
         );
-        let mut quotients = Vec::with_capacity(one.len());
-        for (dividend, divisor) in one.iter().zip(other) {
-            quotients.push(match (dividend, divisor) {
-                (Some(_), Some(0)) => return exec_err!("division by zero"),
-                (Some(dividend), Some(divisor)) => {
-                    let shifted = 10_i128
-                        .checked_pow(shift)
-                        .and_then(|by| dividend.checked_mul(by));
-                    let Some(shifted) = shifted else {
-                        return exec_err!("a decimal has at most 38 digits: cast to double");
-                    };
-                    let (quotient, rest) = (shifted / divisor, shifted % divisor);
-                    let rounds =
-                        rest.unsigned_abs() >= divisor.unsigned_abs() - rest.unsigned_abs();
-                    let sign = if (dividend < 0) == (divisor < 0) {
-                        1
-                    } else {
-                        -1
-                    };
-                    Some(if rounds && rest != 0 {
-                        quotient + sign
-                    } else {
-                        quotient
-                    })
-                }
-                _ => None,
-            });
+        let mut results = Vec::with_capacity(one.len());
+        for (one, other) in one.iter().zip(other) {
+            let (Some(one), Some(other)) = (one, other) else {
+                results.push(None);
+                continue;
+            };
+            if self.op == Operator::Divide && other == 0 {
+                return exec_err!("division by zero");
+            }
+            match result(one, other) {
+                Some(result) => results.push(Some(result)),
+                None => return exec_err!("a decimal has at most 38 digits: cast to double"),
+            }
         }
-        let quotients =
-            Decimal128Array::from(quotients).with_precision_and_scale(*precision, *scale)?;
-        Ok(Arc::new(quotients))
+        let results =
+            Decimal128Array::from(results).with_precision_and_scale(*precision, *scale)?;
+        Ok(Arc::new(results))
+    }
+}
+
+/// Rounds half away from zero.
+fn rounded_quotient(dividend: i128, divisor: i128) -> i128 {
+    let (quotient, rest) = (dividend / divisor, dividend % divisor);
+    let rounds = rest.unsigned_abs() >= divisor.unsigned_abs() - rest.unsigned_abs();
+    let away = if (dividend < 0) == (divisor < 0) {
+        1
+    } else {
+        -1
+    };
+    if rounds && rest != 0 {
+        quotient + away
+    } else {
+        quotient
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn of_function(mut function: Function, span: Span) -> Result<Expr, Sq
         "transform" => Some("array_transform"),
         "filter" => Some("array_filter"),
         "any_match" => Some("array_any_match"),
+        "map" => Some("__map"),
         _ => None,
     };
     if let Some(engines) = engines {

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, UnaryOperator, WindowType,
+    FunctionArguments, UnaryOperator, Value, WindowType,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -19,6 +19,55 @@ fn is_ordered(over: Option<&WindowType>) -> bool {
         }
         Some(WindowType::NamedWindow(_)) => true,
         None => false,
+    }
+}
+
+/// Functions with IGNORE NULLS.
+const TAKES_NULLS: [&str; 5] = ["first_value", "lag", "last_value", "lead", "nth_value"];
+
+/// Aggregates of which the engine ignores DISTINCT.
+const WITHOUT_DISTINCT: [&str; 6] = [
+    "approx_percentile",
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_intercept",
+    "regr_slope",
+];
+
+/// A second argument that has to be a constant.
+fn of_second(name: &str, argument: &Expr, span: Span) -> Checked {
+    let is_null = matches!(argument, Expr::Value(value) if value.value == Value::Null);
+    let is_zero = matches!(argument, Expr::Value(value) if matches!(&value.value, Value::Number(digits, _) if digits.bytes().all(|b| b == b'0')));
+    match (name, argument) {
+        (
+            "lag" | "lead" | "nth_value",
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                ..
+            },
+        ) => refuse(
+            &format!("a negative number in {name}"),
+            "write lead for lag, and the reverse",
+            span,
+        ),
+        ("lag" | "lead" | "nth_value", _) if is_null => {
+            refuse(&format!("NULL as the number of {name}"), "write 1", span)
+        }
+        ("nth_value", _) if is_zero => refuse(
+            "0 in nth_value",
+            "write the number of a row, from 1 on",
+            span,
+        ),
+        ("listagg", Expr::Value(value)) if matches!(value.value, Value::SingleQuotedString(_)) => {
+            Ok(())
+        }
+        ("listagg", _) => refuse(
+            "a separator of listagg that is not a literal",
+            "write listagg(x, ',')",
+            span,
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -121,20 +170,34 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
     }
     for argument in &list.args {
         match argument {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::UnaryOp {
-                op: UnaryOperator::Minus,
-                ..
-            })) if matches!(name.as_str(), "lag" | "lead" | "nth_value") && list.args.len() > 1 => {
-                return refuse(
-                    &format!("a negative number in {name}"),
-                    "write lead for lag, and the reverse",
-                    span,
-                );
-            }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(_)) => {}
-            FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if name == "count" => {}
+            FunctionArg::Unnamed(FunctionArgExpr::Wildcard)
+                if name == "count" && list.duplicate_treatment.is_none() => {}
+            FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if name == "count" => {
+                let instead = "write count(DISTINCT ROW(a, b))";
+                return refuse("count(DISTINCT *)", instead, span);
+            }
             _ => return refuse("this argument", "write an expression", span),
         }
+    }
+    if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(second))) = list.args.get(1) {
+        of_second(&name, second, span)?;
+    }
+    if function.null_treatment.is_some() && !TAKES_NULLS.contains(&name.as_str()) {
+        return refuse(
+            &format!("IGNORE or RESPECT NULLS of {name}"),
+            "write FILTER (WHERE x IS NOT NULL), or CASE",
+            span,
+        );
+    }
+    if list.duplicate_treatment == Some(DuplicateTreatment::Distinct)
+        && WITHOUT_DISTINCT.contains(&name.as_str())
+    {
+        return Err(here_only(
+            &format!("DISTINCT in {name}"),
+            "write SELECT DISTINCT in a subquery",
+            span,
+        ));
     }
     if matches!(list.duplicate_treatment, Some(DuplicateTreatment::All)) && function.over.is_some()
     {

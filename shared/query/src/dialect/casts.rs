@@ -14,6 +14,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable as _, ScalarUDF, cast as cast
 
 use super::array_function::{ArrayFunction, first};
 use super::from_text::FromText;
+use super::rounded_double::RoundedDouble;
 use super::to_text::ToText;
 use super::types::{self, UTC, is_utc};
 use crate::functions::timestamps::epoch_ms;
@@ -46,6 +47,15 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
         _ if types::is_text(&from) && !types::is_text(to) && !types::is_bytes(to) => {
             let to = with_zone(to, &from);
             FromText { to, is_try }.call(vec![expr])
+        }
+        DataType::Decimal128(precision, scale) if types::is_float(&from) => {
+            let (precision, scale) = (*precision, *scale);
+            let cast = RoundedDouble {
+                precision,
+                scale,
+                is_try,
+            };
+            cast.call(vec![expr])
         }
         _ if is_integer && types::is_float(&from) => plain(
             call(math::round(), vec![cast_expr(expr, DataType::Float64)]),

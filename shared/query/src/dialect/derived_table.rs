@@ -1,7 +1,9 @@
 //! Queries around a part of a statement, which give its columns names.
 
+use std::collections::BTreeSet;
+
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+    Expr, Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -33,6 +35,28 @@ pub(super) fn selected_from(body: SetExpr, alias: TableAlias) -> Option<SetExpr>
 fn parsed(sql: &str) -> Option<Box<Query>> {
     let parser = Parser::new(&AthenaDialect).try_with_sql(sql);
     parser.ok()?.parse_query().ok()
+}
+
+/// Whether a query in FROM has columns of different names that it gives them itself. It needs a name, then: without one,
+/// the planner takes its columns for results of the same names around it, and orders by them.
+pub(super) fn has_own_names(body: &SetExpr) -> bool {
+    let select = match body {
+        SetExpr::Select(select) => select,
+        SetExpr::Query(query) => return has_own_names(&query.body),
+        SetExpr::SetOperation { .. } => return true,
+        _ => return false,
+    };
+    let mut names = BTreeSet::new();
+    select.projection.iter().all(|item| {
+        let name = match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias),
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last(),
+            SelectItem::UnnamedExpr(_) => None,
+            _ => return false,
+        };
+        name.is_none_or(|name| names.insert(name.value.to_lowercase()))
+    })
 }
 
 /// The numbers of the rows of UNNEST, as one more array.

@@ -55,12 +55,12 @@ const EXPANSIONS: [(&str, usize, &str); 24] = [
     (
         "max",
         2,
-        "array_slice(array_agg({0} ORDER BY {0} DESC) FILTER (WHERE {0} IS NOT NULL), 1, {1})",
+        "array_slice(array_agg({0} ORDER BY __nan_last({0}) DESC) FILTER (WHERE {0} IS NOT NULL), 1, {1})",
     ),
     (
         "max_by",
         3,
-        "array_slice(array_agg({0} ORDER BY {1} DESC) FILTER (WHERE {1} IS NOT NULL), 1, {2})",
+        "array_slice(array_agg({0} ORDER BY __nan_last({1}) DESC) FILTER (WHERE {1} IS NOT NULL), 1, {2})",
     ),
     (
         "min",
@@ -99,6 +99,9 @@ const EXPANSIONS: [(&str, usize, &str); 24] = [
          END AS BIGINT)",
     ),
 ];
+
+/// Those of the n best.
+const BEST: [&str; 4] = ["max", "max_by", "min", "min_by"];
 
 /// Letters of `format_datetime`, and those of `date_format`.
 const LETTERS: [(&str, &str); 6] = [
@@ -166,6 +169,9 @@ pub(super) fn expanded(
                 "on this engine, this form takes no DISTINCT, ORDER BY, FILTER or OVER: write it in a subquery",
             );
         }
+        if BEST.contains(&name) && !args.last().is_some_and(|count| is_count(count)) {
+            return refused("how many are the best is on this engine a literal from 1 to 10000");
+        }
         let text = args.iter().enumerate();
         text.fold((*template).to_owned(), |text, (place, arg)| {
             text.replace(&format!("{{{place}}}"), &arg.to_string())
@@ -174,6 +180,20 @@ pub(super) fn expanded(
     let expr = parsed(&text);
     expr.map(Some)
         .map_err(|error| SqlError::Engine(error.to_string()))
+}
+
+/// Whether it is a literal from 1 to 10,000, which is the most that Athena takes.
+fn is_count(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast { expr, .. } => is_count(expr),
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => {
+                digits.parse().is_ok_and(|n: u32| (1..=10_000).contains(&n))
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn letters(pattern: &str) -> Option<String> {

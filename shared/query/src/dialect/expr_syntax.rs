@@ -1,14 +1,16 @@
 //! Which expressions are on both engines.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Interval,
     Spanned as _, Subscript, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::call_syntax;
-use super::refusal::{Checked, here_only, refuse};
-use super::type_names;
+use super::refusal::{Checked, here_only, invalid, refuse};
+use super::{call_syntax, signatures, type_names};
+use crate::ast_names::last_name;
 
 /// Whether it compares, so that Athena does not take it as an operand of another comparison.
 fn compares(expr: &Expr) -> bool {
@@ -158,6 +160,7 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
         Expr::Value(value) => of_value(&value.value, span),
         Expr::Interval(interval) => of_interval(interval, span),
         Expr::Function(function) => call_syntax::of_function(function, span),
+        Expr::Lambda(lambda) => of_lambda(&lambda.body),
         Expr::Identifier(name) => match name.value.to_lowercase().as_str() {
             "current_user" | "localtime" | "current_time" | "current_catalog"
             | "current_schema"
@@ -182,10 +185,36 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
         | Expr::Rollup(_)
         | Expr::Tuple(_)
         | Expr::Array(_)
-        | Expr::Lambda(_)
         | Expr::Wildcard(_)
         | Expr::QualifiedWildcard(..) => Ok(()),
         _ => refuse(&format!("`{expr}`"), "docs/sql.md lists what runs on both"),
+    }
+}
+
+/// A lambda computes with its variables and with columns alone.
+fn of_lambda(body: &Expr) -> Checked {
+    let found = datafusion::sql::sqlparser::ast::visit_expressions(body, |expr| {
+        let what = match expr {
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => "a subquery",
+            Expr::Function(function) if function.over.is_some() => "a window",
+            Expr::Function(function) => {
+                match last_name(&function.name).map(|name| name.value.to_lowercase()) {
+                    Some(name) if signatures::is_aggregate(&name) => "an aggregate",
+                    _ => return ControlFlow::Continue(()),
+                }
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        ControlFlow::Break((what, expr.span()))
+    });
+    match found.break_value() {
+        None => Ok(()),
+        Some((what, span)) => Err(invalid(
+            format!(
+                "{what} in a lambda is not on this engine: compute it in a subquery, as a column"
+            ),
+            span,
+        )),
     }
 }
 

@@ -99,7 +99,7 @@ impl Functions {
         // The engine counts in unsigned or short integers.
         let counts = matches!(returns, DataType::UInt64 | DataType::UInt32)
             || (returns == DataType::Int32
-                && *name != "codepoint"
+                && !matches!(*name, "codepoint" | "element_at")
                 && !given.contains(&DataType::Int32));
         Ok(Transformed::yes(match counts {
             true => datafusion::logical_expr::cast(call, DataType::Int64),

@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column, JoinType, NullEquality};
+use datafusion::common::Column;
 use datafusion::error::Result;
 use datafusion::functions_window::row_number::row_number;
 use datafusion::logical_expr::logical_plan::Join;
 use datafusion::logical_expr::{Expr, ExprFunctionExt as _, LogicalPlan, LogicalPlanBuilder};
+
+use super::set_operations::is_set_operation;
 
 /// The column with the place of a row among its equals.
 const PLACE: &str = "__place";
 
 /// The plan, where the first of equal rows is paired with the first, the second with the second, and so on.
 pub(super) fn with_places(plan: LogicalPlan) -> Result<LogicalPlan> {
-    // Before the optimizer, only these operators are such joins; without ALL, the left side is DISTINCT.
     let LogicalPlan::Join(join) = plan else {
         return Ok(plan);
     };
-    if !matches!(join.join_type, JoinType::LeftAnti | JoinType::LeftSemi)
-        || join.null_equality != NullEquality::NullEqualsNull
-        || matches!(join.left.as_ref(), LogicalPlan::Distinct(_))
-    {
+    // Without ALL, the left side is DISTINCT.
+    if !is_set_operation(&join) || matches!(join.left.as_ref(), LogicalPlan::Distinct(_)) {
         return Ok(LogicalPlan::Join(join));
     }
     let columns = join.left.schema().columns();

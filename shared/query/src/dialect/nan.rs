@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::{ArrayRef, AsArray as _, Float64Array};
+use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{DFSchema, NullEquality};
 use datafusion::error::Result;
 use datafusion::functions::math;
@@ -12,6 +14,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::may_be_nan;
+use super::array_function::{ArrayFunction, first};
 use super::casts::call;
 use super::types;
 
@@ -48,6 +51,31 @@ pub(super) fn in_plan(plan: &LogicalPlan) -> Option<Option<f64>> {
         }
         LogicalPlan::Join(_) => Some(Some(f64::NAN)),
         _ => None,
+    }
+}
+
+/// NULL for NaN, as a key of an order in which NaN is the last, whatever its direction.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct NanLast;
+
+impl ArrayFunction for NanLast {
+    fn name(&self) -> &'static str {
+        "__nan_last"
+    }
+
+    fn returns(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(given.first().cloned().unwrap_or(DataType::Null))
+    }
+
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let values = first(arrays)?;
+        let Some(doubles) = values.as_primitive_opt::<Float64Type>() else {
+            return Ok(Arc::clone(values));
+        };
+        let numbers = doubles
+            .iter()
+            .map(|double| double.filter(|it| !it.is_nan()));
+        Ok(Arc::new(numbers.collect::<Float64Array>()))
     }
 }
 

@@ -4,15 +4,16 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, Like};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, Like};
 use datafusion::logical_expr::utils::disjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
 
 use super::arithmetic::{self, FINITE, may_be_nan};
+use super::array_function;
 use super::nan;
 use super::operands::{advice, alike, as_type, boolean, comparable, mixes};
 use super::row_comparison;
-use super::types::{self, common};
+use super::types;
 use crate::result_columns::type_name;
 
 /// Functions that literals are made of.
@@ -73,6 +74,14 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
     if !nan::is_odd(&list.expr, schema) && list.list.iter().any(may_fail) {
         return plan_err!("IN takes no computed items on this engine: write `=` and OR");
     }
+    // Trino's switch of numbers has no default for NULL.
+    if list.list.len() > 2
+        && !types::is_text(&given)
+        && !types::is_float(&given)
+        && list.list.iter().any(is_null)
+    {
+        return plan_err!("NULL among the items of IN has another meaning on Athena: leave it out");
+    }
     let is_double = |item: &Expr| item.get_type(schema).is_ok_and(|item| mixes(&given, &item));
     if !by_parts(&list.expr, schema) && !list.list.iter().any(is_double) {
         return Ok(Transformed::no(Expr::InList(list)));
@@ -83,10 +92,20 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
     Ok(Transformed::yes(negated_if(list.negated, any)))
 }
 
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(Cast { expr, .. }) => is_null(expr),
+        Expr::Literal(value, _) => value.is_null(),
+        _ => false,
+    }
+}
+
 fn may_fail(expr: &Expr) -> bool {
     let fails = |expr: &Expr| match expr {
         Expr::BinaryExpr(_) => Ok(true),
-        Expr::ScalarFunction(function) => Ok(!FROM_LITERALS.contains(&function.name())),
+        Expr::ScalarFunction(function) => {
+            Ok(!FROM_LITERALS.contains(&function.name()) && !array_function::is_constant(function))
+        }
         _ => Ok(false),
     };
     expr.exists(fails).unwrap_or(true)
@@ -171,8 +190,13 @@ pub(super) fn of_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transfo
             return arithmetic::operation(binary, &left, &right);
         }
         Operator::StringConcat => {
-            let fits = |given: &DataType| types::is_text(given) || given.is_null();
-            if !fits(&left) || !fits(&right) || common(&left, &right).is_none() {
+            // NULL could be an array.
+            if left.is_null() || right.is_null() {
+                return plan_err!(
+                    "`||` of NULL may be of texts or of arrays: write CAST(NULL AS varchar)"
+                );
+            }
+            if !types::is_text(&left) || !types::is_text(&right) {
                 return plan_err!(
                     "`||` takes two texts or two arrays, not {} and {}: write CAST(… AS varchar)",
                     type_name(&left),

@@ -12,13 +12,16 @@ use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
 use super::operands::{alike, boolean, comparable};
+use super::set_operations::is_set_operation;
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
 
-/// What is not in an expression: predicates, keys of joins, and the columns of UNION and VALUES.
+/// What is not in an expression: predicates, keys of joins, and the columns of VALUES.
 pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
     match plan {
         LogicalPlan::Filter(filter) => boolean(&filter.predicate.get_type(schema)?, "a condition"),
+        // Its columns have common types.
+        LogicalPlan::Join(join) if is_set_operation(join) => Ok(()),
         LogicalPlan::Join(join) => {
             for (left, right) in &join.on {
                 alike("a join", &left.get_type(schema)?, &right.get_type(schema)?)?;
@@ -27,18 +30,6 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
                 Some(filter) => boolean(&filter.get_type(schema)?, "ON"),
                 None => Ok(()),
             }
-        }
-        LogicalPlan::Union(union) => {
-            let [first, others @ ..] = union.inputs.as_slice() else {
-                return Ok(());
-            };
-            for other in others {
-                let columns = first.schema().fields().iter().zip(other.schema().fields());
-                for (one, other) in columns {
-                    alike("UNION", one.data_type(), other.data_type())?;
-                }
-            }
-            Ok(())
         }
         LogicalPlan::Values(values) => {
             let columns = values.schema.fields().len();
@@ -62,6 +53,12 @@ pub(super) fn check_recursion(plan: &LogicalPlan) -> Result<()> {
     let LogicalPlan::RecursiveQuery(query) = plan else {
         return Ok(());
     };
+    // Athena takes rows away that it has already only in the end, and may go on with them until it fails.
+    if query.is_distinct {
+        return plan_err!(
+            "UNION in a recursive query is not on this engine: write UNION ALL, and SELECT DISTINCT … FROM it"
+        );
+    }
     let schema = merge_schema(&query.recursive_term.inputs());
     for next in query.recursive_term.expressions() {
         if let Expr::Cast(Cast { expr, field }) = next.unalias()

@@ -7,13 +7,14 @@ use datafusion::common::{Column, DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions::math;
+use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::{
     Expr, ExprSchemable as _, Operator, ScalarUDF, binary_expr, cast as cast_expr, lit, when,
 };
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
-use super::arithmetic::may_be_nan;
+use super::arithmetic::{may_be_nan, operation};
 use super::array_function::ArrayFunction as _;
 use super::casts::{call, cast_to, local};
 use super::operands::alike;
@@ -126,6 +127,45 @@ impl Replaced {
                 let mut args = vec![ToText { iso: false }.call(vec![array.clone()])];
                 args.extend_from_slice(others);
                 Some(self.call(name, args)?)
+            }
+            ("array_remove", [array, item]) => {
+                let (array, item) = (array.get_type(schema)?, item.get_type(schema)?);
+                if types::items(&array).is_some_and(types::is_float) || types::is_float(&item) {
+                    return plan_err!(
+                        "array_remove of doubles is not on this engine: write filter(array, y -> y <> x)"
+                    );
+                }
+                None
+            }
+            ("flatten", [array]) => {
+                let given = array.get_type(schema)?;
+                let item = types::items(&given).unwrap_or(&DataType::Null);
+                if types::items(item).is_none() {
+                    return plan_err!(
+                        "flatten takes an array of arrays, not {}",
+                        type_name(&given)
+                    );
+                }
+                None
+            }
+            ("sequence", [first, ..]) => match first.get_type(schema)? {
+                DataType::Timestamp(_, Some(_)) => {
+                    return plan_err!(
+                        "sequence takes no timestamp with time zone: write CAST(x AS timestamp)"
+                    );
+                }
+                _ => None,
+            },
+            // The engine has one digit more for integers.
+            ("mod", [one, other]) => {
+                let (left, right) = (one.get_type(schema)?, other.get_type(schema)?);
+                let is_decimal = |given: &DataType| matches!(given, DataType::Decimal128(..));
+                if !is_decimal(&left) && !is_decimal(&right) {
+                    return Ok(None);
+                }
+                let (one, other) = (Box::new(one.clone()), Box::new(other.clone()));
+                let rest = BinaryExpr::new(one, Operator::Modulo, other);
+                Some(operation(rest, &left, &right)?.data)
             }
             ("date_diff", [_, one, other]) => {
                 for time in [one, other] {

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::call_rewrite::{bare, bare_bounds};
 use super::derived_table::selected_from;
 use super::unnamed::UNNAMED;
-use super::{derived_table, shows};
+use super::{derived_table, order_by, shows};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
@@ -47,6 +47,7 @@ impl VisitorMut for Rewriter<'_> {
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             lower_alias(&mut cte.alias);
         }
+        order_by::by_places(query);
         if let Some(Fetch { quantity, .. }) = query.fetch.take() {
             let one = Expr::value(Value::Number("1".to_owned(), false));
             let limit = Some(quantity.unwrap_or(one));
@@ -203,7 +204,12 @@ impl VisitorMut for Rewriter<'_> {
                     let columns = values.rows.first().map_or(0, |row| row.content.len());
                     (alias, columns)
                 }
-                _ => return ControlFlow::Continue(()),
+                body => {
+                    if alias.is_none() && derived_table::has_own_names(body) {
+                        *alias = Some(self.unnamed_alias(0));
+                    }
+                    return ControlFlow::Continue(());
+                }
             },
             TableFactor::UNNEST {
                 alias, array_exprs, ..

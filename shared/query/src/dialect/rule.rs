@@ -3,12 +3,14 @@
 
 use std::sync::OnceLock;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::logical_plan::Values;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
@@ -19,7 +21,8 @@ use super::error_place::{first_span, placed};
 use super::function_types::Functions;
 use super::operands::boolean;
 use super::plan_columns::{check_plan, check_recursion};
-use super::{arithmetic, casts, multisets, nan, operator_types, subqueries, types};
+use super::{arithmetic, casts, multisets, nan, operator_types, set_operations};
+use super::{stale_types, subqueries, types};
 use crate::result_columns::type_name;
 
 /// Athena's types for a plan.
@@ -46,32 +49,54 @@ impl AnalyzerRule for AthenaTypes {
             check_recursion(plan)?;
             Ok(TreeNodeRecursion::Continue)
         })?;
-        let plan = plan.transform_up_with_subqueries(|plan| functions.of_plan(plan))?;
-        Ok(plan.data)
+        functions.typed(plan, &DFSchema::empty())
     }
 }
 
 impl Functions {
-    fn of_plan(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-        let mut schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::TableScan(scan) = &plan {
-            let table = scan.source.schema();
-            schema.merge(&DFSchema::try_from_qualified_schema(
-                scan.table_name.clone(),
-                &table,
-            )?);
+    /// The plan with types, from its leaves on. A subquery may refer to columns of the statements around it, `outer`.
+    fn typed(&self, plan: LogicalPlan, outer: &DFSchema) -> Result<LogicalPlan> {
+        let typed = plan.transform_up(|plan| {
+            let plan = set_operations::with_common_types(plan)?;
+            let mut schema = merge_schema(&plan.inputs());
+            if let LogicalPlan::TableScan(scan) = &plan {
+                let table = scan.source.schema();
+                schema.merge(&DFSchema::try_from_qualified_schema(
+                    scan.table_name.clone(),
+                    &table,
+                )?);
+            }
+            let mut around = schema.clone();
+            around.merge(outer);
+            let plan =
+                plan.map_subqueries(|inner| self.typed(inner, &around).map(Transformed::yes))?;
+            self.of_plan(plan.data, &schema, outer)
+        })?;
+        Ok(typed.data)
+    }
+
+    fn of_plan(
+        &self,
+        plan: LogicalPlan,
+        schema: &DFSchema,
+        outer: &DFSchema,
+    ) -> Result<Transformed<LogicalPlan>> {
+        check_plan(&plan, schema)?;
+        subqueries::check(&plan, schema)?;
+        if let LogicalPlan::Values(values) = &plan {
+            self.check_values(values)?;
         }
-        check_plan(&plan, &schema)?;
-        subqueries::check(&plan, &schema)?;
         let nan = nan::in_plan(&plan);
         let names = NamePreserver::new(&plan);
+        let plan = stale_types::with_outer_types(plan, outer);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let typed = expr.transform_up(|expr| {
                 let span = first_span(&expr);
-                let typed = self.of_expr(expr, &schema);
+                let typed = self.of_expr(stale_types::of_outer(expr, outer), schema);
                 typed.map_err(|error| placed(error, span))
             })?;
+            stale_types::check_lambdas(&typed.data, schema)?;
             let Some(nan) = nan else {
                 return Ok(typed.update_data(|expr| name.restore(expr)));
             };
@@ -79,16 +104,46 @@ impl Functions {
                 // The results of aggregates are left as they are.
                 Expr::AggregateFunction(_) | Expr::Alias(_) => Ok(name.restore(expr)),
                 Expr::GroupingSet(set)
-                    if set.distinct_expr().iter().any(|key| nan::is_odd(key, &schema)) =>
+                    if set.distinct_expr().iter().any(|key| nan::is_odd(key, schema)) =>
                 {
                     plan_err!(
                         "ROLLUP, CUBE and GROUPING SETS of doubles that may be NaN are not on this engine: write UNION ALL"
                     )
                 }
-                expr => nan::with_nan(expr, nan, &schema).map(|expr| name.restore(expr)),
+                expr => nan::with_nan(expr, nan, schema).map(|expr| name.restore(expr)),
             })
         })?
-        .map_data(|plan| nan::distinct(multisets::with_places(plan.recompute_schema()?)?))
+        .map_data(|plan| {
+            let plan = stale_types::checked(plan.recompute_schema()?)?;
+            nan::distinct(multisets::with_places(plan)?)
+        })
+    }
+
+    /// Refuses VALUES that the planner has cast to the type of a value that has another one on Athena.
+    fn check_values(&self, values: &Values) -> Result<()> {
+        let none = DFSchema::empty();
+        for column in 0..values.schema.fields().len() {
+            let (mut is_cast, mut changes) = (false, false);
+            for value in values.values.iter().filter_map(|row| row.get(column)) {
+                let given = match value {
+                    Expr::Cast(Cast { expr, .. }) => expr,
+                    value => value,
+                };
+                is_cast |= matches!(value, Expr::Cast(_));
+                let planned = given.get_type(&none)?;
+                if matches!(planned, DataType::Decimal128(..)) {
+                    let typed = given.clone();
+                    let typed = typed.transform_up(|expr| self.of_expr(expr, &none))?.data;
+                    changes |= typed.get_type(&none)? != planned;
+                }
+            }
+            if is_cast && changes {
+                return plan_err!(
+                    "VALUES of a decimal that is computed and of other types are not on this engine: write SELECT … UNION ALL SELECT …"
+                );
+            }
+        }
+        Ok(())
     }
 
     fn of_expr(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

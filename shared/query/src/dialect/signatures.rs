@@ -112,6 +112,15 @@ const AGGREGATES: &str = " any_value approx_distinct approx_percentile arbitrary
     bitwise_or_agg bitwise_xor_agg bool_and bool_or corr count count_if covar_pop covar_samp every \
     listagg max max_by min min_by regr_intercept regr_slope stddev stddev_pop stddev_samp sum var_pop var_samp variance ";
 
+/// Functions of which NULL without a type is not the first argument.
+const AMBIGUOUS_FIRST: [&str; 5] = [
+    "json_extract_scalar",
+    "reverse",
+    "substr",
+    "substring",
+    "sum",
+];
+
 /// Functions of windows alone.
 const WINDOW_ONLY: &str = " cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number ";
 
@@ -128,8 +137,12 @@ pub(crate) fn needs_window(name: &str) -> bool {
 /// The types of the arguments after Athena's conversions; `None` if it refuses them.
 pub(crate) fn accepted(name: &str, given: &[DataType]) -> Option<Vec<DataType>> {
     let calls = BY_NAME.get(name)?;
-    // A NULL could be a varchar or JSON.
-    if name.starts_with("json_") && given.first().is_some_and(DataType::is_null) {
+    // Athena has such functions of other types too, and does not choose one for NULL.
+    let is_null = |given: &[DataType]| given.iter().any(DataType::is_null);
+    if AMBIGUOUS_FIRST.contains(&name) && is_null(given.get(..1).unwrap_or_default())
+        || name == "concat" && is_null(given)
+        || name == "concat_ws" && given.len() == 2 && is_null(given.get(1..).unwrap_or_default())
+    {
         return None;
     }
     if calls.is_empty() {
@@ -187,6 +200,7 @@ fn converted(letter: char, given: &DataType) -> Option<DataType> {
             (types::integer_digits(given).is_some() || given.is_null()).then_some(DataType::Int64)
         }
         'f' => (types::is_number(given) || given.is_null()).then_some(DataType::Float64),
+        'n' if given.is_null() => Some(DataType::Int8),
         'n' => keep(types::is_number(given)),
         'g' => keep(types::is_number(given) && !matches!(given, DataType::Decimal128(..))),
         'q' => keep(matches!(given, DataType::Decimal128(..))),

@@ -2,13 +2,34 @@
 //! false: that makes no difference where a row is kept only if the comparison is true.
 
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{DFSchema, JoinType, plan_err};
+use datafusion::common::{DFSchema, JoinType, Span, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
+
+use super::error_place::placed;
 
 /// Refuses the others.
 pub(super) fn check(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
+    plan.apply_expressions(|expr| {
+        expr.apply(|expr| {
+            let (inner, kind) = match expr {
+                Expr::ScalarSubquery(inner) => (inner, Kind::Scalar),
+                Expr::InSubquery(of) => (&of.subquery, Kind::In),
+                Expr::SetComparison(of) => (&of.subquery, Kind::Compared),
+                Expr::Exists(of) => (&of.subquery, Kind::Exists),
+                _ => return Ok(TreeNodeRecursion::Continue),
+            };
+            if !inner.outer_ref_columns.is_empty() {
+                let checked = correlated(inner, kind);
+                let mut places = inner.outer_ref_columns.iter().filter_map(outer_span);
+                checked.map_err(|error| placed(error, places.next()))?;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
     match plan {
         LogicalPlan::Filter(filter) => wanted(&filter.predicate, true, true, schema),
         LogicalPlan::Join(join) if join.join_type == JoinType::Inner => match &join.filter {
@@ -27,6 +48,74 @@ pub(super) fn check(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
             Ok(())
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Scalar,
+    In,
+    Compared,
+    Exists,
+}
+
+fn outer_span(column: &Expr) -> Option<Span> {
+    match column {
+        Expr::OuterReferenceColumn(_, column) => column.spans().first(),
+        _ => None,
+    }
+}
+
+/// Refuses a subquery that refers to the statement around it, if it is not on Athena, or the engine's join takes the matches
+/// for all rows: where nothing matches, an aggregate without GROUP BY has a row, and OFFSET counts the rows.
+fn correlated(inner: &Subquery, kind: Kind) -> Result<()> {
+    if kind == Kind::Compared {
+        return plan_err!(
+            "ANY and ALL of a subquery that refers to the statement around it are not on this engine: write EXISTS"
+        );
+    }
+    let refers = |plan: &LogicalPlan| {
+        let mut inputs = plan.inputs().into_iter();
+        inputs.any(|input| !input.all_out_ref_exprs().is_empty())
+    };
+    let is_whole =
+        |plan: &LogicalPlan| matches!(plan, LogicalPlan::Aggregate(of) if of.group_expr.is_empty());
+    let has_aggregate = inner
+        .subquery
+        .exists(|plan| Ok(matches!(plan, LogicalPlan::Aggregate(_))))?;
+    inner.subquery.apply(|plan| {
+        let is_refused = match plan {
+            _ if is_whole(plan) => kind != Kind::Scalar && refers(plan),
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => {
+                kind == Kind::In && refers(plan)
+            }
+            LogicalPlan::Limit(limit) => limit.skip.is_some() && refers(plan),
+            LogicalPlan::Window(_) => kind != Kind::Exists && refers(plan),
+            LogicalPlan::Filter(filter) => match filter.input.as_ref() {
+                input @ LogicalPlan::Aggregate(_) => is_whole(input) && refers(input),
+                _ => {
+                    kind == Kind::Scalar
+                        && has_aggregate
+                        && split_conjunction(&filter.predicate)
+                            .into_iter()
+                            .any(is_other_condition)
+                }
+            },
+            _ => false,
+        };
+        match is_refused {
+            false => Ok(TreeNodeRecursion::Continue),
+            true => plan_err!(
+                "a subquery that refers to the statement around it has on this engine no OFFSET, and an aggregate only as a value, without HAVING and with `=` alone: write a join with a subquery that has GROUP BY"
+            ),
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether it is a condition on the statement around, and no equality.
+fn is_other_condition(expr: &Expr) -> bool {
+    let equality = matches!(expr, Expr::BinaryExpr(BinaryExpr { op, .. }) if *op == Operator::Eq);
+    expr.contains_outer() && !equality
 }
 
 fn is_one(expr: &Expr) -> bool {
@@ -57,16 +146,35 @@ fn wanted(expr: &Expr, as_is: bool, alone: bool, schema: &DFSchema) -> Result<()
             }
             never_null(of, schema)
         }
+        Expr::SetComparison(of) if as_is != differs(of) => Ok(()),
         expr => {
             expr.apply(|expr| {
-                if let Expr::InSubquery(of) = expr {
-                    never_null(of, schema)?;
+                match expr {
+                    Expr::InSubquery(of) => never_null(of, schema)?,
+                    Expr::SetComparison(of) => never_null_of_two(of, schema)?,
+                    _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
             })?;
             Ok(())
         }
     }
+}
+
+/// `<> ANY`, which is true on Athena where the value is NULL and the subquery has two others, and not unknown.
+fn differs(of: &SetComparison) -> bool {
+    of.op == Operator::NotEq && of.quantifier == SetQuantifier::Any
+}
+
+/// As [`differs`], or `= ALL`, which is false there.
+fn never_null_of_two(of: &SetComparison, schema: &DFSchema) -> Result<()> {
+    let is_all = of.op == Operator::Eq && of.quantifier == SetQuantifier::All;
+    if (differs(of) || is_all) && of.expr.nullable(schema)? {
+        return plan_err!(
+            "`<> ANY` and NOT … `= ALL` of a value that may be NULL are not on this engine: compare it with min and max of the subquery"
+        );
+    }
+    Ok(())
 }
 
 fn is_column(expr: &Expr) -> bool {

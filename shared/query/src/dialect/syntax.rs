@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{Checked, here_only, refuse};
-use super::{expr_syntax, from_syntax};
+use super::{expr_syntax, from_syntax, order_by, window_frames};
 use crate::ast_names::last_name;
 use crate::error::SqlError;
 
@@ -105,6 +105,8 @@ fn of_query(query: &Query) -> Checked {
         ));
     }
     of_set_expr(&query.body)?;
+    order_by::check(query)?;
+    window_frames::check(&query.body, query.order_by.as_ref())?;
     match &query.limit_clause {
         Some(LimitClause::OffsetCommaLimit { limit, .. }) => {
             refuse("LIMIT a, b", "write OFFSET a LIMIT b", limit.span())
@@ -296,7 +298,7 @@ fn qualified_column_of_using(select: &Select) -> Option<(String, Span)> {
     found.break_value()
 }
 
-fn without_parentheses(expr: &Expr) -> &Expr {
+pub(super) fn without_parentheses(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => without_parentheses(inner),
         expr => expr,
@@ -304,7 +306,7 @@ fn without_parentheses(expr: &Expr) -> &Expr {
 }
 
 /// Whether it is the place of a result, such as 1.
-fn is_place(key: &Expr) -> bool {
+pub(super) fn is_place(key: &Expr) -> bool {
     matches!(key, Expr::Value(value) if is_count(&value.value))
 }
 
@@ -334,7 +336,7 @@ fn only_an_alias(expr: &Expr, select: &Select) -> Option<String> {
 }
 
 /// The names without a table in an expression, in lower case.
-fn identifiers(expr: &Expr) -> Vec<String> {
+pub(super) fn identifiers(expr: &Expr) -> Vec<String> {
     let mut names = Vec::new();
     let visited = datafusion::sql::sqlparser::ast::visit_expressions(expr, |expr| {
         if let Expr::Identifier(name) = expr {

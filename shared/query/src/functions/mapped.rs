@@ -1,5 +1,5 @@
 //! Aggregates of the engine whose results are changed: `sum` of integers fails where it does not fit, since the engine's own
-//! wraps around, and `corr` and its like are NULL where they are not finite.
+//! wraps around, `corr` and its like are NULL where they are not finite, and `listagg` fails where its text is long.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, Float64Array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::covariance::covar_pop_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -15,13 +16,29 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use crate::dialect::types::DIGITS_MAX;
+
 /// An integer as a decimal, and the type of the sum of such decimals.
-pub(crate) const SUMMAND: DataType = DataType::Decimal128(28, 0);
+pub(crate) const SUMMAND_DIGITS: u8 = 28;
+pub(crate) const SUMMAND: DataType = DataType::Decimal128(SUMMAND_DIGITS, 0);
 const SUM: DataType = DataType::Decimal128(38, 0);
 
 /// The engine's sum of decimals, cast back.
 pub(crate) fn integer_sum(inner: &Arc<AggregateUDF>) -> AggregateUDF {
     mapped(inner, "integer_sum", SUM, DataType::Int64, narrowed)
+}
+
+/// The engine's sum of long decimals of a scale, which fails where it has more than 38 digits: the engine's own wraps
+/// around.
+pub(crate) fn decimal_sum(inner: &Arc<AggregateUDF>, scale: i8) -> AggregateUDF {
+    let sum = DataType::Decimal256(DIGITS_MAX + 10, scale);
+    let returns = DataType::Decimal128(DIGITS_MAX, scale);
+    mapped(inner, "decimal_sum", sum, returns, |sums| {
+        let DataType::Decimal256(_, scale) = sums.data_type() else {
+            return exec_err!("the sum of decimals is a decimal");
+        };
+        converted(sums, &DataType::Decimal128(DIGITS_MAX, *scale))
+    })
 }
 
 /// The engine's aggregate of pairs, which is NULL where it is not finite.
@@ -50,6 +67,23 @@ pub(crate) fn extreme(inner: &Arc<AggregateUDF>) -> AggregateUDF {
         Ok(Arc::clone(found))
     })
 }
+
+/// The engine's `string_agg`, which fails where its text is longer than Athena's may be.
+pub(crate) fn short_text(inner: &Arc<AggregateUDF>) -> AggregateUDF {
+    let text = DataType::LargeUtf8;
+    mapped(inner, "short_text", text.clone(), text, |texts| {
+        let lengths = texts.as_string::<i64>().iter().flatten().map(str::len);
+        match lengths
+            .max()
+            .is_some_and(|longest| longest > TEXT_BYTES_MAX)
+        {
+            true => exec_err!("listagg makes texts of at most {TEXT_BYTES_MAX} bytes"),
+            false => Ok(Arc::clone(texts)),
+        }
+    })
+}
+
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
 const EXTREME: &str = "extreme";
 
@@ -159,11 +193,15 @@ impl AggregateUDFImpl for Mapped {
 
 /// The decimals as bigints, or an error if one does not fit.
 fn narrowed(sums: &ArrayRef) -> Result<ArrayRef> {
+    converted(sums, &DataType::Int64)
+}
+
+fn converted(sums: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let options = CastOptions {
         safe: false,
         ..CastOptions::default()
     };
-    Ok(cast_with_options(sums, &DataType::Int64, &options)?)
+    Ok(cast_with_options(sums, to, &options)?)
 }
 
 fn finite(results: &ArrayRef) -> Result<ArrayRef> {

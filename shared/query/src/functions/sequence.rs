@@ -180,6 +180,9 @@ impl ArrayFunction for Repeat {
         let (mut places, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
         for (row, count) in counts.as_primitive::<Int64Type>().iter().enumerate() {
             let length = usize::try_from(count.unwrap_or(0)).unwrap_or(0);
+            if count.is_some_and(|count| count < 0) {
+                return exec_err!("the count of repeat is 0 or more");
+            }
             if count.is_some_and(|count| count > ITEMS_MAX) {
                 return exec_err!("repeat makes at most {ITEMS_MAX} items");
             }
