@@ -23,6 +23,7 @@ mod from_syntax;
 mod from_text;
 mod function_types;
 pub(crate) mod grammar;
+mod known_columns;
 mod like;
 pub(crate) mod moments;
 mod multisets;
@@ -32,12 +33,14 @@ mod operator_types;
 mod order_by;
 mod plan_columns;
 mod present;
+pub(crate) mod random_below;
 mod refusal;
 mod replaced;
 pub(crate) mod rewrite;
 mod rounded_double;
 mod row_comparison;
 pub(crate) mod rule;
+pub(crate) mod same_column;
 mod set_operations;
 mod shows;
 pub(crate) mod signatures;
@@ -49,18 +52,24 @@ pub(crate) mod tokens;
 mod type_names;
 pub(crate) mod types;
 pub(crate) mod unnamed;
+mod using;
 mod window_frames;
+mod windows;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::parser::Statement;
 
 use crate::error::SqlError;
 
-/// Refuses a statement that Athena does not run, or for which this engine has no such meaning.
-pub(crate) fn check(statement: &Statement) -> Result<(), SqlError> {
+/// Refuses a statement that Athena does not run, or for which this engine has no such meaning. Its windows are written
+/// out.
+pub(crate) fn check(statement: &mut Statement) -> Result<(), SqlError> {
     match statement {
-        Statement::Statement(standard) => syntax::check(standard),
-        Statement::Explain(explain) => check(&explain.statement),
+        Statement::Statement(standard) => {
+            windows::expand(standard)?;
+            syntax::check(standard)
+        }
+        Statement::Explain(explain) => check(&mut explain.statement),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ mod letter_case;
 pub(crate) mod mapped;
 mod max_by;
 mod mysql_format;
+mod mysql_parse;
 mod null_propagation;
 mod number_bases;
 mod of_items;
@@ -27,15 +28,18 @@ mod scalar_function;
     reason = "few of the engine's types are times"
 )]
 mod sequence;
+pub(crate) mod spaces;
 mod split_part;
 mod split_text;
 mod substring;
 pub(crate) mod timestamps;
+mod url_host;
+pub(crate) mod zone_names;
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "few of the engine's types are times"
 )]
-mod zones;
+pub(crate) mod zones;
 
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
@@ -45,6 +49,8 @@ use datafusion::prelude::SessionContext;
 use crate::dialect::array_function::ArrayFunction as _;
 use crate::dialect::array_items::{Contains, Item};
 use crate::dialect::nan::NanLast;
+use crate::dialect::random_below::RandomBelow;
+use crate::dialect::same_column::SameColumn;
 use crate::dialect::to_text::ToText;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
@@ -96,13 +102,15 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         .chain(json_extract::functions())
         .chain(number_bases::functions())
         .chain(split_part::functions())
-        .chain([split_text::function(), replaced_text::function()])
+        .chain([
+            split_text::function(),
+            replaced_text::function(),
+            url_host::function(),
+        ])
         .chain(substring::functions())
         .chain(letter_case::functions())
-        .chain([
-            regexp_pattern::extract_function(),
-            substring::shortened_function(),
-        ]);
+        .chain(regexp_pattern::functions())
+        .chain([substring::shortened_function()]);
     for function in scalars {
         context.register_udf(ScalarUDF::from(function));
     }
@@ -116,6 +124,8 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
             Item { is_lenient: false }.udf(),
             Contains.udf(),
             NanLast.udf(),
+            RandomBelow.udf(),
+            SameColumn.udf(),
         ])
     {
         context.register_udf(function);

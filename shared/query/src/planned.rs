@@ -43,7 +43,7 @@ pub(crate) async fn plan(
         mut statement,
         answers,
     } = parse_unbound(sql)?;
-    dialect::check(&statement)?;
+    dialect::check(&mut statement)?;
     value::bind(&mut statement, values)?;
     let tables = session::tables(&state).await;
     dialect::rewrite(&mut statement, sql, &tables)?;

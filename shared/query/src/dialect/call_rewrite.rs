@@ -78,7 +78,7 @@ fn is_narrow(value: &Value) -> bool {
 }
 
 /// As [`bare`], of the bounds of a frame.
-pub(super) fn bare_bounds(frame: &mut Option<WindowFrame>) {
+fn bare_bounds(frame: &mut Option<WindowFrame>) {
     if let Some(frame) = frame {
         let bounds = std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound);
         for bound in bounds {

@@ -147,6 +147,13 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
             span,
         );
     }
+    if function.over.is_some() && !is_aggregate && !signatures::needs_window(&name) {
+        return refuse(
+            &format!("OVER after {name}"),
+            "write an aggregate or a function of windows",
+            span,
+        );
+    }
     let FunctionArguments::List(list) = &function.args else {
         return match function.args {
             FunctionArguments::None
@@ -161,6 +168,28 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
             ),
         };
     };
+    if name.starts_with("current_t") || name.starts_with("current_d") || name.starts_with("local") {
+        return refuse(
+            &format!("{name} with parentheses"),
+            "write it without, or now()",
+            span,
+        );
+    }
+    let is_column = |arg: &FunctionArg| {
+        matches!(
+            arg,
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(
+                Expr::Identifier(_) | Expr::CompoundIdentifier(_)
+            ))
+        )
+    };
+    if name == "grouping" && !list.args.iter().all(is_column) {
+        return refuse(
+            "grouping of an expression",
+            "name the columns in a subquery",
+            span,
+        );
+    }
     if !is_aggregate && (list.duplicate_treatment.is_some() || !list.clauses.is_empty()) {
         return refuse(
             &format!("DISTINCT or ORDER BY in {name}"),

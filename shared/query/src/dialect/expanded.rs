@@ -10,7 +10,7 @@ use super::refusal::invalid;
 use crate::error::SqlError;
 
 /// A function, the number of its arguments, and the expression: `{0}` is the first argument.
-const EXPANSIONS: [(&str, usize, &str); 24] = [
+const EXPANSIONS: [(&str, usize, &str); 23] = [
     (
         "array_union",
         2,
@@ -74,17 +74,12 @@ const EXPANSIONS: [(&str, usize, &str); 24] = [
     ),
     ("nan", 0, "CAST('NaN' AS DOUBLE)"),
     ("none_match", 2, "(NOT array_any_match({0}, {1}))"),
-    ("rand", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
-    ("random", 1, "CAST(floor(random() * {0}) AS BIGINT)"),
+    ("rand", 1, "__random({0})"),
+    ("random", 1, "__random({0})"),
     (
         "skewness",
         1,
         "__skewness(array_agg(CAST('1' AS DOUBLE) * {0}) FILTER (WHERE {0} IS NOT NULL))",
-    ),
-    (
-        "url_extract_host",
-        1,
-        r"regexp_extract({0}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@ ]*@)?([A-Za-z0-9.-]+)(?::[0-9]*)?(?:[/?#][!-~]*)?$', 1)",
     ),
     (
         "width_bucket",

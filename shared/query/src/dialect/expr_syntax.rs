@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::refusal::{Checked, here_only, invalid, refuse};
 use super::{call_syntax, signatures, type_names};
 use crate::ast_names::last_name;
+use crate::table_names::is_table;
 
 /// Whether it compares, so that Athena does not take it as an operand of another comparison.
 fn compares(expr: &Expr) -> bool {
@@ -171,8 +172,15 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             _ => Ok(()),
         },
         _ if compares(expr) => Ok(()),
-        Expr::CompoundIdentifier(_)
-        | Expr::AtTimeZone { .. }
+        // `schema.table.column` is of ours alone.
+        Expr::CompoundIdentifier(names) => match names.as_slice() {
+            [.., table, _] if names.len() > 2 && !is_table(&table.value) => refuse(
+                &format!("`{expr}`, a name of {} parts,", names.len()),
+                "write table.column",
+            ),
+            _ => Ok(()),
+        },
+        Expr::AtTimeZone { .. }
         | Expr::Position { .. }
         | Expr::Substring { .. }
         | Expr::Trim { .. }

@@ -1,15 +1,33 @@
 //! Which tables and joins of FROM are on both engines.
 
 use datafusion::sql::sqlparser::ast::{
-    Join, JoinConstraint, JoinOperator, ObjectName, Spanned as _, TableFactor,
+    Expr, Join, JoinConstraint, JoinOperator, Spanned as _, TableFactor, TableWithJoins, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{Checked, here_only, refuse};
 
-pub(super) fn of_join(operator: &JoinOperator, span: Span) -> Checked {
+pub(super) fn of_joined(joined: &TableWithJoins) -> Checked {
+    let mut each = joined.joins.iter();
+    each.try_for_each(|join| of_join(join, join.span()))
+}
+
+fn of_join(join: &Join, span: Span) -> Checked {
     use JoinOperator as Op;
-    match operator {
+    let on_true = |on: &JoinConstraint| matches!(on, JoinConstraint::On(on) if is_true(on));
+    match &join.join_operator {
+        Op::Join(on)
+        | Op::Inner(on)
+        | Op::Left(on)
+        | Op::LeftOuter(on)
+        | Op::Right(on)
+        | Op::RightOuter(on)
+        | Op::FullOuter(on)
+            if is_unnest(&join.relation) && !on_true(on) =>
+        {
+            let instead = "write CROSS JOIN UNNEST(…) and WHERE, or LEFT JOIN UNNEST(…) ON TRUE";
+            refuse("UNNEST with a condition", instead, span)
+        }
         Op::CrossJoin(JoinConstraint::None) => Ok(()),
         Op::FullOuter(JoinConstraint::Using(_)) => Err(here_only(
             "FULL JOIN … USING",
@@ -64,9 +82,10 @@ pub(super) fn of_table(factor: &TableFactor) -> Checked {
         TableFactor::UNNEST {
             with_offset: true, ..
         } => refuse("WITH OFFSET", "write WITH ORDINALITY", span),
-        TableFactor::Derived { .. }
-        | TableFactor::UNNEST { .. }
-        | TableFactor::NestedJoin { .. } => Ok(()),
+        TableFactor::Derived { .. } | TableFactor::UNNEST { .. } => Ok(()),
+        TableFactor::NestedJoin {
+            table_with_joins, ..
+        } => of_joined(table_with_joins),
         TableFactor::MatchRecognize { .. } => {
             Err(here_only("MATCH_RECOGNIZE", "use window functions", span))
         }
@@ -78,15 +97,19 @@ pub(super) fn of_table(factor: &TableFactor) -> Checked {
     }
 }
 
-/// The columns of USING.
-pub(super) fn using(join: &Join) -> Option<&[ObjectName]> {
-    match &join.join_operator {
-        JoinOperator::Join(JoinConstraint::Using(columns))
-        | JoinOperator::Inner(JoinConstraint::Using(columns))
-        | JoinOperator::Left(JoinConstraint::Using(columns))
-        | JoinOperator::LeftOuter(JoinConstraint::Using(columns))
-        | JoinOperator::Right(JoinConstraint::Using(columns))
-        | JoinOperator::RightOuter(JoinConstraint::Using(columns)) => Some(columns),
-        _ => None,
+fn is_true(on: &Expr) -> bool {
+    match on {
+        Expr::Nested(on) => is_true(on),
+        Expr::Value(value) => value.value == Value::Boolean(true),
+        _ => false,
+    }
+}
+
+fn is_unnest(factor: &TableFactor) -> bool {
+    match factor {
+        TableFactor::NestedJoin {
+            table_with_joins, ..
+        } => table_with_joins.joins.is_empty() && is_unnest(&table_with_joins.relation),
+        factor => matches!(factor, TableFactor::UNNEST { .. }),
     }
 }

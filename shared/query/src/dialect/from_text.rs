@@ -1,14 +1,16 @@
 //! Texts as values of a type, in the forms that Athena reads.
 
+use chrono::{NaiveDateTime, TimeDelta};
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 use super::array_function::{ArrayFunction, first};
 use super::moments::{Moment, day};
 use super::types::{self, is_utc};
+use crate::functions::spaces;
 use crate::result_columns::type_name;
 
 /// More digits than a decimal has.
@@ -35,7 +37,12 @@ impl ArrayFunction for FromText {
         let mut canonical = Vec::with_capacity(texts.len());
         for text in texts.as_string::<i32>() {
             canonical.push(
-                match (text, text.and_then(|it| canonical_text(it, &self.to))) {
+                match (
+                    text,
+                    text.map(|it| canonical_text(it, &self.to))
+                        .transpose()?
+                        .flatten(),
+                ) {
                     (Some(text), None) if !self.is_try => {
                         return exec_err!(
                             "'{text}' cannot be cast to {}: try_cast returns NULL instead",
@@ -55,46 +62,124 @@ impl ArrayFunction for FromText {
     }
 }
 
-/// The text in the form that the engine reads; `None` if Athena does not take it.
-fn canonical_text(text: &str, to: &DataType) -> Option<String> {
-    match to {
+/// The text in the form that the engine reads; `None` if Athena does not take it, and an error if only Athena does.
+fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
+    let here_only = || {
+        exec_err!(
+            "a cast of '{text}' to {} may be on Athena, but not on this engine: write it in plain ASCII digits, and a time in UTC",
+            type_name(to)
+        )
+    };
+    let has_other_digits = || {
+        text.chars()
+            .any(|char| !char.is_ascii() && char.is_numeric())
+    };
+    Ok(match to {
         DataType::Boolean => match text.to_lowercase().as_str() {
             "t" | "true" | "1" => Some("true".to_owned()),
             "f" | "false" | "0" => Some("false".to_owned()),
             _ => None,
         },
-        DataType::Date32 => day(text.trim()).map(|day| day.to_string()),
-        DataType::Timestamp(_, zone) => {
-            let (local, own_zone) = Moment::parse(text)?.local();
+        DataType::Date32 => match signed_day(spaces::trimmed(text), day) {
+            Signed::Before0 => return here_only(),
+            Signed::Some(day) => Some(day.to_string()),
+            Signed::None => None,
+        },
+        DataType::Timestamp(unit, zone) => {
+            let text = spaces::trimmed(text);
+            let Signed::Some(moment) = signed_day(text, Moment::parse) else {
+                let may_have_zone = text
+                    .split_once(' ')
+                    .is_some_and(|(of_day, _)| !matches!(signed_day(of_day, day), Signed::None));
+                return if may_have_zone
+                    && text.contains(|char: char| char.is_alphabetic() || char == '+')
+                    || text.starts_with('-')
+                {
+                    here_only()
+                } else {
+                    Ok(None)
+                };
+            };
+            let (local, own_zone) = moment.local();
             // A value keeps the zone of its text on Athena, and a column has one zone here.
             let fits = own_zone
                 .as_deref()
                 .is_none_or(|own| zone.is_none() || is_utc(own));
-            let utc = fits.then_some(local)?;
-            Some(utc.format("%Y-%m-%dT%H:%M:%S%.f").to_string())
+            if !fits {
+                return here_only();
+            }
+            rounded(local, *unit)
         }
         DataType::Float64 => {
-            let text = text.trim();
-            let is_number = matches!(text, "NaN" | "Infinity" | "-Infinity" | "+Infinity")
-                || (text
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
-                    && text.parse::<f64>().is_ok());
-            is_number.then(|| text.replace("Infinity", "inf"))
+            let text = java_trimmed(text);
+            let digits = text.trim_start_matches(['-', '+']);
+            if digits.starts_with("0x") || digits.starts_with("0X") {
+                return here_only();
+            }
+            // The suffix of Java's literals.
+            let plain = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
+            let is_number = plain
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+                && plain.parse::<f64>().is_ok();
+            match text {
+                "NaN" | "Infinity" | "-Infinity" | "+Infinity" => {
+                    Some(text.replace("Infinity", "inf"))
+                }
+                _ => is_number.then(|| plain.to_owned()),
+            }
         }
+        _ if has_other_digits() && types::is_number(to) => return here_only(),
         DataType::Decimal128(..) => {
             let is_number = text
                 .bytes()
                 .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
             is_number.then(|| plain(text)).flatten()
         }
-        to if types::integer_digits(to).is_some() => {
+        to if types::is_integer(to) => {
+            let text = java_trimmed(text);
             let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
             let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
             is_number.then(|| text.strip_prefix('+').unwrap_or(text).to_owned())
         }
         _ => Some(text.to_owned()),
+    })
+}
+
+/// Without what Java's `trim` takes away.
+fn java_trimmed(text: &str) -> &str {
+    text.trim_matches(|char| char <= ' ')
+}
+
+/// What begins with a day, whose year may have a sign.
+enum Signed<T> {
+    Some(T),
+    /// A year that this engine has not.
+    Before0,
+    None,
+}
+
+fn signed_day<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Signed<T> {
+    let (is_before, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => (true, unsigned),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    match read(unsigned) {
+        Some(_) if is_before => Signed::Before0,
+        Some(value) => Signed::Some(value),
+        None => Signed::None,
     }
+}
+
+/// To the digits of the type, half up.
+fn rounded(local: NaiveDateTime, unit: TimeUnit) -> Option<String> {
+    let (half_ns, format) = match unit {
+        TimeUnit::Second => (500_000_000, "%Y-%m-%dT%H:%M:%S"),
+        TimeUnit::Millisecond => (500_000, "%Y-%m-%dT%H:%M:%S%.3f"),
+        TimeUnit::Microsecond | TimeUnit::Nanosecond => return None,
+    };
+    let rounded = local.checked_add_signed(TimeDelta::nanoseconds(half_ns))?;
+    Some(rounded.format(format).to_string())
 }
 
 /// A decimal without an exponent, which the engine does not read.
@@ -130,18 +215,56 @@ mod tests {
 
     #[test]
     fn texts_are_read_as_on_athena() {
-        let read = |text, to: DataType| canonical_text(text, &to);
+        let read = |text, to: DataType| canonical_text(text, &to).unwrap();
         assert_eq!(read("T", DataType::Boolean).as_deref(), Some("true"));
         assert_eq!(read("yes", DataType::Boolean), None);
         assert_eq!(
             read("2026-3-7", DataType::Date32).as_deref(),
             Some("2026-03-07")
         );
-        assert_eq!(read("1d", DataType::Float64), None);
-        assert_eq!(read(" 1", DataType::Int64), None);
+        assert_eq!(
+            read(" +2026-03-07\t", DataType::Date32).as_deref(),
+            Some("2026-03-07")
+        );
+        assert_eq!(read("7d", DataType::Float64).as_deref(), Some("7"));
+        assert_eq!(read("d", DataType::Float64), None);
+        assert_eq!(read("Infinityd", DataType::Float64), None);
+        assert_eq!(read(" 1\n", DataType::Int64).as_deref(), Some("1"));
+        assert_eq!(read("1 0", DataType::Int64), None);
         assert_eq!(
             read("-Infinity", DataType::Float64).as_deref(),
             Some("-inf")
         );
+    }
+
+    #[test]
+    fn digits_that_a_type_has_not_are_rounded() {
+        for (text, unit, expected) in [
+            ("10:00:00.123789", TimeUnit::Millisecond, "10:00:00.124"),
+            ("10:00:00.123499999", TimeUnit::Millisecond, "10:00:00.123"),
+            ("23:59:59.5", TimeUnit::Second, "00:00:00"),
+            ("10:00:00.499", TimeUnit::Second, "10:00:00"),
+        ] {
+            let read = canonical_text(
+                &format!("2026-03-07 {text}"),
+                &DataType::Timestamp(unit, None),
+            );
+            let read = read.unwrap().unwrap();
+            assert_eq!(read.split_once('T').unwrap().1, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_athena_reads_is_an_error() {
+        let utc = DataType::Timestamp(TimeUnit::Millisecond, Some("+00:00".into()));
+        for (text, to) in [
+            ("0x1p3", DataType::Float64),
+            ("٣", DataType::Int64),
+            ("-2026-03-07", DataType::Date32),
+            ("2026-03-07 10:00:00 Asia/Tokyo", utc.clone()),
+            ("2026-03-07 10:00:00 Etc/GMT+5", utc),
+        ] {
+            assert!(canonical_text(text, &to).is_err(), "{text}");
+        }
     }
 }

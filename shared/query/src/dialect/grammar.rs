@@ -39,10 +39,8 @@ impl Dialect for AthenaDialect {
         supports_filter_during_aggregation;
         supports_group_by_expr;
         supports_window_function_null_treatment_arg;
-        supports_window_clause_named_window_reference;
         supports_lambda_functions;
         supports_parens_around_table_factor;
-        supports_values_as_table_factor;
         supports_array_typedef_with_brackets;
         supports_comma_separated_trim;
         supports_match_recognize;

@@ -11,6 +11,8 @@ use super::ast_builder::{call, typed};
 use super::refusal::{here_only, invalid};
 use super::type_names;
 use crate::error::SqlError;
+use crate::functions::spaces;
+use crate::functions::zone_names::zone_name;
 
 /// The literal as an expression of the engine.
 pub(super) fn typed_literal(
@@ -75,7 +77,7 @@ pub(crate) struct Moment {
 impl Moment {
     /// `None` if Athena does not read the text as a timestamp.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.trim().splitn(3, ' ');
+        let mut parts = spaces::trimmed(text).splitn(3, ' ');
         let day = day(parts.next()?)?;
         let (mut time, mut digits, mut zone) = (NaiveTime::MIN, 0, None);
         for part in parts {
@@ -89,7 +91,7 @@ impl Moment {
                     if let Some(at) = at {
                         (time, digits) = time_of_day(at)?;
                     }
-                    zone = Some(rest.to_owned());
+                    zone = Some(rest);
                 }
             }
         }
@@ -141,10 +143,11 @@ fn time_of_day(text: &str) -> Option<(NaiveTime, usize)> {
     let mut numbers = text.splitn(3, ':').map(number);
     let (hour, minute) = (numbers.next()??, numbers.next()??);
     let second = numbers.next().map_or(Some(0), |second| second)?;
-    if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    // Athena has 12 of them, and chrono 9.
+    if fraction.len() > 12 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    let nanos = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     Some((
         NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?,
         fraction.len(),
@@ -157,15 +160,14 @@ fn number(digits: &str) -> Option<u32> {
 }
 
 /// A time of day that its zone follows without a blank, or a zone alone.
-fn split_zone(text: &str) -> Option<(Option<&str>, &str)> {
-    let is_zone = |zone: &str| zone.parse::<Tz>().is_ok();
-    if is_zone(text) {
-        return Some((None, text));
+fn split_zone(text: &str) -> Option<(Option<&str>, String)> {
+    if let Some(zone) = zone_name(text) {
+        return Some((None, zone));
     }
     let at = text.find(['+', '-', 'Z'])?;
     let (time, zone) = text.split_at_checked(at)?;
     let zone = if zone == "Z" { "UTC" } else { zone };
-    is_zone(zone).then_some((Some(time), zone))
+    Some((Some(time), zone_name(zone)?))
 }
 
 #[cfg(test)]

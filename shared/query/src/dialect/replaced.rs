@@ -20,6 +20,8 @@ use super::casts::{call, cast_to, local};
 use super::operands::alike;
 use super::to_text::ToText;
 use super::types::{self, is_utc};
+use crate::functions::spaces;
+use crate::functions::zones::FromLocal;
 use crate::result_columns::type_name;
 use crate::table_names::is_table;
 
@@ -31,7 +33,7 @@ const PARTS: &str = "year quarter month week week_of_year year_of_week yow day d
 const OF_THE_DAY: [&str; 4] = ["hour", "minute", "second", "millisecond"];
 
 /// Others that are part of an expression.
-const CALLED: &str = "now array_except array_join cardinality date_trunc date_add date_format greatest least ceil floor round sign truncate";
+const CALLED: &str = "now array_except array_join cardinality date_trunc date_add date_format greatest least ceil floor round sign truncate trim ltrim rtrim";
 
 /// The engine's functions that expressions are made of.
 #[derive(Debug)]
@@ -99,8 +101,21 @@ impl Replaced {
             }
             ("ceil" | "ceiling" | "floor" | "round" | "sign" | "truncate", [value, ..]) => {
                 let given = value.get_type(schema)?;
+                if let (Some(digits), 1, "truncate") =
+                    (types::integer_digits(&given), args.len(), name)
+                {
+                    let decimal = DataType::Decimal128(digits, 0);
+                    return Ok(Some(cast_expr(value.clone(), decimal)));
+                }
                 if types::is_integer(&given) && args.len() == 1 && name != "sign" {
                     return Ok(Some(value.clone()));
+                }
+                // More digits than a double has.
+                if types::is_float(&given) && args.len() == 2 {
+                    let rounded = self.call(name, args.to_vec())?;
+                    let size = call(math::abs(), vec![rounded.clone()]);
+                    let finite = binary_expr(size, Operator::Lt, lit(f64::INFINITY));
+                    return Ok(Some(when(finite, rounded).otherwise(value.clone())?));
                 }
                 let Some(returns) = whole(name, args.len(), &given) else {
                     return Ok(None);
@@ -198,6 +213,9 @@ impl Replaced {
                     return plan_err!("{name} takes a timestamp, not a date");
                 }
                 self.in_zone(name, args, time, schema)?
+            }
+            ("trim" | "ltrim" | "rtrim", [text]) => {
+                Some(self.call(name, vec![text.clone(), lit(spaces::SPACES)])?)
             }
             ("split", [_, Expr::Literal(ScalarValue::Utf8(Some(text)), _)]) if text.is_empty() => {
                 return plan_err!("the delimiter of split is a text of at least one character");
@@ -306,22 +324,42 @@ impl Replaced {
         if *given == DataType::Date32 && OF_THE_DAY.contains(&unit.as_str()) {
             return plan_err!("a date has no {unit}: cast it to timestamp");
         }
+        let of_the_day = OF_THE_DAY.contains(&unit.as_str());
         let mut args = args.to_vec();
-        if let Some(time) = args.last_mut() {
-            *time = local(time.clone(), given);
+        let Some(time) = args.last_mut() else {
+            return Ok(None);
+        };
+        // Where clocks change, hours pass as in UTC, and days as the clocks show them.
+        let zone = match given {
+            DataType::Timestamp(unit, Some(zone)) if !is_utc(zone) => Some(*unit),
+            _ => None,
+        };
+        let in_utc = zone.filter(|_| name == "date_add" && of_the_day);
+        let from = time.clone();
+        *time = match in_utc {
+            Some(unit) => cast_expr(
+                from.clone(),
+                DataType::Timestamp(unit, Some(types::UTC.into())),
+            ),
+            None => local(from.clone(), given),
+        };
+        let stepped = match (given, &mut *args) {
             // Rounded to whole seconds.
-            if let (DataType::Timestamp(TimeUnit::Second, _), [_, ms, _]) = (given, &mut *args)
-                && unit == "millisecond"
-            {
+            (DataType::Timestamp(TimeUnit::Second, _), [_, ms, _]) if unit == "millisecond" => {
                 *ms = ms.clone() + lit(500_i64);
                 let second = vec![lit("second"), self.call(name, args)?];
-                return Ok(Some(cast_expr(
-                    self.call("date_trunc", second)?,
-                    given.clone(),
-                )));
+                self.call("date_trunc", second)?
             }
-        }
-        Ok(Some(cast_expr(self.call(name, args)?, given.clone())))
+            _ => self.call(name, args)?,
+        };
+        Ok(Some(match zone {
+            Some(_) if in_utc.is_none() => FromLocal {
+                returns: given.clone(),
+                keeps_offset: of_the_day,
+            }
+            .call(vec![stepped, from]),
+            _ => cast_expr(stepped, given.clone()),
+        }))
     }
 }
 

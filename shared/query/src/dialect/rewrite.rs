@@ -10,10 +10,11 @@ use datafusion::sql::sqlparser::ast::{
     Values, VisitMut as _, VisitorMut,
 };
 
-use super::call_rewrite::{bare, bare_bounds};
+use super::call_rewrite::bare;
 use super::derived_table::selected_from;
+use super::known_columns::{Columns, columns_of_with};
 use super::unnamed::UNNAMED;
-use super::{derived_table, order_by, shows};
+use super::{derived_table, order_by, shows, using};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
@@ -26,6 +27,7 @@ pub(crate) fn rewrite(
     let mut rewriter = Rewriter {
         sql,
         tables,
+        ctes: Vec::new(),
         unnamed: 0,
     };
     match statement.visit(&mut rewriter) {
@@ -36,7 +38,9 @@ pub(crate) fn rewrite(
 
 pub(super) struct Rewriter<'a> {
     pub(super) sql: &'a str,
-    tables: &'a [(String, SchemaRef)],
+    pub(super) tables: &'a [(String, SchemaRef)],
+    /// The parts of WITH, those of the innermost query last.
+    pub(super) ctes: Vec<Vec<(String, Columns)>>,
     unnamed: usize,
 }
 
@@ -44,10 +48,16 @@ impl VisitorMut for Rewriter<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        self.ctes.push(columns_of_with(query));
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             lower_alias(&mut cte.alias);
         }
         order_by::by_places(query);
+        if let SetExpr::Select(select) = query.body.as_mut()
+            && let Err(error) = using::as_on(self, select, query.order_by.as_mut())
+        {
+            return ControlFlow::Break(error);
+        }
         if let Some(Fetch { quantity, .. }) = query.fetch.take() {
             let one = Expr::value(Value::Number("1".to_owned(), false));
             let limit = Some(quantity.unwrap_or(one));
@@ -66,6 +76,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        self.ctes.pop();
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
             limit.iter_mut().for_each(bare);
             offset.iter_mut().for_each(|offset| bare(&mut offset.value));
@@ -105,6 +116,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        if let Err(error) = using::as_on(self, select, None) {
+            return ControlFlow::Break(error);
+        }
         for item in &mut select.projection {
             match item {
                 SelectItem::UnnamedExpr(expr) if !has_name(expr) => {
@@ -128,13 +142,6 @@ impl VisitorMut for Rewriter<'_> {
                 key => vec![key],
             }));
             keys.iter_mut().for_each(bare);
-        }
-        for window in &mut select.named_window {
-            if let datafusion::sql::sqlparser::ast::NamedWindowExpr::WindowSpec(spec) =
-                &mut window.1
-            {
-                bare_bounds(&mut spec.window_frame);
-            }
         }
         ControlFlow::Continue(())
     }
@@ -241,7 +248,7 @@ impl VisitorMut for Rewriter<'_> {
 
 impl Rewriter<'_> {
     /// Names for the columns of VALUES, which have none on Athena.
-    fn unnamed_alias(&mut self, columns: usize) -> TableAlias {
+    pub(super) fn unnamed_alias(&mut self, columns: usize) -> TableAlias {
         let mut name = || {
             self.unnamed += 1;
             Ident::with_quote('"', format!("{UNNAMED}{}", self.unnamed))

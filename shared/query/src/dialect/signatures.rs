@@ -28,7 +28,7 @@ const FUNCTIONS: [(&str, &str); 48] = [
     (
         "v",
         "codepoint from_base64 from_hex from_iso8601_date from_iso8601_timestamp length lower reverse to_utf8 \
-        upper",
+        upper url_extract_host",
     ),
     (
         "ff",

@@ -104,6 +104,14 @@ fn of_query(query: &Query) -> Checked {
             span,
         ));
     }
+    if let Some(Expr::Value(count)) = query
+        .fetch
+        .as_ref()
+        .and_then(|fetch| fetch.quantity.as_ref())
+        && matches!(&count.value, Value::Number(digits, _) if digits.bytes().all(|b| b == b'0'))
+    {
+        return refuse("FETCH of no rows", "write LIMIT 0", span);
+    }
     of_set_expr(&query.body)?;
     order_by::check(query)?;
     window_frames::check(&query.body, query.order_by.as_ref())?;
@@ -226,13 +234,7 @@ fn of_select(select: &Select) -> Checked {
         of_item(item)?;
     }
     for joined in &select.from {
-        for join in &joined.joins {
-            from_syntax::of_join(&join.join_operator, join.span())?;
-        }
-    }
-    if let Some((name, span)) = qualified_column_of_using(select) {
-        let what = format!("`{name}` of one table, a column of USING,");
-        return refuse(&what, "write it without the table", span);
+        from_syntax::of_joined(joined)?;
     }
     let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else {
         return refuse("GROUP BY ALL", "name the columns, by name or place", span);
@@ -247,6 +249,15 @@ fn of_select(select: &Select) -> Checked {
     for key in keys {
         if matches!(key, Expr::Tuple(keys) if keys.is_empty()) {
             return refuse("GROUP BY ()", "leave it out", key.span());
+        }
+        if let Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) = key
+            && let Some(other) = sets.iter().flatten().find(|key| !is_column(key))
+        {
+            return refuse(
+                "ROLLUP, CUBE or GROUPING SETS of an expression",
+                "name the columns in a subquery",
+                other.span(),
+            );
         }
         let bare = without_parentheses(key);
         if matches!(bare, Expr::UnaryOp { .. } | Expr::Value(_)) && !is_place(bare) {
@@ -274,34 +285,20 @@ fn of_select(select: &Select) -> Checked {
     Ok(())
 }
 
-/// The first column of USING that is written with a table. Athena has only the column of both.
-fn qualified_column_of_using(select: &Select) -> Option<(String, Span)> {
-    let joins = select.from.iter().flat_map(|joined| &joined.joins);
-    let using: Vec<String> = joins
-        .filter_map(from_syntax::using)
-        .flatten()
-        .filter_map(last_name)
-        .map(|name| name.value.to_lowercase())
-        .collect();
-    if using.is_empty() {
-        return None;
-    }
-    let found = datafusion::sql::sqlparser::ast::visit_expressions(select, |expr| match expr {
-        Expr::CompoundIdentifier(names) => match names.last() {
-            Some(name) if using.contains(&name.value.to_lowercase()) => {
-                ControlFlow::Break((expr.to_string(), expr.span()))
-            }
-            _ => ControlFlow::Continue(()),
-        },
-        _ => ControlFlow::Continue(()),
-    });
-    found.break_value()
-}
-
 pub(super) fn without_parentheses(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => without_parentheses(inner),
         expr => expr,
+    }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Tuple(columns) => columns.iter().all(is_column),
+        expr => matches!(
+            without_parentheses(expr),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_)
+        ),
     }
 }
 

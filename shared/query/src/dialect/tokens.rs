@@ -34,7 +34,8 @@ pub(crate) fn tokens(sql: &str) -> Result<Result<Vec<TokenWithSpan>, ParserError
 
 fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     let mut semicolons = 0;
-    for token in tokens {
+    let mut cases = 0_usize;
+    for (place, token) in tokens.iter().enumerate() {
         match &token.token {
             Token::DoubleEq => return Err(refused("`==`", "write =", token.span)),
             Token::SemiColon => semicolons += 1,
@@ -44,8 +45,53 @@ fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
         if semicolons > 1 {
             return Err(refused("`;;`", "write one semicolon", token.span));
         }
+        let next = tokens.get(place + 1).map(|next| &next.token);
+        match (&token.token, next) {
+            (Token::Number(..) | Token::HexStringLiteral(_), Some(Token::Word(word)))
+                if word.quote_style.is_none() && is_number(token) =>
+            {
+                return Err(refused(
+                    "a number and a word without a blank",
+                    "put a blank between them",
+                    token.span,
+                ));
+            }
+            (Token::HexStringLiteral(digits), _)
+                if is_number(token) && i64::from_str_radix(digits, 16).is_err() =>
+            {
+                return Err(refused("this number", "write decimal digits", token.span));
+            }
+            (Token::Word(word), _) if word.quote_style == Some('"') && word.value.is_empty() => {
+                return Err(refused("the name \"\"", "choose another one", token.span));
+            }
+            _ => {}
+        }
+        // The parser takes an END after a statement.
+        match keyword(token) {
+            Some(Keyword::CASE) => cases += 1,
+            Some(Keyword::END) if cases == 0 => {
+                return Err(refused("END without CASE", "leave it out", token.span));
+            }
+            Some(Keyword::END) => cases -= 1,
+            _ => {}
+        }
     }
     Ok(())
+}
+
+/// Whether it is a number such as `1` or `0x1F`, and not bytes such as `X'1F'`.
+fn is_number(token: &TokenWithSpan) -> bool {
+    match &token.token {
+        Token::HexStringLiteral(digits) => {
+            let columns = token
+                .span
+                .end
+                .column
+                .saturating_sub(token.span.start.column);
+            usize::try_from(columns) == Ok(digits.len() + 2)
+        }
+        _ => true,
+    }
 }
 
 fn keyword(token: &TokenWithSpan) -> Option<Keyword> {

@@ -1,6 +1,8 @@
 //! The names of types in a statement.
 
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo,
+};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{invalid, refused};
@@ -19,8 +21,7 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         | Type::Double(ExactNumberInfo::None)
         | Type::DoublePrecision
         | Type::Decimal(_)
-        | Type::Dec(_)
-        | Type::Varchar(_)
+        | Type::Varchar(None | Some(CharacterLength::IntegerLength { unit: None, .. }))
         | Type::Varbinary(None)
         | Type::Date
         | Type::Time(None, TimezoneInfo::None)
@@ -46,7 +47,8 @@ pub(crate) fn check(data_type: &DataType, span: Span) -> Result<(), SqlError> {
         Type::Text | Type::String(_) | Type::Character(_) | Type::CharacterVarying(_) => {
             "write varchar"
         }
-        Type::Numeric(_) => "write decimal(p, s)",
+        Type::Varchar(_) => "write varchar",
+        Type::Numeric(_) | Type::Dec(_) => "write decimal(p, s)",
         Type::Float(_) | Type::Float4 | Type::Float8 | Type::Float32 | Type::Float64 => {
             "write double or real"
         }
@@ -66,7 +68,7 @@ pub(crate) fn planned(data_type: &DataType) -> DataType {
     use DataType as Type;
     use ExactNumberInfo as Number;
     match data_type {
-        Type::Decimal(number) | Type::Dec(number) => Type::Decimal(match number {
+        Type::Decimal(number) => Type::Decimal(match number {
             Number::None => Number::PrecisionAndScale(38, 0),
             Number::Precision(precision) => Number::PrecisionAndScale(*precision, 0),
             both @ Number::PrecisionAndScale(..) => *both,

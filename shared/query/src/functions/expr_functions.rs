@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 
 use super::arg_type::{ArgType, coerced};
-use super::{regexp_pattern, regexp_replacement};
+use super::regexp_pattern;
 
 /// Types that a call takes, and the type that it returns, for the types of the arguments.
 type Types = Box<dyn Fn(&[DataType]) -> Option<(Vec<DataType>, DataType)> + Send + Sync>;
@@ -158,10 +158,7 @@ pub(super) fn functions(context: &SessionContext) -> Result<Vec<ExprFunction>> {
             call(udf("digest")?, &["md5"]),
         ),
     ];
-    functions.extend(regular_expressions(
-        udf("regexp_replace")?,
-        udf("regexp_like")?,
-    ));
+    functions.push(regexp_like(udf("regexp_like")?));
     functions.extend(parts_of_times(&udf("date_part")?));
     functions.extend(bitwise());
     Ok(functions)
@@ -223,49 +220,34 @@ fn if_function() -> ExprFunction {
     }
 }
 
-/// Trino replaces every match, the engine's own function only the first, and the syntax of patterns and replacements
-/// differs.
-fn regular_expressions(replace: Arc<ScalarUDF>, like: Arc<ScalarUDF>) -> [ExprFunction; 2] {
-    let texts = |given: &[DataType], returns: DataType| {
-        let kinds = [ArgType::Text; 3];
-        Some((coerced(kinds.get(..given.len().max(2))?, given)?, returns))
-    };
-    let replacement = Arc::new(ScalarUDF::from(regexp_replacement::function()));
+/// The engine's own, on patterns in its own syntax.
+fn regexp_like(like: Arc<ScalarUDF>) -> ExprFunction {
     let pattern_of = Arc::new(ScalarUDF::from(regexp_pattern::pattern_function()));
-    let pattern_for_like = Arc::clone(&pattern_of);
-    let replaced = move |args: Vec<Expr>, _: &[DataType]| {
-        let mut args = args.into_iter();
+    let text_of = Arc::new(ScalarUDF::from(regexp_pattern::text_function()));
+    let matched = move |args: Vec<Expr>, _: &[DataType]| {
+        let mut args = only(args, 2)?.into_iter();
         let (Some(text), Some(pattern)) = (args.next(), args.next()) else {
-            return plan_err!("regexp_replace takes two or three arguments");
+            return plan_err!("two arguments are needed");
         };
-        let pattern = called(&pattern_of, vec![pattern]);
-        let with = match args.next() {
-            Some(with) => called(&replacement, vec![pattern.clone(), with]),
-            None => lit(""),
+        let is_plain = pattern
+            .as_literal()
+            .and_then(|literal| literal.try_as_str().flatten())
+            .is_some_and(|pattern| !regexp_pattern::depends_on_text(pattern));
+        let text = match is_plain {
+            true => text,
+            false => called(&text_of, vec![text, pattern.clone()]),
         };
-        Ok(called(&replace, vec![text, pattern, with, lit("g")]))
+        Ok(called(
+            &like,
+            vec![text, called(&pattern_of, vec![pattern])],
+        ))
     };
-    let matched = move |mut args: Vec<Expr>, _: &[DataType]| {
-        let pattern = args
-            .pop()
-            .map(|pattern| called(&pattern_for_like, vec![pattern]));
-        args.extend(pattern);
-        Ok(called(&like, args))
-    };
-    [
-        ExprFunction::new(
-            "regexp_replace",
-            "regexp_replace(varchar, pattern[, replacement])",
-            Box::new(move |given| texts(given, DataType::Utf8View)),
-            Box::new(replaced),
-        ),
-        ExprFunction::new(
-            "regexp_like",
-            "regexp_like(varchar, pattern)",
-            Box::new(move |given| texts(given, DataType::Boolean)),
-            Box::new(matched),
-        ),
-    ]
+    ExprFunction::new(
+        "regexp_like",
+        "regexp_like(varchar, pattern)",
+        of(&[ArgType::Text, ArgType::Text], DataType::Boolean),
+        Box::new(matched),
+    )
 }
 
 /// `year(time)` and its like: Trino's name, the engine's part.

@@ -66,15 +66,19 @@ fn steps(path: &str) -> Option<Vec<Step>> {
         if let Some(name) = rest.strip_prefix('.') {
             let end = name.find(['.', '[']).unwrap_or(name.len());
             let (key, after) = name.split_at_checked(end)?;
-            steps.push(Step::Key((!key.is_empty()).then(|| key.to_owned())?));
+            let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | ':');
+            let is_key = !key.is_empty() && key.chars().all(is_name);
+            steps.push(Step::Key(is_key.then(|| key.to_owned())?));
             rest = after;
         } else if let Some(quoted) = rest.strip_prefix("[\"") {
             let (key, after) = quoted.split_once("\"]")?;
-            steps.push(Step::Key(key.to_owned()));
+            // Escapes are others on Athena.
+            steps.push(Step::Key((!key.contains('\\')).then(|| key.to_owned())?));
             rest = after;
         } else {
             let (index, after) = rest.strip_prefix('[')?.split_once(']')?;
-            steps.push(Step::Index(index.parse().ok()?));
+            let is_index = index.bytes().all(|b| b.is_ascii_digit());
+            steps.push(Step::Index(is_index.then(|| index.parse().ok())??));
             rest = after;
         }
     }
@@ -212,7 +216,9 @@ mod tests {
         for path in [r#"$.a["b c"][3]"#, "$.a", "$.x.y", "$.n[0]"] {
             assert_eq!(found(path), None, "{path}");
         }
-        for path in ["", "a", "$.", "$[x]", "$.a[", "$a"] {
+        for path in [
+            "", "a", "$.", "$[x]", "$[+1]", "$.a[", "$a", "$.a-b", "$.a b", "$.a ", "$.a@b", "$.$a",
+        ] {
             assert_eq!(steps(path), None, "{path}");
         }
         assert_eq!(scalar("not JSON", "$.a"), None);

@@ -13,19 +13,25 @@ pub(super) fn functions() -> [Scalar; 2] {
     let texts: &[&[ArgType]] = &[&[ArgType::Text]];
     let returns = || Returns::Type(DataType::Utf8);
     [
-        Scalar::new("upper", texts, returns(), |texts| {
-            mapped(texts, |char| only(char.to_uppercase(), char))
-        }),
+        Scalar::new("upper", texts, returns(), |texts| mapped(texts, upper)),
         Scalar::new("lower", texts, returns(), |texts| {
             mapped(texts, |char| char.to_lowercase().next().unwrap_or(char))
         }),
     ]
 }
 
-/// The only character of a mapping. One to several, such as that of `ß`, is not made.
-fn only(mut mapped: impl Iterator<Item = char>, char: char) -> char {
-    match (mapped.next(), mapped.next()) {
-        (Some(mapped), None) => mapped,
+/// The capital letter. One that is several, such as that of `ß`, is not made; Greek letters with a small iota have one
+/// with a small iota as well.
+fn upper(char: char) -> char {
+    let mut mapped = char.to_uppercase();
+    match (char, mapped.next(), mapped.next()) {
+        (_, Some(upper), None) => upper,
+        ('\u{1F80}'..='\u{1F87}' | '\u{1F90}'..='\u{1F97}' | '\u{1FA0}'..='\u{1FA7}', ..) => {
+            char::from_u32(u32::from(char) + 8).unwrap_or(char)
+        }
+        ('\u{1FB3}' | '\u{1FC3}' | '\u{1FF3}', ..) => {
+            char::from_u32(u32::from(char) + 9).unwrap_or(char)
+        }
         _ => char,
     }
 }

@@ -4,46 +4,19 @@
 //! Trino; to the engine, `\1` is group 1.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray as _, StringViewArray};
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::exec_err;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use regex::Regex;
-
-use super::arg_type::ArgType;
-use super::scalar_function::{Returns, Scalar, argument};
 
 /// A group that no pattern has, which is the empty text: it separates a backslash from a digit.
 const NOTHING: &str = "${4294967295}";
 
-/// `(pattern, replacement)` → the replacement for the engine.
-pub(super) fn function() -> Scalar {
-    Scalar::new(
-        "regexp_replacement",
-        &[&[ArgType::Text, ArgType::Text]],
-        Returns::Type(DataType::Utf8View),
-        regexp_replacement,
-    )
-}
-
-fn regexp_replacement(arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    let patterns = argument(arguments, 0)?.as_string_view();
-    let replacements = argument(arguments, 1)?.as_string_view();
-    let translated = patterns.iter().zip(replacements).map(|pair| match pair {
-        (Some(pattern), Some(replacement)) => translate(pattern, replacement).map(Some),
-        _ => Ok(None),
-    });
-    let translated = translated.collect::<Result<StringViewArray>>()?;
-    Ok(Arc::new(translated))
-}
-
-fn translate(pattern: &str, replacement: &str) -> Result<String> {
+/// The replacement for the engine.
+pub(super) fn translate(pattern: &Regex, replacement: &str) -> Result<String> {
     if !replacement.contains(['$', '\\']) {
         return Ok(replacement.to_owned());
     }
-    let pattern = Regex::new(pattern).map_err(|e| DataFusionError::External(Box::new(e)))?;
     let mut text = String::with_capacity(replacement.len());
     let mut rest = replacement.chars();
     while let Some(character) = rest.next() {
@@ -55,7 +28,7 @@ fn translate(pattern: &str, replacement: &str) -> Result<String> {
                 None => return exec_err!("the replacement '{replacement}' ends with a backslash"),
             },
             '$' => {
-                let (group, after) = group(&pattern, replacement, rest.as_str())?;
+                let (group, after) = group(pattern, replacement, rest.as_str())?;
                 // Writing to a String cannot fail.
                 _ = write!(text, "${{{group}}}");
                 rest = after.chars();
@@ -99,7 +72,7 @@ mod tests {
     fn groups_and_signs_are_translated() {
         let check = |pattern: &str, replacement: &str, expected: &str| {
             assert_eq!(
-                translate(pattern, replacement).unwrap(),
+                translate(&Regex::new(pattern).unwrap(), replacement).unwrap(),
                 expected,
                 "{replacement}"
             );
@@ -118,7 +91,10 @@ mod tests {
     #[test]
     fn what_is_not_a_group_is_refused() {
         for replacement in ["$2", "$", "$x", "${other}", "${1}", "a\\"] {
-            assert!(translate("(b)", replacement).is_err(), "{replacement}");
+            assert!(
+                translate(&Regex::new("(b)").unwrap(), replacement).is_err(),
+                "{replacement}"
+            );
         }
     }
 }

@@ -13,11 +13,14 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 use super::arg_type::{ArgType, UTC, moment, timestamp};
-use super::mysql_format;
 use super::scalar_function::{Returns, Scalar, argument};
+use super::{mysql_format, mysql_parse};
 
 /// Beyond year 9999 a time has a sign and more digits, which not every function of Athena writes alike.
 const YEARS: RangeInclusive<i32> = 1..=9999;
+
+/// Most digits of a fraction of a second.
+const FRACTION_DIGITS_MAX: usize = 9;
 
 pub(super) fn functions() -> Vec<Scalar> {
     let text = || Returns::Type(DataType::Utf8);
@@ -69,7 +72,7 @@ fn from_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
             continue;
         };
         #[expect(clippy::cast_possible_truncation, reason = "years are checked")]
-        let ms = (seconds * 1_000.0).round() as i64;
+        let ms = half_up(seconds * 1_000.0) as i64;
         if civil(ms).is_err() || seconds.is_nan() {
             return exec_err!(
                 "from_unixtime takes seconds, of the years 1 to 9999, not {seconds:.0}: divide milliseconds by 1e3"
@@ -80,6 +83,15 @@ fn from_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(
         TimestampMillisecondArray::from(moments).with_timezone(UTC),
     ))
+}
+
+/// Half up, also below 0.
+fn half_up(number: f64) -> f64 {
+    if number.fract() == -0.5 {
+        number.trunc()
+    } else {
+        number.round()
+    }
 }
 
 fn to_unixtime(arguments: &[ArrayRef]) -> Result<ArrayRef> {
@@ -121,6 +133,12 @@ fn from_iso8601_timestamp(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 }
 
 fn iso8601(text: &str) -> Option<i64> {
+    // chrono reads blanks, any number of digits, and leap seconds.
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    if text.contains(char::is_whitespace) || digits > FRACTION_DIGITS_MAX || text.contains(":60") {
+        return None;
+    }
     // A value keeps the offset of its text on Athena, and a column has one zone here.
     let in_utc = |moment: DateTime<chrono::FixedOffset>| {
         (moment.offset().local_minus_utc() == 0).then(|| moment.timestamp_millis())
@@ -147,11 +165,14 @@ fn iso8601(text: &str) -> Option<i64> {
 fn from_iso8601_date(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let mut days = Vec::new();
     for text in argument(arguments, 0)?.as_string_view() {
-        let day = text.map(|text| (text, NaiveDate::parse_from_str(text, "%Y-%m-%d")));
-        match day {
+        let day = |text: &str| match text.contains(char::is_whitespace) {
+            true => None,
+            false => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok(),
+        };
+        match text.map(|text| (text, day(text))) {
             None => days.push(None),
-            Some((_, Ok(day))) => days.push(Some(Date32Type::from_naive_date(day))),
-            Some((text, Err(_))) => return exec_err!("'{text}' is not a date in ISO 8601"),
+            Some((_, Some(day))) => days.push(Some(Date32Type::from_naive_date(day))),
+            Some((text, None)) => return exec_err!("'{text}' is not a date in ISO 8601"),
         }
     }
     Ok(Arc::new(Date32Array::from(days)))
@@ -176,7 +197,7 @@ fn date_parse(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     for (text, format) in texts.iter().zip(formats) {
         times.push(match (text, format) {
             (Some(text), Some(format)) => {
-                let time = mysql_format::parse_time(text, format)?;
+                let time = mysql_parse::parse_time(text, format)?;
                 Some(time.and_utc().timestamp_millis())
             }
             _ => None,

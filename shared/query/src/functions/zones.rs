@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use chrono::{FixedOffset, LocalResult, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _};
 use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::array::{Array as _, ArrayRef, TimestampMillisecondArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{exec_err, plan_err};
@@ -14,6 +16,9 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::arg_type::UTC;
+use super::timestamps::{civil, epoch_ms};
+use super::zone_names::zone_name;
+use crate::dialect::array_function::{ArrayFunction, first};
 
 /// `at_timezone`, which keeps the moment, and `with_timezone`, which keeps the date and time of day.
 pub(super) fn functions() -> [ScalarUDF; 2] {
@@ -56,11 +61,11 @@ impl ScalarUDFImpl for InZone {
             ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)) => name.as_str(),
             _ => return plan_err!("the zone of {} is a text such as 'Asia/Tokyo'", self.name),
         };
-        if name.parse::<Tz>().is_err() {
+        let Some(name) = zone_name(name) else {
             return plan_err!(
-                "'{name}' is not a time zone: write one such as 'Asia/Tokyo' or '+09:00'"
+                "'{name}' is not a time zone of both engines: write one such as 'Asia/Tokyo' or '+09:00'"
             );
-        }
+        };
         let unit = match time.data_type() {
             DataType::Timestamp(unit, _) => *unit,
             other => return plan_err!("{} takes a timestamp, not {other}", self.name),
@@ -81,14 +86,97 @@ impl ScalarUDFImpl for InZone {
         let times = time.to_array(1)?;
         let is_moment = matches!(times.data_type(), DataType::Timestamp(_, Some(_)));
         // A time without a zone is in UTC for `at_timezone`, and in the zone itself for `with_timezone`.
-        let times = match is_moment || self.name == "with_timezone" {
-            true => times,
-            false => cast(&times, &DataType::Timestamp(*unit, Some(UTC.into())))?,
+        let moved = match (is_moment, self.name) {
+            (false, "with_timezone") => in_zone(&times, None, &returns, false)?,
+            (true, _) => cast(&times, &returns)?,
+            (false, _) => {
+                let utc = cast(&times, &DataType::Timestamp(*unit, Some(UTC.into())))?;
+                cast(&utc, &returns)?
+            }
         };
-        let moved = cast(&times, &returns)?;
         match is_constant {
             true => ScalarValue::try_from_array(&moved, 0).map(ColumnarValue::Scalar),
             false => Ok(ColumnarValue::Array(moved)),
+        }
+    }
+}
+
+/// The moments of a zone with a date and time of day: `(local times, moments that they were computed from)`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FromLocal {
+    /// The type of the moments.
+    pub(crate) returns: DataType,
+    /// Whether they are as far from UTC as those moments, whatever the clocks show.
+    pub(crate) keeps_offset: bool,
+}
+
+impl ArrayFunction for FromLocal {
+    fn name(&self) -> &'static str {
+        "from_local_time"
+    }
+
+    fn returns(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        in_zone(
+            first(arrays)?,
+            arrays.get(1),
+            &self.returns,
+            self.keeps_offset,
+        )
+    }
+}
+
+fn in_zone(
+    local: &ArrayRef,
+    from: Option<&ArrayRef>,
+    returns: &DataType,
+    keeps_offset: bool,
+) -> Result<ArrayRef> {
+    let DataType::Timestamp(_, Some(name)) = returns else {
+        return exec_err!("a moment has a zone");
+    };
+    let zone: Tz = name.parse()?;
+    let local = epoch_ms(local)?;
+    let from = from.map(epoch_ms).transpose()?;
+    let mut moments = Vec::with_capacity(local.len());
+    for (row, ms) in local.iter().enumerate() {
+        let from = from.as_ref().filter(|from| from.is_valid(row));
+        let offset = from.map(|from| civil(from.value(row))).transpose()?;
+        let offset = offset.map(|utc| zone.offset_from_utc_datetime(&utc).fix());
+        let utc = |time: NaiveDateTime| match (keeps_offset, offset) {
+            (true, Some(offset)) => Some(time - offset),
+            _ => moment_of(zone, time, offset),
+        };
+        let local = ms.map(civil).transpose()?;
+        moments.push(
+            local
+                .and_then(utc)
+                .map(|utc| utc.and_utc().timestamp_millis()),
+        );
+    }
+    let moments = TimestampMillisecondArray::from(moments).with_timezone(UTC);
+    Ok(cast(&moments, returns)?)
+}
+
+/// In UTC. Clocks that show a time twice show it with the given offset, or for the first time; a time that they skip is as
+/// much later as they are put forward.
+fn moment_of(zone: Tz, local: NaiveDateTime, offset: Option<FixedOffset>) -> Option<NaiveDateTime> {
+    const SKIPPED_HOURS_MAX: i64 = 25;
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(moment) => Some(moment.naive_utc()),
+        LocalResult::Ambiguous(_, other) if Some(other.offset().fix()) == offset => {
+            Some(other.naive_utc())
+        }
+        LocalResult::Ambiguous(one, _) => Some(one.naive_utc()),
+        LocalResult::None => {
+            let before = (1..=SKIPPED_HOURS_MAX).find_map(|hours| {
+                let earlier = local.checked_sub_signed(TimeDelta::hours(hours))?;
+                zone.from_local_datetime(&earlier).latest()
+            })?;
+            Some(local - before.offset().fix())
         }
     }
 }
