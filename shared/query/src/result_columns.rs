@@ -70,6 +70,18 @@ pub(crate) fn result_schema(schema: &Schema) -> Result<SchemaRef, SqlError> {
             true => format!("_col{place}"),
             false => field.name().clone(),
         };
+        // The planner's name for a second column of a name in a subquery.
+        if let Some((first, number)) = name.rsplit_once(':')
+            && number.parse::<u32>().is_ok()
+            && schema.field_with_name(first).is_ok()
+        {
+            return Err(SqlError::Invalid {
+                message: format!(
+                    "two columns of a subquery have the name {first}, which they cannot on this engine: write AS with another name"
+                ),
+                position: None,
+            });
+        }
         let Some(data_type) = written(field.data_type()) else {
             return Err(SqlError::Invalid {
                 message: format!(

@@ -85,7 +85,7 @@ impl Replaced {
                 if types::is_timestamp(&given)
                     || types::items(&given).is_some()
                     || !is_known
-                    || matches!(given, DataType::Struct(_))
+                    || matches!(given, DataType::Struct(_) | DataType::Map(..))
                 {
                     return plan_err!(
                         "typeof of {} is not on this engine: write DESCRIBE and a table",
