@@ -202,12 +202,12 @@ fn removed(complete_from: &str) -> Unseen {
 
 /// A server's refusal; one for its retention is as that of a folder.
 fn refused(server: &ServerClient, error: PostError) -> anyhow::Error {
-    match &error {
-        PostError::Status { reason, detail, .. } if reason == REMOVED => {
-            Unseen(detail.clone()).into()
-        }
-        _ => server.explain(error),
+    if let PostError::Status { reason, detail, .. } = &error
+        && reason == REMOVED
+    {
+        return Unseen(detail.clone()).into();
     }
+    server.explain(error)
 }
 
 /// The code with which a server refuses a range of which ticks may have been removed.
